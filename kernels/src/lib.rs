@@ -1,1 +1,19 @@
-//! kernels
+//! Truth about bytes: signatures, hashes and Merkle trees. No I/O, no policy, no clock, no chance of its own.
+//!
+//! ```text
+//!            verify, verify_batch, SigningKey        sha256, sha256_many, sha512      root, prove, ArrayTree
+//!                        │                                      │                              │
+//!                     ed25519 ────────────────────────────────▶ sha2 ◀───────────────────── merkle
+//! ```
+//!
+//! Invariants, which the tests hold against every path:
+//!
+//! - A verdict is a function of (key, message, signature) alone: single and batched verification, whatever
+//!   the back-end and whatever shares the batch, answer alike. Validators that disagree fork.
+//! - The accepted set is that of ZIP-215: cofactored equation, `s < L`, non-canonical encodings of points accepted,
+//!   and the bytes hashed are the bytes received.
+//! - Randomness comes in as an argument. Nothing here panics on any input bytes.
+
+pub mod ed25519;
+pub mod merkle;
+pub mod sha2;

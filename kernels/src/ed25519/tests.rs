@@ -1,0 +1,298 @@
+use super::*;
+use curve25519_dalek::{constants::EIGHT_TORSION, scalar::Scalar};
+use proptest::prelude::*;
+
+const SEED: [u8; 32] = [7; 32];
+
+fn hex_vec(s: &str) -> Vec<u8> {
+    hex::decode(s).unwrap()
+}
+
+fn zebra(entry: &Entry<'_>) -> bool {
+    let signature = ed25519_zebra::Signature::from(*entry.signature);
+    ed25519_zebra::VerificationKey::try_from(*entry.key)
+        .is_ok_and(|key| key.verify(&signature, entry.message).is_ok())
+}
+
+/// Owned entries for building batches.
+#[derive(Clone)]
+struct Case {
+    key: PublicKey,
+    message: Vec<u8>,
+    signature: Signature,
+}
+
+impl Case {
+    fn entry(&self) -> Entry<'_> {
+        Entry { key: &self.key, message: &self.message, signature: &self.signature }
+    }
+
+    fn good(n: u64) -> Self {
+        let mut seed = [0x42; 32];
+        seed[..8].copy_from_slice(&n.to_le_bytes());
+        let key = SigningKey::from_seed(seed);
+        let message: Vec<u8> = (0..(n % 300) as u8).collect();
+        Self { key: key.public_key(), signature: key.sign(&message), message }
+    }
+}
+
+fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
+    let entries: Vec<_> = cases.iter().map(Case::entry).collect();
+    let mut verdicts = vec![false; cases.len()];
+    verify_batch(&entries, SEED, &mut verdicts);
+    verdicts
+}
+
+/// Single, batch and zebra agree on each of `cases`; the verdicts are returned.
+fn agree(cases: &[Case]) -> Vec<bool> {
+    let batch = batch_verdicts(cases);
+    for (case, &verdict) in cases.iter().zip(&batch) {
+        let entry = case.entry();
+        assert_eq!(verify(entry.key, entry.message, entry.signature), verdict, "single against batch");
+        assert_eq!(zebra(&entry), verdict, "zebra against ours");
+    }
+    batch
+}
+
+#[test]
+fn rfc_8032_vectors() {
+    let vectors = [
+        (
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        ),
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ),
+        (
+            "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "af82",
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+        ),
+    ];
+    let mut cases = Vec::new();
+    for (seed, public, message, signature) in vectors {
+        let key = SigningKey::from_seed(hex_vec(seed).try_into().unwrap());
+        assert_eq!(key.public_key().to_vec(), hex_vec(public));
+        assert_eq!(key.sign(&hex_vec(message)).to_vec(), hex_vec(signature));
+        cases.push(Case {
+            key: key.public_key(),
+            message: hex_vec(message),
+            signature: hex_vec(signature).try_into().unwrap(),
+        });
+    }
+    assert_eq!(agree(&cases), [true; 3]);
+}
+
+#[test]
+fn empty_batch_and_batch_of_one() {
+    assert!(batch_verdicts(&[]).is_empty());
+    assert_eq!(agree(&[Case::good(1)]), [true]);
+    let mut bad = Case::good(1);
+    bad.message.push(0);
+    assert_eq!(agree(&[bad]), [false]);
+}
+
+#[test]
+fn one_bad_entry_at_every_position_harms_only_itself() {
+    let good: Vec<_> = (0..21).map(Case::good).collect();
+    for size in [1, 2, 3, 4, 5, 8, 9, 16, 21] {
+        assert_eq!(agree(&good[..size]), vec![true; size]);
+        for bad in 0..size {
+            let mut cases = good[..size].to_vec();
+            cases[bad].signature[(bad * 7) % 64] ^= 1 << (bad % 8);
+            let expected: Vec<_> = (0..size).map(|i| i != bad).collect();
+            assert_eq!(agree(&cases), expected, "bad {bad} of {size}");
+        }
+    }
+}
+
+#[test]
+fn the_same_signature_twice_and_one_sender_many_times() {
+    assert_eq!(
+        agree(&[Case::good(3), Case::good(3), Case::good(4), Case::good(3), Case::good(3)]),
+        [true; 5]
+    );
+    let key = SigningKey::from_seed([9; 32]);
+    let mut cases: Vec<_> = (0u8..20)
+        .map(|i| Case { key: key.public_key(), message: vec![i; 96], signature: key.sign(&[i; 96]) })
+        .collect();
+    assert_eq!(agree(&cases), [true; 20]);
+    cases.swap(3, 4);
+    let message = cases[5].message.clone();
+    cases[6].message = message;
+    let verdicts = agree(&cases);
+    assert_eq!(verdicts.iter().filter(|v| !**v).count(), 1);
+    assert!(!verdicts[6]);
+}
+
+/// Every encoding of every small-order point: canonical, and with `y + p` where that fits in 255 bits, and with
+/// the sign of a zero `x` set.
+fn small_order_encodings() -> Vec<[u8; 32]> {
+    let mut encodings = Vec::new();
+    for point in EIGHT_TORSION {
+        let canonical = point.compress().to_bytes();
+        encodings.push(canonical);
+        let mut other_sign = canonical;
+        other_sign[31] ^= 0x80;
+        encodings.push(other_sign);
+    }
+    let p_plus = |k: u8| {
+        let mut e = [0xff; 32];
+        e[0] = 0xed + k;
+        e[31] = 0x7f;
+        e
+    };
+    for k in 0..=18 {
+        encodings.push(p_plus(k));
+        let mut signed = p_plus(k);
+        signed[31] |= 0x80;
+        encodings.push(signed);
+    }
+    encodings.sort_unstable();
+    encodings.dedup();
+    encodings
+}
+
+#[test]
+fn edge_encodings_of_a_and_r_agree_everywhere() {
+    let encodings = small_order_encodings();
+    let mut cases = Vec::new();
+    for key in &encodings {
+        for r in &encodings {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(r);
+            cases.push(Case { key: *key, message: b"Zcash".to_vec(), signature });
+        }
+    }
+    let verdicts = agree(&cases);
+    let small_order_pairs = verdicts.iter().filter(|v| **v).count();
+    // With s = 0 every pair of small-order points satisfies the cofactored equation. Encodings of small-order
+    // points: (0,1) four ways, (0,−1) two, (±i,0) four in all, the other four points one each.
+    assert_eq!(small_order_pairs, 14 * 14);
+    // The same beside good neighbours, so that the batch path meets the accepted ones in company.
+    let mut accepted: Vec<_> =
+        cases.iter().zip(&verdicts).filter(|(_, v)| **v).map(|(c, _)| c.clone()).collect();
+    accepted.extend((0..9).map(Case::good));
+    assert!(agree(&accepted).into_iter().all(|v| v));
+}
+
+#[test]
+fn mixed_order_keys_agree_everywhere() {
+    // A = aB + torsion, R = rB + torsion: the cofactored equation forgives the torsion, the cofactorless does not.
+    let mut cases = Vec::new();
+    let base = curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+    for (i, ta) in EIGHT_TORSION.iter().enumerate() {
+        for (j, tr) in EIGHT_TORSION.iter().enumerate() {
+            let a = Scalar::from(0x1234_5678_9abc_def1_u64 + i as u64);
+            let r = Scalar::from(0xfeed_beef_u64 * (j as u64 + 1));
+            let key = (base * a + ta).compress().to_bytes();
+            let r_enc = (base * r + tr).compress().to_bytes();
+            let message = vec![i as u8, j as u8];
+            let k = Scalar::from_bytes_mod_order_wide(&crate::sha2::sha512_parts(&[&r_enc, &key, &message]));
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&r_enc);
+            signature[32..].copy_from_slice((r + k * a).as_bytes());
+            cases.push(Case { key, message, signature });
+        }
+    }
+    assert_eq!(agree(&cases), vec![true; 64]);
+}
+
+#[test]
+fn scalars_at_the_edges() {
+    let l = hex_vec("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+    let add = |delta: i16| {
+        let mut s: [u8; 32] = l.clone().try_into().unwrap();
+        s[0] = (i16::from(s[0]) + delta) as u8;
+        s
+    };
+    let mut two_253 = [0; 32];
+    two_253[31] = 0x20;
+    let edges = [[0; 32], add(-1), add(0), add(1), two_253, [0xff; 32]];
+    // The identity as key makes [8](sB − R) = 0 the equation; R = sB satisfies it for the residue of s.
+    let identity = EIGHT_TORSION[0].compress().to_bytes();
+    let mut cases = Vec::new();
+    for s in edges {
+        let r = curve25519_dalek::constants::ED25519_BASEPOINT_POINT * Scalar::from_bytes_mod_order(s);
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&r.compress().to_bytes());
+        signature[32..].copy_from_slice(&s);
+        cases.push(Case { key: identity, message: vec![1, 2, 3], signature });
+    }
+    assert_eq!(agree(&cases), [true, true, false, false, false, false]);
+    for case in &mut cases {
+        case.key = Case::good(5).key;
+    }
+    assert_eq!(agree(&cases), [false; 6]);
+    // A good signature with L added to its s is refused.
+    let mut malleable = Case::good(11);
+    let mut carry = 0u16;
+    for (byte, add) in malleable.signature[32..].iter_mut().zip(&l) {
+        carry += u16::from(*byte) + u16::from(*add);
+        *byte = carry as u8;
+        carry >>= 8;
+    }
+    assert_eq!(agree(&[Case::good(11), malleable]), [true, false]);
+}
+
+#[test]
+fn a_batch_over_the_maximum_is_split() {
+    let case = Case::good(2);
+    let mut bad = case.clone();
+    bad.signature[0] ^= 1;
+    let mut cases = vec![case; BATCH_MAX + 3];
+    cases[BATCH_MAX + 1] = bad;
+    let verdicts = batch_verdicts(&cases);
+    assert_eq!(verdicts.iter().position(|v| !v), Some(BATCH_MAX + 1));
+    assert_eq!(verdicts.iter().filter(|v| !**v).count(), 1);
+}
+
+#[test]
+fn debug_output_hides_the_secret() {
+    let key = SigningKey::from_seed([0xab; 32]);
+    assert!(!format!("{key:?}").contains("171, 171"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn random_damage_is_judged_alike(
+        damage in proptest::collection::vec((any::<u8>(), 0usize..96, any::<u8>()), 1..24),
+        noise in any::<[u8; 32]>(),
+    ) {
+        let cases: Vec<_> = damage
+            .iter()
+            .enumerate()
+            .map(|(i, &(kind, at, bits))| {
+                let mut case = Case::good(i as u64 * 31 + u64::from(noise[0]));
+                match kind % 6 {
+                    0 => case.signature[at % 64] ^= bits,
+                    1 => case.key[at % 32] ^= bits,
+                    2 => case.message.push(bits),
+                    3 => case.signature[..32].copy_from_slice(&noise),
+                    4 => case.key = noise,
+                    _ => {}
+                }
+                case
+            })
+            .collect();
+        agree(&cases);
+    }
+
+    #[test]
+    fn signing_agrees_with_dalek(seed in any::<[u8; 32]>(), message in proptest::collection::vec(any::<u8>(), 0..300)) {
+        use ed25519_dalek::Signer as _;
+        let dalek = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let ours = SigningKey::from_seed(seed);
+        prop_assert_eq!(ours.public_key(), dalek.verifying_key().to_bytes());
+        prop_assert_eq!(ours.sign(&message), dalek.sign(&message).to_bytes());
+    }
+}

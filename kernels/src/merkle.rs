@@ -1,0 +1,82 @@
+//! Merkle trees in the shape of RFC 9162: any Certificate Transparency library can check our proofs.
+//!
+//! ```text
+//!                 root                     leaf_hash(d)    = SHA-256(0x00 ‖ d)
+//!               /      \                   node_hash(l, r) = SHA-256(0x01 ‖ l ‖ r)
+//!            n01        n2..6              root of nothing = SHA-256("")
+//!           /   \      /     \
+//!          h0   h1   n23    n45    h6      a tree of n leaves splits at the largest power of two below n;
+//!                   /  \    / \    │       level by level that means: pair neighbours, promote a lone right one
+//!                  h2  h3  h4 h5   h6
+//! ```
+//!
+//! Everything here takes leaf *hashes*, so the caller decides what a leaf is and hashes it once.
+//!
+//! Invariants: `prove(h, i)` verifies under `root(h)` for `h[i]` and for nothing else; `ArrayTree` equals `root` after
+//! any sequence of updates.
+
+mod array_tree;
+mod consistency;
+mod inclusion;
+#[cfg(test)]
+mod tests;
+
+pub use array_tree::ArrayTree;
+pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
+pub use inclusion::{InclusionProof, prove, verify_inclusion};
+
+use crate::sha2::{sha256, sha256_parts};
+
+/// A node or leaf of a tree.
+pub type Hash = [u8; 32];
+
+/// The hash of a leaf: SHA-256 of a zero byte and the data.
+#[must_use]
+pub fn leaf_hash(data: &[u8]) -> Hash {
+    sha256_parts(&[&[0], data])
+}
+
+/// The hash of an inner node: SHA-256 of a one byte and both children.
+#[must_use]
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    let mut bytes = [1; 65];
+    bytes[1..33].copy_from_slice(left);
+    bytes[33..].copy_from_slice(right);
+    sha256(&bytes)
+}
+
+/// The root of the tree with no leaves.
+#[must_use]
+pub fn empty_root() -> Hash {
+    sha256(&[])
+}
+
+/// The root of the tree over `leaves` (leaf hashes).
+#[must_use]
+pub fn root(leaves: &[Hash]) -> Hash {
+    if leaves.is_empty() {
+        return empty_root();
+    }
+    let mut level = leaves.to_vec();
+    while level.len() > 1 {
+        level = parents(&level);
+    }
+    level[0]
+}
+
+/// The level above `level`: neighbours paired, a lone right node promoted.
+fn parents(level: &[Hash]) -> Vec<Hash> {
+    level
+        .chunks(2)
+        .map(|pair| match pair {
+            [left, right] => node_hash(left, right),
+            lone => lone[0],
+        })
+        .collect()
+}
+
+/// The size of the left subtree of a tree of `size >= 2` leaves: the largest power of two below `size`.
+fn split(size: u64) -> u64 {
+    debug_assert!(size >= 2);
+    1 << (u64::BITS - 1 - (size - 1).leading_zeros())
+}

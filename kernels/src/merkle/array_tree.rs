@@ -1,0 +1,96 @@
+//! A tree over a dense array that is updated in place, level by level.
+//!
+//! ```text
+//! levels[2]  [ r ]                  update([(1, x), (4, y)]):  dirty 1 4 → 0 2 → 0 1 → 0
+//! levels[1]  [ a  b  h4 ]           each dirty parent is hashed once, whatever the number of its dirty children
+//! levels[0]  [ h0 h1 h2 h3 h4 ]
+//! ```
+
+use super::{Hash, InclusionProof, empty_root, node_hash, parents};
+
+/// An updatable RFC 9162 tree over leaf hashes; the leaf's index is its address.
+#[derive(Clone, Debug)]
+pub struct ArrayTree {
+    /// `levels[0]` are the leaves; each next level has `ceil(len / 2)` nodes; the last has one. Empty for no leaves.
+    levels: Vec<Vec<Hash>>,
+}
+
+impl ArrayTree {
+    /// The tree over `leaves` (leaf hashes).
+    #[must_use]
+    pub fn new(leaves: Vec<Hash>) -> Self {
+        if leaves.is_empty() {
+            return Self { levels: Vec::new() };
+        }
+        let mut levels = vec![leaves];
+        while let Some(top) = levels.last().filter(|top| top.len() > 1) {
+            levels.push(parents(top));
+        }
+        Self { levels }
+    }
+
+    /// How many leaves there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.levels.first().map_or(0, Vec::len)
+    }
+
+    /// Whether there is no leaf.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    /// The leaf hash at `index`.
+    #[must_use]
+    pub fn leaf(&self, index: u64) -> Option<&Hash> {
+        self.levels.first()?.get(usize::try_from(index).ok()?)
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.levels.last().map_or_else(empty_root, |top| top[0])
+    }
+
+    /// Replaces leaves and re-hashes what stands above them.
+    ///
+    /// # Panics
+    ///
+    /// If the changes are not strictly ascending by index, or name a leaf that does not exist: both are the caller's.
+    pub fn update(&mut self, changes: &[(u64, Hash)]) {
+        assert!(changes.is_sorted_by(|a, b| a.0 < b.0), "changes ascend strictly");
+        let Some(&(last, _)) = changes.last() else { return };
+        assert!(last < self.len() as u64, "leaf {last} of {}", self.len());
+        for (index, leaf) in changes {
+            self.levels[0][*index as usize] = *leaf;
+        }
+        let mut dirty: Vec<usize> = changes.iter().map(|(index, _)| *index as usize / 2).collect();
+        for height in 1..self.levels.len() {
+            dirty.dedup();
+            let (below, above) = self.levels.split_at_mut(height);
+            let (children, nodes) = (&below[height - 1], &mut above[0]);
+            for at in &mut dirty {
+                nodes[*at] = match children.get(*at * 2 + 1) {
+                    Some(right) => node_hash(&children[*at * 2], right),
+                    None => children[*at * 2],
+                };
+                *at /= 2;
+            }
+        }
+    }
+
+    /// The inclusion proof of the leaf at `index`, or `None` where there is none.
+    #[must_use]
+    pub fn prove(&self, index: u64) -> Option<InclusionProof> {
+        let mut at = usize::try_from(index).ok().filter(|at| *at < self.len())?;
+        let mut path = Vec::with_capacity(self.levels.len());
+        for level in &self.levels {
+            if level.len() > 1 {
+                path.extend(level.get(at ^ 1));
+            }
+            at /= 2;
+        }
+        Some(InclusionProof { index, size: self.len() as u64, path })
+    }
+}

@@ -1,0 +1,199 @@
+use super::*;
+use proptest::prelude::*;
+
+/// The definition of RFC 9162, section 2.1.1, word for word in code.
+fn slow_root(leaves: &[Hash]) -> Hash {
+    match leaves {
+        [] => empty_root(),
+        [leaf] => *leaf,
+        _ => {
+            let mut k = 1;
+            while k * 2 < leaves.len() {
+                k *= 2;
+            }
+            node_hash(&slow_root(&leaves[..k]), &slow_root(&leaves[k..]))
+        }
+    }
+}
+
+fn leaves(n: usize) -> Vec<Hash> {
+    (0..n as u64).map(|i| leaf_hash(&i.to_le_bytes())).collect()
+}
+
+fn hex32(s: &str) -> Hash {
+    hex::decode(s).unwrap().try_into().unwrap()
+}
+
+/// The test data that Certificate Transparency implementations share, with its published roots.
+#[test]
+fn certificate_transparency_vectors() {
+    let data: [&[u8]; 8] = [
+        b"",
+        &[0x00],
+        &[0x10],
+        &[0x20, 0x21],
+        &[0x30, 0x31],
+        &[0x40, 0x41, 0x42, 0x43],
+        &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
+        &[0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f],
+    ];
+    let roots = [
+        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+        "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+        "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+    ];
+    let hashes: Vec<_> = data.iter().map(|d| leaf_hash(d)).collect();
+    assert_eq!(empty_root(), hex32("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+    for (i, expected) in roots.iter().enumerate() {
+        assert_eq!(root(&hashes[..=i]), hex32(expected), "{} leaves", i + 1);
+    }
+}
+
+#[test]
+fn roots_follow_the_definition() {
+    for n in 0..130 {
+        let leaves = leaves(n);
+        let expected = slow_root(&leaves);
+        assert_eq!(root(&leaves), expected, "{n} leaves");
+        assert_eq!(ArrayTree::new(leaves).root(), expected, "{n} leaves");
+    }
+}
+
+#[test]
+fn every_inclusion_proof_verifies_and_no_altered_one_does() {
+    for n in 1..40 {
+        let leaves = leaves(n);
+        let (root, tree) = (root(&leaves), ArrayTree::new(leaves.clone()));
+        for i in 0..n as u64 {
+            let leaf = &leaves[i as usize];
+            let proof = prove(&leaves, i).unwrap();
+            assert_eq!(tree.prove(i).as_ref(), Some(&proof));
+            assert!(verify_inclusion(&root, leaf, &proof));
+            assert!(!verify_inclusion(&root, &leaf_hash(b"other"), &proof));
+            assert!(!verify_inclusion(&leaf_hash(b"other"), leaf, &proof));
+            for j in (0..n as u64).filter(|j| *j != i) {
+                assert!(!verify_inclusion(&root, leaf, &InclusionProof { index: j, ..proof.clone() }));
+            }
+            let mut longer = proof.clone();
+            longer.path.push([0; 32]);
+            assert!(!verify_inclusion(&root, leaf, &longer));
+            if !proof.path.is_empty() {
+                let mut shorter = proof.clone();
+                shorter.path.pop();
+                assert!(!verify_inclusion(&root, leaf, &shorter));
+                let mut flipped = proof.clone();
+                flipped.path[0][31] ^= 1;
+                assert!(!verify_inclusion(&root, leaf, &flipped));
+            }
+        }
+        assert_eq!(prove(&leaves, n as u64), None);
+        assert_eq!(tree.prove(n as u64), None);
+        assert_eq!(tree.prove(u64::MAX), None);
+    }
+    let proof = InclusionProof { index: 0, size: 0, path: Vec::new() };
+    assert!(!verify_inclusion(&empty_root(), &empty_root(), &proof));
+    let huge = InclusionProof { index: u64::MAX - 1, size: u64::MAX, path: vec![[0; 32]; 70] };
+    assert!(!verify_inclusion(&[0; 32], &[0; 32], &huge));
+}
+
+#[test]
+fn consistency_proofs_hold_for_every_pair_of_sizes_and_for_nothing_else() {
+    for new in 0..24usize {
+        let leaves = leaves(new);
+        let new_root = root(&leaves);
+        for old in 0..=new {
+            let old_root = root(&leaves[..old]);
+            let proof = prove_consistency(&leaves, old as u64).unwrap();
+            assert!(verify_consistency(&old_root, &new_root, &proof), "{old} in {new}");
+            assert!(!verify_consistency(&leaf_hash(b"x"), &new_root, &proof));
+            if old > 0 {
+                assert!(!verify_consistency(&old_root, &leaf_hash(b"x"), &proof));
+            }
+            let mut longer = proof.clone();
+            longer.path.push([0; 32]);
+            assert!(!verify_consistency(&old_root, &new_root, &longer));
+            for i in 0..proof.path.len() {
+                let mut flipped = proof.clone();
+                flipped.path[i][0] ^= 1;
+                assert!(!verify_consistency(&old_root, &new_root, &flipped));
+            }
+        }
+        assert_eq!(prove_consistency(&leaves, new as u64 + 1), None);
+    }
+    let backwards = ConsistencyProof { old_size: 2, new_size: 1, path: Vec::new() };
+    assert!(!verify_consistency(&[0; 32], &[0; 32], &backwards));
+    let huge = ConsistencyProof { old_size: u64::MAX - 1, new_size: u64::MAX, path: vec![[0; 32]; 70] };
+    assert!(!verify_consistency(&[0; 32], &[0; 32], &huge));
+}
+
+/// The example of RFC 9162, section 2.1.5: seven leaves and the proofs between its sizes.
+#[test]
+fn rfc_9162_worked_example() {
+    let d = leaves(7);
+    let (a, b, c) = (d[0], d[1], d[2]);
+    let g = node_hash(&a, &b);
+    let h = node_hash(&c, &d[3]);
+    let i = node_hash(&d[4], &d[5]);
+    let k = node_hash(&g, &h);
+    let l = node_hash(&i, &d[6]);
+    assert_eq!(prove(&d, 0).unwrap().path, [b, h, l]);
+    assert_eq!(prove(&d, 3).unwrap().path, [c, g, l]);
+    assert_eq!(prove(&d, 4).unwrap().path, [d[5], d[6], k]);
+    assert_eq!(prove(&d, 6).unwrap().path, [i, k]);
+    assert_eq!(prove_consistency(&d, 3).unwrap().path, [c, d[3], g, l]);
+    assert_eq!(prove_consistency(&d, 4).unwrap().path, [l]);
+    assert_eq!(prove_consistency(&d, 6).unwrap().path, [i, d[6], k]);
+}
+
+#[test]
+fn an_empty_tree_takes_no_change() {
+    let mut tree = ArrayTree::new(Vec::new());
+    assert!(tree.is_empty());
+    tree.update(&[]);
+    assert_eq!(tree.root(), empty_root());
+    assert_eq!(tree.leaf(0), None);
+}
+
+#[test]
+#[should_panic(expected = "leaf 3 of 3")]
+fn a_change_beyond_the_end_is_the_callers_mistake() {
+    ArrayTree::new(leaves(3)).update(&[(3, [0; 32])]);
+}
+
+#[test]
+#[should_panic(expected = "ascend")]
+fn changes_out_of_order_are_the_callers_mistake() {
+    ArrayTree::new(leaves(3)).update(&[(2, [0; 32]), (1, [0; 32])]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn updates_equal_rebuilding(
+        n in 1usize..400,
+        rounds in proptest::collection::vec(proptest::collection::btree_map(any::<u64>(), any::<[u8; 32]>(), 0..60), 1..4),
+    ) {
+        let mut plain = leaves(n);
+        let mut tree = ArrayTree::new(plain.clone());
+        for round in rounds {
+            let changes: std::collections::BTreeMap<u64, Hash> =
+                round.into_iter().map(|(i, h)| (i % n as u64, h)).collect();
+            let changes: Vec<_> = changes.into_iter().collect();
+            for (i, hash) in &changes {
+                plain[*i as usize] = *hash;
+            }
+            tree.update(&changes);
+            prop_assert_eq!(tree.root(), root(&plain));
+            for i in [0, n as u64 / 2, n as u64 - 1] {
+                let proof = tree.prove(i).unwrap();
+                prop_assert!(verify_inclusion(&tree.root(), &plain[i as usize], &proof));
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! SHA-256 and SHA-512 (FIPS 180-4), for one message, for a message in parts, and for many messages of one length.
+//!
+//! ```text
+//! sha256(m)   sha256_parts([a, b]) = sha256(a ‖ b)   sha256_many(m₀ ‖ m₁ ‖ …, len) = [sha256(m₀), sha256(m₁), …]
+//! ```
+//!
+//! Single messages go through the `sha2` crate, which finds SHA-NI at run time by itself (its `asm` feature is gone
+//! since 0.11; there is nothing to switch on).
+
+use ::sha2::Digest as _;
+
+#[cfg(test)]
+mod tests;
+
+/// SHA-256 of one message.
+#[must_use]
+pub fn sha256(message: &[u8]) -> [u8; 32] {
+    ::sha2::Sha256::digest(message).into()
+}
+
+/// SHA-256 of the concatenation of `parts`, without concatenating them.
+#[must_use]
+pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = ::sha2::Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// SHA-256 of many messages of `len` bytes each, lying back to back in `messages`.
+///
+/// # Panics
+///
+/// If `messages.len() != len * out.len()`: the caller owns both sizes.
+pub fn sha256_many(messages: &[u8], len: usize, out: &mut [[u8; 32]]) {
+    assert_eq!(messages.len(), len * out.len(), "one message of {len} bytes for each digest");
+    for (i, digest) in out.iter_mut().enumerate() {
+        *digest = sha256(&messages[i * len..(i + 1) * len]);
+    }
+}
+
+/// SHA-512 of one message.
+#[must_use]
+pub fn sha512(message: &[u8]) -> [u8; 64] {
+    ::sha2::Sha512::digest(message).into()
+}
+
+/// SHA-512 of the concatenation of `parts`, without concatenating them.
+#[must_use]
+pub fn sha512_parts(parts: &[&[u8]]) -> [u8; 64] {
+    let mut hasher = ::sha2::Sha512::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
