@@ -1,0 +1,97 @@
+//! What can be wrong with a configuration, said so that the reader knows which file to open, which field to
+//! look at, and what to write there.
+
+use std::path::PathBuf;
+
+/// A configuration that cannot be used. Every variant names the file; the message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read at all.
+    #[error("{}: cannot read this file: {source}", file.display())]
+    Unreadable {
+        /// The file that was asked for.
+        file: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}: this is not valid TOML:\n{message}", file.display())]
+    Syntax {
+        /// The file with the mistake.
+        file: PathBuf,
+        /// The parser's own words, with line and column.
+        message: String,
+    },
+    /// A field without which a validator cannot start.
+    #[error("{}: the field `{field}` is missing; write {help}", file.display())]
+    Missing {
+        /// The incomplete file.
+        file: PathBuf,
+        /// The field, with its section: `validator.index`.
+        field: String,
+        /// What belongs there.
+        help: &'static str,
+    },
+    /// A field nobody reads: most often a misspelt one.
+    #[error("{}: the field `{field}` is unknown here; known are: {}", file.display(), known.join(", "))]
+    Unknown {
+        /// The file with the field.
+        file: PathBuf,
+        /// The field, with its section.
+        field: String,
+        /// The fields this section does have.
+        known: Vec<String>,
+    },
+    /// A field with a value that cannot be meant.
+    #[error("{}: the field `{field}` is {found}; write {help}", file.display())]
+    Invalid {
+        /// The file with the value.
+        file: PathBuf,
+        /// The field, with its section.
+        field: String,
+        /// The value as found.
+        found: String,
+        /// What belongs there.
+        help: &'static str,
+    },
+    /// Two places that must agree and do not.
+    #[error(
+        "{}: the field `{field}` says {says}, but {} says {other_says} in `{other_field}`: {help}",
+        file.display(), other_file.display()
+    )]
+    Contradiction {
+        /// The file with the first statement.
+        file: PathBuf,
+        /// The field of the first statement.
+        field: String,
+        /// What it says.
+        says: String,
+        /// The file with the second statement.
+        other_file: PathBuf,
+        /// The field of the second statement.
+        other_field: String,
+        /// What that one says.
+        other_says: String,
+        /// How to make them agree.
+        help: &'static str,
+    },
+    /// A secret that other users of the machine can read.
+    #[error(
+        "{}: this secret key can be read by others (mode {mode:04o}); run: chmod 600 {}",
+        file.display(), file.display()
+    )]
+    Exposed {
+        /// The key file.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A binary or key file whose content is not what it must be.
+    #[error("{}: {problem}", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+}

@@ -1,0 +1,249 @@
+//! A validator's configuration: one TOML file, read once at start, checked against itself and the genesis.
+//!
+//! ```text
+//! node.toml ──> Config ──┬── genesis.toml + chain-N.accounts ──> Genesis (content hashes to the network id)
+//!                        ├── consensus.key  (mode 0600)
+//!                        └── tls.crt, tls.key
+//! ```
+//!
+//! Invariants of a [`Config`] that loaded:
+//! - the genesis' content hashes to the network id that the genesis file records;
+//! - the peers are exactly the genesis' validators without this one, and keys and fingerprints agree;
+//! - this validator's own keys are those the genesis knows it by;
+//! - `1 <= batch_transactions_max <= 4096`, and every other number is within its bounds.
+//!
+//! Paths in the file are relative to the file. Nothing is read from the environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod error;
+mod fields;
+
+pub use error::ConfigError;
+pub(crate) use fields::Section;
+
+/// Which way the journal is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageBackend {
+    /// io_uring where the kernel offers it, else portable.
+    Auto,
+    /// io_uring, or refuse to start.
+    Uring,
+    /// Plain file calls of the standard library.
+    Portable,
+}
+
+/// Another validator, as this one reaches and recognises it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Its place in the genesis.
+    pub index: u16,
+    /// Its name in the genesis.
+    pub name: String,
+    /// Where it listens for peers.
+    pub address: SocketAddr,
+    /// SHA-256 of its TLS certificate (DER).
+    pub certificate_fingerprint: [u8; 32],
+    /// The key of its votes and acknowledgements.
+    pub public_key: [u8; 32],
+}
+
+/// How much work is taken at once, and how much may wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkConfig {
+    /// Threads that check signatures.
+    pub verify_threads: usize,
+    /// A batch is sealed when it holds this many transactions…
+    pub batch_transactions_max: usize,
+    /// …or when its oldest transaction has waited this long.
+    pub batch_delay: Duration,
+    /// A leader with work waits this long after the last block before it proposes the next.
+    pub block_interval: Duration,
+    /// Verified transactions that may wait in one chain's mempool.
+    pub mempool_transactions: usize,
+    /// Of these, how many may come from one account.
+    pub mempool_per_account: usize,
+    /// Packets from clients that may wait for verification; what exceeds it is shed with `Busy`.
+    pub ingress_packets: usize,
+}
+
+/// Everything one validator needs to start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file this was read from.
+    pub file: PathBuf,
+    /// This validator's place in the genesis.
+    pub index: u16,
+    /// Its name in the genesis.
+    pub name: String,
+    /// The genesis file of the network.
+    pub genesis_file: PathBuf,
+    /// Directory of journal and consensus log; owned by one process at a time.
+    pub data: PathBuf,
+    /// Which way the journal is written.
+    pub storage: StorageBackend,
+    /// Bytes of one journal segment file.
+    pub segment_bytes: u64,
+    /// File with the ed25519 seed of votes and acknowledgements, in hex.
+    pub consensus_key_file: PathBuf,
+    /// TLS certificate, PEM.
+    pub certificate_file: PathBuf,
+    /// TLS private key, PEM.
+    pub private_key_file: PathBuf,
+    /// Where other validators connect.
+    pub listen_peers: SocketAddr,
+    /// Where clients connect.
+    pub listen_clients: SocketAddr,
+    /// The other validators, ascending by index.
+    pub peers: Vec<PeerConfig>,
+    /// Batch sizes, delays and queue lengths.
+    pub work: WorkConfig,
+    /// Log filter: a level, or `tracing` directives.
+    pub log_level: String,
+}
+
+const HEX32: &str = "64 hexadecimal digits (32 bytes)";
+const ADDRESS: &str = "an address and port, such as \"127.0.0.1:7000\"";
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the file and the field.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let mut top = Section::open(file)?;
+
+        let mut validator = top.section("validator")?;
+        let index = validator.required("index", "this validator's place in the genesis, counted from 0")?;
+        let name = validator.required("name", "this validator's name in the genesis")?;
+        validator.finish()?;
+
+        let mut network = top.section("network")?;
+        let genesis_file = network.path("genesis", "the path of the network's genesis.toml")?;
+        network.finish()?;
+
+        let mut identity = top.section("identity")?;
+        let consensus_key_file =
+            identity.path("consensus_key", "the path of this validator's consensus key")?;
+        let certificate_file =
+            identity.path("certificate", "the path of this validator's TLS certificate")?;
+        let private_key_file =
+            identity.path("private_key", "the path of this validator's TLS private key")?;
+        identity.finish()?;
+
+        let mut listen = top.section("listen")?;
+        let listen_peers = listen.required("peers", ADDRESS)?;
+        let listen_clients = listen.required("clients", ADDRESS)?;
+        listen.finish()?;
+        if listen_peers == listen_clients {
+            return Err(ConfigError::Contradiction {
+                file: file.to_owned(),
+                field: "listen.peers".into(),
+                says: listen_peers.to_string(),
+                other_file: file.to_owned(),
+                other_field: "listen.clients".into(),
+                other_says: listen_clients.to_string(),
+                help: "peers and clients need a port each",
+            });
+        }
+
+        let mut storage = top.section("storage")?;
+        let data = storage.path("directory", "the directory of this validator's journal")?;
+        let backend = storage.choice(
+            "backend",
+            &[
+                ("auto", StorageBackend::Auto),
+                ("uring", StorageBackend::Uring),
+                ("portable", StorageBackend::Portable),
+            ],
+            StorageBackend::Auto,
+            "\"auto\", \"uring\" or \"portable\"",
+        )?;
+        let segment_mib: u64 =
+            storage.bounded("segment_mib", 64, 1..=4096, "the size of a journal segment, 1 to 4096 MiB")?;
+        storage.finish()?;
+
+        let work = read_work(top.section("work")?)?;
+
+        let mut log = top.section("log")?;
+        let log_level =
+            log.optional("level", "info".to_owned(), "error, warn, info, debug or trace, or directives")?;
+        log.finish()?;
+
+        let mut peers =
+            top.sections("peer")?.into_iter().map(read_peer).collect::<Result<Vec<PeerConfig>, _>>()?;
+        peers.sort_by_key(|peer| peer.index);
+        top.finish()?;
+
+        Ok(Self {
+            file: file.to_owned(),
+            index,
+            name,
+            genesis_file,
+            data,
+            storage: backend,
+            segment_bytes: segment_mib << 20,
+            consensus_key_file,
+            certificate_file,
+            private_key_file,
+            listen_peers,
+            listen_clients,
+            peers,
+            work,
+            log_level,
+        })
+    }
+}
+
+fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
+    let millis = |value: u64| Duration::from_millis(value);
+    let read = WorkConfig {
+        verify_threads: work.bounded("verify_threads", 1, 1..=256, "the number of threads, 1 to 256")?,
+        batch_transactions_max: work.bounded(
+            "batch_transactions_max",
+            4096,
+            1..=4096,
+            "the number of transactions, 1 to 4096",
+        )?,
+        batch_delay: work
+            .bounded("batch_delay_ms", 50, 1..=10_000, "milliseconds, 1 to 10000")
+            .map(millis)?,
+        block_interval: work
+            .bounded("block_interval_ms", 50, 0..=10_000, "milliseconds, 0 to 10000")
+            .map(millis)?,
+        mempool_transactions: work.bounded(
+            "mempool_transactions",
+            65_536,
+            64..=16_777_216,
+            "the number of transactions, 64 to 16777216",
+        )?,
+        mempool_per_account: work.bounded(
+            "mempool_per_account",
+            128,
+            1..=128,
+            "the number of transactions, 1 to 128 (the replay window admits no more)",
+        )?,
+        ingress_packets: work.bounded(
+            "ingress_packets",
+            65_536,
+            4096..=16_777_216,
+            "the number of packets, 4096 to 16777216",
+        )?,
+    };
+    work.finish()?;
+    Ok(read)
+}
+
+fn read_peer(mut peer: Section) -> Result<PeerConfig, ConfigError> {
+    let read = PeerConfig {
+        index: peer.required("index", "the peer's place in the genesis, counted from 0")?,
+        name: peer.required("name", "the peer's name in the genesis")?,
+        address: peer.required("address", ADDRESS)?,
+        certificate_fingerprint: peer.required("certificate_fingerprint", HEX32)?,
+        public_key: peer.required("public_key", HEX32)?,
+    };
+    peer.finish()?;
+    Ok(read)
+}
