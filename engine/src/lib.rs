@@ -1,1 +1,18 @@
-//! engine
+//! The ledger: everything that is true of money and of blocks, and nothing of networks.
+//!
+//! ```text
+//! packet ─▶ ingress ─▶ verify ─▶ mempool ─▶ availability ─▶ order ─▶ execute ─▶ store ─▶ roots ─▶ receipts
+//!           bytes      Verified             Available       Finalized Delta     Durable  StateRoot  Receipt
+//! ```
+//!
+//! The rooms are listed in the order in which a transaction walks through them. Each hands on evidence that only it can
+//! mint: whoever holds a `Verified<Transaction>` need not check its signature, whoever holds a `Receipt` may tell the
+//! customer *committed*. No evidence type can be deserialized; after a restart it is earned again.
+//!
+//! Invariants of the whole: `executed <= finalized <= proposed` in heights; the sum of all balances of a chain is the
+//! supply of its genesis, for ever; every function of a block gives the same bytes on every validator.
+
+// What everything speaks.
+pub mod limits;
+pub mod types;
+pub mod wire;

@@ -1,0 +1,202 @@
+//! The beginning of a network: who validates, which chains there are, who holds what.
+
+use super::{AccountId, ChainId, Digest, ValidatorIndex};
+use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
+use crate::wire::Writer;
+
+/// The key version of every account's first key.
+pub const GENESIS_KEY_VERSION: u32 = 1;
+
+/// How many of `n` validators are a quorum: 2f+1 where n = 3f+1.
+pub fn quorum(n: usize) -> usize {
+    assert!(n > 0, "a network has validators");
+    n - (n - 1) / 3
+}
+
+/// What a chain does with transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum ChainKind {
+    /// Accounts and transfers.
+    Transfers = 1,
+}
+
+/// The signatures and hashes of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum CryptoSuite {
+    /// ZIP-215 Ed25519 with SHA-256.
+    Ed25519 = 1,
+}
+
+/// One account at the beginning. Its id is its place in the chain's array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountGenesis {
+    /// The key of version [`GENESIS_KEY_VERSION`].
+    pub public_key: [u8; 32],
+    /// What it holds.
+    pub balance: u64,
+}
+
+/// One chain at the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainGenesis {
+    /// Its number.
+    pub id: ChainId,
+    /// What it does.
+    pub kind: ChainKind,
+    /// How it signs and hashes.
+    pub suite: CryptoSuite,
+    /// Its accounts, dense from 0.
+    pub accounts: Vec<AccountGenesis>,
+}
+
+impl ChainGenesis {
+    /// The sum of all balances, which no transfer changes.
+    pub fn supply(&self) -> Option<u64> {
+        self.accounts.iter().try_fold(0_u64, |sum, account| sum.checked_add(account.balance))
+    }
+}
+
+/// One validator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatorGenesis {
+    /// A name for people.
+    pub name: String,
+    /// The Ed25519 key of its votes and acknowledgements.
+    pub public_key: [u8; 32],
+    /// SHA-256 of its TLS certificate.
+    pub certificate_fingerprint: [u8; 32],
+}
+
+/// Why a genesis is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// A name is empty or too long.
+    #[error("a name must have 1 to {NAME_BYTES_MAX} bytes, this one has {0}")]
+    Name(usize),
+    /// No validator, or too many.
+    #[error("a network has 1 to {VALIDATORS_MAX} validators, not {0}")]
+    Validators(usize),
+    /// Two validators share a key or a certificate.
+    #[error("validators {0} and {1} share a key or a certificate")]
+    SharedIdentity(ValidatorIndex, ValidatorIndex),
+    /// No chain, or too many.
+    #[error("a network has 1 to {CHAINS_MAX} chains, not {0}")]
+    Chains(usize),
+    /// Chain ids do not ascend.
+    #[error("chain {0} is not above the chain before it")]
+    ChainOrder(ChainId),
+    /// A chain without accounts, or with too many.
+    #[error("chain {chain} must have 1 to {ACCOUNTS_MAX} accounts, not {accounts}")]
+    Accounts {
+        /// The chain.
+        chain: ChainId,
+        /// How many it has.
+        accounts: usize,
+    },
+    /// The balances of a chain do not fit into 64 bits.
+    #[error("the balances of chain {0} add up to more than 2^64 - 1")]
+    Supply(ChainId),
+}
+
+/// The beginning of a network, valid by construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    name: String,
+    validators: Vec<ValidatorGenesis>,
+    chains: Vec<ChainGenesis>,
+    network: Digest,
+}
+
+impl Genesis {
+    /// Checks everything and computes the network id.
+    pub fn new(
+        name: String,
+        validators: Vec<ValidatorGenesis>,
+        chains: Vec<ChainGenesis>,
+    ) -> Result<Self, GenesisError> {
+        check_name(&name)?;
+        if validators.is_empty() || validators.len() > VALIDATORS_MAX {
+            return Err(GenesisError::Validators(validators.len()));
+        }
+        for (i, validator) in validators.iter().enumerate() {
+            check_name(&validator.name)?;
+            for (j, earlier) in validators[..i].iter().enumerate() {
+                if earlier.public_key == validator.public_key
+                    || earlier.certificate_fingerprint == validator.certificate_fingerprint
+                {
+                    return Err(GenesisError::SharedIdentity(
+                        ValidatorIndex(j as u16),
+                        ValidatorIndex(i as u16),
+                    ));
+                }
+            }
+        }
+        if chains.is_empty() || chains.len() > CHAINS_MAX {
+            return Err(GenesisError::Chains(chains.len()));
+        }
+        if let Some(pair) = chains.windows(2).find(|pair| pair[0].id >= pair[1].id) {
+            return Err(GenesisError::ChainOrder(pair[1].id));
+        }
+        for chain in &chains {
+            if chain.accounts.is_empty() || chain.accounts.len() > ACCOUNTS_MAX {
+                return Err(GenesisError::Accounts { chain: chain.id, accounts: chain.accounts.len() });
+            }
+            chain.supply().ok_or(GenesisError::Supply(chain.id))?;
+        }
+        let mut genesis = Self { name, validators, chains, network: Digest::default() };
+        let mut writer = Writer::new();
+        genesis.write(&mut writer);
+        genesis.network = Digest(kernels::sha2::sha256(&writer.finish()));
+        Ok(genesis)
+    }
+
+    /// The name of the network.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The network id: SHA-256 of the canonical encoding. It is the digest of the block at height 0.
+    pub fn network(&self) -> &Digest {
+        &self.network
+    }
+
+    /// The validators; a [`ValidatorIndex`] is a place in here.
+    pub fn validators(&self) -> &[ValidatorGenesis] {
+        &self.validators
+    }
+
+    /// One validator.
+    pub fn validator(&self, index: ValidatorIndex) -> Option<&ValidatorGenesis> {
+        self.validators.get(usize::from(index.0))
+    }
+
+    /// The chains, ascending by id.
+    pub fn chains(&self) -> &[ChainGenesis] {
+        &self.chains
+    }
+
+    /// One chain.
+    pub fn chain(&self, id: ChainId) -> Option<&ChainGenesis> {
+        let at = self.chains.binary_search_by_key(&id, |chain| chain.id).ok()?;
+        self.chains.get(at)
+    }
+
+    /// The key of an account at the beginning.
+    pub fn account(&self, chain: ChainId, account: AccountId) -> Option<&AccountGenesis> {
+        self.chain(chain)?.accounts.get(usize::try_from(account.0).ok()?)
+    }
+
+    /// How many validators are a quorum.
+    pub fn quorum(&self) -> usize {
+        quorum(self.validators.len())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), GenesisError> {
+    match name.len() {
+        1..=NAME_BYTES_MAX => Ok(()),
+        length => Err(GenesisError::Name(length)),
+    }
+}

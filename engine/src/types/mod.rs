@@ -1,0 +1,27 @@
+//! The words of the ledger as types: ids, digests, the packet of a transfer, outcomes and refusals, the genesis.
+//!
+//! ```text
+//! Packet (128 bytes as received) ── transfer() ──▶ Transfer (its fields)
+//!    └─ message(network) = network id || body      what is signed, and what the transaction id hashes
+//! ```
+//!
+//! Invariants: a newtype never converts into another one silently; a `Genesis` that exists is valid, and its network id
+//! is the hash of its canonical encoding; a transaction id never depends on the signature.
+
+mod digest;
+mod genesis;
+mod ids;
+mod packet;
+mod verdict;
+
+pub use digest::{Digest, TransactionId};
+pub use genesis::{
+    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, GENESIS_KEY_VERSION, Genesis, GenesisError,
+    ValidatorGenesis, quorum,
+};
+pub use ids::{AccountId, BatchId, ChainId, Height, Sequence, ValidatorIndex};
+pub use packet::{Malformed, Packet, PacketSlab, TRANSFER_KIND, Transfer};
+pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! A transfer as it travels: 128 bytes, read in place.
+//!
+//! ```text
+//! 0      2         4      8            12          24     32      40      48     56      64         128
+//! | kind | reserved | chain | key version | reference | debit | credit | amount | nonce | expiry | signature |
+//! ```
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{AccountId, ChainId, Digest, Height, TransactionId};
+use crate::limits::{BODY_BYTES, PACKET_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
+
+/// The kind field of a transfer, the only kind of transaction so far.
+pub const TRANSFER_KIND: u16 = 1;
+
+/// The bytes of one transaction as they arrived: nothing in them is checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Packet(pub [u8; PACKET_BYTES]);
+
+/// The packet's kind or its reserved field is not what a transfer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a transfer: the kind must be {TRANSFER_KIND} and the reserved field 0")]
+pub struct Malformed;
+
+/// The fields of a transfer, without its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The chain on which it executes.
+    pub chain: ChainId,
+    /// The version of the debit account's key under which it is signed.
+    pub key_version: u32,
+    /// The customer's own reference, opaque to the ledger.
+    pub reference: [u8; 12],
+    /// The account that pays and signs.
+    pub debit: AccountId,
+    /// The account that receives.
+    pub credit: AccountId,
+    /// How much moves.
+    pub amount: u64,
+    /// The sender's number for this transfer; used once.
+    pub nonce: u64,
+    /// The last height at which it may execute.
+    pub expiry: Height,
+}
+
+impl Transfer {
+    /// The 64 signed bytes.
+    pub fn body(&self) -> [u8; BODY_BYTES] {
+        let mut body = [0; BODY_BYTES];
+        body[0..2].copy_from_slice(&TRANSFER_KIND.to_le_bytes());
+        body[4..8].copy_from_slice(&self.chain.0.to_le_bytes());
+        body[8..12].copy_from_slice(&self.key_version.to_le_bytes());
+        body[12..24].copy_from_slice(&self.reference);
+        body[24..32].copy_from_slice(&self.debit.0.to_le_bytes());
+        body[32..40].copy_from_slice(&self.credit.0.to_le_bytes());
+        body[40..48].copy_from_slice(&self.amount.to_le_bytes());
+        body[48..56].copy_from_slice(&self.nonce.to_le_bytes());
+        body[56..64].copy_from_slice(&self.expiry.0.to_le_bytes());
+        body
+    }
+
+    /// The message that the debit account's key signs: it binds the network, and through the body the chain, nonce and expiry.
+    pub fn message(&self, network: &Digest) -> [u8; SIGNED_MESSAGE_BYTES] {
+        message(network, &self.body())
+    }
+
+    /// The packet, signed by `sign`, which is given the message and returns a signature.
+    pub fn sign(&self, network: &Digest, sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES]) -> Packet {
+        let mut packet = [0; PACKET_BYTES];
+        packet[..BODY_BYTES].copy_from_slice(&self.body());
+        packet[BODY_BYTES..].copy_from_slice(&sign(&self.message(network)));
+        Packet(packet)
+    }
+}
+
+impl Packet {
+    /// Whether kind and reserved field are those of a transfer. Every other bit pattern of a packet is meaningful.
+    #[inline]
+    pub fn is_transfer(&self) -> bool {
+        u32::from_le_bytes(self.field(0)) == u32::from(TRANSFER_KIND)
+    }
+
+    /// The fields, if this is a transfer.
+    #[inline]
+    pub fn transfer(&self) -> Result<Transfer, Malformed> {
+        if !self.is_transfer() {
+            return Err(Malformed);
+        }
+        Ok(Transfer {
+            chain: self.chain(),
+            key_version: self.key_version(),
+            reference: self.field(12),
+            debit: self.debit(),
+            credit: self.credit(),
+            amount: self.amount(),
+            nonce: self.nonce(),
+            expiry: self.expiry(),
+        })
+    }
+
+    /// The chain field.
+    #[inline]
+    pub fn chain(&self) -> ChainId {
+        ChainId(u32::from_le_bytes(self.field(4)))
+    }
+
+    /// The key version field.
+    #[inline]
+    pub fn key_version(&self) -> u32 {
+        u32::from_le_bytes(self.field(8))
+    }
+
+    /// The debit field.
+    #[inline]
+    pub fn debit(&self) -> AccountId {
+        AccountId(u64::from_le_bytes(self.field(24)))
+    }
+
+    /// The credit field.
+    #[inline]
+    pub fn credit(&self) -> AccountId {
+        AccountId(u64::from_le_bytes(self.field(32)))
+    }
+
+    /// The amount field.
+    #[inline]
+    pub fn amount(&self) -> u64 {
+        u64::from_le_bytes(self.field(40))
+    }
+
+    /// The nonce field.
+    #[inline]
+    pub fn nonce(&self) -> u64 {
+        u64::from_le_bytes(self.field(48))
+    }
+
+    /// The expiry field.
+    #[inline]
+    pub fn expiry(&self) -> Height {
+        Height(u64::from_le_bytes(self.field(56)))
+    }
+
+    /// The signed bytes.
+    #[inline]
+    pub fn body(&self) -> &[u8; BODY_BYTES] {
+        self.0.first_chunk().expect("a body is shorter than a packet")
+    }
+
+    /// The signature.
+    #[inline]
+    pub fn signature(&self) -> &[u8; SIGNATURE_BYTES] {
+        self.0.last_chunk().expect("a signature is shorter than a packet")
+    }
+
+    /// The message under the signature.
+    #[inline]
+    pub fn message(&self, network: &Digest) -> [u8; SIGNED_MESSAGE_BYTES] {
+        message(network, self.body())
+    }
+
+    /// The id: one hash. For many at once the trees of a block have a batched path.
+    pub fn id(&self, network: &Digest) -> TransactionId {
+        TransactionId(kernels::sha2::sha256(&self.message(network)))
+    }
+
+    /// Bytes as packets, in place. What is left over after the last whole packet is not looked at.
+    #[inline]
+    pub fn slice(bytes: &[u8]) -> &[Packet] {
+        let (chunks, _) = bytes.as_chunks::<PACKET_BYTES>();
+        // SAFETY: `Packet` is a transparent wrapper of `[u8; PACKET_BYTES]`, so both slices have the same layout,
+        // length and (lack of) validity requirements; the lifetime is that of `bytes`.
+        unsafe { std::slice::from_raw_parts(chunks.as_ptr().cast::<Packet>(), chunks.len()) }
+    }
+
+    #[inline]
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        *self.0[at..].first_chunk().expect("a field lies inside the packet")
+    }
+}
+
+#[inline]
+fn message(network: &Digest, body: &[u8; BODY_BYTES]) -> [u8; SIGNED_MESSAGE_BYTES] {
+    let mut message = [0; SIGNED_MESSAGE_BYTES];
+    message[..32].copy_from_slice(&network.0);
+    message[32..].copy_from_slice(body);
+    message
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.transfer() {
+            Ok(transfer) => transfer.fmt(f),
+            Err(_) => f.write_str("Packet(malformed)"),
+        }
+    }
+}
+
+/// Packets as they arrived in one frame: shared bytes, whole packets, no copy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PacketSlab(Bytes);
+
+impl PacketSlab {
+    /// The slab, if the bytes are whole packets.
+    pub fn new(bytes: Bytes) -> Option<Self> {
+        bytes.len().is_multiple_of(PACKET_BYTES).then_some(Self(bytes))
+    }
+
+    /// A slab of copies.
+    pub fn copy_from(packets: &[Packet]) -> Self {
+        Self(packets.iter().flat_map(|packet| packet.0).collect())
+    }
+
+    /// The packets.
+    #[inline]
+    pub fn packets(&self) -> &[Packet] {
+        Packet::slice(&self.0)
+    }
+
+    /// How many packets.
+    pub fn len(&self) -> usize {
+        self.0.len() / PACKET_BYTES
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes of all packets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PacketSlab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PacketSlab({} packets)", self.len())
+    }
+}

@@ -1,0 +1,167 @@
+use super::*;
+
+fn transfer() -> Transfer {
+    Transfer {
+        chain: ChainId(0x0403_0201),
+        key_version: 0x0807_0605,
+        reference: *b"invoice 2026",
+        debit: AccountId(3),
+        credit: AccountId(1 << 40),
+        amount: u64::MAX,
+        nonce: 77,
+        expiry: Height(9_000),
+    }
+}
+
+#[test]
+fn a_transfer_lies_where_the_layout_says() {
+    let network = Digest([7; 32]);
+    let packet = transfer().sign(&network, |message| {
+        assert_eq!(message[..32], [7; 32]);
+        assert_eq!(message[32..], transfer().body());
+        [0xEE; 64]
+    });
+    assert_eq!(packet.0[..12], [1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(&packet.0[12..24], b"invoice 2026");
+    assert_eq!(packet.0[24..32], 3_u64.to_le_bytes());
+    assert_eq!(packet.0[32..40], (1_u64 << 40).to_le_bytes());
+    assert_eq!(packet.0[40..48], [0xFF; 8]);
+    assert_eq!(packet.0[48..56], 77_u64.to_le_bytes());
+    assert_eq!(packet.0[56..64], 9_000_u64.to_le_bytes());
+    assert_eq!(packet.signature(), &[0xEE; 64]);
+    assert_eq!(packet.transfer(), Ok(transfer()));
+    assert_eq!(packet.message(&network), transfer().message(&network));
+}
+
+#[test]
+fn the_id_is_the_hash_of_network_and_body_and_ignores_the_signature() {
+    let network = Digest([7; 32]);
+    let one = transfer().sign(&network, |_| [1; 64]);
+    let other = transfer().sign(&network, |_| [2; 64]);
+    assert_ne!(one, other);
+    assert_eq!(one.id(&network), other.id(&network));
+    let hashed = kernels::sha2::sha256(&[&[7; 32][..], &one.0[..64]].concat());
+    assert_eq!(one.id(&network), TransactionId(hashed));
+    assert_ne!(one.id(&network), one.id(&Digest([8; 32])));
+}
+
+#[test]
+fn another_kind_or_a_used_reserved_field_is_malformed() {
+    let packet = transfer().sign(&Digest::default(), |_| [0; 64]);
+    for byte in 0..4 {
+        let mut changed = packet;
+        changed.0[byte] ^= 0x80;
+        assert_eq!(changed.transfer(), Err(Malformed), "byte {byte}");
+    }
+}
+
+#[test]
+fn a_slab_is_whole_packets() {
+    assert!(PacketSlab::new(vec![0; 127].into()).is_none());
+    let packets =
+        [transfer().sign(&Digest::default(), |_| [1; 64]), transfer().sign(&Digest::default(), |_| [2; 64])];
+    let slab = PacketSlab::copy_from(&packets);
+    assert_eq!(slab.packets(), packets);
+    assert_eq!(PacketSlab::new(slab.as_bytes().to_vec().into()), Some(slab));
+}
+
+#[test]
+fn quorums_leave_out_as_many_as_may_fail() {
+    assert_eq!([1, 2, 3, 4, 5, 6, 7, 8, 16].map(quorum), [1, 2, 3, 3, 4, 5, 5, 6, 11]);
+    for n in 1..=100 {
+        let faulty = (n - 1) / 3;
+        assert!(2 * quorum(n) > n + faulty, "two quorums of {n} share an honest validator");
+        assert!(quorum(n) <= n - faulty, "the honest of {n} are a quorum");
+    }
+}
+
+#[test]
+fn a_verdict_is_one_byte_and_back() {
+    let mut known = 0;
+    for code in 0..=255 {
+        if let Ok(verdict) = Verdict::try_from(code) {
+            assert_eq!(verdict.code(), code);
+            known += 1;
+        }
+    }
+    assert_eq!(known, Outcome::ALL.len() + Refusal::ALL.len());
+    assert_eq!(Verdict::from(Outcome::Applied), Verdict::Committed);
+    assert_eq!(Verdict::try_from(200), Err(UnknownCode(200)));
+}
+
+#[test]
+fn digests_are_hexadecimal_text() {
+    let digest = Digest(std::array::from_fn(|i| i as u8));
+    let text = digest.to_string();
+    assert!(text.starts_with("000102") && text.ends_with("1e1f"));
+    assert_eq!(text.parse(), Ok(digest));
+    assert_eq!(serde_json::to_string(&digest).unwrap(), format!("\"{text}\""));
+    assert_eq!(serde_json::from_str::<Digest>(&format!("\"{text}\"")).unwrap(), digest);
+    assert!(text[1..].parse::<Digest>().is_err());
+    assert_eq!(serde_json::to_string(&Height(5)).unwrap(), "5");
+    assert_eq!(serde_json::to_string(&Outcome::CreditOverflow).unwrap(), "\"credit_overflow\"");
+}
+
+fn validator(seed: u8) -> ValidatorGenesis {
+    ValidatorGenesis {
+        name: format!("validator {seed}"),
+        public_key: [seed; 32],
+        certificate_fingerprint: [seed ^ 0x80; 32],
+    }
+}
+
+fn chain(id: u32, balances: &[u64]) -> ChainGenesis {
+    let accounts =
+        balances.iter().map(|balance| AccountGenesis { public_key: [9; 32], balance: *balance }).collect();
+    ChainGenesis { id: ChainId(id), kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts }
+}
+
+fn genesis(validators: Vec<ValidatorGenesis>, chains: Vec<ChainGenesis>) -> Result<Genesis, GenesisError> {
+    Genesis::new("test".into(), validators, chains)
+}
+
+#[test]
+fn a_genesis_that_exists_is_valid() {
+    let good =
+        genesis(vec![validator(1), validator(2)], vec![chain(0, &[1, 2]), chain(5, &[u64::MAX, 0])]).unwrap();
+    assert_eq!(good.quorum(), 2);
+    assert_eq!(good.chain(ChainId(5)).unwrap().supply(), Some(u64::MAX));
+    assert_eq!(good.account(ChainId(0), AccountId(1)).unwrap().balance, 2);
+    assert_eq!(good.account(ChainId(0), AccountId(2)), None);
+    assert_eq!(good.account(ChainId(1), AccountId(0)), None);
+
+    let chains = vec![chain(0, &[1])];
+    assert_eq!(genesis(vec![], chains.clone()), Err(GenesisError::Validators(0)));
+    let mut twin = validator(2);
+    twin.public_key = [1; 32];
+    let shared = GenesisError::SharedIdentity(ValidatorIndex(0), ValidatorIndex(1));
+    assert_eq!(genesis(vec![validator(1), twin], chains.clone()), Err(shared));
+    let mut unnamed = validator(1);
+    unnamed.name.clear();
+    assert_eq!(genesis(vec![unnamed], chains), Err(GenesisError::Name(0)));
+    let with = |chains| genesis(vec![validator(1)], chains).unwrap_err();
+    assert_eq!(with(vec![]), GenesisError::Chains(0));
+    assert_eq!(with(vec![chain(1, &[1]), chain(1, &[1])]), GenesisError::ChainOrder(ChainId(1)));
+    assert_eq!(with(vec![chain(1, &[])]), GenesisError::Accounts { chain: ChainId(1), accounts: 0 });
+    assert_eq!(with(vec![chain(1, &[u64::MAX, 1])]), GenesisError::Supply(ChainId(1)));
+}
+
+#[test]
+fn the_network_id_covers_every_field() {
+    let base = genesis(vec![validator(1)], vec![chain(0, &[1, 2])]).unwrap();
+    let mut named = validator(1);
+    named.name.push('x');
+    let mut keyed = validator(1);
+    keyed.public_key[0] ^= 1;
+    let mut pinned = validator(1);
+    pinned.certificate_fingerprint[0] ^= 1;
+    for validators in [vec![named], vec![keyed], vec![pinned], vec![validator(1), validator(2)]] {
+        assert_ne!(genesis(validators, vec![chain(0, &[1, 2])]).unwrap().network(), base.network());
+    }
+    for chains in [vec![chain(1, &[1, 2])], vec![chain(0, &[2, 1])], vec![chain(0, &[1, 2, 0])]] {
+        assert_ne!(genesis(vec![validator(1)], chains).unwrap().network(), base.network());
+    }
+    let renamed = Genesis::new("other".into(), vec![validator(1)], vec![chain(0, &[1, 2])]).unwrap();
+    assert_ne!(renamed.network(), base.network());
+    assert_eq!(base.network().0, kernels::sha2::sha256(&base.encode()));
+}

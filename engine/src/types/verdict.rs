@@ -1,0 +1,164 @@
+//! What becomes of a transaction, as one byte.
+//!
+//! ```text
+//! 0 committed | 1..=31 failed: it is in a block, with this outcome | 32.. refused: it is in no block
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A byte that names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no meaning is assigned to code {0}")]
+pub struct UnknownCode(pub u8);
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u8)]
+        pub enum $name { $($(#[$variant_doc])* $variant = $code,)* }
+
+        impl $name {
+            /// Every value, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The byte on the wire and in the trees.
+            #[inline]
+            pub fn code(self) -> u8 {
+                self as u8
+            }
+        }
+
+        impl TryFrom<u8> for $name {
+            type Error = UnknownCode;
+
+            fn try_from(code: u8) -> Result<Self, UnknownCode> {
+                match code {
+                    $($code => Ok(Self::$variant),)*
+                    unknown => Err(UnknownCode(unknown)),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $text,)* })
+            }
+        }
+    };
+}
+
+codes!(
+    /// What execution made of a transaction of a block. Only `Applied` changes an account.
+    Outcome {
+        /// The amount moved and the nonce is used.
+        Applied = 0, "applied";
+        /// The block is higher than the expiry.
+        Expired = 1, "expired";
+        /// The nonce is below the window, or used.
+        Replayed = 2, "replayed";
+        /// The nonce is too far above the window.
+        NonceTooFar = 3, "nonce too far";
+        /// There is no such debit account.
+        UnknownDebit = 4, "unknown debit account";
+        /// There is no such credit account.
+        UnknownCredit = 5, "unknown credit account";
+        /// The key under which it was signed is not the current one.
+        WrongKeyVersion = 6, "wrong key version";
+        /// The debit account holds less than the amount.
+        InsufficientBalance = 7, "insufficient balance";
+        /// The credit account cannot hold so much.
+        CreditOverflow = 8, "credit overflow";
+    }
+);
+
+codes!(
+    /// Why a validator did not take a transaction from a client. It is in no block because of this submission.
+    Refusal {
+        /// Not the bytes of a transfer.
+        Malformed = 32, "malformed";
+        /// The network has no such chain.
+        WrongChain = 33, "wrong chain";
+        /// The expiry is not above the committed height.
+        Expired = 34, "expired";
+        /// The nonce is used already.
+        Replayed = 35, "replayed";
+        /// The nonce is too far above the window.
+        NonceTooFar = 36, "nonce too far";
+        /// The debit or the credit account does not exist.
+        UnknownAccount = 37, "unknown account";
+        /// The key version is not the current one.
+        WrongKeyVersion = 38, "wrong key version";
+        /// The signature does not fit the message and the account's key.
+        BadSignature = 39, "bad signature";
+        /// A transaction of this sender with this nonce (or one that shares its slot) waits already.
+        DuplicatePending = 40, "duplicate pending";
+        /// The sender has as many transactions waiting as one sender may.
+        SenderFull = 41, "sender full";
+        /// The validator is loaded to its bounds; try again later.
+        Busy = 42, "busy";
+        /// The validator is stopping.
+        Stopping = 43, "stopping";
+    }
+);
+
+/// What a client is told about one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Durable, executed and under a state root.
+    Committed,
+    /// In a durable block, but without effect.
+    Failed(Outcome),
+    /// Not taken.
+    Refused(Refusal),
+}
+
+impl Verdict {
+    /// The byte on the wire.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Committed => Outcome::Applied.code(),
+            Self::Failed(outcome) => outcome.code(),
+            Self::Refused(refusal) => refusal.code(),
+        }
+    }
+}
+
+impl From<Outcome> for Verdict {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Applied => Self::Committed,
+            failed => Self::Failed(failed),
+        }
+    }
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl TryFrom<u8> for Verdict {
+    type Error = UnknownCode;
+
+    fn try_from(code: u8) -> Result<Self, UnknownCode> {
+        match Outcome::try_from(code) {
+            Ok(outcome) => Ok(outcome.into()),
+            Err(_) => Refusal::try_from(code).map(Self::Refused),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Committed => f.pad("committed"),
+            Self::Failed(outcome) => outcome.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}

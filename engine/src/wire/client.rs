@@ -1,0 +1,266 @@
+//! What customers and a validator say to each other.
+//!
+//! ```text
+//! client ─▶ Hello, Submit, Query          validator ─▶ Welcome, Notices, Answer, Rejected (and closes)
+//! ```
+//!
+//! A submission numbers its packets from `tag` on; a notice names the tag. Frame boundaries are the transport's.
+
+use bytes::Bytes;
+
+use super::{Reader, WireError, Writer};
+use crate::limits::{ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SUBMIT_PACKETS_MAX};
+use crate::types::{AccountId, ChainId, Digest, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict};
+
+/// The version of this protocol.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// A question about committed state. Answers are JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// An account, with its proof under the latest state root.
+    Account {
+        /// The chain.
+        chain: ChainId,
+        /// The account.
+        account: AccountId,
+    },
+    /// Where a transaction is and what became of it. Without a chain, all are searched.
+    Transaction {
+        /// The chain, if the customer knows it.
+        chain: Option<ChainId>,
+        /// The transaction.
+        id: TransactionId,
+    },
+    /// A block.
+    Block {
+        /// Its height.
+        height: Height,
+    },
+    /// The proof that a transaction is in a block, under that block's state root.
+    Proof {
+        /// The chain.
+        chain: ChainId,
+        /// The transaction.
+        id: TransactionId,
+    },
+    /// How the validator is.
+    Status,
+    /// What it has counted.
+    Counters,
+}
+
+/// A frame from a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientFrame {
+    /// The first frame.
+    Hello {
+        /// The client's [`PROTOCOL_VERSION`].
+        version: u32,
+        /// The network that it wants to talk to.
+        network: Digest,
+    },
+    /// Transactions.
+    Submit {
+        /// The tag of the first packet; the others follow.
+        tag: u64,
+        /// The packets.
+        packets: PacketSlab,
+    },
+    /// A question.
+    Query {
+        /// The client's number for it.
+        id: u64,
+        /// The question.
+        query: Query,
+    },
+}
+
+const HELLO: u8 = 1;
+const SUBMIT: u8 = 2;
+const QUERY: u8 = 3;
+
+impl ClientFrame {
+    /// The encoding.
+    pub fn encode(&self) -> Bytes {
+        let mut writer = Writer::new();
+        match self {
+            Self::Hello { version, network } => {
+                writer.u8(HELLO).u32(*version).digest(network);
+            }
+            Self::Submit { tag, packets } => {
+                writer = Writer::with_capacity(9 + packets.as_bytes().len());
+                writer.u8(SUBMIT).u64(*tag).raw(packets.as_bytes());
+            }
+            Self::Query { id, query } => {
+                writer.u8(QUERY).u64(*id);
+                query.write(&mut writer);
+            }
+        }
+        writer.finish_bytes()
+    }
+
+    /// The inverse of [`Self::encode`]. The packets of a submission share the bytes of the frame.
+    pub fn decode(frame: &Bytes) -> Result<Self, WireError> {
+        let mut reader = Reader::new(frame);
+        let decoded = match reader.u8("frame kind")? {
+            HELLO => {
+                Self::Hello { version: reader.u32("protocol version")?, network: reader.digest("network")? }
+            }
+            SUBMIT => {
+                let tag = reader.u64("tag")?;
+                let what = "submitted packets";
+                let packets = PacketSlab::new(frame.slice_ref(reader.rest()))
+                    .ok_or(WireError::Invalid { what, reason: "not whole packets" })?;
+                match packets.len() {
+                    0 => return Err(WireError::Invalid { what, reason: "none" }),
+                    1..=SUBMIT_PACKETS_MAX => {}
+                    n => return Err(WireError::TooMany { what, count: n as u64, max: SUBMIT_PACKETS_MAX }),
+                }
+                if tag.checked_add(packets.len() as u64).is_none() {
+                    return Err(WireError::Invalid {
+                        what: "tag",
+                        reason: "the last packet's tag overflows",
+                    });
+                }
+                Self::Submit { tag, packets }
+            }
+            QUERY => Self::Query { id: reader.u64("query id")?, query: Query::read(&mut reader)? },
+            _ => return Err(WireError::Invalid { what: "frame kind", reason: "unknown" }),
+        };
+        reader.finish()?;
+        Ok(decoded)
+    }
+}
+
+impl Query {
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Account { chain, account } => writer.u8(1).u32(chain.0).u64(account.0),
+            Self::Transaction { chain: None, id } => writer.u8(2).raw(&id.0),
+            Self::Transaction { chain: Some(chain), id } => writer.u8(3).u32(chain.0).raw(&id.0),
+            Self::Block { height } => writer.u8(4).u64(height.0),
+            Self::Proof { chain, id } => writer.u8(5).u32(chain.0).raw(&id.0),
+            Self::Status => writer.u8(6),
+            Self::Counters => writer.u8(7),
+        };
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let chain = |reader: &mut Reader<'_>| reader.u32("queried chain").map(ChainId);
+        let id = |reader: &mut Reader<'_>| reader.array("queried transaction").map(TransactionId);
+        Ok(match reader.u8("query kind")? {
+            1 => Self::Account { chain: chain(reader)?, account: AccountId(reader.u64("queried account")?) },
+            2 => Self::Transaction { chain: None, id: id(reader)? },
+            3 => Self::Transaction { chain: Some(chain(reader)?), id: id(reader)? },
+            4 => Self::Block { height: Height(reader.u64("queried height")?) },
+            5 => Self::Proof { chain: chain(reader)?, id: id(reader)? },
+            6 => Self::Status,
+            7 => Self::Counters,
+            _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
+        })
+    }
+}
+
+/// What became of one submitted packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The client's tag.
+    pub tag: u64,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// A frame to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerFrame {
+    /// The answer to a good `Hello`.
+    Welcome {
+        /// The validator's [`PROTOCOL_VERSION`].
+        version: u32,
+        /// The network.
+        network: Digest,
+        /// Who this is.
+        validator: ValidatorIndex,
+        /// The height that it has committed.
+        height: Height,
+    },
+    /// What became of submitted packets.
+    Notices(Vec<Notice>),
+    /// The answer to a query.
+    Answer {
+        /// The client's number for the query.
+        id: u64,
+        /// JSON.
+        body: Bytes,
+    },
+    /// Why the connection is about to be closed.
+    Rejected {
+        /// For a person.
+        reason: String,
+    },
+}
+
+const WELCOME: u8 = 1;
+const NOTICES: u8 = 2;
+const ANSWER: u8 = 3;
+const REJECTED: u8 = 4;
+const NOTICE_BYTES: usize = 9;
+
+impl ServerFrame {
+    /// The encoding. A reason is cut to [`REASON_BYTES_MAX`].
+    pub fn encode(&self) -> Bytes {
+        let mut writer = Writer::new();
+        match self {
+            Self::Welcome { version, network, validator, height } => {
+                writer.u8(WELCOME).u32(*version).digest(network).u16(validator.0).u64(height.0);
+            }
+            Self::Notices(notices) => {
+                assert!(notices.len() <= NOTICES_MAX, "{} notices in one frame", notices.len());
+                writer = Writer::with_capacity(5 + notices.len() * NOTICE_BYTES);
+                writer.u8(NOTICES).count(notices.len());
+                for notice in notices {
+                    writer.u64(notice.tag).u8(notice.verdict.code());
+                }
+            }
+            Self::Answer { id, body } => {
+                assert!(body.len() <= ANSWER_BYTES_MAX, "an answer of {} bytes", body.len());
+                writer.u8(ANSWER).u64(*id).blob(body);
+            }
+            Self::Rejected { reason } => {
+                let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+                writer.u8(REJECTED).blob(&reason.as_bytes()[..end]);
+            }
+        }
+        writer.finish_bytes()
+    }
+
+    /// The inverse of [`Self::encode`].
+    pub fn decode(frame: &Bytes) -> Result<Self, WireError> {
+        let mut reader = Reader::new(frame);
+        let decoded = match reader.u8("frame kind")? {
+            WELCOME => Self::Welcome {
+                version: reader.u32("protocol version")?,
+                network: reader.digest("network")?,
+                validator: ValidatorIndex(reader.u16("validator")?),
+                height: Height(reader.u64("height")?),
+            },
+            NOTICES => {
+                let count = reader.count("notices", NOTICES_MAX, NOTICE_BYTES)?;
+                let notice = |_| {
+                    let tag = reader.u64("tag")?;
+                    Ok(Notice { tag, verdict: Verdict::try_from(reader.u8("verdict")?)? })
+                };
+                Self::Notices((0..count).map(notice).collect::<Result<_, WireError>>()?)
+            }
+            ANSWER => Self::Answer {
+                id: reader.u64("query id")?,
+                body: frame.slice_ref(reader.blob("answer", ANSWER_BYTES_MAX)?),
+            },
+            REJECTED => Self::Rejected { reason: reader.text("reason", REASON_BYTES_MAX)? },
+            _ => return Err(WireError::Invalid { what: "frame kind", reason: "unknown" }),
+        };
+        reader.finish()?;
+        Ok(decoded)
+    }
+}

@@ -1,0 +1,81 @@
+//! The canonical encoding of a genesis, whose hash names the network.
+
+use super::{Reader, WireError, Writer};
+use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
+use crate::types::{
+    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, ValidatorGenesis,
+};
+
+const MAGIC: &[u8; 18] = b"millrace/genesis/1";
+const ACCOUNT_BYTES: usize = 32 + 8;
+const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 4;
+
+impl Genesis {
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.raw(MAGIC).blob(self.name().as_bytes()).count(self.validators().len());
+        for validator in self.validators() {
+            writer.blob(validator.name.as_bytes());
+            writer.raw(&validator.public_key).raw(&validator.certificate_fingerprint);
+        }
+        writer.count(self.chains().len());
+        for chain in self.chains() {
+            writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).count(chain.accounts.len());
+            for account in &chain.accounts {
+                writer.raw(&account.public_key).u64(account.balance);
+            }
+        }
+    }
+
+    /// The canonical encoding.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        self.write(&mut writer);
+        writer.finish()
+    }
+
+    /// The inverse of [`Self::encode`]; checks everything that [`Genesis::new`] does.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(bytes);
+        if reader.array("genesis magic")? != *MAGIC {
+            return Err(WireError::Invalid { what: "genesis magic", reason: "not a genesis of this format" });
+        }
+        let name = reader.text("network name", NAME_BYTES_MAX)?;
+        let validator_count = reader.count("validators", VALIDATORS_MAX, VALIDATOR_BYTES_MIN)?;
+        let validators = (0..validator_count)
+            .map(|_| {
+                Ok(ValidatorGenesis {
+                    name: reader.text("validator name", NAME_BYTES_MAX)?,
+                    public_key: reader.array("validator key")?,
+                    certificate_fingerprint: reader.array("certificate fingerprint")?,
+                })
+            })
+            .collect::<Result<_, WireError>>()?;
+        let chain_count = reader.count("chains", CHAINS_MAX, CHAIN_BYTES_MIN)?;
+        let chains = (0..chain_count).map(|_| read_chain(&mut reader)).collect::<Result<_, _>>()?;
+        reader.finish()?;
+        Ok(Self::new(name, validators, chains)?)
+    }
+}
+
+fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
+    let id = ChainId(reader.u32("chain id")?);
+    let kind = match reader.u16("chain kind")? {
+        1 => ChainKind::Transfers,
+        _ => return Err(WireError::Invalid { what: "chain kind", reason: "unknown" }),
+    };
+    let suite = match reader.u16("crypto suite")? {
+        1 => CryptoSuite::Ed25519,
+        _ => return Err(WireError::Invalid { what: "crypto suite", reason: "unknown" }),
+    };
+    let count = reader.count("accounts", ACCOUNTS_MAX, ACCOUNT_BYTES)?;
+    let accounts = (0..count)
+        .map(|_| {
+            Ok(AccountGenesis {
+                public_key: reader.array("account key")?,
+                balance: reader.u64("account balance")?,
+            })
+        })
+        .collect::<Result<_, WireError>>()?;
+    Ok(ChainGenesis { id, kind, suite, accounts })
+}
