@@ -16,13 +16,20 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use engine::types::Genesis;
+use net::Identity;
 
 mod error;
 mod fields;
+pub mod genesis;
+mod identity;
 
 pub use error::ConfigError;
 pub(crate) use fields::Section;
+pub use identity::Secret;
 
 /// Which way the journal is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,18 +87,18 @@ pub struct Config {
     pub name: String,
     /// The genesis file of the network.
     pub genesis_file: PathBuf,
+    /// The genesis, checked against the network id that its file records.
+    pub genesis: Arc<Genesis>,
     /// Directory of journal and consensus log; owned by one process at a time.
     pub data: PathBuf,
     /// Which way the journal is written.
     pub storage: StorageBackend,
     /// Bytes of one journal segment file.
     pub segment_bytes: u64,
-    /// File with the ed25519 seed of votes and acknowledgements, in hex.
-    pub consensus_key_file: PathBuf,
-    /// TLS certificate, PEM.
-    pub certificate_file: PathBuf,
-    /// TLS private key, PEM.
-    pub private_key_file: PathBuf,
+    /// The ed25519 seed of votes and acknowledgements.
+    pub consensus_seed: Secret,
+    /// The TLS certificate with its key.
+    pub identity: Identity,
     /// Where other validators connect.
     pub listen_peers: SocketAddr,
     /// Where clients connect.
@@ -177,17 +184,35 @@ impl Config {
         peers.sort_by_key(|peer| peer.index);
         top.finish()?;
 
+        let genesis = Arc::new(genesis::load(&genesis_file)?);
+        let consensus_seed = Secret::load(&consensus_key_file)?;
+        let identity = Identity::load(&certificate_file, &private_key_file).map_err(|error| {
+            ConfigError::Content { file: certificate_file.clone(), problem: error.to_string() }
+        })?;
+        identity::Claims {
+            file,
+            genesis_file: &genesis_file,
+            index,
+            name: &name,
+            peers: &peers,
+            consensus_key_file: &consensus_key_file,
+            consensus_seed: &consensus_seed,
+            certificate_file: &certificate_file,
+            certificate_fingerprint: identity.fingerprint().0,
+        }
+        .check(&genesis)?;
+
         Ok(Self {
             file: file.to_owned(),
             index,
             name,
             genesis_file,
+            genesis,
             data,
             storage: backend,
             segment_bytes: segment_mib << 20,
-            consensus_key_file,
-            certificate_file,
-            private_key_file,
+            consensus_seed,
+            identity,
             listen_peers,
             listen_clients,
             peers,

@@ -1,0 +1,147 @@
+//! The genesis on disk: a file for people, and the accounts of each chain beside it.
+//!
+//! ```text
+//! genesis.toml          name, network id, validators, chains        (read by people, compared by operators)
+//! chain-1.accounts      public key [32] | balance u64 little-endian (40 bytes an account, in account order)
+//! ```
+//!
+//! Invariant: what [`load`] returns hashes to the network id that genesis.toml records, so a changed byte in
+//! either file is noticed before anything is signed for the wrong network.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use engine::types::{
+    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, ValidatorGenesis,
+};
+
+use super::{ConfigError, HEX32, Section};
+
+/// Bytes of one account in an accounts file.
+const ACCOUNT_BYTES: usize = 40;
+/// Name of the genesis file in a network's directory.
+pub const GENESIS_FILE: &str = "genesis.toml";
+
+/// Reads a genesis and checks its content against the network id that it records.
+///
+/// # Errors
+/// A [`ConfigError`] that names the file and what is wrong with it.
+pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
+    let mut top = Section::open(file)?;
+    let name: String = top.required("name", "the name of the network")?;
+    let recorded = Digest(top.required::<[u8; 32]>("network_id", HEX32)?);
+    let validators =
+        top.sections("validator")?.into_iter().map(read_validator).collect::<Result<Vec<_>, _>>()?;
+    let chains = top.sections("chain")?.into_iter().map(read_chain).collect::<Result<Vec<_>, _>>()?;
+    top.finish()?;
+    let genesis = Genesis::new(name, validators, chains)
+        .map_err(|error| ConfigError::Content { file: file.to_owned(), problem: error.to_string() })?;
+    if *genesis.network() != recorded {
+        return Err(ConfigError::Contradiction {
+            file: file.to_owned(),
+            field: "network_id".into(),
+            says: recorded.to_string(),
+            other_file: file.to_owned(),
+            other_field: "the content of this file and its accounts files".into(),
+            other_says: genesis.network().to_string(),
+            help: "a byte was changed; copy the genesis files again from where the network was made",
+        });
+    }
+    Ok(genesis)
+}
+
+/// Writes a genesis into a directory.
+///
+/// # Errors
+/// What the operating system answered.
+pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
+    let mut text = format!(
+        "# The beginning of the network \"{}\". Every validator and client holds the same file: the network\n\
+         # id is the SHA-256 of everything in here and in the accounts files, and is under every signature.\n\
+         name = {}\nnetwork_id = \"{}\"\n",
+        genesis.name(),
+        quoted(genesis.name()),
+        genesis.network(),
+    );
+    for validator in genesis.validators() {
+        let _ = write!(
+            text,
+            "\n[[validator]]\nname = {}\npublic_key = \"{}\"\ncertificate_fingerprint = \"{}\"\n",
+            quoted(&validator.name),
+            hex::encode(validator.public_key),
+            hex::encode(validator.certificate_fingerprint),
+        );
+    }
+    for chain in genesis.chains() {
+        let accounts_file = format!("chain-{}.accounts", chain.id);
+        let mut bytes = Vec::with_capacity(chain.accounts.len() * ACCOUNT_BYTES);
+        for account in &chain.accounts {
+            bytes.extend_from_slice(&account.public_key);
+            bytes.extend_from_slice(&account.balance.to_le_bytes());
+        }
+        fs::write(directory.join(&accounts_file), bytes)?;
+        let _ = write!(
+            text,
+            "\n[[chain]]\nid = {}\nkind = \"transfers\"\nsuite = \"ed25519\"\naccounts = {}\naccounts_file = \"{accounts_file}\"\n",
+            chain.id,
+            chain.accounts.len(),
+        );
+    }
+    let file = directory.join(GENESIS_FILE);
+    fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// A TOML string.
+pub(crate) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn read_validator(mut section: Section) -> Result<ValidatorGenesis, ConfigError> {
+    let validator = ValidatorGenesis {
+        name: section.required("name", "the validator's name")?,
+        public_key: section.required("public_key", HEX32)?,
+        certificate_fingerprint: section.required("certificate_fingerprint", HEX32)?,
+    };
+    section.finish()?;
+    Ok(validator)
+}
+
+fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
+    let id = ChainId(section.required("id", "the number of the chain")?);
+    let kind = section.choice(
+        "kind",
+        &[("transfers", ChainKind::Transfers)],
+        ChainKind::Transfers,
+        "\"transfers\"",
+    )?;
+    let suite = section.choice(
+        "suite",
+        &[("ed25519", CryptoSuite::Ed25519)],
+        CryptoSuite::Ed25519,
+        "\"ed25519\"",
+    )?;
+    let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
+    let file = section.path("accounts_file", "the path of the chain's accounts")?;
+    section.finish()?;
+    let bytes =
+        fs::read(&file).map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
+    if Some(bytes.len()) != count.checked_mul(ACCOUNT_BYTES) {
+        let problem = format!(
+            "this file has {} bytes, but {count} accounts take {ACCOUNT_BYTES} bytes each; copy it again from \
+             where the network was made",
+            bytes.len()
+        );
+        return Err(ConfigError::Content { file, problem });
+    }
+    let accounts = bytes
+        .chunks_exact(ACCOUNT_BYTES)
+        .map(|account| AccountGenesis {
+            public_key: account[..32].try_into().expect("32 of 40 bytes"),
+            balance: u64::from_le_bytes(account[32..].try_into().expect("8 of 40 bytes")),
+        })
+        .collect();
+    Ok(ChainGenesis { id, kind, suite, accounts })
+}

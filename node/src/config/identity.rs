@@ -1,0 +1,220 @@
+//! A validator's secrets, and whether they and the peers are those that the genesis knows.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use engine::types::Genesis;
+use kernels::ed25519::SigningKey;
+
+use super::{ConfigError, PeerConfig};
+
+/// Thirty-two bytes that nobody else may know, and that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// A fresh one from the operating system.
+    ///
+    /// # Errors
+    /// What the operating system answered.
+    pub fn generate() -> std::io::Result<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+        Ok(Self(bytes))
+    }
+
+    /// Reads one from a file of 64 hexadecimal digits that only its owner can read.
+    ///
+    /// # Errors
+    /// [`ConfigError::Exposed`] where others could read it too.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
+        let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(ConfigError::Exposed { file: file.to_owned(), mode });
+        }
+        let text = fs::read_to_string(file).map_err(unreadable)?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|error| ConfigError::Content {
+            file: file.to_owned(),
+            problem: format!("a secret key is 64 hexadecimal digits: {error}"),
+        })?;
+        Ok(Self(bytes))
+    }
+
+    /// Writes it so that only its owner can read it; an existing file is never overwritten.
+    ///
+    /// # Errors
+    /// What the operating system answered.
+    pub fn save(&self, file: &Path) -> std::io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(file)?;
+        writeln!(file, "{}", hex::encode(self.0))
+    }
+}
+
+/// The parts of a configuration that the genesis has a say in.
+pub(super) struct Claims<'a> {
+    pub file: &'a Path,
+    pub genesis_file: &'a Path,
+    pub index: u16,
+    pub name: &'a str,
+    pub peers: &'a [PeerConfig],
+    pub consensus_key_file: &'a Path,
+    pub consensus_seed: &'a Secret,
+    pub certificate_file: &'a Path,
+    pub certificate_fingerprint: [u8; 32],
+}
+
+impl Claims<'_> {
+    /// Compares every claim with the genesis; the first that differs is the error.
+    pub(super) fn check(&self, genesis: &Genesis) -> Result<(), ConfigError> {
+        let validators = genesis.validators();
+        let Some(me) = validators.get(usize::from(self.index)) else {
+            return Err(self.against_genesis(
+                self.file,
+                "validator.index".into(),
+                self.index.to_string(),
+                "validator".into(),
+                format!("there are {} validators, counted from 0", validators.len()),
+                "set the index under which the genesis lists this validator",
+            ));
+        };
+        let listed = |part: &str| format!("validator[{}].{part}", self.index);
+        if me.name != self.name {
+            return Err(self.against_genesis(
+                self.file,
+                "validator.name".into(),
+                format!("\"{}\"", self.name),
+                listed("name"),
+                format!("\"{}\"", me.name),
+                "index and name must be those of one validator",
+            ));
+        }
+        let public_key = SigningKey::from_seed(self.consensus_seed.0).public_key();
+        if me.public_key != public_key {
+            return Err(self.against_genesis(
+                self.consensus_key_file,
+                "the public key of this secret".into(),
+                hex::encode(public_key),
+                listed("public_key"),
+                hex::encode(me.public_key),
+                "use the key with which this validator entered the genesis",
+            ));
+        }
+        if me.certificate_fingerprint != self.certificate_fingerprint {
+            return Err(self.against_genesis(
+                self.certificate_file,
+                "the fingerprint of this certificate".into(),
+                hex::encode(self.certificate_fingerprint),
+                listed("certificate_fingerprint"),
+                hex::encode(me.certificate_fingerprint),
+                "use the certificate with which this validator entered the genesis",
+            ));
+        }
+        self.check_peers(genesis)
+    }
+
+    fn check_peers(&self, genesis: &Genesis) -> Result<(), ConfigError> {
+        let validators = genesis.validators();
+        for (at, peer) in self.peers.iter().enumerate() {
+            let field = |part: &str| format!("peer with index {}: {part}", peer.index);
+            if peer.index == self.index {
+                return Err(self.contradiction(
+                    field("index"),
+                    peer.index.to_string(),
+                    "validator.index",
+                    "a validator is not its own peer: remove this section",
+                ));
+            }
+            if self.peers[..at].iter().any(|earlier| earlier.index == peer.index) {
+                return Err(self.contradiction(
+                    field("index"),
+                    peer.index.to_string(),
+                    "peer",
+                    "each peer is listed once: remove one of the two sections",
+                ));
+            }
+            let Some(known) = validators.get(usize::from(peer.index)) else {
+                return Err(self.against_genesis(
+                    self.file,
+                    field("index"),
+                    peer.index.to_string(),
+                    "validator".into(),
+                    format!("there are {} validators, counted from 0", validators.len()),
+                    "remove this section",
+                ));
+            };
+            let claims = [
+                ("name", format!("\"{}\"", peer.name), format!("\"{}\"", known.name)),
+                ("public_key", hex::encode(peer.public_key), hex::encode(known.public_key)),
+                (
+                    "certificate_fingerprint",
+                    hex::encode(peer.certificate_fingerprint),
+                    hex::encode(known.certificate_fingerprint),
+                ),
+            ];
+            for (part, says, genesis_says) in claims {
+                if says != genesis_says {
+                    return Err(self.against_genesis(
+                        self.file,
+                        field(part),
+                        says,
+                        format!("validator[{}].{part}", peer.index),
+                        genesis_says,
+                        "the genesis decides: correct the peer's section",
+                    ));
+                }
+            }
+        }
+        let missing = (0..validators.len() as u16)
+            .find(|index| *index != self.index && self.peers.iter().all(|peer| peer.index != *index));
+        match missing {
+            None => Ok(()),
+            Some(index) => Err(ConfigError::Missing {
+                file: self.file.to_owned(),
+                field: format!("peer with index {index} (\"{}\")", validators[usize::from(index)].name),
+                help: "a [[peer]] section for every other validator of the genesis",
+            }),
+        }
+    }
+
+    fn against_genesis(
+        &self,
+        file: &Path,
+        field: String,
+        says: String,
+        other_field: String,
+        other_says: String,
+        help: &'static str,
+    ) -> ConfigError {
+        let (file, other_file) = (file.to_owned(), self.genesis_file.to_owned());
+        ConfigError::Contradiction { file, field, says, other_file, other_field, other_says, help }
+    }
+
+    fn contradiction(
+        &self,
+        field: String,
+        says: String,
+        other_field: &str,
+        help: &'static str,
+    ) -> ConfigError {
+        ConfigError::Contradiction {
+            file: self.file.to_owned(),
+            field,
+            other_says: says.clone(),
+            says,
+            other_file: self.file.to_owned(),
+            other_field: other_field.to_owned(),
+            help,
+        }
+    }
+}

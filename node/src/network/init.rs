@@ -1,0 +1,269 @@
+//! Makes a network: keys, certificates, genesis and one configuration for each validator.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use engine::types::{
+    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, GenesisError, ValidatorGenesis,
+};
+use kernels::ed25519::SigningKey;
+use loadgen::customers::CustomerSeed;
+use net::Identity;
+
+use super::{NETWORK_FILE, Network, names};
+use crate::config::genesis::{self, quoted};
+use crate::config::{ConfigError, Secret};
+
+/// What the network is to be like.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The network's name.
+    pub name: String,
+    /// How many validators.
+    pub validators: u16,
+    /// How many chains, numbered from 1.
+    pub chains: u32,
+    /// Accounts of each chain.
+    pub accounts: u64,
+    /// What each account holds.
+    pub balance: u64,
+    /// The address all validators listen on.
+    pub host: IpAddr,
+    /// Validator i takes the UDP ports `base + 2i` (peers) and `base + 2i + 1` (clients); without it, ports
+    /// that are free now.
+    pub base_port: Option<u16>,
+    /// Lines for the `[work]` section of every validator.
+    pub work: Vec<(String, String)>,
+    /// The storage backend of every validator: auto, uring or portable.
+    pub storage: String,
+    /// The log level of every validator.
+    pub log_level: String,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self {
+            name: "millrace".into(),
+            validators: 4,
+            chains: 1,
+            accounts: 100_000,
+            balance: 1_000_000_000,
+            host: IpAddr::from([127, 0, 0, 1]),
+            base_port: None,
+            work: Vec::new(),
+            storage: "auto".into(),
+            log_level: "info".into(),
+        }
+    }
+}
+
+/// Why a network could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The directory already holds a network.
+    #[error("{}: there is a network here already; choose another directory, or remove this one", .0.display())]
+    Exists(PathBuf),
+    /// The ports do not fit.
+    #[error("{validators} validators need {} ports, but only {} follow {base}; choose a lower --base-port",
+        u32::from(*validators) * 2, 65_535 - u32::from(*base) + 1)]
+    Ports {
+        /// The first port.
+        base: u16,
+        /// How many validators.
+        validators: u16,
+    },
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was being written.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Identity(#[from] net::IdentityError),
+    /// The numbers make no valid genesis.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// What was written does not load.
+    #[error("the network was written but does not load: {0}")]
+    Load(#[from] ConfigError),
+}
+
+/// The secrets and addresses of one validator to be.
+struct Draft {
+    name: String,
+    directory: PathBuf,
+    seed: Secret,
+    identity: Identity,
+    peers: SocketAddr,
+    clients: SocketAddr,
+}
+
+/// Makes a network in `directory`, which may exist but must not hold one yet.
+///
+/// # Errors
+/// [`InitError`]; whatever was written until then stays, but without `network.toml` it is no network.
+pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitError> {
+    let network_file = directory.join(NETWORK_FILE);
+    if network_file.exists() {
+        return Err(InitError::Exists(directory.to_owned()));
+    }
+    make_directory(directory)?;
+    let addresses = addresses(options)?;
+    let mut drafts = Vec::new();
+    for (index, (peers, clients)) in addresses.into_iter().enumerate() {
+        let name = names::name(index);
+        drafts.push(Draft {
+            directory: directory.join(format!("validator-{index}")),
+            seed: Secret::generate().map_err(at(directory))?,
+            identity: Identity::generate(&name)?,
+            name,
+            peers,
+            clients,
+        });
+    }
+    let customers = Secret::generate().map_err(at(directory))?;
+    let customers_file = directory.join("customers.seed");
+    customers.save(&customers_file).map_err(at(&customers_file))?;
+    let genesis = make_genesis(options, &drafts, &CustomerSeed(customers.0))?;
+    genesis::save(&genesis, directory).map_err(at(directory))?;
+    for (index, draft) in drafts.iter().enumerate() {
+        make_directory(&draft.directory)?;
+        let key = draft.directory.join("consensus.key");
+        draft.seed.save(&key).map_err(at(&key))?;
+        draft.identity.save(&draft.directory.join("tls.crt"), &draft.directory.join("tls.key"))?;
+        let file = draft.directory.join("node.toml");
+        fs::write(&file, node_toml(options, &drafts, index)).map_err(at(&file))?;
+    }
+    fs::write(&network_file, network_toml(&drafts)).map_err(at(&network_file))?;
+    Ok(Network::load(directory)?)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
+    let path = path.to_owned();
+    move |source| InitError::Io { path, source }
+}
+
+fn make_directory(path: &Path) -> Result<(), InitError> {
+    fs::create_dir_all(path).map_err(at(path))
+}
+
+/// The addresses for peers and for clients of every validator.
+fn addresses(options: &InitOptions) -> Result<Vec<(SocketAddr, SocketAddr)>, InitError> {
+    let count = usize::from(options.validators) * 2;
+    let ports: Vec<u16> = match options.base_port {
+        Some(base) if usize::from(base) + count > 65_536 => {
+            return Err(InitError::Ports { base, validators: options.validators });
+        }
+        Some(base) => (0..count).map(|offset| base + offset as u16).collect(),
+        None => {
+            // All sockets are held until the last is bound, so that no port is handed out twice.
+            let bind = || UdpSocket::bind((options.host, 0));
+            let sockets = (0..count).map(|_| bind()).collect::<io::Result<Vec<_>>>();
+            let ports = sockets.and_then(|held| {
+                held.iter().map(|socket| Ok(socket.local_addr()?.port())).collect::<io::Result<Vec<_>>>()
+            });
+            ports.map_err(at(Path::new("free UDP ports")))?
+        }
+    };
+    let address = |port: u16| SocketAddr::new(options.host, port);
+    Ok(ports.chunks_exact(2).map(|pair| (address(pair[0]), address(pair[1]))).collect())
+}
+
+fn make_genesis(
+    options: &InitOptions,
+    drafts: &[Draft],
+    customers: &CustomerSeed,
+) -> Result<Genesis, GenesisError> {
+    let validators = drafts
+        .iter()
+        .map(|draft| ValidatorGenesis {
+            name: draft.name.clone(),
+            public_key: SigningKey::from_seed(draft.seed.0).public_key(),
+            certificate_fingerprint: draft.identity.fingerprint().0,
+        })
+        .collect();
+    let chains = (1..=options.chains)
+        .map(|number| {
+            let id = ChainId(number);
+            let keys = customers.public_keys(id, options.accounts);
+            let account = |public_key| AccountGenesis { public_key, balance: options.balance };
+            ChainGenesis {
+                id,
+                kind: ChainKind::Transfers,
+                suite: CryptoSuite::Ed25519,
+                accounts: keys.into_iter().map(account).collect(),
+            }
+        })
+        .collect();
+    Genesis::new(options.name.clone(), validators, chains)
+}
+
+fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
+    let me = &drafts[index];
+    let mut text = format!(
+        "# Validator {index} (\"{name}\") of the network \"{network}\". Paths are relative to this file.\n\
+         # Run it: millrace node --config {file}\n\
+         \n[validator]\nindex = {index}\nname = {quoted_name}\n\
+         \n[network]\ngenesis = \"../genesis.toml\"\n\
+         \n[identity]\n\
+         consensus_key = \"consensus.key\"   # secret: votes and acknowledgements\n\
+         certificate = \"tls.crt\"\n\
+         private_key = \"tls.key\"           # secret: TLS\n\
+         \n[listen]\npeers = \"{peers}\"\nclients = \"{clients}\"\n\
+         \n[storage]\n\
+         directory = \"data\"\n\
+         backend = {storage}             # auto, uring or portable\n\
+         \n[log]\nlevel = {level}\n",
+        name = me.name,
+        network = options.name,
+        file = me.directory.join("node.toml").display(),
+        quoted_name = quoted(&me.name),
+        peers = me.peers,
+        clients = me.clients,
+        storage = quoted(&options.storage),
+        level = quoted(&options.log_level),
+    );
+    if !options.work.is_empty() {
+        text.push_str("\n[work]\n");
+        for (field, value) in &options.work {
+            let _ = writeln!(text, "{field} = {value}");
+        }
+    }
+    for (other, draft) in drafts.iter().enumerate().filter(|(other, _)| *other != index) {
+        let _ = write!(
+            text,
+            "\n[[peer]]\nindex = {other}\nname = {}\naddress = \"{}\"\npublic_key = \"{}\"\n\
+             certificate_fingerprint = \"{}\"\n",
+            quoted(&draft.name),
+            draft.peers,
+            hex::encode(SigningKey::from_seed(draft.seed.0).public_key()),
+            draft.identity.fingerprint(),
+        );
+    }
+    text
+}
+
+fn network_toml(drafts: &[Draft]) -> String {
+    let mut text = "# A network of validators on this machine, made by `millrace network init`.\n\
+                    # Start: millrace network up DIR    Stop: millrace network down DIR\n\
+                    genesis = \"genesis.toml\"\n\
+                    customers = \"customers.seed\"   # the secret behind every account's key: test money only\n"
+        .to_owned();
+    for (index, draft) in drafts.iter().enumerate() {
+        let _ = write!(
+            text,
+            "\n[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\n\
+             certificate_fingerprint = \"{}\"\ndirectory = \"validator-{index}\"\n",
+            quoted(&draft.name),
+            draft.clients,
+            draft.identity.fingerprint(),
+        );
+    }
+    text
+}

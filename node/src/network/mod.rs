@@ -1,0 +1,148 @@
+//! A network in one directory: made by `init`, run by `up`, stopped by `down`.
+//!
+//! ```text
+//! DIR/network.toml        where to find everything below, and every validator's addresses
+//! DIR/genesis.toml        DIR/chain-1.accounts …
+//! DIR/customers.seed      the secret behind every account's key: test money only
+//! DIR/validator-0/        node.toml  consensus.key  tls.crt  tls.key  data/  node.log  node.pid
+//! ```
+//!
+//! Invariants: a directory that has a `network.toml` was written completely (it is written last); no file of
+//! an existing network is ever overwritten; `node.pid` names a process that was started with this
+//! validator's `node.toml`, or is stale and recognised as such.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::types::{ChainId, Genesis, ValidatorIndex};
+use loadgen::customers::CustomerSeed;
+use net::Fingerprint;
+
+use crate::config::{ConfigError, Secret, Section, genesis};
+
+mod init;
+mod names;
+mod process;
+mod running;
+
+pub use init::{InitError, InitOptions, init};
+pub use process::{ProcessError, ValidatorProcess};
+pub use running::{Down, RunError, down, up};
+
+/// Name of the file that makes a directory a network.
+pub const NETWORK_FILE: &str = "network.toml";
+
+/// One validator of a network, as its operator and its clients see it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its place in the genesis.
+    pub index: ValidatorIndex,
+    /// Its name.
+    pub name: String,
+    /// Where clients connect.
+    pub clients: SocketAddr,
+    /// What clients recognise it by.
+    pub fingerprint: Fingerprint,
+    /// The directory with its configuration, keys, log and data.
+    pub directory: PathBuf,
+}
+
+impl Member {
+    /// Its configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.join("node.toml")
+    }
+
+    /// What it prints.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.directory.join("node.log")
+    }
+
+    /// The id of its process, while `network up` runs it.
+    #[must_use]
+    pub fn pid_file(&self) -> PathBuf {
+        self.directory.join("node.pid")
+    }
+
+    /// Its journal and consensus log.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+}
+
+/// A network that was made by [`init`].
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Its genesis.
+    pub genesis: Arc<Genesis>,
+    /// Its validators, in the order of the genesis.
+    pub members: Vec<Member>,
+    /// The secret behind every account's key.
+    pub customers: CustomerSeed,
+}
+
+impl Network {
+    /// Reads the network in `directory`.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the file and the field.
+    pub fn load(directory: &Path) -> Result<Self, ConfigError> {
+        let file = directory.join(NETWORK_FILE);
+        let mut top = Section::open(&file)?;
+        let genesis_file = top.path("genesis", "the path of genesis.toml")?;
+        let customers_file = top.path("customers", "the path of the customers' seed")?;
+        let members =
+            top.sections("validator")?.into_iter().map(read_member).collect::<Result<Vec<_>, _>>()?;
+        top.finish()?;
+        let genesis = Arc::new(genesis::load(&genesis_file)?);
+        for (at, validator) in genesis.validators().iter().enumerate() {
+            let member = members.get(at).filter(|member| {
+                usize::from(member.index.0) == at
+                    && member.fingerprint.0 == validator.certificate_fingerprint
+                    && member.name == validator.name
+            });
+            if member.is_none() {
+                return Err(ConfigError::Contradiction {
+                    file,
+                    field: format!("validator[{at}]"),
+                    says: members.get(at).map_or("nothing".into(), |m| format!("\"{}\"", m.name)),
+                    other_file: genesis_file,
+                    other_field: format!("validator[{at}]"),
+                    other_says: format!("\"{}\"", validator.name),
+                    help: "index, name and fingerprint must be those of the genesis, in its order",
+                });
+            }
+        }
+        let customers = CustomerSeed(Secret::load(&customers_file)?.0);
+        Ok(Self { directory: directory.to_owned(), genesis, members, customers })
+    }
+
+    /// The chains of the genesis.
+    pub fn chains(&self) -> impl Iterator<Item = ChainId> + '_ {
+        self.genesis.chains().iter().map(|chain| chain.id)
+    }
+}
+
+fn read_member(mut section: Section) -> Result<Member, ConfigError> {
+    let member = Member {
+        index: ValidatorIndex(section.required("index", "the validator's place in the genesis")?),
+        name: section.required("name", "the validator's name")?,
+        clients: section.required("clients", "the address where clients connect")?,
+        fingerprint: Fingerprint(section.required(
+            "certificate_fingerprint",
+            "the SHA-256 of the validator's certificate, 64 hexadecimal digits",
+        )?),
+        directory: section.path("directory", "the validator's directory")?,
+    };
+    section.finish()?;
+    Ok(member)
+}
+
+#[cfg(test)]
+mod tests;

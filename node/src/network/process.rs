@@ -1,0 +1,233 @@
+//! One validator as a child process of this executable.
+//!
+//! ```text
+//! spawn ── running ──┬── stop(): SIGTERM, wait, SIGKILL if it does not go ── Stopped
+//!                    ├── exited by itself: ProcessError::Died with the end of its log
+//!                    └── dropped: SIGKILL (a tied process also dies with the thread that spawned it)
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::Member;
+
+/// Bytes from the end of a log that are shown when a validator died.
+const TAIL_BYTES: u64 = 4096;
+/// How often a stopping process is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Why a validator's process is not running.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("cannot start validator \"{name}\": {source}")]
+    Spawn {
+        /// The validator.
+        name: String,
+        /// What the operating system answered.
+        source: io::Error,
+    },
+    /// It ended although nobody stopped it.
+    #[error("validator \"{name}\" ended by itself ({status}); the end of {}:\n{tail}", log.display())]
+    Died {
+        /// The validator.
+        name: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of its log.
+        tail: String,
+    },
+    /// It did not stop when asked, and was killed.
+    #[error("validator \"{name}\" did not stop within {waited:?} and was killed; see {}", log.display())]
+    Stubborn {
+        /// The validator.
+        name: String,
+        /// How long it was given.
+        waited: Duration,
+        /// Its log.
+        log: PathBuf,
+    },
+}
+
+/// Whether a validator outlives whoever started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// It dies with the starting thread, whatever happens to it.
+    Tied,
+    /// It goes on: `network up`.
+    Detached,
+}
+
+/// A running validator.
+#[derive(Debug)]
+pub struct ValidatorProcess {
+    name: String,
+    log: PathBuf,
+    child: Child,
+    tie: Tie,
+}
+
+impl ValidatorProcess {
+    /// Starts `millrace node` for a member of a network. Its output is appended to its log.
+    ///
+    /// A tied process is killed by the kernel when the *thread* that called this ends, so call it on a
+    /// thread that lives as long as the processes are wanted.
+    ///
+    /// # Errors
+    /// [`ProcessError::Spawn`].
+    pub fn spawn(executable: &Path, member: &Member, tie: Tie) -> Result<Self, ProcessError> {
+        let failed = |source| ProcessError::Spawn { name: member.name.clone(), source };
+        let log = OpenOptions::new().create(true).append(true).open(member.log_file()).map_err(failed)?;
+        let mut command = Command::new(executable);
+        command
+            .args(["node", "--config"])
+            .arg(member.config_file())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(failed)?)
+            .stderr(log);
+        let parent = std::process::id();
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid and setsid.
+        unsafe {
+            command.pre_exec(move || match tie {
+                Tie::Tied => die_with(parent),
+                Tie::Detached => own_session(),
+            });
+        }
+        if tie == Tie::Tied {
+            // Ctrl-C reaches only the parent, which stops its validators in its own order.
+            command.process_group(0);
+        }
+        let child = command.spawn().map_err(failed)?;
+        Ok(Self { name: member.name.clone(), log: member.log_file(), child, tie })
+    }
+
+    /// The id of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The validator's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Fails if the process has ended.
+    ///
+    /// # Errors
+    /// [`ProcessError::Died`] with the end of its log.
+    pub fn check(&mut self) -> Result<(), ProcessError> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Err(self.died(status)),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Asks the process to stop, without waiting for it.
+    pub fn ask_to_stop(&self) {
+        signal(self.child.id(), libc::SIGTERM);
+    }
+
+    /// Kills the process, as a power cut would.
+    pub fn kill(&mut self) {
+        // An error means that it has gone already, which is what was wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks the process to stop and waits until it has.
+    ///
+    /// # Errors
+    /// [`ProcessError::Stubborn`] if it had to be killed, [`ProcessError::Died`] if it failed while stopping.
+    pub fn stop(mut self, patience: Duration) -> Result<(), ProcessError> {
+        self.ask_to_stop();
+        let mut waited = Duration::ZERO;
+        while waited < patience {
+            match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => return Err(self.died(status)),
+                Ok(None) | Err(_) => std::thread::sleep(POLL),
+            }
+            waited += POLL;
+        }
+        self.kill();
+        Err(ProcessError::Stubborn { name: self.name.clone(), waited, log: self.log.clone() })
+    }
+
+    fn died(&self, status: ExitStatus) -> ProcessError {
+        let tail = tail(&self.log).unwrap_or_else(|error| format!("(unreadable: {error})"));
+        ProcessError::Died { name: self.name.clone(), status, log: self.log.clone(), tail }
+    }
+}
+
+impl Drop for ValidatorProcess {
+    fn drop(&mut self) {
+        if self.tie == Tie::Tied {
+            self.kill();
+        }
+    }
+}
+
+/// Sends a signal to a process; one that has gone is no error.
+pub(super) fn signal(pid: u32, signal: libc::c_int) {
+    let Ok(pid) = libc::pid_t::try_from(pid) else { return };
+    // SAFETY: kill takes plain numbers; `pid` is positive, so it names one process and no group.
+    let _ = unsafe { libc::kill(pid, signal) };
+}
+
+/// Whether a process is still there and runs a validator with this configuration: a pid can be reused.
+pub(super) fn runs(pid: u32, config: &Path) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    arguments.contains(&b"node".as_slice())
+        && arguments.contains(&config.as_os_str().as_encoded_bytes())
+        && !is_zombie(pid)
+}
+
+fn is_zombie(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
+
+/// The last lines of a log.
+pub(super) fn tail(log: &Path) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = match (length > TAIL_BYTES, text.split_once('\n')) {
+        (true, Some((_, whole_lines))) => whole_lines.to_owned(),
+        _ => text.into_owned(),
+    };
+    Ok(text.lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n"))
+}
+
+fn die_with(parent: u32) -> io::Result<()> {
+    // SAFETY: prctl with PR_SET_PDEATHSIG takes a signal number and touches no memory.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // The parent may have died before the call above.
+    // SAFETY: getppid cannot fail and touches no memory.
+    if unsafe { libc::getppid() } as u32 != parent {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(())
+}
+
+fn own_session() -> io::Result<()> {
+    // SAFETY: setsid takes nothing; it fails only for a group leader, which a forked child is not.
+    match unsafe { libc::setsid() } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}

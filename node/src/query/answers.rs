@@ -1,0 +1,189 @@
+//! What a validator answers to a client's questions, as JSON on the wire.
+//!
+//! ```text
+//! Query::Account ──> AccountAnswer      leaf ── account path ──> accounts root ┐
+//! Query::Proof   ──> ProofAnswer        leaf ── path ──> transactions root ────┴ chain entry ── path ──> state root
+//! Query::Transaction, Block, Status ──> their answers       anything that fails ──> {"error": …}
+//! ```
+//!
+//! Hashes and keys are lower-case hexadecimal. Nothing in here is evidence: whoever asked checks it.
+
+use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use serde::{Deserialize, Serialize};
+
+/// A path from a leaf to a root, in a tree as in RFC 9162.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path {
+    /// The leaf's place.
+    pub index: u64,
+    /// The tree's number of leaves.
+    pub size: u64,
+    /// The neighbours on the way up, from the leaf.
+    pub path: Vec<Digest>,
+}
+
+/// What the state root says of one chain: a leaf of the state root's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainEntry {
+    /// The chain.
+    pub chain: ChainId,
+    /// Root over the block's transactions on this chain and their outcomes.
+    pub transactions_root: Digest,
+    /// Root over the chain's accounts after the block.
+    pub accounts_root: Digest,
+    /// The block's transactions on this chain.
+    pub transactions: u64,
+}
+
+/// An account as it is under a state root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountAnswer {
+    /// The height after which the account looked like this.
+    pub height: Height,
+    /// The state root of that height.
+    pub state_root: Digest,
+    /// The chain's entry under the state root.
+    pub entry: ChainEntry,
+    /// From the chain's entry to the state root.
+    pub entry_path: Path,
+    /// The account.
+    pub account: AccountId,
+    /// Its key.
+    pub public_key: Digest,
+    /// The version of its key.
+    pub key_version: u32,
+    /// What it holds.
+    pub balance: u64,
+    /// The lowest nonce that is still acceptable.
+    pub nonce_base: u64,
+    /// Which of the 64 nonces from the base on are used, lowest bit first.
+    pub nonce_window: u64,
+    /// From the account to the chain's accounts root.
+    pub account_path: Path,
+}
+
+/// Where a transaction is, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionAnswer {
+    /// The transaction.
+    pub id: TransactionId,
+    /// Its chain.
+    pub chain: ChainId,
+    /// The block that it is in.
+    pub height: Height,
+    /// Its place among the block's transactions on this chain.
+    pub position: u64,
+    /// What execution made of it.
+    pub outcome: Outcome,
+    /// The validator that sealed its batch.
+    pub author: ValidatorIndex,
+    /// The batch's number in that validator's stream.
+    pub sequence: Sequence,
+    /// The 128 bytes of the transaction, in hexadecimal.
+    pub packet: String,
+}
+
+/// The proof that a transaction is in a block, with this outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofAnswer {
+    /// The transaction.
+    pub id: TransactionId,
+    /// The block that it is in.
+    pub height: Height,
+    /// The state root of that height.
+    pub state_root: Digest,
+    /// The chain's entry under the state root.
+    pub entry: ChainEntry,
+    /// From the chain's entry to the state root.
+    pub entry_path: Path,
+    /// What execution made of the transaction.
+    pub outcome: Outcome,
+    /// From transaction and outcome to the transactions root.
+    pub transaction_path: Path,
+}
+
+/// A committed block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockAnswer {
+    /// Its height.
+    pub height: Height,
+    /// Its digest: SHA-256 of the encoded header.
+    pub digest: Digest,
+    /// The encoded header and certificates, in hexadecimal; everything else is read out of them.
+    pub block: String,
+    /// The finalization certificate in hexadecimal; empty where a later block's certificate covers this one.
+    pub certificate: String,
+    /// The state root after it.
+    pub state_root: Digest,
+    /// What the state root commits to, every chain ascending.
+    pub entries: Vec<ChainEntry>,
+    /// The block's transactions that did not apply.
+    pub failures: u64,
+}
+
+/// How a validator is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// The network id.
+    pub network: Digest,
+    /// The network's name.
+    pub network_name: String,
+    /// The validator.
+    pub validator: ValidatorIndex,
+    /// The validator's name.
+    pub name: String,
+    /// The last height whose block is on this validator's disk.
+    pub committed: Height,
+    /// The last finalized height that it knows.
+    pub finalized: Height,
+    /// The state root of the committed height.
+    pub state_root: Digest,
+    /// The peers that it is connected to.
+    pub peers: Vec<ValidatorIndex>,
+    /// Transactions waiting in its mempools.
+    pub pending: u64,
+    /// The journal's back-end: `uring` or `portable`.
+    pub storage: String,
+    /// Seconds since it was started.
+    pub uptime_seconds: u64,
+}
+
+/// A question that has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// What went wrong.
+    pub error: QueryFailure,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryFailure {
+    /// Whether asking again could help.
+    pub kind: FailureKind,
+    /// For a person.
+    pub reason: String,
+}
+
+/// Kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// There is no such thing in the committed ledger.
+    NotFound,
+    /// The validator cannot say now.
+    Unavailable,
+}
+
+impl ErrorAnswer {
+    /// There is no such thing.
+    #[must_use]
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self { error: QueryFailure { kind: FailureKind::NotFound, reason: reason.into() } }
+    }
+
+    /// Not now.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self { error: QueryFailure { kind: FailureKind::Unavailable, reason: reason.into() } }
+    }
+}

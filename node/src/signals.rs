@@ -1,0 +1,57 @@
+//! How an operator asks a process to stop: SIGTERM and SIGINT, taken by a thread that waits for them.
+//!
+//! ```text
+//! main: block() ── before any thread is started, so that every thread inherits the mask
+//!  └─ some thread: wait() ── returns when a signal arrives; nothing runs in a signal handler
+//! ```
+
+use std::io;
+
+/// The signal that asked the process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: `kill PID`, `millrace network down`.
+    Terminate,
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+}
+
+/// Holds SIGTERM and SIGINT back from every thread that is started after this call.
+///
+/// # Errors
+/// What the operating system answered.
+pub fn block() -> io::Result<()> {
+    let set = stop_signals();
+    // SAFETY: `set` was initialised by `sigemptyset`; a null old set is allowed.
+    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Waits until the process is asked to stop. [`block`] must have been called before.
+///
+/// # Errors
+/// What the operating system answered.
+pub fn wait() -> io::Result<Signal> {
+    let set = stop_signals();
+    let mut taken: libc::c_int = 0;
+    // SAFETY: `set` is initialised and `taken` is a valid place for the answer.
+    match unsafe { libc::sigwait(&raw const set, &raw mut taken) } {
+        0 if taken == libc::SIGINT => Ok(Signal::Interrupt),
+        0 => Ok(Signal::Terminate),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+fn stop_signals() -> libc::sigset_t {
+    // SAFETY: a sigset is plain memory that `sigemptyset` initialises whole; the signal numbers are valid,
+    // so none of the three calls can fail.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        set
+    }
+}
