@@ -16,3 +16,9 @@
 pub mod limits;
 pub mod types;
 pub mod wire;
+
+// The rooms.
+pub mod verify;
+pub mod order;
+pub mod execute;
+pub mod sync;

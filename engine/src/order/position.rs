@@ -1,0 +1,136 @@
+//! Where a branch stands after a block, and the state roots that this validator knows.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::limits::ROOT_LAG_MAX;
+use crate::types::{BatchId, ChainId, Digest, Height, Sequence, ValidatorIndex};
+use crate::wire::{Block, Header};
+
+/// What a block's child needs to know of it and of everything below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The block's height.
+    pub height: Height,
+    /// Its digest.
+    pub digest: Digest,
+    /// The view in which it was proposed.
+    pub view: u64,
+    /// Its time, milliseconds since 1970.
+    pub time_ms: u64,
+    /// The height of the first state root that no block of this branch has carried yet.
+    pub roots_next: Height,
+    streams: BTreeMap<(ChainId, ValidatorIndex), Sequence>,
+}
+
+impl Position {
+    /// The genesis: height 0, its digest is the network id. Its own state root follows from the genesis, so the first
+    /// root to carry is that of height 1.
+    #[must_use]
+    pub fn genesis(network: Digest) -> Self {
+        let streams = BTreeMap::new();
+        Self { height: Height(0), digest: network, view: 0, time_ms: 0, roots_next: Height(1), streams }
+    }
+
+    /// The position after `block`, which must be a child of this one.
+    #[must_use]
+    pub fn after(&self, block: &Block) -> Self {
+        let header = block.header();
+        debug_assert_eq!(header.parent, self.digest, "a child names its parent");
+        let mut streams = self.streams.clone();
+        for certificate in block.certificates() {
+            let batch = certificate.batch();
+            streams.insert((batch.chain, batch.author), batch.sequence);
+        }
+        Self {
+            height: header.height,
+            digest: *block.digest(),
+            view: header.view,
+            time_ms: header.time_ms,
+            roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
+            streams,
+        }
+    }
+
+    /// The last sequence of a batch stream that this branch has ordered; 0 before the first.
+    #[must_use]
+    pub fn ordered(&self, chain: ChainId, author: ValidatorIndex) -> Sequence {
+        self.streams.get(&(chain, author)).copied().unwrap_or(Sequence(0))
+    }
+
+    /// The batch that this branch may order next from a stream.
+    #[must_use]
+    pub fn next_batch(&self, chain: ChainId, author: ValidatorIndex) -> BatchId {
+        BatchId { chain, author, sequence: self.ordered(chain, author).next() }
+    }
+
+    /// Whether a child that carries `roots` state roots stays close enough to execution.
+    #[must_use]
+    pub fn lag_allows(&self, roots: usize) -> bool {
+        let next_uncarried = self.roots_next.0 + roots as u64;
+        self.height.0 + 1 - next_uncarried.min(self.height.0 + 1) < ROOT_LAG_MAX
+    }
+}
+
+/// A finalized block carries a state root that is not ours: this validator or a quorum has executed wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the state root of height {height} is {ours} here, but the finalized block {block} carries {theirs}")]
+pub struct Divergence {
+    /// The height whose root differs.
+    pub height: Height,
+    /// The height of the block that carries it.
+    pub block: Height,
+    /// Our root.
+    pub ours: Digest,
+    /// The network's root.
+    pub theirs: Digest,
+}
+
+/// The state roots of executed heights, as far back as a block may still carry them.
+#[derive(Clone, Debug, Default)]
+pub struct Roots {
+    by_height: BTreeMap<Height, Digest>,
+}
+
+impl Roots {
+    /// Adds the root of a height just executed.
+    pub fn executed(&mut self, height: Height, root: Digest) {
+        self.by_height.insert(height, root);
+    }
+
+    /// Forgets what lies below `height`.
+    pub fn forget_below(&mut self, height: Height) {
+        self.by_height = self.by_height.split_off(&height);
+    }
+
+    /// The root of a height, if it is executed and not forgotten.
+    #[must_use]
+    pub fn get(&self, height: Height) -> Option<&Digest> {
+        self.by_height.get(&height)
+    }
+
+    /// The roots from `first` on, contiguous, below `end`, at most `max`.
+    #[must_use]
+    pub fn run(&self, first: Height, end: Height, max: usize) -> Vec<Digest> {
+        (first.0..end.0).map_while(|height| self.get(Height(height)).copied()).take(max).collect()
+    }
+
+    /// Compares what a header carries with ours. `Ok(None)`: all equal; `Ok(Some(height))`: this height is not executed yet.
+    ///
+    /// # Errors
+    /// [`Divergence`] at the lowest height that differs.
+    pub fn compare(&self, header: &Header) -> Result<Option<Height>, Divergence> {
+        for (offset, theirs) in header.roots.iter().enumerate() {
+            let height = Height(header.roots_first.0 + offset as u64);
+            match self.get(height) {
+                None => return Ok(Some(height)),
+                Some(ours) if ours == theirs => {}
+                Some(ours) => {
+                    return Err(Divergence { height, block: header.height, ours: *ours, theirs: *theirs });
+                }
+            }
+        }
+        Ok(None)
+    }
+}
