@@ -19,6 +19,9 @@ pub mod wire;
 
 // The rooms.
 pub mod verify;
+pub mod availability;
 pub mod order;
 pub mod execute;
+pub mod roots;
+pub mod store;
 pub mod sync;

@@ -20,7 +20,7 @@ pub use genesis::{
     ValidatorGenesis, quorum,
 };
 pub use ids::{AccountId, BatchId, ChainId, Height, Sequence, ValidatorIndex};
-pub use packet::{Malformed, Packet, PacketSlab, TRANSFER_KIND, Transfer};
+pub use packet::{Malformed, Packet, PacketSlab, TRANSFER_KIND, Transaction, Transfer};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 
 #[cfg(test)]

@@ -25,6 +25,28 @@ pub struct Packet(pub [u8; PACKET_BYTES]);
 #[error("not a transfer: the kind must be {TRANSFER_KIND} and the reserved field 0")]
 pub struct Malformed;
 
+/// A packet that is a transfer. Its signature, accounts and amounts are claims until it is verified and executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Transaction(Packet);
+
+impl Transaction {
+    /// The packet.
+    #[inline]
+    pub fn packet(&self) -> &Packet {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Transaction {
+    type Target = Packet;
+
+    #[inline]
+    fn deref(&self) -> &Packet {
+        &self.0
+    }
+}
+
 /// The fields of a transfer, without its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
@@ -81,6 +103,12 @@ impl Packet {
     #[inline]
     pub fn is_transfer(&self) -> bool {
         u32::from_le_bytes(self.field(0)) == u32::from(TRANSFER_KIND)
+    }
+
+    /// The packet as a transaction, if it is one.
+    #[inline]
+    pub fn transaction(&self) -> Result<Transaction, Malformed> {
+        if self.is_transfer() { Ok(Transaction(*self)) } else { Err(Malformed) }
     }
 
     /// The fields, if this is a transfer.

@@ -1,0 +1,81 @@
+//! What executing a block changed on a chain.
+
+use super::ReplayWindow;
+use crate::types::{AccountId, ChainId, Digest, Height, Outcome};
+use crate::wire::Writer;
+
+/// The part of an account that transfers change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Balance {
+    /// What it holds.
+    pub balance: u64,
+    /// The nonces it has used.
+    pub window: ReplayWindow,
+}
+
+/// One account, before and after a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Change {
+    /// The account.
+    pub account: AccountId,
+    /// Before the block.
+    pub before: Balance,
+    /// After it; never the same as before.
+    pub after: Balance,
+}
+
+/// The outcome of every transaction of a block on one chain, and every account that is different after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    chain: ChainId,
+    height: Height,
+    outcomes: Vec<Outcome>,
+    changes: Vec<Change>,
+}
+
+impl Delta {
+    /// Asserts what makes a delta one: changes ascend, change something, and conserve the sum of all balances.
+    pub(super) fn new(chain: ChainId, height: Height, outcomes: Vec<Outcome>, changes: Vec<Change>) -> Self {
+        assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
+        let sum =
+            |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
+        let (before, after) = (sum(|change| change.before.balance), sum(|change| change.after.balance));
+        assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
+        Self { chain, height, outcomes, changes }
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The block.
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// One outcome for each transaction, in the order of the block.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// The accounts that are different, ascending.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// SHA-256 of the encoding: chain, height, outcomes, and each changed account as it is afterwards. The state root
+    /// covers the same facts; this is for a journal or a comparison that has no tree.
+    pub fn digest(&self) -> Digest {
+        let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 32);
+        writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
+        for outcome in &self.outcomes {
+            writer.u8(outcome.code());
+        }
+        writer.count(self.changes.len());
+        for Change { account, after, .. } in &self.changes {
+            writer.u64(account.0).u64(after.balance).u64(after.window.base).u64(after.window.used);
+        }
+        Digest(kernels::sha2::sha256(&writer.finish()))
+    }
+}

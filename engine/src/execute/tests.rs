@@ -1,0 +1,231 @@
+//! The fast pass against the oracle, and laws of its own.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::oracle::Oracle;
+use super::*;
+use crate::types::*;
+
+pub(crate) fn chain_of(balances: &[u64]) -> ChainGenesis {
+    let account =
+        |(i, balance): (usize, &u64)| AccountGenesis { public_key: [i as u8; 32], balance: *balance };
+    ChainGenesis {
+        id: ChainId(7),
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        accounts: balances.iter().enumerate().map(account).collect(),
+    }
+}
+
+pub(crate) fn transfer(debit: u64, credit: u64, amount: u64, nonce: u64) -> Transfer {
+    Transfer {
+        chain: ChainId(7),
+        key_version: GENESIS_KEY_VERSION,
+        reference: [0; 12],
+        debit: AccountId(debit),
+        credit: AccountId(credit),
+        amount,
+        nonce,
+        expiry: Height(1000),
+    }
+}
+
+fn unsigned(transfer: Transfer) -> Packet {
+    transfer.sign(&Digest::default(), |_| [0; 64])
+}
+
+fn states(writer: &StateWriter) -> Vec<AccountState> {
+    (0..writer.state().accounts()).map(|id| writer.state().account(AccountId(id)).unwrap()).collect()
+}
+
+/// Executes both ways and compares everything.
+fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> Delta {
+    let height = writer.height().next();
+    let before = states(writer);
+    let delta = writer.execute_packets(height, packets.chunks(5));
+    let outcomes = oracle.execute(height, packets.iter());
+    assert_eq!(delta.outcomes(), outcomes);
+    let after = states(writer);
+    assert_eq!(after, oracle.account_states().collect::<Vec<_>>());
+    let changed: Vec<u64> = (0..before.len()).filter(|i| before[*i] != after[*i]).map(|i| i as u64).collect();
+    assert_eq!(delta.changes().iter().map(|change| change.account.0).collect::<Vec<_>>(), changed);
+    for change in delta.changes() {
+        let (was, is) = (before[change.account.0 as usize], after[change.account.0 as usize]);
+        assert_eq!((change.before.balance, change.before.window), (was.balance, was.window));
+        assert_eq!((change.after.balance, change.after.window), (is.balance, is.window));
+    }
+    assert_eq!(writer.state().supply(), oracle.balances());
+    delta
+}
+
+/// Transfers that often collide, overspend, replay, jump ahead, expire, and name what does not exist.
+fn any_transfer() -> impl Strategy<Value = Transfer> {
+    let amount = prop_oneof![0..50_u64, Just(u64::MAX), u64::MAX - 100..u64::MAX];
+    let nonce = prop_oneof![8 => 0..200_u64, 1 => any::<u64>()];
+    let key_version = prop_oneof![9 => Just(GENESIS_KEY_VERSION), 1 => 0..4_u32];
+    let expiry = prop_oneof![9 => Just(1000_u64), 1 => 0..8_u64];
+    (0..9_u64, 0..9_u64, amount, nonce, key_version, expiry).prop_map(
+        |(debit, credit, amount, nonce, key_version, expiry)| Transfer {
+            key_version,
+            expiry: Height(expiry),
+            ..transfer(debit, credit, amount, nonce)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_transfer(), 0..60), 1..6)) {
+        // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 does not exist.
+        let genesis = chain_of(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
+        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+        let mut history = vec![states(&writer)];
+        let mut deltas = Vec::new();
+        for block in blocks {
+            let packets: Vec<_> = block.into_iter().map(unsigned).collect();
+            deltas.push(both(&mut writer, &mut oracle, &packets));
+            history.push(states(&writer));
+        }
+        for delta in deltas.iter().rev() {
+            prop_assert_eq!(&states(&writer), &history.pop().unwrap());
+            writer.undo(delta);
+        }
+        prop_assert_eq!(&states(&writer), &history.pop().unwrap());
+        prop_assert_eq!(writer.height(), Height(0));
+    }
+
+    #[test]
+    fn a_nonce_is_used_once_in_any_order(nonces in vec(0..400_u64, 1..400), start in prop_oneof![Just(0), Just(u64::MAX - 390)]) {
+        let mut window = ReplayWindow { base: start, used: 0 };
+        let mut used = std::collections::BTreeSet::new();
+        for nonce in nonces {
+            let Some(nonce) = start.checked_add(nonce) else { continue };
+            match window.with(nonce) {
+                Ok(next) => {
+                    prop_assert!(used.insert(nonce), "{nonce} was used twice");
+                    prop_assert!(next.base >= window.base && next.with(nonce) == Err(WindowRefusal::Replayed));
+                    window = next;
+                }
+                Err(WindowRefusal::Replayed) => prop_assert!(used.contains(&nonce) || nonce < window.base),
+                Err(WindowRefusal::TooFar) => prop_assert!(nonce - window.base >= 128),
+            }
+        }
+    }
+}
+
+fn outcomes_of(balances: &[u64], transfers: &[Transfer]) -> (Vec<Outcome>, Vec<u64>) {
+    let genesis = chain_of(balances);
+    let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+    let packets: Vec<_> = transfers.iter().copied().map(unsigned).collect();
+    let delta = both(&mut writer, &mut oracle, &packets);
+    (delta.outcomes().to_vec(), states(&writer).iter().map(|account| account.balance).collect())
+}
+
+#[test]
+fn money_moves_and_each_outcome_has_its_cause() {
+    use Outcome::*;
+    let transfers = [
+        transfer(0, 1, 30, 0),
+        transfer(0, 1, 30, 0),
+        transfer(0, 1, 71, 1),
+        transfer(0, 1, 70, 1),
+        transfer(1, 2, u64::MAX, 0),
+        transfer(3, 0, 1, 0),
+        transfer(0, 3, 1, 2),
+        transfer(1, 0, 1, 128),
+        transfer(1, 0, 1, 127),
+        transfer(1, 0, 1, 63),
+        transfer(1, 0, 1, 64),
+        Transfer { key_version: 9, ..transfer(1, 0, 1, 65) },
+        Transfer { expiry: Height(0), ..transfer(1, 0, 1, 65) },
+        Transfer { expiry: Height(1), ..transfer(1, 0, 1, 65) },
+    ];
+    let (outcomes, balances) = outcomes_of(&[100, 0, 5], &transfers);
+    assert_eq!(
+        outcomes,
+        [
+            Applied,
+            Replayed,
+            InsufficientBalance,
+            Applied,
+            InsufficientBalance,
+            UnknownDebit,
+            UnknownCredit,
+            NonceTooFar,
+            Applied,
+            Replayed,
+            Applied,
+            WrongKeyVersion,
+            Expired,
+            Applied
+        ]
+    );
+    assert_eq!(balances, [3, 97, 5]);
+}
+
+#[test]
+fn paying_oneself_checks_the_balance_uses_the_nonce_and_keeps_the_money() {
+    let transfers =
+        [transfer(0, 0, 101, 0), transfer(0, 0, 100, 0), transfer(0, 0, 100, 0), transfer(0, 0, 1, 1)];
+    let (outcomes, balances) = outcomes_of(&[100, u64::MAX - 100], &transfers);
+    use Outcome::*;
+    assert_eq!(outcomes, [InsufficientBalance, Applied, Replayed, Applied]);
+    assert_eq!(balances, [100, u64::MAX - 100]);
+    let (outcomes, _) = outcomes_of(&[u64::MAX], &[transfer(0, 0, u64::MAX, 5)]);
+    assert_eq!(outcomes, [Applied], "all the money there is, to oneself, does not overflow");
+}
+
+#[test]
+fn a_failed_transfer_changes_nothing_and_keeps_its_nonce() {
+    let genesis = chain_of(&[10, u64::MAX - 10]);
+    let mut writer = StateWriter::genesis(&genesis);
+    let packets = [transfer(0, 1, 11, 0)].map(unsigned);
+    let delta = writer.execute_packets(Height(1), [&packets[..]].into_iter());
+    assert_eq!(delta.outcomes(), [Outcome::InsufficientBalance]);
+    assert!(delta.changes().is_empty());
+    let packets = [transfer(0, 1, 10, 0)].map(unsigned);
+    let delta = writer.execute_packets(Height(2), [&packets[..]].into_iter());
+    assert_eq!(delta.outcomes(), [Outcome::Applied]);
+}
+
+#[test]
+fn the_digest_of_a_delta_covers_heights_outcomes_and_changes() {
+    let run = |packets: &[Packet], height: u64| {
+        let mut writer =
+            StateWriter::restore(ChainId(7), Height(height - 1), chain_of(&[10, 10]).account_states());
+        writer.execute_packets(Height(height), [packets].into_iter()).digest()
+    };
+    let base = run(&[unsigned(transfer(0, 1, 1, 0))], 1);
+    assert_eq!(base, run(&[unsigned(transfer(0, 1, 1, 0))], 1));
+    assert_ne!(base, run(&[unsigned(transfer(0, 1, 1, 0))], 2));
+    assert_ne!(base, run(&[unsigned(transfer(0, 1, 2, 0))], 1));
+    assert_ne!(base, run(&[unsigned(transfer(0, 1, 1, 1))], 1));
+    assert_ne!(base, run(&[unsigned(transfer(0, 1, 1, 0)), unsigned(transfer(0, 1, 99, 1))], 1));
+}
+
+#[test]
+#[should_panic(expected = "one after the other")]
+fn a_height_is_never_skipped() {
+    StateWriter::genesis(&chain_of(&[1])).execute_packets(Height(2), std::iter::empty());
+}
+
+#[test]
+#[should_panic(expected = "not as the delta left it")]
+fn undo_refuses_a_state_that_the_delta_did_not_make() {
+    let genesis = chain_of(&[10, 10]);
+    let mut writer = StateWriter::genesis(&genesis);
+    let delta = writer.execute_packets(Height(1), [&[unsigned(transfer(0, 1, 1, 0))][..]].into_iter());
+    let mut other = StateWriter::restore(ChainId(7), Height(1), genesis.account_states());
+    other.undo(&delta);
+}
+
+#[test]
+#[should_panic(expected = "made or destroyed money")]
+fn the_check_of_conservation_finds_a_planted_theft() {
+    let before = Balance { balance: 5, ..Balance::default() };
+    let after = Balance { balance: 4, ..Balance::default() };
+    Delta::new(ChainId(7), Height(1), vec![], vec![Change { account: AccountId(0), before, after }]);
+}

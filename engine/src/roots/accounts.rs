@@ -1,0 +1,92 @@
+//! The tree over all accounts of a chain.
+
+use kernels::merkle::ArrayTree;
+
+use super::{Path, leaf_hashes};
+use crate::execute::{AccountState, ChainState, Delta, ReplayWindow};
+use crate::types::{AccountId, Digest};
+
+/// Bytes of the leaf of an account.
+pub const ACCOUNT_LEAF_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8;
+
+/// The leaf of an account: id, key, key version, balance, base and bits of the replay window. A snapshot of a chain is
+/// these, one after the other.
+pub fn account_leaf(id: AccountId, account: &AccountState) -> [u8; ACCOUNT_LEAF_BYTES] {
+    let mut leaf = [0; ACCOUNT_LEAF_BYTES];
+    leaf[0..8].copy_from_slice(&id.0.to_le_bytes());
+    leaf[8..40].copy_from_slice(&account.key);
+    leaf[40..44].copy_from_slice(&account.key_version.to_le_bytes());
+    leaf[44..52].copy_from_slice(&account.balance.to_le_bytes());
+    leaf[52..60].copy_from_slice(&account.window.base.to_le_bytes());
+    leaf[60..68].copy_from_slice(&account.window.used.to_le_bytes());
+    leaf
+}
+
+/// The inverse of [`account_leaf`]. Every leaf is the leaf of some account.
+pub fn parse_account_leaf(leaf: &[u8; ACCOUNT_LEAF_BYTES]) -> (AccountId, AccountState) {
+    let number =
+        |at: usize| u64::from_le_bytes(*leaf[at..].first_chunk().expect("numbers lie inside a leaf"));
+    let account = AccountState {
+        key: *leaf[8..].first_chunk().expect("the key lies inside a leaf"),
+        key_version: u32::from_le_bytes(*leaf[40..].first_chunk().expect("so does its version")),
+        balance: number(44),
+        window: ReplayWindow { base: number(52), used: number(60) },
+    };
+    (AccountId(number(0)), account)
+}
+
+/// The tree over the accounts of one chain, as they are after the last delta that was folded in.
+#[derive(Debug)]
+pub struct AccountTree {
+    tree: ArrayTree,
+}
+
+impl AccountTree {
+    /// The tree over accounts with the ids 0, 1, ….
+    pub fn new(accounts: impl ExactSizeIterator<Item = AccountState>) -> Self {
+        let leaves = accounts.enumerate().map(|(id, account)| prefixed_leaf(AccountId(id as u64), &account));
+        Self { tree: ArrayTree::new(leaf_hashes(leaves)) }
+    }
+
+    /// The tree over a state. Nothing may execute meanwhile.
+    pub fn of(state: &ChainState) -> Self {
+        Self::new((0..state.accounts() as usize).map(|index| state.at(index)))
+    }
+
+    /// Folds in what a block changed. `state` lends the keys, which blocks do not change.
+    pub fn fold(&mut self, delta: &Delta, state: &ChainState) {
+        self.update(delta.changes().iter().map(|change| {
+            let (key, key_version) = state.key(change.account).expect("a delta names accounts that exist");
+            let after = change.after;
+            let account =
+                AccountState { key: *key, key_version, balance: after.balance, window: after.window };
+            (change.account, account)
+        }));
+    }
+
+    /// Replaces the leaves of accounts, which ascend strictly.
+    pub(super) fn update(
+        &mut self,
+        accounts: impl ExactSizeIterator<Item = (AccountId, AccountState)> + Clone,
+    ) {
+        let hashes = leaf_hashes(accounts.clone().map(|(id, account)| prefixed_leaf(id, &account)));
+        let changes: Vec<_> = accounts.map(|(id, _)| id.0).zip(hashes).collect();
+        self.tree.update(&changes);
+    }
+
+    /// The root.
+    pub fn root(&self) -> Digest {
+        Digest(self.tree.root())
+    }
+
+    /// The path from an account to the root.
+    pub fn prove(&self, account: AccountId) -> Option<Path> {
+        self.tree.prove(account.0).map(Path::from)
+    }
+}
+
+fn prefixed_leaf(id: AccountId, account: &AccountState) -> [u8; 1 + ACCOUNT_LEAF_BYTES] {
+    let mut leaf = [0; 1 + ACCOUNT_LEAF_BYTES];
+    leaf[1..].copy_from_slice(&account_leaf(id, account));
+    leaf
+}

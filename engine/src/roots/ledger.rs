@@ -1,0 +1,136 @@
+//! All chains of a network: states and trees that move together, height by height.
+
+use std::sync::Arc;
+
+use super::proof::{AccountProof, ChainEntryProof};
+use super::{AccountTree, ChainEntry, StateRoot, TransactionTree};
+use crate::execute::{Chains, Delta, StateWriter};
+use crate::types::{AccountId, ChainId, Digest, Genesis, Height};
+use crate::verify::Verified;
+use crate::wire::Batch;
+
+/// What executing a height gave: evidence of the state root, and what was computed on the way.
+#[derive(Debug)]
+pub struct Executed {
+    /// The root over all chains.
+    pub state_root: StateRoot,
+    /// One delta for each chain of the genesis, in its order.
+    pub deltas: Vec<Delta>,
+    /// One transaction tree for each chain of the genesis, in its order.
+    pub trees: Vec<TransactionTree>,
+}
+
+#[derive(Debug)]
+struct Chain {
+    writer: StateWriter,
+    accounts: AccountTree,
+}
+
+/// The writers and trees of all chains. There is one in a validator; its thread is the only one that changes state.
+#[derive(Debug)]
+pub struct Ledger {
+    network: Digest,
+    chains: Vec<Chain>,
+    root: StateRoot,
+}
+
+impl Ledger {
+    /// The beginning of a network.
+    pub fn genesis(genesis: &Genesis) -> Self {
+        let writers = genesis.chains().iter().map(StateWriter::genesis).collect();
+        Self::restore(*genesis.network(), writers)
+    }
+
+    /// The ledger over states that were restored, all at one height. The caller compares [`Self::accounts_roots`] with
+    /// those of the network before it relies on them; the transactions roots of that height are not known here.
+    pub fn restore(network: Digest, writers: Vec<StateWriter>) -> Self {
+        let height = writers.first().map_or(Height(0), StateWriter::height);
+        assert!(writers.iter().all(|writer| writer.height() == height), "chains at one height");
+        let chain = |writer: StateWriter| Chain { accounts: AccountTree::of(writer.state()), writer };
+        let chains: Vec<Chain> = writers.into_iter().map(chain).collect();
+        let nothing = TransactionTree::new(&network, std::iter::empty(), &[]);
+        let entries = chains.iter().map(|chain| chain.entry(&nothing)).collect();
+        Self { network, chains, root: StateRoot::new(height, entries) }
+    }
+
+    /// The states, for readers.
+    pub fn states(&self) -> Chains {
+        Chains::new(self.chains.iter().map(|chain| Arc::clone(chain.writer.state())))
+    }
+
+    /// The last executed height.
+    pub fn height(&self) -> Height {
+        self.root.height()
+    }
+
+    /// The state root of the last executed height.
+    pub fn state_root(&self) -> &StateRoot {
+        &self.root
+    }
+
+    /// The root of the accounts of each chain.
+    pub fn accounts_roots(&self) -> impl ExactSizeIterator<Item = (ChainId, Digest)> {
+        self.chains.iter().map(|chain| (chain.writer.state().chain(), chain.accounts.root()))
+    }
+
+    /// Executes the next height: `batches` of all chains, in the order of the block, so ascending by chain. Chains run in
+    /// parallel if there are several.
+    pub fn execute(&mut self, height: Height, batches: &[Verified<Batch>]) -> Executed {
+        assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
+        let mut rest = batches;
+        let mut work = Vec::with_capacity(self.chains.len());
+        for chain in &mut self.chains {
+            let id = chain.writer.state().chain();
+            let (mine, others) = rest.split_at(rest.partition_point(|batch| batch.id().chain <= id));
+            rest = others;
+            work.push((chain, mine));
+        }
+        assert!(rest.is_empty(), "a batch of a chain that the network does not have");
+        let network = &self.network;
+        let run =
+            |(chain, batches): (&mut Chain, &[Verified<Batch>])| chain.execute(network, height, batches);
+        let results: Vec<_> = if work.len() == 1 {
+            work.into_iter().map(run).collect()
+        } else {
+            use rayon::prelude::*;
+            work.into_par_iter().map(run).collect()
+        };
+        let (deltas, trees): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        let entries = self.chains.iter().zip(&trees).map(|(chain, tree)| chain.entry(tree)).collect();
+        self.root = StateRoot::new(height, entries);
+        Executed { state_root: self.root.clone(), deltas, trees }
+    }
+
+    /// An account with its proof under the state root of the last executed height.
+    pub fn prove_account(&self, chain: ChainId, account: AccountId) -> Option<AccountProof> {
+        let entry = ChainEntryProof::new(&self.root, chain)?;
+        let at = self.chains.binary_search_by_key(&chain, |chain| chain.writer.state().chain()).ok()?;
+        let chain = &self.chains[at];
+        let state = chain.writer.state().account(account)?;
+        Some(AccountProof::new(account, &state, chain.accounts.prove(account)?, entry))
+    }
+}
+
+impl Chain {
+    fn execute(
+        &mut self,
+        network: &Digest,
+        height: Height,
+        batches: &[Verified<Batch>],
+    ) -> (Delta, TransactionTree) {
+        let delta = self.writer.execute(height, batches);
+        self.accounts.fold(&delta, self.writer.state());
+        let packets = batches.iter().map(|batch| batch.packets());
+        let tree = TransactionTree::new(network, packets, delta.outcomes());
+        (delta, tree)
+    }
+
+    fn entry(&self, transactions: &TransactionTree) -> ChainEntry {
+        ChainEntry {
+            chain: self.writer.state().chain(),
+            transactions_root: transactions.root(),
+            accounts_root: self.accounts.root(),
+            transactions: transactions.len() as u64,
+        }
+    }
+}

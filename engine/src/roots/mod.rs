@@ -1,0 +1,42 @@
+//! Roots: what a block did and what all accounts are afterwards, in 32 bytes that anybody can check against.
+//!
+//! ```text
+//!                     StateRoot(height)                    each tree as in RFC 9162
+//!        ┌───────────────┼───────────────┐
+//!     height      chain 0 entry     chain 5 entry          chain | transactions root | accounts root | transactions
+//!                   ┌────┴─────┐
+//!         transactions tree   accounts tree                leaf: id || outcome     leaf: id, key, balance, window
+//! ```
+//!
+//! Invariants: a [`StateRoot`] comes only out of executed deltas of one height, one for each chain of the network; the
+//! accounts tree after folding a delta is the tree over the accounts after that block; a proof made here verifies from
+//! the 32 bytes of the state root alone.
+
+mod accounts;
+mod ledger;
+mod oracle;
+mod proof;
+mod state_root;
+mod transactions;
+
+pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, parse_account_leaf};
+pub use ledger::{Executed, Ledger};
+pub use oracle::{OracleExecuted, OracleLedger};
+pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, TransactionProof};
+pub use state_root::{ChainEntry, StateRoot};
+pub use transactions::TransactionTree;
+
+#[cfg(test)]
+mod tests;
+
+/// The RFC 9162 hashes of many leaves of `N - 1` bytes: each message is a zero byte and the leaf.
+fn leaf_hashes<const N: usize>(leaves: impl ExactSizeIterator<Item = [u8; N]>) -> Vec<[u8; 32]> {
+    let mut messages = Vec::with_capacity(leaves.len() * N);
+    for leaf in leaves {
+        debug_assert_eq!(leaf[0], 0, "the domain of leaves");
+        messages.extend_from_slice(&leaf);
+    }
+    let mut hashes = vec![[0; 32]; messages.len() / N];
+    kernels::sha2::sha256_many(&messages, N, &mut hashes);
+    hashes
+}

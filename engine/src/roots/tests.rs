@@ -1,0 +1,225 @@
+//! Fast roots against the oracle's, and proofs against everything that could be wrong with them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::*;
+use crate::verify::Verified;
+use crate::wire::Batch;
+
+fn genesis(chains: &[(u32, usize)]) -> Genesis {
+    let chain = |(id, accounts): &(u32, usize)| ChainGenesis {
+        id: ChainId(*id),
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        accounts: (0..*accounts)
+            .map(|i| AccountGenesis { public_key: [i as u8; 32], balance: 100 + i as u64 })
+            .collect(),
+    };
+    let validator =
+        ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
+    Genesis::new("roots".into(), vec![validator], chains.iter().map(chain).collect()).unwrap()
+}
+
+fn packet(chain: u32, debit: u64, credit: u64, amount: u64, nonce: u64) -> Packet {
+    let chain = ChainId(chain);
+    let transfer = Transfer { chain, ..crate::execute::tests::transfer(debit, credit, amount, nonce) };
+    transfer.sign(&Digest::default(), |_| [0; 64])
+}
+
+fn batch(chain: u32, sequence: u64, packets: &[Packet]) -> Verified<Batch> {
+    let id = BatchId { chain: ChainId(chain), author: ValidatorIndex(0), sequence: Sequence(sequence) };
+    Verified::assumed(Batch::seal(id, packets.iter()))
+}
+
+fn packets_of(batches: &[Verified<Batch>], chain: ChainId) -> Vec<&Packet> {
+    batches.iter().filter(|batch| batch.id().chain == chain).flat_map(|batch| batch.packets()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn roots_are_the_oracles(blocks in vec(vec((0..2_usize, 0..14_u64, 0..14_u64, 0..200_u64, 0..150_u64), 0..30), 1..5)) {
+        let genesis = genesis(&[(2, 13), (9, 5)]);
+        let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
+        for (height, block) in (1..).map(Height).zip(blocks) {
+            let mut batches: Vec<_> = block
+                .chunks(7)
+                .enumerate()
+                .flat_map(|(sequence, chunk)| {
+                    [(0, 2), (1, 9)].into_iter().filter_map(move |(at, chain)| {
+                        let mine = chunk.iter().filter(|transfer| transfer.0 == at);
+                        let packets: Vec<_> =
+                            mine.map(|(_, debit, credit, amount, nonce)| packet(chain, *debit, *credit, *amount, *nonce)).collect();
+                        (!packets.is_empty()).then(|| batch(chain, sequence as u64 + 1, &packets))
+                    })
+                })
+                .collect();
+            batches.sort_by_key(|batch| batch.id());
+            let executed = ledger.execute(height, &batches);
+            let expected = oracle.execute(height, |chain| packets_of(&batches, chain));
+            prop_assert_eq!(&executed.state_root, &expected.state_root);
+            for (delta, outcomes) in executed.deltas.iter().zip(&expected.outcomes) {
+                prop_assert_eq!(delta.outcomes(), &outcomes[..]);
+            }
+            for (tree, entry) in executed.trees.iter().zip(executed.state_root.entries()) {
+                prop_assert_eq!(tree.root(), entry.transactions_root);
+            }
+            // Folding is the same as building the tree over the accounts anew.
+            for ((_, root), state) in ledger.accounts_roots().zip(ledger.states().iter()) {
+                prop_assert_eq!(root, AccountTree::of(state).root());
+            }
+        }
+    }
+}
+
+fn executed() -> (Genesis, Ledger, Executed) {
+    let genesis = genesis(&[(2, 13), (9, 5)]);
+    let mut ledger = Ledger::genesis(&genesis);
+    let ones: Vec<_> = (0..11).map(|nonce| packet(2, nonce, nonce + 1, 7, nonce)).collect();
+    let nines = [packet(9, 4, 0, 1, 0), packet(9, 4, 0, 1, 0), packet(9, 3, 0, 999, 0)];
+    let executed =
+        ledger.execute(Height(1), &[batch(2, 1, &ones[..4]), batch(2, 2, &ones[4..]), batch(9, 1, &nines)]);
+    (genesis, ledger, executed)
+}
+
+#[test]
+fn account_proofs_hold_and_break() {
+    let (_, ledger, executed) = executed();
+    let root = executed.state_root.digest();
+    for (chain, accounts) in [(2, 13), (9, 5)] {
+        for account in 0..accounts {
+            let proof = ledger.prove_account(ChainId(chain), AccountId(account)).unwrap();
+            assert_eq!(proof.verify(root), Ok(()));
+            assert_eq!(
+                Some(proof.state()),
+                ledger.states().get(ChainId(chain)).unwrap().account(AccountId(account))
+            );
+            let text = serde_json::to_string(&proof).unwrap();
+            assert_eq!(serde_json::from_str::<AccountProof>(&text).unwrap(), proof);
+        }
+        assert!(ledger.prove_account(ChainId(chain), AccountId(accounts)).is_none());
+    }
+    assert!(ledger.prove_account(ChainId(3), AccountId(0)).is_none());
+
+    let proof = ledger.prove_account(ChainId(2), AccountId(5)).unwrap();
+    assert_eq!(proof.verify(&Digest::default()), Err(ProofError::Height));
+    let broken = |change: fn(&mut AccountProof)| {
+        let mut proof = proof.clone();
+        change(&mut proof);
+        proof.verify(root)
+    };
+    assert_eq!(broken(|proof| proof.balance += 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.account.0 += 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.key.0[0] ^= 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.key_version += 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.window_used ^= 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.window_base += 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.path.index += 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.path.siblings.truncate(1)), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.chain.height.0 += 1), Err(ProofError::Height));
+    assert_eq!(broken(|proof| proof.chain.entry.chain.0 += 1), Err(ProofError::Chain));
+    assert_eq!(broken(|proof| proof.chain.entry.transactions += 1), Err(ProofError::Chain));
+    assert_eq!(broken(|proof| proof.chain.entry_path.siblings[0].0[3] ^= 1), Err(ProofError::Chain));
+}
+
+#[test]
+fn transaction_proofs_hold_and_break() {
+    let (genesis, _, executed) = executed();
+    let root = executed.state_root.digest();
+    for (tree, chain) in executed.trees.iter().zip(genesis.chains()) {
+        for place in 0..tree.len() {
+            let proof = TransactionProof::new(&executed.state_root, chain.id, tree, place).unwrap();
+            assert_eq!(proof.verify(root), Ok(()));
+            let text = serde_json::to_string(&proof).unwrap();
+            assert_eq!(serde_json::from_str::<TransactionProof>(&text).unwrap(), proof);
+        }
+        assert!(TransactionProof::new(&executed.state_root, chain.id, tree, tree.len()).is_none());
+    }
+    let other_chain = TransactionProof::new(&executed.state_root, ChainId(9), &executed.trees[0], 0);
+    assert!(other_chain.is_none(), "a tree that is not under this root");
+
+    let proof = TransactionProof::new(&executed.state_root, ChainId(9), &executed.trees[1], 2).unwrap();
+    assert_eq!(proof.outcome, Outcome::InsufficientBalance);
+    assert_eq!(proof.id, packet(9, 3, 0, 999, 0).id(genesis.network()));
+    let broken = |change: fn(&mut TransactionProof)| {
+        let mut proof = proof.clone();
+        change(&mut proof);
+        proof.verify(root)
+    };
+    assert_eq!(broken(|proof| proof.outcome = Outcome::Applied), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.id.0[0] ^= 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.path.index = 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.path.size = 4), Err(ProofError::Leaf));
+}
+
+#[test]
+fn a_transaction_that_stands_twice_is_found_where_it_was_applied() {
+    let (genesis, _, executed) = executed();
+    let twice = packet(9, 4, 0, 1, 0).id(genesis.network());
+    let tree = &executed.trees[1];
+    let entries: Vec<_> = tree.entries().collect();
+    assert_eq!(entries[0], (twice, Outcome::Applied));
+    assert_eq!(entries[1], (twice, Outcome::Replayed));
+    assert_eq!(tree.position(&twice), Some(0));
+    assert_eq!(tree.position(&packet(9, 3, 0, 999, 0).id(genesis.network())), Some(2));
+    assert_eq!(tree.position(&TransactionId([0; 32])), None);
+}
+
+#[test]
+fn the_state_root_is_the_tree_that_the_door_describes() {
+    let (_, _, executed) = executed();
+    let height = kernels::merkle::leaf_hash(&1_u64.to_le_bytes());
+    let entries = executed.state_root.entries().iter().map(|entry| {
+        let mut leaf = entry.chain.0.to_le_bytes().to_vec();
+        leaf.extend(entry.transactions_root.0);
+        leaf.extend(entry.accounts_root.0);
+        leaf.extend(entry.transactions.to_le_bytes());
+        kernels::merkle::leaf_hash(&leaf)
+    });
+    let leaves: Vec<_> = std::iter::once(height).chain(entries).collect();
+    assert_eq!(executed.state_root.digest().0, kernels::merkle::root(&leaves));
+}
+
+#[test]
+fn every_height_has_its_own_root_even_when_nothing_happens() {
+    let genesis = genesis(&[(0, 3)]);
+    let mut ledger = Ledger::genesis(&genesis);
+    let first = *ledger.execute(Height(1), &[]).state_root.digest();
+    let second = *ledger.execute(Height(2), &[]).state_root.digest();
+    assert_ne!(first, second);
+    assert_eq!(ledger.height(), Height(2));
+}
+
+#[test]
+fn a_restored_ledger_goes_on_with_the_same_roots() {
+    use crate::execute::StateWriter;
+    let (genesis, mut ledger, _) = executed();
+    let writers: Vec<_> = ledger
+        .states()
+        .iter()
+        .map(|state| {
+            let leaves = (0..state.accounts())
+                .map(|id| account_leaf(AccountId(id), &state.account(AccountId(id)).unwrap()));
+            let leaves: Vec<_> = leaves.collect();
+            let accounts = leaves.iter().map(|leaf| parse_account_leaf(leaf).1);
+            StateWriter::restore(state.chain(), Height(1), accounts)
+        })
+        .collect();
+    let mut restored = Ledger::restore(*genesis.network(), writers);
+    assert!(restored.accounts_roots().eq(ledger.accounts_roots()));
+    let batches = [batch(2, 3, &[packet(2, 0, 1, 5, 1)])];
+    assert_eq!(
+        restored.execute(Height(2), &batches).state_root,
+        ledger.execute(Height(2), &batches).state_root
+    );
+}
+
+#[test]
+#[should_panic(expected = "a chain that the network does not have")]
+fn a_batch_of_no_chain_is_our_own_mistake() {
+    let genesis = genesis(&[(2, 3)]);
+    Ledger::genesis(&genesis).execute(Height(1), &[batch(5, 1, &[packet(5, 0, 1, 1, 0)])]);
+}

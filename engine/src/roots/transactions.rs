@@ -1,0 +1,82 @@
+//! The tree over the transactions of a block on one chain.
+
+use super::{Path, leaf_hashes};
+use crate::limits::SIGNED_MESSAGE_BYTES;
+use crate::types::{Digest, Outcome, Packet, TransactionId};
+
+/// The ids, outcomes and leaf hashes of a block's transactions on one chain, in the order of execution.
+#[derive(Clone, Debug)]
+pub struct TransactionTree {
+    ids: Vec<[u8; 32]>,
+    outcomes: Vec<Outcome>,
+    leaves: Vec<[u8; 32]>,
+    root: Digest,
+}
+
+impl TransactionTree {
+    /// Hashes all ids and the tree. `outcomes` are those of the packets, in the same order.
+    pub fn new<'a>(
+        network: &Digest,
+        batches: impl Iterator<Item = &'a [Packet]>,
+        outcomes: &[Outcome],
+    ) -> Self {
+        let mut messages = Vec::with_capacity(outcomes.len() * SIGNED_MESSAGE_BYTES);
+        for packet in batches.flatten() {
+            messages.extend_from_slice(&network.0);
+            messages.extend_from_slice(packet.body());
+        }
+        assert_eq!(messages.len(), outcomes.len() * SIGNED_MESSAGE_BYTES, "one outcome for each transaction");
+        let mut ids = vec![[0; 32]; outcomes.len()];
+        kernels::sha2::sha256_many(&messages, SIGNED_MESSAGE_BYTES, &mut ids);
+        let leaves = leaf_hashes(ids.iter().zip(outcomes).map(|(id, outcome)| {
+            let mut leaf = [0; 1 + TRANSACTION_LEAF_BYTES];
+            leaf[1..].copy_from_slice(&transaction_leaf(id, *outcome));
+            leaf
+        }));
+        let root = Digest(kernels::merkle::root(&leaves));
+        Self { ids, outcomes: outcomes.to_vec(), leaves, root }
+    }
+
+    /// How many transactions.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The ids with the outcomes, in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (TransactionId, Outcome)> {
+        self.ids.iter().map(|id| TransactionId(*id)).zip(self.outcomes.iter().copied())
+    }
+
+    /// The place of a transaction. One id may stand in a block twice, since a replay is included and fails; the one that
+    /// was applied is meant if there is one.
+    pub fn position(&self, id: &TransactionId) -> Option<usize> {
+        let places = || self.ids.iter().enumerate().filter(|(_, at)| **at == id.0).map(|(place, _)| place);
+        places().find(|place| self.outcomes[*place] == Outcome::Applied).or_else(|| places().next())
+    }
+
+    /// The root.
+    pub fn root(&self) -> Digest {
+        self.root
+    }
+
+    /// Outcome and path of the transaction at a place.
+    pub fn prove(&self, place: usize) -> Option<(Outcome, Path)> {
+        let path = kernels::merkle::prove(&self.leaves, place as u64)?;
+        Some((*self.outcomes.get(place)?, path.into()))
+    }
+}
+
+const TRANSACTION_LEAF_BYTES: usize = 32 + 1;
+
+/// The leaf of a transaction: its id and its outcome.
+pub(super) fn transaction_leaf(id: &[u8; 32], outcome: Outcome) -> [u8; TRANSACTION_LEAF_BYTES] {
+    let mut leaf = [0; TRANSACTION_LEAF_BYTES];
+    leaf[..32].copy_from_slice(id);
+    leaf[32] = outcome.code();
+    leaf
+}
