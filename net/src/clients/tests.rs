@@ -1,0 +1,331 @@
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::testing::*;
+use crate::*;
+
+const FRAME_MAX: usize = 64 << 10;
+const INBOUND: usize = 256 << 10;
+
+struct Server {
+    network: Network,
+    events: Receiver<ClientEvent>,
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+}
+
+/// A validator whose handler passes every event on and echoes nothing.
+fn server(connections_max: usize, stalled_after: Duration) -> Server {
+    let (sender, events): (Sender<ClientEvent>, _) = mpsc::channel();
+    let identity = Identity::generate("validator").unwrap();
+    let fingerprint = identity.fingerprint();
+    let socket = local();
+    let address = socket.local_addr().unwrap();
+    let settings = Settings {
+        thread_name: "net".to_owned(),
+        identity,
+        peers: None,
+        clients: Some(ClientSettings {
+            socket,
+            connections_max,
+            frame_bytes_max: FRAME_MAX,
+            inbound_bytes: INBOUND,
+            queue_bytes: 1 << 20,
+            stalled_after,
+        }),
+    };
+    let on_client = move |event| {
+        // The test may have seen enough and be gone.
+        let _ = sender.send(event);
+        Flow::Continue
+    };
+    let network = Network::start(settings, |_| Flow::Continue, on_client).unwrap();
+    Server { network, events, address, fingerprint }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+impl Server {
+    fn connect(&self) -> BlockingConnection {
+        let options = ConnectOptions { timeout: LONG, ..ConnectOptions::default() };
+        BlockingConnection::connect(self.address, self.fingerprint, options).unwrap()
+    }
+
+    /// Connects, and returns the validator's handle of the client too.
+    fn connect_open(&self) -> (BlockingConnection, Client) {
+        let mut connection = self.connect();
+        connection.send(Bytes::from_static(b"hello")).unwrap();
+        let client = wait(&self.events, |event| match event {
+            ClientEvent::Opened(client) => Some(client),
+            _ => None,
+        });
+        let (sender, hello) = self.wait_frame();
+        assert_eq!((sender.id(), &hello[..]), (client.id(), &b"hello"[..]));
+        (connection, client)
+    }
+
+    fn wait_frame(&self) -> (Client, Frame) {
+        wait(&self.events, |event| match event {
+            ClientEvent::Frame { client, frame } => Some((client, frame)),
+            _ => None,
+        })
+    }
+
+    fn wait_closed(&self, which: u64) -> String {
+        wait(&self.events, |event| match event {
+            ClientEvent::Closed { id, reason } if id == which => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// Still serves others.
+    fn assert_serves(&self) {
+        let (mut connection, client) = self.connect_open();
+        client.send(Bytes::from_static(b"answer")).unwrap();
+        let answer = connection.recv(LONG).unwrap().unwrap();
+        assert_eq!(&answer[..], b"answer");
+        connection.finish();
+        self.wait_closed(client.id());
+    }
+}
+
+#[test]
+fn frames_go_both_ways_in_order() {
+    let server = server(4, LONG);
+    let (mut connection, client) = server.connect_open();
+    for number in 0..200u32 {
+        let frame = Bytes::from(vec![number as u8; number as usize * 300]);
+        connection.send(frame.clone()).unwrap();
+        let (_, got) = server.wait_frame();
+        assert!(got.bytes == frame);
+        client.send(got.bytes).unwrap();
+        assert!(connection.recv(LONG).unwrap().unwrap() == frame);
+    }
+    connection.finish();
+    server.wait_closed(client.id());
+    assert_eq!(client.send(Bytes::new()), Err(SendError::NotConnected));
+    let counted = server.network.metrics();
+    assert_eq!(counted.client_frames_received, 201);
+    assert_eq!(counted.client_frames_sent, 200);
+    assert_eq!((counted.client_connected, counted.client_disconnected), (1, 1));
+}
+
+#[test]
+fn a_wrong_pin_names_both_fingerprints() {
+    let server = server(4, LONG);
+    let other = Identity::generate("validator").unwrap().fingerprint();
+    let result = BlockingConnection::connect(server.address, other, ConnectOptions::default());
+    match result.map(|_| ()) {
+        Err(ConnectError::WrongFingerprint { expected, found, .. }) => {
+            assert_eq!((expected, found), (other, server.fingerprint))
+        }
+        other => panic!("{other:?}"),
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn nobody_there_is_said_as_such() {
+    let socket = local();
+    let options = ConnectOptions { timeout: Duration::from_millis(100), ..ConnectOptions::default() };
+    let fingerprint = Fingerprint([0; 32]);
+    let result = BlockingConnection::connect(socket.local_addr().unwrap(), fingerprint, options);
+    match result.map(|_| ()) {
+        Err(error @ ConnectError::NoAnswer { .. }) => {
+            assert!(error.to_string().contains("client port"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_peer_port_refuses_a_client() {
+    let mut plan = Plan::new(1);
+    let node = plan.start(0);
+    let fingerprint = plan.identities[0].fingerprint();
+    let options = ConnectOptions::default();
+    let result = BlockingConnection::connect(plan.addresses[0], fingerprint, options);
+    assert!(matches!(result, Err(ConnectError::Refused { .. })));
+    assert_eq!(node.network.metrics().refused_handshake, 1);
+}
+
+#[test]
+fn too_many_clients_are_refused() {
+    let server = server(2, LONG);
+    let (first, client) = server.connect_open();
+    let _second = server.connect_open();
+    let third = BlockingConnection::connect(server.address, server.fingerprint, ConnectOptions::default());
+    match third.map(|_| ()) {
+        Err(ConnectError::Refused { reason, .. }) => {
+            assert!(reason.contains("as many connections"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.network.metrics().refused_limit, 1);
+    first.finish();
+    server.wait_closed(client.id());
+    server.assert_serves();
+}
+
+#[test]
+fn an_oversized_frame_closes_its_sender_with_a_reason() {
+    let server = server(4, LONG);
+    let (_other, other) = server.connect_open();
+    let (mut connection, client) = server.connect_open();
+    connection.send(Bytes::from(vec![0; FRAME_MAX])).unwrap();
+    connection.send(Bytes::from(vec![0; FRAME_MAX + 1])).unwrap();
+    match connection.recv(LONG) {
+        Err(LinkError::Closed(reason)) => assert!(reason.contains("65537"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let reason = server.wait_closed(client.id());
+    assert!(reason.contains("maximum"), "{reason}");
+    assert_eq!(server.network.metrics().client_violations, 1);
+    assert_eq!(other.send(Bytes::from_static(b"still here")), Ok(()));
+    server.assert_serves();
+}
+
+#[test]
+fn a_stream_that_ends_inside_a_frame_is_a_violation() {
+    let server = server(4, LONG);
+    runtime().block_on(async {
+        let attacker = Attacker::new();
+        let connection = attacker.call_client(server.address, server.fingerprint).await.unwrap();
+        let (mut stream, _read) = connection.open_bi().await.unwrap();
+        stream.write_all(&[200, 0, 0, 0, 1, 2, 3]).await.unwrap();
+        stream.finish().unwrap();
+        let closed = connection.closed().await.to_string();
+        assert!(closed.contains("inside a frame"), "{closed}");
+    });
+    assert_eq!(server.network.metrics().client_violations, 1);
+    server.assert_serves();
+}
+
+#[test]
+fn garbage_on_the_client_port_is_counted_and_ignored() {
+    let server = server(4, LONG);
+    let (_connection, client) = server.connect_open();
+    let thrown = throw_garbage(server.address);
+    until(|| server.network.metrics().datagrams_stray >= thrown / 2);
+    assert_eq!(client.send(Bytes::from_static(b"still here")), Ok(()));
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_that_stops_reading_is_closed_and_others_go_on() {
+    let server = server(4, Duration::from_millis(300));
+    let (mut reading, reader) = server.connect_open();
+    // It keeps its connection alive and never reads.
+    let sluggard = runtime();
+    let (_held, stuck) = sluggard.block_on(async {
+        let connecting =
+            ClientConnection::connect(server.address, server.fingerprint, ConnectOptions::default());
+        let mut connection = connecting.await.unwrap();
+        connection.sender.send(Bytes::from_static(b"hello")).await.unwrap();
+        let opened = wait(&server.events, |event| match event {
+            ClientEvent::Opened(client) => Some(client),
+            _ => None,
+        });
+        (connection, opened)
+    });
+    let alive = std::thread::spawn(move || sluggard.block_on(std::future::pending::<()>()));
+    let frame = Bytes::from(vec![7; FRAME_MAX]);
+    let mut answered = 0u64;
+    loop {
+        match stuck.send(frame.clone()) {
+            Ok(()) => {}
+            Err(SendError::Full) => {
+                // Meanwhile the other one is served.
+                reader.send(Bytes::from(answered.to_le_bytes().to_vec())).unwrap();
+                let got = reading.recv(LONG).unwrap().unwrap();
+                assert_eq!(got[..], answered.to_le_bytes());
+                answered += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(SendError::NotConnected) => break,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(answered > 0);
+    let reason = server.wait_closed(stuck.id());
+    assert!(reason.contains("stopped reading"), "{reason}");
+    assert_eq!(server.network.metrics().client_stalled, 1);
+    server.assert_serves();
+    drop(alive);
+}
+
+#[test]
+fn a_flood_is_held_back_by_its_own_budget() {
+    let server = server(4, LONG);
+    let (connection, client) = server.connect_open();
+    let frames = 400;
+    let flood = std::thread::spawn(move || {
+        let mut connection = connection;
+        for number in 0..frames {
+            connection.send(Bytes::from(vec![number as u8; 32 << 10])).unwrap();
+        }
+        connection
+    });
+    let mut held = Vec::new();
+    let one = (32 << 10) + FRAME_OVERHEAD;
+    while held.len() < INBOUND / one {
+        held.push(server.wait_frame().1);
+    }
+    // The budget is used up: whatever the flood does, no further frame of it is delivered while
+    // another client comes, is served and goes.
+    let (mut other, other_client) = {
+        let mut connection = server.connect();
+        connection.send(Bytes::from_static(b"other")).unwrap();
+        let (sender, frame) = server.wait_frame();
+        assert_eq!(&frame[..], b"other");
+        assert_ne!(sender.id(), client.id());
+        (connection, sender)
+    };
+    other_client.send(Bytes::from_static(b"answer")).unwrap();
+    assert_eq!(&other.recv(LONG).unwrap().unwrap()[..], b"answer");
+    // The hello, the other's frame and what is held.
+    let delivered = server.network.metrics().client_frames_received;
+    assert_eq!(delivered as usize, 2 + held.len());
+    let first = held.len();
+    drop(held);
+    for number in first..frames {
+        let (_, frame) = server.wait_frame();
+        assert!(frame.iter().all(|byte| *byte == number as u8), "frame {number}");
+    }
+    flood.join().unwrap().finish();
+}
+
+#[test]
+fn close_delivers_what_was_sent_and_then_the_words() {
+    let server = server(4, LONG);
+    let (mut connection, client) = server.connect_open();
+    for number in 0..10u8 {
+        client.send(Bytes::from(vec![number; FRAME_MAX])).unwrap();
+    }
+    client.close("you are not welcome");
+    assert_eq!(client.send(Bytes::new()), Err(SendError::NotConnected));
+    for number in 0..10u8 {
+        assert_eq!(connection.recv(LONG).unwrap().unwrap()[0], number);
+    }
+    // The stream ends, or the close overtakes its end.
+    let end = match connection.recv(LONG) {
+        Ok(None) => connection.recv(LONG),
+        other => other,
+    };
+    assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+    assert_eq!(server.wait_closed(client.id()), "you are not welcome");
+}
+
+#[test]
+fn a_stopping_validator_says_so() {
+    let server = server(4, LONG);
+    let (mut connection, _client) = server.connect_open();
+    server.network.shutdown(Duration::from_secs(60));
+    match connection.recv(LONG) {
+        Err(LinkError::Closed(reason)) => assert!(reason.contains("stopping"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}

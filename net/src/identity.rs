@@ -1,0 +1,198 @@
+//! Who a validator is on the wire: a self-signed certificate, known to everyone else by the SHA-256
+//! of its DER. There is no authority: the list of validators in the genesis is the authority.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use aws_lc_rs::digest;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::errors::IdentityError;
+
+/// SHA-256 of a certificate's DER.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a certificate.
+    pub fn of(certificate_der: &[u8]) -> Self {
+        Self(sha256(&[certificate_der]))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Fingerprint({self})")
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let wrong = || IdentityError::Fingerprint(text.to_owned());
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let mut bytes = [0u8; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let digits = &text[2 * index..2 * index + 2];
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// A certificate with its private key.
+pub struct Identity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self { certificate: self.certificate.clone(), key: self.key.clone_key() }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Identity({})", self.fingerprint())
+    }
+}
+
+impl Identity {
+    /// Generates a key and a self-signed certificate for it that does not expire in practice: a
+    /// validator leaves by leaving the validator set.
+    pub fn generate(name: &str) -> Result<Self, IdentityError> {
+        Self::generate_inner(name, None)
+    }
+
+    /// The same, valid only within a period.
+    pub fn generate_valid(name: &str, period: Range<SystemTime>) -> Result<Self, IdentityError> {
+        Self::generate_inner(name, Some(period))
+    }
+
+    fn generate_inner(name: &str, period: Option<Range<SystemTime>>) -> Result<Self, IdentityError> {
+        let failed = |problem: rcgen::Error| IdentityError::Generate {
+            name: name.to_owned(),
+            problem: problem.to_string(),
+        };
+        let key = KeyPair::generate().map_err(failed)?;
+        let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        if let Some(period) = period {
+            params.not_before = period.start.into();
+            params.not_after = period.end.into();
+        }
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        Ok(Self {
+            certificate: certificate.der().clone(),
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        })
+    }
+
+    /// Reads both PEM files.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, IdentityError> {
+        let pem = |path: &Path, expected, problem: rustls::pki_types::pem::Error| IdentityError::Pem {
+            path: path.to_owned(),
+            expected,
+            problem: problem.to_string(),
+        };
+        let read = |path: &Path| {
+            fs::read(path).map_err(|source| IdentityError::File { path: path.to_owned(), source })
+        };
+        Ok(Self {
+            certificate: CertificateDer::from_pem_slice(&read(certificate)?)
+                .map_err(|problem| pem(certificate, "a certificate", problem))?,
+            key: PrivateKeyDer::from_pem_slice(&read(key)?)
+                .map_err(|problem| pem(key, "a private key", problem))?,
+        })
+    }
+
+    /// Writes both PEM files; the key is readable by its owner only.
+    pub fn save(&self, certificate: &Path, key: &Path) -> Result<(), IdentityError> {
+        let write = |path: &Path, label, der: &[u8], mode| {
+            write_private(path, pem(label, der).as_bytes(), mode)
+                .map_err(|source| IdentityError::File { path: path.to_owned(), source })
+        };
+        let label = match &self.key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        write(key, label, self.key.secret_der(), 0o600)?;
+        write(certificate, "CERTIFICATE", &self.certificate, 0o644)
+    }
+
+    /// What the others know this identity by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificate)
+    }
+
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.clone()]
+    }
+
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+        self.key.clone_key()
+    }
+
+    /// A secret that stays the same over restarts, one for each `purpose`.
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
+        sha256(&[purpose.as_bytes(), b"\0", self.key.secret_der()])
+    }
+}
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in der.chunks(48) {
+        for group in line.chunks(3) {
+            let word = group.iter().fold(0u32, |word, byte| (word << 8) | u32::from(*byte))
+                << (8 * (3 - group.len()));
+            for place in 0..4 {
+                let letter = ALPHABET[(word >> (18 - 6 * place)) as usize & 63];
+                out.push(if place <= group.len() { letter.into() } else { '=' });
+            }
+        }
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
+}
+
+fn write_private(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    options.open(path)?.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests;

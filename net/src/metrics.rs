@@ -1,0 +1,112 @@
+//! Counters, by name. They only ever grow; whoever wants a rate takes two snapshots.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One counter.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(out)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The counters of one validator's network.
+        #[derive(Debug, Default)]
+        pub struct Metrics {
+            $($(#[doc = $doc])+ pub $name: Counter,)+
+        }
+
+        /// The value of every counter at one moment.
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+        pub struct Snapshot {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Metrics {
+            /// Reads all counters.
+            pub fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.get(),)+ }
+            }
+        }
+
+        impl Snapshot {
+            /// Names and values, for a report.
+            pub fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// UDP payload bytes sent, both ports.
+    udp_bytes_sent,
+    /// UDP payload bytes received, both ports.
+    udp_bytes_received,
+    /// Datagrams that belong to no connection of ours and open none.
+    datagrams_stray,
+    /// Frames taken for peers.
+    peer_frames_sent,
+    /// Bytes of those frames.
+    peer_bytes_sent,
+    /// Frames delivered from peers.
+    peer_frames_received,
+    /// Bytes of those frames.
+    peer_bytes_received,
+    /// Frames for peers that found their queue full.
+    peer_frames_full,
+    /// Frames for peers that were not connected.
+    peer_frames_unconnected,
+    /// Peer connections that came up.
+    peer_connected,
+    /// Peer connections that ended.
+    peer_disconnected,
+    /// Peers that broke the framing.
+    peer_violations,
+    /// Handshakes refused: the certificate is of nobody in the validator set.
+    refused_unknown,
+    /// Handshakes refused: the certificate has expired or is not valid yet.
+    refused_expired,
+    /// Handshakes refused: no certificate was shown.
+    refused_no_certificate,
+    /// Handshakes refused: a validator that should be called, not call.
+    refused_direction,
+    /// Handshakes that failed otherwise, or were not finished in time.
+    refused_handshake,
+    /// Connections refused because there were too many.
+    refused_limit,
+    /// Clients that connected.
+    client_connected,
+    /// Clients that went.
+    client_disconnected,
+    /// Clients closed because they broke the framing.
+    client_violations,
+    /// Clients closed because they stopped reading.
+    client_stalled,
+    /// Frames delivered from clients.
+    client_frames_received,
+    /// Bytes of those frames.
+    client_bytes_received,
+    /// Frames taken for clients.
+    client_frames_sent,
+    /// Bytes of those frames.
+    client_bytes_sent,
+    /// Frames for clients that found their queue full.
+    client_frames_full,
+}

@@ -1,0 +1,223 @@
+//! Validators and attackers for the tests: real sockets on 127.0.0.1, and waiting for events, never for
+//! time.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
+use tokio::runtime::Runtime;
+
+use crate::tls::{self, CLIENT_PROTOCOL, PEER_PROTOCOL, Pins, SERVER_NAME};
+use crate::transport::{self, Streams};
+use crate::*;
+
+/// So long that only a real hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn local() -> UdpSocket {
+    bind("127.0.0.1:0".parse().unwrap()).unwrap()
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Waits for an event that `wanted` maps to something; the others are thrown away.
+pub(crate) fn wait<E: std::fmt::Debug, T>(events: &Receiver<E>, mut wanted: impl FnMut(E) -> Option<T>) -> T {
+    loop {
+        let event = events.recv_timeout(PATIENCE).expect("the event comes");
+        if let Some(found) = wanted(event) {
+            return found;
+        }
+    }
+}
+
+/// Waits for a counter or another state that has no event.
+pub(crate) fn until(mut reached: impl FnMut() -> bool) {
+    let mut patience = PATIENCE.as_millis();
+    while !reached() {
+        assert!(patience > 0, "the state is reached");
+        patience -= 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub(crate) const URGENT: usize = 0;
+pub(crate) const BULK: usize = 1;
+
+pub(crate) fn channels() -> Vec<Channel> {
+    let channel = |name, priority, frame_bytes_max, bytes| Channel {
+        name,
+        priority,
+        frame_bytes_max,
+        queue_bytes: bytes,
+        inbound_bytes: bytes,
+        on_full: OnFull::Refuse,
+    };
+    vec![channel("urgent", 1, 64 << 10, 1 << 20), channel("bulk", 0, 600 << 10, 4 << 20)]
+}
+
+/// A network that is not running yet: identities and ports of `n` validators.
+pub(crate) struct Plan {
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    sockets: Vec<Option<UdpSocket>>,
+}
+
+pub(crate) struct Node {
+    pub(crate) network: Network,
+    pub(crate) events: Receiver<PeerEvent>,
+}
+
+impl Plan {
+    pub(crate) fn new(n: usize) -> Self {
+        let generate = |index| Identity::generate(&format!("validator-{index}")).unwrap();
+        Self::with(n, generate)
+    }
+
+    pub(crate) fn with(n: usize, identity: impl FnMut(usize) -> Identity) -> Self {
+        let sockets: Vec<_> = (0..n).map(|_| local()).collect();
+        Self {
+            identities: (0..n).map(identity).collect(),
+            addresses: sockets.iter().map(|socket| socket.local_addr().unwrap()).collect(),
+            sockets: sockets.into_iter().map(Some).collect(),
+        }
+    }
+
+    pub(crate) fn peers_of(&self, me: usize) -> Vec<Peer> {
+        let others = (0..self.identities.len()).filter(|index| *index != me);
+        others
+            .map(|index| Peer {
+                index: index as u16,
+                address: self.addresses[index],
+                fingerprint: self.identities[index].fingerprint(),
+            })
+            .collect()
+    }
+
+    /// The socket of one validator, bound again where it was given away before.
+    pub(crate) fn socket(&mut self, me: usize) -> UdpSocket {
+        let address = self.addresses[me];
+        self.sockets[me].take().unwrap_or_else(|| bind(address).unwrap())
+    }
+
+    pub(crate) fn start(&mut self, me: usize) -> Node {
+        let (sender, events) = mpsc::channel();
+        let settings = Settings {
+            thread_name: format!("net-{me}"),
+            identity: self.identities[me].clone(),
+            peers: Some(PeerSettings {
+                me: me as u16,
+                socket: self.socket(me),
+                peers: self.peers_of(me),
+                channels: channels(),
+            }),
+            clients: None,
+        };
+        let on_peer = move |event| {
+            // The test may have seen enough and be gone.
+            let _ = sender.send(event);
+            Flow::Continue
+        };
+        let network = Network::start(settings, on_peer, |_| Flow::Continue).unwrap();
+        Node { network, events }
+    }
+}
+
+impl Node {
+    pub(crate) fn peers(&self) -> PeerNetwork {
+        self.network.peers().unwrap()
+    }
+
+    /// Waits until all of these are connected.
+    pub(crate) fn wait_connected(&self, peers: &[u16]) {
+        let mut missing: Vec<u16> = peers.to_vec();
+        wait(&self.events, |event| {
+            if let PeerEvent::Connected { peer } = event {
+                missing.retain(|other| *other != peer);
+            }
+            missing.is_empty().then_some(())
+        });
+    }
+
+    pub(crate) fn wait_disconnected(&self, from: u16) -> String {
+        wait(&self.events, |event| match event {
+            PeerEvent::Disconnected { peer, reason } if peer == from => Some(reason),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn wait_message(&self) -> (u16, usize, Frame) {
+        wait(&self.events, |event| match event {
+            PeerEvent::Message { from, channel, frame } => Some((from, channel, frame)),
+            _ => None,
+        })
+    }
+}
+
+/// A QUIC end under the test's control, for what an honest one would not do.
+pub(crate) struct Attacker {
+    pub(crate) endpoint: Endpoint,
+}
+
+const STREAMS: Streams = Streams { uni: 8, bi: 8, send_window: 8 << 20 };
+
+impl Attacker {
+    /// Must be called inside a runtime.
+    pub(crate) fn new() -> Self {
+        let endpoint =
+            Endpoint::new(transport::endpoint(None), None, local(), std::sync::Arc::new(TokioRuntime));
+        Self { endpoint: endpoint.unwrap() }
+    }
+
+    pub(crate) async fn call_peer(
+        &self,
+        address: SocketAddr,
+        expected: Fingerprint,
+        identity: Option<&Identity>,
+    ) -> Result<Connection, ConnectionError> {
+        let tls = tls::client(Pins::new(vec![expected]), PEER_PROTOCOL, identity).unwrap();
+        self.call(address, tls).await
+    }
+
+    pub(crate) async fn call_client(
+        &self,
+        address: SocketAddr,
+        expected: Fingerprint,
+    ) -> Result<Connection, ConnectionError> {
+        let tls = tls::client(Pins::new(vec![expected]), CLIENT_PROTOCOL, None).unwrap();
+        self.call(address, tls).await
+    }
+
+    async fn call(
+        &self,
+        address: SocketAddr,
+        tls: rustls::ClientConfig,
+    ) -> Result<Connection, ConnectionError> {
+        let config = transport::calling(tls, STREAMS, address).unwrap();
+        self.endpoint.connect_with(config, address, SERVER_NAME).unwrap().await
+    }
+}
+
+/// Datagrams that are not QUIC, are nearly QUIC, or belong to nobody.
+pub(crate) fn throw_garbage(at: SocketAddr) -> u64 {
+    let socket = local();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for length in (1..1400).step_by(7) {
+        let datagram: Vec<u8> = (0..length)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as u8
+            })
+            .collect();
+        socket.send_to(&datagram, at).unwrap();
+    }
+    // An Initial of the right version, with nonsense for the rest.
+    let mut initial = vec![0u8; 1200];
+    initial[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+    socket.send_to(&initial, at).unwrap();
+    200
+}

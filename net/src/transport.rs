@@ -1,0 +1,196 @@
+//! How QUIC is tuned, and how its ends are put together.
+//!
+//! CPU per byte is what counts here: four validators share two cores. On loopback a datagram may be as
+//! large as an IP packet, which makes one system call, one AEAD call and one acknowledgement of what
+//! would be 45 on an Ethernet path; there segmentation offload does the same for the system calls.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use quinn::congestion::CubicConfig;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ConnectionError, ConnectionIdGenerator, EndpointConfig, MtuDiscoveryConfig, TransportConfig, VarInt,
+};
+use quinn_proto::HashedConnectionIdGenerator;
+use rustls::Error;
+
+use crate::identity::Identity;
+
+/// The most that UDP over IPv4 carries.
+const LOOPBACK_MTU: u16 = 65_507;
+/// Upper end of the search on a real path. Ten such datagrams still fit one offloaded send, and ten is
+/// what quinn hands to the kernel at once.
+const NETWORK_MTU: u16 = 6_500;
+const _: () = assert!(NETWORK_MTU as usize * 10 <= LOOPBACK_MTU as usize);
+/// Any path carries this much.
+const SMALLEST_MTU: u16 = 1_200;
+
+/// A silent peer is given up after this. Generous, because a busy machine may leave a validator
+/// without CPU for seconds; a restarted peer is noticed at once by its stateless reset.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// First guess of the round trip, so that a lost first datagram is repeated after 150 ms, not 1 s.
+const INITIAL_RTT: Duration = Duration::from_millis(50);
+
+/// How many bytes of one stream may be on their way or wait to be read.
+pub(crate) const STREAM_WINDOW: usize = 2 << 20;
+
+/// Reasons for closing, as the other side sees them beside the text.
+pub(crate) mod close {
+    pub(crate) const STOPPING: u32 = 0;
+    pub(crate) const REPLACED: u32 = 1;
+    pub(crate) const VIOLATION: u32 = 2;
+    pub(crate) const REFUSED: u32 = 3;
+    pub(crate) const STALLED: u32 = 4;
+    pub(crate) const EXPIRED: u32 = 5;
+}
+
+/// What the streams of a connection need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Streams {
+    /// One-way streams that the other side may open.
+    pub(crate) uni: u32,
+    /// Two-way streams that the other side may open.
+    pub(crate) bi: u32,
+    /// Bytes that we may have written and not seen acknowledged. Larger than all queues together, or
+    /// a full bulk channel would keep an urgent one from writing.
+    pub(crate) send_window: u64,
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+fn transport(streams: Streams, remote: IpAddr) -> Arc<TransportConfig> {
+    let loopback = is_loopback(remote);
+    let mtu_max = if loopback { LOOPBACK_MTU } else { NETWORK_MTU };
+    let mut search = MtuDiscoveryConfig::default();
+    search.upper_bound(mtu_max);
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(if loopback { 1 << 20 } else { 64 << 10 });
+    let streams_in = streams.uni + streams.bi;
+
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_uni_streams(VarInt::from_u32(streams.uni))
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams.bi))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW as u32))
+        .receive_window(VarInt::from_u32(STREAM_WINDOW as u32 * streams_in.max(1)))
+        .send_window(streams.send_window)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("ten seconds fit into a VarInt")))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .initial_rtt(INITIAL_RTT)
+        .initial_mtu(if loopback { LOOPBACK_MTU } else { SMALLEST_MTU })
+        .min_mtu(SMALLEST_MTU)
+        .mtu_discovery_config(Some(search))
+        .enable_segmentation_offload(!loopback)
+        .congestion_controller_factory(Arc::new(congestion));
+    Arc::new(config)
+}
+
+/// Configurations for accepting, one for each kind of path.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepting {
+    loopback: Arc<quinn::ServerConfig>,
+    network: Arc<quinn::ServerConfig>,
+}
+
+impl Accepting {
+    /// `handshakes` may wait at the same time, with 16 KiB of early datagrams each.
+    pub(crate) fn new(tls: rustls::ServerConfig, streams: Streams, handshakes: usize) -> Result<Self, Error> {
+        let crypto = Arc::new(QuicServerConfig::try_from(tls).map_err(no_suite)?);
+        let config = |remote: IpAddr| {
+            let mut config = quinn::ServerConfig::with_crypto(crypto.clone());
+            config
+                .transport_config(transport(streams, remote))
+                .migration(false)
+                .max_incoming(handshakes)
+                .incoming_buffer_size(16 << 10)
+                .incoming_buffer_size_total((handshakes as u64) << 14);
+            Arc::new(config)
+        };
+        Ok(Self {
+            loopback: config(IpAddr::from([127, 0, 0, 1])),
+            network: config(IpAddr::from([192, 0, 2, 1])),
+        })
+    }
+
+    pub(crate) fn for_remote(&self, remote: SocketAddr) -> Arc<quinn::ServerConfig> {
+        if is_loopback(remote.ip()) { self.loopback.clone() } else { self.network.clone() }
+    }
+
+    pub(crate) fn any(&self) -> quinn::ServerConfig {
+        (*self.network).clone()
+    }
+}
+
+/// Configuration for calling `remote`.
+pub(crate) fn calling(
+    tls: rustls::ClientConfig,
+    streams: Streams,
+    remote: SocketAddr,
+) -> Result<quinn::ClientConfig, Error> {
+    let crypto = QuicClientConfig::try_from(tls).map_err(no_suite)?;
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    config.transport_config(transport(streams, remote.ip()));
+    Ok(config)
+}
+
+fn no_suite(problem: quinn::crypto::rustls::NoInitialCipherSuite) -> Error {
+    Error::General(problem.to_string())
+}
+
+/// Connection ids that a restarted process still recognizes as its own, so that it can tell a peer at
+/// once that their connection is gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionIds(u64);
+
+impl ConnectionIds {
+    pub(crate) fn new(identity: &Identity, purpose: &str) -> Self {
+        let secret = identity.derive(&format!("{purpose} connection ids"));
+        let (first, _) = secret.split_first_chunk().expect("32 bytes hold 8");
+        Self(u64::from_le_bytes(*first))
+    }
+
+    pub(crate) fn generator(self) -> Box<dyn ConnectionIdGenerator> {
+        Box::new(HashedConnectionIdGenerator::from_key(self.0))
+    }
+}
+
+/// The part of the configuration that is common to a whole socket.
+pub(crate) fn endpoint(identity: Option<(&Identity, &str)>) -> EndpointConfig {
+    let mut config = match identity {
+        Some((identity, purpose)) => {
+            let ids = ConnectionIds::new(identity, purpose);
+            let secret = identity.derive(&format!("{purpose} stateless resets"));
+            let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &secret)));
+            config.cid_generator(move || ids.generator());
+            config
+        }
+        None => EndpointConfig::default(),
+    };
+    config.max_udp_payload_size(u16::MAX - 8).expect("65,527 is the largest value that QUIC allows");
+    config
+}
+
+/// What the other side, or we, said when the connection ended.
+pub(crate) fn closing_words(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ApplicationClosed(close) => String::from_utf8_lossy(&close.reason).into_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The TLS alert that ended a handshake, whichever side raised it.
+pub(crate) fn tls_alert(error: &ConnectionError) -> Option<u64> {
+    let code = match error {
+        ConnectionError::TransportError(error) => u64::from(error.code),
+        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
+        _ => return None,
+    };
+    (0x100..0x200).contains(&code).then(|| code - 0x100)
+}
