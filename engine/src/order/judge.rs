@@ -103,7 +103,7 @@ pub(super) fn judge(
     proposal: &Proposal,
     parent: &Position,
     roots: &Roots,
-    valid_certificate: impl Fn(&Certificate) -> bool,
+    valid_certificate: impl FnMut(&Certificate) -> bool,
 ) -> Judgement {
     match flaw(block, proposal, parent, valid_certificate) {
         Some(flaw) => Judgement::Invalid(flaw),
@@ -119,7 +119,7 @@ fn flaw(
     block: &Block,
     proposal: &Proposal,
     parent: &Position,
-    valid_certificate: impl Fn(&Certificate) -> bool,
+    mut valid_certificate: impl FnMut(&Certificate) -> bool,
 ) -> Option<Flaw> {
     let header = block.header();
     if header.parent != proposal.parent || header.parent != parent.digest {

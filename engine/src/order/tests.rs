@@ -2,9 +2,12 @@ use std::collections::BTreeMap;
 
 use super::judge::Wait;
 use super::*;
+use crate::availability::Available;
 use crate::limits::{BLOCK_TRANSACTIONS_MAX, ROOT_LAG_MAX};
 use crate::types::{BatchId, ChainId, Digest, Height, Sequence, ValidatorIndex};
-use crate::wire::{Block, Certificate, Header};
+use crate::wire::{Batch, Block, Certificate, Header};
+
+type Pool = BTreeMap<BatchId, Available<Batch>>;
 
 const NETWORK: Digest = Digest([42; 32]);
 const CHAIN: ChainId = ChainId(1);
@@ -31,8 +34,8 @@ fn certificate(author: ValidatorIndex, sequence: u64, transactions: u32) -> Cert
     Certificate::new(batch, Digest([sequence as u8; 32]), transactions, vec![(A, [0; 64])]).unwrap()
 }
 
-fn available(certificates: &[Certificate]) -> BTreeMap<BatchId, Certificate> {
-    certificates.iter().map(|certificate| (certificate.batch(), certificate.clone())).collect()
+fn available(certificates: &[Certificate]) -> Pool {
+    certificates.iter().map(|certificate| (certificate.batch(), Available::assume(certificate.clone()))).collect()
 }
 
 fn proposal(view: u64, parent: Digest) -> Proposal {
@@ -44,7 +47,7 @@ fn tree() -> BlockTree {
 }
 
 /// Proposes on `parent` and inserts.
-fn extend(tree: &mut BlockTree, view: u64, parent: Digest, pool: &BTreeMap<BatchId, Certificate>) -> Block {
+fn extend(tree: &mut BlockTree, view: u64, parent: Digest, pool: &Pool) -> Block {
     let block = tree.propose(&proposal(view, parent), view, &STREAMS, |batch| pool.get(batch)).unwrap();
     assert_eq!(tree.insert(block.clone()), Insert::Added);
     block
@@ -61,7 +64,7 @@ fn a_proposal_takes_contiguous_batches_of_every_stream_and_its_child_goes_on() {
         available(&[certificate(A, 1, 5), certificate(A, 3, 5), certificate(B, 1, 5), certificate(B, 2, 5)]);
     let first = extend(&mut tree, 1, NETWORK, &pool);
     assert_eq!(sequences(&first), [(0, 1), (1, 1), (1, 2)], "A's sequence 2 is missing, so 3 waits");
-    pool.insert(certificate(A, 2, 5).batch(), certificate(A, 2, 5));
+    pool.extend(available(&[certificate(A, 2, 5)]));
     let second = extend(&mut tree, 2, *first.digest(), &pool);
     assert_eq!(sequences(&second), [(0, 2), (0, 3)]);
 }
@@ -93,12 +96,8 @@ fn every_field_of_the_header_is_judged() {
     let mut tree = tree();
     let first = extend(&mut tree, 4, NETWORK, &available(&[certificate(A, 1, 5)]));
     tree.executed(Height(1), Digest([1; 32]));
-    let good = tree
-        .propose(&proposal(5, *first.digest()), 9, &STREAMS, |batch| {
-            (batch.author == B && batch.sequence.0 == 1)
-                .then(|| Box::leak(Box::new(certificate(B, 1, 5))) as &_)
-        })
-        .unwrap();
+    let pool = available(&[certificate(B, 1, 5)]);
+    let good = tree.propose(&proposal(5, *first.digest()), 9, &STREAMS, |batch| pool.get(batch)).unwrap();
     assert_eq!(good.header().roots, [Digest([1; 32])]);
     let check = |change: &dyn Fn(&mut Header), certificates: Vec<Certificate>| {
         let mut tree = BlockTree::new(Position::genesis(NETWORK));

@@ -6,9 +6,10 @@ use thiserror::Error;
 
 use super::judge::{Wait, judge};
 use super::{Finality, FinalityVerifier, Finalized, Judgement, Position, Proposal, Roots};
+use crate::availability::Available;
 use crate::limits::{BLOCK_CERTIFICATES_MAX, BLOCK_ROOTS_MAX, BLOCK_TRANSACTIONS_MAX};
 use crate::types::{BatchId, ChainId, Digest, Height, ValidatorIndex};
-use crate::wire::{Block, Certificate, Header};
+use crate::wire::{Batch, Block, Certificate, Header};
 
 /// Blocks of one proposer that are kept above the head: a proposer that floods fills only its own share.
 const BLOCKS_PER_PROPOSER_MAX: usize = 64;
@@ -146,7 +147,7 @@ impl BlockTree {
         proposal: &Proposal,
         time_ms: u64,
         streams: &[(ChainId, ValidatorIndex)],
-        available: impl Fn(&BatchId) -> Option<&'a Certificate>,
+        available: impl Fn(&BatchId) -> Option<&'a Available<Batch>>,
     ) -> Result<Block, ProposeError> {
         let parent = self.position(&proposal.parent).map_err(ProposeError::Unknown)?;
         let height = parent.height.next();
@@ -154,7 +155,7 @@ impl BlockTree {
         if !parent.lag_allows(roots.len()) {
             return Err(ProposeError::Behind(Height(parent.roots_next.0 + roots.len() as u64)));
         }
-        let mut header = Header {
+        let header = Header {
             height,
             view: proposal.view,
             parent: parent.digest,
@@ -164,7 +165,6 @@ impl BlockTree {
             roots,
             sections: Vec::new(),
         };
-        header.sections.clear();
         let block = Block::build(header, next_certificates(&parent, streams, available));
         Ok(block.expect("certificates of ascending streams within the limits make a block"))
     }
@@ -174,7 +174,7 @@ impl BlockTree {
         &self,
         digest: &Digest,
         proposal: &Proposal,
-        valid_certificate: impl Fn(&Certificate) -> bool,
+        valid_certificate: impl FnMut(&Certificate) -> bool,
     ) -> Judgement {
         let Some(block) = self.blocks.get(digest) else {
             return Judgement::Wait(Wait::Block(*digest));
@@ -258,7 +258,7 @@ impl BlockTree {
 fn next_certificates<'a>(
     parent: &Position,
     streams: &[(ChainId, ValidatorIndex)],
-    available: impl Fn(&BatchId) -> Option<&'a Certificate>,
+    available: impl Fn(&BatchId) -> Option<&'a Available<Batch>>,
 ) -> Vec<Certificate> {
     let mut next: Vec<BatchId> =
         streams.iter().map(|(chain, author)| parent.next_batch(*chain, *author)).collect();
@@ -266,7 +266,7 @@ fn next_certificates<'a>(
     let mut transactions = 0;
     while !next.is_empty() && taken.len() < BLOCK_CERTIFICATES_MAX {
         next.retain_mut(|batch| {
-            let Some(certificate) = available(batch) else { return false };
+            let Some(certificate) = available(batch).map(Available::certificate) else { return false };
             let with_it = transactions + certificate.transactions() as usize;
             if with_it > BLOCK_TRANSACTIONS_MAX || taken.len() == BLOCK_CERTIFICATES_MAX {
                 return false;

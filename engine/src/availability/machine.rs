@@ -1,0 +1,423 @@
+//! The state machine.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::stream::{Entry, Fetch, Stream};
+use super::{Available, Committee, FETCH_TIMEOUT, OWN_UNORDERED_MAX, RESEND_AFTER};
+use crate::types::{BatchId, ChainId, Digest, Sequence, ValidatorIndex};
+use crate::verify::Verified;
+use crate::wire::{Acknowledgement, Batch, Certificate, PeerMessage};
+
+/// What happens to a validator's availability.
+#[derive(Debug)]
+pub enum Event {
+    /// This validator has sealed a batch under [`Availability::next_own`].
+    Sealed(Verified<Batch>),
+    /// A batch has arrived, from its author or from a peer that was asked, and every signature in it is good.
+    Received(ValidatorIndex, Verified<Batch>),
+    /// The journal holds a batch durably.
+    Durable(BatchId, Digest),
+    /// A peer acknowledges a batch of ours.
+    Acknowledged(ValidatorIndex, Acknowledgement),
+    /// A peer shows a certificate.
+    Certified(ValidatorIndex, Certificate),
+    /// A finalized block orders this batch, and its body is not here.
+    Needed(Certificate),
+    /// A finalized block with this batch has gone to execution: nothing about it is needed any more.
+    Ordered(BatchId),
+    /// A peer has connected: what it may have missed is sent again.
+    Connected(ValidatorIndex),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Append the batch to the journal; `Durable` follows.
+    Store(Verified<Batch>),
+    /// Send to one peer.
+    Send(ValidatorIndex, PeerMessage),
+    /// Send to all peers.
+    Broadcast(PeerMessage),
+    /// A certificate is there: a leader may order the batch.
+    Available(BatchId),
+    /// The body of a needed batch has arrived.
+    Arrived(BatchId),
+    /// An event was refused.
+    Refused(Refused),
+}
+
+/// Why an event was refused. None of these can come from a correct peer over a working network but `OutsideWindow` and
+/// `NotAsked`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// No such validator or chain.
+    #[error("the batch {0} belongs to no stream of this network")]
+    UnknownStream(BatchId),
+    /// Below what is ordered, or too far above it.
+    #[error("the batch {0} is outside the window of its stream")]
+    OutsideWindow(BatchId),
+    /// Another validator's batch that was not asked for.
+    #[error("validator {1} sent the batch {0} of another validator unasked")]
+    NotAsked(BatchId, ValidatorIndex),
+    /// Two batches under one sequence number: the author contradicts itself.
+    #[error("two batches are signed for as {batch}: {first} and {second}")]
+    Equivocation {
+        /// The batch.
+        batch: BatchId,
+        /// The digest known first.
+        first: Digest,
+        /// The other digest.
+        second: Digest,
+    },
+    /// An acknowledgement in another validator's name, of another batch, or with a bad signature.
+    #[error("the acknowledgement of {0} by validator {1} is not valid")]
+    Acknowledgement(BatchId, ValidatorIndex),
+    /// A certificate without a quorum of good signatures.
+    #[error("the certificate of {0} from validator {1} is not valid")]
+    Certificate(BatchId, ValidatorIndex),
+}
+
+/// The availability of all batches, at one validator.
+#[derive(Debug)]
+pub struct Availability {
+    committee: Committee,
+    chains: Vec<ChainId>,
+    streams: BTreeMap<(ChainId, ValidatorIndex), Stream>,
+    own_next: BTreeMap<ChainId, Sequence>,
+}
+
+impl Availability {
+    /// Nothing received and nothing sealed yet.
+    #[must_use]
+    pub fn new(committee: Committee, chains: Vec<ChainId>) -> Self {
+        let own_next = chains.iter().map(|chain| (*chain, Sequence(1))).collect();
+        Self { committee, chains, streams: BTreeMap::new(), own_next }
+    }
+
+    /// Brings back a batch that the journal holds, after a restart and before any event. What is ordered already is told
+    /// by [`Event::Ordered`], before or after.
+    pub fn restore(&mut self, batch: Verified<Batch>) {
+        let (id, digest) = (batch.id(), *batch.digest());
+        self.note_own(id);
+        let stream = self.streams.entry((id.chain, id.author)).or_default();
+        if id.sequence > stream.ordered {
+            let entry = stream.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, Duration::ZERO));
+            entry.body = Some(batch);
+            entry.durable = true;
+        }
+    }
+
+    fn note_own(&mut self, id: BatchId) {
+        if id.author == self.committee.me()
+            && let Some(next) = self.own_next.get_mut(&id.chain)
+        {
+            *next = (*next).max(id.sequence.next());
+        }
+    }
+
+    /// The name that the next own batch on a chain must have.
+    #[must_use]
+    pub fn next_own(&self, chain: ChainId) -> BatchId {
+        let sequence = self.own_next.get(&chain).copied().expect("a chain of the genesis");
+        BatchId { chain, author: self.committee.me(), sequence }
+    }
+
+    /// Whether this validator may seal another batch on a chain, or must first see its earlier ones ordered.
+    #[must_use]
+    pub fn may_seal(&self, chain: ChainId) -> bool {
+        let own = self.streams.get(&(chain, self.committee.me()));
+        own.is_none_or(|stream| stream.entries.len() < OWN_UNORDERED_MAX)
+    }
+
+    /// The evidence for a batch that is available and not ordered yet.
+    #[must_use]
+    pub fn available(&self, batch: &BatchId) -> Option<&Available<Batch>> {
+        self.entry(batch)?.available.as_ref()
+    }
+
+    /// The body of a batch that is not ordered yet.
+    #[must_use]
+    pub fn body(&self, batch: &BatchId, digest: &Digest) -> Option<&Verified<Batch>> {
+        self.entry(batch).filter(|entry| entry.digest == *digest)?.body.as_ref()
+    }
+
+    /// Whether a certificate is valid. The signatures of one that was seen before are not checked again.
+    pub fn check(&mut self, certificate: &Certificate) -> bool {
+        let batch = certificate.batch();
+        if !self.is_stream(&batch) {
+            return false;
+        }
+        let known = self.entry(&batch).and_then(|entry| entry.available.as_ref());
+        known.is_some_and(|known| known.certificate() == certificate)
+            || self.committee.certify(certificate.clone()).is_some()
+    }
+
+    /// Takes one event and says what is to be done.
+    pub fn handle(&mut self, event: Event, now: Duration) -> Vec<Output> {
+        let mut out = Vec::new();
+        let refused = match event {
+            Event::Sealed(batch) => self.sealed(batch, now, &mut out),
+            Event::Received(from, batch) => self.received(from, batch, now, &mut out),
+            Event::Durable(batch, digest) => self.durable(batch, digest, now, &mut out),
+            Event::Acknowledged(from, acknowledgement) => self.acknowledged(from, &acknowledgement, now, &mut out),
+            Event::Certified(from, certificate) => self.certified(from, certificate, now, &mut out),
+            Event::Needed(certificate) => self.needed(certificate, now, &mut out),
+            Event::Ordered(batch) => self.ordered(batch),
+            Event::Connected(peer) => self.connected(peer, &mut out),
+            Event::Tick => self.tick(now, &mut out),
+        };
+        if let Err(refused) = refused {
+            out.push(Output::Refused(refused));
+        }
+        out
+    }
+
+    fn entry(&self, batch: &BatchId) -> Option<&Entry> {
+        self.streams.get(&(batch.chain, batch.author))?.entries.get(&batch.sequence)
+    }
+
+    fn is_stream(&self, batch: &BatchId) -> bool {
+        self.committee.contains(batch.author) && self.chains.contains(&batch.chain)
+    }
+
+    fn stream(&mut self, batch: &BatchId) -> Result<&mut Stream, Refused> {
+        if !self.is_stream(batch) {
+            return Err(Refused::UnknownStream(*batch));
+        }
+        let stream = self.streams.entry((batch.chain, batch.author)).or_default();
+        if stream.accepts(batch.sequence) || stream.entries.contains_key(&batch.sequence) {
+            Ok(stream)
+        } else {
+            Err(Refused::OutsideWindow(*batch))
+        }
+    }
+
+    fn sealed(&mut self, batch: Verified<Batch>, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
+        let id = batch.id();
+        assert_eq!(id, self.next_own(id.chain), "own batches are sealed under consecutive sequences");
+        self.note_own(id);
+        let mut entry = Entry::new(*batch.digest(), now);
+        entry.body = Some(batch.clone());
+        self.stream(&id)?.entries.insert(id.sequence, entry);
+        out.push(Output::Broadcast(PeerMessage::Batch(batch.bytes().clone())));
+        out.push(Output::Store(batch));
+        Ok(())
+    }
+
+    fn received(
+        &mut self,
+        from: ValidatorIndex,
+        batch: Verified<Batch>,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
+        let (id, digest) = (batch.id(), *batch.digest());
+        let stream = self.stream(&id)?;
+        let asked = stream.entries.get(&id.sequence).is_some_and(|entry| entry.fetch.is_some());
+        if from != id.author && !asked {
+            return Err(Refused::NotAsked(id, from));
+        }
+        let entry = stream.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, now));
+        if entry.digest != digest {
+            return Err(Refused::Equivocation { batch: id, first: entry.digest, second: digest });
+        }
+        if entry.durable {
+            // The author has not heard our acknowledgement.
+            if from == id.author {
+                out.push(self.acknowledgement(id, digest));
+            }
+            return Ok(());
+        }
+        if entry.body.is_some() {
+            return Ok(());
+        }
+        entry.body = Some(batch.clone());
+        if entry.fetch.take().is_some() {
+            out.push(Output::Arrived(id));
+        }
+        out.push(Output::Store(batch));
+        Ok(())
+    }
+
+    fn acknowledgement(&self, batch: BatchId, digest: Digest) -> Output {
+        Output::Send(batch.author, PeerMessage::Acknowledgement(self.committee.acknowledge(batch, digest)))
+    }
+
+    fn durable(
+        &mut self,
+        batch: BatchId,
+        digest: Digest,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
+        let Ok(stream) = self.stream(&batch) else { return Ok(()) };
+        let Some(entry) = stream.entries.get_mut(&batch.sequence).filter(|entry| entry.digest == digest) else {
+            return Ok(());
+        };
+        entry.durable = true;
+        if batch.author == self.committee.me() {
+            let own = self.committee.acknowledge(batch, digest);
+            return self.count(&own, now, out);
+        }
+        out.push(self.acknowledgement(batch, digest));
+        Ok(())
+    }
+
+    fn acknowledged(
+        &mut self,
+        from: ValidatorIndex,
+        acknowledgement: &Acknowledgement,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
+        let batch = acknowledgement.batch;
+        let invalid = Refused::Acknowledgement(batch, from);
+        if acknowledgement.validator != from || from == self.committee.me() || batch.author != self.committee.me() {
+            return Err(invalid);
+        }
+        let Ok(stream) = self.stream(&batch) else { return Ok(()) };
+        let Some(entry) = stream.entries.get(&batch.sequence) else { return Err(invalid) };
+        if entry.available.is_some() || entry.acknowledged.contains_key(&from) {
+            return Ok(());
+        }
+        if entry.digest != acknowledgement.digest || !self.committee.check(acknowledgement) {
+            return Err(invalid);
+        }
+        self.count(acknowledgement, now, out)
+    }
+
+    /// Counts a good acknowledgement of an own batch; the last one that is needed makes the certificate.
+    fn count(&mut self, good: &Acknowledgement, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
+        let quorum = self.committee.quorum();
+        let entry = self.stream(&good.batch)?.entries.get_mut(&good.batch.sequence).expect("the caller found it");
+        if entry.available.is_some() {
+            return Ok(());
+        }
+        entry.acknowledged.insert(good.validator, good.signature);
+        // Our own copy must be durable too: after a crash this validator sends the batch again, or never sent it.
+        if entry.acknowledged.len() < quorum || !entry.durable {
+            return Ok(());
+        }
+        let transactions = entry.body.as_ref().expect("an own batch has its body").transactions();
+        let signers = std::mem::take(&mut entry.acknowledged).into_iter().take(quorum).collect();
+        let available = self.committee.assemble(good.batch, good.digest, transactions, signers);
+        out.push(Output::Broadcast(PeerMessage::Certificate(available.certificate().clone())));
+        out.push(Output::Available(good.batch));
+        let entry = self.stream(&good.batch)?.entries.get_mut(&good.batch.sequence).expect("found above");
+        entry.available = Some(available);
+        entry.sent = now;
+        Ok(())
+    }
+
+    fn certified(
+        &mut self,
+        from: ValidatorIndex,
+        certificate: Certificate,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
+        let id = certificate.batch();
+        let Ok(stream) = self.stream(&id) else {
+            return if self.is_stream(&id) { Ok(()) } else { Err(Refused::UnknownStream(id)) };
+        };
+        if stream.entries.get(&id.sequence).is_some_and(|entry| entry.available.is_some()) {
+            return Ok(());
+        }
+        let digest = *certificate.digest();
+        let available = self.committee.certify(certificate).ok_or(Refused::Certificate(id, from))?;
+        out.push(Output::Available(id));
+        let entry = self.stream(&id)?.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, now));
+        if entry.digest == digest {
+            entry.available = Some(available);
+            return Ok(());
+        }
+        // The author has sent us another batch than the quorum. What we acknowledged, we acknowledged; the quorum's
+        // batch is the one that will be ordered.
+        let first = std::mem::replace(entry, Entry { available: Some(available), ..Entry::new(digest, now) }).digest;
+        Err(Refused::Equivocation { batch: id, first, second: digest })
+    }
+
+    fn needed(&mut self, certificate: Certificate, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
+        let (id, digest) = (certificate.batch(), *certificate.digest());
+        let me = self.committee.me();
+        let entries = &mut self.streams.entry((id.chain, id.author)).or_default().entries;
+        let entry = entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, now));
+        if entry.digest != digest {
+            *entry = Entry::new(digest, now);
+        }
+        if entry.body.is_some() || entry.fetch.is_some() {
+            return Ok(());
+        }
+        if entry.available.is_none() {
+            entry.available = self.committee.certify(certificate);
+        }
+        entry.fetch = Some(Fetch { asked: usize::from(me.0), deadline: Duration::ZERO });
+        ask(id, entry, me, now, out);
+        Ok(())
+    }
+
+    fn ordered(&mut self, batch: BatchId) -> Result<(), Refused> {
+        self.streams.entry((batch.chain, batch.author)).or_default().order(batch.sequence);
+        self.note_own(batch);
+        Ok(())
+    }
+
+    fn connected(&mut self, peer: ValidatorIndex, out: &mut Vec<Output>) -> Result<(), Refused> {
+        let me = self.committee.me();
+        for entry in self.own_entries(me).map(|(_, entry)| entry) {
+            out.extend(again(entry).map(|message| Output::Send(peer, message)));
+        }
+        Ok(())
+    }
+
+    fn own_entries(&mut self, me: ValidatorIndex) -> impl Iterator<Item = (BatchId, &mut Entry)> {
+        let own = self.streams.iter_mut().filter(move |((_, author), _)| *author == me);
+        own.flat_map(|(&(chain, author), stream)| {
+            let entries = stream.entries.iter_mut();
+            entries.map(move |(&sequence, entry)| (BatchId { chain, author, sequence }, entry))
+        })
+    }
+
+    fn tick(&mut self, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
+        let me = self.committee.me();
+        let peers: Vec<_> = self.committee.peers().collect();
+        for (_, entry) in self.own_entries(me).filter(|(_, entry)| now >= entry.sent + RESEND_AFTER) {
+            entry.sent = now;
+            let silent = peers.iter().filter(|peer| !entry.acknowledged.contains_key(peer));
+            out.extend(silent.flat_map(|peer| again(entry).map(|message| Output::Send(*peer, message))));
+        }
+        for (&(chain, author), stream) in &mut self.streams {
+            for (&sequence, entry) in &mut stream.entries {
+                ask(BatchId { chain, author, sequence }, entry, me, now, out);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a peer that may have missed it is to be told of an own batch: the certificate, else the batch.
+fn again(entry: &Entry) -> Option<PeerMessage> {
+    match (&entry.available, &entry.body) {
+        (Some(available), _) => Some(PeerMessage::Certificate(available.certificate().clone())),
+        (None, body) => body.as_ref().map(|body| PeerMessage::Batch(body.bytes().clone())),
+    }
+}
+
+/// Asks the next signer for a body that is needed, if the last one had its time.
+fn ask(batch: BatchId, entry: &mut Entry, me: ValidatorIndex, now: Duration, out: &mut Vec<Output>) {
+    let (Some(fetch), Some(available)) = (&mut entry.fetch, &entry.available) else { return };
+    if now < fetch.deadline {
+        return;
+    }
+    let others: Vec<_> =
+        available.certificate().signers().iter().map(|(signer, _)| *signer).filter(|signer| *signer != me).collect();
+    let Some(signer) = others.get(fetch.asked % others.len().max(1)) else { return };
+    fetch.asked += 1;
+    fetch.deadline = now + FETCH_TIMEOUT;
+    out.push(Output::Send(*signer, PeerMessage::FetchBatch { batch, digest: entry.digest }));
+}
