@@ -1,0 +1,111 @@
+//! Whose log this is, how it is cut, and how many lives it has had: one small file, replaced atomically.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::error::StoreError;
+use super::files::sync_directory;
+use super::sector::{SECTOR_BYTES, u32_at, u64_at};
+
+const NAME: &str = "identity";
+const MAGIC: [u8; 8] = *b"millrlog";
+const FORMAT: u32 = 1;
+const BYTES: usize = 64;
+
+/// What a log's directory says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Whom the log belongs to: the network id.
+    pub owner: [u8; 32],
+    /// Bytes of each segment.
+    pub segment_bytes: u64,
+    /// How often it has been opened for writing.
+    pub incarnation: u32,
+}
+
+impl Identity {
+    /// Sectors of each segment.
+    pub(super) fn segment_sectors(&self) -> u64 {
+        self.segment_bytes / SECTOR_BYTES as u64
+    }
+
+    pub(super) fn encode(&self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.segment_bytes.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.incarnation.to_le_bytes());
+        bytes[24..56].copy_from_slice(&self.owner);
+        let checksum = crc32fast::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads it back; `path` is only for the report.
+    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Identity, StoreError> {
+        let corrupt = |offset: u64, expected: String, found: String| StoreError::Corrupt {
+            path: path.to_path_buf(),
+            offset,
+            expected,
+            found,
+        };
+        if bytes.len() != BYTES {
+            return Err(corrupt(
+                bytes.len() as u64,
+                format!("{BYTES} bytes"),
+                format!("{} bytes", bytes.len()),
+            ));
+        }
+        if bytes[..8] != MAGIC {
+            return Err(corrupt(0, hex::encode(MAGIC), hex::encode(&bytes[..8])));
+        }
+        let (carried, computed) = (u32_at(bytes, 60), crc32fast::hash(&bytes[..60]));
+        if carried != computed {
+            return Err(corrupt(60, format!("checksum {computed:08x}"), format!("{carried:08x}")));
+        }
+        let found = u32_at(bytes, 8);
+        if found != FORMAT {
+            return Err(StoreError::Format { path: path.to_path_buf(), expected: FORMAT, found });
+        }
+        let mut owner = [0; 32];
+        owner.copy_from_slice(&bytes[24..56]);
+        Ok(Identity { owner, segment_bytes: u64_at(bytes, 12), incarnation: u32_at(bytes, 20) })
+    }
+
+    /// The directory's identity; `None` if there is no log yet.
+    pub(super) fn load(directory: &Path) -> Result<Option<Identity>, StoreError> {
+        let path = directory.join(NAME);
+        match fs::read(&path) {
+            Ok(bytes) => Identity::decode(&bytes, &path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("reading", &path, &error)),
+        }
+    }
+
+    /// Writes it durably, so that either the old or the new one is there whatever happens.
+    pub(super) fn save(&self, directory: &Path) -> Result<(), StoreError> {
+        let path = directory.join(NAME);
+        let unfinished = directory.join("identity.new");
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            file.write_all(&self.encode())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            sync_directory(directory)
+        };
+        write().map_err(|error| StoreError::writing(&path, &error))
+    }
+
+    /// Refuses another network's directory.
+    pub(super) fn belongs_to(&self, owner: &[u8; 32], directory: &Path) -> Result<(), StoreError> {
+        match self.owner == *owner {
+            true => Ok(()),
+            false => Err(StoreError::ForeignOwner {
+                path: directory.to_path_buf(),
+                expected: hex::encode(owner),
+                found: hex::encode(self.owner),
+            }),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The log as its users see it: open, append, hear of durability, read back, release.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::disk::Disk;
+use super::error::StoreError;
+use super::files::Files;
+use super::group::record_limit;
+use super::identity::Identity;
+use super::options::{Backend, Metrics, Options};
+use super::position::{Durable, Position};
+use super::pump::{Pump, buffers};
+use super::recover::recover;
+use super::replay::{Guard, Record, Replay, read_record};
+use super::sector::{SECTOR_BYTES, Seed};
+use super::segments::Segments;
+use super::shared::{Callback, Shared, State};
+
+/// How a read-only open treats a log that is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Refuse it: the files must rest.
+    Shared,
+    /// Read it all the same; what is being appended meanwhile may or may not be seen.
+    None,
+}
+
+/// A durable log of records. Dropping it writes what is pending and waits for it.
+pub struct Log {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    identity: Identity,
+    thread: Option<JoinHandle<()>>,
+    /// Held as long as the log lives; the operating system lets go of it if the process dies.
+    _lock: Option<File>,
+}
+
+impl Log {
+    /// Opens the log in a directory, making both if there are none, and starts its thread.
+    ///
+    /// # Errors
+    /// The directory is in use, belongs to another owner, is damaged where it was durable, or cannot be written.
+    pub fn open(directory: &Path, options: Options) -> Result<(Log, Replay), StoreError> {
+        options.check()?;
+        fs::create_dir_all(directory).map_err(|error| StoreError::io("creating", directory, &error))?;
+        let lock = lock(directory, true)?;
+        let existing = Identity::load(directory)?;
+        if let Some(identity) = &existing {
+            identity.belongs_to(&options.owner, directory)?;
+        }
+        let disk: Arc<dyn Disk> = Arc::new(choose(directory, options.backend)?);
+        let before = existing.unwrap_or(Identity {
+            owner: options.owner,
+            segment_bytes: options.segment_bytes,
+            incarnation: 0,
+        });
+        let identity = Identity { incarnation: before.incarnation + 1, ..before };
+        identity.save(directory)?;
+        let (mut log, replay, pump) = Log::assemble(disk, identity, &options, true)?;
+        log._lock = Some(lock);
+        let name = options.thread_name.clone();
+        let thread = thread::Builder::new().name(name).spawn(move || pump.run());
+        log.thread =
+            Some(thread.map_err(|error| StoreError::io("starting the thread of", directory, &error))?);
+        Ok((log, replay))
+    }
+
+    /// Reads a log without writing anything: for audits.
+    ///
+    /// # Errors
+    /// As `open`, and `NoLog` where there is none.
+    pub fn inspect(
+        directory: &Path,
+        owner: Option<[u8; 32]>,
+        locking: Lock,
+    ) -> Result<(Identity, Replay), StoreError> {
+        let identity =
+            Identity::load(directory)?.ok_or_else(|| StoreError::NoLog { path: directory.to_path_buf() })?;
+        if let Some(owner) = owner {
+            identity.belongs_to(&owner, directory)?;
+        }
+        let guard = match locking {
+            Lock::None => None,
+            Lock::Shared => Some(Guard::Directory { _lock: lock(directory, false)? }),
+        };
+        let disk: Arc<dyn Disk> = Arc::new(Files::new(directory, false, false));
+        let extent = recover(disk.as_ref(), &identity)?;
+        Ok((identity, Replay::new(disk, &identity, &extent, guard)))
+    }
+
+    /// Recovers and puts the parts together, without a thread.
+    pub(super) fn assemble(
+        disk: Arc<dyn Disk>,
+        identity: Identity,
+        options: &Options,
+        ahead: bool,
+    ) -> Result<(Log, Replay, Pump), StoreError> {
+        let size = identity.segment_sectors();
+        let extent = recover(disk.as_ref(), &identity)?;
+        // What is replayed is acted upon, so it must be durable: a whole tail may only be in the disk's cache so far.
+        if extent.end > 0 {
+            let last = (extent.end - 1) / size;
+            for segment in
+                extent.segments.iter().filter(|segment| (last.saturating_sub(1)..=last).contains(segment))
+            {
+                disk.sync(*segment).map_err(|error| StoreError::writing(&disk.path(*segment), &error))?;
+            }
+        }
+        let hold = Arc::new(());
+        let state = State {
+            group: None,
+            next_start: extent.end,
+            closed: false,
+            free: buffers(options.group_bytes),
+            durable: extent.end,
+            released: extent.released,
+            callbacks: std::collections::VecDeque::new(),
+            failure: None,
+            stopping: false,
+            asleep: false,
+            metrics: Metrics { backend: disk.name(), ..Metrics::default() },
+        };
+        let limit = record_limit(size.min((options.group_bytes / SECTOR_BYTES) as u64));
+        let shared = Shared::new(state, size, limit);
+        let segments = Segments::new(
+            Arc::clone(&disk),
+            identity.segment_bytes,
+            options.reserve_segments,
+            extent.segments.iter().copied(),
+            extent.spare.iter().copied(),
+            ahead,
+            Arc::clone(&hold),
+        );
+        let writer =
+            disk.writer().map_err(|error| StoreError::io("preparing to write", &disk.path(0), &error))?;
+        let seed = Seed::new(&identity.owner);
+        let pump =
+            Pump::new(Arc::clone(&shared), writer, segments, seed, identity.incarnation, options.mark_after);
+        let replay =
+            Replay::new(Arc::clone(&disk), &identity, &extent, Some(Guard::Recycling { _hold: hold }));
+        Ok((Log { shared, disk, identity, thread: None, _lock: None }, replay, pump))
+    }
+
+    /// Appends a record made of the parts, one after the other; it becomes durable soon, together with its neighbours.
+    ///
+    /// Waits while the group being filled is full and two are in flight: memory is bounded, and whoever produces faster
+    /// than the disk writes is slowed down here.
+    ///
+    /// # Errors
+    /// The record is too large, or the log has failed, is full or closed.
+    pub fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        self.shared.append(kind, parts)
+    }
+
+    /// Has a function called once the record at `position` is durable, or can no longer become so.
+    ///
+    /// It is called on the log's thread, in order of positions registered in order; at once, on this one, if the outcome
+    /// is known already. It must not block: every other record waits behind it.
+    pub fn on_durable(&self, position: Position, callback: Callback) {
+        let mut state = self.shared.lock();
+        let outcome = match (Durable::below(Position::of_sector(state.durable)), &state.failure) {
+            (durable, _) if durable.covers(position) => Ok(durable),
+            (_, Some(failure)) => Err(failure.clone()),
+            (_, None) => {
+                let at = state.callbacks.partition_point(|(other, _)| *other <= position);
+                state.callbacks.insert(at, (position, callback));
+                return;
+            }
+        };
+        drop(state);
+        callback(outcome);
+    }
+
+    /// Waits until the record at `position` is durable.
+    ///
+    /// # Errors
+    /// The log failed before it was.
+    pub fn wait_durable(&self, position: Position) -> Result<Durable, StoreError> {
+        let mut state = self.shared.lock();
+        loop {
+            let durable = Durable::below(Position::of_sector(state.durable));
+            if durable.covers(position) {
+                return Ok(durable);
+            }
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            state = self.shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Reads one durable record back; every sector of it is checked. From any thread, without disturbing the writing.
+    ///
+    /// # Errors
+    /// The record is not durable, was released, was never there, or is damaged.
+    pub fn read(&self, position: Position) -> Result<Record, StoreError> {
+        let released = |log: &Log| position < Position::of_sector(log.shared.lock().released);
+        if released(self) {
+            return Err(StoreError::Released { position: position.raw() });
+        }
+        if position >= Position::of_sector(self.shared.lock().durable) {
+            return Err(StoreError::NotDurable { position: position.raw() });
+        }
+        read_record(self.disk.as_ref(), &self.identity, position).map_err(|error| match released(self) {
+            // Its segment was recycled under the read: what looked like damage is not.
+            true => StoreError::Released { position: position.raw() },
+            false => error,
+        })
+    }
+
+    /// Gives up every record before `before`. Whole segments of such records are reused or deleted by the log's thread.
+    pub fn release(&self, before: Position) {
+        let mut state = self.shared.lock();
+        let (sector, _) = before.split();
+        // A segment counts as released only once it is durable, else recovery could not tell it from a lost one.
+        let sector = sector.min(state.durable);
+        if sector > state.released {
+            state.released = sector;
+            self.shared.wake(&mut state);
+        }
+    }
+
+    /// Where the next record will stand, or a little before it.
+    #[must_use]
+    pub fn next(&self) -> Position {
+        let state = self.shared.lock();
+        let sector =
+            state.group.as_ref().map_or(state.next_start, |group| group.start() + group.used() as u64);
+        Position::of_sector(sector)
+    }
+
+    /// Why the log has stopped, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<StoreError> {
+        self.shared.lock().failure.clone()
+    }
+
+    /// Counters since the log was opened.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared.lock().metrics
+    }
+
+    /// Whose log it is and how it is cut.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stopping = true;
+        self.shared.wake(&mut state);
+        drop(state);
+        self.shared.room.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+        {
+            // It reports its failures to those who wait; there is nothing to add about a panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Takes the directory's lock, for writing or for reading.
+fn lock(directory: &Path, exclusive: bool) -> Result<File, StoreError> {
+    let path = directory.join("lock");
+    let opened = match exclusive {
+        true => File::options().write(true).create(true).truncate(false).open(&path),
+        false => File::open(&path),
+    };
+    let file = opened.map_err(|error| StoreError::io("opening", &path, &error))?;
+    let taken = match exclusive {
+        true => file.try_lock(),
+        false => file.try_lock_shared(),
+    };
+    match taken {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: directory.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("locking", &path, &error)),
+    }
+}
+
+/// The back-end that was asked for, or that this machine and file system can do.
+fn choose(directory: &Path, backend: Backend) -> Result<Files, StoreError> {
+    if backend == Backend::Portable {
+        return Ok(Files::new(directory, false, true));
+    }
+    let direct = Files::new(directory, true, true);
+    match (direct.probe(), backend) {
+        (Ok(()), _) => Ok(direct),
+        (Err(error), Backend::Uring) => {
+            Err(StoreError::UringUnavailable { path: directory.to_path_buf(), detail: error.to_string() })
+        }
+        (Err(_), _) => Ok(Files::new(directory, false, true)),
+    }
+}

@@ -1,0 +1,51 @@
+//! The durable log: bytes in, evidence of durability out. It knows nothing of what the bytes mean.
+//!
+//! ```text
+//!  append ─▶ group being filled ─▶ sealed ─▶ write ─link─▶ fdatasync ─▶ Durable ─▶ callbacks
+//!  (any thread, one copy)          └──────── the log's one thread, two groups in flight ────────┘
+//!
+//!  directory:  lock   identity   0000000000000000.segment   0000000000000001.segment ...
+//!  segment:    | group | group | ... each of whole sectors, each sector tagged |
+//! ```
+//!
+//! Invariants, in sectors since the log was born:
+//! - `released <= durable <= in flight <= appended`, and each only grows;
+//! - a record whose `Durable` was given out is replayed after any crash; what is dropped was never acknowledged;
+//! - damage below `durable` is an error that names file and offset; nothing is truncated, ever;
+//! - after a failed write or sync nothing is written and nothing acknowledged any more, and no sync is retried: its outcome
+//!   is unknown (Rebello and others, "Can Applications Recover from fsync Failures?", ATC 2020);
+//! - both back-ends write the same bytes, so either opens the other's directory.
+//!
+//! A record whose write *failed* may still be found whole after a restart: its appender was told "not durable", which is
+//! true of the promise, not a promise of absence.
+
+mod buffer;
+mod disk;
+mod error;
+mod files;
+mod group;
+mod identity;
+mod log;
+mod options;
+mod portable;
+mod position;
+mod pump;
+mod recover;
+mod replay;
+mod sector;
+mod segments;
+mod shared;
+mod uring;
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+pub use identity::Identity;
+pub use log::{Lock, Log};
+pub use options::{Backend, Metrics, Options};
+pub use position::{Durable, Position};
+pub use replay::{Record, Replay};
+pub use shared::Callback;

@@ -1,0 +1,171 @@
+//! Where the log ends: what was durable, then what happens to be whole behind it.
+//!
+//! ```text
+//!   oldest ──── durable by the word of a later sector ────▶ D ── whole sectors in a row ──▶ end │ torn, stale, blank
+//!               damage here is an error, met in replay          may be acknowledged or not      │ dropped
+//! ```
+//!
+//! `D` is the highest `durable` that any whole sector carries. At most `IN_FLIGHT` groups are ever unacknowledged, so the
+//! two last segments with anything in them contain that sector. Sectors are only ever rewritten at or above the end, and
+//! `end >= D`: so a whole sector's word stays true in every later life of the log, and no incarnation need be compared
+//! to trust it. What follows `D` counts while the sectors are whole, in place, and of no earlier life than the last.
+
+use super::buffer::Buffer;
+use super::disk::{Disk, IN_FLIGHT};
+use super::error::StoreError;
+use super::identity::Identity;
+use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, Seed, Tag};
+
+/// Sectors read at a time.
+const CHUNK_SECTORS: usize = 256;
+
+/// What recovery found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The first sector that is kept.
+    pub(super) first: u64,
+    /// The sector after the last that counts.
+    pub(super) end: u64,
+    /// What was released at least.
+    pub(super) released: u64,
+    /// All segments that exist from `first` on, prepared ones included.
+    pub(super) segments: Vec<u64>,
+    /// Segments below `first`, free to be recycled.
+    pub(super) spare: Vec<u64>,
+}
+
+/// Reads segments through a window.
+pub(super) struct Reader<'a> {
+    disk: &'a dyn Disk,
+    seed: Seed,
+    segment_sectors: u64,
+    buffer: Buffer,
+    /// Absolute numbers of the sectors in the buffer.
+    window: std::ops::Range<u64>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(disk: &'a dyn Disk, identity: &Identity) -> Reader<'a> {
+        Reader {
+            disk,
+            seed: Seed::new(&identity.owner),
+            segment_sectors: identity.segment_sectors(),
+            buffer: Buffer::new(CHUNK_SECTORS),
+            window: 0..0,
+        }
+    }
+
+    /// One sector's bytes and what they turn out to be.
+    pub(super) fn sector(&mut self, number: u64) -> Result<(Found, &[u8; SECTOR_BYTES]), StoreError> {
+        if !self.window.contains(&number) {
+            let segment = number / self.segment_sectors;
+            let within = number % self.segment_sectors;
+            let count = (self.segment_sectors - within).min(CHUNK_SECTORS as u64);
+            self.window = 0..0;
+            self.disk
+                .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)
+                .map_err(|error| StoreError::io("reading", &self.disk.path(segment), &error))?;
+            self.window = number..number + count;
+        }
+        let bytes = self.buffer.sector((number - self.window.start) as usize);
+        Ok((self.seed.inspect(bytes, number), bytes))
+    }
+
+    /// The error report of a sector that should have been there.
+    pub(super) fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
+        corrupt(self.disk, self.segment_sectors, number, expected, found)
+    }
+}
+
+/// The error report of a sector that should have been there.
+pub(super) fn corrupt(
+    disk: &dyn Disk,
+    segment_sectors: u64,
+    number: u64,
+    expected: String,
+    found: String,
+) -> StoreError {
+    StoreError::Corrupt {
+        path: disk.path(number / segment_sectors),
+        offset: number % segment_sectors * SECTOR_BYTES as u64,
+        expected,
+        found,
+    }
+}
+
+/// Finds the end of the log. Reads only the last segments; damage further up shows in replay.
+pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, StoreError> {
+    let size = identity.segment_sectors();
+    let directory = disk.path(0);
+    let directory = directory.parent().unwrap_or(&directory);
+    let all = disk.segments().map_err(|error| StoreError::io("listing", directory, &error))?;
+    // The last run of consecutive numbers; what lies below a gap must have been released.
+    let run = all.windows(2).rposition(|pair| pair[0] + 1 != pair[1]).map_or(0, |index| index + 1);
+    let (below, segments) = all.split_at(run);
+    let Some(&lowest) = segments.first() else {
+        return Ok(Extent { first: 0, end: 0, released: 0, segments: Vec::new(), spare: Vec::new() });
+    };
+
+    let mut reader = Reader::new(disk, identity);
+    let tags = evidence(&mut reader, segments, size)?;
+    let durable = tags.iter().map(|tag| tag.durable).max().unwrap_or(0);
+    let released = tags.iter().map(|tag| tag.released).max().unwrap_or(0);
+    // Everything between what was released and what was durable must be there.
+    let oldest = released / size;
+    if lowest > oldest {
+        let missing = lowest - 1;
+        return Err(StoreError::MissingSegment { path: disk.path(missing) });
+    }
+    let highest = segments[segments.len() - 1];
+    if durable > (highest + 1) * size {
+        return Err(StoreError::MissingSegment { path: disk.path(highest + 1) });
+    }
+    // Nobody ever released a segment that was not durable to its end.
+    let first = oldest * size;
+    if durable < first {
+        return Err(reader.corrupt(
+            first,
+            "a released segment to be durable".into(),
+            format!("durable {durable}"),
+        ));
+    }
+
+    let last_life =
+        |below: u64| tags.iter().filter(|tag| tag.sector < below).map(|tag| tag.incarnation).max();
+    let mut incarnation = last_life(durable).unwrap_or(0);
+    let mut end = durable;
+    while end / size <= highest {
+        let (Found::Valid(tag), _) = reader.sector(end)? else { break };
+        if tag.incarnation < incarnation {
+            break;
+        }
+        incarnation = tag.incarnation;
+        end = match tag.flags & ENDS_SEGMENT {
+            0 => end + 1,
+            _ => (end / size + 1) * size,
+        };
+    }
+    let split = segments.partition_point(|segment| *segment < oldest);
+    let (old, kept) = segments.split_at(split);
+    let spare = below.iter().chain(old).copied().collect();
+    Ok(Extent { first, end, released, segments: kept.to_vec(), spare })
+}
+
+/// The tags of all whole sectors of the last segments that have any.
+fn evidence(reader: &mut Reader<'_>, segments: &[u64], size: u64) -> Result<Vec<Tag>, StoreError> {
+    let mut tags = Vec::new();
+    let mut seen = 0;
+    for segment in segments.iter().rev() {
+        let before = tags.len();
+        for number in segment * size..(segment + 1) * size {
+            if let (Found::Valid(tag), _) = reader.sector(number)? {
+                tags.push(tag);
+            }
+        }
+        seen += usize::from(tags.len() > before);
+        if seen == IN_FLIGHT {
+            break;
+        }
+    }
+    Ok(tags)
+}

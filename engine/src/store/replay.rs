@@ -1,0 +1,277 @@
+//! Reading the log from its oldest kept record to its end, in order, checking every sector.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::buffer::Buffer;
+use super::disk::Disk;
+use super::error::StoreError;
+use super::group::{HEADER_BYTES, Header};
+use super::identity::Identity;
+use super::position::Position;
+use super::recover::{Extent, corrupt};
+use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, STARTS_GROUP, Seed, TAG_BYTES, Tag};
+
+/// Sectors read at a time.
+const CHUNK_SECTORS: usize = 256;
+
+/// One record, as it was appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands.
+    pub position: Position,
+    /// What the appender called it.
+    pub kind: u8,
+    /// The appender's bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A record of which some sectors have been read.
+struct Partial {
+    position: Position,
+    kind: u8,
+    length: usize,
+    bytes: Vec<u8>,
+}
+
+/// Every durable record, oldest first. After an error there is nothing more.
+pub struct Replay {
+    disk: Arc<dyn Disk>,
+    seed: Seed,
+    segment_sectors: u64,
+    /// The next sector to look at, and the end.
+    next: u64,
+    end: u64,
+    buffer: Buffer,
+    window: std::ops::Range<u64>,
+    /// The sector being parsed and how far.
+    current: Option<(Tag, usize)>,
+    partial: Option<Partial>,
+    incarnation: u32,
+    failed: bool,
+    /// While this is held nothing that is being replayed is recycled; a read-only replay holds the directory's lock.
+    _guard: Option<Guard>,
+}
+
+/// What a replay keeps alive.
+pub(super) enum Guard {
+    Recycling { _hold: Arc<()> },
+    Directory { _lock: std::fs::File },
+}
+
+impl Replay {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        identity: &Identity,
+        extent: &Extent,
+        guard: Option<Guard>,
+    ) -> Replay {
+        Replay {
+            disk,
+            seed: Seed::new(&identity.owner),
+            segment_sectors: identity.segment_sectors(),
+            next: extent.first,
+            end: extent.end,
+            buffer: Buffer::new(CHUNK_SECTORS),
+            window: 0..0,
+            current: None,
+            partial: None,
+            incarnation: 0,
+            failed: false,
+            _guard: guard,
+        }
+    }
+
+    /// The position behind the last record.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        Position::of_sector(self.end)
+    }
+
+    /// The file and the byte offset in it of a position, for error reports about a record's contents.
+    #[must_use]
+    pub fn locate(&self, position: Position) -> (PathBuf, u64) {
+        let bytes = self.segment_sectors * SECTOR_BYTES as u64;
+        (self.disk.path(position.raw() / bytes), position.raw() % bytes)
+    }
+
+    fn load(&mut self, number: u64) -> Result<(), StoreError> {
+        if self.window.contains(&number) {
+            return Ok(());
+        }
+        let (segment, within) = (number / self.segment_sectors, number % self.segment_sectors);
+        let count = (self.segment_sectors - within).min(self.buffer.sectors() as u64);
+        self.window = 0..0;
+        self.disk
+            .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)
+            .map_err(|error| StoreError::io("reading", &self.disk.path(segment), &error))?;
+        self.window = number..number + count;
+        Ok(())
+    }
+
+    fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
+        corrupt(self.disk.as_ref(), self.segment_sectors, number, expected, found)
+    }
+
+    /// Takes the next sector as the current one. `None` at the end.
+    fn advance(&mut self) -> Result<Option<Tag>, StoreError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let number = self.next;
+        self.load(number)?;
+        let found = self.seed.inspect(self.buffer.sector((number - self.window.start) as usize), number);
+        let Found::Valid(tag) = found else {
+            return Err(self.corrupt(
+                number,
+                format!("sector {number}, which was durable"),
+                found.describe(),
+            ));
+        };
+        let starts = tag.flags & STARTS_GROUP != 0;
+        let another_life = tag.incarnation != self.incarnation;
+        if tag.incarnation < self.incarnation || (another_life && !starts) {
+            let expected = format!("sector {number} of incarnation {}", self.incarnation);
+            return Err(self.corrupt(number, expected, found.describe()));
+        }
+        if starts {
+            // A record that a crash cut off was never acknowledged: the next life of the log began behind it.
+            if self.partial.take().is_some() && !another_life {
+                return Err(self.corrupt(number, "the rest of a record".into(), found.describe()));
+            }
+        }
+        self.incarnation = tag.incarnation;
+        self.next = match tag.flags & ENDS_SEGMENT {
+            0 => number + 1,
+            _ => (number / self.segment_sectors + 1) * self.segment_sectors,
+        };
+        Ok(Some(tag))
+    }
+
+    fn step(&mut self) -> Result<Option<Record>, StoreError> {
+        loop {
+            let (tag, at) = match self.current.take() {
+                Some(current) => current,
+                None => match self.advance()? {
+                    Some(tag) => (tag, 0),
+                    // What is cut off at the end was never acknowledged.
+                    None => return Ok(None),
+                },
+            };
+            let unfinished = self.partial.take();
+            let payload = self.payload(&tag);
+            let rest = &payload[at..];
+            let mut used = 0;
+            let mut partial = match unfinished {
+                Some(partial) => partial,
+                None if rest.is_empty() => continue,
+                None => {
+                    let Some(header) = Header::decode(rest) else {
+                        let found = hex::encode(&rest[..rest.len().min(HEADER_BYTES)]);
+                        return Err(self.corrupt(
+                            tag.sector,
+                            format!("a record at {}", TAG_BYTES + at),
+                            found,
+                        ));
+                    };
+                    used = HEADER_BYTES;
+                    Partial {
+                        position: Position::of_byte(tag.sector, TAG_BYTES + at),
+                        kind: header.kind,
+                        length: header.length as usize,
+                        bytes: Vec::new(),
+                    }
+                }
+            };
+            let missing = partial.length - partial.bytes.len();
+            let count = missing.min(rest.len() - used);
+            if partial.bytes.capacity() < partial.length {
+                // Sectors are checked before lengths are believed, so this is no attacker's number.
+                partial.bytes.reserve_exact(partial.length);
+            }
+            partial.bytes.extend_from_slice(&rest[used..used + count]);
+            let (at, end) = (at + used + count, payload.len());
+            if at < end {
+                self.current = Some((tag, at));
+            }
+            if partial.bytes.len() == partial.length {
+                return Ok(Some(Record {
+                    position: partial.position,
+                    kind: partial.kind,
+                    bytes: partial.bytes,
+                }));
+            }
+            self.partial = Some(partial);
+        }
+    }
+
+    fn payload(&self, tag: &Tag) -> &[u8] {
+        let sector = self.buffer.sector((tag.sector - self.window.start) as usize);
+        &sector[TAG_BYTES..TAG_BYTES + usize::from(tag.length)]
+    }
+}
+
+impl Iterator for Replay {
+    type Item = Result<Record, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let outcome = self.step().transpose();
+        self.failed = matches!(outcome, Some(Err(_)));
+        outcome
+    }
+}
+
+/// Reads the one record at a position whose group is known to be durable.
+pub(super) fn read_record(
+    disk: &dyn Disk,
+    identity: &Identity,
+    position: Position,
+) -> Result<Record, StoreError> {
+    /// Most records that peers ask for (sealed batches) come in with the first read or two.
+    const FIRST_SECTORS: u64 = 16;
+    let seed = Seed::new(&identity.owner);
+    let size = identity.segment_sectors();
+    let (mut number, offset) = position.split();
+    let no_record = || StoreError::NoRecord { position: position.raw() };
+    let segment = number / size;
+    let mut wanted = FIRST_SECTORS;
+    let mut header = None;
+    let mut bytes = Vec::new();
+    loop {
+        let count = wanted.min((segment + 1) * size - number);
+        if count == 0 {
+            return Err(no_record());
+        }
+        let mut buffer = Buffer::new(count as usize);
+        disk.read(segment, number % size * SECTOR_BYTES as u64, &mut buffer, count as usize)
+            .map_err(|error| StoreError::io("reading", &disk.path(segment), &error))?;
+        for index in 0..count as usize {
+            let sector = buffer.sector(index);
+            let found = seed.inspect(sector, number);
+            let Found::Valid(tag) = found else {
+                return Err(corrupt(disk, size, number, format!("sector {number}"), found.describe()));
+            };
+            let payload = &sector[TAG_BYTES..TAG_BYTES + usize::from(tag.length)];
+            let (rest, header) = match header {
+                Some(header) => (payload, header),
+                None => {
+                    let rest = offset.checked_sub(TAG_BYTES).and_then(|at| payload.get(at..)).unwrap_or(&[]);
+                    let found = Header::decode(rest).ok_or_else(no_record)?;
+                    bytes.reserve_exact(found.length as usize);
+                    (&rest[HEADER_BYTES..], *header.insert(found))
+                }
+            };
+            let missing = header.length as usize - bytes.len();
+            bytes.extend_from_slice(&rest[..missing.min(rest.len())]);
+            number += 1;
+            if bytes.len() == header.length as usize {
+                return Ok(Record { position, kind: header.kind, bytes });
+            }
+        }
+        let missing = header.map_or(0, |header: Header| header.length as usize) - bytes.len();
+        wanted = missing.div_ceil(super::sector::PAYLOAD_BYTES) as u64;
+    }
+}

@@ -1,0 +1,226 @@
+use std::sync::mpsc;
+use std::sync::Arc;
+
+use super::*;
+
+fn fill(log: &Log, numbers: std::ops::Range<u64>) -> Vec<Position> {
+    numbers.map(|number| log.append(number as u8, &[&content(number, length(number))]).unwrap()).collect()
+}
+
+fn check(replay: Replay, numbers: std::ops::Range<u64>) {
+    let records: Vec<Record> = replay.map(Result::unwrap).collect();
+    assert_eq!(records.len() as u64, numbers.end - numbers.start);
+    for (record, number) in records.iter().zip(numbers) {
+        assert_eq!(record.kind, number as u8);
+        assert_eq!(record.bytes, content(number, length(number)), "record {number}");
+    }
+}
+
+fn both() -> [Backend; 2] {
+    [Backend::Auto, Backend::Portable]
+}
+
+#[test]
+fn what_is_durable_is_replayed_and_read_whatever_the_back_ends() {
+    for first in both() {
+        for second in both() {
+            let directory = tempfile::tempdir().unwrap();
+            let options = |backend| Options { backend, ..small() };
+            let (log, replay) = Log::open(directory.path(), options(first)).unwrap();
+            check(replay, 0..0);
+            let positions = fill(&log, 0..40);
+            let durable = log.wait_durable(positions[39]).unwrap();
+            assert!(positions.iter().all(|position| durable.covers(*position)));
+            drop(log);
+            let (log, replay) = Log::open(directory.path(), options(second)).unwrap();
+            check(replay, 0..40);
+            fill(&log, 40..80);
+            for (number, position) in positions.iter().enumerate() {
+                assert_eq!(log.read(*position).unwrap().bytes, content(number as u64, length(number as u64)));
+            }
+            drop(log);
+            let (identity, replay) = Log::inspect(directory.path(), Some(OWNER), Lock::Shared).unwrap();
+            assert_eq!(identity.incarnation, 2);
+            check(replay, 0..80);
+        }
+    }
+}
+
+#[test]
+fn the_options_choose_the_back_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), Options { backend: Backend::Portable, ..small() }).unwrap();
+    assert_eq!(log.metrics().backend, "portable");
+    drop(log);
+    // Where io_uring is missing the forced choice is an error that says so, and the automatic one still works.
+    match Log::open(directory.path(), Options { backend: Backend::Uring, ..small() }) {
+        Ok((log, _)) => assert_eq!(log.metrics().backend, "io_uring"),
+        Err(StoreError::UringUnavailable { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+    assert!(Log::open(directory.path(), small()).is_ok());
+}
+
+#[test]
+fn many_threads_append_and_each_hears_of_its_record() {
+    for backend in both() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(directory.path(), Options { backend, ..small() }).unwrap();
+        let log = Arc::new(log);
+        let (sender, receiver) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let (log, sender) = (&log, sender.clone());
+                scope.spawn(move || {
+                    for number in thread * 100..thread * 100 + 50 {
+                        let position = log.append(1, &[&number.to_le_bytes(), &content(number, length(number))]).unwrap();
+                        let sender = sender.clone();
+                        log.on_durable(
+                            position,
+                            Box::new(move |outcome| sender.send((position, outcome.unwrap().covers(position))).unwrap()),
+                        );
+                    }
+                });
+            }
+        });
+        drop(sender);
+        let heard: Vec<(Position, bool)> = receiver.iter().take(200).collect();
+        assert_eq!(heard.len(), 200);
+        assert!(heard.iter().all(|(_, covered)| *covered));
+        let mut last = [None; 4];
+        drop(log);
+        let (_, replay) = Log::open(directory.path(), small()).unwrap();
+        let mut count = 0;
+        for record in replay.map(Result::unwrap) {
+            let number = u64::from_le_bytes(record.bytes[..8].try_into().unwrap());
+            assert_eq!(record.bytes[8..], content(number, length(number)));
+            // What one thread appended keeps its order.
+            let slot = &mut last[(number / 100) as usize];
+            assert!(slot.replace(number) < Some(number));
+            count += 1;
+        }
+        assert_eq!(count, 200);
+    }
+}
+
+#[test]
+fn a_released_past_is_recycled_and_the_rest_is_kept() {
+    for backend in both() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, replay) = Log::open(directory.path(), Options { backend, ..small() }).unwrap();
+        drop(replay);
+        let mut positions = Vec::new();
+        for round in 0..40 {
+            positions.extend(fill(&log, round * 12..(round + 1) * 12));
+            log.wait_durable(positions[positions.len() - 1]).unwrap();
+            // The last two rounds stay.
+            if round >= 2 {
+                log.release(positions[((round - 1) * 12) as usize]);
+            }
+        }
+        let metrics = log.metrics();
+        assert!(metrics.recycled > 5, "{metrics:?}");
+        assert!(metrics.segments < 20, "{metrics:?}");
+        assert_eq!(log.read(positions[0]), Err(StoreError::Released { position: positions[0].raw() }));
+        assert_eq!(log.read(positions[470]).unwrap().bytes, content(470, length(470)));
+        drop(log);
+        let (log, replay) = Log::open(directory.path(), small()).unwrap();
+        let kept: Vec<Record> = replay.map(Result::unwrap).collect();
+        let first = 480 - kept.len();
+        assert!((400..=38 * 12).contains(&first), "{first}");
+        for (record, number) in kept.iter().zip(first as u64..) {
+            assert_eq!((record.position, &record.bytes), (positions[number as usize], &content(number, length(number))));
+        }
+        // Everything released: only the segment being written stays, and the log goes on.
+        log.release(log.next());
+        fill(&log, 480..500);
+        drop(log);
+        let (_, replay) = Log::open(directory.path(), small()).unwrap();
+        assert_eq!(replay.map(Result::unwrap).last().unwrap().bytes, content(499, length(499)));
+    }
+}
+
+#[test]
+fn a_directory_in_use_is_refused_until_it_is_free() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    let in_use = StoreError::InUse { path: directory.path().to_path_buf() };
+    assert_eq!(Log::open(directory.path(), small()).err(), Some(in_use.clone()));
+    assert_eq!(Log::inspect(directory.path(), None, Lock::Shared).err(), Some(in_use));
+    assert!(Log::inspect(directory.path(), None, Lock::None).is_ok());
+    drop(log);
+    let (_, audit) = Log::inspect(directory.path(), None, Lock::Shared).unwrap();
+    assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::InUse { .. })));
+    drop(audit);
+    assert!(Log::open(directory.path(), small()).is_ok());
+}
+
+#[test]
+fn another_owner_s_directory_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    fill(&log, 0..5);
+    drop(log);
+    let before = std::fs::read(directory.path().join("identity")).unwrap();
+    let other = Options { owner: [1; 32], ..small() };
+    assert!(matches!(Log::open(directory.path(), other), Err(StoreError::ForeignOwner { .. })));
+    assert!(matches!(Log::inspect(directory.path(), Some([1; 32]), Lock::None), Err(StoreError::ForeignOwner { .. })));
+    assert_eq!(std::fs::read(directory.path().join("identity")).unwrap(), before);
+    check(Log::open(directory.path(), small()).unwrap().1, 0..5);
+}
+
+#[test]
+fn an_audit_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(matches!(Log::inspect(directory.path(), None, Lock::Shared), Err(StoreError::NoLog { .. })));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    fill(&log, 0..30);
+    drop(log);
+    let snapshot = || {
+        let mut files: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = snapshot();
+    check(Log::inspect(directory.path(), Some(OWNER), Lock::Shared).unwrap().1, 0..30);
+    assert_eq!(snapshot(), before);
+}
+
+#[test]
+fn what_cannot_be_stored_or_read_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    let too_large = log.append(1, &[&vec![0; 3 * 4096]]);
+    assert!(matches!(too_large, Err(StoreError::TooLarge { bytes: 12_288, .. })));
+    let position = log.append(1, &[b"abc", b"def"]).unwrap();
+    log.wait_durable(position).unwrap();
+    assert_eq!(log.read(position).unwrap().bytes, b"abcdef");
+    let off = Position::from_raw(position.raw() + 1);
+    assert_eq!(log.read(off), Err(StoreError::NoRecord { position: off.raw() }));
+    let far = Position::from_raw(1 << 40);
+    assert_eq!(log.read(far), Err(StoreError::NotDurable { position: 1 << 40 }));
+    for broken in [Options { segment_bytes: 5000, ..small() }, Options { group_bytes: 100, ..small() }] {
+        assert!(matches!(Log::open(directory.path(), broken), Err(StoreError::Options { .. })));
+    }
+}
+
+#[test]
+fn a_lost_segment_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    fill(&log, 0..60);
+    drop(log);
+    let path = |segment: u64| directory.path().join(format!("{segment:016x}.segment"));
+    for lost in [0, 1, 2] {
+        let aside = directory.path().join("aside");
+        std::fs::rename(path(lost), &aside).unwrap();
+        assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::MissingSegment { .. })), "{lost}");
+        std::fs::rename(&aside, path(lost)).unwrap();
+    }
+    check(Log::open(directory.path(), small()).unwrap().1, 0..60);
+}
