@@ -1,0 +1,91 @@
+//! Who takes part, and how our numbering maps to simplex's.
+//!
+//! ```text
+//!   validator index (order of the genesis)  <->  participant (order of the public keys)
+//! ```
+//!
+//! Simplex sorts its participants by public key; everything outside this crate counts validators in the order in
+//! which the caller listed them. The two meet only here.
+
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_consensus::simplex::scheme::ed25519::Scheme;
+use commonware_cryptography::{Sha256, ed25519, sha256};
+use commonware_utils::{Participant, TryFromIterator as _, ordered::Set};
+
+use crate::StartError;
+
+pub(crate) type Digest = sha256::Digest;
+pub(crate) type PublicKey = ed25519::PublicKey;
+
+/// The most validators that one committee may have.
+pub(crate) const VALIDATORS_MAX: usize = 1024;
+
+/// The fixed set of validators.
+#[derive(Debug)]
+pub(crate) struct Committee {
+    participants: Set<PublicKey>,
+    keys: Vec<PublicKey>,
+    validators: Vec<u16>,
+    namespace: Vec<u8>,
+}
+
+impl Committee {
+    pub(crate) fn new(network: &[u8; 32], validators: &[[u8; 32]]) -> Result<Self, StartError> {
+        if validators.is_empty() || validators.len() > VALIDATORS_MAX {
+            return Err(StartError::CommitteeSize { validators: validators.len(), max: VALIDATORS_MAX });
+        }
+        let keys = validators
+            .iter()
+            .enumerate()
+            .map(|(index, bytes)| {
+                PublicKey::decode(Copying(bytes)).map_err(|_| StartError::InvalidKey { validator: index })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let participants = Set::try_from_iter(keys.iter().cloned()).map_err(|_| StartError::DuplicateKey)?;
+        let validators = participants
+            .iter()
+            .map(|key| {
+                let index =
+                    keys.iter().position(|other| other == key).expect("the set was built from the list");
+                u16::try_from(index).expect("bounded by VALIDATORS_MAX")
+            })
+            .collect();
+        let mut namespace = b"millrace/consensus/1/".to_vec();
+        namespace.extend_from_slice(network);
+        Ok(Self { participants, keys, validators, namespace })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn key(&self, validator: u16) -> Option<&PublicKey> {
+        self.keys.get(usize::from(validator))
+    }
+
+    pub(crate) fn validator(&self, key: &PublicKey) -> Option<u16> {
+        self.participants.position(key).map(|position| self.validators[position])
+    }
+
+    pub(crate) fn validator_of(&self, participant: Participant) -> Option<u16> {
+        self.validators.get(usize::try_from(participant.get()).ok()?).copied()
+    }
+
+    pub(crate) fn verifier(&self) -> Scheme {
+        Scheme::verifier(&self.namespace, self.participants.clone())
+    }
+
+    pub(crate) fn signer(&self, key: ed25519::PrivateKey) -> Option<Scheme> {
+        Scheme::signer(&self.namespace, self.participants.clone(), key)
+    }
+
+    /// What the records of one validator in one network are stamped with.
+    pub(crate) fn identity(&self, me: u16) -> [u8; 32] {
+        use commonware_cryptography::Hasher as _;
+        let mut parts: Vec<&[u8]> = vec![&self.namespace];
+        parts.extend(self.keys.iter().map(|key| key.as_ref()));
+        let me = me.to_le_bytes();
+        parts.push(&me);
+        Sha256::hash(&parts).0
+    }
+}

@@ -1,0 +1,170 @@
+//! What one validator's engine is started with, and why it may refuse.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::ReplayError;
+
+/// One validator's engine.
+#[derive(Clone)]
+pub struct Config {
+    /// Identifies the network: the payload of the genesis block, and part of everything that is signed.
+    pub network: [u8; 32],
+    /// The Ed25519 public keys of all validators. A validator's index is its place in this list.
+    pub validators: Vec<[u8; 32]>,
+    /// The seed of this validator's own Ed25519 key; its public key must be in `validators`.
+    pub signing_seed: [u8; 32],
+    /// How long to wait for what.
+    pub timing: Timing,
+    /// A directory in which the runtime may place its lock file; made if missing. Nothing of worth is in it.
+    pub scratch: PathBuf,
+    /// Records written since the last compaction before the next one starts, in bytes.
+    pub compact_after_bytes: u64,
+    /// How many views below the finalized one are kept, for peers that lag.
+    pub views_kept: u64,
+}
+
+impl Config {
+    /// A configuration with the defaults for everything that has one.
+    pub fn new(
+        network: [u8; 32],
+        validators: Vec<[u8; 32]>,
+        signing_seed: [u8; 32],
+        scratch: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            network,
+            validators,
+            signing_seed,
+            timing: Timing::default(),
+            scratch: scratch.into(),
+            compact_after_bytes: 4 << 20,
+            views_kept: 128,
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("validators", &self.validators.len())
+            .field("timing", &self.timing)
+            .field("scratch", &self.scratch)
+            .field("compact_after_bytes", &self.compact_after_bytes)
+            .field("views_kept", &self.views_kept)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The patience of an engine. Safety never depends on it; all validators should use similar values.
+///
+/// The defaults suit 4 to 16 validators that share two busy cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a leader may take to propose.
+    pub leader_timeout: Duration,
+    /// How long a view may take to be certified; longer than `leader_timeout`.
+    pub certification_timeout: Duration,
+    /// How often a vote to skip is repeated. Recovers votes that were lost before peers were connected.
+    pub retry: Duration,
+    /// A leader not heard of for this long, while a quorum was, is skipped at once instead of after
+    /// `leader_timeout`; longer than `certification_timeout` and `retry`. `None`: never.
+    pub skip_after: Option<Duration>,
+    /// How long a peer may take to answer a request for a missing certificate.
+    pub fetch_timeout: Duration,
+    /// The pause before such a request is repeated to another peer.
+    pub fetch_retry: Duration,
+    /// How long nothing is taken from a peer that sent something invalid.
+    pub block_for: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            leader_timeout: Duration::from_secs(2),
+            certification_timeout: Duration::from_secs(3),
+            retry: Duration::from_secs(1),
+            skip_after: Some(Duration::from_secs(4)),
+            fetch_timeout: Duration::from_secs(1),
+            fetch_retry: Duration::from_millis(100),
+            block_for: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Timing {
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        let rules = [
+            (!self.leader_timeout.is_zero(), "leader_timeout must not be zero"),
+            (
+                self.certification_timeout > self.leader_timeout,
+                "certification_timeout must be longer than leader_timeout",
+            ),
+            (!self.retry.is_zero(), "retry must not be zero"),
+            (
+                self.skip_after.is_none_or(|skip| skip > self.certification_timeout && skip > self.retry),
+                "skip_after must be longer than certification_timeout and retry",
+            ),
+            (!self.fetch_timeout.is_zero(), "fetch_timeout must not be zero"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(StartError::Timing(rule)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why an engine was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No validators, or more than an engine can serve.
+    #[error("a committee of {validators} validators: there must be 1 to {max}")]
+    CommitteeSize {
+        /// How many were given.
+        validators: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// A public key that is not one.
+    #[error("the public key of validator {validator} is not a valid Ed25519 key")]
+    InvalidKey {
+        /// Whose key.
+        validator: usize,
+    },
+    /// Two validators share a key.
+    #[error("two validators have the same public key")]
+    DuplicateKey,
+    /// The signing key belongs to none of the validators.
+    #[error("the signing key belongs to none of the validators")]
+    NotAMember,
+    /// The inbox was made for another number of validators.
+    #[error("the inbox was made for {inbox} validators, the committee has {committee}")]
+    InboxSize {
+        /// The inbox's number.
+        inbox: usize,
+        /// The committee's number.
+        committee: usize,
+    },
+    /// Contradictory timing.
+    #[error("timing: {0}")]
+    Timing(&'static str),
+    /// `views_kept` is zero.
+    #[error("views_kept must not be zero")]
+    ViewsKept,
+    /// The records of an earlier run cannot be used.
+    #[error("the consensus records cannot be replayed: {0}")]
+    Replay(#[from] ReplayError),
+    /// The scratch directory cannot be made.
+    #[error("the scratch directory {path} cannot be used: {error}")]
+    Scratch {
+        /// Which directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The first record was refused by the store.
+    #[error("the store refused the first consensus record: {0}")]
+    Store(io::Error),
+    /// The operating system refused a thread.
+    #[error("no thread for consensus: {0}")]
+    Thread(io::Error),
+}

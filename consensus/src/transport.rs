@@ -1,0 +1,171 @@
+//! Bytes between validators: out through the caller's [`Transport`], in through an [`Inbound`].
+//!
+//! ```text
+//!   net thread --Inbound::deliver--> [queue per channel, a share per peer] --> engine
+//!   engine ------Transport::send---> net
+//! ```
+//!
+//! A peer can fill only its own share of a queue; what exceeds it, or the largest message that a correct validator
+//! sends, or comes from a blocked peer, is dropped and counted. The engine repeats what matters.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use commonware_consensus::simplex::{max_payload_size, scheme::ed25519::Scheme};
+use commonware_utils::channel::mpsc;
+
+use crate::committee::{Digest, VALIDATORS_MAX};
+
+pub(crate) mod wire;
+
+/// How many messages of one peer may wait in one channel.
+pub(crate) const PEER_QUEUE: u32 = 128;
+
+/// Carries the engine's messages to peers over authenticated links.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends `message` to `to`, never to this validator itself. Must not block; a message that cannot be sent now
+    /// is dropped.
+    fn send(&self, to: Recipients, channel: Channel, message: Bytes);
+}
+
+/// Who is to receive a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// Every other validator.
+    All,
+    /// One validator.
+    One(u16),
+    /// These validators.
+    Some(Vec<u16>),
+}
+
+/// The engine's three kinds of traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Channel {
+    /// Votes: the most urgent.
+    Vote = 0,
+    /// Certificates.
+    Certificate = 1,
+    /// Requests for missing certificates, and their answers.
+    Resolver = 2,
+}
+
+impl Channel {
+    /// All channels, in the order of their numbers.
+    pub const ALL: [Channel; 3] = [Channel::Vote, Channel::Certificate, Channel::Resolver];
+
+    /// The channel with this number.
+    pub fn from_number(number: u8) -> Option<Channel> {
+        Self::ALL.into_iter().find(|channel| *channel as u8 == number)
+    }
+}
+
+/// What came in and what was done with it.
+#[derive(Debug, Default)]
+pub(crate) struct InboundCounters {
+    pub(crate) delivered: AtomicU64,
+    pub(crate) dropped_full: AtomicU64,
+    pub(crate) dropped_invalid: AtomicU64,
+    pub(crate) dropped_blocked: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    message_bytes_max: usize,
+    waiting: Vec<[AtomicU32; 3]>,
+    pub(crate) blocked: Vec<AtomicBool>,
+    pub(crate) counters: InboundCounters,
+}
+
+impl Shared {
+    pub(crate) fn is_blocked(&self, peer: u16) -> bool {
+        self.blocked.get(usize::from(peer)).is_some_and(|blocked| blocked.load(Ordering::Relaxed))
+    }
+}
+
+pub(crate) type Queued = (u16, Bytes);
+
+/// Where the network delivers what peers sent. Cheap to clone; any thread.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    shared: Arc<Shared>,
+    queues: [mpsc::UnboundedSender<Queued>; 3],
+}
+
+/// The engine's end of an [`Inbound`].
+#[derive(Debug)]
+pub struct Inbox {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queues: [mpsc::UnboundedReceiver<Queued>; 3],
+}
+
+/// Makes the way in for a committee of `validators`. It exists before the engine so that the network can be started
+/// first; what is delivered before the engine runs waits.
+pub fn inbound(validators: usize) -> (Inbound, Inbox) {
+    let validators = validators.min(VALIDATORS_MAX);
+    let committee = u32::try_from(validators).expect("bounded by VALIDATORS_MAX");
+    let shared = Arc::new(Shared {
+        message_bytes_max: max_payload_size::<Scheme, Digest>(committee),
+        waiting: (0..validators).map(|_| Default::default()).collect(),
+        blocked: (0..validators).map(|_| AtomicBool::new(false)).collect(),
+        counters: InboundCounters::default(),
+    });
+    let [(vote, votes), (certificate, certificates), (resolver, resolvers)] =
+        std::array::from_fn(|_| mpsc::unbounded_channel());
+    (
+        Inbound { shared: shared.clone(), queues: [vote, certificate, resolver] },
+        Inbox { shared, queues: [votes, certificates, resolvers] },
+    )
+}
+
+impl Inbound {
+    /// The largest message that a correct validator sends.
+    pub fn message_bytes_max(&self) -> usize {
+        self.shared.message_bytes_max
+    }
+
+    /// Hands over a message that the authenticated peer `from` sent. Never blocks; `false` means dropped.
+    pub fn deliver(&self, from: u16, channel: Channel, message: Bytes) -> bool {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let Some(waiting) = shared.waiting.get(usize::from(from)) else {
+            counters.dropped_invalid.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        if message.is_empty() || message.len() > shared.message_bytes_max {
+            counters.dropped_invalid.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        if shared.is_blocked(from) {
+            counters.dropped_blocked.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let waiting = &waiting[channel as usize];
+        let reserved = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < PEER_QUEUE).then_some(count + 1)
+        });
+        if reserved.is_err() || self.queues[channel as usize].send((from, message)).is_err() {
+            counters.dropped_full.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        counters.delivered.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Shared {
+    /// Gives back the share that a queued message took.
+    pub(crate) fn taken(&self, from: u16, channel: Channel) {
+        if let Some(waiting) = self.waiting.get(usize::from(from)) {
+            waiting[channel as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn committee_size(&self) -> usize {
+        self.waiting.len()
+    }
+}
