@@ -30,7 +30,7 @@ pub enum Lock {
 
 /// A durable log of records. Dropping it writes what is pending and waits for it.
 pub struct Log {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     identity: Identity,
     thread: Option<JoinHandle<()>>,

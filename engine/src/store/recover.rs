@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
             disk,
             seed: Seed::new(&identity.owner),
             segment_sectors: identity.segment_sectors(),
-            buffer: Buffer::new(CHUNK_SECTORS),
+            buffer: Buffer::new((CHUNK_SECTORS as u64).min(identity.segment_sectors()) as usize),
             window: 0..0,
         }
     }
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         if !self.window.contains(&number) {
             let segment = number / self.segment_sectors;
             let within = number % self.segment_sectors;
-            let count = (self.segment_sectors - within).min(CHUNK_SECTORS as u64);
+            let count = (self.segment_sectors - within).min(self.buffer.sectors() as u64);
             self.window = 0..0;
             self.disk
                 .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)

@@ -72,7 +72,7 @@ impl Replay {
             segment_sectors: identity.segment_sectors(),
             next: extent.first,
             end: extent.end,
-            buffer: Buffer::new(CHUNK_SECTORS),
+            buffer: Buffer::new((CHUNK_SECTORS as u64).min(identity.segment_sectors()) as usize),
             window: 0..0,
             current: None,
             partial: None,

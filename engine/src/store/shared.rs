@@ -78,27 +78,39 @@ impl Shared {
 
     /// Appends a record, waiting for room if it must.
     pub(super) fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(position) = self.offer(&mut state, kind, parts)? {
+                return Ok(position);
+            }
+            state.metrics.waits += 1;
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Appends a record if there is room now.
+    pub(super) fn offer(
+        &self,
+        state: &mut State,
+        kind: u8,
+        parts: &[&[u8]],
+    ) -> Result<Option<Position>, StoreError> {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         if bytes > self.record_limit {
             return Err(StoreError::TooLarge { bytes, limit: self.record_limit });
         }
-        let mut state = self.lock();
-        loop {
-            if let Some(failure) = &state.failure {
-                return Err(failure.clone());
-            }
-            if state.stopping {
-                return Err(StoreError::Closed);
-            }
-            if let Some(address) = state.push(kind, parts, bytes, self.segment_sectors) {
-                state.metrics.record_bytes += bytes;
-                self.wake(&mut state);
-                return Ok(Position::from_raw(address));
-            }
-            state.metrics.waits += 1;
-            self.wake(&mut state);
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
         }
+        if state.stopping {
+            return Err(StoreError::Closed);
+        }
+        let address = state.push(kind, parts, bytes, self.segment_sectors);
+        if address.is_some() {
+            state.metrics.record_bytes += bytes;
+        }
+        self.wake(state);
+        Ok(address.map(Position::from_raw))
     }
 
     /// Everything that waits hears of the failure; nothing is accepted afterwards.

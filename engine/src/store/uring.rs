@@ -152,7 +152,7 @@ impl UringWriter {
             .expect("the kernel completes only what was submitted");
         let write = &mut self.outstanding[index];
         write.expected -= 1;
-        let is_write = user % 2 == 0;
+        let is_write = user.is_multiple_of(2);
         match (is_write, result) {
             (true, count) if count > 0 => write.written += count as usize,
             (true, 0) => write.result = Err(io::Error::from(io::ErrorKind::WriteZero)),
@@ -245,3 +245,6 @@ impl Drop for UringWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

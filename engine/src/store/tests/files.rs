@@ -1,5 +1,4 @@
 use std::sync::mpsc;
-use std::sync::Arc;
 
 use super::*;
 
@@ -73,11 +72,15 @@ fn many_threads_append_and_each_hears_of_its_record() {
                 let (log, sender) = (&log, sender.clone());
                 scope.spawn(move || {
                     for number in thread * 100..thread * 100 + 50 {
-                        let position = log.append(1, &[&number.to_le_bytes(), &content(number, length(number))]).unwrap();
+                        let position = log
+                            .append(1, &[&number.to_le_bytes(), &content(number, length(number))])
+                            .unwrap();
                         let sender = sender.clone();
                         log.on_durable(
                             position,
-                            Box::new(move |outcome| sender.send((position, outcome.unwrap().covers(position))).unwrap()),
+                            Box::new(move |outcome| {
+                                sender.send((position, outcome.unwrap().covers(position))).unwrap()
+                            }),
                         );
                     }
                 });
@@ -129,7 +132,10 @@ fn a_released_past_is_recycled_and_the_rest_is_kept() {
         let first = 480 - kept.len();
         assert!((400..=38 * 12).contains(&first), "{first}");
         for (record, number) in kept.iter().zip(first as u64..) {
-            assert_eq!((record.position, &record.bytes), (positions[number as usize], &content(number, length(number))));
+            assert_eq!(
+                (record.position, &record.bytes),
+                (positions[number as usize], &content(number, length(number)))
+            );
         }
         // Everything released: only the segment being written stays, and the log goes on.
         log.release(log.next());
@@ -164,7 +170,10 @@ fn another_owner_s_directory_is_refused_and_left_alone() {
     let before = std::fs::read(directory.path().join("identity")).unwrap();
     let other = Options { owner: [1; 32], ..small() };
     assert!(matches!(Log::open(directory.path(), other), Err(StoreError::ForeignOwner { .. })));
-    assert!(matches!(Log::inspect(directory.path(), Some([1; 32]), Lock::None), Err(StoreError::ForeignOwner { .. })));
+    assert!(matches!(
+        Log::inspect(directory.path(), Some([1; 32]), Lock::None),
+        Err(StoreError::ForeignOwner { .. })
+    ));
     assert_eq!(std::fs::read(directory.path().join("identity")).unwrap(), before);
     check(Log::open(directory.path(), small()).unwrap().1, 0..5);
 }
@@ -181,7 +190,9 @@ fn an_audit_writes_nothing() {
         let mut files: Vec<_> = std::fs::read_dir(directory.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.clone(), std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap()))
+            .map(|path| {
+                (path.clone(), std::fs::read(&path).unwrap(), path.metadata().unwrap().modified().unwrap())
+            })
             .collect();
         files.sort();
         files
@@ -219,7 +230,10 @@ fn a_lost_segment_is_an_error() {
     for lost in [0, 1, 2] {
         let aside = directory.path().join("aside");
         std::fs::rename(path(lost), &aside).unwrap();
-        assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::MissingSegment { .. })), "{lost}");
+        assert!(
+            matches!(Log::open(directory.path(), small()), Err(StoreError::MissingSegment { .. })),
+            "{lost}"
+        );
         std::fs::rename(&aside, path(lost)).unwrap();
     }
     check(Log::open(directory.path(), small()).unwrap().1, 0..60);

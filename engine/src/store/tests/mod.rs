@@ -3,8 +3,10 @@
 mod crash;
 mod faults;
 mod files;
+mod rig;
 mod rot;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -23,7 +25,9 @@ fn small() -> Options {
 
 /// A record's bytes, different for every number.
 fn content(number: u64, length: usize) -> Vec<u8> {
-    (0..length as u64).map(|index| (index.wrapping_mul(31) ^ number.wrapping_mul(0x9e37_79b9) >> 7) as u8).collect()
+    (0..length as u64)
+        .map(|index| (index.wrapping_mul(31) ^ number.wrapping_mul(0x9e37_79b9) >> 7) as u8)
+        .collect()
 }
 
 /// Lengths that hit every layout: empty, a whole payload, a header alone at a sector's end, several sectors.
