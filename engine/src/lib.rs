@@ -18,10 +18,13 @@ pub mod types;
 pub mod wire;
 
 // The rooms.
+pub mod ingress;
 pub mod verify;
+pub mod mempool;
 pub mod availability;
 pub mod order;
 pub mod execute;
 pub mod roots;
 pub mod store;
+pub mod receipts;
 pub mod sync;

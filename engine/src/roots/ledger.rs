@@ -20,6 +20,20 @@ pub struct Executed {
     pub trees: Vec<TransactionTree>,
 }
 
+/// Why a snapshot is not what the network had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// Not the chains that the entries name, in their order.
+    #[error("the snapshot does not hold the chains that it names, in ascending order")]
+    Chains,
+    /// The accounts of a chain do not have the root that they should have.
+    #[error("the accounts of chain {0} do not have the root of their entry")]
+    Accounts(ChainId),
+    /// The entries do not have the state root of the network.
+    #[error("the entries of the chains do not lead to the state root of the network")]
+    StateRoot,
+}
+
 #[derive(Debug)]
 struct Chain {
     writer: StateWriter,
@@ -37,20 +51,42 @@ pub struct Ledger {
 impl Ledger {
     /// The beginning of a network.
     pub fn genesis(genesis: &Genesis) -> Self {
-        let writers = genesis.chains().iter().map(StateWriter::genesis).collect();
-        Self::restore(*genesis.network(), writers)
+        let chains = chains(genesis.chains().iter().map(StateWriter::genesis));
+        let nothing = TransactionTree::new(genesis.network(), std::iter::empty(), &[]);
+        let entries = chains.iter().map(|chain| chain.entry(&nothing)).collect();
+        Self { network: *genesis.network(), chains, root: StateRoot::new(Height(0), entries) }
     }
 
-    /// The ledger over states that were restored, all at one height. The caller compares [`Self::accounts_roots`] with
-    /// those of the network before it relies on them; the transactions roots of that height are not known here.
-    pub fn restore(network: Digest, writers: Vec<StateWriter>) -> Self {
-        let height = writers.first().map_or(Height(0), StateWriter::height);
-        assert!(writers.iter().all(|writer| writer.height() == height), "chains at one height");
-        let chain = |writer: StateWriter| Chain { accounts: AccountTree::of(writer.state()), writer };
-        let chains: Vec<Chain> = writers.into_iter().map(chain).collect();
-        let nothing = TransactionTree::new(&network, std::iter::empty(), &[]);
-        let entries = chains.iter().map(|chain| chain.entry(&nothing)).collect();
-        Self { network, chains, root: StateRoot::new(height, entries) }
+    /// The ledger over states that were restored from a snapshot, with what the snapshot says of each chain. Nothing is
+    /// believed: the accounts must have the roots of the entries, and the entries the state root of the network.
+    pub fn restore(
+        network: Digest,
+        height: Height,
+        writers: Vec<StateWriter>,
+        entries: Vec<ChainEntry>,
+        state_root: &Digest,
+    ) -> Result<Self, RestoreError> {
+        let chains = chains(writers.into_iter());
+        let fits = |(chain, entry): (&Chain, &ChainEntry)| {
+            let state = chain.writer.state();
+            chain.writer.height() == height
+                && state.chain() == entry.chain
+                && chain.accounts.root() == entry.accounts_root
+        };
+        if chains.len() != entries.len() {
+            return Err(RestoreError::Chains);
+        }
+        if let Some(at) = chains.iter().zip(&entries).position(|pair| !fits(pair)) {
+            return Err(RestoreError::Accounts(entries[at].chain));
+        }
+        if !entries.is_sorted_by(|a, b| a.chain < b.chain) {
+            return Err(RestoreError::Chains);
+        }
+        let root = StateRoot::new(height, entries);
+        if root.digest() != state_root {
+            return Err(RestoreError::StateRoot);
+        }
+        Ok(Self { network, chains, root })
     }
 
     /// The states, for readers.
@@ -109,6 +145,10 @@ impl Ledger {
         let state = chain.writer.state().account(account)?;
         Some(AccountProof::new(account, &state, chain.accounts.prove(account)?, entry))
     }
+}
+
+fn chains(writers: impl Iterator<Item = StateWriter>) -> Vec<Chain> {
+    writers.map(|writer| Chain { accounts: AccountTree::of(writer.state()), writer }).collect()
 }
 
 impl Chain {

@@ -20,7 +20,7 @@ mod state_root;
 mod transactions;
 
 pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, parse_account_leaf};
-pub use ledger::{Executed, Ledger};
+pub use ledger::{Executed, Ledger, RestoreError};
 pub use oracle::{OracleExecuted, OracleLedger};
 pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, TransactionProof};
 pub use state_root::{ChainEntry, StateRoot};

@@ -29,7 +29,8 @@ impl ChainEntry {
     }
 }
 
-/// The root of a height over all chains. Evidence: only executing the height makes one, here or in the audit's oracle.
+/// The root of a height over all chains. Evidence: only executing the height makes one, here or in
+/// the audit's oracle, or a record of it whose entries lead to the recorded digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateRoot {
     height: Height,
@@ -46,6 +47,12 @@ impl StateRoot {
         let leaves: Vec<_> = std::iter::once(height_leaf).chain(chain_leaves).collect();
         let root = Digest(kernels::merkle::root(&leaves));
         Self { height, entries, leaves, root }
+    }
+
+    /// The root of a height as a journal recorded it: only if the entries do lead to the recorded digest.
+    pub fn recorded(height: Height, entries: Vec<ChainEntry>, digest: &Digest) -> Option<Self> {
+        let ascending = entries.is_sorted_by(|a, b| a.chain < b.chain);
+        ascending.then(|| Self::new(height, entries)).filter(|rebuilt| rebuilt.root == *digest)
     }
 
     /// The height.

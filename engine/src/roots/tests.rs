@@ -1,9 +1,12 @@
 //! Fast roots against the oracle's, and proofs against everything that could be wrong with them.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::execute::{ChainState, StateWriter};
 use crate::types::*;
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -193,28 +196,66 @@ fn every_height_has_its_own_root_even_when_nothing_happens() {
     assert_eq!(ledger.height(), Height(2));
 }
 
+/// Writers over the accounts as a snapshot would give them.
+fn writers(ledger: &Ledger) -> Vec<StateWriter> {
+    let writer = |state: &Arc<ChainState>| {
+        let leaf = |id| account_leaf(AccountId(id), &state.account(AccountId(id)).unwrap());
+        let leaves: Vec<_> = (0..state.accounts()).map(leaf).collect();
+        StateWriter::restore(
+            state.chain(),
+            ledger.height(),
+            leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
+        )
+    };
+    ledger.states().iter().map(writer).collect()
+}
+
 #[test]
 fn a_restored_ledger_goes_on_with_the_same_roots() {
-    use crate::execute::StateWriter;
-    let (genesis, mut ledger, _) = executed();
-    let writers: Vec<_> = ledger
-        .states()
-        .iter()
-        .map(|state| {
-            let leaves = (0..state.accounts())
-                .map(|id| account_leaf(AccountId(id), &state.account(AccountId(id)).unwrap()));
-            let leaves: Vec<_> = leaves.collect();
-            let accounts = leaves.iter().map(|leaf| parse_account_leaf(leaf).1);
-            StateWriter::restore(state.chain(), Height(1), accounts)
-        })
-        .collect();
-    let mut restored = Ledger::restore(*genesis.network(), writers);
-    assert!(restored.accounts_roots().eq(ledger.accounts_roots()));
+    let (genesis, mut ledger, executed) = executed();
+    let root = executed.state_root;
+    let restore = |height, writers, entries, digest| {
+        Ledger::restore(*genesis.network(), height, writers, entries, digest)
+    };
+    let entries = root.entries().to_vec();
+    let mut restored = restore(Height(1), writers(&ledger), entries.clone(), root.digest()).unwrap();
+    assert_eq!(restored.state_root(), ledger.state_root());
+
+    let error = |height, writers, entries, digest| restore(height, writers, entries, digest).unwrap_err();
+    let other_root = Digest::default();
+    assert_eq!(error(Height(1), writers(&ledger), entries.clone(), &other_root), RestoreError::StateRoot);
+    assert_eq!(error(Height(2), writers(&ledger), entries.clone(), root.digest()), RestoreError::Accounts(ChainId(2)));
+    let mut fewer = writers(&ledger);
+    fewer.pop();
+    assert_eq!(error(Height(1), fewer, entries.clone(), root.digest()), RestoreError::Chains);
+    let mut rotten = writers(&ledger);
+    let accounts = genesis.chains()[1].account_states();
+    rotten[1] = StateWriter::restore(ChainId(9), Height(1), accounts);
+    assert_eq!(
+        error(Height(1), rotten, entries, root.digest()),
+        RestoreError::Accounts(ChainId(9))
+    );
+
     let batches = [batch(2, 3, &[packet(2, 0, 1, 5, 1)])];
     assert_eq!(
         restored.execute(Height(2), &batches).state_root,
         ledger.execute(Height(2), &batches).state_root
     );
+}
+
+#[test]
+fn outcomes_are_found_batch_by_batch() {
+    let (_, mut ledger, _) = executed();
+    let batches = [
+        batch(2, 3, &[packet(2, 0, 1, 5, 1), packet(2, 0, 1, 5000, 2)]),
+        batch(2, 4, &[packet(2, 0, 1, 5, 1)]),
+        batch(9, 2, &[packet(9, 0, 1, 5, 1)]),
+    ];
+    let executed = ledger.execute(Height(2), &batches);
+    let found: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.by_batch(&batches)).collect();
+    let found: Vec<_> = found.iter().map(|(batch, outcomes)| (batch.id().sequence.0, *outcomes)).collect();
+    use Outcome::*;
+    assert_eq!(found, [(3, &[Applied, InsufficientBalance][..]), (4, &[Replayed]), (2, &[Applied])]);
 }
 
 #[test]

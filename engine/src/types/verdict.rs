@@ -25,6 +25,11 @@ macro_rules! codes {
             /// Every value, in the order of the codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
+            /// What it is called in reports and messages.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
             /// The byte on the wire and in the trees.
             #[inline]
             pub fn code(self) -> u8 {
@@ -45,7 +50,7 @@ macro_rules! codes {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $(Self::$variant => $text,)* })
+                f.pad(self.name())
             }
         }
     };

@@ -1,0 +1,63 @@
+//! Which transactions of each sender are pending: 64 bits for each account.
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::types::Refusal;
+
+/// One bit for each (account, nonce mod 64). Nonces that share a slot are 64 apart, and the replay window is 64 wide, so
+/// they are only ever pending together when a sender runs ahead of what is committed.
+#[derive(Debug)]
+pub struct SenderSlots {
+    words: Box<[AtomicU64]>,
+    cap: u32,
+}
+
+impl SenderSlots {
+    /// Slots for accounts `0..accounts`, of which each may hold up to `cap`.
+    pub fn new(accounts: usize, cap: u32) -> Self {
+        assert!((1..=64).contains(&cap), "a cap of {cap}");
+        Self { words: (0..accounts).map(|_| AtomicU64::new(0)).collect(), cap }
+    }
+
+    /// Takes the slot of a nonce.
+    #[inline]
+    pub fn claim(&self, account: usize, nonce: u64) -> Result<(), Refusal> {
+        let (word, bit) = (&self.words[account], 1 << (nonce % 64));
+        let mut seen = word.load(Relaxed);
+        loop {
+            if seen == u64::MAX {
+                return Err(Refusal::SenderFull);
+            }
+            if seen & bit != 0 {
+                return Err(Refusal::DuplicatePending);
+            }
+            if seen.count_ones() >= self.cap {
+                return Err(Refusal::SenderFull);
+            }
+            // Relaxed: the bit guards nothing but itself; the transaction travels through the queue.
+            match word.compare_exchange_weak(seen, seen | bit, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Gives the slot of a nonce back.
+    #[inline]
+    pub fn release(&self, account: usize, nonce: u64) {
+        self.words[account].fetch_and(!(1 << (nonce % 64)), Relaxed);
+    }
+
+    /// How many slots a sender holds.
+    pub fn pending(&self, account: usize) -> u32 {
+        self.words[account].load(Relaxed).count_ones()
+    }
+
+    /// How many accounts there are.
+    pub fn accounts(&self) -> usize {
+        self.words.len()
+    }
+}
