@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::{Connection, ConnectionError, Endpoint, SendStream, TokioRuntime, TransportErrorCode};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 use crate::errors::{ConnectError, LinkError, SendError};
 use crate::frame::{FrameReader, LENGTH_BYTES, cost};
@@ -166,36 +168,43 @@ fn refusal(address: SocketAddr, timeout: Duration, error: &ConnectionError) -> C
     ConnectError::Refused { address, reason }
 }
 
-/// The same for a caller without a runtime: one question at a time.
+/// The same for a caller without a runtime. A thread of its own keeps the connection going between
+/// the calls.
 pub struct BlockingConnection {
-    runtime: tokio::runtime::Runtime,
+    handle: Handle,
     connection: ClientConnection,
+    // Dropped last: the thread ends with it.
+    _running: oneshot::Sender<()>,
 }
 
 impl BlockingConnection {
-    /// Connects, with a small runtime of its own.
+    /// Connects.
     pub fn connect(
         address: SocketAddr,
         fingerprint: Fingerprint,
         options: ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|source| ConnectError::Local { address, source })?;
+        let local = |source| ConnectError::Local { address, source };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(local)?;
+        let handle = runtime.handle().clone();
+        let (running, stopped) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("client".to_owned())
+            .spawn(move || runtime.block_on(stopped))
+            .map_err(local)?;
         let connecting = ClientConnection::connect(address, fingerprint, options);
-        let connection = runtime.block_on(connecting)?;
-        Ok(Self { runtime, connection })
+        let connection = handle.block_on(connecting)?;
+        Ok(Self { handle, connection, _running: running })
     }
 
-    /// Sends a frame.
+    /// Sends a frame; waits while the validator pushes back.
     pub fn send(&mut self, bytes: Bytes) -> Result<(), LinkError> {
-        self.runtime.block_on(self.connection.sender.send(bytes))
+        self.handle.block_on(self.connection.sender.send(bytes))
     }
 
     /// Waits for a frame; an error where none comes in time.
     pub fn recv(&mut self, timeout: Duration) -> Result<Option<Bytes>, LinkError> {
-        self.runtime.block_on(async {
+        self.handle.block_on(async {
             tokio::time::timeout(timeout, self.connection.receiver.recv())
                 .await
                 .unwrap_or_else(|_| Err(LinkError::Lost(format!("no answer within {timeout:?}"))))
@@ -204,6 +213,6 @@ impl BlockingConnection {
 
     /// Closes after everything has been acknowledged.
     pub fn finish(self) {
-        self.runtime.block_on(self.connection.sender.finish());
+        self.handle.block_on(self.connection.sender.finish());
     }
 }

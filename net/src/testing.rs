@@ -13,7 +13,7 @@ use crate::transport::{self, Streams};
 use crate::*;
 
 /// So long that only a real hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn local() -> UdpSocket {
     bind("127.0.0.1:0".parse().unwrap()).unwrap()

@@ -71,7 +71,7 @@ fn a_restarted_validator_is_connected_again() {
     for restarted in [1u16, 0, 2] {
         let others: Vec<u16> = (0..3).filter(|other| *other != restarted).collect();
         let node = nodes[restarted as usize].take().unwrap();
-        node.wait_connected(&others);
+        until(|| node.peers().connected() == others);
         node.network.shutdown(Duration::ZERO);
         for other in &others {
             let other = nodes[*other as usize].as_ref().unwrap();
@@ -88,10 +88,6 @@ fn a_restarted_validator_is_connected_again() {
         }
         for _ in &others {
             assert_eq!(&node.wait_message().2[..], b"welcome");
-        }
-        // Its own Connected events went by while waiting for messages; provoke new ones.
-        for other in &others {
-            node.peers().cut(*other, "once more");
         }
         nodes[restarted as usize] = Some(node);
     }
@@ -115,26 +111,23 @@ fn a_killed_validator_is_recognized_by_its_successor_answering() {
             std::sync::Arc::new(quinn::TokioRuntime),
         )
         .unwrap();
-        let connection = endpoint.accept().await.unwrap().accept().unwrap().await.unwrap();
-        for number in 0u8..2 {
-            let mut stream = connection.open_uni().await.unwrap();
-            stream.write_all(&[number]).await.unwrap();
-            std::mem::forget(stream);
-        }
-        // Until the other side has seen our streams.
-        for _ in 0..2 {
-            std::mem::forget(connection.accept_uni().await.unwrap());
-        }
-        let connected = tokio::task::spawn_blocking(move || {
+        let mut connected = tokio::task::spawn_blocking(move || {
             node.wait_connected(&[1]);
             node
         });
-        (connected.await.unwrap(), endpoint, connection)
+        // The caller may give up a first call on a busy machine; it is the last that counts.
+        let mut calls = Vec::new();
+        loop {
+            tokio::select! {
+                node = &mut connected => break (node.unwrap(), endpoint, calls),
+                incoming = endpoint.accept() => calls.extend(answer(incoming.unwrap()).await.ok()),
+            }
+        }
     });
     // All tasks are dropped where they stand: nothing more is sent, as after a kill.
     drop(doomed);
-    let (node, endpoint, connection) = held;
-    drop((endpoint, connection));
+    let (node, endpoint, calls) = held;
+    drop((endpoint, calls));
     let address = plan.addresses[1];
     until(|| match std::net::UdpSocket::bind(address) {
         Ok(_) => true,
@@ -145,6 +138,21 @@ fn a_killed_validator_is_recognized_by_its_successor_answering() {
     assert!(reason.contains("reset"), "{reason}");
     node.wait_connected(&[1]);
     drop(successor);
+}
+
+type Call = (quinn::Connection, Vec<quinn::SendStream>, Vec<quinn::RecvStream>);
+
+/// What a validator does with a call, and no more.
+async fn answer(incoming: quinn::Incoming) -> Result<Call, Box<dyn std::error::Error>> {
+    let connection = incoming.accept()?.await?;
+    let (mut out, mut into) = (Vec::new(), Vec::new());
+    for number in 0u8..2 {
+        let mut stream = connection.open_uni().await?;
+        stream.write_all(&[number]).await?;
+        out.push(stream);
+        into.push(connection.accept_uni().await?);
+    }
+    Ok((connection, out, into))
 }
 
 #[test]
@@ -188,7 +196,7 @@ fn strangers_are_refused_counted_and_harm_nobody() {
     let counted = node.network.metrics();
     assert_eq!(counted.refused_unknown, 1);
     assert_eq!(counted.refused_no_certificate, 1);
-    assert_eq!(counted.refused_expired, 1);
+    assert_eq!(counted.refused_expired, 2);
     assert_eq!(counted.refused_direction, 1);
     assert_eq!(counted.peer_disconnected, 0);
     other.peers().send(2, URGENT, Bytes::from_static(b"still here")).unwrap();
