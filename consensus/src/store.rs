@@ -32,7 +32,7 @@ pub type SyncDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// An append-only log of byte records, as the engine sees it. Other records may share the same log.
 ///
-/// All methods are called from the engine's threads, never from inside a [`SyncDone`].
+/// The methods are called from the engine's threads and from [`crate::start`], never from inside a [`SyncDone`].
 pub trait Store: Send + Sync + 'static {
     /// Appends one record and returns its position; positions increase strictly. Need not be durable yet.
     fn append(&self, record: &[u8]) -> io::Result<u64>;

@@ -93,3 +93,26 @@ fn the_records_of_another_validator_or_network_are_refused() {
     other.config.validators.remove(3);
     assert!(refused(other.try_start(0, Behaviour::Honest, replay())));
 }
+
+#[test]
+fn an_engine_starts_from_every_prefix_of_its_records() {
+    let mut cluster = Cluster::new(1);
+    cluster.config.compact_after_bytes = 4 << 10;
+    cluster.config.views_kept = 2;
+    cluster.start(0);
+    cluster.wait_past(4);
+    cluster.stop(0);
+    let records = std::mem::take(&mut cluster.stores[0].lock().records);
+    let positions: Vec<u64> = records.keys().copied().take(60).collect();
+    for end in positions {
+        {
+            let mut log = cluster.stores[0].lock();
+            log.records =
+                records.range(..end).map(|(position, record)| (*position, record.clone())).collect();
+            (log.next, log.durable) = (end, end);
+        }
+        cluster.start(0);
+        cluster.wait_past(5);
+        cluster.stop(0);
+    }
+}
