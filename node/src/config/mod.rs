@@ -124,7 +124,7 @@ impl Config {
 
         let mut validator = top.section("validator")?;
         let index = validator.required("index", "this validator's place in the genesis, counted from 0")?;
-        let name = validator.required("name", "this validator's name in the genesis")?;
+        let name: String = validator.required("name", "this validator's name in the genesis")?;
         validator.finish()?;
 
         let mut network = top.section("network")?;
@@ -141,8 +141,8 @@ impl Config {
         identity.finish()?;
 
         let mut listen = top.section("listen")?;
-        let listen_peers = listen.required("peers", ADDRESS)?;
-        let listen_clients = listen.required("clients", ADDRESS)?;
+        let listen_peers: SocketAddr = listen.required("peers", ADDRESS)?;
+        let listen_clients: SocketAddr = listen.required("clients", ADDRESS)?;
         listen.finish()?;
         if listen_peers == listen_clients {
             return Err(ConfigError::Contradiction {
@@ -222,6 +222,14 @@ impl Config {
     }
 }
 
+/// The genesis file that a validator's configuration names; nothing else of it is read or checked.
+///
+/// # Errors
+/// A [`ConfigError`] that names the file and the field.
+pub fn genesis_of(file: &Path) -> Result<PathBuf, ConfigError> {
+    Section::open(file)?.section("network")?.path("genesis", "the path of the network's genesis.toml")
+}
+
 fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
     let millis = |value: u64| Duration::from_millis(value);
     let read = WorkConfig {
@@ -272,3 +280,6 @@ fn read_peer(mut peer: Section) -> Result<PeerConfig, ConfigError> {
     peer.finish()?;
     Ok(read)
 }
+
+#[cfg(test)]
+mod tests;
