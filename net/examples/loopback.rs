@@ -24,11 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn measure(
-    receivers: usize,
-    frame_bytes: usize,
-    time: Duration,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn measure(receivers: usize, frame_bytes: usize, time: Duration) -> Result<(), Box<dyn std::error::Error>> {
     let arrived = Arc::new(AtomicU64::new(0));
     let channel = Channel {
         name: "bulk",
@@ -39,11 +35,9 @@ fn measure(
         on_full: OnFull::Refuse,
     };
     let count = receivers + 1;
-    let identities = (0..count)
-        .map(|index| Identity::generate(&format!("v{index}")))
-        .collect::<Result<Vec<_>, _>>()?;
-    let sockets =
-        (0..count).map(|_| bind(([127, 0, 0, 1], 0).into())).collect::<Result<Vec<_>, _>>()?;
+    let identities =
+        (0..count).map(|index| Identity::generate(&format!("v{index}"))).collect::<Result<Vec<_>, _>>()?;
+    let sockets = (0..count).map(|_| bind(([127, 0, 0, 1], 0).into())).collect::<Result<Vec<_>, _>>()?;
     let addresses = sockets.iter().map(|socket| socket.local_addr()).collect::<Result<Vec<_>, _>>()?;
     let mut networks = Vec::new();
     for (me, socket) in sockets.into_iter().enumerate() {
