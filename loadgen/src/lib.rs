@@ -1,1 +1,33 @@
-//! loadgen
+//! Open-loop customers: they sign before the clock starts, send when the schedule says, and remember
+//! what they were told.
+//!
+//! ```text
+//!   customers ─ keys ─> workload ─ transfers ─> presign ─ packets ─> pool
+//!                                                                     │ due frames
+//!   controller ─ rate ─> schedule ─ intended times ─> session <──── driver <══ QUIC ══> validators
+//!                                                      │     notices
+//!                                                      └──> outcome ──> report (JSON, table, page), audit trail
+//! ```
+//!
+//! The rooms stand in the order in which a transaction of a customer walks through them. Only `driver`
+//! does I/O or reads a clock; everything else takes `now` as an argument.
+//!
+//! Invariants: an intended send time never changes once given; latency runs from it; whatever did not
+//! commit is in the latencies too, as the time-out; the books cost no map and no allocation for a
+//! transaction.
+
+pub mod plan;
+pub mod customers;
+pub mod workload;
+pub mod presign;
+pub mod pool;
+pub mod schedule;
+pub mod controller;
+pub mod session;
+mod driver;
+pub mod progress;
+pub mod outcome;
+pub mod report;
+
+pub use driver::run;
+pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Start};

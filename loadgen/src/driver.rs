@@ -1,0 +1,283 @@
+//! Runs a plan: one thread, one runtime, one connection to every validator.
+//!
+//! ```text
+//!   every tick:   Schedule ──> Session ──(wake)──> sender task of each lane ──frames──> validator
+//!   any time:     validator ──notices──> receiver task of each lane ──> Session
+//!   every 200 ms: Session ──Interval──> Controller ──rate──> Schedule
+//!
+//!   connect → (resume) → sign → [search → sign] → warm up → window → drain
+//! ```
+//!
+//! All tasks share the books on one thread, so there is no lock and no queue between them. A lane whose
+//! validator pushes back waits alone: its packets grow older than their intended time, and that shows in
+//! the latencies, not in the schedule. A lane whose connection is lost lets its packets time out.
+//!
+//! The generator shares the machine with what it measures, so it knows when it was the limit: it is
+//! *saturated* when more than 5 % of the window's ticks came more than 20 ms late, or the signed packets
+//! ran out.
+
+mod clock;
+mod handshake;
+mod lanes;
+
+use crate::controller::{Controller, Tuning};
+use crate::outcome::{Generator, LoadOutcome, LostConnection};
+use crate::plan::{LoadError, LoadPlan, Rate};
+use crate::pool::Pool;
+use crate::presign::Presigner;
+use crate::progress::{Live, Observer, Phase};
+use crate::schedule::Schedule;
+use crate::session::{Session, SessionConfig};
+use crate::workload::Workload;
+use clock::{Clock, Lateness, thread_cpu};
+use engine::types::Height;
+use lanes::Lanes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// How often the controller decides and the observer is shown something.
+const INTERVAL_US: u64 = 200_000;
+/// Packets signed for the search of the rate.
+const SEARCH_PACKETS: u64 = 400_000;
+/// The search ends when the controller has followed the network for this long.
+const SETTLED_US: u64 = 2_500_000;
+/// How many more packets are signed than the found rate needs, because the rate may still grow.
+const HEADROOM: f64 = 1.35;
+/// The load resumes this share below the rate that the search found.
+const RESTART_SHARE: f64 = 0.85;
+
+/// Runs the plan to its end. Blocks the calling thread, on which the observer is called.
+pub fn run(plan: &LoadPlan, observer: &mut dyn Observer) -> Result<LoadOutcome, LoadError> {
+    plan.check()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, Run::start(plan, observer))
+}
+
+struct Run<'a> {
+    plan: &'a LoadPlan,
+    observer: &'a mut dyn Observer,
+    clock: Clock,
+    lanes: Lanes,
+    schedule: Schedule,
+    lateness: Lateness,
+}
+
+/// How a stretch of load ends.
+enum Until<'c> {
+    /// The search is over: the controller has settled, or time or packets have run out.
+    Found(&'c mut Controller),
+    /// An instant; the rate follows the controller, if there is one.
+    Instant(Option<&'c mut Controller>),
+}
+
+impl Run<'_> {
+    async fn start(plan: &LoadPlan, observer: &mut dyn Observer) -> Result<LoadOutcome, LoadError> {
+        observer.phase(&Phase::Connecting);
+        let mut links = handshake::connect(plan).await?;
+        let customers = handshake::customers(plan, &mut links, observer).await?;
+        let height = links.iter().map(|l| l.height.0).max().unwrap_or(0);
+        let expiry = Height(height.saturating_add(plan.expiry_heights));
+        let workload = Workload::new(customers, links.len(), plan.seed, expiry)?;
+        let session = Session::new(SessionConfig {
+            lanes: links.len(),
+            timeout_us: micros(plan.timeout),
+            busy_retry_us: plan.busy_retry.map(micros),
+        });
+        let clock = Clock::start();
+        let lanes = Lanes::start(clock, session, Pool::new(links.len()), links);
+        let schedule = Schedule::new(0, 1.0);
+        let mut run = Run { plan, observer, clock, lanes, schedule, lateness: Lateness::default() };
+        run.phases(workload).await
+    }
+
+    async fn phases(&mut self, workload: Workload) -> Result<LoadOutcome, LoadError> {
+        let plan = self.plan;
+        let accounts: Vec<_> = plan.chains.iter().map(|c| (c.chain, c.accounts)).collect();
+        let lanes = workload.lanes() as u64;
+        let (network, seed) = (plan.network, plan.customers);
+        let load_seconds = plan.warm_up.as_secs_f64() + plan.seconds as f64;
+        let first = match plan.rate {
+            Rate::Max => SEARCH_PACKETS,
+            Rate::Fixed(rate) => packets(rate, load_seconds, lanes),
+        };
+        self.observer.phase(&Phase::Signing { packets: first });
+        let keys = move || Presigner::new(network, &seed, &accounts, workload);
+        let mut presigner = self.elsewhere(keys, None).await?;
+        presigner = self.sign(presigner, first).await?;
+
+        let mut controller = None;
+        let rate = match plan.rate {
+            Rate::Fixed(rate) => rate,
+            Rate::Max => {
+                let tuning = Tuning { target_us: micros(plan.delay_target), ..Tuning::default() };
+                let found = controller.insert(Controller::new(tuning));
+                let rate = self.search(found).await? * RESTART_SHARE;
+                let needed = packets(rate * HEADROOM, load_seconds, lanes);
+                let missing = needed.saturating_sub(self.lanes.session().unscheduled());
+                self.observer.phase(&Phase::Signing { packets: missing });
+                self.sign(presigner, missing).await?;
+                rate
+            }
+        };
+        self.observer.phase(&Phase::WarmingUp { rate });
+        if let Some(controller) = &mut controller {
+            controller.restart_at(rate);
+        }
+        self.set_out(rate);
+        let opens = self.clock.now_us() + micros(plan.warm_up);
+        self.load(opens, Until::Instant(controller.as_mut())).await?;
+
+        self.lanes.session().open_window(opens, plan.seconds);
+        self.lateness = Lateness::default();
+        let cpu = thread_cpu();
+        self.observer.phase(&Phase::Measuring { seconds: plan.seconds });
+        let closes = opens + plan.seconds * 1_000_000;
+        self.load(closes, Until::Instant(controller.as_mut())).await?;
+        let starved = self.lanes.session().starved();
+        self.observer.phase(&Phase::Draining);
+        let cpu = cpu.zip(thread_cpu()).map(|(before, after)| after.saturating_sub(before));
+        self.drain().await;
+        self.observer.phase(&Phase::Done);
+        let (session, pool, lost) = self.lanes.take();
+        let generator = Generator { cpu, starved, late_share: self.lateness.share(), rate_found: controller.map(|_| rate) };
+        let lost = lost.into_iter().map(|(lane, reason)| LostConnection { lane, reason }).collect();
+        Ok(LoadOutcome::new(session, pool, generator, lost))
+    }
+
+    async fn search(&mut self, controller: &mut Controller) -> Result<f64, LoadError> {
+        self.observer.phase(&Phase::Searching);
+        self.set_out(controller.rate());
+        let ends = self.clock.now_us() + micros(self.plan.search);
+        self.load(ends, Until::Found(controller)).await?;
+        let rate = if controller.tracking() { controller.answered_rate() } else { controller.rate() };
+        self.drain().await;
+        Ok(rate.max(Tuning::default().rate_min))
+    }
+
+    /// Begins a stretch of load now: what was not due before is due from here on.
+    fn set_out(&mut self, rate: f64) {
+        let now = self.clock.now_us();
+        self.schedule = Schedule::new(now, rate);
+        // What came back in a pause says nothing about the load to come.
+        self.lanes.session().take_interval(0);
+    }
+
+    /// Offers load until `end_us`, or until the search is over.
+    async fn load(&mut self, end_us: u64, mut until: Until<'_>) -> Result<(), LoadError> {
+        let begin = self.clock.now_us();
+        let mut interval_from = begin;
+        let mut tracking_since = None;
+        let mut tick = tokio::time::interval(self.plan.tick);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let planned = tick.tick().await;
+            let now = self.clock.now_us();
+            self.lateness.tick(self.clock.micros(planned.into_std()), now, micros(self.plan.tick));
+            // The end is exact: what is due later belongs to nobody.
+            self.lanes.tick(&mut self.schedule, now.min(end_us - 1), now);
+            if now >= end_us {
+                return Ok(());
+            }
+            if now - interval_from < INTERVAL_US {
+                continue;
+            }
+            if let Some(reason) = self.lanes.all_lost() {
+                let address = self.plan.endpoints[0].address;
+                return Err(LoadError::Connect { lane: 0, address, reason });
+            }
+            let seen = self.lanes.session().take_interval(now - interval_from);
+            interval_from = now;
+            let mut found = false;
+            let rate = match &mut until {
+                Until::Found(controller) => {
+                    let rate = controller.update(seen);
+                    if controller.tracking() {
+                        let since = *tracking_since.get_or_insert(now);
+                        found = now - since >= SETTLED_US;
+                    }
+                    found |= self.lanes.session().starved();
+                    Some(rate)
+                }
+                Until::Instant(controller) => controller.as_mut().map(|c| c.update(seen)),
+            };
+            if let Some(rate) = rate {
+                self.schedule.set_rate(rate, now);
+            }
+            self.observer.live(&Live {
+                elapsed: (now - begin) as f64 / 1e6,
+                rate: self.schedule.rate(),
+                answered: seen.answered as f64 * 1e6 / seen.length_us as f64,
+                in_flight: self.lanes.session().in_flight(),
+                delay_us: seen.delay_us,
+            });
+            if found {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until everything scheduled has its final state; the time-out bounds it.
+    async fn drain(&mut self) {
+        while self.lanes.session().in_flight() > 0 {
+            tokio::time::sleep(self.plan.tick).await;
+            self.lanes.settle(self.clock.now_us());
+        }
+    }
+
+    async fn sign(&mut self, mut presigner: Presigner, packets: u64) -> Result<Presigner, LoadError> {
+        let lanes = self.plan.endpoints.len() as u64;
+        let per_lane = packets.div_ceil(lanes);
+        let done = Arc::new(AtomicU64::new(0));
+        let counter = done.clone();
+        let work = move || {
+            let signed = presigner.sign(per_lane as usize, &counter);
+            signed.map(|signed| (presigner, signed))
+        };
+        let (presigner, signed) = self.elsewhere(work, Some((done, packets))).await??;
+        self.lanes.add(signed, per_lane);
+        Ok(presigner)
+    }
+
+    /// Runs long work on a thread of its own, while this one keeps the connections alive.
+    async fn elsewhere<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+        progress: Option<(Arc<AtomicU64>, u64)>,
+    ) -> Result<T, LoadError> {
+        let (sender, mut receiver) = tokio::sync::oneshot::channel();
+        let body = move || {
+            // A receiver that is gone has nobody to tell.
+            let _ = sender.send(work());
+        };
+        let thread = std::thread::Builder::new().name("loadgen-sign".into()).spawn(body)?;
+        loop {
+            tokio::select! {
+                result = &mut receiver => {
+                    return result.map_err(|_| match thread.join() {
+                        Err(panic) => std::panic::resume_unwind(panic),
+                        Ok(()) => unreachable!("the thread answers before it ends"),
+                    });
+                }
+                () = tokio::time::sleep(Duration::from_millis(100)) => {
+                    if let Some((done, total)) = &progress {
+                        self.observer.signed(done.load(Ordering::Relaxed).min(*total), *total);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Packets for so many seconds at a rate, the same for every lane, and a few for the last tick.
+fn packets(rate: f64, seconds: f64, lanes: u64) -> u64 {
+    ((rate * seconds).ceil() as u64 + 64).next_multiple_of(lanes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The connections of a run and the tasks that serve them, around books that all of them share.
+
+use super::clock::Clock;
+use super::handshake::Link;
+use crate::pool::Pool;
+use crate::schedule::Schedule;
+use crate::session::Session;
+use engine::wire::{ClientFrame, ServerFrame};
+use net::{ClientReceiver, ClientSender};
+use std::cell::{RefCell, RefMut};
+use std::ops::Range;
+use std::rc::Rc;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Packets in one frame: enough to amortise it, few enough that a validator can start on the first soon.
+const FRAME_PACKETS: u64 = 1_024;
+
+/// What the tasks share. No borrow is ever held across an await.
+struct Shared {
+    clock: Clock,
+    session: RefCell<Session>,
+    pool: RefCell<Pool>,
+    retries: RefCell<Vec<Vec<Range<u64>>>>,
+    wake: Vec<Notify>,
+    lost: RefCell<Vec<(usize, String)>>,
+}
+
+/// All lanes of a run. Dropping it ends the tasks.
+pub(super) struct Lanes {
+    shared: Rc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Lanes {
+    pub fn start(clock: Clock, session: Session, pool: Pool, links: Vec<Link>) -> Lanes {
+        let shared = Rc::new(Shared {
+            clock,
+            session: RefCell::new(session),
+            pool: RefCell::new(pool),
+            retries: RefCell::new(vec![Vec::new(); links.len()]),
+            wake: links.iter().map(|_| Notify::new()).collect(),
+            lost: RefCell::default(),
+        });
+        let mut tasks = Vec::new();
+        for (lane, link) in links.into_iter().enumerate() {
+            tasks.push(tokio::task::spawn_local(send(shared.clone(), lane, link.sender)));
+            tasks.push(tokio::task::spawn_local(receive(shared.clone(), lane, link.receiver)));
+        }
+        Lanes { shared, tasks }
+    }
+
+    /// The books.
+    pub fn session(&self) -> RefMut<'_, Session> {
+        self.shared.session.borrow_mut()
+    }
+
+    /// Adds signed packets to every lane.
+    pub fn add(&self, signed: Vec<Vec<u8>>, per_lane: u64) {
+        self.shared.pool.borrow_mut().add(signed);
+        self.session().add_ready(per_lane);
+    }
+
+    /// Schedules what is due by `due_us` and wakes the senders.
+    pub fn tick(&self, schedule: &mut Schedule, due_us: u64, now_us: u64) {
+        self.session().schedule(schedule, due_us);
+        self.settle(now_us);
+    }
+
+    /// Gives up what has waited too long, and wakes the senders for what may be offered again.
+    pub fn settle(&self, now_us: u64) {
+        let mut session = self.session();
+        session.expire(now_us);
+        while let Some((lane, tags)) = session.take_retry(now_us) {
+            self.shared.retries.borrow_mut()[lane].push(tags);
+        }
+        drop(session);
+        for wake in &self.shared.wake {
+            wake.notify_one();
+        }
+    }
+
+    /// Why the last connection was lost, if none is left.
+    pub fn all_lost(&self) -> Option<String> {
+        let lost = self.shared.lost.borrow();
+        let all = (0..self.shared.wake.len()).all(|lane| lost.iter().any(|(l, _)| *l == lane));
+        all.then(|| lost.last().map(|(_, reason)| reason.clone())).flatten()
+    }
+
+    /// Ends the tasks and hands over the books, the packets and the lost connections.
+    pub fn take(&mut self) -> (Session, Pool, Vec<(usize, String)>) {
+        self.end();
+        let mut session = self.shared.session.replace(Session::empty());
+        session.close();
+        (session, self.shared.pool.take(), self.shared.lost.take())
+    }
+
+    fn end(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Shared {
+    fn lose(&self, lane: usize, reason: String) {
+        let mut lost = self.lost.borrow_mut();
+        // Both tasks of a lane notice; the first word is the truest.
+        if lost.iter().all(|(l, _)| *l != lane) {
+            lost.push((lane, reason));
+        }
+    }
+
+    fn due(&self, lane: usize) -> Option<Range<u64>> {
+        if let Some(again) = self.retries.borrow_mut()[lane].pop() {
+            return Some(again);
+        }
+        let tags = self.session.borrow_mut().take_due(lane, FRAME_PACKETS);
+        (!tags.is_empty()).then_some(tags)
+    }
+}
+
+async fn send(shared: Rc<Shared>, lane: usize, mut sender: ClientSender) {
+    loop {
+        let Some(tags) = shared.due(lane) else {
+            shared.wake[lane].notified().await;
+            continue;
+        };
+        let frames: Vec<_> = shared
+            .pool
+            .borrow()
+            .slabs(lane, tags)
+            .map(|(tag, packets)| ClientFrame::Submit { tag, packets }.encode())
+            .collect();
+        if let Err(error) = sender.send_all(frames).await {
+            return shared.lose(lane, error.to_string());
+        }
+    }
+}
+
+async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: ClientReceiver) {
+    let reason = loop {
+        let frame = match receiver.recv().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break "the validator closed the connection".into(),
+            Err(error) => break error.to_string(),
+        };
+        match ServerFrame::decode(&frame) {
+            Ok(ServerFrame::Notices(notices)) => {
+                let now = shared.clock.now_us();
+                let mut session = shared.session.borrow_mut();
+                for notice in notices {
+                    session.notice(lane, notice.tag, notice.verdict, now);
+                }
+            }
+            Ok(ServerFrame::Rejected { reason }) => break reason,
+            Ok(_) => {}
+            Err(error) => break format!("an unreadable frame came from the validator: {error}"),
+        }
+    };
+    shared.lose(lane, reason);
+}

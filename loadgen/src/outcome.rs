@@ -1,0 +1,238 @@
+//! What a run has found: figures for the report, and a trail for the audit.
+//!
+//! ```text
+//!   Session + Pool ──> LoadOutcome ──> figures (rates, latencies, rows of each second)
+//!                          └────────> AuditTrail: found(packet on disk) … missing(), duplicated
+//! ```
+//!
+//! The trail holds the network to its word: every transaction that a validator told a client is
+//! committed must be on every validator's disk, exactly once. A transfer's reference names its
+//! submission, so the comparison is an index, and the bytes are compared, not only the name.
+
+use crate::pool::Pool;
+use crate::session::{SecondRow, Session, Tally};
+use crate::workload::parse_reference;
+use engine::types::{Digest, Packet, TransactionId};
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What is known about the generator itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Generator {
+    /// CPU time of its thread during the window.
+    pub cpu: Option<Duration>,
+    /// Whether the signed packets ran out before the window closed.
+    pub starved: bool,
+    /// Share of the ticks of the window that came more than 20 ms late.
+    pub late_share: f64,
+    /// The rate at which the load resumed after the search, if there was one.
+    pub rate_found: Option<f64>,
+}
+
+/// Share of late ticks beyond which the generator was a limit.
+const LATE_SHARE_MAX: f64 = 0.05;
+
+impl Generator {
+    /// Whether the figures say more about the generator than about the network.
+    pub fn saturated(&self) -> bool {
+        self.starved || self.late_share > LATE_SHARE_MAX
+    }
+}
+
+/// A validator that went away during the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostConnection {
+    /// Which one.
+    pub lane: usize,
+    /// Its last words, or the transport's.
+    pub reason: String,
+}
+
+/// Percentiles of the latency from the intended send to the committed notice, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Half of all were at most this.
+    pub p50: u64,
+    /// Nine in ten.
+    pub p90: u64,
+    /// 99 in a hundred.
+    pub p99: u64,
+    /// 999 in a thousand.
+    pub p999: u64,
+    /// All of them.
+    pub max: u64,
+}
+
+impl From<&Histogram<u64>> for Latency {
+    fn from(histogram: &Histogram<u64>) -> Latency {
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: histogram.max() }
+    }
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct LoadOutcome {
+    session: Session,
+    pool: Pool,
+    /// The generator's own part.
+    pub generator: Generator,
+    /// Validators that went away.
+    pub lost: Vec<LostConnection>,
+}
+
+impl LoadOutcome {
+    pub(crate) fn new(
+        session: Session,
+        pool: Pool,
+        generator: Generator,
+        lost: Vec<LostConnection>,
+    ) -> LoadOutcome {
+        assert!(session.window().is_some(), "a finished run has had its window");
+        LoadOutcome { session, pool, generator, lost }
+    }
+
+    fn window(&self) -> &crate::session::Window {
+        self.session.window().expect("checked when the outcome was made")
+    }
+
+    /// The counts of the window.
+    pub fn tally(&self) -> &Tally {
+        &self.window().tally
+    }
+
+    /// Length of the window in seconds.
+    pub fn seconds(&self) -> u64 {
+        self.window().seconds()
+    }
+
+    /// Latency percentiles of everything offered in the window; failures and time-outs are in it.
+    pub fn latency(&self) -> Latency {
+        self.window().latency_us().into()
+    }
+
+    /// One row for each second of the window.
+    pub fn rows(&self) -> &[SecondRow] {
+        self.session.seconds()
+    }
+
+    /// Offered transactions a second.
+    pub fn offered_tps(&self) -> f64 {
+        self.tally().offered as f64 / self.seconds() as f64
+    }
+
+    /// Committed transactions a second, counted by arrival inside the window.
+    pub fn committed_tps(&self) -> f64 {
+        self.tally().committed as f64 / self.seconds() as f64
+    }
+
+    /// CPU of the generator for each transaction committed in the window.
+    pub fn cpu_us_per_tx(&self) -> Option<f64> {
+        let cpu = self.generator.cpu?.as_secs_f64() * 1e6;
+        (self.tally().committed > 0).then(|| cpu / self.tally().committed as f64)
+    }
+
+    /// Commits that came after their time-out; the audit counts them, the figures do not.
+    pub fn late_commits(&self) -> u64 {
+        self.session.late_commits()
+    }
+
+    /// Notices that made no sense: for what was not sent, or for what had its verdict already.
+    pub fn strange_notices(&self) -> u64 {
+        self.session.strange_notices()
+    }
+
+    /// How often a packet refused for want of room was offered again.
+    pub fn busy_retries(&self) -> u64 {
+        self.session.busy_retries()
+    }
+
+    /// Everything that the network told the clients is committed, from the first packet of the search to
+    /// the last of the window.
+    pub fn acknowledged(&self) -> impl Iterator<Item = &Packet> + '_ {
+        self.session.acknowledgements().filter_map(|(lane, tag)| self.pool.packet(lane, tag))
+    }
+
+    /// A fresh trail, to follow through the files of one validator.
+    pub fn trail(&self) -> AuditTrail<'_> {
+        AuditTrail::new(&self.session, &self.pool)
+    }
+}
+
+/// What was found of one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Submitted by this run; now seen for the first time.
+    Ours,
+    /// Submitted by this run and seen before: executed twice?
+    Again,
+    /// Not submitted by this run.
+    Foreign,
+}
+
+/// Ticks off the applied transactions of one validator's disk against what the clients were told.
+#[derive(Debug)]
+pub struct AuditTrail<'a> {
+    session: &'a Session,
+    pool: &'a Pool,
+    seen: Vec<Vec<u64>>,
+    /// Acknowledged transactions.
+    pub acknowledged: u64,
+    /// Of these, the ones seen so far.
+    pub found: u64,
+    /// Applied transactions that were seen more than once.
+    pub duplicated: u64,
+    /// Applied transactions that this run did not submit.
+    pub foreign: u64,
+}
+
+impl<'a> AuditTrail<'a> {
+    fn new(session: &'a Session, pool: &'a Pool) -> AuditTrail<'a> {
+        let bits = |lane| vec![0; (session.sent(lane) as usize).div_ceil(64)];
+        let seen = (0..session.lanes()).map(bits).collect();
+        let acknowledged = session.acknowledgements().count() as u64;
+        AuditTrail { session, pool, seen, acknowledged, found: 0, duplicated: 0, foreign: 0 }
+    }
+
+    /// Ticks off a transaction that execution applied.
+    pub fn applied(&mut self, packet: &Packet) -> Found {
+        let ours = packet.transfer().ok().map(|t| parse_reference(&t.reference)).filter(|(lane, tag)| {
+            *lane < self.seen.len()
+                && *tag < self.session.sent(*lane)
+                && self.pool.packet(*lane, *tag).is_some_and(|p| p.body() == packet.body())
+        });
+        let Some((lane, tag)) = ours else {
+            self.foreign += 1;
+            return Found::Foreign;
+        };
+        let word = &mut self.seen[lane][tag as usize / 64];
+        let bit = 1 << (tag % 64);
+        if *word & bit != 0 {
+            self.duplicated += 1;
+            return Found::Again;
+        }
+        *word |= bit;
+        self.found += u64::from(self.session.acknowledged(lane, tag));
+        Found::Ours
+    }
+
+    /// Acknowledged transactions that were not seen.
+    pub fn missing(&self) -> u64 {
+        self.acknowledged - self.found
+    }
+
+    /// The ids of some of the missing ones, for a person to look for.
+    pub fn missing_ids(&self, network: &Digest, at_most: usize) -> Vec<TransactionId> {
+        self.session
+            .acknowledgements()
+            .filter(|(lane, tag)| self.seen[*lane][*tag as usize / 64] & (1 << (tag % 64)) == 0)
+            .filter_map(|(lane, tag)| self.pool.packet(lane, tag))
+            .take(at_most)
+            .map(|packet| packet.id(network))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What a load is asked to do, and why it may not be able to.
+
+use crate::customers::CustomerSeed;
+use engine::types::{ChainId, Digest};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One validator to drive load at.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its client port.
+    pub address: SocketAddr,
+    /// SHA-256 of its TLS certificate: nobody else is talked to.
+    pub fingerprint: [u8; 32],
+}
+
+/// The customers of one chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainLoad {
+    /// The chain.
+    pub chain: ChainId,
+    /// How many accounts it has; their keys follow from the plan's seed.
+    pub accounts: u64,
+    /// What each account held at genesis.
+    pub balance: u64,
+}
+
+/// How fast to offer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// As fast as the network answers: a controller follows its delay.
+    Max,
+    /// So many transactions a second, whatever happens.
+    Fixed(f64),
+}
+
+/// Where the nonces of the customers stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Nobody has used the network since its genesis.
+    Fresh,
+    /// Ask the validators for every account first.
+    Resume,
+}
+
+/// Everything a run needs to know.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// The network id, under every signature.
+    pub network: Digest,
+    /// One endpoint for each validator; account `a` sends through endpoint `a mod n`.
+    pub endpoints: Vec<Endpoint>,
+    /// The chains and their customers.
+    pub chains: Vec<ChainLoad>,
+    /// The secret of the customers' keys.
+    pub customers: CustomerSeed,
+    /// The seed of the choice of customers and amounts.
+    pub seed: u64,
+    /// Where the nonces stand.
+    pub start: Start,
+    /// How fast.
+    pub rate: Rate,
+    /// Length of the measured window, in whole seconds.
+    pub seconds: u64,
+    /// Load before the window opens, at the rate of the window.
+    pub warm_up: Duration,
+    /// With [`Rate::Max`]: the longest that the search for the rate may take.
+    pub search: Duration,
+    /// A transaction without a verdict for so long counts as failed.
+    pub timeout: Duration,
+    /// How many heights after the start of the load its transactions may still execute.
+    pub expiry_heights: u64,
+    /// The median delay that [`Rate::Max`] settles on.
+    pub delay_target: Duration,
+    /// Due packets leave at this period.
+    pub tick: Duration,
+    /// Offer again after this long what was refused for want of room; `None`: a refusal is final.
+    pub busy_retry: Option<Duration>,
+}
+
+impl LoadPlan {
+    /// A plan with the defaults of `millrace bench`.
+    pub fn new(network: Digest, endpoints: Vec<Endpoint>, customers: CustomerSeed) -> LoadPlan {
+        LoadPlan {
+            network,
+            endpoints,
+            chains: Vec::new(),
+            customers,
+            seed: 1,
+            start: Start::Fresh,
+            rate: Rate::Max,
+            seconds: 15,
+            warm_up: Duration::from_secs(3),
+            search: Duration::from_secs(8),
+            timeout: Duration::from_secs(10),
+            expiry_heights: 1_000_000,
+            delay_target: Duration::from_millis(350),
+            tick: Duration::from_millis(2),
+            busy_retry: None,
+        }
+    }
+
+    /// Refuses a plan that contradicts itself, before anything is started.
+    pub fn check(&self) -> Result<(), LoadError> {
+        let wrong = |what: &str| Err(LoadError::Plan(what.into()));
+        if self.endpoints.is_empty() {
+            return wrong("there is no endpoint to drive load at");
+        }
+        if self.chains.is_empty() {
+            return wrong("there is no chain to drive load at");
+        }
+        if self.seconds == 0 {
+            return wrong("the measured window must be at least one second long");
+        }
+        if let Rate::Fixed(rate) = self.rate
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            return wrong("the rate must be a positive number of transactions a second, or max");
+        }
+        if self.tick.is_zero() || self.timeout.is_zero() || self.delay_target.is_zero() {
+            return wrong("tick, time-out and delay target must be longer than nothing");
+        }
+        Ok(())
+    }
+}
+
+/// Why a load could not be run. What a validator refuses is no error but a figure of the outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The plan contradicts itself.
+    #[error("this load cannot be run: {0}")]
+    Plan(String),
+    /// A validator could not be reached.
+    #[error("cannot connect to validator {lane} at {address}: {reason}")]
+    Connect {
+        /// Which one.
+        lane: usize,
+        /// Where.
+        address: SocketAddr,
+        /// The transport's words.
+        reason: String,
+    },
+    /// A validator answered, but not as one of this network would.
+    #[error("validator {lane} at {address} is not what was expected: {reason}")]
+    Handshake {
+        /// Which one.
+        lane: usize,
+        /// Where.
+        address: SocketAddr,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A query that the load depends on was not answered as expected.
+    #[error("validator {lane} did not tell where account {account} of chain {chain} stands: {reason}")]
+    Resume {
+        /// Which one.
+        lane: usize,
+        /// The chain.
+        chain: ChainId,
+        /// The account.
+        account: u64,
+        /// What was wrong.
+        reason: String,
+    },
+    /// All customers of a lane have spent what they may.
+    #[error("the customers of validator {lane} on chain {chain} have no money left for so many transfers")]
+    Exhausted {
+        /// Which one.
+        lane: usize,
+        /// The chain.
+        chain: ChainId,
+    },
+    /// The operating system refused a thread or a runtime.
+    #[error("cannot start the load generator: {0}")]
+    Start(#[from] std::io::Error),
+}

@@ -1,0 +1,175 @@
+//! What a run tells whoever watches, while it runs.
+//!
+//! An observer is called on the generator's own thread: it must return soon (a few hundred
+//! microseconds), or the generator falls behind its schedule and says so.
+
+use std::fmt;
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Phase {
+    /// Connections and greetings.
+    Connecting,
+    /// Asking where the customers' accounts stand.
+    Resuming,
+    /// Signing so many packets.
+    Signing {
+        /// How many in all lanes together.
+        packets: u64,
+    },
+    /// Looking for the rate that the network can take.
+    Searching,
+    /// Load at the rate of the window, before it opens.
+    WarmingUp {
+        /// The rate at which it begins, in transactions a second.
+        rate: f64,
+    },
+    /// The measured window: it opens with this call.
+    Measuring {
+        /// Its length.
+        seconds: u64,
+    },
+    /// The window has closed with this call; what is on its way is waited for.
+    Draining,
+    /// Nothing is on its way any more.
+    Done,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Phase::Connecting => f.write_str("connecting"),
+            Phase::Resuming => f.write_str("asking where the accounts stand"),
+            Phase::Signing { packets } => write!(f, "signing {packets} transfers"),
+            Phase::Searching => f.write_str("searching the rate"),
+            Phase::WarmingUp { rate } => write!(f, "warming up at {rate:.0} a second"),
+            Phase::Measuring { seconds } => write!(f, "measuring for {seconds} s"),
+            Phase::Draining => f.write_str("waiting for what is on its way"),
+            Phase::Done => f.write_str("done"),
+        }
+    }
+}
+
+/// A look at the running load, once a fifth of a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Live {
+    /// Seconds since the phase began.
+    pub elapsed: f64,
+    /// The rate being offered.
+    pub rate: f64,
+    /// Answers a second, over the last fifth.
+    pub answered: f64,
+    /// Transactions on their way.
+    pub in_flight: u64,
+    /// Median delay of the last fifth, if anything committed in it.
+    pub delay_us: Option<u64>,
+}
+
+/// Whoever watches a run.
+pub trait Observer {
+    /// A new phase begins with this call.
+    fn phase(&mut self, phase: &Phase) {
+        let _ = phase;
+    }
+
+    /// So many of the packets being signed are done.
+    fn signed(&mut self, done: u64, total: u64) {
+        let _ = (done, total);
+    }
+
+    /// How the load goes.
+    fn live(&mut self, live: &Live) {
+        let _ = live;
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// Shows the phases as lines and bars of a terminal, on stderr; on anything else, one line a phase.
+#[derive(Debug, Default)]
+pub struct Terminal {
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl Terminal {
+    /// A terminal that shows nothing yet.
+    pub fn new() -> Terminal {
+        Terminal::default()
+    }
+
+    fn show(&mut self, length: Option<u64>, template: &str) {
+        self.finish();
+        let style = indicatif::ProgressStyle::with_template(template).expect("the templates are constants");
+        let bar = match length {
+            Some(length) => indicatif::ProgressBar::new(length),
+            None => indicatif::ProgressBar::new_spinner(),
+        };
+        self.bar = Some(bar.with_style(style.progress_chars("━╸─")));
+    }
+
+    fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn phase(&mut self, phase: &Phase) {
+        self.finish();
+        if !console_is_terminal() {
+            eprintln!("{phase}");
+            return;
+        }
+        match phase {
+            Phase::Signing { packets } => self.show(
+                Some(*packets),
+                "  signing   {bar:40.cyan} {human_pos}/{human_len} transfers, {per_sec}, {eta} left",
+            ),
+            Phase::Measuring { seconds } => {
+                self.show(Some(*seconds), "  measuring {bar:40.green} {pos}/{len} s  {msg}")
+            }
+            Phase::Done => {}
+            other => {
+                self.show(None, "  {spinner} {prefix}  {msg}");
+                if let Some(bar) = &self.bar {
+                    bar.set_prefix(other.to_string());
+                }
+            }
+        }
+    }
+
+    fn signed(&mut self, done: u64, _total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        }
+    }
+
+    fn live(&mut self, live: &Live) {
+        let Some(bar) = &self.bar else { return };
+        let delay = live.delay_us.map_or("–".into(), |d| format!("{} ms", d / 1_000));
+        bar.set_message(format!(
+            "offered {:.0}/s  answered {:.0}/s  delay {delay}  on their way {}",
+            live.rate, live.answered, live.in_flight
+        ));
+        if bar.length().is_some() {
+            bar.set_position(live.elapsed as u64);
+        } else {
+            bar.tick();
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn console_is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+}

@@ -1,0 +1,98 @@
+use super::{ChainCustomers, CustomerAccount, Workload, parse_reference, reference};
+use crate::plan::LoadError;
+use engine::types::{ChainId, Height};
+
+fn customers(chain: u32, accounts: usize, spendable: u64) -> ChainCustomers {
+    let account = CustomerAccount { next_nonce: 5, spendable, key_version: 1 };
+    ChainCustomers { chain: ChainId(chain), accounts: vec![account; accounts] }
+}
+
+fn workload(accounts: usize, lanes: usize, seed: u64) -> Workload {
+    Workload::new(vec![customers(1, accounts, 1_000_000)], lanes, seed, Height(99)).unwrap()
+}
+
+#[test]
+fn every_account_keeps_to_its_lane_with_contiguous_nonces() {
+    let (accounts, lanes) = (103, 4);
+    let mut workload = workload(accounts, lanes, 1);
+    let mut next = vec![5u64; accounts];
+    for k in 0..20_000 {
+        let lane = k % lanes;
+        let (_, transfer) = workload.next(lane).unwrap();
+        let debit = transfer.debit.0 as usize;
+        assert_eq!(debit % lanes, lane);
+        assert_eq!(transfer.nonce, next[debit]);
+        next[debit] += 1;
+        assert_ne!(transfer.debit, transfer.credit);
+        assert!((transfer.credit.0 as usize) < accounts);
+        assert!(transfer.amount > 0);
+        assert_eq!(parse_reference(&transfer.reference), (lane, (k / lanes) as u64));
+        assert_eq!(transfer.expiry, Height(99));
+    }
+    // Uniform: with about 194 expected each, none is left out and none is twice as busy.
+    assert!(next.iter().all(|n| (5 + 100..5 + 300).contains(n)), "{next:?}");
+}
+
+#[test]
+fn the_last_account_is_reached_and_the_credits_spread() {
+    let mut workload = workload(5, 2, 3);
+    let mut debits = [0; 5];
+    let mut credits = [0; 5];
+    for k in 0..1_000 {
+        let (_, transfer) = workload.next(k % 2).unwrap();
+        debits[transfer.debit.0 as usize] += 1;
+        credits[transfer.credit.0 as usize] += 1;
+    }
+    assert!(debits.iter().chain(&credits).all(|n| *n > 100), "{debits:?} {credits:?}");
+}
+
+#[test]
+fn no_account_spends_more_than_it_started_with_and_then_the_load_ends_loudly() {
+    let mut workload = Workload::new(vec![customers(1, 6, 1_000)], 3, 7, Height(9)).unwrap();
+    let mut spent = [0u64; 6];
+    let error = loop {
+        match workload.next(0) {
+            Ok((_, transfer)) => spent[transfer.debit.0 as usize] += transfer.amount,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(spent, [1_000, 0, 0, 1_000, 0, 0]);
+    assert!(matches!(error, LoadError::Exhausted { lane: 0, chain: ChainId(1) }));
+    assert!(workload.next(1).is_ok());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_transfers() {
+    let draw = |seed| {
+        let mut w = workload(50, 2, seed);
+        (0..100).map(|k| w.next(k % 2).unwrap().1).collect::<Vec<_>>()
+    };
+    assert_eq!(draw(4), draw(4));
+    assert_ne!(draw(4), draw(5));
+}
+
+#[test]
+fn all_chains_are_used() {
+    let chains = vec![customers(1, 8, 10_000), customers(7, 8, 10_000)];
+    let mut workload = Workload::new(chains, 4, 2, Height(9)).unwrap();
+    let mut seen = [0; 2];
+    for k in 0..200 {
+        let (at, transfer) = workload.next(k % 4).unwrap();
+        assert_eq!(transfer.chain, ChainId([1, 7][at]));
+        seen[at] += 1;
+    }
+    assert!(seen.iter().all(|n| *n > 60), "{seen:?}");
+}
+
+#[test]
+fn too_few_accounts_are_refused() {
+    for (accounts, lanes) in [(3, 4), (1, 1), (0, 1), (8, 0)] {
+        let refused = Workload::new(vec![customers(1, accounts, 10)], lanes, 0, Height(1));
+        assert!(matches!(refused, Err(LoadError::Plan(_))), "{accounts} accounts, {lanes} lanes");
+    }
+}
+
+#[test]
+fn a_reference_names_its_submission() {
+    assert_eq!(parse_reference(&reference(65_535, u64::MAX - 3)), (65_535, u64::MAX - 3));
+}
