@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use bytes::Bytes;
 use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
 use tokio::runtime::Runtime;
 
@@ -138,6 +139,16 @@ impl Node {
                 missing.retain(|other| *other != peer);
             }
             missing.is_empty().then_some(())
+        });
+    }
+
+    /// Sends as soon as this side of the link is up too.
+    pub(crate) fn deliver(&self, to: u16, bytes: &'static [u8]) {
+        let peers = self.peers();
+        until(|| match peers.send(to, URGENT, Bytes::from_static(bytes)) {
+            Ok(()) => true,
+            Err(SendError::NotConnected) => false,
+            Err(other) => panic!("{other}"),
         });
     }
 
