@@ -61,8 +61,8 @@ pub enum Refused {
     /// Below what is ordered, or too far above it.
     #[error("the batch {0} is outside the window of its stream")]
     OutsideWindow(BatchId),
-    /// Another validator's batch that was not asked for.
-    #[error("validator {1} sent the batch {0} of another validator unasked")]
+    /// Another validator's batch that was not asked for, or another one than was asked for.
+    #[error("validator {1} sent the batch {0} of another validator, which was not asked of it")]
     NotAsked(BatchId, ValidatorIndex),
     /// Two batches under one sequence number: the author contradicts itself.
     #[error("two batches are signed for as {batch}: {first} and {second}")]
@@ -106,9 +106,14 @@ impl Availability {
         self.note_own(id);
         let stream = self.streams.entry((id.chain, id.author)).or_default();
         if id.sequence > stream.ordered {
-            let entry = stream.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, Duration::ZERO));
-            entry.body = Some(batch);
-            entry.durable = true;
+            let entry =
+                stream.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, Duration::ZERO));
+            // The journal may hold two digests of one author's sequence: the one that was acknowledged, and later the one
+            // that the quorum ordered. The first is our word; the other is fetched again if it is still needed.
+            if entry.digest == digest {
+                entry.body = Some(batch);
+                entry.durable = true;
+            }
         }
     }
 
@@ -146,15 +151,27 @@ impl Availability {
         self.entry(batch).filter(|entry| entry.digest == *digest)?.body.as_ref()
     }
 
-    /// Whether a certificate is valid. The signatures of one that was seen before are not checked again.
+    /// Whether a certificate is valid. One that was seen before is not checked again, and this one is remembered while its
+    /// stream keeps anything about the batch.
     pub fn check(&mut self, certificate: &Certificate) -> bool {
         let batch = certificate.batch();
         if !self.is_stream(&batch) {
             return false;
         }
         let known = self.entry(&batch).and_then(|entry| entry.available.as_ref());
-        known.is_some_and(|known| known.certificate() == certificate)
-            || self.committee.certify(certificate.clone()).is_some()
+        if known.is_some_and(|known| known.certificate() == certificate) {
+            return true;
+        }
+        let Some(available) = self.committee.certify(certificate.clone()) else { return false };
+        if let Ok(stream) = self.stream(&batch) {
+            let digest = *certificate.digest();
+            let entry =
+                stream.entries.entry(batch.sequence).or_insert_with(|| Entry::new(digest, Duration::ZERO));
+            if entry.digest == digest && entry.available.is_none() && entry.acknowledged.is_empty() {
+                entry.available = Some(available);
+            }
+        }
+        true
     }
 
     /// Takes one event and says what is to be done.
@@ -164,7 +181,9 @@ impl Availability {
             Event::Sealed(batch) => self.sealed(batch, now, &mut out),
             Event::Received(from, batch) => self.received(from, batch, now, &mut out),
             Event::Durable(batch, digest) => self.durable(batch, digest, now, &mut out),
-            Event::Acknowledged(from, acknowledgement) => self.acknowledged(from, &acknowledgement, now, &mut out),
+            Event::Acknowledged(from, acknowledgement) => {
+                self.acknowledged(from, &acknowledgement, now, &mut out)
+            }
             Event::Certified(from, certificate) => self.certified(from, certificate, now, &mut out),
             Event::Needed(certificate) => self.needed(certificate, now, &mut out),
             Event::Ordered(batch) => self.ordered(batch),
@@ -197,14 +216,20 @@ impl Availability {
         }
     }
 
-    fn sealed(&mut self, batch: Verified<Batch>, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
+    fn sealed(
+        &mut self,
+        batch: Verified<Batch>,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
         let id = batch.id();
         assert_eq!(id, self.next_own(id.chain), "own batches are sealed under consecutive sequences");
         self.note_own(id);
         let mut entry = Entry::new(*batch.digest(), now);
         entry.body = Some(batch.clone());
         self.stream(&id)?.entries.insert(id.sequence, entry);
-        out.push(Output::Broadcast(PeerMessage::Batch(batch.bytes().clone())));
+        // Peers see it when it is durable: were it lost in a crash after they had acknowledged it, its sequence would be
+        // sealed again with another content, which they must refuse, and the stream would be stuck for ever.
         out.push(Output::Store(batch));
         Ok(())
     }
@@ -224,11 +249,15 @@ impl Availability {
         }
         let entry = stream.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, now));
         if entry.digest != digest {
-            return Err(Refused::Equivocation { batch: id, first: entry.digest, second: digest });
+            // Only what comes from the author speaks against the author.
+            return Err(match from == id.author {
+                true => Refused::Equivocation { batch: id, first: entry.digest, second: digest },
+                false => Refused::NotAsked(id, from),
+            });
         }
         if entry.durable {
             // The author has not heard our acknowledgement.
-            if from == id.author {
+            if from == id.author && !entry.contested {
                 out.push(self.acknowledgement(id, digest));
             }
             return Ok(());
@@ -255,12 +284,19 @@ impl Availability {
         now: Duration,
         out: &mut Vec<Output>,
     ) -> Result<(), Refused> {
+        let me = self.committee.me();
         let Ok(stream) = self.stream(&batch) else { return Ok(()) };
-        let Some(entry) = stream.entries.get_mut(&batch.sequence).filter(|entry| entry.digest == digest) else {
+        let Some(entry) = stream.entries.get_mut(&batch.sequence).filter(|entry| entry.digest == digest)
+        else {
             return Ok(());
         };
-        entry.durable = true;
-        if batch.author == self.committee.me() {
+        if std::mem::replace(&mut entry.durable, true) || entry.contested {
+            return Ok(());
+        }
+        if batch.author == me {
+            entry.sent = now;
+            let bytes = entry.body.as_ref().expect("an own batch has its body").bytes().clone();
+            out.push(Output::Broadcast(PeerMessage::Batch(bytes)));
             let own = self.committee.acknowledge(batch, digest);
             return self.count(&own, now, out);
         }
@@ -277,7 +313,10 @@ impl Availability {
     ) -> Result<(), Refused> {
         let batch = acknowledgement.batch;
         let invalid = Refused::Acknowledgement(batch, from);
-        if acknowledgement.validator != from || from == self.committee.me() || batch.author != self.committee.me() {
+        if acknowledgement.validator != from
+            || from == self.committee.me()
+            || batch.author != self.committee.me()
+        {
             return Err(invalid);
         }
         let Ok(stream) = self.stream(&batch) else { return Ok(()) };
@@ -294,7 +333,8 @@ impl Availability {
     /// Counts a good acknowledgement of an own batch; the last one that is needed makes the certificate.
     fn count(&mut self, good: &Acknowledgement, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
         let quorum = self.committee.quorum();
-        let entry = self.stream(&good.batch)?.entries.get_mut(&good.batch.sequence).expect("the caller found it");
+        let entry =
+            self.stream(&good.batch)?.entries.get_mut(&good.batch.sequence).expect("the caller found it");
         if entry.available.is_some() {
             return Ok(());
         }
@@ -338,17 +378,23 @@ impl Availability {
         }
         // The author has sent us another batch than the quorum. What we acknowledged, we acknowledged; the quorum's
         // batch is the one that will be ordered.
-        let first = std::mem::replace(entry, Entry { available: Some(available), ..Entry::new(digest, now) }).digest;
+        let first = entry.replace(digest, now);
+        entry.available = Some(available);
         Err(Refused::Equivocation { batch: id, first, second: digest })
     }
 
-    fn needed(&mut self, certificate: Certificate, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
+    fn needed(
+        &mut self,
+        certificate: Certificate,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
         let (id, digest) = (certificate.batch(), *certificate.digest());
         let me = self.committee.me();
         let entries = &mut self.streams.entry((id.chain, id.author)).or_default().entries;
         let entry = entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, now));
         if entry.digest != digest {
-            *entry = Entry::new(digest, now);
+            entry.replace(digest, now);
         }
         if entry.body.is_some() || entry.fetch.is_some() {
             return Ok(());
@@ -385,6 +431,18 @@ impl Availability {
 
     fn tick(&mut self, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
         let me = self.committee.me();
+        // What was brought back from the journal has our word too.
+        let restored: Vec<_> = self
+            .own_entries(me)
+            .filter(|(_, entry)| {
+                entry.durable && entry.available.is_none() && !entry.acknowledged.contains_key(&me)
+            })
+            .map(|(batch, entry)| (batch, entry.digest))
+            .collect();
+        for (batch, digest) in restored {
+            let own = self.committee.acknowledge(batch, digest);
+            self.count(&own, now, out)?;
+        }
         let peers: Vec<_> = self.committee.peers().collect();
         for (_, entry) in self.own_entries(me).filter(|(_, entry)| now >= entry.sent + RESEND_AFTER) {
             entry.sent = now;
@@ -404,7 +462,9 @@ impl Availability {
 fn again(entry: &Entry) -> Option<PeerMessage> {
     match (&entry.available, &entry.body) {
         (Some(available), _) => Some(PeerMessage::Certificate(available.certificate().clone())),
-        (None, body) => body.as_ref().map(|body| PeerMessage::Batch(body.bytes().clone())),
+        // Not before it is durable, see `sealed`.
+        (None, body) if entry.durable => body.as_ref().map(|body| PeerMessage::Batch(body.bytes().clone())),
+        (None, _) => None,
     }
 }
 
@@ -414,8 +474,13 @@ fn ask(batch: BatchId, entry: &mut Entry, me: ValidatorIndex, now: Duration, out
     if now < fetch.deadline {
         return;
     }
-    let others: Vec<_> =
-        available.certificate().signers().iter().map(|(signer, _)| *signer).filter(|signer| *signer != me).collect();
+    let others: Vec<_> = available
+        .certificate()
+        .signers()
+        .iter()
+        .map(|(signer, _)| *signer)
+        .filter(|signer| *signer != me)
+        .collect();
     let Some(signer) = others.get(fetch.asked % others.len().max(1)) else { return };
     fetch.asked += 1;
     fetch.deadline = now + FETCH_TIMEOUT;

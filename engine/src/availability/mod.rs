@@ -1,8 +1,8 @@
 //! From a sealed batch to a certificate that a quorum holds it: a state machine without network, disk and clock.
 //!
 //! ```text
-//!  author:  Sealed ─▶ store + broadcast ─▶ Durable ─▶ own acknowledgement ─┐
-//!                                          Acknowledged by peers ──────────┴─ 2f+1 ─▶ Available<Batch>, broadcast
+//!  author:  Sealed ─▶ store ─▶ Durable ─▶ broadcast, own acknowledgement ─┐
+//!                                         Acknowledged by peers ──────────┴─ 2f+1 ─▶ Available<Batch>, broadcast
 //!  peer:    Received (every signature checked) ─▶ store ─▶ Durable ─▶ acknowledge to the author
 //!           Certified ─▶ Available<Batch>
 //!  anyone:  Needed by a finalized block and not here ─▶ fetch from its signers, one after another
@@ -15,6 +15,7 @@
 //! - `ordered <= acknowledged <= ordered + WINDOW` in the sequences of every stream;
 //! - a validator acknowledges at most one digest per (chain, author, sequence), ever. Its journal is its memory: an
 //!   acknowledgement follows the durable batch, and [`Availability::restore`] brings back what was durable;
+//! - an author shows a batch to nobody before it is durable, so that a crash never makes it contradict itself;
 //! - so two certificates for one [`BatchId`] have the same digest as long as fewer than a third of the validators lie;
 //! - an [`Available`] comes only out of a quorum of signatures that were checked here.
 

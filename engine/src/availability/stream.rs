@@ -15,6 +15,8 @@ pub(super) struct Entry {
     pub body: Option<Verified<Batch>>,
     /// The body is in the journal, durably.
     pub durable: bool,
+    /// Another digest stood here before, and may have our acknowledgement: this one never gets it.
+    pub contested: bool,
     pub available: Option<Available<Batch>>,
     /// Acknowledgements of an own batch, until the certificate is made.
     pub acknowledged: BTreeMap<ValidatorIndex, [u8; 64]>,
@@ -36,11 +38,17 @@ impl Entry {
             digest,
             body: None,
             durable: false,
+            contested: false,
             available: None,
             acknowledged: BTreeMap::new(),
             sent: now,
             fetch: None,
         }
+    }
+
+    /// Puts the digest that a quorum holds in the place of another; returns that one.
+    pub fn replace(&mut self, digest: Digest, now: Duration) -> Digest {
+        std::mem::replace(self, Entry { contested: true, ..Entry::new(digest, now) }).digest
     }
 }
 

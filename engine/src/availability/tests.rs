@@ -2,8 +2,8 @@ use kernels::ed25519::SigningKey;
 
 use super::*;
 use crate::types::{
-    AccountGenesis, BatchId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Packet, Sequence,
-    ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, BatchId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Packet,
+    Sequence, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::Verified;
 use crate::wire::{Acknowledgement, Batch, Certificate, PeerMessage};
@@ -61,8 +61,12 @@ fn author() -> (Availability, Verified<Batch>) {
     let mut author = machine(0);
     let own = batch(author.next_own(CHAIN), 1);
     let out = author.handle(Event::Sealed(own.clone()), NOW);
-    assert_eq!(out, [Output::Broadcast(PeerMessage::Batch(own.bytes().clone())), Output::Store(own.clone())]);
-    assert_eq!(author.handle(Event::Durable(own.id(), *own.digest()), NOW), []);
+    assert_eq!(out, [Output::Store(own.clone())], "nobody sees what a crash could still undo");
+    let peer = ValidatorIndex(1);
+    assert_eq!(author.handle(Event::Connected(peer), NOW), []);
+    let out = author.handle(Event::Durable(own.id(), *own.digest()), NOW);
+    assert_eq!(out, [Output::Broadcast(PeerMessage::Batch(own.bytes().clone()))]);
+    assert_eq!(author.handle(Event::Durable(own.id(), *own.digest()), NOW), [], "told twice, sent once");
     (author, own)
 }
 
@@ -102,7 +106,11 @@ fn forged_and_contradictory_acknowledgements_count_nothing() {
     assert_eq!(author.handle(acknowledged(2, acknowledge(1, &own)), NOW), invalid(2), "in another's name");
     let other = batch(own.id(), 2);
     assert_eq!(author.handle(acknowledged(1, acknowledge(1, &other)), NOW), invalid(1), "another digest");
-    assert_eq!(author.handle(acknowledged(0, acknowledge(0, &own)), NOW), invalid(0), "our own, from outside");
+    assert_eq!(
+        author.handle(acknowledged(0, acknowledge(0, &own)), NOW),
+        invalid(0),
+        "our own, from outside"
+    );
     assert!(author.available(&own.id()).is_none());
 }
 
@@ -128,7 +136,11 @@ fn two_batches_under_one_sequence_are_evidence_and_only_one_is_acknowledged() {
     let (batch, first_digest, second_digest) = (first.id(), *first.digest(), *second.digest());
     let evidence = Refused::Equivocation { batch, first: first_digest, second: second_digest };
     assert_eq!(out, [Output::Refused(evidence)]);
-    assert_eq!(peer.handle(Event::Durable(batch, second_digest), NOW), [], "never stored, never acknowledged");
+    assert_eq!(
+        peer.handle(Event::Durable(batch, second_digest), NOW),
+        [],
+        "never stored, never acknowledged"
+    );
 }
 
 #[test]
@@ -139,7 +151,10 @@ fn one_digest_per_sequence_also_after_a_restart() {
     let out = peer.handle(Event::Received(ValidatorIndex(0), second), NOW);
     assert!(matches!(out[..], [Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
     let again = peer.handle(Event::Received(ValidatorIndex(0), first.clone()), NOW);
-    assert_eq!(again, [Output::Send(ValidatorIndex(0), PeerMessage::Acknowledgement(acknowledge(1, &first)))]);
+    assert_eq!(
+        again,
+        [Output::Send(ValidatorIndex(0), PeerMessage::Acknowledgement(acknowledge(1, &first)))]
+    );
 }
 
 #[test]
@@ -148,9 +163,51 @@ fn the_quorums_batch_wins_over_the_one_we_were_sent() {
     let mut peer = machine(1);
     peer.handle(Event::Received(ValidatorIndex(0), ours.clone()), NOW);
     let out = peer.handle(Event::Certified(ValidatorIndex(0), certificate(&theirs, &[0, 2, 3])), NOW);
-    assert!(matches!(out[..], [Output::Available(_), Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
+    assert!(
+        matches!(out[..], [Output::Available(_), Output::Refused(Refused::Equivocation { .. })]),
+        "{out:?}"
+    );
     assert!(peer.body(&ours.id(), ours.digest()).is_none());
     assert!(peer.available(&ours.id()).is_some_and(|a| a.certificate().digest() == theirs.digest()));
+}
+
+#[test]
+fn what_was_acknowledged_first_keeps_our_word_whatever_the_quorum_holds() {
+    let (ours, theirs) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
+    let quorum = certificate(&theirs, &[0, 2, 3]);
+    let contradict = [Event::Certified(ValidatorIndex(0), quorum.clone()), Event::Needed(quorum.clone())];
+    for event in contradict {
+        let mut peer = machine(1);
+        peer.handle(Event::Received(ValidatorIndex(0), ours.clone()), NOW);
+        assert_eq!(peer.handle(Event::Durable(ours.id(), *ours.digest()), NOW).len(), 1);
+        peer.handle(event, NOW);
+        let out = peer.handle(Event::Received(ValidatorIndex(0), theirs.clone()), NOW);
+        assert!(out.contains(&Output::Store(theirs.clone())), "it is needed for execution: {out:?}");
+        assert_eq!(peer.handle(Event::Durable(theirs.id(), *theirs.digest()), NOW), [], "not acknowledged");
+        assert_eq!(peer.handle(Event::Received(ValidatorIndex(0), theirs.clone()), NOW), []);
+        // The journal now holds both, in this order.
+        let mut restarted = machine(1);
+        restarted.restore(ours.clone());
+        restarted.restore(theirs.clone());
+        assert_eq!(restarted.body(&ours.id(), ours.digest()), Some(&ours));
+        assert_eq!(restarted.body(&theirs.id(), theirs.digest()), None);
+        let out = restarted.handle(Event::Received(ValidatorIndex(0), theirs.clone()), NOW);
+        assert!(matches!(out[..], [Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
+    }
+}
+
+#[test]
+fn a_checked_certificate_is_remembered_as_evidence() {
+    let sent = batch(id(0, 1), 1);
+    let mut peer = machine(1);
+    assert!(peer.check(&certificate(&sent, &[0, 2, 3])));
+    assert!(peer.available(&sent.id()).is_some());
+    assert!(peer.check(&certificate(&sent, &[0, 1, 2])), "another quorum's is as good");
+    let out = peer.handle(Event::Received(ValidatorIndex(0), sent.clone()), NOW);
+    assert_eq!(out, [Output::Store(sent.clone())]);
+    let far = batch(id(0, WINDOW + 1), 1);
+    assert!(peer.check(&certificate(&far, &[0, 2, 3])));
+    assert!(peer.available(&far.id()).is_none(), "memory stays inside the window");
 }
 
 #[test]
@@ -164,7 +221,11 @@ fn bad_certificates_are_refused() {
     let mut signers = good.signers().to_vec();
     signers[1].1[0] ^= 1;
     let forged = Certificate::new(sent.id(), *sent.digest(), 1, signers).unwrap();
-    assert_eq!(peer.handle(Event::Certified(ValidatorIndex(2), forged.clone()), NOW), refused, "a bad signature");
+    assert_eq!(
+        peer.handle(Event::Certified(ValidatorIndex(2), forged.clone()), NOW),
+        refused,
+        "a bad signature"
+    );
     assert!(!peer.check(&forged));
     let mut stranger = good.signers().to_vec();
     stranger[2].0 = ValidatorIndex(9);
@@ -210,8 +271,12 @@ fn a_wrong_answer_to_a_fetch_is_not_taken() {
     let mut peer = machine(3);
     peer.handle(Event::Needed(certificate(&wanted, &[0, 1, 2])), NOW);
     let wrong = batch(id(0, 1), 2);
-    let out = peer.handle(Event::Received(ValidatorIndex(1), wrong), NOW);
+    let out = peer.handle(Event::Received(ValidatorIndex(1), wrong.clone()), NOW);
+    let refused = Refused::NotAsked(wanted.id(), ValidatorIndex(1));
+    assert_eq!(out, [Output::Refused(refused)], "the liar, not the author");
+    let out = peer.handle(Event::Received(ValidatorIndex(0), wrong), NOW);
     assert!(matches!(out[..], [Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
+    assert!(peer.body(&wanted.id(), wanted.digest()).is_none());
 }
 
 #[test]
@@ -269,9 +334,26 @@ fn own_batches_survive_a_restart() {
     assert_eq!(restarted.next_own(CHAIN).sequence, Sequence(2));
     let out = restarted.handle(Event::Connected(ValidatorIndex(1)), NOW);
     assert_eq!(out, [Output::Send(ValidatorIndex(1), PeerMessage::Batch(own.bytes().clone()))]);
+    restarted.handle(Event::Tick, NOW);
     restarted.handle(acknowledged(1, acknowledge(1, &own)), NOW);
-    restarted.handle(acknowledged(2, acknowledge(2, &own)), NOW);
-    let out = restarted.handle(acknowledged(3, acknowledge(3, &own)), NOW);
+    let out = restarted.handle(acknowledged(2, acknowledge(2, &own)), NOW);
+    assert!(out.contains(&Output::Available(own.id())), "our own word counts again: {out:?}");
+}
+
+#[test]
+fn a_single_validator_is_its_own_quorum_also_after_a_restart() {
+    let alone = || {
+        let committee = Committee::new(&genesis(1), ValidatorIndex(0), seed(0), [9; 32]);
+        Availability::new(committee, vec![CHAIN])
+    };
+    let mut author = alone();
+    let own = batch(author.next_own(CHAIN), 1);
+    author.handle(Event::Sealed(own.clone()), NOW);
+    let out = author.handle(Event::Durable(own.id(), *own.digest()), NOW);
+    assert!(out.contains(&Output::Available(own.id())), "{out:?}");
+    let mut restarted = alone();
+    restarted.restore(own.clone());
+    let out = restarted.handle(Event::Tick, NOW);
     assert!(out.contains(&Output::Available(own.id())), "{out:?}");
 }
 
