@@ -23,7 +23,9 @@ mod slots;
 pub use pool::{Mempool, Origin, Pending};
 pub use slots::SenderSlots;
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

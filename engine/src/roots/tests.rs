@@ -224,17 +224,17 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     let error = |height, writers, entries, digest| restore(height, writers, entries, digest).unwrap_err();
     let other_root = Digest::default();
     assert_eq!(error(Height(1), writers(&ledger), entries.clone(), &other_root), RestoreError::StateRoot);
-    assert_eq!(error(Height(2), writers(&ledger), entries.clone(), root.digest()), RestoreError::Accounts(ChainId(2)));
+    assert_eq!(
+        error(Height(2), writers(&ledger), entries.clone(), root.digest()),
+        RestoreError::Accounts(ChainId(2))
+    );
     let mut fewer = writers(&ledger);
     fewer.pop();
     assert_eq!(error(Height(1), fewer, entries.clone(), root.digest()), RestoreError::Chains);
     let mut rotten = writers(&ledger);
     let accounts = genesis.chains()[1].account_states();
     rotten[1] = StateWriter::restore(ChainId(9), Height(1), accounts);
-    assert_eq!(
-        error(Height(1), rotten, entries, root.digest()),
-        RestoreError::Accounts(ChainId(9))
-    );
+    assert_eq!(error(Height(1), rotten, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
 
     let batches = [batch(2, 3, &[packet(2, 0, 1, 5, 1)])];
     assert_eq!(
