@@ -266,10 +266,12 @@ impl Availability {
             return Ok(());
         }
         entry.body = Some(batch.clone());
-        if entry.fetch.take().is_some() {
+        let needed = entry.fetch.take().is_some();
+        // Before anything is done with it: the journal holds a batch ahead of the block that orders it.
+        out.push(Output::Store(batch));
+        if needed {
             out.push(Output::Arrived(id));
         }
-        out.push(Output::Store(batch));
         Ok(())
     }
 

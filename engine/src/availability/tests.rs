@@ -260,7 +260,7 @@ fn a_needed_body_is_asked_of_one_signer_after_another() {
     signers.sort_unstable();
     assert_eq!(signers, [0, 1, 2], "a signer that withholds does not stop us");
     let out = peer.handle(Event::Received(ValidatorIndex(2), wanted.clone()), NOW);
-    assert_eq!(out, [Output::Arrived(wanted.id()), Output::Store(wanted.clone())]);
+    assert_eq!(out, [Output::Store(wanted.clone()), Output::Arrived(wanted.id())], "in the journal first");
     assert!(peer.body(&wanted.id(), wanted.digest()).is_some());
     assert_eq!(peer.handle(Event::Tick, NOW * 100), []);
 }

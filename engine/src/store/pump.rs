@@ -71,7 +71,8 @@ impl Pump {
         incarnation: u32,
         mark_after: Duration,
     ) -> Pump {
-        let state = shared.lock();
+        let mut state = shared.lock();
+        state.metrics.segments = segments.counts().0;
         // A recovered tail is durable, but no sector says so yet: the first rest does.
         let (told_durable, told_released) = (0, state.released);
         drop(state);
@@ -163,9 +164,6 @@ impl Pump {
         let (start, sectors, records) = (group.start(), group.used(), group.records());
         let (segment, end) = (start / self.shared.segment_sectors, group.next_start());
         let bytes = sectors * SECTOR_BYTES;
-        if sectors == 0 {
-            unreachable!("a group to write has sectors");
-        }
         if let Err(failure) = self.segments.prepared(segment) {
             self.fail(&failure);
             return Turn::Submitted;

@@ -203,6 +203,10 @@ impl CatchUp {
         blocks: Vec<FinalizedBlock>,
         progress: &Progress,
     ) -> Result<Vec<FinalizedBlock>, Misbehaviour> {
+        // A peer that has nothing after all keeps its turn until the time-out: answering at once must not make us ask at once.
+        if blocks.is_empty() {
+            return Ok(blocks);
+        }
         let Some(asked) = self.range.take_if(|asked| asked.peer == from) else { return Ok(Vec::new()) };
         if asked.what != progress.head.next() {
             return Ok(Vec::new());

@@ -77,6 +77,16 @@ fn a_reply_that_chains_is_taken_once() {
 }
 
 #[test]
+fn an_empty_reply_does_not_make_us_ask_faster() {
+    let mut sync = lagging();
+    let (peer, _) = sync.poll(&progress(10), ms(0))[0];
+    assert_eq!(sync.reply(peer, vec![], &progress(10)), Ok(vec![]));
+    assert!(sync.poll(&progress(10), ms(1)).is_empty());
+    let next = sync.poll(&progress(10), ANSWER_TIMEOUT);
+    assert_ne!(next[0].0, peer, "another one's turn");
+}
+
+#[test]
 fn a_reply_nobody_asked_for_is_ignored() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0))[0];
