@@ -14,12 +14,19 @@
 //! - `verify_batch(e)[i] == verify(e[i])` for every `i`, except with probability 2⁻¹²⁸ over an unpredictable seed.
 //! - A bad entry costs its neighbours time, never their verdict.
 
+mod backend;
 mod combination;
+mod decompress;
+mod field;
+mod msm;
+mod point;
+mod scalar;
 mod signing;
 mod single;
 #[cfg(test)]
 mod tests;
 
+pub use backend::{Backend, BackendError};
 pub use signing::SigningKey;
 
 /// The 32 bytes of an encoded public key; any bytes, checked on use.
@@ -58,24 +65,43 @@ pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
 ///
 /// If `entries` and `verdicts` differ in length.
 pub fn verify_batch(entries: &[Entry<'_>], seed: [u8; 32], verdicts: &mut [bool]) {
+    verify_batch_on(Backend::best(), entries, seed, verdicts);
+}
+
+/// [`verify_batch`] on a back-end of one's choice, for comparisons; verdicts are the same on each.
+///
+/// # Panics
+///
+/// If `entries` and `verdicts` differ in length.
+pub fn verify_batch_on(backend: Backend, entries: &[Entry<'_>], seed: [u8; 32], verdicts: &mut [bool]) {
     assert_eq!(entries.len(), verdicts.len(), "one verdict for each entry");
-    let mut coefficients = combination::Coefficients::new(seed);
+    let mut run =
+        Run { backend, coefficients: combination::Coefficients::new(seed), scratch: Default::default() };
     for (entries, verdicts) in entries.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
-        bisect(entries, &mut coefficients, verdicts);
+        run.bisect(entries, verdicts);
     }
 }
 
-fn bisect(entries: &[Entry<'_>], coefficients: &mut combination::Coefficients, verdicts: &mut [bool]) {
-    if entries.len() < BATCH_CROSSOVER {
-        for (entry, verdict) in entries.iter().zip(verdicts) {
-            *verdict = single::verify(entry);
+/// One call of [`verify_batch_on`].
+struct Run {
+    backend: Backend,
+    coefficients: combination::Coefficients,
+    scratch: combination::Scratch,
+}
+
+impl Run {
+    fn bisect(&mut self, entries: &[Entry<'_>], verdicts: &mut [bool]) {
+        if entries.len() < BATCH_CROSSOVER {
+            for (entry, verdict) in entries.iter().zip(verdicts) {
+                *verdict = single::verify(entry);
+            }
+        } else if self.backend.holds(entries, &mut self.coefficients, &mut self.scratch) {
+            verdicts.fill(true);
+        } else {
+            let half = entries.len() / 2;
+            let (left, right) = verdicts.split_at_mut(half);
+            self.bisect(&entries[..half], left);
+            self.bisect(&entries[half..], right);
         }
-    } else if combination::holds(entries, coefficients) {
-        verdicts.fill(true);
-    } else {
-        let half = entries.len() / 2;
-        let (left, right) = verdicts.split_at_mut(half);
-        bisect(&entries[..half], coefficients, left);
-        bisect(&entries[half..], coefficients, right);
     }
 }

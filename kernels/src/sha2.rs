@@ -9,6 +9,9 @@
 
 use ::sha2::Digest as _;
 
+mod constants;
+#[cfg(target_arch = "x86_64")]
+mod lanes512;
 #[cfg(test)]
 mod tests;
 
@@ -54,4 +57,25 @@ pub fn sha512_parts(parts: &[&[u8]]) -> [u8; 64] {
         hasher.update(part);
     }
     hasher.finalize().into()
+}
+
+/// SHA-512 of many messages, each given in parts, eight side by side where the CPU can.
+///
+/// # Panics
+///
+/// If `messages` and `out` differ in length.
+pub fn sha512_each<const PARTS: usize>(messages: &[[&[u8]; PARTS]], out: &mut [[u8; 64]]) {
+    assert_eq!(messages.len(), out.len(), "one digest for each message");
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = crate::cpu::Avx512::detect() {
+        let mut staged = lanes512::Staged::default();
+        for (messages, out) in messages.chunks(lanes512::LANES).zip(out.chunks_mut(lanes512::LANES)) {
+            staged.stage(messages);
+            out.copy_from_slice(&lanes512::digest(token, &staged)[..out.len()]);
+        }
+        return;
+    }
+    for (message, digest) in messages.iter().zip(out) {
+        *digest = sha512_parts(message);
+    }
 }

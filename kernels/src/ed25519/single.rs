@@ -8,7 +8,7 @@ use curve25519_dalek::{
 };
 
 /// `k = SHA-512(R ‖ A ‖ M) mod L`.
-pub(super) fn challenge(entry: &Entry<'_>) -> Scalar {
+fn challenge(entry: &Entry<'_>) -> Scalar {
     let digest = crate::sha2::sha512_parts(&[r_bytes(entry.signature), entry.key, entry.message]);
     Scalar::from_bytes_mod_order_wide(&digest)
 }
@@ -18,14 +18,18 @@ pub(super) fn r_bytes(signature: &[u8; 64]) -> &[u8; 32] {
     signature.first_chunk().expect("64 bytes begin with 32 bytes")
 }
 
+/// The bytes of `s`.
+pub(super) fn s_bytes(signature: &[u8; 64]) -> &[u8; 32] {
+    signature.last_chunk().expect("64 bytes end with 32 bytes")
+}
+
 /// `s`, if it is below `L`.
-pub(super) fn s_scalar(signature: &[u8; 64]) -> Option<Scalar> {
-    let bytes: &[u8; 32] = signature.last_chunk().expect("64 bytes end with 32 bytes");
-    Scalar::from_canonical_bytes(*bytes).into()
+fn s_scalar(signature: &[u8; 64]) -> Option<Scalar> {
+    Scalar::from_canonical_bytes(*s_bytes(signature)).into()
 }
 
 /// The point that `bytes` encodes, canonically or not.
-pub(super) fn decompress(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
+fn decompress(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     CompressedEdwardsY(*bytes).decompress()
 }
 

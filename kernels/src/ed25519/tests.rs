@@ -40,6 +40,11 @@ fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
     let entries: Vec<_> = cases.iter().map(Case::entry).collect();
     let mut verdicts = vec![false; cases.len()];
     verify_batch(&entries, SEED, &mut verdicts);
+    for backend in Backend::all() {
+        let mut again = vec![false; cases.len()];
+        verify_batch_on(backend, &entries, SEED, &mut again);
+        assert_eq!(again, verdicts, "{backend} against the best");
+    }
     verdicts
 }
 
@@ -294,5 +299,23 @@ proptest! {
         let ours = SigningKey::from_seed(seed);
         prop_assert_eq!(ours.public_key(), dalek.verifying_key().to_bytes());
         prop_assert_eq!(ours.sign(&message), dalek.sign(&message).to_bytes());
+    }
+}
+
+/// `verify_batch` answers rightly even where the combination always failed; this asks the combination itself.
+#[test]
+fn the_combination_itself_accepts_good_batches_and_refuses_bad_ones() {
+    for backend in Backend::all() {
+        let mut scratch = combination::Scratch::default();
+        let mut coefficients = combination::Coefficients::new(SEED);
+        for size in [1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 64, 120, 300, 750, 2100] {
+            let mut cases: Vec<_> = (0..size).map(|n| Case::good(n % 97)).collect();
+            let entries: Vec<_> = cases.iter().map(Case::entry).collect();
+            assert!(backend.holds(&entries, &mut coefficients, &mut scratch), "{backend}, {size}");
+            let at = (size as usize * 5) / 7;
+            cases[at].signature[33] ^= 4;
+            let entries: Vec<_> = cases.iter().map(Case::entry).collect();
+            assert!(!backend.holds(&entries, &mut coefficients, &mut scratch), "{backend}, {size}");
+        }
     }
 }

@@ -44,6 +44,17 @@ proptest! {
     }
 
     #[test]
+    fn each_is_each_whatever_the_lengths(lens in proptest::collection::vec(0usize..400, 0..20), fill in any::<u8>()) {
+        let messages: Vec<Vec<u8>> = lens.iter().map(|len| (0..*len).map(|i| i as u8 ^ fill).collect()).collect();
+        let parts: Vec<[&[u8]; 3]> = messages.iter().map(|m| [&m[..m.len() / 3], &m[m.len() / 3..], b"tail"]).collect();
+        let mut out = vec![[0; 64]; parts.len()];
+        sha512_each(&parts, &mut out);
+        for (message, digest) in parts.iter().zip(&out) {
+            prop_assert_eq!(*digest, sha512_parts(message));
+        }
+    }
+
+    #[test]
     fn many_is_each(len in 0usize..300, count in 0usize..70, fill in any::<u64>()) {
         let messages: Vec<u8> = (0..len * count)
             .map(|i| (fill.wrapping_mul(i as u64 + 1) >> 29) as u8)

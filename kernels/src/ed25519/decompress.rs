@@ -1,0 +1,141 @@
+//! From encodings to points, sixteen at a time: two vectors side by side hide the latency of a long chain of squarings.
+//!
+//! x = ±√(u/v) with u = y² − 1 and v = dy² + 1, as u·v³·(u·v⁷)^((p−5)/8), times √−1 where that misses. Accepts what
+//! ZIP-215 accepts: y at or above p, and a sign bit beside x = 0.
+
+use super::{
+    field::{Field, LANES, LIMB_MASK, LaneLimbs, Limbs, Row, Work},
+    point::{D, IDENTITY_ROW, Niels, ONE},
+};
+
+/// √−1.
+const SQRT_M1: Limbs = [0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
+/// The encoding of the identity, which fills empty lanes.
+const IDENTITY: [u8; 32] = {
+    let mut bytes = [0; 32];
+    bytes[0] = 1;
+    bytes
+};
+
+/// Vectors worked on side by side.
+const WIDE: usize = 2;
+
+/// Decodes `encodings` into Niels rows, and says of each whether it is a point; rows of others hold the identity.
+pub(super) struct Decompress<'a> {
+    pub(super) encodings: &'a [&'a [u8; 32]],
+    pub(super) rows: &'a mut [Row],
+    pub(super) valid: &'a mut [bool],
+}
+
+impl Work for Decompress<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<F: Field>(self, f: F) {
+        assert!(self.encodings.len() == self.rows.len() && self.rows.len() == self.valid.len());
+        const STEP: usize = WIDE * LANES;
+        let chunks =
+            self.encodings.chunks(STEP).zip(self.rows.chunks_mut(STEP)).zip(self.valid.chunks_mut(STEP));
+        for ((encodings, rows), valid) in chunks {
+            let mut padded = [&IDENTITY; STEP];
+            padded[..encodings.len()].copy_from_slice(encodings);
+            let (points, good) = decompress(f, &padded);
+            for (i, point) in points.into_iter().enumerate() {
+                let mut block = [IDENTITY_ROW; LANES];
+                point.scatter(f, &mut block);
+                let here = i * LANES..rows.len().min((i + 1) * LANES);
+                for (l, at) in here.enumerate() {
+                    valid[at] = good[i] >> l & 1 == 1;
+                    rows[at] = if valid[at] { block[l] } else { IDENTITY_ROW };
+                }
+            }
+        }
+    }
+}
+
+/// y as limbs, and the sign bits.
+#[inline(always)]
+fn unpack<F: Field>(f: F, encodings: &[&[u8; 32]]) -> (F::Fe, u8) {
+    let mut limbs: LaneLimbs = [[0; LANES]; 5];
+    let mut signs = 0;
+    for (l, bytes) in encodings.iter().enumerate() {
+        let mut words = [0; 4];
+        for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*chunk);
+        }
+        limbs[0][l] = words[0] & LIMB_MASK;
+        limbs[1][l] = (words[0] >> 51 | words[1] << 13) & LIMB_MASK;
+        limbs[2][l] = (words[1] >> 38 | words[2] << 26) & LIMB_MASK;
+        limbs[3][l] = (words[2] >> 25 | words[3] << 39) & LIMB_MASK;
+        limbs[4][l] = (words[3] >> 12) & LIMB_MASK;
+        signs |= ((words[3] >> 63) as u8) << l;
+    }
+    (f.load(&limbs), signs)
+}
+
+#[inline(always)]
+fn decompress<F: Field>(f: F, encodings: &[&[u8; 32]; WIDE * LANES]) -> ([Niels<F>; WIDE], [u8; WIDE]) {
+    let one = f.splat(&ONE);
+    let (mut ys, mut signs, mut us, mut vs, mut bases, mut roots) =
+        ([one; WIDE], [0; WIDE], [one; WIDE], [one; WIDE], [one; WIDE], [one; WIDE]);
+    for k in 0..WIDE {
+        (ys[k], signs[k]) = unpack(f, &encodings[k * LANES..(k + 1) * LANES]);
+        let yy = f.square(ys[k]);
+        us[k] = f.sub(yy, one);
+        vs[k] = f.add(f.mul(yy, f.splat(&D)), one);
+        let v3 = f.mul(f.square(vs[k]), vs[k]);
+        let uv3 = f.mul(us[k], v3);
+        roots[k] = uv3;
+        bases[k] = f.mul(uv3, f.square(f.square(vs[k])));
+    }
+    let powers = pow_p58(f, bases);
+    let mut points = [Niels::from_affine(f, one, one); WIDE];
+    let mut valid = [0; WIDE];
+    for k in 0..WIDE {
+        let mut x = f.mul(roots[k], powers[k]);
+        let vxx = f.mul(vs[k], f.square(x));
+        let plus = f.zero_lanes(f.sub(vxx, us[k]));
+        let minus = f.zero_lanes(f.add(vxx, us[k]));
+        valid[k] = plus | minus;
+        x = f.select(plus, x, f.mul(x, f.splat(&SQRT_M1)));
+        let flip = f.odd_lanes(x) ^ signs[k];
+        x = f.select(flip, f.sub(f.splat(&[0; 5]), x), x);
+        points[k] = Niels::from_affine(f, x, ys[k]);
+    }
+    (points, valid)
+}
+
+#[inline(always)]
+fn squares<F: Field>(f: F, mut a: [F::Fe; WIDE], times: usize) -> [F::Fe; WIDE] {
+    for _ in 0..times {
+        for a in &mut a {
+            *a = f.square(*a);
+        }
+    }
+    a
+}
+
+#[inline(always)]
+fn muls<F: Field>(f: F, mut a: [F::Fe; WIDE], b: [F::Fe; WIDE]) -> [F::Fe; WIDE] {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = f.mul(*a, b);
+    }
+    a
+}
+
+/// a^((p−5)/8) = a^(2²⁵² − 3). `e(n)` stands for a^(2ⁿ − 1), and e(m + n) = e(m)^(2ⁿ) · e(n).
+#[inline(always)]
+fn pow_p58<F: Field>(f: F, a: [F::Fe; WIDE]) -> [F::Fe; WIDE] {
+    let a2 = squares(f, a, 1);
+    let a9 = muls(f, squares(f, a2, 2), a);
+    let a11 = muls(f, a9, a2);
+    let e5 = muls(f, squares(f, a11, 1), a9);
+    let e10 = muls(f, squares(f, e5, 5), e5);
+    let e20 = muls(f, squares(f, e10, 10), e10);
+    let e40 = muls(f, squares(f, e20, 20), e20);
+    let e50 = muls(f, squares(f, e40, 10), e10);
+    let e100 = muls(f, squares(f, e50, 50), e50);
+    let e200 = muls(f, squares(f, e100, 100), e100);
+    let e250 = muls(f, squares(f, e200, 50), e50);
+    muls(f, squares(f, e250, 2), a)
+}

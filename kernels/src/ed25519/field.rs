@@ -1,0 +1,94 @@
+//! Eight elements of GF(2²⁵⁵ − 19) at a time, behind one trait and one set of laws.
+//!
+//! ```text
+//! Portable ─┐
+//!           ├─▶ Field ──▶ point, decompress, multiply: written once, generic over the back-end
+//! Avx512 ───┘     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
+//! ```
+//!
+//! An element has five limbs of 51 bits. Two bounds matter, and each operation says which it takes and gives:
+//!
+//! - **tight**: every limb below 2⁵¹ + 2¹⁵. What `add`, `sub`, `mul`, `square`, `load` and `splat` return.
+//! - **loose**: every limb below 2⁵², so that 52-bit multipliers see the whole limb. What `mul` and `square` accept.
+//!
+//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. The value of a back-end is a
+//! token: to hold one proves that this CPU has what its instructions need.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(test)]
+mod laws;
+pub(crate) mod portable;
+
+/// How many elements stand side by side.
+pub(crate) const LANES: usize = 8;
+/// Bits in a limb.
+pub(crate) const LIMB_BITS: u32 = 51;
+/// The low 51 bits.
+pub(crate) const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
+
+/// One element as limbs, least significant first.
+pub(crate) type Limbs = [u64; 5];
+/// Eight elements as limbs: `[limb][lane]`.
+pub(crate) type LaneLimbs = [[u64; LANES]; 5];
+
+/// Three elements of one lane, five limbs each, and a spare word: two cache lines, so that a gather is two loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(128))]
+pub(crate) struct Row(pub(crate) [u64; 16]);
+
+impl Row {
+    /// Three elements of tight limbs.
+    pub(crate) const fn new(a: Limbs, b: Limbs, c: Limbs) -> Self {
+        Self([a[0], a[1], a[2], a[3], a[4], b[0], b[1], b[2], b[3], b[4], c[0], c[1], c[2], c[3], c[4], 0])
+    }
+}
+
+/// Work that is written for any back-end. [`Field::enter`] runs it where the compiler may use the back-end's instructions.
+pub(crate) trait Work {
+    /// What comes out.
+    type Output;
+    /// Does it. Implementations are `#[inline(always)]`, and so is all they call that takes a back-end.
+    fn run<F: Field>(self, field: F) -> Self::Output;
+}
+
+/// Arithmetic on eight elements at a time.
+pub(crate) trait Field: Copy + Send + Sync + 'static {
+    /// Eight elements.
+    type Fe: Copy;
+
+    /// Compiles and runs `work` with this back-end's instructions.
+    fn enter<W: Work>(self, work: W) -> W::Output;
+
+    /// The same tight element in every lane.
+    fn splat(self, limbs: &Limbs) -> Self::Fe;
+    /// Eight tight elements from memory.
+    fn load(self, limbs: &LaneLimbs) -> Self::Fe;
+    /// The limbs, as they are.
+    #[cfg(test)]
+    fn store(self, a: Self::Fe) -> LaneLimbs;
+
+    /// tight, tight → tight.
+    fn add(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
+    /// tight, tight → tight.
+    fn sub(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
+    /// loose, loose → tight.
+    fn mul(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
+    /// loose → tight.
+    fn square(self, a: Self::Fe) -> Self::Fe;
+    /// Lanes of `lanes` are negated: tight → loose (2p − a, without a carry).
+    fn negate_where(self, lanes: u8, a: Self::Fe) -> Self::Fe;
+    /// `yes` in the lanes of `lanes`, `no` elsewhere.
+    fn select(self, lanes: u8, yes: Self::Fe, no: Self::Fe) -> Self::Fe;
+    /// The lanes that are zero modulo p. Takes loose.
+    fn zero_lanes(self, a: Self::Fe) -> u8;
+    /// The lanes whose canonical representative is odd. Takes loose.
+    fn odd_lanes(self, a: Self::Fe) -> u8;
+
+    /// Three elements for each lane, each lane from a row of its own.
+    fn gather(self, rows: [&Row; LANES]) -> [Self::Fe; 3];
+    /// The opposite of [`Field::gather`].
+    fn scatter(self, elements: [Self::Fe; 3], rows: &mut [Row; LANES]);
+    /// Asks for `row` to be in the cache soon.
+    fn prefetch(self, row: &Row);
+}

@@ -1,0 +1,188 @@
+//! Points of −x² + y² = 1 + dx²y², eight at a time, written once for every back-end.
+//!
+//! Extended coordinates of Hisil, Wong, Carter and Dawson (2008): x = X/Z, y = Y/Z, XY = ZT. Their addition is
+//! complete on this curve (−1 is a square, d is not), so no case is special: small order, doubling, identity.
+
+use super::field::{Field, LANES, Limbs, Row};
+
+/// d of the curve equation.
+pub(super) const D: Limbs =
+    [0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff];
+/// 2d.
+pub(super) const D2: Limbs =
+    [0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff];
+/// 1/d.
+const D_INVERSE: Limbs = [0xf276cdc9f843, 0x3084f2a85c4bc, 0x6e73d982d775a, 0x721958b108a66, 0x40907ed214d5c];
+/// The number one.
+pub(super) const ONE: Limbs = [1, 0, 0, 0, 0];
+
+/// The identity as a [`Niels`] row: (1, 1, 0).
+pub(super) const IDENTITY_ROW: Row = Row::new(ONE, ONE, [0; 5]);
+/// The basepoint as a [`Niels`] row.
+pub(super) const BASEPOINT_ROW: Row = Row::new(
+    [0x493c6f58c3b85, 0xdf7181c325f7, 0xf50b0b3e4cb7, 0x5329385a44c32, 0x7cf9d3a33d4b],
+    [0x3905d740913e, 0xba2817d673a2, 0x23e2827f4e67c, 0x133d2e0c21a34, 0x44fd2f9298f81],
+    [0x11205877aaa68, 0x479955893d579, 0x50d66309b67a0, 0x2d42d0dbee5ee, 0x6f117b689f0c6],
+);
+
+/// Affine points prepared for addition: y + x, y − x, 2dxy. Loose.
+#[derive(Clone, Copy)]
+pub(super) struct Niels<F: Field> {
+    plus: F::Fe,
+    minus: F::Fe,
+    t2d: F::Fe,
+}
+
+impl<F: Field> Niels<F> {
+    /// From affine coordinates, tight.
+    #[inline(always)]
+    pub(super) fn from_affine(f: F, x: F::Fe, y: F::Fe) -> Self {
+        Self { plus: f.add(y, x), minus: f.sub(y, x), t2d: f.mul(f.mul(x, y), f.splat(&D2)) }
+    }
+
+    #[inline(always)]
+    pub(super) fn gather(f: F, rows: [&Row; LANES]) -> Self {
+        let [plus, minus, t2d] = f.gather(rows);
+        Self { plus, minus, t2d }
+    }
+
+    #[inline(always)]
+    pub(super) fn scatter(self, f: F, rows: &mut [Row; LANES]) {
+        f.scatter([self.plus, self.minus, self.t2d], rows);
+    }
+
+    /// Minus the point in the lanes of `lanes`.
+    #[inline(always)]
+    pub(super) fn negate_where(self, f: F, lanes: u8) -> Self {
+        Self {
+            plus: f.select(lanes, self.minus, self.plus),
+            minus: f.select(lanes, self.plus, self.minus),
+            t2d: f.negate_where(lanes, self.t2d),
+        }
+    }
+}
+
+/// Where an [`Extended`] point waits in memory: X, Y, Z and then T.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Stored {
+    xyz: Row,
+    t: Row,
+}
+
+impl Stored {
+    /// The identity.
+    pub(super) const IDENTITY: Self =
+        Self { xyz: Row::new([0; 5], ONE, ONE), t: Row::new([0; 5], [0; 5], [0; 5]) };
+}
+
+/// Eight points in extended coordinates. Tight.
+#[derive(Clone, Copy)]
+pub(super) struct Extended<F: Field> {
+    pub(super) x: F::Fe,
+    pub(super) y: F::Fe,
+    pub(super) z: F::Fe,
+    pub(super) t: F::Fe,
+}
+
+impl<F: Field> Extended<F> {
+    /// The identity in every lane.
+    #[inline(always)]
+    pub(super) fn identity(f: F) -> Self {
+        let (zero, one) = (f.splat(&[0; 5]), f.splat(&ONE));
+        Self { x: zero, y: one, z: one, t: zero }
+    }
+
+    /// The point itself: (2x, 2y, 2, 2xy).
+    #[inline(always)]
+    pub(super) fn from_niels(f: F, q: Niels<F>) -> Self {
+        Self {
+            // `sub` and `add` want tight operands; coordinates of a negated point are swapped, not changed, so they are.
+            x: f.sub(q.plus, q.minus),
+            y: f.add(q.plus, q.minus),
+            z: f.splat(&[2, 0, 0, 0, 0]),
+            t: f.mul(q.t2d, f.splat(&D_INVERSE)),
+        }
+    }
+
+    /// Seven multiplications.
+    #[inline(always)]
+    pub(super) fn add_niels(self, f: F, q: Niels<F>) -> Self {
+        let a = f.mul(f.sub(self.y, self.x), q.minus);
+        let b = f.mul(f.add(self.y, self.x), q.plus);
+        let c = f.mul(self.t, q.t2d);
+        let d = f.add(self.z, self.z);
+        Self::complete(f, a, b, c, d)
+    }
+
+    /// Nine multiplications.
+    #[inline(always)]
+    pub(super) fn add(self, f: F, q: Self) -> Self {
+        let a = f.mul(f.sub(self.y, self.x), f.sub(q.y, q.x));
+        let b = f.mul(f.add(self.y, self.x), f.add(q.y, q.x));
+        let c = f.mul(f.mul(self.t, q.t), f.splat(&D2));
+        let zz = f.mul(self.z, q.z);
+        Self::complete(f, a, b, c, f.add(zz, zz))
+    }
+
+    /// Minus the point in the lanes of `lanes`: −x, −t.
+    #[inline(always)]
+    pub(super) fn negate_where(self, f: F, lanes: u8) -> Self {
+        let zero = f.splat(&[0; 5]);
+        Self {
+            x: f.select(lanes, f.sub(zero, self.x), self.x),
+            t: f.select(lanes, f.sub(zero, self.t), self.t),
+            ..self
+        }
+    }
+
+    #[inline(always)]
+    fn complete(f: F, a: F::Fe, b: F::Fe, c: F::Fe, d: F::Fe) -> Self {
+        let (e, g, h, i) = (f.sub(b, a), f.sub(d, c), f.add(d, c), f.add(b, a));
+        Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
+    }
+
+    /// Four squarings, four multiplications.
+    #[inline(always)]
+    pub(super) fn double(self, f: F) -> Self {
+        let (a, b, zz) = (f.square(self.x), f.square(self.y), f.square(self.z));
+        let i = f.add(a, b);
+        let e = f.sub(i, f.square(f.add(self.x, self.y)));
+        let h = f.sub(a, b);
+        let g = f.add(f.add(zz, zz), h);
+        Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
+    }
+
+    /// The lanes in which eight times the point is the identity.
+    #[inline(always)]
+    pub(super) fn torsion_lanes(self, f: F) -> u8 {
+        let eight = self.double(f).double(f).double(f);
+        f.zero_lanes(eight.x) & f.zero_lanes(f.sub(eight.y, eight.z))
+    }
+
+    #[inline(always)]
+    pub(super) fn gather(f: F, stored: [&Stored; LANES]) -> Self {
+        let mut xyz = [&stored[0].xyz; LANES];
+        let mut ts = [&stored[0].t; LANES];
+        for (l, from) in stored.into_iter().enumerate() {
+            xyz[l] = &from.xyz;
+            ts[l] = &from.t;
+        }
+        let [x, y, z] = f.gather(xyz);
+        let [t, _, _] = f.gather(ts);
+        Self { x, y, z, t }
+    }
+
+    #[inline(always)]
+    pub(super) fn scatter(self, f: F) -> [Stored; LANES] {
+        let mut xyz = [IDENTITY_ROW; LANES];
+        let mut t = [IDENTITY_ROW; LANES];
+        f.scatter([self.x, self.y, self.z], &mut xyz);
+        f.scatter([self.t, self.t, self.t], &mut t);
+        let mut out = [Stored::IDENTITY; LANES];
+        for (l, to) in out.iter_mut().enumerate() {
+            *to = Stored { xyz: xyz[l], t: t[l] };
+        }
+        out
+    }
+}
