@@ -1,3 +1,5 @@
+mod simulation;
+
 use kernels::ed25519::SigningKey;
 
 use super::*;
