@@ -234,5 +234,3 @@ impl<'a> AuditTrail<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests;

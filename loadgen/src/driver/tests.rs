@@ -1,1 +1,198 @@
+mod server;
 
+use super::clock::Lateness;
+use crate::customers::CustomerSeed;
+use crate::outcome::LoadOutcome;
+use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start};
+use crate::progress::{Live, Observer, Phase, Silent};
+use crate::run;
+use engine::types::{ChainId, Digest, Outcome, Refusal, Verdict};
+use server::Server;
+use std::time::Duration;
+
+const NETWORK: Digest = Digest([5; 32]);
+
+fn plan(servers: &[Server], rate: Rate) -> LoadPlan {
+    let endpoints = servers.iter().map(Server::endpoint).collect();
+    let mut plan = LoadPlan::new(NETWORK, endpoints, CustomerSeed([1; 32]));
+    plan.chains = vec![ChainLoad { chain: ChainId(1), accounts: 64, balance: 1_000_000_000 }];
+    plan.rate = rate;
+    plan.seconds = 1;
+    plan.warm_up = Duration::from_millis(200);
+    plan
+}
+
+fn balanced(outcome: &LoadOutcome) {
+    let t = outcome.tally();
+    assert_eq!(t.offered, t.accepted + t.rejected_total() + t.timed_out, "{t:?}");
+}
+
+#[test]
+fn everything_that_is_acknowledged_is_in_the_figures_and_in_the_trail() {
+    let servers = [0, 1, 2].map(|_| Server::start(NETWORK, |_| Some(Verdict::Committed)));
+    let outcome = run(&plan(&servers, Rate::Fixed(3_000.0)), &mut Silent).unwrap();
+    balanced(&outcome);
+    assert_eq!(outcome.tally().offered, 3_000);
+    assert_eq!(outcome.tally().accepted, 3_000);
+    assert!(outcome.latency().p50 > 0 && outcome.latency().max < 10_000_000);
+    assert_eq!(outcome.strange_notices(), 0);
+    assert!(outcome.lost.is_empty());
+    let received: Vec<_> = servers.iter().flat_map(|s| s.received()).collect();
+    // The warm-up is acknowledged too, and the network is held to it as well.
+    assert!(received.len() >= 3_500, "{}", received.len());
+    assert_eq!(outcome.acknowledged().count(), received.len());
+    let mut trail = outcome.trail();
+    for packet in &received[1..] {
+        trail.applied(packet);
+    }
+    assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (1, 0, 0));
+    assert_eq!(trail.missing_ids(&NETWORK, 5), [received[0].id(&NETWORK)]);
+    trail.applied(&received[0]);
+    trail.applied(&received[7]);
+    let mut forged = received[3];
+    forged.0[40] ^= 1;
+    trail.applied(&forged);
+    assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (0, 1, 1));
+}
+
+#[test]
+fn what_reaches_a_validator_is_signed_for_this_network_and_belongs_there() {
+    let servers = [0, 1].map(|_| Server::start(NETWORK, |_| Some(Verdict::Committed)));
+    run(&plan(&servers, Rate::Fixed(500.0)), &mut Silent).unwrap();
+    for (lane, server) in servers.iter().enumerate() {
+        for packet in server.received() {
+            let key = CustomerSeed([1; 32]).signing_key(packet.chain(), packet.debit()).public_key();
+            assert!(kernels::ed25519::verify(&key, &packet.message(&NETWORK), packet.signature()));
+            assert_eq!(packet.debit().0 % 2, lane as u64);
+        }
+    }
+}
+
+#[test]
+fn refusals_failures_and_silence_are_told_apart_and_add_up() {
+    let server = Server::start(NETWORK, |tag| match tag % 4 {
+        0 => Some(Verdict::Committed),
+        1 => Some(Verdict::Refused(Refusal::BadSignature)),
+        2 => Some(Verdict::Failed(Outcome::InsufficientBalance)),
+        _ => None,
+    });
+    let servers = [server];
+    let mut plan = plan(&servers, Rate::Fixed(1_000.0));
+    plan.timeout = Duration::from_millis(1_500);
+    let outcome = run(&plan, &mut Silent).unwrap();
+    balanced(&outcome);
+    let t = outcome.tally();
+    assert_eq!((t.offered, t.timed_out), (1_000, 250));
+    assert_eq!(t.rejected, [(Refusal::BadSignature, 250)]);
+    assert_eq!(t.failed, [(Outcome::InsufficientBalance, 250)]);
+    // Three of four never committed, so the 90th percentile is the time-out.
+    assert!(outcome.latency().p90 >= 1_500_000 * 999 / 1_000);
+}
+
+#[test]
+fn the_search_finds_a_rate_and_the_window_is_measured_at_it() {
+    struct Phases(Vec<String>, u64);
+    impl Observer for Phases {
+        fn phase(&mut self, phase: &Phase) {
+            self.0.push(phase.to_string().split(' ').next().unwrap_or_default().into());
+        }
+        fn live(&mut self, _: &Live) {
+            self.1 += 1;
+        }
+    }
+    let servers = [Server::start(NETWORK, |_| Some(Verdict::Committed))];
+    let mut plan = plan(&servers, Rate::Max);
+    plan.search = Duration::from_millis(600);
+    let mut phases = Phases(Vec::new(), 0);
+    let outcome = run(&plan, &mut phases).unwrap();
+    balanced(&outcome);
+    assert!(outcome.generator.rate_found.unwrap() > 500.0);
+    assert!(outcome.tally().committed > 0);
+    assert!(phases.1 > 0);
+    let expected =
+        ["connecting", "signing", "searching", "signing", "warming", "measuring", "waiting", "done"];
+    assert_eq!(phases.0, expected);
+}
+
+#[test]
+fn a_validator_that_goes_away_is_named_and_its_transactions_time_out() {
+    let good = Server::start(NETWORK, |_| Some(Verdict::Committed));
+    let bad = Server::start(NETWORK, |_| Some(Verdict::Committed)).closes_after(100);
+    let servers = [good, bad];
+    let mut plan = plan(&servers, Rate::Fixed(1_000.0));
+    plan.timeout = Duration::from_millis(500);
+    let outcome = run(&plan, &mut Silent).unwrap();
+    balanced(&outcome);
+    assert_eq!(outcome.lost.len(), 1);
+    assert_eq!(outcome.lost[0].lane, 1);
+    assert!(outcome.lost[0].reason.contains("enough"), "{:?}", outcome.lost);
+    assert!(outcome.tally().timed_out >= 400);
+}
+
+#[test]
+fn a_load_without_any_validator_left_ends() {
+    let servers = [Server::start(NETWORK, |_| Some(Verdict::Committed)).closes_after(50)];
+    let error = run(&plan(&servers, Rate::Fixed(1_000.0)), &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("enough"), "{error}");
+}
+
+#[test]
+fn a_validator_of_another_network_or_with_another_certificate_is_refused() {
+    let servers = [Server::start(Digest([6; 32]), |_| None)];
+    let error = run(&plan(&servers, Rate::Max), &mut Silent).unwrap_err();
+    assert!(matches!(error, LoadError::Handshake { lane: 0, .. }), "{error}");
+    let mut plan = plan(&servers, Rate::Max);
+    plan.endpoints[0].fingerprint = [9; 32];
+    let error = run(&plan, &mut Silent).unwrap_err();
+    assert!(matches!(error, LoadError::Connect { lane: 0, .. }), "{error}");
+}
+
+#[test]
+fn a_resumed_load_goes_on_from_the_nonces_that_the_validators_tell() {
+    let servers = [0, 1].map(|_| Server::start(NETWORK, |_| Some(Verdict::Committed)));
+    let mut plan = plan(&servers, Rate::Fixed(500.0));
+    plan.start = Start::Resume;
+    run(&plan, &mut Silent).unwrap();
+    for server in &servers {
+        for packet in server.received() {
+            // The server says: base 100 + account, the lowest three of the window are used.
+            assert!(packet.nonce() >= 100 + packet.debit().0 + 3);
+        }
+        assert!(server.received().iter().any(|p| p.nonce() == 100 + p.debit().0 + 3));
+    }
+}
+
+#[test]
+fn plans_that_contradict_themselves_are_refused_before_anything_starts() {
+    let server = [Server::start(NETWORK, |_| None)];
+    let good = plan(&server, Rate::Max);
+    assert!(good.check().is_ok());
+    let spoiled: [fn(&mut LoadPlan); 6] = [
+        |p| p.endpoints.clear(),
+        |p| p.chains.clear(),
+        |p| p.seconds = 0,
+        |p| p.rate = Rate::Fixed(0.0),
+        |p| p.rate = Rate::Fixed(f64::NAN),
+        |p| p.tick = Duration::ZERO,
+    ];
+    for spoil in spoiled {
+        let mut plan = good.clone();
+        spoil(&mut plan);
+        assert!(matches!(run(&plan, &mut Silent), Err(LoadError::Plan(_))));
+    }
+}
+
+#[test]
+fn one_long_pause_weighs_as_much_as_the_ticks_that_it_swallowed() {
+    let mut lateness = Lateness::default();
+    for tick in 0..900u64 {
+        lateness.tick(tick * 2_000, tick * 2_000 + 19_000 * (tick % 2), 2_000);
+    }
+    assert_eq!(lateness.share(), 0.0, "up to 20 ms is in time");
+    let mut lateness = Lateness::default();
+    for tick in 0..900u64 {
+        lateness.tick(tick * 2_000, tick * 2_000 + 10, 2_000);
+    }
+    lateness.tick(1_800_000, 2_000_000, 2_000);
+    assert!((lateness.share() - 101.0 / 1_001.0).abs() < 1e-9, "{}", lateness.share());
+}

@@ -1,0 +1,25 @@
+# The five verbs of the workshop. `just` alone lists them.
+
+_list:
+    @just --list --unsorted
+
+# Formatting and lints
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Everything that must hold before a change lands; the same as CI
+test:
+    ./test
+
+# The laws of the state machines under drawn schedules, seeds and faults
+simulate *ARGS:
+    cargo test --release -p engine -- {{ARGS}}
+
+# Four validators, one command, audited from disk
+bench *ARGS:
+    cargo run --release -- bench {{ARGS}}
+
+# The named scenarios; results go to perf/results
+perf *ARGS:
+    cargo run --release -p perf -- {{ARGS}}

@@ -1,0 +1,112 @@
+//! A validator that only pretends: it greets, and gives each packet the verdict that the test wants.
+
+use crate::plan::Endpoint;
+use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
+use engine::types::{Digest, Height, Packet, ValidatorIndex, Verdict};
+use engine::wire::{ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+use net::{Client, ClientEvent, ClientSettings, Flow, Identity, Network, Settings};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+struct Mind {
+    network: Digest,
+    verdict: Box<dyn Fn(u64) -> Option<Verdict> + Send + Sync>,
+    received: Mutex<Vec<Packet>>,
+    closes_after: AtomicU64,
+}
+
+pub struct Server {
+    mind: Arc<Mind>,
+    address: SocketAddr,
+    fingerprint: [u8; 32],
+    _network: Network,
+}
+
+impl Server {
+    pub fn start(network: Digest, verdict: impl Fn(u64) -> Option<Verdict> + Send + Sync + 'static) -> Server {
+        let identity = Identity::generate("pretender").unwrap();
+        let fingerprint = identity.fingerprint().0;
+        let socket = net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let mind = Arc::new(Mind {
+            network,
+            verdict: Box::new(verdict),
+            received: Mutex::default(),
+            closes_after: AtomicU64::new(u64::MAX),
+        });
+        let clients = ClientSettings {
+            socket,
+            connections_max: 8,
+            frame_bytes_max: CLIENT_FRAME_BYTES_MAX.max(SERVER_FRAME_BYTES_MAX),
+            inbound_bytes: 4 << 20,
+            queue_bytes: 8 << 20,
+            stalled_after: Duration::from_secs(30),
+        };
+        let settings =
+            Settings { thread_name: "pretender".into(), identity, peers: None, clients: Some(clients) };
+        let own = mind.clone();
+        let network =
+            Network::start(settings, |_| Flow::Continue, move |event| own.handle(event)).unwrap();
+        Server { mind, address, fingerprint, _network: network }
+    }
+
+    /// Closes the connection after so many packets.
+    pub fn closes_after(self, packets: u64) -> Server {
+        self.mind.closes_after.store(packets, Ordering::SeqCst);
+        self
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { address: self.address, fingerprint: self.fingerprint }
+    }
+
+    pub fn received(&self) -> Vec<Packet> {
+        self.mind.received.lock().unwrap().clone()
+    }
+}
+
+impl Mind {
+    fn handle(&self, event: ClientEvent) -> Flow {
+        let ClientEvent::Frame { client, frame } = event else { return Flow::Continue };
+        match ClientFrame::decode(&frame.bytes).unwrap() {
+            ClientFrame::Hello { .. } => {
+                let welcome = ServerFrame::Welcome {
+                    version: PROTOCOL_VERSION,
+                    network: self.network,
+                    validator: ValidatorIndex(0),
+                    height: Height(10),
+                };
+                client.send(welcome.encode()).unwrap();
+            }
+            ClientFrame::Submit { tag, packets } => {
+                let mut received = self.received.lock().unwrap();
+                received.extend_from_slice(packets.packets());
+                if received.len() as u64 > self.closes_after.load(Ordering::SeqCst) {
+                    let reason = String::from("that is enough");
+                    client.send(ServerFrame::Rejected { reason: reason.clone() }.encode()).unwrap();
+                    return Flow::Close(reason);
+                }
+                self.answer(&client, tag..tag + packets.len() as u64);
+            }
+            ClientFrame::Query { id, query: Query::Account { account, .. } } => {
+                let base = 100 + account.0;
+                let body = format!(
+                    r#"{{"proof":{{"balance":5000,"key_version":1,"window_base":{base},"window_used":7}}}}"#
+                );
+                client.send(ServerFrame::Answer { id, body: body.into_bytes().into() }.encode()).unwrap();
+            }
+            ClientFrame::Query { .. } => panic!("the generator asks only for accounts"),
+        }
+        Flow::Continue
+    }
+
+    fn answer(&self, client: &Client, tags: std::ops::Range<u64>) {
+        let notices: Vec<_> =
+            tags.filter_map(|tag| Some(Notice { tag, verdict: (self.verdict)(tag)? })).collect();
+        if !notices.is_empty() {
+            client.send(ServerFrame::Notices(notices).encode()).unwrap();
+        }
+    }
+}
