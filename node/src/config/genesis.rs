@@ -117,17 +117,12 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
         ChainKind::Transfers,
         "\"transfers\"",
     )?;
-    let suite = section.choice(
-        "suite",
-        &[("ed25519", CryptoSuite::Ed25519)],
-        CryptoSuite::Ed25519,
-        "\"ed25519\"",
-    )?;
+    let suite =
+        section.choice("suite", &[("ed25519", CryptoSuite::Ed25519)], CryptoSuite::Ed25519, "\"ed25519\"")?;
     let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
     let file = section.path("accounts_file", "the path of the chain's accounts")?;
     section.finish()?;
-    let bytes =
-        fs::read(&file).map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
+    let bytes = fs::read(&file).map_err(|source| ConfigError::Unreadable { file: file.clone(), source })?;
     if Some(bytes.len()) != count.checked_mul(ACCOUNT_BYTES) {
         let problem = format!(
             "this file has {} bytes, but {count} accounts take {ACCOUNT_BYTES} bytes each; copy it again from \

@@ -254,9 +254,9 @@ fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
         )?,
         mempool_per_account: work.bounded(
             "mempool_per_account",
-            128,
-            1..=128,
-            "the number of transactions, 1 to 128 (the replay window admits no more)",
+            64,
+            1..=64,
+            "the number of transactions, 1 to 64 (the replay window holds no more)",
         )?,
         ingress_packets: work.bounded(
             "ingress_packets",

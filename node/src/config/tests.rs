@@ -12,7 +12,8 @@ struct Spoilt {
 impl Spoilt {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        init(directory.path(), &InitOptions { validators: 2, accounts: 20, ..InitOptions::default() }).unwrap();
+        init(directory.path(), &InitOptions { validators: 2, accounts: 20, ..InitOptions::default() })
+            .unwrap();
         Self { directory }
     }
 
@@ -111,7 +112,10 @@ fn contradictions_name_both_sides() {
         (("index = 1", "index = 0"), ["not its own peer", "validator.index"]),
         (("index = 1", "index = 5"), ["peer with index 5", "there are 2 validators"]),
         (
-            ("public_key =", "public_key = \"1111111111111111111111111111111111111111111111111111111111111111\""),
+            (
+                "public_key =",
+                "public_key = \"1111111111111111111111111111111111111111111111111111111111111111\"",
+            ),
             ["peer with index 1: public_key", "genesis.toml"],
         ),
     ];
@@ -127,7 +131,8 @@ fn contradictions_name_both_sides() {
 fn one_port_cannot_serve_peers_and_clients() {
     let spoilt = Spoilt::new();
     let text = fs::read_to_string(spoilt.file("node.toml")).unwrap();
-    let clients = text.lines().find(|line| line.starts_with("clients =")).unwrap().replace("clients", "peers");
+    let clients =
+        text.lines().find(|line| line.starts_with("clients =")).unwrap().replace("clients", "peers");
     let error = with_line("peers =", &clients);
     // The ports of another network differ, so take this one's own client port.
     let own = fs::read_to_string(error.file("node.toml")).unwrap();

@@ -1,65 +1,24 @@
 //! What a validator answers to a client's questions, as JSON on the wire.
 //!
 //! ```text
-//! Query::Account ──> AccountAnswer      leaf ── account path ──> accounts root ┐
-//! Query::Proof   ──> ProofAnswer        leaf ── path ──> transactions root ────┴ chain entry ── path ──> state root
+//! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐
+//! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
 //! Query::Transaction, Block, Status ──> their answers       anything that fails ──> {"error": …}
 //! ```
 //!
 //! Hashes and keys are lower-case hexadecimal. Nothing in here is evidence: whoever asked checks it.
 
-use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use engine::roots::{AccountProof, ChainEntry, TransactionProof};
+use engine::types::{ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
 use serde::{Deserialize, Serialize};
-
-/// A path from a leaf to a root, in a tree as in RFC 9162.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Path {
-    /// The leaf's place.
-    pub index: u64,
-    /// The tree's number of leaves.
-    pub size: u64,
-    /// The neighbours on the way up, from the leaf.
-    pub path: Vec<Digest>,
-}
-
-/// What the state root says of one chain: a leaf of the state root's tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChainEntry {
-    /// The chain.
-    pub chain: ChainId,
-    /// Root over the block's transactions on this chain and their outcomes.
-    pub transactions_root: Digest,
-    /// Root over the chain's accounts after the block.
-    pub accounts_root: Digest,
-    /// The block's transactions on this chain.
-    pub transactions: u64,
-}
 
 /// An account as it is under a state root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountAnswer {
-    /// The height after which the account looked like this.
-    pub height: Height,
-    /// The state root of that height.
+    /// The state root under which the account was read: that of `proof.chain.height`.
     pub state_root: Digest,
-    /// The chain's entry under the state root.
-    pub entry: ChainEntry,
-    /// From the chain's entry to the state root.
-    pub entry_path: Path,
-    /// The account.
-    pub account: AccountId,
-    /// Its key.
-    pub public_key: Digest,
-    /// The version of its key.
-    pub key_version: u32,
-    /// What it holds.
-    pub balance: u64,
-    /// The lowest nonce that is still acceptable.
-    pub nonce_base: u64,
-    /// Which of the 64 nonces from the base on are used, lowest bit first.
-    pub nonce_window: u64,
-    /// From the account to the chain's accounts root.
-    pub account_path: Path,
+    /// The account, and its way to the state root.
+    pub proof: AccountProof,
 }
 
 /// Where a transaction is, and what became of it.
@@ -83,23 +42,13 @@ pub struct TransactionAnswer {
     pub packet: String,
 }
 
-/// The proof that a transaction is in a block, with this outcome.
+/// The proof that a transaction is in a block, with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProofAnswer {
-    /// The transaction.
-    pub id: TransactionId,
-    /// The block that it is in.
-    pub height: Height,
-    /// The state root of that height.
+    /// The state root of the block's height: that of `proof.chain.height`.
     pub state_root: Digest,
-    /// The chain's entry under the state root.
-    pub entry: ChainEntry,
-    /// From the chain's entry to the state root.
-    pub entry_path: Path,
-    /// What execution made of the transaction.
-    pub outcome: Outcome,
-    /// From transaction and outcome to the transactions root.
-    pub transaction_path: Path,
+    /// The transaction with its outcome, and its way to the state root.
+    pub proof: TransactionProof,
 }
 
 /// A committed block.

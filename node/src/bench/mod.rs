@@ -1,0 +1,245 @@
+//! `millrace bench`: a network, its load, its audit, and a table.
+//!
+//! ```text
+//! init ── start N processes ── load (sign, search, warm up, measure) ── settle ── stop ── audit the files ── report
+//!                                 └ counters and CPU when the window opens and closes
+//! ```
+//!
+//! Invariants: no process and no temporary directory outlives the benchmark; the verdict comes from the files on
+//! disk and from what clients were told, never from what a validator says of itself.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use loadgen::outcome::LoadOutcome;
+use loadgen::progress::Terminal;
+use loadgen::report::{
+    BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
+};
+use loadgen::{ChainLoad, Endpoint, LoadPlan, Start};
+
+use crate::cli::{BenchArgs, LoadArgs, Rate};
+use crate::network::{InitOptions, Network};
+
+mod check;
+mod figures;
+mod stage;
+mod watch;
+
+use stage::Stage;
+use watch::{Sampler, Watcher, Window};
+
+/// How long the validators may take to agree on a height after the load.
+const SETTLE_POLLS: usize = 100;
+const SETTLE_POLL: Duration = Duration::from_millis(100);
+
+/// Runs a benchmark; `false` if its audit does not hold.
+///
+/// # Errors
+/// The network could not be made, a validator died, or the load could not be run.
+pub fn bench(args: &BenchArgs) -> Result<bool> {
+    let options = InitOptions {
+        name: "bench".into(),
+        validators: args.validators,
+        chains: args.chains,
+        accounts: args.accounts,
+        storage: args.storage.word().into(),
+        work: args.set.clone(),
+        ..InitOptions::default()
+    };
+    let mut stage = Stage::build(args.data.as_deref(), args.keep, &options)?;
+    if args.keep || args.data.is_some() {
+        eprintln!("the network is in {}", stage.network.directory.display());
+    }
+    stage.start()?;
+
+    let plan = plan(&stage.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh);
+    let mut watcher = Watcher::start(Sampler::connect(&stage.network, stage.pids())?)?;
+    let outcome = loadgen::run(&plan, &mut watcher);
+    // A validator that died explains a failed load better than the load does.
+    stage.check()?;
+    let outcome = outcome?;
+    let (mut sampler, window) = watcher.finish()?;
+    settle(&mut sampler)?;
+    let last = sampler.sample()?;
+    drop(sampler);
+    stage.stop()?;
+
+    let storage = last.first().map(|sample| sample.counters.storage.clone()).unwrap_or_default();
+    let config = BenchConfig {
+        validators: u64::from(args.validators),
+        chains: u64::from(args.chains),
+        accounts: args.accounts,
+        seconds: args.seconds,
+        rate: rate_text(args.rate),
+        workload: "transfer".into(),
+        cross_chain_percent: f64::from(args.cross_chain),
+        storage,
+    };
+    let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    fill(&mut report, &outcome, &window);
+    let verified = last.iter().map(|sample| sample.total("signatures_verified")).collect();
+    report.audit = check::audit(&stage.network, &outcome, verified)?;
+    present(&report, args.json.as_deref(), args.report.as_deref())?;
+    Ok(report.audit.ok)
+}
+
+/// Offers load to a network that is running; `false` if a validator went away meanwhile.
+///
+/// # Errors
+/// The network is not there, or the load could not be run.
+pub fn load(args: &LoadArgs) -> Result<bool> {
+    let network = Network::load(&args.network)?;
+    let plan = plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume);
+    let outcome = loadgen::run(&plan, &mut Terminal::new())?;
+    let config = BenchConfig {
+        validators: network.members.len() as u64,
+        chains: network.genesis.chains().len() as u64,
+        accounts: network.genesis.chains()[0].accounts.len() as u64,
+        seconds: args.seconds,
+        rate: rate_text(args.rate),
+        workload: "transfer".into(),
+        cross_chain_percent: 0.0,
+        storage: String::new(),
+    };
+    let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    if let Some(file) = &args.json {
+        write(file, &report.to_json())?;
+    }
+    print_load(&outcome);
+    Ok(outcome.lost.is_empty())
+}
+
+fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, start: Start) -> LoadPlan {
+    let endpoints = network
+        .members
+        .iter()
+        .map(|member| Endpoint { address: member.clients, fingerprint: member.fingerprint.0 })
+        .collect();
+    let chain = |chain: &engine::types::ChainGenesis| ChainLoad {
+        chain: chain.id,
+        accounts: chain.accounts.len() as u64,
+        balance: chain.accounts.iter().map(|account| account.balance).min().unwrap_or(0),
+    };
+    LoadPlan {
+        chains: network.genesis.chains().iter().map(chain).collect(),
+        seed,
+        start,
+        seconds,
+        warm_up: Duration::from_secs(warm_up),
+        rate: match rate {
+            Rate::Max => loadgen::Rate::Max,
+            Rate::Fixed(rate) => loadgen::Rate::Fixed(rate),
+        },
+        ..LoadPlan::new(*network.genesis.network(), endpoints, network.customers)
+    }
+}
+
+/// Waits until all validators have committed the same height: one may be a block behind when the load ends.
+fn settle(sampler: &mut Sampler) -> Result<()> {
+    let goal = sampler.heights()?.into_iter().max().unwrap_or(0);
+    for _ in 0..SETTLE_POLLS {
+        if sampler.heights()?.into_iter().all(|height| height >= goal) {
+            return Ok(());
+        }
+        std::thread::sleep(SETTLE_POLL);
+    }
+    // The audit will show what the one behind is missing.
+    Ok(())
+}
+
+/// Adds what only the validators know.
+fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
+    let committed = outcome.tally().committed.max(1) as f64;
+    let stage = |name| figures::stage_between(&window.open, &window.close, name);
+    report.stages_us = Stages {
+        ingress: stage("ingress"),
+        verify: stage("verify"),
+        mempool: stage("mempool"),
+        available: stage("available"),
+        ordered: stage("ordered"),
+        executed: stage("executed"),
+        durable: stage("durable"),
+        notified: stage("notified"),
+    };
+    report.validators = window
+        .open
+        .iter()
+        .zip(&window.close)
+        .map(|(open, close)| {
+            let used = close.usage.since(&open.usage);
+            let threads = used.threads_us.into_iter();
+            ValidatorFigures {
+                cpu_us_per_tx: used.cpu_us as f64 / committed,
+                resident_bytes_max: used.resident_bytes_max,
+                threads_us_per_tx: threads.map(|(name, us)| (name, us as f64 / committed)).collect(),
+            }
+        })
+        .collect();
+    let cpu: f64 = report.validators.iter().map(|validator| validator.cpu_us_per_tx).sum();
+    report.cpu_us_per_tx_per_validator = cpu / report.validators.len().max(1) as f64;
+    let (wire, disk) = figures::bytes_between(&window.open, &window.close);
+    report.bytes_per_tx = BytesPerTx { wire: wire as f64 / committed, disk: disk as f64 / committed };
+}
+
+fn present(report: &BenchReport, json: Option<&Path>, directory: Option<&Path>) -> Result<()> {
+    print!("{}", report.table(Style::of_stdout()));
+    if let Some(file) = json {
+        write(file, &report.to_json())?;
+    }
+    if let Some(directory) = directory {
+        report
+            .write_dir(directory)
+            .with_context(|| format!("cannot write the report into {}", directory.display()))?;
+        println!("report in {}", directory.display());
+    }
+    Ok(())
+}
+
+fn print_load(outcome: &LoadOutcome) {
+    let (tally, latency) = (outcome.tally(), outcome.latency());
+    println!(
+        "offered {:.0}/s  committed {:.0}/s  latency p50 {} ms  p99 {} ms  max {} ms",
+        outcome.offered_tps(),
+        outcome.committed_tps(),
+        latency.p50 / 1000,
+        latency.p99 / 1000,
+        latency.max / 1000
+    );
+    for (reason, count) in &tally.rejected {
+        println!("  refused: {reason}  {count}");
+    }
+    for (reason, count) in &tally.failed {
+        println!("  failed: {reason}  {count}");
+    }
+    if tally.timed_out > 0 {
+        println!("  without an answer in time: {}", tally.timed_out);
+    }
+    for lost in &outcome.lost {
+        println!("  validator {} went away: {}", lost.lane, lost.reason);
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, format!("{}\n", text.trim_end()))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn rate_text(rate: Rate) -> String {
+    match rate {
+        Rate::Max => "max".into(),
+        Rate::Fixed(rate) => format!("{rate}"),
+    }
+}
+
+/// What was measured: this executable.
+fn build() -> Build {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    Build {
+        version: env!("CARGO_PKG_VERSION").into(),
+        profile: profile.into(),
+        commit: option_env!("MILLRACE_COMMIT").map(str::to_owned),
+    }
+}

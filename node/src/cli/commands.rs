@@ -1,0 +1,180 @@
+//! What each command does, and what it prints.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use engine::store::StoreError;
+use indicatif::{ProgressBar, ProgressStyle};
+use net::NetError;
+
+use super::print::{grouped, rows};
+use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
+use crate::config::{Config, ConfigError, genesis};
+use crate::network::{self, Down, InitError, InitOptions, Network, RunError};
+use crate::verify::{Auditor, VerifyError};
+use crate::{bench, kernels, query, validator};
+
+/// Does what was typed; `false` where something that was to be checked does not hold.
+///
+/// # Errors
+/// Whatever went wrong, with context; [`exit_code`] says what it means to the shell.
+pub fn run(cli: Cli) -> Result<bool> {
+    match cli.command {
+        Command::Bench(args) => bench::bench(&args),
+        Command::Node(args) => node(&args),
+        Command::Network(NetworkCommand::Init(args)) => init(&args),
+        Command::Network(NetworkCommand::Up(args)) => up(&args),
+        Command::Network(NetworkCommand::Down(args)) => down(&args),
+        Command::Load(args) => bench::load(&args),
+        Command::Query(args) => query::query(&args),
+        Command::Verify(args) => verify(&args),
+        Command::Kernels(KernelsCommand::Check { file }) => kernels::check(&file),
+        Command::Kernels(KernelsCommand::Bench) => kernels::bench(),
+    }
+}
+
+/// What an error means to the shell: 2 where the command line or a file has to be changed, else 1.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let usage = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<InitError>()
+            || cause.is::<VerifyError>()
+            || matches!(cause.downcast_ref::<RunError>(), Some(RunError::Running { .. }))
+            || is_configuration(cause)
+    });
+    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// Whether a validator did not start because of its configuration or its place.
+fn is_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let net = matches!(cause.downcast_ref(), Some(NetError::AddressInUse { .. } | NetError::Config(_)));
+    let store = matches!(
+        cause.downcast_ref(),
+        Some(
+            StoreError::InUse { .. }
+                | StoreError::ForeignOwner { .. }
+                | StoreError::Format { .. }
+                | StoreError::UringUnavailable { .. }
+        )
+    );
+    net || store
+}
+
+fn node(args: &NodeArgs) -> Result<bool> {
+    let config = Config::load(&args.config)?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Invalid {
+            file: config.file.clone(),
+            field: "log.level".into(),
+            found: format!("\"{}\" ({error})", config.log_level),
+            help: "error, warn, info, debug or trace, or directives",
+        })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    validator::run(&config)?;
+    Ok(true)
+}
+
+fn init(args: &InitArgs) -> Result<bool> {
+    let options = InitOptions {
+        name: args.name.clone(),
+        validators: args.validators,
+        chains: args.chains,
+        accounts: args.accounts,
+        balance: args.balance,
+        host: args.host,
+        base_port: Some(args.base_port),
+        storage: args.storage.word().into(),
+        ..InitOptions::default()
+    };
+    let network = network::init(&args.directory, &options)?;
+    let directory = args.directory.display();
+    println!("network \"{}\" in {directory}", network.genesis.name());
+    rows(&[
+        ("network id", network.genesis.network().to_string()),
+        ("validators", format!("{} ({} make a quorum)", args.validators, network.genesis.quorum())),
+        ("chains", format!("{}, of {} accounts each", args.chains, grouped(args.accounts))),
+        ("genesis", args.directory.join(genesis::GENESIS_FILE).display().to_string()),
+    ]);
+    println!("\nstart it:  millrace network up {directory}");
+    Ok(true)
+}
+
+fn up(args: &DirectoryArgs) -> Result<bool> {
+    let network = Network::load(&args.directory)?;
+    let executable = std::env::current_exe().context("cannot find this executable")?;
+    let started = network::up(&network, &executable)?;
+    let directory = args.directory.display();
+    println!("network \"{}\" is up: {} validators", network.genesis.name(), started.len());
+    for (member, (pid, status)) in network.members.iter().zip(&started) {
+        println!(
+            "  {:<10}  clients {}  height {:<6}  process {pid}  log {}",
+            member.name,
+            member.clients,
+            status.committed,
+            member.log_file().display()
+        );
+    }
+    println!("\nload:   millrace load --network {directory} --rate 1000 --seconds 15");
+    println!("query:  millrace query --network {directory} account 1 7");
+    println!("stop:   millrace network down {directory}");
+    Ok(true)
+}
+
+fn down(args: &DirectoryArgs) -> Result<bool> {
+    let network = Network::load(&args.directory)?;
+    let mut gracefully = true;
+    for (member, outcome) in network.members.iter().zip(network::down(&network)?) {
+        match outcome {
+            Down::Stopped(pid) => println!("  {:<10}  process {pid} stopped", member.name),
+            Down::NotRunning => println!("  {:<10}  was not running", member.name),
+            Down::Killed(pid) => {
+                gracefully = false;
+                println!("  {:<10}  process {pid} did not stop and was killed", member.name);
+            }
+        }
+    }
+    println!("\naudit:  millrace verify {}", network.members[0].data().display());
+    Ok(gracefully)
+}
+
+fn verify(args: &VerifyArgs) -> Result<bool> {
+    let genesis = match &args.genesis {
+        Some(file) => genesis::load(file)?,
+        None => {
+            let config = args.data.join("../node.toml");
+            let file = crate::config::genesis_of(&config).with_context(|| {
+                "the genesis is found through the node.toml beside the data directory; name it with --genesis"
+            })?;
+            genesis::load(&file)?
+        }
+    };
+    let bar = progress_bar("auditing");
+    let progress = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let report = Auditor::new(Arc::new(genesis))?.audit(&args.data, &progress, &mut |_, _, _| {})?;
+    bar.finish_and_clear();
+    let json = serde_json::to_string_pretty(&report).context("the report as JSON")?;
+    match &args.json {
+        Some(file) if file == Path::new("-") => println!("{json}"),
+        Some(file) => {
+            fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+            print!("{report}");
+        }
+        None => print!("{report}"),
+    }
+    Ok(report.ok)
+}
+
+/// A bar of bytes on the terminal; nothing where there is none.
+pub(crate) fn progress_bar(what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {percent:>3} %  {msg}")
+        .expect("a constant template")
+        .progress_chars("━━╌");
+    ProgressBar::new(0).with_style(style).with_prefix(what.to_owned())
+}

@@ -1,0 +1,431 @@
+//! The command line: what can be typed, said in help texts that are the manual.
+//!
+//! ```text
+//! main ── Cli::parse ── run(command) ──> Ok(true)  0: done, and what was to be checked holds
+//!                                    ├── Ok(false) 1: an audit, a proof or a vector does not hold
+//!                                    └── Err       2: usage or configuration;  1: anything else
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod commands;
+mod print;
+
+pub(crate) use commands::progress_bar;
+pub use commands::{exit_code, run};
+pub(crate) use print::{grouped, rows};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; whatever was to be checked holds
+  1  something failed: an audit, a proof, a test vector, a validator that died
+  2  the command line or a configuration file cannot be used; the message says where and what to do";
+
+/// Millrace: a permissioned multi-chain ledger.
+///
+/// Validators take signed transfers from clients over QUIC, check every signature, order batches through a BFT
+/// engine, execute in memory, write durably, and tell the client "committed" only then. Every figure that
+/// `bench` prints is followed by an audit of the files on disk.
+///
+/// First steps:
+///   millrace bench                              four validators on this machine, load, audit, a table
+///   millrace network init /tmp/mill             keys, certificates, genesis and configurations
+///   millrace network up /tmp/mill               start the validators; prints how to use and stop them
+///   millrace load --network /tmp/mill           customers at a running network
+///   millrace query --network /tmp/mill account 1 7
+///   millrace network down /tmp/mill             stop them
+///   millrace verify /tmp/mill/validator-0/data  audit one validator's files
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, verbatim_doc_comment, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
+pub enum Command {
+    Bench(BenchArgs),
+    Node(NodeArgs),
+    #[command(subcommand)]
+    Network(NetworkCommand),
+    Load(LoadArgs),
+    Query(QueryArgs),
+    Verify(VerifyArgs),
+    #[command(subcommand)]
+    Kernels(KernelsCommand),
+}
+
+/// Measure a network of validators on this machine, then audit what it wrote.
+///
+/// Starts N validators as processes of their own on loopback, each with its own directory, certificates and
+/// journal. Signs all transfers before the clock starts, offers them open-loop (each at its intended instant,
+/// whatever happened to those before), warms up, measures a window, stops everything, and then audits every
+/// directory from the files on disk: certificates, signatures, replay by the slow executor, roots, balances, and
+/// whether everything that clients were told is there exactly once.
+///
+/// Latency runs from the intended send to the committed notice. With `--rate max` the rate is found by the
+/// network's own back-pressure; the table says whether the generator was the limit.
+///
+/// Examples:
+///   millrace bench
+///   millrace bench --validators 1 --seconds 30
+///   millrace bench --rate 20000 --json result.json
+///   millrace bench --data /mnt/nvme/bench --keep      then: millrace verify /mnt/nvme/bench/validator-0/data
+///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
+///
+/// Exit codes: 0 only if the audit holds, 1 if it does not or a validator died, 2 for wrong usage.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct BenchArgs {
+    /// How many validators to start.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub validators: u16,
+    /// How many chains, each with its own accounts.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub chains: u32,
+    /// How many accounts each chain has.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(16..=16_777_216))]
+    pub accounts: u64,
+    /// Length of the measured window.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Offered load before the window opens.
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub warm_up: u64,
+    /// Transfers a second, over all validators together; or "max": as many as the network takes.
+    #[arg(long, default_value = "max", value_name = "max|TPS", value_parser = parse_rate)]
+    pub rate: Rate,
+    /// What the customers do.
+    #[arg(long, value_enum, default_value_t = Workload::Transfer)]
+    pub workload: Workload,
+    /// Share of transfers that go to another chain. This version has none yet: only 0 is taken.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=0))]
+    pub cross_chain: u8,
+    /// The seed of the choice of customers and amounts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Which way journals are written.
+    #[arg(long, value_enum, default_value_t = Storage::Auto)]
+    pub storage: Storage,
+    /// A field of the validators' [work] section, such as batch_delay_ms=20; may be repeated.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// Write the result as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write result.json, result.txt and the validators' counters into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Make the network here (it must not hold one yet) instead of in a temporary directory.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Keep the directory, and say where it is.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Run one validator, in the foreground, until SIGTERM or Ctrl-C.
+///
+/// The configuration is one TOML file; `millrace network init` writes complete ones to start from. Missing,
+/// unknown and contradictory fields are named with the file they stand in. A validator refuses a data directory
+/// that belongs to another network or that another process uses.
+///
+/// Example:
+///   millrace node --config /etc/millrace/node.toml
+///
+/// Exit codes: 0 stopped when asked; 1 it had to stop itself (a disk error, a diverging state root: the last
+/// line of the log says why); 2 the configuration cannot be used.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct NodeArgs {
+    /// The validator's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Make, start and stop a network of validators on this machine.
+#[derive(Debug, Clone, Subcommand)]
+#[command(after_help = EXIT_CODES)]
+#[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
+pub enum NetworkCommand {
+    Init(InitArgs),
+    Up(DirectoryArgs),
+    Down(DirectoryArgs),
+}
+
+/// Make keys, certificates, a genesis and one configuration for each validator.
+///
+/// Nothing is started, and nothing that exists is overwritten. The directory then holds genesis.toml (compare its
+/// network id when you copy it to another machine), the accounts of each chain, customers.seed (the secret behind
+/// every account's key: this is a network for test money) and one directory for each validator.
+///
+/// Examples:
+///   millrace network init /tmp/mill
+///   millrace network init /tmp/mill --validators 7 --accounts 1000000 --base-port 9000
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct InitArgs {
+    /// Where; it is made if it does not exist.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The name of the network.
+    #[arg(long, default_value = "millrace")]
+    pub name: String,
+    /// How many validators. Of 3f+1, f may fail.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub validators: u16,
+    /// How many chains.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub chains: u32,
+    /// How many accounts each chain has.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
+    pub accounts: u64,
+    /// What each account holds.
+    #[arg(long, default_value_t = 1_000_000_000)]
+    pub balance: u64,
+    /// The address that all validators listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// Validator i listens on the UDP ports BASE + 2i for peers and BASE + 2i + 1 for clients.
+    #[arg(long, default_value_t = 7400, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1..))]
+    pub base_port: u16,
+    /// Which way journals are written.
+    #[arg(long, value_enum, default_value_t = Storage::Auto)]
+    pub storage: Storage,
+}
+
+/// Start or stop the network in a directory.
+///
+/// `up` starts every validator in the background, with its output in validator-N/node.log and its process id in
+/// validator-N/node.pid, waits until each answers clients and is connected to a quorum, and prints the endpoints
+/// with the exact lines that load, question and stop the network.
+///
+/// `down` asks every running validator to stop, waits until all have, and says what it stopped.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct DirectoryArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// Offer load to a running network, and print what its customers saw.
+///
+/// The same open-loop generator as in `bench`: signed before the clock starts, timed from the intended send. The
+/// customers' nonces are read from the network first, so it can be run again and again.
+///
+/// Examples:
+///   millrace load --network /tmp/mill
+///   millrace load --network /tmp/mill --rate 5000 --seconds 60
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment, after_help = EXIT_CODES)]
+pub struct LoadArgs {
+    /// The network's directory.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// Length of the measured window.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Offered load before the window opens.
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    pub warm_up: u64,
+    /// Transfers a second, over all validators together; or "max": as many as the network takes.
+    #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
+    pub rate: Rate,
+    /// The seed of the choice of customers and amounts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write the result as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Ask a validator about the committed ledger, and check its proof before printing.
+///
+/// Accounts and transactions come with a Merkle path (RFC 9162) to a state root. The path is checked here; with
+/// `--network` the state root is compared with those that the other validators have at that height. What is
+/// printed says what was checked.
+///
+/// Examples:
+///   millrace query --network /tmp/mill status
+///   millrace query --network /tmp/mill account 1 7
+///   millrace query --network /tmp/mill transaction 5f0c…
+///   millrace query --network /tmp/mill proof 1 5f0c…  --json
+///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… --network-id 77e0… block 12
+///
+/// Exit codes: 0 answered, and every proof holds; 1 no such thing, no answer, or a proof that does not hold; 2 usage.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct QueryArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to ask.
+    #[command(subcommand)]
+    pub question: Question,
+}
+
+/// Whom to ask.
+#[derive(Debug, Clone, Args)]
+pub struct WhomArgs {
+    /// A network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR", required_unless_present = "endpoint", conflicts_with = "endpoint")]
+    pub network: Option<PathBuf>,
+    /// With --network: which validator; without, the first that answers.
+    #[arg(long, value_name = "INDEX", requires = "network")]
+    pub validator: Option<u16>,
+    /// A validator's client address.
+    #[arg(long, value_name = "ADDRESS:PORT", requires_all = ["fingerprint", "network_id"])]
+    pub endpoint: Option<SocketAddr>,
+    /// The SHA-256 of the validator's certificate, as genesis.toml lists it.
+    #[arg(long, value_name = "HEX")]
+    pub fingerprint: Option<net::Fingerprint>,
+    /// The network id, as genesis.toml records it.
+    #[arg(long, value_name = "HEX")]
+    pub network_id: Option<engine::types::Digest>,
+}
+
+/// What to ask.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Question {
+    /// What an account holds, under the latest state root.
+    Account {
+        /// The chain.
+        chain: u32,
+        /// The account's number.
+        account: u64,
+    },
+    /// Where a transaction is, what it says, and what became of it.
+    Transaction {
+        /// The transaction's id, 64 hexadecimal digits.
+        id: engine::types::TransactionId,
+        /// Its chain, if you know it: the search is shorter.
+        #[arg(long)]
+        chain: Option<u32>,
+    },
+    /// A block: its header, certificates and roots.
+    Block {
+        /// The block's height.
+        height: u64,
+    },
+    /// The proof that a transaction is in a block, with its outcome.
+    Proof {
+        /// The chain.
+        chain: u32,
+        /// The transaction's id, 64 hexadecimal digits.
+        id: engine::types::TransactionId,
+    },
+    /// How the validator is.
+    Status,
+}
+
+/// Audit one validator's files, with no validator running.
+///
+/// Reads the journal from the first byte to the last and believes nothing in it: every checksum, batch digest,
+/// acknowledgement, finalization certificate and transaction signature is checked; every block is executed again
+/// by the slow executor that is the definition; roots, balances and sequences are compared. The first wrong byte
+/// is reported with its file and offset, what was expected there and what was found.
+///
+/// The genesis is found through the node.toml beside the data directory, or named with --genesis.
+///
+/// Examples:
+///   millrace verify /tmp/mill/validator-0/data
+///   millrace verify /backup/data --genesis /tmp/mill/genesis.toml --json audit.json
+///
+/// Exit codes: 0 everything holds, 1 something does not, 2 the directory or the genesis cannot be read.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct VerifyArgs {
+    /// The validator's data directory.
+    #[arg(value_name = "DATA_DIR")]
+    pub data: PathBuf,
+    /// The network's genesis.toml; without it, the one that DATA_DIR/../node.toml names.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
+    /// Write the report as JSON; "-" prints it instead of the text.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Check and measure the cryptographic kernels on this machine.
+#[derive(Debug, Clone, Subcommand)]
+#[command(after_help = EXIT_CODES)]
+pub enum KernelsCommand {
+    /// Run signature vectors through every backend of this machine.
+    ///
+    /// One JSON object a line: {"key": hex, "msg": hex, "sig": hex, "expect": true | false | null}. With null there
+    /// is no expectation, but all backends must still agree. Exit code 1 if any backend answers otherwise.
+    #[command(verbatim_doc_comment)]
+    Check {
+        /// The vectors.
+        #[arg(value_name = "FILE.jsonl")]
+        file: PathBuf,
+    },
+    /// Nanoseconds per operation of every backend of this machine.
+    Bench,
+}
+
+/// A rate of offered load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// As fast as the network takes it.
+    Max,
+    /// Transfers a second.
+    Fixed(f64),
+}
+
+/// What the customers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// Transfers between accounts drawn at random, none of which should fail.
+    Transfer,
+}
+
+/// Which way journals are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Storage {
+    /// io_uring where the kernel offers it, else portable.
+    Auto,
+    /// io_uring, or refuse to start.
+    Uring,
+    /// Plain file calls.
+    Portable,
+}
+
+impl Storage {
+    /// The word in a configuration file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Uring => "uring",
+            Self::Portable => "portable",
+        }
+    }
+}
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    if text == "max" {
+        return Ok(Rate::Max);
+    }
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 1.0 => Ok(Rate::Fixed(rate)),
+        _ => Err("write \"max\", or transfers a second from 1 upwards".into()),
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, value)) if !field.is_empty() && !value.is_empty() => Ok((field.into(), value.into())),
+        _ => Err("write FIELD=VALUE, such as batch_delay_ms=20".into()),
+    }
+}

@@ -1,0 +1,305 @@
+//! Questions to a running validator, whose answers are checked before they are printed.
+//!
+//! ```text
+//! ask one validator ── answer with a Merkle path ── does it lead to the state root it names?
+//!                                                    └─ do the other validators name the same root? (--network)
+//! ```
+//!
+//! Invariant: what is printed as checked was checked in this process; a proof that does not hold is never printed
+//! as an answer.
+
+use anyhow::{Context as _, Result, bail};
+use engine::types::{AccountId, ChainId, Digest, Height, Packet};
+use engine::wire::{Block, Query};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{QueryArgs, Question, WhomArgs, rows};
+use crate::client::{Client, ClientError};
+use crate::network::Network;
+
+pub mod answers;
+mod print;
+
+use answers::{AccountAnswer, BlockAnswer, ProofAnswer, StatusAnswer, TransactionAnswer};
+
+/// Whom we talk to: one validator, and the network around it if we know it.
+struct Asked {
+    client: Client,
+    network: Option<Network>,
+}
+
+/// Answers one question; `false` where there is no such thing or a proof does not hold.
+///
+/// # Errors
+/// No validator answered, or nothing that makes sense.
+pub fn query(args: &QueryArgs) -> Result<bool> {
+    let mut asked = connect(&args.whom)?;
+    let answered = match &args.question {
+        Question::Account { chain, account } => {
+            asked.account(ChainId(*chain), AccountId(*account), args.json)
+        }
+        Question::Transaction { id, chain } => {
+            let chain = chain.map(ChainId);
+            asked.transaction(Query::Transaction { chain, id: *id }, args.json)
+        }
+        Question::Block { height } => asked.block(Height(*height), args.json),
+        Question::Proof { chain, id } => {
+            asked.proof(Query::Proof { chain: ChainId(*chain), id: *id }, args.json)
+        }
+        Question::Status => asked.status(args.json),
+    };
+    match answered {
+        Err(error) if matches!(error.downcast_ref(), Some(ClientError::NotFound(_))) => {
+            eprintln!("{error}");
+            Ok(false)
+        }
+        answered => answered.map(|()| true),
+    }
+}
+
+fn connect(whom: &WhomArgs) -> Result<Asked> {
+    if let Some(directory) = &whom.network {
+        let network = Network::load(directory)?;
+        let client = connect_member(&network, whom.validator)?;
+        return Ok(Asked { client, network: Some(network) });
+    }
+    let (Some(endpoint), Some(fingerprint), Some(network_id)) =
+        (whom.endpoint, whom.fingerprint, whom.network_id)
+    else {
+        bail!(
+            "name a network with --network, or a validator with --endpoint, --fingerprint and --network-id"
+        );
+    };
+    let client = Client::open(endpoint, fingerprint, network_id)
+        .with_context(|| format!("the validator at {endpoint}"))?;
+    Ok(Asked { client, network: None })
+}
+
+/// The validator that was named, or the first that answers.
+fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
+    let count = network.members.len();
+    let wanted = |index: u16| validator.is_none_or(|wanted| wanted == index);
+    let mut refusals = Vec::new();
+    for member in network.members.iter().filter(|member| wanted(member.index.0)) {
+        match Client::connect(member, &network.genesis) {
+            Ok(client) => return Ok(client),
+            Err(error) => refusals.push(format!("{} ({}): {error}", member.name, member.clients)),
+        }
+    }
+    match validator {
+        Some(index) if refusals.is_empty() => {
+            bail!("there is no validator {index}: the network has {count}, counted from 0")
+        }
+        _ => bail!("no validator answers; is the network up?\n  {}", refusals.join("\n  ")),
+    }
+}
+
+impl Asked {
+    fn account(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
+        let answer: AccountAnswer = self.client.ask(Query::Account { chain, account })?;
+        let proof = &answer.proof;
+        proof.verify(&answer.state_root).context("the validator's proof of the account does not hold")?;
+        if proof.account != account || proof.chain.entry.chain != chain {
+            bail!("the validator proves another account than the one that was asked for");
+        }
+        let checked = self.checked(proof.chain.height, &answer.state_root)?;
+        if json {
+            return print_json(&answer, &checked);
+        }
+        println!("account {account} on chain {chain} after height {}", proof.chain.height);
+        rows(&[
+            ("balance", crate::cli::grouped(proof.balance)),
+            ("key", format!("{} (version {})", proof.key, proof.key_version)),
+            ("next nonce", print::next_nonce(proof.window_base, proof.window_used).to_string()),
+            ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
+            ("state root", answer.state_root.to_string()),
+            ("checked", checked.text()),
+        ]);
+        Ok(())
+    }
+
+    fn transaction(&mut self, query: Query, json: bool) -> Result<()> {
+        let answer: TransactionAnswer = self.client.ask(query)?;
+        let bytes = hex::decode(&answer.packet).context("the transaction's bytes")?;
+        let [packet] = Packet::slice(&bytes) else { bail!("the transaction does not have 128 bytes") };
+        if packet.id(&self.client.network()) != answer.id {
+            bail!("the transaction's bytes do not hash to its id");
+        }
+        let transfer = packet.transfer().context("the transaction's bytes")?;
+        let proof: ProofAnswer = self.client.ask(Query::Proof { chain: answer.chain, id: answer.id })?;
+        self.check_proof(&proof, &answer)?;
+        let checked = self.checked(proof.proof.chain.height, &proof.state_root)?;
+        if json {
+            let both =
+                json!({ "transaction": answer, "transfer": print::transfer(&transfer), "proof": proof });
+            return print_json(&both, &checked);
+        }
+        println!("transaction {}", answer.id);
+        rows(&[
+            ("outcome", answer.outcome.to_string()),
+            (
+                "block",
+                format!("height {}, place {} on chain {}", answer.height, answer.position, answer.chain),
+            ),
+            (
+                "transfer",
+                format!("{} from account {} to account {}", transfer.amount, transfer.debit, transfer.credit),
+            ),
+            ("nonce", transfer.nonce.to_string()),
+            ("expiry", format!("height {}", transfer.expiry)),
+            ("key version", transfer.key_version.to_string()),
+            ("reference", hex::encode(transfer.reference)),
+            ("batch", format!("sequence {} of validator {}", answer.sequence, answer.author)),
+            ("state root", proof.state_root.to_string()),
+            ("checked", checked.text()),
+        ]);
+        Ok(())
+    }
+
+    fn check_proof(&self, proof: &ProofAnswer, answer: &TransactionAnswer) -> Result<()> {
+        proof
+            .proof
+            .verify(&proof.state_root)
+            .context("the validator's proof of the transaction does not hold")?;
+        let same = proof.proof.id == answer.id
+            && proof.proof.outcome == answer.outcome
+            && proof.proof.chain.height == answer.height
+            && proof.proof.chain.entry.chain == answer.chain
+            && proof.proof.path.index == answer.position;
+        if !same {
+            bail!("the validator proves something else than it says of the transaction");
+        }
+        Ok(())
+    }
+
+    fn proof(&mut self, query: Query, json: bool) -> Result<()> {
+        let answer: ProofAnswer = self.client.ask(query)?;
+        let proof = &answer.proof;
+        let asked = matches!(query, Query::Proof { chain, id }
+            if chain == proof.chain.entry.chain && id == proof.id);
+        if !asked {
+            bail!("the validator proves another transaction than the one that was asked for");
+        }
+        proof.verify(&answer.state_root).context("the validator's proof does not hold")?;
+        let checked = self.checked(proof.chain.height, &answer.state_root)?;
+        if json {
+            return print_json(&answer, &checked);
+        }
+        println!(
+            "transaction {} is in the block at height {}: {}",
+            proof.id, proof.chain.height, proof.outcome
+        );
+        let place = format!("{} of {}", proof.path.index, proof.path.size);
+        let siblings = |path: &engine::roots::Path| {
+            path.siblings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n                     ")
+        };
+        rows(&[
+            ("place", place),
+            ("path", siblings(&proof.path)),
+            ("transactions root", proof.chain.entry.transactions_root.to_string()),
+            ("accounts root", proof.chain.entry.accounts_root.to_string()),
+            ("path of the chain", siblings(&proof.chain.entry_path)),
+            ("state root", answer.state_root.to_string()),
+            ("checked", checked.text()),
+        ]);
+        Ok(())
+    }
+
+    fn block(&mut self, height: Height, json: bool) -> Result<()> {
+        let answer: BlockAnswer = self.client.ask(Query::Block { height })?;
+        let block = Block::decode(&hex::decode(&answer.block).context("the block's bytes")?)
+            .context("the block's bytes")?;
+        if block.height() != height || *block.digest() != answer.digest {
+            bail!("the validator's block is not the one that it names");
+        }
+        let finality = self.finality(&answer)?;
+        let checked = self.checked(height, &answer.state_root)?;
+        if json {
+            return print_json(&json!({ "answer": answer, "header": print::header(&block) }), &checked);
+        }
+        print::block(&answer, &block, &finality, &checked.text());
+        Ok(())
+    }
+
+    /// Checks a block's finalization certificate, where the validators' keys are known.
+    fn finality(&self, answer: &BlockAnswer) -> Result<String> {
+        let Some(network) = &self.network else {
+            return Ok("not checked: the validators' keys are in the genesis, see --network".into());
+        };
+        if answer.certificate.is_empty() {
+            return Ok("final through a later block".into());
+        }
+        let keys: Vec<_> = network.genesis.validators().iter().map(|v| v.public_key).collect();
+        let certificate = hex::decode(&answer.certificate).context("the finalization certificate")?;
+        let finalized = consensus::Verifier::new(&network.genesis.network().0, &keys)
+            .context("the genesis' validators")?
+            .verify(&certificate)
+            .context("the finalization certificate does not hold")?;
+        if finalized.payload != answer.digest.0 {
+            bail!("the finalization certificate is for another block");
+        }
+        Ok(format!("certificate of a quorum, view {}: holds", finalized.view))
+    }
+
+    fn status(&mut self, json: bool) -> Result<()> {
+        let status: StatusAnswer = self.client.status()?;
+        if json {
+            return print_json(&status, &Checked::default());
+        }
+        print::status(&status);
+        Ok(())
+    }
+
+    /// Compares a state root with those of the other validators.
+    fn checked(&self, height: Height, root: &Digest) -> Result<Checked> {
+        let mut checked = Checked { path: true, agree: 0, others: 0 };
+        let Some(network) = &self.network else { return Ok(checked) };
+        for member in network.members.iter().filter(|member| member.index != self.client.validator()) {
+            checked.others += 1;
+            let asked = Client::connect(member, &network.genesis)
+                .and_then(|mut client| client.ask::<BlockAnswer>(Query::Block { height }));
+            match asked {
+                Ok(answer) if answer.state_root == *root => checked.agree += 1,
+                Ok(answer) => bail!(
+                    "two validators disagree about height {height}: \"{}\" has the state root {}, validator {} has {root}",
+                    member.name,
+                    answer.state_root,
+                    self.client.validator()
+                ),
+                // One that is down or behind says nothing, which is counted as such.
+                Err(_) => {}
+            }
+        }
+        Ok(checked)
+    }
+}
+
+/// What was checked of an answer.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Checked {
+    /// The path leads to the state root.
+    path: bool,
+    /// Other validators that have the same state root at that height.
+    agree: u16,
+    /// Other validators that were asked.
+    others: u16,
+}
+
+impl Checked {
+    fn text(self) -> String {
+        match self.others {
+            0 => "the path leads to this state root; compare the root with another validator's".into(),
+            others => format!(
+                "the path leads to this state root, which {} of {others} other validators have as well",
+                self.agree
+            ),
+        }
+    }
+}
+
+fn print_json(answer: &impl Serialize, checked: &Checked) -> Result<()> {
+    let both = json!({ "answer": answer, "checked": checked });
+    println!("{}", serde_json::to_string_pretty(&both)?);
+    Ok(())
+}
