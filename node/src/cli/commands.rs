@@ -13,7 +13,7 @@ use net::NetError;
 use super::print::{grouped, rows};
 use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
-use crate::network::{self, Down, InitError, InitOptions, Network, RunError};
+use crate::network::{self, Down, InitError, InitOptions, Network};
 use crate::verify::{Auditor, VerifyError};
 use crate::{bench, kernels, query, validator};
 
@@ -43,7 +43,6 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         cause.is::<ConfigError>()
             || cause.is::<InitError>()
             || cause.is::<VerifyError>()
-            || matches!(cause.downcast_ref::<RunError>(), Some(RunError::Running { .. }))
             || is_configuration(cause)
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
@@ -109,12 +108,14 @@ fn up(args: &DirectoryArgs) -> Result<bool> {
     let started = network::up(&network, &executable)?;
     let directory = args.directory.display();
     println!("network \"{}\" is up: {} validators", network.genesis.name(), started.len());
-    for (member, (pid, status)) in network.members.iter().zip(&started) {
+    for (member, running) in network.members.iter().zip(&started) {
         println!(
-            "  {:<10}  clients {}  height {:<6}  process {pid}  log {}",
+            "  {:<10}  clients {}  height {:<6}  process {}{}  log {}",
             member.name,
             member.clients,
-            status.committed,
+            running.status.committed,
+            running.pid,
+            if running.before { " (was running)" } else { "" },
             member.log_file().display()
         );
     }

@@ -202,7 +202,7 @@ pub struct InitArgs {
 
 /// Start or stop the network in a directory.
 ///
-/// `up` starts every validator in the background, with its output in validator-N/node.log and its process id in
+/// `up` starts every validator that is not running in the background, with its output in validator-N/node.log and its process id in
 /// validator-N/node.pid, waits until each answers clients and is connected to a quorum, and prints the endpoints
 /// with the exact lines that load, question and stop the network.
 ///

@@ -28,7 +28,7 @@ mod running;
 
 pub use init::{InitError, InitOptions, init};
 pub use process::{ProcessError, Tie, ValidatorProcess};
-pub use running::{Down, RunError, down, up, wait_ready};
+pub use running::{Down, RunError, Running, down, up, wait_ready};
 
 /// Name of the file that makes a directory a network.
 pub const NETWORK_FILE: &str = "network.toml";

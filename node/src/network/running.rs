@@ -25,16 +25,6 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// Why a network could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Validators of this network are running.
-    #[error("validator \"{name}\" of this network is running already (process {pid}); stop it first: millrace network down {}", directory.display())]
-    Running {
-        /// One that runs.
-        name: String,
-        /// Its process.
-        pid: u32,
-        /// The network's directory.
-        directory: std::path::PathBuf,
-    },
     /// A validator ended, or could not be started.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -75,45 +65,59 @@ pub enum Down {
     NotRunning,
 }
 
+/// A validator that runs in the background.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its process.
+    pub pid: u32,
+    /// Whether it was running before.
+    pub before: bool,
+    /// What it says of itself.
+    pub status: StatusAnswer,
+}
+
 /// Starts every validator that is not running and returns when all answer; they go on when the caller ends.
 ///
 /// # Errors
 /// [`RunError`]; validators started by this call are stopped again.
-pub fn up(network: &Network, executable: &Path) -> Result<Vec<(u32, StatusAnswer)>, RunError> {
-    for member in &network.members {
-        if let Some(pid) = running(member) {
-            let (name, directory) = (member.name.clone(), network.directory.clone());
-            return Err(RunError::Running { name, pid, directory });
-        }
-    }
+pub fn up(network: &Network, executable: &Path) -> Result<Vec<Running>, RunError> {
+    let before: Vec<Option<u32>> = network.members.iter().map(running).collect();
     let mut started = Vec::new();
-    let result = start_all(network, executable, &mut started);
+    let result = start_missing(network, executable, &before, &mut started);
     if result.is_err() {
         for process in started {
             // The first failure is the one to report.
             let _ = process.stop(STOP_PATIENCE);
         }
-        for member in &network.members {
+        for (member, _) in network.members.iter().zip(&before).filter(|(_, pid)| pid.is_none()) {
             let _ = fs::remove_file(member.pid_file());
         }
     }
     result
 }
 
-fn start_all(
+fn start_missing(
     network: &Network,
     executable: &Path,
+    before: &[Option<u32>],
     started: &mut Vec<ValidatorProcess>,
-) -> Result<Vec<(u32, StatusAnswer)>, RunError> {
-    for member in &network.members {
+) -> Result<Vec<Running>, RunError> {
+    let mut pids = Vec::new();
+    for (member, running) in network.members.iter().zip(before) {
+        if let Some(pid) = running {
+            pids.push(*pid);
+            continue;
+        }
         let process = ValidatorProcess::spawn(executable, member, Tie::Detached)?;
-        let path = member.pid_file();
-        let written = fs::write(&path, format!("{}\n", process.pid()));
+        let (path, pid) = (member.pid_file(), process.pid());
         started.push(process);
-        written.map_err(|source| RunError::Io { path, source })?;
+        fs::write(&path, format!("{pid}\n")).map_err(|source| RunError::Io { path, source })?;
+        pids.push(pid);
     }
     let statuses = wait_ready(network, started, READY_PATIENCE)?;
-    Ok(started.iter().map(ValidatorProcess::pid).zip(statuses).collect())
+    let before = before.iter().map(Option::is_some);
+    let all = pids.into_iter().zip(before).zip(statuses);
+    Ok(all.map(|((pid, before), status)| Running { pid, before, status }).collect())
 }
 
 /// Waits until every validator answers on its client port and is connected to a quorum.

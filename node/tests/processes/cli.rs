@@ -1,0 +1,182 @@
+//! The command line as its users meet it: help, wrong usage, wrong configurations.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+
+use crate::stage::{Stage, expect};
+
+fn node(config: &Path) -> String {
+    expect(2, &["node", "--config", config.to_str().unwrap()]).1
+}
+
+/// Replaces text in a file that has it.
+fn replace(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{from:?} is in {}", file.display());
+    fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
+
+fn config(stage: &Stage) -> PathBuf {
+    stage.network.members[0].config_file()
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let commands: [&[&str]; 13] = [
+        &[],
+        &["bench"],
+        &["node"],
+        &["network"],
+        &["network", "init"],
+        &["network", "up"],
+        &["network", "down"],
+        &["load"],
+        &["query"],
+        &["verify"],
+        &["kernels"],
+        &["kernels", "check"],
+        &["kernels", "bench"],
+    ];
+    for command in commands {
+        let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
+        let (help, _) = expect(0, &arguments);
+        assert!(help.contains("Usage: millrace"), "{help}");
+    }
+    for command in ["bench", "node", "load", "query", "verify"] {
+        let (help, _) = expect(0, &[command, "--help"]);
+        assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
+        assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let wrong: [&[&str]; 9] = [
+        &[],
+        &["bnech"],
+        &["bench", "--rate", "0"],
+        &["bench", "--rate", "fast"],
+        &["bench", "--validators", "0"],
+        &["bench", "--cross-chain", "5"],
+        &["query", "status"],
+        &["query", "--endpoint", "127.0.0.1:1", "status"],
+        &["network", "init"],
+    ];
+    for arguments in wrong {
+        expect(2, arguments);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_named() {
+    assert!(node(Path::new("/nowhere/node.toml")).contains("/nowhere/node.toml"));
+}
+
+#[test]
+fn missing_unknown_and_contradictory_fields_are_named_with_their_file() {
+    let cases = [
+        ("name = \"alder\"\n", "", "validator.name"),
+        ("[log]", "[logs]", "logs"),
+        ("name = \"alder\"", "name = \"oak\"", "genesis.toml"),
+        ("index = 1", "index = 9", "peer with index 9"),
+    ];
+    for (from, to, words) in cases {
+        let stage = Stage::new(4, 100);
+        replace(&config(&stage), from, to);
+        let error = node(&config(&stage));
+        assert!(error.contains(words) && error.contains("node.toml"), "{words}: {error}");
+    }
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_stops_the_bench_before_it_begins() {
+    let (_, error) = expect(1, &["bench", "--validators", "1", "--accounts", "100", "--set", "verify_threads=0"]);
+    assert!(error.contains("work.verify_threads"), "{error}");
+}
+
+#[test]
+fn a_log_level_that_is_none_is_refused() {
+    let stage = Stage::new(1, 100);
+    replace(&config(&stage), "level = \"info\"", "level = \"a=b=c\"");
+    let error = node(&config(&stage));
+    assert!(error.contains("log.level"), "{error}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let stage = Stage::new(1, 100);
+    let address = stage.network.members[0].clients;
+    let _taken = UdpSocket::bind(address).unwrap();
+    let error = node(&config(&stage));
+    assert!(error.contains(&address.to_string()) && error.contains("taken"), "{error}");
+}
+
+#[test]
+fn a_directory_in_use_is_refused_and_its_user_goes_on() {
+    let mut stage = Stage::up(1, 100);
+    let other = Stage::new(1, 100);
+    // The same validator once more, on other ports.
+    let (mine, theirs) = (config(&stage), config(&other));
+    let copy = stage.network.members[0].directory.join("again.toml");
+    fs::copy(&mine, &copy).unwrap();
+    for field in ["peers = ", "clients = "] {
+        let line = |file: &Path| {
+            let text = fs::read_to_string(file).unwrap();
+            text.lines().find(|line| line.starts_with(field)).unwrap().to_owned()
+        };
+        replace(&copy, &line(&mine), &line(&theirs));
+    }
+    let error = node(&copy);
+    assert!(error.contains("in use"), "{error}");
+    stage.all_alive();
+    let (_, error) = expect(2, &["verify", stage.network.members[0].data().to_str().unwrap()]);
+    assert!(error.contains("in use"), "{error}");
+}
+
+#[test]
+fn a_directory_of_another_network_is_refused() {
+    let mut one = Stage::up(1, 100);
+    one.stop_all();
+    let other = Stage::new(1, 100);
+    fs::rename(one.network.members[0].data(), other.network.members[0].data()).unwrap();
+    let error = node(&config(&other));
+    assert!(error.contains("another network"), "{error}");
+    let (_, error) = expect(2, &["verify", other.network.members[0].data().to_str().unwrap()]);
+    assert!(error.contains("another network"), "{error}");
+}
+
+#[test]
+fn init_does_not_overwrite() {
+    let stage = Stage::new(1, 100);
+    let (_, error) = expect(2, &["network", "init", stage.path().to_str().unwrap()]);
+    assert!(error.contains("there is a network here already"), "{error}");
+}
+
+#[test]
+fn verify_of_what_is_no_data_directory_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, error) = expect(2, &["verify", directory.path().to_str().unwrap()]);
+    assert!(error.contains("node.toml") && error.contains("--genesis"), "{error}");
+    let stage = Stage::new(1, 100);
+    let genesis = stage.path().join("genesis.toml");
+    let path = directory.path().to_str().unwrap();
+    let (_, error) = expect(2, &["verify", path, "--genesis", genesis.to_str().unwrap()]);
+    assert!(error.contains("holds no log"), "{error}");
+}
+
+#[test]
+fn kernels_check_reads_vectors() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vectors.jsonl");
+    // RFC 8032, 7.1, test 1, with the right and the wrong expectation.
+    let vector = |expect: &str| {
+        format!(
+            r#"{{"key":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","msg":"","sig":"e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b","expect":{expect}}}"#
+        )
+    };
+    fs::write(&file, vector("true") + "\n" + &vector("null")).unwrap();
+    expect(0, &["kernels", "check", file.to_str().unwrap()]);
+    fs::write(&file, vector("false")).unwrap();
+    expect(1, &["kernels", "check", file.to_str().unwrap()]);
+}

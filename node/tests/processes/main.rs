@@ -1,0 +1,18 @@
+//! Tests with real processes: the `millrace` binary as operators, customers and attackers meet it.
+//!
+//! ```text
+//! stage: a small network on free ports, killed when its test ends
+//!   ├─ cli       help, wrong usage, wrong configurations
+//!   ├─ network   an operator's first day, on the command line alone
+//!   ├─ recovery  kill -9 of one and of all
+//!   └─ hostile   bad input on every port
+//! ```
+//!
+//! They wait for what must happen, never for a time; a slow machine makes them slow, not red.
+
+mod stage;
+
+mod cli;
+mod hostile;
+mod network;
+mod recovery;

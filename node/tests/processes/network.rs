@@ -1,0 +1,147 @@
+//! An operator's first day, on the command line alone: init, up, load, questions, kill -9, up again, down, verify.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::stage::{expect, wait};
+use node::client::Client;
+use node::network::Network;
+
+/// Stops the network however the test ends.
+struct Down<'a>(&'a str);
+
+impl Drop for Down<'_> {
+    fn drop(&mut self) {
+        let _ = crate::stage::millrace(&["network", "down", self.0]);
+    }
+}
+
+fn free_base_port() -> String {
+    // Ports of a network lie side by side, so take a stretch that is free from end to end now.
+    let free = |base: &u16| (*base..base + 8).all(|port| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok());
+    let start = 20_000 + (std::process::id() % 20_000) as u16;
+    (start..start + 10_000).step_by(8).find(free).expect("some ports are free").to_string()
+}
+
+#[test]
+fn an_operators_first_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mill");
+    let dir = path.to_str().unwrap();
+    let base = free_base_port();
+    let (out, _) = expect(0, &["network", "init", dir, "--accounts", "400", "--base-port", &base]);
+    assert!(out.contains("network id") && out.contains(&format!("millrace network up {dir}")), "{out}");
+
+    let _down = Down(dir);
+    let (out, _) = expect(0, &["network", "up", dir]);
+    for words in ["millrace load --network", "millrace query --network", "millrace network down"] {
+        assert!(out.contains(words), "{out}");
+    }
+    let network = Network::load(&path).unwrap();
+
+    let load = ["load", "--network", dir, "--rate", "300", "--seconds", "3", "--warm-up", "1"];
+    let (out, _) = expect(0, &load);
+    assert!(out.contains("committed") && !out.contains("refused") && !out.contains("failed"), "{out}");
+    questions(dir, &network);
+
+    // A power cut at one validator: the others go on.
+    let pid = std::fs::read_to_string(network.members[2].pid_file()).unwrap();
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    let before = height(&network, 0);
+    wait("the others go on", || height(&network, 0) > before + 2);
+    let (out, _) = expect(0, &["network", "up", dir]);
+    assert!(out.contains("was running"), "{out}");
+    let goal = height(&network, 0);
+    wait("the killed one catches up", || height(&network, 2) >= goal);
+    expect(0, &load);
+
+    let (out, _) = expect(0, &["network", "down", dir]);
+    assert_eq!(out.matches("stopped").count(), 4, "{out}");
+    let (out, _) = expect(0, &["network", "down", dir]);
+    assert_eq!(out.matches("was not running").count(), 4, "{out}");
+    for member in &network.members {
+        let data = member.data();
+        let (out, _) = expect(0, &["verify", data.to_str().unwrap()]);
+        assert!(out.contains("holds"), "{out}");
+    }
+    verify_json(&network.members[0].data());
+}
+
+fn height(network: &Network, member: usize) -> u64 {
+    let client = Client::connect(&network.members[member], &network.genesis);
+    client.and_then(|mut client| client.status()).map_or(0, |status| status.committed.0)
+}
+
+/// Every question, as a person and as a program.
+fn questions(dir: &str, network: &Network) {
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let all: Vec<&str> = ["query", "--network", dir, "--json"].iter().chain(arguments).copied().collect();
+        serde_json::from_str(&expect(0, &all).0).unwrap()
+    };
+    let text = |arguments: &[&str]| {
+        let all: Vec<&str> = ["query", "--network", dir].iter().chain(arguments).copied().collect();
+        expect(0, &all).0
+    };
+    let status = json(&["status"]);
+    assert_eq!(status["answer"]["network"], network.genesis.network().to_string());
+    assert!(text(&["status"]).contains("committed"));
+
+    let account = json(&["account", "1", "7"]);
+    assert_eq!(account["answer"]["proof"]["account"], 7);
+    assert_eq!(account["checked"]["path"], true);
+    let account = text(&["account", "1", "7"]);
+    assert!(account.contains("balance") && account.contains("leads to this state root"), "{account}");
+
+    // A transaction of some block: walk down from the committed height.
+    let height = status["answer"]["committed"].as_u64().unwrap();
+    let id = (1..=height)
+        .rev()
+        .find_map(|height| {
+            let block = json(&["block", &height.to_string()]);
+            let batch = block["answer"]["header"]["certificates"].get(0)?.clone();
+            transaction_of(network, &batch)
+        })
+        .expect("the load is in some block");
+    let transaction = json(&["transaction", &id]);
+    assert_eq!(transaction["answer"]["transaction"]["outcome"], "applied");
+    assert!(text(&["transaction", &id]).contains("leads to this state root"));
+    let proof = json(&["proof", "1", &id]);
+    assert_eq!(proof["answer"]["proof"]["id"], id.as_str());
+    assert!(text(&["proof", "1", &id]).contains("transactions root"));
+    let block = text(&["block", &transaction["answer"]["transaction"]["height"].to_string()]);
+    assert!(block.contains("certificate of a quorum") || block.contains("later block"), "{block}");
+
+    let unknown = "00".repeat(32);
+    let (_, error) = expect(1, &["query", "--network", dir, "transaction", &unknown]);
+    assert!(!error.is_empty());
+    expect(1, &["query", "--network", dir, "account", "1", "400"]);
+    let fingerprint = network.members[0].fingerprint.to_string();
+    let endpoint = network.members[0].clients.to_string();
+    let id = network.genesis.network().to_string();
+    let whom = ["query", "--endpoint", &endpoint, "--fingerprint", &fingerprint, "--network-id", &id, "status"];
+    expect(0, &whom);
+    let stranger = ["query", "--endpoint", &endpoint, "--fingerprint", &unknown, "--network-id", &id, "status"];
+    let (_, error) = expect(1, &stranger);
+    assert!(error.contains("certificate") || error.contains("fingerprint"), "{error}");
+}
+
+/// The id of the first transaction of a batch, found in the journal of its author.
+fn transaction_of(network: &Network, batch: &serde_json::Value) -> Option<String> {
+    let author = batch["batch"]["author"].as_u64()? as usize;
+    let journal = network.members[author].data().join("journal");
+    let (_, replay) = engine::store::Log::inspect(&journal, None, engine::store::Lock::None).unwrap();
+    replay.map_while(Result::ok).filter(|record| record.kind == 1).find_map(|record| {
+        let found = engine::wire::Batch::decode(record.bytes.into()).unwrap();
+        let same = found.digest().to_string() == batch["digest"].as_str()?;
+        same.then(|| found.packets()[0].id(network.genesis.network()).to_string())
+    })
+}
+
+fn verify_json(data: &Path) {
+    let (out, _) = expect(0, &["verify", data.to_str().unwrap(), "--json", "-"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["ok"], true);
+    assert!(report["applied"].as_u64().unwrap() >= 900, "{report}");
+    assert!(report["finalizations"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!(report["finding"], serde_json::Value::Null);
+}

@@ -1,0 +1,231 @@
+//! A small network of real processes for a test, killed when the test ends.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use bytes::Bytes;
+use engine::types::{
+    AccountId, ChainId, Height, Packet, PacketSlab, Transfer, Verdict,
+};
+use loadgen::outcome::LoadOutcome;
+use loadgen::progress::Silent;
+use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
+use node::client::Client;
+use node::network::{InitOptions, Network, Tie, ValidatorProcess, init, wait_ready};
+use node::verify::Auditor;
+
+/// The binary under test.
+pub const MILLRACE: &str = env!("CARGO_BIN_EXE_millrace");
+/// The chain that every test network has.
+pub const CHAIN: ChainId = ChainId(1);
+/// What a loaded test machine may take over anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A network whose processes belong to the test.
+pub struct Stage {
+    pub network: Network,
+    pub processes: Vec<Option<ValidatorProcess>>,
+    directory: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Makes a network, without starting anything.
+    pub fn new(validators: u16, accounts: u64) -> Self {
+        let options = InitOptions { validators, accounts, balance: 1_000_000, ..InitOptions::default() };
+        Self::with(&options)
+    }
+
+    pub fn with(options: &InitOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let network = init(directory.path(), options).unwrap();
+        let processes = network.members.iter().map(|_| None).collect();
+        Self { network, processes, directory }
+    }
+
+    /// The same, running.
+    pub fn up(validators: u16, accounts: u64) -> Self {
+        let mut stage = Self::new(validators, accounts);
+        (0..validators).for_each(|index| stage.spawn(index.into()));
+        stage.ready();
+        stage
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn spawn(&mut self, index: usize) {
+        let member = &self.network.members[index];
+        let process = ValidatorProcess::spawn(Path::new(MILLRACE), member, Tie::Tied).unwrap();
+        self.processes[index] = Some(process);
+    }
+
+    /// Waits until all validators answer and see a quorum.
+    pub fn ready(&mut self) {
+        let mut processes: Vec<_> = self.processes.iter_mut().filter_map(Option::take).collect();
+        let ready = wait_ready(&self.network, &mut processes, PATIENCE);
+        for (slot, process) in self.processes.iter_mut().zip(processes) {
+            *slot = Some(process);
+        }
+        if let Err(error) = ready {
+            panic!("the network is not ready: {error}");
+        }
+    }
+
+    /// As a power cut would.
+    pub fn kill(&mut self, index: usize) {
+        self.processes[index].take().expect("it was running").kill();
+    }
+
+    /// As an operator would.
+    pub fn stop(&mut self, index: usize) {
+        self.processes[index].take().expect("it was running").stop(PATIENCE).unwrap();
+    }
+
+    pub fn stop_all(&mut self) {
+        for process in self.processes.iter().flatten() {
+            process.ask_to_stop();
+        }
+        for process in self.processes.iter_mut().filter_map(Option::take) {
+            process.stop(PATIENCE).unwrap();
+        }
+    }
+
+    /// Fails the test if a validator has ended by itself.
+    pub fn all_alive(&mut self) {
+        for process in self.processes.iter_mut().flatten() {
+            process.check().unwrap();
+        }
+    }
+
+    pub fn client(&self, index: usize) -> Client {
+        Client::connect(&self.network.members[index], &self.network.genesis).unwrap()
+    }
+
+    pub fn height(&self, index: usize) -> u64 {
+        self.client(index).status().unwrap().committed.0
+    }
+
+    /// Waits until a validator has committed a height.
+    pub fn wait_height(&self, index: usize, height: u64) {
+        let mut client = self.client(index);
+        wait(&format!("validator {index} at height {height}"), || {
+            client.status().unwrap().committed.0 >= height
+        });
+    }
+
+    /// Waits until all running validators have committed what the highest of them has now.
+    pub fn settle(&self) {
+        let running: Vec<usize> =
+            (0..self.processes.len()).filter(|index| self.processes[*index].is_some()).collect();
+        let goal = running.iter().map(|index| self.height(*index)).max().unwrap_or(0);
+        running.iter().for_each(|index| self.wait_height(*index, goal));
+    }
+
+    /// A transfer of 5 to the next account, signed by its owner.
+    pub fn transfer(&self, debit: u64, nonce: u64) -> Packet {
+        self.signed(&Transfer {
+            chain: CHAIN,
+            key_version: 1,
+            reference: [0; 12],
+            debit: AccountId(debit),
+            credit: AccountId((debit + 1) % self.accounts()),
+            amount: 5,
+            nonce,
+            expiry: Height(1_000_000),
+        })
+    }
+
+    /// Any transfer, signed by the owner of its debit account.
+    pub fn signed(&self, transfer: &Transfer) -> Packet {
+        let key = self.network.customers.signing_key(CHAIN, transfer.debit);
+        transfer.sign(self.network.genesis.network(), |message| key.sign(message))
+    }
+
+    fn accounts(&self) -> u64 {
+        self.network.genesis.chains()[0].accounts.len() as u64
+    }
+
+    /// Offers load to some of the validators and returns when it is over.
+    pub fn load(&self, lanes: &[usize], tps: f64, seconds: u64, start: Start) -> LoadOutcome {
+        let plan = self.plan(lanes, tps, seconds, start);
+        loadgen::run(&plan, &mut Silent).unwrap()
+    }
+
+    pub fn plan(&self, lanes: &[usize], tps: f64, seconds: u64, start: Start) -> LoadPlan {
+        let endpoints = lanes
+            .iter()
+            .map(|index| &self.network.members[*index])
+            .map(|member| Endpoint { address: member.clients, fingerprint: member.fingerprint.0 })
+            .collect();
+        let chain = ChainLoad { chain: CHAIN, accounts: self.accounts(), balance: 1_000_000 };
+        LoadPlan {
+            chains: vec![chain],
+            rate: Rate::Fixed(tps),
+            seconds,
+            warm_up: Duration::from_millis(500),
+            start,
+            ..LoadPlan::new(*self.network.genesis.network(), endpoints, self.network.customers)
+        }
+    }
+
+    /// Audits the directories of all validators and holds them to what clients were told.
+    pub fn audit(&self, told: &[&LoadOutcome]) {
+        let mut auditor = Auditor::new(self.network.genesis.clone()).unwrap();
+        for member in &self.network.members {
+            let mut trails: Vec<_> = told.iter().map(|outcome| outcome.trail()).collect();
+            let visit = &mut |_: Height, packet: &Packet, outcome: engine::types::Outcome| {
+                if outcome == engine::types::Outcome::Applied {
+                    trails.iter_mut().for_each(|trail| drop(trail.applied(packet)));
+                }
+            };
+            let report = auditor.audit(&member.data(), &|_, _| {}, visit).unwrap();
+            assert!(report.ok, "{report}");
+            for trail in trails {
+                assert!(trail.acknowledged > 0, "the load was acknowledged");
+                assert_eq!((trail.missing(), trail.duplicated), (0, 0), "{}: {report}", member.name);
+            }
+        }
+    }
+}
+
+/// Submits packets and waits for a verdict on each.
+pub fn verdicts(client: &mut Client, packets: &[Packet]) -> Vec<Verdict> {
+    let bytes: Vec<u8> = packets.iter().flat_map(|packet| packet.0).collect();
+    let slab = PacketSlab::new(Bytes::from(bytes)).expect("whole packets");
+    client.submit(0, slab).unwrap();
+    let mut verdicts = vec![None; packets.len()];
+    while verdicts.iter().any(Option::is_none) {
+        for notice in client.notices(PATIENCE).unwrap() {
+            verdicts[notice.tag as usize] = Some(notice.verdict);
+        }
+    }
+    verdicts.into_iter().flatten().collect()
+}
+
+/// Waits until something holds.
+pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let step = Duration::from_millis(50);
+    for _ in 0..PATIENCE.as_millis() / step.as_millis() {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+    panic!("not within {PATIENCE:?}: {what}");
+}
+
+/// Runs the binary to its end.
+pub fn millrace(arguments: &[&str]) -> Output {
+    Command::new(MILLRACE).args(arguments).output().unwrap()
+}
+
+/// Runs it and expects an exit code; returns stdout and stderr.
+pub fn expect(code: i32, arguments: &[&str]) -> (String, String) {
+    let output = millrace(arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "millrace {arguments:?}\n{out}\n{err}");
+    (out, err)
+}
