@@ -17,10 +17,10 @@
 pub enum WhenFull {
     /// The item is refused, counted, and its sender told.
     Shed,
-    /// The sender waits: pressure travels back to where the item came from.
-    Wait,
     /// The item is dropped and counted; the protocol repeats it.
     Drop,
+    /// It cannot be: whoever sends is bounded already.
+    Never,
 }
 
 /// One link between two threads.
@@ -30,7 +30,7 @@ pub struct Link {
     pub name: &'static str,
     /// From which thread to which.
     pub ends: (&'static str, &'static str),
-    /// How many items it holds.
+    /// How many items it holds; `usize::MAX` where bytes or the senders bound it.
     pub depth: usize,
     /// What happens when it is full.
     pub when_full: WhenFull,
@@ -45,32 +45,38 @@ pub struct Thread {
     pub work: &'static str,
 }
 
-/// Customers' packets on their way to a verifier, in frames; what they hold is bounded in bytes too
-/// ([`INGRESS_BYTES_MAX`]).
+/// Customers' packets on their way to a verifier, bounded by [`INGRESS_BYTES_MAX`].
 pub const INGRESS: Link =
-    Link { name: "ingress", ends: ("net", "verify"), depth: 4_096, when_full: WhenFull::Shed };
-/// Peers' batches on their way to a verifier. Their bytes stay charged to the peer until they are checked, so a
-/// full link stops that peer's stream.
+    Link { name: "ingress", ends: ("net", "verify"), depth: usize::MAX, when_full: WhenFull::Shed };
+/// Peers' batches on their way to a verifier, bounded by [`PEER_BATCH_BYTES_MAX`]. Their bytes stay charged to the peer
+/// until they are checked, so a slow verifier stops that peer's stream before the link is full.
 pub const PEER_BATCHES: Link =
-    Link { name: "peer batches", ends: ("net", "verify"), depth: 1_024, when_full: WhenFull::Drop };
-/// Everything that the core is told, from every other thread.
+    Link { name: "peer batches", ends: ("net", "verify"), depth: usize::MAX, when_full: WhenFull::Drop };
+/// Everything that the core is told. Each source is bounded by itself: peers by the bytes that they may have here, the
+/// verifiers by their links, the journal by the records that it holds, consensus by its few open questions.
 pub const CORE_EVENTS: Link =
-    Link { name: "core events", ends: ("any", "core"), depth: 65_536, when_full: WhenFull::Wait };
-/// Finalized blocks with their bodies, and durability notices.
+    Link { name: "core events", ends: ("any", "core"), depth: usize::MAX, when_full: WhenFull::Never };
+/// Finalized blocks with their bodies, and durability notices; bounded because ordering stops when it is
+/// [`engine::limits::ROOT_LAG_MAX`] heights ahead of execution.
 pub const EXECUTION: Link =
-    Link { name: "execution", ends: ("core", "executor"), depth: 1_024, when_full: WhenFull::Wait };
+    Link { name: "execution", ends: ("core", "executor"), depth: usize::MAX, when_full: WhenFull::Never };
 /// Customers' questions.
 pub const QUERIES: Link =
     Link { name: "queries", ends: ("net", "query"), depth: 256, when_full: WhenFull::Shed };
+/// What peers want from the journal.
+pub const REQUESTS: Link =
+    Link { name: "requests", ends: ("core", "server"), depth: 4_096, when_full: WhenFull::Drop };
 
 /// Every link of a validator.
-pub const LINKS: [Link; 5] = [INGRESS, PEER_BATCHES, CORE_EVENTS, EXECUTION, QUERIES];
+pub const LINKS: [Link; 6] = [INGRESS, PEER_BATCHES, CORE_EVENTS, EXECUTION, QUERIES, REQUESTS];
 
 /// Bytes of customers' packets that may wait for a verifier.
 pub const INGRESS_BYTES_MAX: usize = 16 << 20;
+/// Bytes of peers' batches that may wait for a verifier.
+pub const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// Every thread of a validator.
-pub const THREADS: [Thread; 8] = [
+pub const THREADS: [Thread; 9] = [
     Thread { name: "net", work: "QUIC to peers and customers" },
     Thread { name: "verify-N", work: "refusals, signatures, admission to the mempool" },
     Thread { name: "core", work: "sealing, availability, block building, catch-up: the protocols" },
@@ -78,5 +84,6 @@ pub const THREADS: [Thread; 8] = [
     Thread { name: "journal", work: "batches and committed blocks to disk" },
     Thread { name: "consensus", work: "simplex" },
     Thread { name: "consensus-log", work: "votes to disk" },
+    Thread { name: "server", work: "batches and blocks from the journal, for peers that catch up" },
     Thread { name: "query", work: "transactions, blocks and proofs from the journal" },
 ];

@@ -59,7 +59,8 @@ fn breaches(packages: &BTreeMap<&str, Vec<&str>>) -> Vec<String> {
                     None => *dependency == foreign,
                 };
                 if matches && !doors.contains(name) {
-                    found.push(format!("{name} brings in {dependency}, whose door is {}", doors.join(" or ")));
+                    found
+                        .push(format!("{name} brings in {dependency}, whose door is {}", doors.join(" or ")));
                 }
             }
         }

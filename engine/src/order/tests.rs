@@ -35,7 +35,10 @@ fn certificate(author: ValidatorIndex, sequence: u64, transactions: u32) -> Cert
 }
 
 fn available(certificates: &[Certificate]) -> Pool {
-    certificates.iter().map(|certificate| (certificate.batch(), Available::assume(certificate.clone()))).collect()
+    certificates
+        .iter()
+        .map(|certificate| (certificate.batch(), Available::assume(certificate.clone())))
+        .collect()
 }
 
 fn proposal(view: u64, parent: Digest) -> Proposal {

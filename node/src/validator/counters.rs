@@ -5,8 +5,8 @@
 //! whoever wants a window subtracts two reports.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -68,13 +68,17 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: AtomicU64,)+
+            /// Signatures checked, own customers' and peers' batches'; shared with the verifiers.
+            pub signatures_verified: Arc<AtomicU64>,
             refused: Mutex<BTreeMap<&'static str, u64>>,
             stages: Mutex<BTreeMap<&'static str, StageHistogram>>,
         }
 
         impl Counters {
             fn totals(&self) -> BTreeMap<String, u64> {
-                BTreeMap::from([$((stringify!($name).to_owned(), self.$name.load(Relaxed)),)+])
+                let signatures = ("signatures_verified".to_owned(), self.signatures_verified.load(Relaxed));
+                let others = [$((stringify!($name).to_owned(), self.$name.load(Relaxed)),)+];
+                others.into_iter().chain([signatures]).collect()
             }
         }
     };
@@ -85,8 +89,6 @@ counters! {
     received,
     /// Transactions of customers that entered the mempool.
     accepted,
-    /// Signatures checked, own customers' and peers' batches'.
-    signatures_verified,
     /// Batches sealed from the own mempool.
     batches_sealed,
     /// Transactions in those batches.
@@ -97,6 +99,8 @@ counters! {
     batches_refused,
     /// Frames of peers that could not be decoded.
     peer_frames_refused,
+    /// Messages of peers that were understood and refused.
+    peer_messages_refused,
     /// Frames of customers that could not be decoded.
     client_frames_refused,
     /// Blocks executed.
@@ -107,6 +111,8 @@ counters! {
     applied,
     /// Height of the last durable block.
     height,
+    /// Height of the last finalized block that is known.
+    finalized,
     /// Blocks that this validator proposed.
     blocks_proposed,
     /// Proposals of others that this validator refused to vote for.
@@ -151,7 +157,7 @@ pub struct CountersReport {
     pub refused: BTreeMap<String, u64>,
     /// Stage times by name.
     pub stages_us: BTreeMap<String, StageReport>,
-    /// Bytes by direction: `peers_in`, `peers_out`, `clients_in`, `clients_out`, `journal`, `consensus_log`.
+    /// The network's counts (bytes, frames, refusals) by name, and the bytes written to `journal` and `consensus_log`.
     pub bytes: BTreeMap<String, u64>,
     /// The journal's storage back-end: `uring` or `portable`.
     pub storage: String,
@@ -182,7 +188,11 @@ impl Counters {
         let stage = |histogram: &StageHistogram| StageReport {
             p50: histogram.0.value_at_quantile(0.5),
             p99: histogram.0.value_at_quantile(0.99),
-            buckets: histogram.0.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect(),
+            buckets: histogram
+                .0
+                .iter_recorded()
+                .map(|v| (v.value_iterated_to(), v.count_at_value()))
+                .collect(),
         };
         CountersReport {
             totals: self.totals(),

@@ -75,7 +75,14 @@ impl CommittedBlock {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let failures: usize = self.chains.iter().map(|chain| chain.failures.len()).sum();
-        let size = 8 + 64 + 8 + 2 + self.block.len() + self.certificate.len() + self.chains.len() * 80 + failures * 5;
+        let size = 8
+            + 64
+            + 8
+            + 2
+            + self.block.len()
+            + self.certificate.len()
+            + self.chains.len() * 80
+            + failures * 5;
         let mut out = Vec::with_capacity(size);
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(&self.delta_digest.0);
@@ -118,7 +125,8 @@ impl CommittedBlock {
             for _ in 0..reader.u32("failure count")? {
                 let position = reader.u32("failure position")?;
                 let outcome = reader.take(1, "failure outcome")?[0];
-                failures.push((position, Outcome::try_from(outcome).map_err(|_| RecordError::Outcome(outcome))?));
+                failures
+                    .push((position, Outcome::try_from(outcome).map_err(|_| RecordError::Outcome(outcome))?));
             }
             chains.push(ChainRecord { chain, transactions_root, accounts_root, transactions, failures });
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use consensus::{
-    Application, Channel, Fault, Finalization, Payload, ProposalContext, Recipients, Reply, StopReason, SyncDone,
+    Application, Channel, Fault, Finalization, Payload, ProposalContext, Recipients, Reply, StopReason,
+    SyncDone,
 };
 use crossbeam::channel::Sender;
 use engine::order::{Finality, FinalityVerifier};
@@ -115,7 +116,9 @@ impl consensus::Store for VoteLog {
     }
 
     fn sync(&self, position: u64, done: SyncDone) {
-        let done = Box::new(move |outcome: Result<_, StoreError>| done(outcome.map(|_| ()).map_err(io::Error::other)));
+        let done = Box::new(move |outcome: Result<_, StoreError>| {
+            done(outcome.map(|_| ()).map_err(io::Error::other))
+        });
         self.0.on_durable(Position::from_raw(position), done);
     }
 

@@ -9,15 +9,16 @@
 use std::sync::Arc;
 
 use consensus::Inbound;
-use crossbeam::channel::{Sender, TrySendError};
+use crossbeam::channel::Sender;
+use engine::ingress::{Lane, PeerBatch, Refused};
 use engine::limits::{BATCH_BYTES_MAX, PEER_MESSAGE_BYTES_MAX};
 use engine::types::ValidatorIndex;
 use engine::wire::PeerMessage;
 use net::{Channel, Flow, Frame, OnFull, PeerEvent};
 
+use super::clock::Clock;
 use super::counters::Counters;
 use super::events::CoreEvent;
-use super::verifier::PeerBatch;
 
 /// The channel of everything small that belongs to no other channel.
 pub const CONTROL: usize = 3;
@@ -67,7 +68,9 @@ pub struct Sorter {
     /// To consensus.
     pub consensus: Inbound,
     /// To the verifiers.
-    pub batches: Sender<PeerBatch>,
+    pub batches: Lane<PeerBatch>,
+    /// Time.
+    pub clock: Clock,
     /// Counts what is refused.
     pub counters: Arc<Counters>,
 }
@@ -101,10 +104,11 @@ impl Sorter {
         }
         match PeerMessage::decode(&frame.bytes) {
             Ok(PeerMessage::Batch(bytes) | PeerMessage::BatchReply { bytes: Some(bytes), .. }) => {
-                match self.batches.try_send(PeerBatch { from, bytes, permit: frame.permit }) {
+                let (received_us, hold) = (self.clock.now_us(), Some(Arc::new(frame.permit) as _));
+                match self.batches.offer(PeerBatch { from, received_us, bytes, hold }) {
                     // A batch that is dropped here is not acknowledged; its author sends it again.
-                    Ok(()) | Err(TrySendError::Full(_)) => Flow::Continue,
-                    Err(TrySendError::Disconnected(_)) => Flow::Close("stopping".into()),
+                    Ok(()) | Err(Refused::Full(_)) => Flow::Continue,
+                    Err(Refused::Closed(_)) => Flow::Close("stopping".into()),
                 }
             }
             Ok(message) => self.tell(CoreEvent::Peer(from, message, frame.permit)),
