@@ -14,6 +14,7 @@
 //!   and the bytes hashed are the bytes received.
 //! - Randomness comes in as an argument. Nothing here panics on any input bytes.
 
+pub mod check;
 mod cpu;
 pub mod ed25519;
 pub mod merkle;

@@ -25,7 +25,7 @@ pub use array_tree::ArrayTree;
 pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
 pub use inclusion::{InclusionProof, prove, verify_inclusion};
 
-use crate::sha2::{sha256, sha256_parts};
+use crate::sha2::{prefixed_many, sha256, sha256_parts};
 
 /// A node or leaf of a tree.
 pub type Hash = [u8; 32];
@@ -64,15 +64,31 @@ pub fn root(leaves: &[Hash]) -> Hash {
     level[0]
 }
 
+/// The hashes of many leaves of `len` bytes each, lying back to back in `data`.
+///
+/// # Panics
+///
+/// If `data.len() != len * out.len()`.
+pub fn leaf_hashes(data: &[u8], len: usize, out: &mut [Hash]) {
+    prefixed_many([0], data, len, out);
+}
+
+/// The hashes of many nodes, each of a left and a right child.
+///
+/// # Panics
+///
+/// If there are not as many children as places.
+pub fn node_hashes(children: &[[Hash; 2]], out: &mut [Hash]) {
+    prefixed_many([1], children.as_flattened().as_flattened(), 64, out);
+}
+
 /// The level above `level`: neighbours paired, a lone right node promoted.
 fn parents(level: &[Hash]) -> Vec<Hash> {
-    level
-        .chunks(2)
-        .map(|pair| match pair {
-            [left, right] => node_hash(left, right),
-            lone => lone[0],
-        })
-        .collect()
+    let (pairs, lone) = level.as_chunks::<2>();
+    let mut above = vec![[0; 32]; pairs.len()];
+    node_hashes(pairs, &mut above);
+    above.extend_from_slice(lone);
+    above
 }
 
 /// The size of the left subtree of a tree of `size >= 2` leaves: the largest power of two below `size`.

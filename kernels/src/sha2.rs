@@ -11,6 +11,8 @@ use ::sha2::Digest as _;
 
 mod constants;
 #[cfg(target_arch = "x86_64")]
+mod lanes256;
+#[cfg(target_arch = "x86_64")]
 mod lanes512;
 #[cfg(test)]
 mod tests;
@@ -37,11 +39,32 @@ pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// If `messages.len() != len * out.len()`: the caller owns both sizes.
 pub fn sha256_many(messages: &[u8], len: usize, out: &mut [[u8; 32]]) {
+    prefixed_many([], messages, len, out);
+}
+
+/// [`sha256_many`] with `prefix` in front of every message.
+pub(crate) fn prefixed_many<const PREFIX: usize>(
+    prefix: [u8; PREFIX],
+    messages: &[u8],
+    len: usize,
+    out: &mut [[u8; 32]],
+) {
     assert_eq!(messages.len(), len * out.len(), "one message of {len} bytes for each digest");
+    #[cfg(target_arch = "x86_64")]
+    if out.len() >= LANES_CROSSOVER
+        && let Some(token) = crate::cpu::Avx512::detect()
+    {
+        lanes256::digest_many(token, prefix, messages, len, out);
+        return;
+    }
     for (i, digest) in out.iter_mut().enumerate() {
-        *digest = sha256(&messages[i * len..(i + 1) * len]);
+        *digest = sha256_parts(&[&prefix, &messages[i * len..(i + 1) * len]]);
     }
 }
+
+/// Fewer messages than this leave too many of the sixteen lanes empty to beat SHA-NI.
+#[cfg(target_arch = "x86_64")]
+const LANES_CROSSOVER: usize = 7;
 
 /// SHA-512 of one message.
 #[must_use]

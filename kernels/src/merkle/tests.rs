@@ -55,6 +55,26 @@ fn certificate_transparency_vectors() {
 }
 
 #[test]
+fn many_leaves_and_nodes_are_each_of_them() {
+    for n in [0usize, 1, 6, 7, 15, 16, 17, 33, 100] {
+        for len in [0usize, 1, 33, 54, 55, 63, 64, 72, 120, 200] {
+            let data: Vec<u8> = (0..n * len).map(|i| (i * 7 + i / 251) as u8).collect();
+            let mut out = vec![[0; 32]; n];
+            leaf_hashes(&data, len, &mut out);
+            for (i, hash) in out.iter().enumerate() {
+                assert_eq!(*hash, leaf_hash(&data[i * len..(i + 1) * len]));
+            }
+        }
+        let pairs: Vec<[Hash; 2]> = leaves(2 * n).as_chunks().0.to_vec();
+        let mut out = vec![[0; 32]; n];
+        node_hashes(&pairs, &mut out);
+        for (pair, hash) in pairs.iter().zip(&out) {
+            assert_eq!(*hash, node_hash(&pair[0], &pair[1]));
+        }
+    }
+}
+
+#[test]
 fn roots_follow_the_definition() {
     for n in 0..130 {
         let leaves = leaves(n);

@@ -1,0 +1,167 @@
+//! Signature vectors through every path of this machine: they must all say the same.
+//!
+//! ```text
+//! {"key": hex, "msg": hex, "sig": hex, "expect": true | false | null}   one a line
+//!        │
+//!        ├─▶ single ──────────────────────────────▶ the verdict that counts
+//!        ├─▶ each back-end, all vectors in one batch ──▶ must equal it
+//!        └─▶ each back-end, a batch of each vector alone, repeated: the combination itself must decide ──▶ must equal it
+//! ```
+//!
+//! A key or signature of a wrong length is refused by every path alike: no bytes of that length are one.
+
+use crate::ed25519::{BATCH_CROSSOVER, Backend, Entry, verify, verify_batch_on};
+use serde::Deserialize;
+
+#[cfg(test)]
+mod tests;
+
+/// One vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vector {
+    key: Vec<u8>,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+    expect: Option<bool>,
+}
+
+/// A line that is no vector.
+#[derive(Debug, thiserror::Error)]
+pub enum VectorError {
+    /// Not JSON, or fields are missing, unknown or of another type.
+    #[error("line {line}: {source}")]
+    Json {
+        /// Counted from one.
+        line: usize,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// A field is not hexadecimal.
+    #[error("line {line}: {field:?} is not hexadecimal: {source}")]
+    Hex {
+        /// Counted from one.
+        line: usize,
+        /// Its name.
+        field: &'static str,
+        /// What the parser says.
+        source: hex::FromHexError,
+    },
+}
+
+/// The line as it is written.
+#[derive(Deserialize)]
+struct Line {
+    key: String,
+    msg: String,
+    sig: String,
+    #[serde(default)]
+    expect: Option<bool>,
+}
+
+/// Reads vectors, one a line; empty lines are passed over.
+///
+/// # Errors
+///
+/// For the first line that is no vector.
+pub fn parse(text: &str) -> Result<Vec<Vector>, VectorError> {
+    let mut vectors = Vec::new();
+    for (number, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let line = number + 1;
+        let raw: Line = serde_json::from_str(text).map_err(|source| VectorError::Json { line, source })?;
+        let bytes = |field: &'static str, text: &str| {
+            hex::decode(text).map_err(|source| VectorError::Hex { line, field, source })
+        };
+        vectors.push(Vector {
+            key: bytes("key", &raw.key)?,
+            message: bytes("msg", &raw.msg)?,
+            signature: bytes("sig", &raw.sig)?,
+            expect: raw.expect,
+        });
+    }
+    Ok(vectors)
+}
+
+/// What one path said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathReport {
+    /// `portable`, `avx512`, …
+    pub backend: &'static str,
+    /// `single`, `batch` (all in one) or `combination` (each alone, repeated).
+    pub path: &'static str,
+    /// How many it accepted.
+    pub accepted: usize,
+    /// How many it refused.
+    pub rejected: usize,
+    /// Line order (from zero) of the vectors on which it differs from single verification.
+    pub disagreements: Vec<usize>,
+    /// Line order (from zero) of the vectors whose expectation it does not meet.
+    pub unmet: Vec<usize>,
+}
+
+/// What every path said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// One for each back-end and path.
+    pub paths: Vec<PathReport>,
+}
+
+impl Report {
+    /// Whether all agree and every expectation is met.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.paths.iter().all(|path| path.disagreements.is_empty() && path.unmet.is_empty())
+    }
+}
+
+/// Runs `vectors` through every path. `seed` feeds the batches' coefficients.
+#[must_use]
+pub fn run(vectors: &[Vector], seed: [u8; 32]) -> Report {
+    let entries: Vec<Option<Entry<'_>>> = vectors.iter().map(entry).collect();
+    let sized: Vec<Entry<'_>> = entries.iter().filter_map(|entry| *entry).collect();
+    // Puts verdicts on the vectors of right sizes back among the others, which are refused.
+    let all = |verdicts: Vec<bool>| -> Vec<bool> {
+        let mut verdicts = verdicts.into_iter();
+        entries.iter().map(|entry| entry.is_some() && verdicts.next() == Some(true)).collect()
+    };
+    let single = all(sized.iter().map(|e| verify(e.key, e.message, e.signature)).collect());
+    let mut paths = vec![report("portable", "single", &single, &single, vectors)];
+    for backend in Backend::all() {
+        let mut batch = vec![false; sized.len()];
+        verify_batch_on(backend, &sized, seed, &mut batch);
+        paths.push(report(backend.name(), "batch", &all(batch), &single, vectors));
+        let alone = sized.iter().map(|entry| {
+            let mut verdicts = [false; BATCH_CROSSOVER];
+            verify_batch_on(backend, &[*entry; BATCH_CROSSOVER], seed, &mut verdicts);
+            verdicts == [true; BATCH_CROSSOVER]
+        });
+        paths.push(report(backend.name(), "combination", &all(alone.collect()), &single, vectors));
+    }
+    Report { paths }
+}
+
+fn entry(vector: &Vector) -> Option<Entry<'_>> {
+    Some(Entry {
+        key: vector.key.as_slice().try_into().ok()?,
+        message: &vector.message,
+        signature: vector.signature.as_slice().try_into().ok()?,
+    })
+}
+
+fn report(
+    backend: &'static str,
+    path: &'static str,
+    verdicts: &[bool],
+    single: &[bool],
+    vectors: &[Vector],
+) -> PathReport {
+    let places = |wrong: &dyn Fn(usize) -> bool| (0..verdicts.len()).filter(|i| wrong(*i)).collect();
+    let accepted = verdicts.iter().filter(|verdict| **verdict).count();
+    PathReport {
+        backend,
+        path,
+        accepted,
+        rejected: verdicts.len() - accepted,
+        disagreements: places(&|i| verdicts[i] != single[i]),
+        unmet: places(&|i| vectors[i].expect.is_some_and(|expected| expected != verdicts[i])),
+    }
+}
