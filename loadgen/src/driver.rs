@@ -39,8 +39,6 @@ use tokio::time::MissedTickBehavior;
 
 /// How often the controller decides and the observer is shown something.
 const INTERVAL_US: u64 = 200_000;
-/// Packets signed for the search of the rate.
-const SEARCH_PACKETS: u64 = 400_000;
 /// The search ends when the controller has followed the network for this long.
 const SETTLED_US: u64 = 2_500_000;
 /// How many more packets are signed than the found rate needs, because the rate may still grow.
@@ -99,7 +97,7 @@ impl Run<'_> {
         let (network, seed) = (plan.network, plan.customers);
         let load_seconds = plan.warm_up.as_secs_f64() + plan.seconds as f64;
         let first = match plan.rate {
-            Rate::Max => SEARCH_PACKETS,
+            Rate::Max => plan.search_packets,
             Rate::Fixed(rate) => packets(rate, load_seconds, lanes),
         };
         self.observer.phase(&Phase::Signing { packets: first });
@@ -141,7 +139,12 @@ impl Run<'_> {
         self.drain().await;
         self.observer.phase(&Phase::Done);
         let (session, pool, lost) = self.lanes.take();
-        let generator = Generator { cpu, starved, late_share: self.lateness.share(), rate_found: controller.map(|_| rate) };
+        let generator = Generator {
+            cpu,
+            starved,
+            late_share: self.lateness.share(),
+            rate_found: controller.map(|_| rate),
+        };
         let lost = lost.into_iter().map(|(lane, reason)| LostConnection { lane, reason }).collect();
         Ok(LoadOutcome::new(session, pool, generator, lost))
     }

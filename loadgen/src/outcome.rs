@@ -233,4 +233,3 @@ impl<'a> AuditTrail<'a> {
             .collect()
     }
 }
-

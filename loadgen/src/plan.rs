@@ -66,6 +66,8 @@ pub struct LoadPlan {
     pub warm_up: Duration,
     /// With [`Rate::Max`]: the longest that the search for the rate may take.
     pub search: Duration,
+    /// With [`Rate::Max`]: packets signed for the search, which also ends when they run out.
+    pub search_packets: u64,
     /// A transaction without a verdict for so long counts as failed.
     pub timeout: Duration,
     /// How many heights after the start of the load its transactions may still execute.
@@ -92,6 +94,7 @@ impl LoadPlan {
             seconds: 15,
             warm_up: Duration::from_secs(3),
             search: Duration::from_secs(8),
+            search_packets: 400_000,
             timeout: Duration::from_secs(10),
             expiry_heights: 1_000_000,
             delay_target: Duration::from_millis(350),

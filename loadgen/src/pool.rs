@@ -4,9 +4,9 @@
 //!   lane 0: │ stage 0 (warm-up) ││ stage 1 (window) │     tag = place in the lane, across the stages
 //! ```
 
+use bytes::Bytes;
 use engine::limits::PACKET_BYTES;
 use engine::types::{Packet, PacketSlab};
-use bytes::Bytes;
 use std::ops::Range;
 
 /// Packets of every lane, in the order of their tags.

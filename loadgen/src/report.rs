@@ -288,8 +288,9 @@ impl BenchReport {
 
     /// One line for each second.
     pub fn csv(&self) -> String {
-        let mut text =
-            String::from("second,offered,committed,failed,rejected,timed_out,latency_us_p50,latency_us_p99\n");
+        let mut text = String::from(
+            "second,offered,committed,failed,rejected,timed_out,latency_us_p50,latency_us_p99\n",
+        );
         for (second, r) in self.seconds.iter().enumerate() {
             text.push_str(&format!(
                 "{second},{},{},{},{},{},{},{}\n",

@@ -47,7 +47,10 @@ fn main() -> anyhow::Result<()> {
         bail!("{} is not there: run `cargo build --release` first", millrace.display());
     }
     std::fs::create_dir_all(&arguments.results)?;
-    println!("{:<12} {:>12} {:>10} {:>10} {:>12}", "scenario", "committed/s", "p50 ms", "p99 ms", "CPU µs/tx");
+    println!(
+        "{:<12} {:>12} {:>10} {:>10} {:>12}",
+        "scenario", "committed/s", "p50 ms", "p99 ms", "CPU µs/tx"
+    );
     for scenario in chosen {
         let report = run(scenario, &millrace, &arguments.results)?;
         println!("{}", row(scenario.name, &report));

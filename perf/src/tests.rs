@@ -35,7 +35,8 @@ fn a_good_run_leaves_its_report_under_the_scenarios_name() {
     let report = BenchReport { schema: 1, committed: 77, ..Default::default() };
     std::fs::write(directory.join("given.json"), report.to_json()).unwrap();
     let given = directory.join("given.json");
-    let body = format!("[ \"$1 $2 $3 $4\" = 'bench --validators 2 --json' ] && cp {} \"$5\"", given.display());
+    let body =
+        format!("[ \"$1 $2 $3 $4\" = 'bench --validators 2 --json' ] && cp {} \"$5\"", given.display());
     let back = run(&SCENARIO, &stand_in(&directory, &body), &directory).unwrap();
     assert_eq!(back, report);
     assert_eq!(std::fs::read_to_string(directory.join("try.json")).unwrap(), report.to_json());

@@ -69,11 +69,8 @@ pub(super) async fn customers(
         .chains
         .iter()
         .map(|load| {
-            let account = CustomerAccount {
-                next_nonce: 0,
-                spendable: load.balance,
-                key_version: GENESIS_KEY_VERSION,
-            };
+            let account =
+                CustomerAccount { next_nonce: 0, spendable: load.balance, key_version: GENESIS_KEY_VERSION };
             ChainCustomers { chain: load.chain, accounts: vec![account; load.accounts as usize] }
         })
         .collect();
@@ -146,11 +143,14 @@ struct Standing {
 }
 
 fn standing(chain: ChainId, body: &[u8]) -> Result<CustomerAccount, String> {
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|_| format!("chain {chain}: {}", String::from_utf8_lossy(body).chars().take(200).collect::<String>()))?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|_| {
+        format!("chain {chain}: {}", String::from_utf8_lossy(body).chars().take(200).collect::<String>())
+    })?;
     let Standing { key_version, balance, window_base, window_used } = answer.proof;
     if key_version != GENESIS_KEY_VERSION {
-        return Err(format!("its key has been changed (version {key_version}); the generator has only the first"));
+        return Err(format!(
+            "its key has been changed (version {key_version}); the generator has only the first"
+        ));
     }
     // The first nonce above every used one: gaps below it stay unused for good.
     let next_nonce = window_base + u64::from(u64::BITS - window_used.leading_zeros());

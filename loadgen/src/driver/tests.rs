@@ -103,6 +103,7 @@ fn the_search_finds_a_rate_and_the_window_is_measured_at_it() {
     let servers = [Server::start(NETWORK, |_| Some(Verdict::Committed))];
     let mut plan = plan(&servers, Rate::Max);
     plan.search = Duration::from_millis(600);
+    plan.search_packets = 20_000;
     let mut phases = Phases(Vec::new(), 0);
     let outcome = run(&plan, &mut phases).unwrap();
     balanced(&outcome);

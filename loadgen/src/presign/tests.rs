@@ -25,7 +25,11 @@ fn every_packet_carries_a_valid_signature_for_its_network_and_lane_order() {
                 assert_eq!(parse_reference(&transfer.reference), (lane, stage * 300 + k as u64));
                 let key = seed.signing_key(transfer.chain, transfer.debit).public_key();
                 assert!(kernels::ed25519::verify(&key, &packet.message(&network), packet.signature()));
-                assert!(!kernels::ed25519::verify(&key, &packet.message(&Digest([3; 32])), packet.signature()));
+                assert!(!kernels::ed25519::verify(
+                    &key,
+                    &packet.message(&Digest([3; 32])),
+                    packet.signature()
+                ));
             }
         }
     }

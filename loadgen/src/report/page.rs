@@ -36,10 +36,7 @@ pub(super) fn render(report: &BenchReport) -> String {
     );
     let latency = chart(
         "latency",
-        &[
-            of("p99", "#c77700", &|r| r.latency_us_p99),
-            of("p50", "#1769aa", &|r| r.latency_us_p50),
-        ],
+        &[of("p99", "#c77700", &|r| r.latency_us_p99), of("p50", "#1769aa", &|r| r.latency_us_p50)],
         &|v| duration(v as u64),
     );
     let mut stages = String::new();

@@ -193,7 +193,10 @@ fn audit(table: &mut Table, report: &BenchReport) {
         ),
     );
     let drift = audit.balance_drift;
-    table.line(Ink::None, &format!("balance drift {drift} · {} · state roots {roots}", plural(audit.forks, "fork")));
+    table.line(
+        Ink::None,
+        &format!("balance drift {drift} · {} · state roots {roots}", plural(audit.forks, "fork")),
+    );
     let checked: Vec<_> = audit.signatures_verified_per_validator.iter().map(|n| grouped(*n)).collect();
     table.line(Ink::None, &format!("signatures checked: {}", checked.join(" · ")));
     if audit.ok {

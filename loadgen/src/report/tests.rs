@@ -5,11 +5,13 @@ use engine::types::Refusal;
 use serde_json::Value;
 
 fn sample() -> BenchReport {
-    let mut report = BenchReport { schema: 1, offered: 1_234_567, committed: 1_200_000, ..Default::default() };
+    let mut report =
+        BenchReport { schema: 1, offered: 1_234_567, committed: 1_200_000, ..Default::default() };
     report.config.validators = 4;
     report.config.seconds = 3;
     report.config.rate = "max".into();
-    report.machine.cpu = "A processor whose maker has given it a name that is far too long for one line <&>".into();
+    report.machine.cpu =
+        "A processor whose maker has given it a name that is far too long for one line <&>".into();
     report.rejected = named(&[(Refusal::SenderFull, 12)]);
     report.tps.committed = 80_000.4;
     report.latency_us.p99 = 345_678;
@@ -29,13 +31,39 @@ fn the_json_has_the_fields_of_schema_1_and_comes_back_unchanged() {
     assert_eq!(serde_json::from_str::<BenchReport>(&text).unwrap(), report);
     let value: Value = serde_json::from_str(&text).unwrap();
     for path in [
-        "/schema", "/machine/cpu", "/build/version", "/config/validators", "/offered", "/accepted", "/committed",
-        "/timed_out", "/tps/offered", "/tps/committed", "/tps/peak_second", "/tps/lowest_second",
-        "/latency_us/p50", "/latency_us/p90", "/latency_us/p99", "/latency_us/p999", "/latency_us/max",
-        "/stages_us/ingress/p50", "/stages_us/verify/p99", "/stages_us/mempool/p50", "/stages_us/available/p50",
-        "/stages_us/ordered/p50", "/stages_us/executed/p50", "/stages_us/durable/p50", "/stages_us/notified/p99",
-        "/cpu_us_per_tx_per_validator", "/bytes_per_tx/wire", "/bytes_per_tx/disk", "/audit/acknowledged",
-        "/audit/missing", "/audit/duplicated", "/audit/balance_drift", "/audit/forks",
+        "/schema",
+        "/machine/cpu",
+        "/build/version",
+        "/config/validators",
+        "/offered",
+        "/accepted",
+        "/committed",
+        "/timed_out",
+        "/tps/offered",
+        "/tps/committed",
+        "/tps/peak_second",
+        "/tps/lowest_second",
+        "/latency_us/p50",
+        "/latency_us/p90",
+        "/latency_us/p99",
+        "/latency_us/p999",
+        "/latency_us/max",
+        "/stages_us/ingress/p50",
+        "/stages_us/verify/p99",
+        "/stages_us/mempool/p50",
+        "/stages_us/available/p50",
+        "/stages_us/ordered/p50",
+        "/stages_us/executed/p50",
+        "/stages_us/durable/p50",
+        "/stages_us/notified/p99",
+        "/cpu_us_per_tx_per_validator",
+        "/bytes_per_tx/wire",
+        "/bytes_per_tx/disk",
+        "/audit/acknowledged",
+        "/audit/missing",
+        "/audit/duplicated",
+        "/audit/balance_drift",
+        "/audit/forks",
     ] {
         assert!(value.pointer(path).is_some_and(|v| v.is_number() || v.is_string()), "{path}");
     }

@@ -25,7 +25,10 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(network: Digest, verdict: impl Fn(u64) -> Option<Verdict> + Send + Sync + 'static) -> Server {
+    pub fn start(
+        network: Digest,
+        verdict: impl Fn(u64) -> Option<Verdict> + Send + Sync + 'static,
+    ) -> Server {
         let identity = Identity::generate("pretender").unwrap();
         let fingerprint = identity.fingerprint().0;
         let socket = net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -47,8 +50,7 @@ impl Server {
         let settings =
             Settings { thread_name: "pretender".into(), identity, peers: None, clients: Some(clients) };
         let own = mind.clone();
-        let network =
-            Network::start(settings, |_| Flow::Continue, move |event| own.handle(event)).unwrap();
+        let network = Network::start(settings, |_| Flow::Continue, move |event| own.handle(event)).unwrap();
         Server { mind, address, fingerprint, _network: network }
     }
 
