@@ -1,0 +1,148 @@
+//! Signature contests: batches of distinct keys over 200-byte messages, singles, and signing.
+
+use crate::contest::{Contestant, Outcome, run};
+use commonware_codec::{DecodeExt as _, FixedSize as _};
+use commonware_cryptography::{BatchEntry, BatchVerifier as _};
+use commonware_cryptography_curve25519::signing as commonware;
+use commonware_parallel::Sequential;
+use commonware_utils::TestRng;
+use ed25519_dalek::Signer as _;
+use kernels::ed25519::{Backend, Entry, SigningKey, verify, verify_batch_on};
+use std::{hint::black_box, time::Duration};
+
+/// What DESIGN's figures are measured with.
+const MESSAGE_BYTES: usize = 200;
+
+/// Signatures by distinct keys, for us and for the libraries (commonware frames its messages with a namespace, so it gets
+/// signatures of its own over a message that makes the hashed bytes as long).
+pub struct Field {
+    messages: Vec<Vec<u8>>,
+    keys: Vec<[u8; 32]>,
+    signatures: Vec<[u8; 64]>,
+    signing: Vec<SigningKey>,
+    framed: Vec<(commonware::VerifyingKey, commonware::Signature)>,
+}
+
+fn seed(n: usize) -> [u8; 32] {
+    let mut seed = [0x5a; 32];
+    seed[..8].copy_from_slice(&(n as u64).to_le_bytes());
+    seed
+}
+
+impl Field {
+    /// Signs `count` messages.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        let messages: Vec<Vec<u8>> = (0..count).map(|n| vec![n as u8; MESSAGE_BYTES]).collect();
+        let signing: Vec<_> = (0..count).map(|n| SigningKey::from_seed(seed(n))).collect();
+        let keys = signing.iter().map(SigningKey::public_key).collect();
+        let signatures = signing.iter().zip(&messages).map(|(key, message)| key.sign(message)).collect();
+        let framed = (0..count)
+            .map(|n| {
+                let key = commonware::SigningKey::decode(seed(n).to_vec()).expect("any 32 bytes are a seed");
+                let signature = key.sign(b"", &messages[n][1..]);
+                let public =
+                    commonware::VerifyingKey::decode(key.verifying_key().to_vec()).expect("32 bytes");
+                assert_eq!(public.len(), commonware::VerifyingKey::SIZE);
+                (public, signature)
+            })
+            .collect();
+        Self { messages, keys, signatures, signing, framed }
+    }
+
+    fn entries(&self, count: usize) -> Vec<Entry<'_>> {
+        (0..count)
+            .map(|n| Entry { key: &self.keys[n], message: &self.messages[n], signature: &self.signatures[n] })
+            .collect()
+    }
+
+    fn commonware_batch(&self, count: usize) -> impl FnMut() + '_ {
+        let mut rng = TestRng::new(7);
+        let items: Vec<_> = self.framed[..count]
+            .iter()
+            .zip(&self.messages)
+            .map(|((k, s), m)| (k.clone(), s.clone(), &m[1..]))
+            .collect();
+        move || {
+            assert!(commonware::VerifyingKey::verify_batch(
+                &mut rng,
+                &items,
+                |_, (public_key, signature, message)| BatchEntry {
+                    namespace: b"",
+                    message,
+                    public_key,
+                    signature
+                },
+                &Sequential,
+            ));
+        }
+    }
+
+    /// `ed25519.batch.{count}`: distinct keys, nothing cached.
+    #[must_use]
+    pub fn batch(&self, count: usize, rounds: usize, turn: Duration) -> Outcome {
+        let entries = self.entries(count);
+        let mut contestants = Vec::new();
+        for backend in Backend::all() {
+            let entries = &entries;
+            let mut verdicts = vec![false; count];
+            contestants.push(Contestant::ours(backend.name(), move || {
+                verdicts.fill(false);
+                verify_batch_on(backend, entries, [3; 32], &mut verdicts);
+                assert!(verdicts.iter().all(|verdict| *verdict));
+            }));
+        }
+        contestants.push(Contestant::rival("commonware", self.commonware_batch(count)));
+        run(&format!("ed25519.batch.{count}"), count, rounds, turn, contestants)
+    }
+
+    /// `ed25519.single`.
+    #[must_use]
+    pub fn single(&self, rounds: usize, turn: Duration) -> Outcome {
+        let mut at = 0;
+        let mut ats = [0; 2];
+        let dalek: Vec<_> = self
+            .keys
+            .iter()
+            .map(|key| ed25519_dalek::VerifyingKey::from_bytes(key).expect("our own keys are points"))
+            .collect();
+        let [a, b] = &mut ats;
+        let contestants = vec![
+            Contestant::ours(Backend::best().name(), || {
+                at = (at + 1) % self.keys.len();
+                assert!(verify(&self.keys[at], &self.messages[at], &self.signatures[at]));
+            }),
+            Contestant::rival("commonware", move || {
+                *a = (*a + 1) % self.keys.len();
+                let (key, signature) = &self.framed[*a];
+                assert!(key.verify(b"", &self.messages[*a][1..], signature));
+            }),
+            Contestant::rival("dalek", move || {
+                *b = (*b + 1) % self.keys.len();
+                let signature = ed25519_dalek::Signature::from_bytes(&self.signatures[*b]);
+                use ed25519_dalek::Verifier as _;
+                assert!(dalek[*b].verify(&self.messages[*b], &signature).is_ok());
+            }),
+        ];
+        run("ed25519.single", 1, rounds, turn, contestants)
+    }
+
+    /// `ed25519.sign`: one signature at a time.
+    #[must_use]
+    pub fn sign(&self, rounds: usize, turn: Duration) -> Outcome {
+        let dalek: Vec<_> =
+            (0..self.keys.len()).map(|n| ed25519_dalek::SigningKey::from_bytes(&seed(n))).collect();
+        let (mut a, mut b) = (0, 0);
+        let contestants = vec![
+            Contestant::ours(Backend::best().name(), || {
+                a = (a + 1) % self.keys.len();
+                black_box(self.signing[a].sign(&self.messages[a]));
+            }),
+            Contestant::rival("dalek", || {
+                b = (b + 1) % self.keys.len();
+                black_box(dalek[b].sign(&self.messages[b]));
+            }),
+        ];
+        run("ed25519.sign", 1, rounds, turn, contestants)
+    }
+}
