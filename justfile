@@ -14,7 +14,7 @@ test:
 
 # The laws of the state machines under drawn schedules, seeds and faults
 simulate *ARGS:
-    cargo test --release -p engine -- {{ARGS}}
+    cargo test --release -p engine --lib availability {{ARGS}}
 
 # Four validators, one command, audited from disk
 bench *ARGS:
