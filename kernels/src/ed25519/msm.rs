@@ -65,13 +65,13 @@ pub(super) fn width_for(signatures: usize) -> u32 {
 }
 
 /// Windows that cover `bits` bits of a signed number.
-const fn windows(bits: u32, width: u32) -> usize {
+pub(super) const fn windows(bits: u32, width: u32) -> usize {
     bits.div_ceil(width) as usize
 }
 
 /// Adds 2^(width − 1) in every window, so that each signed digit can be read on its own as an unsigned one:
 /// digit = window − 2^(width − 1). The topmost window is read to the end of the number and may reach 2^width.
-fn bias(windows: usize, width: u32) -> Words {
+pub(super) fn bias(windows: usize, width: u32) -> Words {
     let mut out = [0; 4];
     for window in 0..windows {
         let bit = window * width as usize + width as usize - 1;
@@ -91,14 +91,8 @@ impl Work for Msm<'_> {
         // Long scalars are read as −L/2 ..= L/2: 252 signed bits, where L/2 = 2²⁵¹ + … makes the top digit reach 2^(width−1).
         let (long_windows, short_windows) = (windows(252, width), windows(128, width));
         let (long_bias, short_bias) = (bias(long_windows, width), bias(short_windows, width));
-        let half: Words = {
-            let o = scalar::ORDER;
-            [o[0] >> 1 | o[1] << 63, o[1] >> 1 | o[2] << 63, o[2] >> 1 | o[3] << 63, o[3] >> 1]
-        };
         for s in &mut scalars[..long] {
-            let centred =
-                if s.iter().rev().gt(half.iter().rev()) { scalar::sub_words(s, &scalar::ORDER) } else { *s };
-            *s = scalar::add_words(&centred, &long_bias);
+            *s = scalar::add_words(&scalar::centred(s), &long_bias);
         }
         for s in &mut scalars[long..] {
             let sign = ((s[1] as i64) >> 63) as u64;

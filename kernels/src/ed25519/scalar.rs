@@ -119,6 +119,26 @@ pub(super) fn reduce(a: &[u64; 10]) -> Words {
     if a[3] >> 63 == 1 { add_words(&a, &ORDER) } else { a }
 }
 
+/// A number of 64 little-endian bytes modulo L.
+pub(super) fn from_wide(bytes: &[u8; 64]) -> Words {
+    let mut wide = [0; 10];
+    for (word, chunk) in wide.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    reduce(&wide)
+}
+
+/// The representative of canonical `a` that is nearest to zero, two's complement.
+pub(super) fn centred(a: &Words) -> Words {
+    const HALF: Words = [
+        ORDER[0] >> 1 | ORDER[1] << 63,
+        ORDER[1] >> 1 | ORDER[2] << 63,
+        ORDER[2] >> 1 | ORDER[3] << 63,
+        ORDER[3] >> 1,
+    ];
+    if a.iter().rev().gt(HALF.iter().rev()) { sub_words(a, &ORDER) } else { *a }
+}
+
 /// −a for canonical a.
 pub(super) fn negate(a: &Words) -> Words {
     if *a == [0; 4] { *a } else { sub_words(&ORDER, a) }

@@ -3,6 +3,8 @@ use curve25519_dalek::{constants::EIGHT_TORSION, scalar::Scalar};
 use proptest::prelude::*;
 
 const SEED: [u8; 32] = [7; 32];
+/// How much of a large set goes through the lanes too.
+const LANE_CHUNKS: usize = 400;
 
 fn hex_vec(s: &str) -> Vec<u8> {
     hex::decode(s).unwrap()
@@ -44,6 +46,11 @@ fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
         let mut again = vec![false; cases.len()];
         verify_batch_on(backend, &entries, SEED, &mut again);
         assert_eq!(again, verdicts, "{backend} against the best");
+        for (entries, verdicts) in entries.chunks(8).zip(verdicts.chunks(8)).take(LANE_CHUNKS) {
+            let mut lanes = vec![false; entries.len()];
+            backend.lanes(entries, &mut lanes);
+            assert_eq!(lanes, verdicts, "eight lanes of {backend} against the best");
+        }
     }
     verdicts
 }

@@ -12,49 +12,60 @@ const TWO_P: Limbs =
 
 /// Limbs below 2⁶¹ become tight: each hands what exceeds 51 bits (below 2¹⁰) to the next, and the topmost hands 19
 /// times it (below 2¹⁵) to the lowest.
-fn carry(a: Limbs) -> Limbs {
-    let high = a.map(|limb| limb >> LIMB_BITS);
-    let low = a.map(|limb| limb & LIMB_MASK);
-    [low[0] + 19 * high[4], low[1] + high[0], low[2] + high[1], low[3] + high[2], low[4] + high[3]]
+#[inline(always)]
+fn carry(a: &Limbs) -> Limbs {
+    let high = |i: usize| a[i] >> LIMB_BITS;
+    let low = |i: usize| a[i] & LIMB_MASK;
+    [low(0) + 19 * high(4), low(1) + high(0), low(2) + high(1), low(3) + high(2), low(4) + high(3)]
 }
 
-fn add(a: Limbs, b: Limbs) -> Limbs {
-    carry(std::array::from_fn(|i| a[i] + b[i]))
+/// Limb by limb; no limb may fall below zero.
+#[inline(always)]
+fn minus(a: &Limbs, b: &Limbs) -> Limbs {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4]]
 }
 
-fn sub(a: Limbs, b: Limbs) -> Limbs {
+/// Limb by limb.
+#[inline(always)]
+fn plus(a: &Limbs, b: &Limbs) -> Limbs {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]]
+}
+
+#[inline(always)]
+fn add(a: &Limbs, b: &Limbs) -> Limbs {
+    carry(&plus(a, b))
+}
+
+#[inline(always)]
+fn sub(a: &Limbs, b: &Limbs) -> Limbs {
     // Tight b < 2p limb by limb, so nothing goes below zero.
-    carry(std::array::from_fn(|i| a[i] + TWO_P[i] - b[i]))
+    carry(&plus(a, &minus(&TWO_P, b)))
 }
 
-fn mul(a: Limbs, b: Limbs) -> Limbs {
+#[inline]
+fn mul(a: &Limbs, b: &Limbs) -> Limbs {
     let m = |x: u64, y: u64| u128::from(x) * u128::from(y);
     // 2²⁵⁵ = 19: a product of limbs i + j >= 5 comes back 19-fold at i + j − 5. 19·2⁵² fits in 64 bits.
-    let w = b.map(|limb| 19 * limb);
-    let columns = [
-        m(a[0], b[0]) + m(a[1], w[4]) + m(a[2], w[3]) + m(a[3], w[2]) + m(a[4], w[1]),
-        m(a[0], b[1]) + m(a[1], b[0]) + m(a[2], w[4]) + m(a[3], w[3]) + m(a[4], w[2]),
-        m(a[0], b[2]) + m(a[1], b[1]) + m(a[2], b[0]) + m(a[3], w[4]) + m(a[4], w[3]),
-        m(a[0], b[3]) + m(a[1], b[2]) + m(a[2], b[1]) + m(a[3], b[0]) + m(a[4], w[4]),
-        m(a[0], b[4]) + m(a[1], b[3]) + m(a[2], b[2]) + m(a[3], b[1]) + m(a[4], b[0]),
-    ];
-    // Columns are below 77 · 2¹⁰⁴ < 2¹¹¹, carries below 2⁶⁰, and the last one times 19 below 2⁶⁵: kept wide.
-    let mut limbs = [0; 5];
-    let mut over = 0u128;
-    for (limb, column) in limbs.iter_mut().zip(columns) {
-        let sum = column + over;
-        *limb = sum as u64 & LIMB_MASK;
-        over = sum >> LIMB_BITS;
-    }
-    let low = u128::from(limbs[0]) + 19 * over;
-    limbs[0] = low as u64 & LIMB_MASK;
-    // What is left is below 2¹⁴.
-    limbs[1] += (low >> LIMB_BITS) as u64;
-    limbs
+    let w = [0, 19 * b[1], 19 * b[2], 19 * b[3], 19 * b[4]];
+    let c0 = m(a[0], b[0]) + m(a[1], w[4]) + m(a[2], w[3]) + m(a[3], w[2]) + m(a[4], w[1]);
+    let c1 = m(a[0], b[1]) + m(a[1], b[0]) + m(a[2], w[4]) + m(a[3], w[3]) + m(a[4], w[2]);
+    let c2 = m(a[0], b[2]) + m(a[1], b[1]) + m(a[2], b[0]) + m(a[3], w[4]) + m(a[4], w[3]);
+    let c3 = m(a[0], b[3]) + m(a[1], b[2]) + m(a[2], b[1]) + m(a[3], b[0]) + m(a[4], w[4]);
+    let c4 = m(a[0], b[4]) + m(a[1], b[3]) + m(a[2], b[2]) + m(a[3], b[1]) + m(a[4], b[0]);
+    // Columns are below 77 · 2¹⁰⁴ < 2¹¹¹ and carries below 2⁶⁰; the last one times 19 is below 2⁶⁵ and kept wide.
+    let low = |column: u128| column as u64 & LIMB_MASK;
+    let c1 = c1 + (c0 >> LIMB_BITS);
+    let c2 = c2 + (c1 >> LIMB_BITS);
+    let c3 = c3 + (c2 >> LIMB_BITS);
+    let c4 = c4 + (c3 >> LIMB_BITS);
+    let c0 = u128::from(low(c0)) + 19 * (c4 >> LIMB_BITS);
+    // What is left over c0 is below 2¹⁴.
+    [low(c0), low(c1) + (c0 >> LIMB_BITS) as u64, low(c2), low(c3), low(c4)]
 }
 
 /// The representative below p.
-pub(crate) fn canonical(a: Limbs) -> Limbs {
+#[inline(always)]
+fn canonical(a: &Limbs) -> Limbs {
     let mut limbs = carry(a);
     // Tight values are below 2p; q is 1 exactly when this one is at least p: 19 more then carries out of bit 255.
     let mut q = 19;
@@ -70,91 +81,117 @@ pub(crate) fn canonical(a: Limbs) -> Limbs {
     limbs
 }
 
-/// One lane out of eight.
-fn lane(a: &LaneLimbs, lane: usize) -> Limbs {
-    a.map(|limb| limb[lane])
-}
+/// Eight elements, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fe([Limbs; LANES]);
 
 /// Applies `f` lane by lane.
-fn each(f: impl Fn(usize) -> Limbs) -> LaneLimbs {
-    let mut out = [[0; LANES]; 5];
-    for l in 0..LANES {
-        for (limb, value) in out.iter_mut().zip(f(l)) {
-            limb[l] = value;
-        }
+#[inline(always)]
+fn each(f: impl Fn(usize) -> Limbs) -> Fe {
+    let mut out = [[0; 5]; LANES];
+    for (l, limbs) in out.iter_mut().enumerate() {
+        *limbs = f(l);
     }
-    out
+    Fe(out)
 }
 
 /// The lanes for which `f` holds.
+#[inline(always)]
 fn lanes(f: impl Fn(usize) -> bool) -> u8 {
-    (0..LANES).fold(0, |set, l| set | u8::from(f(l)) << l)
+    let mut set = 0;
+    for l in 0..LANES {
+        set |= u8::from(f(l)) << l;
+    }
+    set
+}
+
+/// Whether lane `l` is in the set.
+#[inline(always)]
+fn has(lanes: u8, l: usize) -> bool {
+    lanes >> l & 1 == 1
 }
 
 impl Field for Portable {
-    type Fe = LaneLimbs;
+    type Fe = Fe;
 
+    #[inline(always)]
     fn enter<W: Work>(self, work: W) -> W::Output {
         work.run(self)
     }
 
-    fn splat(self, limbs: &Limbs) -> LaneLimbs {
-        limbs.map(|limb| [limb; LANES])
+    #[inline(always)]
+    fn splat(self, limbs: &Limbs) -> Fe {
+        Fe([*limbs; LANES])
     }
 
-    fn load(self, limbs: &LaneLimbs) -> LaneLimbs {
-        *limbs
+    #[inline(always)]
+    fn load(self, limbs: &LaneLimbs) -> Fe {
+        each(|l| [limbs[0][l], limbs[1][l], limbs[2][l], limbs[3][l], limbs[4][l]])
     }
 
     #[cfg(test)]
-    fn store(self, a: LaneLimbs) -> LaneLimbs {
-        a
+    fn store(self, a: Fe) -> LaneLimbs {
+        std::array::from_fn(|limb| std::array::from_fn(|l| a.0[l][limb]))
     }
 
-    fn add(self, a: LaneLimbs, b: LaneLimbs) -> LaneLimbs {
-        each(|l| add(lane(&a, l), lane(&b, l)))
+    #[inline(always)]
+    fn add(self, a: Fe, b: Fe) -> Fe {
+        each(|l| add(&a.0[l], &b.0[l]))
     }
 
-    fn sub(self, a: LaneLimbs, b: LaneLimbs) -> LaneLimbs {
-        each(|l| sub(lane(&a, l), lane(&b, l)))
+    #[inline(always)]
+    fn sub(self, a: Fe, b: Fe) -> Fe {
+        each(|l| sub(&a.0[l], &b.0[l]))
     }
 
-    fn mul(self, a: LaneLimbs, b: LaneLimbs) -> LaneLimbs {
-        each(|l| mul(lane(&a, l), lane(&b, l)))
+    #[inline(always)]
+    fn mul(self, a: Fe, b: Fe) -> Fe {
+        each(|l| mul(&a.0[l], &b.0[l]))
     }
 
-    fn square(self, a: LaneLimbs) -> LaneLimbs {
-        each(|l| mul(lane(&a, l), lane(&a, l)))
+    #[inline(always)]
+    fn square(self, a: Fe) -> Fe {
+        each(|l| mul(&a.0[l], &a.0[l]))
     }
 
-    fn negate_where(self, lanes: u8, a: LaneLimbs) -> LaneLimbs {
-        each(|l| {
-            let value = lane(&a, l);
-            if lanes >> l & 1 == 1 { std::array::from_fn(|i| TWO_P[i] - value[i]) } else { value }
-        })
+    #[inline(always)]
+    fn negate_where(self, lanes: u8, a: Fe) -> Fe {
+        each(|l| if has(lanes, l) { minus(&TWO_P, &a.0[l]) } else { a.0[l] })
     }
 
-    fn select(self, lanes: u8, yes: LaneLimbs, no: LaneLimbs) -> LaneLimbs {
-        each(|l| lane(if lanes >> l & 1 == 1 { &yes } else { &no }, l))
+    #[inline(always)]
+    fn select(self, lanes: u8, yes: Fe, no: Fe) -> Fe {
+        each(|l| if has(lanes, l) { yes.0[l] } else { no.0[l] })
     }
 
-    fn zero_lanes(self, a: LaneLimbs) -> u8 {
-        lanes(|l| canonical(lane(&a, l)) == [0; 5])
+    #[inline(always)]
+    fn zero_lanes(self, a: Fe) -> u8 {
+        lanes(|l| canonical(&a.0[l]) == [0; 5])
     }
 
-    fn odd_lanes(self, a: LaneLimbs) -> u8 {
-        lanes(|l| canonical(lane(&a, l))[0] & 1 == 1)
+    #[inline(always)]
+    fn odd_lanes(self, a: Fe) -> u8 {
+        lanes(|l| canonical(&a.0[l])[0] & 1 == 1)
     }
 
-    fn gather(self, rows: [&Row; LANES]) -> [LaneLimbs; 3] {
-        [0, 5, 10].map(|at| each(|l| std::array::from_fn(|i| rows[l].0[at + i])))
+    #[inline(always)]
+    fn gather(self, rows: [&Row; LANES]) -> [Fe; 3] {
+        let part = |at: usize| {
+            each(|l| {
+                let row = &rows[l].0;
+                [row[at], row[at + 1], row[at + 2], row[at + 3], row[at + 4]]
+            })
+        };
+        [part(0), part(5), part(10)]
     }
 
-    fn scatter(self, elements: [LaneLimbs; 3], rows: &mut [Row; LANES]) {
+    #[inline(always)]
+    fn scatter(self, elements: [Fe; 3], rows: &mut [Row; LANES]) {
         for (l, row) in rows.iter_mut().enumerate() {
-            *row = Row::new(lane(&elements[0], l), lane(&elements[1], l), lane(&elements[2], l));
+            *row = Row::new(elements[0].0[l], elements[1].0[l], elements[2].0[l]);
         }
     }
 
+    #[inline(always)]
     fn prefetch(self, _row: &Row) {}
 }
