@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Terminal;
 use loadgen::report::{
@@ -21,6 +21,7 @@ use loadgen::report::{
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Start};
 
 use crate::cli::{BenchArgs, LoadArgs, Rate};
+use crate::client::Client;
 use crate::network::{InitOptions, Network};
 
 mod check;
@@ -91,7 +92,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
 /// # Errors
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
-    let network = Network::load(&args.network)?;
+    let network = answering(Network::load(&args.network)?)?;
     let plan = plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume);
     let outcome = loadgen::run(&plan, &mut Terminal::new())?;
     let config = BenchConfig {
@@ -110,6 +111,22 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     }
     print_load(&outcome);
     Ok(outcome.lost.is_empty())
+}
+
+/// The network without the validators that do not answer: customers go to the others.
+fn answering(mut network: Network) -> Result<Network> {
+    let genesis = network.genesis.clone();
+    network.members.retain(|member| match Client::connect(member, &genesis) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("no load for \"{}\", which does not answer: {error}", member.name);
+            false
+        }
+    });
+    if network.members.is_empty() {
+        bail!("no validator answers; is the network up?");
+    }
+    Ok(network)
 }
 
 fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, start: Start) -> LoadPlan {

@@ -73,7 +73,7 @@ fn node(args: &NodeArgs) -> Result<bool> {
             help: "error, warn, info, debug or trace, or directives",
         })?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    validator::run(config)?;
+    validator::run(&config)?;
     Ok(true)
 }
 

@@ -214,11 +214,13 @@ impl Asked {
             bail!("the validator's block is not the one that it names");
         }
         let finality = self.finality(&answer)?;
-        let checked = self.checked(height, &answer.state_root)?;
+        let checked = Checked { path: false, ..self.checked(height, &answer.state_root)? };
         if json {
-            return print_json(&json!({ "answer": answer, "header": print::header(&block) }), &checked);
+            let mut both = serde_json::to_value(&answer)?;
+            both["header"] = print::header(&block);
+            return print_json(&both, &checked);
         }
-        print::block(&answer, &block, &finality, &checked.text());
+        print::block(&answer, &block, &finality, &checked.roots());
         Ok(())
     }
 
@@ -278,7 +280,7 @@ impl Asked {
 /// What was checked of an answer.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 struct Checked {
-    /// The path leads to the state root.
+    /// A Merkle path leads from the answer to the state root.
     path: bool,
     /// Other validators that have the same state root at that height.
     agree: u16,
@@ -287,13 +289,16 @@ struct Checked {
 }
 
 impl Checked {
+    /// For an answer with a path.
     fn text(self) -> String {
+        format!("a path leads to this state root; {}", self.roots())
+    }
+
+    /// What other validators say.
+    fn roots(self) -> String {
         match self.others {
-            0 => "the path leads to this state root; compare the root with another validator's".into(),
-            others => format!(
-                "the path leads to this state root, which {} of {others} other validators have as well",
-                self.agree
-            ),
+            0 => "no other validator was asked for its root".into(),
+            others => format!("{} of {others} other validators have the same root", self.agree),
         }
     }
 }
