@@ -29,6 +29,7 @@ mod tests;
 
 pub use backend::{Backend, BackendError};
 pub use signing::SigningKey;
+use std::cell::RefCell;
 
 /// The 32 bytes of an encoded public key; any bytes, checked on use.
 pub type PublicKey = [u8; 32];
@@ -77,25 +78,31 @@ pub fn verify_batch(entries: &[Entry<'_>], seed: [u8; 32], verdicts: &mut [bool]
 /// If `entries` and `verdicts` differ in length.
 pub fn verify_batch_on(backend: Backend, entries: &[Entry<'_>], seed: [u8; 32], verdicts: &mut [bool]) {
     assert_eq!(entries.len(), verdicts.len(), "one verdict for each entry");
-    let mut run =
-        Run { backend, coefficients: combination::Coefficients::new(seed), scratch: Default::default() };
-    for (entries, verdicts) in entries.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
-        run.bisect(entries, verdicts);
-    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut run = Run { backend, coefficients: combination::Coefficients::new(seed), scratch };
+        for (entries, verdicts) in entries.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
+            run.bisect(entries, verdicts);
+        }
+    });
+}
+
+thread_local! {
+    /// A few megabytes that a verifying thread would otherwise ask the system for, and give back, with every batch.
+    static SCRATCH: RefCell<combination::Scratch> = RefCell::default();
 }
 
 /// One call of [`verify_batch_on`].
-struct Run {
+struct Run<'s> {
     backend: Backend,
     coefficients: combination::Coefficients,
-    scratch: combination::Scratch,
+    scratch: &'s mut combination::Scratch,
 }
 
-impl Run {
+impl Run<'_> {
     fn bisect(&mut self, entries: &[Entry<'_>], verdicts: &mut [bool]) {
         if entries.len() < self.backend.crossover() {
             self.backend.each(entries, verdicts);
-        } else if self.backend.holds(entries, &mut self.coefficients, &mut self.scratch) {
+        } else if self.backend.holds(entries, &mut self.coefficients, self.scratch) {
             verdicts.fill(true);
         } else {
             let half = entries.len() / 2;

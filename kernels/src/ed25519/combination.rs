@@ -127,9 +127,12 @@ pub(super) fn holds<F: Field>(
         scalars.push([*z as u64, (*z >> 64) as u64, 0, 0]);
     }
 
-    rows.clear();
-    rows.resize(encodings.len() + 2, IDENTITY_ROW);
-    rows[1] = BASEPOINT_ROW;
+    let all = encodings.len() + 2;
+    if rows.len() < all {
+        rows.resize(all, IDENTITY_ROW);
+    }
+    let rows = &mut rows[..all];
+    (rows[0], rows[1]) = (IDENTITY_ROW, BASEPOINT_ROW);
     valid.clear();
     valid.resize(encodings.len(), false);
     f.enter(Decompress { encodings: &encodings, rows: &mut rows[2..], valid });

@@ -41,12 +41,20 @@ impl Work for Decompress<'_> {
             padded[..encodings.len()].copy_from_slice(encodings);
             let (points, good) = decompress(f, &padded);
             for (i, point) in points.into_iter().enumerate() {
-                let mut block = [IDENTITY_ROW; LANES];
-                point.scatter(f, &mut block);
-                let here = i * LANES..rows.len().min((i + 1) * LANES);
-                for (l, at) in here.enumerate() {
-                    valid[at] = good[i] >> l & 1 == 1;
-                    rows[at] = if valid[at] { block[l] } else { IDENTITY_ROW };
+                let here = (i * LANES).min(rows.len())..rows.len().min((i + 1) * LANES);
+                let (rows, valid) = (&mut rows[here.clone()], &mut valid[here]);
+                if let Ok(whole) = <&mut [Row; LANES]>::try_from(&mut *rows) {
+                    point.scatter(f, whole.each_mut());
+                } else {
+                    let mut block = [IDENTITY_ROW; LANES];
+                    point.scatter(f, block.each_mut());
+                    rows.copy_from_slice(&block[..rows.len()]);
+                }
+                for (l, (row, valid)) in rows.iter_mut().zip(valid).enumerate() {
+                    *valid = good[i] >> l & 1 == 1;
+                    if !*valid {
+                        *row = IDENTITY_ROW;
+                    }
                 }
             }
         }

@@ -88,7 +88,7 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// Three elements for each lane, each lane from a row of its own.
     fn gather(self, rows: [&Row; LANES]) -> [Self::Fe; 3];
     /// The opposite of [`Field::gather`].
-    fn scatter(self, elements: [Self::Fe; 3], rows: &mut [Row; LANES]);
+    fn scatter(self, elements: [Self::Fe; 3], rows: [&mut Row; LANES]);
     /// Asks for `row` to be in the cache soon.
     fn prefetch(self, row: &Row);
 }

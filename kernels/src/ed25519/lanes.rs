@@ -93,7 +93,7 @@ impl Work for Equation<'_> {
             let mut multiple = Extended::identity(f);
             for row in &mut table[1..] {
                 multiple = multiple.add(f, point);
-                *row = multiple.scatter(f);
+                multiple.scatter(f, row.each_mut());
             }
         }
         let mut sum = Extended::identity(f);

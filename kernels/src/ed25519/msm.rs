@@ -100,8 +100,8 @@ impl Work for Msm<'_> {
         }
 
         let bucket_count = 1usize << (width - 1);
-        scratch.buckets.clear();
-        scratch.buckets.resize(bucket_count * LANES, Stored::IDENTITY);
+        // `weigh` leaves the buckets empty; one level more takes what idle lanes sum up.
+        scratch.buckets.resize((bucket_count + 1) * LANES, Stored::IDENTITY);
         let mut total = Extended::identity(f);
         for group in (0..long_windows.div_ceil(LANES)).rev() {
             for lane in 0..LANES {
@@ -118,7 +118,8 @@ impl Work for Msm<'_> {
                 read_digits(short_digits, window, width, top(short_windows), &mut scratch.digits);
                 fill_window(f, rows, lane, bucket_count, scratch);
             }
-            let sums = weigh(f, bucket_count, &mut scratch.buckets).scatter(f);
+            let mut sums = [Stored::IDENTITY; LANES];
+            weigh(f, bucket_count, &mut scratch.buckets).scatter(f, sums.each_mut());
             for lane in (0..LANES).rev() {
                 if group * LANES + lane >= long_windows {
                     continue;
@@ -189,11 +190,17 @@ fn fill_window<F: Field>(f: F, rows: &[Row], lane: usize, bucket_count: usize, s
     let mut start = 0;
     for group in order.chunks(LANES) {
         let longest = group.iter().map(|b| counts[usize::from(*b)]).max().unwrap_or(0) as usize;
-        let sums = sum_lists(f, rows, &list[start..start + longest * LANES]).scatter(f);
+        let sums = sum_lists(f, rows, &list[start..start + longest * LANES]);
         start += longest * LANES;
-        for (b, sum) in group.iter().zip(sums) {
-            buckets[(usize::from(*b) - 1) * LANES + lane] = sum;
+        // Idle lanes have summed identities only; their places are behind the last bucket.
+        let mut places = [0; LANES];
+        for (i, place) in places.iter_mut().enumerate() {
+            *place = match group.get(i) {
+                Some(b) => (usize::from(*b) - 1) * LANES + lane,
+                None => bucket_count * LANES + i,
+            };
         }
+        sums.scatter(f, buckets.get_disjoint_mut(places).expect("buckets of a group differ and exist"));
     }
 }
 

@@ -47,7 +47,7 @@ impl<F: Field> Niels<F> {
     }
 
     #[inline(always)]
-    pub(super) fn scatter(self, f: F, rows: &mut [Row; LANES]) {
+    pub(super) fn scatter(self, f: F, rows: [&mut Row; LANES]) {
         f.scatter([self.plus, self.minus, self.t2d], rows);
     }
 
@@ -174,15 +174,8 @@ impl<F: Field> Extended<F> {
     }
 
     #[inline(always)]
-    pub(super) fn scatter(self, f: F) -> [Stored; LANES] {
-        let mut xyz = [IDENTITY_ROW; LANES];
-        let mut t = [IDENTITY_ROW; LANES];
-        f.scatter([self.x, self.y, self.z], &mut xyz);
-        f.scatter([self.t, self.t, self.t], &mut t);
-        let mut out = [Stored::IDENTITY; LANES];
-        for (l, to) in out.iter_mut().enumerate() {
-            *to = Stored { xyz: xyz[l], t: t[l] };
-        }
-        out
+    pub(super) fn scatter(self, f: F, mut stored: [&mut Stored; LANES]) {
+        f.scatter([self.x, self.y, self.z], stored.each_mut().map(|to| &mut to.xyz));
+        f.scatter([self.t, self.t, self.t], stored.map(|to| &mut to.t));
     }
 }

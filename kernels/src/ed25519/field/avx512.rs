@@ -251,11 +251,11 @@ impl Field for Avx512 {
     }
 
     #[inline(always)]
-    fn scatter(self, elements: [Fe; 3], rows: &mut [Row; LANES]) {
+    fn scatter(self, elements: [Fe; 3], rows: [&mut Row; LANES]) {
         let [Fe(a), Fe(b), Fe(c)] = elements;
         let low = simd!({ transpose_8x8([a[0], a[1], a[2], a[3], a[4], b[0], b[1], b[2]]) });
         let high = simd!({ transpose_8x8([b[3], b[4], c[0], c[1], c[2], c[3], c[4], self.set(0)]) });
-        for (row, (low, high)) in rows.iter_mut().zip(low.into_iter().zip(high)) {
+        for (row, (low, high)) in rows.into_iter().zip(low.into_iter().zip(high)) {
             simd!({
                 _mm512_storeu_epi64(row.0[..8].as_mut_ptr().cast(), low);
                 _mm512_storeu_epi64(row.0[8..].as_mut_ptr().cast(), high);

@@ -127,7 +127,7 @@ impl Work for &Laws {
         let [a, b] = [field.load(&self.tight[0]), field.load(&self.tight[1])];
         let [c, d] = [field.load(&self.loose[0]), field.load(&self.loose[1])];
         let mut rows = [Row([0; 16]); LANES];
-        field.scatter([a, b, c], &mut rows);
+        field.scatter([a, b, c], rows.each_mut());
         Results {
             add: field.store(field.add(a, b)),
             sub: field.store(field.sub(a, b)),

@@ -186,8 +186,8 @@ impl Field for Portable {
     }
 
     #[inline(always)]
-    fn scatter(self, elements: [Fe; 3], rows: &mut [Row; LANES]) {
-        for (l, row) in rows.iter_mut().enumerate() {
+    fn scatter(self, elements: [Fe; 3], rows: [&mut Row; LANES]) {
+        for (l, row) in rows.into_iter().enumerate() {
             *row = Row::new(elements[0].0[l], elements[1].0[l], elements[2].0[l]);
         }
     }
