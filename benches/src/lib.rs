@@ -6,4 +6,5 @@
 //! ```
 
 pub mod contest;
+pub mod hashes;
 pub mod signatures;

@@ -7,7 +7,9 @@ use commonware_cryptography_curve25519::signing as commonware;
 use commonware_parallel::Sequential;
 use commonware_utils::TestRng;
 use ed25519_dalek::Signer as _;
-use kernels::ed25519::{Backend, Entry, SigningKey, verify, verify_batch_on};
+use kernels::ed25519::{
+    Backend, DecodedEntry, DecodedKey, Entry, SigningKey, verify, verify_batch_decoded_on, verify_batch_on,
+};
 use std::{hint::black_box, time::Duration};
 
 /// What DESIGN's figures are measured with.
@@ -94,6 +96,31 @@ impl Field {
         }
         contestants.push(Contestant::rival("commonware", self.commonware_batch(count)));
         run(&format!("ed25519.batch.{count}"), count, rounds, turn, contestants)
+    }
+
+    /// `ed25519.batch_decoded.{count}`: the same with our keys decoded beforehand; the rival decodes.
+    #[must_use]
+    pub fn batch_decoded(&self, count: usize, rounds: usize, turn: Duration) -> Outcome {
+        let keys = DecodedKey::many(&self.keys[..count]);
+        let entries: Vec<_> = (0..count)
+            .map(|n| DecodedEntry {
+                key: &keys[n],
+                message: &self.messages[n],
+                signature: &self.signatures[n],
+            })
+            .collect();
+        let mut contestants = Vec::new();
+        for backend in Backend::all() {
+            let entries = &entries;
+            let mut verdicts = vec![false; count];
+            contestants.push(Contestant::ours(backend.name(), move || {
+                verdicts.fill(false);
+                verify_batch_decoded_on(backend, entries, [3; 32], &mut verdicts);
+                assert!(verdicts.iter().all(|verdict| *verdict));
+            }));
+        }
+        contestants.push(Contestant::rival("commonware", self.commonware_batch(count)));
+        run(&format!("ed25519.batch_decoded.{count}"), count, rounds, turn, contestants)
     }
 
     /// `ed25519.single`.

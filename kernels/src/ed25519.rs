@@ -16,6 +16,7 @@
 
 mod backend;
 mod combination;
+mod decoded;
 mod decompress;
 mod field;
 mod lanes;
@@ -28,6 +29,7 @@ mod single;
 mod tests;
 
 pub use backend::{Backend, BackendError};
+pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
 pub use signing::SigningKey;
 use std::cell::RefCell;
 
@@ -56,7 +58,7 @@ pub struct Entry<'a> {
 /// Whether `signature` is `key`'s signature over `message`, by ZIP-215.
 #[must_use]
 pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    single::verify(&Entry { key, message, signature })
+    single::verify(&Item { key, message, signature, decoded: None })
 }
 
 /// Checks many signatures at once and writes a verdict for each.
@@ -77,6 +79,27 @@ pub fn verify_batch(entries: &[Entry<'_>], seed: [u8; 32], verdicts: &mut [bool]
 ///
 /// If `entries` and `verdicts` differ in length.
 pub fn verify_batch_on(backend: Backend, entries: &[Entry<'_>], seed: [u8; 32], verdicts: &mut [bool]) {
+    let items: Vec<_> = entries.iter().map(Item::from).collect();
+    verify_items(backend, &items, seed, verdicts);
+}
+
+/// An entry, and its signer's point if that is known.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    key: &'a PublicKey,
+    message: &'a [u8],
+    signature: &'a Signature,
+    decoded: Option<&'a DecodedKey>,
+}
+
+impl<'a> From<&Entry<'a>> for Item<'a> {
+    fn from(entry: &Entry<'a>) -> Self {
+        let Entry { key, message, signature } = *entry;
+        Self { key, message, signature, decoded: None }
+    }
+}
+
+fn verify_items(backend: Backend, entries: &[Item<'_>], seed: [u8; 32], verdicts: &mut [bool]) {
     assert_eq!(entries.len(), verdicts.len(), "one verdict for each entry");
     SCRATCH.with_borrow_mut(|scratch| {
         let mut run = Run { backend, coefficients: combination::Coefficients::new(seed), scratch };
@@ -91,7 +114,7 @@ thread_local! {
     static SCRATCH: RefCell<combination::Scratch> = RefCell::default();
 }
 
-/// One call of [`verify_batch_on`].
+/// One call of [`verify_items`].
 struct Run<'s> {
     backend: Backend,
     coefficients: combination::Coefficients,
@@ -99,7 +122,7 @@ struct Run<'s> {
 }
 
 impl Run<'_> {
-    fn bisect(&mut self, entries: &[Entry<'_>], verdicts: &mut [bool]) {
+    fn bisect(&mut self, entries: &[Item<'_>], verdicts: &mut [bool]) {
         if entries.len() < self.backend.crossover() {
             self.backend.each(entries, verdicts);
         } else if self.backend.holds(entries, &mut self.coefficients, self.scratch) {

@@ -2,7 +2,7 @@
 
 use benches::{
     contest::{Outcome, pin},
-    signatures,
+    hashes, signatures,
 };
 use clap::Parser;
 use std::{fs, path::PathBuf, time::Duration};
@@ -68,6 +68,12 @@ fn main() -> anyhow::Result<()> {
     for count in [8, 64, 256, 1024, 4096] {
         contest(&format!("ed25519.batch.{count}"), &mut || field.batch(count, rounds, turn));
     }
+    for count in [256, 4096] {
+        contest(&format!("ed25519.batch_decoded.{count}"), &mut || field.batch_decoded(count, rounds, turn));
+    }
+    contest("sha256.node", &mut || hashes::node(rounds, turn));
+    contest("sha512.264", &mut || hashes::challenge(rounds, turn));
+    contest("tree.update", &mut || hashes::tree_update(rounds, turn));
     contest("ed25519.single", &mut || field.single(rounds, turn));
     contest("ed25519.sign", &mut || field.sign(rounds, turn));
     if let Some(path) = args.json {

@@ -1,6 +1,6 @@
 //! Which arithmetic does the work, chosen at run time by what the CPU has.
 
-use super::{Entry, combination, field::portable::Portable, single};
+use super::{Item, combination, field::portable::Portable, single};
 #[cfg(any(test, target_arch = "x86_64"))]
 use super::{field::LANES, lanes};
 use std::fmt;
@@ -12,10 +12,10 @@ const LANES_CROSSOVER: usize = 3;
 /// An arithmetic that this CPU can run. The only way to one is through [`Backend::best`], [`Backend::all`] and
 /// [`Backend::named`], so a value proves that the CPU has what it needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Backend(Kind);
+pub struct Backend(pub(super) Kind);
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Portable(Portable),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::cpu::Avx512),
@@ -88,7 +88,7 @@ impl Backend {
     }
 
     /// A verdict for each entry, without randomness.
-    pub(super) fn each(self, entries: &[Entry<'_>], verdicts: &mut [bool]) {
+    pub(super) fn each(self, entries: &[Item<'_>], verdicts: &mut [bool]) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(field) if entries.len() >= LANES_CROSSOVER => {
@@ -106,7 +106,7 @@ impl Backend {
 
     /// At most eight entries through the lanes, whatever pays.
     #[cfg(test)]
-    pub(super) fn lanes(self, entries: &[Entry<'_>], verdicts: &mut [bool]) {
+    pub(super) fn lanes(self, entries: &[Item<'_>], verdicts: &mut [bool]) {
         assert!(entries.len() <= LANES);
         match self.0 {
             Kind::Portable(field) => lanes::verify(field, entries, verdicts),
@@ -117,7 +117,7 @@ impl Backend {
 
     pub(super) fn holds(
         self,
-        entries: &[Entry<'_>],
+        entries: &[Item<'_>],
         coefficients: &mut combination::Coefficients,
         scratch: &mut combination::Scratch,
     ) -> bool {

@@ -5,7 +5,7 @@
 //! Entries of one key share a term, since Σ (zᵢkᵢ)A = (Σ zᵢkᵢ)A.
 
 use super::{
-    Entry,
+    DecodedKey, Item,
     decompress::Decompress,
     field::{Field, Row},
     msm::{self, Msm},
@@ -75,7 +75,7 @@ fn weighted(z: Coefficient, k: &[u8; 64]) -> Words {
 /// Whether every encoding in `entries` is acceptable and the combined equation holds.
 pub(super) fn holds<F: Field>(
     f: F,
-    entries: &[Entry<'_>],
+    entries: &[Item<'_>],
     coefficients: &mut Coefficients,
     scratch: &mut Scratch,
 ) -> bool {
@@ -109,33 +109,43 @@ pub(super) fn holds<F: Field>(
 
     scalars.clear();
     scalars.push(base_scalar(base));
-    let mut encodings: Vec<&[u8; 32]> = Vec::with_capacity(2 * n);
+    let mut signers: Vec<&Item<'_>> = Vec::with_capacity(n);
     for (_, i) in order.iter() {
         let i = *i as usize;
         let term = weighted(zs[i], &digests[i]);
-        match (encodings.last(), scalars.last_mut()) {
-            (Some(last), Some(sum)) if *last == entries[i].key => *sum = scalar::add(sum, &term),
+        match (signers.last(), scalars.last_mut()) {
+            (Some(last), Some(sum)) if last.key == entries[i].key => *sum = scalar::add(sum, &term),
             _ => {
-                encodings.push(entries[i].key);
+                signers.push(&entries[i]);
                 scalars.push(term);
             }
         }
     }
     let long = scalars.len();
+    // Where every signer is decoded, only the Rs are left to decompress.
+    let decoded: Option<Vec<&Row>> = signers.iter().map(|item| item.decoded.map(DecodedKey::row)).collect();
+    let mut encodings: Vec<&[u8; 32]> = Vec::with_capacity(2 * n);
+    if decoded.is_none() {
+        encodings.extend(signers.iter().map(|item| item.key));
+    }
     for (entry, z) in entries.iter().zip(zs.iter()) {
         encodings.push(single::r_bytes(entry.signature));
         scalars.push([*z as u64, (*z >> 64) as u64, 0, 0]);
     }
 
-    let all = encodings.len() + 2;
+    let all = scalars.len() + 1;
     if rows.len() < all {
         rows.resize(all, IDENTITY_ROW);
     }
     let rows = &mut rows[..all];
     (rows[0], rows[1]) = (IDENTITY_ROW, BASEPOINT_ROW);
+    for (row, decoded) in rows[2..].iter_mut().zip(decoded.into_iter().flatten()) {
+        *row = *decoded;
+    }
     valid.clear();
     valid.resize(encodings.len(), false);
-    f.enter(Decompress { encodings: &encodings, rows: &mut rows[2..], valid });
+    let encoded = all - encodings.len();
+    f.enter(Decompress { encodings: &encodings, rows: &mut rows[encoded..], valid });
     if valid.contains(&false) {
         return false;
     }

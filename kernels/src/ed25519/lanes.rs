@@ -4,7 +4,7 @@
 //! identity. For small batches, and for those in which a combination has failed.
 
 use super::{
-    Entry,
+    Item,
     decompress::Decompress,
     field::{Field, LANES, Row, Work},
     msm::{bias, windows},
@@ -22,7 +22,7 @@ const MULTIPLES: usize = 1 + (1 << (WIDTH - 1));
 type Table = [[Stored; LANES]; MULTIPLES];
 
 /// A verdict for each of at most eight entries.
-pub(super) fn verify<F: Field>(f: F, entries: &[Entry<'_>], verdicts: &mut [bool]) {
+pub(super) fn verify<F: Field>(f: F, entries: &[Item<'_>], verdicts: &mut [bool]) {
     assert!(entries.len() <= LANES && entries.len() == verdicts.len());
     let n = entries.len();
     let challenges: Vec<[&[u8]; 3]> =

@@ -1,6 +1,6 @@
 //! One signature at a time: the plain reading of ZIP-215, and the definition that every other path must match.
 
-use super::Entry;
+use super::Item;
 use curve25519_dalek::{
     edwards::{CompressedEdwardsY, EdwardsPoint},
     scalar::Scalar,
@@ -8,7 +8,7 @@ use curve25519_dalek::{
 };
 
 /// `k = SHA-512(R ‖ A ‖ M) mod L`.
-fn challenge(entry: &Entry<'_>) -> Scalar {
+fn challenge(entry: &Item<'_>) -> Scalar {
     let digest = crate::sha2::sha512_parts(&[r_bytes(entry.signature), entry.key, entry.message]);
     Scalar::from_bytes_mod_order_wide(&digest)
 }
@@ -33,7 +33,7 @@ fn decompress(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     CompressedEdwardsY(*bytes).decompress()
 }
 
-pub(super) fn verify(entry: &Entry<'_>) -> bool {
+pub(super) fn verify(entry: &Item<'_>) -> bool {
     let (Some(s), Some(a), Some(r)) =
         (s_scalar(entry.signature), decompress(entry.key), decompress(r_bytes(entry.signature)))
     else {

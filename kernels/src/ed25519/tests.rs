@@ -29,6 +29,10 @@ impl Case {
         Entry { key: &self.key, message: &self.message, signature: &self.signature }
     }
 
+    fn item(&self) -> Item<'_> {
+        Item::from(&self.entry())
+    }
+
     fn good(n: u64) -> Self {
         let mut seed = [0x42; 32];
         seed[..8].copy_from_slice(&n.to_le_bytes());
@@ -46,6 +50,17 @@ fn batch_verdicts(cases: &[Case]) -> Vec<bool> {
         let mut again = vec![false; cases.len()];
         verify_batch_on(backend, &entries, SEED, &mut again);
         assert_eq!(again, verdicts, "{backend} against the best");
+        let keys: Vec<PublicKey> = cases.iter().map(|case| case.key).collect();
+        let keys = DecodedKey::many(&keys);
+        let decoded: Vec<_> = cases
+            .iter()
+            .zip(&keys)
+            .map(|(case, key)| DecodedEntry { key, message: &case.message, signature: &case.signature })
+            .collect();
+        again.fill(true);
+        verify_batch_decoded_on(backend, &decoded, SEED, &mut again);
+        assert_eq!(again, verdicts, "decoded keys on {backend} against the best");
+        let entries: Vec<_> = entries.iter().map(Item::from).collect();
         for (entries, verdicts) in entries.chunks(8).zip(verdicts.chunks(8)).take(LANE_CHUNKS) {
             let mut lanes = vec![false; entries.len()];
             backend.lanes(entries, &mut lanes);
@@ -317,12 +332,25 @@ fn the_combination_itself_accepts_good_batches_and_refuses_bad_ones() {
         let mut coefficients = combination::Coefficients::new(SEED);
         for size in [1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 64, 120, 300, 750, 2100] {
             let mut cases: Vec<_> = (0..size).map(|n| Case::good(n % 97)).collect();
-            let entries: Vec<_> = cases.iter().map(Case::entry).collect();
+            let entries: Vec<_> = cases.iter().map(Case::item).collect();
             assert!(backend.holds(&entries, &mut coefficients, &mut scratch), "{backend}, {size}");
             let at = (size as usize * 5) / 7;
             cases[at].signature[33] ^= 4;
-            let entries: Vec<_> = cases.iter().map(Case::entry).collect();
+            let entries: Vec<_> = cases.iter().map(Case::item).collect();
             assert!(!backend.holds(&entries, &mut coefficients, &mut scratch), "{backend}, {size}");
         }
     }
+}
+
+#[test]
+fn a_decoded_key_remembers_what_it_was() {
+    let good = Case::good(1).key;
+    // y = 2 is on no point of the curve.
+    let mut bad = [0; 32];
+    bad[0] = 2;
+    let keys = DecodedKey::many(&[good, bad]);
+    assert_eq!((keys[0].is_valid(), keys[0].encoded()), (true, &good));
+    assert_eq!((keys[1].is_valid(), keys[1].encoded()), (false, &bad));
+    assert!(DecodedKey::new(&good).is_valid() && !DecodedKey::new(&bad).is_valid());
+    assert!(DecodedKey::many(&[]).is_empty());
 }
