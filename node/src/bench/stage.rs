@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::config::Config;
 use crate::network::{self, InitOptions, Network, ProcessError, Tie, ValidatorProcess};
 use crate::signals;
 
@@ -39,8 +40,9 @@ struct Debris {
     place: Option<Place>,
 }
 
-impl Drop for Debris {
-    fn drop(&mut self) {
+impl Debris {
+    /// Kills what runs and removes what is temporary.
+    fn clear(&mut self) {
         self.processes.clear();
         if let Some(place) = self.place.take().filter(|place| place.temporary)
             && let Err(error) = fs::remove_dir_all(&place.path)
@@ -65,11 +67,20 @@ impl Stage {
             None => temporary().context("cannot make a temporary directory")?,
         };
         let place = Place { path: path.clone(), temporary: data.is_none() && !keep };
-        let debris = Debris { processes: Vec::new(), place: Some(place) };
-        let network = network::init(&path, options)?;
-        let debris = Arc::new(Mutex::new(debris));
+        let debris = Arc::new(Mutex::new(Debris { processes: Vec::new(), place: Some(place) }));
         watch_signals(Arc::clone(&debris))?;
-        Ok(Self { network, debris })
+        let made = network::init(&path, options).map_err(anyhow::Error::from).and_then(|network| {
+            // All configurations are alike: a setting that makes no sense is better refused here than by each process.
+            Config::load(&network.members[0].config_file())?;
+            Ok(network)
+        });
+        match made {
+            Ok(network) => Ok(Self { network, debris }),
+            Err(error) => {
+                debris.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                Err(error)
+            }
+        }
     }
 
     /// Starts all validators and waits until they answer. Call it on the thread that outlives them.
@@ -105,13 +116,21 @@ impl Stage {
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // The thread that waits for signals holds the debris too, so it would not be dropped by itself.
+        self.debris.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 /// On a signal, cleans up and ends this process.
 fn watch_signals(debris: Arc<Mutex<Debris>>) -> Result<()> {
     let watch = move || {
         if signals::wait().is_ok() {
             eprintln!("stopped by a signal");
+            // Kept locked, so that nobody starts another process meanwhile.
             let mut debris = debris.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(std::mem::take(&mut *debris));
+            debris.clear();
             std::process::exit(EXIT_INTERRUPTED);
         }
     };

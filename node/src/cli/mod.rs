@@ -22,7 +22,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; whatever was to be checked holds
   1  something failed: an audit, a proof, a test vector, a validator that died
-  2  the command line or a configuration file cannot be used; the message says where and what to do";
+  2  the command line or a configuration file cannot be used; the message says where and what to do
+  3  a running validator stopped itself rather than go on wrongly (`millrace node` only)";
 
 /// Millrace: a permissioned multi-chain ledger.
 ///
@@ -139,8 +140,9 @@ pub struct BenchArgs {
 /// Example:
 ///   millrace node --config /etc/millrace/node.toml
 ///
-/// Exit codes: 0 stopped when asked; 1 it had to stop itself (a disk error, a diverging state root: the last
-/// line of the log says why); 2 the configuration cannot be used.
+/// Exit codes: 0 stopped when asked; 2 the configuration, a port or the data directory cannot be used; 1 it could
+/// not start for another reason; 3 it had to stop itself (a disk error, a diverging state root): the last line of
+/// the log says why.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct NodeArgs {

@@ -91,7 +91,8 @@ fn missing_unknown_and_contradictory_fields_are_named_with_their_file() {
 
 #[test]
 fn a_setting_that_makes_no_sense_stops_the_bench_before_it_begins() {
-    let (_, error) = expect(1, &["bench", "--validators", "1", "--accounts", "100", "--set", "verify_threads=0"]);
+    let (_, error) =
+        expect(2, &["bench", "--validators", "1", "--accounts", "100", "--set", "verify_threads=0"]);
     assert!(error.contains("work.verify_threads"), "{error}");
 }
 

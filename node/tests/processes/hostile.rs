@@ -4,8 +4,8 @@ use std::net::UdpSocket;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crate::stage::{PATIENCE, Stage, verdicts};
+use bytes::Bytes;
 use engine::types::{AccountId, Digest, Height, Outcome, Packet, Refusal, Transfer, Verdict};
 use engine::wire::{ClientFrame, PROTOCOL_VERSION, ServerFrame};
 use loadgen::Start;
@@ -84,10 +84,7 @@ fn each_bad_transaction_gets_its_reason_while_good_ones_go_on() {
         (stage.signed(&Transfer { key_version: 2, ..good(2, 0) }), Refusal::WrongKeyVersion.into()),
         (stage.signed(&Transfer { key_version: 0, ..good(2, 0) }), Refusal::WrongKeyVersion.into()),
         // Nobody but execution knows the balance: this one is in a block, without effect.
-        (
-            stage.signed(&Transfer { amount: 2_000_000, ..good(3, 0) }),
-            Outcome::InsufficientBalance.into(),
-        ),
+        (stage.signed(&Transfer { amount: 2_000_000, ..good(3, 0) }), Outcome::InsufficientBalance.into()),
     ];
     // Good ones stand between the bad ones, in one submission.
     let mut packets = Vec::new();
@@ -130,7 +127,10 @@ fn frames_that_are_none_close_only_their_own_connection() {
         ("no packets", vec![hello(&stage), Bytes::from([&[2][..], &[0; 8]].concat())]),
         ("too many packets", vec![hello(&stage), Bytes::from(vec![2; 9 + 4097 * 128])]),
         ("an oversized frame", vec![hello(&stage), Bytes::from(vec![2; 8 << 20])]),
-        ("noise", vec![hello(&stage), Bytes::from((0..=255).cycle().skip(7).take(5000).collect::<Vec<u8>>())]),
+        (
+            "noise",
+            vec![hello(&stage), Bytes::from((0..=255).cycle().skip(7).take(5000).collect::<Vec<u8>>())],
+        ),
     ];
     for (what, frames) in garbage {
         let mut connection = raw(&stage);

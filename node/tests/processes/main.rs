@@ -5,13 +5,15 @@
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ recovery  kill -9 of one and of all
-//!   └─ hostile   bad input on every port
+//!   ├─ hostile   bad input on every port
+//!   └─ bench     the benchmark, small, killed and interrupted
 //! ```
 //!
 //! They wait for what must happen, never for a time; a slow machine makes them slow, not red.
 
 mod stage;
 
+mod bench;
 mod cli;
 mod hostile;
 mod network;

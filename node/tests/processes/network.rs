@@ -18,7 +18,8 @@ impl Drop for Down<'_> {
 
 fn free_base_port() -> String {
     // Ports of a network lie side by side, so take a stretch that is free from end to end now.
-    let free = |base: &u16| (*base..base + 8).all(|port| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok());
+    let free =
+        |base: &u16| (*base..base + 8).all(|port| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok());
     let start = 20_000 + (std::process::id() % 20_000) as u16;
     (start..start + 10_000).step_by(8).find(free).expect("some ports are free").to_string()
 }
@@ -118,9 +119,11 @@ fn questions(dir: &str, network: &Network) {
     let fingerprint = network.members[0].fingerprint.to_string();
     let endpoint = network.members[0].clients.to_string();
     let id = network.genesis.network().to_string();
-    let whom = ["query", "--endpoint", &endpoint, "--fingerprint", &fingerprint, "--network-id", &id, "status"];
+    let whom =
+        ["query", "--endpoint", &endpoint, "--fingerprint", &fingerprint, "--network-id", &id, "status"];
     expect(0, &whom);
-    let stranger = ["query", "--endpoint", &endpoint, "--fingerprint", &unknown, "--network-id", &id, "status"];
+    let stranger =
+        ["query", "--endpoint", &endpoint, "--fingerprint", &unknown, "--network-id", &id, "status"];
     let (_, error) = expect(1, &stranger);
     assert!(error.contains("certificate") || error.contains("fingerprint"), "{error}");
 }

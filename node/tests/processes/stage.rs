@@ -5,9 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::types::{
-    AccountId, ChainId, Height, Packet, PacketSlab, Transfer, Verdict,
-};
+use engine::types::{AccountId, ChainId, Height, Packet, PacketSlab, Transfer, Verdict};
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Silent;
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
@@ -177,7 +175,9 @@ impl Stage {
             let mut trails: Vec<_> = told.iter().map(|outcome| outcome.trail()).collect();
             let visit = &mut |_: Height, packet: &Packet, outcome: engine::types::Outcome| {
                 if outcome == engine::types::Outcome::Applied {
-                    trails.iter_mut().for_each(|trail| drop(trail.applied(packet)));
+                    for trail in &mut trails {
+                        let _ = trail.applied(packet);
+                    }
                 }
             };
             let report = auditor.audit(&member.data(), &|_, _| {}, visit).unwrap();

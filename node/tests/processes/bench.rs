@@ -1,0 +1,101 @@
+//! The benchmark, small: it must hold, clean up after itself, and fail when it should.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::stage::{MILLRACE, expect, wait};
+
+const SMALL: [&str; 8] = ["bench", "--accounts", "400", "--rate", "500", "--warm-up", "1", "--seconds"];
+
+#[test]
+fn a_small_bench_holds_and_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (json, report, data) = (path("result.json"), path("report"), path("data"));
+    let more = ["2", "--json", &json, "--report", &report, "--data", &data];
+    let arguments: Vec<&str> = SMALL.into_iter().chain(more).collect();
+    let (out, _) = expect(0, &arguments);
+    assert!(out.contains("committed") && out.contains("nothing that was acknowledged is lost"), "{out}");
+    let result: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(result["schema"], 1);
+    assert_eq!(result["audit"]["ok"], true);
+    assert!(result["committed"].as_u64().unwrap() > 0, "{result}");
+    let told = result["audit"]["acknowledged"].as_u64().unwrap();
+    for verified in result["audit"]["signatures_verified_per_validator"].as_array().unwrap() {
+        assert!(verified.as_u64().unwrap() >= told, "every validator checks every signature: {result}");
+    }
+    for figure in
+        ["/bytes_per_tx/wire", "/bytes_per_tx/disk", "/cpu_us_per_tx_per_validator", "/stages_us/durable/p99"]
+    {
+        assert!(result.pointer(figure).unwrap().as_f64().unwrap() > 0.0, "{figure}: {result}");
+    }
+    assert!(Path::new(&report).join("report.html").exists());
+    let verify = format!("{data}/validator-3/data");
+    expect(0, &["verify", &verify]);
+}
+
+/// Processes whose command line names a directory.
+fn processes_in(directory: &Path) -> usize {
+    let names = |entry: &fs::DirEntry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&format!("node\0--config\0{}", directory.display()))
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(names).count()
+}
+
+#[test]
+fn a_bench_that_is_killed_or_interrupted_leaves_no_process() {
+    for signal in ["-9", "-2"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut bench = Command::new(MILLRACE)
+            .args(SMALL)
+            .arg("60")
+            .env("TMPDIR", directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait("the validators run", || processes_in(directory.path()) == 4);
+        let id = bench.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let status = bench.wait().unwrap();
+        wait("the validators are gone", || processes_in(directory.path()) == 0);
+        if signal == "-2" {
+            assert_eq!(status.code(), Some(130));
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "the directory is removed");
+        }
+    }
+}
+
+#[test]
+fn a_validator_that_dies_fails_the_bench_with_its_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = Command::new(MILLRACE)
+        .args(SMALL)
+        .arg("4")
+        .env("TMPDIR", directory.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait("the validators run", || processes_in(directory.path()) == 4);
+    let network = fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let victim = network.join("validator-1/node.toml");
+    wait("the journal is open", || journal_bytes(&network) > 0);
+    let pid = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(victim.to_str().unwrap())
+    });
+    let pid = pid.unwrap().file_name().into_string().unwrap();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let output = bench.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("\"birch\" ended by itself") && error.contains("node.log"), "{error}");
+}
+
+/// Bytes of the file that stands in the first validator's journal once it has been opened.
+fn journal_bytes(network: &Path) -> u64 {
+    fs::metadata(network.join("validator-0/data/journal/identity")).map_or(0, |metadata| metadata.len())
+}
