@@ -55,26 +55,8 @@ pub enum ConfigError {
         help: &'static str,
     },
     /// Two places that must agree and do not.
-    #[error(
-        "{}: the field `{field}` says {says}, but {} says {other_says} in `{other_field}`: {help}",
-        file.display(), other_file.display()
-    )]
-    Contradiction {
-        /// The file with the first statement.
-        file: PathBuf,
-        /// The field of the first statement.
-        field: String,
-        /// What it says.
-        says: String,
-        /// The file with the second statement.
-        other_file: PathBuf,
-        /// The field of the second statement.
-        other_field: String,
-        /// What that one says.
-        other_says: String,
-        /// How to make them agree.
-        help: &'static str,
-    },
+    #[error(transparent)]
+    Contradiction(#[from] Box<Contradiction>),
     /// A secret that other users of the machine can read.
     #[error(
         "{}: this secret key can be read by others (mode {mode:04o}); run: chmod 600 {}",
@@ -94,4 +76,27 @@ pub enum ConfigError {
         /// What is wrong with it and what to do.
         problem: String,
     },
+}
+
+/// Two places that must agree and do not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: the field `{field}` says {says}, but {} says {other_says} in `{other_field}`: {help}",
+    file.display(), other_file.display()
+)]
+pub struct Contradiction {
+    /// The file with the first statement.
+    pub file: PathBuf,
+    /// The field of the first statement.
+    pub field: String,
+    /// What it says.
+    pub says: String,
+    /// The file with the second statement.
+    pub other_file: PathBuf,
+    /// The field of the second statement.
+    pub other_field: String,
+    /// What that one says.
+    pub other_says: String,
+    /// How to make them agree.
+    pub help: &'static str,
 }

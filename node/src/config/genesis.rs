@@ -17,7 +17,7 @@ use engine::types::{
     AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, ValidatorGenesis,
 };
 
-use super::{ConfigError, HEX32, Section};
+use super::{ConfigError, Contradiction, HEX32, Section};
 
 /// Bytes of one account in an accounts file.
 const ACCOUNT_BYTES: usize = 40;
@@ -39,7 +39,7 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
     let genesis = Genesis::new(name, validators, chains)
         .map_err(|error| ConfigError::Content { file: file.to_owned(), problem: error.to_string() })?;
     if *genesis.network() != recorded {
-        return Err(ConfigError::Contradiction {
+        return Err(ConfigError::from(Box::new(Contradiction {
             file: file.to_owned(),
             field: "network_id".into(),
             says: recorded.to_string(),
@@ -47,7 +47,7 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
             other_field: "the content of this file and its accounts files".into(),
             other_says: genesis.network().to_string(),
             help: "a byte was changed; copy the genesis files again from where the network was made",
-        });
+        })));
     }
     Ok(genesis)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use engine::types::Genesis;
 use kernels::ed25519::SigningKey;
 
-use super::{ConfigError, PeerConfig};
+use super::{ConfigError, Contradiction, PeerConfig};
 
 /// Thirty-two bytes that nobody else may know, and that no log shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -197,7 +197,15 @@ impl Claims<'_> {
         help: &'static str,
     ) -> ConfigError {
         let (file, other_file) = (file.to_owned(), self.genesis_file.to_owned());
-        ConfigError::Contradiction { file, field, says, other_file, other_field, other_says, help }
+        ConfigError::from(Box::new(Contradiction {
+            file,
+            field,
+            says,
+            other_file,
+            other_field,
+            other_says,
+            help,
+        }))
     }
 
     fn contradiction(
@@ -207,7 +215,7 @@ impl Claims<'_> {
         other_field: &str,
         help: &'static str,
     ) -> ConfigError {
-        ConfigError::Contradiction {
+        ConfigError::from(Box::new(Contradiction {
             file: self.file.to_owned(),
             field,
             other_says: says.clone(),
@@ -215,6 +223,6 @@ impl Claims<'_> {
             other_file: self.file.to_owned(),
             other_field: other_field.to_owned(),
             help,
-        }
+        }))
     }
 }

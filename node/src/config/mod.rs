@@ -27,7 +27,7 @@ mod fields;
 pub mod genesis;
 mod identity;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub use identity::Secret;
 
@@ -145,7 +145,7 @@ impl Config {
         let listen_clients: SocketAddr = listen.required("clients", ADDRESS)?;
         listen.finish()?;
         if listen_peers == listen_clients {
-            return Err(ConfigError::Contradiction {
+            return Err(ConfigError::from(Box::new(Contradiction {
                 file: file.to_owned(),
                 field: "listen.peers".into(),
                 says: listen_peers.to_string(),
@@ -153,7 +153,7 @@ impl Config {
                 other_field: "listen.clients".into(),
                 other_says: listen_clients.to_string(),
                 help: "peers and clients need a port each",
-            });
+            })));
         }
 
         let mut storage = top.section("storage")?;

@@ -19,7 +19,7 @@ use engine::types::{ChainId, Genesis, ValidatorIndex};
 use loadgen::customers::CustomerSeed;
 use net::Fingerprint;
 
-use crate::config::{ConfigError, Secret, Section, genesis};
+use crate::config::{ConfigError, Contradiction, Secret, Section, genesis};
 
 mod init;
 mod names;
@@ -108,7 +108,7 @@ impl Network {
                     && member.name == validator.name
             });
             if member.is_none() {
-                return Err(ConfigError::Contradiction {
+                return Err(ConfigError::from(Box::new(Contradiction {
                     file,
                     field: format!("validator[{at}]"),
                     says: members.get(at).map_or("nothing".into(), |m| format!("\"{}\"", m.name)),
@@ -116,7 +116,7 @@ impl Network {
                     other_field: format!("validator[{at}]"),
                     other_says: format!("\"{}\"", validator.name),
                     help: "index, name and fingerprint must be those of the genesis, in its order",
-                });
+                })));
             }
         }
         let customers = CustomerSeed(Secret::load(&customers_file)?.0);

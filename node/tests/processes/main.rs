@@ -11,10 +11,17 @@
 //!
 //! They wait for what must happen, never for a time; a slow machine makes them slow, not red.
 
+// Without the attributes the lints take the helpers for production code.
+#[cfg(test)]
 mod stage;
 
+#[cfg(test)]
 mod bench;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod network;
+#[cfg(test)]
 mod recovery;
