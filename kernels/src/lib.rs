@@ -1,9 +1,11 @@
 //! Truth about bytes: signatures, hashes and Merkle trees. No I/O, no policy, no clock, no chance of its own.
 //!
 //! ```text
-//!            verify, verify_batch, SigningKey        sha256, sha256_many, sha512      root, prove, ArrayTree
-//!                        │                                      │                              │
-//!                     ed25519 ────────────────────────────────▶ sha2 ◀───────────────────── merkle
+//!    verify, verify_batch, verify_batch_decoded, SigningKey      root, prove, ArrayTree       run (vectors, all paths)
+//!                         │                                              │                            │
+//!                      ed25519 ───▶ sha2 ◀──────────────────────────── merkle         check ──▶ ed25519, every back-end
+//!                         │           │
+//!                         └── cpu ◀───┘      tokens: what this CPU can run, found at run time
 //! ```
 //!
 //! Invariants, which the tests hold against every path:

@@ -98,9 +98,7 @@ impl Work for Equation<'_> {
         }
         let mut sum = Extended::identity(f);
         for window in (0..windows).rev() {
-            for _ in 0..WIDTH {
-                sum = sum.double(f);
-            }
+            sum = sum.double_times(f, WIDTH);
             for (table, scalars) in tables.iter().zip([&k, &s]) {
                 sum = sum.add(f, look_up(f, table, scalars, window, window + 1 == windows));
             }

