@@ -169,7 +169,7 @@ impl Config {
             "\"auto\", \"uring\" or \"portable\"",
         )?;
         let segment_mib: u64 =
-            storage.bounded("segment_mib", 64, 1..=4096, "the size of a journal segment, 1 to 4096 MiB")?;
+            storage.bounded("segment_mib", 64, 4..=4096, "the size of a journal segment, 4 to 4096 MiB")?;
         storage.finish()?;
 
         let work = read_work(top.section("work")?)?;

@@ -4,6 +4,10 @@ use crate::stage::{Stage, verdicts, wait};
 use engine::types::Verdict;
 use loadgen::Start;
 use loadgen::progress::Silent;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// Milliseconds after the start of the load; another one in each run.
@@ -91,4 +95,61 @@ fn a_network_of_one_recovers_too() {
     wait("a height", || stage.height(0) > 0);
     stage.stop_all();
     stage.audit(&[&outcome, &again]);
+}
+
+/// A small file system of its own, unmounted when the test ends.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    fn mount(path: &Path, mib: u64) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let size = format!("size={mib}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).output();
+        mount.is_ok_and(|mount| mount.status.success()).then(|| Self(path.to_owned()))
+    }
+
+    /// Leaves no room.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_one_validator_with_words_and_the_others_go_on() {
+    let mut stage = Stage::new(4, 400);
+    let member = &stage.network.members[3];
+    let Some(disk) = SmallDisk::mount(&member.data(), 64) else {
+        eprintln!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let (file, log) = (member.config_file(), member.log_file());
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[storage]\n", "[storage]\nsegment_mib = 4\n")).unwrap();
+    (0..4).for_each(|index| stage.spawn(index));
+    stage.ready();
+    disk.fill();
+    let mut told = vec![stage.load(&[0, 1, 2], 1_000.0, 2, Start::Fresh)];
+    while stage.processes[3].as_mut().unwrap().check().is_ok() {
+        told.push(stage.load(&[0, 1, 2], 1_000.0, 2, Start::Resume));
+        assert!(told.len() < 60, "the disk of {} should be full by now", log.display());
+    }
+    let words = fs::read_to_string(&log).unwrap();
+    assert!(words.contains("the disk is full"), "{words}");
+    assert!(told.iter().all(|outcome| outcome.lost.is_empty() && outcome.tally().timed_out == 0));
+
+    // With room again it comes back, catches up, and everything holds.
+    fs::remove_file(disk.0.join("filler")).unwrap();
+    stage.spawn(3);
+    stage.ready();
+    stage.wait_height(3, stage.height(0));
+    stage.stop_all();
+    stage.audit(&told.iter().collect::<Vec<_>>());
 }
