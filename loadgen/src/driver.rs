@@ -42,7 +42,9 @@ const INTERVAL_US: u64 = 200_000;
 /// The search ends when the controller has followed the network for this long.
 const SETTLED_US: u64 = 2_500_000;
 /// How many more packets are signed than the found rate needs, because the rate may still grow.
-const HEADROOM: f64 = 1.35;
+const HEADROOM: f64 = 1.6;
+/// A rate below this share of what the network would take is held down by the signed packets, and says so.
+const HELD_DOWN_SHARE: f64 = 0.98;
 /// The load resumes this share below the rate that the search found.
 const RESTART_SHARE: f64 = 0.85;
 
@@ -60,6 +62,10 @@ struct Run<'a> {
     lanes: Lanes,
     schedule: Schedule,
     lateness: Lateness,
+    /// The signed packets, not the network, have held the rate down.
+    held_down: bool,
+    /// When the measured window closes.
+    ends_us: u64,
 }
 
 /// How a stretch of load ends.
@@ -86,7 +92,16 @@ impl Run<'_> {
         let clock = Clock::start();
         let lanes = Lanes::start(clock, session, Pool::new(links.len()), links);
         let schedule = Schedule::new(0, 1.0);
-        let mut run = Run { plan, observer, clock, lanes, schedule, lateness: Lateness::default() };
+        let mut run = Run {
+            plan,
+            observer,
+            clock,
+            lanes,
+            schedule,
+            lateness: Lateness::default(),
+            held_down: false,
+            ends_us: 0,
+        };
         run.phases(workload).await
     }
 
@@ -125,15 +140,16 @@ impl Run<'_> {
         }
         self.set_out(rate);
         let opens = self.clock.now_us() + micros(plan.warm_up);
+        let closes = opens + plan.seconds * 1_000_000;
+        self.ends_us = closes;
         self.load(opens, Until::Instant(controller.as_mut())).await?;
 
         self.lanes.session().open_window(opens, plan.seconds);
         self.lateness = Lateness::default();
         let cpu = thread_cpu();
         self.observer.phase(&Phase::Measuring { seconds: plan.seconds });
-        let closes = opens + plan.seconds * 1_000_000;
         self.load(closes, Until::Instant(controller.as_mut())).await?;
-        let starved = self.lanes.session().starved();
+        let starved = self.lanes.session().starved() || self.held_down;
         self.observer.phase(&Phase::Draining);
         let cpu = cpu.zip(thread_cpu()).map(|(before, after)| after.saturating_sub(before));
         self.drain().await;
@@ -157,6 +173,15 @@ impl Run<'_> {
         let rate = if controller.tracking() { controller.answered_rate() } else { controller.rate() };
         self.drain().await;
         Ok(rate.max(Tuning::default().rate_min))
+    }
+
+    /// What the signed packets last for until the end, evenly, if that is less than `rate`: a window that is loaded to
+    /// its end at a known limit says more than one that falls silent.
+    fn affordable(&mut self, rate: f64, now_us: u64) -> f64 {
+        let seconds = self.ends_us.saturating_sub(now_us).max(1) as f64 / 1e6;
+        let lasting = self.lanes.session().unscheduled() as f64 / seconds;
+        self.held_down |= lasting < rate * HELD_DOWN_SHARE;
+        rate.min(lasting)
     }
 
     /// Begins a stretch of load now: what was not due before is due from here on.
@@ -203,7 +228,9 @@ impl Run<'_> {
                     found |= self.lanes.session().starved();
                     Some(rate)
                 }
-                Until::Instant(controller) => controller.as_mut().map(|c| c.update(seen)),
+                Until::Instant(controller) => {
+                    controller.as_mut().map(|c| c.update(seen)).map(|rate| self.affordable(rate, now))
+                }
             };
             if let Some(rate) = rate {
                 self.schedule.set_rate(rate, now);

@@ -27,8 +27,9 @@ Exit codes:
 
 /// Millrace: a permissioned multi-chain ledger.
 ///
-/// Validators take signed transfers from clients over QUIC, check every signature, order batches through a BFT
-/// engine, execute in memory, write durably, and tell the client "committed" only then. Every figure that
+/// Validators take signed transfers from clients over QUIC, check every
+/// signature, order batches through a BFT engine, execute in memory, write
+/// durably, and tell the client "committed" only then. Every figure that
 /// `bench` prints is followed by an audit of the files on disk.
 ///
 /// First steps:
@@ -40,7 +41,7 @@ Exit codes:
 ///   millrace network down /tmp/mill             stop them
 ///   millrace verify /tmp/mill/validator-0/data  audit one validator's files
 #[derive(Debug, Parser)]
-#[command(name = "millrace", version, verbatim_doc_comment, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "millrace", version, verbatim_doc_comment, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -64,23 +65,28 @@ pub enum Command {
 
 /// Measure a network of validators on this machine, then audit what it wrote.
 ///
-/// Starts N validators as processes of their own on loopback, each with its own directory, certificates and
-/// journal. Signs all transfers before the clock starts, offers them open-loop (each at its intended instant,
-/// whatever happened to those before), warms up, measures a window, stops everything, and then audits every
-/// directory from the files on disk: certificates, signatures, replay by the slow executor, roots, balances, and
-/// whether everything that clients were told is there exactly once.
+/// Starts N validators as processes of their own on loopback, each with its own
+/// directory, certificates and journal. Signs all transfers before the clock
+/// starts, offers them open-loop (each at its intended instant, whatever
+/// happened to those before), warms up, measures a window, stops everything,
+/// and then audits every directory from the files on disk: certificates,
+/// signatures, replay by the slow executor, roots, balances, and whether
+/// everything that clients were told is there exactly once.
 ///
-/// Latency runs from the intended send to the committed notice. With `--rate max` the rate is found by the
-/// network's own back-pressure; the table says whether the generator was the limit.
+/// Latency runs from the intended send to the committed notice. With `--rate
+/// max` the rate is found by the network's own back-pressure; the table says
+/// whether the generator was the limit.
 ///
 /// Examples:
 ///   millrace bench
 ///   millrace bench --validators 1 --seconds 30
 ///   millrace bench --rate 20000 --json result.json
-///   millrace bench --data /mnt/nvme/bench --keep      then: millrace verify /mnt/nvme/bench/validator-0/data
+///   millrace bench --data /mnt/nvme/bench --keep
+///   millrace verify /mnt/nvme/bench/validator-0/data
 ///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
 ///
-/// Exit codes: 0 only if the audit holds, 1 if it does not or a validator died, 2 for wrong usage.
+/// Exit codes: 0 only if the audit holds, 1 if it does not or a validator died,
+/// 2 for wrong usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct BenchArgs {
@@ -120,7 +126,7 @@ pub struct BenchArgs {
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write result.json, result.txt and the validators' counters into this directory.
+    /// Write report.html, report.json and seconds.csv into this directory.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Make the network here (it must not hold one yet) instead of in a temporary directory.
@@ -133,16 +139,18 @@ pub struct BenchArgs {
 
 /// Run one validator, in the foreground, until SIGTERM or Ctrl-C.
 ///
-/// The configuration is one TOML file; `millrace network init` writes complete ones to start from. Missing,
-/// unknown and contradictory fields are named with the file they stand in. A validator refuses a data directory
-/// that belongs to another network or that another process uses.
+/// The configuration is one TOML file; `millrace network init` writes complete
+/// ones to start from. Missing, unknown and contradictory fields are named with
+/// the file they stand in. A validator refuses a data directory that belongs to
+/// another network or that another process uses.
 ///
 /// Example:
 ///   millrace node --config /etc/millrace/node.toml
 ///
-/// Exit codes: 0 stopped when asked; 2 the configuration, a port or the data directory cannot be used; 1 it could
-/// not start for another reason; 3 it had to stop itself (a disk error, a diverging state root): the last line of
-/// the log says why.
+/// Exit codes: 0 stopped when asked; 2 the configuration, a port or the data
+/// directory cannot be used; 1 it could not start for another reason; 3 it had
+/// to stop itself (a disk error, a diverging state root): the last line of the
+/// log says why.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct NodeArgs {
@@ -163,9 +171,11 @@ pub enum NetworkCommand {
 
 /// Make keys, certificates, a genesis and one configuration for each validator.
 ///
-/// Nothing is started, and nothing that exists is overwritten. The directory then holds genesis.toml (compare its
-/// network id when you copy it to another machine), the accounts of each chain, customers.seed (the secret behind
-/// every account's key: this is a network for test money) and one directory for each validator.
+/// Nothing is started, and nothing that exists is overwritten. The directory
+/// then holds genesis.toml (compare its network id when you copy it to another
+/// machine), the accounts of each chain, customers.seed (the secret behind
+/// every account's key: this is a network for test money) and one directory for
+/// each validator.
 ///
 /// Examples:
 ///   millrace network init /tmp/mill
@@ -204,11 +214,13 @@ pub struct InitArgs {
 
 /// Start or stop the network in a directory.
 ///
-/// `up` starts every validator that is not running in the background, with its output in validator-N/node.log and its process id in
-/// validator-N/node.pid, waits until each answers clients and is connected to a quorum, and prints the endpoints
-/// with the exact lines that load, question and stop the network.
+/// `up` starts every validator that is not running in the background, with its
+/// output in validator-N/node.log and its process id in validator-N/node.pid,
+/// waits until each answers clients and is connected to a quorum, and prints
+/// the endpoints with the exact lines that load, question and stop the network.
 ///
-/// `down` asks every running validator to stop, waits until all have, and says what it stopped.
+/// `down` asks every running validator to stop, waits until all have, and says
+/// what it stopped.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct DirectoryArgs {
@@ -219,8 +231,9 @@ pub struct DirectoryArgs {
 
 /// Offer load to a running network, and print what its customers saw.
 ///
-/// The same open-loop generator as in `bench`: signed before the clock starts, timed from the intended send. The
-/// customers' nonces are read from the network first, so it can be run again and again.
+/// The same open-loop generator as in `bench`: signed before the clock starts,
+/// timed from the intended send. The customers' nonces are read from the
+/// network first, so it can be run again and again.
 ///
 /// Examples:
 ///   millrace load --network /tmp/mill
@@ -248,11 +261,13 @@ pub struct LoadArgs {
     pub json: Option<PathBuf>,
 }
 
-/// Ask a validator about the committed ledger, and check its proof before printing.
+/// Ask a validator about the committed ledger, and check its proof before
+/// printing.
 ///
-/// Accounts and transactions come with a Merkle path (RFC 9162) to a state root. The path is checked here; with
-/// `--network` the state root is compared with those that the other validators have at that height. What is
-/// printed says what was checked.
+/// Accounts and transactions come with a Merkle path (RFC 9162) to a state
+/// root. The path is checked here; with `--network` the state root is compared
+/// with those that the other validators have at that height. What is printed
+/// says what was checked.
 ///
 /// Examples:
 ///   millrace query --network /tmp/mill status
@@ -261,7 +276,8 @@ pub struct LoadArgs {
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
 ///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… --network-id 77e0… block 12
 ///
-/// Exit codes: 0 answered, and every proof holds; 1 no such thing, no answer, or a proof that does not hold; 2 usage.
+/// Exit codes: 0 answered, and every proof holds; 1 no such thing, no answer,
+/// or a proof that does not hold; 2 usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct QueryArgs {
@@ -332,18 +348,22 @@ pub enum Question {
 
 /// Audit one validator's files, with no validator running.
 ///
-/// Reads the journal from the first byte to the last and believes nothing in it: every checksum, batch digest,
-/// acknowledgement, finalization certificate and transaction signature is checked; every block is executed again
-/// by the slow executor that is the definition; roots, balances and sequences are compared. The first wrong byte
-/// is reported with its file and offset, what was expected there and what was found.
+/// Reads the journal from the first byte to the last and believes nothing in
+/// it: every checksum, batch digest, acknowledgement, finalization certificate
+/// and transaction signature is checked; every block is executed again by the
+/// slow executor that is the definition; roots, balances and sequences are
+/// compared. The first wrong byte is reported with its file and offset, what
+/// was expected there and what was found.
 ///
-/// The genesis is found through the node.toml beside the data directory, or named with --genesis.
+/// The genesis is found through the node.toml beside the data directory, or
+/// named with --genesis.
 ///
 /// Examples:
 ///   millrace verify /tmp/mill/validator-0/data
 ///   millrace verify /backup/data --genesis /tmp/mill/genesis.toml --json audit.json
 ///
-/// Exit codes: 0 everything holds, 1 something does not, 2 the directory or the genesis cannot be read.
+/// Exit codes: 0 everything holds, 1 something does not, 2 the directory or the
+/// genesis cannot be read.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct VerifyArgs {
@@ -364,8 +384,9 @@ pub struct VerifyArgs {
 pub enum KernelsCommand {
     /// Run signature vectors through every backend of this machine.
     ///
-    /// One JSON object a line: {"key": hex, "msg": hex, "sig": hex, "expect": true | false | null}. With null there
-    /// is no expectation, but all backends must still agree. Exit code 1 if any backend answers otherwise.
+    /// One JSON object a line: {"key": hex, "msg": hex, "sig": hex, "expect": true
+    /// | false | null}. With null there is no expectation, but all backends must
+    /// still agree. Exit code 1 if any backend answers otherwise.
     #[command(verbatim_doc_comment)]
     Check {
         /// The vectors.

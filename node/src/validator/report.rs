@@ -31,7 +31,14 @@ impl Report {
     #[must_use]
     pub fn make(&self) -> CountersReport {
         let network = (self.metrics)();
-        let bytes = network.rows().into_iter().map(|(name, value)| (name.to_owned(), value));
+        let directions = [
+            ("peers_in", network.peer_bytes_received),
+            ("peers_out", network.peer_bytes_sent),
+            ("clients_in", network.client_bytes_received),
+            ("clients_out", network.client_bytes_sent),
+        ];
+        let bytes =
+            network.rows().into_iter().chain(directions).map(|(name, value)| (name.to_owned(), value));
         let logs = [("journal", &self.journal), ("consensus_log", &self.votes)];
         let logs = logs.map(|(name, log)| (name.to_owned(), log.metrics().written_bytes));
         self.counters.report(bytes.chain(logs).collect(), self.journal.metrics().backend)
