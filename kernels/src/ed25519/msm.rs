@@ -34,8 +34,15 @@ pub(super) struct Msm<'a> {
     pub(super) scratch: &'a mut Scratch,
 }
 
-/// The widest window: 512 buckets of 256 bytes for each of eight windows fill an L2 cache.
-pub(super) const WIDTH_MAX: u32 = 10;
+/// The widest window. Its windows must end within the 256 bits of a biased scalar, which those of 10 bits do not.
+pub(super) const WIDTH_MAX: u32 = 9;
+const _: () = {
+    let mut width = 4;
+    while width <= WIDTH_MAX {
+        assert!(windows(252, width) as u32 * width <= 256);
+        width += 1;
+    }
+};
 
 /// Bucket sizes are told apart up to this; larger ones share a class.
 const SIZE_CLASSES: usize = 512;

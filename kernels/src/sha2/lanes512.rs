@@ -28,16 +28,19 @@ impl Staged {
             *blocks = (len(message) + 17).div_ceil(BLOCK);
         }
         self.stride = self.blocks.iter().max().map_or(0, |most| most * BLOCK);
-        self.bytes.clear();
-        self.bytes.resize(self.stride * LANES, 0);
-        for (l, lane) in self.bytes.chunks_exact_mut(self.stride).enumerate() {
+        // What an earlier message left behind the end of this one is hashed into no lane that is still live.
+        if self.bytes.len() < self.stride * LANES {
+            self.bytes.resize(self.stride * LANES, 0);
+        }
+        for (l, lane) in self.bytes.chunks_exact_mut(self.stride).take(LANES).enumerate() {
             let mut at = 0;
             for part in messages.get(l).into_iter().flatten() {
                 lane[at..at + part.len()].copy_from_slice(part);
                 at += part.len();
             }
-            lane[at] = 0x80;
             let end = self.blocks[l] * BLOCK;
+            lane[at] = 0x80;
+            lane[at + 1..end - 8].fill(0);
             lane[end - 8..end].copy_from_slice(&(at as u64 * 8).to_be_bytes());
         }
     }
@@ -136,7 +139,7 @@ fn swap(a: __m512i) -> __m512i {
 fn load(staged: &Staged, block: usize) -> [__m512i; 16] {
     let zero = splat(0);
     let (mut low, mut high) = ([zero; LANES], [zero; LANES]);
-    for (l, lane) in staged.bytes.chunks_exact(staged.stride).enumerate() {
+    for (l, lane) in staged.bytes.chunks_exact(staged.stride).take(LANES).enumerate() {
         let bytes = &lane[block * BLOCK..(block + 1) * BLOCK];
         // SAFETY: `bytes` is a whole block of 128 bytes.
         unsafe {
