@@ -33,13 +33,13 @@ Exit codes:
 /// `bench` prints is followed by an audit of the files on disk.
 ///
 /// First steps:
-///   millrace bench                              four validators on this machine, load, audit, a table
-///   millrace network init /tmp/mill             keys, certificates, genesis and configurations
-///   millrace network up /tmp/mill               start the validators; prints how to use and stop them
-///   millrace load --network /tmp/mill           customers at a running network
+///   millrace bench                           load, audit and a table
+///   millrace network init /tmp/mill          keys, genesis, configurations
+///   millrace network up /tmp/mill            start four validators
+///   millrace load --network /tmp/mill        customers for them
 ///   millrace query --network /tmp/mill account 1 7
-///   millrace network down /tmp/mill             stop them
-///   millrace verify /tmp/mill/validator-0/data  audit one validator's files
+///   millrace network down /tmp/mill          stop them
+///   millrace verify /tmp/mill/validator-0/data
 #[derive(Debug, Parser)]
 #[command(name = "millrace", version, verbatim_doc_comment, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
@@ -179,7 +179,7 @@ pub enum NetworkCommand {
 ///
 /// Examples:
 ///   millrace network init /tmp/mill
-///   millrace network init /tmp/mill --validators 7 --accounts 1000000 --base-port 9000
+///   millrace network init /tmp/mill --validators 7 --base-port 9000
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct InitArgs {
@@ -274,7 +274,8 @@ pub struct LoadArgs {
 ///   millrace query --network /tmp/mill account 1 7
 ///   millrace query --network /tmp/mill transaction 5f0c…
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
-///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… --network-id 77e0… block 12
+///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
+///                  --network-id 77e0… block 12
 ///
 /// Exit codes: 0 answered, and every proof holds; 1 no such thing, no answer,
 /// or a proof that does not hold; 2 usage.
@@ -360,7 +361,8 @@ pub enum Question {
 ///
 /// Examples:
 ///   millrace verify /tmp/mill/validator-0/data
-///   millrace verify /backup/data --genesis /tmp/mill/genesis.toml --json audit.json
+///   millrace verify /backup/data --genesis /tmp/mill/genesis.toml
+///   millrace verify /tmp/mill/validator-0/data --json audit.json
 ///
 /// Exit codes: 0 everything holds, 1 something does not, 2 the directory or the
 /// genesis cannot be read.

@@ -14,27 +14,29 @@
 //! oracle's own execution.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::limits::BATCH_BYTES_MAX;
 use engine::store::{Lock, Log, Record, Replay, StoreError};
-use engine::types::{BatchId, ChainId, Digest, Genesis, Height, Outcome, Packet};
+use engine::types::{BatchId, Digest, Genesis, Height, Outcome, Packet};
 use engine::wire::Batch;
 use rayon::prelude::*;
-use serde::Serialize;
 
 use crate::validator::journal::{ChainRecord, KIND_BATCH, KIND_COMMITTED};
 
 mod checks;
 mod chronicle;
+mod finding;
 mod report;
 #[cfg(test)]
 mod tests;
 
 use chronicle::{Chapter, Chronicle};
+use finding::Wrong;
+pub use finding::{Finding, FindingKind};
+pub use report::{AuditReport, Supply};
 
 /// Record bytes that are read before they are checked together.
 const WAVE_BYTES: usize = 32 * BATCH_BYTES_MAX;
@@ -59,120 +61,6 @@ pub enum VerifyError {
     /// The operating system gave no randomness for the signature checks.
     #[error("no randomness: {0}")]
     Randomness(io::Error),
-}
-
-/// What kind of promise is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingKind {
-    /// A file does not read back as it was written.
-    Damage,
-    /// Something recorded is not what it must be.
-    Wrong,
-    /// Two directories hold different blocks at one height, both with certificates.
-    Fork,
-    /// A recorded root is not the oracle's.
-    Root,
-    /// Money was made or destroyed.
-    Supply,
-}
-
-/// The first thing that is wrong in a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What kind of promise is broken.
-    pub kind: FindingKind,
-    /// The file.
-    pub file: PathBuf,
-    /// Where in the file: the damaged sector, or the first byte of the record that is wrong.
-    pub offset: u64,
-    /// What is wrong.
-    pub what: String,
-    /// What was expected.
-    pub expected: String,
-    /// What was found.
-    pub found: String,
-}
-
-/// What a check found, before anyone knows where it stands.
-#[derive(Debug)]
-struct Wrong {
-    kind: FindingKind,
-    what: String,
-    expected: String,
-    found: String,
-}
-
-impl Wrong {
-    fn new(what: impl Into<String>, expected: impl Into<String>, found: impl Display) -> Self {
-        let (what, expected, found) = (what.into(), expected.into(), found.to_string());
-        Self { kind: FindingKind::Wrong, what, expected, found }
-    }
-
-    fn fork(what: impl Into<String>, expected: impl Into<String>, found: impl Display) -> Self {
-        Self { kind: FindingKind::Fork, ..Self::new(what, expected, found) }
-    }
-
-    fn root(what: impl Into<String>, expected: impl Display, found: impl Display) -> Self {
-        Self { kind: FindingKind::Root, ..Self::new(what, expected.to_string(), found) }
-    }
-}
-
-/// The money of one chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Supply {
-    /// The chain.
-    pub chain: ChainId,
-    /// What its genesis put there.
-    pub genesis: u128,
-    /// The sum of all balances at the end.
-    pub found: u128,
-}
-
-/// The audit of one directory.
-#[derive(Debug, Clone, Serialize)]
-pub struct AuditReport {
-    /// The directory.
-    pub directory: PathBuf,
-    /// The network.
-    pub network: Digest,
-    /// Whether everything holds.
-    pub ok: bool,
-    /// The last committed height.
-    pub height: Height,
-    /// The digest of the last committed block.
-    pub block: Digest,
-    /// The state root of the last committed height.
-    pub state_root: Digest,
-    /// Records of the journal.
-    pub records: u64,
-    /// Bytes of those records.
-    pub record_bytes: u64,
-    /// Records of the consensus log, each with a good checksum.
-    pub consensus_records: u64,
-    /// Batches on disk.
-    pub batches: u64,
-    /// Batches on disk that no committed block orders: sealed or received, but not finalized before the stop.
-    pub batches_unordered: u64,
-    /// Transactions of committed blocks.
-    pub transactions: u64,
-    /// Those of them that applied.
-    pub applied: u64,
-    /// Those of them that did not, by outcome.
-    pub failed: BTreeMap<String, u64>,
-    /// Transaction signatures that were checked.
-    pub signatures: u64,
-    /// Acknowledgement signatures that were checked.
-    pub acknowledgements: u64,
-    /// Finalization certificates that were checked.
-    pub finalizations: u64,
-    /// The last heights whose finalization certificate is not in this directory: they are final through a later
-    /// block that was not yet written here.
-    pub heights_without_certificate: u64,
-    /// The money of each chain.
-    pub supply: Vec<Supply>,
-    /// The first thing that is wrong.
-    pub finding: Option<Finding>,
 }
 
 /// Audits directories of one network.
@@ -388,13 +276,6 @@ impl Auditor {
     }
 }
 
-impl Wrong {
-    fn at(self, file: PathBuf, offset: u64) -> Finding {
-        let Self { kind, what, expected, found } = self;
-        Finding { kind, file, offset, what, expected, found }
-    }
-}
-
 impl Walk {
     fn new(directory: &Path, genesis: &Genesis) -> Self {
         let report = AuditReport {
@@ -420,18 +301,6 @@ impl Walk {
             finding: None,
         };
         Self { report, waiting: BTreeMap::new(), uncertified: 0 }
-    }
-}
-
-impl AuditReport {
-    fn count(&mut self, chapter: &Chapter) {
-        let failures = chapter.failures.iter().flatten();
-        let failed = chapter.failures.iter().map(Vec::len).sum::<usize>() as u64;
-        self.transactions += chapter.transactions();
-        self.applied += chapter.transactions() - failed;
-        for (_, outcome) in failures {
-            *self.failed.entry(outcome.to_string()).or_default() += 1;
-        }
     }
 }
 

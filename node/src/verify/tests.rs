@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use engine::execute::Chains;
 use engine::roots::Ledger;
 use engine::store::Options;
-use engine::types::{AccountId, Sequence, Transfer, ValidatorIndex};
+use engine::types::{AccountId, ChainId, Sequence, Transfer, ValidatorIndex};
 use engine::verify::{Checked as Judged, Job, Verifier};
 use engine::wire::{Block, Certificate, Header, acknowledgement_message};
 use kernels::ed25519::SigningKey;
