@@ -118,6 +118,11 @@ impl Controller {
         if length == 0 { 0.0 } else { answered as f64 * 1e6 / length as f64 }
     }
 
+    /// The best rate of answers over any [`MEMORY`] intervals while tracking, in transactions a second.
+    pub fn best_answered(&self) -> f64 {
+        self.best_answered
+    }
+
     /// Forgets the recent past after a pause in the load, and starts again from `rate`.
     pub fn restart_at(&mut self, rate: f64) {
         self.rate = rate.max(self.tuning.rate_min);

@@ -40,7 +40,7 @@ use tokio::time::MissedTickBehavior;
 /// How often the controller decides and the observer is shown something.
 const INTERVAL_US: u64 = 200_000;
 /// The search ends when the controller has followed the network for this long.
-const SETTLED_US: u64 = 2_500_000;
+const SETTLED_US: u64 = 5_000_000;
 /// How many more packets are signed than the found rate needs, because the rate may still grow.
 const HEADROOM: f64 = 1.6;
 /// A rate below this share of what the network would take is held down by the signed packets, and says so.
@@ -127,7 +127,7 @@ impl Run<'_> {
                 let tuning = Tuning { target_us: micros(plan.delay_target), ..Tuning::default() };
                 let found = controller.insert(Controller::new(tuning));
                 let rate = self.search(found).await? * RESTART_SHARE;
-                let needed = packets(rate * HEADROOM, load_seconds, lanes);
+                let needed = packets(found.best_answered().max(rate) * HEADROOM, load_seconds, lanes);
                 let missing = needed.saturating_sub(self.lanes.session().unscheduled());
                 self.observer.phase(&Phase::Signing { packets: missing });
                 self.sign(presigner, missing).await?;

@@ -94,7 +94,7 @@ impl LoadPlan {
             seconds: 15,
             warm_up: Duration::from_secs(3),
             search: Duration::from_secs(8),
-            search_packets: 800_000,
+            search_packets: 1_000_000,
             timeout: Duration::from_secs(10),
             expiry_heights: 1_000_000,
             delay_target: Duration::from_millis(350),

@@ -6,10 +6,13 @@ use std::sync::RwLock;
 use engine::store::Position;
 use engine::types::{BatchId, ChainId, Height, ValidatorIndex};
 
+/// The positions of a stream's batches by sequence, from 1; `None` where one is not here.
+type StreamPositions = Vec<Option<Position>>;
+
 /// Positions of the journal's records. Written by the core (batches) and the executor (blocks), read by queries and peers.
 #[derive(Debug, Default)]
 pub struct JournalIndex {
-    batches: RwLock<BTreeMap<(ChainId, ValidatorIndex), Vec<Option<Position>>>>,
+    batches: RwLock<BTreeMap<(ChainId, ValidatorIndex), StreamPositions>>,
     blocks: RwLock<Vec<Position>>,
 }
 
