@@ -46,7 +46,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { target_us: 350_000, rate_start: 10_000.0, rate_min: 500.0 }
+        Tuning { target_us: 300_000, rate_start: 10_000.0, rate_min: 500.0 }
     }
 }
 

@@ -97,7 +97,7 @@ impl LoadPlan {
             search_packets: 1_000_000,
             timeout: Duration::from_secs(10),
             expiry_heights: 1_000_000,
-            delay_target: Duration::from_millis(350),
+            delay_target: Duration::from_millis(300),
             tick: Duration::from_millis(2),
             busy_retry: None,
         }
