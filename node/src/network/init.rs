@@ -153,6 +153,27 @@ fn make_directory(path: &Path) -> Result<(), InitError> {
     fs::create_dir_all(path).map_err(at(path))
 }
 
+/// Ports that are drawn from: below those that the operating system hands out by itself, so that no client's socket takes
+/// one of them before its validator starts.
+const FREE_PORTS: std::ops::Range<u16> = 10_240..32_000;
+/// Draws before a machine without free ports is believed to have none.
+const DRAWS_MAX: usize = 10_000;
+
+/// `count` different UDP ports that nobody uses now. All are held until the last is found, so none is handed out twice.
+fn free_ports(host: IpAddr, count: usize) -> io::Result<Vec<u16>> {
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..DRAWS_MAX {
+        if held.len() == count {
+            return held.iter().map(|socket: &UdpSocket| Ok(socket.local_addr()?.port())).collect();
+        }
+        let mut draw = [0; 2];
+        getrandom::fill(&mut draw).map_err(io::Error::other)?;
+        let port = FREE_PORTS.start + u16::from_le_bytes(draw) % FREE_PORTS.len() as u16;
+        held.extend(UdpSocket::bind((host, port)));
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, format!("no {count} of the ports {FREE_PORTS:?} are free")))
+}
+
 /// The addresses for peers and for clients of every validator.
 fn addresses(options: &InitOptions) -> Result<Vec<(SocketAddr, SocketAddr)>, InitError> {
     let count = usize::from(options.validators) * 2;
@@ -161,15 +182,7 @@ fn addresses(options: &InitOptions) -> Result<Vec<(SocketAddr, SocketAddr)>, Ini
             return Err(InitError::Ports { base, validators: options.validators });
         }
         Some(base) => (0..count).map(|offset| base + offset as u16).collect(),
-        None => {
-            // All sockets are held until the last is bound, so that no port is handed out twice.
-            let bind = || UdpSocket::bind((options.host, 0));
-            let sockets = (0..count).map(|_| bind()).collect::<io::Result<Vec<_>>>();
-            let ports = sockets.and_then(|held| {
-                held.iter().map(|socket| Ok(socket.local_addr()?.port())).collect::<io::Result<Vec<_>>>()
-            });
-            ports.map_err(at(Path::new("free UDP ports")))?
-        }
+        None => free_ports(options.host, count).map_err(at(Path::new("free UDP ports")))?,
     };
     let address = |port: u16| SocketAddr::new(options.host, port);
     Ok(ports.chunks_exact(2).map(|pair| (address(pair[0]), address(pair[1]))).collect())
