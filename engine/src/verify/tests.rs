@@ -145,6 +145,41 @@ fn a_batch_is_good_as_a_whole_or_its_first_fault_is_named() {
 }
 
 #[test]
+fn a_batch_that_comes_again_is_not_checked_again_unless_a_byte_of_it_differs() {
+    let mut room = room();
+    let packets: Vec<_> = (0..20).map(|nonce| signed(good(nonce))).collect();
+    assert_eq!(room.batch(3, &packets), Ok(()));
+    assert_eq!(room.batch(3, &packets), Ok(()));
+    assert_eq!(room.counter.load(Relaxed), 20);
+    let mut other_thread = room.verifier.clone();
+    other_thread.check(Height(0), vec![Job::Batch(batch(3, 1, &packets))], [9; 32]);
+    assert_eq!(room.counter.load(Relaxed), 20, "what one thread has checked, all know");
+
+    let mut tampered = packets.clone();
+    tampered[7] = forged(good(7));
+    assert_eq!(room.batch(3, &tampered), Err((7, BatchFault::BadSignature)));
+    assert_eq!(room.batch(3, &tampered), Err((7, BatchFault::BadSignature)), "a bad one is never remembered");
+    assert_eq!(room.counter.load(Relaxed), 60);
+}
+
+#[test]
+fn the_memory_of_good_batches_is_bounded_and_the_oldest_go_first() {
+    let batches: Vec<_> =
+        (1..=4).map(|sequence| Verified::assumed(batch(3, sequence, &[signed(good(0))]))).collect();
+    let memory = memory::Memory::new(2 * batches[0].bytes().len());
+    let known = || batches.iter().map(|batch| memory.recall(batch.digest()).is_some()).collect::<Vec<_>>();
+    memory.note(&batches[0]);
+    memory.note(&batches[0]);
+    memory.note(&batches[1]);
+    assert_eq!(known(), [true, true, false, false], "the same one twice takes its room once");
+    memory.note(&batches[2]);
+    assert_eq!(known(), [false, true, true, false]);
+    memory.note(&batches[3]);
+    assert_eq!(known(), [false, false, true, true]);
+    assert!(memory::Memory::new(0).recall(batches[0].digest()).is_none());
+}
+
+#[test]
 fn what_execution_must_judge_does_not_refuse_a_batch() {
     let mut room = room();
     let packets = [

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernels::ed25519::{Entry, verify_batch};
 
 use super::Verified;
+use super::memory::Memory;
 use crate::execute::{ChainState, Chains, WindowRefusal};
 use crate::limits::SIGNED_MESSAGE_BYTES;
 use crate::types::{BatchId, Digest, Height, Packet, PacketSlab, Refusal, Transaction};
@@ -13,6 +14,9 @@ use crate::wire::Batch;
 
 /// How many packets ahead the accounts are asked for.
 const PREFETCH_AHEAD: usize = 8;
+/// Bytes of good batches that are remembered: about three seconds of a network at its limit, which is twice the time after
+/// which an author repeats itself.
+const REMEMBERED_BYTES: usize = 32 << 20;
 
 /// Something to check.
 #[derive(Clone, Debug)]
@@ -96,12 +100,14 @@ pub struct BatchRefusal {
     pub fault: BatchFault,
 }
 
-/// Checks signatures, and what is cheaper before them. Owns no thread; each verify thread has one.
-#[derive(Debug)]
+/// Checks signatures, and what is cheaper before them. Owns no thread; each verify thread has a clone, and all clones share
+/// the counter and what they remember.
+#[derive(Clone, Debug)]
 pub struct Verifier {
     network: Digest,
     chains: Chains,
     signatures_checked: Arc<AtomicU64>,
+    memory: Arc<Memory>,
     messages: Vec<[u8; SIGNED_MESSAGE_BYTES]>,
     verdicts: Vec<bool>,
 }
@@ -109,7 +115,8 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier of a network's transactions against these states. `signatures_checked` counts.
     pub fn new(network: Digest, chains: Chains, signatures_checked: Arc<AtomicU64>) -> Self {
-        Self { network, chains, signatures_checked, messages: Vec::new(), verdicts: Vec::new() }
+        let memory = Arc::new(Memory::new(REMEMBERED_BYTES));
+        Self { network, chains, signatures_checked, memory, messages: Vec::new(), verdicts: Vec::new() }
     }
 
     /// Checks all jobs in one round, and answers in their order. `committed` is the height that this validator has
@@ -122,7 +129,10 @@ impl Verifier {
                 Job::Packets(slab) => {
                     Cheap::Packets(judge_packets(&self.chains, committed, slab, &mut signed))
                 }
-                Job::Batch(batch) => Cheap::Batch(judge_batch(&self.chains, batch, &mut signed)),
+                Job::Batch(batch) => match self.memory.recall(batch.digest()) {
+                    Some(known) => Cheap::Known(known),
+                    None => Cheap::Batch(judge_batch(&self.chains, batch, &mut signed)),
+                },
             })
             .collect();
 
@@ -139,7 +149,14 @@ impl Verifier {
         self.signatures_checked.fetch_add(entries.len() as u64, Relaxed);
 
         let mut verdicts = self.verdicts.as_slice();
-        jobs.into_iter().zip(cheap).map(|(job, cheap)| conclude(job, cheap, &mut verdicts)).collect()
+        let conclude = |(job, cheap)| conclude(job, cheap, &mut verdicts);
+        jobs.into_iter().zip(cheap).map(conclude).inspect(|checked| self.remember(checked)).collect()
+    }
+
+    fn remember(&self, checked: &Checked) {
+        if let Checked::Batch(Ok(batch)) = checked {
+            self.memory.note(batch);
+        }
     }
 }
 
@@ -153,6 +170,7 @@ struct Signed<'a> {
 enum Cheap {
     Packets(Vec<Option<Refusal>>),
     Batch(Result<(), BatchRefusal>),
+    Known(Verified<Batch>),
 }
 
 /// The cheap refusals of a client's packets; survivors go to `signed`.
@@ -256,6 +274,7 @@ fn conclude(job: Job, cheap: Cheap, verdicts: &mut &[bool]) -> Checked {
                 Some(position) => Err(refusal(&batch, position, BatchFault::BadSignature)),
             })
         }
+        (Job::Batch(_), Cheap::Known(known)) => Checked::Batch(Ok(known)),
         (Job::Batch(_), Cheap::Batch(Err(refusal))) => Checked::Batch(Err(refusal)),
         _ => unreachable!("the cheap checks of a job are of its kind"),
     }

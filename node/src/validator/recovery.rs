@@ -80,6 +80,8 @@ pub enum RecoveryError {
 
 /// What a journal amounts to.
 pub struct Recovered {
+    /// The state root that the genesis begins with.
+    pub genesis_root: Digest,
     /// The state after the last committed block.
     pub ledger: Ledger,
     /// The last committed block.
@@ -122,6 +124,7 @@ impl Recovery<'_> {
     /// [`RecoveryError`]: the journal is damaged or belongs to something else; nothing has been changed.
     pub fn run(&self, replay: Replay) -> Result<Recovered, RecoveryError> {
         let ledger = Ledger::genesis(self.genesis);
+        let genesis_root = *ledger.state_root().digest();
         let network = *self.genesis.network();
         let mut state = State {
             verifier: Verifier::new(network, ledger.states(), Arc::default()),
@@ -153,7 +156,7 @@ impl Recovery<'_> {
             unordered.into_values().filter(|b| b.id().sequence > head.ordered(b.id().chain, b.id().author));
         let unordered = self.check(&mut state.verifier, head.height, unordered.collect())?;
         let uncarried = state.recorded.split_off(&head.roots_next).into_iter().collect();
-        Ok(Recovered { ledger: state.ledger, head, roots: state.roots, uncarried, unordered })
+        Ok(Recovered { genesis_root, ledger: state.ledger, head, roots: state.roots, uncarried, unordered })
     }
 
     fn block(&self, state: &mut State, committed: &CommittedBlock) -> Result<(), RecoveryError> {

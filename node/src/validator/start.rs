@@ -94,7 +94,7 @@ impl Validator {
         let recovered = recovery.run(replay).with_context(|| {
             format!("the journal in {} cannot be continued", config.data.join("journal").display())
         })?;
-        let Recovered { ledger, head, roots, uncarried, unordered } = recovered;
+        let Recovered { genesis_root, ledger, head, roots, uncarried, unordered } = recovered;
         counters.height.store(head.height.0, std::sync::atomic::Ordering::Relaxed);
         counters.finalized.store(head.height.0, std::sync::atomic::Ordering::Relaxed);
         tracing::info!(height = head.height.0, unordered = unordered.len(), "recovered");
@@ -168,7 +168,7 @@ impl Validator {
             journal: journal.clone(),
             votes: vote_log,
             mempools: mempools.clone(),
-            genesis_root: *engine::roots::Ledger::genesis(genesis).state_root().digest(),
+            genesis_root,
         };
 
         let shared = Shared {
@@ -188,8 +188,9 @@ impl Validator {
         let mut readers = Vec::new();
         let filled = Arc::new(AtomicBool::new(false));
         let signatures = Arc::clone(&counters.signatures_verified);
+        let verifier = Verifier::new(*genesis.network(), states, signatures);
         for number in 0..config.work.verify_threads {
-            let verifier = Verifier::new(*genesis.network(), states.clone(), Arc::clone(&signatures));
+            let verifier = verifier.clone();
             let room = VerifyThread {
                 intake: intake.clone(),
                 clock,

@@ -127,25 +127,22 @@ impl Core {
     /// Hands finalized blocks to the executor, in order, as far as every body is here; asks for those that are not.
     pub(super) fn dispatch(&mut self) {
         while let Some((block, _)) = self.finalized.front() {
-            let certificates = block.value().certificates().to_vec();
+            let certificates = block.value().certificates().iter();
             let missing: Vec<_> = certificates
-                .iter()
                 .filter(|c| self.availability.body(&c.batch(), c.digest()).is_none())
                 .cloned()
                 .collect();
             if !missing.is_empty() {
-                for certificate in missing {
-                    Counters::add(&self.wiring.counters.batches_fetched, 1);
-                    self.availability(Event::Needed(certificate));
-                }
+                missing.into_iter().for_each(|certificate| self.availability(Event::Needed(certificate)));
                 return;
             }
             let (block, finalized_us) = self.finalized.pop_front().expect("looked at above");
-            self.execute(block, &certificates, finalized_us);
+            self.execute(block, finalized_us);
         }
     }
 
-    fn execute(&mut self, block: Finalized<Block>, certificates: &[Certificate], finalized_us: u64) {
+    fn execute(&mut self, block: Finalized<Block>, finalized_us: u64) {
+        let certificates = block.value().certificates();
         let mut batches = Vec::with_capacity(certificates.len());
         let mut own = Vec::new();
         for (place, certificate) in certificates.iter().enumerate() {

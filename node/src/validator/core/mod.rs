@@ -211,7 +211,12 @@ impl Core {
         for output in self.availability.handle(event, now) {
             match output {
                 Output::Store(batch) => self.store(&batch),
-                Output::Send(to, message) => self.send(to, &message),
+                Output::Send(to, message) => {
+                    if matches!(message, PeerMessage::FetchBatch { .. }) {
+                        Counters::add(&self.wiring.counters.batches_fetched, 1);
+                    }
+                    self.send(to, &message);
+                }
                 Output::Broadcast(message) => self.broadcast(&message),
                 Output::Available(batch) => self.available(&batch),
                 Output::Arrived(_) => self.dispatch(),
