@@ -1,11 +1,11 @@
 //! Finds the rate that a network can take, from how long it takes to answer.
 //!
 //! ```text
-//!            delay below 60 % of target                    delay of recent answers
-//!          ┌──────────┐                              ┌───────────────────────────────┐
-//!   Search │ rate×1.2 │ ── delay or Busy ──> Track   │ rate = answered × (1 + gain·e)│
-//!          └──────────┘                              └───────────────────────────────┘
-//!                                                     e = (target − delay) / target, in −1..=1
+//!                               delay near the base              delay of recent answers
+//!                                 ┌───────────┐              ┌───────────────────────────────┐
+//!   Probe ── base delay known ──> │ rate×1.25 │ ── delay ──> │ rate = answered × (1 + gain·e)│
+//!   (a trickle)                   └── Search ─┘    or Busy   └──────────── Track ────────────┘
+//!                                                             e = (target − delay) / target, in −1..=1
 //! ```
 //!
 //! Once a system is saturated, offering more only lengthens its queues: the rate of answers stays and
@@ -15,8 +15,9 @@
 //! queue that keeps every stage busy. (Delay as the signal is the idea of TCP Vegas; a plain
 //! additive-increase search oscillates around the capacity by the depth of the mempools instead.)
 //!
-//! A network whose delay is long even when idle (many validators) must not be read as saturated:
-//! the target is never below 1.6 times the shortest delay seen.
+//! A network whose delay is long even when idle (many validators) must not be read as saturated. So the first thing
+//! learned is the *base*, the median delay under a trickle; the target is never below 1.6 times the base, and the search
+//! goes up one step only when answers to the last step have come back.
 //!
 //! Invariants: rate_min <= rate; the decisions depend only on the intervals handed in, never on a clock.
 
@@ -38,7 +39,7 @@ pub struct Interval {
 pub struct Tuning {
     /// The median delay to settle on.
     pub target_us: u64,
-    /// Rate of the first interval, in transactions a second.
+    /// The trickle of the probe, in transactions a second.
     pub rate_start: f64,
     /// The rate never falls below this.
     pub rate_min: f64,
@@ -46,21 +47,23 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { target_us: 300_000, rate_start: 10_000.0, rate_min: 500.0 }
+        Tuning { target_us: 300_000, rate_start: 2_000.0, rate_min: 500.0 }
     }
 }
 
-/// Factor by which Search raises the rate at each interval.
-const SEARCH_GROWTH: f64 = 1.2;
-/// Share of the target at which Search ends: beyond it the queue is already growing.
-const SEARCH_ENDS: f64 = 0.6;
+/// Intervals with answers that the base is the median of.
+const PROBE: usize = 5;
+/// Factor by which Search raises the rate at each step.
+const SEARCH_GROWTH: f64 = 1.25;
+/// Share of the way from the base to the target at which Search ends: beyond it the queue is already growing.
+const SEARCH_ENDS: f64 = 0.5;
 /// Share of the answered rate that Track adds when the delay is nil.
 const GAIN_UP: f64 = 0.3;
 /// Share that it takes away when the delay is twice the target or more: a queue is drained sooner than built.
 const GAIN_DOWN: f64 = 0.6;
 /// The error that a refusal for want of room counts as, whatever the delay says.
 const BUSY_ERROR: f64 = -0.6;
-/// The target is at least this many times the shortest delay seen.
+/// The target is at least this many times the base.
 const BASE_FACTOR: f64 = 1.6;
 /// Number of intervals over which the answered rate is averaged (blocks answer in lumps).
 const MEMORY: usize = 5;
@@ -69,6 +72,7 @@ const STALL_FLOOR: f64 = 0.1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
+    Probe,
     Search,
     Track,
 }
@@ -79,24 +83,35 @@ pub struct Controller {
     tuning: Tuning,
     mode: Mode,
     rate: f64,
+    /// The rate to hold until the memory is full.
+    held: f64,
     recent: [Interval; MEMORY],
     cursor: usize,
+    /// What the last answers took, or for how long there have been none, if that is longer.
     delay_us: f64,
-    shortest_us: Option<u64>,
+    silent_us: u64,
+    /// Delays under the trickle.
+    probed: Vec<u64>,
+    /// Since when the rate is what it is, in Search.
+    step_us: u64,
     best_answered: f64,
 }
 
 impl Controller {
-    /// A controller that is about to search.
+    /// A controller that is about to probe.
     pub fn new(tuning: Tuning) -> Controller {
+        let rate = tuning.rate_start.max(tuning.rate_min);
         Controller {
             tuning,
-            mode: Mode::Search,
-            rate: tuning.rate_start.max(tuning.rate_min),
+            mode: Mode::Probe,
+            rate,
+            held: rate,
             recent: [Interval::default(); MEMORY],
             cursor: 0,
             delay_us: 0.0,
-            shortest_us: None,
+            silent_us: 0,
+            probed: Vec::new(),
+            step_us: 0,
             best_answered: 0.0,
         }
     }
@@ -126,8 +141,9 @@ impl Controller {
     /// Forgets the recent past after a pause in the load, and starts again from `rate`.
     pub fn restart_at(&mut self, rate: f64) {
         self.rate = rate.max(self.tuning.rate_min);
+        self.held = self.rate;
         self.recent = [Interval::default(); MEMORY];
-        self.delay_us = 0.0;
+        (self.delay_us, self.silent_us) = (0.0, 0);
     }
 
     /// Takes in one interval and decides the rate of the next.
@@ -135,52 +151,77 @@ impl Controller {
         self.recent[self.cursor] = seen;
         self.cursor = (self.cursor + 1) % MEMORY;
         match seen.delay_us {
-            Some(delay) => {
-                self.delay_us = delay as f64;
-                self.shortest_us = Some(self.shortest_us.map_or(delay, |s| s.min(delay)));
+            Some(delay) => (self.delay_us, self.silent_us) = (delay as f64, 0),
+            // Silence is not a short delay: what is on its way has waited at least as long.
+            None => {
+                self.silent_us += seen.length_us;
+                self.delay_us = self.delay_us.max(self.silent_us as f64);
             }
-            // Silence is not a short delay: what is on its way has become older by this interval.
-            None => self.delay_us += seen.length_us as f64,
         }
-        let answered = self.answered_rate();
-        let target = self.target_us();
-        // Before the first answers, silence is the network's own latency, unless it lasts.
-        let quiet_start = self.shortest_us.is_none() && self.delay_us < 3.0 * target;
-        if self.mode == Mode::Search {
-            if seen.busy == 0 && (quiet_start || self.delay_us < SEARCH_ENDS * target) {
-                if !quiet_start {
-                    self.rate *= SEARCH_GROWTH;
-                }
-                return self.rate;
-            }
-            self.mode = Mode::Track;
+        match self.mode {
+            Mode::Probe => self.probe(seen),
+            Mode::Search => self.search(seen),
+            Mode::Track => self.track(seen),
         }
-        let warm = self.recent.iter().all(|i| i.length_us > 0);
-        if warm {
-            self.best_answered = self.best_answered.max(answered);
-        } else if answered == 0.0 {
-            // Just restarted, and nothing has come back yet: there is nothing to follow.
-            return self.rate;
+        self.rate
+    }
+
+    fn probe(&mut self, seen: Interval) {
+        self.probed.extend(seen.delay_us);
+        self.probed.sort_unstable();
+        if self.probed.len() == PROBE {
+            self.mode = Mode::Search;
+        } else if seen.busy > 0 {
+            self.follow();
         }
+    }
+
+    fn search(&mut self, seen: Interval) {
+        let (base, target) = (self.base_us(), self.target_us());
+        if seen.busy > 0 || self.delay_us > base + SEARCH_ENDS * (target - base) {
+            self.follow();
+            return;
+        }
+        self.step_us += seen.length_us;
+        if self.step_us as f64 > self.delay_us {
+            self.rate *= SEARCH_GROWTH;
+            self.step_us = 0;
+        }
+    }
+
+    /// From now on the network leads. What it answered while the rate still grew says less than what it could take.
+    fn follow(&mut self) {
+        self.mode = Mode::Track;
+        let delay_us = self.delay_us;
+        self.restart_at(self.rate);
+        self.delay_us = delay_us;
+    }
+
+    fn track(&mut self, seen: Interval) {
+        let (answered, target) = (self.answered_rate(), self.target_us());
         let mut error = ((target - self.delay_us) / target).clamp(-1.0, 1.0);
         if seen.busy > 0 {
             error = error.min(BUSY_ERROR);
         }
         let share = if error > 0.0 { GAIN_UP * error } else { GAIN_DOWN * error };
-        let floor = self.tuning.rate_min.max(STALL_FLOOR * self.best_answered);
-        self.rate = if warm {
-            (answered * (1.0 + share)).max(floor)
+        let wanted = if self.recent.iter().all(|i| i.length_us > 0) {
+            self.best_answered = self.best_answered.max(answered);
+            answered * (1.0 + share)
         } else {
-            // After a restart the first answers are few only because they have been on their way: do
-            // not follow them down, but do listen to a delay that is already too long.
-            (self.rate * (1.0 + share.min(0.0))).max(floor)
+            // After a restart the first answers are few only because they have been on their way: do not follow them
+            // down, but do listen to a delay that is already too long.
+            self.held * (1.0 + share.min(0.0))
         };
-        self.rate
+        self.rate = wanted.max(self.tuning.rate_min).max(STALL_FLOOR * self.best_answered);
+    }
+
+    /// The delay of a network with next to nothing to do; 0 while it is not known.
+    fn base_us(&self) -> f64 {
+        self.probed.get(self.probed.len() / 2).map_or(0.0, |median| *median as f64)
     }
 
     fn target_us(&self) -> f64 {
-        let base = self.shortest_us.map_or(0.0, |s| s as f64 * BASE_FACTOR);
-        base.max(self.tuning.target_us as f64)
+        (BASE_FACTOR * self.base_us()).max(self.tuning.target_us as f64)
     }
 }
 

@@ -42,7 +42,7 @@ const INTERVAL_US: u64 = 200_000;
 /// The search ends when the controller has followed the network for this long.
 const SETTLED_US: u64 = 5_000_000;
 /// How many more packets are signed than the found rate needs, because the rate may still grow.
-const HEADROOM: f64 = 1.6;
+const HEADROOM: f64 = 1.3;
 /// A rate below this share of what the network would take is held down by the signed packets, and says so.
 const HELD_DOWN_SHARE: f64 = 0.98;
 /// The load resumes this share below the rate that the search found.

@@ -93,7 +93,7 @@ impl LoadPlan {
             rate: Rate::Max,
             seconds: 15,
             warm_up: Duration::from_secs(3),
-            search: Duration::from_secs(8),
+            search: Duration::from_secs(30),
             search_packets: 1_000_000,
             timeout: Duration::from_secs(10),
             expiry_heights: 1_000_000,

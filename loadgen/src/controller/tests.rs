@@ -157,10 +157,29 @@ fn refusals_for_want_of_room_bring_the_rate_below_the_capacity_soon() {
 
 #[test]
 fn a_network_that_is_slow_when_idle_is_not_read_as_saturated() {
-    let mut world = World::new(Server::new(20_000.0, 600_000), Tuning::default());
-    world.seconds(20);
-    let steady = world.seconds(10);
-    assert!(mean(&steady, |s| s.answered) > 0.95 * 20_000.0);
+    for (capacity, latency_us, lump_us) in
+        [(20_000.0, 600_000, 100_000), (12_000.0, 350_000, 450_000), (12_000.0, 1_100_000, 300_000)]
+    {
+        let server = Server { lump_us, ..Server::new(capacity, latency_us) };
+        let mut world = World::new(server, Tuning::default());
+        world.seconds(25);
+        assert!(world.controller.tracking(), "the search has ended at a latency of {latency_us} us");
+        let steady = world.seconds(10);
+        let answered = mean(&steady, |s| s.answered);
+        assert!(answered > 0.95 * capacity, "{answered} answered of {capacity} at {latency_us} us");
+    }
+}
+
+#[test]
+fn the_search_ends_near_the_capacity_and_not_at_what_was_answered_while_it_grew() {
+    let mut world = World::new(Server::new(80_000.0, 80_000), Tuning::default());
+    while !world.controller.tracking() {
+        world.interval(&mut Vec::new());
+    }
+    let ended = world.controller.rate();
+    assert!((60_000.0..140_000.0).contains(&ended), "the search ends at {ended}");
+    let second = &world.seconds(3)[2];
+    assert!((64_000..96_000).contains(&second.offered), "two seconds later {} are offered", second.offered);
 }
 
 #[test]
