@@ -9,6 +9,7 @@
 pub mod counters;
 pub mod journal;
 pub mod ordering;
+pub mod peers;
 
 mod clients;
 mod clock;
@@ -18,7 +19,6 @@ mod executor;
 mod fatal;
 mod hints;
 mod index;
-mod peers;
 mod queries;
 mod recovery;
 mod report;

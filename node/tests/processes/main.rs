@@ -6,6 +6,7 @@
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ hostile   bad input on every port
+//!   ├─ byzantine a member of the network that has gone bad
 //!   └─ bench     the benchmark, small, killed and interrupted
 //! ```
 //!
@@ -17,6 +18,8 @@ mod stage;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod byzantine;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
