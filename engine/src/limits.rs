@@ -31,6 +31,8 @@ pub const VALIDATORS_MAX: usize = 64;
 pub const CHAINS_MAX: usize = 256;
 /// Accounts of one chain (*protocol*).
 pub const ACCOUNTS_MAX: usize = 1 << 24;
+/// Accounts of a chain up to which a validator keeps every public key decoded, 256 bytes each.
+pub const DECODED_KEYS_MAX: usize = 1 << 20;
 /// Bytes of the name of a network, a chain's validator or the like.
 pub const NAME_BYTES_MAX: usize = 64;
 

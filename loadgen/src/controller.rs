@@ -17,7 +17,7 @@
 //!
 //! A network whose delay is long even when idle (many validators) must not be read as saturated. So the first thing
 //! learned is the *base*, the median delay under a trickle; the target is never below 1.6 times the base, and the search
-//! goes up one step only when answers to the last step have come back.
+//! goes up one step only when answers to the last step have come back, and one long delay does not end it.
 //!
 //! Invariants: rate_min <= rate; the decisions depend only on the intervals handed in, never on a clock.
 
@@ -92,8 +92,10 @@ pub struct Controller {
     silent_us: u64,
     /// Delays under the trickle.
     probed: Vec<u64>,
-    /// Since when the rate is what it is, in Search.
+    /// Since when the rate is what it is, and the delay long or not, in Search.
     step_us: u64,
+    /// Whether the delay was long in the last interval, in Search.
+    strained: bool,
     best_answered: f64,
 }
 
@@ -112,6 +114,7 @@ impl Controller {
             silent_us: 0,
             probed: Vec::new(),
             step_us: 0,
+            strained: false,
             best_answered: 0.0,
         }
     }
@@ -124,6 +127,11 @@ impl Controller {
     /// Whether the search has met the network's limit, so that the rate now follows the network.
     pub fn tracking(&self) -> bool {
         self.mode == Mode::Track
+    }
+
+    /// How long the network takes to answer lately, in microseconds.
+    pub fn delay_us(&self) -> u64 {
+        self.delay_us as u64
     }
 
     /// The rate at which answers came lately, in transactions a second.
@@ -178,12 +186,16 @@ impl Controller {
 
     fn search(&mut self, seen: Interval) {
         let (base, target) = (self.base_us(), self.target_us());
-        if seen.busy > 0 || self.delay_us > base + SEARCH_ENDS * (target - base) {
-            self.follow();
-            return;
+        let strained = self.delay_us > base + SEARCH_ENDS * (target - base);
+        if strained != self.strained {
+            (self.strained, self.step_us) = (strained, 0);
         }
         self.step_us += seen.length_us;
-        if self.step_us as f64 > self.delay_us {
+        // Answers to this rate have come back: a delay that is long now is no accident.
+        let known = self.step_us as f64 > self.delay_us;
+        if seen.busy > 0 || (strained && known) {
+            self.follow();
+        } else if known {
             self.rate *= SEARCH_GROWTH;
             self.step_us = 0;
         }

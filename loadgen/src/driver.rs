@@ -39,8 +39,10 @@ use tokio::time::MissedTickBehavior;
 
 /// How often the controller decides and the observer is shown something.
 const INTERVAL_US: u64 = 200_000;
-/// The search ends when the controller has followed the network for this long.
+/// The search ends when the controller has followed the network for this long, and for so many of its delays.
 const SETTLED_US: u64 = 5_000_000;
+/// See [`SETTLED_US`].
+const SETTLED_DELAYS: u64 = 10;
 /// How many more packets are signed than the found rate needs, because the rate may still grow.
 const HEADROOM: f64 = 1.3;
 /// A rate below this share of what the network would take is held down by the signed packets, and says so.
@@ -223,7 +225,7 @@ impl Run<'_> {
                     let rate = controller.update(seen);
                     if controller.tracking() {
                         let since = *tracking_since.get_or_insert(now);
-                        found = now - since >= SETTLED_US;
+                        found = now - since >= SETTLED_US.max(SETTLED_DELAYS * controller.delay_us());
                     }
                     found |= self.lanes.session().starved();
                     Some(rate)

@@ -22,7 +22,7 @@ mod window;
 mod writer;
 
 pub use delta::{Balance, Change, Delta};
-pub use state::{AccountState, ChainState, Chains};
+pub use state::{AccountKey, AccountState, ChainState, Chains};
 pub use window::{ReplayWindow, WindowRefusal};
 pub use writer::StateWriter;
 

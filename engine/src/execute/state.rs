@@ -1,10 +1,16 @@
-//! The accounts of a chain: an array with one cache line for each.
+//! The accounts of a chain: an array with one cache line for each, and beside it their keys as points.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use kernels::ed25519::DecodedKey;
+
 use super::{Balance, ReplayWindow};
+use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
 use crate::types::{AccountId, ChainGenesis, ChainId, GENESIS_KEY_VERSION, Genesis};
+
+/// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
+const DECODED_AT_ONCE: usize = 4096;
 
 /// One account, whole: what a leaf of the accounts tree says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +39,25 @@ struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64);
 
+/// The public key of an account, lent by its [`ChainState`].
+#[derive(Clone, Copy, Debug)]
+pub struct AccountKey<'a> {
+    /// The bytes.
+    pub encoded: &'a [u8; PUBLIC_KEY_BYTES],
+    /// The point, in a chain of at most [`DECODED_KEYS_MAX`] accounts.
+    pub decoded: Option<&'a DecodedKey>,
+    /// The version.
+    pub version: u32,
+}
+
 /// The accounts of a chain. Written by its one [`StateWriter`](super::StateWriter); others read it as advice, since the
 /// fields of an account are loaded one by one and a block may be executing.
 #[derive(Debug)]
 pub struct ChainState {
     chain: ChainId,
     cells: Box<[Cell]>,
+    /// One for each account, or none at all.
+    decoded: Box<[DecodedKey]>,
 }
 
 impl ChainState {
@@ -50,7 +69,12 @@ impl ChainState {
             base: account.window.base.into(),
             used: account.window.used.into(),
         };
-        Self { chain, cells: accounts.map(cell).collect() }
+        let cells: Box<[Cell]> = accounts.map(cell).collect();
+        let decoded = match cells.len() {
+            0..=DECODED_KEYS_MAX => cells.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
+            _ => Box::default(),
+        };
+        Self { chain, cells, decoded }
     }
 
     /// Which chain.
@@ -69,10 +93,13 @@ impl ChainState {
         usize::try_from(account.0).ok().filter(|index| *index < self.cells.len())
     }
 
-    /// The key of an account and its version.
+    /// The key of an account.
     #[inline]
-    pub fn key(&self, account: AccountId) -> Option<(&[u8; 32], u32)> {
-        self.index(account).map(|index| (&self.cells[index].key, self.cells[index].key_version))
+    pub fn key(&self, account: AccountId) -> Option<AccountKey<'_>> {
+        self.index(account).map(|index| {
+            let Cell { key, key_version, .. } = &self.cells[index];
+            AccountKey { encoded: key, decoded: self.decoded.get(index), version: *key_version }
+        })
     }
 
     /// The replay window of an account.
@@ -133,6 +160,11 @@ impl ChainState {
         self.cells[index].base.store(window.base, Relaxed);
         self.cells[index].used.store(window.used, Relaxed);
     }
+}
+
+fn decode(cells: &[Cell]) -> Vec<DecodedKey> {
+    let keys: Vec<_> = cells.iter().map(|cell| cell.key).collect();
+    DecodedKey::many(&keys)
 }
 
 impl ChainGenesis {

@@ -3,7 +3,7 @@
 use kernels::merkle::ArrayTree;
 
 use super::{Path, leaf_hashes};
-use crate::execute::{AccountState, ChainState, Delta, ReplayWindow};
+use crate::execute::{AccountState, Balance, ChainState, Delta, ReplayWindow};
 use crate::types::{AccountId, Digest};
 
 /// Bytes of the leaf of an account.
@@ -56,10 +56,9 @@ impl AccountTree {
     /// Folds in what a block changed. `state` lends the keys, which blocks do not change.
     pub fn fold(&mut self, delta: &Delta, state: &ChainState) {
         self.update(delta.changes().iter().map(|change| {
-            let (key, key_version) = state.key(change.account).expect("a delta names accounts that exist");
-            let after = change.after;
-            let account =
-                AccountState { key: *key, key_version, balance: after.balance, window: after.window };
+            let key = state.key(change.account).expect("a delta names accounts that exist");
+            let Balance { balance, window } = change.after;
+            let account = AccountState { key: *key.encoded, key_version: key.version, balance, window };
             (change.account, account)
         }));
     }

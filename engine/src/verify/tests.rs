@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use kernels::ed25519::SigningKey;
+use kernels::ed25519::{DecodedKey, SigningKey};
 use proptest::prelude::*;
 
 use super::*;
 use crate::execute::{Chains, StateWriter};
+use crate::limits::DECODED_KEYS_MAX;
 use crate::types::*;
 use crate::wire::Batch;
 
@@ -177,6 +178,36 @@ fn the_memory_of_good_batches_is_bounded_and_the_oldest_go_first() {
     memory.note(&batches[3]);
     assert_eq!(known(), [false, false, true, true]);
     assert!(memory::Memory::new(0).recall(batches[0].digest()).is_none());
+}
+
+#[test]
+fn a_key_that_is_no_point_has_no_good_signature_and_does_not_spoil_the_others() {
+    let no_point = (0..=255).map(|byte| [byte; 32]).find(|key| !DecodedKey::new(key).is_valid()).unwrap();
+    let mut genesis = chain(3);
+    genesis.accounts[1].public_key = no_point;
+    let chains = Chains::new([Arc::clone(StateWriter::genesis(&genesis).state())]);
+    let mut room = Room { verifier: Verifier::new(NETWORK, chains, Arc::default()), ..room() };
+    let packets: Vec<_> = (0..40).map(|nonce| signed(good(nonce))).collect();
+    let expected = packets.iter().map(|packet| (packet.debit().0 == 1).then_some(Refusal::BadSignature));
+    assert_eq!(room.submit(0, &packets), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_chain_with_too_many_accounts_for_decoded_keys_gets_the_same_verdicts_in_any_company() {
+    let mut large = chain(3);
+    let other = large.accounts[3];
+    large.accounts.resize(DECODED_KEYS_MAX + 1, other);
+    let (large, small) = (StateWriter::genesis(&large), StateWriter::genesis(&chain(8)));
+    let decoded = |writer: &StateWriter| writer.state().key(AccountId(0)).unwrap().decoded.is_some();
+    assert_eq!((decoded(&large), decoded(&small)), (false, true));
+    let chains = Chains::new([Arc::clone(large.state()), Arc::clone(small.state())]);
+    let mut room = Room { verifier: Verifier::new(NETWORK, chains, Arc::default()), ..room() };
+    let packets: Vec<_> = (0..40)
+        .map(|nonce| Transfer { chain: ChainId(if nonce % 2 == 0 { 3 } else { 8 }), ..good(nonce) })
+        .map(|transfer| if transfer.nonce % 7 == 0 { forged(transfer) } else { signed(transfer) })
+        .collect();
+    let expected = (0..40).map(|nonce| (nonce % 7 == 0).then_some(Refusal::BadSignature));
+    assert_eq!(room.submit(0, &packets), expected.collect::<Vec<_>>());
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use kernels::ed25519::{Entry, verify_batch};
+use kernels::ed25519::{DecodedEntry, Entry, verify_batch, verify_batch_decoded};
 
 use super::Verified;
 use super::memory::Memory;
-use crate::execute::{ChainState, Chains, WindowRefusal};
+use crate::execute::{AccountKey, ChainState, Chains, WindowRefusal};
 use crate::limits::SIGNED_MESSAGE_BYTES;
 use crate::types::{BatchId, Digest, Height, Packet, PacketSlab, Refusal, Transaction};
 use crate::wire::Batch;
@@ -138,15 +138,10 @@ impl Verifier {
 
         self.messages.clear();
         self.messages.extend(signed.iter().map(|signed| signed.packet.message(&self.network)));
-        let entries: Vec<_> = signed
-            .iter()
-            .zip(&self.messages)
-            .map(|(signed, message)| Entry { key: signed.key, message, signature: signed.packet.signature() })
-            .collect();
         self.verdicts.clear();
-        self.verdicts.resize(entries.len(), false);
-        verify_batch(&entries, seed, &mut self.verdicts);
-        self.signatures_checked.fetch_add(entries.len() as u64, Relaxed);
+        self.verdicts.resize(signed.len(), false);
+        check_signatures(&signed, &self.messages, seed, &mut self.verdicts);
+        self.signatures_checked.fetch_add(signed.len() as u64, Relaxed);
 
         let mut verdicts = self.verdicts.as_slice();
         let conclude = |(job, cheap)| conclude(job, cheap, &mut verdicts);
@@ -162,8 +157,29 @@ impl Verifier {
 
 /// A packet that passed the cheap checks, and the key that must have signed it.
 struct Signed<'a> {
-    key: &'a [u8; 32],
+    key: AccountKey<'a>,
     packet: &'a Packet,
+}
+
+/// A verdict for each packet; its message has the same place.
+fn check_signatures(
+    signed: &[Signed<'_>],
+    messages: &[[u8; SIGNED_MESSAGE_BYTES]],
+    seed: [u8; 32],
+    verdicts: &mut [bool],
+) {
+    let decoded = signed.iter().zip(messages).map(|(Signed { key, packet }, message)| {
+        Some(DecodedEntry { key: key.decoded?, message, signature: packet.signature() })
+    });
+    if let Some(entries) = decoded.collect::<Option<Vec<_>>>() {
+        return verify_batch_decoded(&entries, seed, verdicts);
+    }
+    let encoded = signed.iter().zip(messages).map(|(Signed { key, packet }, message)| Entry {
+        key: key.encoded,
+        message,
+        signature: packet.signature(),
+    });
+    verify_batch(&encoded.collect::<Vec<_>>(), seed, verdicts);
 }
 
 /// What the cheap checks said of a job.
@@ -198,7 +214,11 @@ fn judge_packets<'a>(
     packets.iter().enumerate().map(judge).collect()
 }
 
-fn judge_packet<'a>(chains: &'a Chains, committed: Height, packet: &Packet) -> Result<&'a [u8; 32], Refusal> {
+fn judge_packet<'a>(
+    chains: &'a Chains,
+    committed: Height,
+    packet: &Packet,
+) -> Result<AccountKey<'a>, Refusal> {
     if !packet.is_transfer() {
         return Err(Refusal::Malformed);
     }
@@ -206,9 +226,9 @@ fn judge_packet<'a>(chains: &'a Chains, committed: Height, packet: &Packet) -> R
     if packet.expiry() <= committed {
         return Err(Refusal::Expired);
     }
-    let (key, key_version) = state.key(packet.debit()).ok_or(Refusal::UnknownAccount)?;
+    let key = state.key(packet.debit()).ok_or(Refusal::UnknownAccount)?;
     state.index(packet.credit()).ok_or(Refusal::UnknownAccount)?;
-    if key_version != packet.key_version() {
+    if key.version != packet.key_version() {
         return Err(Refusal::WrongKeyVersion);
     }
     let window = state.window(packet.debit()).ok_or(Refusal::UnknownAccount)?;
@@ -243,15 +263,15 @@ fn judge_batch<'a>(
     Ok(())
 }
 
-fn judge_batched<'a>(state: &'a ChainState, packet: &Packet) -> Result<&'a [u8; 32], BatchFault> {
+fn judge_batched<'a>(state: &'a ChainState, packet: &Packet) -> Result<AccountKey<'a>, BatchFault> {
     if !packet.is_transfer() {
         return Err(BatchFault::Malformed);
     }
     if packet.chain() != state.chain() {
         return Err(BatchFault::WrongChain);
     }
-    let (key, key_version) = state.key(packet.debit()).ok_or(BatchFault::UnknownAccount)?;
-    if key_version != packet.key_version() {
+    let key = state.key(packet.debit()).ok_or(BatchFault::UnknownAccount)?;
+    if key.version != packet.key_version() {
         return Err(BatchFault::WrongKeyVersion);
     }
     Ok(key)
