@@ -110,6 +110,10 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         write(file, &report.to_json())?;
     }
     print_load(&outcome);
+    if let Some(packet) = outcome.acknowledged().last() {
+        let (directory, id) = (args.network.display(), packet.id(network.genesis.network()));
+        println!("one of them:  millrace query --network {directory} transaction {id}");
+    }
     Ok(outcome.lost.is_empty())
 }
 

@@ -43,7 +43,8 @@ fn an_operators_first_day() {
     let load = ["load", "--network", dir, "--rate", "300", "--seconds", "3", "--warm-up", "1"];
     let (out, _) = expect(0, &load);
     assert!(out.contains("committed") && !out.contains("refused") && !out.contains("failed"), "{out}");
-    questions(dir, &network);
+    let (_, id) = out.split_once(" transaction ").expect("the load names one of its transactions");
+    questions(dir, &network, id.trim());
 
     // A power cut at one validator: the others go on.
     let pid = std::fs::read_to_string(network.members[2].pid_file()).unwrap();
@@ -74,7 +75,7 @@ fn height(network: &Network, member: usize) -> u64 {
 }
 
 /// Every question, as a person and as a program.
-fn questions(dir: &str, network: &Network) {
+fn questions(dir: &str, network: &Network, id: &str) {
     let json = |arguments: &[&str]| -> serde_json::Value {
         let all: Vec<&str> = ["query", "--network", dir, "--json"].iter().chain(arguments).copied().collect();
         serde_json::from_str(&expect(0, &all).0).unwrap()
@@ -93,24 +94,16 @@ fn questions(dir: &str, network: &Network) {
     let account = text(&["account", "1", "7"]);
     assert!(account.contains("balance") && account.contains("a path leads to this state root"), "{account}");
 
-    // A transaction of some block: walk down from the committed height.
-    let height = status["answer"]["committed"].as_u64().unwrap();
-    let id = (1..=height)
-        .rev()
-        .find_map(|height| {
-            let block = json(&["block", &height.to_string()]);
-            let batch = block["answer"]["header"]["certificates"].get(0)?.clone();
-            transaction_of(network, &batch)
-        })
-        .expect("the load is in some block");
-    let transaction = json(&["transaction", &id]);
+    let transaction = json(&["transaction", id]);
     assert_eq!(transaction["answer"]["transaction"]["outcome"], "applied");
-    assert!(text(&["transaction", &id]).contains("a path leads to this state root"));
-    let proof = json(&["proof", "1", &id]);
-    assert_eq!(proof["answer"]["proof"]["id"], id.as_str());
-    assert!(text(&["proof", "1", &id]).contains("transactions root"));
+    assert!(text(&["transaction", id]).contains("a path leads to this state root"));
+    let proof = json(&["proof", "1", id]);
+    assert_eq!(proof["answer"]["proof"]["id"], id);
+    assert!(text(&["proof", "1", id]).contains("transactions root"));
     let block = text(&["block", &transaction["answer"]["transaction"]["height"].to_string()]);
     assert!(block.contains("certificate of a quorum") || block.contains("later block"), "{block}");
+    let block = json(&["block", &transaction["answer"]["transaction"]["height"].to_string()]);
+    assert!(!block["answer"]["header"]["certificates"].as_array().unwrap().is_empty(), "{block}");
 
     let unknown = "00".repeat(32);
     let (_, error) = expect(1, &["query", "--network", dir, "transaction", &unknown]);
@@ -126,18 +119,6 @@ fn questions(dir: &str, network: &Network) {
         ["query", "--endpoint", &endpoint, "--fingerprint", &unknown, "--network-id", &id, "status"];
     let (_, error) = expect(1, &stranger);
     assert!(error.contains("certificate") || error.contains("fingerprint"), "{error}");
-}
-
-/// The id of the first transaction of a batch, found in the journal of its author.
-fn transaction_of(network: &Network, batch: &serde_json::Value) -> Option<String> {
-    let author = batch["batch"]["author"].as_u64()? as usize;
-    let journal = network.members[author].data().join("journal");
-    let (_, replay) = engine::store::Log::inspect(&journal, None, engine::store::Lock::None).unwrap();
-    replay.map_while(Result::ok).filter(|record| record.kind == 1).find_map(|record| {
-        let found = engine::wire::Batch::decode(record.bytes.into()).unwrap();
-        let same = found.digest().to_string() == batch["digest"].as_str()?;
-        same.then(|| found.packets()[0].id(network.genesis.network()).to_string())
-    })
 }
 
 fn verify_json(data: &Path) {
