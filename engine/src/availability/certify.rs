@@ -2,8 +2,9 @@
 
 use std::marker::PhantomData;
 
-use kernels::ed25519::{self, SigningKey};
+use kernels::ed25519::{DecodedEntry, DecodedKey, SigningKey, verify_batch_decoded};
 
+use crate::limits::SIGNATURE_BYTES;
 use crate::types::{BatchId, Digest, Genesis, ValidatorIndex};
 use crate::wire::{Acknowledgement, Batch, Certificate, acknowledgement_message};
 
@@ -31,13 +32,20 @@ impl Available<Batch> {
     }
 }
 
+/// A signature to check.
+struct Signed<'a> {
+    validator: ValidatorIndex,
+    message: &'a [u8],
+    signature: &'a [u8; SIGNATURE_BYTES],
+}
+
 /// Who may acknowledge, and this validator's own key.
 #[derive(Debug)]
 pub struct Committee {
     network: Digest,
     me: ValidatorIndex,
     key: SigningKey,
-    validators: Vec<[u8; 32]>,
+    validators: Vec<DecodedKey>,
     quorum: usize,
     seed: [u8; 32],
 }
@@ -51,7 +59,7 @@ impl Committee {
             network: *genesis.network(),
             me,
             key: SigningKey::from_seed(signing_seed),
-            validators: genesis.validators().iter().map(|validator| validator.public_key).collect(),
+            validators: genesis.validators().iter().map(|v| DecodedKey::new(&v.public_key)).collect(),
             quorum: genesis.quorum(),
             seed,
         }
@@ -88,38 +96,69 @@ impl Committee {
         Acknowledgement { batch, digest, validator: self.me, signature }
     }
 
-    /// Whether the signature of an acknowledgement is its validator's.
+    /// For each acknowledgement, whether its signature is its validator's.
     #[must_use]
-    pub fn check(&self, acknowledgement: &Acknowledgement) -> bool {
-        let Acknowledgement { batch, digest, validator, signature } = acknowledgement;
-        let message = acknowledgement_message(&self.network, batch, digest);
-        let key = self.validators.get(usize::from(validator.0));
-        key.is_some_and(|key| ed25519::verify(key, &message, signature))
+    pub fn check(&mut self, acknowledgements: &[Acknowledgement]) -> Vec<bool> {
+        let message = |a: &Acknowledgement| acknowledgement_message(&self.network, &a.batch, &a.digest);
+        let messages: Vec<_> = acknowledgements.iter().map(message).collect();
+        let known: Vec<bool> = acknowledgements.iter().map(|a| self.contains(a.validator)).collect();
+        let signed = acknowledgements.iter().zip(&messages).zip(&known).filter(|(_, known)| **known);
+        let signed = signed.map(|((a, message), _)| Signed {
+            validator: a.validator,
+            message,
+            signature: &a.signature,
+        });
+        let mut verdicts = self.verdicts(&signed.collect::<Vec<_>>()).into_iter();
+        known.into_iter().map(|known| known && verdicts.next() == Some(true)).collect()
     }
 
-    /// Makes evidence of a certificate whose signers are a quorum of this network and whose signatures are all good.
+    /// Makes evidence of each certificate whose signers are a quorum of this network and whose signatures are all good.
     #[must_use]
-    pub fn certify(&mut self, certificate: Certificate) -> Option<Available<Batch>> {
-        if certificate.signers().len() < self.quorum {
-            return None;
+    pub fn certify(&mut self, certificates: Vec<Certificate>) -> Vec<Option<Available<Batch>>> {
+        let message = |c: &Certificate| acknowledgement_message(&self.network, &c.batch(), c.digest());
+        let messages: Vec<_> = certificates.iter().map(message).collect();
+        let mut signed = Vec::new();
+        let mut quorums = Vec::with_capacity(certificates.len());
+        for (certificate, message) in certificates.iter().zip(&messages) {
+            let signers = certificate.signers();
+            let quorum =
+                signers.len() >= self.quorum && signers.iter().all(|(signer, _)| self.contains(*signer));
+            if quorum {
+                let of = |(validator, signature)| Signed { validator, message, signature };
+                signed.extend(signers.iter().map(|(validator, signature)| of((*validator, signature))));
+            }
+            quorums.push(quorum);
         }
-        let message = acknowledgement_message(&self.network, &certificate.batch(), certificate.digest());
-        let entries: Option<Vec<_>> = certificate
-            .signers()
-            .iter()
-            .map(|(validator, signature)| {
-                let key = self.validators.get(usize::from(validator.0))?;
-                Some(ed25519::Entry { key, message: &message, signature })
-            })
-            .collect();
-        let entries = entries?;
-        let mut verdicts = vec![false; entries.len()];
-        self.seed = kernels::sha2::sha256_parts(&[&self.seed, &certificate.digest().0]);
-        ed25519::verify_batch(&entries, self.seed, &mut verdicts);
-        verdicts.into_iter().all(|good| good).then(|| Available::new(certificate))
+        let verdicts = self.verdicts(&signed);
+        let mut verdicts = verdicts.as_slice();
+        let evidence = |(certificate, quorum): (Certificate, bool)| {
+            let mine = quorum.then(|| verdicts.split_off(..certificate.signers().len()))??;
+            mine.iter().all(|good| *good).then(|| Available::new(certificate))
+        };
+        certificates.into_iter().zip(quorums).map(evidence).collect()
     }
 
-    /// The evidence of acknowledgements that were checked one by one.
+    /// [`Self::certify`] for one.
+    #[must_use]
+    pub fn certify_one(&mut self, certificate: Certificate) -> Option<Available<Batch>> {
+        self.certify(vec![certificate]).pop()?
+    }
+
+    /// One round over all of them; every signer is a validator of this network.
+    fn verdicts(&mut self, signed: &[Signed<'_>]) -> Vec<bool> {
+        self.seed = kernels::sha2::sha256(&self.seed);
+        let entries = signed.iter().map(|signed| DecodedEntry {
+            key: &self.validators[usize::from(signed.validator.0)],
+            message: signed.message,
+            signature: signed.signature,
+        });
+        let entries: Vec<_> = entries.collect();
+        let mut verdicts = vec![false; entries.len()];
+        verify_batch_decoded(&entries, self.seed, &mut verdicts);
+        verdicts
+    }
+
+    /// The evidence of acknowledgements that were checked as they came.
     pub(super) fn assemble(
         &self,
         batch: BatchId,

@@ -1,5 +1,7 @@
 //! The state machine.
 
+mod evidence;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,10 +22,10 @@ pub enum Event {
     Received(ValidatorIndex, Verified<Batch>),
     /// The journal holds a batch durably.
     Durable(BatchId, Digest),
-    /// A peer acknowledges a batch of ours.
-    Acknowledged(ValidatorIndex, Acknowledgement),
-    /// A peer shows a certificate.
-    Certified(ValidatorIndex, Certificate),
+    /// Peers acknowledge batches of ours. All signatures of an event are checked in one round, which is cheaper.
+    Acknowledged(Vec<(ValidatorIndex, Acknowledgement)>),
+    /// Peers show certificates. All signatures of an event are checked in one round, which is cheaper.
+    Certified(Vec<(ValidatorIndex, Certificate)>),
     /// A finalized block orders this batch, and its body is not here.
     Needed(Certificate),
     /// A finalized block with this batch has gone to execution: nothing about it is needed any more.
@@ -162,7 +164,7 @@ impl Availability {
         if known.is_some_and(|known| known.certificate() == certificate) {
             return true;
         }
-        let Some(available) = self.committee.certify(certificate.clone()) else { return false };
+        let Some(available) = self.committee.certify_one(certificate.clone()) else { return false };
         if let Ok(stream) = self.stream(&batch) {
             let digest = *certificate.digest();
             let entry =
@@ -181,10 +183,8 @@ impl Availability {
             Event::Sealed(batch) => self.sealed(batch, now, &mut out),
             Event::Received(from, batch) => self.received(from, batch, now, &mut out),
             Event::Durable(batch, digest) => self.durable(batch, digest, now, &mut out),
-            Event::Acknowledged(from, acknowledgement) => {
-                self.acknowledged(from, &acknowledgement, now, &mut out)
-            }
-            Event::Certified(from, certificate) => self.certified(from, certificate, now, &mut out),
+            Event::Acknowledged(shown) => self.acknowledged(shown, now, &mut out),
+            Event::Certified(shown) => self.certified(shown, now, &mut out),
             Event::Needed(certificate) => self.needed(certificate, now, &mut out),
             Event::Ordered(batch) => self.ordered(batch),
             Event::Connected(peer) => self.connected(peer, &mut out),
@@ -306,85 +306,6 @@ impl Availability {
         Ok(())
     }
 
-    fn acknowledged(
-        &mut self,
-        from: ValidatorIndex,
-        acknowledgement: &Acknowledgement,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Refused> {
-        let batch = acknowledgement.batch;
-        let invalid = Refused::Acknowledgement(batch, from);
-        if acknowledgement.validator != from
-            || from == self.committee.me()
-            || batch.author != self.committee.me()
-        {
-            return Err(invalid);
-        }
-        let Ok(stream) = self.stream(&batch) else { return Ok(()) };
-        let Some(entry) = stream.entries.get(&batch.sequence) else { return Err(invalid) };
-        if entry.available.is_some() || entry.acknowledged.contains_key(&from) {
-            return Ok(());
-        }
-        if entry.digest != acknowledgement.digest || !self.committee.check(acknowledgement) {
-            return Err(invalid);
-        }
-        self.count(acknowledgement, now, out)
-    }
-
-    /// Counts a good acknowledgement of an own batch; the last one that is needed makes the certificate.
-    fn count(&mut self, good: &Acknowledgement, now: Duration, out: &mut Vec<Output>) -> Result<(), Refused> {
-        let quorum = self.committee.quorum();
-        let entry =
-            self.stream(&good.batch)?.entries.get_mut(&good.batch.sequence).expect("the caller found it");
-        if entry.available.is_some() {
-            return Ok(());
-        }
-        entry.acknowledged.insert(good.validator, good.signature);
-        // Our own copy must be durable too: after a crash this validator sends the batch again, or never sent it.
-        if entry.acknowledged.len() < quorum || !entry.durable {
-            return Ok(());
-        }
-        let transactions = entry.body.as_ref().expect("an own batch has its body").transactions();
-        let signers = std::mem::take(&mut entry.acknowledged).into_iter().take(quorum).collect();
-        let available = self.committee.assemble(good.batch, good.digest, transactions, signers);
-        out.push(Output::Broadcast(PeerMessage::Certificate(available.certificate().clone())));
-        out.push(Output::Available(good.batch));
-        let entry = self.stream(&good.batch)?.entries.get_mut(&good.batch.sequence).expect("found above");
-        entry.available = Some(available);
-        entry.sent = now;
-        Ok(())
-    }
-
-    fn certified(
-        &mut self,
-        from: ValidatorIndex,
-        certificate: Certificate,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Refused> {
-        let id = certificate.batch();
-        let Ok(stream) = self.stream(&id) else {
-            return if self.is_stream(&id) { Ok(()) } else { Err(Refused::UnknownStream(id)) };
-        };
-        if stream.entries.get(&id.sequence).is_some_and(|entry| entry.available.is_some()) {
-            return Ok(());
-        }
-        let digest = *certificate.digest();
-        let available = self.committee.certify(certificate).ok_or(Refused::Certificate(id, from))?;
-        out.push(Output::Available(id));
-        let entry = self.stream(&id)?.entries.entry(id.sequence).or_insert_with(|| Entry::new(digest, now));
-        if entry.digest == digest {
-            entry.available = Some(available);
-            return Ok(());
-        }
-        // The author has sent us another batch than the quorum. What we acknowledged, we acknowledged; the quorum's
-        // batch is the one that will be ordered.
-        let first = entry.replace(digest, now);
-        entry.available = Some(available);
-        Err(Refused::Equivocation { batch: id, first, second: digest })
-    }
-
     fn needed(
         &mut self,
         certificate: Certificate,
@@ -402,7 +323,7 @@ impl Availability {
             return Ok(());
         }
         if entry.available.is_none() {
-            entry.available = self.committee.certify(certificate);
+            entry.available = self.committee.certify_one(certificate);
         }
         entry.fetch = Some(Fetch { asked: usize::from(me.0), deadline: Duration::ZERO });
         ask(id, entry, me, now, out);

@@ -55,7 +55,11 @@ fn certificate(batch: &Batch, signers: &[u16]) -> Certificate {
 }
 
 fn acknowledged(from: u16, acknowledgement: Acknowledgement) -> Event {
-    Event::Acknowledged(ValidatorIndex(from), acknowledgement)
+    Event::Acknowledged(vec![(ValidatorIndex(from), acknowledgement)])
+}
+
+fn certified(from: u16, certificate: Certificate) -> Event {
+    Event::Certified(vec![(ValidatorIndex(from), certificate)])
 }
 
 /// An author with one sealed and durable batch.
@@ -84,6 +88,36 @@ fn a_quorum_of_acknowledgements_makes_the_certificate_once() {
     assert_eq!(author.available(&own.id()).unwrap().certificate(), &expected);
     assert_eq!(author.handle(acknowledged(2, acknowledge(2, &own)), NOW), [], "late");
     assert!(machine(2).check(&expected));
+}
+
+#[test]
+fn acknowledgements_that_come_together_are_judged_each_by_itself() {
+    let (mut author, own) = author();
+    let mut forged = acknowledge(1, &own);
+    forged.signature[7] ^= 1;
+    let stranger = Acknowledgement { validator: ValidatorIndex(9), ..acknowledge(2, &own) };
+    let together = [(1, forged), (9, stranger), (2, acknowledge(2, &own)), (3, acknowledge(3, &own))];
+    let together = together.map(|(from, acknowledgement)| (ValidatorIndex(from), acknowledgement));
+    let out = author.handle(Event::Acknowledged(together.into()), NOW);
+    let refused = |from| Output::Refused(Refused::Acknowledgement(own.id(), ValidatorIndex(from)));
+    let broadcast = Output::Broadcast(PeerMessage::Certificate(certificate(&own, &[0, 2, 3])));
+    assert_eq!(out, [refused(1), refused(9), broadcast, Output::Available(own.id())]);
+}
+
+#[test]
+fn certificates_that_come_together_are_judged_each_by_itself() {
+    let mut peer = machine(1);
+    let batches: Vec<_> = (1..=4).map(|sequence| batch(id(0, sequence), 1)).collect();
+    let mut shown: Vec<_> = batches.iter().map(|batch| certificate(batch, &[0, 2, 3])).collect();
+    // Good signatures, of another batch.
+    let signers = shown[0].signers().to_vec();
+    shown[1] = Certificate::new(batches[1].id(), *batches[1].digest(), 1, signers).unwrap();
+    shown[2] = certificate(&batches[2], &[0, 2]);
+    shown.push(shown[0].clone());
+    let together = shown.into_iter().map(|certificate| (ValidatorIndex(0), certificate)).collect();
+    let refused = |at: usize| Output::Refused(Refused::Certificate(batches[at].id(), ValidatorIndex(0)));
+    let good = |at: usize| Output::Available(batches[at].id());
+    assert_eq!(peer.handle(Event::Certified(together), NOW), [good(0), refused(1), refused(2), good(3)]);
 }
 
 #[test]
@@ -164,7 +198,7 @@ fn the_quorums_batch_wins_over_the_one_we_were_sent() {
     let (ours, theirs) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
     let mut peer = machine(1);
     peer.handle(Event::Received(ValidatorIndex(0), ours.clone()), NOW);
-    let out = peer.handle(Event::Certified(ValidatorIndex(0), certificate(&theirs, &[0, 2, 3])), NOW);
+    let out = peer.handle(certified(0, certificate(&theirs, &[0, 2, 3])), NOW);
     assert!(
         matches!(out[..], [Output::Available(_), Output::Refused(Refused::Equivocation { .. })]),
         "{out:?}"
@@ -177,7 +211,7 @@ fn the_quorums_batch_wins_over_the_one_we_were_sent() {
 fn what_was_acknowledged_first_keeps_our_word_whatever_the_quorum_holds() {
     let (ours, theirs) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
     let quorum = certificate(&theirs, &[0, 2, 3]);
-    let contradict = [Event::Certified(ValidatorIndex(0), quorum.clone()), Event::Needed(quorum.clone())];
+    let contradict = [certified(0, quorum.clone()), Event::Needed(quorum.clone())];
     for event in contradict {
         let mut peer = machine(1);
         peer.handle(Event::Received(ValidatorIndex(0), ours.clone()), NOW);
@@ -218,16 +252,12 @@ fn bad_certificates_are_refused() {
     let refused = [Output::Refused(Refused::Certificate(sent.id(), ValidatorIndex(2)))];
     let mut peer = machine(1);
     let small = certificate(&sent, &[0, 2]);
-    assert_eq!(peer.handle(Event::Certified(ValidatorIndex(2), small), NOW), refused, "no quorum");
+    assert_eq!(peer.handle(certified(2, small), NOW), refused, "no quorum");
     let good = certificate(&sent, &[0, 2, 3]);
     let mut signers = good.signers().to_vec();
     signers[1].1[0] ^= 1;
     let forged = Certificate::new(sent.id(), *sent.digest(), 1, signers).unwrap();
-    assert_eq!(
-        peer.handle(Event::Certified(ValidatorIndex(2), forged.clone()), NOW),
-        refused,
-        "a bad signature"
-    );
+    assert_eq!(peer.handle(certified(2, forged.clone()), NOW), refused, "a bad signature");
     assert!(!peer.check(&forged));
     let mut stranger = good.signers().to_vec();
     stranger[2].0 = ValidatorIndex(9);
@@ -235,7 +265,7 @@ fn bad_certificates_are_refused() {
     assert!(!peer.check(&stranger), "a signer who is no validator");
     let elsewhere = BatchId { chain: ChainId(7), ..sent.id() };
     let elsewhere = Certificate::new(elsewhere, *sent.digest(), 1, good.signers().to_vec()).unwrap();
-    let out = peer.handle(Event::Certified(ValidatorIndex(2), elsewhere.clone()), NOW);
+    let out = peer.handle(certified(2, elsewhere.clone()), NOW);
     assert_eq!(out, [Output::Refused(Refused::UnknownStream(elsewhere.batch()))]);
     assert!(peer.check(&good));
 }

@@ -79,8 +79,10 @@ impl World {
             PeerMessage::Batch(bytes) => {
                 Event::Received(from, Verified::assumed(Batch::decode(bytes).unwrap()))
             }
-            PeerMessage::Acknowledgement(acknowledgement) => Event::Acknowledged(from, acknowledgement),
-            PeerMessage::Certificate(certificate) => Event::Certified(from, certificate),
+            PeerMessage::Acknowledgement(acknowledgement) => {
+                Event::Acknowledged(vec![(from, acknowledgement)])
+            }
+            PeerMessage::Certificate(certificate) => Event::Certified(vec![(from, certificate)]),
             other => panic!("{other:?}"),
         };
         self.handle(to, event);

@@ -22,9 +22,9 @@ impl Core {
     pub(super) fn peer_message(&mut self, from: ValidatorIndex, message: PeerMessage) {
         match message {
             PeerMessage::Acknowledgement(acknowledgement) => {
-                self.availability(Event::Acknowledged(from, acknowledgement));
+                self.acknowledgements.push((from, acknowledgement))
             }
-            PeerMessage::Certificate(certificate) => self.availability(Event::Certified(from, certificate)),
+            PeerMessage::Certificate(certificate) => self.certificates.push((from, certificate)),
             PeerMessage::BlockBody(block) => self.block_body(from, block),
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks),
             PeerMessage::Status { committed, .. } => {
@@ -41,6 +41,18 @@ impl Core {
             }
             // With a body it goes to a verifier; without, the next signer is asked when the time is up.
             PeerMessage::BatchReply { .. } | PeerMessage::Batch(_) => {}
+        }
+    }
+
+    /// Has the signatures checked that have come in since the last time.
+    pub(super) fn weigh(&mut self) {
+        if !self.acknowledgements.is_empty() {
+            let shown = std::mem::take(&mut self.acknowledgements);
+            self.availability(Event::Acknowledged(shown));
+        }
+        if !self.certificates.is_empty() {
+            let shown = std::mem::take(&mut self.certificates);
+            self.availability(Event::Certified(shown));
         }
     }
 

@@ -29,7 +29,7 @@ use engine::store::Log;
 use engine::sync::CatchUp;
 use engine::types::{BatchId, ChainId, Digest, Height, ValidatorIndex};
 use engine::verify::Verified;
-use engine::wire::{Batch, Block, PeerMessage};
+use engine::wire::{Acknowledgement, Batch, Block, Certificate, PeerMessage};
 use net::PeerNetwork;
 
 use super::clients::Clients;
@@ -48,6 +48,8 @@ use crate::config::WorkConfig;
 const TICK: Duration = Duration::from_millis(100);
 /// The shortest wait for an event.
 const WAIT_MIN: Duration = Duration::from_millis(1);
+/// How many events are handled before time is looked at again.
+const ROUND_EVENTS_MAX: usize = 256;
 /// How often peers are told where this validator stands, at most.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// How many committed blocks are found by their digest, for peers that miss the body of one.
@@ -112,6 +114,9 @@ pub struct Core {
     /// Finalized blocks that wait for bodies, lowest first.
     finalized: VecDeque<(Finalized<Block>, u64)>,
     own: BTreeMap<BatchId, Own>,
+    /// What peers have signed and nobody has checked yet; empty between two rounds of events.
+    acknowledgements: Vec<(ValidatorIndex, Acknowledgement)>,
+    certificates: Vec<(ValidatorIndex, Certificate)>,
     recent: VecDeque<(Digest, Height)>,
     executed: Height,
     committed: Height,
@@ -137,6 +142,8 @@ impl Core {
             judging: Vec::new(),
             finalized: VecDeque::new(),
             own: BTreeMap::new(),
+            acknowledgements: Vec::new(),
+            certificates: Vec::new(),
             recent: VecDeque::new(),
             executed: head,
             committed: head,
@@ -153,9 +160,18 @@ impl Core {
             let now = self.wiring.clock.now();
             // What is due and could not be done waits for another event; without the floor the thread would spin on it.
             match events.recv_timeout(self.next_deadline().saturating_sub(now).max(WAIT_MIN)) {
-                Ok(CoreEvent::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
+                // What has come in meanwhile goes together: many signatures at once are cheaper to check.
+                Ok(first) => {
+                    for event in std::iter::once(first).chain(events.try_iter()).take(ROUND_EVENTS_MAX) {
+                        match event {
+                            CoreEvent::Stop => return,
+                            event => self.handle(event),
+                        }
+                    }
+                    self.weigh();
+                }
             }
             self.on_time();
         }
@@ -192,7 +208,11 @@ impl Core {
             CoreEvent::BatchDurable(batch, digest) => self.availability(Event::Durable(batch, digest)),
             CoreEvent::MempoolFilled => self.mempool_filled(),
             CoreEvent::Propose(proposal, reply) => self.propose(proposal, reply),
-            CoreEvent::Judge(proposal, digest, reply) => self.judge(proposal, digest, reply),
+            CoreEvent::Judge(proposal, digest, reply) => {
+                // The proposal rests on certificates; whatever of them is here need not be checked one by one.
+                self.weigh();
+                self.judge(proposal, digest, reply);
+            }
             CoreEvent::Relay(digest) => self.relay(&digest),
             CoreEvent::Finalized(finalization) => self.finalize(&finalization.certificate),
             CoreEvent::Fault(fault) => {
