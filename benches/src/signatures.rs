@@ -8,7 +8,8 @@ use commonware_parallel::Sequential;
 use commonware_utils::TestRng;
 use ed25519_dalek::Signer as _;
 use kernels::ed25519::{
-    Backend, DecodedEntry, DecodedKey, Entry, SigningKey, verify, verify_batch_decoded_on, verify_batch_on,
+    Backend, DecodedEntry, DecodedKey, Entry, SignRequest, SigningKey, sign_batch_on, verify,
+    verify_batch_decoded_on, verify_batch_on,
 };
 use std::{hint::black_box, time::Duration};
 
@@ -171,5 +172,35 @@ impl Field {
             }),
         ];
         run("ed25519.sign", 1, rounds, turn, contestants)
+    }
+
+    /// `ed25519.sign8`: as many signatures at once as the generator signs between two looks at its clock.
+    #[must_use]
+    pub fn sign8(&self, rounds: usize, turn: Duration) -> Outcome {
+        const COUNT: usize = 256;
+        let requests: Vec<_> = self
+            .signing
+            .iter()
+            .zip(&self.messages)
+            .take(COUNT)
+            .map(|(key, message)| SignRequest { key, message })
+            .collect();
+        let mut contestants = Vec::new();
+        for backend in Backend::all() {
+            let (requests, expected) = (&requests, &self.signatures[..COUNT]);
+            let mut signatures = vec![[0; 64]; COUNT];
+            contestants.push(Contestant::ours(backend.name(), move || {
+                signatures.fill([0; 64]);
+                sign_batch_on(backend, requests, &mut signatures);
+                assert_eq!(signatures, expected);
+            }));
+        }
+        let dalek: Vec<_> = (0..COUNT).map(|n| ed25519_dalek::SigningKey::from_bytes(&seed(n))).collect();
+        contestants.push(Contestant::rival("dalek", move || {
+            for (key, message) in dalek.iter().zip(&self.messages) {
+                black_box(key.sign(message));
+            }
+        }));
+        run("ed25519.sign8", COUNT, rounds, turn, contestants)
     }
 }

@@ -4,6 +4,8 @@
 //! entries ──▶ verify_batch ──▶ one random linear combination ── holds ──▶ all true
 //!                                        │ fails, or an encoding is refused
 //!                                        └──▶ bisect, fresh coefficients ──▶ eight independent lanes, or singles ──▶ a verdict each
+//!
+//! requests ─▶ sign_batch ──▶ eight to a vector, the same bytes as one by one, in constant time
 //! ```
 //!
 //! The accepted set is ZIP-215: `A` and `R` may be non-canonical encodings of curve points, `s < L`, and
@@ -15,13 +17,16 @@
 //! - A bad entry costs its neighbours time, never their verdict.
 
 mod backend;
+mod comb;
 mod combination;
 mod decoded;
 mod decompress;
+mod encode;
 mod field;
 mod lanes;
 mod msm;
 mod point;
+mod power;
 mod scalar;
 mod signing;
 mod single;
@@ -30,7 +35,7 @@ mod tests;
 
 pub use backend::{Backend, BackendError};
 pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
-pub use signing::SigningKey;
+pub use signing::{SignRequest, SigningKey, sign_batch, sign_batch_on};
 use std::cell::RefCell;
 
 /// The 32 bytes of an encoded public key; any bytes, checked on use.

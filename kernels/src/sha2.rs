@@ -83,7 +83,8 @@ pub fn sha512_parts(parts: &[&[u8]]) -> [u8; 64] {
     hasher.finalize().into()
 }
 
-/// SHA-512 of many messages, each given in parts, eight side by side where the CPU can.
+/// SHA-512 of many messages, each given in parts, eight side by side where the CPU can. Messages may be secret: no copy of
+/// them stays in memory.
 ///
 /// # Panics
 ///

@@ -11,7 +11,7 @@ use crate::plan::LoadError;
 use crate::workload::Workload;
 use engine::limits::{BODY_BYTES, PACKET_BYTES};
 use engine::types::{ChainId, Digest, Packet};
-use kernels::ed25519::SigningKey;
+use kernels::ed25519::{SignRequest, SigningKey, sign_batch};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,9 +49,7 @@ impl Presigner {
                 packet[..BODY_BYTES].copy_from_slice(&transfer.body());
             }
             bytes.par_chunks_mut(CHUNK_PACKETS * PACKET_BYTES).for_each(|chunk| {
-                for packet in chunk.chunks_exact_mut(PACKET_BYTES) {
-                    self.sign_in_place(packet);
-                }
+                self.sign_in_place(chunk);
                 done.fetch_add((chunk.len() / PACKET_BYTES) as u64, Ordering::Relaxed);
             });
             lanes.push(bytes);
@@ -59,12 +57,25 @@ impl Presigner {
         Ok(lanes)
     }
 
+    /// Signs packets that lie side by side.
     fn sign_in_place(&self, bytes: &mut [u8]) {
-        let packet = &Packet::slice(bytes)[0];
+        let packets = Packet::slice(bytes);
+        let messages: Vec<_> = packets.iter().map(|packet| packet.message(&self.network)).collect();
+        let requests: Vec<_> = packets
+            .iter()
+            .zip(&messages)
+            .map(|(packet, message)| SignRequest { key: self.key_of(packet), message })
+            .collect();
+        let mut signatures = vec![[0; 64]; requests.len()];
+        sign_batch(&requests, &mut signatures);
+        for (packet, signature) in bytes.chunks_exact_mut(PACKET_BYTES).zip(signatures) {
+            packet[BODY_BYTES..].copy_from_slice(&signature);
+        }
+    }
+
+    fn key_of(&self, packet: &Packet) -> &SigningKey {
         let chain = self.chains.iter().position(|c| *c == packet.chain()).expect("drawn from these chains");
-        let key = &self.keys[chain][packet.debit().0 as usize];
-        let signature = key.sign(&packet.message(&self.network));
-        bytes[BODY_BYTES..].copy_from_slice(&signature);
+        &self.keys[chain][packet.debit().0 as usize]
     }
 }
 

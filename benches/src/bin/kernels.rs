@@ -76,6 +76,7 @@ fn main() -> anyhow::Result<()> {
     contest("tree.update", &mut || hashes::tree_update(rounds, turn));
     contest("ed25519.single", &mut || field.single(rounds, turn));
     contest("ed25519.sign", &mut || field.sign(rounds, turn));
+    contest("ed25519.sign8", &mut || field.sign8(rounds, turn));
     if let Some(path) = args.json {
         fs::write(path, serde_json::to_vec_pretty(&json(&outcomes))?)?;
     }

@@ -6,6 +6,7 @@
 use super::{
     field::{Field, LANES, LIMB_MASK, LaneLimbs, Limbs, Row, Work},
     point::{D, IDENTITY_ROW, Niels, ONE},
+    power::pow_p58,
 };
 
 /// √−1.
@@ -111,39 +112,4 @@ fn decompress<F: Field>(f: F, encodings: &[&[u8; 32]; WIDE * LANES]) -> ([Niels<
         points[k] = Niels::from_affine(f, x, ys[k]);
     }
     (points, valid)
-}
-
-#[inline(always)]
-fn squares<F: Field>(f: F, mut a: [F::Fe; WIDE], times: usize) -> [F::Fe; WIDE] {
-    for _ in 0..times {
-        for a in &mut a {
-            *a = f.square(*a);
-        }
-    }
-    a
-}
-
-#[inline(always)]
-fn muls<F: Field>(f: F, mut a: [F::Fe; WIDE], b: [F::Fe; WIDE]) -> [F::Fe; WIDE] {
-    for (a, b) in a.iter_mut().zip(b) {
-        *a = f.mul(*a, b);
-    }
-    a
-}
-
-/// a^((p−5)/8) = a^(2²⁵² − 3). `e(n)` stands for a^(2ⁿ − 1), and e(m + n) = e(m)^(2ⁿ) · e(n).
-#[inline(always)]
-fn pow_p58<F: Field>(f: F, a: [F::Fe; WIDE]) -> [F::Fe; WIDE] {
-    let a2 = squares(f, a, 1);
-    let a9 = muls(f, squares(f, a2, 2), a);
-    let a11 = muls(f, a9, a2);
-    let e5 = muls(f, squares(f, a11, 1), a9);
-    let e10 = muls(f, squares(f, e5, 5), e5);
-    let e20 = muls(f, squares(f, e10, 10), e10);
-    let e40 = muls(f, squares(f, e20, 20), e20);
-    let e50 = muls(f, squares(f, e40, 10), e10);
-    let e100 = muls(f, squares(f, e50, 50), e50);
-    let e200 = muls(f, squares(f, e100, 100), e100);
-    let e250 = muls(f, squares(f, e200, 50), e50);
-    muls(f, squares(f, e250, 2), a)
 }

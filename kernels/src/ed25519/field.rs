@@ -44,6 +44,15 @@ impl Row {
     }
 }
 
+/// Entries of a [`LookUp`].
+pub(crate) const ENTRIES: usize = 1 << 5;
+
+/// A table for [`Field::look_up`]: the three elements of an entry as in a [`Row`], but word by word, so that a word of all
+/// entries is a few vectors: `[word][entry]`. Limbs are tight.
+#[derive(Clone)]
+#[repr(C, align(64))]
+pub(crate) struct LookUp(pub(crate) [[u64; ENTRIES]; 15]);
+
 /// Work that is written for any back-end. [`Field::enter`] runs it where the compiler may use the back-end's instructions.
 pub(crate) trait Work {
     /// What comes out.
@@ -65,7 +74,6 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// Eight tight elements from memory.
     fn load(self, limbs: &LaneLimbs) -> Self::Fe;
     /// The limbs, as they are.
-    #[cfg(test)]
     fn store(self, a: Self::Fe) -> LaneLimbs;
 
     /// tight, tight → tight.
@@ -76,9 +84,9 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
     /// loose → tight.
     fn square(self, a: Self::Fe) -> Self::Fe;
-    /// Lanes of `lanes` are negated: tight → loose (2p − a, without a carry).
+    /// Lanes of `lanes`, which may be secret, are negated: tight → loose (2p − a, without a carry).
     fn negate_where(self, lanes: u8, a: Self::Fe) -> Self::Fe;
-    /// `yes` in the lanes of `lanes`, `no` elsewhere.
+    /// `yes` in the lanes of `lanes`, which may be secret, `no` elsewhere.
     fn select(self, lanes: u8, yes: Self::Fe, no: Self::Fe) -> Self::Fe;
     /// The lanes that are zero modulo p. Takes loose.
     fn zero_lanes(self, a: Self::Fe) -> u8;
@@ -89,6 +97,28 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     fn gather(self, rows: [&Row; LANES]) -> [Self::Fe; 3];
     /// The opposite of [`Field::gather`].
     fn scatter(self, elements: [Self::Fe; 3], rows: [&mut Row; LANES]);
+    /// In each lane the entry that its index, below [`ENTRIES`], names. Indices may be secret: every entry is read whole
+    /// whatever they are, at addresses and in an order that do not depend on them, and kept or dropped by masks.
+    #[inline(always)]
+    fn look_up(self, table: &LookUp, index: &[u64; LANES]) -> [Self::Fe; 3] {
+        let mut found = [self.splat(&[0; 5]); 3];
+        for entry in 0..ENTRIES {
+            let mut lanes = 0;
+            for (l, index) in index.iter().enumerate() {
+                // Only where they are equal does the subtraction borrow from the topmost bit.
+                let equal = (index ^ entry as u64).wrapping_sub(1) >> 63;
+                lanes |= (equal as u8) << l;
+            }
+            for (part, found) in found.iter_mut().enumerate() {
+                let mut limbs = [0; 5];
+                for (limb, to) in limbs.iter_mut().enumerate() {
+                    *to = table.0[5 * part + limb][entry];
+                }
+                *found = self.select(lanes, self.splat(&limbs), *found);
+            }
+        }
+        found
+    }
     /// Asks for `row` to be in the cache soon.
     fn prefetch(self, row: &Row);
 }

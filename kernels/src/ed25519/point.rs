@@ -3,7 +3,7 @@
 //! Extended coordinates of Hisil, Wong, Carter and Dawson (2008): x = X/Z, y = Y/Z, XY = ZT. Their addition is
 //! complete on this curve (−1 is a square, d is not), so no case is special: small order, doubling, identity.
 
-use super::field::{Field, LANES, Limbs, Row};
+use super::field::{Field, LANES, Limbs, LookUp, Row};
 
 /// d of the curve equation.
 pub(super) const D: Limbs =
@@ -43,6 +43,13 @@ impl<F: Field> Niels<F> {
     #[inline(always)]
     pub(super) fn gather(f: F, rows: [&Row; LANES]) -> Self {
         let [plus, minus, t2d] = f.gather(rows);
+        Self { plus, minus, t2d }
+    }
+
+    /// The entries that the lanes' indices, which may be secret, name.
+    #[inline(always)]
+    pub(super) fn look_up(f: F, table: &LookUp, index: &[u64; LANES]) -> Self {
+        let [plus, minus, t2d] = f.look_up(table, index);
         Self { plus, minus, t2d }
     }
 

@@ -1,4 +1,9 @@
-//! Numbers modulo L = 2²⁵² + c, the order of the basepoint, as little-endian words. Variable time: for public values.
+//! Numbers modulo L = 2²⁵² + c, the order of the basepoint, as little-endian words.
+//!
+//! `words`, `multiply`, `add`, `reduce`, `from_wide` and `multiply_add` neither branch on their operands nor index by them,
+//! so they may be secret; the others are for public values.
+
+use std::hint::black_box;
 
 /// Four 64-bit words, below L unless said otherwise.
 pub(super) type Words = [u64; 4];
@@ -116,7 +121,13 @@ pub(super) fn reduce(a: &[u64; 10]) -> Words {
     let a: [u64; 7] = fold::<9, 6, 8, 7>(&a, &SECOND);
     let a: [u64; 5] = fold::<7, 4, 6, 5>(&a, &THIRD);
     let a: [u64; 4] = fold::<5, 2, 4, 4>(&a, &[0; 4]);
-    if a[3] >> 63 == 1 { add_words(&a, &ORDER) } else { a }
+    lift(&a)
+}
+
+/// `a`, two's complement, plus L where it is negative.
+fn lift(a: &Words) -> Words {
+    let mask = black_box(a[3] >> 63).wrapping_neg();
+    add_words(a, &ORDER.map(|word| word & mask))
 }
 
 /// A number of 64 little-endian bytes modulo L.
@@ -146,8 +157,28 @@ pub(super) fn negate(a: &Words) -> Words {
 
 /// a + b for canonical a and b.
 pub(super) fn add(a: &Words, b: &Words) -> Words {
-    let sum = add_words(a, b);
-    if is_canonical(&sum) { sum } else { sub_words(&sum, &ORDER) }
+    // a + b − L is at least −L and below L.
+    lift(&sub_words(&add_words(a, b), &ORDER))
+}
+
+/// a·b + c for canonical a, b and c.
+pub(super) fn multiply_add(a: &Words, b: &Words, c: &Words) -> Words {
+    let mut wide = [0; 10];
+    wide[..8].copy_from_slice(&multiply::<4, 4, 8>(a, b));
+    let mut carry = false;
+    for (i, word) in wide.iter_mut().enumerate() {
+        (*word, carry) = word.carrying_add(c.get(i).map_or(0, |word| *word), carry);
+    }
+    reduce(&wide)
+}
+
+/// The 32 little-endian bytes.
+pub(super) fn bytes(a: &Words) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (chunk, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(a) {
+        *chunk = word.to_le_bytes();
+    }
+    out
 }
 
 #[cfg(test)]
@@ -183,6 +214,7 @@ mod tests {
             let x = reduce(&wide);
             let y = reduce(&product);
             prop_assert_eq!(words((dalek(&x) + dalek(&y)).as_bytes()), add(&x, &y));
+            prop_assert_eq!((dalek(&x) * dalek(&y) + dalek(&x)).to_bytes(), bytes(&multiply_add(&x, &y, &x)));
         }
     }
 
@@ -194,8 +226,13 @@ mod tests {
             let multiple: [u64; 10] = shifted(ORDER, shift);
             assert_eq!(reduce(&multiple), [0; 4], "L << {shift}");
         }
+        let most = sub_words(&ORDER, &[1, 0, 0, 0]);
+        assert_eq!(add(&most, &[1, 0, 0, 0]), [0; 4]);
+        assert_eq!(add(&most, &most), sub_words(&ORDER, &[2, 0, 0, 0]));
+        assert_eq!(add(&[0; 4], &[0; 4]), [0; 4]);
+        assert_eq!(multiply_add(&most, &most, &most), [0; 4]);
         assert!(!is_canonical(&ORDER));
-        assert!(is_canonical(&sub_words(&ORDER, &[1, 0, 0, 0])));
+        assert!(is_canonical(&most));
         assert!(!is_canonical(&[u64::MAX; 4]));
     }
 }

@@ -1,5 +1,9 @@
 //! Signing, RFC 8032: deterministic, in constant time with regard to the secret.
 
+mod batch;
+
+pub use batch::{SignRequest, sign_batch, sign_batch_on};
+
 use super::{PublicKey, Signature};
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use std::fmt;

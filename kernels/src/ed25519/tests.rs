@@ -104,6 +104,9 @@ fn rfc_8032_vectors() {
         ),
     ];
     let mut cases = Vec::new();
+    signs_like_dalek(
+        &vectors.map(|(seed, _, message, _)| (hex_vec(seed).try_into().unwrap(), hex_vec(message))),
+    );
     for (seed, public, message, signature) in vectors {
         let key = SigningKey::from_seed(hex_vec(seed).try_into().unwrap());
         assert_eq!(key.public_key().to_vec(), hex_vec(public));
@@ -321,6 +324,46 @@ proptest! {
         let ours = SigningKey::from_seed(seed);
         prop_assert_eq!(ours.public_key(), dalek.verifying_key().to_bytes());
         prop_assert_eq!(ours.sign(&message), dalek.sign(&message).to_bytes());
+    }
+
+    #[test]
+    fn signing_in_batches_agrees_with_dalek(
+        cases in proptest::collection::vec(
+            (any::<[u8; 32]>(), proptest::collection::vec(any::<u8>(), 0..300)),
+            0..40,
+        ),
+    ) {
+        signs_like_dalek(&cases);
+    }
+}
+
+/// Signs by every back-end, and compares with dalek.
+fn signs_like_dalek(cases: &[([u8; 32], Vec<u8>)]) {
+    use ed25519_dalek::Signer as _;
+    let expected: Vec<Signature> = cases
+        .iter()
+        .map(|(seed, message)| ed25519_dalek::SigningKey::from_bytes(seed).sign(message).to_bytes())
+        .collect();
+    let keys: Vec<_> = cases.iter().map(|(seed, _)| SigningKey::from_seed(*seed)).collect();
+    let requests: Vec<_> =
+        keys.iter().zip(cases).map(|(key, (_, message))| SignRequest { key, message }).collect();
+    let mut signatures = vec![[0; 64]; cases.len()];
+    sign_batch(&requests, &mut signatures);
+    assert_eq!(signatures, expected, "the best back-end");
+    for backend in Backend::all() {
+        signatures.fill([0; 64]);
+        sign_batch_on(backend, &requests, &mut signatures);
+        assert_eq!(signatures, expected, "{backend}");
+    }
+}
+
+#[test]
+fn batches_of_any_size_are_signed_like_dalek() {
+    for size in [0, 1, 2, 7, 8, 9, 40, 127, 128, 129, 300] {
+        let cases: Vec<_> = (0..size)
+            .map(|n| (crate::sha2::sha256(&[n as u8, size as u8]), vec![n as u8; n % 300]))
+            .collect();
+        signs_like_dalek(&cases);
     }
 }
 

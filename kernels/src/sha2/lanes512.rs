@@ -5,6 +5,7 @@
 use super::constants::{ROUND_512, START_512};
 use crate::cpu::{Avx512, transpose_8x8};
 use std::arch::x86_64::*;
+use zeroize::Zeroize as _;
 
 /// Messages side by side.
 pub(super) const LANES: usize = 8;
@@ -30,7 +31,8 @@ impl Staged {
         self.stride = self.blocks.iter().max().map_or(0, |most| most * BLOCK);
         // What an earlier message left behind the end of this one is hashed into no lane that is still live.
         if self.bytes.len() < self.stride * LANES {
-            self.bytes.resize(self.stride * LANES, 0);
+            self.bytes.as_mut_slice().zeroize();
+            self.bytes = vec![0; self.stride * LANES];
         }
         for (l, lane) in self.bytes.chunks_exact_mut(self.stride).take(LANES).enumerate() {
             let mut at = 0;
@@ -43,6 +45,12 @@ impl Staged {
             lane[at + 1..end - 8].fill(0);
             lane[end - 8..end].copy_from_slice(&(at as u64 * 8).to_be_bytes());
         }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        self.bytes.as_mut_slice().zeroize();
     }
 }
 

@@ -3,7 +3,7 @@
 //! `vpmadd52{lo,hi}` add the low or the high 52 bits of a 52×52-bit product to a 64-bit lane. With limbs of 51 bits
 //! the high part of `aᵢbⱼ` weighs 2 · 2^(51(i+j+1)), so high parts are summed on their own and doubled.
 
-use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work};
+use super::{ENTRIES, Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, LookUp, Row, Work};
 use crate::cpu::{Avx512, transpose_8x8};
 use std::arch::x86_64::*;
 
@@ -120,7 +120,6 @@ impl Field for Avx512 {
         Fe(out)
     }
 
-    #[cfg(test)]
     #[inline(always)]
     fn store(self, a: Fe) -> LaneLimbs {
         let mut out = [[0; LANES]; 5];
@@ -261,6 +260,29 @@ impl Field for Avx512 {
                 _mm512_storeu_epi64(row.0[8..].as_mut_ptr().cast(), high);
             });
         }
+    }
+
+    /// A permutation of registers by the lanes' indices finds sixteen entries at once: `vpermi2q` takes as long for one
+    /// index as for another, and the loads are of the whole table. Of several sixteens, masks keep one.
+    #[inline(always)]
+    fn look_up(self, table: &LookUp, index: &[u64; LANES]) -> [Fe; 3] {
+        const SIXTEENS: usize = ENTRIES / 16;
+        let mut found = [self.set(0); 15];
+        simd!({
+            let index = _mm512_loadu_epi64(index.as_ptr().cast());
+            let sixteen = _mm512_srli_epi64::<4>(index);
+            for (found, word) in found.iter_mut().zip(&table.0) {
+                for (i, entries) in word.as_chunks::<16>().0.iter().enumerate().take(SIXTEENS) {
+                    let low = _mm512_loadu_epi64(entries[..8].as_ptr().cast());
+                    let high = _mm512_loadu_epi64(entries[8..].as_ptr().cast());
+                    let here = _mm512_permutex2var_epi64(low, index, high);
+                    let lanes = _mm512_cmpeq_epi64_mask(sixteen, self.set(i as i64));
+                    *found = _mm512_mask_blend_epi64(lanes, *found, here);
+                }
+            }
+        });
+        let [a, b, c, d, e, g, h, i, j, k, l, m, n, o, p] = found;
+        [Fe([a, b, c, d, e]), Fe([g, h, i, j, k]), Fe([l, m, n, o, p])]
     }
 
     #[inline(always)]

@@ -1,7 +1,9 @@
 //! What every back-end must satisfy: agreement with schoolbook arithmetic on whole numbers, at random values and at
 //! the bounds that the operations promise to accept, and the bounds that they promise to return.
 
-use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, portable::Portable};
+use super::{
+    ENTRIES, Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, LookUp, Row, Work, portable::Portable,
+};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 /// A number below 2⁵⁷⁶, 64 bits to a word: the square of a loose element is a little above 2⁵¹².
@@ -101,6 +103,12 @@ struct Laws {
     tight: [LaneLimbs; 2],
     loose: [LaneLimbs; 2],
     lanes: u8,
+    index: [u64; LANES],
+}
+
+/// A table whose words are all different.
+fn table() -> LookUp {
+    LookUp(std::array::from_fn(|word| std::array::from_fn(|entry| (word * ENTRIES + entry) as u64 + 1)))
 }
 
 /// What the operations gave.
@@ -117,6 +125,7 @@ struct Results {
     odd: u8,
     gathered: [LaneLimbs; 3],
     rows: [Row; LANES],
+    found: [LaneLimbs; 3],
 }
 
 impl Work for &Laws {
@@ -140,6 +149,7 @@ impl Work for &Laws {
             odd: field.odd_lanes(c),
             gathered: field.gather([0, 1, 2, 3, 4, 5, 6, 7].map(|l| &rows[7 - l])).map(|e| field.store(e)),
             rows,
+            found: field.look_up(&table(), &self.index).map(|e| field.store(e)),
         }
     }
 }
@@ -165,6 +175,10 @@ impl Laws {
             law("select", lane(&r.selected, l) == if on { a } else { b })?;
             law("zero", (r.zero >> l & 1 == 1) == (value(&c) == [0; 4]))?;
             law("odd", (r.odd >> l & 1 == 1) == (value(&c)[0] & 1 == 1))?;
+            let entry = self.index[l] as usize;
+            let named = table().0.map(|word| word[entry]);
+            let found = r.found.map(|element| lane(&element, l));
+            law("look up", found.as_flattened() == named)?;
             law("scatter", r.rows[l] == Row::new(a, b, c))?;
             for (i, expected) in [&self.tight[0], &self.tight[1], &self.loose[0]].into_iter().enumerate() {
                 law("gather", lane(&r.gathered[i], l) == lane(expected, LANES - 1 - l))?;
@@ -183,6 +197,7 @@ fn hold_for<F: Field>(field: F) {
                 tight: [element(&mut state, TIGHT), element(&mut state, TIGHT)],
                 loose: [element(&mut state, LOOSE), element(&mut state, LOOSE)],
                 lanes: next(&mut state) as u8,
+                index: std::array::from_fn(|_| next(&mut state) % ENTRIES as u64),
             };
             laws.broken(&field.enter(&laws)).map_err(TestCaseError::fail)
         })
@@ -193,7 +208,12 @@ fn hold_for<F: Field>(field: F) {
     let twice: Limbs = p.map(|limb| 2 * limb);
     for c in [[LOOSE; 5], [0; 5], near(-1), near(0), near(1), near(18), twice] {
         let spread = |limbs: Limbs| limbs.map(|limb| [limb; LANES]);
-        let laws = Laws { tight: [spread([TIGHT; 5]), spread(near(0))], loose: [spread(c); 2], lanes: 0x5a };
+        let laws = Laws {
+            tight: [spread([TIGHT; 5]), spread(near(0))],
+            loose: [spread(c); 2],
+            lanes: 0x5a,
+            index: [0; LANES],
+        };
         assert_eq!(laws.broken(&field.enter(&laws)), Ok(()));
     }
 }
@@ -215,7 +235,12 @@ fn avx512() {
 #[test]
 fn a_planted_wrong_carry_is_found() {
     let spread = |limbs: Limbs| limbs.map(|limb| [limb; LANES]);
-    let laws = Laws { tight: [spread([TIGHT; 5]); 2], loose: [spread([LOOSE; 5]); 2], lanes: 3 };
+    let laws = Laws {
+        tight: [spread([TIGHT; 5]); 2],
+        loose: [spread([LOOSE; 5]); 2],
+        lanes: 3,
+        index: [ENTRIES as u64 - 1; LANES],
+    };
     let good = Portable.enter(&laws);
     assert_eq!(laws.broken(&good), Ok(()));
     for limb in 0..5 {

@@ -1,6 +1,7 @@
 //! The plain back-end: the specification that the others are compared with, and the path for every CPU.
 
 use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work};
+use std::hint::black_box;
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +64,9 @@ fn mul(a: &Limbs, b: &Limbs) -> Limbs {
     [low(c0), low(c1) + (c0 >> LIMB_BITS) as u64, low(c2), low(c3), low(c4)]
 }
 
-/// The representative below p.
+/// The representative below p of a loose element.
 #[inline(always)]
-fn canonical(a: &Limbs) -> Limbs {
+pub(crate) fn canonical(a: &Limbs) -> Limbs {
     let mut limbs = carry(a);
     // Tight values are below 2p; q is 1 exactly when this one is at least p: 19 more then carries out of bit 255.
     let mut q = 19;
@@ -105,10 +106,25 @@ fn lanes(f: impl Fn(usize) -> bool) -> u8 {
     set
 }
 
-/// Whether lane `l` is in the set.
+/// All ones for the lanes of the set, zero for the others. Opaque to the optimiser, which might otherwise find the
+/// branches again that a mask avoids.
 #[inline(always)]
-fn has(lanes: u8, l: usize) -> bool {
-    lanes >> l & 1 == 1
+fn masks(lanes: u8) -> [u64; LANES] {
+    let mut masks = [0; LANES];
+    for (l, mask) in masks.iter_mut().enumerate() {
+        *mask = u64::from(lanes >> l & 1).wrapping_neg();
+    }
+    black_box(masks)
+}
+
+/// `yes` under a mask of ones, `no` under zero.
+#[inline(always)]
+fn choose(mask: u64, yes: &Limbs, no: &Limbs) -> Limbs {
+    let mut out = *no;
+    for (no, yes) in out.iter_mut().zip(yes) {
+        *no ^= mask & (*no ^ yes);
+    }
+    out
 }
 
 impl Field for Portable {
@@ -129,7 +145,6 @@ impl Field for Portable {
         each(|l| [limbs[0][l], limbs[1][l], limbs[2][l], limbs[3][l], limbs[4][l]])
     }
 
-    #[cfg(test)]
     fn store(self, a: Fe) -> LaneLimbs {
         std::array::from_fn(|limb| std::array::from_fn(|l| a.0[l][limb]))
     }
@@ -156,12 +171,14 @@ impl Field for Portable {
 
     #[inline(always)]
     fn negate_where(self, lanes: u8, a: Fe) -> Fe {
-        each(|l| if has(lanes, l) { minus(&TWO_P, &a.0[l]) } else { a.0[l] })
+        let masks = masks(lanes);
+        each(|l| choose(masks[l], &minus(&TWO_P, &a.0[l]), &a.0[l]))
     }
 
     #[inline(always)]
     fn select(self, lanes: u8, yes: Fe, no: Fe) -> Fe {
-        each(|l| if has(lanes, l) { yes.0[l] } else { no.0[l] })
+        let masks = masks(lanes);
+        each(|l| choose(masks[l], &yes.0[l], &no.0[l]))
     }
 
     #[inline(always)]
