@@ -87,6 +87,15 @@ impl Backend {
         }
     }
 
+    /// A verdict for one entry alone.
+    pub(super) fn single(self, entry: &Item<'_>) -> bool {
+        match self.0 {
+            Kind::Portable(_) => single::verify(entry),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(token) => single::quad::verify(token, entry),
+        }
+    }
+
     /// A verdict for each entry, without randomness.
     pub(super) fn each(self, entries: &[Item<'_>], verdicts: &mut [bool]) {
         match self.0 {
@@ -98,7 +107,7 @@ impl Backend {
             }
             _ => {
                 for (entry, verdict) in entries.iter().zip(verdicts) {
-                    *verdict = single::verify(entry);
+                    *verdict = self.single(entry);
                 }
             }
         }

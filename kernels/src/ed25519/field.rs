@@ -19,6 +19,8 @@ pub(crate) mod avx512;
 #[cfg(test)]
 mod laws;
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod quad;
 
 /// How many elements stand side by side.
 pub(crate) const LANES: usize = 8;
@@ -65,6 +67,8 @@ pub(crate) trait Work {
 pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// Eight elements.
     type Fe: Copy;
+    /// The first so many lanes hold something; any others take nothing and read as zero.
+    const LIVE: usize = LANES;
 
     /// Compiles and runs `work` with this back-end's instructions.
     fn enter<W: Work>(self, work: W) -> W::Output;
