@@ -5,9 +5,9 @@ use super::{Item, combination, field::portable::Portable, single};
 use super::{field::LANES, lanes};
 use std::fmt;
 
-/// Fewer entries than this leave so many lanes empty that singles are faster.
+/// Fewer entries than this leave so many lanes empty that singles are faster: eight lanes take as long as six singles.
 #[cfg(target_arch = "x86_64")]
-const LANES_CROSSOVER: usize = 3;
+const LANES_CROSSOVER: usize = 7;
 
 /// An arithmetic that this CPU can run. The only way to one is through [`Backend::best`], [`Backend::all`] and
 /// [`Backend::named`], so a value proves that the CPU has what it needs.

@@ -3,7 +3,8 @@
 //! ```text
 //! Portable ─┐
 //!           ├─▶ Field ──▶ point, decompress, multiply: written once, generic over the back-end
-//! Avx512 ───┘     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
+//! Avx512 ───┤     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
+//! Quad ─────┘     four lanes, for one point's coordinates side by side: packed
 //! ```
 //!
 //! An element has five limbs of 51 bits. Two bounds matter, and each operation says which it takes and gives:
