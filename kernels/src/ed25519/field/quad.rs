@@ -125,6 +125,16 @@ impl Fe {
         })
     }
 
+    /// The limbs in the first four lanes, zero in the others.
+    #[inline(always)]
+    fn limbs(self) -> LaneLimbs {
+        let mut out = [[0; LANES]; 5];
+        for (to, limb) in out.iter_mut().zip(self.0) {
+            simd!({ _mm256_storeu_epi64(to[..WIDTH].as_mut_ptr().cast(), limb) });
+        }
+        out
+    }
+
     /// As it is, but counted as wide.
     #[inline(always)]
     pub(crate) fn widen(self) -> Wide {
@@ -250,13 +260,9 @@ impl Field for Quad {
         Fe(out)
     }
 
-    #[inline(always)]
+    #[cfg(test)]
     fn store(self, a: Fe) -> LaneLimbs {
-        let mut out = [[0; LANES]; 5];
-        for (to, limb) in out.iter_mut().zip(a.0) {
-            simd!({ _mm256_storeu_epi64(to[..WIDTH].as_mut_ptr().cast(), limb) });
-        }
-        out
+        a.limbs()
     }
 
     #[inline(always)]
@@ -299,7 +305,7 @@ impl Field for Quad {
 
     #[inline(always)]
     fn zero_lanes(self, a: Fe) -> u8 {
-        let (limbs, mut lanes) = (self.store(a), 0);
+        let (limbs, mut lanes) = (a.limbs(), 0);
         for l in 0..WIDTH {
             lanes |= u8::from(canonical(&limbs.map(|limb| limb[l])) == [0; 5]) << l;
         }
@@ -308,7 +314,7 @@ impl Field for Quad {
 
     #[inline(always)]
     fn odd_lanes(self, a: Fe) -> u8 {
-        let (limbs, mut lanes) = (self.store(a), 0);
+        let (limbs, mut lanes) = (a.limbs(), 0);
         for l in 0..WIDTH {
             lanes |= ((canonical(&limbs.map(|limb| limb[l]))[0] & 1) as u8) << l;
         }
@@ -330,7 +336,7 @@ impl Field for Quad {
     #[inline(always)]
     fn scatter(self, elements: [Fe; 3], rows: [&mut Row; LANES]) {
         let [a, b, c] = elements;
-        let parts = [self.store(a), self.store(b), self.store(c)];
+        let parts = [a.limbs(), b.limbs(), c.limbs()];
         for (l, row) in rows.into_iter().enumerate() {
             for (word, limb) in row.0.iter_mut().zip(parts.as_flattened()) {
                 *word = limb[l];
