@@ -8,8 +8,8 @@ use commonware_parallel::Sequential;
 use commonware_utils::TestRng;
 use ed25519_dalek::Signer as _;
 use kernels::ed25519::{
-    Backend, DecodedEntry, DecodedKey, Entry, SignRequest, SigningKey, sign_batch_on, verify,
-    verify_batch_decoded_on, verify_batch_on,
+    Backend, DecodedEntry, DecodedKey, Entry, SignRequest, SigningKey, sign_batch_on,
+    verify_batch_decoded_on, verify_batch_on, verify_on,
 };
 use std::{hint::black_box, time::Duration};
 
@@ -127,7 +127,6 @@ impl Field {
     /// `ed25519.single`.
     #[must_use]
     pub fn single(&self, rounds: usize, turn: Duration) -> Outcome {
-        let mut at = 0;
         let mut ats = [0; 2];
         let dalek: Vec<_> = self
             .keys
@@ -135,11 +134,18 @@ impl Field {
             .map(|key| ed25519_dalek::VerifyingKey::from_bytes(key).expect("our own keys are points"))
             .collect();
         let [a, b] = &mut ats;
-        let contestants = vec![
-            Contestant::ours(Backend::best().name(), || {
-                at = (at + 1) % self.keys.len();
-                assert!(verify(&self.keys[at], &self.messages[at], &self.signatures[at]));
-            }),
+        let entries = self.entries(self.keys.len());
+        let mut contestants: Vec<_> = Backend::all()
+            .into_iter()
+            .map(|backend| {
+                let (entries, mut at) = (&entries, 0);
+                Contestant::ours(backend.name(), move || {
+                    at = (at + 1) % entries.len();
+                    assert!(verify_on(backend, &entries[at]));
+                })
+            })
+            .collect();
+        contestants.extend([
             Contestant::rival("commonware", move || {
                 *a = (*a + 1) % self.keys.len();
                 let (key, signature) = &self.framed[*a];
@@ -151,7 +157,7 @@ impl Field {
                 use ed25519_dalek::Verifier as _;
                 assert!(dalek[*b].verify(&self.messages[*b], &signature).is_ok());
             }),
-        ];
+        ]);
         run("ed25519.single", 1, rounds, turn, contestants)
     }
 

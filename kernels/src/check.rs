@@ -3,14 +3,15 @@
 //! ```text
 //! {"key": hex, "msg": hex, "sig": hex, "expect": true | false | null}   one a line
 //!        │
-//!        ├─▶ single ──────────────────────────────▶ the verdict that counts
+//!        ├─▶ the plainest back-end, one by one ──▶ the verdict that counts
+//!        ├─▶ each back-end, one by one ──▶ must equal it
 //!        ├─▶ each back-end, all vectors in one batch ──▶ must equal it
 //!        └─▶ each back-end, a batch of each vector alone, repeated: the combination itself must decide ──▶ must equal it
 //! ```
 //!
 //! A key or signature of a wrong length is refused by every path alike: no bytes of that length are one.
 
-use crate::ed25519::{BATCH_CROSSOVER, Backend, Entry, verify, verify_batch_on};
+use crate::ed25519::{BATCH_CROSSOVER, Backend, Entry, verify_batch_on, verify_on};
 use serde::Deserialize;
 
 #[cfg(test)]
@@ -123,9 +124,12 @@ pub fn run(vectors: &[Vector], seed: [u8; 32]) -> Report {
         let mut verdicts = verdicts.into_iter();
         entries.iter().map(|entry| entry.is_some() && verdicts.next() == Some(true)).collect()
     };
-    let single = all(sized.iter().map(|e| verify(e.key, e.message, e.signature)).collect());
-    let mut paths = vec![report("portable", "single", &single, &single, vectors)];
-    for backend in Backend::all() {
+    let alone_on = |backend: Backend| all(sized.iter().map(|entry| verify_on(backend, entry)).collect());
+    let backends = Backend::all();
+    let single = alone_on(backends[0]);
+    let mut paths = Vec::new();
+    for backend in backends {
+        paths.push(report(backend.name(), "single", &alone_on(backend), &single, vectors));
         let mut batch = vec![false; sized.len()];
         verify_batch_on(backend, &sized, seed, &mut batch);
         paths.push(report(backend.name(), "batch", &all(batch), &single, vectors));

@@ -23,8 +23,14 @@ mod decoded;
 mod decompress;
 mod encode;
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod halve;
 mod lanes;
 mod msm;
+#[cfg(target_arch = "x86_64")]
+mod naf;
+#[cfg(target_arch = "x86_64")]
+mod packed;
 mod point;
 mod power;
 mod scalar;
@@ -63,7 +69,13 @@ pub struct Entry<'a> {
 /// Whether `signature` is `key`'s signature over `message`, by ZIP-215.
 #[must_use]
 pub fn verify(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    single::verify(&Item { key, message, signature, decoded: None })
+    verify_on(Backend::best(), &Entry { key, message, signature })
+}
+
+/// [`verify`] on a back-end of one's choice, for comparisons; the verdict is the same on each.
+#[must_use]
+pub fn verify_on(backend: Backend, entry: &Entry<'_>) -> bool {
+    backend.single(&Item::from(entry))
 }
 
 /// Checks many signatures at once and writes a verdict for each.

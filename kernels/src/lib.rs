@@ -15,6 +15,8 @@
 //! - The accepted set is that of ZIP-215: cofactored equation, `s < L`, non-canonical encodings of points accepted,
 //!   and the bytes hashed are the bytes received.
 //! - Randomness comes in as an argument. Nothing here panics on any input bytes.
+//!
+//! `cargo run --release -p kernels --example differential -- --seconds 600` looks for inputs on which paths differ.
 
 pub mod check;
 mod cpu;

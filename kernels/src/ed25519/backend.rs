@@ -5,9 +5,9 @@ use super::{Item, combination, field::portable::Portable, single};
 use super::{field::LANES, lanes};
 use std::fmt;
 
-/// Fewer entries than this leave so many lanes empty that singles are faster.
+/// Fewer entries than this leave so many lanes empty that singles are faster: eight lanes take as long as six singles.
 #[cfg(target_arch = "x86_64")]
-const LANES_CROSSOVER: usize = 3;
+const LANES_CROSSOVER: usize = 7;
 
 /// An arithmetic that this CPU can run. The only way to one is through [`Backend::best`], [`Backend::all`] and
 /// [`Backend::named`], so a value proves that the CPU has what it needs.
@@ -87,6 +87,15 @@ impl Backend {
         }
     }
 
+    /// A verdict for one entry alone.
+    pub(super) fn single(self, entry: &Item<'_>) -> bool {
+        match self.0 {
+            Kind::Portable(_) => single::verify(entry),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(token) => single::quad::verify(token, entry),
+        }
+    }
+
     /// A verdict for each entry, without randomness.
     pub(super) fn each(self, entries: &[Item<'_>], verdicts: &mut [bool]) {
         match self.0 {
@@ -98,7 +107,7 @@ impl Backend {
             }
             _ => {
                 for (entry, verdict) in entries.iter().zip(verdicts) {
-                    *verdict = single::verify(entry);
+                    *verdict = self.single(entry);
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::{
 /// √−1.
 const SQRT_M1: Limbs = [0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d];
 /// The encoding of the identity, which fills empty lanes.
-const IDENTITY: [u8; 32] = {
+pub(super) const IDENTITY: [u8; 32] = {
     let mut bytes = [0; 32];
     bytes[0] = 1;
     bytes
@@ -34,12 +34,13 @@ impl Work for Decompress<'_> {
     #[inline(always)]
     fn run<F: Field>(self, f: F) {
         assert!(self.encodings.len() == self.rows.len() && self.rows.len() == self.valid.len());
+        const { assert!(F::LIVE == LANES, "points go to every lane") };
         const STEP: usize = WIDE * LANES;
         let chunks =
             self.encodings.chunks(STEP).zip(self.rows.chunks_mut(STEP)).zip(self.valid.chunks_mut(STEP));
         for ((encodings, rows), valid) in chunks {
-            let mut padded = [&IDENTITY; STEP];
-            padded[..encodings.len()].copy_from_slice(encodings);
+            let mut padded = [[&IDENTITY; LANES]; WIDE];
+            padded.as_flattened_mut()[..encodings.len()].copy_from_slice(encodings);
             let (points, good) = decompress(f, &padded);
             for (i, point) in points.into_iter().enumerate() {
                 let here = (i * LANES).min(rows.len())..rows.len().min((i + 1) * LANES);
@@ -82,13 +83,17 @@ fn unpack<F: Field>(f: F, encodings: &[&[u8; 32]]) -> (F::Fe, u8) {
     (f.load(&limbs), signs)
 }
 
+/// Decodes `N` vectors of encodings, and says which lanes of each are points.
 #[inline(always)]
-fn decompress<F: Field>(f: F, encodings: &[&[u8; 32]; WIDE * LANES]) -> ([Niels<F>; WIDE], [u8; WIDE]) {
+pub(super) fn decompress<F: Field, const N: usize>(
+    f: F,
+    encodings: &[[&[u8; 32]; LANES]; N],
+) -> ([Niels<F>; N], [u8; N]) {
     let one = f.splat(&ONE);
     let (mut ys, mut signs, mut us, mut vs, mut bases, mut roots) =
-        ([one; WIDE], [0; WIDE], [one; WIDE], [one; WIDE], [one; WIDE], [one; WIDE]);
-    for k in 0..WIDE {
-        (ys[k], signs[k]) = unpack(f, &encodings[k * LANES..(k + 1) * LANES]);
+        ([one; N], [0; N], [one; N], [one; N], [one; N], [one; N]);
+    for k in 0..N {
+        (ys[k], signs[k]) = unpack(f, &encodings[k]);
         let yy = f.square(ys[k]);
         us[k] = f.sub(yy, one);
         vs[k] = f.add(f.mul(yy, f.splat(&D)), one);
@@ -98,9 +103,9 @@ fn decompress<F: Field>(f: F, encodings: &[&[u8; 32]; WIDE * LANES]) -> ([Niels<
         bases[k] = f.mul(uv3, f.square(f.square(vs[k])));
     }
     let powers = pow_p58(f, bases);
-    let mut points = [Niels::from_affine(f, one, one); WIDE];
-    let mut valid = [0; WIDE];
-    for k in 0..WIDE {
+    let mut points = [Niels::from_affine(f, one, one); N];
+    let mut valid = [0; N];
+    for k in 0..N {
         let mut x = f.mul(roots[k], powers[k]);
         let vxx = f.mul(vs[k], f.square(x));
         let plus = f.zero_lanes(f.sub(vxx, us[k]));

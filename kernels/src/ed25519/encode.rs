@@ -5,8 +5,8 @@
 //! quotients X/Z and Y/Z leave, and those are the public point.
 
 use super::{
-    field::{Field, LANES, portable::canonical},
-    point::Extended,
+    field::{Field, LANES, Row, portable::canonical},
+    point::{Extended, IDENTITY_ROW},
     power::invert,
 };
 
@@ -34,16 +34,18 @@ pub(super) fn encode<F: Field>(f: F, points: &[Extended<F>], out: &mut [[[u8; 32
 /// y = Y/Z with the parity of x = X/Z as the topmost bit.
 #[inline(always)]
 fn quotients<F: Field>(f: F, point: &Extended<F>, inverse: F::Fe) -> [[u8; 32]; LANES] {
-    let odd = f.odd_lanes(f.mul(point.x, inverse));
-    let y = f.store(f.mul(point.y, inverse));
+    let (x, y) = (f.mul(point.x, inverse), f.mul(point.y, inverse));
+    let mut rows = [IDENTITY_ROW; LANES];
+    f.scatter([x, y, y], rows.each_mut());
     let mut out = [[0; 32]; LANES];
-    for (l, bytes) in out.iter_mut().enumerate() {
-        let y = canonical(&y.map(|limb| limb[l]));
+    for (bytes, Row(row)) in out.iter_mut().zip(&rows) {
+        let (limbs, _) = row.as_chunks::<5>();
+        let (x, y) = (canonical(&limbs[0]), canonical(&limbs[1]));
         let words = [
             y[0] | y[1] << 51,
             y[1] >> 13 | y[2] << 38,
             y[2] >> 26 | y[3] << 25,
-            y[3] >> 39 | y[4] << 12 | u64::from(odd >> l & 1) << 63,
+            y[3] >> 39 | y[4] << 12 | x[0] << 63,
         ];
         for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
             *chunk = word.to_le_bytes();

@@ -3,7 +3,8 @@
 //! ```text
 //! Portable ─┐
 //!           ├─▶ Field ──▶ point, decompress, multiply: written once, generic over the back-end
-//! Avx512 ───┘     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
+//! Avx512 ───┤     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
+//! Quad ─────┘     four lanes, for one point's coordinates side by side: packed
 //! ```
 //!
 //! An element has five limbs of 51 bits. Two bounds matter, and each operation says which it takes and gives:
@@ -19,6 +20,8 @@ pub(crate) mod avx512;
 #[cfg(test)]
 mod laws;
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod quad;
 
 /// How many elements stand side by side.
 pub(crate) const LANES: usize = 8;
@@ -65,6 +68,8 @@ pub(crate) trait Work {
 pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// Eight elements.
     type Fe: Copy;
+    /// The first so many lanes hold something; any others take nothing and read as zero.
+    const LIVE: usize = LANES;
 
     /// Compiles and runs `work` with this back-end's instructions.
     fn enter<W: Work>(self, work: W) -> W::Output;

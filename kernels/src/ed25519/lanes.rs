@@ -5,7 +5,7 @@
 
 use super::{
     Item,
-    decompress::Decompress,
+    decompress::{Decompress, IDENTITY},
     field::{Field, LANES, Row, Work},
     msm::{bias, windows},
     point::{BASEPOINT_ROW, Extended, IDENTITY_ROW, Niels, Stored},
@@ -31,8 +31,7 @@ pub(super) fn verify<F: Field>(f: F, entries: &[Item<'_>], verdicts: &mut [bool]
     crate::sha2::sha512_each(&challenges, &mut digests[..n]);
     let mut good = [false; LANES];
     let (mut s, mut k) = ([[0; 4]; LANES], [[0; 4]; LANES]);
-    let identity = IDENTITY_ENCODING;
-    let mut encodings = [&identity; 2 * LANES];
+    let mut encodings = [&IDENTITY; 2 * LANES];
     for (l, entry) in entries.iter().enumerate() {
         let words = scalar::words(single::s_bytes(entry.signature));
         good[l] = scalar::is_canonical(&words);
@@ -52,13 +51,6 @@ pub(super) fn verify<F: Field>(f: F, entries: &[Item<'_>], verdicts: &mut [bool]
         *verdict = good[l] && valid[l] && valid[LANES + l] && holds >> l & 1 == 1;
     }
 }
-
-/// The identity's encoding, for empty lanes.
-const IDENTITY_ENCODING: [u8; 32] = {
-    let mut bytes = [0; 32];
-    bytes[0] = 1;
-    bytes
-};
 
 /// The lanes in which [8](sB − kA − R) = 0. A scalar above L/2 is read as negative, so `s` must be below L.
 struct Equation<'a> {

@@ -1,4 +1,8 @@
-//! One signature at a time: the plain reading of ZIP-215, and the definition that every other path must match.
+//! One signature at a time: the plain reading of ZIP-215, and the definition that every other path must match; `quad` is the
+//! fast one.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod quad;
 
 use super::Item;
 use curve25519_dalek::{

@@ -75,7 +75,9 @@ fn agree(cases: &[Case]) -> Vec<bool> {
     let batch = batch_verdicts(cases);
     for (case, &verdict) in cases.iter().zip(&batch) {
         let entry = case.entry();
-        assert_eq!(verify(entry.key, entry.message, entry.signature), verdict, "single against batch");
+        for backend in Backend::all() {
+            assert_eq!(verify_on(backend, &entry), verdict, "single on {backend} against batch");
+        }
         assert_eq!(zebra(&entry), verdict, "zebra against ours");
     }
     batch
