@@ -79,6 +79,7 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// Eight tight elements from memory.
     fn load(self, limbs: &LaneLimbs) -> Self::Fe;
     /// The limbs, as they are.
+    #[cfg(test)]
     fn store(self, a: Self::Fe) -> LaneLimbs;
 
     /// tight, tight → tight.

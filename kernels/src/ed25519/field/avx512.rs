@@ -120,6 +120,7 @@ impl Field for Avx512 {
         Fe(out)
     }
 
+    #[cfg(test)]
     #[inline(always)]
     fn store(self, a: Fe) -> LaneLimbs {
         let mut out = [[0; LANES]; 5];

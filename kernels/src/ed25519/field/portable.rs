@@ -145,6 +145,7 @@ impl Field for Portable {
         each(|l| [limbs[0][l], limbs[1][l], limbs[2][l], limbs[3][l], limbs[4][l]])
     }
 
+    #[cfg(test)]
     fn store(self, a: Fe) -> LaneLimbs {
         std::array::from_fn(|limb| std::array::from_fn(|l| a.0[l][limb]))
     }
