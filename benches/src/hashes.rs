@@ -1,6 +1,11 @@
 //! Hash contests: nodes, challenges, and the updatable tree, on every back-end of this machine.
 
 use crate::contest::{Contestant, Outcome, run};
+use commonware_cryptography::{Sha256, sha256};
+use commonware_storage::{
+    merkle::{Bagging::ForwardFold, Location, hasher::Standard, mem::Mem},
+    mmr,
+};
 use kernels::{
     merkle::{ArrayTree, Hash, node_hash, node_hashes_on, root},
     sha2::{Backend, sha512, sha512_each_on},
@@ -93,5 +98,28 @@ pub fn tree_update(rounds: usize, turn: Duration) -> Outcome {
             assert_eq!(tree.root(), expected);
         }));
     }
+    contestants.push(Contestant::rival("qmdb", mountain_range(&leaves(LEAVES), &changes)));
     run("tree.update", CHANGES, rounds, turn, contestants)
+}
+
+/// The tree under commonware's qmdb, in memory: a mountain range of the same leaves. It takes the changes as a batch,
+/// re-hashes what stands above them level by level on this thread, is applied, and gives its root: what [`ArrayTree::update`]
+/// does. qmdb's log, index and disk are left out, and so are its keys, which ours has no need of. The rival's nodes also
+/// hash their position (8 bytes, no further block), and its batch could be dropped again.
+fn mountain_range(leaves: &[Hash], changes: &[(u64, Hash)]) -> impl FnMut() + use<> {
+    let hasher = Standard::<Sha256>::new(ForwardFold);
+    let mut tree = Mem::<mmr::Family, sha256::Digest>::new();
+    let leaves = leaves.iter().map(|leaf| sha256::Digest::from(*leaf));
+    let grown = tree.new_batch().add_leaf_digests(leaves).merkleize(&tree, &hasher);
+    tree.apply_batch(&grown).expect("the batch was made for this tree");
+    let changes: Vec<_> =
+        changes.iter().map(|(at, leaf)| (Location::new(*at), sha256::Digest::from(*leaf))).collect();
+    let mut expected = None;
+    move || {
+        let batch = tree.new_batch().update_leaf_batched(&changes).expect("the leaves exist");
+        let batch = batch.merkleize(&tree, &hasher);
+        tree.apply_batch(&batch).expect("the batch was made for this tree");
+        let root = tree.root(&hasher, 0).expect("all peaks are active");
+        assert_eq!(*expected.get_or_insert(root), root);
+    }
 }
