@@ -1,14 +1,12 @@
 //! Which instructions hash many messages, chosen at run time by what the CPU has.
 
-use super::{
-    group::{Group, Shape},
-    word::Word,
-};
 #[cfg(target_arch = "x86_64")]
 use super::{
+    group::Group,
     lanes::{self, Lanes, Twice},
     shani,
 };
+use super::{group::Shape, word::Word};
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::{Avx2, Avx512, ShaNi};
 use std::fmt;
@@ -43,13 +41,14 @@ impl Backend {
     /// All that this CPU can run SHA-512 on, the plainest first. (The CPUs at hand have no instructions for SHA-512.)
     #[must_use]
     pub fn all_sha512() -> Vec<Self> {
-        let mut all = vec![Self(Kind::Portable)];
         #[cfg(target_arch = "x86_64")]
-        {
-            all.extend(Avx2::detect().map(|token| Self(Kind::Avx2(token))));
-            all.extend(Avx512::detect().map(|token| Self(Kind::Avx512(token))));
-        }
-        all
+        let vectors = [
+            Avx2::detect().map(|token| Self(Kind::Avx2(token))),
+            Avx512::detect().map(|token| Self(Kind::Avx512(token))),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let vectors = [None];
+        [Some(Self(Kind::Portable))].into_iter().chain(vectors).flatten().collect()
     }
 
     /// The fastest for many SHA-256: on Zen 4 a node takes 42 ns with AVX-512, 92 with AVX2, 120 with SHA-NI.
