@@ -23,3 +23,7 @@ bench *ARGS:
 # The named scenarios; results go to perf/results
 perf *ARGS:
     cargo run --release -p perf -- {{ARGS}}
+
+# Undefined behaviour in the portable paths of the kernels (rustup component add --toolchain nightly miri)
+miri *ARGS:
+    PROPTEST_CASES=2 cargo +nightly miri test -p kernels --lib {{ARGS}}

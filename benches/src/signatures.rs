@@ -2,16 +2,15 @@
 
 use crate::contest::{Contestant, Outcome, run};
 use commonware_codec::{DecodeExt as _, FixedSize as _};
-use commonware_cryptography::{BatchEntry, BatchVerifier as _};
 use commonware_cryptography_curve25519::signing as commonware;
-use commonware_parallel::Sequential;
-use commonware_utils::TestRng;
 use ed25519_dalek::Signer as _;
 use kernels::ed25519::{
     Backend, DecodedEntry, DecodedKey, Entry, SignRequest, SigningKey, sign_batch_on,
     verify_batch_decoded_on, verify_batch_on, verify_on,
 };
 use std::{hint::black_box, time::Duration};
+
+mod rivals;
 
 /// What DESIGN's figures are measured with.
 const MESSAGE_BYTES: usize = 200;
@@ -59,28 +58,6 @@ impl Field {
             .collect()
     }
 
-    fn commonware_batch(&self, count: usize) -> impl FnMut() + '_ {
-        let mut rng = TestRng::new(7);
-        let items: Vec<_> = self.framed[..count]
-            .iter()
-            .zip(&self.messages)
-            .map(|((k, s), m)| (k.clone(), s.clone(), &m[1..]))
-            .collect();
-        move || {
-            assert!(commonware::VerifyingKey::verify_batch(
-                &mut rng,
-                &items,
-                |_, (public_key, signature, message)| BatchEntry {
-                    namespace: b"",
-                    message,
-                    public_key,
-                    signature
-                },
-                &Sequential,
-            ));
-        }
-    }
-
     /// `ed25519.batch.{count}`: distinct keys, nothing cached.
     #[must_use]
     pub fn batch(&self, count: usize, rounds: usize, turn: Duration) -> Outcome {
@@ -95,7 +72,7 @@ impl Field {
                 assert!(verdicts.iter().all(|verdict| *verdict));
             }));
         }
-        contestants.push(Contestant::rival("commonware", self.commonware_batch(count)));
+        contestants.extend(self.batch_rivals(count));
         run(&format!("ed25519.batch.{count}"), count, rounds, turn, contestants)
     }
 
@@ -120,7 +97,7 @@ impl Field {
                 assert!(verdicts.iter().all(|verdict| *verdict));
             }));
         }
-        contestants.push(Contestant::rival("commonware", self.commonware_batch(count)));
+        contestants.extend(self.batch_rivals(count));
         run(&format!("ed25519.batch_decoded.{count}"), count, rounds, turn, contestants)
     }
 
@@ -158,6 +135,7 @@ impl Field {
                 assert!(dalek[*b].verify(&self.messages[*b], &signature).is_ok());
             }),
         ]);
+        contestants.extend(self.single_rivals());
         run("ed25519.single", 1, rounds, turn, contestants)
     }
 

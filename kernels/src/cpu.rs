@@ -6,6 +6,19 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+/// AVX2 with FMA: what the 256-bit kernels name in their `target_feature`. Every CPU with the one but an early VIA has both.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+#[cfg(target_arch = "x86_64")]
+impl Avx2 {
+    /// The token, where the CPU and the operating system support both.
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    }
+}
+
 /// AVX-512 with F, DQ, VL, BW and IFMA: what the 512-bit kernels name in their `target_feature`.
 ///
 /// BW and VL are named although some kernels would do without: with DQ they give the compiler `vpmullq` and masks.
@@ -22,6 +35,22 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512ifma"))
+        .then_some(Self(()))
+    }
+}
+
+/// The SHA extensions, with SSSE3 and SSE4.1, which every CPU that has them has.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShaNi(());
+
+#[cfg(target_arch = "x86_64")]
+impl ShaNi {
+    /// The token, where the CPU supports them all.
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("ssse3")
+            && is_x86_feature_detected!("sse4.1"))
         .then_some(Self(()))
     }
 }
@@ -58,5 +87,21 @@ pub(crate) fn transpose_quarters(r: [__m512i; 4]) -> [__m512i; 4] {
         _mm512_shuffle_i64x2::<0x88>(b, d),
         _mm512_shuffle_i64x2::<0xdd>(a, c),
         _mm512_shuffle_i64x2::<0xdd>(b, d),
+    ]
+}
+
+/// Rows to columns of a 4×4 block of 64-bit words; its own inverse.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) fn transpose_4x4(r: [__m256i; 4]) -> [__m256i; 4] {
+    // Columns 0 and 2 of two rows, then 1 and 3.
+    let (a, b) = (_mm256_unpacklo_epi64(r[0], r[1]), _mm256_unpackhi_epi64(r[0], r[1]));
+    let (c, d) = (_mm256_unpacklo_epi64(r[2], r[3]), _mm256_unpackhi_epi64(r[2], r[3]));
+    [
+        _mm256_permute2x128_si256::<0x20>(a, c),
+        _mm256_permute2x128_si256::<0x20>(b, d),
+        _mm256_permute2x128_si256::<0x31>(a, c),
+        _mm256_permute2x128_si256::<0x31>(b, d),
     ]
 }

@@ -25,7 +25,7 @@ pub use array_tree::ArrayTree;
 pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
 pub use inclusion::{InclusionProof, prove, verify_inclusion};
 
-use crate::sha2::{prefixed_many, sha256, sha256_parts};
+use crate::sha2::{Backend, best_sha256, prefixed_many, sha256, sha256_parts};
 
 /// A node or leaf of a tree.
 pub type Hash = [u8; 32];
@@ -70,7 +70,7 @@ pub fn root(leaves: &[Hash]) -> Hash {
 ///
 /// If `data.len() != len * out.len()`.
 pub fn leaf_hashes(data: &[u8], len: usize, out: &mut [Hash]) {
-    prefixed_many([0], data, len, out);
+    prefixed_many(best_sha256(), &[0], data, len, out);
 }
 
 /// The hashes of many nodes, each of a left and a right child.
@@ -79,7 +79,16 @@ pub fn leaf_hashes(data: &[u8], len: usize, out: &mut [Hash]) {
 ///
 /// If there are not as many children as places.
 pub fn node_hashes(children: &[[Hash; 2]], out: &mut [Hash]) {
-    prefixed_many([1], children.as_flattened().as_flattened(), 64, out);
+    node_hashes_on(best_sha256(), children, out);
+}
+
+/// [`node_hashes`] on a back-end of one's choice, for comparisons.
+///
+/// # Panics
+///
+/// If there are not as many children as places.
+pub fn node_hashes_on(backend: Backend, children: &[[Hash; 2]], out: &mut [Hash]) {
+    prefixed_many(backend, &[1], children.as_flattened().as_flattened(), 64, out);
 }
 
 /// The level above `level`: neighbours paired, a lone right node promoted.

@@ -4,19 +4,38 @@
 //! sha256(m)   sha256_parts([a, b]) = sha256(a ‖ b)   sha256_many(m₀ ‖ m₁ ‖ …, len) = [sha256(m₀), sha256(m₁), …]
 //! ```
 //!
-//! Single messages go through the `sha2` crate, which finds SHA-NI at run time by itself (its `asm` feature is gone
-//! since 0.11; there is nothing to switch on). Many messages go side by side through AVX-512 lanes where the CPU has them:
-//! sixteen of one length for SHA-256, eight of any lengths for SHA-512; elsewhere one by one. The digests are the same.
+//! Single messages go through the `sha2` crate, which finds the CPU's instructions at run time by itself. Many messages
+//! of one length go side by side, as the back-end of this CPU has it:
+//!
+//! ```text
+//! messages ──▶ Shape: which bytes come from where ──▶ Backend ─┬─▶ lanes (AVX-512, AVX2): words of many messages a vector
+//!              (prefix, parts, padding)                         ├─▶ shani: two messages at a time
+//!                                                              └─▶ the sha2 crate
+//! ```
+//!
+//! The digests are the same. No message is copied to the heap, so that secret ones may be hashed.
 
 use ::sha2::Digest as _;
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod backend;
 mod constants;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there the sha2 crate does it all"))]
+mod group;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there the sha2 crate does it all"))]
+mod lanes;
 #[cfg(target_arch = "x86_64")]
-mod lanes256;
-#[cfg(target_arch = "x86_64")]
-mod lanes512;
+mod shani;
 #[cfg(test)]
 mod tests;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there the sha2 crate does it all"))]
+mod word;
+
+pub use backend::Backend;
+use group::Shape;
 
 /// SHA-256 of one message.
 #[must_use]
@@ -40,32 +59,45 @@ pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// If `messages.len() != len * out.len()`: the caller owns both sizes.
 pub fn sha256_many(messages: &[u8], len: usize, out: &mut [[u8; 32]]) {
-    prefixed_many([], messages, len, out);
+    sha256_many_on(Backend::best_sha256(), messages, len, out);
 }
 
-/// [`sha256_many`] with `prefix` in front of every message.
-pub(crate) fn prefixed_many<const PREFIX: usize>(
-    prefix: [u8; PREFIX],
+/// [`sha256_many`] on a back-end of one's choice, for comparisons.
+///
+/// # Panics
+///
+/// If `messages.len() != len * out.len()`: the caller owns both sizes.
+pub fn sha256_many_on(backend: Backend, messages: &[u8], len: usize, out: &mut [[u8; 32]]) {
+    prefixed_many(backend, &[], messages, len, out);
+}
+
+/// The back-end for many SHA-256.
+pub(crate) fn best_sha256() -> Backend {
+    Backend::best_sha256()
+}
+
+/// Messages that are handed on at a time: whole vectors of every back-end.
+const HANDFUL: usize = 64;
+
+/// [`sha256_many_on`] with `prefix` in front of every message.
+pub(crate) fn prefixed_many(
+    backend: Backend,
+    prefix: &[u8],
     messages: &[u8],
     len: usize,
     out: &mut [[u8; 32]],
 ) {
     assert_eq!(messages.len(), len * out.len(), "one message of {len} bytes for each digest");
-    #[cfg(target_arch = "x86_64")]
-    if out.len() >= LANES_CROSSOVER
-        && let Some(token) = crate::cpu::Avx512::detect()
-    {
-        lanes256::digest_many(token, prefix, messages, len, out);
-        return;
-    }
-    for (i, digest) in out.iter_mut().enumerate() {
-        *digest = sha256_parts(&[&prefix, &messages[i * len..(i + 1) * len]]);
+    let shape = Shape::new::<u32>(prefix, [len]);
+    for (handful, out) in out.chunks_mut(HANDFUL).enumerate() {
+        let messages = &messages[handful * HANDFUL * len..][..out.len() * len];
+        let mut parts = [[&messages[..0]]; HANDFUL];
+        for (i, parts) in parts[..out.len()].iter_mut().enumerate() {
+            parts[0] = &messages[i * len..(i + 1) * len];
+        }
+        backend.sha256(&shape, &parts[..out.len()], out);
     }
 }
-
-/// Fewer messages than this leave too many of the sixteen lanes empty to beat SHA-NI.
-#[cfg(target_arch = "x86_64")]
-const LANES_CROSSOVER: usize = 7;
 
 /// SHA-512 of one message.
 #[must_use]
@@ -83,24 +115,34 @@ pub fn sha512_parts(parts: &[&[u8]]) -> [u8; 64] {
     hasher.finalize().into()
 }
 
-/// SHA-512 of many messages, each given in parts, eight side by side where the CPU can. Messages may be secret: no copy of
-/// them stays in memory.
+/// SHA-512 of many messages, each given in parts; neighbours with parts of the same lengths go side by side.
+/// Messages may be secret: no copy of them is made on the heap.
 ///
 /// # Panics
 ///
 /// If `messages` and `out` differ in length.
 pub fn sha512_each<const PARTS: usize>(messages: &[[&[u8]; PARTS]], out: &mut [[u8; 64]]) {
+    sha512_each_on(Backend::best_sha512(), messages, out);
+}
+
+/// [`sha512_each`] on a back-end of one's choice, for comparisons.
+///
+/// # Panics
+///
+/// If `messages` and `out` differ in length.
+pub fn sha512_each_on<const PARTS: usize>(
+    backend: Backend,
+    messages: &[[&[u8]; PARTS]],
+    out: &mut [[u8; 64]],
+) {
     assert_eq!(messages.len(), out.len(), "one digest for each message");
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = crate::cpu::Avx512::detect() {
-        let mut staged = lanes512::Staged::default();
-        for (messages, out) in messages.chunks(lanes512::LANES).zip(out.chunks_mut(lanes512::LANES)) {
-            staged.stage(messages);
-            out.copy_from_slice(&lanes512::digest(token, &staged)[..out.len()]);
-        }
-        return;
-    }
-    for (message, digest) in messages.iter().zip(out) {
-        *digest = sha512_parts(message);
+    let mut rest = (messages, out);
+    while let Some(first) = rest.0.first() {
+        let lens = first.map(<[u8]>::len);
+        let same = rest.0.iter().take_while(|message| message.map(<[u8]>::len) == lens).count();
+        let (messages, others) = rest.0.split_at(same);
+        let (out, places) = rest.1.split_at_mut(same);
+        backend.sha512(&Shape::new::<u64>(&[], lens), messages, out);
+        rest = (others, places);
     }
 }

@@ -6,7 +6,8 @@
 //! levels[0]  [ h0 h1 h2 h3 h4 ]
 //! ```
 
-use super::{Hash, InclusionProof, empty_root, node_hashes, parents};
+use super::{Hash, InclusionProof, empty_root, node_hashes_on, parents};
+use crate::sha2::{Backend, best_sha256};
 
 /// How many pairs are brought together before they are hashed: a few kilobytes, which stay in the L1 cache.
 const GATHER: usize = 256;
@@ -62,6 +63,15 @@ impl ArrayTree {
     ///
     /// If the changes are not strictly ascending by index, or name a leaf that does not exist: both are the caller's.
     pub fn update(&mut self, changes: &[(u64, Hash)]) {
+        self.update_on(best_sha256(), changes);
+    }
+
+    /// [`ArrayTree::update`] on a back-end of one's choice, for comparisons.
+    ///
+    /// # Panics
+    ///
+    /// If the changes are not strictly ascending by index, or name a leaf that does not exist: both are the caller's.
+    pub fn update_on(&mut self, backend: Backend, changes: &[(u64, Hash)]) {
         assert!(changes.is_sorted_by(|a, b| a.0 < b.0), "changes ascend strictly");
         let Some(&(last, _)) = changes.last() else { return };
         assert!(last < self.len() as u64, "leaf {last} of {}", self.len());
@@ -84,7 +94,7 @@ impl ArrayTree {
                 pairs.clear();
                 pairs.extend(places.iter().map(|at| children[*at]));
                 hashes.resize(pairs.len(), [0; 32]);
-                node_hashes(&pairs, &mut hashes);
+                node_hashes_on(backend, &pairs, &mut hashes);
                 for (at, hash) in places.iter().zip(&hashes) {
                     nodes[*at] = *hash;
                 }

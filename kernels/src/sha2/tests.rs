@@ -35,6 +35,97 @@ fn many_refuses_sizes_that_disagree() {
     sha256_many(&[0; 9], 4, &mut [[0; 32]; 2]);
 }
 
+/// Bytes that differ from place to place.
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    (0..len as u64)
+        .map(|i| ((i + 1).wrapping_mul(seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 37) as u8)
+        .collect()
+}
+
+/// The specification: the `sha2` crate, message by message.
+fn slow_256(prefix: &[u8], messages: &[u8], len: usize, count: usize) -> Vec<[u8; 32]> {
+    (0..count)
+        .map(|i| {
+            let bytes = [prefix, &messages[i * len..(i + 1) * len]].concat();
+            ::sha2::Sha256::digest(bytes).into()
+        })
+        .collect()
+}
+
+/// Every length over block and row borders, every batch size over those of one and two vectors, with and without prefix.
+#[test]
+fn sha256_of_every_backend_is_that_of_sha2() {
+    for backend in Backend::all_sha256() {
+        for len in 0..=300 {
+            let messages = noise(len * 40, len as u64);
+            for prefix in [&[][..], &[1]] {
+                let expected = slow_256(prefix, &messages, len, 40);
+                for count in 0..=40 {
+                    let mut out = vec![[0xee; 32]; count];
+                    prefixed_many(backend, prefix, &messages[..len * count], len, &mut out);
+                    assert_eq!(out, expected[..count], "{backend}, {count} of {len} bytes");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sha512_of_every_backend_is_that_of_sha2() {
+    for backend in Backend::all_sha512() {
+        for len in 0..=300 {
+            let messages: Vec<_> = (0..40).map(|i| noise(len, 40 * len as u64 + i)).collect();
+            // Three parts, of which some are empty and some cross rows.
+            let parts: Vec<[&[u8]; 3]> = messages
+                .iter()
+                .map(|m| {
+                    let (head, tail) = m.split_at(len / 3);
+                    let (middle, tail) = tail.split_at(tail.len() * (len % 3) / 2);
+                    [head, middle, tail]
+                })
+                .collect();
+            let expected: Vec<[u8; 64]> = messages.iter().map(|m| ::sha2::Sha512::digest(m).into()).collect();
+            for count in 0..=40 {
+                let mut out = vec![[0xee; 64]; count];
+                sha512_each_on(backend, &parts[..count], &mut out);
+                assert_eq!(out, expected[..count], "{backend}, {count} of {len} bytes");
+            }
+        }
+    }
+}
+
+/// The vectors of FIPS 180-4 in every lane of every back-end.
+#[test]
+fn fips_180_4_vectors_on_every_backend() {
+    let two_blocks = b"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu";
+    for backend in Backend::all_sha256() {
+        let mut out = [[0; 32]; 37];
+        sha256_many_on(backend, &b"abc".repeat(37), 3, &mut out);
+        let abc = hex32("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(out, [abc; 37], "{backend}");
+        sha256_many_on(backend, &two_blocks.repeat(37), two_blocks.len(), &mut out);
+        let expected = hex32("cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1");
+        assert_eq!(out, [expected; 37], "{backend}");
+    }
+    for backend in Backend::all_sha512() {
+        let mut out = [[0; 64]; 19];
+        sha512_each_on(backend, &[[&two_blocks[..]]; 19], &mut out);
+        let expected = "8e959b75dae313da8cf4f72814fc143f8f7779c6eb9f7fa17299aeadb6889018\
+                        501d289e4900f7e4331b99dec4b5433ac7d329eeb6dd26545e96e55b874be909";
+        assert!(out.iter().all(|digest| hex::encode(digest) == expected), "{backend}");
+    }
+}
+
+#[test]
+fn long_messages_go_through_all_their_blocks() {
+    for backend in Backend::all_sha256() {
+        let messages = noise(33 * 5000, 7);
+        let mut out = [[0; 32]; 33];
+        sha256_many_on(backend, &messages, 5000, &mut out);
+        assert_eq!(out[..], slow_256(&[], &messages, 5000, 33)[..], "{backend}");
+    }
+}
+
 proptest! {
     #[test]
     fn parts_are_the_whole(bytes in proptest::collection::vec(any::<u8>(), 0..600), at in 0usize..600) {
@@ -43,26 +134,22 @@ proptest! {
         prop_assert_eq!(sha512_parts(&[a, b]), sha512(&bytes));
     }
 
+    /// Runs of one shape between others, of every length of run.
     #[test]
-    fn each_is_each_whatever_the_lengths(lens in proptest::collection::vec(0usize..400, 0..20), fill in any::<u8>()) {
-        let messages: Vec<Vec<u8>> = lens.iter().map(|len| (0..*len).map(|i| i as u8 ^ fill).collect()).collect();
-        let parts: Vec<[&[u8]; 3]> = messages.iter().map(|m| [&m[..m.len() / 3], &m[m.len() / 3..], b"tail"]).collect();
-        let mut out = vec![[0; 64]; parts.len()];
-        sha512_each(&parts, &mut out);
-        for (message, digest) in parts.iter().zip(&out) {
-            prop_assert_eq!(*digest, sha512_parts(message));
-        }
-    }
-
-    #[test]
-    fn many_is_each(len in 0usize..300, count in 0usize..70, fill in any::<u64>()) {
-        let messages: Vec<u8> = (0..len * count)
-            .map(|i| (fill.wrapping_mul(i as u64 + 1) >> 29) as u8)
-            .collect();
-        let mut out = vec![[0; 32]; count];
-        sha256_many(&messages, len, &mut out);
-        for (i, digest) in out.iter().enumerate() {
-            prop_assert_eq!(*digest, sha256(&messages[i * len..(i + 1) * len]));
+    fn each_is_each_whatever_the_lengths(
+        runs in proptest::collection::vec((0usize..400, 1usize..20), 0..6),
+        seed in any::<u64>(),
+    ) {
+        let lens = runs.iter().flat_map(|(len, times)| std::iter::repeat_n(*len, *times));
+        let messages: Vec<Vec<u8>> = lens.enumerate().map(|(i, len)| noise(len, seed ^ i as u64)).collect();
+        let parts: Vec<[&[u8]; 3]> =
+            messages.iter().map(|m| [&m[..m.len() / 3], &m[m.len() / 3..], b"tail"]).collect();
+        for backend in Backend::all_sha512() {
+            let mut out = vec![[0; 64]; parts.len()];
+            sha512_each_on(backend, &parts, &mut out);
+            for (message, digest) in parts.iter().zip(&out) {
+                prop_assert_eq!(*digest, sha512_parts(message));
+            }
         }
     }
 }
