@@ -141,6 +141,16 @@ impl Controller {
         if length == 0 { 0.0 } else { answered as f64 * 1e6 / length as f64 }
     }
 
+    /// The rate to go on from after the search: what was answered lately, or what was offered last where the network has
+    /// not been followed for long enough to know.
+    pub fn found_rate(&self) -> f64 {
+        if self.tracking() && self.warm() { self.answered_rate() } else { self.rate }
+    }
+
+    fn warm(&self) -> bool {
+        self.recent.iter().all(|interval| interval.length_us > 0)
+    }
+
     /// The best rate of answers over any [`MEMORY`] intervals while tracking, in transactions a second.
     pub fn best_answered(&self) -> f64 {
         self.best_answered
@@ -216,7 +226,7 @@ impl Controller {
             error = error.min(BUSY_ERROR);
         }
         let share = if error > 0.0 { GAIN_UP * error } else { GAIN_DOWN * error };
-        let wanted = if self.recent.iter().all(|i| i.length_us > 0) {
+        let wanted = if self.warm() {
             self.best_answered = self.best_answered.max(answered);
             answered * (1.0 + share)
         } else {

@@ -172,7 +172,7 @@ impl Run<'_> {
         self.set_out(controller.rate());
         let ends = self.clock.now_us() + micros(self.plan.search);
         self.load(ends, Until::Found(controller)).await?;
-        let rate = if controller.tracking() { controller.answered_rate() } else { controller.rate() };
+        let rate = controller.found_rate();
         self.drain().await;
         Ok(rate.max(Tuning::default().rate_min))
     }
