@@ -97,6 +97,8 @@ pub struct Controller {
     /// Whether the delay was long in the last interval, in Search.
     strained: bool,
     best_answered: f64,
+    /// The most that one interval has answered, in transactions a second.
+    peak_answered: f64,
 }
 
 impl Controller {
@@ -116,6 +118,7 @@ impl Controller {
             step_us: 0,
             strained: false,
             best_answered: 0.0,
+            peak_answered: 0.0,
         }
     }
 
@@ -141,10 +144,10 @@ impl Controller {
         if length == 0 { 0.0 } else { answered as f64 * 1e6 / length as f64 }
     }
 
-    /// The rate to go on from after the search: what was answered lately, or what was offered last where the network has
-    /// not been followed for long enough to know.
+    /// The rate to go on from after the search: what was answered lately, or where the network has not been followed for
+    /// long enough to know, what was offered last, but not more than was ever answered in one interval.
     pub fn found_rate(&self) -> f64 {
-        if self.tracking() && self.warm() { self.answered_rate() } else { self.rate }
+        if self.tracking() && self.warm() { self.answered_rate() } else { self.rate.min(self.peak_answered) }
     }
 
     fn warm(&self) -> bool {
@@ -166,6 +169,7 @@ impl Controller {
 
     /// Takes in one interval and decides the rate of the next.
     pub fn update(&mut self, seen: Interval) -> f64 {
+        self.peak_answered = self.peak_answered.max(seen.answered as f64 * 1e6 / seen.length_us as f64);
         self.recent[self.cursor] = seen;
         self.cursor = (self.cursor + 1) % MEMORY;
         match seen.delay_us {

@@ -178,7 +178,9 @@ fn the_search_ends_near_the_capacity_and_not_at_what_was_answered_while_it_grew(
     }
     let ended = world.controller.rate();
     assert!((60_000.0..140_000.0).contains(&ended), "the search ends at {ended}");
-    assert_eq!(world.controller.found_rate(), ended, "if the signed packets run out in this very moment");
+    // The signed packets may run out in this very moment.
+    let found = world.controller.found_rate();
+    assert!((60_000.0..=ended).contains(&found), "{found} is found");
     let second = &world.seconds(3)[2];
     assert!((64_000..96_000).contains(&second.offered), "two seconds later {} are offered", second.offered);
 }
