@@ -57,6 +57,9 @@ const PROBE: usize = 5;
 const SEARCH_GROWTH: f64 = 1.25;
 /// Share of the way from the base to the target at which Search ends: beyond it the queue is already growing.
 const SEARCH_ENDS: f64 = 0.5;
+/// Search goes no further than this many times what was ever answered in one interval: the delay of what was answered says
+/// nothing yet of what is still on its way.
+const UNANSWERED_MAX: f64 = 1.6;
 /// Share of the answered rate that Track adds when the delay is nil.
 const GAIN_UP: f64 = 0.3;
 /// Share that it takes away when the delay is twice the target or more: a queue is drained sooner than built.
@@ -200,7 +203,8 @@ impl Controller {
 
     fn search(&mut self, seen: Interval) {
         let (base, target) = (self.base_us(), self.target_us());
-        let strained = self.delay_us > base + SEARCH_ENDS * (target - base);
+        let strained = self.delay_us > base + SEARCH_ENDS * (target - base)
+            || self.rate > UNANSWERED_MAX * self.peak_answered;
         if strained != self.strained {
             (self.strained, self.step_us) = (strained, 0);
         }
