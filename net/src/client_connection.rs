@@ -48,9 +48,13 @@ pub struct ClientSender {
     frame_bytes_max: usize,
 }
 
+/// How long the words that say why the validator ended its stream may be under way.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Reads frames from the validator.
 pub struct ClientReceiver {
     reader: FrameReader,
+    connection: Connection,
     // Ends with the last half.
     _endpoint: Endpoint,
 }
@@ -99,9 +103,10 @@ impl ClientConnection {
         let frame_bytes_max = options.frame_bytes_max;
         let inbound = STREAM_WINDOW.max(cost(frame_bytes_max));
         Ok(Self {
-            sender: ClientSender { stream, connection, frame_bytes_max },
+            sender: ClientSender { stream, connection: connection.clone(), frame_bytes_max },
             receiver: ClientReceiver {
                 reader: FrameReader::new(receiver, inbound, frame_bytes_max),
+                connection,
                 _endpoint: endpoint,
             },
         })
@@ -149,9 +154,16 @@ impl ClientSender {
 }
 
 impl ClientReceiver {
-    /// The next frame; `None` where the validator ended the stream.
-    pub async fn recv(&mut self) -> Result<Option<Bytes>, LinkError> {
-        Ok(self.reader.next().await?.map(|frame| frame.bytes))
+    /// The next frame. A validator that wants no more of a client ends the stream after its last frame and then closes
+    /// with a reason, which is the error.
+    pub async fn recv(&mut self) -> Result<Bytes, LinkError> {
+        match self.reader.next().await? {
+            Some(frame) => Ok(frame.bytes),
+            None => Err(match tokio::time::timeout(LAST_WORDS, self.connection.closed()).await {
+                Ok(reason) => reason.into(),
+                Err(_) => LinkError::Closed("it ended the stream and gave no reason".to_owned()),
+            }),
+        }
     }
 }
 
@@ -203,7 +215,7 @@ impl BlockingConnection {
     }
 
     /// Waits for a frame; an error where none comes in time.
-    pub fn recv(&mut self, timeout: Duration) -> Result<Option<Bytes>, LinkError> {
+    pub fn recv(&mut self, timeout: Duration) -> Result<Bytes, LinkError> {
         self.handle.block_on(async {
             tokio::time::timeout(timeout, self.connection.receiver.recv())
                 .await

@@ -1,9 +1,10 @@
 //! The port for clients: the validator shows its certificate, a client shows none. Each client has one
 //! two-way stream of frames.
 //!
-//! A client can harm only itself: beyond `inbound_bytes` it is not read; what it does not read fills
-//! its own queue, and when it takes nothing for `stalled_after` while frames wait, it is closed; a
-//! frame that is too long closes it with a reason; beyond `connections_max` it is refused.
+//! A client can harm only itself: beyond `inbound_bytes` it is not read; what it does not read fills its own queue, and
+//! while more than half of that is used nothing is read from it either, so that a client that is slow is slowed down
+//! and not cut; when it takes nothing for `stalled_after` while frames wait, it is closed; a frame that is too long
+//! closes it with a reason; beyond `connections_max` it is refused.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -19,7 +20,7 @@ use crate::frame::{Frame, FrameReader, cost};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::network::Flow;
-use crate::outbox::{Drain, Outbox};
+use crate::outbox::{Drain, Outbox, Room};
 use crate::tls::{self, CLIENT_PROTOCOL};
 use crate::transport::{self, Accepting, ConnectionIds, Streams, close, closing_words};
 
@@ -35,8 +36,10 @@ pub struct ClientSettings {
     pub socket: UdpSocket,
     /// Further clients are refused.
     pub connections_max: usize,
-    /// The longest frame, in either direction.
-    pub frame_bytes_max: usize,
+    /// The longest frame that a client may send.
+    pub inbound_frame_bytes_max: usize,
+    /// The longest frame that a client may be sent.
+    pub outbound_frame_bytes_max: usize,
     /// For each client, bound of what is delivered and not released.
     pub inbound_bytes: usize,
     /// For each client, bound of what waits or is unacknowledged.
@@ -124,7 +127,7 @@ impl Client {
     /// Bytes that wait or are not acknowledged yet.
     pub fn queued_bytes(&self) -> usize {
         match &*self.state() {
-            State::Open(outbox) => outbox.used(),
+            State::Open(outbox) => outbox.room().used(),
             _ => 0,
         }
     }
@@ -150,7 +153,8 @@ impl Client {
 pub(crate) struct Clients {
     endpoint: Endpoint,
     accepting: Accepting,
-    frame_bytes_max: usize,
+    inbound_frame_bytes_max: usize,
+    outbound_frame_bytes_max: usize,
     inbound_bytes: usize,
     queue_bytes: usize,
     stalled_after: Duration,
@@ -172,8 +176,11 @@ impl Clients {
         if settings.connections_max == 0 {
             return Err(ConfigError::NoConnections.into());
         }
-        let frame = cost(settings.frame_bytes_max);
-        for budget in [settings.inbound_bytes, settings.queue_bytes] {
+        for (budget, frame_bytes_max) in [
+            (settings.inbound_bytes, settings.inbound_frame_bytes_max),
+            (settings.queue_bytes, settings.outbound_frame_bytes_max),
+        ] {
+            let frame = cost(frame_bytes_max);
             if budget < frame {
                 return Err(ConfigError::BudgetBelowFrame { name: "clients", budget, frame }.into());
             }
@@ -194,7 +201,8 @@ impl Clients {
         Ok(Arc::new(Self {
             endpoint,
             accepting,
-            frame_bytes_max: settings.frame_bytes_max,
+            inbound_frame_bytes_max: settings.inbound_frame_bytes_max,
+            outbound_frame_bytes_max: settings.outbound_frame_bytes_max,
             inbound_bytes: settings.inbound_bytes,
             queue_bytes: settings.queue_bytes,
             stalled_after: settings.stalled_after,
@@ -265,7 +273,8 @@ impl Clients {
             connection.close(close::VIOLATION.into(), b"no stream was opened in time");
             return;
         };
-        let (outbox, drain) = Outbox::new(self.queue_bytes, self.frame_bytes_max);
+        let (outbox, drain) = Outbox::new(self.queue_bytes, self.outbound_frame_bytes_max);
+        let room = outbox.room().clone();
         let client = Client(Arc::new(Inner {
             id,
             remote,
@@ -274,7 +283,7 @@ impl Clients {
         }));
         self.registry().insert(id, client.clone());
         self.metrics.client_connected.add(1);
-        let ended = self.exchange(&client, &connection, drain, out, into).await;
+        let ended = self.exchange(&client, &connection, (drain, out), (room, into)).await;
         *client.state() = State::Gone;
         self.registry().remove(&id);
         self.metrics.client_disconnected.add(1);
@@ -288,9 +297,8 @@ impl Clients {
         &self,
         client: &Client,
         connection: &Connection,
-        drain: Drain,
-        out: SendStream,
-        into: RecvStream,
+        (drain, out): (Drain, SendStream),
+        (room, into): (Arc<Room>, RecvStream),
     ) -> LinkError {
         if let Flow::Close(words) = (self.handler)(ClientEvent::Opened(client.clone())) {
             client.close(words);
@@ -309,8 +317,9 @@ impl Clients {
             }
         };
         let read = async {
-            let mut reader = FrameReader::new(into, self.inbound_bytes, self.frame_bytes_max);
+            let mut reader = FrameReader::new(into, self.inbound_bytes, self.inbound_frame_bytes_max);
             loop {
+                room.half_free().await;
                 let frame = match reader.next().await {
                     Ok(Some(frame)) => frame,
                     Ok(None) => return LinkError::Closed("the client has ended".to_owned()),

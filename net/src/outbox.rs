@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::{SendStream, WriteError};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::errors::{LinkError, SendError};
 use crate::frame::{LENGTH_BYTES, cost};
@@ -23,14 +23,58 @@ const TAKE: usize = 64;
 
 struct Queued {
     bytes: Bytes,
+    reserved: Reservation,
+}
+
+/// The bound of a queue.
+pub(crate) struct Room {
+    budget: Arc<Semaphore>,
+    queue_bytes: usize,
+    freed: Notify,
+}
+
+impl Room {
+    /// Bytes that wait or are not acknowledged yet, overhead included.
+    pub(crate) fn used(&self) -> usize {
+        self.queue_bytes - self.budget.available_permits()
+    }
+
+    /// Waits until no more than half of the queue is used.
+    pub(crate) async fn half_free(&self) {
+        loop {
+            let freed = self.freed.notified();
+            if 2 * self.used() <= self.queue_bytes {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+/// Bytes of a queue, given back when dropped: first the permit, then the word that there is room.
+struct Reservation {
     permit: OwnedSemaphorePermit,
+    _freed: Freed,
+}
+
+impl Reservation {
+    fn merge(&mut self, other: Reservation) {
+        self.permit.merge(other.permit);
+    }
+}
+
+struct Freed(Arc<Room>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.0.freed.notify_waiters();
+    }
 }
 
 /// The sending end, for any thread.
 pub(crate) struct Outbox {
-    budget: Arc<Semaphore>,
+    room: Arc<Room>,
     queue: UnboundedSender<Queued>,
-    queue_bytes: usize,
     frame_bytes_max: usize,
 }
 
@@ -38,9 +82,9 @@ impl Outbox {
     /// A queue and its other end.
     pub(crate) fn new(queue_bytes: usize, frame_bytes_max: usize) -> (Self, Drain) {
         let budget = Arc::new(Semaphore::new(queue_bytes));
+        let room = Arc::new(Room { budget, queue_bytes, freed: Notify::new() });
         let (queue, drain) = mpsc::unbounded_channel();
-        let outbox = Self { budget, queue, queue_bytes, frame_bytes_max };
-        (outbox, Drain(drain))
+        (Self { room, queue, frame_bytes_max }, Drain(drain))
     }
 
     /// Takes a frame, or says why not.
@@ -50,13 +94,14 @@ impl Outbox {
             return Err(SendError::TooLarge { length, max: self.frame_bytes_max });
         }
         let cost = u32::try_from(cost(length)).expect("frame_bytes_max is far below 2^32");
-        let permit = self.budget.clone().try_acquire_many_owned(cost).map_err(|_| SendError::Full)?;
-        self.queue.send(Queued { bytes, permit }).map_err(|_| SendError::NotConnected)
+        let permit = self.room.budget.clone().try_acquire_many_owned(cost).map_err(|_| SendError::Full)?;
+        let reserved = Reservation { permit, _freed: Freed(self.room.clone()) };
+        self.queue.send(Queued { bytes, reserved }).map_err(|_| SendError::NotConnected)
     }
 
-    /// Bytes that wait or are not acknowledged yet, overhead included.
-    pub(crate) fn used(&self) -> usize {
-        self.queue_bytes - self.budget.available_permits()
+    /// The queue's bound.
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 }
 
@@ -98,36 +143,36 @@ impl Drain {
 /// Lays frames out as few pieces: lengths and small frames together, large frames as they are.
 fn pack(taken: &mut Vec<Queued>, chunks: &mut Vec<Bytes>) {
     let mut small = BytesMut::new();
-    let mut small_permit: Option<OwnedSemaphorePermit> = None;
-    for Queued { bytes, permit } in taken.drain(..) {
+    let mut small_reserved: Option<Reservation> = None;
+    for Queued { bytes, reserved } in taken.drain(..) {
         small.reserve(LENGTH_BYTES);
         small.put_u32_le(bytes.len() as u32);
         if bytes.len() <= COPY_MAX {
             small.extend_from_slice(&bytes);
-            match &mut small_permit {
-                Some(sum) => sum.merge(permit),
-                None => small_permit = Some(permit),
+            match &mut small_reserved {
+                Some(sum) => sum.merge(reserved),
+                None => small_reserved = Some(reserved),
             }
         } else {
-            chunks.push(hold(small.split().freeze(), small_permit.take()));
-            chunks.push(hold(bytes, Some(permit)));
+            chunks.push(hold(small.split().freeze(), small_reserved.take()));
+            chunks.push(hold(bytes, Some(reserved)));
         }
     }
     if !small.is_empty() {
-        chunks.push(hold(small.freeze(), small_permit));
+        chunks.push(hold(small.freeze(), small_reserved));
     }
 }
 
 /// Ties a reservation to bytes: both are released together.
-fn hold(bytes: Bytes, permit: Option<OwnedSemaphorePermit>) -> Bytes {
-    struct Held(Bytes, #[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+fn hold(bytes: Bytes, reserved: Option<Reservation>) -> Bytes {
+    struct Held(Bytes, #[expect(dead_code, reason = "held for its drop")] Reservation);
     impl AsRef<[u8]> for Held {
         fn as_ref(&self) -> &[u8] {
             &self.0
         }
     }
-    match permit {
-        Some(permit) => Bytes::from_owner(Held(bytes, permit)),
+    match reserved {
+        Some(reserved) => Bytes::from_owner(Held(bytes, reserved)),
         None => bytes,
     }
 }

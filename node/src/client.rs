@@ -31,9 +31,6 @@ pub enum ClientError {
     /// The connection was lost, or closed by the validator.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// The validator ended the stream in good order: it is stopping.
-    #[error("the validator closed the connection")]
-    Ended,
     /// The validator said why it does not talk to us.
     #[error("the validator refuses: {0}")]
     Rejected(String),
@@ -145,7 +142,7 @@ impl Client {
     }
 
     fn receive(&mut self, patience: Duration) -> Result<ServerFrame, ClientError> {
-        let frame = self.connection.recv(patience)?.ok_or(ClientError::Ended)?;
+        let frame = self.connection.recv(patience)?;
         match ServerFrame::decode(&frame).map_err(|error| ClientError::Nonsense(error.to_string()))? {
             ServerFrame::Rejected { reason } => Err(ClientError::Rejected(reason)),
             frame => Ok(frame),

@@ -46,8 +46,7 @@ async fn greet(plan: &LoadPlan, lane: usize) -> Result<Link, LoadError> {
     let greeting = tokio::time::timeout(GREETING, receiver.recv()).await;
     let frame = greeting
         .map_err(|_| wrong(format!("it did not answer the greeting within {} s", GREETING.as_secs())))?
-        .map_err(|e| lost(e.to_string()))?
-        .ok_or_else(|| lost("it closed the connection instead of greeting".into()))?;
+        .map_err(|e| lost(e.to_string()))?;
     match ServerFrame::decode(&frame) {
         Ok(ServerFrame::Welcome { network, .. }) if network != plan.network => {
             Err(wrong(format!("it belongs to network {network}")))
@@ -110,8 +109,7 @@ async fn ask(
             let frame = tokio::time::timeout(GREETING, link.receiver.recv()).await;
             let frame = frame
                 .map_err(|_| fail(mine[told], "it does not answer".into()))?
-                .map_err(|e| fail(mine[told], e.to_string()))?
-                .ok_or_else(|| fail(mine[told], "it closed the connection".into()))?;
+                .map_err(|e| fail(mine[told], e.to_string()))?;
             match ServerFrame::decode(&frame) {
                 Ok(ServerFrame::Answer { id, body }) => {
                     let place = customers.accounts.get_mut(id as usize);

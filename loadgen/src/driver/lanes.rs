@@ -147,8 +147,7 @@ async fn send(shared: Rc<Shared>, lane: usize, mut sender: ClientSender) {
 async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: ClientReceiver) {
     let reason = loop {
         let frame = match receiver.recv().await {
-            Ok(Some(frame)) => frame,
-            Ok(None) => break "the validator closed the connection".into(),
+            Ok(frame) => frame,
             Err(error) => break error.to_string(),
         };
         match ServerFrame::decode(&frame) {

@@ -1,13 +1,18 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::testing::*;
+use crate::transport::STREAM_WINDOW;
 use crate::*;
 
 const FRAME_MAX: usize = 64 << 10;
+const OUTBOUND_FRAME_MAX: usize = 128 << 10;
+const QUEUE: usize = 1 << 20;
 const INBOUND: usize = 256 << 10;
 
 struct Server {
@@ -19,6 +24,15 @@ struct Server {
 
 /// A validator whose handler passes every event on and echoes nothing.
 fn server(connections_max: usize, stalled_after: Duration) -> Server {
+    server_with(connections_max, stalled_after, |_| {})
+}
+
+/// A validator whose handler does `first` and then passes the event on.
+fn server_with(
+    connections_max: usize,
+    stalled_after: Duration,
+    first: impl Fn(&ClientEvent) + Send + Sync + 'static,
+) -> Server {
     let (sender, events): (Sender<ClientEvent>, _) = mpsc::channel();
     let identity = Identity::generate("validator").unwrap();
     let fingerprint = identity.fingerprint();
@@ -31,13 +45,15 @@ fn server(connections_max: usize, stalled_after: Duration) -> Server {
         clients: Some(ClientSettings {
             socket,
             connections_max,
-            frame_bytes_max: FRAME_MAX,
+            inbound_frame_bytes_max: FRAME_MAX,
+            outbound_frame_bytes_max: OUTBOUND_FRAME_MAX,
             inbound_bytes: INBOUND,
-            queue_bytes: 1 << 20,
+            queue_bytes: QUEUE,
             stalled_after,
         }),
     };
     let on_client = move |event| {
+        first(&event);
         // The test may have seen enough and be gone.
         let _ = sender.send(event);
         Flow::Continue
@@ -85,7 +101,7 @@ impl Server {
     fn assert_serves(&self) {
         let (mut connection, client) = self.connect_open();
         client.send(Bytes::from_static(b"answer")).unwrap();
-        let answer = connection.recv(LONG).unwrap().unwrap();
+        let answer = connection.recv(LONG).unwrap();
         assert_eq!(&answer[..], b"answer");
         connection.finish();
         self.wait_closed(client.id());
@@ -102,7 +118,7 @@ fn frames_go_both_ways_in_order() {
         let (_, got) = server.wait_frame();
         assert!(got.bytes == frame);
         client.send(got.bytes).unwrap();
-        assert!(connection.recv(LONG).unwrap().unwrap() == frame);
+        assert!(connection.recv(LONG).unwrap() == frame);
     }
     connection.finish();
     server.wait_closed(client.id());
@@ -230,7 +246,7 @@ fn a_client_that_stops_reading_is_closed_and_others_go_on() {
             Err(SendError::Full) => {
                 // Meanwhile the other one is served.
                 reader.send(Bytes::from(answered.to_le_bytes().to_vec())).unwrap();
-                let got = reading.recv(LONG).unwrap().unwrap();
+                let got = reading.recv(LONG).unwrap();
                 assert_eq!(got[..], answered.to_le_bytes());
                 answered += 1;
                 std::thread::sleep(Duration::from_millis(1));
@@ -243,6 +259,41 @@ fn a_client_that_stops_reading_is_closed_and_others_go_on() {
     let reason = server.wait_closed(stuck.id());
     assert!(reason.contains("stopped reading"), "{reason}");
     assert_eq!(server.network.metrics().client_stalled, 1);
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_that_reads_late_is_slowed_down_and_not_cut() {
+    const QUESTIONS: usize = 100;
+    let answer = Bytes::from(vec![7; OUTBOUND_FRAME_MAX]);
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = refused.clone();
+    let server = server_with(4, LONG, move |event| {
+        let ClientEvent::Frame { client, .. } = event else { return };
+        if client.send(answer.clone()).is_err() {
+            count.fetch_add(1, Relaxed);
+        }
+    });
+    const { assert!(QUESTIONS * OUTBOUND_FRAME_MAX > 2 * QUEUE + 4 * STREAM_WINDOW) };
+    let mut connection = server.connect();
+    // All questions before the first answer is read: far more answers than queue and windows hold.
+    for _ in 0..QUESTIONS {
+        connection.send(Bytes::from_static(b"question")).unwrap();
+    }
+    for _ in 0..QUESTIONS {
+        assert_eq!(connection.recv(LONG).unwrap().len(), OUTBOUND_FRAME_MAX);
+    }
+    assert_eq!(refused.load(Relaxed), 0);
+}
+
+#[test]
+fn each_direction_has_its_own_longest_frame() {
+    let server = server(4, LONG);
+    let (mut connection, client) = server.connect_open();
+    client.send(Bytes::from(vec![1; OUTBOUND_FRAME_MAX])).unwrap();
+    assert_eq!(connection.recv(LONG).unwrap().len(), OUTBOUND_FRAME_MAX);
+    let (length, max) = (OUTBOUND_FRAME_MAX + 1, OUTBOUND_FRAME_MAX);
+    assert_eq!(client.send(Bytes::from(vec![1; length])), Err(SendError::TooLarge { length, max }));
     server.assert_serves();
 }
 
@@ -274,7 +325,7 @@ fn a_flood_is_held_back_by_its_own_budget() {
         (connection, sender)
     };
     other_client.send(Bytes::from_static(b"answer")).unwrap();
-    assert_eq!(&other.recv(LONG).unwrap().unwrap()[..], b"answer");
+    assert_eq!(&other.recv(LONG).unwrap()[..], b"answer");
     // The hello, the other's frame and what is held.
     let delivered = server.network.metrics().client_frames_received;
     assert_eq!(delivered as usize, 2 + held.len());
@@ -297,14 +348,9 @@ fn close_delivers_what_was_sent_and_then_the_words() {
     client.close("you are not welcome");
     assert_eq!(client.send(Bytes::new()), Err(SendError::NotConnected));
     for number in 0..10u8 {
-        assert_eq!(connection.recv(LONG).unwrap().unwrap()[0], number);
+        assert_eq!(connection.recv(LONG).unwrap()[0], number);
     }
-    // The stream ends, or the close overtakes its end.
-    let end = match connection.recv(LONG) {
-        Ok(None) => connection.recv(LONG),
-        other => other,
-    };
-    assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+    assert_eq!(connection.recv(LONG), Err(LinkError::Closed("you are not welcome".to_owned())));
     assert_eq!(server.wait_closed(client.id()), "you are not welcome");
 }
 

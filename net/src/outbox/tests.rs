@@ -42,11 +42,31 @@ fn the_queue_is_full_until_the_written_bytes_are_dropped() {
     }
     assert_eq!(outbox.push(frame.clone()), Err(SendError::Full));
     let chunks = packed(&mut drain);
-    assert_eq!(outbox.used(), 3 * one, "written is not yet acknowledged");
+    assert_eq!(outbox.room().used(), 3 * one, "written is not yet acknowledged");
     assert_eq!(outbox.push(frame.clone()), Err(SendError::Full));
     drop(chunks);
-    assert_eq!(outbox.used(), 0);
+    assert_eq!(outbox.room().used(), 0);
     outbox.push(frame).unwrap();
+}
+
+#[tokio::test]
+async fn room_is_awaited_until_half_of_the_queue_is_free() {
+    let one = cost(1000);
+    let (outbox, mut drain) = Outbox::new(4 * one, 1 << 20);
+    let frame = Bytes::from(vec![1; 1000]);
+    for _ in 0..2 {
+        outbox.push(frame.clone()).unwrap();
+    }
+    outbox.room().half_free().await;
+    for _ in 0..2 {
+        outbox.push(frame.clone()).unwrap();
+    }
+    let room = outbox.room().clone();
+    let waiting = tokio::spawn(async move { room.half_free().await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished(), "the queue is full");
+    drop(packed(&mut drain));
+    waiting.await.unwrap();
 }
 
 #[test]
@@ -63,5 +83,5 @@ fn refuses_what_is_too_long_or_has_nowhere_to_go() {
     assert_eq!(long, Err(SendError::TooLarge { length: 11, max: 10 }));
     drop(drain);
     assert_eq!(outbox.push(Bytes::new()), Err(SendError::NotConnected));
-    assert_eq!(outbox.used(), 0);
+    assert_eq!(outbox.room().used(), 0);
 }

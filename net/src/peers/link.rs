@@ -42,7 +42,7 @@ impl Up {
     }
 
     pub(super) fn used(&self, channel: usize) -> usize {
-        self.outboxes.get(channel).map_or(0, Outbox::used)
+        self.outboxes.get(channel).map_or(0, |outbox| outbox.room().used())
     }
 
     pub(super) fn cut(&self, reason: &str) {

@@ -18,7 +18,7 @@ use engine::ingress::{Lane, Submission};
 use engine::limits::NOTICES_MAX;
 use engine::types::{Digest, Height, ValidatorIndex, Verdict};
 use engine::wire::{ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
-use net::{Client, ClientEvent, Flow, Frame};
+use net::{Client, ClientEvent, Flow, Frame, SendError};
 use serde::Serialize;
 
 use super::clock::Clock;
@@ -45,12 +45,16 @@ impl Clients {
         let Some(client) = client else { return };
         Counters::add(&self.counters.notices, notices.len() as u64);
         for chunk in notices.chunks(NOTICES_MAX) {
-            if client.send(ServerFrame::Notices(chunk.to_vec()).encode()).is_err() {
-                Counters::add(&self.counters.slow_clients, 1);
-                client.close(
-                    "your notices are not being read; ask for your transactions by their ids".to_owned(),
-                );
-                return;
+            match client.send(ServerFrame::Notices(chunk.to_vec()).encode()) {
+                Ok(()) => {}
+                Err(SendError::NotConnected) => return,
+                Err(SendError::Full) => {
+                    Counters::add(&self.counters.slow_clients, 1);
+                    tracing::warn!(client = connection, remote = %client.remote(), "cut: its notices are not being read");
+                    client.close("your notices are not being read; ask for your transactions by their ids");
+                    return;
+                }
+                Err(error) => panic!("{} notices are no frame for a client: {error}", chunk.len()),
             }
         }
     }

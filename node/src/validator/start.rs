@@ -151,7 +151,8 @@ impl Validator {
             clients: Some(ClientSettings {
                 socket: client_socket,
                 connections_max: CLIENTS_MAX,
-                frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
+                inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
+                outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
                 inbound_bytes: 8 << 20,
                 queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
                 stalled_after: CLIENT_STALL,

@@ -41,12 +41,11 @@ fn good(debit: u64, nonce: u64) -> Transfer {
 fn closing_words(connection: &mut BlockingConnection) -> String {
     loop {
         match connection.recv(PATIENCE) {
-            Ok(Some(frame)) => {
+            Ok(frame) => {
                 if let Ok(ServerFrame::Rejected { reason }) = ServerFrame::decode(&frame) {
                     return reason;
                 }
             }
-            Ok(None) => return String::new(),
             Err(LinkError::Closed(reason)) => return reason,
             Err(error) => panic!("closed without words: {error}"),
         }

@@ -42,7 +42,8 @@ impl Server {
         let clients = ClientSettings {
             socket,
             connections_max: 8,
-            frame_bytes_max: CLIENT_FRAME_BYTES_MAX.max(SERVER_FRAME_BYTES_MAX),
+            inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
+            outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
             inbound_bytes: 4 << 20,
             queue_bytes: 8 << 20,
             stalled_after: Duration::from_secs(30),
