@@ -24,9 +24,8 @@ fn hex32(s: &str) -> Hash {
     hex::decode(s).unwrap().try_into().unwrap()
 }
 
-/// The test data that Certificate Transparency implementations share, with its published roots.
-#[test]
-fn certificate_transparency_vectors() {
+/// The test data that Certificate Transparency implementations share.
+fn shared_leaves() -> [Hash; 8] {
     let data: [&[u8]; 8] = [
         b"",
         &[0x00],
@@ -37,6 +36,12 @@ fn certificate_transparency_vectors() {
         &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
         &[0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f],
     ];
+    data.map(leaf_hash)
+}
+
+/// With its published roots.
+#[test]
+fn certificate_transparency_roots() {
     let roots = [
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
         "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -47,10 +52,88 @@ fn certificate_transparency_vectors() {
         "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
     ];
-    let hashes: Vec<_> = data.iter().map(|d| leaf_hash(d)).collect();
+    let hashes = shared_leaves();
     assert_eq!(empty_root(), hex32("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
     for (i, expected) in roots.iter().enumerate() {
         assert_eq!(root(&hashes[..=i]), hex32(expected), "{} leaves", i + 1);
+    }
+}
+
+/// With its published paths and proofs.
+#[test]
+fn certificate_transparency_proofs() {
+    let leaves = shared_leaves();
+    let inclusion: [(usize, u64, &[&str]); 5] = [
+        (1, 0, &[]),
+        (
+            8,
+            0,
+            &[
+                "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+                "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+                "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+            ],
+        ),
+        (
+            8,
+            5,
+            &[
+                "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+                "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+                "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            ],
+        ),
+        (3, 2, &["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"]),
+        (
+            5,
+            1,
+            &[
+                "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+                "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+                "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+            ],
+        ),
+    ];
+    for (size, index, path) in inclusion {
+        let path: Vec<_> = path.iter().map(|node| hex32(node)).collect();
+        let proof = InclusionProof { index, size: size as u64, path };
+        assert_eq!(prove(&leaves[..size], index).as_ref(), Some(&proof));
+        assert!(verify_inclusion(&root(&leaves[..size]), &leaves[index as usize], &proof));
+    }
+    let consistency: [(u64, usize, &[&str]); 4] = [
+        (1, 1, &[]),
+        (
+            1,
+            8,
+            &[
+                "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+                "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+                "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+            ],
+        ),
+        (
+            6,
+            8,
+            &[
+                "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+                "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+                "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            ],
+        ),
+        (
+            2,
+            5,
+            &[
+                "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+                "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+            ],
+        ),
+    ];
+    for (old_size, new, path) in consistency {
+        let path: Vec<_> = path.iter().map(|node| hex32(node)).collect();
+        let proof = ConsistencyProof { old_size, new_size: new as u64, path };
+        assert_eq!(prove_consistency(&leaves[..new], old_size).as_ref(), Some(&proof));
+        assert!(verify_consistency(&root(&leaves[..old_size as usize]), &root(&leaves[..new]), &proof));
     }
 }
 
@@ -191,6 +274,44 @@ fn changes_out_of_order_are_the_callers_mistake() {
     ArrayTree::new(leaves(3)).update(&[(2, [0; 32]), (1, [0; 32])]);
 }
 
+/// How the path of a proof can be bad.
+#[derive(Clone, Copy, Debug)]
+enum Flaw {
+    Bit(proptest::sample::Index, u8),
+    Missing(proptest::sample::Index),
+    Twice(proptest::sample::Index),
+    Swapped(proptest::sample::Index),
+}
+
+fn flaws() -> impl Strategy<Value = Flaw> {
+    let place = any::<proptest::sample::Index>;
+    prop_oneof![
+        (place(), any::<u8>()).prop_map(|(place, bit)| Flaw::Bit(place, bit)),
+        place().prop_map(Flaw::Missing),
+        place().prop_map(Flaw::Twice),
+        place().prop_map(Flaw::Swapped),
+    ]
+}
+
+impl Flaw {
+    /// The path with the flaw, if it is long enough to have it.
+    fn of(self, path: &[Hash]) -> Option<Vec<Hash>> {
+        let (place, most) = match self {
+            Self::Bit(place, _) | Self::Missing(place) | Self::Twice(place) => (place, path.len()),
+            Self::Swapped(place) => (place, path.len().saturating_sub(1)),
+        };
+        let at = (most > 0).then(|| place.index(most))?;
+        let mut path = path.to_vec();
+        match self {
+            Self::Bit(_, bit) => path[at][usize::from(bit) / 8] ^= 1 << (bit % 8),
+            Self::Missing(_) => drop(path.remove(at)),
+            Self::Twice(_) => path.insert(at, path[at]),
+            Self::Swapped(_) => path.swap(at, at + 1),
+        }
+        Some(path)
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -214,6 +335,50 @@ proptest! {
                 let proof = tree.prove(i).unwrap();
                 prop_assert!(verify_inclusion(&tree.root(), &plain[i as usize], &proof));
             }
+        }
+    }
+
+    /// A proof of any tree holds, and none that differs from it in one respect does.
+    #[test]
+    fn only_the_true_inclusion_proof_holds(
+        size in 1usize..600,
+        at in any::<proptest::sample::Index>(),
+        other in any::<proptest::sample::Index>(),
+        flaw in flaws(),
+    ) {
+        let leaves = leaves(size);
+        let (root, index) = (root(&leaves), at.index(size));
+        let proof = prove(&leaves, index as u64).unwrap();
+        prop_assert!(verify_inclusion(&root, &leaves[index], &proof));
+        let other = other.index(size);
+        if other != index {
+            prop_assert!(!verify_inclusion(&root, &leaves[other], &proof));
+            let elsewhere = InclusionProof { index: other as u64, ..proof.clone() };
+            prop_assert!(!verify_inclusion(&root, &leaves[index], &elsewhere));
+        }
+        if let Some(path) = flaw.of(&proof.path) {
+            let bad = InclusionProof { path, ..proof };
+            prop_assert!(!verify_inclusion(&root, &leaves[index], &bad), "{:?}", flaw);
+        }
+    }
+
+    #[test]
+    fn only_the_true_consistency_proof_holds(
+        new in 1usize..600,
+        old in any::<proptest::sample::Index>(),
+        flaw in flaws(),
+    ) {
+        let leaves = leaves(new);
+        let old = 1 + old.index(new);
+        let (old_root, new_root) = (root(&leaves[..old]), root(&leaves));
+        let proof = prove_consistency(&leaves, old as u64).unwrap();
+        prop_assert!(verify_consistency(&old_root, &new_root, &proof));
+        if old < new {
+            prop_assert!(!verify_consistency(&new_root, &old_root, &proof), "the other way round");
+        }
+        if let Some(path) = flaw.of(&proof.path) {
+            let bad = ConsistencyProof { path, ..proof };
+            prop_assert!(!verify_consistency(&old_root, &new_root, &bad), "{:?}", flaw);
         }
     }
 }

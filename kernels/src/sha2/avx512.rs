@@ -2,7 +2,7 @@
 
 use super::{group::Group, lanes::Lanes};
 use crate::cpu::{Avx512, transpose_8x8, transpose_quarters};
-use std::arch::x86_64::*;
+use std::arch::{asm, x86_64::*};
 
 /// xor of three, choice, majority: truth tables for `vpternlog`.
 const XOR3: i32 = 0x96;
@@ -49,6 +49,11 @@ macro_rules! arithmetic {
         #[inline(always)]
         fn majority(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
             simd!($logic::<MAJORITY>(a, b, c))
+        }
+
+        #[inline(always)]
+        fn settle(self, a: &mut __m512i, e: &mut __m512i) {
+            simd!(settle(a, e));
         }
 
         #[inline(always)]
@@ -168,6 +173,21 @@ impl Avx512 {
             *bytes = self.swap(*bytes, swap);
         }
         rows
+    }
+}
+
+/// No instruction: but for all that the compiler knows, both vectors come out of it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512ifma")]
+fn settle(a: &mut __m512i, e: &mut __m512i) {
+    // SAFETY: there is nothing but a comment in it.
+    unsafe {
+        asm!(
+            "/* {0} {1} */",
+            inout(zmm_reg) * a,
+            inout(zmm_reg) * e,
+            options(nomem, nostack, preserves_flags)
+        )
     }
 }
 

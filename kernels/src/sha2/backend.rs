@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::{
     group::Group,
-    lanes::{self, Lanes, Twice},
+    lanes::{self, Lanes},
     shani,
 };
 use super::{group::Shape, word::Word};
@@ -185,10 +185,8 @@ trait Wide<W: Word>: Lanes<W> {
     /// As many messages as this in one chain go faster through lanes than one by one.
     const CROSSOVER: usize;
 
-    /// One chain: at most `COUNT` messages.
-    fn once<const PARTS: usize>(self, group: &Group<'_, PARTS>, out: &mut [W::Digest]);
-    /// Two chains: at most twice as many.
-    fn twice<const PARTS: usize>(self, group: &Group<'_, PARTS>, out: &mut [W::Digest]);
+    /// At most `COUNT` messages in each chain.
+    fn digest<const CHAINS: usize, const PARTS: usize>(self, group: &Group<'_, PARTS>, out: &mut [W::Digest]);
 }
 
 /// Where the compiler may use the token's instructions.
@@ -198,34 +196,21 @@ macro_rules! wide {
         impl Wide<$word> for $token {
             const CROSSOVER: usize = $crossover;
 
-            fn once<const PARTS: usize>(self, group: &Group<'_, PARTS>, out: &mut [<$word as Word>::Digest]) {
-                #[target_feature(enable = $features)]
-                fn run<const PARTS: usize>(
-                    token: $token,
-                    group: &Group<'_, PARTS>,
-                    out: &mut [<$word as Word>::Digest],
-                ) {
-                    lanes::digest::<$word, _, PARTS>(token, group, out);
-                }
-                // SAFETY: `self` proves the features.
-                unsafe { run(self, group, out) }
-            }
-
-            fn twice<const PARTS: usize>(
+            fn digest<const CHAINS: usize, const PARTS: usize>(
                 self,
                 group: &Group<'_, PARTS>,
                 out: &mut [<$word as Word>::Digest],
             ) {
                 #[target_feature(enable = $features)]
-                fn run<const PARTS: usize>(
+                fn run<const CHAINS: usize, const PARTS: usize>(
                     token: $token,
                     group: &Group<'_, PARTS>,
                     out: &mut [<$word as Word>::Digest],
                 ) {
-                    lanes::digest::<$word, _, PARTS>(Twice(token), group, out);
+                    lanes::digest::<$word, _, CHAINS, PARTS>(token, group, out);
                 }
                 // SAFETY: `self` proves the features.
-                unsafe { run(self, group, out) }
+                unsafe { run::<CHAINS, PARTS>(self, group, out) }
             }
         }
     };
@@ -253,9 +238,9 @@ fn wide<W: Word, L: Wide<W>, const PARTS: usize>(
         if messages.len() < L::CROSSOVER {
             few(shape, messages, out);
         } else if messages.len() <= L::COUNT {
-            lanes.once(&Group::new(shape, messages), out);
+            lanes.digest::<1, PARTS>(&Group::new(shape, messages), out);
         } else {
-            lanes.twice(&Group::new(shape, messages), out);
+            lanes.digest::<2, PARTS>(&Group::new(shape, messages), out);
         }
     }
 }

@@ -116,6 +116,80 @@ fn fips_180_4_vectors_on_every_backend() {
     }
 }
 
+/// NIST's additional vectors for byte-oriented messages: one byte `times` over, at the borders where the padding needs a
+/// further block and beyond, in every lane of every back-end.
+#[test]
+fn nist_vectors_on_every_backend() {
+    let of_256: [(u8, usize, &str); 8] = [
+        (0xbd, 1, "68325720aabd7c82f30f554b313d0570c95accbb7dc4b5aae11204c08ffe732b"),
+        (0, 55, "02779466cdec163811d078815c633f21901413081449002f24aa3e80f0b88ef7"),
+        (0, 56, "d4817aa5497628e7c77e6b606107042bbba3130888c5f47a375e6179be789fbb"),
+        (0, 57, "65a16cb7861335d5ace3c60718b5052e44660726da4cd13bb745381b235a1785"),
+        (0, 64, "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b"),
+        (0, 1000, "541b3e9daa09b20bf85fa273e5cbd3e80185aa4ec298e765db87742b70138a53"),
+        (0x41, 1000, "c2e686823489ced2017f6059b8b239318b6364f6dcd835d0a519105a1eadd6e4"),
+        (0x55, 1005, "f4d62ddec0f3dd90ea1380fa16a5ff8dc4c54b21740650f24afc4120903552b0"),
+    ];
+    let of_512: [(u8, usize, &str); 7] = [
+        (
+            0,
+            111,
+            "77ddd3a542e530fd047b8977c657ba6ce72f1492e360b2b2212cd264e75ec038\
+             82e4ff0525517ab4207d14c70c2259ba88d4d335ee0e7e20543d22102ab1788c",
+        ),
+        (
+            0,
+            112,
+            "2be2e788c8a8adeaa9c89a7f78904cacea6e39297d75e0573a73c756234534d6\
+             627ab4156b48a6657b29ab8beb73334040ad39ead81446bb09c70704ec707952",
+        ),
+        (
+            0,
+            113,
+            "0e67910bcf0f9ccde5464c63b9c850a12a759227d16b040d98986d54253f9f34\
+             322318e56b8feb86c5fb2270ed87f31252f7f68493ee759743909bd75e4bb544",
+        ),
+        (
+            0,
+            122,
+            "4f3f095d015be4a7a7cc0b8c04da4aa09e74351e3a97651f744c23716ebd9b3e\
+             822e5077a01baa5cc0ed45b9249e88ab343d4333539df21ed229da6f4a514e0f",
+        ),
+        (
+            0,
+            1000,
+            "ca3dff61bb23477aa6087b27508264a6f9126ee3a004f53cb8db942ed345f2f2\
+             d229b4b59c859220a1cf1913f34248e3803bab650e849a3d9a709edc09ae4a76",
+        ),
+        (
+            0x41,
+            1000,
+            "329c52ac62d1fe731151f2b895a00475445ef74f50b979c6f7bb7cae349328c1\
+             d4cb4f7261a0ab43f936a24b000651d4a824fcdd577f211aef8f806b16afe8af",
+        ),
+        (
+            0x55,
+            1005,
+            "59f5e54fe299c6a8764c6b199e44924a37f59e2b56c3ebad939b7289210dc8e4\
+             c21b9720165b0f4d4374c90f1bf4fb4a5ace17a1161798015052893a48c3d161",
+        ),
+    ];
+    for (byte, times, expected) in of_256 {
+        for backend in Backend::all_sha256() {
+            let mut out = [[0; 32]; 37];
+            sha256_many_on(backend, &vec![byte; times * out.len()], times, &mut out);
+            assert!(out.iter().all(|digest| hex::encode(digest) == expected), "{backend}, {times} of {byte}");
+        }
+    }
+    for (byte, times, expected) in of_512 {
+        for backend in Backend::all_sha512() {
+            let (message, mut out) = (vec![byte; times], [[0; 64]; 19]);
+            sha512_each_on(backend, &[[&message[..]]; 19], &mut out);
+            assert!(out.iter().all(|digest| hex::encode(digest) == expected), "{backend}, {times} of {byte}");
+        }
+    }
+}
+
 #[test]
 fn long_messages_go_through_all_their_blocks() {
     for backend in Backend::all_sha256() {
@@ -132,6 +206,26 @@ proptest! {
         let (a, b) = bytes.split_at(at.min(bytes.len()));
         prop_assert_eq!(sha256_parts(&[a, b]), sha256(&bytes));
         prop_assert_eq!(sha512_parts(&[a, b]), sha512(&bytes));
+    }
+
+    /// Random bytes, of any length and number.
+    #[test]
+    fn every_backend_says_what_the_portable_one_says(
+        count in 0usize..90,
+        len in 0usize..700,
+        seed in any::<u64>(),
+        prefix in proptest::collection::vec(any::<u8>(), 0..3),
+    ) {
+        let messages = noise(count * len, seed);
+        let mut expected = vec![[0; 32]; count];
+        let mut out = expected.clone();
+        for (at, backend) in Backend::all_sha256().into_iter().enumerate() {
+            prefixed_many(backend, &prefix, &messages, len, &mut out);
+            if at == 0 {
+                expected.clone_from(&out);
+            }
+            prop_assert_eq!(&out, &expected, "{}", backend);
+        }
     }
 
     /// Runs of one shape between others, of every length of run.
