@@ -69,7 +69,7 @@ fn sign_chunk(backend: Backend, requests: &[SignRequest<'_>], signatures: &mut [
     for (nonce, digest) in nonces.iter_mut().zip(&digests[..n]) {
         *nonce = scalar::from_wide(digest);
     }
-    backend.commit(Commit { nonces: &nonces[..n], commitments: &mut commitments[..n] });
+    backend.run(Commit { nonces: &nonces[..n], commitments: &mut commitments[..n] });
 
     let challenges: Vec<[&[u8]; 3]> = requests
         .iter()
@@ -107,15 +107,5 @@ impl Work for Commit<'_> {
         let mut encodings = [[[0; 32]; LANES]; VECTORS];
         encode(f, &points[..vectors], &mut encodings[..vectors]);
         self.commitments.copy_from_slice(&encodings.as_flattened()[..self.commitments.len()]);
-    }
-}
-
-impl Backend {
-    fn commit(self, work: Commit<'_>) {
-        match self.0 {
-            crate::ed25519::backend::Kind::Portable(field) => field.enter(work),
-            #[cfg(target_arch = "x86_64")]
-            crate::ed25519::backend::Kind::Avx512(field) => field.enter(work),
-        }
     }
 }
