@@ -98,7 +98,7 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => 4,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => 7,
+            Kind::Avx512(_) => 5,
         }
     }
 
@@ -107,9 +107,7 @@ impl Backend {
         match self.0 {
             Kind::Portable(_) => 128,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => 16,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => 16,
+            Kind::Avx2(_) | Kind::Avx512(_) => 40,
         }
     }
 

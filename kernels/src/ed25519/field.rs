@@ -101,6 +101,8 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     fn sub_loose(self, a: Self::Fe, b: Self::Fe) -> Self::Fe {
         self.sub(a, b)
     }
+    /// Twice a tight element, as no more than an operand of `add`, `sub` and their loose forms: uncarried.
+    fn twice(self, a: Self::Fe) -> Self::Fe;
     /// tight, loose → tight.
     fn mul(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
     /// tight → tight.

@@ -168,7 +168,7 @@ impl<F: Field> Extended<F> {
     #[inline(always)]
     pub(super) fn add_niels(self, f: F, q: Niels<F>) -> Self {
         let [a, b, c] = self.products(f, q);
-        Self::complete(f, a, b, c, f.add_loose(self.z, self.z))
+        Self::complete(f, a, b, c, f.twice(self.z))
     }
 
     /// Eight multiplications.
@@ -193,7 +193,7 @@ impl<F: Field> Extended<F> {
         let b = f.mul(f.add(self.y, self.x), f.add(q.y, q.x));
         let c = f.mul(f.mul(self.t, q.t), f.splat(&D2));
         let zz = f.mul(self.z, q.z);
-        Self::complete(f, a, b, c, f.add_loose(zz, zz))
+        Self::complete(f, a, b, c, f.twice(zz))
     }
 
     /// Minus the point in the lanes of `lanes`: −x, −t.
@@ -239,7 +239,7 @@ impl<F: Field> Extended<F> {
         let h = f.add_loose(a, b);
         let e = f.sub(h, f.square(f.add(self.x, self.y)));
         let g = f.sub(a, b);
-        let i = f.add_loose(f.add_loose(zz, zz), g);
+        let i = f.add_loose(f.twice(zz), g);
         [e, g, h, i]
     }
 

@@ -150,6 +150,15 @@ impl Field for Avx512 {
     }
 
     #[inline(always)]
+    fn twice(self, a: Fe) -> Fe {
+        let mut c = a.0;
+        for a in &mut c {
+            *a = simd!({ _mm512_add_epi64(*a, *a) });
+        }
+        Fe(c)
+    }
+
+    #[inline(always)]
     fn mul(self, a: Fe, b: Fe) -> Fe {
         let (a, b) = (a.0, b.0);
         let zero = self.set(0);

@@ -140,7 +140,7 @@ impl Work for &Laws {
         let [c, d] = [field.load(&self.loose[0]), field.load(&self.loose[1])];
         let zero = field.splat(&[0; 5]);
         let three = field.add_loose(field.add_loose(a, b), a);
-        let three_less = field.sub_loose(field.add_loose(a, a), b);
+        let three_less = field.sub_loose(field.twice(a), b);
         let mut rows = [Row([0; 16]); LANES];
         field.scatter([a, b, a], rows.each_mut());
         Results {

@@ -163,6 +163,11 @@ impl Field for Portable {
     }
 
     #[inline(always)]
+    fn twice(self, a: Fe) -> Fe {
+        each(|l| plus(&a.0[l], &a.0[l]))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Fe, b: Fe) -> Fe {
         each(|l| mul(&a.0[l], &b.0[l]))
     }

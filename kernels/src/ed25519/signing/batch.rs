@@ -21,8 +21,8 @@ use zeroize::{Zeroizing, zeroize_stack};
 
 /// Requests that share an inversion at most.
 const CHUNK: usize = VECTORS * LANES;
-/// Above the deepest stack of one chunk: its points are 20 KiB and its digests and nonces 12.
-const STACK_BYTES: usize = 1 << 16;
+/// Twice the deepest stack of one chunk, 60 KiB on AVX2: points of 20 KiB, digests and nonces of 12, and what spills.
+const STACK_BYTES: usize = 1 << 17;
 
 /// One message to sign.
 #[derive(Clone, Copy, Debug)]
