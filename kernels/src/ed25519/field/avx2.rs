@@ -74,15 +74,34 @@ fn enter<W: Work>(work: W, field: Avx2) -> W::Output {
     work.run(field)
 }
 
-/// The same, which the optimiser must have in a register here. Left to itself it rearranges the sums of a column into trees,
-/// computes all fifty parts of a product first and keeps them on the stack: twice the time. (And 3x + 16x becomes 19x,
-/// which AVX2 multiplies in six instructions.)
+/// Adds the low part of ab to `column` and the high part to `next`. Needs |ab| ≤ 2¹⁰².
+///
+/// One block of assembly, because the optimiser tears intrinsics apart: it computes all fifty parts of a product first, keeps
+/// them on the stack and sums them up afterwards.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn pinned(mut a: __m256i) -> __m256i {
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(ymm_reg) a, options(pure, nomem, nostack, preserves_flags)) };
-    a
+fn add_product(column: &mut __m256i, next: &mut __m256i, a: __m256d, b: __m256d) {
+    let (c, c_and_m) = (_mm256_set1_pd(C), _mm256_set1_pd(C + M));
+    // SAFETY: arithmetic on registers alone, with instructions that this function may use.
+    unsafe {
+        asm!(
+            "vmovapd {high}, {c}",
+            "vfmadd231pd {high}, {a}, {b}",
+            "vsubpd {low}, {c_and_m}, {high}",
+            "vfmadd231pd {low}, {a}, {b}",
+            "vpaddq {next}, {next}, {high}",
+            "vpaddq {column}, {column}, {low}",
+            a = in(ymm_reg) a,
+            b = in(ymm_reg) b,
+            c = in(ymm_reg) c,
+            c_and_m = in(ymm_reg) c_and_m,
+            high = out(ymm_reg) _,
+            low = out(ymm_reg) _,
+            next = inout(ymm_reg) *next,
+            column = inout(ymm_reg) *column,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
 }
 
 /// A call, since a product fills all sixteen registers anyway, and those of one addition inlined overflow the cache of decoded
@@ -133,12 +152,7 @@ impl Avx2 {
     ) -> (__m256i, __m256i) {
         let (mut column, mut next) = (column, self.set_bits(next as u64));
         for (a, b) in pairs {
-            simd!({
-                let high = _mm256_fmadd_pd(a, b, self.set(C));
-                let low = _mm256_fmadd_pd(a, b, _mm256_sub_pd(self.set(C + M), high));
-                column = pinned(_mm256_add_epi64(column, _mm256_castpd_si256(low)));
-                next = pinned(_mm256_add_epi64(next, _mm256_castpd_si256(high)));
-            });
+            simd!({ add_product(&mut column, &mut next, a, b) });
         }
         (column, next)
     }
@@ -152,7 +166,7 @@ impl Avx2 {
             let (mut carries, mut limbs) = ([self.set_bits(0); 5], [self.set_bits(0); 5]);
             for k in 0..5 {
                 let high = columns[k + 5];
-                let three = pinned(_mm256_add_epi64(high, _mm256_add_epi64(high, high)));
+                let three = _mm256_add_epi64(high, _mm256_add_epi64(high, high));
                 let nineteen = _mm256_add_epi64(three, _mm256_slli_epi64::<4>(high));
                 let lifted = _mm256_add_epi64(columns[k], nineteen);
                 carries[k] = _mm256_srli_epi64::<{ LIMB_BITS as i32 }>(lifted);
