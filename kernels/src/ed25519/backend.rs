@@ -96,7 +96,7 @@ impl Backend {
             // Eight lanes one after the other save nothing.
             Kind::Portable(_) => usize::MAX,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) => 4,
+            Kind::Avx2(_) => 3,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(_) => 5,
         }
