@@ -27,3 +27,7 @@ perf *ARGS:
 # Undefined behaviour in the portable paths of the kernels (rustup component add --toolchain nightly miri)
 miri *ARGS:
     PROPTEST_CASES=2 cargo +nightly miri test -p kernels --lib {{ARGS}}
+
+# Bad reads and writes of the kernels' vector paths (a developer's build: the sanitizer is not stable yet)
+sanitize *ARGS:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address PROPTEST_CASES=20 cargo test -p kernels --lib --target x86_64-unknown-linux-gnu {{ARGS}}

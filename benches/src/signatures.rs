@@ -6,7 +6,7 @@ use commonware_cryptography_curve25519::signing as commonware;
 use ed25519_dalek::Signer as _;
 use kernels::ed25519::{
     Backend, DecodedEntry, DecodedKey, Entry, SignRequest, SigningKey, sign_batch_on,
-    verify_batch_decoded_on, verify_batch_on, verify_on,
+    verify_batch_decoded_on, verify_batch_on, verify_lanes_on, verify_on,
 };
 use std::{hint::black_box, time::Duration};
 
@@ -58,25 +58,27 @@ impl Field {
             .collect()
     }
 
+    /// Does `work` for one signature after the other, round and round.
+    fn around(&self, work: impl Fn(usize)) -> impl FnMut() {
+        let (count, mut at) = (self.keys.len(), 0);
+        move || {
+            at = (at + 1) % count;
+            work(at);
+        }
+    }
+
     /// `ed25519.batch.{count}`: distinct keys, nothing cached.
     #[must_use]
     pub fn batch(&self, count: usize, rounds: usize, turn: Duration) -> Outcome {
         let entries = self.entries(count);
-        let mut contestants = Vec::new();
-        for backend in Backend::all() {
-            let entries = &entries;
-            let mut verdicts = vec![false; count];
-            contestants.push(Contestant::ours(backend.name(), move || {
-                verdicts.fill(false);
-                verify_batch_on(backend, entries, [3; 32], &mut verdicts);
-                assert!(verdicts.iter().all(|verdict| *verdict));
-            }));
-        }
+        let mut contestants = all_good(count, |backend, verdicts| {
+            verify_batch_on(backend, &entries, [3; 32], verdicts);
+        });
         contestants.extend(self.batch_rivals(count));
         run(&format!("ed25519.batch.{count}"), count, rounds, turn, contestants)
     }
 
-    /// `ed25519.batch_decoded.{count}`: the same with our keys decoded beforehand; the rival decodes.
+    /// `ed25519.batch_decoded.{count}`: the same with our keys decoded beforehand; the rivals decode.
     #[must_use]
     pub fn batch_decoded(&self, count: usize, rounds: usize, turn: Duration) -> Outcome {
         let keys = DecodedKey::many(&self.keys[..count]);
@@ -87,54 +89,36 @@ impl Field {
                 signature: &self.signatures[n],
             })
             .collect();
-        let mut contestants = Vec::new();
-        for backend in Backend::all() {
-            let entries = &entries;
-            let mut verdicts = vec![false; count];
-            contestants.push(Contestant::ours(backend.name(), move || {
-                verdicts.fill(false);
-                verify_batch_decoded_on(backend, entries, [3; 32], &mut verdicts);
-                assert!(verdicts.iter().all(|verdict| *verdict));
-            }));
-        }
+        let mut contestants = all_good(count, |backend, verdicts| {
+            verify_batch_decoded_on(backend, &entries, [3; 32], verdicts);
+        });
         contestants.extend(self.batch_rivals(count));
         run(&format!("ed25519.batch_decoded.{count}"), count, rounds, turn, contestants)
+    }
+
+    /// `ed25519.lanes8`: eight independent verdicts, beside what the libraries take for a batch of eight.
+    #[must_use]
+    pub fn lanes8(&self, rounds: usize, turn: Duration) -> Outcome {
+        let entries = self.entries(8);
+        let mut contestants = all_good(8, |backend, verdicts| verify_lanes_on(backend, &entries, verdicts));
+        contestants.extend(self.batch_rivals(8));
+        run("ed25519.lanes8", 8, rounds, turn, contestants)
     }
 
     /// `ed25519.single`.
     #[must_use]
     pub fn single(&self, rounds: usize, turn: Duration) -> Outcome {
-        let mut ats = [0; 2];
-        let dalek: Vec<_> = self
-            .keys
-            .iter()
-            .map(|key| ed25519_dalek::VerifyingKey::from_bytes(key).expect("our own keys are points"))
-            .collect();
-        let [a, b] = &mut ats;
         let entries = self.entries(self.keys.len());
         let mut contestants: Vec<_> = Backend::all()
             .into_iter()
             .map(|backend| {
-                let (entries, mut at) = (&entries, 0);
-                Contestant::ours(backend.name(), move || {
-                    at = (at + 1) % entries.len();
-                    assert!(verify_on(backend, &entries[at]));
-                })
+                let entries = &entries;
+                Contestant::ours(
+                    backend.name(),
+                    self.around(move |at| assert!(verify_on(backend, &entries[at]))),
+                )
             })
             .collect();
-        contestants.extend([
-            Contestant::rival("commonware", move || {
-                *a = (*a + 1) % self.keys.len();
-                let (key, signature) = &self.framed[*a];
-                assert!(key.verify(b"", &self.messages[*a][1..], signature));
-            }),
-            Contestant::rival("dalek", move || {
-                *b = (*b + 1) % self.keys.len();
-                let signature = ed25519_dalek::Signature::from_bytes(&self.signatures[*b]);
-                use ed25519_dalek::Verifier as _;
-                assert!(dalek[*b].verify(&self.messages[*b], &signature).is_ok());
-            }),
-        ]);
         contestants.extend(self.single_rivals());
         run("ed25519.single", 1, rounds, turn, contestants)
     }
@@ -144,16 +128,12 @@ impl Field {
     pub fn sign(&self, rounds: usize, turn: Duration) -> Outcome {
         let dalek: Vec<_> =
             (0..self.keys.len()).map(|n| ed25519_dalek::SigningKey::from_bytes(&seed(n))).collect();
-        let (mut a, mut b) = (0, 0);
+        let ours = |at: usize| assert_eq!(self.signing[at].sign(&self.messages[at]), self.signatures[at]);
+        let theirs =
+            |at: usize| assert_eq!(dalek[at].sign(&self.messages[at]).to_bytes(), self.signatures[at]);
         let contestants = vec![
-            Contestant::ours(Backend::best().name(), || {
-                a = (a + 1) % self.keys.len();
-                black_box(self.signing[a].sign(&self.messages[a]));
-            }),
-            Contestant::rival("dalek", || {
-                b = (b + 1) % self.keys.len();
-                black_box(dalek[b].sign(&self.messages[b]));
-            }),
+            Contestant::ours(Backend::best().name(), self.around(ours)),
+            Contestant::rival("dalek", self.around(theirs)),
         ];
         run("ed25519.sign", 1, rounds, turn, contestants)
     }
@@ -187,4 +167,17 @@ impl Field {
         }));
         run("ed25519.sign8", COUNT, rounds, turn, contestants)
     }
+}
+
+/// Each of our back-ends, which by `check` gives `count` verdicts, all of them good.
+fn all_good<'a>(count: usize, check: impl Fn(Backend, &mut [bool]) + Copy + 'a) -> Vec<Contestant<'a>> {
+    let contestant = |backend: Backend| {
+        let mut verdicts = vec![false; count];
+        Contestant::ours(backend.name(), move || {
+            verdicts.fill(false);
+            check(backend, &mut verdicts);
+            assert!(verdicts.iter().all(|verdict| *verdict));
+        })
+    };
+    Backend::all().into_iter().map(contestant).collect()
 }

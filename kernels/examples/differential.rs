@@ -19,7 +19,7 @@ use curve25519_dalek::{
 use ed25519_dalek::Signer as _;
 use kernels::ed25519::{
     Backend, DecodedEntry, DecodedKey, Entry, PublicKey, SignRequest, Signature, SigningKey, sign_batch_on,
-    verify_batch_decoded_on, verify_batch_on, verify_on,
+    verify_batch_decoded_on, verify_batch_on, verify_lanes_on, verify_on,
 };
 use std::{
     process::ExitCode,
@@ -170,9 +170,7 @@ fn paths(backend: Backend, cases: &[Case], seed: [u8; 32]) -> Vec<(&'static str,
     let entries: Vec<_> = cases.iter().map(Case::entry).collect();
     let single = entries.iter().map(|entry| verify_on(backend, entry)).collect();
     let mut eights = vec![false; cases.len()];
-    for (entries, verdicts) in entries.chunks(8).zip(eights.chunks_mut(8)) {
-        verify_batch_on(backend, entries, seed, verdicts);
-    }
+    verify_lanes_on(backend, &entries, &mut eights);
     let mut batch = vec![false; cases.len()];
     verify_batch_on(backend, &entries, seed, &mut batch);
     let keys: Vec<_> = cases.iter().map(|case| case.key).collect();

@@ -5,13 +5,14 @@
 //!        │
 //!        ├─▶ the plainest back-end, one by one ──▶ the verdict that counts
 //!        ├─▶ each back-end, one by one ──▶ must equal it
+//!        ├─▶ each back-end, eight at a time ──▶ must equal it
 //!        ├─▶ each back-end, all vectors in one batch ──▶ must equal it
-//!        └─▶ each back-end, a batch of each vector alone, repeated: the combination itself must decide ──▶ must equal it
+//!        └─▶ each back-end, the random linear combination of each vector alone ──▶ must equal it
 //! ```
 //!
 //! A key or signature of a wrong length is refused by every path alike: no bytes of that length are one.
 
-use crate::ed25519::{BATCH_CROSSOVER, Backend, Entry, verify_batch_on, verify_on};
+use crate::ed25519::{Backend, Entry, combination_holds_on, verify_batch_on, verify_lanes_on, verify_on};
 use serde::Deserialize;
 
 #[cfg(test)]
@@ -87,7 +88,7 @@ pub fn parse(text: &str) -> Result<Vec<Vector>, VectorError> {
 pub struct PathReport {
     /// `portable`, `avx512`, …
     pub backend: &'static str,
-    /// `single`, `batch` (all in one) or `combination` (each alone, repeated).
+    /// `single`, `lanes` (eight at a time), `batch` (all in one) or `combination` (each alone).
     pub path: &'static str,
     /// How many it accepted.
     pub accepted: usize,
@@ -130,14 +131,13 @@ pub fn run(vectors: &[Vector], seed: [u8; 32]) -> Report {
     let mut paths = Vec::new();
     for backend in backends {
         paths.push(report(backend.name(), "single", &alone_on(backend), &single, vectors));
+        let mut lanes = vec![false; sized.len()];
+        verify_lanes_on(backend, &sized, &mut lanes);
+        paths.push(report(backend.name(), "lanes", &all(lanes), &single, vectors));
         let mut batch = vec![false; sized.len()];
         verify_batch_on(backend, &sized, seed, &mut batch);
         paths.push(report(backend.name(), "batch", &all(batch), &single, vectors));
-        let alone = sized.iter().map(|entry| {
-            let mut verdicts = [false; BATCH_CROSSOVER];
-            verify_batch_on(backend, &[*entry; BATCH_CROSSOVER], seed, &mut verdicts);
-            verdicts == [true; BATCH_CROSSOVER]
-        });
+        let alone = sized.iter().map(|entry| combination_holds_on(backend, &[*entry], seed));
         paths.push(report(backend.name(), "combination", &all(alone.collect()), &single, vectors));
     }
     Report { paths }

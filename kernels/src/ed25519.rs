@@ -17,13 +17,13 @@
 //! - A bad entry costs its neighbours time, never their verdict.
 
 mod backend;
+mod base;
 mod comb;
 mod combination;
 mod decoded;
 mod decompress;
 mod encode;
 mod field;
-#[cfg(target_arch = "x86_64")]
 mod halve;
 mod lanes;
 mod msm;
@@ -41,6 +41,7 @@ mod tests;
 
 pub use backend::{Backend, BackendError};
 pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
+use field::LANES;
 pub use signing::{SignRequest, SigningKey, sign_batch, sign_batch_on};
 use std::cell::RefCell;
 
@@ -49,9 +50,6 @@ pub type PublicKey = [u8; 32];
 /// The 64 bytes `R ‖ s` of a signature; any bytes, checked on use.
 pub type Signature = [u8; 64];
 
-/// A batch of this size goes through the random linear combination on every back-end; smaller ones may be judged entry
-/// by entry where that is faster.
-pub const BATCH_CROSSOVER: usize = 16;
 /// Larger batches are split: the working set should stay in the L2 cache.
 pub const BATCH_MAX: usize = 4096;
 
@@ -116,6 +114,35 @@ impl<'a> From<&Entry<'a>> for Item<'a> {
     }
 }
 
+/// A verdict for each entry, independently and without randomness, eight at a time: what small batches use and what a failed
+/// combination falls back to.
+///
+/// # Panics
+///
+/// If `entries` and `verdicts` differ in length.
+pub fn verify_lanes_on(backend: Backend, entries: &[Entry<'_>], verdicts: &mut [bool]) {
+    assert_eq!(entries.len(), verdicts.len(), "one verdict for each entry");
+    let items: Vec<_> = entries.iter().map(Item::from).collect();
+    each_in_lanes(backend, &items, verdicts);
+}
+
+fn each_in_lanes(backend: Backend, entries: &[Item<'_>], verdicts: &mut [bool]) {
+    for (entries, verdicts) in entries.chunks(LANES).zip(verdicts.chunks_mut(LANES)) {
+        lanes::verify(backend, entries, verdicts);
+    }
+}
+
+/// Whether the random linear combination of all `entries`, at most [`BATCH_MAX`], holds, where it pays and where not.
+pub(crate) fn combination_holds_on(backend: Backend, entries: &[Entry<'_>], seed: [u8; 32]) -> bool {
+    let items: Vec<_> = entries.iter().map(Item::from).collect();
+    combination::holds(
+        backend,
+        &items,
+        &mut combination::Coefficients::new(seed),
+        &mut combination::Scratch::default(),
+    )
+}
+
 fn verify_items(backend: Backend, entries: &[Item<'_>], seed: [u8; 32], verdicts: &mut [bool]) {
     assert_eq!(entries.len(), verdicts.len(), "one verdict for each entry");
     SCRATCH.with_borrow_mut(|scratch| {
@@ -140,15 +167,26 @@ struct Run<'s> {
 
 impl Run<'_> {
     fn bisect(&mut self, entries: &[Item<'_>], verdicts: &mut [bool]) {
-        if entries.len() < self.backend.crossover() {
-            self.backend.each(entries, verdicts);
-        } else if self.backend.holds(entries, &mut self.coefficients, self.scratch) {
+        if entries.len() < self.backend.combination_crossover() {
+            self.each(entries, verdicts);
+        } else if combination::holds(self.backend, entries, &mut self.coefficients, self.scratch) {
             verdicts.fill(true);
         } else {
             let half = entries.len() / 2;
             let (left, right) = verdicts.split_at_mut(half);
             self.bisect(&entries[..half], left);
             self.bisect(&entries[half..], right);
+        }
+    }
+
+    /// A verdict for each entry, without randomness.
+    fn each(&self, entries: &[Item<'_>], verdicts: &mut [bool]) {
+        if entries.len() < self.backend.lanes_crossover() {
+            for (entry, verdict) in entries.iter().zip(verdicts) {
+                *verdict = self.backend.single(entry);
+            }
+        } else {
+            each_in_lanes(self.backend, entries, verdicts);
         }
     }
 }

@@ -71,6 +71,7 @@ fn main() -> anyhow::Result<()> {
     for count in [256, 4096] {
         contest(&format!("ed25519.batch_decoded.{count}"), &mut || field.batch_decoded(count, rounds, turn));
     }
+    contest("ed25519.lanes8", &mut || field.lanes8(rounds, turn));
     contest("sha256.node", &mut || hashes::node(rounds, turn));
     contest("sha512.264", &mut || hashes::challenge(rounds, turn));
     contest("tree.update", &mut || hashes::tree_update(rounds, turn));

@@ -7,6 +7,7 @@ use commonware_cryptography::{BatchEntry, BatchVerifier as _};
 use commonware_cryptography_curve25519::signing as commonware;
 use commonware_parallel::Sequential;
 use commonware_utils::TestRng;
+use ed25519_dalek::Verifier as _;
 use ed25519_zebra as zebra;
 use rand_core_zebra::{CryptoRng, Error, RngCore};
 
@@ -16,6 +17,7 @@ impl Field {
         vec![
             Contestant::rival("commonware", self.commonware_batch(count)),
             Contestant::rival("zebra", self.zebra_batch(count)),
+            Contestant::rival("dalek", self.dalek_batch(count)),
         ]
     }
 
@@ -53,22 +55,57 @@ impl Field {
         }
     }
 
-    /// Further libraries that verify one signature: aws-lc-rs has ring's interface, and no batches.
-    pub(super) fn single_rivals(&self) -> [Contestant<'_>; 2] {
-        let (mut a, mut b) = (0, 0);
-        [
-            Contestant::rival("zebra", move || {
-                a = (a + 1) % self.keys.len();
-                let key = zebra::VerificationKey::try_from(self.keys[a]).expect("our own keys are points");
-                assert!(key.verify(&self.signatures[a].into(), &self.messages[a]).is_ok());
-            }),
-            Contestant::rival("aws-lc-rs", move || {
-                b = (b + 1) % self.keys.len();
-                let key = UnparsedPublicKey::new(&ED25519, &self.keys[b]);
-                assert!(key.verify(&self.messages[b], &self.signatures[b]).is_ok());
-            }),
+    /// Not ZIP-215, and its coefficients are the hash of the batch. On AVX2, where the CPU has it.
+    fn dalek_batch(&self, count: usize) -> impl FnMut() + '_ {
+        let messages: Vec<&[u8]> = self.messages[..count].iter().map(Vec::as_slice).collect();
+        move || {
+            let keys: Vec<_> = self.keys[..count].iter().map(dalek_key).collect();
+            let signatures: Vec<_> =
+                self.signatures[..count].iter().map(ed25519_dalek::Signature::from_bytes).collect();
+            assert!(ed25519_dalek::verify_batch(&messages, &signatures, &keys).is_ok());
+        }
+    }
+
+    /// The libraries that verify one signature: aws-lc-rs has ring's interface, and no batches. Of commonware and dalek the
+    /// keys are ready, as their users keep them.
+    pub(super) fn single_rivals(&self) -> Vec<Contestant<'_>> {
+        let dalek: Vec<_> = self.keys.iter().map(dalek_key).collect();
+        vec![
+            Contestant::rival(
+                "commonware",
+                self.around(|at| {
+                    let (key, signature) = &self.framed[at];
+                    assert!(key.verify(b"", &self.messages[at][1..], signature));
+                }),
+            ),
+            Contestant::rival(
+                "dalek",
+                self.around(move |at| {
+                    let signature = ed25519_dalek::Signature::from_bytes(&self.signatures[at]);
+                    assert!(dalek[at].verify(&self.messages[at], &signature).is_ok());
+                }),
+            ),
+            Contestant::rival(
+                "zebra",
+                self.around(|at| {
+                    let key =
+                        zebra::VerificationKey::try_from(self.keys[at]).expect("our own keys are points");
+                    assert!(key.verify(&self.signatures[at].into(), &self.messages[at]).is_ok());
+                }),
+            ),
+            Contestant::rival(
+                "aws-lc-rs",
+                self.around(|at| {
+                    let key = UnparsedPublicKey::new(&ED25519, &self.keys[at]);
+                    assert!(key.verify(&self.messages[at], &self.signatures[at]).is_ok());
+                }),
+            ),
         ]
     }
+}
+
+fn dalek_key(bytes: &[u8; 32]) -> ed25519_dalek::VerifyingKey {
+    ed25519_dalek::VerifyingKey::from_bytes(bytes).expect("our own keys are points")
 }
 
 /// SplitMix64, for coefficients that nobody attacks here: what it costs counts for the rival.

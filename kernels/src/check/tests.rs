@@ -25,7 +25,7 @@ fn good_bad_and_misshapen_vectors_are_counted_on_every_path() {
     .join("\n");
     let report = run(&parse(&text).unwrap(), [5; 32]);
     assert!(report.ok());
-    assert_eq!(report.paths.len(), 3 * Backend::all().len());
+    assert_eq!(report.paths.len(), 4 * Backend::all().len());
     for path in &report.paths {
         assert_eq!((path.accepted, path.rejected), (1, 4), "{path:?}");
     }

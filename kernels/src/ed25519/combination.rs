@@ -5,9 +5,9 @@
 //! Entries of one key share a term, since Σ (zᵢkᵢ)A = (Σ zᵢkᵢ)A.
 
 use super::{
-    DecodedKey, Item,
+    Backend, DecodedKey, Item,
     decompress::Decompress,
-    field::{Field, Row},
+    field::Row,
     msm::{self, Msm},
     point::{BASEPOINT_ROW, IDENTITY_ROW},
     scalar::{self, Words},
@@ -73,8 +73,8 @@ fn weighted(z: Coefficient, k: &[u8; 64]) -> Words {
 }
 
 /// Whether every encoding in `entries` is acceptable and the combined equation holds.
-pub(super) fn holds<F: Field>(
-    f: F,
+pub(super) fn holds(
+    backend: Backend,
     entries: &[Item<'_>],
     coefficients: &mut Coefficients,
     scratch: &mut Scratch,
@@ -145,11 +145,11 @@ pub(super) fn holds<F: Field>(
     valid.clear();
     valid.resize(encodings.len(), false);
     let encoded = all - encodings.len();
-    f.enter(Decompress { encodings: &encodings, rows: &mut rows[encoded..], valid });
+    backend.run(Decompress { encodings: &encodings, rows: &mut rows[encoded..], valid });
     if valid.contains(&false) {
         return false;
     }
-    f.enter(Msm { rows, scalars, long, width: msm::width_for(n), scratch: msm })
+    backend.run(Msm { rows, scalars, long, width: msm::width_for(n), scratch: msm })
 }
 
 /// A signed number modulo L.

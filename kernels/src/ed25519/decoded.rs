@@ -1,10 +1,7 @@
 //! Public keys decoded once and kept: a batch over them decompresses only its `R`s.
 
 use super::{
-    Backend, Item, PublicKey, Signature,
-    decompress::Decompress,
-    field::{Field, Row},
-    point::IDENTITY_ROW,
+    Backend, Item, PublicKey, Signature, decompress::Decompress, field::Row, point::IDENTITY_ROW,
     verify_items,
 };
 
@@ -32,7 +29,7 @@ impl DecodedKey {
         let encodings: Vec<&PublicKey> = keys.iter().collect();
         let mut rows = vec![IDENTITY_ROW; keys.len()];
         let mut valid = vec![false; keys.len()];
-        Backend::best().decompress(Decompress { encodings: &encodings, rows: &mut rows, valid: &mut valid });
+        Backend::best().run(Decompress { encodings: &encodings, rows: &mut rows, valid: &mut valid });
         keys.iter()
             .zip(rows.into_iter().zip(valid))
             .map(|(key, (row, valid))| Self { row, encoded: *key, valid })
@@ -104,15 +101,5 @@ pub fn verify_batch_decoded_on(
     verdicts.fill(false);
     for (i, verdict) in places.into_iter().zip(judged) {
         verdicts[i] = verdict;
-    }
-}
-
-impl Backend {
-    fn decompress(self, work: Decompress<'_>) {
-        match self.0 {
-            super::backend::Kind::Portable(field) => field.enter(work),
-            #[cfg(target_arch = "x86_64")]
-            super::backend::Kind::Avx512(field) => field.enter(work),
-        }
     }
 }

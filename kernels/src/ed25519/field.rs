@@ -2,19 +2,24 @@
 //!
 //! ```text
 //! Portable ─┐
-//!           ├─▶ Field ──▶ point, decompress, multiply: written once, generic over the back-end
+//! Avx2 ─────┼─▶ Field ──▶ point, decompress, multiply: written once, generic over the back-end
 //! Avx512 ───┤     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
 //! Quad ─────┘     four lanes, for one point's coordinates side by side: packed
 //! ```
 //!
-//! An element has five limbs of 51 bits. Two bounds matter, and each operation says which it takes and gives:
+//! An element has five limbs of 51 bits. Two bounds matter, and each operation says which it takes and gives; what is tight
+//! is loose too:
 //!
-//! - **tight**: every limb below 2⁵¹ + 2¹⁵. What `add`, `sub`, `mul`, `square`, `load` and `splat` return.
-//! - **loose**: every limb below 2⁵², so that 52-bit multipliers see the whole limb. What `mul` and `square` accept.
+//! - **tight**: every limb below 2⁵¹ + 2¹⁵.
+//! - **loose**: every limb below 2⁵², so that 52-bit multipliers see the whole limb.
 //!
-//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. The value of a back-end is a
-//! token: to hold one proves that this CPU has what its instructions need.
+//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. A back-end may bound its limbs otherwise
+//! (`avx2` does, whose limbs are signed: there three tight elements may be added up uncarried); in a [`Row`], and wherever
+//! else limbs are in memory, they are unsigned and bounded as above. The value of a back-end is a token: to hold one proves
+//! that this CPU has what its instructions need.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 #[cfg(test)]
@@ -76,21 +81,33 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
 
     /// The same tight element in every lane.
     fn splat(self, limbs: &Limbs) -> Self::Fe;
-    /// Eight tight elements from memory.
+    /// Eight loose elements from memory become tight.
     fn load(self, limbs: &LaneLimbs) -> Self::Fe;
-    /// The limbs, as they are.
+    /// The limbs of a tight element.
     #[cfg(test)]
     fn store(self, a: Self::Fe) -> LaneLimbs;
 
-    /// tight, tight → tight.
-    fn add(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
-    /// tight, tight → tight.
-    fn sub(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
     /// loose, loose → tight.
+    fn add(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
+    /// loose, loose → tight.
+    fn sub(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
+    /// Of at most three tight elements in all, operands of operands included → loose. Uncarried where limbs have room.
+    #[inline(always)]
+    fn add_loose(self, a: Self::Fe, b: Self::Fe) -> Self::Fe {
+        self.add(a, b)
+    }
+    /// As [`Field::add_loose`].
+    #[inline(always)]
+    fn sub_loose(self, a: Self::Fe, b: Self::Fe) -> Self::Fe {
+        self.sub(a, b)
+    }
+    /// Twice a tight element, as no more than an operand of `add`, `sub` and their loose forms: uncarried.
+    fn twice(self, a: Self::Fe) -> Self::Fe;
+    /// tight, loose → tight.
     fn mul(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
-    /// loose → tight.
+    /// tight → tight.
     fn square(self, a: Self::Fe) -> Self::Fe;
-    /// Lanes of `lanes`, which may be secret, are negated: tight → loose (2p − a, without a carry).
+    /// Lanes of `lanes`, which may be secret, are negated: tight, or as gathered → loose (without a carry).
     fn negate_where(self, lanes: u8, a: Self::Fe) -> Self::Fe;
     /// `yes` in the lanes of `lanes`, which may be secret, `no` elsewhere.
     fn select(self, lanes: u8, yes: Self::Fe, no: Self::Fe) -> Self::Fe;
@@ -99,11 +116,11 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// The lanes whose canonical representative is odd. Takes loose.
     fn odd_lanes(self, a: Self::Fe) -> u8;
 
-    /// Three elements for each lane, each lane from a row of its own.
+    /// Three loose elements for each lane, each lane from a row of its own.
     fn gather(self, rows: [&Row; LANES]) -> [Self::Fe; 3];
-    /// The opposite of [`Field::gather`].
+    /// The opposite of [`Field::gather`], for tight elements.
     fn scatter(self, elements: [Self::Fe; 3], rows: [&mut Row; LANES]);
-    /// In each lane the entry that its index, below [`ENTRIES`], names. Indices may be secret: every entry is read whole
+    /// In each lane the entry, as gathered, that its index, below [`ENTRIES`], names. Indices may be secret: every entry is read whole
     /// whatever they are, at addresses and in an order that do not depend on them, and kept or dropped by masks.
     #[inline(always)]
     fn look_up(self, table: &LookUp, index: &[u64; LANES]) -> [Self::Fe; 3] {

@@ -25,7 +25,7 @@ pub(super) const BASEPOINT_ROW: Row = Row::new(
     [0x11205877aaa68, 0x479955893d579, 0x50d66309b67a0, 0x2d42d0dbee5ee, 0x6f117b689f0c6],
 );
 
-/// Affine points prepared for addition: y + x, y − x, 2dxy. Loose.
+/// Affine points prepared for addition: y + x, y − x, 2dxy. As gathered, or tight.
 #[derive(Clone, Copy)]
 pub(super) struct Niels<F: Field> {
     plus: F::Fe,
@@ -69,18 +69,64 @@ impl<F: Field> Niels<F> {
     }
 }
 
-/// Where an [`Extended`] point waits in memory: X, Y, Z and then T.
+/// Where the four elements of an [`Extended`] or a [`Prepared`] point wait in memory.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(super) struct Stored {
-    xyz: Row,
-    t: Row,
-}
+pub(super) struct Stored([Row; 2]);
 
 impl Stored {
-    /// The identity.
-    pub(super) const IDENTITY: Self =
-        Self { xyz: Row::new([0; 5], ONE, ONE), t: Row::new([0; 5], [0; 5], [0; 5]) };
+    /// The identity in extended coordinates.
+    pub(super) const IDENTITY: Self = Self::new([0; 5], ONE, ONE, [0; 5]);
+    /// The identity prepared.
+    pub(super) const IDENTITY_PREPARED: Self = Self::new(ONE, ONE, [0; 5], [2, 0, 0, 0, 0]);
+
+    const fn new(a: Limbs, b: Limbs, c: Limbs, d: Limbs) -> Self {
+        Self([Row::new(a, b, c), Row::new(d, [0; 5], [0; 5])])
+    }
+
+    #[inline(always)]
+    fn gather<F: Field>(f: F, stored: [&Self; LANES]) -> [F::Fe; 4] {
+        let (mut first, mut last) = ([&stored[0].0[0]; LANES], [&stored[0].0[1]; LANES]);
+        for (l, Self(rows)) in stored.into_iter().enumerate() {
+            (first[l], last[l]) = (&rows[0], &rows[1]);
+        }
+        let [a, b, c] = f.gather(first);
+        let [d, _, _] = f.gather(last);
+        [a, b, c, d]
+    }
+
+    #[inline(always)]
+    fn scatter<F: Field>(f: F, [a, b, c, d]: [F::Fe; 4], mut stored: [&mut Self; LANES]) {
+        f.scatter([a, b, c], stored.each_mut().map(|to| &mut to.0[0]));
+        f.scatter([d, d, d], stored.map(|to| &mut to.0[1]));
+    }
+}
+
+/// Points prepared for addition: Y + X, Y − X, 2dT, 2Z. As gathered, or tight.
+#[derive(Clone, Copy)]
+pub(super) struct Prepared<F: Field> {
+    affine: Niels<F>,
+    z2: F::Fe,
+}
+
+impl<F: Field> Prepared<F> {
+    #[inline(always)]
+    pub(super) fn gather(f: F, stored: [&Stored; LANES]) -> Self {
+        let [plus, minus, t2d, z2] = Stored::gather(f, stored);
+        Self { affine: Niels { plus, minus, t2d }, z2 }
+    }
+
+    #[inline(always)]
+    pub(super) fn scatter(self, f: F, stored: [&mut Stored; LANES]) {
+        let Niels { plus, minus, t2d } = self.affine;
+        Stored::scatter(f, [plus, minus, t2d, self.z2], stored);
+    }
+
+    /// Minus the point in the lanes of `lanes`.
+    #[inline(always)]
+    pub(super) fn negate_where(self, f: F, lanes: u8) -> Self {
+        Self { affine: self.affine.negate_where(f, lanes), ..self }
+    }
 }
 
 /// Eight points in extended coordinates. Tight.
@@ -104,22 +150,40 @@ impl<F: Field> Extended<F> {
     #[inline(always)]
     pub(super) fn from_niels(f: F, q: Niels<F>) -> Self {
         Self {
-            // `sub` and `add` want tight operands; coordinates of a negated point are swapped, not changed, so they are.
             x: f.sub(q.plus, q.minus),
             y: f.add(q.plus, q.minus),
             z: f.splat(&[2, 0, 0, 0, 0]),
-            t: f.mul(q.t2d, f.splat(&D_INVERSE)),
+            t: f.mul(f.splat(&D_INVERSE), q.t2d),
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn prepare(self, f: F) -> Prepared<F> {
+        let (plus, minus) = (f.add(self.y, self.x), f.sub(self.y, self.x));
+        let t2d = f.mul(self.t, f.splat(&D2));
+        Prepared { affine: Niels { plus, minus, t2d }, z2: f.add(self.z, self.z) }
     }
 
     /// Seven multiplications.
     #[inline(always)]
     pub(super) fn add_niels(self, f: F, q: Niels<F>) -> Self {
+        let [a, b, c] = self.products(f, q);
+        Self::complete(f, a, b, c, f.twice(self.z))
+    }
+
+    /// Eight multiplications.
+    #[inline(always)]
+    pub(super) fn add_prepared(self, f: F, q: Prepared<F>) -> Self {
+        let [a, b, c] = self.products(f, q.affine);
+        Self::complete(f, a, b, c, f.mul(self.z, q.z2))
+    }
+
+    /// A, B and C of the addition formula.
+    #[inline(always)]
+    fn products(self, f: F, q: Niels<F>) -> [F::Fe; 3] {
         let a = f.mul(f.sub(self.y, self.x), q.minus);
         let b = f.mul(f.add(self.y, self.x), q.plus);
-        let c = f.mul(self.t, q.t2d);
-        let d = f.add(self.z, self.z);
-        Self::complete(f, a, b, c, d)
+        [a, b, f.mul(self.t, q.t2d)]
     }
 
     /// Nine multiplications.
@@ -129,7 +193,7 @@ impl<F: Field> Extended<F> {
         let b = f.mul(f.add(self.y, self.x), f.add(q.y, q.x));
         let c = f.mul(f.mul(self.t, q.t), f.splat(&D2));
         let zz = f.mul(self.z, q.z);
-        Self::complete(f, a, b, c, f.add(zz, zz))
+        Self::complete(f, a, b, c, f.twice(zz))
     }
 
     /// Minus the point in the lanes of `lanes`: −x, −t.
@@ -143,17 +207,19 @@ impl<F: Field> Extended<F> {
         }
     }
 
+    /// From the four products of an addition, D twice a tight element. Of each pair that is multiplied the first is carried.
     #[inline(always)]
     fn complete(f: F, a: F::Fe, b: F::Fe, c: F::Fe, d: F::Fe) -> Self {
-        let (e, g, h, i) = (f.sub(b, a), f.sub(d, c), f.add(d, c), f.add(b, a));
-        Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
+        let (e, g) = (f.sub(b, a), f.add(d, c));
+        let (h, i) = (f.add_loose(b, a), f.sub_loose(d, c));
+        Self { x: f.mul(e, i), y: f.mul(g, h), z: f.mul(g, i), t: f.mul(e, h) }
     }
 
     /// Four squarings, and four multiplications of which one makes T.
     #[inline(always)]
     pub(super) fn double(self, f: F) -> Self {
         let [e, g, h, i] = self.doubling(f);
-        Self { x: f.mul(e, g), y: f.mul(h, i), z: f.mul(g, h), t: f.mul(e, i) }
+        Self { x: f.mul(e, i), y: f.mul(g, h), z: f.mul(g, i), t: f.mul(e, h) }
     }
 
     /// Times 2^`times`, for `times` of at least one. Doubling does not read T, so only the last one makes it.
@@ -161,19 +227,19 @@ impl<F: Field> Extended<F> {
     pub(super) fn double_times(mut self, f: F, times: u32) -> Self {
         for _ in 1..times {
             let [e, g, h, i] = self.doubling(f);
-            (self.x, self.y, self.z) = (f.mul(e, g), f.mul(h, i), f.mul(g, h));
+            (self.x, self.y, self.z) = (f.mul(e, i), f.mul(g, h), f.mul(g, i));
         }
         self.double(f)
     }
 
-    /// E, F, G and H of the doubling formula.
+    /// E and G of the doubling formula, tight, and H and F, loose.
     #[inline(always)]
     fn doubling(self, f: F) -> [F::Fe; 4] {
         let (a, b, zz) = (f.square(self.x), f.square(self.y), f.square(self.z));
-        let i = f.add(a, b);
-        let e = f.sub(i, f.square(f.add(self.x, self.y)));
-        let h = f.sub(a, b);
-        let g = f.add(f.add(zz, zz), h);
+        let h = f.add_loose(a, b);
+        let e = f.sub(h, f.square(f.add(self.x, self.y)));
+        let g = f.sub(a, b);
+        let i = f.add_loose(f.twice(zz), g);
         [e, g, h, i]
     }
 
@@ -186,20 +252,12 @@ impl<F: Field> Extended<F> {
 
     #[inline(always)]
     pub(super) fn gather(f: F, stored: [&Stored; LANES]) -> Self {
-        let mut xyz = [&stored[0].xyz; LANES];
-        let mut ts = [&stored[0].t; LANES];
-        for (l, from) in stored.into_iter().enumerate() {
-            xyz[l] = &from.xyz;
-            ts[l] = &from.t;
-        }
-        let [x, y, z] = f.gather(xyz);
-        let [t, _, _] = f.gather(ts);
+        let [x, y, z, t] = Stored::gather(f, stored);
         Self { x, y, z, t }
     }
 
     #[inline(always)]
-    pub(super) fn scatter(self, f: F, mut stored: [&mut Stored; LANES]) {
-        f.scatter([self.x, self.y, self.z], stored.each_mut().map(|to| &mut to.xyz));
-        f.scatter([self.t, self.t, self.t], stored.map(|to| &mut to.t));
+    pub(super) fn scatter(self, f: F, stored: [&mut Stored; LANES]) {
+        Stored::scatter(f, [self.x, self.y, self.z, self.t], stored);
     }
 }

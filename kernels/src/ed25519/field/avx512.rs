@@ -141,12 +141,21 @@ impl Field for Avx512 {
 
     #[inline(always)]
     fn sub(self, a: Fe, b: Fe) -> Fe {
-        // Tight limbs of b are below those of 2p, so nothing goes below zero.
+        // Loose limbs of b are below those of 4p, so nothing goes below zero.
         let mut c = a.0;
         for ((c, b), two_p) in c.iter_mut().zip(b.0).zip(TWO_P) {
-            *c = simd!({ _mm512_add_epi64(*c, _mm512_sub_epi64(self.set(two_p), b)) });
+            *c = simd!({ _mm512_add_epi64(*c, _mm512_sub_epi64(self.set(2 * two_p), b)) });
         }
         self.carry(c)
+    }
+
+    #[inline(always)]
+    fn twice(self, a: Fe) -> Fe {
+        let mut c = a.0;
+        for a in &mut c {
+            *a = simd!({ _mm512_add_epi64(*a, *a) });
+        }
+        Fe(c)
     }
 
     #[inline(always)]

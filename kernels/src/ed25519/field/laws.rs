@@ -7,9 +7,9 @@ use super::{
 use proptest::{prelude::*, test_runner::TestRunner};
 
 /// A number below 2⁵⁷⁶, 64 bits to a word: the square of a loose element is a little above 2⁵¹².
-type Wide = [u64; 9];
+pub(super) type Wide = [u64; 9];
 
-fn wide(limbs: &Limbs) -> Wide {
+pub(super) fn wide(limbs: &Limbs) -> Wide {
     let mut out = [0; 9];
     for (i, limb) in limbs.iter().enumerate() {
         let bit = i * LIMB_BITS as usize;
@@ -23,7 +23,7 @@ fn wide(limbs: &Limbs) -> Wide {
     out
 }
 
-fn product(a: &Wide, b: &Wide) -> Wide {
+pub(super) fn product(a: &Wide, b: &Wide) -> Wide {
     let mut out = [0u64; 9];
     for i in 0..5 {
         let mut carry = 0u128;
@@ -37,7 +37,7 @@ fn product(a: &Wide, b: &Wide) -> Wide {
 }
 
 /// Subtracts p until the number is below it, after folding 2²⁵⁵ = 19.
-fn reduce(mut a: Wide) -> [u64; 4] {
+pub(super) fn reduce(mut a: Wide) -> [u64; 4] {
     while a[4..] != [0; 5] || a[3] >> 63 != 0 {
         let mut high = [0u64; 9];
         for i in 0..6 {
@@ -57,7 +57,7 @@ fn reduce(mut a: Wide) -> [u64; 4] {
     if low.iter().rev().ge(p.iter().rev()) { [low[0] - p[0], 0, 0, 0] } else { low }
 }
 
-fn value(limbs: &Limbs) -> [u64; 4] {
+pub(super) fn value(limbs: &Limbs) -> [u64; 4] {
     reduce(wide(limbs))
 }
 
@@ -91,7 +91,7 @@ fn element(state: &mut u64, most: u64) -> LaneLimbs {
 }
 
 /// SplitMix64: enough chance for operands.
-fn next(state: &mut u64) -> u64 {
+pub(super) fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let a = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let b = (a ^ a >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -116,7 +116,10 @@ fn table() -> LookUp {
 struct Results {
     add: LaneLimbs,
     sub: LaneLimbs,
+    three: LaneLimbs,
+    three_less: LaneLimbs,
     mul: LaneLimbs,
+    mul_three: LaneLimbs,
     square: LaneLimbs,
     negated: LaneLimbs,
     selected: LaneLimbs,
@@ -135,13 +138,19 @@ impl Work for &Laws {
     fn run<F: Field>(self, field: F) -> Results {
         let [a, b] = [field.load(&self.tight[0]), field.load(&self.tight[1])];
         let [c, d] = [field.load(&self.loose[0]), field.load(&self.loose[1])];
+        let zero = field.splat(&[0; 5]);
+        let three = field.add_loose(field.add_loose(a, b), a);
+        let three_less = field.sub_loose(field.twice(a), b);
         let mut rows = [Row([0; 16]); LANES];
-        field.scatter([a, b, c], rows.each_mut());
+        field.scatter([a, b, a], rows.each_mut());
         Results {
-            add: field.store(field.add(a, b)),
-            sub: field.store(field.sub(a, b)),
-            mul: field.store(field.mul(c, d)),
-            square: field.store(field.square(c)),
+            add: field.store(field.add(c, d)),
+            sub: field.store(field.sub(c, d)),
+            three: field.store(field.add(three, zero)),
+            three_less: field.store(field.add(three_less, zero)),
+            mul: field.store(field.mul(a, d)),
+            mul_three: field.store(field.mul(a, three)),
+            square: field.store(field.square(a)),
             negated: field.store(field.negate_where(self.lanes, a)),
             selected: field.store(field.select(self.lanes, a, b)),
             zero: field.zero_lanes(c),
@@ -149,9 +158,9 @@ impl Work for &Laws {
             odd: field.odd_lanes(c),
             gathered: field
                 .gather([0, 1, 2, 3, 4, 5, 6, 7].map(|l| &rows[(F::LIVE + 7 - l) % LANES]))
-                .map(|e| field.store(e)),
+                .map(|e| field.store(field.add(e, zero))),
             rows,
-            found: field.look_up(&table(), &self.index).map(|e| field.store(e)),
+            found: field.look_up(&table(), &self.index).map(|e| field.store(field.add(e, zero))),
         }
     }
 }
@@ -164,30 +173,37 @@ impl Laws {
             let [a, b] = [lane(&self.tight[0], l), lane(&self.tight[1], l)];
             let [c, d] = [lane(&self.loose[0], l), lane(&self.loose[1], l)];
             let on = self.lanes >> l & 1 == 1;
-            law("add", value(&lane(&r.add, l)) == plus(&a, &b))?;
-            law("sub", plus(&lane(&r.sub, l), &b) == value(&a))?;
-            law("mul", value(&lane(&r.mul, l)) == reduce(product(&wide(&c), &wide(&d))))?;
-            law("square", value(&lane(&r.square, l)) == reduce(product(&wide(&c), &wide(&c))))?;
+            law("add", value(&lane(&r.add, l)) == plus(&c, &d))?;
+            law("sub", plus(&lane(&r.sub, l), &d) == value(&c))?;
+            let three: Limbs = std::array::from_fn(|i| 2 * a[i] + b[i]);
+            law("three added", value(&lane(&r.three, l)) == value(&three))?;
+            law("two less one", plus(&lane(&r.three_less, l), &b) == plus(&a, &a))?;
+            law("mul", value(&lane(&r.mul, l)) == reduce(product(&wide(&a), &wide(&d))))?;
+            law("mul three", value(&lane(&r.mul_three, l)) == reduce(product(&wide(&a), &wide(&three))))?;
+            law("square", value(&lane(&r.square, l)) == reduce(product(&wide(&a), &wide(&a))))?;
             if on {
                 law("negate", plus(&lane(&r.negated, l), &a) == [0; 4])?;
             } else {
-                law("negate elsewhere", lane(&r.negated, l) == a)?;
+                law("negate elsewhere", value(&lane(&r.negated, l)) == value(&a))?;
             }
             law("negate is loose", lane(&r.negated, l).iter().all(|limb| *limb <= LOOSE))?;
-            law("select", lane(&r.selected, l) == if on { a } else { b })?;
+            law("select", value(&lane(&r.selected, l)) == value(if on { &a } else { &b }))?;
             law("zero", (r.zero >> l & 1 == 1) == (value(&c) == [0; 4]))?;
             law("odd", (r.odd >> l & 1 == 1) == (value(&c)[0] & 1 == 1))?;
             let entry = self.index[l] as usize;
-            let named = table().0.map(|word| word[entry]);
-            let found = r.found.map(|element| lane(&element, l));
-            law("look up", found.as_flattened() == named)?;
-            law("scatter", r.rows[l] == Row::new(a, b, c))?;
-            for (i, expected) in [&self.tight[0], &self.tight[1], &self.loose[0]].into_iter().enumerate() {
-                law("gather", lane(&r.gathered[i], l) == lane(expected, F::LIVE - 1 - l))?;
+            let named: [u64; 15] = table().0.map(|word| word[entry]);
+            let from = F::LIVE - 1 - l;
+            for (i, expected) in [&self.tight[0], &self.tight[1], &self.tight[0]].into_iter().enumerate() {
+                let [named, row]: [&Limbs; 2] =
+                    [&named[..], &r.rows[l].0[..]].map(|words| words[5 * i..].first_chunk().unwrap());
+                law("look up", value(&lane(&r.found[i], l)) == value(named))?;
+                law("scatter", value(row) == value(&lane(expected, l)))?;
+                law("a row is tight", row.iter().all(|limb| *limb <= TIGHT))?;
+                law("gather", value(&lane(&r.gathered[i], l)) == value(&lane(expected, from)))?;
             }
         }
         law("a + b = b + a", r.zero_difference == u8::MAX >> (LANES - F::LIVE))?;
-        law("results are tight", [&r.add, &r.sub, &r.mul, &r.square].into_iter().all(is_tight))
+        law("results are tight", [&r.add, &r.sub, &r.mul, &r.mul_three, &r.square].into_iter().all(is_tight))
     }
 }
 
@@ -223,6 +239,14 @@ fn hold_for<F: Field>(field: F) {
 #[test]
 fn portable() {
     hold_for(Portable);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn avx2() {
+    if let Some(token) = crate::cpu::Avx2::detect() {
+        hold_for(token);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -10,6 +10,8 @@ pub(crate) struct Portable;
 /// 2p, limb by limb.
 const TWO_P: Limbs =
     [0xf_ffff_ffff_ffda, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe];
+/// 4p, limb by limb.
+const FOUR_P: Limbs = [2 * TWO_P[0], 2 * TWO_P[1], 2 * TWO_P[2], 2 * TWO_P[3], 2 * TWO_P[4]];
 
 /// Limbs below 2⁶¹ become tight: each hands what exceeds 51 bits (below 2¹⁰) to the next, and the topmost hands 19
 /// times it (below 2¹⁵) to the lowest.
@@ -39,8 +41,8 @@ fn add(a: &Limbs, b: &Limbs) -> Limbs {
 
 #[inline(always)]
 fn sub(a: &Limbs, b: &Limbs) -> Limbs {
-    // Tight b < 2p limb by limb, so nothing goes below zero.
-    carry(&plus(a, &minus(&TWO_P, b)))
+    // Loose b < 4p limb by limb, so nothing goes below zero.
+    carry(&plus(a, &minus(&FOUR_P, b)))
 }
 
 #[inline]
@@ -158,6 +160,11 @@ impl Field for Portable {
     #[inline(always)]
     fn sub(self, a: Fe, b: Fe) -> Fe {
         each(|l| sub(&a.0[l], &b.0[l]))
+    }
+
+    #[inline(always)]
+    fn twice(self, a: Fe) -> Fe {
+        each(|l| plus(&a.0[l], &a.0[l]))
     }
 
     #[inline(always)]

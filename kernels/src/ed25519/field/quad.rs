@@ -276,6 +276,11 @@ impl Field for Quad {
     }
 
     #[inline(always)]
+    fn twice(self, a: Fe) -> Fe {
+        self.add(a, a)
+    }
+
+    #[inline(always)]
     fn mul(self, a: Fe, b: Fe) -> Fe {
         a.product(b).carry()
     }

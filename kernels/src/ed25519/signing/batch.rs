@@ -21,8 +21,8 @@ use zeroize::{Zeroizing, zeroize_stack};
 
 /// Requests that share an inversion at most.
 const CHUNK: usize = VECTORS * LANES;
-/// Above the deepest stack of one chunk: its points are 20 KiB and its digests and nonces 12.
-const STACK_BYTES: usize = 1 << 16;
+/// Twice the deepest stack of one chunk, 60 KiB on AVX2: points of 20 KiB, digests and nonces of 12, and what spills.
+const STACK_BYTES: usize = 1 << 17;
 
 /// One message to sign.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ fn sign_chunk(backend: Backend, requests: &[SignRequest<'_>], signatures: &mut [
     for (nonce, digest) in nonces.iter_mut().zip(&digests[..n]) {
         *nonce = scalar::from_wide(digest);
     }
-    backend.commit(Commit { nonces: &nonces[..n], commitments: &mut commitments[..n] });
+    backend.run(Commit { nonces: &nonces[..n], commitments: &mut commitments[..n] });
 
     let challenges: Vec<[&[u8]; 3]> = requests
         .iter()
@@ -107,15 +107,5 @@ impl Work for Commit<'_> {
         let mut encodings = [[[0; 32]; LANES]; VECTORS];
         encode(f, &points[..vectors], &mut encodings[..vectors]);
         self.commitments.copy_from_slice(&encodings.as_flattened()[..self.commitments.len()]);
-    }
-}
-
-impl Backend {
-    fn commit(self, work: Commit<'_>) {
-        match self.0 {
-            crate::ed25519::backend::Kind::Portable(field) => field.enter(work),
-            #[cfg(target_arch = "x86_64")]
-            crate::ed25519::backend::Kind::Avx512(field) => field.enter(work),
-        }
     }
 }

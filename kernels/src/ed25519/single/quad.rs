@@ -14,7 +14,8 @@ use super::{r_bytes, s_bytes};
 use crate::{
     cpu::Avx512,
     ed25519::{
-        DecodedKey, Item,
+        Item,
+        base::{BASE, BASE_WIDTH, Multiples},
         decompress::{IDENTITY, decompress},
         field::{LANES, Row, quad::Quad},
         halve::{Halves, halve},
@@ -24,33 +25,19 @@ use crate::{
         scalar::{self, Words},
     },
 };
-use curve25519_dalek::{EdwardsPoint, constants::ED25519_BASEPOINT_POINT};
 use std::sync::OnceLock;
 
 /// Width of the forms of u and v, whose tables are built for each signature.
 const WIDTH: u32 = 5;
-/// Width of the forms of us mod L. The tables take 2 × 64 × 160 bytes.
-const BASE_WIDTH: u32 = 8;
 const MULTIPLES: usize = 1 << (WIDTH - 2);
 const BASE_MULTIPLES: usize = 1 << (BASE_WIDTH - 2);
 
-/// Odd multiples of B and of 2¹²⁸B: 1, 3, 5, …
-static BASE: OnceLock<[[Prepared; BASE_MULTIPLES]; 2]> = OnceLock::new();
+/// Odd multiples of B and of 2¹²⁸B: 1, 3, 5, … In 2 × 64 × 160 bytes.
+static ODD: OnceLock<[[Prepared; BASE_MULTIPLES]; 2]> = OnceLock::new();
 
-fn base_multiples(f: Quad) -> [[Prepared; BASE_MULTIPLES]; 2] {
-    let high = (0..128).fold(ED25519_BASEPOINT_POINT, |point, _| point + point);
-    [ED25519_BASEPOINT_POINT, high].map(|point| {
-        let mut multiples = [point; BASE_MULTIPLES];
-        for i in 1..BASE_MULTIPLES {
-            multiples[i] = multiples[i - 1] + (point + point);
-        }
-        let encodings = EdwardsPoint::compress_batch(&multiples).map(|encoding| encoding.to_bytes());
-        let mut prepared = [Prepared::from_row(f, &IDENTITY_ROW); BASE_MULTIPLES];
-        for (to, decoded) in prepared.iter_mut().zip(DecodedKey::many(&encodings)) {
-            *to = Prepared::from_row(f, decoded.row());
-        }
-        prepared
-    })
+fn odd_base_multiples(f: Quad) -> [[Prepared; BASE_MULTIPLES]; 2] {
+    let odd = |multiples: &Multiples| std::array::from_fn(|i| Prepared::from_row(f, &multiples[2 * i + 1]));
+    [odd(&BASE[0]), odd(&BASE[1])]
 }
 
 /// [`super::verify`] for this back-end.
@@ -62,7 +49,7 @@ pub(in crate::ed25519) fn verify(token: Avx512, entry: &Item<'_>) -> bool {
     let r = r_bytes(entry.signature);
     let k = scalar::from_wide(&crate::sha2::sha512_parts(&[r, entry.key, entry.message]));
     let field = Quad(token);
-    let base = BASE.get_or_init(|| base_multiples(field));
+    let base = ODD.get_or_init(|| odd_base_multiples(field));
     // SAFETY: the token proves the features.
     unsafe { holds(field, base, [entry.key, r], &s, &k) }
 }
