@@ -115,9 +115,10 @@ impl Report {
     }
 }
 
-/// Runs `vectors` through every path. `seed` feeds the batches' coefficients.
+/// Runs `vectors` through every path of the back-ends, beside portable single verification. `seed` feeds the batches'
+/// coefficients.
 #[must_use]
-pub fn run(vectors: &[Vector], seed: [u8; 32]) -> Report {
+pub fn run(vectors: &[Vector], backends: &[Backend], seed: [u8; 32]) -> Report {
     let entries: Vec<Option<Entry<'_>>> = vectors.iter().map(entry).collect();
     let sized: Vec<Entry<'_>> = entries.iter().filter_map(|entry| *entry).collect();
     // Puts verdicts on the vectors of right sizes back among the others, which are refused.
@@ -126,10 +127,9 @@ pub fn run(vectors: &[Vector], seed: [u8; 32]) -> Report {
         entries.iter().map(|entry| entry.is_some() && verdicts.next() == Some(true)).collect()
     };
     let alone_on = |backend: Backend| all(sized.iter().map(|entry| verify_on(backend, entry)).collect());
-    let backends = Backend::all();
-    let single = alone_on(backends[0]);
+    let single = alone_on(Backend::all()[0]);
     let mut paths = Vec::new();
-    for backend in backends {
+    for &backend in backends {
         paths.push(report(backend.name(), "single", &alone_on(backend), &single, vectors));
         let mut lanes = vec![false; sized.len()];
         verify_lanes_on(backend, &sized, &mut lanes);

@@ -23,7 +23,7 @@ fn good_bad_and_misshapen_vectors_are_counted_on_every_path() {
         line(&public, b"pay", &[], "false"),
     ]
     .join("\n");
-    let report = run(&parse(&text).unwrap(), [5; 32]);
+    let report = run(&parse(&text).unwrap(), &Backend::all(), [5; 32]);
     assert!(report.ok());
     assert_eq!(report.paths.len(), 4 * Backend::all().len());
     for path in &report.paths {
@@ -39,7 +39,7 @@ fn an_unmet_expectation_is_named() {
         line(&key.public_key(), b"pay", &key.sign(b"pay"), "false"),
     ]
     .join("\n");
-    let report = run(&parse(&text).unwrap(), [5; 32]);
+    let report = run(&parse(&text).unwrap(), &Backend::all(), [5; 32]);
     assert!(!report.ok());
     assert!(report.paths.iter().all(|path| path.unmet == [1] && path.disagreements.is_empty()));
 }

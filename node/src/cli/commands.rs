@@ -31,8 +31,8 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Load(args) => bench::load(&args),
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => verify(&args),
-        Command::Kernels(KernelsCommand::Check { file }) => kernels::check(&file),
-        Command::Kernels(KernelsCommand::Bench) => kernels::bench(),
+        Command::Kernels(KernelsCommand::Check { file, backend }) => kernels::check(&file, backend),
+        Command::Kernels(KernelsCommand::Bench { backend }) => kernels::bench(backend),
     }
 }
 

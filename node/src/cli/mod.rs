@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod commands;
@@ -394,9 +395,19 @@ pub enum KernelsCommand {
         /// The vectors.
         #[arg(value_name = "FILE.jsonl")]
         file: PathBuf,
+        /// Only this backend: portable, avx2 or avx512.
+        #[arg(long, value_name = "NAME", value_parser = Backend::named)]
+        backend: Option<Backend>,
     },
     /// Nanoseconds per operation of every backend of this machine.
-    Bench,
+    ///
+    /// Takes about half a minute. "-" stands where a backend has no way of its own.
+    #[command(verbatim_doc_comment)]
+    Bench {
+        /// Only this backend: portable, avx2 or avx512.
+        #[arg(long, value_name = "NAME", value_parser = Backend::named)]
+        backend: Option<Backend>,
+    },
 }
 
 /// A rate of offered load.

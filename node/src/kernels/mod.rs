@@ -12,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use kernels::check::{parse, run};
+use kernels::ed25519::Backend;
 
 mod measure;
 
@@ -20,11 +21,11 @@ pub use measure::bench;
 /// How many wrong vectors of one path are named.
 const NAMED: usize = 5;
 
-/// Runs vectors through every path; `false` if any verdict is wrong.
+/// Runs vectors through every path of every back-end, or of one; `false` if any verdict is wrong.
 ///
 /// # Errors
 /// The file cannot be read, or a line is no vector.
-pub fn check(file: &Path) -> Result<bool> {
+pub fn check(file: &Path, only: Option<Backend>) -> Result<bool> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let vectors = parse(&text).with_context(|| file.display().to_string())?;
     if vectors.is_empty() {
@@ -32,7 +33,8 @@ pub fn check(file: &Path) -> Result<bool> {
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(std::io::Error::other).context("no randomness")?;
-    let report = run(&vectors, seed);
+    let backends = only.map_or_else(Backend::all, |backend| vec![backend]);
+    let report = run(&vectors, &backends, seed);
     println!("{} vectors", vectors.len());
     for path in &report.paths {
         let wrong = path.disagreements.len() + path.unmet.len();

@@ -178,6 +178,11 @@ fn kernels_check_reads_vectors() {
     };
     fs::write(&file, vector("true") + "\n" + &vector("null")).unwrap();
     expect(0, &["kernels", "check", file.to_str().unwrap()]);
+    let one = |name| ["kernels", "check", file.to_str().unwrap(), "--backend", name];
+    let (out, _) = expect(0, &one("portable"));
+    assert!(out.contains("portable") && !out.contains("avx"), "{out}");
+    let (_, err) = expect(2, &one("mmx"));
+    assert!(err.contains(r#"no back-end called "mmx""#), "{err}");
     fs::write(&file, vector("false")).unwrap();
     expect(1, &["kernels", "check", file.to_str().unwrap()]);
 }
