@@ -19,14 +19,14 @@ pub(super) fn encode<F: Field>(f: F, points: &[Extended<F>], out: &mut [[[u8; 32
     assert!(points.len() == out.len() && points.len() <= VECTORS);
     let Some((first, rest)) = points.split_first() else { return };
     // products[i] = Z₀ · … · Zᵢ
-    let mut products = [first.z; VECTORS];
+    let mut products = [f.carried(first.z); VECTORS];
     for (i, point) in rest.iter().enumerate() {
-        products[i + 1] = f.mul(products[i], point.z);
+        products[i + 1] = f.mul(products[i], f.carried(point.z));
     }
     let mut inverse = invert(f, products[points.len() - 1]);
     for i in (1..points.len()).rev() {
         out[i] = quotients(f, &points[i], f.mul(inverse, products[i - 1]));
-        inverse = f.mul(inverse, points[i].z);
+        inverse = f.mul(inverse, f.carried(points[i].z));
     }
     out[0] = quotients(f, first, inverse);
 }
@@ -34,7 +34,7 @@ pub(super) fn encode<F: Field>(f: F, points: &[Extended<F>], out: &mut [[[u8; 32
 /// y = Y/Z with the parity of x = X/Z as the topmost bit.
 #[inline(always)]
 fn quotients<F: Field>(f: F, point: &Extended<F>, inverse: F::Fe) -> [[u8; 32]; LANES] {
-    let (x, y) = (f.mul(point.x, inverse), f.mul(point.y, inverse));
+    let (x, y) = (f.mul(f.carried(point.x), inverse), f.mul(f.carried(point.y), inverse));
     let mut rows = [IDENTITY_ROW; LANES];
     f.scatter([x, y, y], rows.each_mut());
     let mut out = [[0; 32]; LANES];

@@ -7,11 +7,12 @@
 //! Quad ─────┘     four lanes, for one point's coordinates side by side: packed
 //! ```
 //!
-//! An element has five limbs of 51 bits. Two bounds matter, and each operation says which it takes and gives; what is tight
+//! An element has five limbs of 51 bits. Three bounds matter, and each operation says which it takes and gives; what is tight
 //! is loose too:
 //!
 //! - **tight**: every limb below 2⁵¹ + 2¹⁵.
 //! - **loose**: every limb below 2⁵², so that 52-bit multipliers see the whole limb.
+//! - **uncarried**: a product before its carry, which `add` and `sub` make up for; tight in back-ends that carry every product.
 //!
 //! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. A back-end may bound its limbs otherwise
 //! (`avx2` does, whose limbs are signed: there three tight elements may be added up uncarried); in a [`Row`], and wherever
@@ -39,6 +40,11 @@ pub(crate) const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
 pub(crate) type Limbs = [u64; 5];
 /// Eight elements as limbs: `[limb][lane]`.
 pub(crate) type LaneLimbs = [[u64; LANES]; 5];
+
+/// n·p, limb by limb.
+const fn times_p(n: u64) -> Limbs {
+    [n * (LIMB_MASK - 18), n * LIMB_MASK, n * LIMB_MASK, n * LIMB_MASK, n * LIMB_MASK]
+}
 
 /// Three elements of one lane, five limbs each, and a spare word: two cache lines, so that a gather is two loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +93,9 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     #[cfg(test)]
     fn store(self, a: Self::Fe) -> LaneLimbs;
 
-    /// loose, loose → tight.
+    /// Each loose or uncarried, the first also twice uncarried → tight.
     fn add(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
-    /// loose, loose → tight.
+    /// As [`Field::add`].
     fn sub(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
     /// Of at most three tight elements in all, operands of operands included → loose. Uncarried where limbs have room.
     #[inline(always)]
@@ -101,17 +107,32 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     fn sub_loose(self, a: Self::Fe, b: Self::Fe) -> Self::Fe {
         self.sub(a, b)
     }
-    /// Twice a tight element, as no more than an operand of `add`, `sub` and their loose forms: uncarried.
+    /// Twice an uncarried element, as no more than the first operand of `add`, `sub` or one of their loose forms.
     fn twice(self, a: Self::Fe) -> Self::Fe;
     /// tight, loose → tight.
     fn mul(self, a: Self::Fe, b: Self::Fe) -> Self::Fe;
     /// tight → tight.
     fn square(self, a: Self::Fe) -> Self::Fe;
+    /// [`Field::mul`] without its carry: tight, loose → uncarried.
+    #[inline(always)]
+    fn product(self, a: Self::Fe, b: Self::Fe) -> Self::Fe {
+        self.mul(a, b)
+    }
+    /// [`Field::square`] without its carry: tight → uncarried.
+    #[inline(always)]
+    fn square_product(self, a: Self::Fe) -> Self::Fe {
+        self.square(a)
+    }
+    /// uncarried → tight.
+    #[inline(always)]
+    fn carried(self, a: Self::Fe) -> Self::Fe {
+        a
+    }
     /// Lanes of `lanes`, which may be secret, are negated: tight, or as gathered → loose (without a carry).
     fn negate_where(self, lanes: u8, a: Self::Fe) -> Self::Fe;
     /// `yes` in the lanes of `lanes`, which may be secret, `no` elsewhere.
     fn select(self, lanes: u8, yes: Self::Fe, no: Self::Fe) -> Self::Fe;
-    /// The lanes that are zero modulo p. Takes loose.
+    /// The lanes that are zero modulo p. Takes loose or uncarried.
     fn zero_lanes(self, a: Self::Fe) -> u8;
     /// The lanes whose canonical representative is odd. Takes loose.
     fn odd_lanes(self, a: Self::Fe) -> u8;

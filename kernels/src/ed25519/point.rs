@@ -129,7 +129,7 @@ impl<F: Field> Prepared<F> {
     }
 }
 
-/// Eight points in extended coordinates. Tight.
+/// Eight points in extended coordinates: X, Y and Z uncarried, T tight.
 #[derive(Clone, Copy)]
 pub(super) struct Extended<F: Field> {
     pub(super) x: F::Fe,
@@ -167,33 +167,36 @@ impl<F: Field> Extended<F> {
     /// Seven multiplications.
     #[inline(always)]
     pub(super) fn add_niels(self, f: F, q: Niels<F>) -> Self {
-        let [a, b, c] = self.products(f, q);
-        Self::complete(f, a, b, c, f.twice(self.z))
+        self.add_scaled(f, q, f.twice(self.z))
     }
 
     /// Eight multiplications.
     #[inline(always)]
     pub(super) fn add_prepared(self, f: F, q: Prepared<F>) -> Self {
-        let [a, b, c] = self.products(f, q.affine);
-        Self::complete(f, a, b, c, f.mul(self.z, q.z2))
-    }
-
-    /// A, B and C of the addition formula.
-    #[inline(always)]
-    fn products(self, f: F, q: Niels<F>) -> [F::Fe; 3] {
-        let a = f.mul(f.sub(self.y, self.x), q.minus);
-        let b = f.mul(f.add(self.y, self.x), q.plus);
-        [a, b, f.mul(self.t, q.t2d)]
+        self.add_scaled(f, q.affine, f.product(f.carried(self.z), q.z2))
     }
 
     /// Nine multiplications.
     #[inline(always)]
     pub(super) fn add(self, f: F, q: Self) -> Self {
-        let a = f.mul(f.sub(self.y, self.x), f.sub(q.y, q.x));
-        let b = f.mul(f.add(self.y, self.x), f.add(q.y, q.x));
-        let c = f.mul(f.mul(self.t, q.t), f.splat(&D2));
-        let zz = f.mul(self.z, q.z);
-        Self::complete(f, a, b, c, f.twice(zz))
+        let (plus, minus) = (f.add(q.y, q.x), f.sub(q.y, q.x));
+        let t2d = f.mul(q.t, f.splat(&D2));
+        let zz = f.product(f.carried(self.z), f.carried(q.z));
+        self.add_scaled(f, Niels { plus, minus, t2d }, f.twice(zz))
+    }
+
+    /// The sum with a point whose Niels form is scaled by its Z′, where D = 2ZZ′.
+    ///
+    /// Each product stands before another that does not need it: the sums and carries that do, which leave the multiplier
+    /// idle, then have company. So written, `avx512` also spills half as much.
+    #[inline(always)]
+    fn add_scaled(self, f: F, q: Niels<F>, d: F::Fe) -> Self {
+        let c = f.product(self.t, q.t2d);
+        let a = f.product(f.sub(self.y, self.x), q.minus);
+        let b = f.product(f.add(self.y, self.x), q.plus);
+        let (g, i) = (f.add(d, c), f.sub_loose(d, c));
+        let (e, h) = (f.sub(b, a), f.add_loose(b, a));
+        Self::from_factors(f, [e, g, h, i])
     }
 
     /// Minus the point in the lanes of `lanes`: −x, −t.
@@ -207,19 +210,18 @@ impl<F: Field> Extended<F> {
         }
     }
 
-    /// From the four products of an addition, D twice a tight element. Of each pair that is multiplied the first is carried.
+    /// X = EF, Y = GH, Z = FG, T = EH, where F is the last. Of each pair the first is tight.
     #[inline(always)]
-    fn complete(f: F, a: F::Fe, b: F::Fe, c: F::Fe, d: F::Fe) -> Self {
-        let (e, g) = (f.sub(b, a), f.add(d, c));
-        let (h, i) = (f.add_loose(b, a), f.sub_loose(d, c));
-        Self { x: f.mul(e, i), y: f.mul(g, h), z: f.mul(g, i), t: f.mul(e, h) }
+    fn from_factors(f: F, [e, g, h, i]: [F::Fe; 4]) -> Self {
+        let z = f.product(g, i);
+        let t = f.mul(e, h);
+        Self { x: f.product(e, i), y: f.product(g, h), z, t }
     }
 
     /// Four squarings, and four multiplications of which one makes T.
     #[inline(always)]
     pub(super) fn double(self, f: F) -> Self {
-        let [e, g, h, i] = self.doubling(f);
-        Self { x: f.mul(e, i), y: f.mul(g, h), z: f.mul(g, i), t: f.mul(e, h) }
+        Self::from_factors(f, self.doubling(f))
     }
 
     /// Times 2^`times`, for `times` of at least one. Doubling does not read T, so only the last one makes it.
@@ -227,7 +229,7 @@ impl<F: Field> Extended<F> {
     pub(super) fn double_times(mut self, f: F, times: u32) -> Self {
         for _ in 1..times {
             let [e, g, h, i] = self.doubling(f);
-            (self.x, self.y, self.z) = (f.mul(e, i), f.mul(g, h), f.mul(g, i));
+            (self.x, self.y, self.z) = (f.product(e, i), f.product(g, h), f.product(g, i));
         }
         self.double(f)
     }
@@ -235,9 +237,10 @@ impl<F: Field> Extended<F> {
     /// E and G of the doubling formula, tight, and H and F, loose.
     #[inline(always)]
     fn doubling(self, f: F) -> [F::Fe; 4] {
-        let (a, b, zz) = (f.square(self.x), f.square(self.y), f.square(self.z));
+        let square = |a| f.square_product(f.carried(a));
+        let (a, b, zz) = (square(self.x), square(self.y), square(self.z));
         let h = f.add_loose(a, b);
-        let e = f.sub(h, f.square(f.add(self.x, self.y)));
+        let e = f.sub(h, f.square_product(f.add(self.x, self.y)));
         let g = f.sub(a, b);
         let i = f.add_loose(f.twice(zz), g);
         [e, g, h, i]
@@ -258,6 +261,6 @@ impl<F: Field> Extended<F> {
 
     #[inline(always)]
     pub(super) fn scatter(self, f: F, stored: [&mut Stored; LANES]) {
-        Stored::scatter(f, [self.x, self.y, self.z, self.t], stored);
+        Stored::scatter(f, [f.carried(self.x), f.carried(self.y), f.carried(self.z), self.t], stored);
     }
 }

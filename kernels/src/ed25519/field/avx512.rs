@@ -3,7 +3,7 @@
 //! `vpmadd52{lo,hi}` add the low or the high 52 bits of a 52×52-bit product to a 64-bit lane. With limbs of 51 bits
 //! the high part of `aᵢbⱼ` weighs 2 · 2^(51(i+j+1)), so high parts are summed on their own and doubled.
 
-use super::{ENTRIES, Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, LookUp, Row, Work};
+use super::{ENTRIES, Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, LookUp, Row, Work, times_p};
 use crate::cpu::{Avx512, transpose_8x8};
 use std::arch::x86_64::*;
 
@@ -11,9 +11,10 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Fe([__m512i; 5]);
 
-/// 2p, limb by limb.
-const TWO_P: [i64; 5] =
-    [0xf_ffff_ffff_ffda, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe];
+/// Above a tight element in every limb.
+const TWO_P: Limbs = times_p(2);
+/// Above an uncarried element in every limb: see `fold`.
+const MANY_P: Limbs = times_p(345);
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512ifma")]
 fn enter<W: Work>(work: W, field: Avx512) -> W::Output {
@@ -37,8 +38,8 @@ impl Avx512 {
         simd!({ _mm512_set1_epi64(limb) })
     }
 
-    /// Limbs below 2⁶¹ become tight: what exceeds 51 bits (below 2¹⁰) moves up, 19-fold (below 2¹⁵) from the top
-    /// to the bottom. `madd52lo` does the 19-fold addition: 2¹⁰ · 19 is below 2⁵².
+    /// Limbs below 1100 · 2⁵¹ become tight: what exceeds 51 bits (below 1100) moves up, 19-fold (below 2¹⁵) from the top
+    /// to the bottom. `madd52lo` does the 19-fold addition.
     #[inline(always)]
     fn carry(self, a: [__m512i; 5]) -> Fe {
         simd!({
@@ -58,8 +59,11 @@ impl Avx512 {
         })
     }
 
-    /// Columns 0..=9 of a product, folded at 2²⁵⁵ = 19 and carried. A column is at most 5 low parts and 5 doubled
-    /// high parts, below 15 · 2⁵² < 2⁵⁶; 20 of that is below 2⁶⁰·⁴, which `carry` takes.
+    /// Columns 0..=9 of a product, folded at 2²⁵⁵ = 19: uncarried, which here means limbs of at most 345 · 2⁵¹ − 6,555.
+    ///
+    /// A low part is below 2⁵² and a high part, of tight times loose, below 2⁵¹ + 2¹⁵; doubled, below 2⁵² + 2¹⁶. Limb k
+    /// takes k + 1 low and k high parts and 19 times 4 − k low and 5 − k high ones: most for k = 0, where that is below
+    /// 172 · 2⁵² + 95 · 2¹⁶. Three of those are below 1100 · 2⁵¹, which `carry` takes.
     #[inline(always)]
     fn fold(self, c: [__m512i; 10]) -> Fe {
         let nineteen = self.set(19);
@@ -67,10 +71,10 @@ impl Avx512 {
         for (limb, high) in limbs.iter_mut().zip(&c[5..]) {
             *limb = simd!({ _mm512_add_epi64(*limb, _mm512_mullo_epi64(*high, nineteen)) });
         }
-        self.carry(limbs)
+        Fe(limbs)
     }
 
-    /// The representative below p of a loose element. As in the portable back-end: tight values are below 2p, and the
+    /// The representative below p of an uncarried element. As in the portable back-end: tight values are below 2p, and the
     /// carry out of value + 19 tells whether to subtract p.
     #[inline(always)]
     fn canonical(self, a: Fe) -> Fe {
@@ -141,10 +145,11 @@ impl Field for Avx512 {
 
     #[inline(always)]
     fn sub(self, a: Fe, b: Fe) -> Fe {
-        // Loose limbs of b are below those of 4p, so nothing goes below zero.
+        // Limbs of b are at most those of 345p, so nothing goes below zero; with a of twice 344 · 2⁵¹ and a little, the
+        // sum is below 1100 · 2⁵¹.
         let mut c = a.0;
-        for ((c, b), two_p) in c.iter_mut().zip(b.0).zip(TWO_P) {
-            *c = simd!({ _mm512_add_epi64(*c, _mm512_sub_epi64(self.set(2 * two_p), b)) });
+        for ((c, b), many_p) in c.iter_mut().zip(b.0).zip(MANY_P) {
+            *c = simd!({ _mm512_add_epi64(*c, _mm512_sub_epi64(self.set(many_p as i64), b)) });
         }
         self.carry(c)
     }
@@ -160,6 +165,21 @@ impl Field for Avx512 {
 
     #[inline(always)]
     fn mul(self, a: Fe, b: Fe) -> Fe {
+        self.carried(self.product(a, b))
+    }
+
+    #[inline(always)]
+    fn square(self, a: Fe) -> Fe {
+        self.carried(self.square_product(a))
+    }
+
+    #[inline(always)]
+    fn carried(self, a: Fe) -> Fe {
+        self.carry(a.0)
+    }
+
+    #[inline(always)]
+    fn product(self, a: Fe, b: Fe) -> Fe {
         let (a, b) = (a.0, b.0);
         let zero = self.set(0);
         let mut c = [zero; 10];
@@ -180,7 +200,7 @@ impl Field for Avx512 {
     }
 
     #[inline(always)]
-    fn square(self, a: Fe) -> Fe {
+    fn square_product(self, a: Fe) -> Fe {
         let a = a.0;
         let zero = self.set(0);
         // Cross products count twice; high parts weigh twice: 2(2·cross_hi + cross_lo + square_hi) + square_lo.
@@ -212,7 +232,7 @@ impl Field for Avx512 {
     fn negate_where(self, lanes: u8, a: Fe) -> Fe {
         let mut c = a.0;
         for (c, two_p) in c.iter_mut().zip(TWO_P) {
-            *c = simd!({ _mm512_mask_sub_epi64(*c, lanes, self.set(two_p), *c) });
+            *c = simd!({ _mm512_mask_sub_epi64(*c, lanes, self.set(two_p as i64), *c) });
         }
         Fe(c)
     }

@@ -65,6 +65,20 @@ fn plus(a: &Limbs, b: &Limbs) -> [u64; 4] {
     value(&std::array::from_fn(|i| a[i] + b[i]))
 }
 
+/// The sum of a few products.
+fn total(terms: &[Wide]) -> [u64; 4] {
+    let mut out = [0; 9];
+    for term in terms {
+        let mut carry = 0u128;
+        for (to, word) in out.iter_mut().zip(term) {
+            carry += u128::from(*to) + u128::from(*word);
+            *to = carry as u64;
+            carry >>= 64;
+        }
+    }
+    reduce(out)
+}
+
 const TIGHT: u64 = (1 << 51) + (1 << 15) - 1;
 const LOOSE: u64 = (1 << 52) - 1;
 
@@ -121,9 +135,15 @@ struct Results {
     mul: LaneLimbs,
     mul_three: LaneLimbs,
     square: LaneLimbs,
+    /// Of ad and bc, uncarried: ad, 2ad + bc, 2ad − bc and a² − bc, carried.
+    carried: LaneLimbs,
+    products: LaneLimbs,
+    products_less: LaneLimbs,
+    square_less: LaneLimbs,
     negated: LaneLimbs,
     selected: LaneLimbs,
     zero: u8,
+    zero_product: u8,
     zero_difference: u8,
     odd: u8,
     gathered: [LaneLimbs; 3],
@@ -141,6 +161,7 @@ impl Work for &Laws {
         let zero = field.splat(&[0; 5]);
         let three = field.add_loose(field.add_loose(a, b), a);
         let three_less = field.sub_loose(field.twice(a), b);
+        let (ad, bc) = (field.product(a, d), field.product(b, c));
         let mut rows = [Row([0; 16]); LANES];
         field.scatter([a, b, a], rows.each_mut());
         Results {
@@ -151,9 +172,14 @@ impl Work for &Laws {
             mul: field.store(field.mul(a, d)),
             mul_three: field.store(field.mul(a, three)),
             square: field.store(field.square(a)),
+            carried: field.store(field.carried(ad)),
+            products: field.store(field.add(field.twice(ad), bc)),
+            products_less: field.store(field.sub(field.twice(ad), bc)),
+            square_less: field.store(field.sub(field.square_product(a), bc)),
             negated: field.store(field.negate_where(self.lanes, a)),
             selected: field.store(field.select(self.lanes, a, b)),
             zero: field.zero_lanes(c),
+            zero_product: field.zero_lanes(bc),
             zero_difference: field.zero_lanes(field.sub(field.add(a, b), field.add(b, a))),
             odd: field.odd_lanes(c),
             gathered: field
@@ -181,6 +207,15 @@ impl Laws {
             law("mul", value(&lane(&r.mul, l)) == reduce(product(&wide(&a), &wide(&d))))?;
             law("mul three", value(&lane(&r.mul_three, l)) == reduce(product(&wide(&a), &wide(&three))))?;
             law("square", value(&lane(&r.square, l)) == reduce(product(&wide(&a), &wide(&a))))?;
+            let (ad, bc) = (product(&wide(&a), &wide(&d)), product(&wide(&b), &wide(&c)));
+            law("carried", value(&lane(&r.carried, l)) == reduce(ad))?;
+            law("products", value(&lane(&r.products, l)) == total(&[ad, ad, bc]))?;
+            law("products less", total(&[wide(&lane(&r.products_less, l)), bc]) == total(&[ad, ad]))?;
+            law(
+                "square less",
+                total(&[wide(&lane(&r.square_less, l)), bc]) == total(&[product(&wide(&a), &wide(&a))]),
+            )?;
+            law("zero product", (r.zero_product >> l & 1 == 1) == (reduce(bc) == [0; 4]))?;
             if on {
                 law("negate", plus(&lane(&r.negated, l), &a) == [0; 4])?;
             } else {
@@ -203,7 +238,9 @@ impl Laws {
             }
         }
         law("a + b = b + a", r.zero_difference == u8::MAX >> (LANES - F::LIVE))?;
-        law("results are tight", [&r.add, &r.sub, &r.mul, &r.mul_three, &r.square].into_iter().all(is_tight))
+        let tight = [&r.add, &r.sub, &r.mul, &r.mul_three, &r.square];
+        let from_products = [&r.carried, &r.products, &r.products_less, &r.square_less];
+        law("results are tight", tight.into_iter().chain(from_products).all(is_tight))
     }
 }
 

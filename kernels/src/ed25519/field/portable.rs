@@ -1,6 +1,6 @@
 //! The plain back-end: the specification that the others are compared with, and the path for every CPU.
 
-use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work};
+use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, times_p};
 use std::hint::black_box;
 
 /// Needs nothing of the CPU.
@@ -8,10 +8,9 @@ use std::hint::black_box;
 pub(crate) struct Portable;
 
 /// 2p, limb by limb.
-const TWO_P: Limbs =
-    [0xf_ffff_ffff_ffda, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe, 0xf_ffff_ffff_fffe];
+const TWO_P: Limbs = times_p(2);
 /// 4p, limb by limb.
-const FOUR_P: Limbs = [2 * TWO_P[0], 2 * TWO_P[1], 2 * TWO_P[2], 2 * TWO_P[3], 2 * TWO_P[4]];
+const FOUR_P: Limbs = times_p(4);
 
 /// Limbs below 2⁶¹ become tight: each hands what exceeds 51 bits (below 2¹⁰) to the next, and the topmost hands 19
 /// times it (below 2¹⁵) to the lowest.

@@ -4,7 +4,7 @@
 //! As a [`Field`] it fills four of the eight lanes; the other four read as zero. What a product has before its carry is a
 //! type of its own, [`Wide`], because formulas on one point shuffle, add and subtract products, and carry only then.
 
-use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, portable::canonical};
+use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, portable::canonical, times_p};
 use crate::cpu::Avx512;
 use std::arch::x86_64::*;
 
@@ -24,10 +24,6 @@ pub(crate) struct Wide([__m256i; 5]);
 /// 2p and 1024p, limb by limb; the latter exceeds any product's limb.
 const TWO_P: Limbs = times_p(2);
 const MANY_P: Limbs = times_p(1024);
-
-const fn times_p(n: u64) -> Limbs {
-    [n * (LIMB_MASK - 18), n * LIMB_MASK, n * LIMB_MASK, n * LIMB_MASK, n * LIMB_MASK]
-}
 
 /// Lanes in a vector.
 const WIDTH: usize = 4;
