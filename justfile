@@ -12,9 +12,16 @@ check:
 test:
     ./test
 
-# The laws of the state machines under drawn schedules, seeds and faults
+# Whole networks in virtual time: --seeds N explores, --seed S replays, --rules names what --break takes
 simulate *ARGS:
-    cargo test --release -p engine --lib availability {{ARGS}}
+    cargo run --release -p sim -- {{ARGS}}
+
+# Each rule broken on purpose, and found within 400 seeds
+simulate-controls:
+    cargo build --release -p sim
+    for rule in $(target/release/sim --rules); do \
+        target/release/sim --seeds 400 --once --break $rule > /dev/null && { echo "$rule: NOT FOUND"; exit 1; } || echo "$rule: found"; \
+    done
 
 # Four validators, one command, audited from disk
 bench *ARGS:
@@ -23,6 +30,14 @@ bench *ARGS:
 # The named scenarios; results go to perf/results
 perf *ARGS:
     cargo run --release -p perf -- {{ARGS}}
+
+# Spoiled bytes for every decoder, so many seconds
+fuzz SECONDS="60" *ARGS:
+    cargo run --release -p fuzz -- --seconds {{SECONDS}} {{ARGS}}
+
+# Full load and a power cut of all four validators, so many times; then everything that clients were told is audited
+crash-rounds N="10":
+    MILLRACE_CRASH_ROUNDS={{N}} cargo test --release -p node --test processes -- --nocapture recovery::rounds
 
 # Undefined behaviour in the portable paths of the kernels (rustup component add --toolchain nightly miri)
 miri *ARGS:

@@ -1,4 +1,4 @@
-//! `cargo bench -p benches`: our best back-ends alone, under the names that the contests have.
+//! `cargo bench -p benches`: our best backends alone, under the names that the contests have.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kernels::{

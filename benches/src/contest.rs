@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Someone who can do the operation: a name and a closure that does it for `items` items and panics on a wrong answer.
 pub struct Contestant<'a> {
-    /// Back-end or library.
+    /// Backend or library.
     pub name: String,
-    /// Whether it is one of our back-ends.
+    /// Whether it is one of our backends.
     pub ours: bool,
     /// Does the work once.
     pub work: Box<dyn FnMut() + 'a>,
 }
 
 impl<'a> Contestant<'a> {
-    /// One of our back-ends.
+    /// One of our backends.
     pub fn ours(name: impl Into<String>, work: impl FnMut() + 'a) -> Self {
         Self { name: name.into(), ours: true, work: Box::new(work) }
     }
@@ -29,7 +29,7 @@ impl<'a> Contestant<'a> {
 pub struct Outcome {
     /// Such as `ed25519.batch.256`.
     pub op: String,
-    /// Our back-ends.
+    /// Our backends.
     pub ours: BTreeMap<String, f64>,
     /// The libraries.
     pub rivals: BTreeMap<String, f64>,

@@ -1,4 +1,4 @@
-//! Hash contests: nodes, challenges, and the updatable tree, on every back-end of this machine.
+//! Hash contests: nodes, challenges, and the updatable tree, on every backend of this machine.
 
 use crate::contest::{Contestant, Outcome, run};
 use commonware_cryptography::{Sha256, sha256};

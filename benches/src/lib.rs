@@ -2,7 +2,7 @@
 //! the rounds counts.
 //!
 //! ```text
-//! Contest { op, [ours per back-end], [rivals] } ── rounds × turns ──▶ median ns per item ──▶ ratio, JSON
+//! Contest { op, [ours per backend], [rivals] } ── rounds × turns ──▶ median ns per item ──▶ ratio, JSON
 //! ```
 
 pub mod contest;

@@ -169,7 +169,7 @@ impl Field {
     }
 }
 
-/// Each of our back-ends, which by `check` gives `count` verdicts, all of them good.
+/// Each of our backends, which by `check` gives `count` verdicts, all of them good.
 fn all_good<'a>(count: usize, check: impl Fn(Backend, &mut [bool]) + Copy + 'a) -> Vec<Contestant<'a>> {
     let contestant = |backend: Backend| {
         let mut verdicts = vec![false; count];

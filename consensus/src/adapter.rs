@@ -8,19 +8,19 @@ use std::sync::{
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
-    Automaton, CertifiableAutomaton, Relay, Reporter, Viewable as _,
+    Automaton, CertifiableAutomaton, Handoff, Relay, Reporter, Viewable as _,
     simplex::{
         Plan,
         scheme::ed25519::Scheme,
         types::{Activity, Context},
     },
+    types::Round,
 };
-use commonware_parallel::Sequential;
-use commonware_utils::{channel::oneshot, sys_rng};
+use commonware_utils::channel::oneshot;
 
 use crate::{
     Application, Fault, Finalization, ProposalContext, Reply,
-    certificate::contradiction,
+    certificate::{contradiction, holds},
     committee::{Committee, Digest, PublicKey},
 };
 
@@ -36,10 +36,20 @@ pub(crate) struct Adapter {
 /// How far the engine has come.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
+    /// One more than the highest view known to be certified, skipped or final; at the start, the highest of which
+    /// there is a record.
+    pub(crate) view: AtomicU64,
     pub(crate) finalized_view: AtomicU64,
     pub(crate) finalized: AtomicU64,
     pub(crate) nullified: AtomicU64,
     pub(crate) faults: AtomicU64,
+}
+
+impl Progress {
+    /// Simplex enters the next view when one is certified, skipped or final, and reports that before any vote in it.
+    fn left(&self, view: u64) {
+        self.view.fetch_max(view.saturating_add(1), Ordering::Relaxed);
+    }
 }
 
 impl Adapter {
@@ -74,8 +84,21 @@ impl Automaton for Adapter {
     }
 }
 
-/// Every notarized payload is certified at once: a quorum has verified it, so it can be fetched from an honest peer.
-impl CertifiableAutomaton for Adapter {}
+impl CertifiableAutomaton for Adapter {
+    /// Waits: a leader is asked to propose once the parent is certified here, so it never builds on a payload
+    /// whose certification may still be pending for long.
+    async fn prepare(&mut self, _context: Self::Context) -> oneshot::Receiver<Handoff<Digest>> {
+        let (sender, answer) = oneshot::channel();
+        let _receiver_is_below = sender.send(Handoff::Wait);
+        answer
+    }
+
+    async fn certify(&mut self, round: Round, payload: Digest) -> oneshot::Receiver<bool> {
+        let (reply, answer) = Reply::new();
+        self.application.certify(round.view().get(), payload.0, reply);
+        answer
+    }
+}
 
 impl Relay for Adapter {
     type Digest = Digest;
@@ -83,7 +106,7 @@ impl Relay for Adapter {
     type Plan = Plan<PublicKey>;
 
     fn broadcast(&mut self, payload: Digest, plan: Plan<PublicKey>) -> Feedback {
-        // The other plans belong to hand-offs and to forwarding, which are not configured.
+        // The other plans belong to forwarding, which is disabled, and to hand-offs that do not wait.
         if let Plan::Propose { round } = plan {
             self.application.relay(round.view().get(), payload.0);
         }
@@ -98,24 +121,22 @@ impl Reporter for Adapter {
         match &activity {
             Activity::Finalization(finalization) => {
                 let view = finalization.view().get();
+                self.progress.left(view);
                 // One task reports finalizations; an older one than the last says nothing new.
                 if self.progress.finalized_view.fetch_max(view, Ordering::Relaxed) < view {
                     self.progress.finalized.fetch_add(1, Ordering::Relaxed);
-                    self.application.finalized(Finalization {
-                        view,
-                        parent_view: finalization.proposal.parent.get(),
-                        payload: finalization.proposal.payload.0,
-                        certificate: finalization.encode().to_vec(),
-                    });
+                    self.application.finalized(Finalization::checked(finalization));
                 }
             }
-            Activity::Nullification(_) => {
+            Activity::Certification(notarization) => self.progress.left(notarization.view().get()),
+            Activity::Nullification(nullification) => {
+                self.progress.left(nullification.view().get());
                 self.progress.nullified.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
                 if let Some(evidence) = contradiction(&self.committee, &activity) {
                     // Votes are checked in batches, so evidence may arrive before its signatures were looked at.
-                    if activity.verify(&mut sys_rng(), &self.scheme, &Sequential) {
+                    if holds(&self.committee, &self.scheme, &activity) {
                         self.progress.faults.fetch_add(1, Ordering::Relaxed);
                         self.application.fault(Fault {
                             validator: evidence.validator,

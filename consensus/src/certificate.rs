@@ -10,12 +10,11 @@ use commonware_consensus::{
     Epochable as _, Viewable as _,
     simplex::{
         scheme::ed25519::Scheme,
-        types::{Activity, Attributable as _, Finalization},
+        types::{self, Activity, Attributable as _},
     },
     types::Epoch,
 };
 use commonware_parallel::Sequential;
-use commonware_utils::sys_rng;
 
 use crate::{
     FaultKind, Payload, StartError,
@@ -32,15 +31,53 @@ pub struct Verifier {
     scheme: Scheme,
 }
 
-/// What a valid certificate says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finalized {
-    /// The view in which the payload was proposed.
-    pub view: u64,
-    /// The view of its parent.
-    pub parent_view: u64,
-    /// The payload that is final, with all its ancestors.
-    pub payload: Payload,
+/// The evidence that a payload is final, with all its ancestors.
+///
+/// Only a running engine and [`Verifier::verify`] make one, after they have checked a quorum's signatures: those who
+/// hold it need not check them again. It does not say in which network: a process with two networks must keep them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finalization {
+    view: u64,
+    parent_view: u64,
+    payload: Payload,
+    certificate: Vec<u8>,
+}
+
+impl Finalization {
+    /// From one whose signatures are checked.
+    pub(crate) fn checked(finalization: &types::Finalization<Scheme, Digest>) -> Self {
+        Self {
+            view: finalization.view().get(),
+            parent_view: finalization.proposal.parent.get(),
+            payload: finalization.proposal.payload.0,
+            certificate: finalization.encode().to_vec(),
+        }
+    }
+
+    /// The view in which the payload was proposed; at least 1.
+    pub fn view(&self) -> u64 {
+        self.view
+    }
+
+    /// The view of its parent; 0 for the genesis.
+    pub fn parent_view(&self) -> u64 {
+        self.parent_view
+    }
+
+    /// The payload.
+    pub fn payload(&self) -> Payload {
+        self.payload
+    }
+
+    /// The certificate, from which [`Verifier::verify`] makes the same evidence again.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// The certificate without a copy.
+    pub fn into_certificate(self) -> Vec<u8> {
+        self.certificate
+    }
 }
 
 /// What valid evidence says.
@@ -77,25 +114,14 @@ impl Verifier {
     }
 
     /// Checks a finalization certificate.
-    pub fn verify(&self, certificate: &[u8]) -> Result<Finalized, CertificateError> {
-        let finalization =
-            Finalization::<Scheme, Digest>::decode_cfg(Copying(certificate), &self.committee.len())
-                .map_err(|_| CertificateError::Malformed)?;
-        if finalization.encode().as_ref() != certificate {
-            return Err(CertificateError::Malformed);
-        }
-        let (view, parent) = (finalization.view(), finalization.proposal.parent);
-        if finalization.epoch() != EPOCH || parent >= view {
-            return Err(CertificateError::OutOfPlace);
-        }
-        if !finalization.verify(&mut sys_rng(), &self.scheme, &Sequential) {
-            return Err(CertificateError::BadSignature);
-        }
-        Ok(Finalized {
-            view: view.get(),
-            parent_view: parent.get(),
-            payload: finalization.proposal.payload.0,
-        })
+    pub fn verify(&self, certificate: &[u8]) -> Result<Finalization, CertificateError> {
+        check(&self.committee, &self.scheme, certificate)
+            .map(|finalization| Finalization::checked(&finalization))
+    }
+
+    /// The validator that leads `view`. Leaders rotate, so it depends on nothing else.
+    pub fn leader(&self, view: u64) -> u16 {
+        self.committee.leader(view)
     }
 
     /// Checks the evidence of a [`crate::Fault`].
@@ -106,11 +132,37 @@ impl Verifier {
         if activity.epoch() != EPOCH {
             return Err(CertificateError::OutOfPlace);
         }
-        if !activity.verify(&mut sys_rng(), &self.scheme, &Sequential) {
+        if !holds(&self.committee, &self.scheme, &activity) {
             return Err(CertificateError::BadSignature);
         }
         Ok(found)
     }
+}
+
+/// Decodes a finalization certificate and checks everything about it.
+pub(crate) fn check(
+    committee: &Committee,
+    scheme: &Scheme,
+    certificate: &[u8],
+) -> Result<types::Finalization<Scheme, Digest>, CertificateError> {
+    let finalization =
+        types::Finalization::<Scheme, Digest>::decode_cfg(Copying(certificate), &committee.len())
+            .map_err(|_| CertificateError::Malformed)?;
+    if finalization.encode().as_ref() != certificate {
+        return Err(CertificateError::Malformed);
+    }
+    if finalization.epoch() != EPOCH || finalization.proposal.parent >= finalization.view() {
+        return Err(CertificateError::OutOfPlace);
+    }
+    if !finalization.verify(&mut committee.weights(certificate), scheme, &Sequential) {
+        return Err(CertificateError::BadSignature);
+    }
+    Ok(finalization)
+}
+
+/// Whether all signatures of an activity are right.
+pub(crate) fn holds(committee: &Committee, scheme: &Scheme, activity: &Activity<Scheme, Digest>) -> bool {
+    activity.verify(&mut committee.weights(&activity.encode()), scheme, &Sequential)
 }
 
 /// The fault that an activity claims, its signatures unchecked.

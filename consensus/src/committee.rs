@@ -8,11 +8,25 @@
 //! which the caller listed them. The two meet only here.
 
 use commonware_codec::{Copying, DecodeExt as _};
-use commonware_consensus::simplex::scheme::ed25519::Scheme;
-use commonware_cryptography::{Sha256, ed25519, sha256};
+use commonware_consensus::{
+    simplex::{
+        elector::{Config as _, Elector as _, RoundRobin, RoundRobinElector},
+        scheme::ed25519::Scheme,
+    },
+    types::{Round, View},
+};
+use commonware_cryptography::{
+    Sha256, ed25519, sha256,
+    transcript::{Transcript, Version},
+};
 use commonware_utils::{Participant, TryFromIterator as _, ordered::Set};
+use rand_core_commonware::CryptoRng;
 
-use crate::StartError;
+use crate::{StartError, certificate::EPOCH};
+
+/// A new leader in each view, in the order of the public keys. With leaders that stay, one local time-out would withhold
+/// finalize votes for a whole term, and a slow leader would stay for it.
+pub(crate) type Rotation = RoundRobin;
 
 pub(crate) type Digest = sha256::Digest;
 pub(crate) type PublicKey = ed25519::PublicKey;
@@ -24,6 +38,7 @@ pub(crate) const VALIDATORS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Committee {
     participants: Set<PublicKey>,
+    rotation: RoundRobinElector<Scheme>,
     keys: Vec<PublicKey>,
     validators: Vec<u16>,
     namespace: Vec<u8>,
@@ -52,7 +67,8 @@ impl Committee {
             .collect();
         let mut namespace = b"millrace/consensus/1/".to_vec();
         namespace.extend_from_slice(network);
-        Ok(Self { participants, keys, validators, namespace })
+        let rotation = Rotation::default().build(&participants);
+        Ok(Self { participants, rotation, keys, validators, namespace })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,6 +85,24 @@ impl Committee {
 
     pub(crate) fn validator_of(&self, participant: Participant) -> Option<u16> {
         self.validators.get(usize::try_from(participant.get()).ok()?).copied()
+    }
+
+    pub(crate) fn leader(&self, view: u64) -> u16 {
+        let leader = self.rotation.elect(Round::new(EPOCH, View::new(view)), ());
+        self.validator_of(leader).expect("leaders are elected from the committee")
+    }
+
+    /// The random weights with which the signatures in `checked` are added up before they are checked as one.
+    ///
+    /// They are drawn from all that is checked, so nobody can choose signatures to suit them, and every run draws
+    /// the same.
+    pub(crate) fn weights(&self, checked: &[u8]) -> impl CryptoRng + use<> {
+        let mut transcript = Transcript::new(b"millrace/consensus/weights", Version::V1);
+        transcript.commit(&self.namespace[..]);
+        for key in &self.keys {
+            transcript.commit(key.as_ref());
+        }
+        transcript.commit(checked).noise(b"weights")
     }
 
     pub(crate) fn verifier(&self) -> Scheme {

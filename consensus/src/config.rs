@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use crate::ReplayError;
+use crate::{CertificateError, Finalization, ReplayError};
 
 /// One validator's engine.
 #[derive(Clone)]
@@ -13,10 +13,20 @@ pub struct Config {
     pub validators: Vec<[u8; 32]>,
     /// The seed of this validator's own Ed25519 key; its public key must be in `validators`.
     pub signing_seed: [u8; 32],
+    /// `false`: follow, without a vote. Such an engine takes and announces what the others finalize, and is asked to
+    /// verify and certify, but signs nothing.
+    pub votes: bool,
+    /// A payload known to be final, to start from instead of the genesis.
+    ///
+    /// Nothing at or below its view is voted on. If the store holds a higher finalization, that one counts. The floor
+    /// is recorded, so a later start need not name it.
+    ///
+    /// This is how a validator that lost its records comes back, because **one that starts below a view in which it has
+    /// voted may vote there a second time**. It asks a quorum of the others for their [`crate::Handle::view`]; let V be
+    /// the highest answer. It cannot have voted above V + 1, so it starts from a finalization at V + 2 or above.
+    pub floor: Option<Finalization>,
     /// How long to wait for what.
     pub timing: Timing,
-    /// A directory in which the runtime may place its lock file; made if missing. Nothing of worth is in it.
-    pub scratch: PathBuf,
     /// Records written since the last compaction before the next one starts, in bytes.
     pub compact_after_bytes: u64,
     /// How many views below the finalized one are kept, for peers that lag.
@@ -25,18 +35,14 @@ pub struct Config {
 
 impl Config {
     /// A configuration with the defaults for everything that has one.
-    pub fn new(
-        network: [u8; 32],
-        validators: Vec<[u8; 32]>,
-        signing_seed: [u8; 32],
-        scratch: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn new(network: [u8; 32], validators: Vec<[u8; 32]>, signing_seed: [u8; 32]) -> Self {
         Self {
             network,
             validators,
             signing_seed,
+            votes: true,
+            floor: None,
             timing: Timing::default(),
-            scratch: scratch.into(),
             compact_after_bytes: 4 << 20,
             views_kept: 128,
         }
@@ -47,8 +53,9 @@ impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
             .field("validators", &self.validators.len())
+            .field("votes", &self.votes)
+            .field("floor", &self.floor.as_ref().map(Finalization::view))
             .field("timing", &self.timing)
-            .field("scratch", &self.scratch)
             .field("compact_after_bytes", &self.compact_after_bytes)
             .field("views_kept", &self.views_kept)
             .finish_non_exhaustive()
@@ -57,12 +64,15 @@ impl std::fmt::Debug for Config {
 
 /// The patience of an engine. Safety never depends on it; all validators should use similar values.
 ///
-/// The defaults suit 4 to 16 validators that share two busy cores.
+/// The defaults suit validators whose cores and links are not overloaded. Where many share a few cores, all of these must
+/// be longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long a leader may take to propose.
     pub leader_timeout: Duration,
-    /// How long a view may take to be certified; longer than `leader_timeout`.
+    /// How long a view may take to be certified here, [`crate::Application::verify`] and
+    /// [`crate::Application::certify`] together, before this validator votes to skip it; longer than `leader_timeout`, and
+    /// than almost every sync of the disk.
     pub certification_timeout: Duration,
     /// How often a vote to skip is repeated. Recovers votes that were lost before peers were connected.
     pub retry: Duration,
@@ -80,10 +90,10 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            leader_timeout: Duration::from_secs(2),
-            certification_timeout: Duration::from_secs(3),
-            retry: Duration::from_secs(1),
-            skip_after: Some(Duration::from_secs(4)),
+            leader_timeout: Duration::from_millis(400),
+            certification_timeout: Duration::from_secs(2),
+            retry: Duration::from_millis(500),
+            skip_after: Some(Duration::from_millis(2500)),
             fetch_timeout: Duration::from_secs(1),
             fetch_retry: Duration::from_millis(100),
             block_for: Duration::from_secs(60),
@@ -147,6 +157,9 @@ pub enum StartError {
     /// Contradictory timing.
     #[error("timing: {0}")]
     Timing(&'static str),
+    /// The floor is not one of this network.
+    #[error("the floor is not final in this network: {0}")]
+    Floor(CertificateError),
     /// `views_kept` is zero.
     #[error("views_kept must not be zero")]
     ViewsKept,

@@ -1,7 +1,7 @@
-//! The runtime that the engine sees: commonware's tokio runtime for time, tasks, metrics and randomness; our own
-//! storage.
+//! The runtime that the engine sees: a commonware runtime for time, tasks, metrics and randomness; our own storage.
 
 use std::{
+    convert::Infallible,
     future::Future,
     ops::RangeInclusive,
     sync::Arc,
@@ -12,19 +12,23 @@ use commonware_runtime::{
     BlobVersion, Clock, Error, Handle, Metrics, Name, Spawner, Storage, Supervisor,
     signal::Signal,
     telemetry::metrics::{Metric, Registered},
-    tokio,
 };
-use rand_core_commonware::{TryCryptoRng, TryRng};
+use rand_core_commonware::{CryptoRng, TryCryptoRng, TryRng};
 
 use crate::store::{blob::Blob, volume::Volume};
 
+/// What an engine needs of a commonware runtime; every context of theirs has it.
+pub trait Runtime: Clock + CryptoRng + Spawner + Metrics {}
+
+impl<R: Clock + CryptoRng + Spawner + Metrics> Runtime for R {}
+
 /// One node of the tree of tasks.
-pub(crate) struct Context {
-    pub(crate) runtime: tokio::Context,
+pub(crate) struct Context<R> {
+    pub(crate) runtime: R,
     pub(crate) volume: Arc<Volume>,
 }
 
-impl Supervisor for Context {
+impl<R: Runtime> Supervisor for Context<R> {
     fn name(&self) -> Name {
         self.runtime.name()
     }
@@ -38,7 +42,7 @@ impl Supervisor for Context {
     }
 }
 
-impl Spawner for Context {
+impl<R: Runtime> Spawner for Context<R> {
     fn shared(self, blocking: bool) -> Self {
         Self { runtime: self.runtime.shared(blocking), volume: self.volume }
     }
@@ -66,7 +70,7 @@ impl Spawner for Context {
     }
 }
 
-impl Metrics for Context {
+impl<R: Runtime> Metrics for Context<R> {
     fn register<N: Into<String>, H: Into<String>, M: Metric>(
         &self,
         name: N,
@@ -81,7 +85,7 @@ impl Metrics for Context {
     }
 }
 
-impl governor::clock::Clock for Context {
+impl<R: Runtime> governor::clock::Clock for Context<R> {
     type Instant = SystemTime;
 
     fn now(&self) -> SystemTime {
@@ -89,24 +93,24 @@ impl governor::clock::Clock for Context {
     }
 }
 
-impl governor::clock::ReasonablyRealtime for Context {}
+impl<R: Runtime> governor::clock::ReasonablyRealtime for Context<R> {}
 
-impl Clock for Context {
+impl<R: Runtime> Clock for Context<R> {
     fn current(&self) -> SystemTime {
         self.runtime.current()
     }
 
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static + use<> {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static + use<R> {
         self.runtime.sleep(duration)
     }
 
-    fn sleep_until(&self, deadline: SystemTime) -> impl Future<Output = ()> + Send + 'static + use<> {
+    fn sleep_until(&self, deadline: SystemTime) -> impl Future<Output = ()> + Send + 'static + use<R> {
         self.runtime.sleep_until(deadline)
     }
 }
 
-impl TryRng for Context {
-    type Error = <tokio::Context as TryRng>::Error;
+impl<R: Runtime> TryRng for Context<R> {
+    type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
         self.runtime.try_next_u32()
@@ -121,9 +125,9 @@ impl TryRng for Context {
     }
 }
 
-impl TryCryptoRng for Context {}
+impl<R: Runtime> TryCryptoRng for Context<R> {}
 
-impl Storage for Context {
+impl<R: Runtime> Storage for Context<R> {
     type Blob = Blob;
 
     async fn open_versioned(

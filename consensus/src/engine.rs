@@ -1,15 +1,16 @@
-//! One validator's engine on a thread of its own.
+//! One validator's engine, on a thread of its own or as a task of the caller's runtime.
 
 use std::{
+    fs,
     num::{NonZeroU16, NonZeroUsize},
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::{Arc, atomic::Ordering},
-    thread::JoinHandle,
 };
 
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_consensus::{
-    simplex::{self, Engine, Floor, ForwardPolicy, SkipPolicy, config::SkipBudget, elector::RoundRobin},
+    simplex::{self, Engine, Floor, ForwardPolicy, SkipPolicy, config::SkipBudget, scheme::ed25519::Scheme},
     types::ViewDelta,
 };
 use commonware_cryptography::{Signer as _, ed25519};
@@ -22,15 +23,15 @@ use commonware_runtime::{
 use commonware_utils::{NonZeroDuration, channel::mpsc};
 
 use crate::{
-    Application, Config, Inbox, Replay, StartError, StopReason, Store, Transport,
+    Application, Config, Handle, Inbox, Replay, Runtime, StartError, StopReason, Store, Transport,
     adapter::{Adapter, Progress},
-    certificate::EPOCH,
-    committee::{Committee, Digest},
+    certificate::{self, EPOCH},
+    committee::{Committee, Digest, Rotation},
     context::Context,
-    halt::Halt,
-    store::volume::Volume,
+    halt::{Halt, Quiet},
+    store::{PARTITION, volume::Volume},
     transport::{
-        Channel, Shared,
+        Channel,
         wire::{Gate, Inlet, Outlet},
     },
 };
@@ -66,100 +67,81 @@ impl std::fmt::Debug for Wiring {
     }
 }
 
-/// What has happened since the engine was started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// The highest finalized view.
-    pub finalized_view: u64,
-    /// Finalizations announced.
-    pub finalized: u64,
-    /// Views skipped.
-    pub nullified: u64,
-    /// Contradictory votes proven.
-    pub faults: u64,
-    /// Messages taken from peers.
-    pub delivered: u64,
-    /// Messages dropped because their sender's share of a queue was full.
-    pub dropped_full: u64,
-    /// Messages dropped because they were empty, too long, or from nobody.
-    pub dropped_invalid: u64,
-    /// Messages dropped because their sender was blocked.
-    pub dropped_blocked: u64,
-    /// Records appended to the store.
-    pub store_records: u64,
-    /// Their bytes.
-    pub store_bytes: u64,
-    /// Times the engine waited for durability.
-    pub store_syncs: u64,
-    /// Snapshots written into the store.
-    pub compactions: u64,
-    /// Bytes of the last of them.
-    pub live_bytes: u64,
-}
-
-/// A running engine. Dropping it asks the engine to stop; [`Handle::stop`] also waits for it.
-#[derive(Debug)]
-pub struct Handle {
-    me: u16,
-    halt: Halt,
-    progress: Arc<Progress>,
-    shared: Arc<Shared>,
-    volume: Arc<Volume>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Handle {
-    /// This validator's index.
-    pub fn me(&self) -> u16 {
-        self.me
-    }
-
-    /// Why the engine has stopped or is stopping; `None` while it runs.
-    pub fn stop_reason(&self) -> Option<StopReason> {
-        self.halt.reason()
-    }
-
-    /// Asks the engine to stop and waits until it has. Nothing is lost by stopping at any moment.
-    ///
-    /// # Panics
-    /// When called from one of the engine's own callbacks.
-    pub fn stop(mut self) {
-        self.halt.stop(StopReason::Requested);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the engine's thread catches its panics");
-        }
-    }
-
-    /// What has happened so far.
-    pub fn counters(&self) -> Counters {
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let (inbound, store) = (&self.shared.counters, &self.volume.counters);
-        Counters {
-            finalized_view: read(&self.progress.finalized_view),
-            finalized: read(&self.progress.finalized),
-            nullified: read(&self.progress.nullified),
-            faults: read(&self.progress.faults),
-            delivered: read(&inbound.delivered),
-            dropped_full: read(&inbound.dropped_full),
-            dropped_invalid: read(&inbound.dropped_invalid),
-            dropped_blocked: read(&inbound.dropped_blocked),
-            store_records: read(&store.records),
-            store_bytes: read(&store.bytes),
-            store_syncs: read(&store.syncs),
-            compactions: read(&store.compactions),
-            live_bytes: read(&store.live_bytes),
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.halt.stop(StopReason::Requested);
-    }
-}
-
 /// Starts an engine on a thread named `consensus`.
-pub fn start(config: Config, wiring: Wiring) -> Result<Handle, StartError> {
+///
+/// `scratch` is a directory in which the tokio runtime may place its lock file; it is made if missing. Nothing of worth
+/// is in it.
+pub fn start(config: Config, wiring: Wiring, scratch: &Path) -> Result<Handle, StartError> {
+    let application = wiring.application.clone();
+    fs::create_dir_all(scratch).map_err(|error| StartError::Scratch { path: scratch.to_owned(), error })?;
+    let (run, mut handle) = prepare(config, wiring)?;
+    let runner = runtime::Runner::new(
+        runtime::Config::new()
+            .with_worker_threads(1)
+            .with_max_blocking_threads(1)
+            .with_storage_directory(scratch.to_owned()),
+    );
+    let halt = handle.halt.clone();
+    let thread = std::thread::Builder::new()
+        .name("consensus".to_owned())
+        .spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| runner.start(|runtime| run.drive(runtime))));
+            if let Err(panic) = outcome {
+                halt.stop(StopReason::Panic(panic_message(&*panic)));
+            }
+            tell_stopped(&halt, &*application);
+        })
+        .map_err(StartError::Thread)?;
+    handle.thread = Some(thread);
+    Ok(handle)
+}
+
+/// Starts an engine as a task of `runtime`, and all its parts as tasks below it.
+///
+/// Time, randomness and the order of tasks are the runtime's: on commonware's deterministic runtime a cluster is one
+/// thread, and the same seed gives the same run. Callbacks are made from the runtime's tasks. Engines that share a runtime
+/// need contexts that differ in a label or an attribute, because their metrics have the same names. When the task above
+/// ends, the engine ends as by [`Handle::crash`]. A panic is left to the runtime.
+pub fn spawn<R: Runtime>(runtime: R, config: Config, wiring: Wiring) -> Result<Handle, StartError> {
+    let application = wiring.application.clone();
+    let (run, handle) = prepare(config, wiring)?;
+    let halt = handle.halt.clone();
+    // Dropping the runtime's own handle leaves the task running: ours ends it through `halt`.
+    let _task = runtime.spawn(move |runtime| async move {
+        run.drive(runtime).await;
+        tell_stopped(&halt, &*application);
+    });
+    Ok(handle)
+}
+
+/// Tells why the engine has stopped. An engine that crashes tells nobody.
+fn tell_stopped(halt: &Halt, application: &dyn Application) {
+    halt.stop(StopReason::Ended);
+    match halt.reason().expect("set by the line before") {
+        StopReason::Crashed => {}
+        reason => application.stopped(reason),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
+
+/// Everything that moves to the engine's task.
+struct Run {
+    config: Config,
+    me: u16,
+    transport: Arc<dyn Transport>,
+    inbox: Inbox,
+    adapter: Adapter,
+    floor: Floor<Scheme, Digest>,
+    volume: Arc<Volume>,
+    halt: Halt,
+}
+
+/// Checks what an engine is to be started with, and takes over the records of earlier runs.
+fn prepare(config: Config, wiring: Wiring) -> Result<(Run, Handle), StartError> {
     config.timing.check()?;
     if config.views_kept == 0 {
         return Err(StartError::ViewsKept);
@@ -168,7 +150,16 @@ pub fn start(config: Config, wiring: Wiring) -> Result<Handle, StartError> {
     let key =
         ed25519::PrivateKey::decode(Copying(&config.signing_seed)).map_err(|_| StartError::NotAMember)?;
     let me = committee.validator(&key.public_key()).ok_or(StartError::NotAMember)?;
-    let scheme = committee.signer(key).ok_or(StartError::NotAMember)?;
+    let scheme = match config.votes {
+        true => committee.signer(key).ok_or(StartError::NotAMember)?,
+        false => committee.verifier(),
+    };
+    let floor = match &config.floor {
+        None => Floor::Genesis(Digest::from(config.network)),
+        Some(floor) => Floor::Finalized(
+            certificate::check(&committee, &scheme, floor.certificate()).map_err(StartError::Floor)?,
+        ),
+    };
     let Wiring { transport, inbox, store, replay, application } = wiring;
     if inbox.shared.committee_size() != committee.len() {
         return Err(StartError::InboxSize {
@@ -176,62 +167,32 @@ pub fn start(config: Config, wiring: Wiring) -> Result<Handle, StartError> {
             committee: committee.len(),
         });
     }
-    std::fs::create_dir_all(&config.scratch)
-        .map_err(|error| StartError::Scratch { path: config.scratch.clone(), error })?;
 
     let halt = Halt::new();
     let identity = committee.identity(me);
     let recovered = replay.finish(identity)?;
+    let progress = Arc::new(Progress::default());
+    let entered = config.floor.as_ref().map_or(0, |floor| floor.view() + 1);
+    progress.view.store(recovered.highest_view().max(entered), Ordering::Relaxed);
     let volume = Volume::new(store, recovered, identity, config.compact_after_bytes, halt.clone())
         .map_err(StartError::Store)?;
     let volume = Arc::new(volume);
-    let progress = Arc::new(Progress::default());
-    let shared = inbox.shared.clone();
-    let adapter = Adapter { application: application.clone(), committee, scheme, progress: progress.clone() };
-
-    let run = Run { config, me, transport, inbox, adapter, volume: volume.clone(), halt: halt.clone() };
-    let stopping = halt.clone();
-    let thread = std::thread::Builder::new()
-        .name("consensus".to_owned())
-        .spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| run.run()));
-            if let Err(panic) = outcome {
-                stopping.stop(StopReason::Panic(panic_message(&*panic)));
-            }
-            stopping.stop(StopReason::Ended);
-            application.stopped(stopping.reason().expect("set by the line before"));
-        })
-        .map_err(StartError::Thread)?;
-    Ok(Handle { me, halt, progress, shared, volume, thread: Some(thread) })
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
-}
-
-/// Everything that moves to the engine's thread.
-struct Run {
-    config: Config,
-    me: u16,
-    transport: Arc<dyn Transport>,
-    inbox: Inbox,
-    adapter: Adapter,
-    volume: Arc<Volume>,
-    halt: Halt,
+    let handle = Handle {
+        me,
+        halt: halt.clone(),
+        progress: progress.clone(),
+        shared: inbox.shared.clone(),
+        volume: volume.clone(),
+        thread: None,
+    };
+    let application = Arc::new(Quiet { application, halt: halt.clone() });
+    let adapter = Adapter { application, committee, scheme, progress };
+    Ok((Run { config, me, transport, inbox, adapter, floor, volume, halt }, handle))
 }
 
 impl Run {
-    fn run(self) {
-        let config = runtime::Config::new()
-            .with_worker_threads(1)
-            .with_max_blocking_threads(1)
-            .with_storage_directory(self.config.scratch.clone());
-        runtime::Runner::new(config).start(|runtime| self.drive(runtime));
-    }
-
-    async fn drive(self, runtime: runtime::Context) {
-        let Run { config, me, transport, inbox, adapter, volume, halt } = self;
+    async fn drive<R: Runtime>(self, runtime: R) {
+        let Run { config, me, transport, inbox, adapter, floor, volume, halt } = self;
         let timing = config.timing;
         let context = Context { runtime, volume };
         let committee = adapter.committee.clone();
@@ -252,7 +213,7 @@ impl Run {
             context.child("engine"),
             simplex::Config {
                 scheme: adapter.scheme.clone(),
-                elector: <RoundRobin>::default(),
+                elector: Rotation::default(),
                 blocker: gate,
                 automaton: adapter.clone(),
                 relay: adapter.clone(),
@@ -260,10 +221,10 @@ impl Run {
                 // Conflicting votes are worth more than the little memory that old votes take.
                 track_historical_votes: true,
                 strategy: Sequential,
-                partition: "simplex-0".to_owned(),
+                partition: PARTITION.to_owned(),
                 mailbox_size: MAILBOX,
                 epoch: EPOCH,
-                floor: Floor::Genesis(Digest::from(config.network)),
+                floor,
                 replay_buffer: REPLAY_BUFFER,
                 write_buffer: WRITE_BUFFER,
                 page_cache: CacheRef::new(PAGE, CACHE_PAGES),
@@ -277,6 +238,7 @@ impl Run {
                 },
                 fetch_timeout: NonZeroDuration::new_panic(timing.fetch_timeout),
                 fetch_retry_delay: timing.fetch_retry,
+                // Payloads are digests: what one stands for is fetched by those who lack it.
                 forward: ForwardPolicy::Disabled,
             },
         );
@@ -284,7 +246,13 @@ impl Run {
         let [votes, certificates, resolver] = inbox.queues;
         let link = |channel, queue| {
             (
-                Outlet { transport: transport.clone(), committee: committee.clone(), me, channel },
+                Outlet {
+                    transport: transport.clone(),
+                    committee: committee.clone(),
+                    me,
+                    channel,
+                    halt: halt.clone(),
+                },
                 Inlet { queue, shared: shared.clone(), committee: committee.clone(), channel },
             )
         };
@@ -293,7 +261,9 @@ impl Run {
             link(Channel::Certificate, certificates),
             link(Channel::Resolver, resolver),
         );
+        // In this order, or the choice between two that are ready would be random.
         tokio::select! {
+            biased;
             _ = halt.stopped() => {}
             _ = engine => {}
             _ = unblocker => {}
@@ -302,8 +272,8 @@ impl Run {
 }
 
 /// Lifts each block after its time.
-async fn unblock(
-    context: Context,
+async fn unblock<R: Runtime>(
+    context: Context<R>,
     gate: Gate,
     mut newly_blocked: mpsc::UnboundedReceiver<u16>,
     block_for: std::time::Duration,

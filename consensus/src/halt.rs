@@ -1,8 +1,14 @@
 //! The one reason for which an engine stops. The first reason wins.
+//!
+//! From the moment at which there is a reason, no record is appended ([`crate::store::volume::Volume`]), no message
+//! is sent ([`crate::transport::wire::Outlet`]) and no question asked ([`Quiet`]), although the engine's tasks may
+//! still be on their way out.
 
 use std::sync::Arc;
 
 use commonware_utils::channel::watch;
+
+use crate::{Application, Fault, Finalization, Payload, ProposalContext, Reply};
 
 /// Why an engine stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +16,9 @@ pub enum StopReason {
     /// It was asked to.
     #[error("consensus was asked to stop")]
     Requested,
+    /// It was ended by [`crate::Handle::crash`].
+    #[error("consensus was ended as by a crash")]
+    Crashed,
     /// Its records can no longer be made durable.
     #[error(
         "consensus stopped because its records cannot be made durable: {0}. A validator that cannot remember its \
@@ -57,5 +66,59 @@ impl Halt {
         let reason =
             receiver.wait_for(Option::is_some).await.expect("this side of the channel is held by self");
         reason.clone().expect("waited until it is set")
+    }
+}
+
+/// An application that is told nothing more once the engine stops.
+pub(crate) struct Quiet {
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) halt: Halt,
+}
+
+impl Quiet {
+    fn live(&self) -> Option<&dyn Application> {
+        (!self.halt.is_stopped()).then_some(&*self.application)
+    }
+}
+
+impl Application for Quiet {
+    fn propose(&self, context: ProposalContext, reply: Reply<Payload>) {
+        if let Some(application) = self.live() {
+            application.propose(context, reply);
+        }
+    }
+
+    fn verify(&self, context: ProposalContext, payload: Payload, reply: Reply<bool>) {
+        if let Some(application) = self.live() {
+            application.verify(context, payload, reply);
+        }
+    }
+
+    fn certify(&self, view: u64, payload: Payload, reply: Reply<bool>) {
+        if let Some(application) = self.live() {
+            application.certify(view, payload, reply);
+        }
+    }
+
+    fn relay(&self, view: u64, payload: Payload) {
+        if let Some(application) = self.live() {
+            application.relay(view, payload);
+        }
+    }
+
+    fn finalized(&self, finalization: Finalization) {
+        if let Some(application) = self.live() {
+            application.finalized(finalization);
+        }
+    }
+
+    fn fault(&self, fault: Fault) {
+        if let Some(application) = self.live() {
+            application.fault(fault);
+        }
+    }
+
+    fn stopped(&self, _reason: StopReason) {
+        unreachable!("told past this wrapper, by the engine's last step");
     }
 }

@@ -24,6 +24,9 @@ pub(crate) mod blob;
 
 pub use replay::{Replay, ReplayError};
 
+/// The partition in which simplex keeps what it has voted and learnt: one blob for each view.
+pub(crate) const PARTITION: &str = "simplex-0";
+
 /// The longest record that is ever appended.
 pub const RECORD_BYTES_MAX: usize = 64 << 10;
 
@@ -32,13 +35,14 @@ pub type SyncDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// An append-only log of byte records, as the engine sees it. Other records may share the same log.
 ///
-/// The methods are called from the engine's threads and from [`crate::start`], never from inside a [`SyncDone`].
+/// The methods are called from the engine's tasks and from [`crate::start`] or [`crate::spawn`], never from inside a
+/// [`SyncDone`].
 pub trait Store: Send + Sync + 'static {
     /// Appends one record and returns its position; positions increase strictly. Need not be durable yet.
     fn append(&self, record: &[u8]) -> io::Result<u64>;
 
-    /// Calls `done` once the record at `position` and all earlier ones are durable, or cannot become so any more.
-    /// Must not block, and must not wait for more records before it begins.
+    /// Calls `done` once the record at `position` and all earlier ones are durable, or cannot become so any more: at
+    /// once or later, from this thread or another. Must not block, and must not wait for more records before it begins.
     fn sync(&self, position: u64, done: SyncDone);
 
     /// No record of the engine before `before` is needed any more. They may be forgotten, from the oldest on, all, some

@@ -1,7 +1,13 @@
 //! Whole clusters in one process: real engines, a network and stores in memory.
 
+mod pace;
+mod network;
+mod validator;
 mod cluster;
 mod agreement;
+mod certification;
 mod recovery;
+mod floor;
 mod byzantine;
 mod failure;
+mod threads;

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! packet ─▶ ingress ─▶ verify ─▶ mempool ─▶ availability ─▶ order ─▶ execute ─▶ store ─▶ roots ─▶ receipts
-//!           bytes      Verified             Available       Finalized Delta     Durable  StateRoot  Receipt
+//!           bytes      Verified             Head            Finalized Delta     Durable  StateRoot  Receipt
 //! ```
 //!
 //! The rooms are listed in the order in which a transaction walks through them. Each hands on evidence that only it can
-//! mint: whoever holds a `Verified<Transaction>` need not check its signature, whoever holds a `Receipt` may tell the
-//! customer *committed*. No evidence type can be deserialized; after a restart it is earned again.
+//! mint: the holder of a `Verified<Transaction>` need not check its signature, the holder of a `Receipt` may tell the
+//! client *committed*. No evidence type can be deserialized; after a restart it is earned again.
 //!
 //! Invariants of the whole: `executed <= finalized <= proposed` in heights; the sum of all balances of a chain is the
-//! supply of its genesis, for ever; every function of a block gives the same bytes on every validator.
+//! supply of its genesis; every function of a block gives the same bytes on every validator.
 
 // What everything speaks.
 pub mod limits;
@@ -28,3 +28,9 @@ pub mod roots;
 pub mod store;
 pub mod receipts;
 pub mod sync;
+
+// The rooms together.
+pub mod replica;
+
+// Beside the walk: the independent definition of what a validator's files must say.
+pub mod audit;

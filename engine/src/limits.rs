@@ -4,7 +4,7 @@
 //! *protocol*) is the same on every validator, so changing it is a change of the network's rules.
 //!
 //! ```text
-//! packet 128 ── x4096 ──▶ batch 512 KiB ── certificate ──▶ block (<= 512 certificates, <= 65,536 transactions)
+//! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 transactions)
 //! ```
 
 /// Bytes of one signed transfer (*protocol*).
@@ -18,15 +18,18 @@ pub const PUBLIC_KEY_BYTES: usize = 32;
 /// Bytes of the message under a transfer's signature: network id and body (*protocol*).
 pub const SIGNED_MESSAGE_BYTES: usize = 32 + BODY_BYTES;
 
-/// Transactions in one batch (*protocol*).
+/// Transactions in one batch, over all its sections (*protocol*).
 pub const BATCH_TRANSACTIONS_MAX: usize = 4096;
-/// Bytes before the first packet of a batch (*protocol*).
-pub const BATCH_HEADER_BYTES: usize = 24;
+/// Bytes of a batch header before its sections, signature included (*protocol*).
+pub const BATCH_HEADER_BYTES: usize = 152;
+/// Bytes of one section of a batch header: chain and number of transactions (*protocol*).
+pub const BATCH_SECTION_BYTES: usize = 8;
 /// Bytes of the largest batch.
-pub const BATCH_BYTES_MAX: usize = BATCH_HEADER_BYTES + BATCH_TRANSACTIONS_MAX * PACKET_BYTES;
+pub const BATCH_BYTES_MAX: usize =
+    BATCH_HEADER_BYTES + CHAINS_MAX * BATCH_SECTION_BYTES + BATCH_TRANSACTIONS_MAX * PACKET_BYTES;
 
 /// Validators of a network (*protocol*).
-pub const VALIDATORS_MAX: usize = 64;
+pub const VALIDATORS_MAX: usize = 128;
 /// Chains of a network (*protocol*).
 pub const CHAINS_MAX: usize = 256;
 /// Accounts of one chain (*protocol*).
@@ -36,15 +39,8 @@ pub const DECODED_KEYS_MAX: usize = 1 << 20;
 /// Bytes of the name of a network, a chain's validator or the like.
 pub const NAME_BYTES_MAX: usize = 64;
 
-/// Bytes of a certificate before its signers (*protocol*).
-pub const CERTIFICATE_HEADER_BYTES: usize = 56;
-/// Bytes of one signer of a certificate: index and signature (*protocol*).
-pub const CERTIFICATE_SIGNER_BYTES: usize = 2 + SIGNATURE_BYTES;
-/// Bytes of the largest certificate.
-pub const CERTIFICATE_BYTES_MAX: usize = CERTIFICATE_HEADER_BYTES + VALIDATORS_MAX * CERTIFICATE_SIGNER_BYTES;
-
-/// Certificates in one block (*protocol*).
-pub const BLOCK_CERTIFICATES_MAX: usize = 512;
+/// Batches that one block may take, over all authors (*protocol*).
+pub const BLOCK_BATCHES_MAX: usize = 1024;
 /// Transactions in one block, over all chains (*protocol*).
 pub const BLOCK_TRANSACTIONS_MAX: usize = 65_536;
 /// State roots that one block may carry (*protocol*).
@@ -52,14 +48,23 @@ pub const BLOCK_ROOTS_MAX: usize = 64;
 /// How many heights a block may be ahead of the last state root carried so far: the back-pressure of execution on
 /// ordering (*protocol*).
 pub const ROOT_LAG_MAX: u64 = 64;
-/// Bytes of a block header before its roots and sections (*protocol*).
-pub const HEADER_FIXED_BYTES: usize = 72;
-/// Bytes of one section of a block header (*protocol*).
-pub const SECTION_BYTES: usize = 48;
-/// Bytes of the largest block header.
-pub const HEADER_BYTES_MAX: usize = HEADER_FIXED_BYTES + BLOCK_ROOTS_MAX * 32 + CHAINS_MAX * SECTION_BYTES;
+/// How far a block's time may lie ahead of a voter's own clock, in milliseconds: one wrong clock never moves the time of
+/// the chain further than this (*protocol*).
+pub const TIME_AHEAD_MAX_MS: u64 = 2_000;
+/// Bytes of a block before its roots and its cut (*protocol*).
+pub const BLOCK_FIXED_BYTES: usize = 80;
+/// Bytes of a head: sequence and digest (*protocol*).
+pub const HEAD_BYTES: usize = 40;
 /// Bytes of the largest block.
-pub const BLOCK_BYTES_MAX: usize = HEADER_BYTES_MAX + 4 + BLOCK_CERTIFICATES_MAX * CERTIFICATE_BYTES_MAX;
+pub const BLOCK_BYTES_MAX: usize = BLOCK_FIXED_BYTES + BLOCK_ROOTS_MAX * 32 + VALIDATORS_MAX * HEAD_BYTES;
+
+/// Batches of one author that a validator keeps above the finalized cut, over both branches.
+pub const STREAM_BATCHES_MAX: usize = 256;
+/// Bytes of all authors' batches that a validator keeps above the finalized cut; each author has an equal share, but
+/// never less than [`STREAM_BYTES_MIN`].
+pub const STREAMS_BYTES_MAX: usize = 256 << 20;
+/// The least share of one author.
+pub const STREAM_BYTES_MIN: usize = 4 * BATCH_BYTES_MAX;
 
 /// Slots of an account's replay window (*protocol*).
 pub const REPLAY_WINDOW: u64 = 64;
@@ -68,6 +73,8 @@ pub const NONCE_AHEAD_MAX: u64 = 128;
 
 /// Bytes of a finalization certificate of the consensus engine, which is opaque here.
 pub const FINALIZATION_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of the batches that answer one request of a peer, as far as more than one batch is sent.
+pub const FETCH_REPLY_BYTES_MAX: usize = 4 << 20;
 /// Blocks in one answer to a peer that catches up.
 pub const BLOCKS_REPLY_MAX: usize = 64;
 /// Bytes of one message between validators.
@@ -84,16 +91,19 @@ pub const REASON_BYTES_MAX: usize = 1024;
 /// Bytes of the largest frame that a client may send.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 16 + SUBMIT_PACKETS_MAX * PACKET_BYTES;
 /// Bytes of the largest frame that a client may receive.
-pub const SERVER_FRAME_BYTES_MAX: usize = 16 + ANSWER_BYTES_MAX;
+pub const SERVER_FRAME_BYTES_MAX: usize = 32 + ANSWER_BYTES_MAX;
 
 const _: () = assert!(PACKET_BYTES == BODY_BYTES + SIGNATURE_BYTES);
 const _: () = assert!(BATCH_TRANSACTIONS_MAX <= BLOCK_TRANSACTIONS_MAX, "a full batch fits into a block");
-const _: () = assert!(BATCH_TRANSACTIONS_MAX >= BLOCK_TRANSACTIONS_MAX / BLOCK_CERTIFICATES_MAX);
+const _: () = assert!(BLOCK_BATCHES_MAX >= STREAM_BATCHES_MAX, "one author's window fits into a block");
+const _: () = assert!(STREAM_BYTES_MIN * VALIDATORS_MAX <= 2 * STREAMS_BYTES_MAX);
 const _: () = assert!(SUBMIT_PACKETS_MAX <= BATCH_TRANSACTIONS_MAX, "one submission never needs two rounds");
 const _: () =
     assert!(BLOCK_ROOTS_MAX as u64 >= ROOT_LAG_MAX, "one block can carry all roots that may be missing");
 const _: () = assert!(BATCH_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
-const _: () = assert!(BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
+const _: () = assert!(
+    BLOCKS_REPLY_MAX * (BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX + 8) + 128 <= PEER_MESSAGE_BYTES_MAX
+);
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);
 const _: () = assert!(VALIDATORS_MAX <= u16::MAX as usize && ACCOUNTS_MAX <= u32::MAX as usize);

@@ -4,13 +4,13 @@
 //! cargo run --release -p kernels --example differential -- [--seconds N] [--seed N]
 //!
 //! seed ─▶ cases: good signatures, damaged ones, edge encodings, keys and Rs with torsion
-//!             ├─▶ every back-end: one by one, eight at a time, in one batch, with decoded keys ─┐
+//!             ├─▶ every backend: one by one, eight at a time, in one batch, with decoded keys ──┐
 //!             └─▶ ed25519-zebra ────────────────────────────────────────────────────────────────┴─▶ all alike?
 //! ```
 //!
 //! Prints the seed, and every input that is judged differently as a line for `millrace kernels check`, with zebra's
 //! verdict as the expectation; then it ends with 1. The same seed gives the same inputs. Batches are signed along the way, on
-//! every back-end, and compared with ed25519-dalek.
+//! every backend, and compared with ed25519-dalek.
 
 use curve25519_dalek::{
     EdwardsPoint, Scalar,
@@ -165,7 +165,7 @@ fn joined(r: &[u8; 32], s: &[u8; 32]) -> Signature {
     signature
 }
 
-/// The verdicts of every path of one back-end, each with its name.
+/// The verdicts of every path of one backend, each with its name.
 fn paths(backend: Backend, cases: &[Case], seed: [u8; 32]) -> Vec<(&'static str, Vec<bool>)> {
     let entries: Vec<_> = cases.iter().map(Case::entry).collect();
     let single = entries.iter().map(|entry| verify_on(backend, entry)).collect();
@@ -207,7 +207,7 @@ fn agree(cases: &[Case], seed: [u8; 32]) -> Option<usize> {
     all.then(|| expected.iter().filter(|good| **good).count())
 }
 
-/// Whether every back-end signs like dalek.
+/// Whether every backend signs like dalek.
 fn sign(chance: &mut Chance) -> bool {
     let count = chance.below(40);
     let jobs: Vec<([u8; 32], Vec<u8>)> = (0..count).map(|_| (chance.bytes(), chance.message())).collect();

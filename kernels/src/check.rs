@@ -3,11 +3,11 @@
 //! ```text
 //! {"key": hex, "msg": hex, "sig": hex, "expect": true | false | null}   one a line
 //!        │
-//!        ├─▶ the plainest back-end, one by one ──▶ the verdict that counts
-//!        ├─▶ each back-end, one by one ──▶ must equal it
-//!        ├─▶ each back-end, eight at a time ──▶ must equal it
-//!        ├─▶ each back-end, all vectors in one batch ──▶ must equal it
-//!        └─▶ each back-end, the random linear combination of each vector alone ──▶ must equal it
+//!        ├─▶ the plainest backend, one by one ──▶ the verdict that counts
+//!        ├─▶ each backend, one by one ──▶ must equal it
+//!        ├─▶ each backend, eight at a time ──▶ must equal it
+//!        ├─▶ each backend, all vectors in one batch ──▶ must equal it
+//!        └─▶ each backend, the random linear combination of each vector alone ──▶ must equal it
 //! ```
 //!
 //! A key or signature of a wrong length is refused by every path alike: no bytes of that length are one.
@@ -103,7 +103,7 @@ pub struct PathReport {
 /// What every path said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// One for each back-end and path.
+    /// One for each backend and path.
     pub paths: Vec<PathReport>,
 }
 
@@ -115,7 +115,7 @@ impl Report {
     }
 }
 
-/// Runs `vectors` through every path of the back-ends, beside portable single verification. `seed` feeds the batches'
+/// Runs `vectors` through every path of the backends, beside portable single verification. `seed` feeds the batches'
 /// coefficients.
 #[must_use]
 pub fn run(vectors: &[Vector], backends: &[Backend], seed: [u8; 32]) -> Report {

@@ -3,7 +3,7 @@
 //! ```text
 //!    verify, verify_batch, verify_batch_decoded, SigningKey      root, prove, ArrayTree       run (vectors, all paths)
 //!                         │                                              │                            │
-//!                      ed25519 ───▶ sha2 ◀──────────────────────────── merkle         check ──▶ ed25519, every back-end
+//!                      ed25519 ───▶ sha2 ◀──────────────────────────── merkle         check ──▶ ed25519, every backend
 //!                         │           │
 //!                         └── cpu ◀───┘      tokens: what this CPU can run, found at run time
 //! ```
@@ -11,7 +11,7 @@
 //! Invariants, which the tests hold against every path:
 //!
 //! - A verdict is a function of (key, message, signature) alone: single and batched verification, whatever
-//!   the back-end and whatever shares the batch, answer alike. Validators that disagree fork.
+//!   the backend and whatever shares the batch, answer alike. Validators that disagree fork.
 //! - The accepted set is that of ZIP-215: cofactored equation, `s < L`, non-canonical encodings of points accepted,
 //!   and the bytes hashed are the bytes received.
 //! - Randomness comes in as an argument. Nothing here panics on any input bytes.

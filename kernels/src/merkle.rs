@@ -82,7 +82,7 @@ pub fn node_hashes(children: &[[Hash; 2]], out: &mut [Hash]) {
     node_hashes_on(best_sha256(), children, out);
 }
 
-/// [`node_hashes`] on a back-end of one's choice, for comparisons.
+/// [`node_hashes`] on a chosen backend, for comparisons.
 ///
 /// # Panics
 ///

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Single messages go through the `sha2` crate, which finds the CPU's instructions at run time by itself. Many messages
-//! of one length go side by side, as the back-end of this CPU has it:
+//! of one length go side by side, as the backend of this CPU has it:
 //!
 //! ```text
 //! messages ──▶ Shape: which bytes come from where ──▶ Backend ─┬─▶ lanes (AVX-512, AVX2): words of many messages a vector
@@ -62,7 +62,7 @@ pub fn sha256_many(messages: &[u8], len: usize, out: &mut [[u8; 32]]) {
     sha256_many_on(Backend::best_sha256(), messages, len, out);
 }
 
-/// [`sha256_many`] on a back-end of one's choice, for comparisons.
+/// [`sha256_many`] on a chosen backend, for comparisons.
 ///
 /// # Panics
 ///
@@ -71,12 +71,12 @@ pub fn sha256_many_on(backend: Backend, messages: &[u8], len: usize, out: &mut [
     prefixed_many(backend, &[], messages, len, out);
 }
 
-/// The back-end for many SHA-256.
+/// The backend for many SHA-256.
 pub(crate) fn best_sha256() -> Backend {
     Backend::best_sha256()
 }
 
-/// Messages that are handed on at a time: whole vectors of every back-end.
+/// Messages that are handed on at a time: whole vectors of every backend.
 const HANDFUL: usize = 64;
 
 /// [`sha256_many_on`] with `prefix` in front of every message.
@@ -125,7 +125,7 @@ pub fn sha512_each<const PARTS: usize>(messages: &[[&[u8]; PARTS]], out: &mut [[
     sha512_each_on(Backend::best_sha512(), messages, out);
 }
 
-/// [`sha512_each`] on a back-end of one's choice, for comparisons.
+/// [`sha512_each`] on a chosen backend, for comparisons.
 ///
 /// # Panics
 ///

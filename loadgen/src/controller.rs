@@ -58,7 +58,7 @@ const SEARCH_GROWTH: f64 = 1.25;
 /// Share of the way from the base to the target at which Search ends: beyond it the queue is already growing.
 const SEARCH_ENDS: f64 = 0.5;
 /// Search goes no further than this many times what was ever answered in one interval: the delay of what was answered says
-/// nothing yet of what is still on its way.
+/// nothing yet of what has no verdict.
 const UNANSWERED_MAX: f64 = 1.6;
 /// Share of the answered rate that Track adds when the delay is nil.
 const GAIN_UP: f64 = 0.3;
@@ -177,7 +177,7 @@ impl Controller {
         self.cursor = (self.cursor + 1) % MEMORY;
         match seen.delay_us {
             Some(delay) => (self.delay_us, self.silent_us) = (delay as f64, 0),
-            // Silence is not a short delay: what is on its way has waited at least as long.
+            // Silence is not a short delay: what has no verdict has waited at least as long.
             None => {
                 self.silent_us += seen.length_us;
                 self.delay_us = self.delay_us.max(self.silent_us as f64);
@@ -238,7 +238,7 @@ impl Controller {
             self.best_answered = self.best_answered.max(answered);
             answered * (1.0 + share)
         } else {
-            // After a restart the first answers are few only because they have been on their way: do not follow them
+            // After a restart the first answers are few only because they take their time to arrive: do not follow them
             // down, but do listen to a delay that is already too long.
             self.held * (1.0 + share.min(0.0))
         };

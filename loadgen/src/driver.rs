@@ -5,7 +5,7 @@
 //!   any time:     validator ──notices──> receiver task of each lane ──> Session
 //!   every 200 ms: Session ──Interval──> Controller ──rate──> Schedule
 //!
-//!   connect → (resume) → sign → [search → sign] → warm up → window → drain
+//!   connect → catch up → (resume) → sign → [search → sign] → warm up → window → drain
 //! ```
 //!
 //! All tasks share the books on one thread, so there is no lock and no queue between them. A lane whose
@@ -82,10 +82,10 @@ impl Run<'_> {
     async fn start(plan: &LoadPlan, observer: &mut dyn Observer) -> Result<LoadOutcome, LoadError> {
         observer.phase(&Phase::Connecting);
         let mut links = handshake::connect(plan).await?;
-        let customers = handshake::customers(plan, &mut links, observer).await?;
-        let height = links.iter().map(|l| l.height.0).max().unwrap_or(0);
-        let expiry = Height(height.saturating_add(plan.expiry_heights));
-        let workload = Workload::new(customers, links.len(), plan.seed, expiry)?;
+        let height = handshake::caught_up(plan, &mut links, observer).await?;
+        let clients = handshake::clients(plan, &mut links, height, observer).await?;
+        let expiry = Height(height.0.saturating_add(plan.expiry_heights));
+        let workload = Workload::new(clients, links.len(), plan.seed, expiry)?;
         let session = Session::new(SessionConfig {
             lanes: links.len(),
             timeout_us: micros(plan.timeout),
@@ -111,7 +111,7 @@ impl Run<'_> {
         let plan = self.plan;
         let accounts: Vec<_> = plan.chains.iter().map(|c| (c.chain, c.accounts)).collect();
         let lanes = workload.lanes() as u64;
-        let (network, seed) = (plan.network, plan.customers);
+        let (network, seed) = (plan.network, plan.clients);
         let load_seconds = plan.warm_up.as_secs_f64() + plan.seconds as f64;
         let first = match plan.rate {
             Rate::Max => plan.search_packets,
@@ -205,7 +205,7 @@ impl Run<'_> {
             let planned = tick.tick().await;
             let now = self.clock.now_us();
             self.lateness.tick(self.clock.micros(planned.into_std()), now, micros(self.plan.tick));
-            // The end is exact: what is due later belongs to nobody.
+            // The end is exact: what is due later is not sent.
             self.lanes.tick(&mut self.schedule, now.min(end_us - 1), now);
             if now >= end_us {
                 return Ok(());
@@ -214,8 +214,7 @@ impl Run<'_> {
                 continue;
             }
             if let Some(reason) = self.lanes.all_lost() {
-                let address = self.plan.endpoints[0].address;
-                return Err(LoadError::Connect { lane: 0, address, reason });
+                return Err(LoadError::AllLost(reason));
             }
             let seen = self.lanes.session().take_interval(now - interval_from);
             interval_from = now;
@@ -280,7 +279,7 @@ impl Run<'_> {
     ) -> Result<T, LoadError> {
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let body = move || {
-            // A receiver that is gone has nobody to tell.
+            // A receiver that is gone needs no result.
             let _ = sender.send(work());
         };
         let thread = std::thread::Builder::new().name("loadgen-sign".into()).spawn(body)?;

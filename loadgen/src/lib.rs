@@ -1,15 +1,15 @@
-//! Open-loop customers: they sign before the clock starts, send when the schedule says, and remember
+//! Open-loop clients: they sign before the clock starts, send when the schedule says, and remember
 //! what they were told.
 //!
 //! ```text
-//!   customers ─ keys ─> workload ─ transfers ─> presign ─ packets ─> pool
+//!   client keys ──────> workload ─ transfers ─> presign ─ packets ─> pool
 //!                                                                     │ due frames
 //!   controller ─ rate ─> schedule ─ intended times ─> session <──── driver <══ QUIC ══> validators
 //!                                                      │     notices
 //!                                                      └──> outcome ──> report (JSON, table, page), audit trail
 //! ```
 //!
-//! The rooms stand in the order in which a transaction of a customer walks through them. Only `driver`
+//! The rooms stand in the order in which a transaction of a client walks through them. Only `driver`
 //! does I/O or reads a clock; everything else takes `now` as an argument.
 //!
 //! Invariants: an intended send time never changes once given; latency runs from it; whatever did not
@@ -17,7 +17,7 @@
 //! transaction.
 
 pub mod plan;
-pub mod customers;
+pub mod client_keys;
 pub mod workload;
 pub mod presign;
 pub mod pool;

@@ -1,7 +1,8 @@
 //! What a load is asked to do, and why it may not be able to.
 
-use crate::customers::CustomerSeed;
-use engine::types::{ChainId, Digest};
+use crate::client_keys::ClientSeed;
+use client::{AsOf, ClientError};
+use engine::types::{ChainId, Digest, Height};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use std::time::Duration;
 pub struct Endpoint {
     /// Its client port.
     pub address: SocketAddr,
-    /// SHA-256 of its TLS certificate: nobody else is talked to.
+    /// SHA-256 of its TLS certificate, by which it is recognised.
     pub fingerprint: [u8; 32],
 }
 
-/// The customers of one chain.
+/// The clients of one chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainLoad {
     /// The chain.
@@ -34,10 +35,10 @@ pub enum Rate {
     Fixed(f64),
 }
 
-/// Where the nonces of the customers stand.
+/// Where the nonces of the clients stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// Nobody has used the network since its genesis.
+    /// The network has not been used since its genesis.
     Fresh,
     /// Ask the validators for every account first.
     Resume,
@@ -50,11 +51,11 @@ pub struct LoadPlan {
     pub network: Digest,
     /// One endpoint for each validator; account `a` sends through endpoint `a mod n`.
     pub endpoints: Vec<Endpoint>,
-    /// The chains and their customers.
+    /// The chains and their clients.
     pub chains: Vec<ChainLoad>,
-    /// The secret of the customers' keys.
-    pub customers: CustomerSeed,
-    /// The seed of the choice of customers and amounts.
+    /// The secret of the clients' keys.
+    pub clients: ClientSeed,
+    /// The seed of the choice of clients and amounts.
     pub seed: u64,
     /// Where the nonces stand.
     pub start: Start,
@@ -62,6 +63,8 @@ pub struct LoadPlan {
     pub rate: Rate,
     /// Length of the measured window, in whole seconds.
     pub seconds: u64,
+    /// The longest that the load waits for validators that are behind the network.
+    pub catch_up: Duration,
     /// Load before the window opens, at the rate of the window.
     pub warm_up: Duration,
     /// With [`Rate::Max`]: the longest that the search for the rate may take.
@@ -82,16 +85,17 @@ pub struct LoadPlan {
 
 impl LoadPlan {
     /// A plan with the defaults of `millrace bench`.
-    pub fn new(network: Digest, endpoints: Vec<Endpoint>, customers: CustomerSeed) -> LoadPlan {
+    pub fn new(network: Digest, endpoints: Vec<Endpoint>, clients: ClientSeed) -> LoadPlan {
         LoadPlan {
             network,
             endpoints,
             chains: Vec::new(),
-            customers,
+            clients,
             seed: 1,
             start: Start::Fresh,
             rate: Rate::Max,
             seconds: 15,
+            catch_up: Duration::from_secs(60),
             warm_up: Duration::from_secs(3),
             search: Duration::from_secs(30),
             search_packets: 1_000_000,
@@ -133,26 +137,36 @@ pub enum LoadError {
     /// The plan contradicts itself.
     #[error("this load cannot be run: {0}")]
     Plan(String),
-    /// A validator could not be reached.
-    #[error("cannot connect to validator {lane} at {address}: {reason}")]
+    /// A validator could not be reached, or is not one of this network.
+    #[error("no load for validator {lane} at {address}: {source}")]
     Connect {
         /// Which one.
         lane: usize,
         /// Where.
         address: SocketAddr,
-        /// The transport's words.
-        reason: String,
+        /// What was wrong.
+        source: Box<ClientError>,
     },
-    /// A validator answered, but not as one of this network would.
-    #[error("validator {lane} at {address} is not what was expected: {reason}")]
-    Handshake {
+    /// A validator did not catch up with the network: from its old state the load would use nonces that are spent.
+    #[error(
+        "validator {lane} at {address} has not caught up within {waited:?}: it is at {as_of}, and the network has \
+         finalized height {goal}; wait until `millrace query status` shows that it has, or leave it out of the load"
+    )]
+    Behind {
         /// Which one.
         lane: usize,
         /// Where.
         address: SocketAddr,
-        /// What was wrong.
-        reason: String,
+        /// Where it stands.
+        as_of: AsOf,
+        /// The height that it must have committed.
+        goal: Height,
+        /// How long it was given.
+        waited: Duration,
     },
+    /// No connection is left.
+    #[error("the connection to every validator was lost; the last words: {0}")]
+    AllLost(String),
     /// A query that the load depends on was not answered as expected.
     #[error("validator {lane} did not tell where account {account} of chain {chain} stands: {reason}")]
     Resume {
@@ -165,8 +179,8 @@ pub enum LoadError {
         /// What was wrong.
         reason: String,
     },
-    /// All customers of a lane have spent what they may.
-    #[error("the customers of validator {lane} on chain {chain} have no money left for so many transfers")]
+    /// All clients of a lane have spent what they may.
+    #[error("the clients of validator {lane} on chain {chain} have no money left for so many transfers")]
     Exhausted {
         /// Which one.
         lane: usize,

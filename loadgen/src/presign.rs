@@ -6,7 +6,7 @@
 //!
 //! A lane's packets lie side by side as bytes: whatever is due at a tick is one slice, one frame, one copy.
 
-use crate::customers::CustomerSeed;
+use crate::client_keys::ClientSeed;
 use crate::plan::LoadError;
 use crate::workload::Workload;
 use engine::limits::{BODY_BYTES, PACKET_BYTES};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Packets signed between two updates of the progress counter.
 const CHUNK_PACKETS: usize = 256;
 
-/// Everything needed to sign: the keys of all customers and what they want.
+/// Everything needed to sign: the keys of all clients, and the transfers that they sign.
 pub struct Presigner {
     network: Digest,
     /// By place of the chain among the workload's chains, then by account id.
@@ -31,7 +31,7 @@ impl Presigner {
     /// Derives the keys of all accounts (about ten microseconds each, on all cores).
     pub fn new(
         network: Digest,
-        seed: &CustomerSeed,
+        seed: &ClientSeed,
         accounts: &[(ChainId, u64)],
         workload: Workload,
     ) -> Presigner {

@@ -1,8 +1,9 @@
-//! What a run tells whoever watches, while it runs.
+//! What a run tells its observer, while it runs.
 //!
 //! An observer is called on the generator's own thread: it must return soon (a few hundred
 //! microseconds), or the generator falls behind its schedule and says so.
 
+use engine::types::Height;
 use std::fmt;
 
 /// Where a run is.
@@ -10,7 +11,16 @@ use std::fmt;
 pub enum Phase {
     /// Connections and greetings.
     Connecting,
-    /// Asking where the customers' accounts stand.
+    /// Waiting for a validator that is behind the network.
+    CatchingUp {
+        /// Which one.
+        lane: usize,
+        /// The height that it has committed.
+        height: Height,
+        /// The height that it must reach.
+        goal: Height,
+    },
+    /// Asking where the clients' accounts stand.
     Resuming,
     /// Signing so many packets.
     Signing {
@@ -29,9 +39,9 @@ pub enum Phase {
         /// Its length.
         seconds: u64,
     },
-    /// The window has closed with this call; what is on its way is waited for.
+    /// The window has closed with this call; the last verdicts are waited for.
     Draining,
-    /// Nothing is on its way any more.
+    /// Every transaction has its verdict, or has timed out.
     Done,
 }
 
@@ -39,12 +49,15 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Phase::Connecting => f.write_str("connecting"),
+            Phase::CatchingUp { lane, height, goal } => {
+                write!(f, "waiting for validator {lane}, which is behind: height {height} of {goal}")
+            }
             Phase::Resuming => f.write_str("asking where the accounts stand"),
             Phase::Signing { packets } => write!(f, "signing {packets} transfers"),
             Phase::Searching => f.write_str("searching the rate"),
             Phase::WarmingUp { rate } => write!(f, "warming up at {rate:.0} a second"),
             Phase::Measuring { seconds } => write!(f, "measuring for {seconds} s"),
-            Phase::Draining => f.write_str("waiting for what is on its way"),
+            Phase::Draining => f.write_str("waiting for the last verdicts"),
             Phase::Done => f.write_str("done"),
         }
     }
@@ -59,13 +72,13 @@ pub struct Live {
     pub rate: f64,
     /// Answers a second, over the last fifth.
     pub answered: f64,
-    /// Transactions on their way.
+    /// Transactions without a verdict.
     pub in_flight: u64,
     /// Median delay of the last fifth, if anything committed in it.
     pub delay_us: Option<u64>,
 }
 
-/// Whoever watches a run.
+/// Watches a run.
 pub trait Observer {
     /// A new phase begins with this call.
     fn phase(&mut self, phase: &Phase) {
@@ -153,7 +166,7 @@ impl Observer for Terminal {
         let Some(bar) = &self.bar else { return };
         let delay = live.delay_us.map_or("–".into(), |d| format!("{} ms", d / 1_000));
         bar.set_message(format!(
-            "offered {:.0}/s  answered {:.0}/s  delay {delay}  on their way {}",
+            "offered {:.0}/s  answered {:.0}/s  delay {delay}  in flight {}",
             live.rate, live.answered, live.in_flight
         ));
         if bar.length().is_some() {

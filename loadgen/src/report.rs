@@ -87,9 +87,9 @@ pub struct Stages {
     pub verify: StageLatency,
     /// Waiting to be sealed into a batch.
     pub mempool: StageLatency,
-    /// From the sealed batch to its certificate.
+    /// From the sealed batch until a quorum holds it.
     pub available: StageLatency,
-    /// From the certificate to the finalized block.
+    /// From then to the finalized block.
     pub ordered: StageLatency,
     /// From the finalized block to its delta.
     pub executed: StageLatency,

@@ -4,7 +4,7 @@
 //!   rate (tx/s) ──> Schedule ──> intended send time of transaction 0, 1, 2, …   (µs since the run began)
 //! ```
 //!
-//! An open-loop generator plays customers who do not wait for each other: the instant at which a
+//! An open-loop generator plays clients that do not wait for each other: the instant at which a
 //! transaction is meant to leave depends on the rate and on nothing that the network does. Once
 //! handed out, an instant is never rewritten, so a stall of the system is felt by every transaction
 //! that was due during it, not only by the one that happened to meet it ("coordinated omission").

@@ -81,7 +81,7 @@ impl Session {
         }
     }
 
-    /// Books of nobody, to leave behind where the real ones are taken away.
+    /// Empty books, left in place of the real ones when those are taken away.
     pub(crate) fn empty() -> Session {
         Session::new(SessionConfig { lanes: 1, timeout_us: 1, busy_retry_us: None })
     }

@@ -1,4 +1,4 @@
-//! What the customers do: transfers between accounts drawn from a seed, none of which should fail.
+//! What the clients do: transfers between accounts drawn from a seed, none of which should fail.
 //!
 //! ```text
 //!   lane = validator index          account a sends only through lane a mod lanes
@@ -7,9 +7,9 @@
 //! ```
 //!
 //! An account keeps to one validator because its nonces have to arrive within one replay window of each
-//! other, and two validators would not agree on what is still pending. The customer's reference of every
-//! transfer is its lane and its number in the lane, so that whoever finds a transaction on disk knows
-//! at once which submission it was, without a table.
+//! other, and two validators would not agree on what is still pending. The client's reference of every
+//! transfer is its lane and its number in the lane, so that a transaction that is found on disk names
+//! its submission, without a table.
 //!
 //! Invariants: the same seed and shape give the same transfers; for every account, the sum of the
 //! generated debits is at most the balance it started with, so no order of execution can overdraw it.
@@ -17,18 +17,18 @@
 use crate::plan::LoadError;
 use engine::types::{AccountId, ChainId, Height, Transfer};
 
-/// The shape of the customers' money.
+/// The accounts of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainCustomers {
+pub struct ChainClients {
     /// The chain.
     pub chain: ChainId,
     /// What is known of each account, dense by account id.
-    pub accounts: Vec<CustomerAccount>,
+    pub accounts: Vec<ClientAccount>,
 }
 
 /// Where an account stands before the load begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CustomerAccount {
+pub struct ClientAccount {
     /// The nonce of its next transfer.
     pub next_nonce: u64,
     /// How much it may still spend.
@@ -43,7 +43,7 @@ const AMOUNT_MAX: u64 = 100;
 /// Draws transfers for each lane.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    chains: Vec<ChainCustomers>,
+    chains: Vec<ChainClients>,
     lanes: u64,
     next_in_lane: Vec<u64>,
     dice: Dice,
@@ -51,9 +51,9 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// A workload over these customers for `lanes` validators; its transfers expire at `expiry`.
+    /// A workload over these clients for `lanes` validators; its transfers expire at `expiry`.
     pub fn new(
-        chains: Vec<ChainCustomers>,
+        chains: Vec<ChainClients>,
         lanes: usize,
         seed: u64,
         expiry: Height,
@@ -64,7 +64,7 @@ impl Workload {
         let fewest = chains.iter().map(|c| c.accounts.len()).min().unwrap_or(0);
         if fewest < lanes.max(2) {
             return Err(LoadError::Plan(format!(
-                "{fewest} accounts are too few for {lanes} validators: every validator needs a customer, \
+                "{fewest} accounts are too few for {lanes} validators: every validator needs a client, \
                  and a transfer needs two"
             )));
         }
@@ -78,7 +78,7 @@ impl Workload {
         self.lanes as usize
     }
 
-    /// The next transfer of a lane, with the place of its chain among the customers' chains.
+    /// The next transfer of a lane, with the place of its chain among the clients' chains.
     pub fn next(&mut self, lane: usize) -> Result<(usize, Transfer), LoadError> {
         let chain_at = self.dice.below(self.chains.len() as u64) as usize;
         let chain = &mut self.chains[chain_at];
@@ -119,7 +119,7 @@ impl Workload {
     }
 }
 
-/// The customer's reference of transfer `number` of `lane`.
+/// The client's reference of transfer `number` of `lane`.
 pub fn reference(lane: usize, number: u64) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[..4].copy_from_slice(&(lane as u32).to_le_bytes());
@@ -135,7 +135,7 @@ pub fn parse_reference(bytes: &[u8; 12]) -> (usize, u64) {
     (lane as usize, number)
 }
 
-/// SplitMix64: small, seeded, and good enough to choose customers.
+/// SplitMix64: small, seeded, and good enough to choose clients.
 #[derive(Debug, Clone)]
 struct Dice(u64);
 

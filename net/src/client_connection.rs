@@ -68,7 +68,8 @@ impl ClientConnection {
     ) -> Result<Self, ConnectError> {
         let local = |source| ConnectError::Local { address, source };
         let pins = Pins::new(vec![fingerprint]);
-        let streams = Streams { uni: 0, bi: 1, send_window: options.send_window };
+        let streams =
+            Streams { uni: 0, bi: 1, send_window: options.send_window, receive_window: STREAM_WINDOW };
         let config = tls::client(pins.clone(), CLIENT_PROTOCOL, None)
             .and_then(|tls| transport::calling(tls, streams, address))
             .map_err(|error| local(std::io::Error::other(error)))?;

@@ -69,7 +69,9 @@ pub enum ConfigError {
         bound: usize,
     },
     /// No client could ever connect.
-    #[error("the number of client connections must be at least 1")]
+    #[error(
+        "the numbers of client connections, of strangers and of clients from one address must be at least 1"
+    )]
     NoConnections,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The reader reserves the frame's bytes in a budget before it allocates, and hands the reservation on
 //! as a [`Permit`]. While the budget is used up it does not read, QUIC's window closes, and the sender
-//! has to wait: whoever is slow pushes back to whoever is fast, and nothing piles up in between.
+//! has to wait: a slow reader slows its sender down, and nothing piles up in between.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -73,6 +73,11 @@ impl FrameReader {
         }
     }
 
+    /// Allows frames of another length from now on.
+    pub(crate) fn allow(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// The next frame; `None` where the sender ended the stream between two frames.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, LinkError> {
         let mut length = [0u8; LENGTH_BYTES];
@@ -139,7 +144,7 @@ impl FrameReader {
 
 async fn reserve(budget: &Arc<Semaphore>, bytes: usize) -> OwnedSemaphorePermit {
     let bytes = u32::try_from(bytes).expect("a frame's length was read from 32 bits and checked");
-    budget.clone().acquire_many_owned(bytes).await.expect("nobody closes an inbound budget")
+    budget.clone().acquire_many_owned(bytes).await.expect("an inbound budget is never closed")
 }
 
 fn ended_inside() -> LinkError {

@@ -1,4 +1,4 @@
-//! Who a validator is on the wire: a self-signed certificate, known to everyone else by the SHA-256
+//! Who a validator is on the wire: a self-signed certificate, known to all others by the SHA-256
 //! of its DER. There is no authority: the list of validators in the genesis is the authority.
 
 use std::fmt;
@@ -7,12 +7,14 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::errors::IdentityError;
 
@@ -56,15 +58,20 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// A certificate with its private key.
+/// A certificate with its private key. Clones share the one copy of the key, which is wiped when the last
+/// of them is dropped. (What TLS makes of the key lives as long as the network.)
+#[derive(Clone)]
 pub struct Identity {
     certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
+    key: Arc<Secret>,
 }
 
-impl Clone for Identity {
-    fn clone(&self) -> Self {
-        Self { certificate: self.certificate.clone(), key: self.key.clone_key() }
+/// A private key that is wiped when dropped.
+struct Secret(PrivateKeyDer<'static>);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -102,7 +109,7 @@ impl Identity {
         let certificate = params.self_signed(&key).map_err(failed)?;
         Ok(Self {
             certificate: certificate.der().clone(),
-            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            key: Arc::new(Secret(PrivateKeyDer::Pkcs8(key.serialize_der().into()))),
         })
     }
 
@@ -114,14 +121,14 @@ impl Identity {
             problem: problem.to_string(),
         };
         let read = |path: &Path| {
-            fs::read(path).map_err(|source| IdentityError::File { path: path.to_owned(), source })
+            let bytes = fs::read(path).map(Zeroizing::new);
+            bytes.map_err(|source| IdentityError::File { path: path.to_owned(), source })
         };
-        Ok(Self {
-            certificate: CertificateDer::from_pem_slice(&read(certificate)?)
-                .map_err(|problem| pem(certificate, "a certificate", problem))?,
-            key: PrivateKeyDer::from_pem_slice(&read(key)?)
-                .map_err(|problem| pem(key, "a private key", problem))?,
-        })
+        let certificate = CertificateDer::from_pem_slice(&read(certificate)?)
+            .map_err(|problem| pem(certificate, "a certificate", problem))?;
+        let key = PrivateKeyDer::from_pem_slice(&read(key)?)
+            .map_err(|problem| pem(key, "a private key", problem))?;
+        Ok(Self { certificate, key: Arc::new(Secret(key)) })
     }
 
     /// Writes both PEM files; the key is readable by its owner only.
@@ -130,12 +137,12 @@ impl Identity {
             write_private(path, pem(label, der).as_bytes(), mode)
                 .map_err(|source| IdentityError::File { path: path.to_owned(), source })
         };
-        let label = match &self.key {
+        let label = match &self.key.0 {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
             _ => "PRIVATE KEY",
         };
-        write(key, label, self.key.secret_der(), 0o600)?;
+        write(key, label, self.key.0.secret_der(), 0o600)?;
         write(certificate, "CERTIFICATE", &self.certificate, 0o644)
     }
 
@@ -149,12 +156,12 @@ impl Identity {
     }
 
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
-        self.key.clone_key()
+        self.key.0.clone_key()
     }
 
     /// A secret that stays the same over restarts, one for each `purpose`.
-    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
-        sha256(&[purpose.as_bytes(), b"\0", self.key.secret_der()])
+    pub(crate) fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(sha256(&[purpose.as_bytes(), b"\0", self.key.0.secret_der()]))
     }
 }
 
@@ -166,9 +173,11 @@ fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     out
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = format!("-----BEGIN {label}-----\n");
+    // Room for everything at once: a string that grows leaves copies behind.
+    let mut out = Zeroizing::new(String::with_capacity(2 * der.len() + 2 * label.len() + 64));
+    out.push_str(&format!("-----BEGIN {label}-----\n"));
     for line in der.chunks(48) {
         for group in line.chunks(3) {
             let word = group.iter().fold(0u32, |word, byte| (word << 8) | u32::from(*byte))

@@ -25,17 +25,23 @@
 //! - `frame length <= frame_bytes_max`, checked before a buffer is allocated,
 //! - frames of one channel arrive in the order of `send`, or the connection is cut; frames sent while
 //!   no connection is up are refused, never kept for later,
-//! - at most one connection is used per pair of validators.
+//! - at most one connection is used per pair of validators,
+//! - `clients introduced <= connections_max`, `clients whose first frame has not come <= strangers_max`,
+//!   `handshakes of strangers on the peer port <= 64`; a peer's address has places of its own,
+//! - what others can cause is logged through a [`LogLimit`], so that the log does not fill the disk.
 
 mod client_connection;
 mod clients;
+mod clock;
 mod errors;
 mod frame;
 mod identity;
+mod log_limit;
 mod metrics;
 mod network;
 mod outbox;
 mod peers;
+mod places;
 mod socket;
 #[cfg(test)]
 mod testing;
@@ -45,10 +51,11 @@ mod transport;
 pub use client_connection::{
     BlockingConnection, ClientConnection, ClientReceiver, ClientSender, ConnectOptions,
 };
-pub use clients::{Client, ClientEvent, ClientSettings};
+pub use clients::{Admission, Client, ClientEvent, ClientSettings, HELLO_BYTES_MAX};
 pub use errors::{ConfigError, ConnectError, IdentityError, LinkError, NetError, SendError};
 pub use frame::{FRAME_OVERHEAD, Frame, Permit};
 pub use identity::{Fingerprint, Identity};
+pub use log_limit::LogLimit;
 pub use metrics::{Metrics, Snapshot};
 pub use network::{Flow, Network, Settings};
 pub use peers::{Channel, OnFull, Peer, PeerEvent, PeerNetwork, PeerSettings};

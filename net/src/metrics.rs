@@ -1,4 +1,4 @@
-//! Counters, by name. They only ever grow; whoever wants a rate takes two snapshots.
+//! Counters, by name. They only grow; a rate takes two snapshots.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,7 +79,7 @@ counters! {
     peer_disconnected,
     /// Peers that broke the framing.
     peer_violations,
-    /// Handshakes refused: the certificate is of nobody in the validator set.
+    /// Handshakes refused: the certificate belongs to no validator.
     refused_unknown,
     /// Handshakes refused: the certificate has expired or is not valid yet.
     refused_expired,
@@ -91,6 +91,25 @@ counters! {
     refused_handshake,
     /// Connections refused because there were too many.
     refused_limit,
+    /// Clients refused because there were too many from their address.
+    refused_address,
+    /// Handshakes refused: the peer is excluded at present.
+    refused_excluded,
+    /// Peers that were disconnected and excluded for a while because they misbehaved.
+    peers_excluded,
+    /// Connections refused, here or by a peer, because another process uses the same identity. More
+    /// than none is an alarm.
+    duplicate_identities,
+    /// Callers that were asked to show that their address is their own.
+    handshakes_retried,
+    /// First datagrams of callers ignored because every place was taken; callers repeat them.
+    handshakes_ignored,
+    /// Unfinished handshakes that gave their place to a newer one.
+    handshakes_displaced,
+    /// Clients closed because their first frame did not come in time.
+    client_silent,
+    /// Clients that gave their place to a newer one before their first frame came.
+    client_displaced,
     /// Clients that connected.
     client_connected,
     /// Clients that went.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use quinn::Endpoint;
 use tokio::sync::oneshot;
 
-use crate::clients::{ClientEvent, ClientSettings, Clients};
+use crate::clients::{ClientEvent, ClientSettings, Port};
+use crate::clock::Clock;
 use crate::errors::NetError;
 use crate::identity::Identity;
 use crate::metrics::{Metrics, Snapshot};
@@ -58,16 +59,16 @@ impl Network {
         on_client: impl Fn(ClientEvent) -> Flow + Send + Sync + 'static,
     ) -> Result<Self, NetError> {
         let Settings { thread_name, identity, peers, clients } = settings;
-        let metrics = Arc::new(Metrics::default());
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NetError::Thread)?;
         // Sockets register with the runtime that is entered.
         let entered = runtime.enter();
         let mesh = peers
-            .map(|peers| Mesh::open(peers, &identity, Box::new(on_peer), metrics.clone()))
+            .map(|peers| Mesh::open(peers, &identity, Box::new(on_peer), metrics.clone(), clock))
             .transpose()?;
         let clients = clients
-            .map(|clients| Clients::open(clients, &identity, Box::new(on_client), metrics.clone()))
+            .map(|clients| Port::open(clients, &identity, Box::new(on_client), metrics.clone(), clock))
             .transpose()?;
         drop(entered);
 

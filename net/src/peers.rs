@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!             lower index                         higher index
-//!   settings ─► dialer (for ever) ── mutual TLS ──► acceptor ─► whose fingerprint is it?
-//!                       └────────► link ◄─────────────┘
+//!   settings ─► caller, again and again ── mutual TLS ──► acceptor ─► whose fingerprint? ─► gate
+//!                       └────────► link ◄─────────────────────────────────────────────────────┘
 //!                 outboxes ─► streams ─► readers ─► handler
 //! ```
 //!
@@ -13,21 +13,31 @@
 //! restarts, its first answer to the old connection is a stateless reset and the caller calls again.
 //! Both sides count a link as up only when all streams of the other side have opened, which the called
 //! side does only for a certificate that it accepts.
+//!
+//! Two processes with one identity do not replace each other endlessly ([`gate`]): one is kept, the other
+//! is refused and calls less and less often, `duplicate_identities` counts, one line names the cause. A
+//! peer that misbehaves is excluded for a while ([`PeerNetwork::disconnect`]) and is told why.
 
+mod calls;
+mod gate;
 mod link;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Endpoint, TokioRuntime};
 
+use crate::clock::Clock;
 use crate::errors::{ConfigError, NetError, SendError};
 use crate::frame::{Frame, cost};
 use crate::identity::{Fingerprint, Identity};
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::network::Flow;
+use crate::places::{Places, source};
 use crate::tls::{self, PEER_PROTOCOL, Pins};
 use crate::transport::{self, Accepting, ConnectionIds, STREAM_WINDOW, Streams};
 use link::Link;
@@ -35,6 +45,10 @@ use link::Link;
 /// The most that one peer can make us hold: delivered frames and bytes that wait in windows.
 const PEER_BYTES_MAX: usize = 64 << 20;
 const CHANNELS_MAX: usize = 64;
+/// One line about a peer or a stranger in this time, for each kind of line.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// Strangers that are named in the log one by one.
+const STRANGERS_NAMED: usize = 16;
 
 /// What happens to a frame that finds its queue full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +118,7 @@ pub enum PeerEvent {
         /// The content, with its permit.
         frame: Frame,
     },
-    /// The link is down. Whatever was queued for it is gone.
+    /// The link is down. What was queued for it is gone.
     Disconnected {
         /// Who.
         peer: u16,
@@ -173,6 +187,36 @@ impl PeerNetwork {
             up.cut(reason);
         }
     }
+
+    /// Closes the connection of a peer that misbehaves and refuses this peer's identity for
+    /// `exclusion`: its calls are refused and it is not called. The peer is told `reason`. Counted as
+    /// `peers_excluded`. A second call replaces the first, so an `exclusion` of zero ends it.
+    pub fn disconnect(&self, peer: u16, reason: &str, exclusion: Duration) {
+        let mesh = &self.0;
+        let Some(link) = mesh.links.get(&peer) else { return };
+        mesh.metrics.peers_excluded.add(1);
+        if let Some(suppressed) = mesh.may_log(Line::Excluded, peer) {
+            tracing::warn!(peer, reason, ?exclusion, suppressed, "disconnected a peer that misbehaved");
+        }
+        link.exclude(mesh.clock.now() + exclusion, reason);
+    }
+}
+
+/// The kinds of lines in the log that a peer can cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Line {
+    Connected,
+    Disconnected,
+    Unreachable,
+    Duplicate,
+    Excluded,
+}
+
+/// What others can make this validator write to its log.
+struct Lines {
+    peers: LogLimit<(Line, u16)>,
+    /// By address, for those whose identity is not known.
+    strangers: LogLimit<IpAddr>,
 }
 
 /// The mesh of one validator.
@@ -180,8 +224,12 @@ pub(crate) struct Mesh {
     me: u16,
     channels: Vec<Channel>,
     links: BTreeMap<u16, Link>,
+    /// For handshakes that come from the address of no peer.
+    strangers: Places,
     handler: PeerHandler,
     metrics: Arc<Metrics>,
+    clock: Clock,
+    lines: Mutex<Lines>,
 }
 
 /// What only the network thread needs.
@@ -198,6 +246,7 @@ impl Mesh {
         identity: &Identity,
         handler: PeerHandler,
         metrics: Arc<Metrics>,
+        clock: Clock,
     ) -> Result<(Arc<Self>, OpenMesh), NetError> {
         check(&settings)?;
         let PeerSettings { me, socket, peers, channels } = settings;
@@ -205,13 +254,10 @@ impl Mesh {
             uni: channels.len() as u32,
             bi: 0,
             send_window: channels.iter().map(|channel| 2 * channel.queue_bytes as u64).sum(),
+            receive_window: channels.len() * STREAM_WINDOW,
         };
         let pins = Pins::new(peers.iter().map(|peer| peer.fingerprint).collect());
-        let accepting = Accepting::new(
-            tls::server(identity, PEER_PROTOCOL, Some(pins))?,
-            streams,
-            handshakes_max(peers.len()),
-        )?;
+        let accepting = Accepting::new(tls::server(identity, PEER_PROTOCOL, Some(pins))?, streams)?;
         let calling = peers
             .iter()
             .filter(|peer| peer.index > me)
@@ -230,12 +276,19 @@ impl Mesh {
             Arc::new(TokioRuntime),
         )
         .map_err(NetError::Thread)?;
+        let lines = Lines {
+            peers: LogLimit::new(LOG_INTERVAL, 5 * peers.len()),
+            strangers: LogLimit::new(LOG_INTERVAL, STRANGERS_NAMED),
+        };
         let mesh = Self {
             me,
             channels,
             links: peers.into_iter().map(|peer| (peer.index, Link::new(peer))).collect(),
+            strangers: Places::new(calls::STRANGERS_MAX),
             handler,
             metrics,
+            clock,
+            lines: Mutex::new(lines),
         };
         let open = OpenMesh { endpoint, accepting, calling };
         Ok((Arc::new(mesh), open))
@@ -251,11 +304,20 @@ impl Mesh {
         let mut links = self.links.iter();
         links.find(|(_, link)| link.peer.fingerprint == fingerprint).map(|(peer, _)| *peer)
     }
-}
 
-/// Handshakes that may be under way at the same time.
-fn handshakes_max(peers: usize) -> usize {
-    16 + 2 * peers
+    /// Whether such a line about a peer may be written; if so, how many were held back before it.
+    fn may_log(&self, line: Line, peer: u16) -> Option<u64> {
+        self.lines().peers.admit((line, peer), self.clock.now())
+    }
+
+    /// The same for a caller that is not known.
+    fn may_log_refusal(&self, address: IpAddr) -> Option<u64> {
+        self.lines().strangers.admit(source(address), self.clock.now())
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn check(settings: &PeerSettings) -> Result<(), ConfigError> {

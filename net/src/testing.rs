@@ -1,12 +1,16 @@
 //! Validators and attackers for the tests: real sockets on 127.0.0.1, and waiting for events, never for
 //! time.
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
+use quinn_proto::DatagramEvent;
 use tokio::runtime::Runtime;
 
 use crate::tls::{self, CLIENT_PROTOCOL, PEER_PROTOCOL, Pins, SERVER_NAME};
@@ -104,13 +108,19 @@ impl Plan {
     }
 
     pub(crate) fn start(&mut self, me: usize) -> Node {
+        let socket = self.socket(me);
+        self.start_at(me, socket)
+    }
+
+    /// Starts validator `me` at a port that the others may not know.
+    pub(crate) fn start_at(&self, me: usize, socket: UdpSocket) -> Node {
         let (sender, events) = mpsc::channel();
         let settings = Settings {
             thread_name: format!("net-{me}"),
             identity: self.identities[me].clone(),
             peers: Some(PeerSettings {
                 me: me as u16,
-                socket: self.socket(me),
+                socket,
                 peers: self.peers_of(me),
                 channels: channels(),
             }),
@@ -172,7 +182,7 @@ pub(crate) struct Attacker {
     pub(crate) endpoint: Endpoint,
 }
 
-const STREAMS: Streams = Streams { uni: 8, bi: 8, send_window: 8 << 20 };
+const STREAMS: Streams = Streams { uni: 8, bi: 8, send_window: 8 << 20, receive_window: 8 << 20 };
 
 impl Attacker {
     /// Must be called inside a runtime.
@@ -211,7 +221,7 @@ impl Attacker {
     }
 }
 
-/// Datagrams that are not QUIC, are nearly QUIC, or belong to nobody.
+/// Datagrams that are not QUIC, are nearly QUIC, or belong to no connection.
 pub(crate) fn throw_garbage(at: SocketAddr) -> u64 {
     let socket = local();
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
@@ -231,4 +241,88 @@ pub(crate) fn throw_garbage(at: SocketAddr) -> u64 {
     initial[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
     socket.send_to(&initial, at).unwrap();
     200
+}
+
+/// Calls a peer port, shows that its address is its own where it is asked to, and then falls silent.
+pub(crate) struct HalfHandshakes {
+    target: SocketAddr,
+    config: quinn::ClientConfig,
+    /// One for each call, so that answers to an earlier one do not come in between; kept for a while,
+    /// since a closed port would be an answer too.
+    sockets: VecDeque<UdpSocket>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "quinn-proto takes the real clock as an argument")]
+impl HalfHandshakes {
+    const SOCKETS_MAX: usize = 256;
+
+    pub(crate) fn new(target: SocketAddr) -> Self {
+        let tls = tls::client(Pins::new(vec![]), PEER_PROTOCOL, None).unwrap();
+        let config = transport::calling(tls, STREAMS, target).unwrap();
+        Self { target, config, sockets: VecDeque::new() }
+    }
+
+    /// One more.
+    pub(crate) fn start(&mut self) {
+        let socket = local();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let mut endpoint = quinn_proto::Endpoint::new(Arc::new(transport::endpoint(None)), None, false, None);
+        let config = self.config.clone();
+        let (_, mut connection) = endpoint.connect(Instant::now(), config, self.target, SERVER_NAME).unwrap();
+        let send = |connection: &mut quinn_proto::Connection| {
+            let mut datagram = Vec::new();
+            if let Some(transmit) = connection.poll_transmit(Instant::now(), 1, &mut datagram) {
+                socket.send_to(&datagram[..transmit.size], self.target).unwrap();
+            }
+        };
+        send(&mut connection);
+        let mut buffer = vec![0; 1 << 16];
+        // Only a Retry packet (RFC 9000, section 17.2.5) is answered.
+        if let Ok((length, from)) = socket.recv_from(&mut buffer)
+            && buffer[0] & 0xf0 == 0xf0
+        {
+            let datagram = BytesMut::from(&buffer[..length]);
+            let event = endpoint.handle(Instant::now(), from, None, None, datagram, &mut Vec::new());
+            if let Some(DatagramEvent::ConnectionEvent(_, event)) = event {
+                connection.handle_event(event);
+                send(&mut connection);
+            }
+        }
+        self.sockets.push_back(socket);
+        if self.sockets.len() > Self::SOCKETS_MAX {
+            self.sockets.pop_front();
+        }
+    }
+}
+
+/// Counts the lines that an operator's log would get from this thread.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<AtomicUsize>);
+
+impl Lines {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &tracing::span::Id, _values: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &tracing::span::Id, _follows: &tracing::span::Id) {}
+
+    fn event(&self, _event: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _span: &tracing::span::Id) {}
+
+    fn exit(&self, _span: &tracing::span::Id) {}
 }

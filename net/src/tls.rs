@@ -21,7 +21,7 @@ use crate::identity::{Fingerprint, Identity};
 pub(crate) const PEER_PROTOCOL: &[u8] = b"millrace-peer/1";
 /// Both sides must speak the same one.
 pub(crate) const CLIENT_PROTOCOL: &[u8] = b"millrace-client/1";
-/// TLS wants a name; nobody looks at it.
+/// TLS wants a name; it is not checked.
 pub(crate) const SERVER_NAME: &str = "millrace";
 
 /// aws-lc-rs with AES-128-GCM alone: the cheapest suite per byte where the CPU has AES, and one that
@@ -152,7 +152,7 @@ impl ClientCertVerifier for Pins {
     }
 }
 
-/// The accepting side. `clients` demands a certificate of whoever connects.
+/// The accepting side. With `clients`, each caller must show one of these certificates.
 pub(crate) fn server(
     identity: &Identity,
     protocol: &[u8],

@@ -40,6 +40,11 @@ const INITIAL_RTT: Duration = Duration::from_millis(50);
 
 /// How many bytes of one stream may be on their way or wait to be read.
 pub(crate) const STREAM_WINDOW: usize = 2 << 20;
+/// Calls that wait to be looked at, with early datagrams of so many bytes each and together; each is
+/// looked at as soon as the network thread turns to it.
+const INCOMING_MAX: usize = 1_024;
+const INCOMING_BYTES: u64 = 16 << 10;
+const INCOMING_BYTES_TOTAL: u64 = 4 << 20;
 
 /// Reasons for closing, as the other side sees them beside the text.
 pub(crate) mod close {
@@ -49,6 +54,10 @@ pub(crate) mod close {
     pub(crate) const REFUSED: u32 = 3;
     pub(crate) const STALLED: u32 = 4;
     pub(crate) const EXPIRED: u32 = 5;
+    /// Two processes use one identity; the one that hears this waits longer each time.
+    pub(crate) const DUPLICATE: u32 = 6;
+    /// Nothing is wanted of this identity for a while.
+    pub(crate) const EXCLUDED: u32 = 7;
 }
 
 /// What the streams of a connection need.
@@ -61,6 +70,8 @@ pub(crate) struct Streams {
     /// Bytes that we may have written and not seen acknowledged. Larger than all queues together, or
     /// a full bulk channel would keep an urgent one from writing.
     pub(crate) send_window: u64,
+    /// Bytes that the other side may have sent and we not read, of all streams together.
+    pub(crate) receive_window: usize,
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -74,14 +85,12 @@ fn transport(streams: Streams, remote: IpAddr) -> Arc<TransportConfig> {
     search.upper_bound(mtu_max);
     let mut congestion = CubicConfig::default();
     congestion.initial_window(if loopback { 1 << 20 } else { 64 << 10 });
-    let streams_in = streams.uni + streams.bi;
-
     let mut config = TransportConfig::default();
     config
         .max_concurrent_uni_streams(VarInt::from_u32(streams.uni))
         .max_concurrent_bidi_streams(VarInt::from_u32(streams.bi))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW as u32))
-        .receive_window(VarInt::from_u32(STREAM_WINDOW as u32 * streams_in.max(1)))
+        .receive_window(window(streams.receive_window))
         .send_window(streams.send_window)
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(IDLE_TIMEOUT.try_into().expect("ten seconds fit into a VarInt")))
@@ -95,6 +104,11 @@ fn transport(streams: Streams, remote: IpAddr) -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
+/// Bytes as QUIC counts them.
+pub(crate) fn window(bytes: usize) -> VarInt {
+    VarInt::from_u32(u32::try_from(bytes).expect("windows are far below 2^32"))
+}
+
 /// Configurations for accepting, one for each kind of path.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepting {
@@ -103,17 +117,16 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    /// `handshakes` may wait at the same time, with 16 KiB of early datagrams each.
-    pub(crate) fn new(tls: rustls::ServerConfig, streams: Streams, handshakes: usize) -> Result<Self, Error> {
+    pub(crate) fn new(tls: rustls::ServerConfig, streams: Streams) -> Result<Self, Error> {
         let crypto = Arc::new(QuicServerConfig::try_from(tls).map_err(no_suite)?);
         let config = |remote: IpAddr| {
             let mut config = quinn::ServerConfig::with_crypto(crypto.clone());
             config
                 .transport_config(transport(streams, remote))
                 .migration(false)
-                .max_incoming(handshakes)
-                .incoming_buffer_size(16 << 10)
-                .incoming_buffer_size_total((handshakes as u64) << 14);
+                .max_incoming(INCOMING_MAX)
+                .incoming_buffer_size(INCOMING_BYTES)
+                .incoming_buffer_size_total(INCOMING_BYTES_TOTAL);
             Arc::new(config)
         };
         Ok(Self {
@@ -170,7 +183,8 @@ pub(crate) fn endpoint(identity: Option<(&Identity, &str)>) -> EndpointConfig {
         Some((identity, purpose)) => {
             let ids = ConnectionIds::new(identity, purpose);
             let secret = identity.derive(&format!("{purpose} stateless resets"));
-            let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &secret)));
+            let mut config =
+                EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice())));
             config.cid_generator(move || ids.generator());
             config
         }

@@ -1,10 +1,8 @@
 //! The only place where everything meets: configuration, the running validator, and the command line's work.
 
 pub mod config;
-pub mod topology;
 pub mod validator;
 pub mod signals;
-pub mod client;
 pub mod network;
 pub mod query;
 pub mod verify;

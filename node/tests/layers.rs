@@ -5,15 +5,18 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::collections::BTreeMap;
 
 /// Arrow = may import. A crate that is not in here may not exist.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("kernels", &[]),
     ("engine", &["kernels"]),
     ("consensus", &[]),
     ("net", &[]),
-    ("loadgen", &["engine", "kernels", "net"]),
-    ("node", &["consensus", "engine", "kernels", "loadgen", "net"]),
+    ("client", &["engine", "net"]),
+    ("loadgen", &["client", "engine", "kernels"]),
+    ("node", &["client", "consensus", "engine", "kernels", "loadgen", "net"]),
     ("benches", &["engine", "kernels"]),
     ("perf", &["loadgen"]),
+    ("sim", &["consensus", "engine", "kernels"]),
+    ("fuzz", &["engine"]),
 ];
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some
@@ -25,7 +28,7 @@ const DOORS: [(&str, &[&str]); 10] = [
     ("io-uring", &["engine"]),
     ("wgpu*", &["kernels"]),
     ("commonware-consensus", &["consensus"]),
-    ("commonware-runtime", &["consensus"]),
+    ("commonware-runtime", &["consensus", "sim"]),
     ("commonware-storage", &["consensus", "benches"]),
     ("commonware-p2p", &["consensus"]),
     ("commonware-cryptography-curve25519", &["kernels", "benches"]),

@@ -266,7 +266,7 @@ impl BlobTrait for Blob {
     }
 }
 
-/// A refused record has stopped the engine: whoever waits for it waits for ever, and so never acts on it.
+/// A refused record has stopped the engine: the task that waits for it never goes on, and so never acts on it.
 async fn never_if_refused<T>(result: Result<Result<T, Error>, Refused>) -> Result<T, Error> {
     match result {
         Ok(result) => result,

@@ -1,4 +1,4 @@
-//! The records and their encoding. All integers are little-endian; `rest` is whatever is left of the record.
+//! The records and their encoding. All integers are little-endian; `rest` is what is left of the record.
 
 use super::RECORD_BYTES_MAX;
 

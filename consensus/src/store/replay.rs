@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::Record;
+use super::{PARTITION, record::Record};
 
 /// A blob of at most this length is believed; a record that claims more is corrupt.
 const BLOB_BYTES_MAX: u64 = 1 << 30;
@@ -57,6 +57,16 @@ pub enum ReplayError {
     Foreign,
 }
 
+/// Simplex names each of its blobs by the view that it is about.
+fn highest_view(blobs: &BTreeMap<u64, Image>) -> u64 {
+    let views = blobs
+        .values()
+        .filter(|blob| blob.partition == PARTITION && !blob.bytes.is_empty())
+        .filter_map(|blob| blob.name.as_slice().try_into().ok())
+        .map(u64::from_be_bytes);
+    views.max().unwrap_or(0)
+}
+
 /// What a replay amounts to.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -89,6 +99,18 @@ impl Replay {
         if let Err(problem) = applied {
             self.error.get_or_insert(ReplayError::Corrupt { position, problem });
         }
+    }
+
+    /// Whether the records know of no view: they are of a validator that has never voted, or has forgotten it. One that
+    /// may have voted before must then not start from the genesis; see [`crate::Config::floor`].
+    pub fn is_empty(&self) -> bool {
+        self.highest_view() == 0
+    }
+
+    /// The highest view about which there is a record: a vote of this validator, a certificate that it saw, or that it
+    /// certified. 0: none.
+    pub fn highest_view(&self) -> u64 {
+        highest_view(&self.blobs)
     }
 
     fn apply(&mut self, position: u64, record: Record<'_>) -> Result<(), &'static str> {
@@ -189,6 +211,12 @@ impl Replay {
             snapshot: self.snapshot,
             bytes: self.bytes,
         })
+    }
+}
+
+impl Recovered {
+    pub(crate) fn highest_view(&self) -> u64 {
+        highest_view(&self.blobs)
     }
 }
 

@@ -1,19 +1,29 @@
-//! Everybody finalizes the same.
+//! Everybody finalizes the same, and the same seed gives the same run.
 
 use commonware_codec::{Copying, DecodeExt as _};
 
-use super::cluster::{Behaviour, Cluster, NETWORK, keys};
+use super::{
+    cluster::{Cluster, NETWORK, keys, simulate, simulate_with},
+    validator::Behaviour,
+};
 use crate::{CertificateError, StartError, StopReason, Verifier, committee::PublicKey};
 
 fn agrees(validators: usize, views: u64) {
-    let cluster = Cluster::started(validators);
-    cluster.wait_past(views);
+    simulate(validators, async |cluster| {
+        cluster.start_all();
+        cluster.wait_past(views).await;
+        assert_all_well(cluster, views);
+    });
+}
+
+fn assert_all_well(cluster: &Cluster, views: u64) {
     cluster.assert_agreement();
     for (index, validator) in &cluster.running {
         assert_eq!(usize::from(validator.handle.me()), *index);
         assert_eq!(validator.handle.stop_reason(), None);
         let counters = validator.handle.counters();
         assert!(counters.finalized_view > views && counters.finalized > 0 && counters.store_syncs > 0);
+        assert!(counters.view > counters.finalized_view);
         assert_eq!((counters.faults, counters.dropped_invalid, counters.dropped_blocked), (0, 0, 0));
         assert_eq!(validator.application.lock().faults, []);
     }
@@ -44,25 +54,69 @@ fn sixteen_validators_agree() {
     agrees(16, 6);
 }
 
+/// All events of a run with a crash and a restart in the middle.
+fn run(seed: u64) -> Vec<String> {
+    simulate_with(seed, 4, async |cluster| {
+        cluster.start_all();
+        cluster.wait_past(8).await;
+        cluster.crash(2);
+        cluster.wait_past(16).await;
+        cluster.start(2);
+        cluster.wait_past(30).await;
+        assert!(cluster.last(2) > 30);
+        cluster.assert_agreement();
+        cluster.pace.events()
+    })
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events() {
+    let events = run(1);
+    assert!(events.len() > 500, "{} events", events.len());
+    let first_difference = run(1).iter().zip(&events).position(|(second, first)| second != first);
+    assert_eq!(first_difference, None);
+    assert_ne!(run(2), events);
+}
+
+#[test]
+fn leaders_rotate_as_the_verifier_says() {
+    simulate(4, async |cluster| {
+        cluster.start_all();
+        cluster.wait_past(12).await;
+        let verifier = cluster.verifier();
+        for view in 1..12 {
+            for (index, validator) in &cluster.running {
+                let leads = usize::from(verifier.leader(view)) == *index;
+                assert_eq!(validator.application.lock().proposed.contains(&view), leads, "view {view}");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_leader_that_is_away_or_declines_is_skipped() {
-    let mut cluster = Cluster::new(4);
-    for validator in 0..3 {
-        cluster.start_as(validator, if validator == 1 { Behaviour::Declines } else { Behaviour::Honest });
-    }
-    cluster.wait_past(16);
-    cluster.assert_agreement();
-    assert!(cluster.running.values().all(|validator| validator.handle.counters().nullified > 0));
+    simulate(4, async |cluster| {
+        for validator in 0..3 {
+            let behaviour = if validator == 1 { Behaviour::Declines } else { Behaviour::Honest };
+            cluster.start_as(validator, behaviour);
+        }
+        cluster.wait_past(16).await;
+        cluster.assert_agreement();
+        assert!(cluster.running.values().all(|validator| validator.handle.counters().nullified > 0));
+    });
 }
 
 #[test]
 fn a_certificate_proves_only_what_it_says() {
-    let cluster = Cluster::started(4);
-    cluster.wait_past(3);
-    let finalization = cluster.application(0).lock().finalized.values().next().unwrap().clone();
-    let certificate = finalization.certificate;
-    let verifier = cluster.verifier();
-    assert_eq!(verifier.verify(&certificate).unwrap().payload, finalization.payload);
+    let finalization = simulate(4, async |cluster| {
+        cluster.start_all();
+        cluster.wait_past(3).await;
+        cluster.application(0).lock().finalized.values().next().unwrap().clone()
+    });
+    let verifier = Verifier::new(&NETWORK, &keys(4)).unwrap();
+    assert_eq!(verifier.verify(finalization.certificate()).unwrap(), finalization);
+    let certificate = finalization.clone().into_certificate();
+    assert_eq!(certificate, finalization.certificate());
 
     for byte in 0..certificate.len() {
         let mut mutated = certificate.clone();
@@ -100,12 +154,24 @@ fn the_order_in_which_validators_are_listed_is_theirs() {
 
 #[test]
 fn contradictory_configurations_are_refused() {
-    let cluster = Cluster::new(4);
+    let elsewhere = {
+        let mut config = crate::Config::new([8; 32], keys(4), [0; 32]);
+        config.floor = Some(simulate(4, async |cluster| {
+            cluster.start_all();
+            cluster.wait_past(1).await;
+            cluster.application(0).lock().finalized.values().next().unwrap().clone()
+        }));
+        config
+    };
     let refused = |change: &dyn Fn(&mut crate::Config)| {
-        let mut cluster = Cluster::new(4);
-        change(&mut cluster.config);
-        let replay = crate::Replay::new();
-        cluster.try_start(0, Behaviour::Honest, replay).map(|validator| validator.handle.stop()).unwrap_err()
+        simulate(4, async |cluster| {
+            change(&mut cluster.config);
+            let replay = crate::Replay::new();
+            cluster
+                .try_start(0, Behaviour::Honest, replay)
+                .map(|validator| validator.handle.stop())
+                .unwrap_err()
+        })
     };
     assert!(matches!(refused(&|c| c.validators.clear()), StartError::CommitteeSize { validators: 0, .. }));
     assert!(matches!(refused(&|c| c.validators[1] = c.validators[0]), StartError::DuplicateKey));
@@ -122,15 +188,27 @@ fn contradictory_configurations_are_refused() {
     assert!(matches!(refused(&|c| c.timing.skip_after = Some(c.timing.retry)), StartError::Timing(_)));
     assert!(matches!(refused(&|c| c.timing.fetch_timeout = Default::default()), StartError::Timing(_)));
     assert!(matches!(refused(&|c| c.views_kept = 0), StartError::ViewsKept));
+    assert!(matches!(
+        refused(&|c| (c.network, c.floor) = (elsewhere.network, elsewhere.floor.clone())),
+        StartError::Floor(CertificateError::BadSignature)
+    ));
     crate::Timing::default().check().unwrap();
-    assert!(!format!("{:?}", cluster.config).contains("seed"), "secrets are not printed");
+    assert!(!format!("{elsewhere:?}").contains("seed"), "secrets are not printed");
 }
 
 #[test]
-fn a_stopped_engine_says_that_it_was_asked_to() {
-    let mut cluster = Cluster::started(1);
-    cluster.wait_past(1);
-    let application = cluster.running[&0].application.clone();
-    cluster.stop(0);
-    assert_eq!(application.lock().stopped, [StopReason::Requested]);
+fn a_stopped_engine_says_that_it_was_asked_to_and_a_crashed_one_nothing() {
+    simulate(2, async |cluster| {
+        cluster.start_all();
+        cluster.wait_past(1).await;
+        let applications = [0, 1].map(|validator| cluster.running[&validator].application.clone());
+        cluster.running.remove(&0).unwrap().handle.stop();
+        cluster.crash(1);
+        let events = cluster.pace.events();
+        cluster.until("the end", || !applications[0].lock().stopped.is_empty()).await;
+        cluster.sleep(super::cluster::TICK * 1000).await;
+        assert_eq!(applications[0].lock().stopped, [StopReason::Requested]);
+        assert_eq!(applications[1].lock().stopped, []);
+        assert_eq!(cluster.pace.events(), events, "nothing is said or asked after the end");
+    });
 }

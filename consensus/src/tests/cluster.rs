@@ -1,25 +1,23 @@
-//! The harness: validators wired to each other, each with an application that chains digests.
+//! The harness: validators wired to each other, on one thread in virtual time or each on its own thread.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use commonware_codec::{Copying, DecodeExt as _};
-use commonware_consensus::simplex::{scheme::ed25519::Scheme, types::Vote};
-use commonware_cryptography::{Hasher as _, Sha256, Signer as _, ed25519};
+use commonware_cryptography::{Signer as _, ed25519};
+use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, deterministic};
 
-use crate::{
-    Application, Channel, Config, Fault, Finalization, Handle, Inbound, Payload, ProposalContext, Recipients,
-    Replay, Reply, StartError, StopReason, Store, SyncDone, Timing, Transport, Verifier, Wiring,
-    committee::Digest, inbound, start,
+use super::{
+    network::{Link, Network},
+    pace::Pace,
+    validator::{Behaviour, MemoryStore, Seen, TestApplication, assert_child},
 };
+use crate::{Config, Handle, Payload, Replay, StartError, Verifier, Wiring, inbound, spawn, start};
 
-/// Nothing here takes nearly as long; a test that waits for it has failed.
+/// Nothing here takes nearly as long, in virtual or in real time; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often the tests look.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 pub(crate) const NETWORK: Payload = [7; 32];
 
@@ -37,254 +35,25 @@ pub(crate) fn keys(validators: usize) -> Vec<[u8; 32]> {
     (0..validators).map(|index| private_key(index).public_key().as_ref().try_into().unwrap()).collect()
 }
 
-/// What extends `parent` in `view`: valid children are recognized by anybody.
-pub(crate) fn child(parent: &Payload, view: u64) -> Payload {
-    Sha256::hash(&[parent, &view.to_le_bytes()]).0
+/// Runs a test of a cluster on the deterministic runtime.
+pub(crate) fn simulate<T>(validators: usize, test: impl AsyncFnOnce(&mut Cluster) -> T) -> T {
+    simulate_with(0, validators, test)
 }
 
-/// A log that survives the engine. Records are durable as soon as they are synced.
-#[derive(Clone, Default)]
-pub(crate) struct MemoryStore(Arc<Mutex<Records>>);
-
-#[derive(Default)]
-pub(crate) struct Records {
-    pub(crate) records: BTreeMap<u64, Vec<u8>>,
-    pub(crate) next: u64,
-    pub(crate) durable: u64,
-    pub(crate) bytes_held_max: usize,
-    pub(crate) appends_left: Option<u64>,
-    pub(crate) syncs_left: Option<u64>,
+/// The same with another seed.
+pub(crate) fn simulate_with<T>(seed: u64, validators: usize, test: impl AsyncFnOnce(&mut Cluster) -> T) -> T {
+    let config = deterministic::Config::new().with_seed(seed).with_cycle(Duration::from_micros(100));
+    deterministic::Runner::new(config).start(|context| async move {
+        let mut cluster =
+            Cluster::new(validators, Pace::of(context.child("pace")), Place::Simulation(context));
+        test(&mut cluster).await
+    })
 }
 
-impl MemoryStore {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Records> {
-        self.0.lock().unwrap()
-    }
-
-    /// Forgets what was never synced, and replays the rest.
-    pub(crate) fn crash(&self) -> Replay {
-        let mut log = self.lock();
-        let durable = log.durable;
-        log.records.retain(|position, _| *position < durable);
-        log.next = durable;
-        let mut replay = Replay::new();
-        for (position, record) in &log.records {
-            replay.record(*position, record);
-        }
-        replay
-    }
-}
-
-impl Store for MemoryStore {
-    fn append(&self, record: &[u8]) -> io::Result<u64> {
-        let mut log = self.lock();
-        if let Some(left) = &mut log.appends_left {
-            *left = left.checked_sub(1).ok_or_else(|| io::Error::other("no space left in the test"))?;
-        }
-        let position = log.next;
-        log.next += 1;
-        log.records.insert(position, record.to_vec());
-        let held = log.records.values().map(Vec::len).sum();
-        log.bytes_held_max = log.bytes_held_max.max(held);
-        Ok(position)
-    }
-
-    fn sync(&self, position: u64, done: SyncDone) {
-        let mut log = self.lock();
-        if let Some(left) = &mut log.syncs_left {
-            match left.checked_sub(1) {
-                Some(less) => *left = less,
-                None => {
-                    drop(log);
-                    return done(Err(io::Error::other("the test's disk is broken")));
-                }
-            }
-        }
-        log.durable = log.durable.max(position + 1);
-        drop(log);
-        done(Ok(()));
-    }
-
-    fn release(&self, before: u64) {
-        let mut log = self.lock();
-        log.records = log.records.split_off(&before);
-    }
-}
-
-/// How an application behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behaviour {
-    Honest,
-    /// Holds every verification until told otherwise.
-    HoldsVerifications,
-    /// Drops every verification.
-    DropsVerifications,
-    /// Declines to propose.
-    Declines,
-    /// Panics when asked to propose.
-    PanicsOnPropose,
-}
-
-#[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) finalized: BTreeMap<u64, Finalization>,
-    pub(crate) relayed: u64,
-    pub(crate) faults: Vec<Fault>,
-    pub(crate) stopped: Vec<StopReason>,
-    pub(crate) held: Vec<Reply<bool>>,
-}
-
-impl Seen {
-    pub(crate) fn last(&self) -> u64 {
-        self.finalized.keys().next_back().copied().unwrap_or(0)
-    }
-}
-
-pub(crate) struct TestApplication {
-    behaviour: Behaviour,
-    seen: Mutex<Seen>,
-    changed: Condvar,
-}
-
-impl TestApplication {
-    fn new(behaviour: Behaviour) -> Arc<Self> {
-        Arc::new(Self { behaviour, seen: Mutex::default(), changed: Condvar::new() })
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap()
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
-    }
-
-    /// Waits until `reached`.
-    pub(crate) fn wait(&self, what: &str, reached: impl Fn(&Seen) -> bool) {
-        let (seen, timeout) =
-            self.changed.wait_timeout_while(self.lock(), PATIENCE, |seen| !reached(seen)).unwrap();
-        assert!(!timeout.timed_out(), "waited in vain for {what}; stopped: {:?}", seen.stopped);
-    }
-}
-
-impl Application for TestApplication {
-    fn propose(&self, context: ProposalContext, reply: Reply<Payload>) {
-        match self.behaviour {
-            Behaviour::Declines => drop(reply),
-            Behaviour::PanicsOnPropose => panic!("asked to propose in view {}", context.view),
-            _ => reply.send(child(&context.parent, context.view)),
-        }
-    }
-
-    fn verify(&self, context: ProposalContext, payload: Payload, reply: Reply<bool>) {
-        assert!(context.parent_view < context.view);
-        match self.behaviour {
-            Behaviour::HoldsVerifications => self.update(|seen| seen.held.push(reply)),
-            Behaviour::DropsVerifications => drop(reply),
-            _ => reply.send(payload == child(&context.parent, context.view)),
-        }
-    }
-
-    fn relay(&self, _view: u64, _payload: Payload) {
-        self.update(|seen| seen.relayed += 1);
-    }
-
-    fn finalized(&self, finalization: Finalization) {
-        self.update(|seen| {
-            assert!(finalization.view > seen.last(), "views must increase");
-            seen.finalized.insert(finalization.view, finalization);
-        });
-    }
-
-    fn fault(&self, fault: Fault) {
-        self.update(|seen| seen.faults.push(fault));
-    }
-
-    fn stopped(&self, reason: StopReason) {
-        self.update(|seen| seen.stopped.push(reason));
-    }
-}
-
-/// Delivers at once, unless the recipient is away, and remembers what everybody voted.
-#[derive(Clone, Default)]
-pub(crate) struct Network(Arc<Mutex<Links>>);
-
-#[derive(Default)]
-struct Links {
-    inbounds: BTreeMap<u16, Inbound>,
-    votes: BTreeMap<(u16, u64), Votes>,
-}
-
-#[derive(Default)]
-struct Votes {
-    notarized: BTreeSet<Payload>,
-    finalized: BTreeSet<Payload>,
-    nullified: bool,
-}
-
-impl Network {
-    pub(crate) fn connect(&self, validator: u16, inbound: Inbound) {
-        self.0.lock().unwrap().inbounds.insert(validator, inbound);
-    }
-
-    pub(crate) fn disconnect(&self, validator: u16) {
-        self.0.lock().unwrap().inbounds.remove(&validator);
-    }
-
-    pub(crate) fn deliver(&self, from: u16, to: u16, channel: Channel, message: Bytes) -> bool {
-        let inbound = self.0.lock().unwrap().inbounds.get(&to).cloned();
-        inbound.is_some_and(|inbound| inbound.deliver(from, channel, message))
-    }
-
-    fn remember(&self, from: u16, message: &[u8]) {
-        let vote = Vote::<Scheme, Digest>::decode(Copying(message)).expect("engines send votes");
-        let view = commonware_consensus::Viewable::view(&vote).get();
-        let mut links = self.0.lock().unwrap();
-        let votes = links.votes.entry((from, view)).or_default();
-        match vote {
-            Vote::Notarize(vote) => drop(votes.notarized.insert(vote.proposal.payload.0)),
-            Vote::Finalize(vote) => drop(votes.finalized.insert(vote.proposal.payload.0)),
-            Vote::Nullify(_) => votes.nullified = true,
-        }
-    }
-
-    /// Whether nobody ever contradicted itself, over all runs.
-    pub(crate) fn assert_nobody_voted_twice(&self) {
-        for ((validator, view), votes) in &self.0.lock().unwrap().votes {
-            assert!(votes.notarized.len() <= 1, "validator {validator} notarized twice in view {view}");
-            assert!(votes.finalized.len() <= 1, "validator {validator} finalized twice in view {view}");
-            assert!(
-                votes.finalized.is_empty() || !votes.nullified,
-                "validator {validator} both skipped and finalized view {view}"
-            );
-        }
-    }
-}
-
-struct Link {
-    me: u16,
-    network: Network,
-}
-
-impl Transport for Link {
-    fn send(&self, to: Recipients, channel: Channel, message: Bytes) {
-        if channel == Channel::Vote {
-            self.network.remember(self.me, &message);
-        }
-        let to = match to {
-            Recipients::All => {
-                let links = self.network.0.lock().unwrap();
-                links.inbounds.keys().copied().filter(|peer| *peer != self.me).collect()
-            }
-            Recipients::One(peer) => vec![peer],
-            Recipients::Some(peers) => peers,
-        };
-        for peer in to {
-            assert_ne!(peer, self.me, "nobody sends to itself");
-            self.network.deliver(self.me, peer, channel, message.clone());
-        }
-    }
+/// Where engines run.
+enum Place {
+    Simulation(deterministic::Context),
+    Threads(tempfile::TempDir),
 }
 
 /// One running validator.
@@ -294,42 +63,39 @@ pub(crate) struct Validator {
 }
 
 pub(crate) struct Cluster {
+    pub(crate) pace: Pace,
     pub(crate) network: Network,
     pub(crate) stores: Vec<MemoryStore>,
     pub(crate) config: Config,
     pub(crate) running: BTreeMap<usize, Validator>,
-    scratch: tempfile::TempDir,
+    place: Place,
 }
 
 impl Cluster {
-    pub(crate) fn new(validators: usize) -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let mut config = Config::new(NETWORK, keys(validators), seed(0), scratch.path());
-        config.timing = Timing {
-            leader_timeout: Duration::from_millis(400),
-            certification_timeout: Duration::from_millis(700),
-            retry: Duration::from_millis(300),
-            skip_after: Some(Duration::from_millis(900)),
-            fetch_timeout: Duration::from_millis(300),
-            fetch_retry: Duration::from_millis(20),
-            block_for: Duration::from_secs(600),
-        };
+    fn new(validators: usize, pace: Pace, place: Place) -> Self {
         Self {
-            network: Network::default(),
-            stores: (0..validators).map(|_| MemoryStore::default()).collect(),
-            config,
+            network: Network::new(pace.clone()),
+            stores: (0..validators).map(|_| MemoryStore::new(pace.clone())).collect(),
+            config: Config::new(NETWORK, keys(validators), seed(0)),
             running: BTreeMap::new(),
-            scratch,
+            pace,
+            place,
         }
     }
 
-    /// A cluster whose validators all run.
-    pub(crate) fn started(validators: usize) -> Self {
-        let mut cluster = Self::new(validators);
-        for validator in 0..validators {
-            cluster.start(validator);
+    /// A cluster whose validators have threads of their own, in real time.
+    pub(crate) fn on_threads(validators: usize) -> Self {
+        Self::new(validators, Pace::default(), Place::Threads(tempfile::tempdir().unwrap()))
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        self.start_all_as(Behaviour::Honest);
+    }
+
+    pub(crate) fn start_all_as(&mut self, behaviour: Behaviour) {
+        for validator in 0..self.stores.len() {
+            self.start_as(validator, behaviour);
         }
-        cluster
     }
 
     pub(crate) fn start(&mut self, validator: usize) {
@@ -350,12 +116,8 @@ impl Cluster {
         let (inbound, inbox) = inbound(self.stores.len());
         let me = validator as u16;
         self.network.connect(me, inbound);
-        let application = TestApplication::new(behaviour);
-        let config = Config {
-            signing_seed: seed(validator),
-            scratch: self.scratch.path().join(validator.to_string()),
-            ..self.config.clone()
-        };
+        let application = TestApplication::new(me, behaviour, self.pace.clone());
+        let config = Config { signing_seed: seed(validator), ..self.config.clone() };
         let wiring = Wiring {
             transport: Arc::new(Link { me, network: self.network.clone() }),
             inbox,
@@ -363,13 +125,25 @@ impl Cluster {
             replay,
             application: application.clone(),
         };
-        Ok(Validator { handle: start(config, wiring)?, application })
+        let handle = match &self.place {
+            Place::Simulation(context) => {
+                spawn(context.child("validator").with_attribute("index", me), config, wiring)?
+            }
+            Place::Threads(scratch) => start(config, wiring, &scratch.path().join(validator.to_string()))?,
+        };
+        Ok(Validator { handle, application })
     }
 
     /// Takes a validator away at some moment.
-    pub(crate) fn stop(&mut self, validator: usize) {
+    pub(crate) fn crash(&mut self, validator: usize) {
         self.network.disconnect(validator as u16);
-        self.running.remove(&validator).unwrap().handle.stop();
+        self.running.remove(&validator).unwrap().handle.crash();
+    }
+
+    pub(crate) fn crash_all(&mut self) {
+        for validator in self.running.keys().copied().collect::<Vec<_>>() {
+            self.crash(validator);
+        }
     }
 
     pub(crate) fn application(&self, validator: usize) -> &TestApplication {
@@ -380,12 +154,33 @@ impl Cluster {
         self.application(validator).lock().last()
     }
 
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        match &self.place {
+            Place::Simulation(context) => context.sleep(duration).await,
+            Place::Threads(_) => std::thread::sleep(duration),
+        }
+    }
+
+    /// Waits until `reached`.
+    pub(crate) async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        let mut waited = Duration::ZERO;
+        while !reached() {
+            assert!(waited < PATIENCE, "waited in vain for {what}");
+            self.sleep(TICK).await;
+            waited += TICK;
+        }
+    }
+
+    /// Waits until a validator's application has seen what `reached` asks for.
+    pub(crate) async fn wait(&self, validator: usize, what: &str, reached: impl Fn(&Seen) -> bool) {
+        let application = self.running[&validator].application.clone();
+        self.until(&format!("validator {validator}: {what}"), || reached(&application.lock())).await;
+    }
+
     /// Waits until every running validator has finalized a view after `view`.
-    pub(crate) fn wait_past(&self, view: u64) {
-        for (index, validator) in &self.running {
-            validator
-                .application
-                .wait(&format!("validator {index} past view {view}"), |seen| seen.last() > view);
+    pub(crate) async fn wait_past(&self, view: u64) {
+        for index in self.running.keys() {
+            self.wait(*index, &format!("past view {view}"), |seen| seen.last() > view).await;
         }
     }
 
@@ -396,42 +191,26 @@ impl Cluster {
     /// Whether all agree, and every certificate proves what was announced.
     pub(crate) fn assert_agreement(&self) {
         let verifier = self.verifier();
-        let mut chain: BTreeMap<u64, Payload> = BTreeMap::new();
+        let mut chain = BTreeMap::new();
         for validator in self.running.values() {
             for (view, finalization) in &validator.application.lock().finalized {
-                let payload = chain.entry(*view).or_insert(finalization.payload);
-                assert_eq!(*payload, finalization.payload, "a fork in view {view}");
+                let known = chain.entry(*view).or_insert_with(|| finalization.clone());
+                assert_eq!(known.payload(), finalization.payload(), "a fork in view {view}");
             }
-        }
-        // Verifying all would be most of the test's time.
-        for validator in self.running.values() {
+            // Verifying all would be most of the test's time.
             for finalization in validator.application.lock().finalized.values().take(5) {
-                let proven = verifier.verify(&finalization.certificate).unwrap();
-                assert_eq!(
-                    (proven.view, proven.parent_view, proven.payload),
-                    (finalization.view, finalization.parent_view, finalization.payload)
-                );
+                assert_eq!(&verifier.verify(finalization.certificate()).unwrap(), finalization);
             }
         }
-        for (view, payload) in &chain {
-            let finalization = self
-                .running
-                .values()
-                .find_map(|validator| validator.application.lock().finalized.get(view).cloned());
-            let parent_view = finalization.unwrap().parent_view;
-            let parent = if parent_view == 0 { Some(&NETWORK) } else { chain.get(&parent_view) };
+        for (view, finalization) in &chain {
+            let parent = match finalization.parent_view() {
+                0 => Some(NETWORK),
+                parent => chain.get(&parent).map(crate::Finalization::payload),
+            };
             if let Some(parent) = parent {
-                assert_eq!(*payload, child(parent, *view), "view {view} does not extend view {parent_view}");
+                assert_child(&finalization.payload(), &parent, *view);
             }
         }
         self.network.assert_nobody_voted_twice();
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        for (_, validator) in std::mem::take(&mut self.running) {
-            validator.handle.stop();
-        }
     }
 }

@@ -26,6 +26,7 @@ use super::{Channel, PEER_QUEUE, Queued, Recipients, Shared, Transport};
 use crate::{
     Application, Fault, FaultKind,
     committee::{Committee, PublicKey},
+    halt::Halt,
 };
 
 /// Sends on one channel.
@@ -35,6 +36,7 @@ pub(crate) struct Outlet {
     pub(crate) committee: Arc<Committee>,
     pub(crate) me: u16,
     pub(crate) channel: Channel,
+    pub(crate) halt: Halt,
 }
 
 /// One message's recipients; nothing is rate-limited here.
@@ -75,6 +77,9 @@ impl CheckedSender for Addressed<'_> {
     }
 
     fn send(self, message: impl Into<IoBufs> + Send, _priority: bool) -> Unreliable<Feedback> {
+        if self.outlet.halt.is_stopped() {
+            return Unreliable::new(Feedback::Ok);
+        }
         let message = Bytes::from(message.into().coalesce());
         self.outlet.transport.send(self.to, self.outlet.channel, message);
         Unreliable::new(Feedback::Ok)
@@ -127,7 +132,7 @@ pub(crate) struct Gate {
     pub(crate) shared: Arc<Shared>,
     pub(crate) committee: Arc<Committee>,
     pub(crate) application: Arc<dyn Application>,
-    /// Newly blocked validators, for whoever lifts the block in time.
+    /// Newly blocked validators, for the task that lifts the block in time.
     pub(crate) blocked: mpsc::UnboundedSender<u16>,
     pub(crate) subscribers: Arc<Mutex<Vec<ring::Sender<Set<PublicKey>>>>>,
 }

@@ -1,73 +1,390 @@
-//! What is known of the batches of one (chain, author) that are not ordered yet.
+//! One author's batches above the finalized cut.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Available, WINDOW};
-use crate::types::{Digest, Sequence, ValidatorIndex};
+use thiserror::Error;
+
+use crate::limits::STREAM_BATCHES_MAX;
+use crate::store::Position;
+use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::Batch;
 
-/// One batch of a stream.
+/// Branches of a stream that are kept above the cut without having been asked for.
+const BRANCHES_MAX: usize = 2;
+
+/// Why a path from one head to another cannot be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// This batch is not here.
+    Missing(Head),
+    /// The later head does not extend the earlier one: the two lie on different branches, or it goes back.
+    Leaves,
+}
+
+/// Why a pushed batch is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// It is here, or it is below the finalized cut.
+    #[error("known or finalized already")]
+    Known,
+    /// It lies too far above the finalized cut, or the author's share of memory is used up.
+    #[error("outside the window of its stream")]
+    Window,
+    /// A third branch: the author contradicts itself once more.
+    #[error("a third branch of one stream")]
+    Branch,
+    /// What it follows is not here.
+    #[error("the batch before it is not here")]
+    Gap,
+}
+
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub digest: Digest,
-    pub body: Option<Verified<Batch>>,
-    /// The body is in the journal, durably.
-    pub durable: bool,
-    /// Another digest stood here before, and may have our acknowledgement: this one never gets it.
-    pub contested: bool,
-    pub available: Option<Available<Batch>>,
-    /// Acknowledgements of an own batch, until the certificate is made.
-    pub acknowledged: BTreeMap<ValidatorIndex, [u8; 64]>,
-    /// When an own batch or certificate was last sent to everybody.
-    pub sent: Duration,
-    pub fetch: Option<Fetch>,
+struct Node {
+    batch: Verified<Batch>,
+    position: Option<Position>,
+    durable: bool,
 }
 
-/// A body that a finalized block needs.
+/// The batches of one author above the finalized cut, and how far each validator holds them.
 #[derive(Debug)]
-pub(super) struct Fetch {
-    pub asked: usize,
-    pub deadline: Duration,
-}
-
-impl Entry {
-    pub fn new(digest: Digest, now: Duration) -> Self {
-        Self {
-            digest,
-            body: None,
-            durable: false,
-            contested: false,
-            available: None,
-            acknowledged: BTreeMap::new(),
-            sent: now,
-            fetch: None,
-        }
-    }
-
-    /// Puts the digest that a quorum holds in the place of another; returns that one.
-    pub fn replace(&mut self, digest: Digest, now: Duration) -> Digest {
-        std::mem::replace(self, Entry { contested: true, ..Entry::new(digest, now) }).digest
-    }
-}
-
-/// The batches of one (chain, author) above what is ordered.
-#[derive(Debug, Default)]
-pub(super) struct Stream {
-    pub ordered: Sequence,
-    pub entries: BTreeMap<Sequence, Entry>,
+pub struct Stream {
+    cut: Head,
+    held: Head,
+    /// The head that the author sent last by itself: of two branches this one is reported.
+    pushed: Head,
+    nodes: BTreeMap<Digest, Node>,
+    /// The batches that follow a digest. Two or more is proof of equivocation.
+    following: BTreeMap<Digest, Vec<Digest>>,
+    bytes: usize,
+    bytes_max: usize,
+    /// What each validator said last, and the last of it that lies on a branch that is durable here.
+    told: Vec<Head>,
+    resolved: Vec<Head>,
 }
 
 impl Stream {
-    /// Whether a sequence is one that this validator keeps anything about.
-    pub fn accepts(&self, sequence: Sequence) -> bool {
-        sequence > self.ordered && sequence.0 <= self.ordered.0 + WINDOW
+    /// An empty stream above `cut`, in a network of `validators`, that may take `bytes_max` bytes.
+    #[must_use]
+    pub fn new(cut: Head, validators: usize, bytes_max: usize) -> Self {
+        Self {
+            cut,
+            held: cut,
+            pushed: cut,
+            nodes: BTreeMap::new(),
+            following: BTreeMap::new(),
+            bytes: 0,
+            bytes_max,
+            told: vec![Head::NONE; validators],
+            resolved: vec![Head::NONE; validators],
+        }
     }
 
-    /// Forgets everything up to `sequence`.
-    pub fn order(&mut self, sequence: Sequence) {
-        self.ordered = self.ordered.max(sequence);
-        self.entries = self.entries.split_off(&self.ordered.next());
+    /// The finalized cut.
+    #[must_use]
+    pub fn cut(&self) -> Head {
+        self.cut
+    }
+
+    /// How far this validator holds the stream durably: what it tells its peers.
+    #[must_use]
+    pub fn held(&self) -> Head {
+        self.held
+    }
+
+    /// Whether a batch that was asked for by its digest may be taken: nobody can make this validator keep more than twice an
+    /// author's share by naming heads that are not final.
+    #[must_use]
+    pub fn has_room(&self, batch: &Batch) -> bool {
+        self.bytes + batch.bytes().len() <= 2 * self.bytes_max
+    }
+
+    /// Bytes that this author's batches may take.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Bytes of the batches that are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many validators the network has.
+    #[must_use]
+    pub fn validators(&self) -> usize {
+        self.told.len()
+    }
+
+    /// How many batches are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether no batch is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The batch with this digest.
+    #[must_use]
+    pub fn batch(&self, digest: &Digest) -> Option<&Verified<Batch>> {
+        self.nodes.get(digest).map(|node| &node.batch)
+    }
+
+    /// Whether the batch with this digest is here and durable.
+    #[must_use]
+    pub fn is_durable(&self, digest: &Digest) -> bool {
+        self.nodes.get(digest).is_some_and(|node| node.durable)
+    }
+
+    /// Whether a batch that its author sends unasked may be taken: to be asked before its signatures are checked.
+    ///
+    /// `coming` says whether the batch with a digest is being checked and will be here soon.
+    ///
+    /// # Errors
+    /// [`Refused`]. `Branch` is a fault of the author.
+    pub fn may_push(&self, batch: &Batch, coming: impl Fn(&Digest) -> bool) -> Result<(), Refused> {
+        let sequence = batch.id().sequence;
+        if sequence <= self.cut.sequence || self.nodes.contains_key(batch.digest()) {
+            return Err(Refused::Known);
+        }
+        if sequence.0 > self.cut.sequence.0 + STREAM_BATCHES_MAX as u64
+            || self.nodes.len() >= 2 * STREAM_BATCHES_MAX
+            || self.bytes + batch.bytes().len() > self.bytes_max
+        {
+            return Err(Refused::Window);
+        }
+        let previous = batch.previous();
+        if previous != self.cut && !self.nodes.contains_key(&previous.digest) && !coming(&previous.digest) {
+            return Err(Refused::Gap);
+        }
+        let siblings = self.following.get(&batch.previous().digest).map_or(0, Vec::len);
+        let forks = self.following.values().filter(|following| following.len() > 1).count();
+        if siblings >= BRANCHES_MAX || (siblings == 1 && forks > 0) {
+            return Err(Refused::Branch);
+        }
+        Ok(())
+    }
+
+    /// Whether another batch than `batch` is known to follow the same one: the author has contradicted itself.
+    #[must_use]
+    pub fn contradicts(&self, batch: &Batch) -> bool {
+        let following = self.following.get(&batch.previous().digest);
+        following.is_some_and(|following| following.iter().any(|other| other != batch.digest()))
+    }
+
+    /// Takes a batch in; `pushed` if its author sent it by itself. False if it is known or finalized.
+    pub fn insert(&mut self, batch: Verified<Batch>, pushed: bool) -> bool {
+        let (head, previous) = (batch.head(), batch.previous());
+        if pushed && head.sequence > self.cut.sequence {
+            self.pushed = head;
+        }
+        if head.sequence <= self.cut.sequence || self.nodes.contains_key(&head.digest) {
+            return false;
+        }
+        self.bytes += batch.bytes().len();
+        self.nodes.insert(head.digest, Node { batch, position: None, durable: false });
+        self.following.entry(previous.digest).or_default().push(head.digest);
+        true
+    }
+
+    /// Notes where the journal has a batch.
+    pub fn stored(&mut self, digest: &Digest, position: Position) {
+        if let Some(node) = self.nodes.get_mut(digest) {
+            node.position = Some(position);
+        }
+    }
+
+    /// Where the journal has the batch with this digest.
+    #[must_use]
+    pub fn position(&self, digest: &Digest) -> Option<Position> {
+        self.nodes.get(digest)?.position
+    }
+
+    /// Notes that a batch is durable; true if the held head has moved.
+    pub fn durable(&mut self, digest: &Digest) -> bool {
+        let Some(node) = self.nodes.get_mut(digest) else { return false };
+        node.durable = true;
+        let before = self.held;
+        self.advance();
+        self.held != before
+    }
+
+    /// Walks up from the held head over durable batches. Where the branch forks, the one that the author pushed last is
+    /// taken; if the held head itself lies on the other one, the walk begins at the cut.
+    fn advance(&mut self) {
+        let forked = self.following.values().any(|following| following.len() > 1);
+        let favoured = if forked { self.ancestors(&self.pushed.digest) } else { Vec::new() };
+        if forked && self.held != self.cut && !favoured.contains(&self.held.digest) && !favoured.is_empty() {
+            self.held = self.cut;
+        }
+        while let Some(next) = self.next_durable(&favoured) {
+            self.held = next;
+        }
+    }
+
+    fn next_durable(&self, favoured: &[Digest]) -> Option<Head> {
+        let following = self.following.get(&self.held.digest)?;
+        let durable = || following.iter().filter(|digest| self.is_durable(digest));
+        let chosen = durable().find(|digest| favoured.contains(digest)).or_else(|| durable().next())?;
+        Some(self.nodes[chosen].batch.head())
+    }
+
+    /// A batch and those before it, as far as they are here.
+    fn ancestors(&self, digest: &Digest) -> Vec<Digest> {
+        let mut found = Vec::new();
+        let mut at = *digest;
+        while let Some(node) = self.nodes.get(&at) {
+            found.push(at);
+            at = node.batch.previous().digest;
+        }
+        found
+    }
+
+    /// The batches after `from` up to `to`, ascending.
+    ///
+    /// # Errors
+    /// [`Gap`]: a batch is missing, or `to` does not extend `from` (which will never change).
+    pub fn path(&self, from: &Head, to: &Head) -> Result<Vec<&Verified<Batch>>, Gap> {
+        let mut path = Vec::new();
+        let mut at = *to;
+        while at.sequence > from.sequence {
+            let node = self.nodes.get(&at.digest).ok_or(Gap::Missing(at))?;
+            if node.batch.head() != at {
+                return Err(Gap::Leaves);
+            }
+            path.push(&node.batch);
+            at = node.batch.previous();
+        }
+        path.reverse();
+        if at == *from { Ok(path) } else { Err(Gap::Leaves) }
+    }
+
+    /// Notes what a validator says that it holds.
+    pub fn told(&mut self, by: ValidatorIndex, head: Head) {
+        let Some(told) = self.told.get_mut(usize::from(by.0)) else { return };
+        *told = head;
+        self.resolve(usize::from(by.0));
+    }
+
+    /// What a validator said last.
+    #[must_use]
+    pub fn told_by(&self, validator: ValidatorIndex) -> Head {
+        self.told.get(usize::from(validator.0)).copied().unwrap_or(Head::NONE)
+    }
+
+    fn resolve(&mut self, validator: usize) {
+        let head = self.told[validator];
+        if self.nodes.get(&head.digest).is_some_and(|node| node.durable && node.batch.head() == head) {
+            self.resolved[validator] = head;
+        }
+    }
+
+    /// The highest head that extends `from` and that at least `quorum` validators hold, this one (`me`) included. With
+    /// `besides`, that validator does not count: a stream whose bodies came late is taken only when others have them.
+    #[must_use]
+    pub fn quorum_head(
+        &mut self,
+        from: &Head,
+        quorum: usize,
+        me: ValidatorIndex,
+        besides: Option<ValidatorIndex>,
+    ) -> Head {
+        (0..self.told.len()).for_each(|validator| self.resolve(validator));
+        let mut holders: BTreeMap<Digest, usize> = BTreeMap::new();
+        for (validator, resolved) in self.resolved.iter().enumerate() {
+            let counts = validator != usize::from(me.0)
+                && besides.is_none_or(|besides| validator != usize::from(besides.0));
+            if !counts || resolved.sequence <= from.sequence {
+                continue;
+            }
+            let mut at = resolved.digest;
+            while let Some(node) = self.nodes.get(&at)
+                && node.batch.id().sequence > from.sequence
+            {
+                *holders.entry(at).or_default() += 1;
+                at = node.batch.previous().digest;
+            }
+        }
+        let mine = usize::from(besides != Some(me));
+        let mut best = *from;
+        let mut at = vec![*from];
+        while let Some(head) = at.pop() {
+            for digest in self.following.get(&head.digest).into_iter().flatten() {
+                let node = &self.nodes[digest];
+                let count = holders.get(digest).copied().unwrap_or(0) + mine;
+                if node.durable && count >= quorum {
+                    let head = node.batch.head();
+                    if head.sequence > best.sequence {
+                        best = head;
+                    }
+                    at.push(head);
+                }
+            }
+        }
+        best
+    }
+
+    /// Whether more than `from` is durable here, and would be ready to be ordered if enough validators held it.
+    #[must_use]
+    pub fn extends(&self, from: &Head) -> bool {
+        self.held.sequence > from.sequence
+    }
+
+    /// A head that at least `witnesses` validators say that they hold or have passed, and that is not here: of those
+    /// validators, the one that says the least.
+    #[must_use]
+    pub fn lacking(&self, witnesses: usize) -> Option<Head> {
+        let mut ahead: Vec<Head> =
+            self.told.iter().copied().filter(|head| head.sequence > self.held.sequence).collect();
+        ahead.sort_by(|a, b| b.cmp(a));
+        let least = *ahead.get(witnesses.checked_sub(1)?)?;
+        (!self.nodes.contains_key(&least.digest)).then_some(least)
+    }
+
+    /// The cut has moved: what lies below it, and on branches that leave it, is forgotten.
+    pub fn finalize(&mut self, cut: Head) {
+        if cut.sequence <= self.cut.sequence {
+            return;
+        }
+        self.cut = cut;
+        let mut ascending: Vec<(Sequence, Digest)> =
+            self.nodes.iter().map(|(digest, node)| (node.batch.id().sequence, *digest)).collect();
+        ascending.sort_unstable();
+        // A batch whose predecessor is missing stays: its branch may still turn out to be the cut's.
+        let mut gone = BTreeSet::new();
+        for (sequence, digest) in ascending {
+            let previous = self.nodes[&digest].batch.previous();
+            let leaves = previous.sequence == cut.sequence && previous != cut;
+            if sequence <= cut.sequence || leaves || gone.contains(&previous.digest) {
+                self.forget(&digest);
+                if sequence > cut.sequence {
+                    gone.insert(digest);
+                }
+            }
+        }
+        if self.held.sequence <= cut.sequence || !self.nodes.contains_key(&self.held.digest) {
+            self.held = cut;
+            self.advance();
+        }
+        if self.pushed.sequence <= cut.sequence {
+            self.pushed = cut;
+        }
+    }
+
+    fn forget(&mut self, digest: &Digest) {
+        let Some(node) = self.nodes.remove(digest) else { return };
+        self.bytes -= node.batch.bytes().len();
+        let previous = node.batch.previous().digest;
+        if let Some(following) = self.following.get_mut(&previous) {
+            following.retain(|other| other != digest);
+            if following.is_empty() {
+                self.following.remove(&previous);
+            }
+        }
     }
 }

@@ -1,399 +1,507 @@
-mod simulation;
+//! A stream against a naive model, and the requests of a validator that lacks something.
 
-use kernels::ed25519::SigningKey;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::fetch::{FORGET_AFTER, RETRY_AFTER};
 use super::*;
-use crate::types::{
-    AccountGenesis, BatchId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Packet,
-    Sequence, ValidatorGenesis, ValidatorIndex,
-};
+use crate::limits::{STREAM_BATCHES_MAX, VALIDATORS_MAX};
+use crate::types::{ChainId, Digest, Head, Packet, Sequence, ValidatorIndex};
 use crate::verify::Verified;
-use crate::wire::{Acknowledgement, Batch, Certificate, PeerMessage};
+use crate::wire::{Batch, BatchSection};
 
-const CHAIN: ChainId = ChainId(1);
-const NOW: Duration = Duration::from_secs(1);
+const ME: ValidatorIndex = ValidatorIndex(0);
+const AUTHOR: ValidatorIndex = ValidatorIndex(1);
+const VALIDATORS: usize = 4;
+const QUORUM: usize = 3;
 
-fn seed(validator: u16) -> [u8; 32] {
-    [validator as u8 + 1; 32]
+/// The author's next batch, of so many packets; another `salt` gives another batch.
+pub(crate) fn batch_after(
+    author: ValidatorIndex,
+    previous: &Head,
+    transactions: usize,
+    salt: u8,
+) -> Verified<Batch> {
+    let packets = vec![Packet([salt; 128]); transactions];
+    let sections = [BatchSection { chain: ChainId(0), transactions: transactions as u32 }];
+    let network = Digest([0x42; 32]);
+    Verified::assumed(Batch::seal(&network, author, previous, &sections, packets.iter(), |_| [0; 64]))
 }
 
-fn genesis(validators: u16) -> Genesis {
-    let validator = |index: u16| ValidatorGenesis {
-        name: format!("validator-{index}"),
-        public_key: SigningKey::from_seed(seed(index)).public_key(),
-        certificate_fingerprint: [index as u8; 32],
+/// Batches one after the other.
+fn chain(previous: Head, count: usize, salt: u8) -> Vec<Verified<Batch>> {
+    let next = |at: &mut Head| {
+        let batch = batch_after(AUTHOR, at, 1 + at.sequence.0 as usize % 3, salt);
+        *at = batch.head();
+        Some(batch)
     };
-    let account = AccountGenesis { public_key: [0; 32], balance: 1 };
-    let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
-    let chain = ChainGenesis { id: CHAIN, kind, suite, accounts: vec![account] };
-    Genesis::new("test".into(), (0..validators).map(validator).collect(), vec![chain]).unwrap()
+    std::iter::repeat_n((), count).scan(previous, |at, ()| next(at)).collect()
 }
 
-fn committee(me: u16) -> Committee {
-    Committee::new(&genesis(4), ValidatorIndex(me), seed(me), [9; 32])
+fn stream() -> Stream {
+    Stream::new(Head::NONE, VALIDATORS, usize::MAX)
 }
 
-fn machine(me: u16) -> Availability {
-    Availability::new(committee(me), vec![CHAIN])
-}
-
-fn id(author: u16, sequence: u64) -> BatchId {
-    BatchId { chain: CHAIN, author: ValidatorIndex(author), sequence: Sequence(sequence) }
-}
-
-fn batch(id: BatchId, content: u8) -> Verified<Batch> {
-    Verified::assumed(Batch::seal(id, [Packet([content; 128])].iter()))
-}
-
-fn acknowledge(validator: u16, batch: &Batch) -> Acknowledgement {
-    committee(validator).acknowledge(batch.id(), *batch.digest())
-}
-
-fn certificate(batch: &Batch, signers: &[u16]) -> Certificate {
-    let signers = signers.iter().map(|s| (ValidatorIndex(*s), acknowledge(*s, batch).signature)).collect();
-    Certificate::new(batch.id(), *batch.digest(), batch.transactions(), signers).unwrap()
-}
-
-fn acknowledged(from: u16, acknowledgement: Acknowledgement) -> Event {
-    Event::Acknowledged(vec![(ValidatorIndex(from), acknowledgement)])
-}
-
-fn certified(from: u16, certificate: Certificate) -> Event {
-    Event::Certified(vec![(ValidatorIndex(from), certificate)])
-}
-
-/// An author with one sealed and durable batch.
-fn author() -> (Availability, Verified<Batch>) {
-    let mut author = machine(0);
-    let own = batch(author.next_own(CHAIN), 1);
-    let out = author.handle(Event::Sealed(own.clone()), NOW);
-    assert_eq!(out, [Output::Store(own.clone())], "nobody sees what a crash could still undo");
-    let peer = ValidatorIndex(1);
-    assert_eq!(author.handle(Event::Connected(peer), NOW), []);
-    let out = author.handle(Event::Durable(own.id(), *own.digest()), NOW);
-    assert_eq!(out, [Output::Broadcast(PeerMessage::Batch(own.bytes().clone()))]);
-    assert_eq!(author.handle(Event::Durable(own.id(), *own.digest()), NOW), [], "told twice, sent once");
-    (author, own)
-}
-
-#[test]
-fn a_quorum_of_acknowledgements_makes_the_certificate_once() {
-    let (mut author, own) = author();
-    assert_eq!(author.handle(acknowledged(1, acknowledge(1, &own)), NOW), []);
-    assert_eq!(author.handle(acknowledged(1, acknowledge(1, &own)), NOW), [], "a duplicate counts once");
-    let expected = certificate(&own, &[0, 1, 3]);
-    let out = author.handle(acknowledged(3, acknowledge(3, &own)), NOW);
-    let broadcast = Output::Broadcast(PeerMessage::Certificate(expected.clone()));
-    assert_eq!(out, [broadcast, Output::Available(own.id())]);
-    assert_eq!(author.available(&own.id()).unwrap().certificate(), &expected);
-    assert_eq!(author.handle(acknowledged(2, acknowledge(2, &own)), NOW), [], "late");
-    assert!(machine(2).check(&expected));
-}
-
-#[test]
-fn acknowledgements_that_come_together_are_judged_each_by_itself() {
-    let (mut author, own) = author();
-    let mut forged = acknowledge(1, &own);
-    forged.signature[7] ^= 1;
-    let stranger = Acknowledgement { validator: ValidatorIndex(9), ..acknowledge(2, &own) };
-    let together = [(1, forged), (9, stranger), (2, acknowledge(2, &own)), (3, acknowledge(3, &own))];
-    let together = together.map(|(from, acknowledgement)| (ValidatorIndex(from), acknowledgement));
-    let out = author.handle(Event::Acknowledged(together.into()), NOW);
-    let refused = |from| Output::Refused(Refused::Acknowledgement(own.id(), ValidatorIndex(from)));
-    let broadcast = Output::Broadcast(PeerMessage::Certificate(certificate(&own, &[0, 2, 3])));
-    assert_eq!(out, [refused(1), refused(9), broadcast, Output::Available(own.id())]);
-}
-
-#[test]
-fn certificates_that_come_together_are_judged_each_by_itself() {
-    let mut peer = machine(1);
-    let batches: Vec<_> = (1..=4).map(|sequence| batch(id(0, sequence), 1)).collect();
-    let mut shown: Vec<_> = batches.iter().map(|batch| certificate(batch, &[0, 2, 3])).collect();
-    // Good signatures, of another batch.
-    let signers = shown[0].signers().to_vec();
-    shown[1] = Certificate::new(batches[1].id(), *batches[1].digest(), 1, signers).unwrap();
-    shown[2] = certificate(&batches[2], &[0, 2]);
-    shown.push(shown[0].clone());
-    let together = shown.into_iter().map(|certificate| (ValidatorIndex(0), certificate)).collect();
-    let refused = |at: usize| Output::Refused(Refused::Certificate(batches[at].id(), ValidatorIndex(0)));
-    let good = |at: usize| Output::Available(batches[at].id());
-    assert_eq!(peer.handle(Event::Certified(together), NOW), [good(0), refused(1), refused(2), good(3)]);
-}
-
-#[test]
-fn nothing_is_certified_before_the_author_holds_it_durably() {
-    let mut author = machine(0);
-    let own = batch(author.next_own(CHAIN), 1);
-    author.handle(Event::Sealed(own.clone()), NOW);
-    for peer in 1..4 {
-        assert_eq!(author.handle(acknowledged(peer, acknowledge(peer, &own)), NOW), []);
-    }
-    let out = author.handle(Event::Durable(own.id(), *own.digest()), NOW);
-    assert!(out.contains(&Output::Available(own.id())), "{out:?}");
-}
-
-#[test]
-fn forged_and_contradictory_acknowledgements_count_nothing() {
-    let (mut author, own) = author();
-    let invalid = |from| [Output::Refused(Refused::Acknowledgement(own.id(), ValidatorIndex(from)))];
-    let mut forged = acknowledge(1, &own);
-    forged.signature[7] ^= 1;
-    assert_eq!(author.handle(acknowledged(1, forged), NOW), invalid(1), "a bad signature");
-    assert_eq!(author.handle(acknowledged(2, acknowledge(1, &own)), NOW), invalid(2), "in another's name");
-    let other = batch(own.id(), 2);
-    assert_eq!(author.handle(acknowledged(1, acknowledge(1, &other)), NOW), invalid(1), "another digest");
-    assert_eq!(
-        author.handle(acknowledged(0, acknowledge(0, &own)), NOW),
-        invalid(0),
-        "our own, from outside"
-    );
-    assert!(author.available(&own.id()).is_none());
-}
-
-#[test]
-fn a_peer_acknowledges_only_what_is_durable_and_again_when_asked_again() {
-    let mut peer = machine(1);
-    let sent = batch(id(0, 1), 1);
-    let received = || Event::Received(ValidatorIndex(0), sent.clone());
-    assert_eq!(peer.handle(received(), NOW), [Output::Store(sent.clone())]);
-    assert_eq!(peer.handle(received(), NOW), [], "not durable yet");
-    let reply = Output::Send(ValidatorIndex(0), PeerMessage::Acknowledgement(acknowledge(1, &sent)));
-    assert_eq!(peer.handle(Event::Durable(sent.id(), *sent.digest()), NOW), [reply]);
-    let reply = Output::Send(ValidatorIndex(0), PeerMessage::Acknowledgement(acknowledge(1, &sent)));
-    assert_eq!(peer.handle(received(), NOW), [reply]);
-}
-
-#[test]
-fn two_batches_under_one_sequence_are_evidence_and_only_one_is_acknowledged() {
-    let mut peer = machine(1);
-    let (first, second) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
-    peer.handle(Event::Received(ValidatorIndex(0), first.clone()), NOW);
-    let out = peer.handle(Event::Received(ValidatorIndex(0), second.clone()), NOW);
-    let (batch, first_digest, second_digest) = (first.id(), *first.digest(), *second.digest());
-    let evidence = Refused::Equivocation { batch, first: first_digest, second: second_digest };
-    assert_eq!(out, [Output::Refused(evidence)]);
-    assert_eq!(
-        peer.handle(Event::Durable(batch, second_digest), NOW),
-        [],
-        "never stored, never acknowledged"
-    );
-}
-
-#[test]
-fn one_digest_per_sequence_also_after_a_restart() {
-    let (first, second) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
-    let mut peer = machine(1);
-    peer.restore(first.clone());
-    let out = peer.handle(Event::Received(ValidatorIndex(0), second), NOW);
-    assert!(matches!(out[..], [Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
-    let again = peer.handle(Event::Received(ValidatorIndex(0), first.clone()), NOW);
-    assert_eq!(
-        again,
-        [Output::Send(ValidatorIndex(0), PeerMessage::Acknowledgement(acknowledge(1, &first)))]
-    );
-}
-
-#[test]
-fn the_quorums_batch_wins_over_the_one_we_were_sent() {
-    let (ours, theirs) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
-    let mut peer = machine(1);
-    peer.handle(Event::Received(ValidatorIndex(0), ours.clone()), NOW);
-    let out = peer.handle(certified(0, certificate(&theirs, &[0, 2, 3])), NOW);
-    assert!(
-        matches!(out[..], [Output::Available(_), Output::Refused(Refused::Equivocation { .. })]),
-        "{out:?}"
-    );
-    assert!(peer.body(&ours.id(), ours.digest()).is_none());
-    assert!(peer.available(&ours.id()).is_some_and(|a| a.certificate().digest() == theirs.digest()));
-}
-
-#[test]
-fn what_was_acknowledged_first_keeps_our_word_whatever_the_quorum_holds() {
-    let (ours, theirs) = (batch(id(0, 1), 1), batch(id(0, 1), 2));
-    let quorum = certificate(&theirs, &[0, 2, 3]);
-    let contradict = [certified(0, quorum.clone()), Event::Needed(quorum.clone())];
-    for event in contradict {
-        let mut peer = machine(1);
-        peer.handle(Event::Received(ValidatorIndex(0), ours.clone()), NOW);
-        assert_eq!(peer.handle(Event::Durable(ours.id(), *ours.digest()), NOW).len(), 1);
-        peer.handle(event, NOW);
-        let out = peer.handle(Event::Received(ValidatorIndex(0), theirs.clone()), NOW);
-        assert!(out.contains(&Output::Store(theirs.clone())), "it is needed for execution: {out:?}");
-        assert_eq!(peer.handle(Event::Durable(theirs.id(), *theirs.digest()), NOW), [], "not acknowledged");
-        assert_eq!(peer.handle(Event::Received(ValidatorIndex(0), theirs.clone()), NOW), []);
-        // The journal now holds both, in this order.
-        let mut restarted = machine(1);
-        restarted.restore(ours.clone());
-        restarted.restore(theirs.clone());
-        assert_eq!(restarted.body(&ours.id(), ours.digest()), Some(&ours));
-        assert_eq!(restarted.body(&theirs.id(), theirs.digest()), None);
-        let out = restarted.handle(Event::Received(ValidatorIndex(0), theirs.clone()), NOW);
-        assert!(matches!(out[..], [Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
+fn take_in(stream: &mut Stream, batches: &[Verified<Batch>]) {
+    for batch in batches {
+        assert!(stream.insert(batch.clone(), true));
+        stream.durable(batch.digest());
     }
 }
 
-#[test]
-fn a_checked_certificate_is_remembered_as_evidence() {
-    let sent = batch(id(0, 1), 1);
-    let mut peer = machine(1);
-    assert!(peer.check(&certificate(&sent, &[0, 2, 3])));
-    assert!(peer.available(&sent.id()).is_some());
-    assert!(peer.check(&certificate(&sent, &[0, 1, 2])), "another quorum's is as good");
-    let out = peer.handle(Event::Received(ValidatorIndex(0), sent.clone()), NOW);
-    assert_eq!(out, [Output::Store(sent.clone())]);
-    let far = batch(id(0, WINDOW + 1), 1);
-    assert!(peer.check(&certificate(&far, &[0, 2, 3])));
-    assert!(peer.available(&far.id()).is_none(), "memory stays inside the window");
+/// Every batch that the author ever made, and what is known of them: sets and walks, nothing clever.
+struct Model {
+    all: Vec<Verified<Batch>>,
+    present: BTreeSet<Digest>,
+    durable: BTreeSet<Digest>,
+    cut: Head,
+    pushed: Option<Head>,
+    told: Vec<Head>,
+    resolved: Vec<Head>,
 }
 
-#[test]
-fn bad_certificates_are_refused() {
-    let sent = batch(id(0, 1), 1);
-    let refused = [Output::Refused(Refused::Certificate(sent.id(), ValidatorIndex(2)))];
-    let mut peer = machine(1);
-    let small = certificate(&sent, &[0, 2]);
-    assert_eq!(peer.handle(certified(2, small), NOW), refused, "no quorum");
-    let good = certificate(&sent, &[0, 2, 3]);
-    let mut signers = good.signers().to_vec();
-    signers[1].1[0] ^= 1;
-    let forged = Certificate::new(sent.id(), *sent.digest(), 1, signers).unwrap();
-    assert_eq!(peer.handle(certified(2, forged.clone()), NOW), refused, "a bad signature");
-    assert!(!peer.check(&forged));
-    let mut stranger = good.signers().to_vec();
-    stranger[2].0 = ValidatorIndex(9);
-    let stranger = Certificate::new(sent.id(), *sent.digest(), 1, stranger).unwrap();
-    assert!(!peer.check(&stranger), "a signer who is no validator");
-    let elsewhere = BatchId { chain: ChainId(7), ..sent.id() };
-    let elsewhere = Certificate::new(elsewhere, *sent.digest(), 1, good.signers().to_vec()).unwrap();
-    let out = peer.handle(certified(2, elsewhere.clone()), NOW);
-    assert_eq!(out, [Output::Refused(Refused::UnknownStream(elsewhere.batch()))]);
-    assert!(peer.check(&good));
-}
+impl Model {
+    fn new(all: Vec<Verified<Batch>>) -> Self {
+        let (present, durable) = (BTreeSet::new(), BTreeSet::new());
+        let (told, resolved) = (vec![Head::NONE; VALIDATORS], vec![Head::NONE; VALIDATORS]);
+        Self { all, present, durable, cut: Head::NONE, pushed: None, told, resolved }
+    }
 
-#[test]
-fn a_needed_body_is_asked_of_one_signer_after_another() {
-    let wanted = batch(id(0, 1), 1);
-    let mut peer = machine(3);
-    let needed = || Event::Needed(certificate(&wanted, &[0, 1, 2]));
-    let asked = |out: &[Output]| match out {
-        [Output::Send(to, PeerMessage::FetchBatch { batch, digest })] => {
-            assert_eq!((*batch, digest), (wanted.id(), wanted.digest()));
-            Some(to.0)
+    fn batch(&self, digest: &Digest) -> Option<&Verified<Batch>> {
+        self.all.iter().find(|batch| batch.digest() == digest)
+    }
+
+    /// The heads from `head` (included) down to the beginning of the stream.
+    fn down(&self, head: Head) -> Vec<Head> {
+        let mut heads = vec![head];
+        while let Some(batch) = self.batch(&heads.last().unwrap().digest) {
+            heads.push(batch.previous());
         }
-        [] => None,
-        other => panic!("{other:?}"),
-    };
-    let mut signers = vec![asked(&peer.handle(needed(), NOW)).unwrap()];
-    assert_eq!(asked(&peer.handle(needed(), NOW)), None, "asked already");
-    assert_eq!(asked(&peer.handle(Event::Tick, NOW)), None, "it has time to answer");
-    for round in 1..3 {
-        signers.push(asked(&peer.handle(Event::Tick, NOW + FETCH_TIMEOUT * round)).unwrap());
+        heads
     }
-    signers.sort_unstable();
-    assert_eq!(signers, [0, 1, 2], "a signer that withholds does not stop us");
-    let out = peer.handle(Event::Received(ValidatorIndex(2), wanted.clone()), NOW);
-    assert_eq!(out, [Output::Store(wanted.clone()), Output::Arrived(wanted.id())], "in the journal first");
-    assert!(peer.body(&wanted.id(), wanted.digest()).is_some());
-    assert_eq!(peer.handle(Event::Tick, NOW * 100), []);
-}
 
-#[test]
-fn a_wrong_answer_to_a_fetch_is_not_taken() {
-    let wanted = batch(id(0, 1), 1);
-    let mut peer = machine(3);
-    peer.handle(Event::Needed(certificate(&wanted, &[0, 1, 2])), NOW);
-    let wrong = batch(id(0, 1), 2);
-    let out = peer.handle(Event::Received(ValidatorIndex(1), wrong.clone()), NOW);
-    let refused = Refused::NotAsked(wanted.id(), ValidatorIndex(1));
-    assert_eq!(out, [Output::Refused(refused)], "the liar, not the author");
-    let out = peer.handle(Event::Received(ValidatorIndex(0), wrong), NOW);
-    assert!(matches!(out[..], [Output::Refused(Refused::Equivocation { .. })]), "{out:?}");
-    assert!(peer.body(&wanted.id(), wanted.digest()).is_none());
-}
-
-#[test]
-fn a_batch_of_another_is_not_taken_unasked() {
-    let mut peer = machine(1);
-    let out = peer.handle(Event::Received(ValidatorIndex(2), batch(id(0, 1), 1)), NOW);
-    assert_eq!(out, [Output::Refused(Refused::NotAsked(id(0, 1), ValidatorIndex(2)))]);
-}
-
-#[test]
-fn memory_is_bounded_by_the_window() {
-    let mut peer = machine(1);
-    let out = peer.handle(Event::Received(ValidatorIndex(0), batch(id(0, WINDOW + 1), 1)), NOW);
-    assert_eq!(out, [Output::Refused(Refused::OutsideWindow(id(0, WINDOW + 1)))]);
-    peer.handle(Event::Ordered(id(0, 1)), NOW);
-    let out = peer.handle(Event::Received(ValidatorIndex(0), batch(id(0, WINDOW + 1), 1)), NOW);
-    assert!(matches!(out[..], [Output::Store(_)]), "the window has moved: {out:?}");
-    let old = peer.handle(Event::Received(ValidatorIndex(0), batch(id(0, 1), 1)), NOW);
-    assert_eq!(old, [Output::Refused(Refused::OutsideWindow(id(0, 1)))]);
-}
-
-#[test]
-fn sealing_pauses_until_own_batches_are_ordered() {
-    let mut author = machine(0);
-    while author.may_seal(CHAIN) {
-        let own = batch(author.next_own(CHAIN), 1);
-        author.handle(Event::Sealed(own), NOW);
+    fn extends(&self, head: Head, from: Head) -> bool {
+        self.down(head).contains(&from)
     }
-    assert_eq!(author.next_own(CHAIN).sequence.0, OWN_UNORDERED_MAX as u64 + 1);
-    author.handle(Event::Ordered(id(0, 1)), NOW);
-    assert!(author.may_seal(CHAIN));
+
+    /// What lies above `from` up to `head`, highest first.
+    fn above(&self, head: Head, from: Head) -> Vec<Head> {
+        self.down(head).into_iter().take_while(|at| at.sequence > from.sequence).collect()
+    }
+
+    fn is_whole(&self, head: Head, from: Head, among: &BTreeSet<Digest>) -> bool {
+        self.extends(head, from) && self.above(head, from).iter().all(|at| among.contains(&at.digest))
+    }
+
+    fn path(&self, from: Head, to: Head) -> Result<Vec<Head>, Gap> {
+        let mut above = self.above(to, from);
+        if let Some(missing) = above.iter().find(|at| !self.present.contains(&at.digest)) {
+            return Err(Gap::Missing(*missing));
+        }
+        above.reverse();
+        if self.extends(to, from) { Ok(above) } else { Err(Gap::Leaves) }
+    }
+
+    fn take(&mut self, batch: &Verified<Batch>, pushed: bool) -> bool {
+        let taken = batch.id().sequence > self.cut.sequence && self.present.insert(*batch.digest());
+        if taken && pushed {
+            self.pushed = Some(batch.head());
+        }
+        taken
+    }
+
+    fn finalize(&mut self, cut: Head) {
+        self.cut = cut;
+        let leaves = |digest: &Digest| {
+            let here = |at: &&Head| self.present.contains(&at.digest) && at.sequence > cut.sequence;
+            let down = self.down(self.batch(digest).unwrap().head());
+            let lowest = down.iter().take_while(here).last();
+            let below = lowest.map(|lowest| self.batch(&lowest.digest).unwrap().previous());
+            below.is_none_or(|below| below.sequence == cut.sequence && below != cut)
+        };
+        let gone: Vec<_> = self.present.iter().filter(|digest| leaves(digest)).copied().collect();
+        for digest in gone {
+            self.present.remove(&digest);
+            self.durable.remove(&digest);
+        }
+        self.pushed = self.pushed.filter(|pushed| self.present.contains(&pushed.digest));
+    }
+
+    fn resolve(&mut self) {
+        for (told, resolved) in self.told.iter().zip(&mut self.resolved) {
+            if self.durable.contains(&told.digest) {
+                *resolved = *told;
+            }
+        }
+    }
+
+    fn quorum_head(&mut self, from: Head, besides: Option<ValidatorIndex>) -> Head {
+        self.resolve();
+        let holds = |validator: usize, head: Head| {
+            let resolved = self.resolved[validator];
+            validator != usize::from(ME.0)
+                && besides != Some(ValidatorIndex(validator as u16))
+                && self.extends(resolved, head)
+                && self.above(resolved, head).iter().all(|at| self.present.contains(&at.digest))
+        };
+        let mine = usize::from(besides != Some(ME));
+        let counts = |head: &Head| {
+            let holders = (0..VALIDATORS).filter(|validator| holds(*validator, *head)).count();
+            holders + mine >= QUORUM && self.is_whole(*head, from, &self.durable)
+        };
+        let heads = self.all.iter().map(|batch| batch.head()).filter(|head| head.sequence > from.sequence);
+        heads.filter(counts).max_by_key(|head| head.sequence).unwrap_or(from)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Take { batch: prop::sample::Index, pushed: bool },
+    Durable(prop::sample::Index),
+    Told { by: u16, batch: prop::sample::Index },
+    Lie { by: u16, sequence: u64 },
+    Finalize(prop::sample::Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        6 => (index(), any::<bool>()).prop_map(|(batch, pushed)| Step::Take { batch, pushed }),
+        6 => index().prop_map(Step::Durable),
+        5 => (0..VALIDATORS as u16, index()).prop_map(|(by, batch)| Step::Told { by, batch }),
+        1 => (0..VALIDATORS as u16, 0..12_u64).prop_map(|(by, sequence)| Step::Lie { by, sequence }),
+        1 => index().prop_map(Step::Finalize),
+    ]
+}
+
+/// Two branches: the second leaves the first somewhere, or there is none.
+fn branches() -> impl Strategy<Value = Vec<Verified<Batch>>> {
+    (1..9_usize, 0..8_usize, 0..7_usize).prop_map(|(first, fork, second)| {
+        let first = chain(Head::NONE, first, 0);
+        let fork = match fork.min(first.len()) {
+            0 => Head::NONE,
+            fork => first[fork - 1].head(),
+        };
+        [first, chain(fork, second, 1)].concat()
+    })
+}
+
+fn agree(stream: &mut Stream, model: &mut Model) -> Result<(), TestCaseError> {
+    let bytes: usize = model.present.iter().map(|digest| model.batch(digest).unwrap().bytes().len()).sum();
+    prop_assert_eq!((stream.len(), stream.bytes(), stream.cut()), (model.present.len(), bytes, model.cut));
+    let heads: Vec<Head> = model.all.iter().map(|batch| batch.head()).collect();
+    for head in &heads {
+        prop_assert_eq!(stream.batch(&head.digest).is_some(), model.present.contains(&head.digest));
+        prop_assert_eq!(stream.is_durable(&head.digest), model.durable.contains(&head.digest));
+    }
+    let froms: Vec<Head> =
+        heads.iter().copied().filter(|head| head.sequence >= model.cut.sequence).chain([model.cut]).collect();
+    for from in &froms {
+        for to in &heads {
+            let path = stream.path(from, to).map(|path| path.iter().map(|batch| batch.head()).collect());
+            prop_assert_eq!(path, model.path(*from, *to), "from {:?} to {:?}", from, to);
+        }
+    }
+
+    let held = stream.held();
+    prop_assert!(model.is_whole(held, model.cut, &model.durable), "{held:?} is not held from the cut on");
+    let further = heads.iter().find(|head| {
+        model.durable.contains(&head.digest) && model.batch(&head.digest).unwrap().previous() == held
+    });
+    prop_assert_eq!(further, None, "the held head could be higher");
+    if let Some(pushed) = model.pushed.filter(|pushed| model.is_whole(*pushed, model.cut, &model.durable)) {
+        prop_assert!(model.extends(held, pushed), "of two branches the one that was pushed last is reported");
+    }
+    for from in [model.cut, held] {
+        for besides in [None, Some(ME), Some(AUTHOR)] {
+            prop_assert_eq!(stream.quorum_head(&from, QUORUM, ME, besides), model.quorum_head(from, besides));
+        }
+    }
+    for witnesses in 0..=VALIDATORS + 1 {
+        let mut ahead: Vec<Head> =
+            model.told.iter().copied().filter(|told| told.sequence > held.sequence).collect();
+        ahead.sort();
+        match stream.lacking(witnesses) {
+            Some(head) => {
+                prop_assert!(!model.present.contains(&head.digest) && model.told.contains(&head));
+                prop_assert!(ahead.iter().filter(|told| **told >= head).count() >= witnesses);
+                prop_assert!(ahead.iter().filter(|told| **told > head).count() < witnesses);
+            }
+            None => prop_assert!(
+                witnesses == 0
+                    || ahead.len() < witnesses
+                    || model.present.contains(&ahead[ahead.len() - witnesses].digest)
+            ),
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_stream_is_the_model(all in branches(), steps in vec(step(), 0..60)) {
+        let (mut stream, mut model) = (stream(), Model::new(all));
+        for step in steps {
+            match step {
+                Step::Take { batch, pushed } => {
+                    let batch = batch.get(&model.all).clone();
+                    let pushed = pushed && !model.present.contains(batch.digest());
+                    prop_assert_eq!(stream.insert(batch.clone(), pushed), model.take(&batch, pushed));
+                }
+                Step::Durable(batch) => {
+                    let digest = *batch.get(&model.all).digest();
+                    let before = stream.held();
+                    let moved = stream.durable(&digest);
+                    prop_assert_eq!(moved, stream.held() != before);
+                    if model.present.contains(&digest) {
+                        model.durable.insert(digest);
+                    }
+                }
+                Step::Told { by, batch } => {
+                    let head = batch.get(&model.all).head();
+                    stream.told(ValidatorIndex(by), head);
+                    model.told[usize::from(by)] = head;
+                    model.resolve();
+                }
+                Step::Lie { by, sequence } => {
+                    let head = Head { sequence: Sequence(sequence), digest: Digest([0xEE; 32]) };
+                    stream.told(ValidatorIndex(by), head);
+                    model.told[usize::from(by)] = head;
+                }
+                Step::Finalize(batch) => {
+                    let cut = batch.get(&model.all).head();
+                    if cut.sequence > model.cut.sequence && model.extends(cut, model.cut) {
+                        stream.finalize(cut);
+                        model.finalize(cut);
+                    }
+                }
+            }
+            agree(&mut stream, &mut model)?;
+        }
+    }
+
+    /// In whatever order batches arrive and become durable, all of them are held in the end.
+    #[test]
+    fn order_of_arrival_does_not_matter(
+        (count, arrival, durability) in (1..30_usize).prop_flat_map(|count| {
+            let order = || Just((0..count).collect::<Vec<_>>()).prop_shuffle();
+            (Just(count), order(), order())
+        })
+    ) {
+        let batches = chain(Head::NONE, count, 0);
+        let mut stream = stream();
+        for at in arrival {
+            prop_assert!(stream.insert(batches[at].clone(), true));
+        }
+        prop_assert_eq!(stream.held(), Head::NONE, "nothing is held before it is durable");
+        let mut durable = BTreeSet::new();
+        for at in durability {
+            stream.durable(batches[at].digest());
+            durable.insert(at);
+            let contiguous = (0..count).take_while(|at| durable.contains(at)).count();
+            prop_assert_eq!(stream.held().sequence, Sequence(contiguous as u64));
+        }
+        prop_assert_eq!(stream.path(&Head::NONE, &stream.held()).unwrap().len(), count);
+    }
 }
 
 #[test]
-fn what_a_peer_may_have_missed_is_sent_again() {
-    let (mut author, own) = author();
-    author.handle(acknowledged(1, acknowledge(1, &own)), NOW);
-    assert_eq!(author.handle(Event::Tick, NOW), []);
-    let resent = author.handle(Event::Tick, NOW + RESEND_AFTER);
-    let batch_again = |peer| Output::Send(ValidatorIndex(peer), PeerMessage::Batch(own.bytes().clone()));
-    assert_eq!(resent, [batch_again(2), batch_again(3)], "not to the one that has acknowledged");
-    assert_eq!(author.handle(Event::Connected(ValidatorIndex(2)), NOW), [batch_again(2)]);
-    author.handle(acknowledged(2, acknowledge(2, &own)), NOW);
-    let out = author.handle(Event::Connected(ValidatorIndex(3)), NOW);
-    assert!(matches!(out[..], [Output::Send(_, PeerMessage::Certificate(_))]), "{out:?}");
-    author.handle(Event::Ordered(own.id()), NOW);
-    assert_eq!(author.handle(Event::Connected(ValidatorIndex(3)), NOW), []);
+fn two_branches_are_kept_and_the_third_is_refused_unless_it_was_asked_for() {
+    let mut stream = stream();
+    let first = chain(Head::NONE, 4, 0);
+    take_in(&mut stream, &first);
+    let second = chain(first[1].head(), 3, 1);
+    assert_eq!(stream.may_push(&second[0], |_| true), Ok(()));
+    assert!(stream.contradicts(&second[0]));
+    assert!(!stream.contradicts(&second[1]));
+    take_in(&mut stream, &second[..1]);
+    assert_eq!(stream.may_push(&second[1], |_| true), Ok(()), "the second branch goes on");
+    take_in(&mut stream, &second[1..]);
+    assert_eq!(stream.may_push(&chain(first[3].head(), 1, 0)[0], |_| true), Ok(()), "and so does the first");
+    for from in [&Head::NONE, &first[1].head(), &first[2].head(), &second[1].head()] {
+        let third = batch_after(AUTHOR, from, 1, 2);
+        assert_eq!(stream.may_push(&third, |_| true), Err(Refused::Branch), "{from:?}");
+    }
+    let third = batch_after(AUTHOR, &first[1].head(), 1, 2);
+    assert!(stream.insert(third.clone(), false), "what was asked for by its digest is taken");
+    stream.durable(third.digest());
+    assert_eq!(stream.held(), second[2].head());
 }
 
 #[test]
-fn own_batches_survive_a_restart() {
-    let (_, own) = author();
-    let mut restarted = machine(0);
-    restarted.restore(own.clone());
-    assert_eq!(restarted.next_own(CHAIN).sequence, Sequence(2));
-    let out = restarted.handle(Event::Connected(ValidatorIndex(1)), NOW);
-    assert_eq!(out, [Output::Send(ValidatorIndex(1), PeerMessage::Batch(own.bytes().clone()))]);
-    restarted.handle(Event::Tick, NOW);
-    restarted.handle(acknowledged(1, acknowledge(1, &own)), NOW);
-    let out = restarted.handle(acknowledged(2, acknowledge(2, &own)), NOW);
-    assert!(out.contains(&Output::Available(own.id())), "our own word counts again: {out:?}");
+fn the_losing_branch_is_forgotten_and_its_place_is_free_again() {
+    let mut stream = stream();
+    let first = chain(Head::NONE, 6, 0);
+    let second = chain(first[1].head(), 9, 1);
+    take_in(&mut stream, &first);
+    take_in(&mut stream, &second);
+    assert_eq!((stream.len(), stream.held()), (15, second[8].head()));
+    stream.finalize(first[2].head());
+    let left: usize = first[3..].iter().map(|batch| batch.bytes().len()).sum();
+    assert_eq!((stream.len(), stream.bytes(), stream.held()), (3, left, first[5].head()));
+    assert!(!stream.insert(first[0].clone(), false), "below the cut");
+    assert_eq!(stream.may_push(&second[0], |_| true), Err(Refused::Known), "of a sequence that is finalized");
+    let fork = batch_after(AUTHOR, &first[3].head(), 1, 3);
+    assert_eq!(
+        stream.may_push(&fork, |_| true),
+        Ok(()),
+        "a new contradiction above the cut has a branch again"
+    );
+    stream.finalize(first[5].head());
+    assert_eq!((stream.len(), stream.bytes(), stream.held()), (0, 0, first[5].head()));
+    stream.finalize(first[4].head());
+    assert_eq!(stream.cut(), first[5].head(), "a cut never goes back");
 }
 
 #[test]
-fn a_single_validator_is_its_own_quorum_also_after_a_restart() {
-    let alone = || {
-        let committee = Committee::new(&genesis(1), ValidatorIndex(0), seed(0), [9; 32]);
-        Availability::new(committee, vec![CHAIN])
+fn a_cut_beyond_what_is_here_leaves_an_empty_stream_there() {
+    let mut stream = stream();
+    let batches = chain(Head::NONE, 9, 0);
+    take_in(&mut stream, &batches[..3]);
+    take_in(&mut stream, &batches[7..]);
+    stream.finalize(batches[5].head());
+    assert_eq!((stream.len(), stream.held()), (2, batches[5].head()), "what may follow it is kept");
+    take_in(&mut stream, &batches[6..7]);
+    assert_eq!(stream.held(), batches[8].head());
+}
+
+#[test]
+fn what_an_author_pushes_is_bounded_in_batches_and_bytes() {
+    let batches = chain(Head::NONE, STREAM_BATCHES_MAX + 2, 0);
+    let mut stream = stream();
+    let (inside, outside) = (&batches[STREAM_BATCHES_MAX - 1], &batches[STREAM_BATCHES_MAX]);
+    assert_eq!(stream.may_push(inside, |_| true), Ok(()));
+    assert_eq!(stream.may_push(outside, |_| true), Err(Refused::Window));
+    take_in(&mut stream, &batches[..1]);
+    assert_eq!(stream.may_push(&batches[0], |_| true), Err(Refused::Known));
+    assert_eq!(
+        stream.may_push(outside, |_| true),
+        Err(Refused::Window),
+        "the window moves with the cut only"
+    );
+    stream.finalize(batches[0].head());
+    assert_eq!(stream.may_push(outside, |_| true), Ok(()));
+
+    let bytes = batches[0].bytes().len() + batches[1].bytes().len();
+    let mut narrow = Stream::new(Head::NONE, VALIDATORS, bytes);
+    take_in(&mut narrow, &batches[..1]);
+    assert_eq!(narrow.may_push(&batches[1], |_| true), Ok(()));
+    assert_eq!(narrow.may_push(&batches[2], |_| true), Err(Refused::Window), "larger than what is left");
+    take_in(&mut narrow, &batches[1..2]);
+    assert_eq!(narrow.may_push(&batches[2], |_| true), Err(Refused::Window));
+    narrow.finalize(batches[1].head());
+    assert_eq!(narrow.may_push(&batches[2], |_| true), Ok(()));
+}
+
+#[test]
+fn what_a_stranger_or_a_past_validator_tells_counts_for_nothing() {
+    let mut stream = stream();
+    let batches = chain(Head::NONE, 2, 0);
+    take_in(&mut stream, &batches);
+    stream.told(ValidatorIndex(9), batches[1].head());
+    assert_eq!(stream.told_by(ValidatorIndex(9)), Head::NONE);
+    let lie = Head { sequence: Sequence(1), digest: *batches[1].digest() };
+    for validator in 1..4 {
+        stream.told(ValidatorIndex(validator), lie);
+    }
+    let head = stream.quorum_head(&Head::NONE, QUORUM, ME, None);
+    assert_eq!(head, Head::NONE, "a sequence that is not the digest's");
+}
+
+const WANTED: Wanted = Wanted::Block;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn peers(count: u16) -> Vec<ValidatorIndex> {
+    (1..=count).map(ValidatorIndex).collect()
+}
+
+/// Wants it again and again, as open questions do, and says who was asked in each round.
+fn rounds(
+    fetches: &mut Fetches,
+    digest: Digest,
+    peers: &[ValidatorIndex],
+    count: u32,
+) -> Vec<Vec<ValidatorIndex>> {
+    let round = |at: u32| {
+        let now = RETRY_AFTER * at;
+        fetches.want(digest, WANTED, || unreachable!("it is wanted already"), ms(0), now);
+        fetches.poll(peers, now).into_iter().map(|ask| ask.to).collect()
     };
-    let mut author = alone();
-    let own = batch(author.next_own(CHAIN), 1);
-    author.handle(Event::Sealed(own.clone()), NOW);
-    let out = author.handle(Event::Durable(own.id(), *own.digest()), NOW);
-    assert!(out.contains(&Output::Available(own.id())), "{out:?}");
-    let mut restarted = alone();
-    restarted.restore(own.clone());
-    let out = restarted.handle(Event::Tick, NOW);
-    assert!(out.contains(&Output::Available(own.id())), "{out:?}");
+    (0..count).map(round).collect()
 }
 
 #[test]
-fn an_unknown_stream_is_refused() {
-    let elsewhere = BatchId { chain: ChainId(9), author: ValidatorIndex(0), sequence: Sequence(1) };
-    let out = machine(1).handle(Event::Received(ValidatorIndex(0), batch(elsewhere, 1)), NOW);
-    assert_eq!(out, [Output::Refused(Refused::UnknownStream(elsewhere))]);
-    let other = batch(id(0, 1), 1);
-    assert_ne!(*other.digest(), Digest([0; 32]));
+fn what_is_wanted_is_asked_of_those_who_probably_have_it_and_at_last_of_everybody() {
+    for count in [1, 3, 6, 15, 63, VALIDATORS_MAX as u16 - 1] {
+        let (mut fetches, digest) = (Fetches::new(), Digest([count as u8; 32]));
+        let peers = peers(count);
+        let best = ValidatorIndex(count.div_ceil(2));
+        let stranger = ValidatorIndex(500);
+        fetches.want(digest, WANTED, || vec![stranger, best], ms(0), ms(0));
+        let rounds = rounds(&mut fetches, digest, &peers, 12);
+        assert_eq!(rounds[0], [best], "one at first, and of those who are connected");
+        for (attempt, asked) in rounds.iter().enumerate() {
+            let distinct: BTreeSet<_> = asked.iter().collect();
+            assert_eq!((asked.len(), distinct.len()), ((1 << attempt.min(4)).min(peers.len()), asked.len()));
+        }
+        let all: BTreeSet<_> = rounds.iter().flatten().copied().collect();
+        assert_eq!(all, peers.into_iter().collect(), "everybody, of {count} peers");
+    }
+}
+
+#[test]
+fn a_liar_costs_one_retry() {
+    let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
+    let liar = ValidatorIndex(2);
+    fetches.want(digest, WANTED, || vec![liar], ms(0), ms(0));
+    let asked = fetches.poll(&peers(3), ms(0));
+    assert_eq!(asked, [Ask { to: liar, digest, wanted: WANTED }]);
+    assert!(fetches.poll(&peers(3), RETRY_AFTER - ms(1)).is_empty());
+    assert_eq!(fetches.deadline(), Some(RETRY_AFTER));
+    let asked = fetches.poll(&peers(3), RETRY_AFTER);
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|ask| ask.to != liar), "others are asked now: {asked:?}");
+}
+
+#[test]
+fn what_is_probably_on_its_way_is_waited_for_and_what_has_arrived_is_not_asked_for() {
+    let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
+    fetches.want(digest, WANTED, Vec::new, ms(100), ms(0));
+    assert!(fetches.wanted(&digest).is_some() && fetches.poll(&peers(3), ms(99)).is_empty());
+    fetches.want(digest, WANTED, Vec::new, ms(100), ms(90));
+    assert_eq!(fetches.deadline(), Some(ms(100)), "wanting it again does not put it off");
+    assert_eq!(fetches.poll(&peers(3), ms(100)).len(), 1);
+    fetches.arrived(&digest);
+    assert!(fetches.wanted(&digest).is_none() && fetches.is_empty());
+    assert!(fetches.poll(&peers(3), ms(1_000)).is_empty());
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_forgotten() {
+    let mut fetches = Fetches::new();
+    let (old, kept) = (Digest([1; 32]), Digest([2; 32]));
+    fetches.want(old, WANTED, Vec::new, ms(0), ms(0));
+    fetches.want(kept, WANTED, Vec::new, ms(0), ms(0));
+    fetches.want(kept, WANTED, Vec::new, ms(0), ms(1));
+    fetches.poll(&peers(1), FORGET_AFTER - ms(1));
+    assert_eq!(fetches.len(), 2);
+    fetches.poll(&peers(1), FORGET_AFTER);
+    assert!(fetches.wanted(&old).is_none() && fetches.wanted(&kept).is_some());
+    fetches.poll(&peers(1), FORGET_AFTER + ms(1));
+    assert!(fetches.is_empty());
+    assert_eq!(fetches.deadline(), None);
+}
+
+#[test]
+fn nobody_connected_is_nobody_asked() {
+    let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
+    fetches.want(digest, WANTED, || vec![ValidatorIndex(1)], ms(0), ms(0));
+    assert!(fetches.poll(&[], ms(0)).is_empty());
+    assert_eq!(fetches.poll(&peers(1), RETRY_AFTER).len(), 1);
 }

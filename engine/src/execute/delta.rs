@@ -2,15 +2,14 @@
 
 use super::ReplayWindow;
 use crate::types::{AccountId, ChainId, Digest, Height, Outcome};
-use crate::verify::Verified;
-use crate::wire::{Batch, Writer};
+use crate::wire::Writer;
 
 /// The part of an account that transfers change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Balance {
     /// What it holds.
     pub balance: u64,
-    /// The nonces it has used.
+    /// The nonces that it has spent.
     pub window: ReplayWindow,
 }
 
@@ -58,19 +57,6 @@ impl Delta {
     /// One outcome for each transaction, in the order of the block.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
-    }
-
-    /// The outcomes batch by batch. `batches` are those of the block, of this chain at least, in its order.
-    pub fn by_batch<'a>(
-        &'a self,
-        batches: &'a [Verified<Batch>],
-    ) -> impl Iterator<Item = (&'a Batch, &'a [Outcome])> {
-        let mut rest = self.outcomes.as_slice();
-        let mine = batches.iter().filter(|batch| batch.id().chain == self.chain);
-        mine.map(move |batch| {
-            let outcomes = rest.split_off(..batch.packets().len()).expect("an outcome for each transaction");
-            (&**batch, outcomes)
-        })
     }
 
     /// The accounts that are different, ascending.

@@ -16,9 +16,9 @@ pub struct Account {
     pub key_version: u32,
     /// What it holds.
     pub balance: u128,
-    /// Every nonce that was ever used.
+    /// Every nonce that was ever spent.
     pub used_nonces: BTreeSet<u64>,
-    /// The lowest nonce that may still be used: grows with the highest nonce used, which it trails by at most 63.
+    /// The lowest nonce that may still be used: grows with the highest nonce spent, which it trails by at most 63.
     pub lowest_nonce: u128,
 }
 
@@ -64,37 +64,37 @@ impl Oracle {
         if transfer.debit.0 >= accounts {
             return Outcome::UnknownDebit;
         }
-        if transfer.credit.0 >= accounts {
-            return Outcome::UnknownCredit;
-        }
-        let (debit, credit) = (transfer.debit.0 as usize, transfer.credit.0 as usize);
-        let amount = u128::from(transfer.amount);
-        let nonce = u128::from(transfer.nonce);
-
-        let payer = &self.accounts[debit];
+        let payer = &mut self.accounts[transfer.debit.0 as usize];
         if transfer.key_version != payer.key_version {
             return Outcome::WrongKeyVersion;
         }
+        let nonce = u128::from(transfer.nonce);
         if nonce < payer.lowest_nonce || payer.used_nonces.contains(&transfer.nonce) {
             return Outcome::Replayed;
         }
         if nonce >= payer.lowest_nonce + 128 {
             return Outcome::NonceTooFar;
         }
-        if payer.balance < amount {
+
+        // The owner of the account asked for this, now, once: the nonce is spent even if the payment fails.
+        payer.used_nonces.insert(transfer.nonce);
+        if nonce >= payer.lowest_nonce + 64 {
+            payer.lowest_nonce = nonce - 63;
+        }
+
+        if transfer.credit.0 >= accounts {
+            return Outcome::UnknownCredit;
+        }
+        let (debit, credit) = (transfer.debit.0 as usize, transfer.credit.0 as usize);
+        let amount = u128::from(transfer.amount);
+        if self.accounts[debit].balance < amount {
             return Outcome::InsufficientBalance;
         }
         if debit != credit && self.accounts[credit].balance + amount > u128::from(u64::MAX) {
             return Outcome::CreditOverflow;
         }
-
         self.accounts[debit].balance -= amount;
         self.accounts[credit].balance += amount;
-        let payer = &mut self.accounts[debit];
-        payer.used_nonces.insert(transfer.nonce);
-        if nonce >= payer.lowest_nonce + 64 {
-            payer.lowest_nonce = nonce - 63;
-        }
         Outcome::Applied
     }
 

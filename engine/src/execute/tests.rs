@@ -56,7 +56,26 @@ fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> De
         assert_eq!((change.after.balance, change.after.window), (is.balance, is.window));
     }
     assert_eq!(writer.state().supply(), oracle.balances());
+    spends(&before, packets, &delta);
     delta
+}
+
+/// A nonce is spent exactly where the outcome says so, and by nothing else.
+fn spends(before: &[AccountState], packets: &[Packet], delta: &Delta) {
+    let mut windows: Vec<_> = before.iter().map(|account| account.window).collect();
+    for (packet, outcome) in packets.iter().zip(delta.outcomes()) {
+        let window = windows.get_mut(packet.debit().0 as usize);
+        if outcome.spends_nonce() {
+            let window = window.expect("no account, no nonce");
+            *window = window.with(packet.nonce()).expect("a nonce is spent once");
+        } else if *outcome == Outcome::Replayed {
+            let spent = window.expect("no account, no replay").with(packet.nonce());
+            assert_eq!(spent, Err(WindowRefusal::Replayed));
+        }
+    }
+    for change in delta.changes() {
+        assert_eq!(change.after.window, windows[change.account.0 as usize]);
+    }
 }
 
 /// Transfers that often collide, overspend, replay, jump ahead, expire, and name what does not exist.
@@ -127,68 +146,135 @@ fn outcomes_of(balances: &[u64], transfers: &[Transfer]) -> (Vec<Outcome>, Vec<u
 #[test]
 fn money_moves_and_each_outcome_has_its_cause() {
     use Outcome::*;
-    let transfers = [
-        transfer(0, 1, 30, 0),
-        transfer(0, 1, 30, 0),
-        transfer(0, 1, 71, 1),
-        transfer(0, 1, 70, 1),
-        transfer(1, 2, u64::MAX, 0),
-        transfer(3, 0, 1, 0),
-        transfer(0, 3, 1, 2),
-        transfer(1, 0, 1, 128),
-        transfer(1, 0, 1, 127),
-        transfer(1, 0, 1, 63),
-        transfer(1, 0, 1, 64),
-        Transfer { key_version: 9, ..transfer(1, 0, 1, 65) },
-        Transfer { expiry: Height(0), ..transfer(1, 0, 1, 65) },
-        Transfer { expiry: Height(1), ..transfer(1, 0, 1, 65) },
+    let told = [
+        (transfer(0, 1, 30, 0), Applied),
+        (transfer(0, 1, 30, 0), Replayed),
+        (transfer(0, 1, 71, 1), InsufficientBalance),
+        (transfer(0, 1, 70, 1), Replayed),
+        (transfer(0, 1, 70, 2), Applied),
+        (transfer(1, 2, u64::MAX, 0), InsufficientBalance),
+        (transfer(3, 0, 1, 0), UnknownDebit),
+        (transfer(0, 3, 1, 3), UnknownCredit),
+        (transfer(0, 0, 0, 3), Replayed),
+        (transfer(1, 0, 1, 128), NonceTooFar),
+        (transfer(1, 0, 1, 127), Applied),
+        (transfer(1, 0, 1, 63), Replayed),
+        (transfer(1, 0, 1, 64), Applied),
+        (Transfer { key_version: 9, ..transfer(1, 0, 1, 65) }, WrongKeyVersion),
+        (Transfer { expiry: Height(0), ..transfer(1, 0, 1, 65) }, Expired),
+        (Transfer { expiry: Height(1), ..transfer(1, 0, 1, 65) }, Applied),
     ];
+    let (transfers, expected): (Vec<_>, Vec<_>) = told.into_iter().unzip();
     let (outcomes, balances) = outcomes_of(&[100, 0, 5], &transfers);
-    assert_eq!(
-        outcomes,
-        [
-            Applied,
-            Replayed,
-            InsufficientBalance,
-            Applied,
-            InsufficientBalance,
-            UnknownDebit,
-            UnknownCredit,
-            NonceTooFar,
-            Applied,
-            Replayed,
-            Applied,
-            WrongKeyVersion,
-            Expired,
-            Applied
-        ]
-    );
+    assert_eq!(outcomes, expected);
     assert_eq!(balances, [3, 97, 5]);
 }
 
 #[test]
+fn the_first_cause_in_the_order_of_the_protocol_is_told() {
+    use Outcome::*;
+    let everything_wrong =
+        Transfer { expiry: Height(0), key_version: 9, ..transfer(9, 9, u64::MAX, u64::MAX) };
+    type Repair = fn(&mut Transfer);
+    let steps: [(Repair, Outcome); 6] = [
+        (|transfer| transfer.expiry = Height(1), UnknownDebit),
+        (|transfer| transfer.debit = AccountId(0), WrongKeyVersion),
+        (|transfer| transfer.key_version = GENESIS_KEY_VERSION, NonceTooFar),
+        (|transfer| transfer.nonce = 0, UnknownCredit),
+        (|transfer| (transfer.credit, transfer.nonce) = (AccountId(1), 1), InsufficientBalance),
+        (|transfer| (transfer.amount, transfer.nonce) = (2, 2), CreditOverflow),
+    ];
+    let mut transfers = vec![everything_wrong];
+    let mut expected = vec![Expired];
+    for (repair, outcome) in steps {
+        let mut repaired = transfers[transfers.len() - 1];
+        repair(&mut repaired);
+        transfers.push(repaired);
+        expected.push(outcome);
+    }
+    let (outcomes, balances) = outcomes_of(&[2, u64::MAX - 1], &transfers);
+    assert_eq!(outcomes, expected);
+    assert_eq!(balances, [2, u64::MAX - 1]);
+}
+
+#[test]
 fn paying_oneself_checks_the_balance_uses_the_nonce_and_keeps_the_money() {
-    let transfers =
-        [transfer(0, 0, 101, 0), transfer(0, 0, 100, 0), transfer(0, 0, 100, 0), transfer(0, 0, 1, 1)];
+    let transfers = [
+        transfer(0, 0, 101, 0),
+        transfer(0, 0, 100, 0),
+        transfer(0, 0, 100, 1),
+        transfer(0, 0, 100, 1),
+        transfer(0, 0, 1, 2),
+    ];
     let (outcomes, balances) = outcomes_of(&[100, u64::MAX - 100], &transfers);
     use Outcome::*;
-    assert_eq!(outcomes, [InsufficientBalance, Applied, Replayed, Applied]);
+    assert_eq!(outcomes, [InsufficientBalance, Replayed, Applied, Replayed, Applied]);
     assert_eq!(balances, [100, u64::MAX - 100]);
     let (outcomes, _) = outcomes_of(&[u64::MAX], &[transfer(0, 0, u64::MAX, 5)]);
     assert_eq!(outcomes, [Applied], "all the money there is, to oneself, does not overflow");
 }
 
 #[test]
-fn a_failed_transfer_changes_nothing_and_keeps_its_nonce() {
-    let genesis = chain_of(&[10, u64::MAX - 10]);
-    let mut writer = StateWriter::genesis(&genesis);
-    let packets = [transfer(0, 1, 11, 0)].map(unsigned);
-    let delta = writer.execute_packets(Height(1), [&packets[..]].into_iter());
-    assert_eq!(delta.outcomes(), [Outcome::InsufficientBalance]);
-    assert!(delta.changes().is_empty());
-    let packets = [transfer(0, 1, 10, 0)].map(unsigned);
-    let delta = writer.execute_packets(Height(2), [&packets[..]].into_iter());
-    assert_eq!(delta.outcomes(), [Outcome::Applied]);
+fn a_payment_refused_for_want_of_money_cannot_succeed_later_and_cannot_be_repeated() {
+    use Outcome::*;
+    let genesis = chain_of(&[10, 1000, 0]);
+    let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+    let refused = unsigned(transfer(0, 2, 11, 0));
+    let salary = unsigned(transfer(1, 0, 500, 0));
+    assert_eq!(both(&mut writer, &mut oracle, &[refused]).outcomes(), [InsufficientBalance]);
+    // The money comes, and any validator may put the refused payment into its blocks as often as it likes.
+    let later = both(&mut writer, &mut oracle, &[refused, salary, refused, refused]);
+    assert_eq!(later.outcomes(), [Replayed, Applied, Replayed, Replayed]);
+    let again = both(&mut writer, &mut oracle, &[refused]);
+    assert_eq!(again.outcomes(), [Replayed]);
+    assert!(again.changes().is_empty());
+    // Who still wants to pay signs a new transfer.
+    assert_eq!(both(&mut writer, &mut oracle, &[unsigned(transfer(0, 2, 11, 1))]).outcomes(), [Applied]);
+    assert_eq!(writer.state().account(AccountId(2)).unwrap().balance, 11);
+}
+
+#[test]
+fn every_failure_of_a_usable_nonce_spends_it_and_undo_gives_it_back() {
+    use Outcome::*;
+    let failures = [
+        (transfer(0, 1, 11, 70), InsufficientBalance),
+        (transfer(0, 0, 11, 70), InsufficientBalance),
+        (transfer(0, 1, 10, 70), CreditOverflow),
+        (transfer(0, 9, 10, 70), UnknownCredit),
+    ];
+    for (failing, outcome) in failures {
+        let genesis = chain_of(&[10, u64::MAX - 9]);
+        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+        both(&mut writer, &mut oracle, &[unsigned(transfer(0, 1, 0, 3))]);
+        let before = states(&writer);
+        let delta = both(&mut writer, &mut oracle, &[unsigned(failing)]);
+        assert_eq!(delta.outcomes(), [outcome]);
+        let [change] = delta.changes() else { panic!("only the payer is different: {delta:?}") };
+        assert_eq!(change.account, AccountId(0));
+        assert_eq!(change.after.balance, change.before.balance);
+        assert_eq!(change.after.window, change.before.window.with(70).unwrap());
+        writer.undo(&delta);
+        assert_eq!(states(&writer), before);
+    }
+}
+
+#[test]
+fn what_no_window_can_record_spends_nothing() {
+    use Outcome::*;
+    let transfers = [
+        (Transfer { expiry: Height(0), ..transfer(0, 1, 1, 0) }, Expired),
+        (Transfer { key_version: 2, ..transfer(0, 1, 1, 0) }, WrongKeyVersion),
+        (transfer(0, 1, 1, 128), NonceTooFar),
+        (transfer(5, 1, 1, 0), UnknownDebit),
+    ];
+    for (failing, outcome) in transfers {
+        let genesis = chain_of(&[10, 0]);
+        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+        let delta = both(&mut writer, &mut oracle, &[unsigned(failing)]);
+        assert_eq!((delta.outcomes(), delta.changes()), (&[outcome][..], &[][..]));
+        let delta = both(&mut writer, &mut oracle, &[unsigned(transfer(0, 1, 1, 0))]);
+        assert_eq!(delta.outcomes(), [Applied]);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl StateWriter {
         Self::restore(chain.id, Height(0), chain.account_states())
     }
 
-    /// A new state: the accounts of `chain` as they were after the block at `height`. Whoever reads them from outside
+    /// A new state: the accounts of `chain` as they were after the block at `height`. Those who read them from outside
     /// compares the root of their tree with the network's before relying on them.
     pub fn restore(chain: ChainId, height: Height, accounts: impl Iterator<Item = AccountState>) -> Self {
         let state = Arc::new(ChainState::new(chain, accounts));
@@ -43,12 +43,10 @@ impl StateWriter {
         self.height
     }
 
-    /// Executes this chain's batches of the next block, in their order.
+    /// Executes this chain's sections of the next block's batches, in their order.
     pub fn execute(&mut self, height: Height, batches: &[Verified<Batch>]) -> Delta {
-        for batch in batches {
-            assert_eq!(batch.id().chain, self.state.chain(), "a batch of another chain");
-        }
-        self.execute_packets(height, batches.iter().map(|batch| batch.packets()))
+        let chain = self.state.chain();
+        self.execute_packets(height, batches.iter().map(|batch| batch.packets_of(chain)))
     }
 
     pub(super) fn execute_packets<'a>(
@@ -90,7 +88,8 @@ impl StateWriter {
         self.height = Height(self.height.0 - 1);
     }
 
-    /// The order of the checks is part of the protocol: it decides which outcome is recorded.
+    /// The order of the checks is part of the protocol: it decides which outcome is recorded, and which outcomes spend
+    /// the nonce. Those after the window's check do; see [`Outcome::spends_nonce`].
     #[inline]
     fn transfer(&mut self, height: Height, packet: &Packet) -> Outcome {
         let state = &*self.state;
@@ -98,7 +97,6 @@ impl StateWriter {
             return Outcome::Expired;
         }
         let Some(debit) = state.index(packet.debit()) else { return Outcome::UnknownDebit };
-        let Some(credit) = state.index(packet.credit()) else { return Outcome::UnknownCredit };
         if packet.key_version() != state.key_version(debit) {
             return Outcome::WrongKeyVersion;
         }
@@ -108,20 +106,20 @@ impl StateWriter {
             Err(WindowRefusal::Replayed) => return Outcome::Replayed,
             Err(WindowRefusal::TooFar) => return Outcome::NonceTooFar,
         };
+        self.touched.note(debit, payer);
+        state.set_window(debit, window);
+
+        let Some(credit) = state.index(packet.credit()) else { return Outcome::UnknownCredit };
         let amount = packet.amount();
         let Some(payer_balance) = payer.balance.checked_sub(amount) else {
             return Outcome::InsufficientBalance;
         };
         if debit == credit {
-            self.touched.note(debit, payer);
-            state.set_window(debit, window);
             return Outcome::Applied;
         }
         let payee = state.mutable(credit);
         let Some(payee_balance) = payee.balance.checked_add(amount) else { return Outcome::CreditOverflow };
-        self.touched.note(debit, payer);
         self.touched.note(credit, payee);
-        state.set_window(debit, window);
         state.set_balance(debit, payer_balance);
         state.set_balance(credit, payee_balance);
         Outcome::Applied

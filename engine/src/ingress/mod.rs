@@ -1,31 +1,32 @@
 //! Ingress: what the network thread has received and the verify threads have not yet looked at.
 //!
 //! ```text
-//! client frames ─▶ lane of submissions (bytes <= bound) ──┐
-//!                    full: shed, counted, told the client  ├─▶ Intake::take ─▶ a round for the verifier
-//! peers' batches ─▶ lane of batches     (bytes <= bound) ──┘    each lane is sure of half a round
+//! client frames ─▶ lane of submissions: a queue for each connection ──┐
+//!                    full: shed, counted, told that client alone       ├─▶ Intake::take ─▶ a round for the verifier
+//! peers' batches ─▶ lane of batches: a queue for each peer ───────────┘    each lane is sure of half of a round
 //! ```
 //!
-//! Packets stay as they were received: a submission shares the bytes of its frame. Nobody spins: a verify thread parks
-//! until something arrives.
+//! Packets stay as they were received: a submission shares the bytes of its frame. Rounds take from the queues of a lane in
+//! turn (`fair`), so a client that floods its queue gets its share and no more. Nobody spins: a verify thread parks until
+//! something arrives. While there is much to do, a small round waits a moment for more, because signatures are cheaper in
+//! company; while there is little, it does not.
 //!
-//! Invariants: `bytes queued in a lane <= its bound + one item`; an item is either taken once or refused to whoever
-//! offered it; a flood on one lane never keeps the other from its half of a round.
+//! Invariants: `bytes queued in a lane <= its bound + one item`; an item is either taken once, discarded with its source,
+//! or given back to be refused; a flood on one lane never keeps the other from its half of a round; memory is
+//! bounded by what waits, not by how many connections there have been.
 
+mod fair;
 mod lane;
 
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use crossbeam::channel::Select;
-
-use lane::Outlet;
+use lane::Shared;
 pub use lane::{Lane, LaneCounters, Refused};
 
-use crate::limits::{BATCH_HEADER_BYTES, PACKET_BYTES};
 use crate::types::{PacketSlab, Refusal, ValidatorIndex};
+use crate::wire::Batch;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,17 @@ mod tests;
 /// Something that is given back where it came from when what holds it has been checked: a share of a peer's or client's
 /// budget of bytes. Nobody here looks inside.
 pub type Hold = Option<Arc<dyn Any + Send + Sync>>;
+
+/// Where something comes from: what it costs is charged there, and what is wrong with it is held against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// This validator itself: its journal.
+    Own,
+    /// A client's connection.
+    Connection(u64),
+    /// Another validator.
+    Peer(ValidatorIndex),
+}
 
 /// Packets of one client frame.
 #[derive(Clone, Debug)]
@@ -49,25 +61,27 @@ pub struct Submission {
     pub hold: Hold,
 }
 
-/// An encoded batch from a peer.
+/// A batch from a peer that the core wants checked.
 #[derive(Clone, Debug)]
 pub struct PeerBatch {
     /// Who sent it.
     pub from: ValidatorIndex,
-    /// When it arrived, on the validator's own clock.
-    pub received_us: u64,
-    /// The encoding, not parsed.
-    pub bytes: Bytes,
+    /// Whether its author sent it by itself.
+    pub pushed: bool,
+    /// The batch.
+    pub batch: Batch,
     /// Dropped with the batch.
     pub hold: Hold,
 }
 
-/// Something with a size.
+/// Something with a size and a source.
 pub trait Weighed {
     /// Bytes that it holds.
     fn bytes(&self) -> usize;
     /// Packets that it holds.
     fn packets(&self) -> usize;
+    /// Whose queue it waits in.
+    fn source(&self) -> Source;
 }
 
 impl Weighed for Submission {
@@ -78,15 +92,23 @@ impl Weighed for Submission {
     fn packets(&self) -> usize {
         self.packets.len()
     }
+
+    fn source(&self) -> Source {
+        Source::Connection(self.connection)
+    }
 }
 
 impl Weighed for PeerBatch {
     fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.batch.bytes().len()
     }
 
     fn packets(&self) -> usize {
-        self.bytes.len().saturating_sub(BATCH_HEADER_BYTES) / PACKET_BYTES
+        self.batch.packets().len()
+    }
+
+    fn source(&self) -> Source {
+        Source::Peer(self.from)
     }
 }
 
@@ -111,7 +133,7 @@ impl Round {
     }
 }
 
-/// The bounds of the lanes.
+/// The bounds of the lanes. A source may fill its lane while no other wants a part of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Bytes of submissions that may wait.
@@ -122,41 +144,38 @@ pub struct Bounds {
 
 /// The ends of both lanes: where the network thread puts things in, and where verify threads take them out.
 pub fn open(bounds: Bounds) -> (Lane<Submission>, Lane<PeerBatch>, Intake) {
-    let (submissions, submission_outlet) = lane::open(bounds.submission_bytes_max);
-    let (batches, batch_outlet) = lane::open(bounds.batch_bytes_max);
-    (submissions, batches, Intake { submissions: submission_outlet, batches: batch_outlet })
+    let (submissions, batches, shared) = lane::open(bounds);
+    (submissions, batches, Intake(shared))
 }
 
-/// Where verify threads take rounds; each has a clone.
-#[derive(Clone, Debug)]
-pub struct Intake {
-    submissions: Outlet<Submission>,
-    batches: Outlet<PeerBatch>,
-}
+/// Where verify threads take rounds; each has a clone. When the last is gone, nothing is let in any more.
+#[derive(Debug)]
+pub struct Intake(Arc<Shared>);
 
 impl Intake {
     /// Waits up to `timeout` for something, and takes what there is: about `packets_max` packets (never less than one
-    /// item of a lane that has one). `None` once both lanes are closed and empty.
-    pub fn take(&self, packets_max: usize, timeout: Duration) -> Option<Round> {
-        let mut select = Select::new();
-        select.recv(self.submissions.receiver());
-        select.recv(self.batches.receiver());
-        // Only waits; whether a lane is closed shows below. A closed lane is always ready, so wait for the other alone.
-        match (self.submissions.is_finished(), self.batches.is_finished()) {
-            (true, true) => return None,
-            (true, false) => select.remove(0),
-            (false, true) => select.remove(1),
-            (false, false) => {}
-        }
-        let mut round = Round::default();
-        if select.ready_timeout(timeout).is_ok() {
-            self.batches.take((packets_max / 2).max(1), &mut round.batches);
-            let left = packets_max.saturating_sub(packets(&round.batches));
-            self.submissions.take(left.max(1), &mut round.submissions);
-            let left = packets_max.saturating_sub(round.packets());
-            self.batches.take(left, &mut round.batches);
-        }
-        Some(round)
+    /// item of a lane that has one). `None` once both lanes are closed and empty. `now` is asked for the time since some
+    /// fixed point: shortly after a large round, a small one waits up to two milliseconds for more.
+    pub fn take(&self, packets_max: usize, timeout: Duration, now: impl Fn() -> Duration) -> Option<Round> {
+        self.0.take(packets_max, timeout, now)
+    }
+
+    /// Drops what waits from a source that has been cut off.
+    pub fn discard(&self, source: Source) {
+        self.0.discard(source);
+    }
+}
+
+impl Clone for Intake {
+    fn clone(&self) -> Self {
+        self.0.add_taker();
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.0.remove_taker();
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Mempool {
     slots: SenderSlots,
     queue: ArrayQueue<Pending>,
     closed: AtomicBool,
+    paused: AtomicBool,
 }
 
 impl Mempool {
@@ -47,7 +48,13 @@ impl Mempool {
     pub fn new(chain: ChainId, accounts: u64, capacity: usize, sender_cap: u32) -> Self {
         let accounts = usize::try_from(accounts).expect("accounts of a chain fit into memory");
         let slots = SenderSlots::new(accounts, sender_cap);
-        Self { chain, slots, queue: ArrayQueue::new(capacity), closed: AtomicBool::new(false) }
+        Self {
+            chain,
+            slots,
+            queue: ArrayQueue::new(capacity),
+            closed: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+        }
     }
 
     /// The chain.
@@ -60,6 +67,9 @@ impl Mempool {
         assert_eq!(transaction.chain(), self.chain, "a transaction of another chain");
         if self.closed.load(Relaxed) {
             return Err(Refusal::Stopping);
+        }
+        if self.paused.load(Relaxed) {
+            return Err(Refusal::Busy);
         }
         let (sender, nonce) = (self.index(&transaction), transaction.nonce());
         self.slots.claim(sender, nonce)?;
@@ -90,6 +100,16 @@ impl Mempool {
         for packet in packets {
             self.slots.release(self.index(packet), packet.nonce());
         }
+    }
+
+    /// Answers *Busy* to everything until [`Self::resume`]: nothing can be sealed now.
+    pub fn pause(&self) {
+        self.paused.store(true, Relaxed);
+    }
+
+    /// Takes transactions again.
+    pub fn resume(&self) {
+        self.paused.store(false, Relaxed);
     }
 
     /// Refuses everything from now on. What waits can still be taken.

@@ -2,22 +2,58 @@
 
 use crate::types::Digest;
 
-/// Checks finalization certificates; the node implements it over the consensus engine, whose certificates are opaque here.
+/// What consensus hands on when it has finalized something: the running engine has checked the certificate, or has just
+/// made it. The node implements it for the engine's own type, which nothing else can make.
+pub trait FinalityEvidence {
+    /// The view in which the block was proposed.
+    fn view(&self) -> u64;
+    /// The digest of the block.
+    fn digest(&self) -> Digest;
+    /// The certificate, for peers, clients and audits.
+    fn certificate(&self) -> &[u8];
+}
+
+/// Checks finalization certificates that come from elsewhere: from a peer that helps to catch up, or from a file.
 pub trait FinalityVerifier {
     /// What the certificate finalizes, if it is good.
     fn verify(&self, certificate: &[u8]) -> Option<Finality>;
 }
 
-/// What a good certificate says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// That a block is final, as consensus or a certificate said. Made from evidence or by a check, and by nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finality {
-    /// The view in which the block was proposed.
-    pub view: u64,
-    /// The digest of the block.
-    pub digest: Digest,
+    view: u64,
+    digest: Digest,
+    certificate: Vec<u8>,
 }
 
-/// Evidence that a value is final: it, or a descendant of it, has a finalization certificate that was checked here.
+impl Finality {
+    /// What consensus handed on.
+    pub fn handed_on(evidence: &impl FinalityEvidence) -> Self {
+        let certificate = evidence.certificate().to_vec();
+        Self { view: evidence.view(), digest: evidence.digest(), certificate }
+    }
+
+    /// The view in which the block was proposed.
+    #[must_use]
+    pub fn view(&self) -> u64 {
+        self.view
+    }
+
+    /// The digest of the block.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+}
+
+/// Evidence that a value is final: it, or a descendant of it, was finalized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finalized<T> {
     value: T,
@@ -37,10 +73,5 @@ impl<T> Finalized<T> {
     /// The certificate; empty where the value is final through a descendant.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
-    }
-
-    /// The value and its certificate.
-    pub fn into_parts(self) -> (T, Vec<u8>) {
-        (self.value, self.certificate)
     }
 }

@@ -1,10 +1,15 @@
 //! Whether to vote for a proposed block.
+//!
+//! What is wrong for good is a [`Flaw`]; what may still arrive is a [`Wait`]. Consensus asks once for each view, so the two
+//! must never be confused.
 
 use thiserror::Error;
 
 use super::{Divergence, Position, Roots};
-use crate::types::{BatchId, Digest, Height, ValidatorIndex};
-use crate::wire::{Block, Certificate};
+use crate::availability::{Gap, Stream};
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_TRANSACTIONS_MAX, TIME_AHEAD_MAX_MS};
+use crate::types::{Digest, Head, Height, ValidatorIndex};
+use crate::wire::Block;
 
 /// What consensus says about a proposal, apart from its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +34,16 @@ pub enum Judgement {
 }
 
 /// What a judgement waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The block with this digest.
     Block(Digest),
     /// The execution of this height.
     Executed(Height),
+    /// Batches: for each author with a gap, what is there and the head that is missing.
+    Batches(Vec<(ValidatorIndex, Head)>),
+    /// This validator's own clock.
+    Time,
 }
 
 /// What is wrong with a block.
@@ -81,46 +90,48 @@ pub enum Flaw {
     /// A root is not ours.
     #[error("{0}")]
     Root(#[from] Divergence),
-    /// Too far ahead of execution.
-    #[error("too far ahead of the last state root carried")]
+    /// It takes batches, too far ahead of execution.
+    #[error("takes batches too far ahead of the last state root carried")]
     RootLag,
-    /// A batch that is not the next one of its stream.
-    #[error("orders the batch {found} where sequence {expected} is next")]
-    Sequence {
-        /// The batch.
-        found: BatchId,
-        /// The sequence that is next.
-        expected: u64,
-    },
-    /// A certificate without a quorum of good signatures, or for an unknown chain or author.
-    #[error("the certificate of the batch {0} is not valid")]
-    Certificate(BatchId),
+    /// A cut of another number of streams than there are validators.
+    #[error("cuts {0} streams, the network has another number of validators")]
+    CutLength(usize),
+    /// A head that does not extend the parent's.
+    #[error("the cut of validator {0} does not extend the parent's")]
+    Cut(ValidatorIndex),
+    /// More batches than a block may take.
+    #[error("takes {0} batches, more than {BLOCK_BATCHES_MAX}")]
+    Batches(u64),
+    /// More transactions than a block may take, counted in the batches that are here.
+    #[error("takes {0} transactions, more than {BLOCK_TRANSACTIONS_MAX}")]
+    Transactions(u64),
 }
 
-/// Judges `block` as a child of `parent`. `valid_certificate` answers for one certificate.
+/// Judges `block` as a child of `parent`. `unix_ms` is this validator's own clock.
 pub(super) fn judge(
     block: &Block,
     proposal: &Proposal,
     parent: &Position,
     roots: &Roots,
-    valid_certificate: impl FnMut(&Certificate) -> bool,
+    streams: &[Stream],
+    unix_ms: u64,
 ) -> Judgement {
-    match flaw(block, proposal, parent, valid_certificate) {
-        Some(flaw) => Judgement::Invalid(flaw),
-        None => match roots.compare(block.header()) {
-            Ok(None) => Judgement::Valid,
-            Ok(Some(height)) => Judgement::Wait(Wait::Executed(height)),
-            Err(divergence) => Judgement::Invalid(divergence.into()),
-        },
+    if let Some(flaw) = header_flaw(block, proposal, parent) {
+        return Judgement::Invalid(flaw);
     }
+    match roots.compare(block.header()) {
+        Err(divergence) => return Judgement::Invalid(divergence.into()),
+        Ok(Some(height)) => return Judgement::Wait(Wait::Executed(height)),
+        Ok(None) => {}
+    }
+    let time_ms = block.header().time_ms;
+    if time_ms > parent.time_ms && time_ms > unix_ms.saturating_add(TIME_AHEAD_MAX_MS) {
+        return Judgement::Wait(Wait::Time);
+    }
+    judge_cut(block, parent, streams)
 }
 
-fn flaw(
-    block: &Block,
-    proposal: &Proposal,
-    parent: &Position,
-    mut valid_certificate: impl FnMut(&Certificate) -> bool,
-) -> Option<Flaw> {
+fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<Flaw> {
     let header = block.header();
     if header.parent != proposal.parent || header.parent != parent.digest {
         return Some(Flaw::Parent);
@@ -140,23 +151,38 @@ fn flaw(
     if header.roots_first != parent.roots_next {
         return Some(Flaw::RootsFirst { found: header.roots_first, expected: parent.roots_next });
     }
-    if !parent.lag_allows(header.roots.len()) {
+    if header.cut.len() != parent.cut.len() {
+        return Some(Flaw::CutLength(header.cut.len()));
+    }
+    if header.cut != parent.cut && !parent.lag_allows(header.roots.len()) {
         return Some(Flaw::RootLag);
     }
-    let mut previous: Option<BatchId> = None;
-    for certificate in block.certificates() {
-        let found = certificate.batch();
-        let same_stream =
-            previous.filter(|previous| (previous.chain, previous.author) == (found.chain, found.author));
-        let last =
-            same_stream.map_or(parent.ordered(found.chain, found.author), |previous| previous.sequence);
-        if found.sequence != last.next() {
-            return Some(Flaw::Sequence { found, expected: last.next().0 });
+    let mut batches = 0_u64;
+    for (author, (from, to)) in parent.cut.iter().zip(&header.cut).enumerate() {
+        let author = ValidatorIndex(author as u16);
+        if to.sequence < from.sequence || (to.sequence == from.sequence && to != from) {
+            return Some(Flaw::Cut(author));
         }
-        if !valid_certificate(certificate) {
-            return Some(Flaw::Certificate(found));
-        }
-        previous = Some(found);
+        batches = batches.saturating_add(to.sequence.0 - from.sequence.0);
     }
-    None
+    (batches > BLOCK_BATCHES_MAX as u64).then_some(Flaw::Batches(batches))
+}
+
+fn judge_cut(block: &Block, parent: &Position, streams: &[Stream]) -> Judgement {
+    let mut missing = Vec::new();
+    let mut transactions = 0_u64;
+    for (author, ((from, to), stream)) in parent.cut.iter().zip(block.cut()).zip(streams).enumerate() {
+        let author = ValidatorIndex(author as u16);
+        match stream.path(from, to) {
+            Ok(batches) => {
+                transactions += batches.iter().map(|batch| u64::from(batch.transactions())).sum::<u64>();
+            }
+            Err(Gap::Missing(head)) => missing.push((author, head)),
+            Err(Gap::Leaves) => return Judgement::Invalid(Flaw::Cut(author)),
+        }
+    }
+    if transactions > BLOCK_TRANSACTIONS_MAX as u64 {
+        return Judgement::Invalid(Flaw::Transactions(transactions));
+    }
+    if missing.is_empty() { Judgement::Valid } else { Judgement::Wait(Wait::Batches(missing)) }
 }

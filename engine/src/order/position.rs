@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::limits::ROOT_LAG_MAX;
-use crate::types::{BatchId, ChainId, Digest, Height, Sequence, ValidatorIndex};
+use crate::types::{Digest, Head, Height, ValidatorIndex};
 use crate::wire::{Block, Header};
 
-/// What a block's child needs to know of it and of everything below.
+/// What a block's child needs to know of it. A block says all of it by itself, so no branch has to be walked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The block's height.
@@ -21,51 +21,41 @@ pub struct Position {
     pub time_ms: u64,
     /// The height of the first state root that no block of this branch has carried yet.
     pub roots_next: Height,
-    streams: BTreeMap<(ChainId, ValidatorIndex), Sequence>,
+    /// How far each author's stream is taken.
+    pub cut: Vec<Head>,
 }
 
 impl Position {
-    /// The genesis: height 0, its digest is the network id. Its own state root follows from the genesis, so the first
-    /// root to carry is that of height 1.
+    /// The genesis of a network of `validators`: height 0, its digest is the network id. Its own state root follows from
+    /// the genesis, so the first root to carry is that of height 1.
     #[must_use]
-    pub fn genesis(network: Digest) -> Self {
-        let streams = BTreeMap::new();
-        Self { height: Height(0), digest: network, view: 0, time_ms: 0, roots_next: Height(1), streams }
+    pub fn genesis(network: Digest, validators: usize) -> Self {
+        let cut = vec![Head::NONE; validators];
+        Self { height: Height(0), digest: network, view: 0, time_ms: 0, roots_next: Height(1), cut }
     }
 
-    /// The position after `block`, which must be a child of this one.
+    /// The position after `block`.
     #[must_use]
-    pub fn after(&self, block: &Block) -> Self {
+    pub fn of(block: &Block) -> Self {
         let header = block.header();
-        debug_assert_eq!(header.parent, self.digest, "a child names its parent");
-        let mut streams = self.streams.clone();
-        for certificate in block.certificates() {
-            let batch = certificate.batch();
-            streams.insert((batch.chain, batch.author), batch.sequence);
-        }
         Self {
             height: header.height,
             digest: *block.digest(),
             view: header.view,
             time_ms: header.time_ms,
             roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
-            streams,
+            cut: header.cut.clone(),
         }
     }
 
-    /// The last sequence of a batch stream that this branch has ordered; 0 before the first.
+    /// How far an author's stream is taken.
     #[must_use]
-    pub fn ordered(&self, chain: ChainId, author: ValidatorIndex) -> Sequence {
-        self.streams.get(&(chain, author)).copied().unwrap_or(Sequence(0))
+    pub fn head(&self, author: ValidatorIndex) -> Head {
+        self.cut.get(usize::from(author.0)).copied().unwrap_or(Head::NONE)
     }
 
-    /// The batch that this branch may order next from a stream.
-    #[must_use]
-    pub fn next_batch(&self, chain: ChainId, author: ValidatorIndex) -> BatchId {
-        BatchId { chain, author, sequence: self.ordered(chain, author).next() }
-    }
-
-    /// Whether a child that carries `roots` state roots stays close enough to execution.
+    /// Whether a child that carries `roots` state roots stays close enough to execution to take more batches. One that
+    /// takes none is always allowed: else roots would wait for finality, and finality for roots.
     #[must_use]
     pub fn lag_allows(&self, roots: usize) -> bool {
         let next_uncarried = self.roots_next.0 + roots as u64;

@@ -5,24 +5,31 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::judge::{Wait, judge};
-use super::{Finality, FinalityVerifier, Finalized, Judgement, Position, Proposal, Roots};
-use crate::availability::Available;
-use crate::limits::{BLOCK_CERTIFICATES_MAX, BLOCK_ROOTS_MAX, BLOCK_TRANSACTIONS_MAX};
-use crate::types::{BatchId, ChainId, Digest, Height, ValidatorIndex};
-use crate::wire::{Batch, Block, Certificate, Header};
+use super::{Finality, Finalized, Judgement, Position, Proposal, Roots};
+use crate::availability::Stream;
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_ROOTS_MAX, BLOCK_TRANSACTIONS_MAX};
+use crate::types::{Digest, Head, Height, ValidatorIndex};
+use crate::wire::{Block, Header};
 
-/// Blocks of one proposer that are kept above the head: a proposer that floods fills only its own share.
+/// Blocks of one proposer that are kept above the head without having been asked for: a proposer that floods fills only
+/// its own share.
 const BLOCKS_PER_PROPOSER_MAX: usize = 64;
-/// Finalized blocks that may wait for the body of an ancestor.
+/// Finalized blocks that may wait for an ancestor.
 const FINALITIES_WAITING_MAX: usize = 4_096;
+
+#[derive(Debug)]
+struct Known {
+    block: Block,
+    durable: bool,
+}
 
 /// The known blocks above the head, and the roots that this validator has computed.
 #[derive(Debug)]
 pub struct BlockTree {
     head: Position,
-    blocks: BTreeMap<Digest, Block>,
-    /// Certificates whose block, or an ancestor of it, is not known yet, by view.
-    waiting: BTreeMap<u64, (Finality, Vec<u8>)>,
+    blocks: BTreeMap<Digest, Known>,
+    /// What is final and whose block, or an ancestor of it, is not known yet; by view.
+    waiting: BTreeMap<u64, Finality>,
     roots: Roots,
 }
 
@@ -42,20 +49,14 @@ pub enum Insert {
 /// Why no block can be proposed on a parent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ProposeError {
-    /// The parent, or an ancestor of it above the head, is not known.
+    /// The parent is not known.
     #[error("the block {0} is not known")]
     Unknown(Digest),
-    /// Execution must catch up first: this height's root must be carried.
-    #[error("height {0} is not executed yet")]
-    Behind(Height),
 }
 
-/// Why a certificate finalizes nothing.
+/// Why finality cannot be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FinalizeError {
-    /// The certificate is not good.
-    #[error("the finalization certificate is not valid")]
-    Certificate,
     /// The finalized branch does not contain the head: consensus has forked.
     #[error("the finalized block {finalized} does not descend from the head {head}: two final branches")]
     Fork {
@@ -64,7 +65,7 @@ pub enum FinalizeError {
         /// What was final before.
         head: Digest,
     },
-    /// So many certificates wait for blocks that this validator must catch up first.
+    /// So many finalities wait for blocks that this validator must catch up first.
     #[error("{FINALITIES_WAITING_MAX} finalizations wait for missing blocks")]
     Full,
 }
@@ -91,70 +92,100 @@ impl BlockTree {
     /// A block of the tree.
     #[must_use]
     pub fn block(&self, digest: &Digest) -> Option<&Block> {
-        self.blocks.get(digest)
+        self.blocks.get(digest).map(|known| &known.block)
     }
 
-    /// Takes in a block that a peer or this validator proposed. Nothing about it is checked yet but its own consistency.
-    pub fn insert(&mut self, block: Block) -> Insert {
-        if block.height() <= self.head.height {
+    /// How many blocks are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether no block is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Takes in a block. Nothing about it is checked yet but its own consistency. One that was `asked` for by its digest
+    /// is taken in any case.
+    pub fn insert(&mut self, block: Block, asked: bool) -> Insert {
+        // A final block at or below the head's height is a fork, to be shown by the block itself.
+        if block.height() <= self.head.height && self.missing() != Some(*block.digest()) {
             return Insert::Old;
         }
         if self.blocks.contains_key(block.digest()) {
             return Insert::Known;
         }
         let proposer = block.header().proposer;
-        let share = self.blocks.values().filter(|known| known.header().proposer == proposer).count();
-        if share >= BLOCKS_PER_PROPOSER_MAX && !self.is_wanted(block.digest()) {
+        let share = || self.blocks.values().filter(|known| known.block.header().proposer == proposer).count();
+        if !asked && share() >= BLOCKS_PER_PROPOSER_MAX {
             return Insert::Full;
         }
-        self.blocks.insert(*block.digest(), block);
+        self.blocks.insert(*block.digest(), Known { block, durable: false });
         Insert::Added
     }
 
-    fn is_wanted(&self, digest: &Digest) -> bool {
-        self.missing().is_some_and(|missing| missing == *digest)
+    /// Notes that the journal holds a block durably.
+    pub fn durable(&mut self, digest: &Digest) {
+        if let Some(known) = self.blocks.get_mut(digest) {
+            known.durable = true;
+        }
     }
 
     /// The blocks from the head (excluded) to `digest` (included), lowest first; or the digest that is missing.
-    fn branch(&self, digest: &Digest) -> Result<Vec<&Block>, Digest> {
+    ///
+    /// # Errors
+    /// The digest of the lowest block that is missing.
+    pub fn branch(&self, digest: &Digest) -> Result<Vec<&Block>, Digest> {
         let mut branch = Vec::new();
         let mut at = *digest;
         while at != self.head.digest {
-            let block = self.blocks.get(&at).ok_or(at)?;
-            branch.push(block);
-            at = block.header().parent;
+            let known = self.blocks.get(&at).ok_or(at)?;
+            branch.push(&known.block);
+            at = known.block.header().parent;
         }
         branch.reverse();
         Ok(branch)
     }
 
-    /// The position after a known block of a branch that begins at the head.
-    ///
-    /// # Errors
-    /// The digest of the block that is missing.
-    pub fn position(&self, digest: &Digest) -> Result<Position, Digest> {
-        let branch = self.branch(digest)?;
-        Ok(branch.into_iter().fold(self.head.clone(), |position, block| position.after(block)))
+    /// Whether every block from the head (excluded) to `digest` (included) is known and durable.
+    #[must_use]
+    pub fn is_branch_durable(&self, digest: &Digest) -> bool {
+        let durable = |block: &&Block| self.blocks.get(block.digest()).is_some_and(|known| known.durable);
+        self.branch(digest).is_ok_and(|branch| branch.iter().all(durable))
     }
 
-    /// Builds a block on `proposal.parent`: the roots that are due, and of every stream of `streams` the available
-    /// batches that are next, in turns so that no stream starves the others.
+    /// The position after a known block, or after the head.
     ///
     /// # Errors
-    /// [`ProposeError`]: a missing ancestor, or execution too far behind.
-    pub fn propose<'a>(
+    /// The digest, if the block is not known.
+    pub fn position(&self, digest: &Digest) -> Result<Position, Digest> {
+        if *digest == self.head.digest {
+            return Ok(self.head.clone());
+        }
+        self.blocks.get(digest).map(|known| Position::of(&known.block)).ok_or(*digest)
+    }
+
+    /// Builds a block on `proposal.parent` with the roots that are due. `ready` says for each author the head up to which
+    /// its stream may be taken, above the parent's cut; what would make the block too large is left for the next one.
+    ///
+    /// # Errors
+    /// [`ProposeError`]: the parent is not known.
+    pub fn propose(
         &self,
         proposal: &Proposal,
         time_ms: u64,
-        streams: &[(ChainId, ValidatorIndex)],
-        available: impl Fn(&BatchId) -> Option<&'a Available<Batch>>,
+        streams: &[Stream],
+        ready: impl Fn(ValidatorIndex, &Position) -> Head,
     ) -> Result<Block, ProposeError> {
         let parent = self.position(&proposal.parent).map_err(ProposeError::Unknown)?;
         let height = parent.height.next();
         let roots = self.roots.run(parent.roots_next, height, BLOCK_ROOTS_MAX);
-        if !parent.lag_allows(roots.len()) {
-            return Err(ProposeError::Behind(Height(parent.roots_next.0 + roots.len() as u64)));
-        }
+        let cut = match parent.lag_allows(roots.len()) {
+            true => next_cut(&parent, streams, height, ready),
+            false => parent.cut.clone(),
+        };
         let header = Header {
             height,
             view: proposal.view,
@@ -163,120 +194,115 @@ impl BlockTree {
             time_ms: time_ms.max(parent.time_ms),
             roots_first: parent.roots_next,
             roots,
-            sections: Vec::new(),
+            cut,
         };
-        let block = Block::build(header, next_certificates(&parent, streams, available));
-        Ok(block.expect("certificates of ascending streams within the limits make a block"))
+        Ok(Block::new(header).expect("a child of a position, within the limits, is a block"))
     }
 
     /// Judges the block with this digest as a proposal; see [`Judgement`].
-    pub fn judge(
-        &self,
-        digest: &Digest,
-        proposal: &Proposal,
-        valid_certificate: impl FnMut(&Certificate) -> bool,
-    ) -> Judgement {
-        let Some(block) = self.blocks.get(digest) else {
+    #[must_use]
+    pub fn judge(&self, digest: &Digest, proposal: &Proposal, streams: &[Stream], unix_ms: u64) -> Judgement {
+        let Some(known) = self.blocks.get(digest) else {
             return Judgement::Wait(Wait::Block(*digest));
         };
         match self.position(&proposal.parent) {
             Err(missing) => Judgement::Wait(Wait::Block(missing)),
-            Ok(parent) => judge(block, proposal, &parent, &self.roots, valid_certificate),
+            Ok(parent) => judge(&known.block, proposal, &parent, &self.roots, streams, unix_ms),
         }
     }
 
-    /// Takes a finalization certificate and hands out every block that is final now, lowest first. Where a body is
-    /// missing ([`Self::missing`]) nothing comes out until [`Self::drain`] finds it.
+    /// Takes finality and hands out every block that is final now, lowest first. Where a block is missing
+    /// ([`Self::missing`]) nothing comes out until [`Self::drain`] finds it.
     ///
     /// # Errors
     /// [`FinalizeError`]; `Fork` means that consensus is broken and the node must stop.
-    pub fn finalize(
-        &mut self,
-        certificate: &[u8],
-        verifier: &impl FinalityVerifier,
-    ) -> Result<Vec<Finalized<Block>>, FinalizeError> {
-        let finality = verifier.verify(certificate).ok_or(FinalizeError::Certificate)?;
-        if finality.view <= self.head.view {
+    pub fn finalize(&mut self, finality: Finality) -> Result<Vec<Finalized<Block>>, FinalizeError> {
+        if finality.view() <= self.head.view {
             return Ok(Vec::new());
         }
         if self.waiting.len() >= FINALITIES_WAITING_MAX {
             return Err(FinalizeError::Full);
         }
-        self.waiting.insert(finality.view, (finality, certificate.to_vec()));
+        self.waiting.insert(finality.view(), finality);
         self.drain()
     }
 
-    /// Hands out what has become final since bodies arrived.
+    /// Hands out what has become final since blocks arrived.
     ///
     /// # Errors
     /// [`FinalizeError::Fork`].
     pub fn drain(&mut self) -> Result<Vec<Finalized<Block>>, FinalizeError> {
         let mut out = Vec::new();
-        while let Some((&view, (finality, _))) = self.waiting.first_key_value() {
-            let digest = finality.digest;
+        while let Some((&view, finality)) = self.waiting.first_key_value() {
+            let digest = *finality.digest();
             let Ok(branch) = self.branch(&digest) else { break };
             let branch: Vec<Block> = branch.into_iter().cloned().collect();
             if branch.is_empty() && digest != self.head.digest {
                 return Err(FinalizeError::Fork { finalized: digest, head: self.head.digest });
             }
-            let (_, certificate) = self.waiting.remove(&view).expect("it was the first");
+            let finality = self.waiting.remove(&view).expect("it was the first");
             for block in branch {
-                self.head = self.head.after(&block);
-                let proof = if *block.digest() == digest { certificate.clone() } else { Vec::new() };
+                self.head = Position::of(&block);
+                let proof = match *block.digest() == digest {
+                    true => finality.certificate().to_vec(),
+                    false => Vec::new(),
+                };
                 out.push(Finalized::new(block, proof));
             }
             let (height, view) = (self.head.height, self.head.view);
-            self.blocks.retain(|_, block| block.height() > height);
+            self.blocks.retain(|_, known| known.block.height() > height);
             self.waiting.retain(|waiting, _| *waiting > view);
         }
         self.check_fork()?;
         Ok(out)
     }
 
-    /// A waiting certificate whose branch reaches the head's height without meeting the head is a fork.
+    /// Finality whose branch reaches the head's height without meeting the head is a fork.
     fn check_fork(&self) -> Result<(), FinalizeError> {
-        let Some((_, (finality, _))) = self.waiting.first_key_value() else { return Ok(()) };
-        let mut at = finality.digest;
-        while let Some(block) = self.blocks.get(&at) {
-            if block.height().0 == self.head.height.0 + 1 && block.header().parent != self.head.digest {
-                return Err(FinalizeError::Fork { finalized: finality.digest, head: self.head.digest });
+        let Some((_, finality)) = self.waiting.first_key_value() else { return Ok(()) };
+        let mut at = *finality.digest();
+        while let Some(known) = self.blocks.get(&at) {
+            let header = known.block.header();
+            if header.height.0 <= self.head.height.0 + 1 && header.parent != self.head.digest {
+                return Err(FinalizeError::Fork { finalized: *finality.digest(), head: self.head.digest });
             }
-            at = block.header().parent;
+            at = header.parent;
         }
         Ok(())
     }
 
-    /// The block body that holds back the next finalized block, to be fetched from peers.
+    /// The block that holds back the next finalized one, to be fetched from peers.
     #[must_use]
     pub fn missing(&self) -> Option<Digest> {
-        let (_, (finality, _)) = self.waiting.first_key_value()?;
-        self.branch(&finality.digest).err()
+        let (_, finality) = self.waiting.first_key_value()?;
+        self.branch(finality.digest()).err()
     }
 }
 
-/// The available batches next in each stream, one from each in turn until the block is full; in block order.
-fn next_certificates<'a>(
+/// For each author the highest ready head that fits: whole batches, counted in the bodies that are here. Each height
+/// begins with another author, so that none is always the one that is left out.
+fn next_cut(
     parent: &Position,
-    streams: &[(ChainId, ValidatorIndex)],
-    available: impl Fn(&BatchId) -> Option<&'a Available<Batch>>,
-) -> Vec<Certificate> {
-    let mut next: Vec<BatchId> =
-        streams.iter().map(|(chain, author)| parent.next_batch(*chain, *author)).collect();
-    let mut taken = Vec::new();
-    let mut transactions = 0;
-    while !next.is_empty() && taken.len() < BLOCK_CERTIFICATES_MAX {
-        next.retain_mut(|batch| {
-            let Some(certificate) = available(batch).map(Available::certificate) else { return false };
-            let with_it = transactions + certificate.transactions() as usize;
-            if with_it > BLOCK_TRANSACTIONS_MAX || taken.len() == BLOCK_CERTIFICATES_MAX {
-                return false;
+    streams: &[Stream],
+    height: Height,
+    ready: impl Fn(ValidatorIndex, &Position) -> Head,
+) -> Vec<Head> {
+    let mut cut = parent.cut.clone();
+    let (mut batches, mut transactions) = (0, 0);
+    let authors = cut.len();
+    for turn in 0..authors {
+        let author = (turn + height.0 as usize % authors) % authors;
+        let from = parent.cut[author];
+        let to = ready(ValidatorIndex(author as u16), parent);
+        let Ok(path) = streams[author].path(&from, &to) else { continue };
+        for batch in path {
+            let with_it = transactions + batch.transactions() as usize;
+            if with_it > BLOCK_TRANSACTIONS_MAX || batches == BLOCK_BATCHES_MAX {
+                break;
             }
-            transactions = with_it;
-            taken.push(certificate.clone());
-            batch.sequence = batch.sequence.next();
-            true
-        });
+            (batches, transactions) = (batches + 1, with_it);
+            cut[author] = batch.head();
+        }
     }
-    taken.sort_by_key(Certificate::batch);
-    taken
+    cut
 }

@@ -1,4 +1,4 @@
-//! Receipts: the right to tell a customer *committed*.
+//! Receipts: the right to tell a client *committed*.
 //!
 //! ```text
 //! &Durable (the log synced the record of the height) ─┐

@@ -109,27 +109,17 @@ impl Ledger {
         self.chains.iter().map(|chain| (chain.writer.state().chain(), chain.accounts.root()))
     }
 
-    /// Executes the next height: `batches` of all chains, in the order of the block, so ascending by chain. Chains run in
-    /// parallel if there are several.
+    /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block. Chains
+    /// run in parallel if there are several.
     pub fn execute(&mut self, height: Height, batches: &[Verified<Batch>]) -> Executed {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
-        let mut rest = batches;
-        let mut work = Vec::with_capacity(self.chains.len());
-        for chain in &mut self.chains {
-            let id = chain.writer.state().chain();
-            let (mine, others) = rest.split_at(rest.partition_point(|batch| batch.id().chain <= id));
-            rest = others;
-            work.push((chain, mine));
-        }
-        assert!(rest.is_empty(), "a batch of a chain that the network does not have");
         let network = &self.network;
-        let run =
-            |(chain, batches): (&mut Chain, &[Verified<Batch>])| chain.execute(network, height, batches);
-        let results: Vec<_> = if work.len() == 1 {
-            work.into_iter().map(run).collect()
+        let run = |chain: &mut Chain| chain.execute(network, height, batches);
+        let results: Vec<_> = if self.chains.len() == 1 {
+            self.chains.iter_mut().map(run).collect()
         } else {
             use rayon::prelude::*;
-            work.into_par_iter().map(run).collect()
+            self.chains.par_iter_mut().map(run).collect()
         };
         let (deltas, trees): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         let entries = self.chains.iter().zip(&trees).map(|(chain, tree)| chain.entry(tree)).collect();
@@ -160,7 +150,8 @@ impl Chain {
     ) -> (Delta, TransactionTree) {
         let delta = self.writer.execute(height, batches);
         self.accounts.fold(&delta, self.writer.state());
-        let packets = batches.iter().map(|batch| batch.packets());
+        let chain = self.writer.state().chain();
+        let packets = batches.iter().map(|batch| batch.packets_of(chain));
         let tree = TransactionTree::new(network, packets, delta.outcomes());
         (delta, tree)
     }

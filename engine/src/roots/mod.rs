@@ -18,6 +18,7 @@ mod oracle;
 mod proof;
 mod state_root;
 mod transactions;
+mod view;
 
 pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, parse_account_leaf};
 pub use ledger::{Executed, Ledger, RestoreError};
@@ -25,6 +26,7 @@ pub use oracle::{OracleExecuted, OracleLedger};
 pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, TransactionProof};
 pub use state_root::{ChainEntry, StateRoot};
 pub use transactions::TransactionTree;
+pub use view::CommittedView;
 
 #[cfg(test)]
 mod tests;

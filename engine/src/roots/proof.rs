@@ -1,4 +1,4 @@
-//! Proofs that a customer checks with nothing but a state root.
+//! Proofs that a client checks with nothing but a state root.
 
 use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 use serde::{Deserialize, Serialize};

@@ -29,8 +29,8 @@ impl ChainEntry {
     }
 }
 
-/// The root of a height over all chains. Evidence: only executing the height makes one, here or in
-/// the audit's oracle, or a record of it whose entries lead to the recorded digest.
+/// The root of a height over all chains. Evidence: only executing the height makes one, or a record
+/// of it whose entries lead to the recorded digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateRoot {
     height: Height,

@@ -9,7 +9,7 @@ use super::*;
 use crate::execute::{ChainState, StateWriter};
 use crate::types::*;
 use crate::verify::Verified;
-use crate::wire::Batch;
+use crate::wire::{Batch, BatchSection};
 
 fn genesis(chains: &[(u32, usize)]) -> Genesis {
     let chain = |(id, accounts): &(u32, usize)| ChainGenesis {
@@ -31,13 +31,20 @@ fn packet(chain: u32, debit: u64, credit: u64, amount: u64, nonce: u64) -> Packe
     transfer.sign(&Digest::default(), |_| [0; 64])
 }
 
-fn batch(chain: u32, sequence: u64, packets: &[Packet]) -> Verified<Batch> {
-    let id = BatchId { chain: ChainId(chain), author: ValidatorIndex(0), sequence: Sequence(sequence) };
-    Verified::assumed(Batch::seal(id, packets.iter()))
+/// A batch of packets that ascend by chain.
+fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
+    let previous = match sequence {
+        1 => Head::NONE,
+        _ => Head { sequence: Sequence(sequence - 1), digest: Digest([9; 32]) },
+    };
+    let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), transactions: run.len() as u32 };
+    let sections: Vec<_> = packets.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
+    let (network, author) = (Digest::default(), ValidatorIndex(0));
+    Verified::assumed(Batch::seal(&network, author, &previous, &sections, packets.iter(), |_| [0; 64]))
 }
 
 fn packets_of(batches: &[Verified<Batch>], chain: ChainId) -> Vec<&Packet> {
-    batches.iter().filter(|batch| batch.id().chain == chain).flat_map(|batch| batch.packets()).collect()
+    batches.iter().flat_map(|batch| batch.packets_of(chain)).collect()
 }
 
 proptest! {
@@ -48,22 +55,24 @@ proptest! {
         let genesis = genesis(&[(2, 13), (9, 5)]);
         let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
         for (height, block) in (1..).map(Height).zip(blocks) {
-            let mut batches: Vec<_> = block
+            let batches: Vec<_> = block
                 .chunks(7)
-                .enumerate()
-                .flat_map(|(sequence, chunk)| {
-                    [(0, 2), (1, 9)].into_iter().filter_map(move |(at, chain)| {
-                        let mine = chunk.iter().filter(|transfer| transfer.0 == at);
-                        let packets: Vec<_> =
-                            mine.map(|(_, debit, credit, amount, nonce)| packet(chain, *debit, *credit, *amount, *nonce)).collect();
-                        (!packets.is_empty()).then(|| batch(chain, sequence as u64 + 1, &packets))
-                    })
+                .zip(1..)
+                .map(|(chunk, sequence)| {
+                    let mut packets: Vec<_> = chunk
+                        .iter()
+                        .map(|(at, debit, credit, amount, nonce)| packet([2, 9][*at], *debit, *credit, *amount, *nonce))
+                        .collect();
+                    packets.sort_by_key(Packet::chain);
+                    batch(sequence, &packets)
                 })
                 .collect();
-            batches.sort_by_key(|batch| batch.id());
             let executed = ledger.execute(height, &batches);
             let expected = oracle.execute(height, |chain| packets_of(&batches, chain));
-            prop_assert_eq!(&executed.state_root, &expected.state_root);
+            prop_assert_eq!(executed.state_root.digest(), &expected.state_root);
+            prop_assert_eq!(executed.state_root.entries(), &expected.entries[..]);
+            let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
+            prop_assert_eq!(expected.delta_digest.0, kernels::sha2::sha256(&deltas));
             for (delta, outcomes) in executed.deltas.iter().zip(&expected.outcomes) {
                 prop_assert_eq!(delta.outcomes(), &outcomes[..]);
             }
@@ -83,8 +92,8 @@ fn executed() -> (Genesis, Ledger, Executed) {
     let mut ledger = Ledger::genesis(&genesis);
     let ones: Vec<_> = (0..11).map(|nonce| packet(2, nonce, nonce + 1, 7, nonce)).collect();
     let nines = [packet(9, 4, 0, 1, 0), packet(9, 4, 0, 1, 0), packet(9, 3, 0, 999, 0)];
-    let executed =
-        ledger.execute(Height(1), &[batch(2, 1, &ones[..4]), batch(2, 2, &ones[4..]), batch(9, 1, &nines)]);
+    let rest = [&ones[4..], &nines].concat();
+    let executed = ledger.execute(Height(1), &[batch(1, &ones[..4]), batch(2, &rest)]);
     (genesis, ledger, executed)
 }
 
@@ -159,7 +168,7 @@ fn transaction_proofs_hold_and_break() {
 }
 
 #[test]
-fn a_transaction_that_stands_twice_is_found_where_it_was_applied() {
+fn a_transaction_that_stands_twice_is_found_where_it_spent_its_nonce() {
     let (genesis, _, executed) = executed();
     let twice = packet(9, 4, 0, 1, 0).id(genesis.network());
     let tree = &executed.trees[1];
@@ -169,6 +178,12 @@ fn a_transaction_that_stands_twice_is_found_where_it_was_applied() {
     assert_eq!(tree.position(&twice), Some(0));
     assert_eq!(tree.position(&packet(9, 3, 0, 999, 0).id(genesis.network())), Some(2));
     assert_eq!(tree.position(&TransactionId([0; 32])), None);
+
+    let early = packet(9, 4, 0, 9999, 128);
+    let packets = [early, packet(9, 4, 0, 0, 64), early];
+    let outcomes = [Outcome::NonceTooFar, Outcome::Applied, Outcome::InsufficientBalance];
+    let tree = TransactionTree::new(genesis.network(), std::iter::once(&packets[..]), &outcomes);
+    assert_eq!(tree.position(&early.id(genesis.network())), Some(2));
 }
 
 #[test]
@@ -236,31 +251,9 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     rotten[1] = StateWriter::restore(ChainId(9), Height(1), accounts);
     assert_eq!(error(Height(1), rotten, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
 
-    let batches = [batch(2, 3, &[packet(2, 0, 1, 5, 1)])];
+    let batches = [batch(3, &[packet(2, 0, 1, 5, 1)])];
     assert_eq!(
         restored.execute(Height(2), &batches).state_root,
         ledger.execute(Height(2), &batches).state_root
     );
-}
-
-#[test]
-fn outcomes_are_found_batch_by_batch() {
-    let (_, mut ledger, _) = executed();
-    let batches = [
-        batch(2, 3, &[packet(2, 0, 1, 5, 1), packet(2, 0, 1, 5000, 2)]),
-        batch(2, 4, &[packet(2, 0, 1, 5, 1)]),
-        batch(9, 2, &[packet(9, 0, 1, 5, 1)]),
-    ];
-    let executed = ledger.execute(Height(2), &batches);
-    let found: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.by_batch(&batches)).collect();
-    let found: Vec<_> = found.iter().map(|(batch, outcomes)| (batch.id().sequence.0, *outcomes)).collect();
-    use Outcome::*;
-    assert_eq!(found, [(3, &[Applied, InsufficientBalance][..]), (4, &[Replayed]), (2, &[Applied])]);
-}
-
-#[test]
-#[should_panic(expected = "a chain that the network does not have")]
-fn a_batch_of_no_chain_is_our_own_mistake() {
-    let genesis = genesis(&[(2, 3)]);
-    Ledger::genesis(&genesis).execute(Height(1), &[batch(5, 1, &[packet(5, 0, 1, 1, 0)])]);
 }

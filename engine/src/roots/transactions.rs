@@ -52,11 +52,11 @@ impl TransactionTree {
         self.ids.iter().map(|id| TransactionId(*id)).zip(self.outcomes.iter().copied())
     }
 
-    /// The place of a transaction. One id may stand in a block twice, since a replay is included and fails; the one that
-    /// was applied is meant if there is one.
+    /// The place of a transaction. One id may stand in a block twice, since a replay is included and fails; the place
+    /// that spent the nonce is meant if there is one.
     pub fn position(&self, id: &TransactionId) -> Option<usize> {
         let places = || self.ids.iter().enumerate().filter(|(_, at)| **at == id.0).map(|(place, _)| place);
-        places().find(|place| self.outcomes[*place] == Outcome::Applied).or_else(|| places().next())
+        places().find(|place| self.outcomes[*place].spends_nonce()).or_else(|| places().next())
     }
 
     /// The root.

@@ -1,4 +1,4 @@
-//! What the log asks of a disk, so that the real one, the portable one and the faulty one in tests are interchangeable.
+//! What the log asks of a disk, so that files and the simulated disk are interchangeable.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::buffer::Buffer;
 
 /// One directory of numbered segments of equal size.
 pub(super) trait Disk: Send + Sync {
-    /// The back-end's name, for metrics.
+    /// The backend's name, for metrics.
     fn name(&self) -> &'static str;
 
     /// Where a segment lies, for error reports.
@@ -29,14 +29,11 @@ pub(super) trait Disk: Send + Sync {
     /// Fills the buffer's first `sectors` sectors from `offset`.
     fn read(&self, segment: u64, offset: u64, into: &mut Buffer, sectors: usize) -> io::Result<()>;
 
-    /// Makes everything written to a segment durable.
-    fn sync(&self, segment: u64) -> io::Result<()>;
-
     /// The queue of writes. One per disk.
     fn writer(&self) -> io::Result<Box<dyn Writer>>;
 }
 
-/// A group on its way to the disk.
+/// A group to be written.
 pub(super) struct Write {
     /// Counts up; completions may come in another order.
     pub(super) ticket: u64,
@@ -59,7 +56,7 @@ pub(super) struct Done {
 pub(super) enum Event {
     /// A write completed: its data are durable if the result is `Ok`.
     Done(Done),
-    /// Somebody called the waker.
+    /// The waker was called.
     Woken,
     /// Nothing happened for as long as was asked.
     TimedOut,

@@ -62,7 +62,7 @@ pub enum StoreError {
         /// The file that was being written.
         path: PathBuf,
     },
-    /// A write or a sync failed. Sticky: after a failed fsync nobody knows what the disk holds, so it is never retried.
+    /// A write or a sync failed. Sticky: what the disk holds after a failed fsync is unknown, so it is never retried.
     #[error("writing {path} failed ({detail}); the log has stopped and will not retry")]
     Failed {
         /// The file that was being written.

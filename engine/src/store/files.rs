@@ -34,7 +34,7 @@ impl Files {
         Files { directory: Arc::new(directory.to_path_buf()), direct, writable, open: Arc::default() }
     }
 
-    /// Tries the fast back-end out: one direct write through io_uring with its linked sync.
+    /// Tries the fast backend out: one direct write through io_uring with its linked sync.
     pub(super) fn probe(&self) -> io::Result<()> {
         let path = self.directory.join("probe.new");
         let outcome = options(true, true).create(true).truncate(true).open(&path).and_then(|file| {
@@ -126,10 +126,6 @@ impl Disk for Files {
 
     fn read(&self, segment: u64, offset: u64, into: &mut Buffer, sectors: usize) -> io::Result<()> {
         self.file(segment)?.read_exact_at(&mut into.bytes_mut()[..sectors * SECTOR_BYTES], offset)
-    }
-
-    fn sync(&self, segment: u64) -> io::Result<()> {
-        self.file(segment)?.sync_data()
     }
 
     fn writer(&self) -> io::Result<Box<dyn Writer>> {

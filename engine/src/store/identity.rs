@@ -16,7 +16,7 @@ const BYTES: usize = 64;
 /// What a log's directory says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// Whom the log belongs to: the network id.
+    /// The log's owner: the network id.
     pub owner: [u8; 32],
     /// Bytes of each segment.
     pub segment_bytes: u64,

@@ -18,6 +18,7 @@ use super::replay::{Guard, Record, Replay, read_record};
 use super::sector::{SECTOR_BYTES, Seed};
 use super::segments::Segments;
 use super::shared::{Callback, Shared, State};
+use super::tail;
 
 /// How a read-only open treats a log that is being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,8 @@ impl Log {
         Ok((log, replay))
     }
 
-    /// Reads a log without writing anything: for audits.
+    /// Reads a log without writing anything: for audits. So it proves nothing about the records behind the last proven
+    /// sector: they may be in the page cache only.
     ///
     /// # Errors
     /// As `open`, and `NoLog` where there is none.
@@ -100,15 +102,10 @@ impl Log {
     ) -> Result<(Log, Replay, Pump), StoreError> {
         let size = identity.segment_sectors();
         let extent = recover(disk.as_ref(), &identity)?;
-        // What is replayed is acted upon, so it must be durable: a whole tail may only be in the disk's cache so far.
-        if extent.end > 0 {
-            let last = (extent.end - 1) / size;
-            for segment in
-                extent.segments.iter().filter(|segment| (last.saturating_sub(1)..=last).contains(segment))
-            {
-                disk.sync(*segment).map_err(|error| StoreError::writing(&disk.path(*segment), &error))?;
-            }
-        }
+        let mut writer =
+            disk.writer().map_err(|error| StoreError::io("preparing to write", &disk.path(0), &error))?;
+        // What is replayed is acted upon, so it must be durable.
+        tail::rewrite(disk.as_ref(), writer.as_mut(), &identity, &extent)?;
         let hold = Arc::new(());
         let state = State {
             group: None,
@@ -125,20 +122,28 @@ impl Log {
         };
         let limit = record_limit(size.min((options.group_bytes / SECTOR_BYTES) as u64));
         let shared = Shared::new(state, size, limit);
+        // A segment is reused only once the disk durably says that it was released, else a crash could leave a log whose
+        // first segment seems to be missing.
+        let told = extent.told_released / size;
+        let (spare, untold): (Vec<u64>, Vec<u64>) = extent.spare.iter().partition(|segment| **segment < told);
         let segments = Segments::new(
             Arc::clone(&disk),
             identity.segment_bytes,
             options.reserve_segments,
-            extent.segments.iter().copied(),
-            extent.spare.iter().copied(),
+            untold.into_iter().chain(extent.segments.iter().copied()),
+            spare,
             ahead,
             Arc::clone(&hold),
         );
-        let writer =
-            disk.writer().map_err(|error| StoreError::io("preparing to write", &disk.path(0), &error))?;
         let seed = Seed::new(&identity.owner);
-        let pump =
-            Pump::new(Arc::clone(&shared), writer, segments, seed, identity.incarnation, options.mark_after);
+        let pump = Pump::new(
+            Arc::clone(&shared),
+            writer,
+            segments,
+            seed,
+            (identity.incarnation, extent.told_released),
+            options.mark_after,
+        );
         let replay =
             Replay::new(Arc::clone(&disk), &identity, &extent, Some(Guard::Recycling { _hold: hold }));
         Ok((Log { shared, disk, identity, thread: None, _lock: None }, replay, pump))
@@ -146,8 +151,8 @@ impl Log {
 
     /// Appends a record made of the parts, one after the other; it becomes durable soon, together with its neighbours.
     ///
-    /// Waits while the group being filled is full and two are in flight: memory is bounded, and whoever produces faster
-    /// than the disk writes is slowed down here.
+    /// Waits while the group being filled is full and two are in flight: memory is bounded, and an appender that
+    /// is faster than the disk is slowed down here.
     ///
     /// # Errors
     /// The record is too large, or the log has failed, is full or closed.
@@ -286,7 +291,7 @@ fn lock(directory: &Path, exclusive: bool) -> Result<File, StoreError> {
     }
 }
 
-/// The back-end that was asked for, or that this machine and file system can do.
+/// The backend that was asked for, or that this machine and file system can do.
 fn choose(directory: &Path, backend: Backend) -> Result<Files, StoreError> {
     if backend == Backend::Portable {
         return Ok(Files::new(directory, false, true));

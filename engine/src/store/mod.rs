@@ -11,10 +11,11 @@
 //! Invariants, in sectors since the log was born:
 //! - `released <= durable <= in flight <= appended`, and each only grows;
 //! - a record whose `Durable` was given out is replayed after any crash; what is dropped was never acknowledged;
-//! - damage below `durable` is an error that names file and offset; nothing is truncated, ever;
+//! - what is replayed is durable too: an open writes the unproven tail again, with a sync, before it hands out a record;
+//! - damage below `durable` is an error that names file and offset, and leaves the files as they are;
 //! - after a failed write or sync nothing is written and nothing acknowledged any more, and no sync is retried: its outcome
 //!   is unknown (Rebello and others, "Can Applications Recover from fsync Failures?", ATC 2020);
-//! - both back-ends write the same bytes, so either opens the other's directory.
+//! - both backends write the same bytes, so either opens the other's directory.
 //!
 //! A record whose write *failed* may still be found whole after a restart: its appender was told "not durable", which is
 //! true of the promise, not a promise of absence.
@@ -25,6 +26,7 @@ mod error;
 mod files;
 mod group;
 mod identity;
+mod journal;
 mod log;
 mod options;
 mod portable;
@@ -35,15 +37,17 @@ mod replay;
 mod sector;
 mod segments;
 mod shared;
+mod tail;
 mod uring;
 
-#[cfg(test)]
-mod memory;
+pub mod simulated;
+
 #[cfg(test)]
 mod tests;
 
 pub use error::StoreError;
 pub use identity::Identity;
+pub use journal::Journal;
 pub use log::{Lock, Log};
 pub use options::{Backend, Metrics, Options};
 pub use position::{Durable, Position};

@@ -20,7 +20,7 @@ pub enum Backend {
 /// How a log is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Whom the log belongs to: a directory of another owner is refused.
+    /// The log's owner: a directory of another owner is refused.
     pub owner: [u8; 32],
     /// How groups are written.
     pub backend: Backend,
@@ -70,7 +70,7 @@ impl Options {
 /// Counters of a running log, since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metrics {
-    /// The back-end in use.
+    /// The backend in use.
     pub backend: &'static str,
     /// Records made durable.
     pub records: u64,

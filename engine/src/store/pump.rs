@@ -51,13 +51,13 @@ pub(super) struct Pump {
     rested: bool,
 }
 
-/// What a turn came to.
+/// What a step came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// A group was submitted.
+pub(super) enum Step {
+    /// A group was submitted, or could not be and the log has failed.
     Submitted,
-    /// The thread has waited for something.
-    Waited,
+    /// There is nothing to submit, or no place for it: wait for the writer, no longer than so.
+    Wait(Option<Duration>),
     /// The log is closed and everything is written.
     Stopped,
 }
@@ -68,13 +68,13 @@ impl Pump {
         writer: Box<dyn Writer>,
         segments: Segments,
         seed: Seed,
-        incarnation: u32,
+        (incarnation, told_released): (u32, u64),
         mark_after: Duration,
     ) -> Pump {
         let mut state = shared.lock();
         state.metrics.segments = segments.counts().0;
         // A recovered tail is durable, but no sector says so yet: the first rest does.
-        let (told_durable, told_released) = (0, state.released);
+        let told_durable = 0;
         drop(state);
         Pump {
             shared,
@@ -98,11 +98,17 @@ impl Pump {
             Ok(waker) => self.shared.set_waker(waker),
             Err(error) => return self.shared.fail(&StoreError::writing(&self.segments.path(0), &error)),
         }
-        while self.turn() != Turn::Stopped {}
+        loop {
+            match self.step() {
+                Step::Submitted => {}
+                Step::Wait(timeout) => self.wait(timeout),
+                Step::Stopped => return,
+            }
+        }
     }
 
-    /// One step: submit if there is something to submit and a place for it, else wait.
-    pub(super) fn turn(&mut self) -> Turn {
+    /// Submits one group if there is something to submit and a place for it; never waits.
+    pub(super) fn step(&mut self) -> Step {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let failed = state.failure.is_some();
@@ -116,7 +122,7 @@ impl Pump {
                     return self.submit(state, true);
                 }
                 if state.stopping {
-                    return Turn::Stopped;
+                    return Step::Stopped;
                 }
             }
             if !idle {
@@ -124,22 +130,29 @@ impl Pump {
             }
         }
         if failed && self.in_flight.is_empty() && state.stopping {
-            return Turn::Stopped;
+            return Step::Stopped;
         }
         // With both places taken a new record changes nothing: let the appenders save the system call.
         state.asleep = self.in_flight.len() < IN_FLIGHT;
-        let timeout = match self.in_flight.is_empty() && self.unsaid(&state) && !failed {
+        Step::Wait(match self.in_flight.is_empty() && self.unsaid(&state) && !failed {
             true => Some(self.mark_after),
             false => None,
-        };
-        drop(state);
+        })
+    }
+
+    /// Waits for the writer, and completes what it has done.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) {
         let event = self.writer.wait(timeout);
         self.rested = matches!(event, Event::TimedOut);
         self.shared.lock().asleep = false;
         if let Event::Done(done) = event {
             self.complete(done);
         }
-        Turn::Waited
+    }
+
+    /// Groups that the disk has and has not reported.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Is there something durable or released that no sector on the disk tells of?
@@ -147,7 +160,7 @@ impl Pump {
         state.durable > self.told_durable || state.released > self.told_released
     }
 
-    fn submit(&mut self, mut state: std::sync::MutexGuard<'_, State>, is_mark: bool) -> Turn {
+    fn submit(&mut self, mut state: std::sync::MutexGuard<'_, State>, is_mark: bool) -> Step {
         self.rested = false;
         let mut group = state.group.take().expect("the caller saw a group to write");
         if group.is_empty() {
@@ -166,7 +179,7 @@ impl Pump {
         let bytes = sectors * SECTOR_BYTES;
         if let Err(failure) = self.segments.prepared(segment) {
             self.fail(&failure);
-            return Turn::Submitted;
+            return Step::Submitted;
         }
         let buffer = group.seal(&self.seed, self.incarnation, durable, released);
         let ticket = self.next_ticket;
@@ -176,7 +189,7 @@ impl Pump {
         let offset = start % self.shared.segment_sectors * SECTOR_BYTES as u64;
         self.writer.submit(Write { ticket, segment, offset, buffer, bytes });
         self.told_durable = if is_mark { end } else { durable };
-        Turn::Submitted
+        Step::Submitted
     }
 
     fn complete(&mut self, done: Done) {
@@ -184,7 +197,7 @@ impl Pump {
         if let Err(error) = result {
             let segment = self.in_flight[&ticket].segment;
             self.in_flight.remove(&ticket);
-            // Groups behind it that are done count for nothing, and nobody will report them again.
+            // Groups behind it that are done count for nothing, and the writer will not report them again.
             for ticket in std::mem::take(&mut self.early) {
                 self.in_flight.remove(&ticket);
             }

@@ -24,10 +24,14 @@ const CHUNK_SECTORS: usize = 256;
 pub(super) struct Extent {
     /// The first sector that is kept.
     pub(super) first: u64,
+    /// Every sector below this one is durable, by the word of a later one.
+    pub(super) durable: u64,
     /// The sector after the last that counts.
     pub(super) end: u64,
     /// What was released at least.
     pub(super) released: u64,
+    /// So much of it by the word of a sector that counts; the next group may overwrite what else says so.
+    pub(super) told_released: u64,
     /// All segments that exist from `first` on, prepared ones included.
     pub(super) segments: Vec<u64>,
     /// Segments below `first`, free to be recycled.
@@ -103,7 +107,15 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
     let run = all.windows(2).rposition(|pair| pair[0] + 1 != pair[1]).map_or(0, |index| index + 1);
     let (below, segments) = all.split_at(run);
     let Some(&lowest) = segments.first() else {
-        return Ok(Extent { first: 0, end: 0, released: 0, segments: Vec::new(), spare: Vec::new() });
+        return Ok(Extent {
+            first: 0,
+            durable: 0,
+            end: 0,
+            released: 0,
+            told_released: 0,
+            segments: Vec::new(),
+            spare: Vec::new(),
+        });
     };
 
     let mut reader = Reader::new(disk, identity);
@@ -120,7 +132,7 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
     if durable > (highest + 1) * size {
         return Err(StoreError::MissingSegment { path: disk.path(highest + 1) });
     }
-    // Nobody ever released a segment that was not durable to its end.
+    // A segment is released only once it is durable to its end.
     let first = oldest * size;
     if durable < first {
         return Err(reader.corrupt(
@@ -145,10 +157,12 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
             _ => (end / size + 1) * size,
         };
     }
+    let lasting = tags.iter().filter(|tag| tag.sector < end);
+    let told_released = lasting.map(|tag| tag.released).max().unwrap_or(0);
     let split = segments.partition_point(|segment| *segment < oldest);
     let (old, kept) = segments.split_at(split);
     let spare = below.iter().chain(old).copied().collect();
-    Ok(Extent { first, end, released, segments: kept.to_vec(), spare })
+    Ok(Extent { first, durable, end, released, told_released, segments: kept.to_vec(), spare })
 }
 
 /// The tags of all whole sectors of the last segments that have any.

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use super::disk::Disk;
 use super::error::StoreError;
 
-/// A segment on its way: which number, and the thread that allocates it.
+/// A segment that is being allocated: its number, and the thread that does it.
 struct Pending {
     segment: u64,
     worker: JoinHandle<io::Result<()>>,

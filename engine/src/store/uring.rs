@@ -1,8 +1,10 @@
 //! The only door to io_uring: direct writes, each with an fdatasync linked behind it, and an eventfd to be woken by.
 //!
 //! Write, `IO_LINK`, fdatasync rather than O_DSYNC: a synchronous direct write on ext4 waits for scheduler ticks when the
-//! cores are busy. A failed or short write breaks the link, so its sync comes back cancelled and is never believed.
-//! A short write is continued from where it stopped, with a sync of its own; it is not a retry of anything that failed.
+//! cores are busy. A group is durable only once its last write is complete and the sync behind that write has returned 0.
+//! A failed or short write breaks the link, so its sync comes back cancelled. A short write is continued from where it
+//! stopped, with a sync of its own; it is not a retry of anything that failed. A sync that was cancelled behind a
+//! complete write did nothing, so the group has failed.
 
 use std::fs::File;
 use std::io;
@@ -33,7 +35,26 @@ struct Outstanding {
     written: usize,
     /// Completions still to come before the buffer is ours again.
     expected: u8,
+    /// What the sync behind the last write returned; 0 is success.
+    sync: i32,
     result: io::Result<()>,
+}
+
+impl Outstanding {
+    /// Is the rest of a short write still to be written? Its sync was cancelled with it, which says nothing.
+    fn is_short(&self) -> bool {
+        self.result.is_ok() && self.written < self.bytes && (self.sync == 0 || self.sync == -libc::ECANCELED)
+    }
+
+    /// What became of the group, once nothing is expected any more.
+    fn outcome(self) -> Done {
+        let result = self.result.and_then(|()| match self.sync {
+            0 => Ok(()),
+            code if code < 0 => Err(io::Error::from_raw_os_error(-code)),
+            code => Err(io::Error::other(format!("fdatasync returned {code}"))),
+        });
+        Done { ticket: self.ticket, buffer: self.buffer, result }
+    }
 }
 
 /// Writes through a ring of its own.
@@ -63,7 +84,7 @@ impl UringWriter {
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just created and nobody else owns it.
+        // SAFETY: the descriptor was just created and has no other owner.
         let event = Arc::new(unsafe { File::from_raw_fd(descriptor) });
         let count = Box::new([0; 8]);
         Ok(UringWriter { ring, files, event, count, armed: false, outstanding: Vec::new(), done: Vec::new() })
@@ -91,6 +112,7 @@ impl UringWriter {
             bytes,
             written: 0,
             expected: 0,
+            sync: 0,
             result: Ok(()),
         });
         self.push_write(self.outstanding.len() - 1);
@@ -157,22 +179,17 @@ impl UringWriter {
             (true, count) if count > 0 => write.written += count as usize,
             (true, 0) => write.result = Err(io::Error::from(io::ErrorKind::WriteZero)),
             (true, code) => write.result = Err(io::Error::from_raw_os_error(-code)),
-            // Cancelled because the write before it failed or was short: the write's own outcome says which.
-            (false, code) if code == -libc::ECANCELED && write.result.is_ok() => {}
-            (false, code) if code < 0 && write.result.is_ok() => {
-                write.result = Err(io::Error::from_raw_os_error(-code));
-            }
-            (false, _) => {}
+            (false, code) => write.sync = code,
         }
         if write.expected > 0 {
             return;
         }
-        if write.result.is_ok() && write.written < write.bytes {
+        if write.is_short() {
             self.push_write(index);
             return;
         }
         let write = self.outstanding.swap_remove(index);
-        self.done.push(Done { ticket: write.ticket, buffer: write.buffer, result: write.result });
+        self.done.push(write.outcome());
     }
 }
 
@@ -236,7 +253,7 @@ impl Drop for UringWriter {
             self.reap();
         }
         if self.armed {
-            // The read of the eventfd is outstanding for ever; complete it so that `count` can go.
+            // The read of the eventfd is still outstanding; complete it so that `count` can go.
             use std::io::Write as _;
             let _ = (&*self.event).write(&1u64.to_ne_bytes());
             if self.ring.submit_and_wait(1).is_err() {

@@ -5,12 +5,11 @@
 //!   BlocksReply ────────▶ checked: contiguous, hash-chained to the head, certified ──▶ blocks for the tree
 //! ```
 //!
-//! Two kinds of absence end here. A *gap* is a finalized block whose body did not arrive: it is asked for by digest,
-//! from one peer after another. A *lag* is a head that is many blocks behind what a peer has committed: ranges of blocks
-//! are asked for by height.
+//! A validator that is many blocks behind what f+1 peers have committed asks for ranges of blocks by height. (A single
+//! block that is missing is asked for by its digest: see `availability`.) One liar who claims a huge height moves nobody.
 //!
-//! Invariants: at most one range and one digest are asked for at a time; a peer whose committed height goes back or whose
-//! reply does not chain is not asked again until it reconnects; nothing is taken from a reply that was not asked for.
+//! Invariants: at most one range is asked for at a time; a peer whose committed height goes back or whose reply does not
+//! chain is not asked again until it reconnects; nothing is taken from a reply that was not asked for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,10 +22,10 @@ use crate::wire::{FinalizedBlock, PeerMessage};
 
 /// How long a peer may take to answer before another one is asked.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a finalized block may lack its body before it is asked for: it is usually on its way.
-pub const GAP_PATIENCE: Duration = Duration::from_millis(150);
 /// How many blocks a peer may be ahead before ranges are asked for, instead of waiting for the normal course.
 pub const LAG_MIN: u64 = 16;
+/// How far one peer's blocks may go without a certificate.
+const TIP_MAX: u64 = 4_096;
 /// How long the head may rest below a peer's committed height before ranges are asked for all the same.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -58,8 +57,6 @@ pub struct Progress {
     pub digest: Digest,
     /// The last executed height: blocks are not fetched faster than they are executed.
     pub executed: Height,
-    /// The body that holds back finalization, if any.
-    pub missing: Option<Digest>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,28 +66,36 @@ struct Peer {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asked<T> {
-    what: T,
+struct Asked {
+    from: Height,
     peer: ValidatorIndex,
     deadline: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tip {
+    height: Height,
+    digest: Digest,
+    peer: ValidatorIndex,
 }
 
 /// The catch-up of one validator.
 #[derive(Debug, Default)]
 pub struct CatchUp {
     peers: BTreeMap<ValidatorIndex, Peer>,
-    range: Option<Asked<Height>>,
-    gap: Option<Asked<Digest>>,
-    gap_since: Option<(Digest, Duration)>,
+    faulty: usize,
+    range: Option<Asked>,
+    /// Blocks above the head that one peer has sent without a certificate yet: its next answer must go on from here.
+    tip: Option<Tip>,
     head_since: Option<(Height, Duration)>,
     turn: usize,
 }
 
 impl CatchUp {
-    /// Nothing known of anybody.
+    /// Nothing known of anybody, in a network of which `faulty` validators may lie.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(faulty: usize) -> Self {
+        Self { faulty, ..Self::default() }
     }
 
     /// A peer has connected: what it did wrong before is forgiven, since it may have been repaired.
@@ -102,7 +107,6 @@ impl CatchUp {
     pub fn disconnected(&mut self, peer: ValidatorIndex) {
         self.peers.remove(&peer);
         self.range.take_if(|asked| asked.peer == peer);
-        self.gap.take_if(|asked| asked.peer == peer);
     }
 
     /// A peer says where it stands.
@@ -119,44 +123,31 @@ impl CatchUp {
         Ok(())
     }
 
-    /// The highest committed height that a trusted peer claims.
+    /// The highest committed height that f+1 trusted peers claim to have reached.
     #[must_use]
     pub fn best(&self) -> Height {
         let trusted = self.peers.values().filter(|peer| !peer.distrusted);
-        trusted.map(|peer| peer.committed).max().unwrap_or(Height(0))
+        let mut heights: Vec<Height> = trusted.map(|peer| peer.committed).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        heights.get(self.faulty).copied().unwrap_or(Height(0))
+    }
+
+    /// How many blocks `committed` is behind, if that is more than the normal course explains.
+    #[must_use]
+    pub fn lag(&self, committed: Height) -> Option<u64> {
+        let lag = self.best().0.saturating_sub(committed.0);
+        (lag >= LAG_MIN).then_some(lag)
+    }
+
+    /// A peer has sent something false: it is not asked again until it reconnects.
+    pub fn distrust(&mut self, peer: ValidatorIndex) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.distrusted = true;
+        }
     }
 
     /// Looks at the progress made and says what to ask of whom. To be called at every tick and after every change.
-    pub fn poll(&mut self, progress: &Progress, now: Duration) -> Vec<(ValidatorIndex, PeerMessage)> {
-        let mut out = Vec::new();
-        out.extend(self.poll_gap(progress, now));
-        out.extend(self.poll_range(progress, now));
-        out
-    }
-
-    fn poll_gap(&mut self, progress: &Progress, now: Duration) -> Option<(ValidatorIndex, PeerMessage)> {
-        let Some(digest) = progress.missing else {
-            (self.gap, self.gap_since) = (None, None);
-            return None;
-        };
-        let since = match self.gap_since {
-            Some((known, since)) if known == digest => since,
-            _ => {
-                self.gap = None;
-                self.gap_since = Some((digest, now));
-                now
-            }
-        };
-        let waiting = self.gap.is_some_and(|asked| asked.what == digest && now < asked.deadline);
-        if waiting || now < since + GAP_PATIENCE {
-            return None;
-        }
-        let peer = self.next_peer(Height(0))?;
-        self.gap = Some(Asked { what: digest, peer, deadline: now + ANSWER_TIMEOUT });
-        Some((peer, PeerMessage::FetchBlock { digest }))
-    }
-
-    fn poll_range(&mut self, progress: &Progress, now: Duration) -> Option<(ValidatorIndex, PeerMessage)> {
+    pub fn poll(&mut self, progress: &Progress, now: Duration) -> Option<(ValidatorIndex, PeerMessage)> {
         let since = match self.head_since {
             Some((height, since)) if height == progress.head => since,
             _ => {
@@ -167,6 +158,9 @@ impl CatchUp {
         if self.range.is_some_and(|asked| now < asked.deadline) {
             return None;
         }
+        self.tip.take_if(|tip| {
+            tip.height <= progress.head || self.peers.get(&tip.peer).is_none_or(|peer| peer.distrusted)
+        });
         let lag = self.best().0.saturating_sub(progress.head.0);
         let stalled = lag > 0 && now >= since + STALL_PATIENCE;
         let execution_keeps_up =
@@ -174,9 +168,17 @@ impl CatchUp {
         if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {
             return None;
         }
-        let from = progress.head.next();
-        let peer = self.next_peer(from)?;
-        self.range = Some(Asked { what: from, peer, deadline: now + ANSWER_TIMEOUT });
+        // A peer that did not go on from its own tip, or whose blocks never come to a certificate, is not asked for more.
+        if let Some(tip) =
+            self.tip.take_if(|tip| self.range.is_some() || tip.height.0 > progress.head.0 + TIP_MAX)
+        {
+            self.distrust(tip.peer);
+        }
+        let (from, peer) = match self.tip {
+            Some(tip) => (tip.height.next(), tip.peer),
+            None => (progress.head.next(), self.next_peer(progress.head.next())?),
+        };
+        self.range = Some(Asked { from, peer, deadline: now + ANSWER_TIMEOUT });
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
@@ -208,29 +210,36 @@ impl CatchUp {
             return Ok(blocks);
         }
         let Some(asked) = self.range.take_if(|asked| asked.peer == from) else { return Ok(Vec::new()) };
-        if asked.what != progress.head.next() {
+        let (height, digest) = match self.tip.filter(|tip| tip.peer == from) {
+            Some(tip) => (tip.height, tip.digest),
+            None => (progress.head, progress.digest),
+        };
+        if asked.from != height.next() {
             return Ok(Vec::new());
         }
-        let checked = check_chain(&blocks, progress);
-        if checked.is_err()
-            && let Some(peer) = self.peers.get_mut(&from)
-        {
-            peer.distrusted = true;
+        if let Err(misbehaviour) = check_chain(&blocks, height, digest) {
+            self.tip = None;
+            self.distrust(from);
+            return Err(misbehaviour);
         }
-        checked.map(|()| blocks)
-    }
-
-    /// A block asked for by digest has arrived, or another that consensus relayed: `true` if it was the one asked for.
-    pub fn block_arrived(&mut self, digest: &Digest) -> bool {
-        self.gap.take_if(|asked| asked.what == *digest).is_some()
+        let last = blocks.last().map(|last| Tip {
+            height: last.block.height(),
+            digest: *last.block.digest(),
+            peer: from,
+        });
+        self.tip = last.filter(|_| blocks.last().is_some_and(|last| last.finalization.is_empty()));
+        Ok(blocks)
     }
 }
 
-fn check_chain(blocks: &[FinalizedBlock], progress: &Progress) -> Result<(), Misbehaviour> {
+fn check_chain(
+    blocks: &[FinalizedBlock],
+    mut height: Height,
+    mut digest: Digest,
+) -> Result<(), Misbehaviour> {
     if blocks.len() > BLOCKS_REPLY_MAX {
         return Err(Misbehaviour::TooMany(blocks.len()));
     }
-    let (mut height, mut digest) = (progress.head, progress.digest);
     for FinalizedBlock { block, .. } in blocks {
         if block.height() != height.next() || block.header().parent != digest {
             return Err(Misbehaviour::BrokenChain(block.height()));

@@ -68,6 +68,6 @@ bytes32!(
     Digest
 );
 bytes32!(
-    /// What a customer calls a transfer: the digest of network id and body, never of the signature.
+    /// What a client calls a transfer: the digest of network id and body, never of the signature.
     TransactionId
 );

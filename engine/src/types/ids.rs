@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Digest;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($number:ty)) => {
         $(#[$doc])*
@@ -37,7 +39,7 @@ id!(
     Height(u64)
 );
 id!(
-    /// The number of a batch in the stream of one author on one chain, from 1 without gaps.
+    /// The number of a batch in the stream of its author, from 1 without gaps.
     Sequence(u64)
 );
 
@@ -57,19 +59,45 @@ impl Sequence {
     }
 }
 
-/// The name of a batch. The order of the fields is the order of batches in a block.
+/// The place of a batch: its author's stream and its number there. Two batches of a dishonest author may share a place;
+/// a digest tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BatchId {
-    /// The chain of all its transactions.
-    pub chain: ChainId,
     /// The validator that sealed it.
     pub author: ValidatorIndex,
-    /// Its number in the author's stream on this chain.
+    /// Its number in the author's stream.
     pub sequence: Sequence,
 }
 
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "chain {} author {} sequence {}", self.chain, self.author, self.sequence)
+        write!(f, "author {} sequence {}", self.author, self.sequence)
+    }
+}
+
+/// A batch with everything before it in its stream: each batch names the digest of the one before, so a head names a
+/// whole prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// The number of the last batch of the prefix; 0 for an empty prefix.
+    pub sequence: Sequence,
+    /// Its digest; zero for an empty prefix.
+    pub digest: Digest,
+}
+
+impl Head {
+    /// The empty prefix, before the first batch of a stream.
+    pub const NONE: Self = Self { sequence: Sequence(0), digest: Digest([0; 32]) };
+
+    /// Whether the prefix is empty.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.sequence.0 == 0
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sequence {} ({:.16})", self.sequence, self.digest)
     }
 }

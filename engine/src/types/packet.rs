@@ -54,7 +54,7 @@ pub struct Transfer {
     pub chain: ChainId,
     /// The version of the debit account's key under which it is signed.
     pub key_version: u32,
-    /// The customer's own reference, opaque to the ledger.
+    /// The client's own reference, opaque to the ledger.
     pub reference: [u8; 12],
     /// The account that pays and signs.
     pub debit: AccountId,

@@ -57,9 +57,9 @@ macro_rules! codes {
 }
 
 codes!(
-    /// What execution made of a transaction of a block. Only `Applied` changes an account.
+    /// What execution made of a transaction of a block. Only `Applied` moves money.
     Outcome {
-        /// The amount moved and the nonce is used.
+        /// The amount moved.
         Applied = 0, "applied";
         /// The block is higher than the expiry.
         Expired = 1, "expired";
@@ -79,6 +79,23 @@ codes!(
         CreditOverflow = 8, "credit overflow";
     }
 );
+
+impl Outcome {
+    /// Whether execution spent the nonce. Such an outcome is final: the same transaction can never apply later.
+    ///
+    /// A transaction that no window has recorded (expired, too far ahead, without a debit account, under another key)
+    /// spends nothing, and a replay has nothing left to spend.
+    pub fn spends_nonce(self) -> bool {
+        match self {
+            Self::Applied | Self::UnknownCredit | Self::InsufficientBalance | Self::CreditOverflow => true,
+            Self::Expired
+            | Self::Replayed
+            | Self::NonceTooFar
+            | Self::UnknownDebit
+            | Self::WrongKeyVersion => false,
+        }
+    }
+}
 
 codes!(
     /// Why a validator did not take a transaction from a client. It is in no block because of this submission.

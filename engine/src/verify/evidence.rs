@@ -2,11 +2,12 @@
 
 use std::ops::Deref;
 
-use crate::types::{BatchId, Transaction};
-use crate::wire::Batch;
+use crate::limits::SIGNATURE_BYTES;
+use crate::types::{Digest, Head, Transaction, ValidatorIndex};
+use crate::wire::{Batch, BatchSection};
 
 /// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field is
-/// private, there is no `Deserialize`, and recovery checks again.
+/// private, there is no `Deserialize`, and recovery earns it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
@@ -28,17 +29,31 @@ impl<T> Verified<T> {
 }
 
 impl Verified<Batch> {
-    /// Seals transactions of one chain that are each verified: the batch is, too. There must be 1 to
+    /// Seals transactions that are each verified, ascending by chain: the batch is verified, too. There must be 1 to
     /// [`BATCH_TRANSACTIONS_MAX`](crate::limits::BATCH_TRANSACTIONS_MAX).
-    pub fn seal<'a>(
-        id: BatchId,
-        transactions: impl ExactSizeIterator<Item = &'a Verified<Transaction>>,
+    pub fn seal(
+        network: &Digest,
+        author: ValidatorIndex,
+        previous: &Head,
+        transactions: &[Verified<Transaction>],
+        sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
     ) -> Self {
-        let packet = |transaction: &'a Verified<Transaction>| {
-            assert_eq!(transaction.chain(), id.chain, "a transaction of another chain");
-            transaction.packet()
-        };
-        Self(Batch::seal(id, transactions.map(packet)))
+        assert!(
+            transactions.is_sorted_by_key(|transaction| transaction.chain()),
+            "transactions ascend by chain"
+        );
+        let sections: Vec<BatchSection> = transactions
+            .chunk_by(|a, b| a.chain() == b.chain())
+            .map(|run| BatchSection { chain: run[0].chain(), transactions: run.len() as u32 })
+            .collect();
+        let packets = transactions.iter().map(|transaction| transaction.packet());
+        Self(Batch::seal(network, author, previous, &sections, packets, sign))
+    }
+
+    /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures before
+    /// they voted, so only the body is compared with the digest. For recovery, which follows the digests of a cut.
+    pub(crate) fn committed(batch: Batch) -> Option<Self> {
+        batch.body_matches().then_some(Self(batch))
     }
 }
 

@@ -6,11 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::execute::{Chains, StateWriter};
+use crate::ingress::Source;
 use crate::limits::DECODED_KEYS_MAX;
 use crate::types::*;
-use crate::wire::Batch;
+use crate::wire::{Batch, BatchSection};
 
 const NETWORK: Digest = Digest([0x42; 32]);
+const AUTHOR: Source = Source::Peer(ValidatorIndex(2));
 
 pub(crate) fn key(account: u64) -> SigningKey {
     SigningKey::from_seed([account as u8 + 1; 32])
@@ -47,12 +49,12 @@ fn room() -> Room {
     let (writer, other) = (StateWriter::genesis(&chain(3)), StateWriter::genesis(&chain(8)));
     let counter = Arc::new(AtomicU64::new(0));
     let chains = Chains::new([Arc::clone(writer.state()), Arc::clone(other.state())]);
-    Room { verifier: Verifier::new(NETWORK, chains, Arc::clone(&counter)), writer, counter }
+    Room { verifier: Verifier::new(NETWORK, chains, authors(), Arc::clone(&counter)), writer, counter }
 }
 
 impl Room {
     fn submit(&mut self, committed: u64, packets: &[Packet]) -> Vec<Option<Refusal>> {
-        let job = Job::Packets(PacketSlab::copy_from(packets));
+        let job = Job::packets(1, PacketSlab::copy_from(packets));
         let checked = self.verifier.check(Height(committed), vec![job], [9; 32]).remove(0);
         let Checked::Packets(checked) = checked else { panic!("packets give packets") };
         assert_eq!(checked.len(), packets.len());
@@ -65,18 +67,86 @@ impl Room {
     }
 
     fn batch(&mut self, chain: u32, packets: &[Packet]) -> Result<(), (u32, BatchFault)> {
-        let job = Job::Batch(batch(chain, 1, packets));
-        let checked = self.verifier.check(Height(0), vec![job], [9; 32]).remove(0);
+        self.check(batch(chain, 1, packets))
+    }
+
+    fn check(&mut self, batch: Batch) -> Result<(), (u32, BatchFault)> {
+        let checked =
+            self.verifier.check(Height(0), vec![Job::batch(AUTHOR, batch.clone())], [9; 32]).remove(0);
         let Checked::Batch(checked) = checked else { panic!("a batch gives a batch") };
         checked
-            .map(|batch| assert_eq!(batch.packets(), packets))
+            .map(|checked| assert_eq!(*checked, batch))
             .map_err(|refusal| (refusal.position, refusal.fault))
     }
 }
 
+const SEALER: ValidatorIndex = ValidatorIndex(2);
+
+fn author_key() -> SigningKey {
+    SigningKey::from_seed([99; 32])
+}
+
+/// Three validators; the last one seals the batches here.
+fn authors() -> Arc<[[u8; 32]]> {
+    [key(50).public_key(), key(51).public_key(), author_key().public_key()].into()
+}
+
 fn batch(chain: u32, sequence: u64, packets: &[Packet]) -> Batch {
-    let id = BatchId { chain: ChainId(chain), author: ValidatorIndex(2), sequence: Sequence(sequence) };
-    Batch::seal(id, packets.iter())
+    sealed(&NETWORK, SEALER, &[(chain, packets)], sequence)
+}
+
+fn sealed(network: &Digest, author: ValidatorIndex, sections: &[(u32, &[Packet])], sequence: u64) -> Batch {
+    let previous = match sequence {
+        1 => Head::NONE,
+        _ => Head { sequence: Sequence(sequence - 1), digest: Digest([9; 32]) },
+    };
+    let packets: Vec<_> = sections.iter().flat_map(|(_, packets)| *packets).copied().collect();
+    let section = |(chain, packets): &(u32, &[Packet])| BatchSection {
+        chain: ChainId(*chain),
+        transactions: packets.len() as u32,
+    };
+    let sections: Vec<_> = sections.iter().map(section).collect();
+    Batch::seal(network, author, &previous, &sections, packets.iter(), |message| author_key().sign(message))
+}
+
+/// The batch with a byte of its encoding changed.
+fn tampered(batch: &Batch, at: usize) -> Batch {
+    let mut bytes = batch.bytes().to_vec();
+    bytes[at] ^= 1;
+    Batch::decode(&NETWORK, bytes.into()).unwrap()
+}
+
+#[test]
+fn a_batch_must_be_signed_by_its_author_and_have_the_body_that_its_header_names() {
+    let mut room = room();
+    let packets: Vec<_> = (0..20).map(|nonce| signed(good(nonce))).collect();
+    let good = batch(3, 1, &packets);
+    assert_eq!(room.check(tampered(&good, 100)), Err((20, BatchFault::BadAuthorSignature)));
+    let last = good.bytes().len() - 1;
+    assert_eq!(room.check(tampered(&good, last)), Err((0, BatchFault::WrongBody)));
+    let in_name_of = |author| sealed(&NETWORK, ValidatorIndex(author), &[(3, &packets)], 1);
+    assert_eq!(room.check(in_name_of(1)), Err((20, BatchFault::BadAuthorSignature)));
+    assert_eq!(room.check(in_name_of(3)), Err((0, BatchFault::UnknownAuthor)));
+    let elsewhere = sealed(&Digest([0x43; 32]), SEALER, &[(3, &packets)], 1);
+    let elsewhere = Batch::decode(&NETWORK, elsewhere.bytes().clone()).unwrap();
+    assert_eq!(room.check(elsewhere), Err((20, BatchFault::BadAuthorSignature)), "of another network");
+    assert_eq!(room.counter.load(Relaxed), 3 * 21, "the author's signature is checked with the clients'");
+    assert_eq!(room.check(good), Ok(()));
+}
+
+#[test]
+fn positions_count_over_all_sections_and_each_packet_belongs_to_its_section() {
+    let mut room = room();
+    let threes: Vec<_> = (0..3).map(|nonce| signed(good(nonce))).collect();
+    let eights: Vec<_> = (0..3).map(|nonce| signed(Transfer { chain: ChainId(8), ..good(nonce) })).collect();
+    let check =
+        |room: &mut Room, sections: &[(u32, &[Packet])]| room.check(sealed(&NETWORK, SEALER, sections, 1));
+    assert_eq!(check(&mut room, &[(3, &threes), (8, &eights)]), Ok(()));
+    assert_eq!(check(&mut room, &[(3, &threes), (9, &eights)]), Err((3, BatchFault::WrongChain)));
+    assert_eq!(check(&mut room, &[(3, &threes[..2]), (8, &threes[2..])]), Err((2, BatchFault::WrongChain)));
+    let mut forged_last = eights.clone();
+    forged_last[1].0[100] ^= 1;
+    assert_eq!(check(&mut room, &[(3, &threes), (8, &forged_last)]), Err((4, BatchFault::BadSignature)));
 }
 
 #[test]
@@ -123,7 +193,7 @@ fn a_batch_is_good_as_a_whole_or_its_first_fault_is_named() {
     let mut room = room();
     let good_ones: Vec<_> = (0..20).map(|nonce| signed(good(nonce))).collect();
     assert_eq!(room.batch(3, &good_ones), Ok(()));
-    assert_eq!(room.counter.load(Relaxed), 20);
+    assert_eq!(room.counter.load(Relaxed), 21, "the author's, too");
 
     let with = |position: usize, packet: Packet| {
         let mut packets = good_ones.clone();
@@ -140,44 +210,9 @@ fn a_batch_is_good_as_a_whole_or_its_first_fault_is_named() {
     assert_eq!(room.batch(3, &with(7, stranger)), Err((7, BatchFault::UnknownAccount)));
     let old_key = signed(Transfer { key_version: 2, ..good(5) });
     assert_eq!(room.batch(3, &with(8, old_key)), Err((8, BatchFault::WrongKeyVersion)));
-    assert_eq!(room.counter.load(Relaxed), 20, "no signature is checked in a batch that is refused cheaply");
+    assert_eq!(room.counter.load(Relaxed), 21, "no signature is checked in a batch that is refused cheaply");
     assert_eq!(room.batch(3, &with(19, forged(good(19)))), Err((19, BatchFault::BadSignature)));
-    assert_eq!(room.counter.load(Relaxed), 40);
-}
-
-#[test]
-fn a_batch_that_comes_again_is_not_checked_again_unless_a_byte_of_it_differs() {
-    let mut room = room();
-    let packets: Vec<_> = (0..20).map(|nonce| signed(good(nonce))).collect();
-    assert_eq!(room.batch(3, &packets), Ok(()));
-    assert_eq!(room.batch(3, &packets), Ok(()));
-    assert_eq!(room.counter.load(Relaxed), 20);
-    let mut other_thread = room.verifier.clone();
-    other_thread.check(Height(0), vec![Job::Batch(batch(3, 1, &packets))], [9; 32]);
-    assert_eq!(room.counter.load(Relaxed), 20, "what one thread has checked, all know");
-
-    let mut tampered = packets.clone();
-    tampered[7] = forged(good(7));
-    assert_eq!(room.batch(3, &tampered), Err((7, BatchFault::BadSignature)));
-    assert_eq!(room.batch(3, &tampered), Err((7, BatchFault::BadSignature)), "a bad one is never remembered");
-    assert_eq!(room.counter.load(Relaxed), 60);
-}
-
-#[test]
-fn the_memory_of_good_batches_is_bounded_and_the_oldest_go_first() {
-    let batches: Vec<_> =
-        (1..=4).map(|sequence| Verified::assumed(batch(3, sequence, &[signed(good(0))]))).collect();
-    let memory = memory::Memory::new(2 * batches[0].bytes().len());
-    let known = || batches.iter().map(|batch| memory.recall(batch.digest()).is_some()).collect::<Vec<_>>();
-    memory.note(&batches[0]);
-    memory.note(&batches[0]);
-    memory.note(&batches[1]);
-    assert_eq!(known(), [true, true, false, false], "the same one twice takes its room once");
-    memory.note(&batches[2]);
-    assert_eq!(known(), [false, true, true, false]);
-    memory.note(&batches[3]);
-    assert_eq!(known(), [false, false, true, true]);
-    assert!(memory::Memory::new(0).recall(batches[0].digest()).is_none());
+    assert_eq!(room.counter.load(Relaxed), 42);
 }
 
 #[test]
@@ -186,7 +221,7 @@ fn a_key_that_is_no_point_has_no_good_signature_and_does_not_spoil_the_others() 
     let mut genesis = chain(3);
     genesis.accounts[1].public_key = no_point;
     let chains = Chains::new([Arc::clone(StateWriter::genesis(&genesis).state())]);
-    let mut room = Room { verifier: Verifier::new(NETWORK, chains, Arc::default()), ..room() };
+    let mut room = Room { verifier: Verifier::new(NETWORK, chains, authors(), Arc::default()), ..room() };
     let packets: Vec<_> = (0..40).map(|nonce| signed(good(nonce))).collect();
     let expected = packets.iter().map(|packet| (packet.debit().0 == 1).then_some(Refusal::BadSignature));
     assert_eq!(room.submit(0, &packets), expected.collect::<Vec<_>>());
@@ -201,7 +236,7 @@ fn a_chain_with_too_many_accounts_for_decoded_keys_gets_the_same_verdicts_in_any
     let decoded = |writer: &StateWriter| writer.state().key(AccountId(0)).unwrap().decoded.is_some();
     assert_eq!((decoded(&large), decoded(&small)), (false, true));
     let chains = Chains::new([Arc::clone(large.state()), Arc::clone(small.state())]);
-    let mut room = Room { verifier: Verifier::new(NETWORK, chains, Arc::default()), ..room() };
+    let mut room = Room { verifier: Verifier::new(NETWORK, chains, authors(), Arc::default()), ..room() };
     let packets: Vec<_> = (0..40)
         .map(|nonce| Transfer { chain: ChainId(if nonce % 2 == 0 { 3 } else { 8 }), ..good(nonce) })
         .map(|transfer| if transfer.nonce % 7 == 0 { forged(transfer) } else { signed(transfer) })
@@ -229,6 +264,102 @@ fn nothing_to_check_is_no_trouble() {
     assert!(room.submit(0, &[]).is_empty());
 }
 
+/// A round of 4,096 signatures, from `sources` of equal size, of which the first `bad_sources` forge `bad` in all.
+fn round_of(sources: usize, bad_sources: usize, bad: usize) -> Vec<Job> {
+    let (good, forged) = (signed(good(0)), forged(good(0)));
+    let (each, bad_each) = (4096 / sources, bad / bad_sources);
+    let job = |source: usize| {
+        // The last are the dearest: the search comes to them when it has seen all others.
+        let forges = if source >= sources - bad_sources { bad_each } else { 0 };
+        // Spread evenly, as is hardest for a search.
+        let spread = each.checked_div(forges).unwrap_or(usize::MAX);
+        let packets: Vec<_> =
+            (0..each).map(|at| if forges > 0 && at % spread == 0 { forged } else { good }).collect();
+        Job::packets(source as u64, PacketSlab::copy_from(&packets))
+    };
+    (0..sources).map(job).collect()
+}
+
+/// How many signatures were bad in these answers.
+fn bad_in(answers: &[Checked]) -> u32 {
+    let bad = |checked: &Checked| match checked {
+        Checked::Packets(packets) => packets.tally().bad,
+        Checked::Batch(batch) => batch.as_ref().map_or_else(|refusal| refusal.tally.bad, |_| 0),
+    };
+    answers.iter().map(bad).sum()
+}
+
+#[test]
+fn one_bad_source_costs_the_others_less_than_twice_and_only_once() {
+    for bad in [8, 64, 512] {
+        let mut room = room();
+        let answers = room.verifier.check(Height(0), round_of(8, 1, bad), [3; 32]);
+        assert_eq!(bad_in(&answers), bad as u32);
+        let first = room.verifier.rechecked();
+        // The other 3,584 once more at the very most, and its own 512 as often as the search for all that is bad takes.
+        assert!(first < 3584 + 4 * 512, "{bad} bad: {first}");
+        let answers = room.verifier.check(Height(0), round_of(8, 1, bad), [4; 32]);
+        assert_eq!(bad_in(&answers), bad as u32);
+        let second = room.verifier.rechecked() - first;
+        assert!(
+            second <= 4 * 512,
+            "{bad} bad: it is a suspect, and nobody else's signature is checked again: {second}"
+        );
+        if bad > 8 {
+            assert_eq!(second, 0, "{bad} bad: its own are checked one by one");
+        }
+    }
+}
+
+#[test]
+fn many_bad_sources_cost_the_others_less_than_twice_and_only_once() {
+    for bad in [8, 64, 512] {
+        let mut room = room();
+        let bad_sources = bad.min(64);
+        let answers = room.verifier.check(Height(0), round_of(128, bad_sources, bad), [3; 32]);
+        assert_eq!(bad_in(&answers), bad as u32);
+        let first = room.verifier.rechecked();
+        let of_bad = 32 * bad_sources.next_multiple_of(8) as u64;
+        assert!(first <= 4096 + 3 * of_bad, "{bad} bad: {first}");
+        room.verifier.check(Height(0), round_of(128, bad_sources, bad), [4; 32]);
+        assert!(room.verifier.rechecked() - first <= 4 * of_bad, "{bad} bad");
+    }
+}
+
+#[test]
+fn a_suspect_is_forgiven_after_enough_good_signatures_and_the_table_is_bounded() {
+    use kernels::ed25519::Company;
+    let suspects = suspects::Suspects::default();
+    let (few, many, all_good) = (
+        Tally { signatures: 4096, bad: 1 },
+        Tally { signatures: 64, bad: 2 },
+        Tally { signatures: suspects::FORGIVEN_AFTER as u32 - 1, bad: 0 },
+    );
+    let client = Source::Connection;
+    suspects.note(client(1), all_good);
+    assert_eq!((suspects.company(client(1)), suspects.len()), (Company::Shared, 0));
+    suspects.note(client(1), few);
+    suspects.note(AUTHOR, many);
+    assert_eq!([client(1), AUTHOR].map(|source| suspects.company(source)), [Company::Apart, Company::Alone]);
+    suspects.note(client(1), all_good);
+    assert_eq!(suspects.company(client(1)), Company::Apart);
+    suspects.note(client(1), few);
+    suspects.note(client(1), all_good);
+    assert_eq!(suspects.company(client(1)), Company::Apart, "in a row");
+    suspects.note(client(1), Tally { signatures: 1, bad: 0 });
+    assert_eq!((suspects.company(client(1)), suspects.len()), (Company::Shared, 1));
+
+    for connection in 0..suspects::SUSPECTS_MAX as u64 {
+        suspects.note(client(connection), few);
+    }
+    assert_eq!(suspects.len(), suspects::SUSPECTS_MAX);
+    assert_eq!(suspects.company(AUTHOR), Company::Shared, "the oldest goes first");
+    suspects.note(client(0), few);
+    suspects.note(AUTHOR, few);
+    assert_eq!(suspects.company(client(0)), Company::Apart, "it was bad again just now");
+    assert_eq!(suspects.company(client(1)), Company::Shared);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -243,9 +374,15 @@ proptest! {
         };
         let jobs: Vec<Job> = kinds
             .iter()
-            .map(|(as_batch, kinds)| {
+            .enumerate()
+            .map(|(at, (as_batch, kinds))| {
                 let packets: Vec<_> = kinds.iter().map(|kind| packet(*kind)).collect();
-                if *as_batch { Job::Batch(batch(3, 1, &packets)) } else { Job::Packets(PacketSlab::copy_from(&packets)) }
+                // Sources repeat, and not in order.
+                if *as_batch {
+                    Job::batch(Source::Peer(ValidatorIndex(at as u16 % 3)), batch(3, 1, &packets))
+                } else {
+                    Job::packets(at as u64 % 3, PacketSlab::copy_from(&packets))
+                }
             })
             .collect();
         let mut room = room();

@@ -1,99 +1,68 @@
-//! A block: a header, which consensus orders by its digest, and the certificates of the batches that it puts in order.
+//! A block: a header, which consensus orders by its digest. It has no body: it says how far each author's stream is
+//! taken, and the batches are fetched by the digests that this names.
 //!
 //! ```text
-//! header = height | view | time | proposer | #roots | #sections | parent | first root height | roots.. | sections..
-//! section (a member chain) = chain | batches | transactions | RFC 9162 root over that chain's encoded certificates
+//! height | view | time | proposer | #roots | #authors | epoch | parent | first root height | roots.. | cut..
+//! cut = for each validator, in the order of the genesis, the head up to which its stream is taken
 //! ```
 //!
-//! Invariant: a [`Block`] that exists is consistent in itself: certificates ascend strictly by (chain, author, sequence)
-//! and the sections are exactly what they amount to.
+//! Nothing in a block is a count of something that the voter does not hold: bounds are computed from the batches.
 
-use super::{Certificate, Reader, WireError, Writer};
-use crate::limits::{
-    BLOCK_CERTIFICATES_MAX, BLOCK_ROOTS_MAX, BLOCK_TRANSACTIONS_MAX, CERTIFICATE_HEADER_BYTES, CHAINS_MAX,
-    HEADER_FIXED_BYTES, SECTION_BYTES,
-};
-use crate::types::{BatchId, ChainId, Digest, Height, ValidatorIndex};
-
-/// What one chain gets from a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Section {
-    /// The chain.
-    pub chain: ChainId,
-    /// How many batches.
-    pub batches: u32,
-    /// How many transactions in them.
-    pub transactions: u64,
-    /// The root over the encoded certificates.
-    pub root: Digest,
-}
+use super::{Reader, WireError, Writer};
+use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_MAX};
+use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 
 /// What the digest of a block covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The number of the block.
+    /// The number of the block, from 1.
     pub height: Height,
     /// The view of consensus in which it was proposed.
     pub view: u64,
-    /// The digest of the block below.
+    /// The digest of the block below; the network id at height 1.
     pub parent: Digest,
     /// Who proposed it.
     pub proposer: ValidatorIndex,
-    /// The proposer's clock, in milliseconds since 1970. Nothing that executes depends on it.
+    /// The proposer's clock, in milliseconds since 1970, but never below the parent's. Nothing that executes depends on it.
     pub time_ms: u64,
     /// The height of the first root in `roots`.
     pub roots_first: Height,
     /// State roots of executed heights, contiguous.
     pub roots: Vec<Digest>,
-    /// One for each chain that has batches, ascending.
-    pub sections: Vec<Section>,
+    /// How far each validator's stream is taken, by its index.
+    pub cut: Vec<Head>,
 }
 
-/// Why a block is none.
+/// Why a header is not a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    /// Certificates must ascend strictly by (chain, author, sequence).
-    #[error("the certificate of {0} is not above the one before it")]
-    CertificateOrder(BatchId),
-    /// The sections are not what the certificates amount to.
-    #[error("the sections of the header are not those of the certificates")]
-    Sections,
-    /// More roots than a block may carry.
-    #[error("{0} roots are more than {BLOCK_ROOTS_MAX}")]
-    Roots(usize),
-    /// More certificates than a block may carry.
-    #[error("{0} certificates are more than {BLOCK_CERTIFICATES_MAX}")]
-    Certificates(usize),
-    /// More transactions than a block may carry.
-    #[error("{0} transactions are more than {BLOCK_TRANSACTIONS_MAX}")]
-    Transactions(u64),
     /// Height 0 is the genesis, which is not a block of this kind.
     #[error("height 0 is the genesis")]
     Genesis,
+    /// More roots than a block may carry.
+    #[error("{0} roots are more than {BLOCK_ROOTS_MAX}")]
+    Roots(usize),
     /// A root of this height or of one above it.
     #[error("a block at {0} cannot know the roots it carries")]
     FutureRoot(Height),
+    /// A cut of no validators, or of too many.
+    #[error("a cut of {0} streams: a network has 1 to {VALIDATORS_MAX} validators")]
+    Cut(usize),
+    /// An empty prefix with a digest, or a prefix with the digest of an empty one.
+    #[error("the head of validator {0} is neither empty nor the head of a batch")]
+    Head(ValidatorIndex),
 }
 
 impl Header {
-    /// The encoding.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(
-            HEADER_FIXED_BYTES + self.roots.len() * 32 + self.sections.len() * SECTION_BYTES,
-        );
-        self.write(&mut writer);
-        writer.finish()
-    }
-
     fn write(&self, writer: &mut Writer) {
         writer.u64(self.height.0).u64(self.view).u64(self.time_ms).u16(self.proposer.0);
-        writer.u16(self.roots.len() as u16).count(self.sections.len());
+        writer.u16(self.roots.len() as u16).count(self.cut.len()).u64(0);
         writer.digest(&self.parent).u64(self.roots_first.0);
         for root in &self.roots {
             writer.digest(root);
         }
-        for section in &self.sections {
-            writer.u32(section.chain.0).u32(section.batches).u64(section.transactions).digest(&section.root);
+        for head in &self.cut {
+            write_head(writer, head);
         }
     }
 
@@ -103,46 +72,39 @@ impl Header {
         let time_ms = reader.u64("time")?;
         let proposer = ValidatorIndex(reader.u16("proposer")?);
         let root_count = reader.count16("roots", BLOCK_ROOTS_MAX, 32)?;
-        let section_count = reader.count("sections", CHAINS_MAX, SECTION_BYTES)?;
+        let author_count = reader.count("cut", VALIDATORS_MAX, HEAD_BYTES)?;
+        reader.reserved::<8>("block epoch")?;
         let parent = reader.digest("parent")?;
         let roots_first = Height(reader.u64("first root height")?);
         let roots = (0..root_count).map(|_| reader.digest("root")).collect::<Result<_, _>>()?;
-        let sections = (0..section_count)
-            .map(|_| {
-                Ok(Section {
-                    chain: ChainId(reader.u32("section chain")?),
-                    batches: reader.u32("section batches")?,
-                    transactions: reader.u64("section transactions")?,
-                    root: reader.digest("section root")?,
-                })
-            })
-            .collect::<Result<_, WireError>>()?;
-        Ok(Self { height, view, parent, proposer, time_ms, roots_first, roots, sections })
-    }
-
-    /// SHA-256 of the encoding: the digest of the block.
-    pub fn digest(&self) -> Digest {
-        Digest(kernels::sha2::sha256(&self.encode()))
+        let cut = (0..author_count).map(|_| read_head(reader, "cut")).collect::<Result<_, _>>()?;
+        Ok(Self { height, view, parent, proposer, time_ms, roots_first, roots, cut })
     }
 }
 
-/// A header and the certificates under it. Its digest is computed once.
+/// Writes a head.
+pub(super) fn write_head(writer: &mut Writer, head: &Head) {
+    writer.u64(head.sequence.0).digest(&head.digest);
+}
+
+/// Reads a head.
+pub(super) fn read_head(reader: &mut Reader<'_>, what: &'static str) -> Result<Head, WireError> {
+    Ok(Head { sequence: Sequence(reader.u64(what)?), digest: reader.digest(what)? })
+}
+
+/// A header that is consistent in itself. Its digest is computed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     header: Header,
-    certificates: Vec<Certificate>,
     digest: Digest,
 }
 
 impl Block {
-    /// Makes a block: computes the sections of `header` (whatever stands there) from the certificates.
-    pub fn build(mut header: Header, certificates: Vec<Certificate>) -> Result<Self, BlockError> {
-        header.sections = sections(&certificates)?;
-        Self::new(header, certificates)
-    }
-
-    /// Checks that header and certificates belong together.
-    pub fn new(header: Header, certificates: Vec<Certificate>) -> Result<Self, BlockError> {
+    /// Checks what a header must be, whatever its parent is.
+    ///
+    /// # Errors
+    /// [`BlockError`] says what it is not.
+    pub fn new(header: Header) -> Result<Self, BlockError> {
         if header.height.0 == 0 {
             return Err(BlockError::Genesis);
         }
@@ -153,11 +115,17 @@ impl Block {
         if above_roots.is_none_or(|above| above > header.height.0) {
             return Err(BlockError::FutureRoot(header.height));
         }
-        if sections(&certificates)? != header.sections {
-            return Err(BlockError::Sections);
+        if header.cut.is_empty() || header.cut.len() > VALIDATORS_MAX {
+            return Err(BlockError::Cut(header.cut.len()));
         }
-        let digest = header.digest();
-        Ok(Self { header, certificates, digest })
+        let odd = |head: &Head| head.is_none() != (head.digest == Digest::default());
+        if let Some(author) = header.cut.iter().position(odd) {
+            return Err(BlockError::Head(ValidatorIndex(author as u16)));
+        }
+        let mut writer = Writer::with_capacity(encoded_bytes(&header));
+        header.write(&mut writer);
+        let digest = Digest(kernels::sha2::sha256(&writer.finish()));
+        Ok(Self { header, digest })
     }
 
     /// The header.
@@ -170,31 +138,19 @@ impl Block {
         self.header.height
     }
 
-    /// The certificates, ascending by (chain, author, sequence).
-    pub fn certificates(&self) -> &[Certificate] {
-        &self.certificates
+    /// How far each validator's stream is taken, by its index.
+    pub fn cut(&self) -> &[Head] {
+        &self.header.cut
     }
 
-    /// The certificates of one chain, in the order of execution.
-    pub fn certificates_of(&self, chain: ChainId) -> &[Certificate] {
-        let first = self.certificates.partition_point(|certificate| certificate.batch().chain < chain);
-        let end = self.certificates.partition_point(|certificate| certificate.batch().chain <= chain);
-        &self.certificates[first..end]
-    }
-
-    /// How many transactions, over all chains.
-    pub fn transactions(&self) -> u64 {
-        self.header.sections.iter().map(|section| section.transactions).sum()
-    }
-
-    /// SHA-256 of the encoded header.
+    /// SHA-256 of the encoding.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
     /// The encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(encoded_bytes(&self.header));
         self.write(&mut writer);
         writer.finish()
     }
@@ -202,21 +158,20 @@ impl Block {
     /// Writes it.
     pub fn write(&self, writer: &mut Writer) {
         self.header.write(writer);
-        writer.count(self.certificates.len());
-        for certificate in &self.certificates {
-            certificate.write(writer);
-        }
     }
 
     /// Reads it.
+    ///
+    /// # Errors
+    /// [`WireError`]: the bytes do not begin with a block.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let header = Header::read(reader)?;
-        let count = reader.count("certificates", BLOCK_CERTIFICATES_MAX, CERTIFICATE_HEADER_BYTES)?;
-        let certificates = (0..count).map(|_| Certificate::read(reader)).collect::<Result<_, _>>()?;
-        Ok(Self::new(header, certificates)?)
+        Ok(Self::new(Header::read(reader)?)?)
     }
 
     /// The inverse of [`Self::encode`].
+    ///
+    /// # Errors
+    /// [`WireError`]: the bytes are not one block.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(bytes);
         let block = Self::read(&mut reader)?;
@@ -225,30 +180,6 @@ impl Block {
     }
 }
 
-/// What certificates amount to, chain by chain; refuses a wrong order and too much.
-fn sections(certificates: &[Certificate]) -> Result<Vec<Section>, BlockError> {
-    if certificates.len() > BLOCK_CERTIFICATES_MAX {
-        return Err(BlockError::Certificates(certificates.len()));
-    }
-    if let Some(pair) = certificates.windows(2).find(|pair| pair[0].batch() >= pair[1].batch()) {
-        return Err(BlockError::CertificateOrder(pair[1].batch()));
-    }
-    let transactions =
-        certificates.iter().map(|certificate| u64::from(certificate.transactions())).sum::<u64>();
-    if transactions > BLOCK_TRANSACTIONS_MAX as u64 {
-        return Err(BlockError::Transactions(transactions));
-    }
-    let by_chain = certificates.chunk_by(|a, b| a.batch().chain == b.batch().chain);
-    Ok(by_chain
-        .map(|certificates| {
-            let leaves: Vec<_> =
-                certificates.iter().map(|c| kernels::merkle::leaf_hash(&c.encode())).collect();
-            Section {
-                chain: certificates[0].batch().chain,
-                batches: certificates.len() as u32,
-                transactions: certificates.iter().map(|c| u64::from(c.transactions())).sum(),
-                root: Digest(kernels::merkle::root(&leaves)),
-            }
-        })
-        .collect())
+fn encoded_bytes(header: &Header) -> usize {
+    BLOCK_FIXED_BYTES + header.roots.len() * 32 + header.cut.len() * HEAD_BYTES
 }

@@ -1,19 +1,83 @@
-//! What customers and a validator say to each other.
+//! What clients and a validator say to each other.
 //!
 //! ```text
 //! client ─▶ Hello, Submit, Query          validator ─▶ Welcome, Notices, Answer, Rejected (and closes)
 //! ```
 //!
 //! A submission numbers its packets from `tag` on; a notice names the tag. Frame boundaries are the transport's.
+//!
+//! Invariant: a welcome and every answer say [`AsOf`] which height they speak, so that nobody takes old state for new.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{Reader, WireError, Writer};
-use crate::limits::{ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SUBMIT_PACKETS_MAX};
+use crate::limits::{
+    ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SERVER_FRAME_BYTES_MAX, SUBMIT_PACKETS_MAX,
+};
 use crate::types::{AccountId, ChainId, Digest, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict};
 
-/// The version of this protocol.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// The version of this protocol. Version 2: a welcome and every answer carry [`AsOf`].
+pub const PROTOCOL_VERSION: u32 = 2;
+
+/// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
+pub const BEHIND_MAX: u64 = 16;
+
+/// Which height an answer speaks of, and how far behind the network the validator knows itself to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsOf {
+    /// The height that the validator had committed when it answered.
+    pub height: Height,
+    /// Blocks above that height which the validator knows to be finalized; `None` where it cannot tell, because it hears
+    /// too little from its peers.
+    pub behind: Option<u64>,
+}
+
+impl AsOf {
+    /// The height that the network has reached, as far as the validator knows.
+    pub fn network_height(&self) -> Height {
+        Height(self.height.0.saturating_add(self.behind.unwrap_or(0)))
+    }
+
+    /// Whether the validator knows itself to be at most [`BEHIND_MAX`] blocks behind.
+    pub fn keeps_up(&self) -> bool {
+        self.behind.is_some_and(|behind| behind <= BEHIND_MAX)
+    }
+
+    fn write<'a>(&self, writer: &'a mut Writer) -> &'a mut Writer {
+        writer.u64(self.height.0);
+        match self.behind {
+            None => writer.u8(0),
+            Some(behind) => writer.u8(1).u64(behind),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let height = Height(reader.u64("committed height")?);
+        let behind = match reader.u8("whether the validator knows the network's height")? {
+            0 => None,
+            1 => Some(reader.u64("blocks behind")?),
+            _ => {
+                return Err(WireError::Invalid {
+                    what: "whether the validator knows the network's height",
+                    reason: "neither 0 nor 1",
+                });
+            }
+        };
+        Ok(Self { height, behind })
+    }
+}
+
+impl std::fmt::Display for AsOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "height {}", self.height)?;
+        match self.behind {
+            None => f.write_str("; the validator cannot tell whether it is behind"),
+            Some(behind) if !self.keeps_up() => write!(f, "; the validator is {behind} blocks behind"),
+            Some(_) => Ok(()),
+        }
+    }
+}
 
 /// A question about committed state. Answers are JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +91,7 @@ pub enum Query {
     },
     /// Where a transaction is and what became of it. Without a chain, all are searched.
     Transaction {
-        /// The chain, if the customer knows it.
+        /// The chain, if the client knows it.
         chain: Option<ChainId>,
         /// The transaction.
         id: TransactionId,
@@ -182,8 +246,8 @@ pub enum ServerFrame {
         network: Digest,
         /// Who this is.
         validator: ValidatorIndex,
-        /// The height that it has committed.
-        height: Height,
+        /// Where it stands.
+        as_of: AsOf,
     },
     /// What became of submitted packets.
     Notices(Vec<Notice>),
@@ -191,7 +255,9 @@ pub enum ServerFrame {
     Answer {
         /// The client's number for the query.
         id: u64,
-        /// JSON.
+        /// The height that it speaks of.
+        as_of: AsOf,
+        /// JSON: one of [`answers`](super::answers).
         body: Bytes,
     },
     /// Why the connection is about to be closed.
@@ -206,14 +272,19 @@ const NOTICES: u8 = 2;
 const ANSWER: u8 = 3;
 const REJECTED: u8 = 4;
 const NOTICE_BYTES: usize = 9;
+/// Bytes of an answer before its body: kind, number, height, whether behind, how far, length.
+const ANSWER_OVERHEAD_BYTES: usize = 1 + 8 + 8 + 1 + 8 + 4;
+
+const _: () = assert!(ANSWER_OVERHEAD_BYTES + ANSWER_BYTES_MAX <= SERVER_FRAME_BYTES_MAX);
 
 impl ServerFrame {
     /// The encoding. A reason is cut to [`REASON_BYTES_MAX`].
     pub fn encode(&self) -> Bytes {
         let mut writer = Writer::new();
         match self {
-            Self::Welcome { version, network, validator, height } => {
-                writer.u8(WELCOME).u32(*version).digest(network).u16(validator.0).u64(height.0);
+            Self::Welcome { version, network, validator, as_of } => {
+                writer.u8(WELCOME).u32(*version).digest(network).u16(validator.0);
+                as_of.write(&mut writer);
             }
             Self::Notices(notices) => {
                 assert!(notices.len() <= NOTICES_MAX, "{} notices in one frame", notices.len());
@@ -223,9 +294,11 @@ impl ServerFrame {
                     writer.u64(notice.tag).u8(notice.verdict.code());
                 }
             }
-            Self::Answer { id, body } => {
+            Self::Answer { id, as_of, body } => {
                 assert!(body.len() <= ANSWER_BYTES_MAX, "an answer of {} bytes", body.len());
-                writer.u8(ANSWER).u64(*id).blob(body);
+                writer = Writer::with_capacity(ANSWER_OVERHEAD_BYTES + body.len());
+                writer.u8(ANSWER).u64(*id);
+                as_of.write(&mut writer).blob(body);
             }
             Self::Rejected { reason } => {
                 let end = reason.floor_char_boundary(REASON_BYTES_MAX);
@@ -243,7 +316,7 @@ impl ServerFrame {
                 version: reader.u32("protocol version")?,
                 network: reader.digest("network")?,
                 validator: ValidatorIndex(reader.u16("validator")?),
-                height: Height(reader.u64("height")?),
+                as_of: AsOf::read(&mut reader)?,
             },
             NOTICES => {
                 let count = reader.count("notices", NOTICES_MAX, NOTICE_BYTES)?;
@@ -255,6 +328,7 @@ impl ServerFrame {
             }
             ANSWER => Self::Answer {
                 id: reader.u64("query id")?,
+                as_of: AsOf::read(&mut reader)?,
                 body: frame.slice_ref(reader.blob("answer", ANSWER_BYTES_MAX)?),
             },
             REJECTED => Self::Rejected { reason: reader.text("reason", REASON_BYTES_MAX)? },

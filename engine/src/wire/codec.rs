@@ -41,13 +41,10 @@ pub enum WireError {
     /// A code that names nothing.
     #[error(transparent)]
     Code(#[from] UnknownCode),
-    /// Certificates and header of a block contradict each other.
+    /// A header that is not a block.
     #[error(transparent)]
     Block(#[from] super::BlockError),
-    /// Signers of a certificate out of order.
-    #[error(transparent)]
-    Certificate(#[from] super::CertificateError),
-    /// A genesis that is none.
+    /// A genesis that is not valid.
     #[error(transparent)]
     Genesis(#[from] crate::types::GenesisError),
 }

@@ -1,9 +1,8 @@
 //! One encoding for what is signed, sent and stored.
 //!
 //! ```text
-//! batch        24-byte header | count x 128-byte packets          digest = SHA-256 of all of it
-//! certificate  56-byte header | signers x (index, signature)
-//! block        header | count | certificates                     digest = SHA-256 of the header
+//! batch        152-byte header | sections | 128-byte packets      digest = SHA-256 of network, header and sections
+//! block        80-byte header | roots | heads                     digest = SHA-256 of all of it
 //! frame        kind byte | payload                                client and peer protocols
 //! ```
 //!
@@ -11,18 +10,17 @@
 //! checks a length against its limit *and* against the bytes that are there before it allocates; nothing may trail. What
 //! decodes is well-formed, not true: signatures, roots and balances are the business of later rooms.
 
+pub mod answers;
 mod batch;
 mod block;
-mod certificate;
 mod client;
 mod codec;
 mod genesis;
 mod peer;
 
-pub use batch::Batch;
-pub use block::{Block, BlockError, Header, Section};
-pub use certificate::{Acknowledgement, Certificate, CertificateError, acknowledgement_message};
-pub use client::{ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+pub use batch::{BATCH_MESSAGE_BYTES, Batch, BatchSection};
+pub use block::{Block, BlockError, Header};
+pub use client::{AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 pub use codec::{Reader, WireError, Writer};
 pub use peer::{FinalizedBlock, PeerMessage};
 

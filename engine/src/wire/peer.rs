@@ -1,11 +1,17 @@
 //! What validators say to each other, beside the messages of the consensus engine.
+//!
+//! Who sent a message is known from the connection, so none is signed; what must convince a third party (a batch, a
+//! finalization) carries its own signatures.
 
 use bytes::Bytes;
 
-use super::certificate::{read_batch_id, write_batch_id};
-use super::{Acknowledgement, Block, Certificate, Reader, WireError, Writer};
-use crate::limits::{BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, FINALIZATION_BYTES_MAX, PEER_MESSAGE_BYTES_MAX};
-use crate::types::{BatchId, Digest, Height};
+use super::block::{read_head, write_head};
+use super::{Block, Reader, WireError, Writer};
+use crate::limits::{
+    BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, FINALIZATION_BYTES_MAX, HEAD_BYTES, PEER_MESSAGE_BYTES_MAX,
+    VALIDATORS_MAX,
+};
+use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 
 /// A block for a peer that catches up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,32 +22,31 @@ pub struct FinalizedBlock {
     pub finalization: Bytes,
 }
 
-/// A message between validators. Who sent it is known from the connection.
+/// A message between validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerMessage {
-    /// An encoded batch of the sender, to be checked, stored and acknowledged. Not parsed: that is the verifier's work.
+    /// An encoded batch: of the sender itself, or one that was asked for. Not parsed: the core decides first whether it
+    /// is wanted.
     Batch(Bytes),
-    /// To the author of a batch.
-    Acknowledgement(Acknowledgement),
-    /// From the author of a batch, to all.
-    Certificate(Certificate),
+    /// For each validator, how far the sender holds its stream durably. Replaces what the sender said before.
+    Holding(Vec<Head>),
     /// A proposed block, or the answer to `FetchBlock`.
-    BlockBody(Block),
-    /// Asks for a certified batch.
-    FetchBatch {
-        /// The batch.
-        batch: BatchId,
-        /// Its digest.
-        digest: Digest,
+    Block(Block),
+    /// Asks for the batches of a stream that end with `head` and lie above `above`. They are sent as `Batch`, the last
+    /// one first, so that each can be recognised when it comes; as many as fit into
+    /// [`FETCH_REPLY_BYTES_MAX`](crate::limits::FETCH_REPLY_BYTES_MAX).
+    FetchBatches {
+        /// Whose stream.
+        author: ValidatorIndex,
+        /// What the sender has already.
+        above: Sequence,
+        /// What it wants.
+        head: Head,
     },
-    /// The answer: the encoded batch, or nothing if the sender does not have it.
-    BatchReply {
-        /// The batch.
-        batch: BatchId,
-        /// Its digest, as asked.
+    /// Asks for a block by its digest.
+    FetchBlock {
+        /// The digest.
         digest: Digest,
-        /// The encoding.
-        bytes: Option<Bytes>,
     },
     /// Asks for finalized blocks, ascending.
     FetchBlocks {
@@ -52,30 +57,25 @@ pub enum PeerMessage {
     },
     /// The answer. Fewer than asked for if there are no more, or if the message would be too long.
     BlocksReply(Vec<FinalizedBlock>),
-    /// Asks for a block by its digest.
-    FetchBlock {
-        /// The digest.
-        digest: Digest,
-    },
     /// Where the sender stands.
     Status {
         /// The highest height that it has finalized.
         finalized: Height,
         /// The highest height that it has executed and made durable.
         committed: Height,
+        /// The view that it is in.
+        view: u64,
     },
 }
 
 const BATCH: u8 = 1;
-const ACKNOWLEDGEMENT: u8 = 2;
-const CERTIFICATE: u8 = 3;
-const BLOCK_BODY: u8 = 4;
-const FETCH_BATCH: u8 = 5;
-const BATCH_REPLY: u8 = 6;
-const FETCH_BLOCKS: u8 = 7;
-const BLOCKS_REPLY: u8 = 8;
-const FETCH_BLOCK: u8 = 9;
-const STATUS: u8 = 10;
+const HOLDING: u8 = 2;
+const BLOCK: u8 = 3;
+const FETCH_BATCHES: u8 = 4;
+const FETCH_BLOCK: u8 = 5;
+const FETCH_BLOCKS: u8 = 6;
+const BLOCKS_REPLY: u8 = 7;
+const STATUS: u8 = 8;
 
 impl PeerMessage {
     /// The encoding.
@@ -86,16 +86,17 @@ impl PeerMessage {
                 writer = Writer::with_capacity(1 + bytes.len());
                 writer.u8(BATCH).raw(bytes);
             }
-            Self::Acknowledgement(acknowledgement) => acknowledgement.write(writer.u8(ACKNOWLEDGEMENT)),
-            Self::Certificate(certificate) => certificate.write(writer.u8(CERTIFICATE)),
-            Self::BlockBody(block) => block.write(writer.u8(BLOCK_BODY)),
-            Self::FetchBatch { batch, digest } => {
-                write_batch_id(writer.u8(FETCH_BATCH), batch);
-                writer.digest(digest);
+            Self::Holding(heads) => {
+                writer = Writer::with_capacity(5 + heads.len() * HEAD_BYTES);
+                writer.u8(HOLDING).count(heads.len());
+                heads.iter().for_each(|head| write_head(&mut writer, head));
             }
-            Self::BatchReply { batch, digest, bytes } => {
-                write_batch_id(writer.u8(BATCH_REPLY), batch);
-                writer.digest(digest).raw(bytes.as_deref().unwrap_or_default());
+            Self::Block(block) => block.write(writer.u8(BLOCK)),
+            Self::FetchBatches { author, above, head } => {
+                write_head(writer.u8(FETCH_BATCHES).u16(author.0).u64(above.0), head);
+            }
+            Self::FetchBlock { digest } => {
+                writer.u8(FETCH_BLOCK).digest(digest);
             }
             Self::FetchBlocks { from, max } => {
                 writer.u8(FETCH_BLOCKS).u64(from.0).u32(*max);
@@ -108,41 +109,43 @@ impl PeerMessage {
                     writer.blob(&block.finalization);
                 }
             }
-            Self::FetchBlock { digest } => {
-                writer.u8(FETCH_BLOCK).digest(digest);
-            }
-            Self::Status { finalized, committed } => {
-                writer.u8(STATUS).u64(finalized.0).u64(committed.0);
+            Self::Status { finalized, committed, view } => {
+                writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(*view);
             }
         }
         writer.finish_bytes()
     }
 
-    /// The inverse of [`Self::encode`]. Bytes of batches and certificates share those of the message.
+    /// The inverse of [`Self::encode`]. The bytes of a batch and of certificates are shared with `message`.
+    ///
+    /// # Errors
+    /// [`WireError`]: the bytes are not one message.
     pub fn decode(message: &Bytes) -> Result<Self, WireError> {
         if message.len() > PEER_MESSAGE_BYTES_MAX {
-            let count = message.len() as u64;
-            return Err(WireError::TooMany { what: "message bytes", count, max: PEER_MESSAGE_BYTES_MAX });
+            let (what, max) = ("message bytes", PEER_MESSAGE_BYTES_MAX);
+            return Err(WireError::TooMany { what, count: message.len() as u64, max });
         }
         let mut reader = Reader::new(message);
         let decoded = match reader.u8("message kind")? {
-            BATCH => Self::Batch(message.slice_ref(batch_bytes(reader.rest())?)),
-            ACKNOWLEDGEMENT => Self::Acknowledgement(Acknowledgement::read(&mut reader)?),
-            CERTIFICATE => Self::Certificate(Certificate::read(&mut reader)?),
-            BLOCK_BODY => Self::BlockBody(Block::read(&mut reader)?),
-            FETCH_BATCH => Self::FetchBatch {
-                batch: read_batch_id(&mut reader)?,
-                digest: reader.digest("wanted digest")?,
+            BATCH => match reader.rest() {
+                bytes if bytes.len() <= BATCH_BYTES_MAX => Self::Batch(message.slice_ref(bytes)),
+                bytes => {
+                    let (what, max) = ("batch bytes", BATCH_BYTES_MAX);
+                    return Err(WireError::TooMany { what, count: bytes.len() as u64, max });
+                }
             },
-            BATCH_REPLY => {
-                let batch = read_batch_id(&mut reader)?;
-                let digest = reader.digest("wanted digest")?;
-                let bytes = match reader.rest() {
-                    [] => None,
-                    bytes => Some(message.slice_ref(batch_bytes(bytes)?)),
-                };
-                Self::BatchReply { batch, digest, bytes }
+            HOLDING => {
+                let count = reader.count("heads", VALIDATORS_MAX, HEAD_BYTES)?;
+                let heads = (0..count).map(|_| read_head(&mut reader, "heads")).collect::<Result<_, _>>()?;
+                Self::Holding(heads)
             }
+            BLOCK => Self::Block(Block::read(&mut reader)?),
+            FETCH_BATCHES => Self::FetchBatches {
+                author: ValidatorIndex(reader.u16("wanted author")?),
+                above: Sequence(reader.u64("wanted sequence")?),
+                head: read_head(&mut reader, "wanted head")?,
+            },
+            FETCH_BLOCK => Self::FetchBlock { digest: reader.digest("wanted digest")? },
             FETCH_BLOCKS => {
                 Self::FetchBlocks { from: Height(reader.u64("height")?), max: reader.u32("blocks")? }
             }
@@ -155,21 +158,14 @@ impl PeerMessage {
                 };
                 Self::BlocksReply((0..count).map(block).collect::<Result<_, WireError>>()?)
             }
-            FETCH_BLOCK => Self::FetchBlock { digest: reader.digest("wanted digest")? },
             STATUS => Self::Status {
                 finalized: Height(reader.u64("finalized height")?),
                 committed: Height(reader.u64("committed height")?),
+                view: reader.u64("view")?,
             },
             _ => return Err(WireError::Invalid { what: "message kind", reason: "unknown" }),
         };
         reader.finish()?;
         Ok(decoded)
-    }
-}
-
-fn batch_bytes(bytes: &[u8]) -> Result<&[u8], WireError> {
-    match bytes.len() {
-        0..=BATCH_BYTES_MAX => Ok(bytes),
-        length => Err(WireError::TooMany { what: "batch bytes", count: length as u64, max: BATCH_BYTES_MAX }),
     }
 }

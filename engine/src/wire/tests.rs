@@ -34,48 +34,50 @@ fn packets(count: usize) -> Vec<Packet> {
     (0..count).map(packet).collect()
 }
 
-fn batch_id() -> impl Strategy<Value = BatchId> {
-    (0..4_u32, any::<u16>(), 1..=u64::MAX).prop_map(|(chain, author, sequence)| BatchId {
-        chain: ChainId(chain),
-        author: ValidatorIndex(author),
-        sequence: Sequence(sequence),
-    })
-}
-
 fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
 }
 
-fn signature() -> impl Strategy<Value = [u8; 64]> {
-    any::<[[u8; 32]; 2]>().prop_map(|halves| *halves.as_flattened().first_chunk().unwrap())
-}
+const NETWORK: Digest = Digest([0x42; 32]);
 
-fn certificate() -> impl Strategy<Value = Certificate> {
-    let signers = proptest::collection::btree_map(any::<u16>().prop_map(ValidatorIndex), signature(), 1..6);
-    (batch_id(), digest(), 1..=4096_u32, signers).prop_map(|(batch, digest, transactions, signers)| {
-        Certificate::new(batch, digest, transactions, signers.into_iter().collect()).unwrap()
-    })
+/// The head of a batch, or none.
+fn head() -> impl Strategy<Value = Head> {
+    let some = (1..=u64::MAX, digest()).prop_map(|(sequence, mut digest)| {
+        digest.0[0] |= 1;
+        Head { sequence: Sequence(sequence), digest }
+    });
+    prop_oneof![1 => Just(Head::NONE), 4 => some]
 }
 
 fn block() -> impl Strategy<Value = Block> {
-    let header =
+    let fields =
         (100..u64::MAX, any::<u64>(), digest(), any::<u16>(), any::<u64>(), 0..30_u64, vec(digest(), 0..65));
-    (header, vec(certificate(), 0..8)).prop_map(|(header, mut certificates)| {
-        let (height, view, parent, proposer, time_ms, roots_first, roots) = header;
-        certificates.sort_by_key(Certificate::batch);
-        certificates.dedup_by_key(|certificate| certificate.batch());
-        let header = Header {
-            height: Height(height),
-            view,
-            parent,
-            proposer: ValidatorIndex(proposer),
-            time_ms,
-            roots_first: Height(roots_first),
-            roots,
-            sections: Vec::new(),
-        };
-        Block::build(header, certificates).unwrap()
+    (fields, vec(head(), 1..20)).prop_map(|(fields, cut)| {
+        let (height, view, parent, proposer, time_ms, roots_first, roots) = fields;
+        let (height, roots_first, proposer) = (Height(height), Height(roots_first), ValidatorIndex(proposer));
+        Block::new(Header { height, view, parent, proposer, time_ms, roots_first, roots, cut }).unwrap()
     })
+}
+
+fn batch() -> impl Strategy<Value = Batch> {
+    let previous = head().prop_filter("has a successor", |head| head.sequence.0 < u64::MAX);
+    (any::<u16>(), previous, vec(1..9_u32, 1..5), any::<u8>()).prop_map(|(author, previous, sizes, byte)| {
+        let chains = (0..).map(|i| ChainId(i * 7));
+        let section = |(chain, transactions)| BatchSection { chain, transactions };
+        let sections: Vec<_> = chains.zip(sizes).map(section).collect();
+        let count = sections.iter().map(|section| section.transactions as usize).sum();
+        sealed(ValidatorIndex(author), &previous, &sections, count, byte)
+    })
+}
+
+fn sealed(
+    author: ValidatorIndex,
+    previous: &Head,
+    sections: &[BatchSection],
+    count: usize,
+    byte: u8,
+) -> Batch {
+    Batch::seal(&NETWORK, author, previous, sections, packets(count).iter(), |_| [byte; 64])
 }
 
 fn client_frame() -> impl Strategy<Value = ClientFrame> {
@@ -97,38 +99,40 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     ]
 }
 
+fn as_of() -> impl Strategy<Value = AsOf> {
+    (any::<u64>(), proptest::option::of(any::<u64>()))
+        .prop_map(|(height, behind)| AsOf { height: Height(height), behind })
+}
+
 fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let verdict = (0..=255_u8).prop_filter_map("a known code", |code| Verdict::try_from(code).ok());
     let notice = (any::<u64>(), verdict).prop_map(|(tag, verdict)| Notice { tag, verdict });
     prop_oneof![
-        (any::<u32>(), digest(), any::<u16>(), any::<u64>()).prop_map(
-            |(version, network, validator, height)| {
-                let (validator, height) = (ValidatorIndex(validator), Height(height));
-                ServerFrame::Welcome { version, network, validator, height }
-            }
-        ),
+        (any::<u32>(), digest(), any::<u16>(), as_of()).prop_map(|(version, network, validator, as_of)| {
+            ServerFrame::Welcome { version, network, validator: ValidatorIndex(validator), as_of }
+        }),
         vec(notice, 0..20).prop_map(ServerFrame::Notices),
-        (any::<u64>(), vec(any::<u8>(), 0..99))
-            .prop_map(|(id, body)| ServerFrame::Answer { id, body: body.into() }),
+        (any::<u64>(), as_of(), vec(any::<u8>(), 0..99)).prop_map(|(id, as_of, body)| ServerFrame::Answer {
+            id,
+            as_of,
+            body: body.into()
+        }),
         "[a-zé ]{0,40}".prop_map(|reason| ServerFrame::Rejected { reason }),
     ]
 }
 
 fn peer_message() -> impl Strategy<Value = PeerMessage> {
     let bytes = || vec(any::<u8>(), 1..200).prop_map(Bytes::from);
-    let acknowledgement = (batch_id(), digest(), any::<u16>(), signature());
     let finalized = (block(), vec(any::<u8>(), 0..50));
+    let author = || any::<u16>().prop_map(ValidatorIndex);
     prop_oneof![
         bytes().prop_map(PeerMessage::Batch),
-        acknowledgement.prop_map(|(batch, digest, validator, signature)| {
-            let validator = ValidatorIndex(validator);
-            PeerMessage::Acknowledgement(Acknowledgement { batch, digest, validator, signature })
+        vec(head(), 0..20).prop_map(PeerMessage::Holding),
+        block().prop_map(PeerMessage::Block),
+        (author(), any::<u64>(), head()).prop_map(|(author, above, head)| {
+            PeerMessage::FetchBatches { author, above: Sequence(above), head }
         }),
-        certificate().prop_map(PeerMessage::Certificate),
-        block().prop_map(PeerMessage::BlockBody),
-        (batch_id(), digest()).prop_map(|(batch, digest)| PeerMessage::FetchBatch { batch, digest }),
-        (batch_id(), digest(), proptest::option::of(bytes()))
-            .prop_map(|(batch, digest, bytes)| PeerMessage::BatchReply { batch, digest, bytes }),
+        digest().prop_map(|digest| PeerMessage::FetchBlock { digest }),
         (any::<u64>(), any::<u32>())
             .prop_map(|(from, max)| PeerMessage::FetchBlocks { from: Height(from), max }),
         vec(finalized, 0..3).prop_map(|blocks| {
@@ -136,9 +140,9 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
                 |(block, bytes): (Block, Vec<u8>)| FinalizedBlock { block, finalization: bytes.into() };
             PeerMessage::BlocksReply(blocks.into_iter().map(finalized).collect())
         }),
-        digest().prop_map(|digest| PeerMessage::FetchBlock { digest }),
-        (any::<u64>(), any::<u64>())
-            .prop_map(|(f, c)| PeerMessage::Status { finalized: Height(f), committed: Height(c) }),
+        (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(finalized, committed, view)| {
+            PeerMessage::Status { finalized: Height(finalized), committed: Height(committed), view }
+        }),
     ]
 }
 
@@ -167,26 +171,56 @@ fn genesis() -> impl Strategy<Value = Genesis> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    /// A batch compares by its bytes, so these laws look at what is parsed: a byte of the header is refused or changes
+    /// the digest; the signature and the body are outside the digest, and their own checks notice.
     #[test]
-    fn batches_keep_the_laws(id in batch_id(), count in 1..40_usize) {
-        let packets = packets(count);
-        let batch = Batch::seal(id, packets.iter());
-        prop_assert_eq!(batch.packets(), &packets);
-        prop_assert_eq!(batch.id(), id);
-        prop_assert_eq!(batch.digest().0, kernels::sha2::sha256(batch.bytes()));
-        laws(&batch, batch.bytes().clone(), |bytes| Batch::decode(bytes.clone()));
-    }
+    fn batches_keep_the_laws(batch in batch()) {
+        let decode = |bytes: Vec<u8>| Batch::decode(&NETWORK, bytes.into());
+        let bytes = batch.bytes().to_vec();
+        let again = decode(bytes.clone()).unwrap();
+        prop_assert_eq!(&again, &batch);
+        prop_assert_eq!((again.id(), again.head(), again.previous()), (batch.id(), batch.head(), batch.previous()));
+        prop_assert!(again.sections().eq(batch.sections()) && again.body_matches());
+        prop_assert_eq!(batch.previous().sequence.next(), batch.id().sequence);
+        let body_at = bytes.len() - batch.packets().len() * PACKET_BYTES;
+        let signature = BATCH_HEADER_BYTES - SIGNATURE_BYTES..BATCH_HEADER_BYTES;
+        let header = [&bytes[..signature.start], &bytes[signature.end..body_at]].concat();
+        let covered = [&b"millrace/batch/2"[..], &NETWORK.0, &header].concat();
+        prop_assert_eq!(batch.digest().0, kernels::sha2::sha256(&covered));
+        let elsewhere = Batch::decode(&Digest([1; 32]), bytes.clone().into()).unwrap();
+        prop_assert_ne!(elsewhere.digest(), batch.digest());
 
-    #[test]
-    fn certificates_keep_the_laws(certificate in certificate()) {
-        prop_assert_eq!(certificate.encode().len(), certificate.encoded_len());
-        laws(&certificate, certificate.encode().into(), |bytes| Certificate::decode(bytes));
+        for end in (0..bytes.len()).step_by((bytes.len() / 200).max(1)) {
+            let cut = decode(bytes[..end].to_vec());
+            prop_assert!(matches!(cut, Err(WireError::Truncated { .. })), "{end} of {} bytes: {cut:?}", bytes.len());
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        prop_assert_eq!(decode(longer), Err(WireError::Trailing(1)));
+        for at in (0..body_at).chain((body_at..bytes.len()).step_by(37)) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x11;
+            let decoded = decode(changed);
+            if signature.contains(&at) {
+                let decoded = decoded.unwrap();
+                prop_assert_eq!(decoded.digest(), batch.digest());
+                prop_assert!(decoded != batch && decoded.body_matches() && decoded.signature() != batch.signature());
+            } else if at >= body_at {
+                let decoded = decoded.unwrap();
+                prop_assert_eq!(decoded.digest(), batch.digest());
+                prop_assert!(decoded != batch && !decoded.body_matches());
+            } else {
+                prop_assert!(decoded.is_err() || decoded.unwrap().digest() != batch.digest(), "byte {at} means nothing");
+            }
+        }
     }
 
     #[test]
     fn blocks_keep_the_laws(block in block()) {
-        prop_assert!(block.encode().len() <= BLOCK_BYTES_MAX);
-        prop_assert!(block.header().encode().len() <= HEADER_BYTES_MAX);
+        let header = block.header();
+        let bytes = BLOCK_FIXED_BYTES + header.roots.len() * 32 + header.cut.len() * HEAD_BYTES;
+        prop_assert_eq!(block.encode().len(), bytes);
+        prop_assert!(bytes <= BLOCK_BYTES_MAX);
+        prop_assert_eq!(block.digest().0, kernels::sha2::sha256(&block.encode()));
         laws(&block, block.encode().into(), |bytes| Block::decode(bytes));
     }
 
@@ -226,13 +260,10 @@ proptest! {
             prop_assert_eq!(message.encode(), &bytes);
         }
         prop_assert!(Genesis::decode(&bytes).is_err());
-        if let Ok(certificate) = Certificate::decode(&bytes) {
-            prop_assert_eq!(certificate.encode(), &bytes[..]);
-        }
         if let Ok(block) = Block::decode(&bytes) {
             prop_assert_eq!(block.encode(), &bytes[..]);
         }
-        if let Ok(batch) = Batch::decode(bytes.clone()) {
+        if let Ok(batch) = Batch::decode(&NETWORK, bytes.clone()) {
             prop_assert_eq!(batch.bytes(), &bytes);
         }
     }
@@ -268,24 +299,79 @@ fn a_count_beyond_the_bytes_is_refused_before_anything_is_allocated() {
     assert!(matches!(ServerFrame::decode(&writer.finish_bytes()), Err(WireError::TooMany { .. })));
 }
 
+const fn section(chain: u32, transactions: u32) -> BatchSection {
+    BatchSection { chain: ChainId(chain), transactions }
+}
+
 #[test]
-fn batches_refuse_an_empty_count_sequence_zero_and_too_many() {
-    let id = BatchId { chain: ChainId(0), author: ValidatorIndex(1), sequence: Sequence(1) };
-    let good = Batch::seal(id, packets(2).iter()).bytes().to_vec();
-    let mut empty = good[..BATCH_HEADER_BYTES].to_vec();
-    empty[16..20].fill(0);
+fn batches_refuse_what_a_header_may_not_say() {
+    let second = Head { sequence: Sequence(1), digest: Digest([7; 32]) };
+    let good = sealed(ValidatorIndex(1), &second, &[section(3, 2), section(9, 1)], 3, 5).bytes().to_vec();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = good.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        Batch::decode(&NETWORK, changed.into())
+    };
+    let invalid = |field, decoded: Result<Batch, WireError>| {
+        assert!(
+            matches!(&decoded, Err(WireError::Invalid { what, .. }) if *what == field),
+            "{field}: {decoded:?}"
+        );
+    };
+    assert!(with(0, &[0]).is_ok());
+    invalid("batch epoch", with(0, &[1]));
+    invalid("batch sequence", with(16, &[0; 8]));
+    invalid("previous batch", with(16, &[1, 0]));
+    invalid("previous batch", with(24, &[0; 32]));
+    invalid("batch transactions", with(12, &[0; 4]));
+    // Sections begin at 152: chain 3 with two, chain 9 with one.
+    invalid("batch sections", with(BATCH_HEADER_BYTES, &[9]));
+    invalid("batch sections", with(BATCH_HEADER_BYTES, &[200]));
+    invalid("batch sections", with(BATCH_HEADER_BYTES + 4, &[3, 0, 0, 0, 9, 0, 0, 0, 0]));
+    invalid("batch sections", with(BATCH_HEADER_BYTES + 4, &[1]));
+    invalid("batch sections", with(BATCH_HEADER_BYTES + 4, &[0xFF; 4]));
+
+    assert!(matches!(with(12, &4097_u32.to_le_bytes()), Err(WireError::TooMany { max: 4096, .. })));
+    assert!(matches!(with(10, &257_u16.to_le_bytes()), Err(WireError::TooMany { max: 256, .. })));
     assert!(matches!(
-        Batch::decode(empty.into()),
-        Err(WireError::Invalid { what: "batch transactions", .. })
+        with(12, &4096_u32.to_le_bytes()),
+        Err(WireError::Invalid { what: "batch sections", .. })
     ));
-    let mut zeroth = good.clone();
-    zeroth[8..16].fill(0);
-    assert!(matches!(Batch::decode(zeroth.into()), Err(WireError::Invalid { what: "batch sequence", .. })));
-    let mut many = good;
-    many.resize(BATCH_BYTES_MAX + PACKET_BYTES, 0);
-    many[16..20].copy_from_slice(&4097_u32.to_le_bytes());
-    assert!(matches!(Batch::decode(many.into()), Err(WireError::TooMany { .. })));
-    assert_eq!(Batch::seal(id, packets(4096).iter()).bytes().len(), BATCH_BYTES_MAX);
+    assert!(
+        matches!(with(10, &256_u16.to_le_bytes()), Err(WireError::Truncated { .. })),
+        "before any allocation"
+    );
+}
+
+#[test]
+fn the_largest_batch_has_the_size_that_the_limits_say() {
+    let sections: Vec<_> = (0..CHAINS_MAX as u32).map(|chain| section(chain, 16)).collect();
+    let batch = sealed(ValidatorIndex(0), &Head::NONE, &sections, BATCH_TRANSACTIONS_MAX, 1);
+    assert_eq!(batch.bytes().len(), BATCH_BYTES_MAX);
+    assert_eq!(Batch::decode(&NETWORK, batch.bytes().clone()), Ok(batch.clone()));
+    assert_eq!(batch.packets_of(ChainId(255)), &batch.packets()[255 * 16..]);
+    assert!(batch.packets_of(ChainId(256)).is_empty());
+    let message = PeerMessage::Batch(batch.bytes().clone());
+    assert_eq!(PeerMessage::decode(&message.encode()), Ok(message));
+}
+
+#[test]
+fn an_author_signs_a_domain_and_the_digest_which_covers_the_network() {
+    let mut signed = Vec::new();
+    let batch = Batch::seal(
+        &NETWORK,
+        ValidatorIndex(2),
+        &Head::NONE,
+        &[section(0, 1)],
+        packets(1).iter(),
+        |message| {
+            signed = message.to_vec();
+            [3; 64]
+        },
+    );
+    assert_eq!(signed, batch.message());
+    assert_eq!(signed, [&b"millrace/batch-author/2"[..], &batch.digest().0].concat());
+    assert_eq!((batch.signature(), batch.previous()), (&[3; 64], Head::NONE));
 }
 
 #[test]
@@ -303,11 +389,6 @@ fn submissions_are_bounded_and_whole() {
     assert!(ClientFrame::decode(&last.encode()).is_err(), "tags do not wrap");
 }
 
-fn sample_certificate(chain: u32, sequence: u64) -> Certificate {
-    let batch = BatchId { chain: ChainId(chain), author: ValidatorIndex(0), sequence: Sequence(sequence) };
-    Certificate::new(batch, Digest([sequence as u8; 32]), 4096, vec![(ValidatorIndex(0), [1; 64])]).unwrap()
-}
-
 fn sample_header(height: u64) -> Header {
     Header {
         height: Height(height),
@@ -317,83 +398,102 @@ fn sample_header(height: u64) -> Header {
         time_ms: 1,
         roots_first: Height(0),
         roots: Vec::new(),
-        sections: Vec::new(),
+        cut: vec![Head::NONE; 4],
     }
 }
 
 #[test]
 fn a_block_contradicts_neither_itself_nor_its_limits() {
-    let certificates = vec![sample_certificate(0, 1), sample_certificate(0, 2), sample_certificate(4, 1)];
-    let block = Block::build(sample_header(9), certificates.clone()).unwrap();
-    assert_eq!(block.transactions(), 3 * 4096);
-    let chains: Vec<_> =
-        block.header().sections.iter().map(|section| (section.chain, section.batches)).collect();
-    assert_eq!(chains, [(ChainId(0), 2), (ChainId(4), 1)]);
-    assert_eq!(block.certificates_of(ChainId(0)), &certificates[..2]);
-    assert_eq!(block.certificates_of(ChainId(4)), &certificates[2..]);
-    assert!(block.certificates_of(ChainId(1)).is_empty());
-
-    let mut swapped = certificates.clone();
-    swapped.swap(0, 1);
-    assert!(matches!(Block::build(sample_header(9), swapped), Err(BlockError::CertificateOrder(_))));
-    let missing = Block::new(block.header().clone(), certificates[..2].to_vec());
-    assert_eq!(missing, Err(BlockError::Sections));
-    let seventeen = (1..=17).map(|sequence| sample_certificate(0, sequence)).collect();
-    assert_eq!(Block::build(sample_header(9), seventeen), Err(BlockError::Transactions(17 * 4096)));
-    assert_eq!(Block::build(sample_header(0), vec![]), Err(BlockError::Genesis));
-    let mut early = sample_header(9);
-    (early.roots_first, early.roots) = (Height(8), vec![Digest::default(); 2]);
-    assert_eq!(Block::build(early, vec![]), Err(BlockError::FutureRoot(Height(9))));
-    let mut many = sample_header(900);
-    many.roots = vec![Digest::default(); 65];
-    assert_eq!(Block::build(many, vec![]), Err(BlockError::Roots(65)));
-}
-
-#[test]
-fn the_digest_of_a_block_covers_its_certificates() {
-    let one = Block::build(sample_header(9), vec![sample_certificate(0, 1)]).unwrap();
-    let other = Block::build(sample_header(9), vec![sample_certificate(0, 2)]).unwrap();
-    assert_ne!(one.digest(), other.digest());
-    assert_eq!(one.digest().0, kernels::sha2::sha256(&one.header().encode()));
-}
-
-#[test]
-fn certificates_refuse_signers_out_of_order() {
-    let batch = BatchId { chain: ChainId(0), author: ValidatorIndex(0), sequence: Sequence(1) };
-    let with = |signers: &[u16], transactions, batch| {
-        let signers = signers.iter().map(|signer| (ValidatorIndex(*signer), [0; 64])).collect();
-        Certificate::new(batch, Digest::default(), transactions, signers)
+    let with = |height: u64, change: &dyn Fn(&mut Header)| {
+        let mut header = sample_header(height);
+        change(&mut header);
+        Block::new(header).map(|block| block.cut().len())
     };
-    assert!(with(&[0, 3], 1, batch).is_ok());
-    assert_eq!(with(&[3, 3], 1, batch), Err(CertificateError::SignerOrder(ValidatorIndex(3))));
-    assert_eq!(with(&[3, 0], 1, batch), Err(CertificateError::SignerOrder(ValidatorIndex(0))));
-    assert_eq!(with(&[], 1, batch), Err(CertificateError::Signers(0)));
-    assert_eq!(with(&[0], 0, batch), Err(CertificateError::Transactions(0)));
-    assert_eq!(with(&[0], 4097, batch), Err(CertificateError::Transactions(4097)));
-    assert_eq!(with(&[0], 1, BatchId { sequence: Sequence(0), ..batch }), Err(CertificateError::Sequence));
+    assert_eq!(with(9, &|_| {}), Ok(4));
+    assert_eq!(with(0, &|_| {}), Err(BlockError::Genesis));
+    let early =
+        |header: &mut Header| (header.roots_first, header.roots) = (Height(8), vec![Digest::default(); 2]);
+    assert_eq!(with(9, &early), Err(BlockError::FutureRoot(Height(9))));
+    assert_eq!(with(10, &early), Ok(4));
+    assert_eq!(
+        with(9, &|header| header.roots_first = Height(u64::MAX)),
+        Err(BlockError::FutureRoot(Height(9)))
+    );
+    assert_eq!(with(900, &|header| header.roots = vec![Digest::default(); 65]), Err(BlockError::Roots(65)));
+    assert_eq!(with(9, &|header| header.cut.clear()), Err(BlockError::Cut(0)));
+    assert_eq!(with(9, &|header| header.cut.resize(129, Head::NONE)), Err(BlockError::Cut(129)));
+    assert_eq!(with(9, &|header| header.cut.resize(128, Head::NONE)), Ok(128));
+    let odd = BlockError::Head(ValidatorIndex(2));
+    assert_eq!(with(9, &|header| header.cut[2].sequence = Sequence(1)), Err(odd));
+    assert_eq!(with(9, &|header| header.cut[2].digest = Digest([1; 32])), Err(odd));
 }
 
 #[test]
-fn an_acknowledgement_signs_network_batch_and_digest() {
-    let batch = BatchId { chain: ChainId(1), author: ValidatorIndex(2), sequence: Sequence(3) };
-    let base = acknowledgement_message(&Digest([1; 32]), &batch, &Digest([2; 32]));
-    assert_eq!(&base[..14], b"millrace/ack/1");
-    let others = [
-        acknowledgement_message(&Digest([9; 32]), &batch, &Digest([2; 32])),
-        acknowledgement_message(&Digest([1; 32]), &batch, &Digest([9; 32])),
-        acknowledgement_message(&Digest([1; 32]), &BatchId { chain: ChainId(9), ..batch }, &Digest([2; 32])),
-        acknowledgement_message(
-            &Digest([1; 32]),
-            &BatchId { author: ValidatorIndex(9), ..batch },
-            &Digest([2; 32]),
-        ),
-        acknowledgement_message(
-            &Digest([1; 32]),
-            &BatchId { sequence: Sequence(9), ..batch },
-            &Digest([2; 32]),
-        ),
-    ];
-    assert!(others.iter().all(|other| *other != base));
+fn the_digest_of_a_block_covers_its_cut() {
+    let one = Block::new(sample_header(9)).unwrap();
+    let mut header = sample_header(9);
+    header.cut[3] = Head { sequence: Sequence(1), digest: Digest([1; 32]) };
+    assert_ne!(one.digest(), Block::new(header).unwrap().digest());
+}
+
+#[test]
+fn what_peers_count_is_checked_before_anything_is_allocated() {
+    let decode = |kind: u8, count: u32, bytes: usize| {
+        let mut writer = Writer::new();
+        writer.u8(kind).u32(count).raw(&vec![0; bytes]);
+        PeerMessage::decode(&writer.finish_bytes())
+    };
+    const HOLDING: u8 = 2;
+    const BLOCKS_REPLY: u8 = 7;
+    assert!(decode(HOLDING, 128, 128 * HEAD_BYTES).is_ok());
+    assert!(matches!(
+        decode(HOLDING, 129, 129 * HEAD_BYTES),
+        Err(WireError::TooMany { max: VALIDATORS_MAX, .. })
+    ));
+    assert!(matches!(decode(HOLDING, 128, 128 * HEAD_BYTES - 1), Err(WireError::Truncated { .. })));
+    assert!(matches!(decode(HOLDING, u32::MAX, 40), Err(WireError::TooMany { .. })));
+    assert!(matches!(
+        decode(BLOCKS_REPLY, 65, 65 * 200),
+        Err(WireError::TooMany { max: BLOCKS_REPLY_MAX, .. })
+    ));
+    assert!(matches!(decode(BLOCKS_REPLY, 64, 63), Err(WireError::Truncated { .. })));
+
+    let block = Block::new(sample_header(9)).unwrap();
+    let reply = |certificate: usize| {
+        let mut writer = Writer::new();
+        writer.u8(BLOCKS_REPLY).u32(1).raw(&block.encode()).blob(&vec![0; certificate]);
+        PeerMessage::decode(&writer.finish_bytes())
+    };
+    assert!(reply(FINALIZATION_BYTES_MAX).is_ok());
+    assert!(matches!(reply(FINALIZATION_BYTES_MAX + 1), Err(WireError::TooMany { .. })));
+
+    let mut counts = block.encode();
+    counts[28..32].copy_from_slice(&129_u32.to_le_bytes());
+    assert!(matches!(Block::decode(&counts), Err(WireError::TooMany { what: "cut", .. })));
+    counts[28..32].copy_from_slice(&128_u32.to_le_bytes());
+    assert!(matches!(Block::decode(&counts), Err(WireError::Truncated { what: "cut", .. })));
+    let mut counts = block.encode();
+    counts[26..28].copy_from_slice(&65_u16.to_le_bytes());
+    assert!(matches!(Block::decode(&counts), Err(WireError::TooMany { what: "roots", .. })));
+}
+
+#[test]
+fn the_largest_answer_fits_into_a_frame() {
+    let as_of = AsOf { height: Height(u64::MAX), behind: Some(u64::MAX) };
+    let answer = ServerFrame::Answer { id: 1, as_of, body: vec![b' '; ANSWER_BYTES_MAX].into() };
+    assert!(answer.encode().len() <= SERVER_FRAME_BYTES_MAX);
+}
+
+#[test]
+fn a_validator_keeps_up_only_if_it_knows_so() {
+    let at = |behind| AsOf { height: Height(9), behind };
+    assert!(at(Some(0)).keeps_up() && at(Some(BEHIND_MAX)).keeps_up());
+    assert!(!at(Some(BEHIND_MAX + 1)).keeps_up() && !at(None).keeps_up());
+    assert_eq!(at(Some(5)).network_height(), Height(14));
+    assert_eq!(at(None).network_height(), Height(9));
+    assert_eq!(at(Some(3)).to_string(), "height 9");
+    assert_eq!(at(Some(300)).to_string(), "height 9; the validator is 300 blocks behind");
+    assert_eq!(at(None).to_string(), "height 9; the validator cannot tell whether it is behind");
 }
 
 #[test]
@@ -408,4 +508,16 @@ fn an_oversized_peer_message_is_refused() {
     let mut writer = Writer::new();
     writer.u8(1).raw(&vec![0; BATCH_BYTES_MAX + 1]);
     assert!(matches!(PeerMessage::decode(&writer.finish_bytes()), Err(WireError::TooMany { .. })));
+}
+
+#[test]
+fn the_longest_answer_with_blocks_fits_into_a_message() {
+    let mut header = sample_header(900);
+    header.roots = vec![Digest([3; 32]); BLOCK_ROOTS_MAX];
+    header.cut = vec![Head { sequence: Sequence(1), digest: Digest([1; 32]) }; VALIDATORS_MAX];
+    let block = Block::new(header).unwrap();
+    assert_eq!(block.encode().len(), BLOCK_BYTES_MAX);
+    let finalization = Bytes::from(vec![1; FINALIZATION_BYTES_MAX]);
+    let reply = PeerMessage::BlocksReply(vec![FinalizedBlock { block, finalization }; BLOCKS_REPLY_MAX]);
+    assert_eq!(PeerMessage::decode(&reply.encode()), Ok(reply));
 }

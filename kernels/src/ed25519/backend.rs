@@ -21,17 +21,17 @@ enum Kind {
     Avx512(crate::cpu::Avx512),
 }
 
-/// Names of all back-ends, the plainest first, whether or not this CPU can run them.
+/// Names of all backends, the plainest first, whether or not this CPU can run them.
 const NAMES: [&str; 3] = ["portable", "avx2", "avx512"];
 
-/// A back-end that this build does not know or this CPU cannot run.
+/// A backend that this build does not know or this CPU cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// No back-end has this name.
-    #[error("there is no back-end called {0:?} (there are: {names})", names = NAMES.join(", "))]
+    /// No backend has this name.
+    #[error("there is no backend called {0:?} (there are: {names})", names = NAMES.join(", "))]
     Unknown(String),
     /// The CPU lacks its instructions.
-    #[error("this CPU lacks the instructions of back-end {0:?}")]
+    #[error("this CPU lacks the instructions of backend {0:?}")]
     Unsupported(String),
 }
 
@@ -49,7 +49,7 @@ impl Backend {
         NAMES.into_iter().filter_map(|name| Self::named(name).ok()).collect()
     }
 
-    /// The back-end called `name`.
+    /// The backend called `name`.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Backend {
         }
     }
 
-    /// Does `work` with this back-end's instructions.
+    /// Does `work` with this backend's instructions.
     pub(super) fn run<W: Work>(self, work: W) -> W::Output {
         match self.0 {
             Kind::Portable(field) => field.enter(work),

@@ -73,7 +73,7 @@ pub fn verify_batch_decoded(entries: &[DecodedEntry<'_>], seed: [u8; 32], verdic
     verify_batch_decoded_on(Backend::best(), entries, seed, verdicts);
 }
 
-/// [`verify_batch_decoded`] on a back-end of one's choice.
+/// [`verify_batch_decoded`] on a chosen backend.
 ///
 /// # Panics
 ///
@@ -84,22 +84,6 @@ pub fn verify_batch_decoded_on(
     seed: [u8; 32],
     verdicts: &mut [bool],
 ) {
-    assert_eq!(entries.len(), verdicts.len(), "one verdict for each entry");
-    // A key that is none settles its own entries and stays away from the others'.
-    let (mut places, mut items) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
-    for (i, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.key.valid) {
-        places.push(i);
-        items.push(Item {
-            key: &entry.key.encoded,
-            message: entry.message,
-            signature: entry.signature,
-            decoded: Some(entry.key),
-        });
-    }
-    let mut judged = vec![false; items.len()];
-    verify_items(backend, &items, seed, &mut judged);
-    verdicts.fill(false);
-    for (i, verdict) in places.into_iter().zip(judged) {
-        verdicts[i] = verdict;
-    }
+    let items: Vec<_> = entries.iter().map(Item::from).collect();
+    verify_items(backend, &items, seed, verdicts);
 }

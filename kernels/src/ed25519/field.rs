@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Portable ─┐
-//! Avx2 ─────┼─▶ Field ──▶ point, decompress, multiply: written once, generic over the back-end
-//! Avx512 ───┤     └─────▶ laws.rs: what every back-end must satisfy at random values and at the bounds
+//! Avx2 ─────┼─▶ Field ──▶ point, decompress, multiply: written once, generic over the backend
+//! Avx512 ───┤     └─────▶ laws.rs: what every backend must satisfy at random values and at the bounds
 //! Quad ─────┘     four lanes, for one point's coordinates side by side: packed
 //! ```
 //!
@@ -12,11 +12,11 @@
 //!
 //! - **tight**: every limb below 2⁵¹ + 2¹⁵.
 //! - **loose**: every limb below 2⁵², so that 52-bit multipliers see the whole limb.
-//! - **uncarried**: a product before its carry, which `add` and `sub` make up for; tight in back-ends that carry every product.
+//! - **uncarried**: a product before its carry, which `add` and `sub` make up for; tight in backends that carry every product.
 //!
-//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. A back-end may bound its limbs otherwise
+//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. A backend may bound its limbs otherwise
 //! (`avx2` does, whose limbs are signed: there three tight elements may be added up uncarried); in a [`Row`], and wherever
-//! else limbs are in memory, they are unsigned and bounded as above. The value of a back-end is a token: to hold one proves
+//! else limbs are in memory, they are unsigned and bounded as above. The value of a backend is a token: to hold one proves
 //! that this CPU has what its instructions need.
 
 #[cfg(target_arch = "x86_64")]
@@ -67,11 +67,11 @@ pub(crate) const ENTRIES: usize = 1 << 5;
 #[repr(C, align(64))]
 pub(crate) struct LookUp(pub(crate) [[u64; ENTRIES]; 15]);
 
-/// Work that is written for any back-end. [`Field::enter`] runs it where the compiler may use the back-end's instructions.
+/// Work that is written for any backend. [`Field::enter`] runs it where the compiler may use the backend's instructions.
 pub(crate) trait Work {
     /// What comes out.
     type Output;
-    /// Does it. Implementations are `#[inline(always)]`, and so is all they call that takes a back-end.
+    /// Does it. Implementations are `#[inline(always)]`, and so is all they call that takes a backend.
     fn run<F: Field>(self, field: F) -> Self::Output;
 }
 
@@ -82,7 +82,7 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     /// The first so many lanes hold something; any others take nothing and read as zero.
     const LIVE: usize = LANES;
 
-    /// Compiles and runs `work` with this back-end's instructions.
+    /// Compiles and runs `work` with this backend's instructions.
     fn enter<W: Work>(self, work: W) -> W::Output;
 
     /// The same tight element in every lane.

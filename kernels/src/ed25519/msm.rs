@@ -1,5 +1,7 @@
 //! Σ sᵢPᵢ for many points at once, and whether eight times it vanishes. Variable time.
 //!
+//! Sums are kept: where a whole and one part of it are known, the other part is their difference.
+//!
 //! Pippenger's buckets, but each window's terms are first *sorted* by bucket, so that a bucket's sum stays in registers
 //! while eight buckets of about equal size fill the eight lanes:
 //!
@@ -32,6 +34,41 @@ pub(super) struct Msm<'a> {
     pub(super) width: u32,
     /// Memory to work in.
     pub(super) scratch: &'a mut Scratch,
+}
+
+/// A sum of points.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    point: Stored,
+    /// Whether eight times it is the identity.
+    pub(super) vanishes: bool,
+}
+
+impl Sum {
+    /// The same sum in every lane.
+    #[inline(always)]
+    fn of<F: Field>(f: F, total: Extended<F>) -> Self {
+        let mut stored = [Stored::IDENTITY; LANES];
+        total.scatter(f, stored.each_mut());
+        Self { point: stored[0], vanishes: total.torsion_lanes(f) & 1 == 1 }
+    }
+}
+
+/// A sum without one of its parts: what the other part sums to.
+pub(super) struct Difference<'a> {
+    pub(super) whole: &'a Sum,
+    pub(super) part: &'a Sum,
+}
+
+impl Work for Difference<'_> {
+    type Output = Sum;
+
+    #[inline(always)]
+    fn run<F: Field>(self, f: F) -> Sum {
+        let whole = Extended::identity(f).add(f, Extended::gather(f, [&self.whole.point; LANES]));
+        let part = Extended::gather(f, [&self.part.point; LANES]);
+        Sum::of(f, whole.add(f, part.negate_where(f, u8::MAX)))
+    }
 }
 
 /// The widest window. Its windows must end within the 256 bits of a biased scalar, which those of 10 bits do not.
@@ -88,10 +125,10 @@ pub(super) fn bias(windows: usize, width: u32) -> Words {
 }
 
 impl Work for Msm<'_> {
-    type Output = bool;
+    type Output = Sum;
 
     #[inline(always)]
-    fn run<F: Field>(self, f: F) -> bool {
+    fn run<F: Field>(self, f: F) -> Sum {
         let Self { rows, scalars, long, width, scratch } = self;
         assert!(rows.len() == scalars.len() + 1 && long <= scalars.len());
         assert!((4..=WIDTH_MAX).contains(&width));
@@ -137,7 +174,7 @@ impl Work for Msm<'_> {
                 total = total.add(f, Extended::gather(f, [&sums[lane]; LANES]));
             }
         }
-        total.torsion_lanes(f) & 1 == 1
+        Sum::of(f, total)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Points of −x² + y² = 1 + dx²y², eight at a time, written once for every back-end.
+//! Points of −x² + y² = 1 + dx²y², eight at a time, written once for every backend.
 //!
 //! Extended coordinates of Hisil, Wong, Carter and Dawson (2008): x = X/Z, y = Y/Z, XY = ZT. Their addition is
 //! complete on this curve (−1 is a square, d is not), so no case is special: small order, doubling, identity.

@@ -2,7 +2,7 @@ use super::*;
 use curve25519_dalek::{constants::EIGHT_TORSION, scalar::Scalar};
 use proptest::prelude::*;
 
-const SEED: [u8; 32] = [7; 32];
+pub(super) const SEED: [u8; 32] = [7; 32];
 /// How much of a large set goes through the lanes too.
 const IN_LANES: usize = 3200;
 
@@ -18,10 +18,10 @@ fn zebra(entry: &Entry<'_>) -> bool {
 
 /// Owned entries for building batches.
 #[derive(Clone)]
-struct Case {
-    key: PublicKey,
+pub(super) struct Case {
+    pub(super) key: PublicKey,
     message: Vec<u8>,
-    signature: Signature,
+    pub(super) signature: Signature,
 }
 
 impl Case {
@@ -29,11 +29,18 @@ impl Case {
         Entry { key: &self.key, message: &self.message, signature: &self.signature }
     }
 
-    fn item(&self) -> Item<'_> {
+    pub(super) fn item(&self) -> Item<'_> {
         Item::from(&self.entry())
     }
 
-    fn good(n: u64) -> Self {
+    /// A good signature with one bit wrong, in `s`, so that every encoding is still acceptable.
+    pub(super) fn forged(n: u64) -> Self {
+        let mut case = Self::good(n);
+        case.signature[33] ^= 4;
+        case
+    }
+
+    pub(super) fn good(n: u64) -> Self {
         let mut seed = [0x42; 32];
         seed[..8].copy_from_slice(&n.to_le_bytes());
         let key = SigningKey::from_seed(seed);
@@ -128,7 +135,7 @@ fn backends_are_named_or_refused() {
     let unknown = Backend::named("abacus").unwrap_err();
     assert_eq!(
         unknown.to_string(),
-        "there is no back-end called \"abacus\" (there are: portable, avx2, avx512)"
+        "there is no backend called \"abacus\" (there are: portable, avx2, avx512)"
     );
     for name in ["portable", "avx2", "avx512"] {
         let named = Backend::named(name).map(Backend::name);
@@ -357,7 +364,7 @@ proptest! {
     }
 }
 
-/// Signs by every back-end, and compares with dalek.
+/// Signs by every backend, and compares with dalek.
 fn signs_like_dalek(cases: &[([u8; 32], Vec<u8>)]) {
     use ed25519_dalek::Signer as _;
     let expected: Vec<Signature> = cases
@@ -369,7 +376,7 @@ fn signs_like_dalek(cases: &[([u8; 32], Vec<u8>)]) {
         keys.iter().zip(cases).map(|(key, (_, message))| SignRequest { key, message }).collect();
     let mut signatures = vec![[0; 64]; cases.len()];
     sign_batch(&requests, &mut signatures);
-    assert_eq!(signatures, expected, "the best back-end");
+    assert_eq!(signatures, expected, "the best backend");
     for backend in Backend::all() {
         signatures.fill([0; 64]);
         sign_batch_on(backend, &requests, &mut signatures);
@@ -391,22 +398,15 @@ fn batches_of_any_size_are_signed_like_dalek() {
 #[test]
 fn the_combination_itself_accepts_good_batches_and_refuses_bad_ones() {
     for backend in Backend::all() {
-        let mut scratch = combination::Scratch::default();
-        let mut coefficients = combination::Coefficients::new(SEED);
         for size in [1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 64, 120, 300, 750, 2100] {
             let mut cases: Vec<_> = (0..size).map(|n| Case::good(n % 97)).collect();
-            let entries: Vec<_> = cases.iter().map(Case::item).collect();
-            assert!(
-                combination::holds(backend, &entries, &mut coefficients, &mut scratch),
-                "{backend}, {size}"
-            );
+            let holds = |cases: &[Case]| {
+                combination_holds_on(backend, &cases.iter().map(Case::entry).collect::<Vec<_>>(), SEED)
+            };
+            assert!(holds(&cases), "{backend}, {size}");
             let at = (size as usize * 5) / 7;
             cases[at].signature[33] ^= 4;
-            let entries: Vec<_> = cases.iter().map(Case::item).collect();
-            assert!(
-                !combination::holds(backend, &entries, &mut coefficients, &mut scratch),
-                "{backend}, {size}"
-            );
+            assert!(!holds(&cases), "{backend}, {size}");
         }
     }
 }

@@ -66,7 +66,7 @@ impl ArrayTree {
         self.update_on(best_sha256(), changes);
     }
 
-    /// [`ArrayTree::update`] on a back-end of one's choice, for comparisons.
+    /// [`ArrayTree::update`] on a chosen backend, for comparisons.
     ///
     /// # Panics
     ///

@@ -94,7 +94,7 @@ fn sha512_of_every_backend_is_that_of_sha2() {
     }
 }
 
-/// The vectors of FIPS 180-4 in every lane of every back-end.
+/// The vectors of FIPS 180-4 in every lane of every backend.
 #[test]
 fn fips_180_4_vectors_on_every_backend() {
     let two_blocks = b"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu";
@@ -117,7 +117,7 @@ fn fips_180_4_vectors_on_every_backend() {
 }
 
 /// NIST's additional vectors for byte-oriented messages: one byte `times` over, at the borders where the padding needs a
-/// further block and beyond, in every lane of every back-end.
+/// further block and beyond, in every lane of every backend.
 #[test]
 fn nist_vectors_on_every_backend() {
     let of_256: [(u8, usize, &str); 8] = [

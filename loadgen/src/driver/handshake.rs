@@ -1,134 +1,149 @@
-//! Greets every validator, and asks where the customers' accounts stand.
+//! Connects to every validator, waits until each has caught up, and asks where the clients' accounts stand.
+//!
+//! Invariant: an account is read only from a validator that has committed the highest height that any of them had
+//! committed when the load began, and everything that it knew itself to be finalized then. From older state a lane would sign with nonces that are used already, and all of its
+//! transfers would be refused.
 
 use crate::plan::{LoadError, LoadPlan, Start};
 use crate::progress::{Observer, Phase};
-use crate::workload::{ChainCustomers, CustomerAccount};
-use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
-use engine::types::{AccountId, ChainId, GENESIS_KEY_VERSION, Height};
-use engine::wire::{ClientFrame, PROTOCOL_VERSION, Query, ServerFrame};
-use net::{ClientConnection, ClientReceiver, ClientSender, ConnectOptions, Fingerprint};
+use crate::workload::{ChainClients, ClientAccount};
+use client::{AsOf, ClientError, Connection, Event, Fingerprint, Query, RawAnswer};
+use engine::types::{AccountId, GENESIS_KEY_VERSION, Height};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Queries on their way to one validator at a time.
+/// Queries that one validator may owe answers to at a time.
 const QUERIES_AHEAD: u64 = 256;
-/// A validator that does not greet within this time is taken for dead.
-const GREETING: Duration = Duration::from_secs(10);
+/// A validator that does not answer within this time is taken for dead.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a validator that is behind is asked again.
+const CATCH_UP_POLL: Duration = Duration::from_millis(100);
+/// A wait shorter than this is not worth a message: the last block is always still being written.
+const CATCH_UP_QUIET: Duration = Duration::from_secs(1);
 
-/// A greeted validator.
-pub(super) struct Link {
-    pub sender: ClientSender,
-    pub receiver: ClientReceiver,
-    pub height: Height,
-}
-
-pub(super) async fn connect(plan: &LoadPlan) -> Result<Vec<Link>, LoadError> {
+pub(super) async fn connect(plan: &LoadPlan) -> Result<Vec<Connection>, LoadError> {
     let mut links = Vec::with_capacity(plan.endpoints.len());
-    for lane in 0..plan.endpoints.len() {
-        links.push(greet(plan, lane).await?);
+    for (lane, endpoint) in plan.endpoints.iter().enumerate() {
+        let fingerprint = Fingerprint(endpoint.fingerprint);
+        let link = Connection::open(endpoint.address, fingerprint, &plan.network).await;
+        links.push(link.map_err(|error| not_there(plan, lane, error))?);
     }
     Ok(links)
 }
 
-async fn greet(plan: &LoadPlan, lane: usize) -> Result<Link, LoadError> {
-    let endpoint = &plan.endpoints[lane];
-    let address = endpoint.address;
-    let lost = |reason: String| LoadError::Connect { lane, address, reason };
-    let wrong = |reason: String| LoadError::Handshake { lane, address, reason };
-    let options = ConnectOptions {
-        frame_bytes_max: CLIENT_FRAME_BYTES_MAX.max(SERVER_FRAME_BYTES_MAX),
-        ..ConnectOptions::default()
-    };
-    let connection = ClientConnection::connect(address, Fingerprint(endpoint.fingerprint), options).await;
-    let (mut sender, mut receiver) = connection.map_err(|e| lost(e.to_string()))?.split();
-    let hello = ClientFrame::Hello { version: PROTOCOL_VERSION, network: plan.network };
-    sender.send(hello.encode()).await.map_err(|e| lost(e.to_string()))?;
-    let greeting = tokio::time::timeout(GREETING, receiver.recv()).await;
-    let frame = greeting
-        .map_err(|_| wrong(format!("it did not answer the greeting within {} s", GREETING.as_secs())))?
-        .map_err(|e| lost(e.to_string()))?;
-    match ServerFrame::decode(&frame) {
-        Ok(ServerFrame::Welcome { network, .. }) if network != plan.network => {
-            Err(wrong(format!("it belongs to network {network}")))
+fn not_there(plan: &LoadPlan, lane: usize, source: ClientError) -> LoadError {
+    LoadError::Connect { lane, address: plan.endpoints[lane].address, source: Box::new(source) }
+}
+
+/// Waits until every validator keeps up and has committed both the highest height that any of them said to have committed
+/// and what it knew itself to be finalized. Returns that highest height.
+pub(super) async fn caught_up(
+    plan: &LoadPlan,
+    links: &mut [Connection],
+    observer: &mut dyn Observer,
+) -> Result<Height, LoadError> {
+    let highest = links.iter().map(|link| link.welcome.as_of.height).max().unwrap_or_default();
+    let mut waited = Duration::ZERO;
+    for (lane, link) in links.iter_mut().enumerate() {
+        let mut as_of = link.welcome.as_of;
+        // What one validator says of the network binds only that one: a wrong claim must not make the others look late.
+        let goal = highest.max(as_of.network_height());
+        let mut told = false;
+        while as_of.height < goal || !as_of.keeps_up() {
+            if waited >= plan.catch_up {
+                let address = plan.endpoints[lane].address;
+                return Err(LoadError::Behind { lane, address, as_of, goal, waited });
+            }
+            if !told && waited >= CATCH_UP_QUIET {
+                observer.phase(&Phase::CatchingUp { lane, height: as_of.height, goal });
+                told = true;
+            }
+            tokio::time::sleep(CATCH_UP_POLL).await;
+            waited += CATCH_UP_POLL;
+            as_of = standing_of(link).await.map_err(|error| not_there(plan, lane, error))?;
         }
-        Ok(ServerFrame::Welcome { height, .. }) => Ok(Link { sender, receiver, height }),
-        Ok(ServerFrame::Rejected { reason }) => Err(wrong(reason)),
-        Ok(_) => Err(wrong("its first frame is no greeting".into())),
-        Err(error) => Err(wrong(format!("its first frame cannot be read: {error}"))),
+    }
+    Ok(highest)
+}
+
+/// Where a validator stands now.
+async fn standing_of(link: &mut Connection) -> Result<AsOf, ClientError> {
+    link.sender.ask([(0, Query::Status)]).await?;
+    Ok(answer(link).await?.as_of)
+}
+
+async fn answer(link: &mut Connection) -> Result<RawAnswer, ClientError> {
+    loop {
+        if let Event::Answer(answer) = link.receiver.next_within(ANSWER_PATIENCE).await? {
+            return Ok(answer);
+        }
     }
 }
 
-/// Where the customers of all chains stand, as the plan says: at genesis, or as the validators tell.
-pub(super) async fn customers(
+/// Where the clients of all chains stand, as the plan says: at genesis, or as the validators tell at `height` or above.
+pub(super) async fn clients(
     plan: &LoadPlan,
-    links: &mut [Link],
+    links: &mut [Connection],
+    height: Height,
     observer: &mut dyn Observer,
-) -> Result<Vec<ChainCustomers>, LoadError> {
-    let mut customers: Vec<ChainCustomers> = plan
+) -> Result<Vec<ChainClients>, LoadError> {
+    let mut clients: Vec<ChainClients> = plan
         .chains
         .iter()
         .map(|load| {
             let account =
-                CustomerAccount { next_nonce: 0, spendable: load.balance, key_version: GENESIS_KEY_VERSION };
-            ChainCustomers { chain: load.chain, accounts: vec![account; load.accounts as usize] }
+                ClientAccount { next_nonce: 0, spendable: load.balance, key_version: GENESIS_KEY_VERSION };
+            ChainClients { chain: load.chain, accounts: vec![account; load.accounts as usize] }
         })
         .collect();
     if plan.start == Start::Resume {
         observer.phase(&Phase::Resuming);
         let lanes = links.len();
-        for chain in &mut customers {
+        for chain in &mut clients {
             for (lane, link) in links.iter_mut().enumerate() {
-                ask(link, lane, lanes, chain).await?;
+                ask(link, lane, lanes, height, chain).await?;
             }
         }
     }
-    Ok(customers)
+    Ok(clients)
 }
 
 async fn ask(
-    link: &mut Link,
+    link: &mut Connection,
     lane: usize,
     lanes: usize,
-    customers: &mut ChainCustomers,
+    height: Height,
+    clients: &mut ChainClients,
 ) -> Result<(), LoadError> {
-    let chain = customers.chain;
+    let chain = clients.chain;
     let fail = |account: u64, reason: String| LoadError::Resume { lane, chain, account, reason };
-    let mine: Vec<u64> = (lane as u64..customers.accounts.len() as u64).step_by(lanes).collect();
+    let mine: Vec<u64> = (lane as u64..clients.accounts.len() as u64).step_by(lanes).collect();
     let (mut asked, mut told) = (0, 0);
     while told < mine.len() {
-        let mut questions = Vec::new();
-        while asked < mine.len() && (asked - told) < QUERIES_AHEAD as usize {
-            let query = Query::Account { chain, account: AccountId(mine[asked]) };
-            questions.push(ClientFrame::Query { id: mine[asked], query }.encode());
-            asked += 1;
-        }
-        link.sender.send_all(questions).await.map_err(|e| fail(mine[told], e.to_string()))?;
+        let ahead = mine.len().min(told + QUERIES_AHEAD as usize);
+        let questions = mine[asked..ahead].iter().map(|account| {
+            let query = Query::Account { chain, account: AccountId(*account) };
+            (*account, query)
+        });
+        link.sender.ask(questions).await.map_err(|e| fail(mine[told], e.to_string()))?;
+        asked = ahead;
         // Answer by answer, but refill only in larger steps.
         let until = if asked == mine.len() { mine.len() } else { told + (asked - told) / 2 + 1 };
         while told < until {
-            let frame = tokio::time::timeout(GREETING, link.receiver.recv()).await;
-            let frame = frame
-                .map_err(|_| fail(mine[told], "it does not answer".into()))?
-                .map_err(|e| fail(mine[told], e.to_string()))?;
-            match ServerFrame::decode(&frame) {
-                Ok(ServerFrame::Answer { id, body }) => {
-                    let place = customers.accounts.get_mut(id as usize);
-                    let place = place.ok_or_else(|| fail(id, "it answers what was not asked".into()))?;
-                    *place = standing(chain, &body).map_err(|reason| fail(id, reason))?;
-                    told += 1;
-                }
-                Ok(ServerFrame::Rejected { reason }) => return Err(fail(mine[told], reason)),
-                Ok(_) => {}
-                Err(error) => return Err(fail(mine[told], error.to_string())),
-            }
+            let answer = answer(link).await.map_err(|e| fail(mine[told], e.to_string()))?;
+            let account = answer.id;
+            let place = clients.accounts.get_mut(account as usize);
+            let place = place.ok_or_else(|| fail(account, "it answers what was not asked".into()))?;
+            *place = account_of(&answer, height).map_err(|reason| fail(account, reason))?;
+            told += 1;
         }
     }
     Ok(())
 }
 
-/// What the generator reads of an account's answer; the proofs in it are for those who doubt.
+/// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own load.
 #[derive(Deserialize)]
-struct Answer {
+struct AccountAnswer {
     proof: Standing,
 }
 
@@ -140,11 +155,12 @@ struct Standing {
     window_used: u64,
 }
 
-fn standing(chain: ChainId, body: &[u8]) -> Result<CustomerAccount, String> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| {
-        format!("chain {chain}: {}", String::from_utf8_lossy(body).chars().take(200).collect::<String>())
-    })?;
-    let Standing { key_version, balance, window_base, window_used } = answer.proof;
+fn account_of(answer: &RawAnswer, height: Height) -> Result<ClientAccount, String> {
+    let answer = answer.read::<AccountAnswer>().map_err(|error| error.to_string())?;
+    if answer.as_of.height < height {
+        return Err(format!("it answers from {}, and height {height} was committed before", answer.as_of));
+    }
+    let Standing { key_version, balance, window_base, window_used } = answer.value.proof;
     if key_version != GENESIS_KEY_VERSION {
         return Err(format!(
             "its key has been changed (version {key_version}); the generator has only the first"
@@ -152,5 +168,5 @@ fn standing(chain: ChainId, body: &[u8]) -> Result<CustomerAccount, String> {
     }
     // The first nonce above every used one: gaps below it stay unused for good.
     let next_nonce = window_base + u64::from(u64::BITS - window_used.leading_zeros());
-    Ok(CustomerAccount { next_nonce, spendable: balance, key_version })
+    Ok(ClientAccount { next_nonce, spendable: balance, key_version })
 }

@@ -1,12 +1,10 @@
 //! The connections of a run and the tasks that serve them, around books that all of them share.
 
 use super::clock::Clock;
-use super::handshake::Link;
 use crate::pool::Pool;
 use crate::schedule::Schedule;
 use crate::session::Session;
-use engine::wire::{ClientFrame, ServerFrame};
-use net::{ClientReceiver, ClientSender};
+use client::{Connection, Event, Receiver, Sender};
 use std::cell::{RefCell, RefMut};
 use std::ops::Range;
 use std::rc::Rc;
@@ -33,7 +31,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub fn start(clock: Clock, session: Session, pool: Pool, links: Vec<Link>) -> Lanes {
+    pub fn start(clock: Clock, session: Session, pool: Pool, links: Vec<Connection>) -> Lanes {
         let shared = Rc::new(Shared {
             clock,
             session: RefCell::new(session),
@@ -126,41 +124,31 @@ impl Shared {
     }
 }
 
-async fn send(shared: Rc<Shared>, lane: usize, mut sender: ClientSender) {
+async fn send(shared: Rc<Shared>, lane: usize, mut sender: Sender) {
     loop {
         let Some(tags) = shared.due(lane) else {
             shared.wake[lane].notified().await;
             continue;
         };
-        let frames: Vec<_> = shared
-            .pool
-            .borrow()
-            .slabs(lane, tags)
-            .map(|(tag, packets)| ClientFrame::Submit { tag, packets }.encode())
-            .collect();
-        if let Err(error) = sender.send_all(frames).await {
+        let slabs: Vec<_> = shared.pool.borrow().slabs(lane, tags).collect();
+        if let Err(error) = sender.submit(slabs).await {
             return shared.lose(lane, error.to_string());
         }
     }
 }
 
-async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: ClientReceiver) {
+async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: Receiver) {
     let reason = loop {
-        let frame = match receiver.recv().await {
-            Ok(frame) => frame,
-            Err(error) => break error.to_string(),
-        };
-        match ServerFrame::decode(&frame) {
-            Ok(ServerFrame::Notices(notices)) => {
+        match receiver.next().await {
+            Ok(Event::Notices(notices)) => {
                 let now = shared.clock.now_us();
                 let mut session = shared.session.borrow_mut();
                 for notice in notices {
                     session.notice(lane, notice.tag, notice.verdict, now);
                 }
             }
-            Ok(ServerFrame::Rejected { reason }) => break reason,
-            Ok(_) => {}
-            Err(error) => break format!("an unreadable frame came from the validator: {error}"),
+            Ok(Event::Answer(_)) => {}
+            Err(error) => break error.to_string(),
         }
     };
     shared.lose(lane, reason);

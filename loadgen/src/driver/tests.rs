@@ -1,12 +1,12 @@
 mod server;
 
 use super::clock::Lateness;
-use crate::customers::CustomerSeed;
+use crate::client_keys::ClientSeed;
 use crate::outcome::LoadOutcome;
 use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start};
 use crate::progress::{Live, Observer, Phase, Silent};
 use crate::run;
-use engine::types::{ChainId, Digest, Outcome, Refusal, Verdict};
+use engine::types::{ChainId, Digest, Height, Outcome, Refusal, Verdict};
 use server::Server;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const NETWORK: Digest = Digest([5; 32]);
 
 fn plan(servers: &[Server], rate: Rate) -> LoadPlan {
     let endpoints = servers.iter().map(Server::endpoint).collect();
-    let mut plan = LoadPlan::new(NETWORK, endpoints, CustomerSeed([1; 32]));
+    let mut plan = LoadPlan::new(NETWORK, endpoints, ClientSeed([1; 32]));
     plan.chains = vec![ChainLoad { chain: ChainId(1), accounts: 64, balance: 1_000_000_000 }];
     plan.rate = rate;
     plan.seconds = 1;
@@ -61,7 +61,7 @@ fn what_reaches_a_validator_is_signed_for_this_network_and_belongs_there() {
     run(&plan(&servers, Rate::Fixed(500.0)), &mut Silent).unwrap();
     for (lane, server) in servers.iter().enumerate() {
         for packet in server.received() {
-            let key = CustomerSeed([1; 32]).signing_key(packet.chain(), packet.debit()).public_key();
+            let key = ClientSeed([1; 32]).signing_key(packet.chain(), packet.debit()).public_key();
             assert!(kernels::ed25519::verify(&key, &packet.message(&NETWORK), packet.signature()));
             assert_eq!(packet.debit().0 % 2, lane as u64);
         }
@@ -141,11 +141,50 @@ fn a_load_without_any_validator_left_ends() {
 fn a_validator_of_another_network_or_with_another_certificate_is_refused() {
     let servers = [Server::start(Digest([6; 32]), |_| None)];
     let error = run(&plan(&servers, Rate::Max), &mut Silent).unwrap_err();
-    assert!(matches!(error, LoadError::Handshake { lane: 0, .. }), "{error}");
+    assert!(matches!(error, LoadError::Connect { lane: 0, .. }), "{error}");
+    assert!(error.to_string().contains("network"), "{error}");
     let mut plan = plan(&servers, Rate::Max);
     plan.endpoints[0].fingerprint = [9; 32];
     let error = run(&plan, &mut Silent).unwrap_err();
     assert!(matches!(error, LoadError::Connect { lane: 0, .. }), "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[test]
+fn a_load_waits_for_a_validator_that_is_behind() {
+    struct Waits(Vec<Phase>);
+    impl Observer for Waits {
+        fn phase(&mut self, phase: &Phase) {
+            self.0.extend(matches!(phase, Phase::CatchingUp { .. }).then_some(*phase));
+        }
+    }
+    let start =
+        |height, behind| Server::start(NETWORK, |_| Some(Verdict::Committed)).stands_at(height, behind);
+    let servers = [start(250, 0), start(50, 200)];
+    let mut waits = Waits(Vec::new());
+    let mut plan = plan(&servers, Rate::Fixed(200.0));
+    plan.start = Start::Resume;
+    let outcome = run(&plan, &mut waits).unwrap();
+    balanced(&outcome);
+    assert_eq!(outcome.tally().accepted, 200);
+    // Told once, after a second of quiet.
+    assert_eq!(waits.0, [Phase::CatchingUp { lane: 1, height: Height(150), goal: Height(250) }]);
+}
+
+#[test]
+fn a_load_gives_up_a_validator_that_stays_behind_with_clear_words() {
+    let start =
+        |height, behind| Server::start(NETWORK, |_| Some(Verdict::Committed)).stands_at(height, behind);
+    // One that knows it, and one that does not: the others know the height of the network.
+    for (height, behind) in [(50, 1 << 40), (90, 0)] {
+        let servers = [start(100, 0), start(height, behind)];
+        let mut plan = plan(&servers, Rate::Fixed(200.0));
+        plan.catch_up = Duration::from_millis(300);
+        let error = run(&plan, &mut Silent).unwrap_err();
+        assert!(matches!(error, LoadError::Behind { lane: 1, .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("has not caught up within 300ms") && text.contains("millrace query"), "{text}");
+    }
 }
 
 #[test]

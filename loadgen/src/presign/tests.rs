@@ -1,16 +1,15 @@
 use super::Presigner;
-use crate::customers::CustomerSeed;
-use crate::workload::{ChainCustomers, CustomerAccount, Workload, parse_reference};
+use crate::client_keys::ClientSeed;
+use crate::workload::{ChainClients, ClientAccount, Workload, parse_reference};
 use engine::types::{ChainId, Digest, Height, Packet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
 fn every_packet_carries_a_valid_signature_for_its_network_and_lane_order() {
-    let (seed, network) = (CustomerSeed([1; 32]), Digest([2; 32]));
-    let account = CustomerAccount { next_nonce: 0, spendable: 1_000_000, key_version: 1 };
+    let (seed, network) = (ClientSeed([1; 32]), Digest([2; 32]));
+    let account = ClientAccount { next_nonce: 0, spendable: 1_000_000, key_version: 1 };
     let shape = [(ChainId(1), 40), (ChainId(2), 40)];
-    let chains =
-        shape.map(|(chain, n)| ChainCustomers { chain, accounts: vec![account; n as usize] }).to_vec();
+    let chains = shape.map(|(chain, n)| ChainClients { chain, accounts: vec![account; n as usize] }).to_vec();
     let workload = Workload::new(chains, 3, 11, Height(50)).unwrap();
     let mut presigner = Presigner::new(network, &seed, &shape, workload);
     let done = AtomicU64::new(0);

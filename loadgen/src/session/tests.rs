@@ -46,7 +46,7 @@ fn a_stalled_server_is_felt_by_everything_that_was_due_during_the_stall() {
     assert_eq!(window.tally.offered, 4_000);
     assert_eq!(window.tally.committed, 4_000);
     let latency = window.latency_us();
-    // Half of all customers met the stall; their latencies fall evenly from two seconds to none.
+    // Half of all clients met the stall; their latencies fall evenly from two seconds to none.
     assert!(latency.max() >= 2 * SECOND - 5_000);
     let quarter = latency.value_at_quantile(0.75);
     assert!((950_000..1_050_000).contains(&quarter), "a quarter waited longer than a second: {quarter}");
@@ -86,7 +86,7 @@ fn every_offered_transaction_is_accepted_rejected_or_timed_out() {
     assert_eq!(session.in_flight(), 0);
     // By arrival: sent 150 ms before the start counts as committed inside, sent 150 ms before the end does not.
     assert_eq!(tally.committed, 400);
-    // Three of five never committed: the median customer waited for ever.
+    // Three of five never committed: the median client waited until the time-out.
     let latency = session.window().unwrap().latency_us();
     assert_eq!(latency.len(), 2_000);
     assert!(latency.value_at_quantile(0.5) >= SECOND * 999 / 1_000);

@@ -1,14 +1,14 @@
-use super::{ChainCustomers, CustomerAccount, Workload, parse_reference, reference};
+use super::{ChainClients, ClientAccount, Workload, parse_reference, reference};
 use crate::plan::LoadError;
 use engine::types::{ChainId, Height};
 
-fn customers(chain: u32, accounts: usize, spendable: u64) -> ChainCustomers {
-    let account = CustomerAccount { next_nonce: 5, spendable, key_version: 1 };
-    ChainCustomers { chain: ChainId(chain), accounts: vec![account; accounts] }
+fn clients(chain: u32, accounts: usize, spendable: u64) -> ChainClients {
+    let account = ClientAccount { next_nonce: 5, spendable, key_version: 1 };
+    ChainClients { chain: ChainId(chain), accounts: vec![account; accounts] }
 }
 
 fn workload(accounts: usize, lanes: usize, seed: u64) -> Workload {
-    Workload::new(vec![customers(1, accounts, 1_000_000)], lanes, seed, Height(99)).unwrap()
+    Workload::new(vec![clients(1, accounts, 1_000_000)], lanes, seed, Height(99)).unwrap()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_last_account_is_reached_and_the_credits_spread() {
 
 #[test]
 fn no_account_spends_more_than_it_started_with_and_then_the_load_ends_loudly() {
-    let mut workload = Workload::new(vec![customers(1, 6, 1_000)], 3, 7, Height(9)).unwrap();
+    let mut workload = Workload::new(vec![clients(1, 6, 1_000)], 3, 7, Height(9)).unwrap();
     let mut spent = [0u64; 6];
     let error = loop {
         match workload.next(0) {
@@ -73,7 +73,7 @@ fn the_same_seed_gives_the_same_transfers() {
 
 #[test]
 fn all_chains_are_used() {
-    let chains = vec![customers(1, 8, 10_000), customers(7, 8, 10_000)];
+    let chains = vec![clients(1, 8, 10_000), clients(7, 8, 10_000)];
     let mut workload = Workload::new(chains, 4, 2, Height(9)).unwrap();
     let mut seen = [0; 2];
     for k in 0..200 {
@@ -87,7 +87,7 @@ fn all_chains_are_used() {
 #[test]
 fn too_few_accounts_are_refused() {
     for (accounts, lanes) in [(3, 4), (1, 1), (0, 1), (8, 0)] {
-        let refused = Workload::new(vec![customers(1, accounts, 10)], lanes, 0, Height(1));
+        let refused = Workload::new(vec![clients(1, accounts, 10)], lanes, 0, Height(1));
         assert!(matches!(refused, Err(LoadError::Plan(_))), "{accounts} accounts, {lanes} lanes");
     }
 }

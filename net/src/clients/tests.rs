@@ -33,6 +33,17 @@ fn server_with(
     stalled_after: Duration,
     first: impl Fn(&ClientEvent) + Send + Sync + 'static,
 ) -> Server {
+    let admission = Admission { hello_within: LONG, ..Admission::default() };
+    server_admitting(connections_max, stalled_after, admission, first)
+}
+
+/// The same with bounds for strangers.
+fn server_admitting(
+    connections_max: usize,
+    stalled_after: Duration,
+    admission: Admission,
+    first: impl Fn(&ClientEvent) + Send + Sync + 'static,
+) -> Server {
     let (sender, events): (Sender<ClientEvent>, _) = mpsc::channel();
     let identity = Identity::generate("validator").unwrap();
     let fingerprint = identity.fingerprint();
@@ -45,6 +56,7 @@ fn server_with(
         clients: Some(ClientSettings {
             socket,
             connections_max,
+            admission,
             inbound_frame_bytes_max: FRAME_MAX,
             outbound_frame_bytes_max: OUTBOUND_FRAME_MAX,
             inbound_bytes: INBOUND,
@@ -217,8 +229,7 @@ fn a_stream_that_ends_inside_a_frame_is_a_violation() {
         let closed = connection.closed().await.to_string();
         assert!(closed.contains("inside a frame"), "{closed}");
     });
-    server.wait_closed(1);
-    assert_eq!(server.network.metrics().client_violations, 1);
+    until(|| server.network.metrics().client_violations == 1);
     server.assert_serves();
 }
 
@@ -363,4 +374,87 @@ fn a_stopping_validator_says_so() {
         Err(LinkError::Closed(reason)) => assert!(reason.contains("stopping"), "{reason}"),
         other => panic!("{other:?}"),
     }
+}
+
+impl Server {
+    /// A connection that says nothing.
+    async fn silent(&self, attacker: &Attacker) -> quinn::Connection {
+        let calls = async {
+            loop {
+                // A call is put off while the places of strangers are all young.
+                if let Ok(connection) = attacker.call_client(self.address, self.fingerprint).await {
+                    return connection;
+                }
+            }
+        };
+        tokio::time::timeout(LONG, calls).await.expect("a stranger gets a place")
+    }
+}
+
+#[test]
+fn idle_strangers_keep_nobody_out() {
+    let admission = Admission { hello_within: LONG, strangers_max: 4, ..Admission::default() };
+    let server = server_admitting(4, LONG, admission, |_| {});
+    let (_held, introduced) = server.connect_open();
+    let runtime = runtime();
+    let attacker = runtime.block_on(async { Attacker::new() });
+    // Three times as many as there are places of either kind, and none of them leaves by itself.
+    let strangers: Vec<_> = (0..12).map(|_| runtime.block_on(server.silent(&attacker))).collect();
+    server.assert_serves();
+    assert_eq!(introduced.send(Bytes::from_static(b"still here")), Ok(()));
+    until(|| server.network.metrics().client_displaced + server.network.metrics().handshakes_displaced >= 8);
+    let counted = server.network.metrics();
+    assert_eq!((counted.client_connected, counted.refused_limit), (2, 0));
+    // The displaced ones are told why.
+    let words = runtime.block_on(strangers[0].closed()).to_string();
+    assert!(words.contains("first frame"), "{words}");
+}
+
+#[test]
+fn a_client_that_says_nothing_is_closed_in_time_and_told_why() {
+    let admission = Admission { hello_within: Duration::from_millis(100), ..Admission::default() };
+    let server = server_admitting(4, LONG, admission, |_| {});
+    runtime().block_on(async {
+        let attacker = Attacker::new();
+        let connection = server.silent(&attacker).await;
+        let (mut stream, _read) = connection.open_bi().await.unwrap();
+        // A frame that is begun is not a first frame.
+        stream.write_all(&[5, 0, 0, 0, 1]).await.unwrap();
+        let closed = tokio::time::timeout(LONG, connection.closed());
+        let words = closed.await.expect("it is closed").to_string();
+        assert!(words.contains("first frame did not come"), "{words}");
+    });
+    until(|| server.network.metrics().client_silent == 1);
+    assert_eq!(server.network.metrics().client_connected, 0);
+}
+
+#[test]
+fn one_address_gets_its_share_and_no_more() {
+    let admission = Admission { hello_within: LONG, per_address_max: 2, ..Admission::default() };
+    let server = server_admitting(8, LONG, admission, |_| {});
+    let (first, client) = server.connect_open();
+    let (_second, _) = server.connect_open();
+    let mut third = server.connect();
+    third.send(Bytes::from_static(b"hello")).unwrap();
+    match third.recv(LONG) {
+        Err(LinkError::Closed(reason)) => assert!(reason.contains("from your address"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.network.metrics().refused_address, 1);
+    first.finish();
+    server.wait_closed(client.id());
+    server.assert_serves();
+}
+
+#[test]
+fn a_first_frame_is_short() {
+    let server = server(4, LONG);
+    let mut connection = server.connect();
+    connection.send(Bytes::from(vec![0; HELLO_BYTES_MAX + 1])).unwrap();
+    match connection.recv(LONG) {
+        Err(LinkError::Closed(reason)) => assert!(reason.contains("4096"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    until(|| server.network.metrics().client_violations == 1);
+    server.assert_serves();
 }

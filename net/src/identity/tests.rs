@@ -9,7 +9,7 @@ fn what_is_saved_loads_as_the_same_identity() {
         identity.save(&certificate, &key).unwrap();
         let loaded = Identity::load(&certificate, &key).unwrap();
         assert_eq!(loaded.fingerprint(), identity.fingerprint());
-        assert_eq!(loaded.key.secret_der(), identity.key.secret_der());
+        assert_eq!(loaded.key.0.secret_der(), identity.key.0.secret_der());
     }
 }
 

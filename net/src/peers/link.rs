@@ -1,32 +1,27 @@
-//! The life of a link: calling, accepting, setting the streams up, serving, ending.
+//! The life of a link: admitting a connection, setting its streams up, serving, ending.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Channel, Mesh, OpenMesh, Peer, PeerEvent, handshakes_max};
+use super::gate::{Gate, Verdict};
+use super::{Channel, Line, Mesh, Peer, PeerEvent};
 use crate::errors::{LinkError, SendError};
 use crate::frame::FrameReader;
-use crate::identity::Fingerprint;
-use crate::metrics::Metrics;
 use crate::network::Flow;
 use crate::outbox::{Drain, Outbox};
-use crate::tls::{SERVER_NAME, check_validity};
-use crate::transport::{Accepting, close, closing_words, tls_alert};
+use crate::places::Places;
+use crate::tls::check_validity;
+use crate::transport::close;
 
-/// A handshake and the opening of the streams must be done by then.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// The same for the calling side: mostly short, so that a peer that has just started is found soon,
-/// with a long one among them for a slow path or a busy machine.
-const CALL_LIMITS_MS: [u64; 4] = [400, 400, 400, 2_000];
-/// Pauses between calls; the last one from then on.
-const PAUSES_MS: [u64; 5] = [20, 50, 100, 200, 200];
+/// Handshakes that may come from the address of one peer at the same time: the present call and one that
+/// it has given up.
+const CALLS_MAX: usize = 2;
 /// How often certificates of live links are looked at again.
 const VALIDITY_PERIOD: Duration = Duration::from_secs(2);
 
@@ -53,16 +48,31 @@ impl Up {
 /// A peer, connected or not.
 pub(super) struct Link {
     pub(super) peer: Peer,
+    /// For handshakes that come from exactly this peer's address; no stranger can take them.
+    pub(super) calls: Places,
     up: Mutex<Option<Arc<Up>>>,
-    /// The latest connection; whoever replaces it closes it.
-    latest: Mutex<Option<Connection>>,
+    entry: Mutex<Entry>,
     /// Held by the connection that is being served, so that events of two never mix.
     turn: tokio::sync::Mutex<()>,
 }
 
+/// The way in.
+#[derive(Default)]
+struct Entry {
+    gate: Gate,
+    /// The latest connection that was admitted; the one that replaces it closes it.
+    latest: Option<Connection>,
+}
+
 impl Link {
     pub(super) fn new(peer: Peer) -> Self {
-        Self { peer, up: Mutex::default(), latest: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self {
+            peer,
+            calls: Places::new(CALLS_MAX),
+            up: Mutex::default(),
+            entry: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn up(&self) -> Option<Arc<Up>> {
@@ -73,132 +83,47 @@ impl Link {
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) = up;
     }
 
-    /// Makes `connection` the one that counts.
-    fn replace(&self, connection: &Connection) {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = latest.replace(connection.clone()) {
+    fn entry(&self) -> std::sync::MutexGuard<'_, Entry> {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `connection` the one that counts, if it may be.
+    pub(super) fn admit(&self, connection: &Connection, now: Duration) -> Verdict {
+        let mut entry = self.entry();
+        let living = entry.latest.as_ref().is_some_and(|latest| latest.close_reason().is_none());
+        let verdict = entry.gate.judge(living, now);
+        if verdict == Verdict::Admit
+            && let Some(old) = entry.latest.replace(connection.clone())
+        {
             old.close(close::REPLACED.into(), b"replaced by a newer connection");
         }
+        verdict
+    }
+
+    /// Wants nothing of this peer before `until`, and tells it why.
+    pub(super) fn exclude(&self, until: Duration, words: &str) {
+        let mut entry = self.entry();
+        entry.gate.exclude(until, words);
+        if let Some(latest) = entry.latest.take() {
+            latest.close(close::EXCLUDED.into(), words.as_bytes());
+        }
+    }
+
+    /// Until when nothing is wanted of this peer, and why.
+    pub(super) fn excluded(&self, now: Duration) -> Option<(Duration, String)> {
+        self.entry().gate.excluded(now)
     }
 }
 
 /// The streams of a connection, both directions, by channel.
-struct Opened {
+pub(super) struct Opened {
     out: Vec<SendStream>,
     into: Vec<RecvStream>,
 }
 
 impl Mesh {
-    /// Starts accepting and calling.
-    pub(crate) fn run(self: Arc<Self>, open: OpenMesh) {
-        for (peer, config) in open.calling {
-            tokio::spawn(self.clone().call_for_ever(open.endpoint.clone(), peer, config));
-        }
-        tokio::spawn(self.accept_for_ever(open.endpoint, open.accepting));
-    }
-
-    async fn call_for_ever(self: Arc<Self>, endpoint: Endpoint, peer: u16, config: quinn::ClientConfig) {
-        let link = &self.links[&peer];
-        let mut failures = 0;
-        let mut told = String::new();
-        loop {
-            let limit = Duration::from_millis(CALL_LIMITS_MS[failures % CALL_LIMITS_MS.len()]);
-            let call = async {
-                let connecting = endpoint
-                    .connect_with(config.clone(), link.peer.address, SERVER_NAME)
-                    .map_err(|error| error.to_string())?;
-                let connection = connecting.await.map_err(|error| closing_words(&error))?;
-                let opened = open_streams(&connection, &self.channels).await;
-                Ok((connection, opened.map_err(|error| error.to_string())?))
-            };
-            let called =
-                tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err("no answer".to_owned()));
-            match called {
-                Ok((connection, opened)) => {
-                    failures = 0;
-                    told.clear();
-                    self.serve(link, connection, opened).await;
-                }
-                Err(reason) => {
-                    failures += 1;
-                    if reason != told {
-                        let address = link.peer.address;
-                        tracing::info!(peer, %address, reason, "cannot reach a peer yet");
-                        told = reason;
-                    }
-                }
-            }
-            let pause = PAUSES_MS[failures.min(PAUSES_MS.len() - 1)];
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-        }
-    }
-
-    async fn accept_for_ever(self: Arc<Self>, endpoint: Endpoint, accepting: Accepting) {
-        let room = Arc::new(Semaphore::new(handshakes_max(self.links.len())));
-        while let Some(incoming) = endpoint.accept().await {
-            let Ok(place) = room.clone().try_acquire_owned() else {
-                self.metrics.refused_limit.add(1);
-                incoming.refuse();
-                continue;
-            };
-            let (mesh, accepting) = (self.clone(), accepting.clone());
-            tokio::spawn(async move {
-                let accepted = mesh.accept(incoming, &accepting).await;
-                drop(place);
-                if let Some((peer, connection, opened)) = accepted {
-                    mesh.serve(&mesh.links[&peer], connection, opened).await;
-                }
-            });
-        }
-    }
-
-    /// Takes a call as far as a link that can be served; a refusal is counted and logged.
-    async fn accept(&self, incoming: Incoming, accepting: &Accepting) -> Option<(u16, Connection, Opened)> {
-        let remote = incoming.remote_address();
-        let refused = |reason: &str| tracing::warn!(%remote, reason, "refused a peer");
-        let handshake = async { incoming.accept_with(accepting.for_remote(remote))?.await };
-        let connection = match tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                count_refusal(&self.metrics, &error);
-                refused(&closing_words(&error));
-                return None;
-            }
-            Err(_) => {
-                self.metrics.refused_handshake.add(1);
-                refused("the handshake took too long");
-                return None;
-            }
-        };
-        let certificate = certificate_of(&connection);
-        let peer = certificate.and_then(|certificate| self.peer_of(Fingerprint::of(&certificate)));
-        let Some(peer) = peer.filter(|peer| *peer < self.me) else {
-            let reason = "the validator with the higher index is called, it does not call";
-            self.metrics.refused_direction.add(1);
-            refused(reason);
-            connection.close(close::REFUSED.into(), reason.as_bytes());
-            return None;
-        };
-        let opened = open_streams(&connection, &self.channels);
-        match tokio::time::timeout(HANDSHAKE_LIMIT, opened).await {
-            Ok(Ok(opened)) => Some((peer, connection, opened)),
-            Ok(Err(error)) => {
-                self.end(&connection, &error);
-                refused(&error.to_string());
-                None
-            }
-            Err(_) => {
-                self.metrics.refused_handshake.add(1);
-                connection.close(close::VIOLATION.into(), b"the streams were not opened in time");
-                refused("the streams were not opened in time");
-                None
-            }
-        }
-    }
-
     /// Serves a link until it ends.
-    async fn serve(self: &Arc<Self>, link: &Link, connection: Connection, opened: Opened) {
-        link.replace(&connection);
+    pub(super) async fn serve(self: &Arc<Self>, link: &Link, connection: Connection, opened: Opened) {
         let _turn = link.turn.lock().await;
         let peer = link.peer.index;
         let mut tasks = JoinSet::new();
@@ -210,7 +135,9 @@ impl Mesh {
         }
         link.set_up(Some(Arc::new(Up { connection: connection.clone(), outboxes })));
         self.metrics.peer_connected.add(1);
-        tracing::info!(peer, remote = %connection.remote_address(), "connected");
+        if let Some(suppressed) = self.may_log(Line::Connected, peer) {
+            tracing::info!(peer, remote = %connection.remote_address(), suppressed, "connected");
+        }
         let greeted = (self.handler)(PeerEvent::Connected { peer });
         for (index, (channel, stream)) in self.channels.iter().zip(opened.into).enumerate() {
             let reader = FrameReader::new(stream, channel.inbound_bytes, channel.frame_bytes_max);
@@ -232,8 +159,13 @@ impl Mesh {
         tasks.shutdown().await;
         self.end(&connection, &ended);
         self.metrics.peer_disconnected.add(1);
-        let reason = ended.to_string();
-        tracing::info!(peer, reason, "disconnected");
+        let reason = match link.excluded(self.clock.now()) {
+            Some((_, words)) => LinkError::Here(words).to_string(),
+            None => ended.to_string(),
+        };
+        if let Some(suppressed) = self.may_log(Line::Disconnected, peer) {
+            tracing::info!(peer, reason, suppressed, "disconnected");
+        }
         // The connection is gone already; there is nothing left to close.
         let _ = (self.handler)(PeerEvent::Disconnected { peer, reason });
     }
@@ -256,7 +188,7 @@ impl Mesh {
     }
 
     /// Closes a connection as its end demands, and counts.
-    fn end(&self, connection: &Connection, error: &LinkError) {
+    pub(super) fn end(&self, connection: &Connection, error: &LinkError) {
         let (code, words) = match error {
             LinkError::Oversized { .. } | LinkError::Protocol(_) => {
                 self.metrics.peer_violations.add(1);
@@ -295,7 +227,7 @@ async fn expiry(connection: &Connection) -> LinkError {
 }
 
 /// Opens our streams, each with its channel's number as its first byte, and waits for theirs.
-async fn open_streams(connection: &Connection, channels: &[Channel]) -> Result<Opened, LinkError> {
+pub(super) async fn open_streams(connection: &Connection, channels: &[Channel]) -> Result<Opened, LinkError> {
     let mut out = Vec::with_capacity(channels.len());
     for (index, channel) in channels.iter().enumerate() {
         let mut stream = connection.open_uni().await?;
@@ -323,22 +255,8 @@ async fn open_streams(connection: &Connection, channels: &[Channel]) -> Result<O
     Ok(Opened { out, into })
 }
 
-fn certificate_of(connection: &Connection) -> Option<CertificateDer<'static>> {
+pub(super) fn certificate_of(connection: &Connection) -> Option<CertificateDer<'static>> {
     let identity: Box<dyn Any> = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     chain.into_iter().next()
-}
-
-/// Which counter a failed handshake belongs to, by the alert of TLS (RFC 8446, section 6).
-fn count_refusal(metrics: &Metrics, error: &ConnectionError) {
-    const CERTIFICATE_EXPIRED: u64 = 45;
-    const UNKNOWN_CA: u64 = 48;
-    const CERTIFICATE_REQUIRED: u64 = 116;
-    let counter = match tls_alert(error) {
-        Some(UNKNOWN_CA) => &metrics.refused_unknown,
-        Some(CERTIFICATE_EXPIRED) => &metrics.refused_expired,
-        Some(CERTIFICATE_REQUIRED) => &metrics.refused_no_certificate,
-        _ => &metrics.refused_handshake,
-    };
-    counter.add(1);
 }

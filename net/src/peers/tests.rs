@@ -1,7 +1,12 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use super::Mesh;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::testing::*;
 use crate::transport::Accepting;
 use crate::*;
@@ -99,8 +104,8 @@ fn a_killed_validator_is_recognized_by_its_successor_answering() {
     let socket = plan.socket(1);
     let pins = crate::tls::Pins::new(vec![plan.identities[0].fingerprint()]);
     let tls = crate::tls::server(&plan.identities[1], crate::tls::PEER_PROTOCOL, Some(pins));
-    let streams = crate::transport::Streams { uni: 2, bi: 0, send_window: 1 << 20 };
-    let accepting = Accepting::new(tls.unwrap(), streams, 8).unwrap();
+    let streams = crate::transport::Streams { uni: 2, bi: 0, send_window: 1 << 20, receive_window: 4 << 20 };
+    let accepting = Accepting::new(tls.unwrap(), streams).unwrap();
     let doomed = runtime();
     let node = plan.start(0);
     let held = doomed.block_on(async {
@@ -410,4 +415,144 @@ fn a_taken_port_is_named() {
     assert!(matches!(error, NetError::AddressInUse { address: named } if named == address));
     let words = error.to_string();
     assert!(words.contains(&address.to_string()) && words.contains("another port"), "{words}");
+}
+
+#[test]
+fn two_processes_with_one_identity_do_not_replace_each_other_endlessly() {
+    let mut plan = Plan::new(2);
+    let called = plan.start(1);
+    let first = plan.start(0);
+    called.wait_connected(&[0]);
+    let second = plan.start_at(0, local());
+    // Both sides count it, whichever of the two processes was kept.
+    until(|| called.network.metrics().duplicate_identities > 0);
+    until(|| {
+        first.network.metrics().duplicate_identities + second.network.metrics().duplicate_identities > 0
+    });
+    until(|| called.peers().connected() == [0]);
+    let connected = called.network.metrics().peer_connected;
+    assert!(connected <= 4, "connected {connected} times");
+    // The one that was kept is served.
+    let (kept, refused) = match first.network.metrics().duplicate_identities {
+        0 => (first, second),
+        _ => (second, first),
+    };
+    kept.deliver(1, b"still here");
+    assert_eq!(&called.wait_message().2[..], b"still here");
+    // Once it stops, the other one is let in.
+    kept.network.shutdown(Duration::ZERO);
+    refused.deliver(1, b"me now");
+    assert_eq!(&called.wait_message().2[..], b"me now");
+}
+
+#[test]
+fn a_peer_that_is_disconnected_is_told_why_and_kept_out_for_a_while() {
+    const LONG: Duration = Duration::from_secs(600);
+    // Once the one that calls is kept out, once the one that is called.
+    for (judge, judged) in [(1, 0), (0, 1)] {
+        let mut plan = Plan::new(3);
+        let nodes: Vec<Node> = (0..3).map(|me| plan.start(me)).collect();
+        let (node, other) = (&nodes[judge as usize], &nodes[judged as usize]);
+        until(|| nodes.iter().all(|node| node.peers().connected().len() == 2));
+        node.peers().disconnect(judged, "it sent rubbish", LONG);
+        for (node, peer) in [(other, judge), (node, judged)] {
+            let reason = node.wait_disconnected(peer);
+            assert!(reason.contains("it sent rubbish"), "{reason}");
+        }
+        if judge > judged {
+            until(|| node.network.metrics().refused_excluded > 0);
+        }
+        assert_eq!(node.network.metrics().peers_excluded, 1);
+        assert_eq!(node.peers().connected(), [2]);
+        // The others are not concerned, and time heals.
+        nodes[2].deliver(judge, b"still here");
+        assert_eq!(&node.wait_message().2[..], b"still here");
+        node.peers().disconnect(judged, "it sent rubbish", Duration::ZERO);
+        other.deliver(judge, b"sorry");
+        assert_eq!(&node.wait_message().2[..], b"sorry");
+    }
+}
+
+#[test]
+fn a_flood_of_half_handshakes_keeps_no_peer_out() {
+    let mut plan = Plan::new(2);
+    let called = plan.start(1);
+    let target = plan.addresses[1];
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    // It ends with the test process where the test fails.
+    let flood = std::thread::spawn(move || {
+        let mut flood = HalfHandshakes::new(target);
+        while !stopped.load(Relaxed) {
+            flood.start();
+        }
+    });
+    // Strangers with this very IP address, which they have shown to be theirs, hold every place.
+    until(|| called.network.metrics().handshakes_retried > 0);
+    until(|| {
+        let counted = called.network.metrics();
+        counted.handshakes_displaced + counted.handshakes_ignored > 0
+    });
+    let caller = plan.start(0);
+    caller.wait_connected(&[1]);
+    caller.network.shutdown(Duration::ZERO);
+    called.wait_disconnected(0);
+    let again = plan.start(0);
+    again.wait_connected(&[1]);
+    stop.store(true, Relaxed);
+    flood.join().unwrap();
+}
+
+#[test]
+fn refusals_do_not_fill_the_log() {
+    const CALLS: u64 = 20;
+    let mut plan = Plan::new(2);
+    let settings =
+        PeerSettings { me: 1, socket: plan.socket(1), peers: plan.peers_of(1), channels: channels() };
+    let metrics = Arc::new(Metrics::default());
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    runtime().block_on(async {
+        let on_peer = Box::new(|_| Flow::Continue);
+        let (mesh, open) =
+            Mesh::open(settings, &plan.identities[1], on_peer, metrics.clone(), Clock::start()).unwrap();
+        mesh.run(open);
+        let attacker = Attacker::new();
+        for _ in 0..CALLS {
+            let called = attacker.call_peer(plan.addresses[1], plan.identities[1].fingerprint(), None).await;
+            if let Ok(connection) = called {
+                connection.closed().await;
+            }
+        }
+        while metrics.refused_no_certificate.get() < CALLS {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(lines.count(), 1);
+}
+
+#[test]
+fn a_peer_is_let_in_while_strangers_hold_every_place() {
+    let mut plan = Plan::new(2);
+    let settings =
+        PeerSettings { me: 1, socket: plan.socket(1), peers: plan.peers_of(1), channels: channels() };
+    let caller = plan.start(0);
+    runtime().block_on(async {
+        let on_peer = Box::new(|_| Flow::Continue);
+        let (mesh, open) =
+            Mesh::open(settings, &plan.identities[1], on_peer, Arc::default(), Clock::start()).unwrap();
+        let (host, late) = (plan.addresses[0].ip(), Duration::from_secs(3600));
+        // Taken in the future, so that none of them gives way.
+        let held: Vec<_> =
+            (0..super::calls::STRANGERS_MAX).map(|_| mesh.strangers.take(host, late).unwrap()).collect();
+        mesh.clone().run(open);
+        let connected = async {
+            while mesh.links[&0].up().is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), connected).await.expect("the peer is let in");
+        drop(held);
+    });
+    drop(caller);
 }

@@ -1,20 +1,21 @@
 //! The verdict on a run: all directories audited, and clients' notices held against what is on disk.
 
 use anyhow::Result;
+use engine::audit::{AuditReport, Finding, FindingKind};
 use engine::types::Outcome;
 use loadgen::outcome::LoadOutcome;
 use loadgen::report::Audit;
 
 use crate::cli::progress_bar;
 use crate::network::Network;
-use crate::verify::{AuditReport, Auditor, Finding, FindingKind};
+use crate::verify;
 
 /// How many missing transactions are named.
 const NAMED: usize = 3;
 
 /// Audits every validator's directory. `verified` are the signatures that each says it has checked.
 pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>) -> Result<Audit> {
-    let mut auditor = Auditor::new(network.genesis.clone())?;
+    let mut auditor = verify::auditor(network.genesis.clone())?;
     let mut audit =
         Audit { roots_equal: true, signatures_verified_per_validator: verified, ..Audit::default() };
     let mut reports: Vec<AuditReport> = Vec::new();

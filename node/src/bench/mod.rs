@@ -21,7 +21,6 @@ use loadgen::report::{
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Start};
 
 use crate::cli::{BenchArgs, LoadArgs, Rate};
-use crate::client::Client;
 use crate::network::{InitOptions, Network};
 
 mod check;
@@ -117,10 +116,10 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     Ok(outcome.lost.is_empty())
 }
 
-/// The network without the validators that do not answer: customers go to the others.
+/// The network without the validators that do not answer: the load goes to the others.
 fn answering(mut network: Network) -> Result<Network> {
     let genesis = network.genesis.clone();
-    network.members.retain(|member| match Client::connect(member, &genesis) {
+    network.members.retain(|member| match member.connect(&genesis) {
         Ok(_) => true,
         Err(error) => {
             eprintln!("no load for \"{}\", which does not answer: {error}", member.name);
@@ -154,7 +153,7 @@ fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, st
             Rate::Max => loadgen::Rate::Max,
             Rate::Fixed(rate) => loadgen::Rate::Fixed(rate),
         },
-        ..LoadPlan::new(*network.genesis.network(), endpoints, network.customers)
+        ..LoadPlan::new(*network.genesis.network(), endpoints, network.client_seed)
     }
 }
 

@@ -33,7 +33,7 @@ struct Place {
     temporary: bool,
 }
 
-/// What has to be cleaned up, whoever does it.
+/// What has to be cleaned up, by this thread or by the one that waits for signals.
 #[derive(Debug, Default)]
 struct Debris {
     processes: Vec<ValidatorProcess>,

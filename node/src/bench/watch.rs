@@ -8,13 +8,13 @@
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, anyhow};
+use client::Client;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use engine::wire::Query;
 use loadgen::progress::{Live, Observer, Phase, Terminal};
 
 use super::figures::{Sample, Samples, Usage};
-use crate::client::Client;
-use crate::network::Network;
+use crate::network::{Member, Network};
 
 /// Asks every validator for its counters, and the system for what it has used.
 pub(super) struct Sampler {
@@ -25,7 +25,7 @@ pub(super) struct Sampler {
 impl Sampler {
     /// Connects to every validator of a network; `pids` are their processes.
     pub(super) fn connect(network: &Network, pids: Vec<u32>) -> Result<Self> {
-        let connect = |member| Client::connect(member, &network.genesis);
+        let connect = |member: &Member| member.connect(&network.genesis);
         let clients = network.members.iter().map(connect).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { clients, pids })
     }
@@ -37,14 +37,14 @@ impl Sampler {
             self.pids.iter().map(|pid| Usage::of(*pid)).collect::<Result<Vec<_>, _>>().context("/proc")?;
         let mut samples = Vec::new();
         for (client, usage) in self.clients.iter_mut().zip(usages) {
-            samples.push(Sample { usage, counters: client.ask(Query::Counters)? });
+            samples.push(Sample { usage, counters: client.ask(Query::Counters)?.value });
         }
         Ok(samples)
     }
 
     /// The committed height of every validator.
     pub(super) fn heights(&mut self) -> Result<Vec<u64>> {
-        self.clients.iter_mut().map(|client| Ok(client.status()?.committed.0)).collect()
+        self.clients.iter_mut().map(|client| Ok(client.status()?.as_of.height.0)).collect()
     }
 }
 

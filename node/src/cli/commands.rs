@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use engine::audit::AuditError;
 use engine::store::StoreError;
 use indicatif::{ProgressBar, ProgressStyle};
 use net::NetError;
@@ -14,8 +15,8 @@ use super::print::{grouped, rows};
 use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
 use crate::network::{self, Down, InitError, InitOptions, Network};
-use crate::verify::{Auditor, VerifyError};
-use crate::{bench, kernels, query, validator};
+use crate::verify::{Text, VerifyError};
+use crate::{bench, kernels, query, validator, verify};
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
 ///
@@ -30,7 +31,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Down(args)) => down(&args),
         Command::Load(args) => bench::load(&args),
         Command::Query(args) => query::query(&args),
-        Command::Verify(args) => verify(&args),
+        Command::Verify(args) => audit(&args),
         Command::Kernels(KernelsCommand::Check { file, backend }) => kernels::check(&file, backend),
         Command::Kernels(KernelsCommand::Bench { backend }) => kernels::bench(backend),
     }
@@ -43,6 +44,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         cause.is::<ConfigError>()
             || cause.is::<InitError>()
             || cause.is::<VerifyError>()
+            || cause.is::<AuditError>()
             || is_configuration(cause)
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
@@ -142,7 +144,7 @@ fn down(args: &DirectoryArgs) -> Result<bool> {
     Ok(gracefully)
 }
 
-fn verify(args: &VerifyArgs) -> Result<bool> {
+fn audit(args: &VerifyArgs) -> Result<bool> {
     let genesis = match &args.genesis {
         Some(file) => genesis::load(file)?,
         None => {
@@ -158,16 +160,16 @@ fn verify(args: &VerifyArgs) -> Result<bool> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let report = Auditor::new(Arc::new(genesis))?.audit(&args.data, &progress, &mut |_, _, _| {})?;
+    let report = verify::auditor(Arc::new(genesis))?.audit(&args.data, &progress, &mut |_, _, _| {})?;
     bar.finish_and_clear();
     let json = serde_json::to_string_pretty(&report).context("the report as JSON")?;
     match &args.json {
         Some(file) if file == Path::new("-") => println!("{json}"),
         Some(file) => {
             fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-            print!("{report}");
+            print!("{}", Text(&report));
         }
-        None => print!("{report}"),
+        None => print!("{}", Text(&report)),
     }
     Ok(report.ok)
 }

@@ -21,7 +21,7 @@ pub(crate) use print::{grouped, rows};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; whatever was to be checked holds
+  0  done; what was to be checked holds
   1  something failed: an audit, a proof, a test vector, a validator that died
   2  the command line or a configuration file cannot be used; the message says where and what to do
   3  a running validator stopped itself rather than go on wrongly (`millrace node` only)";
@@ -37,7 +37,7 @@ Exit codes:
 ///   millrace bench                           load, audit and a table
 ///   millrace network init /tmp/mill          keys, genesis, configurations
 ///   millrace network up /tmp/mill            start four validators
-///   millrace load --network /tmp/mill        customers for them
+///   millrace load --network /tmp/mill        clients for them
 ///   millrace query --network /tmp/mill account 1 7
 ///   millrace network down /tmp/mill          stop them
 ///   millrace verify /tmp/mill/validator-0/data
@@ -68,11 +68,11 @@ pub enum Command {
 ///
 /// Starts N validators as processes of their own on loopback, each with its own
 /// directory, certificates and journal. Signs all transfers before the clock
-/// starts, offers them open-loop (each at its intended instant, whatever
-/// happened to those before), warms up, measures a window, stops everything,
-/// and then audits every directory from the files on disk: certificates,
-/// signatures, replay by the slow executor, roots, balances, and whether
-/// everything that clients were told is there exactly once.
+/// starts, offers them open-loop (each at its intended instant, also when
+/// those before it are late), warms up, measures a window, stops everything,
+/// and then audits every directory from the files on disk: finalization
+/// certificates, signatures, replay by the slow executor, roots, balances, and
+/// whether everything that clients were told is there exactly once.
 ///
 /// Latency runs from the intended send to the committed notice. With `--rate
 /// max` the rate is found by the network's own back-pressure; the table says
@@ -92,7 +92,7 @@ pub enum Command {
 #[command(verbatim_doc_comment)]
 pub struct BenchArgs {
     /// How many validators to start.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub validators: u16,
     /// How many chains, each with its own accounts.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -109,13 +109,13 @@ pub struct BenchArgs {
     /// Transfers a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "max", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
-    /// What the customers do.
+    /// What the clients do.
     #[arg(long, value_enum, default_value_t = Workload::Transfer)]
     pub workload: Workload,
     /// Share of transfers that go to another chain. This version has none yet: only 0 is taken.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=0))]
     pub cross_chain: u8,
-    /// The seed of the choice of customers and amounts.
+    /// The seed of the choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Which way journals are written.
@@ -191,7 +191,7 @@ pub struct InitArgs {
     #[arg(long, default_value = "millrace")]
     pub name: String,
     /// How many validators. Of 3f+1, f may fail.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub validators: u16,
     /// How many chains.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -230,10 +230,10 @@ pub struct DirectoryArgs {
     pub directory: PathBuf,
 }
 
-/// Offer load to a running network, and print what its customers saw.
+/// Offer load to a running network, and print what its clients saw.
 ///
 /// The same open-loop generator as in `bench`: signed before the clock starts,
-/// timed from the intended send. The customers' nonces are read from the
+/// timed from the intended send. The clients' nonces are read from the
 /// network first, so it can be run again and again.
 ///
 /// Examples:
@@ -254,7 +254,7 @@ pub struct LoadArgs {
     /// Transfers a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
-    /// The seed of the choice of customers and amounts.
+    /// The seed of the choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Write the result as JSON.
@@ -272,6 +272,7 @@ pub struct LoadArgs {
 ///
 /// Examples:
 ///   millrace query --network /tmp/mill status
+///   millrace query --network /tmp/mill --validator 2 counters
 ///   millrace query --network /tmp/mill account 1 7
 ///   millrace query --network /tmp/mill transaction 5f0c…
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
@@ -332,7 +333,7 @@ pub enum Question {
         #[arg(long)]
         chain: Option<u32>,
     },
-    /// A block: its header, certificates and roots.
+    /// A block: its header, how far it takes each stream, its finality and its roots.
     Block {
         /// The block's height.
         height: u64,
@@ -344,17 +345,19 @@ pub enum Question {
         /// The transaction's id, 64 hexadecimal digits.
         id: engine::types::TransactionId,
     },
-    /// How the validator is.
+    /// How the validator is, and whether it takes part.
     Status,
+    /// Everything that the validator has counted since its start.
+    Counters,
 }
 
 /// Audit one validator's files, with no validator running.
 ///
 /// Reads the journal from the first byte to the last and believes nothing in
-/// it: every checksum, batch digest, acknowledgement, finalization certificate
-/// and transaction signature is checked; every block is executed again by the
-/// slow executor that is the definition; roots, balances and sequences are
-/// compared. The first wrong byte is reported with its file and offset, what
+/// it: every checksum, batch digest, author's signature, finalization
+/// certificate and transaction signature is checked; every block is executed
+/// again by the slow executor that is the definition; roots, balances and
+/// sequences are compared. The first wrong byte is reported with its file and offset, what
 /// was expected there and what was found.
 ///
 /// The genesis is found through the node.toml beside the data directory, or
@@ -419,7 +422,7 @@ pub enum Rate {
     Fixed(f64),
 }
 
-/// What the customers do.
+/// What the clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// Transfers between accounts drawn at random, none of which should fail.

@@ -127,6 +127,19 @@ impl Section {
         if bounds.contains(&value) { Ok(value) } else { Err(self.invalid(field, &value, help)) }
     }
 
+    /// A whole number within bounds that may be absent.
+    pub(crate) fn optional_bounded<T: Field + PartialOrd + Display + Copy>(
+        &mut self,
+        field: &str,
+        bounds: std::ops::RangeInclusive<T>,
+        help: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        match self.take::<T>(field, help)? {
+            Some(value) if !bounds.contains(&value) => Err(self.invalid(field, &value, help)),
+            value => Ok(value),
+        }
+    }
+
     /// A path, relative to the file that names it.
     pub(crate) fn path(&mut self, field: &str, help: &'static str) -> Result<PathBuf, ConfigError> {
         let path: PathBuf = self.required(field, help)?;

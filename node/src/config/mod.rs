@@ -31,6 +31,11 @@ pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub use identity::Secret;
 
+/// The file in a validator's data directory that says that it has never run. `network init` makes it and the first start
+/// removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote or seal
+/// before its peers have told it what it may have forgotten.
+pub const FIRST_START: &str = "first-start";
+
 /// Which way the journal is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageBackend {
@@ -53,7 +58,7 @@ pub struct PeerConfig {
     pub address: SocketAddr,
     /// SHA-256 of its TLS certificate (DER).
     pub certificate_fingerprint: [u8; 32],
-    /// The key of its votes and acknowledgements.
+    /// The key of its votes and batches.
     pub public_key: [u8; 32],
 }
 
@@ -66,8 +71,9 @@ pub struct WorkConfig {
     pub batch_transactions_max: usize,
     /// …or when its oldest transaction has waited this long.
     pub batch_delay: Duration,
-    /// A leader with work waits this long after the last block before it proposes the next.
-    pub block_interval: Duration,
+    /// A leader with work waits this long after the last block before it proposes the next; by default as many milliseconds
+    /// as there are validators, at most 100.
+    pub block_interval: Option<Duration>,
     /// Verified transactions that may wait in one chain's mempool.
     pub mempool_transactions: usize,
     /// Of these, how many may come from one account.
@@ -95,7 +101,7 @@ pub struct Config {
     pub storage: StorageBackend,
     /// Bytes of one journal segment file.
     pub segment_bytes: u64,
-    /// The ed25519 seed of votes and acknowledgements.
+    /// The ed25519 seed of votes and batches.
     pub consensus_seed: Secret,
     /// The TLS certificate with its key.
     pub identity: Identity,
@@ -244,8 +250,8 @@ fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
             .bounded("batch_delay_ms", 50, 1..=10_000, "milliseconds, 1 to 10000")
             .map(millis)?,
         block_interval: work
-            .bounded("block_interval_ms", 50, 0..=10_000, "milliseconds, 0 to 10000")
-            .map(millis)?,
+            .optional_bounded("block_interval_ms", 0..=10_000, "milliseconds, 0 to 10000")?
+            .map(millis),
         mempool_transactions: work.bounded(
             "mempool_transactions",
             65_536,

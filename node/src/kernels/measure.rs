@@ -28,10 +28,10 @@ const CHALLENGE_BYTES: usize = 64 + MESSAGE_BYTES;
 const LEAVES: usize = 1 << 20;
 const CHANGES: usize = 20_000;
 
-/// One back-end's way to do an operation.
+/// One backend's way to do an operation.
 type Cell<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 
-/// Prints the time of every operation on every back-end, or on one.
+/// Prints the time of every operation on every backend, or on one.
 ///
 /// # Errors
 /// None today; commands share a signature.
@@ -130,7 +130,7 @@ fn hashes(names: &[&str]) {
     row(names, "tree.update", CHANGES, sha2::Backend::all_sha256().into_iter().map(updates).collect());
 }
 
-/// A cell for each back-end that judges `size` good signatures.
+/// A cell for each backend that judges `size` good signatures.
 fn verifying<'a>(size: usize, judge: impl Fn(Backend, &mut [bool]) + Copy + 'a) -> Vec<Cell<'a>> {
     let cell = |backend: Backend| -> Cell<'a> {
         let mut verdicts = vec![false; size];

@@ -1,7 +1,7 @@
 //! `millrace kernels`: are the kernels right on this machine, and how fast are they?
 //!
 //! ```text
-//! check: vectors (one JSON object a line) ── every path of every back-end ──> the same verdict, or exit code 1
+//! check: vectors (one JSON object a line) ── every path of every backend ──> the same verdict, or exit code 1
 //! bench: every operation, repeated until it takes long enough to be timed; the best of several rounds
 //! ```
 //!
@@ -21,7 +21,7 @@ pub use measure::bench;
 /// How many wrong vectors of one path are named.
 const NAMED: usize = 5;
 
-/// Runs vectors through every path of every back-end, or of one; `false` if any verdict is wrong.
+/// Runs vectors through every path of every backend, or of one; `false` if any verdict is wrong.
 ///
 /// # Errors
 /// The file cannot be read, or a line is no vector.

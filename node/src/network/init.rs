@@ -10,12 +10,12 @@ use engine::types::{
     AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, GenesisError, ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
-use loadgen::customers::CustomerSeed;
+use loadgen::client_keys::ClientSeed;
 use net::Identity;
 
 use super::{NETWORK_FILE, Network, names};
 use crate::config::genesis::{self, quoted};
-use crate::config::{ConfigError, Secret};
+use crate::config::{ConfigError, FIRST_START, Secret};
 
 /// What the network is to be like.
 #[derive(Debug, Clone)]
@@ -127,22 +127,29 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
             clients,
         });
     }
-    let customers = Secret::generate().map_err(at(directory))?;
-    let customers_file = directory.join("customers.seed");
-    customers.save(&customers_file).map_err(at(&customers_file))?;
-    let genesis = make_genesis(options, &drafts, &CustomerSeed(customers.0))?;
+    let client_seed = Secret::generate().map_err(at(directory))?;
+    let seed_file = directory.join("customers.seed");
+    client_seed.save(&seed_file).map_err(at(&seed_file))?;
+    let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
     genesis::save(&genesis, directory).map_err(at(directory))?;
     for (index, draft) in drafts.iter().enumerate() {
         make_directory(&draft.directory)?;
         let key = draft.directory.join("consensus.key");
         draft.seed.save(&key).map_err(at(&key))?;
         draft.identity.save(&draft.directory.join("tls.crt"), &draft.directory.join("tls.key"))?;
+        let data = draft.directory.join("data");
+        make_directory(&data)?;
+        let first = data.join(FIRST_START);
+        fs::write(&first, FIRST_START_TEXT).map_err(at(&first))?;
         let file = draft.directory.join("node.toml");
         fs::write(&file, node_toml(options, &drafts, index)).map_err(at(&file))?;
     }
     fs::write(&network_file, network_toml(&drafts)).map_err(at(&network_file))?;
     Ok(Network::load(directory)?)
 }
+
+/// What a person finds in that file.
+const FIRST_START_TEXT: &str = "This validator has never run. Its first start removes this file.\n";
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
     let path = path.to_owned();
@@ -191,7 +198,7 @@ fn addresses(options: &InitOptions) -> Result<Vec<(SocketAddr, SocketAddr)>, Ini
 fn make_genesis(
     options: &InitOptions,
     drafts: &[Draft],
-    customers: &CustomerSeed,
+    client_seed: &ClientSeed,
 ) -> Result<Genesis, GenesisError> {
     let validators = drafts
         .iter()
@@ -204,7 +211,7 @@ fn make_genesis(
     let chains = (1..=options.chains)
         .map(|number| {
             let id = ChainId(number);
-            let keys = customers.public_keys(id, options.accounts);
+            let keys = client_seed.public_keys(id, options.accounts);
             let account = |public_key| AccountGenesis { public_key, balance: options.balance };
             ChainGenesis {
                 id,
@@ -225,7 +232,7 @@ fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
          \n[validator]\nindex = {index}\nname = {quoted_name}\n\
          \n[network]\ngenesis = \"../genesis.toml\"\n\
          \n[identity]\n\
-         consensus_key = \"consensus.key\"   # secret: votes and acknowledgements\n\
+         consensus_key = \"consensus.key\"   # secret: votes and batches\n\
          certificate = \"tls.crt\"\n\
          private_key = \"tls.key\"           # secret: TLS\n\
          \n[listen]\npeers = \"{peers}\"\nclients = \"{clients}\"\n\

@@ -15,8 +15,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use client::{Client, ClientError};
 use engine::types::{ChainId, Genesis, ValidatorIndex};
-use loadgen::customers::CustomerSeed;
+use loadgen::client_keys::ClientSeed;
 use net::Fingerprint;
 
 use crate::config::{ConfigError, Contradiction, Secret, Section, genesis};
@@ -49,6 +50,14 @@ pub struct Member {
 }
 
 impl Member {
+    /// Connects to its client port.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn connect(&self, genesis: &Genesis) -> Result<Client, ClientError> {
+        Client::connect(self.clients, self.fingerprint, *genesis.network())
+    }
+
     /// Its configuration.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
@@ -84,7 +93,7 @@ pub struct Network {
     /// Its validators, in the order of the genesis.
     pub members: Vec<Member>,
     /// The secret behind every account's key.
-    pub customers: CustomerSeed,
+    pub client_seed: ClientSeed,
 }
 
 impl Network {
@@ -96,7 +105,7 @@ impl Network {
         let file = directory.join(NETWORK_FILE);
         let mut top = Section::open(&file)?;
         let genesis_file = top.path("genesis", "the path of genesis.toml")?;
-        let customers_file = top.path("customers", "the path of the customers' seed")?;
+        let seed_file = top.path("customers", "the path of the clients' seed")?;
         let members =
             top.sections("validator")?.into_iter().map(read_member).collect::<Result<Vec<_>, _>>()?;
         top.finish()?;
@@ -119,8 +128,8 @@ impl Network {
                 })));
             }
         }
-        let customers = CustomerSeed(Secret::load(&customers_file)?.0);
-        Ok(Self { directory: directory.to_owned(), genesis, members, customers })
+        let client_seed = ClientSeed(Secret::load(&seed_file)?.0);
+        Ok(Self { directory: directory.to_owned(), genesis, members, client_seed })
     }
 
     /// The chains of the genesis.

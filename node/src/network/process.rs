@@ -55,7 +55,7 @@ pub enum ProcessError {
     },
 }
 
-/// Whether a validator outlives whoever started it.
+/// Whether a validator outlives the process that started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {
     /// It dies with the starting thread, whatever happens to it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! up:    spawn all (detached) ── poll each client port until it answers ── write node.pid ── endpoints
-//! down:  read node.pid ── is it ours? ── SIGTERM to all ── wait ── SIGKILL whoever stays ── what was stopped
+//! down:  read node.pid ── is it ours? ── SIGTERM to all ── wait ── SIGKILL those that stay ── what was stopped
 //! ```
 
 use std::fs;
@@ -10,10 +10,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use client::answers::StatusAnswer;
+
 use super::process::{self, Tie};
 use super::{Member, Network, ProcessError, ValidatorProcess};
-use crate::client::Client;
-use crate::query::answers::StatusAnswer;
 
 /// How often a starting or stopping validator is looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -135,7 +135,8 @@ pub fn wait_ready(
     for member in &network.members {
         loop {
             processes.iter_mut().try_for_each(ValidatorProcess::check)?;
-            let reason = match Client::connect(member, &network.genesis).and_then(|mut c| c.status()) {
+            let status = member.connect(&network.genesis).and_then(|mut client| client.status());
+            let reason = match status.map(|answer| answer.value) {
                 Ok(status) if status.peers.len() + 1 >= quorum => {
                     statuses.push(status);
                     break;

@@ -9,19 +9,17 @@
 //! as an answer.
 
 use anyhow::{Context as _, Result, bail};
-use engine::types::{AccountId, ChainId, Digest, Height, Packet};
-use engine::wire::{Block, Query};
+use client::answers::BlockAnswer;
+use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
+use engine::types::{AccountId, ChainId, Digest, Height, TransactionId};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{QueryArgs, Question, WhomArgs, rows};
-use crate::client::{Client, ClientError};
 use crate::network::Network;
+use crate::validator::counters::CountersReport;
 
-pub mod answers;
 mod print;
-
-use answers::{AccountAnswer, BlockAnswer, ProofAnswer, StatusAnswer, TransactionAnswer};
 
 /// Whom we talk to: one validator, and the network around it if we know it.
 struct Asked {
@@ -39,18 +37,14 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         Question::Account { chain, account } => {
             asked.account(ChainId(*chain), AccountId(*account), args.json)
         }
-        Question::Transaction { id, chain } => {
-            let chain = chain.map(ChainId);
-            asked.transaction(Query::Transaction { chain, id: *id }, args.json)
-        }
+        Question::Transaction { id, chain } => asked.transaction(chain.map(ChainId), id, args.json),
         Question::Block { height } => asked.block(Height(*height), args.json),
-        Question::Proof { chain, id } => {
-            asked.proof(Query::Proof { chain: ChainId(*chain), id: *id }, args.json)
-        }
+        Question::Proof { chain, id } => asked.proof(ChainId(*chain), id, args.json),
         Question::Status => asked.status(args.json),
+        Question::Counters => asked.counters(args.json),
     };
     match answered {
-        Err(error) if matches!(error.downcast_ref(), Some(ClientError::NotFound(_))) => {
+        Err(error) if matches!(error.downcast_ref(), Some(ClientError::NotFound { .. })) => {
             eprintln!("{error}");
             Ok(false)
         }
@@ -71,7 +65,7 @@ fn connect(whom: &WhomArgs) -> Result<Asked> {
             "name a network with --network, or a validator with --endpoint, --fingerprint and --network-id"
         );
     };
-    let client = Client::open(endpoint, fingerprint, network_id)
+    let client = Client::connect(endpoint, fingerprint, network_id)
         .with_context(|| format!("the validator at {endpoint}"))?;
     Ok(Asked { client, network: None })
 }
@@ -82,7 +76,7 @@ fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
     let wanted = |index: u16| validator.is_none_or(|wanted| wanted == index);
     let mut refusals = Vec::new();
     for member in network.members.iter().filter(|member| wanted(member.index.0)) {
-        match Client::connect(member, &network.genesis) {
+        match member.connect(&network.genesis) {
             Ok(client) => return Ok(client),
             Err(error) => refusals.push(format!("{} ({}): {error}", member.name, member.clients)),
         }
@@ -97,15 +91,11 @@ fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
 
 impl Asked {
     fn account(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
-        let answer: AccountAnswer = self.client.ask(Query::Account { chain, account })?;
+        let Answer { as_of, value: answer } = self.client.account(chain, account)?;
         let proof = &answer.proof;
-        proof.verify(&answer.state_root).context("the validator's proof of the account does not hold")?;
-        if proof.account != account || proof.chain.entry.chain != chain {
-            bail!("the validator proves another account than the one that was asked for");
-        }
         let checked = self.checked(proof.chain.height, &answer.state_root)?;
         if json {
-            return print_json(&answer, &checked);
+            return print_json(as_of, &answer, &checked);
         }
         println!("account {account} on chain {chain} after height {}", proof.chain.height);
         rows(&[
@@ -114,26 +104,21 @@ impl Asked {
             ("next nonce", print::next_nonce(proof.window_base, proof.window_used).to_string()),
             ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
             ("state root", answer.state_root.to_string()),
+            ("as of", as_of.to_string()),
             ("checked", checked.text()),
         ]);
         Ok(())
     }
 
-    fn transaction(&mut self, query: Query, json: bool) -> Result<()> {
-        let answer: TransactionAnswer = self.client.ask(query)?;
-        let bytes = hex::decode(&answer.packet).context("the transaction's bytes")?;
-        let [packet] = Packet::slice(&bytes) else { bail!("the transaction does not have 128 bytes") };
-        if packet.id(&self.client.network()) != answer.id {
-            bail!("the transaction's bytes do not hash to its id");
-        }
+    fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {
+        let Answer { as_of, value: found } = self.client.transaction(chain, id)?;
+        let FoundTransaction { transaction: answer, packet, proof } = found;
         let transfer = packet.transfer().context("the transaction's bytes")?;
-        let proof: ProofAnswer = self.client.ask(Query::Proof { chain: answer.chain, id: answer.id })?;
-        self.check_proof(&proof, &answer)?;
         let checked = self.checked(proof.proof.chain.height, &proof.state_root)?;
         if json {
             let both =
                 json!({ "transaction": answer, "transfer": print::transfer(&transfer), "proof": proof });
-            return print_json(&both, &checked);
+            return print_json(as_of, &both, &checked);
         }
         println!("transaction {}", answer.id);
         rows(&[
@@ -152,39 +137,18 @@ impl Asked {
             ("reference", hex::encode(transfer.reference)),
             ("batch", format!("sequence {} of validator {}", answer.sequence, answer.author)),
             ("state root", proof.state_root.to_string()),
+            ("as of", as_of.to_string()),
             ("checked", checked.text()),
         ]);
         Ok(())
     }
 
-    fn check_proof(&self, proof: &ProofAnswer, answer: &TransactionAnswer) -> Result<()> {
-        proof
-            .proof
-            .verify(&proof.state_root)
-            .context("the validator's proof of the transaction does not hold")?;
-        let same = proof.proof.id == answer.id
-            && proof.proof.outcome == answer.outcome
-            && proof.proof.chain.height == answer.height
-            && proof.proof.chain.entry.chain == answer.chain
-            && proof.proof.path.index == answer.position;
-        if !same {
-            bail!("the validator proves something else than it says of the transaction");
-        }
-        Ok(())
-    }
-
-    fn proof(&mut self, query: Query, json: bool) -> Result<()> {
-        let answer: ProofAnswer = self.client.ask(query)?;
+    fn proof(&mut self, chain: ChainId, id: &TransactionId, json: bool) -> Result<()> {
+        let Answer { as_of, value: answer } = self.client.proof(chain, id)?;
         let proof = &answer.proof;
-        let asked = matches!(query, Query::Proof { chain, id }
-            if chain == proof.chain.entry.chain && id == proof.id);
-        if !asked {
-            bail!("the validator proves another transaction than the one that was asked for");
-        }
-        proof.verify(&answer.state_root).context("the validator's proof does not hold")?;
         let checked = self.checked(proof.chain.height, &answer.state_root)?;
         if json {
-            return print_json(&answer, &checked);
+            return print_json(as_of, &answer, &checked);
         }
         println!(
             "transaction {} is in the block at height {}: {}",
@@ -201,24 +165,20 @@ impl Asked {
             ("accounts root", proof.chain.entry.accounts_root.to_string()),
             ("path of the chain", siblings(&proof.chain.entry_path)),
             ("state root", answer.state_root.to_string()),
+            ("as of", as_of.to_string()),
             ("checked", checked.text()),
         ]);
         Ok(())
     }
 
     fn block(&mut self, height: Height, json: bool) -> Result<()> {
-        let answer: BlockAnswer = self.client.ask(Query::Block { height })?;
-        let block = Block::decode(&hex::decode(&answer.block).context("the block's bytes")?)
-            .context("the block's bytes")?;
-        if block.height() != height || *block.digest() != answer.digest {
-            bail!("the validator's block is not the one that it names");
-        }
+        let Answer { as_of, value: FoundBlock { answer, block } } = self.client.block(height)?;
         let finality = self.finality(&answer)?;
         let checked = Checked { path: false, ..self.checked(height, &answer.state_root)? };
         if json {
             let mut both = serde_json::to_value(&answer)?;
             both["header"] = print::header(&block);
-            return print_json(&both, &checked);
+            return print_json(as_of, &both, &checked);
         }
         print::block(&answer, &block, &finality, &checked.roots());
         Ok(())
@@ -238,18 +198,27 @@ impl Asked {
             .context("the genesis' validators")?
             .verify(&certificate)
             .context("the finalization certificate does not hold")?;
-        if finalized.payload != answer.digest.0 {
+        if finalized.payload() != answer.digest.0 {
             bail!("the finalization certificate is for another block");
         }
-        Ok(format!("certificate of a quorum, view {}: holds", finalized.view))
+        Ok(format!("certificate of a quorum, view {}: holds", finalized.view()))
     }
 
     fn status(&mut self, json: bool) -> Result<()> {
-        let status: StatusAnswer = self.client.status()?;
+        let Answer { as_of, value: status } = self.client.status()?;
         if json {
-            return print_json(&status, &Checked::default());
+            return print_json(as_of, &status, &Checked::default());
         }
-        print::status(&status);
+        print::status(as_of, &status);
+        Ok(())
+    }
+
+    fn counters(&mut self, json: bool) -> Result<()> {
+        let Answer { as_of, value: report } = self.client.ask::<CountersReport>(Query::Counters)?;
+        if json {
+            return print_json(as_of, &report, &Checked::default());
+        }
+        print::counters(as_of, &report);
         Ok(())
     }
 
@@ -259,9 +228,8 @@ impl Asked {
         let Some(network) = &self.network else { return Ok(checked) };
         for member in network.members.iter().filter(|member| member.index != self.client.validator()) {
             checked.others += 1;
-            let asked = Client::connect(member, &network.genesis)
-                .and_then(|mut client| client.ask::<BlockAnswer>(Query::Block { height }));
-            match asked {
+            let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
+            match asked.map(|found| found.value.answer) {
                 Ok(answer) if answer.state_root == *root => checked.agree += 1,
                 Ok(answer) => bail!(
                     "two validators disagree about height {height}: \"{}\" has the state root {}, validator {} has {root}",
@@ -303,8 +271,8 @@ impl Checked {
     }
 }
 
-fn print_json(answer: &impl Serialize, checked: &Checked) -> Result<()> {
-    let both = json!({ "answer": answer, "checked": checked });
+fn print_json(as_of: AsOf, answer: &impl Serialize, checked: &Checked) -> Result<()> {
+    let both = json!({ "answer": answer, "as_of": as_of, "checked": checked });
     println!("{}", serde_json::to_string_pretty(&both)?);
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! Answers as text and as readable JSON.
 
+use client::AsOf;
+use client::answers::{BlockAnswer, StatusAnswer};
 use engine::types::Transfer;
 use engine::wire::Block;
 use serde_json::{Value, json};
 
-use super::answers::{BlockAnswer, StatusAnswer};
 use crate::cli::{grouped, rows};
+use crate::validator::counters::CountersReport;
 
 /// The lowest nonce above all used ones of a window.
 pub(super) fn next_nonce(base: u64, used: u64) -> u64 {
@@ -26,21 +28,9 @@ pub(super) fn transfer(transfer: &Transfer) -> Value {
     })
 }
 
-/// The fields of a header and what its certificates order.
+/// The fields of a block.
 pub(super) fn header(block: &Block) -> Value {
     let header = block.header();
-    let certificates: Vec<Value> = block
-        .certificates()
-        .iter()
-        .map(|certificate| {
-            json!({
-                "batch": certificate.batch(),
-                "digest": certificate.digest(),
-                "transactions": certificate.transactions(),
-                "signers": certificate.signers().iter().map(|(signer, _)| signer.0).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
     json!({
         "height": header.height,
         "view": header.view,
@@ -49,20 +39,21 @@ pub(super) fn header(block: &Block) -> Value {
         "time_ms": header.time_ms,
         "roots_first": header.roots_first,
         "roots": header.roots,
-        "certificates": certificates,
+        "cut": header.cut,
     })
 }
 
 /// A block for a person.
 pub(super) fn block(answer: &BlockAnswer, block: &Block, finality: &str, checked: &str) {
     let header = block.header();
+    let transactions = answer.entries.iter().map(|entry| entry.transactions).sum();
     println!("block at height {}", header.height);
     rows(&[
         ("digest", answer.digest.to_string()),
         ("parent", header.parent.to_string()),
         ("view", format!("{}, proposed by validator {}", header.view, header.proposer)),
         ("time", format!("{} ms since 1970", header.time_ms)),
-        ("transactions", format!("{}, of which {} failed", grouped(block.transactions()), answer.failures)),
+        ("transactions", format!("{}, of which {} failed", grouped(transactions), answer.failures)),
         ("finality", finality.to_owned()),
         ("state root", answer.state_root.to_string()),
         ("checked", format!("the digest is the header's; {checked}")),
@@ -72,32 +63,72 @@ pub(super) fn block(answer: &BlockAnswer, block: &Block, finality: &str, checked
         println!("    transactions root  {}", entry.transactions_root);
         println!("    accounts root      {}", entry.accounts_root);
     }
-    for certificate in block.certificates() {
-        let signers: Vec<String> =
-            certificate.signers().iter().map(|(signer, _)| signer.to_string()).collect();
-        println!(
-            "  batch: {}, {} transactions, held by validators {}",
-            certificate.batch(),
-            grouped(u64::from(certificate.transactions())),
-            signers.join(", ")
-        );
+    for (author, head) in block.cut().iter().enumerate() {
+        println!("  stream of validator {author}: taken up to {head}");
     }
 }
 
 /// How a validator is, for a person.
-pub(super) fn status(status: &StatusAnswer) {
+pub(super) fn status(as_of: AsOf, status: &StatusAnswer) {
     println!("validator {} (\"{}\") of network \"{}\"", status.validator, status.name, status.network_name);
     let peers: Vec<String> = status.peers.iter().map(ToString::to_string).collect();
     rows(&[
         ("network id", status.network.to_string()),
-        ("committed", format!("height {}", status.committed)),
+        ("committed", as_of.to_string()),
         ("finalized", format!("height {}", status.finalized)),
         ("state root", status.state_root.to_string()),
-        ("connected to", if peers.is_empty() { "nobody".into() } else { peers.join(", ") }),
+        ("behind", behind(as_of)),
+        ("stream", stream(status.stream_lost).into()),
+        ("votes", votes(status.votes_forgotten).into()),
+        ("connected to", if peers.is_empty() { "no peer".into() } else { peers.join(", ") }),
         ("pending", format!("{} transactions", grouped(status.pending))),
         ("storage", status.storage.clone()),
         ("up for", format!("{} s", status.uptime_seconds)),
     ]);
+}
+
+fn behind(as_of: AsOf) -> String {
+    match as_of.behind {
+        None => "unknown: it hears too little from its peers".into(),
+        Some(0) => "no".into(),
+        Some(blocks) => format!("{} blocks", grouped(blocks)),
+    }
+}
+
+fn stream(lost: bool) -> &'static str {
+    if lost {
+        "LOST: it takes no transactions until its peers have told how far its stream goes"
+    } else {
+        "known"
+    }
+}
+
+fn votes(forgotten: bool) -> &'static str {
+    if forgotten {
+        "FORGOTTEN: it follows without voting until it is safe to vote again"
+    } else {
+        "remembered"
+    }
+}
+
+/// Everything that a validator has counted, for a person: one number a line, by group and name.
+pub(super) fn counters(as_of: AsOf, report: &CountersReport) {
+    println!("counted up to {as_of}, since the validator was started");
+    for (group, counts) in [
+        ("totals", &report.totals),
+        ("transactions refused", &report.refused),
+        ("offences of peers", &report.offences),
+        ("network and disk", &report.bytes),
+    ] {
+        println!("{group}");
+        for (name, count) in counts {
+            println!("  {name:<32}  {:>16}", grouped(*count));
+        }
+    }
+    println!("stages, microseconds{:>22}  {:>16}", "median", "99th percentile");
+    for (name, stage) in &report.stages_us {
+        println!("  {name:<24}  {:>14}  {:>16}", grouped(stage.p50), grouped(stage.p99));
+    }
 }
 
 #[cfg(test)]

@@ -1,31 +1,30 @@
-//! Customers' connections: what they send, on the network's thread, and what they are told, from any thread.
+//! Clients' connections: what they send, on the network's thread, and what they are told, from any thread.
 //!
 //! ```text
 //!   Hello ─▶ Welcome        Submit ─▶ ingress (full: Busy at once)        Query ─▶ query thread, executor
 //! ```
 //!
-//! Invariant: nothing but a `Hello` of this network is listened to before it; a customer that breaks the protocol is told
+//! Invariant: nothing but a `Hello` of this network is listened to before it; a client that breaks the protocol is told
 //! why and disconnected; one that does not read is disconnected when its queue is full. Neither is noticed by anybody
 //! else.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, TrySendError};
-use engine::ingress::{Lane, Submission};
+use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
-use engine::types::{Digest, Height, ValidatorIndex, Verdict};
-use engine::wire::{ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+use engine::types::{Digest, Refusal, Verdict};
+use engine::wire::answers::ErrorAnswer;
+use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, Flow, Frame, SendError};
 use serde::Serialize;
 
-use super::clock::Clock;
 use super::counters::Counters;
-use crate::query::answers::ErrorAnswer;
+use super::shared::Shared;
 
-/// The customers that have introduced themselves.
+/// The clients that have introduced themselves.
 #[derive(Debug, Default)]
 pub struct Clients {
     connected: RwLock<BTreeMap<u64, Client>>,
@@ -39,7 +38,7 @@ impl Clients {
         Self { connected: RwLock::default(), counters }
     }
 
-    /// Tells a customer what became of its transactions. One that has gone asks by transaction id when it is back.
+    /// Tells a client what became of its transactions. One that has gone asks by transaction id when it is back.
     pub fn notify(&self, connection: u64, notices: Vec<Notice>) {
         let client = self.connected.read().expect("no panic while held").get(&connection).cloned();
         let Some(client) = client else { return };
@@ -59,6 +58,15 @@ impl Clients {
         }
     }
 
+    /// Ends the connection of a client, which is told why. What it sends until the network has closed it is not read.
+    pub fn cut(&self, connection: u64, reason: &str) {
+        let client = self.connected.write().expect("no panic while held").remove(&connection);
+        if let Some(client) = client {
+            Counters::add(&self.counters.offenders_cut, 1);
+            client.close(reason);
+        }
+    }
+
     fn introduce(&self, client: &Client) {
         self.connected.write().expect("no panic while held").insert(client.id(), client.clone());
     }
@@ -72,7 +80,7 @@ impl Clients {
     }
 }
 
-/// A question of a customer that waits for its answer.
+/// A question of a client that waits for its answer.
 #[derive(Debug)]
 pub struct Question {
     client: Client,
@@ -80,8 +88,8 @@ pub struct Question {
 }
 
 impl Question {
-    /// Answers. A customer that does not read its answers is disconnected by the network.
-    pub fn answer(&self, answer: &impl Serialize) {
+    /// Answers, as of a height. A client that does not read its answers is disconnected by the network.
+    pub fn answer(&self, as_of: AsOf, answer: &impl Serialize) {
         let body = serde_json::to_vec(answer).expect("answers have string keys and no failing parts");
         let body = if body.len() > engine::limits::ANSWER_BYTES_MAX {
             let too_large = ErrorAnswer::unavailable("the answer is larger than a frame may be");
@@ -89,27 +97,19 @@ impl Question {
         } else {
             body
         };
-        let _disconnected =
-            self.client.send(ServerFrame::Answer { id: self.id, body: Bytes::from(body) }.encode());
+        let answer = ServerFrame::Answer { id: self.id, as_of, body: Bytes::from(body) };
+        let _disconnected = self.client.send(answer.encode());
     }
 }
 
-/// Takes what customers send.
+/// Takes what clients send.
 pub struct Reception {
-    /// This network.
-    pub network: Digest,
-    /// This validator.
-    pub validator: ValidatorIndex,
-    /// Time.
-    pub clock: Clock,
-    /// Who is connected.
-    pub clients: Arc<Clients>,
+    /// What all threads share.
+    pub shared: Arc<Shared>,
     /// To the verifiers.
     pub ingress: Lane<Submission>,
     /// To the query thread.
     pub questions: Sender<(Question, Query)>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
 }
 
 impl Reception {
@@ -120,7 +120,7 @@ impl Reception {
             ClientEvent::Frame { client, frame } => self.frame(&client, frame),
             ClientEvent::Closed { id, reason } => {
                 tracing::debug!(client = id, reason, "client gone");
-                self.clients.forget(id);
+                self.shared.clients.forget(id);
                 Flow::Continue
             }
         }
@@ -130,12 +130,12 @@ impl Reception {
         match ClientFrame::decode(&frame.bytes) {
             Err(error) => self.refuse(client, format!("the frame cannot be read: {error}")),
             Ok(ClientFrame::Hello { version, network }) => self.hello(client, version, network),
-            Ok(_) if !self.clients.knows(client.id()) => {
+            Ok(_) if !self.shared.clients.knows(client.id()) => {
                 self.refuse(client, "the first frame must be a Hello".into())
             }
             Ok(ClientFrame::Submit { tag, packets }) => {
-                Counters::add(&self.counters.received, packets.len() as u64);
-                let (connection, received_us) = (client.id(), self.clock.now_us());
+                Counters::add(&self.shared.counters.received, packets.len() as u64);
+                let (connection, received_us) = (client.id(), self.shared.clock.now_us());
                 let hold = Some(Arc::new(frame.permit) as _);
                 let submission = Submission { connection, tag, received_us, packets, hold };
                 self.submit(submission)
@@ -149,41 +149,50 @@ impl Reception {
             let reason = format!("protocol version {version} is not spoken here, only {PROTOCOL_VERSION}");
             return self.refuse(client, reason);
         }
-        if network != self.network {
-            let reason = format!("this validator belongs to network {}, not to {network}", self.network);
+        let ours = *self.shared.genesis.network();
+        if network != ours {
+            let reason = format!("this validator belongs to network {ours}, not to {network}");
             return self.refuse(client, reason);
         }
-        self.clients.introduce(client);
-        let height = Height(self.counters.height.load(Relaxed));
-        let welcome =
-            ServerFrame::Welcome { version: PROTOCOL_VERSION, network, validator: self.validator, height };
+        self.shared.clients.introduce(client);
+        let (validator, as_of) = (self.shared.me, self.shared.counters.as_of());
+        let welcome = ServerFrame::Welcome { version: PROTOCOL_VERSION, network, validator, as_of };
         let _disconnected = client.send(welcome.encode());
         Flow::Continue
     }
 
     fn submit(&self, submission: Submission) -> Flow {
-        let (connection, tag, packets) =
-            (submission.connection, submission.tag, submission.packets.len() as u64);
-        if let Err(refused) = self.ingress.offer(submission) {
-            let refusal = refused.refusal();
-            self.counters.refuse(refusal.name(), packets);
-            let verdict = Verdict::Refused(refusal);
-            let notices = (tag..tag + packets).map(|tag| Notice { tag, verdict }).collect();
-            self.clients.notify(connection, notices);
+        match self.ingress.offer(submission) {
+            Ok(evicted) => evicted.iter().for_each(|submission| self.turn_away(submission, Refusal::Busy)),
+            Err(refused) => {
+                let refusal = refused.refusal();
+                let (Refused::Full(submission) | Refused::Closed(submission)) = refused;
+                self.turn_away(&submission, refusal);
+            }
         }
         Flow::Continue
+    }
+
+    /// Tells a client that its submission was refused whole.
+    fn turn_away(&self, submission: &Submission, refusal: Refusal) {
+        let (tag, packets) = (submission.tag, submission.packets.len() as u64);
+        self.shared.counters.refuse(refusal.name(), packets);
+        let verdict = Verdict::Refused(refusal);
+        let notices = (tag..tag + packets).map(|tag| Notice { tag, verdict }).collect();
+        self.shared.clients.notify(submission.connection, notices);
     }
 
     fn ask(&self, question: Question, query: Query) -> Flow {
         if let Err(refused) = self.questions.try_send((question, query)) {
             let (TrySendError::Full((question, _)) | TrySendError::Disconnected((question, _))) = refused;
-            question.answer(&ErrorAnswer::unavailable("too many questions are waiting; ask again later"));
+            let busy = ErrorAnswer::unavailable("too many questions are waiting; ask again later");
+            question.answer(self.shared.counters.as_of(), &busy);
         }
         Flow::Continue
     }
 
     fn refuse(&self, client: &Client, reason: String) -> Flow {
-        Counters::add(&self.counters.client_frames_refused, 1);
+        Counters::add(&self.shared.counters.client_frames_refused, 1);
         tracing::debug!(client = client.id(), remote = %client.remote(), reason, "client refused");
         let _disconnected = client.send(ServerFrame::Rejected { reason: reason.clone() }.encode());
         Flow::Close(reason)

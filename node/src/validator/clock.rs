@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use engine::replica::Now;
+
 /// Monotonic time since the validator started, and the calendar's time for block headers.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -29,10 +31,15 @@ impl Clock {
         self.now().as_micros() as u64
     }
 
-    /// Milliseconds since the Unix epoch, for block headers only; safety never depends on it.
+    /// Both times at once, for the engine.
     #[must_use]
+    pub fn moment(&self) -> Now {
+        Now { monotonic: self.now(), unix_ms: Self::unix_ms() }
+    }
+
+    /// Milliseconds since the Unix epoch, for block headers only; safety never depends on it.
     #[allow(clippy::disallowed_methods, reason = "here time enters the program")]
-    pub fn unix_ms() -> u64 {
+    fn unix_ms() -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
     }
 }

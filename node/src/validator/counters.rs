@@ -2,64 +2,17 @@
 //!
 //! Counters are relaxed atomics that only grow. Stage times are histograms of microseconds, recorded once for a
 //! whole chunk or batch with its number of transactions as weight. Both are cumulative since the start, so that
-//! whoever wants a window subtracts two reports.
+//! two reports, subtracted, give a window.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use engine::replica::Stage;
+use engine::types::Height;
+use engine::wire::AsOf;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-
-/// The stages of a transaction at the validator that took it from its customer, in the order of its walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// From the frame's arrival until a verifier picks it up.
-    Ingress,
-    /// Until its signature has a verdict.
-    Verify,
-    /// Until it is sealed in a batch.
-    Mempool,
-    /// Until 2f+1 validators hold the batch.
-    Available,
-    /// Until the block that orders the batch is finalized.
-    Ordered,
-    /// Until the block is executed and its roots are known.
-    Executed,
-    /// Until the block's record is on disk.
-    Durable,
-    /// Until the notice is handed to the customer's connection.
-    Notified,
-}
-
-impl Stage {
-    /// Every stage, in order.
-    pub const ALL: [Self; 8] = [
-        Self::Ingress,
-        Self::Verify,
-        Self::Mempool,
-        Self::Available,
-        Self::Ordered,
-        Self::Executed,
-        Self::Durable,
-        Self::Notified,
-    ];
-
-    /// The stage's name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Verify => "verify",
-            Self::Mempool => "mempool",
-            Self::Available => "available",
-            Self::Ordered => "ordered",
-            Self::Executed => "executed",
-            Self::Durable => "durable",
-            Self::Notified => "notified",
-        }
-    }
-}
 
 /// One row for each counter: its field, and what it counts.
 macro_rules! counters {
@@ -68,9 +21,10 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct Counters {
             $($(#[doc = $doc])+ pub $name: AtomicU64,)+
-            /// Signatures checked, own customers' and peers' batches'; shared with the verifiers.
+            /// Signatures checked, of own clients and of peers' batches; shared with the verifiers.
             pub signatures_verified: Arc<AtomicU64>,
             refused: Mutex<BTreeMap<&'static str, u64>>,
+            offences: Mutex<BTreeMap<&'static str, u64>>,
             stages: Mutex<BTreeMap<&'static str, StageHistogram>>,
         }
 
@@ -85,9 +39,9 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Transactions received from customers, refused ones included.
+    /// Transactions received from clients, refused ones included.
     received,
-    /// Transactions of customers that entered the mempool.
+    /// Transactions of clients that entered the mempool.
     accepted,
     /// Batches sealed from the own mempool.
     batches_sealed,
@@ -97,11 +51,17 @@ counters! {
     batches_accepted,
     /// Batches of peers that were refused.
     batches_refused,
+    /// Bad signatures, of clients and of peers.
+    bad_signatures,
+    /// How often a signature was checked once more, because others beside it were bad.
+    signatures_rechecked,
+    /// Clients disconnected because too many of their signatures were bad.
+    offenders_cut,
     /// Frames of peers that could not be decoded.
     peer_frames_refused,
     /// Messages of peers that were understood and refused.
     peer_messages_refused,
-    /// Frames of customers that could not be decoded.
+    /// Frames of clients that could not be decoded.
     client_frames_refused,
     /// Blocks executed.
     blocks,
@@ -119,12 +79,18 @@ counters! {
     proposals_refused,
     /// Faults of other validators that consensus reported with evidence.
     faults,
-    /// Notices sent to customers.
+    /// Notices sent to clients.
     notices,
-    /// Customers disconnected because they did not read their notices.
+    /// Clients disconnected because they did not read their notices.
     slow_clients,
-    /// Batches asked back from peers.
+    /// Requests for batches and blocks that were missing.
     batches_fetched,
+    /// How many blocks this validator is behind f+1 of its peers, if more than the normal course explains; else 0.
+    behind,
+    /// 1 while this validator does not know how far its own stream goes, and seals nothing.
+    stream_lost,
+    /// 1 while this validator does not vote because it may have forgotten what it voted for.
+    votes_forgotten,
 }
 
 /// Microseconds, one significant decimal digit in 64 (1.6 %), up to ten minutes.
@@ -153,13 +119,15 @@ pub struct StageReport {
 pub struct CountersReport {
     /// Every counter by name, cumulative since the start.
     pub totals: BTreeMap<String, u64>,
-    /// Refused transactions of customers by reason, cumulative since the start.
+    /// Refused transactions of clients by reason, cumulative since the start.
     pub refused: BTreeMap<String, u64>,
+    /// Messages of peers that broke a rule, by offence, cumulative since the start.
+    pub offences: BTreeMap<String, u64>,
     /// Stage times by name.
     pub stages_us: BTreeMap<String, StageReport>,
     /// The network's counts (bytes, frames, refusals) by name, and the bytes written to `journal` and `consensus_log`.
     pub bytes: BTreeMap<String, u64>,
-    /// The journal's storage back-end: `uring` or `portable`.
+    /// The journal's storage backend: `uring` or `portable`.
     pub storage: String,
 }
 
@@ -174,6 +142,22 @@ impl Counters {
         *self.refused.lock().expect("no panic while held").entry(reason).or_default() += transactions;
     }
 
+    /// Counts a message of a peer that broke a rule.
+    pub fn offend(&self, offence: &'static str) {
+        Self::add(&self.peer_messages_refused, 1);
+        *self.offences.lock().expect("no panic while held").entry(offence).or_default() += 1;
+    }
+
+    /// The height that answers speak of now.
+    #[must_use]
+    pub fn as_of(&self) -> AsOf {
+        // Read in this order the committed height cannot be the higher one.
+        let height = self.height.load(Relaxed);
+        let undispatched = self.finalized.load(Relaxed).saturating_sub(height);
+        let behind = undispatched.max(self.behind.load(Relaxed));
+        AsOf { height: Height(height), behind: Some(behind) }
+    }
+
     /// Records that `transactions` spent `us` in `stage`.
     pub fn record(&self, stage: Stage, us: u64, transactions: u64) {
         let mut stages = self.stages.lock().expect("no panic while held");
@@ -183,7 +167,10 @@ impl Counters {
     /// Everything counted so far.
     #[must_use]
     pub fn report(&self, bytes: BTreeMap<String, u64>, storage: &str) -> CountersReport {
-        let refused = self.refused.lock().expect("no panic while held");
+        let named = |counts: &Mutex<BTreeMap<&'static str, u64>>| {
+            let counts = counts.lock().expect("no panic while held");
+            counts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect()
+        };
         let stages = self.stages.lock().expect("no panic while held");
         let stage = |histogram: &StageHistogram| StageReport {
             p50: histogram.0.value_at_quantile(0.5),
@@ -196,7 +183,8 @@ impl Counters {
         };
         CountersReport {
             totals: self.totals(),
-            refused: refused.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect(),
+            refused: named(&self.refused),
+            offences: named(&self.offences),
             stages_us: stages.iter().map(|(name, h)| ((*name).to_owned(), stage(h))).collect(),
             bytes,
             storage: storage.to_owned(),
@@ -214,11 +202,13 @@ mod tests {
         Counters::add(&counters.received, 7);
         counters.refuse("Busy", 2);
         counters.refuse("Busy", 1);
+        counters.offend("unwanted");
         counters.record(Stage::Verify, 100, 3);
         counters.record(Stage::Verify, 10_000, 1);
         let report = counters.report(BTreeMap::new(), "portable");
         assert_eq!(report.totals["received"], 7);
         assert_eq!(report.refused["Busy"], 3);
+        assert_eq!((report.offences["unwanted"], report.totals["peer_messages_refused"]), (1, 1));
         let verify = &report.stages_us["verify"];
         assert_eq!(verify.buckets.iter().map(|(_, n)| n).sum::<u64>(), 4);
         assert_eq!(verify.p50, 100);

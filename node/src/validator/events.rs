@@ -1,9 +1,10 @@
-//! Everything that the core is told.
+//! Everything that the core thread is told.
 
-use consensus::{Fault, Finalization, ProposalContext, Reply};
-use engine::order::Proposal;
-use engine::types::{BatchId, Digest, Height, ValidatorIndex};
-use engine::verify::Verified;
+use consensus::{Fault, Payload, ProposalContext, Reply};
+use engine::order::{Finality, Proposal};
+use engine::store::Durable;
+use engine::types::{Digest, Head, Height, ValidatorIndex};
+use engine::verify::{BatchRefusal, Verified};
 use engine::wire::{Batch, PeerMessage};
 use net::Permit;
 
@@ -14,28 +15,36 @@ pub enum CoreEvent {
     Connected(ValidatorIndex),
     /// A peer is gone.
     Disconnected(ValidatorIndex),
-    /// A peer says something that needs no signature check of transactions. The permit returns its bytes to the peer's
-    /// budget when the core is done with it.
+    /// A peer says something. The permit returns its bytes to the peer's budget when they have been dealt with; those of a
+    /// batch travel on to the verifiers.
     Peer(ValidatorIndex, PeerMessage, Permit),
-    /// Every signature of a peer's batch is good.
-    BatchVerified {
-        /// Who sent it: the author, or a peer that was asked for it.
+    /// A verifier has decided about a batch.
+    Checked {
+        /// Who sent it.
         from: ValidatorIndex,
-        /// The batch.
-        batch: Verified<Batch>,
+        /// Its author, sequence and digest.
+        batch: (ValidatorIndex, Head),
+        /// Whether its author sent it by itself.
+        pushed: bool,
+        /// The verdict.
+        verdict: Result<Verified<Batch>, BatchRefusal>,
     },
-    /// A batch of this validator or of a peer is in the journal, durably.
-    BatchDurable(BatchId, Digest),
+    /// The verifiers had no room for a batch.
+    Unchecked(Digest),
+    /// The journal is durable up to here.
+    Durable(Durable),
     /// The mempool holds something and held nothing before.
     MempoolFilled,
     /// Consensus wants a block to be proposed.
-    Propose(Proposal, Reply<consensus::Payload>),
+    Propose(Proposal, Reply<Payload>),
     /// Consensus wants a proposal to be judged.
-    Judge(Proposal, Digest, Reply<bool>),
-    /// Consensus votes for our proposal now: send the body.
+    Verify(Proposal, Digest, Reply<bool>),
+    /// Consensus has a notarization: may this validator vote to finalize?
+    Certify(u64, Digest, Reply<bool>),
+    /// Consensus votes for our proposal now: send the block.
     Relay(Digest),
     /// Consensus has finalized.
-    Finalized(Finalization),
+    Finalized(Finality),
     /// Consensus has caught a peer at a fault.
     Fault(Fault),
     /// A block is executed and this is the state root after it.

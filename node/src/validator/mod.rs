@@ -1,13 +1,29 @@
-//! One running validator: the wiring of [`crate::topology`], made real.
+//! One running validator: threads that drive an [`engine::replica`], and what they share.
 //!
 //! ```text
-//!   run: open logs ─▶ recover ─▶ bind ports ─▶ start network, consensus, threads ─▶ wait for a signal ─▶ stop
+//!  clients ─▶ net ──ingress──▶ verify-N ──mempool──▶ core ◀──questions, answers── consensus ─▶ consensus-log
+//!             ▲ │                 ▲ └───verdicts────▶│ ▲
+//!             │ └──peers' messages─────────────────▶ │ └──executed, committed── executor ──deltas──▶ query
+//!      peers ◀┴─ batches, holdings, blocks ──────────┤                            ▲   │
+//!             └──────── server ◀─── requests ────────┤──finalized blocks──────────┘   │
+//!                                                    └──batches, blocks──▶ journal ◀──┘
 //! ```
 //!
-//! Everything below is a thread or what threads share; none of it outlives [`run`].
+//! | thread | work | its queue, and what happens when that is full |
+//! |---|---|---|
+//! | `net` | QUIC to peers and clients | bytes for each peer and client; a sender that is ahead is slowed down |
+//! | `verify-N` | refusals, signatures, admission to the mempool | a queue for each client (*Busy*) and peer (dropped, sent again) |
+//! | `core` | the replica: sealing, streams, voting, catch-up | bounded by what its senders may have on their way |
+//! | `executor` | the committer: execution, roots, receipts | at most `ROOT_LAG_MAX` blocks |
+//! | `journal` | batches, blocks and committed blocks to disk | appending waits: the back-pressure of the disk |
+//! | `consensus`, `consensus-log` | simplex; votes to disk | a share for each peer; what exceeds it is dropped |
+//! | `server` | batches and blocks from the journal, for peers that catch up | a few requests for each peer; dropped, asked again |
+//! | `query` | what clients ask, from journal and committed view | 256 questions; *try again* |
+//!
+//! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
+//! from the producer that it waits for. None of them outlives [`run`].
 
 pub mod counters;
-pub mod journal;
 pub mod ordering;
 pub mod peers;
 
@@ -17,12 +33,12 @@ mod core;
 mod events;
 mod executor;
 mod fatal;
-mod hints;
-mod index;
 mod queries;
-mod recovery;
 mod report;
-mod server;
+mod offenders;
+mod peer_scores;
+mod reader;
+mod shared;
 mod start;
 mod verifier;
 

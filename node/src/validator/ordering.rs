@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use consensus::{
@@ -10,7 +10,8 @@ use consensus::{
     SyncDone,
 };
 use crossbeam::channel::Sender;
-use engine::order::{Finality, FinalityVerifier};
+use engine::order::{Finality, FinalityEvidence, FinalityVerifier};
+use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::{Log, Position, StoreError};
 use engine::types::{Digest, Genesis};
 use net::PeerNetwork;
@@ -45,7 +46,11 @@ impl Application for ToCore {
     }
 
     fn verify(&self, context: ProposalContext, payload: Payload, reply: Reply<bool>) {
-        self.tell(CoreEvent::Judge(proposal(&context), Digest(payload), reply));
+        self.tell(CoreEvent::Verify(proposal(&context), Digest(payload), reply));
+    }
+
+    fn certify(&self, view: u64, payload: Payload, reply: Reply<bool>) {
+        self.tell(CoreEvent::Certify(view, Digest(payload), reply));
     }
 
     fn relay(&self, _view: u64, payload: Payload) {
@@ -53,7 +58,7 @@ impl Application for ToCore {
     }
 
     fn finalized(&self, finalization: Finalization) {
-        self.tell(CoreEvent::Finalized(finalization));
+        self.tell(CoreEvent::Finalized(Finality::handed_on(&Evidence(&finalization))));
     }
 
     fn fault(&self, fault: Fault) {
@@ -87,43 +92,114 @@ impl consensus::Transport for OverQuic {
     }
 }
 
+/// The engine's evidence, as the ledger takes it.
+struct Evidence<'a>(&'a Finalization);
+
+impl FinalityEvidence for Evidence<'_> {
+    fn view(&self) -> u64 {
+        self.0.view()
+    }
+
+    fn digest(&self) -> Digest {
+        Digest(self.0.payload())
+    }
+
+    fn certificate(&self) -> &[u8] {
+        self.0.certificate()
+    }
+}
+
 /// The memory of consensus: a log of its own, so that votes never wait behind batches.
-pub struct VoteLog(Arc<Log>);
+pub struct VoteLog {
+    log: Arc<Log>,
+    /// The boot of this run, to be written again before its record is released.
+    boot: Mutex<Option<Boot>>,
+}
+
+/// What the log of votes remembers of earlier runs.
+pub struct Votes {
+    /// The log.
+    pub log: Arc<VoteLog>,
+    /// The records of consensus.
+    pub replay: consensus::Replay,
+    /// The starts.
+    pub boots: Boots,
+}
 
 impl VoteLog {
     /// Opens the log in `directory` and reads what an earlier run has left.
     ///
     /// # Errors
-    /// [`StoreError`]: the directory is in use, belongs to another network, or is damaged.
-    pub fn open(
-        directory: &Path,
-        options: engine::store::Options,
-    ) -> Result<(Arc<Self>, consensus::Replay, Arc<Log>), StoreError> {
+    /// The directory is in use, belongs to another network, or is damaged.
+    pub fn open(directory: &Path, options: engine::store::Options) -> anyhow::Result<Votes> {
         let (log, records) = Log::open(directory, options)?;
-        let log = Arc::new(log);
-        let mut replay = consensus::Replay::new();
+        let (mut replay, mut boots) = (consensus::Replay::new(), Boots::default());
         for record in records {
             let record = record?;
-            replay.record(record.position.raw(), &record.bytes);
+            match record.kind {
+                KIND_BOOT => boots.note(Boot::decode(&record.bytes)?),
+                _ => replay.record(record.position.raw(), &record.bytes),
+            }
         }
-        Ok((Arc::new(Self(log.clone())), replay, log))
+        Ok(Votes { log: Arc::new(Self { log: Arc::new(log), boot: Mutex::default() }), replay, boots })
+    }
+
+    /// Remembers the boot of this run, durably, and whether votes of earlier runs are `lost`.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn boot(&self, number: u64, lost: bool) -> Result<(), StoreError> {
+        let boot = Boot { number, done: true, lost };
+        let position = self.log.append(KIND_BOOT, &[&boot.encode()])?;
+        self.log.wait_durable(position)?;
+        *self.boot_of_this_run() = Some(boot);
+        Ok(())
+    }
+
+    fn boot_of_this_run(&self) -> MutexGuard<'_, Option<Boot>> {
+        self.boot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log itself, for its metrics.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
     }
 }
 
 impl consensus::Store for VoteLog {
     fn append(&self, record: &[u8]) -> io::Result<u64> {
-        self.0.append(KIND_CONSENSUS, &[record]).map(Position::raw).map_err(io::Error::other)
+        self.log.append(KIND_CONSENSUS, &[record]).map(Position::raw).map_err(io::Error::other)
     }
 
+    /// An engine that syncs has begun from a floor if votes were lost, and the floor's record comes before this one: so the
+    /// loss is made good.
     fn sync(&self, position: u64, done: SyncDone) {
+        if let Some(boot) = &mut *self.boot_of_this_run()
+            && boot.lost
+        {
+            boot.lost = false;
+            // A log that refuses has failed, which the sync reports.
+            let _reported = self.log.append(KIND_BOOT, &[&boot.encode()]);
+        }
         let done = Box::new(move |outcome: Result<_, StoreError>| {
             done(outcome.map(|_| ()).map_err(io::Error::other))
         });
-        self.0.on_durable(Position::from_raw(position), done);
+        self.log.on_durable(Position::from_raw(position), done);
     }
 
+    /// What is released may hold this run's boot: it is written again first, and is durable before anything goes.
     fn release(&self, before: u64) {
-        self.0.release(Position::from_raw(before));
+        let Some(boot) = *self.boot_of_this_run() else { return };
+        // A log that refuses has failed, which its next append or sync reports.
+        let Ok(position) = self.log.append(KIND_BOOT, &[&boot.encode()]) else { return };
+        let log = Arc::downgrade(&self.log);
+        let release = move |outcome: Result<_, StoreError>| {
+            if let (Some(log), Ok(_)) = (log.upgrade(), outcome) {
+                log.release(Position::from_raw(before));
+            }
+        };
+        self.log.on_durable(position, Box::new(release));
     }
 }
 
@@ -135,16 +211,22 @@ impl Certificates {
     /// For the network of `genesis`.
     ///
     /// # Errors
-    /// A public key of the genesis is not one.
+    /// A public key of the genesis is not a key.
     pub fn new(genesis: &Genesis) -> Result<Self, consensus::StartError> {
         consensus::Verifier::new(genesis.network().as_bytes(), &public_keys(genesis)).map(Self)
+    }
+
+    /// The engine's own form of a finality, from its certificate.
+    #[must_use]
+    pub fn floor(&self, finality: &Finality) -> Option<Finalization> {
+        self.0.verify(finality.certificate()).ok()
     }
 }
 
 impl FinalityVerifier for Certificates {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
-        let finalized = self.0.verify(certificate).ok()?;
-        Some(Finality { view: finalized.view, digest: Digest(finalized.payload) })
+        let finalization = self.0.verify(certificate).ok()?;
+        Some(Finality::handed_on(&Evidence(&finalization)))
     }
 }
 

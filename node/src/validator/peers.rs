@@ -2,23 +2,24 @@
 //!
 //! ```text
 //!   vote, certificate, resolver ──▶ consensus
-//!   control: acknowledgements, certificates, blocks, questions ──▶ core
-//!   bulk: batches ──▶ verify                  (their bytes stay charged to the peer until they are checked)
+//!   control: holdings, blocks, questions ──▶ core
+//!   bulk: batches ──▶ core, which decides whether they are wanted, ──▶ verify
+//!                                             (their bytes stay charged to the peer until they are checked)
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use consensus::Inbound;
 use crossbeam::channel::Sender;
-use engine::ingress::{Lane, PeerBatch, Refused};
-use engine::limits::{BATCH_BYTES_MAX, PEER_MESSAGE_BYTES_MAX};
+use engine::limits::{PEER_MESSAGE_BYTES_MAX, VALIDATORS_MAX};
 use engine::types::ValidatorIndex;
 use engine::wire::PeerMessage;
-use net::{Channel, Flow, Frame, OnFull, PeerEvent};
+use net::{Channel, Flow, Frame, LogLimit, OnFull, PeerEvent};
 
-use super::clock::Clock;
 use super::counters::Counters;
 use super::events::CoreEvent;
+use super::shared::Shared;
 
 /// The channel of everything small that belongs to no other channel.
 pub const CONTROL: usize = 3;
@@ -26,6 +27,8 @@ pub const CONTROL: usize = 3;
 pub const BULK: usize = 4;
 
 const MIB: usize = 1 << 20;
+/// How often one peer's unreadable messages are told in the log.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// The channels between validators; consensus goes first, batches last.
 #[must_use]
@@ -53,7 +56,7 @@ pub fn channels(consensus_bytes_max: usize) -> Vec<Channel> {
         Channel {
             name: "bulk",
             priority: 0,
-            frame_bytes_max: BATCH_BYTES_MAX + 128,
+            frame_bytes_max: PEER_MESSAGE_BYTES_MAX,
             queue_bytes: 32 * MIB,
             inbound_bytes: 16 * MIB,
             on_full: OnFull::Drop,
@@ -63,27 +66,26 @@ pub fn channels(consensus_bytes_max: usize) -> Vec<Channel> {
 
 /// Sorts what peers send.
 pub struct Sorter {
-    /// To the core.
-    pub core: Sender<CoreEvent>,
-    /// To consensus.
-    pub consensus: Inbound,
-    /// To the verifiers.
-    pub batches: Lane<PeerBatch>,
-    /// Time.
-    pub clock: Clock,
-    /// Counts what is refused.
-    pub counters: Arc<Counters>,
+    core: Sender<CoreEvent>,
+    consensus: Inbound,
+    shared: Arc<Shared>,
+    unreadable: Mutex<LogLimit<ValidatorIndex>>,
 }
 
 impl Sorter {
+    /// Sorts for these two; what is refused is counted among the shared counters.
+    #[must_use]
+    pub fn new(core: Sender<CoreEvent>, consensus: Inbound, shared: Arc<Shared>) -> Self {
+        let unreadable = Mutex::new(LogLimit::new(SAY_EVERY, VALIDATORS_MAX));
+        Self { core, consensus, shared, unreadable }
+    }
+
     /// Takes one event of the network.
     pub fn take(&self, event: PeerEvent) -> Flow {
         match event {
             PeerEvent::Connected { peer } => self.tell(CoreEvent::Connected(ValidatorIndex(peer))),
-            PeerEvent::Disconnected { peer, reason } => {
-                tracing::info!(peer, reason, "peer disconnected");
-                self.tell(CoreEvent::Disconnected(ValidatorIndex(peer)))
-            }
+            // The network says why in the log, as often as it is good for the log.
+            PeerEvent::Disconnected { peer, .. } => self.tell(CoreEvent::Disconnected(ValidatorIndex(peer))),
             PeerEvent::Message { from, channel, frame } => self.message(ValidatorIndex(from), channel, frame),
         }
     }
@@ -103,20 +105,25 @@ impl Sorter {
             return Flow::Continue;
         }
         match PeerMessage::decode(&frame.bytes) {
-            Ok(PeerMessage::Batch(bytes) | PeerMessage::BatchReply { bytes: Some(bytes), .. }) => {
-                let (received_us, hold) = (self.clock.now_us(), Some(Arc::new(frame.permit) as _));
-                match self.batches.offer(PeerBatch { from, received_us, bytes, hold }) {
-                    // A batch that is dropped here is not acknowledged; its author sends it again.
-                    Ok(()) | Err(Refused::Full(_)) => Flow::Continue,
-                    Err(Refused::Closed(_)) => Flow::Close("stopping".into()),
-                }
-            }
             Ok(message) => self.tell(CoreEvent::Peer(from, message, frame.permit)),
             Err(error) => {
-                Counters::add(&self.counters.peer_frames_refused, 1);
-                tracing::warn!(peer = from.0, %error, "a peer's message cannot be read; the connection is closed");
+                Counters::add(&self.shared.counters.peer_frames_refused, 1);
+                let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(suppressed) = unreadable.admit(from, self.shared.clock.now()) {
+                    let peer = from.0;
+                    tracing::warn!(peer, %error, suppressed, "a peer's message cannot be read; the connection is closed");
+                }
                 Flow::Close(format!("a message on channel {channel} cannot be read: {error}"))
             }
         }
+    }
+}
+
+/// Batches must not stand before what is small and urgent.
+#[must_use]
+pub fn channel_of(message: &PeerMessage) -> usize {
+    match message {
+        PeerMessage::Batch(_) | PeerMessage::BlocksReply(_) => BULK,
+        _ => CONTROL,
     }
 }

@@ -1,121 +1,149 @@
-//! The query thread: transactions, blocks and proofs, read from the journal. Accounts go on to the executor.
+//! The query thread: everything that clients ask, from the journal and from a view of the committed accounts.
+//!
+//! ```text
+//!   executor ── deltas of committed heights ──▶ view ─▶ accounts
+//!   journal ── records ───────────────────────▶ transactions, blocks, proofs
+//! ```
+//!
+//! No query waits for execution, and no query has unbounded work: a transaction that the hints do not know is looked for
+//! in the last [`SEARCHED_BLOCKS`] blocks, and the answer says so.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crossbeam::channel::{Receiver, Sender};
-use engine::roots::{ChainEntry, StateRoot, TransactionProof, TransactionTree};
-use engine::store::{Log, StoreError};
-use engine::types::{BatchId, ChainId, Genesis, Height, Outcome, TransactionId, ValidatorIndex};
-use engine::wire::{Batch, Block, Query};
+use crossbeam::channel::{Receiver, select};
+use engine::execute::Delta;
+use engine::replica::{ChainRecord, CommittedBlock, JournalReader, ReadError};
+use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
+use engine::store::Log;
+use engine::types::{AccountId, ChainId, Height, Outcome, Packet, TransactionId, ValidatorIndex};
+use engine::wire::answers::{
+    AccountAnswer, BlockAnswer, ErrorAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
+};
+use engine::wire::{AsOf, Batch, Block, Query};
 use net::PeerNetwork;
 use serde::Serialize;
 use thiserror::Error;
 
 use super::clients::Question;
-use super::clock::Clock;
-use super::executor::Work;
-use super::hints::Hints;
-use super::index::JournalIndex;
-use super::journal::{ChainRecord, CommittedBlock};
 use super::report::Report;
-use crate::query::answers::{BlockAnswer, ErrorAnswer, ProofAnswer, StatusAnswer, TransactionAnswer};
+use super::shared::Shared;
 
-/// Why the journal does not answer.
+/// How many blocks are searched for a transaction that the hints do not know.
+const SEARCHED_BLOCKS: u64 = 256;
+
+/// What the executor tells the query thread.
+#[derive(Debug)]
+pub enum ReaderEvent {
+    /// The next height is committed: what it changed, and its state root.
+    Committed(Vec<Delta>, StateRoot),
+    /// Stop.
+    Stop,
+}
+
+/// Why a question has no answer.
 #[derive(Debug, Error)]
 enum Unanswered {
     #[error("{0}")]
     NotFound(String),
-    #[error("the journal cannot be read: {0}")]
-    Store(#[from] StoreError),
-    #[error(
-        "the journal's record of {0} cannot be understood; run `millrace verify` on this validator's directory"
-    )]
-    Damaged(String),
+    #[error(transparent)]
+    Journal(ReadError),
 }
 
-/// What the query thread works with.
+impl From<ReadError> for Unanswered {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotCommitted(..) => Self::NotFound(error.to_string()),
+            error => Self::Journal(error),
+        }
+    }
+}
+
+/// The query thread.
 pub struct QueryThread {
-    /// The network.
-    pub genesis: Arc<Genesis>,
-    /// This validator.
-    pub validator: ValidatorIndex,
-    /// Time.
-    pub clock: Clock,
-    /// The journal.
-    pub journal: Arc<Log>,
-    /// Where its records are.
-    pub index: Arc<JournalIndex>,
-    /// Where transactions probably are.
-    pub hints: Arc<Hints>,
-    /// To the executor.
-    pub executor: Sender<Work>,
-    /// Everything that is counted.
-    pub report: Report,
-    /// Who is connected.
-    pub peers: PeerNetwork,
+    shared: Arc<Shared>,
+    view: CommittedView,
+    report: Report,
+    peers: PeerNetwork,
 }
 
-/// A committed block with its batches, as the journal holds them.
+/// A committed block, as the journal holds it.
 struct Stored {
     record: CommittedBlock,
     block: Block,
 }
 
 impl QueryThread {
-    /// Answers until everybody who may ask is gone.
-    pub fn run(self, questions: &Receiver<(Question, Query)>) {
-        for (question, query) in questions {
-            match query {
-                Query::Account { chain, account } => {
-                    let _stopping = self.executor.send(Work::Account(question, chain, account));
-                }
-                Query::Transaction { chain, id } => answer(&question, self.transaction(chain, &id)),
-                Query::Proof { chain, id } => answer(&question, self.proof(chain, &id)),
-                Query::Block { height } => answer(&question, self.block_answer(height)),
-                Query::Status => answer(&question, self.status()),
-                Query::Counters => question.answer(&self.report.make()),
+    /// A thread whose view of the accounts is that of the last committed height.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, view: CommittedView, report: Report, peers: PeerNetwork) -> Self {
+        Self { shared, view, report, peers }
+    }
+
+    /// Answers until it is told to stop.
+    pub fn run(mut self, events: &Receiver<ReaderEvent>, questions: &Receiver<(Question, Query)>) {
+        loop {
+            select! {
+                recv(events) -> event => match event {
+                    Ok(ReaderEvent::Committed(deltas, root)) => self.view.commit(&deltas, root),
+                    Ok(ReaderEvent::Stop) | Err(_) => return,
+                },
+                recv(questions) -> question => match question {
+                    Ok((question, query)) => self.answer(&question, query),
+                    // The network is gone; the executor says when to stop.
+                    Err(_) => return,
+                },
             }
         }
     }
 
-    /// The committed height: an index entry exists from the append on, so durability is asked separately.
-    fn committed(&self) -> Height {
-        Height(self.report.counters.height.load(Relaxed))
+    fn answer(&mut self, question: &Question, query: Query) {
+        // Answers speak of the view's height; blocks above it may be in the index already and are not answered with.
+        let as_of = AsOf { height: self.view.height(), ..self.shared.counters.as_of() };
+        match query {
+            Query::Account { chain, account } => answer(question, as_of, self.account(chain, account)),
+            Query::Transaction { chain, id } => answer(question, as_of, self.transaction(chain, &id)),
+            Query::Proof { chain, id } => answer(question, as_of, self.proof(chain, &id)),
+            Query::Block { height } => answer(question, as_of, self.block_answer(height)),
+            Query::Status => answer(question, as_of, self.status()),
+            Query::Counters => question.answer(as_of, &self.report.make()),
+        }
+    }
+
+    fn reader(&self) -> JournalReader<'_, Log> {
+        let network = self.shared.genesis.network();
+        JournalReader { records: &*self.shared.journal, index: &self.shared.index, network }
     }
 
     fn stored(&self, height: Height) -> Result<Stored, Unanswered> {
-        let committed = self.committed();
-        let position =
-            self.index.block_position(height).filter(|_| height <= committed).ok_or_else(|| {
-                Unanswered::NotFound(format!(
-                    "there is no committed block at height {height}; the last is {committed}"
-                ))
-            })?;
-        let damaged = || Unanswered::Damaged(format!("height {height}"));
-        let record = CommittedBlock::decode(&self.journal.read(position)?.bytes).map_err(|_| damaged())?;
-        let block = Block::decode(&record.block).map_err(|_| damaged())?;
+        let (record, block) = self.reader().block(height)?;
         Ok(Stored { record, block })
     }
 
-    fn batch(&self, id: BatchId) -> Result<Batch, Unanswered> {
-        let damaged = || Unanswered::Damaged(format!("batch {id}"));
-        let position = self.index.batch_position(&id).ok_or_else(damaged)?;
-        Batch::decode(self.journal.read(position)?.bytes.into()).map_err(|_| damaged())
+    fn account(&mut self, chain: ChainId, account: AccountId) -> Result<AccountAnswer, Unanswered> {
+        let none = || {
+            Unanswered::NotFound(format!(
+                "chain {chain} has no account {account}, or the network has no chain {chain}"
+            ))
+        };
+        let proof = self.view.prove(chain, account).ok_or_else(none)?;
+        Ok(AccountAnswer { state_root: *self.view.state_root().digest(), proof })
     }
 
-    /// Looks where the hint says, then backwards from the last block.
+    /// Looks where the hint says, then in the last blocks.
     fn find(&self, chain: Option<ChainId>, id: &TransactionId) -> Result<Found, Unanswered> {
-        let committed = self.committed();
-        let hint = self.hints.find(id, committed);
-        let backwards = (1..=committed.0).rev().map(Height).filter(|height| Some(*height) != hint);
+        let committed = self.shared.index.height();
+        let hint = self.shared.hints.find(id, committed);
+        let lowest = committed.0.saturating_sub(SEARCHED_BLOCKS) + 1;
+        let backwards = (lowest..=committed.0).rev().map(Height).filter(|height| Some(*height) != hint);
         for height in hint.into_iter().chain(backwards) {
-            let stored = self.stored(height)?;
-            if let Some(found) = self.find_in(stored, chain, id)? {
+            if let Some(found) = self.find_in(self.stored(height)?, chain, id)? {
                 return Ok(found);
             }
         }
-        Err(Unanswered::NotFound(format!("no committed block has a transaction {id}")))
+        Err(Unanswered::NotFound(format!(
+            "no transaction {id} is in the blocks {lowest} to {committed}, nor known from an earlier one"
+        )))
     }
 
     fn find_in(
@@ -124,23 +152,21 @@ impl QueryThread {
         chain: Option<ChainId>,
         id: &TransactionId,
     ) -> Result<Option<Found>, Unanswered> {
-        let network = self.genesis.network();
-        for at in 0..stored.record.chains.len() {
-            let of_chain = &stored.record.chains[at];
+        let network = self.shared.genesis.network();
+        let batches = self.reader().batches(&stored.record)?;
+        for of_chain in &stored.record.chains {
             if of_chain.transactions == 0 || chain.is_some_and(|chain| chain != of_chain.chain) {
                 continue;
             }
-            let certificates = stored.block.certificates_of(of_chain.chain);
-            let batches: Result<Vec<_>, _> =
-                certificates.iter().map(|certificate| self.batch(certificate.batch())).collect();
-            let batches = batches?;
+            let packets = || batches.iter().map(|batch| batch.packets_of(of_chain.chain));
             let outcomes = outcomes_of(of_chain);
-            if batches.iter().map(|batch| batch.packets().len()).sum::<usize>() != outcomes.len() {
-                return Err(Unanswered::Damaged(format!("height {}", stored.record.height)));
+            if packets().map(<[Packet]>::len).sum::<usize>() != outcomes.len() {
+                return Err(ReadError::Damaged(stored.record.height).into());
             }
-            let tree = TransactionTree::new(network, batches.iter().map(Batch::packets), &outcomes);
+            let tree = TransactionTree::new(network, packets(), &outcomes);
             if let Some(place) = tree.position(id) {
-                return Ok(Some(Found { chain: of_chain.chain, place, tree, batches, stored }));
+                let chain = of_chain.chain;
+                return Ok(Some(Found { chain, place, tree, batches, stored }));
             }
         }
         Ok(None)
@@ -152,10 +178,11 @@ impl QueryThread {
         id: &TransactionId,
     ) -> Result<TransactionAnswer, Unanswered> {
         let Found { chain, place, tree, batches, stored } = self.find(chain, id)?;
-        let damaged = || Unanswered::Damaged(format!("height {}", stored.record.height));
+        let damaged = || ReadError::Damaged(stored.record.height);
         let (_, outcome) = tree.entries().nth(place).ok_or_else(damaged)?;
-        let mut packets =
-            batches.iter().flat_map(|batch| batch.packets().iter().map(move |packet| (batch.id(), packet)));
+        let mut packets = batches
+            .iter()
+            .flat_map(|batch| batch.packets_of(chain).iter().map(move |packet| (batch.id(), packet)));
         let (batch, packet) = packets.nth(place).ok_or_else(damaged)?;
         Ok(TransactionAnswer {
             id: *id,
@@ -174,7 +201,7 @@ impl QueryThread {
         let record = &stored.record;
         let proof = StateRoot::recorded(record.height, entries_of(record), &record.state_root)
             .and_then(|root| TransactionProof::new(&root, chain, &tree, place))
-            .ok_or_else(|| Unanswered::Damaged(format!("height {}", record.height)))?;
+            .ok_or(ReadError::Damaged(record.height))?;
         Ok(ProofAnswer { state_root: record.state_root, proof })
     }
 
@@ -192,27 +219,22 @@ impl QueryThread {
     }
 
     fn status(&self) -> Result<StatusAnswer, Unanswered> {
-        let committed = self.committed();
-        let state_root = match committed {
-            Height(0) => self.report.genesis_root,
-            height => self.stored(height)?.record.state_root,
-        };
-        let name = self
-            .genesis
-            .validator(self.validator)
-            .map_or_else(String::new, |validator| validator.name.clone());
+        let shared = &self.shared;
+        let name = shared.genesis.validator(shared.me).map_or_else(String::new, |me| me.name.clone());
         Ok(StatusAnswer {
-            network: *self.genesis.network(),
-            network_name: self.genesis.name().to_owned(),
-            validator: self.validator,
+            network: *shared.genesis.network(),
+            network_name: shared.genesis.name().to_owned(),
+            validator: shared.me,
             name,
-            committed,
-            finalized: Height(self.report.counters.finalized.load(Relaxed)),
-            state_root,
+            committed: self.view.height(),
+            finalized: Height(shared.counters.finalized.load(Relaxed)),
+            state_root: *self.view.state_root().digest(),
+            stream_lost: shared.counters.stream_lost.load(Relaxed) != 0,
+            votes_forgotten: shared.counters.votes_forgotten.load(Relaxed) != 0,
             peers: self.peers.connected().into_iter().map(ValidatorIndex).collect(),
             pending: self.report.pending(),
-            storage: self.journal.metrics().backend.to_owned(),
-            uptime_seconds: self.clock.now().as_secs(),
+            storage: shared.journal.metrics().backend.to_owned(),
+            uptime_seconds: shared.clock.now().as_secs(),
         })
     }
 }
@@ -226,11 +248,11 @@ struct Found {
     stored: Stored,
 }
 
-fn answer<T: Serialize>(question: &Question, answer: Result<T, Unanswered>) {
+fn answer<T: Serialize>(question: &Question, as_of: AsOf, answer: Result<T, Unanswered>) {
     match answer {
-        Ok(answer) => question.answer(&answer),
-        Err(Unanswered::NotFound(reason)) => question.answer(&ErrorAnswer::not_found(reason)),
-        Err(error) => question.answer(&ErrorAnswer::unavailable(error.to_string())),
+        Ok(answer) => question.answer(as_of, &answer),
+        Err(Unanswered::NotFound(reason)) => question.answer(as_of, &ErrorAnswer::not_found(reason)),
+        Err(error) => question.answer(as_of, &ErrorAnswer::unavailable(error.to_string())),
     }
 }
 

@@ -1,29 +1,22 @@
 //! Everything that is counted, in one answer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::mempool::Mempool;
 use engine::store::Log;
-use engine::types::{ChainId, Digest};
 
-use super::counters::{Counters, CountersReport};
+use super::counters::CountersReport;
+use super::shared::Shared;
 
 /// Where the counts are.
 #[derive(Clone)]
 pub struct Report {
-    /// The validator's own counters.
-    pub counters: Arc<Counters>,
+    /// The validator's own counters, its journal and its mempools.
+    pub shared: Arc<Shared>,
     /// The network's.
     pub metrics: Arc<dyn Fn() -> net::Snapshot + Send + Sync>,
-    /// The journal's.
-    pub journal: Arc<Log>,
     /// Those of the log of consensus.
     pub votes: Arc<Log>,
-    /// What waits.
-    pub mempools: Arc<BTreeMap<ChainId, Mempool>>,
-    /// The state root of the genesis.
-    pub genesis_root: Digest,
 }
 
 impl Report {
@@ -39,14 +32,14 @@ impl Report {
         ];
         let bytes =
             network.rows().into_iter().chain(directions).map(|(name, value)| (name.to_owned(), value));
-        let logs = [("journal", &self.journal), ("consensus_log", &self.votes)];
+        let logs = [("journal", &self.shared.journal), ("consensus_log", &self.votes)];
         let logs = logs.map(|(name, log)| (name.to_owned(), log.metrics().written_bytes));
-        self.counters.report(bytes.chain(logs).collect(), self.journal.metrics().backend)
+        self.shared.counters.report(bytes.chain(logs).collect(), self.shared.journal.metrics().backend)
     }
 
     /// Transactions that wait in the mempools.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.mempools.values().map(|mempool| mempool.len() as u64).sum()
+        self.shared.mempools.values().map(|mempool: &Mempool| mempool.len() as u64).sum()
     }
 }

@@ -1,56 +1,68 @@
 //! Starting a validator, and stopping it.
+//!
+//! ```text
+//!   ports and logs ─▶ recover ─▶ boot ─▶ network ─▶ executor, verifiers, readers, core ─▶ consensus
+//! ```
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{bounded, unbounded};
-use engine::availability::{Availability, Committee};
-use engine::ingress::{self, Bounds};
+use crossbeam::channel::{Sender, bounded, unbounded};
+use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempool;
-use engine::order::BlockTree;
-use engine::store::{Backend, Log, Options};
-use engine::types::{ChainId, Genesis, ValidatorIndex};
+use engine::order::{Finality, Roots};
+use engine::replica::{
+    BlockIndex, Boot, Check, Committer, Hints, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
+    Settings as ReplicaSettings, Standing,
+};
+use engine::roots::{CommittedView, Ledger};
+use engine::store::{Backend, Log, Options, Replay};
+use engine::types::{ChainId, ValidatorIndex};
 use engine::verify::Verifier;
-use net::{ClientSettings, Fingerprint, Network, Peer, PeerSettings, Settings};
+use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
 use super::clients::{Clients, Reception};
 use super::clock::Clock;
-use super::core::{Core, Wiring};
+use super::core::{Core, Rejoin, Wiring};
 use super::counters::Counters;
 use super::events::CoreEvent;
-use super::executor::{Executor, Shared, Work};
+use super::executor::{Event, Executor};
 use super::fatal::{fatal, stop_on_panic};
-use super::hints::Hints;
-use super::index::JournalIndex;
-use super::ordering::{Certificates, OverQuic, ToCore, VoteLog, public_keys};
+use super::offenders::Offenders;
+use super::ordering::{Certificates, OverQuic, ToCore, VoteLog, Votes, public_keys};
 use super::peers::{Sorter, channels};
-use super::queries::QueryThread;
-use super::recovery::{Recovered, Recovery};
+use super::queries::{QueryThread, ReaderEvent};
+use super::reader::{self, Requests};
 use super::report::Report;
-use super::server::Server;
+use super::shared::Shared;
 use super::verifier::VerifyThread;
-use crate::config::{Config, StorageBackend};
+use crate::config::{Config, FIRST_START, StorageBackend};
 use crate::signals;
-use crate::topology::{INGRESS_BYTES_MAX, PEER_BATCH_BYTES_MAX, QUERIES, REQUESTS};
 
-/// Customers connected to one validator.
+/// Clients connected to one validator.
 const CLIENTS_MAX: usize = 1_024;
-/// How long a customer may leave its full queue unread.
+/// How long a client may leave its full queue unread.
 const CLIENT_STALL: Duration = Duration::from_secs(5);
+/// Bytes of peers' batches that may wait for a verifier.
+const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
+/// Questions of clients that may wait.
+const QUESTIONS_MAX: usize = 256;
 /// Segments of the log of consensus are small: little is alive in it at a time.
 const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
 /// How long what is queued for the network may take when the validator stops.
 const FAREWELL: Duration = Duration::from_millis(300);
+/// How often a long recovery says how far it is, in blocks.
+const PROGRESS_EVERY: u64 = 1_000;
 
 /// Runs the validator of `config` until a signal asks it to stop.
 ///
 /// # Errors
-/// Whatever keeps it from starting: a port taken, a directory in use or of another network, a damaged journal. Once it
+/// What keeps it from starting: a port taken, a directory in use or of another network, a damaged journal. Once it
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
 pub fn run(config: &Config) -> anyhow::Result<()> {
     stop_on_panic();
@@ -63,211 +75,368 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 struct Validator {
-    mempools: Arc<BTreeMap<ChainId, Mempool>>,
-    consensus: consensus::Handle,
-    core: crossbeam::channel::Sender<CoreEvent>,
-    executor: crossbeam::channel::Sender<Work>,
+    shared: Arc<Shared>,
+    consensus: Arc<Mutex<Option<consensus::Handle>>>,
+    core: Sender<CoreEvent>,
+    executor: Sender<Event>,
+    readers: Sender<ReaderEvent>,
+    requests: Requests,
+    network: Arc<Network>,
     core_thread: JoinHandle<()>,
     executor_thread: JoinHandle<()>,
-    network: Arc<Network>,
-    readers: Vec<JoinHandle<()>>,
+    reader_threads: Vec<JoinHandle<()>>,
+}
+
+/// What recovery leaves behind.
+struct Resumed {
+    recovered: Recovered,
+    ledger: Ledger,
+    roots: Roots,
+    view: CommittedView,
+    index: BlockIndex,
+    hints: Hints,
 }
 
 impl Validator {
     fn start(config: &Config) -> anyhow::Result<Self> {
         let genesis = &config.genesis;
         let me = ValidatorIndex(config.index);
-        let clock = Clock::start();
-        let counters = Arc::new(Counters::default());
-        let (index, hints) = (Arc::new(JournalIndex::default()), Arc::new(Hints::default()));
-        let certificates = Certificates::new(genesis).context("the genesis has a key that is none")?;
-
+        let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_socket = net::bind(config.listen_peers).context("the port for validators")?;
-        let client_socket = net::bind(config.listen_clients).context("the port for customers")?;
+        let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
         let (journal, replay) = Log::open(&config.data.join("journal"), options(config))?;
-        let journal = Arc::new(journal);
-        let (votes, vote_replay, vote_log) =
-            VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
+        let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
+        let Resumed { recovered, ledger, roots, view, index, hints } =
+            recover(config, &certificates, replay)?;
+        let standing = boot(config, &journal, &votes, &recovered)?;
 
-        let seed = random()?;
-        let recovery = Recovery { genesis, certificates: &certificates, index: &index, hints: &hints, seed };
-        let recovered = recovery.run(replay).with_context(|| {
-            format!("the journal in {} cannot be continued", config.data.join("journal").display())
-        })?;
-        let Recovered { genesis_root, ledger, head, roots, uncarried, unordered } = recovered;
-        counters.height.store(head.height.0, std::sync::atomic::Ordering::Relaxed);
-        counters.finalized.store(head.height.0, std::sync::atomic::Ordering::Relaxed);
-        tracing::info!(height = head.height.0, unordered = unordered.len(), "recovered");
+        let counters = Arc::new(Counters::default());
+        counters.height.store(recovered.head.height.0, std::sync::atomic::Ordering::Relaxed);
+        counters.finalized.store(recovered.head.height.0, std::sync::atomic::Ordering::Relaxed);
+        let shared = Arc::new(Shared {
+            genesis: genesis.clone(),
+            me,
+            clock: Clock::start(),
+            clients: Clients::new(counters.clone()),
+            counters,
+            journal: Arc::new(journal),
+            index,
+            hints,
+            mempools: Arc::new(mempools(config)),
+            filled: AtomicBool::new(false),
+        });
 
-        let committee = Committee::new(genesis, me, config.consensus_seed.0, seed);
-        let mut availability = Availability::new(committee, chain_ids(genesis));
-        let streams = streams(genesis);
-        for (chain, author) in &streams {
-            let mut ordered = head.next_batch(*chain, *author);
-            ordered.sequence = head.ordered(*chain, *author);
-            availability.handle(engine::availability::Event::Ordered(ordered), Duration::ZERO);
-        }
-        unordered.into_iter().for_each(|batch| availability.restore(batch));
-        let mut tree = BlockTree::new(head);
-        uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
-
-        let mempools = Arc::new(mempools(config));
-        let clients = Arc::new(Clients::new(counters.clone()));
         let (core, core_events) = unbounded();
-        let (executor, work) = unbounded();
-        let (questions, asked) = bounded(QUERIES.depth);
-        let (server, requests) = bounded(REQUESTS.depth);
-        let bounds =
-            Bounds { submission_bytes_max: INGRESS_BYTES_MAX, batch_bytes_max: PEER_BATCH_BYTES_MAX };
-        let (ingress, peer_batches, intake) = ingress::open(bounds);
+        let (executor, executor_events) = unbounded();
+        let (readers, reader_events) = unbounded();
+        let (questions, asked) = bounded(QUESTIONS_MAX);
+        let bounds = Bounds {
+            submission_bytes_max: config.work.ingress_packets * engine::limits::PACKET_BYTES,
+            batch_bytes_max: PEER_BATCH_BYTES_MAX,
+        };
+        let (ingress, batches, intake) = ingress::open(bounds);
         let (inbound, inbox) = consensus::inbound(genesis.validators().len());
-
-        let consensus_bytes_max = inbound.message_bytes_max();
-        let sorter = Sorter {
-            core: core.clone(),
-            consensus: inbound,
-            batches: peer_batches,
-            clock,
-            counters: counters.clone(),
-        };
-        let reception = Reception {
-            network: *genesis.network(),
-            validator: me,
-            clock,
-            clients: clients.clone(),
-            ingress,
-            questions,
-            counters: counters.clone(),
-        };
-        let settings = Settings {
-            thread_name: "net".to_owned(),
-            identity: config.identity.clone(),
-            peers: Some(PeerSettings {
-                me: config.index,
-                socket: peer_socket,
-                peers: peers(config),
-                channels: channels(consensus_bytes_max),
-            }),
-            clients: Some(ClientSettings {
-                socket: client_socket,
-                connections_max: CLIENTS_MAX,
-                inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
-                outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
-                inbound_bytes: 8 << 20,
-                queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
-                stalled_after: CLIENT_STALL,
-            }),
-        };
+        let channels = channels(inbound.message_bytes_max());
+        let sorter = Sorter::new(core.clone(), inbound, shared.clone());
+        let reception = Reception { shared: shared.clone(), ingress, questions };
+        let settings = network_settings(config, peer_socket, client_socket, channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
         let network = Arc::new(network);
         let peers = network.peers().expect("the settings have a port for peers");
-        let weak = Arc::downgrade(&network);
-        let report = Report {
-            counters: counters.clone(),
-            metrics: Arc::new(move || weak.upgrade().map(|network| network.metrics()).unwrap_or_default()),
-            journal: journal.clone(),
-            votes: vote_log,
-            mempools: mempools.clone(),
-            genesis_root,
-        };
 
-        let shared = Shared {
-            clock,
-            journal: journal.clone(),
-            index: index.clone(),
-            hints: hints.clone(),
-            counters: counters.clone(),
-            mempools: mempools.clone(),
-            clients: clients.clone(),
-            core: core.clone(),
-        };
-        let states = ledger.states();
-        let executor_room = Executor::new(ledger, roots, shared, executor.clone());
-        let executor_thread = spawn("executor", move || executor_room.run(&work))?;
+        let verifier = Verifier::new(
+            *genesis.network(),
+            ledger.states(),
+            public_keys(genesis).into(),
+            Arc::clone(&shared.counters.signatures_verified),
+        );
+        let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &core)?;
+        let committer = Committer::new(ledger, roots, shared.mempools.clone());
+        let room = Executor::new(committer, shared.clone(), core.clone(), readers.clone(), executor.clone());
+        let executor_thread = spawn("executor", move || room.run(&executor_events))?;
+        let requests = Requests::default();
+        let report = report(&network, &shared, &votes);
+        let query = QueryThread::new(shared.clone(), view, report, peers.clone());
+        reader_threads.push(spawn("query", move || query.run(&reader_events, &asked))?);
+        reader_threads.push(spawn("server", {
+            let (shared, peers, requests) = (shared.clone(), peers.clone(), requests.clone());
+            move || reader::run(&shared, &peers, &requests)
+        })?);
 
-        let mut readers = Vec::new();
-        let filled = Arc::new(AtomicBool::new(false));
-        let signatures = Arc::clone(&counters.signatures_verified);
-        let verifier = Verifier::new(*genesis.network(), states, signatures);
-        for number in 0..config.work.verify_threads {
-            let verifier = verifier.clone();
-            let room = VerifyThread {
-                intake: intake.clone(),
-                clock,
-                mempools: mempools.clone(),
-                filled: filled.clone(),
-                clients: clients.clone(),
-                core: core.clone(),
-                counters: counters.clone(),
-            };
-            readers.push(spawn(&format!("verify-{number}"), move || room.run(verifier))?);
-        }
-        let query_room = QueryThread {
-            genesis: genesis.clone(),
-            validator: me,
-            clock,
-            journal: journal.clone(),
-            index: index.clone(),
-            hints,
-            executor: executor.clone(),
-            report,
-            peers: peers.clone(),
+        let consensus = Arc::new(Mutex::new(None));
+        let certificates = Arc::new(certificates);
+        let start = consensus_starter(config, votes, inbox, &peers, &core, &consensus, &certificates);
+        let rejoin: Option<Rejoin> = if standing.votes_forgotten {
+            Some(Box::new(move |floor| {
+                if let Err(error) = start(floor) {
+                    fatal(format!("consensus cannot start: {error:#}"));
+                }
+            }))
+        } else {
+            // Catch-up may have gone further than the votes: nothing below what is final here is voted on again.
+            start(recovered.finality.clone())?;
+            None
         };
-        readers.push(spawn("query", move || query_room.run(&asked))?);
-        let server_room = Server { journal: journal.clone(), index: index.clone(), peers: peers.clone() };
-        readers.push(spawn("server", move || server_room.run(&requests))?);
-
+        let replica = Replica::new(
+            genesis,
+            replica_settings(config),
+            &config.consensus_seed.0,
+            Box::new(Certificates::new(genesis).context("the genesis has an invalid key")?),
+            shared.mempools.clone(),
+            recovered,
+            standing,
+        );
         let wiring = Wiring {
-            streams,
-            work: config.work.clone(),
-            clock,
-            certificates,
-            journal,
-            index,
-            counters,
-            mempools: mempools.clone(),
-            filled,
-            clients,
-            peers: peers.clone(),
-            executor: executor.clone(),
-            server,
+            shared: shared.clone(),
+            peers,
             events: core.clone(),
+            executor: executor.clone(),
+            checks: {
+                let core = core.clone();
+                Box::new(move |check, permit| offer(&batches, &core, check, permit))
+            },
+            requests: requests.clone(),
+            rejoin,
+            consensus: consensus.clone(),
         };
-        let core_room = Core::new(wiring, availability, tree);
+        let core_room = Core::new(replica, wiring);
         let core_thread = spawn("core", move || core_room.run(&core_events))?;
-
-        let scratch = config.data.join("consensus-scratch");
-        let keys = public_keys(genesis);
-        let engine =
-            consensus::Config::new(*genesis.network().as_bytes(), keys, config.consensus_seed.0, scratch);
-        let wiring = consensus::Wiring {
-            transport: Arc::new(OverQuic(peers)),
-            inbox,
-            store: votes,
-            replay: vote_replay,
-            application: Arc::new(ToCore::new(core.clone())),
-        };
-        let consensus = consensus::start(engine, wiring).context("consensus cannot start")?;
         tracing::info!(peers = %config.listen_peers, clients = %config.listen_clients, "running");
-        Ok(Self { mempools, consensus, core, executor, core_thread, executor_thread, network, readers })
+        Ok(Self {
+            shared,
+            consensus,
+            core,
+            executor,
+            readers,
+            requests,
+            network,
+            core_thread,
+            executor_thread,
+            reader_threads,
+        })
     }
 
-    /// Stops in the order of the walk, so that whatever is told to a customer is durable, and ends with the journal.
+    /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal.
     fn stop(self) {
-        self.mempools.values().for_each(Mempool::close);
-        self.consensus.stop();
+        self.shared.mempools.values().for_each(Mempool::close);
+        if let Some(consensus) = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            consensus.stop();
+        }
         let _gone = self.core.send(CoreEvent::Stop);
         join(self.core_thread);
-        let _gone = self.executor.send(Work::Stop);
+        let _gone = self.executor.send(Event::Stop);
         join(self.executor_thread);
+        let _gone = self.readers.send(ReaderEvent::Stop);
+        self.requests.close();
         match Arc::try_unwrap(self.network) {
             Ok(network) => network.shutdown(FAREWELL),
             Err(_) => fatal(
                 "the network is still in use after every thread but its own has ended: a defect of Millrace",
             ),
         }
-        self.readers.into_iter().for_each(join);
+        self.reader_threads.into_iter().for_each(join);
+    }
+}
+
+/// Replays the journal, with words where that takes long.
+fn recover(config: &Config, certificates: &Certificates, replay: Replay) -> anyhow::Result<Resumed> {
+    let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
+    let (index, hints) = (BlockIndex::default(), Hints::default());
+    let genesis = Ledger::genesis(&config.genesis);
+    let mut view = CommittedView::genesis(&config.genesis, genesis.state_root().clone());
+    drop(genesis);
+    let (recovered, ledger, roots) = recovery
+        .run::<RecoveryError>(replay, |progress, executed| {
+            index.committed(progress.height, progress.position);
+            for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
+                if outcome.spends_nonce() || hints.find(&id, progress.height).is_none() {
+                    hints.note(&id, progress.height);
+                }
+            }
+            view.commit(&executed.deltas, executed.state_root.clone());
+            if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
+                tracing::info!(height = progress.height.0, "replaying the journal");
+            }
+            Ok(())
+        })
+        .with_context(|| {
+            format!("the journal in {} cannot be continued", config.data.join("journal").display())
+        })?;
+    let (height, unordered) = (recovered.head.height.0, recovered.unordered.len());
+    tracing::info!(height, unordered, blocks = recovered.blocks.len(), "recovered");
+    Ok(Resumed { recovered, ledger, roots, view, index, hints })
+}
+
+/// Compares what journal and votes remember of each other, and writes this start into both. A log that has lost something
+/// says so until it has learnt it again, so that another restart finds the same.
+fn boot(config: &Config, journal: &Log, votes: &Votes, recovered: &Recovered) -> anyhow::Result<Standing> {
+    let marker = config.data.join(FIRST_START);
+    let standing = Standing::of(recovered.boots, votes.boots, marker.exists());
+    let number = Standing::next_boot(recovered.boots, votes.boots);
+    let write = |done| -> anyhow::Result<()> {
+        let position =
+            journal.append(KIND_BOOT, &[&Boot { number, done, lost: standing.stream_lost }.encode()])?;
+        journal.wait_durable(position)?;
+        Ok(())
+    };
+    write(false)?;
+    votes.log.boot(number, standing.votes_forgotten)?;
+    write(true)?;
+    if marker.exists() {
+        std::fs::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
+    }
+    let data = config.data.display();
+    if standing.stream_lost {
+        tracing::warn!(
+            "the journal in {data} is empty or older than the votes beside it: this validator seals nothing until enough \
+             peers have told how far its stream goes"
+        );
+    }
+    if standing.votes_forgotten {
+        tracing::warn!(
+            "the votes in {data} are missing or older than the journal beside them: this validator follows without voting \
+             until something is final above every view that it may have voted in"
+        );
+    }
+    Ok(standing)
+}
+
+fn network_settings(
+    config: &Config,
+    peer_socket: std::net::UdpSocket,
+    client_socket: std::net::UdpSocket,
+    channels: Vec<net::Channel>,
+) -> Settings {
+    let peer = |peer: &crate::config::PeerConfig| Peer {
+        index: peer.index,
+        address: peer.address,
+        fingerprint: Fingerprint(peer.certificate_fingerprint),
+    };
+    Settings {
+        thread_name: "net".to_owned(),
+        identity: config.identity.clone(),
+        peers: Some(PeerSettings {
+            me: config.index,
+            socket: peer_socket,
+            peers: config.peers.iter().map(peer).collect(),
+            channels,
+        }),
+        clients: Some(ClientSettings {
+            socket: client_socket,
+            connections_max: CLIENTS_MAX,
+            admission: net::Admission::default(),
+            inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
+            outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
+            inbound_bytes: 8 << 20,
+            queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
+            stalled_after: CLIENT_STALL,
+        }),
+    }
+}
+
+fn verifiers(
+    config: &Config,
+    verifier: &Verifier,
+    shared: &Arc<Shared>,
+    intake: &Intake,
+    core: &Sender<CoreEvent>,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let offenders = Arc::new(Offenders::default());
+    (0..config.work.verify_threads)
+        .map(|number| {
+            let room = VerifyThread {
+                intake: intake.clone(),
+                shared: shared.clone(),
+                offenders: offenders.clone(),
+                core: core.clone(),
+            };
+            let verifier = verifier.clone();
+            spawn(&format!("verify-{number}"), move || room.run(verifier))
+        })
+        .collect()
+}
+
+/// Hands a batch to the verifiers, or says that they have no room: its author sends it again, or it is asked for again.
+fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Check, permit: Option<Permit>) {
+    let Check { from, pushed, batch } = check;
+    let hold = permit.map(|permit| Arc::new(permit) as _);
+    let unchecked = match batches.offer(PeerBatch { from, pushed, batch, hold }) {
+        Ok(evicted) => evicted,
+        Err(Refused::Full(batch) | Refused::Closed(batch)) => vec![batch],
+    };
+    for PeerBatch { batch, .. } in unchecked {
+        let _stopping = core.send(CoreEvent::Unchecked(*batch.digest()));
+    }
+}
+
+fn report(network: &Arc<Network>, shared: &Arc<Shared>, votes: &Votes) -> Report {
+    let weak = Arc::downgrade(network);
+    Report {
+        shared: shared.clone(),
+        metrics: Arc::new(move || weak.upgrade().map(|network| network.metrics()).unwrap_or_default()),
+        votes: votes.log.log().clone(),
+    }
+}
+
+type Starter = Box<dyn FnOnce(Option<Finality>) -> anyhow::Result<()> + Send>;
+
+/// Starts consensus, from a floor where there is one, and keeps its handle.
+fn consensus_starter(
+    config: &Config,
+    votes: Votes,
+    inbox: consensus::Inbox,
+    peers: &PeerNetwork,
+    core: &Sender<CoreEvent>,
+    handle: &Arc<Mutex<Option<consensus::Handle>>>,
+    certificates: &Arc<Certificates>,
+) -> Starter {
+    let keys = public_keys(&config.genesis);
+    let mut engine =
+        consensus::Config::new(*config.genesis.network().as_bytes(), keys, config.consensus_seed.0);
+    engine.timing = timing(config.genesis.validators().len());
+    let scratch = config.data.join("consensus-scratch");
+    let (core, handle, certificates) = (core.clone(), handle.clone(), certificates.clone());
+    let transport = Arc::new(OverQuic(peers.clone()));
+    Box::new(move |floor: Option<Finality>| {
+        let checked =
+            floor.map(|floor| certificates.floor(&floor).context("the floor has no valid certificate"));
+        engine.floor = checked.transpose()?;
+        let wiring = consensus::Wiring {
+            transport,
+            inbox,
+            store: votes.log,
+            replay: votes.replay,
+            application: Arc::new(ToCore::new(core)),
+        };
+        let started = consensus::start(engine, wiring, &scratch).context("consensus cannot start")?;
+        *handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        Ok(())
+    })
+}
+
+/// The patience of consensus: longer the more validators there are, since many of them often share a machine.
+fn timing(validators: usize) -> consensus::Timing {
+    let share = Duration::from_millis(50) * validators as u32;
+    let default = consensus::Timing::default();
+    consensus::Timing {
+        leader_timeout: default.leader_timeout + share,
+        certification_timeout: default.certification_timeout + share,
+        skip_after: default.skip_after.map(|skip| skip + 2 * share),
+        ..default
+    }
+}
+
+fn replica_settings(config: &Config) -> ReplicaSettings {
+    let work = &config.work;
+    let validators = config.genesis.validators().len();
+    let settings = ReplicaSettings::new(ValidatorIndex(config.index), validators);
+    ReplicaSettings {
+        batch_transactions_max: work.batch_transactions_max,
+        batch_delay: work.batch_delay,
+        view_interval: work.block_interval.unwrap_or(settings.view_interval),
+        verify_patience: timing(validators).leader_timeout,
+        ..settings
     }
 }
 
@@ -306,16 +475,6 @@ fn vote_options(config: &Config) -> Options {
     }
 }
 
-fn chain_ids(genesis: &Genesis) -> Vec<ChainId> {
-    genesis.chains().iter().map(|chain| chain.id).collect()
-}
-
-fn streams(genesis: &Genesis) -> Vec<(ChainId, ValidatorIndex)> {
-    let authors = 0..genesis.validators().len() as u16;
-    let chains = genesis.chains().iter();
-    chains.flat_map(|chain| authors.clone().map(|author| (chain.id, ValidatorIndex(author)))).collect()
-}
-
 fn mempools(config: &Config) -> BTreeMap<ChainId, Mempool> {
     let work = &config.work;
     let mempool = |chain: &engine::types::ChainGenesis| {
@@ -326,13 +485,4 @@ fn mempools(config: &Config) -> BTreeMap<ChainId, Mempool> {
         )
     };
     config.genesis.chains().iter().map(mempool).collect()
-}
-
-fn peers(config: &Config) -> Vec<Peer> {
-    let peer = |peer: &crate::config::PeerConfig| Peer {
-        index: peer.index,
-        address: peer.address,
-        fingerprint: Fingerprint(peer.certificate_fingerprint),
-    };
-    config.peers.iter().map(peer).collect()
 }

@@ -1,29 +1,30 @@
-//! A verify thread: rounds of signatures, of customers and peers together.
+//! A verify thread: rounds of signatures, of clients and peers together.
 //!
 //! ```text
-//!   ingress ─▶ round of at most 4,096 ─▶ engine::verify ─┬─ customers' ─▶ mempool, or a refusal to the customer
+//!   ingress ─▶ round of at most 4,096 ─▶ engine::verify ─┬─ clients' ─▶ mempool, or a refusal to the client
 //!                                                        └─ peers' batches ─▶ core
 //! ```
+//!
+//! A client most of whose signatures are bad is disconnected, and what it has left waiting is dropped.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
-use engine::ingress::{Intake, PeerBatch, Round, Submission};
+use engine::ingress::{Intake, PeerBatch, Round, Source, Submission};
 use engine::limits::BATCH_TRANSACTIONS_MAX;
-use engine::mempool::{Mempool, Origin};
+use engine::mempool::Origin;
 use engine::receipts::NoticeBook;
-use engine::types::{ChainId, Height, Refusal};
-use engine::verify::{Checked, CheckedPackets, Job, Verifier};
-use engine::wire::Batch;
+use engine::replica::Stage;
+use engine::types::Refusal;
+use engine::verify::{Checked, CheckedPackets, Job, Tally, Verifier};
 
-use super::clients::Clients;
-use super::clock::Clock;
-use super::counters::{Counters, Stage};
+use super::counters::Counters;
 use super::events::CoreEvent;
 use super::fatal::fatal;
+use super::offenders::Offenders;
+use super::shared::Shared;
 
 /// How long a verifier sleeps before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -33,24 +34,19 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct VerifyThread {
     /// What is to be checked.
     pub intake: Intake,
-    /// Time.
-    pub clock: Clock,
-    /// One for each chain.
-    pub mempools: Arc<BTreeMap<ChainId, Mempool>>,
-    /// Set while the core knows that the mempools hold something.
-    pub filled: Arc<AtomicBool>,
-    /// Who is to be told of refusals.
-    pub clients: Arc<Clients>,
+    /// What all threads share.
+    pub shared: Arc<Shared>,
+    /// Who has sent bad signatures lately.
+    pub offenders: Arc<Offenders>,
     /// To the core.
     pub core: Sender<CoreEvent>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
 }
 
 impl VerifyThread {
     /// Works until the network is gone.
     pub fn run(self, mut verifier: Verifier) {
-        while let Some(round) = self.intake.take(BATCH_TRANSACTIONS_MAX, PATIENCE) {
+        while let Some(round) = self.intake.take(BATCH_TRANSACTIONS_MAX, PATIENCE, || self.shared.clock.now())
+        {
             if !round.is_empty() {
                 self.round(&mut verifier, round);
             }
@@ -58,54 +54,76 @@ impl VerifyThread {
     }
 
     fn round(&self, verifier: &mut Verifier, round: Round) {
-        let taken_us = self.clock.now_us();
-        let committed = Height(self.counters.height.load(Relaxed));
+        let taken_us = self.shared.clock.now_us();
+        let committed = self.shared.index.height();
         let mut jobs = Vec::with_capacity(round.submissions.len() + round.batches.len());
         let mut senders = Vec::with_capacity(round.batches.len());
-        for PeerBatch { from, bytes, hold, .. } in round.batches {
-            match Batch::decode(bytes) {
-                Ok(batch) => {
-                    jobs.push(Job::Batch(batch));
-                    senders.push((from, hold));
-                }
-                Err(error) => {
-                    Counters::add(&self.counters.peer_frames_refused, 1);
-                    tracing::warn!(peer = from.0, %error, "a peer's batch cannot be read");
-                }
-            }
+        for PeerBatch { from, pushed, batch, hold } in round.batches {
+            senders.push((from, (batch.id().author, batch.head()), pushed, hold));
+            jobs.push(Job::batch(Source::Peer(from), batch));
         }
-        jobs.extend(round.submissions.iter().map(|submission| Job::Packets(submission.packets.clone())));
+        jobs.extend(
+            round
+                .submissions
+                .iter()
+                .map(|submission| Job::packets(submission.connection, submission.packets.clone())),
+        );
         let mut seed = [0; 32];
         if let Err(error) = getrandom::fill(&mut seed) {
             fatal(format!(
                 "the operating system gives no randomness, without which signatures cannot be checked: {error}"
             ));
         }
+        let rechecked = verifier.rechecked();
         let mut checked = verifier.check(committed, jobs, seed).into_iter();
-        let verified_us = self.clock.now_us();
+        Counters::add(&self.shared.counters.signatures_rechecked, verifier.rechecked() - rechecked);
+        let verified_us = self.shared.clock.now_us();
         // The holds go now: their bytes are checked, and the peers may send more.
-        for ((from, _hold), checked) in senders.into_iter().zip(&mut checked) {
-            match checked {
-                Checked::Batch(Ok(batch)) => self.tell(CoreEvent::BatchVerified { from, batch }),
-                Checked::Batch(Err(refusal)) => {
-                    Counters::add(&self.counters.batches_refused, 1);
-                    tracing::warn!(peer = from.0, %refusal, "a peer's batch is refused whole");
-                }
-                Checked::Packets(_) => unreachable!("answers come in the order of the jobs"),
+        for ((from, batch, pushed, _hold), checked) in senders.into_iter().zip(&mut checked) {
+            let Checked::Batch(verdict) = checked else {
+                unreachable!("answers come in the order of the jobs")
+            };
+            if let Err(refusal) = &verdict {
+                Counters::add(&self.shared.counters.batches_refused, 1);
+                tracing::debug!(peer = from.0, %refusal, "a peer's batch is refused whole");
+                self.score(Source::Peer(from), refusal.tally);
             }
+            self.tell(CoreEvent::Checked { from, batch, pushed, verdict });
         }
         let mut notices = NoticeBook::new();
+        let mut tallies = Vec::with_capacity(round.submissions.len());
         for (submission, checked) in round.submissions.iter().zip(checked) {
             let Checked::Packets(checked) = checked else {
                 unreachable!("answers come in the order of the jobs")
             };
             let packets = submission.packets.len() as u64;
-            self.counters.record(Stage::Ingress, taken_us.saturating_sub(submission.received_us), packets);
-            self.counters.record(Stage::Verify, verified_us.saturating_sub(taken_us), packets);
+            self.shared.counters.record(
+                Stage::Ingress,
+                taken_us.saturating_sub(submission.received_us),
+                packets,
+            );
+            self.shared.counters.record(Stage::Verify, verified_us.saturating_sub(taken_us), packets);
             self.admit(submission, &checked, verified_us, &mut notices);
+            tallies.push((Source::Connection(submission.connection), checked.tally()));
         }
         for (connection, notices) in notices.drain() {
-            self.clients.notify(connection, notices);
+            self.shared.clients.notify(connection, notices);
+        }
+        for (source, tally) in tallies {
+            self.score(source, tally);
+        }
+    }
+
+    /// Holds bad signatures against their source.
+    fn score(&self, source: Source, tally: Tally) {
+        Counters::add(&self.shared.counters.bad_signatures, tally.bad.into());
+        let judgement = self.offenders.note(source, tally, self.shared.clock.now());
+        if judgement.say {
+            tracing::warn!(?source, bad = judgement.bad, cut = judgement.cut, "sends bad signatures");
+        }
+        if let (true, Source::Connection(connection)) = (judgement.cut, source) {
+            self.shared.clients.cut(connection, "most of your signatures are bad");
+            self.intake.discard(source);
         }
     }
 
@@ -122,7 +140,7 @@ impl VerifyThread {
             let connection = submission.connection;
             let origin = Origin { connection, tag, received_us: submission.received_us, verified_us };
             let offered = verdict.and_then(|transaction| {
-                let mempool = self.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
+                let mempool = self.shared.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
                 mempool.offer(transaction, origin)
             });
             match offered {
@@ -130,12 +148,12 @@ impl VerifyThread {
                 Err(refusal) => refused.push((connection, tag, refusal)),
             }
         }
-        Counters::add(&self.counters.accepted, accepted);
+        Counters::add(&self.shared.counters.accepted, accepted);
         for run in refused.chunk_by(|a, b| a.2 == b.2) {
-            self.counters.refuse(run[0].2.name(), run.len() as u64);
+            self.shared.counters.refuse(run[0].2.name(), run.len() as u64);
         }
         notices.refused(refused.into_iter());
-        if accepted > 0 && !self.filled.swap(true, Relaxed) {
+        if accepted > 0 && !self.shared.filled.swap(true, Relaxed) {
             self.tell(CoreEvent::MempoolFilled);
         }
     }

@@ -1,28 +1,36 @@
-//! A member of the network that has gone bad: it holds a good certificate, and everything it sends is wrong.
+//! A member of the network that has gone bad: it holds a good certificate and a good key, and what it sends is wrong.
 
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use crate::stage::{CHAIN, PATIENCE, Stage, verdicts, wait};
 use bytes::Bytes;
-use engine::limits::{PEER_MESSAGE_BYTES_MAX, SIGNATURE_BYTES};
-use engine::types::{BatchId, Digest, Height, Sequence, ValidatorIndex, Verdict};
-use engine::wire::{Acknowledgement, Batch, Certificate, PeerMessage, Query};
+use engine::limits::{PEER_MESSAGE_BYTES_MAX, STREAM_BATCHES_MAX};
+use engine::types::{ChainId, Digest, Head, Height, Packet, Refusal, Sequence, ValidatorIndex, Verdict};
+use engine::wire::{Batch, BatchSection, Block, Header, PeerMessage, Query};
+use kernels::ed25519::SigningKey;
+use loadgen::Start;
 use net::{Channel, Network, PeerEvent};
 use node::config::Config;
 use node::validator::counters::CountersReport;
-use node::validator::peers::{BULK, CONTROL, channels};
+use node::validator::peers::{BULK, CONTROL, channel_of, channels};
 
 /// Which member it is; those with a lower index call it.
 const ME: usize = 3;
+const MINE: ValidatorIndex = ValidatorIndex(ME as u16);
+/// Offences in quick succession that cost a member its connection, with some to spare.
+const TOO_MANY: usize = 100;
 
 /// The bad member, in place of validator [`ME`].
 struct Byzantine {
     network: Network,
     events: Receiver<PeerEvent>,
+    key: SigningKey,
+    network_id: Digest,
 }
 
 impl Byzantine {
-    /// Takes the place of a validator that has been stopped: its port and its certificate.
+    /// Takes the place of a validator that has been stopped: its port, its certificate and its key.
     fn in_place_of(stage: &Stage) -> Self {
         let config = Config::load(&stage.network.members[ME].config_file()).unwrap();
         let peer = |peer: &node::config::PeerConfig| net::Peer {
@@ -53,7 +61,8 @@ impl Byzantine {
             net::Flow::Continue
         };
         let network = Network::start(settings, take, |_| net::Flow::Continue).unwrap();
-        Self { network, events }
+        let key = SigningKey::from_seed(config.consensus_seed.0);
+        Self { network, events, key, network_id: *stage.network.genesis.network() }
     }
 
     /// Waits until validator 0 is there.
@@ -66,6 +75,16 @@ impl Byzantine {
         self.network.peers().unwrap().send(0, channel, frame).unwrap();
     }
 
+    fn say(&self, message: &PeerMessage) {
+        self.send(channel_of(message), message.encode());
+    }
+
+    /// To everybody, as far as there is room.
+    fn flood(&self, message: &PeerMessage) {
+        let _as_far_as_there_is_room =
+            self.network.peers().unwrap().broadcast(channel_of(message), &message.encode());
+    }
+
     /// Why validator 0 hung up.
     fn hung_up(&self) -> String {
         loop {
@@ -75,14 +94,47 @@ impl Byzantine {
             }
         }
     }
+
+    /// A batch in the name of `author`, signed by this member.
+    fn seal(&self, author: ValidatorIndex, previous: &Head, chain: ChainId, packets: &[Packet]) -> Batch {
+        let sections = [BatchSection { chain, transactions: packets.len() as u32 }];
+        let sign = |message: &[u8]| self.key.sign(message);
+        Batch::seal(&self.network_id, author, previous, &sections, packets.iter(), sign)
+    }
 }
 
-fn batch_id(sequence: u64) -> BatchId {
-    BatchId { chain: CHAIN, author: ValidatorIndex(ME as u16), sequence: Sequence(sequence) }
+fn batch(batch: &Batch) -> PeerMessage {
+    PeerMessage::Batch(batch.bytes().clone())
+}
+
+/// The same batch with one other byte.
+fn spoiled(batch: &Batch, at: usize) -> PeerMessage {
+    let mut bytes = batch.bytes().to_vec();
+    bytes[at] ^= 1;
+    PeerMessage::Batch(bytes.into())
+}
+
+/// A block that hangs in the air, of a network of `validators`.
+fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
+    let header = Header {
+        height: Height(1 << 40),
+        view,
+        parent: Digest([9; 32]),
+        proposer: ValidatorIndex(proposer),
+        time_ms: 1,
+        roots_first: Height(1),
+        roots: Vec::new(),
+        cut: vec![Head::NONE; validators],
+    };
+    PeerMessage::Block(Block::new(header).unwrap())
 }
 
 fn counters(stage: &Stage) -> CountersReport {
-    stage.client(0).ask(Query::Counters).unwrap()
+    stage.client(0).ask(Query::Counters).unwrap().value
+}
+
+fn offences(stage: &Stage, name: &str) -> u64 {
+    counters(stage).offences.get(name).copied().unwrap_or(0)
 }
 
 #[test]
@@ -91,15 +143,13 @@ fn frames_of_a_member_that_cannot_be_read_cost_it_the_connection_and_nobody_else
     stage.kill(ME);
     let byzantine = Byzantine::in_place_of(&stage);
 
-    let batch = Batch::seal(batch_id(1), [stage.transfer(7, 0)].iter());
-    let batch = PeerMessage::Batch(batch.bytes().clone()).encode();
-    let status = PeerMessage::Status { finalized: Height(9), committed: Height(9) }.encode();
+    let status = PeerMessage::Status { finalized: Height(9), committed: Height(9), view: 9 }.encode();
     let unreadable: [(&str, usize, Bytes); 7] = [
         ("an empty frame", CONTROL, Bytes::new()),
         ("an unknown kind", CONTROL, Bytes::from_static(&[250, 1, 2, 3])),
         ("a message cut short", CONTROL, status.slice(..status.len() - 1)),
         ("a message with a tail", CONTROL, Bytes::from([&status[..], &[0]].concat())),
-        ("a count that no frame could hold", CONTROL, Bytes::from_static(&[8, 255, 255, 255, 255])),
+        ("a count that no frame could hold", CONTROL, Bytes::from_static(&[2, 255, 255, 255, 255])),
         ("an oversized message", CONTROL, Bytes::from(vec![1; PEER_MESSAGE_BYTES_MAX + 1])),
         (
             "noise among the batches",
@@ -112,74 +162,206 @@ fn frames_of_a_member_that_cannot_be_read_cost_it_the_connection_and_nobody_else
         byzantine.send(channel, frame);
         assert!(!byzantine.hung_up().is_empty(), "{what}: hung up without a reason");
     }
-    // A batch is read by the verifiers: what cannot be read is counted, and no more is believed of it.
-    byzantine.connected();
-    let before = counters(&stage);
-    byzantine.send(BULK, batch.slice(..batch.len() - 1));
-    wait("half a batch is counted", || {
-        counters(&stage).totals["peer_frames_refused"] > before.totals["peer_frames_refused"]
-    });
+    assert!(counters(&stage).totals["peer_frames_refused"] >= 6);
     // What consensus cannot read, it drops.
+    byzantine.connected();
     for channel in 0..CONTROL {
         byzantine.send(channel, Bytes::from(vec![0xee; 300]));
     }
 
     let mut client = stage.client(1);
     assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
-    byzantine.network.shutdown(std::time::Duration::ZERO);
+    byzantine.network.shutdown(Duration::ZERO);
     the_real_one_returns(&mut stage);
 }
 
 #[test]
-fn lies_of_a_member_are_refused_and_counted() {
+fn lies_of_a_member_are_counted_by_name_and_do_not_end_the_connection() {
     let mut stage = Stage::up(4, 100);
     stage.kill(ME);
     let byzantine = Byzantine::in_place_of(&stage);
     byzantine.connected();
 
-    let mut forged = stage.transfer(7, 0);
+    let good = byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(7, 0)]);
+    let last = good.bytes().len() - 1;
+    let mut forged = stage.transfer(8, 0);
     forged.0[127] ^= 1;
-    let refused = |batch: Batch| {
-        let before = counters(&stage).totals["batches_refused"];
-        byzantine.send(BULK, PeerMessage::Batch(batch.bytes().clone()).encode());
-        wait("the batch is refused", || counters(&stage).totals["batches_refused"] > before);
-    };
-    refused(Batch::seal(batch_id(1), [stage.transfer(8, 0), forged].iter()));
-    let elsewhere = BatchId { chain: engine::types::ChainId(9), ..batch_id(1) };
-    refused(Batch::seal(elsewhere, [stage.transfer(8, 0)].iter()));
-
-    let acknowledgement = Acknowledgement {
-        batch: BatchId { author: ValidatorIndex(0), ..batch_id(1) },
-        digest: Digest([3; 32]),
-        validator: ValidatorIndex(ME as u16),
-        signature: [5; SIGNATURE_BYTES],
-    };
-    let signers = (1..4).map(|signer| (ValidatorIndex(signer), [6; SIGNATURE_BYTES])).collect();
-    let certificate = Certificate::new(batch_id(1), Digest([4; 32]), 1, signers).unwrap();
-    let lies = [
-        PeerMessage::Acknowledgement(Acknowledgement { validator: ValidatorIndex(2), ..acknowledgement }),
-        PeerMessage::Acknowledgement(acknowledgement),
-        PeerMessage::Certificate(certificate),
+    let forged = byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(9, 0), forged]);
+    let elsewhere = byzantine.seal(MINE, &Head::NONE, ChainId(9), &[stage.transfer(8, 0)]);
+    let of_another = byzantine.seal(ValidatorIndex(1), &Head::NONE, CHAIN, &[stage.transfer(8, 0)]);
+    let of_nobody = byzantine.seal(ValidatorIndex(99), &Head::NONE, CHAIN, &[stage.transfer(8, 0)]);
+    let head = Head { sequence: Sequence(5), digest: Digest([5; 32]) };
+    let lies: [(&str, &str, PeerMessage); 12] = [
+        ("half a batch", "malformed", PeerMessage::Batch(good.bytes().slice(..last))),
+        ("a batch of an author that does not exist", "malformed", batch(&of_nobody)),
+        ("a holding of too few", "malformed", PeerMessage::Holding(vec![Head::NONE; 3])),
+        ("a block of a larger network", "malformed", block(3, 5, 1)),
+        (
+            "a request for a stream that does not exist",
+            "malformed",
+            PeerMessage::FetchBatches { author: ValidatorIndex(99), above: Sequence(0), head },
+        ),
+        ("a batch in another's name", "unwanted", batch(&of_another)),
+        ("a block in another's name", "unwanted", block(1, 4, 1)),
+        ("another body than the header's", "bad_batch", spoiled(&good, last)),
+        ("another signature of the author", "bad_batch", spoiled(&good, 90)),
+        ("a signature that no client made", "bad_batch", batch(&forged)),
+        ("a chain that does not exist", "bad_batch", batch(&elsewhere)),
+        (
+            "a height that goes back",
+            "false_sync",
+            PeerMessage::Status { finalized: Height(0), committed: Height(0), view: 0 },
+        ),
     ];
-    for lie in lies {
-        let before = counters(&stage).totals["peer_messages_refused"];
-        byzantine.send(CONTROL, lie.encode());
-        wait(&format!("{lie:?} is refused"), || counters(&stage).totals["peer_messages_refused"] > before);
+    byzantine.say(&PeerMessage::Status { finalized: Height(1), committed: Height(1), view: 1 });
+    for (what, name, lie) in lies {
+        let before = offences(&stage, name);
+        byzantine.say(&lie);
+        wait(&format!("{what} is counted as {name}"), || offences(&stage, name) == before + 1);
     }
     assert!(byzantine.network.peers().unwrap().connected().contains(&0), "a lie does not end the connection");
 
     let mut client = stage.client(1);
     assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
-    byzantine.network.shutdown(std::time::Duration::ZERO);
+    byzantine.network.shutdown(Duration::ZERO);
     the_real_one_returns(&mut stage);
 }
 
-/// The port is free again, and the others believe its owner as before.
+#[test]
+fn of_two_batches_in_one_place_one_is_ordered_and_the_third_is_an_offence() {
+    let mut stage = Stage::up(4, 100);
+    stage.kill(ME);
+    let byzantine = Byzantine::in_place_of(&stage);
+    byzantine.connected();
+    wait("all call", || byzantine.network.peers().unwrap().connected().len() == 3);
+
+    // Shown to one validator only, so that none is ordered until all three are sent.
+    let branches: Vec<Batch> =
+        (21..24).map(|debit| byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(debit, 0)])).collect();
+    byzantine.say(&batch(&branches[0]));
+    byzantine.say(&batch(&branches[1]));
+    wait("the contradiction is counted", || counters(&stage).totals["faults"] > 0);
+    byzantine.say(&batch(&branches[2]));
+    wait("the third branch is an offence", || offences(&stage, "equivocation") == 1);
+
+    // One of them is ordered, and whatever was not is in no block: its sender may submit it again.
+    byzantine.flood(&batch(&branches[0]));
+    let mut client = stage.client(1);
+    let id = stage.transfer(21, 0).id(stage.network.genesis.network());
+    wait("the member's own batch is ordered", || client.check(&id, Verdict::Committed).is_ok());
+    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
+    byzantine.network.shutdown(Duration::ZERO);
+    the_real_one_returns(&mut stage);
+}
+
+#[test]
+fn heights_and_holdings_that_do_not_exist_move_nobody() {
+    let mut stage = Stage::up(4, 100);
+    stage.kill(ME);
+    let byzantine = Byzantine::in_place_of(&stage);
+    byzantine.connected();
+    wait("all call", || byzantine.network.peers().unwrap().connected().len() == 3);
+
+    let most = u64::MAX;
+    let nowhere = Head { sequence: Sequence(most), digest: Digest([7; 32]) };
+    let near = Head { sequence: Sequence(1 << 20), digest: Digest([8; 32]) };
+    for heads in [vec![nowhere; 4], vec![near; 4], vec![Head { sequence: Sequence(0), ..near }; 4]] {
+        byzantine.flood(&PeerMessage::Holding(heads));
+        byzantine.flood(&PeerMessage::Status {
+            finalized: Height(most),
+            committed: Height(most),
+            view: most,
+        });
+        byzantine.flood(&PeerMessage::FetchBatches { author: MINE, above: Sequence(0), head: nowhere });
+        byzantine.flood(&PeerMessage::FetchBatches { author: MINE, above: Sequence(most), head: nowhere });
+        byzantine.flood(&PeerMessage::FetchBlocks { from: Height(most), max: u32::MAX });
+        byzantine.flood(&PeerMessage::FetchBlocks { from: Height(0), max: u32::MAX });
+        byzantine.flood(&PeerMessage::FetchBlock { digest: Digest([6; 32]) });
+        byzantine.flood(&PeerMessage::BlocksReply(Vec::new()));
+        byzantine.flood(&block(3, 4, most));
+        let outcome = stage.load(&[0, 1, 2], 100.0, 2, Start::Resume);
+        assert!(outcome.tally().committed > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
+    }
+    for index in 0..3 {
+        let as_of = stage.client(index).status().unwrap().as_of;
+        assert!(as_of.keeps_up(), "one liar makes nobody believe to be behind: {as_of}");
+    }
+    byzantine.network.shutdown(Duration::ZERO);
+    the_real_one_returns(&mut stage);
+}
+
+#[test]
+fn a_member_that_goes_on_with_offences_is_disconnected_for_a_while() {
+    let mut stage = Stage::up(4, 100);
+    stage.kill(ME);
+    let byzantine = Byzantine::in_place_of(&stage);
+    byzantine.connected();
+    for _ in 0..TOO_MANY {
+        byzantine.say(&block(1, 4, 1));
+    }
+    let reason = byzantine.hung_up();
+    assert!(reason.contains("too many offences") && reason.contains("unwanted"), "{reason}");
+    let bytes = counters(&stage).bytes;
+    assert!(bytes["peers_excluded"] >= 1, "{bytes:?}");
+
+    // It may come back, and a new start is forgiven.
+    byzantine.connected();
+    let mut client = stage.client(1);
+    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
+    byzantine.network.shutdown(Duration::ZERO);
+    the_real_one_returns(&mut stage);
+}
+
+#[test]
+fn floods_of_a_member_take_no_more_than_its_share() {
+    let mut stage = Stage::up(4, 400);
+    stage.kill(ME);
+    let byzantine = Byzantine::in_place_of(&stage);
+    byzantine.connected();
+    wait("all call", || byzantine.network.peers().unwrap().connected().len() == 3);
+
+    // A stream without its first batch: nothing of it can be ordered, and only a window of it is kept.
+    let first = byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(20, 0)]);
+    let mut previous = first.head();
+    let stream: Vec<PeerMessage> = (0..2 * STREAM_BATCHES_MAX)
+        .map(|at| {
+            let sealed = byzantine.seal(MINE, &previous, CHAIN, &[stage.transfer(21, at as u64 % 64)]);
+            previous = sealed.head();
+            batch(&sealed)
+        })
+        .collect();
+    let plan = stage.plan(&[0, 1, 2], 200.0, 6, Start::Fresh);
+    let load = std::thread::spawn(move || loadgen::run(&plan, &mut loadgen::progress::Silent).unwrap());
+    for round in 0..10 {
+        stream.iter().for_each(|message| byzantine.flood(message));
+        for at in 0..500 {
+            byzantine.flood(&block(3, 4, round * 500 + at));
+            byzantine.flood(&PeerMessage::FetchBlocks { from: Height(1), max: u32::MAX });
+            byzantine.flood(&PeerMessage::FetchBlock { digest: Digest([at as u8; 32]) });
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let outcome = load.join().unwrap();
+    assert!(outcome.lost.is_empty() && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
+    assert!(outcome.tally().committed > 0);
+    stage.all_alive();
+    byzantine.network.shutdown(Duration::ZERO);
+    the_real_one_returns(&mut stage);
+}
+
+/// The port is free again, and the others believe its owner as before. Where its key has signed batches that its journal
+/// does not know, it answers *Busy* until it has learnt them.
 fn the_real_one_returns(stage: &mut Stage) {
     stage.spawn(ME);
     stage.ready();
     let mut client = stage.client(ME);
-    assert_eq!(verdicts(&mut client, &[stage.transfer(6, 0)]), [Verdict::Committed]);
+    // A nonce that no load has reached.
+    let packet = stage.transfer(6, 100);
+    wait("the real one takes part", || match verdicts(&mut client, &[packet])[0] {
+        Verdict::Committed => true,
+        Verdict::Refused(Refusal::Busy) => false,
+        verdict => panic!("{verdict:?}"),
+    });
     stage.settle();
     stage.all_alive();
     stage.stop_all();

@@ -97,7 +97,7 @@ fn a_setting_that_makes_no_sense_stops_the_bench_before_it_begins() {
 }
 
 #[test]
-fn a_log_level_that_is_none_is_refused() {
+fn an_invalid_log_level_is_refused() {
     let stage = Stage::new(1, 100);
     replace(&config(&stage), "level = \"info\"", "level = \"a=b=c\"");
     let error = node(&config(&stage));
@@ -140,6 +140,7 @@ fn a_directory_of_another_network_is_refused() {
     let mut one = Stage::up(1, 100);
     one.stop_all();
     let other = Stage::new(1, 100);
+    fs::remove_dir_all(other.network.members[0].data()).unwrap();
     fs::rename(one.network.members[0].data(), other.network.members[0].data()).unwrap();
     let error = node(&config(&other));
     assert!(error.contains("another network"), "{error}");
@@ -182,7 +183,7 @@ fn kernels_check_reads_vectors() {
     let (out, _) = expect(0, &one("portable"));
     assert!(out.contains("portable") && !out.contains("avx"), "{out}");
     let (_, err) = expect(2, &one("mmx"));
-    assert!(err.contains(r#"no back-end called "mmx""#), "{err}");
+    assert!(err.contains(r#"no backend called "mmx""#), "{err}");
     fs::write(&file, vector("false")).unwrap();
     expect(1, &["kernels", "check", file.to_str().unwrap()]);
 }

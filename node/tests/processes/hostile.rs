@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::stage::{PATIENCE, Stage, verdicts};
 use bytes::Bytes;
+use client::{Client, ClientError};
 use engine::types::{AccountId, Digest, Height, Outcome, Packet, Refusal, Transfer, Verdict};
 use engine::wire::{ClientFrame, PROTOCOL_VERSION, ServerFrame};
 use loadgen::Start;
 use net::{BlockingConnection, ConnectOptions, Identity, LinkError};
-use node::client::{Client, ClientError};
 
 /// A connection below the protocol.
 fn raw(stage: &Stage) -> BlockingConnection {
@@ -102,7 +102,7 @@ fn each_bad_transaction_gets_its_reason_while_good_ones_go_on() {
         "{told:?}"
     );
     let counters: node::validator::counters::CountersReport =
-        client.ask(engine::wire::Query::Counters).unwrap();
+        client.ask(engine::wire::Query::Counters).unwrap().value;
     assert!(counters.refused.values().sum::<u64>() >= 10, "{:?}", counters.refused);
     stage.all_alive();
     stage.stop_all();
@@ -110,7 +110,7 @@ fn each_bad_transaction_gets_its_reason_while_good_ones_go_on() {
 }
 
 #[test]
-fn frames_that_are_none_close_only_their_own_connection() {
+fn frames_that_cannot_be_read_close_only_their_own_connection() {
     let mut stage = Stage::up(4, 100);
     let hello_of = |version, network| ClientFrame::Hello { version, network }.encode();
     let network = *stage.network.genesis.network();
@@ -208,7 +208,7 @@ fn a_client_that_expects_another_validator_does_not_talk() {
     let stage = Stage::up(1, 100);
     let member = &stage.network.members[0];
     let other = Identity::generate("elder").unwrap().fingerprint();
-    let error = Client::open(member.clients, other, *stage.network.genesis.network()).err().unwrap();
+    let error = Client::connect(member.clients, other, *stage.network.genesis.network()).err().unwrap();
     let ClientError::Connect(net::ConnectError::WrongFingerprint { .. }) = error else { panic!("{error}") };
 }
 

@@ -1,4 +1,4 @@
-//! Tests with real processes: the `millrace` binary as operators, customers and attackers meet it.
+//! Tests with real processes: the `millrace` binary as operators, clients and attackers meet it.
 //!
 //! ```text
 //! stage: a small network on free ports, killed when its test ends

@@ -2,8 +2,11 @@
 
 use crate::stage::{Stage, verdicts, wait};
 use engine::types::Verdict;
+use engine::wire::Query;
 use loadgen::Start;
 use loadgen::progress::Silent;
+use node::network::{Member, Tie, ValidatorProcess};
+use node::validator::counters::CountersReport;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -69,6 +72,136 @@ fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
     stage.settle();
     stage.stop_all();
     stage.audit(&[&outcome]);
+}
+
+/// How many power cuts `just crash-rounds` asks for.
+const ROUNDS: &str = "MILLRACE_CRASH_ROUNDS";
+/// Transactions a second: more than four validators on a test machine take.
+const FULL_LOAD: f64 = 10_000.0;
+
+#[test]
+fn rounds_of_full_load_and_power_cuts_lose_nothing() {
+    let rounds = std::env::var(ROUNDS).map_or(2, |rounds| rounds.parse().expect("a number of rounds"));
+    let all = [0, 1, 2, 3];
+    let mut stage = Stage::up(4, 4_000);
+    let mut told = Vec::new();
+    for round in 1..=rounds {
+        let start = if told.is_empty() { Start::Fresh } else { Start::Resume };
+        let plan = stage.plan(&all, FULL_LOAD, 10, start);
+        let executed =
+            || stage.client(0).ask::<CountersReport>(Query::Counters).unwrap().value.totals["executed"];
+        let before = executed();
+        let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
+        // Late enough that something is committed, in the middle of what comes then.
+        wait("the load is executed", || executed() > before);
+        let moment = a_moment();
+        std::thread::sleep(moment);
+        all.iter().for_each(|index| stage.kill(*index));
+        let cut_off = load.join().unwrap();
+        eprintln!("round {round}: killed after {moment:?}; {:?}", cut_off.tally());
+        assert_eq!(cut_off.lost.len(), 4, "killed after {moment:?}");
+        told.push(cut_off);
+
+        all.iter().for_each(|index| stage.spawn(*index));
+        stage.ready();
+        let after = stage.load(&all, 200.0, 2, Start::Resume);
+        assert!(after.tally().committed > 0, "killed after {moment:?}: {:?}", after.tally());
+        told.push(after);
+    }
+    stage.settle();
+    stage.all_alive();
+    stage.stop_all();
+    stage.audit(&told.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn one_that_lost_its_data_rejoins_under_load_and_nothing_that_clients_were_told_is_false() {
+    let mut stage = Stage::up(4, 400);
+    let before = stage.load(&[3], 200.0, 2, Start::Fresh);
+    stage.stop(3);
+    let data = stage.network.members[3].data();
+    fs::remove_dir_all(&data).unwrap();
+    fs::create_dir(&data).unwrap();
+    let plan = stage.plan(&[0, 1, 2], 200.0, 8, Start::Resume);
+    let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
+    std::thread::sleep(Duration::from_secs(1));
+    stage.spawn(3);
+    let mut lost = false;
+    wait("it knows its stream and votes again", || {
+        let Ok(mut client) = stage.network.members[3].connect(&stage.network.genesis) else { return false };
+        let status = client.status().unwrap().value;
+        lost |= status.stream_lost || status.votes_forgotten;
+        lost && !status.stream_lost && !status.votes_forgotten
+    });
+    let during = load.join().unwrap();
+    assert!(during.tally().committed > 0 && during.tally().timed_out == 0, "{:?}", during.tally());
+
+    // It takes part again: with another one gone, a quorum needs it.
+    stage.wait_height(3, stage.height(0));
+    stage.stop(0);
+    let through = stage.load(&[3], 100.0, 2, Start::Resume);
+    assert!(through.tally().committed > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
+    stage.spawn(0);
+    stage.ready();
+    stage.settle();
+
+    // What it told before it lost everything, it and another one still prove.
+    for index in [0, 3] {
+        let mut client = stage.client(index);
+        for packet in before.acknowledged().take(20).chain(through.acknowledged().take(20)) {
+            let found =
+                client.check(&packet.id(stage.network.genesis.network()), Verdict::Committed).unwrap();
+            assert!(found.is_some());
+        }
+    }
+    stage.stop_all();
+    stage.audit(&[&before, &during, &through]);
+}
+
+#[test]
+fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_endlessly() {
+    let mut stage = Stage::up(4, 100);
+    let spare = Stage::new(4, 100);
+    // The keys of validator 0, copied by mistake: other ports, and a data directory of its own.
+    let member = &stage.network.members[0];
+    let text = fs::read_to_string(member.config_file()).unwrap();
+    let other = fs::read_to_string(spare.network.members[0].config_file()).unwrap();
+    let line =
+        |text: &str, start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    let text = ["peers = ", "clients = "]
+        .iter()
+        .fold(text.clone(), |copy, field| copy.replacen(&line(&text, field), &line(&other, field), 1));
+    let directory = stage.path().join("copy");
+    fs::create_dir_all(directory.join("data")).unwrap();
+    fs::write(directory.join("node.toml"), text).unwrap();
+    for file in ["consensus.key", "tls.crt", "tls.key"] {
+        fs::copy(member.directory.join(file), directory.join(file)).unwrap();
+    }
+    let copy = Member { directory, ..member.clone() };
+    let mut copy = ValidatorProcess::spawn(Path::new(crate::stage::MILLRACE), &copy, Tie::Tied).unwrap();
+
+    let counted = |index: usize, name: &str| {
+        let report = stage.client(index).ask::<CountersReport>(Query::Counters).unwrap().value;
+        report.bytes[name]
+    };
+    wait("the alarm is counted", || (1..4).all(|index| counted(index, "duplicate_identities") > 0));
+    let before: Vec<u64> = (1..4).map(|index| counted(index, "peer_connected")).collect();
+    std::thread::sleep(Duration::from_secs(5));
+    for (index, before) in (1..4).zip(before) {
+        let since = counted(index, "peer_connected") - before;
+        assert!(since <= 3, "validator {index}: {since} connections in 5 s");
+    }
+    let mut client = stage.client(1);
+    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "the others go on");
+
+    copy.kill();
+    wait("the right one is connected everywhere", || {
+        stage.client(0).status().unwrap().value.peers.len() == 3
+    });
+    stage.settle();
+    stage.all_alive();
+    stage.stop_all();
+    stage.audit(&[]);
 }
 
 #[test]

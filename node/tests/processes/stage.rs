@@ -4,14 +4,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use bytes::Bytes;
-use engine::types::{AccountId, ChainId, Height, Packet, PacketSlab, Transfer, Verdict};
+use client::Client;
+use engine::types::{AccountId, ChainId, Height, Packet, Transfer, Verdict};
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Silent;
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
-use node::client::Client;
 use node::network::{InitOptions, Network, Tie, ValidatorProcess, init, wait_ready};
-use node::verify::Auditor;
+use node::verify::{self, Text};
 
 /// The binary under test.
 pub const MILLRACE: &str = env!("CARGO_BIN_EXE_millrace");
@@ -98,18 +97,18 @@ impl Stage {
     }
 
     pub fn client(&self, index: usize) -> Client {
-        Client::connect(&self.network.members[index], &self.network.genesis).unwrap()
+        self.network.members[index].connect(&self.network.genesis).unwrap()
     }
 
     pub fn height(&self, index: usize) -> u64 {
-        self.client(index).status().unwrap().committed.0
+        self.client(index).status().unwrap().as_of.height.0
     }
 
     /// Waits until a validator has committed a height.
     pub fn wait_height(&self, index: usize, height: u64) {
         let mut client = self.client(index);
         wait(&format!("validator {index} at height {height}"), || {
-            client.status().unwrap().committed.0 >= height
+            client.status().unwrap().as_of.height.0 >= height
         });
     }
 
@@ -137,7 +136,7 @@ impl Stage {
 
     /// Any transfer, signed by the owner of its debit account.
     pub fn signed(&self, transfer: &Transfer) -> Packet {
-        let key = self.network.customers.signing_key(CHAIN, transfer.debit);
+        let key = self.network.client_seed.signing_key(CHAIN, transfer.debit);
         transfer.sign(self.network.genesis.network(), |message| key.sign(message))
     }
 
@@ -148,7 +147,18 @@ impl Stage {
     /// Offers load to some of the validators and returns when it is over.
     pub fn load(&self, lanes: &[usize], tps: f64, seconds: u64, start: Start) -> LoadOutcome {
         let plan = self.plan(lanes, tps, seconds, start);
-        loadgen::run(&plan, &mut Silent).unwrap()
+        let outcome = loadgen::run(&plan, &mut Silent).unwrap();
+        self.spot_check(lanes, &outcome);
+        outcome
+    }
+
+    /// Holds validators to the last thing that they told: it is in a block, proved.
+    fn spot_check(&self, lanes: &[usize], outcome: &LoadOutcome) {
+        let Some(packet) = outcome.acknowledged().last() else { return };
+        let (lane, _) = loadgen::workload::parse_reference(&packet.transfer().unwrap().reference);
+        let id = packet.id(self.network.genesis.network());
+        let mut client = self.client(lanes[lane]);
+        assert!(client.check(&id, Verdict::Committed).unwrap().is_some());
     }
 
     pub fn plan(&self, lanes: &[usize], tps: f64, seconds: u64, start: Start) -> LoadPlan {
@@ -164,13 +174,13 @@ impl Stage {
             seconds,
             warm_up: Duration::from_millis(500),
             start,
-            ..LoadPlan::new(*self.network.genesis.network(), endpoints, self.network.customers)
+            ..LoadPlan::new(*self.network.genesis.network(), endpoints, self.network.client_seed)
         }
     }
 
     /// Audits the directories of all validators and holds them to what clients were told.
     pub fn audit(&self, told: &[&LoadOutcome]) {
-        let mut auditor = Auditor::new(self.network.genesis.clone()).unwrap();
+        let mut auditor = verify::auditor(self.network.genesis.clone()).unwrap();
         for member in &self.network.members {
             let mut trails: Vec<_> = told.iter().map(|outcome| outcome.trail()).collect();
             let visit = &mut |_: Height, packet: &Packet, outcome: engine::types::Outcome| {
@@ -181,27 +191,30 @@ impl Stage {
                 }
             };
             let report = auditor.audit(&member.data(), &|_, _| {}, visit).unwrap();
-            assert!(report.ok, "{report}");
+            let text = Text(&report);
+            assert!(report.ok, "{text}");
             for trail in trails {
                 assert!(trail.acknowledged > 0, "the load was acknowledged");
-                assert_eq!((trail.missing(), trail.duplicated), (0, 0), "{}: {report}", member.name);
+                assert_eq!((trail.missing(), trail.duplicated), (0, 0), "{}: {text}", member.name);
             }
         }
     }
 }
 
-/// Submits packets and waits for a verdict on each.
+/// Submits packets, waits for a verdict on each, and holds the validator to what it told.
 pub fn verdicts(client: &mut Client, packets: &[Packet]) -> Vec<Verdict> {
-    let bytes: Vec<u8> = packets.iter().flat_map(|packet| packet.0).collect();
-    let slab = PacketSlab::new(Bytes::from(bytes)).expect("whole packets");
-    client.submit(0, slab).unwrap();
+    let tags = client.submit(packets).unwrap();
     let mut verdicts = vec![None; packets.len()];
     while verdicts.iter().any(Option::is_none) {
         for notice in client.notices(PATIENCE).unwrap() {
-            verdicts[notice.tag as usize] = Some(notice.verdict);
+            verdicts[(notice.tag - tags.start) as usize] = Some(notice.verdict);
         }
     }
-    verdicts.into_iter().flatten().collect()
+    let verdicts: Vec<Verdict> = verdicts.into_iter().flatten().collect();
+    for (packet, verdict) in packets.iter().zip(&verdicts) {
+        client.check(&packet.id(client.network()), *verdict).unwrap();
+    }
+    verdicts
 }
 
 /// Waits until something holds.

@@ -2,19 +2,18 @@
 
 use super::rig::{Chance, Life, judge, recovered};
 use super::*;
-use crate::store::memory::{Fate, Faults, Image, crash, unsynced};
 
 /// A life that appends, releases and rests by chance.
 fn live(
-    image: &Image,
+    disk: &SimulatedDisk,
     incarnation: u32,
-    history: &[(u64, Position)],
-    released: u64,
+    (history, released): (&[(u64, Position)], u64),
+    lying: bool,
     chance: &mut Chance,
     records: u64,
 ) -> Life {
-    let faults = Faults { reorder: chance.below(2) == 1, ..Faults::default() };
-    let (mut rig, replayed) = recovered(image, incarnation, &small(), faults).unwrap();
+    let faults = Faults { reordering: chance.below(2) == 1, lying, ..Faults::default() };
+    let (mut rig, replayed) = recovered(disk, &small(), faults).unwrap();
     assert!(replayed.len() <= history.len());
     rig.resume(history.to_vec(), released);
     for number in 0..records {
@@ -37,34 +36,31 @@ fn live(
 /// Cuts a life behind `operations`, recovers and judges.
 fn cut(
     life: &Life,
-    incarnation: u32,
     operations: usize,
-    lying: bool,
     fate: impl FnMut() -> Fate,
-) -> Result<(Image, u64, u64), String> {
-    let trace = &life.trace[..operations];
-    let image = crash(&life.start, trace, lying, fate);
-    let (_, records) =
-        recovered(&image, incarnation, &small(), Faults::default()).map_err(|error| error.to_string())?;
+) -> Result<(SimulatedDisk, u64, u64), String> {
+    let disk = life.cut(operations, fate);
+    let (_, records) = recovered(&disk, &small(), Faults::default()).map_err(|error| error.to_string())?;
     let (first, end) =
         judge(&records, &life.history, life.acknowledged_after(operations), life.released_after(operations))?;
-    Ok((image, first, end))
+    Ok((disk, first, end))
 }
 
 /// All subsets of the unsynced sectors at all operation boundaries. Returns how many crashes were survived.
 fn enumerate(seed: u64, lying: bool) -> Result<u64, String> {
     let mut chance = Chance::new(seed);
-    let life = live(&Image::new(), 1, &[], 0, &mut chance, 16);
+    let life = live(&SimulatedDisk::new(), 1, (&[], 0), lying, &mut chance, 16);
     let mut crashes = 0;
-    for operations in 0..=life.trace.len() {
-        let sectors = unsynced(&life.trace[..operations]).min(6) as u32;
+    for operations in 0..=life.moments.len() {
+        let unsynced = operations.checked_sub(1).map_or(0, |last| life.moments[last].unsynced());
+        let sectors = unsynced.min(6) as u32;
         for subset in 0..1u64 << sectors {
             let mut index = 0;
             let fate = || {
                 index += 1;
                 if subset >> ((index - 1) % 64) & 1 == 1 { Fate::Kept } else { Fate::Lost }
             };
-            cut(&life, 2, operations, lying, fate).map_err(|error| {
+            cut(&life, operations, fate).map_err(|error| {
                 format!("seed {seed}, after {operations} operations, subset {subset:b}: {error}")
             })?;
             crashes += 1;
@@ -88,19 +84,19 @@ fn a_lying_sync_is_found_out() {
 /// Several lives, each cut short somewhere, with sectors kept, lost or torn by chance.
 fn lives(seed: u64) -> Result<(), String> {
     let mut chance = Chance::new(seed);
-    let (mut image, mut history, mut released) = (Image::new(), Vec::new(), 0);
+    let (mut disk, mut history, mut released) = (SimulatedDisk::new(), Vec::new(), 0);
     for incarnation in 1..=6 {
         let records = 1 + chance.below(20);
-        let life = live(&image, incarnation, &history, released, &mut chance, records);
-        let operations = chance.below(life.trace.len() as u64 + 1) as usize;
+        let life = live(&disk, incarnation, (&history, released), false, &mut chance, records);
+        let operations = chance.below(life.moments.len() as u64 + 1) as usize;
         let fate = || match chance.below(3) {
             0 => Fate::Kept,
             1 => Fate::Lost,
             _ => Fate::Torn(512 * chance.below(8) as usize),
         };
-        let (after, first, end) = cut(&life, incarnation + 1, operations, false, fate)
+        let (after, first, end) = cut(&life, operations, fate)
             .map_err(|error| format!("seed {seed}, life {incarnation}: {error}"))?;
-        image = after;
+        disk = after;
         history = life.history[..end as usize].to_vec();
         released = released.max(first);
     }
@@ -109,7 +105,8 @@ fn lives(seed: u64) -> Result<(), String> {
 
 #[test]
 fn many_lives_and_deaths_lose_nothing_and_revive_nothing() {
-    for seed in 0..400 {
+    // The last seed releases a record that is not durable yet, and loses it.
+    for seed in (0..400).chain([15_536_081_271_723_652_876]) {
         lives(seed).unwrap();
     }
 }

@@ -20,7 +20,7 @@ fn both() -> [Backend; 2] {
 }
 
 #[test]
-fn what_is_durable_is_replayed_and_read_whatever_the_back_ends() {
+fn what_is_durable_is_replayed_and_read_whatever_the_backends() {
     for first in both() {
         for second in both() {
             let directory = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn what_is_durable_is_replayed_and_read_whatever_the_back_ends() {
 }
 
 #[test]
-fn the_options_choose_the_back_end() {
+fn the_options_choose_the_backend() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), Options { backend: Backend::Portable, ..small() }).unwrap();
     assert_eq!(log.metrics().backend, "portable");

@@ -1,14 +1,16 @@
-//! Tests of the whole log: on real files with both back-ends, and on a disk in memory that crashes, lies and rots.
+//! Tests of the whole log: on real files with both backends, and on a simulated disk that crashes, lies and rots.
 
 mod crash;
 mod faults;
 mod files;
 mod rig;
 mod rot;
+mod simulated;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::simulated::{Fate, Faults, SimulatedDisk, SimulatedLog};
 use super::*;
 
 const OWNER: [u8; 32] = [0x5a; 32];

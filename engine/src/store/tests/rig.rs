@@ -1,8 +1,6 @@
 //! A log on a disk in memory, driven turn by turn in one thread, whose power can be cut behind any operation.
 
 use super::*;
-use crate::store::memory::{Faults, Image, Memory, Operation};
-use crate::store::pump::{Pump, Turn};
 
 /// A small generator, so that a failure is a seed.
 pub(super) struct Chance(u64);
@@ -20,10 +18,11 @@ impl Chance {
     }
 }
 
-/// What a life of the log did, for the one who cuts it short.
+/// What a life of the log did, to be cut short by the test.
 pub(super) struct Life {
-    pub(super) start: Image,
-    pub(super) trace: Vec<Operation>,
+    start: SimulatedDisk,
+    /// The disk after each operation.
+    pub(super) moments: Vec<SimulatedDisk>,
     /// After so many operations so many records (of the whole history) had been acknowledged.
     pub(super) acknowledged: Vec<(usize, u64)>,
     /// After so many operations the records before this one had been given up.
@@ -33,6 +32,16 @@ pub(super) struct Life {
 }
 
 impl Life {
+    /// The disk after so many operations and a power cut.
+    pub(super) fn cut(&self, operations: usize, fate: impl FnMut() -> Fate) -> SimulatedDisk {
+        let disk = match operations.checked_sub(1) {
+            Some(last) => self.moments[last].copy(),
+            None => self.start.copy(),
+        };
+        disk.crash(fate);
+        disk
+    }
+
     pub(super) fn acknowledged_after(&self, operations: usize) -> u64 {
         self.acknowledged.iter().rev().find(|(at, _)| *at <= operations).map_or(0, |(_, count)| *count)
     }
@@ -43,29 +52,27 @@ impl Life {
 }
 
 pub(super) struct Rig {
-    pub(super) memory: Memory,
-    pub(super) log: Log,
-    pub(super) pump: Pump,
-    start: Image,
+    pub(super) disk: SimulatedDisk,
+    pub(super) log: SimulatedLog,
+    start: SimulatedDisk,
     history: Vec<(u64, Position)>,
     acknowledged: Vec<(usize, u64)>,
     released: Vec<(usize, u64)>,
 }
 
-/// Recovers from an image and returns what is replayed.
+/// Recovers from a copy of a disk and returns what is replayed.
 pub(super) fn recovered(
-    image: &Image,
-    incarnation: u32,
+    start: &SimulatedDisk,
     options: &Options,
     faults: Faults,
 ) -> Result<(Rig, Vec<Record>), StoreError> {
-    let memory = Memory::new(image.clone(), faults);
-    let identity = Identity { owner: OWNER, segment_bytes: options.segment_bytes, incarnation };
-    let (log, replay, pump) = Log::assemble(Arc::new(memory.clone()), identity, options, false)?;
+    let disk = start.copy();
+    disk.set_faults(faults);
+    let (log, replay) = SimulatedLog::open(&disk, options)?;
     let records = replay.collect::<Result<Vec<Record>, StoreError>>()?;
     let history = records.iter().map(|record| (u64::MAX, record.position)).collect::<Vec<_>>();
     let acknowledged = vec![(0, history.len() as u64)];
-    let rig = Rig { memory, log, pump, start: image.clone(), history, acknowledged, released: vec![(0, 0)] };
+    let rig = Rig { disk, log, start: start.copy(), history, acknowledged, released: vec![(0, 0)] };
     Ok((rig, records))
 }
 
@@ -78,39 +85,38 @@ impl Rig {
     }
 
     pub(super) fn append(&mut self, number: u64) -> Result<Position, StoreError> {
-        loop {
-            let bytes = content(number, length(number));
-            let offered = self.log.shared.offer(&mut self.log.shared.lock(), number as u8, &[&bytes])?;
-            if let Some(position) = offered {
-                self.history.push((number, position));
-                return Ok(position);
-            }
-            self.turn();
-        }
+        let bytes = content(number, length(number));
+        let position = self.log.append(number as u8, &[&bytes])?;
+        self.history.push((number, position));
+        self.note();
+        Ok(position)
     }
 
-    pub(super) fn turn(&mut self) -> Turn {
-        let turn = self.pump.turn();
-        let operations = self.memory.trace().len();
-        let durable = Position::of_sector(self.log.shared.lock().durable);
-        let count = self.history.iter().filter(|(_, position)| *position < durable).count() as u64;
-        self.acknowledged.push((operations, count));
-        turn
+    pub(super) fn turn(&mut self) {
+        self.log.turn();
+        self.note();
+    }
+
+    fn note(&mut self) {
+        let durable = self.log.durable();
+        let count = self.history.iter().filter(|(_, position)| durable.covers(*position)).count() as u64;
+        self.acknowledged.push((self.disk.operations(), count));
     }
 
     /// Gives up every record before this one of the history.
     pub(super) fn release(&mut self, record: u64) {
         let Some((_, position)) = self.history.get(record as usize) else { return };
         self.log.release(*position);
+        // What is not durable yet stays, as the log promises.
+        let record = record.min(self.acknowledged[self.acknowledged.len() - 1].1);
         let before = self.released[self.released.len() - 1].1;
-        self.released.push((self.memory.trace().len(), record.max(before)));
+        self.released.push((self.disk.operations(), record.max(before)));
     }
 
     /// Turns until everything is durable, marked and recycled.
     pub(super) fn settle(&mut self) {
-        for _ in 0..64 {
-            self.turn();
-        }
+        self.log.settle();
+        self.note();
     }
 
     /// Turns until the group at hand is durable, without a mark behind it.
@@ -122,7 +128,7 @@ impl Rig {
     pub(super) fn end(self) -> Life {
         Life {
             start: self.start,
-            trace: self.memory.trace(),
+            moments: self.disk.moments(),
             acknowledged: self.acknowledged,
             released: self.released,
             history: self.history,

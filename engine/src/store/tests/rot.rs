@@ -2,7 +2,7 @@
 
 use super::rig::recovered;
 use super::*;
-use crate::store::memory::{Faults, Image};
+use crate::store::sector::SECTOR_BYTES;
 
 const TINY: u64 = 4 * 4096;
 
@@ -10,9 +10,9 @@ fn tiny() -> Options {
     Options { segment_bytes: TINY, group_bytes: 2 * 4096, ..small() }
 }
 
-/// A log at rest: everything durable and marked. The image and what it replays to.
-fn at_rest(records: u64) -> (Image, Vec<Record>) {
-    let (mut rig, _) = recovered(&Image::new(), 1, &tiny(), Faults::default()).unwrap();
+/// A log at rest: everything durable and marked. The disk and what it replays to.
+fn at_rest(records: u64) -> (SimulatedDisk, Vec<Record>) {
+    let (mut rig, _) = recovered(&SimulatedDisk::new(), &tiny(), Faults::default()).unwrap();
     for number in 0..records {
         // Leaves out the lengths beyond this log's groups.
         rig.append([0, 1, 2, 5, 9, 11, 3][number as usize % 7]).unwrap();
@@ -21,21 +21,36 @@ fn at_rest(records: u64) -> (Image, Vec<Record>) {
         }
     }
     rig.settle();
-    let image = rig.memory.image();
-    let (_, records) = recovered(&image, 2, &tiny(), Faults::default()).unwrap();
-    (image, records)
+    let disk = rig.disk.copy();
+    let (_, records) = recovered(&disk, &tiny(), Faults::default()).unwrap();
+    (disk, records)
 }
 
-/// Either nothing is missing or the damage is named.
-fn check(image: &Image, records: &[Record], segment: u64, sector: usize, what: &str) -> bool {
-    match recovered(image, 2, &tiny(), Faults::default()) {
-        Ok((_, found)) => {
+/// Every sector that was written.
+fn contents(disk: &SimulatedDisk) -> Vec<((u64, u64), [u8; SECTOR_BYTES])> {
+    let read = |(segment, sector)| {
+        let mut copied = [0; SECTOR_BYTES];
+        assert!(disk.damage(segment, sector, |bytes| copied = *bytes));
+        ((segment, sector), copied)
+    };
+    disk.written().into_iter().map(read).collect()
+}
+
+/// Either nothing is missing or the damage is named, and whatever was there still is.
+fn check(disk: &SimulatedDisk, records: &[Record], (segment, sector): (u64, u64), what: &str) -> bool {
+    let disk = disk.copy();
+    let before = contents(&disk);
+    let outcome = SimulatedLog::open(&disk, &tiny())
+        .and_then(|(_, replay)| replay.collect::<Result<Vec<Record>, StoreError>>());
+    assert_eq!(contents(&disk), before, "{what}: opening changed the disk");
+    match outcome {
+        Ok(found) => {
             assert_eq!(found, records, "{what} went unnoticed");
             false
         }
         Err(StoreError::Corrupt { path, offset, .. }) => {
-            assert_eq!(path.to_str().unwrap(), format!("/memory/{segment}"), "{what}");
-            assert_eq!(offset, sector as u64 * 4096, "{what}");
+            assert_eq!(path.to_str().unwrap(), format!("/simulated/{segment}"), "{what}");
+            assert_eq!(offset, sector * 4096, "{what}");
             true
         }
         Err(error) => panic!("{what}: {error}"),
@@ -44,57 +59,39 @@ fn check(image: &Image, records: &[Record], segment: u64, sector: usize, what: &
 
 #[test]
 fn every_byte_of_a_small_log() {
-    let (mut image, records) = at_rest(7);
+    let (disk, records) = at_rest(7);
     assert_eq!(records.len(), 7);
-    let (mut found, mut tried) = (0, 0);
-    for segment in image.keys().copied().collect::<Vec<_>>() {
-        for at in 0..TINY as usize {
-            let flip = 1 << (at % 8);
-            image.get_mut(&segment).unwrap()[at] ^= flip;
-            tried += 1;
-            found += u32::from(check(
-                &image,
-                &records,
-                segment,
-                at / 4096,
-                &format!("a flip in {segment} at {at}"),
-            ));
-            image.get_mut(&segment).unwrap()[at] ^= flip;
+    let written = disk.written();
+    let mut found = 0;
+    for (segment, sector) in &written {
+        for at in 0..SECTOR_BYTES {
+            let flip = |bytes: &mut [u8; SECTOR_BYTES]| bytes[at] ^= 1 << (at % 8);
+            assert!(disk.damage(*segment, *sector, flip));
+            let what = format!("a flip in {segment} at {sector} + {at}");
+            found += usize::from(check(&disk, &records, (*segment, *sector), &what));
+            assert!(disk.damage(*segment, *sector, flip));
         }
     }
     // All sectors ever written but the last: that is a mark, and losing it loses nothing.
-    let blank = image
-        .values()
-        .flat_map(|blocks| blocks.chunks(4096))
-        .filter(|sector| sector.iter().all(|byte| *byte == 0));
-    let written = tried - 4096 * blank.count() as u32;
-    assert!(written >= 6 * 4096, "{written} bytes are no log to speak of");
-    assert_eq!(found, written - 4096);
+    assert!(written.len() > 6, "{written:?} is no log to speak of");
+    assert_eq!(found, SECTOR_BYTES * (written.len() - 1));
 }
 
 #[test]
 fn lost_misdirected_and_swapped_sectors() {
-    let (image, records) = at_rest(40);
-    let sectors: Vec<(u64, usize)> =
-        image.keys().flat_map(|segment| (0..4).map(move |index| (*segment, index))).collect();
-    let read = |(segment, index): (u64, usize)| image[&segment][index * 4096..(index + 1) * 4096].to_vec();
-    let write = |image: &mut Image, (segment, index): (u64, usize), bytes: &[u8]| {
-        image.get_mut(&segment).unwrap()[index * 4096..(index + 1) * 4096].copy_from_slice(bytes);
-    };
+    let (disk, records) = at_rest(40);
+    let sectors = contents(&disk);
     let mut found = 0;
-    for (at, place) in sectors.iter().enumerate() {
-        let mut lost = image.clone();
-        write(&mut lost, *place, &[0; 4096]);
-        found += u32::from(check(&lost, &records, place.0, place.1, &format!("zeros at {place:?}")));
-        let other = sectors[(at + 5) % sectors.len()];
-        if read(other).iter().all(|byte| *byte == 0) {
-            continue;
-        }
-        let mut misdirected = image.clone();
-        write(&mut misdirected, *place, &read(other));
-        check(&misdirected, &records, place.0, place.1, &format!("{other:?} at {place:?}"));
+    for (at, (place, _)) in sectors.iter().enumerate() {
+        let lost = disk.copy();
+        assert!(lost.damage(place.0, place.1, |bytes| bytes.fill(0)));
+        found += usize::from(check(&lost, &records, *place, &format!("zeros at {place:?}")));
+        let (other, bytes) = &sectors[(at + 5) % sectors.len()];
+        let misdirected = disk.copy();
+        assert!(misdirected.damage(place.0, place.1, |there| *there = *bytes));
+        check(&misdirected, &records, *place, &format!("{other:?} at {place:?}"));
     }
-    assert!(found as usize > sectors.len() / 2, "{found} of {}", sectors.len());
+    assert!(found > sectors.len() / 2, "{found} of {}", sectors.len());
 }
 
 #[test]

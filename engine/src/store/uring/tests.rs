@@ -34,8 +34,31 @@ fn a_short_write_is_continued_and_counts_only_with_its_own_sync() {
 }
 
 #[test]
-fn a_failed_sync_is_a_failed_write() {
-    let Some((_directory, mut writer)) = started(4096) else { return };
+fn a_complete_write_is_durable_only_if_its_sync_succeeded() {
+    // A cancelled sync did nothing, whatever cancelled it; a result that fdatasync does not have proves nothing either.
+    for (result, expected) in
+        [(-libc::EIO, Some(libc::EIO)), (-libc::ECANCELED, Some(libc::ECANCELED)), (1, None)]
+    {
+        let Some((_directory, mut writer)) = started(4096) else { return };
+        writer.completed(6, 4096);
+        writer.completed(7, result);
+        assert_eq!(outcome(&mut writer), Err(expected), "fdatasync returned {result}");
+    }
+}
+
+#[test]
+fn a_continued_write_whose_second_sync_is_cancelled_has_failed() {
+    let Some((_directory, mut writer)) = started(2 * 4096) else { return };
+    writer.completed(6, 4096);
+    writer.completed(7, -libc::ECANCELED);
+    writer.completed(6, 4096);
+    writer.completed(7, -libc::ECANCELED);
+    assert_eq!(outcome(&mut writer), Err(Some(libc::ECANCELED)));
+}
+
+#[test]
+fn a_failed_sync_behind_a_short_write_ends_it() {
+    let Some((_directory, mut writer)) = started(2 * 4096) else { return };
     writer.completed(6, 4096);
     writer.completed(7, -libc::EIO);
     assert_eq!(outcome(&mut writer), Err(Some(libc::EIO)));

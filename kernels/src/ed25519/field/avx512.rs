@@ -74,7 +74,7 @@ impl Avx512 {
         Fe(limbs)
     }
 
-    /// The representative below p of an uncarried element. As in the portable back-end: tight values are below 2p, and the
+    /// The representative below p of an uncarried element. As in the portable backend: tight values are below 2p, and the
     /// carry out of value + 19 tells whether to subtract p.
     #[inline(always)]
     fn canonical(self, a: Fe) -> Fe {

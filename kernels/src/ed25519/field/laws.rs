@@ -1,4 +1,4 @@
-//! What every back-end must satisfy: agreement with schoolbook arithmetic on whole numbers, at random values and at
+//! What every backend must satisfy: agreement with schoolbook arithmetic on whole numbers, at random values and at
 //! the bounds that the operations promise to accept, and the bounds that they promise to return.
 
 use super::{

@@ -1,4 +1,4 @@
-//! The plain back-end: the specification that the others are compared with, and the path for every CPU.
+//! The plain backend: the specification that the others are compared with, and the path for every CPU.
 
 use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, times_p};
 use std::hint::black_box;

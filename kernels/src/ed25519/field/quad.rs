@@ -8,7 +8,7 @@ use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, por
 use crate::cpu::Avx512;
 use std::arch::x86_64::*;
 
-/// The back-end: AVX-512, of which it uses the 256-bit forms.
+/// The backend: AVX-512, of which it uses the 256-bit forms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quad(pub(crate) Avx512);
 

@@ -42,7 +42,7 @@ pub fn sign_batch(requests: &[SignRequest<'_>], signatures: &mut [Signature]) {
     sign_batch_on(Backend::best(), requests, signatures);
 }
 
-/// [`sign_batch`] on a back-end of one's choice, for comparisons; signatures are the same on each.
+/// [`sign_batch`] on a chosen backend, for comparisons; signatures are the same on each.
 ///
 /// # Panics
 ///

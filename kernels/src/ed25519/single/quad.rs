@@ -40,7 +40,7 @@ fn odd_base_multiples(f: Quad) -> [[Prepared; BASE_MULTIPLES]; 2] {
     [odd(&BASE[0]), odd(&BASE[1])]
 }
 
-/// [`super::verify`] for this back-end.
+/// [`super::verify`] for this backend.
 pub(in crate::ed25519) fn verify(token: Avx512, entry: &Item<'_>) -> bool {
     let s = scalar::words(s_bytes(entry.signature));
     if !scalar::is_canonical(&s) {

@@ -3,7 +3,7 @@
 use crate::plan::Endpoint;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::types::{Digest, Height, Packet, ValidatorIndex, Verdict};
-use engine::wire::{ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, ClientSettings, Flow, Identity, Network, Settings};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,8 @@ struct Mind {
     verdict: Box<dyn Fn(u64) -> Option<Verdict> + Send + Sync>,
     received: Mutex<Vec<Packet>>,
     closes_after: AtomicU64,
+    height: AtomicU64,
+    behind: AtomicU64,
 }
 
 pub struct Server {
@@ -38,10 +40,13 @@ impl Server {
             verdict: Box::new(verdict),
             received: Mutex::default(),
             closes_after: AtomicU64::new(u64::MAX),
+            height: AtomicU64::new(10),
+            behind: AtomicU64::new(0),
         });
         let clients = ClientSettings {
             socket,
             connections_max: 8,
+            admission: net::Admission::default(),
             inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
             outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
             inbound_bytes: 4 << 20,
@@ -58,6 +63,13 @@ impl Server {
     /// Closes the connection after so many packets.
     pub fn closes_after(self, packets: u64) -> Server {
         self.mind.closes_after.store(packets, Ordering::SeqCst);
+        self
+    }
+
+    /// Says that it has committed `height` and lacks `behind` blocks; each question makes up for 10 of them.
+    pub fn stands_at(self, height: u64, behind: u64) -> Server {
+        self.mind.height.store(height, Ordering::SeqCst);
+        self.mind.behind.store(behind, Ordering::SeqCst);
         self
     }
 
@@ -79,7 +91,7 @@ impl Mind {
                     version: PROTOCOL_VERSION,
                     network: self.network,
                     validator: ValidatorIndex(0),
-                    height: Height(10),
+                    as_of: self.as_of(),
                 };
                 client.send(welcome.encode()).unwrap();
             }
@@ -98,11 +110,26 @@ impl Mind {
                 let body = format!(
                     r#"{{"proof":{{"balance":5000,"key_version":1,"window_base":{base},"window_used":7}}}}"#
                 );
-                client.send(ServerFrame::Answer { id, body: body.into_bytes().into() }.encode()).unwrap();
+                let body = body.into_bytes().into();
+                client.send(ServerFrame::Answer { id, as_of: self.as_of(), body }.encode()).unwrap();
             }
-            ClientFrame::Query { .. } => panic!("the generator asks only for accounts"),
+            ClientFrame::Query { id, query: Query::Status } => {
+                let made_up = self.behind.load(Ordering::SeqCst).min(10);
+                self.behind.fetch_sub(made_up, Ordering::SeqCst);
+                self.height.fetch_add(made_up, Ordering::SeqCst);
+                let body = b"{}".as_slice().into();
+                client.send(ServerFrame::Answer { id, as_of: self.as_of(), body }.encode()).unwrap();
+            }
+            ClientFrame::Query { .. } => panic!("the generator asks only for accounts and status"),
         }
         Flow::Continue
+    }
+
+    fn as_of(&self) -> AsOf {
+        AsOf {
+            height: Height(self.height.load(Ordering::SeqCst)),
+            behind: Some(self.behind.load(Ordering::SeqCst)),
+        }
     }
 
     fn answer(&self, client: &Client, tags: std::ops::Range<u64>) {

@@ -1,0 +1,176 @@
+//! Reading answers, and checking that they are about what was asked and that their proofs hold.
+//!
+//! ```text
+//! RawAnswer ── read ─▶ Answer<T> ── about the question? ── path to the state root that it names? ─▶ what was asked for
+//! ```
+
+use bytes::Bytes;
+use engine::types::{AccountId, ChainId, Digest, Height, Packet, TransactionId, Verdict};
+use engine::wire::answers::{
+    AccountAnswer, BlockAnswer, ErrorAnswer, FailureKind, ProofAnswer, TransactionAnswer,
+};
+use engine::wire::{AsOf, Block};
+use serde::de::DeserializeOwned;
+
+use crate::ClientError;
+
+/// An answer, and the height that it speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// The height that it speaks of, and whether the validator knows itself to be behind.
+    pub as_of: AsOf,
+    /// What was asked for.
+    pub value: T,
+}
+
+/// An answer as it came, unread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawAnswer {
+    /// The number of the question.
+    pub id: u64,
+    /// The height that it speaks of.
+    pub as_of: AsOf,
+    /// One of [`answers`](crate::answers), as JSON.
+    pub body: Bytes,
+}
+
+/// A transaction in its block, with the proof: both speak of the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundTransaction {
+    /// Where it is, and what became of it.
+    pub transaction: TransactionAnswer,
+    /// Its bytes, which hash to its id.
+    pub packet: Packet,
+    /// Its proof, which holds.
+    pub proof: ProofAnswer,
+}
+
+/// A block whose header has the digest that the answer names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundBlock {
+    /// What the validator says of it.
+    pub answer: BlockAnswer,
+    /// The block, decoded.
+    pub block: Block,
+}
+
+impl RawAnswer {
+    /// The answer as `T`.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words; [`ClientError::Unreadable`].
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Answer<T>, ClientError> {
+        let as_of = self.as_of;
+        if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&self.body) {
+            return Err(match error.kind {
+                FailureKind::NotFound => ClientError::NotFound { reason: error.reason, as_of },
+                FailureKind::Unavailable => ClientError::Unavailable { reason: error.reason, as_of },
+            });
+        }
+        let value =
+            serde_json::from_slice(&self.body).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        Ok(Answer { as_of, value })
+    }
+}
+
+/// An account's answer is about that account, at the height that it says, and proved.
+pub(crate) fn check_account(
+    answer: &Answer<AccountAnswer>,
+    chain: ChainId,
+    account: AccountId,
+) -> Result<(), ClientError> {
+    let AccountAnswer { state_root, proof } = &answer.value;
+    proof.verify(state_root).map_err(|source| ClientError::Proof { what: "account", source })?;
+    if proof.account != account || proof.chain.entry.chain != chain {
+        return Err(ClientError::Mismatch("it proves another account"));
+    }
+    if proof.chain.height != answer.as_of.height {
+        return Err(ClientError::Mismatch("it proves the account at another height than it speaks of"));
+    }
+    Ok(())
+}
+
+/// A proof is of that transaction, of a height that is committed, and holds.
+pub(crate) fn check_proof(
+    answer: &Answer<ProofAnswer>,
+    chain: ChainId,
+    id: &TransactionId,
+) -> Result<(), ClientError> {
+    let ProofAnswer { state_root, proof } = &answer.value;
+    proof.verify(state_root).map_err(|source| ClientError::Proof { what: "transaction", source })?;
+    if proof.id != *id || proof.chain.entry.chain != chain {
+        return Err(ClientError::Mismatch("it proves another transaction"));
+    }
+    if proof.chain.height > answer.as_of.height {
+        return Err(ClientError::Mismatch("it proves a height that it says is not committed"));
+    }
+    Ok(())
+}
+
+/// The bytes of a transaction's answer hash to the id that was asked for.
+pub(crate) fn packet_of(
+    answer: &TransactionAnswer,
+    network: &Digest,
+    chain: Option<ChainId>,
+    id: &TransactionId,
+) -> Result<Packet, ClientError> {
+    let bytes = hex::decode(&answer.packet).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+    let [packet] = Packet::slice(&bytes) else {
+        return Err(ClientError::Mismatch("the transaction does not have the bytes of one packet"));
+    };
+    if answer.id != *id || packet.id(network) != *id {
+        return Err(ClientError::Mismatch(
+            "the transaction's bytes do not hash to the id that was asked for",
+        ));
+    }
+    if chain.is_some_and(|chain| chain != answer.chain) || packet.chain() != answer.chain {
+        return Err(ClientError::Mismatch("the transaction is of another chain"));
+    }
+    Ok(*packet)
+}
+
+/// The proof proves what the answer says of the transaction.
+pub(crate) fn check_same(transaction: &TransactionAnswer, proof: &ProofAnswer) -> Result<(), ClientError> {
+    let proof = &proof.proof;
+    let same = proof.id == transaction.id
+        && proof.outcome == transaction.outcome
+        && proof.chain.height == transaction.height
+        && proof.chain.entry.chain == transaction.chain
+        && proof.path.index == transaction.position;
+    if same {
+        Ok(())
+    } else {
+        Err(ClientError::Mismatch("it proves something else than it says of the transaction"))
+    }
+}
+
+/// The block of an answer is the one of that height, with the digest that the answer names.
+pub(crate) fn block_of(answer: &BlockAnswer, height: Height) -> Result<Block, ClientError> {
+    let bytes = hex::decode(&answer.block).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+    let block = Block::decode(&bytes)?;
+    if answer.height != height || block.height() != height || *block.digest() != answer.digest {
+        return Err(ClientError::Mismatch("the block is not the one that it names"));
+    }
+    Ok(block)
+}
+
+/// Compares a verdict with the outcome that was found in a block; `found` is an error where nothing was found.
+pub(crate) fn compare(
+    id: &TransactionId,
+    told: Verdict,
+    found: Result<FoundTransaction, ClientError>,
+) -> Result<FoundTransaction, ClientError> {
+    let contradiction = |found| ClientError::Contradiction { id: *id, told, found };
+    match found {
+        Ok(found) if Verdict::from(found.transaction.outcome) == told => Ok(found),
+        Ok(FoundTransaction { transaction, .. }) => Err(contradiction(format!(
+            "its block at height {} says \"{}\"",
+            transaction.height, transaction.outcome
+        ))),
+        Err(ClientError::NotFound { reason, as_of }) => Err(contradiction(format!("{reason} (at {as_of})"))),
+        Err(other) => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

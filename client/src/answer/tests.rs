@@ -1,0 +1,174 @@
+use super::*;
+use engine::roots::{ChainEntry, Ledger, StateRoot, TransactionProof, TransactionTree};
+use engine::types::{
+    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Refusal, Sequence, Transfer,
+    ValidatorGenesis, ValidatorIndex,
+};
+use engine::wire::answers::StatusAnswer;
+use serde::Serialize;
+
+const CHAIN: ChainId = ChainId(1);
+const NETWORK: Digest = Digest([5; 32]);
+const AS_OF: AsOf = AsOf { height: Height(9), behind: Some(300) };
+
+fn answered(answer: &impl Serialize) -> RawAnswer {
+    RawAnswer { id: 1, as_of: AS_OF, body: serde_json::to_vec(answer).unwrap().into() }
+}
+
+#[test]
+fn an_answer_is_read_with_its_height_and_a_failure_in_the_validators_words() {
+    let place = TransactionAnswer { packet: "00".into(), ..transaction() };
+    let read = answered(&place).read::<TransactionAnswer>().unwrap();
+    assert_eq!(read, Answer { as_of: AS_OF, value: place });
+
+    let missing =
+        answered(&ErrorAnswer::not_found("there is no such block")).read::<BlockAnswer>().unwrap_err();
+    assert!(matches!(missing, ClientError::NotFound { as_of: AS_OF, .. }));
+    let text = missing.to_string();
+    assert!(text.contains("no such block (at height 9; the validator is 300 blocks behind)"), "{text}");
+    let later = answered(&ErrorAnswer::unavailable("too many questions")).read::<BlockAnswer>().unwrap_err();
+    assert!(matches!(later, ClientError::Unavailable { as_of: AS_OF, .. }));
+    for body in ["", "{}", "[1]", "{\"committed\":"] {
+        let raw = RawAnswer { id: 1, as_of: AS_OF, body: Bytes::from_static(body.as_bytes()) };
+        assert!(matches!(raw.read::<StatusAnswer>(), Err(ClientError::Unreadable(_))), "{body:?}");
+    }
+}
+
+#[test]
+fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
+    let accounts = (0..5).map(|i| AccountGenesis { public_key: [i; 32], balance: 100 }).collect();
+    let chain = ChainGenesis { id: CHAIN, kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts };
+    let validator =
+        ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
+    let ledger = Ledger::genesis(&Genesis::new("proofs".into(), vec![validator], vec![chain]).unwrap());
+    let proof = ledger.prove_account(CHAIN, AccountId(3)).unwrap();
+    let value = AccountAnswer { state_root: *ledger.state_root().digest(), proof };
+    let good = Answer { as_of: AsOf { height: Height(0), behind: Some(0) }, value };
+    assert!(check_account(&good, CHAIN, AccountId(3)).is_ok());
+    assert!(matches!(check_account(&good, CHAIN, AccountId(2)), Err(ClientError::Mismatch(_))));
+    assert!(matches!(check_account(&good, ChainId(2), AccountId(3)), Err(ClientError::Mismatch(_))));
+    let elsewhere = Answer { as_of: AS_OF, ..good.clone() };
+    assert!(matches!(check_account(&elsewhere, CHAIN, AccountId(3)), Err(ClientError::Mismatch(_))));
+    let mut richer = good;
+    richer.value.proof.balance += 1;
+    assert!(matches!(
+        check_account(&richer, CHAIN, AccountId(3)),
+        Err(ClientError::Proof { what: "account", .. })
+    ));
+}
+
+fn packet() -> Packet {
+    let transfer = Transfer {
+        chain: CHAIN,
+        key_version: 1,
+        reference: [0; 12],
+        debit: AccountId(1),
+        credit: AccountId(2),
+        amount: 5,
+        nonce: 0,
+        expiry: Height(99),
+    };
+    transfer.sign(&NETWORK, |_| [7; 64])
+}
+
+/// What a truthful validator answers of [`packet`], the only one in the block at height 4.
+fn transaction() -> TransactionAnswer {
+    TransactionAnswer {
+        id: packet().id(&NETWORK),
+        chain: CHAIN,
+        height: Height(4),
+        position: 0,
+        outcome: Outcome::Expired,
+        author: ValidatorIndex(2),
+        sequence: Sequence(1),
+        packet: hex::encode(packet().0),
+    }
+}
+
+/// The proof that goes with [`transaction`].
+fn proved() -> ProofAnswer {
+    let tree = TransactionTree::new(&NETWORK, [&[packet()][..]].into_iter(), &[Outcome::Expired]);
+    let entry = ChainEntry {
+        chain: CHAIN,
+        transactions_root: tree.root(),
+        accounts_root: Digest([8; 32]),
+        transactions: 1,
+    };
+    let mut leaf = Vec::from(CHAIN.0.to_le_bytes());
+    leaf.extend([entry.transactions_root.0, entry.accounts_root.0].as_flattened());
+    leaf.extend(entry.transactions.to_le_bytes());
+    let leaves = [&4_u64.to_le_bytes()[..], &leaf].map(kernels::merkle::leaf_hash);
+    let state_root = Digest(kernels::merkle::root(&leaves));
+    let root = StateRoot::recorded(Height(4), vec![entry], &state_root).unwrap();
+    ProofAnswer { state_root, proof: TransactionProof::new(&root, CHAIN, &tree, 0).unwrap() }
+}
+
+#[test]
+fn a_proof_is_taken_only_as_asked_for_and_of_a_committed_height() {
+    let id = transaction().id;
+    let good = Answer { as_of: AS_OF, value: proved() };
+    assert!(check_proof(&good, CHAIN, &id).is_ok());
+    assert!(matches!(check_proof(&good, CHAIN, &TransactionId([0; 32])), Err(ClientError::Mismatch(_))));
+    assert!(matches!(check_proof(&good, ChainId(2), &id), Err(ClientError::Mismatch(_))));
+    let early = Answer { as_of: AsOf { height: Height(3), behind: None }, ..good.clone() };
+    assert!(matches!(check_proof(&early, CHAIN, &id), Err(ClientError::Mismatch(_))));
+    let mut prettier = good;
+    prettier.value.proof.outcome = Outcome::Applied;
+    assert!(matches!(
+        check_proof(&prettier, CHAIN, &id),
+        Err(ClientError::Proof { what: "transaction", .. })
+    ));
+}
+
+#[test]
+fn a_transaction_is_taken_only_with_its_own_bytes_and_the_proof_of_what_is_said() {
+    let (good, proof) = (transaction(), proved());
+    let id = good.id;
+    assert_eq!(packet_of(&good, &NETWORK, None, &id).unwrap(), packet());
+    assert!(packet_of(&good, &NETWORK, Some(CHAIN), &id).is_ok());
+    let mut other = packet();
+    other.0[40] ^= 1;
+    let spoiled = [
+        (TransactionAnswer { packet: hex::encode(other.0), ..good.clone() }, NETWORK, None),
+        (TransactionAnswer { packet: hex::encode([1; 127]), ..good.clone() }, NETWORK, None),
+        (TransactionAnswer { id: TransactionId([1; 32]), ..good.clone() }, NETWORK, None),
+        (TransactionAnswer { chain: ChainId(2), ..good.clone() }, NETWORK, None),
+        (good.clone(), NETWORK, Some(ChainId(2))),
+        (good.clone(), Digest([6; 32]), None),
+    ];
+    for (answer, network, chain) in spoiled {
+        let refused = packet_of(&answer, &network, chain, &id);
+        assert!(matches!(refused, Err(ClientError::Mismatch(_))), "{refused:?}");
+    }
+    let unreadable = TransactionAnswer { packet: "xyz".into(), ..good.clone() };
+    assert!(matches!(packet_of(&unreadable, &NETWORK, None, &id), Err(ClientError::Unreadable(_))));
+
+    assert!(check_same(&good, &proof).is_ok());
+    for answer in [
+        TransactionAnswer { outcome: Outcome::Applied, ..good.clone() },
+        TransactionAnswer { height: Height(5), ..good.clone() },
+        TransactionAnswer { position: 1, ..good },
+    ] {
+        assert!(matches!(check_same(&answer, &proof), Err(ClientError::Mismatch(_))));
+    }
+}
+
+#[test]
+fn a_verdict_is_held_against_the_block() {
+    let id = transaction().id;
+    let found = || Ok(FoundTransaction { transaction: transaction(), packet: packet(), proof: proved() });
+    assert!(compare(&id, Verdict::Failed(Outcome::Expired), found()).is_ok());
+    for told in [Verdict::Committed, Verdict::Failed(Outcome::Replayed), Verdict::Refused(Refusal::Busy)] {
+        let error = compare(&id, told, found()).unwrap_err();
+        assert!(
+            matches!(&error, ClientError::Contradiction { found, .. } if found.contains("height 4")),
+            "{error}"
+        );
+    }
+    let missing = Err(ClientError::NotFound { reason: "no block has it".into(), as_of: AS_OF });
+    let error = compare(&id, Verdict::Committed, missing).unwrap_err();
+    assert!(matches!(error, ClientError::Contradiction { .. }), "{error}");
+    // What could not be asked contradicts nothing.
+    let error = compare(&id, Verdict::Committed, Err(ClientError::Rejected("full".into()))).unwrap_err();
+    assert!(matches!(error, ClientError::Rejected(_)), "{error}");
+}

@@ -1,0 +1,204 @@
+//! A client for a program without a runtime: it asks one question at a time and checks the answers.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use engine::limits::SUBMIT_PACKETS_MAX;
+use engine::types::{
+    AccountId, ChainId, Digest, Height, Packet, PacketSlab, TransactionId, ValidatorIndex, Verdict,
+};
+use engine::wire::answers::{AccountAnswer, BlockAnswer, ProofAnswer, StatusAnswer, TransactionAnswer};
+use engine::wire::{Notice, Query};
+use net::Fingerprint;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::answer::{block_of, check_account, check_proof, check_same, compare, packet_of};
+use crate::{Answer, ClientError, Connection, Event, FoundBlock, FoundTransaction, Welcome};
+
+/// How long a validator may take over one answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection to one validator. A thread of its own keeps it alive between the calls.
+pub struct Client {
+    handle: Handle,
+    connection: Connection,
+    network: Digest,
+    /// The number of the last question.
+    asked: u64,
+    /// The tag of the next packet.
+    tag: u64,
+    /// Notices that came in while an answer was waited for.
+    notices: Vec<Notice>,
+    // Dropped last: the thread ends with it.
+    _running: oneshot::Sender<()>,
+}
+
+impl Client {
+    /// Connects to the client port of the validator whose certificate has this fingerprint, in this network.
+    ///
+    /// # Errors
+    /// [`ClientError`]: nobody answers, it is another validator, network or protocol version, or it refuses.
+    pub fn connect(
+        address: SocketAddr,
+        fingerprint: Fingerprint,
+        network: Digest,
+    ) -> Result<Self, ClientError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (running, stopped) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("client".to_owned()).spawn(move || runtime.block_on(stopped))?;
+        let connection = handle.block_on(Connection::open(address, fingerprint, &network))?;
+        Ok(Self { handle, connection, network, asked: 0, tag: 0, notices: Vec::new(), _running: running })
+    }
+
+    /// What the validator said of itself when it welcomed this client.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.connection.welcome
+    }
+
+    /// The validator at the other end.
+    #[must_use]
+    pub fn validator(&self) -> ValidatorIndex {
+        self.connection.welcome.validator
+    }
+
+    /// The network that it belongs to.
+    #[must_use]
+    pub fn network(&self) -> &Digest {
+        &self.network
+    }
+
+    /// Submits signed transactions; waits while the validator pushes back. Notices name the tags that are returned, in
+    /// the order of the packets.
+    ///
+    /// # Errors
+    /// [`ClientError::Link`].
+    pub fn submit(&mut self, packets: &[Packet]) -> Result<Range<u64>, ClientError> {
+        let first = self.tag;
+        let submissions = packets.chunks(SUBMIT_PACKETS_MAX).map(|chunk| {
+            let tag = self.tag;
+            self.tag += chunk.len() as u64;
+            (tag, PacketSlab::copy_from(chunk))
+        });
+        self.handle.block_on(self.connection.sender.submit(submissions))?;
+        Ok(first..self.tag)
+    }
+
+    /// The notices that have come in, waiting up to `patience` for the first.
+    ///
+    /// # Errors
+    /// [`ClientError::Silent`] where none comes in time.
+    pub fn notices(&mut self, patience: Duration) -> Result<Vec<Notice>, ClientError> {
+        if !self.notices.is_empty() {
+            return Ok(std::mem::take(&mut self.notices));
+        }
+        match self.next(patience)? {
+            Event::Notices(notices) => Ok(notices),
+            Event::Answer(_) => Err(ClientError::Unexpected("an answer to a question that was not asked")),
+        }
+    }
+
+    /// Asks, and reads the answer as `T` without checking what is in it.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words.
+    pub fn ask<T: DeserializeOwned>(&mut self, query: Query) -> Result<Answer<T>, ClientError> {
+        self.asked += 1;
+        self.handle.block_on(self.connection.sender.ask([(self.asked, query)]))?;
+        loop {
+            match self.next(ANSWER_PATIENCE)? {
+                Event::Answer(answer) if answer.id == self.asked => return answer.read(),
+                // The answer to a question that was given up.
+                Event::Answer(answer) if answer.id < self.asked => {}
+                Event::Answer(_) => {
+                    return Err(ClientError::Unexpected("an answer to a question that was not asked"));
+                }
+                Event::Notices(notices) => self.notices.extend(notices),
+            }
+        }
+    }
+
+    /// How the validator is.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn status(&mut self) -> Result<Answer<StatusAnswer>, ClientError> {
+        self.ask(Query::Status)
+    }
+
+    /// An account at the validator's committed height, proved.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`].
+    pub fn account(
+        &mut self,
+        chain: ChainId,
+        account: AccountId,
+    ) -> Result<Answer<AccountAnswer>, ClientError> {
+        let answer = self.ask(Query::Account { chain, account })?;
+        check_account(&answer, chain, account)?;
+        Ok(answer)
+    }
+
+    /// A transaction in its block, proved. Without a chain, all are searched.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`].
+    pub fn transaction(
+        &mut self,
+        chain: Option<ChainId>,
+        id: &TransactionId,
+    ) -> Result<Answer<FoundTransaction>, ClientError> {
+        let Answer { as_of, value: transaction } =
+            self.ask::<TransactionAnswer>(Query::Transaction { chain, id: *id })?;
+        let packet = packet_of(&transaction, &self.network, chain, id)?;
+        let proof = self.proof(transaction.chain, id)?.value;
+        check_same(&transaction, &proof)?;
+        Ok(Answer { as_of, value: FoundTransaction { transaction, packet, proof } })
+    }
+
+    /// The proof that a transaction is in a block.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`].
+    pub fn proof(&mut self, chain: ChainId, id: &TransactionId) -> Result<Answer<ProofAnswer>, ClientError> {
+        let answer = self.ask(Query::Proof { chain, id: *id })?;
+        check_proof(&answer, chain, id)?;
+        Ok(answer)
+    }
+
+    /// A block. Its finalization certificate is not checked here: that takes the validators' keys.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Mismatch`].
+    pub fn block(&mut self, height: Height) -> Result<Answer<FoundBlock>, ClientError> {
+        let Answer { as_of, value: answer } = self.ask::<BlockAnswer>(Query::Block { height })?;
+        let block = block_of(&answer, height)?;
+        Ok(Answer { as_of, value: FoundBlock { answer, block } })
+    }
+
+    /// Holds the validator to a verdict: what it told to be *committed* or *failed* must be in a block with that outcome,
+    /// proved. `None` for a refusal, which promises nothing: the same bytes may be submitted again and be taken.
+    ///
+    /// # Errors
+    /// [`ClientError::Contradiction`] where the ledger says something else; as [`Self::transaction`].
+    pub fn check(
+        &mut self,
+        id: &TransactionId,
+        told: Verdict,
+    ) -> Result<Option<FoundTransaction>, ClientError> {
+        if matches!(told, Verdict::Refused(_)) {
+            return Ok(None);
+        }
+        let found = self.transaction(None, id).map(|answer| answer.value);
+        compare(id, told, found).map(Some)
+    }
+
+    fn next(&mut self, patience: Duration) -> Result<Event, ClientError> {
+        self.handle.block_on(self.connection.receiver.next_within(patience))
+    }
+}

@@ -1,0 +1,39 @@
+//! What a program needs that talks to a validator: connect, submit, be told, ask, and check what it was told.
+//!
+//! ```text
+//! Client (blocking) ── one question at a time, answers checked ──┐
+//!                                                               ├─ Connection: Hello ─▶ Welcome, then
+//! Connection (inside a tokio runtime) ── Sender │ Receiver ─────┘    Submit, Query ─▶ ◀─ Notices, Answer
+//! ```
+//!
+//! ```no_run
+//! # fn example(address: std::net::SocketAddr, fingerprint: client::Fingerprint, network: engine::types::Digest,
+//! #     packet: engine::types::Packet) -> Result<(), client::ClientError> {
+//! let mut client = client::Client::connect(address, fingerprint, network)?;
+//! let tags = client.submit(&[packet])?;
+//! for notice in client.notices(std::time::Duration::from_secs(10))? {
+//!     assert!(tags.contains(&notice.tag));
+//!     client.check(&packet.id(&network), notice.verdict)?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Invariants:
+//! - a connection that exists leads to the validator whose certificate was asked for, of the network that was asked for,
+//!   in this version of the protocol;
+//! - every answer says which height it speaks of, and whether its validator knows itself to be behind;
+//! - what [`Client::account`], [`Client::transaction`], [`Client::proof`] and [`Client::block`] return is what was asked
+//!   for, and its Merkle path leads to the state root that it names. Whether the network agrees on that root, only other
+//!   validators can say.
+
+mod error;
+mod answer;
+mod connection;
+mod blocking;
+
+pub use answer::{Answer, FoundBlock, FoundTransaction, RawAnswer};
+pub use blocking::Client;
+pub use connection::{Connection, Event, Receiver, Sender, Welcome};
+pub use engine::wire::{AsOf, BEHIND_MAX, Notice, Query, answers};
+pub use error::ClientError;
+pub use net::Fingerprint;

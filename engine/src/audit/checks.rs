@@ -1,0 +1,100 @@
+//! What can be said of one record by itself: these checks run on all cores.
+//!
+//! A batch: its author and its signature, its body, its chains, and every client's signature. A block: its finalization
+//! certificate. Whether records belong together is the chronicle's question.
+
+use kernels::ed25519::{Entry, verify_batch};
+
+use super::{Committed, FinalityCheck, Wrong};
+use crate::types::{Digest, GENESIS_KEY_VERSION, Genesis};
+use crate::wire::Batch;
+
+/// Checks every signature in a batch, unless `known` says that these bytes have been checked.
+pub(super) fn batch(
+    genesis: &Genesis,
+    batch: &Batch,
+    seed: [u8; 32],
+    known: impl Fn(&Digest) -> bool,
+) -> Result<(), Wrong> {
+    if known(batch.digest()) {
+        return Ok(());
+    }
+    let what = format!("batch ({})", batch.id());
+    let author = genesis.validator(batch.id().author);
+    let author = author.ok_or_else(|| Wrong::new(&what, "an author of the genesis", batch.id().author))?;
+    if !batch.body_matches() {
+        return Err(Wrong::new(&what, "the body that its header names", "another body"));
+    }
+    let (mut messages, mut keys) = (Vec::new(), Vec::new());
+    for (chain, packets) in batch.sections() {
+        let of = genesis.chain(chain);
+        let accounts = &of.ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?.accounts;
+        for (place, packet) in packets.iter().enumerate() {
+            let what = || format!("transaction {place} on chain {chain} of {what}");
+            if !packet.is_transfer() {
+                return Err(Wrong::new(what(), "a transfer", "something else"));
+            }
+            if packet.chain() != chain {
+                return Err(Wrong::new(
+                    what(),
+                    format!("chain {chain}"),
+                    format!("chain {}", packet.chain()),
+                ));
+            }
+            let account = usize::try_from(packet.debit().0).ok().and_then(|at| accounts.get(at));
+            let account = account.ok_or_else(|| {
+                let expected = format!("a debit account below {}", accounts.len());
+                Wrong::new(what(), expected, packet.debit())
+            })?;
+            if packet.key_version() != GENESIS_KEY_VERSION {
+                let expected = format!("key version {GENESIS_KEY_VERSION}");
+                return Err(Wrong::new(what(), expected, format!("key version {}", packet.key_version())));
+            }
+            messages.push(packet.message(genesis.network()));
+            keys.push(&account.public_key);
+        }
+    }
+    let signed = batch.message();
+    let packets = batch.packets().iter().zip(&messages).zip(&keys);
+    let entries: Vec<Entry<'_>> = packets
+        .map(|((packet, message), key)| Entry { key, message, signature: packet.signature() })
+        .chain([Entry { key: &author.public_key, message: &signed, signature: batch.signature() }])
+        .collect();
+    let mut verdicts = vec![false; entries.len()];
+    verify_batch(&entries, seed, &mut verdicts);
+    let Some(place) = verdicts.iter().position(|good| !good) else { return Ok(()) };
+    let Some(packet) = batch.packets().get(place) else {
+        let expected = format!("a signature of validator {}", batch.id().author);
+        return Err(Wrong::new(what, expected, format!("the signature {}", hex::encode(batch.signature()))));
+    };
+    Err(Wrong::new(
+        format!("transaction {place} of {what}, id {}", packet.id(genesis.network())),
+        format!("a signature of account {}", packet.debit()),
+        format!("the signature {}", hex::encode(packet.signature())),
+    ))
+}
+
+/// Checks what a committed block says of itself, and its certificate.
+pub(super) fn block(finality: &dyn FinalityCheck, record: &Committed) -> Result<(), Wrong> {
+    let block = &record.block;
+    let what = format!("the block at height {}", record.height);
+    if block.height() != record.height {
+        let expected = format!("height {}, as its record says", record.height);
+        return Err(Wrong::new(&what, expected, format!("height {}", block.height())));
+    }
+    if record.certificate.is_empty() {
+        return Ok(());
+    }
+    let finalized = finality
+        .check(&record.certificate)
+        .map_err(|error| Wrong::new(&what, "a finalization certificate of a quorum", error))?;
+    if finalized.digest != *block.digest() {
+        let found = format!("a certificate for {}", finalized.digest);
+        return Err(Wrong::new(&what, format!("a certificate for {}", block.digest()), found));
+    }
+    if finalized.view != block.header().view {
+        let expected = format!("view {}, as its header says", block.header().view);
+        return Err(Wrong::new(&what, expected, format!("a certificate of view {}", finalized.view)));
+    }
+    Ok(())
+}

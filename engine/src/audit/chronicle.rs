@@ -1,0 +1,203 @@
+//! What the ledger must be, by replaying it with the slow oracle: shared by all directories of one network.
+//!
+//! ```text
+//! block h of the first directory   ── oracle ──> Chapter h: roots, outcomes, delta digest
+//! block h of the other directories ── same digest? ──> the same chapter, or a fork
+//! ```
+//!
+//! A block's digest commits to its parent and, through its cut, to every byte of its batches: blocks with one digest have one past and one result, so each is executed once however many directories hold it.
+
+use super::records::Committed;
+use super::{Visitor, Wrong};
+use crate::limits::ROOT_LAG_MAX;
+use crate::roots::{ChainEntry, OracleLedger};
+use crate::types::{ChainId, Digest, Genesis, Head, Height, Outcome, Packet};
+use crate::wire::{Batch, Block};
+
+/// What a height did.
+pub(super) struct Chapter {
+    pub digest: Digest,
+    pub state_root: Digest,
+    pub delta_digest: Digest,
+    pub entries: Vec<ChainEntry>,
+    /// By chain of the genesis: the transactions that did not apply, by place.
+    pub failures: Vec<Vec<(u32, Outcome)>>,
+    view: u64,
+    time_ms: u64,
+}
+
+impl Chapter {
+    /// Transactions of the block, failed ones included.
+    pub(super) fn transactions(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.transactions).sum()
+    }
+
+    /// Compares what a record says of the block's execution with what the oracle made of it.
+    pub(super) fn compare(&self, record: &Committed) -> Result<(), Wrong> {
+        let what = |part: &str| format!("{part} recorded at height {}", record.height);
+        if record.chains.len() != self.entries.len() {
+            let expected = format!("{} chains", self.entries.len());
+            return Err(Wrong::new(what("the chains"), expected, record.chains.len()));
+        }
+        for ((recorded, entry), failures) in record.chains.iter().zip(&self.entries).zip(&self.failures) {
+            let part = |part: &str| what(&format!("{part} of chain {}", entry.chain));
+            let (recorded, recorded_failures) = (&recorded.entry, &recorded.failures);
+            if recorded.chain != entry.chain {
+                let expected = format!("chain {}", entry.chain);
+                return Err(Wrong::new(part("the place"), expected, recorded.chain));
+            }
+            if recorded.transactions != entry.transactions {
+                let expected = entry.transactions.to_string();
+                return Err(Wrong::new(part("the number of transactions"), expected, recorded.transactions));
+            }
+            if recorded_failures != failures {
+                let text = |list: &[(u32, Outcome)]| format!("{} that did not apply: {list:?}", list.len());
+                return Err(Wrong::new(part("the outcomes"), text(failures), text(recorded_failures)));
+            }
+            if recorded.transactions_root != entry.transactions_root {
+                let (expected, found) = (entry.transactions_root, recorded.transactions_root);
+                return Err(Wrong::root(part("the transactions root"), expected, found));
+            }
+            if recorded.accounts_root != entry.accounts_root {
+                let (expected, found) = (entry.accounts_root, recorded.accounts_root);
+                return Err(Wrong::root(part("the accounts root"), expected, found));
+            }
+        }
+        if record.state_root != self.state_root {
+            return Err(Wrong::root(what("the state root"), self.state_root, record.state_root));
+        }
+        if record.delta_digest != self.delta_digest {
+            return Err(Wrong::root(what("the delta digest"), self.delta_digest, record.delta_digest));
+        }
+        Ok(())
+    }
+
+    /// Tells of every transaction, given the block's batches by author and sequence.
+    pub(super) fn tell(&self, height: Height, batches: &[Batch], visit: &mut Visitor<'_>) {
+        for (entry, failures) in self.entries.iter().zip(&self.failures) {
+            let mine = batches.iter().map(|batch| batch.packets_of(entry.chain));
+            let mut failed = failures.iter().peekable();
+            for (place, packet) in (0..).zip(mine.flatten()) {
+                let failure = failed.next_if(|(at, _)| *at == place);
+                visit(height, packet, failure.map_or(Outcome::Applied, |(_, outcome)| *outcome));
+            }
+        }
+    }
+}
+
+/// The replayed heights, from 1 without gaps.
+pub(super) struct Chronicle {
+    network: Digest,
+    oracle: OracleLedger,
+    chapters: Vec<Chapter>,
+    /// The first height whose state root no header has carried yet.
+    roots_next: Height,
+    /// How far the last replayed block takes each author's stream.
+    cut: Vec<Head>,
+}
+
+impl Chronicle {
+    /// The beginning of a network.
+    pub(super) fn new(genesis: &Genesis) -> Self {
+        Self {
+            network: *genesis.network(),
+            oracle: OracleLedger::genesis(genesis),
+            chapters: Vec::new(),
+            roots_next: Height(1),
+            cut: vec![Head::NONE; genesis.validators().len()],
+        }
+    }
+
+    /// The chapter of a height that has been replayed.
+    pub(super) fn chapter(&self, height: Height) -> Option<&Chapter> {
+        self.chapters.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
+    }
+
+    /// The sum of all balances of each chain after the last replayed height.
+    pub(super) fn supply(&self) -> Vec<(ChainId, u128)> {
+        self.oracle.oracles().map(|(chain, oracle)| (chain, oracle.balances())).collect()
+    }
+
+    /// Replays the block after `parent`, the height before it in the same directory, or finds it replayed already.
+    /// `batches` are those of its cut, by author and sequence.
+    pub(super) fn read(&mut self, block: &Block, batches: &[Batch]) -> Result<&Chapter, Wrong> {
+        let height = block.height();
+        if self.chapter(height).is_none() {
+            self.follows(block)?;
+            let chapter = self.execute(block, batches);
+            self.roots_next.0 += block.header().roots.len() as u64;
+            self.cut = block.cut().to_vec();
+            self.chapters.push(chapter);
+        }
+        let chapter = self.chapter(height).expect("replayed now or before");
+        if chapter.digest != *block.digest() {
+            return Err(Wrong::fork(
+                format!("the block at height {height}"),
+                format!("{}, as in another directory", chapter.digest),
+                block.digest(),
+            ));
+        }
+        Ok(chapter)
+    }
+
+    /// Whether a block that was never seen may stand above the last chapter.
+    fn follows(&self, block: &Block) -> Result<(), Wrong> {
+        let header = block.header();
+        let what = format!("the block at height {}", header.height);
+        let wrong = |expected: String, found: String| Err(Wrong::new(&what, expected, found));
+        let (parent, view, time_ms) = match self.chapters.last() {
+            Some(chapter) => (chapter.digest, chapter.view, chapter.time_ms),
+            None => (self.network, 0, 0),
+        };
+        if header.parent != parent {
+            return wrong(format!("the parent {parent}"), format!("the parent {}", header.parent));
+        }
+        if header.view <= view {
+            return wrong(format!("a view above {view}"), format!("view {}", header.view));
+        }
+        if header.time_ms < time_ms {
+            return wrong(format!("a time from {time_ms} on"), format!("time {}", header.time_ms));
+        }
+        if header.roots_first != self.roots_next {
+            let expected = format!("state roots from height {} on", self.roots_next);
+            return wrong(expected, format!("from height {} on", header.roots_first));
+        }
+        for (height, root) in (header.roots_first.0..).map(Height).zip(&header.roots) {
+            let ours = self.chapter(height).map(|chapter| chapter.state_root);
+            if ours != Some(*root) {
+                let expected = ours.map_or("no root yet".to_owned(), |ours| ours.to_string());
+                return wrong(format!("at height {height} the state root {expected}"), root.to_string());
+            }
+        }
+        let carried = header.roots_first.0 + header.roots.len() as u64 - 1;
+        if header.cut.len() != self.cut.len() {
+            return wrong(format!("a cut of {} streams", self.cut.len()), header.cut.len().to_string());
+        }
+        if header.cut != self.cut && header.height.0 - carried > ROOT_LAG_MAX {
+            let expected = format!("the state roots up to height {}", header.height.0 - ROOT_LAG_MAX);
+            return wrong(expected, format!("those up to height {carried}"));
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, block: &Block, batches: &[Batch]) -> Chapter {
+        let packets = |chain: ChainId| -> Vec<&Packet> {
+            batches.iter().flat_map(|batch| batch.packets_of(chain)).collect()
+        };
+        let executed = self.oracle.execute(block.height(), packets);
+        let failures = |outcomes: Vec<Outcome>| {
+            let failed = (0..).zip(outcomes).filter(|(_, outcome)| *outcome != Outcome::Applied);
+            failed.collect()
+        };
+        let header = block.header();
+        Chapter {
+            digest: *block.digest(),
+            state_root: executed.state_root,
+            delta_digest: executed.delta_digest,
+            entries: executed.entries,
+            failures: executed.outcomes.into_iter().map(failures).collect(),
+            view: header.view,
+            time_ms: header.time_ms,
+        }
+    }
+}

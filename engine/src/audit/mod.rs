@@ -1,0 +1,324 @@
+//! The offline audit: what one validator's files say, believed only where it can be proved.
+//!
+//! ```text
+//! journal ── waves of records ── checks (all cores): encodings, signatures, certificates
+//!                                  └─ chronicle (in order): links, replay by the slow oracle, roots, supply
+//! consensus log ── every sector's checksum
+//! ```
+//!
+//! The first thing that is wrong ends the audit and is reported with file and offset. An [`Auditor`] keeps what it
+//! has checked, so that the next directory of the same network costs only what is different in it.
+//!
+//! How a record is encoded is the [`JournalFormat`]'s business and what finalizes a block the [`FinalityCheck`]'s; the
+//! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger), which
+//! shares no code with the executor and the trees whose results it judges.
+//!
+//! Invariant: a report without a finding means that every block up to `height` is finalized by a quorum, holds only
+//! transactions signed by the owners of their debit accounts, and leads from the genesis to `state_root` by the
+//! oracle's own execution.
+
+mod checks;
+mod chronicle;
+mod directory;
+mod finding;
+mod records;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use self::chronicle::Chronicle;
+pub use self::finding::{Finding, FindingKind, Wrong};
+pub use self::records::{Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat};
+pub use self::report::{AuditReport, Supply};
+use crate::store::{Record, Replay, StoreError};
+use crate::types::{Digest, Genesis, Head, Height, Outcome, Packet};
+use crate::wire::{Batch, Block};
+
+/// Told of every transaction of every committed block that holds: height, packet, outcome.
+pub type Visitor<'v> = dyn FnMut(Height, &Packet, Outcome) + 'v;
+
+/// Why there is no audit at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The directory cannot be read, or is not one of this network's.
+    #[error("{}: {source}", directory.display())]
+    Store {
+        /// The directory.
+        directory: PathBuf,
+        /// What the log said.
+        source: StoreError,
+    },
+}
+
+/// Audits directories of one network.
+pub struct Auditor {
+    genesis: Arc<Genesis>,
+    seed: [u8; 32],
+    format: Box<dyn JournalFormat>,
+    finality: Box<dyn FinalityCheck>,
+    chronicle: Chronicle,
+    /// Batches whose signatures are good.
+    good: BTreeSet<Digest>,
+}
+
+impl fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auditor").field("network", self.genesis.network()).finish_non_exhaustive()
+    }
+}
+
+/// One directory on its way through the audit.
+struct Walk {
+    report: AuditReport,
+    /// Batches that no block has ordered yet.
+    waiting: BTreeMap<Digest, Batch>,
+    /// How far the last block of this directory takes each author's stream.
+    cut: Vec<Head>,
+    uncertified: u64,
+}
+
+/// An entry that is right in itself.
+enum Checked {
+    Batch(Batch),
+    Block(Box<Committed>),
+    /// Something that proves nothing by itself.
+    Other,
+}
+
+impl Auditor {
+    /// An auditor that has seen nothing yet. `seed` must be unpredictable to those who wrote the files: take it from the
+    /// operating system.
+    pub fn new(
+        genesis: Arc<Genesis>,
+        seed: [u8; 32],
+        format: Box<dyn JournalFormat>,
+        finality: Box<dyn FinalityCheck>,
+    ) -> Self {
+        let chronicle = Chronicle::new(&genesis);
+        Self { genesis, seed, format, finality, chronicle, good: BTreeSet::new() }
+    }
+
+    /// Audits one data directory. `progress` is told how many journal bytes of how many have been read; `visit`
+    /// of every transaction of every block, in the order of execution.
+    ///
+    /// # Errors
+    /// [`AuditError`] where there is nothing to audit; what is wrong *in* the files is in the report.
+    pub fn audit(
+        &mut self,
+        directory: &Path,
+        progress: &dyn Fn(u64, u64),
+        visit: &mut Visitor<'_>,
+    ) -> Result<AuditReport, AuditError> {
+        let mut walk = Walk::new(directory, &self.genesis);
+        let finding = match self.journal(directory, &mut walk, progress, visit)? {
+            None => self.consensus_log(directory, &mut walk)?,
+            found => found,
+        };
+        let mut report = walk.report;
+        report.batches_unordered = walk.waiting.len() as u64;
+        report.heights_without_certificate = walk.uncertified;
+        report.ok = finding.is_none();
+        report.finding = finding;
+        Ok(report)
+    }
+
+    fn journal(
+        &mut self,
+        directory: &Path,
+        walk: &mut Walk,
+        progress: &dyn Fn(u64, u64),
+        visit: &mut Visitor<'_>,
+    ) -> Result<Option<Finding>, AuditError> {
+        let directory = directory.join("journal");
+        let mut replay = match directory::open(&directory, &self.genesis)? {
+            Ok(replay) => replay,
+            Err(finding) => return Ok(Some(finding)),
+        };
+        let end = replay.end().raw();
+        loop {
+            let (wave, damage) = directory::read_wave(&mut replay, &directory)?;
+            if wave.is_empty() && damage.is_none() {
+                return Ok(self.supply(walk, &replay));
+            }
+            let positions: Vec<_> = wave.iter().map(|record| (record.position, record.bytes.len())).collect();
+            for (checked, (position, length)) in self.check(wave).into_iter().zip(positions) {
+                walk.report.records += 1;
+                walk.report.record_bytes += length as u64;
+                if let Err(wrong) = checked.and_then(|checked| self.accept(checked, walk, visit)) {
+                    let (file, offset) = replay.locate(position);
+                    return Ok(Some(wrong.at(file, offset)));
+                }
+                progress(position.raw() + length as u64, end);
+            }
+            if damage.is_some() {
+                return Ok(damage);
+            }
+        }
+    }
+
+    /// The checks that need nothing but the record, on all cores.
+    fn check(&self, wave: Vec<Record>) -> Vec<Result<Checked, Wrong>> {
+        let known_batch = |digest: &Digest| self.good.contains(digest);
+        let check = |record: Record| {
+            let seed = kernels::sha2::sha256_parts(&[&self.seed, &record.position.raw().to_le_bytes()]);
+            match self.format.read(record.kind, record.bytes)? {
+                Entry::Batch(batch) => {
+                    checks::batch(&self.genesis, &batch, seed, known_batch)?;
+                    Ok(Checked::Batch(batch))
+                }
+                Entry::Committed(record) => {
+                    checks::block(&*self.finality, &record)?;
+                    Ok(Checked::Block(record))
+                }
+                Entry::Block(_) | Entry::Boot => Ok(Checked::Other),
+            }
+        };
+        wave.into_par_iter().map(check).collect()
+    }
+
+    /// The checks that need everything before the record.
+    fn accept(&mut self, checked: Checked, walk: &mut Walk, visit: &mut Visitor<'_>) -> Result<(), Wrong> {
+        match checked {
+            Checked::Batch(batch) => {
+                self.good.insert(*batch.digest());
+                walk.report.batches += 1;
+                walk.report.signatures += u64::from(batch.transactions());
+                walk.report.author_signatures += 1;
+                walk.waiting.insert(*batch.digest(), batch);
+                Ok(())
+            }
+            Checked::Other => Ok(()),
+            Checked::Block(checked) => self.accept_block(*checked, walk, visit),
+        }
+    }
+
+    fn accept_block(
+        &mut self,
+        record: Committed,
+        walk: &mut Walk,
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), Wrong> {
+        let (block, height) = (&record.block, record.height);
+        let what = format!("the block at height {height}");
+        if height.0 != walk.report.height.0 + 1 {
+            return Err(Wrong::new(what, format!("height {}", walk.report.height.0 + 1), height));
+        }
+        let batches = walk.batches(block, &what)?;
+        let chapter = self.chronicle.read(block, &batches)?;
+        chapter.compare(&record)?;
+        chapter.tell(height, &batches, visit);
+        walk.report.count(chapter);
+        walk.report.height = height;
+        walk.report.block = chapter.digest;
+        walk.report.state_root = chapter.state_root;
+        walk.cut = block.cut().to_vec();
+        if record.certificate.is_empty() {
+            walk.uncertified += 1;
+        } else {
+            walk.uncertified = 0;
+            walk.report.finalizations += 1;
+        }
+        Ok(())
+    }
+
+    /// Compares the money with the genesis'. The oracle also asserts this after every block.
+    fn supply(&self, walk: &mut Walk, replay: &Replay) -> Option<Finding> {
+        let found = self.chronicle.supply();
+        let genesis = self.genesis.chains().iter().map(|chain| u128::from(chain.supply().unwrap_or(0)));
+        walk.report.supply = found
+            .into_iter()
+            .zip(genesis)
+            .map(|((chain, found), genesis)| Supply { chain, genesis, found })
+            .collect();
+        let drifted = walk.report.supply.iter().find(|supply| supply.genesis != supply.found)?;
+        let (file, offset) = replay.locate(replay.end());
+        let (expected, found) = (drifted.genesis.to_string(), drifted.found.to_string());
+        let what = format!("the sum of all balances of chain {}", drifted.chain);
+        Some(Finding { kind: FindingKind::Supply, file, offset, what, expected, found })
+    }
+
+    fn consensus_log(&self, directory: &Path, walk: &mut Walk) -> Result<Option<Finding>, AuditError> {
+        let directory = directory.join("consensus");
+        let mut replay = match directory::open(&directory, &self.genesis)? {
+            Ok(replay) => replay,
+            Err(finding) => return Ok(Some(finding)),
+        };
+        loop {
+            let (wave, damage) = directory::read_wave(&mut replay, &directory)?;
+            walk.report.consensus_records += wave.len() as u64;
+            if wave.is_empty() || damage.is_some() {
+                return Ok(damage);
+            }
+        }
+    }
+}
+
+impl Walk {
+    fn new(directory: &Path, genesis: &Genesis) -> Self {
+        let report = AuditReport {
+            directory: directory.to_owned(),
+            network: *genesis.network(),
+            ok: false,
+            height: Height(0),
+            block: *genesis.network(),
+            state_root: Digest::default(),
+            records: 0,
+            record_bytes: 0,
+            consensus_records: 0,
+            batches: 0,
+            batches_unordered: 0,
+            transactions: 0,
+            applied: 0,
+            failed: BTreeMap::new(),
+            signatures: 0,
+            author_signatures: 0,
+            finalizations: 0,
+            heights_without_certificate: 0,
+            supply: Vec::new(),
+            finding: None,
+        };
+        let cut = vec![Head::NONE; genesis.validators().len()];
+        Self { report, waiting: BTreeMap::new(), cut, uncertified: 0 }
+    }
+
+    /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.
+    fn batches(&mut self, block: &Block, what: &str) -> Result<Vec<Batch>, Wrong> {
+        if block.cut().len() != self.cut.len() {
+            let expected = format!("a cut of {} streams", self.cut.len());
+            return Err(Wrong::new(what, expected, block.cut().len()));
+        }
+        let mut batches = Vec::new();
+        for (author, (from, to)) in self.cut.iter().zip(block.cut()).enumerate() {
+            let (first, mut at) = (batches.len(), *to);
+            while at.sequence > from.sequence {
+                let expected = format!("the batch of validator {author} with {at} before it");
+                let found = self.waiting.remove(&at.digest);
+                let found =
+                    found.filter(|batch| batch.head() == at && usize::from(batch.id().author.0) == author);
+                let batch =
+                    found.ok_or_else(|| Wrong::new(what, expected, "no such batch in the journal"))?;
+                at = batch.previous();
+                batches.push(batch);
+            }
+            if at != *from {
+                let expected = format!("a stream of validator {author} that goes on from {from}");
+                return Err(Wrong::new(what, expected, format!("one that goes on from {at}")));
+            }
+            batches[first..].reverse();
+        }
+        // What lies on branches that the cut has passed will never be ordered.
+        let cut = block.cut();
+        let above = |batch: &Batch| {
+            cut.get(usize::from(batch.id().author.0)).is_none_or(|to| batch.id().sequence > to.sequence)
+        };
+        self.waiting.retain(|_, batch| above(batch));
+        Ok(batches)
+    }
+}

@@ -1,0 +1,73 @@
+//! What a journal's records say, and the two questions that the auditor cannot answer by itself: how bytes are read, and
+//! what a finalization certificate proves. The program around it answers them; the rules know neither.
+
+use super::Wrong;
+use crate::roots::ChainEntry;
+use crate::types::{Digest, Height, Outcome};
+use crate::wire::{Batch, Block};
+
+/// One record of a journal.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A batch, as it was sealed or received.
+    Batch(Batch),
+    /// A block that was proposed, and may or may not be committed.
+    Block(Block),
+    /// A block, with what execution made of it.
+    Committed(Box<Committed>),
+    /// A start of the validator.
+    Boot,
+}
+
+/// A committed block as its record tells of it. Nothing in it is believed.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The height.
+    pub height: Height,
+    /// The block.
+    pub block: Block,
+    /// The finalization certificate; empty where the block is final through a descendant.
+    pub certificate: Vec<u8>,
+    /// The state root after the block.
+    pub state_root: Digest,
+    /// The digest of what the block changed on all chains.
+    pub delta_digest: Digest,
+    /// What it made of each chain.
+    pub chains: Vec<CommittedChain>,
+}
+
+/// What a record says of one chain.
+#[derive(Clone, Debug)]
+pub struct CommittedChain {
+    /// Its entry under the state root.
+    pub entry: ChainEntry,
+    /// The transactions that did not apply, by place; ascending.
+    pub failures: Vec<(u32, Outcome)>,
+}
+
+/// Reads the records of a journal.
+pub trait JournalFormat: Send + Sync {
+    /// What a record says.
+    ///
+    /// # Errors
+    /// [`Wrong`] says what cannot be read.
+    fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong>;
+}
+
+/// Checks finalization certificates.
+pub trait FinalityCheck: Send + Sync {
+    /// What a certificate proves to be final.
+    ///
+    /// # Errors
+    /// Why it proves nothing, in words.
+    fn check(&self, certificate: &[u8]) -> Result<FinalBlock, String>;
+}
+
+/// What a good certificate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalBlock {
+    /// The view in which the block was proposed.
+    pub view: u64,
+    /// The digest of the block.
+    pub digest: Digest,
+}

@@ -1,0 +1,145 @@
+//! What is missing, and whom to ask for it next.
+//!
+//! Something is wanted as long as somebody says so again: what nobody has wanted for [`FORGET_AFTER`] is forgotten, so
+//! this table is bounded by what the open questions and finalized blocks need. A digest that is wanted is accepted from
+//! anybody; a peer that answers wrongly or not at all costs one [`RETRY_AFTER`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::types::{Digest, Head, Sequence, ValidatorIndex};
+
+/// When a request that brought nothing is repeated, to more peers.
+pub const RETRY_AFTER: Duration = Duration::from_millis(300);
+/// When something that nobody wants any more is forgotten.
+pub const FORGET_AFTER: Duration = Duration::from_secs(3);
+
+/// Something to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A block.
+    Block,
+    /// The batches of a stream above a sequence that end with a head.
+    Batches {
+        /// Whose stream.
+        author: ValidatorIndex,
+        /// What is here already.
+        above: Sequence,
+        /// The last one; its digest is the name of the request.
+        head: Head,
+        /// Whether a finalized cut names it: such batches are taken however many they are.
+        finalized: bool,
+    },
+}
+
+/// A request to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// To whom.
+    pub to: ValidatorIndex,
+    /// The digest.
+    pub digest: Digest,
+    /// What it is the digest of.
+    pub wanted: Wanted,
+}
+
+#[derive(Debug)]
+struct Request {
+    wanted: Wanted,
+    /// Who probably has it, best first.
+    holders: Vec<ValidatorIndex>,
+    attempts: u32,
+    /// How many were asked in all attempts.
+    asked: usize,
+    next: Duration,
+    last_wanted: Duration,
+}
+
+/// The requests of one validator.
+#[derive(Debug, Default)]
+pub struct Fetches {
+    requests: BTreeMap<Digest, Request>,
+}
+
+impl Fetches {
+    /// Nothing is missing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that something is missing, who probably has it (best first), and how long to wait before the first request
+    /// because it is probably on its way.
+    pub fn want(
+        &mut self,
+        digest: Digest,
+        wanted: Wanted,
+        holders: impl FnOnce() -> Vec<ValidatorIndex>,
+        patience: Duration,
+        now: Duration,
+    ) {
+        let request = self.requests.entry(digest).or_insert_with(|| Request {
+            wanted,
+            holders: holders(),
+            attempts: 0,
+            asked: 0,
+            next: now + patience,
+            last_wanted: now,
+        });
+        request.last_wanted = now;
+        request.next = request.next.min(now + patience.max(RETRY_AFTER));
+    }
+
+    /// What was asked for by this digest, or is about to be.
+    #[must_use]
+    pub fn wanted(&self, digest: &Digest) -> Option<Wanted> {
+        self.requests.get(digest).map(|request| request.wanted)
+    }
+
+    /// It is here.
+    pub fn arrived(&mut self, digest: &Digest) {
+        self.requests.remove(digest);
+    }
+
+    /// How many things are wanted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// When [`Self::poll`] has something to do again.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.requests.values().map(|request| request.next).min()
+    }
+
+    /// The requests that are due: at first to one peer, then to two, four, eight and at last sixteen at a time, those that
+    /// probably have it before the others of `connected`.
+    pub fn poll(&mut self, connected: &[ValidatorIndex], now: Duration) -> Vec<Ask> {
+        self.requests.retain(|_, request| now < request.last_wanted + FORGET_AFTER);
+        let mut due = Vec::new();
+        for (digest, request) in self.requests.iter_mut().filter(|(_, request)| now >= request.next) {
+            let mut candidates: Vec<ValidatorIndex> =
+                request.holders.iter().copied().filter(|holder| connected.contains(holder)).collect();
+            for peer in connected {
+                if !candidates.contains(peer) {
+                    candidates.push(*peer);
+                }
+            }
+            // Each attempt goes on behind those that were asked before, so everybody is asked in the end.
+            let count = (1_usize << request.attempts.min(4)).min(candidates.len());
+            let chosen = candidates.iter().cycle().skip(request.asked % candidates.len().max(1)).take(count);
+            due.extend(chosen.map(|to| Ask { to: *to, digest: *digest, wanted: request.wanted }));
+            request.asked += count;
+            request.attempts += 1;
+            request.next = now + RETRY_AFTER;
+        }
+        due
+    }
+}

@@ -1,0 +1,231 @@
+//! The committer: finalized blocks in; state roots, durable records and notices out.
+//!
+//! ```text
+//!   Job ─▶ compare the roots it carries with ours ─▶ execute ─▶ state root ─▶ replica
+//!                                                     └─▶ journal ─ ─ ─▶ Durable ─▶ receipts ─▶ notices, replica
+//! ```
+//!
+//! It is a value like the replica, and apart from it so that a node can give it a thread of its own: executing a block takes
+//! as long as thousands of messages.
+//!
+//! Invariants: `durable <= executed` in heights; a client hears *committed* only from a receipt, and a receipt needs the
+//! durable record and the state root.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{ChainRecord, CommittedBlock, Halt, KIND_COMMITTED, Now, Stage};
+use crate::limits::ROOT_LAG_MAX;
+use crate::mempool::{Mempool, Origin};
+use crate::order::{Finalized, Roots};
+use crate::receipts::{NoticeBook, Receipt};
+use crate::roots::{Executed, Ledger};
+use crate::store::{Durable, Position, StoreError};
+use crate::types::{ChainId, Digest, Height, Outcome};
+use crate::verify::Verified;
+use crate::wire::{Batch, Block, Notice};
+
+/// How many state roots are kept to be compared with what later blocks carry.
+pub(super) const ROOTS_KEPT: u64 = 4 * ROOT_LAG_MAX;
+
+/// An own batch in a block: its clients wait for notices.
+#[derive(Debug)]
+pub struct OwnBatch {
+    /// Its place among the block's batches.
+    pub place: usize,
+    /// Who waits for each of its transactions.
+    pub origins: Vec<Origin>,
+}
+
+/// A finalized block with everything that its execution needs.
+#[derive(Debug)]
+pub struct Job {
+    /// The block.
+    pub block: Finalized<Block>,
+    /// Its batches, by author and sequence.
+    pub batches: Vec<Verified<Batch>>,
+    /// Where the journal has them.
+    pub positions: Vec<Position>,
+    /// Which of them this validator has sealed since it was started.
+    pub own: Vec<OwnBatch>,
+    /// When the block was finalized here, in microseconds.
+    pub finalized_us: u64,
+}
+
+/// What the committer says.
+#[derive(Debug)]
+pub enum CommitterEvent<'a> {
+    /// A height is executed, with this root, and its record is on its way to the disk.
+    Executed {
+        /// The height.
+        height: Height,
+        /// Its state root.
+        root: Digest,
+        /// Everything that was computed.
+        executed: &'a Executed,
+    },
+    /// The record of a height is durable.
+    Committed(Height),
+    /// Transactions spent so many microseconds in a stage.
+    Stage {
+        /// Which.
+        stage: Stage,
+        /// Microseconds.
+        us: u64,
+        /// How many transactions.
+        transactions: u64,
+    },
+}
+
+/// The world of a committer.
+pub trait CommitPorts {
+    /// Appends a record to the journal.
+    ///
+    /// # Errors
+    /// The journal has failed or is full; the committer halts.
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError>;
+
+    /// Tells a client what became of its transactions.
+    fn notify(&mut self, connection: u64, notices: Vec<Notice>);
+
+    /// Something has happened.
+    fn tell(&mut self, event: CommitterEvent<'_>);
+}
+
+/// A height that is executed and not yet durable.
+#[derive(Debug)]
+struct Waiting {
+    height: Height,
+    position: Position,
+    executed: Executed,
+    own: Vec<(Vec<Origin>, Vec<Outcome>)>,
+    executed_us: u64,
+}
+
+/// The committer of one validator.
+#[derive(Debug)]
+pub struct Committer {
+    ledger: Ledger,
+    roots: Roots,
+    waiting: VecDeque<Waiting>,
+    mempools: Arc<BTreeMap<ChainId, Mempool>>,
+}
+
+impl Committer {
+    /// A committer over a ledger whose last height is durable, with the roots that later blocks may still carry.
+    #[must_use]
+    pub fn new(ledger: Ledger, roots: Roots, mempools: Arc<BTreeMap<ChainId, Mempool>>) -> Self {
+        Self { ledger, roots, waiting: VecDeque::new(), mempools }
+    }
+
+    /// The ledger as it is executed, durable or not.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Executes the next block.
+    ///
+    /// # Errors
+    /// [`Halt`]: the block carries another root than ours, or the journal has failed.
+    pub fn execute(&mut self, job: Job, now: Now, ports: &mut impl CommitPorts) -> Result<(), Halt> {
+        let Job { block, batches, positions, own, finalized_us } = job;
+        let height = block.value().height();
+        self.roots.compare(block.value().header())?;
+        let executed = self.ledger.execute(height, &batches);
+        let root = *executed.state_root.digest();
+        self.roots.executed(height, root);
+        self.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));
+
+        let record = record_of(&block, positions, &executed);
+        let position = ports.append(KIND_COMMITTED, &[&record.encode()])?;
+        ports.tell(CommitterEvent::Executed { height, root, executed: &executed });
+        for (chain, packets) in batches.iter().flat_map(|batch| batch.sections()) {
+            if let Some(mempool) = self.mempools.get(&chain) {
+                mempool.release(packets.iter());
+            }
+        }
+        let executed_us = now.monotonic.as_micros() as u64;
+        let own = own_outcomes(&batches, own, &executed);
+        for (origins, _) in &own {
+            let (us, transactions) = (executed_us.saturating_sub(finalized_us), origins.len() as u64);
+            ports.tell(CommitterEvent::Stage { stage: Stage::Executed, us, transactions });
+        }
+        self.waiting.push_back(Waiting { height, position, executed, own, executed_us });
+        Ok(())
+    }
+
+    /// The journal is durable up to here: tells everybody whose transactions are in it.
+    pub fn durable(&mut self, durable: &Durable, now: Now, ports: &mut impl CommitPorts) {
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| durable.covers(waiting.position)) {
+            let receipt = Receipt::mint(durable, waiting.position, &waiting.executed.state_root)
+                .expect("the durable log covers the record");
+            let mut notices = NoticeBook::new();
+            for (origins, outcomes) in &waiting.own {
+                notices.executed(&receipt, waiting.height, origins, outcomes);
+            }
+            // What is told can be asked for: the height is announced first.
+            ports.tell(CommitterEvent::Committed(waiting.height));
+            for (connection, notices) in notices.drain() {
+                ports.notify(connection, notices);
+            }
+            let us = (now.monotonic.as_micros() as u64).saturating_sub(waiting.executed_us);
+            for (origins, _) in &waiting.own {
+                let transactions = origins.len() as u64;
+                ports.tell(CommitterEvent::Stage { stage: Stage::Durable, us, transactions });
+            }
+        }
+    }
+}
+
+/// The journal's record of an executed block.
+fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Executed) -> CommittedBlock {
+    let chains =
+        executed.state_root.entries().iter().zip(&executed.deltas).map(|(entry, delta)| ChainRecord {
+            chain: entry.chain,
+            transactions_root: entry.transactions_root,
+            accounts_root: entry.accounts_root,
+            transactions: entry.transactions,
+            failures: (0..)
+                .zip(delta.outcomes())
+                .filter(|(_, outcome)| **outcome != Outcome::Applied)
+                .map(|(position, outcome)| (position, *outcome))
+                .collect(),
+        });
+    let digests: Vec<[u8; 32]> = executed.deltas.iter().map(|delta| delta.digest().0).collect();
+    CommittedBlock {
+        height: block.value().height(),
+        delta_digest: Digest(kernels::sha2::sha256(digests.as_flattened())),
+        state_root: *executed.state_root.digest(),
+        block: block.value().encode(),
+        certificate: block.certificate().to_vec(),
+        batches,
+        chains: chains.collect(),
+    }
+}
+
+/// The origins of own batches with their outcomes, in the order of the batch: a chain's outcomes stand in the order of the
+/// block's batches, a batch's transactions in the order of its sections.
+fn own_outcomes(
+    batches: &[Verified<Batch>],
+    own: Vec<OwnBatch>,
+    executed: &Executed,
+) -> Vec<(Vec<Origin>, Vec<Outcome>)> {
+    let mut rest: BTreeMap<ChainId, &[Outcome]> =
+        executed.deltas.iter().map(|delta| (delta.chain(), delta.outcomes())).collect();
+    let mut own = own.into_iter().peekable();
+    let mut out = Vec::new();
+    for (place, batch) in batches.iter().enumerate() {
+        let mut outcomes = Vec::new();
+        let mine = own.next_if(|own| own.place == place);
+        for (chain, packets) in batch.sections() {
+            let of_chain = rest.get_mut(&chain).expect("a verified batch has chains of the network only");
+            let these = of_chain.split_off(..packets.len()).expect("an outcome for each transaction");
+            if mine.is_some() {
+                outcomes.extend_from_slice(these);
+            }
+        }
+        out.extend(mine.map(|own| (own.origins, outcomes)));
+    }
+    out
+}

@@ -1,0 +1,215 @@
+//! What peers ask and answer.
+
+use std::time::Duration;
+
+use super::{Halt, Now, Offence, Ports, Read, Replica, To, Work};
+use crate::availability::Wanted;
+use crate::limits::FETCH_REPLY_BYTES_MAX;
+use crate::order::Finality;
+use crate::sync::Progress;
+use crate::types::{Digest, Head, Sequence, ValidatorIndex};
+use crate::wire::{Block, FinalizedBlock, PeerMessage};
+
+/// How often peers are told where this validator stands, at most.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// Bytes of batches that one peer is sent in a second when it asks for them.
+const SERVED_BYTES_MAX: usize = 64 << 20;
+/// How many views ahead of this validator's own a proposed block may be.
+const VIEWS_AHEAD: u64 = 64;
+
+impl Replica {
+    pub(super) fn connect(&mut self, peer: ValidatorIndex, now: Now, ports: &mut impl Ports) {
+        if usize::from(peer.0) >= self.validators() || peer == self.settings.me {
+            return;
+        }
+        self.connected.insert(peer);
+        self.sync.connected(peer);
+        // Nothing is pushed before the peer has said what it holds.
+        let push = &mut self.pushes[usize::from(peer.0)];
+        (push.heard, push.progress) = (false, now.monotonic);
+        let status = self.status(ports);
+        ports.send(To::One(peer), &status);
+        ports.send(To::One(peer), &self.held());
+    }
+
+    pub(super) fn disconnect(&mut self, peer: ValidatorIndex) {
+        self.connected.remove(&peer);
+        self.sync.disconnected(peer);
+    }
+
+    pub(super) fn message(
+        &mut self,
+        from: ValidatorIndex,
+        message: PeerMessage,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        match message {
+            PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports),
+            PeerMessage::Holding(heads) => self.holding(from, &heads, now, ports),
+            PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
+            PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
+            PeerMessage::Status { committed, view, .. } => {
+                if self.sync.status(from, committed).is_err() {
+                    self.offence(from, Offence::FalseSync, ports);
+                }
+                self.rejoin_told(from, view);
+            }
+            PeerMessage::FetchBlock { digest } => self.serve_block(from, &digest, ports),
+            PeerMessage::FetchBlocks { from: first, max } => {
+                let read = Read::Blocks { from: first, max, committed: self.committed };
+                ports.hand_on(Work::Read(from, read));
+            }
+            PeerMessage::FetchBatches { author, above, head } => {
+                self.serve_batches(from, author, above, head, now, ports);
+            }
+        }
+        Ok(())
+    }
+
+    /// A block is taken from its proposer, for views that may still come, or from anybody who was asked for it.
+    fn block_arrived(
+        &mut self,
+        from: ValidatorIndex,
+        block: Block,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        if block.cut().len() != self.validators() {
+            self.offence(from, Offence::Malformed, ports);
+            return Ok(());
+        }
+        let asked = self.fetches.wanted(block.digest()) == Some(Wanted::Block);
+        let header = block.header();
+        let old = header.height <= self.tree.head().height || self.tree.block(block.digest()).is_some();
+        if !asked {
+            if old {
+                return Ok(());
+            }
+            if header.proposer != from {
+                if !self.may_be_late_answer(from, now) {
+                    self.offence(from, Offence::Unwanted, ports);
+                }
+                return Ok(());
+            }
+            if header.view <= self.tree.head().view || header.view > self.view.saturating_add(VIEWS_AHEAD) {
+                return Ok(());
+            }
+        }
+        self.insert_block(block, asked, now, ports)
+    }
+
+    fn blocks_reply(
+        &mut self,
+        from: ValidatorIndex,
+        blocks: Vec<FinalizedBlock>,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        let Ok(mut blocks) = self.sync.reply(from, blocks, &self.progress()) else {
+            self.offence(from, Offence::FalseSync, ports);
+            return Ok(());
+        };
+        // A certificate makes everything below it final, so only the last one is checked. What lies above it waits in the
+        // tree for the certificate of the next answer.
+        let certified = blocks.iter().rposition(|block| !block.finalization.is_empty());
+        let uncertified = blocks.split_off(certified.map_or(0, |last| last + 1));
+        for FinalizedBlock { block, .. } in uncertified {
+            self.tree.insert(block, true);
+        }
+        let Some(last) = blocks.last() else {
+            self.poll_sync(now, ports);
+            return Ok(());
+        };
+        let finality = self.certificates.verify(&last.finalization);
+        let Some(finality) = finality.filter(|finality| finality.digest() == last.block.digest()) else {
+            self.sync.distrust(from);
+            self.offence(from, Offence::FalseSync, ports);
+            return Ok(());
+        };
+        for FinalizedBlock { block, .. } in blocks {
+            self.tree.insert(block, true);
+        }
+        let finality: Finality = finality;
+        self.finalize(finality, now, ports)?;
+        self.poll_sync(now, ports);
+        Ok(())
+    }
+
+    fn serve_block(&mut self, to: ValidatorIndex, digest: &Digest, ports: &mut impl Ports) {
+        let finalized = || {
+            let waiting = self.finalized.iter().map(|(block, _)| block.value());
+            waiting.into_iter().find(|block| block.digest() == digest)
+        };
+        if let Some(block) = self.tree.block(digest).or_else(finalized) {
+            ports.send(To::One(to), &PeerMessage::Block(block.clone()));
+        } else if let Some(height) = self.recent_height(digest) {
+            ports.hand_on(Work::Read(to, Read::Block(height)));
+        }
+    }
+
+    /// The batches that are in memory, the last one first; what is executed is read from the journal.
+    fn serve_batches(
+        &mut self,
+        to: ValidatorIndex,
+        author: ValidatorIndex,
+        above: Sequence,
+        head: Head,
+        now: Now,
+        ports: &mut impl Ports,
+    ) {
+        let (since, served) = &mut self.served[usize::from(to.0)];
+        if now.monotonic >= *since + Duration::from_secs(1) {
+            (*since, *served) = (now.monotonic, 0);
+        }
+        if *served >= SERVED_BYTES_MAX {
+            return;
+        }
+        let Some(stream) = self.streams.get(usize::from(author.0)) else {
+            return self.offence(to, Offence::Malformed, ports);
+        };
+        let (mut at, mut bytes) = (head, 0);
+        while at.sequence > above
+            && let Some(batch) = stream.batch(&at.digest)
+        {
+            bytes += batch.bytes().len();
+            if bytes > FETCH_REPLY_BYTES_MAX && at != head {
+                return;
+            }
+            ports.send(To::One(to), &PeerMessage::Batch(batch.bytes().clone()));
+            *served += batch.bytes().len();
+            at = batch.previous();
+        }
+        if at.sequence > above && at.sequence <= stream.cut().sequence {
+            ports.hand_on(Work::Read(to, Read::Batches { author, above, head: at }));
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let head = self.tree.head();
+        Progress { head: head.height, digest: head.digest, executed: self.executed }
+    }
+
+    pub(super) fn poll_sync(&mut self, now: Now, ports: &mut impl Ports) {
+        if let Some((peer, message)) = self.sync.poll(&self.progress(), now.monotonic) {
+            ports.send(To::One(peer), &message);
+        }
+    }
+
+    fn status(&self, ports: &impl Ports) -> PeerMessage {
+        let (finalized, committed) = (self.tree.head().height, self.committed);
+        PeerMessage::Status { finalized, committed, view: self.view.max(ports.view()) }
+    }
+
+    /// Messages may be lost, so what peers need to know is also said again when nothing has changed.
+    pub(super) fn tell_status(&mut self, now: Now, ports: &mut impl Ports) {
+        let (last, told) = self.last_status;
+        let patience = if told == self.committed { 2 * STATUS_EVERY } else { STATUS_EVERY };
+        if now.monotonic >= last + patience {
+            self.last_status = (now.monotonic, self.committed);
+            self.holding_changed = true;
+            let status = self.status(ports);
+            ports.send(To::All, &status);
+        }
+    }
+}

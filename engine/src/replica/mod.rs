@@ -1,0 +1,46 @@
+//! The validator as a value: inputs and time in, outputs out. No thread, no clock, no network, no process exit.
+//!
+//! ```text
+//!   peers, verifiers, journal,      ┌──────────── Replica ────────────┐   send, append, answer, notify,
+//!   consensus, committer ── Input ─▶│ sealing  streams  voting  exchange │─▶ hand on, observe, halt          (Ports)
+//!                     and time      └─────────────────────────────────┘
+//!   finalized blocks with bodies ──▶ Committer: execute ─▶ record ─▶ durable ─▶ receipts and notices
+//! ```
+//!
+//! The node drives a replica with threads and sockets; the simulator drives many on one thread with queues and a virtual
+//! clock. Both run this code. The protocol that it speaks is written down in `docs/PROTOCOL.md`; R1 to R14 in comments are
+//! the rules there.
+//!
+//! Invariants, in heights: `committed <= executed <= dispatched <= finalized`. A block is dispatched when every body is
+//! here, in the order of heights. What a metric says is never read back: [`Observation`]s only leave.
+
+mod committer;
+mod exchange;
+mod hints;
+mod index;
+mod input;
+mod reader;
+mod record;
+mod recovery;
+mod rejoin;
+mod sealing;
+mod state;
+mod streams;
+mod voting;
+
+pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
+pub use hints::Hints;
+pub use index::BlockIndex;
+pub use input::{
+    Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, To, Work,
+};
+pub use reader::{JournalReader, ReadError, Records};
+pub use record::{
+    Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError,
+};
+pub use recovery::{Progress, Recovered, Recovery, RecoveryError};
+pub use rejoin::{Boots, Standing};
+pub use state::{Replica, Settings};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What a validator writes into its journal.
+//!
+//! ```text
+//! kind 1  batch            the batch exactly as it travels; written before the block that orders it, and before its author
+//!                          shows it to anybody
+//! kind 2  committed block  block, certificate, where its batches stand, what execution made of it; written before a client
+//!                          is told
+//! kind 3  block            a proposed block; written before this validator votes to finalize it
+//! kind 4  boot             how often this validator was started; the log of its votes has the same number
+//! ```
+//!
+//! The network is not repeated in the records: the log's own header carries it.
+
+use thiserror::Error;
+
+use crate::store::Position;
+use crate::types::{ChainId, Digest, Height, Outcome};
+
+/// Record kind of a batch: the bytes are the batch's encoding.
+pub const KIND_BATCH: u8 = 1;
+/// Record kind of a [`CommittedBlock`].
+pub const KIND_COMMITTED: u8 = 2;
+/// Record kind of a proposed block: the bytes are the block's encoding.
+pub const KIND_BLOCK: u8 = 3;
+/// Record kind of a [`Boot`].
+pub const KIND_BOOT: u8 = 4;
+
+/// A start of this validator, as the journal and the log of its votes both remember it, so that one of them that was
+/// emptied, copied or put back can be told from its counterpart. At each start the journal says *begun*, then the votes say
+/// it, then the journal says *done*; only then does the validator speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boot {
+    /// How often the validator was started, from 1.
+    pub number: u64,
+    /// Whether the counterpart is known to have it, too.
+    pub done: bool,
+    /// Whether this log has lost something that was not learnt again yet. It stays so over any number of starts, until a
+    /// record says otherwise.
+    pub lost: bool,
+}
+
+impl Boot {
+    /// No start, but the end of a loss: what this log had lost is known again.
+    pub const LEARNT: Self = Self { number: 0, done: false, lost: false };
+
+    /// The record's bytes.
+    #[must_use]
+    pub fn encode(self) -> [u8; 9] {
+        let mut bytes = [u8::from(self.done) | u8::from(self.lost) << 1; 9];
+        bytes[..8].copy_from_slice(&self.number.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// It does not have nine bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut reader = Reader { bytes, at: 0 };
+        let (number, phase) = (reader.u64("boot")?, reader.take(1, "boot phase")?[0]);
+        let boot = Self { number, done: phase & 1 != 0, lost: phase & 2 != 0 };
+        reader.finish()?;
+        Ok(boot)
+    }
+}
+
+/// What execution of one block made of one chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainRecord {
+    /// The chain.
+    pub chain: ChainId,
+    /// Root over (transaction id, outcome) of the block's transactions on this chain.
+    pub transactions_root: Digest,
+    /// Root over the chain's accounts after the block.
+    pub accounts_root: Digest,
+    /// Transactions of the block on this chain, failed ones included.
+    pub transactions: u64,
+    /// The transactions that did not apply, by position in the block's section; ascending.
+    pub failures: Vec<(u32, Outcome)>,
+}
+
+/// One executed block, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedBlock {
+    /// Height of the block.
+    pub height: Height,
+    /// Digest of what the block changed.
+    pub delta_digest: Digest,
+    /// State root after the block.
+    pub state_root: Digest,
+    /// The block's own encoding.
+    pub block: Vec<u8>,
+    /// The finalization certificate; empty where the block is final through a certified descendant.
+    pub certificate: Vec<u8>,
+    /// Where in the journal its batches stand, by author and sequence.
+    pub batches: Vec<Position>,
+    /// One record for every chain of the genesis, ascending.
+    pub chains: Vec<ChainRecord>,
+}
+
+/// A committed-block record that cannot be read.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RecordError {
+    /// The record ends before its fields do.
+    #[error("the record ends at byte {at}, inside {field}")]
+    Truncated {
+        /// The field that is cut.
+        field: &'static str,
+        /// Where the record ends.
+        at: usize,
+    },
+    /// The record goes on after its last field.
+    #[error("{extra} bytes follow the record's last field")]
+    Trailing {
+        /// How many.
+        extra: usize,
+    },
+    /// An outcome byte that no version of the engine wrote.
+    #[error("unknown outcome {0}")]
+    Outcome(u8),
+}
+
+impl CommittedBlock {
+    /// The record's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let failures: usize = self.chains.iter().map(|chain| chain.failures.len()).sum();
+        let size = 8
+            + 64
+            + 8
+            + 2
+            + self.block.len()
+            + self.certificate.len()
+            + 4
+            + self.batches.len() * 8
+            + self.chains.len() * 80
+            + failures * 5;
+        let mut out = Vec::with_capacity(size);
+        out.extend_from_slice(&self.height.0.to_le_bytes());
+        out.extend_from_slice(&self.delta_digest.0);
+        out.extend_from_slice(&self.state_root.0);
+        put_bytes(&mut out, &self.block);
+        put_bytes(&mut out, &self.certificate);
+        out.extend_from_slice(&(self.batches.len() as u32).to_le_bytes());
+        for position in &self.batches {
+            out.extend_from_slice(&position.raw().to_le_bytes());
+        }
+        out.extend_from_slice(&(self.chains.len() as u32).to_le_bytes());
+        for chain in &self.chains {
+            out.extend_from_slice(&chain.chain.0.to_le_bytes());
+            out.extend_from_slice(&chain.transactions_root.0);
+            out.extend_from_slice(&chain.accounts_root.0);
+            out.extend_from_slice(&chain.transactions.to_le_bytes());
+            out.extend_from_slice(&(chain.failures.len() as u32).to_le_bytes());
+            for (position, outcome) in &chain.failures {
+                out.extend_from_slice(&position.to_le_bytes());
+                out.push(*outcome as u8);
+            }
+        }
+        out
+    }
+
+    /// Reads a record; the whole of `bytes` must be one record.
+    ///
+    /// # Errors
+    /// [`RecordError`] names the field at fault.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let mut reader = Reader { bytes, at: 0 };
+        let height = Height(reader.u64("height")?);
+        let delta_digest = reader.digest("delta digest")?;
+        let state_root = reader.digest("state root")?;
+        let block = reader.bytes("block")?;
+        let certificate = reader.bytes("certificate")?;
+        let mut batches = Vec::new();
+        for _ in 0..reader.u32("batch count")? {
+            batches.push(Position::from_raw(reader.u64("batch position")?));
+        }
+        let mut chains = Vec::new();
+        for _ in 0..reader.u32("chain count")? {
+            let chain = ChainId(reader.u32("chain")?);
+            let transactions_root = reader.digest("transactions root")?;
+            let accounts_root = reader.digest("accounts root")?;
+            let transactions = reader.u64("transaction count")?;
+            let mut failures = Vec::new();
+            for _ in 0..reader.u32("failure count")? {
+                let position = reader.u32("failure position")?;
+                let outcome = reader.take(1, "failure outcome")?[0];
+                failures
+                    .push((position, Outcome::try_from(outcome).map_err(|_| RecordError::Outcome(outcome))?));
+            }
+            chains.push(ChainRecord { chain, transactions_root, accounts_root, transactions, failures });
+        }
+        reader.finish()?;
+        Ok(Self { height, delta_digest, state_root, block, certificate, batches, chains })
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// A cursor that never reads past the end; a length is checked before anything is allocated for it.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], RecordError> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or(RecordError::Truncated { field, at: self.bytes.len() })?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], RecordError> {
+        Ok(self.take(N, field)?.try_into().expect("take returned N bytes"))
+    }
+
+    fn finish(self) -> Result<(), RecordError> {
+        match self.bytes.len() - self.at {
+            0 => Ok(()),
+            extra => Err(RecordError::Trailing { extra }),
+        }
+    }
+
+    fn u32(&mut self, field: &'static str) -> Result<u32, RecordError> {
+        Ok(u32::from_le_bytes(self.array(field)?))
+    }
+
+    fn u64(&mut self, field: &'static str) -> Result<u64, RecordError> {
+        Ok(u64::from_le_bytes(self.array(field)?))
+    }
+
+    fn digest(&mut self, field: &'static str) -> Result<Digest, RecordError> {
+        Ok(Digest(self.array(field)?))
+    }
+
+    fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, RecordError> {
+        let len = self.u32(field)? as usize;
+        Ok(self.take(len, field)?.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+use proptest::prelude::*;
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest)
+}
+
+prop_compose! {
+    fn chain()(
+        chain in any::<u32>(), transactions_root in digest(), accounts_root in digest(), transactions in any::<u64>(),
+        failures in prop::collection::vec((any::<u32>(), 1u8..=8), 0..5),
+    ) -> ChainRecord {
+        let failures = failures.into_iter().map(|(at, outcome)| (at, Outcome::try_from(outcome).unwrap())).collect();
+        ChainRecord { chain: ChainId(chain), transactions_root, accounts_root, transactions, failures }
+    }
+}
+
+prop_compose! {
+    fn record()(
+        height in any::<u64>(), delta_digest in digest(), state_root in digest(),
+        block in prop::collection::vec(any::<u8>(), 0..200), certificate in prop::collection::vec(any::<u8>(), 0..50),
+        batches in prop::collection::vec(any::<u64>().prop_map(Position::from_raw), 0..6),
+        chains in prop::collection::vec(chain(), 0..4),
+    ) -> CommittedBlock {
+        CommittedBlock { height: Height(height), delta_digest, state_root, block, certificate, batches, chains }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_record_survives_its_encoding(record in record()) {
+        prop_assert_eq!(CommittedBlock::decode(&record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn every_cut_is_noticed(record in record(), cut in any::<prop::sample::Index>()) {
+        let bytes = record.encode();
+        let cut = cut.index(bytes.len());
+        prop_assert!(matches!(CommittedBlock::decode(&bytes[..cut]), Err(RecordError::Truncated { .. })), "cut at {}", cut);
+    }
+
+    #[test]
+    fn trailing_bytes_are_noticed(record in record(), extra in 1usize..9) {
+        let mut bytes = record.encode();
+        bytes.resize(bytes.len() + extra, 0);
+        prop_assert_eq!(CommittedBlock::decode(&bytes), Err(RecordError::Trailing { extra }));
+    }
+}
+
+#[test]
+fn a_boot_is_a_number_and_whether_it_was_done() {
+    let boot = |number, done, lost| Boot { number, done, lost };
+    for boot in [boot(7, false, true), boot(1 << 40, true, false), boot(3, true, true), Boot::LEARNT] {
+        assert_eq!(Boot::decode(&boot.encode()), Ok(boot));
+    }
+    assert_eq!(Boot::decode(&[1; 8]), Err(RecordError::Truncated { field: "boot phase", at: 8 }));
+    assert_eq!(Boot::decode(&[1; 10]), Err(RecordError::Trailing { extra: 1 }));
+}
+
+#[test]
+fn an_unknown_outcome_is_refused() {
+    let chain = ChainRecord {
+        chain: ChainId(1),
+        transactions_root: Digest([1; 32]),
+        accounts_root: Digest([2; 32]),
+        transactions: 1,
+        failures: vec![(0, Outcome::Expired)],
+    };
+    let record = CommittedBlock {
+        height: Height(1),
+        delta_digest: Digest([3; 32]),
+        state_root: Digest([4; 32]),
+        block: vec![],
+        batches: vec![Position::from_raw(8), Position::from_raw(1 << 40)],
+        certificate: vec![],
+        chains: vec![chain],
+    };
+    let mut bytes = record.encode();
+    *bytes.last_mut().unwrap() = 200;
+    assert_eq!(CommittedBlock::decode(&bytes), Err(RecordError::Outcome(200)));
+}

@@ -1,0 +1,157 @@
+//! From the mempools to own batches (R14: sealing clocks itself).
+//!
+//! A batch is sealed at once after idleness; under load as soon as the last one is held by a quorum, but not oftener than
+//! the seal interval, so that batches grow with the load and the fixed work of each is shared by more; full batches at
+//! once; and after the batch delay at the latest. At most two batches that are not full are on their way at a time.
+
+use std::time::Duration;
+
+use super::state::{Own, Unstable};
+use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage};
+use crate::mempool::{Mempool, Pending};
+use crate::receipts::NoticeBook;
+use crate::types::{ChainId, Refusal};
+use crate::verify::Verified;
+
+/// Own batches that may wait to be ordered before sealing pauses.
+const OWN_UNORDERED_MAX: usize = 48;
+/// Own batches that are not full and not yet held by a quorum.
+const SMALL_IN_FLIGHT_MAX: u64 = 2;
+
+impl Replica {
+    pub(super) fn mempool_filled(&mut self, now: Now) {
+        self.waiting_since.get_or_insert(now.monotonic);
+    }
+
+    /// Own batches that a quorum does not hold yet.
+    fn in_flight(&self) -> u64 {
+        let cut = self.streams[self.me()].cut();
+        self.own_head.sequence.0.saturating_sub(self.own_available.sequence.0.max(cut.sequence.0))
+    }
+
+    fn may_seal(&self) -> bool {
+        self.learning.is_none() && self.streams[self.me()].len() < OWN_UNORDERED_MAX
+    }
+
+    fn waiting(&self) -> usize {
+        self.mempools.values().map(Mempool::len).sum()
+    }
+
+    pub(super) fn seal_deadline(&self) -> Option<Duration> {
+        let since = self.waiting_since?;
+        // Where it may not seal, no time helps: an event must.
+        self.may_seal().then(|| self.seal_at(since))
+    }
+
+    /// When what waits since `since` is to be sealed, if it does not fill a batch before.
+    fn seal_at(&self, since: Duration) -> Duration {
+        match self.in_flight() {
+            0 => since.max(self.last_seal + self.settings.seal_interval),
+            in_flight if in_flight < SMALL_IN_FLIGHT_MAX => since + self.settings.batch_delay,
+            // A quorum that comes back is heard of; this is for the case that it never comes.
+            _ => since + 4 * self.settings.batch_delay,
+        }
+    }
+
+    pub(super) fn seal_if_due(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
+        let Some(since) = self.waiting_since else { return Ok(()) };
+        if !self.may_seal() {
+            return Ok(());
+        }
+        let mut full = self.waiting() >= self.settings.batch_transactions_max;
+        if !full && now.monotonic < self.seal_at(since) {
+            return Ok(());
+        }
+        loop {
+            let taken = self.take_pending(ports);
+            if taken.iter().all(|(_, pending)| pending.is_empty()) {
+                self.waiting_since = None;
+                return Ok(());
+            }
+            self.seal(taken, now, ports)?;
+            full = self.waiting() >= self.settings.batch_transactions_max;
+            if !full || !self.may_seal() {
+                break;
+            }
+        }
+        self.waiting_since = (self.waiting() > 0).then_some(now.monotonic);
+        Ok(())
+    }
+
+    /// Takes a batch's worth of transactions, oldest first in each chain; each batch begins with another chain.
+    fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
+        let mempools = std::sync::Arc::clone(&self.mempools);
+        let chains = mempools.len();
+        let mut left = self.settings.batch_transactions_max;
+        let mut sections = Vec::with_capacity(chains);
+        let turn = self.next_chain % chains;
+        for (chain, mempool) in mempools.iter().cycle().skip(turn).take(chains) {
+            let (mut taken, mut expired) = (Vec::new(), Vec::new());
+            mempool.take(self.committed, left, &mut taken, &mut expired);
+            left -= taken.len();
+            self.refuse(&expired, Refusal::Expired, ports);
+            sections.push((*chain, taken));
+        }
+        self.next_chain = self.next_chain.wrapping_add(1);
+        sections.sort_by_key(|(chain, _)| *chain);
+        sections
+    }
+
+    fn seal(
+        &mut self,
+        sections: Vec<(ChainId, Vec<Pending>)>,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        let transactions = sections.iter().flat_map(|(_, pending)| pending).map(|one| one.transaction);
+        let transactions: Vec<_> = transactions.collect();
+        let batch =
+            Verified::seal(&self.network, self.settings.me, &self.own_head, &transactions, |message| {
+                self.key.sign(message)
+            });
+        let head = batch.head();
+        ports.observe(Observation::Sealed(transactions.len() as u64));
+        let now_us = now.monotonic.as_micros() as u64;
+        let origins: Vec<_> =
+            sections.iter().flat_map(|(_, pending)| pending).map(|one| one.origin).collect();
+        for run in origins.chunk_by(|a, b| a.verified_us == b.verified_us) {
+            let us = now_us.saturating_sub(run[0].verified_us);
+            ports.observe(Observation::Stage { stage: Stage::Mempool, us, transactions: run.len() as u64 });
+        }
+        let own = Own { head, batch: batch.clone(), origins, sealed: now.monotonic, available: None };
+        self.own.insert(head.digest, own);
+        self.own_head = head;
+        self.last_seal = now.monotonic;
+        // Peers see it when it is durable: were it lost in a crash after they had seen it, its sequence would be sealed
+        // again with another content, and this validator would contradict itself.
+        let position = ports.append(KIND_BATCH, &[batch.bytes()])?;
+        let me = self.me();
+        self.streams[me].insert(batch, true);
+        self.streams[me].stored(&head.digest, position);
+        self.unstable.push_back((position, Unstable::Batch(self.settings.me, head.digest)));
+        Ok(())
+    }
+
+    /// Tells clients that transactions that were accepted will not be in a block.
+    pub(super) fn refuse(&self, pending: &[Pending], refusal: Refusal, ports: &mut impl Ports) {
+        let origins: Vec<_> = pending.iter().map(|pending| pending.origin).collect();
+        self.refuse_origins(&origins, refusal, ports);
+    }
+
+    pub(super) fn refuse_origins(
+        &self,
+        origins: &[crate::mempool::Origin],
+        refusal: Refusal,
+        ports: &mut impl Ports,
+    ) {
+        if origins.is_empty() {
+            return;
+        }
+        ports.observe(Observation::Refused(refusal, origins.len() as u64));
+        let mut notices = NoticeBook::new();
+        notices.refused(origins.iter().map(|origin| (origin.connection, origin.tag, refusal)));
+        for (connection, notices) in notices.drain() {
+            ports.notify(connection, notices);
+        }
+    }
+}

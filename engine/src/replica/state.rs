@@ -1,0 +1,407 @@
+//! The replica's state, and the way of an input through it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernels::ed25519::SigningKey;
+
+use super::rejoin::{Learning, Rejoin};
+use super::{Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Standing};
+use crate::availability::{Fetches, Stream};
+use crate::limits::{STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
+use crate::mempool::{Mempool, Origin};
+use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
+use crate::store::Position;
+use crate::sync::CatchUp;
+use crate::types::{ChainId, Digest, Genesis, Head, Height, Sequence, ValidatorIndex};
+use crate::verify::Verified;
+use crate::wire::{Batch, Block};
+
+/// How often time-outs are looked at.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// What a replica is, and its patience. Safety never depends on the durations.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which validator this is.
+    pub me: ValidatorIndex,
+    /// A batch is sealed when it holds this many transactions…
+    pub batch_transactions_max: usize,
+    /// …or when its oldest transaction has waited this long…
+    pub batch_delay: Duration,
+    /// …or as soon as the last own batch is held by a quorum, but not oftener than this.
+    pub seal_interval: Duration,
+    /// How long what this validator holds is gathered at least before its peers are told; where views are slow, a quarter
+    /// of a view.
+    pub holding_interval: Duration,
+    /// The shortest time between two blocks that take batches; where views are slow, as long as a view takes.
+    pub view_interval: Duration,
+    /// A leader with nothing to order proposes an empty block after this long.
+    pub idle_interval: Duration,
+    /// How long the reply to a proposal may wait for something missing.
+    pub verify_patience: Duration,
+}
+
+impl Settings {
+    /// The settings of PROTOCOL.md (R14) for validator `me` of a network of `validators`.
+    #[must_use]
+    pub fn new(me: ValidatorIndex, validators: usize) -> Self {
+        let n = validators as u64;
+        Self {
+            me,
+            batch_transactions_max: crate::limits::BATCH_TRANSACTIONS_MAX,
+            batch_delay: Duration::from_millis(50),
+            seal_interval: Duration::from_millis(n),
+            holding_interval: Duration::from_millis((n / 4).clamp(1, 20)),
+            view_interval: Duration::from_millis(n.min(100)),
+            idle_interval: Duration::from_millis(200),
+            verify_patience: Duration::from_millis(400),
+        }
+    }
+}
+
+/// An own batch that is not executed yet: who waits for it.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub head: Head,
+    pub batch: Verified<Batch>,
+    pub origins: Vec<Origin>,
+    pub sealed: Duration,
+    /// When a quorum held it.
+    pub available: Option<Duration>,
+}
+
+/// What one peer has been sent of the own stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Push {
+    /// Whether it has said what it holds since it connected.
+    pub heard: bool,
+    pub sent: Sequence,
+    pub told: Sequence,
+    pub progress: Duration,
+}
+
+/// An open question for a block.
+#[derive(Debug)]
+pub(super) struct Proposing {
+    pub question: QuestionId,
+    pub proposal: Proposal,
+    pub since: Duration,
+    /// When the first author was seen to be ready.
+    pub ready: Option<Duration>,
+}
+
+/// An open question for a vote.
+#[derive(Debug)]
+pub(super) struct Judging {
+    pub question: QuestionId,
+    pub proposal: Proposal,
+    pub digest: Digest,
+    pub since: Duration,
+}
+
+/// An open question for a finalize vote.
+#[derive(Debug)]
+pub(super) struct Certifying {
+    pub question: QuestionId,
+    pub digest: Digest,
+}
+
+/// Something in the journal that is not durable yet.
+#[derive(Debug)]
+pub(super) enum Unstable {
+    Batch(ValidatorIndex, Digest),
+    Block(Digest),
+}
+
+/// One validator.
+pub struct Replica {
+    pub(super) settings: Settings,
+    pub(super) network: Digest,
+    pub(super) key: SigningKey,
+    pub(super) quorum: usize,
+    /// How many validators may be faulty.
+    pub(super) faulty: usize,
+    pub(super) certificates: Box<dyn FinalityVerifier + Send>,
+    pub(super) mempools: Arc<BTreeMap<ChainId, Mempool>>,
+
+    pub(super) streams: Vec<Stream>,
+    pub(super) fetches: Fetches,
+    pub(super) tree: BlockTree,
+    pub(super) sync: CatchUp,
+
+    pub(super) connected: BTreeSet<ValidatorIndex>,
+    /// Batches that are being checked, and how many of each author.
+    pub(super) checking: BTreeMap<Digest, ValidatorIndex>,
+    pub(super) journaled: BTreeMap<Digest, Height>,
+    pub(super) unstable: VecDeque<(Position, Unstable)>,
+
+    pub(super) own: BTreeMap<Digest, Own>,
+    pub(super) own_head: Head,
+    /// How far a quorum holds the own stream.
+    pub(super) own_available: Head,
+    pub(super) pushes: Vec<Push>,
+    pub(super) waiting_since: Option<Duration>,
+    pub(super) last_seal: Duration,
+    pub(super) next_chain: usize,
+    pub(super) learning: Option<Learning>,
+    pub(super) rejoin: Option<Rejoin>,
+    /// The last finality that the journal has.
+    pub(super) last_finality: Option<Finality>,
+
+    pub(super) holding_changed: bool,
+    pub(super) last_holding: Duration,
+
+    pub(super) proposing: Option<Proposing>,
+    pub(super) judging: Vec<Judging>,
+    pub(super) certifying: Vec<Certifying>,
+    /// Views in which bodies of an author came late, lately: R8.
+    pub(super) late: Vec<u32>,
+    /// Bodies that came too late for a view, or never: they count when they do come.
+    pub(super) awaited: BTreeMap<Digest, ValidatorIndex>,
+    /// When each peer was last asked for something, and what it was served in the running second.
+    pub(super) last_asked: Vec<Option<Duration>>,
+    pub(super) served: Vec<(Duration, usize)>,
+    /// Something has changed that decides what a leader may take.
+    pub(super) ready_changed: bool,
+    pub(super) view: u64,
+    pub(super) last_block: Duration,
+    /// How long a view takes, smoothed.
+    pub(super) view_time: Duration,
+    /// When each block above the head became known here.
+    pub(super) started: BTreeMap<Digest, Duration>,
+
+    /// Finalized blocks that are not dispatched yet, lowest first, and when they became so.
+    pub(super) finalized: VecDeque<(Finalized<Block>, Duration)>,
+    pub(super) recent: VecDeque<(Digest, Height)>,
+    pub(super) dispatched: Height,
+    pub(super) executed: Height,
+    pub(super) committed: Height,
+
+    pub(super) last_tick: Duration,
+    pub(super) last_status: (Duration, Height),
+    pub(super) halted: bool,
+}
+
+impl Replica {
+    /// A replica of `genesis` that goes on where recovery ended.
+    #[must_use]
+    pub fn new(
+        genesis: &Genesis,
+        settings: Settings,
+        signing_seed: &[u8; 32],
+        certificates: Box<dyn FinalityVerifier + Send>,
+        mempools: Arc<BTreeMap<ChainId, Mempool>>,
+        recovered: Recovered,
+        standing: Standing,
+    ) -> Self {
+        let n = genesis.validators().len();
+        let share = (STREAMS_BYTES_MAX / n).max(STREAM_BYTES_MIN);
+        let Recovered { head, uncarried, unordered, blocks, finality, .. } = recovered;
+        let mut streams: Vec<Stream> = head.cut.iter().map(|cut| Stream::new(*cut, n, share)).collect();
+        for (batch, position) in unordered {
+            let (author, digest) = (usize::from(batch.id().author.0), *batch.digest());
+            streams[author].insert(batch, true);
+            streams[author].stored(&digest, position);
+            streams[author].durable(&digest);
+        }
+        let own_head = streams[usize::from(settings.me.0)].held();
+        let (height, view) = (head.height, head.view);
+        let mut tree = BlockTree::new(head);
+        uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
+        let mut journaled = BTreeMap::new();
+        for block in blocks {
+            let (digest, height) = (*block.digest(), block.height());
+            tree.insert(block, true);
+            tree.durable(&digest);
+            journaled.insert(digest, height);
+        }
+        if standing.stream_lost {
+            mempools.values().for_each(Mempool::pause);
+        }
+        Self {
+            network: *genesis.network(),
+            key: SigningKey::from_seed(*signing_seed),
+            quorum: genesis.quorum(),
+            faulty: n - genesis.quorum(),
+            certificates,
+            mempools,
+            streams,
+            fetches: Fetches::new(),
+            tree,
+            sync: CatchUp::new(n - genesis.quorum()),
+            connected: BTreeSet::new(),
+            checking: BTreeMap::new(),
+            journaled,
+            unstable: VecDeque::new(),
+            own: BTreeMap::new(),
+            own_head,
+            own_available: Head::NONE,
+            pushes: vec![Push::default(); n],
+            waiting_since: None,
+            last_seal: Duration::ZERO,
+            next_chain: 0,
+            learning: standing.stream_lost.then(Learning::default),
+            rejoin: standing.votes_forgotten.then(Rejoin::default),
+            last_finality: finality,
+            holding_changed: true,
+            last_holding: Duration::ZERO,
+            proposing: None,
+            judging: Vec::new(),
+            certifying: Vec::new(),
+            late: vec![0; n],
+            awaited: BTreeMap::new(),
+            last_asked: vec![None; n],
+            served: vec![(Duration::ZERO, 0); n],
+            ready_changed: true,
+            view,
+            last_block: Duration::ZERO,
+            view_time: Duration::from_millis(5),
+            started: BTreeMap::new(),
+            finalized: VecDeque::new(),
+            recent: VecDeque::new(),
+            dispatched: height,
+            executed: height,
+            committed: height,
+            last_tick: Duration::ZERO,
+            last_status: (Duration::ZERO, Height(0)),
+            halted: false,
+            settings,
+        }
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input, now: Now, ports: &mut impl Ports) {
+        if self.halted {
+            return;
+        }
+        let done = self.take(input, now, ports).and_then(|()| self.on_time(now, ports));
+        if let Err(halt) = done {
+            self.halted = true;
+            ports.halt(halt);
+        }
+    }
+
+    /// When time alone makes a difference again.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let tick = self.last_tick + TICK;
+        let others = [
+            self.seal_deadline(),
+            self.propose_deadline(),
+            self.judge_deadline(),
+            self.holding_deadline(),
+            self.fetches.deadline(),
+        ];
+        (!self.halted).then(|| others.into_iter().flatten().fold(tick, Duration::min))
+    }
+
+    /// The last finalized block that was handed out.
+    #[must_use]
+    pub fn finalized(&self) -> Height {
+        self.tree.head().height
+    }
+
+    /// The last committed block.
+    #[must_use]
+    pub fn committed(&self) -> Height {
+        self.committed
+    }
+
+    /// How many blocks a quorum of peers is ahead, if that is more than the normal course explains.
+    #[must_use]
+    pub fn behind(&self) -> Option<u64> {
+        self.sync.lag(self.committed)
+    }
+
+    /// Sizes of everything that is keyed by what a peer says, by name: for checkers and reports.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("stream_batches", self.streams.iter().map(Stream::len).max().unwrap_or(0)),
+            ("stream_bytes", self.streams.iter().map(Stream::bytes).max().unwrap_or(0)),
+            ("blocks", self.tree.len()),
+            ("fetches", self.fetches.len()),
+            ("checking", self.checking.len()),
+            ("judging", self.judging.len()),
+            ("certifying", self.certifying.len()),
+            ("journaled_blocks", self.journaled.len()),
+            ("undispatched", self.finalized.len()),
+            ("own", self.own.len()),
+            ("awaited", self.awaited.len()),
+            ("started", self.started.len()),
+        ]
+    }
+
+    fn take(&mut self, input: Input, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
+        match input {
+            Input::Connected(peer) => self.connect(peer, now, ports),
+            Input::Disconnected(peer) => self.disconnect(peer),
+            Input::Message(from, message) => self.message(from, message, now, ports)?,
+            Input::Checked { from, batch, pushed, verdict } => {
+                self.checked(from, batch, pushed, verdict, now, ports)?;
+            }
+            Input::Unchecked(digest) => drop(self.checking.remove(&digest)),
+            Input::Durable(durable) => self.durable(&durable, now, ports)?,
+            Input::MempoolFilled => self.mempool_filled(now),
+            Input::Propose(question, proposal) => self.propose(question, proposal, now),
+            Input::Verify(question, proposal, digest) => {
+                self.verify(question, proposal, digest, now, ports)?;
+            }
+            Input::Certify(question, view, digest) => self.certify(question, view, digest, now, ports)?,
+            Input::Relay(digest) => self.relay(&digest, ports),
+            Input::Finalized(finality) => self.finalize(finality, now, ports)?,
+            Input::Executed(height, root) => {
+                self.executed = height;
+                self.tree.executed(height, root);
+                self.reconsider(now, ports)?;
+                self.dispatch(now, ports)?;
+            }
+            Input::Committed(height) => self.committed = height,
+            Input::Time => {}
+        }
+        Ok(())
+    }
+
+    fn on_time(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
+        self.seal_if_due(now, ports)?;
+        self.propose_if_due(now, ports)?;
+        self.give_up_judging(now, ports);
+        self.tell_holding_if_due(now, ports);
+        if now.monotonic >= self.last_tick + TICK {
+            self.last_tick = now.monotonic;
+            self.fetch_what_others_hold(now);
+            self.want_finalized(now);
+            self.reconsider(now, ports)?;
+            self.push_again(now, ports);
+            self.poll_sync(now, ports);
+            self.tell_status(now, ports);
+            self.learn(now, ports)?;
+            self.settle_rejoin(now, ports);
+        }
+        self.send_requests(now, ports);
+        Ok(())
+    }
+
+    pub(super) fn me(&self) -> usize {
+        usize::from(self.settings.me.0)
+    }
+
+    pub(super) fn validators(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Gives back the mempools' slots of a batch that will not be executed.
+    pub(super) fn release(&self, batch: &Batch) {
+        for (chain, packets) in batch.sections() {
+            if let Some(mempool) = self.mempools.get(&chain) {
+                mempool.release(packets.iter());
+            }
+        }
+    }
+
+    pub(super) fn offence(&self, peer: ValidatorIndex, offence: super::Offence, ports: &mut impl Ports) {
+        ports.observe(Observation::Offence(peer, offence));
+    }
+}

@@ -1,0 +1,366 @@
+//! Batches on their way: from peers to the verifiers to the journal, and own ones to the peers.
+//!
+//! What is checked, in this order (R12): the sender is the author, or the digest was asked for; the window; the signature
+//! of the header, the body and the signatures of clients, all three by a verifier. The digest covers the header alone, so
+//! everything before the last step costs one hash of less than a kilobyte, mostly 200 bytes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::state::Unstable;
+use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
+use crate::availability::{RETRY_AFTER, Refused, Wanted};
+use crate::store::Durable;
+use crate::types::{Digest, Head, Sequence, ValidatorIndex};
+use crate::verify::{BatchRefusal, Verified};
+use crate::wire::{Batch, PeerMessage};
+
+/// Batches of one author that may be with the verifiers at a time.
+const CHECKING_MAX: usize = 64;
+/// Own batches that a peer may be sent ahead of what it says that it holds.
+const PUSH_AHEAD: u64 = 32;
+/// When own batches that a peer does not report are sent again.
+const PUSH_AGAIN_AFTER: Duration = Duration::from_millis(1_000);
+/// How long after a request an answer to it may come without being an offence.
+const LATE_ANSWER: Duration = Duration::from_secs(5);
+/// How long a batch may be missing before it is asked for, where its author is probably still sending it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl Replica {
+    /// A batch from a peer, nothing checked.
+    pub(super) fn batch_arrived(
+        &mut self,
+        from: ValidatorIndex,
+        bytes: Bytes,
+        now: Now,
+        ports: &mut impl Ports,
+    ) {
+        let Ok(batch) = Batch::decode(&self.network, bytes) else {
+            return self.offence(from, Offence::Malformed, ports);
+        };
+        let (author, head) = (batch.id().author, batch.head());
+        if usize::from(author.0) >= self.validators() {
+            return self.offence(from, Offence::Malformed, ports);
+        }
+        if self.checking.contains_key(&head.digest) {
+            return;
+        }
+        let wanted = self.fetches.wanted(&head.digest);
+        let asked = matches!(wanted, Some(Wanted::Batches { author: of, head: named, .. }) if (of, named) == (author, head));
+        let pushed = author == from && !asked;
+        let stream = &self.streams[usize::from(author.0)];
+        if !asked {
+            if author != from {
+                // An answer that comes twice, or late, is no offence.
+                let known = head.sequence <= stream.cut().sequence || stream.batch(&head.digest).is_some();
+                if !known && !self.may_be_late_answer(from, now) {
+                    self.offence(from, Offence::Unwanted, ports);
+                }
+                return;
+            }
+            match stream.may_push(&batch, |digest| self.checking.contains_key(digest)) {
+                Ok(()) => {}
+                // It sends again what it does not know that we hold: tell it.
+                Err(Refused::Known) => return self.holding_changed = true,
+                Err(Refused::Window | Refused::Gap) => return,
+                Err(Refused::Branch) => return self.offence(from, Offence::Equivocation, ports),
+            }
+            let checking = self.checking.values().filter(|of| **of == author).count();
+            if checking >= CHECKING_MAX {
+                return;
+            }
+        } else {
+            let finalized = matches!(wanted, Some(Wanted::Batches { finalized: true, .. }));
+            if !finalized && !stream.has_room(&batch) {
+                return;
+            }
+            // The digest makes the header true, so what it follows is wanted as well. It is mostly in the same answer.
+            self.want_previous(&batch, finalized, RETRY_AFTER, now);
+        }
+        self.checking.insert(head.digest, author);
+        ports.hand_on(Work::Check(Check { from, pushed, batch }));
+    }
+
+    /// Whether what a peer sends may answer a request that was forgotten or answered by another.
+    pub(super) fn may_be_late_answer(&self, from: ValidatorIndex, now: Now) -> bool {
+        self.last_asked[usize::from(from.0)].is_some_and(|asked| now.monotonic < asked + LATE_ANSWER)
+    }
+
+    /// Asks for the batch before this one if it is not here and not on its way.
+    fn want_previous(&mut self, batch: &Batch, finalized: bool, patience: Duration, now: Now) {
+        let (author, previous) = (batch.id().author, batch.previous());
+        let stream = &self.streams[usize::from(author.0)];
+        let here = previous.sequence <= stream.cut().sequence || stream.batch(&previous.digest).is_some();
+        if !here && !self.checking.contains_key(&previous.digest) {
+            self.want_batch(author, previous, finalized, Vec::new(), patience, now);
+        }
+    }
+
+    /// Says that a batch is missing. `best` are asked first.
+    pub(super) fn want_batch(
+        &mut self,
+        author: ValidatorIndex,
+        head: Head,
+        finalized: bool,
+        best: Vec<ValidatorIndex>,
+        patience: Duration,
+        now: Now,
+    ) {
+        if self.checking.contains_key(&head.digest) {
+            return;
+        }
+        let stream = &self.streams[usize::from(author.0)];
+        let above = stream.held().sequence.min(Sequence(head.sequence.0.saturating_sub(1)));
+        let holders = || {
+            let mut holders = best;
+            let all = (0..stream.validators() as u16).map(ValidatorIndex);
+            let holding = all.filter(|peer| stream.told_by(*peer).sequence >= head.sequence);
+            holders.extend(std::iter::once(author).chain(holding));
+            holders.retain(|peer| *peer != self.settings.me);
+            holders
+        };
+        let wanted = Wanted::Batches { author, above, head, finalized };
+        self.fetches.want(head.digest, wanted, holders, patience, now.monotonic);
+    }
+
+    /// A verifier has decided.
+    pub(super) fn checked(
+        &mut self,
+        from: ValidatorIndex,
+        (author, head): (ValidatorIndex, Head),
+        pushed: bool,
+        verdict: Result<Verified<Batch>, BatchRefusal>,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        self.checking.remove(&head.digest);
+        match verdict {
+            Err(_) => self.offence(from, Offence::BadBatch, ports),
+            Ok(batch) => {
+                debug_assert_eq!((batch.id().author, batch.head()), (author, head));
+                self.insert_batch(batch, pushed, now, ports)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert_batch(
+        &mut self,
+        batch: Verified<Batch>,
+        pushed: bool,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        let (author, head, previous) = (batch.id().author, batch.head(), batch.previous());
+        self.fetches.arrived(&head.digest);
+        self.want_previous(&batch, false, PATIENCE, now);
+        self.count_late(author, &head.digest);
+        let stream = &mut self.streams[usize::from(author.0)];
+        let contradiction = stream.contradicts(&batch);
+        let bytes = batch.bytes().clone();
+        if !stream.insert(batch, pushed) {
+            return Ok(());
+        }
+        if contradiction {
+            ports.observe(Observation::Contradiction { author, one: head, after: previous });
+        }
+        ports.observe(Observation::BatchAccepted);
+        // The journal has a batch before the block that orders it.
+        let position = ports.append(KIND_BATCH, &[&bytes])?;
+        self.streams[usize::from(author.0)].stored(&head.digest, position);
+        self.unstable.push_back((position, Unstable::Batch(author, head.digest)));
+        self.reconsider(now, ports)?;
+        self.dispatch(now, ports)
+    }
+
+    /// The journal has become durable up to somewhere.
+    pub(super) fn durable(
+        &mut self,
+        durable: &Durable,
+        now: Now,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        let mut own = false;
+        while let Some((_, unstable)) = self.unstable.pop_front_if(|(position, _)| durable.covers(*position))
+        {
+            match unstable {
+                Unstable::Block(digest) => self.tree.durable(&digest),
+                Unstable::Batch(author, digest) => {
+                    if self.streams[usize::from(author.0)].durable(&digest) {
+                        (self.holding_changed, self.ready_changed) = (true, true);
+                        own |= author == self.settings.me;
+                    }
+                }
+            }
+        }
+        if own {
+            self.push_to_all(now, ports);
+            self.count_own(now, ports);
+        }
+        self.reconsider_certifying(now, ports)
+    }
+
+    /// Sends own durable batches to every peer that has room for more.
+    fn push_to_all(&mut self, now: Now, ports: &mut impl Ports) {
+        let stream = &self.streams[self.me()];
+        let (cut, held, bytes_max) = (stream.cut(), stream.held(), stream.bytes_max());
+        let Ok(path) = stream.path(&cut, &held) else { return };
+        // Bytes of the batches above the cut, up to and including each.
+        let mut bytes = 0;
+        let sum = |batch: &&Verified<Batch>| {
+            bytes += batch.bytes().len();
+            bytes
+        };
+        let sums: Vec<usize> = path.iter().map(sum).collect();
+        for (batch, sum) in path.into_iter().zip(&sums) {
+            let sequence = batch.id().sequence;
+            let wants = |peer: &ValidatorIndex| {
+                let push = &self.pushes[usize::from(peer.0)];
+                let told = push.told.0.max(cut.sequence.0);
+                let told_bytes = (told - cut.sequence.0).checked_sub(1).and_then(|at| sums.get(at as usize));
+                let ahead = sum.saturating_sub(told_bytes.copied().unwrap_or(0));
+                push.heard
+                    && push.sent.next() == sequence
+                    && sequence.0 <= told + PUSH_AHEAD
+                    && (ahead <= bytes_max || sequence.0 == told + 1)
+            };
+            let to: Vec<ValidatorIndex> = self.connected.iter().copied().filter(wants).collect();
+            if to.is_empty() {
+                continue;
+            }
+            for peer in &to {
+                let push = &mut self.pushes[usize::from(peer.0)];
+                if push.sent == push.told {
+                    push.progress = now.monotonic;
+                }
+                push.sent = sequence;
+            }
+            ports.send(To::Some(to), &PeerMessage::Batch(batch.bytes().clone()));
+        }
+    }
+
+    /// What a peer says that it holds.
+    pub(super) fn holding(&mut self, from: ValidatorIndex, heads: &[Head], now: Now, ports: &mut impl Ports) {
+        if heads.len() != self.validators() {
+            return self.offence(from, Offence::Malformed, ports);
+        }
+        for (stream, head) in self.streams.iter_mut().zip(heads) {
+            stream.told(from, *head);
+        }
+        let own = heads[self.me()];
+        if let Some(learning) = &mut self.learning {
+            learning.told(from, own, now.monotonic);
+        }
+        let stream = &self.streams[self.me()];
+        let known = own.sequence <= stream.cut().sequence || stream.is_durable(&own.digest);
+        self.ready_changed = true;
+        let push = &mut self.pushes[usize::from(from.0)];
+        let (heard, told) = (push.heard, push.told);
+        if !push.heard {
+            (push.heard, push.sent) = (true, if known { own.sequence } else { stream.cut().sequence });
+        }
+        if known && own.sequence != push.told {
+            push.told = own.sequence;
+            push.sent = push.sent.max(own.sequence);
+            push.progress = now.monotonic;
+        }
+        if !heard || self.pushes[usize::from(from.0)].told != told {
+            self.raise_pushes();
+            self.push_to_all(now, ports);
+            self.count_own(now, ports);
+        }
+    }
+
+    /// What lies below the finalized cut is fetched by the peers that lack it, not pushed.
+    fn raise_pushes(&mut self) {
+        let cut = self.streams[self.me()].cut().sequence;
+        for push in &mut self.pushes {
+            push.sent = push.sent.max(cut);
+        }
+    }
+
+    /// Notes how far a quorum holds the own stream.
+    fn count_own(&mut self, now: Now, ports: &mut impl Ports) {
+        let (me, quorum) = (self.settings.me, self.quorum);
+        let stream = &mut self.streams[usize::from(me.0)];
+        let cut = stream.cut();
+        let available = stream.quorum_head(&cut, quorum, me, None);
+        if available.sequence <= self.own_available.sequence {
+            return;
+        }
+        self.own_available = available;
+        for own in self.own.values_mut() {
+            if own.available.is_none() && own.head.sequence <= available.sequence {
+                own.available = Some(now.monotonic);
+                let us = now.monotonic.saturating_sub(own.sealed).as_micros() as u64;
+                let transactions = own.origins.len() as u64;
+                ports.observe(Observation::Stage { stage: Stage::Available, us, transactions });
+            }
+        }
+    }
+
+    /// A peer that does not report what it was sent is sent it again, from what it reports on.
+    pub(super) fn push_again(&mut self, now: Now, ports: &mut impl Ports) {
+        self.raise_pushes();
+        let cut = self.streams[self.me()].cut().sequence;
+        for push in &mut self.pushes {
+            if push.sent > push.told.max(cut) && now.monotonic >= push.progress + PUSH_AGAIN_AFTER {
+                push.sent = push.told.max(cut);
+                push.progress = now.monotonic;
+            }
+        }
+        self.push_to_all(now, ports);
+    }
+
+    pub(super) fn holding_deadline(&self) -> Option<Duration> {
+        let interval = (self.view_time / 4).max(self.settings.holding_interval);
+        self.holding_changed.then_some(self.last_holding + interval)
+    }
+
+    pub(super) fn tell_holding_if_due(&mut self, now: Now, ports: &mut impl Ports) {
+        if self.holding_deadline().is_some_and(|deadline| now.monotonic >= deadline) {
+            self.holding_changed = false;
+            self.last_holding = now.monotonic;
+            ports.send(To::All, &self.held());
+        }
+    }
+
+    pub(super) fn held(&self) -> PeerMessage {
+        PeerMessage::Holding(self.streams.iter().map(|stream| stream.held()).collect())
+    }
+
+    /// R4: what f+1 peers say that they hold exists, so it is fetched before anybody asks about it.
+    pub(super) fn fetch_what_others_hold(&mut self, now: Now) {
+        let witnesses = self.faulty + 1;
+        for author in 0..self.validators() {
+            if let Some(head) = self.streams[author].lacking(witnesses) {
+                self.want_batch(ValidatorIndex(author as u16), head, false, Vec::new(), PATIENCE, now);
+            }
+        }
+    }
+
+    /// Sends the requests that are due.
+    pub(super) fn send_requests(&mut self, now: Now, ports: &mut impl Ports) {
+        if self.fetches.deadline().is_none_or(|deadline| now.monotonic < deadline) {
+            return;
+        }
+        let connected: Vec<ValidatorIndex> = self.connected.iter().copied().collect();
+        for ask in self.fetches.poll(&connected, now.monotonic) {
+            let message = match ask.wanted {
+                Wanted::Block => PeerMessage::FetchBlock { digest: ask.digest },
+                Wanted::Batches { author, above, head, .. } => {
+                    PeerMessage::FetchBatches { author, above, head }
+                }
+            };
+            self.last_asked[usize::from(ask.to.0)] = Some(now.monotonic);
+            ports.observe(Observation::Fetched);
+            ports.send(To::One(ask.to), &message);
+        }
+    }
+
+    /// Whether a batch is in the journal, durably.
+    pub(super) fn is_batch_durable(&self, author: usize, digest: &Digest) -> bool {
+        self.streams[author].is_durable(digest)
+    }
+}

@@ -1,0 +1,577 @@
+//! Whole validators on one thread: replicas and committers over real journals, messages in queues, and a script that asks
+//! what consensus would ask.
+
+mod rig;
+
+use super::*;
+use crate::limits::ROOT_LAG_MAX;
+use crate::store::Log;
+use crate::types::{Digest, Head, Height, Refusal, Sequence, ValidatorIndex, Verdict};
+use crate::wire::{Notice, PeerMessage};
+use rig::{CONNECTION, Rig, options};
+
+fn notice(tag: u64, verdict: Verdict) -> (u64, Notice) {
+    (CONNECTION, Notice { tag, verdict })
+}
+
+const BUSY: Verdict = Verdict::Refused(Refusal::Busy);
+
+fn offences(rig: &Rig, node: usize) -> Vec<(u16, Offence)> {
+    let offence = |observation: &Observation| match observation {
+        Observation::Offence(peer, offence) => Some((peer.0, *offence)),
+        _ => None,
+    };
+    rig.nodes[node].world.observed.iter().filter_map(offence).collect()
+}
+
+#[test]
+fn a_transaction_goes_from_a_mempool_to_a_block_and_its_client_is_told() {
+    let mut rig = Rig::new(4);
+    rig.offer(0, 1, 0).unwrap();
+    rig.offer(0, 2, 0).unwrap();
+    rig.advance(100);
+    assert_eq!(rig.held(0), vec![rig.nodes[0].replica.own_head; 4], "everybody holds the batches");
+    let first = rig.order(1, 1, rig.network());
+    assert_eq!(rig.block(1, &first).cut()[0].sequence, Sequence(2), "one at once, one when that was held");
+    rig.advance(30);
+    let told = [notice(1 << 8, Verdict::Committed), notice(2 << 8, Verdict::Committed)];
+    assert_eq!(rig.nodes[0].world.notices, told);
+    let roots: Vec<_> = rig.nodes.iter().map(|node| node.world.roots.clone()).collect();
+    assert!(roots.iter().all(|root| root.len() == 1 && *root == roots[0]), "{roots:?}");
+    for node in &rig.nodes {
+        assert_eq!(node.replica.committed(), Height(1));
+        assert_eq!((node.mempool().slots().pending(1), node.mempool().slots().pending(2)), (0, 0));
+        assert_eq!(node.world.halted, None);
+        assert!(node.replica.streams.iter().all(|stream| stream.is_empty()), "what is ordered is not kept");
+    }
+    assert!(rig.nodes[1..].iter().all(|node| node.world.notices.is_empty()));
+    assert!((0..4).all(|node| offences(&rig, node).is_empty()));
+
+    let second = rig.order(2, 2, first);
+    let root = roots[0][0].1;
+    assert_eq!(rig.block(1, &second).header().roots, [root], "the next block carries the root");
+}
+
+#[test]
+fn transactions_of_all_validators_are_ordered_by_one_block_and_each_client_hears_of_its_own() {
+    let mut rig = Rig::new(4);
+    for node in 0..4 {
+        rig.offer(node, node as u64, 0).unwrap();
+        // Spends what it does not have.
+        rig.offer_amount(node, node as u64, 1, u64::MAX).unwrap();
+    }
+    rig.advance(40);
+    let digest = rig.order(3, 1, rig.network());
+    assert!(rig.block(0, &digest).cut().iter().all(|head| !head.is_none()));
+    rig.advance(40);
+    for node in 0..4 {
+        let sender = node as u64;
+        let failed = Verdict::Failed(crate::types::Outcome::InsufficientBalance);
+        let expected = [notice(sender << 8, Verdict::Committed), notice(sender << 8 | 1, failed)];
+        assert_eq!(rig.nodes[node].world.notices, expected);
+    }
+}
+
+#[test]
+fn an_idle_leader_proposes_an_empty_block_after_a_while() {
+    let mut rig = Rig::new(4);
+    let started = rig.now;
+    let digest = rig.propose(0, 1, rig.network());
+    assert!(rig.now - started >= rig.settings(0).idle_interval);
+    assert!(rig.block(0, &digest).cut().iter().all(Head::is_none));
+}
+
+#[test]
+fn certify_stays_open_until_the_block_and_its_bodies_are_durable() {
+    let mut rig = Rig::new(4);
+    rig.nodes[2].syncs = false;
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    assert_eq!(rig.nodes[2].world.kinds(), [KIND_BATCH]);
+    assert_eq!(rig.nodes[2].replica.streams[0].held(), Head::NONE, "nobody is told what is not durable");
+    let digest = rig.propose(1, 1, rig.network());
+    let votes = rig.verify(1, 1, rig.network(), digest);
+    assert_eq!(rig.answer(2, votes[2]), Some(Answer::Vote(true)), "a vote to notarize needs the bodies only");
+    let votes = rig.certify(1, digest);
+    for node in [0, 1, 3] {
+        assert_eq!(rig.answer(node, votes[node]), Some(Answer::Vote(true)));
+    }
+    assert_eq!(rig.nodes[2].world.kinds(), [KIND_BATCH, KIND_BLOCK]);
+    rig.advance(3_000);
+    assert_eq!(rig.answer(2, votes[2]), None, "not durable, however long it takes");
+    rig.sync(2, 1);
+    assert_eq!(rig.answer(2, votes[2]), None, "the body is, the block is not");
+    rig.sync(2, 1);
+    assert_eq!(rig.answer(2, votes[2]), Some(Answer::Vote(true)));
+}
+
+#[test]
+fn a_reply_that_is_late_is_not_given_and_the_block_can_be_certified_all_the_same() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    let digest = rig.propose(1, 1, rig.network());
+    let votes = rig.verify(1, 1, rig.network(), digest);
+    let patience = rig.settings(3).verify_patience.as_millis() as u64;
+    rig.advance(patience - 10);
+    assert_eq!(rig.answer(3, votes[3]), None);
+    rig.advance(20);
+    assert_eq!(rig.answer(3, votes[3]), Some(Answer::Decline), "never a no for what is missing");
+    let votes = rig.certify(1, digest);
+    rig.advance(1_000);
+    assert_eq!(rig.answer(3, votes[3]), None);
+    rig.heal();
+    rig.advance(2_000);
+    assert_eq!(rig.answer(3, votes[3]), Some(Answer::Vote(true)), "block and body were fetched");
+    assert!((0..4).all(|node| offences(&rig, node).is_empty()));
+}
+
+#[test]
+fn missing_ancestors_are_fetched_though_nothing_is_final() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    let mut parent = rig.network();
+    for view in 1..=3 {
+        rig.offer(0, 1, view).unwrap();
+        rig.advance(30);
+        let digest = rig.propose(1, view, parent);
+        let votes = rig.verify(view, 1, parent, digest);
+        assert_eq!(rig.answer(2, votes[2]), Some(Answer::Vote(true)));
+        let votes = rig.certify_at(0..3, view, digest);
+        assert!(votes.iter().enumerate().all(|(node, vote)| rig.answer(node, *vote).is_some()));
+        parent = digest;
+    }
+    rig.heal();
+    let vote = rig.certify_at(3..4, 3, parent)[0];
+    assert_eq!(rig.answer(3, vote), None);
+    rig.advance(3_000);
+    assert_eq!(rig.answer(3, vote), Some(Answer::Vote(true)));
+    assert_eq!(rig.nodes[3].replica.finalized(), Height(0));
+    let count = |kind| rig.nodes[3].world.written.iter().filter(|(of, _)| *of == kind).count();
+    assert_eq!((count(KIND_BLOCK), count(KIND_BATCH)), (3, 3), "all of it is in the journal, once");
+}
+
+#[test]
+fn finalized_blocks_whose_bodies_are_missing_are_executed_when_they_have_been_fetched() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    let mut parent = rig.network();
+    for view in 1..=3 {
+        rig.offer(0, 1, view).unwrap();
+        rig.advance(30);
+        parent = rig.order_at(0..3, 1, view, parent);
+        rig.advance(20);
+    }
+    rig.finalize_at(3..4, 3, parent);
+    assert_eq!(rig.nodes[3].replica.finalized(), Height(0));
+    rig.heal();
+    rig.advance(5_000);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(3), "from the others' journals");
+    assert_eq!(rig.nodes[3].world.roots, rig.nodes[0].world.roots);
+}
+
+#[test]
+fn one_that_was_away_for_long_catches_up_in_ranges() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    let mut parent = rig.network();
+    for view in 1..=40 {
+        if view % 8 == 0 {
+            rig.offer(0, 1, view).unwrap();
+        }
+        rig.advance(15);
+        parent = rig.order_at(0..3, 1, view, parent);
+    }
+    rig.advance(1_000);
+    rig.heal();
+    rig.advance(5_000);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(40));
+    assert_eq!(rig.nodes[3].world.roots, rig.nodes[0].world.roots);
+    assert!((0..4).all(|node| offences(&rig, node).is_empty()));
+}
+
+#[test]
+fn a_batch_that_a_stranger_pushes_unasked_is_an_offence() {
+    let mut rig = Rig::new(4);
+    let batch = rig.seal(0, Head::NONE, 1, 0);
+    let message = PeerMessage::Batch(batch.bytes().clone());
+    rig.deliver(2, 1, message.clone());
+    rig.settle();
+    assert_eq!(offences(&rig, 1), [(2, Offence::Unwanted)]);
+    assert!(rig.nodes[1].replica.streams[0].is_empty());
+    rig.deliver(0, 1, message.clone());
+    rig.settle();
+    assert_eq!(rig.nodes[1].replica.streams[0].held(), batch.head(), "from its author it is welcome");
+    rig.deliver(2, 1, message);
+    assert_eq!(offences(&rig, 1).len(), 1, "an answer that comes late is no offence");
+}
+
+#[test]
+fn a_bad_body_a_bad_signature_and_a_third_branch_are_offences_of_the_author() {
+    let mut rig = Rig::new(4);
+    let batch = rig.seal(0, Head::NONE, 1, 0);
+    for at in [100, batch.bytes().len() - 1] {
+        let mut bytes = batch.bytes().to_vec();
+        bytes[at] ^= 1;
+        rig.deliver(0, 1, PeerMessage::Batch(bytes.into()));
+        rig.settle();
+    }
+    assert_eq!(offences(&rig, 1), [(0, Offence::BadBatch); 2]);
+    for (nonce, contradictions) in [(0, 0), (1, 1), (2, 1)] {
+        let branch = rig.seal(0, Head::NONE, 1, nonce);
+        rig.deliver(0, 1, PeerMessage::Batch(branch.bytes().clone()));
+        rig.settle();
+        let found = |observation: &&Observation| matches!(observation, Observation::Contradiction { .. });
+        assert_eq!(rig.nodes[1].world.observed.iter().filter(found).count(), contradictions);
+    }
+    assert_eq!(offences(&rig, 1)[2..], [(0, Offence::Equivocation)]);
+    assert_eq!(rig.nodes[1].replica.streams[0].len(), 2);
+    rig.deliver(2, 1, PeerMessage::Batch(vec![1; 60].into()));
+    rig.deliver(2, 1, PeerMessage::Holding(vec![Head::NONE; 3]));
+    assert_eq!(offences(&rig, 1)[3..], [(2, Offence::Malformed); 2]);
+}
+
+#[test]
+fn a_liar_that_answers_with_a_wrong_body_costs_one_retry() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    let digest = rig.propose(1, 1, rig.network());
+    let head = rig.block(1, &digest).cut()[0];
+    let block = rig.block(1, &digest).clone();
+    rig.deliver(1, 3, PeerMessage::Block(block));
+    let vote = rig.verify(1, 1, rig.network(), digest)[3];
+    let mut bytes = rig.nodes[0].replica.streams[0].batch(&head.digest).unwrap().bytes().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    rig.deliver(2, 3, PeerMessage::Batch(bytes.into()));
+    rig.settle();
+    assert_eq!(offences(&rig, 3), [(2, Offence::BadBatch)]);
+    assert_eq!(rig.answer(3, vote), None);
+    rig.heal();
+    rig.advance(380);
+    assert_eq!(rig.answer(3, vote), Some(Answer::Vote(true)));
+}
+
+/// Another copy of validator 0 has sealed, and the network has ordered what it sealed.
+#[test]
+fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_sealing_goes_on() {
+    let mut rig = Rig::new(4);
+    rig.isolate(0);
+    // Two batches that nobody else ever sees.
+    for nonce in 0..2 {
+        rig.offer(0, 1, nonce).unwrap();
+        rig.advance(300);
+    }
+    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2));
+    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 2);
+    let other = rig.seal(0, Head::NONE, 2, 0);
+    for node in 1..4 {
+        rig.deliver(0, node, PeerMessage::Batch(other.bytes().clone()));
+    }
+    rig.settle();
+    rig.advance(30);
+    let digest = rig.order_at(1..4, 1, 1, rig.network());
+    assert_eq!(rig.block(1, &digest).cut()[0], other.head());
+    rig.heal();
+    rig.finalize_at(0..1, 1, digest);
+    rig.advance(3_000);
+    assert_eq!(rig.nodes[0].replica.committed(), Height(1));
+    let mut told = rig.nodes[0].world.notices.clone();
+    told.sort_by_key(|(_, notice)| notice.tag);
+    assert_eq!(
+        told,
+        [notice(1 << 8, BUSY), notice(1 << 8 | 1, BUSY)],
+        "its sequence is committed, its digest is not"
+    );
+    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 0);
+
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(50);
+    let own = &rig.nodes[0].replica.own_head;
+    assert_eq!(own.sequence, Sequence(2));
+    let digest = rig.order(2, 2, digest);
+    assert_eq!(
+        rig.block(1, &digest).cut()[0].sequence,
+        Sequence(2),
+        "the stream goes on behind what is final"
+    );
+    rig.advance(30);
+    assert_eq!(rig.nodes[0].world.notices.last(), Some(&notice(1 << 8, Verdict::Committed)));
+}
+
+#[test]
+fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others() {
+    let mut rig = Rig::new(4);
+    for nonce in 0..3 {
+        rig.offer(0, 1, nonce).unwrap();
+        rig.advance(60);
+    }
+    let head = rig.nodes[0].replica.own_head;
+    assert_eq!(head.sequence, Sequence(3));
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    assert!(rig.nodes[0].replica.is_learning());
+    assert_eq!(rig.offer(0, 1, 3), Err(Refusal::Busy));
+    rig.connect(0, 1);
+    rig.connect(0, 2);
+    rig.advance(2_000);
+    assert!(rig.nodes[0].replica.is_learning(), "2f+1 others have to be heard");
+    rig.connect(0, 3);
+    rig.advance(2_000);
+    assert!(!rig.nodes[0].replica.is_learning());
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
+    rig.offer(0, 1, 3).unwrap();
+    rig.advance(60);
+    let own = rig.nodes[0].replica.own_head;
+    assert_eq!(own.sequence, Sequence(4));
+    assert_eq!(rig.held(0), [own; 4], "it goes on behind the third and contradicts nothing");
+}
+
+#[test]
+fn an_author_that_does_not_know_that_it_lost_its_stream_hears_it_from_its_peers() {
+    let mut rig = Rig::new(4);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(60);
+    let head = rig.nodes[0].replica.own_head;
+    rig.restart(0, Standing::default(), true);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    rig.advance(2_000);
+    let observed = &rig.nodes[0].world.observed;
+    assert!(
+        observed.contains(&Observation::StreamLost) && observed.contains(&Observation::StreamLearnt(head))
+    );
+    assert_eq!(rig.nodes[0].replica.own_head, head);
+}
+
+#[test]
+fn one_that_forgot_its_votes_rejoins_two_views_above_the_others() {
+    let mut rig = Rig::new(4);
+    let first = rig.order(1, 5, rig.network());
+    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, false);
+    for peer in 0..3 {
+        let status = PeerMessage::Status { finalized: Height(1), committed: Height(1), view: 5 };
+        rig.deliver(peer, 3, status);
+    }
+    let mut parent = first;
+    for (view, rejoins) in [(6, false), (7, true)] {
+        parent = rig.order_at(0..3, 1, view, parent);
+        rig.finalize_at(3..4, view, parent);
+        assert_eq!(
+            (!rig.nodes[3].replica.is_rejoining(), rig.nodes[3].world.floor.is_some()),
+            (rejoins, rejoins)
+        );
+    }
+    assert_eq!(rig.nodes[3].world.floor.as_ref().unwrap().view(), 7);
+}
+
+#[test]
+fn two_answers_are_too_few_to_rejoin() {
+    let mut rig = Rig::new(4);
+    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, true);
+    for (peer, view) in [(0, 5), (1, 6), (1, 7)] {
+        rig.deliver(peer, 3, PeerMessage::Status { finalized: Height(0), committed: Height(0), view });
+    }
+    let digest = rig.propose(0, 100, rig.network());
+    rig.finalize_at(3..4, 100, digest);
+    assert!(rig.nodes[3].replica.is_rejoining());
+    rig.deliver(2, 3, PeerMessage::Status { finalized: Height(0), committed: Height(0), view: 99 });
+    rig.finalize_at(3..4, 100, digest);
+    assert!(
+        rig.nodes[3].replica.is_rejoining(),
+        "a third says that it was in view 99: 100 is not far enough"
+    );
+    rig.finalize_at(3..4, 101, digest);
+    assert!(!rig.nodes[3].replica.is_rejoining());
+}
+
+#[test]
+fn recovery_replays_the_journal_and_serves_what_is_not_final() {
+    let mut rig = Rig::new(4);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    let first = rig.order(1, 1, rig.network());
+    rig.advance(30);
+    rig.offer(0, 1, 1).unwrap();
+    rig.offer(2, 2, 1).unwrap();
+    rig.advance(30);
+    let second = rig.propose(1, 2, first);
+    let vote = rig.certify(2, second)[3];
+    assert_eq!(rig.answer(3, vote), Some(Answer::Vote(true)));
+    rig.offer(0, 1, 2).unwrap();
+    rig.advance(60);
+    let held = rig.nodes[3].replica.held();
+    let root = rig.nodes[3].world.roots.clone();
+
+    rig.isolate(3);
+    rig.restart(3, Standing::default(), false);
+    let node = &rig.nodes[3];
+    assert_eq!((node.replica.finalized(), node.replica.committed()), (Height(1), Height(1)));
+    assert_eq!(node.replica.held(), held, "what was told to be held is held");
+    assert_eq!(node.recovered, root);
+    let again = rig.certify_at(3..4, 2, second)[0];
+    assert_eq!(rig.answer(3, again), Some(Answer::Vote(true)), "with nobody's help");
+    let written = rig.nodes[3].world.written.len();
+    assert_eq!(written, 0, "nothing is written twice");
+
+    let head = rig.block(1, &second).cut()[0];
+    rig.nodes[3].world.mail.clear();
+    rig.deliver(2, 3, PeerMessage::FetchBlock { digest: second });
+    let author = ValidatorIndex(0);
+    rig.deliver(2, 3, PeerMessage::FetchBatches { author, above: Sequence(0), head });
+    let now = rig.now();
+    rig.nodes[3].work(now);
+    let sent = |message: &PeerMessage| match message {
+        PeerMessage::Block(block) => Some((2, *block.digest())),
+        PeerMessage::Batch(bytes) => {
+            Some((1, *crate::wire::Batch::decode(&rig.network(), bytes.clone()).unwrap().digest()))
+        }
+        _ => None,
+    };
+    let sent: Vec<_> = rig.nodes[3].world.mail.iter().filter_map(|(_, message)| sent(message)).collect();
+    assert_eq!(sent[0], (2, second));
+    assert_eq!(sent[1], (1, head.digest));
+    assert_eq!(sent.len(), 3, "the ordered one is read from the journal");
+
+    rig.heal();
+    rig.finalize_at(0..4, 2, second);
+    rig.advance(100);
+    assert!(rig.nodes.iter().all(|node| node.replica.committed() == Height(2)));
+    assert_eq!(rig.nodes[3].world.roots.last(), rig.nodes[0].world.roots.last());
+}
+
+#[test]
+fn recovery_says_what_is_wrong_with_a_journal() {
+    let mut rig = Rig::new(4);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    rig.order(1, 1, rig.network());
+    rig.advance(30);
+    let good = rig.nodes[1].world.records();
+    let recover = |records: &[(u8, Vec<u8>)]| {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(directory.path(), options()).unwrap();
+        for (kind, bytes) in records {
+            let position = log.append(*kind, &[bytes]).unwrap();
+            log.wait_durable(position).unwrap();
+        }
+        drop(log);
+        let (_log, replay) = Log::open(directory.path(), options()).unwrap();
+        rig.recover(replay).map(|(recovered, ..)| recovered.head.height)
+    };
+    assert_eq!(recover(&good).unwrap(), Height(1));
+    let kinds: Vec<_> = good.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [KIND_BATCH, KIND_BLOCK, KIND_COMMITTED]);
+
+    assert!(matches!(recover(&good[1..]), Err(RecoveryError::MissingBatch { height: Height(1), .. })));
+    let changed = |record: usize, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut records = good.clone();
+        change(&mut records[record].1);
+        recover(&records)
+    };
+    let body = changed(0, &|bytes| *bytes.last_mut().unwrap() ^= 1);
+    assert!(matches!(body, Err(RecoveryError::MissingBatch { .. })), "a body that is not the digest's");
+    let cut = changed(2, &|bytes| bytes.truncate(100));
+    assert!(matches!(cut, Err(RecoveryError::Record(_))));
+    let with = |change: &dyn Fn(&mut CommittedBlock)| {
+        changed(2, &|bytes| {
+            let mut committed = CommittedBlock::decode(bytes).unwrap();
+            change(&mut committed);
+            *bytes = committed.encode();
+        })
+    };
+    assert!(matches!(with(&|record| record.state_root.0[0] ^= 1), Err(RecoveryError::Diverged { .. })));
+    assert!(matches!(with(&|record| record.certificate[9] ^= 1), Err(RecoveryError::Certificate(Height(1)))));
+    assert_eq!(with(&|record| record.certificate.clear()).unwrap(), Height(1));
+    let twice = [&good[..], &good[2..]].concat();
+    assert!(matches!(recover(&twice), Err(RecoveryError::Broken { .. })));
+    let strange = [&good[..], &[(77, vec![])]].concat();
+    assert!(matches!(recover(&strange), Err(RecoveryError::UnknownKind(77))));
+}
+
+#[test]
+fn a_finalized_root_that_is_not_ours_stops_the_validator() {
+    let mut rig = Rig::new(4);
+    let first = rig.order(1, 1, rig.network());
+    rig.advance(30);
+    rig.nodes[2].replica.tree.executed(Height(1), Digest([7; 32]));
+    let second = rig.propose(1, 2, first);
+    let votes = rig.verify(2, 1, first, second);
+    assert_eq!(rig.answer(2, votes[2]), Some(Answer::Vote(false)));
+    assert_eq!(rig.answer(3, votes[3]), Some(Answer::Vote(true)));
+    let refused =
+        |observation: &Observation| matches!(observation, Observation::ProposalRefused { view: 2, .. });
+    assert!(rig.nodes[2].world.observed.iter().any(refused));
+}
+
+#[test]
+fn two_final_branches_stop_the_validator() {
+    let mut rig = Rig::new(4);
+    let first = rig.propose(1, 1, rig.network());
+    let other = rig.propose(2, 2, rig.network());
+    rig.finalize_at(0..1, 1, first);
+    rig.finalize_at(0..1, 2, other);
+    rig.advance(2_000);
+    let halted = &rig.nodes[0].world.halted;
+    assert!(matches!(halted, Some(Halt::Fork(_))), "{halted:?}");
+    assert_eq!(rig.nodes[0].replica.deadline(), None);
+}
+
+#[test]
+fn dispatch_never_runs_further_ahead_of_execution_than_the_lag() {
+    let mut rig = Rig::new(4);
+    rig.nodes[0].executes = false;
+    let mut parent = rig.network();
+    for view in 1..=ROOT_LAG_MAX + 6 {
+        parent = rig.propose(1, view, parent);
+        rig.finalize_at(0..4, view, parent);
+    }
+    let replica = &rig.nodes[0].replica;
+    assert_eq!((replica.finalized(), replica.dispatched), (Height(ROOT_LAG_MAX + 6), Height(ROOT_LAG_MAX)));
+    rig.nodes[0].executes = true;
+    rig.advance(30);
+    assert_eq!(rig.nodes[0].replica.committed(), Height(ROOT_LAG_MAX + 6));
+}
+
+#[test]
+fn two_logs_tell_what_one_of_them_has_lost() {
+    let boots = |begun, done| Boots { begun, done, lost: false };
+    let still_lost = |boots| Boots { lost: true, ..boots };
+    let standing = |stream_lost, votes_forgotten| Standing { stream_lost, votes_forgotten };
+    let cases = [
+        (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
+        (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
+        (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
+        (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),
+        (boots(5, 4), boots(5, 5), false, standing(false, false), "a crash before the journal was done"),
+        (boots(4, 4), boots(5, 5), false, standing(true, false), "an old journal"),
+        (boots(5, 5), boots(4, 4), false, standing(false, true), "old votes"),
+        (
+            still_lost(boots(6, 6)),
+            boots(6, 6),
+            false,
+            standing(true, false),
+            "started again before it had learnt",
+        ),
+        (
+            boots(6, 6),
+            still_lost(boots(6, 6)),
+            false,
+            standing(false, true),
+            "started again before it had a floor",
+        ),
+        (
+            boots(0, 0),
+            boots(5, 5),
+            true,
+            standing(true, false),
+            "an emptied journal, whatever the operator says",
+        ),
+        (boots(5, 5), boots(0, 0), true, standing(false, true), "emptied votes, whatever the operator says"),
+    ];
+    for (journal, votes, first, expected, why) in cases {
+        assert_eq!(Standing::of(journal, votes, first), expected, "{why}");
+        let next = Standing::next_boot(journal, votes);
+        assert!(next > journal.begun && next > votes.begun);
+    }
+}

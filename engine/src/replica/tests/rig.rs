@@ -1,0 +1,595 @@
+//! The validators and what is between them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernels::ed25519::SigningKey;
+use tempfile::TempDir;
+
+use super::super::*;
+use crate::mempool::{Mempool, Origin};
+use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots};
+use crate::roots::Ledger;
+use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
+use crate::types::{
+    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height, Packet,
+    Refusal, Transfer, ValidatorGenesis, ValidatorIndex,
+};
+use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
+use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
+
+pub const CONNECTION: u64 = 9;
+const CHAIN: ChainId = ChainId(7);
+const ACCOUNTS: u64 = 8;
+
+/// A certificate is "view (8 bytes) | digest".
+struct Evidence(u64, Digest, Vec<u8>);
+
+impl Evidence {
+    fn new(view: u64, digest: Digest) -> Self {
+        Self(view, digest, [&view.to_le_bytes()[..], &digest.0].concat())
+    }
+}
+
+impl FinalityEvidence for Evidence {
+    fn view(&self) -> u64 {
+        self.0
+    }
+
+    fn digest(&self) -> Digest {
+        self.1
+    }
+
+    fn certificate(&self) -> &[u8] {
+        &self.2
+    }
+}
+
+struct Plain;
+
+impl FinalityVerifier for Plain {
+    fn verify(&self, certificate: &[u8]) -> Option<Finality> {
+        let (view, digest) = certificate.split_first_chunk::<8>()?;
+        let digest = Digest(digest.try_into().ok()?);
+        Some(Finality::handed_on(&Evidence::new(u64::from_le_bytes(*view), digest)))
+    }
+}
+
+pub fn options() -> Options {
+    Options {
+        backend: Backend::Portable,
+        segment_bytes: 1 << 20,
+        group_bytes: 1 << 18,
+        ..Options::new([5; 32])
+    }
+}
+
+/// What a validator has said and written. A record counts as durable when the test says so.
+pub struct World {
+    log: Log,
+    pub mail: Vec<(To, PeerMessage)>,
+    work: VecDeque<Work>,
+    answers: BTreeMap<QuestionId, Answer>,
+    pub notices: Vec<(u64, Notice)>,
+    pub observed: Vec<Observation>,
+    pub floor: Option<Finality>,
+    pub halted: Option<Halt>,
+    /// Every record since the start, and those that are not told to be durable.
+    pub written: Vec<(u8, Position)>,
+    unsynced: VecDeque<(u8, Durable)>,
+    records_committed: VecDeque<Position>,
+    index: BlockIndex,
+    pub roots: Vec<(Height, Digest)>,
+    to_tell: VecDeque<Input>,
+}
+
+impl World {
+    fn new(log: Log, index: BlockIndex) -> Self {
+        Self {
+            log,
+            mail: Vec::new(),
+            work: VecDeque::new(),
+            answers: BTreeMap::new(),
+            notices: Vec::new(),
+            observed: Vec::new(),
+            floor: None,
+            halted: None,
+            written: Vec::new(),
+            unsynced: VecDeque::new(),
+            records_committed: VecDeque::new(),
+            index,
+            roots: Vec::new(),
+            to_tell: VecDeque::new(),
+        }
+    }
+
+    /// The kinds of what is written and not durable.
+    pub fn kinds(&self) -> Vec<u8> {
+        self.unsynced.iter().map(|(kind, _)| *kind).collect()
+    }
+
+    /// Everything that was written since the start.
+    pub fn records(&self) -> Vec<(u8, Vec<u8>)> {
+        self.written.iter().map(|(kind, position)| (*kind, self.log.read(*position).unwrap().bytes)).collect()
+    }
+
+    fn write(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        let position = self.log.append(kind, parts)?;
+        let durable = self.log.wait_durable(position)?;
+        self.written.push((kind, position));
+        self.unsynced.push_back((kind, durable));
+        Ok(position)
+    }
+}
+
+impl Ports for World {
+    fn send(&mut self, to: To, message: &PeerMessage) {
+        self.mail.push((to, message.clone()));
+    }
+
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        self.write(kind, parts)
+    }
+
+    fn answer(&mut self, question: QuestionId, answer: Answer) {
+        assert_eq!(self.answers.insert(question, answer), None, "a question is answered once");
+    }
+
+    fn is_open(&self, question: QuestionId) -> bool {
+        !self.answers.contains_key(&question)
+    }
+
+    fn notify(&mut self, connection: u64, notices: Vec<Notice>) {
+        self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
+    }
+
+    fn hand_on(&mut self, work: Work) {
+        self.work.push_back(work);
+    }
+
+    fn rejoin(&mut self, floor: Option<Finality>) {
+        self.floor = floor;
+    }
+
+    fn view(&self) -> u64 {
+        0
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        self.observed.push(observation);
+    }
+
+    fn halt(&mut self, halt: Halt) {
+        self.halted = Some(halt);
+    }
+}
+
+impl CommitPorts for World {
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        let position = self.write(kind, parts)?;
+        self.records_committed.push_back(position);
+        Ok(position)
+    }
+
+    fn notify(&mut self, connection: u64, notices: Vec<Notice>) {
+        self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
+    }
+
+    fn tell(&mut self, event: CommitterEvent<'_>) {
+        match event {
+            CommitterEvent::Executed { height, root, .. } => {
+                self.roots.push((height, root));
+                self.to_tell.push_back(Input::Executed(height, root));
+            }
+            CommitterEvent::Committed(height) => {
+                self.index.committed(height, self.records_committed.pop_front().unwrap());
+                self.to_tell.push_back(Input::Committed(height));
+            }
+            CommitterEvent::Stage { .. } => {}
+        }
+    }
+}
+
+pub struct Node {
+    pub replica: Replica,
+    committer: Committer,
+    pub world: World,
+    mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    directory: TempDir,
+    network: Digest,
+    authors: Vec<[u8; 32]>,
+    /// Whether what is written becomes durable by itself.
+    pub syncs: bool,
+    /// Whether finalized blocks are executed.
+    pub executes: bool,
+    /// The roots that recovery has found.
+    pub recovered: Vec<(Height, Digest)>,
+}
+
+impl Node {
+    pub fn mempool(&self) -> &Mempool {
+        &self.mempools[&CHAIN]
+    }
+
+    fn input(&mut self, input: Input, now: Now) {
+        self.replica.handle(input, now, &mut self.world);
+        while let Some(input) = self.world.to_tell.pop_front() {
+            self.replica.handle(input, now, &mut self.world);
+        }
+    }
+
+    /// The next `count` records have become durable.
+    fn sync(&mut self, count: usize, now: Now) {
+        let Some((_, durable)) = self.world.unsynced.drain(..count).next_back() else { return };
+        self.committer.durable(&durable, now, &mut self.world);
+        self.input(Input::Durable(durable), now);
+    }
+
+    /// Does what was handed on. True if there was something.
+    pub fn work(&mut self, now: Now) -> bool {
+        let mut rest = VecDeque::new();
+        let mut done = false;
+        while let Some(work) = self.world.work.pop_front() {
+            match work {
+                Work::Execute(job) if !self.executes => {
+                    rest.push_back(Work::Execute(job));
+                    continue;
+                }
+                Work::Execute(job) => {
+                    self.committer.execute(*job, now, &mut self.world).unwrap();
+                    self.input(Input::Time, now);
+                }
+                Work::Check(Check { from, pushed, batch }) => {
+                    let name = (batch.id().author, batch.head());
+                    let verdict = self.check(batch);
+                    self.input(Input::Checked { from, batch: name, pushed, verdict }, now);
+                }
+                Work::Read(to, read) => {
+                    let World { log, index, .. } = &self.world;
+                    let reader = JournalReader { records: log, index, network: &self.network };
+                    let answers = reader.answer(&read);
+                    self.world.mail.extend(answers.into_iter().map(|message| (To::One(to), message)));
+                }
+            }
+            done = true;
+        }
+        self.world.work = rest;
+        done
+    }
+
+    fn check(&self, batch: Batch) -> Result<Verified<Batch>, BatchRefusal> {
+        let id = batch.id();
+        let refusal = |fault| BatchRefusal { batch: id, position: 0, fault, tally: Tally::default() };
+        let author = &self.authors[usize::from(id.author.0)];
+        if !kernels::ed25519::verify(author, &batch.message(), batch.signature()) {
+            return Err(refusal(BatchFault::BadAuthorSignature));
+        }
+        Verified::committed(batch).ok_or(refusal(BatchFault::WrongBody))
+    }
+}
+
+pub struct Rig {
+    pub nodes: Vec<Node>,
+    pub now: Duration,
+    genesis: Arc<Genesis>,
+    isolated: BTreeSet<usize>,
+    questions: u64,
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32])
+}
+
+/// The seed of a validator's key.
+fn validator_seed(validator: usize) -> u8 {
+    100 + validator as u8
+}
+
+fn genesis(validators: usize) -> Genesis {
+    let validator = |i: usize| ValidatorGenesis {
+        name: format!("v{i}"),
+        public_key: key(validator_seed(i)).public_key(),
+        certificate_fingerprint: [i as u8; 32],
+    };
+    let account = |i: u64| AccountGenesis { public_key: key(i as u8 + 1).public_key(), balance: 1_000 };
+    let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
+    let chain = ChainGenesis { id: CHAIN, kind, suite, accounts: (0..ACCOUNTS).map(account).collect() };
+    Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain]).unwrap()
+}
+
+fn transfer(network: &Digest, sender: u64, nonce: u64, amount: u64) -> Packet {
+    let transfer = crate::execute::tests::transfer(sender, (sender + 1) % ACCOUNTS, amount, nonce);
+    let transfer = Transfer { chain: CHAIN, ..transfer };
+    transfer.sign(network, |message| key(sender as u8 + 1).sign(message))
+}
+
+impl Rig {
+    /// So many validators, connected.
+    pub fn new(validators: usize) -> Self {
+        let genesis = Arc::new(genesis(validators));
+        let (isolated, now) = (BTreeSet::new(), Duration::from_secs(10));
+        let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0 };
+        for me in 0..validators {
+            let node = rig.start(me, tempfile::tempdir().unwrap(), Standing::default());
+            rig.nodes.push(node);
+        }
+        for (one, other) in (0..validators).flat_map(|one| (0..one).map(move |other| (one, other))) {
+            rig.connect(one, other);
+        }
+        rig.advance(20);
+        rig
+    }
+
+    /// What a journal amounts to.
+    pub fn recover(&self, replay: Replay) -> Result<(Recovered, Ledger, Roots), RecoveryError> {
+        let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
+        recovery.run(replay, |_, _| Ok(()))
+    }
+
+    fn start(&self, me: usize, directory: TempDir, standing: Standing) -> Node {
+        let (log, replay) = Log::open(directory.path(), options()).unwrap();
+        let index = BlockIndex::default();
+        let mut roots_found = Vec::new();
+        let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
+        let recovered = recovery.run(replay, |progress, executed| {
+            index.committed(progress.height, progress.position);
+            roots_found.push((progress.height, *executed.state_root.digest()));
+            Ok::<_, RecoveryError>(())
+        });
+        let (recovered, ledger, roots) = recovered.unwrap();
+        let mempools = Arc::new(BTreeMap::from([(CHAIN, Mempool::new(CHAIN, ACCOUNTS, 256, 64))]));
+        let settings = Settings::new(ValidatorIndex(me as u16), self.genesis.validators().len());
+        let replica = Replica::new(
+            &self.genesis,
+            settings,
+            &[validator_seed(me); 32],
+            Box::new(Plain),
+            Arc::clone(&mempools),
+            recovered,
+            standing,
+        );
+        Node {
+            replica,
+            committer: Committer::new(ledger, roots, Arc::clone(&mempools)),
+            world: World::new(log, index),
+            mempools,
+            directory,
+            network: *self.genesis.network(),
+            authors: self.genesis.validators().iter().map(|validator| validator.public_key).collect(),
+            syncs: true,
+            executes: true,
+            recovered: roots_found,
+        }
+    }
+
+    /// Starts a validator again, with its journal or an empty one. If it lost its disk it is not connected at first.
+    pub fn restart(&mut self, me: usize, standing: Standing, empty: bool) {
+        let old = self.nodes.remove(me);
+        let Node { directory, world, .. } = old;
+        drop(world);
+        let directory = if empty { tempfile::tempdir().unwrap() } else { directory };
+        let node = self.start(me, directory, standing);
+        self.nodes.insert(me, node);
+        let now = self.now();
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != me) {
+            self.nodes[peer].input(Input::Disconnected(ValidatorIndex(me as u16)), now);
+            if !empty {
+                self.connect(me, peer);
+            }
+        }
+    }
+
+    pub fn now(&self) -> Now {
+        Now { monotonic: self.now, unix_ms: 1_700_000_000_000 + self.now.as_millis() as u64 }
+    }
+
+    pub fn network(&self) -> Digest {
+        *self.genesis.network()
+    }
+
+    pub fn settings(&self, node: usize) -> &Settings {
+        &self.nodes[node].replica.settings
+    }
+
+    pub fn connect(&mut self, one: usize, other: usize) {
+        let now = self.now();
+        self.nodes[one].input(Input::Connected(ValidatorIndex(other as u16)), now);
+        self.nodes[other].input(Input::Connected(ValidatorIndex(one as u16)), now);
+        self.settle();
+    }
+
+    /// From now on every message to and from this validator is lost.
+    pub fn isolate(&mut self, node: usize) {
+        self.isolated.insert(node);
+    }
+
+    pub fn heal(&mut self) {
+        self.isolated.clear();
+    }
+
+    /// How far each validator holds an author's stream.
+    pub fn held(&self, author: usize) -> Vec<Head> {
+        self.nodes.iter().map(|node| node.replica.streams[author].held()).collect()
+    }
+
+    pub fn block(&self, node: usize, digest: &Digest) -> Block {
+        let replica = &self.nodes[node].replica;
+        if let Some(block) = replica.tree.block(digest) {
+            return block.clone();
+        }
+        let World { log, index, .. } = &self.nodes[node].world;
+        let reader = JournalReader { records: log, index, network: &self.network() };
+        reader.block(replica.recent_height(digest).unwrap()).unwrap().1
+    }
+
+    /// A client's transaction; its tag is sender and nonce.
+    pub fn offer(&mut self, node: usize, sender: u64, nonce: u64) -> Result<(), Refusal> {
+        self.offer_amount(node, sender, nonce, 1)
+    }
+
+    pub fn offer_amount(&mut self, node: usize, sender: u64, nonce: u64, amount: u64) -> Result<(), Refusal> {
+        let packet = transfer(&self.network(), sender, nonce, amount);
+        let origin =
+            Origin { connection: CONNECTION, tag: sender << 8 | nonce, received_us: 0, verified_us: 0 };
+        let now = self.now();
+        let node = &mut self.nodes[node];
+        node.mempool().offer(Verified::assumed(packet.transaction().unwrap()), origin)?;
+        node.input(Input::MempoolFilled, now);
+        Ok(())
+    }
+
+    /// A batch that an author's key signs, whatever the author itself knows of it.
+    pub fn seal(&self, author: usize, previous: Head, sender: u64, nonce: u64) -> Batch {
+        let packet = transfer(&self.network(), sender, nonce, 1);
+        let sections = [BatchSection { chain: CHAIN, transactions: 1 }];
+        let sign = |message: &[u8]| key(validator_seed(author)).sign(message);
+        let author = ValidatorIndex(author as u16);
+        Batch::seal(&self.network(), author, &previous, &sections, [packet].iter(), sign)
+    }
+
+    /// A message arrives, whatever the links are like.
+    pub fn deliver(&mut self, from: usize, to: usize, message: PeerMessage) {
+        let now = self.now();
+        self.nodes[to].input(Input::Message(ValidatorIndex(from as u16), message), now);
+    }
+
+    /// Until nothing is on its way any more.
+    pub fn settle(&mut self) {
+        let now = self.now();
+        let mut busy = true;
+        while busy {
+            busy = false;
+            for at in 0..self.nodes.len() {
+                let node = &mut self.nodes[at];
+                busy |= node.work(now);
+                if node.syncs && !node.world.unsynced.is_empty() {
+                    node.sync(node.world.unsynced.len(), now);
+                    busy = true;
+                }
+                for (to, message) in std::mem::take(&mut node.world.mail) {
+                    busy |= self.post(at, to, &message);
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, from: usize, to: To, message: &PeerMessage) -> bool {
+        let connected = self.nodes[from].replica.connected.clone();
+        let to: Vec<ValidatorIndex> = match to {
+            To::All => connected.iter().copied().collect(),
+            To::One(peer) => vec![peer],
+            To::Some(peers) => peers,
+        };
+        let message = PeerMessage::decode(&message.encode()).unwrap();
+        for peer in to.into_iter().filter(|peer| connected.contains(peer)) {
+            let peer = usize::from(peer.0);
+            if !self.isolated.contains(&from) && !self.isolated.contains(&peer) {
+                self.deliver(from, peer, message.clone());
+            }
+        }
+        true
+    }
+
+    /// Time passes in small steps.
+    pub fn advance(&mut self, ms: u64) {
+        for _ in 0..ms.div_ceil(5) {
+            self.now += Duration::from_millis(5);
+            let now = self.now();
+            self.nodes.iter_mut().for_each(|node| node.input(Input::Time, now));
+            self.settle();
+        }
+    }
+
+    /// So many records of one validator become durable.
+    pub fn sync(&mut self, node: usize, count: usize) {
+        let now = self.now();
+        self.nodes[node].sync(count, now);
+        self.settle();
+    }
+
+    fn ask(&mut self, node: usize, input: impl FnOnce(QuestionId) -> Input) -> QuestionId {
+        self.questions += 1;
+        let question = QuestionId(self.questions);
+        let now = self.now();
+        self.nodes[node].input(input(question), now);
+        question
+    }
+
+    pub fn answer(&self, node: usize, question: QuestionId) -> Option<Answer> {
+        self.nodes[node].world.answers.get(&question).copied()
+    }
+
+    /// The leader proposes and sends its block.
+    pub fn propose(&mut self, leader: usize, view: u64, parent: Digest) -> Digest {
+        let proposal = Proposal { view, leader: ValidatorIndex(leader as u16), parent };
+        let question = self.ask(leader, |question| Input::Propose(question, proposal));
+        for _ in 0..100 {
+            if let Some(answer) = self.answer(leader, question) {
+                let Answer::Propose(digest) = answer else { panic!("{answer:?}") };
+                let now = self.now();
+                self.nodes[leader].input(Input::Relay(digest), now);
+                self.settle();
+                return digest;
+            }
+            self.advance(5);
+        }
+        panic!("no block was proposed");
+    }
+
+    /// Asks everybody, the leader too, for a vote.
+    pub fn verify(&mut self, view: u64, leader: usize, parent: Digest, digest: Digest) -> Vec<QuestionId> {
+        let proposal = Proposal { view, leader: ValidatorIndex(leader as u16), parent };
+        let ask = |rig: &mut Self, node| rig.ask(node, |question| Input::Verify(question, proposal, digest));
+        let questions = (0..self.nodes.len()).map(|node| ask(self, node)).collect();
+        self.settle();
+        questions
+    }
+
+    pub fn certify(&mut self, view: u64, digest: Digest) -> Vec<QuestionId> {
+        self.certify_at(0..self.nodes.len(), view, digest)
+    }
+
+    pub fn certify_at(&mut self, nodes: Range<usize>, view: u64, digest: Digest) -> Vec<QuestionId> {
+        let ask = |rig: &mut Self, node| rig.ask(node, |question| Input::Certify(question, view, digest));
+        let questions = nodes.map(|node| ask(self, node)).collect();
+        self.settle();
+        questions
+    }
+
+    pub fn finalize_at(&mut self, nodes: Range<usize>, view: u64, digest: Digest) {
+        let now = self.now();
+        for node in nodes {
+            let finality = Finality::handed_on(&Evidence::new(view, digest));
+            self.nodes[node].input(Input::Finalized(finality), now);
+        }
+        self.settle();
+    }
+
+    /// A whole view: everybody votes, everybody certifies, everybody hears that it is final.
+    pub fn order(&mut self, leader: usize, view: u64, parent: Digest) -> Digest {
+        self.order_at(0..self.nodes.len(), leader, view, parent)
+    }
+
+    pub fn order_at(&mut self, nodes: Range<usize>, leader: usize, view: u64, parent: Digest) -> Digest {
+        let digest = self.propose(leader, view, parent);
+        let votes = self.verify(view, leader, parent, digest);
+        let finals = self.certify_at(nodes.clone(), view, digest);
+        self.advance(5);
+        for (at, node) in nodes.clone().enumerate() {
+            assert_eq!(
+                self.answer(node, votes[node]),
+                Some(Answer::Vote(true)),
+                "validator {node} in view {view}"
+            );
+            assert_eq!(
+                self.answer(node, finals[at]),
+                Some(Answer::Vote(true)),
+                "validator {node} in view {view}"
+            );
+        }
+        self.finalize_at(nodes, view, digest);
+        digest
+    }
+}

@@ -1,0 +1,130 @@
+//! What a peer sealed: good as a whole or not at all.
+
+use super::signed::Signed;
+use super::{PREFETCH_AHEAD, Tally, Verified};
+use crate::execute::{AccountKey, ChainState, Chains};
+use crate::limits::PUBLIC_KEY_BYTES;
+use crate::types::{BatchId, Packet};
+use crate::wire::Batch;
+
+/// What is wrong in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchFault {
+    /// The network has no such validator.
+    #[error("unknown author")]
+    UnknownAuthor,
+    /// The author has not signed the header.
+    #[error("the author's signature does not fit")]
+    BadAuthorSignature,
+    /// The packets are not those that the header commits to.
+    #[error("the body is not the one that the header names")]
+    WrongBody,
+    /// Not a transfer.
+    #[error("not a transfer")]
+    Malformed,
+    /// The network has no such chain, or the transaction names another chain than the batch.
+    #[error("wrong chain")]
+    WrongChain,
+    /// There is no such debit account.
+    #[error("unknown debit account")]
+    UnknownAccount,
+    /// The debit account has no key of this version.
+    #[error("unknown key version")]
+    WrongKeyVersion,
+    /// The signature does not fit.
+    #[error("bad signature")]
+    BadSignature,
+}
+
+/// Why a peer's batch is refused. Its author should not have sealed it, so it is the author's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("batch ({batch}), transaction {position}: {fault}")]
+pub struct BatchRefusal {
+    /// The batch.
+    pub batch: BatchId,
+    /// The first transaction at fault; the author's signature counts as the one after the last.
+    pub position: u32,
+    /// What is wrong with it.
+    pub fault: BatchFault,
+    /// How many signatures were checked, and how many of them were bad.
+    pub tally: Tally,
+}
+
+/// The cheap checks of a batch. Either all of its packets and the author's signature go to `signed`, or nothing.
+pub(super) fn judge<'a>(
+    chains: &'a Chains,
+    authors: &'a [[u8; PUBLIC_KEY_BYTES]],
+    batch: &'a Batch,
+    signed: &mut Vec<Signed<'a>>,
+) -> Result<(), BatchRefusal> {
+    let author = authors.get(usize::from(batch.id().author.0));
+    let author = author.ok_or_else(|| refusal(batch, 0, BatchFault::UnknownAuthor))?;
+    if !batch.body_matches() {
+        return Err(refusal(batch, 0, BatchFault::WrongBody));
+    }
+    let first = signed.len();
+    let judged = judge_sections(chains, batch, signed);
+    match judged {
+        Ok(()) => signed.push(Signed::author(author, batch)),
+        Err(_) => signed.truncate(first),
+    }
+    judged
+}
+
+fn judge_sections<'a>(
+    chains: &'a Chains,
+    batch: &'a Batch,
+    signed: &mut Vec<Signed<'a>>,
+) -> Result<(), BatchRefusal> {
+    let mut position = 0;
+    for (chain, packets) in batch.sections() {
+        let state = chains.get(chain).ok_or_else(|| refusal(batch, position, BatchFault::WrongChain))?;
+        for (at, packet) in packets.iter().enumerate() {
+            if let Some(coming) = packets.get(at + PREFETCH_AHEAD) {
+                state.prefetch(coming.debit());
+            }
+            let key = judge_packet(state, packet);
+            let key = key.map_err(|fault| refusal(batch, position + at, fault))?;
+            signed.push(Signed::packet(key, packet));
+        }
+        position += packets.len();
+    }
+    Ok(())
+}
+
+fn judge_packet<'a>(state: &'a ChainState, packet: &Packet) -> Result<AccountKey<'a>, BatchFault> {
+    if !packet.is_transfer() {
+        return Err(BatchFault::Malformed);
+    }
+    if packet.chain() != state.chain() {
+        return Err(BatchFault::WrongChain);
+    }
+    let key = state.key(packet.debit()).ok_or(BatchFault::UnknownAccount)?;
+    if key.version != packet.key_version() {
+        return Err(BatchFault::WrongKeyVersion);
+    }
+    Ok(key)
+}
+
+/// Puts the cheap checks and the verdicts on signatures together; takes its verdicts from the front.
+pub(super) fn conclude(
+    batch: Batch,
+    cheap: Result<(), BatchRefusal>,
+    verdicts: &mut &[bool],
+) -> Result<Verified<Batch>, BatchRefusal> {
+    cheap?;
+    let packets = batch.packets().len();
+    let mine = verdicts.split_off(..=packets).expect("a verdict for each signature");
+    match mine.iter().position(|good| !good) {
+        None => Ok(Verified::new(batch)),
+        Some(position) => {
+            let fault =
+                if position < packets { BatchFault::BadSignature } else { BatchFault::BadAuthorSignature };
+            Err(BatchRefusal { tally: Tally::of(mine), ..refusal(&batch, position, fault) })
+        }
+    }
+}
+
+fn refusal(batch: &Batch, position: usize, fault: BatchFault) -> BatchRefusal {
+    BatchRefusal { batch: batch.id(), position: position as u32, fault, tally: Tally::default() }
+}

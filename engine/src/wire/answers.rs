@@ -1,0 +1,144 @@
+//! What a validator answers to a client's questions, as JSON on the wire.
+//!
+//! ```text
+//! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐
+//! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
+//! Query::Transaction, Block, Status ──> their answers       anything that fails ──> {"error": …}
+//! ```
+//!
+//! The frame around an answer says which height it speaks of ([`AsOf`](super::AsOf)). Hashes and keys are lower-case
+//! hexadecimal. Nothing in here is evidence: the client checks it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::roots::{AccountProof, ChainEntry, TransactionProof};
+use crate::types::{ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+
+/// An account as it is under a state root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountAnswer {
+    /// The state root under which the account was read: that of `proof.chain.height`.
+    pub state_root: Digest,
+    /// The account, and its way to the state root.
+    pub proof: AccountProof,
+}
+
+/// Where a transaction is, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionAnswer {
+    /// The transaction.
+    pub id: TransactionId,
+    /// Its chain.
+    pub chain: ChainId,
+    /// The block that it is in.
+    pub height: Height,
+    /// Its place among the block's transactions on this chain.
+    pub position: u64,
+    /// What execution made of it.
+    pub outcome: Outcome,
+    /// The validator that sealed its batch.
+    pub author: ValidatorIndex,
+    /// The batch's number in that validator's stream.
+    pub sequence: Sequence,
+    /// The 128 bytes of the transaction, in hexadecimal.
+    pub packet: String,
+}
+
+/// The proof that a transaction is in a block, with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofAnswer {
+    /// The state root of the block's height: that of `proof.chain.height`.
+    pub state_root: Digest,
+    /// The transaction with its outcome, and its way to the state root.
+    pub proof: TransactionProof,
+}
+
+/// A committed block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockAnswer {
+    /// Its height.
+    pub height: Height,
+    /// Its digest: SHA-256 of the encoding.
+    pub digest: Digest,
+    /// The encoded block, in hexadecimal; everything else is read out of it.
+    pub block: String,
+    /// The finalization certificate in hexadecimal; empty where a later block's certificate covers this one.
+    pub certificate: String,
+    /// The state root after it.
+    pub state_root: Digest,
+    /// What the state root commits to, every chain ascending.
+    pub entries: Vec<ChainEntry>,
+    /// The block's transactions that did not apply.
+    pub failures: u64,
+}
+
+/// How a validator is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// The network id.
+    pub network: Digest,
+    /// The network's name.
+    pub network_name: String,
+    /// The validator.
+    pub validator: ValidatorIndex,
+    /// The validator's name.
+    pub name: String,
+    /// The last height whose block is on this validator's disk.
+    pub committed: Height,
+    /// The last finalized height that it knows.
+    pub finalized: Height,
+    /// The state root of the committed height.
+    pub state_root: Digest,
+    /// Whether it does not know how far its own stream goes, and answers its clients *Busy*.
+    pub stream_lost: bool,
+    /// Whether it follows without voting, because it may have forgotten what it voted for.
+    pub votes_forgotten: bool,
+    /// The peers that it is connected to.
+    pub peers: Vec<ValidatorIndex>,
+    /// Transactions waiting in its mempools.
+    pub pending: u64,
+    /// The journal's backend: `uring` or `portable`.
+    pub storage: String,
+    /// Seconds since it was started.
+    pub uptime_seconds: u64,
+}
+
+/// A question that has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// What went wrong.
+    pub error: QueryFailure,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryFailure {
+    /// Whether asking again could help.
+    pub kind: FailureKind,
+    /// For a person.
+    pub reason: String,
+}
+
+/// Kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// There is no such thing in the committed ledger.
+    NotFound,
+    /// The validator cannot say now.
+    Unavailable,
+}
+
+impl ErrorAnswer {
+    /// There is no such thing.
+    #[must_use]
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self { error: QueryFailure { kind: FailureKind::NotFound, reason: reason.into() } }
+    }
+
+    /// Not now.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self { error: QueryFailure { kind: FailureKind::Unavailable, reason: reason.into() } }
+    }
+}

@@ -1,0 +1,222 @@
+//! The decoders, and good encodings to begin with.
+
+use bytes::Bytes;
+use engine::replica::{Boot, ChainRecord, CommittedBlock};
+use engine::store::Position;
+use engine::types::{
+    AccountGenesis, AccountId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
+    Outcome, Packet, PacketSlab, Refusal, Sequence, TransactionId, ValidatorGenesis, ValidatorIndex, Verdict,
+};
+use engine::wire::{
+    AsOf, Batch, BatchSection, Block, ClientFrame, FinalizedBlock, Header, Notice, PROTOCOL_VERSION,
+    PeerMessage, Query, ServerFrame,
+};
+
+/// A decoder.
+pub(crate) struct Target {
+    pub name: &'static str,
+    /// What it answers; an error where it breaks a law.
+    pub decode: fn(&Bytes) -> Result<String, String>,
+    /// Good encodings.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All of them.
+pub(crate) const TARGETS: &[Target] = &[
+    Target {
+        name: "peer_message",
+        decode: |bytes| same(bytes, PeerMessage::decode(bytes), PeerMessage::encode),
+        seeds: peer_messages,
+    },
+    Target {
+        name: "batch",
+        decode: |bytes| {
+            same(bytes, Batch::decode(&NETWORK, bytes.clone()), |batch| {
+                // What reads the parts of a batch must not trip over any that was accepted.
+                let packets: usize = batch.sections().map(|(_, packets)| packets.len()).sum();
+                assert_eq!(packets, batch.packets().len());
+                let _either = (batch.body_matches(), batch.message(), batch.previous(), batch.signature());
+                batch.bytes().clone()
+            })
+        },
+        seeds: batches,
+    },
+    Target { name: "block", decode: |bytes| same(bytes, Block::decode(bytes), Block::encode), seeds: blocks },
+    Target {
+        name: "client_frame",
+        decode: |bytes| same(bytes, ClientFrame::decode(bytes), ClientFrame::encode),
+        seeds: client_frames,
+    },
+    Target {
+        name: "server_frame",
+        decode: |bytes| same(bytes, ServerFrame::decode(bytes), ServerFrame::encode),
+        seeds: server_frames,
+    },
+    Target {
+        name: "committed_block",
+        decode: |bytes| same(bytes, CommittedBlock::decode(bytes), CommittedBlock::encode),
+        seeds: committed_blocks,
+    },
+    // Any phase but 0 is *done*, so other bytes may come back.
+    Target { name: "boot", decode: |bytes| Ok(answer(&Boot::decode(bytes))), seeds: boots },
+    Target {
+        name: "genesis",
+        decode: |bytes| same(bytes, Genesis::decode(bytes), Genesis::encode),
+        seeds: geneses,
+    },
+];
+
+const NETWORK: Digest = Digest([5; 32]);
+
+fn answer<T, E: std::fmt::Debug>(decoded: &Result<T, E>) -> String {
+    match decoded {
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// The law of every canonical encoding: what is accepted is encoded to the same bytes.
+fn same<T, E: std::fmt::Debug, B: AsRef<[u8]>>(
+    bytes: &Bytes,
+    decoded: Result<T, E>,
+    encode: impl Fn(&T) -> B,
+) -> Result<String, String> {
+    match &decoded {
+        Ok(value) if encode(value).as_ref() != bytes.as_ref() => {
+            Err("other bytes than these are accepted".into())
+        }
+        decoded => Ok(answer(decoded)),
+    }
+}
+
+fn head(sequence: u64) -> Head {
+    Head { sequence: Sequence(sequence), digest: Digest([7; 32]) }
+}
+
+fn batch(previous: &Head) -> Batch {
+    let sections =
+        [(1, 2), (3, 1)].map(|(chain, transactions)| BatchSection { chain: ChainId(chain), transactions });
+    let packets: Vec<Packet> = (0..3).map(|fill| Packet([fill; 128])).collect();
+    Batch::seal(&NETWORK, ValidatorIndex(2), previous, &sections, packets.iter(), |_| [9; 64])
+}
+
+fn block(roots: u64) -> Block {
+    let header = Header {
+        height: Height(9),
+        view: 12,
+        parent: Digest([1; 32]),
+        proposer: ValidatorIndex(1),
+        time_ms: 1_700_000_000_000,
+        roots_first: Height(3),
+        roots: (0..roots).map(|root| Digest([root as u8; 32])).collect(),
+        cut: vec![Head::NONE, head(1), head(300), Head::NONE],
+    };
+    Block::new(header).expect("a good block")
+}
+
+fn batches() -> Vec<Vec<u8>> {
+    [Head::NONE, head(4)].map(|previous| batch(&previous).bytes().to_vec()).into()
+}
+
+fn blocks() -> Vec<Vec<u8>> {
+    [0, 2].map(|roots| block(roots).encode()).into()
+}
+
+fn peer_messages() -> Vec<Vec<u8>> {
+    let finalized = |finalization: &'static [u8]| FinalizedBlock {
+        block: block(1),
+        finalization: Bytes::from_static(finalization),
+    };
+    let messages = [
+        PeerMessage::Batch(batch(&Head::NONE).bytes().clone()),
+        PeerMessage::Holding(vec![Head::NONE, head(5)]),
+        PeerMessage::Block(block(2)),
+        PeerMessage::FetchBatches { author: ValidatorIndex(1), above: Sequence(3), head: head(9) },
+        PeerMessage::FetchBlock { digest: Digest([4; 32]) },
+        PeerMessage::FetchBlocks { from: Height(7), max: 64 },
+        PeerMessage::BlocksReply(vec![finalized(b""), finalized(b"certificate")]),
+        PeerMessage::Status { finalized: Height(9), committed: Height(8), view: 11 },
+    ];
+    messages.iter().map(|message| message.encode().to_vec()).collect()
+}
+
+fn client_frames() -> Vec<Vec<u8>> {
+    let (chain, id) = (ChainId(1), TransactionId([8; 32]));
+    let queries = [
+        Query::Account { chain, account: AccountId(7) },
+        Query::Transaction { chain: None, id },
+        Query::Transaction { chain: Some(chain), id },
+        Query::Block { height: Height(3) },
+        Query::Proof { chain, id },
+        Query::Status,
+        Query::Counters,
+    ];
+    let mut frames = vec![
+        ClientFrame::Hello { version: PROTOCOL_VERSION, network: NETWORK },
+        ClientFrame::Submit { tag: 3, packets: PacketSlab::copy_from(&[Packet([1; 128]), Packet([2; 128])]) },
+    ];
+    frames.extend(queries.map(|query| ClientFrame::Query { id: 5, query }));
+    frames.iter().map(|frame| frame.encode().to_vec()).collect()
+}
+
+fn server_frames() -> Vec<Vec<u8>> {
+    let as_of = AsOf { height: Height(9), behind: Some(2) };
+    let verdicts = [Verdict::Committed, Outcome::Replayed.into(), Refusal::Busy.into()];
+    let frames = [
+        ServerFrame::Welcome {
+            version: PROTOCOL_VERSION,
+            network: NETWORK,
+            validator: ValidatorIndex(1),
+            as_of,
+        },
+        ServerFrame::Notices((4..).zip(verdicts).map(|(tag, verdict)| Notice { tag, verdict }).collect()),
+        ServerFrame::Answer {
+            id: 1,
+            as_of: AsOf { behind: None, ..as_of },
+            body: Bytes::from_static(b"{\"a\":1}"),
+        },
+        ServerFrame::Rejected { reason: "no".into() },
+    ];
+    frames.iter().map(|frame| frame.encode().to_vec()).collect()
+}
+
+fn committed_blocks() -> Vec<Vec<u8>> {
+    let chain = |failures| ChainRecord {
+        chain: ChainId(1),
+        transactions_root: Digest([2; 32]),
+        accounts_root: Digest([3; 32]),
+        transactions: 4,
+        failures,
+    };
+    let record = |certificate, chains| CommittedBlock {
+        height: Height(9),
+        delta_digest: Digest([4; 32]),
+        state_root: Digest([5; 32]),
+        block: block(1).encode(),
+        certificate,
+        batches: vec![Position::from_raw(7), Position::from_raw(9)],
+        chains,
+    };
+    let failures = vec![(1, Outcome::Expired), (3, Outcome::Replayed)];
+    vec![
+        record(Vec::new(), Vec::new()).encode(),
+        record(vec![6; 9], vec![chain(Vec::new()), chain(failures)]).encode(),
+    ]
+}
+
+fn boots() -> Vec<Vec<u8>> {
+    [false, true].map(|done| Boot { number: 3, done, lost: done }.encode().to_vec()).into()
+}
+
+fn geneses() -> Vec<Vec<u8>> {
+    let validators = (1..=4).map(|at| ValidatorGenesis {
+        name: format!("v{at}"),
+        public_key: [at; 32],
+        certificate_fingerprint: [at + 8; 32],
+    });
+    let accounts = (1..=3).map(|at| AccountGenesis { public_key: [at; 32], balance: 1_000 }).collect();
+    let chain =
+        ChainGenesis { id: ChainId(1), kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts };
+    let genesis = Genesis::new("fuzz".into(), validators.collect(), vec![chain]).expect("a good genesis");
+    vec![genesis.encode()]
+}

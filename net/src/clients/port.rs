@@ -1,0 +1,361 @@
+//! The endpoint for clients: calls, strangers, introduction, exchange.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use quinn::{Connection, Endpoint, Incoming, SendStream, TokioRuntime};
+
+use super::{Admission, Client, ClientEvent, ClientHandler, ClientSettings, Inner, State};
+use crate::clock::Clock;
+use crate::errors::{ConfigError, LinkError, NetError};
+use crate::frame::{Frame, FrameReader, cost};
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+use crate::network::Flow;
+use crate::outbox::{Drain, Outbox, Room};
+use crate::places::{Place, Places, source};
+use crate::tls::{self, CLIENT_PROTOCOL};
+use crate::transport::{
+    self, Accepting, ConnectionIds, STREAM_WINDOW, Streams, close, closing_words, window,
+};
+
+/// The longest first frame of a client.
+pub const HELLO_BYTES_MAX: usize = 4 << 10;
+/// What a stranger can make us hold: its first frame and what follows it at once.
+const STRANGER_WINDOW: usize = 64 << 10;
+const _: () = assert!(HELLO_BYTES_MAX < STRANGER_WINDOW);
+/// How long the last words to a client may take.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
+/// The endpoint for clients.
+pub(crate) struct Port {
+    endpoint: Endpoint,
+    accepting: Accepting,
+    settings: Bounds,
+    strangers: Places,
+    introduced: Mutex<Introduced>,
+    handler: ClientHandler,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+/// The settings without the socket.
+struct Bounds {
+    connections_max: usize,
+    admission: Admission,
+    inbound_frame_bytes_max: usize,
+    outbound_frame_bytes_max: usize,
+    inbound_bytes: usize,
+    queue_bytes: usize,
+    stalled_after: Duration,
+}
+
+/// The clients whose first frame has come. `sum of by_address == clients.len() <= connections_max`.
+#[derive(Default)]
+struct Introduced {
+    clients: BTreeMap<u64, Client>,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// The first frame of a client, and the streams that it came on.
+struct Greeting {
+    first: Frame,
+    reader: FrameReader,
+    out: SendStream,
+}
+
+impl Port {
+    /// Opens the port; must be called inside the runtime.
+    pub(crate) fn open(
+        settings: ClientSettings,
+        identity: &Identity,
+        handler: ClientHandler,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, NetError> {
+        let ClientSettings { socket, connections_max, admission, .. } = settings;
+        let bounds = Bounds {
+            connections_max,
+            admission,
+            inbound_frame_bytes_max: settings.inbound_frame_bytes_max,
+            outbound_frame_bytes_max: settings.outbound_frame_bytes_max,
+            inbound_bytes: settings.inbound_bytes,
+            queue_bytes: settings.queue_bytes,
+            stalled_after: settings.stalled_after,
+        };
+        bounds.check()?;
+        let streams = Streams {
+            uni: 0,
+            bi: 1,
+            send_window: 2 * bounds.queue_bytes as u64,
+            receive_window: STRANGER_WINDOW,
+        };
+        let accepting = Accepting::new(tls::server(identity, CLIENT_PROTOCOL, None)?, streams)?;
+        let ids = ConnectionIds::new(identity, "clients").generator();
+        let socket = crate::socket::wrap(socket, Some(ids), metrics.clone()).map_err(NetError::Thread)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
+            transport::endpoint(Some((identity, "clients"))),
+            Some(accepting.any()),
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(NetError::Thread)?;
+        let strangers = Places::new(admission.strangers_max);
+        let introduced = Mutex::default();
+        let settings = bounds;
+        Ok(Arc::new(Self { endpoint, accepting, settings, strangers, introduced, handler, metrics, clock }))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether anything is queued or unacknowledged.
+    pub(crate) fn unsent(&self) -> bool {
+        self.introduced().clients.values().any(|client| client.queued_bytes() > 0)
+    }
+
+    fn introduced(&self) -> std::sync::MutexGuard<'_, Introduced> {
+        self.introduced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts until the endpoint is closed.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut id = 0;
+        while let Some(incoming) = self.endpoint.accept().await {
+            // A caller must first show that it can be reached where it says it is, so that forged
+            // addresses cannot hold places; while few are taken this costs more than it saves.
+            let busy = 2 * self.strangers.used() >= self.settings.admission.strangers_max;
+            if busy && !incoming.remote_address_validated() {
+                self.metrics.handshakes_retried.add(1);
+                // An address that is not validated can always be asked to show that it is its own.
+                let _ = incoming.retry();
+                continue;
+            }
+            if self.introduced().clients.len() >= self.settings.connections_max {
+                self.metrics.refused_limit.add(1);
+                incoming.refuse();
+                continue;
+            }
+            let Some(place) = self.strangers.take(incoming.remote_address().ip(), self.clock.now()) else {
+                self.metrics.handshakes_ignored.add(1);
+                incoming.ignore();
+                continue;
+            };
+            id += 1;
+            tokio::spawn(self.clone().serve(id, incoming, place));
+        }
+    }
+
+    async fn serve(self: Arc<Self>, id: u64, incoming: Incoming, place: Place) {
+        let remote = incoming.remote_address();
+        let Some((connection, greeting)) = self.greet(incoming, place).await else { return };
+        let (outbox, drain) = Outbox::new(self.settings.queue_bytes, self.settings.outbound_frame_bytes_max);
+        let room = outbox.room().clone();
+        let client = Client(Arc::new(Inner {
+            id,
+            remote,
+            state: Mutex::new(State::Open(outbox)),
+            metrics: self.metrics.clone(),
+        }));
+        if let Err(words) = self.introduce(&client) {
+            tracing::debug!(%remote, words, "refused a client");
+            self.end(&connection, &LinkError::Here(words));
+            return;
+        }
+        connection.set_receive_window(window(STREAM_WINDOW));
+        self.metrics.client_connected.add(1);
+        let ended = self.exchange(&client, &connection, greeting, (drain, room)).await;
+        *client.state() = State::Gone;
+        self.forget(&client);
+        self.metrics.client_disconnected.add(1);
+        let reason = self.end(&connection, &ended);
+        tracing::debug!(id, %remote, reason, "a client is gone");
+        // The connection is gone already; there is nothing left to close.
+        let _ = (self.handler)(ClientEvent::Closed { id, reason });
+    }
+
+    /// From the call to the first frame; `None` where it does not come.
+    async fn greet(&self, incoming: Incoming, mut place: Place) -> Option<(Connection, Greeting)> {
+        let remote = incoming.remote_address();
+        let mut given_up = pin!(self.given_up(&mut place));
+        let handshake = async { incoming.accept_with(self.accepting.for_remote(remote))?.await };
+        let connected = tokio::select! {
+            connected = handshake => connected.map_err(|error| {
+                self.metrics.refused_handshake.add(1);
+                closing_words(&error)
+            }),
+            words = &mut given_up => Err(words),
+        };
+        let connection = match connected {
+            Ok(connection) => connection,
+            Err(reason) => {
+                tracing::debug!(%remote, reason, "the handshake of a client failed");
+                return None;
+            }
+        };
+        let greeting = tokio::select! {
+            greeting = self.first_frame(&connection) => greeting,
+            words = &mut given_up => Err(LinkError::Here(words)),
+        };
+        match greeting {
+            Ok(greeting) => Some((connection, greeting)),
+            Err(error) => {
+                let reason = self.end(&connection, &error);
+                tracing::debug!(%remote, reason, "a client went before its first frame");
+                None
+            }
+        }
+    }
+
+    /// Resolves when a stranger has had its time or has lost its place, with the words for it.
+    async fn given_up(&self, place: &mut Place) -> String {
+        let limit = self.settings.admission.hello_within;
+        tokio::select! {
+            () = tokio::time::sleep(limit) => {
+                self.metrics.client_silent.add(1);
+                format!("your first frame did not come within {limit:?}")
+            }
+            () = place.displaced() => {
+                self.metrics.client_displaced.add(1);
+                "too many connections wait to send their first frame: your place was given to a newer one".to_owned()
+            }
+        }
+    }
+
+    async fn first_frame(&self, connection: &Connection) -> Result<Greeting, LinkError> {
+        let (out, into) = connection.accept_bi().await?;
+        let frame_bytes_max = self.settings.inbound_frame_bytes_max;
+        let mut reader =
+            FrameReader::new(into, self.settings.inbound_bytes, frame_bytes_max.min(HELLO_BYTES_MAX));
+        let first = reader.next().await?;
+        reader.allow(frame_bytes_max);
+        let first = first.ok_or_else(|| LinkError::Closed("the client has ended".to_owned()))?;
+        Ok(Greeting { first, reader, out })
+    }
+
+    /// Gives a client one of the places of introduced ones, or says why not.
+    fn introduce(&self, client: &Client) -> Result<(), String> {
+        let mut introduced = self.introduced();
+        let (connections_max, per_address_max) =
+            (self.settings.connections_max, self.settings.admission.per_address_max);
+        if introduced.clients.len() >= connections_max {
+            self.metrics.refused_limit.add(1);
+            return Err(format!("this validator has {connections_max} clients, as many as it takes"));
+        }
+        let of_address = introduced.by_address.entry(source(client.remote().ip())).or_default();
+        if *of_address >= per_address_max {
+            self.metrics.refused_address.add(1);
+            return Err(format!(
+                "{per_address_max} clients are connected from your address, as many as may be"
+            ));
+        }
+        *of_address += 1;
+        introduced.clients.insert(client.id(), client.clone());
+        Ok(())
+    }
+
+    fn forget(&self, client: &Client) {
+        let mut introduced = self.introduced();
+        introduced.clients.remove(&client.id());
+        let address = source(client.remote().ip());
+        let left = introduced.by_address.get_mut(&address).map(|count| {
+            *count -= 1;
+            *count
+        });
+        if left == Some(0) {
+            introduced.by_address.remove(&address);
+        }
+    }
+
+    async fn exchange(
+        &self,
+        client: &Client,
+        connection: &Connection,
+        Greeting { first, mut reader, out }: Greeting,
+        (drain, room): (Drain, Arc<Room>),
+    ) -> LinkError {
+        if let Flow::Close(words) = (self.handler)(ClientEvent::Opened(client.clone())) {
+            client.close(words);
+        }
+        let write = async {
+            match drain.run(out, Some(self.settings.stalled_after)).await {
+                Ok(out) => {
+                    // Closing drops what is not yet acknowledged.
+                    let _ = tokio::time::timeout(FAREWELL_LIMIT, out.stopped()).await;
+                    match &*client.state() {
+                        State::Closing(words) => LinkError::Here(words.clone()),
+                        _ => LinkError::Here(String::new()),
+                    }
+                }
+                Err(error) => error,
+            }
+        };
+        let read = async {
+            let mut frame = first;
+            loop {
+                if !client.is_open() {
+                    // Closing: the writer has the last word.
+                    std::future::pending::<()>().await;
+                }
+                self.metrics.client_frames_received.add(1);
+                self.metrics.client_bytes_received.add(frame.len() as u64);
+                let event = ClientEvent::Frame { client: client.clone(), frame };
+                if let Flow::Close(words) = (self.handler)(event) {
+                    client.close(words);
+                }
+                room.half_free().await;
+                frame = match reader.next().await {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => return LinkError::Closed("the client has ended".to_owned()),
+                    Err(error) => return error,
+                };
+            }
+        };
+        tokio::select! {
+            error = connection.closed() => error.into(),
+            error = write => error,
+            error = read => error,
+        }
+    }
+
+    /// Closes a connection as its end demands, counts, and says why in words.
+    fn end(&self, connection: &Connection, error: &LinkError) -> String {
+        let (code, words) = match error {
+            LinkError::Oversized { .. } | LinkError::Protocol(_) => {
+                self.metrics.client_violations.add(1);
+                (close::VIOLATION, error.to_string())
+            }
+            LinkError::Stalled(_) => {
+                self.metrics.client_stalled.add(1);
+                (close::STALLED, error.to_string())
+            }
+            LinkError::Here(words) => (close::REFUSED, words.clone()),
+            LinkError::Closed(_) | LinkError::Lost(_) => (close::STOPPING, error.to_string()),
+        };
+        connection.close(code.into(), words.as_bytes());
+        words
+    }
+}
+
+impl Bounds {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Admission { strangers_max, per_address_max, .. } = self.admission;
+        if self.connections_max == 0 || strangers_max == 0 || per_address_max == 0 {
+            return Err(ConfigError::NoConnections);
+        }
+        for (budget, frame_bytes_max) in [
+            (self.inbound_bytes, self.inbound_frame_bytes_max),
+            (self.queue_bytes, self.outbound_frame_bytes_max),
+        ] {
+            let frame = cost(frame_bytes_max);
+            if budget < frame {
+                return Err(ConfigError::BudgetBelowFrame { name: "clients", budget, frame });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! What the threads of one validator share. Each thread owns its own state; this is everything else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use engine::mempool::Mempool;
+use engine::replica::{BlockIndex, Hints};
+use engine::store::Log;
+use engine::types::{ChainId, Genesis, ValidatorIndex};
+
+use super::clients::Clients;
+use super::clock::Clock;
+use super::counters::Counters;
+
+/// Shared by all threads of one validator.
+pub struct Shared {
+    /// The network.
+    pub genesis: Arc<Genesis>,
+    /// This validator.
+    pub me: ValidatorIndex,
+    /// Time.
+    pub clock: Clock,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// The journal.
+    pub journal: Arc<Log>,
+    /// Where its committed blocks stand.
+    pub index: BlockIndex,
+    /// In which blocks transactions probably are.
+    pub hints: Hints,
+    /// Verified transactions that wait, one queue for each chain.
+    pub mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    /// Set by a verifier that has told the core that the mempools hold something, until the core has heard it.
+    pub filled: AtomicBool,
+    /// Who is connected.
+    pub clients: Clients,
+}

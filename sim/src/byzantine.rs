@@ -1,0 +1,305 @@
+//! Validators that lie: the honest code, with what it says changed on the way out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::types::{Digest, Head, Height, Packet, Sequence, ValidatorIndex};
+use engine::wire::{Batch, BatchSection, Block, FinalizedBlock, Header, PeerMessage};
+use kernels::ed25519::SigningKey;
+
+use crate::bell::FORGED;
+use crate::chance::Chance;
+use crate::host::Forge;
+
+/// One way to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misdeed {
+    /// Own batches are shown to some.
+    HideBatches,
+    /// Own blocks are shown to some.
+    HideBlocks,
+    /// Votes go to some.
+    VoteToSome,
+    /// A block goes to all but one, who gets the vote to skip; no vote to finalize at all.
+    WithholdFromOne,
+    /// At some moment it falls silent for good.
+    FallSilent,
+    /// It says that it holds what it does not.
+    LieHolding,
+    /// It says to stand where it does not.
+    LieStatus,
+    /// It answers those that catch up with made-up blocks.
+    LieSync,
+    /// It sends what nobody asked for.
+    Flood,
+    /// Its clock is a year ahead.
+    FarFuture,
+    /// Its blocks are wrong.
+    ForgeBlocks,
+    /// It signs two batches for one place.
+    ForkBatches,
+}
+
+impl Misdeed {
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::HideBatches,
+        Self::HideBlocks,
+        Self::VoteToSome,
+        Self::WithholdFromOne,
+        Self::FallSilent,
+        Self::LieHolding,
+        Self::LieStatus,
+        Self::LieSync,
+        Self::Flood,
+        Self::FarFuture,
+        Self::ForgeBlocks,
+        Self::ForkBatches,
+    ];
+}
+
+/// Votes as they travel begin with their kind.
+const NULLIFY: u8 = 1;
+const FINALIZE: u8 = 2;
+
+/// One liar.
+pub(crate) struct Liar {
+    pub(crate) misdeeds: Vec<Misdeed>,
+    me: ValidatorIndex,
+    network: Digest,
+    key: SigningKey,
+    /// Those to whom it shows things.
+    favoured: Vec<usize>,
+    /// The one from whom it withholds.
+    victim: usize,
+    silent_from: Duration,
+    heads: Vec<Head>,
+    last: Option<Block>,
+    alternatives: BTreeMap<Digest, Option<PeerMessage>>,
+    packet: Option<(BatchSection, Packet)>,
+    chance: Chance,
+}
+
+impl Liar {
+    pub(crate) fn new(
+        misdeeds: &[Misdeed],
+        me: usize,
+        validators: usize,
+        network: Digest,
+        signing_seed: [u8; 32],
+        mut chance: Chance,
+    ) -> Self {
+        Self {
+            misdeeds: misdeeds.to_vec(),
+            me: ValidatorIndex(me as u16),
+            network,
+            key: SigningKey::from_seed(signing_seed),
+            favoured: chance.any(validators, validators - 1),
+            victim: (me + 1 + chance.below(validators - 1)) % validators,
+            silent_from: chance.millis(300..4_000),
+            heads: vec![Head::NONE; validators],
+            last: None,
+            alternatives: BTreeMap::new(),
+            packet: None,
+            chance,
+        }
+    }
+
+    pub(crate) fn does(&self, misdeed: Misdeed) -> bool {
+        self.misdeeds.contains(&misdeed)
+    }
+
+    fn is_silent(&self, now: Duration) -> bool {
+        self.does(Misdeed::FallSilent) && now >= self.silent_from
+    }
+
+    /// How far ahead its clock is.
+    pub(crate) fn skew_ms(&self) -> i64 {
+        if self.does(Misdeed::FarFuture) { 365 * 24 * 3_600 * 1_000 } else { 0 }
+    }
+
+    /// Looks at what it hears: the better to lie.
+    pub(crate) fn hears(&mut self, message: &PeerMessage) {
+        match message {
+            PeerMessage::Holding(heads) => {
+                for (known, head) in self.heads.iter_mut().zip(heads) {
+                    *known = (*known).max(*head);
+                }
+            }
+            PeerMessage::Block(block) => self.last = Some(block.clone()),
+            PeerMessage::Batch(bytes) if self.packet.is_none() => {
+                let batch = Batch::decode(&self.network, bytes.clone()).ok();
+                self.packet = batch.as_ref().and_then(|batch| {
+                    let (chain, packets) = batch.sections().next()?;
+                    Some((BatchSection { chain, transactions: 1 }, *packets.first()?))
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a message of consensus goes out.
+    pub(crate) fn lets_vote(&mut self, to: usize, channel: u8, message: &[u8], now: Duration) -> bool {
+        if self.is_silent(now) {
+            return false;
+        }
+        let vote = (channel == 0).then(|| message.first().copied().unwrap_or(0));
+        if self.does(Misdeed::WithholdFromOne) && vote.is_some() {
+            return match vote {
+                Some(FINALIZE) => false,
+                Some(NULLIFY) => to == self.victim,
+                _ => to != self.victim,
+            };
+        }
+        !(self.does(Misdeed::VoteToSome) && vote.is_some() && !self.favoured.contains(&to))
+    }
+
+    /// What goes out instead of a message.
+    pub(crate) fn says(&mut self, to: usize, message: PeerMessage, now: Duration) -> Option<PeerMessage> {
+        if self.is_silent(now) {
+            return None;
+        }
+        let favoured = self.favoured.contains(&to);
+        Some(match message {
+            PeerMessage::Batch(_) if self.does(Misdeed::HideBatches) && !favoured => return None,
+            PeerMessage::Batch(bytes) if self.does(Misdeed::ForkBatches) && favoured => self.other(bytes),
+            PeerMessage::Block(block) if self.is_mine(&block) => {
+                let hidden = self.does(Misdeed::HideBlocks) && !favoured;
+                if hidden || (self.does(Misdeed::WithholdFromOne) && to == self.victim) {
+                    return None;
+                }
+                PeerMessage::Block(block)
+            }
+            PeerMessage::Holding(heads) if self.does(Misdeed::LieHolding) => self.holding(heads),
+            PeerMessage::Status { finalized, .. } if self.does(Misdeed::LieStatus) => {
+                let committed = Height(self.chance.of(&[0, finalized.0 + 1_000, u64::MAX]));
+                let view = self.chance.of(&[0, 1_000_000, u64::MAX]);
+                PeerMessage::Status { finalized: committed, committed, view }
+            }
+            PeerMessage::BlocksReply(blocks) if self.does(Misdeed::LieSync) => self.false_blocks(blocks),
+            honest => honest,
+        })
+    }
+
+    fn is_mine(&self, block: &Block) -> bool {
+        block.header().proposer == self.me
+    }
+
+    fn holding(&mut self, mut heads: Vec<Head>) -> PeerMessage {
+        for (author, head) in heads.iter_mut().enumerate() {
+            match self.chance.below(4) {
+                0 => *head = self.heads[author],
+                1 => *head = Head { sequence: head.sequence.next(), digest: Digest(self.chance.bytes()) },
+                2 => *head = Head { sequence: Sequence(u64::MAX), digest: Digest(self.chance.bytes()) },
+                _ => {}
+            }
+        }
+        PeerMessage::Holding(heads)
+    }
+
+    /// Another batch in the same place, signed as well.
+    fn other(&mut self, bytes: bytes::Bytes) -> PeerMessage {
+        let Ok(batch) = Batch::decode(&self.network, bytes.clone()) else { return PeerMessage::Batch(bytes) };
+        if batch.id().author != self.me {
+            return PeerMessage::Batch(bytes);
+        }
+        let (network, me, key) = (self.network, self.me, &self.key);
+        let other = self.alternatives.entry(*batch.digest()).or_insert_with(|| {
+            let (chain, packets) = batch.sections().next()?;
+            let section = BatchSection { chain, transactions: packets.len() as u32 - 1 };
+            let kept = &packets[1..];
+            (!kept.is_empty()).then(|| {
+                let previous = batch.previous();
+                let sign = |message: &[u8]| key.sign(message);
+                let other = Batch::seal(&network, me, &previous, &[section], kept.iter(), sign);
+                PeerMessage::Batch(other.bytes().clone())
+            })
+        });
+        other.clone().unwrap_or(PeerMessage::Batch(bytes))
+    }
+
+    /// Blocks that follow the asker's head, with cuts and certificates that are made up.
+    fn false_blocks(&mut self, blocks: Vec<FinalizedBlock>) -> PeerMessage {
+        let mut false_blocks = Vec::new();
+        let mut parent = None;
+        for FinalizedBlock { block, .. } in blocks.into_iter().take(3) {
+            let parent_digest = parent.unwrap_or(block.header().parent);
+            let header = Header {
+                parent: parent_digest,
+                time_ms: block.header().time_ms + 1,
+                ..block.header().clone()
+            };
+            let Ok(block) = Block::new(header) else { break };
+            parent = Some(*block.digest());
+            let mut finalization = FORGED.to_vec();
+            finalization.extend_from_slice(&block.header().view.to_le_bytes());
+            finalization.extend_from_slice(&block.digest().0);
+            false_blocks.push(FinalizedBlock { block, finalization: finalization.into() });
+        }
+        PeerMessage::BlocksReply(false_blocks)
+    }
+
+    /// Something that nobody asked for.
+    pub(crate) fn flood(&mut self) -> Vec<PeerMessage> {
+        let mut flood = Vec::new();
+        let validators = self.heads.len();
+        let victim = ValidatorIndex(self.chance.below(validators) as u16);
+        if let Some((section, packet)) = self.packet {
+            let previous = self.heads[usize::from(victim.0)];
+            let previous =
+                if self.chance.permille(500) && !previous.is_none() { previous } else { Head::NONE };
+            let sign = |message: &[u8]| self.key.sign(message);
+            let batch = Batch::seal(&self.network, victim, &previous, &[section], [packet].iter(), sign);
+            flood.push(PeerMessage::Batch(batch.bytes().clone()));
+        }
+        if let Some(last) = self.last.clone() {
+            for ahead in 0..8 {
+                let mut header = last.header().clone();
+                header.proposer = self.me;
+                header.view += ahead;
+                header.height = Height(header.height.0 + ahead % 3);
+                header.parent = Digest(self.chance.bytes());
+                flood.extend(Block::new(header).ok().map(PeerMessage::Block));
+            }
+        }
+        let digest = Digest(self.chance.bytes());
+        let head = Head { sequence: Sequence(self.chance.of(&[1, 100, u64::MAX])), digest };
+        flood.push(PeerMessage::FetchBatches { author: victim, above: Sequence(0), head });
+        flood.push(PeerMessage::FetchBlocks {
+            from: Height(self.chance.of(&[0, 1, u64::MAX])),
+            max: u32::MAX,
+        });
+        flood.push(PeerMessage::FetchBlock { digest });
+        flood.push(PeerMessage::Holding(vec![head]));
+        flood
+    }
+
+    /// How it changes its own blocks.
+    pub(crate) fn forge(&mut self) -> Option<Forge> {
+        if !self.does(Misdeed::ForgeBlocks) {
+            return None;
+        }
+        let mut chance = self.chance.fork();
+        let me = usize::from(self.me.0);
+        Some(Box::new(move |block| {
+            let mut header = block.header().clone();
+            match chance.below(8) {
+                0 => header.roots.first_mut()?.0[0] ^= 1,
+                1 => header.time_ms += 400 * 24 * 3_600 * 1_000,
+                2 => header.time_ms = 0,
+                3 => {
+                    let head = header.cut.get_mut(me)?;
+                    *head =
+                        Head { sequence: Sequence(head.sequence.0 + 2_000), digest: Digest(chance.bytes()) };
+                }
+                4 => {
+                    let head = header.cut.get_mut(me)?;
+                    *head = Head { sequence: head.sequence.next(), digest: Digest(chance.bytes()) };
+                }
+                5 => header.cut[me] = Head::NONE,
+                6 => header.height = header.height.next(),
+                _ => return None,
+            }
+            Block::new(header).ok()
+        }))
+    }
+}

@@ -1,0 +1,132 @@
+//! Clients: they submit throughout, also what they should not, and remember everything that they are told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::types::{Packet, TransactionId, Verdict};
+use engine::wire::Notice;
+
+use crate::chance::Chance;
+use crate::environment::{BALANCE, Environment};
+
+/// One transaction, submitted once to one validator.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    pub(crate) node: usize,
+    pub(crate) life: u64,
+    pub(crate) id: TransactionId,
+    pub(crate) at: Duration,
+    pub(crate) told: Option<Verdict>,
+}
+
+/// What goes to one validator at once.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) node: usize,
+    pub(crate) life: u64,
+    pub(crate) tag: u64,
+    pub(crate) packets: Vec<Packet>,
+}
+
+/// All clients.
+pub(crate) struct Clients {
+    pub(crate) submissions: Vec<Submission>,
+    packets: Vec<Packet>,
+    nonces: BTreeMap<(u32, u64), u64>,
+    chance: Chance,
+}
+
+impl Clients {
+    pub(crate) fn new(chance: Chance) -> Self {
+        Self { submissions: Vec::new(), packets: Vec::new(), nonces: BTreeMap::new(), chance }
+    }
+
+    /// What is submitted now. `nodes` are those that run, with their lives.
+    pub(crate) fn submit(
+        &mut self,
+        environment: &Environment,
+        nodes: &[(usize, u64)],
+        height: u64,
+        now: Duration,
+    ) -> Vec<Frame> {
+        if nodes.is_empty() {
+            return Vec::new();
+        }
+        let count = 1 + self.chance.below(5);
+        let mut packets = Vec::with_capacity(count);
+        for _ in 0..count {
+            packets.push(self.packet(environment, height));
+        }
+        let node = self.chance.of(nodes);
+        let mut frames = vec![self.frame(environment, node, packets.clone(), now)];
+        if self.chance.permille(60) {
+            // The same at two validators.
+            let node = self.chance.of(nodes);
+            frames.push(self.frame(environment, node, packets, now));
+        }
+        frames
+    }
+
+    fn frame(
+        &mut self,
+        environment: &Environment,
+        (node, life): (usize, u64),
+        packets: Vec<Packet>,
+        now: Duration,
+    ) -> Frame {
+        let network = environment.network();
+        let tag = self.submissions.len() as u64;
+        for packet in &packets {
+            let id = packet.id(&network);
+            self.submissions.push(Submission { node, life, id, at: now, told: None });
+        }
+        Frame { node, life, tag, packets }
+    }
+
+    fn packet(&mut self, environment: &Environment, height: u64) -> Packet {
+        let chance = &mut self.chance;
+        if chance.permille(80) && !self.packets.is_empty() {
+            return self.packets[chance.below(self.packets.len())];
+        }
+        let chains = environment.genesis.chains();
+        let chain = &chains[chance.below(chains.len())];
+        let accounts = chain.accounts.len() as u64;
+        let beyond = u64::from(chance.permille(20));
+        let (debit, credit) = (chance.within(0..accounts), chance.within(0..accounts + beyond));
+        let next = self.nonces.entry((chain.id.0, debit)).or_default();
+        let nonce = match chance.below(40) {
+            0 => *next + chance.within(30..200),
+            1 => next.saturating_sub(chance.within(0..4)),
+            _ => {
+                *next += 1;
+                *next - 1
+            }
+        };
+        // Some cannot be paid, now and perhaps later.
+        let amount =
+            if chance.permille(150) { chance.within(BALANCE / 2..BALANCE * 2) } else { chance.within(1..20) };
+        let expiry = if chance.permille(50) { height + chance.within(0..6) } else { height + 100_000 };
+        let mut packet = environment.transfer(chain.id.0, (debit, credit), amount, nonce, expiry);
+        if chance.permille(50) {
+            packet.0[127] ^= 0x20;
+            return packet;
+        }
+        self.packets.push(packet);
+        packet
+    }
+
+    /// What a validator says. An error is something that no client may ever be told.
+    pub(crate) fn told(&mut self, node: usize, life: u64, notice: Notice) -> Result<&Submission, String> {
+        let submission = usize::try_from(notice.tag).ok().and_then(|tag| self.submissions.get_mut(tag));
+        let Some(submission) = submission.filter(|one| (one.node, one.life) == (node, life)) else {
+            return Err(format!("tells of submission {}, which it never got", notice.tag));
+        };
+        if let Some(before) = submission.told.replace(notice.verdict) {
+            return Err(format!(
+                "tells of submission {} twice: first {before}, then {}",
+                notice.tag, notice.verdict
+            ));
+        }
+        Ok(submission)
+    }
+}

@@ -1,0 +1,156 @@
+//! The disks of one validator, and the log of its votes as consensus sees it.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use consensus::SyncDone;
+use engine::replica::{Boot, Boots, KIND_BOOT, Records};
+use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
+use engine::store::{Options, Position, Record, StoreError};
+
+use crate::bell::{Call, Rope};
+use crate::chance::Chance;
+
+/// Kind of the records of consensus in its own log.
+const KIND_CONSENSUS: u8 = 1;
+/// Small, because a simulator has many logs in memory; the largest record of consensus fits.
+const GROUP_BYTES: usize = 128 << 10;
+const SEGMENT_BYTES: u64 = 512 << 10;
+
+/// How logs are opened.
+pub(crate) fn options(network: [u8; 32]) -> Options {
+    Options { group_bytes: GROUP_BYTES, segment_bytes: SEGMENT_BYTES, ..Options::new(network) }
+}
+
+/// What stays when a validator is gone.
+#[derive(Clone, Default)]
+pub(crate) struct Disks {
+    pub(crate) journal: SimulatedDisk,
+    pub(crate) votes: SimulatedDisk,
+}
+
+impl Disks {
+    /// Copies, to be put back later.
+    pub(crate) fn copy(&self) -> Self {
+        Self { journal: self.journal.copy(), votes: self.votes.copy() }
+    }
+
+    /// Cuts the power. Each unsynced sector arrives whole, in part or not at all.
+    pub(crate) fn cut_power(&self, chance: &mut Chance) {
+        let lost = chance.of(&[0, 300, 700, 1_000]);
+        for disk in [&self.journal, &self.votes] {
+            disk.crash(|| match chance.within(0..1_000) {
+                drawn if drawn < lost => Fate::Lost,
+                drawn if drawn % 10 == 0 => Fate::Torn(chance.below(4_096)),
+                _ => Fate::Kept,
+            });
+        }
+    }
+}
+
+/// Reads a simulated journal.
+pub(crate) struct Reading<'a>(pub(crate) &'a SimulatedLog);
+
+impl Records for Reading<'_> {
+    fn read(&self, position: Position) -> Result<Record, StoreError> {
+        self.0.read(position)
+    }
+}
+
+/// The memory of consensus; the same as the node's, on a simulated disk.
+pub(crate) struct VoteLog {
+    pub(crate) log: SimulatedLog,
+    rope: Rope,
+    boot: Mutex<Option<Boot>>,
+    /// A broken rule: syncs are done before they have begun.
+    hasty: bool,
+    /// What may go once the record at a position is durable.
+    releases: Mutex<Vec<(Position, u64)>>,
+}
+
+/// What the log of votes remembers.
+pub(crate) struct Votes {
+    pub(crate) log: Arc<VoteLog>,
+    pub(crate) replay: consensus::Replay,
+    pub(crate) boots: Boots,
+}
+
+impl VoteLog {
+    pub(crate) fn open(
+        disk: &SimulatedDisk,
+        network: [u8; 32],
+        rope: Rope,
+        hasty: bool,
+    ) -> Result<Votes, String> {
+        let (log, records) =
+            SimulatedLog::open(disk, &options(network)).map_err(|error| error.to_string())?;
+        let (mut replay, mut boots) = (consensus::Replay::new(), Boots::default());
+        for record in records {
+            let record = record.map_err(|error| error.to_string())?;
+            match record.kind {
+                KIND_BOOT => boots.note(Boot::decode(&record.bytes).map_err(|error| error.to_string())?),
+                _ => replay.record(record.position.raw(), &record.bytes),
+            }
+        }
+        Ok(Votes {
+            log: Arc::new(Self { log, rope, boot: Mutex::default(), hasty, releases: Mutex::default() }),
+            replay,
+            boots,
+        })
+    }
+
+    /// Completes a sync, and releases what is not needed any more. True if more is in flight.
+    pub(crate) fn complete(&self) -> bool {
+        let durable = self.log.complete();
+        let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, before) in releases.extract_if(.., |(position, _)| durable.covers(*position)) {
+            self.log.release(Position::from_raw(before));
+        }
+        self.log.submit()
+    }
+
+    /// Remembers the boot of this run, durably.
+    pub(crate) fn boot(&self, number: u64, lost: bool) -> Result<(), StoreError> {
+        let boot = Boot { number, done: true, lost };
+        self.log.append(KIND_BOOT, &[&boot.encode()])?;
+        self.log.settle();
+        *self.boot_of_this_run() = Some(boot);
+        self.log.failure().map_or(Ok(()), Err)
+    }
+}
+
+impl VoteLog {
+    fn boot_of_this_run(&self) -> MutexGuard<'_, Option<Boot>> {
+        self.boot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl consensus::Store for VoteLog {
+    fn append(&self, record: &[u8]) -> io::Result<u64> {
+        self.log.append(KIND_CONSENSUS, &[record]).map(Position::raw).map_err(io::Error::other)
+    }
+
+    fn sync(&self, position: u64, done: SyncDone) {
+        if let Some(boot) = &mut *self.boot_of_this_run()
+            && boot.lost
+        {
+            boot.lost = false;
+            let _reported = self.log.append(KIND_BOOT, &[&boot.encode()]);
+        }
+        if self.hasty {
+            return done(Ok(()));
+        }
+        let done = Box::new(move |outcome: Result<_, StoreError>| {
+            done(outcome.map(|_| ()).map_err(io::Error::other));
+        });
+        self.log.on_durable(Position::from_raw(position), done);
+        self.rope.pull(Call::Sync);
+    }
+
+    fn release(&self, before: u64) {
+        let Some(boot) = *self.boot_of_this_run() else { return };
+        let Ok(position) = self.log.append(KIND_BOOT, &[&boot.encode()]) else { return };
+        self.releases.lock().unwrap_or_else(PoisonError::into_inner).push((position, before));
+        self.rope.pull(Call::Sync);
+    }
+}

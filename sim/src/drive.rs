@@ -1,0 +1,633 @@
+//! What happens when an event is due: the replica, the committer and the rest are called, and what they say is carried out.
+
+use std::fmt;
+use std::time::Duration;
+
+use consensus::{Channel, Recipients};
+use engine::ingress::Source;
+use engine::mempool::Origin;
+use engine::replica::{Halt, Input, JournalReader, Now, Observation, Read, To, Work};
+use engine::types::{ChainId, Head, Height, PacketSlab, Refusal, ValidatorIndex, Verdict};
+use engine::verify::{Checked, Job};
+use engine::wire::{Notice, PeerMessage};
+
+use crate::bell::{Call, Caller};
+use crate::checks::Ordered;
+use crate::disks::Reading;
+use crate::host::{Committed, Output, Question};
+use crate::links::{BULK, CONTROL};
+use crate::rules::Rule;
+use crate::world::{Event, World};
+
+/// The calendar of the world begins here, in milliseconds since 1970.
+const EPOCH_MS: u64 = 1_900_000_000_000;
+/// A sync that began before the faults ended takes no longer than this.
+const SYNC_MAX: Duration = Duration::from_millis(1_500);
+/// The shortest wait of a validator for an event, as in the node.
+const WAIT_MIN: Duration = Duration::from_micros(500);
+
+impl World {
+    /// The true time.
+    pub(crate) fn clock_ms(&self) -> u64 {
+        EPOCH_MS + self.now.as_millis() as u64
+    }
+
+    fn time_of(&self, node: usize) -> Now {
+        let place = &self.nodes[node];
+        let since = place.running.as_ref().map_or(Duration::ZERO, |running| running.since);
+        let skew = if self.healed && place.liar.is_none() { 0 } else { place.skew_ms };
+        Now { monotonic: self.now - since, unix_ms: self.clock_ms().saturating_add_signed(skew) }
+    }
+
+    /// Gives a replica an input and carries out what it says.
+    pub(crate) fn feed(&mut self, node: usize, input: Input) {
+        let mut now = self.time_of(node);
+        let Some(running) = &mut self.nodes[node].running else { return };
+        if let Input::Message(_, PeerMessage::Block(block)) = &input {
+            running.host.saw(block);
+        }
+        now.unix_ms = now.unix_ms.max(running.host.latest_ms);
+        running.host.view = running.consensus.as_ref().map_or(0, consensus::Handle::view);
+        running.replica.handle(input, now, &mut running.host);
+        let said = std::mem::take(&mut running.host.out);
+        for output in said {
+            self.output(node, output);
+        }
+        self.write_journal(node);
+        self.set_alarm(node);
+    }
+
+    fn set_alarm(&mut self, node: usize) {
+        let now = self.now;
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let Some(deadline) = running.replica.deadline() else { return };
+        let at = (running.since + deadline).max(now + WAIT_MIN);
+        if running.alarm.is_none_or(|alarm| at < alarm) {
+            running.alarm = Some(at);
+            self.at(at, Event::Alarm(node, life));
+        }
+    }
+
+    fn output(&mut self, node: usize, output: Output) {
+        let life = self.nodes[node].life;
+        match output {
+            Output::Send(to, message) => self.send(node, &to, &message),
+            Output::Notify(notices) => self.notify(node, notices),
+            Output::Work(Work::Check(check)) => {
+                let wait = self.chance.micros(100..1_500);
+                self.after(wait, Event::Check(node, life, check));
+            }
+            Output::Work(Work::Execute(job)) => {
+                self.nodes[node].cut = job.block.value().cut().to_vec();
+                // One thread executes, one block after the other.
+                let wait = self.chance.micros(50..1_000);
+                let at = self.nodes[node].executing.max(self.now) + wait;
+                self.nodes[node].executing = at;
+                self.at(at, Event::Execute(node, life, job));
+            }
+            Output::Work(Work::Read(peer, read)) => {
+                let wait = self.chance.micros(100..1_000);
+                self.after(wait, Event::Read(node, life, peer, read));
+            }
+            Output::Rejoin(floor) => {
+                let view = floor.as_ref().map_or(0, engine::order::Finality::view);
+                self.say(node, format_args!("votes again from view {view} on"));
+                self.nodes[node].forgot = false;
+                let Some(running) = &mut self.nodes[node].running else { return };
+                if let Err(error) = running.vote(floor.as_ref()) {
+                    self.checks.violation(self.now, format!("v{node}: {error}"));
+                }
+            }
+            Output::Observe(observation) => self.observe(node, &observation),
+            Output::Halt(halt) => self.halt(node, &halt),
+        }
+    }
+
+    fn observe(&mut self, node: usize, observation: &Observation) {
+        match observation {
+            Observation::Stage { .. } | Observation::Fetched | Observation::BatchAccepted => return,
+            Observation::Contradiction { author, one, .. } => {
+                let honest = self.is_honest(usize::from(author.0));
+                // One whose older journal was put back may not have noticed it in time.
+                if honest && self.is_honest(node) && !self.plan.losers.contains(&usize::from(author.0)) {
+                    let what = format!("honesty: v{} has signed two batches at {one}", author.0);
+                    self.checks.violation(self.now, what);
+                }
+                if self.rule != Some(Rule::ContradictionsTold) {
+                    self.contradicted.insert((node, usize::from(author.0)));
+                }
+            }
+            Observation::StreamLost => {
+                let standing = self.nodes[node].running.as_ref().map(|running| running.standing);
+                if self.is_honest(node) && standing.is_some_and(|standing| !standing.stream_lost) {
+                    let what = format!("honesty: v{node} lost its stream and learnt it from its peers only");
+                    self.checks.violation(self.now, what);
+                }
+            }
+            _ => {}
+        }
+        self.say(node, format_args!("{observation:?}"));
+    }
+
+    /// A validator stops by itself.
+    pub(crate) fn halt(&mut self, node: usize, halt: &Halt) {
+        let full = self.nodes[node].full;
+        self.say(node, format_args!("halts: {halt}"));
+        if !(full && matches!(halt, Halt::Disk(_))) && self.is_honest(node) {
+            self.checks.violation(self.now, format!("halt: v{node} stops: {halt}"));
+        }
+        self.stop(node);
+        let wait = self.chance.millis(200..900);
+        self.after(wait, Event::Act(crate::schedule::Act::Start(node, crate::schedule::Loss::Nothing)));
+    }
+
+    fn send(&mut self, node: usize, to: &To, message: &PeerMessage) {
+        if self.is_honest(node) {
+            match (self.rule, message) {
+                (Some(Rule::BlocksFetched), PeerMessage::FetchBlock { .. })
+                | (Some(Rule::BodiesFetched), PeerMessage::FetchBatches { .. }) => return,
+                _ => {}
+            }
+        }
+        let all = || (0..self.plan.validators).collect();
+        let indices: Vec<usize> = match to {
+            To::All => all(),
+            To::One(peer) => vec![usize::from(peer.0)],
+            To::Some(peers) => peers.iter().map(|peer| usize::from(peer.0)).collect(),
+        };
+        for index in indices {
+            let peer = self.reach(node, index);
+            let Some(peer) = peer else { continue };
+            let index = self.nodes[peer].me;
+            let now = self.now;
+            let said = match &mut self.nodes[node].liar {
+                Some(liar) => liar.says(index, message.clone(), now),
+                None => Some(message.clone()),
+            };
+            if let Some(said) = said {
+                self.carry(node, peer, said);
+            }
+        }
+    }
+
+    /// The node behind an index, as `node` sees it.
+    fn reach(&self, node: usize, index: usize) -> Option<usize> {
+        let peer = self.peer(node, index);
+        (index != self.nodes[node].me && self.are_peers(node, peer)).then_some(peer)
+    }
+
+    /// Puts a message on a link.
+    pub(crate) fn carry(&mut self, from: usize, to: usize, message: PeerMessage) {
+        let Some(connection) = self.links.connection(from, to) else { return };
+        let channel = match message {
+            PeerMessage::Batch(_) | PeerMessage::BlocksReply(_) => BULK,
+            _ => CONTROL,
+        };
+        for at in self.links.arrivals(from, to, channel, self.now) {
+            self.at(at, Event::Message { from, to, connection, message: message.clone() });
+        }
+    }
+
+    fn notify(&mut self, node: usize, notices: Vec<Notice>) {
+        let life = self.nodes[node].life;
+        for mut notice in notices {
+            if self.rule == Some(Rule::RefusalsTrue)
+                && notice.verdict == Verdict::Committed
+                && notice.tag % 16 == 3
+            {
+                notice.verdict = Verdict::Refused(Refusal::Busy);
+            }
+            let told = self.clients.told(node, life, notice);
+            match told.map(|submission| format!("{:.12}", submission.id)) {
+                Ok(id) => self.say(node, format_args!("tells a client: {} ({id})", notice.verdict)),
+                Err(wrong) if self.is_honest(node) => {
+                    self.checks.violation(self.now, format!("truth: v{node} {wrong}"));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Submits what was appended, if the disk is not busy.
+    fn write_journal(&mut self, node: usize) {
+        let wait = self.journal_time(node);
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        if !running.journal_busy && running.journal.submit() {
+            running.journal_busy = true;
+            self.after(wait, Event::Journal(node, life));
+        }
+    }
+
+    fn write_votes(&mut self, node: usize) {
+        let wait = self.sync_time(node);
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        if !running.votes_busy && running.votes.log.submit() {
+            running.votes_busy = true;
+            self.after(wait, Event::Votes(node, life));
+        }
+    }
+
+    fn journal_time(&mut self, node: usize) -> Duration {
+        (self.sync_time(node) * self.plan.journal_factor as u32).min(SYNC_MAX)
+    }
+
+    fn sync_time(&mut self, node: usize) -> Duration {
+        let (least, most) = self.plan.sync_us;
+        (self.chance.micros(least..most) * self.nodes[node].slow as u32).min(SYNC_MAX)
+    }
+
+    /// A call of an engine.
+    pub(crate) fn call(&mut self, (node, life): Caller, call: Call) {
+        if self.life(node) != Some(life) {
+            return;
+        }
+        let paused = self.nodes[node].paused;
+        if paused > self.now {
+            return self.at(paused, Event::Call(node, life, call));
+        }
+        match call {
+            Call::Sync => self.write_votes(node),
+            Call::Send(to, channel, message) => self.send_vote(node, &to, channel, &message),
+            Call::Propose(proposal, reply) => {
+                self.say(node, format_args!("is to propose in view {}", proposal.view));
+                let Some(running) = &mut self.nodes[node].running else { return };
+                let question = running.host.ask(Question::Propose(reply));
+                self.feed(node, Input::Propose(question, proposal));
+            }
+            Call::Verify(proposal, digest, reply) => {
+                self.say(node, format_args!("is to verify {digest:.12} of view {}", proposal.view));
+                let Some(running) = &mut self.nodes[node].running else { return };
+                let question = running.host.ask(Question::Verify(reply, digest));
+                self.feed(node, Input::Verify(question, proposal, digest));
+            }
+            Call::Certify(view, digest, reply) => {
+                self.say(node, format_args!("is to certify {digest:.12} of view {view}"));
+                if self.rule == Some(Rule::CertifyWaits) {
+                    return reply.send(true);
+                }
+                let Some(running) = &mut self.nodes[node].running else { return };
+                let question = running.host.ask(Question::Certify(reply));
+                self.feed(node, Input::Certify(question, view, digest));
+            }
+            Call::Relay(digest) => {
+                let Some(running) = &mut self.nodes[node].running else { return };
+                if let Some(forged) = running.host.forged.get(&digest).cloned() {
+                    self.say(node, format_args!("proposes a forged block"));
+                    self.send(node, &To::All, &PeerMessage::Block(forged));
+                }
+                self.feed(node, Input::Relay(digest));
+            }
+            Call::Finalized(finality) => {
+                self.say(node, format_args!("hears that {:.12} is final", finality.digest()));
+                self.feed(node, Input::Finalized(finality));
+            }
+            Call::Fault(fault) => {
+                self.say(node, format_args!("catches v{}: {:?}", fault.validator, fault.kind));
+                let (by, of) = (self.is_honest(node), usize::from(fault.validator));
+                if by && self.is_honest(of) {
+                    self.checks
+                        .violation(self.now, format!("honesty: v{of} broke consensus: {:?}", fault.kind));
+                }
+            }
+            Call::Stopped(reason) => {
+                self.say(node, format_args!("consensus stops: {reason}"));
+                if !self.nodes[node].full && self.is_honest(node) {
+                    self.checks.violation(self.now, format!("halt: consensus of v{node} stops: {reason}"));
+                }
+                self.stop(node);
+                self.after(
+                    Duration::from_millis(500),
+                    Event::Act(crate::schedule::Act::Start(node, crate::schedule::Loss::Nothing)),
+                );
+            }
+        }
+    }
+
+    fn send_vote(&mut self, node: usize, to: &Recipients, channel: Channel, message: &bytes::Bytes) {
+        let indices: Vec<usize> = match to {
+            Recipients::All => (0..self.plan.validators).collect(),
+            Recipients::One(peer) => vec![usize::from(*peer)],
+            Recipients::Some(peers) => peers.iter().map(|peer| usize::from(*peer)).collect(),
+        };
+        if channel == Channel::Vote && self.nodes[node].forgot && self.is_honest(node) {
+            let what = format!("honesty: v{node} votes, although it has forgotten its votes");
+            self.checks.violation(self.now, what);
+        }
+        for index in indices {
+            let Some(peer) = self.reach(node, index) else { continue };
+            let index = self.nodes[peer].me;
+            let now = self.now;
+            if let Some(liar) = &mut self.nodes[node].liar
+                && !liar.lets_vote(index, channel as u8, message, now)
+            {
+                continue;
+            }
+            let Some(connection) = self.links.connection(node, peer) else { continue };
+            for at in self.links.arrivals(node, peer, channel as u8, now) {
+                let message = message.clone();
+                self.at(at, Event::Vote { from: node, to: peer, connection, channel, message });
+            }
+        }
+    }
+
+    /// Handles an event that is due.
+    pub(crate) fn event(&mut self, event: Event) {
+        let of = match &event {
+            Event::Call(node, life, _)
+            | Event::Check(node, life, _)
+            | Event::Execute(node, life, _)
+            | Event::Read(node, life, _, _)
+            | Event::Journal(node, life)
+            | Event::Votes(node, life)
+            | Event::Alarm(node, life)
+            | Event::Submission { node, life, .. } => Some((*node, Some(*life))),
+            Event::Message { to, .. } | Event::Vote { to, .. } => Some((*to, None)),
+            _ => None,
+        };
+        if let Some((node, life)) = of {
+            if self.life(node).is_none() || life.is_some_and(|life| self.life(node) != Some(life)) {
+                return;
+            }
+            // A process that is stopped finds everything later, in the same order.
+            let paused = self.nodes[node].paused;
+            if paused > self.now {
+                return self.at(paused, event);
+            }
+        }
+        match event {
+            Event::Call(node, life, call) => self.call((node, life), call),
+            Event::Message { from, to, connection, message } => self.arrives(from, to, connection, message),
+            Event::Vote { from, to, connection, channel, message } => {
+                if self.links.connection(from, to) == Some(connection) {
+                    let from = self.nodes[from].me as u16;
+                    if let Some(running) = &self.nodes[to].running {
+                        running.inbound.deliver(from, channel, message);
+                    }
+                }
+            }
+            Event::Check(node, _, check) => {
+                let seed = self.chance.bytes();
+                let Some(running) = &mut self.nodes[node].running else { return };
+                let batch = (check.batch.id().author, check.batch.head());
+                let job = Job::batch(Source::Peer(check.from), check.batch);
+                let mut checked = running.verifier.check(Height(0), vec![job], seed);
+                let Some(Checked::Batch(verdict)) = checked.pop() else { return };
+                let (from, pushed) = (check.from, check.pushed);
+                let forked = verdict.as_ref().is_ok_and(|taken| self.forks(node, taken));
+                self.feed(node, Input::Checked { from, batch, pushed, verdict });
+                let author = usize::from(batch.0.0);
+                if forked && self.is_honest(node) && !self.contradicted.contains(&(node, author)) {
+                    let what = format!(
+                        "evidence: v{node} has two batches of v{author} in one place and says nothing"
+                    );
+                    self.checks.violation(self.now, what);
+                }
+            }
+            Event::Execute(node, _, job) => self.execute(node, *job),
+            Event::Read(node, _, peer, read) => self.read(node, peer, &read),
+            Event::Journal(node, _) => self.journal_synced(node),
+            Event::Votes(node, _) => {
+                let Some(running) = &mut self.nodes[node].running else { return };
+                running.votes_busy = running.votes.complete();
+                if running.votes_busy {
+                    let wait = self.sync_time(node);
+                    let life = self.nodes[node].life;
+                    self.after(wait, Event::Votes(node, life));
+                }
+            }
+            Event::Alarm(node, _) => {
+                if let Some(running) = &mut self.nodes[node].running {
+                    running.alarm = None;
+                }
+                self.feed(node, Input::Time);
+            }
+            Event::Submit => self.submit(),
+            Event::Submission { node, tag, packets, .. } => self.submission(node, tag, &packets),
+            Event::Flood(node) => self.flood(node),
+            Event::Connect(a, b) => self.try_connect(a, b),
+            Event::Lost(a, b, connection) => self.lost(a, b, connection),
+            Event::Start(node, loss) => self.start(node, loss),
+            Event::Act(act) => self.act(act),
+            Event::Heal => self.heal(),
+            Event::Look => self.look(),
+        }
+    }
+
+    /// Notes a batch that is taken in. True if another one in its place was taken before, above the cut.
+    fn forks(&mut self, node: usize, batch: &engine::wire::Batch) -> bool {
+        let (author, life) = (usize::from(batch.id().author.0), self.nodes[node].life);
+        let above = self.nodes[node].cut.get(author).is_none_or(|cut| batch.id().sequence > cut.sequence);
+        let taken = self.taken.entry((node, life, author, batch.previous())).or_default();
+        taken.insert(*batch.digest());
+        above && taken.len() > 1
+    }
+
+    fn arrives(&mut self, from: usize, to: usize, connection: u64, message: PeerMessage) {
+        if self.links.connection(from, to) != Some(connection) {
+            return;
+        }
+        let index = self.nodes[from].me;
+        self.say(to, format_args!("hears from v{index}: {}", Described(&message)));
+        if let Some(liar) = &mut self.nodes[to].liar {
+            liar.hears(&message);
+        }
+        self.feed(to, Input::Message(ValidatorIndex(index as u16), message));
+    }
+
+    fn journal_synced(&mut self, node: usize) {
+        let now = self.time_of(node);
+        let wait = self.journal_time(node);
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let durable = running.journal.complete();
+        if let Some(error) = running.journal.failure() {
+            return self.halt(node, &Halt::Disk(error));
+        }
+        running.journal_busy = running.journal.submit();
+        if running.journal_busy {
+            self.after(wait, Event::Journal(node, life));
+        }
+        if let Some(running) = &mut self.nodes[node].running {
+            running.committer.durable(&durable, now, &mut running.commit_host);
+        }
+        self.committed(node);
+        self.feed(node, Input::Durable(durable));
+    }
+
+    fn execute(&mut self, node: usize, mut job: engine::replica::Job) {
+        let known = job.block.value().height().0 <= self.checks.height();
+        let ordered = Ordered::of(&job, &self.environment.network(), known);
+        let now = self.time_of(node);
+        let broken = self.rule == Some(Rule::EverythingExecuted) && node == 1;
+        if broken && job.batches.pop().is_some() {
+            let place = job.batches.len();
+            job.positions.pop();
+            job.own.retain(|own| own.place != place);
+        }
+        let hasty = self.rule == Some(Rule::NoticesDurable) && !job.own.is_empty();
+        self.tell_by_sequence(node, &job);
+        let Some(running) = &mut self.nodes[node].running else { return };
+        if let Err(halt) = running.committer.execute(job, now, &mut running.commit_host) {
+            return self.halt(node, &halt);
+        }
+        let chains: Vec<ChainId> = self.environment.genesis.chains().iter().map(|chain| chain.id).collect();
+        let said = std::mem::take(&mut running.commit_host.out);
+        for event in said {
+            if let Committed::Executed(height, root, outcomes) = event {
+                let outcomes: Vec<_> = chains.iter().copied().zip(outcomes).collect();
+                if self.is_honest(node) {
+                    let (clock, at) = (self.latest_clock_ms(), self.now);
+                    self.checks.executed(self.nodes[node].me, &ordered, root, &outcomes, clock, at);
+                }
+                self.say(node, format_args!("has executed height {height}"));
+                if hasty && self.is_honest(node) {
+                    self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
+                }
+                self.feed(node, Input::Executed(height, root));
+            }
+        }
+        self.write_journal(node);
+    }
+
+    /// The broken rule: clients are answered for the sequence of their batch.
+    fn tell_by_sequence(&mut self, node: usize, job: &engine::replica::Job) {
+        if self.rule != Some(Rule::NoticesByDigest) {
+            return;
+        }
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let mut told = Vec::new();
+        for batch in job.batches.iter().filter(|batch| batch.id().author == running.host.me) {
+            let sealed = running.host.sealed.remove(&batch.id().sequence);
+            let other = sealed.filter(|(digest, _)| digest != batch.digest());
+            told.extend(other.into_iter().flat_map(|(_, ids)| ids));
+        }
+        let life = self.nodes[node].life;
+        let waiting = |(_, one): &(usize, &crate::clients::Submission)| {
+            one.node == node && one.life == life && one.told.is_none() && told.contains(&one.id)
+        };
+        let tags: Vec<usize> =
+            self.clients.submissions.iter().enumerate().filter(waiting).map(|(tag, _)| tag).collect();
+        let notice = |tag| Notice { tag: tag as u64, verdict: Verdict::Committed };
+        self.notify(node, tags.into_iter().map(notice).collect());
+    }
+
+    /// Carries out what the committer says of durable heights.
+    fn committed(&mut self, node: usize) {
+        let Some(running) = &mut self.nodes[node].running else { return };
+        for event in std::mem::take(&mut running.commit_host.out) {
+            match event {
+                Committed::At(height) => {
+                    let Some(running) = &mut self.nodes[node].running else { return };
+                    if let Some(position) = running.commit_host.appended.remove(&height) {
+                        running.index.committed(height, position);
+                    }
+                    let place = &mut self.nodes[node];
+                    place.committed = height.0;
+                    place.acknowledged = place.acknowledged.max(height.0);
+                    self.feed(node, Input::Committed(height));
+                }
+                Committed::Notify(notices) => self.notify(node, notices),
+                Committed::Executed(..) => {}
+            }
+        }
+    }
+
+    fn read(&mut self, node: usize, peer: ValidatorIndex, read: &Read) {
+        let Some(running) = &self.nodes[node].running else { return };
+        let network = self.environment.network();
+        let records = Reading(&running.journal);
+        let reader = JournalReader { records: &records, index: &running.index, network: &network };
+        for message in reader.answer(read) {
+            self.send(node, &To::One(peer), &message);
+        }
+    }
+
+    fn submit(&mut self) {
+        let nodes: Vec<(usize, u64)> =
+            (0..self.plan.validators).filter_map(|node| Some((node, self.life(node)?))).collect();
+        let height = self.checks.height();
+        for frame in self.clients.submit(&self.environment, &nodes, height, self.now) {
+            let wait = self.chance.micros(200..5_000);
+            let crate::clients::Frame { node, life, tag, packets } = frame;
+            self.after(wait, Event::Submission { node, life, tag, packets });
+        }
+        if self.is_submitting() {
+            let every = if self.healed { 100 } else { self.plan.submit_every_ms };
+            let wait = self.chance.millis(every / 2..every * 3 / 2);
+            self.after(wait, Event::Submit);
+        }
+    }
+
+    fn submission(&mut self, node: usize, first: u64, packets: &[engine::types::Packet]) {
+        let seed = self.chance.bytes();
+        let now = self.time_of(node).monotonic.as_micros() as u64;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let job = Job::packets(node as u64, PacketSlab::copy_from(packets));
+        let mut checked = running.verifier.check(running.replica.committed(), vec![job], seed);
+        let Some(Checked::Packets(checked)) = checked.pop() else { return };
+        let (mut accepted, mut notices) = (false, Vec::new());
+        for (tag, verdict) in (first..).zip(checked.iter()) {
+            let origin = Origin { connection: node as u64, tag, received_us: now, verified_us: now };
+            let offered = verdict.and_then(|transaction| {
+                let mempool = running.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
+                mempool.offer(transaction, origin)
+            });
+            match offered {
+                Ok(()) => accepted = true,
+                Err(refusal) => notices.push(Notice { tag, verdict: Verdict::Refused(refusal) }),
+            }
+        }
+        self.notify(node, notices);
+        if accepted {
+            self.feed(node, Input::MempoolFilled);
+        }
+    }
+
+    fn flood(&mut self, node: usize) {
+        let messages = self.nodes[node].liar.as_mut().map(crate::byzantine::Liar::flood).unwrap_or_default();
+        for message in messages {
+            let to = self.chance.below(self.plan.validators);
+            if let Some(peer) = self.reach(node, to) {
+                self.carry(node, peer, message);
+            }
+        }
+        self.after(Duration::from_millis(60), Event::Flood(node));
+    }
+}
+
+/// A message in words.
+struct Described<'a>(&'a PeerMessage);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sequences = |f: &mut fmt::Formatter<'_>, heads: &[Head]| {
+            heads.iter().try_for_each(|head| write!(f, " {}", head.sequence))
+        };
+        match self.0 {
+            PeerMessage::Batch(bytes) => write!(f, "a batch of {} bytes", bytes.len()),
+            PeerMessage::Holding(heads) => {
+                f.write_str("holds")?;
+                sequences(f, heads)
+            }
+            PeerMessage::Block(block) => {
+                let header = block.header();
+                let (height, view, parent) = (header.height, header.view, header.parent);
+                write!(
+                    f,
+                    "block {:.12} at height {height}, view {view}, on {parent:.12}, cut",
+                    block.digest()
+                )?;
+                sequences(f, &header.cut)
+            }
+            PeerMessage::BlocksReply(blocks) => write!(f, "{} final blocks", blocks.len()),
+            PeerMessage::FetchBlock { digest } => write!(f, "wants block {digest:.12}"),
+            PeerMessage::FetchBatches { author, above, head } => {
+                write!(f, "wants batches of v{author} above {above} up to {head}")
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}

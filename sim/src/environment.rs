@@ -1,0 +1,77 @@
+//! What does not change in a run: the network's genesis and everybody's keys.
+
+use std::sync::Arc;
+
+use engine::types::{
+    AccountGenesis, AccountId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Height,
+    Packet, Transfer, ValidatorGenesis,
+};
+use kernels::ed25519::SigningKey;
+
+/// What an account holds at the beginning.
+pub(crate) const BALANCE: u64 = 1_000;
+
+/// Genesis and keys.
+pub(crate) struct Environment {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) signing_seeds: Vec<[u8; 32]>,
+    accounts: Vec<SigningKey>,
+}
+
+fn seed(kind: u8, number: u64) -> [u8; 32] {
+    let mut seed = [kind; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    seed
+}
+
+impl Environment {
+    pub(crate) fn new(validators: usize, chains: u32, accounts: u64) -> Self {
+        let signing_seeds: Vec<_> = (0..validators as u64).map(|index| seed(0xa1, index)).collect();
+        let validator = |(index, signing_seed): (usize, &[u8; 32])| ValidatorGenesis {
+            name: format!("v{index}"),
+            public_key: SigningKey::from_seed(*signing_seed).public_key(),
+            certificate_fingerprint: seed(0xf1, index as u64),
+        };
+        let keys: Vec<_> = (0..accounts).map(|account| SigningKey::from_seed(seed(0xac, account))).collect();
+        let account = |key: &SigningKey| AccountGenesis { public_key: key.public_key(), balance: BALANCE };
+        let chain = |id| ChainGenesis {
+            id: ChainId(id),
+            kind: ChainKind::Transfers,
+            suite: CryptoSuite::Ed25519,
+            accounts: keys.iter().map(account).collect(),
+        };
+        let validators = signing_seeds.iter().enumerate().map(validator).collect();
+        let genesis = Genesis::new("simulated".into(), validators, (1..=chains).map(chain).collect());
+        Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
+    }
+
+    pub(crate) fn network(&self) -> Digest {
+        *self.genesis.network()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<[u8; 32]> {
+        self.genesis.validators().iter().map(|validator| validator.public_key).collect()
+    }
+
+    /// A signed transfer.
+    pub(crate) fn transfer(
+        &self,
+        chain: u32,
+        (debit, credit): (u64, u64),
+        amount: u64,
+        nonce: u64,
+        expiry: u64,
+    ) -> Packet {
+        let transfer = Transfer {
+            chain: ChainId(chain),
+            key_version: engine::types::GENESIS_KEY_VERSION,
+            reference: [0; 12],
+            debit: AccountId(debit),
+            credit: AccountId(credit),
+            amount,
+            nonce,
+            expiry: Height(expiry),
+        };
+        transfer.sign(&self.network(), |message| self.accounts[debit as usize].sign(message))
+    }
+}

@@ -1,0 +1,233 @@
+//! Faults as they happen, and their end.
+
+use std::time::Duration;
+
+use engine::replica::Input;
+use engine::store::simulated::Faults;
+use engine::types::ValidatorIndex;
+
+use crate::rules::Rule;
+use crate::schedule::{Act, Loss};
+use crate::validator::{Running, Start, Started};
+use crate::world::{Event, World};
+
+/// After how long without a sign of life a connection is given up, and tried anew.
+const GIVE_UP: Duration = Duration::from_millis(600);
+const TRY_AGAIN: Duration = Duration::from_millis(150);
+
+impl World {
+    pub(crate) fn act(&mut self, act: Act) {
+        if self.healed && !matches!(act, Act::Start(..)) {
+            return;
+        }
+        let text = format!("{act:?}");
+        self.trace.say(self.now, "--", format_args!("{text}"));
+        match act {
+            Act::Kill(who) => self.each(who, Self::stop),
+            Act::CutPower(some) => some.into_iter().for_each(|who| self.each(who, Self::cut_power)),
+            Act::Start(who, loss) => self.each(who, |world, node| world.start(node, loss)),
+            Act::Copy(who) => {
+                let node = &mut self.nodes[who];
+                node.older = Some(node.disks.copy());
+            }
+            Act::DieStarting(who, steps) => self.nodes[who].dies = Some(steps),
+            Act::SlowDisk(who, factor) => self.nodes[who].slow = factor,
+            Act::FullDisk(who) => {
+                let node = &mut self.nodes[who];
+                node.full = true;
+                node.disks.journal.set_faults(Faults::full());
+                node.disks.votes.set_faults(Faults::full());
+            }
+            Act::Pause(who, how_long) => self.nodes[who].paused = self.now + how_long,
+            Act::Skew(who, ms) => self.nodes[who].skew_ms += ms,
+            Act::Cut(from, to) => {
+                self.links.set_cut(from, to, true);
+                if let Some(connection) = self.links.connection(from, to) {
+                    self.after(GIVE_UP, Event::Lost(from, to, connection));
+                }
+            }
+            Act::SlowLink(from, to, us) => self.links.set_slow(from, to, us),
+            Act::MendLinks => {
+                for from in 0..self.nodes.len() {
+                    for to in 0..self.nodes.len() {
+                        self.links.set_cut(from, to, false);
+                    }
+                }
+                self.connect_all();
+            }
+        }
+    }
+
+    /// Does something to a validator: to both of its processes, if it has two.
+    fn each(&mut self, who: usize, what: impl Fn(&mut Self, usize)) {
+        let nodes: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].me == who).collect();
+        nodes.into_iter().for_each(|node| what(self, node));
+    }
+
+    /// The process ends. What it wrote stays.
+    pub(crate) fn stop(&mut self, node: usize) {
+        let Some(running) = self.nodes[node].running.take() else { return };
+        running.die();
+        for peer in 0..self.nodes.len() {
+            if peer != node && self.links.disconnect(node, peer) {
+                let index = ValidatorIndex(self.nodes[node].me as u16);
+                self.feed(peer, Input::Disconnected(index));
+            }
+        }
+    }
+
+    fn cut_power(&mut self, node: usize) {
+        self.stop(node);
+        let disks = self.nodes[node].disks.clone();
+        disks.cut_power(&mut self.chance);
+    }
+
+    /// Starts a validator from what its disks hold then.
+    pub(crate) fn start(&mut self, node: usize, loss: Loss) {
+        if self.nodes[node].running.is_some() {
+            return;
+        }
+        self.lose(node, loss);
+        let honest = self.is_honest(node);
+        let place = &mut self.nodes[node];
+        place.life += 1;
+        let dies = if self.healed { None } else { place.dies.take() };
+        let seed = self.chance.bytes();
+        if self.rule == Some(Rule::SyncsReal) && !self.healed {
+            self.nodes[node].disks.journal.set_faults(Faults::lying());
+        }
+        let place = &self.nodes[node];
+        let started = Running::start(&Start {
+            environment: &self.environment,
+            bell: &self.bell,
+            context: &self.context,
+            rule: self.rule.filter(|_| honest),
+            node,
+            life: place.life,
+            me: place.me,
+            disks: &place.disks,
+            first: place.first,
+            dies,
+            hurried: self.plan.hurried,
+            at: self.now,
+            seed,
+        });
+        match started {
+            Started::Runs(running, replayed) => self.started(node, running, &replayed),
+            Started::Died => {
+                self.say(node, format_args!("dies while it starts"));
+                let disks = self.nodes[node].disks.clone();
+                disks.cut_power(&mut self.chance);
+                let wait = self.chance.millis(10..300);
+                self.after(wait, Event::Start(node, Loss::Nothing));
+            }
+            Started::Failed(why) => {
+                self.say(node, format_args!("cannot start: {why}"));
+                if honest && !self.nodes[node].full {
+                    self.checks.violation(self.now, format!("start: v{node} cannot start: {why}"));
+                }
+                self.after(Duration::from_millis(400), Event::Start(node, Loss::Nothing));
+            }
+        }
+    }
+
+    /// Takes away what is lost, or puts back what is older.
+    fn lose(&mut self, node: usize, loss: Loss) {
+        let place = &mut self.nodes[node];
+        let older = place.older.as_ref().map(crate::disks::Disks::copy).unwrap_or_default();
+        match loss {
+            Loss::Nothing => return,
+            Loss::Journal => place.disks.journal = Default::default(),
+            Loss::Votes => place.disks.votes = Default::default(),
+            Loss::Both => place.disks = Default::default(),
+            Loss::OlderJournal => place.disks.journal = older.journal,
+            Loss::OlderVotes => place.disks.votes = older.votes,
+        }
+        place.forgot |= matches!(loss, Loss::Votes | Loss::OlderVotes | Loss::Both);
+        if !matches!(loss, Loss::Votes | Loss::OlderVotes) {
+            place.acknowledged = 0;
+        }
+        self.say(node, format_args!("has lost: {loss:?}"));
+    }
+
+    fn started(&mut self, node: usize, mut running: Box<Running>, replayed: &[crate::validator::Replayed]) {
+        self.nodes[node].first = false;
+        let (height, standing) = (running.recovered.0, running.standing);
+        self.say(node, format_args!("starts at height {height}, {standing:?}"));
+        for crate::validator::Replayed { height, root } in replayed {
+            if let Some(wrong) = self.checks.replayed(*height, *root)
+                && self.is_honest(node)
+            {
+                self.checks.violation(self.now, format!("roots: v{node} {wrong}"));
+            }
+        }
+        let acknowledged = self.nodes[node].acknowledged;
+        if height < acknowledged && self.is_honest(node) {
+            let what = format!("durability: v{node} told of height {acknowledged} and starts at {height}");
+            self.checks.violation(self.now, what);
+        }
+        running.host.forge = self.nodes[node].liar.as_mut().and_then(crate::byzantine::Liar::forge);
+        self.nodes[node].committed = height;
+        self.nodes[node].running = Some(running);
+        self.feed(node, Input::Time);
+        for peer in 0..self.nodes.len() {
+            let wait = self.chance.millis(1..40);
+            self.after(wait, Event::Connect(node, peer));
+        }
+    }
+
+    fn connect_all(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in 0..a {
+                let wait = self.chance.millis(1..60);
+                self.after(wait, Event::Connect(a, b));
+            }
+        }
+    }
+
+    pub(crate) fn try_connect(&mut self, a: usize, b: usize) {
+        let both = self.life(a).is_some() && self.life(b).is_some();
+        if a == b || !both || !self.are_peers(a, b) || self.links.connection(a, b).is_some() {
+            return;
+        }
+        if !self.links.is_open(a, b) {
+            return self.after(TRY_AGAIN, Event::Connect(a, b));
+        }
+        self.links.connect(a, b);
+        for (node, peer) in [(a, b), (b, a)] {
+            let index = ValidatorIndex(self.nodes[peer].me as u16);
+            self.feed(node, Input::Connected(index));
+        }
+    }
+
+    /// A link that is cut for long loses its connection.
+    pub(crate) fn lost(&mut self, a: usize, b: usize, connection: u64) {
+        if self.links.connection(a, b) != Some(connection) || self.links.is_open(a, b) {
+            return;
+        }
+        self.links.disconnect(a, b);
+        for (node, peer) in [(a, b), (b, a)] {
+            let index = ValidatorIndex(self.nodes[peer].me as u16);
+            self.feed(node, Input::Disconnected(index));
+        }
+        self.after(TRY_AGAIN, Event::Connect(a, b));
+    }
+
+    /// Every fault but lying ends.
+    pub(crate) fn heal(&mut self) {
+        self.trace.say(self.now, "--", format_args!("all faults end"));
+        self.healed = true;
+        self.links.heal();
+        for node in 0..self.nodes.len() {
+            let place = &mut self.nodes[node];
+            place.slow = 1;
+            place.paused = place.paused.min(self.now);
+            place.dies = None;
+            place.disks.journal.set_faults(Faults::default());
+            place.disks.votes.set_faults(Faults::default());
+            let wait = self.chance.millis(0..100);
+            self.after(wait, Event::Start(node, Loss::Nothing));
+        }
+        self.connect_all();
+    }
+}

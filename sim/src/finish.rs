@@ -1,0 +1,187 @@
+//! When a run is over, and what is looked at then and on the way.
+
+use std::time::Duration;
+
+use engine::limits::STREAM_BATCHES_MAX;
+use engine::replica::KIND_COMMITTED;
+use engine::store::StoreError;
+use engine::store::simulated::{SimulatedDisk, SimulatedLog};
+use engine::types::Verdict;
+
+use crate::disks::options;
+use crate::world::{Event, World};
+
+/// How often the world is looked at.
+const EVERY: Duration = Duration::from_millis(50);
+/// How long clients go on after all faults have ended, at least.
+const GO_ON: Duration = Duration::from_millis(300);
+
+impl World {
+    /// The latest clock of an honest validator.
+    pub(crate) fn latest_clock_ms(&self) -> u64 {
+        let honest = self.nodes.iter().filter(|node| node.liar.is_none());
+        let ahead = honest.map(|node| self.clock_ms().saturating_add_signed(node.skew_ms)).max();
+        ahead.unwrap_or(0).max(self.clock_ms()).max(self.latest_clock)
+    }
+
+    pub(crate) fn is_submitting(&self) -> bool {
+        !self.probed
+    }
+
+    fn honest(&self) -> impl Iterator<Item = usize> {
+        (0..self.plan.validators).filter(|node| self.is_honest(*node))
+    }
+
+    /// Looks at what must hold at every moment, and whether the run is over.
+    pub(crate) fn look(&mut self) {
+        self.latest_clock = self.latest_clock_ms();
+        self.check_sizes();
+        if !self.checks.violations.is_empty() {
+            return self.finish();
+        }
+        if self.healed && self.now >= self.plan.heal + GO_ON {
+            let missing = self.missing();
+            if !self.probed && missing.is_none() {
+                self.probed = true;
+            } else if self.probed && missing.is_none() && self.untold().is_none() {
+                return self.finish();
+            }
+            if self.now > self.plan.heal + self.plan.patience {
+                let what = missing.or_else(|| self.untold()).unwrap_or_default();
+                self.checks.violation(self.now, format!("liveness: {what}"));
+                return self.finish();
+            }
+        }
+        self.after(EVERY, Event::Look);
+    }
+
+    /// What is not well yet.
+    fn missing(&self) -> Option<String> {
+        for node in self.honest() {
+            let Some(running) = &self.nodes[node].running else {
+                return Some(format!("v{node} does not run"));
+            };
+            if running.replica.is_learning() {
+                return Some(format!("v{node} does not know its stream"));
+            }
+            if running.replica.is_rejoining() {
+                return Some(format!("v{node} does not vote"));
+            }
+            let life = self.nodes[node].life;
+            let served = self.clients.submissions.iter().rev().take_while(|one| one.at >= self.plan.heal);
+            let mut served = served.filter(|one| one.node == node && one.life == life);
+            let executed = |told: Verdict| matches!(told, Verdict::Committed | Verdict::Failed(_));
+            if !served.any(|one| one.told.is_some_and(executed)) {
+                let height = running.replica.committed();
+                return Some(format!("v{node} commits nothing any more, at height {height}"));
+            }
+        }
+        let heights: Vec<u64> = self.honest().map(|node| self.nodes[node].committed).collect();
+        let (least, most) = (heights.iter().min()?, heights.iter().max()?);
+        (most - least > 20).then(|| format!("somebody stays behind: {heights:?}"))
+    }
+
+    /// A client that waits for an answer of a validator that has not been restarted since.
+    fn untold(&self) -> Option<String> {
+        let mut waiting = self.clients.submissions.iter().enumerate().filter(|(_, one)| {
+            self.is_honest(one.node) && one.told.is_none() && self.life(one.node) == Some(one.life)
+        });
+        let (tag, one) = waiting.next()?;
+        Some(format!(
+            "v{} never answers submission {tag} ({:.12}) of {:.3} s",
+            one.node,
+            one.id,
+            one.at.as_secs_f64()
+        ))
+    }
+
+    /// Bounds of everything that is keyed by what a peer says.
+    fn check_sizes(&mut self) {
+        let n = self.plan.validators;
+        for node in self.honest().collect::<Vec<_>>() {
+            let Some(running) = &self.nodes[node].running else { continue };
+            for (name, size) in running.replica.sizes() {
+                let seen = self.sizes.entry(name).or_default();
+                *seen = (*seen).max(size);
+                let bound = match name {
+                    "stream_batches" => 2 * STREAM_BATCHES_MAX,
+                    "stream_bytes" => 1 << 20,
+                    "blocks" => 24 * n + 80,
+                    "fetches" => 80 * n,
+                    "checking" => 70 * n,
+                    "judging" => 16,
+                    "certifying" => 200,
+                    "journaled_blocks" | "undispatched" => 300,
+                    _ => 64,
+                };
+                if size > bound {
+                    let what = format!("memory: v{node} keeps {size} of {name}, more than {bound}");
+                    self.checks.violation(self.now, what);
+                }
+            }
+        }
+    }
+
+    /// The last checks.
+    fn finish(&mut self) {
+        self.finished = Some(self.now);
+        let honest: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_honest(node)).collect();
+        self.checks.truth(&self.clients.submissions, |node| honest[node], self.now);
+        let supply: u128 = u128::from(self.plan.accounts) * u128::from(crate::environment::BALANCE);
+        for node in self.honest().collect::<Vec<_>>() {
+            let Some(running) = &self.nodes[node].running else { continue };
+            for chain in running.committer.ledger().states().iter() {
+                if chain.supply() != supply {
+                    let what = format!(
+                        "conservation: v{node} has {} on chain {}, not {supply}",
+                        chain.supply(),
+                        chain.chain()
+                    );
+                    self.checks.violation(self.now, what);
+                }
+            }
+        }
+        if self.checks.violations.is_empty() {
+            self.recover_all();
+        }
+        for node in 0..self.nodes.len() {
+            if let Some(running) = self.nodes[node].running.take() {
+                running.die();
+            }
+        }
+    }
+
+    /// Whatever was acknowledged is on the disks: the power goes once more, and everybody reads what is left.
+    fn recover_all(&mut self) {
+        for node in self.honest().collect::<Vec<_>>() {
+            let Some(running) = self.nodes[node].running.take() else { continue };
+            running.die();
+            let disks = self.nodes[node].disks.clone();
+            disks.cut_power(&mut self.chance);
+            let acknowledged = self.nodes[node].acknowledged;
+            match durable_height(&disks.journal, self.environment.network().0) {
+                Ok(height) if height >= acknowledged => {}
+                Ok(height) => {
+                    let what = format!(
+                        "durability: v{node} told of height {acknowledged}, its journal ends at {height}"
+                    );
+                    self.checks.violation(self.now, what);
+                }
+                Err(error) => self.checks.violation(self.now, format!("durability: v{node}: {error}")),
+            }
+        }
+    }
+}
+
+/// How high a journal goes, read from the disk alone.
+fn durable_height(disk: &SimulatedDisk, network: [u8; 32]) -> Result<u64, StoreError> {
+    let (_log, replay) = SimulatedLog::open(disk, &options(network))?;
+    let mut height = 0;
+    for record in replay {
+        let record = record?;
+        if record.kind == KIND_COMMITTED {
+            height += 1;
+        }
+    }
+    Ok(height)
+}

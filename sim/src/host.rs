@@ -1,0 +1,214 @@
+//! A replica's world and a committer's world, as queues: what they say is collected and carried out by the simulator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use consensus::{Payload, Reply};
+use engine::order::Finality;
+use engine::replica::{
+    Answer, Boot, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT, Observation, Ports,
+    QuestionId, To, Work,
+};
+use engine::store::simulated::SimulatedLog;
+use engine::store::{Position, StoreError};
+use engine::types::{Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use engine::wire::{Batch, Block, Notice, PeerMessage};
+
+use crate::rules::Rule;
+
+/// What a replica wants done.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Send(To, PeerMessage),
+    Notify(Vec<Notice>),
+    Work(Work),
+    Rejoin(Option<Finality>),
+    Observe(Observation),
+    Halt(Halt),
+}
+
+/// A question of consensus.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Propose(Reply<Payload>),
+    Verify(Reply<bool>, Digest),
+    Certify(Reply<bool>),
+}
+
+/// How a Byzantine leader changes its own block before it is proposed.
+pub(crate) type Forge = Box<dyn FnMut(&Block) -> Option<Block> + Send>;
+
+/// The replica's world.
+pub(crate) struct Host {
+    pub(crate) journal: Arc<SimulatedLog>,
+    pub(crate) rule: Option<Rule>,
+    /// The view that consensus is in.
+    pub(crate) view: u64,
+    pub(crate) me: ValidatorIndex,
+    pub(crate) network: Digest,
+    /// Digest and transactions of own batches by their sequence, for the broken rule of notices.
+    pub(crate) sealed: BTreeMap<Sequence, (Digest, Vec<TransactionId>)>,
+    pub(crate) out: Vec<Output>,
+    pub(crate) questions: BTreeMap<QuestionId, Question>,
+    pub(crate) asked: u64,
+    pub(crate) forge: Option<Forge>,
+    /// The last block that was written to the journal: at a proposal, the proposer's own.
+    pub(crate) written: Option<Block>,
+    pub(crate) forged: BTreeMap<Digest, Block>,
+    /// Height and next root of blocks that were seen, for the broken rule of the lag.
+    pub(crate) lags: BTreeMap<Digest, (Height, Height)>,
+    /// The latest time of a block that was seen, for the broken rule of time.
+    pub(crate) latest_ms: u64,
+}
+
+impl Host {
+    pub(crate) fn ask(&mut self, question: Question) -> QuestionId {
+        self.questions.retain(|_, question| !question.is_abandoned());
+        let id = QuestionId(self.asked);
+        self.asked += 1;
+        self.questions.insert(id, question);
+        id
+    }
+
+    pub(crate) fn saw(&mut self, block: &Block) {
+        let header = block.header();
+        if self.rule == Some(Rule::TimeBounded) {
+            self.latest_ms = self.latest_ms.max(header.time_ms);
+        }
+        if self.rule == Some(Rule::EmptyBlocksPass) {
+            let next = Height(header.roots_first.0 + header.roots.len() as u64);
+            self.lags.insert(*block.digest(), (header.height, next));
+        }
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        let batch = Batch::decode(&self.network, bytes.to_vec().into());
+        let Some(batch) = batch.ok().filter(|batch| batch.id().author == self.me) else { return };
+        let ids = batch.packets().iter().map(|packet| packet.id(&self.network)).collect();
+        self.sealed.insert(batch.id().sequence, (*batch.digest(), ids));
+    }
+
+    fn lags(&self, digest: &Digest) -> bool {
+        let lag = self.lags.get(digest).map(|(height, next)| height.0.saturating_sub(next.0));
+        lag.is_some_and(|lag| lag >= engine::limits::ROOT_LAG_MAX)
+    }
+}
+
+impl Question {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Propose(reply) => reply.is_abandoned(),
+            Self::Verify(reply, _) | Self::Certify(reply) => reply.is_abandoned(),
+        }
+    }
+}
+
+impl Ports for Host {
+    fn send(&mut self, to: To, message: &PeerMessage) {
+        self.out.push(Output::Send(to, message.clone()));
+    }
+
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        if kind == KIND_BLOCK {
+            self.written = Block::decode(&parts.concat()).ok();
+            if let Some(block) = self.written.clone() {
+                self.saw(&block);
+            }
+            if self.rule == Some(Rule::BlocksJournaled) {
+                return self.journal.append(KIND_BOOT, &[&Boot::LEARNT.encode()]);
+            }
+        }
+        if kind == KIND_BATCH && self.rule == Some(Rule::NoticesByDigest) {
+            self.remember(&parts.concat());
+        }
+        self.journal.append(kind, parts)
+    }
+
+    fn answer(&mut self, question: QuestionId, answer: Answer) {
+        match (self.questions.remove(&question), answer) {
+            (Some(Question::Propose(reply)), Answer::Propose(digest)) => {
+                let own = self.written.as_ref().filter(|block| *block.digest() == digest);
+                let forged = self.forge.as_mut().zip(own).and_then(|(forge, own)| forge(own));
+                let digest = forged.as_ref().map_or(digest, |block| *block.digest());
+                self.forged.extend(forged.map(|block| (digest, block)));
+                reply.send(digest.0);
+            }
+            (Some(Question::Verify(reply, digest)), Answer::Vote(vote)) => {
+                let broken = self.rule == Some(Rule::EmptyBlocksPass) && self.lags(&digest);
+                let blind = self.rule == Some(Rule::RootsCompared);
+                reply.send((vote || blind) && !broken);
+            }
+            (Some(Question::Certify(reply)), Answer::Vote(vote)) => reply.send(vote),
+            (_, Answer::Decline) | (None, _) => {}
+            (Some(question), answer) => panic!("{answer:?} is no answer to {question:?}"),
+        }
+    }
+
+    fn is_open(&self, question: QuestionId) -> bool {
+        self.questions.get(&question).is_some_and(|question| !question.is_abandoned())
+    }
+
+    fn notify(&mut self, _connection: u64, notices: Vec<Notice>) {
+        self.out.push(Output::Notify(notices));
+    }
+
+    fn hand_on(&mut self, work: Work) {
+        self.out.push(Output::Work(work));
+    }
+
+    fn rejoin(&mut self, floor: Option<Finality>) {
+        self.out.push(Output::Rejoin(floor));
+    }
+
+    fn view(&self) -> u64 {
+        self.view
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        self.out.push(Output::Observe(observation));
+    }
+
+    fn halt(&mut self, halt: Halt) {
+        self.out.push(Output::Halt(halt));
+    }
+}
+
+/// What a committer says.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    Notify(Vec<Notice>),
+    Executed(Height, Digest, Vec<Vec<Outcome>>),
+    At(Height),
+}
+
+/// The committer's world.
+pub(crate) struct CommitHost {
+    pub(crate) journal: Arc<SimulatedLog>,
+    pub(crate) out: Vec<Committed>,
+    pub(crate) appended: BTreeMap<Height, Position>,
+    pub(crate) position: Option<Position>,
+}
+
+impl CommitPorts for CommitHost {
+    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
+        let position = self.journal.append(kind, parts)?;
+        self.position = Some(position);
+        Ok(position)
+    }
+
+    fn notify(&mut self, _connection: u64, notices: Vec<Notice>) {
+        self.out.push(Committed::Notify(notices));
+    }
+
+    fn tell(&mut self, event: CommitterEvent<'_>) {
+        match event {
+            CommitterEvent::Executed { height, root, executed } => {
+                self.appended.extend(self.position.take().map(|position| (height, position)));
+                let outcomes = executed.deltas.iter().map(|delta| delta.outcomes().to_vec()).collect();
+                self.out.push(Committed::Executed(height, root, outcomes));
+            }
+            CommitterEvent::Committed(height) => self.out.push(Committed::At(height)),
+            CommitterEvent::Stage { .. } => {}
+        }
+    }
+}

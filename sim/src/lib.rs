@@ -1,0 +1,45 @@
+//! The network under adversaries: what is checked without sockets, real disks and clocks.
+//!
+//! ```text
+//!   seed ─▶ Plan: who lies, what breaks when ─▶ World ─▶ Checks ─▶ Report
+//!                                                ├─ n whole validators: replica, committer, verifier, logs, consensus
+//!                                                ├─ links, disks, clocks, clients
+//!                                                └─ one queue of events in virtual time, one thread
+//! ```
+//!
+//! [`simulate`] runs whole validators as they are shipped: `engine::replica` and `consensus` on commonware's deterministic
+//! runtime, with disks, links and clocks of its own. A seed is a run: the same seed gives the same trace, so a failure is
+//! a seed. A [`Rule`] can be broken on purpose, to see that a checker finds it.
+//!
+//! [`model`] explores every state of a small abstract network and so checks the rules of voting and fetching
+//! themselves, without the code that implements them.
+//!
+//! What is simplified: the disks' syncs end in the order in which they began; a process that is paused finds its
+//! consensus engine's timers on time, but nothing leaves or reaches it; signatures are real.
+
+pub mod model;
+
+mod bell;
+mod byzantine;
+mod chance;
+mod checks;
+mod clients;
+mod disks;
+mod drive;
+mod environment;
+mod faults;
+mod finish;
+mod host;
+mod links;
+mod rules;
+mod run;
+mod schedule;
+mod trace;
+mod validator;
+mod world;
+
+pub use rules::Rule;
+pub use run::{Report, Run, simulate};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! `sim`: explores seeds, or replays one.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use sim::{Report, Rule, Run, simulate};
+
+/// Whole networks of validators in virtual time, under faults that a seed draws. Exits with 1 if anything that must hold
+/// does not.
+#[derive(Debug, Parser)]
+#[command(name = "sim")]
+struct Arguments {
+    /// Validators of the network.
+    #[arg(long, default_value_t = 4)]
+    validators: usize,
+    /// Explores so many seeds.
+    #[arg(long, value_name = "N", conflicts_with = "seed")]
+    seeds: Option<u64>,
+    /// The first seed to explore.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Replays this seed and prints who said what when.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Breaks a rule on purpose: exploring it must end with a violation.
+    #[arg(long = "break", value_name = "RULE", value_parser = rule)]
+    broken: Option<Rule>,
+    /// Names the rules that can be broken, one a line.
+    #[arg(long)]
+    rules: bool,
+    /// Runs each seed once instead of twice: faster, but whether it is repeated exactly is not seen.
+    #[arg(long)]
+    once: bool,
+    /// Does not print the trace of a seed.
+    #[arg(long)]
+    quiet: bool,
+    /// Threads that explore; the number of cores if not given.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Goes on after violations, up to so many.
+    #[arg(long, default_value_t = 1)]
+    violations: usize,
+}
+
+fn rule(name: &str) -> Result<Rule, String> {
+    Rule::named(name).ok_or_else(|| format!("there is no rule {name}; `sim --rules` names them"))
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.rules {
+        Rule::ALL.iter().for_each(|rule| println!("{}", rule.name()));
+        return ExitCode::SUCCESS;
+    }
+    let well = match (arguments.seed, arguments.seeds) {
+        (Some(seed), _) => replay(&arguments, seed),
+        (None, Some(seeds)) => explore(&arguments, seeds),
+        (None, None) => {
+            eprintln!("nothing to do: give --seeds N, --seed S or --rules");
+            return ExitCode::from(2);
+        }
+    };
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(arguments: &Arguments, seed: u64, trace: bool) -> Report {
+    let run = Run { seed, validators: arguments.validators, broken: arguments.broken, trace };
+    let mut report = simulate(&run);
+    if !arguments.once {
+        let again = simulate(&Run { trace: false, ..run });
+        if again.digest != report.digest {
+            report
+                .violations
+                .push(format!("two runs differ: {:016x} and {:016x}", report.digest, again.digest));
+        }
+    }
+    report
+}
+
+fn replay(arguments: &Arguments, seed: u64) -> bool {
+    let report = run(arguments, seed, !arguments.quiet);
+    report.trace.iter().for_each(|line| println!("{line}"));
+    println!("plan: {}", report.plan);
+    println!(
+        "seed {seed}: digest {:016x}, {:.3} virtual seconds, {} events, {} blocks, {} transactions submitted",
+        report.digest,
+        report.virtual_time.as_secs_f64(),
+        report.events,
+        report.heights,
+        report.submitted
+    );
+    println!("largest sizes: {:?}", report.sizes);
+    report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
+    report.violations.is_empty()
+}
+
+#[allow(clippy::disallowed_methods, reason = "how fast the simulator is, is measured in real time")]
+fn explore(arguments: &Arguments, seeds: u64) -> bool {
+    let threads =
+        arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let (next, done, found) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
+    let slowest = Mutex::new((Duration::ZERO, 0));
+    let (enough, virtual_ms, heights) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    // A panic is a violation, and reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !enough.load(Relaxed) {
+                    let number = next.fetch_add(1, Relaxed);
+                    if number >= seeds {
+                        return;
+                    }
+                    let seed = arguments.from + number;
+                    let report = run(arguments, seed, false);
+                    virtual_ms.fetch_add(report.virtual_time.as_millis() as u64, Relaxed);
+                    heights.fetch_add(report.heights, Relaxed);
+                    let mut slow = slowest.lock().unwrap_or_else(PoisonError::into_inner);
+                    *slow = (*slow).max((report.recovery, seed));
+                    drop(slow);
+                    let count = done.fetch_add(1, Relaxed) + 1;
+                    if !report.violations.is_empty() {
+                        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                        println!("seed {seed}:");
+                        report
+                            .violations
+                            .iter()
+                            .take(5)
+                            .for_each(|violation| println!("  VIOLATION {violation}"));
+                        found.push(seed);
+                        enough.fetch_or(found.len() >= arguments.violations, Relaxed);
+                    } else if count.is_multiple_of(100) {
+                        println!("{count} seeds, {}", pace(began.elapsed(), &virtual_ms));
+                    }
+                }
+            });
+        }
+    });
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!(
+        "{} seeds of {} validators, {} violated, {} blocks, {}",
+        done.load(Relaxed),
+        arguments.validators,
+        found.len(),
+        heights.load(Relaxed),
+        pace(began.elapsed(), &virtual_ms)
+    );
+    let (recovery, seed) = slowest.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("slowest to be well again after all faults: {:.2} s, seed {seed}", recovery.as_secs_f64());
+    for seed in &found {
+        let broken = arguments.broken.map_or_else(String::new, |rule| format!(" --break {}", rule.name()));
+        println!(
+            "replay: cargo run --release -p sim -- --validators {} --seed {seed}{broken}",
+            arguments.validators
+        );
+    }
+    found.is_empty()
+}
+
+fn pace(elapsed: Duration, virtual_ms: &AtomicU64) -> String {
+    let (seconds, virtual_seconds) = (elapsed.as_secs_f64(), virtual_ms.load(Relaxed) as f64 / 1e3);
+    format!("{seconds:.1} s, {:.1} virtual seconds a second", virtual_seconds / seconds.max(1e-9))
+}

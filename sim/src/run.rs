@@ -1,0 +1,99 @@
+//! One run of one seed.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use commonware_runtime::{Runner as _, deterministic};
+
+use crate::chance::Chance;
+use crate::rules::Rule;
+use crate::schedule::Plan;
+use crate::world::World;
+
+/// Time passes by so much when tasks have run: the shortest step of the world.
+const CYCLE: Duration = Duration::from_micros(20);
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// How many validators.
+    pub validators: usize,
+    /// A rule that is broken.
+    pub broken: Option<Rule>,
+    /// Whether the trace is kept for people to read.
+    pub trace: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// A digest of everything that happened.
+    pub digest: u64,
+    /// What was wrong; empty where nothing was.
+    pub violations: Vec<String>,
+    /// How long the run was, in virtual time.
+    pub virtual_time: Duration,
+    /// How long it took after all faults had ended until everybody had committed and was told.
+    pub recovery: Duration,
+    /// Events.
+    pub events: u64,
+    /// Blocks that were executed.
+    pub heights: u64,
+    /// Transactions that were submitted.
+    pub submitted: usize,
+    /// The trace, if it was kept.
+    pub trace: Vec<String>,
+    /// The largest sizes that a replica reported, by name.
+    pub sizes: BTreeMap<&'static str, usize>,
+    /// What was planned.
+    pub plan: String,
+}
+
+/// Runs a seed once.
+#[must_use]
+pub fn simulate(run: &Run) -> Report {
+    let caught = catch_unwind(AssertUnwindSafe(|| simulate_unguarded(run)));
+    caught.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Report {
+            digest: 0,
+            violations: vec![format!("panic: {}", text.unwrap_or_default())],
+            virtual_time: Duration::ZERO,
+            recovery: Duration::ZERO,
+            events: 0,
+            heights: 0,
+            submitted: 0,
+            trace: Vec::new(),
+            sizes: BTreeMap::new(),
+            plan: String::new(),
+        }
+    })
+}
+
+fn simulate_unguarded(run: &Run) -> Report {
+    let Run { seed, validators, broken, trace } = *run;
+    let mut chance = Chance::new(seed);
+    let plan = Plan::draw(validators, &mut chance);
+    let config = deterministic::Config::new().with_seed(seed).with_cycle(CYCLE);
+    deterministic::Runner::new(config).start(|context| async move {
+        let text = format!("{plan:?}");
+        let mut world = World::new(seed, plan, broken, trace, context);
+        world.run().await;
+        Report {
+            digest: world.trace.digest(),
+            violations: world.checks.violations.clone(),
+            virtual_time: world.now,
+            recovery: world.now.saturating_sub(world.plan.heal),
+            events: world.trace.events(),
+            heights: world.checks.height(),
+            submitted: world.clients.submissions.len(),
+            sizes: world.sizes.clone(),
+            plan: text,
+            trace: world.trace.into_lines(),
+        }
+    })
+}

@@ -1,0 +1,243 @@
+//! What goes wrong in a run, and when: drawn from the seed before the run begins.
+//!
+//! At most f validators are *faulty*: they lie, or they lose what they had written. Everybody may crash, lose power, be slow,
+//! full, paused, cut off or have a wrong clock, also all at once. All of that ends at `heal`; lying goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::byzantine::Misdeed;
+use crate::chance::Chance;
+use crate::links::Quality;
+
+/// What a validator finds on its disks when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    Nothing,
+    Journal,
+    Votes,
+    Both,
+    OlderJournal,
+    OlderVotes,
+}
+
+/// One fault, or the end of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// The process dies; the disks keep what was written.
+    Kill(usize),
+    /// The power goes: of what was not synced any part may be lost.
+    CutPower(Vec<usize>),
+    Start(usize, Loss),
+    /// Copies the disks, to be put back by a later `Start`.
+    Copy(usize),
+    /// The next start dies in the middle, after so many of its steps.
+    DieStarting(usize, u8),
+    /// Syncs take so many times longer.
+    SlowDisk(usize, u64),
+    FullDisk(usize),
+    Pause(usize, Duration),
+    Skew(usize, i64),
+    Cut(usize, usize),
+    SlowLink(usize, usize, u64),
+    MendLinks,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) validators: usize,
+    pub(crate) chains: u32,
+    pub(crate) accounts: u64,
+    pub(crate) quality: Quality,
+    pub(crate) sync_us: (u64, u64),
+    /// Syncs of the journal take so many times longer: it takes the batches, too.
+    pub(crate) journal_factor: u64,
+    /// Between two submissions of the clients.
+    pub(crate) submit_every_ms: u64,
+    pub(crate) liars: BTreeMap<usize, Vec<Misdeed>>,
+    /// This liar runs twice.
+    pub(crate) twin: Option<usize>,
+    /// Those that lose what they had written.
+    pub(crate) losers: Vec<usize>,
+    pub(crate) acts: Vec<(Duration, Act)>,
+    pub(crate) heal: Duration,
+    /// How long everything may take to be well after that.
+    pub(crate) patience: Duration,
+    /// Consensus times out sooner than syncs end, for a while.
+    pub(crate) hurried: bool,
+}
+
+/// How many validators may be faulty.
+pub(crate) fn faulty(validators: usize) -> usize {
+    (validators - 1) / 3
+}
+
+impl Plan {
+    pub(crate) fn draw(validators: usize, chance: &mut Chance) -> Self {
+        let slow = chance.permille(200);
+        let rough = chance.permille(400);
+        let quality = Quality {
+            delay_us: if slow { (5_000, 60_000) } else { chance.of(&[(500, 4_000), (2_000, 15_000)]) },
+            loss_permille: if rough { chance.of(&[10, 50, 200, 300]) } else { 0 },
+            duplicate_permille: if rough { chance.of(&[0, 50, 300]) } else { 0 },
+            reordering: chance.permille(250),
+        };
+        let mut plan = Self {
+            validators,
+            chains: 1 + u32::from(chance.permille(250)),
+            accounts: 12,
+            quality,
+            sync_us: chance.of(&[(100, 400), (500, 3_000), (2_000, 20_000)]),
+            journal_factor: chance.of(&[1, 1, 4, 20]),
+            submit_every_ms: chance.of(&[15, 30, 60]),
+            liars: BTreeMap::new(),
+            twin: None,
+            losers: Vec::new(),
+            acts: Vec::new(),
+            heal: chance.millis(1_500..4_500),
+            patience: Duration::from_secs(45),
+            hurried: false,
+        };
+        if chance.permille(40) {
+            plan.lag(chance);
+            return plan;
+        }
+        plan.draw_faulty(chance);
+        let faults = chance.of(&[0, 1, 2, 3, 5]);
+        for _ in 0..faults {
+            plan.draw_fault(chance);
+        }
+        if chance.permille(350) {
+            plan.cut_all_power(chance);
+        }
+        plan.acts.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    fn at(&self, chance: &mut Chance) -> Duration {
+        chance.millis(200..self.heal.as_millis() as u64)
+    }
+
+    fn draw_faulty(&mut self, chance: &mut Chance) {
+        let mut budget = faulty(self.validators);
+        if budget == 0 {
+            return;
+        }
+        let mut candidates = chance.some(self.validators, budget);
+        if chance.permille(600) {
+            let liars = 1 + chance.below(budget);
+            for _ in 0..liars {
+                let liar = candidates.swap_remove(chance.below(candidates.len()));
+                let misdeeds = 1 + chance.below(3);
+                self.liars.insert(liar, (0..misdeeds).map(|_| chance.of(Misdeed::ALL)).collect());
+            }
+            budget -= liars;
+            if chance.permille(250) {
+                self.twin = self.liars.keys().next().copied();
+            }
+        }
+        if budget > 0 && chance.permille(500) {
+            let loser = candidates[chance.below(candidates.len())];
+            self.losers.push(loser);
+            self.lose(loser, chance);
+        }
+    }
+
+    /// Two restarts; at the second something is missing or older.
+    fn lose(&mut self, loser: usize, chance: &mut Chance) {
+        let loss = chance.of(&[Loss::Journal, Loss::Votes, Loss::Both, Loss::OlderJournal, Loss::OlderVotes]);
+        let first = chance.millis(200..800);
+        let second = first + chance.millis(400..1_500);
+        self.acts.push((first, Act::CutPower(vec![loser])));
+        self.acts.push((first, Act::Copy(loser)));
+        self.acts.push((first + chance.millis(10..200), Act::Start(loser, Loss::Nothing)));
+        self.acts.push((second, Act::CutPower(vec![loser])));
+        self.acts.push((second + chance.millis(10..400), Act::Start(loser, loss)));
+        self.heal = self.heal.max(second + Duration::from_millis(500));
+    }
+
+    fn draw_fault(&mut self, chance: &mut Chance) {
+        let n = self.validators;
+        let (at, who) = (self.at(chance), chance.below(n));
+        let end = at + chance.millis(50..2_000);
+        match chance.below(11) {
+            0 => {
+                self.acts.push((at, Act::Kill(who)));
+                self.acts.push((end, Act::Start(who, Loss::Nothing)));
+            }
+            1 => {
+                self.acts.push((at, Act::CutPower(vec![who])));
+                if chance.permille(300) {
+                    self.acts.push((at, Act::DieStarting(who, chance.below(3) as u8)));
+                }
+                self.acts.push((end, Act::Start(who, Loss::Nothing)));
+            }
+            2 => {
+                self.acts.push((at, Act::SlowDisk(who, chance.of(&[10, 100, 1_000]))));
+                self.acts.push((end, Act::SlowDisk(who, 1)));
+            }
+            3 => self.acts.push((at, Act::FullDisk(who))),
+            4 => self.acts.push((at, Act::Pause(who, chance.millis(50..2_500)))),
+            5 => self.acts.push((at, Act::Skew(who, chance.of(&[-3_600_000, -1_500, 900, 3_600_000])))),
+            6 => {
+                // A partition.
+                let side = chance.any(n, n.max(2) - 1);
+                for a in 0..n {
+                    for b in (0..n).filter(|b| side.contains(b) != side.contains(&a)) {
+                        self.acts.push((at, Act::Cut(a, b)));
+                    }
+                }
+                self.acts.push((end, Act::MendLinks));
+            }
+            7 => {
+                // One way only.
+                for other in chance.any(n, n) {
+                    let pair = if chance.permille(500) { (who, other) } else { (other, who) };
+                    self.acts.push((at, Act::Cut(pair.0, pair.1)));
+                }
+                self.acts.push((end, Act::MendLinks));
+            }
+            8 => {
+                let other = chance.below(n);
+                self.acts.push((at, Act::SlowLink(who, other, chance.of(&[30_000, 300_000]))));
+            }
+            9 => {
+                for who in chance.some(n, faulty(n) + 1) {
+                    self.acts.push((at, Act::SlowDisk(who, chance.of(&[100, 2_000]))));
+                    self.acts.push((end, Act::SlowDisk(who, 1)));
+                }
+            }
+            _ => {
+                // Some at once.
+                let some = chance.any(n, n);
+                self.acts.push((at, Act::CutPower(some.clone())));
+                for who in some {
+                    self.acts.push((at + chance.millis(1..800), Act::Start(who, Loss::Nothing)));
+                }
+            }
+        }
+    }
+
+    fn cut_all_power(&mut self, chance: &mut Chance) {
+        let at = self.at(chance);
+        self.acts.push((at, Act::CutPower((0..self.validators).collect())));
+        for who in 0..self.validators {
+            if chance.permille(100) {
+                self.acts.push((at, Act::DieStarting(who, chance.below(3) as u8)));
+            }
+            self.acts.push((at + chance.millis(1..600), Act::Start(who, Loss::Nothing)));
+        }
+        self.heal = self.heal.max(at + Duration::from_millis(200));
+    }
+
+    /// Syncs at f+1 validators are slower than the patience of consensus until many blocks are certified and not final.
+    fn lag(&mut self, chance: &mut Chance) {
+        self.hurried = true;
+        self.sync_us = (400, 900);
+        for who in chance.some(self.validators, faulty(self.validators) + 1) {
+            self.acts.push((Duration::from_millis(500), Act::SlowDisk(who, 1_000)));
+        }
+        self.heal = Duration::from_secs(60);
+    }
+}

@@ -1,0 +1,58 @@
+//! A slice of what `just simulate` explores, and that its checkers see.
+
+use super::{Rule, Run, simulate};
+
+fn run(validators: usize, seed: u64) -> Run {
+    Run { seed, validators, broken: None, trace: false }
+}
+
+fn clean(validators: usize, seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let report = simulate(&run(validators, seed));
+        assert!(report.violations.is_empty(), "seed {seed} of {validators}: {:?}", report.violations);
+        assert!(report.heights > 0 && report.submitted > 0, "seed {seed} of {validators} did nothing");
+    }
+}
+
+#[test]
+fn nothing_goes_wrong_with_four() {
+    clean(4, 0..8);
+}
+
+#[test]
+fn nothing_goes_wrong_with_seven() {
+    clean(7, 0..2);
+}
+
+#[test]
+fn nothing_goes_wrong_with_one() {
+    clean(1, 0..4);
+}
+
+#[test]
+fn a_seed_is_a_run() {
+    let (one, other) = (simulate(&run(4, 5)), simulate(&run(4, 5)));
+    assert_eq!(one.digest, other.digest);
+    assert_ne!(one.digest, simulate(&run(4, 6)).digest);
+}
+
+#[test]
+fn every_rule_has_a_name_of_its_own() {
+    let mut names: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+    assert!(Rule::ALL.iter().all(|rule| Rule::named(rule.name()) == Some(*rule)));
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() == Rule::ALL.len() && names.len() >= 15);
+}
+
+/// The first seed of the first 400 that finds a broken rule.
+fn found(rule: Rule) -> Option<u64> {
+    (0..400).find(|seed| !simulate(&Run { broken: Some(rule), ..run(4, *seed) }).violations.is_empty())
+}
+
+#[test]
+fn broken_rules_are_found() {
+    for rule in [Rule::EverythingExecuted, Rule::RefusalsTrue, Rule::VotesDurable] {
+        assert!(found(rule).is_some(), "{} is broken and nobody sees it", rule.name());
+    }
+}

@@ -1,0 +1,274 @@
+//! One whole validator in one of its lives: the shipped replica, committer, verifier, logs and engine, put together as the
+//! node does it, without its threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use commonware_runtime::{Supervisor as _, deterministic};
+use engine::mempool::Mempool;
+use engine::order::{Finality, FinalityVerifier};
+use engine::replica::{
+    BlockIndex, Boot, Committer, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings, Standing,
+};
+use engine::store::simulated::SimulatedLog;
+use engine::types::{ChainId, Digest, Height, ValidatorIndex};
+use engine::verify::Verifier;
+
+use crate::bell::{Bell, Certificates, Rope};
+use crate::disks::{Disks, VoteLog, Votes, options};
+use crate::environment::Environment;
+use crate::host::{CommitHost, Host};
+use crate::rules::Rule;
+
+/// Transactions that may wait in a mempool.
+const MEMPOOL: usize = 256;
+/// Those of one sender.
+const MEMPOOL_SENDER: u32 = 48;
+
+/// What a start needs to know.
+pub(crate) struct Start<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) bell: &'a Bell,
+    pub(crate) context: &'a deterministic::Context,
+    pub(crate) rule: Option<Rule>,
+    pub(crate) node: usize,
+    pub(crate) life: u64,
+    pub(crate) me: usize,
+    pub(crate) disks: &'a Disks,
+    /// Whether this validator has never run, as its operator says.
+    pub(crate) first: bool,
+    /// Dies after so many steps.
+    pub(crate) dies: Option<u8>,
+    pub(crate) hurried: bool,
+    pub(crate) at: Duration,
+    pub(crate) seed: [u8; 32],
+}
+
+/// A height that recovery has executed again.
+pub(crate) struct Replayed {
+    pub(crate) height: Height,
+    pub(crate) root: Digest,
+}
+
+/// What came of a start.
+pub(crate) enum Started {
+    Runs(Box<Running>, Vec<Replayed>),
+    Died,
+    Failed(String),
+}
+
+/// A running validator.
+pub(crate) struct Running {
+    pub(crate) replica: Replica,
+    pub(crate) host: Host,
+    pub(crate) committer: Committer,
+    pub(crate) commit_host: CommitHost,
+    pub(crate) verifier: Verifier,
+    pub(crate) index: BlockIndex,
+    pub(crate) mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    pub(crate) journal: Arc<SimulatedLog>,
+    pub(crate) votes: Arc<VoteLog>,
+    pub(crate) inbound: consensus::Inbound,
+    pub(crate) consensus: Option<consensus::Handle>,
+    waiting: Option<(consensus::Config, consensus::Wiring)>,
+    certificates: Arc<Certificates>,
+    pub(crate) standing: Standing,
+    pub(crate) recovered: Height,
+    /// When it was started.
+    pub(crate) since: Duration,
+    pub(crate) journal_busy: bool,
+    pub(crate) votes_busy: bool,
+    pub(crate) alarm: Option<Duration>,
+    context: deterministic::Context,
+}
+
+impl Running {
+    /// Starts a validator from its disks, as `node` does.
+    pub(crate) fn start(start: &Start<'_>) -> Started {
+        let genesis = &start.environment.genesis;
+        let network = start.environment.network();
+        let rope = Rope { bell: start.bell.clone(), caller: (start.node, start.life) };
+        let rule = start.rule;
+        let certificates = Arc::new(Certificates::new(genesis, rule == Some(Rule::CertificatesChecked)));
+        let (journal, replay) = match SimulatedLog::open(&start.disks.journal, &options(network.0)) {
+            Ok(opened) => opened,
+            Err(error) => return Started::Failed(format!("the journal cannot be opened: {error}")),
+        };
+        let hasty = rule == Some(Rule::VotesDurable);
+        let votes = match VoteLog::open(&start.disks.votes, network.0, rope.clone(), hasty) {
+            Ok(votes) => votes,
+            Err(error) => return Started::Failed(format!("the votes cannot be read: {error}")),
+        };
+        let recovery = Recovery { genesis, certificates: &*certificates, seed: start.seed };
+        let (index, mut replayed) = (BlockIndex::default(), Vec::new());
+        let recovered = recovery.run::<RecoveryError>(replay, |progress, executed| {
+            index.committed(progress.height, progress.position);
+            let root = *executed.state_root.digest();
+            replayed.push(Replayed { height: progress.height, root });
+            Ok(())
+        });
+        let (mut recovered, ledger, roots) = match recovered {
+            Ok(recovered) => recovered,
+            Err(error) => return Started::Failed(format!("the journal cannot be continued: {error}")),
+        };
+        let mut standing = Standing::of(recovered.boots, votes.boots, start.first);
+        match boot(&journal, &votes, &recovered, standing, start.dies) {
+            Ok(true) => {}
+            Ok(false) => return Started::Died,
+            Err(error) => return Started::Failed(format!("the start cannot be written down: {error}")),
+        }
+        match rule {
+            Some(Rule::LostVotesNoticed) => standing.votes_forgotten = false,
+            Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => standing.stream_lost = false,
+            Some(Rule::BlocksReloaded) => recovered.blocks.clear(),
+            Some(Rule::BatchesReloaded) => recovered.unordered.clear(),
+            _ => {}
+        }
+
+        let mempool = |chain: &engine::types::ChainGenesis| {
+            (chain.id, Mempool::new(chain.id, chain.accounts.len() as u64, MEMPOOL, MEMPOOL_SENDER))
+        };
+        let mempools: Arc<BTreeMap<_, _>> = Arc::new(genesis.chains().iter().map(mempool).collect());
+        let keys = start.environment.keys();
+        let verifier = Verifier::new(network, ledger.states(), keys.clone().into(), Arc::default());
+        let journal = Arc::new(journal);
+        let (height, floor) = (recovered.head.height, recovered.finality.clone());
+        let committer = Committer::new(ledger, roots, mempools.clone());
+        let signing_seed = start.environment.signing_seeds[start.me];
+        let replica = Replica::new(
+            genesis,
+            settings(start.me, keys.len()),
+            &signing_seed,
+            Box::new(Shared(certificates.clone())),
+            mempools.clone(),
+            recovered,
+            standing,
+        );
+        let (inbound, inbox) = consensus::inbound(keys.len());
+        let mut config = consensus::Config::new(network.0, keys, signing_seed);
+        config.compact_after_bytes = 64 << 10;
+        if start.hurried {
+            config.timing.leader_timeout = Duration::from_millis(250);
+            config.timing.certification_timeout = Duration::from_millis(400);
+            config.timing.retry = Duration::from_millis(300);
+        }
+        let wiring = consensus::Wiring {
+            transport: Arc::new(rope.clone()),
+            inbox,
+            store: votes.log.clone(),
+            replay: votes.replay,
+            application: Arc::new(rope),
+        };
+        let host = Host {
+            view: 0,
+            journal: journal.clone(),
+            rule,
+            me: ValidatorIndex(start.me as u16),
+            network,
+            sealed: BTreeMap::new(),
+            out: Vec::new(),
+            questions: BTreeMap::new(),
+            asked: 0,
+            forge: None,
+            written: None,
+            forged: BTreeMap::new(),
+            lags: BTreeMap::new(),
+            latest_ms: 0,
+        };
+        let commit_host = CommitHost {
+            journal: journal.clone(),
+            out: Vec::new(),
+            appended: BTreeMap::new(),
+            position: None,
+        };
+        let mut running = Self {
+            replica,
+            host,
+            committer,
+            commit_host,
+            verifier,
+            index,
+            mempools,
+            journal,
+            votes: votes.log,
+            inbound,
+            consensus: None,
+            waiting: Some((config, wiring)),
+            certificates,
+            standing,
+            recovered: height,
+            since: start.at,
+            journal_busy: false,
+            votes_busy: false,
+            alarm: None,
+            context: start
+                .context
+                .child("node")
+                .with_attribute("node", start.node)
+                .with_attribute("life", start.life),
+        };
+        if !standing.votes_forgotten
+            && let Err(error) = running.vote(floor.as_ref())
+        {
+            return Started::Failed(error);
+        }
+        Started::Runs(Box::new(running), replayed)
+    }
+
+    /// Starts consensus, from a floor where there is one.
+    pub(crate) fn vote(&mut self, floor: Option<&Finality>) -> Result<(), String> {
+        let Some((mut config, wiring)) = self.waiting.take() else { return Ok(()) };
+        config.floor = floor.and_then(|floor| self.certificates.floor(floor));
+        let handle = consensus::spawn(self.context.child("consensus"), config, wiring);
+        self.consensus = Some(handle.map_err(|error| format!("consensus cannot start: {error}"))?);
+        Ok(())
+    }
+
+    /// The process ends.
+    pub(crate) fn die(self) {
+        if let Some(consensus) = self.consensus {
+            consensus.crash();
+        }
+    }
+}
+
+/// Writes this start into both logs. `Ok(false)`: it died on the way.
+fn boot(
+    journal: &SimulatedLog,
+    votes: &Votes,
+    recovered: &Recovered,
+    standing: Standing,
+    dies: Option<u8>,
+) -> Result<bool, engine::store::StoreError> {
+    let number = Standing::next_boot(recovered.boots, votes.boots);
+    let write = |done| {
+        journal.append(KIND_BOOT, &[&Boot { number, done, lost: standing.stream_lost }.encode()])?;
+        journal.settle();
+        journal.failure().map_or(Ok(()), Err)
+    };
+    write(false)?;
+    if dies == Some(0) {
+        return Ok(false);
+    }
+    votes.log.boot(number, standing.votes_forgotten)?;
+    if dies == Some(1) {
+        return Ok(false);
+    }
+    write(true)?;
+    Ok(dies.is_none())
+}
+
+/// A replica owns its verifier.
+struct Shared(Arc<Certificates>);
+
+impl FinalityVerifier for Shared {
+    fn verify(&self, certificate: &[u8]) -> Option<Finality> {
+        self.0.verify(certificate)
+    }
+}
+
+fn settings(me: usize, validators: usize) -> Settings {
+    let settings = Settings::new(ValidatorIndex(me as u16), validators);
+    Settings { batch_transactions_max: 32, view_interval: Duration::from_millis(20), ..settings }
+}

@@ -1,0 +1,268 @@
+//! The world: one queue of events in virtual time, and everything that reacts to them, on one thread.
+//!
+//! ```text
+//!   events by time ─▶ World ─▶ replicas, committers, verifiers, disks, links, clients ─▶ events
+//!   engines of consensus (tasks of the same runtime) ─▶ Bell ─▶ World
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use commonware_runtime::{Clock as _, deterministic};
+use consensus::Channel;
+use engine::replica::{Check, Job, Read};
+use engine::types::{Digest, Head, Packet, ValidatorIndex};
+use engine::wire::PeerMessage;
+
+use crate::bell::{Bell, Call};
+use crate::byzantine::Liar;
+use crate::chance::Chance;
+use crate::checks::Checks;
+use crate::clients::Clients;
+use crate::disks::Disks;
+use crate::environment::Environment;
+use crate::links::Links;
+use crate::rules::Rule;
+use crate::schedule::{Act, Loss, Plan};
+use crate::trace::Trace;
+use crate::validator::Running;
+
+/// What may happen.
+pub(crate) enum Event {
+    Call(usize, u64, Call),
+    Message { from: usize, to: usize, connection: u64, message: PeerMessage },
+    Vote { from: usize, to: usize, connection: u64, channel: Channel, message: Bytes },
+    Check(usize, u64, Check),
+    Execute(usize, u64, Box<Job>),
+    Read(usize, u64, ValidatorIndex, Read),
+    Journal(usize, u64),
+    Votes(usize, u64),
+    Alarm(usize, u64),
+    Submit,
+    Submission { node: usize, life: u64, tag: u64, packets: Vec<Packet> },
+    Flood(usize),
+    Connect(usize, usize),
+    Lost(usize, usize, u64),
+    Start(usize, Loss),
+    Act(Act),
+    Heal,
+    Look,
+}
+
+/// A place where a validator runs: its disks, and its process while there is one. A liar may have two.
+pub(crate) struct Node {
+    /// Whose keys it has.
+    pub(crate) me: usize,
+    pub(crate) disks: Disks,
+    pub(crate) older: Option<Disks>,
+    pub(crate) first: bool,
+    pub(crate) life: u64,
+    pub(crate) running: Option<Box<Running>>,
+    pub(crate) liar: Option<Liar>,
+    pub(crate) paused: Duration,
+    pub(crate) skew_ms: i64,
+    pub(crate) slow: u64,
+    pub(crate) dies: Option<u8>,
+    /// Its disk is full or was: a halt is no wonder.
+    pub(crate) full: bool,
+    /// The highest height of which a client of this validator was told, as long as its disks keep it.
+    pub(crate) acknowledged: u64,
+    pub(crate) committed: u64,
+    /// It has lost votes, and has not come back from a floor yet.
+    pub(crate) forgot: bool,
+    /// When its executor has done what it has been given.
+    pub(crate) executing: Duration,
+    /// How far its replica has taken each stream.
+    pub(crate) cut: Vec<Head>,
+}
+
+/// Everything of one run.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) rule: Option<Rule>,
+    pub(crate) environment: Environment,
+    pub(crate) context: deterministic::Context,
+    pub(crate) bell: Bell,
+    pub(crate) now: Duration,
+    sequence: u64,
+    events: BTreeMap<(Duration, u64), Box<Event>>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) links: Links,
+    pub(crate) clients: Clients,
+    pub(crate) checks: Checks,
+    pub(crate) trace: Trace,
+    pub(crate) chance: Chance,
+    pub(crate) healed: bool,
+    /// Everybody has committed something since: the clients may stop.
+    pub(crate) probed: bool,
+    pub(crate) latest_clock: u64,
+    /// The batches that a node, in a life, took in behind a head of an author.
+    pub(crate) taken: BTreeMap<(usize, u64, usize, Head), BTreeSet<Digest>>,
+    /// Who has reported that an author contradicts itself.
+    pub(crate) contradicted: BTreeSet<(usize, usize)>,
+    pub(crate) finished: Option<Duration>,
+    /// Peers that see the second of a liar's two processes.
+    pub(crate) sees_twin: Vec<bool>,
+    /// The largest sizes that a replica has reported, by name.
+    pub(crate) sizes: BTreeMap<&'static str, usize>,
+}
+
+impl World {
+    pub(crate) fn new(
+        seed: u64,
+        plan: Plan,
+        rule: Option<Rule>,
+        keep_trace: bool,
+        context: deterministic::Context,
+    ) -> Self {
+        let mut chance = Chance::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let environment = Environment::new(plan.validators, plan.chains, plan.accounts);
+        let twins = plan.twin.into_iter();
+        let identities: Vec<usize> = (0..plan.validators).chain(twins).collect();
+        let nodes = identities.iter().map(|me| {
+            let liar = plan.liars.get(me).map(|misdeeds| {
+                let signing_seed = environment.signing_seeds[*me];
+                let (validators, network) = (plan.validators, environment.network());
+                Liar::new(misdeeds, *me, validators, network, signing_seed, chance.fork())
+            });
+            Node {
+                me: *me,
+                disks: Disks::default(),
+                older: None,
+                first: true,
+                life: 0,
+                running: None,
+                skew_ms: liar.as_ref().map_or(0, Liar::skew_ms),
+                liar,
+                paused: Duration::ZERO,
+                slow: 1,
+                dies: None,
+                full: false,
+                acknowledged: 0,
+                committed: 0,
+                forgot: false,
+                executing: Duration::ZERO,
+                cut: Vec::new(),
+            }
+        });
+        let nodes: Vec<Node> = nodes.collect();
+        let sees_twin = (0..plan.validators).map(|_| chance.permille(500)).collect();
+        let mut world = Self {
+            links: Links::new(plan.quality, chance.fork()),
+            clients: Clients::new(chance.fork()),
+            checks: Checks::default(),
+            trace: Trace::new(keep_trace),
+            environment,
+            context,
+            bell: Bell::default(),
+            now: Duration::ZERO,
+            sequence: 0,
+            events: BTreeMap::new(),
+            nodes,
+            chance,
+            healed: false,
+            probed: false,
+            latest_clock: 0,
+            taken: BTreeMap::new(),
+            contradicted: BTreeSet::new(),
+            finished: None,
+            sees_twin,
+            sizes: BTreeMap::new(),
+            rule,
+            plan,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for node in 0..self.nodes.len() {
+            let at = self.chance.millis(0..60);
+            self.after(at, Event::Start(node, Loss::Nothing));
+            if self.nodes[node].liar.as_ref().is_some_and(|liar| liar.does(crate::byzantine::Misdeed::Flood))
+            {
+                self.after(Duration::from_millis(300), Event::Flood(node));
+            }
+        }
+        for (at, act) in std::mem::take(&mut self.plan.acts) {
+            self.after(at, Event::Act(act));
+        }
+        self.after(self.plan.heal, Event::Heal);
+        self.after(Duration::from_millis(100), Event::Submit);
+        self.after(Duration::from_millis(200), Event::Look);
+    }
+
+    /// Has something happen later.
+    pub(crate) fn after(&mut self, wait: Duration, event: Event) {
+        self.at(self.now + wait, event);
+    }
+
+    pub(crate) fn at(&mut self, at: Duration, event: Event) {
+        self.sequence += 1;
+        self.events.insert((at.max(self.now), self.sequence), Box::new(event));
+    }
+
+    /// Runs until everything is well again, or it is clear that it will not be.
+    pub(crate) async fn run(&mut self) {
+        while self.finished.is_none() {
+            self.now = self.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+            for (caller, call) in self.bell.take() {
+                self.call(caller, call);
+            }
+            while self.finished.is_none()
+                && let Some(entry) = self.events.first_entry()
+                && entry.key().0 <= self.now
+            {
+                let event = entry.remove();
+                self.event(*event);
+            }
+            let Some(((next, _), _)) = self.events.first_key_value() else { return };
+            let mut slept = pin!(self.context.sleep_until(UNIX_EPOCH + *next));
+            poll_fn(|context| match self.bell.poll(context) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => slept.as_mut().poll(context),
+            })
+            .await;
+        }
+    }
+
+    pub(crate) fn is_honest(&self, node: usize) -> bool {
+        self.nodes[node].liar.is_none()
+    }
+
+    /// The process of a validator that a node talks to.
+    pub(crate) fn peer(&self, of: usize, index: usize) -> usize {
+        match self.plan.twin {
+            Some(twin) if twin == index && of < self.plan.validators && self.sees_twin[of] => {
+                self.plan.validators
+            }
+            _ => index,
+        }
+    }
+
+    /// Whether two nodes ever talk to each other.
+    pub(crate) fn are_peers(&self, a: usize, b: usize) -> bool {
+        let (a_is, b_is) = (self.nodes[a].me, self.nodes[b].me);
+        a_is != b_is && self.peer(a, b_is) == b && self.peer(b, a_is) == a
+    }
+
+    pub(crate) fn life(&self, node: usize) -> Option<u64> {
+        self.nodes[node].running.as_ref().map(|_| self.nodes[node].life)
+    }
+
+    pub(crate) fn say(&mut self, node: usize, what: std::fmt::Arguments<'_>) {
+        let name = self.name(node);
+        self.trace.say(self.now, &name, what);
+    }
+
+    pub(crate) fn name(&self, node: usize) -> String {
+        match node < self.plan.validators {
+            true => format!("v{node}"),
+            false => format!("v{}'", self.nodes[node].me),
+        }
+    }
+}
