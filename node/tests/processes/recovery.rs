@@ -20,12 +20,19 @@ fn a_moment() -> Duration {
     Duration::from_millis(500 + u64::from(u16::from_le_bytes(random)) % 2_500)
 }
 
+/// Waits until the load, which signs and connects first, is executed.
+fn until_executed(stage: &Stage) {
+    let report = || stage.client(0).ask::<CountersReport>(Query::Counters).unwrap().value;
+    wait("the load is executed", || report().totals["executed"] > 0);
+}
+
 #[test]
 fn one_of_four_dies_under_load_and_comes_back() {
     let mut stage = Stage::up(4, 400);
     let plan = stage.plan(&[0, 1, 2], 300.0, 6, Start::Fresh);
     let moment = a_moment();
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
+    until_executed(&stage);
     std::thread::sleep(moment);
     stage.kill(3);
     let killed_at = stage.height(0);
@@ -58,6 +65,7 @@ fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
     let plan = stage.plan(&[0, 1, 2, 3], 400.0, 5, Start::Fresh);
     let moment = a_moment();
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
+    until_executed(&stage);
     std::thread::sleep(moment);
     (0..4).for_each(|index| stage.kill(index));
     let outcome = load.join().unwrap();
