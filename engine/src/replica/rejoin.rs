@@ -90,7 +90,7 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    pub(super) fn told(&mut self, by: ValidatorIndex, head: Head, _now: Duration) {
+    pub(super) fn told(&mut self, by: ValidatorIndex, head: Head) {
         self.answers.insert(by, head);
     }
 }

@@ -250,7 +250,7 @@ impl Replica {
         }
         let own = heads[self.me()];
         if let Some(learning) = &mut self.learning {
-            learning.told(from, own, now.monotonic);
+            learning.told(from, own);
         }
         let stream = &self.streams[self.me()];
         let known = own.sequence <= stream.cut().sequence || stream.is_durable(&own.digest);

@@ -145,9 +145,6 @@ impl Host {
                 Input::Message(from, message)
             }
             CoreEvent::Checked { from, batch, pushed, verdict } => {
-                if let Err(refusal) = &verdict {
-                    tracing::debug!(peer = from.0, %refusal, "a peer's batch is refused whole");
-                }
                 Input::Checked { from, batch, pushed, verdict }
             }
             CoreEvent::Unchecked(digest) => Input::Unchecked(digest),
