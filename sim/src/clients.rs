@@ -9,12 +9,16 @@ use engine::wire::Notice;
 use crate::chance::Chance;
 use crate::environment::{BALANCE, Environment};
 
+/// Who pays: a chain and an account of it.
+pub(crate) type Account = (u32, u64);
+
 /// One transaction, submitted once to one validator.
 #[derive(Clone, Debug)]
 pub(crate) struct Submission {
     pub(crate) node: usize,
     pub(crate) life: u64,
     pub(crate) id: TransactionId,
+    pub(crate) account: Account,
     pub(crate) at: Duration,
     pub(crate) told: Option<Verdict>,
 }
@@ -31,8 +35,8 @@ pub(crate) struct Frame {
 /// All clients.
 pub(crate) struct Clients {
     pub(crate) submissions: Vec<Submission>,
-    packets: Vec<Packet>,
-    nonces: BTreeMap<(u32, u64), u64>,
+    packets: Vec<(Account, Packet)>,
+    nonces: BTreeMap<Account, u64>,
     chance: Chance,
 }
 
@@ -71,19 +75,19 @@ impl Clients {
         &mut self,
         environment: &Environment,
         (node, life): (usize, u64),
-        packets: Vec<Packet>,
+        packets: Vec<(Account, Packet)>,
         now: Duration,
     ) -> Frame {
         let network = environment.network();
         let tag = self.submissions.len() as u64;
-        for packet in &packets {
-            let id = packet.id(&network);
-            self.submissions.push(Submission { node, life, id, at: now, told: None });
+        for (account, packet) in &packets {
+            let (id, account) = (packet.id(&network), *account);
+            self.submissions.push(Submission { node, life, id, account, at: now, told: None });
         }
-        Frame { node, life, tag, packets }
+        Frame { node, life, tag, packets: packets.into_iter().map(|(_, packet)| packet).collect() }
     }
 
-    fn packet(&mut self, environment: &Environment, height: u64) -> Packet {
+    fn packet(&mut self, environment: &Environment, height: u64) -> (Account, Packet) {
         let chance = &mut self.chance;
         if chance.permille(80) && !self.packets.is_empty() {
             return self.packets[chance.below(self.packets.len())];
@@ -93,7 +97,8 @@ impl Clients {
         let accounts = chain.accounts.len() as u64;
         let beyond = u64::from(chance.permille(20));
         let (debit, credit) = (chance.within(0..accounts), chance.within(0..accounts + beyond));
-        let next = self.nonces.entry((chain.id.0, debit)).or_default();
+        let account = (chain.id.0, debit);
+        let next = self.nonces.entry(account).or_default();
         let nonce = match chance.below(40) {
             0 => *next + chance.within(30..200),
             1 => next.saturating_sub(chance.within(0..4)),
@@ -109,10 +114,16 @@ impl Clients {
         let mut packet = environment.transfer(chain.id.0, (debit, credit), amount, nonce, expiry);
         if chance.permille(50) {
             packet.0[127] ^= 0x20;
-            return packet;
+            return (account, packet);
         }
-        self.packets.push(packet);
-        packet
+        self.packets.push((account, packet));
+        (account, packet)
+    }
+
+    /// Goes on from the lowest nonce that an account may still use: after a long outage those that a client had given out are
+    /// too far ahead.
+    pub(crate) fn go_on_from(&mut self, account: Account, nonce: u64) {
+        self.nonces.insert(account, nonce);
     }
 
     /// What a validator says. An error is something that no client may ever be told.

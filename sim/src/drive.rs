@@ -7,12 +7,13 @@ use consensus::{Channel, Recipients};
 use engine::ingress::Source;
 use engine::mempool::Origin;
 use engine::replica::{Halt, Input, JournalReader, Now, Observation, Read, To, Work};
-use engine::types::{ChainId, Head, Height, PacketSlab, Refusal, ValidatorIndex, Verdict};
+use engine::types::{AccountId, ChainId, Head, Height, PacketSlab, Refusal, ValidatorIndex, Verdict};
 use engine::verify::{Checked, Job};
 use engine::wire::{Notice, PeerMessage};
 
 use crate::bell::{Call, Caller};
 use crate::checks::Ordered;
+use crate::clients::Account;
 use crate::disks::Reading;
 use crate::host::{Committed, Output, Question};
 use crate::links::{BULK, CONTROL};
@@ -199,13 +200,28 @@ impl World {
                 notice.verdict = Verdict::Refused(Refusal::Busy);
             }
             let told = self.clients.told(node, life, notice);
-            match told.map(|submission| format!("{:.12}", submission.id)) {
-                Ok(id) => self.say(node, format_args!("tells a client: {} ({id})", notice.verdict)),
+            match told.map(|submission| (format!("{:.12}", submission.id), submission.account)) {
+                Ok((id, account)) => {
+                    self.say(node, format_args!("tells a client: {} ({id})", notice.verdict));
+                    if notice.verdict == Verdict::Refused(Refusal::NonceTooFar) {
+                        self.read_account(node, account);
+                    }
+                }
                 Err(wrong) if self.is_honest(node) => {
                     self.checks.violation(self.now, format!("truth: v{node} {wrong}"));
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// A client reads what an account may use.
+    fn read_account(&mut self, node: usize, account: Account) {
+        let Some(running) = &self.nodes[node].running else { return };
+        let states = running.committer.ledger().states();
+        let chain = states.get(ChainId(account.0));
+        if let Some(window) = chain.and_then(|chain| chain.window(AccountId(account.1))) {
+            self.clients.go_on_from(account, window.base);
         }
     }
 

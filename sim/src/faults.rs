@@ -29,6 +29,7 @@ impl World {
             Act::Copy(who) => {
                 let node = &mut self.nodes[who];
                 node.older = Some(node.disks.copy());
+                node.ran_since = false;
             }
             Act::DieStarting(who, steps) => self.nodes[who].dies = Some(steps),
             Act::SlowDisk(who, factor) => self.nodes[who].slow = factor,
@@ -143,7 +144,11 @@ impl World {
             Loss::OlderJournal => place.disks.journal = older.journal,
             Loss::OlderVotes => place.disks.votes = older.votes,
         }
-        place.forgot |= matches!(loss, Loss::Votes | Loss::OlderVotes | Loss::Both);
+        place.forgot |= match loss {
+            Loss::Votes | Loss::Both => true,
+            Loss::OlderVotes => place.ran_since,
+            Loss::Nothing | Loss::Journal | Loss::OlderJournal => false,
+        };
         if !matches!(loss, Loss::Votes | Loss::OlderVotes) {
             place.acknowledged = 0;
         }
@@ -152,6 +157,7 @@ impl World {
 
     fn started(&mut self, node: usize, mut running: Box<Running>, replayed: &[crate::validator::Replayed]) {
         self.nodes[node].first = false;
+        self.nodes[node].ran_since = true;
         let (height, standing) = (running.recovered.0, running.standing);
         self.say(node, format_args!("starts at height {height}, {standing:?}"));
         for crate::validator::Replayed { height, root } in replayed {

@@ -59,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) me: usize,
     pub(crate) disks: Disks,
     pub(crate) older: Option<Disks>,
+    /// It has run since the older disks were copied: they do not know everything that it did.
+    pub(crate) ran_since: bool,
     pub(crate) first: bool,
     pub(crate) life: u64,
     pub(crate) running: Option<Box<Running>>,
@@ -133,6 +135,7 @@ impl World {
                 me: *me,
                 disks: Disks::default(),
                 older: None,
+                ran_since: false,
                 first: true,
                 life: 0,
                 running: None,
