@@ -15,6 +15,8 @@ use crate::verify::Verified;
 
 /// Own batches that may wait to be ordered before sealing pauses.
 const OWN_UNORDERED_MAX: usize = 48;
+/// From this many transactions on a batch is worth its fixed cost at once.
+const SMALL_BATCH: usize = 256;
 /// Own batches that are not full and not yet held by a quorum.
 const SMALL_IN_FLIGHT_MAX: u64 = 2;
 
@@ -46,11 +48,21 @@ impl Replica {
     /// When what waits since `since` is to be sealed, if it does not fill a batch before.
     fn seal_at(&self, since: Duration) -> Duration {
         match self.in_flight() {
-            0 => since.max(self.last_seal + self.settings.seal_interval),
+            0 if self.is_worth_sealing() => since.max(self.last_seal + self.settings.seal_interval),
+            0 => since + self.settings.batch_delay,
             in_flight if in_flight < SMALL_IN_FLIGHT_MAX => since + self.settings.batch_delay,
             // A quorum that comes back is heard of; this is for the case that it never comes.
             _ => since + 4 * self.settings.batch_delay,
         }
+    }
+
+    /// Whether what waits is a batch by now: a block has been finalized since the last one, or nothing is on its way to a
+    /// block, or it is much. What is little and comes while a view is on its way costs less in the next batch, and is as
+    /// early: it would have to wait for the next view anyway.
+    fn is_worth_sealing(&self) -> bool {
+        self.last_block >= self.last_seal
+            || self.waiting() >= SMALL_BATCH
+            || self.streams.iter().all(|stream| stream.held() == stream.cut())
     }
 
     pub(super) fn seal_if_due(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
