@@ -185,4 +185,8 @@ impl FinalityVerifier for Certificates {
         let finalization = self.verifier.verify(certificate).ok()?;
         Some(Finality::handed_on(&Evidence(&finalization)))
     }
+
+    fn leader(&self, view: u64) -> ValidatorIndex {
+        ValidatorIndex(self.verifier.leader(view))
+    }
 }

@@ -120,6 +120,16 @@ impl VoteLog {
 }
 
 impl VoteLog {
+    /// Something above the floor of this run is final: if votes were lost, that is made good.
+    pub(crate) fn made_good(&self) {
+        if let Some(boot) = &mut *self.boot_of_this_run()
+            && boot.lost
+        {
+            boot.lost = false;
+            let _reported = self.log.append(KIND_BOOT, &[&boot.encode()]);
+        }
+    }
+
     fn boot_of_this_run(&self) -> MutexGuard<'_, Option<Boot>> {
         self.boot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,12 +141,6 @@ impl consensus::Store for VoteLog {
     }
 
     fn sync(&self, position: u64, done: SyncDone) {
-        if let Some(boot) = &mut *self.boot_of_this_run()
-            && boot.lost
-        {
-            boot.lost = false;
-            let _reported = self.log.append(KIND_BOOT, &[&boot.encode()]);
-        }
         if self.hasty {
             return done(Ok(()));
         }

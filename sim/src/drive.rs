@@ -298,6 +298,11 @@ impl World {
             }
             Call::Finalized(finality) => {
                 self.say(node, format_args!("hears that {:.12} is final", finality.digest()));
+                if let Some(running) = &self.nodes[node].running
+                    && finality.view() > running.floor
+                {
+                    running.votes.made_good();
+                }
                 self.feed(node, Input::Finalized(finality));
             }
             Call::Fault(fault) => {

@@ -73,6 +73,8 @@ pub(crate) struct Running {
     pub(crate) consensus: Option<consensus::Handle>,
     waiting: Option<(consensus::Config, consensus::Wiring)>,
     certificates: Arc<Certificates>,
+    /// The view from which consensus begins.
+    pub(crate) floor: u64,
     pub(crate) standing: Standing,
     pub(crate) recovered: Height,
     /// When it was started.
@@ -196,6 +198,7 @@ impl Running {
             consensus: None,
             waiting: Some((config, wiring)),
             certificates,
+            floor: 0,
             standing,
             recovered: height,
             since: start.at,
@@ -220,6 +223,7 @@ impl Running {
     pub(crate) fn vote(&mut self, floor: Option<&Finality>) -> Result<(), String> {
         let Some((mut config, wiring)) = self.waiting.take() else { return Ok(()) };
         config.floor = floor.and_then(|floor| self.certificates.floor(floor));
+        self.floor = config.floor.as_ref().map_or(0, consensus::Finalization::view);
         let handle = consensus::spawn(self.context.child("consensus"), config, wiring);
         self.consensus = Some(handle.map_err(|error| format!("consensus cannot start: {error}"))?);
         Ok(())
@@ -265,6 +269,10 @@ struct Shared(Arc<Certificates>);
 impl FinalityVerifier for Shared {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
         self.0.verify(certificate)
+    }
+
+    fn leader(&self, view: u64) -> ValidatorIndex {
+        self.0.leader(view)
     }
 }
 

@@ -32,6 +32,20 @@ pub enum Wanted {
     },
 }
 
+impl Wanted {
+    /// What was wanted for a vote may be wanted for a finalized block by now, and more of it.
+    fn strengthen(&mut self, other: Self) {
+        if let (
+            Self::Batches { above, finalized, .. },
+            Self::Batches { above: other_above, finalized: other_finalized, .. },
+        ) = (self, other)
+        {
+            *above = (*above).min(other_above);
+            *finalized |= other_finalized;
+        }
+    }
+}
+
 /// A request to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -86,6 +100,7 @@ impl Fetches {
             next: now + patience,
             last_wanted: now,
         });
+        request.wanted.strengthen(wanted);
         request.last_wanted = now;
         request.next = request.next.min(now + patience.max(RETRY_AFTER));
     }

@@ -483,6 +483,23 @@ fn what_is_probably_on_its_way_is_waited_for_and_what_has_arrived_is_not_asked_f
 }
 
 #[test]
+fn what_was_wanted_for_a_vote_is_wanted_for_a_final_block_later() {
+    let head = Head { sequence: Sequence(9), digest: Digest([9; 32]) };
+    let wanted = |above, finalized| Wanted::Batches {
+        author: ValidatorIndex(0),
+        above: Sequence(above),
+        head,
+        finalized,
+    };
+    let mut fetches = Fetches::new();
+    fetches.want(head.digest, wanted(5, false), Vec::new, ms(0), ms(0));
+    fetches.want(head.digest, wanted(3, true), Vec::new, ms(0), ms(0));
+    assert_eq!(fetches.wanted(&head.digest), Some(wanted(3, true)));
+    fetches.want(head.digest, wanted(5, false), Vec::new, ms(0), ms(0));
+    assert_eq!(fetches.wanted(&head.digest), Some(wanted(3, true)), "and stays so");
+}
+
+#[test]
 fn what_nobody_wants_any_more_is_forgotten() {
     let mut fetches = Fetches::new();
     let (old, kept) = (Digest([1; 32]), Digest([2; 32]));

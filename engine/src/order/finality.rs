@@ -1,6 +1,6 @@
 //! The evidence that a block is final.
 
-use crate::types::Digest;
+use crate::types::{Digest, ValidatorIndex};
 
 /// What consensus hands on when it has finalized something: the running engine has checked the certificate, or has just
 /// made it. The node implements it for the engine's own type, which nothing else can make.
@@ -13,10 +13,13 @@ pub trait FinalityEvidence {
     fn certificate(&self) -> &[u8];
 }
 
-/// Checks finalization certificates that come from elsewhere: from a peer that helps to catch up, or from a file.
+/// What consensus can say of any view without taking part: whether a finalization certificate is good that comes from
+/// elsewhere (from a peer that helps to catch up, or from a file), and who leads.
 pub trait FinalityVerifier {
     /// What the certificate finalizes, if it is good.
     fn verify(&self, certificate: &[u8]) -> Option<Finality>;
+    /// Whose turn it is to propose in `view`.
+    fn leader(&self, view: u64) -> ValidatorIndex;
 }
 
 /// That a block is final, as consensus or a certificate said. Made from evidence or by a check, and by nothing else.

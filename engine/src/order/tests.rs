@@ -490,3 +490,29 @@ fn a_flood_of_one_proposer_fills_its_own_share_only() {
     assert!(tree.is_empty());
     assert_eq!(tree.insert(block(2, B), false), Insert::Old);
 }
+
+#[test]
+fn blocks_that_were_asked_for_fill_nobodys_share() {
+    let mut tree = tree();
+    let parent = tree.head().clone();
+    for view in 1..200 {
+        let header = Header { height: Height(1_000), ..header_on(&parent, view) };
+        assert_eq!(tree.insert(Block::new(header).unwrap(), true), Insert::Added);
+    }
+    let pushed = Block::new(header_on(&parent, 200)).unwrap();
+    assert_eq!(tree.insert(pushed, false), Insert::Added);
+}
+
+#[test]
+fn what_is_not_final_at_a_final_view_is_forgotten() {
+    let (mut tree, streams) = (tree(), streams());
+    let first = extend(&mut tree, 1, NETWORK, &streams);
+    let parent = tree.head().clone();
+    for (view, height) in [(1, 50), (2, 60), (9, 70)] {
+        let header = Header { height: Height(height), ..header_on(&parent, view) };
+        tree.insert(Block::new(header).unwrap(), true);
+    }
+    let second = extend(&mut tree, 2, *first.digest(), &streams);
+    assert_eq!(tree.finalize(finality(&second)).unwrap().len(), 2);
+    assert_eq!(tree.len(), 1, "only the one of a view that may still come");
+}

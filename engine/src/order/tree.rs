@@ -20,6 +20,7 @@ const FINALITIES_WAITING_MAX: usize = 4_096;
 #[derive(Debug)]
 struct Known {
     block: Block,
+    asked: bool,
     durable: bool,
 }
 
@@ -118,12 +119,19 @@ impl BlockTree {
             return Insert::Known;
         }
         let proposer = block.header().proposer;
-        let share = || self.blocks.values().filter(|known| known.block.header().proposer == proposer).count();
+        // Who is named as the proposer of a block that was asked for may not know of it: a leader may name anybody.
+        let pushed = |known: &&Known| !known.asked && known.block.header().proposer == proposer;
+        let share = || self.blocks.values().filter(pushed).count();
         if !asked && share() >= BLOCKS_PER_PROPOSER_MAX {
             return Insert::Full;
         }
-        self.blocks.insert(*block.digest(), Known { block, durable: false });
+        self.blocks.insert(*block.digest(), Known { block, asked, durable: false });
         Insert::Added
+    }
+
+    /// Forgets a block that is wrong for good. Should a quorum want it all the same, it is fetched again.
+    pub fn remove(&mut self, digest: &Digest) {
+        self.blocks.remove(digest);
     }
 
     /// Notes that the journal holds a block durably.
@@ -250,7 +258,8 @@ impl BlockTree {
                 out.push(Finalized::new(block, proof));
             }
             let (height, view) = (self.head.height, self.head.view);
-            self.blocks.retain(|_, known| known.block.height() > height);
+            // A block of an earlier view that is not final now never will be.
+            self.blocks.retain(|_, known| known.block.height() > height && known.block.header().view > view);
             self.waiting.retain(|waiting, _| *waiting > view);
         }
         self.check_fork()?;

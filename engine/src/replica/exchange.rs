@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::state::Told;
 use super::{Halt, Now, Offence, Ports, Read, Replica, To, Work};
 use crate::availability::Wanted;
 use crate::limits::FETCH_REPLY_BYTES_MAX;
-use crate::order::Finality;
 use crate::sync::Progress;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::wire::{Block, FinalizedBlock, PeerMessage};
@@ -14,6 +14,8 @@ use crate::wire::{Block, FinalizedBlock, PeerMessage};
 const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of batches that one peer is sent in a second when it asks for them.
 const SERVED_BYTES_MAX: usize = 64 << 20;
+/// What looking for a block or a batch costs of that, found or not.
+const SEARCH_BYTES: usize = 16 << 10;
 /// How many views ahead of this validator's own a proposed block may be.
 const VIEWS_AHEAD: u64 = 64;
 
@@ -50,12 +52,12 @@ impl Replica {
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
             PeerMessage::Status { committed, view, .. } => {
-                if self.sync.status(from, committed).is_err() {
+                if self.sync.status(from, committed, now.monotonic).is_err() {
                     self.offence(from, Offence::FalseSync, ports);
                 }
                 self.rejoin_told(from, view);
             }
-            PeerMessage::FetchBlock { digest } => self.serve_block(from, &digest, ports),
+            PeerMessage::FetchBlock { digest } => self.serve_block(from, &digest, now, ports),
             PeerMessage::FetchBlocks { from: first, max } => {
                 let read = Read::Blocks { from: first, max, committed: self.committed };
                 ports.hand_on(Work::Read(from, read));
@@ -92,9 +94,13 @@ impl Replica {
                 }
                 return Ok(());
             }
-            if header.view <= self.tree.head().view || header.view > self.view.saturating_add(VIEWS_AHEAD) {
-                return Ok(());
-            }
+        }
+        // A block of no view that may still come answers no question, also where its digest was asked for.
+        if header.view > self.view.saturating_add(VIEWS_AHEAD)
+            || (!asked && header.view <= self.tree.head().view)
+        {
+            self.fetches.arrived(block.digest());
+            return Ok(());
         }
         self.insert_block(block, asked, now, ports)
     }
@@ -106,37 +112,39 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
-        let Ok(mut blocks) = self.sync.reply(from, blocks, &self.progress()) else {
+        if blocks.iter().any(|block| block.block.cut().len() != self.validators()) {
+            self.sync.distrust(from, now.monotonic);
+            self.offence(from, Offence::Malformed, ports);
+            return Ok(());
+        }
+        let Ok(blocks) = self.sync.reply(from, blocks, &self.progress(), now.monotonic) else {
             self.offence(from, Offence::FalseSync, ports);
             return Ok(());
         };
-        // A certificate makes everything below it final, so only the last one is checked. What lies above it waits in the
-        // tree for the certificate of the next answer.
-        let certified = blocks.iter().rposition(|block| !block.finalization.is_empty());
-        let uncertified = blocks.split_off(certified.map_or(0, |last| last + 1));
-        for FinalizedBlock { block, .. } in uncertified {
-            self.tree.insert(block, true);
-        }
         let Some(last) = blocks.last() else {
             self.poll_sync(now, ports);
             return Ok(());
         };
+        // A certificate makes everything below it final, so only the last one is checked.
         let finality = self.certificates.verify(&last.finalization);
         let Some(finality) = finality.filter(|finality| finality.digest() == last.block.digest()) else {
-            self.sync.distrust(from);
+            self.sync.distrust(from, now.monotonic);
             self.offence(from, Offence::FalseSync, ports);
             return Ok(());
         };
+        self.sync.certified(from);
         for FinalizedBlock { block, .. } in blocks {
             self.tree.insert(block, true);
         }
-        let finality: Finality = finality;
         self.finalize(finality, now, ports)?;
         self.poll_sync(now, ports);
         Ok(())
     }
 
-    fn serve_block(&mut self, to: ValidatorIndex, digest: &Digest, ports: &mut impl Ports) {
+    fn serve_block(&mut self, to: ValidatorIndex, digest: &Digest, now: Now, ports: &mut impl Ports) {
+        if !self.may_serve(to, SEARCH_BYTES, now) {
+            return;
+        }
         let finalized = || {
             let waiting = self.finalized.iter().map(|(block, _)| block.value());
             waiting.into_iter().find(|block| block.digest() == digest)
@@ -158,11 +166,7 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) {
-        let (since, served) = &mut self.served[usize::from(to.0)];
-        if now.monotonic >= *since + Duration::from_secs(1) {
-            (*since, *served) = (now.monotonic, 0);
-        }
-        if *served >= SERVED_BYTES_MAX {
+        if !self.may_serve(to, SEARCH_BYTES, now) {
             return;
         }
         let Some(stream) = self.streams.get(usize::from(author.0)) else {
@@ -177,12 +181,23 @@ impl Replica {
                 return;
             }
             ports.send(To::One(to), &PeerMessage::Batch(batch.bytes().clone()));
-            *served += batch.bytes().len();
             at = batch.previous();
         }
+        self.served[usize::from(to.0)].1 += bytes;
         if at.sequence > above && at.sequence <= stream.cut().sequence {
             ports.hand_on(Work::Read(to, Read::Batches { author, above, head: at }));
         }
+    }
+
+    /// Whether a peer has not had more than its share of this second yet; what it asks for now takes `bytes` of it.
+    fn may_serve(&mut self, peer: ValidatorIndex, bytes: usize, now: Now) -> bool {
+        let (since, served) = &mut self.served[usize::from(peer.0)];
+        if now.monotonic >= *since + Duration::from_secs(1) {
+            (*since, *served) = (now.monotonic, 0);
+        }
+        let may = *served < SERVED_BYTES_MAX;
+        *served += bytes;
+        may
     }
 
     fn progress(&self) -> Progress {
@@ -207,7 +222,7 @@ impl Replica {
         let patience = if told == self.committed { 2 * STATUS_EVERY } else { STATUS_EVERY };
         if now.monotonic >= last + patience {
             self.last_status = (now.monotonic, self.committed);
-            self.holding_changed = true;
+            self.holding = Told::Nobody;
             let status = self.status(ports);
             ports.send(To::All, &status);
         }

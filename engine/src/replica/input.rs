@@ -43,7 +43,7 @@ pub enum Input {
         verdict: Result<Verified<Batch>, BatchRefusal>,
     },
     /// There was no room for a batch that was handed on as [`Work::Check`]: it is as if it had not come.
-    Unchecked(Digest),
+    Unchecked(ValidatorIndex, Digest),
     /// The journal is durable up to here.
     Durable(Durable),
     /// The mempool holds something and held nothing before.

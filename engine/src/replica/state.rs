@@ -32,8 +32,8 @@ pub struct Settings {
     pub batch_delay: Duration,
     /// …or as soon as the last own batch is held by a quorum, but not oftener than this.
     pub seal_interval: Duration,
-    /// How long what this validator holds is gathered at least before its peers are told; where views are slow, a quarter
-    /// of a view.
+    /// How long what this validator holds is gathered at least before the next leaders are told; where views are slow, a
+    /// quarter of a view. The others are told after four times as long.
     pub holding_interval: Duration,
     /// The shortest time between two blocks that take batches; where views are slow, as long as a view takes.
     pub view_interval: Duration,
@@ -108,6 +108,22 @@ pub(super) struct Certifying {
     pub digest: Digest,
 }
 
+/// Who has been told what this validator holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Nobody,
+    Leaders,
+    All,
+}
+
+/// Copies of one batch that are with the verifiers. A wrong copy has the right digest, which covers the header alone, so
+/// one that waits must not keep others out: one copy of each peer is taken.
+#[derive(Debug)]
+pub(super) struct Checking {
+    pub author: ValidatorIndex,
+    pub copies: BTreeSet<ValidatorIndex>,
+}
+
 /// Something in the journal that is not durable yet.
 #[derive(Debug)]
 pub(super) enum Unstable {
@@ -132,8 +148,8 @@ pub struct Replica {
     pub(super) sync: CatchUp,
 
     pub(super) connected: BTreeSet<ValidatorIndex>,
-    /// Batches that are being checked, and how many of each author.
-    pub(super) checking: BTreeMap<Digest, ValidatorIndex>,
+    /// Batches that are with the verifiers: whose, and from whom each copy came.
+    pub(super) checking: BTreeMap<Digest, Checking>,
     pub(super) journaled: BTreeMap<Digest, Height>,
     pub(super) unstable: VecDeque<(Position, Unstable)>,
 
@@ -150,8 +166,10 @@ pub struct Replica {
     /// The last finality that the journal has.
     pub(super) last_finality: Option<Finality>,
 
-    pub(super) holding_changed: bool,
+    /// Who knows what this validator holds now.
+    pub(super) holding: Told,
     pub(super) last_holding: Duration,
+    pub(super) last_holding_to_all: Duration,
 
     pub(super) proposing: Option<Proposing>,
     pub(super) judging: Vec<Judging>,
@@ -174,7 +192,9 @@ pub struct Replica {
 
     /// Finalized blocks that are not dispatched yet, lowest first, and when they became so.
     pub(super) finalized: VecDeque<(Finalized<Block>, Duration)>,
-    pub(super) recent: VecDeque<(Digest, Height)>,
+    /// The last executed blocks, oldest first, and their heights.
+    pub(super) recent: VecDeque<Digest>,
+    pub(super) recent_heights: BTreeMap<Digest, Height>,
     pub(super) dispatched: Height,
     pub(super) executed: Height,
     pub(super) committed: Height,
@@ -245,8 +265,9 @@ impl Replica {
             learning: standing.stream_lost.then(Learning::default),
             rejoin: standing.votes_forgotten.then(Rejoin::default),
             last_finality: finality,
-            holding_changed: true,
+            holding: Told::Nobody,
             last_holding: Duration::ZERO,
+            last_holding_to_all: Duration::ZERO,
             proposing: None,
             judging: Vec::new(),
             certifying: Vec::new(),
@@ -261,6 +282,7 @@ impl Replica {
             started: BTreeMap::new(),
             finalized: VecDeque::new(),
             recent: VecDeque::new(),
+            recent_heights: BTreeMap::new(),
             dispatched: height,
             executed: height,
             committed: height,
@@ -342,7 +364,7 @@ impl Replica {
             Input::Checked { from, batch, pushed, verdict } => {
                 self.checked(from, batch, pushed, verdict, now, ports)?;
             }
-            Input::Unchecked(digest) => drop(self.checking.remove(&digest)),
+            Input::Unchecked(from, digest) => self.checked_copy(from, &digest),
             Input::Durable(durable) => self.durable(&durable, now, ports)?,
             Input::MempoolFilled => self.mempool_filled(now),
             Input::Propose(question, proposal) => self.propose(question, proposal, now),

@@ -4,11 +4,12 @@
 //! of the header, the body and the signatures of clients, all three by a verifier. The digest covers the header alone, so
 //! everything before the last step costs one hash of less than a kilobyte, mostly 200 bytes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::state::Unstable;
+use super::state::{Checking, Told, Unstable};
 use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
 use crate::availability::{RETRY_AFTER, Refused, Wanted};
 use crate::store::Durable;
@@ -22,6 +23,10 @@ const CHECKING_MAX: usize = 64;
 const PUSH_AHEAD: u64 = 32;
 /// When own batches that a peer does not report are sent again.
 const PUSH_AGAIN_AFTER: Duration = Duration::from_millis(1_000);
+/// Everybody is told what is held so many times less often than the next leaders.
+const HOLDING_TO_ALL: u32 = 4;
+/// The leaders of so many views, from this one on, are told early.
+const LEADERS_TOLD: u64 = 2;
 /// How long after a request an answer to it may come without being an offence.
 const LATE_ANSWER: Duration = Duration::from_secs(5);
 /// How long a batch may be missing before it is asked for, where its author is probably still sending it.
@@ -43,7 +48,7 @@ impl Replica {
         if usize::from(author.0) >= self.validators() {
             return self.offence(from, Offence::Malformed, ports);
         }
-        if self.checking.contains_key(&head.digest) {
+        if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&from)) {
             return;
         }
         let wanted = self.fetches.wanted(&head.digest);
@@ -62,11 +67,11 @@ impl Replica {
             match stream.may_push(&batch, |digest| self.checking.contains_key(digest)) {
                 Ok(()) => {}
                 // It sends again what it does not know that we hold: tell it.
-                Err(Refused::Known) => return self.holding_changed = true,
+                Err(Refused::Known) => return self.holding = Told::Nobody,
                 Err(Refused::Window | Refused::Gap) => return,
                 Err(Refused::Branch) => return self.offence(from, Offence::Equivocation, ports),
             }
-            let checking = self.checking.values().filter(|of| **of == author).count();
+            let checking = self.checking.values().filter(|checking| checking.author == author).count();
             if checking >= CHECKING_MAX {
                 return;
             }
@@ -78,7 +83,9 @@ impl Replica {
             // The digest makes the header true, so what it follows is wanted as well. It is mostly in the same answer.
             self.want_previous(&batch, finalized, RETRY_AFTER, now);
         }
-        self.checking.insert(head.digest, author);
+        let checking = self.checking.entry(head.digest);
+        let checking = checking.or_insert_with(|| Checking { author, copies: BTreeSet::new() });
+        checking.copies.insert(from);
         ports.hand_on(Work::Check(Check { from, pushed, batch }));
     }
 
@@ -92,12 +99,12 @@ impl Replica {
         let (author, previous) = (batch.id().author, batch.previous());
         let stream = &self.streams[usize::from(author.0)];
         let here = previous.sequence <= stream.cut().sequence || stream.batch(&previous.digest).is_some();
-        if !here && !self.checking.contains_key(&previous.digest) {
+        if !here {
             self.want_batch(author, previous, finalized, Vec::new(), patience, now);
         }
     }
 
-    /// Says that a batch is missing. `best` are asked first.
+    /// Says that a batch is missing. `best` are asked first. A copy of another peer that is being checked may be wrong.
     pub(super) fn want_batch(
         &mut self,
         author: ValidatorIndex,
@@ -107,7 +114,8 @@ impl Replica {
         patience: Duration,
         now: Now,
     ) {
-        if self.checking.contains_key(&head.digest) {
+        // The author's own copy is on its way through the verifiers.
+        if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&author)) {
             return;
         }
         let stream = &self.streams[usize::from(author.0)];
@@ -124,6 +132,16 @@ impl Replica {
         self.fetches.want(head.digest, wanted, holders, patience, now.monotonic);
     }
 
+    /// A copy of a batch is no longer with the verifiers.
+    pub(super) fn checked_copy(&mut self, from: ValidatorIndex, digest: &Digest) {
+        if let Some(checking) = self.checking.get_mut(digest) {
+            checking.copies.remove(&from);
+            if checking.copies.is_empty() {
+                self.checking.remove(digest);
+            }
+        }
+    }
+
     /// A verifier has decided.
     pub(super) fn checked(
         &mut self,
@@ -134,7 +152,7 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
-        self.checking.remove(&head.digest);
+        self.checked_copy(from, &head.digest);
         match verdict {
             Err(_) => self.offence(from, Offence::BadBatch, ports),
             Ok(batch) => {
@@ -188,7 +206,7 @@ impl Replica {
                 Unstable::Block(digest) => self.tree.durable(&digest),
                 Unstable::Batch(author, digest) => {
                     if self.streams[usize::from(author.0)].durable(&digest) {
-                        (self.holding_changed, self.ready_changed) = (true, true);
+                        (self.holding, self.ready_changed) = (Told::Nobody, true);
                         own |= author == self.settings.me;
                     }
                 }
@@ -253,14 +271,16 @@ impl Replica {
             learning.told(from, own);
         }
         let stream = &self.streams[self.me()];
-        let known = own.sequence <= stream.cut().sequence || stream.is_durable(&own.digest);
+        let is_own = || stream.batch(&own.digest).is_some_and(|batch| batch.head() == own);
+        let known = own.sequence <= stream.cut().sequence || (stream.is_durable(&own.digest) && is_own());
         self.ready_changed = true;
         let push = &mut self.pushes[usize::from(from.0)];
         let (heard, told) = (push.heard, push.told);
         if !push.heard {
             (push.heard, push.sent) = (true, if known { own.sequence } else { stream.cut().sequence });
         }
-        if known && own.sequence != push.told {
+        // A peer that has less than before has connected anew.
+        if known && own.sequence > push.told {
             push.told = own.sequence;
             push.sent = push.sent.max(own.sequence);
             push.progress = now.monotonic;
@@ -313,17 +333,42 @@ impl Replica {
         self.push_to_all(now, ports);
     }
 
-    pub(super) fn holding_deadline(&self) -> Option<Duration> {
-        let interval = (self.view_time / 4).max(self.settings.holding_interval);
-        self.holding_changed.then_some(self.last_holding + interval)
+    /// How long what is held is gathered before it is told.
+    fn holding_interval(&self) -> Duration {
+        (self.view_time / 4).max(self.settings.holding_interval)
     }
 
-    pub(super) fn tell_holding_if_due(&mut self, now: Now, ports: &mut impl Ports) {
-        if self.holding_deadline().is_some_and(|deadline| now.monotonic >= deadline) {
-            self.holding_changed = false;
-            self.last_holding = now.monotonic;
-            ports.send(To::All, &self.held());
+    pub(super) fn holding_deadline(&self) -> Option<Duration> {
+        let leaders = self.last_holding + self.holding_interval();
+        let all = self.last_holding_to_all + HOLDING_TO_ALL * self.holding_interval();
+        match self.holding {
+            Told::All => None,
+            Told::Leaders => Some(all),
+            Told::Nobody => Some(leaders.min(all)),
         }
+    }
+
+    /// R4: those who lead this view and the next one decide what is taken, so they hear early; the others, who need it for
+    /// what they push and fetch, hear about once in a view.
+    pub(super) fn tell_holding_if_due(&mut self, now: Now, ports: &mut impl Ports) {
+        if self.holding_deadline().is_none_or(|deadline| now.monotonic < deadline) {
+            return;
+        }
+        let all = now.monotonic >= self.last_holding_to_all + HOLDING_TO_ALL * self.holding_interval();
+        self.last_holding = now.monotonic;
+        let to = if all {
+            (self.holding, self.last_holding_to_all) = (Told::All, now.monotonic);
+            To::All
+        } else {
+            self.holding = Told::Leaders;
+            let view = self.view.max(ports.view());
+            let mut leaders: Vec<ValidatorIndex> =
+                (view..view + LEADERS_TOLD).map(|view| self.certificates.leader(view)).collect();
+            leaders.retain(|leader| self.connected.contains(leader));
+            leaders.dedup();
+            To::Some(leaders)
+        };
+        ports.send(to, &self.held());
     }
 
     pub(super) fn held(&self) -> PeerMessage {

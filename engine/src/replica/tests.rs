@@ -7,7 +7,7 @@ use super::*;
 use crate::limits::ROOT_LAG_MAX;
 use crate::store::Log;
 use crate::types::{Digest, Head, Height, Refusal, Sequence, ValidatorIndex, Verdict};
-use crate::wire::{Notice, PeerMessage};
+use crate::wire::{Block, Header, Notice, PeerMessage};
 use rig::{CONNECTION, Rig, options};
 
 fn notice(tag: u64, verdict: Verdict) -> (u64, Notice) {
@@ -60,7 +60,7 @@ fn transactions_of_all_validators_are_ordered_by_one_block_and_each_client_hears
         // Spends what it does not have.
         rig.offer_amount(node, node as u64, 1, u64::MAX).unwrap();
     }
-    rig.advance(40);
+    rig.advance(100);
     let digest = rig.order(3, 1, rig.network());
     assert!(rig.block(0, &digest).cut().iter().all(|head| !head.is_none()));
     rig.advance(40);
@@ -252,6 +252,84 @@ fn a_liar_that_answers_with_a_wrong_body_costs_one_retry() {
     rig.heal();
     rig.advance(380);
     assert_eq!(rig.answer(3, vote), Some(Answer::Vote(true)));
+}
+
+/// A wrong copy has the right digest, and may wait for a verifier for long.
+#[test]
+fn a_wrong_copy_that_waits_for_a_verifier_keeps_no_right_one_out() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    let digest = rig.propose(1, 1, rig.network());
+    let head = rig.block(1, &digest).cut()[0];
+    let block = rig.block(1, &digest);
+    rig.deliver(1, 3, PeerMessage::Block(block));
+    let vote = rig.verify(1, 1, rig.network(), digest)[3];
+    let right = rig.nodes[0].replica.streams[0].batch(&head.digest).unwrap().bytes().clone();
+    let mut wrong = right.to_vec();
+    *wrong.last_mut().unwrap() ^= 1;
+    for _ in 0..3 {
+        rig.deliver(2, 3, PeerMessage::Batch(wrong.clone().into()));
+    }
+    assert_eq!(rig.nodes[3].replica.checking[&head.digest].copies.len(), 1, "one copy of each peer");
+    rig.deliver(1, 3, PeerMessage::Batch(right));
+    rig.settle();
+    assert_eq!(rig.answer(3, vote), Some(Answer::Vote(true)));
+    assert_eq!(offences(&rig, 3), [(2, Offence::BadBatch)]);
+    assert!(rig.nodes[3].replica.checking.is_empty());
+}
+
+/// A leader may name anybody as the proposer and any height, and have the block asked for by its digest.
+#[test]
+fn a_block_that_is_wrong_for_good_is_not_kept_though_it_was_asked_for() {
+    let mut rig = Rig::new(4);
+    for view in 1..200 {
+        let header = Header {
+            height: Height(u64::MAX),
+            view,
+            parent: rig.network(),
+            proposer: ValidatorIndex(2),
+            time_ms: 0,
+            roots_first: Height(1),
+            roots: vec![],
+            cut: vec![Head::NONE; 4],
+        };
+        let block = Block::new(header).unwrap();
+        let votes = rig.verify(view, 1, rig.network(), *block.digest());
+        rig.deliver(1, 0, PeerMessage::Block(block));
+        rig.settle();
+        assert_eq!(rig.answer(0, votes[0]), Some(Answer::Vote(false)));
+        assert!(rig.nodes[0].replica.tree.is_empty(), "view {view}");
+    }
+}
+
+#[test]
+fn a_late_author_is_taken_though_one_validator_is_silent() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    rig.nodes.iter_mut().for_each(|node| node.replica.late[0] = 8);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(100);
+    let digest = rig.propose(1, 1, rig.network());
+    assert_eq!(rig.block(1, &digest).cut()[0].sequence, Sequence(1));
+}
+
+/// The digest of a batch says at which sequence it is.
+#[test]
+fn a_peer_that_says_that_it_holds_an_impossible_head_is_not_believed() {
+    let mut rig = Rig::new(4);
+    rig.isolate(1);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(30);
+    let own = rig.nodes[0].replica.own_head;
+    let mut heads = vec![Head::NONE; 4];
+    heads[0] = Head { sequence: Sequence(u64::MAX), digest: own.digest };
+    rig.deliver(1, 0, PeerMessage::Holding(heads));
+    rig.offer(0, 1, 1).unwrap();
+    rig.advance(100);
+    assert_eq!(rig.nodes[0].replica.pushes[1].told, Sequence(0));
+    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2));
 }
 
 /// Another copy of validator 0 has sealed, and the network has ordered what it sealed.

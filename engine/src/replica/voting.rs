@@ -131,15 +131,19 @@ impl Replica {
         Ok(())
     }
 
-    /// For each author the head up to which a leader may take its stream (R2, R8).
+    /// For each author the head up to which a leader may take its stream (R2, R8). Of the others of a late author there
+    /// must be as many as there are when f of them are silent: f+1 of these are honest where a quorum would be n-f.
     fn ready_heads(&mut self, parent: &Position) -> Vec<Head> {
         let (quorum, me) = (self.quorum, self.settings.me);
+        let others = quorum.min(self.streams.len().saturating_sub(1 + self.faulty));
         let late = &self.late;
         let streams = self.streams.iter_mut().enumerate();
         streams
-            .map(|(author, stream)| {
-                let besides = (late[author] >= LATE_LIMIT).then_some(ValidatorIndex(author as u16));
-                stream.quorum_head(&parent.cut[author], quorum, me, besides)
+            .map(|(author, stream)| match late[author] >= LATE_LIMIT {
+                true => {
+                    stream.quorum_head(&parent.cut[author], others, me, Some(ValidatorIndex(author as u16)))
+                }
+                false => stream.quorum_head(&parent.cut[author], quorum, me, None),
             })
             .collect()
     }
@@ -191,6 +195,9 @@ impl Replica {
                 Judgement::Invalid(flaw) => {
                     let (leader, view) = (proposal.leader, proposal.view);
                     ports.observe(Observation::ProposalRefused { leader, view, flaw: flaw.to_string() });
+                    if !self.journaled.contains_key(&digest) {
+                        self.tree.remove(&digest);
+                    }
                     ports.answer(question, Answer::Vote(false));
                 }
                 Judgement::Wait(wait) => {
@@ -465,9 +472,12 @@ impl Replica {
         }
         self.give_up_superseded(ports);
         let (digest, height) = (*block.value().digest(), block.value().height());
-        self.recent.push_back((digest, height));
-        if self.recent.len() > RECENT_BLOCKS {
-            self.recent.pop_front();
+        self.recent.push_back(digest);
+        self.recent_heights.insert(digest, height);
+        if self.recent.len() > RECENT_BLOCKS
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.recent_heights.remove(&oldest);
         }
         self.dispatched = height;
         let finalized_us = finalized.as_micros() as u64;
@@ -492,6 +502,6 @@ impl Replica {
 
     /// The height of a block that was executed lately.
     pub(super) fn recent_height(&self, digest: &Digest) -> Option<Height> {
-        self.recent.iter().rev().find(|(recent, _)| recent == digest).map(|(_, height)| *height)
+        self.recent_heights.get(digest).copied()
     }
 }

@@ -8,8 +8,12 @@
 //! A validator that is many blocks behind what f+1 peers have committed asks for ranges of blocks by height. (A single
 //! block that is missing is asked for by its digest: see `availability`.) One liar who claims a huge height moves nobody.
 //!
-//! Invariants: at most one range is asked for at a time; a peer whose committed height goes back or whose reply does not
-//! chain is not asked again until it reconnects; nothing is taken from a reply that was not asked for.
+//! Blocks above the last certificate of an answer wait here, and come out with the certificate that makes them final: no
+//! block enters the tree only because a peer made it up.
+//!
+//! Invariants: at most one range is asked for at a time; nothing is taken from a reply that was not asked for; a peer whose
+//! committed height goes back, whose reply does not chain, or whose blocks come to no certificate in time is not asked for
+//! a while, which grows with each time and outlives its connection.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,8 +28,15 @@ use crate::wire::{FinalizedBlock, PeerMessage};
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How many blocks a peer may be ahead before ranges are asked for, instead of waiting for the normal course.
 pub const LAG_MIN: u64 = 16;
-/// How far one peer's blocks may go without a certificate.
-const TIP_MAX: u64 = 4_096;
+/// How many blocks of one peer may wait for a certificate.
+const TIP_MAX: usize = 1_024;
+/// So many blocks without a certificate earn their peer the time of one more answer: one that answers with little by little
+/// would otherwise be the only one that is asked.
+const TIP_BLOCKS_AN_ANSWER: u32 = 16;
+/// How long a peer that said something false is not asked: at first, and at most. The time doubles with each false answer,
+/// and shrinks again with each certified one.
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+const PAUSE_DOUBLINGS_MAX: u32 = 7;
 /// How long the head may rest below a peer's committed height before ranges are asked for all the same.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -59,9 +70,14 @@ pub struct Progress {
     pub executed: Height,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Peer {
+    connected: bool,
     committed: Height,
+    /// False answers that certified ones have not made good.
+    strikes: u32,
+    /// It is not asked before.
+    paused_until: Duration,
     distrusted: bool,
 }
 
@@ -72,11 +88,24 @@ struct Asked {
     deadline: Duration,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Blocks above the head, or above the last certificate, that one peer has sent: its next answer must go on from here.
+#[derive(Debug)]
 struct Tip {
-    height: Height,
-    digest: Digest,
     peer: ValidatorIndex,
+    blocks: Vec<FinalizedBlock>,
+    since: Duration,
+}
+
+impl Tip {
+    fn top(&self) -> Option<(Height, Digest)> {
+        self.blocks.last().map(|last| (last.block.height(), *last.block.digest()))
+    }
+
+    /// Whether its peer has used up the time for a certificate.
+    fn is_overdue(&self, now: Duration) -> bool {
+        let blocks = u32::try_from(self.blocks.len()).unwrap_or(u32::MAX);
+        now > self.since + ANSWER_TIMEOUT * (2 + blocks / TIP_BLOCKS_AN_ANSWER) || self.blocks.len() > TIP_MAX
+    }
 }
 
 /// The catch-up of one validator.
@@ -85,7 +114,6 @@ pub struct CatchUp {
     peers: BTreeMap<ValidatorIndex, Peer>,
     faulty: usize,
     range: Option<Asked>,
-    /// Blocks above the head that one peer has sent without a certificate yet: its next answer must go on from here.
     tip: Option<Tip>,
     head_since: Option<(Height, Duration)>,
     turn: usize,
@@ -98,36 +126,44 @@ impl CatchUp {
         Self { faulty, ..Self::default() }
     }
 
-    /// A peer has connected: what it did wrong before is forgiven, since it may have been repaired.
+    /// A peer has connected. Where it stands is not known any more; what it did wrong is.
     pub fn connected(&mut self, peer: ValidatorIndex) {
-        self.peers.insert(peer, Peer { committed: Height(0), distrusted: false });
+        let peer = self.peers.entry(peer).or_default();
+        (peer.connected, peer.committed) = (true, Height(0));
     }
 
     /// A peer has gone: it is not asked, and what it was asked is asked elsewhere.
     pub fn disconnected(&mut self, peer: ValidatorIndex) {
-        self.peers.remove(&peer);
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.connected = false;
+        }
         self.range.take_if(|asked| asked.peer == peer);
+        self.tip.take_if(|tip| tip.peer == peer);
     }
 
     /// A peer says where it stands.
     ///
     /// # Errors
     /// [`Misbehaviour::HeightWentBack`]: the peer is no longer asked.
-    pub fn status(&mut self, from: ValidatorIndex, committed: Height) -> Result<(), Misbehaviour> {
+    pub fn status(
+        &mut self,
+        from: ValidatorIndex,
+        committed: Height,
+        now: Duration,
+    ) -> Result<(), Misbehaviour> {
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
-        if committed < peer.committed {
-            peer.distrusted = true;
-            return Err(Misbehaviour::HeightWentBack { from: peer.committed, to: committed });
+        let before = std::mem::replace(&mut peer.committed, committed);
+        if committed < before {
+            self.distrust(from, now);
+            return Err(Misbehaviour::HeightWentBack { from: before, to: committed });
         }
-        peer.committed = committed;
         Ok(())
     }
 
     /// The highest committed height that f+1 trusted peers claim to have reached.
     #[must_use]
     pub fn best(&self) -> Height {
-        let trusted = self.peers.values().filter(|peer| !peer.distrusted);
-        let mut heights: Vec<Height> = trusted.map(|peer| peer.committed).collect();
+        let mut heights: Vec<Height> = self.trusted().map(|(_, peer)| peer.committed).collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.get(self.faulty).copied().unwrap_or(Height(0))
     }
@@ -139,10 +175,25 @@ impl CatchUp {
         (lag >= LAG_MIN).then_some(lag)
     }
 
-    /// A peer has sent something false: it is not asked again until it reconnects.
-    pub fn distrust(&mut self, peer: ValidatorIndex) {
+    fn trusted(&self) -> impl Iterator<Item = (ValidatorIndex, &Peer)> {
+        let trusted = self.peers.iter().filter(|(_, peer)| peer.connected && !peer.distrusted);
+        trusted.map(|(index, peer)| (*index, peer))
+    }
+
+    /// A peer has sent something false: it is not asked for a while.
+    pub fn distrust(&mut self, peer: ValidatorIndex, now: Duration) {
+        self.tip.take_if(|tip| tip.peer == peer);
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.distrusted = true;
+            peer.paused_until = now + PAUSE_MIN * (1 << peer.strikes.min(PAUSE_DOUBLINGS_MAX));
+            peer.strikes += 1;
+        }
+    }
+
+    /// The certificate of a peer's last answer holds.
+    pub fn certified(&mut self, peer: ValidatorIndex) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.strikes = peer.strikes.saturating_sub(1);
         }
     }
 
@@ -155,12 +206,14 @@ impl CatchUp {
                 now
             }
         };
+        for peer in self.peers.values_mut() {
+            peer.distrusted &= now < peer.paused_until;
+        }
         if self.range.is_some_and(|asked| now < asked.deadline) {
             return None;
         }
-        self.tip.take_if(|tip| {
-            tip.height <= progress.head || self.peers.get(&tip.peer).is_none_or(|peer| peer.distrusted)
-        });
+        // What waits for a certificate was overtaken by the head if it does not end above it.
+        self.tip.take_if(|tip| tip.top().is_none_or(|(height, _)| height <= progress.head));
         let lag = self.best().0.saturating_sub(progress.head.0);
         let stalled = lag > 0 && now >= since + STALL_PATIENCE;
         let execution_keeps_up =
@@ -168,14 +221,14 @@ impl CatchUp {
         if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {
             return None;
         }
-        // A peer that did not go on from its own tip, or whose blocks never come to a certificate, is not asked for more.
-        if let Some(tip) =
-            self.tip.take_if(|tip| self.range.is_some() || tip.height.0 > progress.head.0 + TIP_MAX)
-        {
-            self.distrust(tip.peer);
+        // A peer that did not go on from its own tip, or whose blocks come to no certificate in time, is not asked for more.
+        let unanswered = self.range.is_some();
+        if let Some(tip) = self.tip.take_if(|tip| unanswered || tip.is_overdue(now)) {
+            self.distrust(tip.peer, now);
         }
-        let (from, peer) = match self.tip {
-            Some(tip) => (tip.height.next(), tip.peer),
+        let going_on = self.tip.as_ref().and_then(|tip| Some((tip.top()?.0.next(), tip.peer)));
+        let (from, peer) = match going_on {
+            Some(going_on) => going_on,
             None => (progress.head.next(), self.next_peer(progress.head.next())?),
         };
         self.range = Some(Asked { from, peer, deadline: now + ANSWER_TIMEOUT });
@@ -184,51 +237,50 @@ impl CatchUp {
 
     /// The next trusted peer, in turns, that has committed at least `height`.
     fn next_peer(&mut self, height: Height) -> Option<ValidatorIndex> {
-        let able: Vec<ValidatorIndex> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| !peer.distrusted && peer.committed >= height)
-            .map(|(index, _)| *index)
-            .collect();
+        let able = self.trusted().filter(|(_, peer)| peer.committed >= height);
+        let able: Vec<ValidatorIndex> = able.map(|(index, _)| index).collect();
         self.turn = self.turn.wrapping_add(1);
         able.get(self.turn % able.len().max(1)).copied()
     }
 
-    /// A reply with blocks. What comes out chains from the head and may go into the tree; whether it is final is for the
-    /// certificates to say.
+    /// A reply with blocks. What comes out chains from the head and ends with a certificate, which the caller checks
+    /// ([`Self::certified`], or else [`Self::distrust`]); what lies above the certificate waits for the next answer.
     ///
     /// # Errors
-    /// [`Misbehaviour`]: nothing of the reply is used and the peer is no longer asked.
+    /// [`Misbehaviour`]: nothing of the reply is used and the peer is not asked for a while.
     pub fn reply(
         &mut self,
         from: ValidatorIndex,
-        blocks: Vec<FinalizedBlock>,
+        mut blocks: Vec<FinalizedBlock>,
         progress: &Progress,
+        now: Duration,
     ) -> Result<Vec<FinalizedBlock>, Misbehaviour> {
         // A peer that has nothing after all keeps its turn until the time-out: answering at once must not make us ask at once.
         if blocks.is_empty() {
             return Ok(blocks);
         }
         let Some(asked) = self.range.take_if(|asked| asked.peer == from) else { return Ok(Vec::new()) };
-        let (height, digest) = match self.tip.filter(|tip| tip.peer == from) {
-            Some(tip) => (tip.height, tip.digest),
-            None => (progress.head, progress.digest),
-        };
+        let tip = self.tip.take_if(|tip| tip.peer == from);
+        let top = tip.as_ref().and_then(Tip::top);
+        let (height, digest) = top.unwrap_or((progress.head, progress.digest));
         if asked.from != height.next() {
             return Ok(Vec::new());
         }
         if let Err(misbehaviour) = check_chain(&blocks, height, digest) {
-            self.tip = None;
-            self.distrust(from);
+            self.distrust(from, now);
             return Err(misbehaviour);
         }
-        let last = blocks.last().map(|last| Tip {
-            height: last.block.height(),
-            digest: *last.block.digest(),
-            peer: from,
-        });
-        self.tip = last.filter(|_| blocks.last().is_some_and(|last| last.finalization.is_empty()));
-        Ok(blocks)
+        let (mut waiting, since) = tip.map_or((Vec::new(), now), |tip| (tip.blocks, tip.since));
+        let certified = blocks.iter().rposition(|block| !block.finalization.is_empty());
+        let Some(last) = certified else {
+            waiting.append(&mut blocks);
+            self.tip = Some(Tip { peer: from, blocks: waiting, since });
+            return Ok(Vec::new());
+        };
+        let above = blocks.split_off(last + 1);
+        self.tip = (!above.is_empty()).then_some(Tip { peer: from, blocks: above, since: now });
+        waiting.append(&mut blocks);
+        Ok(waiting)
     }
 }
 

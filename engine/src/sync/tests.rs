@@ -37,12 +37,17 @@ fn chain(from: u64, parent: Digest, count: usize) -> Vec<FinalizedBlock> {
         .collect()
 }
 
+fn certified(mut blocks: Vec<FinalizedBlock>) -> Vec<FinalizedBlock> {
+    blocks.last_mut().unwrap().finalization = Bytes::from_static(b"certificate");
+    blocks
+}
+
 /// Of four validators, one may lie; two say that they are far ahead.
 fn lagging() -> CatchUp {
     let mut sync = CatchUp::new(1);
     for peer in [A, B] {
         sync.connected(peer);
-        sync.status(peer, Height(100)).unwrap();
+        sync.status(peer, Height(100), ms(0)).unwrap();
     }
     sync
 }
@@ -51,7 +56,7 @@ fn lagging() -> CatchUp {
 fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
     let mut sync = CatchUp::new(0);
     sync.connected(A);
-    sync.status(A, Height(3)).unwrap();
+    sync.status(A, Height(3), ms(0)).unwrap();
     assert_eq!(sync.poll(&progress(1), ms(0)), None);
     assert_eq!(sync.poll(&progress(2), ms(2_100)), None, "the head has moved");
     let asked = sync.poll(&progress(2), ms(2_100) + STALL_PATIENCE);
@@ -74,16 +79,62 @@ fn a_range_is_asked_of_one_peer_and_after_the_time_out_of_another() {
 fn a_reply_that_chains_is_taken_once() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
-    let blocks = chain(11, Digest([0; 32]), 3);
-    assert_eq!(sync.reply(peer, blocks.clone(), &progress(10)), Ok(blocks.clone()));
-    assert_eq!(sync.reply(peer, blocks, &progress(10)), Ok(vec![]), "not asked for");
+    let blocks = certified(chain(11, Digest([0; 32]), 3));
+    assert_eq!(sync.reply(peer, blocks.clone(), &progress(10), ms(1)), Ok(blocks.clone()));
+    assert_eq!(sync.reply(peer, blocks, &progress(10), ms(1)), Ok(vec![]), "not asked for");
+}
+
+#[test]
+fn what_lies_above_the_last_certificate_comes_out_with_the_next() {
+    let mut sync = lagging();
+    let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
+    let mut blocks = chain(11, Digest([0; 32]), 6);
+    blocks[1].finalization = Bytes::from_static(b"certificate");
+    blocks[5].finalization = Bytes::from_static(b"certificate");
+    let reply = sync.reply(peer, blocks[..4].to_vec(), &progress(10), ms(1));
+    assert_eq!(reply, Ok(blocks[..2].to_vec()));
+    let head = Progress { digest: *blocks[1].block.digest(), ..progress(12) };
+    let (next, message) = sync.poll(&head, ms(2)).unwrap();
+    assert_eq!(
+        (next, message),
+        (peer, PeerMessage::FetchBlocks { from: Height(15), max: BLOCKS_REPLY_MAX as u32 })
+    );
+    assert_eq!(sync.reply(peer, blocks[4..].to_vec(), &head, ms(3)), Ok(blocks[2..].to_vec()));
+}
+
+/// A liar sends made-up blocks one by one, always in time. It must not stay the only one that is asked.
+#[test]
+fn a_drip_of_blocks_without_a_certificate_ends_and_its_peer_has_to_wait() {
+    let mut sync = lagging();
+    let blocks = chain(11, Digest([0; 32]), 100);
+    let (mut now, mut drops) = (ms(0), blocks.chunks(1));
+    let (liar, _) = sync.poll(&progress(10), now).unwrap();
+    let mut asked = liar;
+    while asked == liar {
+        now += ms(1_400);
+        let drop = drops.next().expect("it was asked for ever").to_vec();
+        assert_eq!(sync.reply(liar, drop, &progress(10), now), Ok(vec![]));
+        asked = sync.poll(&progress(10), now).unwrap().0;
+    }
+    assert!(now <= 4 * ANSWER_TIMEOUT, "{now:?}");
+    // A new connection does not shorten the pause.
+    sync.disconnected(liar);
+    sync.connected(liar);
+    sync.status(liar, Height(200), now).unwrap();
+    let until = now + PAUSE_MIN;
+    while now + ANSWER_TIMEOUT < until {
+        now += ANSWER_TIMEOUT;
+        if let Some((peer, _)) = sync.poll(&progress(10), now) {
+            assert_ne!(peer, liar);
+        }
+    }
 }
 
 #[test]
 fn an_empty_reply_does_not_make_us_ask_faster() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
-    assert_eq!(sync.reply(peer, vec![], &progress(10)), Ok(vec![]));
+    assert_eq!(sync.reply(peer, vec![], &progress(10), ms(1)), Ok(vec![]));
     assert_eq!(sync.poll(&progress(10), ms(1)), None);
     let (next, _) = sync.poll(&progress(10), ANSWER_TIMEOUT).unwrap();
     assert_ne!(next, peer, "another one's turn");
@@ -94,25 +145,33 @@ fn a_reply_nobody_asked_for_is_ignored() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
     let other = if peer == A { B } else { A };
-    assert_eq!(sync.reply(other, chain(11, Digest([0; 32]), 1), &progress(10)), Ok(vec![]));
+    assert_eq!(sync.reply(other, chain(11, Digest([0; 32]), 1), &progress(10), ms(1)), Ok(vec![]));
 }
 
 #[test]
-fn a_liar_is_not_asked_again_until_it_reconnects() {
+fn a_liar_is_not_asked_for_a_while_that_doubles() {
     let mut sync = lagging();
-    let (liar, _) = sync.poll(&progress(10), ms(0)).unwrap();
-    let blocks = chain(11, Digest([9; 32]), 2);
-    assert_eq!(sync.reply(liar, blocks, &progress(10)), Err(Misbehaviour::BrokenChain(Height(11))));
     sync.connected(C);
-    sync.status(C, Height(100)).unwrap();
-    for turn in 1..6 {
-        let (peer, _) = sync.poll(&progress(10), ANSWER_TIMEOUT * turn * 2).unwrap();
-        assert_ne!(peer, liar);
+    sync.status(C, Height(100), ms(0)).unwrap();
+    let mut now = ms(0);
+    for strikes in 0..3 {
+        let liar = loop {
+            now += ANSWER_TIMEOUT;
+            let (peer, _) = sync.poll(&progress(10), now).unwrap();
+            if peer == A {
+                break peer;
+            }
+        };
+        let blocks = chain(11, Digest([9; 32]), 2);
+        let error = Misbehaviour::BrokenChain(Height(11));
+        assert_eq!(sync.reply(liar, blocks, &progress(10), now), Err(error));
+        let until = now + PAUSE_MIN * (1 << strikes);
+        while now + ANSWER_TIMEOUT < until {
+            now += ANSWER_TIMEOUT;
+            assert_ne!(sync.poll(&progress(10), now).unwrap().0, liar, "strike {strikes}");
+        }
+        now = until;
     }
-    sync.connected(liar);
-    sync.status(liar, Height(200)).unwrap();
-    let asked = (6..9).map(|turn| sync.poll(&progress(10), ANSWER_TIMEOUT * turn * 2).unwrap().0);
-    assert!(asked.collect::<Vec<_>>().contains(&liar), "it may have been repaired");
 }
 
 #[test]
@@ -120,7 +179,7 @@ fn a_height_counts_when_more_than_the_faulty_claim_it() {
     let mut sync = CatchUp::new(1);
     for (peer, height) in [(A, 50), (B, 40), (C, u64::MAX)] {
         sync.connected(peer);
-        sync.status(peer, Height(height)).unwrap();
+        sync.status(peer, Height(height), ms(0)).unwrap();
     }
     assert_eq!(sync.best(), Height(50), "one of the two that are there may lie, both do not");
     assert_eq!((sync.lag(Height(34)), sync.lag(Height(35))), (Some(LAG_MIN), None));
@@ -136,7 +195,10 @@ fn who_answers_with_too_much_is_not_asked_again() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
     let blocks = chain(11, Digest([0; 32]), BLOCKS_REPLY_MAX + 1);
-    assert_eq!(sync.reply(peer, blocks, &progress(10)), Err(Misbehaviour::TooMany(BLOCKS_REPLY_MAX + 1)));
+    assert_eq!(
+        sync.reply(peer, blocks, &progress(10), ms(1)),
+        Err(Misbehaviour::TooMany(BLOCKS_REPLY_MAX + 1))
+    );
     assert_eq!(sync.best(), Height(0));
 }
 
@@ -144,7 +206,7 @@ fn who_answers_with_too_much_is_not_asked_again() {
 fn a_reply_that_comes_when_the_head_has_moved_is_left() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
-    assert_eq!(sync.reply(peer, chain(11, Digest([0; 32]), 2), &progress(12)), Ok(vec![]));
+    assert_eq!(sync.reply(peer, chain(11, Digest([0; 32]), 2), &progress(12), ms(1)), Ok(vec![]));
 }
 
 #[test]
@@ -153,14 +215,14 @@ fn a_gap_in_the_middle_of_a_reply_is_noticed() {
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
     let mut blocks = chain(11, Digest([0; 32]), 4);
     blocks.remove(2);
-    assert_eq!(sync.reply(peer, blocks, &progress(10)), Err(Misbehaviour::BrokenChain(Height(14))));
+    assert_eq!(sync.reply(peer, blocks, &progress(10), ms(1)), Err(Misbehaviour::BrokenChain(Height(14))));
 }
 
 #[test]
 fn a_height_that_goes_back_is_misbehaviour() {
     let mut sync = lagging();
     let error = Misbehaviour::HeightWentBack { from: Height(100), to: Height(99) };
-    assert_eq!(sync.status(A, Height(99)), Err(error));
+    assert_eq!(sync.status(A, Height(99), ms(0)), Err(error));
     sync.disconnected(B);
     assert_eq!(sync.best(), Height(0), "A is distrusted, B gone");
 }
@@ -169,7 +231,7 @@ fn a_height_that_goes_back_is_misbehaviour() {
 fn blocks_are_not_fetched_faster_than_executed() {
     let mut sync = lagging();
     let behind = Progress { executed: Height(0), ..progress(BLOCKS_REPLY_MAX as u64) };
-    sync.status(A, Height(1_000)).unwrap();
+    sync.status(A, Height(1_000), ms(0)).unwrap();
     assert_eq!(sync.poll(&behind, ms(0)), None);
     assert!(sync.poll(&progress(BLOCKS_REPLY_MAX as u64), ms(1)).is_some());
 }

@@ -147,7 +147,7 @@ impl Host {
             CoreEvent::Checked { from, batch, pushed, verdict } => {
                 Input::Checked { from, batch, pushed, verdict }
             }
-            CoreEvent::Unchecked(digest) => Input::Unchecked(digest),
+            CoreEvent::Unchecked(from, digest) => Input::Unchecked(from, digest),
             CoreEvent::Durable(durable) => Input::Durable(durable),
             CoreEvent::MempoolFilled => {
                 // Before the replica looks: what comes in afterwards is told again.

@@ -30,7 +30,7 @@ pub enum CoreEvent {
         verdict: Result<Verified<Batch>, BatchRefusal>,
     },
     /// The verifiers had no room for a batch.
-    Unchecked(Digest),
+    Unchecked(ValidatorIndex, Digest),
     /// The journal is durable up to here.
     Durable(Durable),
     /// The mempool holds something and held nothing before.

@@ -13,7 +13,7 @@ use crossbeam::channel::Sender;
 use engine::order::{Finality, FinalityEvidence, FinalityVerifier};
 use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::{Log, Position, StoreError};
-use engine::types::{Digest, Genesis};
+use engine::types::{Digest, Genesis, ValidatorIndex};
 use net::PeerNetwork;
 
 use super::events::{CoreEvent, proposal};
@@ -25,13 +25,16 @@ const KIND_CONSENSUS: u8 = 1;
 /// Hands every call of consensus to the core.
 pub struct ToCore {
     core: Sender<CoreEvent>,
+    votes: Arc<VoteLog>,
+    /// The view from which the engine begins.
+    floor: u64,
 }
 
 impl ToCore {
-    /// Calls become events of `core`.
+    /// Calls become events of `core`; `votes` is the engine's store, `floor` the view of what it begins from, or 0.
     #[must_use]
-    pub fn new(core: Sender<CoreEvent>) -> Self {
-        Self { core }
+    pub fn new(core: Sender<CoreEvent>, votes: Arc<VoteLog>, floor: u64) -> Self {
+        Self { core, votes, floor }
     }
 
     /// A core that is gone is stopping; what consensus says then does not matter any more.
@@ -58,6 +61,9 @@ impl Application for ToCore {
     }
 
     fn finalized(&self, finalization: Finalization) {
+        if finalization.view() > self.floor {
+            self.votes.made_good();
+        }
         self.tell(CoreEvent::Finalized(Finality::handed_on(&Evidence(&finalization))));
     }
 
@@ -156,6 +162,18 @@ impl VoteLog {
         Ok(())
     }
 
+    /// Something above the floor of this run is final: if votes were lost, that is made good, since an engine reports
+    /// nothing above its floor before the floor's record is durable.
+    pub fn made_good(&self) {
+        if let Some(boot) = &mut *self.boot_of_this_run()
+            && boot.lost
+        {
+            boot.lost = false;
+            // A log that refuses has failed, which the next sync reports.
+            let _reported = self.log.append(KIND_BOOT, &[&boot.encode()]);
+        }
+    }
+
     fn boot_of_this_run(&self) -> MutexGuard<'_, Option<Boot>> {
         self.boot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,16 +190,7 @@ impl consensus::Store for VoteLog {
         self.log.append(KIND_CONSENSUS, &[record]).map(Position::raw).map_err(io::Error::other)
     }
 
-    /// An engine that syncs has begun from a floor if votes were lost, and the floor's record comes before this one: so the
-    /// loss is made good.
     fn sync(&self, position: u64, done: SyncDone) {
-        if let Some(boot) = &mut *self.boot_of_this_run()
-            && boot.lost
-        {
-            boot.lost = false;
-            // A log that refuses has failed, which the sync reports.
-            let _reported = self.log.append(KIND_BOOT, &[&boot.encode()]);
-        }
         let done = Box::new(move |outcome: Result<_, StoreError>| {
             done(outcome.map(|_| ()).map_err(io::Error::other))
         });
@@ -227,6 +236,10 @@ impl FinalityVerifier for Certificates {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
         let finalization = self.0.verify(certificate).ok()?;
         Some(Finality::handed_on(&Evidence(&finalization)))
+    }
+
+    fn leader(&self, view: u64) -> ValidatorIndex {
+        ValidatorIndex(self.0.leader(view))
     }
 }
 

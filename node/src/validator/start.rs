@@ -365,8 +365,8 @@ fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Ch
         Ok(evicted) => evicted,
         Err(Refused::Full(batch) | Refused::Closed(batch)) => vec![batch],
     };
-    for PeerBatch { batch, .. } in unchecked {
-        let _stopping = core.send(CoreEvent::Unchecked(*batch.digest()));
+    for PeerBatch { from, batch, .. } in unchecked {
+        let _stopping = core.send(CoreEvent::Unchecked(from, *batch.digest()));
     }
 }
 
@@ -402,12 +402,13 @@ fn consensus_starter(
         let checked =
             floor.map(|floor| certificates.floor(&floor).context("the floor has no valid certificate"));
         engine.floor = checked.transpose()?;
+        let floor = engine.floor.as_ref().map_or(0, consensus::Finalization::view);
         let wiring = consensus::Wiring {
             transport,
             inbox,
-            store: votes.log,
+            store: votes.log.clone(),
             replay: votes.replay,
-            application: Arc::new(ToCore::new(core)),
+            application: Arc::new(ToCore::new(core, votes.log, floor)),
         };
         let started = consensus::start(engine, wiring, &scratch).context("consensus cannot start")?;
         *handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
