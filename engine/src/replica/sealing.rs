@@ -1,8 +1,8 @@
 //! From the mempools to own batches (R14: sealing clocks itself).
 //!
-//! A batch is sealed at once after idleness; under load as soon as the last one is held by a quorum, but not oftener than
-//! the seal interval, so that batches grow with the load and the fixed work of each is shared by more; full batches at
-//! once; and after the batch delay at the latest. At most two batches that are not full are on their way at a time.
+//! A batch is sealed at once after idleness, and then once in a view: when a block has been finalized, or when so much
+//! waits that a batch is worth its fixed cost; a full one at once; and all of it after the batch delay at the latest. So
+//! batches grow with the load and with the time that a view takes.
 
 use std::time::Duration;
 
