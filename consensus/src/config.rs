@@ -79,6 +79,9 @@ pub struct Timing {
     /// A leader not heard of for this long, while a quorum was, is skipped at once instead of after
     /// `leader_timeout`; longer than `certification_timeout` and `retry`. `None`: never.
     pub skip_after: Option<Duration>,
+    /// How long a notarization or finalization waits before it is broadcast, because everybody can make it from the votes
+    /// and a later finalization makes it useless; shorter than `leader_timeout`. Zero: it does not wait.
+    pub certificate_delay: Duration,
     /// How long a peer may take to answer a request for a missing certificate.
     pub fetch_timeout: Duration,
     /// The pause before such a request is repeated to another peer.
@@ -94,6 +97,7 @@ impl Default for Timing {
             certification_timeout: Duration::from_secs(2),
             retry: Duration::from_millis(500),
             skip_after: Some(Duration::from_millis(2500)),
+            certificate_delay: Duration::from_millis(100),
             fetch_timeout: Duration::from_secs(1),
             fetch_retry: Duration::from_millis(100),
             block_for: Duration::from_secs(60),
@@ -113,6 +117,10 @@ impl Timing {
             (
                 self.skip_after.is_none_or(|skip| skip > self.certification_timeout && skip > self.retry),
                 "skip_after must be longer than certification_timeout and retry",
+            ),
+            (
+                self.certificate_delay < self.leader_timeout,
+                "certificate_delay must be shorter than leader_timeout",
             ),
             (!self.fetch_timeout.is_zero(), "fetch_timeout must not be zero"),
         ];

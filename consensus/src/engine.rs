@@ -32,6 +32,7 @@ use crate::{
     store::{PARTITION, volume::Volume},
     transport::{
         Channel,
+        certificates::{self, Delaying},
         wire::{Gate, Inlet, Outlet},
     },
 };
@@ -209,6 +210,16 @@ impl Run {
             move |context| unblock(context, gate, newly_blocked, timing.block_for)
         });
 
+        let (queue, certificates_to_send) = mpsc::unbounded_channel();
+        let forwarder = context.child("certificates").spawn({
+            let (transport, committee) = (transport.clone(), committee.len());
+            move |context| {
+                let delay = timing.certificate_delay;
+                certificates::forward(context, certificates_to_send, transport, committee, delay)
+            }
+        });
+        let transport: Arc<dyn Transport> = Arc::new(Delaying { transport, queue });
+
         let engine = Engine::new(
             context.child("engine"),
             simplex::Config {
@@ -243,7 +254,7 @@ impl Run {
             },
         );
         let shared = inbox.shared;
-        let [votes, certificates, resolver] = inbox.queues;
+        let [votes, certified, resolver] = inbox.queues;
         let link = |channel, queue| {
             (
                 Outlet {
@@ -258,7 +269,7 @@ impl Run {
         };
         let engine = engine.start(
             link(Channel::Vote, votes),
-            link(Channel::Certificate, certificates),
+            link(Channel::Certificate, certified),
             link(Channel::Resolver, resolver),
         );
         // In this order, or the choice between two that are ready would be random.
@@ -267,6 +278,7 @@ impl Run {
             _ = halt.stopped() => {}
             _ = engine => {}
             _ = unblocker => {}
+            _ = forwarder => {}
         }
     }
 }

@@ -5,6 +5,7 @@ mod network;
 mod validator;
 mod cluster;
 mod agreement;
+mod certificates;
 mod certification;
 mod recovery;
 mod floor;

@@ -19,6 +19,7 @@ use commonware_utils::channel::mpsc;
 
 use crate::committee::{Digest, VALIDATORS_MAX};
 
+pub(crate) mod certificates;
 pub(crate) mod wire;
 
 /// How many messages of one peer may wait in one channel.

@@ -31,6 +31,9 @@ struct Links {
     inbounds: BTreeMap<u16, Inbound>,
     votes: BTreeMap<(u16, u64), Votes>,
     loses_finalize_votes: bool,
+    /// Votes of the first never reach the second.
+    deaf: Option<(u16, u16)>,
+    certificates: usize,
 }
 
 /// What one validator has voted in one view, over all runs.
@@ -57,6 +60,16 @@ impl Network {
     /// From now on votes to finalize are lost, or not any more.
     pub(crate) fn lose_finalize_votes(&self, lose: bool) {
         self.links.lock().unwrap().loses_finalize_votes = lose;
+    }
+
+    /// From now on votes of `from` never reach `to`.
+    pub(crate) fn lose_votes(&self, from: u16, to: u16) {
+        self.links.lock().unwrap().deaf = Some((from, to));
+    }
+
+    /// How many certificates were broadcast.
+    pub(crate) fn certificates(&self) -> usize {
+        self.links.lock().unwrap().certificates
     }
 
     pub(crate) fn deliver(&self, from: u16, to: u16, channel: Channel, message: Bytes) -> bool {
@@ -122,7 +135,8 @@ impl Transport for Link {
         }
         let to = match to {
             Recipients::All => {
-                let links = self.network.links.lock().unwrap();
+                let mut links = self.network.links.lock().unwrap();
+                links.certificates += usize::from(channel == Channel::Certificate);
                 links.inbounds.keys().copied().filter(|peer| *peer != me).collect()
             }
             Recipients::One(peer) => vec![peer],
@@ -130,6 +144,9 @@ impl Transport for Link {
         };
         for peer in to {
             assert_ne!(peer, me, "nobody sends to itself");
+            if channel == Channel::Vote && self.network.links.lock().unwrap().deaf == Some((me, peer)) {
+                continue;
+            }
             let (network, message) = (self.network.clone(), message.clone());
             self.network.pace.later(DELAY, move || {
                 network.deliver(me, peer, channel, message);
