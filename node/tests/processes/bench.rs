@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::stage::{MILLRACE, expect, wait};
+use crate::testbed::{MILLRACE, expect, wait};
 
 const SMALL: [&str; 8] = ["bench", "--accounts", "400", "--rate", "500", "--warm-up", "1", "--seconds"];
 
