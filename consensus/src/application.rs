@@ -83,7 +83,7 @@ pub struct ProposalContext {
 /// What a peer did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which validator.
+    /// The validator that did it.
     pub validator: u16,
     /// What it did.
     pub kind: FaultKind,
@@ -143,7 +143,7 @@ mod sealed {
     pub trait Answer {
         /// The engine's type for it.
         type Wire: Send + std::fmt::Debug;
-        /// Converts.
+        /// The answer in the engine's type.
         fn into_wire(self) -> Self::Wire;
     }
 

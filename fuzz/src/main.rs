@@ -1,7 +1,7 @@
 //! Feeds spoiled bytes to every decoder that reads what others wrote. It needs the stable toolchain and nothing else.
 //!
 //! ```text
-//! good encodings, fuzz/corpus/TARGET/* ── pick one ── spoil it ── check ── another answer than ever before? keep it
+//! good encodings, fuzz/corpus/TARGET/* ── pick one ── spoil it ── check ── a new answer? keep it
 //!                                                                   └── panic, or a broken law? save it and exit with 1
 //! ```
 //!

@@ -3,7 +3,7 @@
 //! ```text
 //! journal ── waves of records ── checks (all cores): encodings, signatures, certificates
 //!                                  └─ chronicle (in order): links, replay by the slow oracle, roots, supply
-//! consensus log ── every sector's checksum
+//! vote log ── every sector's checksum
 //! ```
 //!
 //! The first thing that is wrong ends the audit and is reported with file and offset. An [`Auditor`] keeps what it
@@ -64,7 +64,8 @@ pub struct Auditor {
     format: Box<dyn JournalFormat>,
     finality: Box<dyn FinalityCheck>,
     chronicle: Chronicle,
-    /// Batches whose signatures are good.
+    /// Batches whose signatures are good: 32 bytes for each batch on the disks of all directories, at least one batch in
+    /// 4,096 transactions.
     good: BTreeSet<Digest>,
 }
 

@@ -54,7 +54,8 @@ pub trait JournalFormat: Send + Sync {
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong>;
 }
 
-/// Checks finalization certificates.
+/// Checks finalization certificates. The audit has a trait of its own, beside `order::FinalityVerifier`, on purpose: it
+/// shares nothing with the code that it judges.
 pub trait FinalityCheck: Send + Sync {
     /// What a certificate proves to be final.
     ///

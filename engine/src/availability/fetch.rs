@@ -49,9 +49,9 @@ impl Wanted {
 /// A request to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// To whom.
+    /// The peer that is asked.
     pub to: ValidatorIndex,
-    /// The digest.
+    /// The digest of the block, or of the last batch.
     pub digest: Digest,
     /// What it is the digest of.
     pub wanted: Wanted,

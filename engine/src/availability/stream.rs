@@ -54,7 +54,7 @@ pub struct Stream {
     /// The head that the author sent last by itself: of two branches this one is reported.
     pushed: Head,
     nodes: BTreeMap<Digest, Node>,
-    /// The batches that follow a digest. Two or more is proof of equivocation.
+    /// The batches that follow a digest. Two or more prove a contradiction.
     following: BTreeMap<Digest, Vec<Digest>>,
     bytes: usize,
     bytes_max: usize,
@@ -285,7 +285,7 @@ impl Stream {
     }
 
     /// The highest head that extends `from` and that at least `quorum` validators hold, this one (`me`) included. With
-    /// `besides`, that validator does not count: a stream whose bodies came late is taken only when others have them.
+    /// `besides`, that validator does not count: the batches of a late author are taken only when others have them.
     #[must_use]
     pub fn quorum_head(
         &mut self,

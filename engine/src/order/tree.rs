@@ -129,7 +129,7 @@ impl BlockTree {
         Insert::Added
     }
 
-    /// Forgets a block that is wrong for good. Should a quorum want it all the same, it is fetched again.
+    /// Forgets a block that is permanently invalid. If a quorum votes for it nevertheless, it is fetched again.
     pub fn remove(&mut self, digest: &Digest) {
         self.blocks.remove(digest);
     }

@@ -68,9 +68,9 @@ pub enum CommitterEvent<'a> {
     Committed(Height),
     /// Transactions spent so many microseconds in a stage.
     Stage {
-        /// Which.
+        /// Which stage.
         stage: Stage,
-        /// Microseconds.
+        /// Microseconds that each of them spent.
         us: u64,
         /// How many transactions.
         transactions: u64,

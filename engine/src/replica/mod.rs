@@ -1,9 +1,10 @@
 //! The validator as a value: inputs and time in, outputs out. No thread, no clock, no network, no process exit.
 //!
 //! ```text
-//!   peers, verifiers, journal,      ┌──────────── Replica ────────────┐   send, append, answer, notify,
-//!   consensus, committer ── Input ─▶│ sealing  streams  voting  exchange │─▶ hand on, observe, halt          (Ports)
-//!                     and time      └─────────────────────────────────┘
+//!   journal ─▶ Recovery ─▶ Recovered ─▶ (what a replica starts with)
+//!   peers, verifiers, journal,      ┌──────────────── Replica ────────────────┐   send, append, answer, notify,
+//!   consensus, committer ── Input ─▶│ sealing streams voting exchange rejoin  │─▶ hand on, observe, halt     (Ports)
+//!                     and time      └─────────────────────────────────────────┘
 //!   finalized blocks with bodies ──▶ Committer: execute ─▶ record ─▶ durable ─▶ receipts and notices
 //! ```
 //!

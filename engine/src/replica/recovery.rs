@@ -93,7 +93,7 @@ pub struct Recovered {
     pub blocks: Vec<Block>,
     /// The last certificate, if there is any.
     pub finality: Option<Finality>,
-    /// The last boot that was begun, and the last that was done.
+    /// The starts that the journal remembers, and whether it says that it has lost something.
     pub boots: Boots,
 }
 
@@ -128,8 +128,8 @@ struct State {
 }
 
 impl Recovery<'_> {
-    /// Does it. `executed` is told of every block, with what its execution gave; it may stop the recovery by an error of its
-    /// own at any block.
+    /// Reads the whole journal. Calls `executed` after each block with the result of its execution; an error from it ends
+    /// the recovery.
     ///
     /// # Errors
     /// [`RecoveryError`]: the journal is damaged or belongs to something else; nothing has been changed.

@@ -33,14 +33,14 @@ const TIP_MAX: usize = 1_024;
 /// So many blocks without a certificate earn their peer the time of one more answer: one that answers with little by little
 /// would otherwise be the only one that is asked.
 const TIP_BLOCKS_AN_ANSWER: u32 = 16;
-/// How long a peer that said something false is not asked: at first, and at most. The time doubles with each false answer,
-/// and shrinks again with each certified one.
+/// How long a peer that said something false is not asked: 5 s at first, 640 s at most. Each false answer doubles the time,
+/// and each certified one takes one doubling back.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_DOUBLINGS_MAX: u32 = 7;
-/// How long the head may rest below a peer's committed height before ranges are asked for all the same.
+/// How long the head may rest below a peer's committed height before ranges are asked for anyway.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A peer said something that no correct validator says.
+/// A peer said something that no correct validator says: an offence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Misbehaviour {
     /// Its committed height went back.
@@ -144,7 +144,7 @@ impl CatchUp {
     /// A peer says where it stands.
     ///
     /// # Errors
-    /// [`Misbehaviour::HeightWentBack`]: the peer is no longer asked.
+    /// [`Misbehaviour::HeightWentBack`]: the peer is not asked for a while.
     pub fn status(
         &mut self,
         from: ValidatorIndex,

@@ -13,7 +13,7 @@ use crate::ingress::Source;
 
 /// How many are remembered.
 pub(super) const SUSPECTS_MAX: usize = 1024;
-/// Good signatures in a row after which a suspect is none any more.
+/// After so many good signatures in a row a source is no longer a suspect.
 pub(super) const FORGIVEN_AFTER: u64 = 16_384;
 /// One bad signature in fewer than so many: the search for it costs more than verdicts one by one.
 const MANY_ONE_IN: u32 = 64;

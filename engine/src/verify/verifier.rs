@@ -49,7 +49,7 @@ impl Job {
 pub enum Checked {
     /// A verdict for each packet.
     Packets(CheckedPackets),
-    /// The evidence, or why there is none.
+    /// The evidence, or why the job is refused.
     Batch(Result<Verified<Batch>, BatchRefusal>),
 }
 

@@ -155,7 +155,7 @@ impl Block {
         writer.finish()
     }
 
-    /// Writes it.
+    /// Appends the encoding to `writer`.
     pub fn write(&self, writer: &mut Writer) {
         self.header.write(writer);
     }

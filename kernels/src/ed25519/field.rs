@@ -71,7 +71,7 @@ pub(crate) struct LookUp(pub(crate) [[u64; ENTRIES]; 15]);
 pub(crate) trait Work {
     /// What comes out.
     type Output;
-    /// Does it. Implementations are `#[inline(always)]`, and so is all they call that takes a backend.
+    /// Runs the work on the backend of `field`. Implementations are `#[inline(always)]`, and so is all they call that takes a backend.
     fn run<F: Field>(self, field: F) -> Self::Output;
 }
 

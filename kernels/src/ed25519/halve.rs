@@ -24,7 +24,7 @@ impl Pair {
         (0..4).rev().find(|i| self.r[*i] != 0).map_or(0, |i| 64 * i as u32 + 64 - self.r[i].leading_zeros())
     }
 
-    /// The 64 bits from `shift` on; what lies above is none.
+    /// The 64 bits from `shift` on; bits above the top are zero.
     fn top(&self, shift: u32) -> u64 {
         let (word, bit) = (shift as usize / 64, shift % 64);
         let next = self.r.get(word + 1).map_or(0, |next| *next);
