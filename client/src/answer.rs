@@ -58,7 +58,8 @@ impl RawAnswer {
     /// The answer as `T`.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words; [`ClientError::Unreadable`].
+    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words;
+    /// [`ClientError::Unreadable`].
     pub fn read<T: DeserializeOwned>(&self) -> Result<Answer<T>, ClientError> {
         let as_of = self.as_of;
         if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&self.body) {

@@ -34,7 +34,8 @@ pub struct Verifier {
 /// The evidence that a payload is final, with all its ancestors.
 ///
 /// Only a running engine and [`Verifier::verify`] make one, after they have checked a quorum's signatures: those who
-/// hold it need not check them again. It does not say in which network: a process with two networks must keep them apart.
+/// hold it need not check them again. It does not say in which network: a process with two networks must keep them
+/// apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finalization {
     view: u64,

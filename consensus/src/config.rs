@@ -64,15 +64,15 @@ impl std::fmt::Debug for Config {
 
 /// The patience of an engine. Safety never depends on it; all validators should use similar values.
 ///
-/// The defaults suit validators whose cores and links are not overloaded. Where many share a few cores, all of these must
-/// be longer.
+/// The defaults suit validators whose cores and links are not overloaded. Where many share a few cores, all of these
+/// must be longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long a leader may take to propose.
     pub leader_timeout: Duration,
     /// How long a view may take to be certified here, [`crate::Application::verify`] and
-    /// [`crate::Application::certify`] together, before this validator votes to skip it; longer than `leader_timeout`, and
-    /// than almost every sync of the disk.
+    /// [`crate::Application::certify`] together, before this validator votes to skip it; longer than `leader_timeout`,
+    /// and than almost every sync of the disk.
     pub certification_timeout: Duration,
     /// How often a vote to skip is repeated. Recovers votes that were lost before peers were connected.
     pub retry: Duration,

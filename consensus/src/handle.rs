@@ -63,8 +63,8 @@ impl Handle {
 
     /// The view that the engine is in: one more than the last that it knows to be certified, skipped or final.
     ///
-    /// It is never below a view in which this validator has voted, not even while its records are read: this is the number
-    /// for which a peer that lost its records asks; see [`crate::Config::floor`].
+    /// It is never below a view in which this validator has voted, not even while its records are read: this is the
+    /// number for which a peer that lost its records asks; see [`crate::Config::floor`].
     pub fn view(&self) -> u64 {
         self.progress.view.load(Ordering::Relaxed).max(1)
     }

@@ -48,8 +48,8 @@ pub const BLOCK_ROOTS_MAX: usize = 64;
 /// How many heights a block may be ahead of the last state root carried so far: the back-pressure of execution on
 /// ordering (*protocol*).
 pub const ROOT_LAG_MAX: u64 = 64;
-/// How far a block's time may lie ahead of a voter's own clock, in milliseconds: one wrong clock never moves the time of
-/// the chain further than this (*protocol*).
+/// How far a block's time may lie ahead of a voter's own clock, in milliseconds: one wrong clock never moves the time
+/// of the chain further than this (*protocol*).
 pub const TIME_AHEAD_MAX_MS: u64 = 2_000;
 /// Bytes of a block before its roots and its cut (*protocol*).
 pub const BLOCK_FIXED_BYTES: usize = 80;

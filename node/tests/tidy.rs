@@ -1,4 +1,5 @@
-//! The house rules that a machine can check: words, lengths, links, doors, and that no configuration field is forgotten.
+//! The house rules that a machine can check: words, lengths, links, doors, and that no configuration field is
+//! forgotten.
 
 use std::collections::BTreeSet;
 use std::fs;

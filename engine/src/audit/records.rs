@@ -1,5 +1,5 @@
-//! What a journal's records say, and the two questions that the auditor cannot answer by itself: how bytes are read, and
-//! what a finalization certificate proves. The program around it answers them; the rules know neither.
+//! What a journal's records say, and the two questions that the auditor cannot answer by itself: how bytes are read,
+//! and what a finalization certificate proves. The program around it answers them; the rules know neither.
 
 use super::Wrong;
 use crate::roots::ChainEntry;

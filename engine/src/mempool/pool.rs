@@ -44,7 +44,8 @@ pub struct Mempool {
 }
 
 impl Mempool {
-    /// A mempool for a chain with this many accounts, of `capacity` transactions, and `sender_cap` for each debit account.
+    /// A mempool for a chain with this many accounts, of `capacity` transactions, and `sender_cap` for each debit
+    /// account.
     ///
     /// # Panics
     /// `sender_cap` is not in `1..=64`, or `capacity` is 0.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::types::Refusal;
 
-/// One bit for each (account, nonce mod 64). Nonces that share a slot are 64 apart, and the replay window is 64 wide, so
-/// they are only ever pending together when a client runs ahead of what is committed.
+/// One bit for each (account, nonce mod 64). Nonces that share a slot are 64 apart, and the replay window is 64 wide,
+/// so they are only ever pending together when a client runs ahead of what is committed.
 #[derive(Debug)]
 pub struct SenderSlots {
     words: Box<[AtomicU64]>,

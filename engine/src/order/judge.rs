@@ -1,7 +1,7 @@
 //! Whether to vote for a proposed block.
 //!
-//! What makes a block permanently invalid is a [`Flaw`]; what may still arrive is a [`Wait`]. Consensus asks once for each view, so the two
-//! must never be confused.
+//! What makes a block permanently invalid is a [`Flaw`]; what may still arrive is a [`Wait`]. Consensus asks once for
+//! each view, so the two must never be confused.
 
 use thiserror::Error;
 

@@ -42,8 +42,8 @@ pub enum Input {
         /// The evidence, or why the batch is refused.
         verdict: Result<Verified<Batch>, BatchRefusal>,
     },
-    /// There was no room for the batch with this digest that this peer had sent (see [`Work::Check`]): it is as if it had
-    /// not come.
+    /// There was no room for the batch with this digest that this peer had sent (see [`Work::Check`]): it is as if it
+    /// had not come.
     Unchecked(ValidatorIndex, Digest),
     /// The journal is durable up to here.
     Durable(Durable),

@@ -8,9 +8,9 @@
 //!   finalized blocks with bodies ──▶ Committer: execute ─▶ record ─▶ durable ─▶ receipts and notices
 //! ```
 //!
-//! The node drives a replica with threads and sockets; the simulator drives many on one thread with queues and a virtual
-//! clock. Both run this code. The protocol that it speaks is written down in `docs/PROTOCOL.md`; R1 to R14 in comments are
-//! the rules there.
+//! The node drives a replica with threads and sockets; the simulator drives many on one thread with queues and a
+//! virtual clock. Both run this code. The protocol that it speaks is written down in `docs/PROTOCOL.md`; R1 to R14 in
+//! comments are the rules there.
 //!
 //! Invariants, in heights: `committed <= executed <= dispatched <= finalized`. A block is dispatched when every body is
 //! here, in the order of heights. What a metric says is never read back: [`Observation`]s only leave.

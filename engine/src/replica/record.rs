@@ -1,12 +1,12 @@
 //! What a validator writes into its journal.
 //!
 //! ```text
-//! kind 1  batch            the batch exactly as it travels; written before the block that orders it, and before its author
-//!                          sends it to a peer
-//! kind 2  committed block  block, certificate, where its batches stand, what execution made of it; written before a client
-//!                          is told
-//! kind 3  block            a proposed block; written when this validator proposes it, votes to notarize it, or is asked to
-//!                          certify it
+//! kind 1  batch            the batch exactly as it travels; written before the block that orders it, and before its
+//!                          author sends it to a peer
+//! kind 2  committed block  block, certificate, where its batches stand, what execution made of it; written before a
+//!                          client is told
+//! kind 3  block            a proposed block; written when this validator proposes it, votes to notarize it, or is
+//!                          asked to certify it
 //! kind 4  boot             how often this validator was started; the vote log has the same number
 //! ```
 //!
@@ -27,16 +27,16 @@ pub const KIND_BLOCK: u8 = 3;
 pub const KIND_BOOT: u8 = 4;
 
 /// A start of this validator, as the journal and the vote log both remember it, so that one of them that was emptied,
-/// copied or put back can be told from its counterpart. At each start the journal says *begun*, then the vote log says it,
-/// then the journal says *done*; only then does the validator speak.
+/// copied or put back can be told from its counterpart. At each start the journal says *begun*, then the vote log says
+/// it, then the journal says *done*; only then does the validator speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Boot {
     /// How often the validator was started, from 1.
     pub number: u64,
     /// Whether the counterpart is known to have it, too.
     pub done: bool,
-    /// Whether this log has lost something that was not learnt again yet. It stays so over any number of starts, until a
-    /// record says otherwise.
+    /// Whether this log has lost something that was not learnt again yet. It stays so over any number of starts, until
+    /// a record says otherwise.
     pub lost: bool,
 }
 

@@ -31,8 +31,8 @@ pub struct Settings {
     /// …or when its oldest transaction has waited this long (four times as long while two own batches that are not full
     /// are on their way)…
     pub batch_delay: Duration,
-    /// …or, while no own batch is on its way, this long after the last one, if a block has been finalized since then, 256
-    /// transactions wait, or no batch of any author waits for a block (R14).
+    /// …or, while no own batch is on its way, this long after the last one, if a block has been finalized since then,
+    /// 256 transactions wait, or no batch of any author waits for a block (R14).
     pub seal_interval: Duration,
     /// The least time between two reports of what this validator holds to the next leaders; where views are slow, a
     /// quarter of a view. The others are told after four times as long.

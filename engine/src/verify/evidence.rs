@@ -6,8 +6,8 @@ use crate::limits::SIGNATURE_BYTES;
 use crate::types::{Digest, Head, Transaction, ValidatorIndex};
 use crate::wire::{Batch, BatchSection};
 
-/// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field is
-/// private and there is no `Deserialize`. Recovery earns it again, or takes it from a finalized cut
+/// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field
+/// is private and there is no `Deserialize`. Recovery earns it again, or takes it from a finalized cut
 /// (`committed`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
@@ -54,8 +54,9 @@ impl Verified<Batch> {
         Self(Batch::seal(network, author, previous, &sections, packets, sign))
     }
 
-    /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures before
-    /// they voted, so only the body is compared with the digest. For recovery, which follows the digests of a cut.
+    /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures
+    /// before they voted, so only the body is compared with the digest. For recovery, which follows the digests of a
+    /// cut.
     pub(crate) fn committed(batch: Batch) -> Option<Self> {
         batch.body_matches().then_some(Self(batch))
     }

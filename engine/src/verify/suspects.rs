@@ -1,7 +1,8 @@
 //! Sources that have sent bad signatures lately, and are therefore checked apart from the others.
 //!
 //! Time is counted in signatures: a suspect that has sent enough good ones is forgotten. The table is bounded; the
-//! suspects whose last bad signature is oldest leave it first, and cost the others one more sum when they are bad again.
+//! suspects whose last bad signature is oldest leave it first, and cost the others one more sum when they are bad
+//! again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -6,8 +6,8 @@
 //!
 //! A submission numbers its packets from `tag` on; a notice names the tag. Frame boundaries are the transport's.
 //!
-//! Invariant: a welcome and every answer name the height that they speak of ([`AsOf`]), so that no client takes old state
-//! for new.
+//! Invariant: a welcome and every answer name the height that they speak of ([`AsOf`]), so that no client takes old
+//! state for new.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,8 @@ pub const BEHIND_MAX: u64 = 16;
 pub struct AsOf {
     /// The height that the validator had committed when it answered.
     pub height: Height,
-    /// Blocks above that height which the validator knows to be finalized; `None` where it cannot tell, because it hears
-    /// too little from its peers.
+    /// Blocks above that height which the validator knows to be finalized; `None` where it cannot tell, because it
+    /// hears too little from its peers.
     pub behind: Option<u64>,
 }
 

@@ -141,7 +141,8 @@ async fn ask(
     Ok(())
 }
 
-/// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own load.
+/// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own
+/// load.
 #[derive(Deserialize)]
 struct AccountAnswer {
     proof: Standing,

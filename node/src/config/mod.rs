@@ -31,9 +31,9 @@ pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub use identity::Secret;
 
-/// The file in a validator's data directory that says that it has never run. `network init` makes it and the first start
-/// removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote or seal
-/// before its peers have told it what it may have forgotten.
+/// The file in a validator's data directory that says that it has never run. `network init` makes it and the first
+/// start removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote
+/// or seal before its peers have told it what it may have forgotten.
 pub const FIRST_START: &str = "first-start";
 
 /// How the journal is written.
@@ -71,8 +71,8 @@ pub struct WorkConfig {
     pub batch_transactions_max: usize,
     /// …or, while earlier batches are on their way, when its oldest transaction has waited this long.
     pub batch_delay: Duration,
-    /// A leader with work waits this long after the last block before it proposes the next; by default as many milliseconds
-    /// as there are validators, at most 100.
+    /// A leader with work waits this long after the last block before it proposes the next; by default as many
+    /// milliseconds as there are validators, at most 100.
     pub block_interval: Option<Duration>,
     /// Verified transactions that may wait in one chain's mempool.
     pub mempool_transactions: usize,

@@ -350,8 +350,8 @@ fn floods_of_a_member_take_no_more_than_its_share() {
     the_real_one_returns(&mut testbed);
 }
 
-/// The port is free again, and the others believe its owner as before. Where its key has signed batches that its journal
-/// does not know, it answers *Busy* until it has learnt them.
+/// The port is free again, and the others believe its owner as before. Where its key has signed batches that its
+/// journal does not know, it answers *Busy* until it has learnt them.
 fn the_real_one_returns(testbed: &mut Testbed) {
     testbed.spawn(ME);
     testbed.ready();
