@@ -1,6 +1,7 @@
 //! Tells the binary which commit it is built from, so that a reader of its reports can build it again.
 //!
-//! `MILLRACE_COMMIT` in the environment goes first, for builds outside a checkout; without either, reports have no commit.
+//! `MILLRACE_COMMIT` in the environment goes first, for builds outside a checkout; without either, reports have no
+//! commit.
 
 use std::process::Command;
 

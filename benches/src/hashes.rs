@@ -103,9 +103,9 @@ pub fn tree_update(rounds: usize, turn: Duration) -> Outcome {
 }
 
 /// The tree under commonware's qmdb, in memory: a mountain range of the same leaves. It takes the changes as a batch,
-/// re-hashes what stands above them level by level on this thread, is applied, and gives its root: what [`ArrayTree::update`]
-/// does. qmdb's log, index and disk are left out, and so are its keys, which ours has no need of. The rival's nodes also
-/// hash their position (8 bytes, no further block), and its batch could be dropped again.
+/// re-hashes what stands above them level by level on this thread, is applied, and gives its root: what
+/// [`ArrayTree::update`] does. qmdb's log, index and disk are left out, and so are its keys, which ours has no need of.
+/// The rival's nodes also hash their position (8 bytes, no further block), and its batch could be dropped again.
 fn mountain_range(leaves: &[Hash], changes: &[(u64, Hash)]) -> impl FnMut() + use<> {
     let hasher = Standard::<Sha256>::new(ForwardFold);
     let mut tree = Mem::<mmr::Family, sha256::Digest>::new();

@@ -12,11 +12,11 @@ use std::{hint::black_box, time::Duration};
 
 mod rivals;
 
-/// What DESIGN's figures are measured with.
+/// Bytes of a signed message, as in the figures that the libraries publish.
 const MESSAGE_BYTES: usize = 200;
 
-/// Signatures by distinct keys, for us and for the libraries (commonware frames its messages with a namespace, so it gets
-/// signatures of its own over a message that makes the hashed bytes as long).
+/// Signatures by distinct keys, for us and for the libraries (commonware frames its messages with a namespace, so it
+/// gets signatures of its own over a message that makes the hashed bytes as long).
 pub struct Field {
     messages: Vec<Vec<u8>>,
     keys: Vec<[u8; 32]>,

@@ -17,7 +17,7 @@ use crate::ClientError;
 /// An answer, and the height that it speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// The height that it speaks of, and whether the validator knows itself to be behind.
+    /// The height that it speaks of, and how far the validator knows that it is behind.
     pub as_of: AsOf,
     /// What was asked for.
     pub value: T,
@@ -58,7 +58,8 @@ impl RawAnswer {
     /// The answer as `T`.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words; [`ClientError::Unreadable`].
+    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words;
+    /// [`ClientError::Unreadable`].
     pub fn read<T: DeserializeOwned>(&self) -> Result<Answer<T>, ClientError> {
         let as_of = self.as_of;
         if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&self.body) {

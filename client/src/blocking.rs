@@ -181,8 +181,9 @@ impl Client {
         Ok(Answer { as_of, value: FoundBlock { answer, block } })
     }
 
-    /// Holds the validator to a verdict: what it told to be *committed* or *failed* must be in a block with that outcome,
-    /// proved. `None` for a refusal, which promises nothing: the same bytes may be submitted again and be taken.
+    /// Holds the validator to a verdict: what it told to be *committed* or *failed* must be in a block with that
+    /// outcome, proved. `None` for a refusal, which promises nothing: the same bytes may be submitted again and be
+    /// taken.
     ///
     /// # Errors
     /// [`ClientError::Contradiction`] where the ledger says something else; as [`Self::transaction`].

@@ -29,7 +29,7 @@ pub struct Connection {
 pub struct Welcome {
     /// Which validator it is.
     pub validator: ValidatorIndex,
-    /// Where it stands, and whether it knows itself to be behind.
+    /// Its committed height, and how far it knows that it is behind.
     pub as_of: AsOf,
 }
 

@@ -57,7 +57,7 @@ pub enum ClientError {
         /// The height at which it looked.
         as_of: AsOf,
     },
-    /// Not now.
+    /// The validator cannot answer now; ask again later.
     #[error("the validator cannot say now: {reason} (at {as_of})")]
     Unavailable {
         /// The validator's words.

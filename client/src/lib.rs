@@ -19,12 +19,12 @@
 //! ```
 //!
 //! Invariants:
-//! - a connection that exists leads to the validator whose certificate was asked for, of the network that was asked for,
-//!   in this version of the protocol;
-//! - every answer says which height it speaks of, and whether its validator knows itself to be behind;
-//! - what [`Client::account`], [`Client::transaction`], [`Client::proof`] and [`Client::block`] return is what was asked
-//!   for, and its Merkle path leads to the state root that it names. Whether the network agrees on that root, only other
-//!   validators can say.
+//! - a connection that exists leads to the validator whose certificate was asked for, of the network that was asked
+//!   for, in this version of the protocol;
+//! - every answer says which height it speaks of, and how far its validator knows that it is behind;
+//! - what [`Client::account`], [`Client::transaction`], [`Client::proof`] and [`Client::block`] return is what was
+//!   asked for, and its Merkle path leads to the state root that it names. Whether the network agrees on that root,
+//!   only other validators can say.
 
 mod error;
 mod answer;

@@ -17,34 +17,36 @@ pub trait Application: Send + Sync + 'static {
     /// This validator leads `context.view`: name a payload that extends `context.parent`.
     ///
     /// Declining skips the view soon. A reply kept for longer than the leader time-out loses the view as well;
-    /// [`Reply::is_abandoned`] tells. The payload must commit to `context.parent`, which is certified or finalized here.
+    /// [`Reply::is_abandoned`] tells. The payload must commit to `context.parent`, which is certified or finalized
+    /// here.
     fn propose(&self, context: ProposalContext, reply: Reply<Payload>);
 
     /// Another validator proposed `payload`: is it valid as a child of `context.parent`?
     ///
-    /// Asked once a view in one run, when the parent is certified or finalized here; abandoned when the view ends. Answer
-    /// `false` only if the payload can never become valid. While something is missing or late, keep the reply for a
-    /// while: the view goes on without this vote.
+    /// Asked once a view in one run, when the parent is certified or finalized here; abandoned when the view ends.
+    /// Answer `false` only if the payload can never become valid. While something is missing or late, keep the reply
+    /// for a while: the view goes on without this vote.
     ///
     /// Declining and `false` do the same: this validator votes to skip the view, now instead of at its time-out, and
     /// so never votes to finalize it. Neither keeps the payload from being certified later, here or elsewhere.
     fn verify(&self, context: ProposalContext, payload: Payload, reply: Reply<bool>);
 
-    /// `payload` is notarized in `view`: is it safe here, so that this validator may build on it and vote to finalize it?
+    /// `payload` is notarized in `view`: is it safe here, so that this validator may build on it and vote to finalize
+    /// it?
     ///
-    /// **Answer only `true`, and only once the payload, its ancestors that are not final, and all that they stand for are
-    /// durable here. Never drop a reply that is not [abandoned](Reply::is_abandoned)**: a dropped one is not asked for
-    /// again in this run, and without a certified payload the view can end only by being skipped. `false` would say
+    /// **Answer only `true`, and only once the payload, its ancestors that are not final, and all that they stand for
+    /// are durable here. Never drop a reply that is not [abandoned](Reply::is_abandoned)**: a dropped one is not asked
+    /// for again in this run, and without a certified payload the view can end only by being skipped. `false` would say
     /// that every correct validator answers `false`, which is never true of something that a quorum has verified.
     ///
-    /// Asked for every notarization above the highest finalization: also for this validator's own proposals, for payloads
-    /// that it never verified or refused, and for views that were skipped meanwhile. Only a finalization of this view
-    /// or a later one abandons the question. As long as it is pending, this validator casts no vote to finalize; if the
-    /// view is not left before [`crate::Timing::certification_timeout`], it votes to skip the view, and a later answer
-    /// certifies the payload without a vote to finalize it.
+    /// Asked for every notarization above the highest finalization: also for this validator's own proposals, for
+    /// payloads that it never verified or refused, and for views that were skipped meanwhile. Only a finalization of
+    /// this view or a later one abandons the question. As long as it is pending, this validator casts no vote to
+    /// finalize; if the view is not left before [`crate::Timing::certification_timeout`], it votes to skip the view,
+    /// and a later answer certifies the payload without a vote to finalize it.
     ///
-    /// After a restart, an answer whose record is durable is not asked for again; any other one is. The same payload may
-    /// be notarized in several views, and each is a question of its own.
+    /// After a restart, an answer whose record is durable is not asked for again; any other one is. The same payload
+    /// may be notarized in several views, and each is a question of its own.
     fn certify(&self, view: u64, payload: Payload, reply: Reply<bool>);
 
     /// This validator's proposal for `view` is about to be voted on: send what `payload` stands for to all peers.
@@ -83,7 +85,7 @@ pub struct ProposalContext {
 /// What a peer did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which validator.
+    /// The validator that did it.
     pub validator: u16,
     /// What it did.
     pub kind: FaultKind,
@@ -143,7 +145,7 @@ mod sealed {
     pub trait Answer {
         /// The engine's type for it.
         type Wire: Send + std::fmt::Debug;
-        /// Converts.
+        /// The answer in the engine's type.
         fn into_wire(self) -> Self::Wire;
     }
 

@@ -34,7 +34,8 @@ pub struct Verifier {
 /// The evidence that a payload is final, with all its ancestors.
 ///
 /// Only a running engine and [`Verifier::verify`] make one, after they have checked a quorum's signatures: those who
-/// hold it need not check them again. It does not say in which network: a process with two networks must keep them apart.
+/// hold it need not check them again. It does not say in which network: a process with two networks must keep them
+/// apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finalization {
     view: u64,
@@ -107,6 +108,9 @@ pub enum CertificateError {
 
 impl Verifier {
     /// For the network with this id and these validators' public keys, in the order of the genesis.
+    ///
+    /// # Errors
+    /// [`StartError`]: the keys are no committee.
     pub fn new(network: &[u8; 32], validators: &[[u8; 32]]) -> Result<Self, StartError> {
         let committee = Committee::new(network, validators)?;
         let scheme = committee.verifier();
@@ -114,6 +118,9 @@ impl Verifier {
     }
 
     /// Checks a finalization certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError`]: it proves nothing in this network.
     pub fn verify(&self, certificate: &[u8]) -> Result<Finalization, CertificateError> {
         check(&self.committee, &self.scheme, certificate)
             .map(|finalization| Finalization::checked(&finalization))
@@ -125,6 +132,9 @@ impl Verifier {
     }
 
     /// Checks the evidence of a [`crate::Fault`].
+    ///
+    /// # Errors
+    /// [`CertificateError`]: it proves nothing in this network.
     pub fn check_evidence(&self, evidence: &[u8]) -> Result<Evidence, CertificateError> {
         let activity = Activity::<Scheme, Digest>::decode_cfg(Copying(evidence), &self.committee.len())
             .map_err(|_| CertificateError::Malformed)?;

@@ -24,8 +24,8 @@ use rand_core_commonware::CryptoRng;
 
 use crate::{StartError, certificate::EPOCH};
 
-/// A new leader in each view, in the order of the public keys. With leaders that stay, one local time-out would withhold
-/// finalize votes for a whole term, and a slow leader would stay for it.
+/// A new leader in each view, in the order of the public keys. With leaders that stay, one local time-out would
+/// withhold finalize votes for a whole term, and a slow leader would stay for it.
 pub(crate) type Rotation = RoundRobin;
 
 pub(crate) type Digest = sha256::Digest;

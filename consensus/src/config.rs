@@ -14,7 +14,7 @@ pub struct Config {
     /// The seed of this validator's own Ed25519 key; its public key must be in `validators`.
     pub signing_seed: [u8; 32],
     /// `false`: follow, without a vote. Such an engine takes and announces what the others finalize, and is asked to
-    /// verify and certify, but signs nothing.
+    /// verify and certify, but signs nothing. No validator uses it today; it is there for observers.
     pub votes: bool,
     /// A payload known to be final, to start from instead of the genesis.
     ///
@@ -22,8 +22,8 @@ pub struct Config {
     /// is recorded, so a later start need not name it.
     ///
     /// This is how a validator that lost its records comes back, because **one that starts below a view in which it has
-    /// voted may vote there a second time**. It asks a quorum of the others for their [`crate::Handle::view`]; let V be
-    /// the highest answer. It cannot have voted above V + 1, so it starts from a finalization at V + 2 or above.
+    /// voted may vote there a second time**. It learns the [`crate::Handle::view`] of 2f+1 others; let V be the highest
+    /// answer. It cannot have voted above V + 1, so it starts from a finalization at V + 2 or above.
     pub floor: Option<Finalization>,
     /// How long to wait for what.
     pub timing: Timing,
@@ -64,15 +64,15 @@ impl std::fmt::Debug for Config {
 
 /// The patience of an engine. Safety never depends on it; all validators should use similar values.
 ///
-/// The defaults suit validators whose cores and links are not overloaded. Where many share a few cores, all of these must
-/// be longer.
+/// The defaults suit validators whose cores and links are not overloaded. Where many share a few cores, all of these
+/// must be longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long a leader may take to propose.
     pub leader_timeout: Duration,
     /// How long a view may take to be certified here, [`crate::Application::verify`] and
-    /// [`crate::Application::certify`] together, before this validator votes to skip it; longer than `leader_timeout`, and
-    /// than almost every sync of the disk.
+    /// [`crate::Application::certify`] together, before this validator votes to skip it; longer than `leader_timeout`,
+    /// and than almost every sync of the disk.
     pub certification_timeout: Duration,
     /// How often a vote to skip is repeated. Recovers votes that were lost before peers were connected.
     pub retry: Duration,
@@ -177,9 +177,9 @@ pub enum StartError {
     /// The scratch directory cannot be made.
     #[error("the scratch directory {path} cannot be used: {error}")]
     Scratch {
-        /// Which directory.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// What the operating system said.
         error: io::Error,
     },
     /// The first record was refused by the store.

@@ -70,8 +70,11 @@ impl std::fmt::Debug for Wiring {
 
 /// Starts an engine on a thread named `consensus`.
 ///
-/// `scratch` is a directory in which the tokio runtime may place its lock file; it is made if missing. Nothing of worth
-/// is in it.
+/// `scratch` is a directory in which the tokio runtime may place its lock file; it is made if missing. It may be
+/// deleted while the engine does not run.
+///
+/// # Errors
+/// [`StartError`]: the configuration, the records of an earlier run or `scratch` cannot be used; nothing runs then.
 pub fn start(config: Config, wiring: Wiring, scratch: &Path) -> Result<Handle, StartError> {
     let application = wiring.application.clone();
     fs::create_dir_all(scratch).map_err(|error| StartError::Scratch { path: scratch.to_owned(), error })?;
@@ -100,9 +103,12 @@ pub fn start(config: Config, wiring: Wiring, scratch: &Path) -> Result<Handle, S
 /// Starts an engine as a task of `runtime`, and all its parts as tasks below it.
 ///
 /// Time, randomness and the order of tasks are the runtime's: on commonware's deterministic runtime a cluster is one
-/// thread, and the same seed gives the same run. Callbacks are made from the runtime's tasks. Engines that share a runtime
-/// need contexts that differ in a label or an attribute, because their metrics have the same names. When the task above
-/// ends, the engine ends as by [`Handle::crash`]. A panic is left to the runtime.
+/// thread, and the same seed gives the same run. Callbacks are made from the runtime's tasks. Engines that share a
+/// runtime need contexts that differ in a label or an attribute, because their metrics have the same names. When the
+/// task above ends, the engine ends as by [`Handle::crash`]. A panic is left to the runtime.
+///
+/// # Errors
+/// [`StartError`]: the configuration or the records of an earlier run cannot be used; nothing runs then.
 pub fn spawn<R: Runtime>(runtime: R, config: Config, wiring: Wiring) -> Result<Handle, StartError> {
     let application = wiring.application.clone();
     let (run, handle) = prepare(config, wiring)?;

@@ -10,28 +10,26 @@ use commonware_utils::channel::watch;
 
 use crate::{Application, Fault, Finalization, Payload, ProposalContext, Reply};
 
-/// Why an engine stopped.
+/// Why an engine stopped. The texts go on after "consensus has stopped: ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
     /// It was asked to.
-    #[error("consensus was asked to stop")]
+    #[error("it was asked to stop")]
     Requested,
     /// It was ended by [`crate::Handle::crash`].
-    #[error("consensus was ended as by a crash")]
+    #[error("it was ended as by a crash")]
     Crashed,
     /// Its records can no longer be made durable.
     #[error(
-        "consensus stopped because its records cannot be made durable: {0}. A validator that cannot remember its \
-         votes must not vote; repair the storage and restart, nothing acknowledged is lost"
+        "its records cannot be made durable: {0}. A validator that cannot remember its votes must not vote; repair \
+         the storage and restart, nothing that clients were told is lost"
     )]
     Storage(String),
     /// An invariant broke in the engine or in a callback of the application.
-    #[error("consensus stopped on a broken invariant: {0}. Restart the validator and report this message")]
+    #[error("a broken invariant: {0}. Restart the validator and report this message")]
     Panic(String),
     /// One of the engine's tasks ended by itself.
-    #[error(
-        "consensus stopped because one of its tasks ended unexpectedly. Restart the validator and report this"
-    )]
+    #[error("one of its tasks ended unexpectedly. Restart the validator and report this")]
     Ended,
 }
 

@@ -17,9 +17,9 @@ pub struct Counters {
     pub view: u64,
     /// The highest finalized view.
     pub finalized_view: u64,
-    /// Finalizations announced.
+    /// Finalizations told to the application.
     pub finalized: u64,
-    /// Views skipped.
+    /// Views that were skipped by a quorum of votes to nullify.
     pub nullified: u64,
     /// Contradictory votes proven.
     pub faults: u64,
@@ -27,13 +27,13 @@ pub struct Counters {
     pub delivered: u64,
     /// Messages dropped because their sender's share of a queue was full.
     pub dropped_full: u64,
-    /// Messages dropped because they were empty, too long, or from nobody.
+    /// Messages dropped because they were empty, too long, or from a sender outside the committee.
     pub dropped_invalid: u64,
     /// Messages dropped because their sender was blocked.
     pub dropped_blocked: u64,
     /// Records appended to the store.
     pub store_records: u64,
-    /// Their bytes.
+    /// Bytes of these records.
     pub store_bytes: u64,
     /// Times the engine waited for durability.
     pub store_syncs: u64,
@@ -63,8 +63,8 @@ impl Handle {
 
     /// The view that the engine is in: one more than the last that it knows to be certified, skipped or final.
     ///
-    /// It is never below a view in which this validator has voted, not even while its records are read: this is the number
-    /// for which a peer that lost its records asks; see [`crate::Config::floor`].
+    /// It is never below a view in which this validator has voted, not even while its records are read: this is the
+    /// number for which a peer that lost its records asks; see [`crate::Config::floor`].
     pub fn view(&self) -> u64 {
         self.progress.view.load(Ordering::Relaxed).max(1)
     }

@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //! - The records are totally ordered, and a log that is replayed ends at some record: so a blob is never in a state
-//!   in which it was not at some moment after its last completed sync. That is stronger than the engine asks, and is why
+//!   in which it was not at some moment after its last completed sync. That is stronger than the engine asks. It is why
 //!   creating and removing a blob need not wait for durability: whatever later becomes durable implies them.
 //! - Nothing before a snapshot is released until its last record is durable. So at every moment the log holds
 //!   either everything, or one complete snapshot with everything after it.

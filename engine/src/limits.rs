@@ -36,7 +36,7 @@ pub const CHAINS_MAX: usize = 256;
 pub const ACCOUNTS_MAX: usize = 1 << 24;
 /// Accounts of a chain up to which a validator keeps every public key decoded, 256 bytes each.
 pub const DECODED_KEYS_MAX: usize = 1 << 20;
-/// Bytes of the name of a network, a chain's validator or the like.
+/// Bytes of the name of a network or of a validator.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// Batches that one block may take, over all authors (*protocol*).
@@ -48,8 +48,8 @@ pub const BLOCK_ROOTS_MAX: usize = 64;
 /// How many heights a block may be ahead of the last state root carried so far: the back-pressure of execution on
 /// ordering (*protocol*).
 pub const ROOT_LAG_MAX: u64 = 64;
-/// How far a block's time may lie ahead of a voter's own clock, in milliseconds: one wrong clock never moves the time of
-/// the chain further than this (*protocol*).
+/// How far a block's time may lie ahead of a voter's own clock, in milliseconds: one wrong clock never moves the time
+/// of the chain further than this (*protocol*).
 pub const TIME_AHEAD_MAX_MS: u64 = 2_000;
 /// Bytes of a block before its roots and its cut (*protocol*).
 pub const BLOCK_FIXED_BYTES: usize = 80;
@@ -58,12 +58,13 @@ pub const HEAD_BYTES: usize = 40;
 /// Bytes of the largest block.
 pub const BLOCK_BYTES_MAX: usize = BLOCK_FIXED_BYTES + BLOCK_ROOTS_MAX * 32 + VALIDATORS_MAX * HEAD_BYTES;
 
-/// Batches of one author that a validator keeps above the finalized cut, over both branches.
+/// How far above the finalized cut an author's batches are taken unasked, in sequences: the *window*. Over all branches
+/// twice as many batches are kept.
 pub const STREAM_BATCHES_MAX: usize = 256;
 /// Bytes of all authors' batches that a validator keeps above the finalized cut; each author has an equal share, but
 /// never less than [`STREAM_BYTES_MIN`].
 pub const STREAMS_BYTES_MAX: usize = 256 << 20;
-/// The least share of one author.
+/// Bytes that each author's share has at least: four full batches.
 pub const STREAM_BYTES_MIN: usize = 4 * BATCH_BYTES_MAX;
 
 /// Slots of an account's replay window (*protocol*).

@@ -8,8 +8,8 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator with the arguments as they came; the counters touch no memory of the
-// caller.
+// SAFETY: every call goes to the system's allocator with the arguments as they came; the counters touch no memory of
+// the caller.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();

@@ -1,13 +1,13 @@
 //! Feeds spoiled bytes to every decoder that reads what others wrote. It needs the stable toolchain and nothing else.
 //!
 //! ```text
-//! good encodings, fuzz/corpus/TARGET/* ── pick one ── spoil it ── check ── another answer than ever before? keep it
-//!                                                                   └── panic, or a broken law? save it and exit with 1
+//! good encodings, fuzz/corpus/TARGET/* ── pick one ── spoil it ── check ── a new answer? keep it
+//!                                                                   └── panic, or a broken law? save it, exit with 1
 //! ```
 //!
 //! The laws: no input panics; what is accepted is encoded to the same bytes again; and decoding allocates at most
-//! [`PER_BYTE`] bytes for each byte of the input. The answers stand in for coverage: a refusal names the field at fault,
-//! so an input that gets another refusal has come further, or elsewhere.
+//! [`PER_BYTE`] bytes for each byte of the input. The answers stand in for coverage: a refusal names the field at
+//! fault, so an input that gets another refusal has come further, or elsewhere.
 //!
 //! ```text
 //! fuzz [--seconds N] [--seed N] [--save] [TARGET..]

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Prints the seed, and every input that is judged differently as a line for `millrace kernels check`, with zebra's
-//! verdict as the expectation; then it ends with 1. The same seed gives the same inputs. Batches are signed along the way, on
-//! every backend, and compared with ed25519-dalek.
+//! verdict as the expectation; then it ends with 1. The same seed gives the same inputs. Batches are signed along the
+//! way, on every backend, and compared with ed25519-dalek.
 
 use curve25519_dalek::{
     EdwardsPoint, Scalar,

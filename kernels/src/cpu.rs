@@ -1,12 +1,13 @@
 //! What this CPU can do, as values: to hold a token proves that its instructions may run.
 //!
-//! Tokens have a private field and are made only by `detect`, so the unsafe step from "the program asked for AVX-512" to
-//! "the CPU executes AVX-512" is taken in one place for each kind of instruction.
+//! Tokens have a private field and are made only by `detect`, so the unsafe step from "the program asked for AVX-512"
+//! to "the CPU executes AVX-512" is taken in one place for each kind of instruction.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// AVX2 with FMA: what the 256-bit kernels name in their `target_feature`. Every CPU with the one but an early VIA has both.
+/// AVX2 with FMA: what the 256-bit kernels name in their `target_feature`. Every CPU with the one but an early VIA has
+/// both.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());

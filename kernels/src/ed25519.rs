@@ -15,7 +15,8 @@
 //! Invariants:
 //!
 //! - `verify_batch(e)[i] == verify(e[i])` for every `i`, except with probability 2⁻¹²⁸ over an unpredictable seed.
-//! - A bad entry costs its neighbours time, never their verdict; those of other groups at most as much as the first sum.
+//! - A bad entry costs its neighbours time, never their verdict; those of other groups at most as much as the first
+//!   sum.
 
 mod backend;
 mod base;
@@ -125,9 +126,9 @@ impl<'a> From<&DecodedEntry<'a>> for Item<'a> {
     }
 }
 
-/// Checks signatures of several groups at once, writes a verdict for each, and says what it cost. The verdicts are those of
-/// [`verify_batch`]. What is bad in one group costs the others one sum more at most, and nothing where it is not
-/// [`Company::Shared`].
+/// Checks signatures of several groups at once, writes a verdict for each, and says what it cost. The verdicts are
+/// those of [`verify_batch`]. What is bad in one group costs the others one sum more at most, and nothing where it is
+/// not [`Company::Shared`].
 ///
 /// # Panics
 ///
@@ -154,8 +155,8 @@ pub fn verify_groups_on(
     with_search(backend, seed, |search| search.groups(items, groups, verdicts))
 }
 
-/// A verdict for each entry, independently and without randomness, eight at a time: what small batches use and what a failed
-/// combination falls back to.
+/// A verdict for each entry, independently and without randomness, eight at a time: what small batches use and what a
+/// failed combination falls back to.
 ///
 /// # Panics
 ///

@@ -16,8 +16,8 @@
 //! additive-increase search oscillates around the capacity by the depth of the mempools instead.)
 //!
 //! A network whose delay is long even when idle (many validators) must not be read as saturated. So the first thing
-//! learned is the *base*, the median delay under a trickle; the target is never below 1.6 times the base, and the search
-//! goes up one step only when answers to the last step have come back, and one long delay does not end it.
+//! learned is the *base*, the median delay under a trickle; the target is never below 1.6 times the base, and the
+//! search goes up one step only when answers to the last step have come back, and one long delay does not end it.
 //!
 //! Invariants: rate_min <= rate; the decisions depend only on the intervals handed in, never on a clock.
 
@@ -57,8 +57,8 @@ const PROBE: usize = 5;
 const SEARCH_GROWTH: f64 = 1.25;
 /// Share of the way from the base to the target at which Search ends: beyond it the queue is already growing.
 const SEARCH_ENDS: f64 = 0.5;
-/// Search goes no further than this many times what was ever answered in one interval: the delay of what was answered says
-/// nothing yet of what has no verdict.
+/// Search goes no further than this many times what was ever answered in one interval: the delay of what was answered
+/// says nothing yet of what has no verdict.
 const UNANSWERED_MAX: f64 = 1.6;
 /// Share of the answered rate that Track adds when the delay is nil.
 const GAIN_UP: f64 = 0.3;
@@ -147,8 +147,8 @@ impl Controller {
         if length == 0 { 0.0 } else { answered as f64 * 1e6 / length as f64 }
     }
 
-    /// The rate to go on from after the search: what was answered lately, or where the network has not been followed for
-    /// long enough to know, what was offered last, but not more than was ever answered in one interval.
+    /// The rate to go on from after the search: what was answered lately, or where the network has not been followed
+    /// for long enough to know, what was offered last, but not more than was ever answered in one interval.
     pub fn found_rate(&self) -> f64 {
         if self.tracking() && self.warm() { self.answered_rate() } else { self.rate.min(self.peak_answered) }
     }

@@ -43,7 +43,7 @@ impl Generator {
 /// A validator that went away during the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostConnection {
-    /// Which one.
+    /// Its index in the load, which has one lane for each validator.
     pub lane: usize,
     /// Its last words, or the transport's.
     pub reason: String,
@@ -177,7 +177,7 @@ pub struct AuditTrail<'a> {
     session: &'a Session,
     pool: &'a Pool,
     seen: Vec<Vec<u64>>,
-    /// Acknowledged transactions.
+    /// Transactions that clients were told are committed.
     pub acknowledged: u64,
     /// Of these, the ones seen so far.
     pub found: u64,
@@ -217,7 +217,7 @@ impl<'a> AuditTrail<'a> {
         Found::Ours
     }
 
-    /// Acknowledged transactions that were not seen.
+    /// Transactions that clients were told are committed and that were not seen.
     pub fn missing(&self) -> u64 {
         self.acknowledged - self.found
     }

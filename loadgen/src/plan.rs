@@ -55,11 +55,11 @@ pub struct LoadPlan {
     pub chains: Vec<ChainLoad>,
     /// The secret of the clients' keys.
     pub clients: ClientSeed,
-    /// The seed of the choice of clients and amounts.
+    /// Seed for the random choice of clients and amounts.
     pub seed: u64,
     /// Where the nonces stand.
     pub start: Start,
-    /// How fast.
+    /// Transactions a second, or what the network takes.
     pub rate: Rate,
     /// Length of the measured window, in whole seconds.
     pub seconds: u64,
@@ -71,7 +71,7 @@ pub struct LoadPlan {
     pub search: Duration,
     /// With [`Rate::Max`]: packets signed for the search, which also ends when they run out.
     pub search_packets: u64,
-    /// A transaction without a verdict for so long counts as failed.
+    /// A transaction without a verdict for so long counts as timed out.
     pub timeout: Duration,
     /// How many heights after the start of the load its transactions may still execute.
     pub expiry_heights: u64,
@@ -84,7 +84,7 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
-    /// A plan with the defaults of `millrace bench`.
+    /// A plan with defaults. The commands set rate, seconds and warm-up themselves.
     pub fn new(network: Digest, endpoints: Vec<Endpoint>, clients: ClientSeed) -> LoadPlan {
         LoadPlan {
             network,
@@ -140,9 +140,9 @@ pub enum LoadError {
     /// A validator could not be reached, or is not one of this network.
     #[error("no load for validator {lane} at {address}: {source}")]
     Connect {
-        /// Which one.
+        /// The validator's index in the load.
         lane: usize,
-        /// Where.
+        /// Where it should answer.
         address: SocketAddr,
         /// What was wrong.
         source: Box<ClientError>,
@@ -153,9 +153,9 @@ pub enum LoadError {
          finalized height {goal}; wait until `millrace query status` shows that it has, or leave it out of the load"
     )]
     Behind {
-        /// Which one.
+        /// The validator's index in the load.
         lane: usize,
-        /// Where.
+        /// Where it should answer.
         address: SocketAddr,
         /// Where it stands.
         as_of: AsOf,
@@ -170,7 +170,7 @@ pub enum LoadError {
     /// A query that the load depends on was not answered as expected.
     #[error("validator {lane} did not tell where account {account} of chain {chain} stands: {reason}")]
     Resume {
-        /// Which one.
+        /// The validator's index in the load.
         lane: usize,
         /// The chain.
         chain: ChainId,
@@ -182,7 +182,7 @@ pub enum LoadError {
     /// All clients of a lane have spent what they may.
     #[error("the clients of validator {lane} on chain {chain} have no money left for so many transfers")]
     Exhausted {
-        /// Which one.
+        /// The validator's index in the load.
         lane: usize,
         /// The chain.
         chain: ChainId,

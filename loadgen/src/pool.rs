@@ -1,7 +1,7 @@
 //! The signed packets of a run: cut into frames while it runs, compared with the disk after it.
 //!
 //! ```text
-//!   lane 0: │ stage 0 (warm-up) ││ stage 1 (window) │     tag = place in the lane, across the stages
+//!   lane 0: │ stretch 0 (warm-up) ││ stretch 1 (window) │     tag = place in the lane, across the stretches
 //! ```
 
 use bytes::Bytes;
@@ -12,16 +12,16 @@ use std::ops::Range;
 /// Packets of every lane, in the order of their tags.
 #[derive(Debug, Clone, Default)]
 pub struct Pool {
-    lanes: Vec<Vec<Stage>>,
+    lanes: Vec<Vec<Stretch>>,
 }
 
 #[derive(Debug, Clone)]
-struct Stage {
+struct Stretch {
     first: u64,
     bytes: Bytes,
 }
 
-impl Stage {
+impl Stretch {
     fn end(&self) -> u64 {
         self.first + (self.bytes.len() / PACKET_BYTES) as u64
     }
@@ -35,27 +35,27 @@ impl Pool {
 
     /// Adds what was signed to the end of every lane.
     pub fn add(&mut self, lanes: Vec<Vec<u8>>) {
-        for (stages, bytes) in self.lanes.iter_mut().zip(lanes) {
-            let first = stages.last().map_or(0, Stage::end);
-            stages.push(Stage { first, bytes: bytes.into() });
+        for (stretches, bytes) in self.lanes.iter_mut().zip(lanes) {
+            let first = stretches.last().map_or(0, Stretch::end);
+            stretches.push(Stretch { first, bytes: bytes.into() });
         }
     }
 
     /// One packet.
     pub fn packet(&self, lane: usize, tag: u64) -> Option<&Packet> {
-        let stage = self.lanes.get(lane)?.iter().find(|s| (s.first..s.end()).contains(&tag))?;
-        Packet::slice(&stage.bytes).get((tag - stage.first) as usize)
+        let stretch = self.lanes.get(lane)?.iter().find(|s| (s.first..s.end()).contains(&tag))?;
+        Packet::slice(&stretch.bytes).get((tag - stretch.first) as usize)
     }
 
-    /// A run of tags as slabs that share the pool's memory: one, or two where a stage ends inside.
+    /// A run of tags as slabs that share the pool's memory: one, or two where a stretch ends inside.
     pub fn slabs(&self, lane: usize, tags: Range<u64>) -> impl Iterator<Item = (u64, PacketSlab)> + '_ {
-        self.lanes[lane].iter().filter_map(move |stage| {
-            let (first, end) = (tags.start.max(stage.first), tags.end.min(stage.end()));
+        self.lanes[lane].iter().filter_map(move |stretch| {
+            let (first, end) = (tags.start.max(stretch.first), tags.end.min(stretch.end()));
             if first >= end {
                 return None;
             }
-            let at = |tag: u64| (tag - stage.first) as usize * PACKET_BYTES;
-            let bytes = stage.bytes.slice(at(first)..at(end));
+            let at = |tag: u64| (tag - stretch.first) as usize * PACKET_BYTES;
+            let bytes = stretch.bytes.slice(at(first)..at(end));
             Some((first, PacketSlab::new(bytes).expect("cut at packet bounds")))
         })
     }

@@ -13,7 +13,7 @@ pub enum Phase {
     Connecting,
     /// Waiting for a validator that is behind the network.
     CatchingUp {
-        /// Which one.
+        /// Its index in the load.
         lane: usize,
         /// The height that it has committed.
         height: Height,
@@ -36,7 +36,7 @@ pub enum Phase {
     },
     /// The measured window: it opens with this call.
     Measuring {
-        /// Its length.
+        /// The length of the window.
         seconds: u64,
     },
     /// The window has closed with this call; the last verdicts are waited for.

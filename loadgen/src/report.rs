@@ -115,7 +115,7 @@ impl Stages {
     }
 }
 
-/// Bytes for each committed transaction and validator.
+/// Bytes of all validators together for each committed transaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct BytesPerTx {
     /// Sent on the network.
@@ -176,17 +176,17 @@ pub struct GeneratorFigures {
 /// The result of `millrace bench`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BenchReport {
-    /// [`SCHEMA`].
+    /// The version of this format: [`SCHEMA`].
     pub schema: u32,
     /// Where it ran.
     pub machine: Machine,
-    /// What ran.
+    /// The version and the commit that ran.
     pub build: Build,
     /// How it was asked to run.
     pub config: BenchConfig,
     /// Transactions meant to leave in the window.
     pub offered: u64,
-    /// Of these, the ones that ended in a block.
+    /// Of these, the ones that ended in a block, the failed ones included.
     pub accepted: u64,
     /// Commits heard of in the window.
     pub committed: u64,
@@ -196,7 +196,7 @@ pub struct BenchReport {
     pub failed: BTreeMap<String, u64>,
     /// Transactions without a verdict in time.
     pub timed_out: u64,
-    /// Rates.
+    /// Transactions a second.
     pub tps: Tps,
     /// From the intended send to the committed notice.
     pub latency_us: Latency,
@@ -210,7 +210,7 @@ pub struct BenchReport {
     pub generator_saturated: bool,
     /// Bytes moved and written.
     pub bytes_per_tx: BytesPerTx,
-    /// The audit.
+    /// What the files on disk say after the run.
     pub audit: Audit,
     /// More about the generator.
     pub generator: GeneratorFigures,

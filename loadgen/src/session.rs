@@ -1,4 +1,4 @@
-//! The books of a run: what was due when, what was sent, what came back. No I/O, no clock.
+//! What was due, sent and answered when, for each transaction of a run. No I/O, no clock.
 //!
 //! ```text
 //!              schedule(now)          take_due(lane)          notice(lane, tag, verdict, now)
@@ -33,18 +33,18 @@ const SENT: u8 = 254;
 const TIMED_OUT: u8 = 253;
 const LATE_COMMIT: u8 = 252;
 
-/// What the books need to know before the first transaction.
+/// What a session needs to know before the first transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionConfig {
     /// Number of connections, one for each validator.
     pub lanes: usize,
-    /// After this long without a verdict a transaction counts as failed.
+    /// After this long without a verdict a transaction counts as timed out.
     pub timeout_us: u64,
     /// When to offer a transaction again that was refused for want of room; `None` takes the refusal as final.
     pub busy_retry_us: Option<u64>,
 }
 
-/// The books.
+/// What was due, sent and answered, for each transaction of a run.
 #[derive(Debug)]
 pub struct Session {
     config: SessionConfig,
@@ -63,7 +63,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Empty books.
+    /// A session without transactions.
     pub fn new(config: SessionConfig) -> Session {
         assert!(config.lanes > 0, "a session has at least one lane");
         Session {
@@ -263,7 +263,7 @@ impl Session {
         self.config.lanes
     }
 
-    /// Packets of a lane that have left, acknowledged or not.
+    /// Packets of a lane that have left, whether or not they have a verdict.
     pub fn sent(&self, lane: usize) -> u64 {
         self.next_tag.get(lane).copied().unwrap_or(0)
     }

@@ -61,6 +61,9 @@ pub struct ClientReceiver {
 
 impl ClientConnection {
     /// Connects to the validator whose certificate has this fingerprint, from a socket of its own.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: no answer in time, a refusal, another certificate, or a failure of this machine.
     pub async fn connect(
         address: SocketAddr,
         fingerprint: Fingerprint,
@@ -121,11 +124,17 @@ impl ClientConnection {
 
 impl ClientSender {
     /// Writes a frame; waits while the validator pushes back.
+    ///
+    /// # Errors
+    /// [`LinkError`]: the connection has ended, or the frame is too large.
     pub async fn send(&mut self, bytes: Bytes) -> Result<(), LinkError> {
         self.send_all([bytes]).await
     }
 
     /// Writes several frames in one go.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; a frame that is too large is found before anything is written.
     pub async fn send_all(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), LinkError> {
         let mut chunks = Vec::new();
         for bytes in frames {
@@ -157,6 +166,9 @@ impl ClientSender {
 impl ClientReceiver {
     /// The next frame. A validator that wants no more of a client ends the stream after its last frame and then closes
     /// with a reason, which is the error.
+    ///
+    /// # Errors
+    /// [`LinkError`]: the connection has ended, and why.
     pub async fn recv(&mut self) -> Result<Bytes, LinkError> {
         match self.reader.next().await? {
             Some(frame) => Ok(frame.bytes),
@@ -192,6 +204,9 @@ pub struct BlockingConnection {
 
 impl BlockingConnection {
     /// Connects.
+    ///
+    /// # Errors
+    /// As [`ClientConnection::connect`].
     pub fn connect(
         address: SocketAddr,
         fingerprint: Fingerprint,
@@ -211,11 +226,17 @@ impl BlockingConnection {
     }
 
     /// Sends a frame; waits while the validator pushes back.
+    ///
+    /// # Errors
+    /// As [`ClientSender::send`].
     pub fn send(&mut self, bytes: Bytes) -> Result<(), LinkError> {
         self.handle.block_on(self.connection.sender.send(bytes))
     }
 
-    /// Waits for a frame; an error where none comes in time.
+    /// Waits for a frame.
+    ///
+    /// # Errors
+    /// As [`ClientReceiver::recv`]; and [`LinkError::Lost`] where no frame comes within `timeout`.
     pub fn recv(&mut self, timeout: Duration) -> Result<Bytes, LinkError> {
         self.handle.block_on(async {
             tokio::time::timeout(timeout, self.connection.receiver.recv())

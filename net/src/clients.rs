@@ -87,7 +87,7 @@ pub enum ClientEvent {
     },
     /// A client is gone.
     Closed {
-        /// Which.
+        /// The number of its connection.
         id: u64,
         /// Why, in words.
         reason: String,
@@ -132,6 +132,9 @@ impl Client {
     }
 
     /// Queues a frame.
+    ///
+    /// # Errors
+    /// [`SendError`]: nothing of it is sent.
     pub fn send(&self, bytes: Bytes) -> Result<(), SendError> {
         let length = bytes.len() as u64;
         let result = match &*self.state() {

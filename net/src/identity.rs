@@ -84,11 +84,17 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// Generates a key and a self-signed certificate for it that does not expire in practice: a
     /// validator leaves by leaving the validator set.
+    ///
+    /// # Errors
+    /// [`IdentityError::Generate`]: the name cannot stand in a certificate, for example.
     pub fn generate(name: &str) -> Result<Self, IdentityError> {
         Self::generate_inner(name, None)
     }
 
     /// The same, valid only within a period.
+    ///
+    /// # Errors
+    /// As [`Self::generate`].
     pub fn generate_valid(name: &str, period: Range<SystemTime>) -> Result<Self, IdentityError> {
         Self::generate_inner(name, Some(period))
     }
@@ -114,6 +120,9 @@ impl Identity {
     }
 
     /// Reads both PEM files.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`], [`IdentityError::Pem`].
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, IdentityError> {
         let pem = |path: &Path, expected, problem: rustls::pki_types::pem::Error| IdentityError::Pem {
             path: path.to_owned(),
@@ -132,6 +141,9 @@ impl Identity {
     }
 
     /// Writes both PEM files; the key is readable by its owner only.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`].
     pub fn save(&self, certificate: &Path, key: &Path) -> Result<(), IdentityError> {
         let write = |path: &Path, label, der: &[u8], mode| {
             write_private(path, pem(label, der).as_bytes(), mode)

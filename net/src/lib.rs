@@ -1,5 +1,5 @@
 //! Frames between machines over QUIC. This crate moves opaque byte frames between validators, and
-//! between clients and a validator; what is in a frame is somebody else's business.
+//! between clients and a validator; it does not look into frames.
 //!
 //! ```text
 //!   validator 0                                     validator 1
@@ -23,7 +23,7 @@
 //! - `delivered but not yet released <= inbound_bytes` on the way in (a [`Permit`] travels with each
 //!   frame; while it is held its bytes are not read again from that stream),
 //! - `frame length <= frame_bytes_max`, checked before a buffer is allocated,
-//! - frames of one channel arrive in the order of `send`, or the connection is cut; frames sent while
+//! - frames of one channel arrive in the order of `send`, or the connection is closed; frames sent while
 //!   no connection is up are refused, never kept for later,
 //! - at most one connection is used per pair of validators,
 //! - `clients introduced <= connections_max`, `clients whose first frame has not come <= strangers_max`,

@@ -53,6 +53,9 @@ pub struct Network {
 impl Network {
     /// Starts the thread. The handlers run on it, from before this function returns; they must not
     /// block, for every connection waits while they run.
+    ///
+    /// # Errors
+    /// [`NetError`]: a port, the identity or the settings cannot be used, or the system gives no thread.
     pub fn start(
         settings: Settings,
         on_peer: impl Fn(PeerEvent) -> Flow + Send + Sync + 'static,
@@ -131,7 +134,7 @@ impl Network {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the network thread had panicked");
+            tracing::error!("the network thread has panicked");
         }
     }
 }

@@ -106,7 +106,7 @@ pub struct PeerSettings {
 pub enum PeerEvent {
     /// The link is up in both directions.
     Connected {
-        /// Who.
+        /// The peer's index.
         peer: u16,
     },
     /// A frame arrived.
@@ -120,7 +120,7 @@ pub enum PeerEvent {
     },
     /// The link is down. What was queued for it is gone.
     Disconnected {
-        /// Who.
+        /// The peer's index.
         peer: u16,
         /// Why, in words.
         reason: String,
@@ -139,6 +139,10 @@ impl PeerNetwork {
     }
 
     /// Queues a frame for one peer.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`], [`SendError::Unknown`]; and where the channel refuses instead of dropping,
+    /// [`SendError::Full`], [`SendError::NotConnected`].
     pub fn send(&self, to: u16, channel: usize, bytes: Bytes) -> Result<(), SendError> {
         let mesh = &self.0;
         let settings = mesh.channels.get(channel).ok_or(SendError::Unknown)?;
@@ -181,7 +185,7 @@ impl PeerNetwork {
         links.filter(|(_, link)| link.up().is_some()).map(|(peer, _)| *peer).collect()
     }
 
-    /// Cuts the present connection to a peer; it will be tried again.
+    /// Closes the present connection to a peer; it will be tried again.
     pub fn cut(&self, peer: u16, reason: &str) {
         if let Some(up) = self.0.links.get(&peer).and_then(Link::up) {
             up.cut(reason);

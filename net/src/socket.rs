@@ -18,6 +18,9 @@ use crate::metrics::Metrics;
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
 /// Opens a UDP port, before anything else is started.
+///
+/// # Errors
+/// [`NetError::AddressInUse`], [`NetError::Bind`].
 pub fn bind(address: SocketAddr) -> Result<UdpSocket, NetError> {
     UdpSocket::bind(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => NetError::AddressInUse { address },

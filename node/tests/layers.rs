@@ -21,12 +21,11 @@ const LAYERS: [(&str, &[&str]); 11] = [
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some
 /// doors to race what lies behind them.
-const DOORS: [(&str, &[&str]); 10] = [
+const DOORS: [(&str, &[&str]); 9] = [
     ("quinn*", &["net"]),
     ("rustls", &["net"]),
     ("rcgen", &["net"]),
     ("io-uring", &["engine"]),
-    ("wgpu*", &["kernels"]),
     ("commonware-consensus", &["consensus"]),
     ("commonware-runtime", &["consensus", "sim"]),
     ("commonware-storage", &["consensus", "benches"]),

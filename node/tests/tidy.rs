@@ -1,4 +1,5 @@
-//! The house rules that a machine can check: words, lengths, links, doors, and that no configuration field is forgotten.
+//! The house rules that a machine can check: words, lengths, links, doors, and that no configuration field is
+//! forgotten.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +18,22 @@ const BANNED: [(&str, &str, &str); 6] = [
     ("that is", " none", "invalid, or what it lacks"),
     ("back", "-end", "backend"),
 ];
+
+/// Phrases that are hard to read or speak of documents that are not here: where, in two halves, and what to write
+/// instead. Unlike [`BANNED`] they are compared letter by letter.
+const PHRASES: [(&str, &str, &str, &str); 6] = [
+    ("docs/", "wrong for", " good", "permanently invalid"),
+    ("docs/", "with", " words", "says why"),
+    ("docs/", "of", " worth", "what it is good for, or that it can be deleted"),
+    ("docs/", "all the", " same", "nevertheless, or anyway"),
+    ("", "sit", "ting", "say on which day, or at once"),
+    ("", "DES", "IGN", "there is no such document: give the figure or the reason"),
+];
+
+/// The longest line of a comment or a page. The formatter leaves both alone.
+const COLUMNS_MAX: usize = 120;
+/// What is not wrapped yet. Take an entry away with its last long line.
+const NOT_WRAPPED: [&str; 4] = ["sim/", "node/src/validator/", "engine/src/replica/", "docs/RELIABILITY.md"];
 
 /// Names on disk and under a hash that cannot change any more.
 const OLD_NAMES: [&str; 4] = ["customers.seed", "customer-key/1", "customers = ", r#"path("customers""#];
@@ -87,6 +104,52 @@ fn banned(text: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// The phrases of [`PHRASES`] in a file, by line.
+fn phrases(file: &str, text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (place, start, end, instead) in PHRASES.iter().filter(|(place, ..)| file.starts_with(*place)) {
+        let phrase = format!("{start}{end}");
+        let begins = |line: &str, at: usize| !line[..at].ends_with(char::is_alphabetic);
+        let said = |line: &str| line.match_indices(&phrase).any(|(at, _)| begins(line, at));
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| said(line));
+        let place = if place.is_empty() { "" } else { " here" };
+        found.extend(lines.map(|(number, _)| (number, format!("\"{phrase}\"{place}: {instead}"))));
+    }
+    found
+}
+
+/// The lines of comments (or of the whole text, if it is a page) that are too long. Pictures, code in pages, tables and
+/// lines with links may be as long as they must.
+fn wide(text: &str, is_page: bool) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let words = line.trim_start();
+        let words = match is_page {
+            true => words,
+            false => {
+                let Some(comment) = words.strip_prefix("//") else {
+                    fenced = false;
+                    continue;
+                };
+                comment.trim_start_matches(['/', '!']).trim_start()
+            }
+        };
+        if words.starts_with("```") {
+            fenced = !fenced;
+        }
+        let is_free = fenced
+            || words.starts_with('|')
+            || (is_page && line.starts_with("    "))
+            || line.contains("](")
+            || line.contains("://");
+        if !is_free && line.chars().count() > COLUMNS_MAX {
+            found.push(number);
+        }
+    }
+    found
+}
+
 /// The targets of the links of a page that are files here.
 fn links(text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
@@ -144,7 +207,21 @@ fn reads(text: &str, field: &str) -> bool {
 fn words_are_those_of_the_house() {
     let mut findings = Vec::new();
     for (file, text) in files(&["rs", "md"]) {
-        findings.extend(banned(&text).into_iter().map(|(line, words)| format!("{file}:{line}: {words}")));
+        let found = banned(&text).into_iter().chain(phrases(&file, &text));
+        findings.extend(found.map(|(line, words)| format!("{file}:{line}: {words}")));
+    }
+    nothing_found(&findings);
+}
+
+#[test]
+fn comments_and_pages_are_wrapped() {
+    let mut findings = Vec::new();
+    for (file, text) in files(&["rs", "md"]) {
+        if NOT_WRAPPED.iter().any(|place| file.starts_with(place)) {
+            continue;
+        }
+        let lines = wide(&text, file.ends_with(".md"));
+        findings.extend(lines.iter().map(|line| format!("{file}:{line}: more than {COLUMNS_MAX} columns")));
     }
     nothing_found(&findings);
 }
@@ -223,6 +300,18 @@ fn a_breach_would_be_found() {
     let lines: Vec<usize> = banned(&text).into_iter().map(|(line, _)| line).collect();
     assert_eq!(lines, [2, 3, 4]);
     assert_eq!(banned("DIR/customers.seed"), []);
+
+    let text = format!("a block is wrong for{}\n", " good");
+    assert_eq!(phrases("docs/PROTOCOL.md", &text).len(), 1);
+    assert_eq!(phrases("sim/src/lib.rs", &text), []);
+    assert_eq!(phrases("docs/PROTOCOL.md", "they call the same number"), []);
+    assert_eq!(phrases("sim/src/lib.rs", &format!("in one sit{}\n", "ting")).len(), 1);
+
+    let long = "word ".repeat(25);
+    let code =
+        format!("/// {long}\nlet x = 1; // {long}\n// ```\n// {long}\n// ```\n//! {long}\n// | {long}\n");
+    assert_eq!(wide(&code, false), [1, 6]);
+    assert_eq!(wide(&format!("{long}\n| {long}\n    {long}\n[a](b) {long}\n"), true), [1]);
 
     let page = "# What is open?\n[a](b.md) ![c](d.svg) [e](https://f) [g](#what-is-open)\n";
     assert_eq!(links(page), ["b.md", "d.svg", "#what-is-open"]);

@@ -66,8 +66,8 @@ impl Field {
         }
     }
 
-    /// The libraries that verify one signature: aws-lc-rs has ring's interface, and no batches. Of commonware and dalek the
-    /// keys are ready, as their users keep them.
+    /// The libraries that verify one signature: aws-lc-rs has ring's interface, and no batches. Of commonware and dalek
+    /// the keys are ready, as their users keep them.
     pub(super) fn single_rivals(&self) -> Vec<Contestant<'_>> {
         let dalek: Vec<_> = self.keys.iter().map(dalek_key).collect();
         vec![

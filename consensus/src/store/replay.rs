@@ -47,7 +47,7 @@ pub enum ReplayError {
     /// A record that is not one of ours, or contradicts those before it.
     #[error("the record at position {position} {problem}")]
     Corrupt {
-        /// Where.
+        /// Its position in the log.
         position: u64,
         /// What is wrong with it.
         problem: &'static str,

@@ -5,7 +5,8 @@
 //! block h of the other directories ── same digest? ──> the same chapter, or a fork
 //! ```
 //!
-//! A block's digest commits to its parent and, through its cut, to every byte of its batches: blocks with one digest have one past and one result, so each is executed once however many directories hold it.
+//! A block's digest covers its parent and, through its cut, every byte of its batches. So blocks with one digest have
+//! one past and one result, and each is executed once, however many directories hold it.
 
 use super::records::Committed;
 use super::{Visitor, Wrong};

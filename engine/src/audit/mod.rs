@@ -3,15 +3,15 @@
 //! ```text
 //! journal ── waves of records ── checks (all cores): encodings, signatures, certificates
 //!                                  └─ chronicle (in order): links, replay by the slow oracle, roots, supply
-//! consensus log ── every sector's checksum
+//! vote log ── every sector's checksum
 //! ```
 //!
 //! The first thing that is wrong ends the audit and is reported with file and offset. An [`Auditor`] keeps what it
 //! has checked, so that the next directory of the same network costs only what is different in it.
 //!
 //! How a record is encoded is the [`JournalFormat`]'s business and what finalizes a block the [`FinalityCheck`]'s; the
-//! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger), which
-//! shares no code with the executor and the trees whose results it judges.
+//! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger),
+//! which shares no code with the executor and the trees whose results it judges.
 //!
 //! Invariant: a report without a finding means that every block up to `height` is finalized by a quorum, holds only
 //! transactions signed by the owners of their debit accounts, and leads from the genesis to `state_root` by the
@@ -64,7 +64,8 @@ pub struct Auditor {
     format: Box<dyn JournalFormat>,
     finality: Box<dyn FinalityCheck>,
     chronicle: Chronicle,
-    /// Batches whose signatures are good.
+    /// Batches whose signatures are good: 32 bytes for each batch on the disks of all directories, at least one batch
+    /// in 4,096 transactions.
     good: BTreeSet<Digest>,
 }
 
@@ -93,8 +94,8 @@ enum Checked {
 }
 
 impl Auditor {
-    /// An auditor that has seen nothing yet. `seed` must be unpredictable to those who wrote the files: take it from the
-    /// operating system.
+    /// An auditor that has seen nothing yet. `seed` must be unpredictable to those who wrote the files: take it from
+    /// the operating system.
     pub fn new(
         genesis: Arc<Genesis>,
         seed: [u8; 32],

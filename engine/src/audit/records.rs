@@ -1,5 +1,5 @@
-//! What a journal's records say, and the two questions that the auditor cannot answer by itself: how bytes are read, and
-//! what a finalization certificate proves. The program around it answers them; the rules know neither.
+//! What a journal's records say, and the two questions that the auditor cannot answer by itself: how bytes are read,
+//! and what a finalization certificate proves. The program around it answers them; the rules know neither.
 
 use super::Wrong;
 use crate::roots::ChainEntry;
@@ -54,7 +54,8 @@ pub trait JournalFormat: Send + Sync {
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong>;
 }
 
-/// Checks finalization certificates.
+/// Checks finalization certificates. The audit has a trait of its own, beside `order::FinalityVerifier`, on purpose: it
+/// shares nothing with the code that it judges.
 pub trait FinalityCheck: Send + Sync {
     /// What a certificate proves to be final.
     ///

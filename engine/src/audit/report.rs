@@ -39,7 +39,7 @@ pub struct AuditReport {
     pub records: u64,
     /// Bytes of those records.
     pub record_bytes: u64,
-    /// Records of the consensus log, each with a good checksum.
+    /// Records of the vote log, each with a good checksum.
     pub consensus_records: u64,
     /// Batches on disk.
     pub batches: u64,

@@ -166,7 +166,7 @@ impl Scene {
         self
     }
 
-    /// Writes the journal, with the consensus log that every validator has.
+    /// Writes the journal, with the vote log that every validator has.
     fn write(&self) {
         for (log, records) in [("journal", self.entries.len() as u16), ("consensus", 0)] {
             let mut options = Options::new(self.genesis.network().0);

@@ -49,9 +49,9 @@ impl Wanted {
 /// A request to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// To whom.
+    /// The peer that is asked.
     pub to: ValidatorIndex,
-    /// The digest.
+    /// The digest of the block, or of the last batch.
     pub digest: Digest,
     /// What it is the digest of.
     pub wanted: Wanted,
@@ -134,8 +134,8 @@ impl Fetches {
         self.requests.values().map(|request| request.next).min()
     }
 
-    /// The requests that are due: at first to one peer, then to two, four, eight and at last sixteen at a time, those that
-    /// probably have it before the others of `connected`.
+    /// The requests that are due: at first to one peer, then to two, four, eight and at last sixteen at a time, those
+    /// that probably have it before the others of `connected`.
     pub fn poll(&mut self, connected: &[ValidatorIndex], now: Duration) -> Vec<Ask> {
         self.requests.retain(|_, request| now < request.last_wanted + FORGET_AFTER);
         let mut due = Vec::new();

@@ -8,13 +8,15 @@
 //!
 //! There is one stream for each author. Its batches are chained, so a [`Head`](crate::types::Head) names a prefix, and
 //! what a validator holds of a stream is one head. Heads are told on authenticated links and are not signed: they
-//! decide what is proposed and fetched, never what is true. That a finalized cut is held by enough validators follows from
-//! their votes (see `docs/PROTOCOL.md`).
+//! decide what is proposed and fetched, never what is true. That a finalized cut is held by enough validators follows
+//! from their votes (see `docs/PROTOCOL.md`).
 //!
 //! Invariants, for each stream, in sequences:
-//! - `cut <= held <= cut + STREAM_BATCHES_MAX`, and every batch in `cut + 1 ..= held` is durable here, on one branch;
-//! - at most two branches are kept above the cut unless a digest was asked for, and at most the author's share of bytes;
-//! - an author shows a batch to nobody before it is durable, so that a crash never makes it contradict itself.
+//! - `cut <= held`, and every batch in `cut + 1 ..= held` is durable here, on one branch;
+//! - batches that were not asked for lie at most `STREAM_BATCHES_MAX` sequences above the cut;
+//! - at most two branches start from one batch unless a digest was asked for (batches without their predecessor are
+//!   kept too), and at most the author's share of bytes is kept;
+//! - an author sends a batch only when it is durable, so that a crash never makes it contradict itself.
 
 mod fetch;
 mod stream;

@@ -54,7 +54,7 @@ pub struct Stream {
     /// The head that the author sent last by itself: of two branches this one is reported.
     pushed: Head,
     nodes: BTreeMap<Digest, Node>,
-    /// The batches that follow a digest. Two or more is proof of equivocation.
+    /// The batches that follow a digest. Two or more prove a contradiction.
     following: BTreeMap<Digest, Vec<Digest>>,
     bytes: usize,
     bytes_max: usize,
@@ -92,8 +92,8 @@ impl Stream {
         self.held
     }
 
-    /// Whether a batch that was asked for by its digest may be taken: nobody can make this validator keep more than twice an
-    /// author's share by naming heads that are not final.
+    /// Whether a batch that was asked for by its digest may be taken: nobody can make this validator keep more than
+    /// twice an author's share by naming heads that are not final.
     #[must_use]
     pub fn has_room(&self, batch: &Batch) -> bool {
         self.bytes + batch.bytes().len() <= 2 * self.bytes_max
@@ -285,20 +285,20 @@ impl Stream {
     }
 
     /// The highest head that extends `from` and that at least `quorum` validators hold, this one (`me`) included. With
-    /// `besides`, that validator does not count: a stream whose bodies came late is taken only when others have them.
+    /// `without`, that validator does not count: the batches of a late author are taken only when others have them.
     #[must_use]
     pub fn quorum_head(
         &mut self,
         from: &Head,
         quorum: usize,
         me: ValidatorIndex,
-        besides: Option<ValidatorIndex>,
+        without: Option<ValidatorIndex>,
     ) -> Head {
         (0..self.told.len()).for_each(|validator| self.resolve(validator));
         let mut holders: BTreeMap<Digest, usize> = BTreeMap::new();
         for (validator, resolved) in self.resolved.iter().enumerate() {
             let counts = validator != usize::from(me.0)
-                && besides.is_none_or(|besides| validator != usize::from(besides.0));
+                && without.is_none_or(|without| validator != usize::from(without.0));
             if !counts || resolved.sequence <= from.sequence {
                 continue;
             }
@@ -310,7 +310,7 @@ impl Stream {
                 at = node.batch.previous().digest;
             }
         }
-        let mine = usize::from(besides != Some(me));
+        let mine = usize::from(without != Some(me));
         let mut best = *from;
         let mut at = vec![*from];
         while let Some(head) = at.pop() {

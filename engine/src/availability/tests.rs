@@ -138,16 +138,16 @@ impl Model {
         }
     }
 
-    fn quorum_head(&mut self, from: Head, besides: Option<ValidatorIndex>) -> Head {
+    fn quorum_head(&mut self, from: Head, without: Option<ValidatorIndex>) -> Head {
         self.resolve();
         let holds = |validator: usize, head: Head| {
             let resolved = self.resolved[validator];
             validator != usize::from(ME.0)
-                && besides != Some(ValidatorIndex(validator as u16))
+                && without != Some(ValidatorIndex(validator as u16))
                 && self.extends(resolved, head)
                 && self.above(resolved, head).iter().all(|at| self.present.contains(&at.digest))
         };
-        let mine = usize::from(besides != Some(ME));
+        let mine = usize::from(without != Some(ME));
         let counts = |head: &Head| {
             let holders = (0..VALIDATORS).filter(|validator| holds(*validator, *head)).count();
             holders + mine >= QUORUM && self.is_whole(*head, from, &self.durable)
@@ -216,8 +216,8 @@ fn agree(stream: &mut Stream, model: &mut Model) -> Result<(), TestCaseError> {
         prop_assert!(model.extends(held, pushed), "of two branches the one that was pushed last is reported");
     }
     for from in [model.cut, held] {
-        for besides in [None, Some(ME), Some(AUTHOR)] {
-            prop_assert_eq!(stream.quorum_head(&from, QUORUM, ME, besides), model.quorum_head(from, besides));
+        for without in [None, Some(ME), Some(AUTHOR)] {
+            prop_assert_eq!(stream.quorum_head(&from, QUORUM, ME, without), model.quorum_head(from, without));
         }
     }
     for witnesses in 0..=VALIDATORS + 1 {

@@ -6,9 +6,9 @@
 //!   C  ▪▪▪▪▪
 //! ```
 //!
-//! One source alone may fill the room. When it is full, a source that holds less than its part of it (all of the room divided
-//! by those that wait) still gets in: the longest queue gives back what came last. So a flood is turned away, however many
-//! connections it comes from, and a source that holds little is not.
+//! One source alone may fill the room. When it is full, a source that holds less than its part of it (all of the room
+//! divided by those that wait) still gets in: the longest queue gives back what came last. So a flood is turned away,
+//! however many connections it comes from, and a source that holds little is not.
 //!
 //! Invariants: `bytes <= bytes_max + one item`; there are as many queues as sources that have something waiting; of two
 //! sources that always have something waiting, neither is ever ahead by more than `QUANTUM + 2 items` packets.
@@ -71,8 +71,8 @@ impl<T: Weighed> FairQueue<T> {
         self.packets
     }
 
-    /// Puts an item at the end of its source's queue. Where there is no room, either the item is given back, since its source
-    /// holds its part of the room already, or what others have to give up for it.
+    /// Puts an item at the end of its source's queue. Where there is no room, either the item is given back, since its
+    /// source holds its part of the room already, or what others have to give up for it.
     pub(super) fn offer(&mut self, item: T) -> Result<Vec<T>, T> {
         let source = item.source();
         let queued = self.queues.get(&source).map(|queue| queue.bytes);

@@ -1,7 +1,7 @@
 //! Both lanes under one lock: where things are put in, and where verify threads wait.
 //!
-//! A thread that waits is either *parked*, since nothing is there for it, or *lingers*, since little is there and more is
-//! likely to come. While one lingers, what comes is left to it, until it is enough for a round of its own.
+//! A thread that waits is either *parked*, since nothing is there for it, or *lingers*, since little is there and more
+//! is likely to come. While one lingers, what comes is left to it, until it is enough for a round of its own.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -241,8 +241,9 @@ pub(super) fn open(bounds: Bounds) -> (Lane<Submission>, Lane<PeerBatch>, Arc<Sh
 }
 
 impl<T: Weighed> Lane<T> {
-    /// Puts an item in, or gives it back. What comes back with an item that was let in has lost its place to it: it was the
-    /// last of a source that held more than its part of a full lane, which is to be told as if it had been refused now.
+    /// Puts an item in, or gives it back. What comes back with an item that was let in has lost its place to it: it was
+    /// the last of a source that held more than its part of a full lane, which is to be told as if it had been refused
+    /// now.
     pub fn offer(&self, item: T) -> Result<Vec<T>, Refused<T>> {
         let packets = item.packets() as u64;
         let mut state = self.shared.lock();

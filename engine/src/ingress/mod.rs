@@ -6,13 +6,13 @@
 //! peers' batches ─▶ lane of batches: a queue for each peer ───────────┘    each lane is sure of half of a round
 //! ```
 //!
-//! Packets stay as they were received: a submission shares the bytes of its frame. Rounds take from the queues of a lane in
-//! turn (`fair`), so a client that floods its queue gets its share and no more. Nobody spins: a verify thread parks until
-//! something arrives. While there is much to do, a small round waits a moment for more, because signatures are cheaper in
-//! company; while there is little, it does not.
+//! Packets stay as they were received: a submission shares the bytes of its frame. Rounds take from the queues of a
+//! lane in turn (`fair`), so a client that floods its queue gets its share and no more. Nobody spins: a verify thread
+//! parks until something arrives. While there is much to do, a small round waits a moment for more, because signatures
+//! are cheaper in company; while there is little, it does not.
 //!
-//! Invariants: `bytes queued in a lane <= its bound + one item`; an item is either taken once, discarded with its source,
-//! or given back to be refused; a flood on one lane never keeps the other from its half of a round; memory is
+//! Invariants: `bytes queued in a lane <= its bound + one item`; an item is either taken once, discarded with its
+//! source, or given back to be refused; a flood on one lane never keeps the other from its half of a round; memory is
 //! bounded by what waits, not by how many connections there have been.
 
 mod fair;
@@ -154,8 +154,8 @@ pub struct Intake(Arc<Shared>);
 
 impl Intake {
     /// Waits up to `timeout` for something, and takes what there is: about `packets_max` packets (never less than one
-    /// item of a lane that has one). `None` once both lanes are closed and empty. `now` is asked for the time since some
-    /// fixed point: shortly after a large round, a small one waits up to two milliseconds for more.
+    /// item of a lane that has one). `None` once both lanes are closed and empty. `now` is asked for the time since
+    /// some fixed point: shortly after a large round, a small one waits up to two milliseconds for more.
     pub fn take(&self, packets_max: usize, timeout: Duration, now: impl Fn() -> Duration) -> Option<Round> {
         self.0.take(packets_max, timeout, now)
     }

@@ -245,8 +245,8 @@ fn however_many_flood_one_more_gets_its_part_of_the_room() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// One floods with whatever sizes it likes, the others always have something waiting: in any prefix of rounds each of them has
-    /// had what the flooding one had, but for a turn and two items.
+    /// One floods with whatever sizes it likes, the others always have something waiting: in any prefix of rounds each
+    /// of them has had what the flooding one had, but for a turn and two items.
     #[test]
     fn a_flood_gets_its_share_and_no_more(
         honest in proptest::collection::vec(20..400_usize, 1..12),

@@ -33,7 +33,7 @@ pub struct Pending {
     pub origin: Origin,
 }
 
-/// The mempool of one chain. Any number of verify threads offer; the sealer takes.
+/// The mempool of one chain. Any number of verify threads offer; the core takes.
 #[derive(Debug)]
 pub struct Mempool {
     chain: ChainId,
@@ -44,7 +44,11 @@ pub struct Mempool {
 }
 
 impl Mempool {
-    /// A mempool for a chain with this many accounts, of `capacity` transactions, and `sender_cap` for each sender.
+    /// A mempool for a chain with this many accounts, of `capacity` transactions, and `sender_cap` for each debit
+    /// account.
+    ///
+    /// # Panics
+    /// `sender_cap` is not in `1..=64`, or `capacity` is 0.
     pub fn new(chain: ChainId, accounts: u64, capacity: usize, sender_cap: u32) -> Self {
         let accounts = usize::try_from(accounts).expect("accounts of a chain fit into memory");
         let slots = SenderSlots::new(accounts, sender_cap);
@@ -62,7 +66,13 @@ impl Mempool {
         self.chain
     }
 
-    /// Takes a transaction in, or says why not: `DuplicatePending`, `SenderFull`, `Busy` or `Stopping`.
+    /// Takes a transaction in.
+    ///
+    /// # Errors
+    /// `DuplicatePending`, `SenderFull`, `Busy` or `Stopping`.
+    ///
+    /// # Panics
+    /// The transaction is one of another chain.
     pub fn offer(&self, transaction: Verified<Transaction>, origin: Origin) -> Result<(), Refusal> {
         assert_eq!(transaction.chain(), self.chain, "a transaction of another chain");
         if self.closed.load(Relaxed) {
@@ -117,7 +127,7 @@ impl Mempool {
         self.closed.store(true, Relaxed);
     }
 
-    /// How many transactions wait.
+    /// How many transactions wait; out of date as soon as other threads offer.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
@@ -132,7 +142,7 @@ impl Mempool {
         self.queue.capacity()
     }
 
-    /// The slots of the senders.
+    /// The slots of the debit accounts.
     pub fn slots(&self) -> &SenderSlots {
         &self.slots
     }

@@ -1,4 +1,4 @@
-//! Which transactions of each sender are pending: 64 bits for each account.
+//! Which transactions of each debit account are pending: 64 bits for each account.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::types::Refusal;
 
-/// One bit for each (account, nonce mod 64). Nonces that share a slot are 64 apart, and the replay window is 64 wide, so
-/// they are only ever pending together when a sender runs ahead of what is committed.
+/// One bit for each (account, nonce mod 64). Nonces that share a slot are 64 apart, and the replay window is 64 wide,
+/// so they are only ever pending together when a client runs ahead of what is committed.
 #[derive(Debug)]
 pub struct SenderSlots {
     words: Box<[AtomicU64]>,
@@ -17,12 +17,18 @@ pub struct SenderSlots {
 
 impl SenderSlots {
     /// Slots for accounts `0..accounts`, of which each may hold up to `cap`.
+    ///
+    /// # Panics
+    /// `cap` is not in `1..=64`.
     pub fn new(accounts: usize, cap: u32) -> Self {
         assert!((1..=64).contains(&cap), "a cap of {cap}");
         Self { words: (0..accounts).map(|_| AtomicU64::new(0)).collect(), cap }
     }
 
     /// Takes the slot of a nonce.
+    ///
+    /// # Errors
+    /// `DuplicatePending`: it is taken. `SenderFull`: the account holds as many as it may.
     #[inline]
     pub fn claim(&self, account: usize, nonce: u64) -> Result<(), Refusal> {
         let (word, bit) = (&self.words[account], 1 << (nonce % 64));

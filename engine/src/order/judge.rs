@@ -1,7 +1,7 @@
 //! Whether to vote for a proposed block.
 //!
-//! What is wrong for good is a [`Flaw`]; what may still arrive is a [`Wait`]. Consensus asks once for each view, so the two
-//! must never be confused.
+//! What makes a block permanently invalid is a [`Flaw`]; what may still arrive is a [`Wait`]. Consensus asks once for
+//! each view, so the two must never be confused.
 
 use thiserror::Error;
 
@@ -52,15 +52,15 @@ pub enum Flaw {
     /// The height does not follow the parent's.
     #[error("height {found} does not follow the parent's height {parent}")]
     Height {
-        /// The block's.
+        /// The height in the header.
         found: Height,
-        /// The parent's.
+        /// The height of the parent.
         parent: Height,
     },
     /// Proposed for another view.
     #[error("made for view {found}, proposed in view {expected}")]
     View {
-        /// The header's.
+        /// The view in the header.
         found: u64,
         /// The view of consensus.
         expected: u64,
@@ -71,9 +71,9 @@ pub enum Flaw {
     /// The header names another proposer than the leader.
     #[error("names validator {found} as proposer, the leader is {expected}")]
     Proposer {
-        /// The header's.
+        /// The proposer in the header.
         found: ValidatorIndex,
-        /// The leader.
+        /// The leader of the view.
         expected: ValidatorIndex,
     },
     /// Time runs backwards.
@@ -82,7 +82,7 @@ pub enum Flaw {
     /// The roots do not begin where the parent's branch ended.
     #[error("its roots begin at height {found} instead of {expected}")]
     RootsFirst {
-        /// The header's.
+        /// The first height in the header.
         found: Height,
         /// The first height whose root is not carried yet.
         expected: Height,

@@ -10,9 +10,9 @@
 //! Invariants:
 //! - `head <= finalized blocks handed out <= proposed blocks in the tree`, heights without gaps;
 //! - each author's head of a block extends the head of its parent, so nothing is ordered twice;
-//! - every height's state root is carried by exactly one block of a branch, in order, and a block that takes batches is at
-//!   most [`crate::limits::ROOT_LAG_MAX`] heights ahead of the last root carried below it; one that takes none is always
-//!   allowed;
+//! - every height's state root is carried by exactly one block of a branch, in order, and a block that takes batches is
+//!   at most [`crate::limits::ROOT_LAG_MAX`] heights ahead of the last root carried below it; one that takes none is
+//!   always allowed;
 //! - what bounds a block is counted in batches that the voter holds, never in what a leader says;
 //! - a [`Finalized`] comes only out of [`BlockTree::finalize`], which was given the evidence of consensus.
 //!

@@ -26,8 +26,8 @@ pub struct Position {
 }
 
 impl Position {
-    /// The genesis of a network of `validators`: height 0, its digest is the network id. Its own state root follows from
-    /// the genesis, so the first root to carry is that of height 1.
+    /// The genesis of a network of `validators`: height 0, its digest is the network id. Its own state root follows
+    /// from the genesis, so the first root to carry is that of height 1.
     #[must_use]
     pub fn genesis(network: Digest, validators: usize) -> Self {
         let cut = vec![Head::NONE; validators];
@@ -106,7 +106,8 @@ impl Roots {
         (first.0..end.0).map_while(|height| self.get(Height(height)).copied()).take(max).collect()
     }
 
-    /// Compares what a header carries with ours. `Ok(None)`: all equal; `Ok(Some(height))`: this height is not executed yet.
+    /// Compares what a header carries with ours. `Ok(None)`: all equal; `Ok(Some(height))`: this height is not executed
+    /// yet.
     ///
     /// # Errors
     /// [`Divergence`] at the lowest height that differs.

@@ -108,8 +108,8 @@ impl BlockTree {
         self.blocks.is_empty()
     }
 
-    /// Takes in a block. Nothing about it is checked yet but its own consistency. One that was `asked` for by its digest
-    /// is taken in any case.
+    /// Takes in a block. Nothing about it is checked yet but its own consistency. One that was `asked` for by its
+    /// digest is taken in any case.
     pub fn insert(&mut self, block: Block, asked: bool) -> Insert {
         // A final block at or below the head's height is a fork, to be shown by the block itself.
         if block.height() <= self.head.height && self.missing() != Some(*block.digest()) {
@@ -129,7 +129,7 @@ impl BlockTree {
         Insert::Added
     }
 
-    /// Forgets a block that is wrong for good. Should a quorum want it all the same, it is fetched again.
+    /// Forgets a block that is permanently invalid. If a quorum votes for it nevertheless, it is fetched again.
     pub fn remove(&mut self, digest: &Digest) {
         self.blocks.remove(digest);
     }
@@ -175,8 +175,9 @@ impl BlockTree {
         self.blocks.get(digest).map(|known| Position::of(&known.block)).ok_or(*digest)
     }
 
-    /// Builds a block on `proposal.parent` with the roots that are due. `ready` says for each author the head up to which
-    /// its stream may be taken, above the parent's cut; what would make the block too large is left for the next one.
+    /// Builds a block on `proposal.parent` with the roots that are due. `ready` says for each author the head up to
+    /// which its stream may be taken, above the parent's cut; what would make the block too large is left for the next
+    /// one.
     ///
     /// # Errors
     /// [`ProposeError`]: the parent is not known.

@@ -21,6 +21,9 @@ impl NoticeBook {
 
     /// Enters what became of a batch of ours: the origins of its transactions and their outcomes, in its order, in the
     /// block at `height`, which the receipt must be for.
+    ///
+    /// # Panics
+    /// The receipt is for another height, or there is not one outcome for each origin.
     pub fn executed(&mut self, receipt: &Receipt, height: Height, origins: &[Origin], outcomes: &[Outcome]) {
         assert_eq!(receipt.height(), height, "the receipt of another height");
         assert_eq!(origins.len(), outcomes.len(), "one outcome for each origin");
@@ -30,7 +33,7 @@ impl NoticeBook {
         );
     }
 
-    /// Enters refusals.
+    /// Enters refusals, each as (connection, tag, reason).
     pub fn refused(&mut self, refusals: impl Iterator<Item = (u64, u64, Refusal)>) {
         self.enter(refusals.map(|(connection, tag, refusal)| (connection, tag, Verdict::Refused(refusal))));
     }

@@ -12,7 +12,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The receipt of a height whose record stands at `position` of the log; none while that is not durable.
+    /// The receipt of a height whose record stands at `position` of the log; `None` while the record is not durable.
     pub fn mint(durable: &Durable, position: Position, state_root: &StateRoot) -> Option<Self> {
         let receipt = Self { height: state_root.height(), state_root: *state_root.digest() };
         durable.covers(position).then_some(receipt)

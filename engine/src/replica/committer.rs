@@ -5,11 +5,11 @@
 //!                                                     └─▶ journal ─ ─ ─▶ Durable ─▶ receipts ─▶ notices, replica
 //! ```
 //!
-//! It is a value like the replica, and apart from it so that a node can give it a thread of its own: executing a block takes
-//! as long as thousands of messages.
+//! It is a value like the replica, and apart from it so that a node can give it a thread of its own: executing a block
+//! takes as long as thousands of messages.
 //!
-//! Invariants: `durable <= executed` in heights; a client hears *committed* only from a receipt, and a receipt needs the
-//! durable record and the state root.
+//! Invariants: `durable <= executed` in heights; a client hears *committed* only from a receipt, and a receipt needs
+//! the durable record and the state root.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -68,9 +68,9 @@ pub enum CommitterEvent<'a> {
     Committed(Height),
     /// Transactions spent so many microseconds in a stage.
     Stage {
-        /// Which.
+        /// Which stage.
         stage: Stage,
-        /// Microseconds.
+        /// Microseconds that each of them spent.
         us: u64,
         /// How many transactions.
         transactions: u64,
@@ -204,8 +204,8 @@ fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Execut
     }
 }
 
-/// The origins of own batches with their outcomes, in the order of the batch: a chain's outcomes stand in the order of the
-/// block's batches, a batch's transactions in the order of its sections.
+/// The origins of own batches with their outcomes, in the order of the batch: a chain's outcomes stand in the order of
+/// the block's batches, a batch's transactions in the order of its sections.
 fn own_outcomes(
     batches: &[Verified<Batch>],
     own: Vec<OwnBatch>,

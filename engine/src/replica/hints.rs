@@ -1,8 +1,8 @@
 //! In which block a transaction probably is: a table of fixed size that is only ever a hint.
 //!
 //! Looking a transaction up by its id without an index means searching the journal. This direct-mapped table
-//! remembers the heights of the last few million ids in 16 MiB. An entry is 40 bits of the id and 24 bits of the height;
-//! its user looks into the block and, where the hint was wrong or overwritten, searches the last blocks.
+//! remembers the heights of the last few million ids in 16 MiB. An entry is 40 bits of the id and 24 bits of the
+//! height; its user looks into the block and, where the hint was wrong or overwritten, searches the last blocks.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -11,7 +11,8 @@ use crate::types::{Height, TransactionId};
 const SLOTS: usize = 1 << 21;
 const HEIGHT_BITS: u32 = 24;
 
-/// The table. Written by the executor, read by queries; a torn pair of entries is impossible since an entry is one word.
+/// The table. Written by the executor, read by queries; a torn pair of entries is impossible since an entry is one
+/// word.
 #[derive(Debug)]
 pub struct Hints {
     slots: Box<[AtomicU64]>,

@@ -39,10 +39,11 @@ pub enum Input {
         batch: (ValidatorIndex, Head),
         /// Whether its author sent it by itself.
         pushed: bool,
-        /// The evidence, or why there is none.
+        /// The evidence, or why the batch is refused.
         verdict: Result<Verified<Batch>, BatchRefusal>,
     },
-    /// There was no room for a batch that was handed on as [`Work::Check`]: it is as if it had not come.
+    /// There was no room for the batch with this digest that this peer had sent (see [`Work::Check`]): it is as if it
+    /// had not come.
     Unchecked(ValidatorIndex, Digest),
     /// The journal is durable up to here.
     Durable(Durable),
@@ -80,11 +81,11 @@ pub enum Answer {
 /// To whom a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
-    /// Every peer.
+    /// To every peer.
     All,
-    /// One.
+    /// To this peer.
     One(ValidatorIndex),
-    /// These.
+    /// To these peers.
     Some(Vec<ValidatorIndex>),
 }
 
@@ -144,7 +145,7 @@ pub enum Offence {
     Unwanted,
     /// A batch with a wrong body or signature.
     BadBatch,
-    /// A third branch of one stream.
+    /// A third branch of one stream: its author contradicts itself once more.
     Equivocation,
     /// An answer to a request for blocks that does not chain or is not final.
     FalseSync,
@@ -238,9 +239,9 @@ pub enum Observation {
     Finalized(Height),
     /// Transactions spent so many microseconds in a stage.
     Stage {
-        /// Which.
+        /// Which stage.
         stage: Stage,
-        /// Microseconds.
+        /// Microseconds that each of them spent.
         us: u64,
         /// How many transactions.
         transactions: u64,
@@ -260,13 +261,13 @@ pub enum Observation {
     },
     /// This validator's own stream is not known here as far as peers know it: sealing waits.
     StreamLost,
-    /// It is known again, up to here.
+    /// This validator's own stream is known again, up to here.
     StreamLearnt(Head),
     /// Far behind: finalizations are dropped until it has caught up.
     FarBehind,
 }
 
-/// Why a replica cannot go on. The host stops it, with words.
+/// Why a replica cannot go on. The host stops it and says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The journal refused something.
@@ -291,7 +292,7 @@ pub trait Ports {
     /// The journal has failed or is full; the replica halts.
     fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError>;
 
-    /// Answers consensus.
+    /// Answers a question of consensus; each is answered at most once.
     fn answer(&mut self, question: QuestionId, answer: Answer);
 
     /// Whether consensus still waits for an answer.
@@ -310,7 +311,7 @@ pub trait Ports {
     /// The view that consensus is in; 0 while it does not run.
     fn view(&self) -> u64;
 
-    /// Counts something.
+    /// Reports an observation; nothing is decided by it.
     fn observe(&mut self, observation: Observation);
 
     /// Stops this validator.

@@ -1,15 +1,16 @@
 //! The validator as a value: inputs and time in, outputs out. No thread, no clock, no network, no process exit.
 //!
 //! ```text
-//!   peers, verifiers, journal,      ┌──────────── Replica ────────────┐   send, append, answer, notify,
-//!   consensus, committer ── Input ─▶│ sealing  streams  voting  exchange │─▶ hand on, observe, halt          (Ports)
-//!                     and time      └─────────────────────────────────┘
+//!   journal ─▶ Recovery ─▶ Recovered ─▶ (what a replica starts with)
+//!   peers, verifiers, journal,      ┌──────────────── Replica ────────────────┐   send, append, answer, notify,
+//!   consensus, committer ── Input ─▶│ sealing streams voting exchange rejoin  │─▶ hand on, observe, halt     (Ports)
+//!                     and time      └─────────────────────────────────────────┘
 //!   finalized blocks with bodies ──▶ Committer: execute ─▶ record ─▶ durable ─▶ receipts and notices
 //! ```
 //!
-//! The node drives a replica with threads and sockets; the simulator drives many on one thread with queues and a virtual
-//! clock. Both run this code. The protocol that it speaks is written down in `docs/PROTOCOL.md`; R1 to R14 in comments are
-//! the rules there.
+//! The node drives a replica with threads and sockets; the simulator drives many on one thread with queues and a
+//! virtual clock. Both run this code. The protocol that it speaks is written down in `docs/PROTOCOL.md`; R1 to R14 in
+//! comments are the rules there.
 //!
 //! Invariants, in heights: `committed <= executed <= dispatched <= finalized`. A block is dispatched when every body is
 //! here, in the order of heights. What a metric says is never read back: [`Observation`]s only leave.

@@ -1,12 +1,13 @@
 //! What a validator writes into its journal.
 //!
 //! ```text
-//! kind 1  batch            the batch exactly as it travels; written before the block that orders it, and before its author
-//!                          shows it to anybody
-//! kind 2  committed block  block, certificate, where its batches stand, what execution made of it; written before a client
-//!                          is told
-//! kind 3  block            a proposed block; written before this validator votes to finalize it
-//! kind 4  boot             how often this validator was started; the log of its votes has the same number
+//! kind 1  batch            the batch exactly as it travels; written before the block that orders it, and before its
+//!                          author sends it to a peer
+//! kind 2  committed block  block, certificate, where its batches stand, what execution made of it; written before a
+//!                          client is told
+//! kind 3  block            a proposed block; written when this validator proposes it, votes to notarize it, or is
+//!                          asked to certify it
+//! kind 4  boot             how often this validator was started; the vote log has the same number
 //! ```
 //!
 //! The network is not repeated in the records: the log's own header carries it.
@@ -25,8 +26,8 @@ pub const KIND_BLOCK: u8 = 3;
 /// Record kind of a [`Boot`].
 pub const KIND_BOOT: u8 = 4;
 
-/// A start of this validator, as the journal and the log of its votes both remember it, so that one of them that was
-/// emptied, copied or put back can be told from its counterpart. At each start the journal says *begun*, then the votes say
+/// A start of this validator, as the journal and the vote log both remember it, so that one of them that was emptied,
+/// copied or put back can be told from its counterpart. At each start the journal says *begun*, then the vote log says
 /// it, then the journal says *done*; only then does the validator speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Boot {
@@ -34,8 +35,8 @@ pub struct Boot {
     pub number: u64,
     /// Whether the counterpart is known to have it, too.
     pub done: bool,
-    /// Whether this log has lost something that was not learnt again yet. It stays so over any number of starts, until a
-    /// record says otherwise.
+    /// Whether this log has lost something that was not learnt again yet. It stays so over any number of starts, until
+    /// a record says otherwise.
     pub lost: bool,
 }
 
@@ -51,7 +52,7 @@ impl Boot {
         bytes
     }
 
-    /// Reads a record.
+    /// Reads a record. Bits that have no meaning are not looked at: a log is this validator's own.
     ///
     /// # Errors
     /// It does not have nine bytes.

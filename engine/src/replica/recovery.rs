@@ -8,10 +8,10 @@
 //!                             blocks that are durable and not final
 //! ```
 //!
-//! What a finalized cut names needs no second check of its signatures: f+1 honest validators checked them before they voted,
-//! and the digests lead from the cut to every byte. Digests, roots and certificates are checked again. The last blocks may
-//! have no certificate, where a crash came between them and the record of the descendant that proves them; they were
-//! written only after that proof was seen, and the next finalized block must descend from them.
+//! What a finalized cut names needs no second check of its signatures: f+1 honest validators checked them before they
+//! voted, and the digests lead from the cut to every byte. Digests, roots and certificates are checked again. The last
+//! blocks may have no certificate, where a crash came between them and the record of the descendant that proves them;
+//! they were written only after that proof was seen, and the next finalized block must descend from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub struct Recovered {
     pub blocks: Vec<Block>,
     /// The last certificate, if there is any.
     pub finality: Option<Finality>,
-    /// The last boot that was begun, and the last that was done.
+    /// The starts that the journal remembers, and whether it says that it has lost something.
     pub boots: Boots,
 }
 
@@ -128,8 +128,8 @@ struct State {
 }
 
 impl Recovery<'_> {
-    /// Does it. `executed` is told of every block, with what its execution gave; it may stop the recovery by an error of its
-    /// own at any block.
+    /// Reads the whole journal. Calls `executed` after each block with the result of its execution; an error from it
+    /// ends the recovery.
     ///
     /// # Errors
     /// [`RecoveryError`]: the journal is damaged or belongs to something else; nothing has been changed.
@@ -219,8 +219,8 @@ impl Recovery<'_> {
         Ok(executed)
     }
 
-    /// Earns the evidence for batches that no finalized cut names. One that does not earn it is left out: it is as if it had
-    /// never been received.
+    /// Earns the evidence for batches that no finalized cut names. One that does not earn it is left out: it is as if
+    /// it had never been received.
     fn check(
         &self,
         ledger: &Ledger,

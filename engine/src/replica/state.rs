@@ -28,11 +28,13 @@ pub struct Settings {
     pub me: ValidatorIndex,
     /// A batch is sealed when it holds this many transactions…
     pub batch_transactions_max: usize,
-    /// …or when its oldest transaction has waited this long…
+    /// …or when its oldest transaction has waited this long (four times as long while two own batches that are not full
+    /// are on their way)…
     pub batch_delay: Duration,
-    /// …or as soon as the last own batch is held by a quorum, but not oftener than this.
+    /// …or, while no own batch is on its way, this long after the last one, if a block has been finalized since then,
+    /// 256 transactions wait, or no batch of any author waits for a block (R14).
     pub seal_interval: Duration,
-    /// How long what this validator holds is gathered at least before the next leaders are told; where views are slow, a
+    /// The least time between two reports of what this validator holds to the next leaders; where views are slow, a
     /// quarter of a view. The others are told after four times as long.
     pub holding_interval: Duration,
     /// The shortest time between two blocks that take batches; where views are slow, as long as a view takes.
@@ -44,7 +46,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of PROTOCOL.md (R14) for validator `me` of a network of `validators`.
+    /// The settings of PROTOCOL.md for validator `me` of a network of `validators`, except `verify_patience`: the node
+    /// raises it with the number of validators, as it does the time-outs of consensus.
     #[must_use]
     pub fn new(me: ValidatorIndex, validators: usize) -> Self {
         let n = validators as u64;

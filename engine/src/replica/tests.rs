@@ -1,5 +1,5 @@
-//! Whole validators on one thread: replicas and committers over real journals, messages in queues, and a script that asks
-//! what consensus would ask.
+//! Whole validators on one thread: replicas and committers over real journals, messages in queues, and a script that
+//! asks what consensus would ask.
 
 mod rig;
 

@@ -109,8 +109,8 @@ impl Ledger {
         self.chains.iter().map(|chain| (chain.writer.state().chain(), chain.accounts.root()))
     }
 
-    /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block. Chains
-    /// run in parallel if there are several.
+    /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block.
+    /// Chains run in parallel if there are several.
     pub fn execute(&mut self, height: Height, batches: &[Verified<Batch>]) -> Executed {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
         let network = &self.network;

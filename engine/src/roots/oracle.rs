@@ -29,7 +29,8 @@ pub struct OracleExecuted {
     pub delta_digest: Digest,
 }
 
-/// An oracle and a tree for each chain. Leaves are hashed anew for every account that a transaction names, changed or not.
+/// An oracle and a tree for each chain. Leaves are hashed anew for every account that a transaction names, changed or
+/// not.
 #[derive(Debug)]
 pub struct OracleLedger {
     network: Digest,
@@ -155,7 +156,8 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
     leaf_hash(&leaf)
 }
 
-/// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces) of each changed account
+/// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces) of each changed
+/// account
 fn delta_digest(
     chain: ChainId,
     height: Height,

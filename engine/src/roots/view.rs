@@ -1,8 +1,8 @@
 //! The accounts at the last committed height, for readers.
 //!
-//! A view is a second copy of the accounts and their tree, owned by the thread that answers queries, so that a query never
-//! waits for execution nor execution for a query. Deltas are applied as they are committed, which costs a write for each
-//! changed account; the tree is brought up to date only when somebody asks.
+//! A view is a second copy of the accounts and their tree, owned by the thread that answers queries, so that a query
+//! never waits for execution nor execution for a query. Deltas are applied as they are committed, which costs a write
+//! for each changed account; the tree is brought up to date only when somebody asks.
 
 use super::proof::{AccountProof, ChainEntryProof};
 use super::{AccountTree, StateRoot};

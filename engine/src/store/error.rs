@@ -57,7 +57,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The disk is full. The log is read-only from here on; what was durable stays readable.
-    #[error("the disk is full while writing {path}; the log is read-only until the node is restarted")]
+    #[error("the disk is full while writing {path}; the log is read-only until the validator is restarted")]
     NoSpace {
         /// The file that was being written.
         path: PathBuf,

@@ -83,7 +83,7 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
 impl Disk for Files {
     fn name(&self) -> &'static str {
         match self.direct {
-            true => "io_uring",
+            true => "uring",
             false => "portable",
         }
     }

@@ -10,7 +10,7 @@ use super::sector::{SECTOR_BYTES, u32_at, u64_at};
 
 const NAME: &str = "identity";
 const MAGIC: [u8; 8] = *b"millrlog";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const BYTES: usize = 64;
 
 /// What a log's directory says about itself.

@@ -122,8 +122,8 @@ impl Log {
         };
         let limit = record_limit(size.min((options.group_bytes / SECTOR_BYTES) as u64));
         let shared = Shared::new(state, size, limit);
-        // A segment is reused only once the disk durably says that it was released, else a crash could leave a log whose
-        // first segment seems to be missing.
+        // A segment is reused only once the disk durably says that it was released, else a crash could leave a log
+        // whose first segment seems to be missing.
         let told = extent.told_released / size;
         let (spare, untold): (Vec<u64>, Vec<u64>) = extent.spare.iter().partition(|segment| **segment < told);
         let segments = Segments::new(
@@ -162,8 +162,8 @@ impl Log {
 
     /// Has a function called once the record at `position` is durable, or can no longer become so.
     ///
-    /// It is called on the log's thread, in order of positions registered in order; at once, on this one, if the outcome
-    /// is known already. It must not block: every other record waits behind it.
+    /// It is called on the log's thread, in order of positions registered in order; at once, on this one, if the
+    /// outcome is known already. It must not block: every other record waits behind it.
     pub fn on_durable(&self, position: Position, callback: Callback) {
         let mut state = self.shared.lock();
         let outcome = match (Durable::below(Position::of_sector(state.durable)), &state.failure) {

@@ -10,15 +10,16 @@
 //!
 //! Invariants, in sectors since the log was born:
 //! - `released <= durable <= in flight <= appended`, and each only grows;
-//! - a record whose `Durable` was given out is replayed after any crash; what is dropped was never acknowledged;
-//! - what is replayed is durable too: an open writes the unproven tail again, with a sync, before it hands out a record;
+//! - a record whose `Durable` was given out is replayed after any crash; what is dropped was never told to be durable;
+//! - what is replayed is durable too: an open writes the unproven tail again, with a sync, before it hands out a
+//!   record;
 //! - damage below `durable` is an error that names file and offset, and leaves the files as they are;
-//! - after a failed write or sync nothing is written and nothing acknowledged any more, and no sync is retried: its outcome
-//!   is unknown (Rebello and others, "Can Applications Recover from fsync Failures?", ATC 2020);
+//! - after a failed write or sync nothing is written and nothing acknowledged any more, and no sync is retried: its
+//!   outcome is unknown (Rebello and others, "Can Applications Recover from fsync Failures?", ATC 2020);
 //! - both backends write the same bytes, so either opens the other's directory.
 //!
-//! A record whose write *failed* may still be found whole after a restart: its appender was told "not durable", which is
-//! true of the promise, not a promise of absence.
+//! A record whose write *failed* may still be found whole after a restart: its appender was told "not durable", which
+//! is true of the promise, not a promise of absence.
 
 mod buffer;
 mod disk;

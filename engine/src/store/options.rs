@@ -30,8 +30,8 @@ pub struct Options {
     pub group_bytes: usize,
     /// Released segments that are kept to be reused; more are deleted.
     pub reserve_segments: usize,
-    /// How long the log rests before it writes down that its last group is durable, which is what lets a later open tell
-    /// a rotten last group from a torn one.
+    /// How long the log rests before it writes down that its last group is durable, which is what lets a later open
+    /// tell a rotten last group from a torn one.
     pub mark_after: Duration,
     /// Name of the log's thread.
     pub thread_name: String,

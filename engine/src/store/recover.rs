@@ -5,10 +5,11 @@
 //!               damage here is an error, met in replay          may be acknowledged or not      │ dropped
 //! ```
 //!
-//! `D` is the highest `durable` that any whole sector carries. At most `IN_FLIGHT` groups are ever unacknowledged, so the
-//! two last segments with anything in them contain that sector. Sectors are only ever rewritten at or above the end, and
-//! `end >= D`: so a whole sector's word stays true in every later life of the log, and no incarnation need be compared
-//! to trust it. What follows `D` counts while the sectors are whole, in place, and of no earlier life than the last.
+//! `D` is the highest `durable` that any whole sector carries. At most `IN_FLIGHT` groups are ever unacknowledged, so
+//! the two last segments with anything in them contain that sector. Sectors are only ever rewritten at or above the
+//! end, and `end >= D`: so a whole sector's word stays true in every later life of the log, and no incarnation need be
+//! compared to trust it. What follows `D` counts while the sectors are whole, in place, and of no earlier life than the
+//! last.
 
 use super::buffer::Buffer;
 use super::disk::{Disk, IN_FLIGHT};

@@ -5,12 +5,12 @@
 //!                                                    └── read, written again, synced ──────┘
 //! ```
 //!
-//! What recovery finds behind `D` may be only in the page cache: the process that wrote it was killed before its sync, or
-//! its sync failed. A sync alone does not help after a failed one: Linux has marked the pages clean, shows them to every
-//! reader, and lets the next sync succeed without writing them. No mark file can be relied on to tell of the failure,
-//! because the disk that would hold it has just failed. So every open writes the tail again, byte for byte as it was read,
-//! with a sync behind it; that is two groups at most, and one sector after an orderly end. A power cut in between changes
-//! nothing, since each sector is replaced by itself.
+//! What recovery finds behind `D` may be only in the page cache: the process that wrote it was killed before its sync,
+//! or its sync failed. A sync alone does not help after a failed one: Linux has marked the pages clean, shows them to
+//! every reader, and lets the next sync succeed without writing them. No mark file can be relied on to tell of the
+//! failure, because the disk that would hold it has just failed. So every open writes the tail again, byte for byte as
+//! it was read, with a sync behind it; that is two groups at most, and one sector after an orderly end. A power cut in
+//! between changes nothing, since each sector is replaced by itself.
 //!
 //! Within the failed process nothing needs repair: its log stays stopped, and reads end where the last sync succeeded.
 

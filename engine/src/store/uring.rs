@@ -1,10 +1,10 @@
 //! The only door to io_uring: direct writes, each with an fdatasync linked behind it, and an eventfd to be woken by.
 //!
-//! Write, `IO_LINK`, fdatasync rather than O_DSYNC: a synchronous direct write on ext4 waits for scheduler ticks when the
-//! cores are busy. A group is durable only once its last write is complete and the sync behind that write has returned 0.
-//! A failed or short write breaks the link, so its sync comes back cancelled. A short write is continued from where it
-//! stopped, with a sync of its own; it is not a retry of anything that failed. A sync that was cancelled behind a
-//! complete write did nothing, so the group has failed.
+//! Write, `IO_LINK`, fdatasync rather than O_DSYNC: a synchronous direct write on ext4 waits for scheduler ticks when
+//! the cores are busy. A group is durable only once its last write is complete and the sync behind that write has
+//! returned 0. A failed or short write breaks the link, so its sync comes back cancelled. A short write is continued
+//! from where it stopped, with a sync of its own; it is not a retry of anything that failed. A sync that was cancelled
+//! behind a complete write did nothing, so the group has failed.
 
 use std::fs::File;
 use std::io;

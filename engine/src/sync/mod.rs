@@ -6,14 +6,15 @@
 //! ```
 //!
 //! A validator that is many blocks behind what f+1 peers have committed asks for ranges of blocks by height. (A single
-//! block that is missing is asked for by its digest: see `availability`.) One liar who claims a huge height moves nobody.
+//! block that is missing is asked for by its digest: see `availability`.) One liar who claims a huge height moves
+//! nobody.
 //!
-//! Blocks above the last certificate of an answer wait here, and come out with the certificate that makes them final: no
-//! block enters the tree only because a peer made it up.
+//! Blocks above the last certificate of an answer wait here, and come out with the certificate that makes them final:
+//! no block enters the tree only because a peer made it up.
 //!
-//! Invariants: at most one range is asked for at a time; nothing is taken from a reply that was not asked for; a peer whose
-//! committed height goes back, whose reply does not chain, or whose blocks come to no certificate in time is not asked for
-//! a while, which grows with each time and outlives its connection.
+//! Invariants: at most one range is asked for at a time; nothing is taken from a reply that was not asked for; a peer
+//! whose committed height goes back, whose reply does not chain, or whose blocks come to no certificate in time is not
+//! asked for a while, which grows with each time and outlives its connection.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,17 +31,17 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 pub const LAG_MIN: u64 = 16;
 /// How many blocks of one peer may wait for a certificate.
 const TIP_MAX: usize = 1_024;
-/// So many blocks without a certificate earn their peer the time of one more answer: one that answers with little by little
-/// would otherwise be the only one that is asked.
+/// So many blocks without a certificate earn their peer the time of one more answer: one that answers with little by
+/// little would otherwise be the only one that is asked.
 const TIP_BLOCKS_AN_ANSWER: u32 = 16;
-/// How long a peer that said something false is not asked: at first, and at most. The time doubles with each false answer,
-/// and shrinks again with each certified one.
+/// How long a peer that said something false is not asked: 5 s at first, 640 s at most. Each false answer doubles the
+/// time, and each certified one takes one doubling back.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_DOUBLINGS_MAX: u32 = 7;
-/// How long the head may rest below a peer's committed height before ranges are asked for all the same.
+/// How long the head may rest below a peer's committed height before ranges are asked for anyway.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A peer said something that no correct validator says.
+/// A peer said something that no correct validator says: an offence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Misbehaviour {
     /// Its committed height went back.
@@ -144,7 +145,7 @@ impl CatchUp {
     /// A peer says where it stands.
     ///
     /// # Errors
-    /// [`Misbehaviour::HeightWentBack`]: the peer is no longer asked.
+    /// [`Misbehaviour::HeightWentBack`]: the peer is not asked for a while.
     pub fn status(
         &mut self,
         from: ValidatorIndex,
@@ -221,7 +222,8 @@ impl CatchUp {
         if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {
             return None;
         }
-        // A peer that did not go on from its own tip, or whose blocks come to no certificate in time, is not asked for more.
+        // A peer that did not go on from its own tip, or whose blocks come to no certificate in time, is not asked for
+        // more.
         let unanswered = self.range.is_some();
         if let Some(tip) = self.tip.take_if(|tip| unanswered || tip.is_overdue(now)) {
             self.distrust(tip.peer, now);
@@ -255,7 +257,8 @@ impl CatchUp {
         progress: &Progress,
         now: Duration,
     ) -> Result<Vec<FinalizedBlock>, Misbehaviour> {
-        // A peer that has nothing after all keeps its turn until the time-out: answering at once must not make us ask at once.
+        // A peer that has nothing after all keeps its turn until the time-out: answering at once must not make us ask
+        // at once.
         if blocks.is_empty() {
             return Ok(blocks);
         }

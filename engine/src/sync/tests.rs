@@ -112,7 +112,7 @@ fn a_drip_of_blocks_without_a_certificate_ends_and_its_peer_has_to_wait() {
     let mut asked = liar;
     while asked == liar {
         now += ms(1_400);
-        let drop = drops.next().expect("it was asked for ever").to_vec();
+        let drop = drops.next().expect("it was asked endlessly").to_vec();
         assert_eq!(sync.reply(liar, drop, &progress(10), now), Ok(vec![]));
         asked = sync.poll(&progress(10), now).unwrap().0;
     }

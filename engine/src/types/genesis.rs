@@ -8,6 +8,9 @@ use crate::wire::Writer;
 pub const GENESIS_KEY_VERSION: u32 = 1;
 
 /// How many of `n` validators are a quorum: 2f+1 where n = 3f+1.
+///
+/// # Panics
+/// `n` is 0.
 pub fn quorum(n: usize) -> usize {
     assert!(n > 0, "a network has validators");
     n - (n - 1) / 3
@@ -34,16 +37,16 @@ pub enum CryptoSuite {
 pub struct AccountGenesis {
     /// The key of version [`GENESIS_KEY_VERSION`].
     pub public_key: [u8; 32],
-    /// What it holds.
+    /// Its balance at height 0.
     pub balance: u64,
 }
 
 /// One chain at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainGenesis {
-    /// Its number.
+    /// Its number, which transactions name.
     pub id: ChainId,
-    /// What it does.
+    /// What it does with transactions.
     pub kind: ChainKind,
     /// How it signs and hashes.
     pub suite: CryptoSuite,
@@ -63,13 +66,13 @@ impl ChainGenesis {
 pub struct ValidatorGenesis {
     /// A name for people.
     pub name: String,
-    /// The Ed25519 key of its votes and acknowledgements.
+    /// The Ed25519 key of its votes and batches.
     pub public_key: [u8; 32],
     /// SHA-256 of its TLS certificate.
     pub certificate_fingerprint: [u8; 32],
 }
 
-/// Why a genesis is none.
+/// Why a genesis is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// A name is empty or too long.
@@ -111,6 +114,9 @@ pub struct Genesis {
 
 impl Genesis {
     /// Checks everything and computes the network id.
+    ///
+    /// # Errors
+    /// [`GenesisError`]: the first thing that is invalid.
     pub fn new(
         name: String,
         validators: Vec<ValidatorGenesis>,

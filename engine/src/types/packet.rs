@@ -84,7 +84,8 @@ impl Transfer {
         body
     }
 
-    /// The message that the debit account's key signs: it binds the network, and through the body the chain, nonce and expiry.
+    /// The message that the debit account's key signs: it binds the network, and through the body the chain, nonce and
+    /// expiry.
     pub fn message(&self, network: &Digest) -> [u8; SIGNED_MESSAGE_BYTES] {
         message(network, &self.body())
     }

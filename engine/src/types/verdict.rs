@@ -134,7 +134,7 @@ pub enum Verdict {
     Committed,
     /// In a durable block, but without effect.
     Failed(Outcome),
-    /// Not taken.
+    /// In no block.
     Refused(Refusal),
 }
 

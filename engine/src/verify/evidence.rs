@@ -6,8 +6,9 @@ use crate::limits::SIGNATURE_BYTES;
 use crate::types::{Digest, Head, Transaction, ValidatorIndex};
 use crate::wire::{Batch, BatchSection};
 
-/// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field is
-/// private, there is no `Deserialize`, and recovery earns it again.
+/// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field
+/// is private and there is no `Deserialize`. Recovery earns it again, or takes it from a finalized cut
+/// (`committed`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
@@ -29,7 +30,10 @@ impl<T> Verified<T> {
 }
 
 impl Verified<Batch> {
-    /// Seals transactions that are each verified, ascending by chain: the batch is verified, too. There must be 1 to
+    /// Seals transactions that are each verified, ascending by chain: the batch is verified, too.
+    ///
+    /// # Panics
+    /// The transactions do not ascend by chain, or are not 1 to
     /// [`BATCH_TRANSACTIONS_MAX`](crate::limits::BATCH_TRANSACTIONS_MAX).
     pub fn seal(
         network: &Digest,
@@ -50,8 +54,9 @@ impl Verified<Batch> {
         Self(Batch::seal(network, author, previous, &sections, packets, sign))
     }
 
-    /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures before
-    /// they voted, so only the body is compared with the digest. For recovery, which follows the digests of a cut.
+    /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures
+    /// before they voted, so only the body is compared with the digest. For recovery, which follows the digests of a
+    /// cut.
     pub(crate) fn committed(batch: Batch) -> Option<Self> {
         batch.body_matches().then_some(Self(batch))
     }

@@ -10,14 +10,16 @@
 //! CheckedPackets: Verified<Transaction> or Refusal each      Verified<Batch> or BatchRefusal
 //! ```
 //!
-//! Small batches share a round so that the combination that checks them is large. Every job has a source, which answers for
-//! its signatures: where a combination fails, the search is by source first, so that honest sources pay for one more sum at
-//! most, and a source that has sent bad signatures lately is checked apart from them. The caller is told how many
-//! were bad, and can cut the source off. A batch that was found good lately and comes again is not checked again.
+//! Small batches share a round so that the combination that checks them is large. Every job has a source, which answers
+//! for its signatures: where a combination fails, the search is by source first, so that honest sources pay for one
+//! more sum at most, and a source that has sent bad signatures lately is checked apart from them. The caller is told
+//! how many were bad, and can disconnect the source. A batch that was found good lately and comes again is not checked
+//! again.
 //!
 //! Invariants: `signatures checked >= transactions verified`, and every `Verified` had its signature checked in this
-//! process. What is refused of a *batch* depends only on the genesis and the batch, never on this validator's height, so
-//! honest validators agree about every batch; expiry and replay are judged by execution.
+//! process, except batches that a finalized cut names, in recovery. What is refused of a *batch* depends only on the
+//! genesis and the batch, never on this validator's height, so honest validators agree about every batch; expiry and
+//! replay are judged by execution.
 
 mod batch;
 mod evidence;

@@ -1,7 +1,8 @@
 //! Sources that have sent bad signatures lately, and are therefore checked apart from the others.
 //!
 //! Time is counted in signatures: a suspect that has sent enough good ones is forgotten. The table is bounded; the
-//! suspects whose last bad signature is oldest leave it first, and cost the others one more sum when they are bad again.
+//! suspects whose last bad signature is oldest leave it first, and cost the others one more sum when they are bad
+//! again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +14,7 @@ use crate::ingress::Source;
 
 /// How many are remembered.
 pub(super) const SUSPECTS_MAX: usize = 1024;
-/// Good signatures in a row after which a suspect is none any more.
+/// After so many good signatures in a row a source is no longer a suspect.
 pub(super) const FORGIVEN_AFTER: u64 = 16_384;
 /// One bad signature in fewer than so many: the search for it costs more than verdicts one by one.
 const MANY_ONE_IN: u32 = 64;

@@ -49,7 +49,7 @@ impl Job {
 pub enum Checked {
     /// A verdict for each packet.
     Packets(CheckedPackets),
-    /// The evidence, or why there is none.
+    /// The evidence, or why the job is refused.
     Batch(Result<Verified<Batch>, BatchRefusal>),
 }
 
@@ -75,8 +75,8 @@ impl Tally {
     }
 }
 
-/// Checks signatures, and what is cheaper before them. Owns no thread; each verify thread has a clone, and all clones share
-/// the counter and the suspects.
+/// Checks signatures, and what is cheaper before them. Owns no thread; each verify thread has a clone, and all clones
+/// share the counter and the suspects.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     network: Digest,
@@ -117,7 +117,8 @@ impl Verifier {
     }
 
     /// Checks all jobs in one round, and answers in their order. `committed` is the height that this validator has
-    /// executed. `seed` must be unpredictable to everybody who sent the jobs: take it from the operating system every time.
+    /// executed. `seed` must be unpredictable to everybody who sent the jobs: take it from the operating system every
+    /// time.
     pub fn check(&mut self, committed: Height, jobs: Vec<Job>, seed: [u8; 32]) -> Vec<Checked> {
         // Signatures of one source stand together.
         let mut order: Vec<usize> = (0..jobs.len()).collect();

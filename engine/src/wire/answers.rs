@@ -136,7 +136,7 @@ impl ErrorAnswer {
         Self { error: QueryFailure { kind: FailureKind::NotFound, reason: reason.into() } }
     }
 
-    /// Not now.
+    /// The validator cannot answer now; the client may ask again later.
     #[must_use]
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self { error: QueryFailure { kind: FailureKind::Unavailable, reason: reason.into() } }

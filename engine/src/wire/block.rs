@@ -23,7 +23,8 @@ pub struct Header {
     pub parent: Digest,
     /// Who proposed it.
     pub proposer: ValidatorIndex,
-    /// The proposer's clock, in milliseconds since 1970, but never below the parent's. Nothing that executes depends on it.
+    /// The proposer's clock, in milliseconds since 1970, but never below the parent's. Nothing that executes depends on
+    /// it.
     pub time_ms: u64,
     /// The height of the first root in `roots`.
     pub roots_first: Height,
@@ -155,7 +156,7 @@ impl Block {
         writer.finish()
     }
 
-    /// Writes it.
+    /// Appends the encoding to `writer`.
     pub fn write(&self, writer: &mut Writer) {
         self.header.write(writer);
     }

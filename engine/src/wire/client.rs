@@ -6,7 +6,8 @@
 //!
 //! A submission numbers its packets from `tag` on; a notice names the tag. Frame boundaries are the transport's.
 //!
-//! Invariant: a welcome and every answer say [`AsOf`] which height they speak, so that nobody takes old state for new.
+//! Invariant: a welcome and every answer name the height that they speak of ([`AsOf`]), so that no client takes old
+//! state for new.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,13 +24,13 @@ pub const PROTOCOL_VERSION: u32 = 2;
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
 
-/// Which height an answer speaks of, and how far behind the network the validator knows itself to be.
+/// Which height an answer speaks of, and how far the validator knows that it is behind the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AsOf {
     /// The height that the validator had committed when it answered.
     pub height: Height,
-    /// Blocks above that height which the validator knows to be finalized; `None` where it cannot tell, because it hears
-    /// too little from its peers.
+    /// Blocks above that height which the validator knows to be finalized; `None` where it cannot tell, because it
+    /// hears too little from its peers.
     pub behind: Option<u64>,
 }
 
@@ -39,7 +40,7 @@ impl AsOf {
         Height(self.height.0.saturating_add(self.behind.unwrap_or(0)))
     }
 
-    /// Whether the validator knows itself to be at most [`BEHIND_MAX`] blocks behind.
+    /// Whether the validator is, as far as it knows, at most [`BEHIND_MAX`] blocks behind.
     pub fn keeps_up(&self) -> bool {
         self.behind.is_some_and(|behind| behind <= BEHIND_MAX)
     }

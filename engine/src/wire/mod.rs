@@ -6,9 +6,9 @@
 //! frame        kind byte | payload                                client and peer protocols
 //! ```
 //!
-//! Invariants: integers are little-endian; a value has exactly one encoding and an encoding exactly one value; a decoder
-//! checks a length against its limit *and* against the bytes that are there before it allocates; nothing may trail. What
-//! decodes is well-formed, not true: signatures, roots and balances are the business of later rooms.
+//! Invariants: integers are little-endian; a value has exactly one encoding and an encoding exactly one value; a
+//! decoder checks a length against its limit *and* against the bytes that are there before it allocates; nothing may
+//! trail. What decodes is well-formed, not true: signatures, roots and balances are the business of later rooms.
 
 pub mod answers;
 mod batch;

@@ -12,9 +12,9 @@
 //! No digit is zero, so no entry is the identity, 32 entries fill four vectors, and nothing is special. The table has
 //! 43 × 32 × 120 bytes, 161 KiB, and is built at first use. (Windows of 5 bits need 96 KiB and a tenth more time.)
 //!
-//! Constant time: a window's place is public, its digit becomes an index and a sign by arithmetic, [`Field::look_up`] reads
-//! every entry, and the sign is a mask of [`Niels::negate_where`]. The order of operations is the same for all scalars,
-//! which a test holds against a field that writes down what it is asked.
+//! Constant time: a window's place is public, its digit becomes an index and a sign by arithmetic, [`Field::look_up`]
+//! reads every entry, and the sign is a mask of [`Niels::negate_where`]. The order of operations is the same for all
+//! scalars, which a test holds against a field that writes down what it is asked.
 
 use super::{
     DecodedKey,

@@ -4,9 +4,9 @@
 //! in 2¹²⁸ choices of its `z`. The factor 8 lets scalars be taken modulo L although points may have a torsion part.
 //! Entries of one key share a term, since Σ (zᵢkᵢ)A = (Σ zᵢkᵢ)A.
 //!
-//! What costs most is done once ([`Combination::prepare`]): hashing and decompression. Sums over parts of the entries then
-//! share it, and their coefficients: a bound of 2⁻¹²⁸ for each part that is asked about is no worse for that. An entry whose
-//! encodings are refused gets the coefficient 0, so that it is in no sum and spoils none.
+//! What costs most is done once ([`Combination::prepare`]): hashing and decompression. Sums over parts of the entries
+//! then share it, and their coefficients: a bound of 2⁻¹²⁸ for each part that is asked about is no worse for that. An
+//! entry whose encodings are refused gets the coefficient 0, so that it is in no sum and spoils none.
 
 use super::{
     Backend, DecodedKey, Item,
@@ -113,7 +113,8 @@ impl<'a, 's> Combination<'a, 's> {
         digests.resize(n, [0; 64]);
         crate::sha2::sha512_each(&challenges, digests);
 
-        // Equal keys stand together; few keys share their first eight bytes without being equal, and those merely do not merge.
+        // Equal keys stand together; few keys share their first eight bytes without being equal, and those merely do
+        // not merge.
         order.clear();
         order.extend(entries.iter().enumerate().map(|(i, e)| (scalar::words(e.key)[0], i as u32)));
         order.sort_unstable();

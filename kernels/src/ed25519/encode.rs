@@ -1,8 +1,8 @@
 //! From points to encodings, with one inversion for many vectors of points (Montgomery's trick).
 //!
-//! The Z of a secret multiple tells about the scalar, so it must not show: inversion is a fixed chain of multiplications,
-//! the products before it are in a fixed order, and Z is never zero on this curve, so nothing branches on it. Only the
-//! quotients X/Z and Y/Z leave, and those are the public point.
+//! The Z of a secret multiple tells about the scalar, so it must not show: inversion is a fixed chain of
+//! multiplications, the products before it are in a fixed order, and Z is never zero on this curve, so nothing branches
+//! on it. Only the quotients X/Z and Y/Z leave, and those are the public point.
 
 use super::{
     field::{Field, LANES, Row, portable::canonical},

@@ -7,17 +7,18 @@
 //! Quad ─────┘     four lanes, for one point's coordinates side by side: packed
 //! ```
 //!
-//! An element has five limbs of 51 bits. Three bounds matter, and each operation says which it takes and gives; what is tight
-//! is loose too:
+//! An element has five limbs of 51 bits. Three bounds matter, and each operation says which it takes and gives; what is
+//! tight is loose too:
 //!
 //! - **tight**: every limb below 2⁵¹ + 2¹⁵.
 //! - **loose**: every limb below 2⁵², so that 52-bit multipliers see the whole limb.
-//! - **uncarried**: a product before its carry, which `add` and `sub` make up for; tight in backends that carry every product.
+//! - **uncarried**: a product before its carry, which `add` and `sub` make up for; tight in backends that carry every
+//!   product.
 //!
-//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. A backend may bound its limbs otherwise
-//! (`avx2` does, whose limbs are signed: there three tight elements may be added up uncarried); in a [`Row`], and wherever
-//! else limbs are in memory, they are unsigned and bounded as above. The value of a backend is a token: to hold one proves
-//! that this CPU has what its instructions need.
+//! `tight + tight` is *not* loose (2⁵² + 2¹⁶), therefore `add` and `sub` carry once. A backend may bound its limbs
+//! otherwise (`avx2` does, whose limbs are signed: there three tight elements may be added up uncarried); in a [`Row`],
+//! and wherever else limbs are in memory, they are unsigned and bounded as above. The value of a backend is a token: to
+//! hold one proves that this CPU has what its instructions need.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -61,17 +62,19 @@ impl Row {
 /// Entries of a [`LookUp`].
 pub(crate) const ENTRIES: usize = 1 << 5;
 
-/// A table for [`Field::look_up`]: the three elements of an entry as in a [`Row`], but word by word, so that a word of all
-/// entries is a few vectors: `[word][entry]`. Limbs are tight.
+/// A table for [`Field::look_up`]: the three elements of an entry as in a [`Row`], but word by word, so that a word of
+/// all entries is a few vectors: `[word][entry]`. Limbs are tight.
 #[derive(Clone)]
 #[repr(C, align(64))]
 pub(crate) struct LookUp(pub(crate) [[u64; ENTRIES]; 15]);
 
-/// Work that is written for any backend. [`Field::enter`] runs it where the compiler may use the backend's instructions.
+/// Work that is written for any backend. [`Field::enter`] runs it where the compiler may use the backend's
+/// instructions.
 pub(crate) trait Work {
     /// What comes out.
     type Output;
-    /// Does it. Implementations are `#[inline(always)]`, and so is all they call that takes a backend.
+    /// Runs the work on the backend of `field`. Implementations are `#[inline(always)]`, and so is all they call that
+    /// takes a backend.
     fn run<F: Field>(self, field: F) -> Self::Output;
 }
 
@@ -141,8 +144,9 @@ pub(crate) trait Field: Copy + Send + Sync + 'static {
     fn gather(self, rows: [&Row; LANES]) -> [Self::Fe; 3];
     /// The opposite of [`Field::gather`], for tight elements.
     fn scatter(self, elements: [Self::Fe; 3], rows: [&mut Row; LANES]);
-    /// In each lane the entry, as gathered, that its index, below [`ENTRIES`], names. Indices may be secret: every entry is read whole
-    /// whatever they are, at addresses and in an order that do not depend on them, and kept or dropped by masks.
+    /// In each lane the entry, as gathered, that its index, below [`ENTRIES`], names. Indices may be secret: every
+    /// entry is read whole whatever they are, at addresses and in an order that do not depend on them, and kept or
+    /// dropped by masks.
     #[inline(always)]
     fn look_up(self, table: &LookUp, index: &[u64; LANES]) -> [Self::Fe; 3] {
         let mut found = [self.splat(&[0; 5]); 3];

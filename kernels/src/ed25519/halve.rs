@@ -1,8 +1,8 @@
 //! A scalar as a quotient of two of half its size: k = v/u mod L with u and v below 2¹²⁷.
 //!
 //! Then u·(sB − R − kA) = (us)B − uR − vA, and 128 doublings do for all terms what takes 253 otherwise (Antipa, Brown,
-//! Gallant, Lambert, Struik, Vanstone: *Accelerated verification of ECDSA signatures*, 2005). Euclid's algorithm on (L, k),
-//! stopped halfway, finds u and v; Lehmer's variant takes most quotients from the leading 64 bits. Variable time.
+//! Gallant, Lambert, Struik, Vanstone: *Accelerated verification of ECDSA signatures*, 2005). Euclid's algorithm on (L,
+//! k), stopped halfway, finds u and v; Lehmer's variant takes most quotients from the leading 64 bits. Variable time.
 
 use super::scalar::{ORDER, Words, sub_words};
 
@@ -24,7 +24,7 @@ impl Pair {
         (0..4).rev().find(|i| self.r[*i] != 0).map_or(0, |i| 64 * i as u32 + 64 - self.r[i].leading_zeros())
     }
 
-    /// The 64 bits from `shift` on; what lies above is none.
+    /// The 64 bits from `shift` on; bits above the top are zero.
     fn top(&self, shift: u32) -> u64 {
         let (word, bit) = (shift as usize / 64, shift % 64);
         let next = self.r.get(word + 1).map_or(0, |next| *next);
@@ -61,9 +61,10 @@ impl Pair {
 
 /// Halves canonical `k`.
 ///
-/// The coefficients of the two pairs have opposite signs and r₀·|t₁| + r₁·|t₀| = L, at the start and after every step that
-/// subtracts a multiple of one pair from the other and leaves both remainders non-negative, whether or not the multiple is
-/// the largest. So when one remainder falls below 2¹²⁷ while the other has not, its coefficient is below L/2¹²⁷ < 2¹²⁶.
+/// The coefficients of the two pairs have opposite signs and r₀·|t₁| + r₁·|t₀| = L, at the start and after every step
+/// that subtracts a multiple of one pair from the other and leaves both remainders non-negative, whether or not the
+/// multiple is the largest. So when one remainder falls below 2¹²⁷ while the other has not, its coefficient is below
+/// L/2¹²⁷ < 2¹²⁶.
 pub(super) fn halve(k: &Words) -> Halves {
     let mut pairs = [Pair { r: ORDER, t: 0 }, Pair { r: *k, t: 1 }];
     loop {
@@ -79,9 +80,9 @@ pub(super) fn halve(k: &Words) -> Halves {
 fn step(pairs: [Pair; 2]) -> [Pair; 2] {
     let shift = pairs[0].bits().max(pairs[1].bits()) - 64;
     let [first, second] = pairs.map(|pair| pair.top(shift));
-    // The leading parts x = a·first − b·second and y = d·second − c·first differ from the true remainders over 2^shift by
-    // less than a, b, c, d, which are below 2³¹ while x and y are at least 2³³. Then true remainders stay positive, and
-    // at least 2¹²⁷.
+    // The leading parts x = a·first − b·second and y = d·second − c·first differ from the true remainders over 2^shift
+    // by less than a, b, c, d, which are below 2³¹ while x and y are at least 2³³. Then true remainders stay positive,
+    // and at least 2¹²⁷.
     let least = if shift > 64 { 1 << (128 - shift.min(95)) } else { u64::MAX };
     let (mut x, mut y) = (first, second);
     let (mut a, mut b, mut c, mut d) = (1, 0, 0, 1);

@@ -7,8 +7,8 @@
 //!                               8 bits a window ──┘            └──── 4 bits a window
 //! ```
 //!
-//! One chain of doublings does for all terms of a lane (Straus). For small batches, and for those in which a combination
-//! has failed.
+//! One chain of doublings does for all terms of a lane (Straus). For small batches, and for those in which a
+//! combination has failed.
 
 use super::{
     Backend, Item,
@@ -132,7 +132,8 @@ impl Work for Equation<'_> {
 
 const _: () = assert!(BASE_WIDTH == 2 * WIDTH, "every other window has a digit for the basepoint");
 
-/// Sizes of the digits of one window, and the lanes in which they are negative. `last` windows reach to the end of the number.
+/// Sizes of the digits of one window, and the lanes in which they are negative. `last` windows reach to the end of the
+/// number.
 #[inline(always)]
 fn digits<const WIDTH: u32>(scalars: &[Words; LANES], window: usize, last: bool) -> ([usize; LANES], u8) {
     // Windows of four and of eight bits never straddle two words.

@@ -132,7 +132,8 @@ impl Work for Msm<'_> {
         let Self { rows, scalars, long, width, scratch } = self;
         assert!(rows.len() == scalars.len() + 1 && long <= scalars.len());
         assert!((4..=WIDTH_MAX).contains(&width));
-        // Long scalars are read as −L/2 ..= L/2: 252 signed bits, where L/2 = 2²⁵¹ + … makes the top digit reach 2^(width−1).
+        // Long scalars are read as −L/2 ..= L/2: 252 signed bits, where L/2 = 2²⁵¹ + … makes the top digit reach
+        // 2^(width−1).
         let (long_windows, short_windows) = (windows(252, width), windows(128, width));
         let (long_bias, short_bias) = (bias(long_windows, width), bias(short_windows, width));
         for s in &mut scalars[..long] {

@@ -1,8 +1,8 @@
 //! One point with its coordinates side by side in four lanes: X, Y, Z, T.
 //!
-//! The formulas of Hisil, Wong, Carter and Dawson (2008) for four processors: an addition is two vector multiplications,
-//! a doubling a squaring and a multiplication, and between them a few shuffles and one carry. For one signature alone;
-//! where there are eight, [`super::point`] does eight points for little more.
+//! The formulas of Hisil, Wong, Carter and Dawson (2008) for four processors: an addition is two vector
+//! multiplications, a doubling a squaring and a multiplication, and between them a few shuffles and one carry. For one
+//! signature alone; where there are eight, [`super::point`] does eight points for little more.
 
 use super::{
     field::{

@@ -187,8 +187,8 @@ impl<F: Field> Extended<F> {
 
     /// The sum with a point whose Niels form is scaled by its Z′, where D = 2ZZ′.
     ///
-    /// Each product stands before another that does not need it: the sums and carries that do, which leave the multiplier
-    /// idle, then have company. So written, `avx512` also spills half as much.
+    /// Each product stands before another that does not need it: the sums and carries that do, which leave the
+    /// multiplier idle, then have company. So written, `avx512` also spills half as much.
     #[inline(always)]
     fn add_scaled(self, f: F, q: Niels<F>, d: F::Fe) -> Self {
         let c = f.product(self.t, q.t2d);

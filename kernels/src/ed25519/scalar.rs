@@ -1,7 +1,7 @@
 //! Numbers modulo L = 2²⁵² + c, the order of the basepoint, as little-endian words.
 //!
-//! `words`, `multiply`, `add`, `reduce`, `from_wide` and `multiply_add` neither branch on their operands nor index by them,
-//! so they may be secret; the others are for public values.
+//! `words`, `multiply`, `add`, `reduce`, `from_wide` and `multiply_add` neither branch on their operands nor index by
+//! them, so they may be secret; the others are for public values.
 
 use std::hint::black_box;
 

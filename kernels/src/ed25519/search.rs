@@ -10,8 +10,8 @@
 //!                        eight lanes       where halves are small, or where the search has cost enough
 //! ```
 //!
-//! Invariants, with `n` entries in a call and `b` in its bad bundles: `combined <= 2n + 2b`, `alone <= b`, if nobody asked
-//! for more; an entry of a good bundle is summed up at most twice, however many bad ones there are.
+//! Invariants, with `n` entries in a call and `b` in its bad bundles: `combined <= 2n + 2b`, `alone <= b`, if nobody
+//! asked for more; an entry of a good bundle is summed up at most twice, however many bad ones there are.
 
 use super::{
     BATCH_MAX, Backend, Item,

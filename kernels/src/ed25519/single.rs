@@ -1,5 +1,5 @@
-//! One signature at a time: the plain reading of ZIP-215, and the definition that every other path must match; `quad` is the
-//! fast one.
+//! One signature at a time: the plain reading of ZIP-215, and the definition that every other path must match; `quad`
+//! is the fast one.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod quad;

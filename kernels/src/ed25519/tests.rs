@@ -227,8 +227,8 @@ fn edge_encodings_of_a_and_r_agree_everywhere() {
     }
     let verdicts = agree(&cases);
     let small_order_pairs = verdicts.iter().filter(|v| **v).count();
-    // With s = 0 every pair of small-order points satisfies the cofactored equation, and with no other s. Encodings of small-order
-    // points: (0,1) four ways, (0,−1) two, (±i,0) four in all, the other four points one each.
+    // With s = 0 every pair of small-order points satisfies the cofactored equation, and with no other s. Encodings of
+    // small-order points: (0,1) four ways, (0,−1) two, (±i,0) four in all, the other four points one each.
     assert_eq!(small_order_pairs, 14 * 14);
     // The same beside good neighbours, so that the batch path meets the accepted ones in company.
     let mut accepted: Vec<_> =

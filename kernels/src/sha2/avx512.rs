@@ -164,8 +164,8 @@ impl Avx512 {
             }
             for (l, bytes) in rows.iter_mut().enumerate() {
                 let from = group.message(first + l)[p].as_ptr().wrapping_add(piece.skip);
-                // SAFETY: the caller holds the token; a masked load touches only the bytes whose bits are set, and these are
-                // bytes of this part: `Piece` says so for messages of the shape, and `Group` holds no other.
+                // SAFETY: the caller holds the token; a masked load touches only the bytes whose bits are set, and
+                // these are bytes of this part: `Piece` says so for messages of the shape, and `Group` holds no other.
                 *bytes = unsafe { _mm512_mask_loadu_epi8(*bytes, piece.mask, from.cast()) };
             }
         }

@@ -52,7 +52,8 @@ fn slow_256(prefix: &[u8], messages: &[u8], len: usize, count: usize) -> Vec<[u8
         .collect()
 }
 
-/// Every length over block and row borders, every batch size over those of one and two vectors, with and without prefix.
+/// Every length over block and row borders, every batch size over those of one and two vectors, with and without
+/// prefix.
 #[test]
 fn sha256_of_every_backend_is_that_of_sha2() {
     for backend in Backend::all_sha256() {
@@ -116,8 +117,8 @@ fn fips_180_4_vectors_on_every_backend() {
     }
 }
 
-/// NIST's additional vectors for byte-oriented messages: one byte `times` over, at the borders where the padding needs a
-/// further block and beyond, in every lane of every backend.
+/// NIST's additional vectors for byte-oriented messages: one byte `times` over, at the borders where the padding needs
+/// a further block and beyond, in every lane of every backend.
 #[test]
 fn nist_vectors_on_every_backend() {
     let of_256: [(u8, usize, &str); 8] = [

@@ -1,8 +1,8 @@
 //! Connects to every validator, waits until each has caught up, and asks where the clients' accounts stand.
 //!
-//! Invariant: an account is read only from a validator that has committed the highest height that any of them had
-//! committed when the load began, and everything that it knew itself to be finalized then. From older state a lane would sign with nonces that are used already, and all of its
-//! transfers would be refused.
+//! Invariant: an account is read only from a validator that has committed (a) the highest height that any validator had
+//! committed when the load began and (b) everything that it then knew to be final. Older state would give nonces that
+//! are used already, and all transfers would be refused.
 
 use crate::plan::{LoadError, LoadPlan, Start};
 use crate::progress::{Observer, Phase};
@@ -35,8 +35,8 @@ fn not_there(plan: &LoadPlan, lane: usize, source: ClientError) -> LoadError {
     LoadError::Connect { lane, address: plan.endpoints[lane].address, source: Box::new(source) }
 }
 
-/// Waits until every validator keeps up and has committed both the highest height that any of them said to have committed
-/// and what it knew itself to be finalized. Returns that highest height.
+/// Waits until every validator keeps up and has committed both the highest height that any of them said to have
+/// committed and what it knew to be final. Returns that highest height.
 pub(super) async fn caught_up(
     plan: &LoadPlan,
     links: &mut [Connection],
@@ -141,7 +141,8 @@ async fn ask(
     Ok(())
 }
 
-/// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own load.
+/// What the generator reads of an account's answer. It does not check the proofs: a wrong nonce harms only its own
+/// load.
 #[derive(Deserialize)]
 struct AccountAnswer {
     proof: Standing,
@@ -166,7 +167,7 @@ fn account_of(answer: &RawAnswer, height: Height) -> Result<ClientAccount, Strin
             "its key has been changed (version {key_version}); the generator has only the first"
         ));
     }
-    // The first nonce above every used one: gaps below it stay unused for good.
+    // The first nonce above every used one: gaps below it are never used.
     let next_nonce = window_base + u64::from(u64::BITS - window_used.leading_zeros());
     Ok(ClientAccount { next_nonce, spendable: balance, key_version })
 }

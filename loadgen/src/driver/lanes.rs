@@ -48,7 +48,7 @@ impl Lanes {
         Lanes { shared, tasks }
     }
 
-    /// The books.
+    /// What was due, sent and answered so far.
     pub fn session(&self) -> RefMut<'_, Session> {
         self.shared.session.borrow_mut()
     }

@@ -45,7 +45,7 @@ pub(super) fn render(report: &BenchReport) -> String {
         let _ = write!(stages, "<tr><td>{name}</td><td>{p50}</td><td>{p99}</td></tr>");
     }
     let (class, verdict) = if report.audit.ok {
-        ("ok", "The audit holds: nothing that was acknowledged is lost.")
+        ("ok", "The audit holds: nothing that clients were told is committed is lost.")
     } else {
         ("bad", "The audit does not hold.")
     };

@@ -119,7 +119,7 @@ fn rates(table: &mut Table, report: &BenchReport) {
     table.line(Ink::Dim, &format!("each second {}", spark(report)));
     table.line(Ink::Dim, &format!("lowest {} · peak {}", grouped(low), grouped(high)));
     for (reason, n) in &report.rejected {
-        table.line(Ink::Bad, &format!("rejected  {:>12}   {}", grouped(*n), reason.replace('_', " ")));
+        table.line(Ink::Bad, &format!("refused   {:>12}   {}", grouped(*n), reason.replace('_', " ")));
     }
     for (outcome, n) in &report.failed {
         table.line(Ink::Bad, &format!("failed    {:>12}   {}", grouped(*n), outcome.replace('_', " ")));
@@ -186,7 +186,7 @@ fn audit(table: &mut Table, report: &BenchReport) {
     table.line(
         Ink::None,
         &format!(
-            "{} acknowledged · {} missing · {} duplicated",
+            "{} told committed · {} missing · {} duplicated",
             grouped(audit.acknowledged),
             grouped(audit.missing),
             grouped(audit.duplicated),
@@ -200,7 +200,7 @@ fn audit(table: &mut Table, report: &BenchReport) {
     let checked: Vec<_> = audit.signatures_verified_per_validator.iter().map(|n| grouped(*n)).collect();
     table.line(Ink::None, &format!("signatures checked: {}", checked.join(" · ")));
     if audit.ok {
-        table.line(Ink::Good, "✔ nothing that was acknowledged is lost");
+        table.line(Ink::Good, "✔ nothing that clients were told is committed is lost");
     } else {
         table.line(Ink::Bad, "✘ THE AUDIT DOES NOT HOLD");
     }

@@ -101,7 +101,7 @@ fn a_failed_audit_cannot_be_overlooked() {
     let mut report = sample();
     assert!(report.table(Style::Plain).contains("THE AUDIT DOES NOT HOLD"));
     report.audit.ok = true;
-    assert!(report.table(Style::Plain).contains("nothing that was acknowledged is lost"));
+    assert!(report.table(Style::Plain).contains("nothing that clients were told is committed is lost"));
 }
 
 #[test]

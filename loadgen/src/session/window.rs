@@ -39,11 +39,6 @@ impl Tally {
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().map(|(_, n)| n).sum()
     }
-
-    /// All that executed without effect.
-    pub fn failed_total(&self) -> u64 {
-        self.failed.iter().map(|(_, n)| n).sum()
-    }
 }
 
 /// A window in time, with its counts and its latencies.

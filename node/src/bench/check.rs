@@ -36,7 +36,7 @@ pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>
         audit.missing = audit.missing.max(trail.missing());
         audit.duplicated = audit.duplicated.max(trail.duplicated);
         for id in trail.missing_ids(network.genesis.network(), NAMED) {
-            eprintln!("{}: the acknowledged transaction {id} is missing", member.name);
+            eprintln!("{}: the transaction {id}, told committed, is missing", member.name);
         }
         if let Some(finding) = &report.finding {
             eprintln!("{}: {finding}", member.name);

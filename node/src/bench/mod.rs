@@ -25,10 +25,10 @@ use crate::network::{InitOptions, Network};
 
 mod check;
 mod figures;
-mod stage;
+mod testbed;
 mod watch;
 
-use stage::Stage;
+use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
 
 /// How long the validators may take to agree on a height after the load.
@@ -49,23 +49,23 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         work: args.set.clone(),
         ..InitOptions::default()
     };
-    let mut stage = Stage::build(args.data.as_deref(), args.keep, &options)?;
+    let mut testbed = Testbed::build(args.data.as_deref(), args.keep, &options)?;
     if args.keep || args.data.is_some() {
-        eprintln!("the network is in {}", stage.network.directory.display());
+        eprintln!("the network is in {}", testbed.network.directory.display());
     }
-    stage.start()?;
+    testbed.start()?;
 
-    let plan = plan(&stage.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh);
-    let mut watcher = Watcher::start(Sampler::connect(&stage.network, stage.pids())?)?;
+    let plan = plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh);
+    let mut watcher = Watcher::start(Sampler::connect(&testbed.network, testbed.pids())?)?;
     let outcome = loadgen::run(&plan, &mut watcher);
     // A validator that died explains a failed load better than the load does.
-    stage.check()?;
+    testbed.check()?;
     let outcome = outcome?;
     let (mut sampler, window) = watcher.finish()?;
     settle(&mut sampler)?;
     let last = sampler.sample()?;
     drop(sampler);
-    stage.stop()?;
+    testbed.stop()?;
 
     let storage = last.first().map(|sample| sample.counters.storage.clone()).unwrap_or_default();
     let config = BenchConfig {
@@ -81,7 +81,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
     fill(&mut report, &outcome, &window);
     let verified = last.iter().map(|sample| sample.total("signatures_verified")).collect();
-    report.audit = check::audit(&stage.network, &outcome, verified)?;
+    report.audit = check::audit(&testbed.network, &outcome, verified)?;
     present(&report, args.json.as_deref(), args.report.as_deref())?;
     Ok(report.audit.ok)
 }

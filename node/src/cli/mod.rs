@@ -23,7 +23,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; what was to be checked holds
   1  something failed: an audit, a proof, a test vector, a validator that died
-  2  the command line or a configuration file cannot be used; the message says where and what to do
+  2  the command line, a configuration file, a port or a data directory cannot be used; the message says where
+     and what to do
   3  a running validator stopped itself rather than go on wrongly (`millrace node` only)";
 
 /// Millrace: a permissioned multi-chain ledger.
@@ -115,10 +116,10 @@ pub struct BenchArgs {
     /// Share of transfers that go to another chain. This version has none yet: only 0 is taken.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=0))]
     pub cross_chain: u8,
-    /// The seed of the choice of clients and amounts.
+    /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Which way journals are written.
+    /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
     /// A field of the validators' [work] section, such as batch_delay_ms=20; may be repeated.
@@ -190,7 +191,7 @@ pub struct InitArgs {
     /// The name of the network.
     #[arg(long, default_value = "millrace")]
     pub name: String,
-    /// How many validators. Of 3f+1, f may fail.
+    /// How many validators; (N-1)/3 of them, rounded down, may fail.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub validators: u16,
     /// How many chains.
@@ -199,7 +200,7 @@ pub struct InitArgs {
     /// How many accounts each chain has.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
     pub accounts: u64,
-    /// What each account holds.
+    /// Balance of each account at the start.
     #[arg(long, default_value_t = 1_000_000_000)]
     pub balance: u64,
     /// The address that all validators listen on.
@@ -208,7 +209,7 @@ pub struct InitArgs {
     /// Validator i listens on the UDP ports BASE + 2i for peers and BASE + 2i + 1 for clients.
     #[arg(long, default_value_t = 7400, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1..))]
     pub base_port: u16,
-    /// Which way journals are written.
+    /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
 }
@@ -254,7 +255,7 @@ pub struct LoadArgs {
     /// Transfers a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
-    /// The seed of the choice of clients and amounts.
+    /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Write the result as JSON.
@@ -284,7 +285,7 @@ pub struct LoadArgs {
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct QueryArgs {
-    /// Whom to ask.
+    /// Which validator to ask.
     #[command(flatten)]
     pub whom: WhomArgs,
     /// Print JSON.
@@ -295,7 +296,7 @@ pub struct QueryArgs {
     pub question: Question,
 }
 
-/// Whom to ask.
+/// Which validator to ask.
 #[derive(Debug, Clone, Args)]
 pub struct WhomArgs {
     /// A network's directory, as `network init` made it.
@@ -345,7 +346,7 @@ pub enum Question {
         /// The transaction's id, 64 hexadecimal digits.
         id: engine::types::TransactionId,
     },
-    /// How the validator is, and whether it takes part.
+    /// The validator's state: heights, peers, whether it votes.
     Status,
     /// Everything that the validator has counted since its start.
     Counters,
@@ -404,7 +405,8 @@ pub enum KernelsCommand {
     },
     /// Nanoseconds per operation of every backend of this machine.
     ///
-    /// Takes about half a minute. "-" stands where a backend has no way of its own.
+    /// Takes about half a minute. "-": this backend does not implement the operation.
+    /// The hashes have columns of their own backends as well, such as sha-ni.
     #[command(verbatim_doc_comment)]
     Bench {
         /// Only this backend: portable, avx2 or avx512.
@@ -429,7 +431,7 @@ pub enum Workload {
     Transfer,
 }
 
-/// Which way journals are written.
+/// How journals are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Storage {
     /// io_uring where the kernel offers it, else portable.

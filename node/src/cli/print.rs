@@ -1,4 +1,4 @@
-//! Text for people: aligned rows, numbers with thin separators.
+//! Text for people: aligned rows, numbers with commas.
 
 /// A number with thousands separated: 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {

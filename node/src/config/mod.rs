@@ -31,12 +31,12 @@ pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub use identity::Secret;
 
-/// The file in a validator's data directory that says that it has never run. `network init` makes it and the first start
-/// removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote or seal
-/// before its peers have told it what it may have forgotten.
+/// The file in a validator's data directory that says that it has never run. `network init` makes it and the first
+/// start removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote
+/// or seal before its peers have told it what it may have forgotten.
 pub const FIRST_START: &str = "first-start";
 
-/// Which way the journal is written.
+/// How the journal is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageBackend {
     /// io_uring where the kernel offers it, else portable.
@@ -69,10 +69,10 @@ pub struct WorkConfig {
     pub verify_threads: usize,
     /// A batch is sealed when it holds this many transactions…
     pub batch_transactions_max: usize,
-    /// …or when its oldest transaction has waited this long.
+    /// …or, while earlier batches are on their way, when its oldest transaction has waited this long.
     pub batch_delay: Duration,
-    /// A leader with work waits this long after the last block before it proposes the next; by default as many milliseconds
-    /// as there are validators, at most 100.
+    /// A leader with work waits this long after the last block before it proposes the next; by default as many
+    /// milliseconds as there are validators, at most 100.
     pub block_interval: Option<Duration>,
     /// Verified transactions that may wait in one chain's mempool.
     pub mempool_transactions: usize,
@@ -95,9 +95,9 @@ pub struct Config {
     pub genesis_file: PathBuf,
     /// The genesis, checked against the network id that its file records.
     pub genesis: Arc<Genesis>,
-    /// Directory of journal and consensus log; owned by one process at a time.
+    /// Directory of journal and vote log; owned by one process at a time.
     pub data: PathBuf,
-    /// Which way the journal is written.
+    /// How the journal is written.
     pub storage: StorageBackend,
     /// Bytes of one journal segment file.
     pub segment_bytes: u64,

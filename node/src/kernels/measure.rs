@@ -34,7 +34,7 @@ type Cell<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 /// Prints the time of every operation on every backend, or on one.
 ///
 /// # Errors
-/// None today; commands share a signature.
+/// Never fails; it returns `Result` like the other commands.
 pub fn bench(only: Option<Backend>) -> Result<bool> {
     let wanted = |name: &&str| only.is_none_or(|backend| backend.name() == *name);
     // Whatever verifies hashes too.

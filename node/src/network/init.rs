@@ -160,8 +160,8 @@ fn make_directory(path: &Path) -> Result<(), InitError> {
     fs::create_dir_all(path).map_err(at(path))
 }
 
-/// Ports that are drawn from: below those that the operating system hands out by itself, so that no client's socket takes
-/// one of them before its validator starts.
+/// Ports that are drawn from: below those that the operating system hands out by itself, so that no client's socket
+/// takes one of them before its validator starts.
 const FREE_PORTS: std::ops::Range<u16> = 10_240..32_000;
 /// Draws before a machine without free ports is believed to have none.
 const DRAWS_MAX: usize = 10_000;

@@ -76,7 +76,7 @@ impl Member {
         self.directory.join("node.pid")
     }
 
-    /// Its journal and consensus log.
+    /// Its data directory: journal and vote log.
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")

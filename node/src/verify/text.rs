@@ -39,7 +39,7 @@ impl fmt::Display for Text<'_> {
         row("batches", batches)?;
         let journal = format!("{} records, {} bytes", grouped(report.records), grouped(report.record_bytes));
         row("journal", journal)?;
-        row("consensus log", format!("{} records", grouped(report.consensus_records)))?;
+        row("vote log", format!("{} records", grouped(report.consensus_records)))?;
         match &report.finding {
             None => Ok(()),
             Some(finding) => write!(f, "\n{finding}"),

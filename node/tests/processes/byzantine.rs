@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::stage::{CHAIN, PATIENCE, Stage, verdicts, wait};
+use crate::testbed::{CHAIN, PATIENCE, Testbed, verdicts, wait};
 use bytes::Bytes;
 use engine::limits::{PEER_MESSAGE_BYTES_MAX, STREAM_BATCHES_MAX};
 use engine::types::{ChainId, Digest, Head, Height, Packet, Refusal, Sequence, ValidatorIndex, Verdict};
@@ -31,8 +31,8 @@ struct Byzantine {
 
 impl Byzantine {
     /// Takes the place of a validator that has been stopped: its port, its certificate and its key.
-    fn in_place_of(stage: &Stage) -> Self {
-        let config = Config::load(&stage.network.members[ME].config_file()).unwrap();
+    fn in_place_of(testbed: &Testbed) -> Self {
+        let config = Config::load(&testbed.network.members[ME].config_file()).unwrap();
         let peer = |peer: &node::config::PeerConfig| net::Peer {
             index: peer.index,
             address: peer.address,
@@ -62,7 +62,7 @@ impl Byzantine {
         };
         let network = Network::start(settings, take, |_| net::Flow::Continue).unwrap();
         let key = SigningKey::from_seed(config.consensus_seed.0);
-        Self { network, events, key, network_id: *stage.network.genesis.network() }
+        Self { network, events, key, network_id: *testbed.network.genesis.network() }
     }
 
     /// Waits until validator 0 is there.
@@ -129,19 +129,19 @@ fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
     PeerMessage::Block(Block::new(header).unwrap())
 }
 
-fn counters(stage: &Stage) -> CountersReport {
-    stage.client(0).ask(Query::Counters).unwrap().value
+fn counters(testbed: &Testbed) -> CountersReport {
+    testbed.client(0).ask(Query::Counters).unwrap().value
 }
 
-fn offences(stage: &Stage, name: &str) -> u64 {
-    counters(stage).offences.get(name).copied().unwrap_or(0)
+fn offences(testbed: &Testbed, name: &str) -> u64 {
+    counters(testbed).offences.get(name).copied().unwrap_or(0)
 }
 
 #[test]
 fn frames_of_a_member_that_cannot_be_read_cost_it_the_connection_and_nobody_else_anything() {
-    let mut stage = Stage::up(4, 100);
-    stage.kill(ME);
-    let byzantine = Byzantine::in_place_of(&stage);
+    let mut testbed = Testbed::up(4, 100);
+    testbed.kill(ME);
+    let byzantine = Byzantine::in_place_of(&testbed);
 
     let status = PeerMessage::Status { finalized: Height(9), committed: Height(9), view: 9 }.encode();
     let unreadable: [(&str, usize, Bytes); 7] = [
@@ -162,34 +162,34 @@ fn frames_of_a_member_that_cannot_be_read_cost_it_the_connection_and_nobody_else
         byzantine.send(channel, frame);
         assert!(!byzantine.hung_up().is_empty(), "{what}: hung up without a reason");
     }
-    assert!(counters(&stage).totals["peer_frames_refused"] >= 6);
+    assert!(counters(&testbed).totals["peer_frames_refused"] >= 6);
     // What consensus cannot read, it drops.
     byzantine.connected();
     for channel in 0..CONTROL {
         byzantine.send(channel, Bytes::from(vec![0xee; 300]));
     }
 
-    let mut client = stage.client(1);
-    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
+    let mut client = testbed.client(1);
+    assert_eq!(verdicts(&mut client, &[testbed.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
     byzantine.network.shutdown(Duration::ZERO);
-    the_real_one_returns(&mut stage);
+    the_real_one_returns(&mut testbed);
 }
 
 #[test]
 fn lies_of_a_member_are_counted_by_name_and_do_not_end_the_connection() {
-    let mut stage = Stage::up(4, 100);
-    stage.kill(ME);
-    let byzantine = Byzantine::in_place_of(&stage);
+    let mut testbed = Testbed::up(4, 100);
+    testbed.kill(ME);
+    let byzantine = Byzantine::in_place_of(&testbed);
     byzantine.connected();
 
-    let good = byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(7, 0)]);
+    let good = byzantine.seal(MINE, &Head::NONE, CHAIN, &[testbed.transfer(7, 0)]);
     let last = good.bytes().len() - 1;
-    let mut forged = stage.transfer(8, 0);
+    let mut forged = testbed.transfer(8, 0);
     forged.0[127] ^= 1;
-    let forged = byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(9, 0), forged]);
-    let elsewhere = byzantine.seal(MINE, &Head::NONE, ChainId(9), &[stage.transfer(8, 0)]);
-    let of_another = byzantine.seal(ValidatorIndex(1), &Head::NONE, CHAIN, &[stage.transfer(8, 0)]);
-    let of_nobody = byzantine.seal(ValidatorIndex(99), &Head::NONE, CHAIN, &[stage.transfer(8, 0)]);
+    let forged = byzantine.seal(MINE, &Head::NONE, CHAIN, &[testbed.transfer(9, 0), forged]);
+    let elsewhere = byzantine.seal(MINE, &Head::NONE, ChainId(9), &[testbed.transfer(8, 0)]);
+    let of_another = byzantine.seal(ValidatorIndex(1), &Head::NONE, CHAIN, &[testbed.transfer(8, 0)]);
+    let of_nobody = byzantine.seal(ValidatorIndex(99), &Head::NONE, CHAIN, &[testbed.transfer(8, 0)]);
     let head = Head { sequence: Sequence(5), digest: Digest([5; 32]) };
     let lies: [(&str, &str, PeerMessage); 12] = [
         ("half a batch", "malformed", PeerMessage::Batch(good.bytes().slice(..last))),
@@ -215,50 +215,51 @@ fn lies_of_a_member_are_counted_by_name_and_do_not_end_the_connection() {
     ];
     byzantine.say(&PeerMessage::Status { finalized: Height(1), committed: Height(1), view: 1 });
     for (what, name, lie) in lies {
-        let before = offences(&stage, name);
+        let before = offences(&testbed, name);
         byzantine.say(&lie);
-        wait(&format!("{what} is counted as {name}"), || offences(&stage, name) == before + 1);
+        wait(&format!("{what} is counted as {name}"), || offences(&testbed, name) == before + 1);
     }
     assert!(byzantine.network.peers().unwrap().connected().contains(&0), "a lie does not end the connection");
 
-    let mut client = stage.client(1);
-    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
+    let mut client = testbed.client(1);
+    assert_eq!(verdicts(&mut client, &[testbed.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
     byzantine.network.shutdown(Duration::ZERO);
-    the_real_one_returns(&mut stage);
+    the_real_one_returns(&mut testbed);
 }
 
 #[test]
 fn of_two_batches_in_one_place_one_is_ordered_and_the_third_is_an_offence() {
-    let mut stage = Stage::up(4, 100);
-    stage.kill(ME);
-    let byzantine = Byzantine::in_place_of(&stage);
+    let mut testbed = Testbed::up(4, 100);
+    testbed.kill(ME);
+    let byzantine = Byzantine::in_place_of(&testbed);
     byzantine.connected();
     wait("all call", || byzantine.network.peers().unwrap().connected().len() == 3);
 
     // Shown to one validator only, so that none is ordered until all three are sent.
-    let branches: Vec<Batch> =
-        (21..24).map(|debit| byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(debit, 0)])).collect();
+    let branches: Vec<Batch> = (21..24)
+        .map(|debit| byzantine.seal(MINE, &Head::NONE, CHAIN, &[testbed.transfer(debit, 0)]))
+        .collect();
     byzantine.say(&batch(&branches[0]));
     byzantine.say(&batch(&branches[1]));
-    wait("the contradiction is counted", || counters(&stage).totals["faults"] > 0);
+    wait("the contradiction is counted", || counters(&testbed).totals["faults"] > 0);
     byzantine.say(&batch(&branches[2]));
-    wait("the third branch is an offence", || offences(&stage, "equivocation") == 1);
+    wait("the third branch is an offence", || offences(&testbed, "equivocation") == 1);
 
     // One of them is ordered, and whatever was not is in no block: its sender may submit it again.
     byzantine.flood(&batch(&branches[0]));
-    let mut client = stage.client(1);
-    let id = stage.transfer(21, 0).id(stage.network.genesis.network());
+    let mut client = testbed.client(1);
+    let id = testbed.transfer(21, 0).id(testbed.network.genesis.network());
     wait("the member's own batch is ordered", || client.check(&id, Verdict::Committed).is_ok());
-    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
+    assert_eq!(verdicts(&mut client, &[testbed.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
     byzantine.network.shutdown(Duration::ZERO);
-    the_real_one_returns(&mut stage);
+    the_real_one_returns(&mut testbed);
 }
 
 #[test]
 fn heights_and_holdings_that_do_not_exist_move_nobody() {
-    let mut stage = Stage::up(4, 100);
-    stage.kill(ME);
-    let byzantine = Byzantine::in_place_of(&stage);
+    let mut testbed = Testbed::up(4, 100);
+    testbed.kill(ME);
+    let byzantine = Byzantine::in_place_of(&testbed);
     byzantine.connected();
     wait("all call", || byzantine.network.peers().unwrap().connected().len() == 3);
 
@@ -279,58 +280,58 @@ fn heights_and_holdings_that_do_not_exist_move_nobody() {
         byzantine.flood(&PeerMessage::FetchBlock { digest: Digest([6; 32]) });
         byzantine.flood(&PeerMessage::BlocksReply(Vec::new()));
         byzantine.flood(&block(3, 4, most));
-        let outcome = stage.load(&[0, 1, 2], 100.0, 2, Start::Resume);
+        let outcome = testbed.load(&[0, 1, 2], 100.0, 2, Start::Resume);
         assert!(outcome.tally().committed > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
     }
     for index in 0..3 {
-        let as_of = stage.client(index).status().unwrap().as_of;
+        let as_of = testbed.client(index).status().unwrap().as_of;
         assert!(as_of.keeps_up(), "one liar makes nobody believe to be behind: {as_of}");
     }
     byzantine.network.shutdown(Duration::ZERO);
-    the_real_one_returns(&mut stage);
+    the_real_one_returns(&mut testbed);
 }
 
 #[test]
 fn a_member_that_goes_on_with_offences_is_disconnected_for_a_while() {
-    let mut stage = Stage::up(4, 100);
-    stage.kill(ME);
-    let byzantine = Byzantine::in_place_of(&stage);
+    let mut testbed = Testbed::up(4, 100);
+    testbed.kill(ME);
+    let byzantine = Byzantine::in_place_of(&testbed);
     byzantine.connected();
     for _ in 0..TOO_MANY {
         byzantine.say(&block(1, 4, 1));
     }
     let reason = byzantine.hung_up();
     assert!(reason.contains("too many offences") && reason.contains("unwanted"), "{reason}");
-    let bytes = counters(&stage).bytes;
+    let bytes = counters(&testbed).bytes;
     assert!(bytes["peers_excluded"] >= 1, "{bytes:?}");
 
     // It may come back, and a new start is forgiven.
     byzantine.connected();
-    let mut client = stage.client(1);
-    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
+    let mut client = testbed.client(1);
+    assert_eq!(verdicts(&mut client, &[testbed.transfer(5, 0)]), [Verdict::Committed], "three of four go on");
     byzantine.network.shutdown(Duration::ZERO);
-    the_real_one_returns(&mut stage);
+    the_real_one_returns(&mut testbed);
 }
 
 #[test]
 fn floods_of_a_member_take_no_more_than_its_share() {
-    let mut stage = Stage::up(4, 400);
-    stage.kill(ME);
-    let byzantine = Byzantine::in_place_of(&stage);
+    let mut testbed = Testbed::up(4, 400);
+    testbed.kill(ME);
+    let byzantine = Byzantine::in_place_of(&testbed);
     byzantine.connected();
     wait("all call", || byzantine.network.peers().unwrap().connected().len() == 3);
 
     // A stream without its first batch: nothing of it can be ordered, and only a window of it is kept.
-    let first = byzantine.seal(MINE, &Head::NONE, CHAIN, &[stage.transfer(20, 0)]);
+    let first = byzantine.seal(MINE, &Head::NONE, CHAIN, &[testbed.transfer(20, 0)]);
     let mut previous = first.head();
     let stream: Vec<PeerMessage> = (0..2 * STREAM_BATCHES_MAX)
         .map(|at| {
-            let sealed = byzantine.seal(MINE, &previous, CHAIN, &[stage.transfer(21, at as u64 % 64)]);
+            let sealed = byzantine.seal(MINE, &previous, CHAIN, &[testbed.transfer(21, at as u64 % 64)]);
             previous = sealed.head();
             batch(&sealed)
         })
         .collect();
-    let plan = stage.plan(&[0, 1, 2], 200.0, 6, Start::Fresh);
+    let plan = testbed.plan(&[0, 1, 2], 200.0, 6, Start::Fresh);
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut loadgen::progress::Silent).unwrap());
     for round in 0..10 {
         stream.iter().for_each(|message| byzantine.flood(message));
@@ -344,26 +345,26 @@ fn floods_of_a_member_take_no_more_than_its_share() {
     let outcome = load.join().unwrap();
     assert!(outcome.lost.is_empty() && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
     assert!(outcome.tally().committed > 0);
-    stage.all_alive();
+    testbed.all_alive();
     byzantine.network.shutdown(Duration::ZERO);
-    the_real_one_returns(&mut stage);
+    the_real_one_returns(&mut testbed);
 }
 
-/// The port is free again, and the others believe its owner as before. Where its key has signed batches that its journal
-/// does not know, it answers *Busy* until it has learnt them.
-fn the_real_one_returns(stage: &mut Stage) {
-    stage.spawn(ME);
-    stage.ready();
-    let mut client = stage.client(ME);
+/// The port is free again, and the others believe its owner as before. Where its key has signed batches that its
+/// journal does not know, it answers *Busy* until it has learnt them.
+fn the_real_one_returns(testbed: &mut Testbed) {
+    testbed.spawn(ME);
+    testbed.ready();
+    let mut client = testbed.client(ME);
     // A nonce that no load has reached.
-    let packet = stage.transfer(6, 100);
+    let packet = testbed.transfer(6, 100);
     wait("the real one takes part", || match verdicts(&mut client, &[packet])[0] {
         Verdict::Committed => true,
         Verdict::Refused(Refusal::Busy) => false,
         verdict => panic!("{verdict:?}"),
     });
-    stage.settle();
-    stage.all_alive();
-    stage.stop_all();
-    stage.audit(&[]);
+    testbed.settle();
+    testbed.all_alive();
+    testbed.stop_all();
+    testbed.audit(&[]);
 }

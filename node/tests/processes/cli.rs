@@ -4,7 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
-use crate::stage::{Stage, expect};
+use crate::testbed::{Testbed, expect};
 
 fn node(config: &Path) -> String {
     expect(2, &["node", "--config", config.to_str().unwrap()]).1
@@ -17,8 +17,8 @@ fn replace(file: &Path, from: &str, to: &str) {
     fs::write(file, text.replacen(from, to, 1)).unwrap();
 }
 
-fn config(stage: &Stage) -> PathBuf {
-    stage.network.members[0].config_file()
+fn config(testbed: &Testbed) -> PathBuf {
+    testbed.network.members[0].config_file()
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn missing_unknown_and_contradictory_fields_are_named_with_their_file() {
         ("index = 1", "index = 9", "peer with index 9"),
     ];
     for (from, to, words) in cases {
-        let stage = Stage::new(4, 100);
-        replace(&config(&stage), from, to);
-        let error = node(&config(&stage));
+        let testbed = Testbed::new(4, 100);
+        replace(&config(&testbed), from, to);
+        let error = node(&config(&testbed));
         assert!(error.contains(words) && error.contains("node.toml"), "{words}: {error}");
     }
 }
@@ -98,28 +98,28 @@ fn a_setting_that_makes_no_sense_stops_the_bench_before_it_begins() {
 
 #[test]
 fn an_invalid_log_level_is_refused() {
-    let stage = Stage::new(1, 100);
-    replace(&config(&stage), "level = \"info\"", "level = \"a=b=c\"");
-    let error = node(&config(&stage));
+    let testbed = Testbed::new(1, 100);
+    replace(&config(&testbed), "level = \"info\"", "level = \"a=b=c\"");
+    let error = node(&config(&testbed));
     assert!(error.contains("log.level"), "{error}");
 }
 
 #[test]
 fn a_port_that_is_taken_is_named() {
-    let stage = Stage::new(1, 100);
-    let address = stage.network.members[0].clients;
+    let testbed = Testbed::new(1, 100);
+    let address = testbed.network.members[0].clients;
     let _taken = UdpSocket::bind(address).unwrap();
-    let error = node(&config(&stage));
+    let error = node(&config(&testbed));
     assert!(error.contains(&address.to_string()) && error.contains("taken"), "{error}");
 }
 
 #[test]
 fn a_directory_in_use_is_refused_and_its_user_goes_on() {
-    let mut stage = Stage::up(1, 100);
-    let other = Stage::new(1, 100);
+    let mut testbed = Testbed::up(1, 100);
+    let other = Testbed::new(1, 100);
     // The same validator once more, on other ports.
-    let (mine, theirs) = (config(&stage), config(&other));
-    let copy = stage.network.members[0].directory.join("again.toml");
+    let (mine, theirs) = (config(&testbed), config(&other));
+    let copy = testbed.network.members[0].directory.join("again.toml");
     fs::copy(&mine, &copy).unwrap();
     for field in ["peers = ", "clients = "] {
         let line = |file: &Path| {
@@ -130,16 +130,16 @@ fn a_directory_in_use_is_refused_and_its_user_goes_on() {
     }
     let error = node(&copy);
     assert!(error.contains("in use"), "{error}");
-    stage.all_alive();
-    let (_, error) = expect(2, &["verify", stage.network.members[0].data().to_str().unwrap()]);
+    testbed.all_alive();
+    let (_, error) = expect(2, &["verify", testbed.network.members[0].data().to_str().unwrap()]);
     assert!(error.contains("in use"), "{error}");
 }
 
 #[test]
 fn a_directory_of_another_network_is_refused() {
-    let mut one = Stage::up(1, 100);
+    let mut one = Testbed::up(1, 100);
     one.stop_all();
-    let other = Stage::new(1, 100);
+    let other = Testbed::new(1, 100);
     fs::remove_dir_all(other.network.members[0].data()).unwrap();
     fs::rename(one.network.members[0].data(), other.network.members[0].data()).unwrap();
     let error = node(&config(&other));
@@ -150,8 +150,8 @@ fn a_directory_of_another_network_is_refused() {
 
 #[test]
 fn init_does_not_overwrite() {
-    let stage = Stage::new(1, 100);
-    let (_, error) = expect(2, &["network", "init", stage.path().to_str().unwrap()]);
+    let testbed = Testbed::new(1, 100);
+    let (_, error) = expect(2, &["network", "init", testbed.path().to_str().unwrap()]);
     assert!(error.contains("there is a network here already"), "{error}");
 }
 
@@ -160,8 +160,8 @@ fn verify_of_what_is_no_data_directory_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let (_, error) = expect(2, &["verify", directory.path().to_str().unwrap()]);
     assert!(error.contains("node.toml") && error.contains("--genesis"), "{error}");
-    let stage = Stage::new(1, 100);
-    let genesis = stage.path().join("genesis.toml");
+    let testbed = Testbed::new(1, 100);
+    let genesis = testbed.path().join("genesis.toml");
     let path = directory.path().to_str().unwrap();
     let (_, error) = expect(2, &["verify", path, "--genesis", genesis.to_str().unwrap()]);
     assert!(error.contains("holds no log"), "{error}");

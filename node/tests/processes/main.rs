@@ -1,7 +1,7 @@
 //! Tests with real processes: the `millrace` binary as operators, clients and attackers meet it.
 //!
 //! ```text
-//! stage: a small network on free ports, killed when its test ends
+//! testbed: a small network on free ports, killed when its test ends
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ recovery  kill -9 of one and of all
@@ -14,7 +14,7 @@
 
 // Without the attributes the lints take the helpers for production code.
 #[cfg(test)]
-mod stage;
+mod testbed;
 
 #[cfg(test)]
 mod bench;

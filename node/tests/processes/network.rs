@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::stage::{expect, wait};
+use crate::testbed::{expect, wait};
 use node::network::Network;
 
 /// Stops the network however the test ends.
@@ -11,7 +11,7 @@ struct Down<'a>(&'a str);
 
 impl Drop for Down<'_> {
     fn drop(&mut self) {
-        let _ = crate::stage::millrace(&["network", "down", self.0]);
+        let _ = crate::testbed::millrace(&["network", "down", self.0]);
     }
 }
 

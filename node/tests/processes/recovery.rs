@@ -1,6 +1,6 @@
 //! kill -9, as a power cut would: of one validator under load, and of all at once.
 
-use crate::stage::{Stage, verdicts, wait};
+use crate::testbed::{Testbed, verdicts, wait};
 use engine::types::Verdict;
 use engine::wire::Query;
 use loadgen::Start;
@@ -21,65 +21,65 @@ fn a_moment() -> Duration {
 }
 
 /// Waits until the load, which signs and connects first, is executed.
-fn until_executed(stage: &Stage) {
-    let report = || stage.client(0).ask::<CountersReport>(Query::Counters).unwrap().value;
+fn until_executed(testbed: &Testbed) {
+    let report = || testbed.client(0).ask::<CountersReport>(Query::Counters).unwrap().value;
     wait("the load is executed", || report().totals["executed"] > 0);
 }
 
 #[test]
 fn one_of_four_dies_under_load_and_comes_back() {
-    let mut stage = Stage::up(4, 400);
-    let plan = stage.plan(&[0, 1, 2], 300.0, 6, Start::Fresh);
+    let mut testbed = Testbed::up(4, 400);
+    let plan = testbed.plan(&[0, 1, 2], 300.0, 6, Start::Fresh);
     let moment = a_moment();
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
-    until_executed(&stage);
+    until_executed(&testbed);
     std::thread::sleep(moment);
-    stage.kill(3);
-    let killed_at = stage.height(0);
+    testbed.kill(3);
+    let killed_at = testbed.height(0);
     std::thread::sleep(Duration::from_secs(1));
-    stage.spawn(3);
+    testbed.spawn(3);
     let outcome = load.join().unwrap();
     assert_eq!(outcome.lost, [], "killed after {moment:?}");
     assert_eq!(outcome.tally().timed_out, 0, "killed after {moment:?}");
     assert!(outcome.tally().committed > 0);
 
-    stage.ready();
-    let goal = stage.height(0);
+    testbed.ready();
+    let goal = testbed.height(0);
     assert!(goal > killed_at, "the others went on");
-    stage.wait_height(3, goal);
+    testbed.wait_height(3, goal);
 
     // It takes part again: with another one gone, a quorum needs it.
-    stage.kill(0);
-    let through = stage.load(&[3], 100.0, 2, Start::Resume);
+    testbed.kill(0);
+    let through = testbed.load(&[3], 100.0, 2, Start::Resume);
     assert!(through.tally().committed > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
-    stage.spawn(0);
-    stage.ready();
-    stage.settle();
-    stage.stop_all();
-    stage.audit(&[&outcome, &through]);
+    testbed.spawn(0);
+    testbed.ready();
+    testbed.settle();
+    testbed.stop_all();
+    testbed.audit(&[&outcome, &through]);
 }
 
 #[test]
 fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
-    let mut stage = Stage::up(4, 400);
-    let plan = stage.plan(&[0, 1, 2, 3], 400.0, 5, Start::Fresh);
+    let mut testbed = Testbed::up(4, 400);
+    let plan = testbed.plan(&[0, 1, 2, 3], 400.0, 5, Start::Fresh);
     let moment = a_moment();
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
-    until_executed(&stage);
+    until_executed(&testbed);
     std::thread::sleep(moment);
-    (0..4).for_each(|index| stage.kill(index));
+    (0..4).for_each(|index| testbed.kill(index));
     let outcome = load.join().unwrap();
     assert_eq!(outcome.lost.len(), 4, "killed after {moment:?}");
 
-    (0..4).for_each(|index| stage.spawn(index));
-    stage.ready();
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
     // The network lives: new transfers are committed.
-    let mut client = stage.client(1);
-    let packet = stage.transfer(1, 60);
+    let mut client = testbed.client(1);
+    let packet = testbed.transfer(1, 60);
     assert_eq!(verdicts(&mut client, &[packet]), [Verdict::Committed], "killed after {moment:?}");
-    stage.settle();
-    stage.stop_all();
-    stage.audit(&[&outcome]);
+    testbed.settle();
+    testbed.stop_all();
+    testbed.audit(&[&outcome]);
 }
 
 /// How many power cuts `just crash-rounds` asks for.
@@ -91,52 +91,54 @@ const FULL_LOAD: f64 = 10_000.0;
 fn rounds_of_full_load_and_power_cuts_lose_nothing() {
     let rounds = std::env::var(ROUNDS).map_or(2, |rounds| rounds.parse().expect("a number of rounds"));
     let all = [0, 1, 2, 3];
-    let mut stage = Stage::up(4, 4_000);
+    let mut testbed = Testbed::up(4, 4_000);
     let mut told = Vec::new();
     for round in 1..=rounds {
         let start = if told.is_empty() { Start::Fresh } else { Start::Resume };
-        let plan = stage.plan(&all, FULL_LOAD, 10, start);
+        let plan = testbed.plan(&all, FULL_LOAD, 10, start);
         let executed =
-            || stage.client(0).ask::<CountersReport>(Query::Counters).unwrap().value.totals["executed"];
+            || testbed.client(0).ask::<CountersReport>(Query::Counters).unwrap().value.totals["executed"];
         let before = executed();
         let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
         // Late enough that something is committed, in the middle of what comes then.
         wait("the load is executed", || executed() > before);
         let moment = a_moment();
         std::thread::sleep(moment);
-        all.iter().for_each(|index| stage.kill(*index));
+        all.iter().for_each(|index| testbed.kill(*index));
         let cut_off = load.join().unwrap();
         eprintln!("round {round}: killed after {moment:?}; {:?}", cut_off.tally());
         assert_eq!(cut_off.lost.len(), 4, "killed after {moment:?}");
         told.push(cut_off);
 
-        all.iter().for_each(|index| stage.spawn(*index));
-        stage.ready();
-        let after = stage.load(&all, 200.0, 2, Start::Resume);
+        all.iter().for_each(|index| testbed.spawn(*index));
+        testbed.ready();
+        let after = testbed.load(&all, 200.0, 2, Start::Resume);
         assert!(after.tally().committed > 0, "killed after {moment:?}: {:?}", after.tally());
         told.push(after);
     }
-    stage.settle();
-    stage.all_alive();
-    stage.stop_all();
-    stage.audit(&told.iter().collect::<Vec<_>>());
+    testbed.settle();
+    testbed.all_alive();
+    testbed.stop_all();
+    testbed.audit(&told.iter().collect::<Vec<_>>());
 }
 
 #[test]
 fn one_that_lost_its_data_rejoins_under_load_and_nothing_that_clients_were_told_is_false() {
-    let mut stage = Stage::up(4, 400);
-    let before = stage.load(&[3], 200.0, 2, Start::Fresh);
-    stage.stop(3);
-    let data = stage.network.members[3].data();
+    let mut testbed = Testbed::up(4, 400);
+    let before = testbed.load(&[3], 200.0, 2, Start::Fresh);
+    testbed.stop(3);
+    let data = testbed.network.members[3].data();
     fs::remove_dir_all(&data).unwrap();
     fs::create_dir(&data).unwrap();
-    let plan = stage.plan(&[0, 1, 2], 200.0, 8, Start::Resume);
+    let plan = testbed.plan(&[0, 1, 2], 200.0, 8, Start::Resume);
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
     std::thread::sleep(Duration::from_secs(1));
-    stage.spawn(3);
+    testbed.spawn(3);
     let mut lost = false;
     wait("it knows its stream and votes again", || {
-        let Ok(mut client) = stage.network.members[3].connect(&stage.network.genesis) else { return false };
+        let Ok(mut client) = testbed.network.members[3].connect(&testbed.network.genesis) else {
+            return false;
+        };
         let status = client.status().unwrap().value;
         lost |= status.stream_lost || status.votes_forgotten;
         lost && !status.stream_lost && !status.votes_forgotten
@@ -145,33 +147,33 @@ fn one_that_lost_its_data_rejoins_under_load_and_nothing_that_clients_were_told_
     assert!(during.tally().committed > 0 && during.tally().timed_out == 0, "{:?}", during.tally());
 
     // It takes part again: with another one gone, a quorum needs it.
-    stage.wait_height(3, stage.height(0));
-    stage.stop(0);
-    let through = stage.load(&[3], 100.0, 2, Start::Resume);
+    testbed.wait_height(3, testbed.height(0));
+    testbed.stop(0);
+    let through = testbed.load(&[3], 100.0, 2, Start::Resume);
     assert!(through.tally().committed > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
-    stage.spawn(0);
-    stage.ready();
-    stage.settle();
+    testbed.spawn(0);
+    testbed.ready();
+    testbed.settle();
 
     // What it told before it lost everything, it and another one still prove.
     for index in [0, 3] {
-        let mut client = stage.client(index);
+        let mut client = testbed.client(index);
         for packet in before.acknowledged().take(20).chain(through.acknowledged().take(20)) {
             let found =
-                client.check(&packet.id(stage.network.genesis.network()), Verdict::Committed).unwrap();
+                client.check(&packet.id(testbed.network.genesis.network()), Verdict::Committed).unwrap();
             assert!(found.is_some());
         }
     }
-    stage.stop_all();
-    stage.audit(&[&before, &during, &through]);
+    testbed.stop_all();
+    testbed.audit(&[&before, &during, &through]);
 }
 
 #[test]
 fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_endlessly() {
-    let mut stage = Stage::up(4, 100);
-    let spare = Stage::new(4, 100);
+    let mut testbed = Testbed::up(4, 100);
+    let spare = Testbed::new(4, 100);
     // The keys of validator 0, copied by mistake: other ports, and a data directory of its own.
-    let member = &stage.network.members[0];
+    let member = &testbed.network.members[0];
     let text = fs::read_to_string(member.config_file()).unwrap();
     let other = fs::read_to_string(spare.network.members[0].config_file()).unwrap();
     let line =
@@ -179,17 +181,17 @@ fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_en
     let text = ["peers = ", "clients = "]
         .iter()
         .fold(text.clone(), |copy, field| copy.replacen(&line(&text, field), &line(&other, field), 1));
-    let directory = stage.path().join("copy");
+    let directory = testbed.path().join("copy");
     fs::create_dir_all(directory.join("data")).unwrap();
     fs::write(directory.join("node.toml"), text).unwrap();
     for file in ["consensus.key", "tls.crt", "tls.key"] {
         fs::copy(member.directory.join(file), directory.join(file)).unwrap();
     }
     let copy = Member { directory, ..member.clone() };
-    let mut copy = ValidatorProcess::spawn(Path::new(crate::stage::MILLRACE), &copy, Tie::Tied).unwrap();
+    let mut copy = ValidatorProcess::spawn(Path::new(crate::testbed::MILLRACE), &copy, Tie::Tied).unwrap();
 
     let counted = |index: usize, name: &str| {
-        let report = stage.client(index).ask::<CountersReport>(Query::Counters).unwrap().value;
+        let report = testbed.client(index).ask::<CountersReport>(Query::Counters).unwrap().value;
         report.bytes[name]
     };
     wait("the alarm is counted", || (1..4).all(|index| counted(index, "duplicate_identities") > 0));
@@ -199,43 +201,43 @@ fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_en
         let since = counted(index, "peer_connected") - before;
         assert!(since <= 3, "validator {index}: {since} connections in 5 s");
     }
-    let mut client = stage.client(1);
-    assert_eq!(verdicts(&mut client, &[stage.transfer(5, 0)]), [Verdict::Committed], "the others go on");
+    let mut client = testbed.client(1);
+    assert_eq!(verdicts(&mut client, &[testbed.transfer(5, 0)]), [Verdict::Committed], "the others go on");
 
     copy.kill();
     wait("the right one is connected everywhere", || {
-        stage.client(0).status().unwrap().value.peers.len() == 3
+        testbed.client(0).status().unwrap().value.peers.len() == 3
     });
-    stage.settle();
-    stage.all_alive();
-    stage.stop_all();
-    stage.audit(&[]);
+    testbed.settle();
+    testbed.all_alive();
+    testbed.stop_all();
+    testbed.audit(&[]);
 }
 
 #[test]
 fn a_validator_that_was_away_for_long_catches_up_by_blocks() {
-    let mut stage = Stage::up(4, 400);
-    stage.stop(2);
-    let outcome = stage.load(&[0, 1, 3], 300.0, 5, Start::Fresh);
-    let goal = stage.height(0);
-    stage.spawn(2);
-    stage.ready();
-    stage.wait_height(2, goal);
-    stage.stop_all();
-    stage.audit(&[&outcome]);
+    let mut testbed = Testbed::up(4, 400);
+    testbed.stop(2);
+    let outcome = testbed.load(&[0, 1, 3], 300.0, 5, Start::Fresh);
+    let goal = testbed.height(0);
+    testbed.spawn(2);
+    testbed.ready();
+    testbed.wait_height(2, goal);
+    testbed.stop_all();
+    testbed.audit(&[&outcome]);
 }
 
 #[test]
 fn a_network_of_one_recovers_too() {
-    let mut stage = Stage::up(1, 100);
-    let outcome = stage.load(&[0], 200.0, 2, Start::Fresh);
-    stage.kill(0);
-    stage.spawn(0);
-    stage.ready();
-    let again = stage.load(&[0], 200.0, 1, Start::Resume);
-    wait("a height", || stage.height(0) > 0);
-    stage.stop_all();
-    stage.audit(&[&outcome, &again]);
+    let mut testbed = Testbed::up(1, 100);
+    let outcome = testbed.load(&[0], 200.0, 2, Start::Fresh);
+    testbed.kill(0);
+    testbed.spawn(0);
+    testbed.ready();
+    let again = testbed.load(&[0], 200.0, 1, Start::Resume);
+    wait("a height", || testbed.height(0) > 0);
+    testbed.stop_all();
+    testbed.audit(&[&outcome, &again]);
 }
 
 /// A small file system of its own, unmounted when the test ends.
@@ -265,8 +267,8 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_stops_one_validator_with_words_and_the_others_go_on() {
-    let mut stage = Stage::new(4, 400);
-    let member = &stage.network.members[3];
+    let mut testbed = Testbed::new(4, 400);
+    let member = &testbed.network.members[3];
     let Some(disk) = SmallDisk::mount(&member.data(), 64) else {
         eprintln!("skipped: this user may not mount a small file system");
         return;
@@ -274,12 +276,12 @@ fn a_full_disk_stops_one_validator_with_words_and_the_others_go_on() {
     let (file, log) = (member.config_file(), member.log_file());
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("[storage]\n", "[storage]\nsegment_mib = 4\n")).unwrap();
-    (0..4).for_each(|index| stage.spawn(index));
-    stage.ready();
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
     disk.fill();
-    let mut told = vec![stage.load(&[0, 1, 2], 1_000.0, 2, Start::Fresh)];
-    while stage.processes[3].as_mut().unwrap().check().is_ok() {
-        told.push(stage.load(&[0, 1, 2], 1_000.0, 2, Start::Resume));
+    let mut told = vec![testbed.load(&[0, 1, 2], 1_000.0, 2, Start::Fresh)];
+    while testbed.processes[3].as_mut().unwrap().check().is_ok() {
+        told.push(testbed.load(&[0, 1, 2], 1_000.0, 2, Start::Resume));
         assert!(told.len() < 60, "the disk of {} should be full by now", log.display());
     }
     let words = fs::read_to_string(&log).unwrap();
@@ -288,9 +290,9 @@ fn a_full_disk_stops_one_validator_with_words_and_the_others_go_on() {
 
     // With room again it comes back, catches up, and everything holds.
     fs::remove_file(disk.0.join("filler")).unwrap();
-    stage.spawn(3);
-    stage.ready();
-    stage.wait_height(3, stage.height(0));
-    stage.stop_all();
-    stage.audit(&told.iter().collect::<Vec<_>>());
+    testbed.spawn(3);
+    testbed.ready();
+    testbed.wait_height(3, testbed.height(0));
+    testbed.stop_all();
+    testbed.audit(&told.iter().collect::<Vec<_>>());
 }

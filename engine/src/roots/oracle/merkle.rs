@@ -6,8 +6,8 @@
 //! MTH(D[n]) = SHA-256(0x01 | MTH(D[0:k]) | MTH(D[k:n]))      k: the largest power of two below n
 //! ```
 //!
-//! [`MerkleTree`] is the same recursion with a memory: it keeps the hash of every subtree, so that a block costs the paths
-//! that it touches and an audit of millions of transactions remains possible.
+//! [`MerkleTree`] is the same recursion with a memory: it keeps the hash of every subtree, so that a block costs the
+//! paths that it touches and an audit of millions of transactions remains possible.
 
 use sha2::{Digest as _, Sha256};
 

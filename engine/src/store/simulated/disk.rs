@@ -34,8 +34,8 @@ pub struct Faults {
     pub writes: Option<io::ErrorKind>,
     /// Only the write of this number fails, counted from 0 since the log was opened, and with this error.
     pub write: Option<(u64, io::ErrorKind)>,
-    /// Syncs fail with this error. As on Linux, what they should have made durable is still read back, yet no later sync
-    /// makes it durable: only writing it again does.
+    /// Syncs fail with this error. As on Linux, what they should have made durable is still read back, yet no later
+    /// sync makes it durable: only writing it again does.
     pub syncs: Option<io::ErrorKind>,
     /// Syncs report success and make nothing durable.
     pub lying: bool,
@@ -188,7 +188,8 @@ impl SimulatedDisk {
         state.contents.segments.iter().flat_map(sectors).collect()
     }
 
-    /// Changes a durable sector behind the log's back: rot, a lost or a misdirected write. False if there is none there.
+    /// Changes a durable sector behind the log's back: rot, a lost or a misdirected write. False if there is none
+    /// there.
     pub fn damage(&self, segment: u64, sector: u64, change: impl FnOnce(&mut [u8; SECTOR_BYTES])) -> bool {
         let mut state = self.lock();
         let blocks = state.contents.segments.get_mut(&segment);

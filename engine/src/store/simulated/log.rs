@@ -14,15 +14,16 @@ use crate::store::shared::Callback;
 
 /// A log on a simulated disk. It does something only when it is called, and calls back on the caller's thread.
 ///
-/// Dropping it is the death of the process: what was not submitted is lost, what was submitted is on the disk, unsynced.
-/// For an orderly end call `settle` before.
+/// Dropping it is the death of the process: what was not submitted is lost, what was submitted is on the disk,
+/// unsynced. For an orderly end call `settle` before.
 pub struct SimulatedLog {
     pub(in crate::store) log: Log,
     pump: Mutex<Pump>,
 }
 
 impl SimulatedLog {
-    /// Opens the log of a disk, making one if there is none. `backend` and `thread_name` of the options mean nothing here.
+    /// Opens the log of a disk, making one if there is none. `backend` and `thread_name` of the options mean nothing
+    /// here.
     ///
     /// # Errors
     /// The disk belongs to another owner, is damaged where it was durable, or cannot be written.
@@ -67,8 +68,8 @@ impl SimulatedLog {
         self.durable()
     }
 
-    /// Tells the log that nothing has happened for `Options::mark_after`: it submits the mark that says what is durable,
-    /// if no sector says so yet. True if a write is in flight.
+    /// Tells the log that nothing has happened for `Options::mark_after`: it submits the mark that says what is
+    /// durable, if no sector says so yet. True if a write is in flight.
     pub fn rest(&self) -> bool {
         let mut pump = self.pump();
         if let Step::Wait(Some(timeout)) = pump.step() {
@@ -105,8 +106,8 @@ impl SimulatedLog {
         Durable::below(Position::of_sector(self.log.shared.lock().durable))
     }
 
-    /// Has a function called once the record at `position` is durable, or can no longer become so; at once, if the outcome
-    /// is known already. It runs inside `complete`, `turn`, `settle` or an `append` without room.
+    /// Has a function called once the record at `position` is durable, or can no longer become so; at once, if the
+    /// outcome is known already. It runs inside `complete`, `turn`, `settle` or an `append` without room.
     pub fn on_durable(&self, position: Position, callback: Callback) {
         self.log.on_durable(position, callback);
     }

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! `SimulatedLog` is `Log` without its thread: the simulator decides when a group goes to the disk and when its sync
-//! returns, and puts as much virtual time between the two as it likes. `SimulatedDisk` promises the least that a real disk
-//! promises: a synced sector stays; of the unsynced ones any may have arrived, whole or torn; names of segments are durable
-//! when the call that made them returns.
+//! returns, and puts as much virtual time between the two as it likes. `SimulatedDisk` promises the least that a real
+//! disk promises: a synced sector stays; of the unsynced ones any may have arrived, whole or torn; names of segments
+//! are durable when the call that made them returns.
 //!
 //! Invariants:
 //! - the same calls with the same fates give the same bytes: there is no clock, no thread and no chance in here;

@@ -53,7 +53,7 @@ fn the_options_choose_the_backend() {
     drop(log);
     // Where io_uring is missing the forced choice is an error that says so, and the automatic one still works.
     match Log::open(directory.path(), Options { backend: Backend::Uring, ..small() }) {
-        Ok((log, _)) => assert_eq!(log.metrics().backend, "io_uring"),
+        Ok((log, _)) => assert_eq!(log.metrics().backend, "uring"),
         Err(StoreError::UringUnavailable { .. }) => {}
         Err(error) => panic!("{error}"),
     }

@@ -1,7 +1,8 @@
 //! Eight lanes of AVX2 with FMA: two 256-bit vectors of doubles for each limb.
 //!
-//! AVX2 multiplies 32-bit integers at most, but 53-bit doubles, and FMA shows the whole of a product (Emmart, *A Study of
-//! High Performance Multiple Precision Arithmetic on GPUs*, 2018). So limbs are **signed integers held as doubles**. For
+//! AVX2 multiplies 32-bit integers at most, but 53-bit doubles, and FMA shows the whole of a product (Emmart, *A Study
+//! of High Performance Multiple Precision Arithmetic on GPUs*, 2018). So limbs are **signed integers held as doubles**.
+//! For
 //! |ab| ≤ 2¹⁰² and C = 1½ · 2¹⁰³, where neighbouring doubles are 2⁵¹ apart:
 //!
 //! ```text
@@ -10,9 +11,9 @@
 //! low  = ab + rest          one FMA, exact: M + (ab − h · 2⁵¹) lies in [2⁵², 2⁵³] and its bits are M's plus the difference
 //! ```
 //!
-//! With limbs of 51 bits `low` belongs to column i + j, and h to column i + j + 1, undoubled. Columns are summed as 64-bit
-//! integers, bits and all; what C and M bring to a column is known and subtracted where the column starts. That is five
-//! instructions a product, 125 in all; ten limbs of 25½ bits take 200 (`vpmuludq` and `vpaddq`).
+//! With limbs of 51 bits `low` belongs to column i + j, and h to column i + j + 1, undoubled. Columns are summed as
+//! 64-bit integers, bits and all; what C and M bring to a column is known and subtracted where the column starts. That
+//! is five instructions a product, 125 in all; ten limbs of 25½ bits take 200 (`vpmuludq` and `vpaddq`).
 //!
 //! Bounds, which here are the meaning of what [`Field`] calls
 //!
@@ -76,8 +77,8 @@ fn enter<W: Work>(work: W, field: Avx2) -> W::Output {
 
 /// Adds the low part of ab to `column` and the high part to `next`. Needs |ab| ≤ 2¹⁰².
 ///
-/// One block of assembly, because the optimiser tears intrinsics apart: it computes all fifty parts of a product first, keeps
-/// them on the stack and sums them up afterwards.
+/// One block of assembly, because the optimiser tears intrinsics apart: it computes all fifty parts of a product first,
+/// keeps them on the stack and sums them up afterwards.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn add_product(column: &mut __m256i, next: &mut __m256i, a: __m256d, b: __m256d) {
@@ -104,8 +105,8 @@ fn add_product(column: &mut __m256i, next: &mut __m256i, a: __m256d, b: __m256d)
     }
 }
 
-/// A call, since a product fills all sixteen registers anyway, and those of one addition inlined overflow the cache of decoded
-/// instructions.
+/// A call, since a product fills all sixteen registers anyway, and those of one addition inlined overflow the cache of
+/// decoded instructions.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 fn mul(f: Avx2, a: &Fe, b: &Fe) -> Fe {
@@ -121,8 +122,8 @@ fn square(f: Avx2, a: &Fe) -> Fe {
 
 /// A block of code that uses the token's instructions.
 ///
-/// Every use stands in a method that takes `Avx2` by value, and that token exists only where `detect` found the features;
-/// pointers come from references to at least as many bytes.
+/// Every use stands in a method that takes `Avx2` by value, and that token exists only where `detect` found the
+/// features; pointers come from references to at least as many bytes.
 macro_rules! simd {
     ($body:block) => {
         // SAFETY: see above: the caller holds the token, and pointers come from references.
@@ -141,8 +142,8 @@ impl Avx2 {
         simd!({ _mm256_set1_epi64x(value as i64) })
     }
 
-    /// Adds up one column, which has come to `column` before: the sum, and to what the next column has come, from `next`.
-    /// Needs |ab| ≤ 2¹⁰² for each pair.
+    /// Adds up one column, which has come to `column` before: the sum, and to what the next column has come, from
+    /// `next`. Needs |ab| ≤ 2¹⁰² for each pair.
     #[inline(always)]
     fn column<const N: usize>(
         self,
@@ -172,7 +173,8 @@ impl Avx2 {
                 carries[k] = _mm256_srli_epi64::<{ LIMB_BITS as i32 }>(lifted);
                 limbs[k] = _mm256_and_si256(lifted, mask);
             }
-            // Carries are below 2⁹, and 2⁸ of each is the lift; so the topmost brings at most 19 · 2⁸ < 2¹³ to the lowest.
+            // Carries are below 2⁹, and 2⁸ of each is the lift; so the topmost brings at most 19 · 2⁸ < 2¹³ to the
+            // lowest.
             let bottom = _mm256_mul_epu32(carries[4], self.set_bits(19));
             let incoming = [bottom, carries[0], carries[1], carries[2], carries[3]];
             let mut out = [self.set(0.0); 5];
@@ -476,8 +478,8 @@ impl Field for Avx2 {
         }
     }
 
-    /// A permutation of registers by the lanes' indices finds four entries at once: `vpermd` takes as long for one index
-    /// as for another, and the loads are of the whole table. Of the fours, masks keep one.
+    /// A permutation of registers by the lanes' indices finds four entries at once: `vpermd` takes as long for one
+    /// index as for another, and the loads are of the whole table. Of the fours, masks keep one.
     #[inline(always)]
     fn look_up(self, table: &LookUp, index: &[u64; LANES]) -> [Fe; 3] {
         let mut found = [[self.set_bits(0); 15]; HALVES];

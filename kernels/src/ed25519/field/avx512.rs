@@ -38,8 +38,8 @@ impl Avx512 {
         simd!({ _mm512_set1_epi64(limb) })
     }
 
-    /// Limbs below 1100 · 2⁵¹ become tight: what exceeds 51 bits (below 1100) moves up, 19-fold (below 2¹⁵) from the top
-    /// to the bottom. `madd52lo` does the 19-fold addition.
+    /// Limbs below 1100 · 2⁵¹ become tight: what exceeds 51 bits (below 1100) moves up, 19-fold (below 2¹⁵) from the
+    /// top to the bottom. `madd52lo` does the 19-fold addition.
     #[inline(always)]
     fn carry(self, a: [__m512i; 5]) -> Fe {
         simd!({
@@ -74,8 +74,8 @@ impl Avx512 {
         Fe(limbs)
     }
 
-    /// The representative below p of an uncarried element. As in the portable backend: tight values are below 2p, and the
-    /// carry out of value + 19 tells whether to subtract p.
+    /// The representative below p of an uncarried element. As in the portable backend: tight values are below 2p, and
+    /// the carry out of value + 19 tells whether to subtract p.
     #[inline(always)]
     fn canonical(self, a: Fe) -> Fe {
         simd!({

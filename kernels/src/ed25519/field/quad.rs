@@ -1,8 +1,8 @@
-//! Four lanes in the 256-bit half of AVX-512 with IFMA, for a signature that comes alone: the four coordinates of one point
-//! stand side by side, and two encodings decompress with the latency of narrow vectors.
+//! Four lanes in the 256-bit half of AVX-512 with IFMA, for a signature that comes alone: the four coordinates of one
+//! point stand side by side, and two encodings decompress with the latency of narrow vectors.
 //!
-//! As a [`Field`] it fills four of the eight lanes; the other four read as zero. What a product has before its carry is a
-//! type of its own, [`Wide`], because formulas on one point shuffle, add and subtract products, and carry only then.
+//! As a [`Field`] it fills four of the eight lanes; the other four read as zero. What a product has before its carry is
+//! a type of its own, [`Wide`], because formulas on one point shuffle, add and subtract products, and carry only then.
 
 use super::{Field, LANES, LIMB_BITS, LIMB_MASK, LaneLimbs, Limbs, Row, Work, portable::canonical, times_p};
 use crate::cpu::Avx512;
@@ -35,8 +35,8 @@ fn enter<W: Work>(work: W, field: Quad) -> W::Output {
 
 /// A block of code that uses the token's instructions.
 ///
-/// Every use stands in a function that has a `Quad`, an `Fe` or a `Wide`, each of which exists only where `detect` found
-/// the features; pointers come from references to at least as many bytes.
+/// Every use stands in a function that has a `Quad`, an `Fe` or a `Wide`, each of which exists only where `detect`
+/// found the features; pointers come from references to at least as many bytes.
 macro_rules! simd {
     ($body:block) => {
         // SAFETY: see above: the caller holds the proof, and pointers come from references.
@@ -45,8 +45,9 @@ macro_rules! simd {
 }
 
 impl Fe {
-    /// The whole product, folded at 2²⁵⁵ = 19. Loose operands: a column is at most 5 low parts and 5 doubled high parts,
-    /// below 15 · 2⁵², and a folded limb below 20 times that. High columns come first, so that their fold overlaps the rest.
+    /// The whole product, folded at 2²⁵⁵ = 19. Loose operands: a column is at most 5 low parts and 5 doubled high
+    /// parts, below 15 · 2⁵², and a folded limb below 20 times that. High columns come first, so that their fold
+    /// overlaps the rest.
     #[inline(always)]
     pub(crate) fn product(self, other: Self) -> Wide {
         let (a, b) = (self.0, other.0);

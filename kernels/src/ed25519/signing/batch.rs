@@ -5,8 +5,9 @@
 //! secret                   secret      secret Z                      public                    public    public
 //! ```
 //!
-//! No branch and no address depends on what is secret: hashing and scalars are straight-line arithmetic, `comb` and `encode`
-//! say why they are. Named secrets are wiped where they end, and what the compiler spilled is overwritten on the stack.
+//! No branch and no address depends on what is secret: hashing and scalars are straight-line arithmetic, `comb` and
+//! `encode` say why they are. Named secrets are wiped where they end, and what the compiler spilled is overwritten on
+//! the stack.
 
 use super::SigningKey;
 use crate::ed25519::{

@@ -8,7 +8,8 @@
 //!                               static tables ────┘            └──── built for the signature
 //! ```
 //!
-//! Multiplying by u changes nothing: [8] leads into the subgroup of prime order L, where only the identity vanishes times u.
+//! Multiplying by u changes nothing: [8] leads into the subgroup of prime order L, where only the identity vanishes
+//! times u.
 
 use super::{r_bytes, s_bytes};
 use crate::{

@@ -20,13 +20,13 @@ pub const CHAIN: ChainId = ChainId(1);
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A network whose processes belong to the test.
-pub struct Stage {
+pub struct Testbed {
     pub network: Network,
     pub processes: Vec<Option<ValidatorProcess>>,
     directory: tempfile::TempDir,
 }
 
-impl Stage {
+impl Testbed {
     /// Makes a network, without starting anything.
     pub fn new(validators: u16, accounts: u64) -> Self {
         let options = InitOptions { validators, accounts, balance: 1_000_000, ..InitOptions::default() };
@@ -42,10 +42,10 @@ impl Stage {
 
     /// The same, running.
     pub fn up(validators: u16, accounts: u64) -> Self {
-        let mut stage = Self::new(validators, accounts);
-        (0..validators).for_each(|index| stage.spawn(index.into()));
-        stage.ready();
-        stage
+        let mut testbed = Self::new(validators, accounts);
+        (0..validators).for_each(|index| testbed.spawn(index.into()));
+        testbed.ready();
+        testbed
     }
 
     pub fn path(&self) -> &Path {

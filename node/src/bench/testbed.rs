@@ -1,4 +1,4 @@
-//! Where a benchmark plays: a network's directory and its processes, none of which outlives it.
+//! The network that a benchmark runs on: its directory and its processes, none of which outlives it.
 //!
 //! ```text
 //! dropped, panicked ──> processes killed, temporary directory removed
@@ -27,7 +27,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 /// The directory of a benchmark.
 #[derive(Debug)]
-struct Place {
+struct BenchDirectory {
     path: PathBuf,
     /// Whether it is removed at the end.
     temporary: bool,
@@ -35,49 +35,49 @@ struct Place {
 
 /// What has to be cleaned up, by this thread or by the one that waits for signals.
 #[derive(Debug, Default)]
-struct Debris {
+struct Cleanup {
     processes: Vec<ValidatorProcess>,
-    place: Option<Place>,
+    directory: Option<BenchDirectory>,
 }
 
-impl Debris {
+impl Cleanup {
     /// Kills what runs and removes what is temporary.
     fn clear(&mut self) {
         self.processes.clear();
-        if let Some(place) = self.place.take().filter(|place| place.temporary)
-            && let Err(error) = fs::remove_dir_all(&place.path)
+        if let Some(directory) = self.directory.take().filter(|directory| directory.temporary)
+            && let Err(error) = fs::remove_dir_all(&directory.path)
         {
-            eprintln!("cannot remove {}: {error}", place.path.display());
+            eprintln!("cannot remove {}: {error}", directory.path.display());
         }
     }
 }
 
 /// A running network that belongs to this process.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Testbed {
     pub network: Network,
-    debris: Arc<Mutex<Debris>>,
+    cleanup: Arc<Mutex<Cleanup>>,
 }
 
-impl Stage {
+impl Testbed {
     /// Makes a network in `data`, or in a temporary directory that is removed afterwards unless it is kept.
     pub(super) fn build(data: Option<&Path>, keep: bool, options: &InitOptions) -> Result<Self> {
         let path = match data {
             Some(path) => path.to_owned(),
             None => temporary().context("cannot make a temporary directory")?,
         };
-        let place = Place { path: path.clone(), temporary: data.is_none() && !keep };
-        let debris = Arc::new(Mutex::new(Debris { processes: Vec::new(), place: Some(place) }));
-        watch_signals(Arc::clone(&debris))?;
+        let directory = BenchDirectory { path: path.clone(), temporary: data.is_none() && !keep };
+        let cleanup = Arc::new(Mutex::new(Cleanup { processes: Vec::new(), directory: Some(directory) }));
+        watch_signals(Arc::clone(&cleanup))?;
         let made = network::init(&path, options).map_err(anyhow::Error::from).and_then(|network| {
             // All configurations are alike: a setting that makes no sense is better refused here than by each process.
             Config::load(&network.members[0].config_file())?;
             Ok(network)
         });
         match made {
-            Ok(network) => Ok(Self { network, debris }),
+            Ok(network) => Ok(Self { network, cleanup }),
             Err(error) => {
-                debris.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                cleanup.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Err(error)
             }
         }
@@ -86,51 +86,51 @@ impl Stage {
     /// Starts all validators and waits until they answer. Call it on the thread that outlives them.
     pub(super) fn start(&mut self) -> Result<()> {
         let executable = std::env::current_exe().context("cannot find this executable")?;
-        let mut debris = self.debris.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
         for member in &self.network.members {
             let process = ValidatorProcess::spawn(&executable, member, Tie::Tied)?;
-            debris.processes.push(process);
+            cleanup.processes.push(process);
         }
-        network::wait_ready(&self.network, &mut debris.processes, READY_PATIENCE)?;
+        network::wait_ready(&self.network, &mut cleanup.processes, READY_PATIENCE)?;
         Ok(())
     }
 
     /// The processes, in the order of the validators.
     pub(super) fn pids(&self) -> Vec<u32> {
-        let debris = self.debris.lock().unwrap_or_else(PoisonError::into_inner);
-        debris.processes.iter().map(ValidatorProcess::pid).collect()
+        let cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
+        cleanup.processes.iter().map(ValidatorProcess::pid).collect()
     }
 
     /// Fails if a validator has ended by itself.
     pub(super) fn check(&self) -> Result<(), ProcessError> {
-        let mut debris = self.debris.lock().unwrap_or_else(PoisonError::into_inner);
-        debris.processes.iter_mut().try_for_each(ValidatorProcess::check)
+        let mut cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
+        cleanup.processes.iter_mut().try_for_each(ValidatorProcess::check)
     }
 
     /// Stops all validators, in good order.
     pub(super) fn stop(&self) -> Result<(), ProcessError> {
-        let mut debris = self.debris.lock().unwrap_or_else(PoisonError::into_inner);
-        let processes = std::mem::take(&mut debris.processes);
+        let mut cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
+        let processes = std::mem::take(&mut cleanup.processes);
         processes.iter().for_each(ValidatorProcess::ask_to_stop);
         processes.into_iter().try_for_each(|process| process.stop(STOP_PATIENCE))
     }
 }
 
-impl Drop for Stage {
+impl Drop for Testbed {
     fn drop(&mut self) {
-        // The thread that waits for signals holds the debris too, so it would not be dropped by itself.
-        self.debris.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // The thread that waits for signals holds the cleanup too, so it would not be dropped by itself.
+        self.cleanup.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 /// On a signal, cleans up and ends this process.
-fn watch_signals(debris: Arc<Mutex<Debris>>) -> Result<()> {
+fn watch_signals(cleanup: Arc<Mutex<Cleanup>>) -> Result<()> {
     let watch = move || {
         if signals::wait().is_ok() {
             eprintln!("stopped by a signal");
             // Kept locked, so that nobody starts another process meanwhile.
-            let mut debris = debris.lock().unwrap_or_else(PoisonError::into_inner);
-            debris.clear();
+            let mut cleanup = cleanup.lock().unwrap_or_else(PoisonError::into_inner);
+            cleanup.clear();
             std::process::exit(EXIT_INTERRUPTED);
         }
     };
