@@ -106,6 +106,19 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// The patience for a network of so many: longer the more there are, since many of them often share a machine.
+    #[must_use]
+    pub fn for_validators(validators: usize) -> Self {
+        let share = Duration::from_millis(50) * validators as u32;
+        let default = Self::default();
+        Self {
+            leader_timeout: default.leader_timeout + share,
+            certification_timeout: default.certification_timeout + share,
+            skip_after: default.skip_after.map(|skip| skip + 2 * share),
+            ..default
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let rules = [
             (!self.leader_timeout.is_zero(), "leader_timeout must not be zero"),

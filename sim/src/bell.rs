@@ -25,6 +25,8 @@ pub(crate) enum Call {
     Send(Recipients, Channel, Bytes),
     /// Its log has something to be synced.
     Sync,
+    /// Its log has dropped what is not needed any more.
+    Pruned,
 }
 
 /// Which node, in which of its lives.

@@ -38,6 +38,14 @@ pub(crate) enum Misdeed {
     ForgeBlocks,
     /// It signs two batches for one place.
     ForkBatches,
+    /// It says that it holds whatever anybody holds.
+    ClaimAll,
+    /// Its blocks take its own stream as far as it goes, whoever holds it.
+    TakeOwn,
+    /// It votes to skip each view once the block is notarized.
+    RefuseToCertify,
+    /// Its blocks take more than a block may.
+    OversizeBlocks,
 }
 
 impl Misdeed {
@@ -54,6 +62,9 @@ impl Misdeed {
         Self::FarFuture,
         Self::ForgeBlocks,
         Self::ForkBatches,
+        Self::ClaimAll,
+        Self::TakeOwn,
+        Self::RefuseToCertify,
     ];
 }
 
@@ -74,7 +85,9 @@ pub(crate) struct Liar {
     silent_from: Duration,
     heads: Vec<Head>,
     last: Option<Block>,
-    alternatives: BTreeMap<Digest, Option<PeerMessage>>,
+    /// Which branch of its stream each validator is shown: 0 is the honest one.
+    branches: Vec<usize>,
+    alternatives: BTreeMap<(Digest, usize), Option<PeerMessage>>,
     packet: Option<(BatchSection, Packet)>,
     chance: Chance,
 }
@@ -88,12 +101,15 @@ impl Liar {
         signing_seed: [u8; 32],
         mut chance: Chance,
     ) -> Self {
+        let favoured = chance.any(validators, validators - 1);
+        let branches = (0..validators).map(|to| usize::from(favoured.contains(&to))).collect();
         Self {
             misdeeds: misdeeds.to_vec(),
+            branches,
             me: ValidatorIndex(me as u16),
             network,
             key: SigningKey::from_seed(signing_seed),
-            favoured: chance.any(validators, validators - 1),
+            favoured,
             victim: (me + 1 + chance.below(validators - 1)) % validators,
             silent_from: chance.millis(300..4_000),
             heads: vec![Head::NONE; validators],
@@ -101,6 +117,16 @@ impl Liar {
             alternatives: BTreeMap::new(),
             packet: None,
             chance,
+        }
+    }
+
+    /// Says what a script has it show to whom.
+    pub(crate) fn shows(&mut self, favoured: Option<&[usize]>, branches: Option<&[usize]>) {
+        if let Some(favoured) = favoured {
+            self.favoured = favoured.to_vec();
+        }
+        if let Some(branches) = branches {
+            self.branches = branches.to_vec();
         }
     }
 
@@ -160,8 +186,11 @@ impl Liar {
         }
         let favoured = self.favoured.contains(&to);
         Some(match message {
+            PeerMessage::Batch(_) if self.does(Misdeed::OversizeBlocks) => return None,
             PeerMessage::Batch(_) if self.does(Misdeed::HideBatches) && !favoured => return None,
-            PeerMessage::Batch(bytes) if self.does(Misdeed::ForkBatches) && favoured => self.other(bytes),
+            PeerMessage::Batch(bytes) if self.does(Misdeed::ForkBatches) && self.branches[to] > 0 => {
+                self.other(bytes, self.branches[to])
+            }
             PeerMessage::Block(block) if self.is_mine(&block) => {
                 let hidden = self.does(Misdeed::HideBlocks) && !favoured;
                 if hidden || (self.does(Misdeed::WithholdFromOne) && to == self.victim) {
@@ -170,6 +199,10 @@ impl Liar {
                 PeerMessage::Block(block)
             }
             PeerMessage::Holding(heads) if self.does(Misdeed::LieHolding) => self.holding(heads),
+            PeerMessage::Holding(heads) if self.does(Misdeed::ClaimAll) => {
+                let most = |(head, heard): (&Head, &Head)| *head.max(heard);
+                PeerMessage::Holding(heads.iter().zip(&self.heads).map(most).collect())
+            }
             PeerMessage::Status { finalized, .. } if self.does(Misdeed::LieStatus) => {
                 let committed = Height(self.chance.of(&[0, finalized.0 + 1_000, u64::MAX]));
                 let view = self.chance.of(&[0, 1_000_000, u64::MAX]);
@@ -197,16 +230,16 @@ impl Liar {
     }
 
     /// Another batch in the same place, signed as well.
-    fn other(&mut self, bytes: bytes::Bytes) -> PeerMessage {
+    fn other(&mut self, bytes: bytes::Bytes, branch: usize) -> PeerMessage {
         let Ok(batch) = Batch::decode(&self.network, bytes.clone()) else { return PeerMessage::Batch(bytes) };
         if batch.id().author != self.me {
             return PeerMessage::Batch(bytes);
         }
         let (network, me, key) = (self.network, self.me, &self.key);
-        let other = self.alternatives.entry(*batch.digest()).or_insert_with(|| {
+        let other = self.alternatives.entry((*batch.digest(), branch)).or_insert_with(|| {
             let (chain, packets) = batch.sections().next()?;
-            let section = BatchSection { chain, transactions: packets.len() as u32 - 1 };
-            let kept = &packets[1..];
+            let kept = packets.get(branch..)?;
+            let section = BatchSection { chain, transactions: kept.len() as u32 };
             (!kept.is_empty()).then(|| {
                 let previous = batch.previous();
                 let sign = |message: &[u8]| key.sign(message);
@@ -275,12 +308,21 @@ impl Liar {
 
     /// How it changes its own blocks.
     pub(crate) fn forge(&mut self) -> Option<Forge> {
+        if self.does(Misdeed::TakeOwn) {
+            let me = usize::from(self.me.0);
+            return Some(Box::new(move |block, own| {
+                let mut header = block.header().clone();
+                let head = header.cut.get_mut(me)?;
+                *head = own.max(*head);
+                Block::new(header).ok()
+            }));
+        }
         if !self.does(Misdeed::ForgeBlocks) {
             return None;
         }
         let mut chance = self.chance.fork();
         let me = usize::from(self.me.0);
-        Some(Box::new(move |block| {
+        Some(Box::new(move |block, _| {
             let mut header = block.header().clone();
             match chance.below(8) {
                 0 => header.roots.first_mut()?.0[0] ^= 1,

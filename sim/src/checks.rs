@@ -1,11 +1,13 @@
 //! What must hold in every run, whatever goes wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::limits::TIME_AHEAD_MAX_MS;
+use engine::execute::ChainState;
+use engine::execute::oracle::Oracle;
+use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_TRANSACTIONS_MAX, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
-use engine::types::{ChainId, Digest, Height, Outcome, TransactionId, Verdict};
+use engine::types::{AccountId, ChainId, Digest, Genesis, Height, Outcome, Packet, TransactionId, Verdict};
 
 use crate::clients::Submission;
 
@@ -14,13 +16,14 @@ use crate::clients::Submission;
 struct OrderedBatch {
     author: usize,
     chain: ChainId,
-    /// Id, payer and nonce of each transaction.
-    transactions: Vec<(TransactionId, u64, u64)>,
+    /// Id and packet of each transaction.
+    transactions: Vec<(TransactionId, Packet)>,
 }
 
 /// A block, before it is known what its execution gave.
 #[derive(Clone, Debug)]
 pub(crate) struct Ordered {
+    batches: usize,
     pub(crate) height: Height,
     pub(crate) digest: Digest,
     time_ms: u64,
@@ -33,21 +36,47 @@ impl Ordered {
         let mut sections = Vec::new();
         for batch in job.batches.iter().filter(|_| !known) {
             for (chain, packets) in batch.sections() {
-                let transactions = packets
-                    .iter()
-                    .map(|packet| (packet.id(network), packet.debit().0, packet.nonce()))
-                    .collect();
+                let transactions = packets.iter().map(|packet| (packet.id(network), *packet)).collect();
                 sections.push(OrderedBatch { author: usize::from(batch.id().author.0), chain, transactions });
             }
         }
         let block = job.block.value();
-        Self { height: block.height(), digest: *block.digest(), time_ms: block.header().time_ms, sections }
+        Self {
+            batches: job.batches.len(),
+            height: block.height(),
+            digest: *block.digest(),
+            time_ms: block.header().time_ms,
+            sections,
+        }
+    }
+}
+
+impl Ordered {
+    /// The broken rule of nonces: a payment that has failed before fails once more, instead of being a repetition.
+    pub(crate) fn fail_again(
+        &self,
+        outcomes: &mut [(ChainId, Vec<Outcome>)],
+        failed: &mut BTreeSet<TransactionId>,
+    ) {
+        for (chain, outcomes) in outcomes {
+            let of_chain = self.sections.iter().filter(|section| section.chain == *chain);
+            let ids = of_chain.flat_map(|section| section.transactions.iter().map(|(id, _)| *id));
+            for (id, outcome) in ids.zip(outcomes) {
+                match *outcome {
+                    Outcome::InsufficientBalance => drop(failed.insert(id)),
+                    Outcome::Replayed if failed.contains(&id) => *outcome = Outcome::InsufficientBalance,
+                    _ => {}
+                }
+            }
+        }
     }
 }
 
 /// The one history that everybody must share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Checks {
+    /// The definition of execution.
+    oracles: BTreeMap<ChainId, Oracle>,
     /// Digest and root of each height, from 1.
     history: Vec<(Digest, Digest)>,
     /// What became of transactions in batches of an author.
@@ -58,6 +87,31 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
+    pub(crate) fn new(genesis: &Genesis) -> Self {
+        Self {
+            oracles: genesis.chains().iter().map(|chain| (chain.id, Oracle::genesis(chain))).collect(),
+            history: Vec::new(),
+            outcomes: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            spent: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// How many transactions were applied.
+    pub(crate) fn applied(&self) -> usize {
+        self.applied.len()
+    }
+
+    /// How a chain that has executed everything differs from the definition.
+    pub(crate) fn differs(&self, chain: &ChainState) -> Option<String> {
+        let oracle = self.oracles.get(&chain.chain())?;
+        let mut accounts = (0..).zip(oracle.account_states());
+        let (account, _) = accounts
+            .find(|(account, expected)| chain.account(AccountId(*account)).as_ref() != Some(expected))?;
+        Some(format!("has account {account} of chain {} not as it is defined", chain.chain()))
+    }
+
     pub(crate) fn violation(&mut self, at: Duration, what: String) {
         // What follows from the first ones is of little interest.
         if self.violations.len() < 20 {
@@ -67,6 +121,11 @@ impl Checks {
 
     pub(crate) fn height(&self) -> u64 {
         self.history.len() as u64
+    }
+
+    /// Whether a block is part of the history.
+    pub(crate) fn has_ordered(&self, digest: &Digest) -> bool {
+        self.history.iter().any(|(known, _)| known == digest)
     }
 
     /// Some validator has executed a block, now or again.
@@ -79,7 +138,7 @@ impl Checks {
         clock_ms: u64,
         at: Duration,
     ) {
-        let Ordered { height, digest, time_ms, sections } = ordered;
+        let Ordered { batches, height, digest, time_ms, sections } = ordered;
         if let Some((known, known_root)) = self.history.get(height.0 as usize - 1) {
             if known != digest {
                 let what =
@@ -103,11 +162,19 @@ impl Checks {
                 format!("time: the block at height {height} lies {} s ahead", (time_ms - clock_ms) / 1_000),
             );
         }
+        let transactions: usize = sections.iter().map(|section| section.transactions.len()).sum();
+        if *batches > BLOCK_BATCHES_MAX || transactions > BLOCK_TRANSACTIONS_MAX {
+            self.violation(
+                at,
+                format!("limits: the block at height {height} takes {transactions} in {batches} batches"),
+            );
+        }
+        self.compare(*height, sections, outcomes, at);
         let mut rest: BTreeMap<ChainId, &[Outcome]> =
             outcomes.iter().map(|(chain, outcomes)| (*chain, outcomes.as_slice())).collect();
         for section in sections {
             let Some(of_chain) = rest.get_mut(&section.chain) else { continue };
-            for (id, payer, nonce) in &section.transactions {
+            for (id, packet) in &section.transactions {
                 let Some((outcome, left)) = of_chain.split_first() else {
                     self.violation(at, format!("outcomes: too few at height {height}"));
                     return;
@@ -115,11 +182,34 @@ impl Checks {
                 *of_chain = left;
                 self.transaction(
                     (section.author, *id),
-                    (section.chain, *payer, *nonce),
+                    (section.chain, packet.debit().0, packet.nonce()),
                     *outcome,
                     *height,
                     at,
                 );
+            }
+        }
+    }
+
+    /// Compares outcomes with those of the definition.
+    fn compare(
+        &mut self,
+        height: Height,
+        sections: &[OrderedBatch],
+        outcomes: &[(ChainId, Vec<Outcome>)],
+        at: Duration,
+    ) {
+        for (chain, found) in outcomes {
+            let Some(oracle) = self.oracles.get_mut(chain) else { continue };
+            let of_chain = sections.iter().filter(|section| section.chain == *chain);
+            let packets = of_chain.flat_map(|section| section.transactions.iter().map(|(_, packet)| packet));
+            let expected = oracle.execute(height, packets);
+            if let Some(place) = (0..expected.len()).find(|place| expected.get(*place) != found.get(*place)) {
+                let (expected, found) = (expected[place], found.get(place));
+                let what = format!(
+                    "execution: height {height} gives {found:?} for transaction {place}, not {expected:?}"
+                );
+                self.violation(at, what);
             }
         }
     }

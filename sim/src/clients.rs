@@ -21,6 +21,8 @@ pub(crate) struct Submission {
     pub(crate) account: Account,
     pub(crate) at: Duration,
     pub(crate) told: Option<Verdict>,
+    /// When it was told that it is in a block.
+    pub(crate) told_at: Option<Duration>,
 }
 
 /// What goes to one validator at once.
@@ -37,12 +39,20 @@ pub(crate) struct Clients {
     pub(crate) submissions: Vec<Submission>,
     packets: Vec<(Account, Packet)>,
     nonces: BTreeMap<Account, u64>,
+    /// How many transactions each validator got from its steady clients.
+    turns: BTreeMap<usize, usize>,
     chance: Chance,
 }
 
 impl Clients {
     pub(crate) fn new(chance: Chance) -> Self {
-        Self { submissions: Vec::new(), packets: Vec::new(), nonces: BTreeMap::new(), chance }
+        Self {
+            submissions: Vec::new(),
+            packets: Vec::new(),
+            nonces: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            chance,
+        }
     }
 
     /// What is submitted now. `nodes` are those that run, with their lives.
@@ -71,6 +81,26 @@ impl Clients {
         frames
     }
 
+    /// One transaction for one validator, from accounts that no other one gets.
+    pub(crate) fn steady(
+        &mut self,
+        environment: &Environment,
+        (node, life): (usize, u64),
+        validators: usize,
+        now: Duration,
+    ) -> Frame {
+        let chain = &environment.genesis.chains()[0];
+        let accounts = chain.accounts.len() / validators;
+        let turn = *self.turns.entry(node).and_modify(|turn| *turn += 1).or_insert(0);
+        let debit = (node + validators * (turn % accounts)) as u64;
+        let account = (chain.id.0, debit);
+        let nonce = self.nonces.entry(account).or_default();
+        let credit = (debit + 1) % chain.accounts.len() as u64;
+        let packet = environment.transfer(chain.id.0, (debit, credit), 1, *nonce, u64::MAX);
+        *nonce += 1;
+        self.frame(environment, (node, life), vec![(account, packet)], now)
+    }
+
     fn frame(
         &mut self,
         environment: &Environment,
@@ -82,7 +112,7 @@ impl Clients {
         let tag = self.submissions.len() as u64;
         for (account, packet) in &packets {
             let (id, account) = (packet.id(&network), *account);
-            self.submissions.push(Submission { node, life, id, account, at: now, told: None });
+            self.submissions.push(Submission { node, life, id, account, at: now, told: None, told_at: None });
         }
         Frame { node, life, tag, packets: packets.into_iter().map(|(_, packet)| packet).collect() }
     }
@@ -127,11 +157,20 @@ impl Clients {
     }
 
     /// What a validator says. An error is something that no client may ever be told.
-    pub(crate) fn told(&mut self, node: usize, life: u64, notice: Notice) -> Result<&Submission, String> {
+    pub(crate) fn told(
+        &mut self,
+        node: usize,
+        life: u64,
+        notice: Notice,
+        now: Duration,
+    ) -> Result<&Submission, String> {
         let submission = usize::try_from(notice.tag).ok().and_then(|tag| self.submissions.get_mut(tag));
         let Some(submission) = submission.filter(|one| (one.node, one.life) == (node, life)) else {
             return Err(format!("tells of submission {}, which it never got", notice.tag));
         };
+        if notice.verdict == Verdict::Committed {
+            submission.told_at = Some(now);
+        }
         if let Some(before) = submission.told.replace(notice.verdict) {
             return Err(format!(
                 "tells of submission {} twice: first {before}, then {}",

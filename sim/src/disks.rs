@@ -38,6 +38,11 @@ impl Disks {
     /// Cuts the power. Each unsynced sector arrives whole, in part or not at all.
     pub(crate) fn cut_power(&self, chance: &mut Chance) {
         let lost = chance.of(&[0, 300, 700, 1_000]);
+        self.lose_unsynced(lost, chance);
+    }
+
+    /// Cuts the power. So many of a thousand unsynced sectors are lost, and some of the others are torn.
+    pub(crate) fn lose_unsynced(&self, lost: u64, chance: &mut Chance) {
         for disk in [&self.journal, &self.votes] {
             disk.crash(|| match chance.within(0..1_000) {
                 drawn if drawn < lost => Fate::Lost,
@@ -105,6 +110,7 @@ impl VoteLog {
         let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, before) in releases.extract_if(.., |(position, _)| durable.covers(*position)) {
             self.log.release(Position::from_raw(before));
+            self.rope.pull(Call::Pruned);
         }
         self.log.submit()
     }

@@ -1,23 +1,24 @@
 //! What happens when an event is due: the replica, the committer and the rest are called, and what they say is carried out.
 
-use std::fmt;
 use std::time::Duration;
 
 use consensus::{Channel, Recipients};
 use engine::ingress::Source;
-use engine::mempool::Origin;
 use engine::replica::{Halt, Input, JournalReader, Now, Observation, Read, To, Work};
-use engine::types::{AccountId, ChainId, Head, Height, PacketSlab, Refusal, ValidatorIndex, Verdict};
+use engine::types::{ChainId, Height, ValidatorIndex};
 use engine::verify::{Checked, Job};
-use engine::wire::{Notice, PeerMessage};
+use engine::wire::PeerMessage;
 
 use crate::bell::{Call, Caller};
+use crate::byzantine::Misdeed;
 use crate::checks::Ordered;
-use crate::clients::Account;
+use crate::described::Described;
 use crate::disks::Reading;
 use crate::host::{Committed, Output, Question};
 use crate::links::{BULK, CONTROL};
+use crate::moments::{Moment, Said};
 use crate::rules::Rule;
+use crate::schedule::Sort;
 use crate::world::{Event, World};
 
 /// The calendar of the world begins here, in milliseconds since 1970.
@@ -33,7 +34,7 @@ impl World {
         EPOCH_MS + self.now.as_millis() as u64
     }
 
-    fn time_of(&self, node: usize) -> Now {
+    pub(crate) fn time_of(&self, node: usize) -> Now {
         let place = &self.nodes[node];
         let since = place.running.as_ref().map_or(Duration::ZERO, |running| running.since);
         let skew = if self.healed && place.liar.is_none() { 0 } else { place.skew_ms };
@@ -81,6 +82,7 @@ impl World {
             }
             Output::Work(Work::Execute(job)) => {
                 self.nodes[node].cut = job.block.value().cut().to_vec();
+                self.nodes[node].cut_height = job.block.value().height().0;
                 // One thread executes, one block after the other.
                 let wait = self.chance.micros(50..1_000);
                 let at = self.nodes[node].executing.max(self.now) + wait;
@@ -95,11 +97,13 @@ impl World {
                 let view = floor.as_ref().map_or(0, engine::order::Finality::view);
                 self.say(node, format_args!("votes again from view {view} on"));
                 self.nodes[node].forgot = false;
+                self.moment(node, Moment::Rejoins, 0, None);
                 let Some(running) = &mut self.nodes[node].running else { return };
                 if let Err(error) = running.vote(floor.as_ref()) {
                     self.checks.violation(self.now, format!("v{node}: {error}"));
                 }
             }
+            Output::Moment(moment, view, digest) => self.moment(node, moment, view, Some(digest)),
             Output::Observe(observation) => self.observe(node, &observation),
             Output::Halt(halt) => self.halt(node, &halt),
         }
@@ -109,9 +113,15 @@ impl World {
         match observation {
             Observation::Stage { .. } | Observation::Fetched | Observation::BatchAccepted => return,
             Observation::Contradiction { author, one, .. } => {
+                self.moment(node, Moment::Contradicts, u64::from(author.0), None);
                 let honest = self.is_honest(usize::from(author.0));
                 // One whose older journal was put back may not have noticed it in time.
-                if honest && self.is_honest(node) && !self.plan.losers.contains(&usize::from(author.0)) {
+                let amnesia = self.rule == Some(Rule::NoticesByDigest);
+                if honest
+                    && !amnesia
+                    && self.is_honest(node)
+                    && !self.plan.losers.contains(&usize::from(author.0))
+                {
                     let what = format!("honesty: v{} has signed two batches at {one}", author.0);
                     self.checks.violation(self.now, what);
                 }
@@ -121,7 +131,9 @@ impl World {
             }
             Observation::StreamLost => {
                 let standing = self.nodes[node].running.as_ref().map(|running| running.standing);
-                if self.is_honest(node) && standing.is_some_and(|standing| !standing.stream_lost) {
+                let amnesia = self.rule == Some(Rule::NoticesByDigest);
+                let knew = standing.is_some_and(|standing| !standing.stream_lost);
+                if self.is_honest(node) && !amnesia && knew {
                     let what = format!("honesty: v{node} lost its stream and learnt it from its peers only");
                     self.checks.violation(self.now, what);
                 }
@@ -150,6 +162,15 @@ impl World {
                 | (Some(Rule::BodiesFetched), PeerMessage::FetchBatches { .. }) => return,
                 _ => {}
             }
+        }
+        match message {
+            PeerMessage::Block(block) => {
+                self.blocks.entry(*block.digest()).or_insert_with(|| block.clone());
+            }
+            PeerMessage::FetchBatches { author, head, .. } => {
+                self.moment(node, Moment::Fetches, u64::from(author.0), Some(head.digest));
+            }
+            _ => {}
         }
         let all = || (0..self.plan.validators).collect();
         let indices: Vec<usize> = match to {
@@ -181,47 +202,24 @@ impl World {
     /// Puts a message on a link.
     pub(crate) fn carry(&mut self, from: usize, to: usize, message: PeerMessage) {
         let Some(connection) = self.links.connection(from, to) else { return };
+        let (sender, receiver) = (self.nodes[from].me, self.nodes[to].me);
+        let is = |sort| match &message {
+            PeerMessage::Batch(_) => matches!(sort, Sort::Batches | Sort::All),
+            _ => sort == Sort::All,
+        };
+        if self.filters.iter().any(|filter| filter.takes(sender, receiver, is)) {
+            return;
+        }
         let channel = match message {
             PeerMessage::Batch(_) | PeerMessage::BlocksReply(_) => BULK,
             _ => CONTROL,
         };
+        if self.meter.on {
+            let traffic = if channel == BULK { &mut self.meter.batches } else { &mut self.meter.control };
+            traffic.count(message.encode().len());
+        }
         for at in self.links.arrivals(from, to, channel, self.now) {
             self.at(at, Event::Message { from, to, connection, message: message.clone() });
-        }
-    }
-
-    fn notify(&mut self, node: usize, notices: Vec<Notice>) {
-        let life = self.nodes[node].life;
-        for mut notice in notices {
-            if self.rule == Some(Rule::RefusalsTrue)
-                && notice.verdict == Verdict::Committed
-                && notice.tag % 16 == 3
-            {
-                notice.verdict = Verdict::Refused(Refusal::Busy);
-            }
-            let told = self.clients.told(node, life, notice);
-            match told.map(|submission| (format!("{:.12}", submission.id), submission.account)) {
-                Ok((id, account)) => {
-                    self.say(node, format_args!("tells a client: {} ({id})", notice.verdict));
-                    if notice.verdict == Verdict::Refused(Refusal::NonceTooFar) {
-                        self.read_account(node, account);
-                    }
-                }
-                Err(wrong) if self.is_honest(node) => {
-                    self.checks.violation(self.now, format!("truth: v{node} {wrong}"));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// A client reads what an account may use.
-    fn read_account(&mut self, node: usize, account: Account) {
-        let Some(running) = &self.nodes[node].running else { return };
-        let states = running.committer.ledger().states();
-        let chain = states.get(ChainId(account.0));
-        if let Some(window) = chain.and_then(|chain| chain.window(AccountId(account.1))) {
-            self.clients.go_on_from(account, window.base);
         }
     }
 
@@ -247,7 +245,8 @@ impl World {
     }
 
     fn journal_time(&mut self, node: usize) -> Duration {
-        (self.sync_time(node) * self.plan.journal_factor as u32).min(SYNC_MAX)
+        let factor = self.plan.journal_factor * self.nodes[node].slow_journal;
+        (self.sync_time(node) * factor as u32).min(SYNC_MAX)
     }
 
     fn sync_time(&mut self, node: usize) -> Duration {
@@ -267,25 +266,37 @@ impl World {
         match call {
             Call::Sync => self.write_votes(node),
             Call::Send(to, channel, message) => self.send_vote(node, &to, channel, &message),
+            Call::Pruned => self.moment(node, Moment::Prunes, 0, None),
             Call::Propose(proposal, reply) => {
                 self.say(node, format_args!("is to propose in view {}", proposal.view));
+                self.moment(node, Moment::Proposes, proposal.view, None);
+                // The script may change what this leader does.
+                self.advance();
+                if self.nodes[node].liar.as_ref().is_some_and(|liar| liar.does(Misdeed::OversizeBlocks)) {
+                    self.oversize(node);
+                }
                 let Some(running) = &mut self.nodes[node].running else { return };
                 let question = running.host.ask(Question::Propose(reply));
                 self.feed(node, Input::Propose(question, proposal));
             }
             Call::Verify(proposal, digest, reply) => {
                 self.say(node, format_args!("is to verify {digest:.12} of view {}", proposal.view));
+                self.moment(node, Moment::Verifies, proposal.view, Some(digest));
                 let Some(running) = &mut self.nodes[node].running else { return };
-                let question = running.host.ask(Question::Verify(reply, digest));
+                let question = running.host.ask(Question::Verify(reply, proposal.view, digest));
                 self.feed(node, Input::Verify(question, proposal, digest));
             }
             Call::Certify(view, digest, reply) => {
                 self.say(node, format_args!("is to certify {digest:.12} of view {view}"));
+                self.moment(node, Moment::Certifies, view, Some(digest));
+                if self.nodes[node].liar.as_ref().is_some_and(|liar| liar.does(Misdeed::RefuseToCertify)) {
+                    return reply.send(false);
+                }
                 if self.rule == Some(Rule::CertifyWaits) {
                     return reply.send(true);
                 }
                 let Some(running) = &mut self.nodes[node].running else { return };
-                let question = running.host.ask(Question::Certify(reply));
+                let question = running.host.ask(Question::Certify(reply, view, digest));
                 self.feed(node, Input::Certify(question, view, digest));
             }
             Call::Relay(digest) => {
@@ -303,6 +314,7 @@ impl World {
                 {
                     running.votes.made_good();
                 }
+                self.moment(node, Moment::HearsFinal, finality.view(), Some(*finality.digest()));
                 self.feed(node, Input::Finalized(finality));
             }
             Call::Fault(fault) => {
@@ -337,16 +349,38 @@ impl World {
             let what = format!("honesty: v{node} votes, although it has forgotten its votes");
             self.checks.violation(self.now, what);
         }
+        let said = Said::of(channel, message);
+        if let Some(Said { moment, view, digest }) = said.filter(|_| channel == Channel::Vote) {
+            self.moment(node, moment, view, digest);
+            if let Some(digest) = digest.filter(|_| moment == Moment::Finalizes && self.is_honest(node)) {
+                self.check_held(node, view, &digest);
+            }
+        }
+        let is = |sort| match sort {
+            Sort::Vote(moment) => channel == Channel::Vote && said.is_some_and(|said| said.moment == moment),
+            Sort::Certificate(moment) => {
+                channel == Channel::Certificate && said.is_some_and(|said| said.moment == moment)
+            }
+            Sort::Requests => !matches!(channel, Channel::Vote | Channel::Certificate),
+            Sort::All => true,
+            Sort::Batches => false,
+        };
         for index in indices {
             let Some(peer) = self.reach(node, index) else { continue };
             let index = self.nodes[peer].me;
             let now = self.now;
+            if self.filters.iter().any(|filter| filter.takes(self.nodes[node].me, index, is)) {
+                continue;
+            }
             if let Some(liar) = &mut self.nodes[node].liar
                 && !liar.lets_vote(index, channel as u8, message, now)
             {
                 continue;
             }
             let Some(connection) = self.links.connection(node, peer) else { continue };
+            if self.meter.on {
+                self.meter.votes.count(message.len());
+            }
             for at in self.links.arrivals(node, peer, channel as u8, now) {
                 let message = message.clone();
                 self.at(at, Event::Vote { from: node, to: peer, connection, channel, message });
@@ -426,14 +460,18 @@ impl World {
                 self.feed(node, Input::Time);
             }
             Event::Submit => self.submit(),
+            Event::Steady(node) => self.submit_steadily(node),
             Event::Submission { node, tag, packets, .. } => self.submission(node, tag, &packets),
             Event::Flood(node) => self.flood(node),
+            Event::Oversize(node) => self.oversize(node),
             Event::Connect(a, b) => self.try_connect(a, b),
             Event::Lost(a, b, connection) => self.lost(a, b, connection),
             Event::Start(node, loss) => self.start(node, loss),
             Event::Act(act) => self.act(act),
             Event::Heal => self.heal(),
             Event::Look => self.look(),
+            // What is due is done after each event.
+            Event::Script => {}
         }
     }
 
@@ -454,6 +492,14 @@ impl World {
         self.say(to, format_args!("hears from v{index}: {}", Described(&message)));
         if let Some(liar) = &mut self.nodes[to].liar {
             liar.hears(&message);
+        }
+        if self.rule == Some(Rule::PeersBounded)
+            && self.is_honest(to)
+            && let PeerMessage::Block(block) = &message
+            && let Some(running) = &mut self.nodes[to].running
+        {
+            let question = running.host.ask_blindly();
+            self.feed(to, Input::Certify(question, block.header().view, *block.digest()));
         }
         self.feed(to, Input::Message(ValidatorIndex(index as u16), message));
     }
@@ -498,7 +544,10 @@ impl World {
         let said = std::mem::take(&mut running.commit_host.out);
         for event in said {
             if let Committed::Executed(height, root, outcomes) = event {
-                let outcomes: Vec<_> = chains.iter().copied().zip(outcomes).collect();
+                let mut outcomes: Vec<_> = chains.iter().copied().zip(outcomes).collect();
+                if self.rule == Some(Rule::FailuresSpend) {
+                    ordered.fail_again(&mut outcomes, &mut self.failed);
+                }
                 if self.is_honest(node) {
                     let (clock, at) = (self.latest_clock_ms(), self.now);
                     self.checks.executed(self.nodes[node].me, &ordered, root, &outcomes, clock, at);
@@ -511,28 +560,6 @@ impl World {
             }
         }
         self.write_journal(node);
-    }
-
-    /// The broken rule: clients are answered for the sequence of their batch.
-    fn tell_by_sequence(&mut self, node: usize, job: &engine::replica::Job) {
-        if self.rule != Some(Rule::NoticesByDigest) {
-            return;
-        }
-        let Some(running) = &mut self.nodes[node].running else { return };
-        let mut told = Vec::new();
-        for batch in job.batches.iter().filter(|batch| batch.id().author == running.host.me) {
-            let sealed = running.host.sealed.remove(&batch.id().sequence);
-            let other = sealed.filter(|(digest, _)| digest != batch.digest());
-            told.extend(other.into_iter().flat_map(|(_, ids)| ids));
-        }
-        let life = self.nodes[node].life;
-        let waiting = |(_, one): &(usize, &crate::clients::Submission)| {
-            one.node == node && one.life == life && one.told.is_none() && told.contains(&one.id)
-        };
-        let tags: Vec<usize> =
-            self.clients.submissions.iter().enumerate().filter(waiting).map(|(tag, _)| tag).collect();
-        let notice = |tag| Notice { tag: tag as u64, verdict: Verdict::Committed };
-        self.notify(node, tags.into_iter().map(notice).collect());
     }
 
     /// Carries out what the committer says of durable heights.
@@ -566,47 +593,6 @@ impl World {
         }
     }
 
-    fn submit(&mut self) {
-        let nodes: Vec<(usize, u64)> =
-            (0..self.plan.validators).filter_map(|node| Some((node, self.life(node)?))).collect();
-        let height = self.checks.height();
-        for frame in self.clients.submit(&self.environment, &nodes, height, self.now) {
-            let wait = self.chance.micros(200..5_000);
-            let crate::clients::Frame { node, life, tag, packets } = frame;
-            self.after(wait, Event::Submission { node, life, tag, packets });
-        }
-        if self.is_submitting() {
-            let every = if self.healed { 100 } else { self.plan.submit_every_ms };
-            let wait = self.chance.millis(every / 2..every * 3 / 2);
-            self.after(wait, Event::Submit);
-        }
-    }
-
-    fn submission(&mut self, node: usize, first: u64, packets: &[engine::types::Packet]) {
-        let seed = self.chance.bytes();
-        let now = self.time_of(node).monotonic.as_micros() as u64;
-        let Some(running) = &mut self.nodes[node].running else { return };
-        let job = Job::packets(node as u64, PacketSlab::copy_from(packets));
-        let mut checked = running.verifier.check(running.replica.committed(), vec![job], seed);
-        let Some(Checked::Packets(checked)) = checked.pop() else { return };
-        let (mut accepted, mut notices) = (false, Vec::new());
-        for (tag, verdict) in (first..).zip(checked.iter()) {
-            let origin = Origin { connection: node as u64, tag, received_us: now, verified_us: now };
-            let offered = verdict.and_then(|transaction| {
-                let mempool = running.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
-                mempool.offer(transaction, origin)
-            });
-            match offered {
-                Ok(()) => accepted = true,
-                Err(refusal) => notices.push(Notice { tag, verdict: Verdict::Refused(refusal) }),
-            }
-        }
-        self.notify(node, notices);
-        if accepted {
-            self.feed(node, Input::MempoolFilled);
-        }
-    }
-
     fn flood(&mut self, node: usize) {
         let messages = self.nodes[node].liar.as_mut().map(crate::byzantine::Liar::flood).unwrap_or_default();
         for message in messages {
@@ -616,39 +602,5 @@ impl World {
             }
         }
         self.after(Duration::from_millis(60), Event::Flood(node));
-    }
-}
-
-/// A message in words.
-struct Described<'a>(&'a PeerMessage);
-
-impl fmt::Display for Described<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sequences = |f: &mut fmt::Formatter<'_>, heads: &[Head]| {
-            heads.iter().try_for_each(|head| write!(f, " {}", head.sequence))
-        };
-        match self.0 {
-            PeerMessage::Batch(bytes) => write!(f, "a batch of {} bytes", bytes.len()),
-            PeerMessage::Holding(heads) => {
-                f.write_str("holds")?;
-                sequences(f, heads)
-            }
-            PeerMessage::Block(block) => {
-                let header = block.header();
-                let (height, view, parent) = (header.height, header.view, header.parent);
-                write!(
-                    f,
-                    "block {:.12} at height {height}, view {view}, on {parent:.12}, cut",
-                    block.digest()
-                )?;
-                sequences(f, &header.cut)
-            }
-            PeerMessage::BlocksReply(blocks) => write!(f, "{} final blocks", blocks.len()),
-            PeerMessage::FetchBlock { digest } => write!(f, "wants block {digest:.12}"),
-            PeerMessage::FetchBatches { author, above, head } => {
-                write!(f, "wants batches of v{author} above {above} up to {head}")
-            }
-            other => write!(f, "{other:?}"),
-        }
     }
 }

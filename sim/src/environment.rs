@@ -18,6 +18,10 @@ pub(crate) struct Environment {
     accounts: Vec<SigningKey>,
 }
 
+fn account(key: &SigningKey, balance: u64) -> AccountGenesis {
+    AccountGenesis { public_key: key.public_key(), balance }
+}
+
 fn seed(kind: u8, number: u64) -> [u8; 32] {
     let mut seed = [kind; 32];
     seed[..8].copy_from_slice(&number.to_le_bytes());
@@ -33,16 +37,24 @@ impl Environment {
             certificate_fingerprint: seed(0xf1, index as u64),
         };
         let keys: Vec<_> = (0..accounts).map(|account| SigningKey::from_seed(seed(0xac, account))).collect();
-        let account = |key: &SigningKey| AccountGenesis { public_key: key.public_key(), balance: BALANCE };
         let chain = |id| ChainGenesis {
             id: ChainId(id),
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
-            accounts: keys.iter().map(account).collect(),
+            accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
         let validators = signing_seeds.iter().enumerate().map(validator).collect();
         let genesis = Genesis::new("simulated".into(), validators, (1..=chains).map(chain).collect());
         Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
+    }
+
+    /// The same network, but each account has one more: for the broken rule of conservation.
+    pub(crate) fn richer(&self) -> Genesis {
+        let mut chains = self.genesis.chains().to_vec();
+        for chain in &mut chains {
+            chain.accounts = self.accounts.iter().map(|key| account(key, BALANCE + 1)).collect();
+        }
+        Genesis::new("simulated".into(), self.genesis.validators().to_vec(), chains).expect("it is valid")
     }
 
     pub(crate) fn network(&self) -> Digest {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use engine::replica::Input;
 use engine::store::simulated::Faults;
 use engine::types::ValidatorIndex;
+use engine::wire::PeerMessage;
 
+use crate::moments::Moment;
 use crate::rules::Rule;
 use crate::schedule::{Act, Loss};
 use crate::validator::{Running, Start, Started};
@@ -47,6 +49,24 @@ impl World {
                     self.after(GIVE_UP, Event::Lost(from, to, connection));
                 }
             }
+            Act::LoseUnsynced(some) => some.into_iter().for_each(|who| {
+                self.each(who, |world, node| {
+                    world.stop(node);
+                    let disks = world.nodes[node].disks.clone();
+                    disks.lose_unsynced(1_000, &mut world.chance);
+                });
+            }),
+            Act::SlowJournal(who, factor) => self.nodes[who].slow_journal = factor,
+            Act::Withhold(filter) => self.filters.push(filter),
+            Act::Pass => self.filters.clear(),
+            Act::PassTo(to) => self.filters.retain(|filter| filter.to != [to]),
+            Act::Push(from, to) => self.push(from, &to),
+            Act::Measure => self.measure(),
+            Act::Measured => self.measured(),
+            Act::Heal => {
+                self.plan.heal = self.now;
+                self.heal();
+            }
             Act::SlowLink(from, to, us) => self.links.set_slow(from, to, us),
             Act::MendLinks => {
                 for from in 0..self.nodes.len() {
@@ -65,10 +85,19 @@ impl World {
         nodes.into_iter().for_each(|node| what(self, node));
     }
 
+    /// Shows the last own batches of a validator to others.
+    fn push(&mut self, from: usize, to: &[usize]) {
+        let Some(running) = &self.nodes[from].running else { return };
+        for batch in running.host.recent.clone() {
+            to.iter().for_each(|to| self.carry(from, *to, PeerMessage::Batch(batch.clone())));
+        }
+    }
+
     /// The process ends. What it wrote stays.
     pub(crate) fn stop(&mut self, node: usize) {
         let Some(running) = self.nodes[node].running.take() else { return };
         running.die();
+        self.moments.forget(node);
         for peer in 0..self.nodes.len() {
             if peer != node && self.links.disconnect(node, peer) {
                 let index = ValidatorIndex(self.nodes[node].me as u16);
@@ -110,6 +139,8 @@ impl World {
             first: place.first,
             dies,
             hurried: self.plan.hurried,
+            compact_bytes: self.plan.compact_bytes,
+            as_shipped: self.plan.as_shipped,
             at: self.now,
             seed,
         });
@@ -174,6 +205,10 @@ impl World {
         }
         running.host.forge = self.nodes[node].liar.as_mut().and_then(crate::byzantine::Liar::forge);
         self.nodes[node].committed = height;
+        self.nodes[node].cut_height = height;
+        if standing.stream_lost {
+            self.moment(node, Moment::LosesStream, 0, None);
+        }
         self.nodes[node].running = Some(running);
         self.feed(node, Input::Time);
         for peer in 0..self.nodes.len() {
@@ -221,12 +256,18 @@ impl World {
 
     /// Every fault but lying ends.
     pub(crate) fn heal(&mut self) {
+        if self.healed {
+            return;
+        }
         self.trace.say(self.now, "--", format_args!("all faults end"));
         self.healed = true;
         self.links.heal();
+        let liars = &self.plan.liars;
+        self.filters.retain(|filter| filter.from.iter().all(|from| liars.contains_key(from)));
         for node in 0..self.nodes.len() {
             let place = &mut self.nodes[node];
             place.slow = 1;
+            place.slow_journal = 1;
             place.paused = place.paused.min(self.now);
             place.dies = None;
             place.disks.journal.set_faults(Faults::default());

@@ -36,7 +36,11 @@ impl World {
     pub(crate) fn look(&mut self) {
         self.latest_clock = self.latest_clock_ms();
         self.check_sizes();
+        self.check_pace();
         if !self.checks.violations.is_empty() {
+            return self.finish();
+        }
+        if self.cost.is_some() && self.script.missing().is_none() {
             return self.finish();
         }
         if self.healed && self.now >= self.plan.heal + GO_ON {
@@ -105,6 +109,7 @@ impl World {
                 *seen = (*seen).max(size);
                 let bound = match name {
                     "stream_batches" => 2 * STREAM_BATCHES_MAX,
+                    "stream_bytes" if self.oversized() => 16 << 20,
                     "stream_bytes" => 1 << 20,
                     "blocks" => 24 * n + 80,
                     "fetches" => 80 * n,
@@ -125,12 +130,22 @@ impl World {
     /// The last checks.
     fn finish(&mut self) {
         self.finished = Some(self.now);
+        if let Some(missing) = self.script.missing() {
+            self.checks.violation(self.now, missing);
+        }
         let honest: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_honest(node)).collect();
         self.checks.truth(&self.clients.submissions, |node| honest[node], self.now);
+        let mut differing = Vec::new();
         let supply: u128 = u128::from(self.plan.accounts) * u128::from(crate::environment::BALANCE);
         for node in self.honest().collect::<Vec<_>>() {
             let Some(running) = &self.nodes[node].running else { continue };
             for chain in running.committer.ledger().states().iter() {
+                // One that has not executed everything differs from the definition for that reason alone.
+                if running.committer.ledger().height().0 == self.checks.height()
+                    && let Some(what) = self.checks.differs(chain)
+                {
+                    differing.push(format!("execution: v{node} {what}"));
+                }
                 if chain.supply() != supply {
                     let what = format!(
                         "conservation: v{node} has {} on chain {}, not {supply}",
@@ -141,6 +156,7 @@ impl World {
                 }
             }
         }
+        differing.into_iter().for_each(|what| self.checks.violation(self.now, what));
         if self.checks.violations.is_empty() {
             self.recover_all();
         }

@@ -1,8 +1,9 @@
 //! A replica's world and a committer's world, as queues: what they say is collected and carried out by the simulator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use consensus::{Payload, Reply};
 use engine::order::Finality;
 use engine::replica::{
@@ -11,9 +12,10 @@ use engine::replica::{
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
-use engine::types::{Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use engine::types::{Digest, Head, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
+use crate::moments::Moment;
 use crate::rules::Rule;
 
 /// What a replica wants done.
@@ -23,6 +25,7 @@ pub(crate) enum Output {
     Notify(Vec<Notice>),
     Work(Work),
     Rejoin(Option<Finality>),
+    Moment(Moment, u64, Digest),
     Observe(Observation),
     Halt(Halt),
 }
@@ -31,12 +34,12 @@ pub(crate) enum Output {
 #[derive(Debug)]
 pub(crate) enum Question {
     Propose(Reply<Payload>),
-    Verify(Reply<bool>, Digest),
-    Certify(Reply<bool>),
+    Verify(Reply<bool>, u64, Digest),
+    Certify(Reply<bool>, u64, Digest),
 }
 
-/// How a Byzantine leader changes its own block before it is proposed.
-pub(crate) type Forge = Box<dyn FnMut(&Block) -> Option<Block> + Send>;
+/// How a Byzantine leader changes its own block before it is proposed, given the head of its own stream.
+pub(crate) type Forge = Box<dyn FnMut(&Block, Head) -> Option<Block> + Send>;
 
 /// The replica's world.
 pub(crate) struct Host {
@@ -59,7 +62,17 @@ pub(crate) struct Host {
     pub(crate) lags: BTreeMap<Digest, (Height, Height)>,
     /// The latest time of a block that was seen, for the broken rule of time.
     pub(crate) latest_ms: u64,
+    /// The last own batches, for scripts that show them to somebody.
+    pub(crate) recent: VecDeque<Bytes>,
+    /// The head of the last own batch.
+    pub(crate) own: Head,
+    pub(crate) sealed_batches: u64,
 }
+
+/// How many own batches are kept for scripts.
+const RECENT: usize = 48;
+/// Questions of the broken rule of bounds.
+const BLIND: u64 = 1 << 63;
 
 impl Host {
     pub(crate) fn ask(&mut self, question: Question) -> QuestionId {
@@ -68,6 +81,12 @@ impl Host {
         self.asked += 1;
         self.questions.insert(id, question);
         id
+    }
+
+    /// The broken rule of bounds: a question that consensus has not asked.
+    pub(crate) fn ask_blindly(&mut self) -> QuestionId {
+        self.asked += 1;
+        QuestionId(BLIND | self.asked)
     }
 
     pub(crate) fn saw(&mut self, block: &Block) {
@@ -84,6 +103,15 @@ impl Host {
     fn remember(&mut self, bytes: &[u8]) {
         let batch = Batch::decode(&self.network, bytes.to_vec().into());
         let Some(batch) = batch.ok().filter(|batch| batch.id().author == self.me) else { return };
+        self.sealed_batches += 1;
+        self.own = batch.head();
+        self.recent.push_back(batch.bytes().clone());
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        if self.rule != Some(Rule::NoticesByDigest) {
+            return;
+        }
         let ids = batch.packets().iter().map(|packet| packet.id(&self.network)).collect();
         self.sealed.insert(batch.id().sequence, (*batch.digest(), ids));
     }
@@ -98,7 +126,7 @@ impl Question {
     fn is_abandoned(&self) -> bool {
         match self {
             Self::Propose(reply) => reply.is_abandoned(),
-            Self::Verify(reply, _) | Self::Certify(reply) => reply.is_abandoned(),
+            Self::Verify(reply, ..) | Self::Certify(reply, ..) => reply.is_abandoned(),
         }
     }
 }
@@ -118,7 +146,7 @@ impl Ports for Host {
                 return self.journal.append(KIND_BOOT, &[&Boot::LEARNT.encode()]);
             }
         }
-        if kind == KIND_BATCH && self.rule == Some(Rule::NoticesByDigest) {
+        if kind == KIND_BATCH {
             self.remember(&parts.concat());
         }
         self.journal.append(kind, parts)
@@ -128,24 +156,32 @@ impl Ports for Host {
         match (self.questions.remove(&question), answer) {
             (Some(Question::Propose(reply)), Answer::Propose(digest)) => {
                 let own = self.written.as_ref().filter(|block| *block.digest() == digest);
-                let forged = self.forge.as_mut().zip(own).and_then(|(forge, own)| forge(own));
+                let head = self.own;
+                let forged = self.forge.as_mut().zip(own).and_then(|(forge, own)| forge(own, head));
                 let digest = forged.as_ref().map_or(digest, |block| *block.digest());
                 self.forged.extend(forged.map(|block| (digest, block)));
                 reply.send(digest.0);
             }
-            (Some(Question::Verify(reply, digest)), Answer::Vote(vote)) => {
+            (Some(Question::Verify(reply, _, digest)), Answer::Vote(vote)) => {
                 let broken = self.rule == Some(Rule::EmptyBlocksPass) && self.lags(&digest);
-                let blind = self.rule == Some(Rule::RootsCompared);
+                let blind = matches!(self.rule, Some(Rule::RootsCompared | Rule::BlocksBounded));
                 reply.send((vote || blind) && !broken);
             }
-            (Some(Question::Certify(reply)), Answer::Vote(vote)) => reply.send(vote),
+            (Some(Question::Certify(reply, view, digest)), Answer::Vote(vote)) => {
+                self.out.push(Output::Moment(Moment::MayFinalize, view, digest));
+                reply.send(vote);
+            }
+            (Some(Question::Verify(_, view, digest)), Answer::Decline) => {
+                self.out.push(Output::Moment(Moment::GivesUp, view, digest));
+            }
             (_, Answer::Decline) | (None, _) => {}
             (Some(question), answer) => panic!("{answer:?} is no answer to {question:?}"),
         }
     }
 
     fn is_open(&self, question: QuestionId) -> bool {
-        self.questions.get(&question).is_some_and(|question| !question.is_abandoned())
+        question.0 & BLIND != 0
+            || self.questions.get(&question).is_some_and(|question| !question.is_abandoned())
     }
 
     fn notify(&mut self, _connection: u64, notices: Vec<Notice>) {

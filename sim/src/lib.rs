@@ -24,22 +24,33 @@ mod byzantine;
 mod chance;
 mod checks;
 mod clients;
+mod described;
 mod disks;
 mod drive;
 mod environment;
 mod faults;
 mod finish;
+mod held;
 mod host;
 mod links;
+mod meter;
+mod moments;
+mod oversize;
+mod pace;
 mod rules;
 mod run;
+mod scenarios;
 mod schedule;
+mod script;
+mod serve;
 mod trace;
 mod validator;
 mod world;
 
+pub use meter::{Cost, Traffic};
 pub use rules::Rule;
 pub use run::{Report, Run, simulate};
+pub use scenarios::Scenario;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! Most are broken where a validator touches the world (its host), so production code knows nothing of them.
 
 macro_rules! rules {
-    ($($(#[$doc:meta])* $rule:ident = $name:literal,)*) => {
+    ($($(#[$doc:meta])* $rule:ident = $name:literal by $checker:literal,)*) => {
         /// A rule of the protocol. Breaking one must be found by a checker.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Rule { $($(#[$doc])* $rule,)* }
@@ -18,6 +18,12 @@ macro_rules! rules {
                 match self { $(Self::$rule => $name,)* }
             }
 
+            /// What the violation that shows it begins with; empty if several checkers may be the first.
+            #[must_use]
+            pub fn checker(self) -> &'static str {
+                match self { $(Self::$rule => $checker,)* }
+            }
+
             /// The rule of this name.
             #[must_use]
             pub fn named(name: &str) -> Option<Self> {
@@ -29,41 +35,49 @@ macro_rules! rules {
 
 rules! {
     /// A vote to finalize waits for block, ancestors and bodies in the journal. *(The vote without its block.)*
-    CertifyWaits = "certify_waits",
+    CertifyWaits = "certify_waits" by "held",
     /// A block is in the journal before this validator votes for it.
-    BlocksJournaled = "blocks_are_journaled",
+    BlocksJournaled = "blocks_are_journaled" by "",
     /// Recovery reloads the blocks that are not final.
-    BlocksReloaded = "blocks_are_reloaded",
+    BlocksReloaded = "blocks_are_reloaded" by "",
     /// Recovery reloads the batches that are not ordered.
-    BatchesReloaded = "batches_are_reloaded",
+    BatchesReloaded = "batches_are_reloaded" by "",
     /// A missing ancestor is fetched, final or not. *(The withheld ancestor.)*
-    BlocksFetched = "blocks_are_fetched",
+    BlocksFetched = "blocks_are_fetched" by "liveness",
     /// A missing body is fetched.
-    BodiesFetched = "bodies_are_fetched",
+    BodiesFetched = "bodies_are_fetched" by "liveness",
     /// A vote leaves only after its record is durable.
-    VotesDurable = "votes_are_durable",
+    VotesDurable = "votes_are_durable" by "",
     /// A validator without its votes does not vote. *(Amnesia.)*
-    LostVotesNoticed = "lost_votes_are_noticed",
+    LostVotesNoticed = "lost_votes_are_noticed" by "honesty",
     /// A validator without its stream does not seal. *(Amnesia.)*
-    LostStreamNoticed = "lost_stream_is_noticed",
+    LostStreamNoticed = "lost_stream_is_noticed" by "honesty",
     /// Clients are answered for the batch that carried their transaction. *(Told committed, in no block.)*
-    NoticesByDigest = "notices_follow_digests",
+    NoticesByDigest = "notices_follow_digests" by "truth",
     /// Clients hear *committed* only of what is durable.
-    NoticesDurable = "notices_wait_for_the_disk",
+    NoticesDurable = "notices_wait_for_the_disk" by "durability",
     /// A sync that returns has made everything durable.
-    SyncsReal = "syncs_are_real",
+    SyncsReal = "syncs_are_real" by "",
     /// What a client was told to be refused is in no block.
-    RefusalsTrue = "refusals_are_true",
+    RefusalsTrue = "refusals_are_true" by "truth",
     /// A proposal with a root that is not ours is refused.
-    RootsCompared = "wrong_roots_are_refused",
+    RootsCompared = "wrong_roots_are_refused" by "halt",
     /// A block's time is bounded by the voters' clocks. *(Far-future time.)*
-    TimeBounded = "time_is_bounded",
+    TimeBounded = "time_is_bounded" by "",
     /// A certificate from a peer is checked. *(Stale and lying sync.)*
-    CertificatesChecked = "certificates_are_checked",
+    CertificatesChecked = "certificates_are_checked" by "agreement",
     /// Everybody executes every batch.
-    EverythingExecuted = "everything_is_executed",
+    EverythingExecuted = "everything_is_executed" by "",
     /// A block without batches is valid however far execution lags. *(The lag that deadlocks.)*
-    EmptyBlocksPass = "empty_blocks_pass_the_lag",
+    EmptyBlocksPass = "empty_blocks_pass_the_lag" by "liveness",
     /// An author that contradicts itself is reported.
-    ContradictionsTold = "contradictions_are_told",
+    ContradictionsTold = "contradictions_are_told" by "evidence",
+    /// The sum of all balances never changes. *(Here a ledger begins with more than the genesis gave.)*
+    MoneyConserved = "money_is_conserved" by "conservation",
+    /// A peer is listened to within bounds, unless a quorum has asked for what it says.
+    PeersBounded = "peers_are_bounded" by "memory",
+    /// A payment that fails spends its nonce: it neither fails again nor succeeds later.
+    FailuresSpend = "failures_spend_their_nonce" by "exactly once",
+    /// A block takes no more transactions than the limit, counted in the bodies.
+    BlocksBounded = "blocks_are_bounded" by "limits",
 }

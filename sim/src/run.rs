@@ -7,7 +7,9 @@ use std::time::Duration;
 use commonware_runtime::{Runner as _, deterministic};
 
 use crate::chance::Chance;
+use crate::meter::Cost;
 use crate::rules::Rule;
+use crate::scenarios::Scenario;
 use crate::schedule::Plan;
 use crate::world::World;
 
@@ -15,7 +17,7 @@ use crate::world::World;
 const CYCLE: Duration = Duration::from_micros(20);
 
 /// What to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Run {
     /// The seed.
     pub seed: u64,
@@ -23,6 +25,10 @@ pub struct Run {
     pub validators: usize,
     /// A rule that is broken.
     pub broken: Option<Rule>,
+    /// A script instead of drawn faults; it says how many validators there are.
+    pub scenario: Option<&'static Scenario>,
+    /// No faults: counts what the network costs.
+    pub cost: bool,
     /// Whether the trace is kept for people to read.
     pub trace: bool,
 }
@@ -48,6 +54,12 @@ pub struct Report {
     pub trace: Vec<String>,
     /// The largest sizes that a replica reported, by name.
     pub sizes: BTreeMap<&'static str, usize>,
+    /// What the network cost, where that was asked for.
+    pub cost: Option<Cost>,
+    /// Where blocks had to go on: the longest time and the most views without a new one.
+    pub gap_max: Duration,
+    /// See `gap_max`.
+    pub views_max: u64,
     /// What was planned.
     pub plan: String,
 }
@@ -69,15 +81,22 @@ pub fn simulate(run: &Run) -> Report {
             submitted: 0,
             trace: Vec::new(),
             sizes: BTreeMap::new(),
+            cost: None,
+            gap_max: Duration::ZERO,
+            views_max: 0,
             plan: String::new(),
         }
     })
 }
 
 fn simulate_unguarded(run: &Run) -> Report {
-    let Run { seed, validators, broken, trace } = *run;
+    let Run { seed, validators, broken, scenario, cost, trace } = *run;
     let mut chance = Chance::new(seed);
-    let plan = Plan::draw(validators, &mut chance);
+    let plan = match scenario {
+        Some(scenario) => scenario.draw(&mut chance),
+        None if cost => Plan::cost(validators),
+        None => Plan::draw(validators, &mut chance),
+    };
     let config = deterministic::Config::new().with_seed(seed).with_cycle(CYCLE);
     deterministic::Runner::new(config).start(|context| async move {
         let text = format!("{plan:?}");
@@ -92,6 +111,9 @@ fn simulate_unguarded(run: &Run) -> Report {
             heights: world.checks.height(),
             submitted: world.clients.submissions.len(),
             sizes: world.sizes.clone(),
+            cost: world.cost.clone(),
+            gap_max: world.pace.gap_max,
+            views_max: world.pace.views_max,
             plan: text,
             trace: world.trace.into_lines(),
         }

@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::limits::ROOT_LAG_MAX;
+
 use crate::byzantine::Misdeed;
 use crate::chance::Chance;
 use crate::links::Quality;
+use crate::moments::Moment;
+use crate::script::{Step, When};
 
 /// What a validator finds on its disks when it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,50 @@ pub(crate) enum Act {
     Cut(usize, usize),
     SlowLink(usize, usize, u64),
     MendLinks,
+    /// The power goes, and everything that was not synced is lost.
+    LoseUnsynced(Vec<usize>),
+    /// Syncs of the journal alone take so many times longer.
+    SlowJournal(usize, u64),
+    /// Messages that match vanish on the way.
+    Withhold(Filter),
+    /// Everything passes again.
+    Pass,
+    /// Everything passes again to this one.
+    PassTo(usize),
+    /// Sends the last own batches of the first to the others.
+    Push(usize, Vec<usize>),
+    /// All faults but lying end.
+    Heal,
+    /// Begins to count what the network costs, and ends it.
+    Measure,
+    Measured,
+}
+
+/// A sort of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Votes and certificates of this kind.
+    Vote(Moment),
+    Certificate(Moment),
+    /// Requests of consensus for certificates, and their answers.
+    Requests,
+    Batches,
+    /// Everything.
+    All,
+}
+
+/// Messages between these, of these sorts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) from: Vec<usize>,
+    pub(crate) to: Vec<usize>,
+    pub(crate) sorts: Vec<Sort>,
+}
+
+impl Filter {
+    pub(crate) fn takes(&self, from: usize, to: usize, is: impl Fn(Sort) -> bool) -> bool {
+        self.from.contains(&from) && self.to.contains(&to) && self.sorts.iter().any(|sort| is(*sort))
+    }
 }
 
 /// One run.
@@ -61,11 +109,27 @@ pub(crate) struct Plan {
     /// Those that lose what they had written.
     pub(crate) losers: Vec<usize>,
     pub(crate) acts: Vec<(Duration, Act)>,
+    /// What waits for something to happen.
+    pub(crate) script: Vec<Step>,
     pub(crate) heal: Duration,
     /// How long everything may take to be well after that.
     pub(crate) patience: Duration,
     /// Consensus times out sooner than syncs end, for a while.
     pub(crate) hurried: bool,
+    /// Consensus compacts its log after so many bytes.
+    pub(crate) compact_bytes: u64,
+    /// To whom a liar shows what it hides from others; drawn if not given.
+    pub(crate) favoured: Option<Vec<usize>>,
+    /// Which branch of its stream a liar shows to each validator; drawn if not given.
+    pub(crate) branches: Option<Vec<usize>>,
+    /// Who sees the second of a liar's two processes; drawn if not given.
+    pub(crate) sees_twin: Option<Vec<bool>>,
+    /// Transactions a second that each validator gets, one by one, instead of what clients draw.
+    pub(crate) steady: Option<u64>,
+    /// With the settings and time-outs of the node for this number of validators, instead of small batches and fixed ones.
+    pub(crate) as_shipped: bool,
+    /// The most batches of an author and the most views in a second, while the cost is counted.
+    pub(crate) bounds: Option<(u64, u64)>,
 }
 
 /// How many validators may be faulty.
@@ -74,6 +138,55 @@ pub(crate) fn faulty(validators: usize) -> usize {
 }
 
 impl Plan {
+    /// Nothing goes wrong.
+    pub(crate) fn calm(validators: usize) -> Self {
+        Self {
+            validators,
+            chains: 1,
+            accounts: 12,
+            quality: Quality {
+                delay_us: (500, 4_000),
+                loss_permille: 0,
+                duplicate_permille: 0,
+                reordering: false,
+            },
+            sync_us: (100, 1_000),
+            journal_factor: 1,
+            submit_every_ms: 15,
+            liars: BTreeMap::new(),
+            twin: None,
+            losers: Vec::new(),
+            acts: Vec::new(),
+            script: Vec::new(),
+            heal: Duration::from_secs(2),
+            patience: Duration::from_secs(45),
+            hurried: false,
+            compact_bytes: 64 << 10,
+            favoured: None,
+            branches: None,
+            sees_twin: None,
+            steady: None,
+            as_shipped: false,
+            bounds: None,
+        }
+    }
+
+    /// What a network costs where nothing goes wrong: 50 ms between any two, 500 transactions a second in all.
+    pub(crate) fn cost(validators: usize) -> Self {
+        let mut plan = Self::calm(validators);
+        plan.quality.delay_us = (49_000, 51_000);
+        plan.sync_us = (300, 1_000);
+        plan.accounts = 4 * validators.max(32) as u64;
+        plan.steady = Some((500 / validators as u64).max(1));
+        plan.as_shipped = true;
+        plan.script = vec![
+            Step { when: When::After(Duration::from_secs(3)), acts: vec![Act::Measure] },
+            Step { when: When::After(Duration::from_secs(4)), acts: vec![Act::Measured, Act::Heal] },
+        ];
+        plan.heal = Duration::from_secs(60);
+        plan
+    }
+
     pub(crate) fn draw(validators: usize, chance: &mut Chance) -> Self {
         let slow = chance.permille(200);
         let rough = chance.permille(400);
@@ -84,26 +197,26 @@ impl Plan {
             reordering: chance.permille(250),
         };
         let mut plan = Self {
-            validators,
             chains: 1 + u32::from(chance.permille(250)),
-            accounts: 12,
             quality,
             sync_us: chance.of(&[(100, 400), (500, 3_000), (2_000, 20_000)]),
             journal_factor: chance.of(&[1, 1, 4, 20]),
             submit_every_ms: chance.of(&[15, 30, 60]),
-            liars: BTreeMap::new(),
-            twin: None,
-            losers: Vec::new(),
-            acts: Vec::new(),
             heal: chance.millis(1_500..4_500),
-            patience: Duration::from_secs(45),
-            hurried: false,
+            ..Self::calm(validators)
         };
-        if chance.permille(40) {
+        if chance.permille(30) {
             plan.lag(chance);
             return plan;
         }
+        if validators > 3 && chance.permille(15) {
+            plan.liars.insert(chance.below(validators), vec![Misdeed::OversizeBlocks]);
+            return plan;
+        }
         plan.draw_faulty(chance);
+        if plan.liars.values().flatten().any(|misdeed| *misdeed == Misdeed::LieSync) {
+            plan.lag_one(chance);
+        }
         let faults = chance.of(&[0, 1, 2, 3, 5]);
         for _ in 0..faults {
             plan.draw_fault(chance);
@@ -155,6 +268,16 @@ impl Plan {
         self.acts.push((second, Act::CutPower(vec![loser])));
         self.acts.push((second + chance.millis(10..400), Act::Start(loser, loss)));
         self.heal = self.heal.max(second + Duration::from_millis(500));
+    }
+
+    /// One honest validator is down for so long that it must ask others for blocks, and perhaps the liar.
+    fn lag_one(&mut self, chance: &mut Chance) {
+        let honest: Vec<usize> = (0..self.validators).filter(|who| !self.liars.contains_key(who)).collect();
+        let (who, from) = (chance.of(&honest), chance.millis(200..600));
+        let end = from + chance.millis(1_500..3_000);
+        self.acts.push((from, Act::Kill(who)));
+        self.acts.push((end, Act::Start(who, Loss::Nothing)));
+        self.heal = self.heal.max(end);
     }
 
     fn draw_fault(&mut self, chance: &mut Chance) {
@@ -231,13 +354,19 @@ impl Plan {
         self.heal = self.heal.max(at + Duration::from_millis(200));
     }
 
-    /// Syncs at f+1 validators are slower than the patience of consensus until many blocks are certified and not final.
-    fn lag(&mut self, chance: &mut Chance) {
+    /// Syncs of journals at f+1 validators are slower than the patience of consensus until 64 blocks are certified and not final.
+    pub(crate) fn lag(&mut self, chance: &mut Chance) {
         self.hurried = true;
-        self.sync_us = (400, 900);
-        for who in chance.some(self.validators, faulty(self.validators) + 1) {
-            self.acts.push((Duration::from_millis(500), Act::SlowDisk(who, 1_000)));
-        }
-        self.heal = Duration::from_secs(60);
+        self.sync_us = (450, 500);
+        self.journal_factor = 1;
+        let slow = chance.some(self.validators, faulty(self.validators) + 1);
+        let acts = slow.iter().map(|who| Act::SlowJournal(*who, 1_000)).collect();
+        self.submit_every_ms = 60;
+        self.script = vec![
+            Step { when: When::After(Duration::from_millis(500)), acts },
+            Step { when: When::Unfinalized(ROOT_LAG_MAX), acts: Vec::new() },
+            Step { when: When::After(Duration::from_secs(3)), acts: vec![Act::Heal] },
+        ];
+        self.heal = Duration::from_secs(200);
     }
 }

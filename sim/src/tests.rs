@@ -3,7 +3,7 @@
 use super::{Rule, Run, simulate};
 
 fn run(validators: usize, seed: u64) -> Run {
-    Run { seed, validators, broken: None, trace: false }
+    Run { seed, validators, ..Run::default() }
 }
 
 fn clean(validators: usize, seeds: std::ops::Range<u64>) {

@@ -41,6 +41,8 @@ pub(crate) struct Start<'a> {
     /// Dies after so many steps.
     pub(crate) dies: Option<u8>,
     pub(crate) hurried: bool,
+    pub(crate) compact_bytes: u64,
+    pub(crate) as_shipped: bool,
     pub(crate) at: Duration,
     pub(crate) seed: [u8; 32],
 }
@@ -120,6 +122,11 @@ impl Running {
             Ok(false) => return Started::Died,
             Err(error) => return Started::Failed(format!("the start cannot be written down: {error}")),
         }
+        let ledger = if rule == Some(Rule::MoneyConserved) && recovered.head.height.0 == 0 {
+            engine::roots::Ledger::genesis(&start.environment.richer())
+        } else {
+            ledger
+        };
         match rule {
             Some(Rule::LostVotesNoticed) => standing.votes_forgotten = false,
             Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => standing.stream_lost = false,
@@ -140,7 +147,7 @@ impl Running {
         let signing_seed = start.environment.signing_seeds[start.me];
         let replica = Replica::new(
             genesis,
-            settings(start.me, keys.len()),
+            settings(start.me, keys.len(), start.as_shipped),
             &signing_seed,
             Box::new(Shared(certificates.clone())),
             mempools.clone(),
@@ -149,7 +156,10 @@ impl Running {
         );
         let (inbound, inbox) = consensus::inbound(keys.len());
         let mut config = consensus::Config::new(network.0, keys, signing_seed);
-        config.compact_after_bytes = 64 << 10;
+        config.compact_after_bytes = start.compact_bytes;
+        if start.as_shipped {
+            config.timing = consensus::Timing::for_validators(start.environment.keys().len());
+        }
         if start.hurried {
             config.timing.leader_timeout = Duration::from_millis(250);
             config.timing.certification_timeout = Duration::from_millis(400);
@@ -177,6 +187,9 @@ impl Running {
             forged: BTreeMap::new(),
             lags: BTreeMap::new(),
             latest_ms: 0,
+            recent: Default::default(),
+            own: engine::types::Head::NONE,
+            sealed_batches: 0,
         };
         let commit_host = CommitHost {
             journal: journal.clone(),
@@ -276,7 +289,11 @@ impl FinalityVerifier for Shared {
     }
 }
 
-fn settings(me: usize, validators: usize) -> Settings {
+fn settings(me: usize, validators: usize, as_shipped: bool) -> Settings {
     let settings = Settings::new(ValidatorIndex(me as u16), validators);
+    if as_shipped {
+        let patience = consensus::Timing::for_validators(validators).leader_timeout;
+        return Settings { verify_patience: patience, ..settings };
+    }
     Settings { batch_transactions_max: 32, view_interval: Duration::from_millis(20), ..settings }
 }

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use commonware_runtime::{Clock as _, deterministic};
 use consensus::Channel;
 use engine::replica::{Check, Job, Read};
-use engine::types::{Digest, Head, Packet, ValidatorIndex};
-use engine::wire::PeerMessage;
+use engine::types::{Digest, Head, Packet, TransactionId, ValidatorIndex};
+use engine::wire::{Batch, Block, PeerMessage};
 
 use crate::bell::{Bell, Call};
 use crate::byzantine::Liar;
@@ -26,16 +26,31 @@ use crate::clients::Clients;
 use crate::disks::Disks;
 use crate::environment::Environment;
 use crate::links::Links;
+use crate::meter::{Cost, Meter};
+use crate::moments::Moments;
+use crate::pace::Pace;
 use crate::rules::Rule;
-use crate::schedule::{Act, Loss, Plan};
+use crate::schedule::{Act, Filter, Loss, Plan};
+use crate::script::{Script, When};
 use crate::trace::Trace;
 use crate::validator::Running;
 
 /// What may happen.
 pub(crate) enum Event {
     Call(usize, u64, Call),
-    Message { from: usize, to: usize, connection: u64, message: PeerMessage },
-    Vote { from: usize, to: usize, connection: u64, channel: Channel, message: Bytes },
+    Message {
+        from: usize,
+        to: usize,
+        connection: u64,
+        message: PeerMessage,
+    },
+    Vote {
+        from: usize,
+        to: usize,
+        connection: u64,
+        channel: Channel,
+        message: Bytes,
+    },
     Check(usize, u64, Check),
     Execute(usize, u64, Box<Job>),
     Read(usize, u64, ValidatorIndex, Read),
@@ -43,14 +58,25 @@ pub(crate) enum Event {
     Votes(usize, u64),
     Alarm(usize, u64),
     Submit,
-    Submission { node: usize, life: u64, tag: u64, packets: Vec<Packet> },
+    /// A validator gets the next of its steady transactions.
+    Steady(usize),
+    Submission {
+        node: usize,
+        life: u64,
+        tag: u64,
+        packets: Vec<Packet>,
+    },
     Flood(usize),
+    /// A liar shows so many batches that no block may take them all.
+    Oversize(usize),
     Connect(usize, usize),
     Lost(usize, usize, u64),
     Start(usize, Loss),
     Act(Act),
     Heal,
     Look,
+    /// A step of the script may be due.
+    Script,
 }
 
 /// A place where a validator runs: its disks, and its process while there is one. A liar may have two.
@@ -80,6 +106,9 @@ pub(crate) struct Node {
     pub(crate) executing: Duration,
     /// How far its replica has taken each stream.
     pub(crate) cut: Vec<Head>,
+    /// The height of the block that was last given to its executor.
+    pub(crate) cut_height: u64,
+    pub(crate) slow_journal: u64,
 }
 
 /// Everything of one run.
@@ -111,6 +140,22 @@ pub(crate) struct World {
     pub(crate) sees_twin: Vec<bool>,
     /// The largest sizes that a replica has reported, by name.
     pub(crate) sizes: BTreeMap<&'static str, usize>,
+    pub(crate) script: Script,
+    pub(crate) moments: Moments,
+    /// Every block that was sent.
+    pub(crate) blocks: BTreeMap<Digest, Block>,
+    /// Messages that vanish.
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) pace: Pace,
+    pub(crate) meter: Meter,
+    pub(crate) cost: Option<Cost>,
+    /// At most f validators have faults: blocks must go on all the time.
+    pub(crate) gentle: bool,
+    /// The batches of a block that is too large.
+    pub(crate) oversize: Vec<Batch>,
+    pub(crate) oversize_shown: bool,
+    /// Payments that have failed, for the broken rule of their nonces.
+    pub(crate) failed: BTreeSet<TransactionId>,
 }
 
 impl World {
@@ -129,7 +174,9 @@ impl World {
             let liar = plan.liars.get(me).map(|misdeeds| {
                 let signing_seed = environment.signing_seeds[*me];
                 let (validators, network) = (plan.validators, environment.network());
-                Liar::new(misdeeds, *me, validators, network, signing_seed, chance.fork())
+                let mut liar = Liar::new(misdeeds, *me, validators, network, signing_seed, chance.fork());
+                liar.shows(plan.favoured.as_deref(), plan.branches.as_deref());
+                liar
             });
             Node {
                 me: *me,
@@ -150,14 +197,17 @@ impl World {
                 forgot: false,
                 executing: Duration::ZERO,
                 cut: Vec::new(),
+                cut_height: 0,
+                slow_journal: 1,
             }
         });
         let nodes: Vec<Node> = nodes.collect();
-        let sees_twin = (0..plan.validators).map(|_| chance.permille(500)).collect();
+        let drawn = (0..plan.validators).map(|_| chance.permille(500)).collect();
+        let sees_twin = plan.sees_twin.clone().unwrap_or(drawn);
         let mut world = Self {
             links: Links::new(plan.quality, chance.fork()),
             clients: Clients::new(chance.fork()),
-            checks: Checks::default(),
+            checks: Checks::new(&environment.genesis),
             trace: Trace::new(keep_trace),
             environment,
             context,
@@ -175,6 +225,17 @@ impl World {
             finished: None,
             sees_twin,
             sizes: BTreeMap::new(),
+            script: Script::new(plan.script.clone()),
+            moments: Moments::default(),
+            blocks: BTreeMap::new(),
+            filters: Vec::new(),
+            pace: Pace::default(),
+            meter: Meter::default(),
+            cost: None,
+            gentle: plan.is_gentle(),
+            oversize: Vec::new(),
+            oversize_shown: false,
+            failed: BTreeSet::new(),
             rule,
             plan,
         };
@@ -194,8 +255,18 @@ impl World {
         for (at, act) in std::mem::take(&mut self.plan.acts) {
             self.after(at, Event::Act(act));
         }
+        if let Some(When::After(wait)) = self.plan.script.first().map(|step| &step.when) {
+            self.after(*wait, Event::Script);
+        }
         self.after(self.plan.heal, Event::Heal);
-        self.after(Duration::from_millis(100), Event::Submit);
+        if self.plan.steady.is_some() {
+            for node in 0..self.plan.validators {
+                let at = self.chance.millis(1_000..1_050);
+                self.after(at, Event::Steady(node));
+            }
+        } else {
+            self.after(Duration::from_millis(100), Event::Submit);
+        }
         self.after(Duration::from_millis(200), Event::Look);
     }
 
@@ -215,6 +286,7 @@ impl World {
             self.now = self.context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
             for (caller, call) in self.bell.take() {
                 self.call(caller, call);
+                self.advance();
             }
             while self.finished.is_none()
                 && let Some(entry) = self.events.first_entry()
@@ -222,6 +294,7 @@ impl World {
             {
                 let event = entry.remove();
                 self.event(*event);
+                self.advance();
             }
             let Some(((next, _), _)) = self.events.first_key_value() else { return };
             let mut slept = pin!(self.context.sleep_until(UNIX_EPOCH + *next));

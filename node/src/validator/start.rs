@@ -394,7 +394,7 @@ fn consensus_starter(
     let keys = public_keys(&config.genesis);
     let mut engine =
         consensus::Config::new(*config.genesis.network().as_bytes(), keys, config.consensus_seed.0);
-    engine.timing = timing(config.genesis.validators().len());
+    engine.timing = consensus::Timing::for_validators(config.genesis.validators().len());
     let scratch = config.data.join("consensus-scratch");
     let (core, handle, certificates) = (core.clone(), handle.clone(), certificates.clone());
     let transport = Arc::new(OverQuic(peers.clone()));
@@ -416,18 +416,6 @@ fn consensus_starter(
     })
 }
 
-/// The patience of consensus: longer the more validators there are, since many of them often share a machine.
-fn timing(validators: usize) -> consensus::Timing {
-    let share = Duration::from_millis(50) * validators as u32;
-    let default = consensus::Timing::default();
-    consensus::Timing {
-        leader_timeout: default.leader_timeout + share,
-        certification_timeout: default.certification_timeout + share,
-        skip_after: default.skip_after.map(|skip| skip + 2 * share),
-        ..default
-    }
-}
-
 fn replica_settings(config: &Config) -> ReplicaSettings {
     let work = &config.work;
     let validators = config.genesis.validators().len();
@@ -436,7 +424,7 @@ fn replica_settings(config: &Config) -> ReplicaSettings {
         batch_transactions_max: work.batch_transactions_max,
         batch_delay: work.batch_delay,
         view_interval: work.block_interval.unwrap_or(settings.view_interval),
-        verify_patience: timing(validators).leader_timeout,
+        verify_patience: consensus::Timing::for_validators(validators).leader_timeout,
         ..settings
     }
 }

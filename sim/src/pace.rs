@@ -1,0 +1,95 @@
+//! Whether blocks go on: the checkers of liveness that look at views and at gaps in time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::schedule::{Act, Plan, faulty};
+use crate::world::World;
+
+/// After the faults have ended: starts take up to 0.9 s, a sync that has begun up to 1.5 s, a new connection 0.2 s, and
+/// one vote to skip is repeated after 0.5 s.
+const SETTLING: Duration = Duration::from_millis(3_100);
+/// Views without a new block that are enough for anything, with up to 4 faulty leaders in a row.
+const VIEWS_MAX: u64 = 10;
+/// What one view can cost at most: `t_a` and one repeated vote to skip.
+const VIEW_MAX: Duration = Duration::from_millis(2_500);
+/// What starting, connecting and the last sync may take besides lost views.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Where the last new block was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    height: u64,
+    view: u64,
+    at: Duration,
+    /// The faults had ended then.
+    healed: bool,
+    /// The longest gap where only f were faulty, and the most views of one gap.
+    pub(crate) gap_max: Duration,
+    pub(crate) views_max: u64,
+}
+
+impl Plan {
+    /// Whether at most f validators have faults, and all links between the others are fair all the time.
+    pub(crate) fn is_gentle(&self) -> bool {
+        if self.quality.loss_permille > 0 || self.hurried || !self.script.is_empty() {
+            return false;
+        }
+        let mut touched: BTreeSet<usize> = self.liars.keys().chain(&self.losers).copied().collect();
+        let mut links = Vec::new();
+        for (_, act) in &self.acts {
+            match act {
+                Act::Kill(who)
+                | Act::Start(who, _)
+                | Act::Copy(who)
+                | Act::DieStarting(who, _)
+                | Act::SlowDisk(who, _)
+                | Act::FullDisk(who)
+                | Act::Pause(who, _)
+                | Act::Skew(who, _) => drop(touched.insert(*who)),
+                Act::CutPower(some) => touched.extend(some),
+                Act::Cut(a, b) | Act::SlowLink(a, b, _) => links.push((*a, *b)),
+                _ => {}
+            }
+        }
+        for (a, b) in links {
+            if !touched.contains(&a) && !touched.contains(&b) {
+                touched.insert(a);
+            }
+        }
+        touched.len() <= faulty(self.validators)
+    }
+}
+
+impl World {
+    /// Looks whether blocks go on.
+    pub(crate) fn check_pace(&mut self) {
+        let height = self.checks.height();
+        let honest = (0..self.plan.validators).filter(|node| self.is_honest(*node));
+        let engines = honest.filter_map(|node| self.nodes[node].running.as_ref()?.consensus.as_ref());
+        let view = engines.map(consensus::Handle::view).max().unwrap_or(0);
+        let healed = self.healed && self.now >= self.plan.heal + SETTLING;
+        if height > self.pace.height || healed != self.pace.healed || self.now < SLACK {
+            self.pace = Pace { height, view, at: self.now, healed, ..self.pace };
+            return;
+        }
+        let gentle = self.gentle;
+        if !gentle && !healed {
+            return;
+        }
+        let f = faulty(self.plan.validators);
+        let (views, gap) = (view.saturating_sub(self.pace.view), self.now - self.pace.at);
+        self.pace.views_max = self.pace.views_max.max(views);
+        self.pace.gap_max = self.pace.gap_max.max(gap);
+        let views_max = VIEWS_MAX.max(2 * f as u64 + 2);
+        let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK;
+        if views > views_max {
+            let what =
+                format!("liveness: views {} to {view} gave no block above height {height}", self.pace.view);
+            self.checks.violation(self.now, what);
+        } else if gap > gap_max {
+            let what = format!("liveness: no block above height {height} in {:.1} s", gap.as_secs_f64());
+            self.checks.violation(self.now, what);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Each scenario with a few seeds.
+
+use super::Scenario;
+use crate::{Run, simulate};
+
+fn clean(name: &str, seeds: std::ops::Range<u64>) {
+    let scenario = Scenario::named(name).expect("it exists");
+    for seed in seeds {
+        let run = Run { seed, validators: scenario.validators, scenario: Some(scenario), ..Run::default() };
+        let report = simulate(&run);
+        assert!(report.violations.is_empty(), "{name}, seed {seed}: {:?}", report.violations);
+    }
+}
+
+macro_rules! scenarios {
+    ($($name:ident: $seeds:expr,)*) => {
+        $(#[test]
+        fn $name() {
+            clean(stringify!($name), $seeds);
+        })*
+
+        #[test]
+        fn every_scenario_is_tested() {
+            let tested = [$(stringify!($name)),*];
+            assert!(Scenario::ALL.iter().all(|scenario| tested.contains(&scenario.name)));
+        }
+    };
+}
+
+scenarios! {
+    head_in_memory: 0..5,
+    head_certified_once: 0..5,
+    finalize_votes_lost: 0..5,
+    root_lag: 0..1,
+    split_branches: 0..3,
+    lost_disk: 0..3,
+    shown_to_few: 0..3,
+    leader_nullifies: 0..5,
+    leader_equivocates: 0..5,
+    parent_without_bodies: 0..5,
+    restart_certified: 0..5,
+    votes_wiped: 0..5,
+    bodies_just_late: 0..5,
+    sixteen_steady: 0..1,
+}

@@ -1,0 +1,180 @@
+//! Scripts: steps that wait for something to happen in the run, and then do something.
+//!
+//! A step that never comes is a violation: a scenario whose situation did not arise has shown nothing.
+
+use std::time::Duration;
+
+use engine::types::Digest;
+
+use crate::moments::Moment;
+use crate::schedule::Act;
+use crate::world::{Event, World};
+
+/// Which view a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Views {
+    /// Any one in which the last of them does it after the step before.
+    Any,
+    /// The one that an earlier step has marked.
+    Marked,
+    /// A later one than that.
+    Later,
+    Only(u64),
+}
+
+/// What a step waits for, after the step before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// So long after the step before.
+    After(Duration),
+    /// All these validators do this in one view, which becomes the marked one if `mark`.
+    All { moment: Moment, nodes: Vec<usize>, views: Views, mark: bool },
+    /// Two of these validators have voted to notarize different blocks in one view, not before the marked one. It
+    /// becomes the marked one.
+    Split(Vec<usize>),
+    /// So many blocks were to be certified above the last finalized one, at one validator.
+    Unfinalized(u64),
+    /// This validator is asked to verify a block above the marked one, which is final there and not executed.
+    VerifiesWithout(usize),
+    /// A block is final at this validator that it cannot execute, because bodies are missing. Its view becomes the marked one.
+    FinalWithout(usize),
+    /// This validator runs and does not know its stream.
+    Learns(usize),
+    /// This validator runs and knows its stream.
+    KnowsStream(usize),
+    /// Somebody honest has executed a block that takes batches of this author.
+    Takes(usize),
+    /// The marked block is executed.
+    Ordered,
+}
+
+impl When {
+    pub(crate) fn all(moment: Moment, nodes: &[usize], views: Views) -> Self {
+        Self::All { moment, nodes: nodes.to_vec(), views, mark: false }
+    }
+
+    /// The same, and the view becomes the marked one.
+    pub(crate) fn mark(moment: Moment, nodes: &[usize], views: Views) -> Self {
+        Self::All { moment, nodes: nodes.to_vec(), views, mark: true }
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) when: When,
+    pub(crate) acts: Vec<Act>,
+}
+
+/// How far a script has come.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    steps: Vec<Step>,
+    next: usize,
+    since: Duration,
+    marked: (u64, Option<Digest>),
+}
+
+impl Script {
+    pub(crate) fn new(steps: Vec<Step>) -> Self {
+        Self { steps, ..Self::default() }
+    }
+
+    /// The step that has not come.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let step = self.steps.get(self.next)?;
+        Some(format!("scenario: step {} never comes: {:?}", self.next + 1, step.when))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl World {
+    /// Notes something for the script.
+    pub(crate) fn moment(&mut self, node: usize, moment: Moment, view: u64, digest: Option<Digest>) {
+        if self.script.is_empty() {
+            return;
+        }
+        self.moments.note(node, moment, view, (self.now, digest));
+        if moment == Moment::Certifies
+            && let Some(block) = digest.and_then(|digest| self.blocks.get(&digest))
+            && let Some(running) = &self.nodes[node].running
+        {
+            let above = block.height().0.saturating_sub(running.replica.finalized().0);
+            self.moments.unfinalized = self.moments.unfinalized.max(above);
+        }
+    }
+
+    /// Does what is due of the script.
+    pub(crate) fn advance(&mut self) {
+        while let Some(step) = self.script.steps.get(self.script.next) {
+            let Step { when, acts } = step.clone();
+            if !self.has_come(&when) {
+                return;
+            }
+            self.trace.say(self.now, "--", format_args!("step {}: {when:?}", self.script.next + 1));
+            self.script.next += 1;
+            self.script.since = self.now;
+            if let Some(Step { when: When::After(wait), .. }) = self.script.steps.get(self.script.next) {
+                self.after(*wait, Event::Script);
+            }
+            acts.into_iter().for_each(|act| self.act(act));
+        }
+    }
+
+    fn has_come(&mut self, when: &When) -> bool {
+        let marked = self.script.marked;
+        match when {
+            When::After(wait) => self.now >= self.script.since + *wait,
+            When::All { moment, nodes, views, mark } => {
+                let since = if *views == Views::Any { self.script.since } else { Duration::ZERO };
+                let range = match views {
+                    Views::Any => 0..=u64::MAX,
+                    Views::Marked => marked.0..=marked.0,
+                    Views::Later => marked.0 + 1..=u64::MAX,
+                    Views::Only(view) => *view..=*view,
+                };
+                let found = self.moments.find(*moment, nodes, range, since);
+                if let Some(found) = found.filter(|_| *mark) {
+                    self.script.marked = found;
+                }
+                found.is_some()
+            }
+            When::Split(nodes) => {
+                let view = self.moments.split(marked.0.saturating_sub(1), nodes);
+                self.script.marked.0 = view.unwrap_or(marked.0);
+                view.is_some()
+            }
+            When::Unfinalized(blocks) => self.moments.unfinalized >= *blocks,
+            When::VerifiesWithout(node) => {
+                let height =
+                    marked.1.and_then(|digest| self.blocks.get(&digest)).map(|block| block.height().0);
+                let asked =
+                    self.moments.find(Moment::Verifies, &[*node], marked.0 + 1..=u64::MAX, Duration::ZERO);
+                asked.is_some() && height.is_some_and(|height| self.nodes[*node].cut_height < height)
+            }
+            When::FinalWithout(node) => {
+                let Some(running) = &self.nodes[*node].running else { return false };
+                let finalized = running.replica.finalized().0;
+                let digest = self.blocks.iter().find(|(_, block)| block.height().0 == finalized);
+                let lacks = self.nodes[*node].cut_height < finalized;
+                let found = digest.filter(|_| lacks).and_then(|(digest, _)| {
+                    self.moments.view_of(Moment::HearsFinal, *node, digest).map(|view| (view, Some(*digest)))
+                });
+                self.script.marked = found.unwrap_or(marked);
+                found.is_some()
+            }
+            When::Learns(node) | When::KnowsStream(node) => {
+                let running = self.nodes[*node].running.as_ref();
+                let learns = matches!(when, When::Learns(_));
+                running.is_some_and(|running| running.replica.is_learning() == learns)
+            }
+            When::Takes(author) => self.nodes.iter().any(|node| {
+                node.liar.is_none() && node.cut.get(*author).is_some_and(|head| head.sequence.0 > 0)
+            }),
+            When::Ordered => marked.1.is_some_and(|digest| self.checks.has_ordered(&digest)),
+        }
+    }
+}
