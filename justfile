@@ -40,6 +40,10 @@ fuzz SECONDS="60" *ARGS:
 crash-rounds N="10":
     MILLRACE_CRASH_ROUNDS={{N}} cargo test --release -p node --test processes -- --nocapture recovery::rounds
 
+# What clients wait while somebody attacks, measured for so many seconds each
+attacks SECONDS="10":
+    MILLRACE_ATTACK_SECONDS={{SECONDS}} cargo test --release -p node --test processes -- --nocapture attacks
+
 # Undefined behaviour in the portable paths of the kernels (rustup component add --toolchain nightly miri)
 miri *ARGS:
     PROPTEST_CASES=2 cargo +nightly miri test -p kernels --lib {{ARGS}}

@@ -22,8 +22,8 @@ const MINE: ValidatorIndex = ValidatorIndex(ME as u16);
 const TOO_MANY: usize = 100;
 
 /// The bad member, in place of validator [`ME`].
-struct Byzantine {
-    network: Network,
+pub struct Byzantine {
+    pub network: Network,
     events: Receiver<PeerEvent>,
     key: SigningKey,
     network_id: Digest,
@@ -31,7 +31,7 @@ struct Byzantine {
 
 impl Byzantine {
     /// Takes the place of a validator that has been stopped: its port, its certificate and its key.
-    fn in_place_of(testbed: &Testbed) -> Self {
+    pub fn in_place_of(testbed: &Testbed) -> Self {
         let config = Config::load(&testbed.network.members[ME].config_file()).unwrap();
         let peer = |peer: &node::config::PeerConfig| net::Peer {
             index: peer.index,
@@ -80,7 +80,7 @@ impl Byzantine {
     }
 
     /// To everybody, as far as there is room.
-    fn flood(&self, message: &PeerMessage) {
+    pub fn flood(&self, message: &PeerMessage) {
         let _as_far_as_there_is_room =
             self.network.peers().unwrap().broadcast(channel_of(message), &message.encode());
     }
@@ -96,14 +96,14 @@ impl Byzantine {
     }
 
     /// A batch in the name of `author`, signed by this member.
-    fn seal(&self, author: ValidatorIndex, previous: &Head, chain: ChainId, packets: &[Packet]) -> Batch {
+    pub fn seal(&self, author: ValidatorIndex, previous: &Head, chain: ChainId, packets: &[Packet]) -> Batch {
         let sections = [BatchSection { chain, transactions: packets.len() as u32 }];
         let sign = |message: &[u8]| self.key.sign(message);
         Batch::seal(&self.network_id, author, previous, &sections, packets.iter(), sign)
     }
 }
 
-fn batch(batch: &Batch) -> PeerMessage {
+pub fn batch(batch: &Batch) -> PeerMessage {
     PeerMessage::Batch(batch.bytes().clone())
 }
 

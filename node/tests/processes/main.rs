@@ -7,6 +7,7 @@
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
+//!   ├─ attacks   what others wait while somebody attacks
 //!   └─ bench     the benchmark, small, killed and interrupted
 //! ```
 //!
@@ -16,6 +17,8 @@
 #[cfg(test)]
 mod testbed;
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]

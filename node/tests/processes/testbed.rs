@@ -100,6 +100,10 @@ impl Testbed {
         self.network.members[index].connect(&self.network.genesis).unwrap()
     }
 
+    pub fn try_client(&self, index: usize) -> Option<Client> {
+        self.network.members[index].connect(&self.network.genesis).ok()
+    }
+
     pub fn height(&self, index: usize) -> u64 {
         self.client(index).status().unwrap().as_of.height.0
     }
