@@ -42,7 +42,7 @@ pub(crate) enum Misdeed {
     ClaimAll,
     /// Its blocks take its own stream as far as it goes, whoever holds it.
     TakeOwn,
-    /// It votes to skip each view once the block is notarized.
+    /// It votes to skip each view that it leads, once the block is notarized.
     RefuseToCertify,
     /// Its blocks take more than a block may.
     OversizeBlocks,

@@ -10,7 +10,7 @@ use engine::verify::{Checked, Job};
 use engine::wire::PeerMessage;
 
 use crate::bell::{Call, Caller};
-use crate::byzantine::Misdeed;
+use crate::byzantine::{Liar, Misdeed};
 use crate::checks::Ordered;
 use crate::described::Described;
 use crate::disks::Reading;
@@ -269,6 +269,7 @@ impl World {
             Call::Pruned => self.moment(node, Moment::Prunes, 0, None),
             Call::Propose(proposal, reply) => {
                 self.say(node, format_args!("is to propose in view {}", proposal.view));
+                self.nodes[node].led = proposal.view;
                 self.moment(node, Moment::Proposes, proposal.view, None);
                 // The script may change what this leader does.
                 self.advance();
@@ -289,7 +290,9 @@ impl World {
             Call::Certify(view, digest, reply) => {
                 self.say(node, format_args!("is to certify {digest:.12} of view {view}"));
                 self.moment(node, Moment::Certifies, view, Some(digest));
-                if self.nodes[node].liar.as_ref().is_some_and(|liar| liar.does(Misdeed::RefuseToCertify)) {
+                let refuses = |liar: &Liar| liar.does(Misdeed::RefuseToCertify);
+                if self.nodes[node].led == view && self.nodes[node].liar.as_ref().is_some_and(refuses) {
+                    self.moment(node, Moment::RefusesOwn, view, Some(digest));
                     return reply.send(false);
                 }
                 if self.rule == Some(Rule::CertifyWaits) {
@@ -535,7 +538,6 @@ impl World {
             job.own.retain(|own| own.place != place);
         }
         let hasty = self.rule == Some(Rule::NoticesDurable) && !job.own.is_empty();
-        self.tell_by_sequence(node, &job);
         let Some(running) = &mut self.nodes[node].running else { return };
         if let Err(halt) = running.committer.execute(job, now, &mut running.commit_host) {
             return self.halt(node, &halt);

@@ -115,7 +115,7 @@ impl World {
                     "fetches" => 80 * n,
                     "checking" => 70 * n,
                     "judging" => 16,
-                    "certifying" => 200,
+                    "certifying" => 80,
                     "journaled_blocks" | "undispatched" => 300,
                     _ => 64,
                 };

@@ -1,6 +1,6 @@
 //! A replica's world and a committer's world, as queues: what they say is collected and carried out by the simulator.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use engine::replica::{
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
-use engine::types::{Digest, Head, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use engine::types::{Digest, Head, Height, Outcome, TransactionId, ValidatorIndex};
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
 use crate::moments::Moment;
@@ -49,8 +49,8 @@ pub(crate) struct Host {
     pub(crate) view: u64,
     pub(crate) me: ValidatorIndex,
     pub(crate) network: Digest,
-    /// Digest and transactions of own batches by their sequence, for the broken rule of notices.
-    pub(crate) sealed: BTreeMap<Sequence, (Digest, Vec<TransactionId>)>,
+    /// Transactions of own batches, for the broken rule of notices.
+    pub(crate) sealed: BTreeSet<TransactionId>,
     pub(crate) out: Vec<Output>,
     pub(crate) questions: BTreeMap<QuestionId, Question>,
     pub(crate) asked: u64,
@@ -100,6 +100,10 @@ impl Host {
         }
     }
 
+    pub(crate) fn has_sealed(&self, id: &TransactionId) -> bool {
+        self.sealed.contains(id)
+    }
+
     fn remember(&mut self, bytes: &[u8]) {
         let batch = Batch::decode(&self.network, bytes.to_vec().into());
         let Some(batch) = batch.ok().filter(|batch| batch.id().author == self.me) else { return };
@@ -112,8 +116,7 @@ impl Host {
         if self.rule != Some(Rule::NoticesByDigest) {
             return;
         }
-        let ids = batch.packets().iter().map(|packet| packet.id(&self.network)).collect();
-        self.sealed.insert(batch.id().sequence, (*batch.digest(), ids));
+        self.sealed.extend(batch.packets().iter().map(|packet| packet.id(&self.network)));
     }
 
     fn lags(&self, digest: &Digest) -> bool {

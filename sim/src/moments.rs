@@ -18,6 +18,8 @@ pub(crate) enum Moment {
     GivesUp,
     /// It is asked whether it votes to finalize.
     Certifies,
+    /// A liar that leads this view says no to that question.
+    RefusesOwn,
     /// It has answered that it may.
     MayFinalize,
     /// A vote of this kind leaves.

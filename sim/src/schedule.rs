@@ -216,6 +216,7 @@ impl Plan {
         plan.draw_faulty(chance);
         if plan.liars.values().flatten().any(|misdeed| *misdeed == Misdeed::LieSync) {
             plan.lag_one(chance);
+            return plan;
         }
         let faults = chance.of(&[0, 1, 2, 3, 5]);
         for _ in 0..faults {
@@ -270,11 +271,19 @@ impl Plan {
         self.heal = self.heal.max(second + Duration::from_millis(500));
     }
 
-    /// One honest validator is down for so long that it must ask others for blocks, and perhaps the liar.
+    /// One honest validator is down for so long that it must ask others for blocks, and perhaps the liar. The liar does
+    /// nothing else wrong, because the others need its votes meanwhile.
     fn lag_one(&mut self, chance: &mut Chance) {
+        for misdeeds in self.liars.values_mut() {
+            misdeeds.retain(|misdeed| *misdeed == Misdeed::LieSync);
+        }
+        self.twin = None;
+        self.acts.clear();
+        self.losers.clear();
+        self.quality.loss_permille = 0;
         let honest: Vec<usize> = (0..self.validators).filter(|who| !self.liars.contains_key(who)).collect();
         let (who, from) = (chance.of(&honest), chance.millis(200..600));
-        let end = from + chance.millis(1_500..3_000);
+        let end = from + chance.millis(2_500..5_000);
         self.acts.push((from, Act::Kill(who)));
         self.acts.push((end, Act::Start(who, Loss::Nothing)));
         self.heal = self.heal.max(end);

@@ -17,6 +17,8 @@ pub(crate) enum Views {
     Any,
     /// The one that an earlier step has marked.
     Marked,
+    /// The same, and the last of them does it after the step before.
+    MarkedNow,
     /// A later one than that.
     Later,
     Only(u64),
@@ -129,10 +131,11 @@ impl World {
         match when {
             When::After(wait) => self.now >= self.script.since + *wait,
             When::All { moment, nodes, views, mark } => {
-                let since = if *views == Views::Any { self.script.since } else { Duration::ZERO };
+                let now = matches!(views, Views::Any | Views::MarkedNow);
+                let since = if now { self.script.since } else { Duration::ZERO };
                 let range = match views {
                     Views::Any => 0..=u64::MAX,
-                    Views::Marked => marked.0..=marked.0,
+                    Views::Marked | Views::MarkedNow => marked.0..=marked.0,
                     Views::Later => marked.0 + 1..=u64::MAX,
                     Views::Only(view) => *view..=*view,
                 };

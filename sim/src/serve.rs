@@ -76,6 +76,14 @@ impl World {
             {
                 notice.verdict = Verdict::Refused(Refusal::Busy);
             }
+            if self.rule == Some(Rule::NoticesByDigest) && notice.verdict == Verdict::Refused(Refusal::Busy) {
+                // Another batch has taken the place of the one that carried it.
+                let id = self.clients.submissions.get(notice.tag as usize).map(|one| one.id);
+                let host = self.nodes[node].running.as_ref().map(|running| &running.host);
+                if id.zip(host).is_some_and(|(id, host)| host.has_sealed(&id)) {
+                    notice.verdict = Verdict::Committed;
+                }
+            }
             let told = self.clients.told(node, life, notice, self.now);
             match told.map(|submission| (format!("{:.12}", submission.id), submission.account)) {
                 Ok((id, account)) => {
@@ -100,27 +108,5 @@ impl World {
         if let Some(window) = chain.and_then(|chain| chain.window(AccountId(account.1))) {
             self.clients.go_on_from(account, window.base);
         }
-    }
-
-    /// The broken rule: clients are answered for the sequence of their batch.
-    pub(crate) fn tell_by_sequence(&mut self, node: usize, job: &engine::replica::Job) {
-        if self.rule != Some(Rule::NoticesByDigest) {
-            return;
-        }
-        let Some(running) = &mut self.nodes[node].running else { return };
-        let mut told = Vec::new();
-        for batch in job.batches.iter().filter(|batch| batch.id().author == running.host.me) {
-            let sealed = running.host.sealed.remove(&batch.id().sequence);
-            let other = sealed.filter(|(digest, _)| digest != batch.digest());
-            told.extend(other.into_iter().flat_map(|(_, ids)| ids));
-        }
-        let life = self.nodes[node].life;
-        let waiting = |(_, one): &(usize, &crate::clients::Submission)| {
-            one.node == node && one.life == life && one.told.is_none() && told.contains(&one.id)
-        };
-        let tags: Vec<usize> =
-            self.clients.submissions.iter().enumerate().filter(waiting).map(|(tag, _)| tag).collect();
-        let notice = |tag| Notice { tag: tag as u64, verdict: Verdict::Committed };
-        self.notify(node, tags.into_iter().map(notice).collect());
     }
 }

@@ -178,7 +178,7 @@ impl Running {
             rule,
             me: ValidatorIndex(start.me as u16),
             network,
-            sealed: BTreeMap::new(),
+            sealed: Default::default(),
             out: Vec::new(),
             questions: BTreeMap::new(),
             asked: 0,

@@ -109,6 +109,8 @@ pub(crate) struct Node {
     /// The height of the block that was last given to its executor.
     pub(crate) cut_height: u64,
     pub(crate) slow_journal: u64,
+    /// The last view in which it was asked for a block.
+    pub(crate) led: u64,
 }
 
 /// Everything of one run.
@@ -199,6 +201,7 @@ impl World {
                 cut: Vec::new(),
                 cut_height: 0,
                 slow_journal: 1,
+                led: 0,
             }
         });
         let nodes: Vec<Node> = nodes.collect();

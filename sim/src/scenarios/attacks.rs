@@ -1,6 +1,6 @@
 //! Liars at the worst moment.
 
-use super::{after_ms, start_all, step, withhold};
+use super::{FINALIZATIONS, after_ms, start_all, step, withhold};
 use crate::byzantine::Misdeed;
 use crate::chance::Chance;
 use crate::moments::Moment;
@@ -96,11 +96,11 @@ pub(super) fn shown_to_few(plan: &mut Plan, _: &mut Chance) {
 pub(super) fn leader_nullifies(plan: &mut Plan, _: &mut Chance) {
     plan.liars.insert(3, vec![Misdeed::RefuseToCertify]);
     plan.script = vec![
-        after_ms(500, vec![Act::SlowJournal(0, 100)]),
-        step(When::mark(Moment::Proposes, &[3], Views::Any), Vec::new()),
-        step(When::mark(Moment::Certifies, &[0, 1, 2], Views::Marked), Vec::new()),
+        after_ms(500, vec![Act::SlowJournal(0, 300)]),
+        after_ms(100, Vec::new()),
+        step(When::mark(Moment::RefusesOwn, &[3], Views::Any), Vec::new()),
         step(When::all(Moment::Nullifies, &[3], Views::Marked), Vec::new()),
-        step(When::all(Moment::MayFinalize, &[0], Views::Marked), Vec::new()),
+        step(When::all(Moment::MayFinalize, &[0], Views::MarkedNow), Vec::new()),
         step(When::Ordered, vec![Act::Heal]),
     ];
 }
@@ -123,28 +123,34 @@ pub(super) fn leader_equivocates(plan: &mut Plan, _: &mut Chance) {
         // Until 0 has voted it does not hear that the others have notarized the other block.
         step(When::mark(Moment::Proposes, &[4], Views::Any), vec![withhold(&[1, 2], &[0], &later)]),
         step(When::Split(vec![0, 1, 2]), vec![Act::Pass]),
-        step(When::mark(Moment::Certifies, &[0, 1, 2], Views::Marked), Vec::new()),
-        step(When::Ordered, vec![Act::Heal]),
+        step(When::mark(Moment::Certifies, &[1, 2], Views::Marked), Vec::new()),
+        step(When::Ordered, Vec::new()),
+        step(When::all(Moment::HearsFinal, &[0], Views::Later), vec![Act::Heal]),
     ];
 }
 
-/// Batches stop reaching 0 until it drops a reply at `t_v`; 1 ms later it gets them. 0 has voted to skip a view that 1 and 2
+/// 1 does not send its batches to 0. When 0 verifies a block, no batch reaches it until it drops the reply at `t_v`; 1 ms
+/// later it gets them. 0 has voted to skip a view that 1 and 2
 /// vote to finalize. Liar 3 votes for neither, so the view is neither final nor skipped: all must enter the next one.
 pub(super) fn bodies_just_late(plan: &mut Plan, _: &mut Chance) {
+    plan.submit_every_ms = 5;
     plan.liars.insert(3, Vec::new());
     // Nor does it hear that the others have notarized the block: that would end the question.
     let late =
         [Sort::Batches, Sort::Vote(Moment::Notarizes), Sort::Certificate(Moment::Notarizes), Sort::Requests];
     let push = ALL.iter().map(|from| Act::Push(*from, vec![0]));
     plan.script = vec![
-        after_ms(0, vec![withhold(&[3], &ALL, &[Sort::Vote(Moment::Finalizes)])]),
-        after_ms(400, vec![withhold(&ALL, &[0], &late)]),
-        step(When::mark(Moment::GivesUp, &[0], Views::Any), Vec::new()),
+        after_ms(
+            0,
+            vec![withhold(&[3], &ALL, &FINALIZATIONS), withhold(&[1], &[0], &[Sort::Batches])],
+        ),
+        after_ms(400, Vec::new()),
+        step(When::mark(Moment::Verifies, &[0], Views::Any), vec![withhold(&ALL, &[0], &late)]),
+        step(When::mark(Moment::GivesUp, &[0], Views::Marked), Vec::new()),
         after_ms(1, [Act::PassTo(0)].into_iter().chain(push).collect()),
-        step(When::mark(Moment::Certifies, &[0, 1, 2], Views::Marked), Vec::new()),
         step(When::all(Moment::Nullifies, &[0], Views::Marked), Vec::new()),
         step(When::all(Moment::Finalizes, &[1, 2], Views::Marked), Vec::new()),
-        step(When::all(Moment::MayFinalize, &[0], Views::Marked), Vec::new()),
+        step(When::all(Moment::MayFinalize, &[0], Views::Later), Vec::new()),
         step(When::Ordered, vec![Act::Heal]),
     ];
 }

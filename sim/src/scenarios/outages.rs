@@ -87,5 +87,5 @@ pub(super) fn sixteen_steady(plan: &mut Plan, _: &mut Chance) {
     plan.steady = Some(62);
     plan.as_shipped = true;
     plan.bounds = Some((62, 62));
-    plan.script = vec![after_ms(2_000, vec![Act::Measure]), after_ms(1_500, vec![Act::Measured, Act::Heal])];
+    plan.script = vec![after_ms(1_300, vec![Act::Measure]), after_ms(700, vec![Act::Measured, Act::Heal])];
 }
