@@ -284,7 +284,7 @@ fn boot(config: &Config, journal: &Log, votes: &Votes, recovered: &Recovered) ->
     votes.log.boot(number, standing.votes_forgotten)?;
     write(true)?;
     if marker.exists() {
-        std::fs::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
+        engine::store::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
     }
     let data = config.data.display();
     if standing.stream_lost {
