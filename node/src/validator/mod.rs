@@ -40,6 +40,7 @@ mod peer_scores;
 mod reader;
 mod shared;
 mod start;
+mod turns;
 mod verifier;
 
 pub use fatal::EXIT_FATAL;
