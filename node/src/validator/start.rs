@@ -81,7 +81,7 @@ struct Validator {
     executor: Sender<Event>,
     readers: Sender<ReaderEvent>,
     requests: Requests,
-    network: Arc<Network>,
+    network: Network,
     core_thread: JoinHandle<()>,
     executor_thread: JoinHandle<()>,
     reader_threads: Vec<JoinHandle<()>>,
@@ -142,7 +142,6 @@ impl Validator {
         let settings = network_settings(config, peer_socket, client_socket, channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
-        let network = Arc::new(network);
         let peers = network.peers().expect("the settings have a port for peers");
 
         let verifier = Verifier::new(
@@ -156,7 +155,8 @@ impl Validator {
         let room = Executor::new(committer, shared.clone(), core.clone(), readers.clone(), executor.clone());
         let executor_thread = spawn("executor", move || room.run(&executor_events))?;
         let requests = Requests::default();
-        let report = report(&network, &shared, &votes);
+        let report =
+            Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
         let query = QueryThread::new(shared.clone(), view, report, peers.clone());
         reader_threads.push(spawn("query", move || query.run(&reader_events, &asked))?);
         reader_threads.push(spawn("server", {
@@ -229,12 +229,7 @@ impl Validator {
         join(self.executor_thread);
         let _gone = self.readers.send(ReaderEvent::Stop);
         self.requests.close();
-        match Arc::try_unwrap(self.network) {
-            Ok(network) => network.shutdown(FAREWELL),
-            Err(_) => fatal(
-                "the network is still in use after every thread but its own has ended: a defect of Millrace",
-            ),
-        }
+        self.network.shutdown(FAREWELL);
         self.reader_threads.into_iter().for_each(join);
     }
 }
@@ -370,15 +365,6 @@ fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Ch
     }
 }
 
-fn report(network: &Arc<Network>, shared: &Arc<Shared>, votes: &Votes) -> Report {
-    let weak = Arc::downgrade(network);
-    Report {
-        shared: shared.clone(),
-        metrics: Arc::new(move || weak.upgrade().map(|network| network.metrics()).unwrap_or_default()),
-        votes: votes.log.log().clone(),
-    }
-}
-
 type Starter = Box<dyn FnOnce(Option<Finality>) -> anyhow::Result<()> + Send>;
 
 /// Starts consensus, from a floor where there is one, and keeps its handle.
@@ -486,3 +472,6 @@ fn mempools(config: &Config) -> BTreeMap<ChainId, Mempool> {
     };
     config.genesis.chains().iter().map(mempool).collect()
 }
+
+#[cfg(test)]
+mod tests;
