@@ -35,4 +35,6 @@ pub struct Shared {
     pub filled: AtomicBool,
     /// Who is connected.
     pub clients: Clients,
+    /// Set when the validator stops: what takes long for others is given up.
+    pub stopping: AtomicBool,
 }

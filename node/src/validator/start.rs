@@ -5,13 +5,13 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Sender, bounded, unbounded};
+use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempool;
@@ -36,7 +36,8 @@ use super::fatal::{fatal, stop_on_panic};
 use super::offenders::Offenders;
 use super::ordering::{Certificates, OverQuic, ToCore, VoteLog, Votes, public_keys};
 use super::peers::{Sorter, channels};
-use super::queries::{QueryThread, ReaderEvent};
+use super::queries::QueryThread;
+use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
 use super::report::Report;
 use super::shared::Shared;
@@ -50,8 +51,6 @@ const CLIENTS_MAX: usize = 1_024;
 const CLIENT_STALL: Duration = Duration::from_secs(5);
 /// Bytes of peers' batches that may wait for a verifier.
 const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
-/// Questions of clients that may wait.
-const QUESTIONS_MAX: usize = 256;
 /// Segments of the log of consensus are small: little is alive in it at a time.
 const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
 /// How long what is queued for the network may take when the validator stops.
@@ -111,8 +110,8 @@ impl Validator {
         let standing = boot(config, &journal, &votes, &recovered)?;
 
         let counters = Arc::new(Counters::default());
-        counters.height.store(recovered.head.height.0, std::sync::atomic::Ordering::Relaxed);
-        counters.finalized.store(recovered.head.height.0, std::sync::atomic::Ordering::Relaxed);
+        counters.height.store(recovered.head.height.0, Relaxed);
+        counters.finalized.store(recovered.head.height.0, Relaxed);
         let shared = Arc::new(Shared {
             genesis: genesis.clone(),
             me,
@@ -124,12 +123,13 @@ impl Validator {
             hints,
             mempools: Arc::new(mempools(config)),
             filled: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
         });
 
         let (core, core_events) = unbounded();
         let (executor, executor_events) = unbounded();
         let (readers, reader_events) = unbounded();
-        let (questions, asked) = bounded(QUESTIONS_MAX);
+        let questions = Questions::new(readers.clone());
         let bounds = Bounds {
             submission_bytes_max: config.work.ingress_packets * engine::limits::PACKET_BYTES,
             batch_bytes_max: PEER_BATCH_BYTES_MAX,
@@ -138,7 +138,7 @@ impl Validator {
         let (inbound, inbox) = consensus::inbound(genesis.validators().len());
         let channels = channels(inbound.message_bytes_max());
         let sorter = Sorter::new(core.clone(), inbound, shared.clone());
-        let reception = Reception { shared: shared.clone(), ingress, questions };
+        let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
         let settings = network_settings(config, peer_socket, client_socket, channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
@@ -158,7 +158,7 @@ impl Validator {
         let report =
             Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
         let query = QueryThread::new(shared.clone(), view, report, peers.clone());
-        reader_threads.push(spawn("query", move || query.run(&reader_events, &asked))?);
+        reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
             let (shared, peers, requests) = (shared.clone(), peers.clone(), requests.clone());
             move || reader::run(&shared, &peers, &requests)
@@ -227,6 +227,7 @@ impl Validator {
         join(self.core_thread);
         let _gone = self.executor.send(Event::Stop);
         join(self.executor_thread);
+        self.shared.stopping.store(true, Relaxed);
         let _gone = self.readers.send(ReaderEvent::Stop);
         self.requests.close();
         self.network.shutdown(FAREWELL);
