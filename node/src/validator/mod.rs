@@ -30,6 +30,7 @@ pub mod peers;
 mod clients;
 mod clock;
 mod core;
+mod damage;
 mod events;
 mod executor;
 mod fatal;

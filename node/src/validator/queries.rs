@@ -75,7 +75,12 @@ impl QueryThread {
         let error = match answer {
             Ok(answer) => return question.answer(as_of, &answer),
             Err(Unanswered::NotFound(reason)) => ErrorAnswer::not_found(reason),
-            Err(error) => ErrorAnswer::unavailable(error.to_string()),
+            Err(error) => {
+                if let Unanswered::Journal(error) = &error {
+                    self.shared.damage.note(error, self.shared.clock.now());
+                }
+                ErrorAnswer::unavailable(error.to_string())
+            }
         };
         question.answer(as_of, &error);
     }

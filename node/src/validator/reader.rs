@@ -76,8 +76,9 @@ pub fn run(shared: &Shared, peers: &PeerNetwork, requests: &Requests) {
     let reader = JournalReader { records: &*shared.journal, index: &shared.index, network };
     while let Some((peer, read)) = requests.take() {
         let mut answer = Vec::new();
-        // What cannot be read is left out of the answer.
-        let _left_out = reader.answer_unless(&read, &|| requests.is_closed(), &mut answer);
+        if let Err(error) = reader.answer_unless(&read, &|| requests.is_closed(), &mut answer) {
+            shared.damage.note(&error, shared.clock.now());
+        }
         for message in answer {
             // A reply that cannot be sent now is dropped; the peer asks again.
             let _counted = peers.send(peer.0, channel_of(&message), message.encode());

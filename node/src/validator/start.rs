@@ -30,6 +30,7 @@ use super::clients::{Clients, Reception};
 use super::clock::Clock;
 use super::core::{Core, Rejoin, Wiring};
 use super::counters::Counters;
+use super::damage::Damage;
 use super::events::CoreEvent;
 use super::executor::{Event, Executor};
 use super::fatal::{fatal, stop_on_panic};
@@ -117,6 +118,7 @@ impl Validator {
             me,
             clock: Clock::start(),
             clients: Clients::new(counters.clone()),
+            damage: Damage::new(counters.clone()),
             counters,
             journal: Arc::new(journal),
             index,
