@@ -48,6 +48,8 @@ use crate::signals;
 
 /// Clients connected to one validator.
 const CLIENTS_MAX: usize = 1_024;
+/// Bytes that may wait for all clients together.
+const CLIENT_QUEUES_BYTES_MAX: usize = 256 << 20;
 /// How long a client may leave its full queue unread.
 const CLIENT_STALL: Duration = Duration::from_secs(5);
 /// Bytes of peers' batches that may wait for a verifier.
@@ -328,6 +330,7 @@ fn network_settings(
             outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
             inbound_bytes: 8 << 20,
             queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
+            queue_bytes_total: CLIENT_QUEUES_BYTES_MAX,
             stalled_after: CLIENT_STALL,
         }),
     }
