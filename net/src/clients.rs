@@ -4,30 +4,36 @@
 //! A client can harm only itself: beyond `inbound_bytes` it is not read; what it does not read fills its
 //! own queue, and while more than half of that is used nothing is read from it either, so that a client that is slow
 //! is slowed down and not cut; when it takes nothing for `stalled_after` while frames wait, it is closed; a frame that
-//! is too long closes it with a reason.
+//! is too long closes it with a reason. The queues of all clients together have one more bound ([`crowd`]).
 //!
 //! ```text
 //!   call ─► place for strangers ─► handshake ─► first frame, within hello_within ─► introduced
-//!           (the oldest gives way)                                    (connections_max, per address too)
+//!           (the oldest gives way)                          (connections_max, per address too; then the
+//!                                                            longest idle gives way)
 //! ```
 //!
 //! A connection whose first frame has not come is a *stranger*: it is not shown to the handler, has a place
 //! of its own kind and little memory. So strangers, however many, keep neither a newcomer that sends its
 //! first frame soon nor an introduced client out.
 
+mod crowd;
 mod port;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::errors::SendError;
 use crate::frame::Frame;
 use crate::metrics::Metrics;
 use crate::network::Flow;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Room};
+use crowd::Crowd;
 
 pub use port::HELLO_BYTES_MAX;
 pub(crate) use port::Port;
@@ -37,7 +43,8 @@ pub(crate) use port::Port;
 pub struct ClientSettings {
     /// From [`bind`](crate::bind).
     pub socket: UdpSocket,
-    /// Introduced clients; further ones are refused.
+    /// Introduced clients. A further one gets the place of the one that is idle longest at the address that holds most, or
+    /// is refused where that would not be fair.
     pub connections_max: usize,
     /// Bounds for clients that are not known yet.
     pub admission: Admission,
@@ -49,6 +56,8 @@ pub struct ClientSettings {
     pub inbound_bytes: usize,
     /// For each client, bound of what waits or is unacknowledged.
     pub queue_bytes: usize,
+    /// Bound of the same for all clients together. Above three quarters of it, clients for whom most waits are closed.
+    pub queue_bytes_total: usize,
     /// A client that takes nothing for so long while frames wait is closed.
     pub stalled_after: Duration,
 }
@@ -104,7 +113,15 @@ struct Inner {
     id: u64,
     remote: SocketAddr,
     state: Mutex<State>,
+    /// The bound of its queue, whose bytes count until they are written or dropped, also while it is being closed.
+    room: Arc<Room>,
+    /// Notified when the client is to be closed without writing what is queued.
+    displaced: Notify,
+    /// When something was last received from it or queued for it, in milliseconds of the clock.
+    active_ms: AtomicU64,
+    crowd: Weak<Crowd>,
     metrics: Arc<Metrics>,
+    clock: Clock,
 }
 
 enum State {
@@ -121,6 +138,29 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    fn new(
+        id: u64,
+        remote: SocketAddr,
+        outbox: Outbox,
+        crowd: Weak<Crowd>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Self {
+        let client = Self(Arc::new(Inner {
+            id,
+            remote,
+            room: outbox.room().clone(),
+            state: Mutex::new(State::Open(outbox)),
+            displaced: Notify::new(),
+            active_ms: AtomicU64::new(0),
+            crowd,
+            metrics,
+            clock,
+        }));
+        client.active_at(clock.now());
+        client
+    }
+
     /// Never used twice while the validator runs.
     pub fn id(&self) -> u64 {
         self.0.id
@@ -137,10 +177,14 @@ impl Client {
     /// [`SendError`]: nothing of it is sent.
     pub fn send(&self, bytes: Bytes) -> Result<(), SendError> {
         let length = bytes.len() as u64;
-        let result = match &*self.state() {
-            State::Open(outbox) => outbox.push(bytes),
-            _ => Err(SendError::NotConnected),
+        let (result, crowded) = match &*self.state() {
+            State::Open(outbox) => (outbox.push(bytes), outbox.is_crowded()),
+            _ => (Err(SendError::NotConnected), false),
         };
+        self.active_at(self.0.clock.now());
+        if crowded && let Some(crowd) = self.0.crowd.upgrade() {
+            crowd.relieve();
+        }
         match result {
             Ok(()) => {
                 self.0.metrics.client_frames_sent.add(1);
@@ -154,10 +198,7 @@ impl Client {
 
     /// Bytes that wait or are not acknowledged yet.
     pub fn queued_bytes(&self) -> usize {
-        match &*self.state() {
-            State::Open(outbox) => outbox.room().used(),
-            _ => 0,
-        }
+        self.0.room.used()
     }
 
     /// Writes what is queued, then closes with these words. Nothing more is read from it.
@@ -166,6 +207,28 @@ impl Client {
         if matches!(*state, State::Open(_)) {
             *state = State::Closing(reason.into());
         }
+    }
+
+    /// Closes at once with these words; what is queued is dropped.
+    fn displace(&self, reason: &str) {
+        self.close(reason);
+        self.0.displaced.notify_one();
+    }
+
+    /// Why it is being closed.
+    fn closing_words(&self) -> String {
+        match &*self.state() {
+            State::Closing(words) => words.clone(),
+            State::Open(_) | State::Gone => String::new(),
+        }
+    }
+
+    fn active_at(&self, now: Duration) {
+        self.0.active_ms.store(now.as_millis() as u64, Relaxed);
+    }
+
+    fn last_active(&self) -> Duration {
+        Duration::from_millis(self.0.active_ms.load(Relaxed))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -26,6 +26,7 @@
 //! - frames of one channel arrive in the order of `send`, or the connection is closed; frames sent while
 //!   no connection is up are refused, never kept for later,
 //! - at most one connection is used per pair of validators,
+//! - bytes of the queues of all clients together `<= queue_bytes_total`,
 //! - `clients introduced <= connections_max`, `clients whose first frame has not come <= strangers_max`,
 //!   `handshakes of strangers on the peer port <= 64`; a peer's address has places of its own,
 //! - what others can cause is logged through a [`LogLimit`], so that the log does not fill the disk.

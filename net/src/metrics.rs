@@ -110,6 +110,10 @@ counters! {
     client_silent,
     /// Clients that gave their place to a newer one before their first frame came.
     client_displaced,
+    /// Introduced clients that gave their place to a newcomer, because all were taken and they were idle longest.
+    client_gave_way,
+    /// Clients closed because the queues of all clients together were nearly full and theirs was the largest.
+    client_shed,
     /// Clients that connected.
     client_connected,
     /// Clients that went.

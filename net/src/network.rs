@@ -120,6 +120,11 @@ impl Network {
         self.metrics.snapshot()
     }
 
+    /// The counters themselves, for those who read them as long as they like: they keep nothing of the network in use.
+    pub fn counters(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
     /// Stops: waits at most `linger` until all that was sent has been acknowledged, closes every
     /// connection with a word, frees the ports and ends the thread.
     pub fn shutdown(mut self, linger: Duration) {

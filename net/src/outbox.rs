@@ -26,6 +26,33 @@ struct Queued {
     reserved: Reservation,
 }
 
+/// The bound of several queues together.
+pub(crate) struct Total {
+    budget: Arc<Semaphore>,
+    bytes: usize,
+}
+
+impl Total {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let bytes = bytes.min(Semaphore::MAX_PERMITS);
+        Self { budget: Arc::new(Semaphore::new(bytes)), bytes }
+    }
+
+    /// Bytes that wait or are not acknowledged yet in all queues, overhead included.
+    pub(crate) fn used(&self) -> usize {
+        self.bytes - self.budget.available_permits()
+    }
+
+    /// Beyond this many bytes somebody has to give way, so that the others find room.
+    pub(crate) fn mark(&self) -> usize {
+        self.bytes / 4 * 3
+    }
+
+    fn take(&self, bytes: u32) -> Result<OwnedSemaphorePermit, SendError> {
+        self.budget.clone().try_acquire_many_owned(bytes).map_err(|_| SendError::Full)
+    }
+}
+
 /// The bound of a queue.
 pub(crate) struct Room {
     budget: Arc<Semaphore>,
@@ -54,12 +81,14 @@ impl Room {
 /// Bytes of a queue, given back when dropped: first the permit, then the word that there is room.
 struct Reservation {
     permit: OwnedSemaphorePermit,
+    of_total: OwnedSemaphorePermit,
     _freed: Freed,
 }
 
 impl Reservation {
     fn merge(&mut self, other: Reservation) {
         self.permit.merge(other.permit);
+        self.of_total.merge(other.of_total);
     }
 }
 
@@ -74,6 +103,7 @@ impl Drop for Freed {
 /// The sending end, for any thread.
 pub(crate) struct Outbox {
     room: Arc<Room>,
+    total: Arc<Total>,
     queue: UnboundedSender<Queued>,
     frame_bytes_max: usize,
 }
@@ -81,10 +111,15 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// A queue and its other end.
     pub(crate) fn new(queue_bytes: usize, frame_bytes_max: usize) -> (Self, Drain) {
+        Self::within(Arc::new(Total::new(usize::MAX)), queue_bytes, frame_bytes_max)
+    }
+
+    /// The same, with a bound that it shares with others.
+    pub(crate) fn within(total: Arc<Total>, queue_bytes: usize, frame_bytes_max: usize) -> (Self, Drain) {
         let budget = Arc::new(Semaphore::new(queue_bytes));
         let room = Arc::new(Room { budget, queue_bytes, freed: Notify::new() });
         let (queue, drain) = mpsc::unbounded_channel();
-        (Self { room, queue, frame_bytes_max }, Drain(drain))
+        (Self { room, total, queue, frame_bytes_max }, Drain(drain))
     }
 
     /// Takes a frame, or says why not.
@@ -95,8 +130,14 @@ impl Outbox {
         }
         let cost = u32::try_from(cost(length)).expect("frame_bytes_max is far below 2^32");
         let permit = self.room.budget.clone().try_acquire_many_owned(cost).map_err(|_| SendError::Full)?;
-        let reserved = Reservation { permit, _freed: Freed(self.room.clone()) };
+        let of_total = self.total.take(cost)?;
+        let reserved = Reservation { permit, of_total, _freed: Freed(self.room.clone()) };
         self.queue.send(Queued { bytes, reserved }).map_err(|_| SendError::NotConnected)
+    }
+
+    /// Whether the queues that share a bound hold more than they should together.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.total.used() > self.total.mark()
     }
 
     /// The queue's bound.

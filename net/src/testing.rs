@@ -187,8 +187,14 @@ const STREAMS: Streams = Streams { uni: 8, bi: 8, send_window: 8 << 20, receive_
 impl Attacker {
     /// Must be called inside a runtime.
     pub(crate) fn new() -> Self {
+        Self::at("127.0.0.1")
+    }
+
+    /// The same from another address of this host.
+    pub(crate) fn at(address: &str) -> Self {
+        let socket = bind((address.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
         let endpoint =
-            Endpoint::new(transport::endpoint(None), None, local(), std::sync::Arc::new(TokioRuntime));
+            Endpoint::new(transport::endpoint(None), None, socket, std::sync::Arc::new(TokioRuntime));
         Self { endpoint: endpoint.unwrap() }
     }
 

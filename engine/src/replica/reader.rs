@@ -10,6 +10,9 @@ use crate::wire::{Batch, Block, FinalizedBlock, PeerMessage};
 
 /// Bytes of blocks in one answer.
 const BLOCKS_REPLY_BYTES_MAX: usize = 16 * (BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX);
+/// Heights from which the batches of one answer come, so that one request is a bounded amount of work for the disk. Who
+/// needs more asks again from the last batch that came.
+const STREAM_HEIGHTS_MAX: usize = 64;
 
 /// Why something cannot be read back.
 #[derive(Debug, Error)]
@@ -86,74 +89,129 @@ impl<R: Records> JournalReader<'_, R> {
 
     /// What a peer asked for, as the messages that answer it; none where it is not here.
     pub fn answer(&self, read: &Read) -> Vec<PeerMessage> {
+        let mut answer = Vec::new();
+        // What cannot be read is left out, as what is not here.
+        let _left_out = self.answer_unless(read, &|| false, &mut answer);
+        answer
+    }
+
+    /// The same for a host that may have to stop and that tells of damage. `stopped` is looked at before each height; what
+    /// was read before the stop or before an error is in `answer`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn answer_unless(
+        &self,
+        read: &Read,
+        stopped: &dyn Fn() -> bool,
+        answer: &mut Vec<PeerMessage>,
+    ) -> Result<(), ReadError> {
         match *read {
             Read::Block(height) => {
-                self.block(height).map(|(_, block)| PeerMessage::Block(block)).into_iter().collect()
+                answer.push(PeerMessage::Block(self.block(height)?.1));
+                Ok(())
             }
             Read::Blocks { from, max, committed } => {
                 let max = u64::from(max).min(BLOCKS_REPLY_MAX as u64);
                 let end = from.0.saturating_add(max).min(committed.0.saturating_add(1));
-                vec![PeerMessage::BlocksReply(self.blocks(from, Height(end)))]
+                let mut blocks = Vec::new();
+                let read = self.blocks(from, Height(end), stopped, &mut blocks);
+                answer.push(PeerMessage::BlocksReply(blocks));
+                read
             }
-            Read::Batches { author, above, head } => self.stream(author, above, head),
+            Read::Batches { author, above, head } => self.stream(author, above, head, stopped, answer),
         }
     }
 
-    fn blocks(&self, from: Height, end: Height) -> Vec<FinalizedBlock> {
+    fn blocks(
+        &self,
+        from: Height,
+        end: Height,
+        stopped: &dyn Fn() -> bool,
+        found: &mut Vec<FinalizedBlock>,
+    ) -> Result<(), ReadError> {
         let mut bytes = 0;
-        let found = (from.0..end.0).map_while(|height| self.block(Height(height)).ok());
-        let found = found.map(|(record, block)| (record.block.len(), block, record.certificate));
-        let fitting = found.take_while(|(block_bytes, _, certificate)| {
-            bytes += block_bytes + certificate.len() + 8;
-            bytes <= BLOCKS_REPLY_BYTES_MAX
-        });
-        fitting
-            .map(|(_, block, certificate)| FinalizedBlock { block, finalization: certificate.into() })
-            .collect()
+        for height in (from.0..end.0).map(Height) {
+            if stopped() {
+                break;
+            }
+            let (record, block) = self.block(height)?;
+            bytes += record.block.len() + record.certificate.len() + 8;
+            if bytes > BLOCKS_REPLY_BYTES_MAX {
+                break;
+            }
+            found.push(FinalizedBlock { block, finalization: record.certificate.into() });
+        }
+        Ok(())
     }
 
-    /// Committed batches of one author that end with `head` and lie above `above`, the last one first.
-    fn stream(&self, author: ValidatorIndex, above: Sequence, head: Head) -> Vec<PeerMessage> {
-        let (mut found, mut bytes, mut at) = (Vec::new(), 0, head);
-        let mut height = if at.is_none() { None } else { self.height_of(author, at.sequence) };
-        while let Some(here) = height.filter(|height| height.0 > 0 && at.sequence > above) {
-            let Ok(batches) = self.of_author(here, author) else { break };
-            let last = at.sequence;
-            for batch in batches.into_iter().rev().skip_while(|batch| batch.id().sequence > last) {
+    /// Committed batches of one author that end with `head` and lie above `above`, the last one first. From one batch to
+    /// the one before it the heights between them are jumped over: an author may have been idle for millions of them.
+    fn stream(
+        &self,
+        author: ValidatorIndex,
+        above: Sequence,
+        head: Head,
+        stopped: &dyn Fn() -> bool,
+        found: &mut Vec<PeerMessage>,
+    ) -> Result<(), ReadError> {
+        let (mut bytes, mut at, mut highest) = (0, head, self.index.height());
+        for _ in 0..STREAM_HEIGHTS_MAX {
+            if at.sequence <= above || stopped() {
+                break;
+            }
+            let Some(here) = self.height_of(author, at.sequence, highest)? else { break };
+            let (before, positions) = self.of_author(here, author)?;
+            // The block's cut passes `at`, and the cut before does not.
+            let up_to = (at.sequence.0 - before.0) as usize;
+            for position in positions.iter().take(up_to).rev() {
+                let batch = self.batch(here, *position)?;
                 bytes += batch.bytes().len();
                 let full = bytes > FETCH_REPLY_BYTES_MAX && !found.is_empty();
                 if batch.head() != at || at.sequence <= above || full {
-                    return found;
+                    return Ok(());
                 }
                 at = batch.previous();
                 found.push(PeerMessage::Batch(batch.bytes().clone()));
             }
-            height = Some(Height(here.0 - 1));
+            highest = Height(here.0 - 1);
         }
-        found
+        Ok(())
     }
 
-    /// The height whose cut passes a sequence: cuts only grow, so it is found by halving.
-    fn height_of(&self, author: ValidatorIndex, sequence: Sequence) -> Option<Height> {
-        let reaches = |height: u64| {
-            let (_, block) = self.block(Height(height)).ok()?;
-            Some(block.cut().get(usize::from(author.0))?.sequence >= sequence)
+    /// The lowest height up to `highest` whose cut passes a sequence. Cuts only grow, so it is found by halving; the first
+    /// steps are small ones that double, because it is mostly close to `highest`.
+    fn height_of(
+        &self,
+        author: ValidatorIndex,
+        sequence: Sequence,
+        highest: Height,
+    ) -> Result<Option<Height>, ReadError> {
+        let reaches = |height: u64| -> Result<bool, ReadError> {
+            let (_, block) = self.block(Height(height))?;
+            Ok(block.cut().get(usize::from(author.0)).is_some_and(|head| head.sequence >= sequence))
         };
-        let (mut low, mut high) = (1, self.index.height().0);
+        // `low` does not reach, `high` does; at height 0 every stream is empty.
+        let (mut low, mut high, mut step) = (0, highest.0, 1_u64);
         if high == 0 || !reaches(high)? {
-            return None;
+            return Ok(None);
         }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match reaches(middle)? {
-                true => high = middle,
-                false => low = middle + 1,
+        while high - low > 1 {
+            let between = high - step.min((high - low) / 2);
+            match reaches(between)? {
+                true => (high, step) = (between, step.saturating_mul(2)),
+                false => (low, step) = (between, u64::MAX),
             }
         }
-        Some(Height(low))
+        Ok(Some(Height(high)))
     }
 
-    fn of_author(&self, height: Height, author: ValidatorIndex) -> Result<Vec<Batch>, ReadError> {
+    /// The batches of one author in the block at a height: the sequence before the first, and where they stand.
+    fn of_author(
+        &self,
+        height: Height,
+        author: ValidatorIndex,
+    ) -> Result<(Sequence, Vec<Position>), ReadError> {
         let (committed, block) = self.block(height)?;
         let before = match height.0 {
             1 => vec![Head::NONE; block.cut().len()],
@@ -168,6 +226,10 @@ impl<R: Records> JournalReader<'_, R> {
         let first: usize = counts.iter().take(author).sum();
         let count = counts.get(author).copied().unwrap_or(0);
         let positions = committed.batches.get(first..first + count).ok_or(ReadError::Damaged(height))?;
-        positions.iter().map(|position| self.batch(height, *position)).collect()
+        let before = before.get(author).map_or(Sequence(0), |head| head.sequence);
+        Ok((before, positions.to_vec()))
     }
 }
+
+#[cfg(test)]
+mod tests;

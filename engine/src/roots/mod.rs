@@ -25,7 +25,7 @@ pub use ledger::{Executed, Ledger, RestoreError};
 pub use oracle::{OracleExecuted, OracleLedger};
 pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, TransactionProof};
 pub use state_root::{ChainEntry, StateRoot};
-pub use transactions::TransactionTree;
+pub use transactions::{TransactionTree, contains_transaction};
 pub use view::CommittedView;
 
 #[cfg(test)]

@@ -20,14 +20,8 @@ impl TransactionTree {
         batches: impl Iterator<Item = &'a [Packet]>,
         outcomes: &[Outcome],
     ) -> Self {
-        let mut messages = Vec::with_capacity(outcomes.len() * SIGNED_MESSAGE_BYTES);
-        for packet in batches.flatten() {
-            messages.extend_from_slice(&network.0);
-            messages.extend_from_slice(packet.body());
-        }
-        assert_eq!(messages.len(), outcomes.len() * SIGNED_MESSAGE_BYTES, "one outcome for each transaction");
-        let mut ids = vec![[0; 32]; outcomes.len()];
-        kernels::sha2::sha256_many(&messages, SIGNED_MESSAGE_BYTES, &mut ids);
+        let ids = ids(network, batches.flatten(), outcomes.len());
+        assert_eq!(ids.len(), outcomes.len(), "one outcome for each transaction");
         let leaves = leaf_hashes(ids.iter().zip(outcomes).map(|(id, outcome)| {
             let mut leaf = [0; 1 + TRANSACTION_LEAF_BYTES];
             leaf[1..].copy_from_slice(&transaction_leaf(id, *outcome));
@@ -69,6 +63,23 @@ impl TransactionTree {
         let path = kernels::merkle::prove(&self.leaves, place as u64)?;
         Some((*self.outcomes.get(place)?, path.into()))
     }
+}
+
+/// Whether a transaction is among packets. It costs the ids, and not the tree over them.
+pub fn contains_transaction(network: &Digest, packets: &[Packet], id: &TransactionId) -> bool {
+    ids(network, packets.iter(), packets.len()).contains(&id.0)
+}
+
+/// The ids of packets, of which there are about `expected`.
+fn ids<'a>(network: &Digest, packets: impl Iterator<Item = &'a Packet>, expected: usize) -> Vec<[u8; 32]> {
+    let mut messages = Vec::with_capacity(expected * SIGNED_MESSAGE_BYTES);
+    for packet in packets {
+        messages.extend_from_slice(&network.0);
+        messages.extend_from_slice(packet.body());
+    }
+    let mut ids = vec![[0; 32]; messages.len() / SIGNED_MESSAGE_BYTES];
+    kernels::sha2::sha256_many(&messages, SIGNED_MESSAGE_BYTES, &mut ids);
+    ids
 }
 
 const TRANSACTION_LEAF_BYTES: usize = 32 + 1;

@@ -1,6 +1,6 @@
 //! The log as its users see it: open, append, hear of durability, read back, release.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::files::Files;
 use super::group::record_limit;
 use super::identity::Identity;
+use super::names::create_directory;
 use super::options::{Backend, Metrics, Options};
 use super::position::{Durable, Position};
 use super::pump::{Pump, buffers};
@@ -46,7 +47,7 @@ impl Log {
     /// The directory is in use, belongs to another owner, is damaged where it was durable, or cannot be written.
     pub fn open(directory: &Path, options: Options) -> Result<(Log, Replay), StoreError> {
         options.check()?;
-        fs::create_dir_all(directory).map_err(|error| StoreError::io("creating", directory, &error))?;
+        create_directory(directory).map_err(|error| StoreError::io("creating", directory, &error))?;
         let lock = lock(directory, true)?;
         let existing = Identity::load(directory)?;
         if let Some(identity) = &existing {

@@ -1,14 +1,13 @@
 //! The endpoint for clients: calls, strangers, introduction, exchange.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint, Incoming, SendStream, TokioRuntime};
 
-use super::{Admission, Client, ClientEvent, ClientHandler, ClientSettings, Inner, State};
+use super::crowd::Crowd;
+use super::{Admission, Client, ClientEvent, ClientHandler, ClientSettings, State};
 use crate::clock::Clock;
 use crate::errors::{ConfigError, LinkError, NetError};
 use crate::frame::{Frame, FrameReader, cost};
@@ -16,7 +15,7 @@ use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::network::Flow;
 use crate::outbox::{Drain, Outbox, Room};
-use crate::places::{Place, Places, source};
+use crate::places::{Place, Places};
 use crate::tls::{self, CLIENT_PROTOCOL};
 use crate::transport::{
     self, Accepting, ConnectionIds, STREAM_WINDOW, Streams, close, closing_words, window,
@@ -36,7 +35,7 @@ pub(crate) struct Port {
     accepting: Accepting,
     settings: Bounds,
     strangers: Places,
-    introduced: Mutex<Introduced>,
+    crowd: Arc<Crowd>,
     handler: ClientHandler,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -50,14 +49,8 @@ struct Bounds {
     outbound_frame_bytes_max: usize,
     inbound_bytes: usize,
     queue_bytes: usize,
+    queue_bytes_total: usize,
     stalled_after: Duration,
-}
-
-/// The clients whose first frame has come. `sum of by_address == clients.len() <= connections_max`.
-#[derive(Default)]
-struct Introduced {
-    clients: BTreeMap<u64, Client>,
-    by_address: BTreeMap<IpAddr, usize>,
 }
 
 /// The first frame of a client, and the streams that it came on.
@@ -84,6 +77,7 @@ impl Port {
             outbound_frame_bytes_max: settings.outbound_frame_bytes_max,
             inbound_bytes: settings.inbound_bytes,
             queue_bytes: settings.queue_bytes,
+            queue_bytes_total: settings.queue_bytes_total,
             stalled_after: settings.stalled_after,
         };
         bounds.check()?;
@@ -104,9 +98,11 @@ impl Port {
         )
         .map_err(NetError::Thread)?;
         let strangers = Places::new(admission.strangers_max);
-        let introduced = Mutex::default();
+        let (per_address_max, queue_bytes_total) = (admission.per_address_max, bounds.queue_bytes_total);
+        let crowd =
+            Arc::new(Crowd::new(connections_max, per_address_max, queue_bytes_total, metrics.clone()));
         let settings = bounds;
-        Ok(Arc::new(Self { endpoint, accepting, settings, strangers, introduced, handler, metrics, clock }))
+        Ok(Arc::new(Self { endpoint, accepting, settings, strangers, crowd, handler, metrics, clock }))
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -115,11 +111,7 @@ impl Port {
 
     /// Whether anything is queued or unacknowledged.
     pub(crate) fn unsent(&self) -> bool {
-        self.introduced().clients.values().any(|client| client.queued_bytes() > 0)
-    }
-
-    fn introduced(&self) -> std::sync::MutexGuard<'_, Introduced> {
-        self.introduced.lock().unwrap_or_else(PoisonError::into_inner)
+        self.crowd.unsent()
     }
 
     /// Accepts until the endpoint is closed.
@@ -135,7 +127,7 @@ impl Port {
                 let _ = incoming.retry();
                 continue;
             }
-            if self.introduced().clients.len() >= self.settings.connections_max {
+            if !self.crowd.has_place(incoming.remote_address().ip(), self.clock.now()) {
                 self.metrics.refused_limit.add(1);
                 incoming.refuse();
                 continue;
@@ -153,15 +145,13 @@ impl Port {
     async fn serve(self: Arc<Self>, id: u64, incoming: Incoming, place: Place) {
         let remote = incoming.remote_address();
         let Some((connection, greeting)) = self.greet(incoming, place).await else { return };
-        let (outbox, drain) = Outbox::new(self.settings.queue_bytes, self.settings.outbound_frame_bytes_max);
+        let (queue_bytes, frame_bytes_max) =
+            (self.settings.queue_bytes, self.settings.outbound_frame_bytes_max);
+        let (outbox, drain) = Outbox::within(self.crowd.queues().clone(), queue_bytes, frame_bytes_max);
         let room = outbox.room().clone();
-        let client = Client(Arc::new(Inner {
-            id,
-            remote,
-            state: Mutex::new(State::Open(outbox)),
-            metrics: self.metrics.clone(),
-        }));
-        if let Err(words) = self.introduce(&client) {
+        let crowd = Arc::downgrade(&self.crowd);
+        let client = Client::new(id, remote, outbox, crowd, self.metrics.clone(), self.clock);
+        if let Err(words) = self.crowd.introduce(&client, self.clock.now()) {
             tracing::debug!(%remote, words, "refused a client");
             self.end(&connection, &LinkError::Here(words));
             return;
@@ -170,7 +160,7 @@ impl Port {
         self.metrics.client_connected.add(1);
         let ended = self.exchange(&client, &connection, greeting, (drain, room)).await;
         *client.state() = State::Gone;
-        self.forget(&client);
+        self.crowd.forget(&client);
         self.metrics.client_disconnected.add(1);
         let reason = self.end(&connection, &ended);
         tracing::debug!(id, %remote, reason, "a client is gone");
@@ -237,40 +227,6 @@ impl Port {
         Ok(Greeting { first, reader, out })
     }
 
-    /// Gives a client one of the places of introduced ones, or says why not.
-    fn introduce(&self, client: &Client) -> Result<(), String> {
-        let mut introduced = self.introduced();
-        let (connections_max, per_address_max) =
-            (self.settings.connections_max, self.settings.admission.per_address_max);
-        if introduced.clients.len() >= connections_max {
-            self.metrics.refused_limit.add(1);
-            return Err(format!("this validator has {connections_max} clients, as many as it takes"));
-        }
-        let of_address = introduced.by_address.entry(source(client.remote().ip())).or_default();
-        if *of_address >= per_address_max {
-            self.metrics.refused_address.add(1);
-            return Err(format!(
-                "{per_address_max} clients are connected from your address, as many as may be"
-            ));
-        }
-        *of_address += 1;
-        introduced.clients.insert(client.id(), client.clone());
-        Ok(())
-    }
-
-    fn forget(&self, client: &Client) {
-        let mut introduced = self.introduced();
-        introduced.clients.remove(&client.id());
-        let address = source(client.remote().ip());
-        let left = introduced.by_address.get_mut(&address).map(|count| {
-            *count -= 1;
-            *count
-        });
-        if left == Some(0) {
-            introduced.by_address.remove(&address);
-        }
-    }
-
     async fn exchange(
         &self,
         client: &Client,
@@ -286,10 +242,7 @@ impl Port {
                 Ok(out) => {
                     // Closing drops what is not yet acknowledged.
                     let _ = tokio::time::timeout(FAREWELL_LIMIT, out.stopped()).await;
-                    match &*client.state() {
-                        State::Closing(words) => LinkError::Here(words.clone()),
-                        _ => LinkError::Here(String::new()),
-                    }
+                    LinkError::Here(client.closing_words())
                 }
                 Err(error) => error,
             }
@@ -301,6 +254,7 @@ impl Port {
                     // Closing: the writer has the last word.
                     std::future::pending::<()>().await;
                 }
+                client.active_at(self.clock.now());
                 self.metrics.client_frames_received.add(1);
                 self.metrics.client_bytes_received.add(frame.len() as u64);
                 let event = ClientEvent::Frame { client: client.clone(), frame };
@@ -317,6 +271,7 @@ impl Port {
         };
         tokio::select! {
             error = connection.closed() => error.into(),
+            () = client.0.displaced.notified() => LinkError::Here(client.closing_words()),
             error = write => error,
             error = read => error,
         }
@@ -350,6 +305,7 @@ impl Bounds {
         for (budget, frame_bytes_max) in [
             (self.inbound_bytes, self.inbound_frame_bytes_max),
             (self.queue_bytes, self.outbound_frame_bytes_max),
+            (self.queue_bytes_total, self.outbound_frame_bytes_max),
         ] {
             let frame = cost(frame_bytes_max);
             if budget < frame {

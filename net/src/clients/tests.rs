@@ -61,6 +61,7 @@ fn server_admitting(
             outbound_frame_bytes_max: OUTBOUND_FRAME_MAX,
             inbound_bytes: INBOUND,
             queue_bytes: QUEUE,
+            queue_bytes_total: 16 * QUEUE,
             stalled_after,
         }),
     };
@@ -197,6 +198,29 @@ fn too_many_clients_are_refused() {
     first.finish();
     server.wait_closed(client.id());
     server.assert_serves();
+}
+
+#[test]
+fn an_idle_client_gives_its_place_to_one_from_an_address_that_holds_fewer() {
+    let server = server(2, LONG);
+    let (mut first, idle) = server.connect_open();
+    let (_second, _) = server.connect_open();
+    runtime().block_on(async {
+        let attacker = Attacker::at("127.0.0.2");
+        let connection = attacker.call_client(server.address, server.fingerprint).await.unwrap();
+        let (mut stream, _read) = connection.open_bi().await.unwrap();
+        stream.write_all(&[5, 0, 0, 0, b'h', b'e', b'l', b'l', b'o']).await.unwrap();
+        stream.finish().unwrap();
+        stream.stopped().await.unwrap();
+    });
+    assert_eq!(&server.wait_frame().1[..], b"hello");
+    match first.recv(LONG) {
+        Err(LinkError::Closed(reason)) => assert!(reason.contains("idle longest"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let reason = server.wait_closed(idle.id());
+    assert!(reason.contains("idle longest"), "{reason}");
+    assert_eq!(server.network.metrics().client_gave_way, 1);
 }
 
 #[test]
@@ -457,4 +481,20 @@ fn a_first_frame_is_short() {
     }
     until(|| server.network.metrics().client_violations == 1);
     server.assert_serves();
+}
+
+#[test]
+fn both_sides_ask_for_fewer_acknowledgements_and_are_heard() {
+    let server = server(4, LONG);
+    runtime().block_on(async {
+        let attacker = Attacker::new();
+        let connection = attacker.call_client(server.address, server.fingerprint).await.unwrap();
+        let (mut stream, _read) = connection.open_bi().await.unwrap();
+        stream.write_all(&[1, 0, 0, 0, 7]).await.unwrap();
+        stream.finish().unwrap();
+        stream.stopped().await.unwrap();
+        let stats = connection.stats();
+        assert!(stats.frame_tx.ack_frequency >= 1, "{stats:?}");
+        assert!(stats.frame_rx.ack_frequency >= 1, "{stats:?}");
+    });
 }

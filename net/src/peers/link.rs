@@ -136,7 +136,7 @@ impl Mesh {
         link.set_up(Some(Arc::new(Up { connection: connection.clone(), outboxes })));
         self.metrics.peer_connected.add(1);
         if let Some(suppressed) = self.may_log(Line::Connected, peer) {
-            tracing::info!(peer, remote = %connection.remote_address(), suppressed, "connected");
+            tracing::info!(peer, remote = %connection.remote_address(), suppressed, "peer connected");
         }
         let greeted = (self.handler)(PeerEvent::Connected { peer });
         for (index, (channel, stream)) in self.channels.iter().zip(opened.into).enumerate() {
@@ -164,7 +164,7 @@ impl Mesh {
             None => ended.to_string(),
         };
         if let Some(suppressed) = self.may_log(Line::Disconnected, peer) {
-            tracing::info!(peer, reason, suppressed, "disconnected");
+            tracing::info!(peer, reason, suppressed, "peer disconnected");
         }
         // The connection is gone already; there is nothing left to close.
         let _ = (self.handler)(PeerEvent::Disconnected { peer, reason });

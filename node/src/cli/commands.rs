@@ -11,6 +11,7 @@ use engine::store::StoreError;
 use indicatif::{ProgressBar, ProgressStyle};
 use net::NetError;
 
+use super::log_filter::log_filter;
 use super::print::{grouped, rows};
 use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
@@ -67,13 +68,12 @@ fn is_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 fn node(args: &NodeArgs) -> Result<bool> {
     let config = Config::load(&args.config)?;
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Invalid {
-            file: config.file.clone(),
-            field: "log.level".into(),
-            found: format!("\"{}\" ({error})", config.log_level),
-            help: "error, warn, info, debug or trace, or directives",
-        })?;
+    let filter = log_filter(&config.log_level).map_err(|error| ConfigError::Invalid {
+        file: config.file.clone(),
+        field: "log.level".into(),
+        found: format!("\"{}\" ({error})", config.log_level),
+        help: "error, warn, info, debug or trace, or directives",
+    })?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     validator::run(&config)?;
     Ok(true)

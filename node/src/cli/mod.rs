@@ -13,6 +13,7 @@ use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod commands;
+mod log_filter;
 mod print;
 
 pub(crate) use commands::progress_bar;

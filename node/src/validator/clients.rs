@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use crossbeam::channel::{Sender, TrySendError};
 use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
 use engine::types::{Digest, Refusal, Verdict};
@@ -22,6 +21,7 @@ use net::{Client, ClientEvent, Flow, Frame, SendError};
 use serde::Serialize;
 
 use super::counters::Counters;
+use super::questions::Questions;
 use super::shared::Shared;
 
 /// The clients that have introduced themselves.
@@ -109,7 +109,7 @@ pub struct Reception {
     /// To the verifiers.
     pub ingress: Lane<Submission>,
     /// To the query thread.
-    pub questions: Sender<(Question, Query)>,
+    pub questions: Questions<(Question, Query)>,
 }
 
 impl Reception {
@@ -121,6 +121,7 @@ impl Reception {
             ClientEvent::Closed { id, reason } => {
                 tracing::debug!(client = id, reason, "client gone");
                 self.shared.clients.forget(id);
+                self.questions.forget(id);
                 Flow::Continue
             }
         }
@@ -183,9 +184,8 @@ impl Reception {
     }
 
     fn ask(&self, question: Question, query: Query) -> Flow {
-        if let Err(refused) = self.questions.try_send((question, query)) {
-            let (TrySendError::Full((question, _)) | TrySendError::Disconnected((question, _))) = refused;
-            let busy = ErrorAnswer::unavailable("too many questions are waiting; ask again later");
+        if let Err((question, _)) = self.questions.offer(question.client.id(), (question, query)) {
+            let busy = ErrorAnswer::unavailable("too many of your questions are waiting; ask again later");
             question.answer(self.shared.counters.as_of(), &busy);
         }
         Flow::Continue

@@ -135,10 +135,8 @@ struct Host {
 impl Host {
     fn input_of(&mut self, event: CoreEvent) -> Option<Next> {
         Some(Next::Input(match event {
-            CoreEvent::Connected(peer) => {
-                tracing::info!(peer = peer.0, "peer connected");
-                Input::Connected(peer)
-            }
+            // The network says in the log who comes and goes, as often as it is good for the log.
+            CoreEvent::Connected(peer) => Input::Connected(peer),
             CoreEvent::Disconnected(peer) => Input::Disconnected(peer),
             CoreEvent::Peer(from, message, permit) => {
                 self.permit = Some(permit);

@@ -85,6 +85,8 @@ counters! {
     slow_clients,
     /// Requests for batches and blocks that were missing.
     batches_fetched,
+    /// Times that the journal could not be read where it was durable, for a peer or a client.
+    journal_damage,
     /// How many blocks this validator is behind f+1 of its peers, if more than the normal course explains; else 0.
     behind,
     /// 1 while this validator does not know how far its own stream goes, and seals nothing.

@@ -14,7 +14,7 @@ use engine::wire::Notice;
 use super::core::stop;
 use super::counters::Counters;
 use super::events::CoreEvent;
-use super::queries::ReaderEvent;
+use super::questions::ReaderEvent;
 use super::shared::Shared;
 
 /// One thing for the executor to do.

@@ -18,7 +18,7 @@
 //! | `journal` | batches, blocks and committed blocks to disk | appending waits: the back-pressure of the disk |
 //! | `consensus`, `consensus-log` | simplex; votes to disk | a share for each peer; what exceeds it is dropped |
 //! | `server` | batches and blocks from the journal, for peers that catch up | a few requests for each peer; dropped, asked again |
-//! | `query` | what clients ask, from journal and committed view | 256 questions; *try again* |
+//! | `query` | what clients ask, from journal and committed view | 256 questions of each client, in turns; *try again* |
 //!
 //! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
 //! from the producer that it waits for. None of them outlives [`run`].
@@ -30,16 +30,20 @@ pub mod peers;
 mod clients;
 mod clock;
 mod core;
+mod damage;
 mod events;
 mod executor;
 mod fatal;
 mod queries;
+mod questions;
 mod report;
 mod offenders;
 mod peer_scores;
 mod reader;
+mod search;
 mod shared;
 mod start;
+mod turns;
 mod verifier;
 
 pub use fatal::EXIT_FATAL;

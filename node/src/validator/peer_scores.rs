@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::limits::VALIDATORS_MAX;
 use engine::types::ValidatorIndex;
-use net::PeerNetwork;
+use net::{LogLimit, PeerNetwork};
 
 /// Each offence counts one, and one is forgiven in this time.
 const FORGIVE_EVERY: Duration = Duration::from_millis(100);
@@ -19,14 +20,19 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 struct Offender {
     score: u32,
     last: Duration,
-    said: Option<Duration>,
-    unsaid: u64,
 }
 
 /// The scores of all peers; at most one entry a validator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PeerScores {
     by_peer: BTreeMap<ValidatorIndex, Offender>,
+    lines: LogLimit<ValidatorIndex>,
+}
+
+impl Default for PeerScores {
+    fn default() -> Self {
+        Self { by_peer: BTreeMap::new(), lines: LogLimit::new(SAY_EVERY, VALIDATORS_MAX) }
+    }
 }
 
 impl PeerScores {
@@ -36,10 +42,8 @@ impl PeerScores {
         let forgiven = now.saturating_sub(offender.last).as_millis() / FORGIVE_EVERY.as_millis();
         offender.score = offender.score.saturating_sub(forgiven as u32) + 1;
         offender.last = now;
-        offender.unsaid += 1;
-        if offender.said.is_none_or(|said| now >= said + SAY_EVERY) {
-            tracing::warn!(peer = peer.0, what, times = offender.unsaid, "a peer breaks the protocol");
-            (offender.said, offender.unsaid) = (Some(now), 0);
+        if let Some(suppressed) = self.lines.admit(peer, now) {
+            tracing::warn!(peer = peer.0, what, suppressed, "a peer breaks the protocol");
         }
         if offender.score >= DISCONNECT_AT {
             tracing::warn!(

@@ -1,8 +1,7 @@
 //! Reads the journal for peers that catch up, so that the core never waits for a disk. Peers are served in turns: one that
 //! asks for much waits for itself alone.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use engine::replica::{JournalReader, Read};
 use engine::types::ValidatorIndex;
@@ -10,70 +9,64 @@ use net::PeerNetwork;
 
 use super::peers::channel_of;
 use super::shared::Shared;
+use super::turns::Turns;
 
 /// Requests of one peer that may wait.
 const REQUESTS_PER_PEER: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    by_peer: BTreeMap<ValidatorIndex, VecDeque<Read>>,
-    last: ValidatorIndex,
+    turns: Turns<ValidatorIndex, Read>,
     closed: bool,
 }
 
-impl Queue {
-    /// The next request of the peer after the one that was served last.
-    fn next(&mut self) -> Option<(ValidatorIndex, Read)> {
-        let after = ValidatorIndex(self.last.0.saturating_add(1));
-        let peer = self.by_peer.range(after..).next().or_else(|| self.by_peer.iter().next())?;
-        let peer = *peer.0;
-        let waiting = self.by_peer.get_mut(&peer)?;
-        let read = waiting.pop_front();
-        if waiting.is_empty() {
-            self.by_peer.remove(&peer);
-        }
-        self.last = peer;
-        read.map(|read| (peer, read))
+/// Where requests wait, a few for each peer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Requests(Arc<(Mutex<Queue>, Condvar)>);
+
+impl Default for Requests {
+    fn default() -> Self {
+        let queue = Queue { turns: Turns::new(REQUESTS_PER_PEER), closed: false };
+        Self(Arc::new((Mutex::new(queue), Condvar::new())))
     }
 }
-
-/// Where requests wait, a few for each peer. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Requests(Arc<(Mutex<Queue>, Condvar)>);
 
 impl Requests {
     /// Adds a request; false if too many of the same peer wait.
     pub fn offer(&self, peer: ValidatorIndex, read: Read) -> bool {
-        let (queue, waker) = &*self.0;
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = queue.by_peer.entry(peer).or_default();
-        if waiting.len() >= REQUESTS_PER_PEER || waiting.contains(&read) {
-            return false;
+        let mut queue = self.queue();
+        let taken = !queue.turns.contains(&peer, &read) && queue.turns.offer(peer, read).is_ok();
+        if taken {
+            self.0.1.notify_one();
         }
-        waiting.push_back(read);
-        waker.notify_one();
-        true
+        taken
     }
 
     /// Lets the reader end, whatever waits.
     pub fn close(&self) {
-        let (queue, waker) = &*self.0;
-        queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        waker.notify_all();
+        self.queue().closed = true;
+        self.0.1.notify_all();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.queue().closed
     }
 
     fn take(&self) -> Option<(ValidatorIndex, Read)> {
-        let (queue, waker) = &*self.0;
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
         loop {
             if queue.closed {
                 return None;
             }
-            if let Some(next) = queue.next() {
+            if let Some(next) = queue.turns.take() {
                 return Some(next);
             }
-            queue = waker.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.0.1.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,7 +75,11 @@ pub fn run(shared: &Shared, peers: &PeerNetwork, requests: &Requests) {
     let network = shared.genesis.network();
     let reader = JournalReader { records: &*shared.journal, index: &shared.index, network };
     while let Some((peer, read)) = requests.take() {
-        for message in reader.answer(&read) {
+        let mut answer = Vec::new();
+        if let Err(error) = reader.answer_unless(&read, &|| requests.is_closed(), &mut answer) {
+            shared.damage.note(&error, shared.clock.now());
+        }
+        for message in answer {
             // A reply that cannot be sent now is dropped; the peer asks again.
             let _counted = peers.send(peer.0, channel_of(&message), message.encode());
         }

@@ -14,7 +14,7 @@ pub struct Report {
     /// The validator's own counters, its journal and its mempools.
     pub shared: Arc<Shared>,
     /// The network's.
-    pub metrics: Arc<dyn Fn() -> net::Snapshot + Send + Sync>,
+    pub metrics: Arc<net::Metrics>,
     /// Those of the log of consensus.
     pub votes: Arc<Log>,
 }
@@ -23,7 +23,7 @@ impl Report {
     /// The answer to a `Counters` query.
     #[must_use]
     pub fn make(&self) -> CountersReport {
-        let network = (self.metrics)();
+        let network = self.metrics.snapshot();
         let directions = [
             ("peers_in", network.peer_bytes_received),
             ("peers_out", network.peer_bytes_sent),

@@ -12,6 +12,7 @@ use engine::types::{ChainId, Genesis, ValidatorIndex};
 use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
+use super::damage::Damage;
 
 /// Shared by all threads of one validator.
 pub struct Shared {
@@ -35,4 +36,8 @@ pub struct Shared {
     pub filled: AtomicBool,
     /// Who is connected.
     pub clients: Clients,
+    /// Tells of damage of the journal.
+    pub damage: Damage,
+    /// Set when the validator stops: what takes long for others is given up.
+    pub stopping: AtomicBool,
 }

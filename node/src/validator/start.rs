@@ -5,13 +5,13 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Sender, bounded, unbounded};
+use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempool;
@@ -30,13 +30,15 @@ use super::clients::{Clients, Reception};
 use super::clock::Clock;
 use super::core::{Core, Rejoin, Wiring};
 use super::counters::Counters;
+use super::damage::Damage;
 use super::events::CoreEvent;
 use super::executor::{Event, Executor};
 use super::fatal::{fatal, stop_on_panic};
 use super::offenders::Offenders;
 use super::ordering::{Certificates, OverQuic, ToCore, VoteLog, Votes, public_keys};
 use super::peers::{Sorter, channels};
-use super::queries::{QueryThread, ReaderEvent};
+use super::queries::QueryThread;
+use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
 use super::report::Report;
 use super::shared::Shared;
@@ -46,12 +48,12 @@ use crate::signals;
 
 /// Clients connected to one validator.
 const CLIENTS_MAX: usize = 1_024;
+/// Bytes that may wait for all clients together.
+const CLIENT_QUEUES_BYTES_MAX: usize = 256 << 20;
 /// How long a client may leave its full queue unread.
 const CLIENT_STALL: Duration = Duration::from_secs(5);
 /// Bytes of peers' batches that may wait for a verifier.
 const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
-/// Questions of clients that may wait.
-const QUESTIONS_MAX: usize = 256;
 /// Segments of the log of consensus are small: little is alive in it at a time.
 const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
 /// How long what is queued for the network may take when the validator stops.
@@ -81,7 +83,7 @@ struct Validator {
     executor: Sender<Event>,
     readers: Sender<ReaderEvent>,
     requests: Requests,
-    network: Arc<Network>,
+    network: Network,
     core_thread: JoinHandle<()>,
     executor_thread: JoinHandle<()>,
     reader_threads: Vec<JoinHandle<()>>,
@@ -111,25 +113,27 @@ impl Validator {
         let standing = boot(config, &journal, &votes, &recovered)?;
 
         let counters = Arc::new(Counters::default());
-        counters.height.store(recovered.head.height.0, std::sync::atomic::Ordering::Relaxed);
-        counters.finalized.store(recovered.head.height.0, std::sync::atomic::Ordering::Relaxed);
+        counters.height.store(recovered.head.height.0, Relaxed);
+        counters.finalized.store(recovered.head.height.0, Relaxed);
         let shared = Arc::new(Shared {
             genesis: genesis.clone(),
             me,
             clock: Clock::start(),
             clients: Clients::new(counters.clone()),
+            damage: Damage::new(counters.clone()),
             counters,
             journal: Arc::new(journal),
             index,
             hints,
             mempools: Arc::new(mempools(config)),
             filled: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
         });
 
         let (core, core_events) = unbounded();
         let (executor, executor_events) = unbounded();
         let (readers, reader_events) = unbounded();
-        let (questions, asked) = bounded(QUESTIONS_MAX);
+        let questions = Questions::new(readers.clone());
         let bounds = Bounds {
             submission_bytes_max: config.work.ingress_packets * engine::limits::PACKET_BYTES,
             batch_bytes_max: PEER_BATCH_BYTES_MAX,
@@ -138,11 +142,10 @@ impl Validator {
         let (inbound, inbox) = consensus::inbound(genesis.validators().len());
         let channels = channels(inbound.message_bytes_max());
         let sorter = Sorter::new(core.clone(), inbound, shared.clone());
-        let reception = Reception { shared: shared.clone(), ingress, questions };
+        let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
         let settings = network_settings(config, peer_socket, client_socket, channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
-        let network = Arc::new(network);
         let peers = network.peers().expect("the settings have a port for peers");
 
         let verifier = Verifier::new(
@@ -156,9 +159,10 @@ impl Validator {
         let room = Executor::new(committer, shared.clone(), core.clone(), readers.clone(), executor.clone());
         let executor_thread = spawn("executor", move || room.run(&executor_events))?;
         let requests = Requests::default();
-        let report = report(&network, &shared, &votes);
+        let report =
+            Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
         let query = QueryThread::new(shared.clone(), view, report, peers.clone());
-        reader_threads.push(spawn("query", move || query.run(&reader_events, &asked))?);
+        reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
             let (shared, peers, requests) = (shared.clone(), peers.clone(), requests.clone());
             move || reader::run(&shared, &peers, &requests)
@@ -227,14 +231,10 @@ impl Validator {
         join(self.core_thread);
         let _gone = self.executor.send(Event::Stop);
         join(self.executor_thread);
+        self.shared.stopping.store(true, Relaxed);
         let _gone = self.readers.send(ReaderEvent::Stop);
         self.requests.close();
-        match Arc::try_unwrap(self.network) {
-            Ok(network) => network.shutdown(FAREWELL),
-            Err(_) => fatal(
-                "the network is still in use after every thread but its own has ended: a defect of Millrace",
-            ),
-        }
+        self.network.shutdown(FAREWELL);
         self.reader_threads.into_iter().for_each(join);
     }
 }
@@ -284,7 +284,7 @@ fn boot(config: &Config, journal: &Log, votes: &Votes, recovered: &Recovered) ->
     votes.log.boot(number, standing.votes_forgotten)?;
     write(true)?;
     if marker.exists() {
-        std::fs::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
+        engine::store::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
     }
     let data = config.data.display();
     if standing.stream_lost {
@@ -330,6 +330,7 @@ fn network_settings(
             outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
             inbound_bytes: 8 << 20,
             queue_bytes: (8 << 20).max(2 * SERVER_FRAME_BYTES_MAX),
+            queue_bytes_total: CLIENT_QUEUES_BYTES_MAX,
             stalled_after: CLIENT_STALL,
         }),
     }
@@ -367,15 +368,6 @@ fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Ch
     };
     for PeerBatch { from, batch, .. } in unchecked {
         let _stopping = core.send(CoreEvent::Unchecked(from, *batch.digest()));
-    }
-}
-
-fn report(network: &Arc<Network>, shared: &Arc<Shared>, votes: &Votes) -> Report {
-    let weak = Arc::downgrade(network);
-    Report {
-        shared: shared.clone(),
-        metrics: Arc::new(move || weak.upgrade().map(|network| network.metrics()).unwrap_or_default()),
-        votes: votes.log.log().clone(),
     }
 }
 
@@ -475,3 +467,6 @@ fn mempools(config: &Config) -> BTreeMap<ChainId, Mempool> {
     };
     config.genesis.chains().iter().map(mempool).collect()
 }
+
+#[cfg(test)]
+mod tests;

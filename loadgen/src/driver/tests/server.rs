@@ -51,6 +51,7 @@ impl Server {
             outbound_frame_bytes_max: SERVER_FRAME_BYTES_MAX,
             inbound_bytes: 4 << 20,
             queue_bytes: 8 << 20,
+            queue_bytes_total: 64 << 20,
             stalled_after: Duration::from_secs(30),
         };
         let settings =

@@ -1,0 +1,146 @@
+//! Finding a transaction in the journal by its id: where the hint says, else in the last blocks.
+//!
+//! A search is a bounded amount of work, since a client can ask for ids that do not exist: besides the block of the hint it
+//! hashes at most [`SEARCHED_TRANSACTIONS_MAX`] transactions and reads at most [`SEARCHED_BLOCKS_MAX`] blocks. Only the
+//! block that holds the transaction has its tree built.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError, Records};
+use engine::roots::{TransactionTree, contains_transaction};
+use engine::types::{ChainId, Height, Outcome, TransactionId};
+use engine::wire::{Batch, Block};
+use thiserror::Error;
+
+/// Transactions that are looked at: as many as the largest block has.
+const SEARCHED_TRANSACTIONS_MAX: u64 = engine::limits::BLOCK_TRANSACTIONS_MAX as u64;
+/// Blocks that are looked at, mostly empty ones then.
+const SEARCHED_BLOCKS_MAX: usize = 256;
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum Unanswered {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("the validator is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Journal(ReadError),
+}
+
+impl From<ReadError> for Unanswered {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotCommitted(..) => Self::NotFound(error.to_string()),
+            error => Self::Journal(error),
+        }
+    }
+}
+
+/// A committed block, as the journal holds it.
+pub struct Stored {
+    pub record: CommittedBlock,
+    pub block: Block,
+}
+
+/// A transaction in its block.
+pub struct Found {
+    pub chain: ChainId,
+    pub place: usize,
+    pub tree: TransactionTree,
+    pub batches: Vec<Batch>,
+    pub stored: Stored,
+}
+
+/// Where to search.
+pub struct Search<'a, R> {
+    pub reader: JournalReader<'a, R>,
+    pub hints: &'a Hints,
+    /// Set when the validator stops: a search ends at the next block.
+    pub stopping: &'a AtomicBool,
+}
+
+impl<R: Records> Search<'_, R> {
+    /// A committed block.
+    pub fn stored(&self, height: Height) -> Result<Stored, Unanswered> {
+        let (record, block) = self.reader.block(height)?;
+        Ok(Stored { record, block })
+    }
+
+    /// Looks where the hint says, then in the last blocks.
+    pub fn find(&self, chain: Option<ChainId>, id: &TransactionId) -> Result<Found, Unanswered> {
+        let committed = self.reader.index.height();
+        let hint = self.hints.find(id, committed);
+        if let Some(height) = hint
+            && let Some(found) = self.find_in(self.stored(height)?, chain, id)?
+        {
+            return Ok(found);
+        }
+        let (mut budget, mut lowest) = (SEARCHED_TRANSACTIONS_MAX, committed.0 + 1);
+        for height in (1..=committed.0).rev().take(SEARCHED_BLOCKS_MAX) {
+            if self.stopping.load(Relaxed) {
+                return Err(Unanswered::Stopping);
+            }
+            if hint != Some(Height(height)) {
+                let stored = self.stored(Height(height))?;
+                let Some(left) = budget.checked_sub(transactions(&stored.record, chain)) else { break };
+                budget = left;
+                if let Some(found) = self.find_in(stored, chain, id)? {
+                    return Ok(found);
+                }
+            }
+            lowest = height;
+        }
+        Err(Unanswered::NotFound(format!(
+            "no transaction {id} is in the blocks {lowest} to {committed}, nor known from an earlier one"
+        )))
+    }
+
+    fn find_in(
+        &self,
+        stored: Stored,
+        chain: Option<ChainId>,
+        id: &TransactionId,
+    ) -> Result<Option<Found>, Unanswered> {
+        if transactions(&stored.record, chain) == 0 {
+            return Ok(None);
+        }
+        let batches = self.reader.batches(&stored.record)?;
+        let network = self.reader.network;
+        for of_chain in stored.record.chains.iter().filter(|of| chain.is_none_or(|chain| chain == of.chain)) {
+            let packets = || batches.iter().map(|batch| batch.packets_of(of_chain.chain));
+            if packets().map(<[_]>::len).sum::<usize>() as u64 != of_chain.transactions {
+                return Err(ReadError::Damaged(stored.record.height).into());
+            }
+            if !packets().any(|packets| contains_transaction(network, packets, id)) {
+                continue;
+            }
+            let tree = TransactionTree::new(network, packets(), &outcomes_of(of_chain));
+            if let Some(place) = tree.position(id) {
+                let chain = of_chain.chain;
+                return Ok(Some(Found { chain, place, tree, batches, stored }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How many transactions have to be looked at in a block.
+fn transactions(record: &CommittedBlock, chain: Option<ChainId>) -> u64 {
+    let of_chain = |of: &&ChainRecord| chain.is_none_or(|chain| chain == of.chain);
+    record.chains.iter().filter(of_chain).map(|of| of.transactions).sum()
+}
+
+/// The outcomes of a chain's transactions, in order.
+fn outcomes_of(chain: &ChainRecord) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::Applied; chain.transactions as usize];
+    for (position, outcome) in &chain.failures {
+        if let Some(slot) = outcomes.get_mut(*position as usize) {
+            *slot = *outcome;
+        }
+    }
+    outcomes
+}
+
+#[cfg(test)]
+mod tests;
