@@ -15,8 +15,7 @@ use aws_lc_rs::hmac;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    AckFrequencyConfig, ConnectionError, ConnectionIdGenerator, EndpointConfig, MtuDiscoveryConfig,
-    TransportConfig, VarInt,
+    ConnectionError, ConnectionIdGenerator, EndpointConfig, MtuDiscoveryConfig, TransportConfig, VarInt,
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use rustls::Error;
@@ -38,11 +37,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// First guess of the round trip, so that a lost first datagram is repeated after 150 ms, not 1 s.
 const INITIAL_RTT: Duration = Duration::from_millis(50);
-/// An acknowledgement waits for so many datagrams after the first, or so long, for data to travel with. QUIC's own default
-/// is one and 25 ms: half as many datagrams with nothing but an acknowledgement as there are with data. What comes out of
-/// order is acknowledged at once all the same, so losses are noticed as early as before.
-const ACK_AFTER_DATAGRAMS: u32 = 10;
-const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// How many bytes of one stream may be on their way or wait to be read.
 pub(crate) const STREAM_WINDOW: usize = 2 << 20;
@@ -91,10 +85,6 @@ fn transport(streams: Streams, remote: IpAddr) -> Arc<TransportConfig> {
     search.upper_bound(mtu_max);
     let mut congestion = CubicConfig::default();
     congestion.initial_window(if loopback { 1 << 20 } else { 64 << 10 });
-    let mut acknowledgements = AckFrequencyConfig::default();
-    acknowledgements
-        .ack_eliciting_threshold(VarInt::from_u32(ACK_AFTER_DATAGRAMS))
-        .max_ack_delay(Some(ACK_WITHIN));
     let mut config = TransportConfig::default();
     config
         .max_concurrent_uni_streams(VarInt::from_u32(streams.uni))
@@ -109,7 +99,6 @@ fn transport(streams: Streams, remote: IpAddr) -> Arc<TransportConfig> {
         .initial_mtu(if loopback { LOOPBACK_MTU } else { SMALLEST_MTU })
         .min_mtu(SMALLEST_MTU)
         .mtu_discovery_config(Some(search))
-        .ack_frequency_config(Some(acknowledgements))
         .enable_segmentation_offload(!loopback)
         .congestion_controller_factory(Arc::new(congestion));
     Arc::new(config)

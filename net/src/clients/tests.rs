@@ -482,19 +482,3 @@ fn a_first_frame_is_short() {
     until(|| server.network.metrics().client_violations == 1);
     server.assert_serves();
 }
-
-#[test]
-fn both_sides_ask_for_fewer_acknowledgements_and_are_heard() {
-    let server = server(4, LONG);
-    runtime().block_on(async {
-        let attacker = Attacker::new();
-        let connection = attacker.call_client(server.address, server.fingerprint).await.unwrap();
-        let (mut stream, _read) = connection.open_bi().await.unwrap();
-        stream.write_all(&[1, 0, 0, 0, 7]).await.unwrap();
-        stream.finish().unwrap();
-        stream.stopped().await.unwrap();
-        let stats = connection.stats();
-        assert!(stats.frame_tx.ack_frequency >= 1, "{stats:?}");
-        assert!(stats.frame_rx.ack_frequency >= 1, "{stats:?}");
-    });
-}
