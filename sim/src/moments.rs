@@ -126,6 +126,12 @@ impl Moments {
         })
     }
 
+    /// The last view in which a node did this, and what it was about.
+    pub(crate) fn last(&self, moment: Moment, node: usize) -> Option<(u64, Option<Digest>)> {
+        let mut range = self.seen.range((moment, 0)..=(moment, u64::MAX)).rev();
+        range.find_map(|((_, view), seen)| seen.get(&node).map(|(_, digest)| (*view, *digest)))
+    }
+
     /// The view in which a node did this with this block.
     pub(crate) fn view_of(&self, moment: Moment, node: usize, digest: &Digest) -> Option<u64> {
         let mut range = self.seen.range((moment, 0)..=(moment, u64::MAX));

@@ -271,7 +271,7 @@ impl Plan {
         self.heal = self.heal.max(second + Duration::from_millis(500));
     }
 
-    /// One honest validator is down for so long that it must ask others for blocks, and perhaps the liar. The liar does
+    /// One honest validator does not hear consensus for so long that it asks everybody for blocks, the liar too. The liar does
     /// nothing else wrong, because the others need its votes meanwhile.
     fn lag_one(&mut self, chance: &mut Chance) {
         for misdeeds in self.liars.values_mut() {
@@ -282,11 +282,21 @@ impl Plan {
         self.losers.clear();
         self.quality.loss_permille = 0;
         let honest: Vec<usize> = (0..self.validators).filter(|who| !self.liars.contains_key(who)).collect();
-        let (who, from) = (chance.of(&honest), chance.millis(200..600));
-        let end = from + chance.millis(2_500..5_000);
-        self.acts.push((from, Act::Kill(who)));
-        self.acts.push((end, Act::Start(who, Loss::Nothing)));
-        self.heal = self.heal.max(end);
+        let sorts = [Moment::Notarizes, Moment::Nullifies, Moment::Finalizes]
+            .into_iter()
+            .flat_map(|moment| [Sort::Vote(moment), Sort::Certificate(moment)])
+            .chain([Sort::Requests]);
+        let filter = Filter {
+            from: (0..self.validators).collect(),
+            to: vec![chance.of(&honest)],
+            sorts: sorts.collect(),
+        };
+        let from = chance.millis(200..600);
+        self.script = vec![
+            Step { when: When::After(from), acts: vec![Act::Withhold(filter)] },
+            Step { when: When::After(Duration::from_secs(4)), acts: vec![Act::Heal] },
+        ];
+        self.heal = Duration::from_secs(20);
     }
 
     fn draw_fault(&mut self, chance: &mut Chance) {

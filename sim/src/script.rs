@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use engine::types::Digest;
+use engine::types::{Digest, Head};
 
 use crate::moments::Moment;
 use crate::schedule::Act;
@@ -38,6 +38,9 @@ pub(crate) enum When {
     Unfinalized(u64),
     /// This validator is asked to verify a block above the marked one, which is final there and not executed.
     VerifiesWithout(usize),
+    /// This validator is asked to verify a block whose last batch of this author it has not taken in. Its view becomes the
+    /// marked one.
+    VerifiesLacking(usize, usize),
     /// A block is final at this validator that it cannot execute, because bodies are missing. Its view becomes the marked one.
     FinalWithout(usize),
     /// This validator runs and does not know its stream.
@@ -157,6 +160,20 @@ impl World {
                 let asked =
                     self.moments.find(Moment::Verifies, &[*node], marked.0 + 1..=u64::MAX, Duration::ZERO);
                 asked.is_some() && height.is_some_and(|height| self.nodes[*node].cut_height < height)
+            }
+            When::VerifiesLacking(node, author) => {
+                let Some((view, Some(digest))) = self.moments.last(Moment::Verifies, *node) else {
+                    return false;
+                };
+                let head = self.blocks.get(&digest).and_then(|block| block.cut().get(*author));
+                let Some(head) = head.filter(|head| !head.is_none()) else { return false };
+                let of_author = |key: &(usize, u64, usize, Head)| key.0 == *node && key.2 == *author;
+                let mut taken = self.taken.iter().filter(|(key, _)| of_author(key));
+                let lacks = !taken.any(|(_, batches)| batches.contains(&head.digest));
+                if lacks {
+                    self.script.marked = (view, Some(digest));
+                }
+                lacks
             }
             When::FinalWithout(node) => {
                 let Some(running) = &self.nodes[*node].running else { return false };
