@@ -46,7 +46,13 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(chance: Chance) -> Self {
-        Self { submissions: Vec::new(), packets: Vec::new(), nonces: BTreeMap::new(), turns: BTreeMap::new(), chance }
+        Self {
+            submissions: Vec::new(),
+            packets: Vec::new(),
+            nonces: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            chance,
+        }
     }
 
     /// What is submitted now. `nodes` are those that run, with their lives.

@@ -183,7 +183,8 @@ impl Ports for Host {
     }
 
     fn is_open(&self, question: QuestionId) -> bool {
-        question.0 & BLIND != 0 || self.questions.get(&question).is_some_and(|question| !question.is_abandoned())
+        question.0 & BLIND != 0
+            || self.questions.get(&question).is_some_and(|question| !question.is_abandoned())
     }
 
     fn notify(&mut self, _connection: u64, notices: Vec<Notice>) {

@@ -94,7 +94,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, seed: u64, trace: bool) -> Report {
-    let run = Run { seed, validators: arguments.validators, broken: arguments.broken, scenario: arguments.scenario, cost: false, trace };
+    let run = Run {
+        seed,
+        validators: arguments.validators,
+        broken: arguments.broken,
+        scenario: arguments.scenario,
+        cost: false,
+        trace,
+    };
     let mut report = simulate(&run);
     if let Some(rule) = arguments.broken {
         // Another checker may be faster than the one that this rule is for, but that shows nothing of its own.

@@ -135,7 +135,9 @@ impl Moments {
     /// The view in which a node did this with this block.
     pub(crate) fn view_of(&self, moment: Moment, node: usize, digest: &Digest) -> Option<u64> {
         let mut range = self.seen.range((moment, 0)..=(moment, u64::MAX));
-        range.find(|(_, seen)| seen.get(&node).is_some_and(|(_, about)| *about == Some(*digest))).map(|((_, view), _)| *view)
+        range
+            .find(|(_, seen)| seen.get(&node).is_some_and(|(_, about)| *about == Some(*digest)))
+            .map(|((_, view), _)| *view)
     }
 
     /// The first view above `above` in which validators voted to notarize different blocks.

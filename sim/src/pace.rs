@@ -84,7 +84,8 @@ impl World {
         let views_max = VIEWS_MAX.max(2 * f as u64 + 2);
         let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK;
         if views > views_max {
-            let what = format!("liveness: views {} to {view} gave no block above height {height}", self.pace.view);
+            let what =
+                format!("liveness: views {} to {view} gave no block above height {height}", self.pace.view);
             self.checks.violation(self.now, what);
         } else if gap > gap_max {
             let what = format!("liveness: no block above height {height} in {:.1} s", gap.as_secs_f64());

@@ -155,8 +155,10 @@ impl World {
             }
             When::Unfinalized(blocks) => self.moments.unfinalized >= *blocks,
             When::VerifiesWithout(node) => {
-                let height = marked.1.and_then(|digest| self.blocks.get(&digest)).map(|block| block.height().0);
-                let asked = self.moments.find(Moment::Verifies, &[*node], marked.0 + 1..=u64::MAX, Duration::ZERO);
+                let height =
+                    marked.1.and_then(|digest| self.blocks.get(&digest)).map(|block| block.height().0);
+                let asked =
+                    self.moments.find(Moment::Verifies, &[*node], marked.0 + 1..=u64::MAX, Duration::ZERO);
                 asked.is_some() && height.is_some_and(|height| self.nodes[*node].cut_height < height)
             }
             When::VerifiesLacking(node, author) => {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 use engine::mempool::Origin;
 use engine::replica::Input;
 use engine::types::{AccountId, ChainId, PacketSlab, Refusal, Verdict};

@@ -27,9 +27,9 @@ use crate::disks::Disks;
 use crate::environment::Environment;
 use crate::links::Links;
 use crate::meter::{Cost, Meter};
+use crate::moments::Moments;
 use crate::pace::Pace;
 use crate::rules::Rule;
-use crate::moments::Moments;
 use crate::schedule::{Act, Filter, Loss, Plan};
 use crate::script::{Script, When};
 use crate::trace::Trace;
@@ -38,8 +38,19 @@ use crate::validator::Running;
 /// What may happen.
 pub(crate) enum Event {
     Call(usize, u64, Call),
-    Message { from: usize, to: usize, connection: u64, message: PeerMessage },
-    Vote { from: usize, to: usize, connection: u64, channel: Channel, message: Bytes },
+    Message {
+        from: usize,
+        to: usize,
+        connection: u64,
+        message: PeerMessage,
+    },
+    Vote {
+        from: usize,
+        to: usize,
+        connection: u64,
+        channel: Channel,
+        message: Bytes,
+    },
     Check(usize, u64, Check),
     Execute(usize, u64, Box<Job>),
     Read(usize, u64, ValidatorIndex, Read),
@@ -49,7 +60,12 @@ pub(crate) enum Event {
     Submit,
     /// A validator gets the next of its steady transactions.
     Steady(usize),
-    Submission { node: usize, life: u64, tag: u64, packets: Vec<Packet> },
+    Submission {
+        node: usize,
+        life: u64,
+        tag: u64,
+        packets: Vec<Packet>,
+    },
     Flood(usize),
     /// A liar shows so many batches that no block may take them all.
     Oversize(usize),
@@ -160,8 +176,7 @@ impl World {
             let liar = plan.liars.get(me).map(|misdeeds| {
                 let signing_seed = environment.signing_seeds[*me];
                 let (validators, network) = (plan.validators, environment.network());
-                let mut liar =
-                    Liar::new(misdeeds, *me, validators, network, signing_seed, chance.fork());
+                let mut liar = Liar::new(misdeeds, *me, validators, network, signing_seed, chance.fork());
                 liar.shows(plan.favoured.as_deref(), plan.branches.as_deref());
                 liar
             });

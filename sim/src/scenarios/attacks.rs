@@ -79,8 +79,7 @@ pub(super) fn split_branches(plan: &mut Plan, _: &mut Chance) {
 /// counts a quorum of five. Neither liar votes, so 3 and 4 must fetch the bodies in time.
 pub(super) fn shown_to_few(plan: &mut Plan, _: &mut Chance) {
     let all: Vec<usize> = (0..7).collect();
-    let votes =
-        [Sort::Vote(Moment::Notarizes), Sort::Vote(Moment::Nullifies), Sort::Vote(Moment::Finalizes)];
+    let votes = [Sort::Vote(Moment::Notarizes), Sort::Vote(Moment::Nullifies), Sort::Vote(Moment::Finalizes)];
     plan.liars.insert(5, vec![Misdeed::ClaimAll]);
     plan.liars.insert(6, vec![Misdeed::ClaimAll]);
     plan.script = vec![
@@ -139,12 +138,8 @@ pub(super) fn bodies_just_late(plan: &mut Plan, _: &mut Chance) {
     plan.quality.delay_us = (500, 3_000);
     plan.liars.insert(3, Vec::new());
     // Nor does it hear that the others have notarized the block: that would end the question.
-    let late = [
-        Sort::Batches,
-        Sort::Vote(Moment::Notarizes),
-        Sort::Certificate(Moment::Notarizes),
-        Sort::Requests,
-    ];
+    let late =
+        [Sort::Batches, Sort::Vote(Moment::Notarizes), Sort::Certificate(Moment::Notarizes), Sort::Requests];
     let push = ALL.iter().map(|from| Act::Push(*from, vec![0]));
     plan.script = vec![
         after_ms(0, vec![withhold(&[3], &ALL, &FINALIZATIONS)]),
