@@ -21,9 +21,9 @@ pub struct Config {
     /// Nothing at or below its view is voted on. If the store holds a higher finalization, that one counts. The floor
     /// is recorded, so a later start need not name it.
     ///
-    /// This is how a validator that lost its records comes back, because **one that starts below a view in which it has
-    /// voted may vote there a second time**. It learns the [`crate::Handle::view`] of 2f+1 others; let V be the highest
-    /// answer. It cannot have voted above V + 1, so it starts from a finalization at V + 2 or above.
+    /// This is how a validator that lost its records comes back, because **one that starts below a view in which it
+    /// has voted may vote there a second time**. It learns the [`crate::Handle::view`] of 2f+1 others; let V be the
+    /// highest answer. It cannot have voted above V + 1, so it starts from a finalization at V + 2 or above.
     pub floor: Option<Finalization>,
     /// How long to wait for what.
     pub timing: Timing,
@@ -79,8 +79,8 @@ pub struct Timing {
     /// A leader not heard of for this long, while a quorum was, is skipped at once instead of after
     /// `leader_timeout`; longer than `certification_timeout` and `retry`. `None`: never.
     pub skip_after: Option<Duration>,
-    /// How long a notarization or finalization waits before it is broadcast, because everybody can make it from the votes
-    /// and a later finalization makes it useless; shorter than `leader_timeout`. Zero: it does not wait.
+    /// How long a notarization or finalization waits before it is broadcast, because everybody can make it from the
+    /// votes and a later finalization makes it useless; shorter than `leader_timeout`. Zero: it does not wait.
     pub certificate_delay: Duration,
     /// How long a peer may take to answer a request for a missing certificate.
     pub fetch_timeout: Duration,

@@ -43,8 +43,8 @@ pub(crate) use port::Port;
 pub struct ClientSettings {
     /// From [`bind`](crate::bind).
     pub socket: UdpSocket,
-    /// Introduced clients. A further one gets the place of the one that is idle longest at the address that holds most, or
-    /// is refused where that would not be fair.
+    /// Introduced clients. A further one gets the place of the one that is idle longest at the address that holds
+    /// most, or is refused where that would not be fair.
     pub connections_max: usize,
     /// Bounds for clients that are not known yet.
     pub admission: Admission,

@@ -40,7 +40,7 @@ pub(crate) enum Misdeed {
     ForkBatches,
     /// It says that it holds whatever anybody holds.
     ClaimAll,
-    /// Its blocks take its own stream as far as it goes, whoever holds it.
+    /// Its blocks take its own stream as far as it goes, also where nobody holds it.
     TakeOwn,
     /// It votes to skip each view that it leads, once the block is notarized.
     RefuseToCertify,

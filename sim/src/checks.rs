@@ -123,6 +123,18 @@ impl Checks {
         self.history.len() as u64
     }
 
+    /// Some honest validator is about to execute a block.
+    pub(crate) fn finalized(&mut self, ordered: &Ordered, at: Duration) {
+        let Ordered { batches, height, sections, .. } = ordered;
+        let transactions: usize = sections.iter().map(|section| section.transactions.len()).sum();
+        if *batches > BLOCK_BATCHES_MAX || transactions > BLOCK_TRANSACTIONS_MAX {
+            let what = format!(
+                "limits: the block at height {height} takes {transactions} transactions in {batches} batches"
+            );
+            self.violation(at, what);
+        }
+    }
+
     /// Whether a block is part of the history.
     pub(crate) fn has_ordered(&self, digest: &Digest) -> bool {
         self.history.iter().any(|(known, _)| known == digest)
@@ -138,7 +150,7 @@ impl Checks {
         clock_ms: u64,
         at: Duration,
     ) {
-        let Ordered { batches, height, digest, time_ms, sections } = ordered;
+        let Ordered { height, digest, time_ms, sections, .. } = ordered;
         if let Some((known, known_root)) = self.history.get(height.0 as usize - 1) {
             if known != digest {
                 let what =
@@ -160,13 +172,6 @@ impl Checks {
             self.violation(
                 at,
                 format!("time: the block at height {height} lies {} s ahead", (time_ms - clock_ms) / 1_000),
-            );
-        }
-        let transactions: usize = sections.iter().map(|section| section.transactions.len()).sum();
-        if *batches > BLOCK_BATCHES_MAX || transactions > BLOCK_TRANSACTIONS_MAX {
-            self.violation(
-                at,
-                format!("limits: the block at height {height} takes {transactions} in {batches} batches"),
             );
         }
         self.compare(*height, sections, outcomes, at);

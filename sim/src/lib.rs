@@ -27,6 +27,7 @@ mod clients;
 mod described;
 mod disks;
 mod drive;
+mod engines;
 mod environment;
 mod faults;
 mod finish;

@@ -209,7 +209,9 @@ impl Plan {
             plan.lag(chance);
             return plan;
         }
-        if validators > 3 && chance.permille(15) {
+        if validators > 3 && chance.permille(25) {
+            // Batches that come before the one they follow are not taken.
+            plan.quality = Quality { loss_permille: 0, reordering: false, ..plan.quality };
             plan.liars.insert(chance.below(validators), vec![Misdeed::OversizeBlocks]);
             return plan;
         }
@@ -294,7 +296,7 @@ impl Plan {
         let from = chance.millis(200..600);
         self.script = vec![
             Step { when: When::After(from), acts: vec![Act::Withhold(filter)] },
-            Step { when: When::After(Duration::from_secs(4)), acts: vec![Act::Heal] },
+            Step { when: When::After(Duration::from_secs(9)), acts: vec![Act::Heal] },
         ];
         self.heal = Duration::from_secs(20);
     }

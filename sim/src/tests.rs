@@ -45,14 +45,36 @@ fn every_rule_has_a_name_of_its_own() {
     assert!(names.len() == Rule::ALL.len() && names.len() >= 15);
 }
 
-/// The first seed of the first 400 that finds a broken rule.
+/// The first seed of the first 400 in which the rule's own checker sees that it is broken.
 fn found(rule: Rule) -> Option<u64> {
-    (0..400).find(|seed| !simulate(&Run { broken: Some(rule), ..run(4, *seed) }).violations.is_empty())
+    let own = format!("s: {}", rule.checker());
+    (0..400).find(|seed| {
+        let report = simulate(&Run { broken: Some(rule), ..run(4, *seed) });
+        report.violations.iter().any(|violation| violation.contains(&own))
+    })
 }
 
 #[test]
 fn broken_rules_are_found() {
-    for rule in [Rule::EverythingExecuted, Rule::RefusalsTrue, Rule::VotesDurable] {
-        assert!(found(rule).is_some(), "{} is broken and nobody sees it", rule.name());
+    let rules = [
+        Rule::EverythingExecuted,
+        Rule::RefusalsTrue,
+        Rule::VotesDurable,
+        Rule::CertifyWaits,
+        Rule::CertificatesChecked,
+        Rule::NoticesByDigest,
+        Rule::MoneyConserved,
+        Rule::FailuresSpend,
+    ];
+    for rule in rules {
+        assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());
     }
+}
+
+#[test]
+fn a_network_without_faults_has_a_cost() {
+    let cost = simulate(&Run { cost: true, ..run(4, 0) }).cost.expect("it was counted");
+    let bodies = cost.transactions * 3 * engine::limits::PACKET_BYTES as u64;
+    assert!(cost.transactions > 1_000 && cost.bulk.bytes >= bodies / 2, "{cost:?}");
+    assert!(cost.views >= cost.blocks && cost.latencies.is_sorted(), "{cost:?}");
 }

@@ -1,10 +1,10 @@
 //! Certificates on their way out: most need not be sent, because everybody can make them.
 //!
-//! Each validator broadcasts every certificate that it completes. But votes go to everybody, so in the normal course all
-//! validators complete the same certificates at about the same time, and n² messages say what is known already. So a
-//! notarization or finalization waits for a while ([`crate::Timing::certificate_delay`]) and goes out only if no later
-//! finalization has come before: that one says everything that the earlier ones say. A nullification goes out at once: it
-//! ends a view in which something went wrong.
+//! Each validator broadcasts every certificate that it completes. But votes go to everybody, so in the normal course
+//! all validators complete the same certificates at about the same time, and n² messages say what is known already.
+//! So a notarization or finalization waits for a while ([`crate::Timing::certificate_delay`]) and goes out only if no
+//! later finalization has come before: that one says everything that the earlier ones say. A nullification goes out
+//! at once: it ends a view in which something went wrong.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,9 @@
 //! The clients whose first frame has come: how many there may be, and what their queues may hold together.
 //!
-//! When every place is taken, a newcomer gets the place of the client that has been idle longest at the address that holds
-//! most, if that address holds more than the newcomer's would, or if that client has been idle for [`IDLE`]. So neither a
-//! few addresses nor clients that only sit there keep others out, and busy clients do not displace each other in turns.
+//! When every place is taken, a newcomer gets the place of the client that has been idle longest at the address that
+//! holds most, if that address holds more than the newcomer's would, or if that client has been idle for [`IDLE`]. So
+//! neither a few addresses nor clients that only sit there keep others out, and busy clients do not displace each
+//! other in turns.
 //!
 //! When the queues of all clients together pass their mark, the client with the largest queue of the address with the
 //! largest queues is closed at once. So clients that do not read can harm only each other.
@@ -96,8 +97,8 @@ impl Crowd {
         self.table().remove(client);
     }
 
-    /// Closes clients until the queues of the others together are below the mark again. What a closed one held comes back
-    /// a little later, so it is not counted.
+    /// Closes clients until the queues of the others together are below the mark again. What a closed one held comes
+    /// back a little later, so it is not counted.
     pub(super) fn relieve(&self) {
         let mut table = self.table();
         loop {

@@ -32,7 +32,7 @@ scenarios! {
     head_certified_once: 0..5,
     finalize_votes_lost: 0..5,
     root_lag: 0..1,
-    split_branches: 0..3,
+    split_branches: 0..1,
     lost_disk: 0..3,
     shown_to_few: 0..3,
     leader_nullifies: 0..5,
