@@ -13,9 +13,9 @@ use crate::chance::Chance;
 
 /// Kind of the records of consensus in its own log.
 const KIND_CONSENSUS: u8 = 1;
-/// Small, because a simulator has many logs in memory; the largest record of consensus fits.
-const GROUP_BYTES: usize = 128 << 10;
-const SEGMENT_BYTES: u64 = 512 << 10;
+/// Small, because a simulator has many logs in memory. The record of a full block fits in which every transaction fails.
+const GROUP_BYTES: usize = 512 << 10;
+const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// How logs are opened.
 pub(crate) fn options(network: [u8; 32]) -> Options {
