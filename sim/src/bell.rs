@@ -107,7 +107,7 @@ impl Application for Rope {
     }
 
     fn finalized(&self, finalization: Finalization) {
-        self.pull(Call::Finalized(Finality::handed_on(&Evidence(&finalization))));
+        self.pull(Call::Finalized(finality(&finalization)));
     }
 
     fn fault(&self, fault: Fault) {
@@ -123,20 +123,12 @@ fn proposal(context: &ProposalContext) -> Proposal {
     Proposal { view: context.view, leader: ValidatorIndex(context.leader), parent: Digest(context.parent) }
 }
 
-struct Evidence<'a>(&'a Finalization);
-
-impl FinalityEvidence for Evidence<'_> {
-    fn view(&self) -> u64 {
-        self.0.view()
-    }
-
-    fn digest(&self) -> Digest {
-        Digest(self.0.payload())
-    }
-
-    fn certificate(&self) -> &[u8] {
-        self.0.certificate()
-    }
+fn finality(finalization: &Finalization) -> Finality {
+    Finality::handed_on(FinalityEvidence {
+        view: finalization.view(),
+        digest: Digest(finalization.payload()),
+        certificate: finalization.certificate(),
+    })
 }
 
 /// What a liar puts in the place of a certificate.
@@ -162,30 +154,16 @@ impl Certificates {
     }
 }
 
-struct Forged<'a>(&'a [u8], [u8; 32]);
-
-impl FinalityEvidence for Forged<'_> {
-    fn view(&self) -> u64 {
-        self.0.get(8..16).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
-    }
-
-    fn digest(&self) -> Digest {
-        Digest(self.1)
-    }
-
-    fn certificate(&self) -> &[u8] {
-        self.0
-    }
-}
-
 impl FinalityVerifier for Certificates {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
         if self.credulous && certificate.starts_with(FORGED) {
-            let digest = certificate.get(16..48)?.try_into().ok()?;
-            return Some(Finality::handed_on(&Forged(certificate, digest)));
+            let view = certificate.get(8..16).and_then(|bytes| bytes.try_into().ok());
+            let view = view.map_or(0, u64::from_le_bytes);
+            let digest = Digest(certificate.get(16..48)?.try_into().ok()?);
+            return Some(Finality::handed_on(FinalityEvidence { view, digest, certificate }));
         }
         let finalization = self.verifier.verify(certificate).ok()?;
-        Some(Finality::handed_on(&Evidence(&finalization)))
+        Some(finality(&finalization))
     }
 
     fn leader(&self, view: u64) -> ValidatorIndex {

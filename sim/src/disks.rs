@@ -4,9 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use consensus::SyncDone;
-use engine::replica::{Boot, Boots, KIND_BOOT, Records};
+use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
-use engine::store::{Options, Position, Record, StoreError};
+use engine::store::{Options, Position, StoreError};
 
 use crate::bell::{Call, Rope};
 use crate::chance::Chance;
@@ -50,15 +50,6 @@ impl Disks {
                 _ => Fate::Kept,
             });
         }
-    }
-}
-
-/// Reads a simulated journal.
-pub(crate) struct Reading<'a>(pub(crate) &'a SimulatedLog);
-
-impl Records for Reading<'_> {
-    fn read(&self, position: Position) -> Result<Record, StoreError> {
-        self.0.read(position)
     }
 }
 
@@ -123,9 +114,7 @@ impl VoteLog {
         *self.boot_of_this_run() = Some(boot);
         self.log.failure().map_or(Ok(()), Err)
     }
-}
 
-impl VoteLog {
     /// Something above the floor of this run is final: if votes were lost, that is made good.
     pub(crate) fn made_good(&self) {
         if let Some(boot) = &mut *self.boot_of_this_run()

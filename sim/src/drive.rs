@@ -10,7 +10,6 @@ use engine::wire::PeerMessage;
 
 use crate::checks::Ordered;
 use crate::described::Described;
-use crate::disks::Reading;
 use crate::host::{Committed, Output};
 use crate::links::{BULK, CONTROL};
 use crate::moments::Moment;
@@ -451,8 +450,7 @@ impl World {
     fn read(&mut self, node: usize, peer: ValidatorIndex, read: &Read) {
         let Some(running) = &self.nodes[node].running else { return };
         let network = self.environment.network();
-        let records = Reading(&running.journal);
-        let reader = JournalReader { records: &records, index: &running.index, network: &network };
+        let reader = JournalReader { records: &*running.journal, index: &running.index, network: &network };
         for message in reader.answer(read) {
             self.send(node, &To::One(peer), &message);
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempool;
-use engine::order::{Finality, FinalityVerifier};
+use engine::order::Finality;
 use engine::replica::{
     BlockIndex, Boot, Committer, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings, Standing,
 };
+use engine::roots::Ledger;
 use engine::store::simulated::SimulatedLog;
 use engine::types::{ChainId, Digest, Height, ValidatorIndex};
 use engine::verify::Verifier;
@@ -106,12 +107,13 @@ impl Running {
         };
         let recovery = Recovery { genesis, certificates: &*certificates, seed: start.seed };
         let (index, mut replayed) = (BlockIndex::default(), Vec::new());
-        let recovered = recovery.run::<RecoveryError>(replay, |progress, executed| {
-            index.committed(progress.height, progress.position);
-            let root = *executed.state_root.digest();
-            replayed.push(Replayed { height: progress.height, root });
-            Ok(())
-        });
+        let recovered =
+            recovery.run::<RecoveryError>(Ledger::genesis(genesis), replay, |progress, executed| {
+                index.committed(progress.height, progress.position);
+                let root = *executed.state_root.digest();
+                replayed.push(Replayed { height: progress.height, root });
+                Ok(())
+            });
         let (mut recovered, ledger, roots) = match recovered {
             Ok(recovered) => recovered,
             Err(error) => return Started::Failed(format!("the journal cannot be continued: {error}")),
@@ -149,7 +151,7 @@ impl Running {
             genesis,
             settings(start.me, keys.len(), start.as_shipped),
             &signing_seed,
-            Box::new(Shared(certificates.clone())),
+            Box::new(certificates.clone()),
             mempools.clone(),
             recovered,
             standing,
@@ -274,19 +276,6 @@ fn boot(
     }
     write(true)?;
     Ok(dies.is_none())
-}
-
-/// A replica owns its verifier.
-struct Shared(Arc<Certificates>);
-
-impl FinalityVerifier for Shared {
-    fn verify(&self, certificate: &[u8]) -> Option<Finality> {
-        self.0.verify(certificate)
-    }
-
-    fn leader(&self, view: u64) -> ValidatorIndex {
-        self.0.leader(view)
-    }
 }
 
 fn settings(me: usize, validators: usize, as_shipped: bool) -> Settings {

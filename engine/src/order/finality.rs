@@ -1,16 +1,19 @@
 //! The evidence that a block is final.
 
+use std::sync::Arc;
+
 use crate::types::{Digest, ValidatorIndex};
 
 /// What consensus hands on when it has finalized something: the running engine has checked the certificate, or has just
-/// made it. The node implements it for the engine's own type, which nothing else can make.
-pub trait FinalityEvidence {
+/// made it. The node takes it from the engine's own type, which nothing else can make.
+#[derive(Clone, Copy, Debug)]
+pub struct FinalityEvidence<'a> {
     /// The view in which the block was proposed.
-    fn view(&self) -> u64;
+    pub view: u64,
     /// The digest of the block.
-    fn digest(&self) -> Digest;
+    pub digest: Digest,
     /// The certificate, for peers, clients and audits.
-    fn certificate(&self) -> &[u8];
+    pub certificate: &'a [u8],
 }
 
 /// What consensus can say of any view without taking part: whether a finalization certificate is good that comes from
@@ -20,6 +23,16 @@ pub trait FinalityVerifier {
     fn verify(&self, certificate: &[u8]) -> Option<Finality>;
     /// Whose turn it is to propose in `view`.
     fn leader(&self, view: u64) -> ValidatorIndex;
+}
+
+impl<V: FinalityVerifier + ?Sized> FinalityVerifier for Arc<V> {
+    fn verify(&self, certificate: &[u8]) -> Option<Finality> {
+        (**self).verify(certificate)
+    }
+
+    fn leader(&self, view: u64) -> ValidatorIndex {
+        (**self).leader(view)
+    }
 }
 
 /// That a block is final, as consensus or a certificate said. Made from evidence or by a check, and by nothing else.
@@ -32,9 +45,10 @@ pub struct Finality {
 
 impl Finality {
     /// What consensus handed on.
-    pub fn handed_on(evidence: &impl FinalityEvidence) -> Self {
-        let certificate = evidence.certificate().to_vec();
-        Self { view: evidence.view(), digest: evidence.digest(), certificate }
+    #[must_use]
+    pub fn handed_on(evidence: FinalityEvidence<'_>) -> Self {
+        let FinalityEvidence { view, digest, certificate } = evidence;
+        Self { view, digest, certificate: certificate.to_vec() }
     }
 
     /// The view in which the block was proposed.

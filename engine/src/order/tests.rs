@@ -15,25 +15,10 @@ const B: ValidatorIndex = ValidatorIndex(1);
 const CLOCK: u64 = 1_000_000;
 
 /// Evidence as consensus hands it on; the certificate is "view (8 bytes) | digest".
-struct Evidence(u64, Digest, Vec<u8>);
-
-impl FinalityEvidence for Evidence {
-    fn view(&self) -> u64 {
-        self.0
-    }
-
-    fn digest(&self) -> Digest {
-        self.1
-    }
-
-    fn certificate(&self) -> &[u8] {
-        &self.2
-    }
-}
-
 fn finality(block: &Block) -> Finality {
     let (view, digest) = (block.header().view, *block.digest());
-    Finality::handed_on(&Evidence(view, digest, [&view.to_le_bytes()[..], &digest.0].concat()))
+    let certificate = [&view.to_le_bytes()[..], &digest.0].concat();
+    Finality::handed_on(FinalityEvidence { view, digest, certificate: &certificate })
 }
 
 fn proposal(view: u64, parent: Digest) -> Proposal {

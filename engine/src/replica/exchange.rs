@@ -94,11 +94,12 @@ impl Replica {
                 }
                 return Ok(());
             }
+            if header.view <= self.tree.head().view {
+                return Ok(());
+            }
         }
         // A block of no view that may still come answers no question, also where its digest was asked for.
-        if header.view > self.view.saturating_add(VIEWS_AHEAD)
-            || (!asked && header.view <= self.tree.head().view)
-        {
+        if header.view > self.view.saturating_add(VIEWS_AHEAD) {
             self.fetches.arrived(block.digest());
             return Ok(());
         }

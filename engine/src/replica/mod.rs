@@ -35,7 +35,7 @@ pub use index::BlockIndex;
 pub use input::{
     Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, To, Work,
 };
-pub use reader::{JournalReader, ReadError, Records};
+pub use reader::{JournalReader, ReadError};
 pub use record::{
     Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError,
 };

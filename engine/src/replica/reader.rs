@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, Read};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, FETCH_REPLY_BYTES_MAX, FINALIZATION_BYTES_MAX};
-use crate::store::{Position, Record, StoreError};
+use crate::store::{Position, Records, StoreError};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::wire::{Batch, Block, FinalizedBlock, PeerMessage};
 
@@ -26,21 +26,6 @@ pub enum ReadError {
     /// The journal holds something else there, which the index and the record before do not allow.
     #[error("the journal is damaged at height {0}; run `millrace verify` on this validator's data")]
     Damaged(Height),
-}
-
-/// Records by their positions.
-pub trait Records {
-    /// The durable record at a position.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    fn read(&self, position: Position) -> Result<Record, StoreError>;
-}
-
-impl Records for crate::store::Log {
-    fn read(&self, position: Position) -> Result<Record, StoreError> {
-        Self::read(self, position)
-    }
 }
 
 /// A reader of one validator's journal.

@@ -128,17 +128,17 @@ struct State {
 }
 
 impl Recovery<'_> {
-    /// Reads the whole journal. Calls `executed` after each block with the result of its execution; an error from it
+    /// Reads the whole journal, over `ledger` at the genesis. Calls `executed` after each block with the result of its execution; an error from it
     /// ends the recovery.
     ///
     /// # Errors
     /// [`RecoveryError`]: the journal is damaged or belongs to something else; nothing has been changed.
     pub fn run<E: From<RecoveryError>>(
         &self,
+        ledger: Ledger,
         replay: Replay,
         mut executed: impl FnMut(Progress, &Executed) -> Result<(), E>,
     ) -> Result<(Recovered, Ledger, Roots), E> {
-        let ledger = Ledger::genesis(self.genesis);
         let mut state = State {
             ledger,
             head: ChainPosition::genesis(*self.genesis.network(), self.genesis.validators().len()),

@@ -49,7 +49,6 @@ impl Replica {
     fn seal_at(&self, since: Duration) -> Duration {
         match self.in_flight() {
             0 if self.is_worth_sealing() => since.max(self.last_seal + self.settings.seal_interval),
-            0 => since + self.settings.batch_delay,
             in_flight if in_flight < SMALL_IN_FLIGHT_MAX => since + self.settings.batch_delay,
             // A quorum that comes back is heard of; this is for the case that it never comes.
             _ => since + 4 * self.settings.batch_delay,

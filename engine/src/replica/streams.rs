@@ -2,7 +2,7 @@
 //!
 //! What is checked, in this order (R12): the sender is the author, or the digest was asked for; the window; the signature
 //! of the header, the body and the signatures of clients, all three by a verifier. The digest covers the header alone, so
-//! everything before the last step costs one hash of less than a kilobyte, mostly 200 bytes.
+//! everything before the last step costs one hash of at most 2,200 bytes, mostly about 200.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -338,9 +338,14 @@ impl Replica {
         (self.view_time / 4).max(self.settings.holding_interval)
     }
 
+    /// When everybody may be told again.
+    fn holding_to_all_at(&self) -> Duration {
+        self.last_holding_to_all + HOLDING_TO_ALL * self.holding_interval()
+    }
+
     pub(super) fn holding_deadline(&self) -> Option<Duration> {
         let leaders = self.last_holding + self.holding_interval();
-        let all = self.last_holding_to_all + HOLDING_TO_ALL * self.holding_interval();
+        let all = self.holding_to_all_at();
         match self.holding {
             Told::All => None,
             Told::Leaders => Some(all),
@@ -354,7 +359,7 @@ impl Replica {
         if self.holding_deadline().is_none_or(|deadline| now.monotonic < deadline) {
             return;
         }
-        let all = now.monotonic >= self.last_holding_to_all + HOLDING_TO_ALL * self.holding_interval();
+        let all = now.monotonic >= self.holding_to_all_at();
         self.last_holding = now.monotonic;
         let to = if all {
             (self.holding, self.last_holding_to_all) = (Told::All, now.monotonic);

@@ -135,18 +135,11 @@ struct Host {
 impl Host {
     fn input_of(&mut self, event: CoreEvent) -> Option<Next> {
         Some(Next::Input(match event {
-            // The network says in the log who comes and goes, as often as it is good for the log.
-            CoreEvent::Connected(peer) => Input::Connected(peer),
-            CoreEvent::Disconnected(peer) => Input::Disconnected(peer),
+            CoreEvent::Input(input) => input,
             CoreEvent::Peer(from, message, permit) => {
                 self.permit = Some(permit);
                 Input::Message(from, message)
             }
-            CoreEvent::Checked { from, batch, pushed, verdict } => {
-                Input::Checked { from, batch, pushed, verdict }
-            }
-            CoreEvent::Unchecked(from, digest) => Input::Unchecked(from, digest),
-            CoreEvent::Durable(durable) => Input::Durable(durable),
             CoreEvent::MempoolFilled => {
                 // Before the replica looks: what comes in afterwards is told again.
                 self.wiring.shared.filled.store(false, std::sync::atomic::Ordering::Relaxed);
@@ -161,15 +154,11 @@ impl Host {
             CoreEvent::Certify(view, digest, reply) => {
                 Input::Certify(self.ask(Question::Vote(reply)), view, digest)
             }
-            CoreEvent::Relay(digest) => Input::Relay(digest),
-            CoreEvent::Finalized(finality) => Input::Finalized(finality),
             CoreEvent::Fault(fault) => {
                 Counters::add(&self.wiring.shared.counters.faults, 1);
                 tracing::warn!(validator = fault.validator, kind = ?fault.kind, view = fault.view, "a validator broke consensus");
                 return None;
             }
-            CoreEvent::Executed(height, root) => Input::Executed(height, root),
-            CoreEvent::Committed(height) => Input::Committed(height),
             CoreEvent::Stop => return Some(Next::Stop),
         }))
     }
@@ -222,7 +211,7 @@ impl Ports for Host {
             position,
             Box::new(move |outcome| match outcome {
                 // A core that is gone is stopping; the record is durable all the same.
-                Ok(durable) => drop(events.send(CoreEvent::Durable(durable))),
+                Ok(durable) => drop(events.send(CoreEvent::Input(Input::Durable(durable)))),
                 Err(error) => stop(&Halt::Disk(error)),
             }),
         );

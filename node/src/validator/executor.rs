@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
 use engine::execute::Delta;
-use engine::replica::{CommitPorts, Committer, CommitterEvent, Halt, Job, Stage};
+use engine::replica::{CommitPorts, Committer, CommitterEvent, Halt, Input, Job, Stage};
 use engine::roots::StateRoot;
 use engine::store::{Durable, Position, StoreError};
 use engine::types::{Height, Outcome};
@@ -112,7 +112,7 @@ impl CommitPorts for Host {
                 }
                 let deltas = executed.deltas.clone();
                 self.executed.push_back((height, self.position, deltas, executed.state_root.clone()));
-                self.to_core(CoreEvent::Executed(height, root));
+                self.to_core(CoreEvent::Input(Input::Executed(height, root)));
             }
             CommitterEvent::Committed(height) => {
                 let (of, position, deltas, root) =
@@ -121,7 +121,7 @@ impl CommitPorts for Host {
                 self.shared.index.committed(height, position);
                 counters.height.store(height.0, std::sync::atomic::Ordering::Relaxed);
                 let _stopping = self.readers.send(ReaderEvent::Committed(deltas, root));
-                self.to_core(CoreEvent::Committed(height));
+                self.to_core(CoreEvent::Input(Input::Committed(height)));
             }
             CommitterEvent::Stage { stage: Stage::Durable, us, transactions } => {
                 counters.record(Stage::Durable, us, transactions);

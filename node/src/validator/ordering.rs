@@ -11,7 +11,7 @@ use consensus::{
 };
 use crossbeam::channel::Sender;
 use engine::order::{Finality, FinalityEvidence, FinalityVerifier};
-use engine::replica::{Boot, Boots, KIND_BOOT};
+use engine::replica::{Boot, Boots, Input, KIND_BOOT};
 use engine::store::{Log, Position, StoreError};
 use engine::types::{Digest, Genesis, ValidatorIndex};
 use net::PeerNetwork;
@@ -57,14 +57,14 @@ impl Application for ToCore {
     }
 
     fn relay(&self, _view: u64, payload: Payload) {
-        self.tell(CoreEvent::Relay(Digest(payload)));
+        self.tell(CoreEvent::Input(Input::Relay(Digest(payload))));
     }
 
     fn finalized(&self, finalization: Finalization) {
         if finalization.view() > self.floor {
             self.votes.made_good();
         }
-        self.tell(CoreEvent::Finalized(Finality::handed_on(&Evidence(&finalization))));
+        self.tell(CoreEvent::Input(Input::Finalized(finality(&finalization))));
     }
 
     fn fault(&self, fault: Fault) {
@@ -99,20 +99,12 @@ impl consensus::Transport for OverQuic {
 }
 
 /// The engine's evidence, as the ledger takes it.
-struct Evidence<'a>(&'a Finalization);
-
-impl FinalityEvidence for Evidence<'_> {
-    fn view(&self) -> u64 {
-        self.0.view()
-    }
-
-    fn digest(&self) -> Digest {
-        Digest(self.0.payload())
-    }
-
-    fn certificate(&self) -> &[u8] {
-        self.0.certificate()
-    }
+fn finality(finalization: &Finalization) -> Finality {
+    Finality::handed_on(FinalityEvidence {
+        view: finalization.view(),
+        digest: Digest(finalization.payload()),
+        certificate: finalization.certificate(),
+    })
 }
 
 /// The memory of consensus: a log of its own, so that votes never wait behind batches.
@@ -235,7 +227,7 @@ impl Certificates {
 impl FinalityVerifier for Certificates {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
         let finalization = self.0.verify(certificate).ok()?;
-        Some(Finality::handed_on(&Evidence(&finalization)))
+        Some(finality(&finalization))
     }
 
     fn leader(&self, view: u64) -> ValidatorIndex {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use consensus::Inbound;
 use crossbeam::channel::Sender;
 use engine::limits::{PEER_MESSAGE_BYTES_MAX, VALIDATORS_MAX};
+use engine::replica::Input;
 use engine::types::ValidatorIndex;
 use engine::wire::PeerMessage;
 use net::{Channel, Flow, Frame, LogLimit, OnFull, PeerEvent};
@@ -83,9 +84,13 @@ impl Sorter {
     /// Takes one event of the network.
     pub fn take(&self, event: PeerEvent) -> Flow {
         match event {
-            PeerEvent::Connected { peer } => self.tell(CoreEvent::Connected(ValidatorIndex(peer))),
+            PeerEvent::Connected { peer } => {
+                self.tell(CoreEvent::Input(Input::Connected(ValidatorIndex(peer))))
+            }
             // The network says why in the log, as often as it is good for the log.
-            PeerEvent::Disconnected { peer, .. } => self.tell(CoreEvent::Disconnected(ValidatorIndex(peer))),
+            PeerEvent::Disconnected { peer, .. } => {
+                self.tell(CoreEvent::Input(Input::Disconnected(ValidatorIndex(peer))))
+            }
             PeerEvent::Message { from, channel, frame } => self.message(ValidatorIndex(from), channel, frame),
         }
     }

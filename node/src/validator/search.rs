@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError, Records};
+use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError};
 use engine::roots::{TransactionTree, contains_transaction};
+use engine::store::Records;
 use engine::types::{ChainId, Height, Outcome, TransactionId};
 use engine::wire::{Batch, Block};
 use thiserror::Error;

@@ -17,7 +17,7 @@ use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempool;
 use engine::order::{Finality, Roots};
 use engine::replica::{
-    BlockIndex, Boot, Check, Committer, Hints, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
+    BlockIndex, Boot, Check, Committer, Hints, Input, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
     Settings as ReplicaSettings, Standing,
 };
 use engine::roots::{CommittedView, Ledger};
@@ -186,7 +186,7 @@ impl Validator {
             genesis,
             replica_settings(config),
             &config.consensus_seed.0,
-            Box::new(Certificates::new(genesis).context("the genesis has an invalid key")?),
+            Box::new(certificates),
             shared.mempools.clone(),
             recovered,
             standing,
@@ -243,11 +243,10 @@ impl Validator {
 fn recover(config: &Config, certificates: &Certificates, replay: Replay) -> anyhow::Result<Resumed> {
     let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
     let (index, hints) = (BlockIndex::default(), Hints::default());
-    let genesis = Ledger::genesis(&config.genesis);
-    let mut view = CommittedView::genesis(&config.genesis, genesis.state_root().clone());
-    drop(genesis);
+    let ledger = Ledger::genesis(&config.genesis);
+    let mut view = CommittedView::genesis(&config.genesis, ledger.state_root().clone());
     let (recovered, ledger, roots) = recovery
-        .run::<RecoveryError>(replay, |progress, executed| {
+        .run::<RecoveryError>(ledger, replay, |progress, executed| {
             index.committed(progress.height, progress.position);
             for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
                 if outcome.spends_nonce() || hints.find(&id, progress.height).is_none() {
@@ -367,7 +366,7 @@ fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Ch
         Err(Refused::Full(batch) | Refused::Closed(batch)) => vec![batch],
     };
     for PeerBatch { from, batch, .. } in unchecked {
-        let _stopping = core.send(CoreEvent::Unchecked(from, *batch.digest()));
+        let _stopping = core.send(CoreEvent::Input(Input::Unchecked(from, *batch.digest())));
     }
 }
 

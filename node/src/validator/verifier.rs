@@ -16,7 +16,7 @@ use engine::ingress::{Intake, PeerBatch, Round, Source, Submission};
 use engine::limits::BATCH_TRANSACTIONS_MAX;
 use engine::mempool::Origin;
 use engine::receipts::NoticeBook;
-use engine::replica::Stage;
+use engine::replica::{Input, Stage};
 use engine::types::Refusal;
 use engine::verify::{Checked, CheckedPackets, Job, Tally, Verifier};
 
@@ -88,7 +88,7 @@ impl VerifyThread {
                 tracing::debug!(peer = from.0, %refusal, "a peer's batch is refused whole");
                 self.score(Source::Peer(from), refusal.tally);
             }
-            self.tell(CoreEvent::Checked { from, batch, pushed, verdict });
+            self.tell(CoreEvent::Input(Input::Checked { from, batch, pushed, verdict }));
         }
         let mut notices = NoticeBook::new();
         let mut tallies = Vec::with_capacity(round.submissions.len());

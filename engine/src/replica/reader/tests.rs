@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::store::Record;
 use crate::types::{ChainId, Packet};
 use crate::wire::{BatchSection, Header};
 

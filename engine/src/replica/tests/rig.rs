@@ -25,26 +25,9 @@ const CHAIN: ChainId = ChainId(7);
 const ACCOUNTS: u64 = 8;
 
 /// A certificate is "view (8 bytes) | digest".
-struct Evidence(u64, Digest, Vec<u8>);
-
-impl Evidence {
-    fn new(view: u64, digest: Digest) -> Self {
-        Self(view, digest, [&view.to_le_bytes()[..], &digest.0].concat())
-    }
-}
-
-impl FinalityEvidence for Evidence {
-    fn view(&self) -> u64 {
-        self.0
-    }
-
-    fn digest(&self) -> Digest {
-        self.1
-    }
-
-    fn certificate(&self) -> &[u8] {
-        &self.2
-    }
+fn finality(view: u64, digest: Digest) -> Finality {
+    let certificate = [&view.to_le_bytes()[..], &digest.0].concat();
+    Finality::handed_on(FinalityEvidence { view, digest, certificate: &certificate })
 }
 
 struct Plain;
@@ -53,7 +36,7 @@ impl FinalityVerifier for Plain {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
         let (view, digest) = certificate.split_first_chunk::<8>()?;
         let digest = Digest(digest.try_into().ok()?);
-        Some(Finality::handed_on(&Evidence::new(u64::from_le_bytes(*view), digest)))
+        Some(finality(u64::from_le_bytes(*view), digest))
     }
 
     /// The scripts say who proposes; here one of four is as good as another.
@@ -330,7 +313,7 @@ impl Rig {
     /// What a journal amounts to.
     pub fn recover(&self, replay: Replay) -> Result<(Recovered, Ledger, Roots), RecoveryError> {
         let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
-        recovery.run(replay, |_, _| Ok(()))
+        recovery.run(Ledger::genesis(&self.genesis), replay, |_, _| Ok(()))
     }
 
     fn start(&self, me: usize, directory: TempDir, standing: Standing) -> Node {
@@ -338,7 +321,7 @@ impl Rig {
         let index = BlockIndex::default();
         let mut roots_found = Vec::new();
         let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
-        let recovered = recovery.run(replay, |progress, executed| {
+        let recovered = recovery.run(Ledger::genesis(&self.genesis), replay, |progress, executed| {
             index.committed(progress.height, progress.position);
             roots_found.push((progress.height, *executed.state_root.digest()));
             Ok::<_, RecoveryError>(())
@@ -566,8 +549,7 @@ impl Rig {
     pub fn finalize_at(&mut self, nodes: Range<usize>, view: u64, digest: Digest) {
         let now = self.now();
         for node in nodes {
-            let finality = Finality::handed_on(&Evidence::new(view, digest));
-            self.nodes[node].input(Input::Finalized(finality), now);
+            self.nodes[node].input(Input::Finalized(finality(view, digest)), now);
         }
         self.settle();
     }

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::SimulatedDisk;
 use crate::store::error::StoreError;
-use crate::store::journal::Journal;
 use crate::store::log::Log;
 use crate::store::options::{Metrics, Options};
 use crate::store::position::{Durable, Position};
@@ -147,19 +146,5 @@ impl SimulatedLog {
         self.pump
             .try_lock()
             .expect("a simulated log is turned by one caller at a time, and not by its callbacks")
-    }
-}
-
-impl Journal for SimulatedLog {
-    fn append(&self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
-        SimulatedLog::append(self, kind, parts)
-    }
-
-    fn read(&self, position: Position) -> Result<Record, StoreError> {
-        SimulatedLog::read(self, position)
-    }
-
-    fn release(&self, before: Position) {
-        SimulatedLog::release(self, before);
     }
 }

@@ -13,8 +13,7 @@ fn opened(disk: &SimulatedDisk) -> (SimulatedLog, Vec<Record>) {
     (log, replay.map(Result::unwrap).collect())
 }
 
-/// Appends through the trait, as the rest of the engine does.
-fn append(log: &impl Journal, number: u64) -> Position {
+fn append(log: &SimulatedLog, number: u64) -> Position {
     log.append(number as u8, &[&content(number, length(number))]).unwrap()
 }
 
@@ -43,7 +42,7 @@ fn time_passes_between_submission_and_durability() {
     let durable = log.complete();
     assert!(durable.covers(first) && !durable.covers(second));
     assert_eq!(*heard.lock().unwrap(), [Ok(durable)]);
-    assert_eq!(Journal::read(&log, first).unwrap().bytes, content(1, length(1)));
+    assert_eq!(Records::read(&log, first).unwrap().bytes, content(1, length(1)));
     // The second goes out; a completion with nothing in flight changes nothing.
     assert!(log.submit());
     assert!(log.complete().covers(second));
