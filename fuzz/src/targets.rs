@@ -4,8 +4,9 @@ use bytes::Bytes;
 use engine::replica::{Boot, ChainRecord, CommittedBlock};
 use engine::store::Position;
 use engine::types::{
-    AccountGenesis, AccountId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
-    Outcome, Packet, PacketSlab, Refusal, Sequence, TransactionId, ValidatorGenesis, ValidatorIndex, Verdict,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head,
+    Height, Outcome, Packet, PacketSlab, Refusal, Sequence, TransactionId, ValidatorGenesis, ValidatorIndex,
+    Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, FinalizedBlock, Header, Notice, PROTOCOL_VERSION,
@@ -215,8 +216,13 @@ fn geneses() -> Vec<Vec<u8>> {
         certificate_fingerprint: [at + 8; 32],
     });
     let accounts = (1..=3).map(|at| AccountGenesis { public_key: [at; 32], balance: 1_000 }).collect();
-    let chain =
-        ChainGenesis { id: ChainId(1), kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts };
+    let chain = ChainGenesis {
+        id: ChainId(1),
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
+        accounts,
+    };
     let genesis = Genesis::new("fuzz".into(), validators.collect(), vec![chain]).expect("a good genesis");
     vec![genesis.encode()]
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::types::{
-    AccountGenesis, AccountId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Height,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Height,
     Packet, Transfer, ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
@@ -41,6 +41,7 @@ impl Environment {
             id: ChainId(id),
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
+            asset: Asset::UNIT,
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
         let validators = signing_seeds.iter().enumerate().map(validator).collect();

@@ -1,8 +1,8 @@
 use super::*;
 use engine::roots::{ChainEntry, Ledger, StateRoot, TransactionProof, TransactionTree};
 use engine::types::{
-    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Refusal, Sequence, Transfer,
-    ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Refusal, Sequence,
+    Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::wire::answers::StatusAnswer;
 use serde::Serialize;
@@ -37,7 +37,13 @@ fn an_answer_is_read_with_its_height_and_a_failure_in_the_validators_words() {
 #[test]
 fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
     let accounts = (0..5).map(|i| AccountGenesis { public_key: [i; 32], balance: 100 }).collect();
-    let chain = ChainGenesis { id: CHAIN, kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts };
+    let chain = ChainGenesis {
+        id: CHAIN,
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
+        accounts,
+    };
     let validator =
         ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
     let ledger = Ledger::genesis(&Genesis::new("proofs".into(), vec![validator], vec![chain]).unwrap());

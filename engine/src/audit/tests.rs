@@ -7,8 +7,8 @@ use super::*;
 use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
-    AccountGenesis, AccountId, ChainGenesis, ChainId, ChainKind, CryptoSuite, Transfer, ValidatorGenesis,
-    ValidatorIndex,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Transfer,
+    ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -50,6 +50,7 @@ fn genesis() -> Arc<Genesis> {
         id: CHAIN,
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
     let validator = ValidatorGenesis {

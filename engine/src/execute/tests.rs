@@ -14,6 +14,7 @@ pub(crate) fn chain_of(balances: &[u64]) -> ChainGenesis {
         id: ChainId(7),
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
         accounts: balances.iter().enumerate().map(account).collect(),
     }
 }

@@ -16,6 +16,7 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
         id: ChainId(*id),
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
         accounts: (0..*accounts)
             .map(|i| AccountGenesis { public_key: [i as u8; 32], balance: 100 + i as u64 })
             .collect(),

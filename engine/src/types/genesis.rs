@@ -1,6 +1,8 @@
 //! The beginning of a network: who validates, which chains there are, who holds what.
 
-use super::{AccountId, ChainId, Digest, ValidatorIndex};
+use std::collections::BTreeMap;
+
+use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
 use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::wire::Writer;
 
@@ -50,6 +52,8 @@ pub struct ChainGenesis {
     pub kind: ChainKind,
     /// How it signs and hashes.
     pub suite: CryptoSuite,
+    /// What its balances are balances of.
+    pub asset: Asset,
     /// Its accounts, dense from 0.
     pub accounts: Vec<AccountGenesis>,
 }
@@ -98,9 +102,9 @@ pub enum GenesisError {
         /// How many it has.
         accounts: usize,
     },
-    /// The balances of a chain do not fit into 64 bits.
-    #[error("the balances of chain {0} add up to more than 2^64 - 1")]
-    Supply(ChainId),
+    /// The balances of an asset do not fit into 64 bits: a credit could overflow.
+    #[error("the balances of all chains of asset {0} add up to more than 2^64 - 1")]
+    Supply(Asset),
 }
 
 /// The beginning of a network, valid by construction.
@@ -145,11 +149,14 @@ impl Genesis {
         if let Some(pair) = chains.windows(2).find(|pair| pair[0].id >= pair[1].id) {
             return Err(GenesisError::ChainOrder(pair[1].id));
         }
+        let mut supplies = BTreeMap::new();
         for chain in &chains {
             if chain.accounts.is_empty() || chain.accounts.len() > ACCOUNTS_MAX {
                 return Err(GenesisError::Accounts { chain: chain.id, accounts: chain.accounts.len() });
             }
-            chain.supply().ok_or(GenesisError::Supply(chain.id))?;
+            let supply = supplies.entry(chain.asset).or_insert(0_u64);
+            let sum = chain.supply().and_then(|of_chain| supply.checked_add(of_chain));
+            *supply = sum.ok_or(GenesisError::Supply(chain.asset))?;
         }
         let mut genesis = Self { name, validators, chains, network: Digest::default() };
         let mut writer = Writer::new();

@@ -43,6 +43,61 @@ id!(
     Sequence(u64)
 );
 
+/// What the balances of a chain are balances of. Money moves between chains of one asset only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asset(pub [u8; 16]);
+
+impl Asset {
+    /// The asset of the chains of a network that names no other: `UNIT`, padded with zeroes.
+    pub const UNIT: Self = Self(*b"UNIT\0\0\0\0\0\0\0\0\0\0\0\0");
+
+    /// The name, if it has one; any 16 bytes are an asset.
+    pub fn name(&self) -> Option<&str> {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(16);
+        let (name, padding) = self.0.split_at(length);
+        let is_name = !name.is_empty()
+            && name.iter().all(u8::is_ascii_graphic)
+            && padding.iter().all(|byte| *byte == 0);
+        is_name.then(|| std::str::from_utf8(name).ok()).flatten()
+    }
+}
+
+/// Text that names no asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an asset is a name of 1 to 16 printable ASCII characters, or 32 hexadecimal digits")]
+pub struct NoAsset;
+
+impl std::str::FromStr for Asset {
+    type Err = NoAsset;
+
+    /// A name is padded with zeroes.
+    fn from_str(text: &str) -> Result<Self, NoAsset> {
+        let mut bytes = [0; 16];
+        match text.len() {
+            1..=16 if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                bytes[..text.len()].copy_from_slice(text.as_bytes());
+            }
+            _ => hex::decode_to_slice(text, &mut bytes).map_err(|_| NoAsset)?,
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.pad(name),
+            None => f.pad(&hex::encode(self.0)),
+        }
+    }
+}
+
+impl fmt::Debug for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Asset({self})")
+    }
+}
+
 impl Height {
     /// The height after this one.
     #[must_use]

@@ -19,7 +19,7 @@ pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, GENESIS_KEY_VERSION, Genesis, GenesisError,
     ValidatorGenesis, quorum,
 };
-pub use ids::{AccountId, BatchId, ChainId, Head, Height, Sequence, ValidatorIndex};
+pub use ids::{AccountId, Asset, BatchId, ChainId, Head, Height, NoAsset, Sequence, ValidatorIndex};
 pub use packet::{Malformed, Packet, PacketSlab, TRANSFER_KIND, Transaction, Transfer};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 

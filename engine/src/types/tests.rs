@@ -113,7 +113,13 @@ fn validator(seed: u8) -> ValidatorGenesis {
 fn chain(id: u32, balances: &[u64]) -> ChainGenesis {
     let accounts =
         balances.iter().map(|balance| AccountGenesis { public_key: [9; 32], balance: *balance }).collect();
-    ChainGenesis { id: ChainId(id), kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts }
+    ChainGenesis {
+        id: ChainId(id),
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
+        accounts,
+    }
 }
 
 fn genesis(validators: Vec<ValidatorGenesis>, chains: Vec<ChainGenesis>) -> Result<Genesis, GenesisError> {
@@ -123,9 +129,10 @@ fn genesis(validators: Vec<ValidatorGenesis>, chains: Vec<ChainGenesis>) -> Resu
 #[test]
 fn a_genesis_that_exists_is_valid() {
     let good =
-        genesis(vec![validator(1), validator(2)], vec![chain(0, &[1, 2]), chain(5, &[u64::MAX, 0])]).unwrap();
+        genesis(vec![validator(1), validator(2)], vec![chain(0, &[1, 2]), chain(5, &[u64::MAX - 3, 0])])
+            .unwrap();
     assert_eq!(good.quorum(), 2);
-    assert_eq!(good.chain(ChainId(5)).unwrap().supply(), Some(u64::MAX));
+    assert_eq!(good.chain(ChainId(5)).unwrap().supply(), Some(u64::MAX - 3));
     assert_eq!(good.account(ChainId(0), AccountId(1)).unwrap().balance, 2);
     assert_eq!(good.account(ChainId(0), AccountId(2)), None);
     assert_eq!(good.account(ChainId(1), AccountId(0)), None);
@@ -143,7 +150,22 @@ fn a_genesis_that_exists_is_valid() {
     assert_eq!(with(vec![]), GenesisError::Chains(0));
     assert_eq!(with(vec![chain(1, &[1]), chain(1, &[1])]), GenesisError::ChainOrder(ChainId(1)));
     assert_eq!(with(vec![chain(1, &[])]), GenesisError::Accounts { chain: ChainId(1), accounts: 0 });
-    assert_eq!(with(vec![chain(1, &[u64::MAX, 1])]), GenesisError::Supply(ChainId(1)));
+    assert_eq!(with(vec![chain(1, &[u64::MAX, 1])]), GenesisError::Supply(Asset::UNIT));
+    // Together, or what one chain sends could overflow an account of the other; another asset cannot.
+    let together = |asset| vec![chain(1, &[u64::MAX]), ChainGenesis { asset, ..chain(2, &[1]) }];
+    assert_eq!(with(together(Asset::UNIT)), GenesisError::Supply(Asset::UNIT));
+    assert!(genesis(vec![validator(1)], together("GOLD".parse().unwrap())).is_ok());
+}
+
+#[test]
+fn an_asset_is_its_name_or_its_bytes() {
+    for text in ["UNIT", "x", "sixteen-letters!", "00ff00ff00ff00ff00ff00ff00ff00ff"] {
+        assert_eq!(text.parse::<Asset>().unwrap().to_string(), text);
+    }
+    assert_eq!("UNIT".parse(), Ok(Asset::UNIT));
+    for text in ["", "seventeen-letters", "two words", "gr\u{fc}n"] {
+        assert_eq!(text.parse::<Asset>(), Err(NoAsset), "{text}");
+    }
 }
 
 #[test]

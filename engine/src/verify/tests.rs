@@ -21,7 +21,13 @@ pub(crate) fn key(account: u64) -> SigningKey {
 fn chain(id: u32) -> ChainGenesis {
     let account = |i| AccountGenesis { public_key: key(i).public_key(), balance: 1000 };
     let accounts = (0..4).map(account).collect();
-    ChainGenesis { id: ChainId(id), kind: ChainKind::Transfers, suite: CryptoSuite::Ed25519, accounts }
+    ChainGenesis {
+        id: ChainId(id),
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
+        accounts,
+    }
 }
 
 fn good(nonce: u64) -> Transfer {

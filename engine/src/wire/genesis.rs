@@ -3,13 +3,13 @@
 use super::{Reader, WireError, Writer};
 use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::types::{
-    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, ValidatorGenesis,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/1";
+const MAGIC: &[u8; 18] = b"millrace/genesis/2";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
-const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 4;
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 4;
 
 impl Genesis {
     pub(crate) fn write(&self, writer: &mut Writer) {
@@ -20,7 +20,8 @@ impl Genesis {
         }
         writer.count(self.chains().len());
         for chain in self.chains() {
-            writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).count(chain.accounts.len());
+            writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16);
+            writer.raw(&chain.asset.0).count(chain.accounts.len());
             for account in &chain.accounts {
                 writer.raw(&account.public_key).u64(account.balance);
             }
@@ -68,6 +69,7 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
         1 => CryptoSuite::Ed25519,
         _ => return Err(WireError::Invalid { what: "crypto suite", reason: "unknown" }),
     };
+    let asset = Asset(reader.array("asset")?);
     let count = reader.count("accounts", ACCOUNTS_MAX, ACCOUNT_BYTES)?;
     let accounts = (0..count)
         .map(|_| {
@@ -77,5 +79,5 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
             })
         })
         .collect::<Result<_, WireError>>()?;
-    Ok(ChainGenesis { id, kind, suite, accounts })
+    Ok(ChainGenesis { id, kind, suite, asset, accounts })
 }

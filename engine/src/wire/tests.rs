@@ -158,6 +158,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
             id: ChainId(id as u32 * 3),
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
+            asset: Asset::UNIT,
             accounts: accounts
                 .into_iter()
                 .map(|(public_key, balance)| AccountGenesis { public_key, balance })

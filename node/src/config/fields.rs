@@ -12,6 +12,8 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use engine::types::Asset;
+
 use super::ConfigError;
 
 /// A value that can be read from one TOML field.
@@ -59,6 +61,12 @@ impl Field for SocketAddr {
 impl Field for PathBuf {
     fn from_toml(value: &toml::Value) -> Option<Self> {
         String::from_toml(value).map(PathBuf::from)
+    }
+}
+
+impl Field for Asset {
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        value.as_str()?.parse().ok()
     }
 }
 

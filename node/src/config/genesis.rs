@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::types::{
-    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, ValidatorGenesis,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -84,8 +84,9 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         fs::write(directory.join(&accounts_file), bytes)?;
         let _ = write!(
             text,
-            "\n[[chain]]\nid = {}\nkind = \"transfers\"\nsuite = \"ed25519\"\naccounts = {}\naccounts_file = \"{accounts_file}\"\n",
+            "\n[[chain]]\nid = {}\nkind = \"transfers\"\nsuite = \"ed25519\"\nasset = {}\naccounts = {}\naccounts_file = \"{accounts_file}\"\n",
             chain.id,
+            quoted(&chain.asset.to_string()),
             chain.accounts.len(),
         );
     }
@@ -119,6 +120,7 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
     )?;
     let suite =
         section.choice("suite", &[("ed25519", CryptoSuite::Ed25519)], CryptoSuite::Ed25519, "\"ed25519\"")?;
+    let asset = section.optional("asset", Asset::UNIT, "the name of what is counted, 1 to 16 characters")?;
     let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
     let file = section.path("accounts_file", "the path of the chain's accounts")?;
     section.finish()?;
@@ -138,5 +140,5 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
             balance: u64::from_le_bytes(account[32..].try_into().expect("8 of 40 bytes")),
         })
         .collect();
-    Ok(ChainGenesis { id, kind, suite, accounts })
+    Ok(ChainGenesis { id, kind, suite, asset, accounts })
 }

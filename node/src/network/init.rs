@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use engine::types::{
-    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, GenesisError, ValidatorGenesis,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, GenesisError,
+    ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
@@ -217,6 +218,7 @@ fn make_genesis(
                 id,
                 kind: ChainKind::Transfers,
                 suite: CryptoSuite::Ed25519,
+                asset: Asset::UNIT,
                 accounts: keys.into_iter().map(account).collect(),
             }
         })

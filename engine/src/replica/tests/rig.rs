@@ -14,8 +14,8 @@ use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots
 use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
 use crate::types::{
-    AccountGenesis, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height, Packet,
-    Refusal, Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
+    Packet, Refusal, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
@@ -283,7 +283,13 @@ fn genesis(validators: usize) -> Genesis {
     };
     let account = |i: u64| AccountGenesis { public_key: key(i as u8 + 1).public_key(), balance: 1_000 };
     let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
-    let chain = ChainGenesis { id: CHAIN, kind, suite, accounts: (0..ACCOUNTS).map(account).collect() };
+    let chain = ChainGenesis {
+        id: CHAIN,
+        kind,
+        suite,
+        asset: Asset::UNIT,
+        accounts: (0..ACCOUNTS).map(account).collect(),
+    };
     Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain]).unwrap()
 }
 
