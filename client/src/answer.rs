@@ -163,7 +163,7 @@ pub(crate) fn compare(
 ) -> Result<FoundTransaction, ClientError> {
     let contradiction = |found| ClientError::Contradiction { id: *id, told, found };
     match found {
-        Ok(found) if Verdict::from(found.transaction.outcome) == told => Ok(found),
+        Ok(found) if found.transaction.final_outcome().map(Verdict::from) == Some(told) => Ok(found),
         Ok(FoundTransaction { transaction, .. }) => Err(contradiction(format!(
             "its block at height {} says \"{}\"",
             transaction.height, transaction.outcome

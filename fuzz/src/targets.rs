@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use engine::replica::{Boot, ChainRecord, CommittedBlock};
+use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head,
@@ -182,12 +183,17 @@ fn server_frames() -> Vec<Vec<u8>> {
 }
 
 fn committed_blocks() -> Vec<Vec<u8>> {
-    let chain = |failures| ChainRecord {
+    let entry = ChainEntry {
         chain: ChainId(1),
         transactions_root: Digest([2; 32]),
-        accounts_root: Digest([3; 32]),
         transactions: 4,
+        accounts_root: Digest([3; 32]),
+        ..ChainEntry::default()
+    };
+    let chain = |failures| ChainRecord {
+        entry,
         failures,
+        returned: vec![(TransactionId([7; 32]), Outcome::UnknownCredit)],
     };
     let record = |certificate, chains| CommittedBlock {
         height: Height(9),

@@ -85,7 +85,7 @@ impl Run<'_> {
         let height = handshake::caught_up(plan, &mut links, observer).await?;
         let clients = handshake::clients(plan, &mut links, height, observer).await?;
         let expiry = Height(height.0.saturating_add(plan.expiry_heights));
-        let workload = Workload::new(clients, links.len(), plan.seed, expiry)?;
+        let workload = Workload::new(clients, links.len(), plan.seed, expiry)?.crossing(plan.cross_percent);
         let session = Session::new(SessionConfig {
             lanes: links.len(),
             timeout_us: micros(plan.timeout),

@@ -57,6 +57,8 @@ pub struct LoadPlan {
     pub clients: ClientSeed,
     /// Seed for the random choice of clients and amounts.
     pub seed: u64,
+    /// So many transfers in a hundred go to an account of another chain.
+    pub cross_percent: u8,
     /// Where the nonces stand.
     pub start: Start,
     /// Transactions a second, or what the network takes.
@@ -92,6 +94,7 @@ impl LoadPlan {
             chains: Vec::new(),
             clients,
             seed: 1,
+            cross_percent: 0,
             start: Start::Fresh,
             rate: Rate::Max,
             seconds: 15,
@@ -115,6 +118,9 @@ impl LoadPlan {
         }
         if self.chains.is_empty() {
             return wrong("there is no chain to drive load at");
+        }
+        if self.cross_percent > 100 || (self.cross_percent > 0 && self.chains.len() < 2) {
+            return wrong("transfers between chains take two chains, and are 0 to 100 in a hundred");
         }
         if self.seconds == 0 {
             return wrong("the measured window must be at least one second long");

@@ -48,6 +48,8 @@ pub struct Workload {
     next_in_lane: Vec<u64>,
     dice: Dice,
     expiry: Height,
+    /// So many transfers in a hundred pay an account of another chain.
+    cross_percent: u64,
 }
 
 impl Workload {
@@ -70,7 +72,16 @@ impl Workload {
         }
         let lanes = lanes as u64;
         let next_in_lane = vec![0; lanes as usize];
-        Ok(Workload { chains, lanes, next_in_lane, dice: Dice::new(seed), expiry })
+        Ok(Workload { chains, lanes, next_in_lane, dice: Dice::new(seed), expiry, cross_percent: 0 })
+    }
+
+    /// The same, but so many transfers in a hundred pay an account of another chain.
+    ///
+    /// # Panics
+    /// There is no other chain.
+    pub fn crossing(self, percent: u8) -> Workload {
+        assert!(percent == 0 || self.chains.len() > 1, "a transfer between chains takes two");
+        Workload { cross_percent: percent.into(), ..self }
     }
 
     /// Number of lanes.
@@ -100,16 +111,24 @@ impl Workload {
         let nonce = account.next_nonce;
         account.spendable -= amount;
         account.next_nonce += 1;
-        // One of the others: skip the debit account's own place.
-        let other = self.dice.below(total - 1);
-        let credit = if other >= debit { other + 1 } else { other };
+        let (from, key_version) = (chain.chain, account.key_version);
+        let (credit_chain, credit) = if self.cross_percent > 0 && self.dice.below(100) < self.cross_percent {
+            let other = self.dice.below(self.chains.len() as u64 - 1) as usize;
+            let other = &self.chains[if other >= chain_at { other + 1 } else { other }];
+            (Some(other.chain), self.dice.below(other.accounts.len() as u64))
+        } else {
+            // One of the others: skip the debit account's own place.
+            let other = self.dice.below(total - 1);
+            (None, if other >= debit { other + 1 } else { other })
+        };
         let number = self.next_in_lane[lane];
         self.next_in_lane[lane] += 1;
         let transfer = Transfer {
-            chain: chain.chain,
-            key_version: account.key_version,
+            chain: from,
+            key_version,
             reference: reference(lane, number),
             debit: AccountId(debit),
+            credit_chain,
             credit: AccountId(credit),
             amount,
             nonce,

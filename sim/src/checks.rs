@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::execute::ChainState;
-use engine::execute::oracle::Oracle;
+use engine::execute::oracle::{Oracle, OracleOutcome};
+use engine::execute::{ChainState, Delivered, Delivery, Delta, Leg};
 use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_TRANSACTIONS_MAX, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
 use engine::types::{AccountId, ChainId, Digest, Genesis, Height, Outcome, Packet, TransactionId, Verdict};
@@ -53,15 +53,11 @@ impl Ordered {
 
 impl Ordered {
     /// The broken rule of nonces: a payment that has failed before fails once more, instead of being a repetition.
-    pub(crate) fn fail_again(
-        &self,
-        outcomes: &mut [(ChainId, Vec<Outcome>)],
-        failed: &mut BTreeSet<TransactionId>,
-    ) {
-        for (chain, outcomes) in outcomes {
+    pub(crate) fn fail_again(&self, executed: &mut [OnChain], failed: &mut BTreeSet<TransactionId>) {
+        for OnChain { chain, found } in executed {
             let of_chain = self.sections.iter().filter(|section| section.chain == *chain);
             let ids = of_chain.flat_map(|section| section.transactions.iter().map(|(id, _)| *id));
-            for (id, outcome) in ids.zip(outcomes) {
+            for (id, outcome) in ids.zip(&mut found.outcomes) {
                 match *outcome {
                     Outcome::InsufficientBalance => drop(failed.insert(id)),
                     Outcome::Replayed if failed.contains(&id) => *outcome = Outcome::InsufficientBalance,
@@ -72,11 +68,38 @@ impl Ordered {
     }
 }
 
+/// What a block did on one chain.
+#[derive(Clone, Debug)]
+pub(crate) struct OnChain {
+    chain: ChainId,
+    found: OracleOutcome,
+}
+
+impl OnChain {
+    pub(crate) fn of(delta: &Delta) -> Self {
+        let found = OracleOutcome {
+            outcomes: delta.outcomes().to_vec(),
+            inbox: delta.inbox().to_vec(),
+            outbox: delta.outbox().to_vec(),
+        };
+        Self { chain: delta.chain(), found }
+    }
+
+    /// The broken rule of crossings: the last delivery comes twice.
+    pub(crate) fn deliver_again(&mut self) {
+        self.found.inbox.extend(self.found.inbox.last().copied());
+    }
+}
+
 /// The one history that everybody must share.
 #[derive(Debug)]
 pub(crate) struct Checks {
     /// The definition of execution.
     oracles: BTreeMap<ChainId, Oracle>,
+    /// What the last height sent from chain to chain, by the definition.
+    in_flight: Vec<Delivery>,
+    /// Payments between chains that are not decided: in batches of which author, and since which height.
+    crossing: BTreeMap<TransactionId, (usize, Height)>,
     /// Digest and root of each height, from 1.
     history: Vec<(Digest, Digest)>,
     /// What became of transactions in batches of an author.
@@ -89,7 +112,13 @@ pub(crate) struct Checks {
 impl Checks {
     pub(crate) fn new(genesis: &Genesis) -> Self {
         Self {
-            oracles: genesis.chains().iter().map(|chain| (chain.id, Oracle::genesis(chain))).collect(),
+            oracles: genesis
+                .chains()
+                .iter()
+                .map(|chain| (chain.id, Oracle::genesis(chain, genesis.chains())))
+                .collect(),
+            in_flight: Vec::new(),
+            crossing: BTreeMap::new(),
             history: Vec::new(),
             outcomes: BTreeMap::new(),
             applied: BTreeMap::new(),
@@ -146,7 +175,7 @@ impl Checks {
         who: usize,
         ordered: &Ordered,
         root: Digest,
-        outcomes: &[(ChainId, Vec<Outcome>)],
+        executed: &[OnChain],
         clock_ms: u64,
         at: Duration,
     ) {
@@ -174,9 +203,10 @@ impl Checks {
                 format!("time: the block at height {height} lies {} s ahead", (time_ms - clock_ms) / 1_000),
             );
         }
-        self.compare(*height, sections, outcomes, at);
+        self.compare(*height, sections, executed, at);
+        self.arrivals(*height, executed, at);
         let mut rest: BTreeMap<ChainId, &[Outcome]> =
-            outcomes.iter().map(|(chain, outcomes)| (*chain, outcomes.as_slice())).collect();
+            executed.iter().map(|of| (of.chain, of.found.outcomes.as_slice())).collect();
         for section in sections {
             let Some(of_chain) = rest.get_mut(&section.chain) else { continue };
             for (id, packet) in &section.transactions {
@@ -197,25 +227,63 @@ impl Checks {
     }
 
     /// Compares outcomes with those of the definition.
-    fn compare(
-        &mut self,
-        height: Height,
-        sections: &[OrderedBatch],
-        outcomes: &[(ChainId, Vec<Outcome>)],
-        at: Duration,
-    ) {
-        for (chain, found) in outcomes {
+    fn compare(&mut self, height: Height, sections: &[OrderedBatch], executed: &[OnChain], at: Duration) {
+        let came = std::mem::take(&mut self.in_flight);
+        for OnChain { chain, found } in executed {
             let Some(oracle) = self.oracles.get_mut(chain) else { continue };
             let of_chain = sections.iter().filter(|section| section.chain == *chain);
-            let packets = of_chain.flat_map(|section| section.transactions.iter().map(|(_, packet)| packet));
-            let expected = oracle.execute(height, packets);
-            if let Some(place) = (0..expected.len()).find(|place| expected.get(*place) != found.get(*place)) {
-                let (expected, found) = (expected[place], found.get(place));
+            let packets =
+                of_chain.flat_map(|section| section.transactions.iter().map(|(id, packet)| (*id, packet)));
+            let inbox: Vec<_> = came.iter().filter(|delivery| delivery.target() == *chain).copied().collect();
+            let expected = oracle.execute(height, &inbox, packets);
+            self.in_flight.extend_from_slice(&expected.outbox);
+            let places = 0..expected.outcomes.len();
+            let differs = |place: &usize| expected.outcomes.get(*place) != found.outcomes.get(*place);
+            if let Some(place) = places.into_iter().find(differs) {
+                let (expected, found) = (expected.outcomes[place], found.outcomes.get(place));
                 let what = format!(
                     "execution: height {height} gives {found:?} for transaction {place}, not {expected:?}"
                 );
                 self.violation(at, what);
+            } else if (&expected.inbox, &expected.outbox) != (&found.inbox, &found.outbox) {
+                let what = format!("crossing: height {height} moves other money to or from chain {chain}");
+                self.violation(at, what);
             }
+        }
+    }
+
+    /// What came from other chains: each payment is decided once, within two heights.
+    fn arrivals(&mut self, height: Height, executed: &[OnChain], at: Duration) {
+        for Delivered { delivery, outcome } in executed.iter().flat_map(|of| &of.found.inbox) {
+            let id = delivery.crossing.transaction;
+            let decided = match delivery.leg {
+                Leg::Credit if *outcome == Outcome::Applied => Outcome::Applied,
+                Leg::Credit => continue,
+                Leg::Refund(reason) => reason,
+            };
+            let Some((author, _)) = self.crossing.remove(&id) else {
+                self.violation(
+                    at,
+                    format!("crossing: {id:.16} is decided at height {height}, but not under way"),
+                );
+                continue;
+            };
+            self.outcomes.entry((author, id)).or_default().push(decided);
+            if decided == Outcome::Applied
+                && let Some(before) = self.applied.insert(id, height)
+            {
+                self.violation(
+                    at,
+                    format!("exactly once: {id:.16} applied at heights {before} and {height}"),
+                );
+            }
+        }
+        let late = self.crossing.iter().find(|(_, (_, sent))| sent.0 + 2 <= height.0);
+        if let Some((id, (_, sent))) = late {
+            self.violation(
+                at,
+                format!("crossing: {id:.16}, sent at height {sent}, is open after height {height}"),
+            );
         }
     }
 
@@ -236,7 +304,11 @@ impl Checks {
         height: Height,
         at: Duration,
     ) {
-        self.outcomes.entry((author, id)).or_default().push(outcome);
+        if outcome == Outcome::Sent {
+            self.crossing.insert(id, (author, height));
+        } else {
+            self.outcomes.entry((author, id)).or_default().push(outcome);
+        }
         if outcome == Outcome::Applied
             && let Some(before) = self.applied.insert(id, height)
         {

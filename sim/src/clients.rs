@@ -96,7 +96,7 @@ impl Clients {
         let account = (chain.id.0, debit);
         let nonce = self.nonces.entry(account).or_default();
         let credit = (debit + 1) % chain.accounts.len() as u64;
-        let packet = environment.transfer(chain.id.0, (debit, credit), 1, *nonce, u64::MAX);
+        let packet = environment.transfer((chain.id.0, None), (debit, credit), 1, *nonce, u64::MAX);
         *nonce += 1;
         self.frame(environment, (node, life), vec![(account, packet)], now)
     }
@@ -141,7 +141,16 @@ impl Clients {
         let amount =
             if chance.permille(150) { chance.within(BALANCE / 2..BALANCE * 2) } else { chance.within(1..20) };
         let expiry = if chance.permille(50) { height + chance.within(0..6) } else { height + 100_000 };
-        let mut packet = environment.transfer(chain.id.0, (debit, credit), amount, nonce, expiry);
+        // Some pay an account of another chain, or of one that does not exist.
+        let other = match chains.len() {
+            1 => None,
+            several => {
+                let beyond = usize::from(chance.permille(30));
+                let other = 1 + chance.below(several + beyond) as u32;
+                (other != chain.id.0 && chance.permille(400)).then_some(other)
+            }
+        };
+        let mut packet = environment.transfer((chain.id.0, other), (debit, credit), amount, nonce, expiry);
         if chance.permille(50) {
             packet.0[127] ^= 0x20;
             return (account, packet);

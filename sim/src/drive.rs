@@ -1,14 +1,16 @@
 //! What happens when an event is due: the replica, the committer and the rest are called, and what they say is carried out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use engine::execute::Delta;
 use engine::ingress::Source;
 use engine::replica::{Halt, Input, JournalReader, Now, Observation, Read, To, Work};
-use engine::types::{ChainId, Height, ValidatorIndex};
+use engine::types::{Height, TransactionId, ValidatorIndex, Verdict};
 use engine::verify::{Checked, Job};
-use engine::wire::PeerMessage;
+use engine::wire::{Notice, PeerMessage};
 
-use crate::checks::Ordered;
+use crate::checks::{OnChain, Ordered};
 use crate::described::Described;
 use crate::host::{Committed, Output};
 use crate::links::{BULK, CONTROL};
@@ -404,26 +406,43 @@ impl World {
         if let Err(halt) = running.committer.execute(job, now, &mut running.commit_host) {
             return self.halt(node, &halt);
         }
-        let chains: Vec<ChainId> = self.environment.genesis.chains().iter().map(|chain| chain.id).collect();
         let said = std::mem::take(&mut running.commit_host.out);
         for event in said {
-            if let Committed::Executed(height, root, outcomes) = event {
-                let mut outcomes: Vec<_> = chains.iter().copied().zip(outcomes).collect();
+            if let Committed::Executed(height, root, deltas, in_flight) = event {
+                let mut executed: Vec<_> = deltas.iter().map(OnChain::of).collect();
                 if self.rule == Some(Rule::FailuresSpend) {
-                    ordered.fail_again(&mut outcomes, &mut self.failed);
+                    ordered.fail_again(&mut executed, &mut self.failed);
+                }
+                if self.rule == Some(Rule::CrossingsOnce) {
+                    executed.iter_mut().for_each(OnChain::deliver_again);
+                }
+                if self.rule == Some(Rule::CrossingsAwaited) && self.is_honest(node) {
+                    self.tell_early(node, &deltas);
                 }
                 if self.is_honest(node) {
                     let (clock, at) = (self.latest_clock_ms(), self.now);
-                    self.checks.executed(self.nodes[node].me, &ordered, root, &outcomes, clock, at);
+                    self.checks.executed(self.nodes[node].me, &ordered, root, &executed, clock, at);
                 }
                 self.say(node, format_args!("has executed height {height}"));
                 if hasty && self.is_honest(node) {
                     self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
                 }
-                self.feed(node, Input::Executed(height, root));
+                self.feed(node, Input::Executed { height, root, in_flight });
             }
         }
         self.write_journal(node);
+    }
+
+    /// The broken rule of crossings: a client hears *committed* as soon as its money has left.
+    fn tell_early(&mut self, node: usize, deltas: &[Delta]) {
+        let sent: BTreeSet<TransactionId> =
+            deltas.iter().flat_map(Delta::outbox).map(|delivery| delivery.crossing.transaction).collect();
+        let submissions = (0..).zip(&self.clients.submissions);
+        let mine = submissions
+            .filter(|(_, one)| one.node == node && one.told.is_none() && sent.contains(&one.id))
+            .map(|(tag, _)| Notice { tag, verdict: Verdict::Committed });
+        let notices = mine.collect();
+        self.notify(node, notices);
     }
 
     /// Carries out what the committer says of durable heights.

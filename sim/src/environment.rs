@@ -66,10 +66,10 @@ impl Environment {
         self.genesis.validators().iter().map(|validator| validator.public_key).collect()
     }
 
-    /// A signed transfer.
+    /// A signed transfer; the credit may be on another chain.
     pub(crate) fn transfer(
         &self,
-        chain: u32,
+        (chain, credit_chain): (u32, Option<u32>),
         (debit, credit): (u64, u64),
         amount: u64,
         nonce: u64,
@@ -80,6 +80,7 @@ impl Environment {
             key_version: engine::types::GENESIS_KEY_VERSION,
             reference: [0; 12],
             debit: AccountId(debit),
+            credit_chain: credit_chain.map(ChainId),
             credit: AccountId(credit),
             amount,
             nonce,

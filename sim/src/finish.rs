@@ -136,23 +136,24 @@ impl World {
         let honest: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_honest(node)).collect();
         self.checks.truth(&self.clients.submissions, |node| honest[node], self.now);
         let mut differing = Vec::new();
-        let supply: u128 = u128::from(self.plan.accounts) * u128::from(crate::environment::BALANCE);
+        let supplies = self.environment.genesis.chains().iter().filter_map(|chain| chain.supply());
+        let supply: u128 = supplies.map(u128::from).sum();
         for node in self.honest().collect::<Vec<_>>() {
             let Some(running) = &self.nodes[node].running else { continue };
-            for chain in running.committer.ledger().states().iter() {
+            let ledger = running.committer.ledger();
+            let on_its_way = ledger.in_flight().map(|delivery| u128::from(delivery.crossing.amount));
+            let found =
+                ledger.states().iter().map(|chain| chain.supply()).sum::<u128>() + on_its_way.sum::<u128>();
+            if found != supply {
+                let what = format!("conservation: v{node} has {found} on all chains, not {supply}");
+                self.checks.violation(self.now, what);
+            }
+            for chain in ledger.states().iter() {
                 // One that has not executed everything differs from the definition for that reason alone.
-                if running.committer.ledger().height().0 == self.checks.height()
+                if ledger.height().0 == self.checks.height()
                     && let Some(what) = self.checks.differs(chain)
                 {
                     differing.push(format!("execution: v{node} {what}"));
-                }
-                if chain.supply() != supply {
-                    let what = format!(
-                        "conservation: v{node} has {} on chain {}, not {supply}",
-                        chain.supply(),
-                        chain.chain()
-                    );
-                    self.checks.violation(self.now, what);
                 }
             }
         }

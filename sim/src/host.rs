@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use consensus::{Payload, Reply};
+use engine::execute::Delta;
 use engine::order::Finality;
 use engine::replica::{
     Answer, Boot, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT, Observation, Ports,
@@ -12,7 +13,7 @@ use engine::replica::{
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
-use engine::types::{Digest, Head, Height, Outcome, TransactionId, ValidatorIndex};
+use engine::types::{Digest, Head, Height, TransactionId, ValidatorIndex};
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
 use crate::moments::Moment;
@@ -216,7 +217,7 @@ impl Ports for Host {
 #[derive(Debug)]
 pub(crate) enum Committed {
     Notify(Vec<Notice>),
-    Executed(Height, Digest, Vec<Vec<Outcome>>),
+    Executed(Height, Digest, Vec<Delta>, bool),
     At(Height),
 }
 
@@ -241,10 +242,9 @@ impl CommitPorts for CommitHost {
 
     fn tell(&mut self, event: CommitterEvent<'_>) {
         match event {
-            CommitterEvent::Executed { height, root, executed } => {
+            CommitterEvent::Executed { height, root, executed, in_flight } => {
                 self.appended.extend(self.position.take().map(|position| (height, position)));
-                let outcomes = executed.deltas.iter().map(|delta| delta.outcomes().to_vec()).collect();
-                self.out.push(Committed::Executed(height, root, outcomes));
+                self.out.push(Committed::Executed(height, root, executed.deltas.clone(), in_flight));
             }
             CommitterEvent::Committed(height) => self.out.push(Committed::At(height)),
             CommitterEvent::Stage { .. } => {}

@@ -47,7 +47,7 @@ impl World {
         let me = self.nodes[node].me;
         let key = SigningKey::from_seed(self.environment.signing_seeds[me]);
         let chain = self.environment.genesis.chains()[0].id;
-        let packet = self.environment.transfer(chain.0, (0, 1), 1, 1 << 20, u64::MAX);
+        let packet = self.environment.transfer((chain.0, None), (0, 1), 1, 1 << 20, u64::MAX);
         let section = BatchSection { chain, transactions: TRANSACTIONS as u32 };
         let packets = vec![packet; TRANSACTIONS];
         let mut previous = Head::NONE;

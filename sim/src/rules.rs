@@ -78,6 +78,10 @@ rules! {
     PeersBounded = "peers_are_bounded" by "memory",
     /// A payment that fails spends its nonce: it neither fails again nor succeeds later.
     FailuresSpend = "failures_spend_their_nonce" by "exactly once",
+    /// A payment to another chain is delivered once.
+    CrossingsOnce = "payments_cross_once" by "crossing",
+    /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
+    CrossingsAwaited = "payments_are_awaited" by "truth",
     /// A block takes no more transactions than the limit, counted in the bodies.
     BlocksBounded = "blocks_are_bounded" by "limits",
 }

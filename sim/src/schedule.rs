@@ -197,7 +197,7 @@ impl Plan {
             reordering: chance.permille(250),
         };
         let mut plan = Self {
-            chains: 1 + u32::from(chance.permille(250)),
+            chains: 1 + chance.below(3) as u32,
             quality,
             sync_us: chance.of(&[(100, 400), (500, 3_000), (2_000, 20_000)]),
             journal_factor: chance.of(&[1, 1, 4, 20]),

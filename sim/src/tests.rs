@@ -65,6 +65,8 @@ fn broken_rules_are_found() {
         Rule::NoticesByDigest,
         Rule::MoneyConserved,
         Rule::FailuresSpend,
+        Rule::CrossingsOnce,
+        Rule::CrossingsAwaited,
     ];
     for rule in rules {
         assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());

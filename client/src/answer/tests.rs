@@ -69,6 +69,7 @@ fn packet() -> Packet {
         key_version: 1,
         reference: [0; 12],
         debit: AccountId(1),
+        credit_chain: None,
         credit: AccountId(2),
         amount: 5,
         nonce: 0,
@@ -88,6 +89,7 @@ fn transaction() -> TransactionAnswer {
         author: ValidatorIndex(2),
         sequence: Sequence(1),
         packet: hex::encode(packet().0),
+        crossing: None,
     }
 }
 
@@ -97,13 +99,11 @@ fn proved() -> ProofAnswer {
     let entry = ChainEntry {
         chain: CHAIN,
         transactions_root: tree.root(),
-        accounts_root: Digest([8; 32]),
         transactions: 1,
+        accounts_root: Digest([8; 32]),
+        ..ChainEntry::default()
     };
-    let mut leaf = Vec::from(CHAIN.0.to_le_bytes());
-    leaf.extend([entry.transactions_root.0, entry.accounts_root.0].as_flattened());
-    leaf.extend(entry.transactions.to_le_bytes());
-    let leaves = [&4_u64.to_le_bytes()[..], &leaf].map(kernels::merkle::leaf_hash);
+    let leaves = [&4_u64.to_le_bytes()[..], &entry.leaf()].map(kernels::merkle::leaf_hash);
     let state_root = Digest(kernels::merkle::root(&leaves));
     let root = StateRoot::recorded(Height(4), vec![entry], &state_root).unwrap();
     ProofAnswer { state_root, proof: TransactionProof::new(&root, CHAIN, &tree, 0).unwrap() }

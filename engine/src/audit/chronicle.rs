@@ -9,10 +9,12 @@
 //! one past and one result, and each is executed once, however many directories hold it.
 
 use super::records::Committed;
-use super::{Visitor, Wrong};
+use super::{InFlight, Supply, Visitor, Wrong};
+use crate::execute::oracle::OracleOutcome;
+use crate::execute::{Delivered, Leg};
 use crate::limits::ROOT_LAG_MAX;
 use crate::roots::{ChainEntry, OracleLedger};
-use crate::types::{ChainId, Digest, Genesis, Head, Height, Outcome, Packet};
+use crate::types::{Asset, ChainId, Digest, Genesis, Head, Height, Outcome, Packet, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// What a height did.
@@ -21,8 +23,12 @@ pub(super) struct Chapter {
     pub state_root: Digest,
     pub delta_digest: Digest,
     pub entries: Vec<ChainEntry>,
-    /// By chain of the genesis: the transactions that did not apply, by place.
+    /// By chain of the genesis: the transactions that failed, by place.
     pub failures: Vec<Vec<(u32, Outcome)>>,
+    /// By chain of the genesis: payments from other chains that could not be credited, in the order of the inbox.
+    returned: Vec<Vec<(TransactionId, Outcome)>>,
+    /// Payments between chains that are decided in this height: credited, or back at the payer for this reason.
+    pub decided: Vec<(TransactionId, Outcome)>,
     view: u64,
     time_ms: u64,
 }
@@ -40,9 +46,10 @@ impl Chapter {
             let expected = format!("{} chains", self.entries.len());
             return Err(Wrong::new(what("the chains"), expected, record.chains.len()));
         }
-        for ((recorded, entry), failures) in record.chains.iter().zip(&self.entries).zip(&self.failures) {
+        let ours = self.entries.iter().zip(self.failures.iter().zip(&self.returned));
+        for (of_record, (entry, (failures, returned))) in record.chains.iter().zip(ours) {
             let part = |part: &str| what(&format!("{part} of chain {}", entry.chain));
-            let (recorded, recorded_failures) = (&recorded.entry, &recorded.failures);
+            let recorded = &of_record.entry;
             if recorded.chain != entry.chain {
                 let expected = format!("chain {}", entry.chain);
                 return Err(Wrong::new(part("the place"), expected, recorded.chain));
@@ -51,9 +58,15 @@ impl Chapter {
                 let expected = entry.transactions.to_string();
                 return Err(Wrong::new(part("the number of transactions"), expected, recorded.transactions));
             }
-            if recorded_failures != failures {
-                let text = |list: &[(u32, Outcome)]| format!("{} that did not apply: {list:?}", list.len());
-                return Err(Wrong::new(part("the outcomes"), text(failures), text(recorded_failures)));
+            if of_record.failures != *failures {
+                let text = |list: &[(u32, Outcome)]| format!("{} that failed: {list:?}", list.len());
+                return Err(Wrong::new(part("the outcomes"), text(failures), text(&of_record.failures)));
+            }
+            if of_record.returned != *returned {
+                let text =
+                    |list: &[(TransactionId, Outcome)]| format!("{} that went back: {list:?}", list.len());
+                let what = part("the payments from other chains");
+                return Err(Wrong::new(what, text(returned), text(&of_record.returned)));
             }
             if recorded.transactions_root != entry.transactions_root {
                 let (expected, found) = (entry.transactions_root, recorded.transactions_root);
@@ -62,6 +75,9 @@ impl Chapter {
             if recorded.accounts_root != entry.accounts_root {
                 let (expected, found) = (entry.accounts_root, recorded.accounts_root);
                 return Err(Wrong::root(part("the accounts root"), expected, found));
+            }
+            if recorded != entry {
+                return Err(Wrong::new(part("the entry"), format!("{entry:?}"), format!("{recorded:?}")));
             }
         }
         if record.state_root != self.state_root {
@@ -73,14 +89,30 @@ impl Chapter {
         Ok(())
     }
 
-    /// Tells of every transaction, given the block's batches by author and sequence.
-    pub(super) fn tell(&self, height: Height, batches: &[Batch], visit: &mut Visitor<'_>) {
+    /// Tells of every transaction that has its final outcome in this height, given the block's batches by author and
+    /// sequence. What is sent to another chain waits in `in_flight` until it is decided there.
+    pub(super) fn tell(
+        &self,
+        network: &Digest,
+        height: Height,
+        batches: &[Batch],
+        in_flight: &mut InFlight,
+        visit: &mut Visitor<'_>,
+    ) {
+        for (id, outcome) in &self.decided {
+            if let Some(packet) = in_flight.remove(id) {
+                visit(height, &packet, *outcome);
+            }
+        }
         for (entry, failures) in self.entries.iter().zip(&self.failures) {
             let mine = batches.iter().map(|batch| batch.packets_of(entry.chain));
             let mut failed = failures.iter().peekable();
             for (place, packet) in (0..).zip(mine.flatten()) {
                 let failure = failed.next_if(|(at, _)| *at == place);
-                visit(height, packet, failure.map_or(Outcome::Applied, |(_, outcome)| *outcome));
+                match failure.map_or_else(|| Outcome::success(packet), |(_, outcome)| *outcome) {
+                    Outcome::Sent => drop(in_flight.insert(packet.id(network), *packet)),
+                    outcome => visit(height, packet, outcome),
+                }
             }
         }
     }
@@ -89,6 +121,8 @@ impl Chapter {
 /// The replayed heights, from 1 without gaps.
 pub(super) struct Chronicle {
     network: Digest,
+    /// The asset of each chain and what the genesis put there.
+    supplies: Vec<(ChainId, Asset, u64)>,
     oracle: OracleLedger,
     chapters: Vec<Chapter>,
     /// The first height whose state root no header has carried yet.
@@ -102,6 +136,11 @@ impl Chronicle {
     pub(super) fn new(genesis: &Genesis) -> Self {
         Self {
             network: *genesis.network(),
+            supplies: genesis
+                .chains()
+                .iter()
+                .map(|chain| (chain.id, chain.asset, chain.supply().unwrap_or(0)))
+                .collect(),
             oracle: OracleLedger::genesis(genesis),
             chapters: Vec::new(),
             roots_next: Height(1),
@@ -114,9 +153,26 @@ impl Chronicle {
         self.chapters.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
     }
 
-    /// The sum of all balances of each chain after the last replayed height.
-    pub(super) fn supply(&self) -> Vec<(ChainId, u128)> {
-        self.oracle.oracles().map(|(chain, oracle)| (chain, oracle.balances())).collect()
+    /// The money of each asset after the last replayed height.
+    pub(super) fn supply(&self) -> Vec<Supply> {
+        let asset_of = |chain: ChainId| self.supplies.iter().find(|(of, ..)| *of == chain).map(|of| of.1);
+        let mut assets: Vec<Asset> = self.supplies.iter().map(|(_, asset, _)| *asset).collect();
+        assets.sort_unstable();
+        assets.dedup();
+        let supply = |asset: Asset| {
+            let is_of = |chain: ChainId| asset_of(chain) == Some(asset);
+            let genesis = self.supplies.iter().filter(|of| of.1 == asset);
+            let balances = self.oracle.oracles().filter(|(chain, _)| is_of(*chain));
+            let crossing = self.oracle.in_flight().iter().map(|delivery| delivery.crossing);
+            let crossing = crossing.filter(|crossing| is_of(crossing.source));
+            Supply {
+                asset: asset.to_string(),
+                genesis: genesis.map(|of| u128::from(of.2)).sum(),
+                balances: balances.map(|(_, oracle)| oracle.balances()).sum(),
+                in_flight: crossing.map(|crossing| u128::from(crossing.amount)).sum(),
+            }
+        };
+        assets.into_iter().map(supply).collect()
     }
 
     /// Replays the block after `parent`, the height before it in the same directory, or finds it replayed already.
@@ -186,19 +242,36 @@ impl Chronicle {
             batches.iter().flat_map(|batch| batch.packets_of(chain)).collect()
         };
         let executed = self.oracle.execute(block.height(), packets);
-        let failures = |outcomes: Vec<Outcome>| {
-            let failed = (0..).zip(outcomes).filter(|(_, outcome)| *outcome != Outcome::Applied);
-            failed.collect()
+        let failures = |of: &OracleOutcome| {
+            let outcomes = (0..).zip(of.outcomes.iter().copied());
+            outcomes.filter(|(_, outcome)| outcome.is_failure()).collect()
         };
+        let returned = |of: &OracleOutcome| {
+            let back = of.inbox.iter().filter(|came| came.outcome.is_failure());
+            back.map(|came| (came.delivery.crossing.transaction, came.outcome)).collect()
+        };
+        let decided = executed.outcomes.iter().flat_map(|of| &of.inbox).filter_map(decided);
         let header = block.header();
         Chapter {
             digest: *block.digest(),
             state_root: executed.state_root,
             delta_digest: executed.delta_digest,
             entries: executed.entries,
-            failures: executed.outcomes.into_iter().map(failures).collect(),
+            failures: executed.outcomes.iter().map(failures).collect(),
+            returned: executed.outcomes.iter().map(returned).collect(),
+            decided: decided.collect(),
             view: header.view,
             time_ms: header.time_ms,
         }
     }
+}
+
+/// The final outcome of a payment between chains, if this delivery decides it.
+fn decided(Delivered { delivery, outcome }: &Delivered) -> Option<(TransactionId, Outcome)> {
+    let outcome = match (delivery.leg, *outcome) {
+        (Leg::Credit, Outcome::Applied) => Outcome::Applied,
+        (Leg::Credit, _) => return None,
+        (Leg::Refund(reason), _) => reason,
+    };
+    Some((delivery.crossing.transaction, outcome))
 }

@@ -38,11 +38,15 @@ pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat};
 pub use self::report::{AuditReport, Supply};
 use crate::store::{Record, Replay, StoreError};
-use crate::types::{Digest, Genesis, Head, Height, Outcome, Packet};
+use crate::types::{Digest, Genesis, Head, Height, Outcome, Packet, TransactionId};
 use crate::wire::{Batch, Block};
 
-/// Told of every transaction of every committed block that holds: height, packet, outcome.
+/// Told of every transaction of every committed block that holds, once it has its final outcome: height, packet,
+/// outcome. A payment to another chain has it when it is credited, or back at the payer.
 pub type Visitor<'v> = dyn FnMut(Height, &Packet, Outcome) + 'v;
+
+/// Payments between chains that are not decided yet.
+type InFlight = BTreeMap<TransactionId, Packet>;
 
 /// Why there is no audit at all.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,7 @@ struct Walk {
     waiting: BTreeMap<Digest, Batch>,
     /// How far the last block of this directory takes each author's stream.
     cut: Vec<Head>,
+    in_flight: InFlight,
     uncertified: u64,
 }
 
@@ -214,7 +219,7 @@ impl Auditor {
         let batches = walk.batches(block, &what)?;
         let chapter = self.chronicle.read(block, &batches)?;
         chapter.compare(&record)?;
-        chapter.tell(height, &batches, visit);
+        chapter.tell(self.genesis.network(), height, &batches, &mut walk.in_flight, visit);
         walk.report.count(chapter);
         walk.report.height = height;
         walk.report.block = chapter.digest;
@@ -231,17 +236,11 @@ impl Auditor {
 
     /// Compares the money with the genesis'. The oracle also asserts this after every block.
     fn supply(&self, walk: &mut Walk, replay: &Replay) -> Option<Finding> {
-        let found = self.chronicle.supply();
-        let genesis = self.genesis.chains().iter().map(|chain| u128::from(chain.supply().unwrap_or(0)));
-        walk.report.supply = found
-            .into_iter()
-            .zip(genesis)
-            .map(|((chain, found), genesis)| Supply { chain, genesis, found })
-            .collect();
-        let drifted = walk.report.supply.iter().find(|supply| supply.genesis != supply.found)?;
+        walk.report.supply = self.chronicle.supply();
+        let drifted = walk.report.supply.iter().find(|supply| supply.genesis != supply.found())?;
         let (file, offset) = replay.locate(replay.end());
-        let (expected, found) = (drifted.genesis.to_string(), drifted.found.to_string());
-        let what = format!("the sum of all balances of chain {}", drifted.chain);
+        let (expected, found) = (drifted.genesis.to_string(), drifted.found().to_string());
+        let what = format!("the sum of all balances of asset {} and of what is on its way", drifted.asset);
         Some(Finding { kind: FindingKind::Supply, file, offset, what, expected, found })
     }
 
@@ -278,6 +277,8 @@ impl Walk {
             transactions: 0,
             applied: 0,
             failed: BTreeMap::new(),
+            crossed: 0,
+            refunded: BTreeMap::new(),
             signatures: 0,
             author_signatures: 0,
             finalizations: 0,
@@ -286,7 +287,7 @@ impl Walk {
             finding: None,
         };
         let cut = vec![Head::NONE; genesis.validators().len()];
-        Self { report, waiting: BTreeMap::new(), cut, uncertified: 0 }
+        Self { report, waiting: BTreeMap::new(), cut, in_flight: InFlight::new(), uncertified: 0 }
     }
 
     /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.

@@ -3,7 +3,7 @@
 
 use super::Wrong;
 use crate::roots::ChainEntry;
-use crate::types::{Digest, Height, Outcome};
+use crate::types::{Digest, Height, Outcome, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// One record of a journal.
@@ -41,8 +41,10 @@ pub struct Committed {
 pub struct CommittedChain {
     /// Its entry under the state root.
     pub entry: ChainEntry,
-    /// The transactions that did not apply, by place; ascending.
+    /// The transactions that failed, by place; ascending.
     pub failures: Vec<(u32, Outcome)>,
+    /// Payments from other chains that could not be credited, in the order of the inbox.
+    pub returned: Vec<(TransactionId, Outcome)>,
 }
 
 /// Reads the records of a journal.

@@ -7,17 +7,26 @@ use serde::Serialize;
 
 use super::Finding;
 use super::chronicle::Chapter;
-use crate::types::{ChainId, Digest, Height};
+use crate::types::{Digest, Height, Outcome};
 
-/// The money of one chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The money of one asset, over all its chains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Supply {
-    /// The chain.
-    pub chain: ChainId,
-    /// What its genesis put there.
+    /// The asset.
+    pub asset: String,
+    /// What the genesis put there.
     pub genesis: u128,
     /// The sum of all balances at the end.
-    pub found: u128,
+    pub balances: u128,
+    /// What was on its way between chains at the end.
+    pub in_flight: u128,
+}
+
+impl Supply {
+    /// What was found: on accounts and on its way.
+    pub fn found(&self) -> u128 {
+        self.balances + self.in_flight
+    }
 }
 
 /// The audit of one directory.
@@ -47,10 +56,14 @@ pub struct AuditReport {
     pub batches_unordered: u64,
     /// Transactions of committed blocks.
     pub transactions: u64,
-    /// Those of them that applied.
+    /// Those of them that moved money.
     pub applied: u64,
-    /// Those of them that did not, by outcome.
+    /// Those of them that failed, by outcome.
     pub failed: BTreeMap<String, u64>,
+    /// Payments between chains that were credited.
+    pub crossed: u64,
+    /// Payments between chains that went back to the payer, by the reason why they could not be credited.
+    pub refunded: BTreeMap<String, u64>,
     /// Transaction signatures that were checked.
     pub signatures: u64,
     /// Signatures of authors under their batches that were checked.
@@ -60,7 +73,7 @@ pub struct AuditReport {
     /// The last heights whose finalization certificate is not in this directory: they are final through a later
     /// block that was not yet written here.
     pub heights_without_certificate: u64,
-    /// The money of each chain.
+    /// The money of each asset.
     pub supply: Vec<Supply>,
     /// The first thing that is wrong.
     pub finding: Option<Finding>,
@@ -75,6 +88,12 @@ impl AuditReport {
         self.applied += chapter.transactions() - failed;
         for (_, outcome) in failures {
             *self.failed.entry(outcome.to_string()).or_default() += 1;
+        }
+        for (_, outcome) in &chapter.decided {
+            match outcome {
+                Outcome::Applied => self.crossed += 1,
+                reason => *self.refunded.entry(reason.to_string()).or_default() += 1,
+            }
         }
     }
 }

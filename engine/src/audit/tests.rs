@@ -14,6 +14,8 @@ use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
 
 const CHAIN: ChainId = ChainId(1);
+/// Another chain of the same asset.
+const OTHER: ChainId = ChainId(2);
 const ACCOUNTS: u64 = 20;
 
 /// Records that are numbers: the place of an entry in here.
@@ -46,8 +48,8 @@ fn signing_key(number: u64) -> SigningKey {
 
 fn genesis() -> Arc<Genesis> {
     let account = |id| AccountGenesis { public_key: signing_key(id).public_key(), balance: 1000 };
-    let chain = ChainGenesis {
-        id: CHAIN,
+    let chain = |id| ChainGenesis {
+        id,
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
@@ -58,7 +60,7 @@ fn genesis() -> Arc<Genesis> {
         public_key: signing_key(1000).public_key(),
         certificate_fingerprint: [2; 32],
     };
-    Arc::new(Genesis::new("audited".into(), vec![validator], vec![chain]).unwrap())
+    Arc::new(Genesis::new("audited".into(), vec![validator], vec![chain(CHAIN), chain(OTHER)]).unwrap())
 }
 
 /// Spoils the record of a block.
@@ -100,11 +102,19 @@ impl Scene {
             key_version: 1,
             reference: [0; 12],
             debit: AccountId(debit),
+            credit_chain: None,
             credit: AccountId((debit + 1) % ACCOUNTS),
             amount,
             nonce,
             expiry: Height(100),
         };
+        transfer.sign(self.genesis.network(), |message| signing_key(debit).sign(message))
+    }
+
+    /// A payment to an account of the other chain.
+    fn crossing(&self, debit: u64, payee: u64, nonce: u64) -> Packet {
+        let transfer = self.transfer(debit, 10, nonce).transfer().unwrap();
+        let transfer = Transfer { credit_chain: Some(OTHER), credit: AccountId(payee), ..transfer };
         transfer.sign(self.genesis.network(), |message| signing_key(debit).sign(message))
     }
 
@@ -136,9 +146,11 @@ impl Scene {
         let executed = self.ledger.execute(height, &verified);
         let digests: Vec<u8> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
         let chain = |(entry, delta): (&crate::roots::ChainEntry, &crate::execute::Delta)| {
-            let failed = (0..).zip(delta.outcomes()).filter(|(_, outcome)| **outcome != Outcome::Applied);
+            let failed = (0..).zip(delta.outcomes()).filter(|(_, outcome)| outcome.is_failure());
             let failures = failed.map(|(place, outcome)| (place, *outcome)).collect();
-            CommittedChain { entry: *entry, failures }
+            let back = delta.inbox().iter().filter(|came| came.outcome.is_failure());
+            let returned = back.map(|came| (came.delivery.crossing.transaction, came.outcome)).collect();
+            CommittedChain { entry: *entry, failures, returned }
         };
         let mut record = Committed {
             height,
@@ -210,7 +222,10 @@ fn what_the_fast_path_wrote_holds_by_the_slow_one() {
     assert_eq!(report.failed.values().sum::<u64>(), 2);
     assert_eq!((report.signatures, report.author_signatures), (14, 3));
     assert_eq!((report.finalizations, report.heights_without_certificate), (2, 1));
-    assert_eq!(report.supply, [Supply { chain: CHAIN, genesis: 20_000, found: 20_000 }]);
+    assert_eq!(
+        report.supply,
+        [Supply { asset: "UNIT".into(), genesis: 40_000, balances: 40_000, in_flight: 0 }]
+    );
     assert_eq!(
         report.failed.keys().map(String::as_str).collect::<Vec<_>>(),
         ["insufficient balance", "replayed"]
@@ -233,6 +248,51 @@ fn visitors_see_every_transaction_of_every_directory() {
     assert_eq!(seen[..14], seen[14..]);
     assert_eq!(seen[11], (2, 4, Outcome::InsufficientBalance));
     assert_eq!(seen[12], (2, 3, Outcome::Replayed));
+}
+
+#[test]
+fn payments_between_chains_are_followed_to_their_end() {
+    let mut scene = Scene::new();
+    let packets = [scene.crossing(1, 2, 0), scene.crossing(3, 1 << 20, 0), scene.transfer(5, 7, 0)];
+    let batch = scene.batch(&packets);
+    scene.commit(&[batch], |_| {});
+    let report = scene.audit();
+    assert_eq!(report.finding, None);
+    let supply = |balances, in_flight| Supply { asset: "UNIT".into(), genesis: 40_000, balances, in_flight };
+    assert_eq!(report.supply, [supply(39_980, 20)]);
+
+    scene.directory = tempfile::tempdir().unwrap();
+    scene.commit(&[], |_| {});
+    scene.commit(&[], |_| {});
+    scene.write();
+    let mut seen = Vec::new();
+    let visit = &mut |height: Height, packet: &Packet, outcome: Outcome| {
+        seen.push((height.0, packet.debit().0, outcome));
+    };
+    let report = scene.auditor().audit(scene.directory.path(), &|_, _| {}, visit).unwrap();
+    assert_eq!(report.finding, None);
+    let of_debit = [(1, 5, Outcome::Applied), (2, 1, Outcome::Applied), (3, 3, Outcome::UnknownCredit)];
+    assert_eq!(seen, of_debit);
+    assert_eq!((report.applied, report.crossed, report.refunded["unknown credit account"]), (3, 1, 1));
+    assert_eq!(report.supply, [supply(40_000, 0)]);
+}
+
+#[test]
+fn what_a_record_says_of_payments_between_chains_is_compared() {
+    let changes: [(Change, &str); 4] = [
+        (|record| record.chains[1].returned.clear(), "the payments from other chains of chain 2"),
+        (|record| record.chains[1].entry.inbox_root.0[3] ^= 1, "the entry of chain 2"),
+        (|record| record.chains[1].entry.outbox += 1, "the entry of chain 2"),
+        (|record| record.chains[0].entry.accounts += 1, "the entry of chain 1"),
+    ];
+    for (change, words) in changes {
+        let mut scene = Scene::new();
+        let batch = scene.batch(&[scene.crossing(3, 1 << 20, 0)]);
+        scene.commit(&[batch], |_| {});
+        scene.commit(&[], change);
+        let finding = scene.finding();
+        assert!(finding.what.contains(words), "{finding}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What executing a block changed on a chain.
 
-use super::ReplayWindow;
+use super::{Delivery, ReplayWindow};
 use crate::types::{AccountId, ChainId, Digest, Height, Outcome};
 use crate::wire::Writer;
 
@@ -24,24 +24,44 @@ pub struct Change {
     pub after: Balance,
 }
 
-/// The outcome of every transaction of a block on one chain, and every account that is different after it.
+/// What a chain made of one delivery. What could not be credited goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// What was delivered.
+    pub delivery: Delivery,
+    /// Applied, or why not.
+    pub outcome: Outcome,
+}
+
+/// The outcome of every transaction of a block on one chain, what came from and went to other chains, and every account
+/// that is different after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
     chain: ChainId,
     height: Height,
     outcomes: Vec<Outcome>,
+    inbox: Vec<Delivered>,
+    outbox: Vec<Delivery>,
     changes: Vec<Change>,
 }
 
 impl Delta {
-    /// Asserts what makes a delta one: changes ascend, change something, and conserve the sum of all balances.
-    pub(super) fn new(chain: ChainId, height: Height, outcomes: Vec<Outcome>, changes: Vec<Change>) -> Self {
+    /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held and what
+    /// came in is what they hold and what goes out.
+    pub(super) fn new(
+        (chain, height): (ChainId, Height),
+        outcomes: Vec<Outcome>,
+        inbox: Vec<Delivered>,
+        outbox: Vec<Delivery>,
+        changes: Vec<Change>,
+    ) -> Self {
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
-        let (before, after) = (sum(|change| change.before.balance), sum(|change| change.after.balance));
+        let before = sum(|change| change.before.balance) + amounts(inbox.iter().map(|came| &came.delivery));
+        let after = sum(|change| change.after.balance) + amounts(&outbox);
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, changes }
+        Self { chain, height, outcomes, inbox, outbox, changes }
     }
 
     /// The chain.
@@ -59,13 +79,23 @@ impl Delta {
         &self.outcomes
     }
 
+    /// What came from other chains, in the order of execution, before the transactions.
+    pub fn inbox(&self) -> &[Delivered] {
+        &self.inbox
+    }
+
+    /// What goes to other chains, in the order of execution.
+    pub fn outbox(&self) -> &[Delivery] {
+        &self.outbox
+    }
+
     /// The accounts that are different, ascending.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// SHA-256 of the encoding: chain, height, outcomes, and each changed account as it is afterwards. The state root
-    /// covers the same facts; this is for a journal or a comparison that has no tree.
+    /// SHA-256 of the encoding: chain, height, outcomes, each changed account as it is afterwards, inbox and outbox.
+    /// The state root covers the same facts; this is for a journal or a comparison that has no tree.
     pub fn digest(&self) -> Digest {
         let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 32);
         writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
@@ -76,6 +106,19 @@ impl Delta {
         for Change { account, after, .. } in &self.changes {
             writer.u64(account.0).u64(after.balance).u64(after.window.base).u64(after.window.used);
         }
+        writer.count(self.inbox.len());
+        for Delivered { delivery, outcome } in &self.inbox {
+            writer.raw(&delivery.leaf()).u8(outcome.code());
+        }
+        writer.count(self.outbox.len());
+        for delivery in &self.outbox {
+            writer.raw(&delivery.leaf());
+        }
         Digest(kernels::sha2::sha256(&writer.finish()))
     }
+}
+
+/// The sum of what is delivered.
+fn amounts<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> u128 {
+    deliveries.into_iter().map(|delivery| u128::from(delivery.crossing.amount)).sum()
 }

@@ -1,7 +1,8 @@
 //! Execution: one serial pass per chain over the transactions of a block, in the order of the block.
 //!
 //! ```text
-//! [Verified<Batch>] ──▶ StateWriter::execute(height) ──▶ Delta { outcomes, changes (sorted, before and after) }
+//! [Delivery]        ─┐
+//! [Verified<Batch>] ─┴▶ StateWriter::execute(height) ──▶ Delta { outcomes, inbox, outbox, changes (before and after) }
 //!                              │  one writer                     └─ undo(delta) takes it back
 //!                              ▼
 //!                     Arc<ChainState>  ◀── many advisory readers (verify: keys, replay windows)
@@ -11,20 +12,22 @@
 //! version, balance, replay window. One serial pass with prefetch takes 50 to 80 ns for each transaction. A parallel
 //! scheme such as Block-STM pays more than that for each transaction, to find out which of them conflict.
 //!
-//! Invariants, all asserted: `sum(balances) == supply of the genesis`; heights are executed one after the other without
-//! gaps; `outcomes.len() == number of transactions`; undoing a delta restores every byte. [`oracle`] is the definition;
-//! the pass here is compared with it.
+//! Invariants, all asserted: a chain's balances grow by what its inbox brings less what its outbox takes, and by
+//! nothing else; heights are executed one after the other without gaps; `outcomes.len() == number of transactions`;
+//! undoing a delta restores every byte. [`oracle`] is the definition; the pass here is compared with it.
 
+mod crossing;
 mod delta;
 pub mod oracle;
 mod state;
 mod window;
 mod writer;
 
-pub use delta::{Balance, Change, Delta};
+pub use crossing::{Crossing, DELIVERY_BYTES, Delivery, Leg, route};
+pub use delta::{Balance, Change, Delivered, Delta};
 pub use state::{AccountKey, AccountState, ChainState, Chains};
 pub use window::{ReplayWindow, WindowRefusal};
-pub use writer::StateWriter;
+pub use writer::{Neighbours, StateWriter};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,10 +2,12 @@
 //!
 //! Slow is the specification. The fast pass is compared with this one in tests, and `millrace verify` replays with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::execute::{AccountState, ReplayWindow};
-use crate::types::{AccountId, ChainGenesis, Height, Outcome, Packet, Transfer};
+use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
+use crate::types::{
+    AccountId, Asset, ChainGenesis, ChainId, Height, Outcome, Packet, TransactionId, Transfer,
+};
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +27,25 @@ pub struct Account {
 /// The accounts of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oracle {
+    chain: ChainId,
+    assets: BTreeMap<ChainId, Asset>,
     accounts: Vec<Account>,
-    supply: u128,
+}
+
+/// What a height did on a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OracleOutcome {
+    /// One for each transaction.
+    pub outcomes: Vec<Outcome>,
+    /// What became of each delivery from another chain.
+    pub inbox: Vec<Delivered>,
+    /// What goes to other chains.
+    pub outbox: Vec<Delivery>,
 }
 
 impl Oracle {
-    /// The accounts at the beginning of a chain.
-    pub fn genesis(chain: &ChainGenesis) -> Self {
+    /// The accounts at the beginning of a chain, which is one of `chains`.
+    pub fn genesis(chain: &ChainGenesis, chains: &[ChainGenesis]) -> Self {
         let account = |account: AccountState| Account {
             key: account.key,
             key_version: account.key_version,
@@ -40,20 +54,65 @@ impl Oracle {
             lowest_nonce: 0,
         };
         let accounts: Vec<Account> = chain.account_states().map(account).collect();
-        let supply = accounts.iter().map(|account| account.balance).sum();
-        Self { accounts, supply }
+        let assets = chains.iter().map(|chain| (chain.id, chain.asset)).collect();
+        Self { chain: chain.id, assets, accounts }
     }
 
-    /// Executes the transactions of the block at `height`.
-    pub fn execute<'a>(&mut self, height: Height, packets: impl Iterator<Item = &'a Packet>) -> Vec<Outcome> {
-        let outcomes = packets
-            .map(|packet| {
-                let transfer = packet.transfer().expect("a verified batch holds transfers");
-                self.transfer(height, &transfer)
-            })
-            .collect();
-        assert_eq!(self.balances(), self.supply, "block {height} made or destroyed money");
-        outcomes
+    /// Executes what came from other chains, and then the transactions of the block at `height`, each with its id.
+    pub fn execute<'a>(
+        &mut self,
+        height: Height,
+        inbox: &[Delivery],
+        packets: impl Iterator<Item = (TransactionId, &'a Packet)>,
+    ) -> OracleOutcome {
+        let before = self.balances();
+        let (mut outcomes, mut delivered, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
+        for delivery in inbox {
+            let outcome = self.deliver(delivery);
+            delivered.push(Delivered { delivery: *delivery, outcome });
+            if outcome != Outcome::Applied {
+                outbox.push(Delivery { leg: Leg::Refund(outcome), ..*delivery });
+            }
+        }
+        for (transaction, packet) in packets {
+            let transfer = packet.transfer().expect("a verified batch holds transfers");
+            let outcome = self.transfer(height, &transfer);
+            if outcome == Outcome::Sent {
+                let crossing = Crossing {
+                    transaction,
+                    source: self.chain,
+                    payer: transfer.debit,
+                    destination: transfer.credit_chain.expect("only what has one is sent"),
+                    payee: transfer.credit,
+                    amount: transfer.amount,
+                };
+                outbox.push(Delivery { leg: Leg::Credit, crossing });
+            }
+            outcomes.push(outcome);
+        }
+        let sum = |deliveries: &[Delivery]| -> u128 {
+            deliveries.iter().map(|delivery| u128::from(delivery.crossing.amount)).sum()
+        };
+        assert_eq!(
+            before + sum(inbox),
+            self.balances() + sum(&outbox),
+            "block {height} made or destroyed money"
+        );
+        OracleOutcome { outcomes, inbox: delivered, outbox }
+    }
+
+    fn deliver(&mut self, delivery: &Delivery) -> Outcome {
+        let Crossing { payer, payee, amount, .. } = delivery.crossing;
+        let to = match delivery.leg {
+            Leg::Credit => payee,
+            Leg::Refund(_) => payer,
+        };
+        let Some(account) = self.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
+        if account.balance + u128::from(amount) > u128::from(u64::MAX) {
+            return Outcome::CreditOverflow;
+        }
+        account.balance += u128::from(amount);
+        Outcome::Applied
     }
 
     fn transfer(&mut self, height: Height, transfer: &Transfer) -> Outcome {
@@ -82,6 +141,9 @@ impl Oracle {
             payer.lowest_nonce = nonce - 63;
         }
 
+        if let Some(chain) = transfer.credit_chain {
+            return self.send(transfer, chain);
+        }
         if transfer.credit.0 >= accounts {
             return Outcome::UnknownCredit;
         }
@@ -96,6 +158,21 @@ impl Oracle {
         self.accounts[debit].balance -= amount;
         self.accounts[credit].balance += amount;
         Outcome::Applied
+    }
+
+    /// The debit of a payment to another chain, once the nonce is spent.
+    fn send(&mut self, transfer: &Transfer, to: ChainId) -> Outcome {
+        match self.assets.get(&to) {
+            None => return Outcome::UnknownCreditChain,
+            Some(asset) if *asset != self.assets[&self.chain] => return Outcome::OtherAsset,
+            Some(_) => {}
+        }
+        let payer = &mut self.accounts[transfer.debit.0 as usize];
+        if payer.balance < u128::from(transfer.amount) {
+            return Outcome::InsufficientBalance;
+        }
+        payer.balance -= u128::from(transfer.amount);
+        Outcome::Sent
     }
 
     /// The sum of all balances.

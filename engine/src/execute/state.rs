@@ -7,7 +7,7 @@ use kernels::ed25519::DecodedKey;
 
 use super::{Balance, ReplayWindow};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
-use crate::types::{AccountId, ChainGenesis, ChainId, GENESIS_KEY_VERSION, Genesis};
+use crate::types::{AccountId, Asset, ChainGenesis, ChainId, GENESIS_KEY_VERSION, Genesis};
 
 /// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
 const DECODED_AT_ONCE: usize = 4096;
@@ -55,13 +55,14 @@ pub struct AccountKey<'a> {
 #[derive(Debug)]
 pub struct ChainState {
     chain: ChainId,
+    asset: Asset,
     cells: Box<[Cell]>,
     /// One for each account, or none at all.
     decoded: Box<[DecodedKey]>,
 }
 
 impl ChainState {
-    pub(super) fn new(chain: ChainId, accounts: impl Iterator<Item = AccountState>) -> Self {
+    pub(super) fn new(chain: ChainId, asset: Asset, accounts: impl Iterator<Item = AccountState>) -> Self {
         let cell = |account: AccountState| Cell {
             key: account.key,
             key_version: account.key_version,
@@ -74,12 +75,17 @@ impl ChainState {
             0..=DECODED_KEYS_MAX => cells.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
             _ => Box::default(),
         };
-        Self { chain, cells, decoded }
+        Self { chain, asset, cells, decoded }
     }
 
     /// Which chain.
     pub fn chain(&self) -> ChainId {
         self.chain
+    }
+
+    /// What its balances are balances of.
+    pub fn asset(&self) -> Asset {
+        self.asset
     }
 
     /// How many accounts; their ids are `0..accounts`.
@@ -215,7 +221,8 @@ impl Chains {
 impl From<&Genesis> for Chains {
     /// States of their own, which nobody writes: for tools that check signatures against the first keys.
     fn from(genesis: &Genesis) -> Self {
-        let state = |chain: &ChainGenesis| Arc::new(ChainState::new(chain.id, chain.account_states()));
+        let state =
+            |chain: &ChainGenesis| Arc::new(ChainState::new(chain.id, chain.asset, chain.account_states()));
         Self::new(genesis.chains().iter().map(state))
     }
 }

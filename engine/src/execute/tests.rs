@@ -25,6 +25,7 @@ pub(crate) fn transfer(debit: u64, credit: u64, amount: u64, nonce: u64) -> Tran
         key_version: GENESIS_KEY_VERSION,
         reference: [0; 12],
         debit: AccountId(debit),
+        credit_chain: None,
         credit: AccountId(credit),
         amount,
         nonce,
@@ -44,9 +45,12 @@ fn states(writer: &StateWriter) -> Vec<AccountState> {
 fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> Delta {
     let height = writer.height().next();
     let before = states(writer);
-    let delta = writer.execute_packets(height, packets.chunks(5));
-    let outcomes = oracle.execute(height, packets.iter());
-    assert_eq!(delta.outcomes(), outcomes);
+    let ids: Vec<_> = packets.iter().map(|packet| packet.id(&Digest::default())).collect();
+    let raw: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let delta = writer.execute_packets(height, &[], packets.chunks(5), &raw);
+    let expected = oracle.execute(height, &[], ids.into_iter().zip(packets));
+    assert_eq!(delta.outcomes(), expected.outcomes);
+    assert_eq!((delta.inbox(), delta.outbox()), (&expected.inbox[..], &expected.outbox[..]));
     let after = states(writer);
     assert_eq!(after, oracle.account_states().collect::<Vec<_>>());
     let changed: Vec<u64> = (0..before.len()).filter(|i| before[*i] != after[*i]).map(|i| i as u64).collect();
@@ -101,7 +105,7 @@ proptest! {
     fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_transfer(), 0..60), 1..6)) {
         // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 does not exist.
         let genesis = chain_of(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
-        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
         let mut history = vec![states(&writer)];
         let mut deltas = Vec::new();
         for block in blocks {
@@ -138,7 +142,8 @@ proptest! {
 
 fn outcomes_of(balances: &[u64], transfers: &[Transfer]) -> (Vec<Outcome>, Vec<u64>) {
     let genesis = chain_of(balances);
-    let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
     let packets: Vec<_> = transfers.iter().copied().map(unsigned).collect();
     let delta = both(&mut writer, &mut oracle, &packets);
     (delta.outcomes().to_vec(), states(&writer).iter().map(|account| account.balance).collect())
@@ -219,7 +224,8 @@ fn paying_oneself_checks_the_balance_uses_the_nonce_and_keeps_the_money() {
 fn a_payment_refused_for_want_of_money_cannot_succeed_later_and_cannot_be_repeated() {
     use Outcome::*;
     let genesis = chain_of(&[10, 1000, 0]);
-    let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
     let refused = unsigned(transfer(0, 2, 11, 0));
     let salary = unsigned(transfer(1, 0, 500, 0));
     assert_eq!(both(&mut writer, &mut oracle, &[refused]).outcomes(), [InsufficientBalance]);
@@ -245,7 +251,8 @@ fn every_failure_of_a_usable_nonce_spends_it_and_undo_gives_it_back() {
     ];
     for (failing, outcome) in failures {
         let genesis = chain_of(&[10, u64::MAX - 9]);
-        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+        let (mut writer, mut oracle) =
+            (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
         both(&mut writer, &mut oracle, &[unsigned(transfer(0, 1, 0, 3))]);
         let before = states(&writer);
         let delta = both(&mut writer, &mut oracle, &[unsigned(failing)]);
@@ -270,7 +277,8 @@ fn what_no_window_can_record_spends_nothing() {
     ];
     for (failing, outcome) in transfers {
         let genesis = chain_of(&[10, 0]);
-        let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis));
+        let (mut writer, mut oracle) =
+            (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
         let delta = both(&mut writer, &mut oracle, &[unsigned(failing)]);
         assert_eq!((delta.outcomes(), delta.changes()), (&[outcome][..], &[][..]));
         let delta = both(&mut writer, &mut oracle, &[unsigned(transfer(0, 1, 1, 0))]);
@@ -281,9 +289,13 @@ fn what_no_window_can_record_spends_nothing() {
 #[test]
 fn the_digest_of_a_delta_covers_heights_outcomes_and_changes() {
     let run = |packets: &[Packet], height: u64| {
-        let mut writer =
-            StateWriter::restore(ChainId(7), Height(height - 1), chain_of(&[10, 10]).account_states());
-        writer.execute_packets(Height(height), [packets].into_iter()).digest()
+        let mut writer = StateWriter::restore(
+            ChainId(7),
+            Asset::UNIT,
+            Height(height - 1),
+            chain_of(&[10, 10]).account_states(),
+        );
+        writer.execute_packets(Height(height), &[], [packets].into_iter(), &[]).digest()
     };
     let base = run(&[unsigned(transfer(0, 1, 1, 0))], 1);
     assert_eq!(base, run(&[unsigned(transfer(0, 1, 1, 0))], 1));
@@ -296,7 +308,7 @@ fn the_digest_of_a_delta_covers_heights_outcomes_and_changes() {
 #[test]
 #[should_panic(expected = "one after the other")]
 fn a_height_is_never_skipped() {
-    StateWriter::genesis(&chain_of(&[1])).execute_packets(Height(2), std::iter::empty());
+    StateWriter::genesis(&chain_of(&[1])).execute_packets(Height(2), &[], std::iter::empty(), &[]);
 }
 
 #[test]
@@ -304,8 +316,9 @@ fn a_height_is_never_skipped() {
 fn undo_refuses_a_state_that_the_delta_did_not_make() {
     let genesis = chain_of(&[10, 10]);
     let mut writer = StateWriter::genesis(&genesis);
-    let delta = writer.execute_packets(Height(1), [&[unsigned(transfer(0, 1, 1, 0))][..]].into_iter());
-    let mut other = StateWriter::restore(ChainId(7), Height(1), genesis.account_states());
+    let delta =
+        writer.execute_packets(Height(1), &[], [&[unsigned(transfer(0, 1, 1, 0))][..]].into_iter(), &[]);
+    let mut other = StateWriter::restore(ChainId(7), Asset::UNIT, Height(1), genesis.account_states());
     other.undo(&delta);
 }
 
@@ -314,5 +327,11 @@ fn undo_refuses_a_state_that_the_delta_did_not_make() {
 fn the_check_of_conservation_finds_a_planted_theft() {
     let before = Balance { balance: 5, ..Balance::default() };
     let after = Balance { balance: 4, ..Balance::default() };
-    Delta::new(ChainId(7), Height(1), vec![], vec![Change { account: AccountId(0), before, after }]);
+    Delta::new(
+        (ChainId(7), Height(1)),
+        vec![],
+        vec![],
+        vec![],
+        vec![Change { account: AccountId(0), before, after }],
+    );
 }

@@ -8,20 +8,23 @@
 //! It is a value like the replica, and apart from it so that a node can give it a thread of its own: executing a block
 //! takes as long as thousands of messages.
 //!
+//! A client that pays an account of another chain waits until the payment is credited or refunded, at most two heights later.
+//!
 //! Invariants: `durable <= executed` in heights; a client hears *committed* only from a receipt, and a receipt needs
-//! the durable record and the state root.
+//! the durable record and the state root; payments of ours that are on their way are no more than two blocks sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{ChainRecord, CommittedBlock, Halt, KIND_COMMITTED, Now, Stage};
+use crate::execute::{Delivered, Leg};
 use crate::limits::ROOT_LAG_MAX;
 use crate::mempool::{Mempool, Origin};
 use crate::order::{Finalized, Roots};
 use crate::receipts::{NoticeBook, Receipt};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Durable, Position, StoreError};
-use crate::types::{ChainId, Digest, Height, Outcome};
+use crate::types::{ChainId, Digest, Height, Outcome, TransactionId};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block, Notice};
 
@@ -63,6 +66,8 @@ pub enum CommitterEvent<'a> {
         root: Digest,
         /// Everything that was computed.
         executed: &'a Executed,
+        /// Whether the next height has payments between chains to execute, whatever else it has.
+        in_flight: bool,
     },
     /// The record of a height is durable.
     Committed(Height),
@@ -98,9 +103,12 @@ struct Waiting {
     height: Height,
     position: Position,
     executed: Executed,
-    own: Vec<(Vec<Origin>, Vec<Outcome>)>,
+    own: Vec<Settled>,
     executed_us: u64,
 }
+
+/// Our clients' transactions of one batch or one inbox that have their final outcome.
+type Settled = (Vec<Origin>, Vec<Outcome>);
 
 /// The committer of one validator.
 #[derive(Debug)]
@@ -108,6 +116,8 @@ pub struct Committer {
     ledger: Ledger,
     roots: Roots,
     waiting: VecDeque<Waiting>,
+    /// Who waits for payments that are on their way between chains.
+    crossing: BTreeMap<TransactionId, Origin>,
     mempools: Arc<BTreeMap<ChainId, Mempool>>,
 }
 
@@ -115,7 +125,7 @@ impl Committer {
     /// A committer over a ledger whose last height is durable, with the roots that later blocks may still carry.
     #[must_use]
     pub fn new(ledger: Ledger, roots: Roots, mempools: Arc<BTreeMap<ChainId, Mempool>>) -> Self {
-        Self { ledger, roots, waiting: VecDeque::new(), mempools }
+        Self { ledger, roots, waiting: VecDeque::new(), crossing: BTreeMap::new(), mempools }
     }
 
     /// The ledger as it is executed, durable or not.
@@ -139,20 +149,43 @@ impl Committer {
 
         let record = record_of(&block, positions, &executed);
         let position = ports.append(KIND_COMMITTED, &[&record.encode()])?;
-        ports.tell(CommitterEvent::Executed { height, root, executed: &executed });
+        let in_flight = self.ledger.in_flight().next().is_some();
+        ports.tell(CommitterEvent::Executed { height, root, executed: &executed, in_flight });
         for (chain, packets) in batches.iter().flat_map(|batch| batch.sections()) {
             if let Some(mempool) = self.mempools.get(&chain) {
                 mempool.release(packets.iter());
             }
         }
         let executed_us = now.monotonic.as_micros() as u64;
-        let own = own_outcomes(&batches, own, &executed);
+        let mut own = own_outcomes(&batches, own, &executed, &mut self.crossing);
+        own.extend(self.arrivals(&executed));
         for (origins, _) in &own {
             let (us, transactions) = (executed_us.saturating_sub(finalized_us), origins.len() as u64);
             ports.tell(CommitterEvent::Stage { stage: Stage::Executed, us, transactions });
         }
         self.waiting.push_back(Waiting { height, position, executed, own, executed_us });
         Ok(())
+    }
+
+    /// Whose payments from chain to chain are decided: credited, or back at the payer.
+    fn arrivals(&mut self, executed: &Executed) -> Option<Settled> {
+        if self.crossing.is_empty() {
+            return None;
+        }
+        let mut settled = Settled::default();
+        for Delivered { delivery, outcome } in executed.deltas.iter().flat_map(|delta| delta.inbox()) {
+            let decided = match delivery.leg {
+                Leg::Credit => (*outcome == Outcome::Applied).then_some(Outcome::Applied),
+                Leg::Refund(reason) => Some(reason),
+            };
+            if let Some(decided) = decided
+                && let Some(origin) = self.crossing.remove(&delivery.crossing.transaction)
+            {
+                settled.0.push(origin);
+                settled.1.push(decided);
+            }
+        }
+        Some(settled)
     }
 
     /// The journal is durable up to here: tells everybody whose transactions are in it.
@@ -182,14 +215,16 @@ impl Committer {
 fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Executed) -> CommittedBlock {
     let chains =
         executed.state_root.entries().iter().zip(&executed.deltas).map(|(entry, delta)| ChainRecord {
-            chain: entry.chain,
-            transactions_root: entry.transactions_root,
-            accounts_root: entry.accounts_root,
-            transactions: entry.transactions,
+            entry: *entry,
             failures: (0..)
-                .zip(delta.outcomes())
-                .filter(|(_, outcome)| **outcome != Outcome::Applied)
-                .map(|(position, outcome)| (position, *outcome))
+                .zip(delta.outcomes().iter().copied())
+                .filter(|(_, outcome)| outcome.is_failure())
+                .collect(),
+            returned: delta
+                .inbox()
+                .iter()
+                .filter(|came| came.outcome.is_failure())
+                .map(|came| (came.delivery.crossing.transaction, came.outcome))
                 .collect(),
         });
     let digests: Vec<[u8; 32]> = executed.deltas.iter().map(|delta| delta.digest().0).collect();
@@ -205,27 +240,37 @@ fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Execut
 }
 
 /// The origins of own batches with their outcomes, in the order of the batch: a chain's outcomes stand in the order of
-/// the block's batches, a batch's transactions in the order of its sections.
+/// the block's batches, a batch's transactions in the order of its sections. Those who have sent money to another chain
+/// go to `crossing` instead.
 fn own_outcomes(
     batches: &[Verified<Batch>],
     own: Vec<OwnBatch>,
     executed: &Executed,
-) -> Vec<(Vec<Origin>, Vec<Outcome>)> {
-    let mut rest: BTreeMap<ChainId, &[Outcome]> =
-        executed.deltas.iter().map(|delta| (delta.chain(), delta.outcomes())).collect();
+    crossing: &mut BTreeMap<TransactionId, Origin>,
+) -> Vec<Settled> {
+    let chains: Vec<ChainId> = executed.deltas.iter().map(|delta| delta.chain()).collect();
+    let mut next: Vec<usize> = vec![0; chains.len()];
     let mut own = own.into_iter().peekable();
     let mut out = Vec::new();
     for (place, batch) in batches.iter().enumerate() {
-        let mut outcomes = Vec::new();
-        let mine = own.next_if(|own| own.place == place);
+        let mut origins = own.next_if(|own| own.place == place).map(|own| own.origins.into_iter());
+        let mut settled = Settled::default();
         for (chain, packets) in batch.sections() {
-            let of_chain = rest.get_mut(&chain).expect("a verified batch has chains of the network only");
-            let these = of_chain.split_off(..packets.len()).expect("an outcome for each transaction");
-            if mine.is_some() {
-                outcomes.extend_from_slice(these);
+            let at = chains.binary_search(&chain).expect("a verified batch has chains of the network only");
+            let mine = next[at]..next[at] + packets.len();
+            next[at] = mine.end;
+            let Some(origins) = &mut origins else { continue };
+            let (outcomes, tree) = (&executed.deltas[at].outcomes()[mine.clone()], &executed.trees[at]);
+            for (place, (outcome, origin)) in mine.zip(outcomes.iter().zip(origins)) {
+                if *outcome == Outcome::Sent {
+                    crossing.insert(tree.id(place), origin);
+                } else {
+                    settled.0.push(origin);
+                    settled.1.push(*outcome);
+                }
             }
         }
-        out.extend(mine.map(|own| (own.origins, outcomes)));
+        out.extend(origins.map(|_| settled));
     }
     out
 }

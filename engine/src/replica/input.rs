@@ -59,8 +59,15 @@ pub enum Input {
     Relay(Digest),
     /// Consensus has finalized.
     Finalized(Finality),
-    /// A block is executed, and this is the state root after it.
-    Executed(Height, Digest),
+    /// A block is executed.
+    Executed {
+        /// Its height.
+        height: Height,
+        /// The state root after it.
+        root: Digest,
+        /// Whether the next height has payments between chains to execute, whatever else it has.
+        in_flight: bool,
+    },
     /// A block's record is durable.
     Committed(Height),
     /// Nothing but time has passed.

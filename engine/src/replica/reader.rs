@@ -80,8 +80,8 @@ impl<R: Records> JournalReader<'_, R> {
         answer
     }
 
-    /// The same for a host that may have to stop and that tells of damage. `stopped` is looked at before each height; what
-    /// was read before the stop or before an error is in `answer`.
+    /// The same for a host that may have to stop and that tells of damage. `stopped` is looked at before each height;
+    /// what was read before the stop or before an error is in `answer`.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -130,8 +130,9 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// Committed batches of one author that end with `head` and lie above `above`, the last one first. From one batch to
-    /// the one before it the heights between them are jumped over: an author may have been idle for millions of them.
+    /// Committed batches of one author that end with `head` and lie above `above`, the last one first. From one batch
+    /// to the one before it the heights between them are jumped over: an author may have been idle for millions of
+    /// them.
     fn stream(
         &self,
         author: ValidatorIndex,
@@ -164,8 +165,8 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The lowest height up to `highest` whose cut passes a sequence. Cuts only grow, so it is found by halving; the first
-    /// steps are small ones that double, because it is mostly close to `highest`.
+    /// The lowest height up to `highest` whose cut passes a sequence. Cuts only grow, so it is found by halving; the
+    /// first steps are small ones that double, because it is mostly close to `highest`.
     fn height_of(
         &self,
         author: ValidatorIndex,

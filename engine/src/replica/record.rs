@@ -14,8 +14,9 @@
 
 use thiserror::Error;
 
+use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
-use crate::types::{ChainId, Digest, Height, Outcome};
+use crate::types::{Digest, Height, Outcome, TransactionId};
 
 /// Record kind of a batch: the bytes are the batch's encoding.
 pub const KIND_BATCH: u8 = 1;
@@ -68,16 +69,12 @@ impl Boot {
 /// What execution of one block made of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainRecord {
-    /// The chain.
-    pub chain: ChainId,
-    /// Root over (transaction id, outcome) of the block's transactions on this chain.
-    pub transactions_root: Digest,
-    /// Root over the chain's accounts after the block.
-    pub accounts_root: Digest,
-    /// Transactions of the block on this chain, failed ones included.
-    pub transactions: u64,
-    /// The transactions that did not apply, by position in the block's section; ascending.
+    /// What the state root says of the chain.
+    pub entry: ChainEntry,
+    /// The transactions that failed, by position among the block's on this chain; ascending.
     pub failures: Vec<(u32, Outcome)>,
+    /// Payments from other chains that could not be credited, in the order of the inbox.
+    pub returned: Vec<(TransactionId, Outcome)>,
 }
 
 /// One executed block, as the journal keeps it.
@@ -126,6 +123,7 @@ impl CommittedBlock {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let failures: usize = self.chains.iter().map(|chain| chain.failures.len()).sum();
+        let returned: usize = self.chains.iter().map(|chain| chain.returned.len()).sum();
         let size = 8
             + 64
             + 8
@@ -134,8 +132,9 @@ impl CommittedBlock {
             + self.certificate.len()
             + 4
             + self.batches.len() * 8
-            + self.chains.len() * 80
-            + failures * 5;
+            + self.chains.len() * (CHAIN_ENTRY_BYTES + 8)
+            + failures * 5
+            + returned * 33;
         let mut out = Vec::with_capacity(size);
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(&self.delta_digest.0);
@@ -148,14 +147,16 @@ impl CommittedBlock {
         }
         out.extend_from_slice(&(self.chains.len() as u32).to_le_bytes());
         for chain in &self.chains {
-            out.extend_from_slice(&chain.chain.0.to_le_bytes());
-            out.extend_from_slice(&chain.transactions_root.0);
-            out.extend_from_slice(&chain.accounts_root.0);
-            out.extend_from_slice(&chain.transactions.to_le_bytes());
+            out.extend_from_slice(&chain.entry.leaf());
             out.extend_from_slice(&(chain.failures.len() as u32).to_le_bytes());
             for (position, outcome) in &chain.failures {
                 out.extend_from_slice(&position.to_le_bytes());
-                out.push(*outcome as u8);
+                out.push(outcome.code());
+            }
+            out.extend_from_slice(&(chain.returned.len() as u32).to_le_bytes());
+            for (transaction, outcome) in &chain.returned {
+                out.extend_from_slice(&transaction.0);
+                out.push(outcome.code());
             }
         }
         out
@@ -178,18 +179,15 @@ impl CommittedBlock {
         }
         let mut chains = Vec::new();
         for _ in 0..reader.u32("chain count")? {
-            let chain = ChainId(reader.u32("chain")?);
-            let transactions_root = reader.digest("transactions root")?;
-            let accounts_root = reader.digest("accounts root")?;
-            let transactions = reader.u64("transaction count")?;
-            let mut failures = Vec::new();
+            let entry = ChainEntry::parse(&reader.array("chain entry")?);
+            let (mut failures, mut returned) = (Vec::new(), Vec::new());
             for _ in 0..reader.u32("failure count")? {
-                let position = reader.u32("failure position")?;
-                let outcome = reader.take(1, "failure outcome")?[0];
-                failures
-                    .push((position, Outcome::try_from(outcome).map_err(|_| RecordError::Outcome(outcome))?));
+                failures.push((reader.u32("failure position")?, reader.outcome()?));
             }
-            chains.push(ChainRecord { chain, transactions_root, accounts_root, transactions, failures });
+            for _ in 0..reader.u32("returned count")? {
+                returned.push((TransactionId(reader.array("returned payment")?), reader.outcome()?));
+            }
+            chains.push(ChainRecord { entry, failures, returned });
         }
         reader.finish()?;
         Ok(Self { height, delta_digest, state_root, block, certificate, batches, chains })
@@ -233,6 +231,11 @@ impl<'a> Reader<'a> {
 
     fn u64(&mut self, field: &'static str) -> Result<u64, RecordError> {
         Ok(u64::from_le_bytes(self.array(field)?))
+    }
+
+    fn outcome(&mut self) -> Result<Outcome, RecordError> {
+        let outcome = self.take(1, "outcome")?[0];
+        Outcome::try_from(outcome).map_err(|_| RecordError::Outcome(outcome))
     }
 
     fn digest(&mut self, field: &'static str) -> Result<Digest, RecordError> {

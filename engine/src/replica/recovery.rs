@@ -128,8 +128,8 @@ struct State {
 }
 
 impl Recovery<'_> {
-    /// Reads the whole journal, over `ledger` at the genesis. Calls `executed` after each block with the result of its execution; an error from it
-    /// ends the recovery.
+    /// Reads the whole journal, over `ledger` at the genesis. Calls `executed` after each block with the result of its
+    /// execution; an error from it ends the recovery.
     ///
     /// # Errors
     /// [`RecoveryError`]: the journal is damaged or belongs to something else; nothing has been changed.

@@ -1,7 +1,7 @@
 //! A validator that has lost something: its own stream, or the memory of its votes.
 //!
-//! *Lost stream* (R5): it seals nothing until 2f+1 others have said how far they hold its stream, and then goes on behind
-//! the highest batch with its signature that can be fetched from them.
+//! *Lost stream* (R5): it seals nothing until 2f+1 others have said how far they hold its stream, and then goes on
+//! behind the highest batch with its signature that can be fetched from them.
 //!
 //! *Forgotten votes*: it follows without voting until something is final at least two views above every view that 2f+1
 //! others are in: whatever it may have voted for lies below.
@@ -15,12 +15,13 @@ use crate::mempool::Mempool;
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
 
-/// How long a head that was named is looked for, after enough others have answered: a liar may name one that nobody has.
+/// How long a head that was named is looked for, after enough others have answered: a liar may name one that nobody
+/// has.
 const SEARCH: Duration = Duration::from_secs(3);
 /// How far above the views of others finality must be.
 const VIEWS_ABOVE: u64 = 2;
-/// After this long, what the f highest of the others say of their view no longer binds: f of them may be liars, and every
-/// honest one is by then in a view that this validator cannot have left behind.
+/// After this long, what the f highest of the others say of their view no longer binds: f of them may be liars, and
+/// every honest one is by then in a view that this validator cannot have left behind.
 const SETTLED: Duration = Duration::from_secs(30);
 
 /// What a validator still knows of itself when it starts.
@@ -167,10 +168,12 @@ impl Replica {
     pub(super) fn rejoin_told(&mut self, by: ValidatorIndex, view: u64) {
         let needed = self.others_needed();
         let Some(rejoin) = &mut self.rejoin else { return };
-        // The first answer counts: it was given after this validator had stopped voting, and a later one only waits longer.
+        // The first answer counts: it was given after this validator had stopped voting, and a later one only waits
+        // longer.
         rejoin.views.entry(by).or_insert(view);
         rejoin.latest.insert(by, view);
-        // Any 2f+1 answers will do, so the lowest are taken: a liar who names a view that never comes keeps nobody away.
+        // Any 2f+1 answers will do, so the lowest are taken: a liar who names a view that never comes keeps nobody
+        // away.
         let mut views: Vec<u64> = rejoin.views.values().copied().collect();
         views.sort_unstable();
         let above = views.get(needed - 1).map(|view| view.saturating_add(VIEWS_ABOVE));

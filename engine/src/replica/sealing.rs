@@ -1,9 +1,10 @@
 //! From the mempools to own batches (R14: sealing clocks itself).
 //!
 //! A batch is sealed at once after idleness, and then once in a view: when a block has been finalized, or when so much
-//! waits that a batch is worth its fixed cost; a full one at once; and all of it after the batch delay at the latest. So
-//! batches grow with the load and with the time that a view takes.
+//! waits that a batch is worth its fixed cost; a full one at once; and all of it after the batch delay at the latest.
+//! So batches grow with the load and with the time that a view takes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::state::{Own, Unstable};
@@ -55,9 +56,9 @@ impl Replica {
         }
     }
 
-    /// Whether what waits is a batch by now: a block has been finalized since the last one, or nothing is on its way to a
-    /// block, or it is much. What is little and comes while a view is on its way costs less in the next batch, and is as
-    /// early: it would have to wait for the next view anyway.
+    /// Whether what waits is a batch by now: a block has been finalized since the last one, or nothing is on its way to
+    /// a block, or it is much. What is little and comes while a view is on its way costs less in the next batch, and is
+    /// as early: it would have to wait for the next view anyway.
     fn is_worth_sealing(&self) -> bool {
         self.last_block >= self.last_seal
             || self.waiting() >= SMALL_BATCH
@@ -89,23 +90,28 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes a batch's worth of transactions, oldest first in each chain; each batch begins with another chain.
+    /// Takes a batch's worth of transactions, oldest first in each chain. Every chain that has something waiting is
+    /// sure of an equal part of the batch and gets what others leave of theirs, so no chain's flood keeps another one
+    /// waiting. Each batch begins with another chain, which matters where a part is not a whole number.
     fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
         let mempools = std::sync::Arc::clone(&self.mempools);
         let chains = mempools.len();
+        let waiting = mempools.values().filter(|mempool| !mempool.is_empty()).count();
         let mut left = self.settings.batch_transactions_max;
-        let mut sections = Vec::with_capacity(chains);
+        let part = left.div_ceil(waiting.max(1));
+        let mut sections: BTreeMap<ChainId, Vec<Pending>> = BTreeMap::new();
         let turn = self.next_chain % chains;
-        for (chain, mempool) in mempools.iter().cycle().skip(turn).take(chains) {
-            let (mut taken, mut expired) = (Vec::new(), Vec::new());
-            mempool.take(self.committed, left, &mut taken, &mut expired);
-            left -= taken.len();
-            self.refuse(&expired, Refusal::Expired, ports);
-            sections.push((*chain, taken));
+        for part in [part, usize::MAX] {
+            for (chain, mempool) in mempools.iter().cycle().skip(turn).take(chains) {
+                let taken = sections.entry(*chain).or_default();
+                let (before, mut expired) = (taken.len(), Vec::new());
+                mempool.take(self.committed, left.min(part), taken, &mut expired);
+                left -= taken.len() - before;
+                self.refuse(&expired, Refusal::Expired, ports);
+            }
         }
         self.next_chain = self.next_chain.wrapping_add(1);
-        sections.sort_by_key(|(chain, _)| *chain);
-        sections
+        sections.into_iter().collect()
     }
 
     fn seal(

@@ -119,8 +119,8 @@ pub(super) enum Told {
     All,
 }
 
-/// Copies of one batch that are with the verifiers. A wrong copy has the right digest, which covers the header alone, so
-/// one that waits must not keep others out: one copy of each peer is taken.
+/// Copies of one batch that are with the verifiers. A wrong copy has the right digest, which covers the header alone,
+/// so one that waits must not keep others out: one copy of each peer is taken.
 #[derive(Debug)]
 pub(super) struct Checking {
     pub author: ValidatorIndex,
@@ -200,6 +200,8 @@ pub struct Replica {
     pub(super) recent_heights: BTreeMap<Digest, Height>,
     pub(super) dispatched: Height,
     pub(super) executed: Height,
+    /// Whether the height after the last executed one has payments between chains to execute.
+    pub(super) in_flight: bool,
     pub(super) committed: Height,
 
     pub(super) last_tick: Duration,
@@ -288,6 +290,7 @@ impl Replica {
             recent_heights: BTreeMap::new(),
             dispatched: height,
             executed: height,
+            in_flight: false,
             committed: height,
             last_tick: Duration::ZERO,
             last_status: (Duration::ZERO, Height(0)),
@@ -377,8 +380,10 @@ impl Replica {
             Input::Certify(question, view, digest) => self.certify(question, view, digest, now, ports)?,
             Input::Relay(digest) => self.relay(&digest, ports),
             Input::Finalized(finality) => self.finalize(finality, now, ports)?,
-            Input::Executed(height, root) => {
+            Input::Executed { height, root, in_flight } => {
                 self.executed = height;
+                self.ready_changed |= in_flight && !self.in_flight;
+                self.in_flight = in_flight;
                 self.tree.executed(height, root);
                 self.reconsider(now, ports)?;
                 self.dispatch(now, ports)?;

@@ -1,8 +1,8 @@
 //! Batches on their way: from peers to the verifiers to the journal, and own ones to the peers.
 //!
-//! What is checked, in this order (R12): the sender is the author, or the digest was asked for; the window; the signature
-//! of the header, the body and the signatures of clients, all three by a verifier. The digest covers the header alone, so
-//! everything before the last step costs one hash of at most 2,200 bytes, mostly about 200.
+//! What is checked, in this order (R12): the sender is the author, or the digest was asked for; the window; the
+//! signature of the header, the body and the signatures of clients, all three by a verifier. The digest covers the
+//! header alone, so everything before the last step costs one hash of at most 2,200 bytes, mostly about 200.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -353,8 +353,8 @@ impl Replica {
         }
     }
 
-    /// R4: those who lead this view and the next one decide what is taken, so they hear early; the others, who need it for
-    /// what they push and fetch, hear about once in a view.
+    /// R4: those who lead this view and the next one decide what is taken, so they hear early; the others, who need it
+    /// for what they push and fetch, hear about once in a view.
     pub(super) fn tell_holding_if_due(&mut self, now: Now, ports: &mut impl Ports) {
         if self.holding_deadline().is_none_or(|deadline| now.monotonic < deadline) {
             return;

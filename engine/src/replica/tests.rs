@@ -1,6 +1,7 @@
 //! Whole validators on one thread: replicas and committers over real journals, messages in queues, and a script that
 //! asks what consensus would ask.
 
+mod chains;
 mod rig;
 
 use super::*;

@@ -7,8 +7,8 @@
 //!   Finalized ─▶ in the order of heights, with bodies ─▶ committer
 //! ```
 //!
-//! So a finalization proves that f+1 honest validators have everything on disk: whatever is missing can be fetched, also
-//! after all of them have lost power at once.
+//! So a finalization proves that f+1 honest validators have everything on disk: whatever is missing can be fetched,
+//! also after all of them have lost power at once.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(30);
 const BLOCKS_FETCHED_AT_ONCE: usize = 8;
 /// How many executed blocks are found by their digest, for peers that miss one.
 const RECENT_BLOCKS: usize = 1_024;
-/// R8: what one view that was lost for an author's late bodies counts, what each finalized block takes off, and from when on
-/// the author is taken only when a quorum of others holds its batches.
+/// R8: what one view that was lost for an author's late bodies counts, what each finalized block takes off, and from
+/// when on the author is taken only when a quorum of others holds its batches.
 const LATE_VIEW: u32 = 4;
 const LATE_LIMIT: u32 = 2 * LATE_VIEW;
 const LATE_MAX: u32 = 64 * LATE_VIEW;
@@ -66,8 +66,8 @@ impl Replica {
         (self.view_time / 2).max(GATHER_MIN)
     }
 
-    /// When the next block that takes batches may follow the last one: a view is followed by as long a rest as it took, so
-    /// that where views are slow they are fewer and each takes more.
+    /// When the next block that takes batches may follow the last one: a view is followed by as long a rest as it took,
+    /// so that where views are slow they are fewer and each takes more.
     fn pace(&self) -> Duration {
         self.last_block + self.settings.view_interval.max(self.view_time)
     }
@@ -104,7 +104,9 @@ impl Replica {
             return Ok(());
         }
         let heads = self.ready_heads(&parent);
-        let any = heads.iter().zip(&parent.cut).any(|(ready, from)| ready.sequence > from.sequence);
+        // Money between chains does not wait for transactions: the next height executes it, if only with an empty cut.
+        let any = self.in_flight
+            || heads.iter().zip(&parent.cut).any(|(ready, from)| ready.sequence > from.sequence);
         if !any && !idle {
             if let Some(proposing) = &mut self.proposing {
                 proposing.ready = None;
@@ -240,8 +242,8 @@ impl Replica {
         }
     }
 
-    /// R8: a body that a view was lost for has come. One that never comes counts against nobody: a leader may have named a
-    /// batch that does not exist.
+    /// R8: a body that a view was lost for has come. One that never comes counts against nobody: a leader may have
+    /// named a batch that does not exist.
     pub(super) fn count_late(&mut self, author: ValidatorIndex, digest: &Digest) {
         if self.awaited.remove(digest) == Some(author) {
             let late = &mut self.late[usize::from(author.0)];
@@ -433,8 +435,8 @@ impl Replica {
         }
     }
 
-    /// Hands finalized blocks to the committer, in order, as far as every body is here; asks for those that are not. The
-    /// committer is never more blocks behind than a block may be ahead of execution.
+    /// Hands finalized blocks to the committer, in order, as far as every body is here; asks for those that are not.
+    /// The committer is never more blocks behind than a block may be ahead of execution.
     pub(super) fn dispatch(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         while let Some((block, _)) = self.finalized.front()
             && self.dispatched.0 - self.executed.0 < ROOT_LAG_MAX

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::proof::{AccountProof, ChainEntryProof};
-use super::{AccountTree, ChainEntry, StateRoot, TransactionTree};
-use crate::execute::{Chains, Delta, StateWriter};
+use super::{AccountTree, ChainEntry, StateRoot, TransactionTree, inbox_root, outbox_root, transaction_ids};
+use crate::execute::{Chains, Delivery, Delta, Neighbours, StateWriter, route};
 use crate::types::{AccountId, ChainId, Digest, Genesis, Height};
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -29,6 +29,9 @@ pub enum RestoreError {
     /// The accounts of a chain do not have the root that they should have.
     #[error("the accounts of chain {0} do not have the root of their entry")]
     Accounts(ChainId),
+    /// What a chain has sent does not have the root that it should have.
+    #[error("what chain {0} has sent to others does not have the root of its entry")]
+    Outbox(ChainId),
     /// The entries do not have the state root of the network.
     #[error("the entries of the chains do not lead to the state root of the network")]
     StateRoot,
@@ -45,6 +48,8 @@ struct Chain {
 pub struct Ledger {
     network: Digest,
     chains: Vec<Chain>,
+    /// What each chain executes first in the next height.
+    inboxes: Vec<Vec<Delivery>>,
     root: StateRoot,
 }
 
@@ -52,18 +57,21 @@ impl Ledger {
     /// The beginning of a network.
     pub fn genesis(genesis: &Genesis) -> Self {
         let chains = chains(genesis.chains().iter().map(StateWriter::genesis));
-        let nothing = TransactionTree::new(genesis.network(), std::iter::empty(), &[]);
-        let entries = chains.iter().map(|chain| chain.entry(&nothing)).collect();
-        Self { network: *genesis.network(), chains, root: StateRoot::new(Height(0), entries) }
+        let nothing = TransactionTree::of(Vec::new(), &[]);
+        let entries = chains.iter().map(|chain| chain.entry(&nothing, None)).collect();
+        let inboxes = vec![Vec::new(); chains.len()];
+        Self { network: *genesis.network(), chains, inboxes, root: StateRoot::new(Height(0), entries) }
     }
 
-    /// The ledger over states that were restored from a snapshot, with what the snapshot says of each chain. Nothing is
-    /// believed: the accounts must have the roots of the entries, and the entries the state root of the network.
+    /// The ledger over states that were restored from a snapshot, with what the snapshot says of each chain and what
+    /// each chain had sent in that height. Nothing is believed: accounts and outboxes must have the roots of the
+    /// entries, and the entries the state root of the network.
     pub fn restore(
         network: Digest,
         height: Height,
         writers: Vec<StateWriter>,
         entries: Vec<ChainEntry>,
+        outboxes: &[Vec<Delivery>],
         state_root: &Digest,
     ) -> Result<Self, RestoreError> {
         let chains = chains(writers.into_iter());
@@ -73,8 +81,12 @@ impl Ledger {
                 && state.chain() == entry.chain
                 && chain.accounts.root() == entry.accounts_root
         };
-        if chains.len() != entries.len() {
+        if chains.len() != entries.len() || chains.len() != outboxes.len() {
             return Err(RestoreError::Chains);
+        }
+        let sent = |(entry, outbox): (&ChainEntry, &Vec<Delivery>)| entry.outbox_root == outbox_root(outbox);
+        if let Some(at) = entries.iter().zip(outboxes).position(|pair| !sent(pair)) {
+            return Err(RestoreError::Outbox(entries[at].chain));
         }
         if let Some(at) = chains.iter().zip(&entries).position(|pair| !fits(pair)) {
             return Err(RestoreError::Accounts(entries[at].chain));
@@ -86,7 +98,8 @@ impl Ledger {
         if root.digest() != state_root {
             return Err(RestoreError::StateRoot);
         }
-        Ok(Self { network, chains, root })
+        let inboxes = route(&ids(&chains), outboxes.iter().map(Vec::as_slice));
+        Ok(Self { network, chains, inboxes, root })
     }
 
     /// The states, for readers.
@@ -114,17 +127,25 @@ impl Ledger {
     pub fn execute(&mut self, height: Height, batches: &[Verified<Batch>]) -> Executed {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
         let network = &self.network;
-        let run = |chain: &mut Chain| chain.execute(network, height, batches);
+        let run =
+            |(chain, inbox): (&mut Chain, &Vec<Delivery>)| chain.execute(network, height, inbox, batches);
         let results: Vec<_> = if self.chains.len() == 1 {
-            self.chains.iter_mut().map(run).collect()
+            self.chains.iter_mut().zip(&self.inboxes).map(run).collect()
         } else {
             use rayon::prelude::*;
-            self.chains.par_iter_mut().map(run).collect()
+            self.chains.par_iter_mut().zip(&self.inboxes).map(run).collect()
         };
         let (deltas, trees): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-        let entries = self.chains.iter().zip(&trees).map(|(chain, tree)| chain.entry(tree)).collect();
+        self.inboxes = route(&ids(&self.chains), deltas.iter().map(Delta::outbox));
+        let parts = self.chains.iter().zip(&trees).zip(&deltas);
+        let entries = parts.map(|((chain, tree), delta)| chain.entry(tree, Some(delta))).collect();
         self.root = StateRoot::new(height, entries);
         Executed { state_root: self.root.clone(), deltas, trees }
+    }
+
+    /// Payments that are on their way between chains: the next height executes them, whatever else it has.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Delivery> {
+        self.inboxes.iter().flatten()
     }
 
     /// An account with its proof under the state root of the last executed height.
@@ -138,7 +159,18 @@ impl Ledger {
 }
 
 fn chains(writers: impl Iterator<Item = StateWriter>) -> Vec<Chain> {
-    writers.map(|writer| Chain { accounts: AccountTree::of(writer.state()), writer }).collect()
+    let mut chains: Vec<Chain> =
+        writers.map(|writer| Chain { accounts: AccountTree::of(writer.state()), writer }).collect();
+    let neighbours: Neighbours =
+        chains.iter().map(|chain| (chain.writer.state().chain(), chain.writer.state().asset())).collect();
+    for chain in &mut chains {
+        chain.writer.meet(Arc::clone(&neighbours));
+    }
+    chains
+}
+
+fn ids(chains: &[Chain]) -> Vec<ChainId> {
+    chains.iter().map(|chain| chain.writer.state().chain()).collect()
 }
 
 impl Chain {
@@ -146,22 +178,32 @@ impl Chain {
         &mut self,
         network: &Digest,
         height: Height,
+        inbox: &[Delivery],
         batches: &[Verified<Batch>],
     ) -> (Delta, TransactionTree) {
-        let delta = self.writer.execute(height, batches);
-        self.accounts.fold(&delta, self.writer.state());
         let chain = self.writer.state().chain();
-        let packets = batches.iter().map(|batch| batch.packets_of(chain));
-        let tree = TransactionTree::new(network, packets, delta.outcomes());
+        let packets = || batches.iter().map(|batch| batch.packets_of(chain));
+        let ids = transaction_ids(network, packets(), packets().map(<[_]>::len).sum());
+        let delta = self.writer.execute(height, inbox, batches, &ids);
+        self.accounts.fold(&delta, self.writer.state());
+        let tree = TransactionTree::of(ids, delta.outcomes());
         (delta, tree)
     }
 
-    fn entry(&self, transactions: &TransactionTree) -> ChainEntry {
+    /// What the state root says of this chain; without a delta nothing has happened in the height.
+    fn entry(&self, transactions: &TransactionTree, delta: Option<&Delta>) -> ChainEntry {
+        let (outbox, inbox) = delta.map_or_else(Default::default, |delta| (delta.outbox(), delta.inbox()));
+        let state = self.writer.state();
         ChainEntry {
-            chain: self.writer.state().chain(),
+            chain: state.chain(),
             transactions_root: transactions.root(),
-            accounts_root: self.accounts.root(),
             transactions: transactions.len() as u64,
+            accounts_root: self.accounts.root(),
+            accounts: state.accounts(),
+            outbox_root: outbox_root(outbox),
+            outbox: outbox.len() as u64,
+            inbox_root: inbox_root(inbox),
+            inbox: inbox.len() as u64,
         }
     }
 }

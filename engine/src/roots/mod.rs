@@ -3,9 +3,10 @@
 //! ```text
 //!                     StateRoot(height)                    each tree as in RFC 9162
 //!        ┌───────────────┼───────────────┐
-//!     height      chain 0 entry     chain 5 entry          chain | transactions root | accounts root | transactions
-//!                   ┌────┴─────┐
-//!         transactions tree   accounts tree                leaf: id || outcome     leaf: id, key, balance, window
+//!     height      chain 0 entry     chain 5 entry          chain | root and size of each tree
+//!          ┌────────────┼────────────┬───────────┐
+//!     transactions   accounts      outbox      inbox       leaf: id, outcome | id, key, balance, window
+//!                                                                delivery    | delivery, outcome
 //! ```
 //!
 //! Invariants: a [`StateRoot`] comes only out of executed deltas of one height, one for each chain of the network; the
@@ -13,6 +14,7 @@
 //! the 32 bytes of the state root alone.
 
 mod accounts;
+mod crossings;
 mod ledger;
 mod oracle;
 mod proof;
@@ -21,11 +23,12 @@ mod transactions;
 mod view;
 
 pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, parse_account_leaf};
+pub use crossings::{inbox_root, outbox_root};
 pub use ledger::{Executed, Ledger, RestoreError};
 pub use oracle::{OracleExecuted, OracleLedger};
 pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, TransactionProof};
-pub use state_root::{ChainEntry, StateRoot};
-pub use transactions::{TransactionTree, contains_transaction};
+pub use state_root::{CHAIN_ENTRY_BYTES, ChainEntry, StateRoot};
+pub use transactions::{TransactionTree, contains_transaction, transaction_ids};
 pub use view::CommittedView;
 
 #[cfg(test)]

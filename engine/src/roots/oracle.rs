@@ -13,8 +13,9 @@ use std::collections::BTreeSet;
 use self::merkle::{Hash, MerkleTree, leaf_hash, root_of, sha256};
 use super::ChainEntry;
 use crate::execute::AccountState;
-use crate::execute::oracle::Oracle;
-use crate::types::{AccountId, ChainGenesis, ChainId, Digest, Genesis, Height, Outcome, Packet};
+use crate::execute::oracle::{Oracle, OracleOutcome};
+use crate::execute::{Delivered, Delivery, Leg};
+use crate::types::{AccountId, ChainGenesis, ChainId, Digest, Genesis, Height, Packet, TransactionId};
 
 /// What a height did, by the oracles.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub struct OracleExecuted {
     pub state_root: Digest,
     /// What the root says of each chain of the genesis, in its order.
     pub entries: Vec<ChainEntry>,
-    /// One list of outcomes for each chain of the genesis, in its order.
-    pub outcomes: Vec<Vec<Outcome>>,
+    /// What happened on each chain of the genesis, in its order.
+    pub outcomes: Vec<OracleOutcome>,
     /// SHA-256 of the digests of all chains' deltas, in the order of the genesis.
     pub delta_digest: Digest,
 }
@@ -35,6 +36,8 @@ pub struct OracleExecuted {
 pub struct OracleLedger {
     network: Digest,
     chains: Vec<Chain>,
+    /// What was sent in the last height, in the order of the chains.
+    in_flight: Vec<Delivery>,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl OracleLedger {
     /// The beginning of a network.
     pub fn genesis(genesis: &Genesis) -> Self {
         let chain = |chain: &ChainGenesis| {
-            let oracle = Oracle::genesis(chain);
+            let oracle = Oracle::genesis(chain, genesis.chains());
             let leaves: Vec<_> = (0..)
                 .map(AccountId)
                 .zip(oracle.account_states())
@@ -56,7 +59,8 @@ impl OracleLedger {
                 .collect();
             Chain { id: chain.id, oracle, accounts: MerkleTree::new(&leaves) }
         };
-        Self { network: *genesis.network(), chains: genesis.chains().iter().map(chain).collect() }
+        let chains = genesis.chains().iter().map(chain).collect();
+        Self { network: *genesis.network(), chains, in_flight: Vec::new() }
     }
 
     /// Executes a height. `packets` gives a chain's packets in the order of the block.
@@ -68,8 +72,12 @@ impl OracleLedger {
         let mut entries = Vec::new();
         let mut outcomes = Vec::new();
         let mut deltas = Vec::new();
+        let came = std::mem::take(&mut self.in_flight);
         for chain in &mut self.chains {
-            let (entry, of_chain, delta) = chain.execute(&self.network, height, &packets(chain.id));
+            let is_mine = |delivery: &&Delivery| delivery.target() == chain.id;
+            let inbox: Vec<Delivery> = came.iter().filter(is_mine).copied().collect();
+            let (entry, of_chain, delta) = chain.execute(&self.network, height, &inbox, &packets(chain.id));
+            self.in_flight.extend_from_slice(&of_chain.outbox);
             entries.push(entry);
             outcomes.push(of_chain);
             deltas.push(delta);
@@ -84,6 +92,11 @@ impl OracleLedger {
         }
     }
 
+    /// What is on its way between chains after the last height.
+    pub fn in_flight(&self) -> &[Delivery] {
+        &self.in_flight
+    }
+
     /// The oracle of each chain.
     pub fn oracles(&self) -> impl ExactSizeIterator<Item = (ChainId, &Oracle)> {
         self.chains.iter().map(|chain| (chain.id, &chain.oracle))
@@ -96,34 +109,50 @@ impl Chain {
         &mut self,
         network: &Digest,
         height: Height,
+        inbox: &[Delivery],
         packets: &[&Packet],
-    ) -> (ChainEntry, Vec<Outcome>, Hash) {
-        let named: BTreeSet<_> =
-            packets.iter().flat_map(|packet| [packet.debit(), packet.credit()]).collect();
+    ) -> (ChainEntry, OracleOutcome, Hash) {
+        let of_packets = packets.iter().flat_map(|packet| [packet.debit(), packet.credit()]);
+        let of_inbox = inbox.iter().flat_map(|came| [came.crossing.payer, came.crossing.payee]);
+        let named: BTreeSet<_> = of_packets.chain(of_inbox).collect();
         let states = |oracle: &Oracle| -> Vec<_> {
             named.iter().filter_map(|id| Some((*id, oracle.account_state(*id)?))).collect()
         };
         let before = states(&self.oracle);
-        let outcomes = self.oracle.execute(height, packets.iter().copied());
+        let id = |packet: &Packet| TransactionId(sha256(&packet.message(network)));
+        let with_ids = packets.iter().map(|packet| (id(packet), *packet));
+        let outcome = self.oracle.execute(height, inbox, with_ids);
         let after = states(&self.oracle);
 
         let leaves: Vec<_> =
             after.iter().map(|(id, state)| (id.0 as usize, account_leaf(*id, state))).collect();
         self.accounts.replace(&leaves);
 
-        let leaf = |(packet, outcome): (&&Packet, &Outcome)| transaction_leaf(network, packet, *outcome);
-        let transactions: Vec<_> = packets.iter().zip(&outcomes).map(leaf).collect();
+        let transactions: Vec<_> = packets
+            .iter()
+            .zip(&outcome.outcomes)
+            .map(|(packet, outcome)| {
+                leaf_hash(&[&sha256(&packet.message(network))[..], &[outcome.code()]].concat())
+            })
+            .collect();
+        let outbox: Vec<_> = outcome.outbox.iter().map(|sent| leaf_hash(&delivery(sent))).collect();
+        let inbox: Vec<_> = outcome.inbox.iter().map(|came| leaf_hash(&delivered(came))).collect();
         let entry = ChainEntry {
             chain: self.id,
             transactions_root: Digest(root_of(&transactions)),
-            accounts_root: Digest(self.accounts.root()),
             transactions: packets.len() as u64,
+            accounts_root: Digest(self.accounts.root()),
+            accounts: self.oracle.accounts().len() as u64,
+            outbox_root: Digest(root_of(&outbox)),
+            outbox: outbox.len() as u64,
+            inbox_root: Digest(root_of(&inbox)),
+            inbox: inbox.len() as u64,
         };
 
         let changed = after.iter().zip(&before).filter(|(after, before)| after != before);
         let changes: Vec<_> = changed.map(|(after, _)| *after).collect();
-        let delta = delta_digest(self.id, height, &outcomes, &changes);
-        (entry, outcomes, delta)
+        let delta = delta_digest(self.id, height, &outcome, &changes);
+        (entry, outcome, delta)
     }
 }
 
@@ -139,36 +168,56 @@ fn account_leaf(id: AccountId, account: &AccountState) -> Hash {
     leaf_hash(&leaf)
 }
 
-/// transaction id | outcome
-fn transaction_leaf(network: &Digest, packet: &Packet, outcome: Outcome) -> Hash {
-    let mut leaf = sha256(&packet.message(network)).to_vec();
-    leaf.push(outcome.code());
-    leaf_hash(&leaf)
+/// 0 or the reason of a refund | transaction id | source | payer | destination | payee | amount
+fn delivery(Delivery { leg, crossing }: &Delivery) -> Vec<u8> {
+    let mut leaf = vec![match leg {
+        Leg::Credit => 0,
+        Leg::Refund(reason) => reason.code(),
+    }];
+    leaf.extend(crossing.transaction.0);
+    leaf.extend(crossing.source.0.to_le_bytes());
+    leaf.extend(crossing.payer.0.to_le_bytes());
+    leaf.extend(crossing.destination.0.to_le_bytes());
+    leaf.extend(crossing.payee.0.to_le_bytes());
+    leaf.extend(crossing.amount.to_le_bytes());
+    leaf
 }
 
-/// chain | transactions root | accounts root | number of transactions
+/// delivery | outcome
+fn delivered(came: &Delivered) -> Vec<u8> {
+    let mut leaf = delivery(&came.delivery);
+    leaf.push(came.outcome.code());
+    leaf
+}
+
+/// chain | root and number of transactions | of accounts | of the outbox | of the inbox
 fn entry_leaf(entry: &ChainEntry) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(entry.chain.0.to_le_bytes());
     leaf.extend(entry.transactions_root.0);
-    leaf.extend(entry.accounts_root.0);
     leaf.extend(entry.transactions.to_le_bytes());
+    leaf.extend(entry.accounts_root.0);
+    leaf.extend(entry.accounts.to_le_bytes());
+    leaf.extend(entry.outbox_root.0);
+    leaf.extend(entry.outbox.to_le_bytes());
+    leaf.extend(entry.inbox_root.0);
+    leaf.extend(entry.inbox.to_le_bytes());
     leaf_hash(&leaf)
 }
 
 /// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces) of each changed
-/// account
+/// account | count | inbox | count | outbox
 fn delta_digest(
     chain: ChainId,
     height: Height,
-    outcomes: &[Outcome],
+    outcome: &OracleOutcome,
     changes: &[(AccountId, AccountState)],
 ) -> Hash {
     let mut delta = Vec::new();
     delta.extend(chain.0.to_le_bytes());
     delta.extend(height.0.to_le_bytes());
-    delta.extend((outcomes.len() as u32).to_le_bytes());
-    delta.extend(outcomes.iter().map(|outcome| outcome.code()));
+    delta.extend((outcome.outcomes.len() as u32).to_le_bytes());
+    delta.extend(outcome.outcomes.iter().map(|outcome| outcome.code()));
     delta.extend((changes.len() as u32).to_le_bytes());
     for (account, after) in changes {
         delta.extend(account.0.to_le_bytes());
@@ -176,5 +225,9 @@ fn delta_digest(
         delta.extend(after.window.base.to_le_bytes());
         delta.extend(after.window.used.to_le_bytes());
     }
+    delta.extend((outcome.inbox.len() as u32).to_le_bytes());
+    delta.extend(outcome.inbox.iter().flat_map(delivered));
+    delta.extend((outcome.outbox.len() as u32).to_le_bytes());
+    delta.extend(outcome.outbox.iter().flat_map(delivery));
     sha256(&delta)
 }

@@ -127,8 +127,9 @@ impl AccountProof {
     pub fn verify(&self, state_root: &Digest) -> Result<(), ProofError> {
         self.chain.verify(state_root)?;
         let leaf = account_leaf(self.account, &self.state());
-        let leads =
-            self.path.index == self.account.0 && self.path.leads(&leaf, &self.chain.entry.accounts_root);
+        let leads = self.path.index == self.account.0
+            && self.path.size == self.chain.entry.accounts
+            && self.path.leads(&leaf, &self.chain.entry.accounts_root);
         leads.then_some(()).ok_or(ProofError::Leaf)
     }
 }

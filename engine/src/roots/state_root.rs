@@ -5,27 +5,74 @@ use serde::{Deserialize, Serialize};
 use super::Path;
 use crate::types::{ChainId, Digest, Height};
 
+/// Bytes of [`ChainEntry::leaf`].
+pub const CHAIN_ENTRY_BYTES: usize = 4 + 4 * (32 + 8);
+
 /// What a state root says of one chain. An entry by itself is a claim; under a [`StateRoot`] it is a fact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainEntry {
     /// The chain.
     pub chain: ChainId,
     /// The root of the block's transactions on this chain.
     pub transactions_root: Digest,
-    /// The root of the chain's accounts after the block.
-    pub accounts_root: Digest,
     /// How many transactions the block has on this chain.
     pub transactions: u64,
+    /// The root of the chain's accounts after the block.
+    pub accounts_root: Digest,
+    /// How many accounts the chain has after the block.
+    pub accounts: u64,
+    /// The root of what the chain sends to other chains in the block.
+    pub outbox_root: Digest,
+    /// How many deliveries it sends.
+    pub outbox: u64,
+    /// The root of what came to the chain from others.
+    pub inbox_root: Digest,
+    /// How many deliveries came.
+    pub inbox: u64,
 }
 
 impl ChainEntry {
-    pub(super) fn leaf(&self) -> [u8; 76] {
-        let mut leaf = [0; 76];
-        leaf[0..4].copy_from_slice(&self.chain.0.to_le_bytes());
-        leaf[4..36].copy_from_slice(&self.transactions_root.0);
-        leaf[36..68].copy_from_slice(&self.accounts_root.0);
-        leaf[68..76].copy_from_slice(&self.transactions.to_le_bytes());
+    /// The chain, then root and size of the trees of transactions, accounts, outbox and inbox: what the tree over
+    /// chains hashes.
+    pub fn leaf(&self) -> [u8; CHAIN_ENTRY_BYTES] {
+        let mut leaf = [0; CHAIN_ENTRY_BYTES];
+        leaf[..4].copy_from_slice(&self.chain.0.to_le_bytes());
+        let trees = [
+            (&self.transactions_root, self.transactions),
+            (&self.accounts_root, self.accounts),
+            (&self.outbox_root, self.outbox),
+            (&self.inbox_root, self.inbox),
+        ];
+        for (place, (root, size)) in leaf[4..].chunks_exact_mut(40).zip(trees) {
+            place[..32].copy_from_slice(&root.0);
+            place[32..].copy_from_slice(&size.to_le_bytes());
+        }
         leaf
+    }
+
+    /// The inverse of [`Self::leaf`]. Every leaf is the leaf of some entry.
+    pub fn parse(leaf: &[u8; CHAIN_ENTRY_BYTES]) -> Self {
+        let tree = |number: usize| {
+            let at = 4 + number * 40;
+            let root = Digest(*leaf[at..].first_chunk().expect("a root lies inside the leaf"));
+            (root, u64::from_le_bytes(*leaf[at + 32..].first_chunk().expect("so does its size")))
+        };
+        let (transactions_root, transactions) = tree(0);
+        let (accounts_root, accounts) = tree(1);
+        let (outbox_root, outbox) = tree(2);
+        let (inbox_root, inbox) = tree(3);
+        let chain = ChainId(u32::from_le_bytes(*leaf.first_chunk().expect("the chain is first")));
+        Self {
+            chain,
+            transactions_root,
+            transactions,
+            accounts_root,
+            accounts,
+            outbox_root,
+            outbox,
+            inbox_root,
+            inbox,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
         id: ChainId(*id),
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
-        asset: Asset::UNIT,
+        asset: if *id < 10 { Asset::UNIT } else { Asset(*b"another asset   ") },
         accounts: (0..*accounts)
             .map(|i| AccountGenesis { public_key: [i as u8; 32], balance: 100 + i as u64 })
             .collect(),
@@ -24,6 +24,16 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
     let validator =
         ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
     Genesis::new("roots".into(), vec![validator], chains.iter().map(chain).collect()).unwrap()
+}
+
+/// A transfer from one chain to another, or within one.
+fn crossing((from, to): (u32, u32), (debit, credit): (u64, u64), amount: u64, nonce: u64) -> Packet {
+    let transfer = Transfer {
+        chain: ChainId(from),
+        credit_chain: (from != to).then_some(ChainId(to)),
+        ..crate::execute::tests::transfer(debit, credit, amount, nonce)
+    };
+    transfer.sign(&Digest::default(), |_| [0; 64])
 }
 
 fn packet(chain: u32, debit: u64, credit: u64, amount: u64, nonce: u64) -> Packet {
@@ -52,8 +62,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn roots_are_the_oracles(blocks in vec(vec((0..2_usize, 0..14_u64, 0..14_u64, 0..200_u64, 0..150_u64), 0..30), 1..5)) {
-        let genesis = genesis(&[(2, 13), (9, 5)]);
+    fn roots_are_the_oracles(blocks in vec(vec((0..3_usize, 0..5_usize, 0..14_u64, 0..14_u64, 0..200_u64, 0..150_u64), 0..30), 1..7)) {
+        let genesis = genesis(&[(2, 13), (9, 5), (11, 3)]);
         let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
         for (height, block) in (1..).map(Height).zip(blocks) {
             let batches: Vec<_> = block
@@ -62,7 +72,11 @@ proptest! {
                 .map(|(chunk, sequence)| {
                     let mut packets: Vec<_> = chunk
                         .iter()
-                        .map(|(at, debit, credit, amount, nonce)| packet([2, 9][*at], *debit, *credit, *amount, *nonce))
+                        .map(|(at, to, debit, credit, amount, nonce)| {
+                            // Chain 11 has another asset, and there is no chain 12.
+                            let (from, to) = ([2, 9, 11][*at], [2, 9, 9, 11, 12][*to]);
+                            crossing((from, to), (*debit, *credit), *amount, *nonce)
+                        })
                         .collect();
                     packets.sort_by_key(Packet::chain);
                     batch(sequence, &packets)
@@ -75,7 +89,9 @@ proptest! {
             let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
             prop_assert_eq!(expected.delta_digest.0, kernels::sha2::sha256(&deltas));
             for (delta, outcomes) in executed.deltas.iter().zip(&expected.outcomes) {
-                prop_assert_eq!(delta.outcomes(), &outcomes[..]);
+                prop_assert_eq!(delta.outcomes(), &outcomes.outcomes[..]);
+                prop_assert_eq!(delta.inbox(), &outcomes.inbox[..]);
+                prop_assert_eq!(delta.outbox(), &outcomes.outbox[..]);
             }
             for (tree, entry) in executed.trees.iter().zip(executed.state_root.entries()) {
                 prop_assert_eq!(tree.root(), entry.transactions_root);
@@ -193,9 +209,16 @@ fn the_state_root_is_the_tree_that_the_door_describes() {
     let height = kernels::merkle::leaf_hash(&1_u64.to_le_bytes());
     let entries = executed.state_root.entries().iter().map(|entry| {
         let mut leaf = entry.chain.0.to_le_bytes().to_vec();
-        leaf.extend(entry.transactions_root.0);
-        leaf.extend(entry.accounts_root.0);
-        leaf.extend(entry.transactions.to_le_bytes());
+        let trees = [
+            (entry.transactions_root, entry.transactions),
+            (entry.accounts_root, entry.accounts),
+            (entry.outbox_root, entry.outbox),
+            (entry.inbox_root, entry.inbox),
+        ];
+        for (root, size) in trees {
+            leaf.extend(root.0);
+            leaf.extend(size.to_le_bytes());
+        }
         kernels::merkle::leaf_hash(&leaf)
     });
     let leaves: Vec<_> = std::iter::once(height).chain(entries).collect();
@@ -219,6 +242,7 @@ fn writers(ledger: &Ledger) -> Vec<StateWriter> {
         let leaves: Vec<_> = (0..state.accounts()).map(leaf).collect();
         StateWriter::restore(
             state.chain(),
+            state.asset(),
             ledger.height(),
             leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
         )
@@ -230,8 +254,9 @@ fn writers(ledger: &Ledger) -> Vec<StateWriter> {
 fn a_restored_ledger_goes_on_with_the_same_roots() {
     let (genesis, mut ledger, executed) = executed();
     let root = executed.state_root;
+    let outboxes: Vec<_> = executed.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
     let restore = |height, writers, entries, digest| {
-        Ledger::restore(*genesis.network(), height, writers, entries, digest)
+        Ledger::restore(*genesis.network(), height, writers, entries, &outboxes, digest)
     };
     let entries = root.entries().to_vec();
     let mut restored = restore(Height(1), writers(&ledger), entries.clone(), root.digest()).unwrap();
@@ -249,7 +274,7 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     assert_eq!(error(Height(1), fewer, entries.clone(), root.digest()), RestoreError::Chains);
     let mut rotten = writers(&ledger);
     let accounts = genesis.chains()[1].account_states();
-    rotten[1] = StateWriter::restore(ChainId(9), Height(1), accounts);
+    rotten[1] = StateWriter::restore(ChainId(9), Asset::UNIT, Height(1), accounts);
     assert_eq!(error(Height(1), rotten, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
 
     let batches = [batch(3, &[packet(2, 0, 1, 5, 1)])];
@@ -257,4 +282,124 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
         restored.execute(Height(2), &batches).state_root,
         ledger.execute(Height(2), &batches).state_root
     );
+}
+
+/// What each account of a chain holds.
+fn balances(ledger: &Ledger, chain: u32) -> Vec<u64> {
+    let states = ledger.states();
+    let state = states.get(ChainId(chain)).unwrap();
+    (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap().balance).collect()
+}
+
+#[test]
+fn money_between_chains_arrives_in_the_next_height_or_comes_back_in_the_one_after() {
+    use crate::execute::Leg;
+    use Outcome::*;
+    let genesis = genesis(&[(2, 3), (9, 2), (11, 1)]);
+    let mut ledger = Ledger::genesis(&genesis);
+    let packets = [
+        crossing((2, 9), (0, 1), 30, 0),
+        crossing((2, 9), (1, 7), 40, 0),
+        crossing((2, 9), (2, 0), 500, 0),
+        crossing((2, 12), (2, 0), 1, 1),
+        crossing((2, 11), (2, 0), 1, 2),
+        crossing((9, 2), (0, 2), 5, 0),
+    ];
+    let first = ledger.execute(Height(1), &[batch(1, &packets)]);
+    let of_two = [Sent, Sent, InsufficientBalance, UnknownCreditChain, OtherAsset];
+    assert_eq!(first.deltas[0].outcomes(), of_two);
+    assert_eq!(first.deltas[1].outcomes(), [Sent]);
+    assert_eq!((balances(&ledger, 2), balances(&ledger, 9)), (vec![70, 61, 102], vec![95, 101]));
+    assert_eq!(ledger.in_flight().count(), 3);
+
+    // A repetition spends no second nonce, and an empty block still delivers.
+    let second = ledger.execute(Height(2), &[batch(2, &packets[..1])]);
+    assert_eq!(second.deltas[0].outcomes(), [Replayed]);
+    let came: Vec<_> = second.deltas[1].inbox().iter().map(|came| came.outcome).collect();
+    assert_eq!(came, [Applied, UnknownCredit]);
+    assert_eq!((balances(&ledger, 2), balances(&ledger, 9)), (vec![70, 61, 107], vec![95, 131]));
+
+    let third = ledger.execute(Height(3), &[]);
+    let [back] = third.deltas[0].inbox() else { panic!("one comes back: {third:?}") };
+    assert_eq!((back.delivery.leg, back.outcome), (Leg::Refund(UnknownCredit), Applied));
+    assert_eq!(back.delivery.crossing.transaction, packets[1].id(genesis.network()));
+    assert_eq!((balances(&ledger, 2), balances(&ledger, 9)), (vec![70, 101, 107], vec![95, 131]));
+    assert_eq!((balances(&ledger, 11), ledger.in_flight().count()), (vec![100], 0));
+}
+
+#[test]
+fn a_ledger_restored_with_money_on_its_way_delivers_it() {
+    let genesis = genesis(&[(2, 3), (9, 2)]);
+    let mut ledger = Ledger::genesis(&genesis);
+    let sent = ledger.execute(Height(1), &[batch(1, &[crossing((2, 9), (0, 1), 30, 0)])]);
+    let outboxes: Vec<_> = sent.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
+    let (entries, root) = (sent.state_root.entries().to_vec(), sent.state_root.digest());
+    let restore = |outboxes: &[Vec<_>]| {
+        let (network, writers) = (*genesis.network(), writers(&ledger));
+        Ledger::restore(network, Height(1), writers, entries.clone(), outboxes, root)
+    };
+    let mut restored = restore(&outboxes).unwrap();
+    let mut forged = outboxes.clone();
+    forged[0][0].crossing.amount += 1;
+    assert_eq!(restore(&forged).unwrap_err(), RestoreError::Outbox(ChainId(2)));
+    assert_eq!(restore(&[vec![], vec![]]).unwrap_err(), RestoreError::Outbox(ChainId(2)));
+    assert_eq!(restore(&outboxes[..1]).unwrap_err(), RestoreError::Chains);
+    let (a, b) = (restored.execute(Height(2), &[]).state_root, ledger.execute(Height(2), &[]).state_root);
+    assert_eq!(a, b);
+    assert_eq!(balances(&restored, 9), [100, 131]);
+}
+
+#[test]
+fn an_entry_survives_its_leaf() {
+    let mut bytes = [0; CHAIN_ENTRY_BYTES];
+    bytes.iter_mut().zip(0..).for_each(|(byte, value)| *byte = value);
+    assert_eq!(ChainEntry::parse(&bytes).leaf(), bytes);
+}
+
+/// Every sequence of a few payments over four heights: a scope in which all that can interfere with each other do.
+#[test]
+fn in_every_small_history_money_is_conserved_and_each_crossing_is_decided_once() {
+    use std::collections::BTreeMap;
+    let genesis = genesis(&[(2, 2), (9, 1)]);
+    let supply: u128 = genesis.chains().iter().map(|chain| u128::from(chain.supply().unwrap())).sum();
+    // All of it, more than there is left then, back, to nobody, within, and the first once more.
+    let choices = [
+        None,
+        Some(crossing((2, 9), (0, 0), 100, 0)),
+        Some(crossing((2, 9), (0, 0), 60, 1)),
+        Some(crossing((9, 2), (0, 0), 150, 0)),
+        Some(crossing((2, 9), (1, 5), 40, 0)),
+        Some(crossing((9, 2), (0, 7), 90, 1)),
+        Some(packet(2, 1, 0, 30, 1)),
+    ];
+    let heights = 4_u32;
+    for history in 0..choices.len().pow(heights) {
+        let mut ledger = Ledger::genesis(&genesis);
+        let mut open: BTreeMap<TransactionId, Height> = BTreeMap::new();
+        for step in 0..heights + 2 {
+            let height = ledger.height().next();
+            let choice = choices[history / choices.len().pow(step.min(heights)) % choices.len()];
+            let chosen = choice.filter(|_| step < heights);
+            let batches: Vec<_> = chosen.iter().map(|packet| batch(height.0, &[*packet])).collect();
+            let executed = ledger.execute(height, &batches);
+            for came in executed.deltas.iter().flat_map(|delta| delta.inbox()) {
+                let decides = came.outcome == Outcome::Applied;
+                let id = came.delivery.crossing.transaction;
+                let sent = if decides { open.remove(&id) } else { open.get(&id).copied() };
+                let sent = sent.unwrap_or_else(|| panic!("history {history}: {id} is delivered twice"));
+                assert!(height.0 <= sent.0 + 2, "history {history}: {id} comes late");
+            }
+            for (tree, delta) in executed.trees.iter().zip(&executed.deltas) {
+                let sent = (0..).zip(delta.outcomes()).filter(|(_, outcome)| **outcome == Outcome::Sent);
+                for (place, _) in sent {
+                    assert_eq!(open.insert(tree.id(place), height), None, "history {history}");
+                }
+            }
+            let held: u128 = ledger.states().iter().map(|state| state.supply()).sum();
+            let crossing: u128 = ledger.in_flight().map(|one| u128::from(one.crossing.amount)).sum();
+            assert_eq!(held + crossing, supply, "history {history}, height {height}");
+            assert_eq!(ledger.in_flight().count(), open.len(), "history {history}, height {height}");
+        }
+        assert!(open.is_empty(), "history {history}: {open:?}");
+    }
 }

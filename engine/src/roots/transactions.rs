@@ -20,7 +20,11 @@ impl TransactionTree {
         batches: impl Iterator<Item = &'a [Packet]>,
         outcomes: &[Outcome],
     ) -> Self {
-        let ids = ids(network, batches.flatten(), outcomes.len());
+        Self::of(transaction_ids(network, batches, outcomes.len()), outcomes)
+    }
+
+    /// Hashes the tree over transactions whose ids are known.
+    pub fn of(ids: Vec<[u8; 32]>, outcomes: &[Outcome]) -> Self {
         assert_eq!(ids.len(), outcomes.len(), "one outcome for each transaction");
         let leaves = leaf_hashes(ids.iter().zip(outcomes).map(|(id, outcome)| {
             let mut leaf = [0; 1 + TRANSACTION_LEAF_BYTES];
@@ -44,6 +48,14 @@ impl TransactionTree {
     /// The ids with the outcomes, in order.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (TransactionId, Outcome)> {
         self.ids.iter().map(|id| TransactionId(*id)).zip(self.outcomes.iter().copied())
+    }
+
+    /// The id of the transaction at a place.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn id(&self, place: usize) -> TransactionId {
+        TransactionId(self.ids[place])
     }
 
     /// The place of a transaction. One id may stand in a block twice, since a replay is included and fails; the place
@@ -70,7 +82,15 @@ pub fn contains_transaction(network: &Digest, packets: &[Packet], id: &Transacti
     ids(network, packets.iter(), packets.len()).contains(&id.0)
 }
 
-/// The ids of packets, of which there are about `expected`.
+/// The ids of the packets of batches, of which there are about `expected`.
+pub fn transaction_ids<'a>(
+    network: &Digest,
+    batches: impl Iterator<Item = &'a [Packet]>,
+    expected: usize,
+) -> Vec<[u8; 32]> {
+    ids(network, batches.flatten(), expected)
+}
+
 fn ids<'a>(network: &Digest, packets: impl Iterator<Item = &'a Packet>, expected: usize) -> Vec<[u8; 32]> {
     let mut messages = Vec::with_capacity(expected * SIGNED_MESSAGE_BYTES);
     for packet in packets {

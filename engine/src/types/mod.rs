@@ -20,7 +20,7 @@ pub use genesis::{
     ValidatorGenesis, quorum,
 };
 pub use ids::{AccountId, Asset, BatchId, ChainId, Head, Height, NoAsset, Sequence, ValidatorIndex};
-pub use packet::{Malformed, Packet, PacketSlab, TRANSFER_KIND, Transaction, Transfer};
+pub use packet::{CROSS_TRANSFER_KIND, Malformed, Packet, PacketSlab, TRANSFER_KIND, Transaction, Transfer};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 
 #[cfg(test)]

@@ -3,7 +3,12 @@
 //! ```text
 //! 0      2         4      8            12          24     32      40      48     56      64         128
 //! | kind | reserved | chain | key version | reference | debit | credit | amount | nonce | expiry | signature |
+//!                                                             kind 1: account (8)
+//!                                                             kind 2: chain (4), account (4)
 //! ```
+//!
+//! Kind 2 pays an account of another chain; within its own chain a transfer is always of kind 1, so that each transfer
+//! has one encoding.
 
 use std::fmt;
 
@@ -12,8 +17,10 @@ use bytes::Bytes;
 use super::{AccountId, ChainId, Digest, Height, TransactionId};
 use crate::limits::{BODY_BYTES, PACKET_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
 
-/// The kind field of a transfer, the only kind of transaction so far.
+/// The kind field of a transfer within a chain.
 pub const TRANSFER_KIND: u16 = 1;
+/// The kind field of a transfer to another chain.
+pub const CROSS_TRANSFER_KIND: u16 = 2;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +29,10 @@ pub struct Packet(pub [u8; PACKET_BYTES]);
 
 /// The packet's kind or its reserved field is not what a transfer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a transfer: the kind must be {TRANSFER_KIND} and the reserved field 0")]
+#[error(
+    "not a transfer: the kind must be {TRANSFER_KIND}, or {CROSS_TRANSFER_KIND} with another chain for the credit, and \
+     the reserved field 0"
+)]
 pub struct Malformed;
 
 /// A packet that is a transfer. Its signature, accounts and amounts are claims until it is verified and executed.
@@ -58,7 +68,9 @@ pub struct Transfer {
     pub reference: [u8; 12],
     /// The account that pays and signs.
     pub debit: AccountId,
-    /// The account that receives.
+    /// The chain of the account that receives, where it is not the same one.
+    pub credit_chain: Option<ChainId>,
+    /// The account that receives. On another chain it is at most 2^32 - 1.
     pub credit: AccountId,
     /// How much moves.
     pub amount: u64,
@@ -70,14 +82,27 @@ pub struct Transfer {
 
 impl Transfer {
     /// The 64 signed bytes.
+    ///
+    /// # Panics
+    /// The credit account on another chain does not fit into 32 bits.
     pub fn body(&self) -> [u8; BODY_BYTES] {
         let mut body = [0; BODY_BYTES];
-        body[0..2].copy_from_slice(&TRANSFER_KIND.to_le_bytes());
+        let credit = match self.credit_chain {
+            None => {
+                body[0..2].copy_from_slice(&TRANSFER_KIND.to_le_bytes());
+                self.credit.0
+            }
+            Some(chain) => {
+                body[0..2].copy_from_slice(&CROSS_TRANSFER_KIND.to_le_bytes());
+                let account = u32::try_from(self.credit.0).expect("accounts of another chain have 32 bits");
+                u64::from(chain.0) | u64::from(account) << 32
+            }
+        };
         body[4..8].copy_from_slice(&self.chain.0.to_le_bytes());
         body[8..12].copy_from_slice(&self.key_version.to_le_bytes());
         body[12..24].copy_from_slice(&self.reference);
         body[24..32].copy_from_slice(&self.debit.0.to_le_bytes());
-        body[32..40].copy_from_slice(&self.credit.0.to_le_bytes());
+        body[32..40].copy_from_slice(&credit.to_le_bytes());
         body[40..48].copy_from_slice(&self.amount.to_le_bytes());
         body[48..56].copy_from_slice(&self.nonce.to_le_bytes());
         body[56..64].copy_from_slice(&self.expiry.0.to_le_bytes());
@@ -100,10 +125,19 @@ impl Transfer {
 }
 
 impl Packet {
-    /// Whether kind and reserved field are those of a transfer. Every other bit pattern of a packet is meaningful.
+    /// Whether kind and reserved field are those of a transfer, and a transfer to another chain names another one.
+    /// Every other bit pattern of a packet is meaningful.
     #[inline]
     pub fn is_transfer(&self) -> bool {
-        u32::from_le_bytes(self.field(0)) == u32::from(TRANSFER_KIND)
+        let kind = u32::from_le_bytes(self.field(0));
+        kind == u32::from(TRANSFER_KIND)
+            || (kind == u32::from(CROSS_TRANSFER_KIND) && self.field::<4>(32) != self.field::<4>(4))
+    }
+
+    /// Whether the credit account is on another chain.
+    #[inline]
+    pub fn is_cross(&self) -> bool {
+        u16::from_le_bytes(self.field(0)) == CROSS_TRANSFER_KIND
     }
 
     /// The packet as a transaction, if it is one.
@@ -123,6 +157,7 @@ impl Packet {
             key_version: self.key_version(),
             reference: self.field(12),
             debit: self.debit(),
+            credit_chain: self.is_cross().then(|| self.credit_chain()),
             credit: self.credit(),
             amount: self.amount(),
             nonce: self.nonce(),
@@ -148,10 +183,17 @@ impl Packet {
         AccountId(u64::from_le_bytes(self.field(24)))
     }
 
-    /// The credit field.
+    /// The chain of the credit account.
+    #[inline]
+    pub fn credit_chain(&self) -> ChainId {
+        if self.is_cross() { ChainId(u32::from_le_bytes(self.field(32))) } else { self.chain() }
+    }
+
+    /// The credit account.
     #[inline]
     pub fn credit(&self) -> AccountId {
-        AccountId(u64::from_le_bytes(self.field(32)))
+        let credit = u64::from_le_bytes(self.field(32));
+        AccountId(if self.is_cross() { credit >> 32 } else { credit })
     }
 
     /// The amount field.

@@ -6,6 +6,7 @@ fn transfer() -> Transfer {
         key_version: 0x0807_0605,
         reference: *b"invoice 2026",
         debit: AccountId(3),
+        credit_chain: None,
         credit: AccountId(1 << 40),
         amount: u64::MAX,
         nonce: 77,
@@ -31,6 +32,23 @@ fn a_transfer_lies_where_the_layout_says() {
     assert_eq!(packet.signature(), &[0xEE; 64]);
     assert_eq!(packet.transfer(), Ok(transfer()));
     assert_eq!(packet.message(&network), transfer().message(&network));
+}
+
+#[test]
+fn a_transfer_to_another_chain_has_both_in_the_credit_field() {
+    let to = |chain, account| Transfer {
+        credit_chain: Some(ChainId(chain)),
+        credit: AccountId(account),
+        ..transfer()
+    };
+    let packet = to(0x0d0c_0b0a, 0xffff_fffe).sign(&Digest::default(), |_| [0; 64]);
+    assert_eq!(packet.0[..4], [2, 0, 0, 0]);
+    assert_eq!(packet.0[32..40], [0x0a, 0x0b, 0x0c, 0x0d, 0xfe, 0xff, 0xff, 0xff]);
+    assert_eq!(packet.transfer(), Ok(to(0x0d0c_0b0a, 0xffff_fffe)));
+    assert_eq!((packet.credit_chain(), packet.credit()), (ChainId(0x0d0c_0b0a), AccountId(0xffff_fffe)));
+    // Within a chain there is one encoding.
+    let within = to(0x0403_0201, 5).sign(&Digest::default(), |_| [0; 64]);
+    assert_eq!(within.transfer(), Err(Malformed));
 }
 
 #[test]

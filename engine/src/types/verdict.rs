@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Packet;
+
 /// A byte that names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no meaning is assigned to code {0}")]
@@ -57,7 +59,8 @@ macro_rules! codes {
 }
 
 codes!(
-    /// What execution made of a transaction of a block. Only `Applied` moves money.
+    /// What execution made of a transaction of a block, or of money that came from another chain. Only `Applied` and
+    /// `Sent` move money.
     Outcome {
         /// The amount moved.
         Applied = 0, "applied";
@@ -77,17 +80,40 @@ codes!(
         InsufficientBalance = 7, "insufficient balance";
         /// The credit account cannot hold so much.
         CreditOverflow = 8, "credit overflow";
+        /// The amount is debited and on its way to another chain. What becomes of it there is another outcome.
+        Sent = 9, "sent to another chain";
+        /// The network has no chain of this number for the credit.
+        UnknownCreditChain = 10, "unknown credit chain";
+        /// The chain of the credit has another asset.
+        OtherAsset = 11, "another asset";
     }
 );
 
 impl Outcome {
+    /// What a transaction has done that did not fail.
+    #[inline]
+    pub fn success(packet: &Packet) -> Self {
+        if packet.is_cross() { Self::Sent } else { Self::Applied }
+    }
+
+    /// Whether nothing moved.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::Applied | Self::Sent)
+    }
+
     /// Whether execution spent the nonce. Such an outcome is final: the same transaction can never apply later.
     ///
     /// A transaction that no window has recorded (expired, too far ahead, without a debit account, under another key)
     /// spends nothing, and a replay has nothing left to spend.
     pub fn spends_nonce(self) -> bool {
         match self {
-            Self::Applied | Self::UnknownCredit | Self::InsufficientBalance | Self::CreditOverflow => true,
+            Self::Applied
+            | Self::UnknownCredit
+            | Self::InsufficientBalance
+            | Self::CreditOverflow
+            | Self::Sent
+            | Self::UnknownCreditChain
+            | Self::OtherAsset => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar
@@ -124,6 +150,10 @@ codes!(
         Busy = 42, "busy";
         /// The validator is stopping.
         Stopping = 43, "stopping";
+        /// The network has no chain of this number for the credit.
+        UnknownCreditChain = 44, "unknown credit chain";
+        /// The chain of the credit has another asset.
+        OtherAsset = 45, "another asset";
     }
 );
 

@@ -81,7 +81,15 @@ fn judge_packet<'a>(
         return Err(Refusal::Expired);
     }
     let key = state.key(packet.debit()).ok_or(Refusal::UnknownAccount)?;
-    state.index(packet.credit()).ok_or(Refusal::UnknownAccount)?;
+    if packet.is_cross() {
+        // Whether the account exists there is for that chain to say, when the money arrives.
+        let other = chains.get(packet.credit_chain()).ok_or(Refusal::UnknownCreditChain)?;
+        if other.asset() != state.asset() {
+            return Err(Refusal::OtherAsset);
+        }
+    } else {
+        state.index(packet.credit()).ok_or(Refusal::UnknownAccount)?;
+    }
     if key.version != packet.key_version() {
         return Err(Refusal::WrongKeyVersion);
     }

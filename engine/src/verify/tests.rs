@@ -190,7 +190,7 @@ fn a_used_nonce_is_refused_once_its_block_is_executed() {
     let mut room = room();
     let packet = signed(good(0));
     assert_eq!(room.submit(0, &[packet]), [None]);
-    room.writer.execute(Height(1), &[Verified::assumed(batch(3, 1, &[packet]))]);
+    room.writer.execute(Height(1), &[], &[Verified::assumed(batch(3, 1, &[packet]))], &[]);
     assert_eq!(room.submit(1, &[packet]), [Some(Refusal::Replayed)]);
 }
 
@@ -207,7 +207,7 @@ fn a_batch_is_good_as_a_whole_or_its_first_fault_is_named() {
         packets
     };
     let mut malformed = good_ones[5];
-    malformed.0[0] = 2;
+    malformed.0[0] = 3;
     assert_eq!(room.batch(3, &with(5, malformed)), Err((5, BatchFault::Malformed)));
     let other_chain = signed(Transfer { chain: ChainId(8), ..good(5) });
     assert_eq!(room.batch(3, &with(6, other_chain)), Err((6, BatchFault::WrongChain)));
@@ -219,6 +219,31 @@ fn a_batch_is_good_as_a_whole_or_its_first_fault_is_named() {
     assert_eq!(room.counter.load(Relaxed), 21, "no signature is checked in a batch that is refused cheaply");
     assert_eq!(room.batch(3, &with(19, forged(good(19)))), Err((19, BatchFault::BadSignature)));
     assert_eq!(room.counter.load(Relaxed), 42);
+}
+
+#[test]
+fn a_payment_to_another_chain_needs_a_chain_of_the_same_asset() {
+    let gold = ChainGenesis { asset: "GOLD".parse().unwrap(), ..chain(9) };
+    let chains = [chain(3), chain(8), gold].map(|chain| Arc::clone(StateWriter::genesis(&chain).state()));
+    let verifier = Verifier::new(NETWORK, Chains::new(chains), authors(), Arc::default());
+    let mut room = Room { verifier, ..room() };
+    let to = |chain, account| {
+        let (credit_chain, credit) = (Some(ChainId(chain)), AccountId(account));
+        signed(Transfer { credit_chain, credit, ..good(0) })
+    };
+    let cases = [
+        (to(8, 1), None),
+        // Whether the account exists is for the other chain to say.
+        (to(8, 77), None),
+        (to(9, 1), Some(Refusal::OtherAsset)),
+        (to(4, 1), Some(Refusal::UnknownCreditChain)),
+        (to(3, 1), Some(Refusal::Malformed)),
+    ];
+    let packets = cases.map(|(packet, _)| packet);
+    assert_eq!(room.submit(0, &packets), cases.map(|(_, refusal)| refusal));
+    // A batch with any of the well-formed ones is valid: what they come to is an outcome of execution.
+    assert_eq!(room.batch(3, &packets[..4]), Ok(()));
+    assert_eq!(room.batch(3, &packets), Err((4, BatchFault::Malformed)));
 }
 
 #[test]

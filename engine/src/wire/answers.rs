@@ -42,6 +42,43 @@ pub struct TransactionAnswer {
     pub sequence: Sequence,
     /// The 128 bytes of the transaction, in hexadecimal.
     pub packet: String,
+    /// What became of the payment on the other chain, where the outcome is *sent*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crossing: Option<CrossingAnswer>,
+}
+
+impl TransactionAnswer {
+    /// What became of it in the end; `None` while a payment to another chain is under way.
+    pub fn final_outcome(&self) -> Option<Outcome> {
+        match (self.outcome, self.crossing) {
+            (Outcome::Sent, None | Some(CrossingAnswer::UnderWay)) => None,
+            (Outcome::Sent, Some(CrossingAnswer::Credited { .. })) => Some(Outcome::Applied),
+            (Outcome::Sent, Some(CrossingAnswer::Refunded { reason, .. })) => Some(reason),
+            (outcome, _) => Some(outcome),
+        }
+    }
+}
+
+/// What became of a payment to another chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum CrossingAnswer {
+    /// It is on its way: the validator has not committed the height that decides it.
+    UnderWay,
+    /// The payee has it.
+    Credited {
+        /// Since this height.
+        height: Height,
+    },
+    /// The payee could not be credited, and the payer has it back.
+    Refunded {
+        /// Why.
+        reason: Outcome,
+        /// The height at which the payee's chain could not credit it.
+        returned: Height,
+        /// Since when the payer has it back.
+        height: Height,
+    },
 }
 
 /// The proof that a transaction is in a block, with its outcome.

@@ -108,7 +108,7 @@ fn the_search_finds_a_rate_and_the_window_is_measured_at_it() {
     let outcome = run(&plan, &mut phases).unwrap();
     balanced(&outcome);
     assert!(outcome.generator.rate_found.unwrap() > 500.0);
-    assert!(outcome.tally().committed > 0);
+    assert!(outcome.tally().accepted > 0);
     assert!(phases.1 > 0);
     let expected =
         ["connecting", "signing", "searching", "signing", "warming", "measuring", "waiting", "done"];

@@ -96,3 +96,25 @@ fn too_few_accounts_are_refused() {
 fn a_reference_names_its_submission() {
     assert_eq!(parse_reference(&reference(65_535, u64::MAX - 3)), (65_535, u64::MAX - 3));
 }
+
+#[test]
+fn a_share_of_the_transfers_goes_to_accounts_of_other_chains() {
+    let chains = || vec![clients(1, 50, 1_000_000), clients(4, 20, 1_000_000), clients(9, 90, 1_000_000)];
+    let mut workload = Workload::new(chains(), 2, 3, Height(9)).unwrap().crossing(30);
+    let mut crossing = 0;
+    let mut next = std::collections::BTreeMap::new();
+    for k in 0..10_000 {
+        let (_, transfer) = workload.next(k % 2).unwrap();
+        let nonce = next.entry((transfer.chain, transfer.debit)).or_insert(5);
+        assert_eq!(transfer.nonce, *nonce);
+        *nonce += 1;
+        if let Some(other) = transfer.credit_chain {
+            assert_ne!(other, transfer.chain);
+            let accounts =
+                [(1, 50), (4, 20), (9, 90)].into_iter().find(|(chain, _)| *chain == other.0).unwrap().1;
+            assert!(transfer.credit.0 < accounts);
+            crossing += 1;
+        }
+    }
+    assert!((2_800..3_200).contains(&crossing), "{crossing}");
+}

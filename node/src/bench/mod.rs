@@ -18,7 +18,7 @@ use loadgen::progress::Terminal;
 use loadgen::report::{
     BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
 };
-use loadgen::{ChainLoad, Endpoint, LoadPlan, Start};
+use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
 use crate::cli::{BenchArgs, LoadArgs, Rate};
 use crate::network::{InitOptions, Network};
@@ -40,6 +40,10 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 /// # Errors
 /// The network could not be made, a validator died, or the load could not be run.
 pub fn bench(args: &BenchArgs) -> Result<bool> {
+    if args.cross_chain > 0 && args.chains < 2 {
+        let problem = "--cross-chain takes at least two chains; add --chains 2".to_owned();
+        return Err(LoadError::Plan(problem).into());
+    }
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
@@ -55,7 +59,10 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     }
     testbed.start()?;
 
-    let plan = plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh);
+    let plan = LoadPlan {
+        cross_percent: args.cross_chain,
+        ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)
+    };
     let mut watcher = Watcher::start(Sampler::connect(&testbed.network, testbed.pids())?)?;
     let outcome = loadgen::run(&plan, &mut watcher);
     // A validator that died explains a failed load better than the load does.
@@ -92,7 +99,10 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let network = answering(Network::load(&args.network)?)?;
-    let plan = plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume);
+    let plan = LoadPlan {
+        cross_percent: args.cross_chain,
+        ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)
+    };
     let outcome = loadgen::run(&plan, &mut Terminal::new())?;
     let config = BenchConfig {
         validators: network.members.len() as u64,
@@ -101,7 +111,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         seconds: args.seconds,
         rate: rate_text(args.rate),
         workload: "transfer".into(),
-        cross_chain_percent: 0.0,
+        cross_chain_percent: f64::from(args.cross_chain),
         storage: String::new(),
     };
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);

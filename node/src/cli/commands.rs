@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use engine::audit::AuditError;
 use engine::store::StoreError;
 use indicatif::{ProgressBar, ProgressStyle};
+use loadgen::LoadError;
 use net::NetError;
 
 use super::log_filter::log_filter;
@@ -16,8 +17,9 @@ use super::print::{grouped, rows};
 use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
 use crate::network::{self, Down, InitError, InitOptions, Network};
+use crate::transfer::FileError;
 use crate::verify::{Text, VerifyError};
-use crate::{bench, kernels, query, validator, verify};
+use crate::{bench, kernels, query, transfer, validator, verify};
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
 ///
@@ -31,6 +33,8 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Up(args)) => up(&args),
         Command::Network(NetworkCommand::Down(args)) => down(&args),
         Command::Load(args) => bench::load(&args),
+        Command::Transfer(args) => transfer::transfer(&args),
+        Command::Submit(args) => transfer::submit(&args),
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => audit(&args),
         Command::Kernels(KernelsCommand::Check { file, backend }) => kernels::check(&file, backend),
@@ -46,6 +50,8 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<InitError>()
             || cause.is::<VerifyError>()
             || cause.is::<AuditError>()
+            || cause.is::<FileError>()
+            || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }

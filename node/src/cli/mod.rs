@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::types::{AccountId, ChainId};
 
 mod commands;
 mod log_filter;
@@ -40,6 +41,7 @@ Exit codes:
 ///   millrace network init /tmp/mill          keys, genesis, configurations
 ///   millrace network up /tmp/mill            start four validators
 ///   millrace load --network /tmp/mill        clients for them
+///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100
 ///   millrace query --network /tmp/mill account 1 7
 ///   millrace network down /tmp/mill          stop them
 ///   millrace verify /tmp/mill/validator-0/data
@@ -60,6 +62,8 @@ pub enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     Load(LoadArgs),
+    Transfer(TransferArgs),
+    Submit(SubmitArgs),
     Query(QueryArgs),
     Verify(VerifyArgs),
     #[command(subcommand)]
@@ -84,6 +88,7 @@ pub enum Command {
 ///   millrace bench
 ///   millrace bench --validators 1 --seconds 30
 ///   millrace bench --rate 20000 --json result.json
+///   millrace bench --chains 4 --accounts 25000 --cross-chain 10
 ///   millrace bench --data /mnt/nvme/bench --keep
 ///   millrace verify /mnt/nvme/bench/validator-0/data
 ///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
@@ -114,8 +119,8 @@ pub struct BenchArgs {
     /// What the clients do.
     #[arg(long, value_enum, default_value_t = Workload::Transfer)]
     pub workload: Workload,
-    /// Share of transfers that go to another chain. This version has none yet: only 0 is taken.
-    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=0))]
+    /// Share of transfers that go to an account of another chain; it takes at least two chains.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub cross_chain: u8,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
@@ -256,12 +261,105 @@ pub struct LoadArgs {
     /// Transfers a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
+    /// Share of transfers that go to an account of another chain; it takes at least two chains.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub cross_chain: u8,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// An account of a chain, written CHAIN:ACCOUNT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The chain.
+    pub chain: ChainId,
+    /// The account.
+    pub account: AccountId,
+}
+
+/// Pay from an account of a local network to another one, on one chain or
+/// across two of one asset, and wait until it is decided.
+///
+/// The key follows from the network's secret for test money (customers.seed). The nonce
+/// is the account's next one, unless it is given. A payment to another chain
+/// is decided one block later than one within a chain; the output follows it
+/// through both.
+///
+/// With --offline no validator is asked: the signed transaction goes into a
+/// file, and `millrace submit` sends it, from here or from another machine.
+///
+/// Examples:
+///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100
+///   millrace transfer --network /tmp/mill --from 1:7 --to 2:3 --amount 100
+///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100 \
+///                     --nonce 12 --expiry 90000 --offline pay.json
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct TransferArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// Which validator to submit to; without, the first that answers.
+    #[arg(long, value_name = "INDEX")]
+    pub validator: Option<u16>,
+    /// Who pays.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub from: Place,
+    /// Who receives.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub to: Place,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// Your own reference, at most 12 bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub reference: Option<String>,
+    /// The nonce; without, the account's next one.
+    #[arg(long)]
+    pub nonce: Option<u64>,
+    /// The last height at which it may execute; without, 1,000 above the present one.
+    #[arg(long, value_name = "HEIGHT")]
+    pub expiry: Option<u64>,
+    /// Sign into this file and submit nothing.
+    #[arg(long, value_name = "FILE", requires_all = ["nonce", "expiry"])]
+    pub offline: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "offline")]
+    pub json: bool,
+}
+
+/// Submit a transaction that was signed into a file, and wait until it is
+/// decided.
+///
+/// The same file can be submitted again, also to another validator: it takes
+/// effect once, and who submits it again is told what became of it.
+///
+/// Examples:
+///   millrace submit pay.json --network /tmp/mill
+///   millrace submit pay.json --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
+///                   --network-id 77e0…
+///
+/// Exit codes: 0 committed, 1 refused, failed or no answer, 2 usage, or a file
+/// that is not one or is for another network.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct SubmitArgs {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which validator to submit to.
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Ask a validator about the committed ledger, and check its proof before
@@ -453,6 +551,13 @@ impl Storage {
             Self::Portable => "portable",
         }
     }
+}
+
+fn parse_place(text: &str) -> Result<Place, String> {
+    let place = text.split_once(':').and_then(|(chain, account)| {
+        Some(Place { chain: ChainId(chain.parse().ok()?), account: AccountId(account.parse().ok()?) })
+    });
+    place.ok_or_else(|| "write the chain's number, a colon and the account's number, as in 1:7".to_owned())
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {

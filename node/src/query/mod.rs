@@ -19,11 +19,11 @@ use crate::cli::{QueryArgs, Question, WhomArgs, rows};
 use crate::network::Network;
 use crate::validator::counters::CountersReport;
 
-mod print;
+pub(crate) mod print;
 
 /// Whom we talk to: one validator, and the network around it if we know it.
-struct Asked {
-    client: Client,
+pub(crate) struct Asked {
+    pub(crate) client: Client,
     network: Option<Network>,
 }
 
@@ -52,7 +52,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
     }
 }
 
-fn connect(whom: &WhomArgs) -> Result<Asked> {
+pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
     if let Some(directory) = &whom.network {
         let network = Network::load(directory)?;
         let client = connect_member(&network, whom.validator)?;
@@ -71,7 +71,7 @@ fn connect(whom: &WhomArgs) -> Result<Asked> {
 }
 
 /// The validator that was named, or the first that answers.
-fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
+pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
     let count = network.members.len();
     let wanted = |index: u16| validator.is_none_or(|wanted| wanted == index);
     let mut refusals = Vec::new();
@@ -122,14 +122,20 @@ impl Asked {
         }
         println!("transaction {}", answer.id);
         rows(&[
-            ("outcome", answer.outcome.to_string()),
+            ("outcome", print::outcome(&answer)),
             (
                 "block",
                 format!("height {}, place {} on chain {}", answer.height, answer.position, answer.chain),
             ),
             (
                 "transfer",
-                format!("{} from account {} to account {}", transfer.amount, transfer.debit, transfer.credit),
+                format!(
+                    "{} from account {} to account {}{}",
+                    transfer.amount,
+                    transfer.debit,
+                    transfer.credit,
+                    transfer.credit_chain.map_or(String::new(), |chain| format!(" on chain {chain}"))
+                ),
             ),
             ("nonce", transfer.nonce.to_string()),
             ("expiry", format!("height {}", transfer.expiry)),

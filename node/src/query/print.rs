@@ -1,7 +1,7 @@
 //! Answers as text and as readable JSON.
 
 use client::AsOf;
-use client::answers::{BlockAnswer, StatusAnswer};
+use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
 use engine::types::Transfer;
 use engine::wire::Block;
 use serde_json::{Value, json};
@@ -10,22 +10,40 @@ use crate::cli::{grouped, rows};
 use crate::validator::counters::CountersReport;
 
 /// The lowest nonce above all used ones of a window.
-pub(super) fn next_nonce(base: u64, used: u64) -> u64 {
+pub(crate) fn next_nonce(base: u64, used: u64) -> u64 {
     base + u64::from(u64::BITS - used.leading_zeros())
 }
 
 /// The fields of a transfer.
-pub(super) fn transfer(transfer: &Transfer) -> Value {
+pub(crate) fn transfer(transfer: &Transfer) -> Value {
     json!({
         "chain": transfer.chain,
         "key_version": transfer.key_version,
         "reference": hex::encode(transfer.reference),
         "debit": transfer.debit,
+        "credit_chain": transfer.credit_chain.unwrap_or(transfer.chain),
         "credit": transfer.credit,
         "amount": transfer.amount,
         "nonce": transfer.nonce,
         "expiry": transfer.expiry,
     })
+}
+
+/// What became of a transaction, on both chains if it has crossed.
+pub(crate) fn outcome(answer: &TransactionAnswer) -> String {
+    let outcome = answer.outcome;
+    match answer.crossing {
+        None => outcome.to_string(),
+        Some(CrossingAnswer::UnderWay) => format!("{outcome}, under way: ask again after the next block"),
+        Some(CrossingAnswer::Credited { height }) => {
+            format!("{outcome} at height {}, credited there at height {height}", answer.height)
+        }
+        Some(CrossingAnswer::Refunded { reason, returned, height }) => format!(
+            "{outcome} at height {}, could not be credited there at height {returned} ({reason}), refunded at height \
+             {height}",
+            answer.height
+        ),
+    }
 }
 
 /// The fields of a block.
@@ -62,6 +80,10 @@ pub(super) fn block(answer: &BlockAnswer, block: &Block, finality: &str, checked
         println!("  chain {}: {} transactions", entry.chain, grouped(entry.transactions));
         println!("    transactions root  {}", entry.transactions_root);
         println!("    accounts root      {}", entry.accounts_root);
+        if entry.outbox + entry.inbox > 0 {
+            println!("    outbox root        {} ({})", entry.outbox_root, grouped(entry.outbox));
+            println!("    inbox root         {} ({})", entry.inbox_root, grouped(entry.inbox));
+        }
     }
     for (author, head) in block.cut().iter().enumerate() {
         println!("  stream of validator {author}: taken up to {head}");

@@ -8,7 +8,7 @@ use engine::execute::Delta;
 use engine::replica::{CommitPorts, Committer, CommitterEvent, Halt, Input, Job, Stage};
 use engine::roots::StateRoot;
 use engine::store::{Durable, Position, StoreError};
-use engine::types::{Height, Outcome};
+use engine::types::Height;
 use engine::wire::Notice;
 
 use super::core::stop;
@@ -98,11 +98,11 @@ impl CommitPorts for Host {
     fn tell(&mut self, event: CommitterEvent<'_>) {
         let counters = &self.shared.counters;
         match event {
-            CommitterEvent::Executed { height, root, executed } => {
+            CommitterEvent::Executed { height, root, executed, in_flight } => {
                 let outcomes = || executed.deltas.iter().flat_map(|delta| delta.outcomes());
                 Counters::add(&counters.blocks, 1);
                 Counters::add(&counters.executed, outcomes().count() as u64);
-                let applied = outcomes().filter(|outcome| **outcome == Outcome::Applied).count();
+                let applied = outcomes().filter(|outcome| !outcome.is_failure()).count();
                 Counters::add(&counters.applied, applied as u64);
                 // The place that spent the nonce is the one that is asked for; a replay elsewhere only names it again.
                 for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
@@ -112,7 +112,7 @@ impl CommitPorts for Host {
                 }
                 let deltas = executed.deltas.clone();
                 self.executed.push_back((height, self.position, deltas, executed.state_root.clone()));
-                self.to_core(CoreEvent::Input(Input::Executed(height, root)));
+                self.to_core(CoreEvent::Input(Input::Executed { height, root, in_flight }));
             }
             CommitterEvent::Committed(height) => {
                 let (of, position, deltas, root) =

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam::channel::Receiver;
-use engine::replica::{ChainRecord, CommittedBlock, JournalReader, ReadError};
+use engine::replica::{CommittedBlock, JournalReader, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof};
 use engine::store::Log;
-use engine::types::{AccountId, ChainId, Height, TransactionId, ValidatorIndex};
+use engine::types::{AccountId, ChainId, Height, Outcome, TransactionId, ValidatorIndex};
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, ErrorAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, Query};
 use net::PeerNetwork;
@@ -123,6 +123,33 @@ impl QueryThread {
             author: batch.author,
             sequence: batch.sequence,
             packet: hex::encode(packet.0),
+            crossing: match outcome {
+                Outcome::Sent => Some(self.crossing(id, packet.credit_chain(), stored.record.height)?),
+                _ => None,
+            },
+        })
+    }
+
+    /// What became of a payment that was sent at a height: the next height decides it, and refunds are in the one after.
+    fn crossing(
+        &self,
+        id: &TransactionId,
+        destination: ChainId,
+        sent: Height,
+    ) -> Result<CrossingAnswer, Unanswered> {
+        let (arrival, refund) = (sent.next(), sent.next().next());
+        if arrival > self.view.height() {
+            return Ok(CrossingAnswer::UnderWay);
+        }
+        let record = self.search().stored(arrival)?.record;
+        let on_chain = record.chains.iter().find(|chain| chain.entry.chain == destination);
+        let on_chain = on_chain.ok_or(ReadError::Damaged(arrival))?;
+        Ok(match on_chain.returned.iter().find(|(returned, _)| returned == id) {
+            None => CrossingAnswer::Credited { height: arrival },
+            Some(_) if refund > self.view.height() => CrossingAnswer::UnderWay,
+            Some((_, reason)) => {
+                CrossingAnswer::Refunded { reason: *reason, returned: arrival, height: refund }
+            }
         })
     }
 
@@ -171,11 +198,5 @@ impl QueryThread {
 
 /// What the record says of each chain, as the state root has it.
 fn entries_of(record: &CommittedBlock) -> Vec<ChainEntry> {
-    let entry = |chain: &ChainRecord| ChainEntry {
-        chain: chain.chain,
-        transactions_root: chain.transactions_root,
-        accounts_root: chain.accounts_root,
-        transactions: chain.transactions,
-    };
-    record.chains.iter().map(entry).collect()
+    record.chains.iter().map(|chain| chain.entry).collect()
 }

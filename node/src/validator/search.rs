@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError};
 use engine::roots::{TransactionTree, contains_transaction};
 use engine::store::Records;
-use engine::types::{ChainId, Height, Outcome, TransactionId};
+use engine::types::{ChainId, Height, Outcome, Packet, TransactionId};
 use engine::wire::{Batch, Block};
 use thiserror::Error;
 
@@ -108,17 +108,19 @@ impl<R: Records> Search<'_, R> {
         }
         let batches = self.reader.batches(&stored.record)?;
         let network = self.reader.network;
-        for of_chain in stored.record.chains.iter().filter(|of| chain.is_none_or(|chain| chain == of.chain)) {
-            let packets = || batches.iter().map(|batch| batch.packets_of(of_chain.chain));
-            if packets().map(<[_]>::len).sum::<usize>() as u64 != of_chain.transactions {
+        for of_chain in
+            stored.record.chains.iter().filter(|of| chain.is_none_or(|chain| chain == of.entry.chain))
+        {
+            let packets = || batches.iter().map(|batch| batch.packets_of(of_chain.entry.chain));
+            if packets().map(<[_]>::len).sum::<usize>() as u64 != of_chain.entry.transactions {
                 return Err(ReadError::Damaged(stored.record.height).into());
             }
             if !packets().any(|packets| contains_transaction(network, packets, id)) {
                 continue;
             }
-            let tree = TransactionTree::new(network, packets(), &outcomes_of(of_chain));
+            let tree = TransactionTree::new(network, packets(), &outcomes_of(of_chain, packets()));
             if let Some(place) = tree.position(id) {
-                let chain = of_chain.chain;
+                let chain = of_chain.entry.chain;
                 return Ok(Some(Found { chain, place, tree, batches, stored }));
             }
         }
@@ -128,13 +130,13 @@ impl<R: Records> Search<'_, R> {
 
 /// How many transactions have to be looked at in a block.
 fn transactions(record: &CommittedBlock, chain: Option<ChainId>) -> u64 {
-    let of_chain = |of: &&ChainRecord| chain.is_none_or(|chain| chain == of.chain);
-    record.chains.iter().filter(of_chain).map(|of| of.transactions).sum()
+    let of_chain = |of: &&ChainRecord| chain.is_none_or(|chain| chain == of.entry.chain);
+    record.chains.iter().filter(of_chain).map(|of| of.entry.transactions).sum()
 }
 
 /// The outcomes of a chain's transactions, in order.
-fn outcomes_of(chain: &ChainRecord) -> Vec<Outcome> {
-    let mut outcomes = vec![Outcome::Applied; chain.transactions as usize];
+fn outcomes_of<'a>(chain: &ChainRecord, packets: impl Iterator<Item = &'a [Packet]>) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = packets.flatten().map(Outcome::success).collect();
     for (position, outcome) in &chain.failures {
         if let Some(slot) = outcomes.get_mut(*position as usize) {
             *slot = *outcome;

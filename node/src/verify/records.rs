@@ -2,7 +2,6 @@
 
 use engine::audit::{Committed, CommittedChain, Entry, JournalFormat, Wrong};
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
-use engine::roots::ChainEntry;
 use engine::types::Digest;
 use engine::wire::{Batch, Block};
 
@@ -44,6 +43,6 @@ fn committed(bytes: &[u8]) -> Result<Committed, Wrong> {
 }
 
 fn chain(record: ChainRecord) -> CommittedChain {
-    let ChainRecord { chain, transactions_root, accounts_root, transactions, failures } = record;
-    CommittedChain { entry: ChainEntry { chain, transactions_root, accounts_root, transactions }, failures }
+    let ChainRecord { entry, failures, returned } = record;
+    CommittedChain { entry, failures, returned }
 }

@@ -28,11 +28,9 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
     let executed = Ledger::genesis(&network.genesis).execute(Height(1), &[]);
     let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
     let chain = |entry: &engine::roots::ChainEntry| ChainRecord {
-        chain: entry.chain,
-        transactions_root: entry.transactions_root,
-        accounts_root: entry.accounts_root,
-        transactions: entry.transactions,
+        entry: *entry,
         failures: Vec::new(),
+        returned: Vec::new(),
     };
     let record = CommittedBlock {
         height: Height(1),

@@ -31,8 +31,15 @@ impl fmt::Display for Text<'_> {
             row("without certificate", format!("{} {text}", report.heights_without_certificate))?;
         }
         for supply in &report.supply {
-            let verdict = if supply.genesis == supply.found { "as in the genesis" } else { "WRONG" };
-            row(&format!("balances of chain {}", supply.chain), format!("{} ({verdict})", supply.found))?;
+            let verdict = if supply.genesis == supply.found() { "as in the genesis" } else { "WRONG" };
+            let on_its_way = match supply.in_flight {
+                0 => String::new(),
+                amount => format!(", {amount} of it between chains"),
+            };
+            row(
+                &format!("money of {}", supply.asset),
+                format!("{} ({verdict}{on_its_way})", supply.found()),
+            )?;
         }
         let batches =
             format!("{}, of which {} not ordered", grouped(report.batches), report.batches_unordered);

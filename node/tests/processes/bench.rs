@@ -35,6 +35,35 @@ fn a_small_bench_holds_and_reports() {
     expect(0, &["verify", &verify]);
 }
 
+#[test]
+fn a_bench_over_chains_that_pay_each_other_holds_and_a_payment_is_followed_through_both() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (json, data) = (path("result.json"), path("data"));
+    let more = ["2", "--chains", "3", "--cross-chain", "50", "--json", &json, "--data", &data];
+    let arguments: Vec<&str> = SMALL.into_iter().chain(more).collect();
+    expect(0, &arguments);
+    let result: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!((&result["audit"]["ok"], &result["audit"]["balance_drift"]), (&true.into(), &0.into()));
+    assert_eq!(result["config"]["cross_chain_percent"], 50.0);
+    assert_eq!((&result["failed"], &result["timed_out"]), (&serde_json::json!({}), &0.into()), "{result}");
+    let (told, committed) = (result["audit"]["acknowledged"].as_u64(), result["committed"].as_u64());
+    assert!(told.unwrap() >= committed.unwrap() && committed.unwrap() > 500, "{result}");
+    let report = path("verify.json");
+    expect(0, &["verify", &format!("{data}/validator-2/data"), "--json", &report]);
+    let audit: serde_json::Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+    assert!(audit["crossed"].as_u64().unwrap() > 200, "{audit}");
+
+    expect(0, &["network", "up", &data]);
+    let load = ["load", "--network", &data, "--rate", "100", "--seconds", "1", "--cross-chain", "100"];
+    let (said, _) = expect(0, &load);
+    let (_, id) = said.trim_end().rsplit_once(' ').unwrap();
+    let (trail, _) = expect(0, &["query", "--network", &data, "transaction", id]);
+    expect(0, &["network", "down", &data]);
+    assert!(trail.contains("sent to another chain at height"), "{trail}");
+    assert!(trail.contains("credited there at height"), "{trail}");
+}
+
 /// Processes whose command line names a directory.
 fn processes_in(directory: &Path) -> usize {
     let names = |entry: &fs::DirEntry| {

@@ -23,7 +23,7 @@ fn config(testbed: &Testbed) -> PathBuf {
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["bench"],
         &["node"],
@@ -32,6 +32,8 @@ fn every_command_explains_itself() {
         &["network", "up"],
         &["network", "down"],
         &["load"],
+        &["transfer"],
+        &["submit"],
         &["query"],
         &["verify"],
         &["kernels"],
@@ -43,7 +45,7 @@ fn every_command_explains_itself() {
         let (help, _) = expect(0, &arguments);
         assert!(help.contains("Usage: millrace"), "{help}");
     }
-    for command in ["bench", "node", "load", "query", "verify"] {
+    for command in ["bench", "node", "load", "transfer", "submit", "query", "verify"] {
         let (help, _) = expect(0, &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
         assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");
@@ -52,7 +54,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 12] = [
         &[],
         &["bnech"],
         &["bench", "--rate", "0"],
@@ -60,12 +62,17 @@ fn wrong_usage_exits_with_2() {
         &["bench", "--validators", "0"],
         &["bench", "--cross-chain", "5"],
         &["query", "status"],
+        &["transfer", "--network", "/tmp", "--from", "1", "--to", "1:2", "--amount", "1"],
+        &["transfer", "--network", "/tmp", "--from", "1:1", "--to", "1:2", "--amount", "1", "--offline", "x"],
+        &["submit", "/nowhere/pay.json", "--network", "/tmp"],
         &["query", "--endpoint", "127.0.0.1:1", "status"],
         &["network", "init"],
     ];
     for arguments in wrong {
         expect(2, arguments);
     }
+    let (_, words) = expect(2, &["bench", "--cross-chain", "5"]);
+    assert!(words.contains("--chains 2"), "{words}");
 }
 
 #[test]

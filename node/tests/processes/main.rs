@@ -26,6 +26,8 @@ mod byzantine;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod guides;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod network;

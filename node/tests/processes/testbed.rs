@@ -131,6 +131,7 @@ impl Testbed {
             key_version: 1,
             reference: [0; 12],
             debit: AccountId(debit),
+            credit_chain: None,
             credit: AccountId((debit + 1) % self.accounts()),
             amount: 5,
             nonce,

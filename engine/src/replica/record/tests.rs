@@ -7,11 +7,14 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 prop_compose! {
     fn chain()(
-        chain in any::<u32>(), transactions_root in digest(), accounts_root in digest(), transactions in any::<u64>(),
+        entry in any::<[u8; CHAIN_ENTRY_BYTES]>(),
         failures in prop::collection::vec((any::<u32>(), 1u8..=8), 0..5),
+        returned in prop::collection::vec((any::<[u8; 32]>(), 1u8..=8), 0..5),
     ) -> ChainRecord {
-        let failures = failures.into_iter().map(|(at, outcome)| (at, Outcome::try_from(outcome).unwrap())).collect();
-        ChainRecord { chain: ChainId(chain), transactions_root, accounts_root, transactions, failures }
+        let outcome = |outcome| Outcome::try_from(outcome).unwrap();
+        let failures = failures.into_iter().map(|(at, code)| (at, outcome(code))).collect();
+        let returned = returned.into_iter().map(|(id, code)| (TransactionId(id), outcome(code))).collect();
+        ChainRecord { entry: ChainEntry::parse(&entry), failures, returned }
     }
 }
 
@@ -60,11 +63,9 @@ fn a_boot_is_a_number_and_whether_it_was_done() {
 #[test]
 fn an_unknown_outcome_is_refused() {
     let chain = ChainRecord {
-        chain: ChainId(1),
-        transactions_root: Digest([1; 32]),
-        accounts_root: Digest([2; 32]),
-        transactions: 1,
-        failures: vec![(0, Outcome::Expired)],
+        entry: ChainEntry { transactions: 1, ..ChainEntry::default() },
+        failures: Vec::new(),
+        returned: vec![(TransactionId([5; 32]), Outcome::UnknownCredit)],
     };
     let record = CommittedBlock {
         height: Height(1),

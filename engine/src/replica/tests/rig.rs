@@ -21,7 +21,9 @@ use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
 
 pub const CONNECTION: u64 = 9;
-const CHAIN: ChainId = ChainId(7);
+pub const CHAIN: ChainId = ChainId(7);
+/// Another chain of the same asset.
+pub const OTHER: ChainId = ChainId(8);
 const ACCOUNTS: u64 = 8;
 
 /// A certificate is "view (8 bytes) | digest".
@@ -167,9 +169,9 @@ impl CommitPorts for World {
 
     fn tell(&mut self, event: CommitterEvent<'_>) {
         match event {
-            CommitterEvent::Executed { height, root, .. } => {
+            CommitterEvent::Executed { height, root, in_flight, .. } => {
                 self.roots.push((height, root));
-                self.to_tell.push_back(Input::Executed(height, root));
+                self.to_tell.push_back(Input::Executed { height, root, in_flight });
             }
             CommitterEvent::Committed(height) => {
                 self.index.committed(height, self.records_committed.pop_front().unwrap());
@@ -182,7 +184,7 @@ impl CommitPorts for World {
 
 pub struct Node {
     pub replica: Replica,
-    committer: Committer,
+    pub committer: Committer,
     pub world: World,
     mempools: Arc<BTreeMap<ChainId, Mempool>>,
     directory: TempDir,
@@ -283,14 +285,15 @@ fn genesis(validators: usize) -> Genesis {
     };
     let account = |i: u64| AccountGenesis { public_key: key(i as u8 + 1).public_key(), balance: 1_000 };
     let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
-    let chain = ChainGenesis {
-        id: CHAIN,
+    let chain = |id| ChainGenesis {
+        id,
         kind,
         suite,
         asset: Asset::UNIT,
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
-    Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain]).unwrap()
+    Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain(CHAIN), chain(OTHER)])
+        .unwrap()
 }
 
 fn transfer(network: &Digest, sender: u64, nonce: u64, amount: u64) -> Packet {
@@ -333,7 +336,8 @@ impl Rig {
             Ok::<_, RecoveryError>(())
         });
         let (recovered, ledger, roots) = recovered.unwrap();
-        let mempools = Arc::new(BTreeMap::from([(CHAIN, Mempool::new(CHAIN, ACCOUNTS, 256, 64))]));
+        let mempool = |chain| (chain, Mempool::new(chain, ACCOUNTS, 256, 64));
+        let mempools = Arc::new(BTreeMap::from([CHAIN, OTHER].map(mempool)));
         let settings = Settings::new(ValidatorIndex(me as u16), self.genesis.validators().len());
         let replica = Replica::new(
             &self.genesis,
@@ -424,7 +428,43 @@ impl Rig {
     }
 
     pub fn offer_amount(&mut self, node: usize, sender: u64, nonce: u64, amount: u64) -> Result<(), Refusal> {
-        let packet = transfer(&self.network(), sender, nonce, amount);
+        self.offer_packet(node, sender, nonce, transfer(&self.network(), sender, nonce, amount))
+    }
+
+    /// Tells a node that its mempools hold something.
+    pub fn mempool_filled(&mut self, node: usize) {
+        let now = self.now();
+        self.nodes[node].input(Input::MempoolFilled, now);
+    }
+
+    /// Puts transactions of all accounts with this nonce into the mempool of a chain, and tells nobody.
+    pub fn fill(&mut self, node: usize, chain: ChainId, nonces: Range<u64>) {
+        for (sender, nonce) in nonces.flat_map(|nonce| (0..ACCOUNTS).map(move |sender| (sender, nonce))) {
+            let transfer = crate::execute::tests::transfer(sender, 0, 1, nonce);
+            let packet = Transfer { chain, ..transfer }.sign(&self.network(), |_| [0; 64]);
+            let transaction = Verified::assumed(packet.transaction().unwrap());
+            self.nodes[node].mempools[&chain].offer(transaction, Origin::default()).unwrap();
+        }
+    }
+
+    /// A payment to an account of the other chain.
+    pub fn offer_crossing(
+        &mut self,
+        node: usize,
+        sender: u64,
+        nonce: u64,
+        payee: u64,
+    ) -> Result<(), Refusal> {
+        let transfer = Transfer {
+            chain: CHAIN,
+            credit_chain: Some(OTHER),
+            ..crate::execute::tests::transfer(sender, payee, 1, nonce)
+        };
+        let packet = transfer.sign(&self.network(), |message| key(sender as u8 + 1).sign(message));
+        self.offer_packet(node, sender, nonce, packet)
+    }
+
+    fn offer_packet(&mut self, node: usize, sender: u64, nonce: u64, packet: Packet) -> Result<(), Refusal> {
         let origin =
             Origin { connection: CONNECTION, tag: sender << 8 | nonce, received_us: 0, verified_us: 0 };
         let now = self.now();

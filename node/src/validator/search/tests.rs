@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use engine::replica::{BlockIndex, KIND_BATCH, KIND_COMMITTED};
+use engine::roots::ChainEntry;
 use engine::store::{Position, Record, StoreError};
 use engine::types::{Digest, Head, Packet, ValidatorIndex};
 use engine::wire::{BatchSection, Header};
@@ -82,13 +83,8 @@ impl Shelf {
             roots: Vec::new(),
             cut: vec![head],
         };
-        let chain = ChainRecord {
-            chain: CHAIN,
-            transactions_root: Digest::default(),
-            accounts_root: Digest::default(),
-            transactions: transactions.into(),
-            failures: Vec::new(),
-        };
+        let entry = ChainEntry { chain: CHAIN, transactions: transactions.into(), ..ChainEntry::default() };
+        let chain = ChainRecord { entry, failures: Vec::new(), returned: Vec::new() };
         let record = CommittedBlock {
             height,
             delta_digest: Digest::default(),

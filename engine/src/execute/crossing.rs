@@ -1,0 +1,95 @@
+//! Money on its way between two chains of one asset.
+//!
+//! ```text
+//! height  source chain                     destination chain
+//!   h     debit, outbox: Credit ─────┐
+//!  h+1                               └───▶ inbox: credit        outbox, if it cannot be credited: Refund ──┐
+//!  h+2    inbox: credit the payer  ◀───────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! What is in the outboxes of a height is executed first in the next one, always, whatever else is in that block. So
+//! nothing queues, and at most what two blocks sent is on its way.
+
+use crate::types::{AccountId, ChainId, Outcome, TransactionId};
+
+/// Bytes of [`Delivery::leaf`].
+pub const DELIVERY_BYTES: usize = 1 + 32 + 4 + 8 + 4 + 8 + 8;
+
+/// A payment from an account of one chain to an account of another. Its transaction names it: each has at most one,
+/// because it has spent a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// The transaction that sent it.
+    pub transaction: TransactionId,
+    /// The chain that was debited.
+    pub source: ChainId,
+    /// The account that was debited.
+    pub payer: AccountId,
+    /// The chain that is to be credited.
+    pub destination: ChainId,
+    /// The account that is to be credited.
+    pub payee: AccountId,
+    /// How much.
+    pub amount: u64,
+}
+
+/// Which way it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// To the payee.
+    Credit,
+    /// Back to the payer, because it could not be credited.
+    Refund(Outcome),
+}
+
+/// What one chain hands to another at the end of a height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which way it goes.
+    pub leg: Leg,
+    /// What is delivered.
+    pub crossing: Crossing,
+}
+
+impl Delivery {
+    /// The chain that executes it in the next height.
+    pub fn target(&self) -> ChainId {
+        match self.leg {
+            Leg::Credit => self.crossing.destination,
+            Leg::Refund(_) => self.crossing.source,
+        }
+    }
+
+    /// Leg (0, or the outcome that makes it a refund), transaction, source, payer, destination, payee, amount: what the
+    /// trees over outboxes and inboxes hash.
+    pub fn leaf(&self) -> [u8; DELIVERY_BYTES] {
+        let Crossing { transaction, source, payer, destination, payee, amount } = &self.crossing;
+        let mut leaf = [0; DELIVERY_BYTES];
+        leaf[0] = match self.leg {
+            Leg::Credit => 0,
+            Leg::Refund(reason) => reason.code(),
+        };
+        leaf[1..33].copy_from_slice(&transaction.0);
+        leaf[33..37].copy_from_slice(&source.0.to_le_bytes());
+        leaf[37..45].copy_from_slice(&payer.0.to_le_bytes());
+        leaf[45..49].copy_from_slice(&destination.0.to_le_bytes());
+        leaf[49..57].copy_from_slice(&payee.0.to_le_bytes());
+        leaf[57..65].copy_from_slice(&amount.to_le_bytes());
+        leaf
+    }
+}
+
+/// What the inboxes of the next height are, given the outboxes of this one: for each of `chains`, which ascend, what is
+/// for it, by the chain that sent it and by the place in that chain's outbox.
+pub fn route<'a>(
+    chains: &[ChainId],
+    outboxes: impl IntoIterator<Item = &'a [Delivery]>,
+) -> Vec<Vec<Delivery>> {
+    let mut inboxes = vec![Vec::new(); chains.len()];
+    for delivery in outboxes.into_iter().flatten() {
+        let at =
+            chains.binary_search(&delivery.target()).expect("a chain sends only to chains of the network");
+        inboxes[at].push(*delivery);
+    }
+    inboxes
+}

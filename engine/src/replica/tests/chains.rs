@@ -1,0 +1,56 @@
+//! Several chains in one network.
+
+use super::rig::{CHAIN, OTHER, Rig};
+use super::*;
+use crate::types::{AccountId, ChainId, Outcome};
+
+#[test]
+fn who_pays_an_account_of_another_chain_is_told_when_the_money_arrives_or_comes_back() {
+    let mut rig = Rig::new(4);
+    rig.offer_crossing(0, 1, 0, 5).unwrap();
+    rig.offer_crossing(0, 2, 0, 1 << 20).unwrap();
+    rig.offer(0, 3, 0).unwrap();
+    rig.advance(100);
+    let first = rig.order(1, 1, rig.network());
+    rig.advance(30);
+    let within = notice(3 << 8, Verdict::Committed);
+    assert_eq!(rig.nodes[0].world.notices, [within], "the others wait");
+    // Nothing waits to be ordered, and a leader proposes all the same, long before it would out of idleness.
+    let (idle, before) = (rig.settings(2).idle_interval, rig.now().monotonic);
+    let second = rig.order(2, 2, first);
+    assert!(rig.now().monotonic < before + idle / 2);
+    rig.advance(30);
+    let arrived = notice(1 << 8, Verdict::Committed);
+    assert_eq!(rig.nodes[0].world.notices, [within, arrived]);
+    let third = rig.order(3, 3, second);
+    rig.advance(30);
+    let returned = notice(2 << 8, Verdict::Failed(Outcome::UnknownCredit));
+    assert_eq!(rig.nodes[0].world.notices, [within, arrived, returned]);
+    assert_eq!(rig.block(0, &third).cut(), rig.block(0, &first).cut());
+    let state = rig.nodes[0].committer.ledger().states();
+    let balance = |chain, account| state.get(chain).unwrap().account(AccountId(account)).unwrap().balance;
+    assert_eq!((balance(CHAIN, 1), balance(OTHER, 5), balance(CHAIN, 2)), (999, 1_001, 1_000));
+    // With nothing on its way any more, the next leader waits as long as any idle one.
+    let (idle, before) = (rig.settings(0).idle_interval, rig.now().monotonic);
+    rig.order(0, 4, third);
+    assert!(rig.now().monotonic >= before + idle);
+}
+
+#[test]
+fn a_chain_with_much_waiting_keeps_no_other_chain_waiting() {
+    // Whichever chain a batch begins with, each is sure of half of it and gets what the other leaves.
+    for turn in 0..2 {
+        let mut rig = Rig::new(4);
+        let replica = &mut rig.nodes[0].replica;
+        (replica.settings.batch_transactions_max, replica.next_chain) = (24, turn);
+        rig.fill(0, CHAIN, 0..6);
+        rig.fill(0, OTHER, 0..1);
+        rig.mempool_filled(0);
+        let sealed = |rig: &Rig, sequence: u64| -> Vec<(ChainId, usize)> {
+            let own = rig.nodes[0].replica.own.values().find(|own| own.head.sequence.0 == sequence).unwrap();
+            own.batch.sections().map(|(chain, packets)| (chain, packets.len())).collect()
+        };
+        assert_eq!(sealed(&rig, 1), [(CHAIN, 16), (OTHER, 8)], "turn {turn}");
+        assert_eq!(sealed(&rig, 2), [(CHAIN, 24)], "turn {turn}");
+    }
+}

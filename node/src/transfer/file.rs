@@ -1,0 +1,106 @@
+//! A signed transaction in a file, for another machine to submit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engine::types::{Digest, Packet, TransactionId};
+use serde::{Deserialize, Serialize};
+
+/// The only version of the file so far.
+const VERSION: u32 = 1;
+
+/// The file, as JSON. Everything but the packet is for people and for early refusals: the packet is what counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedFile {
+    millrace_transaction: u32,
+    /// The network that the signature is for.
+    network: Digest,
+    /// The transaction's id there.
+    id: TransactionId,
+    /// The 128 bytes, in hexadecimal.
+    packet: String,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read or written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is something else, or damaged.
+    #[error("{}: not a signed transaction: {problem}", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It was signed for another network.
+    #[error("{}: signed for the network {found}, but this is {expected}", file.display())]
+    OtherNetwork {
+        /// The file.
+        file: PathBuf,
+        /// The network that it is for.
+        found: Digest,
+        /// The network at hand.
+        expected: Digest,
+    },
+}
+
+impl SignedFile {
+    /// The file of a signed packet.
+    pub fn new(network: &Digest, packet: Packet) -> Self {
+        let (id, packet) = (packet.id(network), hex::encode(packet.0));
+        Self { millrace_transaction: VERSION, network: *network, id, packet }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn write(&self, file: &Path) -> Result<(), FileError> {
+        let text = serde_json::to_string_pretty(self).expect("text and numbers have a JSON form") + "\n";
+        fs::write(file, text).map_err(|source| FileError::Io { file: file.to_owned(), source })
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`FileError`]: it cannot be read, or is not such a file.
+    pub fn read(file: &Path) -> Result<Self, FileError> {
+        let text =
+            fs::read_to_string(file).map_err(|source| FileError::Io { file: file.to_owned(), source })?;
+        let wrong = |problem: String| FileError::Content { file: file.to_owned(), problem };
+        let signed: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if signed.millrace_transaction != VERSION {
+            return Err(wrong(format!("version {} is not known here", signed.millrace_transaction)));
+        }
+        Ok(signed)
+    }
+
+    /// The packet, for the network at hand.
+    ///
+    /// # Errors
+    /// [`FileError`]: it is for another network, or its parts contradict each other.
+    pub fn packet_for(&self, network: &Digest, file: &Path) -> Result<Packet, FileError> {
+        let wrong = |problem: &str| FileError::Content { file: file.to_owned(), problem: problem.to_owned() };
+        if self.network != *network {
+            let (found, expected) = (self.network, *network);
+            return Err(FileError::OtherNetwork { file: file.to_owned(), found, expected });
+        }
+        let mut packet = Packet([0; engine::limits::PACKET_BYTES]);
+        hex::decode_to_slice(&self.packet, &mut packet.0)
+            .map_err(|_| wrong("the packet is not 128 bytes in hexadecimal"))?;
+        packet.transfer().map_err(|_| wrong("the packet is not a transfer"))?;
+        if packet.id(network) != self.id {
+            return Err(wrong("the id is not that of the packet: the file was changed"));
+        }
+        Ok(packet)
+    }
+}

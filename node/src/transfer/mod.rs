@@ -1,0 +1,173 @@
+//! Paying from the command line: a transfer is signed, submitted and followed to its end.
+//!
+//! ```text
+//! transfer ── account? ──▶ nonce, key version ── sign ──▶ submit ──▶ verdict ──▶ where it is, on both chains
+//!     └─ --offline ── sign ──▶ FILE ─ ─ ─ on another machine, later ─ ─ ─▶ submit
+//! ```
+//!
+//! Submitting the same bytes again is safe: a nonce is spent once, and who submits again is told what became of the
+//! first.
+
+mod file;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use client::{Client, ClientError, FoundTransaction};
+use engine::types::{
+    AccountId, ChainId, Digest, GENESIS_KEY_VERSION, Height, Packet, Refusal, TransactionId, Transfer,
+    Verdict,
+};
+use serde_json::json;
+
+pub use self::file::{FileError, SignedFile};
+use crate::cli::{Place, SubmitArgs, TransferArgs, rows};
+use crate::network::Network;
+use crate::query::{connect, connect_member, print};
+
+/// How many heights after the present one a transfer may execute, if nothing else is said.
+const EXPIRES_AFTER: u64 = 1_000;
+/// How long a verdict may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Signs a transfer with the key of a local network's account, and submits it or writes it into a file; `false` if it
+/// is not committed.
+///
+/// # Errors
+/// The network or the account is not there, no validator answers, or the file cannot be written.
+pub fn transfer(args: &TransferArgs) -> Result<bool> {
+    let network = Network::load(&args.network)?;
+    let reference = reference(args.reference.as_deref().unwrap_or_default())?;
+    check_place(&network, args.from)?;
+    if let Some(file) = &args.offline {
+        let (Some(nonce), Some(expiry)) = (args.nonce, args.expiry) else {
+            bail!("without a validator nobody says which nonce is next: add --nonce and --expiry");
+        };
+        let packet = sign(&network, args, reference, (GENESIS_KEY_VERSION, nonce, Height(expiry)))?;
+        SignedFile::new(network.genesis.network(), packet).write(file)?;
+        println!("signed, not submitted: {}", file.display());
+        println!("submit it with:  millrace submit {} --network DIR", file.display());
+        return Ok(true);
+    }
+    let mut client = connect_member(&network, args.validator)?;
+    let account = client.account(args.from.chain, args.from.account)?;
+    let proof = &account.value.proof;
+    let nonce = args.nonce.unwrap_or_else(|| print::next_nonce(proof.window_base, proof.window_used));
+    let expiry = args.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
+    let packet = sign(&network, args, reference, (proof.key_version, nonce, Height(expiry)))?;
+    follow(&mut client, network.genesis.network(), packet, args.json)
+}
+
+/// Submits a transaction that was signed into a file; `false` if it is not committed.
+///
+/// # Errors
+/// The file is not one, belongs to another network, or no validator answers.
+pub fn submit(args: &SubmitArgs) -> Result<bool> {
+    let signed = SignedFile::read(&args.file)?;
+    let mut asked = connect(&args.whom)?;
+    let network = *asked.client.network();
+    let packet = signed.packet_for(&network, &args.file)?;
+    follow(&mut asked.client, &network, packet, args.json)
+}
+
+/// Refuses an account that the genesis does not have, whose key nobody has.
+fn check_place(network: &Network, place: Place) -> Result<()> {
+    match network.genesis.account(place.chain, place.account) {
+        Some(_) => Ok(()),
+        None => bail!("the network has no account {}:{}", place.chain, place.account),
+    }
+}
+
+/// The client's own reference from text.
+fn reference(text: &str) -> Result<[u8; 12]> {
+    let mut bytes = [0; 12];
+    match bytes.get_mut(..text.len()) {
+        Some(place) => place.copy_from_slice(text.as_bytes()),
+        None => bail!("a reference has at most 12 bytes; \"{text}\" has {}", text.len()),
+    }
+    Ok(bytes)
+}
+
+fn sign(
+    network: &Network,
+    args: &TransferArgs,
+    reference: [u8; 12],
+    (key_version, nonce, expiry): (u32, u64, Height),
+) -> Result<Packet> {
+    let (from, to) = (args.from, args.to);
+    let credit_chain = (from.chain != to.chain).then_some(to.chain);
+    if credit_chain.is_some() && u32::try_from(to.account.0).is_err() {
+        bail!("an account on another chain has a number below 2^32; {} is too large", to.account);
+    }
+    let (chain, debit, credit, amount) = (from.chain, from.account, to.account, args.amount);
+    let transfer =
+        Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
+    let key = network.client_seed.signing_key(chain, debit);
+    Ok(transfer.sign(network.genesis.network(), |message| key.sign(message)))
+}
+
+/// Submits, waits for the verdict, and says what became of it.
+fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> Result<bool> {
+    let transfer = packet.transfer().context("the transaction's bytes")?;
+    let id = packet.id(network);
+    let told = verdict(client, packet)?;
+    let found = match told {
+        // The nonce is spent: by these very bytes, perhaps.
+        Verdict::Refused(Refusal::Replayed | Refusal::DuplicatePending) => earlier(client, &id)?,
+        told => client.check(&id, told)?,
+    };
+    let outcome = found.as_ref().and_then(|found| found.transaction.final_outcome());
+    let told = outcome.map_or(told, Verdict::from);
+    let committed = told == Verdict::Committed;
+    if json {
+        let transaction = found.as_ref().map(|found| &found.transaction);
+        let all = json!({
+            "id": id,
+            "committed": committed,
+            "verdict": told.to_string(),
+            "transfer": print::transfer(&transfer),
+            "transaction": transaction,
+        });
+        println!("{}", serde_json::to_string_pretty(&all)?);
+        return Ok(committed);
+    }
+    let place = |chain: ChainId, account: AccountId| format!("account {account} of chain {chain}");
+    println!("transaction {id}");
+    rows(&[
+        ("verdict", told.to_string()),
+        ("amount", crate::cli::grouped(transfer.amount)),
+        ("from", place(transfer.chain, transfer.debit)),
+        ("to", place(transfer.credit_chain.unwrap_or(transfer.chain), transfer.credit)),
+        ("nonce", transfer.nonce.to_string()),
+    ]);
+    match found {
+        Some(found) => rows(&[("block", print::outcome(&found.transaction))]),
+        None => rows(&[("block", "none".to_owned())]),
+    }
+    Ok(committed)
+}
+
+/// What the validator says of one transaction.
+fn verdict(client: &mut Client, packet: Packet) -> Result<Verdict> {
+    let tag = client.submit(&[packet])?.start;
+    let notices = client.notices(PATIENCE).with_context(|| {
+        format!("no verdict within {PATIENCE:?}; ask for the transaction later, or submit the same again")
+    })?;
+    // Nothing else was submitted on this connection.
+    let notice = notices.iter().find(|notice| notice.tag == tag);
+    notice
+        .map(|notice| notice.verdict)
+        .context("the validator told of another transaction than was submitted")
+}
+
+/// The transaction of this id, if it is in a block.
+fn earlier(client: &mut Client, id: &TransactionId) -> Result<Option<FoundTransaction>> {
+    match client.transaction(None, id) {
+        Ok(found) => Ok(Some(found.value)),
+        Err(ClientError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

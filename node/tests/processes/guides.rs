@@ -1,0 +1,50 @@
+//! The guides, followed to the letter: what a page says to type is run, in its order.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::testbed::MILLRACE;
+
+/// The shell commands of a page, as one script.
+fn script(page: &str) -> String {
+    let mut blocks = page.split("```");
+    blocks.next();
+    blocks.step_by(2).filter_map(|block| block.strip_prefix("sh\n")).collect()
+}
+
+#[test]
+fn the_guide_to_chains_works_as_it_is_written() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/chains.md");
+    let script = script(&std::fs::read_to_string(page).unwrap());
+    assert!(script.matches("millrace").count() > 10, "{script}");
+    // Ports that belong to this process as good as certainly.
+    let port = 20_000 + std::process::id() % 4_000 * 8;
+    let init = "network init mill";
+    assert!(script.contains(init));
+    let script = script.replace(init, &format!("{init} --base-port {port}"));
+    let directory = tempfile::tempdir().unwrap();
+    let binaries = Path::new(MILLRACE).parent().unwrap();
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-e", "-c", &format!("trap 'millrace network down mill' EXIT\n{script}")])
+        .current_dir(directory.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}");
+    for words in [
+        "credited there at height",
+        "unknown credit account",
+        "refunded at height",
+        "signed, not submitted: pay.json",
+        "money of UNIT",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // The payment that was signed into a file took effect once, and both who submitted it know.
+    let ids: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("transaction ")).collect();
+    let [.., first, second] = ids[..] else { panic!("{said}") };
+    assert_eq!(first, second, "{said}");
+}
