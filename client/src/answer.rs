@@ -5,9 +5,9 @@
 //! ```
 
 use bytes::Bytes;
-use engine::types::{AccountId, ChainId, Digest, Height, Packet, TransactionId, Verdict};
+use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Packet, TransactionId, Verdict};
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, ErrorAnswer, FailureKind, ProofAnswer, TransactionAnswer,
+    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, ProofAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, Block};
 use serde::de::DeserializeOwned;
@@ -138,11 +138,28 @@ pub(crate) fn check_same(transaction: &TransactionAnswer, proof: &ProofAnswer) -
         && proof.chain.height == transaction.height
         && proof.chain.entry.chain == transaction.chain
         && proof.path.index == transaction.position;
-    if same {
-        Ok(())
-    } else {
-        Err(ClientError::Mismatch("it proves something else than it says of the transaction"))
+    if !same {
+        return Err(ClientError::Mismatch("it proves something else than it says of the transaction"));
     }
+    check_crossing(transaction)
+}
+
+/// What a validator says of the other end of a payment between chains is not proved, but it must be possible.
+fn check_crossing(transaction: &TransactionAnswer) -> Result<(), ClientError> {
+    let next = transaction.height.next();
+    let possible = match (transaction.outcome, transaction.crossing) {
+        (Outcome::Sent, Some(CrossingAnswer::InFlight)) => true,
+        (Outcome::Sent, Some(CrossingAnswer::Credited { height })) => height == next,
+        (Outcome::Sent, Some(CrossingAnswer::Refunded { reason, returned, height })) => {
+            reason.is_failure() && returned == next && height == next.next()
+        }
+        (Outcome::Sent, None) => false,
+        (_, crossing) => crossing.is_none(),
+    };
+    possible.then_some(()).ok_or(ClientError::Mismatch(
+        "what it says of the payment's other end cannot be: a payment arrives in the next block or comes back in the \
+         one after",
+    ))
 }
 
 /// The block of an answer is the one of that height, with the digest that the answer names.

@@ -182,8 +182,9 @@ impl Client {
     }
 
     /// Holds the validator to a verdict: what it told to be *committed* or *failed* must be in a block with that
-    /// outcome, proved. `None` for a refusal, which promises nothing: the same bytes may be submitted again and be
-    /// taken.
+    /// outcome, proved. Of a payment to another chain only the sending is proved: its end is the validator's word,
+    /// which must be the same as before. `None` for a refusal, which promises nothing: the same bytes may be submitted
+    /// again and be taken.
     ///
     /// # Errors
     /// [`ClientError::Contradiction`] where the ledger says something else; as [`Self::transaction`].

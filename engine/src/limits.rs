@@ -43,6 +43,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const BLOCK_BATCHES_MAX: usize = 1024;
 /// Transactions in one block, over all chains (*protocol*).
 pub const BLOCK_TRANSACTIONS_MAX: usize = 65_536;
+/// Payments between chains that one block may deliver: what one block sends, and refunds of what another one sent
+/// (*follows from the protocol*).
+pub const DELIVERIES_MAX: usize = 2 * BLOCK_TRANSACTIONS_MAX;
 /// State roots that one block may carry (*protocol*).
 pub const BLOCK_ROOTS_MAX: usize = 64;
 /// How many heights a block may be ahead of the last state root carried so far: the back-pressure of execution on

@@ -2,7 +2,7 @@
 
 use crate::client_keys::ClientSeed;
 use client::{AsOf, ClientError};
-use engine::types::{ChainId, Digest, Height};
+use engine::types::{Asset, ChainId, Digest, Height};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct ChainLoad {
     pub accounts: u64,
     /// What each account held at genesis.
     pub balance: u64,
+    /// What the balances are balances of.
+    pub asset: Asset,
 }
 
 /// How fast to offer.
@@ -121,6 +123,10 @@ impl LoadPlan {
         }
         if self.cross_percent > 100 || (self.cross_percent > 0 && self.chains.len() < 2) {
             return wrong("transfers between chains take two chains, and are 0 to 100 in a hundred");
+        }
+        let assets = || self.chains.iter().map(|chain| chain.asset);
+        if self.cross_percent > 0 && assets().zip(assets().skip(1)).any(|(one, other)| one != other) {
+            return wrong("transfers between chains take chains of one asset");
         }
         if self.seconds == 0 {
             return wrong("the measured window must be at least one second long");

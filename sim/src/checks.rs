@@ -105,6 +105,8 @@ pub(crate) struct Checks {
     /// What became of transactions in batches of an author.
     outcomes: BTreeMap<(usize, TransactionId), Vec<Outcome>>,
     applied: BTreeMap<TransactionId, Height>,
+    /// Payments between chains that arrived, and that came back.
+    pub(crate) crossed: (usize, usize),
     spent: BTreeMap<(ChainId, u64, u64), Height>,
     pub(crate) violations: Vec<String>,
 }
@@ -122,6 +124,7 @@ impl Checks {
             history: Vec::new(),
             outcomes: BTreeMap::new(),
             applied: BTreeMap::new(),
+            crossed: (0, 0),
             spent: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -234,7 +237,11 @@ impl Checks {
             let of_chain = sections.iter().filter(|section| section.chain == *chain);
             let packets =
                 of_chain.flat_map(|section| section.transactions.iter().map(|(id, packet)| (*id, packet)));
-            let inbox: Vec<_> = came.iter().filter(|delivery| delivery.target() == *chain).copied().collect();
+            let is_mine = |delivery: &&Delivery| match delivery.leg {
+                Leg::Credit => delivery.crossing.destination == *chain,
+                Leg::Refund(_) => delivery.crossing.source == *chain,
+            };
+            let inbox: Vec<_> = came.iter().filter(is_mine).copied().collect();
             let expected = oracle.execute(height, &inbox, packets);
             self.in_flight.extend_from_slice(&expected.outbox);
             let places = 0..expected.outcomes.len();
@@ -264,11 +271,15 @@ impl Checks {
             let Some((author, _)) = self.crossing.remove(&id) else {
                 self.violation(
                     at,
-                    format!("crossing: {id:.16} is decided at height {height}, but not under way"),
+                    format!("crossing: {id:.16} is decided at height {height}, but not in flight"),
                 );
                 continue;
             };
             self.outcomes.entry((author, id)).or_default().push(decided);
+            match decided {
+                Outcome::Applied => self.crossed.0 += 1,
+                _ => self.crossed.1 += 1,
+            }
             if decided == Outcome::Applied
                 && let Some(before) = self.applied.insert(id, height)
             {

@@ -125,7 +125,7 @@ impl Clients {
         let chains = environment.genesis.chains();
         let chain = &chains[chance.below(chains.len())];
         let accounts = chain.accounts.len() as u64;
-        let beyond = u64::from(chance.permille(20));
+        let beyond = if chance.permille(100) { 3 } else { 0 };
         let (debit, credit) = (chance.within(0..accounts), chance.within(0..accounts + beyond));
         let account = (chain.id.0, debit);
         let next = self.nonces.entry(account).or_default();

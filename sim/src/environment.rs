@@ -37,11 +37,12 @@ impl Environment {
             certificate_fingerprint: seed(0xf1, index as u64),
         };
         let keys: Vec<_> = (0..accounts).map(|account| SigningKey::from_seed(seed(0xac, account))).collect();
-        let chain = |id| ChainGenesis {
+        let chain = |id: u32| ChainGenesis {
             id: ChainId(id),
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
-            asset: Asset::UNIT,
+            // The third chain has money of its own.
+            asset: if id < 3 { Asset::UNIT } else { Asset(*b"another asset...") },
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
         let validators = signing_seeds.iter().enumerate().map(validator).collect();

@@ -1,12 +1,13 @@
 //! When a run is over, and what is looked at then and on the way.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::limits::STREAM_BATCHES_MAX;
 use engine::replica::KIND_COMMITTED;
 use engine::store::StoreError;
 use engine::store::simulated::{SimulatedDisk, SimulatedLog};
-use engine::types::Verdict;
+use engine::types::{Asset, Verdict};
 
 use crate::disks::options;
 use crate::world::{Event, World};
@@ -136,19 +137,27 @@ impl World {
         let honest: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_honest(node)).collect();
         self.checks.truth(&self.clients.submissions, |node| honest[node], self.now);
         let mut differing = Vec::new();
-        let supplies = self.environment.genesis.chains().iter().filter_map(|chain| chain.supply());
-        let supply: u128 = supplies.map(u128::from).sum();
+        let mut supplies: BTreeMap<Asset, u128> = BTreeMap::new();
+        for chain in self.environment.genesis.chains() {
+            *supplies.entry(chain.asset).or_default() += u128::from(chain.supply().unwrap_or(0));
+        }
         for node in self.honest().collect::<Vec<_>>() {
             let Some(running) = &self.nodes[node].running else { continue };
             let ledger = running.committer.ledger();
-            let on_its_way = ledger.in_flight().map(|delivery| u128::from(delivery.crossing.amount));
-            let found =
-                ledger.states().iter().map(|chain| chain.supply()).sum::<u128>() + on_its_way.sum::<u128>();
-            if found != supply {
-                let what = format!("conservation: v{node} has {found} on all chains, not {supply}");
+            let states = ledger.states();
+            let mut found: BTreeMap<Asset, u128> = BTreeMap::new();
+            for state in states.iter() {
+                *found.entry(state.asset()).or_default() += state.supply();
+            }
+            for crossing in ledger.in_flight().map(|delivery| delivery.crossing) {
+                let asset = states.get(crossing.source).map(|state| state.asset()).unwrap_or(Asset::UNIT);
+                *found.entry(asset).or_default() += u128::from(crossing.amount);
+            }
+            if found != supplies {
+                let what = format!("conservation: v{node} has {found:?} on all chains, not {supplies:?}");
                 self.checks.violation(self.now, what);
             }
-            for chain in ledger.states().iter() {
+            for chain in states.iter() {
                 // One that has not executed everything differs from the definition for that reason alone.
                 if ledger.height().0 == self.checks.height()
                     && let Some(what) = self.checks.differs(chain)

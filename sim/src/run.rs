@@ -50,6 +50,8 @@ pub struct Report {
     pub heights: u64,
     /// Transactions that were submitted.
     pub submitted: usize,
+    /// Payments between chains that arrived, and that came back.
+    pub crossed: (usize, usize),
     /// The trace, if it was kept.
     pub trace: Vec<String>,
     /// The largest sizes that a replica reported, by name.
@@ -79,6 +81,7 @@ pub fn simulate(run: &Run) -> Report {
             events: 0,
             heights: 0,
             submitted: 0,
+            crossed: (0, 0),
             trace: Vec::new(),
             sizes: BTreeMap::new(),
             cost: None,
@@ -109,6 +112,7 @@ fn simulate_unguarded(run: &Run) -> Report {
             recovery: world.now.saturating_sub(world.plan.heal),
             events: world.trace.events(),
             heights: world.checks.height(),
+            crossed: world.checks.crossed,
             submitted: world.clients.submissions.len(),
             sizes: world.sizes.clone(),
             cost: world.cost.clone(),

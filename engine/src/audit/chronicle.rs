@@ -9,9 +9,8 @@
 //! one past and one result, and each is executed once, however many directories hold it.
 
 use super::records::Committed;
-use super::{InFlight, Supply, Visitor, Wrong};
+use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
-use crate::execute::{Delivered, Leg};
 use crate::limits::ROOT_LAG_MAX;
 use crate::roots::{ChainEntry, OracleLedger};
 use crate::types::{Asset, ChainId, Digest, Genesis, Head, Height, Outcome, Packet, TransactionId};
@@ -27,8 +26,6 @@ pub(super) struct Chapter {
     pub failures: Vec<Vec<(u32, Outcome)>>,
     /// By chain of the genesis: payments from other chains that could not be credited, in the order of the inbox.
     returned: Vec<Vec<(TransactionId, Outcome)>>,
-    /// Payments between chains that are decided in this height: credited, or back at the payer for this reason.
-    pub decided: Vec<(TransactionId, Outcome)>,
     view: u64,
     time_ms: u64,
 }
@@ -94,15 +91,22 @@ impl Chapter {
     pub(super) fn tell(
         &self,
         network: &Digest,
-        height: Height,
         batches: &[Batch],
         in_flight: &mut InFlight,
-        visit: &mut Visitor<'_>,
+        visit: &mut dyn FnMut(&Packet, Outcome),
     ) {
-        for (id, outcome) in &self.decided {
-            if let Some(packet) = in_flight.remove(id) {
-                visit(height, &packet, *outcome);
-            }
+        // What came back to a chain in the height before is refunded now; what was sent in it arrives now, or comes
+        // back.
+        for (packet, reason) in std::mem::take(&mut in_flight.returned).values() {
+            visit(packet, *reason);
+        }
+        let mut arriving = std::mem::take(&mut in_flight.sent);
+        for (id, reason) in self.returned.iter().flatten() {
+            let packet = arriving.remove(id).expect("what comes back was sent in the height before");
+            in_flight.returned.insert(*id, (packet, *reason));
+        }
+        for packet in arriving.values() {
+            visit(packet, Outcome::Applied);
         }
         for (entry, failures) in self.entries.iter().zip(&self.failures) {
             let mine = batches.iter().map(|batch| batch.packets_of(entry.chain));
@@ -110,8 +114,8 @@ impl Chapter {
             for (place, packet) in (0..).zip(mine.flatten()) {
                 let failure = failed.next_if(|(at, _)| *at == place);
                 match failure.map_or_else(|| Outcome::success(packet), |(_, outcome)| *outcome) {
-                    Outcome::Sent => drop(in_flight.insert(packet.id(network), *packet)),
-                    outcome => visit(height, packet, outcome),
+                    Outcome::Sent => drop(in_flight.sent.insert(packet.id(network), *packet)),
+                    outcome => visit(packet, outcome),
                 }
             }
         }
@@ -250,7 +254,6 @@ impl Chronicle {
             let back = of.inbox.iter().filter(|came| came.outcome.is_failure());
             back.map(|came| (came.delivery.crossing.transaction, came.outcome)).collect()
         };
-        let decided = executed.outcomes.iter().flat_map(|of| &of.inbox).filter_map(decided);
         let header = block.header();
         Chapter {
             digest: *block.digest(),
@@ -259,19 +262,8 @@ impl Chronicle {
             entries: executed.entries,
             failures: executed.outcomes.iter().map(failures).collect(),
             returned: executed.outcomes.iter().map(returned).collect(),
-            decided: decided.collect(),
             view: header.view,
             time_ms: header.time_ms,
         }
     }
-}
-
-/// The final outcome of a payment between chains, if this delivery decides it.
-fn decided(Delivered { delivery, outcome }: &Delivered) -> Option<(TransactionId, Outcome)> {
-    let outcome = match (delivery.leg, *outcome) {
-        (Leg::Credit, Outcome::Applied) => Outcome::Applied,
-        (Leg::Credit, _) => return None,
-        (Leg::Refund(reason), _) => reason,
-    };
-    Some((delivery.crossing.transaction, outcome))
 }

@@ -11,7 +11,7 @@
 //!
 //! How a record is encoded is the [`JournalFormat`]'s business and what finalizes a block the [`FinalityCheck`]'s; the
 //! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger),
-//! which shares no code with the executor and the trees whose results it judges.
+//! a second executor with second trees, which does not call those whose results it judges.
 //!
 //! Invariant: a report without a finding means that every block up to `height` is finalized by a quorum, holds only
 //! transactions signed by the owners of their debit accounts, and leads from the genesis to `state_root` by the
@@ -45,8 +45,14 @@ use crate::wire::{Batch, Block};
 /// outcome. A payment to another chain has it when it is credited, or back at the payer.
 pub type Visitor<'v> = dyn FnMut(Height, &Packet, Outcome) + 'v;
 
-/// Payments between chains that are not decided yet.
-type InFlight = BTreeMap<TransactionId, Packet>;
+/// Payments between chains that are not decided yet: at most what two blocks sent.
+#[derive(Debug, Default)]
+struct InFlight {
+    /// What the last block sent.
+    sent: BTreeMap<TransactionId, Packet>,
+    /// What could not be credited in the last block, and why.
+    returned: BTreeMap<TransactionId, (Packet, Outcome)>,
+}
 
 /// Why there is no audit at all.
 #[derive(Debug, thiserror::Error)]
@@ -219,8 +225,12 @@ impl Auditor {
         let batches = walk.batches(block, &what)?;
         let chapter = self.chronicle.read(block, &batches)?;
         chapter.compare(&record)?;
-        chapter.tell(self.genesis.network(), height, &batches, &mut walk.in_flight, visit);
-        walk.report.count(chapter);
+        let report = &mut walk.report;
+        chapter.tell(self.genesis.network(), &batches, &mut walk.in_flight, &mut |packet, outcome| {
+            report.count(packet, outcome);
+            visit(height, packet, outcome);
+        });
+        report.transactions += chapter.transactions();
         walk.report.height = height;
         walk.report.block = chapter.digest;
         walk.report.state_root = chapter.state_root;
@@ -240,7 +250,7 @@ impl Auditor {
         let drifted = walk.report.supply.iter().find(|supply| supply.genesis != supply.found())?;
         let (file, offset) = replay.locate(replay.end());
         let (expected, found) = (drifted.genesis.to_string(), drifted.found().to_string());
-        let what = format!("the sum of all balances of asset {} and of what is on its way", drifted.asset);
+        let what = format!("the sum of all balances of asset {} and of what is in flight", drifted.asset);
         Some(Finding { kind: FindingKind::Supply, file, offset, what, expected, found })
     }
 
@@ -287,7 +297,7 @@ impl Walk {
             finding: None,
         };
         let cut = vec![Head::NONE; genesis.validators().len()];
-        Self { report, waiting: BTreeMap::new(), cut, in_flight: InFlight::new(), uncertified: 0 }
+        Self { report, waiting: BTreeMap::new(), cut, in_flight: InFlight::default(), uncertified: 0 }
     }
 
     /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Finding;
-use super::chronicle::Chapter;
-use crate::types::{Digest, Height, Outcome};
+use crate::types::{Digest, Height, Outcome, Packet};
 
 /// The money of one asset, over all its chains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,12 +17,12 @@ pub struct Supply {
     pub genesis: u128,
     /// The sum of all balances at the end.
     pub balances: u128,
-    /// What was on its way between chains at the end.
+    /// What was in flight between chains at the end.
     pub in_flight: u128,
 }
 
 impl Supply {
-    /// What was found: on accounts and on its way.
+    /// What was found: on accounts and in flight.
     pub fn found(&self) -> u128 {
         self.balances + self.in_flight
     }
@@ -56,11 +55,11 @@ pub struct AuditReport {
     pub batches_unordered: u64,
     /// Transactions of committed blocks.
     pub transactions: u64,
-    /// Those of them that moved money.
+    /// Those of them that moved money within a chain.
     pub applied: u64,
-    /// Those of them that failed, by outcome.
+    /// Those of them that moved nothing, by outcome.
     pub failed: BTreeMap<String, u64>,
-    /// Payments between chains that were credited.
+    /// Payments between chains that were credited. Those of the last two heights may not be decided yet.
     pub crossed: u64,
     /// Payments between chains that went back to the payer, by the reason why they could not be credited.
     pub refunded: BTreeMap<String, u64>,
@@ -80,20 +79,17 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// Counts the transactions of a height.
-    pub(super) fn count(&mut self, chapter: &Chapter) {
-        let failures = chapter.failures.iter().flatten();
-        let failed = chapter.failures.iter().map(Vec::len).sum::<usize>() as u64;
-        self.transactions += chapter.transactions();
-        self.applied += chapter.transactions() - failed;
-        for (_, outcome) in failures {
-            *self.failed.entry(outcome.to_string()).or_default() += 1;
-        }
-        for (_, outcome) in &chapter.decided {
-            match outcome {
-                Outcome::Applied => self.crossed += 1,
-                reason => *self.refunded.entry(reason.to_string()).or_default() += 1,
+    /// Counts a transaction that has its final outcome.
+    pub(super) fn count(&mut self, packet: &Packet, outcome: Outcome) {
+        let cross = packet.is_cross();
+        match outcome {
+            Outcome::Applied if cross => self.crossed += 1,
+            Outcome::Applied => self.applied += 1,
+            // What never left its chain has failed there.
+            Outcome::UnknownCredit | Outcome::CreditOverflow if cross => {
+                *self.refunded.entry(outcome.to_string()).or_default() += 1;
             }
+            outcome => *self.failed.entry(outcome.to_string()).or_default() += 1,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Money on its way between two chains of one asset.
+//! Money in flight between two chains of one asset.
 //!
 //! ```text
 //! height  source chain                     destination chain
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What is in the outboxes of a height is executed first in the next one, always, whatever else is in that block. So
-//! nothing queues, and at most what two blocks sent is on its way.
+//! nothing queues, and at most what two blocks sent is in flight.
 
 use crate::types::{AccountId, ChainId, Outcome, TransactionId};
 
@@ -60,10 +60,19 @@ impl Delivery {
         }
     }
 
+    /// Whether its leaf says which way it goes: the reason of a refund is a failure.
+    pub fn is_canonical(&self) -> bool {
+        match self.leg {
+            Leg::Credit => true,
+            Leg::Refund(reason) => reason.is_failure(),
+        }
+    }
+
     /// Leg (0, or the outcome that makes it a refund), transaction, source, payer, destination, payee, amount: what the
     /// trees over outboxes and inboxes hash.
     pub fn leaf(&self) -> [u8; DELIVERY_BYTES] {
         let Crossing { transaction, source, payer, destination, payee, amount } = &self.crossing;
+        debug_assert!(self.is_canonical(), "a refund without a reason reads as a credit");
         let mut leaf = [0; DELIVERY_BYTES];
         leaf[0] = match self.leg {
             Leg::Credit => 0,

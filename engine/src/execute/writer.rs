@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     AccountState, Balance, ChainState, Change, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal,
 };
-use crate::limits::BLOCK_TRANSACTIONS_MAX;
+use crate::limits::{BLOCK_TRANSACTIONS_MAX, DELIVERIES_MAX};
 use crate::types::{AccountId, Asset, ChainGenesis, ChainId, Height, Outcome, Packet, TransactionId};
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -83,6 +83,7 @@ impl StateWriter {
         ids: &[[u8; 32]],
     ) -> Delta {
         assert_eq!(height, self.height.next(), "blocks are executed one after the other");
+        assert!(inbox.len() <= DELIVERIES_MAX, "{} deliveries are more than two blocks send", inbox.len());
         let deliver =
             |delivery: &Delivery| Delivered { delivery: *delivery, outcome: self.deliver(delivery) };
         let inbox: Vec<Delivered> = inbox.iter().map(deliver).collect();

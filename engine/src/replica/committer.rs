@@ -8,10 +8,11 @@
 //! It is a value like the replica, and apart from it so that a node can give it a thread of its own: executing a block
 //! takes as long as thousands of messages.
 //!
-//! A client that pays an account of another chain waits until the payment is credited or refunded, at most two heights later.
+//! A client that pays an account of another chain waits until the payment is credited or refunded, at most two heights
+//! later.
 //!
 //! Invariants: `durable <= executed` in heights; a client hears *committed* only from a receipt, and a receipt needs
-//! the durable record and the state root; payments of ours that are on their way are no more than two blocks sent.
+//! the durable record and the state root; payments of ours that are in flight are no more than two blocks sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -116,7 +117,7 @@ pub struct Committer {
     ledger: Ledger,
     roots: Roots,
     waiting: VecDeque<Waiting>,
-    /// Who waits for payments that are on their way between chains.
+    /// Which clients wait for payments that are in flight between chains.
     crossing: BTreeMap<TransactionId, Origin>,
     mempools: Arc<BTreeMap<ChainId, Mempool>>,
 }

@@ -93,6 +93,8 @@ pub struct Recovered {
     pub blocks: Vec<Block>,
     /// The last certificate, if there is any.
     pub finality: Option<Finality>,
+    /// Whether the next height has payments between chains to execute, whatever else it has.
+    pub in_flight: bool,
     /// The starts that the journal remembers, and whether it says that it has lost something.
     pub boots: Boots,
 }
@@ -183,6 +185,7 @@ impl Recovery<'_> {
             blocks: state.blocks.into_values().collect(),
             head: state.head,
             finality: state.finality,
+            in_flight: state.ledger.in_flight().next().is_some(),
             boots: state.boots,
         };
         (recovered, state.ledger, state.roots)

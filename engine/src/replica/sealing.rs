@@ -98,7 +98,7 @@ impl Replica {
         let chains = mempools.len();
         let waiting = mempools.values().filter(|mempool| !mempool.is_empty()).count();
         let mut left = self.settings.batch_transactions_max;
-        let part = left.div_ceil(waiting.max(1));
+        let part = (left / waiting.max(1)).max(1);
         let mut sections: BTreeMap<ChainId, Vec<Pending>> = BTreeMap::new();
         let turn = self.next_chain % chains;
         for part in [part, usize::MAX] {

@@ -223,7 +223,7 @@ impl Replica {
     ) -> Self {
         let n = genesis.validators().len();
         let share = (STREAMS_BYTES_MAX / n).max(STREAM_BYTES_MIN);
-        let Recovered { head, uncarried, unordered, blocks, finality, .. } = recovered;
+        let Recovered { head, uncarried, unordered, blocks, finality, in_flight, .. } = recovered;
         let mut streams: Vec<Stream> = head.cut.iter().map(|cut| Stream::new(*cut, n, share)).collect();
         for (batch, position) in unordered {
             let (author, digest) = (usize::from(batch.id().author.0), *batch.digest());
@@ -290,7 +290,7 @@ impl Replica {
             recent_heights: BTreeMap::new(),
             dispatched: height,
             executed: height,
-            in_flight: false,
+            in_flight,
             committed: height,
             last_tick: Duration::ZERO,
             last_status: (Duration::ZERO, Height(0)),
@@ -382,7 +382,7 @@ impl Replica {
             Input::Finalized(finality) => self.finalize(finality, now, ports)?,
             Input::Executed { height, root, in_flight } => {
                 self.executed = height;
-                self.ready_changed |= in_flight && !self.in_flight;
+                self.ready_changed |= in_flight;
                 self.in_flight = in_flight;
                 self.tree.executed(height, root);
                 self.reconsider(now, ports)?;

@@ -105,7 +105,8 @@ impl Replica {
         }
         let heads = self.ready_heads(&parent);
         // Money between chains does not wait for transactions: the next height executes it, if only with an empty cut.
-        let any = self.in_flight
+        // What the parent sends is known when the parent is executed here.
+        let any = (self.in_flight && parent.height == self.executed)
             || heads.iter().zip(&parent.cut).any(|(ready, from)| ready.sequence > from.sequence);
         if !any && !idle {
             if let Some(proposing) = &mut self.proposing {

@@ -84,7 +84,9 @@ impl Ledger {
         if chains.len() != entries.len() || chains.len() != outboxes.len() {
             return Err(RestoreError::Chains);
         }
-        let sent = |(entry, outbox): (&ChainEntry, &Vec<Delivery>)| entry.outbox_root == outbox_root(outbox);
+        let sent = |(entry, outbox): (&ChainEntry, &Vec<Delivery>)| {
+            outbox.iter().all(Delivery::is_canonical) && entry.outbox_root == outbox_root(outbox)
+        };
         if let Some(at) = entries.iter().zip(outboxes).position(|pair| !sent(pair)) {
             return Err(RestoreError::Outbox(entries[at].chain));
         }
@@ -135,15 +137,14 @@ impl Ledger {
             use rayon::prelude::*;
             self.chains.par_iter_mut().zip(&self.inboxes).map(run).collect()
         };
+        let (results, entries): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         let (deltas, trees): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         self.inboxes = route(&ids(&self.chains), deltas.iter().map(Delta::outbox));
-        let parts = self.chains.iter().zip(&trees).zip(&deltas);
-        let entries = parts.map(|((chain, tree), delta)| chain.entry(tree, Some(delta))).collect();
         self.root = StateRoot::new(height, entries);
         Executed { state_root: self.root.clone(), deltas, trees }
     }
 
-    /// Payments that are on their way between chains: the next height executes them, whatever else it has.
+    /// Payments that are in flight between chains: the next height executes them, whatever else it has.
     pub fn in_flight(&self) -> impl Iterator<Item = &Delivery> {
         self.inboxes.iter().flatten()
     }
@@ -180,14 +181,15 @@ impl Chain {
         height: Height,
         inbox: &[Delivery],
         batches: &[Verified<Batch>],
-    ) -> (Delta, TransactionTree) {
+    ) -> ((Delta, TransactionTree), ChainEntry) {
         let chain = self.writer.state().chain();
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
         let ids = transaction_ids(network, packets(), packets().map(<[_]>::len).sum());
         let delta = self.writer.execute(height, inbox, batches, &ids);
         self.accounts.fold(&delta, self.writer.state());
         let tree = TransactionTree::of(ids, delta.outcomes());
-        (delta, tree)
+        let entry = self.entry(&tree, Some(&delta));
+        ((delta, tree), entry)
     }
 
     /// What the state root says of this chain; without a delta nothing has happened in the height.

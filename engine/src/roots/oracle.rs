@@ -74,7 +74,10 @@ impl OracleLedger {
         let mut deltas = Vec::new();
         let came = std::mem::take(&mut self.in_flight);
         for chain in &mut self.chains {
-            let is_mine = |delivery: &&Delivery| delivery.target() == chain.id;
+            let is_mine = |delivery: &&Delivery| match delivery.leg {
+                Leg::Credit => delivery.crossing.destination == chain.id,
+                Leg::Refund(_) => delivery.crossing.source == chain.id,
+            };
             let inbox: Vec<Delivery> = came.iter().filter(is_mine).copied().collect();
             let (entry, of_chain, delta) = chain.execute(&self.network, height, &inbox, &packets(chain.id));
             self.in_flight.extend_from_slice(&of_chain.outbox);
@@ -92,7 +95,7 @@ impl OracleLedger {
         }
     }
 
-    /// What is on its way between chains after the last height.
+    /// What is in flight between chains after the last height.
     pub fn in_flight(&self) -> &[Delivery] {
         &self.in_flight
     }

@@ -342,6 +342,10 @@ fn a_ledger_restored_with_money_on_its_way_delivers_it() {
     let mut forged = outboxes.clone();
     forged[0][0].crossing.amount += 1;
     assert_eq!(restore(&forged).unwrap_err(), RestoreError::Outbox(ChainId(2)));
+    // A credit and a refund without a reason have one leaf.
+    let mut turned = outboxes.clone();
+    turned[0][0].leg = crate::execute::Leg::Refund(Outcome::Applied);
+    assert_eq!(restore(&turned).unwrap_err(), RestoreError::Outbox(ChainId(2)));
     assert_eq!(restore(&[vec![], vec![]]).unwrap_err(), RestoreError::Outbox(ChainId(2)));
     assert_eq!(restore(&outboxes[..1]).unwrap_err(), RestoreError::Chains);
     let (a, b) = (restored.execute(Height(2), &[]).state_root, ledger.execute(Height(2), &[]).state_root);

@@ -80,7 +80,7 @@ codes!(
         InsufficientBalance = 7, "insufficient balance";
         /// The credit account cannot hold so much.
         CreditOverflow = 8, "credit overflow";
-        /// The amount is debited and on its way to another chain. What becomes of it there is another outcome.
+        /// The amount is debited and in flight to another chain. What becomes of it there is another outcome.
         Sent = 9, "sent to another chain";
         /// The network has no chain of this number for the credit.
         UnknownCreditChain = 10, "unknown credit chain";
@@ -199,6 +199,8 @@ impl TryFrom<u8> for Verdict {
 
     fn try_from(code: u8) -> Result<Self, UnknownCode> {
         match Outcome::try_from(code) {
+            // A client is told the end of a payment, and this is none.
+            Ok(Outcome::Sent) => Err(UnknownCode(code)),
             Ok(outcome) => Ok(outcome.into()),
             Err(_) => Refusal::try_from(code).map(Self::Refused),
         }

@@ -48,10 +48,10 @@ pub struct TransactionAnswer {
 }
 
 impl TransactionAnswer {
-    /// What became of it in the end; `None` while a payment to another chain is under way.
+    /// What became of it in the end; `None` while a payment to another chain is in flight.
     pub fn final_outcome(&self) -> Option<Outcome> {
         match (self.outcome, self.crossing) {
-            (Outcome::Sent, None | Some(CrossingAnswer::UnderWay)) => None,
+            (Outcome::Sent, None | Some(CrossingAnswer::InFlight)) => None,
             (Outcome::Sent, Some(CrossingAnswer::Credited { .. })) => Some(Outcome::Applied),
             (Outcome::Sent, Some(CrossingAnswer::Refunded { reason, .. })) => Some(reason),
             (outcome, _) => Some(outcome),
@@ -63,8 +63,8 @@ impl TransactionAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum CrossingAnswer {
-    /// It is on its way: the validator has not committed the height that decides it.
-    UnderWay,
+    /// It is in flight: the validator has not committed the height that decides it.
+    InFlight,
     /// The payee has it.
     Credited {
         /// Since this height.

@@ -6,7 +6,7 @@ use crate::outcome::LoadOutcome;
 use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start};
 use crate::progress::{Live, Observer, Phase, Silent};
 use crate::run;
-use engine::types::{ChainId, Digest, Height, Outcome, Refusal, Verdict};
+use engine::types::{Asset, ChainId, Digest, Height, Outcome, Refusal, Verdict};
 use server::Server;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ const NETWORK: Digest = Digest([5; 32]);
 fn plan(servers: &[Server], rate: Rate) -> LoadPlan {
     let endpoints = servers.iter().map(Server::endpoint).collect();
     let mut plan = LoadPlan::new(NETWORK, endpoints, ClientSeed([1; 32]));
-    plan.chains = vec![ChainLoad { chain: ChainId(1), accounts: 64, balance: 1_000_000_000 }];
+    plan.chains =
+        vec![ChainLoad { chain: ChainId(1), accounts: 64, balance: 1_000_000_000, asset: Asset::UNIT }];
     plan.rate = rate;
     plan.seconds = 1;
     plan.warm_up = Duration::from_millis(200);
@@ -108,7 +109,7 @@ fn the_search_finds_a_rate_and_the_window_is_measured_at_it() {
     let outcome = run(&plan, &mut phases).unwrap();
     balanced(&outcome);
     assert!(outcome.generator.rate_found.unwrap() > 500.0);
-    assert!(outcome.tally().accepted > 0);
+    assert!(outcome.tally().applied() > 0);
     assert!(phases.1 > 0);
     let expected =
         ["connecting", "signing", "searching", "signing", "warming", "measuring", "waiting", "done"];

@@ -35,6 +35,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Those that ended in a block with effect, whenever that was heard of.
+    pub fn applied(&self) -> u64 {
+        self.accepted - self.failed.iter().map(|(_, n)| n).sum::<u64>()
+    }
+
     /// All refusals.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().map(|(_, n)| n).sum()

@@ -151,6 +151,7 @@ fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, st
     let chain = |chain: &engine::types::ChainGenesis| ChainLoad {
         chain: chain.id,
         accounts: chain.accounts.len() as u64,
+        asset: chain.asset,
         balance: chain.accounts.iter().map(|account| account.balance).min().unwrap_or(0),
     };
     LoadPlan {

@@ -17,7 +17,7 @@ use super::print::{grouped, rows};
 use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
 use crate::network::{self, Down, InitError, InitOptions, Network};
-use crate::transfer::FileError;
+use crate::transfer::{FileError, TransferError};
 use crate::verify::{Text, VerifyError};
 use crate::{bench, kernels, query, transfer, validator, verify};
 
@@ -51,6 +51,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<VerifyError>()
             || cause.is::<AuditError>()
             || cause.is::<FileError>()
+            || cause.is::<TransferError>()
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)
     });

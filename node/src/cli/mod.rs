@@ -327,7 +327,10 @@ pub struct TransferArgs {
     /// The last height at which it may execute; without, 1,000 above the present one.
     #[arg(long, value_name = "HEIGHT")]
     pub expiry: Option<u64>,
-    /// Sign into this file and submit nothing.
+    /// With --offline: the version of the paying account's key.
+    #[arg(long, value_name = "NUMBER", requires = "offline", default_value_t = engine::types::GENESIS_KEY_VERSION)]
+    pub key_version: u32,
+    /// Sign into this new file and submit nothing.
     #[arg(long, value_name = "FILE", requires_all = ["nonce", "expiry"])]
     pub offline: Option<PathBuf>,
     /// Print JSON.
@@ -339,7 +342,7 @@ pub struct TransferArgs {
 /// decided.
 ///
 /// The same file can be submitted again, also to another validator: it takes
-/// effect once, and who submits it again is told what became of it.
+/// effect once, and each submission tells what became of it.
 ///
 /// Examples:
 ///   millrace submit pay.json --network /tmp/mill

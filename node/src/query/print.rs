@@ -34,13 +34,16 @@ pub(crate) fn outcome(answer: &TransactionAnswer) -> String {
     let outcome = answer.outcome;
     match answer.crossing {
         None => outcome.to_string(),
-        Some(CrossingAnswer::UnderWay) => format!("{outcome}, under way: ask again after the next block"),
+        Some(CrossingAnswer::InFlight) => format!("{outcome}, in flight: ask again after the next block"),
         Some(CrossingAnswer::Credited { height }) => {
-            format!("{outcome} at height {}, credited there at height {height}", answer.height)
+            format!(
+                "{outcome} at height {}, credited there at height {height} (the validator's word)",
+                answer.height
+            )
         }
         Some(CrossingAnswer::Refunded { reason, returned, height }) => format!(
             "{outcome} at height {}, could not be credited there at height {returned} ({reason}), refunded at height \
-             {height}",
+             {height} (the validator's word)",
             answer.height
         ),
     }

@@ -1,6 +1,7 @@
 //! A signed transaction in a file, for another machine to submit.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::types::{Digest, Packet, TransactionId};
@@ -60,13 +61,14 @@ impl SignedFile {
         Self { millrace_transaction: VERSION, network: *network, id, packet }
     }
 
-    /// Writes it.
+    /// Writes it into a new file.
     ///
     /// # Errors
-    /// [`FileError::Io`].
+    /// [`FileError::Io`]: also where there is a file already.
     pub fn write(&self, file: &Path) -> Result<(), FileError> {
         let text = serde_json::to_string_pretty(self).expect("text and numbers have a JSON form") + "\n";
-        fs::write(file, text).map_err(|source| FileError::Io { file: file.to_owned(), source })
+        let written = fs::File::create_new(file).and_then(|mut new| new.write_all(text.as_bytes()));
+        written.map_err(|source| FileError::Io { file: file.to_owned(), source })
     }
 
     /// Reads it.

@@ -15,8 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::{Client, ClientError, FoundTransaction};
 use engine::types::{
-    AccountId, ChainId, Digest, GENESIS_KEY_VERSION, Height, Packet, Refusal, TransactionId, Transfer,
-    Verdict,
+    AccountId, ChainId, Digest, Height, Outcome, Packet, Refusal, TransactionId, Transfer, Verdict,
 };
 use serde_json::json;
 
@@ -29,6 +28,10 @@ use crate::query::{connect, connect_member, print};
 const EXPIRES_AFTER: u64 = 1_000;
 /// How long a verdict may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a block that is executed may take to be durable.
+const DURABLE_WITHIN: Duration = Duration::from_secs(2);
+/// How often an earlier submission is asked for.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Signs a transfer with the key of a local network's account, and submits it or writes it into a file; `false` if it
 /// is not committed.
@@ -43,7 +46,7 @@ pub fn transfer(args: &TransferArgs) -> Result<bool> {
         let (Some(nonce), Some(expiry)) = (args.nonce, args.expiry) else {
             bail!("without a validator nobody says which nonce is next: add --nonce and --expiry");
         };
-        let packet = sign(&network, args, reference, (GENESIS_KEY_VERSION, nonce, Height(expiry)))?;
+        let packet = sign(&network, args, reference, (args.key_version, nonce, Height(expiry)))?;
         SignedFile::new(network.genesis.network(), packet).write(file)?;
         println!("signed, not submitted: {}", file.display());
         println!("submit it with:  millrace submit {} --network DIR", file.display());
@@ -70,21 +73,31 @@ pub fn submit(args: &SubmitArgs) -> Result<bool> {
     follow(&mut asked.client, &network, packet, args.json)
 }
 
+/// What is typed and cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The genesis does not have the account that pays, so nobody has its key.
+    #[error("the network has no account {0}:{1}")]
+    Account(ChainId, AccountId),
+    /// The reference is too long.
+    #[error("a reference has at most 12 bytes; \"{0}\" has {len}", len = .0.len())]
+    Reference(String),
+    /// The credit account on another chain does not fit into the packet.
+    #[error("an account on another chain has a number below 2^32; {0} is too large")]
+    Credit(AccountId),
+}
+
 /// Refuses an account that the genesis does not have, whose key nobody has.
-fn check_place(network: &Network, place: Place) -> Result<()> {
-    match network.genesis.account(place.chain, place.account) {
-        Some(_) => Ok(()),
-        None => bail!("the network has no account {}:{}", place.chain, place.account),
-    }
+fn check_place(network: &Network, place: Place) -> Result<(), TransferError> {
+    let account = network.genesis.account(place.chain, place.account);
+    account.map(|_| ()).ok_or(TransferError::Account(place.chain, place.account))
 }
 
 /// The client's own reference from text.
-fn reference(text: &str) -> Result<[u8; 12]> {
+fn reference(text: &str) -> Result<[u8; 12], TransferError> {
     let mut bytes = [0; 12];
-    match bytes.get_mut(..text.len()) {
-        Some(place) => place.copy_from_slice(text.as_bytes()),
-        None => bail!("a reference has at most 12 bytes; \"{text}\" has {}", text.len()),
-    }
+    let place = bytes.get_mut(..text.len()).ok_or_else(|| TransferError::Reference(text.to_owned()))?;
+    place.copy_from_slice(text.as_bytes());
     Ok(bytes)
 }
 
@@ -93,11 +106,11 @@ fn sign(
     args: &TransferArgs,
     reference: [u8; 12],
     (key_version, nonce, expiry): (u32, u64, Height),
-) -> Result<Packet> {
+) -> Result<Packet, TransferError> {
     let (from, to) = (args.from, args.to);
     let credit_chain = (from.chain != to.chain).then_some(to.chain);
     if credit_chain.is_some() && u32::try_from(to.account.0).is_err() {
-        bail!("an account on another chain has a number below 2^32; {} is too large", to.account);
+        return Err(TransferError::Credit(to.account));
     }
     let (chain, debit, credit, amount) = (from.chain, from.account, to.account, args.amount);
     let transfer =
@@ -112,12 +125,18 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
     let id = packet.id(network);
     let told = verdict(client, packet)?;
     let found = match told {
-        // The nonce is spent: by these very bytes, perhaps.
-        Verdict::Refused(Refusal::Replayed | Refusal::DuplicatePending) => earlier(client, &id)?,
+        told if may_be_earlier(told) => earlier(client, &id, told)?,
         told => client.check(&id, told)?,
     };
-    let outcome = found.as_ref().and_then(|found| found.transaction.final_outcome());
-    let told = outcome.map_or(told, Verdict::from);
+    let told = match &found {
+        None => told,
+        Some(found) => match found.transaction.final_outcome() {
+            Some(outcome) => outcome.into(),
+            None => bail!(
+                "the payment of transaction {id} is in flight; ask for it later, or submit the same again"
+            ),
+        },
+    };
     let committed = told == Verdict::Committed;
     if json {
         let transaction = found.as_ref().map(|found| &found.transaction);
@@ -160,13 +179,36 @@ fn verdict(client: &mut Client, packet: Packet) -> Result<Verdict> {
         .context("the validator told of another transaction than was submitted")
 }
 
-/// The transaction of this id, if it is in a block.
-fn earlier(client: &mut Client, id: &TransactionId) -> Result<Option<FoundTransaction>> {
-    match client.transaction(None, id) {
-        Ok(found) => Ok(Some(found.value)),
-        Err(ClientError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+/// Whether a verdict may speak of these very bytes, submitted before: they have spent the nonce, they wait already, or
+/// they were in a block before they expired.
+fn may_be_earlier(told: Verdict) -> bool {
+    matches!(
+        told,
+        Verdict::Refused(Refusal::Replayed | Refusal::DuplicatePending | Refusal::Expired)
+            | Verdict::Failed(Outcome::Replayed)
+    )
+}
+
+/// The transaction of this id with its end, if it was submitted before. What waits already gets as long as any verdict;
+/// otherwise it is in a block that this validator has executed, and shows as soon as that is durable.
+fn earlier(client: &mut Client, id: &TransactionId, told: Verdict) -> Result<Option<FoundTransaction>> {
+    let waits = told == Verdict::Refused(Refusal::DuplicatePending);
+    let mut found = None;
+    for round in 0..PATIENCE.as_millis() / POLL.as_millis() {
+        if found.is_none() && !waits && POLL.as_millis() * round >= DURABLE_WITHIN.as_millis() {
+            break;
+        }
+        match client.transaction(None, id) {
+            Ok(answer) if answer.value.transaction.final_outcome().is_some() => {
+                return Ok(Some(answer.value));
+            }
+            Ok(answer) => found = Some(answer.value),
+            Err(ClientError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        std::thread::sleep(POLL);
     }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ counters! {
     blocks,
     /// Transactions executed, failed ones included.
     executed,
-    /// Transactions that applied.
+    /// Transactions that applied, or were sent to another chain.
     applied,
     /// Height of the last durable block.
     height,

@@ -139,14 +139,14 @@ impl QueryThread {
     ) -> Result<CrossingAnswer, Unanswered> {
         let (arrival, refund) = (sent.next(), sent.next().next());
         if arrival > self.view.height() {
-            return Ok(CrossingAnswer::UnderWay);
+            return Ok(CrossingAnswer::InFlight);
         }
         let record = self.search().stored(arrival)?.record;
         let on_chain = record.chains.iter().find(|chain| chain.entry.chain == destination);
         let on_chain = on_chain.ok_or(ReadError::Damaged(arrival))?;
         Ok(match on_chain.returned.iter().find(|(returned, _)| returned == id) {
             None => CrossingAnswer::Credited { height: arrival },
-            Some(_) if refund > self.view.height() => CrossingAnswer::UnderWay,
+            Some(_) if refund > self.view.height() => CrossingAnswer::InFlight,
             Some((_, reason)) => {
                 CrossingAnswer::Refunded { reason: *reason, returned: arrival, height: refund }
             }

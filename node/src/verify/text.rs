@@ -23,6 +23,12 @@ impl fmt::Display for Text<'_> {
         for (outcome, count) in &report.failed {
             row(&format!("  failed: {outcome}"), grouped(*count))?;
         }
+        if report.crossed > 0 || !report.refunded.is_empty() {
+            row("payments between chains", format!("{} credited", grouped(report.crossed)))?;
+        }
+        for (reason, count) in &report.refunded {
+            row(&format!("  refunded: {reason}"), grouped(*count))?;
+        }
         row("transaction signatures", format!("{} checked", grouped(report.signatures)))?;
         row("batches' authors", format!("{} signatures checked", grouped(report.author_signatures)))?;
         row("finalization certificates", format!("{} checked", grouped(report.finalizations)))?;
@@ -32,14 +38,11 @@ impl fmt::Display for Text<'_> {
         }
         for supply in &report.supply {
             let verdict = if supply.genesis == supply.found() { "as in the genesis" } else { "WRONG" };
-            let on_its_way = match supply.in_flight {
+            let in_flight = match supply.in_flight {
                 0 => String::new(),
                 amount => format!(", {amount} of it between chains"),
             };
-            row(
-                &format!("money of {}", supply.asset),
-                format!("{} ({verdict}{on_its_way})", supply.found()),
-            )?;
+            row(&format!("money of {}", supply.asset), format!("{} ({verdict}{in_flight})", supply.found()))?;
         }
         let batches =
             format!("{}, of which {} not ordered", grouped(report.batches), report.batches_unordered);

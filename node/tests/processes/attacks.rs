@@ -105,7 +105,7 @@ fn unwanted_batches(testbed: &Testbed, stop: &AtomicBool) {
 /// What honest clients of the first three validators wait.
 fn wait_of_others(testbed: &Testbed, seconds: u64) -> Latency {
     let outcome = testbed.load(&[0, 1, 2], RATE, seconds, Start::Resume);
-    assert!(outcome.tally().accepted > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
+    assert!(outcome.tally().applied() > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
     outcome.latency()
 }
 

@@ -41,7 +41,7 @@ fn one_of_four_dies_under_load_and_comes_back() {
     let outcome = load.join().unwrap();
     assert_eq!(outcome.lost, [], "killed after {moment:?}");
     assert_eq!(outcome.tally().timed_out, 0, "killed after {moment:?}");
-    assert!(outcome.tally().accepted > 0);
+    assert!(outcome.tally().applied() > 0);
 
     testbed.ready();
     let goal = testbed.height(0);
@@ -51,7 +51,7 @@ fn one_of_four_dies_under_load_and_comes_back() {
     // It takes part again: with another one gone, a quorum needs it.
     testbed.kill(0);
     let through = testbed.load(&[3], 100.0, 2, Start::Resume);
-    assert!(through.tally().accepted > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
+    assert!(through.tally().applied() > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
     testbed.spawn(0);
     testbed.ready();
     testbed.settle();
@@ -113,7 +113,7 @@ fn rounds_of_full_load_and_power_cuts_lose_nothing() {
         all.iter().for_each(|index| testbed.spawn(*index));
         testbed.ready();
         let after = testbed.load(&all, 200.0, 2, Start::Resume);
-        assert!(after.tally().accepted > 0, "killed after {moment:?}: {:?}", after.tally());
+        assert!(after.tally().applied() > 0, "killed after {moment:?}: {:?}", after.tally());
         told.push(after);
     }
     testbed.settle();
@@ -144,13 +144,13 @@ fn one_that_lost_its_data_rejoins_under_load_and_nothing_that_clients_were_told_
         lost && !status.stream_lost && !status.votes_forgotten
     });
     let during = load.join().unwrap();
-    assert!(during.tally().accepted > 0 && during.tally().timed_out == 0, "{:?}", during.tally());
+    assert!(during.tally().applied() > 0 && during.tally().timed_out == 0, "{:?}", during.tally());
 
     // It takes part again: with another one gone, a quorum needs it.
     testbed.wait_height(3, testbed.height(0));
     testbed.stop(0);
     let through = testbed.load(&[3], 100.0, 2, Start::Resume);
-    assert!(through.tally().accepted > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
+    assert!(through.tally().applied() > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
     testbed.spawn(0);
     testbed.ready();
     testbed.settle();

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use client::Client;
-use engine::types::{AccountId, ChainId, Height, Packet, Transfer, Verdict};
+use engine::types::{AccountId, Asset, ChainId, Height, Packet, Transfer, Verdict};
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Silent;
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
@@ -172,7 +172,8 @@ impl Testbed {
             .map(|index| &self.network.members[*index])
             .map(|member| Endpoint { address: member.clients, fingerprint: member.fingerprint.0 })
             .collect();
-        let chain = ChainLoad { chain: CHAIN, accounts: self.accounts(), balance: 1_000_000 };
+        let chain =
+            ChainLoad { chain: CHAIN, accounts: self.accounts(), balance: 1_000_000, asset: Asset::UNIT };
         LoadPlan {
             chains: vec![chain],
             rate: Rate::Fixed(tps),

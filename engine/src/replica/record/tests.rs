@@ -8,8 +8,8 @@ fn digest() -> impl Strategy<Value = Digest> {
 prop_compose! {
     fn chain()(
         entry in any::<[u8; CHAIN_ENTRY_BYTES]>(),
-        failures in prop::collection::vec((any::<u32>(), 1u8..=8), 0..5),
-        returned in prop::collection::vec((any::<[u8; 32]>(), 1u8..=8), 0..5),
+        failures in prop::collection::vec((any::<u32>(), 1u8..=11), 0..5),
+        returned in prop::collection::vec((any::<[u8; 32]>(), 1u8..=11), 0..5),
     ) -> ChainRecord {
         let outcome = |outcome| Outcome::try_from(outcome).unwrap();
         let failures = failures.into_iter().map(|(at, code)| (at, outcome(code))).collect();

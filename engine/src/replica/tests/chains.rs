@@ -30,7 +30,7 @@ fn who_pays_an_account_of_another_chain_is_told_when_the_money_arrives_or_comes_
     let state = rig.nodes[0].committer.ledger().states();
     let balance = |chain, account| state.get(chain).unwrap().account(AccountId(account)).unwrap().balance;
     assert_eq!((balance(CHAIN, 1), balance(OTHER, 5), balance(CHAIN, 2)), (999, 1_001, 1_000));
-    // With nothing on its way any more, the next leader waits as long as any idle one.
+    // With nothing in flight any more, the next leader waits as long as any idle one.
     let (idle, before) = (rig.settings(0).idle_interval, rig.now().monotonic);
     rig.order(0, 4, third);
     assert!(rig.now().monotonic >= before + idle);
@@ -53,4 +53,36 @@ fn a_chain_with_much_waiting_keeps_no_other_chain_waiting() {
         assert_eq!(sealed(&rig, 1), [(CHAIN, 16), (OTHER, 8)], "turn {turn}");
         assert_eq!(sealed(&rig, 2), [(CHAIN, 24)], "turn {turn}");
     }
+}
+
+#[test]
+fn what_does_not_divide_evenly_leaves_no_chain_out() {
+    // Seven places for two floods: three are sure for each, and the seventh goes to the chain that begins.
+    for turn in 0..2 {
+        let mut rig = Rig::new(4);
+        let replica = &mut rig.nodes[0].replica;
+        (replica.settings.batch_transactions_max, replica.next_chain) = (7, turn);
+        rig.fill(0, CHAIN, 0..2);
+        rig.fill(0, OTHER, 0..2);
+        rig.mempool_filled(0);
+        let own = rig.nodes[0].replica.own.values().find(|own| own.head.sequence.0 == 1).unwrap();
+        let sealed: Vec<_> = own.batch.sections().map(|(chain, packets)| (chain, packets.len())).collect();
+        assert_eq!(sealed, [[(CHAIN, 4), (OTHER, 3)], [(CHAIN, 3), (OTHER, 4)]][turn]);
+    }
+}
+
+#[test]
+fn a_leader_does_not_propose_for_money_that_its_parent_may_have_delivered() {
+    let mut rig = Rig::new(4);
+    rig.offer_crossing(0, 1, 0, 5).unwrap();
+    rig.advance(100);
+    let first = rig.order(1, 1, rig.network());
+    rig.advance(30);
+    // The next block delivers. It is certified, and not final: whether anything is in flight after it is not known.
+    let second = rig.propose(2, 2, first);
+    rig.verify(2, 2, first, second);
+    rig.certify(2, second);
+    let (idle, before) = (rig.settings(3).idle_interval, rig.now().monotonic);
+    rig.propose(3, 3, second);
+    assert!(rig.now().monotonic >= before + idle, "it waits as long as any idle leader");
 }
