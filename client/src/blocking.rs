@@ -199,6 +199,11 @@ impl Client {
         compare(id, told, found).map(Some)
     }
 
+    /// Does nothing for so long, on the caller's thread.
+    pub(crate) fn sleep(&self, pause: Duration) {
+        self.handle.block_on(tokio::time::sleep(pause));
+    }
+
     fn next(&mut self, patience: Duration) -> Result<Event, ClientError> {
         self.handle.block_on(self.connection.receiver.next_within(patience))
     }

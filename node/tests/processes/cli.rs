@@ -23,7 +23,7 @@ fn config(testbed: &Testbed) -> PathBuf {
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["bench"],
         &["node"],
@@ -34,6 +34,7 @@ fn every_command_explains_itself() {
         &["load"],
         &["query"],
         &["verify"],
+        &["verify-proof"],
         &["kernels"],
         &["kernels", "check"],
         &["kernels", "bench"],
@@ -43,7 +44,7 @@ fn every_command_explains_itself() {
         let (help, _) = expect(0, &arguments);
         assert!(help.contains("Usage: millrace"), "{help}");
     }
-    for command in ["bench", "node", "load", "query", "verify"] {
+    for command in ["bench", "node", "load", "query", "verify", "verify-proof"] {
         let (help, _) = expect(0, &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
         assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");
@@ -52,7 +53,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 11] = [
         &[],
         &["bnech"],
         &["bench", "--rate", "0"],
@@ -62,6 +63,8 @@ fn wrong_usage_exits_with_2() {
         &["query", "status"],
         &["query", "--endpoint", "127.0.0.1:1", "status"],
         &["network", "init"],
+        &["query", "--network", "/tmp", "never", "00", "--proof", "x"],
+        &["verify-proof"],
     ];
     for arguments in wrong {
         expect(2, arguments);
