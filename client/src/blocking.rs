@@ -201,7 +201,8 @@ impl Client {
 
     /// Does nothing for so long, on the caller's thread.
     pub(crate) fn sleep(&self, pause: Duration) {
-        self.handle.block_on(tokio::time::sleep(pause));
+        // Made inside the runtime: a timer looks for it at once.
+        self.handle.block_on(async { tokio::time::sleep(pause).await });
     }
 
     fn next(&mut self, patience: Duration) -> Result<Event, ClientError> {

@@ -1,5 +1,5 @@
-//! `cargo bench -p proof`: what it costs to make a proof and to check one, and how large it is, with a million accounts,
-//! 16 chains and 16 validators. `docs/BUDGET.md` has the figures.
+//! `cargo bench -p proof`: what it costs to make a proof and to check one, and how large it is, with a million
+//! accounts, 16 chains and 16 validators.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -43,6 +43,11 @@ fn proofs(c: &mut Criterion) {
             open.certificate.clone_from(&closed.certificate);
             open.encode().expect("it fits")
         });
+    });
+    // What the header adds to reading a genesis.
+    let chain = network.genesis.chain(engine::types::ChainId(7)).expect("the large chain");
+    group.sample_size(10).bench_function("accounts_root/1048576", |b| {
+        b.iter(|| engine::roots::accounts_root(black_box(chain).account_states()));
     });
     group.finish();
 }

@@ -88,8 +88,8 @@ impl<'a> Reader<'a> {
         self.array(what).map(u64::from_le_bytes)
     }
 
-    /// A count of items that take at least `item_bytes` each: within `max`, and no more than the bytes left can hold, so
-    /// that allocating for it is safe.
+    /// A count of items that take at least `item_bytes` each: within `max`, and no more than the bytes left can hold,
+    /// so that allocating for it is safe.
     pub(crate) fn bounded(
         &self,
         what: &'static str,

@@ -13,8 +13,8 @@
 //! - a [`Statement`] comes only out of a proof that holds;
 //! - every length is compared with its bound and with the bytes that are left before anything is allocated, no byte may
 //!   be left over, and what is accepted is encoded to the same bytes again;
-//! - every byte counts: another byte is another statement or none, and what is evidence cannot be changed at all. The one
-//!   thing that is not evidence is the transfer of which an absence speaks: it is the question;
+//! - every byte counts: another byte is another statement or none, and what is evidence cannot be changed at all. The
+//!   one thing that is not evidence is the transfer of which an absence speaks: it is the question;
 //! - nothing here panics on any input.
 
 #![no_std]

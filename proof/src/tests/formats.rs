@@ -1,4 +1,4 @@
-//! The decoders: what is accepted is encoded to the same bytes, and other codes of the engine are read as it reads them.
+//! The decoders: what is accepted is encoded to the same bytes, and codes of the engine are read as it reads them.
 
 use std::vec::Vec;
 
