@@ -57,7 +57,9 @@ mod search;
 #[cfg(feature = "std")]
 mod signing;
 mod single;
-#[cfg(all(test, feature = "std"))]
+// Two attributes: the lints do not see a test in `all(test, ..)`.
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests;
 
 #[cfg(feature = "std")]

@@ -19,7 +19,9 @@
 mod array_tree;
 mod consistency;
 mod inclusion;
-#[cfg(all(test, feature = "std"))]
+// Two attributes: the lints do not see a test in `all(test, ..)`.
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests;
 
 #[cfg(feature = "std")]

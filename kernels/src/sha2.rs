@@ -35,7 +35,9 @@ mod lanes;
 mod shani;
 #[cfg(feature = "std")]
 mod many;
-#[cfg(all(test, feature = "std"))]
+// Two attributes: the lints do not see a test in `all(test, ..)`.
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests;
 #[cfg(feature = "std")]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there the sha2 crate does it all"))]
