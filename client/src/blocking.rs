@@ -200,6 +200,12 @@ impl Client {
         compare(id, told, found).map(Some)
     }
 
+    /// Does nothing for so long, on the caller's thread.
+    pub(crate) fn sleep(&self, pause: Duration) {
+        // Made inside the runtime: a timer looks for it at once.
+        self.handle.block_on(async { tokio::time::sleep(pause).await });
+    }
+
     fn next(&mut self, patience: Duration) -> Result<Event, ClientError> {
         self.handle.block_on(self.connection.receiver.next_within(patience))
     }

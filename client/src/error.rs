@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::roots::ProofError;
-use engine::types::{Digest, TransactionId, Verdict};
+use engine::types::{Digest, Height, TransactionId, Verdict};
 use engine::wire::{AsOf, PROTOCOL_VERSION, WireError};
 use net::{ConnectError, LinkError};
 
@@ -64,6 +64,17 @@ pub enum ClientError {
         reason: String,
         /// Where it stands.
         as_of: AsOf,
+    },
+    /// A proof for strangers could not be completed in time.
+    #[error(
+        "the state root of height {height} is not under a finalization after {patience:?}: the network makes no \
+         progress, or this validator is behind; ask again later, or ask another one"
+    )]
+    NotFinal {
+        /// The height of which the proof speaks.
+        height: Height,
+        /// How long it was waited.
+        patience: Duration,
     },
     /// A proof that proves nothing.
     #[error("the validator's proof of the {what} does not hold: {source}; do not rely on this validator")]

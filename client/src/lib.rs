@@ -30,6 +30,7 @@ mod error;
 mod answer;
 mod connection;
 mod blocking;
+mod proofs;
 
 pub use answer::{Answer, FoundBlock, FoundTransaction, RawAnswer};
 pub use blocking::Client;

@@ -36,6 +36,8 @@ pub const CHAINS_MAX: usize = 256;
 pub const ACCOUNTS_MAX: usize = 1 << 24;
 /// Accounts of a chain up to which a validator keeps every public key decoded, 256 bytes each.
 pub const DECODED_KEYS_MAX: usize = 1 << 20;
+/// Bytes of a genesis header: what a stranger needs of a genesis.
+pub const GENESIS_HEADER_BYTES_MAX: usize = 64 << 10;
 /// Bytes of the name of a network or of a validator.
 pub const NAME_BYTES_MAX: usize = 64;
 
@@ -110,4 +112,9 @@ const _: () = assert!(
 );
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);
+const _: () = assert!(
+    64 + NAME_BYTES_MAX + VALIDATORS_MAX * (4 + NAME_BYTES_MAX + 64) + CHAINS_MAX * 72
+        <= GENESIS_HEADER_BYTES_MAX,
+    "the header of the largest genesis has room"
+);
 const _: () = assert!(VALIDATORS_MAX <= u16::MAX as usize && ACCOUNTS_MAX <= u32::MAX as usize);

@@ -13,6 +13,7 @@ use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, FinalizedBlock, Header, Notice, PROTOCOL_VERSION,
     PeerMessage, Query, ServerFrame,
 };
+use proof::{Account, Certificate, Claim, Entry, Proof, Tree};
 
 /// A decoder.
 pub(crate) struct Target {
@@ -65,6 +66,23 @@ pub(crate) const TARGETS: &[Target] = &[
         name: "genesis",
         decode: |bytes| same(bytes, Genesis::decode(bytes), Genesis::encode),
         seeds: geneses,
+    },
+    Target {
+        name: "proof",
+        decode: |bytes| {
+            same(bytes, Proof::decode(bytes), |proof| proof.encode().expect("what is decoded has room"))
+        },
+        seeds: proofs,
+    },
+    Target {
+        name: "certificate",
+        decode: |bytes| same(bytes, Certificate::decode(bytes), Certificate::encode),
+        seeds: || [1, 4, 128].map(certificate).into(),
+    },
+    Target {
+        name: "genesis_header",
+        decode: |bytes| Ok(answer(&proof::Genesis::decode(bytes))),
+        seeds: || vec![good_genesis().header().to_vec()],
     },
 ];
 
@@ -216,6 +234,10 @@ fn boots() -> Vec<Vec<u8>> {
 }
 
 fn geneses() -> Vec<Vec<u8>> {
+    vec![good_genesis().encode()]
+}
+
+fn good_genesis() -> Genesis {
     let validators = (1..=4).map(|at| ValidatorGenesis {
         name: format!("v{at}"),
         public_key: [at; 32],
@@ -229,6 +251,37 @@ fn geneses() -> Vec<Vec<u8>> {
         asset: Asset::UNIT,
         accounts,
     };
-    let genesis = Genesis::new("fuzz".into(), validators.collect(), vec![chain]).expect("a good genesis");
-    vec![genesis.encode()]
+    Genesis::new("fuzz".into(), validators.collect(), vec![chain]).expect("a good genesis")
+}
+
+fn certificate(validators: usize) -> Vec<u8> {
+    let signers: Vec<bool> = (0..validators).map(|place| place % 3 != 2).collect();
+    let signatures = vec![[7; 64]; signers.iter().filter(|signed| **signed).count()];
+    let (epoch, view, parent_view, payload) = (0, 300, 1, [9; 32]);
+    Certificate { epoch, view, parent_view, payload, signers, signatures }.encode()
+}
+
+fn proofs() -> Vec<Vec<u8>> {
+    let account =
+        Account { id: 3, key: [1; 32], key_version: 1, balance: 500, window_base: 2, window_used: 5 };
+    let path = vec![[2; 32]; 3];
+    let claims = [
+        Claim::Account { account, path: path.clone() },
+        Claim::Transaction { id: [3; 32], outcome: 2, position: 5, path: path.clone() },
+        Claim::Unspent { body: [4; 64], account, path: path.clone() },
+    ];
+    let header = proof::Header::decode(&block(2).encode()).expect("both read the same headers");
+    let tree = |byte| Tree { root: [byte; 32], size: byte.into() };
+    let entry = Entry { chain: 1, transactions: tree(5), accounts: tree(6), outbox: tree(0), inbox: tree(7) };
+    let proof = |claim: Claim| Proof {
+        network: NETWORK.0,
+        claim,
+        height: 3,
+        height_path: path.clone(),
+        entry: entry.clone(),
+        entry_path: path.clone(),
+        headers: vec![header.clone(); 2],
+        certificate: certificate(4),
+    };
+    claims.map(|claim| proof(claim).encode().expect("it has room")).into()
 }

@@ -17,8 +17,18 @@
 //! - Randomness comes in as an argument. Nothing here panics on any input bytes.
 //!
 //! `cargo run --release -p kernels --example differential -- --seconds 600` looks for inputs on which paths differ.
+//!
+//! Without the feature `std` this is a crate for those who only check: `sha2::sha256`, `ed25519::verify`, and roots and
+//! proofs of `merkle`, each on its plain path, with `alloc` and nothing else of the system.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[cfg(not(feature = "std"))]
+extern crate alloc;
+
+#[cfg(feature = "std")]
 pub mod check;
+#[cfg(feature = "std")]
 mod cpu;
 pub mod ed25519;
 pub mod merkle;

@@ -15,17 +15,25 @@
 //! Invariants: `prove(h, i)` verifies under `root(h)` for `h[i]` and for nothing else; `ArrayTree` equals `root` after
 //! any sequence of updates.
 
+#[cfg(feature = "std")]
 mod array_tree;
 mod consistency;
 mod inclusion;
+// Two attributes: the lints do not see a test in `all(test, ..)`.
 #[cfg(test)]
+#[cfg(feature = "std")]
 mod tests;
 
+#[cfg(feature = "std")]
 pub use array_tree::ArrayTree;
 pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
 pub use inclusion::{InclusionProof, prove, verify_inclusion};
 
-use crate::sha2::{Backend, best_sha256, prefixed_many, sha256, sha256_parts};
+#[cfg(feature = "std")]
+use crate::sha2::{Backend, best_sha256, prefixed_many};
+use crate::sha2::{sha256, sha256_parts};
+#[cfg(not(feature = "std"))]
+use alloc::vec::Vec;
 
 /// A node or leaf of a tree.
 pub type Hash = [u8; 32];
@@ -69,6 +77,7 @@ pub fn root(leaves: &[Hash]) -> Hash {
 /// # Panics
 ///
 /// If `data.len() != len * out.len()`.
+#[cfg(feature = "std")]
 pub fn leaf_hashes(data: &[u8], len: usize, out: &mut [Hash]) {
     prefixed_many(best_sha256(), &[0], data, len, out);
 }
@@ -78,6 +87,7 @@ pub fn leaf_hashes(data: &[u8], len: usize, out: &mut [Hash]) {
 /// # Panics
 ///
 /// If there are not as many children as places.
+#[cfg(feature = "std")]
 pub fn node_hashes(children: &[[Hash; 2]], out: &mut [Hash]) {
     node_hashes_on(best_sha256(), children, out);
 }
@@ -87,6 +97,7 @@ pub fn node_hashes(children: &[[Hash; 2]], out: &mut [Hash]) {
 /// # Panics
 ///
 /// If there are not as many children as places.
+#[cfg(feature = "std")]
 pub fn node_hashes_on(backend: Backend, children: &[[Hash; 2]], out: &mut [Hash]) {
     prefixed_many(backend, &[1], children.as_flattened().as_flattened(), 64, out);
 }
@@ -94,8 +105,14 @@ pub fn node_hashes_on(backend: Backend, children: &[[Hash; 2]], out: &mut [Hash]
 /// The level above `level`: neighbours paired, a lone right node promoted.
 fn parents(level: &[Hash]) -> Vec<Hash> {
     let (pairs, lone) = level.as_chunks::<2>();
-    let mut above = vec![[0; 32]; pairs.len()];
-    node_hashes(pairs, &mut above);
+    #[cfg(feature = "std")]
+    let mut above = {
+        let mut above = vec![[0; 32]; pairs.len()];
+        node_hashes(pairs, &mut above);
+        above
+    };
+    #[cfg(not(feature = "std"))]
+    let mut above: Vec<Hash> = pairs.iter().map(|[left, right]| node_hash(left, right)).collect();
     above.extend_from_slice(lone);
     above
 }

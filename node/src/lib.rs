@@ -6,6 +6,7 @@ pub mod signals;
 pub mod network;
 pub mod query;
 pub mod transfer;
+pub mod proofs;
 pub mod verify;
 pub mod bench;
 pub mod kernels;

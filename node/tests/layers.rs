@@ -5,18 +5,19 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::collections::BTreeMap;
 
 /// Arrow = may import. A crate that is not in here may not exist.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("kernels", &[]),
     ("engine", &["kernels"]),
+    ("proof", &["kernels"]),
     ("consensus", &[]),
     ("net", &[]),
-    ("client", &["engine", "net"]),
+    ("client", &["engine", "net", "proof"]),
     ("loadgen", &["client", "engine", "kernels"]),
-    ("node", &["client", "consensus", "engine", "kernels", "loadgen", "net"]),
+    ("node", &["client", "consensus", "engine", "kernels", "loadgen", "net", "proof"]),
     ("benches", &["engine", "kernels"]),
     ("perf", &["loadgen"]),
     ("sim", &["consensus", "engine", "kernels"]),
-    ("fuzz", &["engine"]),
+    ("fuzz", &["engine", "proof"]),
 ];
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some

@@ -35,6 +35,12 @@ pub fn parse_account_leaf(leaf: &[u8; ACCOUNT_LEAF_BYTES]) -> (AccountId, Accoun
     (AccountId(number(0)), account)
 }
 
+/// The root over accounts with the ids 0, 1, …, without a tree that is kept.
+pub fn accounts_root(accounts: impl ExactSizeIterator<Item = AccountState>) -> Digest {
+    let leaves = accounts.enumerate().map(|(id, account)| prefixed_leaf(AccountId(id as u64), &account));
+    Digest(kernels::merkle::root(&leaf_hashes(leaves)))
+}
+
 /// The tree over the accounts of one chain, as they are after the last delta that was folded in.
 #[derive(Debug)]
 pub struct AccountTree {

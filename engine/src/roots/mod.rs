@@ -22,7 +22,7 @@ mod state_root;
 mod transactions;
 mod view;
 
-pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, parse_account_leaf};
+pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, accounts_root, parse_account_leaf};
 pub use crossings::{inbox_root, outbox_root};
 pub use ledger::{Executed, Ledger, RestoreError};
 pub use oracle::{OracleExecuted, OracleLedger};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
 use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
-use crate::wire::Writer;
 
 /// The key version of every account's first key.
 pub const GENESIS_KEY_VERSION: u32 = 1;
@@ -113,11 +112,12 @@ pub struct Genesis {
     name: String,
     validators: Vec<ValidatorGenesis>,
     chains: Vec<ChainGenesis>,
+    header: Vec<u8>,
     network: Digest,
 }
 
 impl Genesis {
-    /// Checks everything and computes the network id.
+    /// Checks everything, hashes all accounts and computes the network id.
     ///
     /// # Errors
     /// [`GenesisError`]: the first thing that is invalid.
@@ -158,10 +158,9 @@ impl Genesis {
             let sum = chain.supply().and_then(|of_chain| supply.checked_add(of_chain));
             *supply = sum.ok_or(GenesisError::Supply(chain.asset))?;
         }
-        let mut genesis = Self { name, validators, chains, network: Digest::default() };
-        let mut writer = Writer::new();
-        genesis.write(&mut writer);
-        genesis.network = Digest(kernels::sha2::sha256(&writer.finish()));
+        let mut genesis = Self { name, validators, chains, header: Vec::new(), network: Digest::default() };
+        genesis.header = genesis.encode_header();
+        genesis.network = Digest(kernels::sha2::sha256(&genesis.header));
         Ok(genesis)
     }
 
@@ -170,9 +169,15 @@ impl Genesis {
         &self.name
     }
 
-    /// The network id: SHA-256 of the canonical encoding. It is the digest of the block at height 0.
+    /// The network id: SHA-256 of the [header](Self::header). It is the digest of the block at height 0.
     pub fn network(&self) -> &Digest {
         &self.network
+    }
+
+    /// The genesis without its accounts: the validators, and of each chain the root over its accounts. It is all that a
+    /// stranger needs to check a proof.
+    pub fn header(&self) -> &[u8] {
+        &self.header
     }
 
     /// The validators; a [`ValidatorIndex`] is a place in here.

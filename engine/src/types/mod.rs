@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Invariants: a newtype never converts into another one silently; a `Genesis` that exists is valid, and its network id
-//! is the hash of its canonical encoding; a transaction id never depends on the signature.
+//! is the hash of its header; a transaction id never depends on the signature.
 
 mod digest;
 mod genesis;

@@ -205,5 +205,22 @@ fn the_network_id_covers_every_field() {
     }
     let renamed = Genesis::new("other".into(), vec![validator(1)], vec![chain(0, &[1, 2])]).unwrap();
     assert_ne!(renamed.network(), base.network());
-    assert_eq!(base.network().0, kernels::sha2::sha256(&base.encode()));
+    assert_eq!(base.network().0, kernels::sha2::sha256(base.header()));
+    let asset = "GOLD".parse().unwrap();
+    let other_asset = genesis(vec![validator(1)], vec![ChainGenesis { asset, ..chain(0, &[1, 2]) }]).unwrap();
+    assert_ne!(other_asset.network(), base.network());
+    let mut keyed = chain(0, &[1, 2]);
+    keyed.accounts[1].public_key[0] ^= 1;
+    assert_ne!(genesis(vec![validator(1)], vec![keyed]).unwrap().network(), base.network());
+}
+
+#[test]
+fn the_header_has_the_roots_with_which_the_ledger_begins() {
+    let genesis = genesis(vec![validator(1)], vec![chain(1, &[5]), chain(7, &[1, 2, 3])]).unwrap();
+    let ledger = crate::roots::Ledger::genesis(&genesis);
+    let chain_bytes = 4 + 2 + 2 + 16 + 8 + 32 + 8;
+    for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
+    {
+        assert_eq!(root.0, chain[32..64]);
+    }
 }

@@ -1,23 +1,30 @@
-//! The canonical encoding of a genesis, whose hash names the network.
+//! The canonical encodings of a genesis: all of it, and its header, whose hash names the network.
+//!
+//! ```text
+//! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | accounts: key, balance..
+//! header    magic | name | validators.. | for each chain: id | kind | suite | asset | how many | root | supply
+//! ```
+//!
+//! The crate `proof` reads the header; `docs/PROOFS.md` has it byte by byte.
 
 use super::{Reader, WireError, Writer};
+use crate::limits::GENESIS_HEADER_BYTES_MAX;
 use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
+use crate::roots::accounts_root;
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, ValidatorGenesis,
 };
 
 const MAGIC: &[u8; 18] = b"millrace/genesis/2";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/1";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
 const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 4;
 
 impl Genesis {
     pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.raw(MAGIC).blob(self.name().as_bytes()).count(self.validators().len());
-        for validator in self.validators() {
-            writer.blob(validator.name.as_bytes());
-            writer.raw(&validator.public_key).raw(&validator.certificate_fingerprint);
-        }
+        writer.raw(MAGIC);
+        self.write_members(writer);
         writer.count(self.chains().len());
         for chain in self.chains() {
             writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16);
@@ -26,6 +33,31 @@ impl Genesis {
                 writer.raw(&account.public_key).u64(account.balance);
             }
         }
+    }
+
+    fn write_members(&self, writer: &mut Writer) {
+        writer.blob(self.name().as_bytes()).count(self.validators().len());
+        for validator in self.validators() {
+            writer.blob(validator.name.as_bytes());
+            writer.raw(&validator.public_key).raw(&validator.certificate_fingerprint);
+        }
+    }
+
+    /// The encoding of the header. It hashes all accounts.
+    pub(crate) fn encode_header(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.raw(HEADER_MAGIC);
+        self.write_members(&mut writer);
+        writer.count(self.chains().len());
+        for chain in self.chains() {
+            let supply = chain.supply().expect("a genesis that exists has a supply");
+            writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
+            writer.u64(chain.accounts.len() as u64);
+            writer.digest(&accounts_root(chain.account_states())).u64(supply);
+        }
+        let header = writer.finish();
+        assert!(header.len() <= GENESIS_HEADER_BYTES_MAX, "the limits leave room for the largest");
+        header
     }
 
     /// The canonical encoding.

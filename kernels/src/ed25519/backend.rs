@@ -116,7 +116,7 @@ impl Backend {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(token) => single::quad::verify(token, entry),
-            _ => single::verify(entry),
+            _ => single::verify(&entry.entry()),
         }
     }
 }

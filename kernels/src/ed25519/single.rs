@@ -1,10 +1,10 @@
 //! One signature at a time: the plain reading of ZIP-215, and the definition that every other path must match; `quad`
 //! is the fast one.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(super) mod quad;
 
-use super::Item;
+use super::Entry;
 use curve25519_dalek::{
     edwards::{CompressedEdwardsY, EdwardsPoint},
     scalar::Scalar,
@@ -12,7 +12,7 @@ use curve25519_dalek::{
 };
 
 /// `k = SHA-512(R ‖ A ‖ M) mod L`.
-fn challenge(entry: &Item<'_>) -> Scalar {
+fn challenge(entry: &Entry<'_>) -> Scalar {
     let digest = crate::sha2::sha512_parts(&[r_bytes(entry.signature), entry.key, entry.message]);
     Scalar::from_bytes_mod_order_wide(&digest)
 }
@@ -37,7 +37,7 @@ fn decompress(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     CompressedEdwardsY(*bytes).decompress()
 }
 
-pub(super) fn verify(entry: &Item<'_>) -> bool {
+pub(super) fn verify(entry: &Entry<'_>) -> bool {
     let (Some(s), Some(a), Some(r)) =
         (s_scalar(entry.signature), decompress(entry.key), decompress(r_bytes(entry.signature)))
     else {

@@ -1,6 +1,8 @@
 //! Consistency proofs (RFC 9162, 2.1.4): a tree of `old` leaves is the beginning of a tree of `new` leaves.
 
 use super::{Hash, empty_root, node_hash, root, split};
+#[cfg(not(feature = "std"))]
+use alloc::vec::Vec;
 
 /// Proof that the first `old_size` leaves of the new tree are the old tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ fn rebuild(
     old: u64,
     size: u64,
     known: Option<Hash>,
-    nodes: &mut std::slice::Iter<'_, Hash>,
+    nodes: &mut core::slice::Iter<'_, Hash>,
 ) -> Option<(Hash, Hash)> {
     if old == size {
         let node = match known {

@@ -1,6 +1,8 @@
 //! Inclusion proofs (RFC 9162, 2.1.3).
 
 use super::{Hash, node_hash, parents};
+#[cfg(not(feature = "std"))]
+use alloc::vec::Vec;
 
 /// Proof that a leaf stands at `index` in a tree of `size` leaves: the siblings from the leaf up to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]

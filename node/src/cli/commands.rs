@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError, genesis};
 use crate::network::{self, Down, InitError, InitOptions, Network};
 use crate::transfer::{FileError, TransferError};
 use crate::verify::{Text, VerifyError};
-use crate::{bench, kernels, query, transfer, validator, verify};
+use crate::{bench, kernels, proofs, query, transfer, validator, verify};
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
 ///
@@ -37,6 +37,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Submit(args) => transfer::submit(&args),
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => audit(&args),
+        Command::VerifyProof(args) => proofs::verify_proof(&args),
         Command::Kernels(KernelsCommand::Check { file, backend }) => kernels::check(&file, backend),
         Command::Kernels(KernelsCommand::Bench { backend }) => kernels::bench(backend),
     }
@@ -106,6 +107,7 @@ fn init(args: &InitArgs) -> Result<bool> {
         ("validators", format!("{} ({} make a quorum)", args.validators, network.genesis.quorum())),
         ("chains", format!("{}, of {} accounts each", args.chains, grouped(args.accounts))),
         ("genesis", args.directory.join(genesis::GENESIS_FILE).display().to_string()),
+        ("for strangers", args.directory.join(genesis::HEADER_FILE).display().to_string()),
     ]);
     println!("\nstart it:  millrace network up {directory}");
     Ok(true)

@@ -42,7 +42,8 @@ Exit codes:
 ///   millrace network up /tmp/mill            start four validators
 ///   millrace load --network /tmp/mill        clients for them
 ///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100
-///   millrace query --network /tmp/mill account 1 7
+///   millrace query --network /tmp/mill account 1 7 --proof account.proof
+///   millrace verify-proof account.proof --genesis /tmp/mill/genesis.header
 ///   millrace network down /tmp/mill          stop them
 ///   millrace verify /tmp/mill/validator-0/data
 #[derive(Debug, Parser)]
@@ -66,6 +67,7 @@ pub enum Command {
     Submit(SubmitArgs),
     Query(QueryArgs),
     Verify(VerifyArgs),
+    VerifyProof(VerifyProofArgs),
     #[command(subcommand)]
     Kernels(KernelsCommand),
 }
@@ -181,9 +183,10 @@ pub enum NetworkCommand {
 ///
 /// Nothing is started, and nothing that exists is overwritten. The directory
 /// then holds genesis.toml (compare its network id when you copy it to another
-/// machine), the accounts of each chain, customers.seed (the secret behind
-/// every account's key: this is a network for test money) and one directory for
-/// each validator.
+/// machine), the accounts of each chain, genesis.header (all that a stranger
+/// needs to check proofs; its SHA-256 is the network id), customers.seed (the
+/// secret behind every account's key: this is a network for test money) and one
+/// directory for each validator.
 ///
 /// Examples:
 ///   millrace network init /tmp/mill
@@ -373,11 +376,18 @@ pub struct SubmitArgs {
 /// with those that the other validators have at that height. What is printed
 /// says what was checked.
 ///
+/// `--proof FILE` writes a proof instead that convinces anybody who has the
+/// header of the genesis, without a network: see `millrace verify-proof`. It
+/// waits until the state root is under a finalization, which takes a second or
+/// two; at most 20.
+///
 /// Examples:
 ///   millrace query --network /tmp/mill status
 ///   millrace query --network /tmp/mill --validator 2 counters
 ///   millrace query --network /tmp/mill account 1 7
+///   millrace query --network /tmp/mill account 1 7 --proof account.proof
 ///   millrace query --network /tmp/mill transaction 5f0c…
+///   millrace query --network /tmp/mill transaction 5f0c… --proof paid.proof
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
 ///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
 ///                  --network-id 77e0… block 12
@@ -427,6 +437,9 @@ pub enum Question {
         chain: u32,
         /// The account's number.
         account: u64,
+        /// Write a proof for strangers into this file instead of printing the answer.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
     },
     /// Where a transaction is, what it says, and what became of it.
     Transaction {
@@ -435,6 +448,18 @@ pub enum Question {
         /// Its chain, if you know it: the search is shorter.
         #[arg(long)]
         chain: Option<u32>,
+        /// Write a proof for strangers into this file instead of printing the answer.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
+    /// The proof that a transfer has not been executed and never can be: it has expired and its nonce is unspent.
+    Never {
+        /// The transfer's 128 bytes, 256 hexadecimal digits.
+        #[arg(value_parser = parse_packet)]
+        packet: Box<engine::types::Packet>,
+        /// Write the proof into this file.
+        #[arg(long, value_name = "FILE")]
+        proof: PathBuf,
     },
     /// A block: its header, how far it takes each stream, its finality and its roots.
     Block {
@@ -452,6 +477,39 @@ pub enum Question {
     Status,
     /// Everything that the validator has counted since its start.
     Counters,
+}
+
+/// Check a proof that `millrace query … --proof` wrote, with nothing but the
+/// header of the genesis: no network, no validator, no account file.
+///
+/// Prints in plain words what is proved: what an account held after a block,
+/// that a transaction is in a block and with what outcome, or that a transfer
+/// has not been executed and never can be. A quorum of the validators that the
+/// header names has signed for it. Every byte is checked, so a changed proof is
+/// refused and the message says what is wrong with it.
+///
+/// Take the header from somebody you trust, or take it from anywhere and compare
+/// the network id that is printed with one that you trust: it is the header's
+/// SHA-256. docs/PROOFS.md says what each proof says and does not say.
+///
+/// Examples:
+///   millrace verify-proof account.proof --genesis genesis.header
+///   millrace verify-proof paid.proof --genesis genesis.header --json
+///
+/// Exit codes: 0 the proof holds; 1 it does not; 2 usage, or a file cannot be
+/// read.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct VerifyProofArgs {
+    /// The proof.
+    #[arg(value_name = "FILE")]
+    pub proof: PathBuf,
+    /// The header of the genesis, as `network init` wrote it.
+    #[arg(long, value_name = "GENESIS_HEADER")]
+    pub genesis: PathBuf,
+    /// Print JSON: whether it holds, and what it says or what is wrong.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Audit one validator's files, with no validator running.
@@ -561,6 +619,14 @@ fn parse_place(text: &str) -> Result<Place, String> {
         Some(Place { chain: ChainId(chain.parse().ok()?), account: AccountId(account.parse().ok()?) })
     });
     place.ok_or_else(|| "write the chain's number, a colon and the account's number, as in 1:7".to_owned())
+}
+
+fn parse_packet(text: &str) -> Result<Box<engine::types::Packet>, String> {
+    let mut bytes = [0; engine::limits::PACKET_BYTES];
+    match hex::decode_to_slice(text, &mut bytes) {
+        Ok(()) => Ok(Box::new(engine::types::Packet(bytes))),
+        Err(_) => Err("write the 128 bytes of a transfer as 256 hexadecimal digits".into()),
+    }
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! genesis.toml          name, network id, validators, chains        (read by people, compared by operators)
+//! genesis.header        the same without the accounts, for strangers: its SHA-256 is the network id; not read here
 //! chain-1.accounts      public key [32] | balance u64 little-endian (40 bytes an account, in account order)
 //! ```
 //!
@@ -21,6 +22,8 @@ use super::{ConfigError, Contradiction, HEX32, Section};
 
 /// Bytes of one account in an accounts file.
 const ACCOUNT_BYTES: usize = 40;
+/// Name of the file that strangers need, beside [`GENESIS_FILE`].
+pub const HEADER_FILE: &str = "genesis.header";
 /// Name of the genesis file in a network's directory.
 pub const GENESIS_FILE: &str = "genesis.toml";
 
@@ -59,7 +62,8 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
 pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
     let mut text = format!(
         "# The beginning of the network \"{}\". Every validator and client holds the same file: the network\n\
-         # id is the SHA-256 of everything in here and in the accounts files, and is under every signature.\n\
+         # id is the SHA-256 of genesis.header, which covers everything in here and in the accounts files. It is\n\
+         # under every signature.\n\
          name = {}\nnetwork_id = \"{}\"\n",
         genesis.name(),
         quoted(genesis.name()),
@@ -90,6 +94,7 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             chain.accounts.len(),
         );
     }
+    fs::write(directory.join(HEADER_FILE), genesis.header())?;
     let file = directory.join(GENESIS_FILE);
     fs::write(&file, text)?;
     Ok(file)

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/network.toml        where to find everything below, and every validator's addresses
 //! DIR/genesis.toml        DIR/chain-1.accounts …
+//! DIR/genesis.header      what a stranger needs to check proofs
 //! DIR/customers.seed      the secret behind every account's key: test money only
 //! DIR/validator-0/        node.toml  consensus.key  tls.crt  tls.key  data/  node.log  node.pid
 //! ```

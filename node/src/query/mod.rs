@@ -5,8 +5,13 @@
 //!                                                    └─ do the other validators name the same root? (--network)
 //! ```
 //!
+//! With `--proof` the answer goes into a file that convinces strangers ([`crate::proofs`]).
+//!
 //! Invariant: what is printed as checked was checked in this process; a proof that does not hold is never printed
 //! as an answer.
+
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
@@ -21,6 +26,9 @@ use crate::validator::counters::CountersReport;
 
 pub(crate) mod print;
 
+/// How long a proof waits until the state root is under a finalization.
+const PROOF_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Whom we talk to: one validator, and the network around it if we know it.
 pub(crate) struct Asked {
     pub(crate) client: Client,
@@ -34,10 +42,24 @@ pub(crate) struct Asked {
 pub fn query(args: &QueryArgs) -> Result<bool> {
     let mut asked = connect(&args.whom)?;
     let answered = match &args.question {
-        Question::Account { chain, account } => {
+        Question::Account { chain, account, proof: None } => {
             asked.account(ChainId(*chain), AccountId(*account), args.json)
         }
-        Question::Transaction { id, chain } => asked.transaction(chain.map(ChainId), id, args.json),
+        Question::Account { chain, account, proof: Some(file) } => {
+            let proof = asked.client.prove_account(ChainId(*chain), AccountId(*account), PROOF_PATIENCE);
+            asked.write(proof, file, args.json)
+        }
+        Question::Transaction { id, chain, proof: None } => {
+            asked.transaction(chain.map(ChainId), id, args.json)
+        }
+        Question::Transaction { id, chain, proof: Some(file) } => {
+            let proof = asked.client.prove_transaction(chain.map(ChainId), id, PROOF_PATIENCE);
+            asked.write(proof, file, args.json)
+        }
+        Question::Never { packet, proof: file } => {
+            let proof = asked.client.prove_never(packet, PROOF_PATIENCE);
+            asked.write(proof, file, args.json)
+        }
         Question::Block { height } => asked.block(Height(*height), args.json),
         Question::Proof { chain, id } => asked.proof(ChainId(*chain), id, args.json),
         Question::Status => asked.status(args.json),
@@ -90,6 +112,11 @@ pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Resul
 }
 
 impl Asked {
+    fn write(&self, proof: Result<proof::Proof, ClientError>, file: &Path, json: bool) -> Result<()> {
+        let genesis = self.network.as_ref().map(|network| network.genesis.header());
+        crate::proofs::write(&proof?, genesis, file, json)
+    }
+
     fn account(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
         let Answer { as_of, value: answer } = self.client.account(chain, account)?;
         let proof = &answer.proof;

@@ -23,7 +23,7 @@ fn config(testbed: &Testbed) -> PathBuf {
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["bench"],
         &["node"],
@@ -36,6 +36,7 @@ fn every_command_explains_itself() {
         &["submit"],
         &["query"],
         &["verify"],
+        &["verify-proof"],
         &["kernels"],
         &["kernels", "check"],
         &["kernels", "bench"],
@@ -45,7 +46,7 @@ fn every_command_explains_itself() {
         let (help, _) = expect(0, &arguments);
         assert!(help.contains("Usage: millrace"), "{help}");
     }
-    for command in ["bench", "node", "load", "transfer", "submit", "query", "verify"] {
+    for command in ["bench", "node", "load", "transfer", "submit", "query", "verify", "verify-proof"] {
         let (help, _) = expect(0, &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
         assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");
@@ -54,7 +55,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 14] = [
         &[],
         &["bnech"],
         &["bench", "--rate", "0"],
@@ -67,6 +68,8 @@ fn wrong_usage_exits_with_2() {
         &["submit", "/nowhere/pay.json", "--network", "/tmp"],
         &["query", "--endpoint", "127.0.0.1:1", "status"],
         &["network", "init"],
+        &["query", "--network", "/tmp", "never", "00", "--proof", "x"],
+        &["verify-proof"],
     ];
     for arguments in wrong {
         expect(2, arguments);

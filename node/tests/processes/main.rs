@@ -4,6 +4,7 @@
 //! testbed: a small network on free ports, killed when its test ends
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
+//!   ├─ proofs    made by a network, checked without one
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
@@ -31,5 +32,7 @@ mod guides;
 mod hostile;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod proofs;
 #[cfg(test)]
 mod recovery;

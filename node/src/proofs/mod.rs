@@ -1,0 +1,172 @@
+//! Proofs as files: written for strangers, and checked as a stranger does, without a network.
+//!
+//! ```text
+//! query … --proof FILE ── client collects ── checked against the genesis, if it is known ──▶ FILE
+//! verify-proof FILE --genesis genesis.header ──▶ what is proved, or what is wrong
+//! ```
+//!
+//! Invariant: where the genesis is known, no file is written that does not hold.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use engine::types::Asset;
+use proof::{Fact, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement, outcome_name};
+use serde_json::{Value, json};
+
+use crate::cli::{VerifyProofArgs, grouped, rows};
+use crate::config::ConfigError;
+
+/// Checks a proof; `false` where it does not hold.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
+    let proof = read(&args.proof, PROOF_BYTES_MAX)?;
+    let genesis = read(&args.genesis, GENESIS_HEADER_BYTES_MAX)?;
+    let verdict = proof::verify(&proof, &genesis);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&verdict_json(&verdict))?);
+    } else {
+        match &verdict {
+            Ok(statement) => {
+                println!("the proof holds: {statement}");
+                rows(&statement_rows(statement));
+            }
+            Err(error) => println!("the proof does not hold: {error}"),
+        }
+    }
+    Ok(verdict.is_ok())
+}
+
+/// Writes a proof, after it was checked if the genesis is known, and says what it proves.
+///
+/// # Errors
+/// It does not hold, or the file cannot be written.
+pub fn write(proof: &Proof, genesis_header: Option<&[u8]>, file: &Path, as_json: bool) -> Result<()> {
+    let bytes = proof.encode().context("what the validator answered makes no proof")?;
+    let statement = match genesis_header.map(|header| proof::verify(&bytes, header)) {
+        Some(Ok(statement)) => Some(statement),
+        Some(Err(error)) => bail!("no proof is written: {error}"),
+        None => None,
+    };
+    std::fs::write(file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    if as_json {
+        let proved = statement.as_ref().map(statement_json);
+        let told = json!({ "file": file, "bytes": bytes.len(), "statement": proved });
+        println!("{}", serde_json::to_string_pretty(&told)?);
+        return Ok(());
+    }
+    println!("a proof of {} bytes is in {}", grouped(bytes.len() as u64), file.display());
+    match &statement {
+        Some(statement) => {
+            println!("it says: {statement}");
+            rows(&statement_rows(statement));
+        }
+        None => println!("it is not checked here, because that takes the header of the genesis"),
+    }
+    println!("check it:  millrace verify-proof {} --genesis genesis.header", file.display());
+    Ok(())
+}
+
+/// A file, and a byte more than `most` at most: longer ones are refused by their length.
+fn read(file: &Path, most: usize) -> Result<Vec<u8>, ConfigError> {
+    let mut bytes = Vec::new();
+    let opened = File::open(file).and_then(|opened| opened.take(most as u64 + 1).read_to_end(&mut bytes));
+    opened.map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
+    Ok(bytes)
+}
+
+fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
+    let Statement { signed, validators, final_height, .. } = statement;
+    let mut rows = vec![
+        ("network", format!("{} (\"{}\")", hex::encode(statement.network), statement.network_name)),
+        ("chain", format!("{}, asset {}", statement.chain, Asset(statement.asset))),
+        ("height", statement.height.to_string()),
+    ];
+    match &statement.fact {
+        Fact::Account(account) => rows.extend([
+            ("account", account.id.to_string()),
+            ("balance", grouped(account.balance)),
+            ("key", format!("{} (version {})", hex::encode(account.key), account.key_version)),
+            ("nonce window", format!("{:#018x} from {}", account.window_used, account.window_base)),
+        ]),
+        Fact::Transaction { id, outcome, position, of } => rows.extend([
+            ("transaction", hex::encode(id)),
+            ("outcome", outcome_name(*outcome).map_or_else(|| format!("code {outcome}"), str::to_owned)),
+            ("place", format!("{position} of {of}")),
+        ]),
+        Fact::NeverExecuted(transfer) => rows.extend([
+            ("transaction", hex::encode(transfer.id)),
+            (
+                "transfer",
+                format!(
+                    "{} from account {} to account {}{}",
+                    transfer.amount,
+                    transfer.debit,
+                    transfer.credit,
+                    transfer.credit_chain.map_or(String::new(), |chain| format!(" of chain {chain}"))
+                ),
+            ),
+            ("nonce", format!("{}, unspent", transfer.nonce)),
+            ("expiry", format!("height {}", transfer.expiry)),
+        ]),
+    }
+    rows.push((
+        "final through",
+        format!("block {final_height}, which {signed} of {validators} validators signed"),
+    ));
+    rows.push(("time of that block", format!("{} ms since 1970", statement.final_time_ms)));
+    rows
+}
+
+fn verdict_json(verdict: &Result<Statement, ProofError>) -> Value {
+    match verdict {
+        Ok(statement) => json!({ "holds": true, "statement": statement_json(statement) }),
+        Err(error) => json!({ "holds": false, "reason": error.to_string() }),
+    }
+}
+
+fn statement_json(statement: &Statement) -> Value {
+    let fact = match &statement.fact {
+        Fact::Account(account) => json!({ "account": {
+            "account": account.id,
+            "balance": account.balance,
+            "key": hex::encode(account.key),
+            "key_version": account.key_version,
+            "window_base": account.window_base,
+            "window_used": account.window_used,
+        }}),
+        Fact::Transaction { id, outcome, position, of } => json!({ "transaction": {
+            "id": hex::encode(id),
+            "outcome": outcome_name(*outcome),
+            "outcome_code": outcome,
+            "position": position,
+            "of": of,
+        }}),
+        Fact::NeverExecuted(transfer) => json!({ "never_executed": {
+            "id": hex::encode(transfer.id),
+            "debit": transfer.debit,
+            "credit_chain": transfer.credit_chain.unwrap_or(transfer.chain),
+            "credit": transfer.credit,
+            "amount": transfer.amount,
+            "nonce": transfer.nonce,
+            "expiry": transfer.expiry,
+        }}),
+    };
+    json!({
+        "says": statement.to_string(),
+        "network": hex::encode(statement.network),
+        "network_name": statement.network_name,
+        "chain": statement.chain,
+        "asset": Asset(statement.asset).to_string(),
+        "height": statement.height,
+        "fact": fact,
+        "final_height": statement.final_height,
+        "final_time_ms": statement.final_time_ms,
+        "signed": statement.signed,
+        "validators": statement.validators,
+    })
+}

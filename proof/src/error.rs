@@ -1,0 +1,117 @@
+//! Every way in which a proof can be wrong.
+
+use core::fmt;
+
+use crate::{CertificateError, FormError};
+
+/// The first thing that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofError {
+    /// The genesis header is not one.
+    Genesis(FormError),
+    /// The bytes are longer than any proof.
+    TooLong(usize),
+    /// The bytes do not begin as a proof of this version does.
+    Magic,
+    /// The bytes are not one proof in its one form.
+    Form(FormError),
+    /// No proof of this version has this kind.
+    Kind(u8),
+    /// The proof spans changes of the validators, which this version does not know.
+    EpochChanges(u16),
+    /// It is of another network than the genesis header.
+    Network,
+    /// The genesis has no such chain.
+    Chain(u32),
+    /// The leaf does not lead to its root in the entry of the chain.
+    Leaf,
+    /// There is no header.
+    NoHeader,
+    /// The first header does not carry the state root of the height.
+    NotCarried {
+        /// The height of the proof.
+        height: u64,
+    },
+    /// The height does not lead to the state root.
+    Height,
+    /// The entry of the chain does not lead to the state root.
+    Entry,
+    /// A header is not the child of the one before it.
+    Link {
+        /// The height that the header says.
+        height: u64,
+    },
+    /// The certificate does not hold.
+    Certificate(CertificateError),
+    /// The certificate holds for another block than the last header.
+    OtherBlock,
+    /// The bytes that can never execute are not a transfer of this chain and account.
+    OtherTransfer,
+    /// The transfer had not expired at the height.
+    NotExpired {
+        /// The last height at which it can execute.
+        expiry: u64,
+        /// The height of the proof.
+        height: u64,
+    },
+    /// The nonce of the transfer is spent: perhaps by this transfer.
+    Spent(u64),
+    /// The window of nonces has moved past the nonce of the transfer: it may have been spent before.
+    Passed(u64),
+}
+
+impl From<FormError> for ProofError {
+    fn from(error: FormError) -> Self {
+        Self::Form(error)
+    }
+}
+
+impl From<CertificateError> for ProofError {
+    fn from(error: CertificateError) -> Self {
+        Self::Certificate(error)
+    }
+}
+
+impl fmt::Display for ProofError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Genesis(error) => write!(f, "the genesis header cannot be read: {error}"),
+            Self::TooLong(bytes) => write!(f, "{bytes} bytes are more than any proof has"),
+            Self::Magic => f.write_str("this is not a proof of version 1"),
+            Self::Form(error) => write!(f, "the proof cannot be read: {error}"),
+            Self::Kind(kind) => write!(f, "no proof of version 1 has the kind {kind}"),
+            Self::EpochChanges(changes) => {
+                write!(f, "it spans {changes} changes of the validators, and version 1 knows none")
+            }
+            Self::Network => f.write_str("it is of another network than the genesis header"),
+            Self::Chain(chain) => write!(f, "the genesis has no chain {chain}"),
+            Self::Leaf => f.write_str("what is claimed does not lead to the root of its chain's entry"),
+            Self::NoHeader => f.write_str("it has no header"),
+            Self::NotCarried { height } => {
+                write!(f, "its first header does not carry the state root of height {height}")
+            }
+            Self::Height => f.write_str("the height does not lead to the state root"),
+            Self::Entry => f.write_str("the entry of the chain does not lead to the state root"),
+            Self::Link { height } => {
+                write!(f, "the header that says height {height} is not the child of the one before it")
+            }
+            Self::Certificate(error) => write!(f, "the finalization certificate does not hold: {error}"),
+            Self::OtherBlock => f.write_str("the certificate is for another block than the last header"),
+            Self::OtherTransfer => {
+                f.write_str("the bytes are not those of a transfer from this account on this chain")
+            }
+            Self::NotExpired { expiry, height } => {
+                write!(f, "the transfer can execute up to height {expiry}, and the proof speaks of {height}")
+            }
+            Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transfer"),
+            Self::Passed(nonce) => {
+                write!(
+                    f,
+                    "the account's window has moved past nonce {nonce}, which may have been spent before"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for ProofError {}

@@ -1,0 +1,169 @@
+//! The header of a genesis: all that a stranger must have, and trust, before the first proof.
+//!
+//! ```text
+//! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
+//! chain = id | kind | suite | asset | accounts | accounts root | supply
+//! ```
+//!
+//! The network id is the SHA-256 of these bytes, and every signature of a validator is over it. So a stranger who
+//! has the right 32 bytes of a network can take the header from anywhere.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::Digest;
+use crate::codec::{FormError, Reader};
+
+/// Bytes of the largest header.
+pub const GENESIS_HEADER_BYTES_MAX: usize = 64 << 10;
+/// Validators of a network.
+pub(crate) const VALIDATORS_MAX: usize = 128;
+/// Chains of a network.
+const CHAINS_MAX: usize = 256;
+/// Accounts of a chain, as far as formats go.
+const ACCOUNTS_MAX: u64 = 1 << 32;
+/// Bytes of a name.
+const NAME_BYTES_MAX: usize = 64;
+
+const MAGIC: &[u8; 25] = b"millrace/genesis-header/1";
+const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
+const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 8 + 32 + 8;
+/// Accounts and transfers: the leaves of this crate are those of this kind.
+const KIND_TRANSFERS: u16 = 1;
+/// ZIP-215 Ed25519 with SHA-256.
+const SUITE_ED25519: u16 = 1;
+
+/// A validator of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validator {
+    /// Its name, for people.
+    pub name: String,
+    /// The Ed25519 key of its votes.
+    pub key: Digest,
+    /// SHA-256 of its TLS certificate.
+    pub certificate_fingerprint: Digest,
+}
+
+/// A chain of the network as it was at height 0. It has accounts and transfers, signed with Ed25519.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Its number.
+    pub id: u32,
+    /// What its balances are balances of: a name padded with zeroes, or any 16 bytes.
+    pub asset: [u8; 16],
+    /// How many accounts it has.
+    pub accounts: u64,
+    /// The root over its accounts at height 0.
+    pub accounts_root: Digest,
+    /// The sum of all balances.
+    pub supply: u64,
+}
+
+/// The header of a genesis, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// The network id: SHA-256 of the header.
+    pub network: Digest,
+    /// The name of the network.
+    pub name: String,
+    /// The validators, in the order of their indices; no two share a key.
+    pub validators: Vec<Validator>,
+    /// The chains, ascending by id.
+    pub chains: Vec<Chain>,
+}
+
+impl Genesis {
+    /// Decodes a header.
+    ///
+    /// # Errors
+    /// [`FormError`]: the bytes are not one header in its one form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormError> {
+        if bytes.len() > GENESIS_HEADER_BYTES_MAX {
+            let (count, max) = (bytes.len(), GENESIS_HEADER_BYTES_MAX);
+            return Err(FormError::TooMany { what: "bytes of the genesis header", count, max });
+        }
+        let mut reader = Reader::new(bytes);
+        if reader.array("magic of the genesis header")? != *MAGIC {
+            let reason = "this is not a genesis header of version 1";
+            return Err(FormError::Invalid { what: "magic of the genesis header", reason });
+        }
+        let name = text(&mut reader, "name of the network")?;
+        let validators = many(&mut reader, "validators", VALIDATORS_MAX, VALIDATOR_BYTES_MIN, validator)?;
+        let shared = |(at, one): (usize, &Validator)| {
+            let same = |other: &Validator| {
+                other.key == one.key || other.certificate_fingerprint == one.certificate_fingerprint
+            };
+            validators.iter().take(at).any(same)
+        };
+        if validators.iter().enumerate().any(shared) {
+            return Err(FormError::Invalid {
+                what: "validators",
+                reason: "two share a key or a certificate",
+            });
+        }
+        let chains = many(&mut reader, "chains", CHAINS_MAX, CHAIN_BYTES, chain)?;
+        if !chains.is_sorted_by(|a, b| a.id < b.id) {
+            return Err(FormError::Invalid { what: "chains", reason: "their ids do not ascend" });
+        }
+        reader.finish()?;
+        Ok(Self { network: kernels::sha2::sha256(bytes), name, validators, chains })
+    }
+
+    /// How many validators are a quorum: all but those that may be faulty.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        let n = self.validators.len();
+        n - n.saturating_sub(1) / 3
+    }
+}
+
+fn text(reader: &mut Reader<'_>, what: &'static str) -> Result<String, FormError> {
+    let count = reader.u32(what)? as usize;
+    let length = reader.bounded(what, count, NAME_BYTES_MAX, 1)?;
+    if length == 0 {
+        return Err(FormError::Invalid { what, reason: "it is empty" });
+    }
+    let bytes = reader.take(what, length)?;
+    let text = str::from_utf8(bytes).map_err(|_| FormError::Invalid { what, reason: "it is not UTF-8" })?;
+    Ok(String::from(text))
+}
+
+/// At least one of something.
+fn many<'a, T>(
+    reader: &mut Reader<'a>,
+    what: &'static str,
+    max: usize,
+    item_bytes: usize,
+    item: impl Fn(&mut Reader<'a>) -> Result<T, FormError>,
+) -> Result<Vec<T>, FormError> {
+    let count = reader.u32(what)? as usize;
+    match reader.bounded(what, count, max, item_bytes)? {
+        0 => Err(FormError::Invalid { what, reason: "there are none" }),
+        count => (0..count).map(|_| item(reader)).collect(),
+    }
+}
+
+fn validator(reader: &mut Reader<'_>) -> Result<Validator, FormError> {
+    Ok(Validator {
+        name: text(reader, "name of a validator")?,
+        key: reader.array("key of a validator")?,
+        certificate_fingerprint: reader.array("certificate fingerprint of a validator")?,
+    })
+}
+
+fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
+    let id = reader.u32("id of a chain")?;
+    if reader.u16("kind of a chain")? != KIND_TRANSFERS {
+        return Err(FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" });
+    }
+    if reader.u16("suite of a chain")? != SUITE_ED25519 {
+        return Err(FormError::Invalid { what: "suite of a chain", reason: "it is unknown here" });
+    }
+    let asset = reader.array("asset of a chain")?;
+    let accounts = reader.u64("accounts of a chain")?;
+    if accounts == 0 || accounts > ACCOUNTS_MAX {
+        return Err(FormError::Invalid { what: "accounts of a chain", reason: "there are 1 to 2^32" });
+    }
+    let accounts_root = reader.array("accounts root of a chain")?;
+    Ok(Chain { id, asset, accounts, accounts_root, supply: reader.u64("supply of a chain")? })
+}

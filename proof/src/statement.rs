@@ -1,0 +1,120 @@
+//! What a proof that holds says.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::leaf::outcome_name;
+use crate::{Account, Digest, Transfer};
+
+/// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statement {
+    /// The network id.
+    pub network: Digest,
+    /// The name of the network.
+    pub network_name: String,
+    /// The chain.
+    pub chain: u32,
+    /// The asset of the chain.
+    pub asset: [u8; 16],
+    /// The height of which it speaks.
+    pub height: u64,
+    /// What is so at that height.
+    pub fact: Fact,
+    /// The height of the block that the certificate makes final, with all below it.
+    pub final_height: u64,
+    /// The time of that block, in milliseconds since 1970, by its proposer's clock.
+    pub final_time_ms: u64,
+    /// How many validators signed the certificate.
+    pub signed: usize,
+    /// How many validators the network has.
+    pub validators: usize,
+}
+
+/// What is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An account is so after the block at the height.
+    Account(Account),
+    /// A transaction is in the block at the height, with this outcome.
+    Transaction {
+        /// Its id.
+        id: Digest,
+        /// The code of its outcome; see [`outcome_name`].
+        outcome: u8,
+        /// Its place among the block's transactions on this chain.
+        position: u64,
+        /// How many transactions the block has on this chain.
+        of: u64,
+    },
+    /// A transfer has not been executed and never can be: after the block at the height, which is not below its expiry,
+    /// its nonce is unspent.
+    NeverExecuted(Transfer),
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chain, height, .. } = self;
+        match &self.fact {
+            Fact::Account(account) => write!(
+                f,
+                "after block {height} of the network \"{}\", account {} of chain {chain} held {} {}",
+                self.network_name,
+                account.id,
+                account.balance,
+                Asset(&self.asset)
+            ),
+            Fact::Transaction { id, outcome, .. } => {
+                write!(
+                    f,
+                    "block {height} of the network \"{}\" has on chain {chain} the ",
+                    self.network_name
+                )?;
+                write!(f, "transaction {}: ", Hex(id))?;
+                match outcome_name(*outcome) {
+                    Some("applied") => f.write_str("applied"),
+                    Some(name @ "sent to another chain") => {
+                        write!(f, "{name} (whether it arrived there or came back is not proved)")
+                    }
+                    Some(name) => write!(f, "without effect ({name})"),
+                    None => write!(f, "without effect (code {outcome})"),
+                }
+            }
+            Fact::NeverExecuted(transfer) => write!(
+                f,
+                "transaction {} of chain {chain} of the network \"{}\" has not been executed and never can be: \
+                 it expired at height {}, and after block {height} account {} has not spent nonce {}",
+                Hex(&transfer.id),
+                self.network_name,
+                transfer.expiry,
+                transfer.debit,
+                transfer.nonce
+            ),
+        }
+    }
+}
+
+/// Lower-case hexadecimal.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The name of an asset, or its bytes.
+struct Asset<'a>(&'a [u8; 16]);
+
+impl fmt::Display for Asset<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        let (name, padding) = self.0.split_at(length);
+        let printable = name.iter().all(u8::is_ascii_graphic) && padding.iter().all(|byte| *byte == 0);
+        match str::from_utf8(name) {
+            Ok(name) if printable && !name.is_empty() => f.write_str(name),
+            _ => Hex(self.0).fmt(f),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Proofs of a real ledger with real signatures, and everything that could be wrong with them.
+
+mod certificates;
+mod formats;
+mod network;
+mod transparency;
+
+use std::string::ToString as _;
+use std::vec::Vec;
+
+use engine::types::{Outcome, Packet};
+use network::Network;
+
+use crate::leaf::Nonce;
+use crate::*;
+
+/// Four validators, two chains, a block with a few transactions, of which one fails.
+fn network() -> Network {
+    let mut network = Network::new("tests", 4, &[(2, 13), (9, 5)]);
+    let packets: Vec<Packet> = [(2, 0, 1, 0), (2, 1, 12, 0), (2, 3, 99, 7), (9, 4, 0, 0), (9, 0, 1, 3)]
+        .into_iter()
+        .map(|(chain, debit, credit, nonce)| network.transfer(chain, debit, credit, nonce, 100))
+        .collect();
+    network.block(&[]);
+    network.block(&packets);
+    network
+}
+
+/// A proof of each kind, with so many headers above the first.
+fn proofs(more: u64) -> (Network, Vec<Proof>) {
+    let mut network = network();
+    let never = network.transfer(2, 1, 2, 9, 2);
+    let open = [network.account(2, 12), network.transaction(0, 2), network.never(&never)];
+    let closed = open.map(|proof| network.close(proof, more));
+    (network, closed.into())
+}
+
+fn check(network: &Network, proof: &Proof) -> Result<Statement, ProofError> {
+    verify(&proof.encode().unwrap(), network.genesis.header())
+}
+
+#[test]
+fn each_kind_says_what_the_ledger_says() {
+    for more in [0, 1, 5] {
+        let (network, proofs) = proofs(more);
+        let said: Vec<Statement> = proofs.iter().map(|proof| check(&network, proof).unwrap()).collect();
+        for statement in &said {
+            assert_eq!(statement.network, network.genesis.network().0);
+            assert_eq!((statement.height, statement.final_height), (2, 3 + more));
+            assert_eq!((statement.signed, statement.validators, statement.chain), (3, 4, 2));
+            assert_eq!(statement.final_time_ms, 1_800_000_000_003 + more);
+        }
+        let Fact::Account(account) = said[0].fact else { panic!("{:?}", said[0]) };
+        assert_eq!((account.id, account.balance, account.key_version), (12, 1_005, 1));
+        let unknown = Outcome::UnknownCredit.code();
+        let Fact::Transaction { outcome, position, of, .. } = said[1].fact else { panic!("{:?}", said[1]) };
+        assert_eq!((outcome, position, of), (unknown, 2, 3));
+        let Fact::NeverExecuted(transfer) = said[2].fact else { panic!("{:?}", said[2]) };
+        assert_eq!((transfer.debit, transfer.nonce, transfer.expiry), (1, 9, 2));
+        assert_eq!(transfer.id, network.transfer(2, 1, 2, 9, 2).id(network.genesis.network()).0);
+        assert_eq!(
+            said[0].to_string(),
+            "after block 2 of the network \"tests\", account 12 of chain 2 held 1005 UNIT"
+        );
+        assert!(said[1].to_string().ends_with(": without effect (unknown credit account)"), "{}", said[1]);
+        assert!(
+            said[2]
+                .to_string()
+                .ends_with("it expired at height 2, and after block 2 account 1 has not spent nonce 9")
+        );
+    }
+}
+
+#[test]
+fn every_changed_byte_of_a_proof_is_refused() {
+    for more in [0, 1] {
+        let (network, proofs) = proofs(more);
+        for proof in proofs {
+            let good = check(&network, &proof).unwrap();
+            let bytes = proof.encode().unwrap();
+            // The transfer of which an absence speaks is the question, and another one may have the same answer.
+            let asked = match proof.claim {
+                Claim::Unspent { .. } => 51..51 + BODY_BYTES,
+                _ => 0..0,
+            };
+            for at in 0..bytes.len() {
+                for change in (0..8).map(|bit| 1 << bit).chain([0xff]) {
+                    let mut changed = bytes.clone();
+                    changed[at] ^= change;
+                    let verdict = verify(&changed, network.genesis.header());
+                    if !asked.contains(&at) {
+                        assert!(verdict.is_err(), "byte {at} of {proof:?}: {verdict:?}");
+                    } else if let Ok(other) = verdict {
+                        let ids = [&good, &other].map(|statement| match statement.fact {
+                            Fact::NeverExecuted(transfer) => transfer.id,
+                            fact => panic!("{fact:?}"),
+                        });
+                        assert_ne!(ids[0], ids[1], "byte {at}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_changed_byte_of_the_genesis_header_is_refused() {
+    let (network, proofs) = proofs(0);
+    let header = network.genesis.header();
+    for proof in proofs {
+        let bytes = proof.encode().unwrap();
+        for at in 0..header.len() {
+            for bit in 0..8 {
+                let mut changed = header.to_vec();
+                changed[at] ^= 1 << bit;
+                let verdict = verify(&bytes, &changed);
+                assert!(
+                    matches!(verdict, Err(ProofError::Genesis(_) | ProofError::Network)),
+                    "{at}: {verdict:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proof_with_the_id_of_another_network_has_no_signatures_for_it() {
+    let (network, proofs) = proofs(0);
+    let mut other = Network::new("tests too", 4, &[(2, 13), (9, 5)]);
+    other.block(&[]);
+    for mut proof in proofs {
+        assert_eq!(check(&other, &proof), Err(ProofError::Network));
+        proof.network = other.genesis.network().0;
+        let error = check(&other, &proof).unwrap_err();
+        let of_signature = matches!(error, ProofError::Certificate(CertificateError::Signature { .. }));
+        assert!(of_signature || error == ProofError::Leaf, "{error}");
+        assert_eq!(check(&network, &proof), Err(ProofError::Network));
+    }
+}
+
+#[test]
+fn truncated_and_longer_proofs_are_refused() {
+    let (network, proofs) = proofs(1);
+    for proof in proofs {
+        let bytes = proof.encode().unwrap();
+        for end in 0..bytes.len() {
+            let error = verify(&bytes[..end], network.genesis.header()).unwrap_err();
+            assert!(matches!(error, ProofError::Form(FormError::Truncated { .. })), "{end}: {error}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(verify(&longer, network.genesis.header()), Err(ProofError::Form(FormError::Trailing(1))));
+        let endless = std::vec![0; PROOF_BYTES_MAX + 1];
+        assert_eq!(verify(&endless, network.genesis.header()), Err(ProofError::TooLong(PROOF_BYTES_MAX + 1)));
+    }
+    let header = network.genesis.header();
+    for end in 0..header.len() {
+        assert!(Genesis::decode(&header[..end]).is_err());
+    }
+    assert_eq!(Genesis::decode(&[header, &[0]].concat()), Err(FormError::Trailing(1)));
+}
+
+#[test]
+fn each_wrong_part_has_its_error() {
+    let mut network = network();
+    let transfer = |nonce, expiry| network.transfer(2, 1, 2, nonce, expiry);
+    let (spent, late) = (transfer(0, 2), transfer(9, 3));
+    let foreign = network.transfer(9, 1, 2, 9, 2);
+    let open = network.account(2, 12);
+    let mut never = [network.never(&spent), network.never(&late), network.never(&foreign)];
+    let good = network.close(open.clone(), 2);
+    assert!(check(&network, &good).is_ok());
+    let with = |change: &dyn Fn(&mut Proof)| {
+        let mut proof = good.clone();
+        change(&mut proof);
+        check(&network, &proof).unwrap_err()
+    };
+
+    assert_eq!(with(&|proof| proof.headers.clear()), ProofError::NoHeader);
+    assert_eq!(with(&|proof| proof.height = 1), ProofError::NotCarried { height: 1 });
+    assert_eq!(with(&|proof| proof.height_path.reverse()), ProofError::Height);
+    assert_eq!(with(&|proof| proof.entry.chain = 9), ProofError::Entry);
+    assert_eq!(with(&|proof| proof.entry.chain = 3), ProofError::Chain(3));
+    assert_eq!(with(&|proof| proof.entry.transactions = 4), ProofError::Entry);
+    let richer = |proof: &mut Proof| {
+        let Claim::Account { account, .. } = &mut proof.claim else { panic!("an account") };
+        account.balance += 1;
+    };
+    assert_eq!(with(&richer), ProofError::Leaf);
+    assert_eq!(with(&|proof| proof.headers[1].time_ms += 1), ProofError::Link { height: 5 });
+    assert_eq!(with(&|proof| proof.headers[0].time_ms += 1), ProofError::Link { height: 4 });
+    assert_eq!(
+        with(&|proof| {
+            proof.headers.remove(1);
+        }),
+        ProofError::Link { height: 5 }
+    );
+    assert_eq!(
+        with(&|proof| {
+            proof.headers.pop();
+        }),
+        ProofError::OtherBlock
+    );
+    let certificate = |signers: usize, change: &dyn Fn(&mut Certificate)| {
+        let mut certificate = network.certificate(5, signers);
+        change(&mut certificate);
+        match with(&|proof| proof.certificate = certificate.encode()) {
+            ProofError::Certificate(error) => error,
+            error => panic!("{error}"),
+        }
+    };
+    assert_eq!(certificate(2, &|_| ()), CertificateError::Quorum { signed: 2, quorum: 3 });
+    assert_eq!(certificate(3, &|c| c.epoch = 1), CertificateError::Epoch(1));
+    assert_eq!(certificate(3, &|c| c.parent_view = 10), CertificateError::View { view: 10, parent: 10 });
+    assert_eq!(
+        certificate(3, &|c| c.signers.push(false)),
+        CertificateError::Committee { found: 5, validators: 4 }
+    );
+    assert!(matches!(certificate(3, &|c| c.signatures.swap(0, 1)), CertificateError::Signature { .. }));
+    assert!(matches!(certificate(3, &|c| c.signatures.truncate(2)), CertificateError::Form(_)));
+
+    let bytes = good.encode().unwrap();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = byte;
+        verify(&bytes, network.genesis.header()).unwrap_err()
+    };
+    assert_eq!(changed(15, b'2'), ProofError::Magic);
+    assert_eq!(changed(48, 1), ProofError::EpochChanges(1));
+    assert_eq!(changed(50, 4), ProofError::Kind(4));
+
+    never = never.map(|proof| Proof {
+        headers: good.headers.clone(),
+        certificate: good.certificate.clone(),
+        ..proof
+    });
+    assert_eq!(check(&network, &never[0]), Err(ProofError::Spent(0)));
+    assert_eq!(check(&network, &never[1]), Err(ProofError::NotExpired { expiry: 3, height: 2 }));
+    let Claim::Account { account, path } = good.claim.clone() else { panic!("an account") };
+    for body in [*foreign.body(), *spent.body()] {
+        let claim = Claim::Unspent { body, account, path: path.clone() };
+        assert_eq!(with(&|proof| proof.claim = claim.clone()), ProofError::OtherTransfer);
+    }
+    let mut odd = *late.body();
+    odd[0] = 2;
+    let claim = Claim::Unspent { body: odd, account, path };
+    assert!(matches!(
+        with(&|proof| proof.claim = claim.clone()),
+        ProofError::Form(FormError::Invalid { .. })
+    ));
+}
+
+#[test]
+fn a_nonce_that_the_window_has_passed_proves_nothing() {
+    let account =
+        Account { id: 1, key: [1; 32], key_version: 1, balance: 0, window_base: 10, window_used: 0b101 };
+    let nonces = [(9, Nonce::Passed), (10, Nonce::Spent), (11, Nonce::Unspent), (12, Nonce::Spent)];
+    for (nonce, known) in
+        nonces.into_iter().chain([(73, Nonce::Unspent), (74, Nonce::Unspent), (u64::MAX, Nonce::Unspent)])
+    {
+        assert_eq!(account.nonce(nonce), known, "{nonce}");
+    }
+}
+
+#[test]
+fn a_proof_at_another_height_has_another_root() {
+    let mut network = network();
+    let old = network.account(2, 12);
+    let old = network.close(old, 0);
+    let new = network.account(2, 12);
+    let new = network.close(new, 0);
+    assert_ne!(old.height, new.height);
+    let mixed = Proof { headers: new.headers.clone(), certificate: new.certificate.clone(), ..old.clone() };
+    assert_eq!(check(&network, &mixed), Err(ProofError::NotCarried { height: old.height }));
+    let mixed = Proof { height: new.height, ..mixed };
+    assert_eq!(check(&network, &mixed), Err(ProofError::Height));
+}
+
+#[test]
+fn a_proof_is_below_4_kib_for_a_million_accounts_16_chains_and_16_validators() {
+    // 20 siblings for an account, 5 for an entry, 11 signatures of 16.
+    let (network, mut proofs) = proofs(0);
+    let proof = &mut proofs[0];
+    let Claim::Account { path, .. } = &mut proof.claim else { panic!("an account") };
+    *path = std::vec![[1; 32]; 20];
+    (proof.height_path, proof.entry_path) = (std::vec![[2; 32]; 5], std::vec![[3; 32]; 5]);
+    proof.headers[0].cut = std::vec![Head { sequence: 9, digest: [4; 32] }; 16];
+    let mut certificate = network.certificate(3, 3);
+    (certificate.view, certificate.parent_view) = (1 << 40, (1 << 40) - 1);
+    certificate.signers = (0..16).map(|place| place < 11).collect();
+    certificate.signatures = std::vec![[5; 64]; 11];
+    proof.certificate = certificate.encode();
+    let one = proof.encode().unwrap().len();
+    proof.headers.push(proof.headers[0].clone());
+    let two = proof.encode().unwrap().len();
+    assert_eq!((one, two), (2_769, 3_521));
+    assert!(two < 4_096, "also where the block that carries the root has no certificate of its own");
+}

@@ -1,0 +1,190 @@
+//! The decoders: what is accepted is encoded to the same bytes, and codes of the engine are read as it reads them.
+
+use std::vec::Vec;
+
+use engine::types::Outcome;
+use engine::wire::Block;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::network::Network;
+use super::proofs;
+use crate::*;
+
+#[test]
+fn the_genesis_header_is_read_as_it_was_written() {
+    let network = Network::new("names", 7, &[(3, 5), (8, 1), (u32::MAX, 2)]);
+    let header = Genesis::decode(network.genesis.header()).unwrap();
+    assert_eq!((header.network, header.name.as_str()), (network.genesis.network().0, network.genesis.name()));
+    assert_eq!(header.quorum(), network.genesis.quorum());
+    for (ours, theirs) in header.validators.iter().zip(network.genesis.validators()) {
+        assert_eq!((&ours.name, ours.key), (&theirs.name, theirs.public_key));
+        assert_eq!(ours.certificate_fingerprint, theirs.certificate_fingerprint);
+    }
+    let roots = network.ledger.accounts_roots();
+    for ((ours, theirs), (id, root)) in header.chains.iter().zip(network.genesis.chains()).zip(roots) {
+        assert_eq!((ours.id, ours.asset, ours.accounts_root), (id.0, theirs.asset.0, root.0));
+        assert_eq!((ours.accounts, Some(ours.supply)), (theirs.accounts.len() as u64, theirs.supply()));
+    }
+    assert_eq!((header.validators.len(), header.chains.len()), (7, 3));
+}
+
+#[test]
+fn outcomes_have_the_names_of_the_engine() {
+    for outcome in Outcome::ALL {
+        assert_eq!(outcome_name(outcome.code()), Some(outcome.name()));
+    }
+    assert_eq!(outcome_name(Outcome::ALL.len() as u8), None);
+}
+
+#[test]
+fn both_read_every_changed_byte_of_a_header_alike() {
+    let (_, proofs) = proofs(3);
+    for header in &proofs[0].headers {
+        let mut good = Vec::new();
+        header.encode(&mut good).unwrap();
+        for at in 0..good.len() {
+            for change in [1, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] ^= change;
+                alike(&bytes);
+            }
+            alike(&good[..at]);
+        }
+    }
+}
+
+fn alike(bytes: &[u8]) {
+    let (ours, theirs) = (Header::decode(bytes), Block::decode(bytes));
+    assert_eq!(ours.is_ok(), theirs.is_ok(), "{ours:?} {theirs:?}");
+    if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
+        let header = theirs.header();
+        assert_eq!((ours.digest(), ours.height), (Ok(theirs.digest().0), header.height.0));
+        assert_eq!(
+            (ours.view, ours.time_ms, ours.proposer),
+            (header.view, header.time_ms, header.proposer.0)
+        );
+        assert_eq!((ours.parent, ours.roots_first), (header.parent.0, header.roots_first.0));
+        assert!(ours.roots.iter().eq(header.roots.iter().map(|root| &root.0)));
+    }
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<Digest>()
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let head =
+        (1..u64::MAX, any::<u8>()).prop_map(|(sequence, fill)| Head { sequence, digest: [fill | 1; 32] });
+    let head = prop_oneof![3 => head, 1 => Just(Head { sequence: 0, digest: [0; 32] })];
+    let numbers = (1_u64 << 20..u64::MAX, any::<u64>(), any::<u64>(), any::<u16>(), 0_u64..1 << 20);
+    (numbers, digest(), vec(digest(), 0..5), vec(head, 1..9)).prop_map(
+        |((height, view, time_ms, proposer, roots_first), parent, roots, cut)| {
+            let roots_first = roots_first.min(height - roots.len() as u64);
+            Header { height, view, time_ms, proposer, parent, roots_first, roots, cut }
+        },
+    )
+}
+
+fn account() -> impl Strategy<Value = Account> {
+    (any::<[u64; 4]>(), digest(), any::<u32>()).prop_map(
+        |([id, balance, window_base, window_used], key, key_version)| Account {
+            id,
+            key,
+            key_version,
+            balance,
+            window_base,
+            window_used,
+        },
+    )
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    let path = || vec(digest(), 0..6);
+    prop_oneof![
+        (account(), path()).prop_map(|(account, path)| Claim::Account { account, path }),
+        (digest(), any::<u8>(), any::<u64>(), path())
+            .prop_map(|(id, outcome, position, path)| Claim::Transaction { id, outcome, position, path }),
+        (any::<[[u8; 32]; 2]>(), account(), path()).prop_map(|(halves, account, path)| {
+            let mut body = [0; BODY_BYTES];
+            body.copy_from_slice(halves.as_flattened());
+            Claim::Unspent { body, account, path }
+        }),
+    ]
+}
+
+fn proof() -> impl Strategy<Value = Proof> {
+    let tree = || (digest(), any::<u64>()).prop_map(|(root, size)| Tree { root, size });
+    let entry = (any::<u32>(), tree(), tree(), tree(), tree()).prop_map(
+        |(chain, transactions, accounts, outbox, inbox)| Entry {
+            chain,
+            transactions,
+            accounts,
+            outbox,
+            inbox,
+        },
+    );
+    let paths = (vec(digest(), 0..5), vec(digest(), 0..5));
+    let top = (vec(header(), 0..4), vec(any::<u8>(), 0..200));
+    (digest(), claim(), any::<u64>(), entry, paths, top).prop_map(
+        |(network, claim, height, entry, (height_path, entry_path), (headers, certificate))| Proof {
+            network,
+            claim,
+            height,
+            height_path,
+            entry,
+            entry_path,
+            headers,
+            certificate,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_proof_is_decoded_to_itself_and_to_nothing_else(proof in proof(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut bytes = proof.encode().unwrap();
+        prop_assert_eq!(Proof::decode(&bytes), Ok(proof.clone()));
+        for end in [0, bytes.len() / 2, bytes.len() - 1] {
+            prop_assert!(Proof::decode(&bytes[..end]).is_err());
+        }
+        let at = at.index(bytes.len());
+        let same = bytes[at] == byte;
+        bytes[at] = byte;
+        if let Ok(other) = Proof::decode(&bytes) {
+            prop_assert_eq!(other == proof, same);
+            prop_assert_eq!(other.encode(), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn headers_are_read_as_the_engine_reads_them(header in header()) {
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes).unwrap();
+        prop_assert_eq!(Header::decode(&bytes), Ok(header));
+        alike(&bytes);
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_never_a_panic(bytes in vec(any::<u8>(), 0..600), genesis in any::<bool>()) {
+        let magic: &[u8] = if genesis { b"millrace/genesis-header/1" } else { b"millrace/proof/1" };
+        let bytes = [magic, &bytes].concat();
+        prop_assert!(verify(&bytes, &bytes).is_err());
+        let _either = (Proof::decode(&bytes), Genesis::decode(&bytes), Certificate::decode(&bytes));
+    }
+}
+
+#[test]
+fn what_has_no_room_in_the_format_is_not_encoded() {
+    let (_, proofs) = proofs(0);
+    let too_many = |proof: &Proof, what, max| {
+        let count = max + 1;
+        assert_eq!(proof.encode(), Err(FormError::TooMany { what, count, max }));
+    };
+    let good = &proofs[0];
+    too_many(&Proof { entry_path: std::vec![[0; 32]; 33], ..good.clone() }, "path", PATH_MAX);
+    let headers = std::vec![good.headers[0].clone(); 65];
+    too_many(&Proof { headers, ..good.clone() }, "headers", HEADERS_MAX);
+    let certificate = std::vec![0; CERTIFICATE_BYTES_MAX + 1];
+    too_many(&Proof { certificate, ..good.clone() }, "certificate", CERTIFICATE_BYTES_MAX);
+}

@@ -1,0 +1,226 @@
+//! A small network for tests and benchmarks: a real ledger, real blocks, real signatures, and no threads.
+
+use std::sync::Arc;
+use std::vec::Vec;
+
+use engine::ingress::Source;
+use engine::roots::{AccountProof, ChainEntry, ChainEntryProof, Executed, Ledger, Path, TransactionProof};
+use engine::types::{
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Head, Height,
+    Packet, Transfer, ValidatorGenesis, ValidatorIndex,
+};
+use engine::verify::{Checked, Job, Verified, Verifier};
+use engine::wire::{Batch, BatchSection, Block, Header};
+use kernels::ed25519::SigningKey;
+use proof::{Account, Certificate, Claim, Entry, Proof, Tree};
+
+/// A network whose blocks are made one by one.
+pub struct Network {
+    pub genesis: Genesis,
+    /// Keys of the validators, by index.
+    validators: Vec<SigningKey>,
+    pub ledger: Ledger,
+    verifier: Verifier,
+    blocks: Vec<Block>,
+    last: Option<Executed>,
+    head: Head,
+}
+
+fn key(kind: u8, number: u64) -> SigningKey {
+    let mut seed = [kind; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    SigningKey::from_seed(seed)
+}
+
+/// The key of one of the accounts whose number is below 64. Others have keys that nobody has.
+fn account_key(account: u64) -> SigningKey {
+    key(2, account)
+}
+
+impl Network {
+    /// So many validators, and chains of so many accounts, which hold 1,000 each.
+    pub fn new(name: &str, validators: u64, chains: &[(u32, u64)]) -> Self {
+        let keys: Vec<SigningKey> = (0..validators).map(|number| key(1, number)).collect();
+        let validator = |(index, key): (usize, &SigningKey)| ValidatorGenesis {
+            name: std::format!("v{index}"),
+            public_key: key.public_key(),
+            certificate_fingerprint: [index as u8; 32],
+        };
+        let known: Vec<_> = (0..64).map(|account| account_key(account).public_key()).collect();
+        let account =
+            |number: u64| AccountGenesis { public_key: known[number as usize % known.len()], balance: 1_000 };
+        let chain = |(id, accounts): &(u32, u64)| ChainGenesis {
+            id: ChainId(*id),
+            kind: ChainKind::Transfers,
+            suite: CryptoSuite::Ed25519,
+            asset: Asset::UNIT,
+            accounts: (0..*accounts).map(account).collect(),
+        };
+        let members = keys.iter().enumerate().map(validator).collect();
+        let genesis = Genesis::new(name.into(), members, chains.iter().map(chain).collect()).unwrap();
+        let ledger = Ledger::genesis(&genesis);
+        let authors = keys.iter().map(SigningKey::public_key).collect::<Arc<[_]>>();
+        let verifier = Verifier::new(*genesis.network(), ledger.states(), authors, Arc::default());
+        let (blocks, head) = (Vec::new(), Head::NONE);
+        Self { genesis, validators: keys, ledger, verifier, blocks, last: None, head }
+    }
+
+    /// A signed transfer of 5.
+    pub fn transfer(&self, chain: u32, debit: u64, credit: u64, nonce: u64, expiry: u64) -> Packet {
+        let transfer = Transfer {
+            chain: ChainId(chain),
+            key_version: 1,
+            reference: [0; 12],
+            debit: AccountId(debit),
+            credit: AccountId(credit),
+            amount: 5,
+            nonce,
+            expiry: Height(expiry),
+        };
+        transfer.sign(self.genesis.network(), |message| account_key(debit).sign(message))
+    }
+
+    /// Orders and executes the next block. Its packets ascend by chain.
+    pub fn block(&mut self, packets: &[Packet]) -> Height {
+        let batches: Vec<_> = if packets.is_empty() { Vec::new() } else { [self.batch(packets)].into() };
+        let height = self.ledger.height().next();
+        let before = self.ledger.state_root().clone();
+        self.last = Some(self.ledger.execute(height, &batches));
+        let mut cut = std::vec![Head::NONE; self.validators.len()];
+        cut[0] = self.head;
+        let below = self.blocks.last();
+        let header = Header {
+            height,
+            view: 2 * height.0,
+            parent: below.map_or(*self.genesis.network(), |block| *block.digest()),
+            proposer: ValidatorIndex(0),
+            time_ms: 1_800_000_000_000 + height.0,
+            roots_first: Height(before.height().0.max(1)),
+            roots: if height.0 == 1 { Vec::new() } else { [*before.digest()].into() },
+            cut,
+        };
+        self.blocks.push(Block::new(header).unwrap());
+        height
+    }
+
+    fn batch(&mut self, packets: &[Packet]) -> Verified<Batch> {
+        let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), transactions: run.len() as u32 };
+        let sections: Vec<_> = packets.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
+        let (network, author) = (self.genesis.network(), ValidatorIndex(0));
+        let batch = Batch::seal(network, author, &self.head, &sections, packets.iter(), |message| {
+            self.validators[0].sign(message)
+        });
+        self.head = batch.head();
+        let job = Job::batch(Source::Peer(author), batch);
+        match self.verifier.check(self.ledger.height(), [job].into(), [3; 32]).pop() {
+            Some(Checked::Batch(Ok(batch))) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The certificate that the block of a height is final, signed by the first validators in the order of the keys.
+    pub fn certificate(&self, height: u64, signers: usize) -> Certificate {
+        let block = &self.blocks[height as usize - 1];
+        let view = block.header().view;
+        let n = self.validators.len();
+        self.signed(Certificate {
+            epoch: 0,
+            view,
+            parent_view: view - 2,
+            payload: block.digest().0,
+            signers: (0..n).map(|place| place < signers).collect(),
+            signatures: Vec::new(),
+        })
+    }
+
+    /// The same with the right signatures.
+    pub fn signed(&self, mut certificate: Certificate) -> Certificate {
+        let message = certificate.message(&self.genesis.network().0);
+        let mut keys: Vec<_> = self.validators.iter().collect();
+        keys.sort_by_key(|key| key.public_key());
+        let signers = keys.iter().zip(&certificate.signers).filter(|(_, signs)| **signs);
+        certificate.signatures = signers.map(|(key, _)| key.sign(&message)).collect();
+        certificate
+    }
+
+    /// The claim that an account is what it is now, and the way to the state root of now.
+    pub fn account(&self, chain: u32, account: u64) -> Proof {
+        let proof = self.ledger.prove_account(ChainId(chain), AccountId(account)).unwrap();
+        let claim = Claim::Account { account: leaf(&proof), path: path(&proof.path) };
+        self.open(claim, &proof.chain)
+    }
+
+    /// The claim that a transfer can never execute, from the state of now.
+    pub fn never(&self, packet: &Packet) -> Proof {
+        let proof = self.ledger.prove_account(packet.chain(), packet.debit()).unwrap();
+        let claim = Claim::Unspent { body: *packet.body(), account: leaf(&proof), path: path(&proof.path) };
+        self.open(claim, &proof.chain)
+    }
+
+    /// The claim that the transaction at a place of the last block is there.
+    pub fn transaction(&self, chain: usize, place: usize) -> Proof {
+        let Executed { state_root, trees, .. } = self.last.as_ref().unwrap();
+        let id = self.genesis.chains()[chain].id;
+        let proof = TransactionProof::new(state_root, id, &trees[chain], place).unwrap();
+        let claim = Claim::Transaction {
+            id: proof.id.0,
+            outcome: proof.outcome.code(),
+            position: proof.path.index,
+            path: path(&proof.path),
+        };
+        self.open(claim, &proof.chain)
+    }
+
+    fn open(&self, claim: Claim, chain: &ChainEntryProof) -> Proof {
+        Proof {
+            network: self.genesis.network().0,
+            claim,
+            height: chain.height.0,
+            height_path: path(&chain.height_path),
+            entry: entry(&chain.entry),
+            entry_path: path(&chain.entry_path),
+            headers: Vec::new(),
+            certificate: Vec::new(),
+        }
+    }
+
+    /// Adds the headers up to one that is final, `more` above the one that carries the state root.
+    pub fn close(&mut self, mut proof: Proof, more: u64) -> Proof {
+        let last = proof.height + 1 + more;
+        while self.ledger.height().0 < last {
+            self.block(&[]);
+        }
+        let header = |height: u64| self.blocks[height as usize - 1].encode();
+        let headers = (proof.height + 1..=last).map(|height| proof::Header::decode(&header(height)).unwrap());
+        proof.headers = headers.collect();
+        proof.certificate = self.certificate(last, self.genesis.quorum()).encode();
+        proof
+    }
+}
+
+fn path(path: &Path) -> Vec<proof::Digest> {
+    path.siblings.iter().map(|sibling| sibling.0).collect()
+}
+
+fn leaf(proof: &AccountProof) -> Account {
+    Account {
+        id: proof.account.0,
+        key: proof.key.0,
+        key_version: proof.key_version,
+        balance: proof.balance,
+        window_base: proof.window_base,
+        window_used: proof.window_used,
+    }
+}
+
+/// The entry in the form of the proof.
+fn entry(entry: &ChainEntry) -> Entry {
+    let tree = |root: &Digest, size| Tree { root: root.0, size };
+    Entry {
+        chain: entry.chain.0,
+        transactions: tree(&entry.transactions_root, entry.transactions),
+        accounts: tree(&entry.accounts_root, entry.accounts),
+        outbox: tree(&entry.outbox_root, entry.outbox),
+        inbox: tree(&entry.inbox_root, entry.inbox),
+    }
+}

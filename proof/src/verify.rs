@@ -1,0 +1,118 @@
+//! Checking a proof, from the claim up to the validators.
+
+use alloc::vec::Vec;
+
+use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
+
+use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
+use crate::{Account, Certificate, CertificateError, Digest, Transfer, entry};
+use crate::{Claim, Fact, Genesis, Header, Proof, ProofError, Statement};
+
+/// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
+///
+/// # Errors
+/// [`ProofError`]: the first thing that is wrong.
+pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofError> {
+    let genesis = Genesis::decode(genesis_header).map_err(ProofError::Genesis)?;
+    let proof = Proof::decode(proof)?;
+    if proof.network != genesis.network {
+        return Err(ProofError::Network);
+    }
+    let state_root = state_root(&proof)?;
+    let (place, chain) =
+        entry::place(&genesis, proof.entry.chain).ok_or(ProofError::Chain(proof.entry.chain))?;
+    let leaves = entry::leaves(&genesis);
+    if !leads(&proof.height.to_le_bytes(), 0, leaves, &proof.height_path, state_root) {
+        return Err(ProofError::Height);
+    }
+    if !leads(&proof.entry.encode(), place, leaves, &proof.entry_path, state_root) {
+        return Err(ProofError::Entry);
+    }
+    let fact = fact(&proof)?;
+    let asset = chain.asset;
+    let last = final_header(&proof.headers)?;
+    let signed = finality(&proof.certificate, last, &genesis)?;
+    Ok(Statement {
+        network: genesis.network,
+        chain: proof.entry.chain,
+        asset,
+        height: proof.height,
+        fact,
+        final_height: last.height,
+        final_time_ms: last.time_ms,
+        signed,
+        validators: genesis.validators.len(),
+        network_name: genesis.name,
+    })
+}
+
+/// The state root of the height, which the first header carries.
+fn state_root(proof: &Proof) -> Result<&Digest, ProofError> {
+    let carrier = proof.headers.first().ok_or(ProofError::NoHeader)?;
+    carrier.root_of(proof.height).ok_or(ProofError::NotCarried { height: proof.height })
+}
+
+/// Whether a leaf stands at a place of a tree of so many leaves.
+fn leads(leaf: &[u8], index: u64, size: u64, path: &[Digest], root: &Digest) -> bool {
+    let proof = InclusionProof { index, size, path: Vec::from(path) };
+    verify_inclusion(root, &leaf_hash(leaf), &proof)
+}
+
+/// What the claim says, if its leaf is under the entry.
+fn fact(proof: &Proof) -> Result<Fact, ProofError> {
+    let entry = &proof.entry;
+    let account_leads = |account: &Account, path: &[Digest]| {
+        leads(&account.encode(), account.id, entry.accounts.size, path, &entry.accounts.root)
+    };
+    match &proof.claim {
+        Claim::Account { account, path } if account_leads(account, path) => Ok(Fact::Account(*account)),
+        Claim::Transaction { id, outcome, position, path } => {
+            let (leaf, of) = (transaction_leaf(id, *outcome), entry.transactions.size);
+            let holds = leads(&leaf, *position, of, path, &entry.transactions.root);
+            let fact = Fact::Transaction { id: *id, outcome: *outcome, position: *position, of };
+            holds.then_some(fact).ok_or(ProofError::Leaf)
+        }
+        Claim::Unspent { body, account, path } if account_leads(account, path) => {
+            never_executed(proof, body, account).map(Fact::NeverExecuted)
+        }
+        Claim::Account { .. } | Claim::Unspent { .. } => Err(ProofError::Leaf),
+    }
+}
+
+/// The transfer, if no block up to the height executed it and no later one can. A block above the expiry does not
+/// execute it, and each outcome that is final spends the nonce.
+fn never_executed(proof: &Proof, body: &[u8; BODY_BYTES], account: &Account) -> Result<Transfer, ProofError> {
+    let transfer = Transfer::parse(&proof.network, body)?;
+    if transfer.chain != proof.entry.chain || transfer.debit != account.id {
+        return Err(ProofError::OtherTransfer);
+    }
+    if proof.height < transfer.expiry {
+        return Err(ProofError::NotExpired { expiry: transfer.expiry, height: proof.height });
+    }
+    match account.nonce(transfer.nonce) {
+        Nonce::Unspent => Ok(transfer),
+        Nonce::Spent => Err(ProofError::Spent(transfer.nonce)),
+        Nonce::Passed => Err(ProofError::Passed(transfer.nonce)),
+    }
+}
+
+/// The last of the headers, each of which must be the child of the one before it.
+fn final_header(headers: &[Header]) -> Result<&Header, ProofError> {
+    for pair in headers.windows(2) {
+        let [parent, child] = pair else { continue };
+        if child.height.checked_sub(1) != Some(parent.height) || child.parent != parent.digest()? {
+            return Err(ProofError::Link { height: child.height });
+        }
+    }
+    headers.last().ok_or(ProofError::NoHeader)
+}
+
+/// How many validators signed that the header is final.
+fn finality(certificate: &[u8], last: &Header, genesis: &Genesis) -> Result<usize, ProofError> {
+    let certificate = Certificate::decode(certificate).map_err(CertificateError::Form)?;
+    if certificate.payload != last.digest()? {
+        return Err(ProofError::OtherBlock);
+    }
+    certificate.check(genesis)?;
+    Ok(certificate.signatures.len())
+}
