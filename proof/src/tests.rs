@@ -180,7 +180,7 @@ fn each_wrong_part_has_its_error() {
     assert_eq!(with(&|proof| proof.height_path.reverse()), ProofError::Height);
     assert_eq!(with(&|proof| proof.entry.chain = 9), ProofError::Entry);
     assert_eq!(with(&|proof| proof.entry.chain = 3), ProofError::Chain(3));
-    assert_eq!(with(&|proof| proof.entry.transactions = 4), ProofError::Entry);
+    assert_eq!(with(&|proof| proof.entry.transactions.size = 4), ProofError::Entry);
     let richer = |proof: &mut Proof| {
         let Claim::Account { account, .. } = &mut proof.claim else { panic!("an account") };
         account.balance += 1;

@@ -72,6 +72,7 @@ impl Network {
             key_version: 1,
             reference: [0; 12],
             debit: AccountId(debit),
+            credit_chain: None,
             credit: AccountId(credit),
             amount: 5,
             nonce,
@@ -215,7 +216,7 @@ fn leaf(proof: &AccountProof) -> Account {
 
 /// The entry in the form of the proof.
 fn entry(entry: &ChainEntry) -> Entry {
-    let tree = |root: &Digest, size| Tree { root: root.0, size };
+    let tree = |root: &engine::types::Digest, size| Tree { root: root.0, size };
     Entry {
         chain: entry.chain.0,
         transactions: tree(&entry.transactions_root, entry.transactions),
