@@ -133,8 +133,8 @@ pub(crate) fn transaction_leaf(id: &Digest, outcome: u8) -> [u8; 33] {
     leaf
 }
 
-/// What the code of an outcome means. Code 0 moved money, and code 9 took it from the payer: whether the payee or the payer
-/// has it in the end is not said. Each other one left the balances as they were.
+/// What the code of an outcome means. Code 0 moved money, and code 9 took it from the payer: whether the payee or the
+/// payer has it in the end is not said. Each other one left the balances as they were.
 #[must_use]
 pub fn outcome_name(code: u8) -> Option<&'static str> {
     const NAMES: [&str; 12] = [

@@ -160,7 +160,13 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
         ("nonce", transfer.nonce.to_string()),
     ]);
     match found {
-        Some(found) => rows(&[("block", print::outcome(&found.transaction))]),
+        Some(FoundTransaction { transaction, .. }) => {
+            let text = match transaction.crossing {
+                None => format!("{} at height {}", transaction.outcome, transaction.height),
+                Some(_) => print::outcome(&transaction),
+            };
+            rows(&[("block", text)]);
+        }
         None => rows(&[("block", "none".to_owned())]),
     }
     Ok(committed)

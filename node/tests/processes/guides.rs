@@ -39,7 +39,7 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "unknown credit account",
         "refunded at height",
         "signed, not submitted: pay.json",
-        "account 3 of chain 2 held 1000000040 UNIT",
+        "account 3 of chain 2 held 1000000045 UNIT",
         "money of UNIT",
     ] {
         assert!(said.contains(words), "{words}: {said}");
