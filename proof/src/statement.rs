@@ -77,8 +77,21 @@ impl fmt::Display for Statement {
                     Some(name @ "sent to another chain") => {
                         write!(f, "{name} (whether it arrived there or came back is not proved)")
                     }
+                    // These spend no nonce, so the same transaction may stand elsewhere with effect.
+                    Some(
+                        name @ ("expired"
+                        | "replayed"
+                        | "nonce too far"
+                        | "unknown debit account"
+                        | "wrong key version"),
+                    ) => {
+                        write!(
+                            f,
+                            "without effect here ({name}; whether another block executed it is not proved)"
+                        )
+                    }
                     Some(name) => write!(f, "without effect ({name})"),
-                    None => write!(f, "without effect (code {outcome})"),
+                    None => write!(f, "with the outcome of code {outcome}, which this version does not know"),
                 }
             }
             Fact::NeverExecuted(transfer) => write!(
