@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use engine::roots::{AccountProof, ChainEntry, ChainEntryProof, Path};
+use engine::roots::{AccountProof, ChainEntryProof};
 use engine::types::{AccountId, ChainId, Digest, Height, Packet, TransactionId};
-use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof, Tree};
+use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof};
 
 use crate::{Client, ClientError};
 
@@ -30,7 +30,7 @@ impl Client {
     ) -> Result<Proof, ClientError> {
         let mut wait = Wait { left: patience, patience };
         let (proof, state_root) = self.account_above_genesis(chain, account, &mut wait)?;
-        let claim = Claim::Account { account: leaf(&proof), path: siblings(&proof.path) };
+        let claim = Claim::Account { account: Account::decode(&proof.leaf()), path: proof.path.hashes() };
         self.close(claim, &proof.chain, &state_root, &mut wait)
     }
 
@@ -50,7 +50,7 @@ impl Client {
             id: found.proof.id.0,
             outcome: found.proof.outcome.code(),
             position: found.proof.path.index,
-            path: siblings(&found.proof.path),
+            path: found.proof.path.hashes(),
         };
         let mut wait = Wait { left: patience, patience };
         self.close(claim, &found.proof.chain, &found.state_root, &mut wait)
@@ -64,8 +64,11 @@ impl Client {
     pub fn prove_never(&mut self, packet: &Packet, patience: Duration) -> Result<Proof, ClientError> {
         let mut wait = Wait { left: patience, patience };
         let (proof, state_root) = self.account_above_genesis(packet.chain(), packet.debit(), &mut wait)?;
-        let claim =
-            Claim::Unspent { body: *packet.body(), account: leaf(&proof), path: siblings(&proof.path) };
+        let claim = Claim::Unspent {
+            body: *packet.body(),
+            account: Account::decode(&proof.leaf()),
+            path: proof.path.hashes(),
+        };
         self.close(claim, &proof.chain, &state_root, &mut wait)
     }
 
@@ -121,9 +124,9 @@ impl Client {
             network: self.network().0,
             claim,
             height: chain.height.0,
-            height_path: siblings(&chain.height_path),
-            entry: entry(&chain.entry),
-            entry_path: siblings(&chain.entry_path),
+            height_path: chain.height_path.hashes(),
+            entry: Entry::decode(&chain.entry.leaf()),
+            entry_path: chain.entry_path.hashes(),
             headers,
             certificate,
         })
@@ -162,31 +165,4 @@ impl Client {
 struct Wait {
     left: Duration,
     patience: Duration,
-}
-
-fn siblings(path: &Path) -> Vec<proof::Digest> {
-    path.siblings.iter().map(|sibling| sibling.0).collect()
-}
-
-fn leaf(proof: &AccountProof) -> Account {
-    Account {
-        id: proof.account.0,
-        key: proof.key.0,
-        key_version: proof.key_version,
-        balance: proof.balance,
-        window_base: proof.window_base,
-        window_used: proof.window_used,
-    }
-}
-
-/// The entry in the form of the proof.
-fn entry(entry: &ChainEntry) -> Entry {
-    let tree = |root: &Digest, size| Tree { root: root.0, size };
-    Entry {
-        chain: entry.chain.0,
-        transactions: tree(&entry.transactions_root, entry.transactions),
-        accounts: tree(&entry.accounts_root, entry.accounts),
-        outbox: tree(&entry.outbox_root, entry.outbox),
-        inbox: tree(&entry.inbox_root, entry.inbox),
-    }
 }

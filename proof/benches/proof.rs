@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use proof::{CERTIFICATE_BYTES_MAX, verify};
 
 #[path = "../src/tests/network.rs"]
-#[allow(dead_code, clippy::unwrap_used, reason = "it is the network of the tests")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests use more of their network than the bench does")]
 mod network;
 
 use network::Network;

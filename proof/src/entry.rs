@@ -51,6 +51,12 @@ impl Entry {
         leaf
     }
 
+    /// The inverse of [`Self::encode`]. Every leaf is the leaf of some entry.
+    #[must_use]
+    pub fn decode(leaf: &[u8; ENTRY_BYTES]) -> Self {
+        Self::read(&mut Reader::new(leaf)).expect("a leaf has every field of an entry")
+    }
+
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
         Ok(Self {
             chain: reader.u32("chain of the entry")?,

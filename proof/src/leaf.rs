@@ -54,6 +54,12 @@ impl Account {
         leaf
     }
 
+    /// The inverse of [`Self::encode`]. Every leaf is the leaf of some account.
+    #[must_use]
+    pub fn decode(leaf: &[u8; ACCOUNT_BYTES]) -> Self {
+        Self::read(&mut Reader::new(leaf)).expect("a leaf has every field of an account")
+    }
+
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
         Ok(Self {
             id: reader.u64("account")?,

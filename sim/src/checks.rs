@@ -275,19 +275,11 @@ impl Checks {
                 );
                 continue;
             };
-            self.outcomes.entry((author, id)).or_default().push(decided);
             match decided {
                 Outcome::Applied => self.crossed.0 += 1,
                 _ => self.crossed.1 += 1,
             }
-            if decided == Outcome::Applied
-                && let Some(before) = self.applied.insert(id, height)
-            {
-                self.violation(
-                    at,
-                    format!("exactly once: {id:.16} applied at heights {before} and {height}"),
-                );
-            }
+            self.ended((author, id), decided, height, at);
         }
         let late = self.crossing.iter().find(|(_, (_, sent))| sent.0 + 2 <= height.0);
         if let Some((id, (_, sent))) = late {
@@ -307,6 +299,22 @@ impl Checks {
         }
     }
 
+    /// A transaction in a batch of an author has its final outcome.
+    fn ended(
+        &mut self,
+        (author, id): (usize, TransactionId),
+        outcome: Outcome,
+        height: Height,
+        at: Duration,
+    ) {
+        self.outcomes.entry((author, id)).or_default().push(outcome);
+        if outcome == Outcome::Applied
+            && let Some(before) = self.applied.insert(id, height)
+        {
+            self.violation(at, format!("exactly once: {id:.16} applied at heights {before} and {height}"));
+        }
+    }
+
     fn transaction(
         &mut self,
         (author, id): (usize, TransactionId),
@@ -318,12 +326,7 @@ impl Checks {
         if outcome == Outcome::Sent {
             self.crossing.insert(id, (author, height));
         } else {
-            self.outcomes.entry((author, id)).or_default().push(outcome);
-        }
-        if outcome == Outcome::Applied
-            && let Some(before) = self.applied.insert(id, height)
-        {
-            self.violation(at, format!("exactly once: {id:.16} applied at heights {before} and {height}"));
+            self.ended((author, id), outcome, height, at);
         }
         if outcome.spends_nonce()
             && let Some(before) = self.spent.insert(slot, height)

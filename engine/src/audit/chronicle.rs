@@ -8,6 +8,8 @@
 //! A block's digest covers its parent and, through its cut, every byte of its batches. So blocks with one digest have
 //! one past and one result, and each is executed once, however many directories hold it.
 
+use std::collections::BTreeMap;
+
 use super::records::Committed;
 use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
@@ -159,24 +161,23 @@ impl Chronicle {
 
     /// The money of each asset after the last replayed height.
     pub(super) fn supply(&self) -> Vec<Supply> {
-        let asset_of = |chain: ChainId| self.supplies.iter().find(|(of, ..)| *of == chain).map(|of| of.1);
-        let mut assets: Vec<Asset> = self.supplies.iter().map(|(_, asset, _)| *asset).collect();
-        assets.sort_unstable();
-        assets.dedup();
-        let supply = |asset: Asset| {
-            let is_of = |chain: ChainId| asset_of(chain) == Some(asset);
-            let genesis = self.supplies.iter().filter(|of| of.1 == asset);
-            let balances = self.oracle.oracles().filter(|(chain, _)| is_of(*chain));
-            let crossing = self.oracle.in_flight().iter().map(|delivery| delivery.crossing);
-            let crossing = crossing.filter(|crossing| is_of(crossing.source));
-            Supply {
+        let mut supplies: BTreeMap<Asset, Supply> = BTreeMap::new();
+        for ((_, asset, genesis), (_, oracle)) in self.supplies.iter().zip(self.oracle.oracles()) {
+            let supply = supplies.entry(*asset).or_insert_with(|| Supply {
                 asset: asset.to_string(),
-                genesis: genesis.map(|of| u128::from(of.2)).sum(),
-                balances: balances.map(|(_, oracle)| oracle.balances()).sum(),
-                in_flight: crossing.map(|crossing| u128::from(crossing.amount)).sum(),
-            }
-        };
-        assets.into_iter().map(supply).collect()
+                genesis: 0,
+                balances: 0,
+                in_flight: 0,
+            });
+            supply.genesis += u128::from(*genesis);
+            supply.balances += oracle.balances();
+        }
+        for crossing in self.oracle.in_flight().iter().map(|delivery| delivery.crossing) {
+            let of = self.supplies.iter().find(|(chain, ..)| *chain == crossing.source);
+            let supply = of.and_then(|(_, asset, _)| supplies.get_mut(asset));
+            supply.expect("only chains of the genesis send").in_flight += u128::from(crossing.amount);
+        }
+        supplies.into_values().collect()
     }
 
     /// Replays the block after `parent`, the height before it in the same directory, or finds it replayed already.

@@ -37,8 +37,12 @@ pub fn parse_account_leaf(leaf: &[u8; ACCOUNT_LEAF_BYTES]) -> (AccountId, Accoun
 
 /// The root over accounts with the ids 0, 1, …, without a tree that is kept.
 pub fn accounts_root(accounts: impl ExactSizeIterator<Item = AccountState>) -> Digest {
-    let leaves = accounts.enumerate().map(|(id, account)| prefixed_leaf(AccountId(id as u64), &account));
-    Digest(kernels::merkle::root(&leaf_hashes(leaves)))
+    Digest(kernels::merkle::root(&account_hashes(accounts)))
+}
+
+fn account_hashes(accounts: impl ExactSizeIterator<Item = AccountState>) -> Vec<[u8; 32]> {
+    let leaf = |(id, account)| prefixed_leaf(AccountId(id as u64), &account);
+    leaf_hashes(accounts.enumerate().map(leaf))
 }
 
 /// The tree over the accounts of one chain, as they are after the last delta that was folded in.
@@ -50,8 +54,7 @@ pub struct AccountTree {
 impl AccountTree {
     /// The tree over accounts with the ids 0, 1, ….
     pub fn new(accounts: impl ExactSizeIterator<Item = AccountState>) -> Self {
-        let leaves = accounts.enumerate().map(|(id, account)| prefixed_leaf(AccountId(id as u64), &account));
-        Self { tree: ArrayTree::new(leaf_hashes(leaves)) }
+        Self { tree: ArrayTree::new(account_hashes(accounts)) }
     }
 
     /// The tree over a state. Nothing may execute meanwhile.

@@ -4,7 +4,7 @@ use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 use serde::{Deserialize, Serialize};
 
 use super::transactions::transaction_leaf;
-use super::{ChainEntry, StateRoot, account_leaf};
+use super::{ACCOUNT_LEAF_BYTES, ChainEntry, StateRoot, account_leaf};
 use crate::execute::{AccountState, ReplayWindow};
 use crate::types::{AccountId, ChainId, Digest, Height, Outcome, TransactionId};
 
@@ -26,9 +26,13 @@ impl From<InclusionProof> for Path {
 }
 
 impl Path {
+    /// The siblings as bytes, lowest first.
+    pub fn hashes(&self) -> Vec<[u8; 32]> {
+        self.siblings.iter().map(|sibling| sibling.0).collect()
+    }
+
     fn leads(&self, leaf: &[u8], root: &Digest) -> bool {
-        let path = self.siblings.iter().map(|sibling| sibling.0).collect();
-        let proof = InclusionProof { index: self.index, size: self.size, path };
+        let proof = InclusionProof { index: self.index, size: self.size, path: self.hashes() };
         verify_inclusion(&root.0, &leaf_hash(leaf), &proof)
     }
 }
@@ -123,13 +127,17 @@ impl AccountProof {
         }
     }
 
+    /// The leaf of the account that is proved.
+    pub fn leaf(&self) -> [u8; ACCOUNT_LEAF_BYTES] {
+        account_leaf(self.account, &self.state())
+    }
+
     /// Whether the account is so under the state root.
     pub fn verify(&self, state_root: &Digest) -> Result<(), ProofError> {
         self.chain.verify(state_root)?;
-        let leaf = account_leaf(self.account, &self.state());
         let leads = self.path.index == self.account.0
             && self.path.size == self.chain.entry.accounts
-            && self.path.leads(&leaf, &self.chain.entry.accounts_root);
+            && self.path.leads(&self.leaf(), &self.chain.entry.accounts_root);
         leads.then_some(()).ok_or(ProofError::Leaf)
     }
 }

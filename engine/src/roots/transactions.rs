@@ -79,7 +79,7 @@ impl TransactionTree {
 
 /// Whether a transaction is among packets. It costs the ids, and not the tree over them.
 pub fn contains_transaction(network: &Digest, packets: &[Packet], id: &TransactionId) -> bool {
-    ids(network, packets.iter(), packets.len()).contains(&id.0)
+    transaction_ids(network, std::iter::once(packets), packets.len()).contains(&id.0)
 }
 
 /// The ids of the packets of batches, of which there are about `expected`.
@@ -88,12 +88,8 @@ pub fn transaction_ids<'a>(
     batches: impl Iterator<Item = &'a [Packet]>,
     expected: usize,
 ) -> Vec<[u8; 32]> {
-    ids(network, batches.flatten(), expected)
-}
-
-fn ids<'a>(network: &Digest, packets: impl Iterator<Item = &'a Packet>, expected: usize) -> Vec<[u8; 32]> {
     let mut messages = Vec::with_capacity(expected * SIGNED_MESSAGE_BYTES);
-    for packet in packets {
+    for packet in batches.flatten() {
         messages.extend_from_slice(&network.0);
         messages.extend_from_slice(packet.body());
     }

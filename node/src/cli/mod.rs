@@ -287,7 +287,7 @@ pub struct Place {
 /// Pay from an account of a local network to another one, on one chain or
 /// across two of one asset, and wait until it is decided.
 ///
-/// The key follows from the network's secret for test money (customers.seed). The nonce
+/// The network's secret for test money, customers.seed, makes the key. The nonce
 /// is the account's next one, unless it is given. A payment to another chain
 /// is decided one block later than one within a chain; the output follows it
 /// through both.

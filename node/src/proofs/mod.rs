@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{VerifyProofArgs, grouped, rows};
 use crate::config::ConfigError;
+use crate::query::print;
 
 /// Checks a proof; `false` where it does not hold.
 ///
@@ -102,13 +103,7 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             ("transaction", hex::encode(transfer.id)),
             (
                 "transfer",
-                format!(
-                    "{} from account {} to account {}{}",
-                    transfer.amount,
-                    transfer.debit,
-                    transfer.credit,
-                    transfer.credit_chain.map_or(String::new(), |chain| format!(" of chain {chain}"))
-                ),
+                print::payment(transfer.amount, transfer.debit, transfer.credit, transfer.credit_chain),
             ),
             ("nonce", format!("{}, unspent", transfer.nonce)),
             ("expiry", format!("height {}", transfer.expiry)),

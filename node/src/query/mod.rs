@@ -156,12 +156,11 @@ impl Asked {
             ),
             (
                 "transfer",
-                format!(
-                    "{} from account {} to account {}{}",
+                print::payment(
                     transfer.amount,
-                    transfer.debit,
-                    transfer.credit,
-                    transfer.credit_chain.map_or(String::new(), |chain| format!(" on chain {chain}"))
+                    transfer.debit.0,
+                    transfer.credit.0,
+                    transfer.credit_chain.map(|chain| chain.0),
                 ),
             ),
             ("nonce", transfer.nonce.to_string()),

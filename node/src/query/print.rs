@@ -29,6 +29,12 @@ pub(crate) fn transfer(transfer: &Transfer) -> Value {
     })
 }
 
+/// Who pays whom how much; the chain of the credit where it is another one.
+pub(crate) fn payment(amount: u64, debit: u64, credit: u64, credit_chain: Option<u32>) -> String {
+    let chain = credit_chain.map_or(String::new(), |chain| format!(" on chain {chain}"));
+    format!("{amount} from account {debit} to account {credit}{chain}")
+}
+
 /// What became of a transaction, on both chains if it has crossed.
 pub(crate) fn outcome(answer: &TransactionAnswer) -> String {
     let outcome = answer.outcome;

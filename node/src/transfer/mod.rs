@@ -200,10 +200,8 @@ fn may_be_earlier(told: Verdict) -> bool {
 fn earlier(client: &mut Client, id: &TransactionId, told: Verdict) -> Result<Option<FoundTransaction>> {
     let waits = told == Verdict::Refused(Refusal::DuplicatePending);
     let mut found = None;
-    for round in 0..PATIENCE.as_millis() / POLL.as_millis() {
-        if found.is_none() && !waits && POLL.as_millis() * round >= DURABLE_WITHIN.as_millis() {
-            break;
-        }
+    let mut waited = Duration::ZERO;
+    while waited < if waits || found.is_some() { PATIENCE } else { DURABLE_WITHIN } {
         match client.transaction(None, id) {
             Ok(answer) if answer.value.transaction.final_outcome().is_some() => {
                 return Ok(Some(answer.value));
@@ -213,6 +211,7 @@ fn earlier(client: &mut Client, id: &TransactionId, told: Verdict) -> Result<Opt
             Err(error) => return Err(error.into()),
         }
         std::thread::sleep(POLL);
+        waited += POLL;
     }
     Ok(found)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use engine::ingress::Source;
-use engine::roots::{AccountProof, ChainEntry, ChainEntryProof, Executed, Ledger, Path, TransactionProof};
+use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Head, Height,
     Packet, Transfer, ValidatorGenesis, ValidatorIndex,
@@ -12,7 +12,7 @@ use engine::types::{
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
 use kernels::ed25519::SigningKey;
-use proof::{Account, Certificate, Claim, Entry, Proof, Tree};
+use proof::{Account, Certificate, Claim, Entry, Proof};
 
 /// A network whose blocks are made one by one.
 pub struct Network {
@@ -147,14 +147,18 @@ impl Network {
     /// The claim that an account is what it is now, and the way to the state root of now.
     pub fn account(&self, chain: u32, account: u64) -> Proof {
         let proof = self.ledger.prove_account(ChainId(chain), AccountId(account)).unwrap();
-        let claim = Claim::Account { account: leaf(&proof), path: path(&proof.path) };
+        let claim = Claim::Account { account: Account::decode(&proof.leaf()), path: proof.path.hashes() };
         self.open(claim, &proof.chain)
     }
 
     /// The claim that a transfer can never execute, from the state of now.
     pub fn never(&self, packet: &Packet) -> Proof {
         let proof = self.ledger.prove_account(packet.chain(), packet.debit()).unwrap();
-        let claim = Claim::Unspent { body: *packet.body(), account: leaf(&proof), path: path(&proof.path) };
+        let claim = Claim::Unspent {
+            body: *packet.body(),
+            account: Account::decode(&proof.leaf()),
+            path: proof.path.hashes(),
+        };
         self.open(claim, &proof.chain)
     }
 
@@ -167,7 +171,7 @@ impl Network {
             id: proof.id.0,
             outcome: proof.outcome.code(),
             position: proof.path.index,
-            path: path(&proof.path),
+            path: proof.path.hashes(),
         };
         self.open(claim, &proof.chain)
     }
@@ -177,9 +181,9 @@ impl Network {
             network: self.genesis.network().0,
             claim,
             height: chain.height.0,
-            height_path: path(&chain.height_path),
-            entry: entry(&chain.entry),
-            entry_path: path(&chain.entry_path),
+            height_path: chain.height_path.hashes(),
+            entry: Entry::decode(&chain.entry.leaf()),
+            entry_path: chain.entry_path.hashes(),
             headers: Vec::new(),
             certificate: Vec::new(),
         }
@@ -196,32 +200,5 @@ impl Network {
         proof.headers = headers.collect();
         proof.certificate = self.certificate(last, self.genesis.quorum()).encode();
         proof
-    }
-}
-
-fn path(path: &Path) -> Vec<proof::Digest> {
-    path.siblings.iter().map(|sibling| sibling.0).collect()
-}
-
-fn leaf(proof: &AccountProof) -> Account {
-    Account {
-        id: proof.account.0,
-        key: proof.key.0,
-        key_version: proof.key_version,
-        balance: proof.balance,
-        window_base: proof.window_base,
-        window_used: proof.window_used,
-    }
-}
-
-/// The entry in the form of the proof.
-fn entry(entry: &ChainEntry) -> Entry {
-    let tree = |root: &engine::types::Digest, size| Tree { root: root.0, size };
-    Entry {
-        chain: entry.chain.0,
-        transactions: tree(&entry.transactions_root, entry.transactions),
-        accounts: tree(&entry.accounts_root, entry.accounts),
-        outbox: tree(&entry.outbox_root, entry.outbox),
-        inbox: tree(&entry.inbox_root, entry.inbox),
     }
 }

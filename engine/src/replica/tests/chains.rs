@@ -1,5 +1,8 @@
 //! Several chains in one network.
 
+use std::ops::Range;
+
+use super::super::state::Own;
 use super::rig::{CHAIN, OTHER, Rig};
 use super::*;
 use crate::types::{AccountId, ChainId, Outcome};
@@ -36,22 +39,29 @@ fn who_pays_an_account_of_another_chain_is_told_when_the_money_arrives_or_comes_
     assert!(rig.now().monotonic >= before + idle);
 }
 
+/// What the first batches of a validator hold, of `places` each, when both mempools were filled with these nonces of every
+/// account and the chain at `turn` begins.
+fn batches(places: usize, turn: usize, nonces: [Range<u64>; 2]) -> Vec<Vec<(ChainId, usize)>> {
+    let mut rig = Rig::new(4);
+    let replica = &mut rig.nodes[0].replica;
+    (replica.settings.batch_transactions_max, replica.next_chain) = (places, turn);
+    for (chain, nonces) in [CHAIN, OTHER].into_iter().zip(nonces) {
+        rig.fill(0, chain, nonces);
+    }
+    rig.mempool_filled(0);
+    let mut own: Vec<_> = rig.nodes[0].replica.own.values().collect();
+    own.sort_by_key(|own| own.head.sequence);
+    let sections = |own: &&Own| own.batch.sections().map(|(chain, packets)| (chain, packets.len())).collect();
+    own.iter().map(sections).collect()
+}
+
 #[test]
 fn a_chain_with_much_waiting_keeps_no_other_chain_waiting() {
     // Whichever chain a batch begins with, each is sure of half of it and gets what the other leaves.
     for turn in 0..2 {
-        let mut rig = Rig::new(4);
-        let replica = &mut rig.nodes[0].replica;
-        (replica.settings.batch_transactions_max, replica.next_chain) = (24, turn);
-        rig.fill(0, CHAIN, 0..6);
-        rig.fill(0, OTHER, 0..1);
-        rig.mempool_filled(0);
-        let sealed = |rig: &Rig, sequence: u64| -> Vec<(ChainId, usize)> {
-            let own = rig.nodes[0].replica.own.values().find(|own| own.head.sequence.0 == sequence).unwrap();
-            own.batch.sections().map(|(chain, packets)| (chain, packets.len())).collect()
-        };
-        assert_eq!(sealed(&rig, 1), [(CHAIN, 16), (OTHER, 8)], "turn {turn}");
-        assert_eq!(sealed(&rig, 2), [(CHAIN, 24)], "turn {turn}");
+        let batches = batches(24, turn, [0..6, 0..1]);
+        assert_eq!(batches[0], [(CHAIN, 16), (OTHER, 8)], "turn {turn}");
+        assert_eq!(batches[1], [(CHAIN, 24)], "turn {turn}");
     }
 }
 
@@ -59,15 +69,8 @@ fn a_chain_with_much_waiting_keeps_no_other_chain_waiting() {
 fn what_does_not_divide_evenly_leaves_no_chain_out() {
     // Seven places for two floods: three are sure for each, and the seventh goes to the chain that begins.
     for turn in 0..2 {
-        let mut rig = Rig::new(4);
-        let replica = &mut rig.nodes[0].replica;
-        (replica.settings.batch_transactions_max, replica.next_chain) = (7, turn);
-        rig.fill(0, CHAIN, 0..2);
-        rig.fill(0, OTHER, 0..2);
-        rig.mempool_filled(0);
-        let own = rig.nodes[0].replica.own.values().find(|own| own.head.sequence.0 == 1).unwrap();
-        let sealed: Vec<_> = own.batch.sections().map(|(chain, packets)| (chain, packets.len())).collect();
-        assert_eq!(sealed, [[(CHAIN, 4), (OTHER, 3)], [(CHAIN, 3), (OTHER, 4)]][turn]);
+        let first = &batches(7, turn, [0..2, 0..2])[0];
+        assert_eq!(*first, [[(CHAIN, 4), (OTHER, 3)], [(CHAIN, 3), (OTHER, 4)]][turn]);
     }
 }
 
