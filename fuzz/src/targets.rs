@@ -155,7 +155,7 @@ fn peer_messages() -> Vec<Vec<u8>> {
         PeerMessage::FetchBlock { digest: Digest([4; 32]) },
         PeerMessage::FetchBlocks { from: Height(7), max: 64 },
         PeerMessage::BlocksReply(vec![finalized(b""), finalized(b"certificate")]),
-        PeerMessage::Status { finalized: Height(9), committed: Height(8), view: 11 },
+        PeerMessage::Status { finalized: Height(9), committed: Height(8), view: 11, yours: Head::NONE },
     ];
     messages.iter().map(|message| message.encode().to_vec()).collect()
 }
@@ -230,7 +230,9 @@ fn committed_blocks() -> Vec<Vec<u8>> {
 }
 
 fn boots() -> Vec<Vec<u8>> {
-    [false, true].map(|done| Boot { number: 3, done, lost: done }.encode().to_vec()).into()
+    [false, true]
+        .map(|done| Boot { number: 3, done, lost: done, counterpart_lost: !done }.encode().to_vec())
+        .into()
 }
 
 fn geneses() -> Vec<Vec<u8>> {

@@ -353,7 +353,8 @@ impl World {
             return;
         }
         let index = self.nodes[from].me;
-        self.say(to, format_args!("hears from v{index}: {}", Described(&message)));
+        let described = Described { message: &message, network: &self.environment.network() };
+        self.say(to, format_args!("hears from v{index}: {described}"));
         if let Some(liar) = &mut self.nodes[to].liar {
             liar.hears(&message);
         }

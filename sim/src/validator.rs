@@ -9,7 +9,7 @@ use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempool;
 use engine::order::Finality;
 use engine::replica::{
-    BlockIndex, Boot, Committer, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings, Standing,
+    BlockIndex, Committer, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings, Standing,
 };
 use engine::roots::Ledger;
 use engine::store::simulated::SimulatedLog;
@@ -262,7 +262,7 @@ fn boot(
 ) -> Result<bool, engine::store::StoreError> {
     let number = Standing::next_boot(recovered.boots, votes.boots);
     let write = |done| {
-        journal.append(KIND_BOOT, &[&Boot { number, done, lost: standing.stream_lost }.encode()])?;
+        journal.append(KIND_BOOT, &[&standing.boot(number, done).encode()])?;
         journal.settle();
         journal.failure().map_or(Ok(()), Err)
     };

@@ -105,6 +105,12 @@ impl Stream {
         self.bytes_max
     }
 
+    /// The highest batch that is here, durable or not, on whatever branch; the cut where there is none.
+    #[must_use]
+    pub fn received(&self) -> Head {
+        self.nodes.values().map(|node| node.batch.head()).fold(self.cut, Head::max)
+    }
+
     /// Bytes of the batches that are kept.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -262,6 +268,17 @@ impl Stream {
         }
         path.reverse();
         if at == *from { Ok(path) } else { Err(Gap::Leaves) }
+    }
+
+    /// Whether nothing is left to be learnt of a head: all batches up to it are here and durable, or it lies below the
+    /// finalized cut or on a branch that leaves it.
+    #[must_use]
+    pub fn is_settled(&self, head: &Head) -> bool {
+        match self.path(&self.cut, head) {
+            Ok(path) => path.iter().all(|batch| self.is_durable(batch.digest())),
+            Err(Gap::Leaves) => true,
+            Err(Gap::Missing(_)) => false,
+        }
     }
 
     /// Notes what a validator says that it holds.

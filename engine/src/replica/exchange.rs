@@ -29,7 +29,7 @@ impl Replica {
         // Nothing is pushed before the peer has said what it holds.
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
-        let status = self.status(ports);
+        let status = self.status(peer, ports);
         ports.send(To::One(peer), &status);
         ports.send(To::One(peer), &self.held());
     }
@@ -51,11 +51,14 @@ impl Replica {
             PeerMessage::Holding(heads) => self.holding(from, &heads, now, ports),
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
-            PeerMessage::Status { committed, view, .. } => {
+            PeerMessage::Status { committed, view, yours, .. } => {
                 if self.sync.status(from, committed, now.monotonic).is_err() {
                     self.offence(from, Offence::FalseSync, ports);
                 }
                 self.rejoin_told(from, view);
+                if let Some(learning) = &mut self.learning {
+                    learning.told(from, yours);
+                }
             }
             PeerMessage::FetchBlock { digest } => self.serve_block(from, &digest, now, ports),
             PeerMessage::FetchBlocks { from: first, max } => {
@@ -212,9 +215,10 @@ impl Replica {
         }
     }
 
-    fn status(&self, ports: &impl Ports) -> PeerMessage {
+    fn status(&self, to: ValidatorIndex, ports: &impl Ports) -> PeerMessage {
         let (finalized, committed) = (self.tree.head().height, self.committed);
-        PeerMessage::Status { finalized, committed, view: self.view.max(ports.view()) }
+        let view = self.view.max(ports.view());
+        PeerMessage::Status { finalized, committed, view, yours: self.received_of(to) }
     }
 
     /// Messages may be lost, so what peers need to know is also said again when nothing has changed.
@@ -224,8 +228,10 @@ impl Replica {
         if now.monotonic >= last + patience {
             self.last_status = (now.monotonic, self.committed);
             self.holding = Told::Nobody;
-            let status = self.status(ports);
-            ports.send(To::All, &status);
+            for peer in self.connected.clone() {
+                let status = self.status(peer, ports);
+                ports.send(To::One(peer), &status);
+            }
         }
     }
 }

@@ -39,16 +39,20 @@ pub struct Boot {
     /// Whether this log has lost something that was not learnt again yet. It stays so over any number of starts, until
     /// a record says otherwise.
     pub lost: bool,
+    /// Whether this start found that the counterpart has lost something. It counts until the counterpart has this
+    /// start, and says so itself.
+    pub counterpart_lost: bool,
 }
 
 impl Boot {
     /// No start, but the end of a loss: what this log had lost is known again.
-    pub const LEARNT: Self = Self { number: 0, done: false, lost: false };
+    pub const LEARNT: Self = Self { number: 0, done: false, lost: false, counterpart_lost: false };
 
     /// The record's bytes.
     #[must_use]
     pub fn encode(self) -> [u8; 9] {
-        let mut bytes = [u8::from(self.done) | u8::from(self.lost) << 1; 9];
+        let phase = u8::from(self.done) | u8::from(self.lost) << 1 | u8::from(self.counterpart_lost) << 2;
+        let mut bytes = [phase; 9];
         bytes[..8].copy_from_slice(&self.number.to_le_bytes());
         bytes
     }
@@ -60,7 +64,8 @@ impl Boot {
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader { bytes, at: 0 };
         let (number, phase) = (reader.u64("boot")?, reader.take(1, "boot phase")?[0]);
-        let boot = Self { number, done: phase & 1 != 0, lost: phase & 2 != 0 };
+        let bit = |at: u8| phase >> at & 1 != 0;
+        let boot = Self { number, done: bit(0), lost: bit(1), counterpart_lost: bit(2) };
         reader.finish()?;
         Ok(boot)
     }

@@ -1,7 +1,8 @@
 //! A validator that has lost something: its own stream, or the memory of its votes.
 //!
-//! *Lost stream* (R5): it seals nothing until 2f+1 others have said how far they hold its stream, and then goes on
-//! behind the highest batch with its signature that can be fetched from them.
+//! *Lost stream* (R5): it seals nothing until 2f+1 others have said which batch of it they have received last, and then
+//! goes on behind the highest batch with its signature that can be fetched from them. How far they *hold* it would not
+//! do: a batch that was sent before the loss may still be on its way to their disks.
 //!
 //! *Forgotten votes*: it follows without voting until something is final at least two views above every view that 2f+1
 //! others are in: whatever it may have voted for lies below.
@@ -42,6 +43,8 @@ pub struct Boots {
     pub done: u64,
     /// Whether the log says of itself that it lost something and has not learnt it again.
     pub lost: bool,
+    /// Whether the last start found that the other log had lost something.
+    pub counterpart_lost: bool,
 }
 
 impl Boots {
@@ -52,6 +55,7 @@ impl Boots {
             self.done = self.done.max(boot.number);
         }
         self.lost = boot.lost;
+        self.counterpart_lost = boot.counterpart_lost;
     }
 }
 
@@ -59,7 +63,8 @@ impl Standing {
     /// What `journal` and `votes` say of each other. `first` means that this validator has never run, which only its
     /// operator can know: two empty logs may also be two lost ones.
     ///
-    /// Each log remembers its own loss until it is made good: a validator may well be started again before that.
+    /// Each log remembers its own loss until it is made good: a validator may well be started again before that. The
+    /// journal, which is written first, also remembers that of the votes, until the log of votes has the same start.
     ///
     /// A copy that was made and put back within one start cannot be told from the original.
     #[must_use]
@@ -72,8 +77,15 @@ impl Standing {
             stream_lost: journal.begun == 0 || journal.begun < votes.begun || journal.lost,
             votes_forgotten: votes.begun < journal.done
                 || (votes.begun == 0 && journal.begun == 0)
+                || (votes.begun < journal.begun && journal.counterpart_lost)
                 || votes.lost,
         }
+    }
+
+    /// The journal's record of a start that found this.
+    #[must_use]
+    pub fn boot(self, number: u64, done: bool) -> Boot {
+        Boot { number, done, lost: self.stream_lost, counterpart_lost: self.votes_forgotten }
     }
 
     /// The boot that follows.
@@ -137,7 +149,7 @@ impl Replica {
             ports.observe(Observation::StreamLost);
         }
         let window = stream.cut().sequence.0 + STREAM_BATCHES_MAX as u64;
-        let known = |head: &Head| head.sequence <= stream.cut().sequence || stream.is_durable(&head.digest);
+        let known = |head: &Head| stream.is_settled(head);
         let (needed, faulty) = (self.others_needed(), self.faulty);
         let Some(learning) = &mut self.learning else { return Ok(()) };
         let unknown: Vec<Head> = learning.answers.values().copied().filter(|head| !known(head)).collect();
@@ -153,7 +165,7 @@ impl Replica {
             let kept = stream.path(&held, &self.own_head).is_ok();
             let head = if kept { self.own_head } else { held };
             self.learning = None;
-            self.own_head = head;
+            self.go_on_behind(head, now.monotonic, ports);
             self.mempools.values().for_each(Mempool::resume);
             ports.observe(Observation::StreamLearnt(head));
             ports.append(KIND_BOOT, &[&Boot::LEARNT.encode()])?;

@@ -124,6 +124,7 @@ pub(super) enum Told {
 #[derive(Debug)]
 pub(super) struct Checking {
     pub author: ValidatorIndex,
+    pub sequence: Sequence,
     pub copies: BTreeSet<ValidatorIndex>,
 }
 

@@ -84,7 +84,8 @@ impl Replica {
             self.want_previous(&batch, finalized, RETRY_AFTER, now);
         }
         let checking = self.checking.entry(head.digest);
-        let checking = checking.or_insert_with(|| Checking { author, copies: BTreeSet::new() });
+        let (sequence, copies) = (head.sequence, BTreeSet::new());
+        let checking = checking.or_insert_with(|| Checking { author, sequence, copies });
         checking.copies.insert(from);
         ports.hand_on(Work::Check(Check { from, pushed, batch }));
     }
@@ -214,7 +215,7 @@ impl Replica {
         }
         if own {
             self.push_to_all(now, ports);
-            self.count_own(now, ports);
+            self.count_own(now.monotonic, ports);
         }
         self.reconsider_certifying(now, ports)
     }
@@ -267,12 +268,8 @@ impl Replica {
             stream.told(from, *head);
         }
         let own = heads[self.me()];
-        if let Some(learning) = &mut self.learning {
-            learning.told(from, own);
-        }
         let stream = &self.streams[self.me()];
-        let is_own = || stream.batch(&own.digest).is_some_and(|batch| batch.head() == own);
-        let known = own.sequence <= stream.cut().sequence || (stream.is_durable(&own.digest) && is_own());
+        let known = own.sequence <= stream.cut().sequence || self.is_on_own_branch(&own);
         self.ready_changed = true;
         let push = &mut self.pushes[usize::from(from.0)];
         let (heard, told) = (push.heard, push.told);
@@ -288,8 +285,38 @@ impl Replica {
         if !heard || self.pushes[usize::from(from.0)].told != told {
             self.raise_pushes();
             self.push_to_all(now, ports);
-            self.count_own(now, ports);
+            self.count_own(now.monotonic, ports);
         }
+    }
+
+    /// Whether a head above the cut is durable, and what is sealed goes on behind it.
+    fn is_on_own_branch(&self, head: &Head) -> bool {
+        let stream = &self.streams[self.me()];
+        stream.is_durable(&head.digest) && stream.path(head, &self.own_head).is_ok()
+    }
+
+    /// The own stream goes on behind another batch than before: what peers hold of the branch that was left counts for
+    /// nothing any more.
+    pub(super) fn go_on_behind(&mut self, head: Head, now: Duration, ports: &mut impl Ports) {
+        self.own_head = head;
+        let cut = self.streams[self.me()].cut();
+        self.own_available = cut;
+        for peer in 0..self.pushes.len() {
+            let told = self.streams[self.me()].told_by(ValidatorIndex(peer as u16));
+            let holds = told.sequence > cut.sequence && self.is_on_own_branch(&told);
+            let held = if holds { told.sequence } else { cut.sequence };
+            let push = &mut self.pushes[peer];
+            (push.told, push.sent, push.progress) = (held, held, now);
+        }
+        self.count_own(now, ports);
+    }
+
+    /// The highest batch of a validator's stream that has come here, checked and durable or not.
+    pub(super) fn received_of(&self, author: ValidatorIndex) -> Head {
+        let checking = self.checking.iter().filter(|(_, checking)| checking.author == author);
+        let checking =
+            checking.map(|(digest, Checking { sequence, .. })| Head { sequence: *sequence, digest: *digest });
+        checking.fold(self.streams[usize::from(author.0)].received(), Head::max)
     }
 
     /// What lies below the finalized cut is fetched by the peers that lack it, not pushed.
@@ -301,7 +328,7 @@ impl Replica {
     }
 
     /// Notes how far a quorum holds the own stream.
-    fn count_own(&mut self, now: Now, ports: &mut impl Ports) {
+    fn count_own(&mut self, now: Duration, ports: &mut impl Ports) {
         let (me, quorum) = (self.settings.me, self.quorum);
         let stream = &mut self.streams[usize::from(me.0)];
         let cut = stream.cut();
@@ -312,8 +339,8 @@ impl Replica {
         self.own_available = available;
         for own in self.own.values_mut() {
             if own.available.is_none() && own.head.sequence <= available.sequence {
-                own.available = Some(now.monotonic);
-                let us = now.monotonic.saturating_sub(own.sealed).as_micros() as u64;
+                own.available = Some(now);
+                let us = now.saturating_sub(own.sealed).as_micros() as u64;
                 let transactions = own.origins.len() as u64;
                 ports.observe(Observation::Stage { stage: Stage::Available, us, transactions });
             }

@@ -2,6 +2,7 @@
 //! asks what consensus would ask.
 
 mod chains;
+mod losses;
 mod rig;
 
 use super::*;
@@ -333,137 +334,6 @@ fn a_peer_that_says_that_it_holds_an_impossible_head_is_not_believed() {
     assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2));
 }
 
-/// Another copy of validator 0 has sealed, and the network has ordered what it sealed.
-#[test]
-fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_sealing_goes_on() {
-    let mut rig = Rig::new(4);
-    rig.isolate(0);
-    // Two batches that nobody else ever sees.
-    for nonce in 0..2 {
-        rig.offer(0, 1, nonce).unwrap();
-        rig.advance(300);
-    }
-    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2));
-    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 2);
-    let other = rig.seal(0, Head::NONE, 2, 0);
-    for node in 1..4 {
-        rig.deliver(0, node, PeerMessage::Batch(other.bytes().clone()));
-    }
-    rig.settle();
-    rig.advance(30);
-    let digest = rig.order_at(1..4, 1, 1, rig.network());
-    assert_eq!(rig.block(1, &digest).cut()[0], other.head());
-    rig.heal();
-    rig.finalize_at(0..1, 1, digest);
-    rig.advance(3_000);
-    assert_eq!(rig.nodes[0].replica.committed(), Height(1));
-    let mut told = rig.nodes[0].world.notices.clone();
-    told.sort_by_key(|(_, notice)| notice.tag);
-    assert_eq!(
-        told,
-        [notice(1 << 8, BUSY), notice(1 << 8 | 1, BUSY)],
-        "its sequence is committed, its digest is not"
-    );
-    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 0);
-
-    rig.offer(0, 1, 0).unwrap();
-    rig.advance(50);
-    let own = &rig.nodes[0].replica.own_head;
-    assert_eq!(own.sequence, Sequence(2));
-    let digest = rig.order(2, 2, digest);
-    assert_eq!(
-        rig.block(1, &digest).cut()[0].sequence,
-        Sequence(2),
-        "the stream goes on behind what is final"
-    );
-    rig.advance(30);
-    assert_eq!(rig.nodes[0].world.notices.last(), Some(&notice(1 << 8, Verdict::Committed)));
-}
-
-#[test]
-fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others() {
-    let mut rig = Rig::new(4);
-    for nonce in 0..3 {
-        rig.offer(0, 1, nonce).unwrap();
-        rig.advance(60);
-    }
-    let head = rig.nodes[0].replica.own_head;
-    assert_eq!(head.sequence, Sequence(3));
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
-    assert!(rig.nodes[0].replica.is_learning());
-    assert_eq!(rig.offer(0, 1, 3), Err(Refusal::Busy));
-    rig.connect(0, 1);
-    rig.connect(0, 2);
-    rig.advance(2_000);
-    assert!(rig.nodes[0].replica.is_learning(), "2f+1 others have to be heard");
-    rig.connect(0, 3);
-    rig.advance(2_000);
-    assert!(!rig.nodes[0].replica.is_learning());
-    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
-    rig.offer(0, 1, 3).unwrap();
-    rig.advance(60);
-    let own = rig.nodes[0].replica.own_head;
-    assert_eq!(own.sequence, Sequence(4));
-    assert_eq!(rig.held(0), [own; 4], "it goes on behind the third and contradicts nothing");
-}
-
-#[test]
-fn an_author_that_does_not_know_that_it_lost_its_stream_hears_it_from_its_peers() {
-    let mut rig = Rig::new(4);
-    rig.offer(0, 1, 0).unwrap();
-    rig.advance(60);
-    let head = rig.nodes[0].replica.own_head;
-    rig.restart(0, Standing::default(), true);
-    (1..4).for_each(|peer| rig.connect(0, peer));
-    rig.advance(2_000);
-    let observed = &rig.nodes[0].world.observed;
-    assert!(
-        observed.contains(&Observation::StreamLost) && observed.contains(&Observation::StreamLearnt(head))
-    );
-    assert_eq!(rig.nodes[0].replica.own_head, head);
-}
-
-#[test]
-fn one_that_forgot_its_votes_rejoins_two_views_above_the_others() {
-    let mut rig = Rig::new(4);
-    let first = rig.order(1, 5, rig.network());
-    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, false);
-    for peer in 0..3 {
-        let status = PeerMessage::Status { finalized: Height(1), committed: Height(1), view: 5 };
-        rig.deliver(peer, 3, status);
-    }
-    let mut parent = first;
-    for (view, rejoins) in [(6, false), (7, true)] {
-        parent = rig.order_at(0..3, 1, view, parent);
-        rig.finalize_at(3..4, view, parent);
-        assert_eq!(
-            (!rig.nodes[3].replica.is_rejoining(), rig.nodes[3].world.floor.is_some()),
-            (rejoins, rejoins)
-        );
-    }
-    assert_eq!(rig.nodes[3].world.floor.as_ref().unwrap().view(), 7);
-}
-
-#[test]
-fn two_answers_are_too_few_to_rejoin() {
-    let mut rig = Rig::new(4);
-    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, true);
-    for (peer, view) in [(0, 5), (1, 6), (1, 7)] {
-        rig.deliver(peer, 3, PeerMessage::Status { finalized: Height(0), committed: Height(0), view });
-    }
-    let digest = rig.propose(0, 100, rig.network());
-    rig.finalize_at(3..4, 100, digest);
-    assert!(rig.nodes[3].replica.is_rejoining());
-    rig.deliver(2, 3, PeerMessage::Status { finalized: Height(0), committed: Height(0), view: 99 });
-    rig.finalize_at(3..4, 100, digest);
-    assert!(
-        rig.nodes[3].replica.is_rejoining(),
-        "a third says that it was in view 99: 100 is not far enough"
-    );
-    rig.finalize_at(3..4, 101, digest);
-    assert!(!rig.nodes[3].replica.is_rejoining());
-}
-
 #[test]
 fn recovery_replays_the_journal_and_serves_what_is_not_final() {
     let mut rig = Rig::new(4);
@@ -610,47 +480,4 @@ fn dispatch_never_runs_further_ahead_of_execution_than_the_lag() {
     rig.nodes[0].executes = true;
     rig.advance(30);
     assert_eq!(rig.nodes[0].replica.committed(), Height(ROOT_LAG_MAX + 6));
-}
-
-#[test]
-fn two_logs_tell_what_one_of_them_has_lost() {
-    let boots = |begun, done| Boots { begun, done, lost: false };
-    let still_lost = |boots| Boots { lost: true, ..boots };
-    let standing = |stream_lost, votes_forgotten| Standing { stream_lost, votes_forgotten };
-    let cases = [
-        (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
-        (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
-        (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
-        (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),
-        (boots(5, 4), boots(5, 5), false, standing(false, false), "a crash before the journal was done"),
-        (boots(4, 4), boots(5, 5), false, standing(true, false), "an old journal"),
-        (boots(5, 5), boots(4, 4), false, standing(false, true), "old votes"),
-        (
-            still_lost(boots(6, 6)),
-            boots(6, 6),
-            false,
-            standing(true, false),
-            "started again before it had learnt",
-        ),
-        (
-            boots(6, 6),
-            still_lost(boots(6, 6)),
-            false,
-            standing(false, true),
-            "started again before it had a floor",
-        ),
-        (
-            boots(0, 0),
-            boots(5, 5),
-            true,
-            standing(true, false),
-            "an emptied journal, whatever the operator says",
-        ),
-        (boots(5, 5), boots(0, 0), true, standing(false, true), "emptied votes, whatever the operator says"),
-    ];
-    for (journal, votes, first, expected, why) in cases {
-        assert_eq!(Standing::of(journal, votes, first), expected, "{why}");
-        let next = Standing::next_boot(journal, votes);
-        assert!(next > journal.begun && next > votes.begun);
-    }
 }

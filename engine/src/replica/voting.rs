@@ -473,7 +473,7 @@ impl Replica {
             }
             stream.finalize(*to);
         }
-        self.give_up_superseded(ports);
+        self.give_up_superseded(finalized, ports);
         let (digest, height) = (*block.value().digest(), block.value().height());
         self.recent.push_back(digest);
         self.recent_heights.insert(digest, height);
@@ -489,12 +489,12 @@ impl Replica {
 
     /// Own batches that the finalized cut has passed on another branch, and those above them, will never be in a block:
     /// their clients are told, and sealing goes on behind what can still be ordered.
-    fn give_up_superseded(&mut self, ports: &mut impl Ports) {
+    fn give_up_superseded(&mut self, now: Duration, ports: &mut impl Ports) {
         let stream = &self.streams[self.me()];
-        let cut = stream.cut();
-        if stream.path(&cut, &self.own_head).is_err() {
-            self.own_head = stream.held();
+        if stream.path(&stream.cut(), &self.own_head).is_err() {
+            self.go_on_behind(stream.held(), now, ports);
         }
+        let stream = &self.streams[self.me()];
         let is_gone = |digest: &Digest, _: &mut Own| stream.batch(digest).is_none();
         let gone: Vec<_> = self.own.extract_if(.., is_gone).collect();
         for (_, own) in gone {

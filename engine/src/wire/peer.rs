@@ -65,6 +65,9 @@ pub enum PeerMessage {
         committed: Height,
         /// The view that it is in.
         view: u64,
+        /// The highest batch of the receiver's own stream that has come to the sender, whether or not it is checked and
+        /// durable there: who has lost its stream must not seal again what is still on its way to a disk (R5).
+        yours: Head,
     },
 }
 
@@ -109,8 +112,8 @@ impl PeerMessage {
                     writer.blob(&block.finalization);
                 }
             }
-            Self::Status { finalized, committed, view } => {
-                writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(*view);
+            Self::Status { finalized, committed, view, yours } => {
+                write_head(writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(*view), yours);
             }
         }
         writer.finish_bytes()
@@ -162,6 +165,7 @@ impl PeerMessage {
                 finalized: Height(reader.u64("finalized height")?),
                 committed: Height(reader.u64("committed height")?),
                 view: reader.u64("view")?,
+                yours: read_head(&mut reader, "head of the receiver")?,
             },
             _ => return Err(WireError::Invalid { what: "message kind", reason: "unknown" }),
         };

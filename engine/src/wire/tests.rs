@@ -140,8 +140,8 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
                 |(block, bytes): (Block, Vec<u8>)| FinalizedBlock { block, finalization: bytes.into() };
             PeerMessage::BlocksReply(blocks.into_iter().map(finalized).collect())
         }),
-        (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(finalized, committed, view)| {
-            PeerMessage::Status { finalized: Height(finalized), committed: Height(committed), view }
+        (any::<u64>(), any::<u64>(), any::<u64>(), head()).prop_map(|(finalized, committed, view, yours)| {
+            PeerMessage::Status { finalized: Height(finalized), committed: Height(committed), view, yours }
         }),
     ]
 }

@@ -17,7 +17,7 @@ use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempool;
 use engine::order::{Finality, Roots};
 use engine::replica::{
-    BlockIndex, Boot, Check, Committer, Hints, Input, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
+    BlockIndex, Check, Committer, Hints, Input, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
     Settings as ReplicaSettings, Standing,
 };
 use engine::roots::{CommittedView, Ledger};
@@ -274,8 +274,7 @@ fn boot(config: &Config, journal: &Log, votes: &Votes, recovered: &Recovered) ->
     let standing = Standing::of(recovered.boots, votes.boots, marker.exists());
     let number = Standing::next_boot(recovered.boots, votes.boots);
     let write = |done| -> anyhow::Result<()> {
-        let position =
-            journal.append(KIND_BOOT, &[&Boot { number, done, lost: standing.stream_lost }.encode()])?;
+        let position = journal.append(KIND_BOOT, &[&standing.boot(number, done).encode()])?;
         journal.wait_durable(position)?;
         Ok(())
     };

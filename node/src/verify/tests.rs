@@ -73,7 +73,7 @@ fn a_journal_holds_and_is_shown() {
 #[test]
 fn a_start_and_a_proposal_that_was_not_committed_are_no_findings() {
     let (_directory, network, record) = scene();
-    let start = audit(&network, KIND_BOOT, &Boot { number: 1, done: true, lost: false }.encode());
+    let start = audit(&network, KIND_BOOT, &Boot { number: 1, done: true, ..Boot::LEARNT }.encode());
     assert!(start.ok, "{}", Text(&start));
     let (_directory, network, _) = scene();
     let proposal = audit(&network, KIND_BLOCK, &record.block);

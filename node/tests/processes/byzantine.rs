@@ -129,6 +129,15 @@ fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
     PeerMessage::Block(Block::new(header).unwrap())
 }
 
+fn status(height: u64) -> PeerMessage {
+    PeerMessage::Status {
+        finalized: Height(height),
+        committed: Height(height),
+        view: height,
+        yours: Head::NONE,
+    }
+}
+
 fn counters(testbed: &Testbed) -> CountersReport {
     testbed.client(0).ask(Query::Counters).unwrap().value
 }
@@ -143,7 +152,7 @@ fn frames_of_a_member_that_cannot_be_read_cost_it_the_connection_and_nobody_else
     testbed.kill(ME);
     let byzantine = Byzantine::in_place_of(&testbed);
 
-    let status = PeerMessage::Status { finalized: Height(9), committed: Height(9), view: 9 }.encode();
+    let status = status(9).encode();
     let unreadable: [(&str, usize, Bytes); 7] = [
         ("an empty frame", CONTROL, Bytes::new()),
         ("an unknown kind", CONTROL, Bytes::from_static(&[250, 1, 2, 3])),
@@ -207,13 +216,9 @@ fn lies_of_a_member_are_counted_by_name_and_do_not_end_the_connection() {
         ("another signature of the author", "bad_batch", spoiled(&good, 90)),
         ("a signature that no client made", "bad_batch", batch(&forged)),
         ("a chain that does not exist", "bad_batch", batch(&elsewhere)),
-        (
-            "a height that goes back",
-            "false_sync",
-            PeerMessage::Status { finalized: Height(0), committed: Height(0), view: 0 },
-        ),
+        ("a height that goes back", "false_sync", status(0)),
     ];
-    byzantine.say(&PeerMessage::Status { finalized: Height(1), committed: Height(1), view: 1 });
+    byzantine.say(&status(1));
     for (what, name, lie) in lies {
         let before = offences(&testbed, name);
         byzantine.say(&lie);
@@ -272,6 +277,7 @@ fn heights_and_holdings_that_do_not_exist_move_nobody() {
             finalized: Height(most),
             committed: Height(most),
             view: most,
+            yours: nowhere,
         });
         byzantine.flood(&PeerMessage::FetchBatches { author: MINE, above: Sequence(0), head: nowhere });
         byzantine.flood(&PeerMessage::FetchBatches { author: MINE, above: Sequence(most), head: nowhere });

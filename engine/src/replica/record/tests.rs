@@ -52,8 +52,13 @@ proptest! {
 
 #[test]
 fn a_boot_is_a_number_and_whether_it_was_done() {
-    let boot = |number, done, lost| Boot { number, done, lost };
-    for boot in [boot(7, false, true), boot(1 << 40, true, false), boot(3, true, true), Boot::LEARNT] {
+    let boot = |number, bits: u8| Boot {
+        number,
+        done: bits & 1 != 0,
+        lost: bits & 2 != 0,
+        counterpart_lost: bits & 4 != 0,
+    };
+    for boot in (0..8).map(|bits| boot(1 << (5 * bits), bits)).chain([Boot::LEARNT]) {
         assert_eq!(Boot::decode(&boot.encode()), Ok(boot));
     }
     assert_eq!(Boot::decode(&[1; 8]), Err(RecordError::Truncated { field: "boot phase", at: 8 }));

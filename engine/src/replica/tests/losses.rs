@@ -1,0 +1,294 @@
+//! What was lost: a stream, votes, or a branch of the own stream.
+
+use super::*;
+
+/// Another copy of validator 0 has sealed, and the network has ordered what it sealed.
+#[test]
+fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_sealing_goes_on() {
+    let mut rig = Rig::new(4);
+    rig.isolate(0);
+    // Two batches that nobody else ever sees.
+    for nonce in 0..2 {
+        rig.offer(0, 1, nonce).unwrap();
+        rig.advance(300);
+    }
+    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2));
+    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 2);
+    let other = rig.seal(0, Head::NONE, 2, 0);
+    for node in 1..4 {
+        rig.deliver(0, node, PeerMessage::Batch(other.bytes().clone()));
+    }
+    rig.settle();
+    rig.advance(30);
+    let digest = rig.order_at(1..4, 1, 1, rig.network());
+    assert_eq!(rig.block(1, &digest).cut()[0], other.head());
+    rig.heal();
+    rig.finalize_at(0..1, 1, digest);
+    rig.advance(3_000);
+    assert_eq!(rig.nodes[0].replica.committed(), Height(1));
+    let mut told = rig.nodes[0].world.notices.clone();
+    told.sort_by_key(|(_, notice)| notice.tag);
+    assert_eq!(
+        told,
+        [notice(1 << 8, BUSY), notice(1 << 8 | 1, BUSY)],
+        "its sequence is committed, its digest is not"
+    );
+    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 0);
+
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(50);
+    let own = &rig.nodes[0].replica.own_head;
+    assert_eq!(own.sequence, Sequence(2));
+    let digest = rig.order(2, 2, digest);
+    assert_eq!(
+        rig.block(1, &digest).cut()[0].sequence,
+        Sequence(2),
+        "the stream goes on behind what is final"
+    );
+    rig.advance(30);
+    assert_eq!(rig.nodes[0].world.notices.last(), Some(&notice(1 << 8, Verdict::Committed)));
+}
+
+#[test]
+fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others() {
+    let mut rig = Rig::new(4);
+    for nonce in 0..3 {
+        rig.offer(0, 1, nonce).unwrap();
+        rig.advance(60);
+    }
+    let head = rig.nodes[0].replica.own_head;
+    assert_eq!(head.sequence, Sequence(3));
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    assert!(rig.nodes[0].replica.is_learning());
+    assert_eq!(rig.offer(0, 1, 3), Err(Refusal::Busy));
+    rig.connect(0, 1);
+    rig.connect(0, 2);
+    rig.advance(2_000);
+    assert!(rig.nodes[0].replica.is_learning(), "2f+1 others have to be heard");
+    rig.connect(0, 3);
+    rig.advance(2_000);
+    assert!(!rig.nodes[0].replica.is_learning());
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
+    rig.offer(0, 1, 3).unwrap();
+    rig.advance(60);
+    let own = rig.nodes[0].replica.own_head;
+    assert_eq!(own.sequence, Sequence(4));
+    assert_eq!(rig.held(0), [own; 4], "it goes on behind the third and contradicts nothing");
+}
+
+#[test]
+fn an_author_that_does_not_know_that_it_lost_its_stream_hears_it_from_its_peers() {
+    let mut rig = Rig::new(4);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(60);
+    let head = rig.nodes[0].replica.own_head;
+    rig.restart(0, Standing::default(), true);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    rig.advance(2_000);
+    let observed = &rig.nodes[0].world.observed;
+    assert!(
+        observed.contains(&Observation::StreamLost) && observed.contains(&Observation::StreamLearnt(head))
+    );
+    assert_eq!(rig.nodes[0].replica.own_head, head);
+}
+
+/// What was sent before a crash may still be on its way to the disks of the others: nobody holds it yet.
+#[test]
+fn what_the_others_have_received_and_not_yet_written_belongs_to_a_lost_stream() {
+    let mut rig = Rig::new(4);
+    (1..4).for_each(|peer| rig.nodes[peer].syncs = false);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(60);
+    let head = rig.nodes[0].replica.own_head;
+    assert_eq!((head.sequence, &rig.held(0)[1..]), (Sequence(1), &[Head::NONE; 3][..]));
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    rig.advance(2_000);
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
+    rig.offer(0, 1, 1).unwrap();
+    rig.advance(60);
+    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2), "it contradicts nothing");
+}
+
+/// The last batches of a stream come before the first: it is not learnt yet.
+#[test]
+fn a_stream_with_a_gap_is_not_learnt() {
+    let mut rig = Rig::new(4);
+    for nonce in 0..3 {
+        rig.offer(0, 1, nonce).unwrap();
+        rig.advance(60);
+    }
+    let batches: Vec<_> = {
+        let stream = &rig.nodes[1].replica.streams[0];
+        let path = stream.path(&Head::NONE, &stream.held()).unwrap();
+        path.into_iter().map(|batch| PeerMessage::Batch(batch.bytes().clone())).collect()
+    };
+    let head = rig.nodes[0].replica.own_head;
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.isolate(0);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    for peer in 1..4 {
+        rig.deliver(
+            peer,
+            0,
+            PeerMessage::Status { finalized: Height(0), committed: Height(0), view: 1, yours: head },
+        );
+    }
+    rig.advance(300);
+    for part in [2, 1] {
+        rig.deliver(1, 0, batches[part].clone());
+        rig.advance(100);
+        assert!(rig.nodes[0].replica.is_learning());
+    }
+    rig.deliver(1, 0, batches[0].clone());
+    rig.advance(100);
+    assert_eq!((rig.nodes[0].replica.is_learning(), rig.nodes[0].replica.own_head), (false, head));
+}
+
+#[test]
+fn a_batch_that_is_still_being_checked_was_received() {
+    let mut rig = Rig::new(4);
+    let batch = rig.seal(0, Head::NONE, 1, 0);
+    rig.deliver(0, 1, PeerMessage::Batch(batch.bytes().clone()));
+    let received = |rig: &Rig| rig.nodes[1].replica.received_of(ValidatorIndex(0));
+    assert_eq!((received(&rig), rig.held(0)[1]), (batch.head(), Head::NONE));
+    rig.nodes[1].syncs = false;
+    rig.settle();
+    assert!(rig.nodes[1].replica.checking.is_empty());
+    assert_eq!((received(&rig), rig.held(0)[1]), (batch.head(), Head::NONE));
+}
+
+/// The others held the branch that has lost. Of the one that follows they hold nothing, and it must be sent to them.
+#[test]
+fn what_others_held_of_a_branch_that_lost_does_not_count_for_the_next() {
+    let mut rig = Rig::new(4);
+    rig.isolate(0);
+    for nonce in 0..3 {
+        rig.offer(0, 1, nonce).unwrap();
+        rig.advance(300);
+    }
+    let lost = rig.nodes[0].replica.own_head;
+    assert_eq!(lost.sequence, Sequence(3));
+    for peer in 1..4 {
+        rig.deliver(peer, 0, PeerMessage::Holding(vec![lost, Head::NONE, Head::NONE, Head::NONE]));
+    }
+    assert_eq!(rig.nodes[0].replica.own_available, lost);
+    let other = rig.seal(0, Head::NONE, 2, 0);
+    (1..4).for_each(|peer| rig.deliver(0, peer, PeerMessage::Batch(other.bytes().clone())));
+    rig.settle();
+    rig.advance(30);
+    let digest = rig.order_at(1..4, 1, 1, rig.network());
+    assert_eq!(rig.block(1, &digest).cut()[0], other.head());
+    rig.heal();
+    rig.finalize_at(0..1, 1, digest);
+    rig.advance(3_000);
+
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(1_500);
+    let own = rig.nodes[0].replica.own_head;
+    assert_eq!(own.sequence, Sequence(2));
+    assert_eq!(rig.held(0), [own; 4], "everybody has been sent what follows");
+}
+
+/// Where a peer says that it stands.
+fn status(height: u64, view: u64) -> PeerMessage {
+    PeerMessage::Status { finalized: Height(height), committed: Height(height), view, yours: Head::NONE }
+}
+
+#[test]
+fn one_that_forgot_its_votes_rejoins_two_views_above_the_others() {
+    let mut rig = Rig::new(4);
+    let first = rig.order(1, 5, rig.network());
+    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, false);
+    for peer in 0..3 {
+        rig.deliver(peer, 3, status(1, 5));
+    }
+    let mut parent = first;
+    for (view, rejoins) in [(6, false), (7, true)] {
+        parent = rig.order_at(0..3, 1, view, parent);
+        rig.finalize_at(3..4, view, parent);
+        assert_eq!(
+            (!rig.nodes[3].replica.is_rejoining(), rig.nodes[3].world.floor.is_some()),
+            (rejoins, rejoins)
+        );
+    }
+    assert_eq!(rig.nodes[3].world.floor.as_ref().unwrap().view(), 7);
+}
+
+#[test]
+fn two_answers_are_too_few_to_rejoin() {
+    let mut rig = Rig::new(4);
+    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, true);
+    for (peer, view) in [(0, 5), (1, 6), (1, 7)] {
+        rig.deliver(peer, 3, status(0, view));
+    }
+    let digest = rig.propose(0, 100, rig.network());
+    rig.finalize_at(3..4, 100, digest);
+    assert!(rig.nodes[3].replica.is_rejoining());
+    rig.deliver(2, 3, status(0, 99));
+    rig.finalize_at(3..4, 100, digest);
+    assert!(
+        rig.nodes[3].replica.is_rejoining(),
+        "a third says that it was in view 99: 100 is not far enough"
+    );
+    rig.finalize_at(3..4, 101, digest);
+    assert!(!rig.nodes[3].replica.is_rejoining());
+}
+
+#[test]
+fn two_logs_tell_what_one_of_them_has_lost() {
+    let boots = |begun, done| Boots { begun, done, ..Boots::default() };
+    let still_lost = |boots| Boots { lost: true, ..boots };
+    let found_votes_lost = |boots| Boots { lost: true, counterpart_lost: true, ..boots };
+    let standing = |stream_lost, votes_forgotten| Standing { stream_lost, votes_forgotten };
+    let cases = [
+        (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
+        (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
+        (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
+        (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),
+        (boots(5, 4), boots(5, 5), false, standing(false, false), "a crash before the journal was done"),
+        (
+            found_votes_lost(boots(1, 0)),
+            boots(0, 0),
+            false,
+            standing(true, true),
+            "two lost logs, and a crash before the votes had the start",
+        ),
+        (
+            found_votes_lost(boots(1, 0)),
+            boots(1, 1),
+            false,
+            standing(true, false),
+            "the votes have the start, and were made good",
+        ),
+        (boots(4, 4), boots(5, 5), false, standing(true, false), "an old journal"),
+        (boots(5, 5), boots(4, 4), false, standing(false, true), "old votes"),
+        (
+            still_lost(boots(6, 6)),
+            boots(6, 6),
+            false,
+            standing(true, false),
+            "started again before it had learnt",
+        ),
+        (
+            boots(6, 6),
+            still_lost(boots(6, 6)),
+            false,
+            standing(false, true),
+            "started again before it had a floor",
+        ),
+        (
+            boots(0, 0),
+            boots(5, 5),
+            true,
+            standing(true, false),
+            "an emptied journal, whatever the operator says",
+        ),
+        (boots(5, 5), boots(0, 0), true, standing(false, true), "emptied votes, whatever the operator says"),
+    ];
+    for (journal, votes, first, expected, why) in cases {
+        assert_eq!(Standing::of(journal, votes, first), expected, "{why}");
+        let next = Standing::next_boot(journal, votes);
+        assert!(next > journal.begun && next > votes.begun);
+    }
+}
