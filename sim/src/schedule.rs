@@ -254,13 +254,15 @@ impl Plan {
             }
         }
         if budget > 0 && chance.permille(500) {
-            let loser = candidates[chance.below(candidates.len())];
-            self.losers.push(loser);
-            self.lose(loser, chance);
+            for _ in 0..1 + chance.below(budget) {
+                let loser = candidates.swap_remove(chance.below(candidates.len()));
+                self.losers.push(loser);
+                self.lose(loser, chance);
+            }
         }
     }
 
-    /// Two restarts; at the second something is missing or older.
+    /// Two restarts; at the second something is missing or older, and it may be cut short.
     fn lose(&mut self, loser: usize, chance: &mut Chance) {
         let loss = chance.of(&[Loss::Journal, Loss::Votes, Loss::Both, Loss::OlderJournal, Loss::OlderVotes]);
         let first = chance.millis(200..800);
@@ -269,6 +271,9 @@ impl Plan {
         self.acts.push((first, Act::Copy(loser)));
         self.acts.push((first + chance.millis(10..200), Act::Start(loser, Loss::Nothing)));
         self.acts.push((second, Act::CutPower(vec![loser])));
+        if chance.permille(300) {
+            self.acts.push((second, Act::DieStarting(loser, chance.below(3) as u8)));
+        }
         self.acts.push((second + chance.millis(10..400), Act::Start(loser, loss)));
         self.heal = self.heal.max(second + Duration::from_millis(500));
     }
