@@ -20,6 +20,7 @@ mod crossing;
 mod delta;
 pub mod oracle;
 mod state;
+mod touched;
 mod window;
 mod writer;
 

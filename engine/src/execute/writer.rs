@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{
-    AccountState, Balance, ChainState, Change, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal,
-};
+use super::touched::Touched;
+use super::{AccountState, ChainState, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal};
 use crate::limits::{BLOCK_TRANSACTIONS_MAX, DELIVERIES_MAX};
-use crate::types::{AccountId, Asset, ChainGenesis, ChainId, Height, Outcome, Packet, TransactionId};
+use crate::types::{Asset, ChainGenesis, ChainId, Height, Outcome, Packet, TransactionId};
 use crate::verify::Verified;
 use crate::wire::Batch;
 
@@ -216,49 +215,4 @@ fn sent(packet: &Packet, transaction: TransactionId) -> Delivery {
         amount: packet.amount(),
     };
     Delivery { leg: Leg::Credit, crossing }
-}
-
-/// Which accounts the block at hand has touched, and how they were before. A bitmap answers the question "touched
-/// before?" from the first-level cache, and sorts for nothing: the rank of a bit is the place of its account.
-#[derive(Debug)]
-struct Touched {
-    bits: Vec<u64>,
-    /// How many bits are set in all words before this one; filled by `drain`.
-    ranks: Vec<u32>,
-    before: Vec<(u32, Balance)>,
-}
-
-impl Touched {
-    fn new(accounts: usize) -> Self {
-        let words = accounts.div_ceil(64);
-        Self { bits: vec![0; words], ranks: vec![0; words], before: Vec::new() }
-    }
-
-    #[inline]
-    fn note(&mut self, index: usize, before: Balance) {
-        let (word, bit) = (&mut self.bits[index / 64], 1 << (index % 64));
-        if *word & bit == 0 {
-            *word |= bit;
-            self.before.push((index as u32, before));
-        }
-    }
-
-    /// The accounts that differ from before, ascending; forgets them.
-    fn drain(&mut self, state: &ChainState) -> Vec<Change> {
-        let mut rank = 0;
-        for (word, before_word) in self.bits.iter().zip(&mut self.ranks) {
-            *before_word = rank;
-            rank += word.count_ones();
-        }
-        let mut changes = vec![Change::default(); self.before.len()];
-        for (index, before) in self.before.drain(..) {
-            let (word, bit) = (index as usize / 64, 1_u64 << (index % 64));
-            let place = self.ranks[word] + (self.bits[word] & (bit - 1)).count_ones();
-            let account = AccountId(u64::from(index));
-            changes[place as usize] = Change { account, before, after: state.mutable(index as usize) };
-        }
-        self.bits.fill(0);
-        changes.retain(|change| change.before != change.after);
-        changes
-    }
 }

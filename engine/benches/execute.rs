@@ -1,0 +1,84 @@
+//! `cargo bench -p engine`: executing a block and taking it back, for much work on few accounts and for little work on
+//! many. What a block costs must not depend on how many accounts there are.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use engine::execute::{Chains, StateWriter};
+use engine::ingress::Source;
+use engine::types::{
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest,
+    GENESIS_KEY_VERSION, Head, Height, Transfer, ValidatorIndex,
+};
+use engine::verify::{Checked, Job, Verified, Verifier};
+use engine::wire::{Batch, BatchSection};
+use kernels::ed25519::SigningKey;
+
+const NETWORK: Digest = Digest([7; 32]);
+const CHAIN: ChainId = ChainId(1);
+
+/// A chain whose accounts all have one key.
+fn chain(accounts: u64, key: &SigningKey) -> ChainGenesis {
+    let account = AccountGenesis { public_key: key.public_key(), balance: 1_000_000 };
+    let accounts = vec![account; accounts as usize];
+    ChainGenesis {
+        id: CHAIN,
+        kind: ChainKind::Transfers,
+        suite: CryptoSuite::Ed25519,
+        asset: Asset::UNIT,
+        accounts,
+    }
+}
+
+/// A batch of transfers between accounts all over the chain.
+fn batch(writer: &StateWriter, key: &SigningKey, accounts: u64, transfers: u64) -> Verified<Batch> {
+    let packet = |nonce: u64| {
+        let place = |salt: u64| AccountId((nonce * 2 + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15) % accounts);
+        let transfer = Transfer {
+            chain: CHAIN,
+            key_version: GENESIS_KEY_VERSION,
+            reference: [0; 12],
+            debit: place(0),
+            credit_chain: None,
+            credit: place(1),
+            amount: 1,
+            nonce: nonce % 64,
+            expiry: Height(u64::MAX),
+        };
+        transfer.sign(&NETWORK, |message| key.sign(message))
+    };
+    let packets: Vec<_> = (0..transfers).map(packet).collect();
+    let sections = [BatchSection { chain: CHAIN, transactions: packets.len() as u32 }];
+    let author = ValidatorIndex(0);
+    let batch =
+        Batch::seal(&NETWORK, author, &Head::NONE, &sections, packets.iter(), |message| key.sign(message));
+    let chains = Chains::new([Arc::clone(writer.state())]);
+    let mut verifier = Verifier::new(NETWORK, chains, Arc::new([key.public_key()]), Arc::default());
+    match verifier.check(Height(0), vec![Job::batch(Source::Own, batch)], [1; 32]).remove(0) {
+        Checked::Batch(Ok(batch)) => batch,
+        other => panic!("the batch is good: {other:?}"),
+    }
+}
+
+fn blocks(c: &mut Criterion) {
+    let key = SigningKey::from_seed([3; 32]);
+    let mut group = c.benchmark_group("execute");
+    group.measurement_time(Duration::from_secs(4)).sample_size(40);
+    for (accounts, transfers) in [(100_000, 4_000), (100_000, 100), (4_000_000, 4_000), (4_000_000, 100)] {
+        let mut writer = StateWriter::genesis(&chain(accounts, &key));
+        let batches = [batch(&writer, &key, accounts, transfers)];
+        let ids = vec![[0; 32]; transfers as usize];
+        group.bench_function(format!("{accounts} accounts/{transfers} transfers"), |b| {
+            b.iter(|| {
+                let delta = writer.execute(Height(1), &[], black_box(&batches), &ids);
+                writer.undo(&delta);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, blocks);
+criterion_main!(benches);
