@@ -16,6 +16,9 @@ use crate::{Client, ClientError};
 
 /// The pause before a block that is not committed yet is asked for again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// After so many headers that do not carry the state root yet, none is expected any more: a root is carried within 64
+/// heights unless execution is far behind, and an endpoint that lies could go on without end.
+const HEADERS_READ_MAX: usize = 4096;
 
 impl Client {
     /// The proof of an account as it is now. It waits until the state root of this height is under a finalization.
@@ -96,30 +99,20 @@ impl Client {
         state_root: &Digest,
         wait: &mut Wait,
     ) -> Result<Proof, ClientError> {
-        let mut headers: Vec<Header> = Vec::new();
+        let mut trail = Trail { height: chain.height, state_root: *state_root, headers: Vec::new(), read: 0 };
         let mut at = chain.height;
         let certificate = loop {
             at = at.next();
             let (header, certificate) = self.header(at, chain.height, wait)?;
-            match header.root_of(chain.height.0) {
-                Some(root) if *root != state_root.0 => {
-                    return Err(ClientError::Mismatch("a header carries another state root of that height"));
+            match trail.take(header, certificate)? {
+                Step::Closed(certificate) => break certificate,
+                Step::More => {}
+                Step::TooLong => {
+                    return Err(ClientError::NotFinal { height: chain.height, patience: wait.patience });
                 }
-                Some(_) => headers.push(header),
-                None if !headers.is_empty() => headers.push(header),
-                None if header.roots_first > chain.height.0 => {
-                    return Err(ClientError::Mismatch("no header carries the state root of that height"));
-                }
-                // It carries earlier roots, or none.
-                None => continue,
-            }
-            if !certificate.is_empty() {
-                break certificate;
-            }
-            if headers.len() == HEADERS_MAX {
-                return Err(ClientError::NotFinal { height: chain.height, patience: wait.patience });
             }
         };
+        let headers = trail.headers;
         Ok(Proof {
             network: self.network().0,
             claim,
@@ -161,8 +154,109 @@ impl Client {
     }
 }
 
+/// Headers from the one that carries a state root up to one that is final.
+struct Trail {
+    height: Height,
+    state_root: Digest,
+    headers: Vec<Header>,
+    /// How many were looked at.
+    read: usize,
+}
+
+/// What one more header makes of a [`Trail`].
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// It is final: this is its certificate.
+    Closed(Vec<u8>),
+    /// The next one is needed.
+    More,
+    /// There is no end to it.
+    TooLong,
+}
+
+impl Trail {
+    /// Takes the header of the next height in.
+    fn take(&mut self, header: Header, certificate: Vec<u8>) -> Result<Step, ClientError> {
+        self.read += 1;
+        match header.root_of(self.height.0) {
+            Some(root) if *root != self.state_root.0 => {
+                return Err(ClientError::Mismatch("a header carries another state root of that height"));
+            }
+            None if self.headers.is_empty() && header.roots_first > self.height.0 => {
+                return Err(ClientError::Mismatch("no header carries the state root of that height"));
+            }
+            // It carries earlier roots, or none.
+            None if self.headers.is_empty() => {
+                return Ok(if self.read < HEADERS_READ_MAX { Step::More } else { Step::TooLong });
+            }
+            _ => self.headers.push(header),
+        }
+        Ok(match certificate.is_empty() {
+            false => Step::Closed(certificate),
+            true if self.headers.len() < HEADERS_MAX => Step::More,
+            true => Step::TooLong,
+        })
+    }
+}
+
 /// How long may still be waited for blocks.
 struct Wait {
     left: Duration,
     patience: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEIGHT: Height = Height(7);
+    const ROOT: Digest = Digest([5; 32]);
+
+    fn trail() -> Trail {
+        Trail { height: HEIGHT, state_root: ROOT, headers: Vec::new(), read: 0 }
+    }
+
+    /// A header that carries these roots, from `first` on.
+    fn header(first: u64, roots: &[[u8; 32]]) -> Header {
+        let header = engine::wire::Header {
+            height: Height(9),
+            view: 9,
+            proposer: engine::types::ValidatorIndex(0),
+            parent: Digest::default(),
+            time_ms: 9,
+            roots_first: Height(first),
+            roots: roots.iter().map(|root| Digest(*root)).collect(),
+            cut: vec![engine::types::Head::NONE],
+        };
+        let block = engine::wire::Block::new(header).expect("a header");
+        Header::decode(&block.encode()).expect("the same header")
+    }
+
+    #[test]
+    fn a_trail_begins_where_the_root_is_carried_and_ends_with_a_certificate() {
+        let mut trail = trail();
+        assert_eq!(trail.take(header(5, &[[1; 32]]), vec![3]).unwrap(), Step::More, "earlier roots");
+        assert_eq!(trail.take(header(7, &[ROOT.0]), Vec::new()).unwrap(), Step::More);
+        assert_eq!(trail.take(header(8, &[]), vec![9]).unwrap(), Step::Closed(vec![9]));
+        assert_eq!(trail.headers.len(), 2);
+    }
+
+    #[test]
+    fn another_root_and_a_root_that_was_left_out_are_lies() {
+        assert!(matches!(trail().take(header(7, &[[1; 32]]), Vec::new()), Err(ClientError::Mismatch(_))));
+        assert!(matches!(trail().take(header(8, &[]), Vec::new()), Err(ClientError::Mismatch(_))));
+    }
+
+    #[test]
+    fn an_endpoint_cannot_go_on_without_end() {
+        let mut waiting = trail();
+        let steps: Vec<Step> =
+            (0..HEADERS_READ_MAX).map(|_| waiting.take(header(3, &[]), Vec::new()).unwrap()).collect();
+        assert_eq!(steps.iter().filter(|step| **step == Step::More).count(), HEADERS_READ_MAX - 1);
+        assert_eq!(steps.last(), Some(&Step::TooLong));
+        let mut open = trail();
+        let steps: Vec<Step> =
+            (0..HEADERS_MAX).map(|_| open.take(header(7, &[ROOT.0]), Vec::new()).unwrap()).collect();
+        assert_eq!((open.headers.len(), steps.last()), (HEADERS_MAX, Some(&Step::TooLong)));
+    }
 }

@@ -12,7 +12,7 @@ use crate::{Account, Digest, Transfer};
 pub struct Statement {
     /// The network id.
     pub network: Digest,
-    /// The name of the network.
+    /// The name of the network, as its genesis has it: any text.
     pub network_name: String,
     /// The chain.
     pub chain: u32,
@@ -60,7 +60,7 @@ impl fmt::Display for Statement {
             Fact::Account(account) => write!(
                 f,
                 "after block {height} of the network \"{}\", account {} of chain {chain} held {} {}",
-                self.network_name,
+                self.network_name.escape_debug(),
                 account.id,
                 account.balance,
                 Asset(&self.asset)
@@ -69,7 +69,7 @@ impl fmt::Display for Statement {
                 write!(
                     f,
                     "block {height} of the network \"{}\" has on chain {chain} the ",
-                    self.network_name
+                    self.network_name.escape_debug()
                 )?;
                 write!(f, "transaction {}: ", Hex(id))?;
                 match outcome_name(*outcome) {
@@ -99,7 +99,7 @@ impl fmt::Display for Statement {
                 "transaction {} of chain {chain} of the network \"{}\" has not been executed and never can be: \
                  it expired at height {}, and after block {height} account {} has not spent nonce {}",
                 Hex(&transfer.id),
-                self.network_name,
+                self.network_name.escape_debug(),
                 transfer.expiry,
                 transfer.debit,
                 transfer.nonce

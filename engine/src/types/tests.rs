@@ -224,3 +224,21 @@ fn the_header_has_the_roots_with_which_the_ledger_begins() {
         assert_eq!(root.0, chain[32..64]);
     }
 }
+
+/// `docs/ERRORS.md` has a row for each code, with its words and whether it spends the nonce, and no other row.
+#[test]
+fn the_page_of_errors_has_every_code_and_no_other() {
+    let page = include_str!("../../../docs/ERRORS.md");
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [code, words, nonce, when, advice] = cells[..] else { return None };
+        let code: u8 = code.parse().ok()?;
+        assert!(when.ends_with('.') && advice.ends_with('.'), "code {code} says when, and what to do");
+        Some((code, words, nonce))
+    });
+    let nonce = |spends| if spends { "spent" } else { "not spent" };
+    let outcomes =
+        Outcome::ALL.iter().map(|outcome| (outcome.code(), outcome.name(), nonce(outcome.spends_nonce())));
+    let refusals = Refusal::ALL.iter().map(|refusal| (refusal.code(), refusal.name(), nonce(false)));
+    assert_eq!(rows.collect::<Vec<_>>(), outcomes.chain(refusals).collect::<Vec<_>>());
+}

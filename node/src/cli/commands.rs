@@ -17,6 +17,7 @@ use super::print::{grouped, rows};
 use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
 use crate::network::{self, Down, InitError, InitOptions, Network};
+use crate::proofs::GenesisHeaderError;
 use crate::transfer::{FileError, TransferError};
 use crate::verify::{Text, VerifyError};
 use crate::{bench, kernels, proofs, query, transfer, validator, verify};
@@ -53,6 +54,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<AuditError>()
             || cause.is::<FileError>()
             || cause.is::<TransferError>()
+            || cause.is::<GenesisHeaderError>()
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)
     });

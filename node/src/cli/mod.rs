@@ -488,16 +488,17 @@ pub enum Question {
 /// header names has signed for it. Every byte is checked, so a changed proof is
 /// refused and the message says what is wrong with it.
 ///
-/// Take the header from somebody you trust, or take it from anywhere and compare
-/// the network id that is printed with one that you trust: it is the header's
-/// SHA-256. docs/PROOFS.md says what each proof says and does not say.
+/// Take the header from somebody you trust, or take it from anywhere and name
+/// with --network-id the network id that you trust: it is the header's SHA-256.
+/// docs/PROOFS.md says what each proof says and does not say.
 ///
 /// Examples:
 ///   millrace verify-proof account.proof --genesis genesis.header
 ///   millrace verify-proof paid.proof --genesis genesis.header --json
+///   millrace verify-proof paid.proof --genesis genesis.header --network-id 9f...
 ///
-/// Exit codes: 0 the proof holds; 1 it does not; 2 usage, or a file cannot be
-/// read.
+/// Exit codes: 0 the proof holds; 1 it does not; 2 usage, a file cannot be read,
+/// or the header is no header or of another network than --network-id.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct VerifyProofArgs {
@@ -507,6 +508,9 @@ pub struct VerifyProofArgs {
     /// The header of the genesis, as `network init` wrote it.
     #[arg(long, value_name = "GENESIS_HEADER")]
     pub genesis: PathBuf,
+    /// The network id that the header must have, 64 hexadecimal digits: with it the header may come from anywhere.
+    #[arg(long, value_name = "ID")]
+    pub network_id: Option<engine::types::Digest>,
     /// Print JSON: whether it holds, and what it says or what is wrong.
     #[arg(long)]
     pub json: bool,

@@ -9,24 +9,60 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use engine::types::Asset;
-use proof::{Fact, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement, outcome_name};
+use engine::types::{Asset, Digest};
+use proof::{
+    Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement, outcome_name,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{VerifyProofArgs, grouped, rows};
 use crate::config::ConfigError;
 use crate::query::print;
 
+/// The header of a genesis that a proof cannot be checked with.
+#[derive(Debug, thiserror::Error)]
+pub enum GenesisHeaderError {
+    /// It is no header.
+    #[error("{}: this is not the header of a genesis ({reason}); take the file genesis.header of the network", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: FormError,
+    },
+    /// It is of another network than the one that is expected.
+    #[error(
+        "{}: this is the header of the network {found}, and --network-id names {expected}; take the header of that \
+         network",
+        file.display()
+    )]
+    OtherNetwork {
+        /// The file.
+        file: PathBuf,
+        /// The network id that was typed.
+        expected: Digest,
+        /// The network id of the header.
+        found: Digest,
+    },
+}
+
 /// Checks a proof; `false` where it does not hold.
 ///
 /// # Errors
-/// A file cannot be read.
+/// A file cannot be read, or is not the header of the genesis that is expected ([`GenesisHeaderError`]).
 pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
     let proof = read(&args.proof, PROOF_BYTES_MAX)?;
     let genesis = read(&args.genesis, GENESIS_HEADER_BYTES_MAX)?;
+    let file = || args.genesis.clone();
+    let header = proof::Genesis::decode(&genesis)
+        .map_err(|reason| GenesisHeaderError::Unreadable { file: file(), reason })?;
+    let found = Digest(header.network);
+    if let Some(expected) = args.network_id.filter(|expected| *expected != found) {
+        return Err(GenesisHeaderError::OtherNetwork { file: file(), expected, found }.into());
+    }
     let verdict = proof::verify(&proof, &genesis);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&verdict_json(&verdict))?);
@@ -83,7 +119,10 @@ fn read(file: &Path, most: usize) -> Result<Vec<u8>, ConfigError> {
 fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
     let Statement { signed, validators, final_height, .. } = statement;
     let mut rows = vec![
-        ("network", format!("{} (\"{}\")", hex::encode(statement.network), statement.network_name)),
+        (
+            "network",
+            format!("{} (\"{}\")", hex::encode(statement.network), statement.network_name.escape_debug()),
+        ),
         ("chain", format!("{}, asset {}", statement.chain, Asset(statement.asset))),
         ("height", statement.height.to_string()),
     ];

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use client::ClientError;
-use engine::types::{Height, Packet, Transfer, Verdict};
+use engine::types::{Digest, Height, Packet, Transfer, Verdict};
 
 use crate::testbed::{CHAIN, MILLRACE, Testbed, expect, verdicts, wait};
 
@@ -70,7 +70,8 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     let (out, _) = expect(0, &asked);
     assert!(out.contains("not checked here"), "{out}");
 
-    let header = fs::read(file("genesis.header")).unwrap();
+    let genesis = file("genesis.header");
+    let header = fs::read(&genesis).unwrap();
     assert_eq!(header, network.genesis.header());
     testbed.stop_all();
 
@@ -92,8 +93,9 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
                 assert!(text.contains("does not hold"), "byte {at}: {text}");
             }
         }
+        // The supply of the last chain: another genesis, and so another network.
         let mut changed = header.clone();
-        changed[40] ^= 1;
+        *changed.last_mut().unwrap() ^= 1;
         assert_eq!(check(stranger.path(), &proof, &changed, false).status.code(), Some(1));
     };
     says(account, "account 7 of chain 1 held");
@@ -111,6 +113,19 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     assert_eq!(good["statement"]["network"], network.genesis.network().to_string());
     let bad = json(&proof[1..]);
     assert!(bad["holds"] == false && bad["reason"].is_string(), "{bad}");
+
+    // What is no header is a wrong file, and no wrong proof; nor is the header of another network than one expects.
+    let cut_short = check(stranger.path(), &proof, &header[..header.len() - 1], false);
+    let text = String::from_utf8_lossy(&cut_short.stderr).into_owned();
+    assert!(cut_short.status.code() == Some(2) && text.contains("not the header of a genesis"), "{text}");
+    let with_id =
+        |id: &str| ["verify-proof", paid, "--genesis", &genesis, "--network-id", id].map(str::to_owned);
+    let id = network.genesis.network().to_string();
+    let other = Digest([7; 32]).to_string();
+    expect(0, &with_id(&id).each_ref().map(String::as_str));
+    let (_, error) = expect(2, &with_id(&other).each_ref().map(String::as_str));
+    assert!(error.contains(&id) && error.contains(&other), "{error}");
+    expect(2, &with_id("12").each_ref().map(String::as_str));
 
     let (_, error) = expect(2, &["verify-proof", "/nowhere.proof", "--genesis", paid]);
     assert!(error.contains("/nowhere.proof"), "{error}");
