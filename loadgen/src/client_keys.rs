@@ -24,8 +24,13 @@ pub struct ClientSeed(pub [u8; 32]);
 impl ClientSeed {
     /// The signing key of one account.
     pub fn signing_key(&self, chain: ChainId, account: AccountId) -> SigningKey {
+        SigningKey::from_seed(self.account_seed(chain, account))
+    }
+
+    /// The secret from which that signing key follows, as RFC 8032 has it.
+    pub fn account_seed(&self, chain: ChainId, account: AccountId) -> [u8; 32] {
         let (chain, account) = (chain.0.to_le_bytes(), account.0.to_le_bytes());
-        SigningKey::from_seed(sha256_parts(&[KEY_DOMAIN, &self.0, &chain, &account]))
+        sha256_parts(&[KEY_DOMAIN, &self.0, &chain, &account])
     }
 
     /// The signing keys of accounts `0..accounts` of a chain, computed on all cores.

@@ -5,6 +5,7 @@ pub mod validator;
 pub mod signals;
 pub mod network;
 pub mod query;
+pub mod keys;
 pub mod transfer;
 pub mod proofs;
 pub mod verify;

@@ -7,6 +7,7 @@ pub use batch::{SignRequest, sign_batch, sign_batch_on};
 use super::{PublicKey, Signature};
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use std::fmt;
+use zeroize::Zeroize as _;
 
 /// A signing key, kept expanded so that a signature costs no hash of the seed. Wiped when dropped.
 pub struct SigningKey {
@@ -15,10 +16,11 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key that RFC 8032 derives from a 32-byte seed.
+    /// The key that RFC 8032 derives from a 32-byte seed. The copy of the seed that comes in is wiped.
     #[must_use]
-    pub fn from_seed(seed: [u8; 32]) -> Self {
+    pub fn from_seed(mut seed: [u8; 32]) -> Self {
         let expanded = ExpandedSecretKey::from(&seed);
+        seed.zeroize();
         let public = ed25519_dalek::VerifyingKey::from(&expanded);
         Self { expanded, public }
     }

@@ -14,8 +14,11 @@ use net::NetError;
 
 use super::log_filter::log_filter;
 use super::print::{grouped, rows};
-use super::{Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, NetworkCommand, NodeArgs, VerifyArgs};
+use super::{
+    Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, VerifyArgs,
+};
 use crate::config::{Config, ConfigError, genesis};
+use crate::keys::{self, KeyError};
 use crate::network::{self, Down, InitError, InitOptions, Network};
 use crate::proofs::GenesisHeaderError;
 use crate::transfer::{FileError, TransferError};
@@ -34,6 +37,9 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Up(args)) => up(&args),
         Command::Network(NetworkCommand::Down(args)) => down(&args),
         Command::Load(args) => bench::load(&args),
+        Command::Key(KeyCommand::New(args)) => keys::new(&args),
+        Command::Key(KeyCommand::Show(args)) => keys::show(&args),
+        Command::Key(KeyCommand::Derive(args)) => keys::derive(&args),
         Command::Transfer(args) => transfer::transfer(&args),
         Command::Submit(args) => transfer::submit(&args),
         Command::Query(args) => query::query(&args),
@@ -52,6 +58,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<InitError>()
             || cause.is::<VerifyError>()
             || cause.is::<AuditError>()
+            || cause.is::<KeyError>()
             || cause.is::<FileError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()

@@ -11,14 +11,17 @@ use std::path::PathBuf;
 
 use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use engine::types::{AccountId, ChainId};
 
 mod commands;
+mod keys;
 mod log_filter;
+mod pay;
 mod print;
 
 pub(crate) use commands::progress_bar;
 pub use commands::{exit_code, run};
+pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
+pub use pay::{Place, SubmitArgs, TransferArgs};
 pub(crate) use print::{grouped, rows};
 
 const EXIT_CODES: &str = "\
@@ -63,6 +66,8 @@ pub enum Command {
     #[command(subcommand)]
     Network(NetworkCommand),
     Load(LoadArgs),
+    #[command(subcommand)]
+    Key(KeyCommand),
     Transfer(TransferArgs),
     Submit(SubmitArgs),
     Query(QueryArgs),
@@ -186,7 +191,8 @@ pub enum NetworkCommand {
 /// machine), the accounts of each chain, genesis.header (all that a stranger
 /// needs to check proofs; its SHA-256 is the network id), customers.seed (the
 /// secret behind every account's key: this is a network for test money) and one
-/// directory for each validator.
+/// directory for each validator. `millrace key derive` writes the key of one account
+/// into a file.
 ///
 /// Examples:
 ///   millrace network init /tmp/mill
@@ -273,99 +279,6 @@ pub struct LoadArgs {
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-}
-
-/// An account of a chain, written CHAIN:ACCOUNT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The chain.
-    pub chain: ChainId,
-    /// The account.
-    pub account: AccountId,
-}
-
-/// Pay from an account of a local network to another one, on one chain or
-/// across two of one asset, and wait until it is decided.
-///
-/// The network's secret for test money, customers.seed, makes the key. The nonce
-/// is the account's next one, unless it is given. A payment to another chain
-/// is decided one block later than one within a chain; the output follows it
-/// through both.
-///
-/// With --offline no validator is asked: the signed transaction goes into a
-/// file, and `millrace submit` sends it, from here or from another machine.
-///
-/// Examples:
-///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100
-///   millrace transfer --network /tmp/mill --from 1:7 --to 2:3 --amount 100
-///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100 \
-///                     --nonce 12 --expiry 90000 --offline pay.json
-///
-/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
-/// answer, 2 usage.
-#[derive(Debug, Clone, Args)]
-#[command(verbatim_doc_comment)]
-pub struct TransferArgs {
-    /// The network's directory, as `network init` made it.
-    #[arg(long, value_name = "DIR")]
-    pub network: PathBuf,
-    /// Which validator to submit to; without, the first that answers.
-    #[arg(long, value_name = "INDEX")]
-    pub validator: Option<u16>,
-    /// Who pays.
-    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
-    pub from: Place,
-    /// Who receives.
-    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
-    pub to: Place,
-    /// How much.
-    #[arg(long)]
-    pub amount: u64,
-    /// Your own reference, at most 12 bytes.
-    #[arg(long, value_name = "TEXT")]
-    pub reference: Option<String>,
-    /// The nonce; without, the account's next one.
-    #[arg(long)]
-    pub nonce: Option<u64>,
-    /// The last height at which it may execute; without, 1,000 above the present one.
-    #[arg(long, value_name = "HEIGHT")]
-    pub expiry: Option<u64>,
-    /// With --offline: the version of the paying account's key.
-    #[arg(long, value_name = "NUMBER", requires = "offline", default_value_t = engine::types::GENESIS_KEY_VERSION)]
-    pub key_version: u32,
-    /// Sign into this new file and submit nothing.
-    #[arg(long, value_name = "FILE", requires_all = ["nonce", "expiry"])]
-    pub offline: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long, conflicts_with = "offline")]
-    pub json: bool,
-}
-
-/// Submit a transaction that was signed into a file, and wait until it is
-/// decided.
-///
-/// The same file can be submitted again, also to another validator: it takes
-/// effect once, and each submission tells what became of it.
-///
-/// Examples:
-///   millrace submit pay.json --network /tmp/mill
-///   millrace submit pay.json --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
-///                   --network-id 77e0…
-///
-/// Exit codes: 0 committed, 1 refused, failed or no answer, 2 usage, or a file
-/// that is not one or is for another network.
-#[derive(Debug, Clone, Args)]
-#[command(verbatim_doc_comment)]
-pub struct SubmitArgs {
-    /// The file.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Which validator to submit to.
-    #[command(flatten)]
-    pub whom: WhomArgs,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Ask a validator about the committed ledger, and check its proof before
@@ -616,13 +529,6 @@ impl Storage {
             Self::Portable => "portable",
         }
     }
-}
-
-fn parse_place(text: &str) -> Result<Place, String> {
-    let place = text.split_once(':').and_then(|(chain, account)| {
-        Some(Place { chain: ChainId(chain.parse().ok()?), account: AccountId(account.parse().ok()?) })
-    });
-    place.ok_or_else(|| "write the chain's number, a colon and the account's number, as in 1:7".to_owned())
 }
 
 fn parse_packet(text: &str) -> Result<Box<engine::types::Packet>, String> {

@@ -10,6 +10,7 @@
 //! Invariant: what is printed as checked was checked in this process; a proof that does not hold is never printed
 //! as an answer.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
 use engine::types::{AccountId, ChainId, Digest, Height, TransactionId};
+use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
 
@@ -87,9 +89,12 @@ pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
             "name a network with --network, or a validator with --endpoint, --fingerprint and --network-id"
         );
     };
-    let client = Client::connect(endpoint, fingerprint, network_id)
-        .with_context(|| format!("the validator at {endpoint}"))?;
-    Ok(Asked { client, network: None })
+    Ok(Asked { client: connect_to(endpoint, fingerprint, network_id)?, network: None })
+}
+
+/// A validator by its address.
+pub(crate) fn connect_to(endpoint: SocketAddr, fingerprint: Fingerprint, network: Digest) -> Result<Client> {
+    Client::connect(endpoint, fingerprint, network).with_context(|| format!("the validator at {endpoint}"))
 }
 
 /// The validator that was named, or the first that answers.

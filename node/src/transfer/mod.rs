@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! transfer ── account? ──▶ nonce, key version ── sign ──▶ submit ──▶ verdict ──▶ where it is, on both chains
+//!     │                    is it the account's key? ─┘
 //!     └─ --offline ── sign ──▶ FILE ─ ─ ─ on another machine, later ─ ─ ─▶ submit
 //! ```
 //!
@@ -15,14 +16,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::{Client, ClientError, FoundTransaction};
 use engine::types::{
-    AccountId, ChainId, Digest, Height, Outcome, Packet, Refusal, TransactionId, Transfer, Verdict,
+    AccountId, ChainId, Digest, GENESIS_KEY_VERSION, Height, Outcome, Packet, Refusal, TransactionId,
+    Transfer, Verdict,
 };
+use kernels::ed25519::SigningKey;
 use serde_json::json;
 
 pub use self::file::{FileError, SignedFile};
 use crate::cli::{Place, SubmitArgs, TransferArgs, rows};
+use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{connect, connect_member, print};
+use crate::query::{connect, connect_member, connect_to, print};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -33,32 +37,46 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(2);
 /// How often an earlier submission is asked for.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Signs a transfer with the key of a local network's account, and submits it or writes it into a file; `false` if it
-/// is not committed.
+/// Signs a transfer, and submits it or writes it into a file; `false` if it is not committed.
 ///
 /// # Errors
-/// The network or the account is not there, no validator answers, or the file cannot be written.
+/// The key, the network or the account is not there, no validator answers, or the file cannot be written.
 pub fn transfer(args: &TransferArgs) -> Result<bool> {
-    let network = Network::load(&args.network)?;
     let reference = reference(args.reference.as_deref().unwrap_or_default())?;
-    check_place(&network, args.from)?;
+    let network = args.network.as_ref().map(|directory| Network::load(directory)).transpose()?;
+    let listed = network.as_ref().map(|network| genesis_key(network, args.from)).transpose()?;
+    let network_id = match (&network, args.network_id) {
+        (Some(network), _) => *network.genesis.network(),
+        (None, Some(id)) => id,
+        (None, None) => return Err(TransferError::NoNetwork.into()),
+    };
+    let key = payer_key(args, network.as_ref())?;
     if let Some(file) = &args.offline {
         let (Some(nonce), Some(expiry)) = (args.nonce, args.expiry) else {
             bail!("without a validator nobody says which nonce is next: add --nonce and --expiry");
         };
-        let packet = sign(&network, args, reference, (args.key_version, nonce, Height(expiry)))?;
-        SignedFile::new(network.genesis.network(), packet).write(file)?;
+        // Later keys are not in the genesis.
+        if let Some(listed) = listed.filter(|_| args.key_version == GENESIS_KEY_VERSION) {
+            check_key(&key, &listed, args.from)?;
+        }
+        let packet = sign(&key, &network_id, args, reference, (args.key_version, nonce, Height(expiry)))?;
+        SignedFile::new(&network_id, packet).write(file)?;
         println!("signed, not submitted: {}", file.display());
         println!("submit it with:  millrace submit {} --network DIR", file.display());
         return Ok(true);
     }
-    let mut client = connect_member(&network, args.validator)?;
+    let mut client = match (&network, args.endpoint, args.fingerprint) {
+        (Some(network), ..) => connect_member(network, args.validator)?,
+        (None, Some(endpoint), Some(fingerprint)) => connect_to(endpoint, fingerprint, network_id)?,
+        (None, ..) => return Err(TransferError::NoValidator.into()),
+    };
     let account = client.account(args.from.chain, args.from.account)?;
     let proof = &account.value.proof;
+    check_key(&key, &proof.key.0, args.from)?;
     let nonce = args.nonce.unwrap_or_else(|| print::next_nonce(proof.window_base, proof.window_used));
     let expiry = args.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
-    let packet = sign(&network, args, reference, (proof.key_version, nonce, Height(expiry)))?;
-    follow(&mut client, network.genesis.network(), packet, args.json)
+    let packet = sign(&key, &network_id, args, reference, (proof.key_version, nonce, Height(expiry)))?;
+    follow(&mut client, &network_id, packet, args.json)
 }
 
 /// Submits a transaction that was signed into a file; `false` if it is not committed.
@@ -79,6 +97,34 @@ pub enum TransferError {
     /// The genesis does not have the account that pays, so nobody has its key.
     #[error("the network has no account {0}:{1}")]
     Account(ChainId, AccountId),
+    /// The key is another one than the account's.
+    #[error(
+        "the key of account {}:{} is {}, but the key file has {}; name the key file of this account with --key",
+        place.chain, place.account, hex::encode(expected), hex::encode(found)
+    )]
+    OtherKey {
+        /// The account that pays.
+        place: Place,
+        /// The account's public key.
+        expected: [u8; 32],
+        /// The public key at hand.
+        found: [u8; 32],
+    },
+    /// Nothing says which key to sign with.
+    #[error("without --network the key must be in a file: add --key FILE")]
+    NoKey,
+    /// A passphrase for nothing.
+    #[error("--passphrase-file and --passphrase-env are for a key file: add --key FILE, or leave them out")]
+    NoKeyFile,
+    /// Nothing says for which network to sign.
+    #[error("name the network with --network DIR or --network-id HEX")]
+    NoNetwork,
+    /// Nothing says which validator to submit to.
+    #[error(
+        "name a validator with --endpoint and --fingerprint, a local network with --network, or sign into a file with \
+         --offline"
+    )]
+    NoValidator,
     /// The reference is too long.
     #[error("a reference has at most 12 bytes; \"{0}\" has {len}", len = .0.len())]
     Reference(String),
@@ -87,10 +133,30 @@ pub enum TransferError {
     Credit(AccountId),
 }
 
-/// Refuses an account that the genesis does not have, whose key nobody has.
-fn check_place(network: &Network, place: Place) -> Result<(), TransferError> {
+/// The key that the genesis lists for an account.
+///
+/// # Errors
+/// [`TransferError::Account`].
+pub(crate) fn genesis_key(network: &Network, place: Place) -> Result<[u8; 32], TransferError> {
     let account = network.genesis.account(place.chain, place.account);
-    account.map(|_| ()).ok_or(TransferError::Account(place.chain, place.account))
+    account.map(|account| account.public_key).ok_or(TransferError::Account(place.chain, place.account))
+}
+
+/// The key of the account that pays: from its file, or from the secret of a network with test money.
+fn payer_key(args: &TransferArgs, network: Option<&Network>) -> Result<SigningKey> {
+    let passphrase = Source::of(&args.passphrase);
+    match (&args.key, network) {
+        (Some(file), _) => Ok(keys::read(file, &passphrase)?.0.signing_key()),
+        (None, _) if passphrase != Source::Terminal => Err(TransferError::NoKeyFile.into()),
+        (None, Some(network)) => Ok(network.client_seed.signing_key(args.from.chain, args.from.account)),
+        (None, None) => Err(TransferError::NoKey.into()),
+    }
+}
+
+/// Refuses to sign with another key than the account's: a validator would only say *bad signature*.
+fn check_key(key: &SigningKey, expected: &[u8; 32], place: Place) -> Result<(), TransferError> {
+    let (found, expected) = (key.public_key(), *expected);
+    if found == expected { Ok(()) } else { Err(TransferError::OtherKey { place, expected, found }) }
 }
 
 /// The client's own reference from text.
@@ -102,7 +168,8 @@ fn reference(text: &str) -> Result<[u8; 12], TransferError> {
 }
 
 fn sign(
-    network: &Network,
+    key: &SigningKey,
+    network: &Digest,
     args: &TransferArgs,
     reference: [u8; 12],
     (key_version, nonce, expiry): (u32, u64, Height),
@@ -115,8 +182,7 @@ fn sign(
     let (chain, debit, credit, amount) = (from.chain, from.account, to.account, args.amount);
     let transfer =
         Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
-    let key = network.client_seed.signing_key(chain, debit);
-    Ok(transfer.sign(network.genesis.network(), |message| key.sign(message)))
+    Ok(transfer.sign(network, |message| key.sign(message)))
 }
 
 /// Submits, waits for the verdict, and says what became of it.

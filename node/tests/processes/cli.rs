@@ -23,7 +23,7 @@ fn config(testbed: &Testbed) -> PathBuf {
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["bench"],
         &["node"],
@@ -32,6 +32,10 @@ fn every_command_explains_itself() {
         &["network", "up"],
         &["network", "down"],
         &["load"],
+        &["key"],
+        &["key", "new"],
+        &["key", "show"],
+        &["key", "derive"],
         &["transfer"],
         &["submit"],
         &["query"],
@@ -55,7 +59,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 17] = [
         &[],
         &["bnech"],
         &["bench", "--rate", "0"],
@@ -65,6 +69,9 @@ fn wrong_usage_exits_with_2() {
         &["query", "status"],
         &["transfer", "--network", "/tmp", "--from", "1", "--to", "1:2", "--amount", "1"],
         &["transfer", "--network", "/tmp", "--from", "1:1", "--to", "1:2", "--amount", "1", "--offline", "x"],
+        &["transfer", "--from", "1:1", "--to", "1:2", "--amount", "1"],
+        &["key", "new"],
+        &["key", "new", "/nowhere/key.pem", "--no-passphrase", "--passphrase-env", "HOME"],
         &["submit", "/nowhere/pay.json", "--network", "/tmp"],
         &["query", "--endpoint", "127.0.0.1:1", "status"],
         &["network", "init"],

@@ -31,6 +31,8 @@ mod guides;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod proofs;

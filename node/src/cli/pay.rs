@@ -1,0 +1,136 @@
+//! What can be typed to pay: signing a transfer, and submitting one that was signed before.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use engine::types::{AccountId, ChainId, Digest};
+
+use super::{PassphraseArgs, WhomArgs};
+
+/// An account of a chain, written CHAIN:ACCOUNT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The chain.
+    pub chain: ChainId,
+    /// The account.
+    pub account: AccountId,
+}
+
+/// Pay from one account to another, on one chain or across two of one asset, and
+/// wait until it is decided.
+///
+/// The key of the account that pays is in a file (--key, see `millrace key`). For
+/// the test money of a local network it can be left out: it then follows from the
+/// network's secret, customers.seed. The nonce is the account's next one, unless
+/// it is given. A payment to another chain is decided one block later than one
+/// within a chain; the output follows it through both.
+///
+/// With --offline no validator is asked: the signed transaction goes into a
+/// file, and `millrace submit` sends it, from here or from another machine.
+///
+/// Examples:
+///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100
+///   millrace transfer --network /tmp/mill --from 1:7 --to 2:3 --amount 100
+///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100 \
+///                     --key alice.pem --passphrase-file alice.pass
+///   millrace transfer --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
+///                     --network-id 77e0… --key alice.pem \
+///                     --from 1:7 --to 1:8 --amount 100
+///   millrace transfer --network-id 77e0… --key alice.pem \
+///                     --from 1:7 --to 1:8 --amount 100 \
+///                     --nonce 12 --expiry 90000 --offline pay.json
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct TransferArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "network_id",
+        conflicts_with_all = ["endpoint", "network_id"]
+    )]
+    pub network: Option<PathBuf>,
+    /// With --network: which validator to submit to; without, the first that answers.
+    #[arg(long, value_name = "INDEX", requires = "network")]
+    pub validator: Option<u16>,
+    /// Instead of --network: a validator's client address.
+    #[arg(long, value_name = "ADDRESS:PORT", requires_all = ["fingerprint", "network_id"])]
+    pub endpoint: Option<SocketAddr>,
+    /// With --endpoint: the SHA-256 of the validator's certificate, as genesis.toml lists it.
+    #[arg(long, value_name = "HEX", requires = "endpoint")]
+    pub fingerprint: Option<net::Fingerprint>,
+    /// Instead of --network: the network id, as genesis.toml records it.
+    #[arg(long, value_name = "HEX", requires = "key")]
+    pub network_id: Option<Digest>,
+    /// The key file of the account that pays.
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Where the passphrase of the key file is.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Who pays.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub from: Place,
+    /// Who receives.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub to: Place,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// Your own reference, at most 12 bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub reference: Option<String>,
+    /// The nonce; without, the account's next one.
+    #[arg(long)]
+    pub nonce: Option<u64>,
+    /// The last height at which it may execute; without, 1,000 above the present one.
+    #[arg(long, value_name = "HEIGHT")]
+    pub expiry: Option<u64>,
+    /// With --offline: the version of the paying account's key.
+    #[arg(long, value_name = "NUMBER", requires = "offline", default_value_t = engine::types::GENESIS_KEY_VERSION)]
+    pub key_version: u32,
+    /// Sign into this new file and submit nothing.
+    #[arg(long, value_name = "FILE", requires_all = ["nonce", "expiry"])]
+    pub offline: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "offline")]
+    pub json: bool,
+}
+
+/// Submit a transaction that was signed into a file, and wait until it is
+/// decided.
+///
+/// The same file can be submitted again, also to another validator: it takes
+/// effect once, and each submission tells what became of it.
+///
+/// Examples:
+///   millrace submit pay.json --network /tmp/mill
+///   millrace submit pay.json --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
+///                   --network-id 77e0…
+///
+/// Exit codes: 0 committed, 1 refused, failed or no answer, 2 usage, or a file
+/// that is not one or is for another network.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct SubmitArgs {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which validator to submit to.
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) fn parse_place(text: &str) -> Result<Place, String> {
+    let place = text.split_once(':').and_then(|(chain, account)| {
+        Some(Place { chain: ChainId(chain.parse().ok()?), account: AccountId(account.parse().ok()?) })
+    });
+    place.ok_or_else(|| "write the chain's number, a colon and the account's number, as in 1:7".to_owned())
+}
