@@ -108,7 +108,7 @@ impl VoteLog {
 
     /// Remembers the boot of this run, durably.
     pub(crate) fn boot(&self, number: u64, lost: bool) -> Result<(), StoreError> {
-        let boot = Boot { number, done: true, lost, counterpart_lost: false };
+        let boot = Boot::of_votes(number, lost);
         self.log.append(KIND_BOOT, &[&boot.encode()])?;
         self.log.settle();
         *self.boot_of_this_run() = Some(boot);

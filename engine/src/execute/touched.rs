@@ -38,8 +38,6 @@ impl Touched {
 
     /// The accounts that differ from before, ascending; forgets them.
     pub(super) fn drain(&mut self, state: &ChainState) -> Vec<Change> {
-        self.order.clear();
-        self.order.extend((0..).zip(&self.before).map(|(place, (index, _))| (*index, place)));
         self.sort();
         let mut changes = Vec::with_capacity(self.order.len());
         for (index, place) in &self.order {
@@ -54,8 +52,10 @@ impl Touched {
         changes
     }
 
-    /// Sorts `order` by account.
+    /// Fills `order` with what was touched, ascending by account.
     fn sort(&mut self) {
+        self.order.clear();
+        self.order.extend((0..).zip(&self.before).map(|(place, (index, _))| (*index, place)));
         if self.order.len() <= FEW {
             return self.order.sort_unstable();
         }
@@ -109,7 +109,6 @@ mod tests {
             }),
         ]) {
             let mut touched = touched(&indices);
-            touched.order = (0..).zip(&touched.before).map(|(place, (index, _))| (*index, place)).collect();
             touched.sort();
             let mut expected = indices.clone();
             expected.sort_unstable();

@@ -29,8 +29,8 @@ impl Replica {
         // Nothing is pushed before the peer has said what it holds.
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
-        let status = self.status(peer, ports);
-        ports.send(To::One(peer), &status);
+        let yours = self.received()[usize::from(peer.0)];
+        ports.send(To::One(peer), &self.status(yours, ports));
         ports.send(To::One(peer), &self.held());
     }
 
@@ -215,10 +215,10 @@ impl Replica {
         }
     }
 
-    fn status(&self, to: ValidatorIndex, ports: &impl Ports) -> PeerMessage {
+    /// Where this validator stands, for a peer of whose stream `yours` has come here.
+    fn status(&self, yours: Head, ports: &impl Ports) -> PeerMessage {
         let (finalized, committed) = (self.tree.head().height, self.committed);
-        let view = self.view.max(ports.view());
-        PeerMessage::Status { finalized, committed, view, yours: self.received_of(to) }
+        PeerMessage::Status { finalized, committed, view: self.view.max(ports.view()), yours }
     }
 
     /// Messages may be lost, so what peers need to know is also said again when nothing has changed.
@@ -228,9 +228,9 @@ impl Replica {
         if now.monotonic >= last + patience {
             self.last_status = (now.monotonic, self.committed);
             self.holding = Told::Nobody;
-            for peer in self.connected.clone() {
-                let status = self.status(peer, ports);
-                ports.send(To::One(peer), &status);
+            let received = self.received();
+            for peer in &self.connected {
+                ports.send(To::One(*peer), &self.status(received[usize::from(peer.0)], ports));
             }
         }
     }

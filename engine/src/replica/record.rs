@@ -48,6 +48,12 @@ impl Boot {
     /// No start, but the end of a loss: what this log had lost is known again.
     pub const LEARNT: Self = Self { number: 0, done: false, lost: false, counterpart_lost: false };
 
+    /// The record of a start in the log of votes, which is written between the two of the journal.
+    #[must_use]
+    pub fn of_votes(number: u64, lost: bool) -> Self {
+        Self { number, done: true, lost, counterpart_lost: false }
+    }
+
     /// The record's bytes.
     #[must_use]
     pub fn encode(self) -> [u8; 9] {

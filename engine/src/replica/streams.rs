@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::state::{Checking, Told, Unstable};
 use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
-use crate::availability::{RETRY_AFTER, Refused, Wanted};
+use crate::availability::{RETRY_AFTER, Refused, Stream, Wanted};
 use crate::store::Durable;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
@@ -311,12 +311,14 @@ impl Replica {
         self.count_own(now, ports);
     }
 
-    /// The highest batch of a validator's stream that has come here, checked and durable or not.
-    pub(super) fn received_of(&self, author: ValidatorIndex) -> Head {
-        let checking = self.checking.iter().filter(|(_, checking)| checking.author == author);
-        let checking =
-            checking.map(|(digest, Checking { sequence, .. })| Head { sequence: *sequence, digest: *digest });
-        checking.fold(self.streams[usize::from(author.0)].received(), Head::max)
+    /// The highest batch of each stream that has come here, checked and durable or not.
+    pub(super) fn received(&self) -> Vec<Head> {
+        let mut received: Vec<Head> = self.streams.iter().map(Stream::received).collect();
+        for (digest, Checking { author, sequence, .. }) in &self.checking {
+            let highest = &mut received[usize::from(author.0)];
+            *highest = (*highest).max(Head { sequence: *sequence, digest: *digest });
+        }
+        received
     }
 
     /// What lies below the finalized cut is fetched by the peers that lack it, not pushed.

@@ -1,7 +1,7 @@
 //! A validator's secrets, and whether they and the peers are those that the genesis knows.
 
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -9,6 +9,20 @@ use engine::types::Genesis;
 use kernels::ed25519::SigningKey;
 
 use super::{ConfigError, Contradiction, PeerConfig};
+
+/// The permission bits of a file, if they let other users of the machine at it.
+pub(crate) fn exposed(metadata: &Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o7777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Makes a file that only its owner can read.
+///
+/// # Errors
+/// What the operating system answered; there is a file already.
+pub(crate) fn create_private(file: &Path) -> io::Result<File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
+}
 
 /// Thirty-two bytes that nobody else may know, and that no log shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,9 +39,9 @@ impl Secret {
     ///
     /// # Errors
     /// What the operating system answered.
-    pub fn generate() -> std::io::Result<Self> {
+    pub fn generate() -> io::Result<Self> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(bytes))
     }
 
@@ -37,8 +51,7 @@ impl Secret {
     /// [`ConfigError::Exposed`] where others could read it too.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
-        let mode = fs::metadata(file).map_err(unreadable)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if let Some(mode) = exposed(&fs::metadata(file).map_err(unreadable)?) {
             return Err(ConfigError::Exposed { file: file.to_owned(), mode });
         }
         let text = fs::read_to_string(file).map_err(unreadable)?;
@@ -54,10 +67,8 @@ impl Secret {
     ///
     /// # Errors
     /// What the operating system answered.
-    pub fn save(&self, file: &Path) -> std::io::Result<()> {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(file)?;
-        writeln!(file, "{}", hex::encode(self.0))
+    pub fn save(&self, file: &Path) -> io::Result<()> {
+        writeln!(create_private(file)?, "{}", hex::encode(self.0))
     }
 }
 

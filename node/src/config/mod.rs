@@ -30,6 +30,7 @@ mod identity;
 pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub use identity::Secret;
+pub(crate) use identity::{create_private, exposed};
 
 /// The file in a validator's data directory that says that it has never run. `network init` makes it and the first
 /// start removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use kernels::ed25519::SigningKey;
@@ -17,6 +16,7 @@ use zeroize::{Zeroize as _, Zeroizing, zeroize_stack};
 
 use super::KeyError;
 use super::passphrase::{Passphrase, Source, refuse_exposed};
+use crate::config::create_private;
 
 /// id-Ed25519 of RFC 8410.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
@@ -127,8 +127,7 @@ pub fn write(key: &AccountKey, file: &Path, passphrase: Option<&Passphrase>) -> 
         io::ErrorKind::AlreadyExists => KeyError::Exists(file.to_owned()),
         _ => KeyError::Io { file: file.to_owned(), source },
     };
-    let mut options = fs::OpenOptions::new();
-    let mut new = options.write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
+    let mut new = create_private(file).map_err(failed)?;
     new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(|source| {
         // Half a key is no use, and would be in the way.
         let _ = fs::remove_file(file);

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::KeyError;
 use crate::cli::PassphraseArgs;
+use crate::config::exposed;
 
 /// The longest passphrase, in bytes. OpenSSL reads at most 1,023 from a file.
 pub const BYTES_MAX: usize = 1_023;
@@ -116,9 +116,8 @@ fn from_file(file: &Path) -> Result<Passphrase, KeyError> {
 /// Refuses a secret that other users of the machine can read.
 pub(super) fn refuse_exposed(opened: &File, file: &Path) -> Result<(), KeyError> {
     let metadata = opened.metadata().map_err(|source| KeyError::Io { file: file.to_owned(), source })?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if metadata.is_file() && mode & 0o077 != 0 {
-        return Err(KeyError::Exposed { file: file.to_owned(), mode });
+    match exposed(&metadata).filter(|_| metadata.is_file()) {
+        Some(mode) => Err(KeyError::Exposed { file: file.to_owned(), mode }),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -147,7 +147,7 @@ impl VoteLog {
     /// # Errors
     /// The disk refuses.
     pub fn boot(&self, number: u64, lost: bool) -> Result<(), StoreError> {
-        let boot = Boot { number, done: true, lost, counterpart_lost: false };
+        let boot = Boot::of_votes(number, lost);
         let position = self.log.append(KIND_BOOT, &[&boot.encode()])?;
         self.log.wait_durable(position)?;
         *self.boot_of_this_run() = Some(boot);

@@ -2,22 +2,25 @@
 
 use super::*;
 
-/// Another copy of validator 0 has sealed, and the network has ordered what it sealed.
-#[test]
-fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_sealing_goes_on() {
-    let mut rig = Rig::new(4);
-    rig.isolate(0);
-    // Two batches that nobody else ever sees.
-    for nonce in 0..2 {
+/// Validator 0 seals so many batches, one every `ms`, and the head is given back.
+fn seal_own(rig: &mut Rig, batches: u64, ms: u64) -> Head {
+    for nonce in 0..batches {
         rig.offer(0, 1, nonce).unwrap();
-        rig.advance(300);
+        rig.advance(ms);
     }
-    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2));
-    assert_eq!(rig.nodes[0].mempool().slots().pending(1), 2);
+    let head = rig.nodes[0].replica.own_head;
+    assert_eq!(head.sequence, Sequence(batches));
+    head
+}
+
+/// Validator 0 hears nobody and seals so many batches. Meanwhile the network orders one that another copy of it has
+/// sealed, and at last validator 0 hears of that. The block is given back.
+fn lose_a_branch(rig: &mut Rig, batches: u64, meanwhile: impl FnOnce(&mut Rig, Head)) -> Digest {
+    rig.isolate(0);
+    let own = seal_own(rig, batches, 300);
+    meanwhile(rig, own);
     let other = rig.seal(0, Head::NONE, 2, 0);
-    for node in 1..4 {
-        rig.deliver(0, node, PeerMessage::Batch(other.bytes().clone()));
-    }
+    (1..4).for_each(|peer| rig.deliver(0, peer, PeerMessage::Batch(other.bytes().clone())));
     rig.settle();
     rig.advance(30);
     let digest = rig.order_at(1..4, 1, 1, rig.network());
@@ -25,6 +28,16 @@ fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_
     rig.heal();
     rig.finalize_at(0..1, 1, digest);
     rig.advance(3_000);
+    digest
+}
+
+#[test]
+fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_sealing_goes_on() {
+    let mut rig = Rig::new(4);
+    // Two batches that nobody else ever sees.
+    let digest = lose_a_branch(&mut rig, 2, |rig, _| {
+        assert_eq!(rig.nodes[0].mempool().slots().pending(1), 2);
+    });
     assert_eq!(rig.nodes[0].replica.committed(), Height(1));
     let mut told = rig.nodes[0].world.notices.clone();
     told.sort_by_key(|(_, notice)| notice.tag);
@@ -52,12 +65,7 @@ fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_
 #[test]
 fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others() {
     let mut rig = Rig::new(4);
-    for nonce in 0..3 {
-        rig.offer(0, 1, nonce).unwrap();
-        rig.advance(60);
-    }
-    let head = rig.nodes[0].replica.own_head;
-    assert_eq!(head.sequence, Sequence(3));
+    let head = seal_own(&mut rig, 3, 60);
     rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
     assert!(rig.nodes[0].replica.is_learning());
     assert_eq!(rig.offer(0, 1, 3), Err(Refusal::Busy));
@@ -79,9 +87,7 @@ fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others()
 #[test]
 fn an_author_that_does_not_know_that_it_lost_its_stream_hears_it_from_its_peers() {
     let mut rig = Rig::new(4);
-    rig.offer(0, 1, 0).unwrap();
-    rig.advance(60);
-    let head = rig.nodes[0].replica.own_head;
+    let head = seal_own(&mut rig, 1, 60);
     rig.restart(0, Standing::default(), true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(2_000);
@@ -97,10 +103,8 @@ fn an_author_that_does_not_know_that_it_lost_its_stream_hears_it_from_its_peers(
 fn what_the_others_have_received_and_not_yet_written_belongs_to_a_lost_stream() {
     let mut rig = Rig::new(4);
     (1..4).for_each(|peer| rig.nodes[peer].syncs = false);
-    rig.offer(0, 1, 0).unwrap();
-    rig.advance(60);
-    let head = rig.nodes[0].replica.own_head;
-    assert_eq!((head.sequence, &rig.held(0)[1..]), (Sequence(1), &[Head::NONE; 3][..]));
+    let head = seal_own(&mut rig, 1, 60);
+    assert_eq!(rig.held(0)[1..], [Head::NONE; 3]);
     rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(2_000);
@@ -114,25 +118,17 @@ fn what_the_others_have_received_and_not_yet_written_belongs_to_a_lost_stream() 
 #[test]
 fn a_stream_with_a_gap_is_not_learnt() {
     let mut rig = Rig::new(4);
-    for nonce in 0..3 {
-        rig.offer(0, 1, nonce).unwrap();
-        rig.advance(60);
-    }
+    let head = seal_own(&mut rig, 3, 60);
     let batches: Vec<_> = {
         let stream = &rig.nodes[1].replica.streams[0];
         let path = stream.path(&Head::NONE, &stream.held()).unwrap();
         path.into_iter().map(|batch| PeerMessage::Batch(batch.bytes().clone())).collect()
     };
-    let head = rig.nodes[0].replica.own_head;
     rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
     rig.isolate(0);
     (1..4).for_each(|peer| rig.connect(0, peer));
     for peer in 1..4 {
-        rig.deliver(
-            peer,
-            0,
-            PeerMessage::Status { finalized: Height(0), committed: Height(0), view: 1, yours: head },
-        );
+        rig.deliver(peer, 0, status(0, 1, head));
     }
     rig.advance(300);
     for part in [2, 1] {
@@ -150,7 +146,7 @@ fn a_batch_that_is_still_being_checked_was_received() {
     let mut rig = Rig::new(4);
     let batch = rig.seal(0, Head::NONE, 1, 0);
     rig.deliver(0, 1, PeerMessage::Batch(batch.bytes().clone()));
-    let received = |rig: &Rig| rig.nodes[1].replica.received_of(ValidatorIndex(0));
+    let received = |rig: &Rig| rig.nodes[1].replica.received()[0];
     assert_eq!((received(&rig), rig.held(0)[1]), (batch.head(), Head::NONE));
     rig.nodes[1].syncs = false;
     rig.settle();
@@ -162,26 +158,12 @@ fn a_batch_that_is_still_being_checked_was_received() {
 #[test]
 fn what_others_held_of_a_branch_that_lost_does_not_count_for_the_next() {
     let mut rig = Rig::new(4);
-    rig.isolate(0);
-    for nonce in 0..3 {
-        rig.offer(0, 1, nonce).unwrap();
-        rig.advance(300);
-    }
-    let lost = rig.nodes[0].replica.own_head;
-    assert_eq!(lost.sequence, Sequence(3));
-    for peer in 1..4 {
-        rig.deliver(peer, 0, PeerMessage::Holding(vec![lost, Head::NONE, Head::NONE, Head::NONE]));
-    }
-    assert_eq!(rig.nodes[0].replica.own_available, lost);
-    let other = rig.seal(0, Head::NONE, 2, 0);
-    (1..4).for_each(|peer| rig.deliver(0, peer, PeerMessage::Batch(other.bytes().clone())));
-    rig.settle();
-    rig.advance(30);
-    let digest = rig.order_at(1..4, 1, 1, rig.network());
-    assert_eq!(rig.block(1, &digest).cut()[0], other.head());
-    rig.heal();
-    rig.finalize_at(0..1, 1, digest);
-    rig.advance(3_000);
+    lose_a_branch(&mut rig, 3, |rig, lost| {
+        for peer in 1..4 {
+            rig.deliver(peer, 0, PeerMessage::Holding(vec![lost, Head::NONE, Head::NONE, Head::NONE]));
+        }
+        assert_eq!(rig.nodes[0].replica.own_available, lost);
+    });
 
     rig.offer(0, 1, 0).unwrap();
     rig.advance(1_500);
@@ -191,8 +173,8 @@ fn what_others_held_of_a_branch_that_lost_does_not_count_for_the_next() {
 }
 
 /// Where a peer says that it stands.
-fn status(height: u64, view: u64) -> PeerMessage {
-    PeerMessage::Status { finalized: Height(height), committed: Height(height), view, yours: Head::NONE }
+fn status(height: u64, view: u64, yours: Head) -> PeerMessage {
+    PeerMessage::Status { finalized: Height(height), committed: Height(height), view, yours }
 }
 
 #[test]
@@ -201,7 +183,7 @@ fn one_that_forgot_its_votes_rejoins_two_views_above_the_others() {
     let first = rig.order(1, 5, rig.network());
     rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, false);
     for peer in 0..3 {
-        rig.deliver(peer, 3, status(1, 5));
+        rig.deliver(peer, 3, status(1, 5, Head::NONE));
     }
     let mut parent = first;
     for (view, rejoins) in [(6, false), (7, true)] {
@@ -220,12 +202,12 @@ fn two_answers_are_too_few_to_rejoin() {
     let mut rig = Rig::new(4);
     rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, true);
     for (peer, view) in [(0, 5), (1, 6), (1, 7)] {
-        rig.deliver(peer, 3, status(0, view));
+        rig.deliver(peer, 3, status(0, view, Head::NONE));
     }
     let digest = rig.propose(0, 100, rig.network());
     rig.finalize_at(3..4, 100, digest);
     assert!(rig.nodes[3].replica.is_rejoining());
-    rig.deliver(2, 3, status(0, 99));
+    rig.deliver(2, 3, status(0, 99, Head::NONE));
     rig.finalize_at(3..4, 100, digest);
     assert!(
         rig.nodes[3].replica.is_rejoining(),
