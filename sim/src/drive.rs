@@ -127,7 +127,9 @@ impl World {
                     self.contradicted.insert((node, usize::from(author.0)));
                 }
             }
+            Observation::StreamLearnt(head) => self.check_learnt(node, *head),
             Observation::StreamLost => {
+                self.nodes[node].told.clear();
                 let standing = self.nodes[node].running.as_ref().map(|running| running.standing);
                 let amnesia = self.rule == Some(Rule::NoticesByDigest);
                 let knew = standing.is_some_and(|standing| !standing.stream_lost);
@@ -348,7 +350,7 @@ impl World {
         above && taken.len() > 1
     }
 
-    fn arrives(&mut self, from: usize, to: usize, connection: u64, message: PeerMessage) {
+    fn arrives(&mut self, from: usize, to: usize, connection: u64, mut message: PeerMessage) {
         if self.links.connection(from, to) != Some(connection) {
             return;
         }
@@ -366,6 +368,7 @@ impl World {
             let question = running.host.ask_blindly();
             self.feed(to, Input::Certify(question, block.header().view, *block.digest()));
         }
+        self.told_of_own(from, to, &mut message);
         self.feed(to, Input::Message(ValidatorIndex(index as u16), message));
     }
 

@@ -174,10 +174,16 @@ impl World {
             Loss::Both => place.disks = Default::default(),
             Loss::OlderJournal => place.disks.journal = older.journal,
             Loss::OlderVotes => place.disks.votes = older.votes,
+            Loss::JournalAndOlderVotes => {
+                place.disks = crate::disks::Disks { votes: older.votes, ..Default::default() };
+            }
+            Loss::VotesAndOlderJournal => {
+                place.disks = crate::disks::Disks { journal: older.journal, ..Default::default() };
+            }
         }
         place.forgot |= match loss {
-            Loss::Votes | Loss::Both => true,
-            Loss::OlderVotes => place.ran_since,
+            Loss::Votes | Loss::Both | Loss::VotesAndOlderJournal => true,
+            Loss::OlderVotes | Loss::JournalAndOlderVotes => place.ran_since,
             Loss::Nothing | Loss::Journal | Loss::OlderJournal => false,
         };
         if !matches!(loss, Loss::Votes | Loss::OlderVotes) {
@@ -189,6 +195,7 @@ impl World {
     fn started(&mut self, node: usize, mut running: Box<Running>, replayed: &[crate::validator::Replayed]) {
         self.nodes[node].first = false;
         self.nodes[node].ran_since = true;
+        self.nodes[node].told.clear();
         let (height, standing) = (running.recovered.0, running.standing);
         self.say(node, format_args!("starts at height {height}, {standing:?}"));
         for crate::validator::Replayed { height, root } in replayed {

@@ -33,6 +33,7 @@ mod faults;
 mod finish;
 mod held;
 mod host;
+mod learnt;
 mod links;
 mod meter;
 mod moments;

@@ -52,6 +52,8 @@ rules! {
     LostVotesNoticed = "lost_votes_are_noticed" by "honesty",
     /// A validator without its stream does not seal. *(Amnesia.)*
     LostStreamNoticed = "lost_stream_is_noticed" by "honesty",
+    /// A validator without its stream goes on behind what the others have named.
+    AnswersBelieved = "answers_are_believed" by "learning",
     /// Clients are answered for the batch that carried their transaction. *(Told committed, in no block.)*
     NoticesByDigest = "notices_follow_digests" by "truth",
     /// Clients hear *committed* only of what is durable.

@@ -23,6 +23,22 @@ pub(crate) enum Loss {
     Both,
     OlderJournal,
     OlderVotes,
+    /// The journal is gone and the votes are older, or the other way round.
+    JournalAndOlderVotes,
+    VotesAndOlderJournal,
+}
+
+impl Loss {
+    /// Every loss.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Journal,
+        Self::Votes,
+        Self::Both,
+        Self::OlderJournal,
+        Self::OlderVotes,
+        Self::JournalAndOlderVotes,
+        Self::VotesAndOlderJournal,
+    ];
 }
 
 /// One fault, or the end of one.
@@ -264,7 +280,7 @@ impl Plan {
 
     /// Two restarts; at the second something is missing or older, and it may be cut short.
     fn lose(&mut self, loser: usize, chance: &mut Chance) {
-        let loss = chance.of(&[Loss::Journal, Loss::Votes, Loss::Both, Loss::OlderJournal, Loss::OlderVotes]);
+        let loss = chance.of(Loss::ALL);
         let first = chance.millis(200..800);
         let second = first + chance.millis(400..1_500);
         self.acts.push((first, Act::CutPower(vec![loser])));

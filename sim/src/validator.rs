@@ -118,7 +118,8 @@ impl Running {
             Ok(recovered) => recovered,
             Err(error) => return Started::Failed(format!("the journal cannot be continued: {error}")),
         };
-        let mut standing = Standing::of(recovered.boots, votes.boots, start.first);
+        let mut standing =
+            Standing::of(recovered.boots, votes.boots, start.first, genesis.validators().len());
         match boot(&journal, &votes, &recovered, standing, start.dies) {
             Ok(true) => {}
             Ok(false) => return Started::Died,

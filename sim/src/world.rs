@@ -104,6 +104,8 @@ pub(crate) struct Node {
     pub(crate) forgot: bool,
     /// When its executor has done what it has been given.
     pub(crate) executing: Duration,
+    /// What each honest node has told it of its own stream since it started, or lost that.
+    pub(crate) told: BTreeMap<usize, Head>,
     /// How far its replica has taken each stream.
     pub(crate) cut: Vec<Head>,
     /// The height of the block that was last given to its executor.
@@ -198,6 +200,7 @@ impl World {
                 committed: 0,
                 forgot: false,
                 executing: Duration::ZERO,
+                told: BTreeMap::new(),
                 cut: Vec::new(),
                 cut_height: 0,
                 slow_journal: 1,

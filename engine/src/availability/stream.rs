@@ -56,6 +56,9 @@ pub struct Stream {
     nodes: BTreeMap<Digest, Node>,
     /// The batches that follow a digest. Two or more prove a contradiction.
     following: BTreeMap<Digest, Vec<Digest>>,
+    /// Batches above the cut that were here and can never be ordered, because the cut has left their branch: peers that
+    /// do not know it yet still name them.
+    left: BTreeMap<Digest, Sequence>,
     bytes: usize,
     bytes_max: usize,
     /// What each validator said last, and the last of it that lies on a branch that is durable here.
@@ -73,6 +76,7 @@ impl Stream {
             pushed: cut,
             nodes: BTreeMap::new(),
             following: BTreeMap::new(),
+            left: BTreeMap::new(),
             bytes: 0,
             bytes_max,
             told: vec![Head::NONE; validators],
@@ -105,10 +109,26 @@ impl Stream {
         self.bytes_max
     }
 
-    /// The highest batch that is here, durable or not, on whatever branch; the cut where there is none.
+    /// The highest batch that is here with every one before it, durable or not, on whatever branch; the cut where there
+    /// is none. `coming` says whether the batch with a digest is being checked.
     #[must_use]
-    pub fn received(&self) -> Head {
-        self.nodes.values().map(|node| node.batch.head()).fold(self.cut, Head::max)
+    pub fn received(&self, coming: impl Fn(&Digest) -> bool) -> Head {
+        let (mut received, mut whole) = (self.cut, BTreeSet::new());
+        for (head, previous) in self.ascending() {
+            if previous == self.cut || whole.contains(&previous.digest) || coming(&previous.digest) {
+                whole.insert(head.digest);
+                received = received.max(head);
+            }
+        }
+        received
+    }
+
+    /// The batches that are here, by sequence, each with the one before it.
+    fn ascending(&self) -> Vec<(Head, Head)> {
+        let nodes = self.nodes.values().map(|node| (node.batch.head(), node.batch.previous()));
+        let mut ascending: Vec<(Head, Head)> = nodes.collect();
+        ascending.sort_unstable();
+        ascending
     }
 
     /// Bytes of the batches that are kept.
@@ -141,6 +161,11 @@ impl Stream {
         self.nodes.get(digest).map(|node| &node.batch)
     }
 
+    /// Whether the batch with this digest is here, or was until the cut left its branch.
+    fn is_known(&self, digest: &Digest) -> bool {
+        self.nodes.contains_key(digest) || self.left.contains_key(digest)
+    }
+
     /// Whether the batch with this digest is here and durable.
     #[must_use]
     pub fn is_durable(&self, digest: &Digest) -> bool {
@@ -155,7 +180,7 @@ impl Stream {
     /// [`Refused`]. `Branch` is a fault of the author.
     pub fn may_push(&self, batch: &Batch, coming: impl Fn(&Digest) -> bool) -> Result<(), Refused> {
         let sequence = batch.id().sequence;
-        if sequence <= self.cut.sequence || self.nodes.contains_key(batch.digest()) {
+        if sequence <= self.cut.sequence || self.is_known(batch.digest()) {
             return Err(Refused::Known);
         }
         if sequence.0 > self.cut.sequence.0 + STREAM_BATCHES_MAX as u64
@@ -186,10 +211,13 @@ impl Stream {
     /// Takes a batch in; `pushed` if its author sent it by itself. False if it is known or finalized.
     pub fn insert(&mut self, batch: Verified<Batch>, pushed: bool) -> bool {
         let (head, previous) = (batch.head(), batch.previous());
-        if pushed && head.sequence > self.cut.sequence {
+        if head.sequence <= self.cut.sequence || self.left.contains_key(&head.digest) {
+            return false;
+        }
+        if pushed {
             self.pushed = head;
         }
-        if head.sequence <= self.cut.sequence || self.nodes.contains_key(&head.digest) {
+        if self.nodes.contains_key(&head.digest) {
             return false;
         }
         self.bytes += batch.bytes().len();
@@ -218,6 +246,20 @@ impl Stream {
         let before = self.held;
         self.advance();
         self.held != before
+    }
+
+    /// Of two branches, the one that ends with `head` is held and reported from now on.
+    pub fn favour(&mut self, head: Head) {
+        self.pushed = head;
+        self.advance();
+    }
+
+    /// The author sends a batch once more. If it lies on another branch than what it sent last, that branch is held and
+    /// reported from now on.
+    pub fn pushed_again(&mut self, head: Head) {
+        if self.batch(&head.digest).is_some() && !self.ancestors(&self.pushed.digest).contains(&head.digest) {
+            self.favour(head);
+        }
     }
 
     /// Walks up from the held head over durable batches. Where the branch forks, the one that the author pushed last is
@@ -259,6 +301,9 @@ impl Stream {
         let mut path = Vec::new();
         let mut at = *to;
         while at.sequence > from.sequence {
+            if self.left.contains_key(&at.digest) {
+                return Err(Gap::Leaves);
+            }
             let node = self.nodes.get(&at.digest).ok_or(Gap::Missing(at))?;
             if node.batch.head() != at {
                 return Err(Gap::Leaves);
@@ -268,17 +313,6 @@ impl Stream {
         }
         path.reverse();
         if at == *from { Ok(path) } else { Err(Gap::Leaves) }
-    }
-
-    /// Whether nothing is left to be learnt of a head: all batches up to it are here and durable, or it lies below the
-    /// finalized cut or on a branch that leaves it.
-    #[must_use]
-    pub fn is_settled(&self, head: &Head) -> bool {
-        match self.path(&self.cut, head) {
-            Ok(path) => path.iter().all(|batch| self.is_durable(batch.digest())),
-            Err(Gap::Leaves) => true,
-            Err(Gap::Missing(_)) => false,
-        }
     }
 
     /// Notes what a validator says that it holds.
@@ -360,7 +394,7 @@ impl Stream {
             self.told.iter().copied().filter(|head| head.sequence > self.held.sequence).collect();
         ahead.sort_by(|a, b| b.cmp(a));
         let least = *ahead.get(witnesses.checked_sub(1)?)?;
-        (!self.nodes.contains_key(&least.digest)).then_some(least)
+        (!self.is_known(&least.digest)).then_some(least)
     }
 
     /// The cut has moved: what lies below it, and on branches that leave it, is forgotten.
@@ -369,18 +403,15 @@ impl Stream {
             return;
         }
         self.cut = cut;
-        let mut ascending: Vec<(Sequence, Digest)> =
-            self.nodes.iter().map(|(digest, node)| (node.batch.id().sequence, *digest)).collect();
-        ascending.sort_unstable();
+        self.left.retain(|_, sequence| *sequence > cut.sequence);
         // A batch whose predecessor is missing stays: its branch may still turn out to be the cut's.
-        let mut gone = BTreeSet::new();
-        for (sequence, digest) in ascending {
-            let previous = self.nodes[&digest].batch.previous();
-            let leaves = previous.sequence == cut.sequence && previous != cut;
-            if sequence <= cut.sequence || leaves || gone.contains(&previous.digest) {
-                self.forget(&digest);
-                if sequence > cut.sequence {
-                    gone.insert(digest);
+        for (head, previous) in self.ascending() {
+            let leaves = (previous.sequence == cut.sequence && previous != cut)
+                || self.left.contains_key(&previous.digest);
+            if head.sequence <= cut.sequence || leaves {
+                self.forget(&head.digest);
+                if head.sequence > cut.sequence && self.left.len() < 2 * STREAM_BATCHES_MAX {
+                    self.left.insert(head.digest, head.sequence);
                 }
             }
         }

@@ -57,6 +57,8 @@ struct Model {
     all: Vec<Verified<Batch>>,
     present: BTreeSet<Digest>,
     durable: BTreeSet<Digest>,
+    /// What was here and lies above the cut on a branch that it has left.
+    left: BTreeSet<Digest>,
     cut: Head,
     pushed: Option<Head>,
     told: Vec<Head>,
@@ -65,9 +67,9 @@ struct Model {
 
 impl Model {
     fn new(all: Vec<Verified<Batch>>) -> Self {
-        let (present, durable) = (BTreeSet::new(), BTreeSet::new());
+        let (present, durable, left) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let (told, resolved) = (vec![Head::NONE; VALIDATORS], vec![Head::NONE; VALIDATORS]);
-        Self { all, present, durable, cut: Head::NONE, pushed: None, told, resolved }
+        Self { all, present, durable, left, cut: Head::NONE, pushed: None, told, resolved }
     }
 
     fn batch(&self, digest: &Digest) -> Option<&Verified<Batch>> {
@@ -99,14 +101,20 @@ impl Model {
     fn path(&self, from: Head, to: Head) -> Result<Vec<Head>, Gap> {
         let mut above = self.above(to, from);
         if let Some(missing) = above.iter().find(|at| !self.present.contains(&at.digest)) {
-            return Err(Gap::Missing(*missing));
+            return Err(if self.left.contains(&missing.digest) {
+                Gap::Leaves
+            } else {
+                Gap::Missing(*missing)
+            });
         }
         above.reverse();
         if self.extends(to, from) { Ok(above) } else { Err(Gap::Leaves) }
     }
 
     fn take(&mut self, batch: &Verified<Batch>, pushed: bool) -> bool {
-        let taken = batch.id().sequence > self.cut.sequence && self.present.insert(*batch.digest());
+        let taken = batch.id().sequence > self.cut.sequence
+            && !self.left.contains(batch.digest())
+            && self.present.insert(*batch.digest());
         if taken && pushed {
             self.pushed = Some(batch.head());
         }
@@ -120,13 +128,18 @@ impl Model {
             let down = self.down(self.batch(digest).unwrap().head());
             let lowest = down.iter().take_while(here).last();
             let below = lowest.map(|lowest| self.batch(&lowest.digest).unwrap().previous());
-            below.is_none_or(|below| below.sequence == cut.sequence && below != cut)
+            below.is_none_or(|below| {
+                (below.sequence == cut.sequence && below != cut) || self.left.contains(&below.digest)
+            })
         };
         let gone: Vec<_> = self.present.iter().filter(|digest| leaves(digest)).copied().collect();
         for digest in gone {
             self.present.remove(&digest);
             self.durable.remove(&digest);
+            self.left.insert(digest);
         }
+        let above = |digest: &Digest| self.batch(digest).unwrap().id().sequence > cut.sequence;
+        self.left = self.left.iter().filter(|digest| above(digest)).copied().collect();
         self.pushed = self.pushed.filter(|pushed| self.present.contains(&pushed.digest));
     }
 
@@ -220,20 +233,24 @@ fn agree(stream: &mut Stream, model: &mut Model) -> Result<(), TestCaseError> {
             prop_assert_eq!(stream.quorum_head(&from, QUORUM, ME, without), model.quorum_head(from, without));
         }
     }
+    let whole = heads.iter().filter(|head| {
+        head.sequence > model.cut.sequence && model.is_whole(**head, model.cut, &model.present)
+    });
+    let received = whole.copied().max().unwrap_or(model.cut);
+    prop_assert_eq!(stream.received(|_| false), received);
+    let known = |head: &Head| model.present.contains(&head.digest) || model.left.contains(&head.digest);
     for witnesses in 0..=VALIDATORS + 1 {
         let mut ahead: Vec<Head> =
             model.told.iter().copied().filter(|told| told.sequence > held.sequence).collect();
         ahead.sort();
         match stream.lacking(witnesses) {
             Some(head) => {
-                prop_assert!(!model.present.contains(&head.digest) && model.told.contains(&head));
+                prop_assert!(!known(&head) && model.told.contains(&head));
                 prop_assert!(ahead.iter().filter(|told| **told >= head).count() >= witnesses);
                 prop_assert!(ahead.iter().filter(|told| **told > head).count() < witnesses);
             }
             None => prop_assert!(
-                witnesses == 0
-                    || ahead.len() < witnesses
-                    || model.present.contains(&ahead[ahead.len() - witnesses].digest)
+                witnesses == 0 || ahead.len() < witnesses || known(&ahead[ahead.len() - witnesses])
             ),
         }
     }
@@ -306,6 +323,46 @@ proptest! {
         }
         prop_assert_eq!(stream.path(&Head::NONE, &stream.held()).unwrap().len(), count);
     }
+}
+
+#[test]
+fn a_branch_that_the_cut_has_left_is_neither_missing_nor_taken_again() {
+    let mut stream = stream();
+    let (first, second) = (chain(Head::NONE, 2, 0), chain(Head::NONE, 4, 1));
+    take_in(&mut stream, &first);
+    take_in(&mut stream, &second);
+    let lost = second[3].head();
+    (2..4).for_each(|by| stream.told(ValidatorIndex(by), lost));
+    stream.finalize(first[1].head());
+    assert_eq!((stream.len(), stream.lacking(2)), (0, None));
+    assert_eq!(stream.path(&stream.cut(), &lost), Err(Gap::Leaves));
+    assert!(!stream.insert(second[3].clone(), false) && stream.is_empty());
+    assert_eq!(stream.may_push(&second[3], |_| true), Err(Refused::Known));
+}
+
+#[test]
+fn the_branch_that_is_favoured_is_held_though_the_other_was_pushed_last() {
+    let mut stream = stream();
+    let (first, second) = (chain(Head::NONE, 3, 0), chain(Head::NONE, 2, 1));
+    take_in(&mut stream, &first);
+    take_in(&mut stream, &second);
+    assert_eq!(stream.held(), second[1].head());
+    stream.favour(first[2].head());
+    assert_eq!(stream.held(), first[2].head());
+    for (again, held) in [(&first[0], &first[2]), (&second[0], &second[1]), (&first[2], &first[2])] {
+        stream.pushed_again(again.head());
+        assert_eq!(stream.held(), held.head(), "what the author sends again of the other branch counts");
+    }
+}
+
+#[test]
+fn a_batch_whose_predecessor_is_missing_counts_as_received_while_that_is_being_checked() {
+    let mut stream = stream();
+    let batches = chain(Head::NONE, 3, 0);
+    take_in(&mut stream, &[batches[0].clone()]);
+    assert!(stream.insert(batches[2].clone(), true));
+    assert_eq!(stream.received(|_| false), batches[0].head());
+    assert_eq!(stream.received(|digest| digest == batches[1].digest()), batches[2].head());
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Replica {
         // Nothing is pushed before the peer has said what it holds.
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
-        let yours = self.received()[usize::from(peer.0)];
+        let yours = self.received(peer);
         ports.send(To::One(peer), &self.status(yours, ports));
         ports.send(To::One(peer), &self.held());
     }
@@ -228,9 +228,8 @@ impl Replica {
         if now.monotonic >= last + patience {
             self.last_status = (now.monotonic, self.committed);
             self.holding = Told::Nobody;
-            let received = self.received();
             for peer in &self.connected {
-                ports.send(To::One(*peer), &self.status(received[usize::from(peer.0)], ports));
+                ports.send(To::One(*peer), &self.status(self.received(*peer), ports));
             }
         }
     }

@@ -45,6 +45,8 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// No start, but a loss that was noticed later.
+    pub const LOST: Self = Self { lost: true, ..Self::LEARNT };
     /// No start, but the end of a loss: what this log had lost is known again.
     pub const LEARNT: Self = Self { number: 0, done: false, lost: false, counterpart_lost: false };
 

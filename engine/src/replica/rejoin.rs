@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica};
+use crate::availability::{Gap, Stream};
 use crate::limits::STREAM_BATCHES_MAX;
 use crate::mempool::Mempool;
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
 
-/// How long a head that was named is looked for, after enough others have answered: a liar may name one that nobody
-/// has.
+/// How long a head that at most f others have named is looked for, since the last own batch has come: a liar may name one
+/// that nobody has.
 const SEARCH: Duration = Duration::from_secs(3);
 /// How far above the views of others finality must be.
 const VIEWS_ABOVE: u64 = 2;
@@ -60,25 +61,29 @@ impl Boots {
 }
 
 impl Standing {
-    /// What `journal` and `votes` say of each other. `first` means that this validator has never run, which only its
-    /// operator can know: two empty logs may also be two lost ones.
+    /// What `journal` and `votes` say of each other, in a network of `validators`. `first` means that this validator has
+    /// never run, which only its operator can know: two empty logs may also be two lost ones.
     ///
     /// Each log remembers its own loss until it is made good: a validator may well be started again before that. The
     /// journal, which is written first, also remembers that of the votes, until the log of votes has the same start.
     ///
+    /// Where one log turns out to be lost there is nothing left to hold the other against, so it counts as lost, too.
+    /// With fewer than four validators votes cannot be made good, so there the votes beside a lost journal are believed.
+    ///
     /// A copy that was made and put back within one start cannot be told from the original.
     #[must_use]
-    pub fn of(journal: Boots, votes: Boots, first: bool) -> Self {
+    pub fn of(journal: Boots, votes: Boots, first: bool, validators: usize) -> Self {
         // A first start that was cut short has neither voted nor sealed.
         if first && journal.done == 0 && votes.begun == 0 {
             return Self::default();
         }
+        let stream = journal.begun == 0 || journal.begun < votes.begun;
+        let forgotten = votes.begun < journal.done
+            || (votes.begun == 0 && journal.begun == 0)
+            || (votes.begun < journal.begun && journal.counterpart_lost);
         Self {
-            stream_lost: journal.begun == 0 || journal.begun < votes.begun || journal.lost,
-            votes_forgotten: votes.begun < journal.done
-                || (votes.begun == 0 && journal.begun == 0)
-                || (votes.begun < journal.begun && journal.counterpart_lost)
-                || votes.lost,
+            stream_lost: stream || forgotten || journal.lost,
+            votes_forgotten: forgotten || (stream && validators >= 4) || votes.lost,
         }
     }
 
@@ -98,13 +103,45 @@ impl Standing {
 /// What others have said of the own stream.
 #[derive(Debug, Default)]
 pub(super) struct Learning {
+    /// What each said last.
     answers: BTreeMap<ValidatorIndex, Head>,
-    complete: Option<Duration>,
+    /// The finalized cut of the own stream and how many batches above it are here, and since when both are so, or since
+    /// when so few named heads are missing that all of them may be lies.
+    progress: (Head, usize),
+    since: Duration,
 }
 
 impl Learning {
     pub(super) fn told(&mut self, by: ValidatorIndex, head: Head) {
         self.answers.insert(by, head);
+    }
+}
+
+/// How much of what others have named is here.
+struct Named {
+    /// The batches nearest to the cut that are missing, one for each answer that leads to one.
+    missing: Vec<Head>,
+    /// Whether something is here and still on its way to the disk.
+    unwritten: bool,
+    /// The highest head whose whole path is here, if it lies above the cut.
+    highest: Option<Head>,
+}
+
+impl Named {
+    fn of<'a>(answers: impl Iterator<Item = &'a Head>, stream: &Stream) -> Self {
+        let mut named = Self { missing: Vec::new(), unwritten: false, highest: None };
+        for head in answers {
+            match stream.path(&stream.cut(), head) {
+                Ok(path) => {
+                    named.unwritten |= path.iter().any(|batch| !stream.is_durable(batch.digest()));
+                    named.highest = named.highest.max((!path.is_empty()).then_some(*head));
+                }
+                Err(Gap::Missing(at)) => named.missing.push(at),
+                // It lies below the cut, or where nothing can be ordered any more.
+                Err(Gap::Leaves) => {}
+            }
+        }
+        named
     }
 }
 
@@ -136,34 +173,40 @@ impl Replica {
         self.rejoin.is_some()
     }
 
+    /// Something shows that this validator knows its own stream no longer: it seals nothing until it has learnt it, also
+    /// if it is started again before that.
+    pub(super) fn lose_stream(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
+        self.learning = Some(Learning::default());
+        self.mempools.values().for_each(Mempool::pause);
+        ports.observe(Observation::StreamLost);
+        ports.append(KIND_BOOT, &[&Boot::LOST.encode()])?;
+        Ok(())
+    }
+
     pub(super) fn learn(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         let me = self.settings.me;
         let stream = &self.streams[usize::from(me.0)];
-        if self.learning.is_none() {
-            // f+1 others hold more of the own stream than is here: this validator has forgotten it.
-            if stream.lacking(self.faulty + 1).is_none() || self.validators() == 1 {
-                return Ok(());
-            }
-            self.learning = Some(Learning::default());
-            self.mempools.values().for_each(Mempool::pause);
-            ports.observe(Observation::StreamLost);
+        // f+1 others hold more of the own stream than is here.
+        if self.learning.is_none() && self.validators() > 1 && stream.lacking(self.faulty + 1).is_some() {
+            self.lose_stream(ports)?;
         }
-        let window = stream.cut().sequence.0 + STREAM_BATCHES_MAX as u64;
-        let known = |head: &Head| stream.is_settled(head);
-        let (needed, faulty) = (self.others_needed(), self.faulty);
+        let (needed, faulty, stream) = (self.others_needed(), self.faulty, &self.streams[usize::from(me.0)]);
         let Some(learning) = &mut self.learning else { return Ok(()) };
-        let unknown: Vec<Head> = learning.answers.values().copied().filter(|head| !known(head)).collect();
         if learning.answers.len() < needed {
             return Ok(());
         }
-        let complete = *learning.complete.get_or_insert(now.monotonic);
-        let beyond = unknown.iter().filter(|head| head.sequence.0 > window).count();
-        let searched = now.monotonic >= complete + SEARCH;
-        // What f+1 say is true, and catch-up leads there; what fewer say may be a lie.
-        if unknown.is_empty() || (searched && beyond <= faulty) {
-            let held = stream.held();
-            let kept = stream.path(&held, &self.own_head).is_ok();
-            let head = if kept { self.own_head } else { held };
+        let named = Named::of(learning.answers.values(), stream);
+        // More than f answers cannot all be lies, so one of them names a batch that exists: catch-up or a fetch brings
+        // it. Fewer are believed while something still comes.
+        let progress = (stream.cut(), stream.len());
+        if named.missing.len() > faulty || learning.progress != progress {
+            (learning.progress, learning.since) = (progress, now.monotonic);
+        }
+        let searched = named.missing.len() <= faulty && now.monotonic >= learning.since + SEARCH;
+        if !named.unwritten && (named.missing.is_empty() || searched) {
+            let highest = named.highest.unwrap_or(stream.held());
+            let extends = stream.path(&highest, &self.own_head).is_ok();
+            let head = if extends { self.own_head } else { highest };
             self.learning = None;
             self.go_on_behind(head, now.monotonic, ports);
             self.mempools.values().for_each(Mempool::resume);
@@ -171,7 +214,8 @@ impl Replica {
             ports.append(KIND_BOOT, &[&Boot::LEARNT.encode()])?;
             return Ok(());
         }
-        for head in unknown.into_iter().filter(|head| head.sequence.0 <= window) {
+        let window = stream.cut().sequence.0 + STREAM_BATCHES_MAX as u64;
+        for head in named.missing.into_iter().filter(|head| head.sequence.0 <= window) {
             self.want_batch(me, head, false, Vec::new(), Duration::ZERO, now);
         }
         Ok(())

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::state::{Checking, Told, Unstable};
 use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
-use crate::availability::{RETRY_AFTER, Refused, Stream, Wanted};
+use crate::availability::{RETRY_AFTER, Refused, Wanted};
 use crate::store::Durable;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
@@ -54,7 +54,7 @@ impl Replica {
         let wanted = self.fetches.wanted(&head.digest);
         let asked = matches!(wanted, Some(Wanted::Batches { author: of, head: named, .. }) if (of, named) == (author, head));
         let pushed = author == from && !asked;
-        let stream = &self.streams[usize::from(author.0)];
+        let stream = &mut self.streams[usize::from(author.0)];
         if !asked {
             if author != from {
                 // An answer that comes twice, or late, is no offence.
@@ -67,7 +67,10 @@ impl Replica {
             match stream.may_push(&batch, |digest| self.checking.contains_key(digest)) {
                 Ok(()) => {}
                 // It sends again what it does not know that we hold: tell it.
-                Err(Refused::Known) => return self.holding = Told::Nobody,
+                Err(Refused::Known) => {
+                    stream.pushed_again(head);
+                    return self.holding = Told::Nobody;
+                }
                 Err(Refused::Window | Refused::Gap) => return,
                 Err(Refused::Branch) => return self.offence(from, Offence::Equivocation, ports),
             }
@@ -184,6 +187,11 @@ impl Replica {
         if contradiction {
             ports.observe(Observation::Contradiction { author, one: head, after: previous });
         }
+        // Others have a batch of this validator that it does not know. The loss is written before the batch that shows
+        // it.
+        if author == self.settings.me && self.learning.is_none() {
+            self.lose_stream(ports)?;
+        }
         ports.observe(Observation::BatchAccepted);
         // The journal has a batch before the block that orders it.
         let position = ports.append(KIND_BATCH, &[&bytes])?;
@@ -220,8 +228,11 @@ impl Replica {
         self.reconsider_certifying(now, ports)
     }
 
-    /// Sends own durable batches to every peer that has room for more.
+    /// Sends own durable batches to every peer that has room for more; none while it may have to go on behind others.
     fn push_to_all(&mut self, now: Now, ports: &mut impl Ports) {
+        if self.is_learning() {
+            return;
+        }
         let stream = &self.streams[self.me()];
         let (cut, held, bytes_max) = (stream.cut(), stream.held(), stream.bytes_max());
         let Ok(path) = stream.path(&cut, &held) else { return };
@@ -274,9 +285,10 @@ impl Replica {
         let push = &mut self.pushes[usize::from(from.0)];
         let (heard, told) = (push.heard, push.told);
         if !push.heard {
-            (push.heard, push.sent) = (true, if known { own.sequence } else { stream.cut().sequence });
+            // One that has connected anew may have less than before.
+            let holds = if known { own.sequence } else { stream.cut().sequence };
+            (push.heard, push.sent, push.told) = (true, holds, holds);
         }
-        // A peer that has less than before has connected anew.
         if known && own.sequence > push.told {
             push.told = own.sequence;
             push.sent = push.sent.max(own.sequence);
@@ -299,7 +311,9 @@ impl Replica {
     /// nothing any more.
     pub(super) fn go_on_behind(&mut self, head: Head, now: Duration, ports: &mut impl Ports) {
         self.own_head = head;
-        let cut = self.streams[self.me()].cut();
+        let me = self.me();
+        self.streams[me].favour(head);
+        let cut = self.streams[me].cut();
         self.own_available = cut;
         for peer in 0..self.pushes.len() {
             let told = self.streams[self.me()].told_by(ValidatorIndex(peer as u16));
@@ -311,14 +325,15 @@ impl Replica {
         self.count_own(now, ports);
     }
 
-    /// The highest batch of each stream that has come here, checked and durable or not.
-    pub(super) fn received(&self) -> Vec<Head> {
-        let mut received: Vec<Head> = self.streams.iter().map(Stream::received).collect();
-        for (digest, Checking { author, sequence, .. }) in &self.checking {
-            let highest = &mut received[usize::from(author.0)];
-            *highest = (*highest).max(Head { sequence: *sequence, digest: *digest });
-        }
-        received
+    /// The highest batch of a stream that has come here with every one before it, checked and durable or not. Of what is
+    /// being checked only what the author itself has sent counts: the rest may be forged.
+    pub(super) fn received(&self, author: ValidatorIndex) -> Head {
+        let coming = |checking: &Checking| checking.author == author && checking.copies.contains(&author);
+        let stream = &self.streams[usize::from(author.0)];
+        let received = stream.received(|digest| self.checking.get(digest).is_some_and(coming));
+        let checking = self.checking.iter().filter(|(_, checking)| coming(checking));
+        let heads = checking.map(|(digest, checking)| Head { sequence: checking.sequence, digest: *digest });
+        heads.fold(received, Head::max)
     }
 
     /// What lies below the finalized cut is fetched by the peers that lack it, not pushed.
@@ -335,7 +350,9 @@ impl Replica {
         let stream = &mut self.streams[usize::from(me.0)];
         let cut = stream.cut();
         let available = stream.quorum_head(&cut, quorum, me, None);
-        if available.sequence <= self.own_available.sequence {
+        if available.sequence <= self.own_available.sequence
+            || stream.path(&available, &self.own_head).is_err()
+        {
             return;
         }
         self.own_available = available;

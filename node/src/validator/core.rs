@@ -297,8 +297,8 @@ impl Ports for Host {
                 }
             }
             Observation::StreamLost => tracing::warn!(
-                "peers know more of this validator's own stream than its journal: it was emptied or put back. Clients are \
-                 answered Busy until enough peers have told how far the stream goes"
+                "peers have batches of this validator that its journal does not know: it was emptied or put back. Clients \
+                 are answered Busy until enough peers have told how far the stream goes"
             ),
             Observation::StreamLearnt(head) => tracing::info!(%head, "the own stream is known again"),
             Observation::FarBehind => {

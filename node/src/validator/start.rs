@@ -110,7 +110,7 @@ impl Validator {
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         let Resumed { recovered, ledger, roots, view, index, hints } =
             recover(config, &certificates, replay)?;
-        let standing = boot(config, &journal, &votes, &recovered)?;
+        let standing = boot(config, genesis.validators().len(), &journal, &votes, &recovered)?;
 
         let counters = Arc::new(Counters::default());
         counters.height.store(recovered.head.height.0, Relaxed);
@@ -269,9 +269,15 @@ fn recover(config: &Config, certificates: &Certificates, replay: Replay) -> anyh
 
 /// Compares what journal and votes remember of each other, and writes this start into both. A log that has lost something
 /// says so until it has learnt it again, so that another restart finds the same.
-fn boot(config: &Config, journal: &Log, votes: &Votes, recovered: &Recovered) -> anyhow::Result<Standing> {
+fn boot(
+    config: &Config,
+    validators: usize,
+    journal: &Log,
+    votes: &Votes,
+    recovered: &Recovered,
+) -> anyhow::Result<Standing> {
     let marker = config.data.join(FIRST_START);
-    let standing = Standing::of(recovered.boots, votes.boots, marker.exists());
+    let standing = Standing::of(recovered.boots, votes.boots, marker.exists(), validators);
     let number = Standing::next_boot(recovered.boots, votes.boots);
     let write = |done| -> anyhow::Result<()> {
         let position = journal.append(KIND_BOOT, &[&standing.boot(number, done).encode()])?;
@@ -287,14 +293,14 @@ fn boot(config: &Config, journal: &Log, votes: &Votes, recovered: &Recovered) ->
     let data = config.data.display();
     if standing.stream_lost {
         tracing::warn!(
-            "the journal in {data} is empty or older than the votes beside it: this validator seals nothing until enough \
-             peers have told how far its stream goes"
+            "the journal or the votes in {data} were lost or put back: this validator may have sealed batches that it does \
+             not know. It seals nothing and answers Busy until enough peers have told how far its stream goes"
         );
     }
     if standing.votes_forgotten {
         tracing::warn!(
-            "the votes in {data} are missing or older than the journal beside them: this validator follows without voting \
-             until something is final above every view that it may have voted in"
+            "the votes or the journal in {data} were lost or put back: this validator may have cast votes that it does not \
+             know. It follows without voting until something is final above every view that it may have voted in"
         );
     }
     Ok(standing)

@@ -1,6 +1,9 @@
 //! What was lost: a stream, votes, or a branch of the own stream.
 
+use std::time::Duration;
+
 use super::*;
+use crate::limits::STREAM_BATCHES_MAX;
 
 /// Validator 0 seals so many batches, one every `ms`, and the head is given back.
 fn seal_own(rig: &mut Rig, batches: u64, ms: u64) -> Head {
@@ -119,10 +122,10 @@ fn what_the_others_have_received_and_not_yet_written_belongs_to_a_lost_stream() 
 fn a_stream_with_a_gap_is_not_learnt() {
     let mut rig = Rig::new(4);
     let head = seal_own(&mut rig, 3, 60);
-    let batches: Vec<_> = {
+    let (heads, batches): (Vec<Head>, Vec<PeerMessage>) = {
         let stream = &rig.nodes[1].replica.streams[0];
         let path = stream.path(&Head::NONE, &stream.held()).unwrap();
-        path.into_iter().map(|batch| PeerMessage::Batch(batch.bytes().clone())).collect()
+        path.into_iter().map(|batch| (batch.head(), PeerMessage::Batch(batch.bytes().clone()))).unzip()
     };
     rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
     rig.isolate(0);
@@ -134,7 +137,12 @@ fn a_stream_with_a_gap_is_not_learnt() {
     for part in [2, 1] {
         rig.deliver(1, 0, batches[part].clone());
         rig.advance(100);
-        assert!(rig.nodes[0].replica.is_learning());
+        let replica = &rig.nodes[0].replica;
+        assert!(replica.is_learning());
+        let asked: Vec<bool> =
+            heads.iter().map(|head| replica.fetches.wanted(&head.digest).is_some()).collect();
+        let expected = [0, 1, 2].map(|at| at + 1 == part);
+        assert_eq!(asked, expected, "what is missing is asked for, and not what is here");
     }
     rig.deliver(1, 0, batches[0].clone());
     rig.advance(100);
@@ -146,12 +154,156 @@ fn a_batch_that_is_still_being_checked_was_received() {
     let mut rig = Rig::new(4);
     let batch = rig.seal(0, Head::NONE, 1, 0);
     rig.deliver(0, 1, PeerMessage::Batch(batch.bytes().clone()));
-    let received = |rig: &Rig| rig.nodes[1].replica.received()[0];
+    let received = |rig: &Rig| rig.nodes[1].replica.received(ValidatorIndex(0));
     assert_eq!((received(&rig), rig.held(0)[1]), (batch.head(), Head::NONE));
     rig.nodes[1].syncs = false;
     rig.settle();
     assert!(rig.nodes[1].replica.checking.is_empty());
     assert_eq!((received(&rig), rig.held(0)[1]), (batch.head(), Head::NONE));
+}
+
+/// A digest can be asked for because a liar has named it, and then be answered by a batch that its author never signed.
+#[test]
+fn what_another_peer_sends_of_a_stream_was_not_received_before_it_is_checked() {
+    let mut rig = Rig::new(4);
+    let batch = rig.seal(0, Head::NONE, 1, 0);
+    let now = rig.now();
+    let replica = &mut rig.nodes[1].replica;
+    replica.want_batch(ValidatorIndex(0), batch.head(), false, Vec::new(), Duration::ZERO, now);
+    rig.deliver(2, 1, PeerMessage::Batch(batch.bytes().clone()));
+    let received = |rig: &Rig| rig.nodes[1].replica.received(ValidatorIndex(0));
+    assert_eq!((rig.nodes[1].replica.checking.len(), received(&rig)), (1, Head::NONE));
+    rig.settle();
+    assert_eq!(received(&rig), batch.head());
+}
+
+/// The journal is empty, the stream has more batches than a window, and what leads to them takes long.
+#[test]
+fn a_stream_far_beyond_the_window_is_learnt_when_catch_up_has_reached_it() {
+    let mut rig = Rig::new(4);
+    let (mut parent, mut nonce) = (rig.network(), 0);
+    for view in 1..=8 {
+        for _ in 0..40 {
+            rig.offer(0, 1, nonce).unwrap();
+            rig.advance(60);
+            nonce += 1;
+        }
+        parent = rig.order(1, view, parent);
+    }
+    rig.advance(600);
+    let head = rig.nodes[0].replica.own_head;
+    assert!(head.sequence.0 > STREAM_BATCHES_MAX as u64 + 32);
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    rig.isolate(0);
+    rig.advance(5_000);
+    assert!(rig.nodes[0].replica.is_learning());
+    rig.heal();
+    rig.advance(10_000);
+    let observed = &rig.nodes[0].world.observed;
+    assert!(!rig.nodes[0].replica.is_learning() && observed.contains(&Observation::StreamLearnt(head)));
+    assert_eq!(rig.nodes[0].replica.own_head, head);
+}
+
+/// One of four may lie about what it has received; two may not.
+#[test]
+fn a_head_that_nobody_has_is_looked_for_three_seconds_if_f_have_named_it_and_longer_if_more_have() {
+    for (liars, learns) in [(1, true), (2, false)] {
+        let mut rig = Rig::new(4);
+        let head = seal_own(&mut rig, 1, 60);
+        rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, false);
+        rig.isolate(0);
+        let invented = Head { sequence: Sequence(9), digest: Digest([9; 32]) };
+        for peer in 1..4 {
+            rig.deliver(peer, 0, status(0, 1, if peer <= liars { invented } else { head }));
+        }
+        rig.advance(2_800);
+        assert!(rig.nodes[0].replica.is_learning());
+        rig.advance(400);
+        let observed = &rig.nodes[0].world.observed;
+        assert_eq!(observed.contains(&Observation::StreamLearnt(head)), learns, "{liars} liars");
+    }
+}
+
+/// Its own journal holds a branch that nobody else has seen; the others hold a longer one.
+#[test]
+fn a_lost_stream_goes_on_behind_the_highest_head_that_others_have_named() {
+    let mut rig = Rig::new(4);
+    rig.isolate(0);
+    seal_own(&mut rig, 1, 300);
+    let first = rig.seal(0, Head::NONE, 2, 0);
+    let second = rig.seal(0, first.head(), 2, 1);
+    for batch in [&first, &second] {
+        (1..4).for_each(|peer| rig.deliver(0, peer, PeerMessage::Batch(batch.bytes().clone())));
+        rig.settle();
+    }
+    rig.heal();
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, false);
+    rig.advance(2_000);
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(second.head())));
+    assert_eq!(rig.held(0), [second.head(); 4], "it reports the branch that it goes on with");
+    rig.offer(0, 1, 7).unwrap();
+    rig.advance(500);
+    let own = rig.nodes[0].replica.own_head;
+    assert_eq!((own.sequence, rig.held(0)), (Sequence(3), vec![own; 4]));
+}
+
+#[test]
+fn a_loss_that_is_noticed_while_running_is_found_again_at_the_next_start() {
+    let mut rig = Rig::new(4);
+    let head = seal_own(&mut rig, 1, 60);
+    rig.restart(0, Standing::default(), true);
+    (1..3).for_each(|peer| rig.connect(0, peer));
+    rig.advance(1_000);
+    assert!(rig.nodes[0].replica.is_learning(), "two of three have answered");
+    let lost = |rig: &Rig| {
+        let mut boots = Boots::default();
+        let records = rig.nodes[0].world.records();
+        let of_boots = records.iter().filter(|(kind, _)| *kind == KIND_BOOT);
+        of_boots.for_each(|(_, bytes)| boots.note(Boot::decode(bytes).unwrap()));
+        (boots.lost, records)
+    };
+    assert!(lost(&rig).0);
+    rig.connect(0, 3);
+    rig.advance(1_000);
+    let (lost, records) = lost(&rig);
+    assert!(!lost && rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
+    let kinds: Vec<u8> = records.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [KIND_BOOT, KIND_BATCH, KIND_BOOT]);
+}
+
+/// One peer is too few to believe that something is missing, but what is final, or signed by oneself, is true.
+#[test]
+fn an_own_batch_that_a_validator_does_not_know_makes_it_learn_its_stream() {
+    let mut rig = Rig::new(4);
+    seal_own(&mut rig, 1, 60);
+    let digest = rig.order(1, 1, rig.network());
+    rig.restart(0, Standing::default(), true);
+    rig.connect(0, 1);
+    rig.finalize_at(0..1, 1, digest);
+    rig.advance(1_000);
+    let node = &rig.nodes[0];
+    assert_eq!(node.replica.committed(), Height(1));
+    assert!(node.world.observed.contains(&Observation::StreamLost) && node.replica.is_learning());
+}
+
+/// Pushes are repeated from what a peer holds now.
+#[test]
+fn a_peer_that_comes_back_with_less_is_sent_again_what_it_did_not_get() {
+    let mut rig = Rig::new(4);
+    let head = seal_own(&mut rig, 3, 60);
+    rig.restart(1, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.isolate(2);
+    rig.isolate(3);
+    let now = rig.now();
+    rig.nodes[0].input(Input::Connected(ValidatorIndex(1)), now);
+    rig.deliver(1, 0, PeerMessage::Holding(vec![Head::NONE; 4]));
+    assert!(rig.nodes[0].world.mail.iter().any(|(_, message)| matches!(message, PeerMessage::Batch(_))));
+    rig.nodes[0].world.mail.clear();
+    rig.nodes[1].input(Input::Connected(ValidatorIndex(0)), now);
+    rig.nodes[1].world.mail.clear();
+    rig.advance(1_500);
+    assert_eq!(rig.held(0)[1], head);
 }
 
 /// The others held the branch that has lost. Of the one that follows they hold nothing, and it must be sent to them.
@@ -243,8 +395,14 @@ fn two_logs_tell_what_one_of_them_has_lost() {
             standing(true, false),
             "the votes have the start, and were made good",
         ),
-        (boots(4, 4), boots(5, 5), false, standing(true, false), "an old journal"),
-        (boots(5, 5), boots(4, 4), false, standing(false, true), "old votes"),
+        (
+            boots(4, 4),
+            boots(5, 5),
+            false,
+            standing(true, true),
+            "an old journal, beside votes that may be old, too",
+        ),
+        (boots(5, 5), boots(4, 4), false, standing(true, true), "old votes, likewise"),
         (
             still_lost(boots(6, 6)),
             boots(6, 6),
@@ -263,14 +421,16 @@ fn two_logs_tell_what_one_of_them_has_lost() {
             boots(0, 0),
             boots(5, 5),
             true,
-            standing(true, false),
+            standing(true, true),
             "an emptied journal, whatever the operator says",
         ),
-        (boots(5, 5), boots(0, 0), true, standing(false, true), "emptied votes, whatever the operator says"),
+        (boots(5, 5), boots(0, 0), true, standing(true, true), "emptied votes, whatever the operator says"),
     ];
     for (journal, votes, first, expected, why) in cases {
-        assert_eq!(Standing::of(journal, votes, first), expected, "{why}");
+        assert_eq!(Standing::of(journal, votes, first, 4), expected, "{why}");
         let next = Standing::next_boot(journal, votes);
         assert!(next > journal.begun && next > votes.begun);
     }
+    let emptied = Standing::of(boots(0, 0), boots(5, 5), false, 3);
+    assert_eq!(emptied, standing(true, false), "three validators cannot do without the votes of one");
 }

@@ -203,7 +203,7 @@ impl Node {
         &self.mempools[&CHAIN]
     }
 
-    fn input(&mut self, input: Input, now: Now) {
+    pub fn input(&mut self, input: Input, now: Now) {
         self.replica.handle(input, now, &mut self.world);
         while let Some(input) = self.world.to_tell.pop_front() {
             self.replica.handle(input, now, &mut self.world);
