@@ -7,9 +7,10 @@
 use bytes::Bytes;
 use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Packet, TransactionId, Verdict};
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, ProofAnswer, TransactionAnswer,
+    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer, FeedEvent, ProofAnswer,
+    TransactionAnswer,
 };
-use engine::wire::{AsOf, Block};
+use engine::wire::{AsOf, Block, Cursor, FeedQuery, Happening};
 use serde::de::DeserializeOwned;
 
 use crate::ClientError;
@@ -52,6 +53,28 @@ pub struct FoundBlock {
     pub answer: BlockAnswer,
     /// The block, decoded.
     pub block: Block,
+}
+
+/// Something that happened on a chain. The bytes hash to the id; what happened with them is the validator's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Happened {
+    /// Where it is in the feed.
+    pub at: Cursor,
+    /// The transaction.
+    pub id: TransactionId,
+    /// What happened with it.
+    pub happening: Happening,
+    /// Its bytes.
+    pub packet: Packet,
+}
+
+/// Some of the feed of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// What was wanted of it, in order.
+    pub events: Vec<Happened>,
+    /// Where to go on: any validator of the network understands it.
+    pub next: Cursor,
 }
 
 impl RawAnswer {
@@ -128,6 +151,41 @@ pub(crate) fn packet_of(
         return Err(ClientError::Mismatch("the transaction is of another chain"));
     }
     Ok(*packet)
+}
+
+/// The events of a feed are of the chain that was asked for, wanted, and in order from the cursor on.
+pub(crate) fn feed_of(
+    answer: &Answer<FeedAnswer>,
+    network: &Digest,
+    query: &FeedQuery,
+) -> Result<Feed, ClientError> {
+    let FeedAnswer { events, next } = &answer.value;
+    if events.len() > usize::from(query.max) {
+        return Err(ClientError::Mismatch("it names more events than were asked for"));
+    }
+    let mut from = query.from;
+    let mut read = Vec::with_capacity(events.len());
+    for FeedEvent { at, id, happening, packet } in events {
+        let bytes = hex::decode(packet).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        let [packet] = Packet::slice(&bytes) else {
+            return Err(ClientError::Mismatch("an event does not have the bytes of one packet"));
+        };
+        if packet.id(network) != *id {
+            return Err(ClientError::Mismatch("the bytes of an event do not hash to its id"));
+        }
+        if happening.chain(packet) != query.chain || !query.wants(*happening, packet) {
+            return Err(ClientError::Mismatch("it names an event that was not asked for"));
+        }
+        if *at < from || at.height > answer.as_of.height {
+            return Err(ClientError::Mismatch("its events are out of order, or not committed"));
+        }
+        from = Cursor { place: at.place.saturating_add(1), ..*at };
+        read.push(Happened { at: *at, id: *id, happening: *happening, packet: *packet });
+    }
+    if *next < from || (next.height > answer.as_of.height.next() && *next != query.from) {
+        return Err(ClientError::Mismatch("its cursor does not go on behind its events"));
+    }
+    Ok(Feed { events: read, next: *next })
 }
 
 /// The proof proves what the answer says of the transaction.

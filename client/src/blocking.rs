@@ -8,15 +8,17 @@ use engine::limits::SUBMIT_PACKETS_MAX;
 use engine::types::{
     AccountId, ChainId, Digest, Height, Packet, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
-use engine::wire::answers::{AccountAnswer, BlockAnswer, ProofAnswer, StatusAnswer, TransactionAnswer};
-use engine::wire::{Notice, Query};
+use engine::wire::answers::{
+    AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
+};
+use engine::wire::{FeedQuery, Notice, Query};
 use net::Fingerprint;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::answer::{block_of, check_account, check_proof, check_same, compare, packet_of};
-use crate::{Answer, ClientError, Connection, Event, FoundBlock, FoundTransaction, Welcome};
+use crate::answer::{block_of, check_account, check_proof, check_same, compare, feed_of, packet_of};
+use crate::{Answer, ClientError, Connection, Event, Feed, FoundBlock, FoundTransaction, Welcome};
 
 /// How long a validator may take over one answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -28,8 +30,12 @@ pub struct Client {
     network: Digest,
     /// The number of the last question.
     asked: u64,
-    /// The tag of the next packet.
+    /// How many questions were answered. A validator that answers more than it was asked is not listened to for ever.
+    answered: u64,
+    /// The tag of the next packet: so many were submitted.
     tag: u64,
+    /// How many verdicts have come in.
+    told: u64,
     /// Notices that came in while an answer was waited for.
     notices: Vec<Notice>,
     // Dropped last: the thread ends with it.
@@ -51,7 +57,17 @@ impl Client {
         let (running, stopped) = oneshot::channel::<()>();
         std::thread::Builder::new().name("client".to_owned()).spawn(move || runtime.block_on(stopped))?;
         let connection = handle.block_on(Connection::open(address, fingerprint, &network))?;
-        Ok(Self { handle, connection, network, asked: 0, tag: 0, notices: Vec::new(), _running: running })
+        Ok(Self {
+            handle,
+            connection,
+            network,
+            asked: 0,
+            answered: 0,
+            tag: 0,
+            told: 0,
+            notices: Vec::new(),
+            _running: running,
+        })
     }
 
     /// What the validator said of itself when it welcomed this client.
@@ -113,10 +129,7 @@ impl Client {
             match self.next(ANSWER_PATIENCE)? {
                 Event::Answer(answer) if answer.id == self.asked => return answer.read(),
                 // The answer to a question that was given up.
-                Event::Answer(answer) if answer.id < self.asked => {}
-                Event::Answer(_) => {
-                    return Err(ClientError::Unexpected("an answer to a question that was not asked"));
-                }
+                Event::Answer(_) => {}
                 Event::Notices(notices) => self.notices.extend(notices),
             }
         }
@@ -181,6 +194,17 @@ impl Client {
         Ok(Answer { as_of, value: FoundBlock { answer, block } })
     }
 
+    /// Some of the feed of a chain, from the query's cursor on. That nothing is left out is the validator's word; the
+    /// bytes of each event hash to its id, and [`Self::transaction`] proves what became of one.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Mismatch`].
+    pub fn feed(&mut self, query: &FeedQuery) -> Result<Answer<Feed>, ClientError> {
+        let answer = self.ask::<FeedAnswer>(Query::Feed(*query))?;
+        let feed = feed_of(&answer, &self.network, query)?;
+        Ok(Answer { as_of: answer.as_of, value: feed })
+    }
+
     /// Holds the validator to a verdict: what it told to be *committed* or *failed* must be in a block with that
     /// outcome, proved. Of a payment to another chain only the sending is proved: its end is the validator's word,
     /// which must be the same as before. `None` for a refusal, which promises nothing: the same bytes may be submitted
@@ -206,7 +230,19 @@ impl Client {
         self.handle.block_on(async { tokio::time::sleep(pause).await });
     }
 
+    /// The next event. There is one answer to each question, and one verdict for each transaction.
     fn next(&mut self, patience: Duration) -> Result<Event, ClientError> {
-        self.handle.block_on(self.connection.receiver.next_within(patience))
+        let event = self.handle.block_on(self.connection.receiver.next_within(patience))?;
+        match &event {
+            Event::Answer(_) => self.answered += 1,
+            Event::Notices(notices) => self.told += notices.len() as u64,
+        }
+        if self.answered > self.asked {
+            return Err(ClientError::Unexpected("an answer to a question that was not asked"));
+        }
+        if self.told > self.tag {
+            return Err(ClientError::Unexpected("more verdicts than transactions were submitted"));
+        }
+        Ok(event)
     }
 }

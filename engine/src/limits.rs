@@ -90,6 +90,8 @@ pub const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
 pub const SUBMIT_PACKETS_MAX: usize = 4096;
 /// Verdicts in one frame to a client.
 pub const NOTICES_MAX: usize = 65_536;
+/// Events in one answer about the feed of a chain: each takes about 450 bytes there.
+pub const FEED_EVENTS_MAX: usize = 1_000;
 /// Bytes of an answer to a client's query.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the text that tells a client why its connection ends.

@@ -10,8 +10,8 @@ use engine::types::{
     Verdict,
 };
 use engine::wire::{
-    AsOf, Batch, BatchSection, Block, ClientFrame, FinalizedBlock, Header, Notice, PROTOCOL_VERSION,
-    PeerMessage, Query, ServerFrame,
+    AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
+    PROTOCOL_VERSION, PeerMessage, Query, ServerFrame,
 };
 use proof::{Account, Certificate, Claim, Entry, Proof, Tree};
 
@@ -170,6 +170,14 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::Proof { chain, id },
         Query::Status,
         Query::Counters,
+        Query::Feed(FeedQuery { chain, from: Cursor::START, account: None, reference: None, max: 1 }),
+        Query::Feed(FeedQuery {
+            chain,
+            from: Cursor { height: Height(7), place: 3 },
+            account: Some(AccountId(7)),
+            reference: Some([9; 12]),
+            max: 1_000,
+        }),
     ];
     let mut frames = vec![
         ClientFrame::Hello { version: PROTOCOL_VERSION, network: NETWORK },

@@ -35,6 +35,77 @@ fn an_answer_is_read_with_its_height_and_a_failure_in_the_validators_words() {
 }
 
 #[test]
+fn a_feed_is_taken_only_in_order_and_as_asked_for() {
+    let transfer = Transfer {
+        chain: CHAIN,
+        key_version: 0,
+        reference: [7; 12],
+        debit: AccountId(1),
+        credit_chain: None,
+        credit: AccountId(2),
+        amount: 5,
+        nonce: 0,
+        expiry: Height(9),
+    };
+    let packet = transfer.sign(&NETWORK, |_| [0; 64]);
+    let crossing = Transfer { credit_chain: Some(ChainId(2)), ..transfer }.sign(&NETWORK, |_| [0; 64]);
+    let event = |place, packet: &Packet, happening| FeedEvent {
+        at: Cursor { height: Height(3), place },
+        id: packet.id(&NETWORK),
+        happening,
+        packet: hex::encode(packet.0),
+    };
+    let applied = Happening::Executed { outcome: Outcome::Applied };
+    let good = FeedAnswer {
+        events: vec![event(0, &packet, applied), event(4, &packet, applied)],
+        next: Cursor::at(AS_OF.height.next()),
+    };
+    let query = FeedQuery {
+        chain: CHAIN,
+        from: Cursor::START,
+        account: Some(AccountId(2)),
+        reference: Some([7; 12]),
+        max: 2,
+    };
+    let read = |value: FeedAnswer, query: &FeedQuery| {
+        let json = serde_json::to_vec(&value).unwrap();
+        let value = serde_json::from_slice(&json).unwrap();
+        feed_of(&Answer { as_of: AS_OF, value }, &NETWORK, query)
+    };
+    let feed = read(good.clone(), &query).unwrap();
+    assert_eq!((feed.next, feed.events.len(), feed.events[1].packet), (good.next, 2, packet));
+    type Change = fn(&mut FeedAnswer);
+    let changes: [(&str, Change); 7] = [
+        ("other bytes", |answer| answer.events[0].packet.replace_range(80..82, "77")),
+        ("no packet", |answer| answer.events[0].packet.truncate(254)),
+        ("one place twice", |answer| answer.events[1].at = answer.events[0].at),
+        ("not committed", |answer| answer.events[1].at.height = Height(10)),
+        ("of another account", |answer| {
+            answer.events[1].happening = Happening::Executed { outcome: Outcome::InsufficientBalance };
+        }),
+        ("a cursor behind its events", |answer| answer.next = answer.events[1].at),
+        ("a cursor far ahead", |answer| answer.next = Cursor::at(Height(11))),
+    ];
+    for (why, change) in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert!(read(bad, &query).is_err(), "{why}");
+    }
+    let other = [
+        FeedQuery { chain: ChainId(2), ..query },
+        FeedQuery { from: Cursor { height: Height(3), place: 1 }, ..query },
+        FeedQuery { reference: Some([8; 12]), ..query },
+        FeedQuery { max: 1, ..query },
+    ];
+    for query in other {
+        assert!(read(good.clone(), &query).is_err(), "{query:?}");
+    }
+    let arrived = FeedAnswer { events: vec![event(0, &crossing, Happening::Credited)], ..good };
+    assert!(read(arrived.clone(), &FeedQuery { chain: ChainId(2), ..query }).is_ok());
+    assert!(read(arrived, &query).is_err(), "the money arrived on another chain");
+}
+
+#[test]
 fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
     let accounts = (0..5).map(|i| AccountGenesis { public_key: [i; 32], balance: 100 }).collect();
     let chain = ChainGenesis {

@@ -17,6 +17,7 @@
 
 mod committer;
 mod exchange;
+mod feed;
 mod hints;
 mod index;
 mod input;
@@ -30,6 +31,7 @@ mod streams;
 mod voting;
 
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
+pub use feed::FeedBlocks;
 pub use hints::Hints;
 pub use index::BlockIndex;
 pub use input::{

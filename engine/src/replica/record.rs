@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
-use crate::types::{Digest, Height, Outcome, TransactionId};
+use crate::types::{Digest, Height, Outcome, Packet, TransactionId};
 
 /// Record kind of a batch: the bytes are the batch's encoding.
 pub const KIND_BATCH: u8 = 1;
@@ -88,6 +88,19 @@ pub struct ChainRecord {
     pub failures: Vec<(u32, Outcome)>,
     /// Payments from other chains that could not be credited, in the order of the inbox.
     pub returned: Vec<(TransactionId, Outcome)>,
+}
+
+impl ChainRecord {
+    /// The outcomes of the chain's transactions, given their packets in order.
+    pub fn outcomes<'a>(&self, packets: impl Iterator<Item = &'a [Packet]>) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = packets.flatten().map(Outcome::success).collect();
+        for (position, outcome) in &self.failures {
+            if let Some(slot) = outcomes.get_mut(*position as usize) {
+                *slot = *outcome;
+            }
+        }
+        outcomes
+    }
 }
 
 /// One executed block, as the journal keeps it.

@@ -202,7 +202,7 @@ impl Replica {
         if named.missing.len() > faulty || learning.progress != progress {
             (learning.progress, learning.since) = (progress, now.monotonic);
         }
-        let searched = named.missing.len() <= faulty && now.monotonic >= learning.since + SEARCH;
+        let searched = now.monotonic >= learning.since + SEARCH;
         if !named.unwritten && (named.missing.is_empty() || searched) {
             let highest = named.highest.unwrap_or(stream.held());
             let extends = stream.path(&highest, &self.own_head).is_ok();

@@ -2,6 +2,7 @@
 //! asks what consensus would ask.
 
 mod chains;
+mod feed;
 mod losses;
 mod rig;
 

@@ -177,6 +177,12 @@ impl Packet {
         u32::from_le_bytes(self.field(8))
     }
 
+    /// The reference field.
+    #[inline]
+    pub fn reference(&self) -> [u8; 12] {
+        self.field(12)
+    }
+
     /// The debit field.
     #[inline]
     pub fn debit(&self) -> AccountId {

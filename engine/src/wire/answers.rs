@@ -3,7 +3,7 @@
 //! ```text
 //! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐
 //! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
-//! Query::Transaction, Block, Status ──> their answers       anything that fails ──> {"error": …}
+//! Query::Transaction, Block, Status, Feed ──> their answers    anything that fails ──> {"error": …}
 //! ```
 //!
 //! The frame around an answer says which height it speaks of ([`AsOf`](super::AsOf)). Hashes and keys are lower-case
@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Cursor, Happening};
 use crate::roots::{AccountProof, ChainEntry, TransactionProof};
 use crate::types::{ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
 
@@ -88,6 +89,30 @@ pub struct ProofAnswer {
     pub state_root: Digest,
     /// The transaction with its outcome, and its way to the state root.
     pub proof: TransactionProof,
+}
+
+/// Some of what happened on a chain, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedAnswer {
+    /// What was wanted of it.
+    pub events: Vec<FeedEvent>,
+    /// Where to go on. All that was wanted below it, from the cursor of the question on, is in `events`; above the
+    /// committed height nothing has happened yet.
+    pub next: Cursor,
+}
+
+/// Something that happened on a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedEvent {
+    /// Where it is in the feed.
+    pub at: Cursor,
+    /// The transaction.
+    pub id: TransactionId,
+    /// What happened with it.
+    #[serde(flatten)]
+    pub happening: Happening,
+    /// The 128 bytes of the transaction, in hexadecimal.
+    pub packet: String,
 }
 
 /// A committed block.

@@ -12,14 +12,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Reader, WireError, Writer};
+use super::{FeedQuery, Reader, WireError, Writer};
 use crate::limits::{
     ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SERVER_FRAME_BYTES_MAX, SUBMIT_PACKETS_MAX,
 };
 use crate::types::{AccountId, ChainId, Digest, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict};
 
-/// The version of this protocol. Version 2: a welcome and every answer carry [`AsOf`].
-pub const PROTOCOL_VERSION: u32 = 2;
+/// The version of this protocol. Version 3: feeds; what is submitted again is told its first verdict.
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -113,6 +113,8 @@ pub enum Query {
     Status,
     /// What it has counted.
     Counters,
+    /// What happened on a chain.
+    Feed(FeedQuery),
 }
 
 /// A frame from a client.
@@ -208,6 +210,7 @@ impl Query {
             Self::Proof { chain, id } => writer.u8(5).u32(chain.0).raw(&id.0),
             Self::Status => writer.u8(6),
             Self::Counters => writer.u8(7),
+            Self::Feed(feed) => feed.write(writer.u8(8)),
         };
     }
 
@@ -222,6 +225,7 @@ impl Query {
             5 => Self::Proof { chain: chain(reader)?, id: id(reader)? },
             6 => Self::Status,
             7 => Self::Counters,
+            8 => Self::Feed(FeedQuery::read(reader)?),
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
         })
     }

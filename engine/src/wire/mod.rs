@@ -15,6 +15,7 @@ mod batch;
 mod block;
 mod client;
 mod codec;
+mod feed;
 mod genesis;
 mod peer;
 
@@ -22,6 +23,7 @@ pub use batch::{BATCH_MESSAGE_BYTES, Batch, BatchSection};
 pub use block::{Block, BlockError, Header};
 pub use client::{AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 pub use codec::{Reader, WireError, Writer};
+pub use feed::{Cursor, FeedQuery, Happening, NoCursor};
 pub use peer::{FinalizedBlock, PeerMessage};
 
 #[cfg(test)]

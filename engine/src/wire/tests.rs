@@ -90,6 +90,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         (chain(), id()).prop_map(|(chain, id)| Query::Proof { chain, id }),
         Just(Query::Status),
         Just(Query::Counters),
+        feed_query().prop_map(Query::Feed),
     ];
     prop_oneof![
         (any::<u32>(), digest()).prop_map(|(version, network)| ClientFrame::Hello { version, network }),
@@ -97,6 +98,36 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
             .prop_map(|(tag, n)| ClientFrame::Submit { tag, packets: PacketSlab::copy_from(&packets(n)) }),
         (any::<u64>(), query).prop_map(|(id, query)| ClientFrame::Query { id, query }),
     ]
+}
+
+fn feed_query() -> impl Strategy<Value = FeedQuery> {
+    let cursor =
+        (any::<u64>(), any::<u32>()).prop_map(|(height, place)| Cursor { height: Height(height), place });
+    let account = proptest::option::of(any::<u64>().prop_map(AccountId));
+    let reference = proptest::option::of(any::<[u8; 12]>());
+    (any::<u32>(), cursor, account, reference, 1..=FEED_EVENTS_MAX as u16).prop_map(
+        |(chain, from, account, reference, max)| FeedQuery {
+            chain: ChainId(chain),
+            from,
+            account,
+            reference,
+            max,
+        },
+    )
+}
+
+#[test]
+fn a_feed_of_no_events_or_of_too_many_is_not_asked_for() {
+    let ask = |max| {
+        let (chain, from) = (ChainId(1), Cursor::START);
+        let query = Query::Feed(FeedQuery { chain, from, account: None, reference: None, max });
+        ClientFrame::decode(&ClientFrame::Query { id: 1, query }.encode())
+    };
+    assert!(ask(FEED_EVENTS_MAX as u16).is_ok());
+    for max in [0, FEED_EVENTS_MAX as u16 + 1] {
+        let error = WireError::TooMany { what: "events", count: max.into(), max: FEED_EVENTS_MAX };
+        assert_eq!(ask(max), Err(error));
+    }
 }
 
 fn as_of() -> impl Strategy<Value = AsOf> {

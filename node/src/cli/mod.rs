@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::wire::Cursor;
 
 mod commands;
 mod keys;
@@ -302,6 +303,8 @@ pub struct LoadArgs {
 ///   millrace query --network /tmp/mill transaction 5f0c…
 ///   millrace query --network /tmp/mill transaction 5f0c… --proof paid.proof
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
+///   millrace query --network /tmp/mill history 1 7 --reference "invoice 42"
+///   millrace query --network /tmp/mill feed 1 --from 812.0 --follow --json
 ///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
 ///                  --network-id 77e0… block 12
 ///
@@ -386,10 +389,46 @@ pub enum Question {
         /// The transaction's id, 64 hexadecimal digits.
         id: engine::types::TransactionId,
     },
+    /// What happened on a chain, in the order of execution: an event a line, and where to go on.
+    Feed {
+        /// The chain.
+        chain: u32,
+        /// Which part of it.
+        #[command(flatten)]
+        args: FeedArgs,
+    },
+    /// What an account signed, received or got back, in order: an event a line, and where to go on.
+    History {
+        /// The chain.
+        chain: u32,
+        /// The account's number.
+        account: u64,
+        /// Which part of it.
+        #[command(flatten)]
+        args: FeedArgs,
+    },
     /// The validator's state: heights, peers, whether it votes.
     Status,
     /// Everything that the validator has counted since its start.
     Counters,
+}
+
+/// Which part of a feed is printed.
+#[derive(Debug, Clone, Args)]
+pub struct FeedArgs {
+    /// Begin here: a height and a place, as the last line of an earlier answer names it. Any validator of the network
+    /// understands it.
+    #[arg(long, value_name = "HEIGHT.PLACE", default_value_t = Cursor::START)]
+    pub from: Cursor,
+    /// Only transfers with this reference of their sender, at most 12 bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub reference: Option<String>,
+    /// Print so many events at most.
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Wait for more at the end, and connect again if the connection ends.
+    #[arg(long)]
+    pub follow: bool,
 }
 
 /// Check a proof that `millrace query … --proof` wrote, with nothing but the

@@ -26,6 +26,7 @@ use crate::cli::{QueryArgs, Question, WhomArgs, rows};
 use crate::network::Network;
 use crate::validator::counters::CountersReport;
 
+mod feed;
 pub(crate) mod print;
 
 /// How long a proof waits until the state root is under a finalization.
@@ -44,6 +45,13 @@ pub(crate) struct Asked {
 pub fn query(args: &QueryArgs) -> Result<bool> {
     let mut asked = connect(&args.whom)?;
     let answered = match &args.question {
+        Question::Feed { chain, args: feed } => {
+            feed::print_feed(asked, &args.whom, (ChainId(*chain), None), feed, args.json)
+        }
+        Question::History { chain, account, args: feed } => {
+            let whose = (ChainId(*chain), Some(AccountId(*account)));
+            feed::print_feed(asked, &args.whom, whose, feed, args.json)
+        }
         Question::Account { chain, account, proof: None } => {
             asked.account(ChainId(*chain), AccountId(*account), args.json)
         }

@@ -160,7 +160,10 @@ fn check_key(key: &SigningKey, expected: &[u8; 32], place: Place) -> Result<(), 
 }
 
 /// The client's own reference from text.
-fn reference(text: &str) -> Result<[u8; 12], TransferError> {
+///
+/// # Errors
+/// [`TransferError::Reference`].
+pub(crate) fn reference(text: &str) -> Result<[u8; 12], TransferError> {
     let mut bytes = [0; 12];
     let place = bytes.get_mut(..text.len()).ok_or_else(|| TransferError::Reference(text.to_owned()))?;
     place.copy_from_slice(text.as_bytes());

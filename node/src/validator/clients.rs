@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
-use engine::types::{Digest, Refusal, Verdict};
+use engine::types::{Digest, Packet, Refusal, Verdict};
 use engine::wire::answers::ErrorAnswer;
 use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, Flow, Frame, SendError};
@@ -80,6 +80,28 @@ impl Clients {
     }
 }
 
+/// What the query thread is asked.
+#[derive(Debug)]
+pub enum Demand {
+    /// A question of a client.
+    Query(Question, Query),
+    /// A transaction of a client that is in a block already, it seems.
+    Resubmitted(Resubmitted),
+}
+
+/// A transaction that a client has submitted once more: what became of it before?
+#[derive(Clone, Copy, Debug)]
+pub struct Resubmitted {
+    /// The client's connection.
+    pub connection: u64,
+    /// The client's tag of it now.
+    pub tag: u64,
+    /// The transaction.
+    pub packet: Packet,
+    /// What the client is told if it was in no block.
+    pub refusal: Refusal,
+}
+
 /// A question of a client that waits for its answer.
 #[derive(Debug)]
 pub struct Question {
@@ -109,7 +131,7 @@ pub struct Reception {
     /// To the verifiers.
     pub ingress: Lane<Submission>,
     /// To the query thread.
-    pub questions: Questions<(Question, Query)>,
+    pub questions: Questions<Demand>,
 }
 
 impl Reception {
@@ -184,7 +206,8 @@ impl Reception {
     }
 
     fn ask(&self, question: Question, query: Query) -> Flow {
-        if let Err((question, _)) = self.questions.offer(question.client.id(), (question, query)) {
+        let asked = self.questions.offer(question.client.id(), Demand::Query(question, query));
+        if let Err(Demand::Query(question, _)) = asked {
             let busy = ErrorAnswer::unavailable("too many of your questions are waiting; ask again later");
             question.answer(self.shared.counters.as_of(), &busy);
         }

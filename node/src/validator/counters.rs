@@ -69,6 +69,8 @@ counters! {
     executed,
     /// Transactions that applied, or were sent to another chain.
     applied,
+    /// Transactions that were submitted again and told their first verdict.
+    resubmitted,
     /// Height of the last durable block.
     height,
     /// Height of the last finalized block that is known.

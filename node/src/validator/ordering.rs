@@ -191,9 +191,12 @@ impl consensus::Store for VoteLog {
 
     /// What is released may hold this run's boot: it is written again first, and is durable before anything goes.
     fn release(&self, before: u64) {
-        let Some(boot) = *self.boot_of_this_run() else { return };
+        // Held until it is appended: what is made good meanwhile must be written behind it, not before.
+        let boot = self.boot_of_this_run();
+        let Some(record) = *boot else { return };
         // A log that refuses has failed, which its next append or sync reports.
-        let Ok(position) = self.log.append(KIND_BOOT, &[&boot.encode()]) else { return };
+        let Ok(position) = self.log.append(KIND_BOOT, &[&record.encode()]) else { return };
+        drop(boot);
         let log = Arc::downgrade(&self.log);
         let release = move |outcome: Result<_, StoreError>| {
             if let (Some(log), Ok(_)) = (log.upgrade(), outcome) {

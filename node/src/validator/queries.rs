@@ -13,18 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam::channel::Receiver;
-use engine::replica::{CommittedBlock, JournalReader, ReadError};
+use engine::limits::ROOT_LAG_MAX;
+use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof};
 use engine::store::Log;
-use engine::types::{AccountId, ChainId, Height, Outcome, TransactionId, ValidatorIndex};
+use engine::types::{AccountId, ChainId, Height, Outcome, Packet, TransactionId, ValidatorIndex, Verdict};
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer, StatusAnswer,
+    TransactionAnswer,
 };
-use engine::wire::{AsOf, Query};
+use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
 use serde::Serialize;
 
-use super::clients::Question;
+use super::clients::{Demand, Question, Resubmitted};
+use super::counters::Counters;
 use super::questions::{Next, Questions, ReaderEvent};
 use super::report::Report;
 use super::search::{Found, Search, Stored, Unanswered};
@@ -36,21 +39,42 @@ pub struct QueryThread {
     view: CommittedView,
     report: Report,
     peers: PeerNetwork,
+    /// What was read last for a feed.
+    feed_blocks: FeedBlocks,
+    /// Transactions that were submitted again and whose first verdict is known when a height is committed.
+    resubmitted: Vec<(Height, Resubmitted)>,
+}
+
+/// How many of these wait at most; what has no room is refused as if nobody knew.
+const RESUBMITTED_MAX: usize = 4_096;
+
+/// What is known of a transaction that was submitted before.
+enum First {
+    Told(Verdict),
+    /// Ask again when this height is committed.
+    At(Height),
+    Unknown,
 }
 
 impl QueryThread {
     /// A thread whose view of the accounts is that of the last committed height.
     #[must_use]
     pub fn new(shared: Arc<Shared>, view: CommittedView, report: Report, peers: PeerNetwork) -> Self {
-        Self { shared, view, report, peers }
+        Self { shared, view, report, peers, feed_blocks: FeedBlocks::default(), resubmitted: Vec::new() }
     }
 
     /// Answers until it is told to stop.
-    pub fn run(mut self, events: &Receiver<ReaderEvent>, questions: &Questions<(Question, Query)>) {
+    pub fn run(mut self, events: &Receiver<ReaderEvent>, questions: &Questions<Demand>) {
         while let Some(next) = questions.next(events) {
             match next {
-                Next::Commit(deltas, root) => self.view.commit(&deltas, root),
-                Next::Answer((question, query)) => self.answer(&question, query),
+                Next::Commit(deltas, root) => {
+                    self.view.commit(&deltas, root);
+                    let height = self.view.height();
+                    let due: Vec<_> = self.resubmitted.extract_if(.., |(at, _)| *at <= height).collect();
+                    due.iter().for_each(|(_, resubmitted)| self.tell_again(resubmitted));
+                }
+                Next::Answer(Demand::Query(question, query)) => self.answer(&question, query),
+                Next::Answer(Demand::Resubmitted(resubmitted)) => self.tell_again(&resubmitted),
             }
         }
     }
@@ -68,6 +92,10 @@ impl QueryThread {
             Query::Block { height } => self.tell(question, as_of, self.block_answer(height)),
             Query::Status => self.tell(question, as_of, self.status()),
             Query::Counters => question.answer(as_of, &self.report.make()),
+            Query::Feed(feed) => {
+                let answer = self.feed(&feed);
+                self.tell(question, as_of, answer);
+            }
         }
     }
 
@@ -76,19 +104,70 @@ impl QueryThread {
             Ok(answer) => return question.answer(as_of, &answer),
             Err(Unanswered::NotFound(reason)) => ErrorAnswer::not_found(reason),
             Err(error) => {
-                if let Unanswered::Journal(error) = &error {
-                    self.shared.damage.note(error, self.shared.clock.now());
-                }
+                self.note_damage(&error);
                 ErrorAnswer::unavailable(error.to_string())
             }
         };
         question.answer(as_of, &error);
     }
 
+    fn note_damage(&self, error: &Unanswered) {
+        if let Unanswered::Journal(error) = error {
+            self.shared.damage.note(error, self.shared.clock.now());
+        }
+    }
+
+    /// Tells a client what it was told, or would have been, when it submitted these very bytes before.
+    fn tell_again(&mut self, resubmitted: &Resubmitted) {
+        let Resubmitted { connection, tag, packet, refusal } = resubmitted;
+        let verdict = match self.first_verdict(packet) {
+            First::At(height) if self.resubmitted.len() < RESUBMITTED_MAX => {
+                return self.resubmitted.push((height, *resubmitted));
+            }
+            First::Told(verdict) => {
+                Counters::add(&self.shared.counters.resubmitted, 1);
+                verdict
+            }
+            First::At(_) | First::Unknown => {
+                self.shared.counters.refuse(refusal.name(), 1);
+                Verdict::Refused(*refusal)
+            }
+        };
+        self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict }]);
+    }
+
+    fn first_verdict(&self, packet: &Packet) -> First {
+        let (id, height) = (packet.id(self.shared.genesis.network()), self.view.height());
+        match self.shared.hints.find(&id, Height(height.0 + ROOT_LAG_MAX)) {
+            Some(at) if at > height => return First::At(at),
+            None => return First::Unknown,
+            Some(_) => {}
+        }
+        let found = self.search().find_hinted(Some(packet.chain()), &id);
+        let described = found.and_then(|found| found.map(|found| self.describe(&id, found)).transpose());
+        match described.inspect_err(|error| self.note_damage(error)) {
+            // The id does not cover the signature.
+            Ok(Some(answer)) if answer.packet == hex::encode(packet.0) => match answer.final_outcome() {
+                Some(outcome) => First::Told(outcome.into()),
+                // The next height decides about the money that was sent, and the one after gives it back.
+                None => First::At(height.next()),
+            },
+            Ok(_) | Err(_) => First::Unknown,
+        }
+    }
+
+    fn feed(&mut self, query: &FeedQuery) -> Result<FeedAnswer, Unanswered> {
+        let shared = &*self.shared;
+        if shared.genesis.chain(query.chain).is_none() {
+            return Err(Unanswered::NotFound(format!("the network has no chain {}", query.chain)));
+        }
+        let stopped = || shared.stopping.load(Relaxed);
+        Ok(reader(shared).feed(query, self.view.height(), &mut self.feed_blocks, &stopped)?)
+    }
+
     fn search(&self) -> Search<'_, Log> {
         let shared = &*self.shared;
-        let (records, network) = (&*shared.journal, shared.genesis.network());
-        let reader = JournalReader { records, index: &shared.index, network };
+        let reader = reader(shared);
         Search { reader, hints: &shared.hints, stopping: &shared.stopping }
     }
 
@@ -107,7 +186,12 @@ impl QueryThread {
         chain: Option<ChainId>,
         id: &TransactionId,
     ) -> Result<TransactionAnswer, Unanswered> {
-        let Found { chain, place, tree, batches, stored } = self.search().find(chain, id)?;
+        let found = self.search().find(chain, id)?;
+        self.describe(id, found)
+    }
+
+    fn describe(&self, id: &TransactionId, found: Found) -> Result<TransactionAnswer, Unanswered> {
+        let Found { chain, place, tree, batches, stored } = found;
         let damaged = || ReadError::Damaged(stored.record.height);
         let (_, outcome) = tree.entries().nth(place).ok_or_else(damaged)?;
         let mut packets = batches
@@ -194,6 +278,10 @@ impl QueryThread {
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }
+}
+
+fn reader(shared: &Shared) -> JournalReader<'_, Log> {
+    JournalReader { records: &*shared.journal, index: &shared.index, network: shared.genesis.network() }
 }
 
 /// What the record says of each chain, as the state root has it.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError};
 use engine::roots::{TransactionTree, contains_transaction};
 use engine::store::Records;
-use engine::types::{ChainId, Height, Outcome, Packet, TransactionId};
+use engine::types::{ChainId, Height, TransactionId};
 use engine::wire::{Batch, Block};
 use thiserror::Error;
 
@@ -68,13 +68,23 @@ impl<R: Records> Search<'_, R> {
         Ok(Stored { record, block })
     }
 
+    /// Looks where the hint says, and nowhere else.
+    pub fn find_hinted(
+        &self,
+        chain: Option<ChainId>,
+        id: &TransactionId,
+    ) -> Result<Option<Found>, Unanswered> {
+        match self.hints.find(id, self.reader.index.height()) {
+            None => Ok(None),
+            Some(height) => self.find_in(self.stored(height)?, chain, id),
+        }
+    }
+
     /// Looks where the hint says, then in the last blocks.
     pub fn find(&self, chain: Option<ChainId>, id: &TransactionId) -> Result<Found, Unanswered> {
         let committed = self.reader.index.height();
         let hint = self.hints.find(id, committed);
-        if let Some(height) = hint
-            && let Some(found) = self.find_in(self.stored(height)?, chain, id)?
-        {
+        if let Some(found) = self.find_hinted(chain, id)? {
             return Ok(found);
         }
         let (mut budget, mut lowest) = (SEARCHED_TRANSACTIONS_MAX, committed.0 + 1);
@@ -118,7 +128,7 @@ impl<R: Records> Search<'_, R> {
             if !packets().any(|packets| contains_transaction(network, packets, id)) {
                 continue;
             }
-            let tree = TransactionTree::new(network, packets(), &outcomes_of(of_chain, packets()));
+            let tree = TransactionTree::new(network, packets(), &of_chain.outcomes(packets()));
             if let Some(place) = tree.position(id) {
                 let chain = of_chain.entry.chain;
                 return Ok(Some(Found { chain, place, tree, batches, stored }));
@@ -132,17 +142,6 @@ impl<R: Records> Search<'_, R> {
 fn transactions(record: &CommittedBlock, chain: Option<ChainId>) -> u64 {
     let of_chain = |of: &&ChainRecord| chain.is_none_or(|chain| chain == of.entry.chain);
     record.chains.iter().filter(of_chain).map(|of| of.entry.transactions).sum()
-}
-
-/// The outcomes of a chain's transactions, in order.
-fn outcomes_of<'a>(chain: &ChainRecord, packets: impl Iterator<Item = &'a [Packet]>) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = packets.flatten().map(Outcome::success).collect();
-    for (position, outcome) in &chain.failures {
-        if let Some(slot) = outcomes.get_mut(*position as usize) {
-            *slot = *outcome;
-        }
-    }
-    outcomes
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use engine::types::{ChainId, ValidatorIndex};
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
-use super::clients::{Clients, Reception};
+use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
 use super::core::{Core, Rejoin, Wiring};
 use super::counters::Counters;
@@ -154,7 +154,7 @@ impl Validator {
             public_keys(genesis).into(),
             Arc::clone(&shared.counters.signatures_verified),
         );
-        let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &core)?;
+        let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &questions, &core)?;
         let committer = Committer::new(ledger, roots, shared.mempools.clone());
         let room = Executor::new(committer, shared.clone(), core.clone(), readers.clone(), executor.clone());
         let executor_thread = spawn("executor", move || room.run(&executor_events))?;
@@ -345,6 +345,7 @@ fn verifiers(
     verifier: &Verifier,
     shared: &Arc<Shared>,
     intake: &Intake,
+    questions: &Questions<Demand>,
     core: &Sender<CoreEvent>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let offenders = Arc::new(Offenders::default());
@@ -353,6 +354,7 @@ fn verifiers(
             let room = VerifyThread {
                 intake: intake.clone(),
                 shared: shared.clone(),
+                questions: questions.clone(),
                 offenders: offenders.clone(),
                 core: core.clone(),
             };

@@ -13,17 +13,19 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use engine::ingress::{Intake, PeerBatch, Round, Source, Submission};
-use engine::limits::BATCH_TRANSACTIONS_MAX;
+use engine::limits::{BATCH_TRANSACTIONS_MAX, ROOT_LAG_MAX};
 use engine::mempool::Origin;
 use engine::receipts::NoticeBook;
 use engine::replica::{Input, Stage};
-use engine::types::Refusal;
+use engine::types::{Height, Packet, Refusal};
 use engine::verify::{Checked, CheckedPackets, Job, Tally, Verifier};
 
+use super::clients::{Demand, Resubmitted};
 use super::counters::Counters;
 use super::events::CoreEvent;
 use super::fatal::fatal;
 use super::offenders::Offenders;
+use super::questions::Questions;
 use super::shared::Shared;
 
 /// How long a verifier sleeps before it looks whether it is to stop.
@@ -36,6 +38,8 @@ pub struct VerifyThread {
     pub intake: Intake,
     /// What all threads share.
     pub shared: Arc<Shared>,
+    /// To the query thread.
+    pub questions: Questions<Demand>,
     /// Who has sent bad signatures lately.
     pub offenders: Arc<Offenders>,
     /// To the core.
@@ -136,7 +140,8 @@ impl VerifyThread {
     ) {
         let mut accepted = 0;
         let mut refused: Vec<(u64, u64, Refusal)> = Vec::new();
-        for (tag, verdict) in (submission.tag..).zip(checked.iter()) {
+        let packets = submission.packets.packets();
+        for (at, (tag, verdict)) in (submission.tag..).zip(checked.iter()).enumerate() {
             let connection = submission.connection;
             let origin = Origin { connection, tag, received_us: submission.received_us, verified_us };
             let offered = verdict.and_then(|transaction| {
@@ -145,6 +150,7 @@ impl VerifyThread {
             });
             match offered {
                 Ok(()) => accepted += 1,
+                Err(refusal) if self.asks_for_first_verdict(connection, tag, &packets[at], refusal) => {}
                 Err(refusal) => refused.push((connection, tag, refusal)),
             }
         }
@@ -156,6 +162,20 @@ impl VerifyThread {
         if accepted > 0 && !self.shared.filled.swap(true, Relaxed) {
             self.tell(CoreEvent::MempoolFilled);
         }
+    }
+
+    /// Whether the query thread tells the client what became of these bytes when they were submitted before. If it has
+    /// no room, the client is refused as if nobody knew.
+    fn asks_for_first_verdict(&self, connection: u64, tag: u64, packet: &Packet, refusal: Refusal) -> bool {
+        let shared = &*self.shared;
+        // What is executed may not be durable yet.
+        let highest = Height(shared.index.height().0 + ROOT_LAG_MAX);
+        matches!(refusal, Refusal::Replayed | Refusal::Expired)
+            && shared.hints.find(&packet.id(shared.genesis.network()), highest).is_some()
+            && {
+                let demand = Resubmitted { connection, tag, packet: *packet, refusal };
+                self.questions.offer(connection, Demand::Resubmitted(demand)).is_ok()
+            }
     }
 
     fn tell(&self, event: CoreEvent) {

@@ -77,7 +77,7 @@ fn each_bad_transaction_gets_its_reason_while_good_ones_go_on() {
         (forged, Refusal::BadSignature.into()),
         (testbed.signed(&chain), Refusal::WrongChain.into()),
         (testbed.signed(&Transfer { expiry: Height(0), ..good(2, 0) }), Refusal::Expired.into()),
-        (first, Refusal::Replayed.into()),
+        (testbed.signed(&Transfer { amount: 7, ..good(1, 0) }), Refusal::Replayed.into()),
         (testbed.signed(&good(2, 128)), Refusal::NonceTooFar.into()),
         (testbed.signed(&Transfer { debit: AccountId(100), ..good(2, 0) }), Refusal::UnknownAccount.into()),
         (testbed.signed(&Transfer { credit: AccountId(100), ..good(2, 0) }), Refusal::UnknownAccount.into()),

@@ -5,6 +5,7 @@
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ proofs    made by a network, checked without one
+//!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
@@ -26,6 +27,8 @@ mod bench;
 mod byzantine;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod feeds;
 #[cfg(test)]
 mod guides;
 #[cfg(test)]

@@ -205,6 +205,47 @@ fn a_stream_far_beyond_the_window_is_learnt_when_catch_up_has_reached_it() {
     assert_eq!(rig.nodes[0].replica.own_head, head);
 }
 
+/// What has come is sealed behind only when it is on the own disk: a crash would forget it again.
+#[test]
+fn a_stream_is_learnt_when_what_came_is_durable() {
+    let mut rig = Rig::new(4);
+    let head = seal_own(&mut rig, 1, 60);
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.nodes[0].syncs = false;
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    rig.advance(5_000);
+    assert_eq!(rig.nodes[0].replica.received(ValidatorIndex(0)), head);
+    assert!(rig.nodes[0].replica.is_learning());
+    rig.nodes[0].syncs = true;
+    rig.advance(200);
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
+}
+
+/// The time for the last named head runs from the last own batch on, however long the others took to come.
+#[test]
+fn a_head_that_one_has_named_is_looked_for_anew_when_another_own_batch_has_come() {
+    let mut rig = Rig::new(4);
+    let second = seal_own(&mut rig, 2, 60);
+    let path: Vec<(Head, PeerMessage)> = {
+        let stream = &rig.nodes[1].replica.streams[0];
+        let path = stream.path(&Head::NONE, &stream.held()).unwrap();
+        path.into_iter().map(|batch| (batch.head(), PeerMessage::Batch(batch.bytes().clone()))).collect()
+    };
+    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.isolate(0);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    for peer in 1..4 {
+        rig.deliver(peer, 0, status(0, 1, if peer == 3 { second } else { path[0].0 }));
+    }
+    rig.advance(5_000);
+    rig.deliver(1, 0, path[0].1.clone());
+    rig.advance(2_800);
+    assert!(rig.nodes[0].replica.is_learning(), "the second batch may still come");
+    rig.deliver(1, 0, path[1].1.clone());
+    rig.advance(200);
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(second)));
+}
+
 /// One of four may lie about what it has received; two may not.
 #[test]
 fn a_head_that_nobody_has_is_looked_for_three_seconds_if_f_have_named_it_and_longer_if_more_have() {
@@ -230,7 +271,7 @@ fn a_head_that_nobody_has_is_looked_for_three_seconds_if_f_have_named_it_and_lon
 fn a_lost_stream_goes_on_behind_the_highest_head_that_others_have_named() {
     let mut rig = Rig::new(4);
     rig.isolate(0);
-    seal_own(&mut rig, 1, 300);
+    let unseen = seal_own(&mut rig, 1, 300);
     let first = rig.seal(0, Head::NONE, 2, 0);
     let second = rig.seal(0, first.head(), 2, 1);
     for batch in [&first, &second] {
@@ -242,6 +283,10 @@ fn a_lost_stream_goes_on_behind_the_highest_head_that_others_have_named() {
     rig.advance(2_000);
     assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(second.head())));
     assert_eq!(rig.held(0), [second.head(); 4], "it reports the branch that it goes on with");
+    for node in &rig.nodes[1..] {
+        let seen = node.replica.streams[0].batch(&unseen.digest).is_some();
+        assert!(!seen, "while it learns, it shows nobody what may have to be left");
+    }
     rig.offer(0, 1, 7).unwrap();
     rig.advance(500);
     let own = rig.nodes[0].replica.own_head;

@@ -95,6 +95,11 @@ impl World {
         }
     }
 
+    /// The journal, and where its blocks stand.
+    pub fn journal(&self) -> (&Log, &BlockIndex) {
+        (&self.log, &self.index)
+    }
+
     /// The kinds of what is written and not durable.
     pub fn kinds(&self) -> Vec<u8> {
         self.unsynced.iter().map(|(kind, _)| *kind).collect()
@@ -417,9 +422,14 @@ impl Rig {
         if let Some(block) = replica.tree.block(digest) {
             return block.clone();
         }
-        let World { log, index, .. } = &self.nodes[node].world;
-        let reader = JournalReader { records: log, index, network: &self.network() };
+        let (records, index) = self.nodes[node].world.journal();
+        let reader = JournalReader { records, index, network: &self.network() };
         reader.block(replica.recent_height(digest).unwrap()).unwrap().1
+    }
+
+    /// The digest of the last finalized block.
+    pub fn last_block(&self, node: usize) -> Digest {
+        self.nodes[node].replica.tree.head().digest
     }
 
     /// A client's transaction; its tag is sender and nonce.

@@ -1,0 +1,169 @@
+//! The feed of a chain, read from the journal.
+//!
+//! What the chain executed at a height is in the block of that height. What came from other chains is not stored: it
+//! follows from what they sent in the block before, and from what the chains before could not credit.
+//!
+//! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights or
+//! [`TRANSACTIONS_MAX`] transactions, and says where to go on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{ChainRecord, CommittedBlock, JournalReader, ReadError};
+use crate::limits::{BLOCK_TRANSACTIONS_MAX, FEED_EVENTS_MAX};
+use crate::roots::ChainEntry;
+use crate::store::Records;
+use crate::types::{ChainId, Height, Outcome, Packet, TransactionId};
+use crate::wire::answers::{FeedAnswer, FeedEvent};
+use crate::wire::{Batch, Cursor, FeedQuery, Happening};
+
+/// Heights that one question looks at.
+const HEIGHTS_MAX: usize = 256;
+/// Transactions and arrivals that one question looks at, those of its first height not counted.
+const TRANSACTIONS_MAX: u64 = BLOCK_TRANSACTIONS_MAX as u64;
+/// Blocks that are kept: one with the two before it, from which its arrivals follow.
+const BLOCKS_KEPT: usize = 3;
+
+/// The blocks that were read last, at most three: the next question mostly goes on where the last one ended.
+#[derive(Debug, Default)]
+pub struct FeedBlocks(VecDeque<Arc<Stored>>);
+
+/// A block, with the batches that it orders.
+#[derive(Debug)]
+struct Stored {
+    record: CommittedBlock,
+    batches: Vec<Batch>,
+}
+
+impl Stored {
+    fn chain(&self, chain: ChainId) -> Result<&ChainRecord, ReadError> {
+        let of_chain = self.record.chains.iter().find(|of| of.entry.chain == chain);
+        of_chain.ok_or(ReadError::Damaged(self.record.height))
+    }
+
+    /// The transactions of a chain with their outcomes, in order.
+    fn executed(&self, chain: ChainId) -> Result<impl Iterator<Item = (&Packet, Outcome)>, ReadError> {
+        let of_chain = self.chain(chain)?;
+        let packets = || self.batches.iter().map(move |batch| batch.packets_of(chain));
+        let outcomes = of_chain.outcomes(packets());
+        if outcomes.len() as u64 != of_chain.entry.transactions {
+            return Err(ReadError::Damaged(self.record.height));
+        }
+        Ok(packets().flatten().zip(outcomes))
+    }
+
+    /// What a chain has sent to another one, in order.
+    fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = &Packet>, ReadError> {
+        let sent = self.executed(from)?.filter(|(_, outcome)| *outcome == Outcome::Sent);
+        Ok(sent.map(|(packet, _)| packet).filter(move |packet| packet.credit_chain() == to))
+    }
+}
+
+fn entry_of(record: &CommittedBlock, chain: ChainId) -> Result<ChainEntry, ReadError> {
+    let of_chain = record.chains.iter().find(|of| of.entry.chain == chain);
+    Ok(of_chain.ok_or(ReadError::Damaged(record.height))?.entry)
+}
+
+impl<R: Records> JournalReader<'_, R> {
+    /// What happened on a chain of the network from a cursor on, up to the height `last`. `stopped` is looked at before
+    /// each height.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn feed(
+        &self,
+        query: &FeedQuery,
+        last: Height,
+        blocks: &mut FeedBlocks,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<FeedAnswer, ReadError> {
+        let max = usize::from(query.max).min(FEED_EVENTS_MAX);
+        let (mut events, mut at, mut budget) = (Vec::new(), query.from.max(Cursor::START), TRANSACTIONS_MAX);
+        for looked_at in 0..HEIGHTS_MAX {
+            if at.height > last || stopped() {
+                break;
+            }
+            let (record, _) = self.block(at.height)?;
+            let entry = entry_of(&record, query.chain)?;
+            let count = entry.inbox + entry.transactions;
+            match budget.checked_sub(count) {
+                Some(left) => budget = left,
+                None if looked_at > 0 => break,
+                None => budget = 0,
+            }
+            if count > at.place.into() {
+                let stored = self.stored(at.height, blocks)?;
+                let arrivals = self.arrivals(query.chain, &stored, blocks)?;
+                let arrivals = arrivals.iter().map(|(packet, happening)| (packet, *happening));
+                let executed = stored.executed(query.chain)?;
+                let executed = executed.map(|(packet, outcome)| (packet, Happening::Executed { outcome }));
+                let all = (0_u32..).zip(arrivals.chain(executed)).skip(at.place as usize);
+                for (place, (packet, happening)) in all {
+                    let here = Cursor { place, ..at };
+                    if !query.wants(happening, packet) {
+                        continue;
+                    }
+                    if events.len() == max {
+                        return Ok(FeedAnswer { events, next: here });
+                    }
+                    let (id, packet) = (packet.id(self.network), hex::encode(packet.0));
+                    events.push(FeedEvent { at: here, id, happening, packet });
+                }
+            }
+            at = Cursor::at(at.height.next());
+        }
+        Ok(FeedAnswer { events, next: at })
+    }
+
+    /// What came to a chain from others, in the order in which it was executed: by the chain that sent it, and of each
+    /// chain first what it gives back.
+    fn arrivals(
+        &self,
+        chain: ChainId,
+        stored: &Stored,
+        blocks: &mut FeedBlocks,
+    ) -> Result<Vec<(Packet, Happening)>, ReadError> {
+        let (height, here) = (stored.record.height, stored.chain(chain)?);
+        if here.entry.inbox == 0 {
+            return Ok(Vec::new());
+        }
+        let damaged = || ReadError::Damaged(height);
+        let before = self.stored(Height(height.0.checked_sub(1).ok_or_else(damaged)?), blocks)?;
+        let returned: BTreeMap<TransactionId, Outcome> = here.returned.iter().copied().collect();
+        let mut arrivals = Vec::new();
+        for of in &before.record.chains {
+            let other = of.entry.chain;
+            if !of.returned.is_empty() {
+                let earlier = Height(height.0.checked_sub(2).ok_or_else(damaged)?);
+                let earlier = self.stored(earlier, blocks)?;
+                let sent = earlier.sent(chain, other)?;
+                let sent: BTreeMap<_, _> = sent.map(|packet| (packet.id(self.network), packet)).collect();
+                // What other chains have sent there comes back to them.
+                let mine = of.returned.iter().filter_map(|(id, reason)| Some((**sent.get(id)?, *reason)));
+                arrivals.extend(mine.map(|(packet, reason)| (packet, Happening::Refunded { reason })));
+            }
+            for packet in before.sent(other, chain)? {
+                let happening = match returned.get(&packet.id(self.network)) {
+                    None => Happening::Credited,
+                    Some(reason) => Happening::NotCredited { reason: *reason },
+                };
+                arrivals.push((*packet, happening));
+            }
+        }
+        if arrivals.len() as u64 == here.entry.inbox { Ok(arrivals) } else { Err(damaged()) }
+    }
+
+    fn stored(&self, height: Height, blocks: &mut FeedBlocks) -> Result<Arc<Stored>, ReadError> {
+        if let Some(stored) = blocks.0.iter().find(|stored| stored.record.height == height) {
+            return Ok(Arc::clone(stored));
+        }
+        let (record, _) = self.block(height)?;
+        let batches = self.batches(&record)?;
+        let stored = Arc::new(Stored { record, batches });
+        if blocks.0.len() == BLOCKS_KEPT {
+            blocks.0.pop_front();
+        }
+        blocks.0.push_back(Arc::clone(&stored));
+        Ok(stored)
+    }
+}

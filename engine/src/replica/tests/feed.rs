@@ -1,0 +1,136 @@
+//! The feeds of two chains that pay each other, read from a validator's journal.
+
+use super::super::{FeedBlocks, JournalReader};
+use super::rig::{CHAIN, OTHER, Rig};
+use super::*;
+use crate::types::{AccountId, ChainId, Outcome, Packet};
+use crate::wire::answers::FeedAnswer;
+use crate::wire::{Cursor, FeedQuery, Happening};
+
+const SENT: Happening = Happening::Executed { outcome: Outcome::Sent };
+const APPLIED: Happening = Happening::Executed { outcome: Outcome::Applied };
+const REASON: Outcome = Outcome::UnknownCredit;
+
+/// The place of an event, who paid, and what happened.
+type Line = (&'static str, u64, Happening);
+
+/// Two payments to the other chain, of which one comes back, one more a block later, and two within the chain.
+fn rig() -> Rig {
+    let mut rig = Rig::new(4);
+    rig.offer_crossing(0, 1, 0, 5).unwrap();
+    rig.offer_crossing(0, 2, 0, 1 << 20).unwrap();
+    rig.offer(0, 3, 0).unwrap();
+    rig.advance(100);
+    let first = rig.order(1, 1, rig.network());
+    rig.offer_crossing(0, 4, 0, 6).unwrap();
+    rig.advance(100);
+    let second = rig.order(2, 2, first);
+    rig.offer(0, 1, 1).unwrap();
+    rig.advance(100);
+    let third = rig.order(3, 3, second);
+    rig.order(0, 4, third);
+    rig.advance(30);
+    assert_eq!(rig.nodes[0].replica.committed(), Height(4));
+    rig
+}
+
+fn everything(chain: ChainId) -> FeedQuery {
+    FeedQuery { chain, from: Cursor::START, account: None, reference: None, max: 1_000 }
+}
+
+fn ask(rig: &Rig, query: &FeedQuery, blocks: &mut FeedBlocks, stops: bool) -> FeedAnswer {
+    let (records, index) = rig.nodes[0].world.journal();
+    let reader = JournalReader { records, index, network: &rig.network() };
+    reader.feed(query, rig.nodes[0].replica.committed(), blocks, &|| stops).unwrap()
+}
+
+fn lines(answer: &FeedAnswer) -> Vec<(String, u64, Happening)> {
+    let payer = |packet: &str| {
+        let bytes = hex::decode(packet).unwrap();
+        Packet::slice(&bytes)[0].debit().0
+    };
+    answer.events.iter().map(|event| (event.at.to_string(), payer(&event.packet), event.happening)).collect()
+}
+
+#[track_caller]
+fn assert_lines(answer: &FeedAnswer, expected: &[Line]) {
+    let expected: Vec<_> =
+        expected.iter().map(|(at, payer, what)| ((*at).to_owned(), *payer, *what)).collect();
+    assert_eq!(lines(answer), expected);
+}
+
+#[test]
+fn a_feed_has_what_was_executed_and_what_came_from_other_chains_in_the_order_of_execution() {
+    let rig = rig();
+    let mut blocks = FeedBlocks::default();
+    let here: [Line; 6] = [
+        ("1.0", 1, SENT),
+        ("1.1", 2, SENT),
+        ("1.2", 3, APPLIED),
+        ("2.0", 4, SENT),
+        ("3.0", 2, Happening::Refunded { reason: REASON }),
+        ("3.1", 1, APPLIED),
+    ];
+    let there: [Line; 3] = [
+        ("2.0", 1, Happening::Credited),
+        ("2.1", 2, Happening::NotCredited { reason: REASON }),
+        ("3.0", 4, Happening::Credited),
+    ];
+    for (chain, expected) in [(CHAIN, &here[..]), (OTHER, &there[..])] {
+        let all = ask(&rig, &everything(chain), &mut blocks, false);
+        assert_lines(&all, expected);
+        assert_eq!(all.next, Cursor::at(Height(5)), "the next height is not committed yet");
+        // However it is cut into answers, it is the same.
+        for max in 1..=6 {
+            let (mut pieces, mut from) = (Vec::new(), Cursor::START);
+            while from != all.next {
+                let piece = ask(&rig, &FeedQuery { from, max, ..everything(chain) }, &mut blocks, false);
+                assert!(piece.events.len() <= usize::from(max) && piece.next > from);
+                pieces.extend(piece.events);
+                from = piece.next;
+            }
+            assert_eq!(pieces, all.events, "{max} at a time");
+        }
+    }
+}
+
+#[test]
+fn a_feed_can_be_that_of_one_account_or_reference() {
+    let rig = rig();
+    let mut blocks = FeedBlocks::default();
+    let mut of = |chain, account| {
+        ask(&rig, &FeedQuery { account: Some(AccountId(account)), ..everything(chain) }, &mut blocks, false)
+    };
+    // Each pays the account behind it.
+    assert_lines(&of(CHAIN, 4), &[("1.2", 3, APPLIED), ("2.0", 4, SENT)]);
+    let refunded = Happening::Refunded { reason: REASON };
+    assert_lines(&of(CHAIN, 2), &[("1.1", 2, SENT), ("3.0", 2, refunded), ("3.1", 1, APPLIED)]);
+    assert_lines(&of(OTHER, 6), &[("3.0", 4, Happening::Credited)]);
+    assert_lines(&of(OTHER, 4), &[]);
+    let mut with = |reference| ask(&rig, &FeedQuery { reference, ..everything(OTHER) }, &mut blocks, false);
+    assert_eq!(with(Some([0; 12])).events.len(), 3);
+    assert_eq!(with(Some([1; 12])).events.len(), 0);
+}
+
+#[test]
+fn a_feed_ends_at_the_last_height_at_a_stop_and_after_so_many_heights() {
+    let mut rig = rig();
+    let mut blocks = FeedBlocks::default();
+    let beyond = FeedQuery { from: Cursor { height: Height(9), place: 3 }, ..everything(CHAIN) };
+    let answer = ask(&rig, &beyond, &mut blocks, false);
+    assert_eq!((answer.events.len(), answer.next), (0, beyond.from));
+    let past = FeedQuery { from: Cursor { height: Height(1), place: 77 }, ..everything(CHAIN) };
+    assert_eq!(lines(&ask(&rig, &past, &mut blocks, false))[0].0, "2.0");
+    let stopped = ask(&rig, &everything(CHAIN), &mut blocks, true);
+    assert_eq!((stopped.events.len(), stopped.next), (0, Cursor::START));
+
+    let mut parent = rig.last_block(0);
+    for view in 5..=300 {
+        parent = rig.order(view as usize % 4, view, parent);
+    }
+    rig.advance(30);
+    let answer = ask(&rig, &everything(OTHER), &mut blocks, false);
+    assert_eq!((answer.events.len(), answer.next), (3, Cursor::at(Height(257))));
+    let rest = ask(&rig, &FeedQuery { from: answer.next, ..everything(OTHER) }, &mut blocks, false);
+    assert_eq!((rest.events.len(), rest.next), (0, Cursor::at(Height(301))));
+}

@@ -1,0 +1,116 @@
+//! The feed of a chain, printed as it comes: an event a line.
+//!
+//! A cursor is understood by every validator, so who follows a feed and loses the connection goes on where it was,
+//! with the next validator that answers.
+
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use client::{AsOf, ClientError, Cursor, FeedQuery, Happened, Happening};
+use engine::limits::FEED_EVENTS_MAX;
+use engine::types::{AccountId, ChainId};
+use serde_json::json;
+
+use super::{Asked, connect, print};
+use crate::cli::{FeedArgs, WhomArgs};
+use crate::transfer::reference;
+
+/// How often a feed that is followed to its end is asked again.
+const POLL: Duration = Duration::from_millis(250);
+/// How long the pause between two attempts to connect again is.
+const CONNECT_AGAIN: Duration = Duration::from_secs(1);
+
+/// Prints what happened on a chain, or to one account of it.
+///
+/// # Errors
+/// No answer that makes sense. Without `--follow` also an ended connection; the message then says where to go on.
+pub(super) fn print_feed(
+    mut asked: Asked,
+    whom: &WhomArgs,
+    (chain, account): (ChainId, Option<AccountId>),
+    args: &FeedArgs,
+    json: bool,
+) -> Result<()> {
+    let reference = args.reference.as_deref().map(reference).transpose()?;
+    let mut out = std::io::stdout().lock();
+    let (mut from, mut left) = (args.from, args.limit.unwrap_or(u64::MAX));
+    let printed = loop {
+        let max = left.min(FEED_EVENTS_MAX as u64) as u16;
+        let query = FeedQuery { chain, from, account, reference, max };
+        let answer = match asked.client.feed(&query) {
+            Ok(answer) => answer,
+            Err(error @ (ClientError::Link(_) | ClientError::Silent(_))) => {
+                if !args.follow {
+                    return Err(error).with_context(|| format!("printed up to --from {from}"));
+                }
+                eprintln!("{error}; following on from {from}");
+                asked = connect_again(whom);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        from = answer.value.next;
+        left -= answer.value.events.len() as u64;
+        if let Err(error) = write_events(&mut out, &answer.value.events, json) {
+            break Err(error);
+        }
+        let at_end = from.height > answer.as_of.height;
+        if left == 0 || (at_end && !args.follow) {
+            break write_end(&mut out, from, answer.as_of, json);
+        }
+        if at_end {
+            std::thread::sleep(POLL);
+        }
+    };
+    match printed {
+        // Who reads the lines has had enough of them.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("the feed cannot be printed"),
+    }
+}
+
+fn connect_again(whom: &WhomArgs) -> Asked {
+    loop {
+        std::thread::sleep(CONNECT_AGAIN);
+        match connect(whom) {
+            Ok(asked) => return asked,
+            Err(error) => eprintln!("{error:#}; trying again"),
+        }
+    }
+}
+
+fn write_events(out: &mut impl Write, events: &[Happened], json: bool) -> std::io::Result<()> {
+    for Happened { at, id, happening, packet } in events {
+        // What has an id is a transfer: no other kind is in a block.
+        let Ok(transfer) = packet.transfer() else { continue };
+        if json {
+            let mut line = json!({ "at": at, "id": id, "transfer": print::transfer(&transfer) });
+            line["happening"] = json!(happening);
+            writeln!(out, "{line}")?;
+            continue;
+        }
+        let credit_chain = transfer.credit_chain.map(|chain| chain.0);
+        let payment = print::payment(transfer.amount, transfer.debit.0, transfer.credit.0, credit_chain);
+        writeln!(out, "{at:<12} {}: {payment}; {id}", words(*happening, transfer.chain))?;
+    }
+    out.flush()
+}
+
+/// What happened, for a person.
+fn words(happening: Happening, source: ChainId) -> String {
+    match happening {
+        Happening::Executed { outcome } => outcome.to_string(),
+        Happening::Credited => format!("credited from chain {source}"),
+        Happening::NotCredited { reason } => format!("not credited, back to chain {source} ({reason})"),
+        Happening::Refunded { reason } => format!("refunded ({reason})"),
+    }
+}
+
+fn write_end(out: &mut impl Write, next: Cursor, as_of: AsOf, json: bool) -> std::io::Result<()> {
+    if json {
+        writeln!(out, "{}", json!({ "next": next, "as_of": as_of }))
+    } else {
+        writeln!(out, "up to {as_of} (the validator's word); go on with --from {next}")
+    }
+}

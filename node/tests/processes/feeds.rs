@@ -1,0 +1,117 @@
+//! What happened on a chain, asked from a cursor on; and the same bytes, submitted twice.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use client::{Cursor, FeedQuery, Happening};
+use engine::types::{AccountId, Outcome, Packet, Refusal, Transfer, Verdict};
+use serde_json::Value;
+
+use crate::testbed::{CHAIN, MILLRACE, Testbed, expect, verdicts, wait};
+
+#[test]
+fn the_same_bytes_get_the_same_verdict_again_from_every_validator() {
+    let mut testbed = Testbed::up(4, 100);
+    let sent: Vec<Packet> = (0..3).map(|nonce| testbed.transfer(7, nonce)).collect();
+    let too_much = testbed.transfer(8, 0).transfer().unwrap();
+    let too_much = testbed.signed(&Transfer { amount: 10_000_000, ..too_much });
+    let all = [sent[0], sent[1], sent[2], too_much];
+    let mut first = testbed.client(1);
+    let told = verdicts(&mut first, &all);
+    let failed = Verdict::Failed(Outcome::InsufficientBalance);
+    assert_eq!(told, [Verdict::Committed, Verdict::Committed, Verdict::Committed, failed]);
+    testbed.settle();
+    for validator in 0..4 {
+        assert_eq!(verdicts(&mut testbed.client(validator), &all), told, "validator {validator}");
+    }
+    // Other bytes with the same nonce are another transaction, and so is another signature.
+    let other = testbed.transfer(7, 0).transfer().unwrap();
+    let other = testbed.signed(&Transfer { amount: 6, ..other });
+    let mut unsigned = sent[0];
+    unsigned.0[127] ^= 1;
+    let replayed = Verdict::Refused(Refusal::Replayed);
+    assert_eq!(verdicts(&mut first, &[other, unsigned]), [replayed, replayed]);
+    // What was known before a restart is known after it.
+    testbed.kill(2);
+    testbed.spawn(2);
+    testbed.ready();
+    assert_eq!(verdicts(&mut testbed.client(2), &all), told);
+    testbed.all_alive();
+}
+
+#[test]
+fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
+    let mut testbed = Testbed::up(4, 100);
+    let dir = testbed.path().to_str().unwrap().to_owned();
+    let packets: Vec<Packet> = (0..5).map(|nonce| testbed.transfer(7, nonce)).collect();
+    verdicts(&mut testbed.client(0), &packets[..3]);
+    testbed.settle();
+
+    let ids: Vec<String> =
+        packets.iter().map(|packet| packet.id(testbed.network.genesis.network()).to_string()).collect();
+    let query = |code: i32, arguments: &[&str]| {
+        let all: Vec<&str> = ["query", "--network", &dir].iter().chain(arguments).copied().collect();
+        expect(code, &all)
+    };
+    let lines = |arguments: &[&str]| -> Vec<Value> {
+        query(0, arguments).0.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let events = lines(&["feed", "1", "--json"]);
+    let [one, two, three, end] = &events[..] else { panic!("{events:?}") };
+    for (event, id) in [one, two, three].into_iter().zip(&ids) {
+        assert_eq!((&event["id"], &event["happening"]["outcome"]), (&json(id), &json("applied")));
+    }
+    // The cursor of one validator, given to another one.
+    let next = two["at"].as_str().unwrap();
+    let rest = lines(&["--validator", "3", "feed", "1", "--from", next, "--limit", "1", "--json"]);
+    assert_eq!((rest.len(), &rest[0]["id"]), (2, &two["id"]));
+    let from = rest[1]["next"].as_str().unwrap();
+    assert_eq!(lines(&["feed", "1", "--from", from, "--json"])[0]["id"], three["id"]);
+    let nothing = lines(&["feed", "1", "--from", end["next"].as_str().unwrap(), "--json"]);
+    assert_eq!(nothing.len(), 1);
+    let (history, _) = query(0, &["history", "1", "8"]);
+    assert!(history.contains("applied: 5 from account 7 to account 8; "), "{history}");
+    assert!(history.lines().last().unwrap().contains("go on with --from"), "{history}");
+    assert_eq!(lines(&["history", "1", "9", "--json"]).len(), 1);
+    assert_eq!(lines(&["history", "1", "7", "--reference", "rent", "--json"]).len(), 1);
+    let (_, error) = query(1, &["feed", "5"]);
+    assert!(error.contains("the network has no chain 5"), "{error}");
+    let (_, error) = query(2, &["feed", "1", "--from", "12"]);
+    assert!(error.contains("a height and a place"), "{error}");
+    let (_, error) = query(1, &["feed", "1", "--reference", "thirteen bytes"]);
+    assert!(error.contains("at most 12 bytes"), "{error}");
+
+    // One that follows sees each event once, although its validator goes.
+    let mut following = Command::new(MILLRACE)
+        .args(["query", "--network", &dir, "feed", "1", "--follow", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut followed = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&followed.next().unwrap().unwrap()).unwrap() };
+    (0..3).for_each(|at| assert_eq!(next()["id"], json(&ids[at])));
+    testbed.kill(0);
+    verdicts(&mut testbed.client(2), &packets[3..]);
+    assert_eq!([next()["id"].clone(), next()["id"].clone()], [json(&ids[3]), json(&ids[4])]);
+    following.kill().unwrap();
+    following.wait().unwrap();
+
+    let mut client = testbed.client(1);
+    let feed = FeedQuery {
+        chain: CHAIN,
+        from: Cursor::START,
+        account: Some(AccountId(7)),
+        reference: None,
+        max: 1_000,
+    };
+    wait("validator 1 has all five", || client.feed(&feed).unwrap().value.events.len() == 5);
+    let events = client.feed(&feed).unwrap().value.events;
+    assert!(events.iter().zip(&packets).all(|(event, packet)| event.packet == *packet));
+    let applied = Happening::Executed { outcome: Outcome::Applied };
+    assert!(events.iter().all(|event| event.happening == applied));
+}
+
+fn json(text: &str) -> Value {
+    Value::from(text)
+}
