@@ -30,7 +30,7 @@ pub struct Client {
     network: Digest,
     /// The number of the last question.
     asked: u64,
-    /// How many questions were answered. A validator that answers more than it was asked is not listened to for ever.
+    /// How many questions were answered. A validator that answers more than it was asked is not listened to.
     answered: u64,
     /// The tag of the next packet: so many were submitted.
     tag: u64,
@@ -112,9 +112,12 @@ impl Client {
         if !self.notices.is_empty() {
             return Ok(std::mem::take(&mut self.notices));
         }
-        match self.next(patience)? {
-            Event::Notices(notices) => Ok(notices),
-            Event::Answer(_) => Err(ClientError::Unexpected("an answer to a question that was not asked")),
+        loop {
+            match self.next(patience)? {
+                Event::Notices(notices) => return Ok(notices),
+                // The answer to a question that was given up.
+                Event::Answer(_) => {}
+            }
         }
     }
 

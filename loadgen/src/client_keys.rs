@@ -10,6 +10,8 @@
 //! or about other keys. The separator keeps these keys apart from every other use of the same seed; it keeps
 //! its first wording, because the accounts of every network that was made so far follow from it.
 
+use std::ops::Range;
+
 use engine::types::{AccountId, ChainId};
 use kernels::ed25519::SigningKey;
 use kernels::sha2::sha256_parts;
@@ -38,9 +40,9 @@ impl ClientSeed {
         (0..accounts).into_par_iter().map(|a| self.signing_key(chain, AccountId(a))).collect()
     }
 
-    /// The public keys of accounts `0..accounts` of a chain, as a genesis wants them.
-    pub fn public_keys(&self, chain: ChainId, accounts: u64) -> Vec<[u8; 32]> {
-        (0..accounts).into_par_iter().map(|a| self.signing_key(chain, AccountId(a)).public_key()).collect()
+    /// The public keys of some accounts of a chain, as a genesis wants them.
+    pub fn public_keys(&self, chain: ChainId, accounts: Range<u64>) -> Vec<[u8; 32]> {
+        accounts.into_par_iter().map(|a| self.signing_key(chain, AccountId(a)).public_key()).collect()
     }
 }
 

@@ -24,7 +24,7 @@ fn keys_differ_by_seed_chain_and_account_and_repeat() {
 #[test]
 fn the_public_keys_of_a_genesis_are_those_that_sign() {
     let seed = ClientSeed([9; 32]);
-    let public = seed.public_keys(ChainId(3), 20);
+    let public = seed.public_keys(ChainId(3), 0..20);
     let signing = seed.signing_keys(ChainId(3), 20);
     assert_eq!(public, signing.iter().map(|k| k.public_key()).collect::<Vec<_>>());
     let signature = signing[11].sign(b"hello");

@@ -21,7 +21,7 @@ use loadgen::report::{
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
 use crate::cli::{BenchArgs, LoadArgs, Rate};
-use crate::network::{InitOptions, Network};
+use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
 mod figures;
@@ -47,8 +47,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
-        chains: args.chains,
-        accounts: args.accounts,
+        chains: ChainDraft::alike(args.chains, args.accounts, ACCOUNT_BALANCE),
         storage: args.storage.word().into(),
         work: args.set.clone(),
         ..InitOptions::default()

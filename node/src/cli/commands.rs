@@ -13,13 +13,11 @@ use loadgen::LoadError;
 use net::NetError;
 
 use super::log_filter::log_filter;
-use super::print::{grouped, rows};
-use super::{
-    Cli, Command, DirectoryArgs, InitArgs, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, VerifyArgs,
-};
+use super::network;
+use super::{Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, VerifyArgs};
 use crate::config::{Config, ConfigError, genesis};
 use crate::keys::{self, KeyError};
-use crate::network::{self, Down, InitError, InitOptions, Network};
+use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::transfer::{FileError, TransferError};
 use crate::verify::{Text, VerifyError};
@@ -33,9 +31,9 @@ pub fn run(cli: Cli) -> Result<bool> {
     match cli.command {
         Command::Bench(args) => bench::bench(&args),
         Command::Node(args) => node(&args),
-        Command::Network(NetworkCommand::Init(args)) => init(&args),
-        Command::Network(NetworkCommand::Up(args)) => up(&args),
-        Command::Network(NetworkCommand::Down(args)) => down(&args),
+        Command::Network(NetworkCommand::Init(args)) => network::init(&args),
+        Command::Network(NetworkCommand::Up(args)) => network::up(&args),
+        Command::Network(NetworkCommand::Down(args)) => network::down(&args),
         Command::Load(args) => bench::load(&args),
         Command::Key(KeyCommand::New(args)) => keys::new(&args),
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),
@@ -45,8 +43,10 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),
-        Command::Kernels(KernelsCommand::Check { file, backend }) => kernels::check(&file, backend),
-        Command::Kernels(KernelsCommand::Bench { backend }) => kernels::bench(backend),
+        Command::Kernels(KernelsCommand::Check { file, backend, json }) => {
+            kernels::check(&file, backend, json)
+        }
+        Command::Kernels(KernelsCommand::Bench { backend, json }) => kernels::bench(backend, json),
     }
 }
 
@@ -94,72 +94,6 @@ fn node(args: &NodeArgs) -> Result<bool> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     validator::run(&config)?;
     Ok(true)
-}
-
-fn init(args: &InitArgs) -> Result<bool> {
-    let options = InitOptions {
-        name: args.name.clone(),
-        validators: args.validators,
-        chains: args.chains,
-        accounts: args.accounts,
-        balance: args.balance,
-        host: args.host,
-        base_port: Some(args.base_port),
-        storage: args.storage.word().into(),
-        ..InitOptions::default()
-    };
-    let network = network::init(&args.directory, &options)?;
-    let directory = args.directory.display();
-    println!("network \"{}\" in {directory}", network.genesis.name());
-    rows(&[
-        ("network id", network.genesis.network().to_string()),
-        ("validators", format!("{} ({} make a quorum)", args.validators, network.genesis.quorum())),
-        ("chains", format!("{}, of {} accounts each", args.chains, grouped(args.accounts))),
-        ("genesis", args.directory.join(genesis::GENESIS_FILE).display().to_string()),
-        ("for strangers", args.directory.join(genesis::HEADER_FILE).display().to_string()),
-    ]);
-    println!("\nstart it:  millrace network up {directory}");
-    Ok(true)
-}
-
-fn up(args: &DirectoryArgs) -> Result<bool> {
-    let network = Network::load(&args.directory)?;
-    let executable = std::env::current_exe().context("cannot find this executable")?;
-    let started = network::up(&network, &executable)?;
-    let directory = args.directory.display();
-    println!("network \"{}\" is up: {} validators", network.genesis.name(), started.len());
-    for (member, running) in network.members.iter().zip(&started) {
-        println!(
-            "  {:<10}  clients {}  height {:<6}  process {}{}  log {}",
-            member.name,
-            member.clients,
-            running.status.committed,
-            running.pid,
-            if running.before { " (was running)" } else { "" },
-            member.log_file().display()
-        );
-    }
-    println!("\nload:   millrace load --network {directory} --rate 1000 --seconds 15");
-    println!("query:  millrace query --network {directory} account 1 7");
-    println!("stop:   millrace network down {directory}");
-    Ok(true)
-}
-
-fn down(args: &DirectoryArgs) -> Result<bool> {
-    let network = Network::load(&args.directory)?;
-    let mut gracefully = true;
-    for (member, outcome) in network.members.iter().zip(network::down(&network)?) {
-        match outcome {
-            Down::Stopped(pid) => println!("  {:<10}  process {pid} stopped", member.name),
-            Down::NotRunning => println!("  {:<10}  was not running", member.name),
-            Down::Killed(pid) => {
-                gracefully = false;
-                println!("  {:<10}  process {pid} did not stop and was killed", member.name);
-            }
-        }
-    }
-    println!("\naudit:  millrace verify {}", network.members[0].data().display());
-    Ok(gracefully)
 }
 
 fn audit(args: &VerifyArgs) -> Result<bool> {

@@ -17,13 +17,14 @@ mod commands;
 mod keys;
 mod log_filter;
 mod pay;
+mod network;
 mod print;
 
 pub(crate) use commands::progress_bar;
 pub use commands::{exit_code, run};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use pay::{Place, SubmitArgs, TransferArgs};
-pub(crate) use print::{grouped, rows};
+pub(crate) use print::{grouped, print_json, rows};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -198,6 +199,7 @@ pub enum NetworkCommand {
 /// Examples:
 ///   millrace network init /tmp/mill
 ///   millrace network init /tmp/mill --validators 7 --base-port 9000
+///   millrace network init /tmp/mill --chains chains.toml
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct InitArgs {
@@ -210,14 +212,15 @@ pub struct InitArgs {
     /// How many validators; (N-1)/3 of them, rounded down, may fail.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub validators: u16,
-    /// How many chains.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub chains: u32,
+    /// How many chains, 1 to 256; or a TOML file that lists them: `[[chain]]` with `id`, and where wanted `asset`,
+    /// `accounts` and `balance`.
+    #[arg(long, default_value = "1", value_name = "CHAINS|FILE", value_parser = parse_chains)]
+    pub chains: ChainsArg,
     /// How many accounts each chain has.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
     pub accounts: u64,
     /// Balance of each account at the start.
-    #[arg(long, default_value_t = 1_000_000_000)]
+    #[arg(long, default_value_t = crate::network::ACCOUNT_BALANCE)]
     pub balance: u64,
     /// The address that all validators listen on.
     #[arg(long, default_value = "127.0.0.1")]
@@ -228,6 +231,18 @@ pub struct InitArgs {
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The chains of a new network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainsArg {
+    /// So many, all alike.
+    Alike(u32),
+    /// Those of a file.
+    Listed(PathBuf),
 }
 
 /// Start or stop the network in a directory.
@@ -245,6 +260,9 @@ pub struct DirectoryArgs {
     /// The network's directory, as `network init` made it.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Offer load to a running network, and print what its clients saw.
@@ -518,6 +536,9 @@ pub enum KernelsCommand {
         /// Only this backend: portable, avx2 or avx512.
         #[arg(long, value_name = "NAME", value_parser = Backend::named)]
         backend: Option<Backend>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Nanoseconds per operation of every backend of this machine.
     ///
@@ -528,6 +549,9 @@ pub enum KernelsCommand {
         /// Only this backend: portable, avx2 or avx512.
         #[arg(long, value_name = "NAME", value_parser = Backend::named)]
         backend: Option<Backend>,
+        /// Print JSON, when all is measured.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -585,6 +609,15 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 1.0 => Ok(Rate::Fixed(rate)),
         _ => Err("write \"max\", or transfers a second from 1 upwards".into()),
+    }
+}
+
+fn parse_chains(text: &str) -> Result<ChainsArg, String> {
+    const CHAINS_MAX: u32 = engine::limits::CHAINS_MAX as u32;
+    match text.parse::<u32>() {
+        Ok(chains @ 1..=CHAINS_MAX) => Ok(ChainsArg::Alike(chains)),
+        Err(_) if text.ends_with(".toml") => Ok(ChainsArg::Listed(text.into())),
+        _ => Err(format!("write a number from 1 to {CHAINS_MAX}, or the name of a file that ends in .toml")),
     }
 }
 

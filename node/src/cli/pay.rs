@@ -97,7 +97,7 @@ pub struct TransferArgs {
     #[arg(long, value_name = "FILE", requires_all = ["nonce", "expiry"])]
     pub offline: Option<PathBuf>,
     /// Print JSON.
-    #[arg(long, conflicts_with = "offline")]
+    #[arg(long)]
     pub json: bool,
 }
 

@@ -1,4 +1,7 @@
-//! Text for people: aligned rows, numbers with commas.
+//! Text for people: aligned rows, numbers with commas. JSON for programs.
+
+use anyhow::Result;
+use serde_json::Value;
 
 /// A number with thousands separated: 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {
@@ -11,6 +14,12 @@ pub(crate) fn grouped(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// Prints a value as JSON for a person or a program; true, as a command that has done its work.
+pub(crate) fn print_json(value: &Value) -> Result<bool> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(true)
 }
 
 /// Prints rows of a label and a value, the values in one column.

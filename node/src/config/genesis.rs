@@ -115,17 +115,23 @@ fn read_validator(mut section: Section) -> Result<ValidatorGenesis, ConfigError>
     Ok(validator)
 }
 
+/// What a chain does with transactions.
+pub(crate) fn read_kind(section: &mut Section) -> Result<ChainKind, ConfigError> {
+    let kinds = [("transfers", ChainKind::Transfers)];
+    section.choice("kind", &kinds, ChainKind::Transfers, "\"transfers\"")
+}
+
+/// What the balances of a chain are balances of.
+pub(crate) fn read_asset(section: &mut Section) -> Result<Asset, ConfigError> {
+    section.optional("asset", Asset::UNIT, "the name of what is counted, 1 to 16 characters")
+}
+
 fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
     let id = ChainId(section.required("id", "the number of the chain")?);
-    let kind = section.choice(
-        "kind",
-        &[("transfers", ChainKind::Transfers)],
-        ChainKind::Transfers,
-        "\"transfers\"",
-    )?;
+    let kind = read_kind(&mut section)?;
     let suite =
         section.choice("suite", &[("ed25519", CryptoSuite::Ed25519)], CryptoSuite::Ed25519, "\"ed25519\"")?;
-    let asset = section.optional("asset", Asset::UNIT, "the name of what is counted, 1 to 16 characters")?;
+    let asset = read_asset(&mut section)?;
     let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
     let file = section.path("accounts_file", "the path of the chain's accounts")?;
     section.finish()?;

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::network::{InitOptions, init};
+use crate::network::{ChainDraft, InitOptions, init};
 
 /// A network of two validators, whose first configuration the tests spoil.
 struct Spoilt {
@@ -12,8 +12,11 @@ struct Spoilt {
 impl Spoilt {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        init(directory.path(), &InitOptions { validators: 2, accounts: 20, ..InitOptions::default() })
-            .unwrap();
+        init(
+            directory.path(),
+            &InitOptions { validators: 2, chains: ChainDraft::alike(1, 20, 1_000), ..InitOptions::default() },
+        )
+        .unwrap();
         Self { directory }
     }
 

@@ -12,6 +12,9 @@ use kernels::ed25519::{
 };
 use kernels::merkle::{ArrayTree, Hash, node_hashes_on};
 use kernels::sha2::{self, sha256, sha512_each_on};
+use serde_json::{Map, Value, json};
+
+use crate::cli::print_json;
 
 /// Long enough that the clock's own cost vanishes.
 const ROUND: Duration = Duration::from_millis(60);
@@ -35,29 +38,77 @@ type Cell<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 ///
 /// # Errors
 /// Never fails; it returns `Result` like the other commands.
-pub fn bench(only: Option<Backend>) -> Result<bool> {
+pub fn bench(only: Option<Backend>, as_json: bool) -> Result<bool> {
     let wanted = |name: &&str| only.is_none_or(|backend| backend.name() == *name);
     // Whatever verifies hashes too.
     let names: Vec<_> =
         sha2::Backend::all_sha256().iter().map(|backend| backend.name()).filter(wanted).collect();
-    println!(
-        "nanoseconds per operation, one thread, best of {ROUNDS} rounds, messages of {MESSAGE_BYTES} bytes"
-    );
-    print!("{:<28}", "");
-    names.iter().for_each(|name| print!("{name:>11}"));
-    println!();
-    signatures(&names);
-    hashes(&names);
-    Ok(true)
+    let mut table = Table { names, operations: as_json.then(Map::new) };
+    table.head();
+    signatures(&mut table);
+    hashes(&mut table);
+    match table.operations {
+        Some(operations) => print_json(&json!({
+            "unit": "nanoseconds",
+            "rounds": ROUNDS,
+            "message_bytes": MESSAGE_BYTES,
+            "operations": operations,
+        })),
+        None => Ok(true),
+    }
 }
 
-fn signatures(names: &[&str]) {
+/// The figures: printed as they come in, or gathered.
+struct Table {
+    /// The backends, one a column.
+    names: Vec<&'static str>,
+    operations: Option<Map<String, Value>>,
+}
+
+impl Table {
+    fn head(&self) {
+        if self.operations.is_some() {
+            return;
+        }
+        println!(
+            "nanoseconds per operation, one thread, best of {ROUNDS} rounds, messages of {MESSAGE_BYTES} bytes"
+        );
+        print!("{:<28}", "");
+        self.names.iter().for_each(|name| print!("{name:>11}"));
+        println!();
+    }
+
+    /// Measures one operation.
+    fn row(&mut self, op: &str, items: usize, mut cells: Vec<Cell<'_>>) {
+        let mut measure = |name: &&str| {
+            let cell = cells.iter_mut().find(|(backend, _)| backend == name);
+            cell.map(|(_, work)| best(work) / items as f64)
+        };
+        if let Some(operations) = &mut self.operations {
+            let measured = |name: &&'static str| Some(((*name).to_owned(), json!(measure(name)?)));
+            let figures: Map<String, Value> = self.names.iter().filter_map(measured).collect();
+            operations.insert(op.to_owned(), figures.into());
+            return;
+        }
+        print!("  {op:<26}");
+        for name in &self.names {
+            match measure(name) {
+                Some(figure) => print!("{figure:>11.1}"),
+                None => print!("{:>11}", "-"),
+            }
+            // A terminal that is gone does not matter to the figures.
+            let _ = stdout().flush();
+        }
+        println!();
+    }
+}
+
+fn signatures(table: &mut Table) {
     let signed = Signed::new();
     let entries = signed.entries();
     for size in [8, 64, 256, 1024, 4096] {
         let entries = &entries[..size];
-        row(
-            names,
+        table.row(
             &format!("ed25519.batch.{size}"),
             size,
             verifying(size, |backend, verdicts| {
@@ -70,8 +121,7 @@ fn signatures(names: &[&str]) {
         let entries: Vec<_> = (entries.iter().zip(&keys).take(size))
             .map(|(Entry { message, signature, .. }, key)| DecodedEntry { key, message, signature })
             .collect();
-        row(
-            names,
+        table.row(
             &format!("ed25519.batch_decoded.{size}"),
             size,
             verifying(size, |backend, verdicts| {
@@ -79,16 +129,14 @@ fn signatures(names: &[&str]) {
             }),
         );
     }
-    row(
-        names,
+    table.row(
         "ed25519.lanes8",
         8,
         verifying(8, |backend, verdicts| {
             verify_lanes_on(backend, &entries[..8], verdicts);
         }),
     );
-    row(
-        names,
+    table.row(
         "ed25519.single",
         1,
         verifying(1, |backend, verdicts| {
@@ -102,17 +150,17 @@ fn signatures(names: &[&str]) {
         let (requests, mut made) = (&requests, vec![[0; 64]; AT_ONCE]);
         (backend.name(), Box::new(move || sign_batch_on(backend, requests, black_box(&mut made))))
     };
-    row(names, "ed25519.sign8", AT_ONCE, Backend::all().into_iter().map(signing).collect());
+    table.row("ed25519.sign8", AT_ONCE, Backend::all().into_iter().map(signing).collect());
 }
 
-fn hashes(names: &[&str]) {
+fn hashes(table: &mut Table) {
     let leaves: Vec<Hash> = (0..LEAVES as u64).map(|at| sha256(&at.to_le_bytes())).collect();
     let pairs = leaves.as_chunks::<2>().0;
     let nodes = |backend: sha2::Backend| -> Cell<'_> {
         let mut out = vec![[0; 32]; AT_ONCE];
         (backend.name(), Box::new(move || node_hashes_on(backend, &pairs[..AT_ONCE], black_box(&mut out))))
     };
-    row(names, "sha256.node", AT_ONCE, sha2::Backend::all_sha256().into_iter().map(nodes).collect());
+    table.row("sha256.node", AT_ONCE, sha2::Backend::all_sha256().into_iter().map(nodes).collect());
     let messages: Vec<_> = (0..AT_ONCE).map(|at| [at as u8; CHALLENGE_BYTES]).collect();
     let parts: Vec<[&[u8]; 1]> = messages.iter().map(|message| [&message[..]]).collect();
     let challenges = |backend: sha2::Backend| -> Cell<'_> {
@@ -120,14 +168,14 @@ fn hashes(names: &[&str]) {
         (backend.name(), Box::new(move || sha512_each_on(backend, parts, black_box(&mut out))))
     };
     let op = format!("sha512.{CHALLENGE_BYTES}");
-    row(names, &op, AT_ONCE, sha2::Backend::all_sha512().into_iter().map(challenges).collect());
+    table.row(&op, AT_ONCE, sha2::Backend::all_sha512().into_iter().map(challenges).collect());
     let changes: Vec<_> = (0..CHANGES).map(|at| ((at * LEAVES / CHANGES) as u64, leaves[at])).collect();
     let tree = RefCell::new(ArrayTree::new(leaves));
     let updates = |backend: sha2::Backend| -> Cell<'_> {
         let (tree, changes) = (&tree, &changes);
         (backend.name(), Box::new(move || tree.borrow_mut().update_on(backend, changes)))
     };
-    row(names, "tree.update", CHANGES, sha2::Backend::all_sha256().into_iter().map(updates).collect());
+    table.row("tree.update", CHANGES, sha2::Backend::all_sha256().into_iter().map(updates).collect());
 }
 
 /// A cell for each backend that judges `size` good signatures.
@@ -144,20 +192,6 @@ fn verifying<'a>(size: usize, judge: impl Fn(Backend, &mut [bool]) + Copy + 'a) 
         )
     };
     Backend::all().into_iter().map(cell).collect()
-}
-
-/// Prints one operation as its figures come in.
-fn row(names: &[&str], op: &str, items: usize, mut cells: Vec<Cell<'_>>) {
-    print!("  {op:<26}");
-    for name in names {
-        match cells.iter_mut().find(|(backend, _)| backend == name) {
-            Some((_, work)) => print!("{:>11.1}", best(work) / items as f64),
-            None => print!("{:>11}", "-"),
-        }
-        // A terminal that is gone does not matter to the figures.
-        let _ = stdout().flush();
-    }
-    println!();
 }
 
 /// Nanoseconds that a call takes.

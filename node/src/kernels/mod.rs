@@ -11,8 +11,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use kernels::check::{parse, run};
+use kernels::check::{PathReport, parse, run};
 use kernels::ed25519::Backend;
+use serde_json::{Value, json};
+
+use crate::cli::print_json;
 
 mod measure;
 
@@ -25,7 +28,7 @@ const NAMED: usize = 5;
 ///
 /// # Errors
 /// The file cannot be read, or a line is no vector.
-pub fn check(file: &Path, only: Option<Backend>) -> Result<bool> {
+pub fn check(file: &Path, only: Option<Backend>, as_json: bool) -> Result<bool> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let vectors = parse(&text).with_context(|| file.display().to_string())?;
     if vectors.is_empty() {
@@ -35,6 +38,21 @@ pub fn check(file: &Path, only: Option<Backend>) -> Result<bool> {
     getrandom::fill(&mut seed).map_err(std::io::Error::other).context("no randomness")?;
     let backends = only.map_or_else(Backend::all, |backend| vec![backend]);
     let report = run(&vectors, &backends, seed);
+    if as_json {
+        let path = |path: &PathReport| {
+            json!({
+                "backend": path.backend.to_string(),
+                "path": path.path.to_string(),
+                "accepted": path.accepted,
+                "refused": path.rejected,
+                "differs_from_single": path.disagreements,
+                "not_as_expected": path.unmet,
+            })
+        };
+        let paths: Vec<Value> = report.paths.iter().map(path).collect();
+        print_json(&json!({ "vectors": vectors.len(), "paths": paths, "ok": report.ok() }))?;
+        return Ok(report.ok());
+    }
     println!("{} vectors", vectors.len());
     for path in &report.paths {
         let wrong = path.disagreements.len() + path.unmet.len();

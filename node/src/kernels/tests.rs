@@ -7,7 +7,7 @@ fn run(lines: &[String]) -> Result<bool> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("vectors.jsonl");
     fs::write(&file, lines.join("\n")).unwrap();
-    check(&file, None)
+    check(&file, None, false)
 }
 
 fn line(sig: &str, expect: &str) -> String {

@@ -21,7 +21,7 @@ use serde_json::json;
 pub use self::error::KeyError;
 pub use self::file::{AccountKey, Protection, read, write};
 pub use self::passphrase::{Passphrase, Source};
-use crate::cli::{DeriveKeyArgs, NewKeyArgs, ProtectionArgs, ShowKeyArgs, rows};
+use crate::cli::{DeriveKeyArgs, NewKeyArgs, ProtectionArgs, ShowKeyArgs, print_json, rows};
 use crate::network::Network;
 use crate::transfer::genesis_key;
 
@@ -72,14 +72,12 @@ fn make(key: &AccountKey, file: &Path, protection: &ProtectionArgs, json: bool) 
 fn print(key: &AccountKey, file: &Path, protection: Protection, json: bool) -> Result<bool> {
     let public_key = hex::encode(key.public_key());
     if json {
-        let told = json!({
+        return print_json(&json!({
             "file": file,
             "public_key": public_key,
             "encrypted": protection != Protection::None,
             "protection": protection.to_string(),
-        });
-        println!("{}", serde_json::to_string_pretty(&told)?);
-        return Ok(true);
+        }));
     }
     println!("key file {}", file.display());
     rows(&[("public key", public_key), ("protection", protection.to_string())]);

@@ -7,14 +7,13 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use engine::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, GenesisError,
-    ValidatorGenesis,
+    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, Genesis, GenesisError, ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
 use net::Identity;
 
-use super::{NETWORK_FILE, Network, names};
+use super::{ChainDraft, NETWORK_FILE, Network, names};
 use crate::config::genesis::{self, quoted};
 use crate::config::{ConfigError, FIRST_START, Secret};
 
@@ -25,12 +24,8 @@ pub struct InitOptions {
     pub name: String,
     /// How many validators.
     pub validators: u16,
-    /// How many chains, numbered from 1.
-    pub chains: u32,
-    /// Accounts of each chain.
-    pub accounts: u64,
-    /// What each account holds.
-    pub balance: u64,
+    /// The chains, ascending.
+    pub chains: Vec<ChainDraft>,
     /// The address all validators listen on.
     pub host: IpAddr,
     /// Validator i takes the UDP ports `base + 2i` (peers) and `base + 2i + 1` (clients); without it, ports
@@ -42,21 +37,25 @@ pub struct InitOptions {
     pub storage: String,
     /// The log level of every validator.
     pub log_level: String,
+    /// Is told how many of all accounts have a key, now and then.
+    pub progress: fn(u64, u64),
 }
+
+/// What an account holds at the start, if nothing else is said.
+pub const ACCOUNT_BALANCE: u64 = 1_000_000_000;
 
 impl Default for InitOptions {
     fn default() -> Self {
         Self {
             name: "millrace".into(),
             validators: 4,
-            chains: 1,
-            accounts: 100_000,
-            balance: 1_000_000_000,
+            chains: ChainDraft::alike(1, 100_000, ACCOUNT_BALANCE),
             host: IpAddr::from([127, 0, 0, 1]),
             base_port: None,
             work: Vec::new(),
             storage: "auto".into(),
             log_level: "info".into(),
+            progress: |_, _| {},
         }
     }
 }
@@ -129,9 +128,10 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
         });
     }
     let client_seed = Secret::generate().map_err(at(directory))?;
+    // Numbers that make no genesis leave nothing behind that is in the way of better ones.
+    let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
     let seed_file = directory.join("customers.seed");
     client_seed.save(&seed_file).map_err(at(&seed_file))?;
-    let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
     genesis::save(&genesis, directory).map_err(at(directory))?;
     for (index, draft) in drafts.iter().enumerate() {
         make_directory(&draft.directory)?;
@@ -196,6 +196,9 @@ fn addresses(options: &InitOptions) -> Result<Vec<(SocketAddr, SocketAddr)>, Ini
     Ok(ports.chunks_exact(2).map(|pair| (address(pair[0]), address(pair[1]))).collect())
 }
 
+/// Accounts whose keys are made between two reports of progress.
+const ACCOUNTS_AT_ONCE: usize = 1 << 16;
+
 fn make_genesis(
     options: &InitOptions,
     drafts: &[Draft],
@@ -209,20 +212,22 @@ fn make_genesis(
             certificate_fingerprint: draft.identity.fingerprint().0,
         })
         .collect();
-    let chains = (1..=options.chains)
-        .map(|number| {
-            let id = ChainId(number);
-            let keys = client_seed.public_keys(id, options.accounts);
-            let account = |public_key| AccountGenesis { public_key, balance: options.balance };
-            ChainGenesis {
-                id,
-                kind: ChainKind::Transfers,
-                suite: CryptoSuite::Ed25519,
-                asset: Asset::UNIT,
-                accounts: keys.into_iter().map(account).collect(),
-            }
-        })
-        .collect();
+    let total = options.chains.iter().map(|chain| chain.accounts).sum();
+    let mut made = 0;
+    let mut chains = Vec::with_capacity(options.chains.len());
+    for ChainDraft { id, asset, accounts: count, balance } in &options.chains {
+        let mut accounts = Vec::with_capacity(*count as usize);
+        for first in (0..*count).step_by(ACCOUNTS_AT_ONCE) {
+            (options.progress)(made, total);
+            let keys = client_seed.public_keys(*id, first..(first + ACCOUNTS_AT_ONCE as u64).min(*count));
+            made += keys.len() as u64;
+            let account = |public_key| AccountGenesis { public_key, balance: *balance };
+            accounts.extend(keys.into_iter().map(account));
+        }
+        let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
+        chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, accounts });
+    }
+    (options.progress)(made, total);
     Genesis::new(options.name.clone(), validators, chains)
 }
 

@@ -23,12 +23,14 @@ use net::Fingerprint;
 
 use crate::config::{ConfigError, Contradiction, Secret, Section, genesis};
 
+mod chains;
 mod init;
 mod names;
 mod process;
 mod running;
 
-pub use init::{InitError, InitOptions, init};
+pub use chains::ChainDraft;
+pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
 pub use process::{ProcessError, Tie, ValidatorProcess};
 pub use running::{Down, RunError, Running, down, up, wait_ready};
 

@@ -2,13 +2,14 @@ use super::*;
 use crate::config::Config;
 
 fn options(validators: u16) -> InitOptions {
-    InitOptions { validators, accounts: 20, ..InitOptions::default() }
+    InitOptions { validators, chains: ChainDraft::alike(1, 20, 1_000), ..InitOptions::default() }
 }
 
 #[test]
 fn what_init_writes_loads_at_every_validator() {
     let directory = tempfile::tempdir().unwrap();
-    let made = init(directory.path(), &InitOptions { chains: 2, ..options(4) }).unwrap();
+    let made = init(directory.path(), &InitOptions { chains: ChainDraft::alike(2, 20, 1_000), ..options(4) })
+        .unwrap();
     let loaded = Network::load(directory.path()).unwrap();
     assert_eq!(loaded.genesis, made.genesis);
     assert_eq!(loaded.chains().collect::<Vec<_>>(), [ChainId(1), ChainId(2)]);
@@ -23,6 +24,51 @@ fn what_init_writes_loads_at_every_validator() {
     let account = made.genesis.account(ChainId(2), engine::types::AccountId(7)).unwrap();
     let key = loaded.client_seed.signing_key(ChainId(2), engine::types::AccountId(7));
     assert_eq!(account.public_key, key.public_key());
+}
+
+#[test]
+fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("chains.toml");
+    let read = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        ChainDraft::read(&file, 20, 1_000)
+    };
+    let chains = read(
+        "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n",
+    )
+    .unwrap();
+    let chain = |id, asset: &str, accounts, balance| ChainDraft {
+        id: ChainId(id),
+        asset: asset.parse().unwrap(),
+        accounts,
+        balance,
+    };
+    assert_eq!(chains, [chain(2, "EUR", 7, 3), chain(9, "UNIT", 20, 1_000)]);
+    let made = init(&directory.path().join("made"), &InitOptions { chains, ..options(1) }).unwrap();
+    let of = |chain: &engine::types::ChainGenesis| {
+        (chain.id.0, chain.asset.to_string(), chain.accounts.len(), chain.supply())
+    };
+    assert_eq!(
+        made.genesis.chains().iter().map(of).collect::<Vec<_>>(),
+        [(2, "EUR".into(), 7, Some(21)), (9, "UNIT".into(), 20, Some(20_000))]
+    );
+    for (text, words) in [
+        ("[[chain]]\nasset = \"EUR\"\n", "chain[0].id"),
+        ("[[chain]]\nid = 1\naccounts = 0\n", "1 to 16777216"),
+        ("[[chain]]\nid = 1\nkind = \"attest\"\n", "\"transfers\""),
+        ("[[chain]]\nid = 1\nblance = 7\n", "blance"),
+        ("[[chains]]\nid = 1\n", "chains"),
+        ("[[chain]\nid = 1\n", "chains.toml"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let twice = read("[[chain]]\nid = 1\n[[chain]]\nid = 1\n").unwrap();
+    for chains in [twice, Vec::new()] {
+        let error = init(&directory.path().join("bad"), &InitOptions { chains, ..options(1) }).unwrap_err();
+        assert!(matches!(error, InitError::Genesis(_)), "{error}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use proof::{
 };
 use serde_json::{Value, json};
 
-use crate::cli::{VerifyProofArgs, grouped, rows};
+use crate::cli::{VerifyProofArgs, grouped, print_json, rows};
 use crate::config::ConfigError;
 use crate::query::print;
 
@@ -65,7 +65,7 @@ pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
     }
     let verdict = proof::verify(&proof, &genesis);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&verdict_json(&verdict))?);
+        print_json(&verdict_json(&verdict))?;
     } else {
         match &verdict {
             Ok(statement) => {
@@ -93,7 +93,7 @@ pub fn write(proof: &Proof, genesis_header: Option<&[u8]>, file: &Path, as_json:
     if as_json {
         let proved = statement.as_ref().map(statement_json);
         let told = json!({ "file": file, "bytes": bytes.len(), "statement": proved });
-        println!("{}", serde_json::to_string_pretty(&told)?);
+        print_json(&told)?;
         return Ok(());
     }
     println!("a proof of {} bytes is in {}", grouped(bytes.len() as u64), file.display());

@@ -318,6 +318,5 @@ impl Checked {
 
 fn print_json(as_of: AsOf, answer: &impl Serialize, checked: &Checked) -> Result<()> {
     let both = json!({ "answer": answer, "as_of": as_of, "checked": checked });
-    println!("{}", serde_json::to_string_pretty(&both)?);
-    Ok(())
+    crate::cli::print_json(&both).map(|_| ())
 }

@@ -23,7 +23,7 @@ use kernels::ed25519::SigningKey;
 use serde_json::json;
 
 pub use self::file::{FileError, SignedFile};
-use crate::cli::{Place, SubmitArgs, TransferArgs, rows};
+use crate::cli::{Place, SubmitArgs, TransferArgs, print_json, rows};
 use crate::keys::{self, Source};
 use crate::network::Network;
 use crate::query::{connect, connect_member, connect_to, print};
@@ -61,6 +61,14 @@ pub fn transfer(args: &TransferArgs) -> Result<bool> {
         }
         let packet = sign(&key, &network_id, args, reference, (args.key_version, nonce, Height(expiry)))?;
         SignedFile::new(&network_id, packet).write(file)?;
+        if args.json {
+            let transfer = packet.transfer().context("the transaction's bytes")?;
+            return print_json(&json!({
+                "id": packet.id(&network_id),
+                "file": file,
+                "transfer": print::transfer(&transfer),
+            }));
+        }
         println!("signed, not submitted: {}", file.display());
         println!("submit it with:  millrace submit {} --network DIR", file.display());
         return Ok(true);
@@ -216,7 +224,7 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
             "transfer": print::transfer(&transfer),
             "transaction": transaction,
         });
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        print_json(&all)?;
         return Ok(committed);
     }
     let place = |chain: ChainId, account: AccountId| format!("account {account} of chain {chain}");

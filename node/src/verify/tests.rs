@@ -8,12 +8,13 @@ use engine::types::{Head, Height, ValidatorIndex};
 use engine::wire::{Block, Header};
 
 use super::*;
-use crate::network::{InitOptions, Network, init};
+use crate::network::{ChainDraft, InitOptions, Network, init};
 
 /// A network of one, and the record of its first block, which is empty.
 fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
     let directory = tempfile::tempdir().unwrap();
-    let options = InitOptions { validators: 1, accounts: 20, balance: 1000, ..InitOptions::default() };
+    let options =
+        InitOptions { validators: 1, chains: ChainDraft::alike(1, 20, 1_000), ..InitOptions::default() };
     let network = init(directory.path(), &options).unwrap();
     let header = Header {
         height: Height(1),

@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::byzantine::{Byzantine, batch};
 use crate::testbed::{CHAIN, Testbed};
 use client::ClientError;
-use engine::types::{Head, TransactionId, ValidatorIndex};
-use loadgen::Start;
+use engine::types::{ChainId, Head, TransactionId, ValidatorIndex};
 use loadgen::outcome::Latency;
+use loadgen::progress::Silent;
+use loadgen::{LoadPlan, Start};
 use net::{BlockingConnection, ConnectOptions};
+use node::network::{ChainDraft, InitOptions};
 
 /// Seconds of each measurement.
 const SECONDS: &str = "MILLRACE_ATTACK_SECONDS";
@@ -19,6 +21,10 @@ const RATE: f64 = 500.0;
 /// Signatures in a frame of the bad client, and how often it sends one: 200 a second.
 const BAD_SIGNATURES: u64 = 10;
 const BAD_EVERY: Duration = Duration::from_millis(50);
+/// Transactions a second that are about three times what four validators take on two cores.
+const FLOOD: f64 = 60_000.0;
+/// The chain that is not flooded.
+const OTHER: ChainId = ChainId(2);
 /// Connections that never say anything.
 const IDLE: usize = 200;
 
@@ -102,6 +108,25 @@ fn unwanted_batches(testbed: &Testbed, stop: &AtomicBool) {
     byzantine.network.shutdown(Duration::ZERO);
 }
 
+/// Clients of one chain that offer much more than the network takes, on all validators.
+fn flood(testbed: &Testbed, stop: &AtomicBool, rate: f64) {
+    while !stop.load(Relaxed) {
+        let plan = testbed.plan(&[0, 1, 2, 3], rate, 1, Start::Resume);
+        // What it is refused is not offered again: it has more than enough.
+        let plan = LoadPlan { busy_retry: None, timeout: Duration::from_secs(2), ..plan };
+        let _refused = loadgen::run(&plan, &mut Silent);
+    }
+}
+
+/// What clients of a chain wait that offers little, through all validators.
+fn wait_of_chain(testbed: &Testbed, chain: ChainId, rate: f64, seconds: u64) -> Latency {
+    let plan = testbed.plan(&[0, 1, 2, 3], rate, seconds, Start::Resume);
+    let plan = LoadPlan { chains: vec![testbed.chain_load(chain)], ..plan };
+    let outcome = loadgen::run(&plan, &mut Silent).unwrap();
+    assert!(outcome.tally().applied() > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
+    outcome.latency()
+}
+
 /// What honest clients of the first three validators wait.
 fn wait_of_others(testbed: &Testbed, seconds: u64) -> Latency {
     let outcome = testbed.load(&[0, 1, 2], RATE, seconds, Start::Resume);
@@ -111,12 +136,22 @@ fn wait_of_others(testbed: &Testbed, seconds: u64) -> Latency {
 
 fn under(testbed: &Testbed, seconds: u64, name: &str, attack: impl FnOnce(&Testbed, &AtomicBool) + Send) {
     let before = wait_of_others(testbed, seconds);
+    compare(testbed, name, before, attack, || wait_of_others(testbed, seconds));
+}
+
+/// Prints what somebody waited before an attack and waits during it.
+fn compare(
+    testbed: &Testbed,
+    name: &str,
+    before: Latency,
+    attack: impl FnOnce(&Testbed, &AtomicBool) + Send,
+    measure: impl FnOnce() -> Latency,
+) {
     let stop = AtomicBool::new(false);
     let during = std::thread::scope(|scope| {
         scope.spawn(|| attack(testbed, &stop));
         std::thread::sleep(Duration::from_secs(1));
-        let during =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_of_others(testbed, seconds)));
+        let during = std::panic::catch_unwind(std::panic::AssertUnwindSafe(measure));
         stop.store(true, Relaxed);
         during
     });
@@ -129,6 +164,34 @@ fn under(testbed: &Testbed, seconds: u64, name: &str, attack: impl FnOnce(&Testb
         ms(before.p99),
         ms(during.p99)
     );
+}
+
+/// C19. Before: the other chain's clients offer most of what there is, too, but no more than the network takes.
+#[test]
+fn a_chain_is_served_while_another_one_is_flooded() {
+    let measured = std::env::var(SECONDS).ok();
+    let seconds = measured.as_ref().map_or(1, |seconds| seconds.parse().expect("a number of seconds"));
+    let flooding = if measured.is_some() { FLOOD } else { RATE };
+    let chains = ChainDraft::alike(2, 4_000, 1_000_000);
+    let mut testbed = Testbed::with(&InitOptions { validators: 4, chains, ..InitOptions::default() });
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    let little = RATE / 2.0;
+    let stop = AtomicBool::new(false);
+    let before = std::thread::scope(|scope| {
+        scope.spawn(|| flood(&testbed, &stop, flooding / 4.0));
+        let before = wait_of_chain(&testbed, OTHER, little, seconds);
+        stop.store(true, Relaxed);
+        before
+    });
+    compare(
+        &testbed,
+        "another chain",
+        before,
+        |testbed, stop| flood(testbed, stop, flooding),
+        || wait_of_chain(&testbed, OTHER, little, seconds),
+    );
+    testbed.all_alive();
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use crate::testbed::{Testbed, expect};
 
 fn node(config: &Path) -> String {
@@ -173,6 +175,31 @@ fn init_does_not_overwrite() {
 }
 
 #[test]
+fn a_network_has_the_chains_of_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let [file, dir] = [path("chains.toml"), path("mill")];
+    let init = ["network", "init", &dir, "--chains", &file, "--accounts", "30", "--json"];
+    fs::write(&file, "[[chain]]\nid = 3\nasset = \"EUR\"\n[[chain]]\nid = 1\naccounts = 0\n").unwrap();
+    let (_, error) = expect(2, &init);
+    assert!(error.contains("chain[1].accounts") && error.contains("1 to 16777216"), "{error}");
+    fs::write(&file, "[[chain]]\nid = 3\nasset = \"EUR\"\n[[chain]]\nid = 1\naccounts = 20\n").unwrap();
+    let made: Value = serde_json::from_str(&expect(0, &init).0).unwrap();
+    assert_eq!(
+        made["chains"],
+        json!([
+            { "id": 1, "asset": "UNIT", "accounts": 20 },
+            { "id": 3, "asset": "EUR", "accounts": 30 },
+        ])
+    );
+    assert_eq!(made["validators"].as_array().unwrap().len(), 4);
+    for wrong in ["0", "257", "chains"] {
+        let (_, error) = expect(2, &["network", "init", &dir, "--chains", wrong]);
+        assert!(error.contains("a number from 1 to 256, or the name of a file"), "{error}");
+    }
+}
+
+#[test]
 fn verify_of_what_is_no_data_directory_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let (_, error) = expect(2, &["verify", directory.path().to_str().unwrap()]);
@@ -196,6 +223,12 @@ fn kernels_check_reads_vectors() {
     };
     fs::write(&file, vector("true") + "\n" + &vector("null")).unwrap();
     expect(0, &["kernels", "check", file.to_str().unwrap()]);
+    let (out, _) = expect(0, &["kernels", "check", file.to_str().unwrap(), "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&told["vectors"], &told["ok"], &told["paths"][0]["accepted"]),
+        (&json!(2), &json!(true), &json!(2))
+    );
     let one = |name| ["kernels", "check", file.to_str().unwrap(), "--backend", name];
     let (out, _) = expect(0, &one("portable"));
     assert!(out.contains("portable") && !out.contains("avx"), "{out}");

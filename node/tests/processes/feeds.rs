@@ -78,7 +78,7 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     assert!(error.contains("the network has no chain 5"), "{error}");
     let (_, error) = query(2, &["feed", "1", "--from", "12"]);
     assert!(error.contains("a height and a place"), "{error}");
-    let (_, error) = query(1, &["feed", "1", "--reference", "thirteen bytes"]);
+    let (_, error) = query(2, &["feed", "1", "--reference", "thirteen bytes"]);
     assert!(error.contains("at most 12 bytes"), "{error}");
 
     // One that follows sees each event once, although its validator goes.

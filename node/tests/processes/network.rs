@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::testbed::{expect, wait};
 use node::network::Network;
+use serde_json::{Value, json};
 
 /// Stops the network however the test ends.
 struct Down<'a>(&'a str);
@@ -52,6 +53,10 @@ fn an_operators_first_day() {
     wait("the others go on", || height(&network, 0) > before + 2);
     let (out, _) = expect(0, &["network", "up", dir]);
     assert!(out.contains("was running"), "{out}");
+    let up: Value = serde_json::from_str(&expect(0, &["network", "up", dir, "--json"]).0).unwrap();
+    let validators = up["validators"].as_array().unwrap();
+    assert!(validators.len() == 4 && validators.iter().all(|of| of["was_running"] == true), "{up}");
+    assert_eq!(validators[2]["clients"], network.members[2].clients.to_string());
     let goal = height(&network, 0);
     wait("the killed one catches up", || height(&network, 2) >= goal);
     expect(0, &load);
@@ -60,6 +65,11 @@ fn an_operators_first_day() {
     assert_eq!(out.matches("stopped").count(), 4, "{out}");
     let (out, _) = expect(0, &["network", "down", dir]);
     assert_eq!(out.matches("was not running").count(), 4, "{out}");
+    let down: Value = serde_json::from_str(&expect(0, &["network", "down", dir, "--json"]).0).unwrap();
+    assert_eq!(
+        (&down["validators"][3]["outcome"], &down["gracefully"]),
+        (&json!("not running"), &json!(true))
+    );
     for member in &network.members {
         let data = member.data();
         let (out, _) = expect(0, &["verify", data.to_str().unwrap()]);

@@ -9,7 +9,7 @@ use engine::types::{AccountId, Asset, ChainId, Height, Packet, Transfer, Verdict
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Silent;
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
-use node::network::{InitOptions, Network, Tie, ValidatorProcess, init, wait_ready};
+use node::network::{ChainDraft, InitOptions, Network, Tie, ValidatorProcess, init, wait_ready};
 use node::verify::{self, Text};
 
 /// The binary under test.
@@ -29,7 +29,11 @@ pub struct Testbed {
 impl Testbed {
     /// Makes a network, without starting anything.
     pub fn new(validators: u16, accounts: u64) -> Self {
-        let options = InitOptions { validators, accounts, balance: 1_000_000, ..InitOptions::default() };
+        let options = InitOptions {
+            validators,
+            chains: ChainDraft::alike(1, accounts, 1_000_000),
+            ..InitOptions::default()
+        };
         Self::with(&options)
     }
 
@@ -172,16 +176,19 @@ impl Testbed {
             .map(|index| &self.network.members[*index])
             .map(|member| Endpoint { address: member.clients, fingerprint: member.fingerprint.0 })
             .collect();
-        let chain =
-            ChainLoad { chain: CHAIN, accounts: self.accounts(), balance: 1_000_000, asset: Asset::UNIT };
         LoadPlan {
-            chains: vec![chain],
+            chains: vec![self.chain_load(CHAIN)],
             rate: Rate::Fixed(tps),
             seconds,
             warm_up: Duration::from_millis(500),
             start,
             ..LoadPlan::new(*self.network.genesis.network(), endpoints, self.network.client_seed)
         }
+    }
+
+    /// All accounts of a chain.
+    pub fn chain_load(&self, chain: ChainId) -> ChainLoad {
+        ChainLoad { chain, accounts: self.accounts(), balance: 1_000_000, asset: Asset::UNIT }
     }
 
     /// Audits the directories of all validators and holds them to what clients were told.

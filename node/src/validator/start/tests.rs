@@ -1,13 +1,14 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::network::{InitOptions, init};
+use crate::network::{ChainDraft, InitOptions, init};
 use crate::validator::counters::CountersReport;
 
 #[test]
 fn a_validator_stops_in_order_while_clients_poll_its_counters() {
     let directory = tempfile::tempdir().unwrap();
-    let options = InitOptions { validators: 1, accounts: 8, balance: 1_000, ..InitOptions::default() };
+    let options =
+        InitOptions { validators: 1, chains: ChainDraft::alike(1, 8, 1_000), ..InitOptions::default() };
     let network = init(directory.path(), &options).unwrap();
     let member = &network.members[0];
     let config = Config::load(&member.config_file()).unwrap();

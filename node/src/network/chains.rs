@@ -1,0 +1,67 @@
+//! The chains of a network that is to be made: alike and numbered, or listed in a file.
+//!
+//! ```toml
+//! [[chain]]
+//! id = 1
+//! kind = "transfers"   # the only kind today, and what is meant if nothing is said
+//! asset = "EUR"        # UNIT, if nothing is said
+//! accounts = 5000      # these two from the command line, if nothing is said
+//! balance = 1000000
+//! ```
+
+use std::path::Path;
+
+use engine::limits::ACCOUNTS_MAX;
+use engine::types::{Asset, ChainId};
+
+use crate::config::{ConfigError, Section, genesis};
+
+/// One chain of a network that is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainDraft {
+    /// Its number.
+    pub id: ChainId,
+    /// What its balances are balances of.
+    pub asset: Asset,
+    /// How many accounts it has.
+    pub accounts: u64,
+    /// What each account holds.
+    pub balance: u64,
+}
+
+impl ChainDraft {
+    /// So many chains of one asset, numbered from 1.
+    #[must_use]
+    pub fn alike(chains: u32, accounts: u64, balance: u64) -> Vec<Self> {
+        let chain = |id| Self { id: ChainId(id), asset: Asset::UNIT, accounts, balance };
+        (1..=chains).map(chain).collect()
+    }
+
+    /// The chains of a file, ascending. What one does not say of its accounts is `accounts` and `balance`.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the field at fault. Whether the chains go together is for the genesis to say.
+    pub fn read(file: &Path, accounts: u64, balance: u64) -> Result<Vec<Self>, ConfigError> {
+        let mut top = Section::open(file)?;
+        let mut chains = Vec::new();
+        for mut section in top.sections("chain")? {
+            let id = ChainId(section.required("id", "the number of the chain")?);
+            genesis::read_kind(&mut section)?;
+            chains.push(Self {
+                id,
+                asset: genesis::read_asset(&mut section)?,
+                accounts: section.bounded(
+                    "accounts",
+                    accounts,
+                    1..=ACCOUNTS_MAX as u64,
+                    "how many accounts the chain has, 1 to 16777216",
+                )?,
+                balance: section.optional("balance", balance, "what each account holds")?,
+            });
+            section.finish()?;
+        }
+        top.finish()?;
+        chains.sort_by_key(|chain| chain.id);
+        Ok(chains)
+    }
+}
