@@ -78,7 +78,7 @@ pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_d
 #[cfg(feature = "std")]
 pub use search::{Company, Effort, Group};
 #[cfg(feature = "std")]
-pub use signing::{SignRequest, SigningKey, sign_batch, sign_batch_on};
+pub use signing::{SignRequest, SigningKey, public_keys, public_keys_on, sign_batch, sign_batch_on};
 
 /// The 32 bytes of an encoded public key; any bytes, checked on use.
 pub type PublicKey = [u8; 32];

@@ -13,10 +13,13 @@
 use std::ops::Range;
 
 use engine::types::{AccountId, ChainId};
-use kernels::ed25519::SigningKey;
+use kernels::ed25519::{SigningKey, public_keys};
 use kernels::sha2::sha256_parts;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
+/// Keys that one core makes before another one may take over.
+const KEYS_AT_ONCE: usize = 1_024;
 const KEY_DOMAIN: &[u8] = b"millrace/customer-key/1";
 
 /// The secret from which all client keys of a test network follow.
@@ -42,7 +45,12 @@ impl ClientSeed {
 
     /// The public keys of some accounts of a chain, as a genesis wants them.
     pub fn public_keys(&self, chain: ChainId, accounts: Range<u64>) -> Vec<[u8; 32]> {
-        accounts.into_par_iter().map(|a| self.signing_key(chain, AccountId(a)).public_key()).collect()
+        let ids: Vec<u64> = accounts.collect();
+        let keys = ids.par_chunks(KEYS_AT_ONCE).flat_map_iter(|ids| {
+            let seed = |id: &u64| self.account_seed(chain, AccountId(*id));
+            public_keys(&Zeroizing::new(ids.iter().map(seed).collect::<Vec<_>>()))
+        });
+        keys.collect()
     }
 }
 

@@ -102,6 +102,12 @@ impl World {
                 }
             }
             Output::Moment(moment, view, digest) => self.moment(node, moment, view, Some(digest)),
+            Output::VotesBlindly(digest) => {
+                // It keeps what it votes for, as it would if it had not looked.
+                let Some(block) = self.blocks.get(&digest).cloned() else { return };
+                let proposer = block.header().proposer;
+                self.feed(node, Input::Message(proposer, PeerMessage::Block(block)));
+            }
             Output::Observe(observation) => self.observe(node, &observation),
             Output::Halt(halt) => self.halt(node, &halt),
         }

@@ -27,6 +27,8 @@ pub(crate) enum Output {
     Work(Work),
     Rejoin(Option<Finality>),
     Moment(Moment, u64, Digest),
+    /// A broken rule: it votes for a block that its replica has refused and forgotten.
+    VotesBlindly(Digest),
     Observe(Observation),
     Halt(Halt),
 }
@@ -169,6 +171,9 @@ impl Ports for Host {
             (Some(Question::Verify(reply, _, digest)), Answer::Vote(vote)) => {
                 let broken = self.rule == Some(Rule::EmptyBlocksPass) && self.lags(&digest);
                 let blind = matches!(self.rule, Some(Rule::RootsCompared | Rule::BlocksBounded));
+                if blind && !vote {
+                    self.out.push(Output::VotesBlindly(digest));
+                }
                 reply.send((vote || blind) && !broken);
             }
             (Some(Question::Certify(reply, view, digest)), Answer::Vote(vote)) => {

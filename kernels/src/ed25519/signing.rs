@@ -1,8 +1,10 @@
 //! Signing, RFC 8032: deterministic, in constant time with regard to the secret.
 
 mod batch;
+mod public;
 
 pub use batch::{SignRequest, sign_batch, sign_batch_on};
+pub use public::{public_keys, public_keys_on};
 
 use super::{PublicKey, Signature};
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};

@@ -21,9 +21,9 @@ use crate::ed25519::{
 use zeroize::{Zeroizing, zeroize_stack};
 
 /// Requests that share an inversion at most.
-const CHUNK: usize = VECTORS * LANES;
+pub(super) const CHUNK: usize = VECTORS * LANES;
 /// Twice the deepest stack of one chunk, 60 KiB on AVX2: points of 20 KiB, digests and nonces of 12, and what spills.
-const STACK_BYTES: usize = 1 << 17;
+pub(super) const STACK_BYTES: usize = 1 << 17;
 
 /// One message to sign.
 #[derive(Clone, Copy, Debug)]
@@ -87,9 +87,9 @@ fn sign_chunk(backend: Backend, requests: &[SignRequest<'_>], signatures: &mut [
 }
 
 /// Encodes nonces[i] · B as commitments[i], at most [`CHUNK`] of them.
-struct Commit<'a> {
-    nonces: &'a [Words],
-    commitments: &'a mut [[u8; 32]],
+pub(super) struct Commit<'a> {
+    pub(super) nonces: &'a [Words],
+    pub(super) commitments: &'a mut [[u8; 32]],
 }
 
 impl Work for Commit<'_> {
