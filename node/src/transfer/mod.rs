@@ -228,6 +228,13 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
         return Ok(committed);
     }
     let place = |chain: ChainId, account: AccountId| format!("account {account} of chain {chain}");
+    let block = match found {
+        None => "none".to_owned(),
+        Some(FoundTransaction { transaction, .. }) => match transaction.crossing {
+            None => format!("{} at height {}", transaction.outcome, transaction.height),
+            Some(_) => print::outcome(&transaction),
+        },
+    };
     println!("transaction {id}");
     rows(&[
         ("verdict", told.to_string()),
@@ -235,17 +242,8 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
         ("from", place(transfer.chain, transfer.debit)),
         ("to", place(transfer.credit_chain.unwrap_or(transfer.chain), transfer.credit)),
         ("nonce", transfer.nonce.to_string()),
+        ("block", block),
     ]);
-    match found {
-        Some(FoundTransaction { transaction, .. }) => {
-            let text = match transaction.crossing {
-                None => format!("{} at height {}", transaction.outcome, transaction.height),
-                Some(_) => print::outcome(&transaction),
-            };
-            rows(&[("block", text)]);
-        }
-        None => rows(&[("block", "none".to_owned())]),
-    }
     Ok(committed)
 }
 
