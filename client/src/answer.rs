@@ -185,6 +185,9 @@ pub(crate) fn feed_of(
     if *next < from || (next.height > answer.as_of.height.next() && *next != query.from) {
         return Err(ClientError::Mismatch("its cursor does not go on behind its events"));
     }
+    if *next == query.from && next.height <= answer.as_of.height {
+        return Err(ClientError::Mismatch("its cursor does not move, although there is more"));
+    }
     Ok(Feed { events: read, next: *next })
 }
 

@@ -71,7 +71,13 @@ impl QueryThread {
                     self.view.commit(&deltas, root);
                     let height = self.view.height();
                     let due: Vec<_> = self.resubmitted.extract_if(.., |(at, _)| *at <= height).collect();
-                    due.iter().for_each(|(_, resubmitted)| self.tell_again(resubmitted));
+                    // They are asked again in the turns of their clients: each may cost the reading of a block.
+                    for (_, resubmitted) in due {
+                        let demand = Demand::Resubmitted(resubmitted);
+                        if questions.offer(resubmitted.connection, demand).is_err() {
+                            self.refuse_again(&resubmitted);
+                        }
+                    }
                 }
                 Next::Answer(Demand::Query(question, query)) => self.answer(&question, query),
                 Next::Answer(Demand::Resubmitted(resubmitted)) => self.tell_again(&resubmitted),
@@ -119,7 +125,7 @@ impl QueryThread {
 
     /// Tells a client what it was told, or would have been, when it submitted these very bytes before.
     fn tell_again(&mut self, resubmitted: &Resubmitted) {
-        let Resubmitted { connection, tag, packet, refusal } = resubmitted;
+        let Resubmitted { connection, tag, packet, .. } = resubmitted;
         let verdict = match self.first_verdict(packet) {
             First::At(height) if self.resubmitted.len() < RESUBMITTED_MAX => {
                 return self.resubmitted.push((height, *resubmitted));
@@ -128,11 +134,15 @@ impl QueryThread {
                 Counters::add(&self.shared.counters.resubmitted, 1);
                 verdict
             }
-            First::At(_) | First::Unknown => {
-                self.shared.counters.refuse(refusal.name(), 1);
-                Verdict::Refused(*refusal)
-            }
+            First::At(_) | First::Unknown => return self.refuse_again(resubmitted),
         };
+        self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict }]);
+    }
+
+    fn refuse_again(&self, resubmitted: &Resubmitted) {
+        let Resubmitted { connection, tag, refusal, .. } = resubmitted;
+        self.shared.counters.refuse(refusal.name(), 1);
+        let verdict = Verdict::Refused(*refusal);
         self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict }]);
     }
 
@@ -148,6 +158,8 @@ impl QueryThread {
         match described.inspect_err(|error| self.note_damage(error)) {
             // The id does not cover the signature.
             Ok(Some(answer)) if answer.packet == hex::encode(packet.0) => match answer.final_outcome() {
+                // Where it spent nothing it only stands once more: what became of it is told by another place.
+                Some(_) if !answer.outcome.spends_nonce() => First::Unknown,
                 Some(outcome) => First::Told(outcome.into()),
                 // The next height decides about the money that was sent, and the one after gives it back.
                 None => First::At(height.next()),
