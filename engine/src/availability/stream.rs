@@ -315,6 +315,20 @@ impl Stream {
         if at == *from { Ok(path) } else { Err(Gap::Leaves) }
     }
 
+    /// The last durable batch that is reached from `from`, towards `towards` where the branch forks.
+    #[must_use]
+    pub fn durable_end(&self, from: Head, towards: &Head) -> Head {
+        let mut at = from;
+        while let Some(following) = self.following.get(&at.digest) {
+            let durable = following.iter().filter(|digest| self.is_durable(digest));
+            let heads: Vec<Head> = durable.map(|digest| self.nodes[digest].batch.head()).collect();
+            let chosen = heads.iter().find(|head| self.path(head, towards).is_ok()).or(heads.first());
+            let Some(next) = chosen else { break };
+            at = *next;
+        }
+        at
+    }
+
     /// Notes what a validator says that it holds.
     pub fn told(&mut self, by: ValidatorIndex, head: Head) {
         let Some(told) = self.told.get_mut(usize::from(by.0)) else { return };

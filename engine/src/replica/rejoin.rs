@@ -108,7 +108,7 @@ pub(super) struct Learning {
     /// The finalized cut of the own stream and how many batches above it are here, and since when both are so, or since
     /// when so few named heads are missing that all of them may be lies.
     progress: (Head, usize),
-    since: Duration,
+    since: Option<Duration>,
 }
 
 impl Learning {
@@ -200,11 +200,12 @@ impl Replica {
         // it. Fewer are believed while something still comes.
         let progress = (stream.cut(), stream.len());
         if named.missing.len() > faulty || learning.progress != progress {
-            (learning.progress, learning.since) = (progress, now.monotonic);
+            (learning.progress, learning.since) = (progress, Some(now.monotonic));
         }
-        let searched = now.monotonic >= learning.since + SEARCH;
+        let searched = now.monotonic >= *learning.since.get_or_insert(now.monotonic) + SEARCH;
         if !named.unwritten && (named.missing.is_empty() || searched) {
-            let highest = named.highest.unwrap_or(stream.held());
+            // What is here and follows it was signed as well, whoever has it.
+            let highest = stream.durable_end(named.highest.unwrap_or(stream.held()), &self.own_head);
             let extends = stream.path(&highest, &self.own_head).is_ok();
             let head = if extends { self.own_head } else { highest };
             self.learning = None;

@@ -205,6 +205,23 @@ fn a_stream_far_beyond_the_window_is_learnt_when_catch_up_has_reached_it() {
     assert_eq!(rig.nodes[0].replica.own_head, head);
 }
 
+/// A batch of its own that only one peer has, and that nobody names.
+#[test]
+fn an_own_batch_that_is_on_the_own_disk_is_not_contradicted() {
+    let mut rig = Rig::new(4);
+    let head = seal_own(&mut rig, 1, 60);
+    let next = rig.seal(0, head, 2, 0);
+    let now = rig.now();
+    let replica = &mut rig.nodes[0].replica;
+    replica.want_batch(ValidatorIndex(0), next.head(), false, Vec::new(), Duration::ZERO, now);
+    rig.deliver(3, 0, PeerMessage::Batch(next.bytes().clone()));
+    rig.settle();
+    assert!(rig.nodes[0].replica.is_learning());
+    rig.advance(2_000);
+    assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(next.head())));
+    assert_eq!(rig.nodes[0].replica.own_head, next.head());
+}
+
 /// What has come is sealed behind only when it is on the own disk: a crash would forget it again.
 #[test]
 fn a_stream_is_learnt_when_what_came_is_durable() {
