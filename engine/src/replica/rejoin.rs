@@ -204,7 +204,7 @@ impl Replica {
         }
         let searched = now.monotonic >= *learning.since.get_or_insert(now.monotonic) + SEARCH;
         if !named.unwritten && (named.missing.is_empty() || searched) {
-            // What is here and follows it was signed as well, whoever has it.
+            // What is here and follows it was signed as well, on whichever disk it lies.
             let highest = stream.durable_end(named.highest.unwrap_or(stream.held()), &self.own_head);
             let extends = stream.path(&highest, &self.own_head).is_ok();
             let head = if extends { self.own_head } else { highest };
