@@ -2,6 +2,7 @@
 //!
 //! A step that never comes is a violation: a scenario whose situation did not arise has shown nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use engine::types::{Digest, Head};
@@ -49,6 +50,10 @@ pub(crate) enum When {
     KnowsStream(usize),
     /// Somebody honest has executed a block that takes batches of this author.
     Takes(usize),
+    /// The same, and it takes more than any had when the step before came.
+    TakesMore(usize),
+    /// The first validator has a batch of the second one that no other has.
+    HasAlone(usize, usize),
     /// The marked block is executed.
     Ordered,
 }
@@ -78,6 +83,8 @@ pub(crate) struct Script {
     next: usize,
     since: Duration,
     marked: (u64, Option<Digest>),
+    /// How far each stream was taken when the step before came.
+    cuts: Vec<u64>,
 }
 
 impl Script {
@@ -122,11 +129,18 @@ impl World {
             self.trace.say(self.now, "--", format_args!("step {}: {when:?}", self.script.next + 1));
             self.script.next += 1;
             self.script.since = self.now;
+            self.script.cuts = (0..self.nodes.len()).map(|author| self.honest_cut(author)).collect();
             if let Some(Step { when: When::After(wait), .. }) = self.script.steps.get(self.script.next) {
                 self.after(*wait, Event::Script);
             }
             acts.into_iter().for_each(|act| self.act(act));
         }
+    }
+
+    /// How far an author's stream is taken by what somebody honest has executed.
+    fn honest_cut(&self, author: usize) -> u64 {
+        let honest = self.nodes.iter().filter(|node| node.liar.is_none());
+        honest.filter_map(|node| node.cut.get(author)).map(|head| head.sequence.0).max().unwrap_or(0)
     }
 
     fn has_come(&mut self, when: &When) -> bool {
@@ -191,9 +205,18 @@ impl World {
                 let learns = matches!(when, When::Learns(_));
                 running.is_some_and(|running| running.replica.is_learning() == learns)
             }
-            When::Takes(author) => self.nodes.iter().any(|node| {
-                node.liar.is_none() && node.cut.get(*author).is_some_and(|head| head.sequence.0 > 0)
-            }),
+            When::Takes(author) => self.honest_cut(*author) > 0,
+            When::TakesMore(author) => {
+                self.honest_cut(*author) > self.script.cuts.get(*author).copied().unwrap_or(0)
+            }
+            When::HasAlone(holder, author) => {
+                let of = |wanted: &dyn Fn(usize) -> bool| -> BTreeSet<Digest> {
+                    let taken = self.taken.iter().filter(|(key, _)| key.2 == *author && wanted(key.0));
+                    taken.flat_map(|(_, batches)| batches).copied().collect()
+                };
+                let others = of(&|node| node != *holder && node != *author);
+                of(&|node| node == *holder).iter().any(|digest| !others.contains(digest))
+            }
             When::Ordered => marked.1.is_some_and(|digest| self.checks.has_ordered(&digest)),
         }
     }

@@ -315,6 +315,19 @@ impl Stream {
         if at == *from { Ok(path) } else { Err(Gap::Leaves) }
     }
 
+    /// Whether `end` is `head` or follows it, over batches that are here.
+    #[must_use]
+    pub fn leads_to(&self, head: &Head, end: &Head) -> bool {
+        let mut at = *end;
+        while at.sequence > head.sequence
+            && let Some(node) = self.nodes.get(&at.digest)
+            && node.batch.head() == at
+        {
+            at = node.batch.previous();
+        }
+        at == *head
+    }
+
     /// The last durable batch that is reached from `from`, towards `towards` where the branch forks.
     #[must_use]
     pub fn durable_end(&self, from: Head, towards: &Head) -> Head {
@@ -322,7 +335,7 @@ impl Stream {
         while let Some(following) = self.following.get(&at.digest) {
             let durable = following.iter().filter(|digest| self.is_durable(digest));
             let heads: Vec<Head> = durable.map(|digest| self.nodes[digest].batch.head()).collect();
-            let chosen = heads.iter().find(|head| self.path(head, towards).is_ok()).or(heads.first());
+            let chosen = heads.iter().find(|head| self.leads_to(head, towards)).or(heads.first());
             let Some(next) = chosen else { break };
             at = *next;
         }
@@ -419,12 +432,17 @@ impl Stream {
         self.cut = cut;
         self.left.retain(|_, sequence| *sequence > cut.sequence);
         // A batch whose predecessor is missing stays: its branch may still turn out to be the cut's.
+        let mut gone = BTreeSet::new();
         for (head, previous) in self.ascending() {
             let leaves = (previous.sequence == cut.sequence && previous != cut)
+                || gone.contains(&previous.digest)
                 || self.left.contains_key(&previous.digest);
             if head.sequence <= cut.sequence || leaves {
                 self.forget(&head.digest);
-                if head.sequence > cut.sequence && self.left.len() < 2 * STREAM_BATCHES_MAX {
+            }
+            if leaves && head.sequence > cut.sequence {
+                gone.insert(head.digest);
+                if self.left.len() < 2 * STREAM_BATCHES_MAX {
                     self.left.insert(head.digest, head.sequence);
                 }
             }

@@ -341,6 +341,30 @@ fn a_branch_that_the_cut_has_left_is_neither_missing_nor_taken_again() {
 }
 
 #[test]
+fn a_branch_that_the_cut_leaves_goes_whole_however_long_it_is() {
+    let mut stream = stream();
+    let (first, second) = (chain(Head::NONE, 1, 0), chain(Head::NONE, 2 * STREAM_BATCHES_MAX + 3, 1));
+    second.iter().for_each(|batch| assert!(stream.insert(batch.clone(), false)));
+    take_in(&mut stream, &first);
+    stream.finalize(first[0].head());
+    assert_eq!((stream.len(), stream.bytes()), (0, 0));
+}
+
+#[test]
+fn a_head_leads_to_what_follows_it_on_its_branch() {
+    let mut stream = stream();
+    let (first, second) = (chain(Head::NONE, 3, 0), chain(Head::NONE, 3, 1));
+    take_in(&mut stream, &first);
+    take_in(&mut stream, &second[..2]);
+    let (from, to) = (first[0].head(), first[2].head());
+    assert!(stream.leads_to(&from, &to) && stream.leads_to(&Head::NONE, &to) && stream.leads_to(&to, &to));
+    assert!(!stream.leads_to(&to, &from), "it goes back");
+    assert!(!stream.leads_to(&second[0].head(), &to), "another branch");
+    assert!(!stream.leads_to(&second[0].head(), &second[2].head()), "the last batch is not here");
+    assert!(!stream.leads_to(&from, &Head { sequence: Sequence(9), ..to }), "no such head");
+}
+
+#[test]
 fn the_branch_that_is_favoured_is_held_though_the_other_was_pushed_last() {
     let mut stream = stream();
     let (first, second) = (chain(Head::NONE, 3, 0), chain(Head::NONE, 2, 1));

@@ -3,8 +3,8 @@
 //! What the chain executed at a height is in the block of that height. What came from other chains is not stored: it
 //! follows from what they sent in the block before, and from what the chains before could not credit.
 //!
-//! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights or
-//! [`TRANSACTIONS_MAX`] transactions, and says where to go on.
+//! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights, or with the height
+//! at which it has read [`TRANSACTIONS_MAX`] transactions, and says where to go on.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,14 +19,33 @@ use crate::wire::{Batch, Cursor, FeedQuery, Happening};
 
 /// Heights that one question looks at.
 const HEIGHTS_MAX: usize = 256;
-/// Transactions and arrivals that one question looks at, those of its first height not counted.
+/// Transactions after which a question ends with the height that it looks at: those of all chains in the blocks that it
+/// reads from the journal, and those of the chain that it looks through. A height needs at most [`BLOCKS_KEPT`] blocks.
 const TRANSACTIONS_MAX: u64 = BLOCK_TRANSACTIONS_MAX as u64;
 /// Blocks that are kept: one with the two before it, from which its arrivals follow.
 const BLOCKS_KEPT: usize = 3;
 
 /// The blocks that were read last, at most three: the next question mostly goes on where the last one ended.
-#[derive(Debug, Default)]
-pub struct FeedBlocks(VecDeque<Arc<Stored>>);
+#[derive(Debug)]
+pub struct FeedBlocks {
+    kept: VecDeque<Arc<Stored>>,
+    /// Transactions of all chains in the blocks that were read since the question began.
+    read: u64,
+    transactions_max: u64,
+}
+
+impl Default for FeedBlocks {
+    fn default() -> Self {
+        Self::bounded(TRANSACTIONS_MAX)
+    }
+}
+
+impl FeedBlocks {
+    /// For questions that end with the height at which they have read so many transactions.
+    pub(super) fn bounded(transactions_max: u64) -> Self {
+        Self { kept: VecDeque::new(), read: 0, transactions_max }
+    }
+}
 
 /// A block, with the batches that it orders.
 #[derive(Debug)]
@@ -78,19 +97,16 @@ impl<R: Records> JournalReader<'_, R> {
         stopped: &dyn Fn() -> bool,
     ) -> Result<FeedAnswer, ReadError> {
         let max = usize::from(query.max).min(FEED_EVENTS_MAX);
-        let (mut events, mut at, mut budget) = (Vec::new(), query.from.max(Cursor::START), TRANSACTIONS_MAX);
-        for looked_at in 0..HEIGHTS_MAX {
-            if at.height > last || stopped() {
+        let (mut events, mut at, mut looked_through) = (Vec::new(), query.from.max(Cursor::START), 0);
+        blocks.read = 0;
+        for _ in 0..HEIGHTS_MAX {
+            if at.height > last || looked_through + blocks.read >= blocks.transactions_max || stopped() {
                 break;
             }
             let (record, _) = self.block(at.height)?;
             let entry = entry_of(&record, query.chain)?;
             let count = entry.inbox + entry.transactions;
-            match budget.checked_sub(count) {
-                Some(left) => budget = left,
-                None if looked_at > 0 => break,
-                None => budget = 0,
-            }
+            looked_through += count;
             if count > at.place.into() {
                 let stored = self.stored(at.height, blocks)?;
                 let arrivals = self.arrivals(query.chain, &stored, blocks)?;
@@ -154,16 +170,17 @@ impl<R: Records> JournalReader<'_, R> {
     }
 
     fn stored(&self, height: Height, blocks: &mut FeedBlocks) -> Result<Arc<Stored>, ReadError> {
-        if let Some(stored) = blocks.0.iter().find(|stored| stored.record.height == height) {
+        if let Some(stored) = blocks.kept.iter().find(|stored| stored.record.height == height) {
             return Ok(Arc::clone(stored));
         }
         let (record, _) = self.block(height)?;
         let batches = self.batches(&record)?;
+        blocks.read += record.chains.iter().map(|of| of.entry.transactions).sum::<u64>();
         let stored = Arc::new(Stored { record, batches });
-        if blocks.0.len() == BLOCKS_KEPT {
-            blocks.0.pop_front();
+        if blocks.kept.len() == BLOCKS_KEPT {
+            blocks.kept.pop_front();
         }
-        blocks.0.push_back(Arc::clone(&stored));
+        blocks.kept.push_back(Arc::clone(&stored));
         Ok(stored)
     }
 }

@@ -206,7 +206,7 @@ impl Replica {
         if !named.unwritten && (named.missing.is_empty() || searched) {
             // What is here and follows it was signed as well, on whichever disk it lies.
             let highest = stream.durable_end(named.highest.unwrap_or(stream.held()), &self.own_head);
-            let extends = stream.path(&highest, &self.own_head).is_ok();
+            let extends = stream.leads_to(&highest, &self.own_head);
             let head = if extends { self.own_head } else { highest };
             self.learning = None;
             self.go_on_behind(head, now.monotonic, ports);

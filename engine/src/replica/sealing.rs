@@ -15,7 +15,7 @@ use crate::types::{ChainId, Refusal};
 use crate::verify::Verified;
 
 /// Own batches that may wait to be ordered before sealing pauses.
-const OWN_UNORDERED_MAX: usize = 48;
+const OWN_UNORDERED_MAX: u64 = 48;
 /// From this many transactions on a batch is worth its fixed cost at once.
 const SMALL_BATCH: usize = 256;
 /// Own batches that are not full and not yet held by a quorum.
@@ -33,7 +33,13 @@ impl Replica {
     }
 
     fn may_seal(&self) -> bool {
-        self.learning.is_none() && self.streams[self.me()].len() < OWN_UNORDERED_MAX
+        self.learning.is_none() && self.unordered() < OWN_UNORDERED_MAX
+    }
+
+    /// Own batches between the finalized cut and the last one sealed. What lies on other branches of the own stream, or
+    /// without its predecessor, keeps nobody from sealing: a liar could make it lie there.
+    fn unordered(&self) -> u64 {
+        self.own_head.sequence.0.saturating_sub(self.streams[self.me()].cut().sequence.0)
     }
 
     fn waiting(&self) -> usize {

@@ -304,7 +304,7 @@ impl Replica {
     /// Whether a head above the cut is durable, and what is sealed goes on behind it.
     fn is_on_own_branch(&self, head: &Head) -> bool {
         let stream = &self.streams[self.me()];
-        stream.is_durable(&head.digest) && stream.path(head, &self.own_head).is_ok()
+        stream.is_durable(&head.digest) && stream.leads_to(head, &self.own_head)
     }
 
     /// The own stream goes on behind another batch than before: what peers hold of the branch that was left counts for
@@ -350,9 +350,7 @@ impl Replica {
         let stream = &mut self.streams[usize::from(me.0)];
         let cut = stream.cut();
         let available = stream.quorum_head(&cut, quorum, me, None);
-        if available.sequence <= self.own_available.sequence
-            || stream.path(&available, &self.own_head).is_err()
-        {
+        if available.sequence <= self.own_available.sequence || !stream.leads_to(&available, &self.own_head) {
             return;
         }
         self.own_available = available;

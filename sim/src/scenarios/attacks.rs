@@ -91,6 +91,25 @@ pub(super) fn shown_to_few(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
+/// The last batches of 0 reach nobody but 3, which gives none of them on. Then 0 loses its journal. 3 names what nobody can
+/// fetch: 0 looks for it for a while, goes on behind what the others have, and is ordered again, also when 3 serves what
+/// it has at last.
+pub(super) fn last_batch_at_a_liar(plan: &mut Plan, chance: &mut Chance) {
+    plan.losers = vec![0];
+    plan.liars.insert(3, Vec::new());
+    let kept = withhold(&[3], &ALL, &[Sort::Batches]);
+    plan.script = vec![
+        step(When::Takes(0), vec![withhold(&[0], &[1, 2], &[Sort::Batches]), kept.clone()]),
+        after_ms(100, Vec::new()),
+        step(When::HasAlone(3, 0), vec![Act::CutPower(vec![0])]),
+        after_ms(chance.within(50..300), vec![Act::Pass, kept, Act::Start(0, Loss::Journal)]),
+        step(When::all(Moment::LosesStream, &[0], Views::Any), Vec::new()),
+        step(When::KnowsStream(0), Vec::new()),
+        step(When::TakesMore(0), vec![Act::Pass]),
+        step(When::TakesMore(0), vec![Act::Heal]),
+    ];
+}
+
 /// Leader 3 lets its block be notarized, and then votes to skip the view instead of certifying it, while 0 still waits for
 /// its journal. The honest three finalize the block all the same.
 pub(super) fn leader_nullifies(plan: &mut Plan, _: &mut Chance) {

@@ -65,6 +65,12 @@ impl Scenario {
             plan: outages::lost_disk,
         },
         Self {
+            name: "last_batch_at_a_liar",
+            about: "an honest author has lost its disk; its last batches are with a liar that serves none",
+            validators: 4,
+            plan: attacks::last_batch_at_a_liar,
+        },
+        Self {
             name: "shown_to_few",
             about: "an author sends to f+1 only, liars claim the rest, Byzantine votes are withheld",
             validators: 7,

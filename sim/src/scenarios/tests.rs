@@ -40,6 +40,7 @@ scenarios! {
     root_lag: 0..1,
     split_branches: 0..1,
     lost_disk: 0..3,
+    last_batch_at_a_liar: 0..5,
     shown_to_few: 0..3,
     leader_nullifies: 0..5,
     leader_equivocates: 0..5,

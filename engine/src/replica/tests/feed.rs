@@ -134,3 +134,21 @@ fn a_feed_ends_at_the_last_height_at_a_stop_and_after_so_many_heights() {
     let rest = ask(&rig, &FeedQuery { from: answer.next, ..everything(OTHER) }, &mut blocks, false);
     assert_eq!((rest.events.len(), rest.next), (0, Cursor::at(Height(301))));
 }
+
+/// A quiet chain beside a busy one: what is read for it is that of all chains, and of the blocks before.
+#[test]
+fn a_question_ends_when_it_has_read_so_much_whatever_chain_it_asks_about() {
+    let rig = rig();
+    // Height 2 has one transaction, and is read with height 1, which has three; two of them arrive.
+    for (max, ends) in [(1, 3), (6, 3), (7, 4)] {
+        let mut blocks = FeedBlocks::bounded(max);
+        let answer = ask(&rig, &everything(OTHER), &mut blocks, false);
+        assert_eq!(answer.next, Cursor::at(Height(ends)), "{max}");
+        let mut from = answer.next;
+        while from < Cursor::at(Height(5)) {
+            let next = ask(&rig, &FeedQuery { from, ..everything(OTHER) }, &mut blocks, false).next;
+            assert!(next > from, "each question moves on");
+            from = next;
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::limits::STREAM_BATCHES_MAX;
+use crate::verify::Verified;
 
 /// Validator 0 seals so many batches, one every `ms`, and the head is given back.
 fn seal_own(rig: &mut Rig, batches: u64, ms: u64) -> Head {
@@ -495,4 +496,16 @@ fn two_logs_tell_what_one_of_them_has_lost() {
     }
     let emptied = Standing::of(boots(0, 0), boots(5, 5), false, 3);
     assert_eq!(emptied, standing(true, false), "three validators cannot do without the votes of one");
+}
+
+/// Own batches that lie where nothing can be ordered yet must not keep a validator from sealing: a liar could make them.
+#[test]
+fn own_batches_off_the_path_do_not_keep_a_validator_from_sealing() {
+    let mut rig = Rig::new(4);
+    for place in 0..60 {
+        let previous = Head { sequence: Sequence(100 + place), digest: Digest([9; 32]) };
+        let stray = Verified::assumed(rig.seal(0, previous, 1, place));
+        assert!(rig.nodes[0].replica.streams[0].insert(stray, false));
+    }
+    seal_own(&mut rig, 40, 300);
 }
