@@ -10,7 +10,7 @@ use engine::execute::{Chains, StateWriter};
 use engine::ingress::Source;
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest,
-    GENESIS_KEY_VERSION, Head, Height, Transfer, ValidatorIndex,
+    GENESIS_KEY_VERSION, Head, Height, Roles, Transfer, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection};
@@ -28,6 +28,7 @@ fn chain(accounts: u64, key: &SigningKey) -> ChainGenesis {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts,
     }
 }

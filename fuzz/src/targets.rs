@@ -6,8 +6,8 @@ use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head,
-    Height, Outcome, Packet, PacketSlab, Refusal, Sequence, TransactionId, ValidatorGenesis, ValidatorIndex,
-    Verdict,
+    Height, Outcome, Packet, PacketSlab, Refusal, Roles, Sequence, TransactionId, ValidatorGenesis,
+    ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -259,6 +259,7 @@ fn good_genesis() -> Genesis {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts,
     };
     Genesis::new("fuzz".into(), validators.collect(), vec![chain]).expect("a good genesis")
@@ -272,8 +273,15 @@ fn certificate(validators: usize) -> Vec<u8> {
 }
 
 fn proofs() -> Vec<Vec<u8>> {
-    let account =
-        Account { id: 3, key: [1; 32], key_version: 1, balance: 500, window_base: 2, window_used: 5 };
+    let account = Account {
+        id: 3,
+        key: [1; 32],
+        key_version: 1,
+        balance: 500,
+        window_base: 2,
+        window_used: 5,
+        frozen: 1,
+    };
     let path = vec![[2; 32]; 3];
     let claims = [
         Claim::Account { account, path: path.clone() },
@@ -282,7 +290,15 @@ fn proofs() -> Vec<Vec<u8>> {
     ];
     let header = proof::Header::decode(&block(2).encode()).expect("both read the same headers");
     let tree = |byte| Tree { root: [byte; 32], size: byte.into() };
-    let entry = Entry { chain: 1, transactions: tree(5), accounts: tree(6), outbox: tree(0), inbox: tree(7) };
+    let entry = Entry {
+        chain: 1,
+        transactions: tree(5),
+        accounts: tree(6),
+        outbox: tree(0),
+        inbox: tree(7),
+        issued: 9,
+        burned: 4,
+    };
     let proof = |claim: Claim| Proof {
         network: NETWORK.0,
         claim,

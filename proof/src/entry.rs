@@ -5,7 +5,8 @@ use crate::codec::{FormError, Reader};
 use crate::genesis::{Chain, Genesis};
 
 /// Bytes of an entry, in its leaf and in a proof.
-pub const ENTRY_BYTES: usize = 4 + 4 * (32 + 8);
+pub const ENTRY_BYTES: usize = SUMS_AT + 8 + 8;
+const SUMS_AT: usize = 4 + 4 * (32 + 8);
 
 /// What a state root says of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Entry {
     pub outbox: Tree,
     /// The tree over what came to the chain from others.
     pub inbox: Tree,
+    /// What has been issued on the chain since the beginning.
+    pub issued: u64,
+    /// What has been burned there.
+    pub burned: u64,
 }
 
 /// Root and size of a tree.
@@ -44,10 +49,12 @@ impl Entry {
         let mut leaf = [0; ENTRY_BYTES];
         leaf[..4].copy_from_slice(&self.chain.to_le_bytes());
         let trees = [&self.transactions, &self.accounts, &self.outbox, &self.inbox];
-        for (place, Tree { root, size }) in leaf[4..].chunks_exact_mut(32 + 8).zip(trees) {
+        for (place, Tree { root, size }) in leaf[4..SUMS_AT].chunks_exact_mut(32 + 8).zip(trees) {
             place[..32].copy_from_slice(root);
             place[32..].copy_from_slice(&size.to_le_bytes());
         }
+        leaf[SUMS_AT..SUMS_AT + 8].copy_from_slice(&self.issued.to_le_bytes());
+        leaf[SUMS_AT + 8..].copy_from_slice(&self.burned.to_le_bytes());
         leaf
     }
 
@@ -64,6 +71,8 @@ impl Entry {
             accounts: Tree::read(reader, "accounts of the entry")?,
             outbox: Tree::read(reader, "outbox of the entry")?,
             inbox: Tree::read(reader, "inbox of the entry")?,
+            issued: reader.u64("issued of the entry")?,
+            burned: reader.u64("burned of the entry")?,
         })
     }
 }

@@ -35,7 +35,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + CERTIFICATE_BYTES_MAX;
 
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-const MAGIC: &[u8; 16] = b"millrace/proof/1";
+const MAGIC: &[u8; 16] = b"millrace/proof/2";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;

@@ -1,10 +1,11 @@
-//! The leaves under a chain's entry, and the signed bytes of a transfer.
+//! The leaves under a chain's entry, and the signed bytes of a transfer. Those of a command are not read here: no proof
+//! speaks of one by its fields.
 
 use crate::Digest;
 use crate::codec::{FormError, Reader};
 
 /// Bytes of the leaf of an account.
-pub const ACCOUNT_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8;
+pub const ACCOUNT_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8 + 4;
 /// Bytes of a transfer that are signed, and hashed into its id.
 pub const BODY_BYTES: usize = 64;
 /// Nonces of an account's replay window.
@@ -29,6 +30,9 @@ pub struct Account {
     pub window_base: u64,
     /// Which of the 64 nonces from there on are spent: bit i is that of nonce `window_base + i`.
     pub window_used: u64,
+    /// Which ways it is closed to money: bit 0 means that nothing leaves it, bit 1 that nothing new comes to it. Other
+    /// bits have no meaning yet.
+    pub frozen: u32,
 }
 
 /// What is known of a nonce.
@@ -51,6 +55,7 @@ impl Account {
         leaf[44..52].copy_from_slice(&self.balance.to_le_bytes());
         leaf[52..60].copy_from_slice(&self.window_base.to_le_bytes());
         leaf[60..68].copy_from_slice(&self.window_used.to_le_bytes());
+        leaf[68..72].copy_from_slice(&self.frozen.to_le_bytes());
         leaf
     }
 
@@ -68,6 +73,7 @@ impl Account {
             balance: reader.u64("balance of the account")?,
             window_base: reader.u64("nonce window of the account")?,
             window_used: reader.u64("nonce window of the account")?,
+            frozen: reader.u32("flags of the account")?,
         })
     }
 
@@ -139,11 +145,11 @@ pub(crate) fn transaction_leaf(id: &Digest, outcome: u8) -> [u8; 33] {
     leaf
 }
 
-/// What the code of an outcome means. Code 0 moved money, and code 9 took it from the payer: whether the payee or the
+/// What the code of an outcome means. Code 0 took effect, and code 9 took it from the payer: whether the payee or the
 /// payer has it in the end is not said. Each other one left the balances as they were.
 #[must_use]
 pub fn outcome_name(code: u8) -> Option<&'static str> {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 16] = [
         "applied",
         "expired",
         "replayed",
@@ -156,6 +162,10 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "sent to another chain",
         "unknown credit chain",
         "another asset",
+        "role not held",
+        "debit account frozen",
+        "credit account frozen",
+        "issuance cap reached",
     ];
     NAMES.get(usize::from(code)).copied()
 }

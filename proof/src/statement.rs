@@ -20,6 +20,10 @@ pub struct Statement {
     pub asset: [u8; 16],
     /// The height of which it speaks.
     pub height: u64,
+    /// What has been issued on the chain up to that height.
+    pub issued: u64,
+    /// What has been burned there.
+    pub burned: u64,
     /// What is so at that height.
     pub fact: Fact,
     /// The height of the block that the certificate makes final, with all below it.

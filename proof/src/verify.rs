@@ -37,6 +37,8 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
         chain: proof.entry.chain,
         asset,
         height: proof.height,
+        issued: proof.entry.issued,
+        burned: proof.entry.burned,
         fact,
         final_height: last.height,
         final_time_ms: last.time_ms,

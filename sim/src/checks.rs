@@ -81,6 +81,7 @@ impl OnChain {
             outcomes: delta.outcomes().to_vec(),
             inbox: delta.inbox().to_vec(),
             outbox: delta.outbox().to_vec(),
+            issuance: delta.issuance(),
         };
         Self { chain: delta.chain(), found }
     }

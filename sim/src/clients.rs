@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::types::{Packet, TransactionId, Verdict};
+use engine::types::{AccountId, Action, Frozen, Packet, TransactionId, Verdict};
 use engine::wire::Notice;
 
 use crate::chance::Chance;
-use crate::environment::{BALANCE, Environment};
+use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER};
 
 /// Who pays: a chain and an account of it.
 pub(crate) type Account = (u32, u64);
@@ -126,6 +126,9 @@ impl Clients {
         let chain = &chains[chance.below(chains.len())];
         let accounts = chain.accounts.len() as u64;
         let beyond = if chance.permille(100) { 3 } else { 0 };
+        if chance.permille(40) {
+            return self.command(environment, chain.id.0, accounts + beyond);
+        }
         let (debit, credit) = (chance.within(0..accounts), chance.within(0..accounts + beyond));
         let account = (chain.id.0, debit);
         let next = self.nonces.entry(account).or_default();
@@ -159,8 +162,30 @@ impl Clients {
         (account, packet)
     }
 
-    /// Goes on from the lowest nonce that an account may still use: after a long outage those that a client had given out are
-    /// too far ahead.
+    /// What an authority orders; at times somebody who is none. Most of what is frozen is opened again.
+    fn command(&mut self, environment: &Environment, chain: u32, accounts: u64) -> (Account, Packet) {
+        let chance = &mut self.chance;
+        let (named, amount) = (AccountId(chance.within(0..accounts)), chance.within(1..ISSUANCE_CAP / 2));
+        let (holder, action) = match chance.below(6) {
+            0 => (ISSUER, Action::Issue { to: named, amount }),
+            1 => (ISSUER, Action::Burn { amount }),
+            2 => {
+                let frozen = chance.of(&[Frozen::DEBIT, Frozen::CREDIT, Frozen::BOTH]);
+                (FREEZER, Action::Freeze { account: named, frozen })
+            }
+            _ => (FREEZER, Action::Freeze { account: named, frozen: Frozen::NONE }),
+        };
+        let authority = if chance.permille(100) { ISSUER + FREEZER - holder } else { holder };
+        let account = (chain, authority);
+        let nonce = self.nonces.entry(account).or_default();
+        let packet = environment.command(chain, authority, action, *nonce);
+        *nonce += 1;
+        self.packets.push((account, packet));
+        (account, packet)
+    }
+
+    /// Goes on from the lowest nonce that an account may still use: after a long outage those that a client had given
+    /// out are too far ahead.
     pub(crate) fn go_on_from(&mut self, account: Account, nonce: u64) {
         self.nonces.insert(account, nonce);
     }

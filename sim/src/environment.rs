@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Height,
-    Packet, Transfer, ValidatorGenesis,
+    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Digest,
+    Genesis, Height, Packet, Roles, Transfer, ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
 
 /// What an account holds at the beginning.
 pub(crate) const BALANCE: u64 = 1_000;
+/// The account of each chain that issues and burns.
+pub(crate) const ISSUER: u64 = 0;
+/// The account of each chain that freezes and unfreezes.
+pub(crate) const FREEZER: u64 = 1;
+/// How much more a chain may issue than it burns.
+pub(crate) const ISSUANCE_CAP: u64 = 2_000;
 
 /// Genesis and keys.
 pub(crate) struct Environment {
@@ -43,6 +49,11 @@ impl Environment {
             suite: CryptoSuite::Ed25519,
             // The third chain has money of its own.
             asset: if id < 3 { Asset::UNIT } else { Asset(*b"another asset...") },
+            roles: Roles {
+                issuer: Some(AccountId(ISSUER)),
+                issuance_cap: ISSUANCE_CAP,
+                freezer: Some(AccountId(FREEZER)),
+            },
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
         let validators = signing_seeds.iter().enumerate().map(validator).collect();
@@ -65,6 +76,20 @@ impl Environment {
 
     pub(crate) fn keys(&self) -> Vec<[u8; 32]> {
         self.genesis.validators().iter().map(|validator| validator.public_key).collect()
+    }
+
+    /// A signed command.
+    pub(crate) fn command(&self, chain: u32, authority: u64, action: Action, nonce: u64) -> Packet {
+        let command = Command {
+            chain: ChainId(chain),
+            key_version: engine::types::GENESIS_KEY_VERSION,
+            reference: [0; 12],
+            authority: AccountId(authority),
+            action,
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        command.sign(&self.network(), |message| self.accounts[authority as usize].sign(message))
     }
 
     /// A signed transfer; the credit may be on another chain.

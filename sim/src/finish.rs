@@ -145,6 +145,13 @@ impl World {
             let Some(running) = &self.nodes[node].running else { continue };
             let ledger = running.committer.ledger();
             let states = ledger.states();
+            let mut supplies = supplies.clone();
+            for entry in ledger.state_root().entries() {
+                let asset = states.get(entry.chain).map_or(Asset::UNIT, |state| state.asset());
+                let supply = supplies.entry(asset).or_default();
+                *supply += u128::from(entry.issuance.issued);
+                *supply -= u128::from(entry.issuance.burned);
+            }
             let mut found: BTreeMap<Asset, u128> = BTreeMap::new();
             for state in states.iter() {
                 *found.entry(state.asset()).or_default() += state.supply();

@@ -1,7 +1,7 @@
 use super::*;
 use engine::roots::{ChainEntry, Ledger, StateRoot, TransactionProof, TransactionTree};
 use engine::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Refusal, Sequence,
+    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Refusal, Roles, Sequence,
     Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::wire::answers::StatusAnswer;
@@ -113,6 +113,7 @@ fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts,
     };
     let validator =

@@ -31,8 +31,8 @@ pub(super) fn batch(
         let accounts = &of.ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?.accounts;
         for (place, packet) in packets.iter().enumerate() {
             let what = || format!("transaction {place} on chain {chain} of {what}");
-            if !packet.is_transfer() {
-                return Err(Wrong::new(what(), "a transfer", "something else"));
+            if !packet.is_transaction() {
+                return Err(Wrong::new(what(), "a transaction of a known kind", "something else"));
             }
             if packet.chain() != chain {
                 return Err(Wrong::new(

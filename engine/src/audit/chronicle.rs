@@ -168,9 +168,13 @@ impl Chronicle {
                 genesis: 0,
                 balances: 0,
                 in_flight: 0,
+                issued: 0,
+                burned: 0,
             });
             supply.genesis += u128::from(*genesis);
             supply.balances += oracle.balances();
+            supply.issued += u128::from(oracle.issuance().issued);
+            supply.burned += u128::from(oracle.issuance().burned);
         }
         for crossing in self.oracle.in_flight().iter().map(|delivery| delivery.crossing) {
             let of = self.supplies.iter().find(|(chain, ..)| *chain == crossing.source);

@@ -247,9 +247,9 @@ impl Auditor {
     /// Compares the money with the genesis'. The oracle also asserts this after every block.
     fn supply(&self, walk: &mut Walk, replay: &Replay) -> Option<Finding> {
         walk.report.supply = self.chronicle.supply();
-        let drifted = walk.report.supply.iter().find(|supply| supply.genesis != supply.found())?;
+        let drifted = walk.report.supply.iter().find(|supply| supply.expected() != supply.found())?;
         let (file, offset) = replay.locate(replay.end());
-        let (expected, found) = (drifted.genesis.to_string(), drifted.found().to_string());
+        let (expected, found) = (drifted.expected().to_string(), drifted.found().to_string());
         let what = format!("the sum of all balances of asset {} and of what is in flight", drifted.asset);
         Some(Finding { kind: FindingKind::Supply, file, offset, what, expected, found })
     }
@@ -286,6 +286,7 @@ impl Walk {
             batches_unordered: 0,
             transactions: 0,
             applied: 0,
+            commands: 0,
             failed: BTreeMap::new(),
             crossed: 0,
             refunded: BTreeMap::new(),

@@ -19,9 +19,18 @@ pub struct Supply {
     pub balances: u128,
     /// What was in flight between chains at the end.
     pub in_flight: u128,
+    /// What was issued since.
+    pub issued: u128,
+    /// What was burned since.
+    pub burned: u128,
 }
 
 impl Supply {
+    /// What there must be: what the genesis put there, with what was issued and without what was burned.
+    pub fn expected(&self) -> u128 {
+        self.genesis + self.issued - self.burned
+    }
+
     /// What was found: on accounts and in flight.
     pub fn found(&self) -> u128 {
         self.balances + self.in_flight
@@ -57,6 +66,8 @@ pub struct AuditReport {
     pub transactions: u64,
     /// Those of them that moved money within a chain.
     pub applied: u64,
+    /// Those of them that are commands of authorities and took effect.
+    pub commands: u64,
     /// Those of them that moved nothing, by outcome.
     pub failed: BTreeMap<String, u64>,
     /// Payments between chains that were credited. Those of the last two heights may not be decided yet.
@@ -84,9 +95,10 @@ impl AuditReport {
         let cross = packet.is_cross();
         match outcome {
             Outcome::Applied if cross => self.crossed += 1,
+            Outcome::Applied if packet.is_command() => self.commands += 1,
             Outcome::Applied => self.applied += 1,
             // What never left its chain has failed there.
-            Outcome::UnknownCredit | Outcome::CreditOverflow if cross => {
+            Outcome::UnknownCredit | Outcome::CreditOverflow | Outcome::CreditFrozen if cross => {
                 *self.refunded.entry(outcome.to_string()).or_default() += 1;
             }
             outcome => *self.failed.entry(outcome.to_string()).or_default() += 1,

@@ -7,8 +7,8 @@ use super::*;
 use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Transfer,
-    ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Frozen,
+    Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -53,6 +53,7 @@ fn genesis() -> Arc<Genesis> {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles { issuer: Some(AccountId(1)), issuance_cap: 5_000, freezer: Some(AccountId(2)) },
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
     let validator = ValidatorGenesis {
@@ -224,7 +225,14 @@ fn what_the_fast_path_wrote_holds_by_the_slow_one() {
     assert_eq!((report.finalizations, report.heights_without_certificate), (2, 1));
     assert_eq!(
         report.supply,
-        [Supply { asset: "UNIT".into(), genesis: 40_000, balances: 40_000, in_flight: 0 }]
+        [Supply {
+            asset: "UNIT".into(),
+            genesis: 40_000,
+            balances: 40_000,
+            in_flight: 0,
+            issued: 0,
+            burned: 0
+        }]
     );
     assert_eq!(
         report.failed.keys().map(String::as_str).collect::<Vec<_>>(),
@@ -251,6 +259,42 @@ fn visitors_see_every_transaction_of_every_directory() {
 }
 
 #[test]
+fn commands_are_counted_and_what_is_issued_and_burned_is_in_the_sum() {
+    let mut scene = Scene::new();
+    let ordered = |scene: &Scene, authority, action, nonce| {
+        let command = crate::execute::tests::command(authority, action, nonce);
+        let command = Command { chain: CHAIN, ..command };
+        command.sign(scene.genesis.network(), |message| signing_key(authority).sign(message))
+    };
+    let packets = [
+        ordered(&scene, 1, Action::Issue { to: AccountId(7), amount: 4_000 }, 0),
+        ordered(&scene, 1, Action::Burn { amount: 300 }, 1),
+        ordered(&scene, 2, Action::Freeze { account: AccountId(5), frozen: Frozen::DEBIT }, 0),
+        ordered(&scene, 3, Action::Burn { amount: 1 }, 0),
+        scene.transfer(5, 1, 0),
+        scene.transfer(4, 1, 0),
+    ];
+    let batch = scene.batch(&packets);
+    scene.commit(&[batch], |_| {});
+    let report = scene.audit();
+    assert_eq!(report.finding, None);
+    assert_eq!((report.transactions, report.applied, report.commands), (6, 1, 3));
+    assert_eq!(
+        report.failed.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["debit account frozen", "role not held"]
+    );
+    let [supply] = &report.supply[..] else { panic!("one asset") };
+    assert_eq!((supply.issued, supply.burned, supply.balances), (4_000, 300, 43_700));
+    assert_eq!((supply.expected(), supply.found()), (43_700, 43_700));
+
+    // A record that hides what was issued does not lead to the oracle's entry.
+    let mut scene = Scene::new();
+    let batch = scene.batch(&packets[..1]);
+    scene.commit(&[batch], |record| record.chains[0].entry.issuance.issued = 0);
+    assert!(scene.finding().what.contains("entry"), "{:?}", scene.finding());
+}
+
+#[test]
 fn payments_between_chains_are_followed_to_their_end() {
     let mut scene = Scene::new();
     let packets = [scene.crossing(1, 2, 0), scene.crossing(3, 1 << 20, 0), scene.transfer(5, 7, 0)];
@@ -258,7 +302,14 @@ fn payments_between_chains_are_followed_to_their_end() {
     scene.commit(&[batch], |_| {});
     let report = scene.audit();
     assert_eq!(report.finding, None);
-    let supply = |balances, in_flight| Supply { asset: "UNIT".into(), genesis: 40_000, balances, in_flight };
+    let supply = |balances, in_flight| Supply {
+        asset: "UNIT".into(),
+        genesis: 40_000,
+        balances,
+        in_flight,
+        issued: 0,
+        burned: 0,
+    };
     assert_eq!(report.supply, [supply(39_980, 20)]);
 
     scene.directory = tempfile::tempdir().unwrap();

@@ -1,16 +1,18 @@
 //! What executing a block changed on a chain.
 
 use super::{Delivery, ReplayWindow};
-use crate::types::{AccountId, ChainId, Digest, Height, Outcome};
+use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Issuance, Outcome};
 use crate::wire::Writer;
 
-/// The part of an account that transfers change.
+/// The part of an account that execution changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Balance {
     /// What it holds.
     pub balance: u64,
     /// The nonces that it has spent.
     pub window: ReplayWindow,
+    /// Which ways it is closed to money.
+    pub frozen: Frozen,
 }
 
 /// One account, before and after a block.
@@ -33,8 +35,8 @@ pub struct Delivered {
     pub outcome: Outcome,
 }
 
-/// The outcome of every transaction of a block on one chain, what came from and went to other chains, and every account
-/// that is different after it.
+/// The outcome of every transaction of a block on one chain, what came from and went to other chains, what was issued
+/// and burned, and every account that is different after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
     chain: ChainId,
@@ -42,17 +44,19 @@ pub struct Delta {
     outcomes: Vec<Outcome>,
     inbox: Vec<Delivered>,
     outbox: Vec<Delivery>,
+    issuance: Issuance,
     changes: Vec<Change>,
 }
 
 impl Delta {
-    /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held and what
-    /// came in is what they hold and what goes out.
+    /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held, what
+    /// came in and what was issued is what they hold, what goes out and what was burned.
     pub(super) fn new(
         (chain, height): (ChainId, Height),
         outcomes: Vec<Outcome>,
         inbox: Vec<Delivered>,
         outbox: Vec<Delivery>,
+        issuance: Issuance,
         changes: Vec<Change>,
     ) -> Self {
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
@@ -60,8 +64,9 @@ impl Delta {
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
         let before = sum(|change| change.before.balance) + amounts(inbox.iter().map(|came| &came.delivery));
         let after = sum(|change| change.after.balance) + amounts(&outbox);
+        let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, inbox, outbox, changes }
+        Self { chain, height, outcomes, inbox, outbox, issuance, changes }
     }
 
     /// The chain.
@@ -89,15 +94,20 @@ impl Delta {
         &self.outbox
     }
 
+    /// What the block has issued and burned.
+    pub fn issuance(&self) -> Issuance {
+        self.issuance
+    }
+
     /// The accounts that are different, ascending.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// SHA-256 of the encoding: chain, height, outcomes, each changed account as it is afterwards, inbox and outbox.
-    /// The state root covers the same facts; this is for a journal or a comparison that has no tree.
+    /// SHA-256 of the encoding: chain, height, outcomes, each changed account as it is afterwards, inbox, outbox,
+    /// issued and burned. The state root covers the same facts; this is for a journal or a comparison that has no tree.
     pub fn digest(&self) -> Digest {
-        let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 32);
+        let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 36);
         writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
         for outcome in &self.outcomes {
             writer.u8(outcome.code());
@@ -105,6 +115,7 @@ impl Delta {
         writer.count(self.changes.len());
         for Change { account, after, .. } in &self.changes {
             writer.u64(account.0).u64(after.balance).u64(after.window.base).u64(after.window.used);
+            writer.u32(after.frozen.bits());
         }
         writer.count(self.inbox.len());
         for Delivered { delivery, outcome } in &self.inbox {
@@ -114,6 +125,7 @@ impl Delta {
         for delivery in &self.outbox {
             writer.raw(&delivery.leaf());
         }
+        writer.u64(self.issuance.issued).u64(self.issuance.burned);
         Digest(kernels::sha2::sha256(&writer.finish()))
     }
 }

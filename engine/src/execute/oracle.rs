@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountId, Asset, ChainGenesis, ChainId, Height, Outcome, Packet, TransactionId, Transfer,
+    AccountId, Action, Asset, ChainGenesis, ChainId, Command, Content, Frozen, Height, Issuance, Outcome,
+    Packet, Roles, TransactionId, Transfer,
 };
 
 /// An account.
@@ -22,6 +23,10 @@ pub struct Account {
     pub used_nonces: BTreeSet<u64>,
     /// The lowest nonce that may still be used: grows with the highest nonce spent, which it trails by at most 63.
     pub lowest_nonce: u128,
+    /// Whether nothing leaves it.
+    pub debit_frozen: bool,
+    /// Whether nothing new comes to it.
+    pub credit_frozen: bool,
 }
 
 /// The accounts of a chain.
@@ -29,7 +34,10 @@ pub struct Account {
 pub struct Oracle {
     chain: ChainId,
     assets: BTreeMap<ChainId, Asset>,
+    roles: Roles,
     accounts: Vec<Account>,
+    issued: u128,
+    burned: u128,
 }
 
 /// What a height did on a chain.
@@ -41,6 +49,8 @@ pub struct OracleOutcome {
     pub inbox: Vec<Delivered>,
     /// What goes to other chains.
     pub outbox: Vec<Delivery>,
+    /// What the height has issued and burned.
+    pub issuance: Issuance,
 }
 
 impl Oracle {
@@ -52,10 +62,12 @@ impl Oracle {
             balance: u128::from(account.balance),
             used_nonces: BTreeSet::new(),
             lowest_nonce: 0,
+            debit_frozen: false,
+            credit_frozen: false,
         };
         let accounts: Vec<Account> = chain.account_states().map(account).collect();
         let assets = chains.iter().map(|chain| (chain.id, chain.asset)).collect();
-        Self { chain: chain.id, assets, accounts }
+        Self { chain: chain.id, assets, roles: chain.roles, accounts, issued: 0, burned: 0 }
     }
 
     /// Executes what came from other chains, and then the transactions of the block at `height`, each with its id.
@@ -65,7 +77,7 @@ impl Oracle {
         inbox: &[Delivery],
         packets: impl Iterator<Item = (TransactionId, &'a Packet)>,
     ) -> OracleOutcome {
-        let before = self.balances();
+        let before = (self.balances(), self.issued, self.burned);
         let (mut outcomes, mut delivered, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in inbox {
             let outcome = self.deliver(delivery);
@@ -75,9 +87,9 @@ impl Oracle {
             }
         }
         for (transaction, packet) in packets {
-            let transfer = packet.transfer().expect("a verified batch holds transfers");
-            let outcome = self.transfer(height, &transfer);
-            if outcome == Outcome::Sent {
+            let content = packet.content().expect("a verified batch holds transactions");
+            let outcome = self.transaction(height, &content);
+            if let (Outcome::Sent, Content::Transfer(transfer)) = (outcome, content) {
                 let crossing = Crossing {
                     transaction,
                     source: self.chain,
@@ -93,12 +105,14 @@ impl Oracle {
         let sum = |deliveries: &[Delivery]| -> u128 {
             deliveries.iter().map(|delivery| u128::from(delivery.crossing.amount)).sum()
         };
+        let (issued, burned) = (self.issued - before.1, self.burned - before.2);
         assert_eq!(
-            before + sum(inbox),
-            self.balances() + sum(&outbox),
+            before.0 + sum(inbox) + issued,
+            self.balances() + sum(&outbox) + burned,
             "block {height} made or destroyed money"
         );
-        OracleOutcome { outcomes, inbox: delivered, outbox }
+        let issuance = issuance_of(issued, burned);
+        OracleOutcome { outcomes, inbox: delivered, outbox, issuance }
     }
 
     fn deliver(&mut self, delivery: &Delivery) -> Outcome {
@@ -108,6 +122,10 @@ impl Oracle {
             Leg::Refund(_) => payer,
         };
         let Some(account) = self.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
+        // What comes back is taken by a frozen account, too.
+        if account.credit_frozen && delivery.leg == Leg::Credit {
+            return Outcome::CreditFrozen;
+        }
         if account.balance + u128::from(amount) > u128::from(u64::MAX) {
             return Outcome::CreditOverflow;
         }
@@ -115,37 +133,57 @@ impl Oracle {
         Outcome::Applied
     }
 
-    fn transfer(&mut self, height: Height, transfer: &Transfer) -> Outcome {
-        if height > transfer.expiry {
+    fn transaction(&mut self, height: Height, content: &Content) -> Outcome {
+        let (expiry, signer, key_version, nonce) = match content {
+            Content::Transfer(Transfer { expiry, debit, key_version, nonce, .. }) => {
+                (*expiry, *debit, *key_version, *nonce)
+            }
+            Content::Command(Command { expiry, authority, key_version, nonce, .. }) => {
+                (*expiry, *authority, *key_version, *nonce)
+            }
+        };
+        if height > expiry {
             return Outcome::Expired;
         }
-        let accounts = self.accounts.len() as u64;
-        if transfer.debit.0 >= accounts {
+        if signer.0 >= self.accounts.len() as u64 {
             return Outcome::UnknownDebit;
         }
-        let payer = &mut self.accounts[transfer.debit.0 as usize];
-        if transfer.key_version != payer.key_version {
+        let account = &mut self.accounts[signer.0 as usize];
+        if key_version != account.key_version {
             return Outcome::WrongKeyVersion;
         }
-        let nonce = u128::from(transfer.nonce);
-        if nonce < payer.lowest_nonce || payer.used_nonces.contains(&transfer.nonce) {
+        if u128::from(nonce) < account.lowest_nonce || account.used_nonces.contains(&nonce) {
             return Outcome::Replayed;
         }
-        if nonce >= payer.lowest_nonce + 128 {
+        if u128::from(nonce) >= account.lowest_nonce + 128 {
             return Outcome::NonceTooFar;
         }
 
-        // The owner of the account asked for this, now, once: the nonce is spent even if the payment fails.
-        payer.used_nonces.insert(transfer.nonce);
-        if nonce >= payer.lowest_nonce + 64 {
-            payer.lowest_nonce = nonce - 63;
+        // The owner of the account asked for this, now, once: the nonce is spent even if it fails.
+        account.used_nonces.insert(nonce);
+        if u128::from(nonce) >= account.lowest_nonce + 64 {
+            account.lowest_nonce = u128::from(nonce) - 63;
         }
+        match content {
+            Content::Transfer(transfer) => self.transfer(transfer),
+            Content::Command(command) => self.command(command),
+        }
+    }
 
+    /// A payment, once the nonce is spent.
+    fn transfer(&mut self, transfer: &Transfer) -> Outcome {
+        let accounts = self.accounts.len() as u64;
+        if self.accounts[transfer.debit.0 as usize].debit_frozen {
+            return Outcome::DebitFrozen;
+        }
         if let Some(chain) = transfer.credit_chain {
             return self.send(transfer, chain);
         }
         if transfer.credit.0 >= accounts {
             return Outcome::UnknownCredit;
+        }
+        if self.accounts[transfer.credit.0 as usize].credit_frozen {
+            return Outcome::CreditFrozen;
         }
         let (debit, credit) = (transfer.debit.0 as usize, transfer.credit.0 as usize);
         let amount = u128::from(transfer.amount);
@@ -175,6 +213,66 @@ impl Oracle {
         Outcome::Sent
     }
 
+    /// What an authority orders, once the nonce is spent.
+    fn command(&mut self, command: &Command) -> Outcome {
+        let by = command.authority;
+        let may = match command.action {
+            Action::Issue { .. } | Action::Burn { .. } => self.roles.issuer == Some(by),
+            Action::Freeze { .. } => self.roles.freezer == Some(by),
+        };
+        if !may {
+            return Outcome::RoleNotHeld;
+        }
+        let (issued, burned, frozen) = (self.issued, self.burned, self.accounts[by.0 as usize].debit_frozen);
+        match command.action {
+            Action::Issue { to, amount } => {
+                if frozen {
+                    return Outcome::DebitFrozen;
+                }
+                let Some(payee) = self.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
+                if payee.credit_frozen {
+                    return Outcome::CreditFrozen;
+                }
+                let amount = u128::from(amount);
+                let outstanding = issued + amount <= burned + u128::from(self.roles.issuance_cap);
+                if !outstanding || issued + amount > u128::from(u64::MAX) {
+                    return Outcome::IssuanceCap;
+                }
+                if payee.balance + amount > u128::from(u64::MAX) {
+                    return Outcome::CreditOverflow;
+                }
+                payee.balance += amount;
+                self.issued += amount;
+            }
+            Action::Burn { amount } => {
+                if frozen {
+                    return Outcome::DebitFrozen;
+                }
+                let (own, amount) = (&mut self.accounts[by.0 as usize], u128::from(amount));
+                if own.balance < amount {
+                    return Outcome::InsufficientBalance;
+                }
+                if burned + amount > u128::from(u64::MAX) {
+                    return Outcome::IssuanceCap;
+                }
+                own.balance -= amount;
+                self.burned += amount;
+            }
+            Action::Freeze { account, frozen } => {
+                let Some(account) = self.accounts.get_mut(account.0 as usize) else {
+                    return Outcome::UnknownCredit;
+                };
+                (account.debit_frozen, account.credit_frozen) = (frozen.debit(), frozen.credit());
+            }
+        }
+        Outcome::Applied
+    }
+
+    /// What has been issued and burned since the beginning.
+    pub fn issuance(&self) -> Issuance {
+        issuance_of(self.issued, self.burned)
+    }
+
     /// The sum of all balances.
     pub fn balances(&self) -> u128 {
         self.accounts.iter().map(|account| account.balance).sum()
@@ -196,6 +294,11 @@ impl Oracle {
     }
 }
 
+fn issuance_of(issued: u128, burned: u128) -> Issuance {
+    let fits = |sum: u128| u64::try_from(sum).expect("no sum of issues or burns exceeds 64 bits");
+    Issuance { issued: fits(issued), burned: fits(burned) }
+}
+
 impl Account {
     fn state(&self) -> AccountState {
         let base = u64::try_from(self.lowest_nonce).expect("it trails a 64-bit nonce");
@@ -210,6 +313,7 @@ impl Account {
             key_version: self.key_version,
             balance: u64::try_from(self.balance).expect("a credit never exceeds 64 bits"),
             window: ReplayWindow { base, used },
+            frozen: Frozen::from_bits(u32::from(self.debit_frozen) + 2 * u32::from(self.credit_frozen)),
         }
     }
 }

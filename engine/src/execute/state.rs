@@ -1,13 +1,13 @@
 //! The accounts of a chain: an array with one cache line for each, and beside it their keys as points.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use kernels::ed25519::DecodedKey;
 
 use super::{Balance, ReplayWindow};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
-use crate::types::{AccountId, Asset, ChainGenesis, ChainId, GENESIS_KEY_VERSION, Genesis};
+use crate::types::{AccountId, Asset, ChainGenesis, ChainId, Frozen, GENESIS_KEY_VERSION, Genesis, Roles};
 
 /// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
 const DECODED_AT_ONCE: usize = 4096;
@@ -23,6 +23,8 @@ pub struct AccountState {
     pub balance: u64,
     /// The nonces it has used.
     pub window: ReplayWindow,
+    /// Which ways it is closed to money.
+    pub frozen: Frozen,
 }
 
 /// Exactly one cache line, so that everything about an account costs one miss. No transaction changes a key yet, so the
@@ -32,6 +34,7 @@ pub struct AccountState {
 struct Cell {
     key: [u8; 32],
     key_version: u32,
+    frozen: AtomicU32,
     balance: AtomicU64,
     base: AtomicU64,
     used: AtomicU64,
@@ -56,16 +59,23 @@ pub struct AccountKey<'a> {
 pub struct ChainState {
     chain: ChainId,
     asset: Asset,
+    roles: Roles,
     cells: Box<[Cell]>,
     /// One for each account, or none at all.
     decoded: Box<[DecodedKey]>,
 }
 
 impl ChainState {
-    pub(super) fn new(chain: ChainId, asset: Asset, accounts: impl Iterator<Item = AccountState>) -> Self {
+    pub(super) fn new(
+        chain: ChainId,
+        asset: Asset,
+        roles: Roles,
+        accounts: impl Iterator<Item = AccountState>,
+    ) -> Self {
         let cell = |account: AccountState| Cell {
             key: account.key,
             key_version: account.key_version,
+            frozen: account.frozen.bits().into(),
             balance: account.balance.into(),
             base: account.window.base.into(),
             used: account.window.used.into(),
@@ -75,7 +85,7 @@ impl ChainState {
             0..=DECODED_KEYS_MAX => cells.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
             _ => Box::default(),
         };
-        Self { chain, asset, cells, decoded }
+        Self { chain, asset, roles, cells, decoded }
     }
 
     /// Which chain.
@@ -86,6 +96,11 @@ impl ChainState {
     /// What its balances are balances of.
     pub fn asset(&self) -> Asset {
         self.asset
+    }
+
+    /// Who may order what.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
     }
 
     /// How many accounts; their ids are `0..accounts`.
@@ -114,6 +129,12 @@ impl ChainState {
         self.index(account).map(|index| self.mutable(index).window)
     }
 
+    /// Which ways an account is closed to money.
+    #[inline]
+    pub fn frozen(&self, account: AccountId) -> Option<Frozen> {
+        self.index(account).map(|index| self.frozen_at(index))
+    }
+
     /// An account, whole. Exact only while nothing executes.
     pub fn account(&self, account: AccountId) -> Option<AccountState> {
         self.index(account).map(|index| self.at(index))
@@ -139,9 +160,9 @@ impl ChainState {
     }
 
     pub(crate) fn at(&self, index: usize) -> AccountState {
-        let Balance { balance, window } = self.mutable(index);
+        let Balance { balance, window, frozen } = self.mutable(index);
         let Cell { key, key_version, .. } = self.cells[index];
-        AccountState { key, key_version, balance, window }
+        AccountState { key, key_version, balance, window, frozen }
     }
 
     #[inline]
@@ -153,7 +174,17 @@ impl ChainState {
     pub(super) fn mutable(&self, index: usize) -> Balance {
         let cell = &self.cells[index];
         let window = ReplayWindow { base: cell.base.load(Relaxed), used: cell.used.load(Relaxed) };
-        Balance { balance: cell.balance.load(Relaxed), window }
+        Balance { balance: cell.balance.load(Relaxed), window, frozen: self.frozen_at(index) }
+    }
+
+    #[inline]
+    pub(super) fn frozen_at(&self, index: usize) -> Frozen {
+        Frozen::from_bits(self.cells[index].frozen.load(Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn set_frozen(&self, index: usize, frozen: Frozen) {
+        self.cells[index].frozen.store(frozen.bits(), Relaxed);
     }
 
     #[inline]
@@ -181,6 +212,7 @@ impl ChainGenesis {
             key_version: GENESIS_KEY_VERSION,
             balance: account.balance,
             window: ReplayWindow::default(),
+            frozen: Frozen::NONE,
         })
     }
 }
@@ -221,8 +253,10 @@ impl Chains {
 impl From<&Genesis> for Chains {
     /// States of their own, which nobody writes: for tools that check signatures against the first keys.
     fn from(genesis: &Genesis) -> Self {
-        let state =
-            |chain: &ChainGenesis| Arc::new(ChainState::new(chain.id, chain.asset, chain.account_states()));
+        let state = |chain: &ChainGenesis| {
+            let accounts = chain.account_states();
+            Arc::new(ChainState::new(chain.id, chain.asset, chain.roles, accounts))
+        };
         Self::new(genesis.chains().iter().map(state))
     }
 }

@@ -15,6 +15,7 @@ pub(crate) fn chain_of(balances: &[u64]) -> ChainGenesis {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts: balances.iter().enumerate().map(account).collect(),
     }
 }
@@ -33,8 +34,30 @@ pub(crate) fn transfer(debit: u64, credit: u64, amount: u64, nonce: u64) -> Tran
     }
 }
 
+pub(crate) fn command(authority: u64, action: Action, nonce: u64) -> Command {
+    Command {
+        chain: ChainId(7),
+        key_version: GENESIS_KEY_VERSION,
+        reference: [0; 12],
+        authority: AccountId(authority),
+        action,
+        nonce,
+        expiry: Height(1000),
+    }
+}
+
+/// A chain whose account 1 may issue 500 and whose account 2 may freeze.
+pub(crate) fn governed(balances: &[u64]) -> ChainGenesis {
+    let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 500, freezer: Some(AccountId(2)) };
+    ChainGenesis { roles, ..chain_of(balances) }
+}
+
 fn unsigned(transfer: Transfer) -> Packet {
     transfer.sign(&Digest::default(), |_| [0; 64])
+}
+
+fn ordered(authority: u64, action: Action, nonce: u64) -> Packet {
+    command(authority, action, nonce).sign(&Digest::default(), |_| [0; 64])
 }
 
 fn states(writer: &StateWriter) -> Vec<AccountState> {
@@ -57,9 +80,10 @@ fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> De
     assert_eq!(delta.changes().iter().map(|change| change.account.0).collect::<Vec<_>>(), changed);
     for change in delta.changes() {
         let (was, is) = (before[change.account.0 as usize], after[change.account.0 as usize]);
-        assert_eq!((change.before.balance, change.before.window), (was.balance, was.window));
-        assert_eq!((change.after.balance, change.after.window), (is.balance, is.window));
+        let parts = |of: AccountState| Balance { balance: of.balance, window: of.window, frozen: of.frozen };
+        assert_eq!((change.before, change.after), (parts(was), parts(is)));
     }
+    assert_eq!((delta.issuance(), writer.issuance()), (expected.issuance, oracle.issuance()));
     assert_eq!(writer.state().supply(), oracle.balances());
     spends(&before, packets, &delta);
     delta
@@ -84,7 +108,7 @@ fn spends(before: &[AccountState], packets: &[Packet], delta: &Delta) {
 }
 
 /// Transfers that often collide, overspend, replay, jump ahead, expire, and name what does not exist.
-fn any_transfer() -> impl Strategy<Value = Transfer> {
+fn any_transfer() -> impl Strategy<Value = Transfer> + Clone {
     let amount = prop_oneof![0..50_u64, Just(u64::MAX), u64::MAX - 100..u64::MAX];
     let nonce = prop_oneof![8 => 0..200_u64, 1 => any::<u64>()];
     let key_version = prop_oneof![9 => Just(GENESIS_KEY_VERSION), 1 => 0..4_u32];
@@ -98,18 +122,37 @@ fn any_transfer() -> impl Strategy<Value = Transfer> {
     )
 }
 
+/// Transfers, and commands of those who hold a role and of some who do not.
+fn any_packet() -> impl Strategy<Value = Packet> + Clone {
+    let account = (0..9_u64).prop_map(AccountId);
+    let amount = prop_oneof![9 => 0..150_u64, 1 => any::<u64>()];
+    let action = prop_oneof![
+        (account.clone(), amount.clone()).prop_map(|(to, amount)| Action::Issue { to, amount }),
+        amount.prop_map(|amount| Action::Burn { amount }),
+        (account, prop_oneof![3 => Just(0), 1 => 0..4_u32])
+            .prop_map(|(account, bits)| Action::Freeze { account, frozen: Frozen::from_bits(bits) }),
+    ];
+    let command = (action, 0..3_u64, any_transfer()).prop_map(|(action, stranger, like)| {
+        let holder = if matches!(action, Action::Freeze { .. }) { 2 } else { 1 };
+        let authority = if stranger == 0 { like.debit.0 } else { holder };
+        let Transfer { key_version, expiry, nonce, .. } = like;
+        Command { key_version, expiry, ..command(authority, action, nonce) }
+            .sign(&Digest::default(), |_| [0; 64])
+    });
+    prop_oneof![2 => any_transfer().prop_map(unsigned), 1 => command]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_transfer(), 0..60), 1..6)) {
+    fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_packet(), 0..60), 1..6)) {
         // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 does not exist.
-        let genesis = chain_of(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
+        let genesis = governed(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
         let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
         let mut history = vec![states(&writer)];
         let mut deltas = Vec::new();
-        for block in blocks {
-            let packets: Vec<_> = block.into_iter().map(unsigned).collect();
+        for packets in blocks {
             deltas.push(both(&mut writer, &mut oracle, &packets));
             history.push(states(&writer));
         }
@@ -118,7 +161,7 @@ proptest! {
             writer.undo(delta);
         }
         prop_assert_eq!(&states(&writer), &history.pop().unwrap());
-        prop_assert_eq!(writer.height(), Height(0));
+        prop_assert_eq!((writer.height(), writer.issuance()), (Height(0), Issuance::default()));
     }
 
     #[test]
@@ -286,15 +329,16 @@ fn what_no_window_can_record_spends_nothing() {
     }
 }
 
+fn restored(chain: &ChainGenesis, height: Height) -> StateWriter {
+    let of = (chain.id, chain.asset, chain.roles);
+    StateWriter::restore(of, height, Issuance::default(), chain.account_states())
+}
+
 #[test]
 fn the_digest_of_a_delta_covers_heights_outcomes_and_changes() {
     let run = |packets: &[Packet], height: u64| {
-        let mut writer = StateWriter::restore(
-            ChainId(7),
-            Asset::UNIT,
-            Height(height - 1),
-            chain_of(&[10, 10]).account_states(),
-        );
+        let chain = chain_of(&[10, 10]);
+        let mut writer = restored(&chain, Height(height - 1));
         writer.execute_packets(Height(height), &[], [packets].into_iter(), &[]).digest()
     };
     let base = run(&[unsigned(transfer(0, 1, 1, 0))], 1);
@@ -318,7 +362,7 @@ fn undo_refuses_a_state_that_the_delta_did_not_make() {
     let mut writer = StateWriter::genesis(&genesis);
     let delta =
         writer.execute_packets(Height(1), &[], [&[unsigned(transfer(0, 1, 1, 0))][..]].into_iter(), &[]);
-    let mut other = StateWriter::restore(ChainId(7), Asset::UNIT, Height(1), genesis.account_states());
+    let mut other = restored(&genesis, Height(1));
     other.undo(&delta);
 }
 
@@ -332,6 +376,106 @@ fn the_check_of_conservation_finds_a_planted_theft() {
         vec![],
         vec![],
         vec![],
+        Issuance::default(),
         vec![Change { account: AccountId(0), before, after }],
     );
+}
+
+/// One block of packets on a governed chain: the outcomes, and what each account holds and how it is frozen.
+fn governed_outcomes(packets: &[Packet]) -> (Vec<Outcome>, Vec<(u64, Frozen)>, Issuance) {
+    let genesis = governed(&[100, 100, 100, 100]);
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
+    let delta = both(&mut writer, &mut oracle, packets);
+    let accounts = states(&writer).iter().map(|account| (account.balance, account.frozen)).collect();
+    writer.undo(&delta);
+    assert_eq!(states(&writer), genesis.account_states().collect::<Vec<_>>());
+    assert_eq!(writer.issuance(), Issuance::default());
+    (delta.outcomes().to_vec(), accounts, delta.issuance())
+}
+
+#[test]
+fn only_the_issuer_issues_and_burns_and_never_beyond_the_cap() {
+    use Outcome::*;
+    let issue = |to, amount| Action::Issue { to: AccountId(to), amount };
+    let burn = |amount| Action::Burn { amount };
+    let told = [
+        (ordered(0, issue(0, 1), 0), RoleNotHeld),
+        (ordered(2, burn(1), 0), RoleNotHeld),
+        (ordered(1, issue(9, 1), 0), UnknownCredit),
+        (ordered(1, issue(3, 501), 1), IssuanceCap),
+        (ordered(1, issue(3, 500), 2), Applied),
+        (ordered(1, issue(3, 500), 2), Replayed),
+        (ordered(1, issue(3, 1), 3), IssuanceCap),
+        (ordered(1, burn(101), 4), InsufficientBalance),
+        (ordered(1, burn(60), 5), Applied),
+        (ordered(1, issue(1, 61), 6), IssuanceCap),
+        (ordered(1, issue(1, 60), 7), Applied),
+        (ordered(1, issue(1, u64::MAX), 8), IssuanceCap),
+        (command(1, burn(1), 9).sign(&Digest::default(), |_| [0; 64]), Applied),
+        (
+            Command { expiry: Height(0), ..command(1, burn(1), 10) }.sign(&Digest::default(), |_| [0; 64]),
+            Expired,
+        ),
+        (
+            Command { key_version: 9, ..command(1, burn(1), 10) }.sign(&Digest::default(), |_| [0; 64]),
+            WrongKeyVersion,
+        ),
+        (ordered(77, burn(1), 0), UnknownDebit),
+    ];
+    let (packets, expected): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+    let (outcomes, accounts, issuance) = governed_outcomes(&packets);
+    assert_eq!(outcomes, expected);
+    assert_eq!(accounts.iter().map(|(balance, _)| *balance).collect::<Vec<_>>(), [100, 99, 100, 600]);
+    assert_eq!(issuance, Issuance { issued: 560, burned: 61 });
+}
+
+#[test]
+fn a_frozen_account_is_closed_to_money_until_the_freezer_opens_it() {
+    use Outcome::*;
+    let freeze = |account, frozen| Action::Freeze { account: AccountId(account), frozen };
+    let issue = |to| Action::Issue { to: AccountId(to), amount: 5 };
+    let told = [
+        (ordered(0, freeze(3, Frozen::BOTH), 0), RoleNotHeld),
+        (ordered(1, freeze(3, Frozen::BOTH), 0), RoleNotHeld),
+        (ordered(2, freeze(9, Frozen::BOTH), 0), UnknownCredit),
+        (ordered(2, freeze(3, Frozen::DEBIT), 1), Applied),
+        (unsigned(transfer(3, 0, 1, 0)), DebitFrozen),
+        (unsigned(transfer(0, 3, 1, 1)), Applied),
+        (unsigned(Transfer { credit_chain: Some(ChainId(8)), ..transfer(3, 0, 1, 1) }), DebitFrozen),
+        (ordered(2, freeze(3, Frozen::CREDIT), 2), Applied),
+        (unsigned(transfer(3, 0, 1, 2)), Applied),
+        (unsigned(transfer(3, 0, 1, 0)), Replayed),
+        (unsigned(transfer(0, 3, 1, 2)), CreditFrozen),
+        (unsigned(transfer(3, 3, 1, 3)), CreditFrozen),
+        (ordered(1, issue(3), 1), CreditFrozen),
+        (ordered(2, freeze(3, Frozen::NONE), 3), Applied),
+        (unsigned(transfer(0, 3, 1, 3)), Applied),
+        // A frozen issuer orders nothing; a frozen freezer can still open itself.
+        (ordered(2, freeze(1, Frozen::DEBIT), 4), Applied),
+        (ordered(1, issue(0), 2), DebitFrozen),
+        (ordered(1, Action::Burn { amount: 1 }, 3), DebitFrozen),
+        (ordered(2, freeze(2, Frozen::BOTH), 5), Applied),
+        (unsigned(transfer(2, 0, 1, 6)), DebitFrozen),
+        (ordered(2, freeze(2, Frozen::CREDIT), 7), Applied),
+    ];
+    let (packets, expected): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+    let (outcomes, accounts, issuance) = governed_outcomes(&packets);
+    assert_eq!(outcomes, expected);
+    let frozen = [Frozen::NONE, Frozen::DEBIT, Frozen::CREDIT, Frozen::NONE];
+    assert_eq!(accounts, [99, 100, 100, 101].into_iter().zip(frozen).collect::<Vec<_>>());
+    assert_eq!(issuance, Issuance::default());
+}
+
+#[test]
+fn a_chain_without_roles_takes_no_commands() {
+    let genesis = chain_of(&[100, 100, 100]);
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
+    let packets = [
+        ordered(0, Action::Issue { to: AccountId(0), amount: 0 }, 0),
+        ordered(1, Action::Burn { amount: 0 }, 0),
+        ordered(2, Action::Freeze { account: AccountId(0), frozen: Frozen::NONE }, 0),
+    ];
+    assert_eq!(both(&mut writer, &mut oracle, &packets).outcomes(), [Outcome::RoleNotHeld; 3]);
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::touched::Touched;
-use super::{AccountState, ChainState, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal};
+use super::{AccountState, Balance, ChainState, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal};
 use crate::limits::{BLOCK_TRANSACTIONS_MAX, DELIVERIES_MAX};
-use crate::types::{Asset, ChainGenesis, ChainId, Height, Outcome, Packet, TransactionId};
+use crate::types::{
+    Action, Asset, ChainGenesis, ChainId, Command, Content, Height, Issuance, Outcome, Packet, Roles,
+    TransactionId,
+};
 use crate::verify::Verified;
 use crate::wire::Batch;
 
@@ -22,6 +25,7 @@ pub struct StateWriter {
     state: Arc<ChainState>,
     neighbours: Neighbours,
     height: Height,
+    issuance: Issuance,
     touched: Touched,
     outbox: Vec<Delivery>,
 }
@@ -29,20 +33,22 @@ pub struct StateWriter {
 impl StateWriter {
     /// A new state: the genesis of a chain.
     pub fn genesis(chain: &ChainGenesis) -> Self {
-        Self::restore(chain.id, chain.asset, Height(0), chain.account_states())
+        let (id, asset, accounts) = (chain.id, chain.asset, chain.account_states());
+        Self::restore((id, asset, chain.roles), Height(0), Issuance::default(), accounts)
     }
 
-    /// A new state: the accounts of `chain` as they were after the block at `height`. Those who read them from outside
-    /// compare the root of their tree with the network's before relying on them.
+    /// A new state: the accounts of a chain as they were after the block at `height`, and what had been issued and
+    /// burned by then. Those who read them from outside compare root and sums with the network's before relying on
+    /// them.
     pub fn restore(
-        chain: ChainId,
-        asset: Asset,
+        (chain, asset, roles): (ChainId, Asset, Roles),
         height: Height,
+        issuance: Issuance,
         accounts: impl Iterator<Item = AccountState>,
     ) -> Self {
-        let state = Arc::new(ChainState::new(chain, asset, accounts));
+        let state = Arc::new(ChainState::new(chain, asset, roles, accounts));
         let touched = Touched::new(state.accounts() as usize);
-        Self { state, neighbours: Arc::default(), height, touched, outbox: Vec::new() }
+        Self { state, neighbours: Arc::default(), height, issuance, touched, outbox: Vec::new() }
     }
 
     /// Tells it of the other chains. Before that, there are none.
@@ -59,6 +65,11 @@ impl StateWriter {
     /// The last block that was executed.
     pub fn height(&self) -> Height {
         self.height
+    }
+
+    /// What has been issued and burned since the beginning.
+    pub fn issuance(&self) -> Issuance {
+        self.issuance
     }
 
     /// Executes what other chains sent in the block before, then this chain's sections of the next block's batches,
@@ -83,6 +94,7 @@ impl StateWriter {
     ) -> Delta {
         assert_eq!(height, self.height.next(), "blocks are executed one after the other");
         assert!(inbox.len() <= DELIVERIES_MAX, "{} deliveries are more than two blocks send", inbox.len());
+        let issuance = self.issuance;
         let deliver =
             |delivery: &Delivery| Delivered { delivery: *delivery, outcome: self.deliver(delivery) };
         let inbox: Vec<Delivered> = inbox.iter().map(deliver).collect();
@@ -93,7 +105,7 @@ impl StateWriter {
                     self.state.prefetch(coming.debit());
                     self.state.prefetch(coming.credit());
                 }
-                let outcome = self.transfer(height, packet);
+                let outcome = self.transaction(height, packet);
                 if outcome == Outcome::Sent {
                     let transaction = TransactionId(ids[outcomes.len()]);
                     self.outbox.push(sent(packet, transaction));
@@ -104,7 +116,8 @@ impl StateWriter {
         outcomes.shrink_to_fit();
         self.height = height;
         let (outbox, changes) = (std::mem::take(&mut self.outbox), self.touched.drain(&self.state));
-        Delta::new((self.state.chain(), height), outcomes, inbox, outbox, changes)
+        let issuance = self.issuance.without(issuance);
+        Delta::new((self.state.chain(), height), outcomes, inbox, outbox, issuance, changes)
     }
 
     /// Takes back the last executed block.
@@ -121,14 +134,16 @@ impl StateWriter {
             );
             self.state.set_balance(index, change.before.balance);
             self.state.set_window(index, change.before.window);
+            self.state.set_frozen(index, change.before.frozen);
         }
+        self.issuance = self.issuance.without(delta.issuance());
         self.height = Height(self.height.0 - 1);
     }
 
     /// The order of the checks is part of the protocol: it decides which outcome is recorded, and which outcomes spend
     /// the nonce. Those after the window's check do; see [`Outcome::spends_nonce`].
     #[inline]
-    fn transfer(&mut self, height: Height, packet: &Packet) -> Outcome {
+    fn transaction(&mut self, height: Height, packet: &Packet) -> Outcome {
         let state = &*self.state;
         if packet.expiry() < height {
             return Outcome::Expired;
@@ -146,6 +161,12 @@ impl StateWriter {
         self.touched.note(debit, payer);
         state.set_window(debit, window);
 
+        if packet.is_command() {
+            return self.command(packet, debit);
+        }
+        if payer.frozen.debit() {
+            return Outcome::DebitFrozen;
+        }
         let amount = packet.amount();
         if packet.is_cross() {
             let Ok(at) = self.neighbours.binary_search_by_key(&packet.credit_chain(), |(chain, _)| *chain)
@@ -160,6 +181,9 @@ impl StateWriter {
             return Outcome::Sent;
         }
         let Some(credit) = state.index(packet.credit()) else { return Outcome::UnknownCredit };
+        if state.frozen_at(credit).credit() {
+            return Outcome::CreditFrozen;
+        }
         let Some(payer_balance) = payer.balance.checked_sub(amount) else {
             return Outcome::InsufficientBalance;
         };
@@ -174,8 +198,57 @@ impl StateWriter {
         Outcome::Applied
     }
 
-    /// What cannot be credited goes back to where it came from. That always succeeds: the payer's account exists, and
-    /// all that an asset has fits into 64 bits.
+    /// What the account at `authority` orders, once its nonce is spent.
+    #[cold]
+    fn command(&mut self, packet: &Packet, authority: usize) -> Outcome {
+        let Ok(Content::Command(Command { authority: orders, action, .. })) = packet.content() else {
+            unreachable!("a verified batch has transactions of known kinds");
+        };
+        let state = Arc::clone(&self.state);
+        let (roles, before) = (*state.roles(), state.mutable(authority));
+        let holder = match action {
+            Action::Issue { .. } | Action::Burn { .. } => roles.issuer,
+            Action::Freeze { .. } => roles.freezer,
+        };
+        if holder != Some(orders) {
+            return Outcome::RoleNotHeld;
+        }
+        match action {
+            // A freezer that is frozen itself can still order, or nobody could ever unfreeze it.
+            Action::Freeze { account, frozen } => {
+                let Some(index) = state.index(account) else { return Outcome::UnknownCredit };
+                self.touched.note(index, state.mutable(index));
+                state.set_frozen(index, frozen);
+            }
+            _ if before.frozen.debit() => return Outcome::DebitFrozen,
+            Action::Issue { to, amount } => {
+                let Some(index) = state.index(to) else { return Outcome::UnknownCredit };
+                let payee: Balance = state.mutable(index);
+                if payee.frozen.credit() {
+                    return Outcome::CreditFrozen;
+                }
+                let Some(issuance) = self.issuance.issue(amount, roles.issuance_cap) else {
+                    return Outcome::IssuanceCap;
+                };
+                let Some(balance) = payee.balance.checked_add(amount) else { return Outcome::CreditOverflow };
+                self.touched.note(index, payee);
+                state.set_balance(index, balance);
+                self.issuance = issuance;
+            }
+            Action::Burn { amount } => {
+                let Some(balance) = before.balance.checked_sub(amount) else {
+                    return Outcome::InsufficientBalance;
+                };
+                let Some(issuance) = self.issuance.burn(amount) else { return Outcome::IssuanceCap };
+                state.set_balance(authority, balance);
+                self.issuance = issuance;
+            }
+        }
+        Outcome::Applied
+    }
+
+    /// What cannot be credited goes back to where it came from. That always succeeds: the payer's account exists, what
+    /// comes back is taken also by a frozen one, and all that an asset has fits into 64 bits.
     fn deliver(&mut self, delivery: &Delivery) -> Outcome {
         let Delivery { leg, crossing } = *delivery;
         let account = match leg {
@@ -186,11 +259,15 @@ impl StateWriter {
             None => Err(Outcome::UnknownCredit),
             Some(index) => {
                 let before = self.state.mutable(index);
-                let balance = before.balance.checked_add(crossing.amount).ok_or(Outcome::CreditOverflow);
-                balance.map(|balance| {
-                    self.touched.note(index, before);
-                    self.state.set_balance(index, balance);
-                })
+                if leg == Leg::Credit && before.frozen.credit() {
+                    Err(Outcome::CreditFrozen)
+                } else {
+                    let balance = before.balance.checked_add(crossing.amount).ok_or(Outcome::CreditOverflow);
+                    balance.map(|balance| {
+                        self.touched.note(index, before);
+                        self.state.set_balance(index, balance);
+                    })
+                }
             }
         };
         match (credited, leg) {

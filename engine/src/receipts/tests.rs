@@ -4,7 +4,7 @@ use crate::roots::{Ledger, StateRoot};
 use crate::store::{Log, Options};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Height, Outcome, Refusal,
-    ValidatorGenesis, Verdict,
+    Roles, ValidatorGenesis, Verdict,
 };
 use crate::wire::Notice;
 
@@ -19,7 +19,14 @@ fn notice(tag: u64, verdict: Verdict) -> Notice {
 fn state_root() -> StateRoot {
     let account = AccountGenesis { public_key: [1; 32], balance: 5 };
     let (id, kind, suite) = (ChainId(0), ChainKind::Transfers, CryptoSuite::Ed25519);
-    let chain = ChainGenesis { id, kind, suite, asset: Asset::UNIT, accounts: vec![account] };
+    let chain = ChainGenesis {
+        id,
+        kind,
+        suite,
+        asset: Asset::UNIT,
+        roles: Roles::default(),
+        accounts: vec![account],
+    };
     let validator =
         ValidatorGenesis { name: "v".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
     let genesis = Genesis::new("receipts".into(), vec![validator], vec![chain]).unwrap();

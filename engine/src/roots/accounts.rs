@@ -4,13 +4,13 @@ use kernels::merkle::ArrayTree;
 
 use super::{Path, leaf_hashes};
 use crate::execute::{AccountState, Balance, ChainState, Delta, ReplayWindow};
-use crate::types::{AccountId, Digest};
+use crate::types::{AccountId, Digest, Frozen};
 
 /// Bytes of the leaf of an account.
-pub const ACCOUNT_LEAF_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8;
+pub const ACCOUNT_LEAF_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8 + 4;
 
-/// The leaf of an account: id, key, key version, balance, base and bits of the replay window. A snapshot of a chain is
-/// these, one after the other.
+/// The leaf of an account: id, key, key version, balance, base and bits of the replay window, which ways it is
+/// frozen. A snapshot of a chain is these, one after the other.
 pub fn account_leaf(id: AccountId, account: &AccountState) -> [u8; ACCOUNT_LEAF_BYTES] {
     let mut leaf = [0; ACCOUNT_LEAF_BYTES];
     leaf[0..8].copy_from_slice(&id.0.to_le_bytes());
@@ -19,6 +19,7 @@ pub fn account_leaf(id: AccountId, account: &AccountState) -> [u8; ACCOUNT_LEAF_
     leaf[44..52].copy_from_slice(&account.balance.to_le_bytes());
     leaf[52..60].copy_from_slice(&account.window.base.to_le_bytes());
     leaf[60..68].copy_from_slice(&account.window.used.to_le_bytes());
+    leaf[68..72].copy_from_slice(&account.frozen.bits().to_le_bytes());
     leaf
 }
 
@@ -26,11 +27,13 @@ pub fn account_leaf(id: AccountId, account: &AccountState) -> [u8; ACCOUNT_LEAF_
 pub fn parse_account_leaf(leaf: &[u8; ACCOUNT_LEAF_BYTES]) -> (AccountId, AccountState) {
     let number =
         |at: usize| u64::from_le_bytes(*leaf[at..].first_chunk().expect("numbers lie inside a leaf"));
+    let small = |at: usize| u32::from_le_bytes(*leaf[at..].first_chunk().expect("as they all do"));
     let account = AccountState {
         key: *leaf[8..].first_chunk().expect("the key lies inside a leaf"),
-        key_version: u32::from_le_bytes(*leaf[40..].first_chunk().expect("so does its version")),
+        key_version: small(40),
         balance: number(44),
         window: ReplayWindow { base: number(52), used: number(60) },
+        frozen: Frozen::from_bits(small(68)),
     };
     (AccountId(number(0)), account)
 }
@@ -66,8 +69,9 @@ impl AccountTree {
     pub fn fold(&mut self, delta: &Delta, state: &ChainState) {
         self.update(delta.changes().iter().map(|change| {
             let key = state.key(change.account).expect("a delta names accounts that exist");
-            let Balance { balance, window } = change.after;
-            let account = AccountState { key: *key.encoded, key_version: key.version, balance, window };
+            let Balance { balance, window, frozen } = change.after;
+            let account =
+                AccountState { key: *key.encoded, key_version: key.version, balance, window, frozen };
             (change.account, account)
         }));
     }

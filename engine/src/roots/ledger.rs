@@ -26,8 +26,10 @@ pub enum RestoreError {
     /// Not the chains that the entries name, in their order.
     #[error("the snapshot does not hold the chains that it names, in ascending order")]
     Chains,
-    /// The accounts of a chain do not have the root that they should have.
-    #[error("the accounts of chain {0} do not have the root of their entry")]
+    /// The accounts of a chain do not have the root that they should have, or its sums are others.
+    #[error(
+        "the accounts of chain {0} do not have the root of their entry, or other sums were issued and burned"
+    )]
     Accounts(ChainId),
     /// What a chain has sent does not have the root that it should have.
     #[error("what chain {0} has sent to others does not have the root of its entry")]
@@ -80,6 +82,7 @@ impl Ledger {
             chain.writer.height() == height
                 && state.chain() == entry.chain
                 && chain.accounts.root() == entry.accounts_root
+                && chain.writer.issuance() == entry.issuance
         };
         if chains.len() != entries.len() || chains.len() != outboxes.len() {
             return Err(RestoreError::Chains);
@@ -206,6 +209,7 @@ impl Chain {
             outbox: outbox.len() as u64,
             inbox_root: inbox_root(inbox),
             inbox: inbox.len() as u64,
+            issuance: self.writer.issuance(),
         }
     }
 }

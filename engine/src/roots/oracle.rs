@@ -150,6 +150,7 @@ impl Chain {
             outbox: outbox.len() as u64,
             inbox_root: Digest(root_of(&inbox)),
             inbox: inbox.len() as u64,
+            issuance: self.oracle.issuance(),
         };
 
         let changed = after.iter().zip(&before).filter(|(after, before)| after != before);
@@ -159,7 +160,7 @@ impl Chain {
     }
 }
 
-/// id | key | key version | balance | base of the window | used nonces of the window
+/// id | key | key version | balance | base of the window | used nonces of the window | frozen
 fn account_leaf(id: AccountId, account: &AccountState) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(id.0.to_le_bytes());
@@ -168,6 +169,7 @@ fn account_leaf(id: AccountId, account: &AccountState) -> Hash {
     leaf.extend(account.balance.to_le_bytes());
     leaf.extend(account.window.base.to_le_bytes());
     leaf.extend(account.window.used.to_le_bytes());
+    leaf.extend(account.frozen.bits().to_le_bytes());
     leaf_hash(&leaf)
 }
 
@@ -193,7 +195,7 @@ fn delivered(came: &Delivered) -> Vec<u8> {
     leaf
 }
 
-/// chain | root and number of transactions | of accounts | of the outbox | of the inbox
+/// chain | root and number of transactions | of accounts | of the outbox | of the inbox | issued | burned
 fn entry_leaf(entry: &ChainEntry) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(entry.chain.0.to_le_bytes());
@@ -205,11 +207,13 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
     leaf.extend(entry.outbox.to_le_bytes());
     leaf.extend(entry.inbox_root.0);
     leaf.extend(entry.inbox.to_le_bytes());
+    leaf.extend(entry.issuance.issued.to_le_bytes());
+    leaf.extend(entry.issuance.burned.to_le_bytes());
     leaf_hash(&leaf)
 }
 
-/// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces) of each changed
-/// account | count | inbox | count | outbox
+/// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | frozen) of each
+/// changed account | count | inbox | count | outbox | issued | burned
 fn delta_digest(
     chain: ChainId,
     height: Height,
@@ -227,10 +231,13 @@ fn delta_digest(
         delta.extend(after.balance.to_le_bytes());
         delta.extend(after.window.base.to_le_bytes());
         delta.extend(after.window.used.to_le_bytes());
+        delta.extend(after.frozen.bits().to_le_bytes());
     }
     delta.extend((outcome.inbox.len() as u32).to_le_bytes());
     delta.extend(outcome.inbox.iter().flat_map(delivered));
     delta.extend((outcome.outbox.len() as u32).to_le_bytes());
     delta.extend(outcome.outbox.iter().flat_map(delivery));
+    delta.extend(outcome.issuance.issued.to_le_bytes());
+    delta.extend(outcome.issuance.burned.to_le_bytes());
     sha256(&delta)
 }

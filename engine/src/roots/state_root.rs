@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Path;
-use crate::types::{ChainId, Digest, Height};
+use crate::types::{ChainId, Digest, Height, Issuance};
 
 /// Bytes of [`ChainEntry::leaf`].
-pub const CHAIN_ENTRY_BYTES: usize = 4 + 4 * (32 + 8);
+pub const CHAIN_ENTRY_BYTES: usize = SUMS_AT + 2 * 8;
+const SUMS_AT: usize = 4 + 4 * (32 + 8);
 
 /// What a state root says of one chain. An entry by itself is a claim; under a [`StateRoot`] it is a fact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +30,14 @@ pub struct ChainEntry {
     pub inbox_root: Digest,
     /// How many deliveries came.
     pub inbox: u64,
+    /// What has been issued and burned on the chain since the beginning.
+    #[serde(flatten)]
+    pub issuance: Issuance,
 }
 
 impl ChainEntry {
-    /// The chain, then root and size of the trees of transactions, accounts, outbox and inbox: what the tree over
-    /// chains hashes.
+    /// The chain, then root and size of the trees of transactions, accounts, outbox and inbox, then issued
+    /// and burned: what the tree over chains hashes.
     pub fn leaf(&self) -> [u8; CHAIN_ENTRY_BYTES] {
         let mut leaf = [0; CHAIN_ENTRY_BYTES];
         leaf[..4].copy_from_slice(&self.chain.0.to_le_bytes());
@@ -43,19 +47,24 @@ impl ChainEntry {
             (&self.outbox_root, self.outbox),
             (&self.inbox_root, self.inbox),
         ];
-        for (place, (root, size)) in leaf[4..].chunks_exact_mut(40).zip(trees) {
+        for (place, (root, size)) in leaf[4..SUMS_AT].chunks_exact_mut(40).zip(trees) {
             place[..32].copy_from_slice(&root.0);
             place[32..].copy_from_slice(&size.to_le_bytes());
         }
+        leaf[SUMS_AT..SUMS_AT + 8].copy_from_slice(&self.issuance.issued.to_le_bytes());
+        leaf[SUMS_AT + 8..].copy_from_slice(&self.issuance.burned.to_le_bytes());
         leaf
     }
 
     /// The inverse of [`Self::leaf`]. Every leaf is the leaf of some entry.
     pub fn parse(leaf: &[u8; CHAIN_ENTRY_BYTES]) -> Self {
-        let tree = |number: usize| {
-            let at = 4 + number * 40;
+        let number = |at: usize| {
+            u64::from_le_bytes(*leaf[at..].first_chunk().expect("sizes and sums lie inside the leaf"))
+        };
+        let tree = |place: usize| {
+            let at = 4 + place * 40;
             let root = Digest(*leaf[at..].first_chunk().expect("a root lies inside the leaf"));
-            (root, u64::from_le_bytes(*leaf[at + 32..].first_chunk().expect("so does its size")))
+            (root, number(at + 32))
         };
         let (transactions_root, transactions) = tree(0);
         let (accounts_root, accounts) = tree(1);
@@ -72,6 +81,7 @@ impl ChainEntry {
             outbox,
             inbox_root,
             inbox,
+            issuance: Issuance { issued: number(SUMS_AT), burned: number(SUMS_AT + 8) },
         }
     }
 }

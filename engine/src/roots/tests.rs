@@ -17,6 +17,10 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: if *id < 10 { Asset::UNIT } else { Asset(*b"another asset   ") },
+        roles: match accounts {
+            1 => Roles::default(),
+            _ => Roles { issuer: Some(AccountId(0)), issuance_cap: 300, freezer: Some(AccountId(1)) },
+        },
         accounts: (0..*accounts)
             .map(|i| AccountGenesis { public_key: [i as u8; 32], balance: 100 + i as u64 })
             .collect(),
@@ -34,6 +38,12 @@ fn crossing((from, to): (u32, u32), (debit, credit): (u64, u64), amount: u64, no
         ..crate::execute::tests::transfer(debit, credit, amount, nonce)
     };
     transfer.sign(&Digest::default(), |_| [0; 64])
+}
+
+fn ordered(chain: u32, authority: u64, action: Action, nonce: u64) -> Packet {
+    let command =
+        Command { chain: ChainId(chain), ..crate::execute::tests::command(authority, action, nonce) };
+    command.sign(&Digest::default(), |_| [0; 64])
 }
 
 fn packet(chain: u32, debit: u64, credit: u64, amount: u64, nonce: u64) -> Packet {
@@ -65,6 +75,7 @@ proptest! {
     fn roots_are_the_oracles(blocks in vec(vec((0..3_usize, 0..5_usize, 0..14_u64, 0..14_u64, 0..200_u64, 0..150_u64), 0..30), 1..7)) {
         let genesis = genesis(&[(2, 13), (9, 5), (11, 3)]);
         let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
+        let mut view = CommittedView::genesis(&genesis, ledger.state_root().clone());
         for (height, block) in (1..).map(Height).zip(blocks) {
             let batches: Vec<_> = block
                 .chunks(7)
@@ -75,7 +86,15 @@ proptest! {
                         .map(|(at, to, debit, credit, amount, nonce)| {
                             // Chain 11 has another asset, and there is no chain 12.
                             let (from, to) = ([2, 9, 11][*at], [2, 9, 9, 11, 12][*to]);
-                            crossing((from, to), (*debit, *credit), *amount, *nonce)
+                            match amount % 8 {
+                                0 => ordered(from, 0, Action::Issue { to: AccountId(*credit), amount: *amount }, *nonce),
+                                1 => ordered(from, 0, Action::Burn { amount: *amount }, *nonce),
+                                2 => {
+                                    let frozen = Frozen::from_bits((*nonce % 4) as u32);
+                                    ordered(from, 1, Action::Freeze { account: AccountId(*credit), frozen }, *nonce)
+                                }
+                                _ => crossing((from, to), (*debit, *credit), *amount, *nonce),
+                            }
                         })
                         .collect();
                     packets.sort_by_key(Packet::chain);
@@ -99,6 +118,14 @@ proptest! {
             // Folding is the same as building the tree over the accounts anew.
             for ((_, root), state) in ledger.accounts_roots().zip(ledger.states().iter()) {
                 prop_assert_eq!(root, AccountTree::of(state).root());
+            }
+            view.commit(&executed.deltas, executed.state_root.clone());
+            for state in ledger.states().iter() {
+                for account in (0..state.accounts()).map(AccountId) {
+                    let proof = view.prove(state.chain(), account).unwrap();
+                    prop_assert_eq!(Some(proof.state()), state.account(account));
+                    prop_assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
+                }
             }
         }
     }
@@ -146,6 +173,8 @@ fn account_proofs_hold_and_break() {
     assert_eq!(broken(|proof| proof.key_version += 1), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.window_used ^= 1), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.window_base += 1), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.frozen = Frozen::DEBIT), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.chain.entry.issuance.issued += 1), Err(ProofError::Chain));
     assert_eq!(broken(|proof| proof.path.index += 1), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.path.siblings.truncate(1)), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.chain.height.0 += 1), Err(ProofError::Height));
@@ -219,6 +248,8 @@ fn the_state_root_is_the_tree_that_the_door_describes() {
             leaf.extend(root.0);
             leaf.extend(size.to_le_bytes());
         }
+        leaf.extend(entry.issuance.issued.to_le_bytes());
+        leaf.extend(entry.issuance.burned.to_le_bytes());
         kernels::merkle::leaf_hash(&leaf)
     });
     let leaves: Vec<_> = std::iter::once(height).chain(entries).collect();
@@ -240,10 +271,11 @@ fn writers(ledger: &Ledger) -> Vec<StateWriter> {
     let writer = |state: &Arc<ChainState>| {
         let leaf = |id| account_leaf(AccountId(id), &state.account(AccountId(id)).unwrap());
         let leaves: Vec<_> = (0..state.accounts()).map(leaf).collect();
+        let entry = ledger.state_root().entries().iter().find(|entry| entry.chain == state.chain());
         StateWriter::restore(
-            state.chain(),
-            state.asset(),
+            (state.chain(), state.asset(), *state.roles()),
             ledger.height(),
+            entry.unwrap().issuance,
             leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
         )
     };
@@ -274,8 +306,15 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     assert_eq!(error(Height(1), fewer, entries.clone(), root.digest()), RestoreError::Chains);
     let mut rotten = writers(&ledger);
     let accounts = genesis.chains()[1].account_states();
-    rotten[1] = StateWriter::restore(ChainId(9), Asset::UNIT, Height(1), accounts);
-    assert_eq!(error(Height(1), rotten, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
+    let of = (ChainId(9), Asset::UNIT, Roles::default());
+    rotten[1] = StateWriter::restore(of, Height(1), Issuance::default(), accounts);
+    assert_eq!(error(Height(1), rotten, entries.clone(), root.digest()), RestoreError::Accounts(ChainId(9)));
+    let mut richer = writers(&ledger);
+    let states = ledger.states();
+    let state = states.get(ChainId(9)).unwrap();
+    let accounts = (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap());
+    richer[1] = StateWriter::restore(of, Height(1), Issuance { issued: 1, burned: 1 }, accounts);
+    assert_eq!(error(Height(1), richer, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
 
     let batches = [batch(3, &[packet(2, 0, 1, 5, 1)])];
     assert_eq!(
@@ -406,4 +445,22 @@ fn in_every_small_history_money_is_conserved_and_each_crossing_is_decided_once()
         }
         assert!(open.is_empty(), "history {history}: {open:?}");
     }
+}
+
+/// What cannot be credited because the payee is frozen goes back, also to a payer that is frozen by then.
+#[test]
+fn a_payment_to_a_frozen_account_comes_back_to_a_frozen_payer() {
+    let genesis = genesis(&[(2, 13), (9, 5)]);
+    let mut ledger = Ledger::genesis(&genesis);
+    let freeze = |chain, account| {
+        ordered(chain, 1, Action::Freeze { account: AccountId(account), frozen: Frozen::BOTH }, 0)
+    };
+    let first = [crossing((2, 9), (5, 3), 50, 0), freeze(2, 5), freeze(9, 3)];
+    let sent = ledger.execute(Height(1), &[batch(1, &first)]);
+    assert_eq!(sent.deltas[0].outcomes(), [Outcome::Sent, Outcome::Applied]);
+    let returned = ledger.execute(Height(2), &[]);
+    assert_eq!(returned.deltas[1].inbox()[0].outcome, Outcome::CreditFrozen);
+    let refunded = ledger.execute(Height(3), &[]);
+    assert_eq!(refunded.deltas[0].inbox()[0].outcome, Outcome::Applied);
+    assert_eq!((balances(&ledger, 2)[5], balances(&ledger, 9)[3]), (105, 103));
 }

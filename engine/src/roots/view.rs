@@ -6,7 +6,7 @@
 
 use super::proof::{AccountProof, ChainEntryProof};
 use super::{AccountTree, StateRoot};
-use crate::execute::{AccountState, Delta};
+use crate::execute::{AccountState, Balance, Delta};
 use crate::types::{AccountId, ChainId, Genesis, Height};
 
 #[derive(Debug)]
@@ -62,7 +62,8 @@ impl CommittedView {
             for change in delta.changes() {
                 let index = change.account.0 as usize;
                 let account = &mut view.accounts[index];
-                (account.balance, account.window) = (change.after.balance, change.after.window);
+                let Balance { balance, window, frozen } = change.after;
+                *account = AccountState { balance, window, frozen, ..*account };
                 let (word, bit) = (&mut view.is_changed[index / 64], 1 << (index % 64));
                 if *word & bit == 0 {
                     *word |= bit;

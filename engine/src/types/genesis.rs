@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
 use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 
@@ -42,6 +44,45 @@ pub struct AccountGenesis {
     pub balance: u64,
 }
 
+/// Who may order what on a chain. A role that nobody holds cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// The account that issues and burns.
+    pub issuer: Option<AccountId>,
+    /// How much more may be issued than is burned; 0 without an issuer.
+    pub issuance_cap: u64,
+    /// The account that freezes and unfreezes.
+    pub freezer: Option<AccountId>,
+}
+
+/// What has been issued and burned on a chain since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuance {
+    /// The sum of all that was issued.
+    pub issued: u64,
+    /// The sum of all that was burned.
+    pub burned: u64,
+}
+
+impl Issuance {
+    /// After issuing more, if that stays below a cap on what is issued and not burned.
+    pub fn issue(self, amount: u64, cap: u64) -> Option<Self> {
+        let issued = self.issued.checked_add(amount)?;
+        let within = u128::from(issued) <= u128::from(self.burned) + u128::from(cap);
+        within.then_some(Self { issued, ..self })
+    }
+
+    /// After burning, if the sum of all burns still fits.
+    pub fn burn(self, amount: u64) -> Option<Self> {
+        Some(Self { burned: self.burned.checked_add(amount)?, ..self })
+    }
+
+    /// Without a part of it.
+    pub fn without(self, part: Self) -> Self {
+        Self { issued: self.issued - part.issued, burned: self.burned - part.burned }
+    }
+}
+
 /// One chain at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainGenesis {
@@ -53,14 +94,29 @@ pub struct ChainGenesis {
     pub suite: CryptoSuite,
     /// What its balances are balances of.
     pub asset: Asset,
+    /// Who may order what.
+    pub roles: Roles,
     /// Its accounts, dense from 0.
     pub accounts: Vec<AccountGenesis>,
 }
 
 impl ChainGenesis {
-    /// The sum of all balances, which no transfer changes.
+    /// The sum of all balances, which no transfer changes; only issuing and burning do.
     pub fn supply(&self) -> Option<u64> {
         self.accounts.iter().try_fold(0_u64, |sum, account| sum.checked_add(account.balance))
+    }
+
+    fn check_roles(&self) -> Result<(), GenesisError> {
+        let (chain, accounts, roles) = (self.id, self.accounts.len(), &self.roles);
+        for account in roles.issuer.iter().chain(&roles.freezer).copied() {
+            if account.0 >= accounts as u64 {
+                return Err(GenesisError::RoleAccount { chain, accounts, account });
+            }
+        }
+        match roles.issuer.is_some() == (roles.issuance_cap > 0) {
+            true => Ok(()),
+            false => Err(GenesisError::IssuanceCap(chain)),
+        }
     }
 }
 
@@ -101,9 +157,22 @@ pub enum GenesisError {
         /// How many it has.
         accounts: usize,
     },
-    /// The balances of an asset do not fit into 64 bits: a credit could overflow.
-    #[error("the balances of all chains of asset {0} add up to more than 2^64 - 1")]
+    /// The money of an asset, with all that may be issued, does not fit into 64 bits: a credit could overflow.
+    #[error("the balances of all chains of asset {0} and what may be issued add up to more than 2^64 - 1")]
     Supply(Asset),
+    /// A role is held by an account that does not exist.
+    #[error("chain {chain} has {accounts} accounts, so account {account} cannot hold a role")]
+    RoleAccount {
+        /// The chain.
+        chain: ChainId,
+        /// How many accounts it has.
+        accounts: usize,
+        /// The account that should hold it.
+        account: AccountId,
+    },
+    /// An issuance cap without an issuer, or the other way round.
+    #[error("chain {0} needs both an issuer and an issuance cap above 0, or neither")]
+    IssuanceCap(ChainId),
 }
 
 /// The beginning of a network, valid by construction.
@@ -154,8 +223,10 @@ impl Genesis {
             if chain.accounts.is_empty() || chain.accounts.len() > ACCOUNTS_MAX {
                 return Err(GenesisError::Accounts { chain: chain.id, accounts: chain.accounts.len() });
             }
+            chain.check_roles()?;
             let supply = supplies.entry(chain.asset).or_insert(0_u64);
-            let sum = chain.supply().and_then(|of_chain| supply.checked_add(of_chain));
+            let most = chain.supply().and_then(|of_chain| of_chain.checked_add(chain.roles.issuance_cap));
+            let sum = most.and_then(|of_chain| supply.checked_add(of_chain));
             *supply = sum.ok_or(GenesisError::Supply(chain.asset))?;
         }
         let mut genesis = Self { name, validators, chains, header: Vec::new(), network: Digest::default() };

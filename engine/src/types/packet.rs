@@ -1,4 +1,4 @@
-//! A transfer as it travels: 128 bytes, read in place.
+//! A transaction as it travels: 128 bytes, read in place.
 //!
 //! ```text
 //! 0      2         4      8            12          24     32      40      48     56      64         128
@@ -8,34 +8,40 @@
 //! ```
 //!
 //! Kind 2 pays an account of another chain; within its own chain a transfer is always of kind 1, so that each transfer
-//! has one encoding.
+//! has one encoding. Kinds 3 to 5 are commands of an authority ([`Command`]), with the same fields in the same places.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-use super::{AccountId, ChainId, Digest, Height, TransactionId};
+use super::{AccountId, Action, ChainId, Command, Digest, Frozen, Height, TransactionId};
 use crate::limits::{BODY_BYTES, PACKET_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
 
 /// The kind field of a transfer within a chain.
 pub const TRANSFER_KIND: u16 = 1;
 /// The kind field of a transfer to another chain.
 pub const CROSS_TRANSFER_KIND: u16 = 2;
+/// The kind field of a command that issues.
+pub const ISSUE_KIND: u16 = 3;
+/// The kind field of a command that burns.
+pub const BURN_KIND: u16 = 4;
+/// The kind field of a command that freezes or unfreezes.
+pub const FREEZE_KIND: u16 = 5;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Packet(pub [u8; PACKET_BYTES]);
 
-/// The packet's kind or its reserved field is not what a transfer has.
+/// The packet's kind is not known, or a field is not what its kind allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a transfer: the kind must be {TRANSFER_KIND}, or {CROSS_TRANSFER_KIND} with another chain for the credit, and \
-     the reserved field 0"
+    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND} and the reserved field 0; a transfer of kind \
+     {CROSS_TRANSFER_KIND} names another chain, a burn its own account, and a freeze flags from 0 to 3"
 )]
 pub struct Malformed;
 
-/// A packet that is a transfer. Its signature, accounts and amounts are claims until it is verified and executed.
+/// A packet of a known kind. Its signature, accounts and amounts are claims until it is verified and executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct Transaction(Packet);
@@ -86,27 +92,25 @@ impl Transfer {
     /// # Panics
     /// The credit account on another chain does not fit into 32 bits.
     pub fn body(&self) -> [u8; BODY_BYTES] {
-        let mut body = [0; BODY_BYTES];
-        let credit = match self.credit_chain {
-            None => {
-                body[0..2].copy_from_slice(&TRANSFER_KIND.to_le_bytes());
-                self.credit.0
-            }
+        let (kind, credit) = match self.credit_chain {
+            None => (TRANSFER_KIND, self.credit.0),
             Some(chain) => {
-                body[0..2].copy_from_slice(&CROSS_TRANSFER_KIND.to_le_bytes());
                 let account = u32::try_from(self.credit.0).expect("accounts of another chain have 32 bits");
-                u64::from(chain.0) | u64::from(account) << 32
+                (CROSS_TRANSFER_KIND, u64::from(chain.0) | u64::from(account) << 32)
             }
         };
-        body[4..8].copy_from_slice(&self.chain.0.to_le_bytes());
-        body[8..12].copy_from_slice(&self.key_version.to_le_bytes());
-        body[12..24].copy_from_slice(&self.reference);
-        body[24..32].copy_from_slice(&self.debit.0.to_le_bytes());
-        body[32..40].copy_from_slice(&credit.to_le_bytes());
-        body[40..48].copy_from_slice(&self.amount.to_le_bytes());
-        body[48..56].copy_from_slice(&self.nonce.to_le_bytes());
-        body[56..64].copy_from_slice(&self.expiry.0.to_le_bytes());
-        body
+        Body {
+            kind,
+            chain: self.chain,
+            key_version: self.key_version,
+            reference: self.reference,
+            debit: self.debit,
+            credit,
+            value: self.amount,
+            nonce: self.nonce,
+            expiry: self.expiry,
+        }
+        .encode()
     }
 
     /// The message that the debit account's key signs: it binds the network, and through the body the chain, nonce and
@@ -117,52 +121,139 @@ impl Transfer {
 
     /// The packet, signed by `sign`, which is given the message and returns a signature.
     pub fn sign(&self, network: &Digest, sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES]) -> Packet {
-        let mut packet = [0; PACKET_BYTES];
-        packet[..BODY_BYTES].copy_from_slice(&self.body());
-        packet[BODY_BYTES..].copy_from_slice(&sign(&self.message(network)));
-        Packet(packet)
+        sign_body(network, &self.body(), sign)
     }
 }
 
+/// The fields of every kind of packet, in their order.
+pub(super) struct Body {
+    pub kind: u16,
+    pub chain: ChainId,
+    pub key_version: u32,
+    pub reference: [u8; 12],
+    pub debit: AccountId,
+    pub credit: u64,
+    pub value: u64,
+    pub nonce: u64,
+    pub expiry: Height,
+}
+
+impl Body {
+    pub fn encode(&self) -> [u8; BODY_BYTES] {
+        let mut body = [0; BODY_BYTES];
+        body[0..2].copy_from_slice(&self.kind.to_le_bytes());
+        body[4..8].copy_from_slice(&self.chain.0.to_le_bytes());
+        body[8..12].copy_from_slice(&self.key_version.to_le_bytes());
+        body[12..24].copy_from_slice(&self.reference);
+        body[24..32].copy_from_slice(&self.debit.0.to_le_bytes());
+        body[32..40].copy_from_slice(&self.credit.to_le_bytes());
+        body[40..48].copy_from_slice(&self.value.to_le_bytes());
+        body[48..56].copy_from_slice(&self.nonce.to_le_bytes());
+        body[56..64].copy_from_slice(&self.expiry.0.to_le_bytes());
+        body
+    }
+}
+
+pub(super) fn sign_body(
+    network: &Digest,
+    body: &[u8; BODY_BYTES],
+    sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
+) -> Packet {
+    let mut packet = [0; PACKET_BYTES];
+    packet[..BODY_BYTES].copy_from_slice(body);
+    packet[BODY_BYTES..].copy_from_slice(&sign(&message(network, body)));
+    Packet(packet)
+}
+
+/// What a packet says, by its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A payment.
+    Transfer(Transfer),
+    /// What an authority orders.
+    Command(Command),
+}
+
 impl Packet {
-    /// Whether kind and reserved field are those of a transfer, and a transfer to another chain names another one.
-    /// Every other bit pattern of a packet is meaningful.
+    /// Whether the kind is known, the reserved field 0, and each field one that the kind allows. Every other bit
+    /// pattern of a packet is meaningful.
     #[inline]
-    pub fn is_transfer(&self) -> bool {
-        let kind = u32::from_le_bytes(self.field(0));
-        kind == u32::from(TRANSFER_KIND)
-            || (kind == u32::from(CROSS_TRANSFER_KIND) && self.field::<4>(32) != self.field::<4>(4))
+    pub fn is_transaction(&self) -> bool {
+        let (kind, reserved) = (self.kind(), self.field::<2>(2));
+        reserved == [0; 2]
+            && match kind {
+                TRANSFER_KIND | ISSUE_KIND => true,
+                CROSS_TRANSFER_KIND => self.field::<4>(32) != self.field::<4>(4),
+                BURN_KIND => self.field::<8>(32) == self.field::<8>(24),
+                FREEZE_KIND => self.amount() <= u64::from(Frozen::BOTH.bits()),
+                _ => false,
+            }
+    }
+
+    #[inline]
+    fn kind(&self) -> u16 {
+        u16::from_le_bytes(self.field(0))
     }
 
     /// Whether the credit account is on another chain.
     #[inline]
     pub fn is_cross(&self) -> bool {
-        u16::from_le_bytes(self.field(0)) == CROSS_TRANSFER_KIND
+        self.kind() == CROSS_TRANSFER_KIND
+    }
+
+    /// Whether an authority orders something, instead of paying.
+    #[inline]
+    pub fn is_command(&self) -> bool {
+        self.kind() >= ISSUE_KIND
     }
 
     /// The packet as a transaction, if it is one.
     #[inline]
     pub fn transaction(&self) -> Result<Transaction, Malformed> {
-        if self.is_transfer() { Ok(Transaction(*self)) } else { Err(Malformed) }
+        if self.is_transaction() { Ok(Transaction(*self)) } else { Err(Malformed) }
+    }
+
+    /// What it says, if it is a transaction.
+    pub fn content(&self) -> Result<Content, Malformed> {
+        if !self.is_transaction() {
+            return Err(Malformed);
+        }
+        let (account, value) = (self.credit(), self.amount());
+        let action = match self.kind() {
+            ISSUE_KIND => Action::Issue { to: account, amount: value },
+            BURN_KIND => Action::Burn { amount: value },
+            FREEZE_KIND => Action::Freeze { account, frozen: Frozen::from_bits(value as u32) },
+            _ => {
+                return Ok(Content::Transfer(Transfer {
+                    chain: self.chain(),
+                    key_version: self.key_version(),
+                    reference: self.reference(),
+                    debit: self.debit(),
+                    credit_chain: self.is_cross().then(|| self.credit_chain()),
+                    credit: account,
+                    amount: value,
+                    nonce: self.nonce(),
+                    expiry: self.expiry(),
+                }));
+            }
+        };
+        Ok(Content::Command(Command {
+            chain: self.chain(),
+            key_version: self.key_version(),
+            reference: self.reference(),
+            authority: self.debit(),
+            action,
+            nonce: self.nonce(),
+            expiry: self.expiry(),
+        }))
     }
 
     /// The fields, if this is a transfer.
-    #[inline]
     pub fn transfer(&self) -> Result<Transfer, Malformed> {
-        if !self.is_transfer() {
-            return Err(Malformed);
+        match self.content()? {
+            Content::Transfer(transfer) => Ok(transfer),
+            Content::Command(_) => Err(Malformed),
         }
-        Ok(Transfer {
-            chain: self.chain(),
-            key_version: self.key_version(),
-            reference: self.field(12),
-            debit: self.debit(),
-            credit_chain: self.is_cross().then(|| self.credit_chain()),
-            credit: self.credit(),
-            amount: self.amount(),
-            nonce: self.nonce(),
-            expiry: self.expiry(),
-        })
     }
 
     /// The chain field.
@@ -183,7 +274,7 @@ impl Packet {
         self.field(12)
     }
 
-    /// The debit field.
+    /// The debit field: who pays, or orders; who signs in any case.
     #[inline]
     pub fn debit(&self) -> AccountId {
         AccountId(u64::from_le_bytes(self.field(24)))
@@ -202,7 +293,7 @@ impl Packet {
         AccountId(if self.is_cross() { credit >> 32 } else { credit })
     }
 
-    /// The amount field.
+    /// The amount field; of a freeze, the flags.
     #[inline]
     pub fn amount(&self) -> u64 {
         u64::from_le_bytes(self.field(40))
@@ -268,8 +359,9 @@ fn message(network: &Digest, body: &[u8; BODY_BYTES]) -> [u8; SIGNED_MESSAGE_BYT
 
 impl fmt::Debug for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.transfer() {
-            Ok(transfer) => transfer.fmt(f),
+        match self.content() {
+            Ok(Content::Transfer(transfer)) => transfer.fmt(f),
+            Ok(Content::Command(command)) => command.fmt(f),
             Err(_) => f.write_str("Packet(malformed)"),
         }
     }

@@ -63,6 +63,47 @@ fn the_id_is_the_hash_of_network_and_body_and_ignores_the_signature() {
     assert_ne!(one.id(&network), one.id(&Digest([8; 32])));
 }
 
+fn command(action: Action) -> Command {
+    let Transfer { chain, key_version, reference, debit: authority, nonce, expiry, .. } = transfer();
+    Command { chain, key_version, reference, authority, action, nonce, expiry }
+}
+
+#[test]
+fn a_command_lies_where_the_layout_says_and_each_kind_has_one_encoding() {
+    let sign = |action| command(action).sign(&Digest::default(), |_| [0xEE; 64]);
+    let (to, account) = (AccountId(9), AccountId(1 << 33));
+    let actions = [
+        (Action::Issue { to, amount: u64::MAX }, 3, 9, u64::MAX),
+        (Action::Burn { amount: 5 }, 4, 3, 5),
+        (Action::Freeze { account, frozen: Frozen::BOTH }, 5, 1 << 33, 3),
+        (Action::Freeze { account, frozen: Frozen::NONE }, 5, 1 << 33, 0),
+    ];
+    for (action, kind, credit, value) in actions {
+        let packet = sign(action);
+        assert_eq!(packet.0[..12], [kind, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(packet.0[24..32], 3_u64.to_le_bytes());
+        assert_eq!(packet.0[32..40], u64::to_le_bytes(credit));
+        assert_eq!(packet.0[40..48], u64::to_le_bytes(value));
+        assert_eq!(packet.content(), Ok(Content::Command(command(action))));
+        assert_eq!(packet.transfer(), Err(Malformed));
+        assert!(packet.is_command() && !packet.is_cross() && packet.transaction().is_ok());
+        assert_eq!(packet.credit_chain(), packet.chain());
+    }
+    let spoiled = |action, at: usize| {
+        let mut packet = sign(action);
+        packet.0[at] ^= 4;
+        (packet.content(), packet.transaction())
+    };
+    let malformed = (Err(Malformed), Err(Malformed));
+    assert_eq!(spoiled(Action::Burn { amount: 5 }, 32), malformed, "a burn of another account");
+    assert_eq!(spoiled(Action::Freeze { account, frozen: Frozen::BOTH }, 40), malformed, "an unknown flag");
+    assert_eq!(spoiled(Action::Freeze { account, frozen: Frozen::BOTH }, 47), malformed);
+    assert_eq!(spoiled(Action::Issue { to, amount: 1 }, 2), malformed, "the reserved field");
+    let mut sixth = sign(Action::Issue { to, amount: 1 });
+    sixth.0[0] = 6;
+    assert_eq!(sixth.content(), Err(Malformed));
+}
+
 #[test]
 fn another_kind_or_a_used_reserved_field_is_malformed() {
     let packet = transfer().sign(&Digest::default(), |_| [0; 64]);
@@ -138,6 +179,7 @@ fn chain(id: u32, balances: &[u64]) -> ChainGenesis {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts,
     }
 }
@@ -178,6 +220,24 @@ fn a_genesis_that_exists_is_valid() {
 }
 
 #[test]
+fn roles_are_held_by_accounts_and_what_may_be_issued_fits_with_what_there_is() {
+    let with = |issuer: Option<u64>, issuance_cap, freezer: Option<u64>| {
+        let roles = Roles { issuer: issuer.map(AccountId), issuance_cap, freezer: freezer.map(AccountId) };
+        genesis(vec![validator(1)], vec![ChainGenesis { roles, ..chain(4, &[1, 2]) }])
+    };
+    let held = |account| {
+        Err(GenesisError::RoleAccount { chain: ChainId(4), accounts: 2, account: AccountId(account) })
+    };
+    assert!(with(Some(1), u64::MAX - 3, Some(0)).is_ok());
+    assert_eq!(with(Some(1), u64::MAX - 2, None), Err(GenesisError::Supply(Asset::UNIT)));
+    assert_eq!(with(Some(2), 5, None), held(2));
+    assert_eq!(with(None, 0, Some(2)), held(2));
+    assert_eq!(with(Some(u64::MAX), 5, None), held(u64::MAX), "nobody, as the encoding has it");
+    assert_eq!(with(Some(1), 0, None), Err(GenesisError::IssuanceCap(ChainId(4))));
+    assert_eq!(with(None, 1, None), Err(GenesisError::IssuanceCap(ChainId(4))));
+}
+
+#[test]
 fn an_asset_is_its_name_or_its_bytes() {
     for text in ["UNIT", "x", "sixteen-letters!", "00ff00ff00ff00ff00ff00ff00ff00ff"] {
         assert_eq!(text.parse::<Asset>().unwrap().to_string(), text);
@@ -212,16 +272,28 @@ fn the_network_id_covers_every_field() {
     let mut keyed = chain(0, &[1, 2]);
     keyed.accounts[1].public_key[0] ^= 1;
     assert_ne!(genesis(vec![validator(1)], vec![keyed]).unwrap().network(), base.network());
+    let account = Some(AccountId(0));
+    let roles = [
+        Roles { issuer: account, issuance_cap: 1, freezer: None },
+        Roles { issuer: account, issuance_cap: 2, freezer: None },
+        Roles { issuer: Some(AccountId(1)), issuance_cap: 1, freezer: None },
+        Roles { freezer: account, ..Roles::default() },
+    ];
+    let mut ids = std::collections::BTreeSet::from([*base.network()]);
+    for roles in roles {
+        let chain = ChainGenesis { roles, ..chain(0, &[1, 2]) };
+        assert!(ids.insert(*genesis(vec![validator(1)], vec![chain]).unwrap().network()), "{roles:?}");
+    }
 }
 
 #[test]
 fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let genesis = genesis(vec![validator(1)], vec![chain(1, &[5]), chain(7, &[1, 2, 3])]).unwrap();
     let ledger = crate::roots::Ledger::genesis(&genesis);
-    let chain_bytes = 4 + 2 + 2 + 16 + 8 + 32 + 8;
+    let chain_bytes = 4 + 2 + 2 + 16 + 3 * 8 + 8 + 32 + 8;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
-        assert_eq!(root.0, chain[32..64]);
+        assert_eq!(root.0, chain[56..88]);
     }
 }
 

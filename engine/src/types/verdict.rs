@@ -60,9 +60,9 @@ macro_rules! codes {
 
 codes!(
     /// What execution made of a transaction of a block, or of money that came from another chain. Only `Applied` and
-    /// `Sent` move money.
+    /// `Sent` change anything but the nonce.
     Outcome {
-        /// The amount moved.
+        /// The amount moved, or the command took effect.
         Applied = 0, "applied";
         /// The block is higher than the expiry.
         Expired = 1, "expired";
@@ -86,6 +86,14 @@ codes!(
         UnknownCreditChain = 10, "unknown credit chain";
         /// The chain of the credit has another asset.
         OtherAsset = 11, "another asset";
+        /// The account that orders does not hold the role for it.
+        RoleNotHeld = 12, "role not held";
+        /// The debit account is frozen.
+        DebitFrozen = 13, "debit account frozen";
+        /// The credit account is frozen.
+        CreditFrozen = 14, "credit account frozen";
+        /// More would be issued than the chain's cap allows.
+        IssuanceCap = 15, "issuance cap reached";
     }
 );
 
@@ -96,7 +104,7 @@ impl Outcome {
         if packet.is_cross() { Self::Sent } else { Self::Applied }
     }
 
-    /// Whether nothing moved.
+    /// Whether nothing moved and nothing else took effect.
     pub fn is_failure(self) -> bool {
         !matches!(self, Self::Applied | Self::Sent)
     }
@@ -113,7 +121,11 @@ impl Outcome {
             | Self::CreditOverflow
             | Self::Sent
             | Self::UnknownCreditChain
-            | Self::OtherAsset => true,
+            | Self::OtherAsset
+            | Self::RoleNotHeld
+            | Self::DebitFrozen
+            | Self::CreditFrozen
+            | Self::IssuanceCap => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar
@@ -126,7 +138,7 @@ impl Outcome {
 codes!(
     /// Why a validator did not take a transaction from a client. It is in no block because of this submission.
     Refusal {
-        /// Not the bytes of a transfer.
+        /// Not the bytes of a transaction.
         Malformed = 32, "malformed";
         /// The network has no such chain.
         WrongChain = 33, "wrong chain";
@@ -154,6 +166,10 @@ codes!(
         UnknownCreditChain = 44, "unknown credit chain";
         /// The chain of the credit has another asset.
         OtherAsset = 45, "another asset";
+        /// The account that orders does not hold the role for it.
+        RoleNotHeld = 46, "role not held";
+        /// The debit or the credit account is frozen now.
+        Frozen = 47, "account frozen";
     }
 );
 

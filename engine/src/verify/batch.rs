@@ -19,8 +19,8 @@ pub enum BatchFault {
     /// The packets are not those that the header commits to.
     #[error("the body is not the one that the header names")]
     WrongBody,
-    /// Not a transfer.
-    #[error("not a transfer")]
+    /// Not a transaction.
+    #[error("not a transaction")]
     Malformed,
     /// The network has no such chain, or the transaction names another chain than the batch.
     #[error("wrong chain")]
@@ -93,7 +93,7 @@ fn judge_sections<'a>(
 }
 
 fn judge_packet<'a>(state: &'a ChainState, packet: &Packet) -> Result<AccountKey<'a>, BatchFault> {
-    if !packet.is_transfer() {
+    if !packet.is_transaction() {
         return Err(BatchFault::Malformed);
     }
     if packet.chain() != state.chain() {

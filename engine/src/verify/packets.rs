@@ -2,8 +2,10 @@
 
 use super::signed::Signed;
 use super::{PREFETCH_AHEAD, Tally, Verified};
-use crate::execute::{AccountKey, Chains, WindowRefusal};
-use crate::types::{Height, Packet, PacketSlab, Refusal, Transaction};
+use crate::execute::{AccountKey, ChainState, Chains, WindowRefusal};
+use crate::types::{
+    AccountId, Action, Command, Content, Frozen, Height, Packet, PacketSlab, Refusal, Transaction,
+};
 
 /// A client's packets and their verdicts.
 #[derive(Clone, Debug)]
@@ -73,22 +75,26 @@ fn judge_packet<'a>(
     committed: Height,
     packet: &Packet,
 ) -> Result<AccountKey<'a>, Refusal> {
-    if !packet.is_transfer() {
-        return Err(Refusal::Malformed);
-    }
+    let content = packet.content().map_err(|_| Refusal::Malformed)?;
     let state = chains.get(packet.chain()).ok_or(Refusal::WrongChain)?;
     if packet.expiry() <= committed {
         return Err(Refusal::Expired);
     }
     let key = state.key(packet.debit()).ok_or(Refusal::UnknownAccount)?;
-    if packet.is_cross() {
-        // Whether the account exists there is for that chain to say, when the money arrives.
-        let other = chains.get(packet.credit_chain()).ok_or(Refusal::UnknownCreditChain)?;
-        if other.asset() != state.asset() {
-            return Err(Refusal::OtherAsset);
+    match content {
+        Content::Command(command) => judge_command(state, &command)?,
+        Content::Transfer(transfer) if let Some(other) = transfer.credit_chain => {
+            refuse_frozen(state, transfer.debit, Frozen::debit)?;
+            // Whether the account exists there is for that chain to say, when the money arrives.
+            let other = chains.get(other).ok_or(Refusal::UnknownCreditChain)?;
+            if other.asset() != state.asset() {
+                return Err(Refusal::OtherAsset);
+            }
         }
-    } else {
-        state.index(packet.credit()).ok_or(Refusal::UnknownAccount)?;
+        Content::Transfer(transfer) => {
+            refuse_frozen(state, transfer.debit, Frozen::debit)?;
+            refuse_frozen(state, transfer.credit, Frozen::credit)?;
+        }
     }
     if key.version != packet.key_version() {
         return Err(Refusal::WrongKeyVersion);
@@ -98,6 +104,28 @@ fn judge_packet<'a>(
         Ok(_) => Ok(key),
         Err(WindowRefusal::Replayed) => Err(Refusal::Replayed),
         Err(WindowRefusal::TooFar) => Err(Refusal::NonceTooFar),
+    }
+}
+
+fn judge_command(state: &ChainState, command: &Command) -> Result<(), Refusal> {
+    let roles = state.roles();
+    let (holder, credited) = match command.action {
+        Action::Issue { to, .. } => (roles.issuer, to),
+        Action::Burn { .. } => (roles.issuer, command.authority),
+        Action::Freeze { account, .. } => (roles.freezer, account),
+    };
+    if holder != Some(command.authority) {
+        return Err(Refusal::RoleNotHeld);
+    }
+    state.index(credited).ok_or(Refusal::UnknownAccount)?;
+    Ok(())
+}
+
+/// What is frozen now would most probably fail. Execution decides.
+fn refuse_frozen(state: &ChainState, account: AccountId, way: fn(Frozen) -> bool) -> Result<(), Refusal> {
+    match state.frozen(account).ok_or(Refusal::UnknownAccount)? {
+        frozen if way(frozen) => Err(Refusal::Frozen),
+        _ => Ok(()),
     }
 }
 

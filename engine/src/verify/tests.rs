@@ -26,6 +26,7 @@ fn chain(id: u32) -> ChainGenesis {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts,
     }
 }
@@ -207,7 +208,7 @@ fn a_batch_is_good_as_a_whole_or_its_first_fault_is_named() {
         packets
     };
     let mut malformed = good_ones[5];
-    malformed.0[0] = 3;
+    malformed.0[0] = 9;
     assert_eq!(room.batch(3, &with(5, malformed)), Err((5, BatchFault::Malformed)));
     let other_chain = signed(Transfer { chain: ChainId(8), ..good(5) });
     assert_eq!(room.batch(3, &with(6, other_chain)), Err((6, BatchFault::WrongChain)));
@@ -244,6 +245,62 @@ fn a_payment_to_another_chain_needs_a_chain_of_the_same_asset() {
     // A batch with any of the well-formed ones is valid: what they come to is an outcome of execution.
     assert_eq!(room.batch(3, &packets[..4]), Ok(()));
     assert_eq!(room.batch(3, &packets), Err((4, BatchFault::Malformed)));
+}
+
+#[test]
+fn commands_need_their_role_and_frozen_accounts_are_refused_before_they_are_sealed() {
+    let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 9, freezer: Some(AccountId(2)) };
+    let mut writer = StateWriter::genesis(&ChainGenesis { roles, ..chain(3) });
+    let other = StateWriter::genesis(&chain(8));
+    let chains = Chains::new([Arc::clone(writer.state()), Arc::clone(other.state())]);
+    let verifier = Verifier::new(NETWORK, chains, authors(), Arc::default());
+    let mut room = Room { verifier, ..room() };
+    let ordered = |authority: u64, action, nonce| {
+        let command = crate::execute::tests::command(authority, action, nonce);
+        Command { chain: ChainId(3), ..command }.sign(&NETWORK, |message| key(authority).sign(message))
+    };
+    let issue = |to| Action::Issue { to: AccountId(to), amount: 1 };
+    let freeze = |account, frozen| Action::Freeze { account: AccountId(account), frozen };
+    let pay = |debit, credit, nonce| {
+        let (debit, credit) = (AccountId(debit), AccountId(credit));
+        signed(Transfer { debit, credit, ..good(nonce) })
+    };
+    let across = |debit| {
+        let (credit_chain, debit) = (Some(ChainId(8)), AccountId(debit));
+        signed(Transfer { credit_chain, debit, ..good(9) })
+    };
+    let cases = [
+        (ordered(1, issue(0), 5), None),
+        (ordered(1, issue(77), 5), Some(Refusal::UnknownAccount)),
+        (ordered(0, issue(0), 5), Some(Refusal::RoleNotHeld)),
+        (ordered(1, Action::Burn { amount: 1 }, 6), None),
+        (ordered(1, freeze(0, Frozen::BOTH), 7), Some(Refusal::RoleNotHeld)),
+        (ordered(2, freeze(0, Frozen::BOTH), 5), None),
+        (ordered(2, freeze(77, Frozen::BOTH), 5), Some(Refusal::UnknownAccount)),
+        (pay(0, 3, 8), None),
+        (across(0), None),
+    ];
+    let packets = cases.map(|(packet, _)| packet);
+    assert_eq!(room.submit(0, &packets), cases.map(|(_, refusal)| refusal));
+    assert_eq!(
+        room.batch(3, &packets[..3]),
+        Ok(()),
+        "what is refused here would fail, and a batch may hold it"
+    );
+
+    let freezing = [ordered(2, freeze(0, Frozen::DEBIT), 0), ordered(2, freeze(3, Frozen::CREDIT), 1)];
+    let delta = writer.execute(Height(1), &[], &[Verified::assumed(batch(3, 1, &freezing))], &[[0; 32]; 2]);
+    assert_eq!(delta.outcomes(), [crate::types::Outcome::Applied; 2]);
+    let cases = [
+        (pay(0, 1, 8), Some(Refusal::Frozen)),
+        (across(0), Some(Refusal::Frozen)),
+        (pay(1, 3, 8), Some(Refusal::Frozen)),
+        (pay(3, 1, 8), None),
+        (pay(1, 0, 8), None),
+        (across(3), None),
+        (pay(1, 77, 8), Some(Refusal::UnknownAccount)),
+    ];
+    assert_eq!(room.submit(1, &cases.map(|(packet, _)| packet)), cases.map(|(_, refusal)| refusal));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The canonical encodings of a genesis: all of it, and its header, whose hash names the network.
 //!
 //! ```text
-//! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | accounts: key, balance..
-//! header    magic | name | validators.. | for each chain: id | kind | suite | asset | how many | root | supply
+//! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | roles | accounts: key, balance..
+//! header    magic | name | validators.. | for each chain: id | kind | suite | asset | roles | how many | root | supply
+//! roles     issuer | issuance cap | freezer          an account of 2^64 - 1 is none
 //! ```
 //!
 //! The crate `proof` reads the header; `docs/PROOFS.md` has it byte by byte.
@@ -12,14 +13,17 @@ use crate::limits::GENESIS_HEADER_BYTES_MAX;
 use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::roots::accounts_root;
 use crate::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, ValidatorGenesis,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Roles,
+    ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/2";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/1";
+const MAGIC: &[u8; 18] = b"millrace/genesis/3";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/2";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
-const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 4;
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 3 * 8 + 4;
+/// The holder of a role that nobody holds.
+const NOBODY: AccountId = AccountId(u64::MAX);
 
 impl Genesis {
     pub(crate) fn write(&self, writer: &mut Writer) {
@@ -27,8 +31,8 @@ impl Genesis {
         self.write_members(writer);
         writer.count(self.chains().len());
         for chain in self.chains() {
-            writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16);
-            writer.raw(&chain.asset.0).count(chain.accounts.len());
+            write_chain(writer, chain);
+            writer.count(chain.accounts.len());
             for account in &chain.accounts {
                 writer.raw(&account.public_key).u64(account.balance);
             }
@@ -51,7 +55,7 @@ impl Genesis {
         writer.count(self.chains().len());
         for chain in self.chains() {
             let supply = chain.supply().expect("a genesis that exists has a supply");
-            writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
+            write_chain(&mut writer, chain);
             writer.u64(chain.accounts.len() as u64);
             writer.digest(&accounts_root(chain.account_states())).u64(supply);
         }
@@ -91,6 +95,18 @@ impl Genesis {
     }
 }
 
+/// What genesis and header both say of a chain.
+fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
+    let Roles { issuer, issuance_cap, freezer } = chain.roles;
+    writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
+    writer.u64(issuer.unwrap_or(NOBODY).0).u64(issuance_cap).u64(freezer.unwrap_or(NOBODY).0);
+}
+
+fn read_holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<AccountId>, WireError> {
+    let account = AccountId(reader.u64(what)?);
+    Ok((account != NOBODY).then_some(account))
+}
+
 fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
     let id = ChainId(reader.u32("chain id")?);
     let kind = match reader.u16("chain kind")? {
@@ -102,6 +118,11 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
         _ => return Err(WireError::Invalid { what: "crypto suite", reason: "unknown" }),
     };
     let asset = Asset(reader.array("asset")?);
+    let roles = Roles {
+        issuer: read_holder(reader, "issuer")?,
+        issuance_cap: reader.u64("issuance cap")?,
+        freezer: read_holder(reader, "freezer")?,
+    };
     let count = reader.count("accounts", ACCOUNTS_MAX, ACCOUNT_BYTES)?;
     let accounts = (0..count)
         .map(|_| {
@@ -111,5 +132,5 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
             })
         })
         .collect::<Result<_, WireError>>()?;
-    Ok(ChainGenesis { id, kind, suite, asset, accounts })
+    Ok(ChainGenesis { id, kind, suite, asset, roles, accounts })
 }

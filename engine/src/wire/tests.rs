@@ -179,17 +179,23 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
 
 fn genesis() -> impl Strategy<Value = Genesis> {
     let balances = vec(vec((any::<[u8; 32]>(), 0..1_000_000_u64), 1..20), 1..4);
-    ("[a-z]{1,20}", 1..7_u8, balances).prop_map(|(name, validator_count, chains)| {
+    let roles = (any::<[bool; 2]>(), 1..1_000_000_u64).prop_map(|([issues, freezes], cap)| Roles {
+        issuer: issues.then_some(AccountId(0)),
+        issuance_cap: if issues { cap } else { 0 },
+        freezer: freezes.then_some(AccountId(0)),
+    });
+    ("[a-z]{1,20}", 1..7_u8, balances, roles).prop_map(|(name, validator_count, chains, roles)| {
         let validator = |i: u8| ValidatorGenesis {
             name: format!("v{i}"),
             public_key: [i; 32],
             certificate_fingerprint: [i; 32],
         };
-        let chain = |(id, accounts): (usize, Vec<([u8; 32], u64)>)| ChainGenesis {
+        let chain = move |(id, accounts): (usize, Vec<([u8; 32], u64)>)| ChainGenesis {
             id: ChainId(id as u32 * 3),
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
             asset: Asset::UNIT,
+            roles,
             accounts: accounts
                 .into_iter()
                 .map(|(public_key, balance)| AccountGenesis { public_key, balance })

@@ -57,7 +57,7 @@ fn judge(audit: &mut Audit, reports: &[AuditReport]) {
     audit.balance_drift = reports
         .iter()
         .flat_map(|report| &report.supply)
-        .map(|supply| i64::try_from(supply.found() as i128 - supply.genesis as i128).unwrap_or(i64::MAX))
+        .map(|supply| i64::try_from(supply.found() as i128 - supply.expected() as i128).unwrap_or(i64::MAX))
         .find(|drift| *drift != 0)
         .unwrap_or(0);
     audit.ok = reports.iter().all(|report| report.ok)

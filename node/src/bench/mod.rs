@@ -8,7 +8,6 @@
 //! Invariants: no process and no temporary directory outlives the benchmark; the verdict comes from the files on
 //! disk and from what clients were told, never from what a validator says of itself.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use loadgen::report::{
 };
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
-use crate::cli::{BenchArgs, LoadArgs, Rate};
+use crate::cli::{BenchArgs, LoadArgs, Output, Rate};
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
@@ -44,6 +43,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         let problem = "--cross-chain takes at least two chains; add --chains 2".to_owned();
         return Err(LoadError::Plan(problem).into());
     }
+    let json = args.json.as_deref().map(Output::open).transpose()?;
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
@@ -88,15 +88,16 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     fill(&mut report, &outcome, &window);
     let verified = last.iter().map(|sample| sample.total("signatures_verified")).collect();
     report.audit = check::audit(&testbed.network, &outcome, verified)?;
-    present(&report, args.json.as_deref(), args.report.as_deref())?;
+    present(&report, json, args.report.as_deref())?;
     Ok(report.audit.ok)
 }
 
-/// Offers load to a network that is running; `false` if a validator went away meanwhile.
+/// Offers load to a network that is running; `false` if a validator went away meanwhile, or transactions got no answer.
 ///
 /// # Errors
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
+    let json = args.json.as_deref().map(Output::open).transpose()?;
     let network = answering(Network::load(&args.network)?)?;
     let plan = LoadPlan {
         cross_percent: args.cross_chain,
@@ -114,15 +115,25 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         storage: String::new(),
     };
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
-    if let Some(file) = &args.json {
-        write(file, &report.to_json())?;
+    match json {
+        Some(json) if json.is_stdout() => {
+            return json.write(&report.to_json()).map(|()| outcome.lost.is_empty());
+        }
+        json => {
+            print_load(&outcome);
+            json.map(|json| json.write(&report.to_json())).transpose()?;
+        }
     }
-    print_load(&outcome);
     if let Some(packet) = outcome.acknowledged().last() {
         let (directory, id) = (args.network.display(), packet.id(network.genesis.network()));
         println!("one of them:  millrace query --network {directory} transaction {id}");
     }
-    Ok(outcome.lost.is_empty())
+    Ok(is_whole(&outcome))
+}
+
+/// Whether every validator stayed, and every transaction was answered.
+fn is_whole(outcome: &LoadOutcome) -> bool {
+    outcome.lost.is_empty() && outcome.tally().timed_out == 0
 }
 
 /// The network without the validators that do not answer: the load goes to the others.
@@ -214,11 +225,11 @@ fn fill(report: &mut BenchReport, outcome: &LoadOutcome, window: &Window) {
     report.bytes_per_tx = BytesPerTx { wire: wire as f64 / committed, disk: disk as f64 / committed };
 }
 
-fn present(report: &BenchReport, json: Option<&Path>, directory: Option<&Path>) -> Result<()> {
-    print!("{}", report.table(Style::of_stdout()));
-    if let Some(file) = json {
-        write(file, &report.to_json())?;
+fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>) -> Result<()> {
+    if !json.as_ref().is_some_and(Output::is_stdout) {
+        print!("{}", report.table(Style::of_stdout()));
     }
+    json.map(|json| json.write(&report.to_json())).transpose()?;
     if let Some(directory) = directory {
         report
             .write_dir(directory)
@@ -250,11 +261,6 @@ fn print_load(outcome: &LoadOutcome) {
     for lost in &outcome.lost {
         println!("  validator {} went away: {}", lost.lane, lost.reason);
     }
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, format!("{}\n", text.trim_end()))
-        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn rate_text(rate: Rate) -> String {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::cli::EXIT_INTERRUPTED;
 use crate::config::Config;
 use crate::network::{self, InitOptions, Network, ProcessError, Tie, ValidatorProcess};
 use crate::signals;
@@ -22,8 +23,6 @@ use crate::signals;
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long they may take to find each other.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
-/// What the shell calls a process that Ctrl-C ended.
-const EXIT_INTERRUPTED: i32 = 130;
 
 /// The directory of a benchmark.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! What each command does, and what it prints.
 
-use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,7 +12,10 @@ use net::NetError;
 
 use super::log_filter::log_filter;
 use super::network;
-use super::{Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, VerifyArgs};
+use super::{
+    AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
+    OutputError, VerifyArgs,
+};
 use crate::config::{Config, ConfigError, genesis};
 use crate::keys::{self, KeyError};
 use crate::network::InitError;
@@ -40,6 +41,11 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Key(KeyCommand::Derive(args)) => keys::derive(&args),
         Command::Transfer(args) => transfer::transfer(&args),
         Command::Submit(args) => transfer::submit(&args),
+        Command::Account(AccountCommand::Freeze(args)) => transfer::freeze(&args),
+        Command::Account(AccountCommand::Unfreeze(args)) => transfer::unfreeze(&args),
+        Command::Chain(ChainCommand::List(args)) => query::list_chains(&args),
+        Command::Chain(ChainCommand::Issue(args)) => transfer::issue(&args),
+        Command::Chain(ChainCommand::Burn(args)) => transfer::burn(&args),
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),
@@ -62,10 +68,24 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<FileError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
+            || cause.is::<OutputError>()
+            || cause.is::<query::NoValidator>()
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)
     });
     if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// What went wrong and why, each reason once: many messages name their cause themselves.
+#[must_use]
+pub fn reasons(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// Whether a validator did not start because of its configuration or its place.
@@ -97,6 +117,8 @@ fn node(args: &NodeArgs) -> Result<bool> {
 }
 
 fn audit(args: &VerifyArgs) -> Result<bool> {
+    verify::check_data(&args.data)?;
+    let output = args.json.as_deref().map(Output::open).transpose()?;
     let genesis = match &args.genesis {
         Some(file) => genesis::load(file)?,
         None => {
@@ -115,14 +137,10 @@ fn audit(args: &VerifyArgs) -> Result<bool> {
     let report = verify::auditor(Arc::new(genesis))?.audit(&args.data, &progress, &mut |_, _, _| {})?;
     bar.finish_and_clear();
     let json = serde_json::to_string_pretty(&report).context("the report as JSON")?;
-    match &args.json {
-        Some(file) if file == Path::new("-") => println!("{json}"),
-        Some(file) => {
-            fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-            print!("{}", Text(&report));
-        }
-        None => print!("{}", Text(&report)),
+    if !output.as_ref().is_some_and(Output::is_stdout) {
+        print!("{}", Text(&report));
     }
+    output.map(|output| output.write(&json)).transpose()?;
     Ok(report.ok)
 }
 

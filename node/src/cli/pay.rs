@@ -1,9 +1,9 @@
-//! What can be typed to pay: signing a transfer, and submitting one that was signed before.
+//! What can be typed to pay and to order: signing a transaction, and submitting one that was signed before.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use engine::types::{AccountId, ChainId, Digest};
 
 use super::{PassphraseArgs, WhomArgs};
@@ -46,6 +46,23 @@ pub struct Place {
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct TransferArgs {
+    /// Who pays.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub from: Place,
+    /// Who receives.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub to: Place,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// With which key a transaction is signed, and where it goes.
+#[derive(Debug, Clone, Args)]
+pub struct SigningArgs {
     /// The network's directory, as `network init` made it.
     #[arg(
         long,
@@ -66,21 +83,12 @@ pub struct TransferArgs {
     /// Instead of --network: the network id, as genesis.toml records it.
     #[arg(long, value_name = "HEX", requires = "key")]
     pub network_id: Option<Digest>,
-    /// The key file of the account that pays.
+    /// The key file of the account that signs.
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// Where the passphrase of the key file is.
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
-    /// Who pays.
-    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
-    pub from: Place,
-    /// Who receives.
-    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
-    pub to: Place,
-    /// How much.
-    #[arg(long)]
-    pub amount: u64,
     /// Your own reference, at most 12 bytes.
     #[arg(long, value_name = "TEXT")]
     pub reference: Option<String>,
@@ -90,7 +98,7 @@ pub struct TransferArgs {
     /// The last height at which it may execute; without, 1,000 above the present one.
     #[arg(long, value_name = "HEIGHT")]
     pub expiry: Option<u64>,
-    /// With --offline: the version of the paying account's key.
+    /// With --offline: the version of the signing account's key.
     #[arg(long, value_name = "NUMBER", requires = "offline", default_value_t = engine::types::GENESIS_KEY_VERSION)]
     pub key_version: u32,
     /// Sign into this new file and submit nothing.
@@ -126,6 +134,164 @@ pub struct SubmitArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Freeze accounts, and open them again.
+///
+/// Only the chain's freezer can: the account that the genesis names
+/// (`millrace chain list`). A frozen account keeps what it has. What was on its
+/// way and comes back to it arrives nevertheless.
+#[derive(Debug, Clone, Subcommand)]
+#[command(verbatim_doc_comment)]
+#[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
+pub enum AccountCommand {
+    Freeze(FreezeArgs),
+    Unfreeze(UnfreezeArgs),
+}
+
+/// Freeze an account: nothing leaves it any more, or nothing comes to it, or
+/// both.
+///
+/// What is said here replaces what was before: a freeze of the debit alone opens
+/// the credit.
+///
+/// Examples:
+///   millrace account freeze 1:7 --network /tmp/mill
+///   millrace account freeze 1:7 --debit --network /tmp/mill
+///   millrace account freeze 1:7 --authority 1 --network-id 77e0… \
+///                    --key freezer.pem --nonce 4 --expiry 90000 --offline f.json
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the freezer's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct FreezeArgs {
+    /// The account.
+    #[arg(value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub account: Place,
+    /// Nothing leaves the account.
+    #[arg(long)]
+    pub debit: bool,
+    /// Nothing new comes to it. Without --debit and --credit, both are meant.
+    #[arg(long)]
+    pub credit: bool,
+    /// Who orders it.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// Open a frozen account again, both ways.
+///
+/// Example:
+///   millrace account unfreeze 1:7 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the freezer's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct UnfreezeArgs {
+    /// The account.
+    #[arg(value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub account: Place,
+    /// Who orders it.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// Which account orders.
+#[derive(Debug, Clone, Args)]
+pub struct AuthorityArgs {
+    /// The account that orders and signs; without, the one whose role it is by the genesis of --network.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub authority: Option<u64>,
+}
+
+/// See the chains of a network, and issue and burn their money.
+#[derive(Debug, Clone, Subcommand)]
+#[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
+pub enum ChainCommand {
+    List(ChainListArgs),
+    Issue(IssueArgs),
+    Burn(BurnArgs),
+}
+
+/// List the chains of a network: what they count, how much there is, and who may
+/// order what.
+///
+/// Issued and burned are those of the last height that the validator has
+/// committed.
+///
+/// Example:
+///   millrace chain list --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ChainListArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// Which validator to ask; without, the first that answers.
+    #[arg(long, value_name = "INDEX")]
+    pub validator: Option<u16>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Issue money: it is new, on an account of the chain.
+///
+/// Only the chain's issuer can, and never so much that more is issued than burned
+/// by the chain's cap. Both sums are public and provable.
+///
+/// Example:
+///   millrace chain issue --to 1:7 --amount 1000 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the issuer's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct IssueArgs {
+    /// Who receives.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub to: Place,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// Who orders it.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// Burn money of the issuer's own account: it ceases to exist.
+///
+/// Example:
+///   millrace chain burn --chain 1 --amount 1000 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the issuer's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct BurnArgs {
+    /// The chain.
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: u32,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// Who orders it.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
 }
 
 pub(super) fn parse_place(text: &str) -> Result<Place, String> {

@@ -14,8 +14,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use engine::limits::ACCOUNTS_MAX;
 use engine::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, ValidatorGenesis,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Roles,
+    ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -26,6 +28,12 @@ const ACCOUNT_BYTES: usize = 40;
 pub const HEADER_FILE: &str = "genesis.header";
 /// Name of the genesis file in a network's directory.
 pub const GENESIS_FILE: &str = "genesis.toml";
+
+/// Name of the file with a chain's accounts in a network's directory.
+#[must_use]
+pub fn accounts_file(chain: ChainId) -> String {
+    format!("chain-{chain}.accounts")
+}
 
 /// Reads a genesis and checks its content against the network id that it records.
 ///
@@ -79,7 +87,7 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         );
     }
     for chain in genesis.chains() {
-        let accounts_file = format!("chain-{}.accounts", chain.id);
+        let accounts_file = accounts_file(chain.id);
         let mut bytes = Vec::with_capacity(chain.accounts.len() * ACCOUNT_BYTES);
         for account in &chain.accounts {
             bytes.extend_from_slice(&account.public_key);
@@ -93,6 +101,13 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             quoted(&chain.asset.to_string()),
             chain.accounts.len(),
         );
+        let Roles { issuer, issuance_cap, freezer } = chain.roles;
+        if let Some(issuer) = issuer {
+            let _ = writeln!(text, "issuer = {issuer}\nissuance_cap = {issuance_cap}");
+        }
+        if let Some(freezer) = freezer {
+            let _ = writeln!(text, "freezer = {freezer}");
+        }
     }
     fs::write(directory.join(HEADER_FILE), genesis.header())?;
     let file = directory.join(GENESIS_FILE);
@@ -126,12 +141,23 @@ pub(crate) fn read_asset(section: &mut Section) -> Result<Asset, ConfigError> {
     section.optional("asset", Asset::UNIT, "the name of what is counted, 1 to 16 characters")
 }
 
+/// Who may order what on a chain.
+pub(crate) fn read_roles(section: &mut Section) -> Result<Roles, ConfigError> {
+    let accounts = 0..=ACCOUNTS_MAX as u64 - 1;
+    let issuer = section.optional_bounded("issuer", accounts.clone(), "the account that issues and burns")?;
+    let cap = "how much more may be issued than is burned; it takes an issuer";
+    let issuance_cap = section.optional("issuance_cap", 0, cap)?;
+    let freezer = section.optional_bounded("freezer", accounts, "the account that freezes and unfreezes")?;
+    Ok(Roles { issuer: issuer.map(AccountId), issuance_cap, freezer: freezer.map(AccountId) })
+}
+
 fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
     let id = ChainId(section.required("id", "the number of the chain")?);
     let kind = read_kind(&mut section)?;
     let suite =
         section.choice("suite", &[("ed25519", CryptoSuite::Ed25519)], CryptoSuite::Ed25519, "\"ed25519\"")?;
     let asset = read_asset(&mut section)?;
+    let roles = read_roles(&mut section)?;
     let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
     let file = section.path("accounts_file", "the path of the chain's accounts")?;
     section.finish()?;
@@ -151,5 +177,5 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
             balance: u64::from_le_bytes(account[32..].try_into().expect("8 of 40 bytes")),
         })
         .collect();
-    Ok(ChainGenesis { id, kind, suite, asset, accounts })
+    Ok(ChainGenesis { id, kind, suite, asset, roles, accounts })
 }

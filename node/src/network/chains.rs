@@ -7,12 +7,15 @@
 //! asset = "EUR"        # UNIT, if nothing is said
 //! accounts = 5000      # these two from the command line, if nothing is said
 //! balance = 1000000
+//! issuer = 0           # nobody, if nothing is said; so is the freezer
+//! issuance_cap = 500   # with an issuer
+//! freezer = 1
 //! ```
 
 use std::path::Path;
 
 use engine::limits::ACCOUNTS_MAX;
-use engine::types::{Asset, ChainId};
+use engine::types::{Asset, ChainId, Roles};
 
 use crate::config::{ConfigError, Section, genesis};
 
@@ -23,6 +26,8 @@ pub struct ChainDraft {
     pub id: ChainId,
     /// What its balances are balances of.
     pub asset: Asset,
+    /// Who may order what.
+    pub roles: Roles,
     /// How many accounts it has.
     pub accounts: u64,
     /// What each account holds.
@@ -33,7 +38,8 @@ impl ChainDraft {
     /// So many chains of one asset, numbered from 1.
     #[must_use]
     pub fn alike(chains: u32, accounts: u64, balance: u64) -> Vec<Self> {
-        let chain = |id| Self { id: ChainId(id), asset: Asset::UNIT, accounts, balance };
+        let chain =
+            |id| Self { id: ChainId(id), asset: Asset::UNIT, roles: Roles::default(), accounts, balance };
         (1..=chains).map(chain).collect()
     }
 
@@ -50,6 +56,7 @@ impl ChainDraft {
             chains.push(Self {
                 id,
                 asset: genesis::read_asset(&mut section)?,
+                roles: genesis::read_roles(&mut section)?,
                 accounts: section.bounded(
                     "accounts",
                     accounts,

@@ -66,6 +66,9 @@ pub enum InitError {
     /// The directory already holds a network.
     #[error("{}: there is a network here already; choose another directory, or remove this one", .0.display())]
     Exists(PathBuf),
+    /// Something is there that would be overwritten, perhaps of an earlier attempt that was cut short.
+    #[error("{}: this is there already and is not overwritten; choose another directory, or remove it", .0.display())]
+    InTheWay(PathBuf),
     /// The ports do not fit.
     #[error("{validators} validators need {} ports, but only {} follow {base}; choose a lower --base-port",
         u32::from(*validators) * 2, 65_535 - u32::from(*base) + 1)]
@@ -94,6 +97,9 @@ pub enum InitError {
     Load(#[from] ConfigError),
 }
 
+/// Name of the file with the secret behind every account's key.
+const SEED_FILE: &str = "customers.seed";
+
 /// The secrets and addresses of one validator to be.
 struct Draft {
     name: String,
@@ -113,6 +119,13 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     if network_file.exists() {
         return Err(InitError::Exists(directory.to_owned()));
     }
+    let mut written: Vec<PathBuf> =
+        [genesis::GENESIS_FILE, genesis::HEADER_FILE, SEED_FILE].map(PathBuf::from).to_vec();
+    written.extend(options.chains.iter().map(|chain| genesis::accounts_file(chain.id).into()));
+    written.extend((0..options.validators).map(|index| format!("validator-{index}").into()));
+    if let Some(taken) = written.iter().map(|name| directory.join(name)).find(|path| path.exists()) {
+        return Err(InitError::InTheWay(taken));
+    }
     make_directory(directory)?;
     let addresses = addresses(options)?;
     let mut drafts = Vec::new();
@@ -130,7 +143,7 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     let client_seed = Secret::generate().map_err(at(directory))?;
     // Numbers that make no genesis leave nothing behind that is in the way of better ones.
     let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
-    let seed_file = directory.join("customers.seed");
+    let seed_file = directory.join(SEED_FILE);
     client_seed.save(&seed_file).map_err(at(&seed_file))?;
     genesis::save(&genesis, directory).map_err(at(directory))?;
     for (index, draft) in drafts.iter().enumerate() {
@@ -215,7 +228,7 @@ fn make_genesis(
     let total = options.chains.iter().map(|chain| chain.accounts).sum();
     let mut made = 0;
     let mut chains = Vec::with_capacity(options.chains.len());
-    for ChainDraft { id, asset, accounts: count, balance } in &options.chains {
+    for ChainDraft { id, asset, roles, accounts: count, balance } in &options.chains {
         let mut accounts = Vec::with_capacity(*count as usize);
         for first in (0..*count).step_by(ACCOUNTS_AT_ONCE) {
             (options.progress)(made, total);
@@ -225,7 +238,7 @@ fn make_genesis(
             accounts.extend(keys.into_iter().map(account));
         }
         let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
-        chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, accounts });
+        chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, roles: *roles, accounts });
     }
     (options.progress)(made, total);
     Genesis::new(options.name.clone(), validators, chains)

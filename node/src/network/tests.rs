@@ -1,3 +1,5 @@
+use engine::types::Roles;
+
 use super::*;
 use crate::config::Config;
 
@@ -35,16 +37,20 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         ChainDraft::read(&file, 20, 1_000)
     };
     let chains = read(
-        "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n",
+        "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n\
+         issuer = 4\nissuance_cap = 50\nfreezer = 0\n",
     )
     .unwrap();
-    let chain = |id, asset: &str, accounts, balance| ChainDraft {
+    let account = |number| Some(engine::types::AccountId(number));
+    let governed = Roles { issuer: account(4), issuance_cap: 50, freezer: account(0) };
+    let chain = |id, asset: &str, roles, accounts, balance| ChainDraft {
         id: ChainId(id),
         asset: asset.parse().unwrap(),
+        roles,
         accounts,
         balance,
     };
-    assert_eq!(chains, [chain(2, "EUR", 7, 3), chain(9, "UNIT", 20, 1_000)]);
+    assert_eq!(chains, [chain(2, "EUR", governed, 7, 3), chain(9, "UNIT", Roles::default(), 20, 1_000)]);
     let made = init(&directory.path().join("made"), &InitOptions { chains, ..options(1) }).unwrap();
     let of = |chain: &engine::types::ChainGenesis| {
         (chain.id.0, chain.asset.to_string(), chain.accounts.len(), chain.supply())
@@ -53,11 +59,15 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         made.genesis.chains().iter().map(of).collect::<Vec<_>>(),
         [(2, "EUR".into(), 7, Some(21)), (9, "UNIT".into(), 20, Some(20_000))]
     );
+    let loaded = Network::load(&directory.path().join("made")).unwrap();
+    assert_eq!(loaded.genesis.chains()[0].roles, governed);
+    assert_eq!(loaded.genesis, made.genesis);
     for (text, words) in [
         ("[[chain]]\nasset = \"EUR\"\n", "chain[0].id"),
         ("[[chain]]\nid = 1\naccounts = 0\n", "1 to 16777216"),
         ("[[chain]]\nid = 1\nkind = \"attest\"\n", "\"transfers\""),
         ("[[chain]]\nid = 1\nblance = 7\n", "blance"),
+        ("[[chain]]\nid = 1\nfreezer = -1\n", "chain[0].freezer"),
         ("[[chains]]\nid = 1\n", "chains"),
         ("[[chain]\nid = 1\n", "chains.toml"),
     ] {
@@ -65,7 +75,9 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         assert!(error.contains(words), "{words}: {error}");
     }
     let twice = read("[[chain]]\nid = 1\n[[chain]]\nid = 1\n").unwrap();
-    for chains in [twice, Vec::new()] {
+    let stranger = read("[[chain]]\nid = 1\nfreezer = 20\n").unwrap();
+    let capless = read("[[chain]]\nid = 1\nissuer = 2\n").unwrap();
+    for chains in [twice, Vec::new(), stranger, capless] {
         let error = init(&directory.path().join("bad"), &InitOptions { chains, ..options(1) }).unwrap_err();
         assert!(matches!(error, InitError::Genesis(_)), "{error}");
     }
@@ -77,6 +89,19 @@ fn a_network_is_never_overwritten() {
     let made = init(directory.path(), &options(1)).unwrap();
     assert!(matches!(init(directory.path(), &options(1)), Err(InitError::Exists(_))));
     assert_eq!(Network::load(directory.path()).unwrap().genesis, made.genesis);
+}
+
+#[test]
+fn what_is_there_is_not_overwritten_even_if_it_is_no_network() {
+    for name in ["genesis.toml", "genesis.header", "customers.seed", "chain-1.accounts", "validator-0"] {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = directory.path().join(name);
+        std::fs::write(&taken, "mine").unwrap();
+        let error = init(directory.path(), &options(1)).unwrap_err();
+        assert!(matches!(&error, InitError::InTheWay(path) if *path == taken), "{error}");
+        assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else was written");
+    }
 }
 
 #[test]

@@ -12,13 +12,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use engine::types::{Asset, Digest};
+use engine::types::{Asset, Digest, Frozen};
 use proof::{
     Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement, outcome_name,
 };
 use serde_json::{Value, json};
 
-use crate::cli::{VerifyProofArgs, grouped, print_json, rows};
+use crate::cli::{VerifyProofArgs, grouped, print_json, rows, write_new};
 use crate::config::ConfigError;
 use crate::query::print;
 
@@ -78,18 +78,24 @@ pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
     Ok(verdict.is_ok())
 }
 
-/// Writes a proof, after it was checked if the genesis is known, and says what it proves.
+/// Writes a proof, after it was checked if the genesis is known, and says what it proves and how to check it with the
+/// file that has the header.
 ///
 /// # Errors
 /// It does not hold, or the file cannot be written.
-pub fn write(proof: &Proof, genesis_header: Option<&[u8]>, file: &Path, as_json: bool) -> Result<()> {
+pub fn write(
+    proof: &Proof,
+    genesis_header: Option<&[u8]>,
+    (file, header_file): (&Path, Option<&Path>),
+    as_json: bool,
+) -> Result<()> {
     let bytes = proof.encode().context("what the validator answered makes no proof")?;
     let statement = match genesis_header.map(|header| proof::verify(&bytes, header)) {
         Some(Ok(statement)) => Some(statement),
         Some(Err(error)) => bail!("no proof is written: {error}"),
         None => None,
     };
-    std::fs::write(file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
+    write_new(file, &bytes)?;
     if as_json {
         let proved = statement.as_ref().map(statement_json);
         let told = json!({ "file": file, "bytes": bytes.len(), "statement": proved });
@@ -104,7 +110,8 @@ pub fn write(proof: &Proof, genesis_header: Option<&[u8]>, file: &Path, as_json:
         }
         None => println!("it is not checked here, because that takes the header of the genesis"),
     }
-    println!("check it:  millrace verify-proof {} --genesis genesis.header", file.display());
+    let header = header_file.unwrap_or(Path::new("genesis.header"));
+    println!("check it:  millrace verify-proof {} --genesis {}", file.display(), header.display());
     Ok(())
 }
 
@@ -126,10 +133,15 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
         ("chain", format!("{}, asset {}", statement.chain, Asset(statement.asset))),
         ("height", statement.height.to_string()),
     ];
+    if statement.issued > 0 || statement.burned > 0 {
+        let (issued, burned) = (grouped(statement.issued), grouped(statement.burned));
+        rows.push(("issued, burned", format!("{issued}, {burned} on the chain by then")));
+    }
     match &statement.fact {
         Fact::Account(account) => rows.extend([
             ("account", account.id.to_string()),
             ("balance", grouped(account.balance)),
+            ("frozen", Frozen::from_bits(account.frozen).name().to_owned()),
             ("key", format!("{} (version {})", hex::encode(account.key), account.key_version)),
             ("nonce window", format!("{:#018x} from {}", account.window_used, account.window_base)),
         ]),
@@ -172,6 +184,7 @@ fn statement_json(statement: &Statement) -> Value {
             "key_version": account.key_version,
             "window_base": account.window_base,
             "window_used": account.window_used,
+            "frozen": account.frozen,
         }}),
         Fact::Transaction { id, outcome, position, of } => json!({ "transaction": {
             "id": hex::encode(id),
@@ -197,6 +210,8 @@ fn statement_json(statement: &Statement) -> Value {
         "chain": statement.chain,
         "asset": Asset(statement.asset).to_string(),
         "height": statement.height,
+        "issued": statement.issued,
+        "burned": statement.burned,
         "fact": fact,
         "final_height": statement.final_height,
         "final_time_ms": statement.final_time_ms,

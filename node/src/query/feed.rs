@@ -57,7 +57,7 @@ pub(super) fn print_feed(
         }
         let at_end = from.height > answer.as_of.height;
         if left == 0 || (at_end && !args.follow) {
-            break write_end(&mut out, from, answer.as_of, json);
+            break write_end(&mut out, from, (!at_end).then_some(args.limit).flatten(), answer.as_of, json);
         }
         if at_end {
             std::thread::sleep(POLL);
@@ -82,17 +82,13 @@ fn connect_again(whom: &WhomArgs) -> Asked {
 
 fn write_events(out: &mut impl Write, events: &[Happened], json: bool) -> std::io::Result<()> {
     for Happened { at, id, happening, packet } in events {
-        // What has an id is a transfer: no other kind is in a block.
-        let Ok(transfer) = packet.transfer() else { continue };
         if json {
-            let mut line = json!({ "at": at, "id": id, "transfer": print::transfer(&transfer) });
+            let mut line = print::with_content(json!({ "at": at, "id": id }), packet);
             line["happening"] = json!(happening);
             writeln!(out, "{line}")?;
             continue;
         }
-        let credit_chain = transfer.credit_chain.map(|chain| chain.0);
-        let payment = print::payment(transfer.amount, transfer.debit.0, transfer.credit.0, credit_chain);
-        writeln!(out, "{at:<12} {}: {payment}; {id}", words(*happening, transfer.chain))?;
+        writeln!(out, "{at:<12} {}: {}; {id}", words(*happening, packet.chain()), print::says(packet))?;
     }
     out.flush()
 }
@@ -107,10 +103,17 @@ fn words(happening: Happening, source: ChainId) -> String {
     }
 }
 
-fn write_end(out: &mut impl Write, next: Cursor, as_of: AsOf, json: bool) -> std::io::Result<()> {
-    if json {
-        writeln!(out, "{}", json!({ "next": next, "as_of": as_of }))
-    } else {
-        writeln!(out, "up to {as_of} (the validator's word); go on with --from {next}")
+/// How far it goes. `limit` is how many events were wanted, where that is why it ends.
+fn write_end(
+    out: &mut impl Write,
+    next: Cursor,
+    limit: Option<u64>,
+    as_of: AsOf,
+    json: bool,
+) -> std::io::Result<()> {
+    match limit {
+        _ if json => writeln!(out, "{}", json!({ "next": next, "as_of": as_of })),
+        Some(limit) => writeln!(out, "stopped after {limit} events; go on with --from {next}"),
+        None => writeln!(out, "up to {as_of} (the validator's word); go on with --from {next}"),
     }
 }

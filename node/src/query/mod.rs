@@ -23,14 +23,44 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{QueryArgs, Question, WhomArgs, rows};
-use crate::network::Network;
+use crate::config::genesis::HEADER_FILE;
+use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
 
+mod chains;
 mod feed;
 pub(crate) mod print;
 
+pub use chains::list_chains;
+
 /// How long a proof waits until the state root is under a finalization.
 const PROOF_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A validator that the network does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no validator {index}: the network has {count}, counted from 0")]
+pub struct NoValidator {
+    index: u16,
+    count: u16,
+}
+
+/// An account or chain that the genesis does not have.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSuch {
+    /// The chain.
+    #[error("the network has no chain {0}; `millrace chain list` shows them")]
+    Chain(ChainId),
+    /// The account.
+    #[error("chain {chain} has no account {account}: it has {accounts}, counted from 0")]
+    Account {
+        /// The chain, which is there.
+        chain: ChainId,
+        /// The account.
+        account: AccountId,
+        /// How many accounts the chain has.
+        accounts: usize,
+    },
+}
 
 /// Whom we talk to: one validator, and the network around it if we know it.
 pub(crate) struct Asked {
@@ -44,6 +74,15 @@ pub(crate) struct Asked {
 /// No validator answered, or nothing that makes sense.
 pub fn query(args: &QueryArgs) -> Result<bool> {
     let mut asked = connect(&args.whom)?;
+    match &args.question {
+        Question::Feed { chain, .. } | Question::Transaction { chain: Some(chain), .. } => {
+            asked.is_there(ChainId(*chain), None)?;
+        }
+        Question::Account { chain, account, .. } | Question::History { chain, account, .. } => {
+            asked.is_there(ChainId(*chain), Some(AccountId(*account)))?;
+        }
+        _ => {}
+    }
     let answered = match &args.question {
         Question::Feed { chain, args: feed } => {
             feed::print_feed(asked, &args.whom, (ChainId(*chain), None), feed, args.json)
@@ -110,24 +149,41 @@ pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Resul
     let count = network.members.len();
     let wanted = |index: u16| validator.is_none_or(|wanted| wanted == index);
     let mut refusals = Vec::new();
-    for member in network.members.iter().filter(|member| wanted(member.index.0)) {
-        match member.connect(&network.genesis) {
-            Ok(client) => return Ok(client),
-            Err(error) => refusals.push(format!("{} ({}): {error}", member.name, member.clients)),
+    let members: Vec<_> = network.members.iter().filter(|member| wanted(member.index.0)).collect();
+    // One alone mostly answers; where it does not, nobody waits for the others one after the other.
+    let (first, rest) = members.split_at(members.len().min(1));
+    for together in [first, rest] {
+        let connect = |member: &&Member| member.connect(&network.genesis);
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let asking: Vec<_> = together.iter().map(|member| scope.spawn(move || connect(member))).collect();
+            asking.into_iter().map(|asked| asked.join().expect("connecting does not panic")).collect()
+        });
+        for (member, answer) in together.iter().zip(answers) {
+            match answer {
+                Ok(client) => return Ok(client),
+                Err(error) => refusals.push(format!("{} ({}): {error}", member.name, member.clients)),
+            }
         }
     }
     match validator {
-        Some(index) if refusals.is_empty() => {
-            bail!("there is no validator {index}: the network has {count}, counted from 0")
-        }
+        Some(index) if refusals.is_empty() => Err(NoValidator { index, count: count as u16 }.into()),
         _ => bail!("no validator answers; is the network up?\n  {}", refusals.join("\n  ")),
     }
 }
 
 impl Asked {
+    /// Refuses what the genesis does not have, where the genesis is known: no transaction opens a chain or an account.
+    fn is_there(&self, chain: ChainId, account: Option<AccountId>) -> Result<(), NoSuch> {
+        let Some(network) = &self.network else { return Ok(()) };
+        let of = network.genesis.chain(chain).ok_or(NoSuch::Chain(chain))?;
+        let (accounts, account) = (of.accounts.len(), account.filter(|id| id.0 >= of.accounts.len() as u64));
+        account.map_or(Ok(()), |account| Err(NoSuch::Account { chain, account, accounts }))
+    }
+
     fn write(&self, proof: Result<proof::Proof, ClientError>, file: &Path, json: bool) -> Result<()> {
         let genesis = self.network.as_ref().map(|network| network.genesis.header());
-        crate::proofs::write(&proof?, genesis, file, json)
+        let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));
+        crate::proofs::write(&proof?, genesis, (file, header.as_deref()), json)
     }
 
     fn account(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
@@ -140,6 +196,7 @@ impl Asked {
         println!("account {account} on chain {chain} after height {}", proof.chain.height);
         rows(&[
             ("balance", crate::cli::grouped(proof.balance)),
+            ("frozen", proof.frozen.name().to_owned()),
             ("key", format!("{} (version {})", proof.key, proof.key_version)),
             ("next nonce", print::next_nonce(proof.window_base, proof.window_used).to_string()),
             ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
@@ -153,11 +210,9 @@ impl Asked {
     fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {
         let Answer { as_of, value: found } = self.client.transaction(chain, id)?;
         let FoundTransaction { transaction: answer, packet, proof } = found;
-        let transfer = packet.transfer().context("the transaction's bytes")?;
         let checked = self.checked(proof.proof.chain.height, &proof.state_root)?;
         if json {
-            let both =
-                json!({ "transaction": answer, "transfer": print::transfer(&transfer), "proof": proof });
+            let both = print::with_content(json!({ "transaction": answer, "proof": proof }), &packet);
             return print_json(as_of, &both, &checked);
         }
         println!("transaction {}", answer.id);
@@ -167,19 +222,11 @@ impl Asked {
                 "block",
                 format!("height {}, place {} on chain {}", answer.height, answer.position, answer.chain),
             ),
-            (
-                "transfer",
-                print::payment(
-                    transfer.amount,
-                    transfer.debit.0,
-                    transfer.credit.0,
-                    transfer.credit_chain.map(|chain| chain.0),
-                ),
-            ),
-            ("nonce", transfer.nonce.to_string()),
-            ("expiry", format!("height {}", transfer.expiry)),
-            ("key version", transfer.key_version.to_string()),
-            ("reference", hex::encode(transfer.reference)),
+            ("says", print::says(&packet)),
+            ("nonce", packet.nonce().to_string()),
+            ("expiry", format!("height {}", packet.expiry())),
+            ("key version", packet.key_version().to_string()),
+            ("reference", hex::encode(packet.reference())),
             ("batch", format!("sequence {} of validator {}", answer.sequence, answer.author)),
             ("state root", proof.state_root.to_string()),
             ("as of", as_of.to_string()),

@@ -2,7 +2,7 @@
 
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
-use engine::types::Transfer;
+use engine::types::{Action, Command, Content, Packet, Transfer};
 use engine::wire::Block;
 use serde_json::{Value, json};
 
@@ -27,6 +27,56 @@ pub(crate) fn transfer(transfer: &Transfer) -> Value {
         "nonce": transfer.nonce,
         "expiry": transfer.expiry,
     })
+}
+
+/// The fields of a command.
+fn command(command: &Command) -> Value {
+    let mut fields = json!({
+        "chain": command.chain,
+        "key_version": command.key_version,
+        "reference": hex::encode(command.reference),
+        "authority": command.authority,
+        "nonce": command.nonce,
+        "expiry": command.expiry,
+    });
+    fields["action"] = match command.action {
+        Action::Issue { to, amount } => json!({ "issue": { "to": to, "amount": amount } }),
+        Action::Burn { amount } => json!({ "burn": { "amount": amount } }),
+        Action::Freeze { account, frozen } => json!({
+            "freeze": { "account": account, "debit": frozen.debit(), "credit": frozen.credit() },
+        }),
+    };
+    fields
+}
+
+/// The fields of a transaction, beside the others of an object: as `transfer` or as `command`.
+pub(crate) fn with_content(mut object: Value, packet: &Packet) -> Value {
+    match packet.content() {
+        Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
+        Ok(Content::Command(of)) => object["command"] = command(&of),
+        // No other kind is in a block or a signed file.
+        Err(_) => {}
+    }
+    object
+}
+
+/// What a transaction says, in a line.
+pub(crate) fn says(packet: &Packet) -> String {
+    match packet.content() {
+        Ok(Content::Transfer(of)) => {
+            payment(of.amount, of.debit.0, of.credit.0, of.credit_chain.map(|chain| chain.0))
+        }
+        Ok(Content::Command(of)) => match of.action {
+            Action::Issue { to, amount } => {
+                format!("{amount} issued to account {to} by account {}", of.authority)
+            }
+            Action::Burn { amount } => format!("{amount} burned by account {}", of.authority),
+            Action::Freeze { account, frozen } => {
+                format!("account {account} frozen: {}, by account {}", frozen.name(), of.authority)
+            }
+        },
+        Err(_) => "something that is no transaction".to_owned(),
+    }
 }
 
 /// Who pays whom how much; the chain of the credit where it is another one.

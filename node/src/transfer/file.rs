@@ -99,7 +99,7 @@ impl SignedFile {
         let mut packet = Packet([0; engine::limits::PACKET_BYTES]);
         hex::decode_to_slice(&self.packet, &mut packet.0)
             .map_err(|_| wrong("the packet is not 128 bytes in hexadecimal"))?;
-        packet.transfer().map_err(|_| wrong("the packet is not a transfer"))?;
+        packet.content().map_err(|_| wrong("the packet is not a transaction"))?;
         if packet.id(network) != self.id {
             return Err(wrong("the id is not that of the packet: the file was changed"));
         }

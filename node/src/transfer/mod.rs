@@ -1,9 +1,9 @@
-//! Paying from the command line: a transfer is signed, submitted and followed to its end.
+//! Paying and ordering from the command line: a transaction is signed, submitted and followed to its end.
 //!
 //! ```text
-//! transfer ── account? ──▶ nonce, key version ── sign ──▶ submit ──▶ verdict ──▶ where it is, on both chains
-//!     │                    is it the account's key? ─┘
-//!     └─ --offline ── sign ──▶ FILE ─ ─ ─ on another machine, later ─ ─ ─▶ submit
+//! transfer, freeze, issue.. ── account? ──▶ nonce, key version ── sign ──▶ submit ──▶ verdict ──▶ where it is, on both
+//! chains     │                    is it the account's key? ─┘     └─ --offline ── sign ──▶ FILE ─ ─ ─ on another
+//! machine, later ─ ─ ─▶ submit
 //! ```
 //!
 //! Submitting the same bytes again is safe: a nonce is spent once, and who submits again is told what became of the
@@ -11,19 +11,23 @@
 
 mod file;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use client::{Client, ClientError, FoundTransaction};
 use engine::types::{
-    AccountId, ChainId, Digest, GENESIS_KEY_VERSION, Height, Outcome, Packet, Refusal, TransactionId,
-    Transfer, Verdict,
+    AccountId, Action, ChainId, Command, Digest, Frozen, GENESIS_KEY_VERSION, Height, Outcome, Packet,
+    Refusal, TransactionId, Transfer, Verdict,
 };
 use kernels::ed25519::SigningKey;
 use serde_json::json;
 
 pub use self::file::{FileError, SignedFile};
-use crate::cli::{Place, SubmitArgs, TransferArgs, print_json, rows};
+use crate::cli::{
+    AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
+    UnfreezeArgs, print_json, rows,
+};
 use crate::keys::{self, Source};
 use crate::network::Network;
 use crate::query::{connect, connect_member, connect_to, print};
@@ -37,54 +41,181 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(2);
 /// How often an earlier submission is asked for.
 const POLL: Duration = Duration::from_millis(100);
 
+/// What a transaction needs beside what it does.
+struct Terms {
+    key_version: u32,
+    reference: [u8; 12],
+    nonce: u64,
+    expiry: Height,
+}
+
 /// Signs a transfer, and submits it or writes it into a file; `false` if it is not committed.
 ///
 /// # Errors
 /// The key, the network or the account is not there, no validator answers, or the file cannot be written.
 pub fn transfer(args: &TransferArgs) -> Result<bool> {
-    let reference = reference(args.reference.as_deref().unwrap_or_default())?;
-    let network = args.network.as_ref().map(|directory| Network::load(directory)).transpose()?;
-    let listed = network.as_ref().map(|network| genesis_key(network, args.from)).transpose()?;
-    let network_id = match (&network, args.network_id) {
+    let (from, to, amount) = (args.from, args.to, args.amount);
+    let credit_chain = (from.chain != to.chain).then_some(to.chain);
+    if credit_chain.is_some() && u32::try_from(to.account.0).is_err() {
+        return Err(TransferError::Credit(to.account).into());
+    }
+    let network = network_of(&args.how)?;
+    complete(&args.how, network.as_ref(), from, |terms, network, key| {
+        let Terms { key_version, reference, nonce, expiry } = terms;
+        let (chain, debit, credit) = (from.chain, from.account, to.account);
+        let transfer =
+            Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
+        transfer.sign(network, |message| key.sign(message))
+    })
+}
+
+/// Freezes an account; `false` if that is not committed.
+///
+/// # Errors
+/// As for [`transfer()`], or nobody holds the role.
+pub fn freeze(args: &FreezeArgs) -> Result<bool> {
+    let frozen = match (args.debit, args.credit) {
+        (true, false) => Frozen::DEBIT,
+        (false, true) => Frozen::CREDIT,
+        _ => Frozen::BOTH,
+    };
+    let Place { chain, account } = args.account;
+    order(&args.how, (chain, Role::Freezer, &args.by), Action::Freeze { account, frozen })
+}
+
+/// Opens an account again, both ways; `false` if that is not committed.
+///
+/// # Errors
+/// As for [`freeze()`].
+pub fn unfreeze(args: &UnfreezeArgs) -> Result<bool> {
+    let Place { chain, account } = args.account;
+    let action = Action::Freeze { account, frozen: Frozen::NONE };
+    order(&args.how, (chain, Role::Freezer, &args.by), action)
+}
+
+/// Issues money; `false` if that is not committed.
+///
+/// # Errors
+/// As for [`freeze()`].
+pub fn issue(args: &IssueArgs) -> Result<bool> {
+    let action = Action::Issue { to: args.to.account, amount: args.amount };
+    order(&args.how, (args.to.chain, Role::Issuer, &args.by), action)
+}
+
+/// Burns money of the issuer; `false` if that is not committed.
+///
+/// # Errors
+/// As for [`freeze()`].
+pub fn burn(args: &BurnArgs) -> Result<bool> {
+    order(&args.how, (ChainId(args.chain), Role::Issuer, &args.by), Action::Burn { amount: args.amount })
+}
+
+/// What an authority of a chain may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It issues and burns.
+    Issuer,
+    /// It freezes and unfreezes.
+    Freezer,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+            Self::Freezer => "freezer",
+        }
+    }
+}
+
+fn order(
+    how: &SigningArgs,
+    (chain, role, by): (ChainId, Role, &AuthorityArgs),
+    action: Action,
+) -> Result<bool> {
+    let network = network_of(how)?;
+    let authority = match (by.authority, &network) {
+        (Some(account), _) => AccountId(account),
+        (None, None) => return Err(TransferError::NoAuthority(role.name()).into()),
+        (None, Some(network)) => {
+            let of = network.genesis.chain(chain).ok_or(TransferError::Chain(chain))?;
+            let holder = match role {
+                Role::Issuer => of.roles.issuer,
+                Role::Freezer => of.roles.freezer,
+            };
+            holder.ok_or(TransferError::NoHolder(chain, role.name()))?
+        }
+    };
+    complete(how, network.as_ref(), Place { chain, account: authority }, |terms, network, key| {
+        let Terms { key_version, reference, nonce, expiry } = terms;
+        let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
+        command.sign(network, |message| key.sign(message))
+    })
+}
+
+fn network_of(how: &SigningArgs) -> Result<Option<Network>> {
+    Ok(how.network.as_ref().map(|directory| Network::load(directory)).transpose()?)
+}
+
+/// Signs for the account `signer`, and submits it or writes it into a file.
+fn complete(
+    how: &SigningArgs,
+    network: Option<&Network>,
+    signer: Place,
+    sign: impl FnOnce(Terms, &Digest, &SigningKey) -> Packet,
+) -> Result<bool> {
+    let reference = reference(how.reference.as_deref().unwrap_or_default())?;
+    let listed = network.map(|network| genesis_key(network, signer)).transpose()?;
+    let network_id = match (network, how.network_id) {
         (Some(network), _) => *network.genesis.network(),
         (None, Some(id)) => id,
         (None, None) => return Err(TransferError::NoNetwork.into()),
     };
-    let key = payer_key(args, network.as_ref())?;
-    if let Some(file) = &args.offline {
-        let (Some(nonce), Some(expiry)) = (args.nonce, args.expiry) else {
+    let key = signing_key(how, network, signer)?;
+    if let Some(file) = &how.offline {
+        let (Some(nonce), Some(expiry)) = (how.nonce, how.expiry) else {
             bail!("without a validator nobody says which nonce is next: add --nonce and --expiry");
         };
         // Later keys are not in the genesis.
-        if let Some(listed) = listed.filter(|_| args.key_version == GENESIS_KEY_VERSION) {
-            check_key(&key, &listed, args.from)?;
+        if let Some(listed) = listed.filter(|_| how.key_version == GENESIS_KEY_VERSION) {
+            check_key(&key, &listed, signer)?;
         }
-        let packet = sign(&key, &network_id, args, reference, (args.key_version, nonce, Height(expiry)))?;
+        let terms = Terms { key_version: how.key_version, reference, nonce, expiry: Height(expiry) };
+        let packet = sign(terms, &network_id, &key);
         SignedFile::new(&network_id, packet).write(file)?;
-        if args.json {
-            let transfer = packet.transfer().context("the transaction's bytes")?;
-            return print_json(&json!({
-                "id": packet.id(&network_id),
-                "file": file,
-                "transfer": print::transfer(&transfer),
-            }));
+        if how.json {
+            let signed = json!({ "id": packet.id(&network_id), "file": file });
+            return print_json(&print::with_content(signed, &packet));
         }
         println!("signed, not submitted: {}", file.display());
         println!("submit it with:  millrace submit {} --network DIR", file.display());
         return Ok(true);
     }
-    let mut client = match (&network, args.endpoint, args.fingerprint) {
-        (Some(network), ..) => connect_member(network, args.validator)?,
+    let mut client = match (network, how.endpoint, how.fingerprint) {
+        (Some(network), ..) => connect_member(network, how.validator)?,
         (None, Some(endpoint), Some(fingerprint)) => connect_to(endpoint, fingerprint, network_id)?,
         (None, ..) => return Err(TransferError::NoValidator.into()),
     };
-    let account = client.account(args.from.chain, args.from.account)?;
+    let account = client.account(signer.chain, signer.account)?;
     let proof = &account.value.proof;
-    check_key(&key, &proof.key.0, args.from)?;
-    let nonce = args.nonce.unwrap_or_else(|| print::next_nonce(proof.window_base, proof.window_used));
-    let expiry = args.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
-    let packet = sign(&key, &network_id, args, reference, (proof.key_version, nonce, Height(expiry)))?;
-    follow(&mut client, &network_id, packet, args.json)
+    check_key(&key, &proof.key.0, signer)?;
+    let nonce = how.nonce.unwrap_or_else(|| print::next_nonce(proof.window_base, proof.window_used));
+    let expiry = how.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
+    let terms = Terms { key_version: proof.key_version, reference, nonce, expiry: Height(expiry) };
+    let packet = sign(terms, &network_id, &key);
+    follow(&mut client, &network_id, packet, how.json).map_err(|error| undecided(error, &network_id, packet))
+}
+
+/// Nobody knows what becomes of a transaction that was submitted. Its bytes are kept, because submitting them again is
+/// safe, and signing anew would do the same a second time.
+fn undecided(error: anyhow::Error, network: &Digest, packet: Packet) -> anyhow::Error {
+    let id = packet.id(network).to_string();
+    let file = PathBuf::from(format!("transaction-{}.json", id.get(..16).unwrap_or(&id)));
+    let kept = match SignedFile::new(network, packet).write(&file) {
+        Ok(()) => format!("it is in {0}, and `millrace submit {0}` is safe", file.display()),
+        Err(error) => format!("it could not be kept ({error}), so ask for it before you sign anew"),
+    };
+    error.context(format!("transaction {id} was submitted and may take effect at any time; {kept}"))
 }
 
 /// Submits a transaction that was signed into a file; `false` if it is not committed.
@@ -102,7 +233,7 @@ pub fn submit(args: &SubmitArgs) -> Result<bool> {
 /// What is typed and cannot be meant.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// The genesis does not have the account that pays, so nobody has its key.
+    /// The genesis does not have the account that signs, so nobody has its key.
     #[error("the network has no account {0}:{1}")]
     Account(ChainId, AccountId),
     /// The key is another one than the account's.
@@ -111,7 +242,7 @@ pub enum TransferError {
         place.chain, place.account, hex::encode(expected), hex::encode(found)
     )]
     OtherKey {
-        /// The account that pays.
+        /// The account that signs.
         place: Place,
         /// The account's public key.
         expected: [u8; 32],
@@ -136,6 +267,15 @@ pub enum TransferError {
     /// The reference is too long.
     #[error("a reference has at most 12 bytes; \"{0}\" has {len}", len = .0.len())]
     Reference(String),
+    /// The network has no such chain.
+    #[error("the network has no chain {0}; `millrace chain list` shows them")]
+    Chain(ChainId),
+    /// Nobody may order that on this chain.
+    #[error("chain {0} has no {1}; roles are given in the file of `network init --chains`")]
+    NoHolder(ChainId, &'static str),
+    /// Nothing says who orders.
+    #[error("without --network the {0} of the chain is not known: add --authority ACCOUNT")]
+    NoAuthority(&'static str),
     /// The credit account on another chain does not fit into the packet.
     #[error("an account on another chain has a number below 2^32; {0} is too large")]
     Credit(AccountId),
@@ -150,13 +290,13 @@ pub(crate) fn genesis_key(network: &Network, place: Place) -> Result<[u8; 32], T
     account.map(|account| account.public_key).ok_or(TransferError::Account(place.chain, place.account))
 }
 
-/// The key of the account that pays: from its file, or from the secret of a network with test money.
-fn payer_key(args: &TransferArgs, network: Option<&Network>) -> Result<SigningKey> {
-    let passphrase = Source::of(&args.passphrase);
-    match (&args.key, network) {
+/// The key of the account that signs: from its file, or from the secret of a network with test money.
+fn signing_key(how: &SigningArgs, network: Option<&Network>, signer: Place) -> Result<SigningKey> {
+    let passphrase = Source::of(&how.passphrase);
+    match (&how.key, network) {
         (Some(file), _) => Ok(keys::read(file, &passphrase)?.0.signing_key()),
         (None, _) if passphrase != Source::Terminal => Err(TransferError::NoKeyFile.into()),
-        (None, Some(network)) => Ok(network.client_seed.signing_key(args.from.chain, args.from.account)),
+        (None, Some(network)) => Ok(network.client_seed.signing_key(signer.chain, signer.account)),
         (None, None) => Err(TransferError::NoKey.into()),
     }
 }
@@ -178,34 +318,21 @@ pub(crate) fn reference(text: &str) -> Result<[u8; 12], TransferError> {
     Ok(bytes)
 }
 
-fn sign(
-    key: &SigningKey,
-    network: &Digest,
-    args: &TransferArgs,
-    reference: [u8; 12],
-    (key_version, nonce, expiry): (u32, u64, Height),
-) -> Result<Packet, TransferError> {
-    let (from, to) = (args.from, args.to);
-    let credit_chain = (from.chain != to.chain).then_some(to.chain);
-    if credit_chain.is_some() && u32::try_from(to.account.0).is_err() {
-        return Err(TransferError::Credit(to.account));
-    }
-    let (chain, debit, credit, amount) = (from.chain, from.account, to.account, args.amount);
-    let transfer =
-        Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
-    Ok(transfer.sign(network, |message| key.sign(message)))
-}
-
 /// Submits, waits for the verdict, and says what became of it.
 fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> Result<bool> {
-    let transfer = packet.transfer().context("the transaction's bytes")?;
     let id = packet.id(network);
+    if !json {
+        println!("transaction {id}");
+    }
     let told = verdict(client, packet)?;
     let found = match told {
         told if may_be_earlier(told) => earlier(client, &id, told)?,
         told => client.check(&id, told)?,
     };
     let told = match &found {
+        None if told == Verdict::Refused(Refusal::DuplicatePending) => {
+            bail!("the validator has transaction {id} waiting, and it is not decided within {PATIENCE:?}")
+        }
         None => told,
         Some(found) => match found.transaction.final_outcome() {
             Some(outcome) => outcome.into(),
@@ -221,13 +348,11 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
             "id": id,
             "committed": committed,
             "verdict": told.to_string(),
-            "transfer": print::transfer(&transfer),
             "transaction": transaction,
         });
-        print_json(&all)?;
+        print_json(&print::with_content(all, &packet))?;
         return Ok(committed);
     }
-    let place = |chain: ChainId, account: AccountId| format!("account {account} of chain {chain}");
     let block = match found {
         None => "none".to_owned(),
         Some(FoundTransaction { transaction, .. }) => match transaction.crossing {
@@ -235,13 +360,11 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
             Some(_) => print::outcome(&transaction),
         },
     };
-    println!("transaction {id}");
     rows(&[
         ("verdict", told.to_string()),
-        ("amount", crate::cli::grouped(transfer.amount)),
-        ("from", place(transfer.chain, transfer.debit)),
-        ("to", place(transfer.credit_chain.unwrap_or(transfer.chain), transfer.credit)),
-        ("nonce", transfer.nonce.to_string()),
+        ("says", print::says(&packet)),
+        ("chain", packet.chain().to_string()),
+        ("nonce", packet.nonce().to_string()),
         ("block", block),
     ]);
     Ok(committed)
@@ -250,9 +373,9 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
 /// What the validator says of one transaction.
 fn verdict(client: &mut Client, packet: Packet) -> Result<Verdict> {
     let tag = client.submit(&[packet])?.start;
-    let notices = client.notices(PATIENCE).with_context(|| {
-        format!("no verdict within {PATIENCE:?}; ask for the transaction later, or submit the same again")
-    })?;
+    let notices = client
+        .notices(PATIENCE)
+        .with_context(|| format!("no verdict within {PATIENCE:?}; is a quorum of the validators up?"))?;
     // Nothing else was submitted on this connection.
     let notice = notices.iter().find(|notice| notice.tag == tag);
     notice

@@ -38,7 +38,7 @@ fn a_signed_file_comes_back_only_unchanged_and_for_its_network() {
     let changes = [
         (text.replace(&hexadecimal, &another), "the file was changed"),
         (text.replace(&hexadecimal, "00"), "128 bytes"),
-        (text.replace(&hexadecimal, &"00".repeat(128)), "not a transfer"),
+        (text.replace(&hexadecimal, &"00".repeat(128)), "not a transaction"),
     ];
     for (changed, words) in changes {
         fs::write(&file, changed).unwrap();

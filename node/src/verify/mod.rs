@@ -7,11 +7,13 @@ mod text;
 mod tests;
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::audit::{Auditor, FinalBlock, FinalityCheck};
 use engine::types::{Digest, Genesis};
 
+use crate::config::FIRST_START;
 use crate::validator::ordering::public_keys;
 pub use text::Text;
 
@@ -21,9 +23,32 @@ pub enum VerifyError {
     /// The genesis' validators cannot form a committee.
     #[error("the genesis' validators cannot form a committee: {0}")]
     Committee(consensus::StartError),
+    /// The directory is not a validator's data directory.
+    #[error("{}: no data directory, for it has no journal; name the directory that has one, as in {}", .0.display(), .1.display())]
+    NoData(PathBuf, PathBuf),
+    /// The validator has never been started.
+    #[error("{}: this validator has never run, so there is nothing to audit", .0.display())]
+    NeverRan(PathBuf),
     /// The operating system gave no randomness for the signature checks.
     #[error("no randomness: {0}")]
     Randomness(io::Error),
+}
+
+/// Whether a directory is one that a validator writes.
+///
+/// # Errors
+/// [`VerifyError::NoData`], with the one that is probably meant, or [`VerifyError::NeverRan`].
+pub fn check_data(directory: &Path) -> Result<(), VerifyError> {
+    if directory.join("journal").is_dir() {
+        return Ok(());
+    }
+    if directory.join(FIRST_START).exists() {
+        return Err(VerifyError::NeverRan(directory.to_owned()));
+    }
+    let likely = [directory.join("data"), directory.join("validator-0/data"), directory.join("..")];
+    let meant = likely.into_iter().find(|likely| likely.join("journal").is_dir());
+    let meant = meant.unwrap_or_else(|| PathBuf::from("DIR/validator-0/data"));
+    Err(VerifyError::NoData(directory.to_owned(), meant))
 }
 
 /// An auditor of a network's directories.

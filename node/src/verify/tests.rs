@@ -68,7 +68,7 @@ fn a_journal_holds_and_is_shown() {
     assert!(report.ok, "{text}");
     assert_eq!((report.height, report.heights_without_certificate), (Height(1), 1));
     assert_eq!(report.state_root, record.state_root);
-    assert!(text.contains("holds") && text.contains("20000 (as in the genesis)"), "{text}");
+    assert!(text.contains("holds") && text.contains("20,000 (as in the genesis)"), "{text}");
 }
 
 #[test]

@@ -15,11 +15,14 @@ impl fmt::Display for Text<'_> {
         let report = self.0;
         let verdict = if report.ok { "holds" } else { "DOES NOT HOLD" };
         writeln!(f, "{}: {verdict}", report.directory.display())?;
-        let mut row = |label: &str, value: String| writeln!(f, "  {label:<26}{value}");
+        let mut row = |label: &str, value: String| writeln!(f, "  {label:<31} {value}");
         row("network", report.network.to_string())?;
         row("committed height", grouped(report.height.0))?;
         row("state root", report.state_root.to_string())?;
         row("transactions applied", grouped(report.applied))?;
+        if report.commands > 0 {
+            row("commands of authorities", grouped(report.commands))?;
+        }
         for (outcome, count) in &report.failed {
             row(&format!("  failed: {outcome}"), grouped(*count))?;
         }
@@ -37,12 +40,22 @@ impl fmt::Display for Text<'_> {
             row("without certificate", format!("{} {text}", report.heights_without_certificate))?;
         }
         for supply in &report.supply {
-            let verdict = if supply.genesis == supply.found() { "as in the genesis" } else { "WRONG" };
+            let verdict = match supply.expected() == supply.found() {
+                true if supply.issued == 0 && supply.burned == 0 => "as in the genesis",
+                true => "as it must be",
+                false => "WRONG",
+            };
             let in_flight = match supply.in_flight {
                 0 => String::new(),
-                amount => format!(", {amount} of it between chains"),
+                amount => format!(", {} of it between chains", large(amount)),
             };
-            row(&format!("money of {}", supply.asset), format!("{} ({verdict}{in_flight})", supply.found()))?;
+            row(
+                &format!("money of {}", supply.asset),
+                format!("{} ({verdict}{in_flight})", large(supply.found())),
+            )?;
+            if supply.issued > 0 || supply.burned > 0 {
+                row("  issued, burned", format!("{}, {}", large(supply.issued), large(supply.burned)))?;
+            }
         }
         let batches =
             format!("{}, of which {} not ordered", grouped(report.batches), report.batches_unordered);
@@ -55,4 +68,9 @@ impl fmt::Display for Text<'_> {
             Some(finding) => write!(f, "\n{finding}"),
         }
     }
+}
+
+/// A sum over many chains; it fits into 64 bits as far as the genesis is valid.
+fn large(amount: u128) -> String {
+    u64::try_from(amount).map_or_else(|_| amount.to_string(), grouped)
 }

@@ -202,13 +202,27 @@ fn a_network_has_the_chains_of_a_file() {
 #[test]
 fn verify_of_what_is_no_data_directory_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    let (_, error) = expect(2, &["verify", directory.path().to_str().unwrap()]);
+    let nothing = directory.path().to_str().unwrap();
+    let (_, error) = expect(2, &["verify", nothing]);
+    assert!(error.contains("no data directory") && error.contains("DIR/validator-0/data"), "{error}");
+    let mut testbed = Testbed::new(1, 100);
+    let data = testbed.path().join("validator-0/data");
+    let (_, error) = expect(2, &["verify", data.to_str().unwrap()]);
+    assert!(error.contains("never run"), "{error}");
+    testbed.spawn(0);
+    testbed.ready();
+    testbed.stop_all();
+    for (near, meant) in
+        [("validator-0", "validator-0/data"), ("", "validator-0/data"), ("validator-0/data/journal", "..")]
+    {
+        let near = testbed.path().join(near);
+        let (_, error) = expect(2, &["verify", near.to_str().unwrap()]);
+        assert!(error.contains("as in") && error.trim_end().ends_with(meant), "{error}");
+    }
+    let moved = directory.path().join("moved");
+    std::fs::rename(&data, &moved).unwrap();
+    let (_, error) = expect(2, &["verify", moved.to_str().unwrap()]);
     assert!(error.contains("node.toml") && error.contains("--genesis"), "{error}");
-    let testbed = Testbed::new(1, 100);
-    let genesis = testbed.path().join("genesis.toml");
-    let path = directory.path().to_str().unwrap();
-    let (_, error) = expect(2, &["verify", path, "--genesis", genesis.to_str().unwrap()]);
-    assert!(error.contains("holds no log"), "{error}");
 }
 
 #[test]

@@ -94,8 +94,10 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     testbed.kill(0);
     verdicts(&mut testbed.client(2), &packets[3..]);
     assert_eq!([next()["id"].clone(), next()["id"].clone()], [json(&ids[3]), json(&ids[4])]);
-    following.kill().unwrap();
-    following.wait().unwrap();
+    // Ctrl-C ends it, as it ends every command.
+    let id = following.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(following.wait().unwrap().code(), Some(130));
 
     let mut client = testbed.client(1);
     let feed = FeedQuery {

@@ -39,6 +39,12 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "unknown credit account",
         "refunded at height",
         "signed, not submitted: pay.json",
+        "5,000, 1,200",
+        "account frozen",
+        "issuance cap reached",
+        "account 30 frozen: debit, by account 1",
+        "5,000, 1,200 on the chain by then",
+        "commands of authorities",
         "account 3 of chain 2 held 1000000045 UNIT",
         "money of UNIT",
     ] {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::testbed::{PATIENCE, Testbed, verdicts};
 use bytes::Bytes;
 use client::{Client, ClientError};
-use engine::types::{AccountId, Digest, Height, Outcome, Packet, Refusal, Transfer, Verdict};
+use engine::types::{
+    AccountId, Action, Command, Digest, Height, Outcome, Packet, Refusal, Transfer, Verdict,
+};
 use engine::wire::{ClientFrame, PROTOCOL_VERSION, ServerFrame};
 use loadgen::Start;
 use net::{BlockingConnection, ConnectOptions, Identity, LinkError};
@@ -60,6 +62,15 @@ fn still_good(testbed: &mut Testbed, debit: u64) {
     testbed.all_alive();
 }
 
+/// A command on a chain where nobody has a role.
+fn command(testbed: &Testbed, authority: u64, action: Action) -> Packet {
+    let Transfer { chain, key_version, reference, nonce, expiry, .. } = good(authority, 0);
+    let authority = AccountId(authority);
+    let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
+    let key = testbed.network.client_seed.signing_key(chain, authority);
+    command.sign(testbed.network.genesis.network(), |message| key.sign(message))
+}
+
 #[test]
 fn each_bad_transaction_gets_its_reason_while_good_ones_go_on() {
     let mut testbed = Testbed::up(4, 100);
@@ -83,6 +94,8 @@ fn each_bad_transaction_gets_its_reason_while_good_ones_go_on() {
         (testbed.signed(&Transfer { credit: AccountId(100), ..good(2, 0) }), Refusal::UnknownAccount.into()),
         (testbed.signed(&Transfer { key_version: 2, ..good(2, 0) }), Refusal::WrongKeyVersion.into()),
         (testbed.signed(&Transfer { key_version: 0, ..good(2, 0) }), Refusal::WrongKeyVersion.into()),
+        // A command of somebody who may order nothing.
+        (command(&testbed, 2, Action::Burn { amount: 1 }), Refusal::RoleNotHeld.into()),
         // Nobody but execution knows the balance: this one is in a block, without effect.
         (testbed.signed(&Transfer { amount: 2_000_000, ..good(3, 0) }), Outcome::InsufficientBalance.into()),
     ];

@@ -25,6 +25,9 @@ fn the_genesis_header_is_read_as_it_was_written() {
     for ((ours, theirs), (id, root)) in header.chains.iter().zip(network.genesis.chains()).zip(roots) {
         assert_eq!((ours.id, ours.asset, ours.accounts_root), (id.0, theirs.asset.0, root.0));
         assert_eq!((ours.accounts, Some(ours.supply)), (theirs.accounts.len() as u64, theirs.supply()));
+        let roles = &theirs.roles;
+        let holders = [roles.issuer, roles.freezer].map(|holder| holder.map(|account| account.0));
+        assert_eq!(([ours.issuer, ours.freezer], ours.issuance_cap), (holders, roles.issuance_cap));
     }
     assert_eq!((header.validators.len(), header.chains.len()), (7, 3));
 }
@@ -87,14 +90,15 @@ fn header() -> impl Strategy<Value = Header> {
 }
 
 fn account() -> impl Strategy<Value = Account> {
-    (any::<[u64; 4]>(), digest(), any::<u32>()).prop_map(
-        |([id, balance, window_base, window_used], key, key_version)| Account {
+    (any::<[u64; 4]>(), digest(), any::<[u32; 2]>()).prop_map(
+        |([id, balance, window_base, window_used], key, [key_version, frozen])| Account {
             id,
             key,
             key_version,
             balance,
             window_base,
             window_used,
+            frozen,
         },
     )
 }
@@ -115,13 +119,15 @@ fn claim() -> impl Strategy<Value = Claim> {
 
 fn proof() -> impl Strategy<Value = Proof> {
     let tree = || (digest(), any::<u64>()).prop_map(|(root, size)| Tree { root, size });
-    let entry = (any::<u32>(), tree(), tree(), tree(), tree()).prop_map(
-        |(chain, transactions, accounts, outbox, inbox)| Entry {
+    let entry = (any::<u32>(), tree(), tree(), tree(), tree(), any::<[u64; 2]>()).prop_map(
+        |(chain, transactions, accounts, outbox, inbox, [issued, burned])| Entry {
             chain,
             transactions,
             accounts,
             outbox,
             inbox,
+            issued,
+            burned,
         },
     );
     let paths = (vec(digest(), 0..5), vec(digest(), 0..5));
@@ -167,7 +173,7 @@ proptest! {
 
     #[test]
     fn garbage_is_an_error_and_never_a_panic(bytes in vec(any::<u8>(), 0..600), genesis in any::<bool>()) {
-        let magic: &[u8] = if genesis { b"millrace/genesis-header/1" } else { b"millrace/proof/1" };
+        let magic: &[u8] = if genesis { b"millrace/genesis-header/2" } else { b"millrace/proof/2" };
         let bytes = [magic, &bytes].concat();
         prop_assert!(verify(&bytes, &bytes).is_err());
         let _either = (Proof::decode(&bytes), Genesis::decode(&bytes), Certificate::decode(&bytes));

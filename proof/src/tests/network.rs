@@ -7,7 +7,7 @@ use engine::ingress::Source;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Head, Height,
-    Packet, Transfer, ValidatorGenesis, ValidatorIndex,
+    Packet, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
@@ -54,6 +54,11 @@ impl Network {
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
             asset: Asset::UNIT,
+            // The second chain and those after it have authorities.
+            roles: match *id {
+                3 | 1 => Roles::default(),
+                _ => Roles { issuer: Some(AccountId(0)), issuance_cap: 700, freezer: Some(AccountId(0)) },
+            },
             accounts: (0..*accounts).map(account).collect(),
         };
         let members = keys.iter().enumerate().map(validator).collect();

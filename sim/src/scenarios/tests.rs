@@ -47,6 +47,6 @@ scenarios! {
     parent_without_bodies: 0..5,
     restart_certified: 0..5,
     votes_wiped: 0..5,
-    bodies_just_late: 0..5,
+    bodies_just_late: 3..8,
     sixteen_steady: 0..1,
 }

@@ -15,7 +15,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
-    Packet, Refusal, Transfer, ValidatorGenesis, ValidatorIndex,
+    Packet, Refusal, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
@@ -295,6 +295,7 @@ fn genesis(validators: usize) -> Genesis {
         kind,
         suite,
         asset: Asset::UNIT,
+        roles: Roles::default(),
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
     Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain(CHAIN), chain(OTHER)])
