@@ -7,7 +7,10 @@
 //! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 transactions)
 //! ```
 
-/// Bytes of one signed transfer (*protocol*).
+/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, number of accounts, root, supply
+/// (*protocol*).
+pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 3 * 8 + 8 + 32 + 8;
+/// Bytes of one signed transaction (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
 pub const BODY_BYTES: usize = 64;
@@ -15,7 +18,7 @@ pub const BODY_BYTES: usize = 64;
 pub const SIGNATURE_BYTES: usize = 64;
 /// Bytes of an Ed25519 public key.
 pub const PUBLIC_KEY_BYTES: usize = 32;
-/// Bytes of the message under a transfer's signature: network id and body (*protocol*).
+/// Bytes of the message under a transaction's signature: network id and body (*protocol*).
 pub const SIGNED_MESSAGE_BYTES: usize = 32 + BODY_BYTES;
 
 /// Transactions in one batch, over all its sections (*protocol*).
@@ -115,7 +118,7 @@ const _: () = assert!(
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);
 const _: () = assert!(
-    64 + NAME_BYTES_MAX + VALIDATORS_MAX * (4 + NAME_BYTES_MAX + 64) + CHAINS_MAX * 72
+    64 + NAME_BYTES_MAX + VALIDATORS_MAX * (4 + NAME_BYTES_MAX + 64) + CHAINS_MAX * CHAIN_HEADER_BYTES
         <= GENESIS_HEADER_BYTES_MAX,
     "the header of the largest genesis has room"
 );

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
-use node::cli::{Cli, EXIT_INTERRUPTED, exit_code, reasons, run};
+use node::cli::{Cli, exit_code, reasons, run};
 use node::signals;
 
 #[global_allocator]
@@ -12,18 +12,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = signals::block() {
+    // Who has something to put in order first waits for the signals; all others are ended by them.
+    if cli.takes_signals()
+        && let Err(error) = signals::block()
+    {
         eprintln!("error: cannot prepare for signals: {error}");
         return ExitCode::FAILURE;
-    }
-    // A validator and a bench have something to put in order first, and do that themselves.
-    if !cli.takes_signals() {
-        std::thread::spawn(|| {
-            if signals::wait().is_ok() {
-                eprintln!("\nstopped by a signal");
-                std::process::exit(EXIT_INTERRUPTED);
-            }
-        });
     }
     match run(cli) {
         Ok(true) => ExitCode::SUCCESS,

@@ -90,6 +90,11 @@ impl OnChain {
     pub(crate) fn deliver_again(&mut self) {
         self.found.inbox.extend(self.found.inbox.last().copied());
     }
+
+    /// The broken rule of issues: what was issued is counted twice.
+    pub(crate) fn count_again(&mut self) {
+        self.found.issuance.issued *= 2;
+    }
 }
 
 /// The one history that everybody must share.
@@ -255,6 +260,11 @@ impl Checks {
                 self.violation(at, what);
             } else if (&expected.inbox, &expected.outbox) != (&found.inbox, &found.outbox) {
                 let what = format!("crossing: height {height} moves other money to or from chain {chain}");
+                self.violation(at, what);
+            } else if expected.issuance != found.issuance {
+                let (expected, found) = (expected.issuance, found.issuance);
+                let what =
+                    format!("issuance: height {height} gives {found:?} on chain {chain}, not {expected:?}");
                 self.violation(at, what);
             }
         }

@@ -426,6 +426,9 @@ impl World {
                 if self.rule == Some(Rule::CrossingsOnce) {
                     executed.iter_mut().for_each(OnChain::deliver_again);
                 }
+                if self.rule == Some(Rule::IssuesCounted) {
+                    executed.iter_mut().for_each(OnChain::count_again);
+                }
                 if self.rule == Some(Rule::CrossingsAwaited) && self.is_honest(node) {
                     self.tell_early(node, &deltas);
                 }

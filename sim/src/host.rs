@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use consensus::{Payload, Reply};
 use engine::execute::Delta;
+use engine::mempool::Origin;
 use engine::order::Finality;
 use engine::replica::{
     Answer, Boot, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT, Observation, Ports,
@@ -13,7 +14,7 @@ use engine::replica::{
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
-use engine::types::{Digest, Head, Height, TransactionId, ValidatorIndex};
+use engine::types::{Digest, Head, Height, Outcome, Packet, TransactionId, ValidatorIndex, Verdict};
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
 use crate::moments::Moment;
@@ -243,6 +244,12 @@ impl CommitPorts for CommitHost {
 
     fn notify(&mut self, _connection: u64, notices: Vec<Notice>) {
         self.out.push(Committed::Notify(notices));
+    }
+
+    /// This host looks nothing up.
+    fn repeated(&mut self, origin: Origin, _packet: Packet) {
+        let verdict = Verdict::Failed(Outcome::Replayed);
+        self.out.push(Committed::Notify(vec![Notice { tag: origin.tag, verdict }]));
     }
 
     fn tell(&mut self, event: CommitterEvent<'_>) {

@@ -82,6 +82,8 @@ rules! {
     FailuresSpend = "failures_spend_their_nonce" by "exactly once",
     /// A payment to another chain is delivered once.
     CrossingsOnce = "payments_cross_once" by "crossing",
+    /// What is issued and burned is counted once. *(Here twice, in what execution is said to have given.)*
+    IssuesCounted = "issues_are_counted" by "issuance",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
     /// A block takes no more transactions than the limit, counted in the bodies.

@@ -72,6 +72,7 @@ fn broken_rules_are_found() {
         Rule::MoneyConserved,
         Rule::FailuresSpend,
         Rule::CrossingsOnce,
+        Rule::IssuesCounted,
         Rule::CrossingsAwaited,
     ];
     for rule in rules {

@@ -25,7 +25,7 @@ use crate::order::{Finalized, Roots};
 use crate::receipts::{NoticeBook, Receipt};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Durable, Position, StoreError};
-use crate::types::{ChainId, Digest, Height, Outcome, TransactionId};
+use crate::types::{ChainId, Digest, Height, Outcome, Packet, TransactionId};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block, Notice};
 
@@ -94,6 +94,11 @@ pub trait CommitPorts {
     /// Tells a client what became of its transactions.
     fn notify(&mut self, connection: u64, notices: Vec<Notice>);
 
+    /// A client's transaction stands in a committed block and was replayed there: these bytes, or others with their
+    /// nonce, had been executed before. The host tells the client what became of the same bytes then, or, where it does
+    /// not know or they were others, that they failed as replayed.
+    fn repeated(&mut self, origin: Origin, packet: Packet);
+
     /// Something has happened.
     fn tell(&mut self, event: CommitterEvent<'_>);
 }
@@ -105,6 +110,8 @@ struct Waiting {
     position: Position,
     executed: Executed,
     own: Vec<Settled>,
+    /// Our clients' transactions that were replayed.
+    repeated: Vec<(Origin, Packet)>,
     executed_us: u64,
 }
 
@@ -158,13 +165,14 @@ impl Committer {
             }
         }
         let executed_us = now.monotonic.as_micros() as u64;
-        let mut own = own_outcomes(&batches, own, &executed, &mut self.crossing);
+        let mut repeated = Vec::new();
+        let mut own = own_outcomes(&batches, own, &executed, &mut self.crossing, &mut repeated);
         own.extend(self.arrivals(&executed));
         for (origins, _) in &own {
             let (us, transactions) = (executed_us.saturating_sub(finalized_us), origins.len() as u64);
             ports.tell(CommitterEvent::Stage { stage: Stage::Executed, us, transactions });
         }
-        self.waiting.push_back(Waiting { height, position, executed, own, executed_us });
+        self.waiting.push_back(Waiting { height, position, executed, own, repeated, executed_us });
         Ok(())
     }
 
@@ -202,6 +210,9 @@ impl Committer {
             ports.tell(CommitterEvent::Committed(waiting.height));
             for (connection, notices) in notices.drain() {
                 ports.notify(connection, notices);
+            }
+            for (origin, packet) in waiting.repeated {
+                ports.repeated(origin, packet);
             }
             let us = (now.monotonic.as_micros() as u64).saturating_sub(waiting.executed_us);
             for (origins, _) in &waiting.own {
@@ -242,12 +253,13 @@ fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Execut
 
 /// The origins of own batches with their outcomes, in the order of the batch: a chain's outcomes stand in the order of
 /// the block's batches, a batch's transactions in the order of its sections. Those who have sent money to another chain
-/// go to `crossing` instead.
+/// go to `crossing` instead, and those whose transaction was replayed to `repeated`.
 fn own_outcomes(
     batches: &[Verified<Batch>],
     own: Vec<OwnBatch>,
     executed: &Executed,
     crossing: &mut BTreeMap<TransactionId, Origin>,
+    repeated: &mut Vec<(Origin, Packet)>,
 ) -> Vec<Settled> {
     let chains: Vec<ChainId> = executed.deltas.iter().map(|delta| delta.chain()).collect();
     let mut next: Vec<usize> = vec![0; chains.len()];
@@ -262,12 +274,15 @@ fn own_outcomes(
             next[at] = mine.end;
             let Some(origins) = &mut origins else { continue };
             let (outcomes, tree) = (&executed.deltas[at].outcomes()[mine.clone()], &executed.trees[at]);
-            for (place, (outcome, origin)) in mine.zip(outcomes.iter().zip(origins)) {
-                if *outcome == Outcome::Sent {
-                    crossing.insert(tree.id(place), origin);
-                } else {
-                    settled.0.push(origin);
-                    settled.1.push(*outcome);
+            let outcomes = outcomes.iter().zip(packets);
+            for (place, ((outcome, packet), origin)) in mine.zip(outcomes.zip(origins)) {
+                match outcome {
+                    Outcome::Sent => drop(crossing.insert(tree.id(place), origin)),
+                    Outcome::Replayed => repeated.push((origin, *packet)),
+                    outcome => {
+                        settled.0.push(origin);
+                        settled.1.push(*outcome);
+                    }
                 }
             }
         }

@@ -290,7 +290,7 @@ fn the_network_id_covers_every_field() {
 fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let genesis = genesis(vec![validator(1)], vec![chain(1, &[5]), chain(7, &[1, 2, 3])]).unwrap();
     let ledger = crate::roots::Ledger::genesis(&genesis);
-    let chain_bytes = 4 + 2 + 2 + 16 + 3 * 8 + 8 + 32 + 8;
+    let chain_bytes = crate::limits::CHAIN_HEADER_BYTES;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
         assert_eq!(root.0, chain[56..88]);

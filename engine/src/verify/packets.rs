@@ -58,6 +58,9 @@ pub(super) fn judge<'a>(
             && let Some(state) = chains.get(coming.chain())
         {
             state.prefetch(coming.debit());
+            if !coming.is_cross() {
+                state.prefetch(coming.credit());
+            }
         }
         match judge_packet(chains, committed, packet) {
             Ok(key) => {
@@ -81,6 +84,16 @@ fn judge_packet<'a>(
         return Err(Refusal::Expired);
     }
     let key = state.key(packet.debit()).ok_or(Refusal::UnknownAccount)?;
+    if key.version != packet.key_version() {
+        return Err(Refusal::WrongKeyVersion);
+    }
+    // In the order of execution: what has spent its nonce is told as that, whatever has changed since. So who submits
+    // the same bytes again hears what became of them.
+    let window = state.window(packet.debit()).ok_or(Refusal::UnknownAccount)?;
+    window.with(packet.nonce()).map_err(|refusal| match refusal {
+        WindowRefusal::Replayed => Refusal::Replayed,
+        WindowRefusal::TooFar => Refusal::NonceTooFar,
+    })?;
     match content {
         Content::Command(command) => judge_command(state, &command)?,
         Content::Transfer(transfer) if let Some(other) = transfer.credit_chain => {
@@ -96,15 +109,7 @@ fn judge_packet<'a>(
             refuse_frozen(state, transfer.credit, Frozen::credit)?;
         }
     }
-    if key.version != packet.key_version() {
-        return Err(Refusal::WrongKeyVersion);
-    }
-    let window = state.window(packet.debit()).ok_or(Refusal::UnknownAccount)?;
-    match window.with(packet.nonce()) {
-        Ok(_) => Ok(key),
-        Err(WindowRefusal::Replayed) => Err(Refusal::Replayed),
-        Err(WindowRefusal::TooFar) => Err(Refusal::NonceTooFar),
-    }
+    Ok(key)
 }
 
 fn judge_command(state: &ChainState, command: &Command) -> Result<(), Refusal> {

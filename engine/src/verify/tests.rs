@@ -301,6 +301,13 @@ fn commands_need_their_role_and_frozen_accounts_are_refused_before_they_are_seal
         (pay(1, 77, 8), Some(Refusal::UnknownAccount)),
     ];
     assert_eq!(room.submit(1, &cases.map(|(packet, _)| packet)), cases.map(|(_, refusal)| refusal));
+
+    // What was executed before the freeze is told as such: its client may ask what became of it.
+    let paid = [pay(1, 3, 20), ordered(2, freeze(1, Frozen::BOTH), 2)];
+    let delta = writer.execute(Height(2), &[], &[Verified::assumed(batch(3, 2, &paid))], &[[0; 32]; 2]);
+    assert_eq!(delta.outcomes()[1], crate::types::Outcome::Applied);
+    let replayed = [Some(Refusal::Replayed), Some(Refusal::Replayed)];
+    assert_eq!(room.submit(2, &[paid[0], freezing[0]]), replayed);
 }
 
 #[test]

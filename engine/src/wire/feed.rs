@@ -121,7 +121,7 @@ impl Happening {
         }
     }
 
-    /// Whether an account of that chain has signed it, or its money moves by it. An arrival that fails concerns the
+    /// Whether an account of that chain has signed it, or is changed by it. An arrival that fails concerns the
     /// account that it names, also where there is none.
     #[must_use]
     pub fn concerns(self, packet: &Packet, account: AccountId) -> bool {

@@ -117,7 +117,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
     match json {
         Some(json) if json.is_stdout() => {
-            return json.write(&report.to_json()).map(|()| outcome.lost.is_empty());
+            return json.write(&report.to_json()).map(|()| is_whole(&outcome));
         }
         json => {
             print_load(&outcome);
@@ -147,7 +147,7 @@ fn answering(mut network: Network) -> Result<Network> {
         }
     });
     if network.members.is_empty() {
-        bail!("no validator answers; is the network up?");
+        bail!("no validator of this network answers; is it up, and are these its ports?");
     }
     Ok(network)
 }

@@ -81,7 +81,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 pub fn reasons(error: &anyhow::Error) -> String {
     let mut told = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !told.ends_with(&cause) {
+        if !told.contains(&cause) {
             told = format!("{told}: {cause}");
         }
     }

@@ -39,9 +39,10 @@ Exit codes:
   2  the command line, a configuration file, a port or a data directory cannot be used; the message says where
      and what to do
   3  a running validator stopped itself rather than go on wrongly (`millrace node` only)
-  130  stopped by a signal (but `millrace node`, which then stops in order, with 0)";
+  130  interrupted (but `millrace node`, which then stops in order, with 0); 143 after SIGTERM";
 
-/// What a command that was stopped by a signal tells the shell.
+/// What a command that puts something in order first tells the shell when it was interrupted: as the shell says of one
+/// that Ctrl-C has ended.
 pub const EXIT_INTERRUPTED: i32 = 130;
 
 /// Millrace: a permissioned multi-chain ledger.
@@ -73,7 +74,7 @@ impl Cli {
     /// Whether the command itself waits for the signals that ask it to stop.
     #[must_use]
     pub fn takes_signals(&self) -> bool {
-        matches!(self.command, Command::Bench(_) | Command::Node(_))
+        matches!(self.command, Command::Bench(_) | Command::Node(_) | Command::Network(NetworkCommand::Up(_)))
     }
 }
 

@@ -93,7 +93,9 @@ fn described_chains(chains: &[ChainGenesis]) -> String {
 pub(super) fn up(args: &DirectoryArgs) -> Result<bool> {
     let network = Network::load(&args.directory)?;
     let executable = std::env::current_exe().context("cannot find this executable")?;
-    let started = network::up(&network, &executable)?;
+    network::stop_new_on_signal(&network)?;
+    let started = network::up(&network, &executable)
+        .context("the network is not up; validators that this command had started were stopped again")?;
     let both = || network.members.iter().zip(&started);
     if args.json {
         let validators = both().map(|(of, running)| {

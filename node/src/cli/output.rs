@@ -1,8 +1,8 @@
-//! Files that results go to. They are opened before the work begins, so no result is lost at its end, and nothing is
-//! overwritten that is not a result.
+//! Files that results go to. Those of long runs are opened before the work begins, so no result is lost at its end, and
+//! nothing is overwritten that is not an earlier result.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -21,7 +21,7 @@ pub(crate) struct Output {
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// It cannot be opened.
-    #[error("{}: cannot be written: {source}; name another file", path.display())]
+    #[error("{}: cannot be written, name another file: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// It is there, and no earlier result.
-    #[error("{}: this file is there and is not JSON, so it is not overwritten; name another file", .0.display())]
+    #[error("{}: this file is there and holds no result, so it is not overwritten; name another file", .0.display())]
     Occupied(PathBuf),
     /// It is there.
     #[error("{}: this file is there and is not overwritten; name another file, or remove it", .0.display())]
@@ -37,7 +37,8 @@ pub enum OutputError {
 }
 
 impl Output {
-    /// Opens a file for a result; `-` is standard output. An earlier result is replaced, and nothing else.
+    /// Opens a file for a result; `-` is standard output. Of regular files that are there only an earlier result is
+    /// replaced: the report of a run, or of an audit. Devices and pipes are written to.
     ///
     /// # Errors
     /// [`OutputError`].
@@ -49,13 +50,10 @@ impl Output {
         let (file, is_new) = match File::create_new(path) {
             Ok(file) => (file, true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
-                let mut first = [0];
-                let read = file.read(&mut first).map_err(failed)?;
-                if read > 0 && first != *b"{" {
+                if std::fs::metadata(path).map_err(failed)?.is_file() && !is_result(path).map_err(failed)? {
                     return Err(OutputError::Occupied(path.to_owned()));
                 }
-                (file, false)
+                (OpenOptions::new().write(true).open(path).map_err(failed)?, false)
             }
             Err(error) => return Err(failed(error)),
         };
@@ -71,7 +69,9 @@ impl Output {
         let written = match &mut self.file {
             None => io::stdout().write_all(line.as_bytes()),
             Some(file) => {
-                file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()))
+                let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                let emptied = if is_file { file.set_len(0) } else { Ok(()) };
+                emptied.and_then(|()| file.write_all(line.as_bytes()))
             }
         };
         written.with_context(|| format!("cannot write {}", self.path.display()))?;
@@ -94,14 +94,27 @@ impl Drop for Output {
     }
 }
 
-/// Writes a new file.
+/// Whether a file holds what such a file gets: the report of a run, or of an audit.
+fn is_result(path: &Path) -> io::Result<bool> {
+    let value: Option<serde_json::Value> = serde_json::from_slice(&std::fs::read(path)?).ok();
+    let has = |field: &str| value.as_ref().is_some_and(|value| value.get(field).is_some());
+    Ok((has("schema") && has("committed")) || (has("directory") && has("state_root")))
+}
+
+/// Writes a new file, whole or not at all.
 ///
 /// # Errors
 /// [`OutputError`]: also where there is one.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
-    File::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(|source| match source.kind() {
+    let failed = |source: io::Error| match source.kind() {
         ErrorKind::AlreadyExists => OutputError::Exists(path.to_owned()),
         _ => OutputError::Io { path: path.to_owned(), source },
+    };
+    let mut file = File::create_new(path).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| {
+        // A part of it would only be in the way of the next attempt.
+        let _ = std::fs::remove_file(path);
+        failed(source)
     })
 }
 
@@ -115,14 +128,19 @@ mod tests {
         let (file, key) = (directory.path().join("result.json"), directory.path().join("key.pem"));
         drop(Output::open(&file).unwrap());
         assert!(!file.exists(), "nothing is left where there is no result");
-        Output::open(&file).unwrap().write("{\"long\": true}").unwrap();
-        drop(Output::open(&file).unwrap());
-        Output::open(&file).unwrap().write("{}").unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
-        std::fs::write(&key, "-----BEGIN").unwrap();
-        assert!(matches!(Output::open(&key), Err(OutputError::Occupied(_))));
-        assert!(matches!(write_new(&key, b"proof"), Err(OutputError::Exists(_))));
-        assert_eq!(std::fs::read_to_string(&key).unwrap(), "-----BEGIN");
+        let results = [r#"{"schema": 1, "committed": 1000}"#, r#"{"directory": "d", "state_root": ""}"#];
+        for result in results {
+            Output::open(&file).unwrap().write(result).unwrap();
+            drop(Output::open(&file).unwrap());
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{result}\n"));
+        }
+        for other in ["-----BEGIN", r#"{"millrace_transaction": 1}"#, "{}", ""] {
+            std::fs::write(&key, other).unwrap();
+            assert!(matches!(Output::open(&key), Err(OutputError::Occupied(_))), "{other}");
+            assert!(matches!(write_new(&key, b"proof"), Err(OutputError::Exists(_))));
+            assert_eq!(std::fs::read_to_string(&key).unwrap(), other);
+        }
+        Output::open(Path::new("/dev/null")).unwrap().write("{}").unwrap();
         let nowhere = directory.path().join("no/such/result.json");
         assert!(matches!(Output::open(&nowhere), Err(OutputError::Io { .. })));
         assert!(matches!(write_new(&nowhere, b""), Err(OutputError::Io { .. })));

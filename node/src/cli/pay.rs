@@ -221,8 +221,8 @@ pub enum ChainCommand {
     Burn(BurnArgs),
 }
 
-/// List the chains of a network: what they count, how much there is, and who may
-/// order what.
+/// List the chains of a network: what they count, what they began with, what was
+/// issued and burned, and who may order what.
 ///
 /// Issued and burned are those of the last height that the validator has
 /// committed.

@@ -57,7 +57,8 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
             other_file: file.to_owned(),
             other_field: "the content of this file and its accounts files".into(),
             other_says: genesis.network().to_string(),
-            help: "a byte was changed; copy the genesis files again from where the network was made",
+            help: "a byte was changed, so copy the genesis files again from where the network was made; or another version \
+                   of millrace made it, and only that one can use it",
         })));
     }
     Ok(genesis)

@@ -32,7 +32,7 @@ mod running;
 pub use chains::ChainDraft;
 pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
 pub use process::{ProcessError, Tie, ValidatorProcess};
-pub use running::{Down, RunError, Running, down, up, wait_ready};
+pub use running::{Down, RunError, Running, down, stop_new_on_signal, up, wait_ready};
 
 /// Name of the file that makes a directory a network.
 pub const NETWORK_FILE: &str = "network.toml";

@@ -69,6 +69,8 @@ pub enum Tie {
 pub struct ValidatorProcess {
     name: String,
     log: PathBuf,
+    /// How long its log was before: what is above is of earlier runs.
+    log_from: u64,
     child: Child,
     tie: Tie,
 }
@@ -84,6 +86,7 @@ impl ValidatorProcess {
     pub fn spawn(executable: &Path, member: &Member, tie: Tie) -> Result<Self, ProcessError> {
         let failed = |source| ProcessError::Spawn { name: member.name.clone(), source };
         let log = OpenOptions::new().create(true).append(true).open(member.log_file()).map_err(failed)?;
+        let log_from = log.metadata().map_err(failed)?.len();
         let mut command = Command::new(executable);
         command
             .args(["node", "--config"])
@@ -104,7 +107,7 @@ impl ValidatorProcess {
             command.process_group(0);
         }
         let child = command.spawn().map_err(failed)?;
-        Ok(Self { name: member.name.clone(), log: member.log_file(), child, tie })
+        Ok(Self { name: member.name.clone(), log: member.log_file(), log_from, child, tie })
     }
 
     /// The id of the process.
@@ -161,8 +164,13 @@ impl ValidatorProcess {
         Err(ProcessError::Stubborn { name: self.name.clone(), waited, log: self.log.clone() })
     }
 
+    /// The last lines that this process has logged.
+    pub(super) fn tail(&self) -> String {
+        tail(&self.log, self.log_from).unwrap_or_else(|error| format!("(unreadable: {error})"))
+    }
+
     fn died(&self, status: ExitStatus) -> ProcessError {
-        let tail = tail(&self.log).unwrap_or_else(|error| format!("(unreadable: {error})"));
+        let tail = self.tail();
         ProcessError::Died { name: self.name.clone(), status, log: self.log.clone(), tail }
     }
 }
@@ -196,15 +204,16 @@ fn is_zombie(pid: u32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
 }
 
-/// The last lines of a log.
-pub(super) fn tail(log: &Path) -> io::Result<String> {
+/// The last lines of a log, of those that begin at `from` or later.
+fn tail(log: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let is_cut = length > from + TAIL_BYTES;
+    file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let text = match (length > TAIL_BYTES, text.split_once('\n')) {
+    let text = match (is_cut, text.split_once('\n')) {
         (true, Some((_, whole_lines))) => whole_lines.to_owned(),
         _ => text.into_owned(),
     };

@@ -14,6 +14,8 @@ use client::answers::StatusAnswer;
 
 use super::process::{self, Tie};
 use super::{Member, Network, ProcessError, ValidatorProcess};
+use crate::cli::EXIT_INTERRUPTED;
+use crate::signals;
 
 /// How often a starting or stopping validator is looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -96,6 +98,32 @@ pub fn up(network: &Network, executable: &Path) -> Result<Vec<Running>, RunError
     result
 }
 
+/// From now on, a signal that asks this process to stop also stops the validators of the network that do not run yet:
+/// for [`up`], which may be interrupted while it waits for them. The signals must have been blocked.
+///
+/// # Errors
+/// The operating system gave no thread.
+pub fn stop_new_on_signal(network: &Network) -> Result<(), RunError> {
+    let (members, executable) = (network.members.clone(), "the thread that waits for signals");
+    let before: Vec<bool> = members.iter().map(|member| running(member).is_some()).collect();
+    let watch = move || {
+        if signals::wait().is_err() {
+            return;
+        }
+        for member in members.iter().zip(before).filter(|(_, before)| !before).map(|(member, _)| member) {
+            if let Some(pid) = running(member) {
+                process::signal(pid, libc::SIGTERM);
+            }
+            // There is none where it was not started.
+            let _ = fs::remove_file(member.pid_file());
+        }
+        eprintln!("stopped by a signal, and with it the validators that were being started");
+        std::process::exit(EXIT_INTERRUPTED);
+    };
+    let spawned = std::thread::Builder::new().name("signals".into()).spawn(watch);
+    spawned.map(drop).map_err(|source| RunError::Io { path: executable.into(), source })
+}
+
 fn start_missing(
     network: &Network,
     executable: &Path,
@@ -145,7 +173,8 @@ pub fn wait_ready(
                 Err(error) => error.to_string(),
             };
             if waited >= patience {
-                let tail = process::tail(&member.log_file()).unwrap_or_default();
+                let its = processes.iter().find(|process| process.name() == member.name);
+                let tail = its.map(ValidatorProcess::tail).unwrap_or_default();
                 let (name, address) = (member.name.clone(), member.clients);
                 return Err(RunError::NotReady { name, address, waited, reason, tail });
             }

@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{QueryArgs, Question, WhomArgs, rows};
+use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
@@ -73,16 +74,19 @@ pub(crate) struct Asked {
 /// # Errors
 /// No validator answered, or nothing that makes sense.
 pub fn query(args: &QueryArgs) -> Result<bool> {
-    let mut asked = connect(&args.whom)?;
-    match &args.question {
-        Question::Feed { chain, .. } | Question::Transaction { chain: Some(chain), .. } => {
-            asked.is_there(ChainId(*chain), None)?;
+    let network = network_of(&args.whom)?;
+    if let Some(network) = &network {
+        match &args.question {
+            Question::Feed { chain, .. } | Question::Transaction { chain: Some(chain), .. } => {
+                is_there(network, ChainId(*chain), None)?;
+            }
+            Question::Account { chain, account, .. } | Question::History { chain, account, .. } => {
+                is_there(network, ChainId(*chain), Some(AccountId(*account)))?;
+            }
+            _ => {}
         }
-        Question::Account { chain, account, .. } | Question::History { chain, account, .. } => {
-            asked.is_there(ChainId(*chain), Some(AccountId(*account)))?;
-        }
-        _ => {}
     }
+    let mut asked = connect_with(&args.whom, network)?;
     let answered = match &args.question {
         Question::Feed { chain, args: feed } => {
             feed::print_feed(asked, &args.whom, (ChainId(*chain), None), feed, args.json)
@@ -123,9 +127,23 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
     }
 }
 
+/// Refuses what the genesis does not have: no transaction opens a chain or an account.
+fn is_there(network: &Network, chain: ChainId, account: Option<AccountId>) -> Result<(), NoSuch> {
+    let of = network.genesis.chain(chain).ok_or(NoSuch::Chain(chain))?;
+    let (accounts, account) = (of.accounts.len(), account.filter(|id| id.0 >= of.accounts.len() as u64));
+    account.map_or(Ok(()), |account| Err(NoSuch::Account { chain, account, accounts }))
+}
+
+fn network_of(whom: &WhomArgs) -> Result<Option<Network>, ConfigError> {
+    whom.network.as_ref().map(|directory| Network::load(directory)).transpose()
+}
+
 pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
-    if let Some(directory) = &whom.network {
-        let network = Network::load(directory)?;
+    connect_with(whom, network_of(whom)?)
+}
+
+fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
+    if let Some(network) = network {
         let client = connect_member(&network, whom.validator)?;
         return Ok(Asked { client, network: Some(network) });
     }
@@ -167,19 +185,14 @@ pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Resul
     }
     match validator {
         Some(index) if refusals.is_empty() => Err(NoValidator { index, count: count as u16 }.into()),
-        _ => bail!("no validator answers; is the network up?\n  {}", refusals.join("\n  ")),
+        _ => bail!(
+            "no validator of this network answers; is it up, and are these its ports?\n  {}",
+            refusals.join("\n  ")
+        ),
     }
 }
 
 impl Asked {
-    /// Refuses what the genesis does not have, where the genesis is known: no transaction opens a chain or an account.
-    fn is_there(&self, chain: ChainId, account: Option<AccountId>) -> Result<(), NoSuch> {
-        let Some(network) = &self.network else { return Ok(()) };
-        let of = network.genesis.chain(chain).ok_or(NoSuch::Chain(chain))?;
-        let (accounts, account) = (of.accounts.len(), account.filter(|id| id.0 >= of.accounts.len() as u64));
-        account.map_or(Ok(()), |account| Err(NoSuch::Account { chain, account, accounts }))
-    }
-
     fn write(&self, proof: Result<proof::Proof, ClientError>, file: &Path, json: bool) -> Result<()> {
         let genesis = self.network.as_ref().map(|network| network.genesis.header());
         let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));

@@ -67,7 +67,8 @@ impl SignedFile {
     /// [`FileError::Io`]: also where there is a file already.
     pub fn write(&self, file: &Path) -> Result<(), FileError> {
         let text = serde_json::to_string_pretty(self).expect("text and numbers have a JSON form") + "\n";
-        let written = fs::File::create_new(file).and_then(|mut new| new.write_all(text.as_bytes()));
+        let write = |mut new: fs::File| new.write_all(text.as_bytes()).and_then(|()| new.sync_all());
+        let written = fs::File::create_new(file).and_then(write);
         written.map_err(|source| FileError::Io { file: file.to_owned(), source })
     }
 

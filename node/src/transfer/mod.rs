@@ -203,19 +203,49 @@ fn complete(
     let expiry = how.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
     let terms = Terms { key_version: proof.key_version, reference, nonce, expiry: Height(expiry) };
     let packet = sign(terms, &network_id, &key);
-    follow(&mut client, &network_id, packet, how.json).map_err(|error| undecided(error, &network_id, packet))
+    let kept = Kept::new(&network_id, packet);
+    let committed = follow(&mut client, &network_id, packet, how.json).with_context(|| kept.advice())?;
+    kept.forget();
+    Ok(committed)
 }
 
-/// Nobody knows what becomes of a transaction that was submitted. Its bytes are kept, because submitting them again is
-/// safe, and signing anew would do the same a second time.
-fn undecided(error: anyhow::Error, network: &Digest, packet: Packet) -> anyhow::Error {
-    let id = packet.id(network).to_string();
-    let file = PathBuf::from(format!("transaction-{}.json", id.get(..16).unwrap_or(&id)));
-    let kept = match SignedFile::new(network, packet).write(&file) {
-        Ok(()) => format!("it is in {0}, and `millrace submit {0}` is safe", file.display()),
-        Err(error) => format!("it could not be kept ({error}), so ask for it before you sign anew"),
-    };
-    error.context(format!("transaction {id} was submitted and may take effect at any time; {kept}"))
+/// The bytes of a transaction that may have been submitted and is not decided yet: submitting them again is safe, and
+/// signing anew might do the same a second time.
+struct Kept {
+    id: TransactionId,
+    file: Result<PathBuf, String>,
+}
+
+impl Kept {
+    /// Writes them into a new file of the working directory, before they are submitted.
+    fn new(network: &Digest, packet: Packet) -> Self {
+        let (id, signed) = (packet.id(network), SignedFile::new(network, packet));
+        let mut name = id.to_string();
+        name.truncate(16);
+        let file = PathBuf::from(format!("transaction-{name}.json"));
+        let is_there = || SignedFile::read(&file).is_ok_and(|there| there == signed);
+        let written = signed.write(&file).or_else(|error| if is_there() { Ok(()) } else { Err(error) });
+        if let Err(error) = &written {
+            eprintln!("{error}; if you hear no verdict, submit these bytes again: {}", hex::encode(packet.0));
+        }
+        Self { id, file: written.map(|()| file).map_err(|error| error.to_string()) }
+    }
+
+    fn advice(&self) -> String {
+        let kept = match &self.file {
+            Ok(file) => format!("its bytes are in {0}, and `millrace submit {0}` is safe", file.display()),
+            Err(_) => "ask for it before you sign anew".to_owned(),
+        };
+        format!("transaction {} was submitted, and nobody has said what became of it; {kept}", self.id)
+    }
+
+    /// It is decided.
+    fn forget(self) {
+        if let Ok(file) = self.file {
+            // One that stays is safe to submit.
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// Submits a transaction that was signed into a file; `false` if it is not committed.

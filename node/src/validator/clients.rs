@@ -85,7 +85,7 @@ impl Clients {
 pub enum Demand {
     /// A question of a client.
     Query(Question, Query),
-    /// A transaction of a client that is in a block already, it seems.
+    /// A transaction of a client that is, or was, in a block already, it seems.
     Resubmitted(Resubmitted),
 }
 
@@ -98,8 +98,8 @@ pub struct Resubmitted {
     pub tag: u64,
     /// The transaction.
     pub packet: Packet,
-    /// What the client is told if it was in no block.
-    pub refusal: Refusal,
+    /// What the client is told if nobody knows what became of it before.
+    pub otherwise: Verdict,
 }
 
 /// A question of a client that waits for its answer.

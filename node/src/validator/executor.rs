@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
 use engine::execute::Delta;
+use engine::mempool::Origin;
 use engine::replica::{CommitPorts, Committer, CommitterEvent, Halt, Input, Job, Stage};
 use engine::roots::StateRoot;
 use engine::store::{Durable, Position, StoreError};
-use engine::types::Height;
+use engine::types::{Height, Outcome, Packet, Verdict};
 use engine::wire::Notice;
 
+use super::clients::{Demand, Resubmitted};
 use super::core::stop;
 use super::counters::Counters;
 use super::events::CoreEvent;
-use super::questions::ReaderEvent;
+use super::questions::{Questions, ReaderEvent};
 use super::shared::Shared;
 
 /// One thing for the executor to do.
@@ -39,6 +41,7 @@ struct Host {
     shared: Arc<Shared>,
     core: Sender<CoreEvent>,
     readers: Sender<ReaderEvent>,
+    questions: Questions<Demand>,
     events: Sender<Event>,
     position: Position,
     /// What was executed and is not durable yet, for the readers.
@@ -52,11 +55,11 @@ impl Executor {
         committer: Committer,
         shared: Arc<Shared>,
         core: Sender<CoreEvent>,
-        readers: Sender<ReaderEvent>,
+        (readers, questions): (Sender<ReaderEvent>, Questions<Demand>),
         events: Sender<Event>,
     ) -> Self {
-        let position = Position::from_raw(0);
-        Self { committer, host: Host { shared, core, readers, events, position, executed: VecDeque::new() } }
+        let (position, executed) = (Position::from_raw(0), VecDeque::new());
+        Self { committer, host: Host { shared, core, readers, questions, events, position, executed } }
     }
 
     /// Works until told to stop.
@@ -93,6 +96,16 @@ impl CommitPorts for Host {
 
     fn notify(&mut self, connection: u64, notices: Vec<Notice>) {
         self.shared.clients.notify(connection, notices);
+    }
+
+    /// The query thread looks for the first verdict, in the turn of the client.
+    fn repeated(&mut self, origin: Origin, packet: Packet) {
+        let Origin { connection, tag, .. } = origin;
+        let otherwise = Verdict::Failed(Outcome::Replayed);
+        let demand = Demand::Resubmitted(Resubmitted { connection, tag, packet, otherwise });
+        if self.questions.offer(connection, demand).is_err() {
+            self.shared.clients.notify(connection, vec![Notice { tag, verdict: otherwise }]);
+        }
     }
 
     fn tell(&mut self, event: CommitterEvent<'_>) {

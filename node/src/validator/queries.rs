@@ -5,9 +5,9 @@
 //!   journal ── records ───────────────────────▶ transactions, blocks, proofs
 //! ```
 //!
-//! No query waits for execution, and no query has unbounded work: [`super::search`] says how far a transaction is looked
-//! for that the hints do not know, and so does the answer. What is committed meanwhile is taken into the view before the
-//! next question ([`super::questions`]).
+//! No query waits for execution, and no query has unbounded work: [`super::search`] says how far a transaction is
+//! looked for that the hints do not know, and so does the answer. What is committed meanwhile is taken into the view
+//! before the next question ([`super::questions`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -75,7 +75,7 @@ impl QueryThread {
                     for (_, resubmitted) in due {
                         let demand = Demand::Resubmitted(resubmitted);
                         if questions.offer(resubmitted.connection, demand).is_err() {
-                            self.refuse_again(&resubmitted);
+                            self.tell_otherwise(&resubmitted);
                         }
                     }
                 }
@@ -134,16 +134,17 @@ impl QueryThread {
                 Counters::add(&self.shared.counters.resubmitted, 1);
                 verdict
             }
-            First::At(_) | First::Unknown => return self.refuse_again(resubmitted),
+            First::At(_) | First::Unknown => return self.tell_otherwise(resubmitted),
         };
         self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict }]);
     }
 
-    fn refuse_again(&self, resubmitted: &Resubmitted) {
-        let Resubmitted { connection, tag, refusal, .. } = resubmitted;
-        self.shared.counters.refuse(refusal.name(), 1);
-        let verdict = Verdict::Refused(*refusal);
-        self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict }]);
+    fn tell_otherwise(&self, resubmitted: &Resubmitted) {
+        let Resubmitted { connection, tag, otherwise, .. } = resubmitted;
+        if let Verdict::Refused(refusal) = otherwise {
+            self.shared.counters.refuse(refusal.name(), 1);
+        }
+        self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict: *otherwise }]);
     }
 
     fn first_verdict(&self, packet: &Packet) -> First {
@@ -226,7 +227,8 @@ impl QueryThread {
         })
     }
 
-    /// What became of a payment that was sent at a height: the next height decides it, and refunds are in the one after.
+    /// What became of a payment that was sent at a height: the next height decides it, and refunds are in the one
+    /// after.
     fn crossing(
         &self,
         id: &TransactionId,

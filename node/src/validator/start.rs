@@ -156,7 +156,8 @@ impl Validator {
         );
         let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &questions, &core)?;
         let committer = Committer::new(ledger, roots, shared.mempools.clone());
-        let room = Executor::new(committer, shared.clone(), core.clone(), readers.clone(), executor.clone());
+        let to_readers = (readers.clone(), questions.clone());
+        let room = Executor::new(committer, shared.clone(), core.clone(), to_readers, executor.clone());
         let executor_thread = spawn("executor", move || room.run(&executor_events))?;
         let requests = Requests::default();
         let report =
@@ -267,8 +268,8 @@ fn recover(config: &Config, certificates: &Certificates, replay: Replay) -> anyh
     Ok(Resumed { recovered, ledger, roots, view, index, hints })
 }
 
-/// Compares what journal and votes remember of each other, and writes this start into both. A log that has lost something
-/// says so until it has learnt it again, so that another restart finds the same.
+/// Compares what journal and votes remember of each other, and writes this start into both. A log that has lost
+/// something says so until it has learnt it again, so that another restart finds the same.
 fn boot(
     config: &Config,
     validators: usize,

@@ -173,7 +173,7 @@ impl VerifyThread {
         matches!(refusal, Refusal::Replayed | Refusal::Expired)
             && shared.hints.find(&packet.id(shared.genesis.network()), highest).is_some()
             && {
-                let demand = Resubmitted { connection, tag, packet: *packet, refusal };
+                let demand = Resubmitted { connection, tag, packet: *packet, otherwise: refusal.into() };
                 self.questions.offer(connection, Demand::Resubmitted(demand)).is_ok()
             }
     }

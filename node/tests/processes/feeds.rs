@@ -1,7 +1,9 @@
 //! What happened on a chain, asked from a cursor on; and the same bytes, submitted twice.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use client::{Cursor, FeedQuery, Happening};
 use engine::types::{AccountId, Outcome, Packet, Refusal, Transfer, Verdict};
@@ -37,6 +39,35 @@ fn the_same_bytes_get_the_same_verdict_again_from_every_validator() {
     testbed.ready();
     assert_eq!(verdicts(&mut testbed.client(2), &all), told);
     testbed.all_alive();
+}
+
+#[test]
+fn the_same_bytes_at_two_validators_at_once_get_one_verdict() {
+    let testbed = Testbed::up(4, 100);
+    let mut clients = [testbed.client(0), testbed.client(1)];
+    let bytes: Vec<Packet> = (0..40).map(|debit| testbed.transfer(debit, 0)).collect();
+    let tags = clients.each_mut().map(|client| client.submit(&bytes).unwrap());
+    for (client, tags) in clients.iter_mut().zip(tags) {
+        let mut told = Vec::new();
+        while told.len() < bytes.len() {
+            told.extend(client.notices(Duration::from_secs(30)).unwrap());
+        }
+        assert!(told.iter().all(|notice| tags.contains(&notice.tag)));
+        assert!(told.iter().all(|notice| notice.verdict == Verdict::Committed), "{told:?}");
+    }
+    // A replay of other bytes with the same nonce is still a failure: one of the two takes it, by the order.
+    let other = |amount| {
+        let transfer = testbed.transfer(50, 0).transfer().unwrap();
+        testbed.signed(&Transfer { amount, ..transfer })
+    };
+    for (client, amount) in clients.iter_mut().zip([1, 2]) {
+        client.submit(&[other(amount)]).unwrap();
+    }
+    let told = clients.each_mut().map(|client| client.notices(Duration::from_secs(30)).unwrap()[0].verdict);
+    let replayed = [Verdict::Failed(Outcome::Replayed), Verdict::Refused(Refusal::Replayed)];
+    let (good, bad): (Vec<_>, Vec<_>) = told.into_iter().partition(|told| *told == Verdict::Committed);
+    assert_eq!(good.len(), 1, "{bad:?}");
+    assert!(replayed.contains(&bad[0]), "{bad:?}");
 }
 
 #[test]
@@ -97,7 +128,7 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     // Ctrl-C ends it, as it ends every command.
     let id = following.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(following.wait().unwrap().code(), Some(130));
+    assert_eq!(following.wait().unwrap().signal(), Some(2));
 
     let mut client = testbed.client(1);
     let feed = FeedQuery {

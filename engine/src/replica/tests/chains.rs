@@ -39,8 +39,8 @@ fn who_pays_an_account_of_another_chain_is_told_when_the_money_arrives_or_comes_
     assert!(rig.now().monotonic >= before + idle);
 }
 
-/// What the first batches of a validator hold, of `places` each, when both mempools were filled with these nonces of every
-/// account and the chain at `turn` begins.
+/// What the first batches of a validator hold, of `places` each, when both mempools were filled with these nonces of
+/// every account and the chain at `turn` begins.
 fn batches(places: usize, turn: usize, nonces: [Range<u64>; 2]) -> Vec<Vec<(ChainId, usize)>> {
     let mut rig = Rig::new(4);
     let replica = &mut rig.nodes[0].replica;
@@ -88,4 +88,25 @@ fn a_leader_does_not_propose_for_money_that_its_parent_may_have_delivered() {
     let (idle, before) = (rig.settings(3).idle_interval, rig.now().monotonic);
     rig.propose(3, 3, second);
     assert!(rig.now().monotonic >= before + idle, "it waits as long as any idle leader");
+}
+
+/// The same bytes at two validators: both seal them, and the first in the order of the block spends the nonce.
+#[test]
+fn who_was_replayed_is_handed_on_with_the_packet_and_not_told() {
+    let mut rig = Rig::new(4);
+    rig.offer(0, 1, 0).unwrap();
+    rig.offer(1, 1, 0).unwrap();
+    rig.offer(1, 2, 0).unwrap();
+    rig.advance(100);
+    rig.order(2, 1, rig.network());
+    rig.advance(30);
+    let verdicts = |node: usize| -> Vec<Verdict> {
+        rig.nodes[node].world.notices.iter().map(|(_, notice)| notice.verdict).collect()
+    };
+    assert_eq!((verdicts(0), verdicts(1)), (vec![Verdict::Committed], vec![Verdict::Committed]));
+    assert!(rig.nodes[0].world.repeated.is_empty());
+    let [(origin, packet)] = rig.nodes[1].world.repeated[..] else { panic!("one was replayed") };
+    assert_eq!((packet.debit(), packet.nonce()), (AccountId(1), 0));
+    let told = rig.nodes[1].world.notices[0];
+    assert_ne!((origin.connection, origin.tag), (told.0, told.1.tag), "each is answered once");
 }

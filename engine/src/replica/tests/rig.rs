@@ -63,6 +63,7 @@ pub struct World {
     work: VecDeque<Work>,
     answers: BTreeMap<QuestionId, Answer>,
     pub notices: Vec<(u64, Notice)>,
+    pub repeated: Vec<(Origin, Packet)>,
     pub observed: Vec<Observation>,
     pub floor: Option<Finality>,
     pub halted: Option<Halt>,
@@ -83,6 +84,7 @@ impl World {
             work: VecDeque::new(),
             answers: BTreeMap::new(),
             notices: Vec::new(),
+            repeated: Vec::new(),
             observed: Vec::new(),
             floor: None,
             halted: None,
@@ -170,6 +172,10 @@ impl CommitPorts for World {
 
     fn notify(&mut self, connection: u64, notices: Vec<Notice>) {
         self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
+    }
+
+    fn repeated(&mut self, origin: Origin, packet: Packet) {
+        self.repeated.push((origin, packet));
     }
 
     fn tell(&mut self, event: CommitterEvent<'_>) {
