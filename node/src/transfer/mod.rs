@@ -11,7 +11,7 @@
 
 mod file;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -203,7 +203,7 @@ fn complete(
     let expiry = how.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
     let terms = Terms { key_version: proof.key_version, reference, nonce, expiry: Height(expiry) };
     let packet = sign(terms, &network_id, &key);
-    let kept = Kept::new(&network_id, packet);
+    let kept = Kept::new(Path::new(""), &network_id, packet);
     let committed = follow(&mut client, &network_id, packet, how.json).with_context(|| kept.advice())?;
     kept.forget();
     Ok(committed)
@@ -217,12 +217,12 @@ struct Kept {
 }
 
 impl Kept {
-    /// Writes them into a new file of the working directory, before they are submitted.
-    fn new(network: &Digest, packet: Packet) -> Self {
+    /// Writes them into a new file of a directory, before they are submitted.
+    fn new(directory: &Path, network: &Digest, packet: Packet) -> Self {
         let (id, signed) = (packet.id(network), SignedFile::new(network, packet));
         let mut name = id.to_string();
         name.truncate(16);
-        let file = PathBuf::from(format!("transaction-{name}.json"));
+        let file = directory.join(format!("transaction-{name}.json"));
         let is_there = || SignedFile::read(&file).is_ok_and(|there| there == signed);
         let written = signed.write(&file).or_else(|error| if is_there() { Ok(()) } else { Err(error) });
         if let Err(error) = &written {

@@ -58,3 +58,27 @@ fn a_reference_is_at_most_twelve_bytes() {
     assert_eq!(reference("twelve bytes").unwrap(), *b"twelve bytes");
     assert!(matches!(reference("thirteen byte"), Err(TransferError::Reference(_))));
 }
+
+#[test]
+fn what_is_submitted_is_kept_until_it_is_decided() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = Digest([1; 32]);
+    let (kept, again) = (|| Kept::new(directory.path(), &network, packet(&network)), "submit");
+    let first = kept();
+    let file = first.file.clone().unwrap();
+    assert!(first.advice().contains(again) && first.advice().contains(&file.display().to_string()));
+    assert_eq!(SignedFile::read(&file).unwrap().packet_for(&network, &file).unwrap(), packet(&network));
+    // The same bytes once more are in the same file; other ones are not overwritten.
+    assert_eq!(kept().file, Ok(file.clone()));
+    kept().forget();
+    assert!(!file.exists());
+    fs::write(&file, "mine").unwrap();
+    let refused = kept();
+    assert!(
+        refused.file.is_err() && refused.advice().contains("before you sign anew"),
+        "{}",
+        refused.advice()
+    );
+    refused.forget();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+}
