@@ -203,15 +203,18 @@ impl Asked {
         let Answer { as_of, value: answer } = self.client.account(chain, account)?;
         let proof = &answer.proof;
         let checked = self.checked(proof.chain.height, &answer.state_root)?;
+        let next_nonce = print::next_nonce(proof.window_base, proof.window_used);
         if json {
-            return print_json(as_of, &answer, &checked);
+            let mut with_nonce = serde_json::to_value(&answer)?;
+            with_nonce["next_nonce"] = next_nonce.into();
+            return print_json(as_of, &with_nonce, &checked);
         }
         println!("account {account} on chain {chain} after height {}", proof.chain.height);
         rows(&[
             ("balance", crate::cli::grouped(proof.balance)),
             ("frozen", proof.frozen.name().to_owned()),
             ("key", format!("{} (version {})", proof.key, proof.key_version)),
-            ("next nonce", print::next_nonce(proof.window_base, proof.window_used).to_string()),
+            ("next nonce", next_nonce.to_string()),
             ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
             ("state root", answer.state_root.to_string()),
             ("as of", as_of.to_string()),

@@ -188,7 +188,8 @@ fn complete(
             return print_json(&print::with_content(signed, &packet));
         }
         println!("signed, not submitted: {}", file.display());
-        println!("submit it with:  millrace submit {} --network DIR", file.display());
+        let directory = how.network.as_deref().unwrap_or(Path::new("DIR"));
+        println!("submit it with:  millrace submit {} --network {}", file.display(), directory.display());
         return Ok(true);
     }
     let mut client = match (network, how.endpoint, how.fingerprint) {

@@ -65,7 +65,7 @@ impl fmt::Display for Text<'_> {
         row("vote log", format!("{} records", grouped(report.consensus_records)))?;
         match &report.finding {
             None => Ok(()),
-            Some(finding) => write!(f, "\n{finding}"),
+            Some(finding) => writeln!(f, "\n{finding}"),
         }
     }
 }

@@ -115,6 +115,7 @@ fn questions(dir: &str, network: &Network, id: &str) {
 
     let account = json(&["account", "1", "7"]);
     assert_eq!(account["answer"]["proof"]["account"], 7);
+    assert!(account["answer"]["next_nonce"].is_u64(), "{account}");
     assert_eq!(account["checked"]["path"], true);
     assert_eq!(account["as_of"]["height"], account["answer"]["proof"]["chain"]["height"]);
     let account = text(&["account", "1", "7"]);
