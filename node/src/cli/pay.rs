@@ -175,12 +175,9 @@ pub struct FreezeArgs {
     /// Nothing new comes to it. Without --debit and --credit, both are meant.
     #[arg(long)]
     pub credit: bool,
-    /// Who orders it.
+    /// Who orders it, and how.
     #[command(flatten)]
     pub by: AuthorityArgs,
-    /// How it is signed and submitted.
-    #[command(flatten)]
-    pub how: SigningArgs,
 }
 
 /// Open a frozen account again, both ways.
@@ -196,20 +193,20 @@ pub struct UnfreezeArgs {
     /// The account.
     #[arg(value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
     pub account: Place,
-    /// Who orders it.
+    /// Who orders it, and how.
     #[command(flatten)]
     pub by: AuthorityArgs,
-    /// How it is signed and submitted.
-    #[command(flatten)]
-    pub how: SigningArgs,
 }
 
-/// Which account orders.
+/// Which account orders, and how that is signed and submitted.
 #[derive(Debug, Clone, Args)]
 pub struct AuthorityArgs {
     /// The account that orders and signs; without, the one whose role it is by the genesis of --network.
     #[arg(long, value_name = "ACCOUNT")]
     pub authority: Option<u64>,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
 }
 
 /// See the chains of a network, and issue and burn their money.
@@ -262,12 +259,9 @@ pub struct IssueArgs {
     /// How much.
     #[arg(long)]
     pub amount: u64,
-    /// Who orders it.
+    /// Who orders it, and how.
     #[command(flatten)]
     pub by: AuthorityArgs,
-    /// How it is signed and submitted.
-    #[command(flatten)]
-    pub how: SigningArgs,
 }
 
 /// Burn money of the issuer's own account: it ceases to exist.
@@ -286,12 +280,9 @@ pub struct BurnArgs {
     /// How much.
     #[arg(long)]
     pub amount: u64,
-    /// Who orders it.
+    /// Who orders it, and how.
     #[command(flatten)]
     pub by: AuthorityArgs,
-    /// How it is signed and submitted.
-    #[command(flatten)]
-    pub how: SigningArgs,
 }
 
 pub(super) fn parse_place(text: &str) -> Result<Place, String> {

@@ -74,7 +74,7 @@ pub(crate) struct Asked {
 /// # Errors
 /// No validator answered, or nothing that makes sense.
 pub fn query(args: &QueryArgs) -> Result<bool> {
-    let network = network_of(&args.whom)?;
+    let network = network_of(args.whom.network.as_deref())?;
     if let Some(network) = &network {
         match &args.question {
             Question::Feed { chain, .. } | Question::Transaction { chain: Some(chain), .. } => {
@@ -134,12 +134,13 @@ fn is_there(network: &Network, chain: ChainId, account: Option<AccountId>) -> Re
     account.map_or(Ok(()), |account| Err(NoSuch::Account { chain, account, accounts }))
 }
 
-fn network_of(whom: &WhomArgs) -> Result<Option<Network>, ConfigError> {
-    whom.network.as_ref().map(|directory| Network::load(directory)).transpose()
+/// The network in a directory, if one is named.
+pub(crate) fn network_of(directory: Option<&Path>) -> Result<Option<Network>, ConfigError> {
+    directory.map(Network::load).transpose()
 }
 
 pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
-    connect_with(whom, network_of(whom)?)
+    connect_with(whom, network_of(whom.network.as_deref())?)
 }
 
 fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {

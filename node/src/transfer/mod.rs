@@ -30,7 +30,7 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{connect, connect_member, connect_to, print};
+use crate::query::{connect, connect_member, connect_to, network_of, print};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -59,7 +59,7 @@ pub fn transfer(args: &TransferArgs) -> Result<bool> {
     if credit_chain.is_some() && u32::try_from(to.account.0).is_err() {
         return Err(TransferError::Credit(to.account).into());
     }
-    let network = network_of(&args.how)?;
+    let network = network_of(args.how.network.as_deref())?;
     complete(&args.how, network.as_ref(), from, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let (chain, debit, credit) = (from.chain, from.account, to.account);
@@ -80,7 +80,7 @@ pub fn freeze(args: &FreezeArgs) -> Result<bool> {
         _ => Frozen::BOTH,
     };
     let Place { chain, account } = args.account;
-    order(&args.how, (chain, Role::Freezer, &args.by), Action::Freeze { account, frozen })
+    order(&args.by, (chain, Role::Freezer), Action::Freeze { account, frozen })
 }
 
 /// Opens an account again, both ways; `false` if that is not committed.
@@ -90,7 +90,7 @@ pub fn freeze(args: &FreezeArgs) -> Result<bool> {
 pub fn unfreeze(args: &UnfreezeArgs) -> Result<bool> {
     let Place { chain, account } = args.account;
     let action = Action::Freeze { account, frozen: Frozen::NONE };
-    order(&args.how, (chain, Role::Freezer, &args.by), action)
+    order(&args.by, (chain, Role::Freezer), action)
 }
 
 /// Issues money; `false` if that is not committed.
@@ -99,7 +99,7 @@ pub fn unfreeze(args: &UnfreezeArgs) -> Result<bool> {
 /// As for [`freeze()`].
 pub fn issue(args: &IssueArgs) -> Result<bool> {
     let action = Action::Issue { to: args.to.account, amount: args.amount };
-    order(&args.how, (args.to.chain, Role::Issuer, &args.by), action)
+    order(&args.by, (args.to.chain, Role::Issuer), action)
 }
 
 /// Burns money of the issuer; `false` if that is not committed.
@@ -107,7 +107,7 @@ pub fn issue(args: &IssueArgs) -> Result<bool> {
 /// # Errors
 /// As for [`freeze()`].
 pub fn burn(args: &BurnArgs) -> Result<bool> {
-    order(&args.how, (ChainId(args.chain), Role::Issuer, &args.by), Action::Burn { amount: args.amount })
+    order(&args.by, (ChainId(args.chain), Role::Issuer), Action::Burn { amount: args.amount })
 }
 
 /// What an authority of a chain may do.
@@ -128,12 +128,9 @@ impl Role {
     }
 }
 
-fn order(
-    how: &SigningArgs,
-    (chain, role, by): (ChainId, Role, &AuthorityArgs),
-    action: Action,
-) -> Result<bool> {
-    let network = network_of(how)?;
+fn order(by: &AuthorityArgs, (chain, role): (ChainId, Role), action: Action) -> Result<bool> {
+    let how = &by.how;
+    let network = network_of(how.network.as_deref())?;
     let authority = match (by.authority, &network) {
         (Some(account), _) => AccountId(account),
         (None, None) => return Err(TransferError::NoAuthority(role.name()).into()),
@@ -151,10 +148,6 @@ fn order(
         let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
         command.sign(network, |message| key.sign(message))
     })
-}
-
-fn network_of(how: &SigningArgs) -> Result<Option<Network>> {
-    Ok(how.network.as_ref().map(|directory| Network::load(directory)).transpose()?)
 }
 
 /// Signs for the account `signer`, and submits it or writes it into a file.
