@@ -14,7 +14,8 @@ use super::packet::{BURN_KIND, Body, FREEZE_KIND, ISSUE_KIND, sign_body};
 use super::{AccountId, ChainId, Digest, Height, Packet};
 use crate::limits::{BODY_BYTES, SIGNATURE_BYTES};
 
-/// Which ways an account is closed to money. Both may be: what is on its way back to it arrives nevertheless.
+/// Which ways an account is closed to money; both may be. A payment of its own that comes back is credited to it even
+/// then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Frozen(u32);
