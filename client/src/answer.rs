@@ -5,7 +5,7 @@
 //! ```
 
 use bytes::Bytes;
-use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Packet, TransactionId, Verdict};
+use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Transaction, TransactionId, Verdict};
 use engine::wire::answers::{
     AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer, FeedEvent, ProofAnswer,
     TransactionAnswer,
@@ -40,8 +40,8 @@ pub struct RawAnswer {
 pub struct FoundTransaction {
     /// Where it is, and what became of it.
     pub transaction: TransactionAnswer,
-    /// Its bytes, which hash to its id.
-    pub packet: Packet,
+    /// The transaction, whose bytes hash to its id.
+    pub signed: Transaction,
     /// Its proof, which holds.
     pub proof: ProofAnswer,
 }
@@ -56,7 +56,7 @@ pub struct FoundBlock {
 }
 
 /// Something that happened on a chain. The bytes hash to the id; what happened with them is the validator's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happened {
     /// Where it is in the feed.
     pub at: Cursor,
@@ -64,8 +64,8 @@ pub struct Happened {
     pub id: TransactionId,
     /// What happened with it.
     pub happening: Happening,
-    /// Its bytes.
-    pub packet: Packet,
+    /// The transaction itself.
+    pub signed: Transaction,
 }
 
 /// Some of the feed of a chain.
@@ -132,25 +132,29 @@ pub(crate) fn check_proof(
 }
 
 /// The bytes of a transaction's answer hash to the id that was asked for.
-pub(crate) fn packet_of(
+pub(crate) fn signed_of(
     answer: &TransactionAnswer,
     network: &Digest,
     chain: Option<ChainId>,
     id: &TransactionId,
-) -> Result<Packet, ClientError> {
-    let bytes = hex::decode(&answer.packet).map_err(|error| ClientError::Unreadable(error.to_string()))?;
-    let [packet] = Packet::slice(&bytes) else {
-        return Err(ClientError::Mismatch("the transaction does not have the bytes of one packet"));
-    };
-    if answer.id != *id || packet.id(network) != *id {
+) -> Result<Transaction, ClientError> {
+    let signed = signed(&answer.packet)?;
+    if answer.id != *id || signed.id(network) != *id {
         return Err(ClientError::Mismatch(
             "the transaction's bytes do not hash to the id that was asked for",
         ));
     }
-    if chain.is_some_and(|chain| chain != answer.chain) || packet.chain() != answer.chain {
+    if chain.is_some_and(|chain| chain != answer.chain) || signed.chain() != answer.chain {
         return Err(ClientError::Mismatch("the transaction is of another chain"));
     }
-    Ok(*packet)
+    Ok(signed)
+}
+
+/// A transaction from its hexadecimal bytes.
+fn signed(hexadecimal: &str) -> Result<Transaction, ClientError> {
+    let bytes = hex::decode(hexadecimal).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+    Transaction::from_bytes(&bytes)
+        .map_err(|_| ClientError::Mismatch("its bytes are not those of one transaction"))
 }
 
 /// The events of a feed are of the chain that was asked for, wanted, and in order from the cursor on.
@@ -166,21 +170,18 @@ pub(crate) fn feed_of(
     let mut from = query.from;
     let mut read = Vec::with_capacity(events.len());
     for FeedEvent { at, id, happening, packet } in events {
-        let bytes = hex::decode(packet).map_err(|error| ClientError::Unreadable(error.to_string()))?;
-        let [packet] = Packet::slice(&bytes) else {
-            return Err(ClientError::Mismatch("an event does not have the bytes of one packet"));
-        };
-        if packet.id(network) != *id {
+        let signed = signed(packet)?;
+        if signed.id(network) != *id {
             return Err(ClientError::Mismatch("the bytes of an event do not hash to its id"));
         }
-        if happening.chain(packet) != query.chain || !query.wants(*happening, packet) {
+        if happening.chain(&signed) != query.chain || !query.wants(*happening, signed.run()) {
             return Err(ClientError::Mismatch("it names an event that was not asked for"));
         }
         if *at < from || at.height > answer.as_of.height {
             return Err(ClientError::Mismatch("its events are out of order, or not committed"));
         }
         from = Cursor { place: at.place.saturating_add(1), ..*at };
-        read.push(Happened { at: *at, id: *id, happening: *happening, packet: *packet });
+        read.push(Happened { at: *at, id: *id, happening: *happening, signed });
     }
     if *next < from || (next.height > answer.as_of.height.next() && *next != query.from) {
         return Err(ClientError::Mismatch("its cursor does not go on behind its events"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::limits::SUBMIT_PACKETS_MAX;
 use engine::types::{
-    AccountId, ChainId, Digest, Height, Packet, PacketSlab, TransactionId, ValidatorIndex, Verdict,
+    AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
     AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::answer::{block_of, check_account, check_proof, check_same, compare, feed_of, packet_of};
+use crate::answer::{block_of, check_account, check_proof, check_same, compare, feed_of, signed_of};
 use crate::{Answer, ClientError, Connection, Event, Feed, FoundBlock, FoundTransaction, Welcome};
 
 /// How long a validator may take over one answer.
@@ -88,17 +88,17 @@ impl Client {
         &self.network
     }
 
-    /// Submits signed transactions; waits while the validator pushes back. Notices name the tags that are returned, in
-    /// the order of the packets.
+    /// Submits signed transactions; waits while the validator pushes back. The tags that are returned are those of the
+    /// packets, in their order; the notice of an envelope names the tag of its first packet.
     ///
     /// # Errors
     /// [`ClientError::Link`].
     pub fn submit(&mut self, packets: &[Packet]) -> Result<Range<u64>, ClientError> {
         let first = self.tag;
-        let submissions = packets.chunks(SUBMIT_PACKETS_MAX).map(|chunk| {
+        let submissions = Submissions(packets).map(|packets| {
             let tag = self.tag;
-            self.tag += chunk.len() as u64;
-            (tag, PacketSlab::copy_from(chunk))
+            self.tag += packets.len() as u64;
+            (tag, PacketSlab::copy_from(packets))
         });
         self.handle.block_on(self.connection.sender.submit(submissions))?;
         Ok(first..self.tag)
@@ -171,10 +171,10 @@ impl Client {
     ) -> Result<Answer<FoundTransaction>, ClientError> {
         let Answer { as_of, value: transaction } =
             self.ask::<TransactionAnswer>(Query::Transaction { chain, id: *id })?;
-        let packet = packet_of(&transaction, &self.network, chain, id)?;
+        let signed = signed_of(&transaction, &self.network, chain, id)?;
         let proof = self.proof(transaction.chain, id)?.value;
         check_same(&transaction, &proof)?;
-        Ok(Answer { as_of, value: FoundTransaction { transaction, packet, proof } })
+        Ok(Answer { as_of, value: FoundTransaction { transaction, signed, proof } })
     }
 
     /// The proof that a transaction is in a block.
@@ -247,5 +247,45 @@ impl Client {
             return Err(ClientError::Unexpected("more verdicts than transactions were submitted"));
         }
         Ok(event)
+    }
+}
+
+/// Packets in parts that one frame can hold, of whole transactions.
+struct Submissions<'a>(&'a [Packet]);
+
+impl<'a> Iterator for Submissions<'a> {
+    type Item = &'a [Packet];
+
+    fn next(&mut self) -> Option<&'a [Packet]> {
+        let mut length = 0;
+        for run in PacketRun::all(self.0) {
+            if length + run.packets().len() > SUBMIT_PACKETS_MAX {
+                break;
+            }
+            length += run.packets().len();
+        }
+        let (packets, rest) = self.0.split_at(length);
+        self.0 = rest;
+        (!packets.is_empty()).then_some(packets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn submissions_hold_whole_transactions_and_everything_once() {
+        let mut first = Packet([0; 128]);
+        first.0[..2].copy_from_slice(&16_u16.to_le_bytes());
+        first.0[32..36].copy_from_slice(&(511 * 128_u32).to_le_bytes());
+        let envelope = [&[first][..], &vec![Packet([7; 128]); 511]].concat();
+        let alone = |count| vec![Packet([1; 128]); count];
+        let all = [alone(3_600), envelope.clone(), alone(10), envelope].concat();
+        let lengths: Vec<_> = Submissions(&all).map(<[Packet]>::len).collect();
+        assert_eq!(lengths, [3_600, 512 + 10 + 512]);
+        assert_eq!(Submissions(&all).flatten().collect::<Vec<_>>(), all.iter().collect::<Vec<_>>());
+        assert_eq!(Submissions(&alone(4_097)).map(<[Packet]>::len).collect::<Vec<_>>(), [4_096, 1]);
+        assert_eq!(Submissions(&[]).next(), None);
     }
 }

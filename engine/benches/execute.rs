@@ -51,7 +51,7 @@ fn batch(writer: &StateWriter, key: &SigningKey, accounts: u64, transfers: u64) 
         transfer.sign(&NETWORK, |message| key.sign(message))
     };
     let packets: Vec<_> = (0..transfers).map(packet).collect();
-    let sections = [BatchSection { chain: CHAIN, transactions: packets.len() as u32 }];
+    let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
     let author = ValidatorIndex(0);
     let batch =
         Batch::seal(&NETWORK, author, &Head::NONE, &sections, packets.iter(), |message| key.sign(message));

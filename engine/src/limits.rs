@@ -4,13 +4,13 @@
 //! *protocol*) is the same on every validator, so changing it is a change of the network's rules.
 //!
 //! ```text
-//! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 transactions)
+//! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 packets)
 //! ```
 
 /// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, number of accounts, root, supply
 /// (*protocol*).
 pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 3 * 8 + 8 + 32 + 8;
-/// Bytes of one signed transaction (*protocol*).
+/// Bytes of a packet: a transaction, or a part of an envelope (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
 pub const BODY_BYTES: usize = 64;
@@ -21,15 +21,24 @@ pub const PUBLIC_KEY_BYTES: usize = 32;
 /// Bytes of the message under a transaction's signature: network id and body (*protocol*).
 pub const SIGNED_MESSAGE_BYTES: usize = 32 + BODY_BYTES;
 
-/// Transactions in one batch, over all its sections (*protocol*).
-pub const BATCH_TRANSACTIONS_MAX: usize = 4096;
+/// Packets of one envelope: the first and those of its payload, 64 KiB (*protocol*).
+pub const ENVELOPE_PACKETS_MAX: usize = 512;
+/// Bytes of the payload of an envelope (*protocol*).
+pub const PAYLOAD_BYTES_MAX: usize = (ENVELOPE_PACKETS_MAX - 1) * PACKET_BYTES;
+/// Payments of linked transfers (*protocol*).
+pub const LINKED_PAYMENTS_MAX: usize = 1_000;
+/// Bytes of a memo (*protocol*).
+pub const MEMO_BYTES_MAX: usize = 256;
+
+/// Packets in one batch, over all its sections (*protocol*).
+pub const BATCH_PACKETS_MAX: usize = 4096;
 /// Bytes of a batch header before its sections, signature included (*protocol*).
 pub const BATCH_HEADER_BYTES: usize = 152;
-/// Bytes of one section of a batch header: chain and number of transactions (*protocol*).
+/// Bytes of one section of a batch header: chain and number of packets (*protocol*).
 pub const BATCH_SECTION_BYTES: usize = 8;
 /// Bytes of the largest batch.
 pub const BATCH_BYTES_MAX: usize =
-    BATCH_HEADER_BYTES + CHAINS_MAX * BATCH_SECTION_BYTES + BATCH_TRANSACTIONS_MAX * PACKET_BYTES;
+    BATCH_HEADER_BYTES + CHAINS_MAX * BATCH_SECTION_BYTES + BATCH_PACKETS_MAX * PACKET_BYTES;
 
 /// Validators of a network (*protocol*).
 pub const VALIDATORS_MAX: usize = 128;
@@ -46,11 +55,11 @@ pub const NAME_BYTES_MAX: usize = 64;
 
 /// Batches that one block may take, over all authors (*protocol*).
 pub const BLOCK_BATCHES_MAX: usize = 1024;
-/// Transactions in one block, over all chains (*protocol*).
-pub const BLOCK_TRANSACTIONS_MAX: usize = 65_536;
+/// Packets in one block, over all chains (*protocol*).
+pub const BLOCK_PACKETS_MAX: usize = 65_536;
 /// Payments between chains that one block may deliver: what one block sends, and refunds of what another one sent
 /// (*follows from the protocol*).
-pub const DELIVERIES_MAX: usize = 2 * BLOCK_TRANSACTIONS_MAX;
+pub const DELIVERIES_MAX: usize = 2 * BLOCK_PACKETS_MAX;
 /// State roots that one block may carry (*protocol*).
 pub const BLOCK_ROOTS_MAX: usize = 64;
 /// How many heights a block may be ahead of the last state root carried so far: the back-pressure of execution on
@@ -93,8 +102,10 @@ pub const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
 pub const SUBMIT_PACKETS_MAX: usize = 4096;
 /// Verdicts in one frame to a client.
 pub const NOTICES_MAX: usize = 65_536;
-/// Events in one answer about the feed of a chain: each takes about 450 bytes there.
+/// Events in one answer about the feed of a chain: each takes about 200 bytes there, and its packets 256 bytes each.
 pub const FEED_EVENTS_MAX: usize = 1_000;
+/// Packets of the events in one answer about the feed of a chain, as far as it has more than one event.
+pub const FEED_PACKETS_MAX: usize = 2_000;
 /// Bytes of an answer to a client's query.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the text that tells a client why its connection ends.
@@ -105,10 +116,13 @@ pub const CLIENT_FRAME_BYTES_MAX: usize = 16 + SUBMIT_PACKETS_MAX * PACKET_BYTES
 pub const SERVER_FRAME_BYTES_MAX: usize = 32 + ANSWER_BYTES_MAX;
 
 const _: () = assert!(PACKET_BYTES == BODY_BYTES + SIGNATURE_BYTES);
-const _: () = assert!(BATCH_TRANSACTIONS_MAX <= BLOCK_TRANSACTIONS_MAX, "a full batch fits into a block");
+const _: () = assert!(4 + LINKED_PAYMENTS_MAX * 16 + MEMO_BYTES_MAX <= PAYLOAD_BYTES_MAX);
+const _: () =
+    assert!(ENVELOPE_PACKETS_MAX <= SUBMIT_PACKETS_MAX && ENVELOPE_PACKETS_MAX <= BATCH_PACKETS_MAX);
+const _: () = assert!(BATCH_PACKETS_MAX <= BLOCK_PACKETS_MAX, "a full batch fits into a block");
 const _: () = assert!(BLOCK_BATCHES_MAX >= STREAM_BATCHES_MAX, "one author's window fits into a block");
 const _: () = assert!(STREAM_BYTES_MIN * VALIDATORS_MAX <= 2 * STREAMS_BYTES_MAX);
-const _: () = assert!(SUBMIT_PACKETS_MAX <= BATCH_TRANSACTIONS_MAX, "one submission never needs two rounds");
+const _: () = assert!(SUBMIT_PACKETS_MAX <= BATCH_PACKETS_MAX, "one submission never needs two rounds");
 const _: () =
     assert!(BLOCK_ROOTS_MAX as u64 >= ROOT_LAG_MAX, "one block can carry all roots that may be missing");
 const _: () = assert!(BATCH_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
@@ -116,6 +130,7 @@ const _: () = assert!(
     BLOCKS_REPLY_MAX * (BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX + 8) + 128 <= PEER_MESSAGE_BYTES_MAX
 );
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
+const _: () = assert!(FEED_EVENTS_MAX * 250 + FEED_PACKETS_MAX * 2 * PACKET_BYTES <= ANSWER_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);
 const _: () = assert!(
     64 + NAME_BYTES_MAX + VALIDATORS_MAX * (4 + NAME_BYTES_MAX + 64) + CHAINS_MAX * CHAIN_HEADER_BYTES

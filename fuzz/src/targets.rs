@@ -1,13 +1,14 @@
 //! The decoders, and good encodings to begin with.
 
 use bytes::Bytes;
+use engine::limits::PACKET_BYTES;
 use engine::replica::{Boot, ChainRecord, CommittedBlock};
 use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head,
-    Height, Outcome, Packet, PacketSlab, Refusal, Roles, Sequence, TransactionId, ValidatorGenesis,
-    ValidatorIndex, Verdict,
+    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Digest,
+    Frozen, Genesis, Head, Height, Linked, Outcome, Packet, PacketSlab, Payment, Payments, Refusal, Roles,
+    Sequence, Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -43,6 +44,21 @@ pub(crate) const TARGETS: &[Target] = &[
             })
         },
         seeds: batches,
+    },
+    Target {
+        name: "transaction",
+        decode: |bytes| {
+            let whole = bytes.len() / PACKET_BYTES * PACKET_BYTES;
+            let slab = PacketSlab::new(bytes.slice(..whole)).expect("cut at a packet's end");
+            let runs: usize = slab.runs().map(|run| run.packets().len()).sum();
+            assert_eq!(runs, slab.len(), "each packet belongs to one transaction");
+            for run in slab.runs() {
+                assert_eq!(run.content().is_ok(), run.is_transaction());
+                let _any = (run.id(&NETWORK), run.payload());
+            }
+            same(bytes, Transaction::from_bytes(bytes), |transaction| transaction.bytes().to_vec())
+        },
+        seeds: transactions,
     },
     Target { name: "block", decode: |bytes| same(bytes, Block::decode(bytes), Block::encode), seeds: blocks },
     Target {
@@ -114,8 +130,8 @@ fn head(sequence: u64) -> Head {
 }
 
 fn batch(previous: &Head) -> Batch {
-    let sections =
-        [(1, 2), (3, 1)].map(|(chain, transactions)| BatchSection { chain: ChainId(chain), transactions });
+    let sections = [(1, 2), (3, 1)]
+        .map(|(chain, transactions)| BatchSection { chain: ChainId(chain), packets: transactions });
     let packets: Vec<Packet> = (0..3).map(|fill| Packet([fill; 128])).collect();
     Batch::seal(&NETWORK, ValidatorIndex(2), previous, &sections, packets.iter(), |_| [9; 64])
 }
@@ -206,6 +222,36 @@ fn server_frames() -> Vec<Vec<u8>> {
         ServerFrame::Rejected { reason: "no".into() },
     ];
     frames.iter().map(|frame| frame.encode().to_vec()).collect()
+}
+
+fn transactions() -> Vec<Vec<u8>> {
+    let (chain, key_version, reference, nonce, expiry) = (ChainId(1), 1, [9; 12], 4, Height(99));
+    let transfer = |credit_chain| {
+        let (debit, credit, amount) = (AccountId(2), AccountId(3), 5);
+        let transfer =
+            Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
+        transfer.sign(&NETWORK, |_| [7; 64]).0.to_vec()
+    };
+    let command = |action| {
+        let command =
+            Command { chain, key_version, reference, authority: AccountId(2), action, nonce, expiry };
+        command.sign(&NETWORK, |_| [7; 64]).0.to_vec()
+    };
+    let linked = |payments: u64, memo: &[u8]| {
+        let encoded: Vec<_> =
+            (0..payments).map(|to| Payment { to: AccountId(to), amount: 1 }.encode()).collect();
+        let (debit, payments) = (AccountId(2), Payments::of(&encoded));
+        let linked = Linked { chain, key_version, reference, debit, payments, memo, nonce, expiry };
+        linked.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
+    };
+    vec![
+        transfer(None),
+        transfer(Some(ChainId(2))),
+        command(Action::Burn { amount: 5 }),
+        command(Action::Freeze { account: AccountId(3), frozen: Frozen::DEBIT }),
+        linked(1, b""),
+        linked(20, b"memo"),
+    ]
 }
 
 fn committed_blocks() -> Vec<Vec<u8>> {

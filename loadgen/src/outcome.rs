@@ -12,7 +12,7 @@
 use crate::pool::Pool;
 use crate::session::{SecondRow, Session, Tally};
 use crate::workload::parse_reference;
-use engine::types::{Digest, Packet, TransactionId};
+use engine::types::{Digest, Packet, PacketRun, TransactionId};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -196,12 +196,13 @@ impl<'a> AuditTrail<'a> {
     }
 
     /// Ticks off a transaction that execution applied.
-    pub fn applied(&mut self, packet: &Packet) -> Found {
-        let ours = packet.transfer().ok().map(|t| parse_reference(&t.reference)).filter(|(lane, tag)| {
-            *lane < self.seen.len()
-                && *tag < self.session.sent(*lane)
-                && self.pool.packet(*lane, *tag).is_some_and(|p| p.body() == packet.body())
-        });
+    pub fn applied(&mut self, transaction: PacketRun<'_>) -> Found {
+        let ours =
+            transaction.transfer().ok().map(|t| parse_reference(&t.reference)).filter(|(lane, tag)| {
+                *lane < self.seen.len()
+                    && *tag < self.session.sent(*lane)
+                    && self.pool.packet(*lane, *tag).is_some_and(|p| p.body() == transaction.body())
+            });
         let Some((lane, tag)) = ours else {
             self.foreign += 1;
             return Found::Foreign;

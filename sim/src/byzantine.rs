@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::types::{Digest, Head, Height, Packet, Sequence, ValidatorIndex};
+use engine::types::{Digest, Head, Height, PacketRun, Sequence, Transaction, ValidatorIndex};
 use engine::wire::{Batch, BatchSection, Block, FinalizedBlock, Header, PeerMessage};
 use kernels::ed25519::SigningKey;
 
@@ -88,7 +88,7 @@ pub(crate) struct Liar {
     /// Which branch of its stream each validator is shown: 0 is the honest one.
     branches: Vec<usize>,
     alternatives: BTreeMap<(Digest, usize), Option<PeerMessage>>,
-    packet: Option<(BatchSection, Packet)>,
+    transaction: Option<(BatchSection, Transaction)>,
     chance: Chance,
 }
 
@@ -115,7 +115,7 @@ impl Liar {
             heads: vec![Head::NONE; validators],
             last: None,
             alternatives: BTreeMap::new(),
-            packet: None,
+            transaction: None,
             chance,
         }
     }
@@ -152,11 +152,13 @@ impl Liar {
                 }
             }
             PeerMessage::Block(block) => self.last = Some(block.clone()),
-            PeerMessage::Batch(bytes) if self.packet.is_none() => {
+            PeerMessage::Batch(bytes) if self.transaction.is_none() => {
                 let batch = Batch::decode(&self.network, bytes.clone()).ok();
-                self.packet = batch.as_ref().and_then(|batch| {
+                self.transaction = batch.as_ref().and_then(|batch| {
                     let (chain, packets) = batch.sections().next()?;
-                    Some((BatchSection { chain, transactions: 1 }, *packets.first()?))
+                    let first = PacketRun::all(packets).next()?;
+                    let section = BatchSection { chain, packets: first.packets().len() as u32 };
+                    Some((section, first.transaction().ok()?))
                 });
             }
             _ => {}
@@ -240,8 +242,10 @@ impl Liar {
         let (network, me, key) = (self.network, self.me, &self.key);
         let other = self.alternatives.entry((*batch.digest(), branch)).or_insert_with(|| {
             let (chain, packets) = batch.sections().next()?;
-            let kept = packets.get(branch..)?;
-            let section = BatchSection { chain, transactions: kept.len() as u32 };
+            // Another batch must have whole transactions, or it is refused for that.
+            let left_out: usize = PacketRun::all(packets).take(branch).map(|run| run.packets().len()).sum();
+            let kept = packets.get(left_out..)?;
+            let section = BatchSection { chain, packets: kept.len() as u32 };
             (!kept.is_empty()).then(|| {
                 let previous = batch.previous();
                 let sign = |message: &[u8]| key.sign(message);
@@ -278,12 +282,13 @@ impl Liar {
         let mut flood = Vec::new();
         let validators = self.heads.len();
         let victim = ValidatorIndex(self.chance.below(validators) as u16);
-        if let Some((section, packet)) = self.packet {
+        if let Some((section, transaction)) = &self.transaction {
             let previous = self.heads[usize::from(victim.0)];
             let previous =
                 if self.chance.permille(500) && !previous.is_none() { previous } else { Head::NONE };
             let sign = |message: &[u8]| self.key.sign(message);
-            let batch = Batch::seal(&self.network, victim, &previous, &[section], [packet].iter(), sign);
+            let packets = transaction.run().packets();
+            let batch = Batch::seal(&self.network, victim, &previous, &[*section], packets.iter(), sign);
             flood.push(PeerMessage::Batch(batch.bytes().clone()));
         }
         if let Some(last) = self.last.clone() {

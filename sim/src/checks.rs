@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use engine::execute::oracle::{Oracle, OracleOutcome};
 use engine::execute::{ChainState, Delivered, Delivery, Delta, Leg};
-use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_TRANSACTIONS_MAX, TIME_AHEAD_MAX_MS};
+use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
-use engine::types::{AccountId, ChainId, Digest, Genesis, Height, Outcome, Packet, TransactionId, Verdict};
+use engine::types::{
+    AccountId, ChainId, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId, Verdict,
+};
 
 use crate::clients::Submission;
 
@@ -16,8 +18,10 @@ use crate::clients::Submission;
 struct OrderedBatch {
     author: usize,
     chain: ChainId,
-    /// Id and packet of each transaction.
-    transactions: Vec<(TransactionId, Packet)>,
+    /// Packets of its transactions.
+    packets: usize,
+    /// Each transaction with its id.
+    transactions: Vec<(TransactionId, Transaction)>,
 }
 
 /// A block, before it is known what its execution gave.
@@ -36,8 +40,16 @@ impl Ordered {
         let mut sections = Vec::new();
         for batch in job.batches.iter().filter(|_| !known) {
             for (chain, packets) in batch.sections() {
-                let transactions = packets.iter().map(|packet| (packet.id(network), *packet)).collect();
-                sections.push(OrderedBatch { author: usize::from(batch.id().author.0), chain, transactions });
+                let transaction = |run: PacketRun<'_>| {
+                    let transaction = run.transaction().expect("a verified batch holds transactions");
+                    (run.id(network), transaction)
+                };
+                sections.push(OrderedBatch {
+                    author: usize::from(batch.id().author.0),
+                    chain,
+                    packets: packets.len(),
+                    transactions: PacketRun::all(packets).map(transaction).collect(),
+                });
             }
         }
         let block = job.block.value();
@@ -164,11 +176,10 @@ impl Checks {
     /// Some honest validator is about to execute a block.
     pub(crate) fn finalized(&mut self, ordered: &Ordered, at: Duration) {
         let Ordered { batches, height, sections, .. } = ordered;
-        let transactions: usize = sections.iter().map(|section| section.transactions.len()).sum();
-        if *batches > BLOCK_BATCHES_MAX || transactions > BLOCK_TRANSACTIONS_MAX {
-            let what = format!(
-                "limits: the block at height {height} takes {transactions} transactions in {batches} batches"
-            );
+        let packets: usize = sections.iter().map(|section| section.packets).sum();
+        if *batches > BLOCK_BATCHES_MAX || packets > BLOCK_PACKETS_MAX {
+            let what =
+                format!("limits: the block at height {height} takes {packets} packets in {batches} batches");
             self.violation(at, what);
         }
     }
@@ -241,14 +252,14 @@ impl Checks {
         for OnChain { chain, found } in executed {
             let Some(oracle) = self.oracles.get_mut(chain) else { continue };
             let of_chain = sections.iter().filter(|section| section.chain == *chain);
-            let packets =
-                of_chain.flat_map(|section| section.transactions.iter().map(|(id, packet)| (*id, packet)));
+            let transactions =
+                of_chain.flat_map(|section| section.transactions.iter().map(|(id, one)| (*id, one.run())));
             let is_mine = |delivery: &&Delivery| match delivery.leg {
                 Leg::Credit => delivery.crossing.destination == *chain,
                 Leg::Refund(_) => delivery.crossing.source == *chain,
             };
             let inbox: Vec<_> = came.iter().filter(is_mine).copied().collect();
-            let expected = oracle.execute(height, &inbox, packets);
+            let expected = oracle.execute(height, &inbox, transactions);
             self.in_flight.extend_from_slice(&expected.outbox);
             let places = 0..expected.outcomes.len();
             let differs = |place: &usize| expected.outcomes.get(*place) != found.outcomes.get(*place);

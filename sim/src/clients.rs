@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::types::{AccountId, Action, Frozen, Packet, TransactionId, Verdict};
+use engine::types::{AccountId, Action, Frozen, Packet, Payment, Transaction, TransactionId, Verdict};
 use engine::wire::Notice;
 
 use crate::chance::Chance;
@@ -17,6 +17,8 @@ pub(crate) type Account = (u32, u64);
 pub(crate) struct Submission {
     pub(crate) node: usize,
     pub(crate) life: u64,
+    /// That of its first packet.
+    pub(crate) tag: u64,
     pub(crate) id: TransactionId,
     pub(crate) account: Account,
     pub(crate) at: Duration,
@@ -36,8 +38,11 @@ pub(crate) struct Frame {
 
 /// All clients.
 pub(crate) struct Clients {
+    /// By tag.
     pub(crate) submissions: Vec<Submission>,
-    packets: Vec<(Account, Packet)>,
+    next_tag: u64,
+    /// Transactions that were submitted and may be submitted again.
+    transactions: Vec<(Account, Transaction)>,
     nonces: BTreeMap<Account, u64>,
     /// How many transactions each validator got from its steady clients.
     turns: BTreeMap<usize, usize>,
@@ -48,7 +53,8 @@ impl Clients {
     pub(crate) fn new(chance: Chance) -> Self {
         Self {
             submissions: Vec::new(),
-            packets: Vec::new(),
+            next_tag: 0,
+            transactions: Vec::new(),
             nonces: BTreeMap::new(),
             turns: BTreeMap::new(),
             chance,
@@ -67,16 +73,16 @@ impl Clients {
             return Vec::new();
         }
         let count = 1 + self.chance.below(5);
-        let mut packets = Vec::with_capacity(count);
+        let mut transactions = Vec::with_capacity(count);
         for _ in 0..count {
-            packets.push(self.packet(environment, height));
+            transactions.push(self.transaction(environment, height));
         }
         let node = self.chance.of(nodes);
-        let mut frames = vec![self.frame(environment, node, packets.clone(), now)];
+        let mut frames = vec![self.frame(environment, node, &transactions, now)];
         if self.chance.permille(60) {
             // The same at two validators.
             let node = self.chance.of(nodes);
-            frames.push(self.frame(environment, node, packets, now));
+            frames.push(self.frame(environment, node, &transactions, now));
         }
         frames
     }
@@ -96,31 +102,40 @@ impl Clients {
         let account = (chain.id.0, debit);
         let nonce = self.nonces.entry(account).or_default();
         let credit = (debit + 1) % chain.accounts.len() as u64;
-        let packet = environment.transfer((chain.id.0, None), (debit, credit), 1, *nonce, u64::MAX);
+        let transaction = environment.transfer((chain.id.0, None), (debit, credit), 1, *nonce, u64::MAX);
         *nonce += 1;
-        self.frame(environment, (node, life), vec![(account, packet)], now)
+        self.frame(environment, (node, life), &[(account, transaction)], now)
     }
 
     fn frame(
         &mut self,
         environment: &Environment,
         (node, life): (usize, u64),
-        packets: Vec<(Account, Packet)>,
+        transactions: &[(Account, Transaction)],
         now: Duration,
     ) -> Frame {
         let network = environment.network();
-        let tag = self.submissions.len() as u64;
-        for (account, packet) in &packets {
-            let (id, account) = (packet.id(&network), *account);
-            self.submissions.push(Submission { node, life, id, account, at: now, told: None, told_at: None });
+        let (first, mut packets) = (self.next_tag, Vec::new());
+        for (account, transaction) in transactions {
+            let (id, account, tag) = (transaction.id(&network), *account, first + packets.len() as u64);
+            packets.extend_from_slice(transaction.run().packets());
+            let (told, told_at) = (None, None);
+            self.submissions.push(Submission { node, life, tag, id, account, at: now, told, told_at });
         }
-        Frame { node, life, tag, packets: packets.into_iter().map(|(_, packet)| packet).collect() }
+        self.next_tag += packets.len() as u64;
+        Frame { node, life, tag: first, packets }
     }
 
-    fn packet(&mut self, environment: &Environment, height: u64) -> (Account, Packet) {
+    /// The submission of a tag.
+    pub(crate) fn tagged(&self, tag: u64) -> Option<&Submission> {
+        let at = self.submissions.binary_search_by_key(&tag, |one| one.tag).ok()?;
+        self.submissions.get(at)
+    }
+
+    fn transaction(&mut self, environment: &Environment, height: u64) -> (Account, Transaction) {
         let chance = &mut self.chance;
-        if chance.permille(80) && !self.packets.is_empty() {
-            return self.packets[chance.below(self.packets.len())];
+        if chance.permille(80) && !self.transactions.is_empty() {
+            return self.transactions[chance.below(self.transactions.len())].clone();
         }
         let chains = environment.genesis.chains();
         let chain = &chains[chance.below(chains.len())];
@@ -153,17 +168,28 @@ impl Clients {
                 (other != chain.id.0 && chance.permille(400)).then_some(other)
             }
         };
-        let mut packet = environment.transfer((chain.id.0, other), (debit, credit), amount, nonce, expiry);
+        let transaction = if other.is_none() && chance.permille(120) {
+            // At times one that many batches have no room for together with others.
+            let most = if chance.permille(100) { 200 } else { 12 };
+            let payments: Vec<Payment> = (0..chance.within(1..most))
+                .map(|_| Payment { to: AccountId(chance.within(0..accounts + beyond / 3)), amount })
+                .collect();
+            environment.linked(chain.id.0, debit, &payments, nonce, expiry)
+        } else {
+            environment.transfer((chain.id.0, other), (debit, credit), amount, nonce, expiry)
+        };
         if chance.permille(50) {
-            packet.0[127] ^= 0x20;
-            return (account, packet);
+            let mut bytes = transaction.bytes().to_vec();
+            bytes[127] ^= 0x20;
+            let forged = Transaction::from_bytes(&bytes).expect("its signature has no shape");
+            return (account, forged);
         }
-        self.packets.push((account, packet));
-        (account, packet)
+        self.transactions.push((account, transaction.clone()));
+        (account, transaction)
     }
 
     /// What an authority orders; at times somebody who is none. Most of what is frozen is opened again.
-    fn command(&mut self, environment: &Environment, chain: u32, accounts: u64) -> (Account, Packet) {
+    fn command(&mut self, environment: &Environment, chain: u32, accounts: u64) -> (Account, Transaction) {
         let chance = &mut self.chance;
         let (named, amount) = (AccountId(chance.within(0..accounts)), chance.within(1..ISSUANCE_CAP / 2));
         let (holder, action) = match chance.below(6) {
@@ -178,10 +204,10 @@ impl Clients {
         let authority = if chance.permille(100) { ISSUER + FREEZER - holder } else { holder };
         let account = (chain, authority);
         let nonce = self.nonces.entry(account).or_default();
-        let packet = environment.command(chain, authority, action, *nonce);
+        let transaction = environment.command(chain, authority, action, *nonce);
         *nonce += 1;
-        self.packets.push((account, packet));
-        (account, packet)
+        self.transactions.push((account, transaction.clone()));
+        (account, transaction)
     }
 
     /// Goes on from the lowest nonce that an account may still use: after a long outage those that a client had given
@@ -198,7 +224,8 @@ impl Clients {
         notice: Notice,
         now: Duration,
     ) -> Result<&Submission, String> {
-        let submission = usize::try_from(notice.tag).ok().and_then(|tag| self.submissions.get_mut(tag));
+        let at = self.submissions.binary_search_by_key(&notice.tag, |one| one.tag).ok();
+        let submission = at.and_then(|at| self.submissions.get_mut(at));
         let Some(submission) = submission.filter(|one| (one.node, one.life) == (node, life)) else {
             return Err(format!("tells of submission {}, which it never got", notice.tag));
         };

@@ -1,4 +1,5 @@
-//! What happens when an event is due: the replica, the committer and the rest are called, and what they say is carried out.
+//! What happens when an event is due: the replica, the committer and the rest are called, and what they say is carried
+//! out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -260,9 +261,39 @@ impl World {
         (self.chance.micros(least..most) * self.nodes[node].slow as u32).min(SYNC_MAX)
     }
 
-    /// Handles an event that is due.
+    /// Handles an event that is due. A process that is stopped finds everything later, in the same order.
     pub(crate) fn event(&mut self, event: Event) {
-        let of = match &event {
+        match self.process_of(&event) {
+            Reach::Nobody => {}
+            Reach::Node(node) if self.nodes[node].pause.holds(self.now) => self.hold(node, event),
+            Reach::Node(_) | Reach::World => self.handle(event),
+        }
+    }
+
+    pub(crate) fn hold(&mut self, node: usize, event: Event) {
+        if let Some(until) = self.nodes[node].pause.hold(event) {
+            self.at(until, Event::Resume(node));
+        }
+    }
+
+    /// The process goes on, if its stop is over.
+    fn resume(&mut self, node: usize) {
+        match self.nodes[node].pause.release(self.now) {
+            Err(until) => self.at(until, Event::Resume(node)),
+            Ok(held) => {
+                for event in held {
+                    if !matches!(self.process_of(&event), Reach::Nobody) {
+                        self.handle(event);
+                        self.advance();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whom an event is for.
+    fn process_of(&self, event: &Event) -> Reach {
+        let (node, life) = match event {
             Event::Call(node, life, _)
             | Event::Check(node, life, _)
             | Event::Execute(node, life, _)
@@ -270,20 +301,17 @@ impl World {
             | Event::Journal(node, life)
             | Event::Votes(node, life)
             | Event::Alarm(node, life)
-            | Event::Submission { node, life, .. } => Some((*node, Some(*life))),
-            Event::Message { to, .. } | Event::Vote { to, .. } => Some((*to, None)),
-            _ => None,
+            | Event::Submission { node, life, .. } => (*node, Some(*life)),
+            Event::Message { to, .. } | Event::Vote { to, .. } => (*to, None),
+            _ => return Reach::World,
         };
-        if let Some((node, life)) = of {
-            if self.life(node).is_none() || life.is_some_and(|life| self.life(node) != Some(life)) {
-                return;
-            }
-            // A process that is stopped finds everything later, in the same order.
-            let paused = self.nodes[node].paused;
-            if paused > self.now {
-                return self.at(paused, event);
-            }
+        match self.life(node) {
+            Some(now) if life.is_none_or(|life| life == now) => Reach::Node(node),
+            _ => Reach::Nobody,
         }
+    }
+
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Call(node, life, call) => self.call((node, life), call),
             Event::Message { from, to, connection, message } => self.arrives(from, to, connection, message),
@@ -331,6 +359,7 @@ impl World {
                 }
                 self.feed(node, Input::Time);
             }
+            Event::Resume(node) => self.resume(node),
             Event::Submit => self.submit(),
             Event::Steady(node) => self.submit_steadily(node),
             Event::Submission { node, tag, packets, .. } => self.submission(node, tag, &packets),
@@ -450,10 +479,10 @@ impl World {
     fn tell_early(&mut self, node: usize, deltas: &[Delta]) {
         let sent: BTreeSet<TransactionId> =
             deltas.iter().flat_map(Delta::outbox).map(|delivery| delivery.crossing.transaction).collect();
-        let submissions = (0..).zip(&self.clients.submissions);
+        let submissions = self.clients.submissions.iter();
         let mine = submissions
-            .filter(|(_, one)| one.node == node && one.told.is_none() && sent.contains(&one.id))
-            .map(|(tag, _)| Notice { tag, verdict: Verdict::Committed });
+            .filter(|one| one.node == node && one.told.is_none() && sent.contains(&one.id))
+            .map(|one| Notice { tag: one.tag, verdict: Verdict::Committed });
         let notices = mine.collect();
         self.notify(node, notices);
     }
@@ -498,4 +527,14 @@ impl World {
         }
         self.after(Duration::from_millis(60), Event::Flood(node));
     }
+}
+
+/// Whom an event is for.
+enum Reach {
+    /// A process that is gone.
+    Nobody,
+    /// The process of a node.
+    Node(usize),
+    /// None of them.
+    World,
 }

@@ -20,9 +20,8 @@ impl World {
         if self.life(node) != Some(life) {
             return;
         }
-        let paused = self.nodes[node].paused;
-        if paused > self.now {
-            return self.at(paused, Event::Call(node, life, call));
+        if self.nodes[node].pause.holds(self.now) {
+            return self.hold(node, Event::Call(node, life, call));
         }
         match call {
             Call::Sync => self.write_votes(node),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Digest,
-    Genesis, Height, Packet, Roles, Transfer, ValidatorGenesis,
+    Genesis, Height, Linked, Payment, Payments, Roles, Transaction, Transfer, ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
 
@@ -79,7 +79,7 @@ impl Environment {
     }
 
     /// A signed command.
-    pub(crate) fn command(&self, chain: u32, authority: u64, action: Action, nonce: u64) -> Packet {
+    pub(crate) fn command(&self, chain: u32, authority: u64, action: Action, nonce: u64) -> Transaction {
         let command = Command {
             chain: ChainId(chain),
             key_version: engine::types::GENESIS_KEY_VERSION,
@@ -89,7 +89,32 @@ impl Environment {
             nonce,
             expiry: Height(u64::MAX),
         };
-        command.sign(&self.network(), |message| self.accounts[authority as usize].sign(message))
+        let signed = command.sign(&self.network(), |message| self.accounts[authority as usize].sign(message));
+        signed.run().transaction().expect("a command has a shape")
+    }
+
+    /// Signed linked transfers.
+    pub(crate) fn linked(
+        &self,
+        chain: u32,
+        debit: u64,
+        payments: &[Payment],
+        nonce: u64,
+        expiry: u64,
+    ) -> Transaction {
+        let encoded: Vec<_> = payments.iter().map(Payment::encode).collect();
+        let linked = Linked {
+            chain: ChainId(chain),
+            key_version: engine::types::GENESIS_KEY_VERSION,
+            reference: [0; 12],
+            debit: AccountId(debit),
+            payments: Payments::of(&encoded),
+            memo: b"simulated",
+            nonce,
+            expiry: Height(expiry),
+        };
+        let signed = linked.sign(&self.network(), |message| self.accounts[debit as usize].sign(message));
+        signed.expect("1 to 1,000 payments and a short memo")
     }
 
     /// A signed transfer; the credit may be on another chain.
@@ -100,7 +125,7 @@ impl Environment {
         amount: u64,
         nonce: u64,
         expiry: u64,
-    ) -> Packet {
+    ) -> Transaction {
         let transfer = Transfer {
             chain: ChainId(chain),
             key_version: engine::types::GENESIS_KEY_VERSION,
@@ -112,6 +137,7 @@ impl Environment {
             nonce,
             expiry: Height(expiry),
         };
-        transfer.sign(&self.network(), |message| self.accounts[debit as usize].sign(message))
+        let signed = transfer.sign(&self.network(), |message| self.accounts[debit as usize].sign(message));
+        signed.run().transaction().expect("a transfer has a shape")
     }
 }

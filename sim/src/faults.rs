@@ -41,7 +41,7 @@ impl World {
                 node.disks.journal.set_faults(Faults::full());
                 node.disks.votes.set_faults(Faults::full());
             }
-            Act::Pause(who, how_long) => self.nodes[who].paused = self.now + how_long,
+            Act::Pause(who, how_long) => self.nodes[who].pause.stop(self.now + how_long),
             Act::Skew(who, ms) => self.nodes[who].skew_ms += ms,
             Act::Cut(from, to) => {
                 self.links.set_cut(from, to, true);
@@ -275,10 +275,13 @@ impl World {
             let place = &mut self.nodes[node];
             place.slow = 1;
             place.slow_journal = 1;
-            place.paused = place.paused.min(self.now);
+            let waits = place.pause.end(self.now);
             place.dies = None;
             place.disks.journal.set_faults(Faults::default());
             place.disks.votes.set_faults(Faults::default());
+            if waits {
+                self.at(self.now, Event::Resume(node));
+            }
             let wait = self.chance.millis(0..100);
             self.after(wait, Event::Start(node, Loss::Nothing));
         }

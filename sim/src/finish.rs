@@ -88,13 +88,14 @@ impl World {
 
     /// A client that waits for an answer of a validator that has not been restarted since.
     fn untold(&self) -> Option<String> {
-        let mut waiting = self.clients.submissions.iter().enumerate().filter(|(_, one)| {
+        let mut waiting = self.clients.submissions.iter().filter(|one| {
             self.is_honest(one.node) && one.told.is_none() && self.life(one.node) == Some(one.life)
         });
-        let (tag, one) = waiting.next()?;
+        let one = waiting.next()?;
         Some(format!(
-            "v{} never answers submission {tag} ({:.12}) of {:.3} s",
+            "v{} never answers submission {} ({:.12}) of {:.3} s",
             one.node,
+            one.tag,
             one.id,
             one.at.as_secs_f64()
         ))

@@ -14,7 +14,9 @@ use engine::replica::{
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
-use engine::types::{Digest, Head, Height, Outcome, Packet, TransactionId, ValidatorIndex, Verdict};
+use engine::types::{
+    Digest, Head, Height, Outcome, PacketRun, Transaction, TransactionId, ValidatorIndex, Verdict,
+};
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
 use crate::moments::Moment;
@@ -120,7 +122,7 @@ impl Host {
         if self.rule != Some(Rule::NoticesByDigest) {
             return;
         }
-        self.sealed.extend(batch.packets().iter().map(|packet| packet.id(&self.network)));
+        self.sealed.extend(PacketRun::all(batch.packets()).map(|run| run.id(&self.network)));
     }
 
     fn lags(&self, digest: &Digest) -> bool {
@@ -247,7 +249,7 @@ impl CommitPorts for CommitHost {
     }
 
     /// This host looks nothing up.
-    fn repeated(&mut self, origin: Origin, _packet: Packet) {
+    fn repeated(&mut self, origin: Origin, _transaction: Transaction) {
         let verdict = Verdict::Failed(Outcome::Replayed);
         self.out.push(Committed::Notify(vec![Notice { tag: origin.tag, verdict }]));
     }

@@ -7,9 +7,9 @@
 //!                                                └─ one queue of events in virtual time, one thread
 //! ```
 //!
-//! [`simulate`] runs whole validators as they are shipped: `engine::replica` and `consensus` on commonware's deterministic
-//! runtime, with disks, links and clocks of its own. A seed is a run: the same seed gives the same trace, so a failure is
-//! a seed. A [`Rule`] can be broken on purpose, to see that a checker finds it.
+//! [`simulate`] runs whole validators as they are shipped: `engine::replica` and `consensus` on commonware's
+//! deterministic runtime, with disks, links and clocks of its own. A seed is a run: the same seed gives the same trace,
+//! so a failure is a seed. A [`Rule`] can be broken on purpose, to see that a checker finds it.
 //!
 //! [`model`] explores every state of a small abstract network and so checks the rules of voting and fetching
 //! themselves, without the code that implements them.
@@ -39,6 +39,7 @@ mod meter;
 mod moments;
 mod oversize;
 mod pace;
+mod pause;
 mod rules;
 mod run;
 mod scenarios;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::limits::BLOCK_TRANSACTIONS_MAX;
+use engine::limits::BLOCK_PACKETS_MAX;
 use engine::types::Head;
 use engine::wire::{Batch, BatchSection, Block, PeerMessage};
 use kernels::ed25519::SigningKey;
@@ -47,11 +47,11 @@ impl World {
         let me = self.nodes[node].me;
         let key = SigningKey::from_seed(self.environment.signing_seeds[me]);
         let chain = self.environment.genesis.chains()[0].id;
-        let packet = self.environment.transfer((chain.0, None), (0, 1), 1, 1 << 20, u64::MAX);
-        let section = BatchSection { chain, transactions: TRANSACTIONS as u32 };
-        let packets = vec![packet; TRANSACTIONS];
+        let transfer = self.environment.transfer((chain.0, None), (0, 1), 1, 1 << 20, u64::MAX);
+        let section = BatchSection { chain, packets: TRANSACTIONS as u32 };
+        let packets = vec![*transfer.run().first(); TRANSACTIONS];
         let mut previous = Head::NONE;
-        while self.oversize.len() * TRANSACTIONS <= BLOCK_TRANSACTIONS_MAX {
+        while self.oversize.len() * TRANSACTIONS <= BLOCK_PACKETS_MAX {
             let author = engine::types::ValidatorIndex(me as u16);
             let network = self.environment.network();
             let sign = |message: &[u8]| key.sign(message);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use commonware_runtime::{Runner as _, deterministic};
@@ -11,6 +12,7 @@ use crate::meter::Cost;
 use crate::rules::Rule;
 use crate::scenarios::Scenario;
 use crate::schedule::Plan;
+use crate::trace::{Readable, Trace};
 use crate::world::World;
 
 /// Time passes by so much when tasks have run: the shortest step of the world.
@@ -69,8 +71,11 @@ pub struct Report {
 /// Runs a seed once.
 #[must_use]
 pub fn simulate(run: &Run) -> Report {
-    let caught = catch_unwind(AssertUnwindSafe(|| simulate_unguarded(run)));
-    caught.unwrap_or_else(|panic| {
+    let readable = Arc::new(Mutex::new(Readable::default()));
+    let caught = catch_unwind(AssertUnwindSafe(|| simulate_unguarded(run, &readable)));
+    let Readable { plan, lines } =
+        std::mem::take(&mut *readable.lock().unwrap_or_else(PoisonError::into_inner));
+    let report = caught.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
         Report {
@@ -89,10 +94,11 @@ pub fn simulate(run: &Run) -> Report {
             views_max: 0,
             plan: String::new(),
         }
-    })
+    });
+    Report { plan, trace: lines, ..report }
 }
 
-fn simulate_unguarded(run: &Run) -> Report {
+fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
     let Run { seed, validators, broken, scenario, cost, trace } = *run;
     let mut chance = Chance::new(seed);
     let plan = match scenario {
@@ -102,7 +108,8 @@ fn simulate_unguarded(run: &Run) -> Report {
     };
     let config = deterministic::Config::new().with_seed(seed).with_cycle(CYCLE);
     deterministic::Runner::new(config).start(|context| async move {
-        let text = format!("{plan:?}");
+        readable.lock().unwrap_or_else(PoisonError::into_inner).plan = format!("{plan:?}");
+        let trace = Trace::new(trace.then(|| Arc::clone(readable)));
         let mut world = World::new(seed, plan, broken, trace, context);
         world.run().await;
         Report {
@@ -118,8 +125,8 @@ fn simulate_unguarded(run: &Run) -> Report {
             cost: world.cost.clone(),
             gap_max: world.pace.gap_max,
             views_max: world.pace.views_max,
-            plan: text,
-            trace: world.trace.into_lines(),
+            plan: String::new(),
+            trace: Vec::new(),
         }
     })
 }

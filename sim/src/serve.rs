@@ -5,7 +5,7 @@ use std::time::Duration;
 use engine::mempool::Origin;
 use engine::replica::Input;
 use engine::types::{AccountId, ChainId, PacketSlab, Refusal, Verdict};
-use engine::verify::{Checked, Job};
+use engine::verify::{Checked, CheckedTransaction, Job};
 use engine::wire::Notice;
 
 use crate::clients::Account;
@@ -50,7 +50,8 @@ impl World {
         let mut checked = running.verifier.check(running.replica.committed(), vec![job], seed);
         let Some(Checked::Packets(checked)) = checked.pop() else { return };
         let (mut accepted, mut notices) = (false, Vec::new());
-        for (tag, verdict) in (first..).zip(checked.iter()) {
+        for CheckedTransaction { place, verdict, .. } in checked.iter() {
+            let tag = first + place as u64;
             let origin = Origin { connection: node as u64, tag, received_us: now, verified_us: now };
             let offered = verdict.and_then(|transaction| {
                 let mempool = running.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
@@ -78,7 +79,7 @@ impl World {
             }
             if self.rule == Some(Rule::NoticesByDigest) && notice.verdict == Verdict::Refused(Refusal::Busy) {
                 // Another batch has taken the place of the one that carried it.
-                let id = self.clients.submissions.get(notice.tag as usize).map(|one| one.id);
+                let id = self.clients.tagged(notice.tag).map(|one| one.id);
                 let host = self.nodes[node].running.as_ref().map(|running| &running.host);
                 if id.zip(host).is_some_and(|(id, host)| host.has_sealed(&id)) {
                     notice.verdict = Verdict::Committed;

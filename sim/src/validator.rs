@@ -1,5 +1,5 @@
-//! One whole validator in one of its lives: the shipped replica, committer, verifier, logs and engine, put together as the
-//! node does it, without its threads.
+//! One whole validator in one of its lives: the shipped replica, committer, verifier, logs and engine, put together as
+//! the node does it, without its threads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -285,5 +285,5 @@ fn settings(me: usize, validators: usize, as_shipped: bool) -> Settings {
         let patience = consensus::Timing::for_validators(validators).leader_timeout;
         return Settings { verify_patience: patience, ..settings };
     }
-    Settings { batch_transactions_max: 32, view_interval: Duration::from_millis(20), ..settings }
+    Settings { batch_packets_max: 32, view_interval: Duration::from_millis(20), ..settings }
 }

@@ -29,6 +29,7 @@ use crate::links::Links;
 use crate::meter::{Cost, Meter};
 use crate::moments::Moments;
 use crate::pace::Pace;
+use crate::pause::Pause;
 use crate::rules::Rule;
 use crate::schedule::{Act, Filter, Loss, Plan};
 use crate::script::{Script, When};
@@ -53,6 +54,8 @@ pub(crate) enum Event {
     },
     Check(usize, u64, Check),
     Execute(usize, u64, Box<Job>),
+    /// A stopped process goes on.
+    Resume(usize),
     Read(usize, u64, ValidatorIndex, Read),
     Journal(usize, u64),
     Votes(usize, u64),
@@ -91,7 +94,7 @@ pub(crate) struct Node {
     pub(crate) life: u64,
     pub(crate) running: Option<Box<Running>>,
     pub(crate) liar: Option<Liar>,
-    pub(crate) paused: Duration,
+    pub(crate) pause: Pause<Event>,
     pub(crate) skew_ms: i64,
     pub(crate) slow: u64,
     pub(crate) dies: Option<u8>,
@@ -167,7 +170,7 @@ impl World {
         seed: u64,
         plan: Plan,
         rule: Option<Rule>,
-        keep_trace: bool,
+        trace: Trace,
         context: deterministic::Context,
     ) -> Self {
         let mut chance = Chance::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
@@ -192,7 +195,7 @@ impl World {
                 running: None,
                 skew_ms: liar.as_ref().map_or(0, Liar::skew_ms),
                 liar,
-                paused: Duration::ZERO,
+                pause: Pause::default(),
                 slow: 1,
                 dies: None,
                 full: false,
@@ -214,7 +217,7 @@ impl World {
             links: Links::new(plan.quality, chance.fork()),
             clients: Clients::new(chance.fork()),
             checks: Checks::new(&environment.genesis),
-            trace: Trace::new(keep_trace),
+            trace,
             environment,
             context,
             bell: Bell::default(),

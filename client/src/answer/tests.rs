@@ -1,8 +1,8 @@
 use super::*;
 use engine::roots::{ChainEntry, Ledger, StateRoot, TransactionProof, TransactionTree};
 use engine::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Refusal, Roles, Sequence,
-    Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Packet, Refusal, Roles,
+    Sequence, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::wire::answers::StatusAnswer;
 use serde::Serialize;
@@ -73,7 +73,10 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
         feed_of(&Answer { as_of: AS_OF, value }, &NETWORK, query)
     };
     let feed = read(good.clone(), &query).unwrap();
-    assert_eq!((feed.next, feed.events.len(), feed.events[1].packet), (good.next, 2, packet));
+    assert_eq!(
+        (feed.next, feed.events.len(), feed.events[1].signed.run().packets()),
+        (good.next, 2, &[packet][..])
+    );
     type Change = fn(&mut FeedAnswer);
     let changes: [(&str, Change); 7] = [
         ("other bytes", |answer| answer.events[0].packet.replace_range(80..82, "77")),
@@ -202,8 +205,8 @@ fn a_proof_is_taken_only_as_asked_for_and_of_a_committed_height() {
 fn a_transaction_is_taken_only_with_its_own_bytes_and_the_proof_of_what_is_said() {
     let (good, proof) = (transaction(), proved());
     let id = good.id;
-    assert_eq!(packet_of(&good, &NETWORK, None, &id).unwrap(), packet());
-    assert!(packet_of(&good, &NETWORK, Some(CHAIN), &id).is_ok());
+    assert_eq!(signed_of(&good, &NETWORK, None, &id).unwrap().run().packets(), [packet()]);
+    assert!(signed_of(&good, &NETWORK, Some(CHAIN), &id).is_ok());
     let mut other = packet();
     other.0[40] ^= 1;
     let spoiled = [
@@ -215,11 +218,11 @@ fn a_transaction_is_taken_only_with_its_own_bytes_and_the_proof_of_what_is_said(
         (good.clone(), Digest([6; 32]), None),
     ];
     for (answer, network, chain) in spoiled {
-        let refused = packet_of(&answer, &network, chain, &id);
+        let refused = signed_of(&answer, &network, chain, &id);
         assert!(matches!(refused, Err(ClientError::Mismatch(_))), "{refused:?}");
     }
     let unreadable = TransactionAnswer { packet: "xyz".into(), ..good.clone() };
-    assert!(matches!(packet_of(&unreadable, &NETWORK, None, &id), Err(ClientError::Unreadable(_))));
+    assert!(matches!(signed_of(&unreadable, &NETWORK, None, &id), Err(ClientError::Unreadable(_))));
 
     assert!(check_same(&good, &proof).is_ok());
     for answer in [
@@ -234,7 +237,13 @@ fn a_transaction_is_taken_only_with_its_own_bytes_and_the_proof_of_what_is_said(
 #[test]
 fn a_verdict_is_held_against_the_block() {
     let id = transaction().id;
-    let found = || Ok(FoundTransaction { transaction: transaction(), packet: packet(), proof: proved() });
+    let found = || {
+        Ok(FoundTransaction {
+            transaction: transaction(),
+            signed: packet().run().transaction().unwrap(),
+            proof: proved(),
+        })
+    };
     assert!(compare(&id, Verdict::Failed(Outcome::Expired), found()).is_ok());
     for told in [Verdict::Committed, Verdict::Failed(Outcome::Replayed), Verdict::Refused(Refusal::Busy)] {
         let error = compare(&id, told, found()).unwrap_err();

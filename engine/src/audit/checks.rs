@@ -6,7 +6,7 @@
 use kernels::ed25519::{Entry, verify_batch};
 
 use super::{Committed, FinalityCheck, Wrong};
-use crate::types::{Digest, GENESIS_KEY_VERSION, Genesis};
+use crate::types::{Digest, GENESIS_KEY_VERSION, Genesis, PacketRun};
 use crate::wire::Batch;
 
 /// Checks every signature in a batch, unless `known` says that these bytes have been checked.
@@ -25,52 +25,49 @@ pub(super) fn batch(
     if !batch.body_matches() {
         return Err(Wrong::new(&what, "the body that its header names", "another body"));
     }
-    let (mut messages, mut keys) = (Vec::new(), Vec::new());
+    let (mut messages, mut keys, mut runs) = (Vec::new(), Vec::new(), Vec::new());
     for (chain, packets) in batch.sections() {
         let of = genesis.chain(chain);
         let accounts = &of.ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?.accounts;
-        for (place, packet) in packets.iter().enumerate() {
+        for (place, run) in PacketRun::all(packets).enumerate() {
             let what = || format!("transaction {place} on chain {chain} of {what}");
-            if !packet.is_transaction() {
+            if !run.is_transaction() {
                 return Err(Wrong::new(what(), "a transaction of a known kind", "something else"));
             }
-            if packet.chain() != chain {
-                return Err(Wrong::new(
-                    what(),
-                    format!("chain {chain}"),
-                    format!("chain {}", packet.chain()),
-                ));
+            if run.chain() != chain {
+                return Err(Wrong::new(what(), format!("chain {chain}"), format!("chain {}", run.chain())));
             }
-            let account = usize::try_from(packet.debit().0).ok().and_then(|at| accounts.get(at));
+            let account = usize::try_from(run.debit().0).ok().and_then(|at| accounts.get(at));
             let account = account.ok_or_else(|| {
                 let expected = format!("a debit account below {}", accounts.len());
-                Wrong::new(what(), expected, packet.debit())
+                Wrong::new(what(), expected, run.debit())
             })?;
-            if packet.key_version() != GENESIS_KEY_VERSION {
+            if run.key_version() != GENESIS_KEY_VERSION {
                 let expected = format!("key version {GENESIS_KEY_VERSION}");
-                return Err(Wrong::new(what(), expected, format!("key version {}", packet.key_version())));
+                return Err(Wrong::new(what(), expected, format!("key version {}", run.key_version())));
             }
-            messages.push(packet.message(genesis.network()));
+            messages.push(run.message(genesis.network()));
             keys.push(&account.public_key);
+            runs.push(run);
         }
     }
     let signed = batch.message();
-    let packets = batch.packets().iter().zip(&messages).zip(&keys);
-    let entries: Vec<Entry<'_>> = packets
-        .map(|((packet, message), key)| Entry { key, message, signature: packet.signature() })
+    let transactions = runs.iter().zip(&messages).zip(&keys);
+    let entries: Vec<Entry<'_>> = transactions
+        .map(|((run, message), key)| Entry { key, message, signature: run.signature() })
         .chain([Entry { key: &author.public_key, message: &signed, signature: batch.signature() }])
         .collect();
     let mut verdicts = vec![false; entries.len()];
     verify_batch(&entries, seed, &mut verdicts);
     let Some(place) = verdicts.iter().position(|good| !good) else { return Ok(()) };
-    let Some(packet) = batch.packets().get(place) else {
+    let Some(run) = runs.get(place) else {
         let expected = format!("a signature of validator {}", batch.id().author);
         return Err(Wrong::new(what, expected, format!("the signature {}", hex::encode(batch.signature()))));
     };
     Err(Wrong::new(
-        format!("transaction {place} of {what}, id {}", packet.id(genesis.network())),
-        format!("a signature of account {}", packet.debit()),
-        format!("the signature {}", hex::encode(packet.signature())),
+        format!("transaction {place} of {what}, id {}", run.id(genesis.network())),
+        format!("a signature of account {}", run.debit()),
+        format!("the signature {}", hex::encode(run.signature())),
     ))
 }
 

@@ -15,7 +15,7 @@ use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
 use crate::limits::ROOT_LAG_MAX;
 use crate::roots::{ChainEntry, OracleLedger};
-use crate::types::{Asset, ChainId, Digest, Genesis, Head, Height, Outcome, Packet, TransactionId};
+use crate::types::{Asset, ChainId, Digest, Genesis, Head, Height, Outcome, PacketRun, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// What a height did.
@@ -95,12 +95,12 @@ impl Chapter {
         network: &Digest,
         batches: &[Batch],
         in_flight: &mut InFlight,
-        visit: &mut dyn FnMut(&Packet, Outcome),
+        visit: &mut dyn FnMut(PacketRun<'_>, Outcome),
     ) {
         // What came back to a chain in the height before is refunded now; what was sent in it arrives now, or comes
         // back.
         for (packet, reason) in std::mem::take(&mut in_flight.returned).values() {
-            visit(packet, *reason);
+            visit(packet.run(), *reason);
         }
         let mut arriving = std::mem::take(&mut in_flight.sent);
         for (id, reason) in self.returned.iter().flatten() {
@@ -108,16 +108,16 @@ impl Chapter {
             in_flight.returned.insert(*id, (packet, *reason));
         }
         for packet in arriving.values() {
-            visit(packet, Outcome::Applied);
+            visit(packet.run(), Outcome::Applied);
         }
         for (entry, failures) in self.entries.iter().zip(&self.failures) {
             let mine = batches.iter().map(|batch| batch.packets_of(entry.chain));
             let mut failed = failures.iter().peekable();
-            for (place, packet) in (0..).zip(mine.flatten()) {
+            for (place, run) in (0..).zip(mine.flat_map(PacketRun::all)) {
                 let failure = failed.next_if(|(at, _)| *at == place);
-                match failure.map_or_else(|| Outcome::success(packet), |(_, outcome)| *outcome) {
-                    Outcome::Sent => drop(in_flight.sent.insert(packet.id(network), *packet)),
-                    outcome => visit(packet, outcome),
+                match failure.map_or_else(|| Outcome::success(&run), |(_, outcome)| *outcome) {
+                    Outcome::Sent => drop(in_flight.sent.insert(run.id(network), *run)),
+                    outcome => visit(run, outcome),
                 }
             }
         }
@@ -247,10 +247,10 @@ impl Chronicle {
     }
 
     fn execute(&mut self, block: &Block, batches: &[Batch]) -> Chapter {
-        let packets = |chain: ChainId| -> Vec<&Packet> {
-            batches.iter().flat_map(|batch| batch.packets_of(chain)).collect()
+        let transactions = |chain: ChainId| -> Vec<PacketRun<'_>> {
+            batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain))).collect()
         };
-        let executed = self.oracle.execute(block.height(), packets);
+        let executed = self.oracle.execute(block.height(), transactions);
         let failures = |of: &OracleOutcome| {
             let outcomes = (0..).zip(of.outcomes.iter().copied());
             outcomes.filter(|(_, outcome)| outcome.is_failure()).collect()

@@ -38,12 +38,12 @@ pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat};
 pub use self::report::{AuditReport, Supply};
 use crate::store::{Record, Replay, StoreError};
-use crate::types::{Digest, Genesis, Head, Height, Outcome, Packet, TransactionId};
+use crate::types::{Digest, Genesis, Head, Height, Outcome, Packet, PacketRun, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// Told of every transaction of every committed block that holds, once it has its final outcome: height, packet,
 /// outcome. A payment to another chain has it when it is credited, or back at the payer.
-pub type Visitor<'v> = dyn FnMut(Height, &Packet, Outcome) + 'v;
+pub type Visitor<'v> = dyn FnMut(Height, PacketRun<'_>, Outcome) + 'v;
 
 /// Payments between chains that are not decided yet: at most what two blocks sent.
 #[derive(Debug, Default)]
@@ -201,7 +201,7 @@ impl Auditor {
             Checked::Batch(batch) => {
                 self.good.insert(*batch.digest());
                 walk.report.batches += 1;
-                walk.report.signatures += u64::from(batch.transactions());
+                walk.report.signatures += batch.transactions() as u64;
                 walk.report.author_signatures += 1;
                 walk.waiting.insert(*batch.digest(), batch);
                 Ok(())
@@ -226,9 +226,9 @@ impl Auditor {
         let chapter = self.chronicle.read(block, &batches)?;
         chapter.compare(&record)?;
         let report = &mut walk.report;
-        chapter.tell(self.genesis.network(), &batches, &mut walk.in_flight, &mut |packet, outcome| {
-            report.count(packet, outcome);
-            visit(height, packet, outcome);
+        chapter.tell(self.genesis.network(), &batches, &mut walk.in_flight, &mut |run, outcome| {
+            report.count(&run, outcome);
+            visit(height, run, outcome);
         });
         report.transactions += chapter.transactions();
         walk.report.height = height;

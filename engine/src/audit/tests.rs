@@ -8,7 +8,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Frozen,
-    Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    PacketRun, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -114,13 +114,13 @@ impl Scene {
 
     /// A payment to an account of the other chain.
     fn crossing(&self, debit: u64, payee: u64, nonce: u64) -> Packet {
-        let transfer = self.transfer(debit, 10, nonce).transfer().unwrap();
+        let transfer = self.transfer(debit, 10, nonce).run().transfer().unwrap();
         let transfer = Transfer { credit_chain: Some(OTHER), credit: AccountId(payee), ..transfer };
         transfer.sign(self.genesis.network(), |message| signing_key(debit).sign(message))
     }
 
     fn batch(&mut self, packets: &[Packet]) -> Batch {
-        let sections = [BatchSection { chain: CHAIN, transactions: packets.len() as u32 }];
+        let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
         let sign = |message: &[u8]| self.key.sign(message);
         let batch = Batch::seal(network, author, &self.sealed, &sections, packets.iter(), sign);
@@ -247,8 +247,8 @@ fn visitors_see_every_transaction_of_every_directory() {
     let mut auditor = scene.auditor();
     let mut seen = Vec::new();
     for _ in 0..2 {
-        let visit = &mut |height: Height, packet: &Packet, outcome: Outcome| {
-            seen.push((height.0, packet.debit().0, outcome));
+        let visit = &mut |height: Height, transaction: PacketRun<'_>, outcome: Outcome| {
+            seen.push((height.0, transaction.debit().0, outcome));
         };
         assert!(auditor.audit(scene.directory.path(), &|_, _| {}, visit).unwrap().ok);
     }
@@ -317,8 +317,8 @@ fn payments_between_chains_are_followed_to_their_end() {
     scene.commit(&[], |_| {});
     scene.write();
     let mut seen = Vec::new();
-    let visit = &mut |height: Height, packet: &Packet, outcome: Outcome| {
-        seen.push((height.0, packet.debit().0, outcome));
+    let visit = &mut |height: Height, transaction: PacketRun<'_>, outcome: Outcome| {
+        seen.push((height.0, transaction.debit().0, outcome));
     };
     let report = scene.auditor().audit(scene.directory.path(), &|_, _| {}, visit).unwrap();
     assert_eq!(report.finding, None);

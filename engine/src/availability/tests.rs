@@ -26,7 +26,7 @@ pub(crate) fn batch_after(
     salt: u8,
 ) -> Verified<Batch> {
     let packets = vec![Packet([salt; 128]); transactions];
-    let sections = [BatchSection { chain: ChainId(0), transactions: transactions as u32 }];
+    let sections = [BatchSection { chain: ChainId(0), packets: transactions as u32 }];
     let network = Digest([0x42; 32]);
     Verified::assumed(Batch::seal(&network, author, previous, &sections, packets.iter(), |_| [0; 64]))
 }

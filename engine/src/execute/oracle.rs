@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountId, Action, Asset, ChainGenesis, ChainId, Command, Content, Frozen, Height, Issuance, Outcome,
-    Packet, Roles, TransactionId, Transfer,
+    AccountId, Action, Asset, ChainGenesis, ChainId, Command, Content, Frozen, Height, Issuance, Linked,
+    Outcome, PacketRun, Roles, TransactionId, Transfer,
 };
 
 /// An account.
@@ -75,7 +75,7 @@ impl Oracle {
         &mut self,
         height: Height,
         inbox: &[Delivery],
-        packets: impl Iterator<Item = (TransactionId, &'a Packet)>,
+        transactions: impl Iterator<Item = (TransactionId, PacketRun<'a>)>,
     ) -> OracleOutcome {
         let before = (self.balances(), self.issued, self.burned);
         let (mut outcomes, mut delivered, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
@@ -86,8 +86,8 @@ impl Oracle {
                 outbox.push(Delivery { leg: Leg::Refund(outcome), ..*delivery });
             }
         }
-        for (transaction, packet) in packets {
-            let content = packet.content().expect("a verified batch holds transactions");
+        for (transaction, run) in transactions {
+            let content = run.content().expect("a verified batch holds transactions");
             let outcome = self.transaction(height, &content);
             if let (Outcome::Sent, Content::Transfer(transfer)) = (outcome, content) {
                 let crossing = Crossing {
@@ -133,13 +133,16 @@ impl Oracle {
         Outcome::Applied
     }
 
-    fn transaction(&mut self, height: Height, content: &Content) -> Outcome {
+    fn transaction(&mut self, height: Height, content: &Content<'_>) -> Outcome {
         let (expiry, signer, key_version, nonce) = match content {
             Content::Transfer(Transfer { expiry, debit, key_version, nonce, .. }) => {
                 (*expiry, *debit, *key_version, *nonce)
             }
             Content::Command(Command { expiry, authority, key_version, nonce, .. }) => {
                 (*expiry, *authority, *key_version, *nonce)
+            }
+            Content::Linked(Linked { expiry, debit, key_version, nonce, .. }) => {
+                (*expiry, *debit, *key_version, *nonce)
             }
         };
         if height > expiry {
@@ -167,7 +170,42 @@ impl Oracle {
         match content {
             Content::Transfer(transfer) => self.transfer(transfer),
             Content::Command(command) => self.command(command),
+            Content::Linked(linked) => self.linked(linked),
         }
+    }
+
+    /// Payments of one payer, all or none, once the nonce is spent. They are made one after the other on a copy, which
+    /// counts only if none fails.
+    fn linked(&mut self, linked: &Linked<'_>) -> Outcome {
+        let payer = linked.debit.0 as usize;
+        if self.accounts[payer].debit_frozen {
+            return Outcome::DebitFrozen;
+        }
+        for payment in linked.payments.iter() {
+            match self.accounts.get(payment.to.0 as usize) {
+                None => return Outcome::UnknownCredit,
+                Some(payee) if payee.credit_frozen => return Outcome::CreditFrozen,
+                Some(_) => {}
+            }
+        }
+        let total: u128 = linked.payments.iter().map(|payment| u128::from(payment.amount)).sum();
+        if self.accounts[payer].balance < total {
+            return Outcome::InsufficientBalance;
+        }
+        let mut balances: BTreeMap<usize, u128> = BTreeMap::new();
+        balances.insert(payer, self.accounts[payer].balance - total);
+        for payment in linked.payments.iter() {
+            let payee = payment.to.0 as usize;
+            let balance = balances.entry(payee).or_insert(self.accounts[payee].balance);
+            *balance += u128::from(payment.amount);
+            if *balance > u128::from(u64::MAX) {
+                return Outcome::CreditOverflow;
+            }
+        }
+        for (account, balance) in balances {
+            self.accounts[account].balance = balance;
+        }
+        Outcome::Applied
     }
 
     /// A payment, once the nonce is spent.

@@ -46,6 +46,21 @@ pub(crate) fn command(authority: u64, action: Action, nonce: u64) -> Command {
     }
 }
 
+/// Linked transfers, not signed.
+pub(crate) fn linked(debit: u64, payments: &[(u64, u64)], memo: &[u8], nonce: u64) -> Transaction {
+    linked_as(&transfer(debit, 0, 0, nonce), payments, memo)
+}
+
+/// Linked transfers with the other fields of a transfer.
+pub(crate) fn linked_as(like: &Transfer, payments: &[(u64, u64)], memo: &[u8]) -> Transaction {
+    let payment = |(to, amount): &(u64, u64)| Payment { to: AccountId(*to), amount: *amount }.encode();
+    let encoded: Vec<_> = payments.iter().map(payment).collect();
+    let Transfer { chain, key_version, reference, debit, nonce, expiry, .. } = *like;
+    let payments = Payments::of(&encoded);
+    let linked = Linked { chain, key_version, reference, debit, payments, memo, nonce, expiry };
+    linked.sign(&Digest::default(), |_| [0; 64]).unwrap()
+}
+
 /// A chain whose account 1 may issue 500 and whose account 2 may freeze.
 pub(crate) fn governed(balances: &[u64]) -> ChainGenesis {
     let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 500, freezer: Some(AccountId(2)) };
@@ -68,10 +83,22 @@ fn states(writer: &StateWriter) -> Vec<AccountState> {
 fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> Delta {
     let height = writer.height().next();
     let before = states(writer);
-    let ids: Vec<_> = packets.iter().map(|packet| packet.id(&Digest::default())).collect();
+    let ids: Vec<_> = PacketRun::all(packets).map(|run| run.id(&Digest::default())).collect();
     let raw: Vec<_> = ids.iter().map(|id| id.0).collect();
-    let delta = writer.execute_packets(height, &[], packets.chunks(5), &raw);
-    let expected = oracle.execute(height, &[], ids.into_iter().zip(packets));
+    // As if there were a batch of each five transactions.
+    let mut batches = vec![packets];
+    for (place, run) in PacketRun::all(packets).enumerate() {
+        let last = batches.pop().expect("there is always one");
+        if place % 5 == 4 {
+            let at = run.packets().as_ptr_range().end.addr() - last.as_ptr().addr();
+            let (batch, rest) = last.split_at(at / size_of::<Packet>());
+            batches.extend([batch, rest]);
+        } else {
+            batches.push(last);
+        }
+    }
+    let delta = writer.execute_packets(height, &[], batches.into_iter(), &raw);
+    let expected = oracle.execute(height, &[], ids.into_iter().zip(PacketRun::all(packets)));
     assert_eq!(delta.outcomes(), expected.outcomes);
     assert_eq!((delta.inbox(), delta.outbox()), (&expected.inbox[..], &expected.outbox[..]));
     let after = states(writer);
@@ -92,7 +119,7 @@ fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> De
 /// A nonce is spent exactly where the outcome says so, and by nothing else.
 fn spends(before: &[AccountState], packets: &[Packet], delta: &Delta) {
     let mut windows: Vec<_> = before.iter().map(|account| account.window).collect();
-    for (packet, outcome) in packets.iter().zip(delta.outcomes()) {
+    for (packet, outcome) in PacketRun::all(packets).zip(delta.outcomes()) {
         let window = windows.get_mut(packet.debit().0 as usize);
         if outcome.spends_nonce() {
             let window = window.expect("no account, no nonce");
@@ -122,8 +149,8 @@ fn any_transfer() -> impl Strategy<Value = Transfer> + Clone {
     )
 }
 
-/// Transfers, and commands of those who hold a role and of some who do not.
-fn any_packet() -> impl Strategy<Value = Packet> + Clone {
+/// Transfers, linked ones, and commands of those who hold a role and of some who do not.
+fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
     let account = (0..9_u64).prop_map(AccountId);
     let amount = prop_oneof![9 => 0..150_u64, 1 => any::<u64>()];
     let action = prop_oneof![
@@ -139,20 +166,25 @@ fn any_packet() -> impl Strategy<Value = Packet> + Clone {
         Command { key_version, expiry, ..command(authority, action, nonce) }
             .sign(&Digest::default(), |_| [0; 64])
     });
-    prop_oneof![2 => any_transfer().prop_map(unsigned), 1 => command]
+    let amount = prop_oneof![20 => 0..60_u64, 1 => any::<u64>(), 1 => 400..900_u64];
+    let linked = (vec((prop_oneof![20 => 0..8_u64, 1 => any::<u64>()], amount), 1..12), any_transfer())
+        .prop_map(|(payments, like)| linked_as(&like, &payments, b"memo"));
+    let alone = prop_oneof![2 => any_transfer().prop_map(unsigned), 1 => command];
+    prop_oneof![3 => alone.prop_map(|packet| packet.run().transaction().unwrap()), 1 => linked]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_packet(), 0..60), 1..6)) {
+    fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_transaction(), 0..60), 1..6)) {
         // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 does not exist.
         let genesis = governed(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
         let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
         let mut history = vec![states(&writer)];
         let mut deltas = Vec::new();
-        for packets in blocks {
+        for transactions in blocks {
+            let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
             deltas.push(both(&mut writer, &mut oracle, &packets));
             history.push(states(&writer));
         }
@@ -217,6 +249,68 @@ fn money_moves_and_each_outcome_has_its_cause() {
     let (outcomes, balances) = outcomes_of(&[100, 0, 5], &transfers);
     assert_eq!(outcomes, expected);
     assert_eq!(balances, [3, 97, 5]);
+}
+
+#[test]
+fn linked_transfers_are_made_all_or_none() {
+    use Outcome::*;
+    let made = |balances: &[u64], transactions: &[Transaction]| {
+        let genesis = chain_of(balances);
+        let (mut writer, mut oracle) =
+            (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
+        let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
+        let delta = both(&mut writer, &mut oracle, &packets);
+        let balances: Vec<u64> = states(&writer).iter().map(|account| account.balance).collect();
+        let outcomes = delta.outcomes().to_vec();
+        writer.undo(&delta);
+        (outcomes, balances)
+    };
+    let pays = |nonce, payments: &[(u64, u64)]| linked(0, payments, b"", nonce);
+    let (outcomes, balances) = made(
+        &[100, 0, 5],
+        &[
+            pays(0, &[(1, 30), (2, 30), (1, 1)]),
+            pays(0, &[(1, 1)]),
+            pays(1, &[(1, 20), (2, 20)]),
+            pays(2, &[(1, 1), (3, 1)]),
+            // The payer may be paid, but what it pays in all must be there.
+            pays(3, &[(0, 30), (1, 9)]),
+            pays(4, &[(0, 30), (1, 10)]),
+            linked(9, &[(1, 1)], b"", 0),
+        ],
+    );
+    assert_eq!(
+        outcomes,
+        [Applied, Replayed, InsufficientBalance, UnknownCredit, Applied, InsufficientBalance, UnknownDebit]
+    );
+    assert_eq!(balances, [30, 40, 35]);
+    let overflows = pays(0, &[(2, 5), (1, 1), (1, 1)]);
+    assert_eq!(made(&[10, u64::MAX - 1, 0], &[overflows]), (vec![CreditOverflow], vec![10, u64::MAX - 1, 0]));
+    let more_than_there_is = pays(0, &[(1, u64::MAX), (1, u64::MAX)]);
+    assert_eq!(made(&[10, 0], &[more_than_there_is]), (vec![InsufficientBalance], vec![10, 0]));
+    let many: Vec<_> = (0..1_000).map(|at| (1 + at % 2, 1)).collect();
+    assert_eq!(made(&[1_000, 0, 0], &[pays(0, &many)]), (vec![Applied], vec![0, 500, 500]));
+}
+
+#[test]
+fn linked_transfers_stop_at_a_frozen_account() {
+    use Outcome::*;
+    let genesis = governed(&[100, 100, 100, 100]);
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
+    let freeze =
+        |account, frozen, nonce| ordered(2, Action::Freeze { account: AccountId(account), frozen }, nonce);
+    let pays = |debit, nonce| linked(debit, &[(1, 1), (3, 1)], b"", nonce);
+    let packets = [
+        &[freeze(3, Frozen::CREDIT, 0)],
+        pays(0, 0).run().packets(),
+        &[freeze(3, Frozen::DEBIT, 1)],
+        pays(0, 1).run().packets(),
+        pays(3, 0).run().packets(),
+    ]
+    .concat();
+    let delta = both(&mut writer, &mut oracle, &packets);
+    assert_eq!(delta.outcomes(), [Applied, CreditFrozen, Applied, Applied, DebitFrozen]);
 }
 
 #[test]

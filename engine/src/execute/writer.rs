@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::touched::Touched;
 use super::{AccountState, Balance, ChainState, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal};
-use crate::limits::{BLOCK_TRANSACTIONS_MAX, DELIVERIES_MAX};
+use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
 use crate::types::{
-    Action, Asset, ChainGenesis, ChainId, Command, Content, Height, Issuance, Outcome, Packet, Roles,
-    TransactionId,
+    Action, Asset, ChainGenesis, ChainId, Command, Content, Height, Issuance, Linked, Outcome, Packet,
+    PacketRun, Roles, TransactionId,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -98,17 +98,18 @@ impl StateWriter {
         let deliver =
             |delivery: &Delivery| Delivered { delivery: *delivery, outcome: self.deliver(delivery) };
         let inbox: Vec<Delivered> = inbox.iter().map(deliver).collect();
-        let mut outcomes = Vec::with_capacity(BLOCK_TRANSACTIONS_MAX);
-        for packets in batches {
-            for (at, packet) in packets.iter().enumerate() {
-                if let Some(coming) = packets.get(at + PREFETCH_AHEAD) {
+        let mut outcomes = Vec::with_capacity(BLOCK_PACKETS_MAX);
+        for mut packets in batches {
+            while let Some((run, rest)) = PacketRun::split_first(packets) {
+                if let Some(coming) = packets.get(PREFETCH_AHEAD) {
                     self.state.prefetch(coming.debit());
                     self.state.prefetch(coming.credit());
                 }
-                let outcome = self.transaction(height, packet);
+                packets = rest;
+                let outcome = self.transaction(height, run);
                 if outcome == Outcome::Sent {
                     let transaction = TransactionId(ids[outcomes.len()]);
-                    self.outbox.push(sent(packet, transaction));
+                    self.outbox.push(sent(&run, transaction));
                 }
                 outcomes.push(outcome);
             }
@@ -143,7 +144,7 @@ impl StateWriter {
     /// The order of the checks is part of the protocol: it decides which outcome is recorded, and which outcomes spend
     /// the nonce. Those after the window's check do; see [`Outcome::spends_nonce`].
     #[inline]
-    fn transaction(&mut self, height: Height, packet: &Packet) -> Outcome {
+    fn transaction(&mut self, height: Height, packet: PacketRun<'_>) -> Outcome {
         let state = &*self.state;
         if packet.expiry() < height {
             return Outcome::Expired;
@@ -166,6 +167,9 @@ impl StateWriter {
         }
         if payer.frozen.debit() {
             return Outcome::DebitFrozen;
+        }
+        if packet.is_envelope() {
+            return self.linked(packet, debit);
         }
         let amount = packet.amount();
         if packet.is_cross() {
@@ -200,7 +204,7 @@ impl StateWriter {
 
     /// What the account at `authority` orders, once its nonce is spent.
     #[cold]
-    fn command(&mut self, packet: &Packet, authority: usize) -> Outcome {
+    fn command(&mut self, packet: PacketRun<'_>, authority: usize) -> Outcome {
         let Ok(Content::Command(Command { authority: orders, action, .. })) = packet.content() else {
             unreachable!("a verified batch has transactions of known kinds");
         };
@@ -243,6 +247,42 @@ impl StateWriter {
                 state.set_balance(authority, balance);
                 self.issuance = issuance;
             }
+        }
+        Outcome::Applied
+    }
+
+    /// The payments of the account at `debit`, all or none, once its nonce is spent and it may pay.
+    #[cold]
+    fn linked(&mut self, run: PacketRun<'_>, debit: usize) -> Outcome {
+        let Ok(Content::Linked(Linked { payments, .. })) = run.content() else {
+            unreachable!("a verified batch has transactions of known kinds");
+        };
+        let state = Arc::clone(&self.state);
+        for payment in payments.iter() {
+            match state.index(payment.to) {
+                None => return Outcome::UnknownCredit,
+                Some(index) if state.frozen_at(index).credit() => return Outcome::CreditFrozen,
+                Some(_) => {}
+            }
+        }
+        let payer = state.mutable(debit).balance;
+        let left = u64::try_from(payments.total()).ok().and_then(|total| payer.checked_sub(total));
+        let Some(left) = left else { return Outcome::InsufficientBalance };
+        state.set_balance(debit, left);
+        for (made, payment) in payments.iter().enumerate() {
+            let index = state.index(payment.to).expect("looked at above");
+            let payee = state.mutable(index);
+            let Some(balance) = payee.balance.checked_add(payment.amount) else {
+                // Those who were paid give it back, so nobody was paid.
+                for payment in payments.iter().take(made) {
+                    let index = state.index(payment.to).expect("it was paid");
+                    state.set_balance(index, state.mutable(index).balance - payment.amount);
+                }
+                state.set_balance(debit, payer);
+                return Outcome::CreditOverflow;
+            };
+            self.touched.note(index, payee);
+            state.set_balance(index, balance);
         }
         Outcome::Applied
     }

@@ -10,7 +10,7 @@ use crate::verify::Verified;
 
 fn transaction(sender: u64, nonce: u64) -> Verified<Transaction> {
     let transfer = crate::execute::tests::transfer(sender, 0, 1, nonce);
-    Verified::assumed(transfer.sign(&Digest::default(), |_| [0; 64]).transaction().unwrap())
+    Verified::assumed(transfer.sign(&Digest::default(), |_| [0; 64]).run().transaction().unwrap())
 }
 
 fn offer(pool: &Mempool, sender: u64, nonce: u64) -> Result<(), Refusal> {
@@ -19,9 +19,9 @@ fn offer(pool: &Mempool, sender: u64, nonce: u64) -> Result<(), Refusal> {
 
 fn drain(pool: &Mempool) -> Vec<u64> {
     let (mut taken, mut expired) = (Vec::new(), Vec::new());
-    pool.take(Height(0), 10, &mut taken, &mut expired);
+    pool.take(Height(0), (10, 10), &mut taken, &mut expired);
     assert!(expired.is_empty());
-    pool.release(taken.iter().map(|pending| pending.transaction.packet()));
+    pool.release(taken.iter().map(|pending| pending.transaction.run()));
     taken.iter().map(|pending| pending.transaction.nonce()).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Slots and queue together.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(not(loom))]
 use crossbeam::queue::ArrayQueue;
@@ -8,7 +9,7 @@ use crossbeam::queue::ArrayQueue;
 #[cfg(loom)]
 use super::model_queue::ArrayQueue;
 use super::slots::SenderSlots;
-use crate::types::{ChainId, Height, Packet, Refusal, Transaction};
+use crate::types::{ChainId, Height, PacketRun, Refusal, Transaction};
 use crate::verify::Verified;
 
 /// Where a transaction came from, so that its sender can be told what became of it.
@@ -25,7 +26,7 @@ pub struct Origin {
 }
 
 /// A transaction that waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pending {
     /// The transaction.
     pub transaction: Verified<Transaction>,
@@ -39,13 +40,17 @@ pub struct Mempool {
     chain: ChainId,
     slots: SenderSlots,
     queue: ArrayQueue<Pending>,
+    /// What was taken out and had no room in the batch: the next to be taken.
+    next: Mutex<Option<Pending>>,
+    /// Packets of payloads that wait.
+    payload_packets: AtomicUsize,
     closed: AtomicBool,
     paused: AtomicBool,
 }
 
 impl Mempool {
     /// A mempool for a chain with this many accounts, of `capacity` transactions, and `sender_cap` for each debit
-    /// account.
+    /// account. Their payloads may have `capacity` packets together.
     ///
     /// # Panics
     /// `sender_cap` is not in `1..=64`, or `capacity` is 0.
@@ -56,6 +61,8 @@ impl Mempool {
             chain,
             slots,
             queue: ArrayQueue::new(capacity),
+            next: Mutex::new(None),
+            payload_packets: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             paused: AtomicBool::new(false),
         }
@@ -81,34 +88,72 @@ impl Mempool {
         if self.paused.load(Relaxed) {
             return Err(Refusal::Busy);
         }
-        let (sender, nonce) = (self.index(&transaction), transaction.nonce());
+        let (sender, nonce) = (self.index(transaction.run()), transaction.nonce());
+        let payload_packets = transaction.payload_packets();
         self.slots.claim(sender, nonce)?;
-        self.queue.push(Pending { transaction, origin }).map_err(|_| {
-            self.slots.release(sender, nonce);
-            Refusal::Busy
-        })
+        let offered = self.claim_payload(payload_packets).and_then(|()| {
+            self.queue.push(Pending { transaction, origin }).map_err(|_| {
+                self.release_payload(payload_packets);
+                Refusal::Busy
+            })
+        });
+        offered.inspect_err(|_| self.slots.release(sender, nonce))
     }
 
-    /// Takes out up to `max` transactions, oldest first. Those that can no longer execute above `committed` go to
-    /// `expired`, and their slots are given back.
-    pub fn take(&self, committed: Height, max: usize, taken: &mut Vec<Pending>, expired: &mut Vec<Pending>) {
-        let end = taken.len() + max;
-        while taken.len() < end
-            && let Some(pending) = self.queue.pop()
-        {
-            if pending.transaction.expiry() <= committed {
-                self.release([pending.transaction.packet()].into_iter());
-                expired.push(pending);
-            } else {
-                taken.push(pending);
-            }
+    fn claim_payload(&self, packets: usize) -> Result<(), Refusal> {
+        if packets == 0 {
+            return Ok(());
+        }
+        let before = self.payload_packets.fetch_add(packets, Relaxed);
+        if before + packets > self.capacity() {
+            self.release_payload(packets);
+            return Err(Refusal::Busy);
+        }
+        Ok(())
+    }
+
+    fn release_payload(&self, packets: usize) {
+        if packets > 0 {
+            self.payload_packets.fetch_sub(packets, Relaxed);
         }
     }
 
+    /// Takes out transactions until they have `part` packets, oldest first; the last may have more, but not more than
+    /// `left` together. Those that can no longer execute above `committed` go to `expired`, and their slots are given
+    /// back. Says how many packets were taken.
+    pub fn take(
+        &self,
+        committed: Height,
+        (part, left): (usize, usize),
+        taken: &mut Vec<Pending>,
+        expired: &mut Vec<Pending>,
+    ) -> usize {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut packets = 0;
+        while packets < part.min(left)
+            && let Some(pending) = next.take().or_else(|| self.queue.pop())
+        {
+            let run = pending.transaction.run();
+            if pending.transaction.expiry() <= committed {
+                self.release(std::iter::once(run));
+                self.release_payload(run.payload_packets());
+                expired.push(pending);
+            } else if packets + run.packets().len() > left {
+                *next = Some(pending);
+                break;
+            } else {
+                packets += run.packets().len();
+                self.release_payload(run.payload_packets());
+                taken.push(pending);
+            }
+        }
+        packets
+    }
+
     /// Gives slots back: of transactions that were taken out and are now in a committed block, or given up.
-    pub fn release<'a>(&self, packets: impl Iterator<Item = &'a Packet>) {
-        for packet in packets {
-            self.slots.release(self.index(packet), packet.nonce());
+    pub fn release<'a>(&self, transactions: impl Iterator<Item = PacketRun<'a>>) {
+        for run in transactions {
+            self.slots.release(self.index(run), run.nonce());
         }
     }
 
@@ -127,14 +172,20 @@ impl Mempool {
         self.closed.store(true, Relaxed);
     }
 
+    /// How many packets wait; out of date as soon as other threads offer.
+    pub fn packets(&self) -> usize {
+        self.len() + self.payload_packets.load(Relaxed)
+    }
+
     /// How many transactions wait; out of date as soon as other threads offer.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue.len() + usize::from(next.is_some())
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len() == 0
     }
 
     /// How many can wait.
@@ -147,8 +198,8 @@ impl Mempool {
         &self.slots
     }
 
-    fn index(&self, packet: &Packet) -> usize {
-        let account = packet.debit().0;
+    fn index(&self, run: PacketRun<'_>) -> usize {
+        let account = run.debit().0;
         assert!(account < self.slots.accounts() as u64, "a verified transaction has a sender that exists");
         account as usize
     }

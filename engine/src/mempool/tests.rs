@@ -3,7 +3,7 @@ use crate::types::{AccountId, ChainId, Digest, Height, Refusal, Transaction, Tra
 use crate::verify::Verified;
 
 fn verified(transfer: Transfer) -> Verified<Transaction> {
-    Verified::assumed(transfer.sign(&Digest::default(), |_| [0; 64]).transaction().unwrap())
+    Verified::assumed(transfer.sign(&Digest::default(), |_| [0; 64]).run().transaction().unwrap())
 }
 
 fn transaction(sender: u64, nonce: u64) -> Verified<Transaction> {
@@ -16,7 +16,7 @@ fn origin(tag: u64) -> Origin {
 
 fn take(pool: &Mempool, committed: u64, max: usize) -> (Vec<u64>, Vec<u64>) {
     let (mut taken, mut expired) = (Vec::new(), Vec::new());
-    pool.take(Height(committed), max, &mut taken, &mut expired);
+    pool.take(Height(committed), (max, max), &mut taken, &mut expired);
     let tags = |pending: &[Pending]| pending.iter().map(|pending| pending.origin.tag).collect();
     (tags(&taken), tags(&expired))
 }
@@ -37,13 +37,17 @@ fn what_goes_in_comes_out_in_order_with_its_origin() {
 fn a_nonce_waits_once_until_it_is_released() {
     let pool = Mempool::new(ChainId(7), 2, 16, 64);
     let first = transaction(1, 5);
-    assert_eq!(pool.offer(first, origin(0)), Ok(()));
-    assert_eq!(pool.offer(first, origin(1)), Err(Refusal::DuplicatePending));
+    assert_eq!(pool.offer(first.clone(), origin(0)), Ok(()));
+    assert_eq!(pool.offer(first.clone(), origin(1)), Err(Refusal::DuplicatePending));
     assert_eq!(pool.offer(transaction(1, 69), origin(2)), Err(Refusal::DuplicatePending), "shares its slot");
     assert_eq!(pool.offer(transaction(0, 5), origin(3)), Ok(()), "another sender does not");
     take(&pool, 0, 10);
-    assert_eq!(pool.offer(first, origin(4)), Err(Refusal::DuplicatePending), "taken out is still pending");
-    pool.release([first.packet()].into_iter());
+    assert_eq!(
+        pool.offer(first.clone(), origin(4)),
+        Err(Refusal::DuplicatePending),
+        "taken out is still pending"
+    );
+    pool.release([first.run()].into_iter());
     assert_eq!(pool.offer(first, origin(5)), Ok(()));
 }
 
@@ -131,8 +135,8 @@ fn many_threads_lose_and_duplicate_nothing() {
         while !done || !pool.is_empty() {
             done = offerers.iter().all(|offerer| offerer.is_finished());
             let (mut taken, mut expired) = (Vec::new(), Vec::new());
-            pool.take(Height(0), 100, &mut taken, &mut expired);
-            pool.release(taken.iter().map(|pending| pending.transaction.packet()));
+            pool.take(Height(0), (100, 100), &mut taken, &mut expired);
+            pool.release(taken.iter().map(|pending| pending.transaction.run()));
             out.extend(
                 taken.into_iter().map(|pending| (pending.transaction.debit(), pending.transaction.nonce())),
             );
@@ -144,4 +148,49 @@ fn many_threads_lose_and_duplicate_nothing() {
     assert_eq!(distinct.len(), 2000);
     assert!(distinct.contains(&(AccountId(63), 30)));
     assert!((0..64).all(|account| pool.slots().pending(account) == 0));
+}
+
+/// A transaction of so many packets.
+fn envelope(sender: u64, nonce: u64, packets: usize) -> Verified<Transaction> {
+    let payments = vec![(0, 1); (packets - 1) * 8 - 1];
+    let transaction = crate::execute::tests::linked(sender, &payments, b"", nonce);
+    assert_eq!(transaction.run().packets().len(), packets);
+    Verified::assumed(transaction)
+}
+
+#[test]
+fn payloads_have_room_of_their_own_and_give_it_back() {
+    let pool = Mempool::new(ChainId(7), 4, 16, 64);
+    assert_eq!(pool.offer(envelope(0, 0, 11), origin(0)), Ok(()));
+    assert_eq!(pool.offer(envelope(0, 1, 8), origin(1)), Err(Refusal::Busy), "17 packets of payload");
+    assert_eq!(pool.offer(envelope(0, 1, 7), origin(2)), Ok(()), "the refusal has left no slot behind");
+    assert_eq!(pool.offer(envelope(1, 0, 2), origin(3)), Err(Refusal::Busy));
+    assert_eq!(pool.offer(transaction(1, 0), origin(4)), Ok(()), "what has no payload needs no room for one");
+    assert_eq!((pool.len(), pool.packets()), (3, 19));
+    assert_eq!(take(&pool, 0, 100), (vec![0, 2, 4], vec![]));
+    assert_eq!((pool.len(), pool.packets()), (0, 0));
+    assert_eq!(pool.offer(envelope(2, 0, 17), origin(5)), Ok(()));
+    assert_eq!(take(&pool, 1_000, 100), (vec![], vec![5]), "expired");
+    assert_eq!(pool.offer(envelope(2, 1, 17), origin(6)), Ok(()));
+}
+
+#[test]
+fn an_envelope_may_exceed_its_part_and_waits_where_it_has_no_room() {
+    let pool = Mempool::new(ChainId(7), 4, 64, 64);
+    for (tag, packets) in [(0, 1), (1, 6), (2, 9), (3, 1)] {
+        let offered = if packets == 1 { transaction(0, tag) } else { envelope(0, tag, packets) };
+        assert_eq!(pool.offer(offered, origin(tag)), Ok(()));
+    }
+    let take = |part, left| {
+        let (mut taken, mut expired) = (Vec::new(), Vec::new());
+        let packets = pool.take(Height(0), (part, left), &mut taken, &mut expired);
+        (packets, taken.iter().map(|pending| pending.origin.tag).collect::<Vec<_>>())
+    };
+    assert_eq!(take(0, 100), (0, vec![]));
+    assert_eq!(take(3, 100), (7, vec![0, 1]), "the last one exceeds the part");
+    assert_eq!(take(3, 8), (0, vec![]), "nothing exceeds the batch");
+    assert_eq!((pool.len(), pool.packets(), pool.is_empty()), (2, 10, false), "it is not lost");
+    assert_eq!(take(1, 9), (9, vec![2]), "and is the next");
+    assert_eq!(take(5, 5), (1, vec![3]));
+    assert!(pool.is_empty());
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{Divergence, Position, Roots};
 use crate::availability::{Gap, Stream};
-use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_TRANSACTIONS_MAX, TIME_AHEAD_MAX_MS};
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
 use crate::types::{Digest, Head, Height, ValidatorIndex};
 use crate::wire::Block;
 
@@ -103,8 +103,8 @@ pub enum Flaw {
     #[error("takes {0} batches, more than {BLOCK_BATCHES_MAX}")]
     Batches(u64),
     /// More transactions than a block may take, counted in the batches that are here.
-    #[error("takes {0} transactions, more than {BLOCK_TRANSACTIONS_MAX}")]
-    Transactions(u64),
+    #[error("takes {0} packets, more than {BLOCK_PACKETS_MAX}")]
+    Packets(u64),
 }
 
 /// Judges `block` as a child of `parent`. `unix_ms` is this validator's own clock.
@@ -170,19 +170,19 @@ fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<
 
 fn judge_cut(block: &Block, parent: &Position, streams: &[Stream]) -> Judgement {
     let mut missing = Vec::new();
-    let mut transactions = 0_u64;
+    let mut packets = 0_u64;
     for (author, ((from, to), stream)) in parent.cut.iter().zip(block.cut()).zip(streams).enumerate() {
         let author = ValidatorIndex(author as u16);
         match stream.path(from, to) {
             Ok(batches) => {
-                transactions += batches.iter().map(|batch| u64::from(batch.transactions())).sum::<u64>();
+                packets += batches.iter().map(|batch| batch.packets().len() as u64).sum::<u64>();
             }
             Err(Gap::Missing(head)) => missing.push((author, head)),
             Err(Gap::Leaves) => return Judgement::Invalid(Flaw::Cut(author)),
         }
     }
-    if transactions > BLOCK_TRANSACTIONS_MAX as u64 {
-        return Judgement::Invalid(Flaw::Transactions(transactions));
+    if packets > BLOCK_PACKETS_MAX as u64 {
+        return Judgement::Invalid(Flaw::Packets(packets));
     }
     if missing.is_empty() { Judgement::Valid } else { Judgement::Wait(Wait::Batches(missing)) }
 }

@@ -227,11 +227,11 @@ fn the_bounds_of_a_block_are_counted_in_what_the_voter_holds() {
     let with_sixteen = |h: &mut Header| h.cut = vec![sixteen, Head::NONE];
     assert_eq!(family.judge(with_sixteen), Judgement::Valid);
     let one_more = push(&mut family.streams, A, &[1]);
-    let transactions = BLOCK_TRANSACTIONS_MAX as u64 + 1;
-    assert_eq!(family.flaw(|h| h.cut = vec![one_more, Head::NONE]), Flaw::Transactions(transactions));
+    let transactions = BLOCK_PACKETS_MAX as u64 + 1;
+    assert_eq!(family.flaw(|h| h.cut = vec![one_more, Head::NONE]), Flaw::Packets(transactions));
     assert_eq!(
         family.flaw(|h| h.cut = vec![sixteen, h.cut[1]]),
-        Flaw::Transactions(transactions + 4),
+        Flaw::Packets(transactions + 4),
         "over all authors"
     );
 }

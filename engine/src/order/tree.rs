@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::judge::{Wait, judge};
 use super::{Finality, Finalized, Judgement, Position, Proposal, Roots};
 use crate::availability::Stream;
-use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_ROOTS_MAX, BLOCK_TRANSACTIONS_MAX};
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, BLOCK_ROOTS_MAX};
 use crate::types::{Digest, Head, Height, ValidatorIndex};
 use crate::wire::{Block, Header};
 
@@ -298,7 +298,7 @@ fn next_cut(
     ready: impl Fn(ValidatorIndex, &Position) -> Head,
 ) -> Vec<Head> {
     let mut cut = parent.cut.clone();
-    let (mut batches, mut transactions) = (0, 0);
+    let (mut batches, mut packets) = (0, 0);
     let authors = cut.len();
     for turn in 0..authors {
         let author = (turn + height.0 as usize % authors) % authors;
@@ -306,11 +306,11 @@ fn next_cut(
         let to = ready(ValidatorIndex(author as u16), parent);
         let Ok(path) = streams[author].path(&from, &to) else { continue };
         for batch in path {
-            let with_it = transactions + batch.transactions() as usize;
-            if with_it > BLOCK_TRANSACTIONS_MAX || batches == BLOCK_BATCHES_MAX {
+            let with_it = packets + batch.packets().len();
+            if with_it > BLOCK_PACKETS_MAX || batches == BLOCK_BATCHES_MAX {
                 break;
             }
-            (batches, transactions) = (batches + 1, with_it);
+            (batches, packets) = (batches + 1, with_it);
             cut[author] = batch.head();
         }
     }

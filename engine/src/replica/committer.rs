@@ -25,7 +25,7 @@ use crate::order::{Finalized, Roots};
 use crate::receipts::{NoticeBook, Receipt};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Durable, Position, StoreError};
-use crate::types::{ChainId, Digest, Height, Outcome, Packet, TransactionId};
+use crate::types::{ChainId, Digest, Height, Outcome, PacketRun, Transaction, TransactionId};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block, Notice};
 
@@ -97,7 +97,7 @@ pub trait CommitPorts {
     /// A client's transaction stands in a committed block and was replayed there: these bytes, or others with their
     /// nonce, had been executed before. The host tells the client what became of the same bytes then, or, where it does
     /// not know or they were others, that they failed as replayed.
-    fn repeated(&mut self, origin: Origin, packet: Packet);
+    fn repeated(&mut self, origin: Origin, transaction: Transaction);
 
     /// Something has happened.
     fn tell(&mut self, event: CommitterEvent<'_>);
@@ -111,7 +111,7 @@ struct Waiting {
     executed: Executed,
     own: Vec<Settled>,
     /// Our clients' transactions that were replayed.
-    repeated: Vec<(Origin, Packet)>,
+    repeated: Vec<(Origin, Transaction)>,
     executed_us: u64,
 }
 
@@ -161,7 +161,7 @@ impl Committer {
         ports.tell(CommitterEvent::Executed { height, root, executed: &executed, in_flight });
         for (chain, packets) in batches.iter().flat_map(|batch| batch.sections()) {
             if let Some(mempool) = self.mempools.get(&chain) {
-                mempool.release(packets.iter());
+                mempool.release(PacketRun::all(packets));
             }
         }
         let executed_us = now.monotonic.as_micros() as u64;
@@ -211,8 +211,8 @@ impl Committer {
             for (connection, notices) in notices.drain() {
                 ports.notify(connection, notices);
             }
-            for (origin, packet) in waiting.repeated {
-                ports.repeated(origin, packet);
+            for (origin, transaction) in waiting.repeated {
+                ports.repeated(origin, transaction);
             }
             let us = (now.monotonic.as_micros() as u64).saturating_sub(waiting.executed_us);
             for (origins, _) in &waiting.own {
@@ -259,7 +259,7 @@ fn own_outcomes(
     own: Vec<OwnBatch>,
     executed: &Executed,
     crossing: &mut BTreeMap<TransactionId, Origin>,
-    repeated: &mut Vec<(Origin, Packet)>,
+    repeated: &mut Vec<(Origin, Transaction)>,
 ) -> Vec<Settled> {
     let chains: Vec<ChainId> = executed.deltas.iter().map(|delta| delta.chain()).collect();
     let mut next: Vec<usize> = vec![0; chains.len()];
@@ -270,15 +270,18 @@ fn own_outcomes(
         let mut settled = Settled::default();
         for (chain, packets) in batch.sections() {
             let at = chains.binary_search(&chain).expect("a verified batch has chains of the network only");
-            let mine = next[at]..next[at] + packets.len();
-            next[at] = mine.end;
+            let first = next[at];
+            next[at] += PacketRun::all(packets).count();
             let Some(origins) = &mut origins else { continue };
-            let (outcomes, tree) = (&executed.deltas[at].outcomes()[mine.clone()], &executed.trees[at]);
-            let outcomes = outcomes.iter().zip(packets);
-            for (place, ((outcome, packet), origin)) in mine.zip(outcomes.zip(origins)) {
+            let (outcomes, tree) = (&executed.deltas[at].outcomes()[first..next[at]], &executed.trees[at]);
+            let outcomes = outcomes.iter().zip(PacketRun::all(packets));
+            for (place, ((outcome, run), origin)) in (first..).zip(outcomes.zip(origins)) {
                 match outcome {
                     Outcome::Sent => drop(crossing.insert(tree.id(place), origin)),
-                    Outcome::Replayed => repeated.push((origin, *packet)),
+                    Outcome::Replayed => {
+                        let transaction = run.transaction().expect("a verified batch holds transactions");
+                        repeated.push((origin, transaction));
+                    }
                     outcome => {
                         settled.0.push(origin);
                         settled.1.push(*outcome);

@@ -3,25 +3,25 @@
 //! What the chain executed at a height is in the block of that height. What came from other chains is not stored: it
 //! follows from what they sent in the block before, and from what the chains before could not credit.
 //!
-//! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights, or with the height
-//! at which it has read [`TRANSACTIONS_MAX`] transactions, and says where to go on.
+//! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights, or with the
+//! height at which it has read [`PACKETS_MAX`] packets, and says where to go on.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{ChainRecord, CommittedBlock, JournalReader, ReadError};
-use crate::limits::{BLOCK_TRANSACTIONS_MAX, FEED_EVENTS_MAX};
+use crate::limits::{BLOCK_PACKETS_MAX, FEED_EVENTS_MAX, FEED_PACKETS_MAX};
 use crate::roots::ChainEntry;
 use crate::store::Records;
-use crate::types::{ChainId, Height, Outcome, Packet, TransactionId};
+use crate::types::{ChainId, Height, Outcome, Packet, PacketRun, TransactionId};
 use crate::wire::answers::{FeedAnswer, FeedEvent};
 use crate::wire::{Batch, Cursor, FeedQuery, Happening};
 
 /// Heights that one question looks at.
 const HEIGHTS_MAX: usize = 256;
-/// Transactions after which a question ends with the height that it looks at: those of all chains in the blocks that it
-/// reads from the journal, and those of the chain that it looks through. A height needs at most [`BLOCKS_KEPT`] blocks.
-const TRANSACTIONS_MAX: u64 = BLOCK_TRANSACTIONS_MAX as u64;
+/// Packets after which a question ends with the height that it looks at: those of all chains in the blocks that it reads
+/// from the journal, and what it looks through on its own chain. A height needs at most [`BLOCKS_KEPT`] blocks.
+const PACKETS_MAX: u64 = BLOCK_PACKETS_MAX as u64;
 /// Blocks that are kept: one with the two before it, from which its arrivals follow.
 const BLOCKS_KEPT: usize = 3;
 
@@ -29,21 +29,21 @@ const BLOCKS_KEPT: usize = 3;
 #[derive(Debug)]
 pub struct FeedBlocks {
     kept: VecDeque<Arc<Stored>>,
-    /// Transactions of all chains in the blocks that were read since the question began.
+    /// Packets of all chains in the blocks that were read since the question began.
     read: u64,
-    transactions_max: u64,
+    packets_max: u64,
 }
 
 impl Default for FeedBlocks {
     fn default() -> Self {
-        Self::bounded(TRANSACTIONS_MAX)
+        Self::bounded(PACKETS_MAX)
     }
 }
 
 impl FeedBlocks {
-    /// For questions that end with the height at which they have read so many transactions.
-    pub(super) fn bounded(transactions_max: u64) -> Self {
-        Self { kept: VecDeque::new(), read: 0, transactions_max }
+    /// For questions that end with the height at which they have read so many packets.
+    pub(super) fn bounded(packets_max: u64) -> Self {
+        Self { kept: VecDeque::new(), read: 0, packets_max }
     }
 }
 
@@ -61,20 +61,20 @@ impl Stored {
     }
 
     /// The transactions of a chain with their outcomes, in order.
-    fn executed(&self, chain: ChainId) -> Result<impl Iterator<Item = (&Packet, Outcome)>, ReadError> {
+    fn executed(&self, chain: ChainId) -> Result<impl Iterator<Item = (PacketRun<'_>, Outcome)>, ReadError> {
         let of_chain = self.chain(chain)?;
         let packets = || self.batches.iter().map(move |batch| batch.packets_of(chain));
         let outcomes = of_chain.outcomes(packets());
         if outcomes.len() as u64 != of_chain.entry.transactions {
             return Err(ReadError::Damaged(self.record.height));
         }
-        Ok(packets().flatten().zip(outcomes))
+        Ok(packets().flat_map(PacketRun::all).zip(outcomes))
     }
 
     /// What a chain has sent to another one, in order.
-    fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = &Packet>, ReadError> {
+    fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = Packet>, ReadError> {
         let sent = self.executed(from)?.filter(|(_, outcome)| *outcome == Outcome::Sent);
-        Ok(sent.map(|(packet, _)| packet).filter(move |packet| packet.credit_chain() == to))
+        Ok(sent.map(|(run, _)| *run).filter(move |packet| packet.credit_chain() == to))
     }
 }
 
@@ -98,9 +98,10 @@ impl<R: Records> JournalReader<'_, R> {
     ) -> Result<FeedAnswer, ReadError> {
         let max = usize::from(query.max).min(FEED_EVENTS_MAX);
         let (mut events, mut at, mut looked_through) = (Vec::new(), query.from.max(Cursor::START), 0);
+        let mut packets = 0;
         blocks.read = 0;
         for _ in 0..HEIGHTS_MAX {
-            if at.height > last || looked_through + blocks.read >= blocks.transactions_max || stopped() {
+            if at.height > last || looked_through + blocks.read >= blocks.packets_max || stopped() {
                 break;
             }
             let (record, _) = self.block(at.height)?;
@@ -110,19 +111,20 @@ impl<R: Records> JournalReader<'_, R> {
             if count > at.place.into() {
                 let stored = self.stored(at.height, blocks)?;
                 let arrivals = self.arrivals(query.chain, &stored, blocks)?;
-                let arrivals = arrivals.iter().map(|(packet, happening)| (packet, *happening));
+                let arrivals = arrivals.iter().map(|(packet, happening)| (packet.run(), *happening));
                 let executed = stored.executed(query.chain)?;
-                let executed = executed.map(|(packet, outcome)| (packet, Happening::Executed { outcome }));
+                let executed = executed.map(|(run, outcome)| (run, Happening::Executed { outcome }));
                 let all = (0_u32..).zip(arrivals.chain(executed)).skip(at.place as usize);
-                for (place, (packet, happening)) in all {
+                for (place, (run, happening)) in all {
                     let here = Cursor { place, ..at };
-                    if !query.wants(happening, packet) {
+                    if !query.wants(happening, run) {
                         continue;
                     }
-                    if events.len() == max {
+                    packets += run.packets().len();
+                    if events.len() == max || (packets > FEED_PACKETS_MAX && !events.is_empty()) {
                         return Ok(FeedAnswer { events, next: here });
                     }
-                    let (id, packet) = (packet.id(self.network), hex::encode(packet.0));
+                    let (id, packet) = (run.id(self.network), hex::encode(Packet::bytes(run.packets())));
                     events.push(FeedEvent { at: here, id, happening, packet });
                 }
             }
@@ -155,7 +157,7 @@ impl<R: Records> JournalReader<'_, R> {
                 let sent = earlier.sent(chain, other)?;
                 let sent: BTreeMap<_, _> = sent.map(|packet| (packet.id(self.network), packet)).collect();
                 // What other chains have sent there comes back to them.
-                let mine = of.returned.iter().filter_map(|(id, reason)| Some((**sent.get(id)?, *reason)));
+                let mine = of.returned.iter().filter_map(|(id, reason)| Some((*sent.get(id)?, *reason)));
                 arrivals.extend(mine.map(|(packet, reason)| (packet, Happening::Refunded { reason })));
             }
             for packet in before.sent(other, chain)? {
@@ -163,7 +165,7 @@ impl<R: Records> JournalReader<'_, R> {
                     None => Happening::Credited,
                     Some(reason) => Happening::NotCredited { reason: *reason },
                 };
-                arrivals.push((*packet, happening));
+                arrivals.push((packet, happening));
             }
         }
         if arrivals.len() as u64 == here.entry.inbox { Ok(arrivals) } else { Err(damaged()) }
@@ -175,7 +177,7 @@ impl<R: Records> JournalReader<'_, R> {
         }
         let (record, _) = self.block(height)?;
         let batches = self.batches(&record)?;
-        blocks.read += record.chains.iter().map(|of| of.entry.transactions).sum::<u64>();
+        blocks.read += batches.iter().map(|batch| batch.packets().len() as u64).sum::<u64>();
         let stored = Arc::new(Stored { record, batches });
         if blocks.kept.len() == BLOCKS_KEPT {
             blocks.kept.pop_front();

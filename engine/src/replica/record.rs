@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
-use crate::types::{Digest, Height, Outcome, Packet, TransactionId};
+use crate::types::{Digest, Height, Outcome, Packet, PacketRun, TransactionId};
 
 /// Record kind of a batch: the bytes are the batch's encoding.
 pub const KIND_BATCH: u8 = 1;
@@ -93,7 +93,8 @@ pub struct ChainRecord {
 impl ChainRecord {
     /// The outcomes of the chain's transactions, given their packets in order.
     pub fn outcomes<'a>(&self, packets: impl Iterator<Item = &'a [Packet]>) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> = packets.flatten().map(Outcome::success).collect();
+        let mut outcomes: Vec<Outcome> =
+            packets.flat_map(PacketRun::all).map(|run| Outcome::success(&run)).collect();
         for (position, outcome) in &self.failures {
             if let Some(slot) = outcomes.get_mut(*position as usize) {
                 *slot = *outcome;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::state::{Own, Unstable};
 use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage};
+use crate::limits::BATCH_PACKETS_MAX;
 use crate::mempool::{Mempool, Pending};
 use crate::receipts::NoticeBook;
 use crate::types::{ChainId, Refusal};
@@ -16,7 +17,7 @@ use crate::verify::Verified;
 
 /// Own batches that may wait to be ordered before sealing pauses.
 const OWN_UNORDERED_MAX: u64 = 48;
-/// From this many transactions on a batch is worth its fixed cost at once.
+/// From this many packets on a batch is worth its fixed cost at once.
 const SMALL_BATCH: usize = 256;
 /// Own batches that are not full and not yet held by a quorum.
 const SMALL_IN_FLIGHT_MAX: u64 = 2;
@@ -42,8 +43,9 @@ impl Replica {
         self.own_head.sequence.0.saturating_sub(self.streams[self.me()].cut().sequence.0)
     }
 
+    /// Packets that wait.
     fn waiting(&self) -> usize {
-        self.mempools.values().map(Mempool::len).sum()
+        self.mempools.values().map(Mempool::packets).sum()
     }
 
     pub(super) fn seal_deadline(&self) -> Option<Duration> {
@@ -76,7 +78,7 @@ impl Replica {
         if !self.may_seal() {
             return Ok(());
         }
-        let mut full = self.waiting() >= self.settings.batch_transactions_max;
+        let mut full = self.waiting() >= self.settings.batch_packets_max;
         if !full && now.monotonic < self.seal_at(since) {
             return Ok(());
         }
@@ -87,7 +89,7 @@ impl Replica {
                 return Ok(());
             }
             self.seal(taken, now, ports)?;
-            full = self.waiting() >= self.settings.batch_transactions_max;
+            full = self.waiting() >= self.settings.batch_packets_max;
             if !full || !self.may_seal() {
                 break;
             }
@@ -97,22 +99,26 @@ impl Replica {
     }
 
     /// Takes a batch's worth of transactions, oldest first in each chain. Every chain that has something waiting is
-    /// sure of an equal part of the batch and gets what others leave of theirs, so no chain's flood keeps another one
-    /// waiting. Each batch begins with another chain, which matters where a part is not a whole number.
+    /// sure of an equal part of the batch, in packets, and gets what others leave of theirs, so no chain's flood keeps
+    /// another one waiting. Each batch begins with another chain, which matters where a part is not a whole number. An
+    /// envelope may exceed its chain's part, and the first one the size at which batches are sealed, or a large one
+    /// would wait for good.
     fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
         let mempools = std::sync::Arc::clone(&self.mempools);
         let chains = mempools.len();
         let waiting = mempools.values().filter(|mempool| !mempool.is_empty()).count();
-        let mut left = self.settings.batch_transactions_max;
-        let part = (left / waiting.max(1)).max(1);
+        let wanted = self.settings.batch_packets_max;
+        let part = (wanted / waiting.max(1)).max(1);
+        let mut packets = 0;
         let mut sections: BTreeMap<ChainId, Vec<Pending>> = BTreeMap::new();
         let turn = self.next_chain % chains;
         for part in [part, usize::MAX] {
             for (chain, mempool) in mempools.iter().cycle().skip(turn).take(chains) {
                 let taken = sections.entry(*chain).or_default();
-                let (before, mut expired) = (taken.len(), Vec::new());
-                mempool.take(self.committed, left.min(part), taken, &mut expired);
-                left -= taken.len() - before;
+                let mut expired = Vec::new();
+                let part = part.min(wanted.saturating_sub(packets));
+                let left = BATCH_PACKETS_MAX - packets;
+                packets += mempool.take(self.committed, (part, left), taken, &mut expired);
                 self.refuse(&expired, Refusal::Expired, ports);
             }
         }
@@ -126,7 +132,7 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
-        let transactions = sections.iter().flat_map(|(_, pending)| pending).map(|one| one.transaction);
+        let transactions = sections.iter().flat_map(|(_, pending)| pending).map(|one| &one.transaction);
         let transactions: Vec<_> = transactions.collect();
         let batch =
             Verified::seal(&self.network, self.settings.me, &self.own_head, &transactions, |message| {

@@ -14,7 +14,7 @@ use crate::mempool::{Mempool, Origin};
 use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
 use crate::store::Position;
 use crate::sync::CatchUp;
-use crate::types::{ChainId, Digest, Genesis, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{ChainId, Digest, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block};
 
@@ -27,7 +27,7 @@ pub struct Settings {
     /// Which validator this is.
     pub me: ValidatorIndex,
     /// A batch is sealed when it holds this many transactions…
-    pub batch_transactions_max: usize,
+    pub batch_packets_max: usize,
     /// …or when its oldest transaction has waited this long (four times as long while two own batches that are not full
     /// are on their way)…
     pub batch_delay: Duration,
@@ -53,7 +53,7 @@ impl Settings {
         let n = validators as u64;
         Self {
             me,
-            batch_transactions_max: crate::limits::BATCH_TRANSACTIONS_MAX,
+            batch_packets_max: crate::limits::BATCH_PACKETS_MAX,
             batch_delay: Duration::from_millis(50),
             seal_interval: Duration::from_millis(n),
             holding_interval: Duration::from_millis((n / 4).clamp(1, 20)),
@@ -427,7 +427,7 @@ impl Replica {
     pub(super) fn release(&self, batch: &Batch) {
         for (chain, packets) in batch.sections() {
             if let Some(mempool) = self.mempools.get(&chain) {
-                mempool.release(packets.iter());
+                mempool.release(PacketRun::all(packets));
             }
         }
     }

@@ -15,7 +15,9 @@ use super::ChainEntry;
 use crate::execute::AccountState;
 use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg};
-use crate::types::{AccountId, ChainGenesis, ChainId, Digest, Genesis, Height, Packet, TransactionId};
+use crate::types::{
+    AccountId, Action, ChainGenesis, ChainId, Content, Digest, Genesis, Height, PacketRun, TransactionId,
+};
 
 /// What a height did, by the oracles.
 #[derive(Debug)]
@@ -63,11 +65,11 @@ impl OracleLedger {
         Self { network: *genesis.network(), chains, in_flight: Vec::new() }
     }
 
-    /// Executes a height. `packets` gives a chain's packets in the order of the block.
+    /// Executes a height. `transactions` gives those of a chain in the order of the block.
     pub fn execute<'a>(
         &mut self,
         height: Height,
-        packets: impl Fn(ChainId) -> Vec<&'a Packet>,
+        transactions: impl Fn(ChainId) -> Vec<PacketRun<'a>>,
     ) -> OracleExecuted {
         let mut entries = Vec::new();
         let mut outcomes = Vec::new();
@@ -79,7 +81,8 @@ impl OracleLedger {
                 Leg::Refund(_) => delivery.crossing.source == chain.id,
             };
             let inbox: Vec<Delivery> = came.iter().filter(is_mine).copied().collect();
-            let (entry, of_chain, delta) = chain.execute(&self.network, height, &inbox, &packets(chain.id));
+            let (entry, of_chain, delta) =
+                chain.execute(&self.network, height, &inbox, &transactions(chain.id));
             self.in_flight.extend_from_slice(&of_chain.outbox);
             entries.push(entry);
             outcomes.push(of_chain);
@@ -113,17 +116,17 @@ impl Chain {
         network: &Digest,
         height: Height,
         inbox: &[Delivery],
-        packets: &[&Packet],
+        transactions: &[PacketRun<'_>],
     ) -> (ChainEntry, OracleOutcome, Hash) {
-        let of_packets = packets.iter().flat_map(|packet| [packet.debit(), packet.credit()]);
+        let of_transactions = transactions.iter().flat_map(|run| named_by(*run));
         let of_inbox = inbox.iter().flat_map(|came| [came.crossing.payer, came.crossing.payee]);
-        let named: BTreeSet<_> = of_packets.chain(of_inbox).collect();
+        let named: BTreeSet<_> = of_transactions.chain(of_inbox).collect();
         let states = |oracle: &Oracle| -> Vec<_> {
             named.iter().filter_map(|id| Some((*id, oracle.account_state(*id)?))).collect()
         };
         let before = states(&self.oracle);
-        let id = |packet: &Packet| TransactionId(sha256(&packet.message(network)));
-        let with_ids = packets.iter().map(|packet| (id(packet), *packet));
+        let id = |run: &PacketRun<'_>| TransactionId(sha256(&run.message(network)));
+        let with_ids = transactions.iter().map(|run| (id(run), *run));
         let outcome = self.oracle.execute(height, inbox, with_ids);
         let after = states(&self.oracle);
 
@@ -131,19 +134,17 @@ impl Chain {
             after.iter().map(|(id, state)| (id.0 as usize, account_leaf(*id, state))).collect();
         self.accounts.replace(&leaves);
 
-        let transactions: Vec<_> = packets
+        let leaves: Vec<_> = transactions
             .iter()
             .zip(&outcome.outcomes)
-            .map(|(packet, outcome)| {
-                leaf_hash(&[&sha256(&packet.message(network))[..], &[outcome.code()]].concat())
-            })
+            .map(|(run, outcome)| leaf_hash(&[&id(run).0[..], &[outcome.code()]].concat()))
             .collect();
         let outbox: Vec<_> = outcome.outbox.iter().map(|sent| leaf_hash(&delivery(sent))).collect();
         let inbox: Vec<_> = outcome.inbox.iter().map(|came| leaf_hash(&delivered(came))).collect();
         let entry = ChainEntry {
             chain: self.id,
-            transactions_root: Digest(root_of(&transactions)),
-            transactions: packets.len() as u64,
+            transactions_root: Digest(root_of(&leaves)),
+            transactions: transactions.len() as u64,
             accounts_root: Digest(self.accounts.root()),
             accounts: self.oracle.accounts().len() as u64,
             outbox_root: Digest(root_of(&outbox)),
@@ -157,6 +158,20 @@ impl Chain {
         let changes: Vec<_> = changed.map(|(after, _)| *after).collect();
         let delta = delta_digest(self.id, height, &outcome, &changes);
         (entry, outcome, delta)
+    }
+}
+
+/// Every account that a transaction may change.
+fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
+    match run.content().expect("a verified batch holds transactions") {
+        Content::Transfer(of) => vec![of.debit, of.credit],
+        Content::Command(of) => match of.action {
+            Action::Issue { to: account, .. } | Action::Freeze { account, .. } => vec![of.authority, account],
+            Action::Burn { .. } => vec![of.authority],
+        },
+        Content::Linked(of) => {
+            std::iter::once(of.debit).chain(of.payments.iter().map(|payment| payment.to)).collect()
+        }
     }
 }
 

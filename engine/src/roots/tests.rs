@@ -52,20 +52,30 @@ fn packet(chain: u32, debit: u64, credit: u64, amount: u64, nonce: u64) -> Packe
     transfer.sign(&Digest::default(), |_| [0; 64])
 }
 
+/// Linked transfers within a chain.
+fn linked(chain: u32, debit: u64, payments: &[(u64, u64)], nonce: u64) -> Transaction {
+    let like = Transfer { chain: ChainId(chain), ..crate::execute::tests::transfer(debit, 0, 0, nonce) };
+    crate::execute::tests::linked_as(&like, payments, b"memo")
+}
+
 /// A batch of packets that ascend by chain.
 fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
     let previous = match sequence {
         1 => Head::NONE,
         _ => Head { sequence: Sequence(sequence - 1), digest: Digest([9; 32]) },
     };
-    let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), transactions: run.len() as u32 };
-    let sections: Vec<_> = packets.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
+    let runs: Vec<_> = PacketRun::all(packets).collect();
+    let section = |of_chain: &[PacketRun<'_>]| BatchSection {
+        chain: of_chain[0].chain(),
+        packets: of_chain.iter().map(|run| run.packets().len() as u32).sum(),
+    };
+    let sections: Vec<_> = runs.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
     let (network, author) = (Digest::default(), ValidatorIndex(0));
     Verified::assumed(Batch::seal(&network, author, &previous, &sections, packets.iter(), |_| [0; 64]))
 }
 
-fn packets_of(batches: &[Verified<Batch>], chain: ChainId) -> Vec<&Packet> {
-    batches.iter().flat_map(|batch| batch.packets_of(chain)).collect()
+fn transactions_of(batches: &[Verified<Batch>], chain: ChainId) -> Vec<PacketRun<'_>> {
+    batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain))).collect()
 }
 
 proptest! {
@@ -81,12 +91,16 @@ proptest! {
                 .chunks(7)
                 .zip(1..)
                 .map(|(chunk, sequence)| {
-                    let mut packets: Vec<_> = chunk
+                    let mut transactions: Vec<_> = chunk
                         .iter()
                         .map(|(at, to, debit, credit, amount, nonce)| {
                             // Chain 11 has another asset, and there is no chain 12.
                             let (from, to) = ([2, 9, 11][*at], [2, 9, 9, 11, 12][*to]);
-                            match amount % 8 {
+                            let packet = match amount % 8 {
+                                3 => {
+                                    let payments = [(*credit, *amount % 30), (credit / 2, 1), (*debit, 2)];
+                                    return linked(from, *debit, &payments, *nonce);
+                                }
                                 0 => ordered(from, 0, Action::Issue { to: AccountId(*credit), amount: *amount }, *nonce),
                                 1 => ordered(from, 0, Action::Burn { amount: *amount }, *nonce),
                                 2 => {
@@ -94,15 +108,18 @@ proptest! {
                                     ordered(from, 1, Action::Freeze { account: AccountId(*credit), frozen }, *nonce)
                                 }
                                 _ => crossing((from, to), (*debit, *credit), *amount, *nonce),
-                            }
+                            };
+                            packet.run().transaction().unwrap()
                         })
                         .collect();
-                    packets.sort_by_key(Packet::chain);
+                    transactions.sort_by_key(|transaction| transaction.chain());
+                    let packets: Vec<_> =
+                        transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
                     batch(sequence, &packets)
                 })
                 .collect();
             let executed = ledger.execute(height, &batches);
-            let expected = oracle.execute(height, |chain| packets_of(&batches, chain));
+            let expected = oracle.execute(height, |chain| transactions_of(&batches, chain));
             prop_assert_eq!(executed.state_root.digest(), &expected.state_root);
             prop_assert_eq!(executed.state_root.entries(), &expected.entries[..]);
             let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
@@ -463,4 +480,22 @@ fn a_payment_to_a_frozen_account_comes_back_to_a_frozen_payer() {
     let refunded = ledger.execute(Height(3), &[]);
     assert_eq!(refunded.deltas[0].inbox()[0].outcome, Outcome::Applied);
     assert_eq!((balances(&ledger, 2)[5], balances(&ledger, 9)[3]), (105, 103));
+}
+
+#[test]
+fn ids_stand_in_the_order_of_the_transactions_whatever_their_length() {
+    let network = Digest([3; 32]);
+    let alone = |nonce| packet(2, 0, 1, 1, nonce);
+    let envelope = |nonce| linked(2, 0, &vec![(1, 1); nonce as usize * 9], nonce);
+    let (short, long) = (envelope(1), envelope(2));
+    let first = [&[alone(3)], long.run().packets(), &[alone(4)]].concat();
+    let second = [short.run().packets(), long.run().packets(), &[alone(5), alone(6)]].concat();
+    let batches = || [&first[..], &[], &second].into_iter();
+    let expected: Vec<_> =
+        batches().flat_map(PacketRun::all).map(|run| kernels::sha2::sha256(&run.message(&network))).collect();
+    assert_eq!(expected.len(), 7);
+    assert_eq!(transaction_ids(&network, batches(), 0), expected);
+    let id = TransactionId(expected[4]);
+    assert!(contains_transaction(&network, &second, &id) && contains_transaction(&network, &first, &id));
+    assert!(!contains_transaction(&network, &first[..1], &id));
 }

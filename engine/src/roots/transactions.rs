@@ -2,7 +2,7 @@
 
 use super::{Path, leaf_hashes};
 use crate::limits::SIGNED_MESSAGE_BYTES;
-use crate::types::{Digest, Outcome, Packet, TransactionId};
+use crate::types::{Digest, Outcome, Packet, PacketRun, TransactionId};
 
 /// The ids, outcomes and leaf hashes of a block's transactions on one chain, in the order of execution.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct TransactionTree {
 }
 
 impl TransactionTree {
-    /// Hashes all ids and the tree. `outcomes` are those of the packets, in the same order.
+    /// Hashes all ids and the tree. `outcomes` are those of the transactions, in the same order.
     pub fn new<'a>(
         network: &Digest,
         batches: impl Iterator<Item = &'a [Packet]>,
@@ -82,20 +82,35 @@ pub fn contains_transaction(network: &Digest, packets: &[Packet], id: &Transacti
     transaction_ids(network, std::iter::once(packets), packets.len()).contains(&id.0)
 }
 
-/// The ids of the packets of batches, of which there are about `expected`.
+/// The ids of the transactions of batches, which have about `expected` packets.
 pub fn transaction_ids<'a>(
     network: &Digest,
     batches: impl Iterator<Item = &'a [Packet]>,
     expected: usize,
 ) -> Vec<[u8; 32]> {
     let mut messages = Vec::with_capacity(expected * SIGNED_MESSAGE_BYTES);
-    for packet in batches.flatten() {
-        messages.extend_from_slice(&network.0);
-        messages.extend_from_slice(packet.body());
+    // Messages of one length are hashed many at once; those of envelopes, each with its place, one by one.
+    let mut envelopes: Vec<(usize, [u8; 32])> = Vec::new();
+    for (place, run) in batches.flat_map(PacketRun::all).enumerate() {
+        if run.packets().len() == 1 {
+            messages.extend_from_slice(&network.0);
+            messages.extend_from_slice(run.body());
+        } else {
+            envelopes.push((place, run.id(network).0));
+        }
     }
     let mut ids = vec![[0; 32]; messages.len() / SIGNED_MESSAGE_BYTES];
     kernels::sha2::sha256_many(&messages, SIGNED_MESSAGE_BYTES, &mut ids);
-    ids
+    if envelopes.is_empty() {
+        return ids;
+    }
+    let (mut packets, mut envelopes) = (ids.into_iter(), envelopes.into_iter().peekable());
+    let count = packets.len() + envelopes.len();
+    let next = |place| match envelopes.next_if(|(at, _)| *at == place) {
+        Some((_, id)) => id,
+        None => packets.next().expect("an id for each transaction of one packet"),
+    };
+    (0..count).map(next).collect()
 }
 
 const TRANSACTION_LEAF_BYTES: usize = 32 + 1;

@@ -132,6 +132,6 @@ impl Command {
 
     /// The packet, signed by `sign`, which is given the message and returns a signature.
     pub fn sign(&self, network: &Digest, sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES]) -> Packet {
-        sign_body(network, &self.body(), sign)
+        sign_body(network, &self.body(), &[], sign)
     }
 }

@@ -1,8 +1,9 @@
 //! The words of the ledger as types: ids, digests, the packet of a transaction, outcomes and refusals, the genesis.
 //!
 //! ```text
-//! Packet (128 bytes as received) ── content() ──▶ Transfer or Command (its fields)
-//!    └─ message(network) = network id || body      what is signed, and what the transaction id hashes
+//! Packet (128 bytes as received) ── a run of them ──▶ PacketRun ── content() ──▶ Transfer, Command, Linked (its
+//! fields)                                                       └─ message(network) = network id || body || payload
+//! what is signed, and what the id hashes
 //! ```
 //!
 //! Invariants: a newtype never converts into another one silently; a `Genesis` that exists is valid, and its network id
@@ -12,7 +13,9 @@ mod command;
 mod digest;
 mod genesis;
 mod ids;
+mod linked;
 mod packet;
+mod transaction;
 mod verdict;
 
 pub use command::{Action, Command, Frozen};
@@ -22,10 +25,12 @@ pub use genesis::{
     Issuance, Roles, ValidatorGenesis, quorum,
 };
 pub use ids::{AccountId, Asset, BatchId, ChainId, Head, Height, NoAsset, Sequence, ValidatorIndex};
+pub use linked::{Linked, Payment, Payments};
 pub use packet::{
-    BURN_KIND, CROSS_TRANSFER_KIND, Content, FREEZE_KIND, ISSUE_KIND, Malformed, Packet, PacketSlab,
-    TRANSFER_KIND, Transaction, Transfer,
+    BURN_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, Packet,
+    PacketSlab, TRANSFER_KIND, Transfer,
 };
+pub use transaction::{Content, Malformed, PacketRun, Runs, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 
 #[cfg(test)]

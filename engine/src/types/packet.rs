@@ -8,14 +8,15 @@
 //! ```
 //!
 //! Kind 2 pays an account of another chain; within its own chain a transfer is always of kind 1, so that each transfer
-//! has one encoding. Kinds 3 to 5 are commands of an authority ([`Command`]), with the same fields in the same places.
+//! has one encoding. Kinds 3 to 5 are commands of an authority ([`Command`](super::Command)), with the same fields in
+//! the same places. A packet of a kind from 16 on is the first of an envelope: see [`PacketRun`](super::PacketRun).
 
 use std::fmt;
 
 use bytes::Bytes;
 
-use super::{AccountId, Action, ChainId, Command, Digest, Frozen, Height, TransactionId};
-use crate::limits::{BODY_BYTES, PACKET_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
+use super::{AccountId, ChainId, Digest, Frozen, Height, PacketRun, Runs, TransactionId};
+use crate::limits::{BODY_BYTES, PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
 
 /// The kind field of a transfer within a chain.
 pub const TRANSFER_KIND: u16 = 1;
@@ -27,41 +28,15 @@ pub const ISSUE_KIND: u16 = 3;
 pub const BURN_KIND: u16 = 4;
 /// The kind field of a command that freezes or unfreezes.
 pub const FREEZE_KIND: u16 = 5;
+/// The first kind of an envelope: the packets that follow hold its payload.
+pub const ENVELOPE_KIND_MIN: u16 = 16;
+/// The kind field of linked transfers.
+pub const LINKED_KIND: u16 = ENVELOPE_KIND_MIN;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Packet(pub [u8; PACKET_BYTES]);
-
-/// The packet's kind is not known, or a field is not what its kind allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND} and the reserved field 0; a transfer of kind \
-     {CROSS_TRANSFER_KIND} names another chain, a burn its own account, and a freeze flags from 0 to 3"
-)]
-pub struct Malformed;
-
-/// A packet of a known kind. Its signature, accounts and amounts are claims until it is verified and executed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(transparent)]
-pub struct Transaction(Packet);
-
-impl Transaction {
-    /// The packet.
-    #[inline]
-    pub fn packet(&self) -> &Packet {
-        &self.0
-    }
-}
-
-impl std::ops::Deref for Transaction {
-    type Target = Packet;
-
-    #[inline]
-    fn deref(&self) -> &Packet {
-        &self.0
-    }
-}
 
 /// The fields of a transfer, without its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +96,7 @@ impl Transfer {
 
     /// The packet, signed by `sign`, which is given the message and returns a signature.
     pub fn sign(&self, network: &Digest, sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES]) -> Packet {
-        sign_body(network, &self.body(), sign)
+        sign_body(network, &self.body(), &[], sign)
     }
 }
 
@@ -154,31 +129,24 @@ impl Body {
     }
 }
 
+/// The first packet of what is signed: its body, and the payload that follows.
 pub(super) fn sign_body(
     network: &Digest,
     body: &[u8; BODY_BYTES],
+    payload: &[u8],
     sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
 ) -> Packet {
     let mut packet = [0; PACKET_BYTES];
     packet[..BODY_BYTES].copy_from_slice(body);
-    packet[BODY_BYTES..].copy_from_slice(&sign(&message(network, body)));
+    packet[BODY_BYTES..].copy_from_slice(&sign(&[&message(network, body), payload].concat()));
     Packet(packet)
 }
 
-/// What a packet says, by its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// A payment.
-    Transfer(Transfer),
-    /// What an authority orders.
-    Command(Command),
-}
-
 impl Packet {
-    /// Whether the kind is known, the reserved field 0, and each field one that the kind allows. Every other bit
-    /// pattern of a packet is meaningful.
+    /// Whether the kind is known and the transaction one packet, the reserved field 0, and each field one that the kind
+    /// allows. Every other bit pattern of a packet is meaningful.
     #[inline]
-    pub fn is_transaction(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         let (kind, reserved) = (self.kind(), self.field::<2>(2));
         reserved == [0; 2]
             && match kind {
@@ -191,7 +159,7 @@ impl Packet {
     }
 
     #[inline]
-    fn kind(&self) -> u16 {
+    pub(super) fn kind(&self) -> u16 {
         u16::from_le_bytes(self.field(0))
     }
 
@@ -204,56 +172,35 @@ impl Packet {
     /// Whether an authority orders something, instead of paying.
     #[inline]
     pub fn is_command(&self) -> bool {
-        self.kind() >= ISSUE_KIND
+        (ISSUE_KIND..=FREEZE_KIND).contains(&self.kind())
     }
 
-    /// The packet as a transaction, if it is one.
+    /// Whether it is the first packet of an envelope.
     #[inline]
-    pub fn transaction(&self) -> Result<Transaction, Malformed> {
-        if self.is_transaction() { Ok(Transaction(*self)) } else { Err(Malformed) }
+    pub fn is_envelope(&self) -> bool {
+        self.kind() >= ENVELOPE_KIND_MIN
     }
 
-    /// What it says, if it is a transaction.
-    pub fn content(&self) -> Result<Content, Malformed> {
-        if !self.is_transaction() {
-            return Err(Malformed);
-        }
-        let (account, value) = (self.credit(), self.amount());
-        let action = match self.kind() {
-            ISSUE_KIND => Action::Issue { to: account, amount: value },
-            BURN_KIND => Action::Burn { amount: value },
-            FREEZE_KIND => Action::Freeze { account, frozen: Frozen::from_bits(value as u32) },
-            _ => {
-                return Ok(Content::Transfer(Transfer {
-                    chain: self.chain(),
-                    key_version: self.key_version(),
-                    reference: self.reference(),
-                    debit: self.debit(),
-                    credit_chain: self.is_cross().then(|| self.credit_chain()),
-                    credit: account,
-                    amount: value,
-                    nonce: self.nonce(),
-                    expiry: self.expiry(),
-                }));
-            }
-        };
-        Ok(Content::Command(Command {
-            chain: self.chain(),
-            key_version: self.key_version(),
-            reference: self.reference(),
-            authority: self.debit(),
-            action,
-            nonce: self.nonce(),
-            expiry: self.expiry(),
-        }))
+    /// Bytes of the payload that follows the first packet of an envelope.
+    #[inline]
+    pub(super) fn payload_bytes(&self) -> usize {
+        u32::from_le_bytes(self.field(32)) as usize
     }
 
-    /// The fields, if this is a transfer.
-    pub fn transfer(&self) -> Result<Transfer, Malformed> {
-        match self.content()? {
-            Content::Transfer(transfer) => Ok(transfer),
-            Content::Command(_) => Err(Malformed),
+    /// How many packets after this one hold its payload. An envelope that names more bytes than any may have has none:
+    /// it is no transaction.
+    #[inline]
+    pub fn payload_packets(&self) -> usize {
+        match self.payload_bytes() {
+            bytes if self.is_envelope() && bytes <= PAYLOAD_BYTES_MAX => bytes.div_ceil(PACKET_BYTES),
+            _ => 0,
         }
+    }
+
+    /// The transaction of this packet alone.
+    #[inline]
+    pub fn run(&self) -> PacketRun<'_> {
+        PacketRun::alone(self)
     }
 
     /// The chain field.
@@ -323,15 +270,19 @@ impl Packet {
         self.0.last_chunk().expect("a signature is shorter than a packet")
     }
 
-    /// The message under the signature.
+    /// The message under the signature, where no payload follows.
     #[inline]
     pub fn message(&self, network: &Digest) -> [u8; SIGNED_MESSAGE_BYTES] {
         message(network, self.body())
     }
 
-    /// The id: one hash. For many at once the trees of a block have a batched path.
+    /// The id of a transaction of one packet. For many at once the trees of a block have a batched path.
+    ///
+    /// # Panics
+    /// It is the first packet of an envelope, whose id covers the payload, too.
     pub fn id(&self, network: &Digest) -> TransactionId {
-        TransactionId(kernels::sha2::sha256(&self.message(network)))
+        assert!(!self.is_envelope(), "the id of an envelope covers its payload");
+        self.run().id(network)
     }
 
     /// Bytes as packets, in place. What is left over after the last whole packet is not looked at.
@@ -343,8 +294,16 @@ impl Packet {
         unsafe { std::slice::from_raw_parts(chunks.as_ptr().cast::<Packet>(), chunks.len()) }
     }
 
+    /// Packets as bytes, in place.
     #[inline]
-    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+    pub fn bytes(packets: &[Packet]) -> &[u8] {
+        // SAFETY: `Packet` is a transparent wrapper of `[u8; PACKET_BYTES]`, so a slice of packets is as many bytes in
+        // a row, all of them initialized; the lifetime is that of `packets`.
+        unsafe { std::slice::from_raw_parts(packets.as_ptr().cast::<u8>(), size_of_val(packets)) }
+    }
+
+    #[inline]
+    pub(super) fn field<const N: usize>(&self, at: usize) -> [u8; N] {
         *self.0[at..].first_chunk().expect("a field lies inside the packet")
     }
 }
@@ -359,10 +318,9 @@ fn message(network: &Digest, body: &[u8; BODY_BYTES]) -> [u8; SIGNED_MESSAGE_BYT
 
 impl fmt::Debug for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.content() {
-            Ok(Content::Transfer(transfer)) => transfer.fmt(f),
-            Ok(Content::Command(command)) => command.fmt(f),
-            Err(_) => f.write_str("Packet(malformed)"),
+        match self.run().content() {
+            Ok(content) => content.fmt(f),
+            Err(_) => write!(f, "Packet(kind {})", self.kind()),
         }
     }
 }
@@ -379,13 +337,18 @@ impl PacketSlab {
 
     /// A slab of copies.
     pub fn copy_from(packets: &[Packet]) -> Self {
-        Self(packets.iter().flat_map(|packet| packet.0).collect())
+        Self(Bytes::copy_from_slice(Packet::bytes(packets)))
     }
 
     /// The packets.
     #[inline]
     pub fn packets(&self) -> &[Packet] {
         Packet::slice(&self.0)
+    }
+
+    /// The transactions that the packets are, in order.
+    pub fn runs(&self) -> Runs<'_> {
+        PacketRun::all(self.packets())
     }
 
     /// How many packets.

@@ -98,7 +98,7 @@ codes!(
 );
 
 impl Outcome {
-    /// What a transaction has done that did not fail.
+    /// What a transaction has done that did not fail, by its first packet.
     #[inline]
     pub fn success(packet: &Packet) -> Self {
         if packet.is_cross() { Self::Sent } else { Self::Applied }

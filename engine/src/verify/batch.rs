@@ -4,7 +4,7 @@ use super::signed::Signed;
 use super::{PREFETCH_AHEAD, Tally, Verified};
 use crate::execute::{AccountKey, ChainState, Chains};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::types::{BatchId, Packet};
+use crate::types::{BatchId, PacketRun};
 use crate::wire::Batch;
 
 /// What is wrong in a batch.
@@ -50,13 +50,14 @@ pub struct BatchRefusal {
     pub tally: Tally,
 }
 
-/// The cheap checks of a batch. Either all of its packets and the author's signature go to `signed`, or nothing.
+/// The cheap checks of a batch. Either all of its transactions and the author's signature go to `signed`, or nothing;
+/// how many transactions.
 pub(super) fn judge<'a>(
     chains: &'a Chains,
     authors: &'a [[u8; PUBLIC_KEY_BYTES]],
     batch: &'a Batch,
     signed: &mut Vec<Signed<'a>>,
-) -> Result<(), BatchRefusal> {
+) -> Result<usize, BatchRefusal> {
     let author = authors.get(usize::from(batch.id().author.0));
     let author = author.ok_or_else(|| refusal(batch, 0, BatchFault::UnknownAuthor))?;
     if !batch.body_matches() {
@@ -65,7 +66,7 @@ pub(super) fn judge<'a>(
     let first = signed.len();
     let judged = judge_sections(chains, batch, signed);
     match judged {
-        Ok(()) => signed.push(Signed::author(author, batch)),
+        Ok(_) => signed.push(Signed::author(author, batch)),
         Err(_) => signed.truncate(first),
     }
     judged
@@ -75,32 +76,33 @@ fn judge_sections<'a>(
     chains: &'a Chains,
     batch: &'a Batch,
     signed: &mut Vec<Signed<'a>>,
-) -> Result<(), BatchRefusal> {
+) -> Result<usize, BatchRefusal> {
     let mut position = 0;
     for (chain, packets) in batch.sections() {
         let state = chains.get(chain).ok_or_else(|| refusal(batch, position, BatchFault::WrongChain))?;
-        for (at, packet) in packets.iter().enumerate() {
-            if let Some(coming) = packets.get(at + PREFETCH_AHEAD) {
+        let mut rest = packets;
+        while let Some((run, left)) = PacketRun::split_first(rest) {
+            if let Some(coming) = rest.get(PREFETCH_AHEAD) {
                 state.prefetch(coming.debit());
             }
-            let key = judge_packet(state, packet);
-            let key = key.map_err(|fault| refusal(batch, position + at, fault))?;
-            signed.push(Signed::packet(key, packet));
+            rest = left;
+            let key = judge_transaction(state, run).map_err(|fault| refusal(batch, position, fault))?;
+            signed.push(Signed::transaction(key, run));
+            position += 1;
         }
-        position += packets.len();
     }
-    Ok(())
+    Ok(position)
 }
 
-fn judge_packet<'a>(state: &'a ChainState, packet: &Packet) -> Result<AccountKey<'a>, BatchFault> {
-    if !packet.is_transaction() {
+fn judge_transaction<'a>(state: &'a ChainState, run: PacketRun<'_>) -> Result<AccountKey<'a>, BatchFault> {
+    if !run.is_transaction() {
         return Err(BatchFault::Malformed);
     }
-    if packet.chain() != state.chain() {
+    if run.chain() != state.chain() {
         return Err(BatchFault::WrongChain);
     }
-    let key = state.key(packet.debit()).ok_or(BatchFault::UnknownAccount)?;
-    if key.version != packet.key_version() {
+    let key = state.key(run.debit()).ok_or(BatchFault::UnknownAccount)?;
+    if key.version != run.key_version() {
         return Err(BatchFault::WrongKeyVersion);
     }
     Ok(key)
@@ -109,17 +111,19 @@ fn judge_packet<'a>(state: &'a ChainState, packet: &Packet) -> Result<AccountKey
 /// Puts the cheap checks and the verdicts on signatures together; takes its verdicts from the front.
 pub(super) fn conclude(
     batch: Batch,
-    cheap: Result<(), BatchRefusal>,
+    cheap: Result<usize, BatchRefusal>,
     verdicts: &mut &[bool],
 ) -> Result<Verified<Batch>, BatchRefusal> {
-    cheap?;
-    let packets = batch.packets().len();
-    let mine = verdicts.split_off(..=packets).expect("a verdict for each signature");
+    let transactions = cheap?;
+    let mine = verdicts.split_off(..=transactions).expect("a verdict for each signature");
     match mine.iter().position(|good| !good) {
         None => Ok(Verified::new(batch)),
         Some(position) => {
-            let fault =
-                if position < packets { BatchFault::BadSignature } else { BatchFault::BadAuthorSignature };
+            let fault = if position < transactions {
+                BatchFault::BadSignature
+            } else {
+                BatchFault::BadAuthorSignature
+            };
             Err(BatchRefusal { tally: Tally::of(mine), ..refusal(&batch, position, fault) })
         }
     }

@@ -33,13 +33,13 @@ impl Verified<Batch> {
     /// Seals transactions that are each verified, ascending by chain: the batch is verified, too.
     ///
     /// # Panics
-    /// The transactions do not ascend by chain, or are not 1 to
-    /// [`BATCH_TRANSACTIONS_MAX`](crate::limits::BATCH_TRANSACTIONS_MAX).
+    /// The transactions do not ascend by chain, or do not have 1 to
+    /// [`BATCH_PACKETS_MAX`](crate::limits::BATCH_PACKETS_MAX) packets.
     pub fn seal(
         network: &Digest,
         author: ValidatorIndex,
         previous: &Head,
-        transactions: &[Verified<Transaction>],
+        transactions: &[&Verified<Transaction>],
         sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
     ) -> Self {
         assert!(
@@ -48,9 +48,12 @@ impl Verified<Batch> {
         );
         let sections: Vec<BatchSection> = transactions
             .chunk_by(|a, b| a.chain() == b.chain())
-            .map(|run| BatchSection { chain: run[0].chain(), transactions: run.len() as u32 })
+            .map(|of_chain| {
+                let packets = of_chain.iter().map(|transaction| transaction.run().packets().len() as u32);
+                BatchSection { chain: of_chain[0].chain(), packets: packets.sum() }
+            })
             .collect();
-        let packets = transactions.iter().map(|transaction| transaction.packet());
+        let packets = transactions.iter().flat_map(|transaction| transaction.run().packets());
         Self(Batch::seal(network, author, previous, &sections, packets, sign))
     }
 

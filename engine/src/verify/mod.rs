@@ -30,7 +30,7 @@ mod verifier;
 
 pub use batch::{BatchFault, BatchRefusal};
 pub use evidence::Verified;
-pub use packets::CheckedPackets;
+pub use packets::{CheckedPackets, CheckedTransaction};
 pub use verifier::{Checked, Job, Load, Tally, Verifier};
 
 /// How many packets ahead the accounts are asked for.

@@ -1,13 +1,13 @@
-//! What a client submitted: each packet is judged by itself.
+//! What a client submitted: each transaction is judged by itself.
 
 use super::signed::Signed;
 use super::{PREFETCH_AHEAD, Tally, Verified};
 use crate::execute::{AccountKey, ChainState, Chains, WindowRefusal};
 use crate::types::{
-    AccountId, Action, Command, Content, Frozen, Height, Packet, PacketSlab, Refusal, Transaction,
+    AccountId, Action, Command, Content, Frozen, Height, Linked, PacketRun, PacketSlab, Refusal, Transaction,
 };
 
-/// A client's packets and their verdicts.
+/// A client's packets and the verdicts on their transactions.
 #[derive(Clone, Debug)]
 pub struct CheckedPackets {
     slab: PacketSlab,
@@ -15,16 +15,33 @@ pub struct CheckedPackets {
     tally: Tally,
 }
 
+/// One transaction of a client's packets.
+#[derive(Clone, Debug)]
+pub struct CheckedTransaction<'a> {
+    /// The place of its first packet.
+    pub place: usize,
+    /// Its packets.
+    pub run: PacketRun<'a>,
+    /// The evidence or the refusal.
+    pub verdict: Result<Verified<Transaction>, Refusal>,
+}
+
 impl CheckedPackets {
-    /// For each packet, in order: the evidence or the refusal.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Result<Verified<Transaction>, Refusal>> {
-        self.slab.packets().iter().zip(&self.refusals).map(|(packet, refusal)| match refusal {
-            Some(refusal) => Err(*refusal),
-            None => packet.transaction().map(Verified::new).map_err(|_| Refusal::Malformed),
+    /// The transactions, in order.
+    pub fn iter(&self) -> impl Iterator<Item = CheckedTransaction<'_>> {
+        let runs = self.slab.runs().zip(&self.refusals);
+        runs.scan(0, |next, (run, refusal)| {
+            let place = *next;
+            *next += run.packets().len();
+            let verdict = match refusal {
+                Some(refusal) => Err(*refusal),
+                None => run.transaction().map(Verified::new).map_err(|_| Refusal::Malformed),
+            };
+            Some(CheckedTransaction { place, run, verdict })
         })
     }
 
-    /// For each packet, in order: why it is refused, if it is.
+    /// For each transaction, in order: why it is refused, if it is.
     pub fn refusals(&self) -> &[Option<Refusal>] {
         &self.refusals
     }
@@ -34,7 +51,7 @@ impl CheckedPackets {
         self.tally
     }
 
-    /// How many packets.
+    /// How many transactions.
     pub fn len(&self) -> usize {
         self.refusals.len()
     }
@@ -45,16 +62,17 @@ impl CheckedPackets {
     }
 }
 
-/// The cheap refusals of a client's packets; survivors go to `signed`.
+/// The cheap refusals of a client's transactions; survivors go to `signed`.
 pub(super) fn judge<'a>(
     chains: &'a Chains,
     committed: Height,
     slab: &'a PacketSlab,
     signed: &mut Vec<Signed<'a>>,
 ) -> Vec<Option<Refusal>> {
-    let packets = slab.packets();
-    let judge = |(at, packet): (usize, &'a Packet)| {
-        if let Some(coming) = packets.get(at + PREFETCH_AHEAD)
+    let mut rest = slab.packets();
+    let mut refusals = Vec::with_capacity(rest.len());
+    while let Some((run, left)) = PacketRun::split_first(rest) {
+        if let Some(coming) = rest.get(PREFETCH_AHEAD)
             && let Some(state) = chains.get(coming.chain())
         {
             state.prefetch(coming.debit());
@@ -62,40 +80,42 @@ pub(super) fn judge<'a>(
                 state.prefetch(coming.credit());
             }
         }
-        match judge_packet(chains, committed, packet) {
+        rest = left;
+        refusals.push(match judge_transaction(chains, committed, run) {
             Ok(key) => {
-                signed.push(Signed::packet(key, packet));
+                signed.push(Signed::transaction(key, run));
                 None
             }
             Err(refusal) => Some(refusal),
-        }
-    };
-    packets.iter().enumerate().map(judge).collect()
+        });
+    }
+    refusals
 }
 
-fn judge_packet<'a>(
+fn judge_transaction<'a>(
     chains: &'a Chains,
     committed: Height,
-    packet: &Packet,
+    run: PacketRun<'_>,
 ) -> Result<AccountKey<'a>, Refusal> {
-    let content = packet.content().map_err(|_| Refusal::Malformed)?;
-    let state = chains.get(packet.chain()).ok_or(Refusal::WrongChain)?;
-    if packet.expiry() <= committed {
+    let content = run.content().map_err(|_| Refusal::Malformed)?;
+    let state = chains.get(run.chain()).ok_or(Refusal::WrongChain)?;
+    if run.expiry() <= committed {
         return Err(Refusal::Expired);
     }
-    let key = state.key(packet.debit()).ok_or(Refusal::UnknownAccount)?;
-    if key.version != packet.key_version() {
+    let key = state.key(run.debit()).ok_or(Refusal::UnknownAccount)?;
+    if key.version != run.key_version() {
         return Err(Refusal::WrongKeyVersion);
     }
     // In the order of execution: what has spent its nonce is told as that, whatever has changed since. So who submits
     // the same bytes again hears what became of them.
-    let window = state.window(packet.debit()).ok_or(Refusal::UnknownAccount)?;
-    window.with(packet.nonce()).map_err(|refusal| match refusal {
+    let window = state.window(run.debit()).ok_or(Refusal::UnknownAccount)?;
+    window.with(run.nonce()).map_err(|refusal| match refusal {
         WindowRefusal::Replayed => Refusal::Replayed,
         WindowRefusal::TooFar => Refusal::NonceTooFar,
     })?;
     match content {
         Content::Command(command) => judge_command(state, &command)?,
+        Content::Linked(linked) => judge_linked(state, &linked)?,
         Content::Transfer(transfer) if let Some(other) = transfer.credit_chain => {
             refuse_frozen(state, transfer.debit, Frozen::debit)?;
             // Whether the account exists there is for that chain to say, when the money arrives.
@@ -110,6 +130,11 @@ fn judge_packet<'a>(
         }
     }
     Ok(key)
+}
+
+fn judge_linked(state: &ChainState, linked: &Linked<'_>) -> Result<(), Refusal> {
+    refuse_frozen(state, linked.debit, Frozen::debit)?;
+    linked.payments.iter().try_for_each(|payment| refuse_frozen(state, payment.to, Frozen::credit))
 }
 
 fn judge_command(state: &ChainState, command: &Command) -> Result<(), Refusal> {

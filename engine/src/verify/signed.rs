@@ -4,7 +4,7 @@ use kernels::ed25519::{DecodedEntry, DecodedKey, Entry, Item};
 
 use crate::execute::AccountKey;
 use crate::limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
-use crate::types::{Digest, Packet};
+use crate::types::{Digest, Packet, PacketRun};
 use crate::wire::{BATCH_MESSAGE_BYTES, Batch};
 
 /// A signature that passed the cheap checks, and the key that must have made it.
@@ -19,14 +19,21 @@ pub(super) struct Signed<'a> {
 enum Message<'a> {
     /// The body of a packet, behind the network's id.
     Packet(&'a Packet),
+    /// Body and payload of an envelope, behind the network's id.
+    Envelope(PacketRun<'a>),
     /// What an author signs of its batch.
     Author([u8; BATCH_MESSAGE_BYTES]),
 }
 
 impl<'a> Signed<'a> {
-    pub(super) fn packet(key: AccountKey<'a>, packet: &'a Packet) -> Self {
+    pub(super) fn transaction(key: AccountKey<'a>, run: PacketRun<'a>) -> Self {
         let AccountKey { encoded, decoded, .. } = key;
-        Self { encoded, decoded, message: Message::Packet(packet), signature: packet.signature() }
+        let first = run.first();
+        let message = match run.packets() {
+            [_] => Message::Packet(first),
+            _ => Message::Envelope(run),
+        };
+        Self { encoded, decoded, message, signature: first.signature() }
     }
 
     pub(super) fn author(key: &'a [u8; PUBLIC_KEY_BYTES], batch: &'a Batch) -> Self {
@@ -35,28 +42,40 @@ impl<'a> Signed<'a> {
     }
 
     fn item<'b>(&'b self, message: &'b [u8]) -> Item<'b> {
-        let Self { encoded, decoded, signature, .. } = *self;
-        match decoded {
+        let Self { encoded, decoded, signature, .. } = self;
+        match *decoded {
             Some(key) => Item::from(&DecodedEntry { key, message, signature }),
             None => Item::from(&Entry { key: encoded, message, signature }),
         }
     }
 }
 
-/// The entries for the kernel. `messages` keeps the messages of packets.
+/// What is signed, put together for one round; the memory is kept for the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Messages {
+    packets: Vec<[u8; SIGNED_MESSAGE_BYTES]>,
+    envelopes: Vec<Vec<u8>>,
+}
+
+/// The entries for the kernel.
 pub(super) fn items<'b>(
     signed: &'b [Signed<'b>],
     network: &Digest,
-    messages: &'b mut Vec<[u8; SIGNED_MESSAGE_BYTES]>,
+    messages: &'b mut Messages,
 ) -> Vec<Item<'b>> {
-    messages.clear();
-    messages.extend(signed.iter().filter_map(|signed| match signed.message {
-        Message::Packet(packet) => Some(packet.message(network)),
-        Message::Author(_) => None,
-    }));
-    let mut made = messages.iter();
+    messages.packets.clear();
+    messages.envelopes.clear();
+    for signed in signed {
+        match signed.message {
+            Message::Packet(packet) => messages.packets.push(packet.message(network)),
+            Message::Envelope(run) => messages.envelopes.push(run.message(network)),
+            Message::Author(_) => {}
+        }
+    }
+    let (mut packets, mut envelopes) = (messages.packets.iter(), messages.envelopes.iter());
     let item = |signed: &'b Signed<'b>| match &signed.message {
-        Message::Packet(_) => signed.item(made.next().expect("a message for each packet")),
+        Message::Packet(_) => signed.item(packets.next().expect("a message for each packet")),
+        Message::Envelope(_) => signed.item(envelopes.next().expect("a message for each envelope")),
         Message::Author(message) => signed.item(message),
     };
     signed.iter().map(item).collect()

@@ -66,11 +66,11 @@ impl Room {
         let Checked::Packets(checked) = checked else { panic!("packets give packets") };
         assert_eq!(checked.len(), packets.len());
         for (verdict, packet) in checked.iter().zip(packets) {
-            if let Ok(transaction) = verdict {
-                assert_eq!(transaction.packet(), packet);
+            if let Ok(transaction) = verdict.verdict {
+                assert_eq!(transaction.run().packets(), [*packet]);
             }
         }
-        checked.iter().map(Result::err).collect()
+        checked.iter().map(|checked| checked.verdict.err()).collect()
     }
 
     fn batch(&mut self, chain: u32, packets: &[Packet]) -> Result<(), (u32, BatchFault)> {
@@ -110,7 +110,7 @@ fn sealed(network: &Digest, author: ValidatorIndex, sections: &[(u32, &[Packet])
     let packets: Vec<_> = sections.iter().flat_map(|(_, packets)| *packets).copied().collect();
     let section = |(chain, packets): &(u32, &[Packet])| BatchSection {
         chain: ChainId(*chain),
-        transactions: packets.len() as u32,
+        packets: packets.len() as u32,
     };
     let sections: Vec<_> = sections.iter().map(section).collect();
     Batch::seal(network, author, &previous, &sections, packets.iter(), |message| author_key().sign(message))
@@ -491,4 +491,96 @@ proptest! {
             }
         }
     }
+}
+
+/// Linked transfers, signed with the key of the account so many after the payer.
+fn signed_linked(after: u64, payments: &[(u64, u64)], nonce: u64) -> Transaction {
+    let transaction = crate::execute::tests::linked_as(&good(nonce), payments, b"memo");
+    let signer = key(transaction.debit().0 + after);
+    let mut bytes = transaction.bytes().to_vec();
+    bytes[64..128].copy_from_slice(&signer.sign(&transaction.run().message(&NETWORK)));
+    Transaction::from_bytes(&bytes).unwrap()
+}
+
+#[test]
+fn envelopes_are_judged_whole_wherever_they_stand() {
+    let mut room = room();
+    let many = vec![(0, 1); 40];
+    let first = signed_linked(0, &many, 10);
+    let forged = signed_linked(1, &many, 11);
+    let mut spoiled = signed_linked(0, &many, 12).bytes().to_vec();
+    spoiled[128 + 4] ^= 1;
+    let spoiled = Transaction::from_bytes(&spoiled).unwrap();
+    let unknown = signed_linked(0, &[(0, 1), (1 << 20, 1)], 13);
+    let mut of_no_kind = signed_linked(0, &[(0, 1)], 14).bytes().to_vec();
+    of_no_kind[0] = 99;
+    let of_no_kind = Packet::slice(&of_no_kind);
+    let cut_off = &first.run().packets()[..3];
+    let packets = [
+        &[signed(good(0))],
+        first.run().packets(),
+        forged.run().packets(),
+        &[signed(good(1))],
+        spoiled.run().packets(),
+        unknown.run().packets(),
+        of_no_kind,
+        &[signed(good(2))],
+        cut_off,
+    ]
+    .concat();
+    let job = Job::packets(1, PacketSlab::copy_from(&packets));
+    let Checked::Packets(checked) = room.verifier.check(Height(0), vec![job], [9; 32]).remove(0) else {
+        panic!("packets give packets")
+    };
+    use Refusal::*;
+    let expected = [
+        None,
+        None,
+        Some(BadSignature),
+        None,
+        Some(BadSignature),
+        Some(UnknownAccount),
+        Some(Malformed),
+        None,
+        Some(Malformed),
+    ];
+    assert_eq!(checked.refusals(), expected);
+    assert_eq!((checked.tally().signatures, checked.tally().bad), (6, 2));
+    let mut place = 0;
+    for one in checked.iter() {
+        assert_eq!(one.place, place, "a transaction has the place of its first packet");
+        place += one.run.packets().len();
+        if let Ok(evidence) = one.verdict {
+            assert_eq!(evidence.run(), one.run);
+        }
+    }
+    assert_eq!(place, packets.len());
+}
+
+#[test]
+fn a_batch_with_envelopes_is_good_as_a_whole_or_not_at_all() {
+    let mut room = room();
+    let linked = |nonce| signed_linked(0, &vec![(0, 1); 20], nonce);
+    let packets = [&[signed(good(0))], linked(1).run().packets(), linked(2).run().packets()].concat();
+    assert_eq!(room.check(batch(3, 1, &packets)), Ok(()));
+    assert_eq!(
+        room.check(batch(3, 1, &packets[..packets.len() - 1])),
+        Err((2, BatchFault::Malformed)),
+        "cut off"
+    );
+    let forged = [&packets[..], signed_linked(1, &[(0, 1)], 3).run().packets()].concat();
+    assert_eq!(room.check(batch(3, 1, &forged)), Err((3, BatchFault::BadSignature)));
+    // A section ends with its chain: an envelope does not reach into the next one.
+    let eights = [signed(Transfer { chain: ChainId(8), ..good(0) })];
+    let reaching = sealed(&NETWORK, SEALER, &[(3, &packets[..2]), (8, &eights)], 1);
+    assert_eq!(room.check(reaching), Err((1, BatchFault::Malformed)));
+    let sealed = Verified::seal(
+        &NETWORK,
+        SEALER,
+        &Head::NONE,
+        &[&Verified::assumed(linked(1)), &Verified::assumed(signed(good(4)).run().transaction().unwrap())],
+        |message| author_key().sign(message),
+    );
+    assert_eq!((sealed.transactions(), sealed.packets().len()), (2, linked(1).run().packets().len() + 1));
+    assert_eq!(room.check(sealed.into_inner()), Ok(()));
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use kernels::ed25519::{Effort, Group, verify_groups};
 
-use super::signed::{self, Signed};
+use super::signed::{self, Messages, Signed};
 use super::suspects::Suspects;
 use super::{BatchRefusal, CheckedPackets, Verified, batch, packets};
 use crate::execute::Chains;
 use crate::ingress::Source;
-use crate::limits::{PUBLIC_KEY_BYTES, SIGNED_MESSAGE_BYTES};
+use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{Digest, Height, PacketSlab, Refusal};
 use crate::wire::Batch;
 
@@ -26,7 +26,7 @@ pub struct Job {
 /// What a [`Job`] is about.
 #[derive(Clone, Debug)]
 pub enum Load {
-    /// What a client submitted: each packet is judged by itself.
+    /// What a client submitted: each transaction is judged by itself.
     Packets(PacketSlab),
     /// What a peer sealed: good as a whole or not at all.
     Batch(Batch),
@@ -47,7 +47,7 @@ impl Job {
 /// What became of a [`Job`].
 #[derive(Clone, Debug)]
 pub enum Checked {
-    /// A verdict for each packet.
+    /// A verdict for each transaction.
     Packets(CheckedPackets),
     /// The evidence, or why the job is refused.
     Batch(Result<Verified<Batch>, BatchRefusal>),
@@ -86,7 +86,7 @@ pub struct Verifier {
     signatures_checked: Arc<AtomicU64>,
     suspects: Arc<Suspects>,
     rechecked: u64,
-    messages: Vec<[u8; SIGNED_MESSAGE_BYTES]>,
+    messages: Messages,
     verdicts: Vec<bool>,
 }
 
@@ -105,7 +105,7 @@ impl Verifier {
             signatures_checked,
             suspects: Arc::default(),
             rechecked: 0,
-            messages: Vec::new(),
+            messages: Messages::default(),
             verdicts: Vec::new(),
         }
     }
@@ -190,5 +190,5 @@ fn judge<'a>(
 /// What the cheap checks said of a job.
 enum Cheap {
     Packets(Vec<Option<Refusal>>),
-    Batch(Result<(), BatchRefusal>),
+    Batch(Result<usize, BatchRefusal>),
 }

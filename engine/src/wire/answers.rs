@@ -41,7 +41,7 @@ pub struct TransactionAnswer {
     pub author: ValidatorIndex,
     /// The batch's number in that validator's stream.
     pub sequence: Sequence,
-    /// The 128 bytes of the transaction, in hexadecimal.
+    /// The transaction, in hexadecimal: the 128 bytes of its packet, or of each packet of an envelope.
     pub packet: String,
     /// What became of the payment on the other chain, where the outcome is *sent*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub struct FeedEvent {
     /// What happened with it.
     #[serde(flatten)]
     pub happening: Happening,
-    /// The 128 bytes of the transaction, in hexadecimal.
+    /// The transaction, in hexadecimal: the 128 bytes of its packet, or of each packet of an envelope.
     pub packet: String,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! 0       8        10         12             16         24         56          88          152
-//! | epoch | author | #sections | transactions | sequence | previous | body root | signature | sections.. | packets..
-//!                                                                              section = chain, transactions
+//! | epoch | author | #sections | packets     | sequence | previous | body root | signature | sections.. | packets..
+//!                                                                              section = chain, packets
 //! ```
 //!
 //! The digest covers network and header without the signature, and the header covers the body through its root. So
@@ -18,10 +18,9 @@ use kernels::sha2::{sha256, sha256_parts};
 
 use super::{Reader, WireError};
 use crate::limits::{
-    BATCH_HEADER_BYTES, BATCH_SECTION_BYTES, BATCH_TRANSACTIONS_MAX, CHAINS_MAX, PACKET_BYTES,
-    SIGNATURE_BYTES,
+    BATCH_HEADER_BYTES, BATCH_PACKETS_MAX, BATCH_SECTION_BYTES, CHAINS_MAX, PACKET_BYTES, SIGNATURE_BYTES,
 };
-use crate::types::{BatchId, ChainId, Digest, Head, Packet, Sequence, ValidatorIndex};
+use crate::types::{BatchId, ChainId, Digest, Head, Packet, PacketRun, Sequence, ValidatorIndex};
 
 const DIGEST_DOMAIN: &[u8; 16] = b"millrace/batch/2";
 const SIGNATURE_DOMAIN: &[u8; 23] = b"millrace/batch-author/2";
@@ -30,13 +29,13 @@ const SIGNATURE_AT: usize = BATCH_HEADER_BYTES - SIGNATURE_BYTES;
 /// Bytes of the message that an author signs: a domain and the batch's digest.
 pub const BATCH_MESSAGE_BYTES: usize = SIGNATURE_DOMAIN.len() + 32;
 
-/// The transactions of one chain in a batch.
+/// The packets of one chain in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSection {
     /// The chain.
     pub chain: ChainId,
-    /// How many transactions; never 0.
-    pub transactions: u32,
+    /// How many packets; never 0.
+    pub packets: u32,
 }
 
 /// An encoded batch: its header is parsed, its body only measured. Clones share the bytes.
@@ -53,18 +52,17 @@ pub struct Batch {
 
 impl Batch {
     /// Encodes the batch that follows `previous` in the stream of `author`, and has `sign` sign [`Self::message`].
-    /// The sections ascend by chain, none is empty, and together they have 1 to [`BATCH_TRANSACTIONS_MAX`] packets.
+    /// The sections ascend by chain, none is empty, and together they have 1 to [`BATCH_PACKETS_MAX`] packets.
     pub fn seal<'a>(
         network: &Digest,
         author: ValidatorIndex,
         previous: &Head,
         sections: &[BatchSection],
-        packets: impl ExactSizeIterator<Item = &'a Packet>,
+        packets: impl Iterator<Item = &'a Packet>,
         sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
     ) -> Self {
-        let count = packets.len();
-        assert!((1..=BATCH_TRANSACTIONS_MAX).contains(&count), "a batch of {count} transactions");
-        assert_eq!(sections.iter().map(|section| section.transactions as usize).sum::<usize>(), count);
+        let count = sections.iter().map(|section| section.packets as usize).sum::<usize>();
+        assert!((1..=BATCH_PACKETS_MAX).contains(&count), "a batch of {count} packets");
         let body_at = BATCH_HEADER_BYTES + sections.len() * BATCH_SECTION_BYTES;
         let mut bytes = Vec::with_capacity(body_at + count * PACKET_BYTES);
         bytes.extend_from_slice(&0_u64.to_le_bytes());
@@ -76,11 +74,12 @@ impl Batch {
         bytes.resize(BATCH_HEADER_BYTES, 0);
         for section in sections {
             bytes.extend_from_slice(&section.chain.0.to_le_bytes());
-            bytes.extend_from_slice(&section.transactions.to_le_bytes());
+            bytes.extend_from_slice(&section.packets.to_le_bytes());
         }
         for packet in packets {
             bytes.extend_from_slice(&packet.0);
         }
+        assert_eq!(bytes.len(), body_at + count * PACKET_BYTES, "the sections add up to the packets");
         let body_root = sha256(&bytes[body_at..]);
         bytes[56..88].copy_from_slice(&body_root);
         let digest = digest(network, &bytes, body_at);
@@ -106,7 +105,7 @@ impl Batch {
         let epoch = reader.u64("batch epoch")?;
         let author = ValidatorIndex(reader.u16("batch author")?);
         let section_count = usize::from(reader.u16("batch sections")?);
-        let count = reader.u32("batch transactions")? as usize;
+        let count = reader.u32("batch packets")? as usize;
         let sequence = Sequence(reader.u64("batch sequence")?);
         let previous = reader.digest("previous batch")?;
         reader.digest("batch body root")?;
@@ -124,11 +123,11 @@ impl Batch {
             });
         }
         if count == 0 {
-            return Err(WireError::Invalid { what: "batch transactions", reason: "a batch is never empty" });
+            return Err(WireError::Invalid { what: "batch packets", reason: "a batch is never empty" });
         }
-        if count > BATCH_TRANSACTIONS_MAX {
-            let max = BATCH_TRANSACTIONS_MAX;
-            return Err(WireError::TooMany { what: "batch transactions", count: count as u64, max });
+        if count > BATCH_PACKETS_MAX {
+            let max = BATCH_PACKETS_MAX;
+            return Err(WireError::TooMany { what: "batch packets", count: count as u64, max });
         }
         if section_count > CHAINS_MAX {
             let max = CHAINS_MAX;
@@ -193,7 +192,7 @@ impl Batch {
     pub fn sections(&self) -> impl Iterator<Item = (ChainId, &[Packet])> {
         let mut rest = self.packets();
         self.sections.iter().map(move |section| {
-            let mine = rest.split_off(..section.transactions as usize).expect("decode has added them up");
+            let mine = rest.split_off(..section.packets as usize).expect("decode has added them up");
             (section.chain, mine)
         })
     }
@@ -203,31 +202,31 @@ impl Batch {
         self.sections().find(|(of, _)| *of == chain).map_or(&[], |(_, packets)| packets)
     }
 
-    /// How many packets.
-    pub fn transactions(&self) -> u32 {
-        self.packets().len() as u32
+    /// How many transactions, if its packets are transactions at all.
+    pub fn transactions(&self) -> usize {
+        PacketRun::all(self.packets()).count()
     }
 }
 
 fn sections(
     reader: &mut Reader<'_>,
     sections: usize,
-    transactions: usize,
+    packets: usize,
 ) -> Result<Arc<[BatchSection]>, WireError> {
     let what = "batch sections";
     let mut rest = Reader::new(reader.take(what, sections * BATCH_SECTION_BYTES)?);
     let read = (0..sections)
-        .map(|_| Ok(BatchSection { chain: ChainId(rest.u32(what)?), transactions: rest.u32(what)? }))
+        .map(|_| Ok(BatchSection { chain: ChainId(rest.u32(what)?), packets: rest.u32(what)? }))
         .collect::<Result<Arc<[_]>, WireError>>()?;
     if !read.is_sorted_by(|a, b| a.chain < b.chain) {
         return Err(WireError::Invalid { what, reason: "chains must ascend" });
     }
-    if read.iter().any(|section| section.transactions == 0) {
+    if read.iter().any(|section| section.packets == 0) {
         return Err(WireError::Invalid { what, reason: "a section is never empty" });
     }
-    let sum: u64 = read.iter().map(|section| u64::from(section.transactions)).sum();
-    if sum != transactions as u64 {
-        return Err(WireError::Invalid { what, reason: "they do not add up to the batch's transactions" });
+    let sum: u64 = read.iter().map(|section| u64::from(section.packets)).sum();
+    if sum != packets as u64 {
+        return Err(WireError::Invalid { what, reason: "they do not add up to the batch's packets" });
     }
     Ok(read)
 }
@@ -246,6 +245,6 @@ fn message(digest: &Digest) -> [u8; BATCH_MESSAGE_BYTES] {
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batch({}, {} transactions, {:?})", self.id, self.transactions(), self.digest)
+        write!(f, "Batch({}, {} packets, {:?})", self.id, self.packets().len(), self.digest)
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Reader, WireError, Writer};
 use crate::limits::FEED_EVENTS_MAX;
-use crate::types::{AccountId, ChainId, Height, Outcome, Packet};
+use crate::types::{AccountId, ChainId, Content, Height, Outcome, Packet, PacketRun};
 
 /// A place in the feed of a chain: the next event is this one, or the first above it. As text it is `height.place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,23 +124,31 @@ impl Happening {
     /// Whether an account of that chain has signed it, or is changed by it. An arrival that fails concerns the
     /// account that it names, also where there is none.
     #[must_use]
-    pub fn concerns(self, packet: &Packet, account: AccountId) -> bool {
+    pub fn concerns(self, run: PacketRun<'_>, account: AccountId) -> bool {
         match self {
             Self::Executed { outcome } => {
-                packet.debit() == account || (outcome == Outcome::Applied && packet.credit() == account)
+                run.debit() == account || (outcome == Outcome::Applied && changes(run, account))
             }
-            Self::Refunded { .. } => packet.debit() == account,
-            Self::Credited | Self::NotCredited { .. } => packet.credit() == account,
+            Self::Refunded { .. } => run.debit() == account,
+            Self::Credited | Self::NotCredited { .. } => run.credit() == account,
         }
+    }
+}
+
+/// Whether a transaction that has applied changes an account that did not sign it.
+fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
+    match run.content() {
+        Ok(Content::Linked(linked)) => linked.payments.iter().any(|payment| payment.to == account),
+        _ => run.credit() == account,
     }
 }
 
 impl FeedQuery {
     /// Whether an event is wanted.
     #[must_use]
-    pub fn wants(&self, happening: Happening, packet: &Packet) -> bool {
-        self.account.is_none_or(|account| happening.concerns(packet, account))
-            && self.reference.is_none_or(|reference| packet.reference() == reference)
+    pub fn wants(&self, happening: Happening, run: PacketRun<'_>) -> bool {
+        self.account.is_none_or(|account| happening.concerns(run, account))
+            && self.reference.is_none_or(|reference| run.reference() == reference)
     }
 
     pub(super) fn write<'a>(&self, writer: &'a mut Writer) -> &'a mut Writer {
@@ -214,7 +222,7 @@ mod tests {
             (Happening::Refunded { reason }, &across, 7, [true, false]),
         ] {
             assert_eq!(happening.chain(packet), ChainId(chain), "{happening:?}");
-            let found = [payer, payee].map(|account| happening.concerns(packet, account));
+            let found = [payer, payee].map(|account| happening.concerns(packet.run(), account));
             assert_eq!(found, concerned, "{happening:?}");
         }
         let asks = |account, reference| FeedQuery {
@@ -225,9 +233,9 @@ mod tests {
             max: 1,
         };
         let applied = executed(Outcome::Applied);
-        assert!(asks(None, None).wants(applied, &within));
-        assert!(asks(Some(payee), Some(*b"invoice 0042")).wants(applied, &within));
-        assert!(!asks(Some(payee), Some(*b"invoice 0043")).wants(applied, &within));
-        assert!(!asks(Some(AccountId(3)), Some(*b"invoice 0042")).wants(applied, &within));
+        assert!(asks(None, None).wants(applied, within.run()));
+        assert!(asks(Some(payee), Some(*b"invoice 0042")).wants(applied, within.run()));
+        assert!(!asks(Some(payee), Some(*b"invoice 0043")).wants(applied, within.run()));
+        assert!(!asks(Some(AccountId(3)), Some(*b"invoice 0042")).wants(applied, within.run()));
     }
 }

@@ -63,9 +63,9 @@ fn batch() -> impl Strategy<Value = Batch> {
     let previous = head().prop_filter("has a successor", |head| head.sequence.0 < u64::MAX);
     (any::<u16>(), previous, vec(1..9_u32, 1..5), any::<u8>()).prop_map(|(author, previous, sizes, byte)| {
         let chains = (0..).map(|i| ChainId(i * 7));
-        let section = |(chain, transactions)| BatchSection { chain, transactions };
+        let section = |(chain, transactions)| BatchSection { chain, packets: transactions };
         let sections: Vec<_> = chains.zip(sizes).map(section).collect();
-        let count = sections.iter().map(|section| section.transactions as usize).sum();
+        let count = sections.iter().map(|section| section.packets as usize).sum();
         sealed(ValidatorIndex(author), &previous, &sections, count, byte)
     })
 }
@@ -338,7 +338,7 @@ fn a_count_beyond_the_bytes_is_refused_before_anything_is_allocated() {
 }
 
 const fn section(chain: u32, transactions: u32) -> BatchSection {
-    BatchSection { chain: ChainId(chain), transactions }
+    BatchSection { chain: ChainId(chain), packets: transactions }
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn batches_refuse_what_a_header_may_not_say() {
     invalid("batch sequence", with(16, &[0; 8]));
     invalid("previous batch", with(16, &[1, 0]));
     invalid("previous batch", with(24, &[0; 32]));
-    invalid("batch transactions", with(12, &[0; 4]));
+    invalid("batch packets", with(12, &[0; 4]));
     // Sections begin at 152: chain 3 with two, chain 9 with one.
     invalid("batch sections", with(BATCH_HEADER_BYTES, &[9]));
     invalid("batch sections", with(BATCH_HEADER_BYTES, &[200]));
@@ -384,7 +384,7 @@ fn batches_refuse_what_a_header_may_not_say() {
 #[test]
 fn the_largest_batch_has_the_size_that_the_limits_say() {
     let sections: Vec<_> = (0..CHAINS_MAX as u32).map(|chain| section(chain, 16)).collect();
-    let batch = sealed(ValidatorIndex(0), &Head::NONE, &sections, BATCH_TRANSACTIONS_MAX, 1);
+    let batch = sealed(ValidatorIndex(0), &Head::NONE, &sections, BATCH_PACKETS_MAX, 1);
     assert_eq!(batch.bytes().len(), BATCH_BYTES_MAX);
     assert_eq!(Batch::decode(&NETWORK, batch.bytes().clone()), Ok(batch.clone()));
     assert_eq!(batch.packets_of(ChainId(255)), &batch.packets()[255 * 16..]);

@@ -105,6 +105,51 @@ impl ArrayTree {
         }
     }
 
+    /// Adds leaves behind the last one. It costs by how many are added, and not by how many there are.
+    pub fn append(&mut self, leaves: &[Hash]) {
+        if leaves.is_empty() {
+            return;
+        }
+        if self.levels.is_empty() {
+            self.levels.push(Vec::new());
+        }
+        // The first node of a level that is not as it was.
+        let mut first = self.levels[0].len();
+        self.levels[0].extend_from_slice(leaves);
+        let mut height = 0;
+        while self.levels[height].len() > 1 {
+            first /= 2;
+            let above = parents(&self.levels[height][2 * first..]);
+            height += 1;
+            match self.levels.get_mut(height) {
+                None => self.levels.push(above),
+                Some(level) => {
+                    level.truncate(first);
+                    level.extend(above);
+                }
+            }
+        }
+    }
+
+    /// Takes away every leaf from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        if len >= self.len() {
+            return;
+        }
+        self.levels[0].truncate(len);
+        let mut height = 0;
+        while self.levels[height].len() > 1 {
+            let below = &self.levels[height];
+            let last = (below.len() - 1) / 2;
+            // Only the last node of a level can have had more below it.
+            let node = parents(&below[2 * last..]);
+            height += 1;
+            self.levels[height].truncate(last);
+            self.levels[height].extend(node);
+        }
+        self.levels.truncate(if len == 0 { 0 } else { height + 1 });
+    }
+
     /// The inclusion proof of the leaf at `index`, or `None` where there is none.
     #[must_use]
     pub fn prove(&self, index: u64) -> Option<InclusionProof> {

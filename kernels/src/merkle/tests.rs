@@ -338,6 +338,33 @@ proptest! {
         }
     }
 
+    #[test]
+    fn appending_and_truncating_equal_rebuilding(steps in proptest::collection::vec((any::<bool>(), 0usize..90), 1..12)) {
+        let all = leaves(1_000);
+        let (mut length, mut tree) = (0, ArrayTree::new(Vec::new()));
+        for (grows, by) in steps {
+            if grows {
+                tree.append(&all[length..length + by]);
+                length += by;
+            } else {
+                length = length.saturating_sub(by);
+                tree.truncate(length);
+            }
+            prop_assert_eq!((tree.len(), tree.is_empty()), (length, length == 0));
+            prop_assert_eq!(tree.root(), root(&all[..length]));
+            for index in 0..length as u64 {
+                prop_assert_eq!(tree.prove(index), prove(&all[..length], index));
+            }
+            if length > 0 {
+                let mut changed = all[..length].to_vec();
+                changed[length - 1] = [9; 32];
+                let mut other = tree.clone();
+                other.update(&[(length as u64 - 1, [9; 32])]);
+                prop_assert_eq!(other.root(), root(&changed));
+            }
+        }
+    }
+
     /// A proof of any tree holds, and none that differs from it in one respect does.
     #[test]
     fn only_the_true_inclusion_proof_holds(

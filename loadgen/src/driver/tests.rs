@@ -44,15 +44,15 @@ fn everything_that_is_acknowledged_is_in_the_figures_and_in_the_trail() {
     assert_eq!(outcome.acknowledged().count(), received.len());
     let mut trail = outcome.trail();
     for packet in &received[1..] {
-        trail.applied(packet);
+        trail.applied(packet.run());
     }
     assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (1, 0, 0));
     assert_eq!(trail.missing_ids(&NETWORK, 5), [received[0].id(&NETWORK)]);
-    trail.applied(&received[0]);
-    trail.applied(&received[7]);
+    trail.applied(received[0].run());
+    trail.applied(received[7].run());
     let mut forged = received[3];
     forged.0[40] ^= 1;
-    trail.applied(&forged);
+    trail.applied(forged.run());
     assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (0, 1, 1));
 }
 

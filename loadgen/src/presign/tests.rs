@@ -20,7 +20,7 @@ fn every_packet_carries_a_valid_signature_for_its_network_and_lane_order() {
             let packets = Packet::slice(bytes);
             assert_eq!(packets.len(), 300);
             for (k, packet) in packets.iter().enumerate() {
-                let transfer = packet.transfer().unwrap();
+                let transfer = packet.run().transfer().unwrap();
                 assert_eq!(parse_reference(&transfer.reference), (lane, stage * 300 + k as u64));
                 let key = seed.signing_key(transfer.chain, transfer.debit).public_key();
                 assert!(kernels::ed25519::verify(&key, &packet.message(&network), packet.signature()));

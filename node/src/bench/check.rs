@@ -26,9 +26,9 @@ pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>
             bar.set_length(total);
             bar.set_position(done);
         };
-        let report = auditor.audit(&member.data(), &progress, &mut |_, packet, outcome| {
+        let report = auditor.audit(&member.data(), &progress, &mut |_, transaction, outcome| {
             if outcome == Outcome::Applied {
-                trail.applied(packet);
+                trail.applied(transaction);
             }
         })?;
         bar.finish_and_clear();

@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError, genesis};
 use crate::keys::{self, KeyError};
 use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
-use crate::transfer::{FileError, TransferError};
+use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{Text, VerifyError};
 use crate::{bench, kernels, proofs, query, transfer, validator, verify};
 
@@ -66,6 +66,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<AuditError>()
             || cause.is::<KeyError>()
             || cause.is::<FileError>()
+            || cause.is::<PaymentsError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()

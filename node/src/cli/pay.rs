@@ -17,8 +17,8 @@ pub struct Place {
     pub account: AccountId,
 }
 
-/// Pay from one account to another, on one chain or across two of one asset, and
-/// wait until it is decided.
+/// Pay from one account to another, on one chain or across two of one asset, or
+/// to many at once, and wait until it is decided.
 ///
 /// The key of the account that pays is in a file (--key, see `millrace key`). For
 /// the test money of a local network it can be left out: it then follows from the
@@ -26,12 +26,20 @@ pub struct Place {
 /// it is given. A payment to another chain is decided one block later than one
 /// within a chain; the output follows it through both.
 ///
+/// With --payments, up to 1,000 accounts of the payer's chain are paid under one
+/// signature: all of them, or, if one payment fails, none. The file has a payment
+/// a line: an account, a comma, an amount; lines that begin with # say nothing.
+/// Within a chain a memo of up to 256 bytes can go with it, or the SHA-256 of
+/// something longer; everybody can read it.
+///
 /// With --offline no validator is asked: the signed transaction goes into a
 /// file, and `millrace submit` sends it, from here or from another machine.
 ///
 /// Examples:
 ///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100
 ///   millrace transfer --network /tmp/mill --from 1:7 --to 2:3 --amount 100
+///   millrace transfer --network /tmp/mill --from 1:7 --payments wages.csv \
+///                     --memo "wages of May"
 ///   millrace transfer --network /tmp/mill --from 1:7 --to 1:8 --amount 100 \
 ///                     --key alice.pem --passphrase-file alice.pass
 ///   millrace transfer --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
@@ -42,7 +50,8 @@ pub struct Place {
 ///                     --nonce 12 --expiry 90000 --offline pay.json
 ///
 /// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
-/// answer, 2 usage, or a key file that cannot be used or is not the account's.
+/// answer, 2 usage, a file of payments that cannot be read, or a key file that
+/// cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct TransferArgs {
@@ -50,11 +59,26 @@ pub struct TransferArgs {
     #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
     pub from: Place,
     /// Who receives.
-    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
-    pub to: Place,
+    #[arg(
+        long,
+        value_name = "CHAIN:ACCOUNT",
+        value_parser = parse_place,
+        required_unless_present = "payments",
+        requires = "amount"
+    )]
+    pub to: Option<Place>,
     /// How much.
-    #[arg(long)]
-    pub amount: u64,
+    #[arg(long, requires = "to")]
+    pub amount: Option<u64>,
+    /// Instead of --to and --amount: a file of payments, an account and an amount a line.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "amount"])]
+    pub payments: Option<PathBuf>,
+    /// A memo, at most 256 bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub memo: Option<String>,
+    /// Instead of --memo: the SHA-256 of what is kept elsewhere.
+    #[arg(long, value_name = "HEX", conflicts_with = "memo")]
+    pub memo_hash: Option<Digest>,
     /// How it is signed and submitted.
     #[command(flatten)]
     pub how: SigningArgs,

@@ -10,7 +10,7 @@
 //! - the genesis' content hashes to the network id that the genesis file records;
 //! - the peers are exactly the genesis' validators without this one, and keys and fingerprints agree;
 //! - this validator's own keys are those the genesis knows it by;
-//! - `1 <= batch_transactions_max <= 4096`, and every other number is within its bounds.
+//! - `1 <= batch_packets_max <= 4096`, and every other number is within its bounds.
 //!
 //! Paths in the file are relative to the file. Nothing is read from the environment.
 
@@ -69,7 +69,7 @@ pub struct WorkConfig {
     /// Threads that check signatures.
     pub verify_threads: usize,
     /// A batch is sealed when it holds this many transactions…
-    pub batch_transactions_max: usize,
+    pub batch_packets_max: usize,
     /// …or, while earlier batches are on their way, when its oldest transaction has waited this long.
     pub batch_delay: Duration,
     /// A leader with work waits this long after the last block before it proposes the next; by default as many
@@ -241,8 +241,8 @@ fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
     let millis = |value: u64| Duration::from_millis(value);
     let read = WorkConfig {
         verify_threads: work.bounded("verify_threads", 1, 1..=256, "the number of threads, 1 to 256")?,
-        batch_transactions_max: work.bounded(
-            "batch_transactions_max",
+        batch_packets_max: work.bounded(
+            "batch_packets_max",
             4096,
             1..=4096,
             "the number of transactions, 1 to 4096",

@@ -51,7 +51,7 @@ fn with_line(start: &str, line: &str) -> Spoilt {
 #[test]
 fn a_written_configuration_loads_with_its_defaults() {
     let config = Spoilt::new().load().unwrap();
-    assert_eq!(config.work.batch_transactions_max, 4096);
+    assert_eq!(config.work.batch_packets_max, 4096);
     assert_eq!(config.work.batch_delay, Duration::from_millis(50));
     assert_eq!(config.storage, StorageBackend::Auto);
     assert_eq!(config.identity.fingerprint().0, config.genesis.validators()[0].certificate_fingerprint);
@@ -98,7 +98,7 @@ fn values_that_cannot_be_meant_say_what_belongs_there() {
         (("clients =", "clients = \"localhost\""), "listen.clients"),
         (("backend =", "backend = \"tape\""), "storage.backend"),
         (("public_key =", "public_key = \"abcd\""), "peer[0].public_key"),
-        (("[log]", "[work]\nbatch_transactions_max = 4097\n[log]"), "work.batch_transactions_max"),
+        (("[log]", "[work]\nbatch_packets_max = 4097\n[log]"), "work.batch_packets_max"),
         (("[log]", "[work]\nverify_threads = 0\n[log]"), "work.verify_threads"),
     ];
     for ((start, line), field) in cases {

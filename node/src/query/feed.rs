@@ -81,14 +81,14 @@ fn connect_again(whom: &WhomArgs) -> Asked {
 }
 
 fn write_events(out: &mut impl Write, events: &[Happened], json: bool) -> std::io::Result<()> {
-    for Happened { at, id, happening, packet } in events {
+    for Happened { at, id, happening, signed } in events {
         if json {
-            let mut line = print::with_content(json!({ "at": at, "id": id }), packet);
+            let mut line = print::with_content(json!({ "at": at, "id": id }), signed);
             line["happening"] = json!(happening);
             writeln!(out, "{line}")?;
             continue;
         }
-        writeln!(out, "{at:<12} {}: {}; {id}", words(*happening, packet.chain()), print::says(packet))?;
+        writeln!(out, "{at:<12} {}: {}; {id}", words(*happening, signed.chain()), print::says(signed))?;
     }
     out.flush()
 }

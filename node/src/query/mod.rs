@@ -226,10 +226,10 @@ impl Asked {
 
     fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {
         let Answer { as_of, value: found } = self.client.transaction(chain, id)?;
-        let FoundTransaction { transaction: answer, packet, proof } = found;
+        let FoundTransaction { transaction: answer, signed, proof } = found;
         let checked = self.checked(proof.proof.chain.height, &proof.state_root)?;
         if json {
-            let both = print::with_content(json!({ "transaction": answer, "proof": proof }), &packet);
+            let both = print::with_content(json!({ "transaction": answer, "proof": proof }), &signed);
             return print_json(as_of, &both, &checked);
         }
         println!("transaction {}", answer.id);
@@ -239,11 +239,11 @@ impl Asked {
                 "block",
                 format!("height {}, place {} on chain {}", answer.height, answer.position, answer.chain),
             ),
-            ("says", print::says(&packet)),
-            ("nonce", packet.nonce().to_string()),
-            ("expiry", format!("height {}", packet.expiry())),
-            ("key version", packet.key_version().to_string()),
-            ("reference", hex::encode(packet.reference())),
+            ("says", print::says(&signed)),
+            ("nonce", signed.nonce().to_string()),
+            ("expiry", format!("height {}", signed.expiry())),
+            ("key version", signed.key_version().to_string()),
+            ("reference", hex::encode(signed.reference())),
             ("batch", format!("sequence {} of validator {}", answer.sequence, answer.author)),
             ("state root", proof.state_root.to_string()),
             ("as of", as_of.to_string()),

@@ -2,7 +2,7 @@
 
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
-use engine::types::{Action, Command, Content, Packet, Transfer};
+use engine::types::{Action, Command, Content, Linked, Transaction, Transfer};
 use engine::wire::Block;
 use serde_json::{Value, json};
 
@@ -49,11 +49,33 @@ fn command(command: &Command) -> Value {
     fields
 }
 
-/// The fields of a transaction, beside the others of an object: as `transfer` or as `command`.
-pub(crate) fn with_content(mut object: Value, packet: &Packet) -> Value {
-    match packet.content() {
+/// The fields of linked transfers. The memo is hexadecimal, and text beside it where it is UTF-8.
+fn linked(linked: &Linked<'_>) -> Value {
+    let payments: Vec<_> = linked
+        .payments
+        .iter()
+        .map(|payment| json!({ "credit": payment.to, "amount": payment.amount }))
+        .collect();
+    json!({
+        "chain": linked.chain,
+        "key_version": linked.key_version,
+        "reference": hex::encode(linked.reference),
+        "debit": linked.debit,
+        "payments": payments,
+        "total": linked.payments.total(),
+        "memo": hex::encode(linked.memo),
+        "memo_text": std::str::from_utf8(linked.memo).ok(),
+        "nonce": linked.nonce,
+        "expiry": linked.expiry,
+    })
+}
+
+/// The fields of a transaction, beside the others of an object: as `transfer`, `command` or `linked`.
+pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Value {
+    match transaction.run().content() {
         Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
         Ok(Content::Command(of)) => object["command"] = command(&of),
+        Ok(Content::Linked(of)) => object["linked"] = linked(&of),
         // No other kind is in a block or a signed file.
         Err(_) => {}
     }
@@ -61,8 +83,14 @@ pub(crate) fn with_content(mut object: Value, packet: &Packet) -> Value {
 }
 
 /// What a transaction says, in a line.
-pub(crate) fn says(packet: &Packet) -> String {
-    match packet.content() {
+pub(crate) fn says(transaction: &Transaction) -> String {
+    match transaction.run().content() {
+        Ok(Content::Linked(of)) => {
+            let (count, total, debit) = (of.payments.count(), of.payments.total(), of.debit);
+            let payments = if count == 1 { "payment" } else { "linked payments" };
+            let memo = if of.memo.is_empty() { String::new() } else { format!(", {}", memo(of.memo)) };
+            format!("{count} {payments}, {total} in all, from account {debit}{memo}")
+        }
         Ok(Content::Transfer(of)) => {
             payment(of.amount, of.debit.0, of.credit.0, of.credit_chain.map(|chain| chain.0))
         }
@@ -76,6 +104,14 @@ pub(crate) fn says(packet: &Packet) -> String {
             }
         },
         Err(_) => "something that is no transaction".to_owned(),
+    }
+}
+
+/// A memo for a terminal: text only where nothing in it could move the cursor.
+fn memo(memo: &[u8]) -> String {
+    match std::str::from_utf8(memo) {
+        Ok(text) if !text.chars().any(char::is_control) => format!("memo \"{text}\""),
+        _ => format!("memo {}", hex::encode(memo)),
     }
 }
 

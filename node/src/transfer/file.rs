@@ -4,13 +4,14 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use engine::types::{Digest, Packet, TransactionId};
+use engine::limits::PACKET_BYTES;
+use engine::types::{Digest, Transaction, TransactionId};
 use serde::{Deserialize, Serialize};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
 
-/// The file, as JSON. Everything but the packet is for people and for early refusals: the packet is what counts.
+/// The file, as JSON. Everything but the packets is for people and for early refusals: the packets are what counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedFile {
@@ -19,7 +20,7 @@ pub struct SignedFile {
     network: Digest,
     /// The transaction's id there.
     id: TransactionId,
-    /// The 128 bytes, in hexadecimal.
+    /// The bytes of its packets, in hexadecimal; of most transactions the 128 bytes of one.
     packet: String,
 }
 
@@ -55,9 +56,9 @@ pub enum FileError {
 }
 
 impl SignedFile {
-    /// The file of a signed packet.
-    pub fn new(network: &Digest, packet: Packet) -> Self {
-        let (id, packet) = (packet.id(network), hex::encode(packet.0));
+    /// The file of a signed transaction.
+    pub fn new(network: &Digest, transaction: &Transaction) -> Self {
+        let (id, packet) = (transaction.id(network), hex::encode(transaction.bytes()));
         Self { millrace_transaction: VERSION, network: *network, id, packet }
     }
 
@@ -87,23 +88,25 @@ impl SignedFile {
         Ok(signed)
     }
 
-    /// The packet, for the network at hand.
+    /// The transaction, for the network at hand.
     ///
     /// # Errors
     /// [`FileError`]: it is for another network, or its parts contradict each other.
-    pub fn packet_for(&self, network: &Digest, file: &Path) -> Result<Packet, FileError> {
+    pub fn transaction_for(&self, network: &Digest, file: &Path) -> Result<Transaction, FileError> {
         let wrong = |problem: &str| FileError::Content { file: file.to_owned(), problem: problem.to_owned() };
         if self.network != *network {
             let (found, expected) = (self.network, *network);
             return Err(FileError::OtherNetwork { file: file.to_owned(), found, expected });
         }
-        let mut packet = Packet([0; engine::limits::PACKET_BYTES]);
-        hex::decode_to_slice(&self.packet, &mut packet.0)
-            .map_err(|_| wrong("the packet is not 128 bytes in hexadecimal"))?;
-        packet.content().map_err(|_| wrong("the packet is not a transaction"))?;
-        if packet.id(network) != self.id {
+        let bytes = hex::decode(&self.packet);
+        let bytes = bytes.ok().filter(|bytes| !bytes.is_empty() && bytes.len().is_multiple_of(PACKET_BYTES));
+        let bytes = bytes
+            .ok_or_else(|| wrong("the packet is not 128 bytes, or packets of 128 bytes, in hexadecimal"))?;
+        let transaction =
+            Transaction::from_bytes(&bytes).map_err(|_| wrong("the packets are not one transaction"))?;
+        if transaction.id(network) != self.id {
             return Err(wrong("the id is not that of the packet: the file was changed"));
         }
-        Ok(packet)
+        Ok(transaction)
     }
 }

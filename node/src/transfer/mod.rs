@@ -10,20 +10,23 @@
 //! first.
 
 mod file;
+mod payments;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use client::{Client, ClientError, FoundTransaction};
+use engine::limits::MEMO_BYTES_MAX;
 use engine::types::{
-    AccountId, Action, ChainId, Command, Digest, Frozen, GENESIS_KEY_VERSION, Height, Outcome, Packet,
-    Refusal, TransactionId, Transfer, Verdict,
+    AccountId, Action, ChainId, Command, Digest, Frozen, GENESIS_KEY_VERSION, Height, Linked, Malformed,
+    Outcome, Payment, Payments, Refusal, Transaction, TransactionId, Transfer, Verdict,
 };
 use kernels::ed25519::SigningKey;
 use serde_json::json;
 
 pub use self::file::{FileError, SignedFile};
+pub use self::payments::PaymentsError;
 use crate::cli::{
     AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
     UnfreezeArgs, print_json, rows,
@@ -54,8 +57,19 @@ struct Terms {
 /// # Errors
 /// The key, the network or the account is not there, no validator answers, or the file cannot be written.
 pub fn transfer(args: &TransferArgs) -> Result<bool> {
-    let (from, to, amount) = (args.from, args.to, args.amount);
+    let (from, memo) = (args.from, memo(args)?);
+    let (to, amount) = match (&args.payments, args.to, args.amount) {
+        (Some(file), ..) => return linked(args, &payments::read(file)?, &memo),
+        (None, Some(to), Some(amount)) => (to, amount),
+        _ => unreachable!("clap asks for --to and --amount where there is no --payments"),
+    };
     let credit_chain = (from.chain != to.chain).then_some(to.chain);
+    if !memo.is_empty() {
+        if credit_chain.is_some() {
+            return Err(TransferError::MemoAcross.into());
+        }
+        return linked(args, &[Payment { to: to.account, amount }], &memo);
+    }
     if credit_chain.is_some() && u32::try_from(to.account.0).is_err() {
         return Err(TransferError::Credit(to.account).into());
     }
@@ -65,8 +79,30 @@ pub fn transfer(args: &TransferArgs) -> Result<bool> {
         let (chain, debit, credit) = (from.chain, from.account, to.account);
         let transfer =
             Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
-        transfer.sign(network, |message| key.sign(message))
+        transfer.sign(network, |message| key.sign(message)).run().transaction()
     })
+}
+
+/// Pays all or none.
+fn linked(args: &TransferArgs, payments: &[Payment], memo: &[u8]) -> Result<bool> {
+    let network = network_of(args.how.network.as_deref())?;
+    let encoded: Vec<_> = payments.iter().map(Payment::encode).collect();
+    complete(&args.how, network.as_ref(), args.from, |terms, network, key| {
+        let Terms { key_version, reference, nonce, expiry } = terms;
+        let (chain, debit, payments) = (args.from.chain, args.from.account, Payments::of(&encoded));
+        let linked = Linked { chain, key_version, reference, debit, payments, memo, nonce, expiry };
+        linked.sign(network, |message| key.sign(message))
+    })
+}
+
+/// What the payer adds: text, or the hash of something longer.
+fn memo(args: &TransferArgs) -> Result<Vec<u8>, TransferError> {
+    let memo = match (&args.memo, args.memo_hash) {
+        (Some(text), _) => text.clone().into_bytes(),
+        (None, Some(hash)) => hash.0.to_vec(),
+        (None, None) => Vec::new(),
+    };
+    if memo.len() > MEMO_BYTES_MAX { Err(TransferError::Memo(memo.len())) } else { Ok(memo) }
 }
 
 /// Freezes an account; `false` if that is not committed.
@@ -146,7 +182,7 @@ fn order(by: &AuthorityArgs, (chain, role): (ChainId, Role), action: Action) -> 
     complete(how, network.as_ref(), Place { chain, account: authority }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
-        command.sign(network, |message| key.sign(message))
+        command.sign(network, |message| key.sign(message)).run().transaction()
     })
 }
 
@@ -155,7 +191,7 @@ fn complete(
     how: &SigningArgs,
     network: Option<&Network>,
     signer: Place,
-    sign: impl FnOnce(Terms, &Digest, &SigningKey) -> Packet,
+    sign: impl FnOnce(Terms, &Digest, &SigningKey) -> Result<Transaction, Malformed>,
 ) -> Result<bool> {
     let reference = reference(how.reference.as_deref().unwrap_or_default())?;
     let listed = network.map(|network| genesis_key(network, signer)).transpose()?;
@@ -174,11 +210,11 @@ fn complete(
             check_key(&key, &listed, signer)?;
         }
         let terms = Terms { key_version: how.key_version, reference, nonce, expiry: Height(expiry) };
-        let packet = sign(terms, &network_id, &key);
-        SignedFile::new(&network_id, packet).write(file)?;
+        let transaction = sign(terms, &network_id, &key)?;
+        SignedFile::new(&network_id, &transaction).write(file)?;
         if how.json {
-            let signed = json!({ "id": packet.id(&network_id), "file": file });
-            return print_json(&print::with_content(signed, &packet));
+            let signed = json!({ "id": transaction.id(&network_id), "file": file });
+            return print_json(&print::with_content(signed, &transaction));
         }
         println!("signed, not submitted: {}", file.display());
         let directory = how.network.as_deref().unwrap_or(Path::new("DIR"));
@@ -196,9 +232,10 @@ fn complete(
     let nonce = how.nonce.unwrap_or_else(|| print::next_nonce(proof.window_base, proof.window_used));
     let expiry = how.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
     let terms = Terms { key_version: proof.key_version, reference, nonce, expiry: Height(expiry) };
-    let packet = sign(terms, &network_id, &key);
-    let kept = Kept::new(Path::new(""), &network_id, packet);
-    let committed = follow(&mut client, &network_id, packet, how.json).with_context(|| kept.advice())?;
+    let transaction = sign(terms, &network_id, &key)?;
+    let kept = Kept::new(Path::new(""), &network_id, &transaction);
+    let committed =
+        follow(&mut client, &network_id, &transaction, how.json).with_context(|| kept.advice())?;
     kept.forget();
     Ok(committed)
 }
@@ -212,15 +249,16 @@ struct Kept {
 
 impl Kept {
     /// Writes them into a new file of a directory, before they are submitted.
-    fn new(directory: &Path, network: &Digest, packet: Packet) -> Self {
-        let (id, signed) = (packet.id(network), SignedFile::new(network, packet));
+    fn new(directory: &Path, network: &Digest, transaction: &Transaction) -> Self {
+        let (id, signed) = (transaction.id(network), SignedFile::new(network, transaction));
         let mut name = id.to_string();
         name.truncate(16);
         let file = directory.join(format!("transaction-{name}.json"));
         let is_there = || SignedFile::read(&file).is_ok_and(|there| there == signed);
         let written = signed.write(&file).or_else(|error| if is_there() { Ok(()) } else { Err(error) });
         if let Err(error) = &written {
-            eprintln!("{error}; if you hear no verdict, submit these bytes again: {}", hex::encode(packet.0));
+            let bytes = hex::encode(transaction.bytes());
+            eprintln!("{error}; if you hear no verdict, submit these bytes again: {bytes}");
         }
         Self { id, file: written.map(|()| file).map_err(|error| error.to_string()) }
     }
@@ -250,8 +288,8 @@ pub fn submit(args: &SubmitArgs) -> Result<bool> {
     let signed = SignedFile::read(&args.file)?;
     let mut asked = connect(&args.whom)?;
     let network = *asked.client.network();
-    let packet = signed.packet_for(&network, &args.file)?;
-    follow(&mut asked.client, &network, packet, args.json)
+    let transaction = signed.transaction_for(&network, &args.file)?;
+    follow(&mut asked.client, &network, &transaction, args.json)
 }
 
 /// What is typed and cannot be meant.
@@ -300,6 +338,14 @@ pub enum TransferError {
     /// Nothing says who orders.
     #[error("without --network the {0} of the chain is not known: add --authority ACCOUNT")]
     NoAuthority(&'static str),
+    /// A memo travels only within a chain.
+    #[error("a payment to another chain takes no memo: leave out --memo and --memo-hash")]
+    MemoAcross,
+    /// The memo is too long.
+    #[error(
+        "a memo has at most {MEMO_BYTES_MAX} bytes; this one has {0}: give its SHA-256 with --memo-hash instead"
+    )]
+    Memo(usize),
     /// The credit account on another chain does not fit into the packet.
     #[error("an account on another chain has a number below 2^32; {0} is too large")]
     Credit(AccountId),
@@ -343,12 +389,12 @@ pub(crate) fn reference(text: &str) -> Result<[u8; 12], TransferError> {
 }
 
 /// Submits, waits for the verdict, and says what became of it.
-fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> Result<bool> {
-    let id = packet.id(network);
+fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json: bool) -> Result<bool> {
+    let id = transaction.id(network);
     if !json {
         println!("transaction {id}");
     }
-    let told = verdict(client, packet)?;
+    let told = verdict(client, transaction)?;
     let found = match told {
         told if may_be_earlier(told) => earlier(client, &id, told)?,
         told => client.check(&id, told)?,
@@ -367,36 +413,35 @@ fn follow(client: &mut Client, network: &Digest, packet: Packet, json: bool) -> 
     };
     let committed = told == Verdict::Committed;
     if json {
-        let transaction = found.as_ref().map(|found| &found.transaction);
         let all = json!({
             "id": id,
             "committed": committed,
             "verdict": told.to_string(),
-            "transaction": transaction,
+            "transaction": found.as_ref().map(|found| &found.transaction),
         });
-        print_json(&print::with_content(all, &packet))?;
+        print_json(&print::with_content(all, transaction))?;
         return Ok(committed);
     }
     let block = match found {
         None => "none".to_owned(),
-        Some(FoundTransaction { transaction, .. }) => match transaction.crossing {
-            None => format!("{} at height {}", transaction.outcome, transaction.height),
-            Some(_) => print::outcome(&transaction),
+        Some(FoundTransaction { transaction: answer, .. }) => match answer.crossing {
+            None => format!("{} at height {}", answer.outcome, answer.height),
+            Some(_) => print::outcome(&answer),
         },
     };
     rows(&[
         ("verdict", told.to_string()),
-        ("says", print::says(&packet)),
-        ("chain", packet.chain().to_string()),
-        ("nonce", packet.nonce().to_string()),
+        ("says", print::says(transaction)),
+        ("chain", transaction.chain().to_string()),
+        ("nonce", transaction.nonce().to_string()),
         ("block", block),
     ]);
     Ok(committed)
 }
 
 /// What the validator says of one transaction.
-fn verdict(client: &mut Client, packet: Packet) -> Result<Verdict> {
-    let tag = client.submit(&[packet])?.start;
+fn verdict(client: &mut Client, transaction: &Transaction) -> Result<Verdict> {
+    let tag = client.submit(transaction.run().packets())?.start;
     let notices = client
         .notices(PATIENCE)
         .with_context(|| format!("no verdict within {PATIENCE:?}; is a quorum of the validators up?"))?;

@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
-use engine::types::{Digest, Packet, Refusal, Verdict};
+use engine::types::{Digest, PacketRun, Refusal, Transaction, Verdict};
 use engine::wire::answers::ErrorAnswer;
 use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, Flow, Frame, SendError};
@@ -90,14 +90,14 @@ pub enum Demand {
 }
 
 /// A transaction that a client has submitted once more: what became of it before?
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Resubmitted {
     /// The client's connection.
     pub connection: u64,
     /// The client's tag of it now.
     pub tag: u64,
     /// The transaction.
-    pub packet: Packet,
+    pub transaction: Transaction,
     /// What the client is told if nobody knows what became of it before.
     pub otherwise: Verdict,
 }
@@ -157,7 +157,7 @@ impl Reception {
                 self.refuse(client, "the first frame must be a Hello".into())
             }
             Ok(ClientFrame::Submit { tag, packets }) => {
-                Counters::add(&self.shared.counters.received, packets.len() as u64);
+                Counters::add(&self.shared.counters.received, packets.runs().count() as u64);
                 let (connection, received_us) = (client.id(), self.shared.clock.now_us());
                 let hold = Some(Arc::new(frame.permit) as _);
                 let submission = Submission { connection, tag, received_us, packets, hold };
@@ -198,10 +198,15 @@ impl Reception {
 
     /// Tells a client that its submission was refused whole.
     fn turn_away(&self, submission: &Submission, refusal: Refusal) {
-        let (tag, packets) = (submission.tag, submission.packets.len() as u64);
-        self.shared.counters.refuse(refusal.name(), packets);
         let verdict = Verdict::Refused(refusal);
-        let notices = (tag..tag + packets).map(|tag| Notice { tag, verdict }).collect();
+        let mut tag = submission.tag;
+        let notice = |run: PacketRun<'_>| {
+            let of_first = tag;
+            tag += run.packets().len() as u64;
+            Notice { tag: of_first, verdict }
+        };
+        let notices: Vec<Notice> = submission.packets.runs().map(notice).collect();
+        self.shared.counters.refuse(refusal.name(), notices.len() as u64);
         self.shared.clients.notify(submission.connection, notices);
     }
 

@@ -9,7 +9,7 @@ use engine::mempool::Origin;
 use engine::replica::{CommitPorts, Committer, CommitterEvent, Halt, Input, Job, Stage};
 use engine::roots::StateRoot;
 use engine::store::{Durable, Position, StoreError};
-use engine::types::{Height, Outcome, Packet, Verdict};
+use engine::types::{Height, Outcome, Transaction, Verdict};
 use engine::wire::Notice;
 
 use super::clients::{Demand, Resubmitted};
@@ -99,10 +99,10 @@ impl CommitPorts for Host {
     }
 
     /// The query thread looks for the first verdict, in the turn of the client.
-    fn repeated(&mut self, origin: Origin, packet: Packet) {
+    fn repeated(&mut self, origin: Origin, transaction: Transaction) {
         let Origin { connection, tag, .. } = origin;
         let otherwise = Verdict::Failed(Outcome::Replayed);
-        let demand = Demand::Resubmitted(Resubmitted { connection, tag, packet, otherwise });
+        let demand = Demand::Resubmitted(Resubmitted { connection, tag, transaction, otherwise });
         if self.questions.offer(connection, demand).is_err() {
             self.shared.clients.notify(connection, vec![Notice { tag, verdict: otherwise }]);
         }

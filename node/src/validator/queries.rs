@@ -17,7 +17,10 @@ use engine::limits::ROOT_LAG_MAX;
 use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof};
 use engine::store::Log;
-use engine::types::{AccountId, ChainId, Height, Outcome, Packet, TransactionId, ValidatorIndex, Verdict};
+use engine::types::{
+    AccountId, ChainId, Height, Outcome, Packet, PacketRun, Transaction, TransactionId, ValidatorIndex,
+    Verdict,
+};
 use engine::wire::answers::{
     AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer, StatusAnswer,
     TransactionAnswer,
@@ -73,7 +76,7 @@ impl QueryThread {
                     let due: Vec<_> = self.resubmitted.extract_if(.., |(at, _)| *at <= height).collect();
                     // They are asked again in the turns of their clients: each may cost the reading of a block.
                     for (_, resubmitted) in due {
-                        let demand = Demand::Resubmitted(resubmitted);
+                        let demand = Demand::Resubmitted(resubmitted.clone());
                         if questions.offer(resubmitted.connection, demand).is_err() {
                             self.tell_otherwise(&resubmitted);
                         }
@@ -125,10 +128,10 @@ impl QueryThread {
 
     /// Tells a client what it was told, or would have been, when it submitted these very bytes before.
     fn tell_again(&mut self, resubmitted: &Resubmitted) {
-        let Resubmitted { connection, tag, packet, .. } = resubmitted;
-        let verdict = match self.first_verdict(packet) {
+        let Resubmitted { connection, tag, transaction, .. } = resubmitted;
+        let verdict = match self.first_verdict(transaction) {
             First::At(height) if self.resubmitted.len() < RESUBMITTED_MAX => {
-                return self.resubmitted.push((height, *resubmitted));
+                return self.resubmitted.push((height, resubmitted.clone()));
             }
             First::Told(verdict) => {
                 Counters::add(&self.shared.counters.resubmitted, 1);
@@ -147,24 +150,26 @@ impl QueryThread {
         self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict: *otherwise }]);
     }
 
-    fn first_verdict(&self, packet: &Packet) -> First {
-        let (id, height) = (packet.id(self.shared.genesis.network()), self.view.height());
+    fn first_verdict(&self, transaction: &Transaction) -> First {
+        let (id, height) = (transaction.id(self.shared.genesis.network()), self.view.height());
         match self.shared.hints.find(&id, Height(height.0 + ROOT_LAG_MAX)) {
             Some(at) if at > height => return First::At(at),
             None => return First::Unknown,
             Some(_) => {}
         }
-        let found = self.search().find_hinted(Some(packet.chain()), &id);
+        let found = self.search().find_hinted(Some(transaction.chain()), &id);
         let described = found.and_then(|found| found.map(|found| self.describe(&id, found)).transpose());
         match described.inspect_err(|error| self.note_damage(error)) {
             // The id does not cover the signature.
-            Ok(Some(answer)) if answer.packet == hex::encode(packet.0) => match answer.final_outcome() {
-                // Where it spent nothing it only stands once more: what became of it is told by another place.
-                Some(_) if !answer.outcome.spends_nonce() => First::Unknown,
-                Some(outcome) => First::Told(outcome.into()),
-                // The next height decides about the money that was sent, and the one after gives it back.
-                None => First::At(height.next()),
-            },
+            Ok(Some(answer)) if answer.packet == hex::encode(transaction.bytes()) => {
+                match answer.final_outcome() {
+                    // Where it spent nothing it only stands once more: what became of it is told by another place.
+                    Some(_) if !answer.outcome.spends_nonce() => First::Unknown,
+                    Some(outcome) => First::Told(outcome.into()),
+                    // The next height decides about the money that was sent, and the one after gives it back.
+                    None => First::At(height.next()),
+                }
+            }
             Ok(_) | Err(_) => First::Unknown,
         }
     }
@@ -207,10 +212,10 @@ impl QueryThread {
         let Found { chain, place, tree, batches, stored } = found;
         let damaged = || ReadError::Damaged(stored.record.height);
         let (_, outcome) = tree.entries().nth(place).ok_or_else(damaged)?;
-        let mut packets = batches
+        let mut transactions = batches
             .iter()
-            .flat_map(|batch| batch.packets_of(chain).iter().map(move |packet| (batch.id(), packet)));
-        let (batch, packet) = packets.nth(place).ok_or_else(damaged)?;
+            .flat_map(|batch| PacketRun::all(batch.packets_of(chain)).map(move |run| (batch.id(), run)));
+        let (batch, run) = transactions.nth(place).ok_or_else(damaged)?;
         Ok(TransactionAnswer {
             id: *id,
             chain,
@@ -219,9 +224,9 @@ impl QueryThread {
             outcome,
             author: batch.author,
             sequence: batch.sequence,
-            packet: hex::encode(packet.0),
+            packet: hex::encode(Packet::bytes(run.packets())),
             crossing: match outcome {
-                Outcome::Sent => Some(self.crossing(id, packet.credit_chain(), stored.record.height)?),
+                Outcome::Sent => Some(self.crossing(id, run.credit_chain(), stored.record.height)?),
                 _ => None,
             },
         })

@@ -1,20 +1,21 @@
 //! Finding a transaction in the journal by its id: where the hint says, else in the last blocks.
 //!
-//! A search is a bounded amount of work, since a client can ask for ids that do not exist: besides the block of the hint it
-//! hashes at most [`SEARCHED_TRANSACTIONS_MAX`] transactions and reads at most [`SEARCHED_BLOCKS_MAX`] blocks. Only the
-//! block that holds the transaction has its tree built.
+//! A search is a bounded amount of work, since a client can ask for ids that do not exist: besides the block of the
+//! hint it ends with the block at which it has hashed [`SEARCHED_PACKETS_MAX`] packets, and reads at most
+//! [`SEARCHED_BLOCKS_MAX`] blocks.
+//! Only the block that holds the transaction has its tree built.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError};
 use engine::roots::{TransactionTree, contains_transaction};
 use engine::store::Records;
-use engine::types::{ChainId, Height, TransactionId};
+use engine::types::{ChainId, Height, PacketRun, TransactionId};
 use engine::wire::{Batch, Block};
 use thiserror::Error;
 
-/// Transactions that are looked at: as many as the largest block has.
-const SEARCHED_TRANSACTIONS_MAX: u64 = engine::limits::BLOCK_TRANSACTIONS_MAX as u64;
+/// Packets that are looked at: as many as the largest block has.
+const SEARCHED_PACKETS_MAX: u64 = engine::limits::BLOCK_PACKETS_MAX as u64;
 /// Blocks that are looked at, mostly empty ones then.
 const SEARCHED_BLOCKS_MAX: usize = 256;
 
@@ -53,6 +54,12 @@ pub struct Found {
     pub stored: Stored,
 }
 
+/// A block does not have the transaction.
+struct NotThere {
+    /// How many packets were looked at.
+    packets: u64,
+}
+
 /// Where to search.
 pub struct Search<'a, R> {
     pub reader: JournalReader<'a, R>,
@@ -76,7 +83,7 @@ impl<R: Records> Search<'_, R> {
     ) -> Result<Option<Found>, Unanswered> {
         match self.hints.find(id, self.reader.index.height()) {
             None => Ok(None),
-            Some(height) => self.find_in(self.stored(height)?, chain, id),
+            Some(height) => Ok(self.find_in(self.stored(height)?, chain, id)?.ok()),
         }
     }
 
@@ -87,17 +94,20 @@ impl<R: Records> Search<'_, R> {
         if let Some(found) = self.find_hinted(chain, id)? {
             return Ok(found);
         }
-        let (mut budget, mut lowest) = (SEARCHED_TRANSACTIONS_MAX, committed.0 + 1);
+        let (mut budget, mut lowest) = (SEARCHED_PACKETS_MAX, committed.0 + 1);
         for height in (1..=committed.0).rev().take(SEARCHED_BLOCKS_MAX) {
             if self.stopping.load(Relaxed) {
                 return Err(Unanswered::Stopping);
             }
             if hint != Some(Height(height)) {
                 let stored = self.stored(Height(height))?;
-                let Some(left) = budget.checked_sub(transactions(&stored.record, chain)) else { break };
-                budget = left;
-                if let Some(found) = self.find_in(stored, chain, id)? {
-                    return Ok(found);
+                // Each transaction has at least one packet.
+                if transactions(&stored.record, chain) > budget {
+                    break;
+                }
+                match self.find_in(stored, chain, id)? {
+                    Ok(found) => return Ok(found),
+                    Err(NotThere { packets }) => budget = budget.saturating_sub(packets),
                 }
             }
             lowest = height;
@@ -112,9 +122,10 @@ impl<R: Records> Search<'_, R> {
         stored: Stored,
         chain: Option<ChainId>,
         id: &TransactionId,
-    ) -> Result<Option<Found>, Unanswered> {
+    ) -> Result<Result<Found, NotThere>, Unanswered> {
+        let mut looked_at = 0;
         if transactions(&stored.record, chain) == 0 {
-            return Ok(None);
+            return Ok(Err(NotThere { packets: looked_at }));
         }
         let batches = self.reader.batches(&stored.record)?;
         let network = self.reader.network;
@@ -122,7 +133,9 @@ impl<R: Records> Search<'_, R> {
             stored.record.chains.iter().filter(|of| chain.is_none_or(|chain| chain == of.entry.chain))
         {
             let packets = || batches.iter().map(|batch| batch.packets_of(of_chain.entry.chain));
-            if packets().map(<[_]>::len).sum::<usize>() as u64 != of_chain.entry.transactions {
+            looked_at += packets().map(<[_]>::len).sum::<usize>() as u64;
+            let transactions = packets().flat_map(PacketRun::all).count();
+            if transactions as u64 != of_chain.entry.transactions {
                 return Err(ReadError::Damaged(stored.record.height).into());
             }
             if !packets().any(|packets| contains_transaction(network, packets, id)) {
@@ -131,10 +144,10 @@ impl<R: Records> Search<'_, R> {
             let tree = TransactionTree::new(network, packets(), &of_chain.outcomes(packets()));
             if let Some(place) = tree.position(id) {
                 let chain = of_chain.entry.chain;
-                return Ok(Some(Found { chain, place, tree, batches, stored }));
+                return Ok(Ok(Found { chain, place, tree, batches, stored }));
             }
         }
-        Ok(None)
+        Ok(Err(NotThere { packets: looked_at }))
     }
 }
 

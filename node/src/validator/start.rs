@@ -420,7 +420,7 @@ fn replica_settings(config: &Config) -> ReplicaSettings {
     let validators = config.genesis.validators().len();
     let settings = ReplicaSettings::new(ValidatorIndex(config.index), validators);
     ReplicaSettings {
-        batch_transactions_max: work.batch_transactions_max,
+        batch_packets_max: work.batch_packets_max,
         batch_delay: work.batch_delay,
         view_interval: work.block_interval.unwrap_or(settings.view_interval),
         verify_patience: consensus::Timing::for_validators(validators).leader_timeout,

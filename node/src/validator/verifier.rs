@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use engine::ingress::{Intake, PeerBatch, Round, Source, Submission};
-use engine::limits::{BATCH_TRANSACTIONS_MAX, ROOT_LAG_MAX};
+use engine::limits::{BATCH_PACKETS_MAX, ROOT_LAG_MAX};
 use engine::mempool::Origin;
 use engine::receipts::NoticeBook;
 use engine::replica::{Input, Stage};
-use engine::types::{Height, Packet, Refusal};
-use engine::verify::{Checked, CheckedPackets, Job, Tally, Verifier};
+use engine::types::{Height, PacketRun, Refusal};
+use engine::verify::{Checked, CheckedPackets, CheckedTransaction, Job, Tally, Verifier};
 
 use super::clients::{Demand, Resubmitted};
 use super::counters::Counters;
@@ -49,8 +49,7 @@ pub struct VerifyThread {
 impl VerifyThread {
     /// Works until the network is gone.
     pub fn run(self, mut verifier: Verifier) {
-        while let Some(round) = self.intake.take(BATCH_TRANSACTIONS_MAX, PATIENCE, || self.shared.clock.now())
-        {
+        while let Some(round) = self.intake.take(BATCH_PACKETS_MAX, PATIENCE, || self.shared.clock.now()) {
             if !round.is_empty() {
                 self.round(&mut verifier, round);
             }
@@ -100,13 +99,13 @@ impl VerifyThread {
             let Checked::Packets(checked) = checked else {
                 unreachable!("answers come in the order of the jobs")
             };
-            let packets = submission.packets.len() as u64;
+            let transactions = checked.len() as u64;
             self.shared.counters.record(
                 Stage::Ingress,
                 taken_us.saturating_sub(submission.received_us),
-                packets,
+                transactions,
             );
-            self.shared.counters.record(Stage::Verify, verified_us.saturating_sub(taken_us), packets);
+            self.shared.counters.record(Stage::Verify, verified_us.saturating_sub(taken_us), transactions);
             self.admit(submission, &checked, verified_us, &mut notices);
             tallies.push((Source::Connection(submission.connection), checked.tally()));
         }
@@ -140,9 +139,8 @@ impl VerifyThread {
     ) {
         let mut accepted = 0;
         let mut refused: Vec<(u64, u64, Refusal)> = Vec::new();
-        let packets = submission.packets.packets();
-        for (at, (tag, verdict)) in (submission.tag..).zip(checked.iter()).enumerate() {
-            let connection = submission.connection;
+        for CheckedTransaction { place, run, verdict } in checked.iter() {
+            let (connection, tag) = (submission.connection, submission.tag + place as u64);
             let origin = Origin { connection, tag, received_us: submission.received_us, verified_us };
             let offered = verdict.and_then(|transaction| {
                 let mempool = self.shared.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
@@ -150,7 +148,7 @@ impl VerifyThread {
             });
             match offered {
                 Ok(()) => accepted += 1,
-                Err(refusal) if self.asks_for_first_verdict(connection, tag, &packets[at], refusal) => {}
+                Err(refusal) if self.asks_for_first_verdict(connection, tag, run, refusal) => {}
                 Err(refusal) => refused.push((connection, tag, refusal)),
             }
         }
@@ -166,16 +164,22 @@ impl VerifyThread {
 
     /// Whether the query thread tells the client what became of these bytes when they were submitted before. If it has
     /// no room, the client is refused as if nobody knew.
-    fn asks_for_first_verdict(&self, connection: u64, tag: u64, packet: &Packet, refusal: Refusal) -> bool {
+    fn asks_for_first_verdict(
+        &self,
+        connection: u64,
+        tag: u64,
+        run: PacketRun<'_>,
+        refusal: Refusal,
+    ) -> bool {
         let shared = &*self.shared;
         // What is executed may not be durable yet.
         let highest = Height(shared.index.height().0 + ROOT_LAG_MAX);
         matches!(refusal, Refusal::Replayed | Refusal::Expired)
-            && shared.hints.find(&packet.id(shared.genesis.network()), highest).is_some()
-            && {
-                let demand = Resubmitted { connection, tag, packet: *packet, otherwise: refusal.into() };
+            && shared.hints.find(&run.id(shared.genesis.network()), highest).is_some()
+            && run.transaction().is_ok_and(|transaction| {
+                let demand = Resubmitted { connection, tag, transaction, otherwise: refusal.into() };
                 self.questions.offer(connection, Demand::Resubmitted(demand)).is_ok()
-            }
+            })
     }
 
     fn tell(&self, event: CoreEvent) {

@@ -97,7 +97,7 @@ impl Byzantine {
 
     /// A batch in the name of `author`, signed by this member.
     pub fn seal(&self, author: ValidatorIndex, previous: &Head, chain: ChainId, packets: &[Packet]) -> Batch {
-        let sections = [BatchSection { chain, transactions: packets.len() as u32 }];
+        let sections = [BatchSection { chain, packets: packets.len() as u32 }];
         let sign = |message: &[u8]| self.key.sign(message);
         Batch::seal(&self.network_id, author, previous, &sections, packets.iter(), sign)
     }

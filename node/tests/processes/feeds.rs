@@ -15,7 +15,7 @@ use crate::testbed::{CHAIN, MILLRACE, Testbed, expect, verdicts, wait};
 fn the_same_bytes_get_the_same_verdict_again_from_every_validator() {
     let mut testbed = Testbed::up(4, 100);
     let sent: Vec<Packet> = (0..3).map(|nonce| testbed.transfer(7, nonce)).collect();
-    let too_much = testbed.transfer(8, 0).transfer().unwrap();
+    let too_much = testbed.transfer(8, 0).run().transfer().unwrap();
     let too_much = testbed.signed(&Transfer { amount: 10_000_000, ..too_much });
     let all = [sent[0], sent[1], sent[2], too_much];
     let mut first = testbed.client(1);
@@ -27,7 +27,7 @@ fn the_same_bytes_get_the_same_verdict_again_from_every_validator() {
         assert_eq!(verdicts(&mut testbed.client(validator), &all), told, "validator {validator}");
     }
     // Other bytes with the same nonce are another transaction, and so is another signature.
-    let other = testbed.transfer(7, 0).transfer().unwrap();
+    let other = testbed.transfer(7, 0).run().transfer().unwrap();
     let other = testbed.signed(&Transfer { amount: 6, ..other });
     let mut unsigned = sent[0];
     unsigned.0[127] ^= 1;
@@ -57,7 +57,7 @@ fn the_same_bytes_at_two_validators_at_once_get_one_verdict() {
     }
     // A replay of other bytes with the same nonce is still a failure: one of the two takes it, by the order.
     let other = |amount| {
-        let transfer = testbed.transfer(50, 0).transfer().unwrap();
+        let transfer = testbed.transfer(50, 0).run().transfer().unwrap();
         testbed.signed(&Transfer { amount, ..transfer })
     };
     for (client, amount) in clients.iter_mut().zip([1, 2]) {
@@ -140,7 +140,7 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     };
     wait("validator 1 has all five", || client.feed(&feed).unwrap().value.events.len() == 5);
     let events = client.feed(&feed).unwrap().value.events;
-    assert!(events.iter().zip(&packets).all(|(event, packet)| event.packet == *packet));
+    assert!(events.iter().zip(&packets).all(|(event, packet)| event.signed.run().packets() == [*packet]));
     let applied = Happening::Executed { outcome: Outcome::Applied };
     assert!(events.iter().all(|event| event.happening == applied));
 }

@@ -5,6 +5,7 @@
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ proofs    made by a network, checked without one
+//!   ├─ envelopes transactions of several packets
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ hostile   bad input on every port
@@ -27,6 +28,8 @@ mod bench;
 mod byzantine;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod envelopes;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]

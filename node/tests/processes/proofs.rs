@@ -41,7 +41,7 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     let id = sent[1].id(network.genesis.network()).to_string();
     // Signed and never sent; it expires soon.
     let expiry = client.status().unwrap().as_of.height.0 + 2;
-    let again = testbed.transfer(7, 9).transfer().unwrap();
+    let again = testbed.transfer(7, 9).run().transfer().unwrap();
     let withheld = testbed.signed(&Transfer { expiry: Height(expiry), ..again });
     let withheld_hex = hex::encode(withheld.0);
     wait("the withheld transfer expires", || client.status().unwrap().as_of.height.0 >= expiry);

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use client::Client;
-use engine::types::{AccountId, Asset, ChainId, Height, Packet, Transfer, Verdict};
+use engine::types::{AccountId, Asset, ChainId, Height, Packet, PacketRun, Transfer, Verdict};
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Silent;
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
@@ -164,7 +164,7 @@ impl Testbed {
     /// Holds validators to the last thing that they told: it is in a block, proved.
     fn spot_check(&self, lanes: &[usize], outcome: &LoadOutcome) {
         let Some(packet) = outcome.acknowledged().last() else { return };
-        let (lane, _) = loadgen::workload::parse_reference(&packet.transfer().unwrap().reference);
+        let (lane, _) = loadgen::workload::parse_reference(&packet.run().transfer().unwrap().reference);
         let id = packet.id(self.network.genesis.network());
         let mut client = self.client(lanes[lane]);
         assert!(client.check(&id, Verdict::Committed).unwrap().is_some());
@@ -196,10 +196,10 @@ impl Testbed {
         let mut auditor = verify::auditor(self.network.genesis.clone()).unwrap();
         for member in &self.network.members {
             let mut trails: Vec<_> = told.iter().map(|outcome| outcome.trail()).collect();
-            let visit = &mut |_: Height, packet: &Packet, outcome: engine::types::Outcome| {
+            let visit = &mut |_: Height, transaction: PacketRun<'_>, outcome: engine::types::Outcome| {
                 if outcome == engine::types::Outcome::Applied {
                     for trail in &mut trails {
-                        let _ = trail.applied(packet);
+                        let _ = trail.applied(transaction);
                     }
                 }
             };

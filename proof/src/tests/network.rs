@@ -110,7 +110,7 @@ impl Network {
     }
 
     fn batch(&mut self, packets: &[Packet]) -> Verified<Batch> {
-        let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), transactions: run.len() as u32 };
+        let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), packets: run.len() as u32 };
         let sections: Vec<_> = packets.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
         let batch = Batch::seal(network, author, &self.head, &sections, packets.iter(), |message| {

@@ -49,7 +49,7 @@ impl Shelf {
     }
 
     fn seal(&mut self, author: ValidatorIndex) -> Position {
-        let section = BatchSection { chain: ChainId(1), transactions: 1 };
+        let section = BatchSection { chain: ChainId(1), packets: 1 };
         let packet = Packet([author.0 as u8; crate::limits::PACKET_BYTES]);
         let batch =
             Batch::seal(&NETWORK, author, &self.head(author), &[section], [&packet].into_iter(), |_| [0; 64]);

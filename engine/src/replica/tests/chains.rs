@@ -44,7 +44,7 @@ fn who_pays_an_account_of_another_chain_is_told_when_the_money_arrives_or_comes_
 fn batches(places: usize, turn: usize, nonces: [Range<u64>; 2]) -> Vec<Vec<(ChainId, usize)>> {
     let mut rig = Rig::new(4);
     let replica = &mut rig.nodes[0].replica;
-    (replica.settings.batch_transactions_max, replica.next_chain) = (places, turn);
+    (replica.settings.batch_packets_max, replica.next_chain) = (places, turn);
     for (chain, nonces) in [CHAIN, OTHER].into_iter().zip(nonces) {
         rig.fill(0, chain, nonces);
     }
@@ -105,8 +105,33 @@ fn who_was_replayed_is_handed_on_with_the_packet_and_not_told() {
     };
     assert_eq!((verdicts(0), verdicts(1)), (vec![Verdict::Committed], vec![Verdict::Committed]));
     assert!(rig.nodes[0].world.repeated.is_empty());
-    let [(origin, packet)] = rig.nodes[1].world.repeated[..] else { panic!("one was replayed") };
+    let [(origin, packet)] = &rig.nodes[1].world.repeated[..] else { panic!("one was replayed") };
     assert_eq!((packet.debit(), packet.nonce()), (AccountId(1), 0));
     let told = rig.nodes[1].world.notices[0];
     assert_ne!((origin.connection, origin.tag), (told.0, told.1.tag), "each is answered once");
+}
+
+#[test]
+fn an_envelope_larger_than_what_is_sealed_at_once_goes_through_and_its_client_is_told() {
+    let mut rig = Rig::new(4);
+    rig.nodes[0].replica.settings.batch_packets_max = 4;
+    // 125 packets, between two transfers.
+    rig.offer(0, 1, 0).unwrap();
+    rig.offer_linked(0, 2, 0, &vec![(5, 1); 990]).unwrap();
+    rig.offer(0, 3, 0).unwrap();
+    rig.advance(100);
+    let first = rig.order(1, 1, rig.network());
+    rig.advance(30);
+    rig.order(2, 2, first);
+    rig.advance(30);
+    let mut told = rig.nodes[0].world.notices.clone();
+    told.sort_by_key(|(_, notice)| notice.tag);
+    assert_eq!(told, [1, 2, 3].map(|sender| notice(sender << 8, Verdict::Committed)));
+    for node in &rig.nodes {
+        let state = node.committer.ledger().states();
+        let balance = |account| state.get(CHAIN).unwrap().account(AccountId(account)).unwrap().balance;
+        assert_eq!((balance(2), balance(5)), (11, 1_990), "account 1 has paid account 2");
+    }
+    // Its slot is free again.
+    rig.offer_linked(0, 2, 64, &[(5, 1)]).unwrap();
 }

@@ -15,7 +15,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
-    Packet, Refusal, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    Packet, Refusal, Roles, Transaction, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
@@ -63,7 +63,7 @@ pub struct World {
     work: VecDeque<Work>,
     answers: BTreeMap<QuestionId, Answer>,
     pub notices: Vec<(u64, Notice)>,
-    pub repeated: Vec<(Origin, Packet)>,
+    pub repeated: Vec<(Origin, Transaction)>,
     pub observed: Vec<Observation>,
     pub floor: Option<Finality>,
     pub halted: Option<Halt>,
@@ -174,8 +174,8 @@ impl CommitPorts for World {
         self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
     }
 
-    fn repeated(&mut self, origin: Origin, packet: Packet) {
-        self.repeated.push((origin, packet));
+    fn repeated(&mut self, origin: Origin, transaction: Transaction) {
+        self.repeated.push((origin, transaction));
     }
 
     fn tell(&mut self, event: CommitterEvent<'_>) {
@@ -459,7 +459,7 @@ impl Rig {
         for (sender, nonce) in nonces.flat_map(|nonce| (0..ACCOUNTS).map(move |sender| (sender, nonce))) {
             let transfer = crate::execute::tests::transfer(sender, 0, 1, nonce);
             let packet = Transfer { chain, ..transfer }.sign(&self.network(), |_| [0; 64]);
-            let transaction = Verified::assumed(packet.transaction().unwrap());
+            let transaction = Verified::assumed(packet.run().transaction().unwrap());
             self.nodes[node].mempools[&chain].offer(transaction, Origin::default()).unwrap();
         }
     }
@@ -481,12 +481,39 @@ impl Rig {
         self.offer_packet(node, sender, nonce, packet)
     }
 
+    /// Linked transfers.
+    pub fn offer_linked(
+        &mut self,
+        node: usize,
+        sender: u64,
+        nonce: u64,
+        payments: &[(u64, u64)],
+    ) -> Result<(), Refusal> {
+        let like = Transfer { chain: CHAIN, ..crate::execute::tests::transfer(sender, 0, 0, nonce) };
+        let network = self.network();
+        let transaction = crate::execute::tests::linked_as(&like, payments, b"");
+        let message = transaction.run().message(&network);
+        let mut bytes = transaction.bytes().to_vec();
+        bytes[64..128].copy_from_slice(&key(sender as u8 + 1).sign(&message));
+        self.offer_transaction(node, sender, nonce, Transaction::from_bytes(&bytes).unwrap())
+    }
+
     fn offer_packet(&mut self, node: usize, sender: u64, nonce: u64, packet: Packet) -> Result<(), Refusal> {
+        self.offer_transaction(node, sender, nonce, packet.run().transaction().unwrap())
+    }
+
+    fn offer_transaction(
+        &mut self,
+        node: usize,
+        sender: u64,
+        nonce: u64,
+        transaction: Transaction,
+    ) -> Result<(), Refusal> {
         let origin =
             Origin { connection: CONNECTION, tag: sender << 8 | nonce, received_us: 0, verified_us: 0 };
         let now = self.now();
         let node = &mut self.nodes[node];
-        node.mempool().offer(Verified::assumed(packet.transaction().unwrap()), origin)?;
+        node.mempool().offer(Verified::assumed(transaction), origin)?;
         node.input(Input::MempoolFilled, now);
         Ok(())
     }
@@ -494,7 +521,7 @@ impl Rig {
     /// A batch that an author's key signs, whatever the author itself knows of it.
     pub fn seal(&self, author: usize, previous: Head, sender: u64, nonce: u64) -> Batch {
         let packet = transfer(&self.network(), sender, nonce, 1);
-        let sections = [BatchSection { chain: CHAIN, transactions: 1 }];
+        let sections = [BatchSection { chain: CHAIN, packets: 1 }];
         let sign = |message: &[u8]| key(validator_seed(author)).sign(message);
         let author = ValidatorIndex(author as u16);
         Batch::seal(&self.network(), author, &previous, &sections, [packet].iter(), sign)

@@ -33,7 +33,7 @@ impl Records for Shelf {
 
 fn packet(height: u64, number: u32) -> Packet {
     let mut packet = Packet([0; engine::limits::PACKET_BYTES]);
-    packet.0[..8].copy_from_slice(&height.to_le_bytes());
+    packet.0[48..56].copy_from_slice(&height.to_le_bytes());
     packet.0[8..12].copy_from_slice(&number.to_le_bytes());
     packet
 }
@@ -56,7 +56,7 @@ impl Shelf {
         let mut head = Head::NONE;
         for height in 1..=blocks {
             let packets: Vec<Packet> = (0..transactions).map(|number| packet(height, number)).collect();
-            let section = BatchSection { chain: CHAIN, transactions };
+            let section = BatchSection { chain: CHAIN, packets: transactions };
             let author = ValidatorIndex(0);
             let batch = Batch::seal(&NETWORK, author, &head, &[section], packets.iter(), |_| [0; 64]);
             head = batch.head();
