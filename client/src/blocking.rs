@@ -32,8 +32,10 @@ pub struct Client {
     asked: u64,
     /// How many questions were answered. A validator that answers more than it was asked is not listened to.
     answered: u64,
-    /// The tag of the next packet: so many were submitted.
+    /// The tag of the next packet.
     tag: u64,
+    /// How many transactions were submitted.
+    submitted: u64,
     /// How many verdicts have come in.
     told: u64,
     /// Notices that came in while an answer was waited for.
@@ -64,6 +66,7 @@ impl Client {
             asked: 0,
             answered: 0,
             tag: 0,
+            submitted: 0,
             told: 0,
             notices: Vec::new(),
             _running: running,
@@ -95,6 +98,7 @@ impl Client {
     /// [`ClientError::Link`].
     pub fn submit(&mut self, packets: &[Packet]) -> Result<Range<u64>, ClientError> {
         let first = self.tag;
+        self.submitted += PacketRun::all(packets).count() as u64;
         let submissions = Submissions(packets).map(|packets| {
             let tag = self.tag;
             self.tag += packets.len() as u64;
@@ -243,7 +247,7 @@ impl Client {
         if self.answered > self.asked {
             return Err(ClientError::Unexpected("an answer to a question that was not asked"));
         }
-        if self.told > self.tag {
+        if self.told > self.submitted {
             return Err(ClientError::Unexpected("more verdicts than transactions were submitted"));
         }
         Ok(event)

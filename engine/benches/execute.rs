@@ -10,7 +10,7 @@ use engine::execute::{Chains, StateWriter};
 use engine::ingress::Source;
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest,
-    GENESIS_KEY_VERSION, Head, Height, Roles, Transfer, ValidatorIndex,
+    FIRST_KEY_VERSION, Head, Height, Roles, Transfer, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection};
@@ -39,7 +39,7 @@ fn batch(writer: &StateWriter, key: &SigningKey, accounts: u64, transfers: u64) 
         let place = |salt: u64| AccountId((nonce * 2 + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15) % accounts);
         let transfer = Transfer {
             chain: CHAIN,
-            key_version: GENESIS_KEY_VERSION,
+            key_version: FIRST_KEY_VERSION,
             reference: [0; 12],
             debit: place(0),
             credit_chain: None,
@@ -53,8 +53,9 @@ fn batch(writer: &StateWriter, key: &SigningKey, accounts: u64, transfers: u64) 
     let packets: Vec<_> = (0..transfers).map(packet).collect();
     let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
     let author = ValidatorIndex(0);
-    let batch =
-        Batch::seal(&NETWORK, author, &Head::NONE, &sections, packets.iter(), |message| key.sign(message));
+    let batch = Batch::seal(&NETWORK, author, &Head::NONE, Height(0), &sections, packets.iter(), |message| {
+        key.sign(message)
+    });
     let chains = Chains::new([Arc::clone(writer.state())]);
     let mut verifier = Verifier::new(NETWORK, chains, Arc::new([key.public_key()]), Arc::default());
     match verifier.check(Height(0), vec![Job::batch(Source::Own, batch)], [1; 32]).remove(0) {

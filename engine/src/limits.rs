@@ -9,7 +9,7 @@
 
 /// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, number of accounts, root, supply
 /// (*protocol*).
-pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 3 * 8 + 8 + 32 + 8;
+pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 5 * 8 + 8 + 32 + 8;
 /// Bytes of a packet: a transaction, or a part of an envelope (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
@@ -29,11 +29,13 @@ pub const PAYLOAD_BYTES_MAX: usize = (ENVELOPE_PACKETS_MAX - 1) * PACKET_BYTES;
 pub const LINKED_PAYMENTS_MAX: usize = 1_000;
 /// Bytes of a memo (*protocol*).
 pub const MEMO_BYTES_MAX: usize = 256;
+/// Accounts that one envelope opens (*protocol*).
+pub const OPENED_ACCOUNTS_MAX: usize = 680;
 
 /// Packets in one batch, over all its sections (*protocol*).
 pub const BATCH_PACKETS_MAX: usize = 4096;
 /// Bytes of a batch header before its sections, signature included (*protocol*).
-pub const BATCH_HEADER_BYTES: usize = 152;
+pub const BATCH_HEADER_BYTES: usize = 160;
 /// Bytes of one section of a batch header: chain and number of packets (*protocol*).
 pub const BATCH_SECTION_BYTES: usize = 8;
 /// Bytes of the largest batch.
@@ -44,8 +46,10 @@ pub const BATCH_BYTES_MAX: usize =
 pub const VALIDATORS_MAX: usize = 128;
 /// Chains of a network (*protocol*).
 pub const CHAINS_MAX: usize = 256;
+/// Accounts of one chain at its genesis, of which the genesis has every key (*protocol*).
+pub const GENESIS_ACCOUNTS_MAX: usize = 1 << 24;
 /// Accounts of one chain (*protocol*).
-pub const ACCOUNTS_MAX: usize = 1 << 24;
+pub const ACCOUNTS_MAX: u64 = 1 << 32;
 /// Accounts of a chain up to which a validator keeps every public key decoded, 256 bytes each.
 pub const DECODED_KEYS_MAX: usize = 1 << 20;
 /// Bytes of a genesis header: what a stranger needs of a genesis.
@@ -117,6 +121,7 @@ pub const SERVER_FRAME_BYTES_MAX: usize = 32 + ANSWER_BYTES_MAX;
 
 const _: () = assert!(PACKET_BYTES == BODY_BYTES + SIGNATURE_BYTES);
 const _: () = assert!(4 + LINKED_PAYMENTS_MAX * 16 + MEMO_BYTES_MAX <= PAYLOAD_BYTES_MAX);
+const _: () = assert!(OPENED_ACCOUNTS_MAX * (PUBLIC_KEY_BYTES + SIGNATURE_BYTES) <= PAYLOAD_BYTES_MAX);
 const _: () =
     assert!(ENVELOPE_PACKETS_MAX <= SUBMIT_PACKETS_MAX && ENVELOPE_PACKETS_MAX <= BATCH_PACKETS_MAX);
 const _: () = assert!(BATCH_PACKETS_MAX <= BLOCK_PACKETS_MAX, "a full batch fits into a block");
@@ -137,4 +142,4 @@ const _: () = assert!(
         <= GENESIS_HEADER_BYTES_MAX,
     "the header of the largest genesis has room"
 );
-const _: () = assert!(VALIDATORS_MAX <= u16::MAX as usize && ACCOUNTS_MAX <= u32::MAX as usize);
+const _: () = assert!(VALIDATORS_MAX <= u16::MAX as usize && GENESIS_ACCOUNTS_MAX as u64 <= ACCOUNTS_MAX);

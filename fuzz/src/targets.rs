@@ -133,7 +133,7 @@ fn batch(previous: &Head) -> Batch {
     let sections = [(1, 2), (3, 1)]
         .map(|(chain, transactions)| BatchSection { chain: ChainId(chain), packets: transactions });
     let packets: Vec<Packet> = (0..3).map(|fill| Packet([fill; 128])).collect();
-    Batch::seal(&NETWORK, ValidatorIndex(2), previous, &sections, packets.iter(), |_| [9; 64])
+    Batch::seal(&NETWORK, ValidatorIndex(2), previous, Height(7), &sections, packets.iter(), |_| [9; 64])
 }
 
 fn block(roots: u64) -> Block {

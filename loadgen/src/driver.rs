@@ -85,14 +85,16 @@ impl Run<'_> {
         let height = handshake::caught_up(plan, &mut links, observer).await?;
         let clients = handshake::clients(plan, &mut links, height, observer).await?;
         let expiry = Height(height.0.saturating_add(plan.expiry_heights));
-        let workload = Workload::new(clients, links.len(), plan.seed, expiry)?.crossing(plan.cross_percent);
+        let workload = Workload::new(clients, links.len(), plan.seed, expiry)?
+            .crossing(plan.cross_percent)
+            .linked(plan.payments);
         let session = Session::new(SessionConfig {
             lanes: links.len(),
             timeout_us: micros(plan.timeout),
             busy_retry_us: plan.busy_retry.map(micros),
         });
         let clock = Clock::start();
-        let lanes = Lanes::start(clock, session, Pool::new(links.len()), links);
+        let lanes = Lanes::start(clock, session, Pool::new(links.len(), workload.packets()), links);
         let schedule = Schedule::new(0, 1.0);
         let mut run = Run {
             plan,
@@ -114,7 +116,7 @@ impl Run<'_> {
         let (network, seed) = (plan.network, plan.clients);
         let load_seconds = plan.warm_up.as_secs_f64() + plan.seconds as f64;
         let first = match plan.rate {
-            Rate::Max => plan.search_packets,
+            Rate::Max => plan.search_packets / workload.packets() as u64,
             Rate::Fixed(rate) => packets(rate, load_seconds, lanes),
         };
         self.observer.phase(&Phase::Signing { packets: first });

@@ -12,7 +12,7 @@
 use crate::pool::Pool;
 use crate::session::{SecondRow, Session, Tally};
 use crate::workload::parse_reference;
-use engine::types::{Digest, Packet, PacketRun, TransactionId};
+use engine::types::{Digest, PacketRun, TransactionId};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -150,8 +150,8 @@ impl LoadOutcome {
 
     /// Everything that the network told the clients is committed, from the first packet of the search to
     /// the last of the window.
-    pub fn acknowledged(&self) -> impl Iterator<Item = &Packet> + '_ {
-        self.session.acknowledgements().filter_map(|(lane, tag)| self.pool.packet(lane, tag))
+    pub fn acknowledged(&self) -> impl Iterator<Item = PacketRun<'_>> + '_ {
+        self.session.acknowledgements().filter_map(|(lane, tag)| self.pool.transaction(lane, tag))
     }
 
     /// A fresh trail, to follow through the files of one validator.
@@ -197,13 +197,14 @@ impl<'a> AuditTrail<'a> {
 
     /// Ticks off a transaction that execution applied.
     pub fn applied(&mut self, transaction: PacketRun<'_>) -> Found {
-        let ours =
-            transaction.transfer().ok().map(|t| parse_reference(&t.reference)).filter(|(lane, tag)| {
-                *lane < self.seen.len()
-                    && *tag < self.session.sent(*lane)
-                    && self.pool.packet(*lane, *tag).is_some_and(|p| p.body() == transaction.body())
-            });
-        let Some((lane, tag)) = ours else {
+        let (lane, tag) = parse_reference(&transaction.reference());
+        let same = |ours: PacketRun<'_>| {
+            (ours.body(), ours.payload()) == (transaction.body(), transaction.payload())
+        };
+        let is_ours = lane < self.seen.len()
+            && tag < self.session.sent(lane)
+            && self.pool.transaction(lane, tag).is_some_and(same);
+        if !is_ours {
             self.foreign += 1;
             return Found::Foreign;
         };
@@ -228,9 +229,9 @@ impl<'a> AuditTrail<'a> {
         self.session
             .acknowledgements()
             .filter(|(lane, tag)| self.seen[*lane][*tag as usize / 64] & (1 << (tag % 64)) == 0)
-            .filter_map(|(lane, tag)| self.pool.packet(lane, tag))
+            .filter_map(|(lane, tag)| self.pool.transaction(lane, tag))
             .take(at_most)
-            .map(|packet| packet.id(network))
+            .map(|transaction| transaction.id(network))
             .collect()
     }
 }

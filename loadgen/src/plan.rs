@@ -2,6 +2,7 @@
 
 use crate::client_keys::ClientSeed;
 use client::{AsOf, ClientError};
+use engine::limits::LINKED_PAYMENTS_MAX;
 use engine::types::{Asset, ChainId, Digest, Height};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub struct LoadPlan {
     pub seed: u64,
     /// So many transfers in a hundred go to an account of another chain.
     pub cross_percent: u8,
+    /// Payments of each transaction: 1 is a transfer, more are linked transfers.
+    pub payments: u16,
     /// Where the nonces stand.
     pub start: Start,
     /// Transactions a second, or what the network takes.
@@ -97,6 +100,7 @@ impl LoadPlan {
             clients,
             seed: 1,
             cross_percent: 0,
+            payments: 1,
             start: Start::Fresh,
             rate: Rate::Max,
             seconds: 15,
@@ -123,6 +127,12 @@ impl LoadPlan {
         }
         if self.cross_percent > 100 || (self.cross_percent > 0 && self.chains.len() < 2) {
             return wrong("transfers between chains take two chains, and are 0 to 100 in a hundred");
+        }
+        if !(1..=LINKED_PAYMENTS_MAX).contains(&usize::from(self.payments)) {
+            return wrong("a transaction has 1 to 1,000 payments");
+        }
+        if self.payments > 1 && self.cross_percent > 0 {
+            return wrong("linked transfers stay on their chain: leave out --linked or --cross-chain");
         }
         let assets = || self.chains.iter().map(|chain| chain.asset);
         if self.cross_percent > 0 && assets().zip(assets().skip(1)).any(|(one, other)| one != other) {

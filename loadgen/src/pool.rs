@@ -1,18 +1,23 @@
-//! The signed packets of a run: cut into frames while it runs, compared with the disk after it.
+//! The signed transactions of a run: cut into frames while it runs, compared with the disk after it.
 //!
 //! ```text
-//!   lane 0: │ stretch 0 (warm-up) ││ stretch 1 (window) │     tag = place in the lane, across the stretches
+//!   lane 0: │ stretch 0 (warm-up) ││ stretch 1 (window) │     number = place in the lane, across the stretches
+//!                                                             tag    = number × packets of a transaction
 //! ```
+//!
+//! All transactions of a run have as many packets, so each lies where its number says.
 
 use bytes::Bytes;
 use engine::limits::PACKET_BYTES;
-use engine::types::{Packet, PacketSlab};
+use engine::types::{Packet, PacketRun, PacketSlab};
 use std::ops::Range;
 
-/// Packets of every lane, in the order of their tags.
+/// Transactions of every lane, in the order of their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Pool {
     lanes: Vec<Vec<Stretch>>,
+    /// Packets of each.
+    packets: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -21,42 +26,47 @@ struct Stretch {
     bytes: Bytes,
 }
 
-impl Stretch {
-    fn end(&self) -> u64 {
-        self.first + (self.bytes.len() / PACKET_BYTES) as u64
-    }
-}
-
 impl Pool {
-    /// An empty pool.
-    pub fn new(lanes: usize) -> Pool {
-        Pool { lanes: vec![Vec::new(); lanes] }
+    /// An empty pool of transactions of so many packets.
+    pub fn new(lanes: usize, packets: usize) -> Pool {
+        Pool { lanes: vec![Vec::new(); lanes], packets }
+    }
+
+    /// Packets of each transaction.
+    pub fn packets(&self) -> u64 {
+        self.packets as u64
+    }
+
+    fn end(&self, stretch: &Stretch) -> u64 {
+        stretch.first + (stretch.bytes.len() / (PACKET_BYTES * self.packets)) as u64
     }
 
     /// Adds what was signed to the end of every lane.
     pub fn add(&mut self, lanes: Vec<Vec<u8>>) {
-        for (stretches, bytes) in self.lanes.iter_mut().zip(lanes) {
-            let first = stretches.last().map_or(0, Stretch::end);
-            stretches.push(Stretch { first, bytes: bytes.into() });
+        for (lane, bytes) in lanes.into_iter().enumerate() {
+            let first = self.lanes[lane].last().map_or(0, |last| self.end(last));
+            self.lanes[lane].push(Stretch { first, bytes: bytes.into() });
         }
     }
 
-    /// One packet.
-    pub fn packet(&self, lane: usize, tag: u64) -> Option<&Packet> {
-        let stretch = self.lanes.get(lane)?.iter().find(|s| (s.first..s.end()).contains(&tag))?;
-        Packet::slice(&stretch.bytes).get((tag - stretch.first) as usize)
+    /// One transaction.
+    pub fn transaction(&self, lane: usize, number: u64) -> Option<PacketRun<'_>> {
+        let stretch = self.lanes.get(lane)?.iter().find(|s| (s.first..self.end(s)).contains(&number))?;
+        let at = (number - stretch.first) as usize * self.packets;
+        PacketRun::split_first(&Packet::slice(&stretch.bytes)[at..]).map(|(run, _)| run)
     }
 
-    /// A run of tags as slabs that share the pool's memory: one, or two where a stretch ends inside.
-    pub fn slabs(&self, lane: usize, tags: Range<u64>) -> impl Iterator<Item = (u64, PacketSlab)> + '_ {
+    /// A run of numbers as slabs that share the pool's memory, each with the tag of its first packet: one, or two where
+    /// a stretch ends inside.
+    pub fn slabs(&self, lane: usize, numbers: Range<u64>) -> impl Iterator<Item = (u64, PacketSlab)> + '_ {
         self.lanes[lane].iter().filter_map(move |stretch| {
-            let (first, end) = (tags.start.max(stretch.first), tags.end.min(stretch.end()));
+            let (first, end) = (numbers.start.max(stretch.first), numbers.end.min(self.end(stretch)));
             if first >= end {
                 return None;
             }
-            let at = |tag: u64| (tag - stretch.first) as usize * PACKET_BYTES;
+            let at = |number: u64| (number - stretch.first) as usize * self.packets * PACKET_BYTES;
             let bytes = stretch.bytes.slice(at(first)..at(end));
-            Some((first, PacketSlab::new(bytes).expect("cut at packet bounds")))
+            Some((first * self.packets(), PacketSlab::new(bytes).expect("cut at packet bounds")))
         })
     }
 }

@@ -52,6 +52,9 @@ pub struct BenchConfig {
     pub workload: String,
     /// Share of transfers that cross chains.
     pub cross_chain_percent: f64,
+    /// Payments of each transaction; those of linked transfers share a signature.
+    #[serde(default)]
+    pub payments: u64,
     /// The storage backend that was in use.
     pub storage: String,
 }

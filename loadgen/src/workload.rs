@@ -15,7 +15,8 @@
 //! generated debits is at most the balance it started with, so no order of execution can overdraw it.
 
 use crate::plan::LoadError;
-use engine::types::{AccountId, ChainId, Height, Transfer};
+use engine::limits::PACKET_BYTES;
+use engine::types::{AccountId, ChainId, Height, Linked, Transfer};
 
 /// The accounts of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,19 @@ pub struct Workload {
     expiry: Height,
     /// So many transfers in a hundred pay an account of another chain.
     cross_percent: u64,
+    /// Payments of each transaction.
+    payments: u64,
+}
+
+/// What a client does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drawn {
+    /// The place of its chain among the clients' chains.
+    pub chain: usize,
+    /// A transfer; or, with payees, who pays, and how much in all.
+    pub transfer: Transfer,
+    /// Who is paid 1 each by linked transfers; none of a transfer.
+    pub payees: Vec<AccountId>,
 }
 
 impl Workload {
@@ -72,7 +86,15 @@ impl Workload {
         }
         let lanes = lanes as u64;
         let next_in_lane = vec![0; lanes as usize];
-        Ok(Workload { chains, lanes, next_in_lane, dice: Dice::new(seed), expiry, cross_percent: 0 })
+        Ok(Workload {
+            chains,
+            lanes,
+            next_in_lane,
+            dice: Dice::new(seed),
+            expiry,
+            cross_percent: 0,
+            payments: 1,
+        })
     }
 
     /// The same, but so many transfers in a hundred pay an account of another chain.
@@ -84,30 +106,46 @@ impl Workload {
         Workload { cross_percent: percent.into(), ..self }
     }
 
+    /// The same, but each transaction makes so many payments of 1, linked if there are several.
+    pub fn linked(self, payments: u16) -> Workload {
+        Workload { payments: payments.max(1).into(), ..self }
+    }
+
+    /// Packets of each transaction.
+    pub fn packets(&self) -> usize {
+        match self.payments {
+            1 => 1,
+            payments => 1 + Linked::payload_bytes(payments as usize, 0).div_ceil(PACKET_BYTES),
+        }
+    }
+
     /// Number of lanes.
     pub fn lanes(&self) -> usize {
         self.lanes as usize
     }
 
-    /// The next transfer of a lane, with the place of its chain among the clients' chains.
-    pub fn next(&mut self, lane: usize) -> Result<(usize, Transfer), LoadError> {
+    /// What is next in a lane.
+    pub fn next(&mut self, lane: usize) -> Result<Drawn, LoadError> {
         let chain_at = self.dice.below(self.chains.len() as u64) as usize;
         let chain = &mut self.chains[chain_at];
         let total = chain.accounts.len() as u64;
         let lane_accounts = (total - lane as u64).div_ceil(self.lanes);
         let mut pick = self.dice.below(lane_accounts);
         for _ in 0..lane_accounts {
-            if chain.accounts[(lane as u64 + pick * self.lanes) as usize].spendable > 0 {
+            if chain.accounts[(lane as u64 + pick * self.lanes) as usize].spendable >= self.payments {
                 break;
             }
             pick = (pick + 1) % lane_accounts;
         }
         let debit = lane as u64 + pick * self.lanes;
         let account = &mut chain.accounts[debit as usize];
-        if account.spendable == 0 {
+        if account.spendable < self.payments {
             return Err(LoadError::Exhausted { lane, chain: chain.chain });
         }
-        let amount = (1 + self.dice.below(AMOUNT_MAX)).min(account.spendable);
+        let amount = match self.payments {
+            1 => (1 + self.dice.below(AMOUNT_MAX)).min(account.spendable),
+            payments => payments,
+        };
         let nonce = account.next_nonce;
         account.spendable -= amount;
         account.next_nonce += 1;
@@ -117,9 +155,7 @@ impl Workload {
             let other = &self.chains[if other >= chain_at { other + 1 } else { other }];
             (Some(other.chain), self.dice.below(other.accounts.len() as u64))
         } else {
-            // One of the others: skip the debit account's own place.
-            let other = self.dice.below(total - 1);
-            (None, if other >= debit { other + 1 } else { other })
+            (None, self.other(total, debit))
         };
         let number = self.next_in_lane[lane];
         self.next_in_lane[lane] += 1;
@@ -134,7 +170,17 @@ impl Workload {
             nonce,
             expiry: self.expiry,
         };
-        Ok((chain_at, transfer))
+        let payees = match self.payments {
+            1 => Vec::new(),
+            payments => (0..payments).map(|_| AccountId(self.other(total, debit))).collect(),
+        };
+        Ok(Drawn { chain: chain_at, transfer, payees })
+    }
+
+    /// One of so many accounts other than this one.
+    fn other(&mut self, total: u64, than: u64) -> u64 {
+        let other = self.dice.below(total - 1);
+        if other >= than { other + 1 } else { other }
     }
 }
 

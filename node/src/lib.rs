@@ -7,6 +7,7 @@ pub mod network;
 pub mod query;
 pub mod keys;
 pub mod transfer;
+pub mod accounts;
 pub mod proofs;
 pub mod verify;
 pub mod bench;

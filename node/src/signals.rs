@@ -44,6 +44,13 @@ pub fn wait() -> io::Result<Signal> {
     }
 }
 
+/// From now on the process ends when it writes to somebody who has stopped reading, as in `millrace ... | head`. A Rust
+/// program ignores the signal otherwise, and fails at the write.
+pub fn end_on_closed_pipe() {
+    // SAFETY: it sets the default action of a signal, in a process that has no handler for it.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 fn stop_signals() -> libc::sigset_t {
     // SAFETY: a sigset is plain memory that `sigemptyset` initialises whole; the signal numbers are valid,
     // so none of the three calls can fail.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
-//! chain = id | kind | suite | asset | issuer | issuance cap | freezer | accounts | accounts root | supply
+//! chain = id | kind | suite | asset | issuer | issuance cap | freezer | registrar | accounts cap | accounts |
+//!         accounts root | supply
 //! ```
 //!
 //! The network id is the SHA-256 of these bytes, and every signature of a validator is over it. So a stranger who
@@ -25,11 +26,13 @@ const ACCOUNTS_MAX: u64 = 1 << 32;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-const MAGIC: &[u8; 25] = b"millrace/genesis-header/2";
+const MAGIC: &[u8; 25] = b"millrace/genesis-header/3";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
-const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 3 * 8 + 8 + 32 + 8;
+const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 5 * 8 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
 const NOBODY: u64 = u64::MAX;
+/// The registrar of a chain where every account may open others.
+pub const ANYONE: u64 = u64::MAX - 1;
 /// Accounts and transfers: the leaves of this crate are those of this kind.
 const KIND_TRANSFERS: u16 = 1;
 /// ZIP-215 Ed25519 with SHA-256.
@@ -59,6 +62,10 @@ pub struct Chain {
     pub issuance_cap: u64,
     /// The account that freezes and unfreezes, if there is one.
     pub freezer: Option<u64>,
+    /// The account that opens others, if there is one; [`ANYONE`] is every account.
+    pub registrar: Option<u64>,
+    /// How many accounts it may have in all; 0 where nobody opens any.
+    pub accounts_cap: u64,
     /// How many accounts it has.
     pub accounts: u64,
     /// The root over its accounts at height 0.
@@ -92,7 +99,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 2";
+            let reason = "this is not a genesis header of version 3";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;
@@ -171,13 +178,26 @@ fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
     let issuer = holder(reader, "issuer of a chain")?;
     let issuance_cap = reader.u64("issuance cap of a chain")?;
     let freezer = holder(reader, "freezer of a chain")?;
+    let registrar = holder(reader, "registrar of a chain")?;
+    let accounts_cap = reader.u64("accounts cap of a chain")?;
     let accounts = reader.u64("accounts of a chain")?;
     if accounts == 0 || accounts > ACCOUNTS_MAX {
         return Err(FormError::Invalid { what: "accounts of a chain", reason: "there are 1 to 2^32" });
     }
     let accounts_root = reader.array("accounts root of a chain")?;
     let supply = reader.u64("supply of a chain")?;
-    Ok(Chain { id, asset, issuer, issuance_cap, freezer, accounts, accounts_root, supply })
+    Ok(Chain {
+        id,
+        asset,
+        issuer,
+        issuance_cap,
+        freezer,
+        registrar,
+        accounts_cap,
+        accounts,
+        accounts_root,
+        supply,
+    })
 }
 
 fn holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<u64>, FormError> {

@@ -149,7 +149,7 @@ pub(crate) fn transaction_leaf(id: &Digest, outcome: u8) -> [u8; 33] {
 /// payer has it in the end is not said. Each other one left the balances as they were.
 #[must_use]
 pub fn outcome_name(code: u8) -> Option<&'static str> {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 17] = [
         "applied",
         "expired",
         "replayed",
@@ -166,6 +166,7 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "debit account frozen",
         "credit account frozen",
         "issuance cap reached",
+        "accounts cap reached",
     ];
     NAMES.get(usize::from(code)).copied()
 }

@@ -41,7 +41,7 @@ pub use codec::FormError;
 pub use entry::{ENTRY_BYTES, Entry, Tree};
 pub use error::ProofError;
 pub use format::{Claim, HEADERS_MAX, PATH_MAX, PROOF_BYTES_MAX, Proof};
-pub use genesis::{Chain, GENESIS_HEADER_BYTES_MAX, Genesis, Validator};
+pub use genesis::{ANYONE, Chain, GENESIS_HEADER_BYTES_MAX, Genesis, Validator};
 pub use header::{HEADER_BYTES_MAX, Head, Header};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Transfer, outcome_name};
 pub use statement::{Fact, Statement};

@@ -249,7 +249,9 @@ impl Liar {
             (!kept.is_empty()).then(|| {
                 let previous = batch.previous();
                 let sign = |message: &[u8]| key.sign(message);
-                let other = Batch::seal(&network, me, &previous, &[section], kept.iter(), sign);
+                // Every other one is judged by accounts that are not everywhere yet.
+                let as_of = Height(batch.as_of().0 + u64::from(batch.digest().0[0] & 1));
+                let other = Batch::seal(&network, me, &previous, as_of, &[section], kept.iter(), sign);
                 PeerMessage::Batch(other.bytes().clone())
             })
         });
@@ -288,7 +290,8 @@ impl Liar {
                 if self.chance.permille(500) && !previous.is_none() { previous } else { Head::NONE };
             let sign = |message: &[u8]| self.key.sign(message);
             let packets = transaction.run().packets();
-            let batch = Batch::seal(&self.network, victim, &previous, &[*section], packets.iter(), sign);
+            let batch =
+                Batch::seal(&self.network, victim, &previous, Height(0), &[*section], packets.iter(), sign);
             flood.push(PeerMessage::Batch(batch.bytes().clone()));
         }
         if let Some(last) = self.last.clone() {

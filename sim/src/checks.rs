@@ -94,6 +94,7 @@ impl OnChain {
             inbox: delta.inbox().to_vec(),
             outbox: delta.outbox().to_vec(),
             issuance: delta.issuance(),
+            opened: delta.opened().to_vec(),
         };
         Self { chain: delta.chain(), found }
     }
@@ -271,6 +272,9 @@ impl Checks {
                 self.violation(at, what);
             } else if (&expected.inbox, &expected.outbox) != (&found.inbox, &found.outbox) {
                 let what = format!("crossing: height {height} moves other money to or from chain {chain}");
+                self.violation(at, what);
+            } else if expected.opened != found.opened {
+                let what = format!("accounts: height {height} opens others on chain {chain}");
                 self.violation(at, what);
             } else if expected.issuance != found.issuance {
                 let (expected, found) = (expected.issuance, found.issuance);

@@ -7,7 +7,7 @@ use engine::types::{AccountId, Action, Frozen, Packet, Payment, Transaction, Tra
 use engine::wire::Notice;
 
 use crate::chance::Chance;
-use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER};
+use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER, REGISTRAR};
 
 /// Who pays: a chain and an account of it.
 pub(crate) type Account = (u32, u64);
@@ -44,6 +44,10 @@ pub(crate) struct Clients {
     /// Transactions that were submitted and may be submitted again.
     transactions: Vec<(Account, Transaction)>,
     nonces: BTreeMap<Account, u64>,
+    /// Keys that were asked to be opened on some chain: the next number.
+    next_key: u64,
+    /// Accounts that were opened, and the numbers of their keys.
+    opened: BTreeMap<Account, u64>,
     /// How many transactions each validator got from its steady clients.
     turns: BTreeMap<usize, usize>,
     chance: Chance,
@@ -56,6 +60,8 @@ impl Clients {
             next_tag: 0,
             transactions: Vec::new(),
             nonces: BTreeMap::new(),
+            next_key: 0,
+            opened: BTreeMap::new(),
             turns: BTreeMap::new(),
             chance,
         }
@@ -102,7 +108,8 @@ impl Clients {
         let account = (chain.id.0, debit);
         let nonce = self.nonces.entry(account).or_default();
         let credit = (debit + 1) % chain.accounts.len() as u64;
-        let transaction = environment.transfer((chain.id.0, None), (debit, credit), 1, *nonce, u64::MAX);
+        let transaction =
+            environment.transfer((chain.id.0, None), (debit, None, credit), 1, *nonce, u64::MAX);
         *nonce += 1;
         self.frame(environment, (node, life), &[(account, transaction)], now)
     }
@@ -144,7 +151,24 @@ impl Clients {
         if chance.permille(40) {
             return self.command(environment, chain.id.0, accounts + beyond);
         }
-        let (debit, credit) = (chance.within(0..accounts), chance.within(0..accounts + beyond));
+        if chance.permille(25) {
+            return self.opening(environment, chain.id.0);
+        }
+        // Accounts that were opened meanwhile pay, too, and are paid.
+        let opened: Vec<(u64, u64)> = self
+            .opened
+            .range((chain.id.0, 0)..(chain.id.0 + 1, 0))
+            .map(|((_, id), key)| (*id, *key))
+            .collect();
+        let any = |chance: &mut Chance, most: u64| match opened.is_empty() || !chance.permille(250) {
+            true => (chance.within(0..most), None),
+            false => {
+                let (id, key) = chance.of(&opened);
+                (id, Some(key))
+            }
+        };
+        let (debit, key) = any(chance, accounts);
+        let (credit, _) = any(chance, accounts + beyond);
         let account = (chain.id.0, debit);
         let next = self.nonces.entry(account).or_default();
         let nonce = match chance.below(40) {
@@ -169,14 +193,14 @@ impl Clients {
             }
         };
         let transaction = if other.is_none() && chance.permille(120) {
-            // At times one that many batches have no room for together with others.
+            // At times one that has no room in a batch together with others.
             let most = if chance.permille(100) { 200 } else { 12 };
             let payments: Vec<Payment> = (0..chance.within(1..most))
                 .map(|_| Payment { to: AccountId(chance.within(0..accounts + beyond / 3)), amount })
                 .collect();
-            environment.linked(chain.id.0, debit, &payments, nonce, expiry)
+            environment.linked(chain.id.0, (debit, key), &payments, nonce, expiry)
         } else {
-            environment.transfer((chain.id.0, other), (debit, credit), amount, nonce, expiry)
+            environment.transfer((chain.id.0, other), (debit, key, credit), amount, nonce, expiry)
         };
         if chance.permille(50) {
             let mut bytes = transaction.bytes().to_vec();
@@ -208,6 +232,30 @@ impl Clients {
         *nonce += 1;
         self.transactions.push((account, transaction.clone()));
         (account, transaction)
+    }
+
+    /// New accounts of a chain; at times somebody opens them who is not the registrar.
+    fn opening(&mut self, environment: &Environment, chain: u32) -> (Account, Transaction) {
+        let keys = self.next_key..self.next_key + self.chance.within(1..4);
+        self.next_key = keys.end;
+        let registrar = if self.chance.permille(100) { FREEZER } else { REGISTRAR };
+        let account = (chain, registrar);
+        let nonce = self.nonces.entry(account).or_default();
+        let transaction = environment.opening(chain, registrar, keys, *nonce);
+        *nonce += 1;
+        self.transactions.push((account, transaction.clone()));
+        (account, transaction)
+    }
+
+    /// What the ledger of some validator says of the accounts that were opened: who has which.
+    pub(crate) fn learn_opened(&mut self, chain: u32, id: u64, key: &[u8; 32]) {
+        if self.opened.contains_key(&(chain, id)) {
+            return;
+        }
+        let number = (0..self.next_key).find(|number| Environment::new_key(*number).public_key() == *key);
+        if let Some(number) = number {
+            self.opened.insert((chain, id), number);
+        }
     }
 
     /// Goes on from the lowest nonce that an account may still use: after a long outage those that a client had given

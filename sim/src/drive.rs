@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use engine::execute::Delta;
 use engine::ingress::Source;
-use engine::replica::{Halt, Input, JournalReader, Now, Observation, Read, To, Work};
-use engine::types::{Height, TransactionId, ValidatorIndex, Verdict};
-use engine::verify::{Checked, Job};
-use engine::wire::{Notice, PeerMessage};
+use engine::replica::{Halt, Input, JournalReader, Now, Observation, Offence, Read, To, Work};
+use engine::types::{Height, PacketRun, TransactionId, ValidatorIndex, Verdict};
+use engine::verify::{BatchFault, BatchRefusal, Checked, Job, Tally, Verified};
+use engine::wire::{Batch, Notice, PeerMessage};
 
 use crate::checks::{OnChain, Ordered};
 use crate::described::Described;
@@ -134,6 +134,13 @@ impl World {
                     self.contradicted.insert((node, usize::from(author.0)));
                 }
             }
+            // What an honest validator hands on it has checked, and what is good for one is good for all.
+            Observation::Offence(peer, Offence::BadBatch)
+                if self.is_honest(node) && self.is_honest(usize::from(peer.0)) =>
+            {
+                let what = format!("blame: v{node} holds a bad batch against v{}", peer.0);
+                self.checks.violation(self.now, what);
+            }
             Observation::StreamLearnt(head) => self.check_learnt(node, *head),
             Observation::StreamLost => {
                 self.nodes[node].told.clear();
@@ -148,6 +155,17 @@ impl World {
             _ => {}
         }
         self.say(node, format_args!("{observation:?}"));
+    }
+
+    /// The verdict of one that knows the accounts of the genesis alone.
+    fn refuse_opened(&self, batch: Verified<Batch>) -> Result<Verified<Batch>, BatchRefusal> {
+        let opened =
+            |chain, run: PacketRun<'_>| self.environment.genesis.account(chain, run.debit()).is_none();
+        let mut sections = batch.sections();
+        let unknown = sections.any(|(chain, packets)| PacketRun::all(packets).any(|run| opened(chain, run)));
+        drop(sections);
+        let (fault, tally) = (BatchFault::UnknownAccount, Tally::default());
+        if unknown { Err(BatchRefusal { batch: batch.id(), position: 0, fault, tally }) } else { Ok(batch) }
     }
 
     /// A validator stops by itself.
@@ -329,7 +347,10 @@ impl World {
                 let batch = (check.batch.id().author, check.batch.head());
                 let job = Job::batch(Source::Peer(check.from), check.batch);
                 let mut checked = running.verifier.check(Height(0), vec![job], seed);
-                let Some(Checked::Batch(verdict)) = checked.pop() else { return };
+                let Some(Checked::Batch(mut verdict)) = checked.pop() else { return };
+                if self.rule == Some(Rule::JudgedAsOf) {
+                    verdict = verdict.and_then(|batch| self.refuse_opened(batch));
+                }
                 let (from, pushed) = (check.from, check.pushed);
                 let forked = verdict.as_ref().is_ok_and(|taken| self.forks(node, taken));
                 self.feed(node, Input::Checked { from, batch, pushed, verdict });
@@ -466,6 +487,7 @@ impl World {
                     self.checks.executed(self.nodes[node].me, &ordered, root, &executed, clock, at);
                 }
                 self.say(node, format_args!("has executed height {height}"));
+                self.learn_opened(node, &deltas);
                 if hasty && self.is_honest(node) {
                     self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
                 }
@@ -473,6 +495,19 @@ impl World {
             }
         }
         self.write_journal(node);
+    }
+
+    /// Clients see which numbers the accounts have got that they asked for.
+    fn learn_opened(&mut self, node: usize, deltas: &[Delta]) {
+        let Some(running) = &self.nodes[node].running else { return };
+        let states = running.committer.ledger().states();
+        for delta in deltas.iter().filter(|delta| !delta.opened().is_empty()) {
+            let Some(state) = states.get(delta.chain()) else { continue };
+            let first = state.accounts() - delta.opened().len() as u64;
+            for (id, key) in (first..).zip(delta.opened()) {
+                self.clients.learn_opened(delta.chain().0, id, key);
+            }
+        }
     }
 
     /// The broken rule of crossings: a client hears *committed* as soon as its money has left.

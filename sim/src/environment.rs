@@ -1,10 +1,12 @@
 //! What does not change in a run: the network's genesis and everybody's keys.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Digest,
-    Genesis, Height, Linked, Payment, Payments, Roles, Transaction, Transfer, ValidatorGenesis,
+    Genesis, Height, Linked, NewAccount, NewAccounts, Opening, Payment, Payments, Registrar, Roles,
+    Transaction, Transfer, ValidatorGenesis, possession_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -14,6 +16,10 @@ pub(crate) const BALANCE: u64 = 1_000;
 pub(crate) const ISSUER: u64 = 0;
 /// The account of each chain that freezes and unfreezes.
 pub(crate) const FREEZER: u64 = 1;
+/// The account of each chain that opens others.
+pub(crate) const REGISTRAR: u64 = 2;
+/// How many accounts a chain may have beside those of its genesis.
+pub(crate) const OPENED_MAX: u64 = 30;
 /// How much more a chain may issue than it burns.
 pub(crate) const ISSUANCE_CAP: u64 = 2_000;
 
@@ -53,6 +59,8 @@ impl Environment {
                 issuer: Some(AccountId(ISSUER)),
                 issuance_cap: ISSUANCE_CAP,
                 freezer: Some(AccountId(FREEZER)),
+                registrar: Registrar::Account(AccountId(REGISTRAR)),
+                accounts_cap: accounts + OPENED_MAX,
             },
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
@@ -82,7 +90,7 @@ impl Environment {
     pub(crate) fn command(&self, chain: u32, authority: u64, action: Action, nonce: u64) -> Transaction {
         let command = Command {
             chain: ChainId(chain),
-            key_version: engine::types::GENESIS_KEY_VERSION,
+            key_version: engine::types::FIRST_KEY_VERSION,
             reference: [0; 12],
             authority: AccountId(authority),
             action,
@@ -93,11 +101,47 @@ impl Environment {
         signed.run().transaction().expect("a command has a shape")
     }
 
+    /// The key of an account that is opened in a run.
+    pub(crate) fn new_key(number: u64) -> SigningKey {
+        SigningKey::from_seed(seed(0xae, number))
+    }
+
+    /// Signs for an account: with a key of its own where it was opened in the run.
+    fn sign(&self, account: u64, opened: Option<u64>, message: &[u8]) -> [u8; 64] {
+        match opened {
+            Some(number) => Self::new_key(number).sign(message),
+            None => self.accounts[account as usize].sign(message),
+        }
+    }
+
+    /// A signed opening of accounts with new keys.
+    pub(crate) fn opening(&self, chain: u32, registrar: u64, keys: Range<u64>, nonce: u64) -> Transaction {
+        let (chain, network) = (ChainId(chain), self.network());
+        let account = |number: u64| {
+            let key = Self::new_key(number);
+            let public_key = key.public_key();
+            let message = possession_message(&network, chain, AccountId(registrar), &public_key);
+            NewAccount { key: &public_key, possession: &key.sign(&message) }.encode()
+        };
+        let encoded: Vec<_> = keys.map(account).collect();
+        let opening = Opening {
+            chain,
+            key_version: engine::types::FIRST_KEY_VERSION,
+            reference: [0; 12],
+            registrar: AccountId(registrar),
+            accounts: NewAccounts::of(&encoded),
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        let signed = opening.sign(&network, |message| self.accounts[registrar as usize].sign(message));
+        signed.expect("a few accounts")
+    }
+
     /// Signed linked transfers.
     pub(crate) fn linked(
         &self,
         chain: u32,
-        debit: u64,
+        (debit, opened): (u64, Option<u64>),
         payments: &[Payment],
         nonce: u64,
         expiry: u64,
@@ -105,7 +149,7 @@ impl Environment {
         let encoded: Vec<_> = payments.iter().map(Payment::encode).collect();
         let linked = Linked {
             chain: ChainId(chain),
-            key_version: engine::types::GENESIS_KEY_VERSION,
+            key_version: engine::types::FIRST_KEY_VERSION,
             reference: [0; 12],
             debit: AccountId(debit),
             payments: Payments::of(&encoded),
@@ -113,7 +157,7 @@ impl Environment {
             nonce,
             expiry: Height(expiry),
         };
-        let signed = linked.sign(&self.network(), |message| self.accounts[debit as usize].sign(message));
+        let signed = linked.sign(&self.network(), |message| self.sign(debit, opened, message));
         signed.expect("1 to 1,000 payments and a short memo")
     }
 
@@ -121,14 +165,14 @@ impl Environment {
     pub(crate) fn transfer(
         &self,
         (chain, credit_chain): (u32, Option<u32>),
-        (debit, credit): (u64, u64),
+        (debit, opened, credit): (u64, Option<u64>, u64),
         amount: u64,
         nonce: u64,
         expiry: u64,
     ) -> Transaction {
         let transfer = Transfer {
             chain: ChainId(chain),
-            key_version: engine::types::GENESIS_KEY_VERSION,
+            key_version: engine::types::FIRST_KEY_VERSION,
             reference: [0; 12],
             debit: AccountId(debit),
             credit_chain: credit_chain.map(ChainId),
@@ -137,7 +181,7 @@ impl Environment {
             nonce,
             expiry: Height(expiry),
         };
-        let signed = transfer.sign(&self.network(), |message| self.accounts[debit as usize].sign(message));
+        let signed = transfer.sign(&self.network(), |message| self.sign(debit, opened, message));
         signed.run().transaction().expect("a transfer has a shape")
     }
 }

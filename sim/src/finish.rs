@@ -116,6 +116,8 @@ impl World {
                     "blocks" => 24 * n + 80,
                     "fetches" => 80 * n,
                     "checking" => 70 * n,
+                    // Of each batch there may be a copy of several peers.
+                    "early" => 140 * n,
                     "judging" => 16,
                     "certifying" => 80,
                     "journaled_blocks" | "undispatched" => 300,

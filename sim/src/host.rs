@@ -15,7 +15,7 @@ use engine::replica::{
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
 use engine::types::{
-    Digest, Head, Height, Outcome, PacketRun, Transaction, TransactionId, ValidatorIndex, Verdict,
+    Digest, Head, Height, Outcome, PacketRun, Signed, TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
@@ -249,7 +249,7 @@ impl CommitPorts for CommitHost {
     }
 
     /// This host looks nothing up.
-    fn repeated(&mut self, origin: Origin, _transaction: Transaction) {
+    fn repeated(&mut self, origin: Origin, _transaction: Signed) {
         let verdict = Verdict::Failed(Outcome::Replayed);
         self.out.push(Committed::Notify(vec![Notice { tag: origin.tag, verdict }]));
     }

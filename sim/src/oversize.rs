@@ -47,7 +47,7 @@ impl World {
         let me = self.nodes[node].me;
         let key = SigningKey::from_seed(self.environment.signing_seeds[me]);
         let chain = self.environment.genesis.chains()[0].id;
-        let transfer = self.environment.transfer((chain.0, None), (0, 1), 1, 1 << 20, u64::MAX);
+        let transfer = self.environment.transfer((chain.0, None), (0, None, 1), 1, 1 << 20, u64::MAX);
         let section = BatchSection { chain, packets: TRANSACTIONS as u32 };
         let packets = vec![*transfer.run().first(); TRANSACTIONS];
         let mut previous = Head::NONE;
@@ -55,7 +55,15 @@ impl World {
             let author = engine::types::ValidatorIndex(me as u16);
             let network = self.environment.network();
             let sign = |message: &[u8]| key.sign(message);
-            let batch = Batch::seal(&network, author, &previous, &[section], packets.iter(), sign);
+            let batch = Batch::seal(
+                &network,
+                author,
+                &previous,
+                engine::types::Height(0),
+                &[section],
+                packets.iter(),
+                sign,
+            );
             previous = batch.head();
             self.oversize.push(batch);
         }

@@ -86,6 +86,8 @@ rules! {
     IssuesCounted = "issues_are_counted" by "issuance",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
+    /// A batch is judged by the accounts as of the height that it names. *(Here by those of the genesis.)*
+    JudgedAsOf = "batches_are_judged_as_of_a_height" by "blame",
     /// A block takes no more transactions than the limit, counted in the bodies.
     BlocksBounded = "blocks_are_bounded" by "limits",
 }

@@ -47,7 +47,8 @@ impl World {
         let now = self.time_of(node).monotonic.as_micros() as u64;
         let Some(running) = &mut self.nodes[node].running else { return };
         let job = Job::packets(node as u64, PacketSlab::copy_from(packets));
-        let mut checked = running.verifier.check(running.replica.committed(), vec![job], seed);
+        let committed = running.replica.committed();
+        let mut checked = running.verifier.check(committed, vec![job], seed);
         let Some(Checked::Packets(checked)) = checked.pop() else { return };
         let (mut accepted, mut notices) = (false, Vec::new());
         for CheckedTransaction { place, verdict, .. } in checked.iter() {
@@ -55,7 +56,7 @@ impl World {
             let origin = Origin { connection: node as u64, tag, received_us: now, verified_us: now };
             let offered = verdict.and_then(|transaction| {
                 let mempool = running.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
-                mempool.offer(transaction, origin)
+                mempool.offer(transaction, committed, origin)
             });
             match offered {
                 Ok(()) => accepted = true,

@@ -74,6 +74,7 @@ fn broken_rules_are_found() {
         Rule::CrossingsOnce,
         Rule::IssuesCounted,
         Rule::CrossingsAwaited,
+        Rule::JudgedAsOf,
     ];
     for rule in rules {
         assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());

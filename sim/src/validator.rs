@@ -285,5 +285,10 @@ fn settings(me: usize, validators: usize, as_shipped: bool) -> Settings {
         let patience = consensus::Timing::for_validators(validators).leader_timeout;
         return Settings { verify_patience: patience, ..settings };
     }
-    Settings { batch_packets_max: 32, view_interval: Duration::from_millis(20), ..settings }
+    Settings {
+        batch_packets_max: 32,
+        batch_packets_limit: 40,
+        view_interval: Duration::from_millis(20),
+        ..settings
+    }
 }

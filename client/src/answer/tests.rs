@@ -164,6 +164,7 @@ fn transaction() -> TransactionAnswer {
         author: ValidatorIndex(2),
         sequence: Sequence(1),
         packet: hex::encode(packet().0),
+        opened: None,
         crossing: None,
     }
 }

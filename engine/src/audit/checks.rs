@@ -5,13 +5,15 @@
 
 use kernels::ed25519::{Entry, verify_batch};
 
+use super::chronicle::Chronicle;
 use super::{Committed, FinalityCheck, Wrong};
-use crate::types::{Digest, GENESIS_KEY_VERSION, Genesis, PacketRun};
+use crate::types::{Content, Digest, FIRST_KEY_VERSION, Genesis, PacketRun, possession_message};
 use crate::wire::Batch;
 
 /// Checks every signature in a batch, unless `known` says that these bytes have been checked.
 pub(super) fn batch(
     genesis: &Genesis,
+    chronicle: &Chronicle,
     batch: &Batch,
     seed: [u8; 32],
     known: impl Fn(&Digest) -> bool,
@@ -26,9 +28,9 @@ pub(super) fn batch(
         return Err(Wrong::new(&what, "the body that its header names", "another body"));
     }
     let (mut messages, mut keys, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut possessions = Vec::new();
     for (chain, packets) in batch.sections() {
-        let of = genesis.chain(chain);
-        let accounts = &of.ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?.accounts;
+        genesis.chain(chain).ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?;
         for (place, run) in PacketRun::all(packets).enumerate() {
             let what = || format!("transaction {place} on chain {chain} of {what}");
             if !run.is_transaction() {
@@ -37,18 +39,26 @@ pub(super) fn batch(
             if run.chain() != chain {
                 return Err(Wrong::new(what(), format!("chain {chain}"), format!("chain {}", run.chain())));
             }
-            let account = usize::try_from(run.debit().0).ok().and_then(|at| accounts.get(at));
-            let account = account.ok_or_else(|| {
-                let expected = format!("a debit account below {}", accounts.len());
+            let key = chronicle.key(chain, run.debit(), batch.as_of()).map_err(|accounts| {
+                let expected = format!(
+                    "an account below {accounts}, of which there were so many as of height {}",
+                    batch.as_of()
+                );
                 Wrong::new(what(), expected, run.debit())
             })?;
-            if run.key_version() != GENESIS_KEY_VERSION {
-                let expected = format!("key version {GENESIS_KEY_VERSION}");
+            if run.key_version() != FIRST_KEY_VERSION {
+                let expected = format!("key version {FIRST_KEY_VERSION}");
                 return Err(Wrong::new(what(), expected, format!("key version {}", run.key_version())));
             }
             messages.push(run.message(genesis.network()));
-            keys.push(&account.public_key);
+            keys.push(key);
             runs.push(run);
+            if let Ok(Content::Opening(opening)) = run.content() {
+                for account in opening.accounts.iter() {
+                    let message = possession_message(genesis.network(), chain, run.debit(), account.key);
+                    possessions.push((message, account, runs.len() - 1));
+                }
+            }
         }
     }
     let signed = batch.message();
@@ -56,10 +66,22 @@ pub(super) fn batch(
     let entries: Vec<Entry<'_>> = transactions
         .map(|((run, message), key)| Entry { key, message, signature: run.signature() })
         .chain([Entry { key: &author.public_key, message: &signed, signature: batch.signature() }])
+        .chain(possessions.iter().map(|(message, account, _)| Entry {
+            key: account.key,
+            message,
+            signature: account.possession,
+        }))
         .collect();
     let mut verdicts = vec![false; entries.len()];
     verify_batch(&entries, seed, &mut verdicts);
     let Some(place) = verdicts.iter().position(|good| !good) else { return Ok(()) };
+    if let Some((_, account, place)) = place.checked_sub(runs.len() + 1).and_then(|at| possessions.get(at)) {
+        return Err(Wrong::new(
+            format!("transaction {place} of {what}, id {}", runs[*place].id(genesis.network())),
+            format!("a signature of the new key {}", hex::encode(account.key)),
+            format!("the signature {}", hex::encode(account.possession)),
+        ));
+    }
     let Some(run) = runs.get(place) else {
         let expected = format!("a signature of validator {}", batch.id().author);
         return Err(Wrong::new(what, expected, format!("the signature {}", hex::encode(batch.signature()))));

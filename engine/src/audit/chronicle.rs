@@ -15,7 +15,9 @@ use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
 use crate::limits::ROOT_LAG_MAX;
 use crate::roots::{ChainEntry, OracleLedger};
-use crate::types::{Asset, ChainId, Digest, Genesis, Head, Height, Outcome, PacketRun, TransactionId};
+use crate::types::{
+    AccountId, Asset, ChainId, Digest, Genesis, Head, Height, Outcome, Packet, PacketRun, TransactionId,
+};
 use crate::wire::{Batch, Block};
 
 /// What a height did.
@@ -129,6 +131,8 @@ pub(super) struct Chronicle {
     network: Digest,
     /// The asset of each chain and what the genesis put there.
     supplies: Vec<(ChainId, Asset, u64)>,
+    /// How many accounts each chain begins with.
+    accounts: Vec<u64>,
     oracle: OracleLedger,
     chapters: Vec<Chapter>,
     /// The first height whose state root no header has carried yet.
@@ -147,6 +151,7 @@ impl Chronicle {
                 .iter()
                 .map(|chain| (chain.id, chain.asset, chain.supply().unwrap_or(0)))
                 .collect(),
+            accounts: genesis.chains().iter().map(|chain| chain.accounts.len() as u64).collect(),
             oracle: OracleLedger::genesis(genesis),
             chapters: Vec::new(),
             roots_next: Height(1),
@@ -157,6 +162,29 @@ impl Chronicle {
     /// The chapter of a height that has been replayed.
     pub(super) fn chapter(&self, height: Height) -> Option<&Chapter> {
         self.chapters.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
+    }
+
+    /// Whether all that has been replayed says who the signers of a batch are: they are accounts of the genesis, or the
+    /// height that the batch names has been replayed.
+    pub(super) fn knows_signers(&self, batch: &Batch) -> bool {
+        let is_first = |(chain, packets): (ChainId, &[Packet])| {
+            let at = self.supplies.iter().position(|(of, ..)| *of == chain);
+            let first = at.map_or(0, |at| self.accounts[at]);
+            PacketRun::all(packets).all(|run| run.debit().0 < first)
+        };
+        batch.as_of().0 <= self.chapters.len() as u64 || batch.sections().all(is_first)
+    }
+
+    /// The key of an account of a chain, if there was one after a height that has been replayed; how many there were.
+    pub(super) fn key(&self, chain: ChainId, account: AccountId, as_of: Height) -> Result<[u8; 32], u64> {
+        let at = self.supplies.iter().position(|(of, ..)| *of == chain).expect("a chain of the genesis");
+        let accounts = match self.chapter(as_of) {
+            None => self.accounts[at],
+            Some(chapter) => chapter.entries[at].accounts,
+        };
+        let (_, oracle) = self.oracle.oracles().nth(at).expect("an oracle for each chain");
+        let known = oracle.accounts().get(usize::try_from(account.0).unwrap_or(usize::MAX));
+        known.filter(|_| account.0 < accounts).map(|account| account.key).ok_or(accounts)
     }
 
     /// The money of each asset after the last replayed height.

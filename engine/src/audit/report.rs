@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Finding;
-use crate::types::{Digest, Height, Outcome, Packet};
+use crate::types::{Content, Digest, Height, Outcome, PacketRun};
 
 /// The money of one asset, over all its chains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,8 +64,14 @@ pub struct AuditReport {
     pub batches_unordered: u64,
     /// Transactions of committed blocks.
     pub transactions: u64,
-    /// Those of them that moved money within a chain.
+    /// Those of them that are transfers and moved money within a chain.
     pub applied: u64,
+    /// Those of them that are linked transfers and took effect.
+    pub linked: u64,
+    /// Payments of those.
+    pub linked_payments: u64,
+    /// Accounts that were opened.
+    pub opened: u64,
     /// Those of them that are commands of authorities and took effect.
     pub commands: u64,
     /// Those of them that moved nothing, by outcome.
@@ -91,11 +97,19 @@ pub struct AuditReport {
 
 impl AuditReport {
     /// Counts a transaction that has its final outcome.
-    pub(super) fn count(&mut self, packet: &Packet, outcome: Outcome) {
-        let cross = packet.is_cross();
+    pub(super) fn count(&mut self, run: PacketRun<'_>, outcome: Outcome) {
+        let cross = run.is_cross();
         match outcome {
             Outcome::Applied if cross => self.crossed += 1,
-            Outcome::Applied if packet.is_command() => self.commands += 1,
+            Outcome::Applied if run.is_command() => self.commands += 1,
+            Outcome::Applied if run.is_envelope() => match run.content() {
+                Ok(Content::Linked(linked)) => {
+                    self.linked += 1;
+                    self.linked_payments += linked.payments.count() as u64;
+                }
+                Ok(Content::Opening(opening)) => self.opened += opening.accounts.count() as u64,
+                _ => {}
+            },
             Outcome::Applied => self.applied += 1,
             // What never left its chain has failed there.
             Outcome::UnknownCredit | Outcome::CreditOverflow | Outcome::CreditFrozen if cross => {

@@ -8,7 +8,8 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Frozen,
-    PacketRun, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    NewAccount, NewAccounts, Opening, PacketRun, Registrar, Roles, Transaction, Transfer, ValidatorGenesis,
+    ValidatorIndex, possession_message,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -53,7 +54,13 @@ fn genesis() -> Arc<Genesis> {
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
-        roles: Roles { issuer: Some(AccountId(1)), issuance_cap: 5_000, freezer: Some(AccountId(2)) },
+        roles: Roles {
+            issuer: Some(AccountId(1)),
+            issuance_cap: 5_000,
+            freezer: Some(AccountId(2)),
+            registrar: Registrar::Account(AccountId(3)),
+            accounts_cap: ACCOUNTS + 5,
+        },
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
     let validator = ValidatorGenesis {
@@ -120,10 +127,15 @@ impl Scene {
     }
 
     fn batch(&mut self, packets: &[Packet]) -> Batch {
+        self.batch_as_of(packets, 0)
+    }
+
+    fn batch_as_of(&mut self, packets: &[Packet], as_of: u64) -> Batch {
         let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
         let sign = |message: &[u8]| self.key.sign(message);
-        let batch = Batch::seal(network, author, &self.sealed, &sections, packets.iter(), sign);
+        let batch =
+            Batch::seal(network, author, &self.sealed, Height(as_of), &sections, packets.iter(), sign);
         self.sealed = batch.head();
         self.entries.push(Entry::Batch(batch.clone()));
         batch
@@ -544,4 +556,65 @@ fn a_directory_of_another_network_is_no_finding_but_an_error() {
     assert!(matches!(source, StoreError::ForeignOwner { .. }), "{source}");
     let nowhere = scene.directory.path().join("nowhere");
     assert!(auditor.audit(&nowhere, &|_, _| {}, &mut |_, _, _| {}).is_err());
+}
+
+/// Accounts with these keys, opened by account 3; the possession of each is `spoilt`, if that is said.
+fn opening(scene: &Scene, keys: &[u64], spoilt: bool) -> Transaction {
+    let network = scene.genesis.network();
+    let encode = |number: &u64| {
+        let key = signing_key(*number);
+        let message = possession_message(network, CHAIN, AccountId(3), &key.public_key());
+        let mut possession = key.sign(&message);
+        possession[40] ^= u8::from(spoilt);
+        NewAccount { key: &key.public_key(), possession: &possession }.encode()
+    };
+    let encoded: Vec<_> = keys.iter().map(encode).collect();
+    let opening = Opening {
+        chain: CHAIN,
+        key_version: 1,
+        reference: [0; 12],
+        registrar: AccountId(3),
+        accounts: NewAccounts::of(&encoded),
+        nonce: 0,
+        expiry: Height(100),
+    };
+    opening.sign(network, |message| signing_key(3).sign(message)).unwrap()
+}
+
+#[test]
+fn accounts_that_are_opened_sign_from_then_on() {
+    // The account behind those of the genesis, with the key of number 50.
+    let pays = |scene: &Scene, debit, key: u64| {
+        let transfer = scene.transfer(5, 1, 9).run().transfer().unwrap();
+        let transfer = Transfer { debit: AccountId(debit), ..transfer };
+        transfer.sign(scene.genesis.network(), |message| signing_key(key).sign(message))
+    };
+    let opened = |spoilt| {
+        let mut scene = Scene::new();
+        let opening = opening(&scene, &[50, 51], spoilt);
+        let batch = scene.batch(opening.run().packets());
+        scene.commit(&[batch], |_| {});
+        scene
+    };
+    let mut scene = opened(false);
+    let batch = scene.batch_as_of(&[pays(&scene, ACCOUNTS, 50), scene.transfer(7, 1, 0)], 1);
+    scene.commit(&[batch], |_| {});
+    let report = scene.audit();
+    assert_eq!(report.finding, None);
+    assert_eq!((report.opened, report.applied, report.transactions, report.signatures), (2, 1, 3, 5));
+    assert_eq!(report.failed.keys().collect::<Vec<_>>(), ["insufficient balance"]);
+
+    for (as_of, debit, key, words) in [
+        (0, ACCOUNTS, 50, "an account below"),
+        (1, ACCOUNTS + 2, 50, "an account below"),
+        (1, ACCOUNTS, 51, "a signature of account"),
+        (2, ACCOUNTS, 50, "a height up to 1"),
+    ] {
+        let mut scene = opened(false);
+        let packet = pays(&scene, debit, key);
+        scene.batch_as_of(&[packet], as_of);
+        assert!(scene.finding().expected.contains(words), "{words}: {:?}", scene.finding());
+    }
+    let finding = opened(true).finding();
+    assert!(finding.expected.contains("a signature of the new key"), "{finding:?}");
 }

@@ -1,6 +1,7 @@
 //! What executing a block changed on a chain.
 
 use super::{Delivery, ReplayWindow};
+use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Issuance, Outcome};
 use crate::wire::Writer;
 
@@ -36,7 +37,7 @@ pub struct Delivered {
 }
 
 /// The outcome of every transaction of a block on one chain, what came from and went to other chains, what was issued
-/// and burned, and every account that is different after it.
+/// and burned, which accounts were opened, and every account that is different after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
     chain: ChainId,
@@ -45,20 +46,25 @@ pub struct Delta {
     inbox: Vec<Delivered>,
     outbox: Vec<Delivery>,
     issuance: Issuance,
+    opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
     changes: Vec<Change>,
+}
+
+/// What a block has done with a chain beside its accounts that are different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    pub outcomes: Vec<Outcome>,
+    pub inbox: Vec<Delivered>,
+    pub outbox: Vec<Delivery>,
+    pub issuance: Issuance,
+    pub opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
 }
 
 impl Delta {
     /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held, what
     /// came in and what was issued is what they hold, what goes out and what was burned.
-    pub(super) fn new(
-        (chain, height): (ChainId, Height),
-        outcomes: Vec<Outcome>,
-        inbox: Vec<Delivered>,
-        outbox: Vec<Delivery>,
-        issuance: Issuance,
-        changes: Vec<Change>,
-    ) -> Self {
+    pub(super) fn new((chain, height): (ChainId, Height), done: Done, changes: Vec<Change>) -> Self {
+        let Done { outcomes, inbox, outbox, issuance, opened } = done;
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
@@ -66,7 +72,7 @@ impl Delta {
         let after = sum(|change| change.after.balance) + amounts(&outbox);
         let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, inbox, outbox, issuance, changes }
+        Self { chain, height, outcomes, inbox, outbox, issuance, opened, changes }
     }
 
     /// The chain.
@@ -99,13 +105,19 @@ impl Delta {
         self.issuance
     }
 
-    /// The accounts that are different, ascending.
+    /// The keys of the accounts that the block has opened, in the order of their ids, which follow the others.
+    pub fn opened(&self) -> &[[u8; PUBLIC_KEY_BYTES]] {
+        &self.opened
+    }
+
+    /// The accounts that are different, ascending; of one that the block has opened, from an empty one on.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
     /// SHA-256 of the encoding: chain, height, outcomes, each changed account as it is afterwards, inbox, outbox,
-    /// issued and burned. The state root covers the same facts; this is for a journal or a comparison that has no tree.
+    /// issued and burned, the keys of opened accounts. The state root covers the same facts; this is for a journal or a
+    /// comparison that has no tree.
     pub fn digest(&self) -> Digest {
         let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 36);
         writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
@@ -126,6 +138,10 @@ impl Delta {
             writer.raw(&delivery.leaf());
         }
         writer.u64(self.issuance.issued).u64(self.issuance.burned);
+        writer.count(self.opened.len());
+        for key in &self.opened {
+            writer.raw(key);
+        }
         Digest(kernels::sha2::sha256(&writer.finish()))
     }
 }

@@ -19,6 +19,7 @@
 mod crossing;
 mod delta;
 pub mod oracle;
+pub(crate) mod segments;
 mod state;
 mod touched;
 mod window;

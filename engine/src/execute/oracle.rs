@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountId, Action, Asset, ChainGenesis, ChainId, Command, Content, Frozen, Height, Issuance, Linked,
-    Outcome, PacketRun, Roles, TransactionId, Transfer,
+    Opening, Outcome, PacketRun, Registrar, Roles, TransactionId, Transfer,
 };
 
 /// An account.
@@ -38,6 +38,8 @@ pub struct Oracle {
     accounts: Vec<Account>,
     issued: u128,
     burned: u128,
+    /// The keys of the accounts that the height at hand has opened.
+    opened: Vec<[u8; 32]>,
 }
 
 /// What a height did on a chain.
@@ -51,6 +53,8 @@ pub struct OracleOutcome {
     pub outbox: Vec<Delivery>,
     /// What the height has issued and burned.
     pub issuance: Issuance,
+    /// The keys of the accounts that it has opened.
+    pub opened: Vec<[u8; 32]>,
 }
 
 impl Oracle {
@@ -67,7 +71,15 @@ impl Oracle {
         };
         let accounts: Vec<Account> = chain.account_states().map(account).collect();
         let assets = chains.iter().map(|chain| (chain.id, chain.asset)).collect();
-        Self { chain: chain.id, assets, roles: chain.roles, accounts, issued: 0, burned: 0 }
+        Self {
+            chain: chain.id,
+            assets,
+            roles: chain.roles,
+            accounts,
+            issued: 0,
+            burned: 0,
+            opened: Vec::new(),
+        }
     }
 
     /// Executes what came from other chains, and then the transactions of the block at `height`, each with its id.
@@ -112,7 +124,8 @@ impl Oracle {
             "block {height} made or destroyed money"
         );
         let issuance = issuance_of(issued, burned);
-        OracleOutcome { outcomes, inbox: delivered, outbox, issuance }
+        let opened = std::mem::take(&mut self.opened);
+        OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened }
     }
 
     fn deliver(&mut self, delivery: &Delivery) -> Outcome {
@@ -144,6 +157,9 @@ impl Oracle {
             Content::Linked(Linked { expiry, debit, key_version, nonce, .. }) => {
                 (*expiry, *debit, *key_version, *nonce)
             }
+            Content::Opening(Opening { expiry, registrar, key_version, nonce, .. }) => {
+                (*expiry, *registrar, *key_version, *nonce)
+            }
         };
         if height > expiry {
             return Outcome::Expired;
@@ -171,7 +187,39 @@ impl Oracle {
             Content::Transfer(transfer) => self.transfer(transfer),
             Content::Command(command) => self.command(command),
             Content::Linked(linked) => self.linked(linked),
+            Content::Opening(opening) => self.open(opening),
         }
+    }
+
+    /// New accounts with the next ids, once the nonce is spent.
+    fn open(&mut self, opening: &Opening<'_>) -> Outcome {
+        let may = match self.roles.registrar {
+            Registrar::Nobody => false,
+            Registrar::Account(account) => account == opening.registrar,
+            Registrar::Anyone => true,
+        };
+        if !may {
+            return Outcome::RoleNotHeld;
+        }
+        if self.accounts[opening.registrar.0 as usize].debit_frozen {
+            return Outcome::DebitFrozen;
+        }
+        if (self.accounts.len() + opening.accounts.count()) as u64 > self.roles.accounts_cap {
+            return Outcome::AccountsCap;
+        }
+        for account in opening.accounts.iter() {
+            self.opened.push(*account.key);
+            self.accounts.push(Account {
+                key: *account.key,
+                key_version: 1,
+                balance: 0,
+                used_nonces: BTreeSet::new(),
+                lowest_nonce: 0,
+                debit_frozen: false,
+                credit_frozen: false,
+            });
+        }
+        Outcome::Applied
     }
 
     /// Payments of one payer, all or none, once the nonce is spent. They are made one after the other on a copy, which

@@ -1,13 +1,23 @@
 //! The accounts of a chain: an array with one cache line for each, and beside it their keys as points.
+//!
+//! Accounts that are opened later stand in segments that are added at the end, so nothing moves under a reader. Readers
+//! see them when the block that opened them is executed: as many as [`ChainState::accounts`] says, and for a batch as
+//! many as there were at the height that its author names, so that all validators judge it alike.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use kernels::ed25519::DecodedKey;
 
+use super::segments::Segments;
 use super::{Balance, ReplayWindow};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
-use crate::types::{AccountId, Asset, ChainGenesis, ChainId, Frozen, GENESIS_KEY_VERSION, Genesis, Roles};
+use crate::types::{
+    AccountId, Asset, ChainGenesis, ChainId, FIRST_KEY_VERSION, Frozen, Genesis, Height, Roles,
+};
 
 /// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
 const DECODED_AT_ONCE: usize = 4096;
@@ -27,13 +37,26 @@ pub struct AccountState {
     pub frozen: Frozen,
 }
 
-/// Exactly one cache line, so that everything about an account costs one miss. No transaction changes a key yet, so the
-/// key is plain and can be lent to the signature check without a copy.
-#[derive(Debug)]
+impl AccountState {
+    /// A new account.
+    pub fn opened(key: [u8; 32]) -> Self {
+        Self {
+            key,
+            key_version: FIRST_KEY_VERSION,
+            balance: 0,
+            window: ReplayWindow::default(),
+            frozen: Frozen::NONE,
+        }
+    }
+}
+
+/// Exactly one cache line, so that everything about an account costs one miss. No transaction changes a key yet: it is
+/// written before the account can be seen.
+#[derive(Debug, Default)]
 #[repr(C, align(64))]
 struct Cell {
-    key: [u8; 32],
-    key_version: u32,
+    key: [AtomicU64; 4],
+    key_version: AtomicU32,
     frozen: AtomicU32,
     balance: AtomicU64,
     base: AtomicU64,
@@ -46,8 +69,8 @@ const _: () = assert!(size_of::<Cell>() == 64);
 #[derive(Clone, Copy, Debug)]
 pub struct AccountKey<'a> {
     /// The bytes.
-    pub encoded: &'a [u8; PUBLIC_KEY_BYTES],
-    /// The point, in a chain of at most [`DECODED_KEYS_MAX`] accounts.
+    pub encoded: [u8; PUBLIC_KEY_BYTES],
+    /// The point: of the accounts of the genesis, in a chain that began with at most [`DECODED_KEYS_MAX`].
     pub decoded: Option<&'a DecodedKey>,
     /// The version.
     pub version: u32,
@@ -60,9 +83,16 @@ pub struct ChainState {
     chain: ChainId,
     asset: Asset,
     roles: Roles,
+    /// The accounts of the beginning.
     cells: Box<[Cell]>,
-    /// One for each account, or none at all.
+    /// One for each of those, or none at all.
     decoded: Box<[DecodedKey]>,
+    /// The accounts that were opened since.
+    opened: Segments<Cell>,
+    /// How many accounts can be seen.
+    accounts: AtomicU64,
+    /// Heights that opened accounts, ascending, and how many there were then.
+    growth: RwLock<Vec<(Height, u64)>>,
 }
 
 impl ChainState {
@@ -72,20 +102,25 @@ impl ChainState {
         roles: Roles,
         accounts: impl Iterator<Item = AccountState>,
     ) -> Self {
-        let cell = |account: AccountState| Cell {
-            key: account.key,
-            key_version: account.key_version,
-            frozen: account.frozen.bits().into(),
-            balance: account.balance.into(),
-            base: account.window.base.into(),
-            used: account.window.used.into(),
+        let cell = |account: AccountState| {
+            let cell = Cell {
+                frozen: account.frozen.bits().into(),
+                balance: account.balance.into(),
+                base: account.window.base.into(),
+                used: account.window.used.into(),
+                ..Cell::default()
+            };
+            cell.set_key(&account.key, account.key_version);
+            cell
         };
         let cells: Box<[Cell]> = accounts.map(cell).collect();
         let decoded = match cells.len() {
             0..=DECODED_KEYS_MAX => cells.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
             _ => Box::default(),
         };
-        Self { chain, asset, roles, cells, decoded }
+        let accounts = AtomicU64::new(cells.len() as u64);
+        let (opened, growth) = (Segments::new(), RwLock::default());
+        Self { chain, asset, roles, cells, decoded, opened, accounts, growth }
     }
 
     /// Which chain.
@@ -104,23 +139,72 @@ impl ChainState {
     }
 
     /// How many accounts; their ids are `0..accounts`.
+    #[inline]
     pub fn accounts(&self) -> u64 {
-        self.cells.len() as u64
+        // Acquire: what was written of an account before it could be seen is seen with it.
+        self.accounts.load(Acquire)
+    }
+
+    /// How many accounts there were after a height. Of heights that are not executed here, it knows nothing yet.
+    pub fn accounts_as_of(&self, height: Height) -> u64 {
+        let growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
+        let later = growth.partition_point(|(at, _)| *at <= height);
+        later.checked_sub(1).map_or(self.cells.len() as u64, |last| growth[last].1)
     }
 
     /// The place of an account in the array, if there is such an account.
     #[inline]
     pub fn index(&self, account: AccountId) -> Option<usize> {
-        usize::try_from(account.0).ok().filter(|index| *index < self.cells.len())
+        let index = usize::try_from(account.0).ok()?;
+        (index < self.cells.len() || account.0 < self.accounts()).then_some(index)
     }
 
     /// The key of an account.
     #[inline]
     pub fn key(&self, account: AccountId) -> Option<AccountKey<'_>> {
-        self.index(account).map(|index| {
-            let Cell { key, key_version, .. } = &self.cells[index];
-            AccountKey { encoded: key, decoded: self.decoded.get(index), version: *key_version }
-        })
+        self.index(account).map(|index| self.key_at(index))
+    }
+
+    /// The key of an account that there was after a height.
+    #[inline]
+    pub fn key_as_of(&self, account: AccountId, height: Height) -> Option<AccountKey<'_>> {
+        let index = self.index(account)?;
+        let known = index < self.cells.len() || account.0 < self.accounts_as_of(height);
+        known.then(|| self.key_at(index))
+    }
+
+    #[inline]
+    fn key_at(&self, index: usize) -> AccountKey<'_> {
+        let (encoded, version) = self.cell(index).key();
+        AccountKey { encoded, decoded: self.decoded.get(index), version }
+    }
+
+    #[inline]
+    fn cell(&self, index: usize) -> &Cell {
+        let opened = || self.opened.get(index - self.cells.len());
+        self.cells.get(index).or_else(opened).expect("an account that exists has a cell")
+    }
+
+    /// Writes the cell of an account that nobody can see yet.
+    pub(super) fn open(&self, index: usize, key: &[u8; PUBLIC_KEY_BYTES]) {
+        let cell = self.opened.make(index - self.cells.len());
+        cell.set_key(key, FIRST_KEY_VERSION);
+        cell.frozen.store(0, Relaxed);
+        cell.balance.store(0, Relaxed);
+        cell.base.store(0, Relaxed);
+        cell.used.store(0, Relaxed);
+    }
+
+    /// A height is executed that has opened accounts: there are so many now.
+    pub(super) fn show(&self, height: Height, accounts: u64) {
+        self.growth.write().unwrap_or_else(PoisonError::into_inner).push((height, accounts));
+        self.accounts.store(accounts, Release);
+    }
+
+    /// The last height that opened accounts is taken back: there are so many as before it.
+    pub(super) fn hide(&self, accounts: u64) {
+        self.growth.write().unwrap_or_else(PoisonError::into_inner).pop();
+        self.accounts.store(accounts, Release);
     }
 
     /// The replay window of an account.
@@ -142,7 +226,7 @@ impl ChainState {
 
     /// The sum of all balances. Exact only while nothing executes.
     pub fn supply(&self) -> u128 {
-        self.cells.iter().map(|cell| u128::from(cell.balance.load(Relaxed))).sum()
+        (0..self.accounts() as usize).map(|index| u128::from(self.mutable(index).balance)).sum()
     }
 
     /// Asks the processor for the line of an account that will be needed soon.
@@ -151,9 +235,9 @@ impl ChainState {
         #[cfg(target_arch = "x86_64")]
         if let Some(index) = self.index(account) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: SSE is part of x86-64, and a prefetch of any address has no effect but on the cache; this one
-            // lies inside `cells`.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(&self.cells[index]).cast()) }
+            // SAFETY: SSE is part of x86-64, and a prefetch of any address has no effect but on the cache; this one is
+            // that of a cell.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(self.cell(index)).cast()) }
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = account;
@@ -161,46 +245,64 @@ impl ChainState {
 
     pub(crate) fn at(&self, index: usize) -> AccountState {
         let Balance { balance, window, frozen } = self.mutable(index);
-        let Cell { key, key_version, .. } = self.cells[index];
+        let (key, key_version) = self.cell(index).key();
         AccountState { key, key_version, balance, window, frozen }
     }
 
     #[inline]
     pub(super) fn key_version(&self, index: usize) -> u32 {
-        self.cells[index].key_version
+        self.cell(index).key_version.load(Relaxed)
     }
 
     #[inline]
     pub(super) fn mutable(&self, index: usize) -> Balance {
-        let cell = &self.cells[index];
+        let cell = self.cell(index);
         let window = ReplayWindow { base: cell.base.load(Relaxed), used: cell.used.load(Relaxed) };
         Balance { balance: cell.balance.load(Relaxed), window, frozen: self.frozen_at(index) }
     }
 
     #[inline]
     pub(super) fn frozen_at(&self, index: usize) -> Frozen {
-        Frozen::from_bits(self.cells[index].frozen.load(Relaxed))
+        Frozen::from_bits(self.cell(index).frozen.load(Relaxed))
     }
 
     #[inline]
     pub(super) fn set_frozen(&self, index: usize, frozen: Frozen) {
-        self.cells[index].frozen.store(frozen.bits(), Relaxed);
+        self.cell(index).frozen.store(frozen.bits(), Relaxed);
     }
 
     #[inline]
     pub(super) fn set_balance(&self, index: usize, balance: u64) {
-        self.cells[index].balance.store(balance, Relaxed);
+        self.cell(index).balance.store(balance, Relaxed);
     }
 
     #[inline]
     pub(super) fn set_window(&self, index: usize, window: ReplayWindow) {
-        self.cells[index].base.store(window.base, Relaxed);
-        self.cells[index].used.store(window.used, Relaxed);
+        self.cell(index).base.store(window.base, Relaxed);
+        self.cell(index).used.store(window.used, Relaxed);
+    }
+}
+
+impl Cell {
+    #[inline]
+    fn key(&self) -> ([u8; PUBLIC_KEY_BYTES], u32) {
+        let mut key = [0; PUBLIC_KEY_BYTES];
+        for (bytes, word) in key.as_chunks_mut().0.iter_mut().zip(&self.key) {
+            *bytes = word.load(Relaxed).to_le_bytes();
+        }
+        (key, self.key_version.load(Relaxed))
+    }
+
+    fn set_key(&self, key: &[u8; PUBLIC_KEY_BYTES], version: u32) {
+        for (word, bytes) in self.key.iter().zip(key.as_chunks().0) {
+            word.store(u64::from_le_bytes(*bytes), Relaxed);
+        }
+        self.key_version.store(version, Relaxed);
     }
 }
 
 fn decode(cells: &[Cell]) -> Vec<DecodedKey> {
-    let keys: Vec<_> = cells.iter().map(|cell| cell.key).collect();
+    let keys: Vec<_> = cells.iter().map(|cell| cell.key().0).collect();
     DecodedKey::many(&keys)
 }
 
@@ -208,11 +310,8 @@ impl ChainGenesis {
     /// The accounts as they are before the first block.
     pub fn account_states(&self) -> impl ExactSizeIterator<Item = AccountState> {
         self.accounts.iter().map(|account| AccountState {
-            key: account.public_key,
-            key_version: GENESIS_KEY_VERSION,
             balance: account.balance,
-            window: ReplayWindow::default(),
-            frozen: Frozen::NONE,
+            ..AccountState::opened(account.public_key)
         })
     }
 }

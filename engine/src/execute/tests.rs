@@ -23,7 +23,7 @@ pub(crate) fn chain_of(balances: &[u64]) -> ChainGenesis {
 pub(crate) fn transfer(debit: u64, credit: u64, amount: u64, nonce: u64) -> Transfer {
     Transfer {
         chain: ChainId(7),
-        key_version: GENESIS_KEY_VERSION,
+        key_version: FIRST_KEY_VERSION,
         reference: [0; 12],
         debit: AccountId(debit),
         credit_chain: None,
@@ -37,7 +37,7 @@ pub(crate) fn transfer(debit: u64, credit: u64, amount: u64, nonce: u64) -> Tran
 pub(crate) fn command(authority: u64, action: Action, nonce: u64) -> Command {
     Command {
         chain: ChainId(7),
-        key_version: GENESIS_KEY_VERSION,
+        key_version: FIRST_KEY_VERSION,
         reference: [0; 12],
         authority: AccountId(authority),
         action,
@@ -61,9 +61,25 @@ pub(crate) fn linked_as(like: &Transfer, payments: &[(u64, u64)], memo: &[u8]) -
     linked.sign(&Digest::default(), |_| [0; 64]).unwrap()
 }
 
-/// A chain whose account 1 may issue 500 and whose account 2 may freeze.
+/// Accounts that are to be opened, with the fields of a transfer; nobody has signed anything.
+pub(crate) fn opening_as(like: &Transfer, keys: &[u8]) -> Transaction {
+    let account = |key: &u8| NewAccount { key: &[*key; 32], possession: &[0; 64] }.encode();
+    let encoded: Vec<_> = keys.iter().map(account).collect();
+    let Transfer { chain, key_version, reference, debit: registrar, nonce, expiry, .. } = *like;
+    let accounts = NewAccounts::of(&encoded);
+    let opening = Opening { chain, key_version, reference, registrar, accounts, nonce, expiry };
+    opening.sign(&Digest::default(), |_| [0; 64]).unwrap()
+}
+
+/// A chain whose account 1 may issue 500, whose account 2 may freeze, and whose account 3 may open 6 accounts more.
 pub(crate) fn governed(balances: &[u64]) -> ChainGenesis {
-    let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 500, freezer: Some(AccountId(2)) };
+    let roles = Roles {
+        issuer: Some(AccountId(1)),
+        issuance_cap: 500,
+        freezer: Some(AccountId(2)),
+        registrar: Registrar::Account(AccountId(3)),
+        accounts_cap: balances.len() as u64 + 6,
+    };
     ChainGenesis { roles, ..chain_of(balances) }
 }
 
@@ -103,6 +119,12 @@ fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> De
     assert_eq!((delta.inbox(), delta.outbox()), (&expected.inbox[..], &expected.outbox[..]));
     let after = states(writer);
     assert_eq!(after, oracle.account_states().collect::<Vec<_>>());
+    assert_eq!(delta.opened(), expected.opened);
+    let state = writer.state();
+    assert_eq!(state.accounts_as_of(height), after.len() as u64);
+    assert_eq!(state.accounts_as_of(Height(height.0 - 1)), before.len() as u64);
+    let opened = delta.opened().iter().map(|key| AccountState::opened(*key));
+    let before: Vec<AccountState> = before.into_iter().chain(opened).collect();
     let changed: Vec<u64> = (0..before.len()).filter(|i| before[*i] != after[*i]).map(|i| i as u64).collect();
     assert_eq!(delta.changes().iter().map(|change| change.account.0).collect::<Vec<_>>(), changed);
     for change in delta.changes() {
@@ -120,7 +142,7 @@ fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Packet]) -> De
 fn spends(before: &[AccountState], packets: &[Packet], delta: &Delta) {
     let mut windows: Vec<_> = before.iter().map(|account| account.window).collect();
     for (packet, outcome) in PacketRun::all(packets).zip(delta.outcomes()) {
-        let window = windows.get_mut(packet.debit().0 as usize);
+        let window = usize::try_from(packet.debit().0).ok().and_then(|at| windows.get_mut(at));
         if outcome.spends_nonce() {
             let window = window.expect("no account, no nonce");
             *window = window.with(packet.nonce()).expect("a nonce is spent once");
@@ -138,9 +160,9 @@ fn spends(before: &[AccountState], packets: &[Packet], delta: &Delta) {
 fn any_transfer() -> impl Strategy<Value = Transfer> + Clone {
     let amount = prop_oneof![0..50_u64, Just(u64::MAX), u64::MAX - 100..u64::MAX];
     let nonce = prop_oneof![8 => 0..200_u64, 1 => any::<u64>()];
-    let key_version = prop_oneof![9 => Just(GENESIS_KEY_VERSION), 1 => 0..4_u32];
+    let key_version = prop_oneof![9 => Just(FIRST_KEY_VERSION), 1 => 0..4_u32];
     let expiry = prop_oneof![9 => Just(1000_u64), 1 => 0..8_u64];
-    (0..9_u64, 0..9_u64, amount, nonce, key_version, expiry).prop_map(
+    (0..11_u64, 0..11_u64, amount, nonce, key_version, expiry).prop_map(
         |(debit, credit, amount, nonce, key_version, expiry)| Transfer {
             key_version,
             expiry: Height(expiry),
@@ -149,7 +171,7 @@ fn any_transfer() -> impl Strategy<Value = Transfer> + Clone {
     )
 }
 
-/// Transfers, linked ones, and commands of those who hold a role and of some who do not.
+/// Transfers, linked ones, openings, and commands, of those who hold a role and of some who do not.
 fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
     let account = (0..9_u64).prop_map(AccountId);
     let amount = prop_oneof![9 => 0..150_u64, 1 => any::<u64>()];
@@ -169,8 +191,13 @@ fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
     let amount = prop_oneof![20 => 0..60_u64, 1 => any::<u64>(), 1 => 400..900_u64];
     let linked = (vec((prop_oneof![20 => 0..8_u64, 1 => any::<u64>()], amount), 1..12), any_transfer())
         .prop_map(|(payments, like)| linked_as(&like, &payments, b"memo"));
+    let opening = (vec(any::<u8>(), 1..4), 0..4_u64, any_transfer()).prop_map(|(keys, stranger, like)| {
+        let debit = if stranger == 0 { like.debit } else { AccountId(3) };
+        opening_as(&Transfer { debit, ..like }, &keys)
+    });
     let alone = prop_oneof![2 => any_transfer().prop_map(unsigned), 1 => command];
-    prop_oneof![3 => alone.prop_map(|packet| packet.run().transaction().unwrap()), 1 => linked]
+    let alone = alone.prop_map(|packet| packet.run().transaction().unwrap());
+    prop_oneof![6 => alone, 2 => linked, 1 => opening]
 }
 
 proptest! {
@@ -178,7 +205,7 @@ proptest! {
 
     #[test]
     fn the_fast_pass_is_the_oracle(blocks in vec(vec(any_transaction(), 0..60), 1..6)) {
-        // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 does not exist.
+        // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 exists only once it is opened.
         let genesis = governed(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
         let (mut writer, mut oracle) = (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
         let mut history = vec![states(&writer)];
@@ -252,6 +279,65 @@ fn money_moves_and_each_outcome_has_its_cause() {
 }
 
 #[test]
+fn accounts_are_opened_by_the_registrar_alone_and_up_to_the_cap() {
+    use Outcome::*;
+    let genesis = governed(&[100, 100, 100, 100]);
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
+    let open = |registrar, keys: &[u8], nonce| opening_as(&transfer(registrar, 0, 0, nonce), keys);
+    let block = |all: &[Transaction]| -> Vec<Packet> {
+        all.iter().flat_map(|one| one.run().packets()).copied().collect()
+    };
+    let pay = |debit, credit, amount, nonce| {
+        unsigned(transfer(debit, credit, amount, nonce)).run().transaction().unwrap()
+    };
+    let first = both(
+        &mut writer,
+        &mut oracle,
+        &block(&[
+            open(0, &[20], 0),
+            pay(0, 4, 5, 1),
+            open(3, &[21, 22], 0),
+            pay(0, 4, 5, 2),
+            linked(0, &[(4, 1), (5, 2)], b"", 3),
+            open(3, &[23, 24, 25, 26, 27], 1),
+            open(3, &[21, 23, 24, 25], 2),
+            open(3, &[28], 3),
+        ]),
+    );
+    let expected = [RoleNotHeld, UnknownCredit, Applied, Applied, Applied, AccountsCap, Applied, AccountsCap];
+    assert_eq!(first.outcomes(), expected);
+    assert_eq!(first.opened().iter().map(|key| key[0]).collect::<Vec<_>>(), [21, 22, 21, 23, 24, 25]);
+    let state = std::sync::Arc::clone(writer.state());
+    assert_eq!((state.accounts(), state.account(AccountId(10))), (10, None));
+    assert_eq!(state.account(AccountId(4)).map(|account| account.balance), Some(6));
+    let key = |account, height| state.key_as_of(AccountId(account), Height(height)).map(|key| key.encoded[0]);
+    assert_eq!(
+        [key(3, 0), key(4, 0), key(4, 1), key(9, 1), key(10, 1)],
+        [Some(3), None, Some(21), Some(25), None]
+    );
+    // They pay like any other, and what is taken back is as if it had never been.
+    let second = both(&mut writer, &mut oracle, &block(&[pay(4, 0, 2, 0), pay(4, 9, 1, 1)]));
+    assert_eq!(second.outcomes(), [Applied, Applied]);
+    writer.undo(&second);
+    writer.undo(&first);
+    assert_eq!(states(&writer), genesis.account_states().collect::<Vec<_>>());
+    assert_eq!((state.accounts(), key(4, 1)), (4, None));
+}
+
+#[test]
+fn a_frozen_registrar_opens_nothing() {
+    use Outcome::*;
+    let genesis = governed(&[100, 100, 100, 100]);
+    let (mut writer, mut oracle) =
+        (StateWriter::genesis(&genesis), Oracle::genesis(&genesis, std::slice::from_ref(&genesis)));
+    let freeze = ordered(2, Action::Freeze { account: AccountId(3), frozen: Frozen::DEBIT }, 0);
+    let open = opening_as(&transfer(3, 0, 0, 0), &[9]);
+    let delta = both(&mut writer, &mut oracle, &[&[freeze], open.run().packets()].concat());
+    assert_eq!(delta.outcomes(), [Applied, DebitFrozen]);
+}
+
+#[test]
 fn linked_transfers_are_made_all_or_none() {
     use Outcome::*;
     let made = |balances: &[u64], transactions: &[Transaction]| {
@@ -322,7 +408,7 @@ fn the_first_cause_in_the_order_of_the_protocol_is_told() {
     let steps: [(Repair, Outcome); 6] = [
         (|transfer| transfer.expiry = Height(1), UnknownDebit),
         (|transfer| transfer.debit = AccountId(0), WrongKeyVersion),
-        (|transfer| transfer.key_version = GENESIS_KEY_VERSION, NonceTooFar),
+        (|transfer| transfer.key_version = FIRST_KEY_VERSION, NonceTooFar),
         (|transfer| transfer.nonce = 0, UnknownCredit),
         (|transfer| (transfer.credit, transfer.nonce) = (AccountId(1), 1), InsufficientBalance),
         (|transfer| (transfer.amount, transfer.nonce) = (2, 2), CreditOverflow),
@@ -467,10 +553,7 @@ fn the_check_of_conservation_finds_a_planted_theft() {
     let after = Balance { balance: 4, ..Balance::default() };
     Delta::new(
         (ChainId(7), Height(1)),
-        vec![],
-        vec![],
-        vec![],
-        Issuance::default(),
+        super::delta::Done::default(),
         vec![Change { account: AccountId(0), before, after }],
     );
 }

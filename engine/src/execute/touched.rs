@@ -27,6 +27,11 @@ impl Touched {
         Self { bits, before: Vec::new(), order: Vec::new(), scratch: Vec::new() }
     }
 
+    /// There are so many accounts now.
+    pub(super) fn grow(&mut self, accounts: usize) {
+        self.bits.resize(self.bits.len().max(accounts.div_ceil(64)), 0);
+    }
+
     #[inline]
     pub(super) fn note(&mut self, index: usize, before: Balance) {
         let (word, bit) = (&mut self.bits[index / 64], 1 << (index % 64));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::delta::Done;
 use super::touched::Touched;
 use super::{AccountState, Balance, ChainState, Crossing, Delivered, Delivery, Delta, Leg, WindowRefusal};
-use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
+use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX, PUBLIC_KEY_BYTES};
 use crate::types::{
-    Action, Asset, ChainGenesis, ChainId, Command, Content, Height, Issuance, Linked, Outcome, Packet,
-    PacketRun, Roles, TransactionId,
+    AccountId, Action, Asset, ChainGenesis, ChainId, Command, Content, Height, Issuance, Opening, Outcome,
+    Packet, PacketRun, Payments, Roles, TransactionId,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -26,6 +27,9 @@ pub struct StateWriter {
     neighbours: Neighbours,
     height: Height,
     issuance: Issuance,
+    /// How many accounts there are, those included that the block at hand has opened.
+    accounts: u64,
+    opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
     touched: Touched,
     outbox: Vec<Delivery>,
 }
@@ -47,8 +51,9 @@ impl StateWriter {
         accounts: impl Iterator<Item = AccountState>,
     ) -> Self {
         let state = Arc::new(ChainState::new(chain, asset, roles, accounts));
-        let touched = Touched::new(state.accounts() as usize);
-        Self { state, neighbours: Arc::default(), height, issuance, touched, outbox: Vec::new() }
+        let accounts = state.accounts();
+        let (touched, opened, outbox) = (Touched::new(accounts as usize), Vec::new(), Vec::new());
+        Self { state, neighbours: Arc::default(), height, issuance, accounts, opened, touched, outbox }
     }
 
     /// Tells it of the other chains. Before that, there are none.
@@ -117,8 +122,12 @@ impl StateWriter {
         outcomes.shrink_to_fit();
         self.height = height;
         let (outbox, changes) = (std::mem::take(&mut self.outbox), self.touched.drain(&self.state));
-        let issuance = self.issuance.without(issuance);
-        Delta::new((self.state.chain(), height), outcomes, inbox, outbox, issuance, changes)
+        let (issuance, opened) = (self.issuance.without(issuance), std::mem::take(&mut self.opened));
+        if !opened.is_empty() {
+            self.state.show(height, self.accounts);
+        }
+        let done = Done { outcomes, inbox, outbox, issuance, opened };
+        Delta::new((self.state.chain(), height), done, changes)
     }
 
     /// Takes back the last executed block.
@@ -126,7 +135,7 @@ impl StateWriter {
         assert_eq!(delta.chain(), self.state.chain(), "a delta of another chain");
         assert_eq!(delta.height(), self.height, "only the last block can be taken back");
         for change in delta.changes() {
-            let index = self.state.index(change.account).expect("a delta names accounts that exist");
+            let index = self.index(change.account).expect("a delta names accounts that exist");
             assert_eq!(
                 self.state.mutable(index),
                 change.after,
@@ -138,7 +147,16 @@ impl StateWriter {
             self.state.set_frozen(index, change.before.frozen);
         }
         self.issuance = self.issuance.without(delta.issuance());
+        if !delta.opened().is_empty() {
+            self.accounts -= delta.opened().len() as u64;
+            self.state.hide(self.accounts);
+        }
         self.height = Height(self.height.0 - 1);
+    }
+
+    #[inline]
+    fn index(&self, account: AccountId) -> Option<usize> {
+        (account.0 < self.accounts).then_some(account.0 as usize)
     }
 
     /// The order of the checks is part of the protocol: it decides which outcome is recorded, and which outcomes spend
@@ -149,7 +167,7 @@ impl StateWriter {
         if packet.expiry() < height {
             return Outcome::Expired;
         }
-        let Some(debit) = state.index(packet.debit()) else { return Outcome::UnknownDebit };
+        let Some(debit) = self.index(packet.debit()) else { return Outcome::UnknownDebit };
         if packet.key_version() != state.key_version(debit) {
             return Outcome::WrongKeyVersion;
         }
@@ -165,11 +183,11 @@ impl StateWriter {
         if packet.is_command() {
             return self.command(packet, debit);
         }
+        if packet.is_envelope() {
+            return self.envelope(packet, debit);
+        }
         if payer.frozen.debit() {
             return Outcome::DebitFrozen;
-        }
-        if packet.is_envelope() {
-            return self.linked(packet, debit);
         }
         let amount = packet.amount();
         if packet.is_cross() {
@@ -184,7 +202,7 @@ impl StateWriter {
             state.set_balance(debit, left);
             return Outcome::Sent;
         }
-        let Some(credit) = state.index(packet.credit()) else { return Outcome::UnknownCredit };
+        let Some(credit) = self.index(packet.credit()) else { return Outcome::UnknownCredit };
         if state.frozen_at(credit).credit() {
             return Outcome::CreditFrozen;
         }
@@ -220,13 +238,13 @@ impl StateWriter {
         match action {
             // A freezer that is frozen itself can still order, or nobody could ever unfreeze it.
             Action::Freeze { account, frozen } => {
-                let Some(index) = state.index(account) else { return Outcome::UnknownCredit };
+                let Some(index) = self.index(account) else { return Outcome::UnknownCredit };
                 self.touched.note(index, state.mutable(index));
                 state.set_frozen(index, frozen);
             }
             _ if before.frozen.debit() => return Outcome::DebitFrozen,
             Action::Issue { to, amount } => {
-                let Some(index) = state.index(to) else { return Outcome::UnknownCredit };
+                let Some(index) = self.index(to) else { return Outcome::UnknownCredit };
                 let payee: Balance = state.mutable(index);
                 if payee.frozen.credit() {
                     return Outcome::CreditFrozen;
@@ -251,15 +269,49 @@ impl StateWriter {
         Outcome::Applied
     }
 
-    /// The payments of the account at `debit`, all or none, once its nonce is spent and it may pay.
+    /// What an envelope of the account at `signer` does, once its nonce is spent.
     #[cold]
-    fn linked(&mut self, run: PacketRun<'_>, debit: usize) -> Outcome {
-        let Ok(Content::Linked(Linked { payments, .. })) = run.content() else {
-            unreachable!("a verified batch has transactions of known kinds");
-        };
+    fn envelope(&mut self, run: PacketRun<'_>, signer: usize) -> Outcome {
+        match run.content() {
+            Ok(Content::Linked(linked)) => self.linked(linked.payments, signer),
+            Ok(Content::Opening(opening)) => self.open(&opening, signer),
+            _ => unreachable!("a verified batch has transactions of known kinds"),
+        }
+    }
+
+    /// New accounts, all or none.
+    fn open(&mut self, opening: &Opening<'_>, registrar: usize) -> Outcome {
+        let roles = self.state.roles();
+        if !roles.registrar.is(opening.registrar) {
+            return Outcome::RoleNotHeld;
+        }
+        if self.state.frozen_at(registrar).debit() {
+            return Outcome::DebitFrozen;
+        }
+        let accounts = self.accounts + opening.accounts.count() as u64;
+        if accounts > roles.accounts_cap {
+            return Outcome::AccountsCap;
+        }
+        self.touched.grow(accounts as usize);
+        for (index, account) in (self.accounts as usize..).zip(opening.accounts.iter()) {
+            self.state.open(index, account.key);
+            self.opened.push(*account.key);
+        }
+        self.accounts = accounts;
+        Outcome::Applied
+    }
+
+    /// The payments of the account at `debit`, all or none.
+    fn linked(&mut self, payments: Payments<'_>, debit: usize) -> Outcome {
         let state = Arc::clone(&self.state);
-        for payment in payments.iter() {
-            match state.index(payment.to) {
+        if state.frozen_at(debit).debit() {
+            return Outcome::DebitFrozen;
+        }
+        for (at, payment) in payments.iter().enumerate() {
+            if let Some(coming) = payments.get(at + PREFETCH_AHEAD) {
+                state.prefetch(coming.to);
+            }
+            match self.index(payment.to) {
                 None => return Outcome::UnknownCredit,
                 Some(index) if state.frozen_at(index).credit() => return Outcome::CreditFrozen,
                 Some(_) => {}
@@ -270,12 +322,12 @@ impl StateWriter {
         let Some(left) = left else { return Outcome::InsufficientBalance };
         state.set_balance(debit, left);
         for (made, payment) in payments.iter().enumerate() {
-            let index = state.index(payment.to).expect("looked at above");
+            let index = self.index(payment.to).expect("looked at above");
             let payee = state.mutable(index);
             let Some(balance) = payee.balance.checked_add(payment.amount) else {
                 // Those who were paid give it back, so nobody was paid.
                 for payment in payments.iter().take(made) {
-                    let index = state.index(payment.to).expect("it was paid");
+                    let index = self.index(payment.to).expect("it was paid");
                     state.set_balance(index, state.mutable(index).balance - payment.amount);
                 }
                 state.set_balance(debit, payer);
@@ -295,7 +347,7 @@ impl StateWriter {
             Leg::Credit => crossing.payee,
             Leg::Refund(_) => crossing.payer,
         };
-        let credited = match self.state.index(account) {
+        let credited = match self.index(account) {
             None => Err(Outcome::UnknownCredit),
             Some(index) => {
                 let before = self.state.mutable(index);

@@ -14,7 +14,7 @@ fn transaction(sender: u64, nonce: u64) -> Verified<Transaction> {
 }
 
 fn offer(pool: &Mempool, sender: u64, nonce: u64) -> Result<(), Refusal> {
-    pool.offer(transaction(sender, nonce), Origin::default())
+    pool.offer(transaction(sender, nonce), Height(0), Origin::default())
 }
 
 fn drain(pool: &Mempool) -> Vec<u64> {

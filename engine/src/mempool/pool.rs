@@ -1,5 +1,6 @@
 //! Slots and queue together.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use crossbeam::queue::ArrayQueue;
 #[cfg(loom)]
 use super::model_queue::ArrayQueue;
 use super::slots::SenderSlots;
+use crate::limits::ENVELOPE_PACKETS_MAX;
 use crate::types::{ChainId, Height, PacketRun, Refusal, Transaction};
 use crate::verify::Verified;
 
@@ -32,6 +34,8 @@ pub struct Pending {
     pub transaction: Verified<Transaction>,
     /// Who waits for it.
     pub origin: Origin,
+    /// The height by whose accounts its signatures were judged.
+    pub as_of: Height,
 }
 
 /// The mempool of one chain. Any number of verify threads offer; the core takes.
@@ -42,15 +46,17 @@ pub struct Mempool {
     queue: ArrayQueue<Pending>,
     /// What was taken out and had no room in the batch: the next to be taken.
     next: Mutex<Option<Pending>>,
-    /// Packets of payloads that wait.
+    /// Packets of payloads that wait, of all accounts and of each that has some.
     payload_packets: AtomicUsize,
+    senders: Mutex<BTreeMap<usize, usize>>,
     closed: AtomicBool,
     paused: AtomicBool,
 }
 
 impl Mempool {
-    /// A mempool for a chain with this many accounts, of `capacity` transactions, and `sender_cap` for each debit
-    /// account. Their payloads may have `capacity` packets together.
+    /// A mempool for a chain that begins with this many accounts, of `capacity` transactions, and `sender_cap` for each
+    /// debit account. Their payloads may have as many packets together as there may be transactions, and at least those
+    /// of two of the largest envelopes; those of one account a quarter of that.
     ///
     /// # Panics
     /// `sender_cap` is not in `1..=64`, or `capacity` is 0.
@@ -63,6 +69,7 @@ impl Mempool {
             queue: ArrayQueue::new(capacity),
             next: Mutex::new(None),
             payload_packets: AtomicUsize::new(0),
+            senders: Mutex::default(),
             closed: AtomicBool::new(false),
             paused: AtomicBool::new(false),
         }
@@ -73,14 +80,19 @@ impl Mempool {
         self.chain
     }
 
-    /// Takes a transaction in.
+    /// Takes a transaction in that is verified by the accounts of a height.
     ///
     /// # Errors
     /// `DuplicatePending`, `SenderFull`, `Busy` or `Stopping`.
     ///
     /// # Panics
     /// The transaction is one of another chain.
-    pub fn offer(&self, transaction: Verified<Transaction>, origin: Origin) -> Result<(), Refusal> {
+    pub fn offer(
+        &self,
+        transaction: Verified<Transaction>,
+        as_of: Height,
+        origin: Origin,
+    ) -> Result<(), Refusal> {
         assert_eq!(transaction.chain(), self.chain, "a transaction of another chain");
         if self.closed.load(Relaxed) {
             return Err(Refusal::Stopping);
@@ -91,59 +103,72 @@ impl Mempool {
         let (sender, nonce) = (self.index(transaction.run()), transaction.nonce());
         let payload_packets = transaction.payload_packets();
         self.slots.claim(sender, nonce)?;
-        let offered = self.claim_payload(payload_packets).and_then(|()| {
-            self.queue.push(Pending { transaction, origin }).map_err(|_| {
-                self.release_payload(payload_packets);
+        let offered = self.claim_payload(sender, payload_packets).and_then(|()| {
+            self.queue.push(Pending { transaction, origin, as_of }).map_err(|_| {
+                self.release_payload(sender, payload_packets);
                 Refusal::Busy
             })
         });
         offered.inspect_err(|_| self.slots.release(sender, nonce))
     }
 
-    fn claim_payload(&self, packets: usize) -> Result<(), Refusal> {
+    /// Takes room for a payload. Only envelopes come here with more than nothing, so one lock is enough for them.
+    fn claim_payload(&self, sender: usize, packets: usize) -> Result<(), Refusal> {
         if packets == 0 {
             return Ok(());
         }
-        let before = self.payload_packets.fetch_add(packets, Relaxed);
-        if before + packets > self.capacity() {
-            self.release_payload(packets);
+        let room = self.capacity().max(2 * ENVELOPE_PACKETS_MAX);
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_sender = senders.get(&sender).copied().unwrap_or(0) + packets;
+        if self.payload_packets.load(Relaxed) + packets > room {
             return Err(Refusal::Busy);
         }
+        if of_sender > (room / 4).max(ENVELOPE_PACKETS_MAX) {
+            return Err(Refusal::SenderFull);
+        }
+        senders.insert(sender, of_sender);
+        self.payload_packets.fetch_add(packets, Relaxed);
         Ok(())
     }
 
-    fn release_payload(&self, packets: usize) {
-        if packets > 0 {
-            self.payload_packets.fetch_sub(packets, Relaxed);
+    fn release_payload(&self, sender: usize, packets: usize) {
+        if packets == 0 {
+            return;
+        }
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        self.payload_packets.fetch_sub(packets, Relaxed);
+        match senders.get_mut(&sender) {
+            Some(of_sender) if *of_sender > packets => *of_sender -= packets,
+            _ => drop(senders.remove(&sender)),
         }
     }
 
-    /// Takes out transactions until they have `part` packets, oldest first; the last may have more, but not more than
-    /// `left` together. Those that can no longer execute above `committed` go to `expired`, and their slots are given
-    /// back. Says how many packets were taken.
+    /// Takes out transactions until they have `part` packets, oldest first; the last may exceed that, but all together
+    /// never have more than `most`. Those that can no longer execute above `committed` go to `expired`, and their slots
+    /// are given back. Says how many packets were taken.
     pub fn take(
         &self,
         committed: Height,
-        (part, left): (usize, usize),
+        (part, most): (usize, usize),
         taken: &mut Vec<Pending>,
         expired: &mut Vec<Pending>,
     ) -> usize {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packets = 0;
-        while packets < part.min(left)
+        while packets < part.min(most)
             && let Some(pending) = next.take().or_else(|| self.queue.pop())
         {
             let run = pending.transaction.run();
             if pending.transaction.expiry() <= committed {
                 self.release(std::iter::once(run));
-                self.release_payload(run.payload_packets());
+                self.release_payload(self.index(run), run.payload_packets());
                 expired.push(pending);
-            } else if packets + run.packets().len() > left {
+            } else if packets + run.packets().len() > most {
                 *next = Some(pending);
                 break;
             } else {
                 packets += run.packets().len();
-                self.release_payload(run.payload_packets());
+                self.release_payload(self.index(run), run.payload_packets());
                 taken.push(pending);
             }
         }
@@ -199,8 +224,6 @@ impl Mempool {
     }
 
     fn index(&self, run: PacketRun<'_>) -> usize {
-        let account = run.debit().0;
-        assert!(account < self.slots.accounts() as u64, "a verified transaction has a sender that exists");
-        account as usize
+        usize::try_from(run.debit().0).expect("a verified transaction has a sender that exists")
     }
 }

@@ -5,24 +5,28 @@ use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::execute::segments::Segments;
 use crate::types::Refusal;
 
-/// One bit for each (account, nonce mod 64). Nonces that share a slot are 64 apart, and the replay window is 64 wide,
-/// so they are only ever pending together when a client runs ahead of what is committed.
+/// One bit for each (account, nonce mod 64). Accounts that are opened later get their bits when they first send. Nonces
+/// that share a slot are 64 apart, and the replay window is 64 wide, so they are only ever pending together when a
+/// client runs ahead of what is committed.
 #[derive(Debug)]
 pub struct SenderSlots {
     words: Box<[AtomicU64]>,
+    opened: Segments<AtomicU64>,
     cap: u32,
 }
 
 impl SenderSlots {
-    /// Slots for accounts `0..accounts`, of which each may hold up to `cap`.
+    /// Slots for accounts `0..accounts` and those that are opened later, of which each may hold up to `cap`.
     ///
     /// # Panics
     /// `cap` is not in `1..=64`.
     pub fn new(accounts: usize, cap: u32) -> Self {
         assert!((1..=64).contains(&cap), "a cap of {cap}");
-        Self { words: (0..accounts).map(|_| AtomicU64::new(0)).collect(), cap }
+        let words = (0..accounts).map(|_| AtomicU64::new(0)).collect();
+        Self { words, opened: Segments::new(), cap }
     }
 
     /// Takes the slot of a nonce.
@@ -31,7 +35,7 @@ impl SenderSlots {
     /// `DuplicatePending`: it is taken. `SenderFull`: the account holds as many as it may.
     #[inline]
     pub fn claim(&self, account: usize, nonce: u64) -> Result<(), Refusal> {
-        let (word, bit) = (&self.words[account], 1 << (nonce % 64));
+        let (word, bit) = (self.word(account), 1 << (nonce % 64));
         let mut seen = word.load(Relaxed);
         loop {
             if seen == u64::MAX {
@@ -54,16 +58,16 @@ impl SenderSlots {
     /// Gives the slot of a nonce back.
     #[inline]
     pub fn release(&self, account: usize, nonce: u64) {
-        self.words[account].fetch_and(!(1 << (nonce % 64)), Relaxed);
+        self.word(account).fetch_and(!(1 << (nonce % 64)), Relaxed);
     }
 
     /// How many slots a sender holds.
     pub fn pending(&self, account: usize) -> u32 {
-        self.words[account].load(Relaxed).count_ones()
+        self.word(account).load(Relaxed).count_ones()
     }
 
-    /// How many accounts there are.
-    pub fn accounts(&self) -> usize {
-        self.words.len()
+    #[inline]
+    fn word(&self, account: usize) -> &AtomicU64 {
+        self.words.get(account).unwrap_or_else(|| self.opened.make(account - self.words.len()))
     }
 }

@@ -25,7 +25,7 @@ fn take(pool: &Mempool, committed: u64, max: usize) -> (Vec<u64>, Vec<u64>) {
 fn what_goes_in_comes_out_in_order_with_its_origin() {
     let pool = Mempool::new(ChainId(7), 4, 16, 64);
     for tag in 0..10 {
-        assert_eq!(pool.offer(transaction(tag % 4, tag), origin(tag)), Ok(()));
+        assert_eq!(pool.offer(transaction(tag % 4, tag), Height(0), origin(tag)), Ok(()));
     }
     assert_eq!(pool.len(), 10);
     assert_eq!(take(&pool, 0, 4), (vec![0, 1, 2, 3], vec![]));
@@ -37,46 +37,50 @@ fn what_goes_in_comes_out_in_order_with_its_origin() {
 fn a_nonce_waits_once_until_it_is_released() {
     let pool = Mempool::new(ChainId(7), 2, 16, 64);
     let first = transaction(1, 5);
-    assert_eq!(pool.offer(first.clone(), origin(0)), Ok(()));
-    assert_eq!(pool.offer(first.clone(), origin(1)), Err(Refusal::DuplicatePending));
-    assert_eq!(pool.offer(transaction(1, 69), origin(2)), Err(Refusal::DuplicatePending), "shares its slot");
-    assert_eq!(pool.offer(transaction(0, 5), origin(3)), Ok(()), "another sender does not");
+    assert_eq!(pool.offer(first.clone(), Height(0), origin(0)), Ok(()));
+    assert_eq!(pool.offer(first.clone(), Height(0), origin(1)), Err(Refusal::DuplicatePending));
+    assert_eq!(
+        pool.offer(transaction(1, 69), Height(0), origin(2)),
+        Err(Refusal::DuplicatePending),
+        "shares its slot"
+    );
+    assert_eq!(pool.offer(transaction(0, 5), Height(0), origin(3)), Ok(()), "another sender does not");
     take(&pool, 0, 10);
     assert_eq!(
-        pool.offer(first.clone(), origin(4)),
+        pool.offer(first.clone(), Height(0), origin(4)),
         Err(Refusal::DuplicatePending),
         "taken out is still pending"
     );
     pool.release([first.run()].into_iter());
-    assert_eq!(pool.offer(first, origin(5)), Ok(()));
+    assert_eq!(pool.offer(first, Height(0), origin(5)), Ok(()));
 }
 
 #[test]
 fn one_sender_cannot_fill_the_pool() {
     let pool = Mempool::new(ChainId(7), 2, 100, 3);
     for nonce in 0..3 {
-        assert_eq!(pool.offer(transaction(1, nonce), origin(nonce)), Ok(()));
+        assert_eq!(pool.offer(transaction(1, nonce), Height(0), origin(nonce)), Ok(()));
     }
-    assert_eq!(pool.offer(transaction(1, 3), origin(3)), Err(Refusal::SenderFull));
-    assert_eq!(pool.offer(transaction(1, 2), origin(3)), Err(Refusal::DuplicatePending));
-    assert_eq!(pool.offer(transaction(0, 3), origin(4)), Ok(()));
+    assert_eq!(pool.offer(transaction(1, 3), Height(0), origin(3)), Err(Refusal::SenderFull));
+    assert_eq!(pool.offer(transaction(1, 2), Height(0), origin(3)), Err(Refusal::DuplicatePending));
+    assert_eq!(pool.offer(transaction(0, 3), Height(0), origin(4)), Ok(()));
     assert_eq!(pool.len(), 4);
     let all = Mempool::new(ChainId(7), 1, 100, 64);
     for nonce in 0..64 {
-        assert_eq!(all.offer(transaction(0, nonce), origin(nonce)), Ok(()));
+        assert_eq!(all.offer(transaction(0, nonce), Height(0), origin(nonce)), Ok(()));
     }
-    assert_eq!(all.offer(transaction(0, 64), origin(64)), Err(Refusal::SenderFull));
+    assert_eq!(all.offer(transaction(0, 64), Height(0), origin(64)), Err(Refusal::SenderFull));
 }
 
 #[test]
 fn a_full_pool_is_busy_and_keeps_no_slot_for_those_it_turned_away() {
     let pool = Mempool::new(ChainId(7), 1, 2, 64);
-    assert_eq!(pool.offer(transaction(0, 0), origin(0)), Ok(()));
-    assert_eq!(pool.offer(transaction(0, 1), origin(1)), Ok(()));
-    assert_eq!(pool.offer(transaction(0, 2), origin(2)), Err(Refusal::Busy));
+    assert_eq!(pool.offer(transaction(0, 0), Height(0), origin(0)), Ok(()));
+    assert_eq!(pool.offer(transaction(0, 1), Height(0), origin(1)), Ok(()));
+    assert_eq!(pool.offer(transaction(0, 2), Height(0), origin(2)), Err(Refusal::Busy));
     assert_eq!(pool.slots().pending(0), 2);
     take(&pool, 0, 1);
-    assert_eq!(pool.offer(transaction(0, 2), origin(3)), Ok(()));
+    assert_eq!(pool.offer(transaction(0, 2), Height(0), origin(3)), Ok(()));
 }
 
 #[test]
@@ -84,7 +88,7 @@ fn expired_transactions_are_handed_back_and_free_their_slots() {
     let pool = Mempool::new(ChainId(7), 1, 8, 64);
     for (nonce, expiry) in [(0, 10), (1, 11), (2, 10)] {
         let transfer = Transfer { expiry: Height(expiry), ..crate::execute::tests::transfer(0, 0, 1, nonce) };
-        pool.offer(verified(transfer), origin(nonce)).unwrap();
+        pool.offer(verified(transfer), Height(0), origin(nonce)).unwrap();
     }
     assert_eq!(take(&pool, 10, 10), (vec![1], vec![0, 2]));
     assert_eq!(pool.slots().pending(0), 1);
@@ -93,9 +97,9 @@ fn expired_transactions_are_handed_back_and_free_their_slots() {
 #[test]
 fn a_closed_pool_refuses_but_still_gives() {
     let pool = Mempool::new(ChainId(7), 1, 8, 64);
-    pool.offer(transaction(0, 0), origin(0)).unwrap();
+    pool.offer(transaction(0, 0), Height(0), origin(0)).unwrap();
     pool.close();
-    assert_eq!(pool.offer(transaction(0, 1), origin(1)), Err(Refusal::Stopping));
+    assert_eq!(pool.offer(transaction(0, 1), Height(0), origin(1)), Err(Refusal::Stopping));
     assert_eq!(pool.slots().pending(0), 1);
     assert_eq!(take(&pool, 0, 10).0, [0]);
 }
@@ -104,7 +108,7 @@ fn a_closed_pool_refuses_but_still_gives() {
 #[should_panic(expected = "another chain")]
 fn a_transaction_of_another_chain_is_our_own_mistake() {
     let transfer = Transfer { chain: ChainId(8), ..crate::execute::tests::transfer(0, 0, 1, 0) };
-    let _ = Mempool::new(ChainId(7), 1, 8, 64).offer(verified(transfer), origin(0));
+    let _ = Mempool::new(ChainId(7), 1, 8, 64).offer(verified(transfer), Height(0), origin(0));
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn many_threads_lose_and_duplicate_nothing() {
                     let mut taken = 0;
                     for i in 0..2000_u64 {
                         loop {
-                            match pool.offer(transaction(i % 64, i / 64), origin(thread)) {
+                            match pool.offer(transaction(i % 64, i / 64), Height(0), origin(thread)) {
                                 Ok(()) => break taken += 1,
                                 Err(Refusal::DuplicatePending) => break,
                                 Err(_) => std::thread::yield_now(),
@@ -160,18 +164,36 @@ fn envelope(sender: u64, nonce: u64, packets: usize) -> Verified<Transaction> {
 
 #[test]
 fn payloads_have_room_of_their_own_and_give_it_back() {
-    let pool = Mempool::new(ChainId(7), 4, 16, 64);
-    assert_eq!(pool.offer(envelope(0, 0, 11), origin(0)), Ok(()));
-    assert_eq!(pool.offer(envelope(0, 1, 8), origin(1)), Err(Refusal::Busy), "17 packets of payload");
-    assert_eq!(pool.offer(envelope(0, 1, 7), origin(2)), Ok(()), "the refusal has left no slot behind");
-    assert_eq!(pool.offer(envelope(1, 0, 2), origin(3)), Err(Refusal::Busy));
-    assert_eq!(pool.offer(transaction(1, 0), origin(4)), Ok(()), "what has no payload needs no room for one");
-    assert_eq!((pool.len(), pool.packets()), (3, 19));
-    assert_eq!(take(&pool, 0, 100), (vec![0, 2, 4], vec![]));
+    let pool = Mempool::new(ChainId(7), 6, 2_048, 64);
+    let full = |sender| {
+        (0..4).all(|nonce| pool.offer(envelope(sender, nonce, 126), Height(0), origin(nonce)).is_ok())
+    };
+    assert!(full(0));
+    let more = |sender, packets| pool.offer(envelope(sender, 9, packets), Height(0), origin(9));
+    assert_eq!(more(0, 14), Err(Refusal::SenderFull), "a quarter is what one account may have");
+    assert_eq!(
+        pool.offer(transaction(0, 9), Height(0), origin(8)),
+        Ok(()),
+        "the refusal has left no slot behind"
+    );
+    for sender in 1..4 {
+        assert!(full(sender));
+    }
+    assert_eq!(more(4, 50), Err(Refusal::Busy));
+    assert_eq!(
+        pool.offer(transaction(4, 9), Height(0), origin(7)),
+        Ok(()),
+        "what has no payload needs no room for one"
+    );
+    assert_eq!((pool.len(), pool.packets()), (18, 16 * 126 + 2));
+    take(&pool, 0, 5_000);
     assert_eq!((pool.len(), pool.packets()), (0, 0));
-    assert_eq!(pool.offer(envelope(2, 0, 17), origin(5)), Ok(()));
-    assert_eq!(take(&pool, 1_000, 100), (vec![], vec![5]), "expired");
-    assert_eq!(pool.offer(envelope(2, 1, 17), origin(6)), Ok(()));
+    assert_eq!(more(5, 126), Ok(()));
+    assert_eq!(take(&pool, 1_000, 100), (vec![], vec![9]), "expired");
+    assert!(full(5));
+    // A small mempool takes the largest envelope nevertheless.
+    let small = Mempool::new(ChainId(7), 1, 4, 64);
+    assert_eq!(small.offer(envelope(0, 0, 126), Height(0), origin(0)), Ok(()));
 }
 
 #[test]
@@ -179,7 +201,7 @@ fn an_envelope_may_exceed_its_part_and_waits_where_it_has_no_room() {
     let pool = Mempool::new(ChainId(7), 4, 64, 64);
     for (tag, packets) in [(0, 1), (1, 6), (2, 9), (3, 1)] {
         let offered = if packets == 1 { transaction(0, tag) } else { envelope(0, tag, packets) };
-        assert_eq!(pool.offer(offered, origin(tag)), Ok(()));
+        assert_eq!(pool.offer(offered, Height(0), origin(tag)), Ok(()));
     }
     let take = |part, left| {
         let (mut taken, mut expired) = (Vec::new(), Vec::new());

@@ -25,7 +25,7 @@ use crate::order::{Finalized, Roots};
 use crate::receipts::{NoticeBook, Receipt};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Durable, Position, StoreError};
-use crate::types::{ChainId, Digest, Height, Outcome, PacketRun, Transaction, TransactionId};
+use crate::types::{ChainId, Digest, Height, Outcome, PacketRun, Signed, TransactionId};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block, Notice};
 
@@ -97,7 +97,7 @@ pub trait CommitPorts {
     /// A client's transaction stands in a committed block and was replayed there: these bytes, or others with their
     /// nonce, had been executed before. The host tells the client what became of the same bytes then, or, where it does
     /// not know or they were others, that they failed as replayed.
-    fn repeated(&mut self, origin: Origin, transaction: Transaction);
+    fn repeated(&mut self, origin: Origin, transaction: Signed);
 
     /// Something has happened.
     fn tell(&mut self, event: CommitterEvent<'_>);
@@ -111,7 +111,7 @@ struct Waiting {
     executed: Executed,
     own: Vec<Settled>,
     /// Our clients' transactions that were replayed.
-    repeated: Vec<(Origin, Transaction)>,
+    repeated: Vec<(Origin, Signed)>,
     executed_us: u64,
 }
 
@@ -166,7 +166,8 @@ impl Committer {
         }
         let executed_us = now.monotonic.as_micros() as u64;
         let mut repeated = Vec::new();
-        let mut own = own_outcomes(&batches, own, &executed, &mut self.crossing, &mut repeated);
+        let network = self.ledger.network();
+        let mut own = own_outcomes(network, &batches, own, &executed, &mut self.crossing, &mut repeated);
         own.extend(self.arrivals(&executed));
         for (origins, _) in &own {
             let (us, transactions) = (executed_us.saturating_sub(finalized_us), origins.len() as u64);
@@ -255,11 +256,12 @@ fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Execut
 /// the block's batches, a batch's transactions in the order of its sections. Those who have sent money to another chain
 /// go to `crossing` instead, and those whose transaction was replayed to `repeated`.
 fn own_outcomes(
+    network: &Digest,
     batches: &[Verified<Batch>],
     own: Vec<OwnBatch>,
     executed: &Executed,
     crossing: &mut BTreeMap<TransactionId, Origin>,
-    repeated: &mut Vec<(Origin, Transaction)>,
+    repeated: &mut Vec<(Origin, Signed)>,
 ) -> Vec<Settled> {
     let chains: Vec<ChainId> = executed.deltas.iter().map(|delta| delta.chain()).collect();
     let mut next: Vec<usize> = vec![0; chains.len()];
@@ -279,8 +281,7 @@ fn own_outcomes(
                 match outcome {
                     Outcome::Sent => drop(crossing.insert(tree.id(place), origin)),
                     Outcome::Replayed => {
-                        let transaction = run.transaction().expect("a verified batch holds transactions");
-                        repeated.push((origin, transaction));
+                        repeated.push((origin, run.signed(network)));
                     }
                     outcome => {
                         settled.0.push(origin);

@@ -47,7 +47,7 @@ impl Replica {
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
         match message {
-            PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports),
+            PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports)?,
             PeerMessage::Holding(heads) => self.holding(from, &heads, now, ports),
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
@@ -176,9 +176,16 @@ impl Replica {
         let Some(stream) = self.streams.get(usize::from(author.0)) else {
             return self.offence(to, Offence::Malformed, ports);
         };
+        // To its author alone goes also what waits for its height: anybody else holds the sender of a batch to its
+        // signatures, and nobody here has checked them yet.
+        let early = |digest: &Digest| {
+            let waiting = self.early[usize::from(author.0)].get(digest).filter(|_| to == author);
+            waiting.map(|early| &early.batch)
+        };
+        let held = |digest: &Digest| stream.batch(digest).map(|batch| &**batch).or_else(|| early(digest));
         let (mut at, mut bytes) = (head, 0);
         while at.sequence > above
-            && let Some(batch) = stream.batch(&at.digest)
+            && let Some(batch) = held(&at.digest)
         {
             bytes += batch.bytes().len();
             if bytes > FETCH_REPLY_BYTES_MAX && at != head {

@@ -19,8 +19,8 @@ use crate::wire::{Batch, Cursor, FeedQuery, Happening};
 
 /// Heights that one question looks at.
 const HEIGHTS_MAX: usize = 256;
-/// Packets after which a question ends with the height that it looks at: those of all chains in the blocks that it reads
-/// from the journal, and what it looks through on its own chain. A height needs at most [`BLOCKS_KEPT`] blocks.
+/// So much is looked at until a question ends, with the height that it has come to: packets of all chains in the blocks
+/// that it reads from the journal, and what happened on its own chain. A height needs at most [`BLOCKS_KEPT`] blocks.
 const PACKETS_MAX: u64 = BLOCK_PACKETS_MAX as u64;
 /// Blocks that are kept: one with the two before it, from which its arrivals follow.
 const BLOCKS_KEPT: usize = 3;

@@ -24,7 +24,7 @@ use crate::ingress::Source;
 use crate::order::{Divergence, Finality, FinalityVerifier, Position as ChainPosition, Roots};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Position, Replay, StoreError};
-use crate::types::{Digest, Genesis, Head, Height, ValidatorIndex};
+use crate::types::{BatchId, Digest, Genesis, Head, Height, ValidatorIndex};
 use crate::verify::{Checked, Job, Verified, Verifier};
 use crate::wire::{Batch, Block, WireError};
 
@@ -65,6 +65,18 @@ pub enum RecoveryError {
         author: ValidatorIndex,
         /// The batch.
         head: Head,
+    },
+    /// A batch stands before the record of the height by whose accounts it was judged.
+    #[error(
+        "{batch} names height {as_of} and stands behind height {last}: the journal has lost what it was judged by"
+    )]
+    Early {
+        /// The batch.
+        batch: BatchId,
+        /// The height that it names.
+        as_of: Height,
+        /// The height before it in the journal.
+        last: Height,
     },
     /// A block carries a root that is not ours.
     #[error(transparent)]
@@ -157,6 +169,10 @@ impl Recovery<'_> {
                 KIND_BATCH => {
                     let batch = Batch::decode(self.genesis.network(), record.bytes.into());
                     let batch = batch.map_err(RecoveryError::from)?;
+                    if batch.as_of() > state.head.height {
+                        let (batch, as_of, last) = (batch.id(), batch.as_of(), state.head.height);
+                        return Err(RecoveryError::Early { batch, as_of, last }.into());
+                    }
                     state.batches.insert(*batch.digest(), (batch, record.position));
                 }
                 KIND_BLOCK => {
@@ -178,9 +194,9 @@ impl Recovery<'_> {
     }
 
     fn finish(&self, mut state: State) -> (Recovered, Ledger, Roots) {
-        let unordered = std::mem::take(&mut state.batches).into_values().collect();
+        let unordered = std::mem::take(&mut state.batches).into_values();
         let recovered = Recovered {
-            unordered: self.check(&state.ledger, state.head.height, unordered),
+            unordered: self.check(&state.ledger, state.head.height, unordered.collect()),
             uncarried: state.recorded.split_off(&state.head.roots_next).into_iter().collect(),
             blocks: state.blocks.into_values().collect(),
             head: state.head,

@@ -17,8 +17,8 @@ use crate::mempool::Mempool;
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
 
-/// How long a head that at most f others have named is looked for, since the last own batch has come: a liar may name one
-/// that nobody has.
+/// How long a head that at most f others have named is looked for, since the last own batch has come: a liar may name
+/// one that nobody has.
 const SEARCH: Duration = Duration::from_secs(3);
 /// How far above the views of others finality must be.
 const VIEWS_ABOVE: u64 = 2;
@@ -61,14 +61,15 @@ impl Boots {
 }
 
 impl Standing {
-    /// What `journal` and `votes` say of each other, in a network of `validators`. `first` means that this validator has
-    /// never run, which only its operator can know: two empty logs may also be two lost ones.
+    /// What `journal` and `votes` say of each other, in a network of `validators`. `first` means that this validator
+    /// has never run, which only its operator can know: two empty logs may also be two lost ones.
     ///
     /// Each log remembers its own loss until it is made good: a validator may well be started again before that. The
     /// journal, which is written first, also remembers that of the votes, until the log of votes has the same start.
     ///
     /// Where one log turns out to be lost there is nothing left to hold the other against, so it counts as lost, too.
-    /// With fewer than four validators votes cannot be made good, so there the votes beside a lost journal are believed.
+    /// With fewer than four validators votes cannot be made good, so there the votes beside a lost journal are
+    /// believed.
     ///
     /// A copy that was made and put back within one start cannot be told from the original.
     #[must_use]
@@ -173,8 +174,8 @@ impl Replica {
         self.rejoin.is_some()
     }
 
-    /// Something shows that this validator knows its own stream no longer: it seals nothing until it has learnt it, also
-    /// if it is started again before that.
+    /// Something shows that this validator knows its own stream no longer: it seals nothing until it has learnt it,
+    /// also if it is started again before that.
     pub(super) fn lose_stream(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
         self.learning = Some(Learning::default());
         self.mempools.values().for_each(Mempool::pause);
@@ -191,6 +192,7 @@ impl Replica {
             self.lose_stream(ports)?;
         }
         let (needed, faulty, stream) = (self.others_needed(), self.faulty, &self.streams[usize::from(me.0)]);
+        let early = self.early_of(me).next().is_some();
         let Some(learning) = &mut self.learning else { return Ok(()) };
         if learning.answers.len() < needed {
             return Ok(());
@@ -203,7 +205,8 @@ impl Replica {
             (learning.progress, learning.since) = (progress, Some(now.monotonic));
         }
         let searched = now.monotonic >= *learning.since.get_or_insert(now.monotonic) + SEARCH;
-        if !named.unwritten && (named.missing.is_empty() || searched) {
+        // What has come and waits for the height that it names was sealed as well.
+        if !named.unwritten && !early && (named.missing.is_empty() || searched) {
             // What is here and follows it was signed as well, on whichever disk it lies.
             let highest = stream.durable_end(named.highest.unwrap_or(stream.held()), &self.own_head);
             let extends = stream.leads_to(&highest, &self.own_head);

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::state::{Own, Unstable};
 use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage};
-use crate::limits::BATCH_PACKETS_MAX;
 use crate::mempool::{Mempool, Pending};
 use crate::receipts::NoticeBook;
 use crate::types::{ChainId, Refusal};
@@ -100,9 +99,9 @@ impl Replica {
 
     /// Takes a batch's worth of transactions, oldest first in each chain. Every chain that has something waiting is
     /// sure of an equal part of the batch, in packets, and gets what others leave of theirs, so no chain's flood keeps
-    /// another one waiting. Each batch begins with another chain, which matters where a part is not a whole number. An
-    /// envelope may exceed its chain's part, and the first one the size at which batches are sealed, or a large one
-    /// would wait for good.
+    /// another one waiting. Each batch begins with another chain, which matters where a part is not a whole number, and
+    /// for envelopes: the last transaction of the first chain that has something may exceed its part, and the size at
+    /// which batches are sealed, so that a large one is taken at the latest when its chain begins.
     fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
         let mempools = std::sync::Arc::clone(&self.mempools);
         let chains = mempools.len();
@@ -112,13 +111,15 @@ impl Replica {
         let mut packets = 0;
         let mut sections: BTreeMap<ChainId, Vec<Pending>> = BTreeMap::new();
         let turn = self.next_chain % chains;
+        // What others leave is given out in the same order.
         for part in [part, usize::MAX] {
             for (chain, mempool) in mempools.iter().cycle().skip(turn).take(chains) {
                 let taken = sections.entry(*chain).or_default();
                 let mut expired = Vec::new();
-                let part = part.min(wanted.saturating_sub(packets));
-                let left = BATCH_PACKETS_MAX - packets;
-                packets += mempool.take(self.committed, (part, left), taken, &mut expired);
+                let room = wanted.saturating_sub(packets);
+                let part = part.min(room);
+                let most = if packets == 0 { self.settings.batch_packets_limit } else { part };
+                packets += mempool.take(self.committed, (part, most), taken, &mut expired);
                 self.refuse(&expired, Refusal::Expired, ports);
             }
         }
@@ -134,10 +135,12 @@ impl Replica {
     ) -> Result<(), Halt> {
         let transactions = sections.iter().flat_map(|(_, pending)| pending).map(|one| &one.transaction);
         let transactions: Vec<_> = transactions.collect();
-        let batch =
-            Verified::seal(&self.network, self.settings.me, &self.own_head, &transactions, |message| {
-                self.key.sign(message)
-            });
+        // Verifiers may have seen a height on the disk that this thread has not been told of.
+        let seen = sections.iter().flat_map(|(_, pending)| pending).map(|one| one.as_of).max();
+        let as_of = self.committed.max(seen.unwrap_or_default());
+        let sign = |message: &[u8]| self.key.sign(message);
+        let (me, previous) = (self.settings.me, self.own_head);
+        let batch = Verified::seal(&self.network, me, &previous, as_of, &transactions, sign);
         let head = batch.head();
         ports.observe(Observation::Sealed(transactions.len() as u64));
         let now_us = now.monotonic.as_micros() as u64;

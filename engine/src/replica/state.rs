@@ -7,9 +7,9 @@ use std::time::Duration;
 use kernels::ed25519::SigningKey;
 
 use super::rejoin::{Learning, Rejoin};
-use super::{Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Standing};
+use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Standing};
 use crate::availability::{Fetches, Stream};
-use crate::limits::{STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
+use crate::limits::{PUBLIC_KEY_BYTES, STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
 use crate::mempool::{Mempool, Origin};
 use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
 use crate::store::Position;
@@ -26,13 +26,15 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// Which validator this is.
     pub me: ValidatorIndex,
-    /// A batch is sealed when it holds this many transactions…
+    /// No batch has more packets than this: 4,096, or fewer in tests.
+    pub batch_packets_limit: usize,
+    /// A batch is sealed when so many packets wait…
     pub batch_packets_max: usize,
     /// …or when its oldest transaction has waited this long (four times as long while two own batches that are not full
     /// are on their way)…
     pub batch_delay: Duration,
     /// …or, while no own batch is on its way, this long after the last one, if a block has been finalized since then,
-    /// 256 transactions wait, or no batch of any author waits for a block (R14).
+    /// 256 packets wait, or no batch of any author waits for a block (R14).
     pub seal_interval: Duration,
     /// The least time between two reports of what this validator holds to the next leaders; where views are slow, a
     /// quarter of a view. The others are told after four times as long.
@@ -53,6 +55,7 @@ impl Settings {
         let n = validators as u64;
         Self {
             me,
+            batch_packets_limit: crate::limits::BATCH_PACKETS_MAX,
             batch_packets_max: crate::limits::BATCH_PACKETS_MAX,
             batch_delay: Duration::from_millis(50),
             seal_interval: Duration::from_millis(n),
@@ -139,6 +142,8 @@ pub(super) enum Unstable {
 pub struct Replica {
     pub(super) settings: Settings,
     pub(super) network: Digest,
+    /// The validators' public keys, which sign the headers of batches.
+    pub(super) authors: Vec<[u8; PUBLIC_KEY_BYTES]>,
     pub(super) key: SigningKey,
     pub(super) quorum: usize,
     /// How many validators may be faulty.
@@ -154,6 +159,8 @@ pub struct Replica {
     pub(super) connected: BTreeSet<ValidatorIndex>,
     /// Batches that are with the verifiers: whose, and from whom each copy came.
     pub(super) checking: BTreeMap<Digest, Checking>,
+    /// Batches that name a height which is not executed here yet.
+    pub(super) early: Vec<BTreeMap<Digest, Check>>,
     pub(super) journaled: BTreeMap<Digest, Height>,
     pub(super) unstable: VecDeque<(Position, Unstable)>,
 
@@ -248,6 +255,7 @@ impl Replica {
         }
         Self {
             network: *genesis.network(),
+            authors: genesis.validators().iter().map(|validator| validator.public_key).collect(),
             key: SigningKey::from_seed(*signing_seed),
             quorum: genesis.quorum(),
             faulty: n - genesis.quorum(),
@@ -259,6 +267,7 @@ impl Replica {
             sync: CatchUp::new(n - genesis.quorum()),
             connected: BTreeSet::new(),
             checking: BTreeMap::new(),
+            early: vec![BTreeMap::new(); n],
             journaled,
             unstable: VecDeque::new(),
             own: BTreeMap::new(),
@@ -353,6 +362,7 @@ impl Replica {
             ("blocks", self.tree.len()),
             ("fetches", self.fetches.len()),
             ("checking", self.checking.len()),
+            ("early", self.early.iter().map(BTreeMap::len).sum()),
             ("judging", self.judging.len()),
             ("certifying", self.certifying.len()),
             ("journaled_blocks", self.journaled.len()),
@@ -383,6 +393,7 @@ impl Replica {
             Input::Finalized(finality) => self.finalize(finality, now, ports)?,
             Input::Executed { height, root, in_flight } => {
                 self.executed = height;
+                self.release_early(ports);
                 self.ready_changed |= in_flight;
                 self.in_flight = in_flight;
                 self.tree.executed(height, root);

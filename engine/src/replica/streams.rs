@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kernels::ed25519;
 
 use super::state::{Checking, Told, Unstable};
 use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
 use crate::availability::{RETRY_AFTER, Refused, Wanted};
+use crate::limits::STREAM_BATCHES_MAX;
 use crate::store::Durable;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
@@ -40,16 +42,19 @@ impl Replica {
         bytes: Bytes,
         now: Now,
         ports: &mut impl Ports,
-    ) {
+    ) -> Result<(), Halt> {
         let Ok(batch) = Batch::decode(&self.network, bytes) else {
-            return self.offence(from, Offence::Malformed, ports);
+            self.offence(from, Offence::Malformed, ports);
+            return Ok(());
         };
         let (author, head) = (batch.id().author, batch.head());
         if usize::from(author.0) >= self.validators() {
-            return self.offence(from, Offence::Malformed, ports);
+            self.offence(from, Offence::Malformed, ports);
+            return Ok(());
         }
-        if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&from)) {
-            return;
+        let another = |checking: &Checking| checking.copies.contains(&from);
+        if self.waits(author, &head.digest) || self.checking.get(&head.digest).is_some_and(another) {
+            return Ok(());
         }
         let wanted = self.fetches.wanted(&head.digest);
         let asked = matches!(wanted, Some(Wanted::Batches { author: of, head: named, .. }) if (of, named) == (author, head));
@@ -62,26 +67,30 @@ impl Replica {
                 if !known && !self.may_be_late_answer(from, now) {
                     self.offence(from, Offence::Unwanted, ports);
                 }
-                return;
+                return Ok(());
             }
             match stream.may_push(&batch, |digest| self.checking.contains_key(digest)) {
                 Ok(()) => {}
                 // It sends again what it does not know that we hold: tell it.
                 Err(Refused::Known) => {
                     stream.pushed_again(head);
-                    return self.holding = Told::Nobody;
+                    self.holding = Told::Nobody;
+                    return Ok(());
                 }
-                Err(Refused::Window | Refused::Gap) => return,
-                Err(Refused::Branch) => return self.offence(from, Offence::Equivocation, ports),
+                Err(Refused::Window | Refused::Gap) => return Ok(()),
+                Err(Refused::Branch) => {
+                    self.offence(from, Offence::Equivocation, ports);
+                    return Ok(());
+                }
             }
             let checking = self.checking.values().filter(|checking| checking.author == author).count();
             if checking >= CHECKING_MAX {
-                return;
+                return Ok(());
             }
         } else {
             let finalized = matches!(wanted, Some(Wanted::Batches { finalized: true, .. }));
-            if !finalized && !stream.has_room(&batch) {
-                return;
+            if (!finalized && !stream.has_room(&batch)) || !self.may_wait(&batch) {
+                return Ok(());
             }
             // The digest makes the header true, so what it follows is wanted as well. It is mostly in the same answer.
             self.want_previous(&batch, finalized, RETRY_AFTER, now);
@@ -90,7 +99,84 @@ impl Replica {
         let (sequence, copies) = (head.sequence, BTreeSet::new());
         let checking = checking.or_insert_with(|| Checking { author, sequence, copies });
         checking.copies.insert(from);
-        ports.hand_on(Work::Check(Check { from, pushed, batch }));
+        self.check_or_keep(Check { from, pushed, batch }, ports)
+    }
+
+    /// R6: a batch is judged by the accounts of the height that it names, so it waits until that is executed here. What
+    /// needs no accounts is checked at once, the author's signature and the body's root, so one copy is enough. No more
+    /// of an author waits than a window and its share; what has no room is as if it had not come.
+    fn check_or_keep(&mut self, check: Check, ports: &mut impl Ports) -> Result<(), Halt> {
+        let Check { from, pushed, batch } = &check;
+        let (from, author, digest) = (*from, batch.id().author, *batch.digest());
+        if batch.as_of() <= self.executed {
+            ports.hand_on(Work::Check(check));
+            return Ok(());
+        }
+        let key = &self.authors[usize::from(author.0)];
+        if !batch.body_matches() || !ed25519::verify(key, &batch.message(), batch.signature()) {
+            self.checked_copy(from, &digest);
+            self.offence(from, Offence::BadBatch, ports);
+            return Ok(());
+        }
+        // Of an author that contradicts itself one branch waits; the others are judged when they come again.
+        let other = self.early_of(author).any(|other| other.previous() == batch.previous());
+        let branches = *pushed && (other || self.streams[usize::from(author.0)].contradicts(batch));
+        if branches || !self.may_wait(batch) {
+            self.checked_copy(from, &digest);
+            return Ok(());
+        }
+        self.fetches.arrived(&digest);
+        self.early[usize::from(author.0)].insert(digest, check);
+        // It has sealed what it does not know.
+        if author == self.settings.me && self.learning.is_none() {
+            self.lose_stream(ports)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a batch need not wait, or has room to. Asked before the one before it is asked for: what has no room
+    /// must not lead to more.
+    fn may_wait(&self, batch: &Batch) -> bool {
+        let author = usize::from(batch.id().author.0);
+        let (early, bytes_max) = (&self.early[author], self.streams[author].bytes_max());
+        let bytes: usize = early.values().map(|early| early.batch.bytes().len()).sum();
+        batch.as_of() <= self.executed
+            || (early.len() < STREAM_BATCHES_MAX && bytes + batch.bytes().len() <= bytes_max)
+    }
+
+    /// Whether a batch is here and waits for its height.
+    fn waits(&self, author: ValidatorIndex, digest: &Digest) -> bool {
+        self.early[usize::from(author.0)].contains_key(digest)
+    }
+
+    /// What an author has sealed and nobody here could judge yet.
+    pub(super) fn early_of(&self, author: ValidatorIndex) -> impl Iterator<Item = &Batch> {
+        self.early[usize::from(author.0)].values().map(|early| &early.batch)
+    }
+
+    /// A height is executed: what waited for it is judged now, and what a finalized cut has passed is wanted no more.
+    pub(super) fn release_early(&mut self, ports: &mut impl Ports) {
+        for author in 0..self.early.len() {
+            let cut = self.streams[author].cut().sequence;
+            let stays =
+                |check: &Check| check.batch.as_of() > self.executed && check.batch.id().sequence > cut;
+            let released: Vec<_> = self.early[author].extract_if(.., |_, check| !stays(check)).collect();
+            for (digest, check) in released {
+                let Check { from, pushed, batch } = &check;
+                let from = *from;
+                let coming = |digest: &Digest| self.checking.contains_key(digest);
+                if batch.id().sequence <= cut {
+                    self.checked_copy(from, &digest);
+                } else if *pushed && let Err(refused) = self.streams[author].may_push(batch, coming) {
+                    self.checked_copy(from, &digest);
+                    if refused == Refused::Branch {
+                        self.offence(from, Offence::Equivocation, ports);
+                    }
+                } else {
+                    ports.hand_on(Work::Check(check));
+                }
+            }
+        }
     }
 
     /// Whether what a peer sends may answer a request that was forgotten or answered by another.
@@ -118,7 +204,10 @@ impl Replica {
         patience: Duration,
         now: Now,
     ) {
-        // The author's own copy is on its way through the verifiers.
+        // It is here, or the author's own copy is on its way through the verifiers.
+        if self.waits(author, &head.digest) {
+            return;
+        }
         if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&author)) {
             return;
         }
@@ -325,8 +414,8 @@ impl Replica {
         self.count_own(now, ports);
     }
 
-    /// The highest batch of a stream that has come here with every one before it, checked and durable or not. Of what is
-    /// being checked only what the author itself has sent counts: the rest may be forged.
+    /// The highest batch of a stream that has come here with every one before it, checked and durable or not. Of what
+    /// is being checked only what the author itself has sent counts: the rest may be forged.
     pub(super) fn received(&self, author: ValidatorIndex) -> Head {
         let coming = |checking: &Checking| checking.author == author && checking.copies.contains(&author);
         let stream = &self.streams[usize::from(author.0)];

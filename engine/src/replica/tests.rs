@@ -1,6 +1,7 @@
 //! Whole validators on one thread: replicas and committers over real journals, messages in queues, and a script that
 //! asks what consensus would ask.
 
+mod as_of;
 mod chains;
 mod feed;
 mod losses;
@@ -435,6 +436,12 @@ fn recovery_says_what_is_wrong_with_a_journal() {
     assert_eq!(with(&|record| record.certificate.clear()).unwrap(), Height(1));
     let twice = [&good[..], &good[2..]].concat();
     assert!(matches!(recover(&twice), Err(RecoveryError::Broken { .. })));
+    // What a batch was judged by stands before it.
+    let early = (KIND_BATCH, rig.seal_as_of(2, Head::NONE, 1, 0, Height(2)).bytes().to_vec());
+    assert!(matches!(
+        recover(&[&good[..], &[early]].concat()),
+        Err(RecoveryError::Early { as_of: Height(2), last: Height(1), .. })
+    ));
     let strange = [&good[..], &[(77, vec![])]].concat();
     assert!(matches!(recover(&strange), Err(RecoveryError::UnknownKind(77))));
 }

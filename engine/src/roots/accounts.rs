@@ -67,13 +67,22 @@ impl AccountTree {
 
     /// Folds in what a block changed. `state` lends the keys, which blocks do not change.
     pub fn fold(&mut self, delta: &Delta, state: &ChainState) {
+        self.open(delta.opened());
         self.update(delta.changes().iter().map(|change| {
             let key = state.key(change.account).expect("a delta names accounts that exist");
             let Balance { balance, window, frozen } = change.after;
             let account =
-                AccountState { key: *key.encoded, key_version: key.version, balance, window, frozen };
+                AccountState { key: key.encoded, key_version: key.version, balance, window, frozen };
             (change.account, account)
         }));
+    }
+
+    /// Adds the leaves of new accounts.
+    pub(super) fn open(&mut self, keys: &[[u8; 32]]) {
+        let first = self.tree.len() as u64;
+        let leaf = |(id, key): (u64, &[u8; 32])| prefixed_leaf(AccountId(id), &AccountState::opened(*key));
+        let leaves: Vec<_> = (first..).zip(keys).map(leaf).collect();
+        self.tree.append(&leaf_hashes(leaves.into_iter()));
     }
 
     /// Replaces the leaves of accounts, which ascend strictly.

@@ -107,6 +107,11 @@ impl Ledger {
         Ok(Self { network, chains, inboxes, root })
     }
 
+    /// The network.
+    pub fn network(&self) -> &Digest {
+        &self.network
+    }
+
     /// The states, for readers.
     pub fn states(&self) -> Chains {
         Chains::new(self.chains.iter().map(|chain| Arc::clone(chain.writer.state())))

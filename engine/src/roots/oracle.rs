@@ -8,15 +8,16 @@ mod merkle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::merkle::{Hash, MerkleTree, leaf_hash, root_of, sha256};
 use super::ChainEntry;
 use crate::execute::AccountState;
 use crate::execute::oracle::{Oracle, OracleOutcome};
-use crate::execute::{Delivered, Delivery, Leg};
+use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountId, Action, ChainGenesis, ChainId, Content, Digest, Genesis, Height, PacketRun, TransactionId,
+    AccountId, Action, ChainGenesis, ChainId, Content, Digest, Frozen, Genesis, Height, PacketRun,
+    TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -130,9 +131,15 @@ impl Chain {
         let outcome = self.oracle.execute(height, inbox, with_ids);
         let after = states(&self.oracle);
 
-        let leaves: Vec<_> =
-            after.iter().map(|(id, state)| (id.0 as usize, account_leaf(*id, state))).collect();
-        self.accounts.replace(&leaves);
+        // A tree with more leaves is another tree: where accounts were opened, it is built anew.
+        if outcome.opened.is_empty() {
+            let leaves: Vec<_> =
+                after.iter().map(|(id, state)| (id.0 as usize, account_leaf(*id, state))).collect();
+            self.accounts.replace(&leaves);
+        } else {
+            let all = (0..).map(AccountId).zip(self.oracle.account_states());
+            self.accounts = MerkleTree::new(&all.map(|(id, at)| account_leaf(id, &at)).collect::<Vec<_>>());
+        }
 
         let leaves: Vec<_> = transactions
             .iter()
@@ -154,8 +161,15 @@ impl Chain {
             issuance: self.oracle.issuance(),
         };
 
-        let changed = after.iter().zip(&before).filter(|(after, before)| after != before);
-        let changes: Vec<_> = changed.map(|(after, _)| *after).collect();
+        // An account that was opened was an empty one before, and counts as changed if it no longer is.
+        let before: BTreeMap<AccountId, AccountState> = before.into_iter().collect();
+        let differs = |(id, after): &(AccountId, AccountState)| match before.get(id) {
+            Some(before) => after != before,
+            None => {
+                after.balance != 0 || after.window != ReplayWindow::default() || after.frozen != Frozen::NONE
+            }
+        };
+        let changes: Vec<_> = after.into_iter().filter(differs).collect();
         let delta = delta_digest(self.id, height, &outcome, &changes);
         (entry, outcome, delta)
     }
@@ -169,6 +183,7 @@ fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
             Action::Issue { to: account, .. } | Action::Freeze { account, .. } => vec![of.authority, account],
             Action::Burn { .. } => vec![of.authority],
         },
+        Content::Opening(of) => vec![of.registrar],
         Content::Linked(of) => {
             std::iter::once(of.debit).chain(of.payments.iter().map(|payment| payment.to)).collect()
         }
@@ -228,7 +243,7 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
 }
 
 /// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | frozen) of each
-/// changed account | count | inbox | count | outbox | issued | burned
+/// changed account | count | inbox | count | outbox | issued | burned | count | keys of opened accounts
 fn delta_digest(
     chain: ChainId,
     height: Height,
@@ -254,5 +269,7 @@ fn delta_digest(
     delta.extend(outcome.outbox.iter().flat_map(delivery));
     delta.extend(outcome.issuance.issued.to_le_bytes());
     delta.extend(outcome.issuance.burned.to_le_bytes());
+    delta.extend((outcome.opened.len() as u32).to_le_bytes());
+    delta.extend(outcome.opened.iter().flatten());
     sha256(&delta)
 }

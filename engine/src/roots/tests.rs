@@ -19,7 +19,13 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
         asset: if *id < 10 { Asset::UNIT } else { Asset(*b"another asset   ") },
         roles: match accounts {
             1 => Roles::default(),
-            _ => Roles { issuer: Some(AccountId(0)), issuance_cap: 300, freezer: Some(AccountId(1)) },
+            _ => Roles {
+                issuer: Some(AccountId(0)),
+                issuance_cap: 300,
+                freezer: Some(AccountId(1)),
+                registrar: Registrar::Account(AccountId(1)),
+                accounts_cap: *accounts as u64 + 9,
+            },
         },
         accounts: (0..*accounts)
             .map(|i| AccountGenesis { public_key: [i as u8; 32], balance: 100 + i as u64 })
@@ -71,7 +77,9 @@ fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
     };
     let sections: Vec<_> = runs.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
     let (network, author) = (Digest::default(), ValidatorIndex(0));
-    Verified::assumed(Batch::seal(&network, author, &previous, &sections, packets.iter(), |_| [0; 64]))
+    Verified::assumed(Batch::seal(&network, author, &previous, Height(0), &sections, packets.iter(), |_| {
+        [0; 64]
+    }))
 }
 
 fn transactions_of(batches: &[Verified<Batch>], chain: ChainId) -> Vec<PacketRun<'_>> {
@@ -82,7 +90,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn roots_are_the_oracles(blocks in vec(vec((0..3_usize, 0..5_usize, 0..14_u64, 0..14_u64, 0..200_u64, 0..150_u64), 0..30), 1..7)) {
+    fn roots_are_the_oracles(blocks in vec(vec((0..3_usize, 0..5_usize, 0..18_u64, 0..18_u64, 0..200_u64, 0..150_u64), 0..30), 1..7)) {
         let genesis = genesis(&[(2, 13), (9, 5), (11, 3)]);
         let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
         let mut view = CommittedView::genesis(&genesis, ledger.state_root().clone());
@@ -100,6 +108,12 @@ proptest! {
                                 3 => {
                                     let payments = [(*credit, *amount % 30), (credit / 2, 1), (*debit, 2)];
                                     return linked(from, *debit, &payments, *nonce);
+                                }
+                                4 if nonce % 3 == 0 => {
+                                    let like = crate::execute::tests::transfer(1, 0, 0, *nonce);
+                                    let like = Transfer { chain: ChainId(from), ..like };
+                                    let keys: Vec<_> = (0..1 + nonce % 5).map(|at| (credit + at) as u8).collect();
+                                    return crate::execute::tests::opening_as(&like, &keys);
                                 }
                                 0 => ordered(from, 0, Action::Issue { to: AccountId(*credit), amount: *amount }, *nonce),
                                 1 => ordered(from, 0, Action::Burn { amount: *amount }, *nonce),

@@ -59,6 +59,9 @@ impl CommittedView {
         assert_eq!(root.height(), self.height().next(), "heights are committed one after the other");
         for (view, delta) in self.chains.iter_mut().zip(deltas) {
             assert_eq!(view.chain, delta.chain(), "one delta for each chain, in its order");
+            view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
+            view.tree.open(delta.opened());
+            view.is_changed.resize(view.accounts.len().div_ceil(64), 0);
             for change in delta.changes() {
                 let index = change.account.0 as usize;
                 let account = &mut view.accounts[index];

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
-use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
+use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 
 /// The key version of every account's first key.
-pub const GENESIS_KEY_VERSION: u32 = 1;
+pub const FIRST_KEY_VERSION: u32 = 1;
 
 /// How many of `n` validators are a quorum: 2f+1 where n = 3f+1.
 ///
@@ -38,7 +38,7 @@ pub enum CryptoSuite {
 /// One account at the beginning. Its id is its place in the chain's array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountGenesis {
-    /// The key of version [`GENESIS_KEY_VERSION`].
+    /// The key of version [`FIRST_KEY_VERSION`].
     pub public_key: [u8; 32],
     /// Its balance at height 0.
     pub balance: u64,
@@ -53,6 +53,33 @@ pub struct Roles {
     pub issuance_cap: u64,
     /// The account that freezes and unfreezes.
     pub freezer: Option<AccountId>,
+    /// Who opens accounts.
+    pub registrar: Registrar,
+    /// How many accounts the chain may have in all; 0 where nobody opens any.
+    pub accounts_cap: u64,
+}
+
+/// Who opens accounts of a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Registrar {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// This account.
+    Account(AccountId),
+    /// Any account of the chain.
+    Anyone,
+}
+
+impl Registrar {
+    /// Whether an account may open others.
+    pub fn is(self, account: AccountId) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Account(holder) => holder == account,
+            Self::Anyone => true,
+        }
+    }
 }
 
 /// What has been issued and burned on a chain since the beginning.
@@ -108,14 +135,25 @@ impl ChainGenesis {
 
     fn check_roles(&self) -> Result<(), GenesisError> {
         let (chain, accounts, roles) = (self.id, self.accounts.len(), &self.roles);
-        for account in roles.issuer.iter().chain(&roles.freezer).copied() {
+        let registrar = match roles.registrar {
+            Registrar::Account(account) => Some(account),
+            Registrar::Nobody | Registrar::Anyone => None,
+        };
+        for account in [roles.issuer, roles.freezer, registrar].into_iter().flatten() {
             if account.0 >= accounts as u64 {
                 return Err(GenesisError::RoleAccount { chain, accounts, account });
             }
         }
-        match roles.issuer.is_some() == (roles.issuance_cap > 0) {
+        if roles.issuer.is_some() != (roles.issuance_cap > 0) {
+            return Err(GenesisError::IssuanceCap(chain));
+        }
+        let caps = match roles.registrar {
+            Registrar::Nobody => 0..=0,
+            Registrar::Account(_) | Registrar::Anyone => accounts as u64..=ACCOUNTS_MAX,
+        };
+        match caps.contains(&roles.accounts_cap) {
             true => Ok(()),
-            false => Err(GenesisError::IssuanceCap(chain)),
+            false => Err(GenesisError::AccountsCap { chain, accounts }),
         }
     }
 }
@@ -150,7 +188,7 @@ pub enum GenesisError {
     #[error("chain {0} is not above the chain before it")]
     ChainOrder(ChainId),
     /// A chain without accounts, or with too many.
-    #[error("chain {chain} must have 1 to {ACCOUNTS_MAX} accounts, not {accounts}")]
+    #[error("chain {chain} must have 1 to {GENESIS_ACCOUNTS_MAX} accounts at its genesis, not {accounts}")]
     Accounts {
         /// The chain.
         chain: ChainId,
@@ -169,6 +207,17 @@ pub enum GenesisError {
         accounts: usize,
         /// The account that should hold it.
         account: AccountId,
+    },
+    /// A cap on accounts without a registrar, or one that is no cap.
+    #[error(
+        "chain {chain} has {accounts} accounts: with a registrar it needs a cap on accounts from there to {ACCOUNTS_MAX}, \
+         and none without"
+    )]
+    AccountsCap {
+        /// The chain.
+        chain: ChainId,
+        /// How many accounts it has.
+        accounts: usize,
     },
     /// An issuance cap without an issuer, or the other way round.
     #[error("chain {0} needs both an issuer and an issuance cap above 0, or neither")]
@@ -220,7 +269,7 @@ impl Genesis {
         }
         let mut supplies = BTreeMap::new();
         for chain in &chains {
-            if chain.accounts.is_empty() || chain.accounts.len() > ACCOUNTS_MAX {
+            if chain.accounts.is_empty() || chain.accounts.len() > GENESIS_ACCOUNTS_MAX {
                 return Err(GenesisError::Accounts { chain: chain.id, accounts: chain.accounts.len() });
             }
             chain.check_roles()?;

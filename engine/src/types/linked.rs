@@ -57,11 +57,12 @@ impl<'a> Payments<'a> {
 
     /// The payments, in order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = Payment> + use<'a> {
-        self.0.iter().map(|payment| {
-            let (account, amount) = payment.split_at(8);
-            let number = |half: &[u8]| u64::from_le_bytes(*half.first_chunk().expect("half of 16 bytes"));
-            Payment { to: AccountId(number(account)), amount: number(amount) }
-        })
+        self.0.iter().map(Payment::decode)
+    }
+
+    /// The payment at a place.
+    pub fn get(self, place: usize) -> Option<Payment> {
+        self.0.get(place).map(Payment::decode)
     }
 
     /// How many.
@@ -76,6 +77,12 @@ impl<'a> Payments<'a> {
 }
 
 impl Payment {
+    fn decode(bytes: &[u8; PAYMENT_BYTES]) -> Self {
+        let (account, amount) = bytes.split_at(8);
+        let number = |half: &[u8]| u64::from_le_bytes(*half.first_chunk().expect("half of 16 bytes"));
+        Self { to: AccountId(number(account)), amount: number(amount) }
+    }
+
     /// Account and amount.
     pub fn encode(&self) -> [u8; PAYMENT_BYTES] {
         let mut bytes = [0; PAYMENT_BYTES];
@@ -86,6 +93,11 @@ impl Payment {
 }
 
 impl<'a> Linked<'a> {
+    /// Bytes of the payload of so many payments with a memo.
+    pub const fn payload_bytes(payments: usize, memo_bytes: usize) -> usize {
+        4 + payments * PAYMENT_BYTES + memo_bytes
+    }
+
     /// Reads an envelope of this kind.
     pub(super) fn read(run: PacketRun<'a>) -> Result<Self, Malformed> {
         let (counts, rest) = run.payload().split_at_checked(4).ok_or(Malformed)?;

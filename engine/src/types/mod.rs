@@ -1,9 +1,10 @@
 //! The words of the ledger as types: ids, digests, the packet of a transaction, outcomes and refusals, the genesis.
 //!
 //! ```text
-//! Packet (128 bytes as received) ── a run of them ──▶ PacketRun ── content() ──▶ Transfer, Command, Linked (its
-//! fields)                                                       └─ message(network) = network id || body || payload
-//! what is signed, and what the id hashes
+//! Packet, 128 bytes as received ── one or a run of them ──▶ PacketRun ── content() ──▶ Transfer, Command, Linked, ..
+//!                                       │
+//!                                       └─ message(network) = network id || body || payload
+//!                                          is what is signed, and what the transaction id hashes
 //! ```
 //!
 //! Invariants: a newtype never converts into another one silently; a `Genesis` that exists is valid, and its network id
@@ -14,6 +15,7 @@ mod digest;
 mod genesis;
 mod ids;
 mod linked;
+mod opening;
 mod packet;
 mod transaction;
 mod verdict;
@@ -21,16 +23,17 @@ mod verdict;
 pub use command::{Action, Command, Frozen};
 pub use digest::{Digest, TransactionId};
 pub use genesis::{
-    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, GENESIS_KEY_VERSION, Genesis, GenesisError,
-    Issuance, Roles, ValidatorGenesis, quorum,
+    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,
+    Registrar, Roles, ValidatorGenesis, quorum,
 };
 pub use ids::{AccountId, Asset, BatchId, ChainId, Head, Height, NoAsset, Sequence, ValidatorIndex};
 pub use linked::{Linked, Payment, Payments};
+pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
-    BURN_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, Packet,
-    PacketSlab, TRANSFER_KIND, Transfer,
+    BURN_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND,
+    Packet, PacketSlab, TRANSFER_KIND, Transfer,
 };
-pub use transaction::{Content, Malformed, PacketRun, Runs, Transaction};
+pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub const FREEZE_KIND: u16 = 5;
 pub const ENVELOPE_KIND_MIN: u16 = 16;
 /// The kind field of linked transfers.
 pub const LINKED_KIND: u16 = ENVELOPE_KIND_MIN;
+/// The kind field of an envelope that opens accounts.
+pub const OPEN_KIND: u16 = 17;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -270,9 +272,13 @@ impl Packet {
         self.0.last_chunk().expect("a signature is shorter than a packet")
     }
 
-    /// The message under the signature, where no payload follows.
+    /// The message under the signature of a transaction of one packet.
+    ///
+    /// # Panics
+    /// It is the first packet of an envelope, whose message has the payload, too.
     #[inline]
     pub fn message(&self, network: &Digest) -> [u8; SIGNED_MESSAGE_BYTES] {
+        assert!(!self.is_envelope(), "the message of an envelope has its payload");
         message(network, self.body())
     }
 

@@ -222,7 +222,8 @@ fn a_genesis_that_exists_is_valid() {
 #[test]
 fn roles_are_held_by_accounts_and_what_may_be_issued_fits_with_what_there_is() {
     let with = |issuer: Option<u64>, issuance_cap, freezer: Option<u64>| {
-        let roles = Roles { issuer: issuer.map(AccountId), issuance_cap, freezer: freezer.map(AccountId) };
+        let (issuer, freezer) = (issuer.map(AccountId), freezer.map(AccountId));
+        let roles = Roles { issuer, issuance_cap, freezer, ..Roles::default() };
         genesis(vec![validator(1)], vec![ChainGenesis { roles, ..chain(4, &[1, 2]) }])
     };
     let held = |account| {
@@ -235,6 +236,29 @@ fn roles_are_held_by_accounts_and_what_may_be_issued_fits_with_what_there_is() {
     assert_eq!(with(Some(u64::MAX), 5, None), held(u64::MAX), "nobody, as the encoding has it");
     assert_eq!(with(Some(1), 0, None), Err(GenesisError::IssuanceCap(ChainId(4))));
     assert_eq!(with(None, 1, None), Err(GenesisError::IssuanceCap(ChainId(4))));
+}
+
+#[test]
+fn a_registrar_comes_with_a_cap_on_accounts_that_there_are_already() {
+    let with = |registrar, accounts_cap| {
+        let roles = Roles { registrar, accounts_cap, ..Roles::default() };
+        genesis(vec![validator(1)], vec![ChainGenesis { roles, ..chain(4, &[1, 2]) }]).err()
+    };
+    let registrar = |account| Registrar::Account(AccountId(account));
+    let cap = Some(GenesisError::AccountsCap { chain: ChainId(4), accounts: 2 });
+    assert_eq!(with(Registrar::Nobody, 0), None);
+    assert_eq!(with(Registrar::Nobody, 5), cap);
+    for registrar in [Registrar::Anyone, registrar(1)] {
+        assert_eq!((with(registrar, 1), with(registrar, 2)), (cap.clone(), None));
+        assert_eq!((with(registrar, 1 << 32), with(registrar, (1 << 32) + 1)), (None, cap.clone()));
+    }
+    let account = AccountId(2);
+    assert_eq!(
+        with(registrar(2), 5),
+        Some(GenesisError::RoleAccount { chain: ChainId(4), accounts: 2, account })
+    );
+    assert!(Registrar::Anyone.is(account) && registrar(2).is(account));
+    assert!(!Registrar::Nobody.is(account) && !registrar(1).is(account));
 }
 
 #[test]
@@ -274,10 +298,13 @@ fn the_network_id_covers_every_field() {
     assert_ne!(genesis(vec![validator(1)], vec![keyed]).unwrap().network(), base.network());
     let account = Some(AccountId(0));
     let roles = [
-        Roles { issuer: account, issuance_cap: 1, freezer: None },
-        Roles { issuer: account, issuance_cap: 2, freezer: None },
-        Roles { issuer: Some(AccountId(1)), issuance_cap: 1, freezer: None },
+        Roles { issuer: account, issuance_cap: 1, ..Roles::default() },
+        Roles { issuer: account, issuance_cap: 2, ..Roles::default() },
+        Roles { issuer: Some(AccountId(1)), issuance_cap: 1, ..Roles::default() },
         Roles { freezer: account, ..Roles::default() },
+        Roles { registrar: Registrar::Anyone, accounts_cap: 2, ..Roles::default() },
+        Roles { registrar: Registrar::Anyone, accounts_cap: 3, ..Roles::default() },
+        Roles { registrar: Registrar::Account(AccountId(0)), accounts_cap: 3, ..Roles::default() },
     ];
     let mut ids = std::collections::BTreeSet::from([*base.network()]);
     for roles in roles {
@@ -293,7 +320,7 @@ fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let chain_bytes = crate::limits::CHAIN_HEADER_BYTES;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
-        assert_eq!(root.0, chain[56..88]);
+        assert_eq!(root.0, chain[72..104]);
     }
 }
 

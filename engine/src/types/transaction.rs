@@ -1,11 +1,11 @@
 //! A transaction among packets: one packet, or an *envelope*, whose payload follows in further ones.
 //!
 //! ```text
-//! kinds 1 to 5        | packet |
-//! kinds from 16       | packet | payload ..  | .. payload, zeros |     the first packet, from byte 32:
-//!                                                                      | payload bytes (4) | zeros (12) | nonce |
-//! expiry | signed              network id || body of the first packet || payload transaction id      SHA-256 of what
-//! is signed
+//! kinds 1 to 5     | packet |
+//! kinds from 16    | packet | payload ..  | .. payload, zeros |
+//!                  the packet from byte 32 on: | payload bytes (4) | zeros (12) | nonce | expiry | signature |
+//! signed           network id || body of the first packet || payload
+//! transaction id   SHA-256 of what is signed
 //! ```
 //!
 //! So everything that holds packets holds envelopes, too: a frame, a batch, a block, and their limits count packets.
@@ -18,14 +18,14 @@ use std::sync::Arc;
 
 use kernels::sha2::sha256_parts;
 
-use super::packet::{BURN_KIND, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, TRANSFER_KIND};
-use super::{Action, Command, Digest, Frozen, Linked, Packet, TransactionId, Transfer};
-use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX};
+use super::packet::{BURN_KIND, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, TRANSFER_KIND};
+use super::{Action, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, TransactionId, Transfer};
+use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES};
 
 /// Packets that are no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND} or {LINKED_KIND}, and every field one that the \
+    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND}, {LINKED_KIND} or {OPEN_KIND}, and every field one that the \
      kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze flags from 0 to 3; an \
      envelope has as many packets as its payload needs, at most {PAYLOAD_BYTES_MAX} bytes, and zeros behind it"
 )]
@@ -90,6 +90,18 @@ impl<'a> PacketRun<'a> {
         if self.is_envelope() { self.envelope().is_ok() } else { self.is_alone() }
     }
 
+    /// How many signatures it carries, if it is a transaction: that of the account, and those of new keys.
+    #[inline]
+    pub fn signatures(self) -> usize {
+        if !self.is_envelope() {
+            return 1;
+        }
+        match self.envelope() {
+            Ok(Content::Opening(opening)) => 1 + opening.accounts.count(),
+            _ => 1,
+        }
+    }
+
     /// What it says, if it is a transaction.
     pub fn content(self) -> Result<Content<'a>, Malformed> {
         if self.is_envelope() {
@@ -140,6 +152,7 @@ impl<'a> PacketRun<'a> {
         }
         match self.kind() {
             LINKED_KIND => Linked::read(self).map(Content::Linked),
+            OPEN_KIND => Opening::read(self).map(Content::Opening),
             _ => Err(Malformed),
         }
     }
@@ -162,6 +175,11 @@ impl<'a> PacketRun<'a> {
             [packet] => Packets::One(*packet),
             packets => Packets::Run(packets.into()),
         }))
+    }
+
+    /// What names its bytes.
+    pub fn signed(self, network: &Digest) -> Signed {
+        Signed { chain: self.chain(), id: self.id(network), signature: *self.first().signature() }
     }
 
     /// The message under the signature.
@@ -208,6 +226,17 @@ impl<'a> Iterator for Runs<'a> {
     }
 }
 
+/// What names the very bytes of a transaction: its id covers what is signed, and the signature is the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Its chain.
+    pub chain: ChainId,
+    /// Its id.
+    pub id: TransactionId,
+    /// Its signature.
+    pub signature: [u8; SIGNATURE_BYTES],
+}
+
 /// What a transaction says, by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
@@ -217,6 +246,8 @@ pub enum Content<'a> {
     Command(Command),
     /// Payments of one payer, all or none.
     Linked(Linked<'a>),
+    /// New accounts.
+    Opening(Opening<'a>),
 }
 
 /// A transaction of a known kind. Its signature, accounts and amounts are claims until it is verified and executed. It

@@ -94,6 +94,8 @@ codes!(
         CreditFrozen = 14, "credit account frozen";
         /// More would be issued than the chain's cap allows.
         IssuanceCap = 15, "issuance cap reached";
+        /// The chain may not have so many accounts.
+        AccountsCap = 16, "accounts cap reached";
     }
 );
 
@@ -125,7 +127,8 @@ impl Outcome {
             | Self::RoleNotHeld
             | Self::DebitFrozen
             | Self::CreditFrozen
-            | Self::IssuanceCap => true,
+            | Self::IssuanceCap
+            | Self::AccountsCap => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar

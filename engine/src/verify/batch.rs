@@ -50,8 +50,8 @@ pub struct BatchRefusal {
     pub tally: Tally,
 }
 
-/// The cheap checks of a batch. Either all of its transactions and the author's signature go to `signed`, or nothing;
-/// how many transactions.
+/// The cheap checks of a batch. Either all signatures of its transactions and the author's go to `signed`, or nothing;
+/// how many signatures of transactions.
 pub(super) fn judge<'a>(
     chains: &'a Chains,
     authors: &'a [[u8; PUBLIC_KEY_BYTES]],
@@ -65,43 +65,51 @@ pub(super) fn judge<'a>(
     }
     let first = signed.len();
     let judged = judge_sections(chains, batch, signed);
+    let signatures = signed.len() - first;
     match judged {
-        Ok(_) => signed.push(Signed::author(author, batch)),
+        Ok(()) => signed.push(Signed::author(author, batch)),
         Err(_) => signed.truncate(first),
     }
-    judged
+    judged.map(|()| signatures)
 }
 
 fn judge_sections<'a>(
     chains: &'a Chains,
     batch: &'a Batch,
     signed: &mut Vec<Signed<'a>>,
-) -> Result<usize, BatchRefusal> {
+) -> Result<(), BatchRefusal> {
     let mut position = 0;
     for (chain, packets) in batch.sections() {
         let state = chains.get(chain).ok_or_else(|| refusal(batch, position, BatchFault::WrongChain))?;
-        let mut rest = packets;
+        let (mut rest, known) = (packets, state.accounts_as_of(batch.as_of()));
         while let Some((run, left)) = PacketRun::split_first(rest) {
             if let Some(coming) = rest.get(PREFETCH_AHEAD) {
                 state.prefetch(coming.debit());
             }
             rest = left;
-            let key = judge_transaction(state, run).map_err(|fault| refusal(batch, position, fault))?;
+            let key = judge_transaction(state, known, run);
+            let key = key.map_err(|fault| refusal(batch, position, fault))?;
             signed.push(Signed::transaction(key, run));
+            signed.extend(Signed::others(run));
             position += 1;
         }
     }
-    Ok(position)
+    Ok(())
 }
 
-fn judge_transaction<'a>(state: &'a ChainState, run: PacketRun<'_>) -> Result<AccountKey<'a>, BatchFault> {
+/// `known`: so many accounts there were at the height that the batch names.
+fn judge_transaction<'a>(
+    state: &'a ChainState,
+    known: u64,
+    run: PacketRun<'_>,
+) -> Result<AccountKey<'a>, BatchFault> {
     if !run.is_transaction() {
         return Err(BatchFault::Malformed);
     }
     if run.chain() != state.chain() {
         return Err(BatchFault::WrongChain);
     }
-    let key = state.key(run.debit()).ok_or(BatchFault::UnknownAccount)?;
+    let key = state.key(run.debit()).filter(|_| run.debit().0 < known).ok_or(BatchFault::UnknownAccount)?;
     if key.version != run.key_version() {
         return Err(BatchFault::WrongKeyVersion);
     }
@@ -114,16 +122,21 @@ pub(super) fn conclude(
     cheap: Result<usize, BatchRefusal>,
     verdicts: &mut &[bool],
 ) -> Result<Verified<Batch>, BatchRefusal> {
-    let transactions = cheap?;
-    let mine = verdicts.split_off(..=transactions).expect("a verdict for each signature");
+    let signatures = cheap?;
+    let mine = verdicts.split_off(..=signatures).expect("a verdict for each signature");
     match mine.iter().position(|good| !good) {
         None => Ok(Verified::new(batch)),
-        Some(position) => {
-            let fault = if position < transactions {
-                BatchFault::BadSignature
-            } else {
-                BatchFault::BadAuthorSignature
+        Some(bad) => {
+            // The transaction that carries the bad signature; the author's counts as one after the last.
+            let mut carried = 0;
+            let carries = |run: PacketRun<'_>| {
+                carried += run.signatures();
+                bad < carried
             };
+            let position = PacketRun::all(batch.packets()).position(carries);
+            let fault =
+                if position.is_some() { BatchFault::BadSignature } else { BatchFault::BadAuthorSignature };
+            let position = position.unwrap_or_else(|| batch.transactions());
             Err(BatchRefusal { tally: Tally::of(mine), ..refusal(&batch, position, fault) })
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::limits::SIGNATURE_BYTES;
-use crate::types::{Digest, Head, Transaction, ValidatorIndex};
+use crate::types::{Digest, Head, Height, Transaction, ValidatorIndex};
 use crate::wire::{Batch, BatchSection};
 
 /// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field
@@ -30,7 +30,8 @@ impl<T> Verified<T> {
 }
 
 impl Verified<Batch> {
-    /// Seals transactions that are each verified, ascending by chain: the batch is verified, too.
+    /// Seals transactions that are each verified by the accounts of a height at or below `as_of`, ascending by chain:
+    /// the batch is verified, too.
     ///
     /// # Panics
     /// The transactions do not ascend by chain, or do not have 1 to
@@ -39,6 +40,7 @@ impl Verified<Batch> {
         network: &Digest,
         author: ValidatorIndex,
         previous: &Head,
+        as_of: Height,
         transactions: &[&Verified<Transaction>],
         sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
     ) -> Self {
@@ -54,7 +56,7 @@ impl Verified<Batch> {
             })
             .collect();
         let packets = transactions.iter().flat_map(|transaction| transaction.run().packets());
-        Self(Batch::seal(network, author, previous, &sections, packets, sign))
+        Self(Batch::seal(network, author, previous, as_of, &sections, packets, sign))
     }
 
     /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures

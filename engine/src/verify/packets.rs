@@ -84,6 +84,7 @@ pub(super) fn judge<'a>(
         refusals.push(match judge_transaction(chains, committed, run) {
             Ok(key) => {
                 signed.push(Signed::transaction(key, run));
+                signed.extend(Signed::others(run));
                 None
             }
             Err(refusal) => Some(refusal),
@@ -102,7 +103,7 @@ fn judge_transaction<'a>(
     if run.expiry() <= committed {
         return Err(Refusal::Expired);
     }
-    let key = state.key(run.debit()).ok_or(Refusal::UnknownAccount)?;
+    let key = state.key_as_of(run.debit(), committed).ok_or(Refusal::UnknownAccount)?;
     if key.version != run.key_version() {
         return Err(Refusal::WrongKeyVersion);
     }
@@ -116,6 +117,10 @@ fn judge_transaction<'a>(
     match content {
         Content::Command(command) => judge_command(state, &command)?,
         Content::Linked(linked) => judge_linked(state, &linked)?,
+        Content::Opening(opening) if !state.roles().registrar.is(opening.registrar) => {
+            return Err(Refusal::RoleNotHeld);
+        }
+        Content::Opening(_) => {}
         Content::Transfer(transfer) if let Some(other) = transfer.credit_chain => {
             refuse_frozen(state, transfer.debit, Frozen::debit)?;
             // Whether the account exists there is for that chain to say, when the money arrives.
@@ -166,10 +171,11 @@ pub(super) fn conclude(
     verdicts: &mut &[bool],
 ) -> CheckedPackets {
     let mut tally = Tally::default();
-    for undecided in refusals.iter_mut().filter(|refusal| refusal.is_none()) {
-        let good = *verdicts.split_off_first().expect("a verdict for each survivor");
-        tally.count(good);
-        *undecided = (!good).then_some(Refusal::BadSignature);
+    let runs = slab.runs().zip(&mut refusals);
+    for (run, undecided) in runs.filter(|(_, refusal)| refusal.is_none()) {
+        let mine = verdicts.split_off(..run.signatures()).expect("a verdict for each signature");
+        tally.count(mine);
+        *undecided = mine.contains(&false).then_some(Refusal::BadSignature);
     }
     CheckedPackets { slab, refusals, tally }
 }

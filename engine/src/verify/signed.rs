@@ -4,12 +4,14 @@ use kernels::ed25519::{DecodedEntry, DecodedKey, Entry, Item};
 
 use crate::execute::AccountKey;
 use crate::limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
-use crate::types::{Digest, Packet, PacketRun};
+use crate::types::{
+    Content, Digest, NewAccount, POSSESSION_MESSAGE_BYTES, Packet, PacketRun, possession_message,
+};
 use crate::wire::{BATCH_MESSAGE_BYTES, Batch};
 
 /// A signature that passed the cheap checks, and the key that must have made it.
 pub(super) struct Signed<'a> {
-    encoded: &'a [u8; PUBLIC_KEY_BYTES],
+    encoded: [u8; PUBLIC_KEY_BYTES],
     decoded: Option<&'a DecodedKey>,
     message: Message<'a>,
     signature: &'a [u8; SIGNATURE_BYTES],
@@ -21,6 +23,8 @@ enum Message<'a> {
     Packet(&'a Packet),
     /// Body and payload of an envelope, behind the network's id.
     Envelope(PacketRun<'a>),
+    /// What the owner of a new key signs, whom the opening envelope names.
+    Possession(&'a Packet, &'a [u8; PUBLIC_KEY_BYTES]),
     /// What an author signs of its batch.
     Author([u8; BATCH_MESSAGE_BYTES]),
 }
@@ -36,9 +40,24 @@ impl<'a> Signed<'a> {
         Self { encoded, decoded, message, signature: first.signature() }
     }
 
-    pub(super) fn author(key: &'a [u8; PUBLIC_KEY_BYTES], batch: &'a Batch) -> Self {
+    /// What stands beside the signer's signature: possessions of new keys.
+    pub(super) fn others(run: PacketRun<'a>) -> impl Iterator<Item = Self> {
+        let opening = match run.content() {
+            Ok(Content::Opening(opening)) => Some(opening),
+            _ => None,
+        };
+        opening.into_iter().flat_map(move |opening| {
+            opening.accounts.iter().map(move |account| {
+                let NewAccount { key, possession } = account;
+                let message = Message::Possession(run.first(), key);
+                Self { encoded: *key, decoded: None, message, signature: possession }
+            })
+        })
+    }
+
+    pub(super) fn author(key: &[u8; PUBLIC_KEY_BYTES], batch: &'a Batch) -> Self {
         let message = Message::Author(batch.message());
-        Self { encoded: key, decoded: None, message, signature: batch.signature() }
+        Self { encoded: *key, decoded: None, message, signature: batch.signature() }
     }
 
     fn item<'b>(&'b self, message: &'b [u8]) -> Item<'b> {
@@ -55,6 +74,7 @@ impl<'a> Signed<'a> {
 pub(super) struct Messages {
     packets: Vec<[u8; SIGNED_MESSAGE_BYTES]>,
     envelopes: Vec<Vec<u8>>,
+    possessions: Vec<[u8; POSSESSION_MESSAGE_BYTES]>,
 }
 
 /// The entries for the kernel.
@@ -65,17 +85,23 @@ pub(super) fn items<'b>(
 ) -> Vec<Item<'b>> {
     messages.packets.clear();
     messages.envelopes.clear();
+    messages.possessions.clear();
     for signed in signed {
         match signed.message {
             Message::Packet(packet) => messages.packets.push(packet.message(network)),
             Message::Envelope(run) => messages.envelopes.push(run.message(network)),
+            Message::Possession(by, key) => {
+                messages.possessions.push(possession_message(network, by.chain(), by.debit(), key));
+            }
             Message::Author(_) => {}
         }
     }
     let (mut packets, mut envelopes) = (messages.packets.iter(), messages.envelopes.iter());
+    let mut possessions = messages.possessions.iter();
     let item = |signed: &'b Signed<'b>| match &signed.message {
         Message::Packet(_) => signed.item(packets.next().expect("a message for each packet")),
         Message::Envelope(_) => signed.item(envelopes.next().expect("a message for each envelope")),
+        Message::Possession(..) => signed.item(possessions.next().expect("a message for each possession")),
         Message::Author(message) => signed.item(message),
     };
     signed.iter().map(item).collect()

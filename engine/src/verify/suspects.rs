@@ -48,7 +48,7 @@ impl Suspects {
 
     /// Learns what this source's signatures of one round were.
     pub(super) fn note(&self, source: Source, tally: Tally) {
-        let Tally { signatures, bad } = tally;
+        let Tally { signatures, bad, .. } = tally;
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if bad == 0 {
             return table.praise(source, signatures.into());

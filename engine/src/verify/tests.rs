@@ -73,6 +73,14 @@ impl Room {
         checked.iter().map(|checked| checked.verdict.err()).collect()
     }
 
+    /// The refusals of a client's transactions, of whatever length.
+    fn submit_runs(&mut self, committed: u64, packets: &[Packet]) -> Vec<Option<Refusal>> {
+        let job = Job::packets(1, PacketSlab::copy_from(packets));
+        let checked = self.verifier.check(Height(committed), vec![job], [9; 32]).remove(0);
+        let Checked::Packets(checked) = checked else { panic!("packets give packets") };
+        checked.refusals().to_vec()
+    }
+
     fn batch(&mut self, chain: u32, packets: &[Packet]) -> Result<(), (u32, BatchFault)> {
         self.check(batch(chain, 1, packets))
     }
@@ -113,7 +121,9 @@ fn sealed(network: &Digest, author: ValidatorIndex, sections: &[(u32, &[Packet])
         packets: packets.len() as u32,
     };
     let sections: Vec<_> = sections.iter().map(section).collect();
-    Batch::seal(network, author, &previous, &sections, packets.iter(), |message| author_key().sign(message))
+    Batch::seal(network, author, &previous, Height(0), &sections, packets.iter(), |message| {
+        author_key().sign(message)
+    })
 }
 
 /// The batch with a byte of its encoding changed.
@@ -249,7 +259,12 @@ fn a_payment_to_another_chain_needs_a_chain_of_the_same_asset() {
 
 #[test]
 fn commands_need_their_role_and_frozen_accounts_are_refused_before_they_are_sealed() {
-    let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 9, freezer: Some(AccountId(2)) };
+    let roles = Roles {
+        issuer: Some(AccountId(1)),
+        issuance_cap: 9,
+        freezer: Some(AccountId(2)),
+        ..Roles::default()
+    };
     let mut writer = StateWriter::genesis(&ChainGenesis { roles, ..chain(3) });
     let other = StateWriter::genesis(&chain(8));
     let chains = Chains::new([Arc::clone(writer.state()), Arc::clone(other.state())]);
@@ -426,9 +441,9 @@ fn a_suspect_is_forgiven_after_enough_good_signatures_and_the_table_is_bounded()
     use kernels::ed25519::Company;
     let suspects = suspects::Suspects::default();
     let (few, many, all_good) = (
-        Tally { signatures: 4096, bad: 1 },
-        Tally { signatures: 64, bad: 2 },
-        Tally { signatures: suspects::FORGIVEN_AFTER as u32 - 1, bad: 0 },
+        Tally { signatures: 4096, bad: 1, refused: 1 },
+        Tally { signatures: 64, bad: 2, refused: 2 },
+        Tally { signatures: suspects::FORGIVEN_AFTER as u32 - 1, bad: 0, refused: 0 },
     );
     let client = Source::Connection;
     suspects.note(client(1), all_good);
@@ -441,7 +456,7 @@ fn a_suspect_is_forgiven_after_enough_good_signatures_and_the_table_is_bounded()
     suspects.note(client(1), few);
     suspects.note(client(1), all_good);
     assert_eq!(suspects.company(client(1)), Company::Apart, "in a row");
-    suspects.note(client(1), Tally { signatures: 1, bad: 0 });
+    suspects.note(client(1), Tally { signatures: 1, bad: 0, refused: 0 });
     assert_eq!((suspects.company(client(1)), suspects.len()), (Company::Shared, 1));
 
     for connection in 0..suspects::SUSPECTS_MAX as u64 {
@@ -578,9 +593,94 @@ fn a_batch_with_envelopes_is_good_as_a_whole_or_not_at_all() {
         &NETWORK,
         SEALER,
         &Head::NONE,
+        Height(0),
         &[&Verified::assumed(linked(1)), &Verified::assumed(signed(good(4)).run().transaction().unwrap())],
         |message| author_key().sign(message),
     );
     assert_eq!((sealed.transactions(), sealed.packets().len()), (2, linked(1).run().packets().len() + 1));
     assert_eq!(room.check(sealed.into_inner()), Ok(()));
+}
+
+/// Accounts of these numbers, opened by account 0 of chain 3 and signed for as they must be.
+fn signed_opening(numbers: &[u64], nonce: u64) -> Transaction {
+    let encode = |number: &u64| {
+        let key = key(*number);
+        let message = possession_message(&NETWORK, ChainId(3), AccountId(0), &key.public_key());
+        NewAccount { key: &key.public_key(), possession: &key.sign(&message) }.encode()
+    };
+    let encoded: Vec<_> = numbers.iter().map(encode).collect();
+    let Transfer { chain, key_version, reference, expiry, .. } = good(nonce);
+    let accounts = NewAccounts::of(&encoded);
+    let opening = Opening { chain, key_version, reference, registrar: AccountId(0), accounts, nonce, expiry };
+    opening.sign(&NETWORK, |message| key(0).sign(message)).unwrap()
+}
+
+/// A room whose chain 3 lets every account open others.
+fn open_room() -> Room {
+    let roles = Roles { registrar: Registrar::Anyone, accounts_cap: 100, ..Roles::default() };
+    let writer = StateWriter::genesis(&ChainGenesis { roles, ..chain(3) });
+    let counter = Arc::new(AtomicU64::new(0));
+    let chains = Chains::new([Arc::clone(writer.state())]);
+    Room { verifier: Verifier::new(NETWORK, chains, authors(), Arc::clone(&counter)), writer, counter }
+}
+
+#[test]
+fn who_opens_an_account_shows_that_its_key_wants_it() {
+    let mut room = open_room();
+    let good_one = signed_opening(&[40, 41, 42], 0);
+    let spoil = |at: usize| {
+        let mut bytes = good_one.bytes().to_vec();
+        bytes[at] ^= 1;
+        let unsigned = Transaction::from_bytes(&bytes).unwrap();
+        // The registrar signs what it is given.
+        let signature = key(0).sign(&unsigned.run().message(&NETWORK));
+        bytes[64..128].copy_from_slice(&signature);
+        Transaction::from_bytes(&bytes).unwrap()
+    };
+    // The key of the second account, and the last byte of its possession.
+    for at in [128 + 96, 128 + 96 + 95] {
+        let spoiled = spoil(at);
+        assert_eq!(room.submit_runs(0, spoiled.run().packets()), [Some(Refusal::BadSignature)], "byte {at}");
+        let packets = [&[signed(good(0))], spoiled.run().packets(), &[signed(good(1))]].concat();
+        assert_eq!(room.check(batch(3, 1, &packets)), Err((1, BatchFault::BadSignature)), "byte {at}");
+    }
+    assert_eq!(room.submit_runs(0, good_one.run().packets()), [None]);
+    let counted = room.counter.load(Relaxed);
+    let packets = [&[signed(good(0))], good_one.run().packets(), &[signed(good(1))]].concat();
+    assert_eq!(room.check(batch(3, 1, &packets)), Ok(()));
+    assert_eq!(
+        room.counter.load(Relaxed) - counted,
+        1 + 4 + 1 + 1,
+        "three keys, three accounts and the author"
+    );
+    // Nobody opens accounts of a chain without a registrar.
+    let mut closed = self::room();
+    assert_eq!(closed.submit_runs(0, good_one.run().packets()), [Some(Refusal::RoleNotHeld)]);
+}
+
+#[test]
+fn an_account_signs_from_the_height_on_that_opened_it() {
+    let mut room = open_room();
+    let opening = signed_opening(&[40], 0);
+    let id = opening.id(&NETWORK).0;
+    let opened = AccountId(4);
+    let transfer = Transfer { debit: opened, credit: AccountId(0), ..good(0) };
+    let pay = transfer.sign(&NETWORK, |message| key(40).sign(message));
+    let as_of = |height| {
+        let sections = [BatchSection { chain: ChainId(3), packets: 1 }];
+        let sign = |message: &[u8]| author_key().sign(message);
+        Batch::seal(&NETWORK, SEALER, &Head::NONE, Height(height), &sections, [&pay].into_iter(), sign)
+    };
+    assert_eq!(room.check(as_of(1)), Err((0, BatchFault::UnknownAccount)), "nobody has opened it");
+    let block = batch(3, 1, opening.run().packets());
+    room.writer.execute(Height(1), &[], &[Verified::assumed(block)], &[id]);
+    assert_eq!(room.writer.state().accounts(), 5);
+    // All validators say the same of a batch, however far each has executed.
+    assert_eq!(room.check(as_of(0)), Err((0, BatchFault::UnknownAccount)));
+    assert_eq!(room.check(as_of(1)), Ok(()));
+    // A client's transaction is taken when the opening is on this validator's disk.
+    assert_eq!(room.submit_runs(0, &[pay]), [Some(Refusal::UnknownAccount)]);
+    assert_eq!(room.submit_runs(1, &[pay]), [None]);
+    let with_another_key = transfer.sign(&NETWORK, |message| key(41).sign(message));
+    assert_eq!(room.submit_runs(1, &[with_another_key]), [Some(Refusal::BadSignature)]);
 }

@@ -58,20 +58,27 @@ pub enum Checked {
 pub struct Tally {
     /// How many were checked.
     pub signatures: u32,
-    /// How many of these were bad.
+    /// How many of these were bad, or stood beside a bad one in the same transaction: the good ones there were checked
+    /// for nothing.
     pub bad: u32,
+    /// How many transactions, or batches, had a bad one.
+    pub refused: u32,
 }
 
 impl Tally {
     pub(super) fn of(verdicts: &[bool]) -> Self {
         let mut tally = Self::default();
-        verdicts.iter().for_each(|good| tally.count(*good));
+        verdicts.chunks(1).for_each(|verdict| tally.count(verdict));
         tally
     }
 
-    pub(super) fn count(&mut self, good: bool) {
-        self.signatures += 1;
-        self.bad += u32::from(!good);
+    /// The signatures of one transaction.
+    pub(super) fn count(&mut self, verdicts: &[bool]) {
+        self.signatures += verdicts.len() as u32;
+        if verdicts.contains(&false) {
+            self.bad += verdicts.len() as u32;
+            self.refused += 1;
+        }
     }
 }
 
@@ -116,9 +123,10 @@ impl Verifier {
         self.rechecked
     }
 
-    /// Checks all jobs in one round, and answers in their order. `committed` is the height that this validator has
-    /// executed. `seed` must be unpredictable to everybody who sent the jobs: take it from the operating system every
-    /// time.
+    /// Checks all jobs in one round, and answers in their order. `committed` is the height that this validator has on
+    /// its disk: what clients submit is judged by the accounts that there were then. What a batch says is judged by
+    /// those of the height that it names, which must be executed here. `seed` must be unpredictable to everybody who
+    /// sent the jobs: take it from the operating system every time.
     pub fn check(&mut self, committed: Height, jobs: Vec<Job>, seed: [u8; 32]) -> Vec<Checked> {
         // Signatures of one source stand together.
         let mut order: Vec<usize> = (0..jobs.len()).collect();

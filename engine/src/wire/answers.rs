@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cursor, Happening};
 use crate::roots::{AccountProof, ChainEntry, TransactionProof};
-use crate::types::{ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use crate::types::{AccountId, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
 
 /// An account as it is under a state root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct TransactionAnswer {
     pub sequence: Sequence,
     /// The transaction, in hexadecimal: the 128 bytes of its packet, or of each packet of an envelope.
     pub packet: String,
+    /// The first of the accounts that it has opened, where it has; the others follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<AccountId>,
     /// What became of the payment on the other chain, where the outcome is *sent*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crossing: Option<CrossingAnswer>,

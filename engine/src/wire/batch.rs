@@ -1,16 +1,18 @@
 //! A batch: the transactions that one validator hands to its peers at once, as the bytes that travel and are stored.
 //!
 //! ```text
-//! 0       8        10         12             16         24         56          88          152
-//! | epoch | author | #sections | packets     | sequence | previous | body root | signature | sections.. | packets..
-//!                                                                              section = chain, packets
+//! 0       8        10          12        16         24      32         64          96          160
+//! | epoch | author | #sections | packets | sequence | as of | previous | body root | signature | sections.. | packets..
+//!                                                                             section = chain, packets
 //! ```
 //!
 //! The digest covers network and header without the signature, and the header covers the body through its root. So
 //! whether a batch is wanted can be told from the header alone, before anything expensive is done; and a head names all
-//! batches before it, because each names the digest of the previous one.
+//! batches before it, because each names the digest of the previous one. *As of* is a height that its author had on its
+//! disk: its signatures are judged by the accounts that there were then, so that all validators judge them alike (R6).
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,11 +22,12 @@ use super::{Reader, WireError};
 use crate::limits::{
     BATCH_HEADER_BYTES, BATCH_PACKETS_MAX, BATCH_SECTION_BYTES, CHAINS_MAX, PACKET_BYTES, SIGNATURE_BYTES,
 };
-use crate::types::{BatchId, ChainId, Digest, Head, Packet, PacketRun, Sequence, ValidatorIndex};
+use crate::types::{BatchId, ChainId, Digest, Head, Height, Packet, PacketRun, Sequence, ValidatorIndex};
 
-const DIGEST_DOMAIN: &[u8; 16] = b"millrace/batch/2";
-const SIGNATURE_DOMAIN: &[u8; 23] = b"millrace/batch-author/2";
+const DIGEST_DOMAIN: &[u8; 16] = b"millrace/batch/3";
+const SIGNATURE_DOMAIN: &[u8; 23] = b"millrace/batch-author/3";
 const SIGNATURE_AT: usize = BATCH_HEADER_BYTES - SIGNATURE_BYTES;
+const BODY_ROOT: Range<usize> = SIGNATURE_AT - 32..SIGNATURE_AT;
 
 /// Bytes of the message that an author signs: a domain and the batch's digest.
 pub const BATCH_MESSAGE_BYTES: usize = SIGNATURE_DOMAIN.len() + 32;
@@ -44,6 +47,7 @@ pub struct Batch {
     bytes: Bytes,
     id: BatchId,
     epoch: u64,
+    as_of: Height,
     previous: Digest,
     digest: Digest,
     sections: Arc<[BatchSection]>,
@@ -51,12 +55,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Encodes the batch that follows `previous` in the stream of `author`, and has `sign` sign [`Self::message`].
-    /// The sections ascend by chain, none is empty, and together they have 1 to [`BATCH_PACKETS_MAX`] packets.
+    /// Encodes the batch that follows `previous` in the stream of `author`, with signatures that are good as of a
+    /// height, and has `sign` sign [`Self::message`]. The sections ascend by chain, none is empty, and together they
+    /// have 1 to [`BATCH_PACKETS_MAX`] packets.
     pub fn seal<'a>(
         network: &Digest,
         author: ValidatorIndex,
         previous: &Head,
+        as_of: Height,
         sections: &[BatchSection],
         packets: impl Iterator<Item = &'a Packet>,
         sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
@@ -70,6 +76,7 @@ impl Batch {
         bytes.extend_from_slice(&(sections.len() as u16).to_le_bytes());
         bytes.extend_from_slice(&(count as u32).to_le_bytes());
         bytes.extend_from_slice(&previous.sequence.next().0.to_le_bytes());
+        bytes.extend_from_slice(&as_of.0.to_le_bytes());
         bytes.extend_from_slice(&previous.digest.0);
         bytes.resize(BATCH_HEADER_BYTES, 0);
         for section in sections {
@@ -81,13 +88,14 @@ impl Batch {
         }
         assert_eq!(bytes.len(), body_at + count * PACKET_BYTES, "the sections add up to the packets");
         let body_root = sha256(&bytes[body_at..]);
-        bytes[56..88].copy_from_slice(&body_root);
+        bytes[BODY_ROOT].copy_from_slice(&body_root);
         let digest = digest(network, &bytes, body_at);
         bytes[SIGNATURE_AT..BATCH_HEADER_BYTES].copy_from_slice(&sign(&message(&digest)));
         Self {
             bytes: bytes.into(),
             id: BatchId { author, sequence: previous.sequence.next() },
             epoch: 0,
+            as_of,
             previous: previous.digest,
             digest,
             sections: sections.into(),
@@ -107,6 +115,7 @@ impl Batch {
         let section_count = usize::from(reader.u16("batch sections")?);
         let count = reader.u32("batch packets")? as usize;
         let sequence = Sequence(reader.u64("batch sequence")?);
+        let as_of = Height(reader.u64("batch as of")?);
         let previous = reader.digest("previous batch")?;
         reader.digest("batch body root")?;
         reader.take("batch signature", SIGNATURE_BYTES)?;
@@ -139,7 +148,7 @@ impl Batch {
         reader.finish()?;
         let digest = digest(network, &bytes, body_at);
         let id = BatchId { author, sequence };
-        Ok(Self { id, epoch, previous, digest, sections, body_at, bytes })
+        Ok(Self { id, epoch, as_of, previous, digest, sections, body_at, bytes })
     }
 
     /// Its place.
@@ -155,6 +164,11 @@ impl Batch {
     /// The prefix that it follows.
     pub fn previous(&self) -> Head {
         Head { sequence: Sequence(self.id.sequence.0 - 1), digest: self.previous }
+    }
+
+    /// The height by whose accounts its signatures are judged.
+    pub fn as_of(&self) -> Height {
+        self.as_of
     }
 
     /// What names it: SHA-256 over network and header.
@@ -174,7 +188,7 @@ impl Batch {
 
     /// Whether the packets are those that the header commits to.
     pub fn body_matches(&self) -> bool {
-        sha256(&self.bytes[self.body_at..]) == self.bytes[56..88]
+        sha256(&self.bytes[self.body_at..]) == self.bytes[BODY_ROOT]
     }
 
     /// The encoding.

@@ -3,27 +3,30 @@
 //! ```text
 //! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | roles | accounts: key, balance..
 //! header    magic | name | validators.. | for each chain: id | kind | suite | asset | roles | how many | root | supply
-//! roles     issuer | issuance cap | freezer          an account of 2^64 - 1 is none
+//! roles     issuer | issuance cap | freezer | registrar | accounts cap
+//!           an account of 2^64 - 1 is none; a registrar of 2^64 - 2 is any account
 //! ```
 //!
 //! The crate `proof` reads the header; `docs/PROOFS.md` has it byte by byte.
 
 use super::{Reader, WireError, Writer};
 use crate::limits::GENESIS_HEADER_BYTES_MAX;
-use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
+use crate::limits::{CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::roots::accounts_root;
 use crate::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Roles,
-    ValidatorGenesis,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Registrar,
+    Roles, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/3";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/2";
+const MAGIC: &[u8; 18] = b"millrace/genesis/4";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/3";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
-const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 3 * 8 + 4;
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 5 * 8 + 4;
 /// The holder of a role that nobody holds.
 const NOBODY: AccountId = AccountId(u64::MAX);
+/// The registrar of a chain where any account opens others.
+const ANYONE: AccountId = AccountId(u64::MAX - 1);
 
 impl Genesis {
     pub(crate) fn write(&self, writer: &mut Writer) {
@@ -97,9 +100,15 @@ impl Genesis {
 
 /// What genesis and header both say of a chain.
 fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
-    let Roles { issuer, issuance_cap, freezer } = chain.roles;
+    let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap } = chain.roles;
+    let registrar = match registrar {
+        Registrar::Nobody => NOBODY,
+        Registrar::Anyone => ANYONE,
+        Registrar::Account(account) => account,
+    };
     writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
     writer.u64(issuer.unwrap_or(NOBODY).0).u64(issuance_cap).u64(freezer.unwrap_or(NOBODY).0);
+    writer.u64(registrar.0).u64(accounts_cap);
 }
 
 fn read_holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<AccountId>, WireError> {
@@ -122,8 +131,14 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
         issuer: read_holder(reader, "issuer")?,
         issuance_cap: reader.u64("issuance cap")?,
         freezer: read_holder(reader, "freezer")?,
+        registrar: match AccountId(reader.u64("registrar")?) {
+            NOBODY => Registrar::Nobody,
+            ANYONE => Registrar::Anyone,
+            account => Registrar::Account(account),
+        },
+        accounts_cap: reader.u64("accounts cap")?,
     };
-    let count = reader.count("accounts", ACCOUNTS_MAX, ACCOUNT_BYTES)?;
+    let count = reader.count("accounts", GENESIS_ACCOUNTS_MAX, ACCOUNT_BYTES)?;
     let accounts = (0..count)
         .map(|_| {
             Ok(AccountGenesis {

@@ -1,7 +1,7 @@
 //! One encoding for what is signed, sent and stored.
 //!
 //! ```text
-//! batch        152-byte header | sections | 128-byte packets      digest = SHA-256 of network, header and sections
+//! batch        160-byte header | sections | 128-byte packets      digest = SHA-256 of network, header and sections
 //! block        80-byte header | roots | heads                     digest = SHA-256 of all of it
 //! frame        kind byte | payload                                client and peer protocols
 //! ```

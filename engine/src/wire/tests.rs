@@ -77,7 +77,7 @@ fn sealed(
     count: usize,
     byte: u8,
 ) -> Batch {
-    Batch::seal(&NETWORK, author, previous, sections, packets(count).iter(), |_| [byte; 64])
+    Batch::seal(&NETWORK, author, previous, Height(7), sections, packets(count).iter(), |_| [byte; 64])
 }
 
 fn client_frame() -> impl Strategy<Value = ClientFrame> {
@@ -179,11 +179,18 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
 
 fn genesis() -> impl Strategy<Value = Genesis> {
     let balances = vec(vec((any::<[u8; 32]>(), 0..1_000_000_u64), 1..20), 1..4);
-    let roles = (any::<[bool; 2]>(), 1..1_000_000_u64).prop_map(|([issues, freezes], cap)| Roles {
-        issuer: issues.then_some(AccountId(0)),
-        issuance_cap: if issues { cap } else { 0 },
-        freezer: freezes.then_some(AccountId(0)),
-    });
+    let registrar =
+        prop_oneof![Just(Registrar::Nobody), Just(Registrar::Anyone), Just(Registrar::Account(AccountId(0)))];
+    let roles =
+        (any::<[bool; 2]>(), 1..1_000_000_u64, registrar).prop_map(|([issues, freezes], cap, registrar)| {
+            Roles {
+                issuer: issues.then_some(AccountId(0)),
+                issuance_cap: if issues { cap } else { 0 },
+                freezer: freezes.then_some(AccountId(0)),
+                registrar,
+                accounts_cap: if registrar == Registrar::Nobody { 0 } else { cap + 20 },
+            }
+        });
     ("[a-z]{1,20}", 1..7_u8, balances, roles).prop_map(|(name, validator_count, chains, roles)| {
         let validator = |i: u8| ValidatorGenesis {
             name: format!("v{i}"),
@@ -223,7 +230,7 @@ proptest! {
         let body_at = bytes.len() - batch.packets().len() * PACKET_BYTES;
         let signature = BATCH_HEADER_BYTES - SIGNATURE_BYTES..BATCH_HEADER_BYTES;
         let header = [&bytes[..signature.start], &bytes[signature.end..body_at]].concat();
-        let covered = [&b"millrace/batch/2"[..], &NETWORK.0, &header].concat();
+        let covered = [&b"millrace/batch/3"[..], &NETWORK.0, &header].concat();
         prop_assert_eq!(batch.digest().0, kernels::sha2::sha256(&covered));
         let elsewhere = Batch::decode(&Digest([1; 32]), bytes.clone().into()).unwrap();
         prop_assert_ne!(elsewhere.digest(), batch.digest());
@@ -360,9 +367,10 @@ fn batches_refuse_what_a_header_may_not_say() {
     invalid("batch epoch", with(0, &[1]));
     invalid("batch sequence", with(16, &[0; 8]));
     invalid("previous batch", with(16, &[1, 0]));
-    invalid("previous batch", with(24, &[0; 32]));
+    assert_eq!(with(24, &[5]).unwrap().as_of(), Height(5));
+    invalid("previous batch", with(32, &[0; 32]));
     invalid("batch packets", with(12, &[0; 4]));
-    // Sections begin at 152: chain 3 with two, chain 9 with one.
+    // Sections begin at 160: chain 3 with two, chain 9 with one.
     invalid("batch sections", with(BATCH_HEADER_BYTES, &[9]));
     invalid("batch sections", with(BATCH_HEADER_BYTES, &[200]));
     invalid("batch sections", with(BATCH_HEADER_BYTES + 4, &[3, 0, 0, 0, 9, 0, 0, 0, 0]));
@@ -400,15 +408,16 @@ fn an_author_signs_a_domain_and_the_digest_which_covers_the_network() {
         &NETWORK,
         ValidatorIndex(2),
         &Head::NONE,
+        Height(9),
         &[section(0, 1)],
         packets(1).iter(),
-        |message| {
+        |message: &[u8]| {
             signed = message.to_vec();
             [3; 64]
         },
     );
     assert_eq!(signed, batch.message());
-    assert_eq!(signed, [&b"millrace/batch-author/2"[..], &batch.digest().0].concat());
+    assert_eq!(signed, [&b"millrace/batch-author/3"[..], &batch.digest().0].concat());
     assert_eq!((batch.signature(), batch.previous()), (&[3; 64], Head::NONE));
 }
 

@@ -8,7 +8,7 @@ use crate::plan::{LoadError, LoadPlan, Start};
 use crate::progress::{Observer, Phase};
 use crate::workload::{ChainClients, ClientAccount};
 use client::{AsOf, ClientError, Connection, Event, Fingerprint, Query, RawAnswer};
-use engine::types::{AccountId, GENESIS_KEY_VERSION, Height};
+use engine::types::{AccountId, FIRST_KEY_VERSION, Height};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ pub(super) async fn clients(
         .iter()
         .map(|load| {
             let account =
-                ClientAccount { next_nonce: 0, spendable: load.balance, key_version: GENESIS_KEY_VERSION };
+                ClientAccount { next_nonce: 0, spendable: load.balance, key_version: FIRST_KEY_VERSION };
             ChainClients { chain: load.chain, accounts: vec![account; load.accounts as usize] }
         })
         .collect();
@@ -162,7 +162,7 @@ fn account_of(answer: &RawAnswer, height: Height) -> Result<ClientAccount, Strin
         return Err(format!("it answers from {}, and height {height} was committed before", answer.as_of));
     }
     let Standing { key_version, balance, window_base, window_used } = answer.value.proof;
-    if key_version != GENESIS_KEY_VERSION {
+    if key_version != FIRST_KEY_VERSION {
         return Err(format!(
             "its key has been changed (version {key_version}); the generator has only the first"
         ));

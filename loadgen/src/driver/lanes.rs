@@ -11,7 +11,8 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// Packets in one frame: enough to amortise it, few enough that a validator can start on the first soon.
+/// Packets in one frame, or those of one transaction: enough to amortise it, few enough that a validator can start on
+/// the first soon.
 const FRAME_PACKETS: u64 = 1_024;
 
 /// What the tasks share. No borrow is ever held across an await.
@@ -119,18 +120,19 @@ impl Shared {
         if let Some(again) = self.retries.borrow_mut()[lane].pop() {
             return Some(again);
         }
-        let tags = self.session.borrow_mut().take_due(lane, FRAME_PACKETS);
-        (!tags.is_empty()).then_some(tags)
+        let most = (FRAME_PACKETS / self.pool.borrow().packets()).max(1);
+        let numbers = self.session.borrow_mut().take_due(lane, most);
+        (!numbers.is_empty()).then_some(numbers)
     }
 }
 
 async fn send(shared: Rc<Shared>, lane: usize, mut sender: Sender) {
     loop {
-        let Some(tags) = shared.due(lane) else {
+        let Some(numbers) = shared.due(lane) else {
             shared.wake[lane].notified().await;
             continue;
         };
-        let slabs: Vec<_> = shared.pool.borrow().slabs(lane, tags).collect();
+        let slabs: Vec<_> = shared.pool.borrow().slabs(lane, numbers).collect();
         if let Err(error) = sender.submit(slabs).await {
             return shared.lose(lane, error.to_string());
         }
@@ -142,9 +144,11 @@ async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: Receiver) {
         match receiver.next().await {
             Ok(Event::Notices(notices)) => {
                 let now = shared.clock.now_us();
-                let mut session = shared.session.borrow_mut();
+                let (mut session, packets) = (shared.session.borrow_mut(), shared.pool.borrow().packets());
                 for notice in notices {
-                    session.notice(lane, notice.tag, notice.verdict, now);
+                    // A tag that is not the first packet's names nothing that was sent.
+                    let number = if notice.tag % packets == 0 { notice.tag / packets } else { u64::MAX };
+                    session.notice(lane, number, notice.verdict, now);
                 }
             }
             Ok(Event::Answer(_)) => {}

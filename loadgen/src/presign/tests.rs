@@ -1,7 +1,8 @@
 use super::Presigner;
 use crate::client_keys::ClientSeed;
+use crate::plan::LoadError;
 use crate::workload::{ChainClients, ClientAccount, Workload, parse_reference};
-use engine::types::{ChainId, Digest, Height, Packet};
+use engine::types::{ChainId, Content, Digest, Height, Packet, PacketRun};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
@@ -33,4 +34,28 @@ fn every_packet_carries_a_valid_signature_for_its_network_and_lane_order() {
         }
     }
     assert_eq!(done.load(Ordering::Relaxed), 2 * 3 * 300);
+}
+
+#[test]
+fn linked_transfers_are_signed_whole_and_spend_what_they_pay() {
+    let (seed, network) = (ClientSeed([1; 32]), Digest([2; 32]));
+    let account = ClientAccount { next_nonce: 0, spendable: 60, key_version: 1 };
+    let chains = vec![ChainClients { chain: ChainId(1), accounts: vec![account; 40] }];
+    let workload = Workload::new(chains, 2, 11, Height(50)).unwrap().linked(20);
+    let mut presigner = Presigner::new(network, &seed, &[(ChainId(1), 40)], workload);
+    assert_eq!(presigner.packets(), 1 + 3, "4 and 320 bytes");
+    let done = AtomicU64::new(0);
+    for (lane, bytes) in presigner.sign(60, &done).unwrap().iter().enumerate() {
+        let runs: Vec<_> = PacketRun::all(Packet::slice(bytes)).collect();
+        assert_eq!(runs.len(), 60);
+        for (number, run) in runs.into_iter().enumerate() {
+            let Ok(Content::Linked(linked)) = run.content() else { panic!("they are linked") };
+            assert_eq!((linked.payments.count(), linked.payments.total()), (20, 20));
+            assert_eq!(parse_reference(&linked.reference), (lane, number as u64));
+            let key = seed.signing_key(linked.chain, linked.debit).public_key();
+            assert!(kernels::ed25519::verify(&key, &run.message(&network), run.first().signature()));
+        }
+    }
+    // Each account had enough for three, and has none left.
+    assert!(matches!(presigner.sign(1, &done), Err(LoadError::Exhausted { .. })));
 }

@@ -115,6 +115,10 @@ fn rates(table: &mut Table, report: &BenchReport) {
     table.line(Ink::None, &row("offered", report.tps.offered, report.offered));
     table.line(Ink::None, &row("accepted", report.accepted as f64 / seconds, report.accepted));
     table.line(Ink::Bold, &row("committed", report.tps.committed, report.committed));
+    if report.config.payments > 1 {
+        let (each, committed) = (report.config.payments, report.committed);
+        table.line(Ink::None, &row("payments", report.tps.committed * each as f64, committed * each));
+    }
     let (low, high) = (report.tps.lowest_second as u64, report.tps.peak_second as u64);
     table.line(Ink::Dim, &format!("each second {}", spark(report)));
     table.line(Ink::Dim, &format!("lowest {} · peak {}", grouped(low), grouped(high)));

@@ -1,4 +1,4 @@
-use super::{ChainClients, ClientAccount, Workload, parse_reference, reference};
+use super::{ChainClients, ClientAccount, Drawn, Workload, parse_reference, reference};
 use crate::plan::LoadError;
 use engine::types::{ChainId, Height};
 
@@ -18,7 +18,7 @@ fn every_account_keeps_to_its_lane_with_contiguous_nonces() {
     let mut next = vec![5u64; accounts];
     for k in 0..20_000 {
         let lane = k % lanes;
-        let (_, transfer) = workload.next(lane).unwrap();
+        let Drawn { transfer, .. } = workload.next(lane).unwrap();
         let debit = transfer.debit.0 as usize;
         assert_eq!(debit % lanes, lane);
         assert_eq!(transfer.nonce, next[debit]);
@@ -39,7 +39,7 @@ fn the_last_account_is_reached_and_the_credits_spread() {
     let mut debits = [0; 5];
     let mut credits = [0; 5];
     for k in 0..1_000 {
-        let (_, transfer) = workload.next(k % 2).unwrap();
+        let Drawn { transfer, .. } = workload.next(k % 2).unwrap();
         debits[transfer.debit.0 as usize] += 1;
         credits[transfer.credit.0 as usize] += 1;
     }
@@ -52,7 +52,7 @@ fn no_account_spends_more_than_it_started_with_and_then_the_load_ends_loudly() {
     let mut spent = [0u64; 6];
     let error = loop {
         match workload.next(0) {
-            Ok((_, transfer)) => spent[transfer.debit.0 as usize] += transfer.amount,
+            Ok(Drawn { transfer, .. }) => spent[transfer.debit.0 as usize] += transfer.amount,
             Err(error) => break error,
         }
     };
@@ -65,7 +65,7 @@ fn no_account_spends_more_than_it_started_with_and_then_the_load_ends_loudly() {
 fn the_same_seed_gives_the_same_transfers() {
     let draw = |seed| {
         let mut w = workload(50, 2, seed);
-        (0..100).map(|k| w.next(k % 2).unwrap().1).collect::<Vec<_>>()
+        (0..100).map(|k| w.next(k % 2).unwrap().transfer).collect::<Vec<_>>()
     };
     assert_eq!(draw(4), draw(4));
     assert_ne!(draw(4), draw(5));
@@ -77,7 +77,7 @@ fn all_chains_are_used() {
     let mut workload = Workload::new(chains, 4, 2, Height(9)).unwrap();
     let mut seen = [0; 2];
     for k in 0..200 {
-        let (at, transfer) = workload.next(k % 4).unwrap();
+        let Drawn { chain: at, transfer, .. } = workload.next(k % 4).unwrap();
         assert_eq!(transfer.chain, ChainId([1, 7][at]));
         seen[at] += 1;
     }
@@ -104,7 +104,7 @@ fn a_share_of_the_transfers_goes_to_accounts_of_other_chains() {
     let mut crossing = 0;
     let mut next = std::collections::BTreeMap::new();
     for k in 0..10_000 {
-        let (_, transfer) = workload.next(k % 2).unwrap();
+        let Drawn { transfer, .. } = workload.next(k % 2).unwrap();
         let nonce = next.entry((transfer.chain, transfer.debit)).or_insert(5);
         assert_eq!(transfer.nonce, *nonce);
         *nonce += 1;
@@ -117,4 +117,18 @@ fn a_share_of_the_transfers_goes_to_accounts_of_other_chains() {
         }
     }
     assert!((2_800..3_200).contains(&crossing), "{crossing}");
+}
+
+#[test]
+fn linked_transfers_pay_so_many_others_one_each() {
+    let mut workload = workload(103, 4, 1).linked(50);
+    for k in 0..200 {
+        let Drawn { transfer, payees, .. } = workload.next(k % 4).unwrap();
+        assert_eq!((transfer.amount, payees.len(), transfer.credit_chain), (50, 50, None));
+        assert!(payees.iter().all(|payee| payee.0 < 103 && *payee != transfer.debit));
+    }
+    // It has what it started with, and each pays its own share of it.
+    let mut poor = Workload::new(vec![clients(1, 4, 99)], 1, 1, Height(9)).unwrap().linked(50);
+    assert_eq!((0..4).filter(|_| poor.next(0).is_ok()).count(), 4);
+    assert!(poor.next(0).is_err());
 }

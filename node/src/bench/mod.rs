@@ -60,6 +60,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
 
     let plan = LoadPlan {
         cross_percent: args.cross_chain,
+        payments: args.linked,
         ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)
     };
     let mut watcher = Watcher::start(Sampler::connect(&testbed.network, testbed.pids())?)?;
@@ -80,8 +81,9 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         accounts: args.accounts,
         seconds: args.seconds,
         rate: rate_text(args.rate),
-        workload: "transfer".into(),
+        workload: workload(args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
+        payments: args.linked.into(),
         storage,
     };
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
@@ -90,6 +92,11 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     report.audit = check::audit(&testbed.network, &outcome, verified)?;
     present(&report, json, args.report.as_deref())?;
     Ok(report.audit.ok)
+}
+
+/// The kind of traffic, for the report.
+fn workload(payments: u16) -> &'static str {
+    if payments == 1 { "transfer" } else { "linked" }
 }
 
 /// Offers load to a network that is running; `false` if a validator went away meanwhile, or transactions got no answer.
@@ -101,6 +108,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let network = answering(Network::load(&args.network)?)?;
     let plan = LoadPlan {
         cross_percent: args.cross_chain,
+        payments: args.linked,
         ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)
     };
     let outcome = loadgen::run(&plan, &mut Terminal::new())?;
@@ -110,8 +118,9 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         accounts: network.genesis.chains()[0].accounts.len() as u64,
         seconds: args.seconds,
         rate: rate_text(args.rate),
-        workload: "transfer".into(),
+        workload: workload(args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
+        payments: args.linked.into(),
         storage: String::new(),
     };
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
@@ -120,12 +129,12 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
             return json.write(&report.to_json()).map(|()| is_whole(&outcome));
         }
         json => {
-            print_load(&outcome);
+            print_load(&outcome, args.linked);
             json.map(|json| json.write(&report.to_json())).transpose()?;
         }
     }
-    if let Some(packet) = outcome.acknowledged().last() {
-        let (directory, id) = (args.network.display(), packet.id(network.genesis.network()));
+    if let Some(transaction) = outcome.acknowledged().last() {
+        let (directory, id) = (args.network.display(), transaction.id(network.genesis.network()));
         println!("one of them:  millrace query --network {directory} transaction {id}");
     }
     Ok(is_whole(&outcome))
@@ -239,7 +248,7 @@ fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>)
     Ok(())
 }
 
-fn print_load(outcome: &LoadOutcome) {
+fn print_load(outcome: &LoadOutcome, payments: u16) {
     let (tally, latency) = (outcome.tally(), outcome.latency());
     println!(
         "offered {:.0}/s  committed {:.0}/s  latency p50 {} ms  p99 {} ms  max {} ms",
@@ -249,6 +258,12 @@ fn print_load(outcome: &LoadOutcome) {
         latency.p99 / 1000,
         latency.max / 1000
     );
+    if payments > 1 {
+        println!(
+            "  of {payments} payments each: {:.0} payments/s",
+            outcome.committed_tps() * f64::from(payments)
+        );
+    }
     for (reason, count) in &tally.rejected {
         println!("  refused: {reason}  {count}");
     }

@@ -16,13 +16,14 @@ use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
     OutputError, VerifyArgs,
 };
+use crate::accounts::RequestError;
 use crate::config::{Config, ConfigError, genesis};
 use crate::keys::{self, KeyError};
 use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{Text, VerifyError};
-use crate::{bench, kernels, proofs, query, transfer, validator, verify};
+use crate::{accounts, bench, kernels, proofs, query, transfer, validator, verify};
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
 ///
@@ -41,6 +42,8 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Key(KeyCommand::Derive(args)) => keys::derive(&args),
         Command::Transfer(args) => transfer::transfer(&args),
         Command::Submit(args) => transfer::submit(&args),
+        Command::Account(AccountCommand::Request(args)) => accounts::request(&args),
+        Command::Account(AccountCommand::Open(args)) => accounts::open(&args),
         Command::Account(AccountCommand::Freeze(args)) => transfer::freeze(&args),
         Command::Account(AccountCommand::Unfreeze(args)) => transfer::unfreeze(&args),
         Command::Chain(ChainCommand::List(args)) => query::list_chains(&args),
@@ -67,6 +70,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<KeyError>()
             || cause.is::<FileError>()
             || cause.is::<PaymentsError>()
+            || cause.is::<RequestError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()

@@ -27,8 +27,8 @@ pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, Protection
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
 pub use pay::{
-    AccountCommand, AuthorityArgs, BurnArgs, ChainCommand, ChainListArgs, FreezeArgs, IssueArgs, Place,
-    SigningArgs, SubmitArgs, TransferArgs, UnfreezeArgs,
+    AccountCommand, AuthorityArgs, BurnArgs, ChainCommand, ChainListArgs, FreezeArgs, IssueArgs, OpenArgs,
+    Place, RequestArgs, SigningArgs, SubmitArgs, TransferArgs, UnfreezeArgs,
 };
 pub(crate) use print::{grouped, print_json, rows};
 
@@ -154,6 +154,9 @@ pub struct BenchArgs {
     /// Share of transfers that go to an account of another chain; it takes at least two chains.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub cross_chain: u8,
+    /// Payments of each transaction: more than one are linked transfers, with one signature. Rates count transactions.
+    #[arg(long, default_value_t = 1, value_name = "PAYMENTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub linked: u16,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -315,6 +318,9 @@ pub struct LoadArgs {
     /// Share of transfers that go to an account of another chain; it takes at least two chains.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub cross_chain: u8,
+    /// Payments of each transaction: more than one are linked transfers, with one signature. Rates count transactions.
+    #[arg(long, default_value_t = 1, value_name = "PAYMENTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub linked: u16,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -620,8 +626,15 @@ impl Storage {
 fn parse_packet(text: &str) -> Result<Box<engine::types::Packet>, String> {
     let mut bytes = [0; engine::limits::PACKET_BYTES];
     match hex::decode_to_slice(text, &mut bytes) {
-        Ok(()) => Ok(Box::new(engine::types::Packet(bytes))),
-        Err(_) => Err("write the 128 bytes of a transfer as 256 hexadecimal digits".into()),
+        Ok(()) if engine::types::Packet(bytes).run().is_transaction() => {
+            Ok(Box::new(engine::types::Packet(bytes)))
+        }
+        Ok(()) => Err("these 128 bytes are no transaction".into()),
+        Err(_) => Err(
+            "write the 128 bytes of a transfer or command as 256 hexadecimal digits; of linked payments and \
+                       other envelopes there is no such proof yet"
+                .into(),
+        ),
     }
 }
 

@@ -123,7 +123,7 @@ pub struct SigningArgs {
     #[arg(long, value_name = "HEIGHT")]
     pub expiry: Option<u64>,
     /// With --offline: the version of the signing account's key.
-    #[arg(long, value_name = "NUMBER", requires = "offline", default_value_t = engine::types::GENESIS_KEY_VERSION)]
+    #[arg(long, value_name = "NUMBER", requires = "offline", default_value_t = engine::types::FIRST_KEY_VERSION)]
     pub key_version: u32,
     /// Sign into this new file and submit nothing.
     #[arg(long, value_name = "FILE", requires_all = ["nonce", "expiry"])]
@@ -160,17 +160,87 @@ pub struct SubmitArgs {
     pub json: bool,
 }
 
-/// Freeze accounts, and open them again.
+/// Open new accounts, freeze accounts, and unfreeze them.
 ///
-/// Only the chain's freezer can: the account that the genesis names
-/// (`millrace chain list`). A frozen account keeps what it has. What was on its
-/// way and comes back to it arrives nevertheless.
+/// Each takes a role: the chain's registrar opens accounts, its freezer freezes
+/// and unfreezes. The genesis names both (`millrace chain list`). A frozen account
+/// keeps what it has. What was on its way and comes back to it arrives
+/// nevertheless.
 #[derive(Debug, Clone, Subcommand)]
 #[command(verbatim_doc_comment)]
 #[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
 pub enum AccountCommand {
+    Request(RequestArgs),
+    Open(OpenArgs),
     Freeze(FreezeArgs),
     Unfreeze(UnfreezeArgs),
+}
+
+/// Ask for an account: write the public key of a key file, with a proof that you
+/// have its secret, into a file for the registrar of a chain.
+///
+/// The file is no secret. It is good for this network, chain and registrar alone,
+/// and no validator is asked. The registrar opens the account with `millrace
+/// account open`.
+///
+/// Examples:
+///   millrace account request dora.pem --network /tmp/mill --chain 1 --out dora.json
+///   millrace account request dora.pem --network-id 77e0… --chain 1 \
+///                    --registrar 2 --out dora.json
+///
+/// Exit codes: 0 done, 2 usage, or a file or passphrase that cannot be used.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RequestArgs {
+    /// The key file of the new account.
+    #[arg(value_name = "FILE")]
+    pub key: PathBuf,
+    /// The network's directory.
+    #[arg(long, value_name = "DIR", required_unless_present = "network_id", conflicts_with = "network_id")]
+    pub network: Option<PathBuf>,
+    /// Instead of --network: the network id, as genesis.toml records it.
+    #[arg(long, value_name = "HEX", requires = "registrar")]
+    pub network_id: Option<Digest>,
+    /// The chain that is to have the account.
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: u32,
+    /// The account that will open it; without, the registrar by the genesis of --network.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub registrar: Option<u64>,
+    /// The file to make.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Where the passphrase of the key file is.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Open the accounts that were asked for, up to 680 under one signature: all of
+/// them, or none.
+///
+/// They get the next free numbers of the chain, in the order of the files, and
+/// hold nothing at first. The output names them.
+///
+/// Examples:
+///   millrace account open dora.json --network /tmp/mill
+///   millrace account open *.json --authority 2 --network-id 77e0… \
+///                    --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
+///                    --key registrar.pem
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a file that cannot be used.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct OpenArgs {
+    /// What `millrace account request` has written.
+    #[arg(value_name = "FILE", required = true)]
+    pub requests: Vec<PathBuf>,
+    /// Who opens them, and how.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
 }
 
 /// Freeze an account: nothing leaves it any more, or nothing comes to it, or

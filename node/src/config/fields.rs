@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use engine::types::Asset;
+use engine::types::{AccountId, Asset, Registrar};
 
 use super::ConfigError;
 
@@ -67,6 +67,17 @@ impl Field for PathBuf {
 impl Field for Asset {
     fn from_toml(value: &toml::Value) -> Option<Self> {
         value.as_str()?.parse().ok()
+    }
+}
+
+/// An account's number, or the word `anyone`.
+impl Field for Registrar {
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        match value.as_str() {
+            Some("anyone") => Some(Self::Anyone),
+            Some(_) => None,
+            None => u64::from_toml(value).map(|account| Self::Account(AccountId(account))),
+        }
     }
 }
 

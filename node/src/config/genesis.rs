@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use engine::limits::ACCOUNTS_MAX;
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Roles,
-    ValidatorGenesis,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis,
+    Registrar, Roles, ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -102,13 +102,20 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             quoted(&chain.asset.to_string()),
             chain.accounts.len(),
         );
-        let Roles { issuer, issuance_cap, freezer } = chain.roles;
+        let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap } = chain.roles;
         if let Some(issuer) = issuer {
             let _ = writeln!(text, "issuer = {issuer}\nissuance_cap = {issuance_cap}");
         }
         if let Some(freezer) = freezer {
             let _ = writeln!(text, "freezer = {freezer}");
         }
+        let _ = match registrar {
+            Registrar::Nobody => Ok(()),
+            Registrar::Account(account) => {
+                writeln!(text, "registrar = {account}\naccounts_cap = {accounts_cap}")
+            }
+            Registrar::Anyone => writeln!(text, "registrar = \"anyone\"\naccounts_cap = {accounts_cap}"),
+        };
     }
     fs::write(directory.join(HEADER_FILE), genesis.header())?;
     let file = directory.join(GENESIS_FILE);
@@ -144,12 +151,17 @@ pub(crate) fn read_asset(section: &mut Section) -> Result<Asset, ConfigError> {
 
 /// Who may order what on a chain.
 pub(crate) fn read_roles(section: &mut Section) -> Result<Roles, ConfigError> {
-    let accounts = 0..=ACCOUNTS_MAX as u64 - 1;
+    let accounts = 0..=ACCOUNTS_MAX - 1;
     let issuer = section.optional_bounded("issuer", accounts.clone(), "the account that issues and burns")?;
     let cap = "how much more may be issued than is burned; it takes an issuer";
     let issuance_cap = section.optional("issuance_cap", 0, cap)?;
     let freezer = section.optional_bounded("freezer", accounts, "the account that freezes and unfreezes")?;
-    Ok(Roles { issuer: issuer.map(AccountId), issuance_cap, freezer: freezer.map(AccountId) })
+    let who = "the number of the account that opens others, or \"anyone\" for every account of the chain";
+    let registrar = section.optional("registrar", Registrar::Nobody, who)?;
+    let cap = "how many accounts the chain may have in all; it takes a registrar";
+    let accounts_cap = section.optional("accounts_cap", 0, cap)?;
+    let (issuer, freezer) = (issuer.map(AccountId), freezer.map(AccountId));
+    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap })
 }
 
 fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {

@@ -68,7 +68,7 @@ pub struct PeerConfig {
 pub struct WorkConfig {
     /// Threads that check signatures.
     pub verify_threads: usize,
-    /// A batch is sealed when it holds this many transactions…
+    /// A batch is sealed when so many packets wait…
     pub batch_packets_max: usize,
     /// …or, while earlier batches are on their way, when its oldest transaction has waited this long.
     pub batch_delay: Duration,
@@ -245,7 +245,7 @@ fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {
             "batch_packets_max",
             4096,
             1..=4096,
-            "the number of transactions, 1 to 4096",
+            "the number of packets, 1 to 4096",
         )?,
         batch_delay: work
             .bounded("batch_delay_ms", 50, 1..=10_000, "milliseconds, 1 to 10000")

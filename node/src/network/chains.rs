@@ -10,11 +10,13 @@
 //! issuer = 0           # nobody, if nothing is said; so is the freezer
 //! issuance_cap = 500   # with an issuer
 //! freezer = 1
+//! registrar = 2        # or "anyone": who opens accounts
+//! accounts_cap = 9000  # with a registrar: how many there may be in all
 //! ```
 
 use std::path::Path;
 
-use engine::limits::ACCOUNTS_MAX;
+use engine::limits::GENESIS_ACCOUNTS_MAX;
 use engine::types::{Asset, ChainId, Roles};
 
 use crate::config::{ConfigError, Section, genesis};
@@ -60,7 +62,7 @@ impl ChainDraft {
                 accounts: section.bounded(
                     "accounts",
                     accounts,
-                    1..=ACCOUNTS_MAX as u64,
+                    1..=GENESIS_ACCOUNTS_MAX as u64,
                     "how many accounts the chain has, 1 to 16777216",
                 )?,
                 balance: section.optional("balance", balance, "what each account holds")?,

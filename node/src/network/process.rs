@@ -6,8 +6,10 @@
 //!                    └── dropped: SIGKILL (a tied process also dies with the thread that spawned it)
 //! ```
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -90,7 +92,8 @@ impl ValidatorProcess {
         let mut command = Command::new(executable);
         command
             .args(["node", "--config"])
-            .arg(member.config_file())
+            // Absolute, so that every command recognises the process, from whatever directory it is typed.
+            .arg(member.config_file().canonicalize().map_err(failed)?)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
             .stderr(log);
@@ -194,9 +197,13 @@ pub(super) fn signal(pid: u32, signal: libc::c_int) {
 pub(super) fn runs(pid: u32, config: &Path) -> bool {
     let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-    arguments.contains(&b"node".as_slice())
-        && arguments.contains(&config.as_os_str().as_encoded_bytes())
-        && !is_zombie(pid)
+    let Ok(config) = config.canonicalize() else { return false };
+    // A validator that somebody has started by hand may have been given a path from where it was.
+    let place = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    let is_config = |argument: &&[u8]| {
+        place.join(OsStr::from_bytes(argument)).canonicalize().is_ok_and(|named| named == config)
+    };
+    arguments.contains(&b"node".as_slice()) && arguments.iter().any(is_config) && !is_zombie(pid)
 }
 
 fn is_zombie(pid: u32) -> bool {

@@ -1,4 +1,4 @@
-use engine::types::Roles;
+use engine::types::{AccountId, Registrar, Roles};
 
 use super::*;
 use crate::config::Config;
@@ -38,11 +38,17 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
     };
     let chains = read(
         "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n\
-         issuer = 4\nissuance_cap = 50\nfreezer = 0\n",
+         issuer = 4\nissuance_cap = 50\nfreezer = 0\nregistrar = 3\naccounts_cap = 77\n",
     )
     .unwrap();
     let account = |number| Some(engine::types::AccountId(number));
-    let governed = Roles { issuer: account(4), issuance_cap: 50, freezer: account(0) };
+    let governed = Roles {
+        issuer: account(4),
+        issuance_cap: 50,
+        freezer: account(0),
+        registrar: Registrar::Account(AccountId(3)),
+        accounts_cap: 77,
+    };
     let chain = |id, asset: &str, roles, accounts, balance| ChainDraft {
         id: ChainId(id),
         asset: asset.parse().unwrap(),
@@ -68,6 +74,8 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         ("[[chain]]\nid = 1\nkind = \"attest\"\n", "\"transfers\""),
         ("[[chain]]\nid = 1\nblance = 7\n", "blance"),
         ("[[chain]]\nid = 1\nfreezer = -1\n", "chain[0].freezer"),
+        ("[[chain]]\nid = 1\nregistrar = \"nobody\"\n", "chain[0].registrar"),
+        ("[[chain]]\nid = 1\nregistrar = -1\n", "chain[0].registrar"),
         ("[[chains]]\nid = 1\n", "chains"),
         ("[[chain]\nid = 1\n", "chains.toml"),
     ] {

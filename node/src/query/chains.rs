@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use client::{Answer, FoundBlock};
-use engine::types::{ChainGenesis, Height, Issuance};
+use engine::types::{ChainGenesis, Height, Issuance, Registrar};
 use serde_json::json;
 
 use super::{Asked, Checked, connect_member};
@@ -27,14 +27,16 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
     let Some(network) = &asked.network else { return Ok(false) };
     let chains = network.genesis.chains().iter().map(|chain| {
         let entry = entries.iter().find(|entry| entry.chain == chain.id);
-        (chain, entry.map_or(Issuance::default(), |entry| entry.issuance))
+        let accounts = entry.map_or(chain.accounts.len() as u64, |entry| entry.accounts);
+        (chain, accounts, entry.map_or(Issuance::default(), |entry| entry.issuance))
     });
     if args.json {
-        let chains: Vec<_> = chains.map(|(chain, issuance)| as_json(chain, issuance)).collect();
+        let chains: Vec<_> =
+            chains.map(|(chain, accounts, issuance)| as_json(chain, accounts, issuance)).collect();
         super::print_json(as_of, &json!({ "chains": chains }), &checked)?;
         return Ok(true);
     }
-    for (chain, Issuance { issued, burned }) in chains {
+    for (chain, accounts, Issuance { issued, burned }) in chains {
         let holder = |account: Option<_>| match account {
             None => "nobody".to_owned(),
             Some(account) => format!("account {account}"),
@@ -47,30 +49,46 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
                 grouped(chain.roles.issuance_cap)
             ),
         };
+        let most = grouped(chain.roles.accounts_cap);
+        let registrar = match chain.roles.registrar {
+            Registrar::Nobody => holder(None),
+            Registrar::Account(account) => {
+                format!("{}, at most {most} accounts in all", holder(Some(account)))
+            }
+            Registrar::Anyone => format!("any account, at most {most} accounts in all"),
+        };
         println!("chain {}: transfers of {}", chain.id, chain.asset);
         rows(&[
-            ("accounts", grouped(chain.accounts.len() as u64)),
+            ("accounts", grouped(accounts)),
             ("at the beginning", grouped(chain.supply().unwrap_or(0))),
             ("issued, burned", format!("{}, {}", grouped(issued), grouped(burned))),
             ("issuer", issuer),
             ("freezer", holder(chain.roles.freezer)),
+            ("registrar", registrar),
         ]);
     }
     println!("as of {as_of} (the validator's word); {}", checked.roots());
     Ok(true)
 }
 
-fn as_json(chain: &ChainGenesis, Issuance { issued, burned }: Issuance) -> serde_json::Value {
+fn as_json(chain: &ChainGenesis, accounts: u64, Issuance { issued, burned }: Issuance) -> serde_json::Value {
+    let registrar = match chain.roles.registrar {
+        Registrar::Nobody => serde_json::Value::Null,
+        Registrar::Account(account) => json!(account),
+        Registrar::Anyone => json!("anyone"),
+    };
     json!({
         "chain": chain.id,
         "kind": "transfers",
         "asset": chain.asset.to_string(),
-        "accounts": chain.accounts.len(),
+        "accounts": accounts,
         "supply": chain.supply(),
         "issued": issued,
         "burned": burned,
         "issuer": chain.roles.issuer,
         "issuance_cap": chain.roles.issuance_cap,
         "freezer": chain.roles.freezer,
+        "registrar": registrar,
+        "accounts_cap": chain.roles.accounts_cap,
     })
 }

@@ -52,7 +52,7 @@ pub(super) fn print_feed(
         };
         from = answer.value.next;
         left -= answer.value.events.len() as u64;
-        if let Err(error) = write_events(&mut out, &answer.value.events, json) {
+        if let Err(error) = write_events(&mut out, &answer.value.events, account, json) {
             break Err(error);
         }
         let at_end = from.height > answer.as_of.height;
@@ -80,7 +80,12 @@ fn connect_again(whom: &WhomArgs) -> Asked {
     }
 }
 
-fn write_events(out: &mut impl Write, events: &[Happened], json: bool) -> std::io::Result<()> {
+fn write_events(
+    out: &mut impl Write,
+    events: &[Happened],
+    account: Option<AccountId>,
+    json: bool,
+) -> std::io::Result<()> {
     for Happened { at, id, happening, signed } in events {
         if json {
             let mut line = print::with_content(json!({ "at": at, "id": id }), signed);
@@ -88,7 +93,10 @@ fn write_events(out: &mut impl Write, events: &[Happened], json: bool) -> std::i
             writeln!(out, "{line}")?;
             continue;
         }
-        writeln!(out, "{at:<12} {}: {}; {id}", words(*happening, signed.chain()), print::says(signed))?;
+        let share = account.and_then(|account| print::share(signed, account));
+        let share = share.map_or(String::new(), |share| format!(" ({share} of it to this account)"));
+        let (words, says) = (words(*happening, signed.chain()), print::says(signed));
+        writeln!(out, "{at:<12} {words}: {says}{share}; {id}")?;
     }
     out.flush()
 }

@@ -12,6 +12,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -45,23 +46,10 @@ pub struct NoValidator {
     count: u16,
 }
 
-/// An account or chain that the genesis does not have.
+/// A chain that the genesis does not have.
 #[derive(Debug, thiserror::Error)]
-pub enum NoSuch {
-    /// The chain.
-    #[error("the network has no chain {0}; `millrace chain list` shows them")]
-    Chain(ChainId),
-    /// The account.
-    #[error("chain {chain} has no account {account}: it has {accounts}, counted from 0")]
-    Account {
-        /// The chain, which is there.
-        chain: ChainId,
-        /// The account.
-        account: AccountId,
-        /// How many accounts the chain has.
-        accounts: usize,
-    },
-}
+#[error("the network has no chain {0}; `millrace chain list` shows them")]
+pub struct NoChain(ChainId);
 
 /// Whom we talk to: one validator, and the network around it if we know it.
 pub(crate) struct Asked {
@@ -77,12 +65,10 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
     let network = network_of(args.whom.network.as_deref())?;
     if let Some(network) = &network {
         match &args.question {
-            Question::Feed { chain, .. } | Question::Transaction { chain: Some(chain), .. } => {
-                is_there(network, ChainId(*chain), None)?;
-            }
-            Question::Account { chain, account, .. } | Question::History { chain, account, .. } => {
-                is_there(network, ChainId(*chain), Some(AccountId(*account)))?;
-            }
+            Question::Feed { chain, .. }
+            | Question::Transaction { chain: Some(chain), .. }
+            | Question::Account { chain, .. }
+            | Question::History { chain, .. } => is_there(network, ChainId(*chain))?,
             _ => {}
         }
     }
@@ -93,7 +79,11 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         }
         Question::History { chain, account, args: feed } => {
             let whose = (ChainId(*chain), Some(AccountId(*account)));
-            feed::print_feed(asked, &args.whom, whose, feed, args.json)
+            // Of an account that is not there nothing would ever be told.
+            match asked.client.account(ChainId(*chain), AccountId(*account)) {
+                Err(error @ ClientError::NotFound { .. }) => Err(error.into()),
+                _ => feed::print_feed(asked, &args.whom, whose, feed, args.json),
+            }
         }
         Question::Account { chain, account, proof: None } => {
             asked.account(ChainId(*chain), AccountId(*account), args.json)
@@ -127,11 +117,9 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
     }
 }
 
-/// Refuses what the genesis does not have: no transaction opens a chain or an account.
-fn is_there(network: &Network, chain: ChainId, account: Option<AccountId>) -> Result<(), NoSuch> {
-    let of = network.genesis.chain(chain).ok_or(NoSuch::Chain(chain))?;
-    let (accounts, account) = (of.accounts.len(), account.filter(|id| id.0 >= of.accounts.len() as u64));
-    account.map_or(Ok(()), |account| Err(NoSuch::Account { chain, account, accounts }))
+/// Refuses a chain that the genesis does not have: no transaction opens one.
+fn is_there(network: &Network, chain: ChainId) -> Result<(), NoChain> {
+    network.genesis.chain(chain).map(drop).ok_or(NoChain(chain))
 }
 
 /// The network in a directory, if one is named.
@@ -163,25 +151,37 @@ pub(crate) fn connect_to(endpoint: SocketAddr, fingerprint: Fingerprint, network
     Client::connect(endpoint, fingerprint, network).with_context(|| format!("the validator at {endpoint}"))
 }
 
-/// The validator that was named, or the first that answers.
+/// How long the first validator is waited for before the others are asked as well.
+const FIRST_ALONE: Duration = Duration::from_millis(300);
+
+/// The validator that was named, or the first that answers: mostly one alone is asked.
 pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
     let count = network.members.len();
-    let wanted = |index: u16| validator.is_none_or(|wanted| wanted == index);
+    let wanted = |member: &&Member| validator.is_none_or(|wanted| wanted == member.index.0);
+    let members: Vec<Member> = network.members.iter().filter(wanted).cloned().collect();
+    let (answers, asked) = mpsc::channel();
+    let ask = |member: &Member| {
+        let (member, genesis, answers) = (member.clone(), Arc::clone(&network.genesis), answers.clone());
+        std::thread::spawn(move || {
+            let answer = member.connect(&genesis);
+            let refusal = |error| format!("{} ({}): {error}", member.name, member.clients);
+            // Nobody waits any more where another one was quicker.
+            let _late = answers.send(answer.map_err(refusal));
+        })
+    };
     let mut refusals = Vec::new();
-    let members: Vec<_> = network.members.iter().filter(|member| wanted(member.index.0)).collect();
-    // One alone mostly answers; where it does not, nobody waits for the others one after the other.
     let (first, rest) = members.split_at(members.len().min(1));
-    for together in [first, rest] {
-        let connect = |member: &&Member| member.connect(&network.genesis);
-        let answers: Vec<_> = std::thread::scope(|scope| {
-            let asking: Vec<_> = together.iter().map(|member| scope.spawn(move || connect(member))).collect();
-            asking.into_iter().map(|asked| asked.join().expect("connecting does not panic")).collect()
-        });
-        for (member, answer) in together.iter().zip(answers) {
-            match answer {
-                Ok(client) => return Ok(client),
-                Err(error) => refusals.push(format!("{} ({}): {error}", member.name, member.clients)),
-            }
+    first.iter().for_each(|member| drop(ask(member)));
+    match asked.recv_timeout(FIRST_ALONE) {
+        Ok(Ok(client)) => return Ok(client),
+        Ok(Err(refusal)) => refusals.push(refusal),
+        Err(_) => {}
+    }
+    rest.iter().for_each(|member| drop(ask(member)));
+    while refusals.len() < members.len() {
+        match asked.recv().expect("this function holds a sender itself") {
+            Ok(client) => return Ok(client),
+            Err(refusal) => refusals.push(refusal),
         }
     }
     match validator {
@@ -249,6 +249,9 @@ impl Asked {
             ("as of", as_of.to_string()),
             ("checked", checked.text()),
         ]);
+        for payment in print::payments(&signed) {
+            println!("  {payment}");
+        }
         Ok(())
     }
 

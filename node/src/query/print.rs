@@ -2,7 +2,7 @@
 
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
-use engine::types::{Action, Command, Content, Linked, Transaction, Transfer};
+use engine::types::{AccountId, Action, Command, Content, Linked, Opening, Payment, Transaction, Transfer};
 use engine::wire::Block;
 use serde_json::{Value, json};
 
@@ -62,7 +62,8 @@ fn linked(linked: &Linked<'_>) -> Value {
         "reference": hex::encode(linked.reference),
         "debit": linked.debit,
         "payments": payments,
-        "total": linked.payments.total(),
+        // It may exceed what a number of 64 bits holds: such payments fail, and stand in a block.
+        "total": linked.payments.total().to_string(),
         "memo": hex::encode(linked.memo),
         "memo_text": std::str::from_utf8(linked.memo).ok(),
         "nonce": linked.nonce,
@@ -70,12 +71,14 @@ fn linked(linked: &Linked<'_>) -> Value {
     })
 }
 
-/// The fields of a transaction, beside the others of an object: as `transfer`, `command` or `linked`.
+/// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked` or
+/// `opening`.
 pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Value {
     match transaction.run().content() {
         Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
         Ok(Content::Command(of)) => object["command"] = command(&of),
         Ok(Content::Linked(of)) => object["linked"] = linked(&of),
+        Ok(Content::Opening(of)) => object["opening"] = opening(&of),
         // No other kind is in a block or a signed file.
         Err(_) => {}
     }
@@ -85,11 +88,21 @@ pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Valu
 /// What a transaction says, in a line.
 pub(crate) fn says(transaction: &Transaction) -> String {
     match transaction.run().content() {
+        Ok(Content::Opening(of)) => {
+            format!("{} new account(s), opened by account {}", of.accounts.count(), of.registrar)
+        }
         Ok(Content::Linked(of)) => {
-            let (count, total, debit) = (of.payments.count(), of.payments.total(), of.debit);
-            let payments = if count == 1 { "payment" } else { "linked payments" };
+            let (count, total) = (of.payments.count(), of.payments.total());
             let memo = if of.memo.is_empty() { String::new() } else { format!(", {}", memo(of.memo)) };
-            format!("{count} {payments}, {total} in all, from account {debit}{memo}")
+            match of.payments.iter().next() {
+                Some(only) if count == 1 => payment(only.amount, of.debit.0, only.to.0, None) + &memo,
+                _ => format!(
+                    "{} linked payments, {} in all, from account {}{memo}",
+                    grouped(count as u64),
+                    grouped_sum(total),
+                    of.debit
+                ),
+            }
         }
         Ok(Content::Transfer(of)) => {
             payment(of.amount, of.debit.0, of.credit.0, of.credit_chain.map(|chain| chain.0))
@@ -107,12 +120,66 @@ pub(crate) fn says(transaction: &Transaction) -> String {
     }
 }
 
-/// A memo for a terminal: text only where nothing in it could move the cursor.
+/// Which accounts a transaction has opened, and where.
+pub(crate) fn opened(answer: &TransactionAnswer, transaction: &Transaction) -> String {
+    let count = match transaction.run().content() {
+        Ok(Content::Opening(of)) => of.accounts.count() as u64,
+        _ => 0,
+    };
+    let first = answer.opened.map_or(0, |account| account.0);
+    let accounts = match count {
+        1 => format!("account {first}"),
+        _ => format!("accounts {first} to {}", first + count.saturating_sub(1)),
+    };
+    format!("{} at height {}: {accounts} opened (the validator's word)", answer.outcome, answer.height)
+}
+
+/// The fields of an envelope that opens accounts.
+fn opening(opening: &Opening<'_>) -> Value {
+    let keys: Vec<String> = opening.accounts.iter().map(|account| hex::encode(account.key)).collect();
+    json!({
+        "chain": opening.chain,
+        "key_version": opening.key_version,
+        "reference": hex::encode(opening.reference),
+        "registrar": opening.registrar,
+        "keys": keys,
+        "nonce": opening.nonce,
+        "expiry": opening.expiry,
+    })
+}
+
+/// A memo for a terminal: text only where nothing in it could pass for something else.
 fn memo(memo: &[u8]) -> String {
+    let is_plain = |letter: char| letter == ' ' || letter.is_alphanumeric() || letter.is_ascii_punctuation();
     match std::str::from_utf8(memo) {
-        Ok(text) if !text.chars().any(char::is_control) => format!("memo \"{text}\""),
+        Ok(text) if text.chars().all(is_plain) && !text.contains('"') => format!("memo \"{text}\""),
         _ => format!("memo {}", hex::encode(memo)),
     }
+}
+
+/// A sum of more than 64 bits in groups of three digits.
+fn grouped_sum(sum: u128) -> String {
+    u64::try_from(sum).map_or_else(|_| sum.to_string(), grouped)
+}
+
+/// What an account gets of linked payments.
+pub(crate) fn share(transaction: &Transaction, account: AccountId) -> Option<u128> {
+    let Ok(Content::Linked(of)) = transaction.run().content() else { return None };
+    let mine = of.payments.iter().filter(|payment| payment.to == account);
+    let sum: u128 = mine.map(|payment| u128::from(payment.amount)).sum();
+    (sum > 0).then_some(sum)
+}
+
+/// The payments of linked transfers, the first of them, a line each.
+pub(crate) fn payments(transaction: &Transaction) -> Vec<String> {
+    const SHOWN: usize = 20;
+    let Ok(Content::Linked(of)) = transaction.run().content() else { return Vec::new() };
+    let line = |payment: Payment| format!("{} to account {}", grouped(payment.amount), payment.to);
+    let mut lines: Vec<String> = of.payments.iter().take(SHOWN).map(line).collect();
+    if of.payments.count() > SHOWN {
+        lines.push(format!("and {} more (--json has all)", of.payments.count() - SHOWN));
+    }
+    lines
 }
 
 /// Who pays whom how much; the chain of the credit where it is another one.
@@ -125,6 +192,10 @@ pub(crate) fn payment(amount: u64, debit: u64, credit: u64, credit_chain: Option
 pub(crate) fn outcome(answer: &TransactionAnswer) -> String {
     let outcome = answer.outcome;
     match answer.crossing {
+        None if answer.opened.is_some() => {
+            let first = answer.opened.map_or(0, |account| account.0);
+            format!("{outcome}, opened accounts from {first} on (the validator's word)")
+        }
         None => outcome.to_string(),
         Some(CrossingAnswer::InFlight) => format!("{outcome}, in flight: ask again after the next block"),
         Some(CrossingAnswer::Credited { height }) => {

@@ -1,9 +1,9 @@
 //! Paying and ordering from the command line: a transaction is signed, submitted and followed to its end.
 //!
 //! ```text
-//! transfer, freeze, issue.. ── account? ──▶ nonce, key version ── sign ──▶ submit ──▶ verdict ──▶ where it is, on both
-//! chains     │                    is it the account's key? ─┘     └─ --offline ── sign ──▶ FILE ─ ─ ─ on another
-//! machine, later ─ ─ ─▶ submit
+//! transfer, freeze, issue.. ── account? ──▶ nonce, key version ── sign ──▶ submit ──▶ verdict ──▶ where it is
+//!                              is it the account's key? ─┘           │
+//!                                                                    └─ --offline ──▶ FILE ─ ─ later ─ ─▶ submit
 //! ```
 //!
 //! Submitting the same bytes again is safe: a nonce is spent once, and who submits again is told what became of the
@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use client::{Client, ClientError, FoundTransaction};
+use engine::execute::WindowRefusal;
 use engine::limits::MEMO_BYTES_MAX;
 use engine::types::{
-    AccountId, Action, ChainId, Command, Digest, Frozen, GENESIS_KEY_VERSION, Height, Linked, Malformed,
-    Outcome, Payment, Payments, Refusal, Transaction, TransactionId, Transfer, Verdict,
+    AccountId, Action, ChainId, Command, Digest, FIRST_KEY_VERSION, Frozen, Height, Linked, Malformed,
+    Outcome, Payment, Payments, Refusal, Registrar, Transaction, TransactionId, Transfer, Verdict,
 };
 use kernels::ed25519::SigningKey;
 use serde_json::json;
@@ -45,11 +46,11 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What a transaction needs beside what it does.
-struct Terms {
-    key_version: u32,
-    reference: [u8; 12],
-    nonce: u64,
-    expiry: Height,
+pub(crate) struct Terms {
+    pub(crate) key_version: u32,
+    pub(crate) reference: [u8; 12],
+    pub(crate) nonce: u64,
+    pub(crate) expiry: Height,
 }
 
 /// Signs a transfer, and submits it or writes it into a file; `false` if it is not committed.
@@ -59,7 +60,7 @@ struct Terms {
 pub fn transfer(args: &TransferArgs) -> Result<bool> {
     let (from, memo) = (args.from, memo(args)?);
     let (to, amount) = match (&args.payments, args.to, args.amount) {
-        (Some(file), ..) => return linked(args, &payments::read(file)?, &memo),
+        (Some(file), ..) => return linked_of(args, file, &memo),
         (None, Some(to), Some(amount)) => (to, amount),
         _ => unreachable!("clap asks for --to and --amount where there is no --payments"),
     };
@@ -81,6 +82,36 @@ pub fn transfer(args: &TransferArgs) -> Result<bool> {
             Transfer { chain, key_version, reference, debit, credit_chain, credit, amount, nonce, expiry };
         transfer.sign(network, |message| key.sign(message)).run().transaction()
     })
+}
+
+/// Pays what a file lists, all or none. Where that is refused or fails, it says which lines name an account that is not
+/// there or cannot be paid now.
+fn linked_of(args: &TransferArgs, file: &Path, memo: &[u8]) -> Result<bool> {
+    let lines = payments::read(file)?;
+    let all: Vec<Payment> = lines.iter().map(|(_, payment)| *payment).collect();
+    let committed = linked(args, &all, memo)?;
+    if committed || args.how.json {
+        return Ok(committed);
+    }
+    let network = network_of(args.how.network.as_deref())?;
+    let client = match &network {
+        Some(network) => connect_member(network, args.how.validator).ok(),
+        None => None,
+    };
+    let Some(mut client) = client else { return Ok(committed) };
+    for (line, payment) in lines {
+        match client.account(args.from.chain, payment.to) {
+            Err(ClientError::NotFound { .. }) => {
+                println!("line {line}: chain {} has no account {}", args.from.chain, payment.to);
+            }
+            Ok(answer) if answer.value.proof.frozen.credit() => {
+                println!("line {line}: nothing can be paid to account {}, which is frozen", payment.to);
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(committed)
 }
 
 /// Pays all or none.
@@ -153,6 +184,8 @@ pub enum Role {
     Issuer,
     /// It freezes and unfreezes.
     Freezer,
+    /// It opens accounts.
+    Registrar,
 }
 
 impl Role {
@@ -160,6 +193,30 @@ impl Role {
         match self {
             Self::Issuer => "issuer",
             Self::Freezer => "freezer",
+            Self::Registrar => "registrar",
+        }
+    }
+}
+
+/// The account that holds a role: the one that is named, or the one of the genesis.
+pub(crate) fn holder(
+    named: Option<u64>,
+    network: Option<&Network>,
+    (chain, role): (ChainId, Role),
+) -> Result<AccountId, TransferError> {
+    match (named, network) {
+        (Some(account), _) => Ok(AccountId(account)),
+        (None, None) => Err(TransferError::NoAuthority(role.name())),
+        (None, Some(network)) => {
+            let of = network.genesis.chain(chain).ok_or(TransferError::Chain(chain))?;
+            let holder = match (role, of.roles.registrar) {
+                (Role::Issuer, _) => of.roles.issuer,
+                (Role::Freezer, _) => of.roles.freezer,
+                (Role::Registrar, Registrar::Account(account)) => Some(account),
+                (Role::Registrar, Registrar::Anyone) => return Err(TransferError::AnyRegistrar(chain)),
+                (Role::Registrar, Registrar::Nobody) => None,
+            };
+            holder.ok_or(TransferError::NoHolder(chain, role.name()))
         }
     }
 }
@@ -167,18 +224,7 @@ impl Role {
 fn order(by: &AuthorityArgs, (chain, role): (ChainId, Role), action: Action) -> Result<bool> {
     let how = &by.how;
     let network = network_of(how.network.as_deref())?;
-    let authority = match (by.authority, &network) {
-        (Some(account), _) => AccountId(account),
-        (None, None) => return Err(TransferError::NoAuthority(role.name()).into()),
-        (None, Some(network)) => {
-            let of = network.genesis.chain(chain).ok_or(TransferError::Chain(chain))?;
-            let holder = match role {
-                Role::Issuer => of.roles.issuer,
-                Role::Freezer => of.roles.freezer,
-            };
-            holder.ok_or(TransferError::NoHolder(chain, role.name()))?
-        }
-    };
+    let authority = holder(by.authority, network.as_ref(), (chain, role))?;
     complete(how, network.as_ref(), Place { chain, account: authority }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
@@ -187,14 +233,21 @@ fn order(by: &AuthorityArgs, (chain, role): (ChainId, Role), action: Action) -> 
 }
 
 /// Signs for the account `signer`, and submits it or writes it into a file.
-fn complete(
+pub(crate) fn complete(
     how: &SigningArgs,
     network: Option<&Network>,
     signer: Place,
     sign: impl FnOnce(Terms, &Digest, &SigningKey) -> Result<Transaction, Malformed>,
 ) -> Result<bool> {
     let reference = reference(how.reference.as_deref().unwrap_or_default())?;
-    let listed = network.map(|network| genesis_key(network, signer)).transpose()?;
+    // Accounts that were opened later are not in the genesis; a validator knows them.
+    let listed = match network {
+        Some(network) if network.genesis.chain(signer.chain).is_none() => {
+            return Err(TransferError::Chain(signer.chain).into());
+        }
+        Some(network) => genesis_key(network, signer).ok(),
+        None => None,
+    };
     let network_id = match (network, how.network_id) {
         (Some(network), _) => *network.genesis.network(),
         (None, Some(id)) => id,
@@ -206,7 +259,7 @@ fn complete(
             bail!("without a validator nobody says which nonce is next: add --nonce and --expiry");
         };
         // Later keys are not in the genesis.
-        if let Some(listed) = listed.filter(|_| how.key_version == GENESIS_KEY_VERSION) {
+        if let Some(listed) = listed.filter(|_| how.key_version == FIRST_KEY_VERSION) {
             check_key(&key, &listed, signer)?;
         }
         let terms = Terms { key_version: how.key_version, reference, nonce, expiry: Height(expiry) };
@@ -233,7 +286,7 @@ fn complete(
     let expiry = how.expiry.unwrap_or_else(|| account.as_of.height.0.saturating_add(EXPIRES_AFTER));
     let terms = Terms { key_version: proof.key_version, reference, nonce, expiry: Height(expiry) };
     let transaction = sign(terms, &network_id, &key)?;
-    let kept = Kept::new(Path::new(""), &network_id, &transaction);
+    let kept = Kept { network: how.network.clone(), ..Kept::new(Path::new(""), &network_id, &transaction) };
     let committed =
         follow(&mut client, &network_id, &transaction, how.json).with_context(|| kept.advice())?;
     kept.forget();
@@ -243,6 +296,8 @@ fn complete(
 /// The bytes of a transaction that may have been submitted and is not decided yet: submitting them again is safe, and
 /// signing anew might do the same a second time.
 struct Kept {
+    /// The directory of the network, if it is a local one.
+    network: Option<PathBuf>,
     id: TransactionId,
     file: Result<PathBuf, String>,
 }
@@ -260,12 +315,17 @@ impl Kept {
             let bytes = hex::encode(transaction.bytes());
             eprintln!("{error}; if you hear no verdict, submit these bytes again: {bytes}");
         }
-        Self { id, file: written.map(|()| file).map_err(|error| error.to_string()) }
+        Self { network: None, id, file: written.map(|()| file).map_err(|error| error.to_string()) }
     }
 
     fn advice(&self) -> String {
         let kept = match &self.file {
-            Ok(file) => format!("its bytes are in {0}, and `millrace submit {0}` is safe", file.display()),
+            Ok(file) => {
+                let network =
+                    self.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
+                let network = network.unwrap_or_default();
+                format!("its bytes are in {0}, and `millrace submit {0}{network}` is safe", file.display())
+            }
             Err(_) => "ask for it before you sign anew".to_owned(),
         };
         format!("transaction {} was submitted, and nobody has said what became of it; {kept}", self.id)
@@ -295,8 +355,8 @@ pub fn submit(args: &SubmitArgs) -> Result<bool> {
 /// What is typed and cannot be meant.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// The genesis does not have the account that signs, so nobody has its key.
-    #[error("the network has no account {0}:{1}")]
+    /// The genesis does not have the account that signs.
+    #[error("the genesis has no account {0}:{1}")]
     Account(ChainId, AccountId),
     /// The key is another one than the account's.
     #[error(
@@ -346,6 +406,11 @@ pub enum TransferError {
         "a memo has at most {MEMO_BYTES_MAX} bytes; this one has {0}: give its SHA-256 with --memo-hash instead"
     )]
     Memo(usize),
+    /// Every account of the chain may open others.
+    #[error(
+        "any account of chain {0} can open others: name the one that signs with --authority or --registrar"
+    )]
+    AnyRegistrar(ChainId),
     /// The credit account on another chain does not fit into the packet.
     #[error("an account on another chain has a number below 2^32; {0} is too large")]
     Credit(AccountId),
@@ -396,10 +461,14 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
     }
     let told = verdict(client, transaction)?;
     let found = match told {
-        told if may_be_earlier(told) => earlier(client, &id, told)?,
+        told if may_be_earlier(told) => earlier(client, transaction, &id, told)?,
         told => client.check(&id, told)?,
     };
     let told = match &found {
+        // What was waiting had the same nonce and was something else.
+        None if told == Verdict::Refused(Refusal::DuplicatePending) && is_spent(client, transaction)? => {
+            Verdict::Refused(Refusal::Replayed)
+        }
         None if told == Verdict::Refused(Refusal::DuplicatePending) => {
             bail!("the validator has transaction {id} waiting, and it is not decided within {PATIENCE:?}")
         }
@@ -424,6 +493,9 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
     }
     let block = match found {
         None => "none".to_owned(),
+        Some(FoundTransaction { transaction: answer, .. }) if answer.opened.is_some() => {
+            print::opened(&answer, transaction)
+        }
         Some(FoundTransaction { transaction: answer, .. }) => match answer.crossing {
             None => format!("{} at height {}", answer.outcome, answer.height),
             Some(_) => print::outcome(&answer),
@@ -442,9 +514,11 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
 /// What the validator says of one transaction.
 fn verdict(client: &mut Client, transaction: &Transaction) -> Result<Verdict> {
     let tag = client.submit(transaction.run().packets())?.start;
-    let notices = client
-        .notices(PATIENCE)
-        .with_context(|| format!("no verdict within {PATIENCE:?}; is a quorum of the validators up?"))?;
+    let notices = client.notices(PATIENCE).map_err(|error| match error {
+        ClientError::Silent(_) => anyhow::Error::new(error)
+            .context(format!("no verdict within {PATIENCE:?}; is a quorum of the validators up?")),
+        error => anyhow::Error::new(error).context("the validator is gone, and its verdict with it"),
+    })?;
     // Nothing else was submitted on this connection.
     let notice = notices.iter().find(|notice| notice.tag == tag);
     notice
@@ -464,7 +538,12 @@ fn may_be_earlier(told: Verdict) -> bool {
 
 /// The transaction of this id with its end, if it was submitted before. What waits already gets as long as any verdict;
 /// otherwise it is in a block that this validator has executed, and shows as soon as that is durable.
-fn earlier(client: &mut Client, id: &TransactionId, told: Verdict) -> Result<Option<FoundTransaction>> {
+fn earlier(
+    client: &mut Client,
+    transaction: &Transaction,
+    id: &TransactionId,
+    told: Verdict,
+) -> Result<Option<FoundTransaction>> {
     let waits = told == Verdict::Refused(Refusal::DuplicatePending);
     let mut found = None;
     let mut waited = Duration::ZERO;
@@ -474,6 +553,14 @@ fn earlier(client: &mut Client, id: &TransactionId, told: Verdict) -> Result<Opt
                 return Ok(Some(answer.value));
             }
             Ok(answer) => found = Some(answer.value),
+            Err(ClientError::NotFound { .. }) if waits && is_spent(client, transaction)? => {
+                // Asked once more: the block may have been committed between both questions.
+                return match client.transaction(None, id) {
+                    Ok(answer) => Ok(Some(answer.value)),
+                    Err(ClientError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error.into()),
+                };
+            }
             Err(ClientError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -481,6 +568,12 @@ fn earlier(client: &mut Client, id: &TransactionId, told: Verdict) -> Result<Opt
         waited += POLL;
     }
     Ok(found)
+}
+
+/// Whether the account of a transaction has spent its nonce, with this transaction or with another.
+fn is_spent(client: &mut Client, transaction: &Transaction) -> Result<bool> {
+    let proof = client.account(transaction.chain(), transaction.debit())?.value.proof;
+    Ok(proof.state().window.with(transaction.nonce()) == Err(WindowRefusal::Replayed))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
-use engine::types::{Digest, PacketRun, Refusal, Transaction, Verdict};
+use engine::types::{Digest, PacketRun, Refusal, Signed, Verdict};
 use engine::wire::answers::ErrorAnswer;
 use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, Flow, Frame, SendError};
@@ -90,14 +90,14 @@ pub enum Demand {
 }
 
 /// A transaction that a client has submitted once more: what became of it before?
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Resubmitted {
     /// The client's connection.
     pub connection: u64,
     /// The client's tag of it now.
     pub tag: u64,
     /// The transaction.
-    pub transaction: Transaction,
+    pub transaction: Signed,
     /// What the client is told if nobody knows what became of it before.
     pub otherwise: Verdict,
 }

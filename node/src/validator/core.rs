@@ -1,10 +1,11 @@
 //! The core's thread: it drives the [`Replica`], one event after another.
 //!
-//! The replica is the only state that knows the protocol, and this is its only thread, so it needs no lock. It never waits
-//! for the network or for execution; it waits for the journal only when the disk cannot take more, which is the
+//! The replica is the only state that knows the protocol, and this is its only thread, so it needs no lock. It never
+//! waits for the network or for execution; it waits for the journal only when the disk cannot take more, which is the
 //! back-pressure that we want.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ use super::peers::channel_of;
 use super::reader::Requests;
 use super::shared::Shared;
 
-/// The shortest wait for an event: what is due and could not be done waits for another one, and must not spin meanwhile.
+/// The shortest wait for an event: what is due and could not be done waits for another one, and must not spin
+/// meanwhile.
 const WAIT_MIN: Duration = Duration::from_micros(500);
 /// How often a validator is named in the log for one kind of fault.
 const SAY_EVERY: Duration = Duration::from_secs(60);
@@ -94,9 +96,8 @@ impl Core {
             };
             for event in std::iter::once(first).chain(events.try_iter()).take(ROUND_EVENTS_MAX) {
                 match self.host.input_of(event) {
-                    Some(Next::Input(input)) => self.input(input),
-                    Some(Next::Stop) => return,
-                    None => {}
+                    ControlFlow::Break(()) => return,
+                    ControlFlow::Continue(input) => input.into_iter().for_each(|input| self.input(input)),
                 }
             }
             self.host.count(&self.replica);
@@ -108,11 +109,6 @@ impl Core {
         self.replica.handle(input, now, &mut self.host);
         self.host.permit = None;
     }
-}
-
-enum Next {
-    Input(Input),
-    Stop,
 }
 
 enum Question {
@@ -133,8 +129,9 @@ struct Host {
 }
 
 impl Host {
-    fn input_of(&mut self, event: CoreEvent) -> Option<Next> {
-        Some(Next::Input(match event {
+    /// What an event is to the replica; `Break` where the validator is to stop.
+    fn input_of(&mut self, event: CoreEvent) -> ControlFlow<(), Option<Input>> {
+        ControlFlow::Continue(Some(match event {
             CoreEvent::Input(input) => input,
             CoreEvent::Peer(from, message, permit) => {
                 self.permit = Some(permit);
@@ -157,9 +154,9 @@ impl Host {
             CoreEvent::Fault(fault) => {
                 Counters::add(&self.wiring.shared.counters.faults, 1);
                 tracing::warn!(validator = fault.validator, kind = ?fault.kind, view = fault.view, "a validator broke consensus");
-                return None;
+                return ControlFlow::Continue(None);
             }
-            CoreEvent::Stop => return Some(Next::Stop),
+            CoreEvent::Stop => return ControlFlow::Break(()),
         }))
     }
 

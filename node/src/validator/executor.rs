@@ -9,7 +9,7 @@ use engine::mempool::Origin;
 use engine::replica::{CommitPorts, Committer, CommitterEvent, Halt, Input, Job, Stage};
 use engine::roots::StateRoot;
 use engine::store::{Durable, Position, StoreError};
-use engine::types::{Height, Outcome, Transaction, Verdict};
+use engine::types::{Height, Outcome, Signed, Verdict};
 use engine::wire::Notice;
 
 use super::clients::{Demand, Resubmitted};
@@ -99,7 +99,7 @@ impl CommitPorts for Host {
     }
 
     /// The query thread looks for the first verdict, in the turn of the client.
-    fn repeated(&mut self, origin: Origin, transaction: Transaction) {
+    fn repeated(&mut self, origin: Origin, transaction: Signed) {
         let Origin { connection, tag, .. } = origin;
         let otherwise = Verdict::Failed(Outcome::Replayed);
         let demand = Demand::Resubmitted(Resubmitted { connection, tag, transaction, otherwise });

@@ -1,11 +1,12 @@
 //! Who has sent bad signatures lately: who is told of it, who is named in the log, and who is cut off.
 //!
-//! Counts start anew with each interval, for each source at its first bad signature. A source that sends more than [`BAD_MAX`] bad signatures in one is named in the
-//! log, once; if more than half of its signatures are bad by then, it is to be cut off. An honest client signs
-//! well, but one with an old key or of another network sends nothing else: it is cut too, and told why.
+//! Counts start anew with each interval, for each source at its first bad signature. A source that sends more than
+//! [`BAD_MAX`] bad signatures in one is named in the log, once; if more than half of its signatures are bad by then, it
+//! is to be cut off. An honest client signs well, but one with an old key or of another network sends nothing else: it
+//! is cut too, and told why.
 //!
-//! Invariants: at most [`OFFENDERS_MAX`] sources are counted; only those that have sent a bad signature are; one log line for
-//! each of them and interval.
+//! Invariants: at most [`OFFENDERS_MAX`] sources are counted; only those that have sent a bad signature are; one log
+//! line for each of them and interval.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,7 +17,7 @@ use engine::verify::Tally;
 
 /// How long bad signatures count.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Bad signatures in an interval that are let pass.
+/// Transactions with a bad signature that are let pass in an interval.
 const BAD_MAX: u64 = 64;
 /// Sources that are counted at a time; further ones are counted when they are bad in the next interval.
 const OFFENDERS_MAX: usize = 4096;
@@ -25,6 +26,7 @@ const OFFENDERS_MAX: usize = 4096;
 struct Offender {
     signatures: u64,
     bad: u64,
+    refused: u64,
     said: bool,
     cut: bool,
 }
@@ -46,7 +48,7 @@ pub struct Judgement {
     pub say: bool,
     /// Cut it off.
     pub cut: bool,
-    /// How many bad signatures it has sent in this interval.
+    /// How many transactions with a bad signature it has sent in this interval.
     pub bad: u64,
 }
 
@@ -65,12 +67,13 @@ impl Offenders {
         let offender = table.by_source.entry(source).or_default();
         offender.signatures += u64::from(tally.signatures);
         offender.bad += u64::from(tally.bad);
-        let many = offender.bad > BAD_MAX;
+        offender.refused += u64::from(tally.refused);
+        let many = offender.refused > BAD_MAX;
         let cut = many && 2 * offender.bad > offender.signatures && !offender.cut;
         let say = many && !offender.said;
         offender.said |= many;
         offender.cut |= cut;
-        Judgement { say, cut, bad: offender.bad }
+        Judgement { say, cut, bad: offender.refused }
     }
 }
 

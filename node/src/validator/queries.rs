@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam::channel::Receiver;
-use engine::limits::ROOT_LAG_MAX;
+use engine::limits::{BODY_BYTES, PACKET_BYTES, ROOT_LAG_MAX, SIGNATURE_BYTES};
 use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
-use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof};
+use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
 use engine::store::Log;
 use engine::types::{
-    AccountId, ChainId, Height, Outcome, Packet, PacketRun, Transaction, TransactionId, ValidatorIndex,
+    AccountId, ChainId, Content, Height, Outcome, Packet, PacketRun, Signed, TransactionId, ValidatorIndex,
     Verdict,
 };
 use engine::wire::answers::{
@@ -76,7 +76,7 @@ impl QueryThread {
                     let due: Vec<_> = self.resubmitted.extract_if(.., |(at, _)| *at <= height).collect();
                     // They are asked again in the turns of their clients: each may cost the reading of a block.
                     for (_, resubmitted) in due {
-                        let demand = Demand::Resubmitted(resubmitted.clone());
+                        let demand = Demand::Resubmitted(resubmitted);
                         if questions.offer(resubmitted.connection, demand).is_err() {
                             self.tell_otherwise(&resubmitted);
                         }
@@ -131,7 +131,7 @@ impl QueryThread {
         let Resubmitted { connection, tag, transaction, .. } = resubmitted;
         let verdict = match self.first_verdict(transaction) {
             First::At(height) if self.resubmitted.len() < RESUBMITTED_MAX => {
-                return self.resubmitted.push((height, resubmitted.clone()));
+                return self.resubmitted.push((height, *resubmitted));
             }
             First::Told(verdict) => {
                 Counters::add(&self.shared.counters.resubmitted, 1);
@@ -150,18 +150,18 @@ impl QueryThread {
         self.shared.clients.notify(*connection, vec![Notice { tag: *tag, verdict: *otherwise }]);
     }
 
-    fn first_verdict(&self, transaction: &Transaction) -> First {
-        let (id, height) = (transaction.id(self.shared.genesis.network()), self.view.height());
+    fn first_verdict(&self, transaction: &Signed) -> First {
+        let (Signed { chain, id, signature }, height) = (*transaction, self.view.height());
         match self.shared.hints.find(&id, Height(height.0 + ROOT_LAG_MAX)) {
             Some(at) if at > height => return First::At(at),
             None => return First::Unknown,
             Some(_) => {}
         }
-        let found = self.search().find_hinted(Some(transaction.chain()), &id);
+        let found = self.search().find_hinted(Some(chain), &id);
         let described = found.and_then(|found| found.map(|found| self.describe(&id, found)).transpose());
         match described.inspect_err(|error| self.note_damage(error)) {
             // The id does not cover the signature.
-            Ok(Some(answer)) if answer.packet == hex::encode(transaction.bytes()) => {
+            Ok(Some(answer)) if signature_of(&answer) == Some(signature) => {
                 match answer.final_outcome() {
                     // Where it spent nothing it only stands once more: what became of it is told by another place.
                     Some(_) if !answer.outcome.spends_nonce() => First::Unknown,
@@ -225,6 +225,14 @@ impl QueryThread {
             author: batch.author,
             sequence: batch.sequence,
             packet: hex::encode(Packet::bytes(run.packets())),
+            opened: match (outcome, run.content()) {
+                (Outcome::Applied, Ok(Content::Opening(_))) => {
+                    let all = batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain)));
+                    let of_chain = stored.record.chains.iter().find(|of| of.entry.chain == chain);
+                    opened(&tree, place, all, of_chain.map_or(0, |of| of.entry.accounts))
+                }
+                _ => None,
+            },
             crossing: match outcome {
                 Outcome::Sent => Some(self.crossing(id, run.credit_chain(), stored.record.height)?),
                 _ => None,
@@ -297,6 +305,28 @@ impl QueryThread {
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }
+}
+
+fn signature_of(answer: &TransactionAnswer) -> Option<[u8; SIGNATURE_BYTES]> {
+    let mut signature = [0; SIGNATURE_BYTES];
+    let digits = answer.packet.get(2 * BODY_BYTES..2 * PACKET_BYTES)?;
+    hex::decode_to_slice(digits, &mut signature).ok().map(|()| signature)
+}
+
+/// The first account that the opening at a place has opened. The block's openings have the last ids of the chain, in
+/// their order: `transactions` are all of the chain in the block, and `accounts` how many it has after it.
+fn opened<'a>(
+    tree: &TransactionTree,
+    place: usize,
+    transactions: impl Iterator<Item = PacketRun<'a>>,
+    accounts: u64,
+) -> Option<AccountId> {
+    let opens = |(run, (_, outcome)): (PacketRun<'a>, (TransactionId, Outcome))| match run.content() {
+        Ok(Content::Opening(opening)) if outcome == Outcome::Applied => opening.accounts.count() as u64,
+        _ => 0,
+    };
+    let from_here = transactions.zip(tree.entries()).skip(place).map(opens);
+    accounts.checked_sub(from_here.sum()).map(AccountId)
 }
 
 fn reader(shared: &Shared) -> JournalReader<'_, Log> {

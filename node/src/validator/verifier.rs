@@ -106,7 +106,7 @@ impl VerifyThread {
                 transactions,
             );
             self.shared.counters.record(Stage::Verify, verified_us.saturating_sub(taken_us), transactions);
-            self.admit(submission, &checked, verified_us, &mut notices);
+            self.admit(submission, &checked, (committed, verified_us), &mut notices);
             tallies.push((Source::Connection(submission.connection), checked.tally()));
         }
         for (connection, notices) in notices.drain() {
@@ -119,7 +119,7 @@ impl VerifyThread {
 
     /// Holds bad signatures against their source.
     fn score(&self, source: Source, tally: Tally) {
-        Counters::add(&self.shared.counters.bad_signatures, tally.bad.into());
+        Counters::add(&self.shared.counters.bad_signatures, tally.refused.into());
         let judgement = self.offenders.note(source, tally, self.shared.clock.now());
         if judgement.say {
             tracing::warn!(?source, bad = judgement.bad, cut = judgement.cut, "sends bad signatures");
@@ -134,7 +134,7 @@ impl VerifyThread {
         &self,
         submission: &Submission,
         checked: &CheckedPackets,
-        verified_us: u64,
+        (committed, verified_us): (Height, u64),
         notices: &mut NoticeBook,
     ) {
         let mut accepted = 0;
@@ -144,7 +144,7 @@ impl VerifyThread {
             let origin = Origin { connection, tag, received_us: submission.received_us, verified_us };
             let offered = verdict.and_then(|transaction| {
                 let mempool = self.shared.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
-                mempool.offer(transaction, origin)
+                mempool.offer(transaction, committed, origin)
             });
             match offered {
                 Ok(()) => accepted += 1,
@@ -174,12 +174,12 @@ impl VerifyThread {
         let shared = &*self.shared;
         // What is executed may not be durable yet.
         let highest = Height(shared.index.height().0 + ROOT_LAG_MAX);
-        matches!(refusal, Refusal::Replayed | Refusal::Expired)
-            && shared.hints.find(&run.id(shared.genesis.network()), highest).is_some()
-            && run.transaction().is_ok_and(|transaction| {
-                let demand = Resubmitted { connection, tag, transaction, otherwise: refusal.into() };
-                self.questions.offer(connection, Demand::Resubmitted(demand)).is_ok()
-            })
+        matches!(refusal, Refusal::Replayed | Refusal::Expired) && {
+            let transaction = run.signed(shared.genesis.network());
+            let demand = Resubmitted { connection, tag, transaction, otherwise: refusal.into() };
+            shared.hints.find(&transaction.id, highest).is_some()
+                && self.questions.offer(connection, Demand::Resubmitted(demand)).is_ok()
+        }
     }
 
     fn tell(&self, event: CoreEvent) {

@@ -20,6 +20,13 @@ impl fmt::Display for Text<'_> {
         row("committed height", grouped(report.height.0))?;
         row("state root", report.state_root.to_string())?;
         row("transactions applied", grouped(report.applied))?;
+        if report.linked > 0 {
+            let payments = grouped(report.linked_payments);
+            row("linked transfers", format!("{} of {payments} payments", grouped(report.linked)))?;
+        }
+        if report.opened > 0 {
+            row("accounts opened", grouped(report.opened))?;
+        }
         if report.commands > 0 {
             row("commands of authorities", grouped(report.commands))?;
         }

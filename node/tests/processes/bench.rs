@@ -64,6 +64,34 @@ fn a_bench_over_chains_that_pay_each_other_holds_and_a_payment_is_followed_throu
     assert!(trail.contains("credited there at height"), "{trail}");
 }
 
+#[test]
+fn a_bench_of_linked_transfers_counts_transactions_and_names_the_payments() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (json, data) = (path("result.json"), path("data"));
+    let linked = ["bench", "--accounts", "400", "--rate", "50", "--warm-up", "1", "--seconds", "2"];
+    let arguments = [&linked[..], &["--linked", "200", "--json", &json, "--data", &data]].concat();
+    let (out, _) = expect(0, &arguments);
+    assert!(out.contains("payments"), "{out}");
+    let result: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!((&result["audit"]["ok"], &result["audit"]["balance_drift"]), (&true.into(), &0.into()));
+    assert_eq!(
+        (&result["config"]["payments"], &result["config"]["workload"]),
+        (&200.into(), &"linked".into())
+    );
+    let committed = result["committed"].as_u64().unwrap();
+    assert!(committed > 50, "{result}");
+    let report = path("verify.json");
+    expect(0, &["verify", &format!("{data}/validator-1/data"), "--json", &report]);
+    let audit: serde_json::Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+    let (linked, payments) = (audit["linked"].as_u64().unwrap(), audit["linked_payments"].as_u64().unwrap());
+    assert!(linked >= committed && payments == 200 * linked, "{audit}");
+
+    let across = ["bench", "--linked", "2", "--cross-chain", "10", "--chains", "2"];
+    let (_, error) = expect(2, &across);
+    assert!(error.contains("leave out --linked or --cross-chain"), "{error}");
+}
+
 /// Processes whose command line names a directory.
 fn processes_in(directory: &Path) -> usize {
     let names = |entry: &fs::DirEntry| {

@@ -99,7 +99,7 @@ impl Byzantine {
     pub fn seal(&self, author: ValidatorIndex, previous: &Head, chain: ChainId, packets: &[Packet]) -> Batch {
         let sections = [BatchSection { chain, packets: packets.len() as u32 }];
         let sign = |message: &[u8]| self.key.sign(message);
-        Batch::seal(&self.network_id, author, previous, &sections, packets.iter(), sign)
+        Batch::seal(&self.network_id, author, previous, Height(0), &sections, packets.iter(), sign)
     }
 }
 

@@ -5,6 +5,7 @@
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ proofs    made by a network, checked without one
+//!   ├─ accounts  opened while the network runs
 //!   ├─ envelopes transactions of several packets
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ recovery  kill -9 of one and of all
@@ -20,6 +21,8 @@
 #[cfg(test)]
 mod testbed;
 
+#[cfg(test)]
+mod accounts;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl Testbed {
     /// Holds validators to the last thing that they told: it is in a block, proved.
     fn spot_check(&self, lanes: &[usize], outcome: &LoadOutcome) {
         let Some(packet) = outcome.acknowledged().last() else { return };
-        let (lane, _) = loadgen::workload::parse_reference(&packet.run().transfer().unwrap().reference);
+        let (lane, _) = loadgen::workload::parse_reference(&packet.reference());
         let id = packet.id(self.network.genesis.network());
         let mut client = self.client(lanes[lane]);
         assert!(client.check(&id, Verdict::Committed).unwrap().is_some());

@@ -57,7 +57,12 @@ impl Network {
             // The second chain and those after it have authorities.
             roles: match *id {
                 3 | 1 => Roles::default(),
-                _ => Roles { issuer: Some(AccountId(0)), issuance_cap: 700, freezer: Some(AccountId(0)) },
+                _ => Roles {
+                    issuer: Some(AccountId(0)),
+                    issuance_cap: 700,
+                    freezer: Some(AccountId(0)),
+                    ..Roles::default()
+                },
             },
             accounts: (0..*accounts).map(account).collect(),
         };
@@ -113,9 +118,10 @@ impl Network {
         let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), packets: run.len() as u32 };
         let sections: Vec<_> = packets.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
-        let batch = Batch::seal(network, author, &self.head, &sections, packets.iter(), |message| {
-            self.validators[0].sign(message)
-        });
+        let batch =
+            Batch::seal(network, author, &self.head, Height(0), &sections, packets.iter(), |message| {
+                self.validators[0].sign(message)
+            });
         self.head = batch.head();
         let job = Job::batch(Source::Peer(author), batch);
         match self.verifier.check(self.ledger.height(), [job].into(), [3; 32]).pop() {

@@ -51,8 +51,15 @@ impl Shelf {
     fn seal(&mut self, author: ValidatorIndex) -> Position {
         let section = BatchSection { chain: ChainId(1), packets: 1 };
         let packet = Packet([author.0 as u8; crate::limits::PACKET_BYTES]);
-        let batch =
-            Batch::seal(&NETWORK, author, &self.head(author), &[section], [&packet].into_iter(), |_| [0; 64]);
+        let batch = Batch::seal(
+            &NETWORK,
+            author,
+            &self.head(author),
+            Height(0),
+            &[section],
+            [&packet].into_iter(),
+            |_| [0; 64],
+        );
         let bytes = batch.bytes().to_vec();
         self.streams[usize::from(author.0)].push(batch);
         self.put(KIND_BATCH, bytes)

@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::super::state::Own;
 use super::rig::{CHAIN, OTHER, Rig};
 use super::*;
-use crate::types::{AccountId, ChainId, Outcome};
+use crate::mempool::Origin;
+use crate::types::{AccountId, ChainId, Outcome, Transfer};
+use crate::verify::Verified;
 
 #[test]
 fn who_pays_an_account_of_another_chain_is_told_when_the_money_arrives_or_comes_back() {
@@ -105,8 +107,9 @@ fn who_was_replayed_is_handed_on_with_the_packet_and_not_told() {
     };
     assert_eq!((verdicts(0), verdicts(1)), (vec![Verdict::Committed], vec![Verdict::Committed]));
     assert!(rig.nodes[0].world.repeated.is_empty());
-    let [(origin, packet)] = &rig.nodes[1].world.repeated[..] else { panic!("one was replayed") };
-    assert_eq!((packet.debit(), packet.nonce()), (AccountId(1), 0));
+    let [(origin, repeated)] = &rig.nodes[1].world.repeated[..] else { panic!("one was replayed") };
+    let network = rig.network();
+    assert_eq!(*repeated, super::rig::transfer(&network, 1, 0, 1).run().signed(&network));
     let told = rig.nodes[1].world.notices[0];
     assert_ne!((origin.connection, origin.tag), (told.0, told.1.tag), "each is answered once");
 }
@@ -134,4 +137,28 @@ fn an_envelope_larger_than_what_is_sealed_at_once_goes_through_and_its_client_is
     }
     // Its slot is free again.
     rig.offer_linked(0, 2, 64, &[(5, 1)]).unwrap();
+}
+
+#[test]
+fn large_envelopes_leave_the_other_chain_its_part_whichever_begins() {
+    for turn in 0..2 {
+        let mut rig = Rig::new(4);
+        let replica = &mut rig.nodes[0].replica;
+        (replica.settings.batch_packets_max, replica.next_chain) = (256, turn);
+        for nonce in 0..6 {
+            // 100 packets each, of which two and a half would fit.
+            let like =
+                Transfer { chain: CHAIN, ..crate::execute::tests::transfer(1 + nonce % 2, 0, 0, nonce) };
+            let large = crate::execute::tests::linked_as(&like, &vec![(2, 1); 791], b"");
+            let large = Verified::assumed(large);
+            rig.nodes[0].mempool().offer(large, Height(0), Origin::default()).unwrap();
+        }
+        rig.fill(0, OTHER, 0..5);
+        rig.mempool_filled(0);
+        let mut own: Vec<_> = rig.nodes[0].replica.own.values().collect();
+        own.sort_by_key(|own| own.head.sequence);
+        let sections: Vec<_> =
+            own[0].batch.sections().map(|(chain, packets)| (chain, packets.len())).collect();
+        assert_eq!(sections, [(CHAIN, 200), (OTHER, 40)], "turn {turn}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
-    Packet, Refusal, Roles, Transaction, Transfer, ValidatorGenesis, ValidatorIndex,
+    Packet, Refusal, Roles, Signed, Transaction, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
@@ -63,7 +63,7 @@ pub struct World {
     work: VecDeque<Work>,
     answers: BTreeMap<QuestionId, Answer>,
     pub notices: Vec<(u64, Notice)>,
-    pub repeated: Vec<(Origin, Transaction)>,
+    pub repeated: Vec<(Origin, Signed)>,
     pub observed: Vec<Observation>,
     pub floor: Option<Finality>,
     pub halted: Option<Halt>,
@@ -174,7 +174,7 @@ impl CommitPorts for World {
         self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
     }
 
-    fn repeated(&mut self, origin: Origin, transaction: Transaction) {
+    fn repeated(&mut self, origin: Origin, transaction: Signed) {
         self.repeated.push((origin, transaction));
     }
 
@@ -267,6 +267,10 @@ impl Node {
         if !kernels::ed25519::verify(author, &batch.message(), batch.signature()) {
             return Err(refusal(BatchFault::BadAuthorSignature));
         }
+        // Signatures of clients are looked at elsewhere; zeros stand for a bad one.
+        if batch.packets().iter().any(|packet| *packet.signature() == [0; 64]) {
+            return Err(refusal(BatchFault::BadSignature));
+        }
         Verified::committed(batch).ok_or(refusal(BatchFault::WrongBody))
     }
 }
@@ -308,7 +312,7 @@ fn genesis(validators: usize) -> Genesis {
         .unwrap()
 }
 
-fn transfer(network: &Digest, sender: u64, nonce: u64, amount: u64) -> Packet {
+pub fn transfer(network: &Digest, sender: u64, nonce: u64, amount: u64) -> Packet {
     let transfer = crate::execute::tests::transfer(sender, (sender + 1) % ACCOUNTS, amount, nonce);
     let transfer = Transfer { chain: CHAIN, ..transfer };
     transfer.sign(network, |message| key(sender as u8 + 1).sign(message))
@@ -460,7 +464,7 @@ impl Rig {
             let transfer = crate::execute::tests::transfer(sender, 0, 1, nonce);
             let packet = Transfer { chain, ..transfer }.sign(&self.network(), |_| [0; 64]);
             let transaction = Verified::assumed(packet.run().transaction().unwrap());
-            self.nodes[node].mempools[&chain].offer(transaction, Origin::default()).unwrap();
+            self.nodes[node].mempools[&chain].offer(transaction, Height(0), Origin::default()).unwrap();
         }
     }
 
@@ -513,18 +517,28 @@ impl Rig {
             Origin { connection: CONNECTION, tag: sender << 8 | nonce, received_us: 0, verified_us: 0 };
         let now = self.now();
         let node = &mut self.nodes[node];
-        node.mempool().offer(Verified::assumed(transaction), origin)?;
+        node.mempool().offer(Verified::assumed(transaction), Height(0), origin)?;
         node.input(Input::MempoolFilled, now);
         Ok(())
     }
 
     /// A batch that an author's key signs, whatever the author itself knows of it.
     pub fn seal(&self, author: usize, previous: Head, sender: u64, nonce: u64) -> Batch {
+        self.seal_as_of(author, previous, sender, nonce, Height(0))
+    }
+
+    /// The same, judged by the accounts of a height.
+    pub fn seal_as_of(&self, author: usize, previous: Head, sender: u64, nonce: u64, as_of: Height) -> Batch {
         let packet = transfer(&self.network(), sender, nonce, 1);
+        self.seal_packet(author, previous, as_of, &packet)
+    }
+
+    /// The same, of a packet.
+    pub fn seal_packet(&self, author: usize, previous: Head, as_of: Height, packet: &Packet) -> Batch {
         let sections = [BatchSection { chain: CHAIN, packets: 1 }];
         let sign = |message: &[u8]| key(validator_seed(author)).sign(message);
-        let author = ValidatorIndex(author as u16);
-        Batch::seal(&self.network(), author, &previous, &sections, [packet].iter(), sign)
+        let (author, packets) = (ValidatorIndex(author as u16), std::slice::from_ref(packet));
+        Batch::seal(&self.network(), author, &previous, as_of, &sections, packets.iter(), sign)
     }
 
     /// A message arrives, whatever the links are like.

@@ -163,7 +163,12 @@ proptest! {
             packet[32..36].copy_from_slice(&length.to_le_bytes());
             Packet(packet)
         };
-        let packets: Vec<Packet> = kinds.iter().zip(noise.as_chunks().0).map(packet).collect();
+        let packet = |(kinds, noise): (&(u16, u32, bool), &[u8; 128])| match kinds.1 % 3 {
+            // Some are whole envelopes.
+            0 => linked(1, &vec![(u64::from(kinds.1), 1); 1 + kinds.0 as usize], b"memo", 7).run().packets().to_vec(),
+            _ => vec![packet((kinds, noise))],
+        };
+        let packets: Vec<Packet> = kinds.iter().zip(noise.as_chunks().0).flat_map(packet).collect();
         let runs: Vec<_> = PacketRun::all(&packets).collect();
         let again: Vec<_> = runs.iter().flat_map(|run| run.packets()).copied().collect();
         prop_assert_eq!(&again, &packets);

@@ -4,7 +4,17 @@ const START: Duration = Duration::from_secs(1000);
 const CLIENT: Source = Source::Connection(7);
 
 fn tally(signatures: u32, bad: u32) -> Tally {
-    Tally { signatures, bad }
+    Tally { signatures, bad, refused: bad }
+}
+
+/// Good signatures beside a bad one in the same transaction speak for nobody, and one mistake cuts nobody off.
+#[test]
+fn what_stands_beside_a_bad_signature_does_not_hide_it() {
+    let offenders = Offenders::default();
+    let openings = |refused: u32| Tally { signatures: 681 * refused, bad: 681 * refused, refused };
+    assert_eq!(offenders.note(CLIENT, openings(1), START), Judgement { bad: 1, ..Judgement::default() });
+    assert_eq!(offenders.note(CLIENT, openings(63), START), Judgement { bad: 64, ..Judgement::default() });
+    assert_eq!(offenders.note(CLIENT, openings(1), START), Judgement { say: true, cut: true, bad: 65 });
 }
 
 #[test]

@@ -58,7 +58,8 @@ impl Shelf {
             let packets: Vec<Packet> = (0..transactions).map(|number| packet(height, number)).collect();
             let section = BatchSection { chain: CHAIN, packets: transactions };
             let author = ValidatorIndex(0);
-            let batch = Batch::seal(&NETWORK, author, &head, &[section], packets.iter(), |_| [0; 64]);
+            let batch =
+                Batch::seal(&NETWORK, author, &head, Height(0), &[section], packets.iter(), |_| [0; 64]);
             head = batch.head();
             let position = shelf.put(KIND_BATCH, batch.bytes().to_vec());
             shelf.commit(Height(height), position, head, transactions);
