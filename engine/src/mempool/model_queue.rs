@@ -33,10 +33,6 @@ impl<T> ArrayQueue<T> {
         self.items.lock().expect("no panic while it is held").len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub fn capacity(&self) -> usize {
         self.capacity
     }
