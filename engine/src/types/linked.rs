@@ -8,7 +8,7 @@
 //! They have one signature and one nonce, and one outcome: either every payment is made or none. An account may be paid
 //! several times, and the payer, too.
 
-use super::packet::{Body, LINKED_KIND, sign_body};
+use super::packet::{Body, LINKED_KIND};
 use super::transaction::Malformed;
 use super::{AccountId, ChainId, Digest, Height, PacketRun, Transaction};
 use crate::limits::{LINKED_PAYMENTS_MAX, MEMO_BYTES_MAX, SIGNATURE_BYTES};
@@ -135,19 +135,17 @@ impl<'a> Linked<'a> {
         let memo_bytes = u16::try_from(self.memo.len()).map_err(|_| Malformed)?;
         let (count, memo_bytes) = (count.to_le_bytes(), memo_bytes.to_le_bytes());
         let payload = [&count[..], &memo_bytes, self.payments.0.as_flattened(), self.memo].concat();
-        Transaction::envelope(&payload, |payload_bytes| {
-            let body = Body {
-                kind: LINKED_KIND,
-                chain: self.chain,
-                key_version: self.key_version,
-                reference: self.reference,
-                debit: self.debit,
-                credit: u64::from(payload_bytes),
-                value: 0,
-                nonce: self.nonce,
-                expiry: self.expiry,
-            };
-            sign_body(network, &body.encode(), &payload, sign)
-        })
+        let body = Body {
+            kind: LINKED_KIND,
+            chain: self.chain,
+            key_version: self.key_version,
+            reference: self.reference,
+            debit: self.debit,
+            credit: 0,
+            value: 0,
+            nonce: self.nonce,
+            expiry: self.expiry,
+        };
+        Transaction::envelope(network, body, &payload, sign)
     }
 }

@@ -8,7 +8,7 @@
 //! The accounts get the next free ids of the chain, in this order. The possession shows that somebody has the secret of
 //! the key and wants this registrar to open an account for it.
 
-use super::packet::{Body, OPEN_KIND, sign_body};
+use super::packet::{Body, OPEN_KIND};
 use super::transaction::Malformed;
 use super::{AccountId, ChainId, Digest, Height, PacketRun, Transaction};
 use crate::limits::{OPENED_ACCOUNTS_MAX, PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
@@ -125,19 +125,17 @@ impl<'a> Opening<'a> {
         sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
     ) -> Result<Transaction, Malformed> {
         let payload = self.accounts.0.as_flattened();
-        Transaction::envelope(payload, |payload_bytes| {
-            let body = Body {
-                kind: OPEN_KIND,
-                chain: self.chain,
-                key_version: self.key_version,
-                reference: self.reference,
-                debit: self.registrar,
-                credit: u64::from(payload_bytes),
-                value: 0,
-                nonce: self.nonce,
-                expiry: self.expiry,
-            };
-            sign_body(network, &body.encode(), payload, sign)
-        })
+        let body = Body {
+            kind: OPEN_KIND,
+            chain: self.chain,
+            key_version: self.key_version,
+            reference: self.reference,
+            debit: self.registrar,
+            credit: 0,
+            value: 0,
+            nonce: self.nonce,
+            expiry: self.expiry,
+        };
+        Transaction::envelope(network, body, payload, sign)
     }
 }

@@ -18,7 +18,9 @@ use std::sync::Arc;
 
 use kernels::sha2::sha256_parts;
 
-use super::packet::{BURN_KIND, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, TRANSFER_KIND};
+use super::packet::{
+    BURN_KIND, Body, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, TRANSFER_KIND, sign_body,
+};
 use super::{Action, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, TransactionId, Transfer};
 use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES};
 
@@ -262,12 +264,18 @@ enum Packets {
 }
 
 impl Transaction {
-    /// Signs an envelope: `first` gives the first packet of a payload.
-    pub(super) fn envelope(payload: &[u8], first: impl FnOnce(u32) -> Packet) -> Result<Self, Malformed> {
+    /// Signs an envelope. Its body says how long the payload is, whatever `body` has there.
+    pub(super) fn envelope(
+        network: &Digest,
+        body: Body,
+        payload: &[u8],
+        sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
+    ) -> Result<Self, Malformed> {
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(Malformed);
         }
-        let mut bytes = first(payload.len() as u32).0.to_vec();
+        let body = Body { credit: payload.len() as u64, ..body };
+        let mut bytes = sign_body(network, &body.encode(), payload, sign).0.to_vec();
         bytes.extend_from_slice(payload);
         bytes.resize(bytes.len().next_multiple_of(PACKET_BYTES), 0);
         PacketRun::only(Packet::slice(&bytes))?.transaction()
