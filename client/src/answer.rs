@@ -5,10 +5,14 @@
 //! ```
 
 use bytes::Bytes;
-use engine::types::{AccountId, ChainId, Digest, Height, Outcome, Transaction, TransactionId, Verdict};
+use engine::roots::RowProof;
+use engine::types::{
+    AccountId, Attestation, ChainId, Data, Digest, Fingerprint, Height, Outcome, Transaction, TransactionId,
+    Verdict,
+};
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer, FeedEvent, ProofAnswer,
-    TransactionAnswer,
+    AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer,
+    FeedEvent, ProofAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, Block, Cursor, FeedQuery, Happening};
 use serde::de::DeserializeOwned;
@@ -44,6 +48,22 @@ pub struct FoundTransaction {
     pub signed: Transaction,
     /// Its proof, which holds.
     pub proof: ProofAnswer,
+}
+
+/// What a chain says of a fingerprint, proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundAttestation {
+    /// The state root to which the proof leads.
+    pub state_root: Digest,
+    /// The row of the fingerprint, or the one that shows that there is none.
+    pub proof: RowProof,
+    /// What the chain says; none where the fingerprint is not registered.
+    pub attestation: Option<Attestation>,
+    /// The transaction that registered it, by the validator's word.
+    pub transaction: Option<TransactionId>,
+    /// The data that was registered with it, if the validator has it and it stands in the transaction: it has the hash
+    /// that the attestation names.
+    pub data: Option<Vec<u8>>,
 }
 
 /// A block whose header has the digest that the answer names.
@@ -112,6 +132,39 @@ pub(crate) fn check_account(
         return Err(ClientError::Mismatch("it proves the account at another height than it speaks of"));
     }
     Ok(())
+}
+
+/// The answer about a fingerprint is about it, at the height that it says, and proved; data has the hash that is
+/// proved.
+pub(crate) fn attestation_of(
+    answer: Answer<AttestationAnswer>,
+    chain: ChainId,
+    fingerprint: &Fingerprint,
+) -> Result<Answer<FoundAttestation>, ClientError> {
+    let Answer { as_of, value: AttestationAnswer { state_root, proof, transaction, data } } = answer;
+    proof.verify(&state_root).map_err(|source| ClientError::Proof { what: "attestation", source })?;
+    if proof.chain.entry.chain != chain {
+        return Err(ClientError::Mismatch("it proves what another chain says"));
+    }
+    if proof.chain.height != as_of.height {
+        return Err(ClientError::Mismatch("it proves the fingerprint at another height than it speaks of"));
+    }
+    let says = proof.says(&Digest(fingerprint.0));
+    let value = says.ok_or(ClientError::Mismatch("it proves another fingerprint"))?;
+    let unreadable = || ClientError::Unreadable("a row of its table is no attestation".to_owned());
+    let attestation = value.map(|value| Attestation::decode(value).ok_or_else(unreadable)).transpose()?;
+    let data =
+        data.map(hex::decode).transpose().map_err(|error| ClientError::Unreadable(error.to_string()))?;
+    let expected = attestation.map(|attestation| attestation.data);
+    let fits = match (&data, expected) {
+        (None, _) => true,
+        (Some(data), Some(expected)) => Data::Inline(data).summary() == expected,
+        (Some(_), None) => false,
+    };
+    if !fits || (attestation.is_none() && transaction.is_some()) {
+        return Err(ClientError::Mismatch("its data is not what was registered with the fingerprint"));
+    }
+    Ok(Answer { as_of, value: FoundAttestation { state_root, proof, attestation, transaction, data } })
 }
 
 /// A proof is of that transaction, of a height that is committed, and holds.

@@ -17,8 +17,12 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::answer::{block_of, check_account, check_proof, check_same, compare, feed_of, signed_of};
-use crate::{Answer, ClientError, Connection, Event, Feed, FoundBlock, FoundTransaction, Welcome};
+use crate::answer::{
+    attestation_of, block_of, check_account, check_proof, check_same, compare, feed_of, signed_of,
+};
+use crate::{
+    Answer, ClientError, Connection, Event, Feed, FoundAttestation, FoundBlock, FoundTransaction, Welcome,
+};
 
 /// How long a validator may take over one answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -162,6 +166,19 @@ impl Client {
         let answer = self.ask(Query::Account { chain, account })?;
         check_account(&answer, chain, account)?;
         Ok(answer)
+    }
+
+    /// What a chain says of a fingerprint at the validator's committed height, proved: also that it is not registered.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`].
+    pub fn attestation(
+        &mut self,
+        chain: ChainId,
+        fingerprint: &engine::types::Fingerprint,
+    ) -> Result<Answer<FoundAttestation>, ClientError> {
+        let answer = self.ask(Query::Attestation { chain, fingerprint: *fingerprint })?;
+        attestation_of(answer, chain, fingerprint)
     }
 
     /// A transaction in its block, proved. Without a chain, all are searched.

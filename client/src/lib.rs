@@ -22,9 +22,10 @@
 //! - a connection that exists leads to the validator whose certificate was asked for, of the network that was asked
 //!   for, in this version of the protocol;
 //! - every answer says which height it speaks of, and how far its validator knows that it is behind;
-//! - what [`Client::account`], [`Client::transaction`], [`Client::proof`] and [`Client::block`] return is what was
-//!   asked for, and its Merkle path leads to the state root that it names. Whether the network agrees on that root,
-//!   only other validators can say. Of a [`Client::feed`] the bytes of each event are checked, and its place.
+//! - what [`Client::account`], [`Client::attestation`], [`Client::transaction`], [`Client::proof`] and
+//!   [`Client::block`] return is what was asked for, and its Merkle path leads to the state root that it names. Whether
+//!   the network agrees on that root, only other validators can say. Of a [`Client::feed`] the bytes of each event are
+//!   checked, and its place.
 
 mod error;
 mod answer;
@@ -32,7 +33,7 @@ mod connection;
 mod blocking;
 mod proofs;
 
-pub use answer::{Answer, Feed, FoundBlock, FoundTransaction, Happened, RawAnswer};
+pub use answer::{Answer, Feed, FoundAttestation, FoundBlock, FoundTransaction, Happened, RawAnswer};
 pub use blocking::Client;
 pub use connection::{Connection, Event, Receiver, Sender, Welcome};
 pub use engine::wire::{AsOf, BEHIND_MAX, Cursor, FeedQuery, Happening, NoCursor, Notice, Query, answers};

@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use engine::roots::{AccountProof, ChainEntryProof};
-use engine::types::{AccountId, ChainId, Digest, Height, Packet, TransactionId};
-use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof};
+use engine::roots::{AccountProof, ChainEntryProof, RowProof};
+use engine::types::{AccountId, ChainId, Digest, Fingerprint, Height, Packet, TransactionId};
+use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof, Row};
 
 use crate::{Client, ClientError};
 
@@ -35,6 +35,33 @@ impl Client {
         let (proof, state_root) = self.account_above_genesis(chain, account, &mut wait)?;
         let claim = Claim::Account { account: Account::decode(&proof.leaf()), path: proof.path.hashes() };
         self.close(claim, &proof.chain, &state_root, &mut wait)
+    }
+
+    /// The proof of what a chain says of a fingerprint now: its attestation, or that it is not registered. It waits
+    /// until the state root of this height is under a finalization.
+    ///
+    /// # Errors
+    /// As [`Self::attestation`]; [`ClientError::NotFinal`] where that takes longer than `patience`.
+    pub fn prove_attestation(
+        &mut self,
+        chain: ChainId,
+        fingerprint: &Fingerprint,
+        patience: Duration,
+    ) -> Result<Proof, ClientError> {
+        let mut wait = Wait { left: patience, patience };
+        let found = loop {
+            let found = self.attestation(chain, fingerprint)?.value;
+            // No header carries the state root of height 0.
+            if found.proof.chain.height > Height(0) {
+                break found;
+            }
+            self.pause(&mut wait, Height(0))?;
+        };
+        let RowProof { key, next, value, path, chain } = found.proof;
+        let row = Row { key: key.0, next: next.0, value };
+        let (position, path) = (path.index, path.hashes());
+        let claim = Claim::Row { fingerprint: fingerprint.0, position, row, path };
+        self.close(claim, &chain, &found.state_root, &mut wait)
     }
 
     /// The proof that a transaction is in a block, with its outcome. It waits until the state root of that height is

@@ -24,6 +24,7 @@ pub mod mempool;
 pub mod availability;
 pub mod order;
 pub mod execute;
+pub mod chains;
 pub mod roots;
 pub mod store;
 pub mod receipts;

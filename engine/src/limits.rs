@@ -7,9 +7,9 @@
 //! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 packets)
 //! ```
 
-/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, number of accounts, root, supply
-/// (*protocol*).
-pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 5 * 8 + 8 + 32 + 8;
+/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles and caps, number of accounts, root,
+/// supply (*protocol*).
+pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 8 + 32 + 8;
 /// Bytes of a packet: a transaction, or a part of an envelope (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
@@ -31,6 +31,12 @@ pub const LINKED_PAYMENTS_MAX: usize = 1_000;
 pub const MEMO_BYTES_MAX: usize = 256;
 /// Accounts that one envelope opens (*protocol*).
 pub const OPENED_ACCOUNTS_MAX: usize = 680;
+/// Fingerprints that one envelope registers or revokes (*protocol*).
+pub const ATTESTATIONS_MAX: usize = 1_000;
+/// Bytes of the data that is registered with a fingerprint (*protocol*).
+pub const DATA_BYTES_MAX: usize = 1_024;
+/// Rows of the table of one chain (*protocol*).
+pub const ROWS_MAX: u64 = 1 << 32;
 
 /// Packets in one batch, over all its sections (*protocol*).
 pub const BATCH_PACKETS_MAX: usize = 4096;
@@ -121,6 +127,9 @@ pub const SERVER_FRAME_BYTES_MAX: usize = 32 + ANSWER_BYTES_MAX;
 
 const _: () = assert!(PACKET_BYTES == BODY_BYTES + SIGNATURE_BYTES);
 const _: () = assert!(4 + LINKED_PAYMENTS_MAX * 16 + MEMO_BYTES_MAX <= PAYLOAD_BYTES_MAX);
+const _: () = assert!(
+    2 + ATTESTATIONS_MAX * (40 + 1) <= PAYLOAD_BYTES_MAX && 2 + 72 + DATA_BYTES_MAX <= PAYLOAD_BYTES_MAX
+);
 const _: () = assert!(OPENED_ACCOUNTS_MAX * (PUBLIC_KEY_BYTES + SIGNATURE_BYTES) <= PAYLOAD_BYTES_MAX);
 const _: () =
     assert!(ENVELOPE_PACKETS_MAX <= SUBMIT_PACKETS_MAX && ENVELOPE_PACKETS_MAX <= BATCH_PACKETS_MAX);

@@ -6,15 +6,16 @@ use engine::replica::{Boot, ChainRecord, CommittedBlock};
 use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
-    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Digest,
-    Frozen, Genesis, Head, Height, Linked, Outcome, Packet, PacketSlab, Payment, Payments, Refusal, Roles,
-    Sequence, Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
+    AccountGenesis, AccountId, Action, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite,
+    Data, Digest, Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Outcome, Packet, PacketSlab,
+    Payment, Payments, Refusal, Registration, Registrations, Revoke, Roles, Sequence, Transaction,
+    TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
     PROTOCOL_VERSION, PeerMessage, Query, ServerFrame,
 };
-use proof::{Account, Certificate, Claim, Entry, Proof, Tree};
+use proof::{Account, Certificate, Claim, Entry, Proof, Row, Tree};
 
 /// A decoder.
 pub(crate) struct Target {
@@ -184,6 +185,7 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::Transaction { chain: Some(chain), id },
         Query::Block { height: Height(3) },
         Query::Proof { chain, id },
+        Query::Attestation { chain, fingerprint: Fingerprint([5; 32]) },
         Query::Status,
         Query::Counters,
         Query::Feed(FeedQuery { chain, from: Cursor::START, account: None, reference: None, max: 1 }),
@@ -244,6 +246,22 @@ fn transactions() -> Vec<Vec<u8>> {
         let linked = Linked { chain, key_version, reference, debit, payments, memo, nonce, expiry };
         linked.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
     };
+    let attest = |links: &[Link]| {
+        let mut encoded = Vec::new();
+        for (of, link) in (4..).zip(links) {
+            let data = [Data::None, Data::Inline(b"data"), Data::Hash(Digest([6; 32]))][of as usize % 3];
+            let registration =
+                Registration { fingerprint: Fingerprint([of; 32]), kind: 1, link: *link, data };
+            registration.encode(&mut encoded).expect("it has room");
+        }
+        let registrations = Registrations::read(links.len(), &encoded).expect("what was encoded");
+        let owner = AccountId(2);
+        let attest = Attest { chain, key_version, reference, owner, registrations, nonce, expiry };
+        attest.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
+    };
+    let (owner, reason, fingerprints) = (AccountId(2), 7, &[[4; 32], [5; 32]][..]);
+    let revoke = Revoke { chain, key_version, reference, owner, reason, fingerprints, nonce, expiry };
+    let revoke = revoke.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec();
     vec![
         transfer(None),
         transfer(Some(ChainId(2))),
@@ -251,6 +269,9 @@ fn transactions() -> Vec<Vec<u8>> {
         command(Action::Freeze { account: AccountId(3), frozen: Frozen::DEBIT }),
         linked(1, b""),
         linked(20, b"memo"),
+        attest(&[Link::None]),
+        attest(&[Link::Supersedes(Fingerprint([2; 32])), Link::RefersTo(Fingerprint([3; 32]))]),
+        revoke,
     ]
 }
 
@@ -333,6 +354,12 @@ fn proofs() -> Vec<Vec<u8>> {
         Claim::Account { account, path: path.clone() },
         Claim::Transaction { id: [3; 32], outcome: 2, position: 5, path: path.clone() },
         Claim::Unspent { body: [4; 64], account, path: path.clone() },
+        Claim::Row {
+            fingerprint: [4; 32],
+            position: 2,
+            row: Row { key: [4; 32], next: [5; 32], value: vec![1; 168] },
+            path: path.clone(),
+        },
     ];
     let header = proof::Header::decode(&block(2).encode()).expect("both read the same headers");
     let tree = |byte| Tree { root: [byte; 32], size: byte.into() };
@@ -342,6 +369,7 @@ fn proofs() -> Vec<Vec<u8>> {
         accounts: tree(6),
         outbox: tree(0),
         inbox: tree(7),
+        table: tree(8),
         issued: 9,
         burned: 4,
     };

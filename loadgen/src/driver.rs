@@ -86,6 +86,7 @@ impl Run<'_> {
         let clients = handshake::clients(plan, &mut links, height, observer).await?;
         let expiry = Height(height.0.saturating_add(plan.expiry_heights));
         let workload = Workload::new(clients, links.len(), plan.seed, expiry)?
+            .of(plan.traffic, plan.data_bytes)?
             .crossing(plan.cross_percent)
             .linked(plan.payments);
         let session = Session::new(SessionConfig {
@@ -94,7 +95,7 @@ impl Run<'_> {
             busy_retry_us: plan.busy_retry.map(micros),
         });
         let clock = Clock::start();
-        let lanes = Lanes::start(clock, session, Pool::new(links.len(), workload.packets()), links);
+        let lanes = Lanes::start(clock, session, Pool::new(links.len(), workload.sizes()), links);
         let schedule = Schedule::new(0, 1.0);
         let mut run = Run {
             plan,
@@ -116,7 +117,10 @@ impl Run<'_> {
         let (network, seed) = (plan.network, plan.clients);
         let load_seconds = plan.warm_up.as_secs_f64() + plan.seconds as f64;
         let first = match plan.rate {
-            Rate::Max => plan.search_packets / workload.packets() as u64,
+            Rate::Max => {
+                let round = workload.sizes();
+                plan.search_packets / round.packets(round.period()) * round.period()
+            }
             Rate::Fixed(rate) => packets(rate, load_seconds, lanes),
         };
         self.observer.phase(&Phase::Signing { packets: first });
@@ -261,7 +265,8 @@ impl Run<'_> {
 
     async fn sign(&mut self, mut presigner: Presigner, packets: u64) -> Result<Presigner, LoadError> {
         let lanes = self.plan.endpoints.len() as u64;
-        let per_lane = packets.div_ceil(lanes);
+        // Each stretch begins where the sizes do.
+        let per_lane = packets.div_ceil(lanes).next_multiple_of(presigner.sizes().period());
         let done = Arc::new(AtomicU64::new(0));
         let counter = done.clone();
         let work = move || {

@@ -2,8 +2,8 @@
 
 use crate::client_keys::ClientSeed;
 use client::{AsOf, ClientError};
-use engine::limits::LINKED_PAYMENTS_MAX;
-use engine::types::{Asset, ChainId, Digest, Height};
+use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX};
+use engine::types::{Asset, ChainId, ChainKind, Digest, Height};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,12 +21,36 @@ pub struct Endpoint {
 pub struct ChainLoad {
     /// The chain.
     pub chain: ChainId,
+    /// What it does.
+    pub kind: ChainKind,
     /// How many accounts it has; their keys follow from the plan's seed.
     pub accounts: u64,
     /// What each account held at genesis.
     pub balance: u64,
     /// What the balances are balances of.
     pub asset: Asset,
+}
+
+/// What the clients do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// They pay each other.
+    Transfer,
+    /// They register fingerprints.
+    Attest,
+    /// Every other transaction is one or the other.
+    Mixed,
+}
+
+impl Traffic {
+    /// What it takes: chains of each of these kinds.
+    pub fn kinds(self) -> &'static [ChainKind] {
+        match self {
+            Self::Transfer => &[ChainKind::Transfers],
+            Self::Attest => &[ChainKind::Attestations],
+            Self::Mixed => &[ChainKind::Transfers, ChainKind::Attestations],
+        }
+    }
 }
 
 /// How fast to offer.
@@ -60,6 +84,10 @@ pub struct LoadPlan {
     pub clients: ClientSeed,
     /// Seed for the random choice of clients and amounts.
     pub seed: u64,
+    /// What the clients do. Chains of other kinds get no load.
+    pub traffic: Traffic,
+    /// Bytes of data that are registered with each fingerprint.
+    pub data_bytes: u16,
     /// So many transfers in a hundred go to an account of another chain.
     pub cross_percent: u8,
     /// Payments of each transaction: 1 is a transfer, more are linked transfers.
@@ -99,6 +127,8 @@ impl LoadPlan {
             chains: Vec::new(),
             clients,
             seed: 1,
+            traffic: Traffic::Transfer,
+            data_bytes: 0,
             cross_percent: 0,
             payments: 1,
             start: Start::Fresh,
@@ -125,8 +155,28 @@ impl LoadPlan {
         if self.chains.is_empty() {
             return wrong("there is no chain to drive load at");
         }
-        if self.cross_percent > 100 || (self.cross_percent > 0 && self.chains.len() < 2) {
-            return wrong("transfers between chains take two chains, and are 0 to 100 in a hundred");
+        let of_kind = |kind| self.chains.iter().filter(move |chain| chain.kind == kind);
+        if let Some(kind) = self.traffic.kinds().iter().find(|kind| of_kind(**kind).count() == 0) {
+            return wrong(&format!("there is no chain of the kind \"{}\" to drive load at", kind.name()));
+        }
+        if self.cross_percent > 100 || (self.cross_percent > 0 && of_kind(ChainKind::Transfers).count() < 2) {
+            return wrong(
+                "transfers between chains take two chains of transfers, and are 0 to 100 in a hundred",
+            );
+        }
+        if self.traffic == Traffic::Attest && self.cross_percent > 0 {
+            return wrong(
+                "fingerprints stay on their chain: leave out --cross-chain, or take --workload mixed",
+            );
+        }
+        if self.traffic != Traffic::Transfer && self.payments > 1 {
+            return wrong("linked transfers are a workload of their own: leave out --linked or --workload");
+        }
+        if usize::from(self.data_bytes) > DATA_BYTES_MAX {
+            return wrong("a fingerprint is registered with 0 to 1,024 bytes of data");
+        }
+        if self.traffic == Traffic::Transfer && self.data_bytes > 0 {
+            return wrong("transfers carry no data: leave out --data-bytes, or add --workload attest");
         }
         if !(1..=LINKED_PAYMENTS_MAX).contains(&usize::from(self.payments)) {
             return wrong("a transaction has 1 to 1,000 payments");
@@ -134,7 +184,7 @@ impl LoadPlan {
         if self.payments > 1 && self.cross_percent > 0 {
             return wrong("linked transfers stay on their chain: leave out --linked or --cross-chain");
         }
-        let assets = || self.chains.iter().map(|chain| chain.asset);
+        let assets = || of_kind(ChainKind::Transfers).map(|chain| chain.asset);
         if self.cross_percent > 0 && assets().zip(assets().skip(1)).any(|(one, other)| one != other) {
             return wrong("transfers between chains take chains of one asset");
         }

@@ -8,10 +8,12 @@
 
 use crate::client_keys::ClientSeed;
 use crate::plan::LoadError;
-use crate::workload::{Drawn, Workload};
-use engine::limits::{BODY_BYTES, PACKET_BYTES};
+use crate::pool::Sizes;
+use crate::workload::{Does, Drawn, Workload};
+use engine::limits::{BODY_BYTES, PACKET_BYTES, SIGNATURE_BYTES};
 use engine::types::{
-    AccountId, ChainId, Digest, Linked, Packet, PacketRun, Payment, Payments, Transaction, Transfer,
+    AccountId, Attest, ChainId, Data, Digest, Fingerprint, Link, Linked, Packet, PacketRun, Payment,
+    Payments, Registration, Registrations, Transaction, Transfer,
 };
 use kernels::ed25519::{SignRequest, SigningKey, sign_batch};
 use rayon::prelude::*;
@@ -41,28 +43,37 @@ impl Presigner {
         Presigner { network, keys, chains: accounts.iter().map(|(chain, _)| *chain).collect(), workload }
     }
 
-    /// Packets of each transaction.
-    pub fn packets(&self) -> usize {
-        self.workload.packets()
+    /// Packets of a lane's transactions.
+    pub fn sizes(&self) -> Sizes {
+        self.workload.sizes()
     }
 
-    /// Signs the next `per_lane` transactions of every lane; `done` counts them as they come.
+    /// Signs the next `per_lane` transactions of every lane, whole rounds of their sizes; `done` counts them as they
+    /// come.
     pub fn sign(&mut self, per_lane: usize, done: &AtomicU64) -> Result<Vec<Vec<u8>>, LoadError> {
         let mut lanes = Vec::with_capacity(self.workload.lanes());
         for lane in 0..self.workload.lanes() {
-            let stride = self.packets() * PACKET_BYTES;
-            let mut bytes = vec![0; per_lane * stride];
-            for transaction in bytes.chunks_exact_mut(stride) {
-                let Drawn { transfer, payees, .. } = self.workload.next(lane)?;
-                if payees.is_empty() {
-                    transaction[..BODY_BYTES].copy_from_slice(&transfer.body());
-                } else {
-                    transaction.copy_from_slice(self.unsigned(&transfer, &payees).bytes());
+            let sizes = self.sizes();
+            let mut bytes = Vec::with_capacity(sizes.packets(per_lane as u64) as usize * PACKET_BYTES);
+            for _ in 0..per_lane {
+                let Drawn { transfer, does, .. } = self.workload.next(lane)?;
+                match does {
+                    Does::Pays => {
+                        bytes.extend_from_slice(&transfer.body());
+                        bytes.extend_from_slice(&[0; SIGNATURE_BYTES]);
+                    }
+                    Does::PaysAll(payees) => {
+                        bytes.extend_from_slice(self.linked(&transfer, &payees).bytes());
+                    }
+                    Does::Attests(fingerprint, data_bytes) => {
+                        bytes.extend_from_slice(self.attest(&transfer, fingerprint, data_bytes).bytes());
+                    }
                 }
             }
-            bytes.par_chunks_mut(CHUNK * stride).for_each(|chunk| {
-                self.sign_in_place(chunk, stride);
-                done.fetch_add((chunk.len() / stride) as u64, Ordering::Relaxed);
+            let round = sizes.packets(sizes.period()) as usize * PACKET_BYTES;
+            bytes.par_chunks_mut(CHUNK * round).for_each(|chunk| {
+                self.sign_in_place(chunk);
+                done.fetch_add((chunk.len() / round) as u64 * sizes.period(), Ordering::Relaxed);
             });
             lanes.push(bytes);
         }
@@ -70,7 +81,7 @@ impl Presigner {
     }
 
     /// Linked transfers of 1 to each payee, with room for the signature.
-    fn unsigned(&self, transfer: &Transfer, payees: &[AccountId]) -> Transaction {
+    fn linked(&self, transfer: &Transfer, payees: &[AccountId]) -> Transaction {
         let encoded: Vec<_> = payees.iter().map(|to| Payment { to: *to, amount: 1 }.encode()).collect();
         let Transfer { chain, key_version, reference, debit, nonce, expiry, .. } = *transfer;
         let payments = Payments::of(&encoded);
@@ -78,8 +89,21 @@ impl Presigner {
         linked.sign(&self.network, |_| [0; 64]).expect("a plan has 1 to 1,000 payments")
     }
 
-    /// Signs transactions of `stride` bytes that lie side by side.
-    fn sign_in_place(&self, bytes: &mut [u8], stride: usize) {
+    /// The registration of a fingerprint, with room for the signature. Its data is the fingerprint again and again.
+    fn attest(&self, transfer: &Transfer, fingerprint: Fingerprint, data_bytes: usize) -> Transaction {
+        let data: Vec<u8> = fingerprint.0.iter().copied().cycle().take(data_bytes).collect();
+        let data = if data.is_empty() { Data::None } else { Data::Inline(&data) };
+        let mut encoded = Vec::new();
+        let registration = Registration { fingerprint, kind: 0, link: Link::None, data };
+        registration.encode(&mut encoded).expect("a hash, and data within a plan's bound");
+        let registrations = Registrations::read(1, &encoded).expect("it was just encoded");
+        let Transfer { chain, key_version, reference, debit: owner, nonce, expiry, .. } = *transfer;
+        let attest = Attest { chain, key_version, reference, owner, registrations, nonce, expiry };
+        attest.sign(&self.network, |_| [0; 64]).expect("one fits into an envelope")
+    }
+
+    /// Signs whole transactions that lie side by side.
+    fn sign_in_place(&self, bytes: &mut [u8]) {
         let runs: Vec<_> = PacketRun::all(Packet::slice(bytes)).collect();
         let messages: Vec<_> = runs.iter().map(|run| run.message(&self.network)).collect();
         let requests: Vec<_> = runs
@@ -89,7 +113,10 @@ impl Presigner {
             .collect();
         let mut signatures = vec![[0; 64]; requests.len()];
         sign_batch(&requests, &mut signatures);
-        for (transaction, signature) in bytes.chunks_exact_mut(stride).zip(signatures) {
+        let lengths: Vec<usize> = runs.iter().map(|run| run.packets().len() * PACKET_BYTES).collect();
+        let mut rest = bytes;
+        for (length, signature) in lengths.into_iter().zip(signatures) {
+            let transaction = rest.split_off_mut(..length).expect("the runs are all of the bytes");
             transaction[BODY_BYTES..PACKET_BYTES].copy_from_slice(&signature);
         }
     }

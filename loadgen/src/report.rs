@@ -55,6 +55,9 @@ pub struct BenchConfig {
     /// Payments of each transaction; those of linked transfers share a signature.
     #[serde(default)]
     pub payments: u64,
+    /// Bytes of data that were registered with each fingerprint.
+    #[serde(default)]
+    pub data_bytes: u64,
     /// The storage backend that was in use.
     pub storage: String,
 }

@@ -1,4 +1,5 @@
-//! What the clients do: transfers between accounts drawn from a seed, none of which should fail.
+//! What the clients do: transfers between accounts drawn from a seed, or fingerprints that they register, none of which
+//! should fail.
 //!
 //! ```text
 //!   lane = validator index          account a sends only through lane a mod lanes
@@ -11,18 +12,25 @@
 //! transfer is its lane and its number in the lane, so that a transaction that is found on disk names
 //! its submission, without a table.
 //!
-//! Invariants: the same seed and shape give the same transfers; for every account, the sum of the
+//! A fingerprint is the hash of chain, account and nonce. A nonce is used once, so a fingerprint is new, also in a
+//! later run.
+//!
+//! Invariants: the same seed and shape give the same transactions; for every account, the sum of the
 //! generated debits is at most the balance it started with, so no order of execution can overdraw it.
 
-use crate::plan::LoadError;
+use crate::plan::{LoadError, Traffic};
+use crate::pool::Sizes;
 use engine::limits::PACKET_BYTES;
-use engine::types::{AccountId, ChainId, Height, Linked, Transfer};
+use engine::types::{AccountId, Attest, ChainId, ChainKind, Fingerprint, Height, Linked, Transfer};
+use kernels::sha2::sha256_parts;
 
 /// The accounts of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainClients {
     /// The chain.
     pub chain: ChainId,
+    /// What it does.
+    pub kind: ChainKind,
     /// What is known of each account, dense by account id.
     pub accounts: Vec<ClientAccount>,
 }
@@ -53,6 +61,10 @@ pub struct Workload {
     cross_percent: u64,
     /// Payments of each transaction.
     payments: u64,
+    /// What a lane's transactions are, again and again; each with the places of the chains that take it.
+    round: Vec<(ChainKind, Vec<usize>)>,
+    /// Bytes of data of each registration.
+    data_bytes: usize,
 }
 
 /// What a client does next.
@@ -60,10 +72,21 @@ pub struct Workload {
 pub struct Drawn {
     /// The place of its chain among the clients' chains.
     pub chain: usize,
-    /// A transfer; or, with payees, who pays, and how much in all.
+    /// A transfer; or the fields that every transaction has.
     pub transfer: Transfer,
-    /// Who is paid 1 each by linked transfers; none of a transfer.
-    pub payees: Vec<AccountId>,
+    /// What it is.
+    pub does: Does,
+}
+
+/// What a transaction of the load does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Does {
+    /// It pays one account.
+    Pays,
+    /// It pays these 1 each, linked.
+    PaysAll(Vec<AccountId>),
+    /// It registers a fingerprint with so many bytes of data.
+    Attests(Fingerprint, usize),
 }
 
 impl Workload {
@@ -77,6 +100,7 @@ impl Workload {
         if lanes == 0 || chains.is_empty() {
             return Err(LoadError::Plan("a load needs at least one endpoint and one chain".into()));
         }
+        let transfers: Vec<usize> = of_kind(&chains, ChainKind::Transfers);
         let fewest = chains.iter().map(|c| c.accounts.len()).min().unwrap_or(0);
         if fewest < lanes.max(2) {
             return Err(LoadError::Plan(format!(
@@ -94,7 +118,24 @@ impl Workload {
             expiry,
             cross_percent: 0,
             payments: 1,
+            round: vec![(ChainKind::Transfers, transfers)],
+            data_bytes: 0,
         })
+    }
+
+    /// The same, but of this traffic; a fingerprint is registered with so many bytes of data.
+    ///
+    /// # Errors
+    /// [`LoadError::Plan`]: no chain takes a part of it.
+    pub fn of(self, traffic: Traffic, data_bytes: u16) -> Result<Workload, LoadError> {
+        let round =
+            traffic.kinds().iter().map(|kind| (*kind, of_kind(&self.chains, *kind))).collect::<Vec<_>>();
+        match round.iter().find(|(_, chains)| chains.is_empty()) {
+            Some((kind, _)) => {
+                Err(LoadError::Plan(format!("there is no chain of the kind \"{}\"", kind.name())))
+            }
+            None => Ok(Workload { round, data_bytes: data_bytes.into(), ..self }),
+        }
     }
 
     /// The same, but so many transfers in a hundred pay an account of another chain.
@@ -102,7 +143,8 @@ impl Workload {
     /// # Panics
     /// There is no other chain.
     pub fn crossing(self, percent: u8) -> Workload {
-        assert!(percent == 0 || self.chains.len() > 1, "a transfer between chains takes two");
+        let takers = of_kind(&self.chains, ChainKind::Transfers).len();
+        assert!(percent == 0 || takers > 1, "a transfer between chains takes two");
         Workload { cross_percent: percent.into(), ..self }
     }
 
@@ -111,12 +153,18 @@ impl Workload {
         Workload { payments: payments.max(1).into(), ..self }
     }
 
-    /// Packets of each transaction.
-    pub fn packets(&self) -> usize {
-        match self.payments {
-            1 => 1,
-            payments => 1 + Linked::payload_bytes(payments as usize, 0).div_ceil(PACKET_BYTES),
-        }
+    /// Packets of a lane's transactions.
+    pub fn sizes(&self) -> Sizes {
+        let payload_packets = |kind: &ChainKind| match (kind, self.payments) {
+            (ChainKind::Transfers, 1) => 0,
+            (ChainKind::Transfers, payments) => {
+                Linked::payload_bytes(payments as usize, 0).div_ceil(PACKET_BYTES)
+            }
+            (ChainKind::Attestations, _) => {
+                Attest::payload_bytes_of_one(self.data_bytes).div_ceil(PACKET_BYTES)
+            }
+        };
+        Sizes::repeating(self.round.iter().map(|(kind, _)| 1 + payload_packets(kind) as u64).collect())
     }
 
     /// Number of lanes.
@@ -126,21 +174,44 @@ impl Workload {
 
     /// What is next in a lane.
     pub fn next(&mut self, lane: usize) -> Result<Drawn, LoadError> {
-        let chain_at = self.dice.below(self.chains.len() as u64) as usize;
+        let number = self.next_in_lane[lane];
+        let (kind, takers) = &self.round[(number % self.round.len() as u64) as usize];
+        let (kind, takers) = (*kind, takers.clone());
+        let chain_at = takers[self.dice.below(takers.len() as u64) as usize];
         let chain = &mut self.chains[chain_at];
         let total = chain.accounts.len() as u64;
         let lane_accounts = (total - lane as u64).div_ceil(self.lanes);
         let mut pick = self.dice.below(lane_accounts);
+        let least = if kind == ChainKind::Transfers { self.payments } else { 0 };
         for _ in 0..lane_accounts {
-            if chain.accounts[(lane as u64 + pick * self.lanes) as usize].spendable >= self.payments {
+            if chain.accounts[(lane as u64 + pick * self.lanes) as usize].spendable >= least {
                 break;
             }
             pick = (pick + 1) % lane_accounts;
         }
         let debit = lane as u64 + pick * self.lanes;
         let account = &mut chain.accounts[debit as usize];
-        if account.spendable < self.payments {
+        if account.spendable < least {
             return Err(LoadError::Exhausted { lane, chain: chain.chain });
+        }
+        if kind == ChainKind::Attestations {
+            let (chain, nonce, key_version) = (chain.chain, account.next_nonce, account.key_version);
+            account.next_nonce += 1;
+            self.next_in_lane[lane] += 1;
+            let (debit, reference) = (AccountId(debit), reference(lane, number));
+            let transfer = Transfer {
+                chain,
+                key_version,
+                reference,
+                debit,
+                credit_chain: None,
+                credit: debit,
+                amount: 0,
+                nonce,
+                expiry: self.expiry,
+            };
+            let does = Does::Attests(fingerprint(chain, debit, nonce), self.data_bytes);
+            return Ok(Drawn { chain: chain_at, transfer, does });
         }
         let amount = match self.payments {
             1 => (1 + self.dice.below(AMOUNT_MAX)).min(account.spendable),
@@ -151,13 +222,12 @@ impl Workload {
         account.next_nonce += 1;
         let (from, key_version) = (chain.chain, account.key_version);
         let (credit_chain, credit) = if self.cross_percent > 0 && self.dice.below(100) < self.cross_percent {
-            let other = self.dice.below(self.chains.len() as u64 - 1) as usize;
-            let other = &self.chains[if other >= chain_at { other + 1 } else { other }];
+            let others: Vec<_> = takers.iter().filter(|at| **at != chain_at).collect();
+            let other = &self.chains[*others[self.dice.below(others.len() as u64) as usize]];
             (Some(other.chain), self.dice.below(other.accounts.len() as u64))
         } else {
             (None, self.other(total, debit))
         };
-        let number = self.next_in_lane[lane];
         self.next_in_lane[lane] += 1;
         let transfer = Transfer {
             chain: from,
@@ -170,11 +240,11 @@ impl Workload {
             nonce,
             expiry: self.expiry,
         };
-        let payees = match self.payments {
-            1 => Vec::new(),
-            payments => (0..payments).map(|_| AccountId(self.other(total, debit))).collect(),
+        let does = match self.payments {
+            1 => Does::Pays,
+            payments => Does::PaysAll((0..payments).map(|_| AccountId(self.other(total, debit))).collect()),
         };
-        Ok(Drawn { chain: chain_at, transfer, payees })
+        Ok(Drawn { chain: chain_at, transfer, does })
     }
 
     /// One of so many accounts other than this one.
@@ -182,6 +252,18 @@ impl Workload {
         let other = self.dice.below(total - 1);
         if other >= than { other + 1 } else { other }
     }
+}
+
+/// The places of the chains of a kind.
+fn of_kind(chains: &[ChainClients], kind: ChainKind) -> Vec<usize> {
+    (0..chains.len()).filter(|at| chains[*at].kind == kind).collect()
+}
+
+/// What an account registers with a nonce.
+fn fingerprint(chain: ChainId, account: AccountId, nonce: u64) -> Fingerprint {
+    let parts: [&[u8]; 4] =
+        [b"millrace/load", &chain.0.to_le_bytes(), &account.0.to_le_bytes(), &nonce.to_le_bytes()];
+    Fingerprint(sha256_parts(&parts))
 }
 
 /// The client's reference of transfer `number` of `lane`.

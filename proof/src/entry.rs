@@ -6,7 +6,7 @@ use crate::genesis::{Chain, Genesis};
 
 /// Bytes of an entry, in its leaf and in a proof.
 pub const ENTRY_BYTES: usize = SUMS_AT + 8 + 8;
-const SUMS_AT: usize = 4 + 4 * (32 + 8);
+const SUMS_AT: usize = 4 + 5 * (32 + 8);
 
 /// What a state root says of one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Entry {
     pub outbox: Tree,
     /// The tree over what came to the chain from others.
     pub inbox: Tree,
+    /// The tree over the chain's table after the block; empty where its kind has none.
+    pub table: Tree,
     /// What has been issued on the chain since the beginning.
     pub issued: u64,
     /// What has been burned there.
@@ -48,7 +50,7 @@ impl Entry {
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut leaf = [0; ENTRY_BYTES];
         leaf[..4].copy_from_slice(&self.chain.to_le_bytes());
-        let trees = [&self.transactions, &self.accounts, &self.outbox, &self.inbox];
+        let trees = [&self.transactions, &self.accounts, &self.outbox, &self.inbox, &self.table];
         for (place, Tree { root, size }) in leaf[4..SUMS_AT].chunks_exact_mut(32 + 8).zip(trees) {
             place[..32].copy_from_slice(root);
             place[32..].copy_from_slice(&size.to_le_bytes());
@@ -71,6 +73,7 @@ impl Entry {
             accounts: Tree::read(reader, "accounts of the entry")?,
             outbox: Tree::read(reader, "outbox of the entry")?,
             inbox: Tree::read(reader, "inbox of the entry")?,
+            table: Tree::read(reader, "table of the entry")?,
             issued: reader.u64("issued of the entry")?,
             burned: reader.u64("burned of the entry")?,
         })

@@ -58,6 +58,10 @@ pub enum ProofError {
     Spent(u64),
     /// The window of nonces has moved past the nonce of the transfer: it may have been spent before.
     Passed(u64),
+    /// The chain is of a kind that has no attestations.
+    NoAttestations(u32),
+    /// The row says nothing of the fingerprint.
+    OtherRow,
 }
 
 impl From<FormError> for ProofError {
@@ -77,11 +81,11 @@ impl fmt::Display for ProofError {
         match self {
             Self::Genesis(error) => write!(f, "the genesis header cannot be read: {error}"),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes are more than any proof has"),
-            Self::Magic => f.write_str("this is not a proof of version 1"),
+            Self::Magic => f.write_str("this is not a proof of version 3"),
             Self::Form(error) => write!(f, "the proof cannot be read: {error}"),
-            Self::Kind(kind) => write!(f, "no proof of version 1 has the kind {kind}"),
+            Self::Kind(kind) => write!(f, "no proof of version 3 has the kind {kind}"),
             Self::EpochChanges(changes) => {
-                write!(f, "it spans {changes} changes of the validators, and version 1 knows none")
+                write!(f, "it spans {changes} changes of the validators, and version 3 knows none")
             }
             Self::Network => f.write_str("it is of another network than the genesis header"),
             Self::Chain(chain) => write!(f, "the genesis has no chain {chain}"),
@@ -104,6 +108,8 @@ impl fmt::Display for ProofError {
                 write!(f, "the transfer can execute up to height {expiry}, and the proof speaks of {height}")
             }
             Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transfer"),
+            Self::NoAttestations(chain) => write!(f, "chain {chain} is of a kind that has no attestations"),
+            Self::OtherRow => f.write_str("the row says nothing of the fingerprint"),
             Self::Passed(nonce) => {
                 write!(
                     f,

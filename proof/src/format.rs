@@ -9,6 +9,7 @@
 
 use alloc::vec::Vec;
 
+use crate::attestation::{ATTESTATION_BYTES, Row};
 use crate::certificate::CERTIFICATE_BYTES_MAX;
 use crate::codec::{FormError, Reader, count};
 use crate::entry::{ENTRY_BYTES, Entry};
@@ -25,7 +26,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 32
     + 2
     + 1
-    + (BODY_BYTES + ACCOUNT_BYTES)
+    + CLAIM_BYTES_MAX
     + 8
     + ENTRY_BYTES
     + 3 * PATH_BYTES_MAX
@@ -34,11 +35,15 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 2
     + CERTIFICATE_BYTES_MAX;
 
+/// Bytes of the largest claim: fingerprint, place, keys and value of a row.
+const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 1 + ATTESTATION_BYTES;
+const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-const MAGIC: &[u8; 16] = b"millrace/proof/2";
+const MAGIC: &[u8; 16] = b"millrace/proof/3";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;
+const ROW: u8 = 4;
 
 /// What is to be proved, with its path to a root of the chain's entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +73,18 @@ pub enum Claim {
         /// The account that would pay.
         account: Account,
         /// From that account's leaf to the accounts root.
+        path: Vec<Digest>,
+    },
+    /// A row of the chain's table says what there is of a fingerprint: its own, or the one that shows that there is
+    /// none.
+    Row {
+        /// The fingerprint.
+        fingerprint: Digest,
+        /// The place of the row.
+        position: u64,
+        /// The row; its value has at most [`ATTESTATION_BYTES`].
+        row: Row,
+        /// From its leaf to the table root.
         path: Vec<Digest>,
     },
 }
@@ -122,6 +139,16 @@ impl Proof {
                 bytes.extend_from_slice(&account.encode());
                 write_path(&mut bytes, path)?;
             }
+            Claim::Row { fingerprint, position, row: Row { key, next, value }, path } => {
+                bytes.push(ROW);
+                bytes.extend_from_slice(fingerprint);
+                bytes.extend_from_slice(&position.to_le_bytes());
+                bytes.extend_from_slice(key);
+                bytes.extend_from_slice(next);
+                bytes.push(count("value of the row", value.len(), ATTESTATION_BYTES)?);
+                bytes.extend_from_slice(value);
+                write_path(&mut bytes, path)?;
+            }
         }
         bytes.extend_from_slice(&self.height.to_le_bytes());
         write_path(&mut bytes, &self.height_path)?;
@@ -165,6 +192,20 @@ impl Proof {
             UNSPENT => Claim::Unspent {
                 body: reader.array("transfer")?,
                 account: Account::read(&mut reader)?,
+                path: read_path(&mut reader)?,
+            },
+            ROW => Claim::Row {
+                fingerprint: reader.array("fingerprint")?,
+                position: reader.u64("place of the row")?,
+                row: Row {
+                    key: reader.array("key of the row")?,
+                    next: reader.array("next key of the row")?,
+                    value: {
+                        let length = usize::from(reader.u8("value of the row")?);
+                        let length = reader.bounded("value of the row", length, ATTESTATION_BYTES, 1)?;
+                        Vec::from(reader.take("value of the row", length)?)
+                    },
+                },
                 path: read_path(&mut reader)?,
             },
             kind => return Err(ProofError::Kind(kind)),

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
-//! chain = id | kind | suite | asset | issuer | issuance cap | freezer | registrar | accounts cap | accounts |
-//!         accounts root | supply
+//! chain = id | kind | suite | asset | issuer | issuance cap | freezer | registrar | accounts cap |
+//!         attestations cap | accounts | accounts root | supply
 //! ```
 //!
 //! The network id is the SHA-256 of these bytes, and every signature of a validator is over it. So a stranger who
@@ -26,15 +26,17 @@ const ACCOUNTS_MAX: u64 = 1 << 32;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-const MAGIC: &[u8; 25] = b"millrace/genesis-header/3";
+const MAGIC: &[u8; 25] = b"millrace/genesis-header/4";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
-const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 5 * 8 + 8 + 32 + 8;
+const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
 const NOBODY: u64 = u64::MAX;
 /// The registrar of a chain where every account may open others.
 pub const ANYONE: u64 = u64::MAX - 1;
-/// Accounts and transfers: the leaves of this crate are those of this kind.
-const KIND_TRANSFERS: u16 = 1;
+/// Rows of a table, as far as formats go.
+const ROWS_MAX: u64 = 1 << 32;
+/// The asset of a chain without money.
+const NO_ASSET: [u8; 16] = [0; 16];
 /// ZIP-215 Ed25519 with SHA-256.
 const SUITE_ED25519: u16 = 1;
 
@@ -49,11 +51,22 @@ pub struct Validator {
     pub certificate_fingerprint: Digest,
 }
 
-/// A chain of the network as it was at height 0. It has accounts and transfers, signed with Ed25519.
+/// What a chain does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainKind {
+    /// Accounts that hold money and pay each other.
+    Transfers,
+    /// Accounts that register fingerprints.
+    Attestations,
+}
+
+/// A chain of the network as it was at height 0. Its accounts sign with Ed25519.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// Its number.
     pub id: u32,
+    /// What it does.
+    pub kind: ChainKind,
     /// What its balances are balances of: a name padded with zeroes, or any 16 bytes.
     pub asset: [u8; 16],
     /// The account that issues and burns, if there is one.
@@ -66,6 +79,8 @@ pub struct Chain {
     pub registrar: Option<u64>,
     /// How many accounts it may have in all; 0 where nobody opens any.
     pub accounts_cap: u64,
+    /// How many attestations it may have in all; 0 where its kind has none.
+    pub attestations_cap: u64,
     /// How many accounts it has.
     pub accounts: u64,
     /// The root over its accounts at height 0.
@@ -99,7 +114,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 3";
+            let reason = "this is not a genesis header of version 4";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;
@@ -168,9 +183,11 @@ fn validator(reader: &mut Reader<'_>) -> Result<Validator, FormError> {
 
 fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
     let id = reader.u32("id of a chain")?;
-    if reader.u16("kind of a chain")? != KIND_TRANSFERS {
-        return Err(FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" });
-    }
+    let kind = match reader.u16("kind of a chain")? {
+        1 => ChainKind::Transfers,
+        2 => ChainKind::Attestations,
+        _ => return Err(FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" }),
+    };
     if reader.u16("suite of a chain")? != SUITE_ED25519 {
         return Err(FormError::Invalid { what: "suite of a chain", reason: "it is unknown here" });
     }
@@ -180,20 +197,36 @@ fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
     let freezer = holder(reader, "freezer of a chain")?;
     let registrar = holder(reader, "registrar of a chain")?;
     let accounts_cap = reader.u64("accounts cap of a chain")?;
+    let attestations_cap = reader.u64("attestations cap of a chain")?;
     let accounts = reader.u64("accounts of a chain")?;
     if accounts == 0 || accounts > ACCOUNTS_MAX {
         return Err(FormError::Invalid { what: "accounts of a chain", reason: "there are 1 to 2^32" });
     }
     let accounts_root = reader.array("accounts root of a chain")?;
     let supply = reader.u64("supply of a chain")?;
+    let fits = match kind {
+        ChainKind::Transfers => asset != NO_ASSET && attestations_cap == 0,
+        ChainKind::Attestations => {
+            let has_money = asset != NO_ASSET || issuer.is_some() || issuance_cap > 0 || supply > 0;
+            !has_money && (1..ROWS_MAX).contains(&attestations_cap)
+        }
+    };
+    if !fits {
+        return Err(FormError::Invalid {
+            what: "kind of a chain",
+            reason: "its other fields do not fit to it",
+        });
+    }
     Ok(Chain {
         id,
+        kind,
         asset,
         issuer,
         issuance_cap,
         freezer,
         registrar,
         accounts_cap,
+        attestations_cap,
         accounts,
         accounts_root,
         supply,

@@ -149,7 +149,7 @@ pub(crate) fn transaction_leaf(id: &Digest, outcome: u8) -> [u8; 33] {
 /// payer has it in the end is not said. Each other one left the balances as they were.
 #[must_use]
 pub fn outcome_name(code: u8) -> Option<&'static str> {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 23] = [
         "applied",
         "expired",
         "replayed",
@@ -167,6 +167,12 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "credit account frozen",
         "issuance cap reached",
         "accounts cap reached",
+        "another kind of chain",
+        "fingerprint registered already",
+        "unknown fingerprint",
+        "another owner",
+        "not in force",
+        "chain full",
     ];
     NAMES.get(usize::from(code)).copied()
 }

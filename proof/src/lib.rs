@@ -1,7 +1,7 @@
 //! Proofs that a stranger checks with nothing but the header of a genesis: no network, no files, no `std`.
 //!
 //! ```text
-//! account or transaction ── path ──▶ entry of its chain ── path ──▶ state root ── carried by ──▶ header
+//! account, row, transaction ── path ──▶ entry of its chain ── path ──▶ state root ── carried by ──▶ header
 //!                                                                                                  │ parent digests
 //! validators of the genesis header ── a quorum signed ──▶ finalization certificate ── payload ──▶ header
 //! ```
@@ -14,7 +14,7 @@
 //! - every length is compared with its bound and with the bytes that are left before anything is allocated, no byte may
 //!   be left over, and what is accepted is encoded to the same bytes again;
 //! - every byte counts: another byte is another statement or none, and what is evidence cannot be changed at all. The
-//!   one thing that is not evidence is the transfer of which an absence speaks: it is the question;
+//!   one thing that is not evidence is the transfer or fingerprint of which an absence speaks: it is the question;
 //! - nothing here panics on any input.
 
 #![no_std]
@@ -29,6 +29,7 @@ mod codec;
 mod genesis;
 mod entry;
 mod leaf;
+mod attestation;
 mod header;
 mod certificate;
 mod format;
@@ -36,12 +37,13 @@ mod statement;
 mod error;
 mod verify;
 
+pub use attestation::{ATTESTATION_BYTES, Attestation, Row, Status};
 pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
 pub use codec::FormError;
 pub use entry::{ENTRY_BYTES, Entry, Tree};
 pub use error::ProofError;
 pub use format::{Claim, HEADERS_MAX, PATH_MAX, PROOF_BYTES_MAX, Proof};
-pub use genesis::{ANYONE, Chain, GENESIS_HEADER_BYTES_MAX, Genesis, Validator};
+pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Validator};
 pub use header::{HEADER_BYTES_MAX, Head, Header};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Transfer, outcome_name};
 pub use statement::{Fact, Statement};

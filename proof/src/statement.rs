@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::leaf::outcome_name;
-use crate::{Account, Digest, Transfer};
+use crate::{Account, Attestation, ChainKind, Digest, Status, Transfer};
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,9 @@ pub struct Statement {
     pub network_name: String,
     /// The chain.
     pub chain: u32,
-    /// The asset of the chain.
+    /// What the chain does.
+    pub kind: ChainKind,
+    /// The asset of the chain; zeros where its kind has none.
     pub asset: [u8; 16],
     /// The height of which it speaks.
     pub height: u64,
@@ -55,12 +57,56 @@ pub enum Fact {
     /// A transfer has not been executed and never can be: after the block at the height, which is not below its expiry,
     /// its nonce is unspent.
     NeverExecuted(Transfer),
+    /// The chain says so of a fingerprint after the block at the height.
+    Attestation {
+        /// The fingerprint.
+        fingerprint: Digest,
+        /// What the chain says of it.
+        attestation: Attestation,
+    },
+    /// After the block at the height, a fingerprint is not registered on the chain.
+    NotRegistered {
+        /// The fingerprint.
+        fingerprint: Digest,
+    },
 }
 
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chain, height, .. } = self;
         match &self.fact {
+            Fact::Account(account) if self.kind != ChainKind::Transfers => write!(
+                f,
+                "after block {height} of the network \"{}\", account {} of chain {chain} had the key {}",
+                self.network_name.escape_debug(),
+                account.id,
+                Hex(&account.key)
+            ),
+            Fact::Attestation { fingerprint, attestation } => {
+                write!(
+                    f,
+                    "after block {height} of the network \"{}\", fingerprint {} is ",
+                    self.network_name.escape_debug(),
+                    Hex(fingerprint)
+                )?;
+                match attestation.status {
+                    Status::InForce => f.write_str("in force")?,
+                    Status::Superseded { at, by } => {
+                        write!(f, "superseded since height {at} by fingerprint {}", Hex(&by))?;
+                    }
+                    Status::Revoked { at, reason } => {
+                        write!(f, "revoked since height {at} (reason {reason})")?;
+                    }
+                }
+                let Attestation { owner, registered, .. } = attestation;
+                write!(f, " on chain {chain}, where account {owner} registered it at height {registered}")
+            }
+            Fact::NotRegistered { fingerprint } => write!(
+                f,
+                "after block {height} of the network \"{}\", fingerprint {} is not registered on chain {chain}",
+                self.network_name.escape_debug(),
+                Hex(fingerprint)
+            ),
             Fact::Account(account) => write!(
                 f,
                 "after block {height} of the network \"{}\", account {} of chain {chain} held {} {}",

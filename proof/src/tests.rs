@@ -8,18 +8,34 @@ mod transparency;
 use std::string::ToString as _;
 use std::vec::Vec;
 
-use engine::types::{Outcome, Packet};
-use network::Network;
+use engine::types::{Data, Fingerprint, Link, Outcome, Packet, Registration};
+use network::{Network, REGISTER};
 
 use crate::leaf::Nonce;
 use crate::*;
 
-/// Four validators, two chains, a block with a few transactions, of which one fails.
+/// A fingerprint for each byte.
+fn print(of: u8) -> Fingerprint {
+    Fingerprint([of; 32])
+}
+
+fn registration(of: u8, link: Link) -> Registration<'static> {
+    Registration { fingerprint: print(of), kind: 5, link, data: Data::Inline(b"data") }
+}
+
+/// Four validators, two chains with money and one without, a block with a few transactions, of which one fails.
+/// Fingerprint 3 is in force and refers to another, 5 is superseded by 7, which is revoked.
 fn network() -> Network {
-    let mut network = Network::new("tests", 4, &[(2, 13), (9, 5)]);
+    let mut network = Network::new("tests", 4, &[(2, 13), (9, 5), (REGISTER, 4)]);
+    let five = registration(5, Link::None);
+    let seven = registration(7, Link::Supersedes(print(5)));
+    let three = registration(3, Link::RefersTo(print(5)));
+    let revoked = network.revoke(1, print(7), 1);
+    let register = [network.attest(1, &[five, seven], 0), network.attest(2, &[three], 0), revoked].concat();
     let packets: Vec<Packet> = [(2, 0, 1, 0), (2, 1, 12, 0), (2, 3, 99, 7), (9, 4, 0, 0), (9, 0, 1, 3)]
         .into_iter()
         .map(|(chain, debit, credit, nonce)| network.transfer(chain, debit, credit, nonce, 100))
+        .chain(register)
         .collect();
     network.block(&[]);
     network.block(&packets);
@@ -30,9 +46,12 @@ fn network() -> Network {
 fn proofs(more: u64) -> (Network, Vec<Proof>) {
     let mut network = network();
     let never = network.transfer(2, 1, 2, 9, 2);
-    let open = [network.account(2, 12), network.transaction(0, 2), network.never(&never)];
-    let closed = open.map(|proof| network.close(proof, more));
-    (network, closed.into())
+    let rows = [3, 5, 7, 6, 9].map(|of| network.row(print(of).0));
+    let others = [network.account(2, 12), network.transaction(0, 2), network.never(&never)];
+    let open = others.into_iter().chain(rows).chain([network.account(REGISTER, 1)]);
+    let open: Vec<_> = open.collect();
+    let closed = open.into_iter().map(|proof| network.close(proof, more)).collect();
+    (network, closed)
 }
 
 fn check(network: &Network, proof: &Proof) -> Result<Statement, ProofError> {
@@ -47,7 +66,7 @@ fn each_kind_says_what_the_ledger_says() {
         for statement in &said {
             assert_eq!(statement.network, network.genesis.network().0);
             assert_eq!((statement.height, statement.final_height), (2, 3 + more));
-            assert_eq!((statement.signed, statement.validators, statement.chain), (3, 4, 2));
+            assert_eq!((statement.signed, statement.validators), (3, 4));
             assert_eq!(statement.final_time_ms, 1_800_000_000_003 + more);
         }
         let Fact::Account(account) = said[0].fact else { panic!("{:?}", said[0]) };
@@ -68,6 +87,41 @@ fn each_kind_says_what_the_ledger_says() {
                 .to_string()
                 .ends_with("it expired at height 2, and after block 2 account 1 has not spent nonce 9")
         );
+        assert!(said[..3].iter().all(|statement| statement.chain == 2));
+        assert!(said[3..].iter().all(|statement| statement.chain == REGISTER));
+        let of = |at: usize| match said[at].fact {
+            Fact::Attestation { fingerprint, attestation } => (fingerprint, attestation),
+            ref fact => panic!("{fact:?}"),
+        };
+        let [(_, three), (_, five), (fingerprint, seven)] = [3, 4, 5].map(of);
+        let hash = Some(kernels::sha2::sha256(b"data"));
+        assert_eq!((three.status, three.refers_to, three.owner), (Status::InForce, Some(print(5).0), 2));
+        assert_eq!((three.data_hash, three.data_bytes, three.kind, three.registered), (hash, 4, 5, 2));
+        assert_eq!(five.status, Status::Superseded { at: 2, by: print(7).0 });
+        assert_eq!(
+            (seven.status, seven.supersedes),
+            (Status::Revoked { at: 2, reason: 6 }, Some(print(5).0))
+        );
+        assert_eq!(fingerprint, print(7).0);
+        for (at, of) in [(6, 6), (7, 9)] {
+            assert_eq!(said[at].fact, Fact::NotRegistered { fingerprint: print(of).0 });
+        }
+        let hex = |byte: &str| byte.repeat(32);
+        assert_eq!(
+            said[5].to_string(),
+            std::format!(
+                "after block 2 of the network \"tests\", fingerprint {} is revoked since height 2 (reason 6) on chain 20, \
+                 where account 1 registered it at height 2",
+                hex("07")
+            )
+        );
+        assert!(
+            said[4]
+                .to_string()
+                .contains(&std::format!("superseded since height 2 by fingerprint {}", hex("07")))
+        );
+        assert!(said[6].to_string().ends_with("is not registered on chain 20"));
+        assert!(said[8].to_string().contains("account 1 of chain 20 had the key"), "{}", said[8]);
     }
 }
 
@@ -78,9 +132,11 @@ fn every_changed_byte_of_a_proof_is_refused() {
         for proof in proofs {
             let good = check(&network, &proof).unwrap();
             let bytes = proof.encode().unwrap();
-            // The transfer of which an absence speaks is the question, and another one may have the same answer.
+            // The transfer or fingerprint of which an absence speaks is the question, and another one may have the same
+            // answer.
             let asked = match proof.claim {
                 Claim::Unspent { .. } => 51..51 + BODY_BYTES,
+                Claim::Row { .. } => 51..51 + 32,
                 _ => 0..0,
             };
             for at in 0..bytes.len() {
@@ -93,6 +149,9 @@ fn every_changed_byte_of_a_proof_is_refused() {
                     } else if let Ok(other) = verdict {
                         let ids = [&good, &other].map(|statement| match statement.fact {
                             Fact::NeverExecuted(transfer) => transfer.id,
+                            Fact::NotRegistered { fingerprint } | Fact::Attestation { fingerprint, .. } => {
+                                fingerprint
+                            }
                             fact => panic!("{fact:?}"),
                         });
                         assert_ne!(ids[0], ids[1], "byte {at}");
@@ -126,7 +185,7 @@ fn every_changed_byte_of_the_genesis_header_is_refused() {
 #[test]
 fn a_proof_with_the_id_of_another_network_has_no_signatures_for_it() {
     let (network, proofs) = proofs(0);
-    let mut other = Network::new("tests too", 4, &[(2, 13), (9, 5)]);
+    let mut other = Network::new("tests too", 4, &[(2, 13), (9, 5), (REGISTER, 4)]);
     other.block(&[]);
     for mut proof in proofs {
         assert_eq!(check(&other, &proof), Err(ProofError::Network));
@@ -226,7 +285,7 @@ fn each_wrong_part_has_its_error() {
     };
     assert_eq!(changed(15, b'1'), ProofError::Magic);
     assert_eq!(changed(48, 1), ProofError::EpochChanges(1));
-    assert_eq!(changed(50, 4), ProofError::Kind(4));
+    assert_eq!(changed(50, 5), ProofError::Kind(5));
 
     never = never.map(|proof| Proof {
         headers: good.headers.clone(),
@@ -299,6 +358,58 @@ fn a_proof_is_below_4_kib_for_a_million_accounts_16_chains_and_16_validators() {
     let one = proof.encode().unwrap().len();
     proof.headers.push(proof.headers[0].clone());
     let two = proof.encode().unwrap().len();
-    assert_eq!((one, two), (2_789, 3_541));
+    assert_eq!((one, two), (2_829, 3_581));
     assert!(two < 4_096, "also where the block that carries the root has no certificate of its own");
+}
+
+#[test]
+fn a_row_speaks_of_its_own_fingerprint_and_of_those_up_to_the_next() {
+    let mut network = network();
+    let good = network.row(print(5).0);
+    let good = network.close(good, 0);
+    let with = |change: &dyn Fn(&mut [u8; 32], &mut u64, &mut Row)| {
+        let mut proof = good.clone();
+        let Claim::Row { fingerprint, position, row, .. } = &mut proof.claim else { panic!("a row") };
+        change(fingerprint, position, row);
+        check(&network, &proof).map(|statement| statement.fact)
+    };
+    let absent = |of: u8| Ok(Fact::NotRegistered { fingerprint: print(of).0 });
+    assert_eq!(with(&|asked, _, _| *asked = print(6).0), absent(6));
+    assert_eq!(with(&|asked, _, _| *asked = print(7).0), Err(ProofError::OtherRow));
+    assert_eq!(with(&|asked, _, _| *asked = print(4).0), Err(ProofError::OtherRow));
+    assert_eq!(with(&|asked, _, _| *asked = [0; 32]), Err(ProofError::OtherRow));
+    assert_eq!(with(&|_, position, _| *position += 1), Err(ProofError::Leaf));
+    assert_eq!(with(&|_, _, row| row.next = print(9).0), Err(ProofError::Leaf));
+    assert_eq!(with(&|_, _, row| row.value[16] ^= 1), Err(ProofError::Leaf));
+    // A chain with money has no rows, whatever a proof says of them.
+    let mut foreign = network.account(2, 12);
+    foreign.claim = good.claim.clone();
+    let foreign = network.close(foreign, 0);
+    assert_eq!(check(&network, &foreign), Err(ProofError::NoAttestations(2)));
+}
+
+#[test]
+fn attestations_are_read_as_the_engine_reads_them() {
+    let network = network();
+    let table = network.ledger.tables().last().unwrap();
+    for row in table.rows().iter().skip(1) {
+        for at in 0..row.value.len() {
+            for change in (0..8).map(|bit| 1 << bit).chain([0xff]) {
+                let mut value = row.value.to_vec();
+                value[at] ^= change;
+                let (ours, theirs) =
+                    (Attestation::decode(&value), engine::types::Attestation::decode(&value));
+                assert_eq!(ours.is_ok(), theirs.is_some(), "byte {at}: {ours:?} {theirs:?}");
+            }
+        }
+        let (ours, theirs) =
+            (Attestation::decode(&row.value), engine::types::Attestation::decode(&row.value));
+        let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+        assert_eq!(
+            (ours.owner, ours.kind, ours.registered),
+            (theirs.owner.0, theirs.kind, theirs.registered.0)
+        );
+        assert_eq!((ours.history, ours.data_hash), (theirs.history.0, theirs.data.hash().map(|hash| hash.0)));
+        assert!(Attestation::decode(&row.value[..167]).is_err());
+    }
 }

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
-use crate::{Account, Certificate, CertificateError, Digest, Transfer, entry};
+use crate::{
+    Account, Attestation, Certificate, CertificateError, Chain, ChainKind, Digest, Row, Transfer, entry,
+};
 use crate::{Claim, Fact, Genesis, Header, Proof, ProofError, Statement};
 
 /// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
@@ -28,13 +30,14 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
     if !leads(&proof.entry.encode(), place, leaves, &proof.entry_path, state_root) {
         return Err(ProofError::Entry);
     }
-    let fact = fact(&proof)?;
-    let asset = chain.asset;
+    let fact = fact(&proof, chain)?;
+    let (kind, asset) = (chain.kind, chain.asset);
     let last = final_header(&proof.headers)?;
     let signed = finality(&proof.certificate, last, &genesis)?;
     Ok(Statement {
         network: genesis.network,
         chain: proof.entry.chain,
+        kind,
         asset,
         height: proof.height,
         issued: proof.entry.issued,
@@ -61,7 +64,7 @@ fn leads(leaf: &[u8], index: u64, size: u64, path: &[Digest], root: &Digest) -> 
 }
 
 /// What the claim says, if its leaf is under the entry.
-fn fact(proof: &Proof) -> Result<Fact, ProofError> {
+fn fact(proof: &Proof, chain: &Chain) -> Result<Fact, ProofError> {
     let entry = &proof.entry;
     let account_leads = |account: &Account, path: &[Digest]| {
         leads(&account.encode(), account.id, entry.accounts.size, path, &entry.accounts.root)
@@ -77,8 +80,29 @@ fn fact(proof: &Proof) -> Result<Fact, ProofError> {
         Claim::Unspent { body, account, path } if account_leads(account, path) => {
             never_executed(proof, body, account).map(Fact::NeverExecuted)
         }
+        Claim::Row { .. } if chain.kind != ChainKind::Attestations => {
+            Err(ProofError::NoAttestations(chain.id))
+        }
+        Claim::Row { fingerprint, position, row, path } => {
+            match leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
+                true => said(fingerprint, row),
+                false => Err(ProofError::Leaf),
+            }
+        }
         Claim::Account { .. } | Claim::Unspent { .. } => Err(ProofError::Leaf),
     }
+}
+
+/// What a row under the table root says of a fingerprint. The row of key zero is that of none.
+fn said(fingerprint: &Digest, row: &Row) -> Result<Fact, ProofError> {
+    let fingerprint = *fingerprint;
+    if row.shows_absence(&fingerprint) {
+        return Ok(Fact::NotRegistered { fingerprint });
+    }
+    if row.key != fingerprint || fingerprint == [0; 32] {
+        return Err(ProofError::OtherRow);
+    }
+    Ok(Fact::Attestation { fingerprint, attestation: Attestation::decode(&row.value)? })
 }
 
 /// The transfer, if no block up to the height executed it and no later one can. A block above the expiry does not

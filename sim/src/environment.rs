@@ -61,6 +61,7 @@ impl Environment {
                 freezer: Some(AccountId(FREEZER)),
                 registrar: Registrar::Account(AccountId(REGISTRAR)),
                 accounts_cap: accounts + OPENED_MAX,
+                attestations_cap: 0,
             },
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };

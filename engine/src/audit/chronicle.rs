@@ -190,7 +190,12 @@ impl Chronicle {
     /// The money of each asset after the last replayed height.
     pub(super) fn supply(&self) -> Vec<Supply> {
         let mut supplies: BTreeMap<Asset, Supply> = BTreeMap::new();
-        for ((_, asset, genesis), (_, oracle)) in self.supplies.iter().zip(self.oracle.oracles()) {
+        let with_money = self
+            .supplies
+            .iter()
+            .zip(self.oracle.oracles())
+            .filter(|((_, asset, _), _)| *asset != Asset::NONE);
+        for ((_, asset, genesis), (_, oracle)) in with_money {
             let supply = supplies.entry(*asset).or_insert_with(|| Supply {
                 asset: asset.to_string(),
                 genesis: 0,

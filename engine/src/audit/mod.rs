@@ -312,6 +312,8 @@ impl Walk {
             linked: 0,
             linked_payments: 0,
             opened: 0,
+            attested: 0,
+            revoked: 0,
             commands: 0,
             failed: BTreeMap::new(),
             crossed: 0,

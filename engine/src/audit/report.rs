@@ -72,6 +72,10 @@ pub struct AuditReport {
     pub linked_payments: u64,
     /// Accounts that were opened.
     pub opened: u64,
+    /// Fingerprints that were registered.
+    pub attested: u64,
+    /// Attestations that were revoked.
+    pub revoked: u64,
     /// Those of them that are commands of authorities and took effect.
     pub commands: u64,
     /// Those of them that moved nothing, by outcome.
@@ -108,6 +112,8 @@ impl AuditReport {
                     self.linked_payments += linked.payments.count() as u64;
                 }
                 Ok(Content::Opening(opening)) => self.opened += opening.accounts.count() as u64,
+                Ok(Content::Attest(attest)) => self.attested += attest.registrations.count() as u64,
+                Ok(Content::Revoke(revoke)) => self.revoked += revoke.fingerprints.len() as u64,
                 _ => {}
             },
             Outcome::Applied => self.applied += 1,

@@ -60,6 +60,7 @@ fn genesis() -> Arc<Genesis> {
             freezer: Some(AccountId(2)),
             registrar: Registrar::Account(AccountId(3)),
             accounts_cap: ACCOUNTS + 5,
+            attestations_cap: 0,
         },
         accounts: (0..ACCOUNTS).map(account).collect(),
     };

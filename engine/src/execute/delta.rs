@@ -1,6 +1,6 @@
 //! What executing a block changed on a chain.
 
-use super::{Delivery, ReplayWindow};
+use super::{Delivery, ReplayWindow, RowChange};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Issuance, Outcome};
 use crate::wire::Writer;
@@ -37,7 +37,7 @@ pub struct Delivered {
 }
 
 /// The outcome of every transaction of a block on one chain, what came from and went to other chains, what was issued
-/// and burned, which accounts were opened, and every account that is different after it.
+/// and burned, which accounts were opened, and every account and row that is different after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
     chain: ChainId,
@@ -47,6 +47,7 @@ pub struct Delta {
     outbox: Vec<Delivery>,
     issuance: Issuance,
     opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
+    rows: Vec<RowChange>,
     changes: Vec<Change>,
 }
 
@@ -58,13 +59,14 @@ pub(super) struct Done {
     pub outbox: Vec<Delivery>,
     pub issuance: Issuance,
     pub opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
+    pub rows: Vec<RowChange>,
 }
 
 impl Delta {
     /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held, what
     /// came in and what was issued is what they hold, what goes out and what was burned.
     pub(super) fn new((chain, height): (ChainId, Height), done: Done, changes: Vec<Change>) -> Self {
-        let Done { outcomes, inbox, outbox, issuance, opened } = done;
+        let Done { outcomes, inbox, outbox, issuance, opened, rows } = done;
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
@@ -72,7 +74,7 @@ impl Delta {
         let after = sum(|change| change.after.balance) + amounts(&outbox);
         let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, inbox, outbox, issuance, opened, changes }
+        Self { chain, height, outcomes, inbox, outbox, issuance, opened, rows, changes }
     }
 
     /// The chain.
@@ -110,14 +112,19 @@ impl Delta {
         &self.opened
     }
 
+    /// The rows of the chain's table that are different or new, ascending.
+    pub fn rows(&self) -> &[RowChange] {
+        &self.rows
+    }
+
     /// The accounts that are different, ascending; of one that the block has opened, from an empty one on.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
     /// SHA-256 of the encoding: chain, height, outcomes, each changed account as it is afterwards, inbox, outbox,
-    /// issued and burned, the keys of opened accounts. The state root covers the same facts; this is for a journal or a
-    /// comparison that has no tree.
+    /// issued and burned, the keys of opened accounts, the rows that are different. The state root covers the same
+    /// facts; this is for a journal or a comparison that has no tree.
     pub fn digest(&self) -> Digest {
         let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 36);
         writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
@@ -141,6 +148,10 @@ impl Delta {
         writer.count(self.opened.len());
         for key in &self.opened {
             writer.raw(key);
+        }
+        writer.count(self.rows.len());
+        for RowChange { place, after, .. } in &self.rows {
+            writer.u32(*place).raw(&after.key).raw(&after.next).blob(&after.value);
         }
         Digest(kernels::sha2::sha256(&writer.finish()))
     }

@@ -1,4 +1,5 @@
-//! Execution: one serial pass per chain over the transactions of a block, in the order of the block.
+//! Execution: one serial pass per chain over the transactions of a block, in the order of the block. What a transaction
+//! does once its nonce is spent is for the [kind](crate::chains) of its chain to say.
 //!
 //! ```text
 //! [Delivery]        ─┐
@@ -16,20 +17,28 @@
 //! nothing else; heights are executed one after the other without gaps; `outcomes.len() == number of transactions`;
 //! undoing a delta restores every byte. [`oracle`] is the definition; the pass here is compared with it.
 
+mod book;
 mod crossing;
 mod delta;
 pub mod oracle;
 pub(crate) mod segments;
 mod state;
+mod table;
 mod touched;
 mod window;
 mod writer;
 
+pub(crate) use book::Book;
+pub use book::{Neighbour, Neighbours};
 pub use crossing::{Crossing, DELIVERY_BYTES, Delivery, Leg, route};
 pub use delta::{Balance, Change, Delivered, Delta};
 pub use state::{AccountKey, AccountState, ChainState, Chains};
+pub use table::{Key, Row, RowChange, Table, shows_absence};
 pub use window::{ReplayWindow, WindowRefusal};
-pub use writer::{Neighbours, StateWriter};
+pub use writer::{ChainRules, StateWriter};
+
+/// How many packets ahead the lines of accounts are asked for: at 50 ns a transfer this covers a miss to memory.
+pub(crate) const PREFETCH_AHEAD: usize = 8;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,13 +1,16 @@
 //! The definition of execution, in the plainest words: no cache lines, no bitmaps, no arithmetic that could wrap.
 //!
-//! Slow is the specification. The fast pass is compared with this one in tests, and `millrace verify` replays with it.
+//! What a transaction does once its nonce is spent stands with the kind of its chain ([`crate::chains`]). Slow is the
+//! specification. The fast pass is compared with this one in tests, and `millrace verify` replays with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::chains::attestations::{PlainAttestation, Register};
+use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountId, Action, Asset, ChainGenesis, ChainId, Command, Content, Frozen, Height, Issuance, Linked,
-    Opening, Outcome, PacketRun, Registrar, Roles, TransactionId, Transfer,
+    AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, Content, Frozen, Height, Issuance,
+    Linked, Opening, Outcome, PacketRun, Registrar, Revoke, Roles, TransactionId, Transfer,
 };
 
 /// An account.
@@ -29,15 +32,17 @@ pub struct Account {
     pub credit_frozen: bool,
 }
 
-/// The accounts of a chain.
+/// A chain: its accounts, and what its kind has beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oracle {
     chain: ChainId,
-    assets: BTreeMap<ChainId, Asset>,
-    roles: Roles,
-    accounts: Vec<Account>,
-    issued: u128,
-    burned: u128,
+    kind: ChainKind,
+    pub(crate) others: BTreeMap<ChainId, (ChainKind, Asset)>,
+    pub(crate) roles: Roles,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) issued: u128,
+    pub(crate) burned: u128,
+    pub(crate) attestations: Register,
     /// The keys of the accounts that the height at hand has opened.
     opened: Vec<[u8; 32]>,
 }
@@ -70,14 +75,16 @@ impl Oracle {
             credit_frozen: false,
         };
         let accounts: Vec<Account> = chain.account_states().map(account).collect();
-        let assets = chains.iter().map(|chain| (chain.id, chain.asset)).collect();
+        let others = chains.iter().map(|chain| (chain.id, (chain.kind, chain.asset))).collect();
         Self {
             chain: chain.id,
-            assets,
+            kind: chain.kind,
+            others,
             roles: chain.roles,
             accounts,
             issued: 0,
             burned: 0,
+            attestations: Register::default(),
             opened: Vec::new(),
         }
     }
@@ -92,7 +99,7 @@ impl Oracle {
         let before = (self.balances(), self.issued, self.burned);
         let (mut outcomes, mut delivered, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in inbox {
-            let outcome = self.deliver(delivery);
+            let outcome = of_kind!(self.kind, Kind => Kind::credit_plainly(self, delivery));
             delivered.push(Delivered { delivery: *delivery, outcome });
             if outcome != Outcome::Applied {
                 outbox.push(Delivery { leg: Leg::Refund(outcome), ..*delivery });
@@ -128,24 +135,6 @@ impl Oracle {
         OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened }
     }
 
-    fn deliver(&mut self, delivery: &Delivery) -> Outcome {
-        let Crossing { payer, payee, amount, .. } = delivery.crossing;
-        let to = match delivery.leg {
-            Leg::Credit => payee,
-            Leg::Refund(_) => payer,
-        };
-        let Some(account) = self.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
-        // What comes back is taken by a frozen account, too.
-        if account.credit_frozen && delivery.leg == Leg::Credit {
-            return Outcome::CreditFrozen;
-        }
-        if account.balance + u128::from(amount) > u128::from(u64::MAX) {
-            return Outcome::CreditOverflow;
-        }
-        account.balance += u128::from(amount);
-        Outcome::Applied
-    }
-
     fn transaction(&mut self, height: Height, content: &Content<'_>) -> Outcome {
         let (expiry, signer, key_version, nonce) = match content {
             Content::Transfer(Transfer { expiry, debit, key_version, nonce, .. }) => {
@@ -159,6 +148,10 @@ impl Oracle {
             }
             Content::Opening(Opening { expiry, registrar, key_version, nonce, .. }) => {
                 (*expiry, *registrar, *key_version, *nonce)
+            }
+            Content::Attest(Attest { expiry, owner, key_version, nonce, .. })
+            | Content::Revoke(Revoke { expiry, owner, key_version, nonce, .. }) => {
+                (*expiry, *owner, *key_version, *nonce)
             }
         };
         if height > expiry {
@@ -183,16 +176,11 @@ impl Oracle {
         if u128::from(nonce) >= account.lowest_nonce + 64 {
             account.lowest_nonce = u128::from(nonce) - 63;
         }
-        match content {
-            Content::Transfer(transfer) => self.transfer(transfer),
-            Content::Command(command) => self.command(command),
-            Content::Linked(linked) => self.linked(linked),
-            Content::Opening(opening) => self.open(opening),
-        }
+        of_kind!(self.kind, Kind => Kind::execute_plainly(self, height, content))
     }
 
     /// New accounts with the next ids, once the nonce is spent.
-    fn open(&mut self, opening: &Opening<'_>) -> Outcome {
+    pub(crate) fn open(&mut self, opening: &Opening<'_>) -> Outcome {
         let may = match self.roles.registrar {
             Registrar::Nobody => false,
             Registrar::Account(account) => account == opening.registrar,
@@ -222,136 +210,36 @@ impl Oracle {
         Outcome::Applied
     }
 
-    /// Payments of one payer, all or none, once the nonce is spent. They are made one after the other on a copy, which
-    /// counts only if none fails.
-    fn linked(&mut self, linked: &Linked<'_>) -> Outcome {
-        let payer = linked.debit.0 as usize;
-        if self.accounts[payer].debit_frozen {
-            return Outcome::DebitFrozen;
-        }
-        for payment in linked.payments.iter() {
-            match self.accounts.get(payment.to.0 as usize) {
-                None => return Outcome::UnknownCredit,
-                Some(payee) if payee.credit_frozen => return Outcome::CreditFrozen,
-                Some(_) => {}
-            }
-        }
-        let total: u128 = linked.payments.iter().map(|payment| u128::from(payment.amount)).sum();
-        if self.accounts[payer].balance < total {
-            return Outcome::InsufficientBalance;
-        }
-        let mut balances: BTreeMap<usize, u128> = BTreeMap::new();
-        balances.insert(payer, self.accounts[payer].balance - total);
-        for payment in linked.payments.iter() {
-            let payee = payment.to.0 as usize;
-            let balance = balances.entry(payee).or_insert(self.accounts[payee].balance);
-            *balance += u128::from(payment.amount);
-            if *balance > u128::from(u64::MAX) {
-                return Outcome::CreditOverflow;
-            }
-        }
-        for (account, balance) in balances {
-            self.accounts[account].balance = balance;
-        }
-        Outcome::Applied
-    }
-
-    /// A payment, once the nonce is spent.
-    fn transfer(&mut self, transfer: &Transfer) -> Outcome {
-        let accounts = self.accounts.len() as u64;
-        if self.accounts[transfer.debit.0 as usize].debit_frozen {
-            return Outcome::DebitFrozen;
-        }
-        if let Some(chain) = transfer.credit_chain {
-            return self.send(transfer, chain);
-        }
-        if transfer.credit.0 >= accounts {
-            return Outcome::UnknownCredit;
-        }
-        if self.accounts[transfer.credit.0 as usize].credit_frozen {
-            return Outcome::CreditFrozen;
-        }
-        let (debit, credit) = (transfer.debit.0 as usize, transfer.credit.0 as usize);
-        let amount = u128::from(transfer.amount);
-        if self.accounts[debit].balance < amount {
-            return Outcome::InsufficientBalance;
-        }
-        if debit != credit && self.accounts[credit].balance + amount > u128::from(u64::MAX) {
-            return Outcome::CreditOverflow;
-        }
-        self.accounts[debit].balance -= amount;
-        self.accounts[credit].balance += amount;
-        Outcome::Applied
-    }
-
-    /// The debit of a payment to another chain, once the nonce is spent.
-    fn send(&mut self, transfer: &Transfer, to: ChainId) -> Outcome {
-        match self.assets.get(&to) {
-            None => return Outcome::UnknownCreditChain,
-            Some(asset) if *asset != self.assets[&self.chain] => return Outcome::OtherAsset,
-            Some(_) => {}
-        }
-        let payer = &mut self.accounts[transfer.debit.0 as usize];
-        if payer.balance < u128::from(transfer.amount) {
-            return Outcome::InsufficientBalance;
-        }
-        payer.balance -= u128::from(transfer.amount);
-        Outcome::Sent
-    }
-
-    /// What an authority orders, once the nonce is spent.
-    fn command(&mut self, command: &Command) -> Outcome {
-        let by = command.authority;
-        let may = match command.action {
-            Action::Issue { .. } | Action::Burn { .. } => self.roles.issuer == Some(by),
-            Action::Freeze { .. } => self.roles.freezer == Some(by),
-        };
-        if !may {
+    /// The flags of an account, as its freezer orders, once the nonce is spent.
+    pub(crate) fn freeze(&mut self, by: AccountId, account: AccountId, frozen: Frozen) -> Outcome {
+        if self.roles.freezer != Some(by) {
             return Outcome::RoleNotHeld;
         }
-        let (issued, burned, frozen) = (self.issued, self.burned, self.accounts[by.0 as usize].debit_frozen);
-        match command.action {
-            Action::Issue { to, amount } => {
-                if frozen {
-                    return Outcome::DebitFrozen;
-                }
-                let Some(payee) = self.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
-                if payee.credit_frozen {
-                    return Outcome::CreditFrozen;
-                }
-                let amount = u128::from(amount);
-                let outstanding = issued + amount <= burned + u128::from(self.roles.issuance_cap);
-                if !outstanding || issued + amount > u128::from(u64::MAX) {
-                    return Outcome::IssuanceCap;
-                }
-                if payee.balance + amount > u128::from(u64::MAX) {
-                    return Outcome::CreditOverflow;
-                }
-                payee.balance += amount;
-                self.issued += amount;
-            }
-            Action::Burn { amount } => {
-                if frozen {
-                    return Outcome::DebitFrozen;
-                }
-                let (own, amount) = (&mut self.accounts[by.0 as usize], u128::from(amount));
-                if own.balance < amount {
-                    return Outcome::InsufficientBalance;
-                }
-                if burned + amount > u128::from(u64::MAX) {
-                    return Outcome::IssuanceCap;
-                }
-                own.balance -= amount;
-                self.burned += amount;
-            }
-            Action::Freeze { account, frozen } => {
-                let Some(account) = self.accounts.get_mut(account.0 as usize) else {
-                    return Outcome::UnknownCredit;
-                };
-                (account.debit_frozen, account.credit_frozen) = (frozen.debit(), frozen.credit());
-            }
-        }
+        let Some(account) = self.accounts.get_mut(account.0 as usize) else {
+            return Outcome::UnknownCredit;
+        };
+        (account.debit_frozen, account.credit_frozen) = (frozen.debit(), frozen.credit());
         Outcome::Applied
+    }
+
+    /// The chain.
+    pub(crate) fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// How many attestations there may be.
+    pub(crate) fn attestations_cap(&self) -> u64 {
+        self.roles.attestations_cap
+    }
+
+    /// Every attestation, in the order of registration.
+    pub fn attestations(&self) -> &[PlainAttestation] {
+        self.attestations.in_order()
+    }
+
+    /// Whether its kind has a table.
+    pub(crate) fn has_table(&self) -> bool {
+        self.kind == ChainKind::Attestations
     }
 
     /// What has been issued and burned since the beginning.

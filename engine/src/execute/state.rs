@@ -13,10 +13,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kernels::ed25519::DecodedKey;
 
 use super::segments::Segments;
-use super::{Balance, ReplayWindow};
+use super::{Balance, ChainRules, ReplayWindow};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
 use crate::types::{
-    AccountId, Asset, ChainGenesis, ChainId, FIRST_KEY_VERSION, Frozen, Genesis, Height, Roles,
+    AccountId, Asset, ChainGenesis, ChainId, ChainKind, FIRST_KEY_VERSION, Frozen, Genesis, Height, Roles,
 };
 
 /// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
@@ -80,9 +80,7 @@ pub struct AccountKey<'a> {
 /// fields of an account are loaded one by one and a block may be executing.
 #[derive(Debug)]
 pub struct ChainState {
-    chain: ChainId,
-    asset: Asset,
-    roles: Roles,
+    rules: ChainRules,
     /// The accounts of the beginning.
     cells: Box<[Cell]>,
     /// One for each of those, or none at all.
@@ -96,12 +94,7 @@ pub struct ChainState {
 }
 
 impl ChainState {
-    pub(super) fn new(
-        chain: ChainId,
-        asset: Asset,
-        roles: Roles,
-        accounts: impl Iterator<Item = AccountState>,
-    ) -> Self {
+    pub(super) fn new(rules: ChainRules, accounts: impl Iterator<Item = AccountState>) -> Self {
         let cell = |account: AccountState| {
             let cell = Cell {
                 frozen: account.frozen.bits().into(),
@@ -120,22 +113,27 @@ impl ChainState {
         };
         let accounts = AtomicU64::new(cells.len() as u64);
         let (opened, growth) = (Segments::new(), RwLock::default());
-        Self { chain, asset, roles, cells, decoded, opened, accounts, growth }
+        Self { rules, cells, decoded, opened, accounts, growth }
     }
 
     /// Which chain.
     pub fn chain(&self) -> ChainId {
-        self.chain
+        self.rules.chain
+    }
+
+    /// What it does.
+    pub fn kind(&self) -> ChainKind {
+        self.rules.kind
     }
 
     /// What its balances are balances of.
     pub fn asset(&self) -> Asset {
-        self.asset
+        self.rules.asset
     }
 
     /// Who may order what.
     pub fn roles(&self) -> &Roles {
-        &self.roles
+        &self.rules.roles
     }
 
     /// How many accounts; their ids are `0..accounts`.
@@ -255,24 +253,24 @@ impl ChainState {
     }
 
     #[inline]
-    pub(super) fn mutable(&self, index: usize) -> Balance {
+    pub(crate) fn mutable(&self, index: usize) -> Balance {
         let cell = self.cell(index);
         let window = ReplayWindow { base: cell.base.load(Relaxed), used: cell.used.load(Relaxed) };
         Balance { balance: cell.balance.load(Relaxed), window, frozen: self.frozen_at(index) }
     }
 
     #[inline]
-    pub(super) fn frozen_at(&self, index: usize) -> Frozen {
+    pub(crate) fn frozen_at(&self, index: usize) -> Frozen {
         Frozen::from_bits(self.cell(index).frozen.load(Relaxed))
     }
 
     #[inline]
-    pub(super) fn set_frozen(&self, index: usize, frozen: Frozen) {
+    pub(crate) fn set_frozen(&self, index: usize, frozen: Frozen) {
         self.cell(index).frozen.store(frozen.bits(), Relaxed);
     }
 
     #[inline]
-    pub(super) fn set_balance(&self, index: usize, balance: u64) {
+    pub(crate) fn set_balance(&self, index: usize, balance: u64) {
         self.cell(index).balance.store(balance, Relaxed);
     }
 
@@ -324,7 +322,7 @@ impl Chains {
     /// From the states, one for each chain, ascending by id.
     pub fn new(states: impl IntoIterator<Item = Arc<ChainState>>) -> Self {
         let states: Arc<[_]> = states.into_iter().collect();
-        assert!(states.is_sorted_by(|a, b| a.chain < b.chain), "chains ascend");
+        assert!(states.is_sorted_by(|a, b| a.chain() < b.chain()), "chains ascend");
         Self(states)
     }
 
@@ -338,8 +336,8 @@ impl Chains {
     #[inline]
     pub fn position(&self, chain: ChainId) -> Option<usize> {
         match &*self.0 {
-            [only] => (only.chain == chain).then_some(0),
-            all => all.binary_search_by_key(&chain, |state| state.chain).ok(),
+            [only] => (only.chain() == chain).then_some(0),
+            all => all.binary_search_by_key(&chain, |state| state.chain()).ok(),
         }
     }
 
@@ -352,10 +350,7 @@ impl Chains {
 impl From<&Genesis> for Chains {
     /// States of their own, which nobody writes: for tools that check signatures against the first keys.
     fn from(genesis: &Genesis) -> Self {
-        let state = |chain: &ChainGenesis| {
-            let accounts = chain.account_states();
-            Arc::new(ChainState::new(chain.id, chain.asset, chain.roles, accounts))
-        };
+        let state = |chain: &ChainGenesis| Arc::new(ChainState::new(chain.into(), chain.account_states()));
         Self::new(genesis.chains().iter().map(state))
     }
 }

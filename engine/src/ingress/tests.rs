@@ -264,7 +264,8 @@ proptest! {
         };
         // More than a round can take from one of them.
         for source in 0..=honest.len() {
-            (0..8000_usize.div_ceil(honest.get(source).copied().unwrap_or(1).max(100))).for_each(|nth| offer(&mut fair, source, nth));
+            let packets = honest.get(source).copied().unwrap_or(100);
+            (0..8000_usize.div_ceil(packets)).for_each(|nth| offer(&mut fair, source, nth));
         }
         for nth in 0..40 {
             let mut round = Vec::new();

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::proof::{AccountProof, ChainEntryProof};
-use super::{AccountTree, ChainEntry, StateRoot, TransactionTree, inbox_root, outbox_root, transaction_ids};
-use crate::execute::{Chains, Delivery, Delta, Neighbours, StateWriter, route};
+use super::proof::{AccountProof, ChainEntryProof, RowProof};
+use super::{
+    AccountTree, ChainEntry, StateRoot, TableTree, TransactionTree, inbox_root, outbox_root, transaction_ids,
+};
+use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route};
 use crate::types::{AccountId, ChainId, Digest, Genesis, Height};
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -26,9 +28,9 @@ pub enum RestoreError {
     /// Not the chains that the entries name, in their order.
     #[error("the snapshot does not hold the chains that it names, in ascending order")]
     Chains,
-    /// The accounts of a chain do not have the root that they should have, or its sums are others.
+    /// The accounts or the table of a chain do not have the root that they should have, or its sums are others.
     #[error(
-        "the accounts of chain {0} do not have the root of their entry, or other sums were issued and burned"
+        "the accounts or the table of chain {0} do not have the root of their entry, or other sums were issued and burned"
     )]
     Accounts(ChainId),
     /// What a chain has sent does not have the root that it should have.
@@ -43,6 +45,7 @@ pub enum RestoreError {
 struct Chain {
     writer: StateWriter,
     accounts: AccountTree,
+    table: TableTree,
 }
 
 /// The writers and trees of all chains. There is one in a validator; its thread is the only one that changes state.
@@ -82,6 +85,8 @@ impl Ledger {
             chain.writer.height() == height
                 && state.chain() == entry.chain
                 && chain.accounts.root() == entry.accounts_root
+                && chain.table.root() == entry.table_root
+                && chain.writer.table().is_in_order()
                 && chain.writer.issuance() == entry.issuance
         };
         if chains.len() != entries.len() || chains.len() != outboxes.len() {
@@ -165,13 +170,31 @@ impl Ledger {
         let state = chain.writer.state().account(account)?;
         Some(AccountProof::new(account, &state, chain.accounts.prove(account)?, entry))
     }
+
+    /// What the table of a chain says of a key, with its proof under the state root of the last executed height.
+    pub fn prove_row(&self, chain: ChainId, key: &Key) -> Option<RowProof> {
+        let entry = ChainEntryProof::new(&self.root, chain)?;
+        let at = self.chains.binary_search_by_key(&chain, |chain| chain.writer.state().chain()).ok()?;
+        let chain = &self.chains[at];
+        let place = chain.writer.table().witness(key)?;
+        Some(RowProof::new(chain.writer.table().row(place)?, chain.table.prove(place)?, entry))
+    }
+
+    /// The table of each chain, in their order: what a snapshot has to hold beside the accounts.
+    pub fn tables(&self) -> impl ExactSizeIterator<Item = &Table> {
+        self.chains.iter().map(|chain| chain.writer.table())
+    }
 }
 
 fn chains(writers: impl Iterator<Item = StateWriter>) -> Vec<Chain> {
-    let mut chains: Vec<Chain> =
-        writers.map(|writer| Chain { accounts: AccountTree::of(writer.state()), writer }).collect();
+    let chain = |writer: StateWriter| Chain {
+        accounts: AccountTree::of(writer.state()),
+        table: TableTree::of(writer.table()),
+        writer,
+    };
+    let mut chains: Vec<Chain> = writers.map(chain).collect();
     let neighbours: Neighbours =
-        chains.iter().map(|chain| (chain.writer.state().chain(), chain.writer.state().asset())).collect();
+        chains.iter().map(|chain| Neighbour::from(&**chain.writer.state())).collect();
     for chain in &mut chains {
         chain.writer.meet(Arc::clone(&neighbours));
     }
@@ -195,6 +218,7 @@ impl Chain {
         let ids = transaction_ids(network, packets(), packets().map(<[_]>::len).sum());
         let delta = self.writer.execute(height, inbox, batches, &ids);
         self.accounts.fold(&delta, self.writer.state());
+        self.table.fold(&delta);
         let tree = TransactionTree::of(ids, delta.outcomes());
         let entry = self.entry(&tree, Some(&delta));
         ((delta, tree), entry)
@@ -214,6 +238,8 @@ impl Chain {
             outbox: outbox.len() as u64,
             inbox_root: inbox_root(inbox),
             inbox: inbox.len() as u64,
+            table_root: self.table.root(),
+            rows: self.writer.table().len() as u64,
             issuance: self.writer.issuance(),
         }
     }

@@ -4,9 +4,10 @@
 //!                     StateRoot(height)                    each tree as in RFC 9162
 //!        ┌───────────────┼───────────────┐
 //!     height      chain 0 entry     chain 5 entry          chain | root and size of each tree
-//!          ┌────────────┼────────────┬───────────┐
-//!     transactions   accounts      outbox      inbox       leaf: id, outcome | id, key, balance, window
-//!                                                                delivery    | delivery, outcome
+//!          ┌────────────┼────────────┬───────────┬──────────┐
+//!     transactions   accounts      outbox      inbox       table     leaf: id, outcome | id, key, balance, window
+//!                                                                          delivery    | delivery, outcome
+//!                                                                          key, next key, value
 //! ```
 //!
 //! Invariants: a [`StateRoot`] comes only out of executed deltas of one height, one for each chain of the network; the
@@ -18,6 +19,7 @@ mod crossings;
 mod ledger;
 mod oracle;
 mod proof;
+mod rows;
 mod state_root;
 mod transactions;
 mod view;
@@ -26,7 +28,8 @@ pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, accounts_root,
 pub use crossings::{inbox_root, outbox_root};
 pub use ledger::{Executed, Ledger, RestoreError};
 pub use oracle::{OracleExecuted, OracleLedger};
-pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, TransactionProof};
+pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, RowProof, TransactionProof};
+pub use rows::TableTree;
 pub use state_root::{CHAIN_ENTRY_BYTES, ChainEntry, StateRoot};
 pub use transactions::{TransactionTree, contains_transaction, transaction_ids};
 pub use view::CommittedView;

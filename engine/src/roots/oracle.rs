@@ -48,6 +48,7 @@ struct Chain {
     id: ChainId,
     oracle: Oracle,
     accounts: MerkleTree,
+    table: MerkleTree,
 }
 
 impl OracleLedger {
@@ -60,7 +61,9 @@ impl OracleLedger {
                 .zip(oracle.account_states())
                 .map(|(id, at)| account_leaf(id, &at))
                 .collect();
-            Chain { id: chain.id, oracle, accounts: MerkleTree::new(&leaves) }
+            let first_row = oracle.has_table().then(|| leaf_hash(&[0; 64]));
+            let table = MerkleTree::new(first_row.as_slice());
+            Chain { id: chain.id, oracle, accounts: MerkleTree::new(&leaves), table }
         };
         let chains = genesis.chains().iter().map(chain).collect();
         Self { network: *genesis.network(), chains, in_flight: Vec::new() }
@@ -131,14 +134,19 @@ impl Chain {
         let outcome = self.oracle.execute(height, inbox, with_ids);
         let after = states(&self.oracle);
 
-        // A tree with more leaves is another tree: where accounts were opened, it is built anew.
-        if outcome.opened.is_empty() {
-            let leaves: Vec<_> =
-                after.iter().map(|(id, state)| (id.0 as usize, account_leaf(*id, state))).collect();
-            self.accounts.replace(&leaves);
-        } else {
-            let all = (0..).map(AccountId).zip(self.oracle.account_states());
-            self.accounts = MerkleTree::new(&all.map(|(id, at)| account_leaf(id, &at)).collect::<Vec<_>>());
+        for key in &outcome.opened {
+            let id = AccountId(self.accounts.len() as u64);
+            self.accounts.push(account_leaf(id, &AccountState::opened(*key)));
+        }
+        let leaves: Vec<_> =
+            after.iter().map(|(id, state)| (id.0 as usize, account_leaf(*id, state))).collect();
+        self.accounts.replace(&leaves);
+        let rows = self.rows();
+        for (place, row) in &rows {
+            match *place < self.table.len() {
+                true => self.table.replace(&[(*place, leaf_hash(row))]),
+                false => self.table.push(leaf_hash(row)),
+            }
         }
 
         let leaves: Vec<_> = transactions
@@ -158,6 +166,8 @@ impl Chain {
             outbox: outbox.len() as u64,
             inbox_root: Digest(root_of(&inbox)),
             inbox: inbox.len() as u64,
+            table_root: Digest(self.table.root()),
+            rows: self.table.len() as u64,
             issuance: self.oracle.issuance(),
         };
 
@@ -170,8 +180,37 @@ impl Chain {
             }
         };
         let changes: Vec<_> = after.into_iter().filter(differs).collect();
-        let delta = delta_digest(self.id, height, &outcome, &changes);
+        let delta = delta_digest(self.id, height, &outcome, &changes, &rows);
         (entry, outcome, delta)
+    }
+
+    /// The rows that the height has made or changed, ascending: attestations, and those before new ones. Row 0 is that
+    /// of no fingerprint, so the attestation that was registered as number i has row i + 1.
+    fn rows(&mut self) -> Vec<(usize, Vec<u8>)> {
+        let changed = self.oracle.attestations.take_changed();
+        let register = &self.oracle.attestations;
+        let mut places = BTreeSet::new();
+        for number in changed {
+            let before = register.before(&register.in_order()[number].fingerprint);
+            places.insert(number + 1);
+            places.insert(before.map_or(0, |number| number + 1));
+        }
+        let row = |place: usize| match place.checked_sub(1) {
+            None => [[0; 32], register.next(&[0; 32])].concat(),
+            Some(number) => {
+                let attestation = &register.in_order()[number];
+                let key = attestation.fingerprint;
+                [&key[..], &register.next(&key), &attestation.value()].concat()
+            }
+        };
+        // The row before a changed one is the same as before, unless the changed one is new.
+        let kept =
+            |place: usize, row: &[u8]| place < self.table.len() && self.table.leaf(place) == leaf_hash(row);
+        places
+            .into_iter()
+            .map(|place| (place, row(place)))
+            .filter(|(place, row)| !kept(*place, row))
+            .collect()
     }
 }
 
@@ -184,6 +223,8 @@ fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
             Action::Burn { .. } => vec![of.authority],
         },
         Content::Opening(of) => vec![of.registrar],
+        Content::Attest(of) => vec![of.owner],
+        Content::Revoke(of) => vec![of.owner],
         Content::Linked(of) => {
             std::iter::once(of.debit).chain(of.payments.iter().map(|payment| payment.to)).collect()
         }
@@ -225,7 +266,7 @@ fn delivered(came: &Delivered) -> Vec<u8> {
     leaf
 }
 
-/// chain | root and number of transactions | of accounts | of the outbox | of the inbox | issued | burned
+/// chain | root and number of transactions | of accounts | of the outbox | of the inbox | of rows | issued | burned
 fn entry_leaf(entry: &ChainEntry) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(entry.chain.0.to_le_bytes());
@@ -237,18 +278,22 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
     leaf.extend(entry.outbox.to_le_bytes());
     leaf.extend(entry.inbox_root.0);
     leaf.extend(entry.inbox.to_le_bytes());
+    leaf.extend(entry.table_root.0);
+    leaf.extend(entry.rows.to_le_bytes());
     leaf.extend(entry.issuance.issued.to_le_bytes());
     leaf.extend(entry.issuance.burned.to_le_bytes());
     leaf_hash(&leaf)
 }
 
 /// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | frozen) of each
-/// changed account | count | inbox | count | outbox | issued | burned | count | keys of opened accounts
+/// changed account | count | inbox | count | outbox | issued | burned | count | keys of opened accounts | count |
+/// (place | key | next key | bytes of the value | value) of each changed row
 fn delta_digest(
     chain: ChainId,
     height: Height,
     outcome: &OracleOutcome,
     changes: &[(AccountId, AccountState)],
+    rows: &[(usize, Vec<u8>)],
 ) -> Hash {
     let mut delta = Vec::new();
     delta.extend(chain.0.to_le_bytes());
@@ -271,5 +316,13 @@ fn delta_digest(
     delta.extend(outcome.issuance.burned.to_le_bytes());
     delta.extend((outcome.opened.len() as u32).to_le_bytes());
     delta.extend(outcome.opened.iter().flatten());
+    delta.extend((rows.len() as u32).to_le_bytes());
+    for (place, row) in rows {
+        let (keys, value) = row.split_at(64);
+        delta.extend((*place as u32).to_le_bytes());
+        delta.extend(keys);
+        delta.extend((value.len() as u32).to_le_bytes());
+        delta.extend(value);
+    }
     sha256(&delta)
 }

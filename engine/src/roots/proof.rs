@@ -3,9 +3,10 @@
 use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 use serde::{Deserialize, Serialize};
 
+use super::rows::row_leaf;
 use super::transactions::transaction_leaf;
 use super::{ACCOUNT_LEAF_BYTES, ChainEntry, StateRoot, account_leaf};
-use crate::execute::{AccountState, ReplayWindow};
+use crate::execute::{AccountState, ReplayWindow, Row, shows_absence};
 use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Outcome, TransactionId};
 
 /// The way from a leaf to a root (RFC 9162, 2.1.3).
@@ -46,7 +47,7 @@ pub enum ProofError {
     /// The entry of the chain is not under the state root.
     #[error("the entry of the chain does not lead to the state root")]
     Chain,
-    /// The account or transaction is not under the root of its chain.
+    /// The account, transaction or row is not under the root of its chain.
     #[error("the leaf does not lead to the root of its chain's entry")]
     Leaf,
 }
@@ -143,6 +144,46 @@ impl AccountProof {
             && self.path.size == self.chain.entry.accounts
             && self.path.leads(&self.leaf(), &self.chain.entry.accounts_root);
         leads.then_some(()).ok_or(ProofError::Leaf)
+    }
+}
+
+/// What a chain's table says of a key after a height: its row, or the one that shows that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowProof {
+    /// The key of the row.
+    pub key: Digest,
+    /// The next higher key of the table, or zero.
+    pub next: Digest,
+    /// The value, in hexadecimal.
+    #[serde(with = "hex::serde")]
+    pub value: Vec<u8>,
+    /// The way of the row to the table root of its chain.
+    pub path: Path,
+    /// The chain under the state root.
+    pub chain: ChainEntryProof,
+}
+
+impl RowProof {
+    pub(super) fn new(row: &Row, path: Path, chain: ChainEntryProof) -> Self {
+        Self { key: Digest(row.key), next: Digest(row.next), value: row.value.to_vec(), path, chain }
+    }
+
+    /// Whether the row is so under the state root.
+    pub fn verify(&self, state_root: &Digest) -> Result<(), ProofError> {
+        self.chain.verify(state_root)?;
+        let leaf = row_leaf(&self.key.0, &self.next.0, &self.value);
+        let leads =
+            self.path.size == self.chain.entry.rows && self.path.leads(&leaf, &self.chain.entry.table_root);
+        leads.then_some(()).ok_or(ProofError::Leaf)
+    }
+
+    /// What the row says of a key: its value, that there is none, or, as `None`, nothing.
+    pub fn says(&self, key: &Digest) -> Option<Option<&[u8]>> {
+        if self.key == *key {
+            Some(Some(&self.value))
+        } else {
+            shows_absence((&self.key.0, &self.next.0), &key.0).then_some(None)
+        }
     }
 }
 

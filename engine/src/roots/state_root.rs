@@ -7,7 +7,7 @@ use crate::types::{ChainId, Digest, Height, Issuance};
 
 /// Bytes of [`ChainEntry::leaf`].
 pub const CHAIN_ENTRY_BYTES: usize = SUMS_AT + 2 * 8;
-const SUMS_AT: usize = 4 + 4 * (32 + 8);
+const SUMS_AT: usize = 4 + 5 * (32 + 8);
 
 /// What a state root says of one chain. An entry by itself is a claim; under a [`StateRoot`] it is a fact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +30,17 @@ pub struct ChainEntry {
     pub inbox_root: Digest,
     /// How many deliveries came.
     pub inbox: u64,
+    /// The root of the chain's table after the block.
+    pub table_root: Digest,
+    /// How many rows the table has after the block; none where the chain's kind has no table.
+    pub rows: u64,
     /// What has been issued and burned on the chain since the beginning.
     #[serde(flatten)]
     pub issuance: Issuance,
 }
 
 impl ChainEntry {
-    /// The chain, then root and size of the trees of transactions, accounts, outbox and inbox, then issued
+    /// The chain, then root and size of the trees of transactions, accounts, outbox, inbox and table, then issued
     /// and burned: what the tree over chains hashes.
     pub fn leaf(&self) -> [u8; CHAIN_ENTRY_BYTES] {
         let mut leaf = [0; CHAIN_ENTRY_BYTES];
@@ -46,6 +50,7 @@ impl ChainEntry {
             (&self.accounts_root, self.accounts),
             (&self.outbox_root, self.outbox),
             (&self.inbox_root, self.inbox),
+            (&self.table_root, self.rows),
         ];
         for (place, (root, size)) in leaf[4..SUMS_AT].chunks_exact_mut(40).zip(trees) {
             place[..32].copy_from_slice(&root.0);
@@ -70,6 +75,7 @@ impl ChainEntry {
         let (accounts_root, accounts) = tree(1);
         let (outbox_root, outbox) = tree(2);
         let (inbox_root, inbox) = tree(3);
+        let (table_root, rows) = tree(4);
         let chain = ChainId(u32::from_le_bytes(*leaf.first_chunk().expect("the chain is first")));
         Self {
             chain,
@@ -81,6 +87,8 @@ impl ChainEntry {
             outbox,
             inbox_root,
             inbox,
+            table_root,
+            rows,
             issuance: Issuance { issued: number(SUMS_AT), burned: number(SUMS_AT + 8) },
         }
     }

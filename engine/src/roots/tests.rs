@@ -6,18 +6,33 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::execute::{ChainState, StateWriter};
+use crate::chains::attestations::tests::{attest_as, plain, print, revoke_as, tied};
+use crate::execute::{ChainRules, ChainState, StateWriter, Table};
 use crate::types::*;
 use crate::verify::Verified;
 use crate::wire::{Batch, BatchSection};
 
+/// Chains from this number on are of the kind *attestations*.
+const REGISTER: u32 = 20;
+
 fn genesis(chains: &[(u32, usize)]) -> Genesis {
     let chain = |(id, accounts): &(u32, usize)| ChainGenesis {
         id: ChainId(*id),
-        kind: ChainKind::Transfers,
+        kind: if *id < REGISTER { ChainKind::Transfers } else { ChainKind::Attestations },
         suite: CryptoSuite::Ed25519,
-        asset: if *id < 10 { Asset::UNIT } else { Asset(*b"another asset   ") },
+        asset: match *id {
+            0..10 => Asset::UNIT,
+            REGISTER.. => Asset::NONE,
+            _ => Asset(*b"another asset   "),
+        },
         roles: match accounts {
+            _ if *id >= REGISTER => Roles {
+                freezer: Some(AccountId(1)),
+                registrar: Registrar::Account(AccountId(1)),
+                accounts_cap: *accounts as u64 + 9,
+                attestations_cap: 30,
+                ..Roles::default()
+            },
             1 => Roles::default(),
             _ => Roles {
                 issuer: Some(AccountId(0)),
@@ -25,10 +40,14 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
                 freezer: Some(AccountId(1)),
                 registrar: Registrar::Account(AccountId(1)),
                 accounts_cap: *accounts as u64 + 9,
+                attestations_cap: 0,
             },
         },
         accounts: (0..*accounts)
-            .map(|i| AccountGenesis { public_key: [i as u8; 32], balance: 100 + i as u64 })
+            .map(|i| AccountGenesis {
+                public_key: [i as u8; 32],
+                balance: if *id < REGISTER { 100 + i as u64 } else { 0 },
+            })
             .collect(),
     };
     let validator =
@@ -82,6 +101,14 @@ fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
     }))
 }
 
+/// One or two fingerprints, at times tied to others.
+fn registrations(first: u64, chance: u64) -> Vec<Registration<'static>> {
+    let link = [|_| Link::None, Link::Supersedes, Link::RefersTo][(chance / 8 % 3) as usize];
+    let one = tied(first as u8 + 1, link, (chance % 29) as u8 + 1);
+    let two = plain((first as u8 + 11) % 29 + 1);
+    if chance.is_multiple_of(2) { vec![one] } else { vec![one, two] }
+}
+
 fn transactions_of(batches: &[Verified<Batch>], chain: ChainId) -> Vec<PacketRun<'_>> {
     batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain))).collect()
 }
@@ -90,8 +117,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn roots_are_the_oracles(blocks in vec(vec((0..3_usize, 0..5_usize, 0..18_u64, 0..18_u64, 0..200_u64, 0..150_u64), 0..30), 1..7)) {
-        let genesis = genesis(&[(2, 13), (9, 5), (11, 3)]);
+    fn roots_are_the_oracles(blocks in vec(vec((0..4_usize, 0..6_usize, 0..18_u64, 0..18_u64, 0..200_u64, 0..150_u64), 0..30), 1..7)) {
+        let genesis = genesis(&[(2, 13), (9, 5), (11, 3), (REGISTER, 6)]);
         let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
         let mut view = CommittedView::genesis(&genesis, ledger.state_root().clone());
         for (height, block) in (1..).map(Height).zip(blocks) {
@@ -103,17 +130,21 @@ proptest! {
                         .iter()
                         .map(|(at, to, debit, credit, amount, nonce)| {
                             // Chain 11 has another asset, and there is no chain 12.
-                            let (from, to) = ([2, 9, 11][*at], [2, 9, 9, 11, 12][*to]);
+                            let (from, to) = ([2, 9, 11, REGISTER][*at], [2, 9, 9, 11, 12, REGISTER][*to]);
+                            let like = |debit| Transfer {
+                                chain: ChainId(from),
+                                ..crate::execute::tests::transfer(debit, 0, 0, *nonce)
+                            };
                             let packet = match amount % 8 {
+                                5 | 6 => return attest_as(&like(debit % 2), &registrations(*credit, *amount)),
+                                7 => return revoke_as(&like(debit % 2), 1, &[*credit as u8 + 1]),
                                 3 => {
                                     let payments = [(*credit, *amount % 30), (credit / 2, 1), (*debit, 2)];
                                     return linked(from, *debit, &payments, *nonce);
                                 }
                                 4 if nonce % 3 == 0 => {
-                                    let like = crate::execute::tests::transfer(1, 0, 0, *nonce);
-                                    let like = Transfer { chain: ChainId(from), ..like };
                                     let keys: Vec<_> = (0..1 + nonce % 5).map(|at| (credit + at) as u8).collect();
-                                    return crate::execute::tests::opening_as(&like, &keys);
+                                    return crate::execute::tests::opening_as(&like(1), &keys);
                                 }
                                 0 => ordered(from, 0, Action::Issue { to: AccountId(*credit), amount: *amount }, *nonce),
                                 1 => ordered(from, 0, Action::Burn { amount: *amount }, *nonce),
@@ -157,6 +188,16 @@ proptest! {
                     prop_assert_eq!(Some(proof.state()), state.account(account));
                     prop_assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
                 }
+            }
+            for of in 0..30 {
+                let key = print(of);
+                let proof = view.prove_row(ChainId(REGISTER), &key.0).unwrap();
+                prop_assert_eq!(Some(proof.clone()), ledger.prove_row(ChainId(REGISTER), &key.0));
+                prop_assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
+                let table = ledger.tables().last().unwrap();
+                let value = table.get(&key.0).map(|value| &value[..]).filter(|_| of > 0);
+                prop_assert_eq!(proof.says(&Digest(key.0)).map(|says| says.filter(|_| of > 0)), Some(value));
+                prop_assert_eq!(view.prove_row(ChainId(2), &key.0), None);
             }
         }
     }
@@ -274,6 +315,7 @@ fn the_state_root_is_the_tree_that_the_door_describes() {
             (entry.accounts_root, entry.accounts),
             (entry.outbox_root, entry.outbox),
             (entry.inbox_root, entry.inbox),
+            (entry.table_root, entry.rows),
         ];
         for (root, size) in trees {
             leaf.extend(root.0);
@@ -299,18 +341,24 @@ fn every_height_has_its_own_root_even_when_nothing_happens() {
 
 /// Writers over the accounts as a snapshot would give them.
 fn writers(ledger: &Ledger) -> Vec<StateWriter> {
-    let writer = |state: &Arc<ChainState>| {
+    let writer = |(state, table): (&Arc<ChainState>, &Table)| {
         let leaf = |id| account_leaf(AccountId(id), &state.account(AccountId(id)).unwrap());
         let leaves: Vec<_> = (0..state.accounts()).map(leaf).collect();
         let entry = ledger.state_root().entries().iter().find(|entry| entry.chain == state.chain());
         StateWriter::restore(
-            (state.chain(), state.asset(), *state.roles()),
+            ChainRules {
+                chain: state.chain(),
+                kind: state.kind(),
+                asset: state.asset(),
+                roles: *state.roles(),
+            },
             ledger.height(),
             entry.unwrap().issuance,
             leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
+            Table::restore(table.rows().to_vec()),
         )
     };
-    ledger.states().iter().map(writer).collect()
+    ledger.states().iter().zip(ledger.tables()).map(writer).collect()
 }
 
 #[test]
@@ -337,14 +385,17 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     assert_eq!(error(Height(1), fewer, entries.clone(), root.digest()), RestoreError::Chains);
     let mut rotten = writers(&ledger);
     let accounts = genesis.chains()[1].account_states();
-    let of = (ChainId(9), Asset::UNIT, Roles::default());
-    rotten[1] = StateWriter::restore(of, Height(1), Issuance::default(), accounts);
+    let rules = ChainRules::from(&genesis.chains()[1]);
+    rotten[1] = StateWriter::restore(rules, Height(1), Issuance::default(), accounts, Table::default());
     assert_eq!(error(Height(1), rotten, entries.clone(), root.digest()), RestoreError::Accounts(ChainId(9)));
     let mut richer = writers(&ledger);
     let states = ledger.states();
     let state = states.get(ChainId(9)).unwrap();
     let accounts = (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap());
-    richer[1] = StateWriter::restore(of, Height(1), Issuance { issued: 1, burned: 1 }, accounts);
+    richer[1] = {
+        let issuance = Issuance { issued: 1, burned: 1 };
+        StateWriter::restore(rules, Height(1), issuance, accounts, Table::default())
+    };
     assert_eq!(error(Height(1), richer, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
 
     let batches = [batch(3, &[packet(2, 0, 1, 5, 1)])];

@@ -1,12 +1,14 @@
-//! The accounts at the last committed height, for readers.
+//! The accounts and tables at the last committed height, for readers.
 //!
 //! A view is a second copy of the accounts and their tree, owned by the thread that answers queries, so that a query
 //! never waits for execution nor execution for a query. Deltas are applied as they are committed, which costs a write
 //! for each changed account; the tree is brought up to date only when somebody asks.
 
-use super::proof::{AccountProof, ChainEntryProof};
-use super::{AccountTree, StateRoot};
-use crate::execute::{AccountState, Balance, Delta};
+use std::collections::BTreeSet;
+
+use super::proof::{AccountProof, ChainEntryProof, RowProof};
+use super::{AccountTree, StateRoot, TableTree};
+use crate::execute::{AccountState, Balance, Delta, Key, Table};
 use crate::types::{AccountId, ChainId, Genesis, Height};
 
 #[derive(Debug)]
@@ -17,9 +19,13 @@ struct ChainView {
     /// Accounts that differ from their leaf: a list without repetition, and a bit for each account that is in it.
     changed: Vec<u32>,
     is_changed: Vec<u64>,
+    table: Table,
+    rows: TableTree,
+    /// Rows that differ from their leaf or have none yet.
+    changed_rows: BTreeSet<u32>,
 }
 
-/// The accounts of all chains at a committed height.
+/// The accounts and tables of all chains at a committed height.
 #[derive(Debug)]
 pub struct CommittedView {
     chains: Vec<ChainView>,
@@ -34,7 +40,17 @@ impl CommittedView {
             let accounts: Vec<AccountState> = chain.account_states().collect();
             let tree = AccountTree::new(accounts.iter().copied());
             let is_changed = vec![0; accounts.len().div_ceil(64)];
-            ChainView { chain: chain.id, accounts, tree, changed: Vec::new(), is_changed }
+            let table = Table::of_kind(chain.kind);
+            ChainView {
+                chain: chain.id,
+                accounts,
+                tree,
+                changed: Vec::new(),
+                is_changed,
+                rows: TableTree::of(&table),
+                table,
+                changed_rows: BTreeSet::new(),
+            }
         };
         Self { chains: genesis.chains().iter().map(view).collect(), root }
     }
@@ -73,6 +89,8 @@ impl CommittedView {
                     view.changed.push(index as u32);
                 }
             }
+            view.table.follow(delta.rows());
+            view.changed_rows.extend(delta.rows().iter().map(|row| row.place));
         }
         self.root = root;
     }
@@ -85,6 +103,16 @@ impl CommittedView {
         let state = view.accounts.get(usize::try_from(account.0).ok()?)?;
         Some(AccountProof::new(account, state, view.tree.prove(account)?, entry))
     }
+
+    /// What the table of a chain says of a key, with its proof under the state root of the committed height. `None`
+    /// where the chain has no table.
+    pub fn prove_row(&mut self, chain: ChainId, key: &Key) -> Option<RowProof> {
+        let entry = ChainEntryProof::new(&self.root, chain)?;
+        let view = self.chains.iter_mut().find(|view| view.chain == chain)?;
+        view.fold_rows();
+        let place = view.table.witness(key)?;
+        Some(RowProof::new(view.table.row(place)?, view.rows.prove(place)?, entry))
+    }
 }
 
 impl ChainView {
@@ -96,5 +124,11 @@ impl ChainView {
         for index in self.changed.drain(..) {
             self.is_changed[index as usize / 64] = 0;
         }
+    }
+
+    fn fold_rows(&mut self) {
+        let table = &self.table;
+        let row = |place: u32| (place, table.row(place).expect("rows are never taken out"));
+        self.rows.update(std::mem::take(&mut self.changed_rows).into_iter().map(row));
     }
 }

@@ -71,3 +71,12 @@ bytes32!(
     /// What a client calls a transfer: the digest of network id and body, never of the signature.
     TransactionId
 );
+bytes32!(
+    /// What identifies a document or a file: its SHA-256, or any 256 bits that its owner takes.
+    Fingerprint
+);
+
+impl Fingerprint {
+    /// No fingerprint; it cannot be registered.
+    pub const NONE: Self = Self([0; 32]);
+}

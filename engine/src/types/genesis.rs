@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
-use crate::limits::{ACCOUNTS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
+use crate::limits::{
+    ACCOUNTS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, ROWS_MAX, VALIDATORS_MAX,
+};
 
 /// The key version of every account's first key.
 pub const FIRST_KEY_VERSION: u32 = 1;
@@ -25,6 +27,21 @@ pub fn quorum(n: usize) -> usize {
 pub enum ChainKind {
     /// Accounts and transfers.
     Transfers = 1,
+    /// Accounts and the fingerprints that they register.
+    Attestations = 2,
+}
+
+impl ChainKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Transfers, Self::Attestations];
+
+    /// What it is called in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transfers => "transfers",
+            Self::Attestations => "attestations",
+        }
+    }
 }
 
 /// The signatures and hashes of a chain.
@@ -57,6 +74,8 @@ pub struct Roles {
     pub registrar: Registrar,
     /// How many accounts the chain may have in all; 0 where nobody opens any.
     pub accounts_cap: u64,
+    /// How many attestations the chain may have in all; 0 where its kind has none.
+    pub attestations_cap: u64,
 }
 
 /// Who opens accounts of a chain.
@@ -151,9 +170,28 @@ impl ChainGenesis {
             Registrar::Nobody => 0..=0,
             Registrar::Account(_) | Registrar::Anyone => accounts as u64..=ACCOUNTS_MAX,
         };
-        match caps.contains(&roles.accounts_cap) {
-            true => Ok(()),
-            false => Err(GenesisError::AccountsCap { chain, accounts }),
+        if !caps.contains(&roles.accounts_cap) {
+            return Err(GenesisError::AccountsCap { chain, accounts });
+        }
+        self.check_kind()
+    }
+
+    /// A chain has what its kind has, and nothing else.
+    fn check_kind(&self) -> Result<(), GenesisError> {
+        let cap = self.roles.attestations_cap;
+        match self.kind {
+            ChainKind::Transfers if cap > 0 => Err(GenesisError::AttestationsCap(self.id)),
+            ChainKind::Transfers => {
+                (self.asset != Asset::NONE).then_some(()).ok_or(GenesisError::NoAsset(self.id))
+            }
+            ChainKind::Attestations if !(1..ROWS_MAX).contains(&cap) => {
+                Err(GenesisError::AttestationsCap(self.id))
+            }
+            ChainKind::Attestations => {
+                let money = self.accounts.iter().any(|account| account.balance > 0);
+                let has_money = money || self.roles.issuer.is_some() || self.asset != Asset::NONE;
+                (!has_money).then_some(()).ok_or(GenesisError::Money(self.id))
+            }
         }
     }
 }
@@ -219,6 +257,18 @@ pub enum GenesisError {
         /// How many accounts it has.
         accounts: usize,
     },
+    /// A cap on attestations where there are none, or none where there are.
+    #[error(
+        "chain {0}: a chain of the kind \"attestations\" needs a cap on attestations from 1 to 4294967295, and any other \
+         none"
+    )]
+    AttestationsCap(ChainId),
+    /// No asset on a chain that has money.
+    #[error("chain {0} is of the kind \"transfers\": it needs an asset, and 16 zero bytes are none")]
+    NoAsset(ChainId),
+    /// Money on a chain that has none.
+    #[error("chain {0} is of the kind \"attestations\": it has no asset, no issuer, and no balances")]
+    Money(ChainId),
     /// An issuance cap without an issuer, or the other way round.
     #[error("chain {0} needs both an issuer and an issuance cap above 0, or neither")]
     IssuanceCap(ChainId),

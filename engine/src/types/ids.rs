@@ -51,6 +51,9 @@ impl Asset {
     /// The asset of the chains of a network that names no other: `UNIT`, padded with zeroes.
     pub const UNIT: Self = Self(*b"UNIT\0\0\0\0\0\0\0\0\0\0\0\0");
 
+    /// The asset of a chain that has no money.
+    pub const NONE: Self = Self([0; 16]);
+
     /// The name, if it has one; any 16 bytes are an asset.
     pub fn name(&self) -> Option<&str> {
         let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(16);

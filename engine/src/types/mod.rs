@@ -10,6 +10,8 @@
 //! Invariants: a newtype never converts into another one silently; a `Genesis` that exists is valid, and its network id
 //! is the hash of its header; a transaction id never depends on the signature.
 
+mod attest;
+mod attestation;
 mod command;
 mod digest;
 mod genesis;
@@ -20,8 +22,10 @@ mod packet;
 mod transaction;
 mod verdict;
 
+pub use attest::{Attest, Data, Registration, Registrations, Revoke};
+pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
-pub use digest::{Digest, TransactionId};
+pub use digest::{Digest, Fingerprint, TransactionId};
 pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,
     Registrar, Roles, ValidatorGenesis, quorum,
@@ -30,8 +34,8 @@ pub use ids::{AccountId, Asset, BatchId, ChainId, Head, Height, NoAsset, Sequenc
 pub use linked::{Linked, Payment, Payments};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
-    BURN_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND,
-    Packet, PacketSlab, TRANSFER_KIND, Transfer,
+    ATTEST_KIND, BURN_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND, ISSUE_KIND, LINKED_KIND,
+    OPEN_KIND, Packet, PacketSlab, REVOKE_KIND, TRANSFER_KIND, Transfer,
 };
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};

@@ -34,6 +34,10 @@ pub const ENVELOPE_KIND_MIN: u16 = 16;
 pub const LINKED_KIND: u16 = ENVELOPE_KIND_MIN;
 /// The kind field of an envelope that opens accounts.
 pub const OPEN_KIND: u16 = 17;
+/// The kind field of an envelope that registers fingerprints.
+pub const ATTEST_KIND: u16 = 18;
+/// The kind field of an envelope that revokes attestations.
+pub const REVOKE_KIND: u16 = 19;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]

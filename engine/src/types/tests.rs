@@ -239,6 +239,35 @@ fn roles_are_held_by_accounts_and_what_may_be_issued_fits_with_what_there_is() {
 }
 
 #[test]
+fn a_chain_of_attestations_has_a_cap_and_no_money() {
+    let id = ChainId(4);
+    let with = |change: fn(&mut ChainGenesis)| {
+        let mut chain = ChainGenesis {
+            kind: ChainKind::Attestations,
+            asset: Asset::NONE,
+            roles: Roles { attestations_cap: 9, ..Roles::default() },
+            ..chain(4, &[0, 0])
+        };
+        change(&mut chain);
+        genesis(vec![validator(1)], vec![chain]).err()
+    };
+    assert_eq!(with(|_| {}), None);
+    assert_eq!(with(|chain| chain.accounts[1].balance = 1), Some(GenesisError::Money(id)));
+    assert_eq!(with(|chain| chain.asset = Asset::UNIT), Some(GenesisError::Money(id)));
+    let issuer = |chain: &mut ChainGenesis| {
+        (chain.roles.issuer, chain.roles.issuance_cap) = (Some(AccountId(0)), 5);
+    };
+    assert_eq!(with(issuer), Some(GenesisError::Money(id)));
+    assert_eq!(with(|chain| chain.roles.attestations_cap = 0), Some(GenesisError::AttestationsCap(id)));
+    assert_eq!(with(|chain| chain.roles.attestations_cap = 1 << 32), Some(GenesisError::AttestationsCap(id)));
+    let transfers = |chain: ChainGenesis| genesis(vec![validator(1)], vec![chain]).err();
+    let roles = Roles { attestations_cap: 1, ..Roles::default() };
+    assert_eq!(transfers(ChainGenesis { roles, ..chain(4, &[1]) }), Some(GenesisError::AttestationsCap(id)));
+    let without = ChainGenesis { asset: Asset::NONE, ..chain(4, &[1]) };
+    assert_eq!(transfers(without), Some(GenesisError::NoAsset(id)));
+}
+
+#[test]
 fn a_registrar_comes_with_a_cap_on_accounts_that_there_are_already() {
     let with = |registrar, accounts_cap| {
         let roles = Roles { registrar, accounts_cap, ..Roles::default() };
@@ -320,7 +349,7 @@ fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let chain_bytes = crate::limits::CHAIN_HEADER_BYTES;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
-        assert_eq!(root.0, chain[72..104]);
+        assert_eq!(root.0, chain[80..112]);
     }
 }
 

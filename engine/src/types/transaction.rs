@@ -19,16 +19,20 @@ use std::sync::Arc;
 use kernels::sha2::sha256_parts;
 
 use super::packet::{
-    BURN_KIND, Body, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, TRANSFER_KIND, sign_body,
+    ATTEST_KIND, BURN_KIND, Body, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, REVOKE_KIND,
+    TRANSFER_KIND, sign_body,
 };
-use super::{Action, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, TransactionId, Transfer};
+use super::{
+    Action, Attest, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, Revoke, TransactionId,
+    Transfer,
+};
 use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES};
 
 /// Packets that are no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND}, {LINKED_KIND} or {OPEN_KIND}, and every field one that the \
-     kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze flags from 0 to 3; an \
+    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND} or {LINKED_KIND} to {REVOKE_KIND}, and every \
+     field one that the kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze flags from 0 to 3; an \
      envelope has as many packets as its payload needs, at most {PAYLOAD_BYTES_MAX} bytes, and zeros behind it"
 )]
 pub struct Malformed;
@@ -155,6 +159,8 @@ impl<'a> PacketRun<'a> {
         match self.kind() {
             LINKED_KIND => Linked::read(self).map(Content::Linked),
             OPEN_KIND => Opening::read(self).map(Content::Opening),
+            ATTEST_KIND => Attest::read(self).map(Content::Attest),
+            REVOKE_KIND => Revoke::read(self).map(Content::Revoke),
             _ => Err(Malformed),
         }
     }
@@ -250,6 +256,10 @@ pub enum Content<'a> {
     Linked(Linked<'a>),
     /// New accounts.
     Opening(Opening<'a>),
+    /// Fingerprints that are registered.
+    Attest(Attest<'a>),
+    /// Attestations that are revoked.
+    Revoke(Revoke<'a>),
 }
 
 /// A transaction of a known kind. Its signature, accounts and amounts are claims until it is verified and executed. It

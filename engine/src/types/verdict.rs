@@ -96,6 +96,18 @@ codes!(
         IssuanceCap = 15, "issuance cap reached";
         /// The chain may not have so many accounts.
         AccountsCap = 16, "accounts cap reached";
+        /// A chain of this kind does not do that; or the chain of the credit has another kind.
+        OtherKind = 17, "another kind of chain";
+        /// The fingerprint is registered already.
+        FingerprintTaken = 18, "fingerprint registered already";
+        /// The chain knows no such fingerprint.
+        UnknownFingerprint = 19, "unknown fingerprint";
+        /// The attestation is another account's.
+        OtherOwner = 20, "another owner";
+        /// The attestation is superseded or revoked already.
+        NotInForce = 21, "not in force";
+        /// The chain may not have so many attestations.
+        ChainFull = 22, "chain full";
     }
 );
 
@@ -128,7 +140,13 @@ impl Outcome {
             | Self::DebitFrozen
             | Self::CreditFrozen
             | Self::IssuanceCap
-            | Self::AccountsCap => true,
+            | Self::AccountsCap
+            | Self::OtherKind
+            | Self::FingerprintTaken
+            | Self::UnknownFingerprint
+            | Self::OtherOwner
+            | Self::NotInForce
+            | Self::ChainFull => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar
@@ -173,6 +191,8 @@ codes!(
         RoleNotHeld = 46, "role not held";
         /// The debit or the credit account is frozen now.
         Frozen = 47, "account frozen";
+        /// A chain of this kind does not do that; or the chain of the credit has another kind.
+        OtherKind = 48, "another kind of chain";
     }
 );
 

@@ -2,10 +2,9 @@
 
 use super::signed::Signed;
 use super::{PREFETCH_AHEAD, Tally, Verified};
-use crate::execute::{AccountKey, ChainState, Chains, WindowRefusal};
-use crate::types::{
-    AccountId, Action, Command, Content, Frozen, Height, Linked, PacketRun, PacketSlab, Refusal, Transaction,
-};
+use crate::chains::{Rules, of_kind};
+use crate::execute::{AccountKey, Chains, WindowRefusal};
+use crate::types::{Height, PacketRun, PacketSlab, Refusal, Transaction};
 
 /// A client's packets and the verdicts on their transactions.
 #[derive(Clone, Debug)]
@@ -114,54 +113,8 @@ fn judge_transaction<'a>(
         WindowRefusal::Replayed => Refusal::Replayed,
         WindowRefusal::TooFar => Refusal::NonceTooFar,
     })?;
-    match content {
-        Content::Command(command) => judge_command(state, &command)?,
-        Content::Linked(linked) => judge_linked(state, &linked)?,
-        Content::Opening(opening) if !state.roles().registrar.is(opening.registrar) => {
-            return Err(Refusal::RoleNotHeld);
-        }
-        Content::Opening(_) => {}
-        Content::Transfer(transfer) if let Some(other) = transfer.credit_chain => {
-            refuse_frozen(state, transfer.debit, Frozen::debit)?;
-            // Whether the account exists there is for that chain to say, when the money arrives.
-            let other = chains.get(other).ok_or(Refusal::UnknownCreditChain)?;
-            if other.asset() != state.asset() {
-                return Err(Refusal::OtherAsset);
-            }
-        }
-        Content::Transfer(transfer) => {
-            refuse_frozen(state, transfer.debit, Frozen::debit)?;
-            refuse_frozen(state, transfer.credit, Frozen::credit)?;
-        }
-    }
+    of_kind!(state.kind(), Kind => Kind::judge(chains, state, &content))?;
     Ok(key)
-}
-
-fn judge_linked(state: &ChainState, linked: &Linked<'_>) -> Result<(), Refusal> {
-    refuse_frozen(state, linked.debit, Frozen::debit)?;
-    linked.payments.iter().try_for_each(|payment| refuse_frozen(state, payment.to, Frozen::credit))
-}
-
-fn judge_command(state: &ChainState, command: &Command) -> Result<(), Refusal> {
-    let roles = state.roles();
-    let (holder, credited) = match command.action {
-        Action::Issue { to, .. } => (roles.issuer, to),
-        Action::Burn { .. } => (roles.issuer, command.authority),
-        Action::Freeze { account, .. } => (roles.freezer, account),
-    };
-    if holder != Some(command.authority) {
-        return Err(Refusal::RoleNotHeld);
-    }
-    state.index(credited).ok_or(Refusal::UnknownAccount)?;
-    Ok(())
-}
-
-/// What is frozen now would most probably fail. Execution decides.
-fn refuse_frozen(state: &ChainState, account: AccountId, way: fn(Frozen) -> bool) -> Result<(), Refusal> {
-    match state.frozen(account).ok_or(Refusal::UnknownAccount)? {
-        frozen if way(frozen) => Err(Refusal::Frozen),
-        _ => Ok(()),
-    }
 }
 
 /// Puts the cheap refusals and the verdicts on signatures together; takes its verdicts from the front.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐
+//! Query::Attestation ──> AttestationAnswer  row ── path ──> table root ──────────────┤
 //! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
 //! Query::Transaction, Block, Status, Feed ──> their answers    anything that fails ──> {"error": …}
 //! ```
@@ -12,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cursor, Happening};
-use crate::roots::{AccountProof, ChainEntry, TransactionProof};
+use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
 use crate::types::{AccountId, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
 
 /// An account as it is under a state root.
@@ -22,6 +23,21 @@ pub struct AccountAnswer {
     pub state_root: Digest,
     /// The account, and its way to the state root.
     pub proof: AccountProof,
+}
+
+/// What a chain says of a fingerprint under a state root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationAnswer {
+    /// The state root under which the table was read: that of `proof.chain.height`.
+    pub state_root: Digest,
+    /// The row of the fingerprint, or the one that shows that there is none, and its way to the state root.
+    pub proof: RowProof,
+    /// The transaction that registered it, as far as the validator finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionId>,
+    /// The data that was registered with it, in hexadecimal, if it stands in that transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 /// Where a transaction is, and what became of it.

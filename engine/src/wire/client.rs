@@ -16,10 +16,12 @@ use super::{FeedQuery, Reader, WireError, Writer};
 use crate::limits::{
     ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SERVER_FRAME_BYTES_MAX, SUBMIT_PACKETS_MAX,
 };
-use crate::types::{AccountId, ChainId, Digest, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict};
+use crate::types::{
+    AccountId, ChainId, Digest, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict,
+};
 
-/// The version of this protocol. Version 3: feeds; what is submitted again is told its first verdict.
-pub const PROTOCOL_VERSION: u32 = 3;
+/// The version of this protocol. Version 4: tables under the state root, questions about fingerprints.
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -115,6 +117,13 @@ pub enum Query {
     Counters,
     /// What happened on a chain.
     Feed(FeedQuery),
+    /// What a chain says of a fingerprint, with its proof under the latest state root.
+    Attestation {
+        /// The chain.
+        chain: ChainId,
+        /// The fingerprint.
+        fingerprint: Fingerprint,
+    },
 }
 
 /// A frame from a client.
@@ -211,6 +220,7 @@ impl Query {
             Self::Status => writer.u8(6),
             Self::Counters => writer.u8(7),
             Self::Feed(feed) => feed.write(writer.u8(8)),
+            Self::Attestation { chain, fingerprint } => writer.u8(9).u32(chain.0).raw(&fingerprint.0),
         };
     }
 
@@ -226,6 +236,11 @@ impl Query {
             6 => Self::Status,
             7 => Self::Counters,
             8 => Self::Feed(FeedQuery::read(reader)?),
+            9 => {
+                let fingerprint =
+                    |reader: &mut Reader<'_>| reader.array("queried fingerprint").map(Fingerprint);
+                Self::Attestation { chain: chain(reader)?, fingerprint: fingerprint(reader)? }
+            }
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
         })
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | roles | accounts: key, balance..
 //! header    magic | name | validators.. | for each chain: id | kind | suite | asset | roles | how many | root | supply
-//! roles     issuer | issuance cap | freezer | registrar | accounts cap
+//! roles     issuer | issuance cap | freezer | registrar | accounts cap | attestations cap
 //!           an account of 2^64 - 1 is none; a registrar of 2^64 - 2 is any account
 //! ```
 //!
@@ -18,11 +18,11 @@ use crate::types::{
     Roles, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/4";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/3";
+const MAGIC: &[u8; 18] = b"millrace/genesis/5";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/4";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
-const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 5 * 8 + 4;
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 6 * 8 + 4;
 /// The holder of a role that nobody holds.
 const NOBODY: AccountId = AccountId(u64::MAX);
 /// The registrar of a chain where any account opens others.
@@ -100,7 +100,7 @@ impl Genesis {
 
 /// What genesis and header both say of a chain.
 fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
-    let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap } = chain.roles;
+    let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap } = chain.roles;
     let registrar = match registrar {
         Registrar::Nobody => NOBODY,
         Registrar::Anyone => ANYONE,
@@ -108,7 +108,7 @@ fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
     };
     writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
     writer.u64(issuer.unwrap_or(NOBODY).0).u64(issuance_cap).u64(freezer.unwrap_or(NOBODY).0);
-    writer.u64(registrar.0).u64(accounts_cap);
+    writer.u64(registrar.0).u64(accounts_cap).u64(attestations_cap);
 }
 
 fn read_holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<AccountId>, WireError> {
@@ -120,6 +120,7 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
     let id = ChainId(reader.u32("chain id")?);
     let kind = match reader.u16("chain kind")? {
         1 => ChainKind::Transfers,
+        2 => ChainKind::Attestations,
         _ => return Err(WireError::Invalid { what: "chain kind", reason: "unknown" }),
     };
     let suite = match reader.u16("crypto suite")? {
@@ -137,6 +138,7 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
             account => Registrar::Account(account),
         },
         accounts_cap: reader.u64("accounts cap")?,
+        attestations_cap: reader.u64("attestations cap")?,
     };
     let count = reader.count("accounts", GENESIS_ACCOUNTS_MAX, ACCOUNT_BYTES)?;
     let accounts = (0..count)

@@ -91,6 +91,10 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         Just(Query::Status),
         Just(Query::Counters),
         feed_query().prop_map(Query::Feed),
+        (chain(), any::<[u8; 32]>()).prop_map(|(chain, fingerprint)| Query::Attestation {
+            chain,
+            fingerprint: Fingerprint(fingerprint),
+        }),
     ];
     prop_oneof![
         (any::<u32>(), digest()).prop_map(|(version, network)| ClientFrame::Hello { version, network }),
@@ -189,6 +193,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
                 freezer: freezes.then_some(AccountId(0)),
                 registrar,
                 accounts_cap: if registrar == Registrar::Nobody { 0 } else { cap + 20 },
+                attestations_cap: 0,
             }
         });
     ("[a-z]{1,20}", 1..7_u8, balances, roles).prop_map(|(name, validator_count, chains, roles)| {

@@ -93,7 +93,11 @@ pub(super) async fn clients(
         .map(|load| {
             let account =
                 ClientAccount { next_nonce: 0, spendable: load.balance, key_version: FIRST_KEY_VERSION };
-            ChainClients { chain: load.chain, accounts: vec![account; load.accounts as usize] }
+            ChainClients {
+                chain: load.chain,
+                kind: load.kind,
+                accounts: vec![account; load.accounts as usize],
+            }
         })
         .collect();
     if plan.start == Start::Resume {

@@ -56,7 +56,7 @@ impl Lanes {
 
     /// Adds signed packets to every lane.
     pub fn add(&self, signed: Vec<Vec<u8>>, per_lane: u64) {
-        self.shared.pool.borrow_mut().add(signed);
+        self.shared.pool.borrow_mut().add(signed, per_lane);
         self.session().add_ready(per_lane);
     }
 
@@ -91,7 +91,7 @@ impl Lanes {
         self.end();
         let mut session = self.shared.session.replace(Session::empty());
         session.close();
-        (session, self.shared.pool.take(), self.shared.lost.take())
+        (session, self.shared.pool.replace(Pool::empty()), self.shared.lost.take())
     }
 
     fn end(&mut self) {
@@ -120,7 +120,7 @@ impl Shared {
         if let Some(again) = self.retries.borrow_mut()[lane].pop() {
             return Some(again);
         }
-        let most = (FRAME_PACKETS / self.pool.borrow().packets()).max(1);
+        let most = self.pool.borrow().sizes().within(FRAME_PACKETS);
         let numbers = self.session.borrow_mut().take_due(lane, most);
         (!numbers.is_empty()).then_some(numbers)
     }
@@ -144,10 +144,10 @@ async fn receive(shared: Rc<Shared>, lane: usize, mut receiver: Receiver) {
         match receiver.next().await {
             Ok(Event::Notices(notices)) => {
                 let now = shared.clock.now_us();
-                let (mut session, packets) = (shared.session.borrow_mut(), shared.pool.borrow().packets());
+                let (mut session, pool) = (shared.session.borrow_mut(), shared.pool.borrow());
                 for notice in notices {
                     // A tag that is not the first packet's names nothing that was sent.
-                    let number = if notice.tag % packets == 0 { notice.tag / packets } else { u64::MAX };
+                    let number = pool.sizes().number(notice.tag).unwrap_or(u64::MAX);
                     session.notice(lane, number, notice.verdict, now);
                 }
             }

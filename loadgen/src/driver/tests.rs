@@ -6,7 +6,7 @@ use crate::outcome::LoadOutcome;
 use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start};
 use crate::progress::{Live, Observer, Phase, Silent};
 use crate::run;
-use engine::types::{Asset, ChainId, Digest, Height, Outcome, Refusal, Verdict};
+use engine::types::{Asset, ChainId, ChainKind, Digest, Height, Outcome, Refusal, Verdict};
 use server::Server;
 use std::time::Duration;
 
@@ -15,8 +15,13 @@ const NETWORK: Digest = Digest([5; 32]);
 fn plan(servers: &[Server], rate: Rate) -> LoadPlan {
     let endpoints = servers.iter().map(Server::endpoint).collect();
     let mut plan = LoadPlan::new(NETWORK, endpoints, ClientSeed([1; 32]));
-    plan.chains =
-        vec![ChainLoad { chain: ChainId(1), accounts: 64, balance: 1_000_000_000, asset: Asset::UNIT }];
+    plan.chains = vec![ChainLoad {
+        chain: ChainId(1),
+        kind: ChainKind::Transfers,
+        accounts: 64,
+        balance: 1_000_000_000,
+        asset: Asset::UNIT,
+    }];
     plan.rate = rate;
     plan.seconds = 1;
     plan.warm_up = Duration::from_millis(200);

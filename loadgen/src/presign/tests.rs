@@ -1,8 +1,9 @@
 use super::Presigner;
 use crate::client_keys::ClientSeed;
-use crate::plan::LoadError;
+use crate::plan::{LoadError, Traffic};
+use crate::pool::Pool;
 use crate::workload::{ChainClients, ClientAccount, Workload, parse_reference};
-use engine::types::{ChainId, Content, Digest, Height, Packet, PacketRun};
+use engine::types::{ChainId, ChainKind, Content, Data, Digest, Height, Packet, PacketRun};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
@@ -10,7 +11,13 @@ fn every_packet_carries_a_valid_signature_for_its_network_and_lane_order() {
     let (seed, network) = (ClientSeed([1; 32]), Digest([2; 32]));
     let account = ClientAccount { next_nonce: 0, spendable: 1_000_000, key_version: 1 };
     let shape = [(ChainId(1), 40), (ChainId(2), 40)];
-    let chains = shape.map(|(chain, n)| ChainClients { chain, accounts: vec![account; n as usize] }).to_vec();
+    let chains = shape
+        .map(|(chain, n)| ChainClients {
+            chain,
+            kind: ChainKind::Transfers,
+            accounts: vec![account; n as usize],
+        })
+        .to_vec();
     let workload = Workload::new(chains, 3, 11, Height(50)).unwrap();
     let mut presigner = Presigner::new(network, &seed, &shape, workload);
     let done = AtomicU64::new(0);
@@ -40,10 +47,11 @@ fn every_packet_carries_a_valid_signature_for_its_network_and_lane_order() {
 fn linked_transfers_are_signed_whole_and_spend_what_they_pay() {
     let (seed, network) = (ClientSeed([1; 32]), Digest([2; 32]));
     let account = ClientAccount { next_nonce: 0, spendable: 60, key_version: 1 };
-    let chains = vec![ChainClients { chain: ChainId(1), accounts: vec![account; 40] }];
+    let chains =
+        vec![ChainClients { chain: ChainId(1), kind: ChainKind::Transfers, accounts: vec![account; 40] }];
     let workload = Workload::new(chains, 2, 11, Height(50)).unwrap().linked(20);
     let mut presigner = Presigner::new(network, &seed, &[(ChainId(1), 40)], workload);
-    assert_eq!(presigner.packets(), 1 + 3, "4 and 320 bytes");
+    assert_eq!(presigner.sizes().packets(1), 1 + 3, "4 and 320 bytes");
     let done = AtomicU64::new(0);
     for (lane, bytes) in presigner.sign(60, &done).unwrap().iter().enumerate() {
         let runs: Vec<_> = PacketRun::all(Packet::slice(bytes)).collect();
@@ -58,4 +66,38 @@ fn linked_transfers_are_signed_whole_and_spend_what_they_pay() {
     }
     // Each account had enough for three, and has none left.
     assert!(matches!(presigner.sign(1, &done), Err(LoadError::Exhausted { .. })));
+}
+
+#[test]
+fn mixed_traffic_lies_as_its_sizes_say_and_each_signature_is_good() {
+    let (seed, network) = (ClientSeed([1; 32]), Digest([2; 32]));
+    let account = ClientAccount { next_nonce: 0, spendable: 60_000, key_version: 1 };
+    let of = |chain, kind| ChainClients { chain: ChainId(chain), kind, accounts: vec![account; 40] };
+    let chains = vec![of(1, ChainKind::Transfers), of(2, ChainKind::Attestations)];
+    let workload = Workload::new(chains, 2, 11, Height(50)).unwrap().of(Traffic::Mixed, 300).unwrap();
+    let shape = [(ChainId(1), 40), (ChainId(2), 40)];
+    let mut presigner = Presigner::new(network, &seed, &shape, workload);
+    let done = AtomicU64::new(0);
+    let mut pool = Pool::new(2, presigner.sizes());
+    for per_lane in [60, 20] {
+        pool.add(presigner.sign(per_lane, &done).unwrap(), per_lane as u64);
+    }
+    assert_eq!(done.load(Ordering::Relaxed), 160);
+    for (lane, number) in (0..2).flat_map(|lane| (0..80).map(move |number| (lane, number))) {
+        let run = pool.transaction(lane, number).unwrap();
+        assert_eq!(parse_reference(&run.reference()), (lane, number));
+        match run.content().unwrap() {
+            Content::Transfer(_) => assert_eq!(number % 2, 0),
+            Content::Attest(attest) => {
+                let one = attest.registrations.iter().next().unwrap();
+                assert_eq!((number % 2, attest.registrations.count()), (1, 1));
+                assert!(
+                    matches!(one.data, Data::Inline(data) if data.len() == 300 && data[..32] == one.fingerprint.0)
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        let key = seed.signing_key(run.chain(), run.debit()).public_key();
+        assert!(kernels::ed25519::verify(&key, &run.message(&network), run.first().signature()));
+    }
 }

@@ -89,10 +89,14 @@ pub(super) fn render(report: &BenchReport, style: Style) -> String {
 
 fn head(table: &mut Table, report: &BenchReport) {
     let (config, machine) = (&report.config, &report.machine);
+    let data = match config.data_bytes {
+        0 => String::new(),
+        bytes => format!(" with {} of data", plural(bytes, "byte")),
+    };
     table.line(
         Ink::None,
         &format!(
-            "{} · {} · {} accounts · {} s · rate {} · {}",
+            "{} · {} · {} accounts · {} s · rate {} · {}{data}",
             plural(config.validators, "validator"),
             plural(config.chains, "chain"),
             grouped(config.accounts),

@@ -1,10 +1,10 @@
-use super::{ChainClients, ClientAccount, Drawn, Workload, parse_reference, reference};
-use crate::plan::LoadError;
-use engine::types::{ChainId, Height};
+use super::{ChainClients, ClientAccount, Does, Drawn, Workload, parse_reference, reference};
+use crate::plan::{LoadError, Traffic};
+use engine::types::{ChainId, ChainKind, Height};
 
 fn clients(chain: u32, accounts: usize, spendable: u64) -> ChainClients {
     let account = ClientAccount { next_nonce: 5, spendable, key_version: 1 };
-    ChainClients { chain: ChainId(chain), accounts: vec![account; accounts] }
+    ChainClients { chain: ChainId(chain), kind: ChainKind::Transfers, accounts: vec![account; accounts] }
 }
 
 fn workload(accounts: usize, lanes: usize, seed: u64) -> Workload {
@@ -123,7 +123,8 @@ fn a_share_of_the_transfers_goes_to_accounts_of_other_chains() {
 fn linked_transfers_pay_so_many_others_one_each() {
     let mut workload = workload(103, 4, 1).linked(50);
     for k in 0..200 {
-        let Drawn { transfer, payees, .. } = workload.next(k % 4).unwrap();
+        let Drawn { transfer, does, .. } = workload.next(k % 4).unwrap();
+        let Does::PaysAll(payees) = does else { panic!("{does:?}") };
         assert_eq!((transfer.amount, payees.len(), transfer.credit_chain), (50, 50, None));
         assert!(payees.iter().all(|payee| payee.0 < 103 && *payee != transfer.debit));
     }
@@ -131,4 +132,58 @@ fn linked_transfers_pay_so_many_others_one_each() {
     let mut poor = Workload::new(vec![clients(1, 4, 99)], 1, 1, Height(9)).unwrap().linked(50);
     assert_eq!((0..4).filter(|_| poor.next(0).is_ok()).count(), 4);
     assert!(poor.next(0).is_err());
+}
+
+/// Clients of a chain that takes fingerprints.
+fn owners(chain: u32, accounts: usize) -> ChainClients {
+    ChainClients { kind: ChainKind::Attestations, ..clients(chain, accounts, 0) }
+}
+
+#[test]
+fn each_fingerprint_is_new_and_the_nonces_of_its_owner_are_contiguous() {
+    let mut workload = Workload::new(vec![owners(1, 9), owners(4, 7)], 2, 3, Height(9))
+        .unwrap()
+        .of(Traffic::Attest, 40)
+        .unwrap();
+    assert_eq!((workload.sizes().period(), workload.sizes().packets(1)), (1, 2), "82 bytes");
+    let (mut seen, mut next) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::new());
+    for k in 0..5_000 {
+        let Drawn { transfer, does, .. } = workload.next(k % 2).unwrap();
+        let Does::Attests(fingerprint, 40) = does else { panic!("{does:?}") };
+        assert!(seen.insert(fingerprint));
+        let nonce = next.entry((transfer.chain, transfer.debit)).or_insert(5);
+        assert_eq!((transfer.nonce, transfer.debit.0 as usize % 2), (*nonce, k % 2));
+        *nonce += 1;
+    }
+    assert_eq!(next.len(), 16, "everybody registers");
+}
+
+#[test]
+fn mixed_traffic_alternates_and_each_part_keeps_to_its_chains() {
+    let chains = vec![clients(1, 20, 1_000_000), owners(2, 20), clients(3, 20, 1_000_000), owners(4, 20)];
+    let mut workload =
+        Workload::new(chains, 2, 3, Height(9)).unwrap().of(Traffic::Mixed, 0).unwrap().crossing(50);
+    assert_eq!((workload.sizes().period(), workload.sizes().packets(2)), (2, 3));
+    let mut of = std::collections::BTreeMap::new();
+    for k in 0..4_000 {
+        let Drawn { transfer, does, .. } = workload.next(k % 2).unwrap();
+        assert_eq!(matches!(does, Does::Attests(..)), k / 2 % 2 == 1);
+        assert_eq!(matches!(does, Does::Attests(..)), transfer.chain.0 % 2 == 0);
+        assert!(transfer.credit_chain.is_none_or(|other| other.0 % 2 == 1 && other != transfer.chain));
+        *of.entry(transfer.chain.0).or_insert(0) += 1;
+    }
+    assert!(of.values().all(|count| (900..1_100).contains(count)), "{of:?}");
+}
+
+#[test]
+fn traffic_without_a_chain_for_it_is_refused() {
+    for (chains, traffic) in [
+        (vec![clients(1, 20, 10)], Traffic::Attest),
+        (vec![clients(1, 20, 10)], Traffic::Mixed),
+        (vec![owners(1, 20)], Traffic::Mixed),
+        (vec![owners(1, 20)], Traffic::Transfer),
+    ] {
+        let workload = Workload::new(chains, 2, 3, Height(9)).unwrap();
+        assert!(matches!(workload.of(traffic, 0), Err(LoadError::Plan(_))), "{traffic:?}");
+    }
 }

@@ -19,7 +19,10 @@ use loadgen::report::{
 };
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
-use crate::cli::{BenchArgs, LoadArgs, Output, Rate};
+use engine::limits::ROWS_MAX;
+use engine::types::ChainKind;
+
+use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload};
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
@@ -39,15 +42,12 @@ const SETTLE_POLL: Duration = Duration::from_millis(100);
 /// # Errors
 /// The network could not be made, a validator died, or the load could not be run.
 pub fn bench(args: &BenchArgs) -> Result<bool> {
-    if args.cross_chain > 0 && args.chains < 2 {
-        let problem = "--cross-chain takes at least two chains; add --chains 2".to_owned();
-        return Err(LoadError::Plan(problem).into());
-    }
+    check(args)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let options = InitOptions {
         name: "bench".into(),
         validators: args.validators,
-        chains: ChainDraft::alike(args.chains, args.accounts, ACCOUNT_BALANCE),
+        chains: chains(args),
         storage: args.storage.word().into(),
         work: args.set.clone(),
         ..InitOptions::default()
@@ -59,6 +59,8 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     testbed.start()?;
 
     let plan = LoadPlan {
+        traffic: args.workload.traffic(),
+        data_bytes: args.data_bytes,
         cross_percent: args.cross_chain,
         payments: args.linked,
         ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)
@@ -81,9 +83,10 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         accounts: args.accounts,
         seconds: args.seconds,
         rate: rate_text(args.rate),
-        workload: workload(args.linked).into(),
+        workload: workload(args.workload, args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
         payments: args.linked.into(),
+        data_bytes: args.data_bytes.into(),
         storage,
     };
     let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
@@ -94,9 +97,39 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     Ok(report.audit.ok)
 }
 
+/// Refuses what takes more chains, before anything is made.
+fn check(args: &BenchArgs) -> Result<(), LoadError> {
+    let problem = match (args.workload, args.chains) {
+        (Workload::Mixed, 1) => "--workload mixed takes chains of two kinds; add --chains 2",
+        (Workload::Mixed, 2) if args.cross_chain > 0 => {
+            "every other chain is one of transfers, and --cross-chain takes two of them; add --chains 3"
+        }
+        (_, 1) if args.cross_chain > 0 => "--cross-chain takes at least two chains; add --chains 2",
+        _ => return Ok(()),
+    };
+    Err(LoadError::Plan(problem.to_owned()))
+}
+
+/// The chains of the network: alike, or every other one of the other kind.
+fn chains(args: &BenchArgs) -> Vec<ChainDraft> {
+    let mut chains = ChainDraft::alike(args.chains, args.accounts, ACCOUNT_BALANCE);
+    let kinds = args.workload.traffic().kinds();
+    for (chain, kind) in chains.iter_mut().zip(kinds.iter().cycle()) {
+        if *kind == ChainKind::Attestations {
+            *chain = ChainDraft::attestations(chain.id, chain.accounts, ROWS_MAX - 1);
+        }
+    }
+    chains
+}
+
 /// The kind of traffic, for the report.
-fn workload(payments: u16) -> &'static str {
-    if payments == 1 { "transfer" } else { "linked" }
+fn workload(workload: Workload, payments: u16) -> &'static str {
+    match workload {
+        Workload::Transfer if payments > 1 => "linked",
+        Workload::Transfer => "transfer",
+        Workload::Attest => "attest",
+        Workload::Mixed => "mixed",
+    }
 }
 
 /// Offers load to a network that is running; `false` if a validator went away meanwhile, or transactions got no answer.
@@ -106,11 +139,16 @@ fn workload(payments: u16) -> &'static str {
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let network = answering(Network::load(&args.network)?)?;
-    let plan = LoadPlan {
+    let traffic = args.workload.traffic();
+    let mut plan = LoadPlan {
+        traffic,
+        data_bytes: args.data_bytes,
         cross_percent: args.cross_chain,
         payments: args.linked,
         ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)
     };
+    // Nothing is asked of chains that get no load.
+    plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
     let outcome = loadgen::run(&plan, &mut Terminal::new())?;
     let config = BenchConfig {
         validators: network.members.len() as u64,
@@ -118,9 +156,10 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         accounts: network.genesis.chains()[0].accounts.len() as u64,
         seconds: args.seconds,
         rate: rate_text(args.rate),
-        workload: workload(args.linked).into(),
+        workload: workload(args.workload, args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
         payments: args.linked.into(),
+        data_bytes: args.data_bytes.into(),
         storage: String::new(),
     };
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
@@ -169,6 +208,7 @@ fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, st
         .collect();
     let chain = |chain: &engine::types::ChainGenesis| ChainLoad {
         chain: chain.id,
+        kind: chain.kind,
         accounts: chain.accounts.len() as u64,
         asset: chain.asset,
         balance: chain.accounts.iter().map(|account| account.balance).min().unwrap_or(0),

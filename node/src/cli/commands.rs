@@ -17,13 +17,14 @@ use super::{
     OutputError, VerifyArgs,
 };
 use crate::accounts::RequestError;
+use crate::attestations::AttestError;
 use crate::config::{Config, ConfigError, genesis};
 use crate::keys::{self, KeyError};
 use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{Text, VerifyError};
-use crate::{accounts, bench, kernels, proofs, query, transfer, validator, verify};
+use crate::{accounts, attestations, bench, kernels, proofs, query, transfer, validator, verify};
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
 ///
@@ -41,6 +42,8 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),
         Command::Key(KeyCommand::Derive(args)) => keys::derive(&args),
         Command::Transfer(args) => transfer::transfer(&args),
+        Command::Attest(args) => attestations::attest(&args),
+        Command::Revoke(args) => attestations::revoke(&args),
         Command::Submit(args) => transfer::submit(&args),
         Command::Account(AccountCommand::Request(args)) => accounts::request(&args),
         Command::Account(AccountCommand::Open(args)) => accounts::open(&args),
@@ -71,6 +74,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<FileError>()
             || cause.is::<PaymentsError>()
             || cause.is::<RequestError>()
+            || cause.is::<AttestError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()

@@ -13,6 +13,7 @@ use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::wire::Cursor;
 
+mod attest;
 mod commands;
 mod keys;
 mod log_filter;
@@ -21,6 +22,7 @@ mod network;
 mod output;
 mod print;
 
+pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub(crate) use commands::progress_bar;
 pub use commands::{exit_code, reasons, run};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
@@ -90,6 +92,8 @@ pub enum Command {
     #[command(subcommand)]
     Key(KeyCommand),
     Transfer(TransferArgs),
+    Attest(AttestArgs),
+    Revoke(RevokeArgs),
     Submit(SubmitArgs),
     #[command(subcommand)]
     Account(AccountCommand),
@@ -121,6 +125,7 @@ pub enum Command {
 ///   millrace bench --validators 1 --seconds 30
 ///   millrace bench --rate 20000 --json result.json
 ///   millrace bench --chains 4 --accounts 25000 --cross-chain 10
+///   millrace bench --workload attest --data-bytes 256
 ///   millrace bench --data /mnt/nvme/bench --keep
 ///   millrace verify /mnt/nvme/bench/validator-0/data
 ///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
@@ -151,6 +156,9 @@ pub struct BenchArgs {
     /// What the clients do.
     #[arg(long, value_enum, default_value_t = Workload::Transfer)]
     pub workload: Workload,
+    /// Bytes of data that are registered with each fingerprint.
+    #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=1_024))]
+    pub data_bytes: u16,
     /// Share of transfers that go to an account of another chain; it takes at least two chains.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub cross_chain: u8,
@@ -300,6 +308,7 @@ pub struct DirectoryArgs {
 /// Examples:
 ///   millrace load --network /tmp/mill
 ///   millrace load --network /tmp/mill --rate 5000 --seconds 60
+///   millrace load --network /tmp/mill --workload attest
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment, after_help = EXIT_CODES)]
 pub struct LoadArgs {
@@ -315,6 +324,12 @@ pub struct LoadArgs {
     /// Transfers a second, over all validators together; or "max": as many as the network takes.
     #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
     pub rate: Rate,
+    /// What the clients do; chains of other kinds get no load.
+    #[arg(long, value_enum, default_value_t = Workload::Transfer)]
+    pub workload: Workload,
+    /// Bytes of data that are registered with each fingerprint.
+    #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=1_024))]
+    pub data_bytes: u16,
     /// Share of transfers that go to an account of another chain; it takes at least two chains.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub cross_chain: u8,
@@ -347,6 +362,8 @@ pub struct LoadArgs {
 ///   millrace query --network /tmp/mill --validator 2 counters
 ///   millrace query --network /tmp/mill account 1 7
 ///   millrace query --network /tmp/mill account 1 7 --proof account.proof
+///   millrace query --network /tmp/mill attestation 2 --file contract.pdf
+///   millrace query --network /tmp/mill attestation 2 9a41… --history
 ///   millrace query --network /tmp/mill transaction 5f0c…
 ///   millrace query --network /tmp/mill transaction 5f0c… --proof paid.proof
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
@@ -400,6 +417,23 @@ pub enum Question {
         chain: u32,
         /// The account's number.
         account: u64,
+        /// Write a proof for strangers into this file instead of printing the answer.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
+    /// What a chain says of a fingerprint: registered, by whom, still in force? Or that it is not registered.
+    Attestation {
+        /// The chain.
+        chain: u32,
+        /// The fingerprint, 64 hexadecimal digits.
+        #[arg(required_unless_present = "file", value_parser = attest::parse_fingerprint)]
+        fingerprint: Option<engine::types::Fingerprint>,
+        /// Instead of the fingerprint: the file that has it.
+        #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
+        file: Option<PathBuf>,
+        /// Show those before it, too, as far as each supersedes the one before, and check that the chain holds.
+        #[arg(long, conflicts_with = "proof")]
+        history: bool,
         /// Write a proof for strangers into this file instead of printing the answer.
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,
@@ -482,8 +516,8 @@ pub struct FeedArgs {
 /// header of the genesis: no network, no validator, no account file.
 ///
 /// Prints in plain words what is proved: what an account held after a block,
-/// that a transaction is in a block and with what outcome, or that a transfer
-/// has not been executed and never can be. A quorum of the validators that the
+/// that a transaction is in a block and with what outcome, that a transfer has
+/// not been executed and never can be, or what a chain says of a fingerprint. A quorum of the validators that the
 /// header names has signed for it. Every byte is checked, so a changed proof is
 /// refused and the message says what is wrong with it.
 ///
@@ -598,6 +632,21 @@ pub enum Rate {
 pub enum Workload {
     /// Transfers between accounts drawn at random, none of which should fail.
     Transfer,
+    /// Each transaction registers a fingerprint on a chain of attestations.
+    Attest,
+    /// Every other transaction is one or the other, on chains of both kinds.
+    Mixed,
+}
+
+impl Workload {
+    /// The same for the generator.
+    pub(crate) fn traffic(self) -> loadgen::Traffic {
+        match self {
+            Self::Transfer => loadgen::Traffic::Transfer,
+            Self::Attest => loadgen::Traffic::Attest,
+            Self::Mixed => loadgen::Traffic::Mixed,
+        }
+    }
 }
 
 /// How journals are written.

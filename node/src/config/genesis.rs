@@ -24,6 +24,8 @@ use super::{ConfigError, Contradiction, HEX32, Section};
 
 /// Bytes of one account in an accounts file.
 const ACCOUNT_BYTES: usize = 40;
+/// How many attestations a chain may have that names no cap.
+const ATTESTATIONS_CAP: u64 = 10_000_000;
 /// Name of the file that strangers need, beside [`GENESIS_FILE`].
 pub const HEADER_FILE: &str = "genesis.header";
 /// Name of the genesis file in a network's directory.
@@ -97,12 +99,16 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         fs::write(directory.join(&accounts_file), bytes)?;
         let _ = write!(
             text,
-            "\n[[chain]]\nid = {}\nkind = \"transfers\"\nsuite = \"ed25519\"\nasset = {}\naccounts = {}\naccounts_file = \"{accounts_file}\"\n",
+            "\n[[chain]]\nid = {}\nkind = \"{}\"\nsuite = \"ed25519\"\naccounts = {}\naccounts_file = \"{accounts_file}\"\n",
             chain.id,
-            quoted(&chain.asset.to_string()),
+            chain.kind.name(),
             chain.accounts.len(),
         );
-        let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap } = chain.roles;
+        let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap } = chain.roles;
+        let _ = match chain.kind {
+            ChainKind::Transfers => writeln!(text, "asset = {}", quoted(&chain.asset.to_string())),
+            ChainKind::Attestations => writeln!(text, "attestations_cap = {attestations_cap}"),
+        };
         if let Some(issuer) = issuer {
             let _ = writeln!(text, "issuer = {issuer}\nissuance_cap = {issuance_cap}");
         }
@@ -140,17 +146,21 @@ fn read_validator(mut section: Section) -> Result<ValidatorGenesis, ConfigError>
 
 /// What a chain does with transactions.
 pub(crate) fn read_kind(section: &mut Section) -> Result<ChainKind, ConfigError> {
-    let kinds = [("transfers", ChainKind::Transfers)];
-    section.choice("kind", &kinds, ChainKind::Transfers, "\"transfers\"")
+    let kinds = ChainKind::ALL.map(|kind| (kind.name(), kind));
+    section.choice("kind", &kinds, ChainKind::Transfers, "\"transfers\" or \"attestations\"")
 }
 
-/// What the balances of a chain are balances of.
-pub(crate) fn read_asset(section: &mut Section) -> Result<Asset, ConfigError> {
-    section.optional("asset", Asset::UNIT, "the name of what is counted, 1 to 16 characters")
+/// What the balances of a chain are balances of; a chain without money has none unless one is named.
+pub(crate) fn read_asset(section: &mut Section, kind: ChainKind) -> Result<Asset, ConfigError> {
+    let unnamed = match kind {
+        ChainKind::Transfers => Asset::UNIT,
+        ChainKind::Attestations => Asset::NONE,
+    };
+    section.optional("asset", unnamed, "the name of what is counted, 1 to 16 characters")
 }
 
-/// Who may order what on a chain.
-pub(crate) fn read_roles(section: &mut Section) -> Result<Roles, ConfigError> {
+/// Who may order what on a chain, and how much of everything it may have.
+pub(crate) fn read_roles(section: &mut Section, kind: ChainKind) -> Result<Roles, ConfigError> {
     let accounts = 0..=ACCOUNTS_MAX - 1;
     let issuer = section.optional_bounded("issuer", accounts.clone(), "the account that issues and burns")?;
     let cap = "how much more may be issued than is burned; it takes an issuer";
@@ -160,8 +170,14 @@ pub(crate) fn read_roles(section: &mut Section) -> Result<Roles, ConfigError> {
     let registrar = section.optional("registrar", Registrar::Nobody, who)?;
     let cap = "how many accounts the chain may have in all; it takes a registrar";
     let accounts_cap = section.optional("accounts_cap", 0, cap)?;
+    let unnamed = match kind {
+        ChainKind::Transfers => 0,
+        ChainKind::Attestations => ATTESTATIONS_CAP,
+    };
+    let cap = "how many attestations the chain may have in all, if it is of the kind \"attestations\"";
+    let attestations_cap = section.optional("attestations_cap", unnamed, cap)?;
     let (issuer, freezer) = (issuer.map(AccountId), freezer.map(AccountId));
-    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap })
+    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap })
 }
 
 fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
@@ -169,8 +185,8 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
     let kind = read_kind(&mut section)?;
     let suite =
         section.choice("suite", &[("ed25519", CryptoSuite::Ed25519)], CryptoSuite::Ed25519, "\"ed25519\"")?;
-    let asset = read_asset(&mut section)?;
-    let roles = read_roles(&mut section)?;
+    let asset = read_asset(&mut section, kind)?;
+    let roles = read_roles(&mut section, kind)?;
     let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
     let file = section.path("accounts_file", "the path of the chain's accounts")?;
     section.finish()?;

@@ -3,7 +3,7 @@
 //! ```toml
 //! [[chain]]
 //! id = 1
-//! kind = "transfers"   # the only kind today, and what is meant if nothing is said
+//! kind = "transfers"   # or "attestations"; transfers, if nothing is said
 //! asset = "EUR"        # UNIT, if nothing is said
 //! accounts = 5000      # these two from the command line, if nothing is said
 //! balance = 1000000
@@ -12,12 +12,17 @@
 //! freezer = 1
 //! registrar = 2        # or "anyone": who opens accounts
 //! accounts_cap = 9000  # with a registrar: how many there may be in all
+//!
+//! [[chain]]
+//! id = 2
+//! kind = "attestations"     # without asset, balance and issuer
+//! attestations_cap = 50000  # how many there may be in all; ten million, if nothing is said
 //! ```
 
 use std::path::Path;
 
 use engine::limits::GENESIS_ACCOUNTS_MAX;
-use engine::types::{Asset, ChainId, Roles};
+use engine::types::{Asset, ChainId, ChainKind, Roles};
 
 use crate::config::{ConfigError, Section, genesis};
 
@@ -26,6 +31,8 @@ use crate::config::{ConfigError, Section, genesis};
 pub struct ChainDraft {
     /// Its number.
     pub id: ChainId,
+    /// What it does.
+    pub kind: ChainKind,
     /// What its balances are balances of.
     pub asset: Asset,
     /// Who may order what.
@@ -40,9 +47,22 @@ impl ChainDraft {
     /// So many chains of one asset, numbered from 1.
     #[must_use]
     pub fn alike(chains: u32, accounts: u64, balance: u64) -> Vec<Self> {
-        let chain =
-            |id| Self { id: ChainId(id), asset: Asset::UNIT, roles: Roles::default(), accounts, balance };
+        let chain = |id| Self {
+            id: ChainId(id),
+            kind: ChainKind::Transfers,
+            asset: Asset::UNIT,
+            roles: Roles::default(),
+            accounts,
+            balance,
+        };
         (1..=chains).map(chain).collect()
+    }
+
+    /// A chain that takes up to so many fingerprints.
+    #[must_use]
+    pub fn attestations(id: ChainId, accounts: u64, attestations_cap: u64) -> Self {
+        let roles = Roles { attestations_cap, ..Roles::default() };
+        Self { id, kind: ChainKind::Attestations, asset: Asset::NONE, roles, accounts, balance: 0 }
     }
 
     /// The chains of a file, ascending. What one does not say of its accounts is `accounts` and `balance`.
@@ -54,11 +74,13 @@ impl ChainDraft {
         let mut chains = Vec::new();
         for mut section in top.sections("chain")? {
             let id = ChainId(section.required("id", "the number of the chain")?);
-            genesis::read_kind(&mut section)?;
+            let kind = genesis::read_kind(&mut section)?;
+            let balance = if kind == ChainKind::Transfers { balance } else { 0 };
             chains.push(Self {
                 id,
-                asset: genesis::read_asset(&mut section)?,
-                roles: genesis::read_roles(&mut section)?,
+                kind,
+                asset: genesis::read_asset(&mut section, kind)?,
+                roles: genesis::read_roles(&mut section, kind)?,
                 accounts: section.bounded(
                     "accounts",
                     accounts,

@@ -6,9 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use engine::types::{
-    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, Genesis, GenesisError, ValidatorGenesis,
-};
+use engine::types::{AccountGenesis, ChainGenesis, CryptoSuite, Genesis, GenesisError, ValidatorGenesis};
 use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
 use net::Identity;
@@ -228,7 +226,7 @@ fn make_genesis(
     let total = options.chains.iter().map(|chain| chain.accounts).sum();
     let mut made = 0;
     let mut chains = Vec::with_capacity(options.chains.len());
-    for ChainDraft { id, asset, roles, accounts: count, balance } in &options.chains {
+    for ChainDraft { id, kind, asset, roles, accounts: count, balance } in &options.chains {
         let mut accounts = Vec::with_capacity(*count as usize);
         for first in (0..*count).step_by(ACCOUNTS_AT_ONCE) {
             (options.progress)(made, total);
@@ -237,7 +235,7 @@ fn make_genesis(
             let account = |public_key| AccountGenesis { public_key, balance: *balance };
             accounts.extend(keys.into_iter().map(account));
         }
-        let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
+        let (kind, suite) = (*kind, CryptoSuite::Ed25519);
         chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, roles: *roles, accounts });
     }
     (options.progress)(made, total);

@@ -1,4 +1,4 @@
-use engine::types::{AccountId, Registrar, Roles};
+use engine::types::{AccountId, Asset, ChainKind, Registrar, Roles};
 
 use super::*;
 use crate::config::Config;
@@ -38,7 +38,9 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
     };
     let chains = read(
         "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n\
-         issuer = 4\nissuance_cap = 50\nfreezer = 0\nregistrar = 3\naccounts_cap = 77\n",
+         issuer = 4\nissuance_cap = 50\nfreezer = 0\nregistrar = 3\naccounts_cap = 77\n\
+         [[chain]]\nid = 10\nkind = \"attestations\"\nattestations_cap = 5\n\
+         [[chain]]\nid = 11\nkind = \"attestations\"\n",
     )
     .unwrap();
     let account = |number| Some(engine::types::AccountId(number));
@@ -48,21 +50,32 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         freezer: account(0),
         registrar: Registrar::Account(AccountId(3)),
         accounts_cap: 77,
+        attestations_cap: 0,
     };
     let chain = |id, asset: &str, roles, accounts, balance| ChainDraft {
         id: ChainId(id),
+        kind: ChainKind::Transfers,
         asset: asset.parse().unwrap(),
         roles,
         accounts,
         balance,
     };
-    assert_eq!(chains, [chain(2, "EUR", governed, 7, 3), chain(9, "UNIT", Roles::default(), 20, 1_000)]);
+    let register = |id, attestations_cap| ChainDraft {
+        id: ChainId(id),
+        kind: ChainKind::Attestations,
+        asset: Asset::NONE,
+        roles: Roles { attestations_cap, ..Roles::default() },
+        accounts: 20,
+        balance: 0,
+    };
+    let (money, other) = (chain(2, "EUR", governed, 7, 3), chain(9, "UNIT", Roles::default(), 20, 1_000));
+    assert_eq!(chains, [money, other, register(10, 5), register(11, 10_000_000)]);
     let made = init(&directory.path().join("made"), &InitOptions { chains, ..options(1) }).unwrap();
     let of = |chain: &engine::types::ChainGenesis| {
         (chain.id.0, chain.asset.to_string(), chain.accounts.len(), chain.supply())
     };
     assert_eq!(
-        made.genesis.chains().iter().map(of).collect::<Vec<_>>(),
+        made.genesis.chains().iter().take(2).map(of).collect::<Vec<_>>(),
         [(2, "EUR".into(), 7, Some(21)), (9, "UNIT".into(), 20, Some(20_000))]
     );
     let loaded = Network::load(&directory.path().join("made")).unwrap();
@@ -72,6 +85,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         ("[[chain]]\nasset = \"EUR\"\n", "chain[0].id"),
         ("[[chain]]\nid = 1\naccounts = 0\n", "1 to 16777216"),
         ("[[chain]]\nid = 1\nkind = \"attest\"\n", "\"transfers\""),
+        ("[[chain]]\nid = 1\nkind = \"attest\"\n", "\"attestations\""),
         ("[[chain]]\nid = 1\nblance = 7\n", "blance"),
         ("[[chain]]\nid = 1\nfreezer = -1\n", "chain[0].freezer"),
         ("[[chain]]\nid = 1\nregistrar = \"nobody\"\n", "chain[0].registrar"),

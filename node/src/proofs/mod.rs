@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use engine::types::{Asset, Digest, Frozen};
 use proof::{
-    Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement, outcome_name,
+    Attestation, ChainKind, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError,
+    Statement, Status, outcome_name,
 };
 use serde_json::{Value, json};
 
@@ -130,7 +131,13 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             "network",
             format!("{} (\"{}\")", hex::encode(statement.network), statement.network_name.escape_debug()),
         ),
-        ("chain", format!("{}, asset {}", statement.chain, Asset(statement.asset))),
+        (
+            "chain",
+            match statement.kind {
+                ChainKind::Transfers => format!("{}, asset {}", statement.chain, Asset(statement.asset)),
+                ChainKind::Attestations => format!("{}, attestations", statement.chain),
+            },
+        ),
         ("height", statement.height.to_string()),
     ];
     if statement.issued > 0 || statement.burned > 0 {
@@ -138,6 +145,11 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
         rows.push(("issued, burned", format!("{issued}, {burned} on the chain by then")));
     }
     match &statement.fact {
+        Fact::Attestation { fingerprint, attestation } => {
+            rows.push(("fingerprint", hex::encode(fingerprint)));
+            rows.extend(attestation_rows(attestation));
+        }
+        Fact::NotRegistered { fingerprint } => rows.push(("fingerprint", hex::encode(fingerprint))),
         Fact::Account(account) => rows.extend([
             ("account", account.id.to_string()),
             ("balance", grouped(account.balance)),
@@ -168,6 +180,48 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
     rows
 }
 
+fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
+    let status = match of.status {
+        Status::InForce => "in force".to_owned(),
+        Status::Superseded { at, by } => format!("superseded at height {at} by {}", hex::encode(by)),
+        Status::Revoked { at, reason } => format!("revoked at height {at}, reason {reason}"),
+    };
+    let mut rows = vec![
+        ("status", status),
+        ("owner", format!("account {}", of.owner)),
+        ("type", of.kind.to_string()),
+        ("registered", format!("at height {}", of.registered)),
+    ];
+    rows.extend(of.supersedes.map(|earlier| ("supersedes", hex::encode(earlier))));
+    rows.extend(of.refers_to.map(|earlier| ("refers to", hex::encode(earlier))));
+    rows.extend(of.data_hash.map(|hash| ("data", format!("SHA-256 {}", hex::encode(hash)))));
+    rows.push(("history", hex::encode(of.history)));
+    rows
+}
+
+fn attestation_json(fingerprint: &[u8; 32], of: &Attestation) -> Value {
+    let (status, ended, by, reason) = match of.status {
+        Status::InForce => ("in force", None, None, None),
+        Status::Superseded { at, by } => ("superseded", Some(at), Some(hex::encode(by)), None),
+        Status::Revoked { at, reason } => ("revoked", Some(at), None, Some(reason)),
+    };
+    json!({
+        "fingerprint": hex::encode(fingerprint),
+        "status": status,
+        "ended": ended,
+        "superseded_by": by,
+        "reason": reason,
+        "owner": of.owner,
+        "type": of.kind,
+        "registered": of.registered,
+        "supersedes": of.supersedes.map(hex::encode),
+        "refers_to": of.refers_to.map(hex::encode),
+        "data_hash": of.data_hash.map(hex::encode),
+        "data_bytes": of.data_bytes,
+        "history": hex::encode(of.history),
+    })
+}
+
 fn verdict_json(verdict: &Result<Statement, ProofError>) -> Value {
     match verdict {
         Ok(statement) => json!({ "holds": true, "statement": statement_json(statement) }),
@@ -177,6 +231,12 @@ fn verdict_json(verdict: &Result<Statement, ProofError>) -> Value {
 
 fn statement_json(statement: &Statement) -> Value {
     let fact = match &statement.fact {
+        Fact::Attestation { fingerprint, attestation } => {
+            json!({ "attestation": attestation_json(fingerprint, attestation) })
+        }
+        Fact::NotRegistered { fingerprint } => {
+            json!({ "not_registered": { "fingerprint": hex::encode(fingerprint) } })
+        }
         Fact::Account(account) => json!({ "account": {
             "account": account.id,
             "balance": account.balance,
@@ -208,7 +268,7 @@ fn statement_json(statement: &Statement) -> Value {
         "network": hex::encode(statement.network),
         "network_name": statement.network_name,
         "chain": statement.chain,
-        "asset": Asset(statement.asset).to_string(),
+        "asset": (statement.kind == ChainKind::Transfers).then(|| Asset(statement.asset).to_string()),
         "height": statement.height,
         "issued": statement.issued,
         "burned": statement.burned,

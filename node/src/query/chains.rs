@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use client::{Answer, FoundBlock};
-use engine::types::{ChainGenesis, Height, Issuance, Registrar};
+use engine::types::{ChainGenesis, ChainKind, Height, Issuance, Registrar};
 use serde_json::json;
 
 use super::{Asked, Checked, connect_member};
@@ -27,16 +27,20 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
     let Some(network) = &asked.network else { return Ok(false) };
     let chains = network.genesis.chains().iter().map(|chain| {
         let entry = entries.iter().find(|entry| entry.chain == chain.id);
-        let accounts = entry.map_or(chain.accounts.len() as u64, |entry| entry.accounts);
-        (chain, accounts, entry.map_or(Issuance::default(), |entry| entry.issuance))
+        Shown {
+            chain,
+            accounts: entry.map_or(chain.accounts.len() as u64, |entry| entry.accounts),
+            issuance: entry.map_or(Issuance::default(), |entry| entry.issuance),
+            // The first row of a table is none of them.
+            attestations: entry.map_or(0, |entry| entry.rows.saturating_sub(1)),
+        }
     });
     if args.json {
-        let chains: Vec<_> =
-            chains.map(|(chain, accounts, issuance)| as_json(chain, accounts, issuance)).collect();
+        let chains: Vec<_> = chains.map(|shown| as_json(&shown)).collect();
         super::print_json(as_of, &json!({ "chains": chains }), &checked)?;
         return Ok(true);
     }
-    for (chain, accounts, Issuance { issued, burned }) in chains {
+    for Shown { chain, accounts, issuance: Issuance { issued, burned }, attestations } in chains {
         let holder = |account: Option<_>| match account {
             None => "nobody".to_owned(),
             Some(account) => format!("account {account}"),
@@ -57,21 +61,38 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
             }
             Registrar::Anyone => format!("any account, at most {most} accounts in all"),
         };
-        println!("chain {}: transfers of {}", chain.id, chain.asset);
-        rows(&[
-            ("accounts", grouped(accounts)),
-            ("at the beginning", grouped(chain.supply().unwrap_or(0))),
-            ("issued, burned", format!("{}, {}", grouped(issued), grouped(burned))),
-            ("issuer", issuer),
-            ("freezer", holder(chain.roles.freezer)),
-            ("registrar", registrar),
-        ]);
+        let accounts = ("accounts", grouped(accounts));
+        let (freezer, registrar) = (("freezer", holder(chain.roles.freezer)), ("registrar", registrar));
+        match chain.kind {
+            ChainKind::Transfers => {
+                println!("chain {}: transfers of {}", chain.id, chain.asset);
+                let beginning = ("at the beginning", grouped(chain.supply().unwrap_or(0)));
+                let sums = ("issued, burned", format!("{}, {}", grouped(issued), grouped(burned)));
+                rows(&[accounts, beginning, sums, ("issuer", issuer), freezer, registrar]);
+            }
+            ChainKind::Attestations => {
+                println!("chain {}: attestations", chain.id);
+                let most = grouped(chain.roles.attestations_cap);
+                let there_are = ("attestations", format!("{}, at most {most}", grouped(attestations)));
+                rows(&[accounts, there_are, freezer, registrar]);
+            }
+        }
     }
     println!("as of {as_of} (the validator's word); {}", checked.roots());
     Ok(true)
 }
 
-fn as_json(chain: &ChainGenesis, accounts: u64, Issuance { issued, burned }: Issuance) -> serde_json::Value {
+/// A chain with what it has after a height.
+struct Shown<'a> {
+    chain: &'a ChainGenesis,
+    accounts: u64,
+    issuance: Issuance,
+    attestations: u64,
+}
+
+fn as_json(shown: &Shown<'_>) -> serde_json::Value {
+    let Shown { chain, accounts, issuance: Issuance { issued, burned }, attestations } = shown;
+    let asset = (chain.kind == ChainKind::Transfers).then(|| chain.asset.to_string());
     let registrar = match chain.roles.registrar {
         Registrar::Nobody => serde_json::Value::Null,
         Registrar::Account(account) => json!(account),
@@ -79,8 +100,8 @@ fn as_json(chain: &ChainGenesis, accounts: u64, Issuance { issued, burned }: Iss
     };
     json!({
         "chain": chain.id,
-        "kind": "transfers",
-        "asset": chain.asset.to_string(),
+        "kind": chain.kind.name(),
+        "asset": asset,
         "accounts": accounts,
         "supply": chain.supply(),
         "issued": issued,
@@ -90,5 +111,7 @@ fn as_json(chain: &ChainGenesis, accounts: u64, Issuance { issued, burned }: Iss
         "freezer": chain.roles.freezer,
         "registrar": registrar,
         "accounts_cap": chain.roles.accounts_cap,
+        "attestations": attestations,
+        "attestations_cap": chain.roles.attestations_cap,
     })
 }

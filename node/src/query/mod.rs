@@ -23,12 +23,14 @@ use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::attestations::fingerprint_of;
 use crate::cli::{QueryArgs, Question, WhomArgs, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
 
+mod attestation;
 mod chains;
 mod feed;
 pub(crate) mod print;
@@ -68,6 +70,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             Question::Feed { chain, .. }
             | Question::Transaction { chain: Some(chain), .. }
             | Question::Account { chain, .. }
+            | Question::Attestation { chain, .. }
             | Question::History { chain, .. } => is_there(network, ChainId(*chain))?,
             _ => {}
         }
@@ -91,6 +94,22 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         Question::Account { chain, account, proof: Some(file) } => {
             let proof = asked.client.prove_account(ChainId(*chain), AccountId(*account), PROOF_PATIENCE);
             asked.write(proof, file, args.json)
+        }
+        Question::Attestation { chain, fingerprint, file, history, proof } => {
+            let chain = ChainId(*chain);
+            let fingerprint = match (fingerprint, file) {
+                (Some(fingerprint), _) => *fingerprint,
+                (None, Some(file)) => fingerprint_of(file)?,
+                (None, None) => unreachable!("clap asks for one of them"),
+            };
+            match proof {
+                Some(file) => {
+                    let proof = asked.client.prove_attestation(chain, &fingerprint, PROOF_PATIENCE);
+                    asked.write(proof, file, args.json)
+                }
+                None if *history => asked.attestation_history(chain, fingerprint, args.json),
+                None => return asked.attestation(chain, fingerprint, args.json),
+            }
         }
         Question::Transaction { id, chain, proof: None } => {
             asked.transaction(chain.map(ChainId), id, args.json)

@@ -2,7 +2,10 @@
 
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
-use engine::types::{AccountId, Action, Command, Content, Linked, Opening, Payment, Transaction, Transfer};
+use engine::types::{
+    AccountId, Action, Attest, Command, Content, Data, Linked, Opening, Payment, Registration, Revoke,
+    Transaction, Transfer,
+};
 use engine::wire::Block;
 use serde_json::{Value, json};
 
@@ -71,14 +74,16 @@ fn linked(linked: &Linked<'_>) -> Value {
     })
 }
 
-/// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked` or
-/// `opening`.
+/// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked`, `opening`, `attest`
+/// or `revoke`.
 pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Value {
     match transaction.run().content() {
         Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
         Ok(Content::Command(of)) => object["command"] = command(&of),
         Ok(Content::Linked(of)) => object["linked"] = linked(&of),
         Ok(Content::Opening(of)) => object["opening"] = opening(&of),
+        Ok(Content::Attest(of)) => object["attest"] = attest(&of),
+        Ok(Content::Revoke(of)) => object["revoke"] = revoke(&of),
         // No other kind is in a block or a signed file.
         Err(_) => {}
     }
@@ -88,12 +93,28 @@ pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Valu
 /// What a transaction says, in a line.
 pub(crate) fn says(transaction: &Transaction) -> String {
     match transaction.run().content() {
+        Ok(Content::Attest(of)) => {
+            let mut all = of.registrations.iter();
+            match (all.next(), all.next()) {
+                (Some(only), None) => {
+                    format!("fingerprint {}, registered by account {}", only.fingerprint, of.owner)
+                }
+                _ => format!("{} fingerprints, registered by account {}", of.registrations.count(), of.owner),
+            }
+        }
+        Ok(Content::Revoke(of)) => format!(
+            "{} attestation(s) of account {} revoked, reason {}",
+            of.fingerprints.len(),
+            of.owner,
+            of.reason
+        ),
         Ok(Content::Opening(of)) => {
             format!("{} new account(s), opened by account {}", of.accounts.count(), of.registrar)
         }
         Ok(Content::Linked(of)) => {
             let (count, total) = (of.payments.count(), of.payments.total());
-            let memo = if of.memo.is_empty() { String::new() } else { format!(", {}", memo(of.memo)) };
+            let memo =
+                if of.memo.is_empty() { String::new() } else { format!(", memo {}", text_of(of.memo)) };
             match of.payments.iter().next() {
                 Some(only) if count == 1 => payment(only.amount, of.debit.0, only.to.0, None) + &memo,
                 _ => format!(
@@ -148,12 +169,52 @@ fn opening(opening: &Opening<'_>) -> Value {
     })
 }
 
-/// A memo for a terminal: text only where nothing in it could pass for something else.
-fn memo(memo: &[u8]) -> String {
+/// The fields of an envelope that registers fingerprints.
+fn attest(attest: &Attest<'_>) -> Value {
+    let registration = |of: Registration<'_>| {
+        json!({
+            "fingerprint": of.fingerprint,
+            "type": of.kind,
+            "supersedes": of.link.supersedes(),
+            "refers_to": of.link.refers_to(),
+            "data": match of.data {
+                Data::Inline(data) => Some(hex::encode(data)),
+                Data::None | Data::Hash(_) => None,
+            },
+            "data_hash": of.data.summary().hash(),
+        })
+    };
+    json!({
+        "chain": attest.chain,
+        "key_version": attest.key_version,
+        "reference": hex::encode(attest.reference),
+        "owner": attest.owner,
+        "registrations": attest.registrations.iter().map(registration).collect::<Vec<_>>(),
+        "nonce": attest.nonce,
+        "expiry": attest.expiry,
+    })
+}
+
+/// The fields of an envelope that revokes attestations.
+fn revoke(revoke: &Revoke<'_>) -> Value {
+    json!({
+        "chain": revoke.chain,
+        "key_version": revoke.key_version,
+        "reference": hex::encode(revoke.reference),
+        "owner": revoke.owner,
+        "reason": revoke.reason,
+        "fingerprints": revoke.fingerprints.iter().map(hex::encode).collect::<Vec<_>>(),
+        "nonce": revoke.nonce,
+        "expiry": revoke.expiry,
+    })
+}
+
+/// A memo or data for a terminal: as text only where nothing in it could pass for something else, else in hexadecimal.
+pub(super) fn text_of(bytes: &[u8]) -> String {
     let is_plain = |letter: char| letter == ' ' || letter.is_alphanumeric() || letter.is_ascii_punctuation();
-    match std::str::from_utf8(memo) {
-        Ok(text) if text.chars().all(is_plain) && !text.contains('"') => format!("memo \"{text}\""),
-        _ => format!("memo {}", hex::encode(memo)),
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().all(is_plain) && !text.contains('"') => format!("\"{text}\""),
+        _ => hex::encode(bytes),
     }
 }
 

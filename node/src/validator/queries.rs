@@ -1,7 +1,7 @@
-//! The query thread: everything that clients ask, from the journal and from a view of the committed accounts.
+//! The query thread: everything that clients ask, from the journal and from a view of the committed state.
 //!
 //! ```text
-//!   executor ── deltas of committed heights ──▶ view ─▶ accounts
+//!   executor ── deltas of committed heights ──▶ view ─▶ accounts, attestations
 //!   journal ── records ───────────────────────▶ transactions, blocks, proofs
 //! ```
 //!
@@ -18,12 +18,12 @@ use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
 use engine::store::Log;
 use engine::types::{
-    AccountId, ChainId, Content, Height, Outcome, Packet, PacketRun, Signed, TransactionId, ValidatorIndex,
-    Verdict,
+    AccountId, Attestation, ChainId, Content, Data, Fingerprint, Height, Outcome, Packet, PacketRun, Signed,
+    TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer, StatusAnswer,
-    TransactionAnswer,
+    AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer,
+    StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
@@ -101,6 +101,10 @@ impl QueryThread {
             Query::Block { height } => self.tell(question, as_of, self.block_answer(height)),
             Query::Status => self.tell(question, as_of, self.status()),
             Query::Counters => question.answer(as_of, &self.report.make()),
+            Query::Attestation { chain, fingerprint } => {
+                let answer = self.attestation(chain, &fingerprint);
+                self.tell(question, as_of, answer);
+            }
             Query::Feed(feed) => {
                 let answer = self.feed(&feed);
                 self.tell(question, as_of, answer);
@@ -197,6 +201,57 @@ impl QueryThread {
         };
         let proof = self.view.prove(chain, account).ok_or_else(none)?;
         Ok(AccountAnswer { state_root: *self.view.state_root().digest(), proof })
+    }
+
+    /// What a chain says of a fingerprint. Whatever was registered with it stands in the block of that height.
+    fn attestation(
+        &mut self,
+        chain: ChainId,
+        fingerprint: &Fingerprint,
+    ) -> Result<AttestationAnswer, Unanswered> {
+        let Some(of) = self.shared.genesis.chain(chain) else {
+            return Err(Unanswered::NotFound(format!("the network has no chain {chain}")));
+        };
+        let none = || {
+            let kind = of.kind.name();
+            Unanswered::NotFound(format!("chain {chain} is of the kind \"{kind}\": it has no attestations"))
+        };
+        let proof = self.view.prove_row(chain, &fingerprint.0).ok_or_else(none)?;
+        let state_root = *self.view.state_root().digest();
+        let said = (proof.key.0 == fingerprint.0).then(|| Attestation::decode(&proof.value)).flatten();
+        let found =
+            said.map(|said| self.registration(chain, fingerprint, said.registered)).transpose()?.flatten();
+        let (transaction, data) = found.unzip();
+        Ok(AttestationAnswer { state_root, proof, transaction, data: data.flatten() })
+    }
+
+    /// The transaction that registered a fingerprint at a height, and the data, in hexadecimal, that stands there.
+    fn registration(
+        &self,
+        chain: ChainId,
+        fingerprint: &Fingerprint,
+        height: Height,
+    ) -> Result<Option<(TransactionId, Option<String>)>, Unanswered> {
+        let Stored { record, .. } = self.search().stored(height)?;
+        let batches = reader(&self.shared).batches(&record)?;
+        let of_chain = record.chains.iter().find(|of| of.entry.chain == chain);
+        let of_chain = of_chain.ok_or(ReadError::Damaged(height))?;
+        let packets = || batches.iter().map(|batch| batch.packets_of(chain));
+        let outcomes = of_chain.outcomes(packets());
+        let applied =
+            packets().flat_map(PacketRun::all).zip(outcomes).filter(|(_, outcome)| !outcome.is_failure());
+        for (run, _) in applied {
+            let Ok(Content::Attest(attest)) = run.content() else { continue };
+            let registered = attest.registrations.iter().find(|of| of.fingerprint == *fingerprint);
+            if let Some(registration) = registered {
+                let data = match registration.data {
+                    Data::Inline(data) => Some(hex::encode(data)),
+                    Data::None | Data::Hash(_) => None,
+                };
+                return Ok(Some((run.id(self.shared.genesis.network()), data)));
+            }
+        }
+        Ok(None)
     }
 
     fn transaction(

@@ -27,6 +27,12 @@ impl fmt::Display for Text<'_> {
         if report.opened > 0 {
             row("accounts opened", grouped(report.opened))?;
         }
+        if report.attested > 0 {
+            row("fingerprints registered", grouped(report.attested))?;
+        }
+        if report.revoked > 0 {
+            row("attestations revoked", grouped(report.revoked))?;
+        }
         if report.commands > 0 {
             row("commands of authorities", grouped(report.commands))?;
         }

@@ -26,6 +26,8 @@ mod accounts;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod attestations;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod byzantine;

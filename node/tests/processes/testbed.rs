@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use client::Client;
-use engine::types::{AccountId, Asset, ChainId, Height, Packet, PacketRun, Transfer, Verdict};
+use engine::types::{AccountId, Asset, ChainId, ChainKind, Height, Packet, PacketRun, Transfer, Verdict};
 use loadgen::outcome::LoadOutcome;
 use loadgen::progress::Silent;
 use loadgen::{ChainLoad, Endpoint, LoadPlan, Rate, Start};
@@ -188,7 +188,13 @@ impl Testbed {
 
     /// All accounts of a chain.
     pub fn chain_load(&self, chain: ChainId) -> ChainLoad {
-        ChainLoad { chain, accounts: self.accounts(), balance: 1_000_000, asset: Asset::UNIT }
+        ChainLoad {
+            chain,
+            kind: ChainKind::Transfers,
+            accounts: self.accounts(),
+            balance: 1_000_000,
+            asset: Asset::UNIT,
+        }
     }
 
     /// Audits the directories of all validators and holds them to what clients were told.

@@ -7,13 +7,13 @@ use engine::wire::Block;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::network::Network;
+use super::network::{Network, REGISTER};
 use super::proofs;
 use crate::*;
 
 #[test]
 fn the_genesis_header_is_read_as_it_was_written() {
-    let network = Network::new("names", 7, &[(3, 5), (8, 1), (u32::MAX, 2)]);
+    let network = Network::new("names", 7, &[(3, 5), (8, 1), (REGISTER, 4), (u32::MAX, 2)]);
     let header = Genesis::decode(network.genesis.header()).unwrap();
     assert_eq!((header.network, header.name.as_str()), (network.genesis.network().0, network.genesis.name()));
     assert_eq!(header.quorum(), network.genesis.quorum());
@@ -28,8 +28,12 @@ fn the_genesis_header_is_read_as_it_was_written() {
         let roles = &theirs.roles;
         let holders = [roles.issuer, roles.freezer].map(|holder| holder.map(|account| account.0));
         assert_eq!(([ours.issuer, ours.freezer], ours.issuance_cap), (holders, roles.issuance_cap));
+        assert_eq!(
+            (ours.kind as u16 + 1, ours.attestations_cap),
+            (theirs.kind as u16, roles.attestations_cap)
+        );
     }
-    assert_eq!((header.validators.len(), header.chains.len()), (7, 3));
+    assert_eq!((header.validators.len(), header.chains.len()), (7, 4));
 }
 
 #[test]
@@ -114,18 +118,27 @@ fn claim() -> impl Strategy<Value = Claim> {
             body.copy_from_slice(halves.as_flattened());
             Claim::Unspent { body, account, path }
         }),
+        (any::<[[u8; 32]; 3]>(), any::<u64>(), vec(any::<u8>(), 0..=ATTESTATION_BYTES), path()).prop_map(
+            |([fingerprint, key, next], position, value, path)| Claim::Row {
+                fingerprint,
+                position,
+                row: Row { key, next, value },
+                path,
+            }
+        ),
     ]
 }
 
 fn proof() -> impl Strategy<Value = Proof> {
     let tree = || (digest(), any::<u64>()).prop_map(|(root, size)| Tree { root, size });
-    let entry = (any::<u32>(), tree(), tree(), tree(), tree(), any::<[u64; 2]>()).prop_map(
-        |(chain, transactions, accounts, outbox, inbox, [issued, burned])| Entry {
+    let entry = (any::<u32>(), [(); 5].map(|()| tree()), any::<[u64; 2]>()).prop_map(
+        |(chain, [transactions, accounts, outbox, inbox, table], [issued, burned])| Entry {
             chain,
             transactions,
             accounts,
             outbox,
             inbox,
+            table,
             issued,
             burned,
         },
@@ -173,7 +186,7 @@ proptest! {
 
     #[test]
     fn garbage_is_an_error_and_never_a_panic(bytes in vec(any::<u8>(), 0..600), genesis in any::<bool>()) {
-        let magic: &[u8] = if genesis { b"millrace/genesis-header/2" } else { b"millrace/proof/2" };
+        let magic: &[u8] = if genesis { b"millrace/genesis-header/4" } else { b"millrace/proof/3" };
         let bytes = [magic, &bytes].concat();
         prop_assert!(verify(&bytes, &bytes).is_err());
         let _either = (Proof::decode(&bytes), Genesis::decode(&bytes), Certificate::decode(&bytes));

@@ -6,13 +6,21 @@ use std::vec::Vec;
 use engine::ingress::Source;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Head, Height,
-    Packet, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, CryptoSuite, Fingerprint,
+    Genesis, Head, Height, Packet, PacketRun, Registration, Registrations, Revoke, Roles, Transfer,
+    ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
 use kernels::ed25519::SigningKey;
-use proof::{Account, Certificate, Claim, Entry, Proof};
+use proof::{Account, Certificate, Claim, Entry, Proof, Row};
+
+/// The chain of this number is of the kind *attestations*.
+pub const REGISTER: u32 = 20;
+
+fn is_register(chain: u32) -> bool {
+    chain == REGISTER
+}
 
 /// A network whose blocks are made one by one.
 pub struct Network {
@@ -38,7 +46,7 @@ fn account_key(account: u64) -> SigningKey {
 }
 
 impl Network {
-    /// So many validators, and chains of so many accounts, which hold 1,000 each.
+    /// So many validators, and chains of so many accounts, which hold 1,000 each where the chain has money.
     pub fn new(name: &str, validators: u64, chains: &[(u32, u64)]) -> Self {
         let keys: Vec<SigningKey> = (0..validators).map(|number| key(1, number)).collect();
         let validator = |(index, key): (usize, &SigningKey)| ValidatorGenesis {
@@ -51,12 +59,13 @@ impl Network {
             |number: u64| AccountGenesis { public_key: known[number as usize % known.len()], balance: 1_000 };
         let chain = |(id, accounts): &(u32, u64)| ChainGenesis {
             id: ChainId(*id),
-            kind: ChainKind::Transfers,
+            kind: if is_register(*id) { ChainKind::Attestations } else { ChainKind::Transfers },
             suite: CryptoSuite::Ed25519,
-            asset: Asset::UNIT,
+            asset: if is_register(*id) { Asset::NONE } else { Asset::UNIT },
             // The second chain and those after it have authorities.
             roles: match *id {
                 3 | 1 => Roles::default(),
+                REGISTER => Roles { attestations_cap: 1_000, ..Roles::default() },
                 _ => Roles {
                     issuer: Some(AccountId(0)),
                     issuance_cap: 700,
@@ -64,7 +73,13 @@ impl Network {
                     ..Roles::default()
                 },
             },
-            accounts: (0..*accounts).map(account).collect(),
+            accounts: (0..*accounts)
+                .map(account)
+                .map(|account| AccountGenesis {
+                    balance: if is_register(*id) { 0 } else { account.balance },
+                    ..account
+                })
+                .collect(),
         };
         let members = keys.iter().enumerate().map(validator).collect();
         let genesis = Genesis::new(name.into(), members, chains.iter().map(chain).collect()).unwrap();
@@ -91,6 +106,39 @@ impl Network {
         transfer.sign(self.genesis.network(), |message| account_key(debit).sign(message))
     }
 
+    /// Registrations by an account of the chain that takes them.
+    pub fn attest(&self, owner: u64, registrations: &[Registration<'_>], nonce: u64) -> Vec<Packet> {
+        let mut encoded = Vec::new();
+        registrations.iter().for_each(|one| one.encode(&mut encoded).unwrap());
+        let attest = Attest {
+            chain: ChainId(REGISTER),
+            key_version: 1,
+            reference: [0; 12],
+            owner: AccountId(owner),
+            registrations: Registrations::read(registrations.len(), &encoded).unwrap(),
+            nonce,
+            expiry: Height(100),
+        };
+        let signed = attest.sign(self.genesis.network(), |message| account_key(owner).sign(message)).unwrap();
+        signed.run().packets().to_vec()
+    }
+
+    /// A revocation there.
+    pub fn revoke(&self, owner: u64, fingerprint: Fingerprint, nonce: u64) -> Vec<Packet> {
+        let revoke = Revoke {
+            chain: ChainId(REGISTER),
+            key_version: 1,
+            reference: [0; 12],
+            owner: AccountId(owner),
+            reason: 6,
+            fingerprints: &[fingerprint.0],
+            nonce,
+            expiry: Height(100),
+        };
+        let signed = revoke.sign(self.genesis.network(), |message| account_key(owner).sign(message)).unwrap();
+        signed.run().packets().to_vec()
+    }
+
     /// Orders and executes the next block. Its packets ascend by chain.
     pub fn block(&mut self, packets: &[Packet]) -> Height {
         let batches: Vec<_> = if packets.is_empty() { Vec::new() } else { [self.batch(packets)].into() };
@@ -115,8 +163,12 @@ impl Network {
     }
 
     fn batch(&mut self, packets: &[Packet]) -> Verified<Batch> {
-        let section = |run: &[Packet]| BatchSection { chain: run[0].chain(), packets: run.len() as u32 };
-        let sections: Vec<_> = packets.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
+        let runs: Vec<_> = PacketRun::all(packets).collect();
+        let section = |of_chain: &[PacketRun<'_>]| BatchSection {
+            chain: of_chain[0].chain(),
+            packets: of_chain.iter().map(|run| run.packets().len() as u32).sum(),
+        };
+        let sections: Vec<_> = runs.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
         let batch =
             Batch::seal(network, author, &self.head, Height(0), &sections, packets.iter(), |message| {
@@ -160,6 +212,14 @@ impl Network {
         let proof = self.ledger.prove_account(ChainId(chain), AccountId(account)).unwrap();
         let claim = Claim::Account { account: Account::decode(&proof.leaf()), path: proof.path.hashes() };
         self.open(claim, &proof.chain)
+    }
+
+    /// The claim of what the chain of attestations says of a fingerprint now.
+    pub fn row(&self, fingerprint: [u8; 32]) -> Proof {
+        let proof = self.ledger.prove_row(ChainId(REGISTER), &fingerprint).unwrap();
+        let row = Row { key: proof.key.0, next: proof.next.0, value: proof.value.clone() };
+        let (position, path) = (proof.path.index, proof.path.hashes());
+        self.open(Claim::Row { fingerprint, position, row, path }, &proof.chain)
     }
 
     /// The claim that a transfer can never execute, from the state of now.

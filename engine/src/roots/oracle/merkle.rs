@@ -6,8 +6,8 @@
 //! MTH(D[n]) = SHA-256(0x01 | MTH(D[0:k]) | MTH(D[k:n]))      k: the largest power of two below n
 //! ```
 //!
-//! [`MerkleTree`] is the same recursion with a memory: it keeps the hash of every subtree, so that a block costs the
-//! paths that it touches and an audit of millions of transactions remains possible.
+//! [`MerkleTree`] is the same recursion with a memory: it keeps the hash of every complete subtree, so that a block
+//! costs the paths that it touches and an audit of millions of transactions remains possible.
 
 use sha2::{Digest as _, Sha256};
 
@@ -46,68 +46,81 @@ pub(super) fn root_of(leaves: &[Hash]) -> Hash {
     }
 }
 
-/// The hashes of all subtrees of a tree whose leaves change and whose size does not.
-///
-/// A subtree of `n` leaves is a run of `2n - 1` hashes: its own, the run of its left part, the run of its right part.
-#[derive(Debug)]
+/// The leaves, and the hash of each *complete* subtree: of 2^k leaves that begin at a multiple of 2^k. All others are
+/// at the right edge, and are computed when the root is asked for.
+#[derive(Debug, Default)]
 pub(super) struct MerkleTree {
-    hashes: Vec<Hash>,
+    /// `complete[k][i]` is the subtree of the leaves from `i << k` to before `(i + 1) << k`.
+    complete: Vec<Vec<Hash>>,
 }
 
 impl MerkleTree {
-    /// The tree over at least one leaf hash.
+    /// The tree over leaf hashes.
     pub(super) fn new(leaves: &[Hash]) -> Self {
-        let mut hashes = vec![[0; 32]; leaves.len() * 2 - 1];
-        build(&mut hashes, leaves);
-        Self { hashes }
+        let mut tree = Self::default();
+        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        tree
+    }
+
+    /// How many leaves.
+    pub(super) fn len(&self) -> usize {
+        self.complete.first().map_or(0, Vec::len)
+    }
+
+    /// The leaf hash at a place.
+    pub(super) fn leaf(&self, place: usize) -> Hash {
+        self.complete[0][place]
+    }
+
+    /// One more leaf, behind the others.
+    pub(super) fn push(&mut self, leaf: Hash) {
+        let mut hash = leaf;
+        for k in 0.. {
+            if self.complete.len() == k {
+                self.complete.push(Vec::new());
+            }
+            self.complete[k].push(hash);
+            let [.., left, right] = self.complete[k][..] else { return };
+            if self.complete[k].len() % 2 == 1 {
+                return;
+            }
+            hash = node_hash(&left, &right);
+        }
+    }
+
+    /// Replaces the leaf hashes at places that ascend strictly, and computes every complete subtree that holds one of
+    /// them anew.
+    pub(super) fn replace(&mut self, leaves: &[(usize, Hash)]) {
+        for (place, leaf) in leaves {
+            self.complete[0][*place] = *leaf;
+        }
+        let mut places: Vec<usize> = leaves.iter().map(|(place, _)| *place).collect();
+        for k in 1..self.complete.len() {
+            let (below, above) = self.complete.split_at_mut(k);
+            let (children, nodes) = (&below[k - 1], &mut above[0]);
+            places.iter_mut().for_each(|place| *place /= 2);
+            places.dedup();
+            places.retain(|place| *place < nodes.len());
+            for place in &places {
+                nodes[*place] = node_hash(&children[place * 2], &children[place * 2 + 1]);
+            }
+        }
     }
 
     /// The root.
     pub(super) fn root(&self) -> Hash {
-        self.hashes[0]
+        match self.len() {
+            0 => sha256(&[]),
+            n => self.subtree(0, n),
+        }
     }
 
-    /// Replaces the leaf hashes at places that ascend strictly, and computes every subtree that holds one of them anew.
-    pub(super) fn replace(&mut self, leaves: &[(usize, Hash)]) {
-        replace(&mut self.hashes, 0, leaves);
+    fn subtree(&self, first: usize, n: usize) -> Hash {
+        let k = n.trailing_zeros() as usize;
+        if n.is_power_of_two() && first.is_multiple_of(n) {
+            return self.complete[k][first >> k];
+        }
+        let left = split(n);
+        node_hash(&self.subtree(first, left), &self.subtree(first + left, n - left))
     }
-}
-
-/// Parts the run of a subtree with several leaves into its own hash and the runs below it.
-fn parts(run: &mut [Hash]) -> (&mut Hash, &mut [Hash], &mut [Hash]) {
-    let left_leaves = split(run.len().div_ceil(2));
-    let (own, below) = run.split_first_mut().expect("a subtree has leaves");
-    let (left, right) = below.split_at_mut(left_leaves * 2 - 1);
-    (own, left, right)
-}
-
-fn build(run: &mut [Hash], leaves: &[Hash]) {
-    if let [leaf] = leaves {
-        run[0] = *leaf;
-        return;
-    }
-    let (left_leaves, right_leaves) = leaves.split_at(split(leaves.len()));
-    let (own, left, right) = parts(run);
-    build(left, left_leaves);
-    build(right, right_leaves);
-    *own = node_hash(&left[0], &right[0]);
-}
-
-/// `first` is the place of the subtree's first leaf in the whole tree.
-fn replace(run: &mut [Hash], first: usize, leaves: &[(usize, Hash)]) {
-    if leaves.is_empty() {
-        return;
-    }
-    if let [own] = run {
-        let [(place, leaf)] = leaves else { panic!("places ascend strictly") };
-        assert_eq!(*place, first, "the tree has such a leaf");
-        *own = *leaf;
-        return;
-    }
-    let (own, left, right) = parts(run);
-    let middle = first + left.len().div_ceil(2);
-    let (left_leaves, right_leaves) = leaves.split_at(leaves.partition_point(|(place, _)| *place < middle));
-    replace(left, first, left_leaves);
-    replace(right, middle, right_leaves);
-    *own = node_hash(&left[0], &right[0]);
 }

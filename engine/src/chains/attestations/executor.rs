@@ -1,0 +1,105 @@
+//! What transactions do with the fingerprints of a chain.
+
+use std::sync::Arc;
+
+use super::super::accounts::{freeze, open};
+use crate::execute::Book;
+use crate::types::{
+    Action, Attest, Attestation, Command, Content, Digest, Fingerprint, Height, Link, Outcome, PacketRun,
+    Registration, Revoke, Status,
+};
+
+/// One transaction of the account at `signer`, whose nonce is spent.
+pub(super) fn execute(book: &mut Book, height: Height, signer: usize, run: PacketRun<'_>) -> Outcome {
+    let done = match run.content() {
+        Ok(Content::Attest(attest)) => register_all(book, height, signer, &attest),
+        Ok(Content::Revoke(revoke)) => revoke_all(book, height, signer, &revoke),
+        Ok(Content::Opening(opening)) => return open(book, &opening, signer),
+        Ok(Content::Command(Command { action: Action::Freeze { account, frozen }, authority, .. })) => {
+            return freeze(book, authority, account, frozen);
+        }
+        Ok(Content::Command(_) | Content::Transfer(_) | Content::Linked(_)) => return Outcome::OtherKind,
+        Err(_) => unreachable!("a verified batch has transactions of known kinds"),
+    };
+    match done {
+        Ok(()) => {
+            book.table_mut().keep();
+            Outcome::Applied
+        }
+        Err(reason) => {
+            book.table_mut().take_back();
+            reason
+        }
+    }
+}
+
+/// One registration after the other; those before one that fails are taken back.
+fn register_all(book: &mut Book, height: Height, signer: usize, attest: &Attest<'_>) -> Result<(), Outcome> {
+    refuse_frozen(book, signer)?;
+    attest.registrations.iter().try_for_each(|of| register(book, height, attest, &of))
+}
+
+fn register(
+    book: &mut Book,
+    height: Height,
+    attest: &Attest<'_>,
+    of: &Registration<'_>,
+) -> Result<(), Outcome> {
+    if book.table().get(&of.fingerprint.0).is_some() {
+        return Err(Outcome::FingerprintTaken);
+    }
+    let before = match of.link {
+        Link::None => Digest::default(),
+        Link::RefersTo(earlier) => {
+            find(book, &earlier)?;
+            Digest::default()
+        }
+        Link::Supersedes(earlier) => {
+            let superseded = find_own(book, &earlier, attest.owner.0)?;
+            let after = superseded.superseded(of.fingerprint, height);
+            book.table_mut().set(&earlier.0, Arc::from(after.encode()));
+            superseded.history
+        }
+    };
+    // The first row of the table is none of them.
+    if book.table().len() as u64 > book.state().roles().attestations_cap {
+        return Err(Outcome::ChainFull);
+    }
+    let said = (of.kind, of.link, of.data.summary());
+    let attestation = Attestation::register(&of.fingerprint, (attest.owner, height), said, before);
+    book.table_mut().insert(of.fingerprint.0, Arc::from(attestation.encode()));
+    Ok(())
+}
+
+fn revoke_all(book: &mut Book, height: Height, signer: usize, revoke: &Revoke<'_>) -> Result<(), Outcome> {
+    refuse_frozen(book, signer)?;
+    for fingerprint in revoke.fingerprints {
+        let attestation = find_own(book, &Fingerprint(*fingerprint), revoke.owner.0)?;
+        let after = attestation.revoked(revoke.reason, height);
+        book.table_mut().set(fingerprint, Arc::from(after.encode()));
+    }
+    Ok(())
+}
+
+fn refuse_frozen(book: &Book, signer: usize) -> Result<(), Outcome> {
+    match book.state().frozen_at(signer).debit() {
+        true => Err(Outcome::DebitFrozen),
+        false => Ok(()),
+    }
+}
+
+fn find(book: &Book, fingerprint: &Fingerprint) -> Result<Attestation, Outcome> {
+    // The first row of the table has the key zero, which is no fingerprint.
+    let value = book.table().get(&fingerprint.0).filter(|value| !value.is_empty());
+    let value = value.ok_or(Outcome::UnknownFingerprint)?;
+    Ok(Attestation::decode(value).expect("the table of this kind has attestations"))
+}
+
+/// One that this owner may still change.
+fn find_own(book: &Book, fingerprint: &Fingerprint, owner: u64) -> Result<Attestation, Outcome> {
+    let attestation = find(book, fingerprint)?;
+    if attestation.owner.0 != owner {
+        return Err(Outcome::OtherOwner);
+    }
+    (attestation.status == Status::InForce).then_some(attestation).ok_or(Outcome::NotInForce)
+}

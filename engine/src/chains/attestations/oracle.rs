@@ -1,0 +1,246 @@
+//! The definition of the kind, in the plainest words. It hashes and writes out for itself what the executor asks
+//! [`Attestation`](crate::types::Attestation) for.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::execute::oracle::Oracle;
+use crate::types::{
+    AccountId, Action, Attest, Command, Content, Data, Fingerprint, Height, Link, Outcome, Registration,
+    Revoke,
+};
+
+/// What the chain says of a fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainAttestation {
+    /// The fingerprint.
+    pub fingerprint: [u8; 32],
+    status: u8,
+    kind: u32,
+    reason: u32,
+    owner: AccountId,
+    registered: Height,
+    ended: Height,
+    /// Its form, length and hash.
+    data: (u8, u32, [u8; 32]),
+    /// How it is tied to an earlier one, and to which.
+    link: (u8, [u8; 32]),
+    later: [u8; 32],
+    history: [u8; 32],
+}
+
+impl PlainAttestation {
+    fn in_force(&self) -> bool {
+        self.status == 0
+    }
+
+    /// status | link | form | 0 | type | data bytes | reason | owner | registered | ended | data hash | earlier | later
+    fn said(&self) -> Vec<u8> {
+        let mut said = vec![self.status, self.link.0, self.data.0, 0];
+        said.extend(self.kind.to_le_bytes());
+        said.extend(self.data.1.to_le_bytes());
+        said.extend(self.reason.to_le_bytes());
+        said.extend(self.owner.0.to_le_bytes());
+        said.extend(self.registered.0.to_le_bytes());
+        said.extend(self.ended.0.to_le_bytes());
+        said.extend(self.data.2);
+        said.extend(self.link.1);
+        said.extend(self.later);
+        said
+    }
+
+    /// All of it: what the leaf has behind its keys.
+    pub fn value(&self) -> Vec<u8> {
+        [self.said(), self.history.to_vec()].concat()
+    }
+}
+
+/// One transaction, once its nonce is spent: a copy of all attestations is changed, and counts if nothing fails.
+pub(super) fn execute(oracle: &mut Oracle, height: Height, content: &Content<'_>) -> Outcome {
+    let signer = match content {
+        Content::Attest(Attest { owner, .. }) | Content::Revoke(Revoke { owner, .. }) => *owner,
+        Content::Opening(opening) => return oracle.open(opening),
+        Content::Command(Command { action: Action::Freeze { account, frozen }, authority, .. }) => {
+            return oracle.freeze(*authority, *account, *frozen);
+        }
+        Content::Command(_) | Content::Transfer(_) | Content::Linked(_) => return Outcome::OtherKind,
+    };
+    if oracle.accounts()[signer.0 as usize].debit_frozen {
+        return Outcome::DebitFrozen;
+    }
+    let mut changed = Changes { oracle, after: BTreeMap::new(), new: Vec::new() };
+    let done = match content {
+        Content::Attest(attest) => attest
+            .registrations
+            .iter()
+            .try_for_each(|registration| register(&mut changed, height, signer, &registration)),
+        Content::Revoke(revoke) => revoke
+            .fingerprints
+            .iter()
+            .try_for_each(|fingerprint| revoke_one(&mut changed, height, signer, revoke.reason, fingerprint)),
+        _ => unreachable!("the others are done above"),
+    };
+    match done {
+        Ok(()) => {
+            let Changes { after, new, .. } = changed;
+            oracle.attestations.change(after, new);
+            Outcome::Applied
+        }
+        Err(reason) => reason,
+    }
+}
+
+/// What the transaction has changed so far.
+struct Changes<'a> {
+    oracle: &'a Oracle,
+    after: BTreeMap<[u8; 32], PlainAttestation>,
+    /// Which of them are new, in order.
+    new: Vec<[u8; 32]>,
+}
+
+impl Changes<'_> {
+    fn get(&self, fingerprint: &[u8; 32]) -> Option<PlainAttestation> {
+        self.after.get(fingerprint).or_else(|| self.oracle.attestations.get(fingerprint)).cloned()
+    }
+}
+
+fn register(
+    changes: &mut Changes<'_>,
+    height: Height,
+    owner: AccountId,
+    Registration { fingerprint, kind, link, data }: &Registration<'_>,
+) -> Result<(), Outcome> {
+    if changes.get(&fingerprint.0).is_some() {
+        return Err(Outcome::FingerprintTaken);
+    }
+    let mut history_before = [0; 32];
+    let link = match link {
+        Link::None => (0, [0; 32]),
+        Link::RefersTo(Fingerprint(earlier)) => {
+            changes.get(earlier).ok_or(Outcome::UnknownFingerprint)?;
+            (1, *earlier)
+        }
+        Link::Supersedes(Fingerprint(earlier)) => {
+            let mut superseded = changeable(changes, earlier, owner)?;
+            history_before = superseded.history;
+            superseded.status = 1;
+            superseded.ended = height;
+            superseded.later = fingerprint.0;
+            changes.after.insert(*earlier, superseded);
+            (2, *earlier)
+        }
+    };
+    let there_are = changes.oracle.attestations.in_order().len() + changes.new.len();
+    if there_are as u64 >= changes.oracle.attestations_cap() {
+        return Err(Outcome::ChainFull);
+    }
+    let data = match data {
+        Data::None => (0, 0, [0; 32]),
+        Data::Inline(data) => (1, data.len() as u32, Sha256::digest(data).into()),
+        Data::Hash(hash) => (2, 0, hash.0),
+    };
+    let mut attestation = PlainAttestation {
+        fingerprint: fingerprint.0,
+        status: 0,
+        kind: *kind,
+        reason: 0,
+        owner,
+        registered: height,
+        ended: Height(0),
+        data,
+        link,
+        later: [0; 32],
+        history: [0; 32],
+    };
+    let said = attestation.said();
+    let message = [&b"millrace/attestation"[..], &fingerprint.0, &said, &history_before].concat();
+    attestation.history = Sha256::digest(message).into();
+    changes.after.insert(fingerprint.0, attestation);
+    changes.new.push(fingerprint.0);
+    Ok(())
+}
+
+fn revoke_one(
+    changes: &mut Changes<'_>,
+    height: Height,
+    owner: AccountId,
+    reason: u32,
+    fingerprint: &[u8; 32],
+) -> Result<(), Outcome> {
+    let mut attestation = changeable(changes, fingerprint, owner)?;
+    let message =
+        [&b"millrace/revocation"[..], &attestation.history, &reason.to_le_bytes(), &height.0.to_le_bytes()];
+    attestation.history = Sha256::digest(message.concat()).into();
+    attestation.status = 2;
+    attestation.reason = reason;
+    attestation.ended = height;
+    changes.after.insert(*fingerprint, attestation);
+    Ok(())
+}
+
+/// An attestation that this owner may still supersede or revoke.
+fn changeable(
+    changes: &Changes<'_>,
+    fingerprint: &[u8; 32],
+    owner: AccountId,
+) -> Result<PlainAttestation, Outcome> {
+    let attestation = changes.get(fingerprint).ok_or(Outcome::UnknownFingerprint)?;
+    if attestation.owner != owner {
+        Err(Outcome::OtherOwner)
+    } else if !attestation.in_force() {
+        Err(Outcome::NotInForce)
+    } else {
+        Ok(attestation)
+    }
+}
+
+/// All attestations of a chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Register {
+    in_order: Vec<PlainAttestation>,
+    places: BTreeMap<[u8; 32], usize>,
+    /// The places that the height at hand has changed.
+    changed: Vec<usize>,
+}
+
+impl Register {
+    fn get(&self, fingerprint: &[u8; 32]) -> Option<&PlainAttestation> {
+        self.places.get(fingerprint).map(|place| &self.in_order[*place])
+    }
+
+    fn change(&mut self, mut after: BTreeMap<[u8; 32], PlainAttestation>, new: Vec<[u8; 32]>) {
+        for fingerprint in new {
+            self.places.insert(fingerprint, self.in_order.len());
+            self.changed.push(self.in_order.len());
+            self.in_order.push(after.remove(&fingerprint).expect("what is new is among what changed"));
+        }
+        for (fingerprint, attestation) in after {
+            let place = self.places[&fingerprint];
+            self.changed.push(place);
+            self.in_order[place] = attestation;
+        }
+    }
+
+    /// Those that there are, in the order of registration.
+    pub(crate) fn in_order(&self) -> &[PlainAttestation] {
+        &self.in_order
+    }
+
+    /// The places that the height at hand has changed; forgets them.
+    pub(crate) fn take_changed(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The place of the attestation before a fingerprint in the order of fingerprints, if there is one.
+    pub(crate) fn before(&self, fingerprint: &[u8; 32]) -> Option<usize> {
+        self.places.range::<[u8; 32], _>(..fingerprint).next_back().map(|(_, place)| *place)
+    }
+
+    /// The next higher fingerprint, or zero.
+    pub(crate) fn next(&self, fingerprint: &[u8; 32]) -> [u8; 32] {
+        let next = self.places.range::<[u8; 32], _>((Excluded(fingerprint), Unbounded)).next();
+        next.map_or([0; 32], |(fingerprint, _)| *fingerprint)
+    }
+}

@@ -1,0 +1,189 @@
+//! What a chain says of a fingerprint, and of those that it took the place of.
+
+use anyhow::{Result, bail};
+use client::{Answer, ClientError, FoundAttestation};
+use engine::types::{Attestation, ChainId, DataSummary, Digest, Fingerprint, Link, Status};
+use serde_json::{Value, json};
+
+use super::{Asked, Checked, print, print_json};
+use crate::cli::rows;
+
+/// How many are shown of a history; the last one names where to go on.
+const HISTORY_MAX: usize = 1_000;
+
+impl Asked {
+    /// Prints what a chain says of a fingerprint; `false` if it is not registered.
+    pub(super) fn attestation(
+        &mut self,
+        chain: ChainId,
+        fingerprint: Fingerprint,
+        json: bool,
+    ) -> Result<bool> {
+        let asked = match self.client.attestation(chain, &fingerprint) {
+            Err(error @ ClientError::NotFound { .. }) => {
+                eprintln!("{error}");
+                return Ok(false);
+            }
+            asked => asked?,
+        };
+        let Answer { as_of, value: found } = asked;
+        let checked = self.checked(found.proof.chain.height, &found.state_root)?;
+        let registered = found.attestation.is_some();
+        if json {
+            let answer = json!({
+                "registered": registered,
+                "attestation": found.attestation.map(|of| as_json(&fingerprint, &of, &found)),
+                "state_root": found.state_root,
+                "proof": found.proof,
+            });
+            print_json(as_of, &answer, &checked)?;
+            return Ok(registered);
+        }
+        let height = found.proof.chain.height;
+        let Some(attestation) = &found.attestation else {
+            println!("fingerprint {fingerprint} is not registered on chain {chain} after height {height}");
+            rows(&[
+                ("state root", found.state_root.to_string()),
+                ("as of", as_of.to_string()),
+                ("checked", checked.text()),
+            ]);
+            return Ok(false);
+        };
+        println!("fingerprint {fingerprint} on chain {chain} after height {height}");
+        let mut shown = describe(attestation, &found);
+        shown.extend([
+            ("history", attestation.history.to_string()),
+            ("state root", found.state_root.to_string()),
+            ("as of", as_of.to_string()),
+            ("checked", checked.text()),
+        ]);
+        rows(&shown);
+        Ok(true)
+    }
+
+    /// Prints an attestation and those before it, each of which the one after it supersedes, and checks that the chain
+    /// of their histories holds.
+    pub(super) fn attestation_history(
+        &mut self,
+        chain: ChainId,
+        fingerprint: Fingerprint,
+        json: bool,
+    ) -> Result<()> {
+        let mut shown: Vec<Value> = Vec::new();
+        let mut checked = Checked::default();
+        let mut next = Some(fingerprint);
+        // The one after it, whose history has to follow.
+        let mut after: Option<(Fingerprint, Attestation)> = None;
+        let (mut as_of, mut count) = (None, 0);
+        while let Some(fingerprint) = next.filter(|_| count < HISTORY_MAX) {
+            let Answer { as_of: at, value: found } = self.client.attestation(chain, &fingerprint)?;
+            if count == 0 {
+                checked = self.checked(found.proof.chain.height, &found.state_root)?;
+                as_of = Some(at);
+            }
+            let Some(attestation) = found.attestation else {
+                match &after {
+                    None => bail!("fingerprint {fingerprint} is not registered on chain {chain}"),
+                    Some((after, _)) => bail!("{after} supersedes {fingerprint}, which is not registered"),
+                }
+            };
+            if let Some((after, of)) = &after {
+                follows((after, of), attestation.history)?;
+            }
+            match json {
+                true => shown.push(as_json(&fingerprint, &attestation, &found)),
+                false => {
+                    println!("{fingerprint}");
+                    rows(&describe(&attestation, &found));
+                }
+            }
+            next = attestation.link.supersedes();
+            after = Some((fingerprint, attestation));
+            count += 1;
+        }
+        if let (Some((first, of)), None) = (&after, next) {
+            follows((first, of), Digest::default())?;
+        }
+        let Some(as_of) = as_of else { return Ok(()) };
+        if json {
+            return print_json(as_of, &json!({ "history": shown, "more_from": next }), &checked);
+        }
+        match next {
+            None => println!(
+                "{count} attestation(s), the last one first; each history follows from the one before"
+            ),
+            Some(next) => println!("the last {count}; those before them: --history of {next}"),
+        }
+        println!("as of {as_of}; {}", checked.text());
+        Ok(())
+    }
+}
+
+/// Refuses a history that does not follow from the one before it.
+fn follows((fingerprint, attestation): (&Fingerprint, &Attestation), before: Digest) -> Result<()> {
+    if !attestation.follows(fingerprint, before) {
+        bail!("the history of {fingerprint} does not follow from what was registered before it");
+    }
+    Ok(())
+}
+
+fn describe(of: &Attestation, found: &FoundAttestation) -> Vec<(&'static str, String)> {
+    let status = match of.status {
+        Status::InForce => of.status.name().to_owned(),
+        Status::Superseded => format!("superseded at height {} by {}", of.ended, of.later),
+        Status::Revoked => format!("revoked at height {}, reason {}", of.ended, of.reason),
+    };
+    let registered = match found.transaction {
+        None => format!("at height {}", of.registered),
+        Some(id) => format!("at height {}, by transaction {id} (the validator's word)", of.registered),
+    };
+    let mut shown = vec![
+        ("status", status),
+        ("owner", format!("account {}", of.owner)),
+        ("type", of.kind.to_string()),
+        ("registered", registered),
+    ];
+    match of.link {
+        Link::None => {}
+        Link::RefersTo(earlier) => shown.push(("refers to", earlier.to_string())),
+        Link::Supersedes(earlier) => shown.push(("supersedes", earlier.to_string())),
+    }
+    match (of.data, &found.data) {
+        (DataSummary::None, _) => {}
+        (DataSummary::Inline(bytes, _), Some(data)) => {
+            shown.push(("data", format!("{} ({bytes} bytes)", print::text_of(data))));
+        }
+        (DataSummary::Inline(bytes, hash), None) => {
+            shown
+                .push(("data", format!("{bytes} bytes, which this validator does not find; SHA-256 {hash}")));
+        }
+        (DataSummary::Hash(hash), _) => shown.push(("data", format!("kept elsewhere; SHA-256 {hash}"))),
+    }
+    shown
+}
+
+fn as_json(fingerprint: &Fingerprint, of: &Attestation, found: &FoundAttestation) -> Value {
+    let unless_none = |fingerprint: Fingerprint| (fingerprint != Fingerprint::NONE).then_some(fingerprint);
+    let (superseded_at, revoked_at) = match of.status {
+        Status::InForce => (None, None),
+        Status::Superseded => (Some(of.ended), None),
+        Status::Revoked => (None, Some(of.ended)),
+    };
+    json!({
+        "fingerprint": fingerprint,
+        "status": of.status.name(),
+        "owner": of.owner,
+        "type": of.kind,
+        "registered": of.registered,
+        "transaction": found.transaction,
+        "supersedes": of.link.supersedes(),
+        "refers_to": of.link.refers_to(),
+        "superseded_by": unless_none(of.later),
+        "superseded_at": superseded_at,
+        "revoked_at": revoked_at,
+        "reason": (of.status == Status::Revoked).then_some(of.reason),
+        "data_hash": of.data.hash(),
+        "data": found.data.as_ref().map(hex::encode),
+        "history": of.history,
+    })
+}
