@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::execute::oracle::{Oracle, OracleOutcome};
-use engine::execute::{ChainState, Delivered, Delivery, Delta, Leg};
+use engine::execute::{ChainState, Delivered, Delivery, Delta, Leg, Table};
 use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
 use engine::types::{
-    AccountId, ChainId, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId, Verdict,
+    AccountId, Attestation, ChainId, Content, Digest, Genesis, Height, Outcome, PacketRun, Transaction,
+    TransactionId, Verdict,
 };
 
 use crate::clients::Submission;
@@ -80,6 +81,13 @@ impl Ordered {
     }
 }
 
+/// Who has registered a fingerprint, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Registered {
+    owner: AccountId,
+    height: Height,
+}
+
 /// What a block did on one chain.
 #[derive(Clone, Debug)]
 pub(crate) struct OnChain {
@@ -102,6 +110,15 @@ impl OnChain {
     /// The broken rule of crossings: the last delivery comes twice.
     pub(crate) fn deliver_again(&mut self) {
         self.found.inbox.extend(self.found.inbox.last().copied());
+    }
+
+    /// The broken rule of fingerprints: what is registered already is registered again.
+    pub(crate) fn register_again(&mut self) {
+        for outcome in &mut self.found.outcomes {
+            if *outcome == Outcome::FingerprintTaken {
+                *outcome = Outcome::Applied;
+            }
+        }
     }
 
     /// The broken rule of issues: what was issued is counted twice.
@@ -127,6 +144,8 @@ pub(crate) struct Checks {
     /// Payments between chains that arrived, and that came back.
     pub(crate) crossed: (usize, usize),
     spent: BTreeMap<(ChainId, u64, u64), Height>,
+    /// By the transactions that were applied alone.
+    registered: BTreeMap<(ChainId, [u8; 32]), Registered>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -145,6 +164,7 @@ impl Checks {
             applied: BTreeMap::new(),
             crossed: (0, 0),
             spent: BTreeMap::new(),
+            registered: BTreeMap::new(),
             violations: Vec::new(),
         }
     }
@@ -154,9 +174,28 @@ impl Checks {
         self.applied.len()
     }
 
-    /// How a chain that has executed everything differs from the definition.
-    pub(crate) fn differs(&self, chain: &ChainState) -> Option<String> {
+    /// How many fingerprints were registered.
+    pub(crate) fn registered(&self) -> usize {
+        self.registered.len()
+    }
+
+    /// How a chain that has executed everything differs from the definition, or from what clients have registered.
+    pub(crate) fn differs(&self, chain: &ChainState, table: &Table) -> Option<String> {
         let oracle = self.oracles.get(&chain.chain())?;
+        let of_chain = (chain.chain(), [0; 32])..=(chain.chain(), [u8::MAX; 32]);
+        for ((_, fingerprint), Registered { owner, height }) in self.registered.range(of_chain) {
+            let kept = table.get(fingerprint).and_then(|value| Attestation::decode(value));
+            if kept.map(|kept| (kept.owner, kept.registered)) != Some((*owner, *height)) {
+                return Some(format!(
+                    "has not the attestation that account {owner} of chain {} registered at height {height}",
+                    chain.chain()
+                ));
+            }
+        }
+        let rows = table.rows().iter().skip(1).map(|row| (row.key, row.value.to_vec()));
+        if !rows.eq(oracle.attestations().iter().map(|of| (of.fingerprint, of.value()))) {
+            return Some(format!("has not the attestations of chain {} as they are defined", chain.chain()));
+        }
         let mut accounts = (0..).zip(oracle.account_states());
         let (account, _) = accounts
             .find(|(account, expected)| chain.account(AccountId(*account)).as_ref() != Some(expected))?;
@@ -236,6 +275,9 @@ impl Checks {
                     return;
                 };
                 *of_chain = left;
+                if *outcome == Outcome::Applied {
+                    self.fingerprints(section.chain, packet, *height, at);
+                }
                 self.transaction(
                     (section.author, *id),
                     (section.chain, packet.debit().0, packet.nonce()),
@@ -243,6 +285,23 @@ impl Checks {
                     *height,
                     at,
                 );
+            }
+        }
+    }
+
+    /// A transaction was applied: what it has registered, nobody had registered before.
+    fn fingerprints(&mut self, chain: ChainId, transaction: &Transaction, height: Height, at: Duration) {
+        let Ok(Content::Attest(attest)) = transaction.run().content() else { return };
+        for registration in attest.registrations.iter() {
+            let registered = Registered { owner: attest.owner, height };
+            let before = self.registered.insert((chain, registration.fingerprint.0), registered);
+            if let Some(Registered { owner, height: first }) = before {
+                let what = format!(
+                    "fingerprints: {:.12} is registered on chain {chain} by account {owner} at height {first}, and again \
+                     at {height}",
+                    registration.fingerprint
+                );
+                self.violation(at, what);
             }
         }
     }

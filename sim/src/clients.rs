@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::types::{AccountId, Action, Frozen, Packet, Payment, Transaction, TransactionId, Verdict};
+use engine::types::{
+    AccountId, Action, ChainKind, Data, Digest, Fingerprint, Frozen, Link, Packet, Payment, Registration,
+    Transaction, TransactionId, Verdict,
+};
 use engine::wire::Notice;
 
 use crate::chance::Chance;
@@ -154,6 +157,11 @@ impl Clients {
         if chance.permille(25) {
             return self.opening(environment, chain.id.0);
         }
+        // At times the transactions of one kind of chain go to another.
+        let astray = chance.permille(if chain.kind == ChainKind::Attestations { 150 } else { 15 });
+        if (chain.kind == ChainKind::Attestations) != astray {
+            return self.fingerprints(environment, chain.id.0);
+        }
         // Accounts that were opened meanwhile pay, too, and are paid.
         let opened: Vec<(u64, u64)> = self
             .opened
@@ -242,6 +250,33 @@ impl Clients {
         let account = (chain, registrar);
         let nonce = self.nonces.entry(account).or_default();
         let transaction = environment.opening(chain, registrar, keys, *nonce);
+        *nonce += 1;
+        self.transactions.push((account, transaction.clone()));
+        (account, transaction)
+    }
+
+    /// What one of a few owners says of a few fingerprints: so they collide, and what one has registered the other wants
+    /// to change.
+    fn fingerprints(&mut self, environment: &Environment, chain: u32) -> (Account, Transaction) {
+        let chance = &mut self.chance;
+        let mut any = || Fingerprint([1 + chance.within(0..90) as u8; 32]);
+        let [first, second, earlier] = [any(), any(), any()];
+        let account = (chain, chance.within(0..3));
+        let nonce = self.nonces.entry(account).or_default();
+        let transaction = if chance.permille(200) {
+            let both = [first, second];
+            environment.revoke(account, &both[..1 + chance.below(2)], *nonce)
+        } else {
+            let link = match chance.below(4) {
+                0 => Link::RefersTo(earlier),
+                1 => Link::Supersedes(earlier),
+                _ => Link::None,
+            };
+            let data = [Data::None, Data::Inline(b"simulated"), Data::Hash(Digest([7; 32]))][chance.below(3)];
+            let one = Registration { fingerprint: first, kind: 1, link, data };
+            let other = Registration { fingerprint: second, kind: 2, link: Link::None, data };
+            environment.attest(account, &[one, other][..1 + chance.below(2)], *nonce)
+        };
         *nonce += 1;
         self.transactions.push((account, transaction.clone()));
         (account, transaction)

@@ -476,6 +476,9 @@ impl World {
                 if self.rule == Some(Rule::CrossingsOnce) {
                     executed.iter_mut().for_each(OnChain::deliver_again);
                 }
+                if self.rule == Some(Rule::FingerprintsOnce) {
+                    executed.iter_mut().for_each(OnChain::register_again);
+                }
                 if self.rule == Some(Rule::IssuesCounted) {
                     executed.iter_mut().for_each(OnChain::count_again);
                 }

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use engine::types::{
-    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Digest,
-    Genesis, Height, Linked, NewAccount, NewAccounts, Opening, Payment, Payments, Registrar, Roles,
-    Transaction, Transfer, ValidatorGenesis, possession_message,
+    AccountGenesis, AccountId, Action, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite,
+    Digest, Fingerprint, Genesis, Height, Linked, NewAccount, NewAccounts, Opening, Payment, Payments,
+    Registrar, Registration, Registrations, Revoke, Roles, Transaction, Transfer, ValidatorGenesis,
+    possession_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -22,6 +23,9 @@ pub(crate) const REGISTRAR: u64 = 2;
 pub(crate) const OPENED_MAX: u64 = 30;
 /// How much more a chain may issue than it burns.
 pub(crate) const ISSUANCE_CAP: u64 = 2_000;
+
+/// How many attestations the chain that takes them may have.
+pub(crate) const ATTESTATIONS_CAP: u64 = 60;
 
 /// Genesis and keys.
 pub(crate) struct Environment {
@@ -41,7 +45,8 @@ fn seed(kind: u8, number: u64) -> [u8; 32] {
 }
 
 impl Environment {
-    pub(crate) fn new(validators: usize, chains: u32, accounts: u64) -> Self {
+    /// So many chains with money, and with `register` one behind them that takes fingerprints.
+    pub(crate) fn new(validators: usize, chains: u32, register: bool, accounts: u64) -> Self {
         let signing_seeds: Vec<_> = (0..validators as u64).map(|index| seed(0xa1, index)).collect();
         let validator = |(index, signing_seed): (usize, &[u8; 32])| ValidatorGenesis {
             name: format!("v{index}"),
@@ -49,7 +54,7 @@ impl Environment {
             certificate_fingerprint: seed(0xf1, index as u64),
         };
         let keys: Vec<_> = (0..accounts).map(|account| SigningKey::from_seed(seed(0xac, account))).collect();
-        let chain = |id: u32| ChainGenesis {
+        let money = |id: u32| ChainGenesis {
             id: ChainId(id),
             kind: ChainKind::Transfers,
             suite: CryptoSuite::Ed25519,
@@ -65,15 +70,24 @@ impl Environment {
             },
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
+        let mut all: Vec<_> = (1..=chains).map(money).collect();
+        if register {
+            let last = money(chains + 1);
+            let (kind, asset) = (ChainKind::Attestations, Asset::NONE);
+            let roles =
+                Roles { issuer: None, issuance_cap: 0, attestations_cap: ATTESTATIONS_CAP, ..last.roles };
+            let accounts = keys.iter().map(|key| account(key, 0)).collect();
+            all.push(ChainGenesis { kind, asset, roles, accounts, ..last });
+        }
         let validators = signing_seeds.iter().enumerate().map(validator).collect();
-        let genesis = Genesis::new("simulated".into(), validators, (1..=chains).map(chain).collect());
+        let genesis = Genesis::new("simulated".into(), validators, all);
         Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
     }
 
-    /// The same network, but each account has one more: for the broken rule of conservation.
+    /// The same network, but each account with money has one more: for the broken rule of conservation.
     pub(crate) fn richer(&self) -> Genesis {
         let mut chains = self.genesis.chains().to_vec();
-        for chain in &mut chains {
+        for chain in chains.iter_mut().filter(|chain| chain.kind == ChainKind::Transfers) {
             chain.accounts = self.accounts.iter().map(|key| account(key, BALANCE + 1)).collect();
         }
         Genesis::new("simulated".into(), self.genesis.validators().to_vec(), chains).expect("it is valid")
@@ -136,6 +150,52 @@ impl Environment {
         };
         let signed = opening.sign(&network, |message| self.accounts[registrar as usize].sign(message));
         signed.expect("a few accounts")
+    }
+
+    /// A signed registration of fingerprints.
+    pub(crate) fn attest(
+        &self,
+        (chain, owner): (u32, u64),
+        registrations: &[Registration<'_>],
+        nonce: u64,
+    ) -> Transaction {
+        let mut encoded = Vec::new();
+        for registration in registrations {
+            registration.encode(&mut encoded).expect("a fingerprint, and a little data");
+        }
+        let attest = Attest {
+            chain: ChainId(chain),
+            key_version: engine::types::FIRST_KEY_VERSION,
+            reference: [0; 12],
+            owner: AccountId(owner),
+            registrations: Registrations::read(registrations.len(), &encoded).expect("it was just encoded"),
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        let signed = attest.sign(&self.network(), |message| self.accounts[owner as usize].sign(message));
+        signed.expect("a few fingerprints")
+    }
+
+    /// A signed revocation.
+    pub(crate) fn revoke(
+        &self,
+        (chain, owner): (u32, u64),
+        fingerprints: &[Fingerprint],
+        nonce: u64,
+    ) -> Transaction {
+        let fingerprints: Vec<_> = fingerprints.iter().map(|of| of.0).collect();
+        let revoke = Revoke {
+            chain: ChainId(chain),
+            key_version: engine::types::FIRST_KEY_VERSION,
+            reference: [0; 12],
+            owner: AccountId(owner),
+            reason: 3,
+            fingerprints: &fingerprints,
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        let signed = revoke.sign(&self.network(), |message| self.accounts[owner as usize].sign(message));
+        signed.expect("a few fingerprints")
     }
 
     /// Signed linked transfers.

@@ -167,10 +167,10 @@ impl World {
                 let what = format!("conservation: v{node} has {found:?} on all chains, not {supplies:?}");
                 self.checks.violation(self.now, what);
             }
-            for chain in states.iter() {
+            for (chain, table) in states.iter().zip(ledger.tables()) {
                 // One that has not executed everything differs from the definition for that reason alone.
                 if ledger.height().0 == self.checks.height()
-                    && let Some(what) = self.checks.differs(chain)
+                    && let Some(what) = self.checks.differs(chain, table)
                 {
                     differing.push(format!("execution: v{node} {what}"));
                 }

@@ -82,6 +82,8 @@ rules! {
     FailuresSpend = "failures_spend_their_nonce" by "exactly once",
     /// A payment to another chain is delivered once.
     CrossingsOnce = "payments_cross_once" by "crossing",
+    /// A fingerprint is registered once. *(Here again and again, in what execution is said to have given.)*
+    FingerprintsOnce = "fingerprints_are_registered_once" by "fingerprints",
     /// What is issued and burned is counted once. *(Here twice, in what execution is said to have given.)*
     IssuesCounted = "issues_are_counted" by "issuance",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.

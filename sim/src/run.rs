@@ -54,6 +54,8 @@ pub struct Report {
     pub submitted: usize,
     /// Payments between chains that arrived, and that came back.
     pub crossed: (usize, usize),
+    /// Fingerprints that were registered.
+    pub registered: usize,
     /// The trace, if it was kept.
     pub trace: Vec<String>,
     /// The largest sizes that a replica reported, by name.
@@ -87,6 +89,7 @@ pub fn simulate(run: &Run) -> Report {
             heights: 0,
             submitted: 0,
             crossed: (0, 0),
+            registered: 0,
             trace: Vec::new(),
             sizes: BTreeMap::new(),
             cost: None,
@@ -120,6 +123,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             events: world.trace.events(),
             heights: world.checks.height(),
             crossed: world.checks.crossed,
+            registered: world.checks.registered(),
             submitted: world.clients.submissions.len(),
             sizes: world.sizes.clone(),
             cost: world.cost.clone(),

@@ -111,7 +111,10 @@ impl Filter {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) validators: usize,
+    /// Chains with money.
     pub(crate) chains: u32,
+    /// Whether there is a chain behind them that takes fingerprints.
+    pub(crate) register: bool,
     pub(crate) accounts: u64,
     pub(crate) quality: Quality,
     pub(crate) sync_us: (u64, u64),
@@ -159,6 +162,7 @@ impl Plan {
         Self {
             validators,
             chains: 1,
+            register: false,
             accounts: 12,
             quality: Quality {
                 delay_us: (500, 4_000),
@@ -214,6 +218,7 @@ impl Plan {
         };
         let mut plan = Self {
             chains: 1 + chance.below(3) as u32,
+            register: chance.permille(500),
             quality,
             sync_us: chance.of(&[(100, 400), (500, 3_000), (2_000, 20_000)]),
             journal_factor: chance.of(&[1, 1, 4, 20]),

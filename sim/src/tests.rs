@@ -7,16 +7,18 @@ fn run(validators: usize, seed: u64) -> Run {
 }
 
 fn clean(validators: usize, seeds: std::ops::Range<u64>) {
-    let (mut arrived, mut came_back, several) = (0, 0, seeds.end - seeds.start > 4);
+    let (mut arrived, mut came_back, mut registered) = (0, 0, 0);
+    let several = seeds.end - seeds.start > 4;
     for seed in seeds {
         let report = simulate(&run(validators, seed));
         assert!(report.violations.is_empty(), "seed {seed} of {validators}: {:?}", report.violations);
         assert!(report.heights > 0 && report.submitted > 0, "seed {seed} of {validators} did nothing");
         (arrived, came_back) = (arrived + report.crossed.0, came_back + report.crossed.1);
+        registered += report.registered;
     }
     assert!(
-        !several || (arrived > 100 && came_back > 5),
-        "{arrived} payments arrived, {came_back} came back"
+        !several || (arrived > 100 && came_back > 5 && registered > 30),
+        "{arrived} payments arrived, {came_back} came back, {registered} fingerprints were registered"
     );
 }
 
@@ -75,6 +77,7 @@ fn broken_rules_are_found() {
         Rule::IssuesCounted,
         Rule::CrossingsAwaited,
         Rule::JudgedAsOf,
+        Rule::FingerprintsOnce,
     ];
     for rule in rules {
         assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());

@@ -174,7 +174,7 @@ impl World {
         context: deterministic::Context,
     ) -> Self {
         let mut chance = Chance::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let environment = Environment::new(plan.validators, plan.chains, plan.accounts);
+        let environment = Environment::new(plan.validators, plan.chains, plan.register, plan.accounts);
         let twins = plan.twin.into_iter();
         let identities: Vec<usize> = (0..plan.validators).chain(twins).collect();
         let nodes = identities.iter().map(|me| {
