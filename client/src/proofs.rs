@@ -1,7 +1,7 @@
 //! Collecting what a proof for strangers takes: a claim with its path, and headers up to one that is final.
 //!
 //! ```text
-//! account or transaction, checked ── its state root ── the header above that carries it ── … ── one with a certificate
+//! account, row or transaction, checked ── its state root ── the header that carries it ── … ── one with a certificate
 //! ```
 //!
 //! Nothing here is believed by anybody: who is given the proof checks it with the genesis header alone.

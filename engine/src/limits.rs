@@ -35,6 +35,8 @@ pub const OPENED_ACCOUNTS_MAX: usize = 680;
 pub const ATTESTATIONS_MAX: usize = 1_000;
 /// Bytes of the data that is registered with a fingerprint (*protocol*).
 pub const DATA_BYTES_MAX: usize = 1_024;
+/// Bytes of the value of a row (*protocol*).
+pub const ROW_VALUE_BYTES_MAX: usize = 168;
 /// Rows of the table of one chain (*protocol*).
 pub const ROWS_MAX: u64 = 1 << 32;
 

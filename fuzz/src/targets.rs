@@ -6,10 +6,10 @@ use engine::replica::{Boot, ChainRecord, CommittedBlock};
 use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
-    AccountGenesis, AccountId, Action, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite,
-    Data, Digest, Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Outcome, Packet, PacketSlab,
-    Payment, Payments, Refusal, Registration, Registrations, Revoke, Roles, Sequence, Transaction,
-    TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
+    AccountGenesis, AccountId, Action, Asset, Attest, Attestation, ChainGenesis, ChainId, ChainKind, Command,
+    CryptoSuite, Data, Digest, Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Outcome, Packet,
+    PacketSlab, Payment, Payments, Refusal, Registration, Registrations, Revoke, Roles, Sequence,
+    Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -100,6 +100,15 @@ pub(crate) const TARGETS: &[Target] = &[
         name: "genesis_header",
         decode: |bytes| Ok(answer(&proof::Genesis::decode(bytes))),
         seeds: || vec![good_genesis().header().to_vec()],
+    },
+    Target {
+        name: "attestation",
+        decode: |bytes| match (proof::Attestation::decode(bytes), Attestation::decode(bytes)) {
+            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Attestation::encode),
+            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
+            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        },
+        seeds: attestations,
     },
 ];
 
@@ -321,7 +330,7 @@ fn good_genesis() -> Genesis {
         certificate_fingerprint: [at + 8; 32],
     });
     let accounts = (1..=3).map(|at| AccountGenesis { public_key: [at; 32], balance: 1_000 }).collect();
-    let chain = ChainGenesis {
+    let transfers = ChainGenesis {
         id: ChainId(1),
         kind: ChainKind::Transfers,
         suite: CryptoSuite::Ed25519,
@@ -329,7 +338,30 @@ fn good_genesis() -> Genesis {
         roles: Roles::default(),
         accounts,
     };
-    Genesis::new("fuzz".into(), validators.collect(), vec![chain]).expect("a good genesis")
+    let attestations = ChainGenesis {
+        id: ChainId(2),
+        kind: ChainKind::Attestations,
+        asset: Asset::NONE,
+        roles: Roles { attestations_cap: 9, ..Roles::default() },
+        accounts: vec![AccountGenesis { public_key: [4; 32], balance: 0 }],
+        ..transfers
+    };
+    Genesis::new("fuzz".into(), validators.collect(), vec![transfers, attestations]).expect("a good genesis")
+}
+
+fn attestations() -> Vec<Vec<u8>> {
+    let register = |link, data: Data<'_>| {
+        let by = (AccountId(2), Height(5));
+        Attestation::register(&Fingerprint([4; 32]), by, (7, link, data.summary()), Digest::default())
+    };
+    let other = Fingerprint([3; 32]);
+    [
+        register(Link::None, Data::Inline(b"data")),
+        register(Link::RefersTo(other), Data::Hash(Digest([6; 32]))).superseded(other, Height(8)),
+        register(Link::Supersedes(other), Data::None).revoked(9, Height(8)),
+    ]
+    .map(|attestation| attestation.encode().to_vec())
+    .into()
 }
 
 fn certificate(validators: usize) -> Vec<u8> {

@@ -38,7 +38,7 @@ pub enum Traffic {
     Transfer,
     /// They register fingerprints.
     Attest,
-    /// Every other transaction is one or the other.
+    /// Both, and each chain gets the same share.
     Mixed,
 }
 
@@ -50,6 +50,39 @@ impl Traffic {
             Self::Attest => &[ChainKind::Attestations],
             Self::Mixed => &[ChainKind::Transfers, ChainKind::Attestations],
         }
+    }
+
+    /// Refuses what does not go with it on any chains, so that it can be said before there are chains.
+    ///
+    /// # Errors
+    /// [`LoadError::Plan`]: so many bytes of data, so many payments of a transaction or such a share of transfers to
+    /// other chains.
+    pub fn check(self, data_bytes: u16, payments: u16, cross_percent: u8) -> Result<(), LoadError> {
+        let wrong = |what: &str| Err(LoadError::Plan(what.into()));
+        if cross_percent > 100 {
+            return wrong("of 100 transfers 0 to 100 go to another chain");
+        }
+        if self == Self::Attest && cross_percent > 0 {
+            return wrong(
+                "fingerprints stay on their chain: leave out --cross-chain, or take --workload mixed",
+            );
+        }
+        if !(1..=LINKED_PAYMENTS_MAX).contains(&usize::from(payments)) {
+            return wrong("a transaction has 1 to 1,000 payments");
+        }
+        if payments > 1 && self != Self::Transfer {
+            return wrong("linked transfers are a workload of their own: leave out --linked or --workload");
+        }
+        if payments > 1 && cross_percent > 0 {
+            return wrong("linked transfers stay on their chain: leave out --linked or --cross-chain");
+        }
+        if usize::from(data_bytes) > DATA_BYTES_MAX {
+            return wrong("a fingerprint is registered with 0 to 1,024 bytes of data");
+        }
+        if data_bytes > 0 && self == Self::Transfer {
+            return wrong("transfers carry no data: leave out --data-bytes, or add --workload attest");
+        }
+        Ok(())
     }
 }
 
@@ -152,37 +185,13 @@ impl LoadPlan {
         if self.endpoints.is_empty() {
             return wrong("there is no endpoint to drive load at");
         }
-        if self.chains.is_empty() {
-            return wrong("there is no chain to drive load at");
-        }
+        self.traffic.check(self.data_bytes, self.payments, self.cross_percent)?;
         let of_kind = |kind| self.chains.iter().filter(move |chain| chain.kind == kind);
         if let Some(kind) = self.traffic.kinds().iter().find(|kind| of_kind(**kind).count() == 0) {
             return wrong(&format!("there is no chain of the kind \"{}\" to drive load at", kind.name()));
         }
-        if self.cross_percent > 100 || (self.cross_percent > 0 && of_kind(ChainKind::Transfers).count() < 2) {
-            return wrong(
-                "transfers between chains take two chains of transfers, and are 0 to 100 in a hundred",
-            );
-        }
-        if self.traffic == Traffic::Attest && self.cross_percent > 0 {
-            return wrong(
-                "fingerprints stay on their chain: leave out --cross-chain, or take --workload mixed",
-            );
-        }
-        if self.traffic != Traffic::Transfer && self.payments > 1 {
-            return wrong("linked transfers are a workload of their own: leave out --linked or --workload");
-        }
-        if usize::from(self.data_bytes) > DATA_BYTES_MAX {
-            return wrong("a fingerprint is registered with 0 to 1,024 bytes of data");
-        }
-        if self.traffic == Traffic::Transfer && self.data_bytes > 0 {
-            return wrong("transfers carry no data: leave out --data-bytes, or add --workload attest");
-        }
-        if !(1..=LINKED_PAYMENTS_MAX).contains(&usize::from(self.payments)) {
-            return wrong("a transaction has 1 to 1,000 payments");
-        }
-        if self.payments > 1 && self.cross_percent > 0 {
-            return wrong("linked transfers stay on their chain: leave out --linked or --cross-chain");
+        if self.cross_percent > 0 && of_kind(ChainKind::Transfers).count() < 2 {
+            return wrong("transfers between chains take two chains of transfers");
         }
         let assets = || of_kind(ChainKind::Transfers).map(|chain| chain.asset);
         if self.cross_percent > 0 && assets().zip(assets().skip(1)).any(|(one, other)| one != other) {

@@ -15,7 +15,9 @@ use std::ops::Range;
 /// How many packets the transactions of a lane have: the same sizes again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizes {
-    of: Vec<u64>,
+    /// Packets of the first so many transactions of a round, from none of them to all.
+    sums: Vec<u64>,
+    largest: u64,
 }
 
 impl Sizes {
@@ -23,35 +25,43 @@ impl Sizes {
     ///
     /// # Panics
     /// There is no size, or one is 0.
-    pub fn repeating(of: Vec<u64>) -> Sizes {
+    pub fn repeating(of: &[u64]) -> Sizes {
         assert!(!of.is_empty() && of.iter().all(|size| *size > 0), "each transaction has packets");
-        Sizes { of }
+        let mut sums = vec![0];
+        let mut largest = 0;
+        for size in of {
+            sums.push(sums[sums.len() - 1] + size);
+            largest = largest.max(*size);
+        }
+        Sizes { sums, largest }
     }
 
     /// After how many transactions the sizes begin again.
     pub fn period(&self) -> u64 {
-        self.of.len() as u64
+        self.sums.len() as u64 - 1
+    }
+
+    /// Packets of one round.
+    fn round(&self) -> u64 {
+        self.sums[self.sums.len() - 1]
     }
 
     /// Packets of so many transactions.
     pub fn packets(&self, transactions: u64) -> u64 {
         let (rounds, rest) = (transactions / self.period(), transactions % self.period());
-        rounds * self.of.iter().sum::<u64>() + self.of.iter().take(rest as usize).sum::<u64>()
+        rounds * self.round() + self.sums[rest as usize]
     }
 
     /// The number of the transaction whose first packet has this tag.
     pub fn number(&self, tag: u64) -> Option<u64> {
-        let round: u64 = self.of.iter().sum();
-        let mut number = tag / round * self.period();
-        while self.packets(number) < tag {
-            number += 1;
-        }
-        (self.packets(number) == tag).then_some(number)
+        let (rounds, rest) = (tag / self.round(), tag % self.round());
+        let place = self.sums.binary_search(&rest).ok()?;
+        Some(rounds * self.period() + place as u64)
     }
 
     /// The most transactions that so many packets hold, whatever comes first; at least one.
     pub fn within(&self, packets: u64) -> u64 {
-        (packets / self.of.iter().max().expect("there is a size")).max(1)
+        (packets / self.largest).max(1)
     }
 }
 
@@ -76,7 +86,7 @@ impl Pool {
 
     /// An empty pool without lanes, left in place of the real one when that is taken away.
     pub(crate) fn empty() -> Pool {
-        Pool::new(0, Sizes::repeating(vec![1]))
+        Pool::new(0, Sizes::repeating(&[1]))
     }
 
     /// How many packets the transactions have.

@@ -19,7 +19,7 @@ use kernels::ed25519::{SignRequest, SigningKey, sign_batch};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Transactions signed between two updates of the progress counter.
+/// Transactions signed between two updates of the progress counter, in whole rounds of their sizes.
 const CHUNK: usize = 256;
 
 /// Everything needed to sign: the keys of all clients, and the transfers that they sign.
@@ -71,7 +71,8 @@ impl Presigner {
                 }
             }
             let round = sizes.packets(sizes.period()) as usize * PACKET_BYTES;
-            bytes.par_chunks_mut(CHUNK * round).for_each(|chunk| {
+            let rounds = CHUNK.div_ceil(sizes.period() as usize);
+            bytes.par_chunks_mut(rounds * round).for_each(|chunk| {
                 self.sign_in_place(chunk);
                 done.fetch_add((chunk.len() / round) as u64 * sizes.period(), Ordering::Relaxed);
             });

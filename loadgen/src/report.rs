@@ -147,8 +147,25 @@ pub struct Audit {
     pub roots_equal: bool,
     /// Signatures that each validator checked.
     pub signatures_verified_per_validator: Vec<u64>,
+    /// Fingerprints that clients were told are registered.
+    #[serde(default)]
+    pub attested_told: u64,
+    /// Fingerprints that are registered, on the validator's disk that has the fewest.
+    #[serde(default)]
+    pub attested: u64,
     /// Whether everything above is as it must be.
     pub ok: bool,
+}
+
+impl Audit {
+    /// Whether the disks have everything that clients were told, once, and no money more or less. There may be more
+    /// fingerprints than clients were told: an answer can come too late.
+    pub fn keeps_its_word(&self) -> bool {
+        self.missing == 0
+            && self.duplicated == 0
+            && self.balance_drift == 0
+            && self.attested >= self.attested_told
+    }
 }
 
 /// What one validator used.

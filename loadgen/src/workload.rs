@@ -123,19 +123,24 @@ impl Workload {
         })
     }
 
-    /// The same, but of this traffic; a fingerprint is registered with so many bytes of data.
+    /// The same, but of this traffic; a fingerprint is registered with so many bytes of data. Each chain that takes a
+    /// part of it gets the same share.
     ///
     /// # Errors
     /// [`LoadError::Plan`]: no chain takes a part of it.
     pub fn of(self, traffic: Traffic, data_bytes: u16) -> Result<Workload, LoadError> {
-        let round =
-            traffic.kinds().iter().map(|kind| (*kind, of_kind(&self.chains, *kind))).collect::<Vec<_>>();
-        match round.iter().find(|(_, chains)| chains.is_empty()) {
-            Some((kind, _)) => {
-                Err(LoadError::Plan(format!("there is no chain of the kind \"{}\"", kind.name())))
-            }
-            None => Ok(Workload { round, data_bytes: data_bytes.into(), ..self }),
+        let takes_part = |kind: &ChainKind| traffic.kinds().contains(kind);
+        let kinds: Vec<_> = self.chains.iter().map(|chain| chain.kind).filter(takes_part).collect();
+        if let Some(kind) = traffic.kinds().iter().find(|kind| !kinds.contains(kind)) {
+            return Err(LoadError::Plan(format!("there is no chain of the kind \"{}\"", kind.name())));
         }
+        // One transaction for each chain, or for the chains after which their kinds begin again.
+        let begins_again = |after: &usize| {
+            kinds.len().is_multiple_of(*after) && kinds[*after..] == kinds[..kinds.len() - after]
+        };
+        let period = (1..kinds.len()).find(begins_again).unwrap_or(kinds.len());
+        let round = kinds[..period].iter().map(|kind| (*kind, of_kind(&self.chains, *kind))).collect();
+        Ok(Workload { round, data_bytes: data_bytes.into(), ..self })
     }
 
     /// The same, but so many transfers in a hundred pay an account of another chain.
@@ -164,7 +169,8 @@ impl Workload {
                 Attest::payload_bytes_of_one(self.data_bytes).div_ceil(PACKET_BYTES)
             }
         };
-        Sizes::repeating(self.round.iter().map(|(kind, _)| 1 + payload_packets(kind) as u64).collect())
+        let sizes: Vec<u64> = self.round.iter().map(|(kind, _)| 1 + payload_packets(kind) as u64).collect();
+        Sizes::repeating(&sizes)
     }
 
     /// Number of lanes.

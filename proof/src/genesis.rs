@@ -28,7 +28,7 @@ const NAME_BYTES_MAX: usize = 64;
 
 const MAGIC: &[u8; 25] = b"millrace/genesis-header/4";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
-const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 8 + 32 + 8;
+pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
 const NOBODY: u64 = u64::MAX;
 /// The registrar of a chain where every account may open others.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::types::{Digest, Head, Height, PacketRun, Sequence, Transaction, ValidatorIndex};
+use engine::types::{ChainId, Digest, Head, Height, PacketRun, Sequence, Transaction, ValidatorIndex};
 use engine::wire::{Batch, BatchSection, Block, FinalizedBlock, Header, PeerMessage};
 use kernels::ed25519::SigningKey;
 
 use crate::bell::FORGED;
 use crate::chance::Chance;
+use crate::environment::Environment;
 use crate::host::Forge;
 
 /// One way to lie.
@@ -89,6 +90,8 @@ pub(crate) struct Liar {
     branches: Vec<usize>,
     alternatives: BTreeMap<(Digest, usize), Option<PeerMessage>>,
     transaction: Option<(BatchSection, Transaction)>,
+    /// For each chain one that only the other kind of chain takes.
+    astray: BTreeMap<ChainId, Transaction>,
     chance: Chance,
 }
 
@@ -97,8 +100,7 @@ impl Liar {
         misdeeds: &[Misdeed],
         me: usize,
         validators: usize,
-        network: Digest,
-        signing_seed: [u8; 32],
+        environment: &Environment,
         mut chance: Chance,
     ) -> Self {
         let favoured = chance.any(validators, validators - 1);
@@ -107,8 +109,8 @@ impl Liar {
             misdeeds: misdeeds.to_vec(),
             branches,
             me: ValidatorIndex(me as u16),
-            network,
-            key: SigningKey::from_seed(signing_seed),
+            network: environment.network(),
+            key: SigningKey::from_seed(environment.signing_seeds[me]),
             favoured,
             victim: (me + 1 + chance.below(validators - 1)) % validators,
             silent_from: chance.millis(300..4_000),
@@ -116,6 +118,7 @@ impl Liar {
             last: None,
             alternatives: BTreeMap::new(),
             transaction: None,
+            astray: environment.astray(),
             chance,
         }
     }
@@ -241,19 +244,22 @@ impl Liar {
         }
         let (network, me, key) = (self.network, self.me, &self.key);
         let other = self.alternatives.entry((*batch.digest(), branch)).or_insert_with(|| {
-            let (chain, packets) = batch.sections().next()?;
+            let mut sections = batch.sections();
+            let first = batch.digest().0[1] & 1 == 0;
+            let (chain, packets) = if first { sections.next() } else { sections.last() }?;
             // Another batch must have whole transactions, or it is refused for that.
             let left_out: usize = PacketRun::all(packets).take(branch).map(|run| run.packets().len()).sum();
-            let kept = packets.get(left_out..)?;
-            let section = BatchSection { chain, packets: kept.len() as u32 };
-            (!kept.is_empty()).then(|| {
-                let previous = batch.previous();
-                let sign = |message: &[u8]| key.sign(message);
-                // Every other one is judged by accounts that are not everywhere yet.
-                let as_of = Height(batch.as_of().0 + u64::from(batch.digest().0[0] & 1));
-                let other = Batch::seal(&network, me, &previous, as_of, &[section], kept.iter(), sign);
-                PeerMessage::Batch(other.bytes().clone())
-            })
+            let kept = packets.get(left_out..).filter(|kept| !kept.is_empty())?;
+            // No honest validator seals one that its chain does not take, but all execute it.
+            let astray = self.astray.get(&chain).map_or(&[][..], |astray| astray.run().packets());
+            let packets = [kept, astray].concat();
+            let section = BatchSection { chain, packets: packets.len() as u32 };
+            let previous = batch.previous();
+            let sign = |message: &[u8]| key.sign(message);
+            // Every other one is judged by accounts that are not everywhere yet.
+            let as_of = Height(batch.as_of().0 + u64::from(batch.digest().0[0] & 1));
+            let other = Batch::seal(&network, me, &previous, as_of, &[section], packets.iter(), sign);
+            Some(PeerMessage::Batch(other.bytes().clone()))
         });
         other.clone().unwrap_or(PeerMessage::Batch(bytes))
     }

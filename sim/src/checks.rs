@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::execute::oracle::{Oracle, OracleOutcome};
-use engine::execute::{ChainState, Delivered, Delivery, Delta, Leg, Table};
+use engine::execute::oracle::OracleOutcome;
+use engine::execute::{ChainState, Delivered, Delta, Leg, Table};
 use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
+use engine::roots::OracleLedger;
 use engine::types::{
-    AccountId, Attestation, ChainId, Content, Digest, Genesis, Height, Outcome, PacketRun, Transaction,
-    TransactionId, Verdict,
+    AccountId, ChainId, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId, Verdict,
 };
 
 use crate::clients::Submission;
+use crate::fingerprints::Fingerprints;
 
 /// What one batch of a block holds.
 #[derive(Clone, Debug)]
@@ -81,13 +82,6 @@ impl Ordered {
     }
 }
 
-/// Who has registered a fingerprint, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Registered {
-    owner: AccountId,
-    height: Height,
-}
-
 /// What a block did on one chain.
 #[derive(Clone, Debug)]
 pub(crate) struct OnChain {
@@ -130,10 +124,8 @@ impl OnChain {
 /// The one history that everybody must share.
 #[derive(Debug)]
 pub(crate) struct Checks {
-    /// The definition of execution.
-    oracles: BTreeMap<ChainId, Oracle>,
-    /// What the last height sent from chain to chain, by the definition.
-    in_flight: Vec<Delivery>,
+    /// The definition of execution and of state roots.
+    oracle: OracleLedger,
     /// Payments between chains that are not decided: in batches of which author, and since which height.
     crossing: BTreeMap<TransactionId, (usize, Height)>,
     /// Digest and root of each height, from 1.
@@ -144,27 +136,21 @@ pub(crate) struct Checks {
     /// Payments between chains that arrived, and that came back.
     pub(crate) crossed: (usize, usize),
     spent: BTreeMap<(ChainId, u64, u64), Height>,
-    /// By the transactions that were applied alone.
-    registered: BTreeMap<(ChainId, [u8; 32]), Registered>,
+    pub(crate) fingerprints: Fingerprints,
     pub(crate) violations: Vec<String>,
 }
 
 impl Checks {
     pub(crate) fn new(genesis: &Genesis) -> Self {
         Self {
-            oracles: genesis
-                .chains()
-                .iter()
-                .map(|chain| (chain.id, Oracle::genesis(chain, genesis.chains())))
-                .collect(),
-            in_flight: Vec::new(),
+            oracle: OracleLedger::genesis(genesis),
             crossing: BTreeMap::new(),
             history: Vec::new(),
             outcomes: BTreeMap::new(),
             applied: BTreeMap::new(),
             crossed: (0, 0),
             spent: BTreeMap::new(),
-            registered: BTreeMap::new(),
+            fingerprints: Fingerprints::default(),
             violations: Vec::new(),
         }
     }
@@ -174,25 +160,15 @@ impl Checks {
         self.applied.len()
     }
 
-    /// How many fingerprints were registered.
-    pub(crate) fn registered(&self) -> usize {
-        self.registered.len()
+    /// What became of the transactions in batches.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = Outcome> {
+        self.outcomes.values().flatten().copied()
     }
 
-    /// How a chain that has executed everything differs from the definition, or from what clients have registered.
+    /// How a chain that has executed everything differs from the definition.
     pub(crate) fn differs(&self, chain: &ChainState, table: &Table) -> Option<String> {
-        let oracle = self.oracles.get(&chain.chain())?;
-        let of_chain = (chain.chain(), [0; 32])..=(chain.chain(), [u8::MAX; 32]);
-        for ((_, fingerprint), Registered { owner, height }) in self.registered.range(of_chain) {
-            let kept = table.get(fingerprint).and_then(|value| Attestation::decode(value));
-            if kept.map(|kept| (kept.owner, kept.registered)) != Some((*owner, *height)) {
-                return Some(format!(
-                    "has not the attestation that account {owner} of chain {} registered at height {height}",
-                    chain.chain()
-                ));
-            }
-        }
-        let rows = table.rows().iter().skip(1).map(|row| (row.key, row.value.to_vec()));
+        let (_, oracle) = self.oracle.oracles().find(|(of, _)| *of == chain.chain())?;
+        let rows = table.rows().iter().skip(1).map(|row| (*row.key(), row.value().to_vec()));
         if !rows.eq(oracle.attestations().iter().map(|of| (of.fingerprint, of.value()))) {
             return Some(format!("has not the attestations of chain {} as they are defined", chain.chain()));
         }
@@ -263,7 +239,7 @@ impl Checks {
                 format!("time: the block at height {height} lies {} s ahead", (time_ms - clock_ms) / 1_000),
             );
         }
-        self.compare(*height, sections, executed, at);
+        self.compare(*height, sections, (root, executed), at);
         self.arrivals(*height, executed, at);
         let mut rest: BTreeMap<ChainId, &[Outcome]> =
             executed.iter().map(|of| (of.chain, of.found.outcomes.as_slice())).collect();
@@ -275,8 +251,10 @@ impl Checks {
                     return;
                 };
                 *of_chain = left;
-                if *outcome == Outcome::Applied {
-                    self.fingerprints(section.chain, packet, *height, at);
+                if *outcome == Outcome::Applied
+                    && let Err(wrong) = self.fingerprints.applied(packet, *height)
+                {
+                    self.violation(at, format!("fingerprints: {wrong}"));
                 }
                 self.transaction(
                     (section.author, *id),
@@ -289,38 +267,20 @@ impl Checks {
         }
     }
 
-    /// A transaction was applied: what it has registered, nobody had registered before.
-    fn fingerprints(&mut self, chain: ChainId, transaction: &Transaction, height: Height, at: Duration) {
-        let Ok(Content::Attest(attest)) = transaction.run().content() else { return };
-        for registration in attest.registrations.iter() {
-            let registered = Registered { owner: attest.owner, height };
-            let before = self.registered.insert((chain, registration.fingerprint.0), registered);
-            if let Some(Registered { owner, height: first }) = before {
-                let what = format!(
-                    "fingerprints: {:.12} is registered on chain {chain} by account {owner} at height {first}, and again \
-                     at {height}",
-                    registration.fingerprint
-                );
-                self.violation(at, what);
-            }
-        }
-    }
-
-    /// Compares outcomes with those of the definition.
-    fn compare(&mut self, height: Height, sections: &[OrderedBatch], executed: &[OnChain], at: Duration) {
-        let came = std::mem::take(&mut self.in_flight);
-        for OnChain { chain, found } in executed {
-            let Some(oracle) = self.oracles.get_mut(chain) else { continue };
-            let of_chain = sections.iter().filter(|section| section.chain == *chain);
-            let transactions =
-                of_chain.flat_map(|section| section.transactions.iter().map(|(id, one)| (*id, one.run())));
-            let is_mine = |delivery: &&Delivery| match delivery.leg {
-                Leg::Credit => delivery.crossing.destination == *chain,
-                Leg::Refund(_) => delivery.crossing.source == *chain,
-            };
-            let inbox: Vec<_> = came.iter().filter(is_mine).copied().collect();
-            let expected = oracle.execute(height, &inbox, transactions);
-            self.in_flight.extend_from_slice(&expected.outbox);
+    /// Compares outcomes and the state root with those of the definition. Every other honest validator must have this
+    /// root, so at each height that it executes, its accounts and tables are those of the definition, too.
+    fn compare(
+        &mut self,
+        height: Height,
+        sections: &[OrderedBatch],
+        (root, executed): (Digest, &[OnChain]),
+        at: Duration,
+    ) {
+        let defined = self.oracle.execute(height, |chain| {
+            let of_chain = sections.iter().filter(|section| section.chain == chain);
+            of_chain.flat_map(|section| section.transactions.iter().map(|(_, one)| one.run())).collect()
+        });
+        for (OnChain { chain, found }, expected) in executed.iter().zip(&defined.outcomes) {
             let places = 0..expected.outcomes.len();
             let differs = |place: &usize| expected.outcomes.get(*place) != found.outcomes.get(*place);
             if let Some(place) = places.into_iter().find(differs) {
@@ -341,6 +301,9 @@ impl Checks {
                     format!("issuance: height {height} gives {found:?} on chain {chain}, not {expected:?}");
                 self.violation(at, what);
             }
+        }
+        if defined.state_root != root {
+            self.violation(at, format!("roots: height {height} has not the state root of the definition"));
         }
     }
 
@@ -426,8 +389,12 @@ impl Checks {
 
     /// Compares everything that clients of honest validators were told with what is in blocks.
     pub(crate) fn truth(&mut self, submissions: &[Submission], honest: impl Fn(usize) -> bool, at: Duration) {
+        let submissions = submissions.iter().filter(|one| honest(one.node));
+        for mistold in self.fingerprints.mistold(submissions.clone()) {
+            self.violation(at, format!("fingerprints: {mistold}"));
+        }
         let mut by_id: BTreeMap<(usize, TransactionId), Vec<&Submission>> = BTreeMap::new();
-        for submission in submissions.iter().filter(|one| honest(one.node)) {
+        for submission in submissions {
             by_id.entry((submission.node, submission.id)).or_default().push(submission);
         }
         let mut lies = Vec::new();

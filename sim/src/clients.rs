@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::types::{
-    AccountId, Action, ChainKind, Data, Digest, Fingerprint, Frozen, Link, Packet, Payment, Registration,
-    Transaction, TransactionId, Verdict,
+    AccountId, Action, ChainKind, Content, Data, Digest, Fingerprint, Frozen, Link, Packet, Payment, Refusal,
+    Registration, Transaction, TransactionId, Verdict,
 };
 use engine::wire::Notice;
 
 use crate::chance::Chance;
 use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER, REGISTRAR};
+
+/// How many fingerprints clients register, those that there is no room for included.
+const FINGERPRINTS: u64 = 40;
 
 /// Who pays: a chain and an account of it.
 pub(crate) type Account = (u32, u64);
@@ -24,6 +27,8 @@ pub(crate) struct Submission {
     pub(crate) tag: u64,
     pub(crate) id: TransactionId,
     pub(crate) account: Account,
+    /// The fingerprints that it is to register.
+    pub(crate) registers: Vec<Fingerprint>,
     pub(crate) at: Duration,
     pub(crate) told: Option<Verdict>,
     /// When it was told that it is in a block.
@@ -129,11 +134,34 @@ impl Clients {
         for (account, transaction) in transactions {
             let (id, account, tag) = (transaction.id(&network), *account, first + packets.len() as u64);
             packets.extend_from_slice(transaction.run().packets());
-            let (told, told_at) = (None, None);
-            self.submissions.push(Submission { node, life, tag, id, account, at: now, told, told_at });
+            let registers = match transaction.run().content() {
+                Ok(Content::Attest(attest)) => {
+                    attest.registrations.iter().map(|one| one.fingerprint).collect()
+                }
+                _ => Vec::new(),
+            };
+            self.submissions.push(Submission {
+                node,
+                life,
+                tag,
+                id,
+                account,
+                registers,
+                at: now,
+                told: None,
+                told_at: None,
+            });
         }
         self.next_tag += packets.len() as u64;
         Frame { node, life, tag: first, packets }
+    }
+
+    /// The refusals that were told.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = Refusal> {
+        self.submissions.iter().filter_map(|one| match one.told {
+            Some(Verdict::Refused(refusal)) => Some(refusal),
+            _ => None,
+        })
     }
 
     /// The submission of a tag.
@@ -158,7 +186,7 @@ impl Clients {
             return self.opening(environment, chain.id.0);
         }
         // At times the transactions of one kind of chain go to another.
-        let astray = chance.permille(if chain.kind == ChainKind::Attestations { 150 } else { 15 });
+        let astray = chance.permille(if chain.kind == ChainKind::Attestations { 60 } else { 15 });
         if (chain.kind == ChainKind::Attestations) != astray {
             return self.fingerprints(environment, chain.id.0);
         }
@@ -197,7 +225,9 @@ impl Clients {
             several => {
                 let beyond = usize::from(chance.permille(30));
                 let other = 1 + chance.below(several + beyond) as u32;
-                (other != chain.id.0 && chance.permille(400)).then_some(other)
+                let takes_money = chains.get(other as usize - 1).is_none_or(|of| of.kind == chain.kind);
+                let often = if takes_money { 400 } else { 60 };
+                (other != chain.id.0 && chance.permille(often)).then_some(other)
             }
         };
         let transaction = if other.is_none() && chance.permille(120) {
@@ -255,27 +285,38 @@ impl Clients {
         (account, transaction)
     }
 
-    /// What one of a few owners says of a few fingerprints: so they collide, and what one has registered the other wants
-    /// to change.
+    /// What one of a few owners says of a few fingerprints: so they collide, and what one has registered the other
+    /// wants to change.
     fn fingerprints(&mut self, environment: &Environment, chain: u32) -> (Account, Transaction) {
         let chance = &mut self.chance;
-        let mut any = || Fingerprint([1 + chance.within(0..90) as u8; 32]);
-        let [first, second, earlier] = [any(), any(), any()];
-        let account = (chain, chance.within(0..3));
+        let account = (chain, chance.of(&[0, 0, 0, 1, 2]));
         let nonce = self.nonces.entry(account).or_default();
+        // At times more than there is room for in a few packets.
+        let several = chance.of(&[1, 1, 1, 1, 2, 3, 25]);
+        let fingerprints: Vec<Fingerprint> = (0..several).map(|_| any_fingerprint(chance)).collect();
         let transaction = if chance.permille(200) {
-            let both = [first, second];
-            environment.revoke(account, &both[..1 + chance.below(2)], *nonce)
+            environment.revoke(account, &fingerprints, *nonce)
         } else {
-            let link = match chance.below(4) {
-                0 => Link::RefersTo(earlier),
-                1 => Link::Supersedes(earlier),
-                _ => Link::None,
-            };
-            let data = [Data::None, Data::Inline(b"simulated"), Data::Hash(Digest([7; 32]))][chance.below(3)];
-            let one = Registration { fingerprint: first, kind: 1, link, data };
-            let other = Registration { fingerprint: second, kind: 2, link: Link::None, data };
-            environment.attest(account, &[one, other][..1 + chance.below(2)], *nonce)
+            let mut before = any_fingerprint(chance);
+            let registrations: Vec<Registration<'_>> = fingerprints
+                .into_iter()
+                .map(|fingerprint| {
+                    // At times what the same transaction has just registered.
+                    let earlier = if chance.permille(300) { before } else { any_fingerprint(chance) };
+                    before = fingerprint;
+                    let links = [
+                        Link::None,
+                        Link::None,
+                        Link::None,
+                        Link::RefersTo(earlier),
+                        Link::Supersedes(earlier),
+                    ];
+                    let data =
+                        chance.of(&[Data::None, Data::Inline(b"simulated"), Data::Hash(Digest([7; 32]))]);
+                    Registration { fingerprint, kind: 1, link: chance.of(&links), data }
+                })
+                .collect();
+            environment.attest(account, &registrations, *nonce)
         };
         *nonce += 1;
         self.transactions.push((account, transaction.clone()));
@@ -323,4 +364,12 @@ impl Clients {
         }
         Ok(submission)
     }
+}
+
+/// One of those that clients register. Some differ in the last byte only.
+fn any_fingerprint(chance: &mut Chance) -> Fingerprint {
+    let number = chance.within(0..FINGERPRINTS) as u8;
+    let mut bytes = [1 + number / 4; 32];
+    bytes[31] = number;
+    Fingerprint(bytes)
 }

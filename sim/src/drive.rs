@@ -488,6 +488,7 @@ impl World {
                 if self.is_honest(node) {
                     let (clock, at) = (self.latest_clock_ms(), self.now);
                     self.checks.executed(self.nodes[node].me, &ordered, root, &executed, clock, at);
+                    self.check_tables(node, height);
                 }
                 self.say(node, format_args!("has executed height {height}"));
                 self.learn_opened(node, &deltas);
@@ -498,6 +499,18 @@ impl World {
             }
         }
         self.write_journal(node);
+    }
+
+    /// What was registered up to a height stays in the tables of an honest validator that has executed it.
+    fn check_tables(&mut self, node: usize, height: Height) {
+        let Some(running) = &self.nodes[node].running else { return };
+        let ledger = running.committer.ledger();
+        let states = ledger.states();
+        let mut tables = states.iter().zip(ledger.tables());
+        let lost = tables.find_map(|(of, table)| self.checks.fingerprints.lost(of.chain(), table, height));
+        if let Some(lost) = lost {
+            self.checks.violation(self.now, format!("fingerprints: v{node} {lost}"));
+        }
     }
 
     /// Clients see which numbers the accounts have got that they asked for.

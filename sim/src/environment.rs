@@ -1,12 +1,13 @@
 //! What does not change in a run: the network's genesis and everybody's keys.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite,
-    Digest, Fingerprint, Genesis, Height, Linked, NewAccount, NewAccounts, Opening, Payment, Payments,
-    Registrar, Registration, Registrations, Revoke, Roles, Transaction, Transfer, ValidatorGenesis,
+    Data, Digest, Fingerprint, Genesis, Height, Link, Linked, NewAccount, NewAccounts, Opening, Payment,
+    Payments, Registrar, Registration, Registrations, Revoke, Roles, Transaction, Transfer, ValidatorGenesis,
     possession_message,
 };
 use kernels::ed25519::SigningKey;
@@ -25,7 +26,7 @@ pub(crate) const OPENED_MAX: u64 = 30;
 pub(crate) const ISSUANCE_CAP: u64 = 2_000;
 
 /// How many attestations the chain that takes them may have.
-pub(crate) const ATTESTATIONS_CAP: u64 = 60;
+pub(crate) const ATTESTATIONS_CAP: u64 = 25;
 
 /// Genesis and keys.
 pub(crate) struct Environment {
@@ -196,6 +197,20 @@ impl Environment {
         };
         let signed = revoke.sign(&self.network(), |message| self.accounts[owner as usize].sign(message));
         signed.expect("a few fingerprints")
+    }
+
+    /// For each chain a signed transaction that only the other kind of chain takes. Its nonce moves no replay window.
+    pub(crate) fn astray(&self) -> BTreeMap<ChainId, Transaction> {
+        let (last, nonce) = (self.accounts.len() as u64 - 1, 20);
+        let one = |chain: &ChainGenesis| match chain.kind {
+            ChainKind::Attestations => self.transfer((chain.id.0, None), (last, None, 0), 1, nonce, u64::MAX),
+            ChainKind::Transfers => {
+                let (fingerprint, link, data) = (Fingerprint([0xff; 32]), Link::None, Data::None);
+                let registration = Registration { fingerprint, kind: 1, link, data };
+                self.attest((chain.id.0, last), &[registration], nonce)
+            }
+        };
+        self.genesis.chains().iter().map(|chain| (chain.id, one(chain))).collect()
     }
 
     /// Signed linked transfers.

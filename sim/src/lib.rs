@@ -30,6 +30,7 @@ mod drive;
 mod engines;
 mod environment;
 mod faults;
+mod fingerprints;
 mod finish;
 mod held;
 mod host;

@@ -137,6 +137,7 @@ fn replay(arguments: &Arguments, seed: u64) -> bool {
         report.views_max
     );
     println!("largest sizes: {:?}", report.sizes);
+    println!("outcomes in blocks, and refusals, by their bytes: {:?}", report.verdicts);
     report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
     report.violations.is_empty()
 }

@@ -84,6 +84,8 @@ rules! {
     CrossingsOnce = "payments_cross_once" by "crossing",
     /// A fingerprint is registered once. *(Here again and again, in what execution is said to have given.)*
     FingerprintsOnce = "fingerprints_are_registered_once" by "fingerprints",
+    /// Who wants to register what another has registered is told so. *(Here he is told that it is committed.)*
+    TakenTold = "taken_fingerprints_are_told" by "fingerprints",
     /// What is issued and burned is counted once. *(Here twice, in what execution is said to have given.)*
     IssuesCounted = "issues_are_counted" by "issuance",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.

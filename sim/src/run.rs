@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use commonware_runtime::{Runner as _, deterministic};
+use engine::types::{Outcome, Refusal};
 
 use crate::chance::Chance;
 use crate::meter::Cost;
@@ -54,8 +55,8 @@ pub struct Report {
     pub submitted: usize,
     /// Payments between chains that arrived, and that came back.
     pub crossed: (usize, usize),
-    /// Fingerprints that were registered.
-    pub registered: usize,
+    /// How often each outcome stands in a block, and how often clients were told each refusal: by their bytes.
+    pub verdicts: BTreeMap<u8, usize>,
     /// The trace, if it was kept.
     pub trace: Vec<String>,
     /// The largest sizes that a replica reported, by name.
@@ -89,7 +90,7 @@ pub fn simulate(run: &Run) -> Report {
             heights: 0,
             submitted: 0,
             crossed: (0, 0),
-            registered: 0,
+            verdicts: BTreeMap::new(),
             trace: Vec::new(),
             sizes: BTreeMap::new(),
             cost: None,
@@ -123,8 +124,8 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             events: world.trace.events(),
             heights: world.checks.height(),
             crossed: world.checks.crossed,
-            registered: world.checks.registered(),
             submitted: world.clients.submissions.len(),
+            verdicts: verdicts(&world),
             sizes: world.sizes.clone(),
             cost: world.cost.clone(),
             gap_max: world.pace.gap_max,
@@ -133,4 +134,13 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             trace: Vec::new(),
         }
     })
+}
+
+fn verdicts(world: &World) -> BTreeMap<u8, usize> {
+    let mut verdicts = BTreeMap::new();
+    let refusals = world.clients.refusals().map(Refusal::code);
+    for code in world.checks.outcomes().map(Outcome::code).chain(refusals) {
+        *verdicts.entry(code).or_default() += 1;
+    }
+    verdicts
 }

@@ -179,9 +179,7 @@ impl World {
         let identities: Vec<usize> = (0..plan.validators).chain(twins).collect();
         let nodes = identities.iter().map(|me| {
             let liar = plan.liars.get(me).map(|misdeeds| {
-                let signing_seed = environment.signing_seeds[*me];
-                let (validators, network) = (plan.validators, environment.network());
-                let mut liar = Liar::new(misdeeds, *me, validators, network, signing_seed, chance.fork());
+                let mut liar = Liar::new(misdeeds, *me, plan.validators, &environment, chance.fork());
                 liar.shows(plan.favoured.as_deref(), plan.branches.as_deref());
                 liar
             });

@@ -1,8 +1,8 @@
 use super::*;
-use engine::roots::{ChainEntry, Ledger, StateRoot, TransactionProof, TransactionTree};
+use engine::roots::{ChainEntry, ChainEntryProof, Ledger, StateRoot, TransactionProof, TransactionTree};
 use engine::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Outcome, Packet, Refusal, Roles,
-    Sequence, Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Link, Outcome, Packet, Refusal,
+    Roles, Sequence, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::wire::answers::StatusAnswer;
 use serde::Serialize;
@@ -136,6 +136,97 @@ fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
         check_account(&richer, CHAIN, AccountId(3)),
         Err(ClientError::Proof { what: "account", .. })
     ));
+}
+
+/// Fingerprint 5 is registered with data, and fingerprint 8 refers to it with the hash of some.
+fn attestations() -> [Attestation; 2] {
+    let (owner, hash) = ((AccountId(3), Height(2)), Data::Hash(Digest([6; 32])));
+    [
+        (5, (7, Link::None, Data::Inline(b"data").summary())),
+        (8, (7, Link::RefersTo(Fingerprint([5; 32])), hash.summary())),
+    ]
+    .map(|(of, said)| Attestation::register(&Fingerprint([of; 32]), owner, said, Digest::default()))
+}
+
+/// What a validator answers from a table of these values, whose rows are those of the fingerprints 0, 5 and 8, with the
+/// row at a place.
+fn row(values: [&[u8]; 2], place: usize) -> Answer<AttestationAnswer> {
+    let [none, five, eight] = [0, 5, 8].map(|of| Digest([of; 32]));
+    let rows = [(none, five, &[][..]), (five, eight, values[0]), (eight, none, values[1])];
+    let leaves = rows.map(|(key, next, value)| [&key.0, &next.0, value].concat());
+    let hashes = leaves.map(|leaf| kernels::merkle::leaf_hash(&leaf));
+    let table_root = Digest(kernels::merkle::root(&hashes));
+    let entry = ChainEntry { chain: CHAIN, table_root, rows: 3, ..ChainEntry::default() };
+    let leaves = [&AS_OF.height.0.to_le_bytes()[..], &entry.leaf()].map(kernels::merkle::leaf_hash);
+    let state_root = Digest(kernels::merkle::root(&leaves));
+    let root = StateRoot::recorded(AS_OF.height, vec![entry], &state_root).unwrap();
+    let (entry, entry_path) = root.prove(CHAIN).unwrap();
+    let chain = ChainEntryProof { height: AS_OF.height, height_path: root.prove_height(), entry, entry_path };
+    let path = kernels::merkle::prove(&hashes, place as u64).unwrap().into();
+    let (key, next, value) = rows[place];
+    let proof = RowProof { key, next, value: value.to_vec(), path, chain };
+    Answer { as_of: AS_OF, value: AttestationAnswer { state_root, proof, transaction: None, data: None } }
+}
+
+#[test]
+fn a_fingerprint_is_taken_only_as_asked_for_proved_and_at_its_height() {
+    let [five, eight] = attestations();
+    let values = [&five.encode()[..], &eight.encode()];
+    let found = |place, of| attestation_of(row(values, place), CHAIN, &Fingerprint([of; 32]));
+    assert_eq!(found(1, 5).unwrap().value.attestation, Some(five));
+    assert_eq!(found(2, 8).unwrap().value.attestation, Some(eight));
+    for (place, of) in [(0, 4), (1, 6), (2, 9)] {
+        assert_eq!(found(place, of).unwrap().value.attestation, None, "{of}");
+    }
+    for (place, of) in [(0, 5), (1, 4), (1, 8), (2, 5), (2, 0)] {
+        assert!(matches!(found(place, of), Err(ClientError::Mismatch(_))), "row {place} of {of}");
+    }
+    // The first row is there, and says nothing of the fingerprint that no owner can have.
+    assert!(matches!(found(0, 0), Err(ClientError::Unreadable(_))));
+
+    let asked = Fingerprint([5; 32]);
+    let other = attestation_of(row(values, 1), ChainId(2), &asked);
+    assert!(matches!(other, Err(ClientError::Mismatch(_))));
+    let elsewhere = Answer { as_of: AsOf { height: Height(8), behind: None }, ..row(values, 1) };
+    assert!(matches!(attestation_of(elsewhere, CHAIN, &asked), Err(ClientError::Mismatch(_))));
+    type Change = fn(&mut RowProof);
+    let changes: [Change; 4] = [
+        |proof| proof.value[16] ^= 1,
+        |proof| proof.next = Digest([7; 32]),
+        |proof| proof.path.index += 1,
+        |proof| proof.chain.entry.rows += 1,
+    ];
+    for change in changes {
+        let mut spoiled = row(values, 1);
+        change(&mut spoiled.value.proof);
+        let refused = attestation_of(spoiled, CHAIN, &asked);
+        assert!(matches!(refused, Err(ClientError::Proof { what: "attestation", .. })), "{refused:?}");
+    }
+    let odd = attestation_of(row([b"no attestation", values[1]], 1), CHAIN, &asked);
+    assert!(matches!(odd, Err(ClientError::Unreadable(_))));
+}
+
+#[test]
+fn data_is_taken_only_with_the_hash_that_is_proved() {
+    let [five, eight] = attestations();
+    let values = [&five.encode()[..], &eight.encode()];
+    let sent = |place, of, data: &str| {
+        let mut answer = row(values, place);
+        (answer.value.transaction, answer.value.data) = (Some(transaction().id), Some(data.to_owned()));
+        attestation_of(answer, CHAIN, &Fingerprint([of; 32]))
+    };
+    let found = sent(1, 5, &hex::encode("data")).unwrap().value;
+    assert_eq!((found.data.as_deref(), found.transaction), (Some(&b"data"[..]), Some(transaction().id)));
+    // Other data; none at all; data of which the chain has only a hash; data of what is not registered.
+    for (place, of, data) in [(1, 5, "dat"), (1, 5, ""), (2, 8, "data"), (1, 6, "data")] {
+        let refused = sent(place, of, &hex::encode(data));
+        assert!(matches!(refused, Err(ClientError::Mismatch(_))), "{data:?} of {of}: {refused:?}");
+    }
+    assert!(matches!(sent(1, 5, "data"), Err(ClientError::Unreadable(_))), "not hexadecimal");
+    let mut registered = row(values, 1);
+    registered.value.transaction = Some(transaction().id);
+    let refused = attestation_of(registered, CHAIN, &Fingerprint([6; 32]));
+    assert!(matches!(refused, Err(ClientError::Mismatch(_))), "a transaction registered nothing");
 }
 
 fn packet() -> Packet {

@@ -1,6 +1,6 @@
 //! What executing a block changed on a chain.
 
-use super::{Delivery, ReplayWindow, RowChange};
+use super::{DELIVERY_BYTES, Delivery, ReplayWindow, RowChange};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Issuance, Outcome};
 use crate::wire::Writer;
@@ -126,7 +126,11 @@ impl Delta {
     /// issued and burned, the keys of opened accounts, the rows that are different. The state root covers the same
     /// facts; this is for a journal or a comparison that has no tree.
     pub fn digest(&self) -> Digest {
-        let mut writer = Writer::with_capacity(20 + self.outcomes.len() + self.changes.len() * 36);
+        // A row has 64 bytes of keys, and its place and length have 8.
+        let rows: usize = self.rows.iter().map(|row| 72 + row.after.value().len()).sum();
+        let crossings = (self.inbox.len() + self.outbox.len()) * (DELIVERY_BYTES + 1);
+        let accounts = self.changes.len() * 36 + self.opened.len() * PUBLIC_KEY_BYTES;
+        let mut writer = Writer::with_capacity(64 + self.outcomes.len() + accounts + crossings + rows);
         writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
         for outcome in &self.outcomes {
             writer.u8(outcome.code());
@@ -151,7 +155,7 @@ impl Delta {
         }
         writer.count(self.rows.len());
         for RowChange { place, after, .. } in &self.rows {
-            writer.u32(*place).raw(&after.key).raw(&after.next).blob(&after.value);
+            writer.u32(*place).raw(after.key()).raw(after.next()).blob(after.value());
         }
         Digest(kernels::sha2::sha256(&writer.finish()))
     }

@@ -16,6 +16,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use crate::chains::{Rules, of_kind};
+use crate::limits::ROW_VALUE_BYTES_MAX;
 use crate::types::ChainKind;
 
 /// A key; the zero key is that of the first row.
@@ -23,15 +24,50 @@ pub type Key = [u8; 32];
 
 const FIRST_KEY: Key = [0; 32];
 
-/// One row.
+/// One row: its key, the next higher key of the table or zero, and what the kind of the chain keeps there, one after the
+/// other as its leaf has them. Those who read the table share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct Row(Arc<[u8]>);
+
+impl Row {
+    /// A row.
+    ///
+    /// # Panics
+    /// The value is longer than [`ROW_VALUE_BYTES_MAX`].
+    pub fn new(key: &Key, next: &Key, value: &[u8]) -> Self {
+        let mut bytes = [0; 64 + ROW_VALUE_BYTES_MAX];
+        bytes[..32].copy_from_slice(key);
+        bytes[32..64].copy_from_slice(next);
+        bytes[64..64 + value.len()].copy_from_slice(value);
+        Self(Arc::from(&bytes[..64 + value.len()]))
+    }
+
+    fn part(&self, at: usize) -> &Key {
+        self.0[at..].first_chunk().expect("a row begins with two keys")
+    }
+
     /// Its key.
-    pub key: Key,
+    #[inline]
+    pub fn key(&self) -> &Key {
+        self.part(0)
+    }
+
     /// The next higher key of the table, or zero.
-    pub next: Key,
-    /// What the kind of the chain keeps there. Shared with those who read the table.
-    pub value: Arc<[u8]>,
+    #[inline]
+    pub fn next(&self) -> &Key {
+        self.part(32)
+    }
+
+    /// What the kind of the chain keeps there.
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        &self.0[64..]
+    }
+
+    /// Key, next key and value.
+    pub fn leaf(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A row, before and after a block.
@@ -45,18 +81,29 @@ pub struct RowChange {
     pub after: Row,
 }
 
+/// A key for the order of keys: four numbers are compared sooner than 32 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ordered([u64; 4]);
+
+impl From<&Key> for Ordered {
+    #[inline]
+    fn from(key: &Key) -> Self {
+        let words = key.as_chunks().0;
+        Self(std::array::from_fn(|at| u64::from_be_bytes(words[at])))
+    }
+}
+
 /// The rows, and how to find one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     rows: Vec<Row>,
-    places: BTreeMap<Key, u32>,
+    places: BTreeMap<Ordered, u32>,
 }
 
 impl Table {
     /// The table of a chain whose kind has one, without anything in it.
     pub fn empty() -> Self {
-        let first = Row { key: FIRST_KEY, next: FIRST_KEY, value: Arc::default() };
-        Self { rows: vec![first], places: BTreeMap::from([(FIRST_KEY, 0)]) }
+        Self::restore(vec![Row::new(&FIRST_KEY, &FIRST_KEY, &[])])
     }
 
     /// The table of a chain of this kind at its beginning.
@@ -67,7 +114,7 @@ impl Table {
     /// The rows of a table, in their order. Those who read them from outside compare the root with the network's before
     /// relying on them.
     pub fn restore(rows: Vec<Row>) -> Self {
-        let places = rows.iter().zip(0..).map(|(row, place)| (row.key, place)).collect();
+        let places = rows.iter().zip(0..).map(|(row, place)| (row.key().into(), place)).collect();
         Self { rows, places }
     }
 
@@ -92,13 +139,13 @@ impl Table {
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &Key) -> Option<&Arc<[u8]>> {
-        self.places.get(key).map(|place| &self.rows[*place as usize].value)
+    pub fn get(&self, key: &Key) -> Option<&[u8]> {
+        self.places.get(&key.into()).map(|place| self.rows[*place as usize].value())
     }
 
     /// The place of the row that says what there is of a key: its own, or the one that shows that there is none.
     pub fn witness(&self, key: &Key) -> Option<u32> {
-        self.places.range::<Key, _>(..=key).next_back().map(|(_, place)| *place)
+        self.places.range(..=Ordered::from(key)).next_back().map(|(_, place)| *place)
     }
 
     /// Follows what another table of the same rows did in a block.
@@ -111,18 +158,16 @@ impl Table {
                 Some(row) => *row = after.clone(),
                 None => {
                     assert_eq!(*place as usize, self.rows.len(), "rows are made one after the other");
-                    self.places.insert(after.key, *place);
-                    self.rows.push(after.clone());
+                    self.push(after.clone());
                 }
             }
         }
     }
 
-    fn undo(&mut self, changes: &[RowChange]) {
-        for RowChange { place, before, after } in changes.iter().rev() {
-            assert_eq!(self.row(*place), Some(after), "row {place} is not as the delta left it");
-            self.put_back(*place, before.clone());
-        }
+    fn push(&mut self, row: Row) {
+        let was_there = self.places.insert(row.key().into(), self.rows.len() as u32).is_some();
+        assert!(!was_there, "a key has one row");
+        self.rows.push(row);
     }
 
     fn put_back(&mut self, place: u32, before: Option<Row>) {
@@ -131,9 +176,18 @@ impl Table {
             None => {
                 let row = self.rows.pop().expect("it was made");
                 assert_eq!(self.rows.len(), place as usize, "rows are taken back from the last one on");
-                self.places.remove(&row.key);
+                self.places.remove(&row.key().into());
             }
         }
+    }
+
+    /// Whether the list of keys is in order: what makes rows a table.
+    pub fn is_in_order(&self) -> bool {
+        let next = |key: &Key| {
+            let higher = self.places.range((Excluded(Ordered::from(key)), Unbounded)).next();
+            higher.map_or(&FIRST_KEY, |(_, place)| self.rows[*place as usize].key())
+        };
+        self.places.len() == self.rows.len() && self.rows.iter().all(|row| row.next() == next(row.key()))
     }
 }
 
@@ -141,15 +195,18 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct TableWriter {
     table: Table,
-    /// The rows that the block has touched, as they were before it.
-    block: BTreeMap<u32, Option<Row>>,
-    /// What the transaction has touched, each time as it was then.
+    /// How many rows there were before the block.
+    rows_before: usize,
+    /// Those of them that the block has touched, as they were before it.
+    touched: BTreeMap<u32, Row>,
+    /// What the transaction has done, to take it back: a new row, or one that was so.
     transaction: Vec<(u32, Option<Row>)>,
 }
 
 impl TableWriter {
     pub(super) fn new(table: Table) -> Self {
-        Self { table, block: BTreeMap::new(), transaction: Vec::new() }
+        let rows_before = table.len();
+        Self { table, rows_before, touched: BTreeMap::new(), transaction: Vec::new() }
     }
 
     /// The rows as they are now.
@@ -157,35 +214,35 @@ impl TableWriter {
         &self.table
     }
 
-    /// A new row.
+    /// A new row, behind the one that shows that there is none with this key: its [witness](Table::witness).
     ///
     /// # Panics
-    /// There is one with this key; or the chain's kind has no table.
-    pub(crate) fn insert(&mut self, key: Key, value: Arc<[u8]>) {
-        let before = self.table.witness(&key).expect("the kind of this chain has a table");
-        let place = self.table.rows.len() as u32;
-        self.note(before);
-        self.note(place);
-        let next = std::mem::replace(&mut self.table.rows[before as usize].next, key);
-        self.table.rows.push(Row { key, next, value });
-        let was_there = self.table.places.insert(key, place).is_some();
-        assert!(!was_there, "a key has one row");
+    /// There is one with this key.
+    pub(crate) fn insert(&mut self, before: u32, key: &Key, value: &[u8]) {
+        let (row, place) = (&self.table.rows[before as usize], self.table.rows.len() as u32);
+        let (new, changed) = (Row::new(key, row.next(), value), Row::new(row.key(), key, row.value()));
+        self.replace(before, changed);
+        self.transaction.push((place, None));
+        self.table.push(new);
     }
 
     /// Another value for a key.
     ///
     /// # Panics
     /// There is no row with this key.
-    pub(crate) fn set(&mut self, key: &Key, value: Arc<[u8]>) {
-        let place = self.table.places[key];
-        self.note(place);
-        self.table.rows[place as usize].value = value;
+    pub(crate) fn set(&mut self, key: &Key, value: &[u8]) {
+        let place = self.table.places[&key.into()];
+        let row = &self.table.rows[place as usize];
+        let changed = Row::new(row.key(), row.next(), value);
+        self.replace(place, changed);
     }
 
-    fn note(&mut self, place: u32) {
-        let before = self.table.row(place).cloned();
-        self.block.entry(place).or_insert_with(|| before.clone());
-        self.transaction.push((place, before));
+    fn replace(&mut self, place: u32, row: Row) {
+        let before = std::mem::replace(&mut self.table.rows[place as usize], row);
+        if (place as usize) < self.rows_before {
+            self.touched.entry(place).or_insert_with(|| before.clone());
+        }
+        self.transaction.push((place, Some(before)));
     }
 
     /// The transaction has done what it says.
@@ -195,26 +252,37 @@ impl TableWriter {
 
     /// The transaction fails: everything is as it was before it.
     pub(crate) fn take_back(&mut self) {
-        // A place that was touched twice gets its oldest row last.
+        // A row that was changed twice is the oldest one again.
         while let Some((place, before)) = self.transaction.pop() {
             self.table.put_back(place, before);
         }
     }
 
-    /// The rows that differ from before the block, ascending; forgets them.
+    /// The rows that differ from before the block, ascending; the next block begins.
     pub(super) fn drain(&mut self) -> Vec<RowChange> {
         debug_assert!(self.transaction.is_empty(), "each transaction keeps or takes back");
-        let touched = std::mem::take(&mut self.block).into_iter();
-        let change = |(place, before): (u32, Option<Row>)| {
-            // A row that was made and taken back is not there.
-            let after = self.table.row(place)?.clone();
-            (before.as_ref() != Some(&after)).then_some(RowChange { place, before, after })
-        };
-        touched.filter_map(change).collect()
+        let made = self.table.rows.len() - self.rows_before;
+        let mut changes = Vec::with_capacity(self.touched.len() + made);
+        for (place, before) in std::mem::take(&mut self.touched) {
+            let after = &self.table.rows[place as usize];
+            // Another one may say the same: it was changed and changed back.
+            if *after != before {
+                changes.push(RowChange { place, before: Some(before), after: after.clone() });
+            }
+        }
+        let new = (self.rows_before as u32..).zip(&self.table.rows[self.rows_before..]);
+        changes.extend(new.map(|(place, row)| RowChange { place, before: None, after: row.clone() }));
+        self.rows_before = self.table.rows.len();
+        changes
     }
 
+    /// Takes back the last block, whose changes these are.
     pub(super) fn undo(&mut self, changes: &[RowChange]) {
-        self.table.undo(changes);
+        for RowChange { place, before, after } in changes.iter().rev() {
+            assert_eq!(self.table.row(*place), Some(after), "row {place} is not as the delta left it");
+            self.table.put_back(*place, before.clone());
+        }
+        self.rows_before = self.table.rows.len();
     }
 }
 
@@ -224,24 +292,14 @@ pub fn shows_absence(row: (&Key, &Key), key: &Key) -> bool {
     own < key && (key < next || *next == FIRST_KEY)
 }
 
-impl Table {
-    /// Whether the list of keys is in order: the definition of a table, for tests and restored rows.
-    pub fn is_in_order(&self) -> bool {
-        let next = |key: &Key| {
-            self.places.range::<Key, _>((Excluded(key), Unbounded)).next().map_or(FIRST_KEY, |at| *at.0)
-        };
-        self.places.len() == self.rows.len() && self.rows.iter().all(|row| row.next == next(&row.key))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn value(byte: u8) -> Arc<[u8]> {
-        Arc::from([byte])
+    fn value(byte: u8) -> [u8; 1] {
+        [byte]
     }
 
     proptest! {
@@ -260,8 +318,8 @@ mod tests {
                     for (key, to) in steps {
                         let key = [key; 32];
                         match writer.table().get(&key) {
-                            None => writer.insert(key, value(to)),
-                            Some(_) => writer.set(&key, value(to)),
+                            None => writer.insert(writer.table().witness(&key).unwrap(), &key, &value(to)),
+                            Some(_) => writer.set(&key, &value(to)),
                         }
                     }
                     match keeps {
@@ -279,13 +337,16 @@ mod tests {
                 prop_assert_eq!(writer.table(), &reader);
                 writer.undo(&changes);
                 prop_assert_eq!(writer.table(), &before);
+                // As if the block came again.
+                writer = TableWriter::new(before);
                 writer.table.follow(&changes);
+                writer.rows_before = writer.table.len();
                 for key in 1..40 {
                     let key = [key; 32];
                     let witness = reader.row(reader.witness(&key).unwrap()).unwrap();
                     let there = reader.get(&key).is_some();
-                    prop_assert_eq!(there, witness.key == key);
-                    prop_assert_eq!(!there, shows_absence((&witness.key, &witness.next), &key));
+                    prop_assert_eq!(there, *witness.key() == key);
+                    prop_assert_eq!(!there, shows_absence((witness.key(), witness.next()), &key));
                 }
             }
         }

@@ -122,7 +122,7 @@ pub(crate) fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Pac
     assert_eq!(after, oracle.account_states().collect::<Vec<_>>());
     assert_eq!(delta.opened(), expected.opened);
     assert!(writer.table().is_in_order());
-    let values = writer.table().rows().iter().skip(1).map(|row| (row.key, row.value.to_vec()));
+    let values = writer.table().rows().iter().skip(1).map(|row| (*row.key(), row.value().to_vec()));
     let expected_values = oracle.attestations().iter().map(|of| (of.fingerprint, of.value()));
     assert_eq!(values.collect::<Vec<_>>(), expected_values.collect::<Vec<_>>());
     let state = writer.state();

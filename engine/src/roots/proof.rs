@@ -165,7 +165,8 @@ pub struct RowProof {
 
 impl RowProof {
     pub(super) fn new(row: &Row, path: Path, chain: ChainEntryProof) -> Self {
-        Self { key: Digest(row.key), next: Digest(row.next), value: row.value.to_vec(), path, chain }
+        let (key, next, value) = (Digest(*row.key()), Digest(*row.next()), row.value().to_vec());
+        Self { key, next, value, path, chain }
     }
 
     /// Whether the row is so under the state root.

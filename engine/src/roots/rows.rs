@@ -12,7 +12,7 @@ pub(super) fn row_leaf(key: &Key, next: &Key, value: &[u8]) -> Vec<u8> {
 }
 
 fn hash(row: &Row) -> [u8; 32] {
-    leaf_hash(&row_leaf(&row.key, &row.next, &row.value))
+    leaf_hash(row.leaf())
 }
 
 /// The tree over the rows of one chain, as they are after the last delta that was folded in.
@@ -39,6 +39,11 @@ impl TableTree {
         self.tree.update(&old);
         let new: Vec<_> = new.into_iter().map(|(_, hash)| hash).collect();
         self.tree.append(&new);
+    }
+
+    /// How many leaves it has.
+    pub(super) fn len(&self) -> u32 {
+        self.tree.len() as u32
     }
 
     /// The root.

@@ -195,7 +195,7 @@ proptest! {
                 prop_assert_eq!(Some(proof.clone()), ledger.prove_row(ChainId(REGISTER), &key.0));
                 prop_assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
                 let table = ledger.tables().last().unwrap();
-                let value = table.get(&key.0).map(|value| &value[..]).filter(|_| of > 0);
+                let value = table.get(&key.0).filter(|_| of > 0);
                 prop_assert_eq!(proof.says(&Digest(key.0)).map(|says| says.filter(|_| of > 0)), Some(value));
                 prop_assert_eq!(view.prove_row(ChainId(2), &key.0), None);
             }

@@ -4,8 +4,6 @@
 //! never waits for execution nor execution for a query. Deltas are applied as they are committed, which costs a write
 //! for each changed account; the tree is brought up to date only when somebody asks.
 
-use std::collections::BTreeSet;
-
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::{AccountTree, StateRoot, TableTree};
 use crate::execute::{AccountState, Balance, Delta, Key, Table};
@@ -21,8 +19,8 @@ struct ChainView {
     is_changed: Vec<u64>,
     table: Table,
     rows: TableTree,
-    /// Rows that differ from their leaf or have none yet.
-    changed_rows: BTreeSet<u32>,
+    /// Rows that differ from their leaf, at times more than once. New ones have none yet.
+    changed_rows: Vec<u32>,
 }
 
 /// The accounts and tables of all chains at a committed height.
@@ -49,7 +47,7 @@ impl CommittedView {
                 is_changed,
                 rows: TableTree::of(&table),
                 table,
-                changed_rows: BTreeSet::new(),
+                changed_rows: Vec::new(),
             }
         };
         Self { chains: genesis.chains().iter().map(view).collect(), root }
@@ -90,7 +88,11 @@ impl CommittedView {
                 }
             }
             view.table.follow(delta.rows());
-            view.changed_rows.extend(delta.rows().iter().map(|row| row.place));
+            view.changed_rows
+                .extend(delta.rows().iter().filter(|row| row.before.is_some()).map(|row| row.place));
+            if view.changed_rows.len() > view.table.len() {
+                view.sort_changed_rows();
+            }
         }
         self.root = root;
     }
@@ -126,9 +128,18 @@ impl ChainView {
         }
     }
 
+    /// Each once, ascending.
+    fn sort_changed_rows(&mut self) {
+        self.changed_rows.sort_unstable();
+        self.changed_rows.dedup();
+    }
+
     fn fold_rows(&mut self) {
-        let table = &self.table;
-        let row = |place: u32| (place, table.row(place).expect("rows are never taken out"));
-        self.rows.update(std::mem::take(&mut self.changed_rows).into_iter().map(row));
+        self.sort_changed_rows();
+        let (table, leaves) = (&self.table, self.rows.len());
+        // A row that is new has no leaf that could differ, however often it has changed.
+        let old = self.changed_rows.drain(..).filter(|place| *place < leaves);
+        let places = old.chain(leaves..table.len() as u32);
+        self.rows.update(places.map(|place| (place, table.row(place).expect("rows are never taken out"))));
     }
 }

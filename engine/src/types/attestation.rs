@@ -13,9 +13,12 @@
 use kernels::sha2::sha256_parts;
 
 use super::{AccountId, Digest, Fingerprint, Height};
+use crate::limits::ROW_VALUE_BYTES_MAX;
 
 /// Bytes of [`Attestation::encode`].
 pub const ATTESTATION_BYTES: usize = 168;
+
+const _: () = assert!(ATTESTATION_BYTES <= ROW_VALUE_BYTES_MAX);
 
 const REGISTERED: &[u8; 20] = b"millrace/attestation";
 const REVOKED: &[u8; 19] = b"millrace/revocation";

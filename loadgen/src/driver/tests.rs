@@ -3,10 +3,12 @@ mod server;
 use super::clock::Lateness;
 use crate::client_keys::ClientSeed;
 use crate::outcome::LoadOutcome;
-use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start};
+use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start, Traffic};
 use crate::progress::{Live, Observer, Phase, Silent};
 use crate::run;
-use engine::types::{Asset, ChainId, ChainKind, Digest, Height, Outcome, Refusal, Verdict};
+use engine::types::{
+    Asset, ChainId, ChainKind, Content, Digest, Height, Outcome, PacketRun, Refusal, Verdict,
+};
 use server::Server;
 use std::time::Duration;
 
@@ -26,6 +28,17 @@ fn plan(servers: &[Server], rate: Rate) -> LoadPlan {
     plan.seconds = 1;
     plan.warm_up = Duration::from_millis(200);
     plan
+}
+
+/// A chain that takes fingerprints.
+fn register(chain: u32) -> ChainLoad {
+    ChainLoad {
+        chain: ChainId(chain),
+        kind: ChainKind::Attestations,
+        accounts: 64,
+        balance: 0,
+        asset: Asset::NONE,
+    }
 }
 
 fn balanced(outcome: &LoadOutcome) {
@@ -71,6 +84,37 @@ fn what_reaches_a_validator_is_signed_for_this_network_and_belongs_there() {
             assert!(kernels::ed25519::verify(&key, &packet.message(&NETWORK), packet.signature()));
             assert_eq!(packet.debit().0 % 2, lane as u64);
         }
+    }
+}
+
+#[test]
+fn transactions_of_several_packets_are_counted_once_and_found_in_the_trail() {
+    for (traffic, share) in [(Traffic::Attest, 1.0), (Traffic::Mixed, 0.5)] {
+        let servers = [0, 1].map(|_| Server::start(NETWORK, |_| Some(Verdict::Committed)));
+        let mut plan = plan(&servers, Rate::Fixed(1_000.0));
+        plan.chains.push(register(2));
+        plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
+        (plan.traffic, plan.data_bytes) = (traffic, 300);
+        let outcome = run(&plan, &mut Silent).unwrap();
+        balanced(&outcome);
+        assert_eq!((outcome.tally().offered, outcome.tally().accepted), (1_000, 1_000), "{traffic:?}");
+        assert_eq!(outcome.strange_notices(), 0);
+        let (mut trail, mut transactions, mut registered) = (outcome.trail(), 0, 0);
+        for server in &servers {
+            for run in PacketRun::all(&server.received()) {
+                trail.applied(run);
+                transactions += 1;
+                if let Content::Attest(attest) = run.content().unwrap() {
+                    // 342 bytes behind the first packet.
+                    assert_eq!((run.packets().len(), attest.registrations.count()), (4, 1));
+                    registered += 1;
+                }
+            }
+        }
+        assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (0, 0, 0));
+        assert_eq!(trail.acknowledged, transactions);
+        let found = f64::from(registered) / transactions as f64;
+        assert!((found - share).abs() < 0.05, "{traffic:?}: {found}");
     }
 }
 
@@ -225,6 +269,44 @@ fn plans_that_contradict_themselves_are_refused_before_anything_starts() {
         let mut plan = good.clone();
         spoil(&mut plan);
         assert!(matches!(run(&plan, &mut Silent), Err(LoadError::Plan(_))));
+    }
+}
+
+#[test]
+fn a_workload_that_its_chains_or_its_options_do_not_take_is_refused_with_what_to_do() {
+    let server = [Server::start(NETWORK, |_| None)];
+    let mut both = plan(&server, Rate::Max);
+    both.chains.push(register(2));
+    for traffic in [Traffic::Transfer, Traffic::Attest, Traffic::Mixed] {
+        let good = LoadPlan { traffic, ..both.clone() };
+        assert!(good.check().is_ok(), "{traffic:?}");
+    }
+    type Spoil = fn(&mut LoadPlan);
+    let spoiled: [(Spoil, &str); 11] = [
+        (|p| p.traffic = Traffic::Transfer, "leave out --data-bytes"),
+        (|p| p.data_bytes = 1_025, "0 to 1,024"),
+        (|p| p.payments = 2, "leave out --linked"),
+        (|p| p.payments = 0, "1 to 1,000 payments"),
+        (|p| p.cross_percent = 101, "0 to 100"),
+        (
+            |p| (p.traffic, p.cross_percent) = (Traffic::Attest, 5),
+            "leave out --cross-chain, or take --workload mixed",
+        ),
+        (|p| p.cross_percent = 5, "two chains of transfers"),
+        (|p| p.chains.truncate(1), "\"attestations\""),
+        (|p| p.chains.clear(), "\"transfers\""),
+        (|p| (p.traffic, _) = (Traffic::Attest, p.chains.clear()), "\"attestations\""),
+        (
+            |p| (p.traffic, p.data_bytes, p.payments, p.cross_percent) = (Traffic::Transfer, 0, 2, 5),
+            "leave out --linked or --cross-chain",
+        ),
+    ];
+    for (spoil, says) in spoiled {
+        let mut plan = LoadPlan { traffic: Traffic::Mixed, data_bytes: 40, ..both.clone() };
+        assert!(plan.check().is_ok());
+        spoil(&mut plan);
+        let error = run(&plan, &mut Silent).unwrap_err();
+        assert!(matches!(error, LoadError::Plan(_)) && error.to_string().contains(says), "{says}: {error}");
     }
 }
 

@@ -7,7 +7,7 @@ fn stage(first: u8, packets: u8) -> Vec<u8> {
 }
 
 fn pool(lanes: usize, sizes: &[u64]) -> Pool {
-    Pool::new(lanes, Sizes::repeating(sizes.to_vec()))
+    Pool::new(lanes, Sizes::repeating(sizes))
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_transaction_of_several_packets_has_the_tag_of_its_first() {
 proptest! {
     #[test]
     fn a_tag_names_a_transaction_only_at_its_first_packet(of in proptest::collection::vec(1..9_u64, 1..4), number in 0..500_u64) {
-        let sizes = Sizes::repeating(of.clone());
+        let sizes = Sizes::repeating(&of);
         let (tag, next) = (sizes.packets(number), sizes.packets(number + 1));
         prop_assert_eq!(next - tag, of[(number % sizes.period()) as usize]);
         prop_assert_eq!(sizes.number(tag), Some(number));

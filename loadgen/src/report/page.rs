@@ -57,7 +57,7 @@ pub(super) fn render(report: &BenchReport) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>millrace bench</title>\
          <style>{CSS}</style></head><body>\n<h1>millrace bench</h1>\n\
-         <p><span class=\"big\">{}</span> transfers committed a second, 99 in a hundred within {}</p>\n\
+         <p><span class=\"big\">{}</span> transactions committed a second, 99 in a hundred within {}</p>\n\
          <p class=\"{class}\">{verdict}</p>{limit}\n\
          <h2>Throughput</h2>\n{throughput}\n<h2>Latency, from the intended send</h2>\n{latency}\n\
          <h2>Time in each stage</h2>\n<table><tr><th></th><th>p50</th><th>p99</th></tr>{stages}</table>\n\

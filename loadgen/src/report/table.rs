@@ -89,14 +89,10 @@ pub(super) fn render(report: &BenchReport, style: Style) -> String {
 
 fn head(table: &mut Table, report: &BenchReport) {
     let (config, machine) = (&report.config, &report.machine);
-    let data = match config.data_bytes {
-        0 => String::new(),
-        bytes => format!(" with {} of data", plural(bytes, "byte")),
-    };
     table.line(
         Ink::None,
         &format!(
-            "{} · {} · {} accounts · {} s · rate {} · {}{data}",
+            "{} · {} · {} accounts · {} s · rate {} · {}",
             plural(config.validators, "validator"),
             plural(config.chains, "chain"),
             grouped(config.accounts),
@@ -105,6 +101,10 @@ fn head(table: &mut Table, report: &BenchReport) {
             config.workload,
         ),
     );
+    if config.data_bytes > 0 {
+        let data = plural(config.data_bytes, "byte");
+        table.line(Ink::None, &format!("{data} of data with each fingerprint"));
+    }
     let memory = machine.memory_bytes as f64 / (1u64 << 30) as f64;
     let cores = plural(machine.cores, "core");
     table.line(Ink::Dim, &format!("{} · {cores} · {memory:.0} GiB · {}", machine.cpu, machine.system));
@@ -205,6 +205,10 @@ fn audit(table: &mut Table, report: &BenchReport) {
         Ink::None,
         &format!("balance drift {drift} · {} · state roots {roots}", plural(audit.forks, "fork")),
     );
+    if audit.attested_told > 0 {
+        let (told, found) = (grouped(audit.attested_told), grouped(audit.attested));
+        table.line(Ink::None, &format!("{told} fingerprints told registered · {found} registered"));
+    }
     let checked: Vec<_> = audit.signatures_verified_per_validator.iter().map(|n| grouped(*n)).collect();
     table.line(Ink::None, &format!("signatures checked: {}", checked.join(" · ")));
     if audit.ok {

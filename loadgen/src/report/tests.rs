@@ -1,4 +1,4 @@
-use super::{BenchReport, StageLatency, Style, duration, grouped, named};
+use super::{Audit, BenchReport, StageLatency, Style, duration, grouped, named};
 use crate::outcome::LostConnection;
 use crate::session::SecondRow;
 use engine::types::Refusal;
@@ -64,6 +64,10 @@ fn the_json_has_the_fields_of_schema_1_and_comes_back_unchanged() {
         "/audit/duplicated",
         "/audit/balance_drift",
         "/audit/forks",
+        "/audit/attested",
+        "/audit/attested_told",
+        "/config/workload",
+        "/config/data_bytes",
     ] {
         assert!(value.pointer(path).is_some_and(|v| v.is_number() || v.is_string()), "{path}");
     }
@@ -102,6 +106,53 @@ fn a_failed_audit_cannot_be_overlooked() {
     assert!(report.table(Style::Plain).contains("THE AUDIT DOES NOT HOLD"));
     report.audit.ok = true;
     assert!(report.table(Style::Plain).contains("nothing that clients were told is committed is lost"));
+}
+
+#[test]
+fn a_disk_that_lacks_what_clients_were_told_breaks_its_word() {
+    let good = Audit { attested_told: 5, attested: 6, ..Audit::default() };
+    assert!(good.keeps_its_word(), "an answer can come too late");
+    let spoiled: [fn(&mut Audit); 5] = [
+        |a| a.attested = 4,
+        |a| a.missing = 1,
+        |a| a.duplicated = 1,
+        |a| a.balance_drift = 1,
+        |a| a.balance_drift = -1,
+    ];
+    for spoil in spoiled {
+        let mut audit = good.clone();
+        spoil(&mut audit);
+        assert!(!audit.keeps_its_word(), "{audit:?}");
+    }
+}
+
+#[test]
+fn a_report_of_fingerprints_names_the_workload_its_data_and_how_many_are_registered() {
+    let mut report = sample();
+    let plain = report.table(Style::Plain);
+    assert!(!plain.contains("of data with") && !plain.contains("fingerprints told"), "{plain}");
+    report.config.workload = "attest".into();
+    report.config.accounts = 16_777_216;
+    report.config.data_bytes = 1_024;
+    (report.audit.attested_told, report.audit.attested) = (436_607, 436_900);
+    let table = report.table(Style::Plain);
+    for text in [
+        "· attest ",
+        "1,024 bytes of data with each fingerprint",
+        "436,607 fingerprints told registered · 436,900 registered",
+    ] {
+        assert!(table.contains(text), "{text}: {table}");
+    }
+}
+
+#[test]
+fn a_report_of_before_there_were_fingerprints_can_still_be_read() {
+    let mut value = serde_json::to_value(sample()).unwrap();
+    value["config"].as_object_mut().unwrap().remove("data_bytes");
+    for field in ["attested_told", "attested"] {
+        value["audit"].as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(serde_json::from_value::<BenchReport>(value).unwrap(), sample());
 }
 
 #[test]

@@ -176,6 +176,29 @@ fn mixed_traffic_alternates_and_each_part_keeps_to_its_chains() {
 }
 
 #[test]
+fn each_chain_gets_the_same_share_of_mixed_traffic_however_many_of_a_kind_there_are() {
+    let pays = |chain| clients(chain, 20, 1_000_000);
+    let owns = |chain| owners(chain, 20);
+    for (chains, period, packets) in [
+        (vec![pays(1), owns(2)], 2, 3),
+        (vec![pays(1), owns(2), pays(3)], 3, 4),
+        (vec![pays(1), pays(2), pays(3), owns(4)], 4, 5),
+        (vec![pays(1), owns(2), owns(3), pays(4), owns(5), owns(6)], 3, 5),
+    ] {
+        let count = chains.len();
+        let mut workload = Workload::new(chains, 2, 3, Height(9)).unwrap().of(Traffic::Mixed, 0).unwrap();
+        let sizes = workload.sizes();
+        assert_eq!((sizes.period(), sizes.packets(sizes.period())), (period, packets));
+        let mut of = std::collections::BTreeMap::new();
+        for k in 0..count * 1_000 {
+            *of.entry(workload.next(k % 2).unwrap().transfer.chain).or_insert(0) += 1;
+        }
+        assert_eq!(of.len(), count);
+        assert!(of.values().all(|share| (900..1_100).contains(share)), "{of:?}");
+    }
+}
+
+#[test]
 fn traffic_without_a_chain_for_it_is_refused() {
     for (chains, traffic) in [
         (vec![clients(1, 20, 10)], Traffic::Attest),

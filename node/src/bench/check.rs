@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use engine::audit::{AuditReport, Finding, FindingKind};
-use engine::types::Outcome;
+use engine::types::{Content, Outcome, PacketRun};
 use loadgen::outcome::LoadOutcome;
 use loadgen::report::Audit;
 
@@ -16,8 +16,12 @@ const NAMED: usize = 3;
 /// Audits every validator's directory. `verified` are the signatures that each says it has checked.
 pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>) -> Result<Audit> {
     let mut auditor = verify::auditor(network.genesis.clone())?;
-    let mut audit =
-        Audit { roots_equal: true, signatures_verified_per_validator: verified, ..Audit::default() };
+    let mut audit = Audit {
+        roots_equal: true,
+        signatures_verified_per_validator: verified,
+        attested_told: outcome.acknowledged().map(registers).sum(),
+        ..Audit::default()
+    };
     let mut reports: Vec<AuditReport> = Vec::new();
     for member in &network.members {
         let mut trail = outcome.trail();
@@ -60,8 +64,43 @@ fn judge(audit: &mut Audit, reports: &[AuditReport]) {
         .map(|supply| i64::try_from(supply.found() as i128 - supply.expected() as i128).unwrap_or(i64::MAX))
         .find(|drift| *drift != 0)
         .unwrap_or(0);
-    audit.ok = reports.iter().all(|report| report.ok)
-        && audit.missing == 0
-        && audit.duplicated == 0
-        && audit.balance_drift == 0;
+    audit.attested = reports.iter().map(|report| report.attested).min().unwrap_or(0);
+    audit.ok = reports.iter().all(|report| report.ok) && audit.keeps_its_word();
+}
+
+/// How many fingerprints a transaction registers.
+fn registers(transaction: PacketRun<'_>) -> u64 {
+    match transaction.content() {
+        Ok(Content::Attest(attest)) => attest.registrations.count() as u64,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::types::{
+        AccountId, Attest, ChainId, Data, Digest, Fingerprint, Height, Link, Registration, Registrations,
+        Revoke,
+    };
+
+    #[test]
+    fn each_fingerprint_of_a_registration_counts_and_a_revocation_registers_none() {
+        let network = Digest([9; 32]);
+        let (chain, owner, expiry) = (ChainId(2), AccountId(7), Height(50));
+        let (key_version, reference, nonce) = (1, [0; 12], 0);
+        let mut encoded = Vec::new();
+        for n in 1..=3 {
+            let fingerprint = Fingerprint([n; 32]);
+            Registration { fingerprint, kind: 0, link: Link::None, data: Data::None }
+                .encode(&mut encoded)
+                .unwrap();
+        }
+        let registrations = Registrations::read(3, &encoded).unwrap();
+        let attest = Attest { chain, key_version, reference, owner, registrations, nonce, expiry };
+        let fingerprints = &[[1; 32], [2; 32]];
+        let revoke = Revoke { chain, key_version, reference, owner, reason: 0, fingerprints, nonce, expiry };
+        assert_eq!(registers(attest.sign(&network, |_| [0; 64]).unwrap().run()), 3);
+        assert_eq!(registers(revoke.sign(&network, |_| [0; 64]).unwrap().run()), 0);
+    }
 }

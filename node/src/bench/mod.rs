@@ -97,8 +97,9 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
     Ok(report.audit.ok)
 }
 
-/// Refuses what takes more chains, before anything is made.
+/// Refuses what does not go together or takes more chains, before anything is made.
 fn check(args: &BenchArgs) -> Result<(), LoadError> {
+    args.workload.traffic().check(args.data_bytes, args.linked, args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
         (Workload::Mixed, 1) => "--workload mixed takes chains of two kinds; add --chains 2",
         (Workload::Mixed, 2) if args.cross_chain > 0 => {
@@ -168,7 +169,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
             return json.write(&report.to_json()).map(|()| is_whole(&outcome));
         }
         json => {
-            print_load(&outcome, args.linked);
+            print_load(&outcome, &report.config);
             json.map(|json| json.write(&report.to_json())).transpose()?;
         }
     }
@@ -288,7 +289,7 @@ fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>)
     Ok(())
 }
 
-fn print_load(outcome: &LoadOutcome, payments: u16) {
+fn print_load(outcome: &LoadOutcome, config: &BenchConfig) {
     let (tally, latency) = (outcome.tally(), outcome.latency());
     println!(
         "offered {:.0}/s  committed {:.0}/s  latency p50 {} ms  p99 {} ms  max {} ms",
@@ -298,11 +299,16 @@ fn print_load(outcome: &LoadOutcome, payments: u16) {
         latency.p99 / 1000,
         latency.max / 1000
     );
-    if payments > 1 {
+    if config.payments > 1 {
+        let payments = config.payments;
         println!(
             "  of {payments} payments each: {:.0} payments/s",
-            outcome.committed_tps() * f64::from(payments)
+            outcome.committed_tps() * payments as f64
         );
+    }
+    println!("  workload: {}", config.workload);
+    if config.data_bytes > 0 {
+        println!("  data with each fingerprint: {} bytes", config.data_bytes);
     }
     for (reason, count) in &tally.rejected {
         println!("  refused: {reason}  {count}");
@@ -332,5 +338,63 @@ fn build() -> Build {
         version: env!("CARGO_PKG_VERSION").into(),
         profile: profile.into(),
         commit: option_env!("MILLRACE_COMMIT").map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn args(more: &str) -> BenchArgs {
+        let line = format!("millrace bench {more}");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Bench(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_kinds_of_the_chains_follow_from_the_workload() {
+        let kinds = |more: &str| chains(&args(more)).iter().map(|chain| chain.kind).collect::<Vec<_>>();
+        let (transfers, attestations) = (ChainKind::Transfers, ChainKind::Attestations);
+        assert_eq!(kinds("--chains 2"), [transfers; 2]);
+        assert_eq!(kinds("--chains 2 --workload attest"), [attestations; 2]);
+        assert_eq!(kinds("--chains 3 --workload mixed"), [transfers, attestations, transfers]);
+        for chain in chains(&args("--chains 4 --workload mixed --accounts 500")) {
+            let room = chain.roles.attestations_cap;
+            assert_eq!((chain.accounts, room > 1 << 31), (500, chain.kind == attestations), "{chain:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_with_what_to_do() {
+        for good in [
+            "--workload attest --data-bytes 1024",
+            "--workload mixed --chains 2 --data-bytes 1",
+            "--workload mixed --chains 3 --cross-chain 10",
+            "--chains 2 --cross-chain 10",
+            "--linked 2",
+        ] {
+            assert!(check(&args(good)).is_ok(), "{good}");
+        }
+        for (bad, says) in [
+            ("--data-bytes 1", "--workload attest"),
+            ("--workload mixed", "--chains 2"),
+            ("--workload mixed --chains 2 --cross-chain 10", "--chains 3"),
+            ("--workload attest --cross-chain 10", "leave out --cross-chain"),
+            ("--workload attest --chains 4 --cross-chain 10", "leave out --cross-chain"),
+            ("--workload attest --linked 2", "leave out --linked"),
+            ("--workload mixed --chains 2 --linked 2", "leave out --linked"),
+            ("--linked 2 --cross-chain 10 --chains 2", "leave out --linked or --cross-chain"),
+            ("--cross-chain 10", "--chains 2"),
+        ] {
+            let error = check(&args(bad)).unwrap_err();
+            assert!(
+                matches!(error, LoadError::Plan(_)) && error.to_string().contains(says),
+                "{bad}: {error}"
+            );
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::vec::Vec;
 
-use engine::types::Outcome;
+use engine::execute::shows_absence;
+use engine::types::{AccountId, DataSummary, Fingerprint, Height, Link, Outcome, Status as EngineStatus};
 use engine::wire::Block;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::network::{Network, REGISTER};
 use super::proofs;
+use crate::genesis::CHAIN_BYTES;
 use crate::*;
 
 #[test]
@@ -34,6 +36,54 @@ fn the_genesis_header_is_read_as_it_was_written() {
         );
     }
     assert_eq!((header.validators.len(), header.chains.len()), (7, 4));
+}
+
+#[test]
+fn a_chain_has_what_its_kind_has_and_nothing_else() {
+    let network = Network::new("kinds", 1, &[(3, 1), (REGISTER, 1)]);
+    let header = network.genesis.header();
+    // The two chains are at the end, of as many bytes each.
+    let ends = [header.len() - CHAIN_BYTES, header.len()];
+    // Places in a chain, and what is written there.
+    type Changes<'a> = &'a [(usize, &'a [u8])];
+    let with = |chain: usize, changes: Changes<'_>| {
+        let mut bytes = header.to_vec();
+        for (at, new) in changes {
+            let at = ends[chain] - CHAIN_BYTES + at;
+            bytes[at..at + new.len()].copy_from_slice(new);
+        }
+        Genesis::decode(&bytes).map(|genesis| genesis.chains[chain].attestations_cap)
+    };
+    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 112);
+    let (one, most, more) =
+        (1_u64.to_le_bytes(), (u64::from(u32::MAX)).to_le_bytes(), (1_u64 << 32).to_le_bytes());
+    assert_eq!((with(0, &[]), with(1, &[])), (Ok(0), Ok(1_000)));
+    assert_eq!(with(1, &[(attestations_cap, &one)]), Ok(1));
+    assert_eq!(with(1, &[(attestations_cap, &most)]), Ok(u64::from(u32::MAX)));
+    let to_transfers: Changes<'_> = &[(kind, &[1]), (asset, b"UNIT"), (attestations_cap, &[0; 8])];
+    assert_eq!(with(1, to_transfers), Ok(0));
+    let refused: [(usize, Changes<'_>); 11] = [
+        (0, &[(asset, &[0; 16])]),
+        (0, &[(attestations_cap, &one)]),
+        (0, &[(kind, &[2])]),
+        (1, &[(kind, &[1])]),
+        (1, &[(asset, b"UNIT")]),
+        (1, &[(issuer, &[0; 8])]),
+        (1, &[(issuance_cap, &one)]),
+        (1, &[(supply, &one)]),
+        (1, &[(attestations_cap, &[0; 8])]),
+        (1, &[(attestations_cap, &more)]),
+        (1, &[(attestations_cap, &[0xff; 8])]),
+    ];
+    let reason = "its other fields do not fit to it";
+    for (chain, changes) in refused {
+        let error = FormError::Invalid { what: "kind of a chain", reason };
+        assert_eq!(with(chain, changes), Err(error), "{changes:?}");
+    }
+    for unknown in [0, 3] {
+        let error = FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" };
+        assert_eq!(with(1, &[(kind, &[unknown])]), Err(error));
+    }
 }
 
 #[test]
@@ -129,6 +179,53 @@ fn claim() -> impl Strategy<Value = Claim> {
     ]
 }
 
+fn attestation() -> impl Strategy<Value = engine::types::Attestation> {
+    let other = || digest().prop_map(|print| Fingerprint(print.map(|byte| byte | 1)));
+    let link =
+        prop_oneof![Just(Link::None), other().prop_map(Link::RefersTo), other().prop_map(Link::Supersedes),];
+    let hash = || digest().prop_map(engine::types::Digest);
+    let data = prop_oneof![
+        Just(DataSummary::None),
+        (1..=u32::MAX, hash()).prop_map(|(bytes, hash)| DataSummary::Inline(bytes, hash)),
+        hash().prop_map(DataSummary::Hash),
+    ];
+    let registered = (other(), any::<[u64; 2]>(), (any::<u32>(), link, data), hash());
+    let end = (0..3, any::<u32>(), any::<u64>().prop_map(Height), other());
+    (registered, end).prop_map(|((print, [owner, height], said, before), (end, reason, at, later))| {
+        let by = (AccountId(owner), Height(height));
+        let registered = engine::types::Attestation::register(&print, by, said, before);
+        match end {
+            0 => registered,
+            1 => registered.superseded(later, at),
+            _ => registered.revoked(reason, at),
+        }
+    })
+}
+
+/// The same fields, by our reading of the bytes and by the engine's.
+fn says_the_same(ours: &Attestation, theirs: &engine::types::Attestation) -> bool {
+    let status = match theirs.status {
+        EngineStatus::InForce => Status::InForce,
+        EngineStatus::Superseded => Status::Superseded { at: theirs.ended.0, by: theirs.later.0 },
+        EngineStatus::Revoked => Status::Revoked { at: theirs.ended.0, reason: theirs.reason },
+    };
+    let expected = Attestation {
+        status,
+        owner: theirs.owner.0,
+        registered: theirs.registered.0,
+        kind: theirs.kind,
+        supersedes: theirs.link.supersedes().map(|earlier| earlier.0),
+        refers_to: theirs.link.refers_to().map(|earlier| earlier.0),
+        data_hash: theirs.data.hash().map(|hash| hash.0),
+        data_bytes: match theirs.data {
+            DataSummary::Inline(bytes, _) => bytes,
+            DataSummary::None | DataSummary::Hash(_) => 0,
+        },
+        history: theirs.history.0,
+    };
+    *ours == expected
+}
+
 fn proof() -> impl Strategy<Value = Proof> {
     let tree = || (digest(), any::<u64>()).prop_map(|(root, size)| Tree { root, size });
     let entry = (any::<u32>(), [(); 5].map(|()| tree()), any::<[u64; 2]>()).prop_map(
@@ -185,6 +282,36 @@ proptest! {
     }
 
     #[test]
+    fn attestations_are_read_as_the_engine_reads_them(attestation in attestation()) {
+        let good = attestation.encode();
+        prop_assert!(says_the_same(&Attestation::decode(&good).unwrap(), &attestation));
+        for at in 0..good.len() {
+            for change in (0..8).map(|bit| 1 << bit).chain([0xff]) {
+                let mut value = good;
+                value[at] ^= change;
+                let (ours, theirs) = (Attestation::decode(&value), engine::types::Attestation::decode(&value));
+                let alike = match (&ours, &theirs) {
+                    (Ok(ours), Some(theirs)) => says_the_same(ours, theirs),
+                    (ours, theirs) => ours.is_err() && theirs.is_none(),
+                };
+                prop_assert!(alike, "byte {}: {:?} {:?}", at, ours, theirs);
+            }
+            prop_assert!(Attestation::decode(&good[..at]).is_err());
+        }
+        let longer = [&good[..], &[0]].concat();
+        prop_assert_eq!(Attestation::decode(&longer), Err(FormError::Trailing(1)));
+    }
+
+    #[test]
+    fn rows_are_those_of_the_engine(keys in any::<[u8; 3]>(), value in vec(any::<u8>(), 0..=ATTESTATION_BYTES)) {
+        let [key, next, asked] = keys.map(|byte| [byte % 4; 32]);
+        let theirs = engine::execute::Row::new(&key, &next, &value);
+        let ours = Row { key, next, value };
+        prop_assert_eq!(&ours.leaf()[..], theirs.leaf());
+        prop_assert_eq!(ours.shows_absence(&asked), shows_absence((&key, &next), &asked));
+    }
+
+    #[test]
     fn garbage_is_an_error_and_never_a_panic(bytes in vec(any::<u8>(), 0..600), genesis in any::<bool>()) {
         let magic: &[u8] = if genesis { b"millrace/genesis-header/4" } else { b"millrace/proof/3" };
         let bytes = [magic, &bytes].concat();
@@ -204,6 +331,9 @@ fn what_has_no_room_in_the_format_is_not_encoded() {
     too_many(&Proof { entry_path: std::vec![[0; 32]; 33], ..good.clone() }, "path", PATH_MAX);
     let headers = std::vec![good.headers[0].clone(); 65];
     too_many(&Proof { headers, ..good.clone() }, "headers", HEADERS_MAX);
+    let row = Row { key: [1; 32], next: [2; 32], value: std::vec![0; ATTESTATION_BYTES + 1] };
+    let claim = Claim::Row { fingerprint: [1; 32], position: 0, row, path: Vec::new() };
+    too_many(&Proof { claim, ..good.clone() }, "value of the row", ATTESTATION_BYTES);
     let certificate = std::vec![0; CERTIFICATE_BYTES_MAX + 1];
     too_many(&Proof { certificate, ..good.clone() }, "certificate", CERTIFICATE_BYTES_MAX);
 }

@@ -55,8 +55,10 @@ impl Network {
             certificate_fingerprint: [index as u8; 32],
         };
         let known: Vec<_> = (0..64).map(|account| account_key(account).public_key()).collect();
-        let account =
-            |number: u64| AccountGenesis { public_key: known[number as usize % known.len()], balance: 1_000 };
+        let account = |number: u64, balance| AccountGenesis {
+            public_key: known[number as usize % known.len()],
+            balance,
+        };
         let chain = |(id, accounts): &(u32, u64)| ChainGenesis {
             id: ChainId(*id),
             kind: if is_register(*id) { ChainKind::Attestations } else { ChainKind::Transfers },
@@ -74,11 +76,7 @@ impl Network {
                 },
             },
             accounts: (0..*accounts)
-                .map(account)
-                .map(|account| AccountGenesis {
-                    balance: if is_register(*id) { 0 } else { account.balance },
-                    ..account
-                })
+                .map(|number| account(number, if is_register(*id) { 0 } else { 1_000 }))
                 .collect(),
         };
         let members = keys.iter().enumerate().map(validator).collect();

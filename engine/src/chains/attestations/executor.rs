@@ -1,7 +1,5 @@
 //! What transactions do with the fingerprints of a chain.
 
-use std::sync::Arc;
-
 use super::super::accounts::{freeze, open};
 use crate::execute::Book;
 use crate::types::{
@@ -45,7 +43,9 @@ fn register(
     attest: &Attest<'_>,
     of: &Registration<'_>,
 ) -> Result<(), Outcome> {
-    if book.table().get(&of.fingerprint.0).is_some() {
+    let table = book.table();
+    let witness = table.witness(&of.fingerprint.0).expect("the kind of this chain has a table");
+    if table.row(witness).is_some_and(|row| *row.key() == of.fingerprint.0) {
         return Err(Outcome::FingerprintTaken);
     }
     let before = match of.link {
@@ -57,7 +57,7 @@ fn register(
         Link::Supersedes(earlier) => {
             let superseded = find_own(book, &earlier, attest.owner.0)?;
             let after = superseded.superseded(of.fingerprint, height);
-            book.table_mut().set(&earlier.0, Arc::from(after.encode()));
+            book.table_mut().set(&earlier.0, &after.encode());
             superseded.history
         }
     };
@@ -67,7 +67,7 @@ fn register(
     }
     let said = (of.kind, of.link, of.data.summary());
     let attestation = Attestation::register(&of.fingerprint, (attest.owner, height), said, before);
-    book.table_mut().insert(of.fingerprint.0, Arc::from(attestation.encode()));
+    book.table_mut().insert(witness, &of.fingerprint.0, &attestation.encode());
     Ok(())
 }
 
@@ -76,7 +76,7 @@ fn revoke_all(book: &mut Book, height: Height, signer: usize, revoke: &Revoke<'_
     for fingerprint in revoke.fingerprints {
         let attestation = find_own(book, &Fingerprint(*fingerprint), revoke.owner.0)?;
         let after = attestation.revoked(revoke.reason, height);
-        book.table_mut().set(fingerprint, Arc::from(after.encode()));
+        book.table_mut().set(fingerprint, &after.encode());
     }
     Ok(())
 }

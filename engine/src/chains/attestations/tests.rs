@@ -281,9 +281,9 @@ proptest! {
     fn an_attestation_reads_back_as_it_is(transactions in vec(any_transaction(), 1..30), flip in 0..168_usize, bit in 0..8_u8) {
         let (_, writer) = outcomes(&[&transactions]);
         for row in writer.table().rows().iter().skip(1) {
-            let read = Attestation::decode(&row.value).unwrap();
-            prop_assert_eq!(&read.encode()[..], &row.value[..]);
-            let mut other = row.value.to_vec();
+            let read = Attestation::decode(row.value()).unwrap();
+            prop_assert_eq!(&read.encode()[..], row.value());
+            let mut other = row.value().to_vec();
             other[flip] ^= 1 << bit;
             if let Some(read) = Attestation::decode(&other) {
                 prop_assert_eq!(&read.encode()[..], &other[..], "each attestation has one encoding");

@@ -1,8 +1,8 @@
-//! A validator that only pretends: it greets, and gives each packet the verdict that the test wants.
+//! A validator that only pretends: it greets, and gives each transaction the verdict that the test wants.
 
 use crate::plan::Endpoint;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
-use engine::types::{Digest, Height, Packet, ValidatorIndex, Verdict};
+use engine::types::{Digest, Height, Packet, PacketRun, ValidatorIndex, Verdict};
 use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, ClientSettings, Flow, Identity, Network, Settings};
 use std::net::SocketAddr;
@@ -104,7 +104,7 @@ impl Mind {
                     client.send(ServerFrame::Rejected { reason: reason.clone() }.encode()).unwrap();
                     return Flow::Close(reason);
                 }
-                self.answer(&client, tag..tag + packets.len() as u64);
+                self.answer(&client, tag, packets.packets());
             }
             ClientFrame::Query { id, query: Query::Account { account, .. } } => {
                 let base = 100 + account.0;
@@ -133,7 +133,14 @@ impl Mind {
         }
     }
 
-    fn answer(&self, client: &Client, tags: std::ops::Range<u64>) {
+    /// Like a validator, it tells of a transaction under the tag of its first packet.
+    fn answer(&self, client: &Client, first: u64, packets: &[Packet]) {
+        let mut next = first;
+        let tags = PacketRun::all(packets).map(|run| {
+            let tag = next;
+            next += run.packets().len() as u64;
+            tag
+        });
         let notices: Vec<_> =
             tags.filter_map(|tag| Some(Notice { tag, verdict: (self.verdict)(tag)? })).collect();
         if !notices.is_empty() {

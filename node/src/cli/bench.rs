@@ -1,0 +1,185 @@
+//! What can be typed to measure a network.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{EXIT_CODES, Storage};
+
+/// Measure a network of validators on this machine, then audit what it wrote.
+///
+/// Starts N validators as processes of their own on loopback, each with its own
+/// directory, certificates and journal. Signs all transfers before the clock
+/// starts, offers them open-loop (each at its intended instant, also when
+/// those before it are late), warms up, measures a window, stops everything,
+/// and then audits every directory from the files on disk: finalization
+/// certificates, signatures, replay by the slow executor, roots, balances, and
+/// whether everything that clients were told is there exactly once.
+///
+/// Latency runs from the intended send to the committed notice. With `--rate
+/// max` the rate is found by the network's own back-pressure; the table says
+/// whether the generator was the limit.
+///
+/// Examples:
+///   millrace bench
+///   millrace bench --validators 1 --seconds 30
+///   millrace bench --rate 20000 --json result.json
+///   millrace bench --chains 4 --accounts 25000 --cross-chain 10
+///   millrace bench --workload attest --data-bytes 256
+///   millrace bench --data /mnt/nvme/bench --keep
+///   millrace verify /mnt/nvme/bench/validator-0/data
+///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
+///
+/// Exit codes: 0 only if the audit holds, 1 if it does not or a validator died,
+/// 2 for wrong usage.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct BenchArgs {
+    /// How many validators to start.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
+    pub validators: u16,
+    /// How many chains, each with its own accounts.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub chains: u32,
+    /// How many accounts each chain has.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(16..=16_777_216))]
+    pub accounts: u64,
+    /// Length of the measured window.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Offered load before the window opens.
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub warm_up: u64,
+    /// Transactions a second, over all validators together; or "max": as many as the network takes.
+    #[arg(long, default_value = "max", value_name = "max|TPS", value_parser = parse_rate)]
+    pub rate: Rate,
+    /// What the clients do.
+    #[arg(long, value_enum, default_value_t = Workload::Transfer)]
+    pub workload: Workload,
+    /// Bytes of data that are registered with each fingerprint; not with --workload transfer.
+    #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=1_024))]
+    pub data_bytes: u16,
+    /// Share of transfers that go to an account of another chain; it takes at least two chains of transfers.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub cross_chain: u8,
+    /// Payments of each transaction: more than one are linked transfers, with one signature. Rates count transactions.
+    #[arg(long, default_value_t = 1, value_name = "PAYMENTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub linked: u16,
+    /// Seed for the random choice of clients and amounts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How journals are written.
+    #[arg(long, value_enum, default_value_t = Storage::Auto)]
+    pub storage: Storage,
+    /// A field of the validators' [work] section, such as batch_delay_ms=20; may be repeated.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// Write the result as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write report.html, report.json and seconds.csv into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Make the network here (it must not hold one yet) instead of in a temporary directory.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Keep the directory, and say where it is.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Offer load to a running network, and print what its clients saw.
+///
+/// The same open-loop generator as in `bench`: signed before the clock starts,
+/// timed from the intended send. The clients' nonces are read from the
+/// network first, so it can be run again and again.
+///
+/// Examples:
+///   millrace load --network /tmp/mill
+///   millrace load --network /tmp/mill --rate 5000 --seconds 60
+///   millrace load --network /tmp/mill --workload attest
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment, after_help = EXIT_CODES)]
+pub struct LoadArgs {
+    /// The network's directory.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// Length of the measured window.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Offered load before the window opens.
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    pub warm_up: u64,
+    /// Transactions a second, over all validators together; or "max": as many as the network takes.
+    #[arg(long, default_value = "1000", value_name = "max|TPS", value_parser = parse_rate)]
+    pub rate: Rate,
+    /// What the clients do; chains of other kinds get no load.
+    #[arg(long, value_enum, default_value_t = Workload::Transfer)]
+    pub workload: Workload,
+    /// Bytes of data that are registered with each fingerprint; not with --workload transfer.
+    #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=1_024))]
+    pub data_bytes: u16,
+    /// Share of transfers that go to an account of another chain; it takes at least two chains of transfers.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub cross_chain: u8,
+    /// Payments of each transaction: more than one are linked transfers, with one signature. Rates count transactions.
+    #[arg(long, default_value_t = 1, value_name = "PAYMENTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub linked: u16,
+    /// Seed for the random choice of clients and amounts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write the result as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// A rate of offered load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// As fast as the network takes it.
+    Max,
+    /// Transfers a second.
+    Fixed(f64),
+}
+
+/// What the clients do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// Transfers between accounts drawn at random, none of which should fail.
+    Transfer,
+    /// Each transaction registers a fingerprint on a chain of attestations.
+    Attest,
+    /// Both, on chains of both kinds; each chain gets the same share.
+    Mixed,
+}
+
+impl Workload {
+    /// The same for the generator.
+    pub(crate) fn traffic(self) -> loadgen::Traffic {
+        match self {
+            Self::Transfer => loadgen::Traffic::Transfer,
+            Self::Attest => loadgen::Traffic::Attest,
+            Self::Mixed => loadgen::Traffic::Mixed,
+        }
+    }
+}
+
+/// More is offered by no generator: at 2 µs each, ten million take the time of 20 cores.
+const RATE_MAX: f64 = 10_000_000.0;
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    if text == "max" {
+        return Ok(Rate::Max);
+    }
+    match text.parse::<f64>() {
+        Ok(rate) if (1.0..=RATE_MAX).contains(&rate) => Ok(Rate::Fixed(rate)),
+        _ => Err(format!("write \"max\", or transfers a second from 1 to {RATE_MAX}")),
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, value)) if !field.is_empty() && !value.is_empty() => Ok((field.into(), value.into())),
+        _ => Err("write FIELD=VALUE, such as batch_delay_ms=20".into()),
+    }
+}
