@@ -24,8 +24,8 @@ pub type Key = [u8; 32];
 
 const FIRST_KEY: Key = [0; 32];
 
-/// One row: its key, the next higher key of the table or zero, and what the kind of the chain keeps there, one after the
-/// other as its leaf has them. Those who read the table share it.
+/// One row: its key, the next higher key of the table or zero, and what the kind of the chain keeps there, one after
+/// the other as its leaf has them. Those who read the table share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row(Arc<[u8]>);
 
