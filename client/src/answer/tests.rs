@@ -217,16 +217,21 @@ fn data_is_taken_only_with_the_hash_that_is_proved() {
     };
     let found = sent(1, 5, &hex::encode("data")).unwrap().value;
     assert_eq!((found.data.as_deref(), found.transaction), (Some(&b"data"[..]), Some(transaction().id)));
-    // Other data; none at all; data of which the chain has only a hash; data of what is not registered.
-    for (place, of, data) in [(1, 5, "dat"), (1, 5, ""), (2, 8, "data"), (1, 6, "data")] {
+    // Other data; nothing at all; data of which the chain has only a hash.
+    for (place, of, data) in [(1, 5, "dat"), (1, 5, ""), (2, 8, "data")] {
         let refused = sent(place, of, &hex::encode(data));
         assert!(matches!(refused, Err(ClientError::Mismatch(_))), "{data:?} of {of}: {refused:?}");
     }
     assert!(matches!(sent(1, 5, "data"), Err(ClientError::Unreadable(_))), "not hexadecimal");
-    let mut registered = row(values, 1);
-    registered.value.transaction = Some(transaction().id);
-    let refused = attestation_of(registered, CHAIN, &Fingerprint([6; 32]));
-    assert!(matches!(refused, Err(ClientError::Mismatch(_))), "a transaction registered nothing");
+    // Of what is not registered there is neither a transaction nor data.
+    let absent = row(values, 1).value;
+    for answer in [
+        AttestationAnswer { transaction: Some(transaction().id), ..absent.clone() },
+        AttestationAnswer { data: Some(hex::encode("data")), ..absent },
+    ] {
+        let refused = attestation_of(Answer { as_of: AS_OF, value: answer }, CHAIN, &Fingerprint([6; 32]));
+        assert!(matches!(refused, Err(ClientError::Mismatch(_))), "{refused:?}");
+    }
 }
 
 fn packet() -> Packet {
