@@ -123,15 +123,22 @@ pub(crate) fn check_account(
     chain: ChainId,
     account: AccountId,
 ) -> Result<(), ClientError> {
-    let AccountAnswer { state_root, proof } = &answer.value;
+    let AccountAnswer { state_root, proof, record } = &answer.value;
     proof.verify(state_root).map_err(|source| ClientError::Proof { what: "account", source })?;
-    if proof.account != account || proof.chain.entry.chain != chain {
+    let record = record.as_ref().ok_or(ClientError::Mismatch("it has no record of the account"))?;
+    record
+        .verify(state_root)
+        .map_err(|source| ClientError::Proof { what: "record of the account", source })?;
+    if proof.account != account || [&proof.chain, &record.chain].map(|of| of.entry.chain) != [chain; 2] {
         return Err(ClientError::Mismatch("it proves another account"));
     }
     if proof.chain.height != answer.as_of.height {
         return Err(ClientError::Mismatch("it proves the account at another height than it speaks of"));
     }
-    Ok(())
+    match answer.value.record() {
+        Some(_) => Ok(()),
+        None => Err(ClientError::Mismatch("its record of the account is not one of that account")),
+    }
 }
 
 /// The answer about a fingerprint is about it, at the height that it says, and proved; data has the hash that is

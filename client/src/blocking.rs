@@ -154,7 +154,7 @@ impl Client {
         self.ask(Query::Status)
     }
 
-    /// An account at the validator's committed height, proved.
+    /// An account at the validator's committed height, with what the chain keeps of it beside its leaf, proved.
     ///
     /// # Errors
     /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`].
@@ -163,7 +163,7 @@ impl Client {
         chain: ChainId,
         account: AccountId,
     ) -> Result<Answer<AccountAnswer>, ClientError> {
-        let answer = self.ask(Query::Account { chain, account })?;
+        let answer = self.ask(Query::Account { chain, account, record: true })?;
         check_account(&answer, chain, account)?;
         Ok(answer)
     }

@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use engine::execute::{Chains, StateWriter};
 use engine::ingress::Source;
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite, Digest,
     FIRST_KEY_VERSION, Head, Height, Roles, Transfer, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
@@ -74,7 +74,7 @@ fn blocks(c: &mut Criterion) {
         let ids = vec![[0; 32]; transfers as usize];
         group.bench_function(format!("{accounts} accounts/{transfers} transfers"), |b| {
             b.iter(|| {
-                let delta = writer.execute(Height(1), &[], black_box(&batches), &ids);
+                let delta = writer.execute(ChainTime::new(Height(1), 0), &[], black_box(&batches), &ids);
                 writer.undo(&delta);
             });
         });

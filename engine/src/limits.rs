@@ -7,9 +7,9 @@
 //! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 packets)
 //! ```
 
-/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles and caps, number of accounts, root,
-/// supply (*protocol*).
-pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 8 + 32 + 8;
+/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, caps and windows, number of accounts,
+/// root, supply (*protocol*).
+pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 8 + 32 + 8;
 /// Bytes of a packet: a transaction, or a part of an envelope (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
@@ -36,7 +36,14 @@ pub const ATTESTATIONS_MAX: usize = 1_000;
 /// Bytes of the data that is registered with a fingerprint (*protocol*).
 pub const DATA_BYTES_MAX: usize = 1_024;
 /// Bytes of the value of a row (*protocol*).
-pub const ROW_VALUE_BYTES_MAX: usize = 168;
+pub const ROW_VALUE_BYTES_MAX: usize = 576;
+/// Guardians of one account (*protocol*).
+pub const GUARDIANS_MAX: usize = 8;
+/// Seconds of the longest lock window (*protocol*).
+pub const LOCK_WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
+/// Changes of accounts that take effect in one block on one chain; more that are due wait for the next one
+/// (*protocol*).
+pub const CHANGES_MAX: usize = 1_024;
 /// Rows of the table of one chain (*protocol*).
 pub const ROWS_MAX: u64 = 1 << 32;
 

@@ -6,10 +6,11 @@ use engine::replica::{Boot, ChainRecord, CommittedBlock};
 use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
-    AccountGenesis, AccountId, Action, Asset, Attest, Attestation, ChainGenesis, ChainId, ChainKind, Command,
-    CryptoSuite, Data, Digest, Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Outcome, Packet,
-    PacketSlab, Payment, Payments, Refusal, Registration, Registrations, Revoke, Roles, Sequence,
-    Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
+    AccountGenesis, AccountId, AccountRecord, Action, Approval, Asset, Attest, Attestation, ChainGenesis,
+    ChainId, ChainKind, Change, Command, CryptoSuite, Data, Digest, EncodedSafeguards, Fingerprint, Frozen,
+    Genesis, Head, Height, Link, Linked, Outcome, Packet, PacketSlab, Payment, Payments, Pending, Protect,
+    Recover, Refusal, Registration, Registrations, Rekey, Revoke, Roles, Safeguards, Sequence, Transaction,
+    TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -102,6 +103,11 @@ pub(crate) const TARGETS: &[Target] = &[
         seeds: || vec![good_genesis().header().to_vec()],
     },
     Target {
+        name: "account_record",
+        decode: |bytes| same(bytes, AccountRecord::decode(bytes).ok_or("no record"), AccountRecord::encode),
+        seeds: account_records,
+    },
+    Target {
         name: "attestation",
         decode: |bytes| match (proof::Attestation::decode(bytes), Attestation::decode(bytes)) {
             (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Attestation::encode),
@@ -189,7 +195,7 @@ fn peer_messages() -> Vec<Vec<u8>> {
 fn client_frames() -> Vec<Vec<u8>> {
     let (chain, id) = (ChainId(1), TransactionId([8; 32]));
     let queries = [
-        Query::Account { chain, account: AccountId(7) },
+        Query::Account { chain, account: AccountId(7), record: true },
         Query::Transaction { chain: None, id },
         Query::Transaction { chain: Some(chain), id },
         Query::Block { height: Height(3) },
@@ -271,7 +277,39 @@ fn transactions() -> Vec<Vec<u8>> {
     let (owner, reason, fingerprints) = (AccountId(2), 7, &[[4; 32], [5; 32]][..]);
     let revoke = Revoke { chain, key_version, reference, owner, reason, fingerprints, nonce, expiry };
     let revoke = revoke.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec();
+    let (account, key, possession) = (AccountId(2), &[4; 32], &[5; 64]);
+    let rekey = Rekey { chain, key_version, reference, account, key, possession, nonce, expiry };
+    let protect = |safeguards: &Safeguards| {
+        let encoded = safeguards.encode();
+        let safeguards = EncodedSafeguards::read(&encoded).expect("they are valid");
+        let protect = Protect { chain, key_version, reference, account, safeguards, nonce, expiry };
+        protect.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
+    };
+    let recover = |recovery| {
+        let (signer, changes) = (AccountId(9), 3);
+        let recover = Recover {
+            chain,
+            key_version,
+            reference,
+            signer,
+            account,
+            changes,
+            key,
+            possession,
+            recovery,
+            nonce,
+            expiry,
+        };
+        recover.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
+    };
     vec![
+        rekey.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec(),
+        protect(&Safeguards::default()),
+        protect(&safeguards()),
+        recover(None),
+        recover(Some((&[8; 32], &[9; 64]))),
+        command(Action::Close),
+        command(Action::Cancel { change: 3 }),
         transfer(None),
         transfer(Some(ChainId(2))),
         command(Action::Burn { amount: 5 }),
@@ -282,6 +320,27 @@ fn transactions() -> Vec<Vec<u8>> {
         attest(&[Link::Supersedes(Fingerprint([2; 32])), Link::RefersTo(Fingerprint([3; 32]))]),
         revoke,
     ]
+}
+
+fn safeguards() -> Safeguards {
+    Safeguards { recovery_key: Some([3; 32]), threshold: 2, guardians: [3, 5, 8].map(AccountId).into() }
+}
+
+fn account_records() -> Vec<Vec<u8>> {
+    let record = |change: Option<Change>| {
+        let (begun, due_ms, by_recovery) = (Height(9), 1 << 40, true);
+        let approvals = [0, 2].map(|guardian| Approval { guardian, until_ms: 7, key: [guardian; 32] });
+        AccountRecord {
+            changes: 4,
+            key_since: Height(3),
+            safeguards: safeguards(),
+            pending: change.map(|change| Pending { change, by_recovery, begun, due_ms }),
+            approvals: approvals.into(),
+        }
+        .encode()
+    };
+    let changes = [Change::Key([6; 32]), Change::Safeguards(safeguards()), Change::Close];
+    changes.map(Some).into_iter().chain([None]).map(record).collect()
 }
 
 fn committed_blocks() -> Vec<Vec<u8>> {
@@ -379,7 +438,7 @@ fn proofs() -> Vec<Vec<u8>> {
         balance: 500,
         window_base: 2,
         window_used: 5,
-        frozen: 1,
+        flags: 1,
     };
     let path = vec![[2; 32]; 3];
     let claims = [

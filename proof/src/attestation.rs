@@ -7,6 +7,8 @@ use crate::codec::{FormError, Reader};
 
 /// Bytes of an attestation in its row.
 pub const ATTESTATION_BYTES: usize = 168;
+/// Bytes of the value of any row: those whose keys are reserved have more than an attestation.
+pub const ROW_VALUE_BYTES_MAX: usize = 576;
 
 const NONE: Digest = [0; 32];
 
@@ -83,8 +85,8 @@ impl Attestation {
             (2, at, true, reason) => Status::Revoked { at, reason },
             _ => return Err(invalid("status of the attestation", "it does not fit to the other fields")),
         };
-        let (refers_to, supersedes) = match (link, earlier == NONE) {
-            (0, true) => (None, None),
+        let (refers_to, supersedes) = match (link, is_reserved(&earlier)) {
+            (0, _) if earlier == NONE => (None, None),
             (1, false) => (Some(earlier), None),
             (2, false) => (None, Some(earlier)),
             _ => {
@@ -100,6 +102,12 @@ impl Attestation {
     }
 }
 
+/// Whether a key of the table begins with 16 zero bytes. Such rows are the ledger's own, and no fingerprint has such a
+/// key.
+pub(crate) fn is_reserved(key: &Digest) -> bool {
+    key[..16] == [0; 16]
+}
+
 /// A row as its leaf has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -107,7 +115,7 @@ pub struct Row {
     pub key: Digest,
     /// The next higher key of the table, or zeros.
     pub next: Digest,
-    /// An attestation; nothing in the row whose key is zeros.
+    /// An attestation, unless the key is [reserved](is_reserved).
     pub value: Vec<u8>,
 }
 

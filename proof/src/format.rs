@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use crate::attestation::{ATTESTATION_BYTES, Row};
+use crate::attestation::{ROW_VALUE_BYTES_MAX, Row};
 use crate::certificate::CERTIFICATE_BYTES_MAX;
 use crate::codec::{FormError, Reader, count};
 use crate::entry::{ENTRY_BYTES, Entry};
@@ -36,10 +36,10 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + CERTIFICATE_BYTES_MAX;
 
 /// Bytes of the largest claim: fingerprint, place, keys and value of a row.
-const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 1 + ATTESTATION_BYTES;
+const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 2 + ROW_VALUE_BYTES_MAX;
 const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-const MAGIC: &[u8; 16] = b"millrace/proof/3";
+const MAGIC: &[u8; 16] = b"millrace/proof/4";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;
@@ -82,7 +82,7 @@ pub enum Claim {
         fingerprint: Digest,
         /// The place of the row.
         position: u64,
-        /// The row; its value has at most [`ATTESTATION_BYTES`].
+        /// The row; its value has at most [`ROW_VALUE_BYTES_MAX`].
         row: Row,
         /// From its leaf to the table root.
         path: Vec<Digest>,
@@ -145,7 +145,8 @@ impl Proof {
                 bytes.extend_from_slice(&position.to_le_bytes());
                 bytes.extend_from_slice(key);
                 bytes.extend_from_slice(next);
-                bytes.push(count("value of the row", value.len(), ATTESTATION_BYTES)?);
+                let length: u16 = count("value of the row", value.len(), ROW_VALUE_BYTES_MAX)?;
+                bytes.extend_from_slice(&length.to_le_bytes());
                 bytes.extend_from_slice(value);
                 write_path(&mut bytes, path)?;
             }
@@ -201,8 +202,8 @@ impl Proof {
                     key: reader.array("key of the row")?,
                     next: reader.array("next key of the row")?,
                     value: {
-                        let length = usize::from(reader.u8("value of the row")?);
-                        let length = reader.bounded("value of the row", length, ATTESTATION_BYTES, 1)?;
+                        let length = usize::from(reader.u16("value of the row")?);
+                        let length = reader.bounded("value of the row", length, ROW_VALUE_BYTES_MAX, 1)?;
                         Vec::from(reader.take("value of the row", length)?)
                     },
                 },

@@ -3,7 +3,7 @@
 //! ```text
 //! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
 //! chain = id | kind | suite | asset | issuer | issuance cap | freezer | registrar | accounts cap |
-//!         attestations cap | accounts | accounts root | supply
+//!         attestations cap | re-key window | recovery window | accounts | accounts root | supply
 //! ```
 //!
 //! The network id is the SHA-256 of these bytes, and every signature of a validator is over it. So a stranger who
@@ -26,15 +26,17 @@ const ACCOUNTS_MAX: u64 = 1 << 32;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-const MAGIC: &[u8; 25] = b"millrace/genesis-header/4";
+const MAGIC: &[u8; 25] = b"millrace/genesis-header/5";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
-pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 8 + 32 + 8;
+pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
 const NOBODY: u64 = u64::MAX;
 /// The registrar of a chain where every account may open others.
 pub const ANYONE: u64 = u64::MAX - 1;
 /// Rows of a table, as far as formats go.
 const ROWS_MAX: u64 = 1 << 32;
+/// Seconds of the longest lock window.
+const WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
 /// The asset of a chain without money.
 const NO_ASSET: [u8; 16] = [0; 16];
 /// ZIP-215 Ed25519 with SHA-256.
@@ -81,6 +83,10 @@ pub struct Chain {
     pub accounts_cap: u64,
     /// How many attestations it may have in all; 0 where its kind has none.
     pub attestations_cap: u64,
+    /// For how many seconds an account can cancel another key that its own key has asked for.
+    pub rekey_window: u32,
+    /// For how many seconds it can cancel a recovery.
+    pub recovery_window: u32,
     /// How many accounts it has.
     pub accounts: u64,
     /// The root over its accounts at height 0.
@@ -114,7 +120,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 4";
+            let reason = "this is not a genesis header of version 5";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;
@@ -198,6 +204,12 @@ fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
     let registrar = holder(reader, "registrar of a chain")?;
     let accounts_cap = reader.u64("accounts cap of a chain")?;
     let attestations_cap = reader.u64("attestations cap of a chain")?;
+    let rekey_window = reader.u32("re-key window of a chain")?;
+    let recovery_window = reader.u32("recovery window of a chain")?;
+    if rekey_window == 0 || rekey_window >= recovery_window || recovery_window > WINDOW_SECONDS_MAX {
+        let reason = "the window of a recovery is the longer one, of at most 366 days";
+        return Err(FormError::Invalid { what: "lock windows of a chain", reason });
+    }
     let accounts = reader.u64("accounts of a chain")?;
     if accounts == 0 || accounts > ACCOUNTS_MAX {
         return Err(FormError::Invalid { what: "accounts of a chain", reason: "there are 1 to 2^32" });
@@ -227,6 +239,8 @@ fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
         registrar,
         accounts_cap,
         attestations_cap,
+        rekey_window,
+        recovery_window,
         accounts,
         accounts_root,
         supply,

@@ -30,9 +30,9 @@ pub struct Account {
     pub window_base: u64,
     /// Which of the 64 nonces from there on are spent: bit i is that of nonce `window_base + i`.
     pub window_used: u64,
-    /// Which ways it is closed to money: bit 0 means that nothing leaves it, bit 1 that nothing new comes to it. Other
-    /// bits have no meaning yet.
-    pub frozen: u32,
+    /// Which ways it is closed to money: bit 0 means that nothing leaves it, bit 1 that nothing new comes to it, bit 2
+    /// that it is closing, bit 3 that it is closed for good. Other bits have no meaning yet.
+    pub flags: u32,
 }
 
 /// What is known of a nonce.
@@ -55,7 +55,7 @@ impl Account {
         leaf[44..52].copy_from_slice(&self.balance.to_le_bytes());
         leaf[52..60].copy_from_slice(&self.window_base.to_le_bytes());
         leaf[60..68].copy_from_slice(&self.window_used.to_le_bytes());
-        leaf[68..72].copy_from_slice(&self.frozen.to_le_bytes());
+        leaf[68..72].copy_from_slice(&self.flags.to_le_bytes());
         leaf
     }
 
@@ -73,7 +73,7 @@ impl Account {
             balance: reader.u64("balance of the account")?,
             window_base: reader.u64("nonce window of the account")?,
             window_used: reader.u64("nonce window of the account")?,
-            frozen: reader.u32("flags of the account")?,
+            flags: reader.u32("flags of the account")?,
         })
     }
 
@@ -149,7 +149,7 @@ pub(crate) fn transaction_leaf(id: &Digest, outcome: u8) -> [u8; 33] {
 /// payer has it in the end is not said. Each other one left the balances as they were.
 #[must_use]
 pub fn outcome_name(code: u8) -> Option<&'static str> {
-    const NAMES: [&str; 23] = [
+    const NAMES: [&str; 30] = [
         "applied",
         "expired",
         "replayed",
@@ -173,6 +173,13 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "another owner",
         "not in force",
         "chain full",
+        "debit account closed",
+        "credit account closed",
+        "change pending",
+        "unknown change",
+        "not a guardian",
+        "account not empty",
+        "role held",
     ];
     NAMES.get(usize::from(code)).copied()
 }

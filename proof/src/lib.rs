@@ -37,7 +37,7 @@ mod statement;
 mod error;
 mod verify;
 
-pub use attestation::{ATTESTATION_BYTES, Attestation, Row, Status};
+pub use attestation::{ATTESTATION_BYTES, Attestation, ROW_VALUE_BYTES_MAX, Row, Status};
 pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
 pub use codec::FormError;
 pub use entry::{ENTRY_BYTES, Entry, Tree};

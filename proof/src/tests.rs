@@ -317,7 +317,7 @@ fn a_nonce_that_the_window_has_passed_proves_nothing() {
         balance: 0,
         window_base: 10,
         window_used: 0b101,
-        frozen: 0,
+        flags: 0,
     };
     let nonces = [(9, Nonce::Passed), (10, Nonce::Spent), (11, Nonce::Unspent), (12, Nonce::Spent)];
     for (nonce, known) in
@@ -345,7 +345,7 @@ fn a_proof_at_another_height_has_another_root() {
 fn a_proof_is_below_4_kib_for_a_million_accounts_or_rows_16_chains_and_16_validators() {
     // 20 siblings for an account or a row, 5 for an entry, 11 signatures of 16.
     let (network, proofs) = proofs(0);
-    for (mut proof, sizes) in [(proofs[0].clone(), (2_829, 3_581)), (proofs[3].clone(), (3_030, 3_782))] {
+    for (mut proof, sizes) in [(proofs[0].clone(), (2_829, 3_581)), (proofs[3].clone(), (3_031, 3_783))] {
         let (Claim::Account { path, .. } | Claim::Row { path, .. }) = &mut proof.claim else {
             panic!("an account or a row")
         };

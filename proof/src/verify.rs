@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 
+use crate::attestation::is_reserved;
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
 use crate::{
     Account, Attestation, Certificate, CertificateError, Chain, ChainKind, Digest, Row, Transfer, entry,
@@ -93,13 +94,16 @@ fn fact(proof: &Proof, chain: &Chain) -> Result<Fact, ProofError> {
     }
 }
 
-/// What a row under the table root says of a fingerprint. The row of key zero is that of none.
+/// What a row under the table root says of a fingerprint. Rows with reserved keys are those of none.
 fn said(fingerprint: &Digest, row: &Row) -> Result<Fact, ProofError> {
     let fingerprint = *fingerprint;
+    if is_reserved(&fingerprint) {
+        return Err(ProofError::OtherRow);
+    }
     if row.shows_absence(&fingerprint) {
         return Ok(Fact::NotRegistered { fingerprint });
     }
-    if row.key != fingerprint || fingerprint == [0; 32] {
+    if row.key != fingerprint {
         return Err(ProofError::OtherRow);
     }
     Ok(Fact::Attestation { fingerprint, attestation: Attestation::decode(&row.value)? })

@@ -9,11 +9,14 @@ use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
 use engine::roots::OracleLedger;
 use engine::types::{
-    AccountId, ChainId, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId, Verdict,
+    AccountId, ChainId, ChainTime, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId,
+    Verdict,
 };
 
 use crate::clients::Submission;
+use crate::environment::WINDOWS;
 use crate::fingerprints::Fingerprints;
+use crate::keys::Keys;
 
 /// What one batch of a block holds.
 #[derive(Clone, Debug)]
@@ -97,6 +100,7 @@ impl OnChain {
             outbox: delta.outbox().to_vec(),
             issuance: delta.issuance(),
             opened: delta.opened().to_vec(),
+            keys: delta.keys().to_vec(),
         };
         Self { chain: delta.chain(), found }
     }
@@ -113,6 +117,11 @@ impl OnChain {
                 *outcome = Outcome::Applied;
             }
         }
+    }
+
+    /// The broken rule of keys: an account that has got a key gets it again.
+    pub(crate) fn give_again(&mut self) {
+        self.found.keys.extend(self.found.keys.last().copied());
     }
 
     /// The broken rule of issues: what was issued is counted twice.
@@ -137,6 +146,7 @@ pub(crate) struct Checks {
     pub(crate) crossed: (usize, usize),
     spent: BTreeMap<(ChainId, u64, u64), Height>,
     pub(crate) fingerprints: Fingerprints,
+    pub(crate) keys: Keys,
     pub(crate) violations: Vec<String>,
 }
 
@@ -151,6 +161,7 @@ impl Checks {
             crossed: (0, 0),
             spent: BTreeMap::new(),
             fingerprints: Fingerprints::default(),
+            keys: Keys::new(WINDOWS),
             violations: Vec::new(),
         }
     }
@@ -168,9 +179,9 @@ impl Checks {
     /// How a chain that has executed everything differs from the definition.
     pub(crate) fn differs(&self, chain: &ChainState, table: &Table) -> Option<String> {
         let (_, oracle) = self.oracle.oracles().find(|(of, _)| *of == chain.chain())?;
-        let rows = table.rows().iter().skip(1).map(|row| (*row.key(), row.value().to_vec()));
-        if !rows.eq(oracle.attestations().iter().map(|of| (of.fingerprint, of.value()))) {
-            return Some(format!("has not the attestations of chain {} as they are defined", chain.chain()));
+        let rows = table.rows().iter().map(|row| (*row.key(), row.value().to_vec()));
+        if !rows.eq(oracle.table().rows().iter().cloned()) {
+            return Some(format!("has not the table of chain {} as it is defined", chain.chain()));
         }
         let mut accounts = (0..).zip(oracle.account_states());
         let (account, _) = accounts
@@ -239,7 +250,15 @@ impl Checks {
                 format!("time: the block at height {height} lies {} s ahead", (time_ms - clock_ms) / 1_000),
             );
         }
-        self.compare(*height, sections, (root, executed), at);
+        let moment = ChainTime::new(*height, *time_ms);
+        for OnChain { chain, found } in executed {
+            for (account, key) in &found.keys {
+                if let Err(wrong) = self.keys.given((*chain, *account), key, moment) {
+                    self.violation(at, format!("keys: {wrong}"));
+                }
+            }
+        }
+        self.compare(moment, sections, (root, executed), at);
         self.arrivals(*height, executed, at);
         let mut rest: BTreeMap<ChainId, &[Outcome]> =
             executed.iter().map(|of| (of.chain, of.found.outcomes.as_slice())).collect();
@@ -256,6 +275,14 @@ impl Checks {
                 {
                     self.violation(at, format!("fingerprints: {wrong}"));
                 }
+                if *outcome == Outcome::WrongKeyVersion {
+                    self.keys.refused(packet);
+                }
+                if !outcome.is_failure()
+                    && let Err(wrong) = self.keys.applied(packet, moment)
+                {
+                    self.violation(at, format!("keys: {wrong}"));
+                }
                 self.transaction(
                     (section.author, *id),
                     (section.chain, packet.debit().0, packet.nonce()),
@@ -271,12 +298,13 @@ impl Checks {
     /// root, so at each height that it executes, its accounts and tables are those of the definition, too.
     fn compare(
         &mut self,
-        height: Height,
+        moment: ChainTime,
         sections: &[OrderedBatch],
         (root, executed): (Digest, &[OnChain]),
         at: Duration,
     ) {
-        let defined = self.oracle.execute(height, |chain| {
+        let height = moment.height;
+        let defined = self.oracle.execute(moment, |chain| {
             let of_chain = sections.iter().filter(|section| section.chain == chain);
             of_chain.flat_map(|section| section.transactions.iter().map(|(_, one)| one.run())).collect()
         });
@@ -291,6 +319,9 @@ impl Checks {
                 self.violation(at, what);
             } else if (&expected.inbox, &expected.outbox) != (&found.inbox, &found.outbox) {
                 let what = format!("crossing: height {height} moves other money to or from chain {chain}");
+                self.violation(at, what);
+            } else if expected.keys != found.keys {
+                let what = format!("keys: height {height} gives accounts of chain {chain} other keys");
                 self.violation(at, what);
             } else if expected.opened != found.opened {
                 let what = format!("accounts: height {height} opens others on chain {chain}");

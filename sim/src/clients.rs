@@ -1,16 +1,16 @@
 //! Clients: they submit throughout, also what they should not, and remember everything that they are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::types::{
-    AccountId, Action, ChainKind, Content, Data, Digest, Fingerprint, Frozen, Link, Packet, Payment, Refusal,
-    Registration, Transaction, TransactionId, Verdict,
+    AccountId, AccountRecord, Action, ChainKind, Content, Data, Digest, FIRST_KEY_VERSION, Fingerprint,
+    Frozen, Link, Packet, Payment, Refusal, Registration, Safeguards, Transaction, TransactionId, Verdict,
 };
 use engine::wire::Notice;
 
 use crate::chance::Chance;
-use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER, REGISTRAR};
+use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER, REGISTRAR, Signer};
 
 /// How many fingerprints clients register, those that there is no room for included.
 const FINGERPRINTS: u64 = 40;
@@ -52,10 +52,16 @@ pub(crate) struct Clients {
     /// Transactions that were submitted and may be submitted again.
     transactions: Vec<(Account, Transaction)>,
     nonces: BTreeMap<Account, u64>,
-    /// Keys that were asked to be opened on some chain: the next number.
+    /// Keys that accounts were asked to have: the next number.
     next_key: u64,
-    /// Accounts that were opened, and the numbers of their keys.
-    opened: BTreeMap<Account, u64>,
+    /// The numbers of those keys.
+    made: BTreeMap<[u8; 32], u64>,
+    /// Accounts that were opened.
+    opened: BTreeSet<Account>,
+    /// Accounts with another key than that of the genesis: its number and its version.
+    keys: BTreeMap<Account, (u64, u32)>,
+    /// What ledgers keep of accounts beside their leaves.
+    records: BTreeMap<Account, AccountRecord>,
     /// How many transactions each validator got from its steady clients.
     turns: BTreeMap<usize, usize>,
     chance: Chance,
@@ -69,7 +75,10 @@ impl Clients {
             transactions: Vec::new(),
             nonces: BTreeMap::new(),
             next_key: 0,
-            opened: BTreeMap::new(),
+            made: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            keys: BTreeMap::new(),
+            records: BTreeMap::new(),
             turns: BTreeMap::new(),
             chance,
         }
@@ -117,7 +126,7 @@ impl Clients {
         let nonce = self.nonces.entry(account).or_default();
         let credit = (debit + 1) % chain.accounts.len() as u64;
         let transaction =
-            environment.transfer((chain.id.0, None), (debit, None, credit), 1, *nonce, u64::MAX);
+            environment.transfer((chain.id.0, None), (Signer::first(debit), credit), 1, *nonce, u64::MAX);
         *nonce += 1;
         self.frame(environment, (node, life), &[(account, transaction)], now)
     }
@@ -185,27 +194,26 @@ impl Clients {
         if chance.permille(25) {
             return self.opening(environment, chain.id.0);
         }
+        if chance.permille(90) {
+            return self.change(environment, chain.id.0, accounts);
+        }
         // At times the transactions of one kind of chain go to another.
         let astray = chance.permille(if chain.kind == ChainKind::Attestations { 60 } else { 15 });
         if (chain.kind == ChainKind::Attestations) != astray {
             return self.fingerprints(environment, chain.id.0);
         }
         // Accounts that were opened meanwhile pay, too, and are paid.
-        let opened: Vec<(u64, u64)> = self
-            .opened
-            .range((chain.id.0, 0)..(chain.id.0 + 1, 0))
-            .map(|((_, id), key)| (*id, *key))
-            .collect();
+        let opened: Vec<u64> = self.opened_on(chain.id.0).collect();
+        let chance = &mut self.chance;
         let any = |chance: &mut Chance, most: u64| match opened.is_empty() || !chance.permille(250) {
-            true => (chance.within(0..most), None),
-            false => {
-                let (id, key) = chance.of(&opened);
-                (id, Some(key))
-            }
+            true => chance.within(0..most),
+            false => chance.of(&opened),
         };
-        let (debit, key) = any(chance, accounts);
-        let (credit, _) = any(chance, accounts + beyond);
+        let debit = any(chance, accounts);
+        let credit = any(chance, accounts + beyond);
         let account = (chain.id.0, debit);
+        let by = self.signer(account);
+        let chance = &mut self.chance;
         let next = self.nonces.entry(account).or_default();
         let nonce = match chance.below(40) {
             0 => *next + chance.within(30..200),
@@ -236,9 +244,9 @@ impl Clients {
             let payments: Vec<Payment> = (0..chance.within(1..most))
                 .map(|_| Payment { to: AccountId(chance.within(0..accounts + beyond / 3)), amount })
                 .collect();
-            environment.linked(chain.id.0, (debit, key), &payments, nonce, expiry)
+            environment.linked(chain.id.0, by, &payments, nonce, expiry)
         } else {
-            environment.transfer((chain.id.0, other), (debit, key, credit), amount, nonce, expiry)
+            environment.transfer((chain.id.0, other), (by, credit), amount, nonce, expiry)
         };
         if chance.permille(50) {
             let mut bytes = transaction.bytes().to_vec();
@@ -265,8 +273,9 @@ impl Clients {
         };
         let authority = if chance.permille(100) { ISSUER + FREEZER - holder } else { holder };
         let account = (chain, authority);
+        let by = self.signer(account);
         let nonce = self.nonces.entry(account).or_default();
-        let transaction = environment.command(chain, authority, action, *nonce);
+        let transaction = environment.command(chain, by, action, *nonce);
         *nonce += 1;
         self.transactions.push((account, transaction.clone()));
         (account, transaction)
@@ -274,12 +283,13 @@ impl Clients {
 
     /// New accounts of a chain; at times somebody opens them who is not the registrar.
     fn opening(&mut self, environment: &Environment, chain: u32) -> (Account, Transaction) {
-        let keys = self.next_key..self.next_key + self.chance.within(1..4);
-        self.next_key = keys.end;
+        let count = self.chance.within(1..4);
+        let keys = self.new_keys(count);
         let registrar = if self.chance.permille(100) { FREEZER } else { REGISTRAR };
         let account = (chain, registrar);
+        let by = self.signer(account);
         let nonce = self.nonces.entry(account).or_default();
-        let transaction = environment.opening(chain, registrar, keys, *nonce);
+        let transaction = environment.opening(chain, by, keys, *nonce);
         *nonce += 1;
         self.transactions.push((account, transaction.clone()));
         (account, transaction)
@@ -290,12 +300,14 @@ impl Clients {
     fn fingerprints(&mut self, environment: &Environment, chain: u32) -> (Account, Transaction) {
         let chance = &mut self.chance;
         let account = (chain, chance.of(&[0, 0, 0, 1, 2]));
+        let by = self.signer(account);
+        let chance = &mut self.chance;
         let nonce = self.nonces.entry(account).or_default();
         // At times more than there is room for in a few packets.
         let several = chance.of(&[1, 1, 1, 1, 2, 3, 25]);
         let fingerprints: Vec<Fingerprint> = (0..several).map(|_| any_fingerprint(chance)).collect();
         let transaction = if chance.permille(200) {
-            environment.revoke(account, &fingerprints, *nonce)
+            environment.revoke((chain, by), &fingerprints, *nonce)
         } else {
             let mut before = any_fingerprint(chance);
             let registrations: Vec<Registration<'_>> = fingerprints
@@ -316,22 +328,105 @@ impl Clients {
                     Registration { fingerprint, kind: 1, link: chance.of(&links), data }
                 })
                 .collect();
-            environment.attest(account, &registrations, *nonce)
+            environment.attest((chain, by), &registrations, *nonce)
         };
         *nonce += 1;
         self.transactions.push((account, transaction.clone()));
         (account, transaction)
     }
 
-    /// What the ledger of some validator says of the accounts that were opened: who has which.
-    pub(crate) fn learn_opened(&mut self, chain: u32, id: u64, key: &[u8; 32]) {
-        if self.opened.contains_key(&(chain, id)) {
-            return;
+    /// How an account signs, by what is known of its key; which may be another one meanwhile.
+    fn signer(&mut self, account: Account) -> Signer {
+        match self.keys.get(&account) {
+            Some((key, version)) => Signer { account: account.1, key: Some(*key), version: *version },
+            None => Signer::first(account.1),
         }
-        let number = (0..self.next_key).find(|number| Environment::new_key(*number).public_key() == *key);
-        if let Some(number) = number {
-            self.opened.insert((chain, id), number);
+    }
+
+    fn opened_on(&self, chain: u32) -> impl Iterator<Item = u64> {
+        self.opened.range((chain, 0)..(chain + 1, 0)).map(|(_, id)| *id)
+    }
+
+    fn new_keys(&mut self, count: u64) -> std::ops::Range<u64> {
+        let keys = self.next_key..self.next_key + count;
+        self.next_key = keys.end;
+        self.made.extend(keys.clone().map(|number| (Environment::new_key(number).public_key(), number)));
+        keys
+    }
+
+    /// Another key for an account, other safeguards, a recovery, closing, or cancelling: of a few accounts, so that
+    /// these meet.
+    fn change(&mut self, environment: &Environment, chain: u32, accounts: u64) -> (Account, Transaction) {
+        let opened: Vec<u64> = self.opened_on(chain).collect();
+        let some = |chance: &mut Chance| match opened.is_empty() || chance.permille(600) {
+            true => chance.within(accounts / 2..accounts),
+            false => chance.of(&opened),
+        };
+        let what = self.chance.below(10);
+        let guarded: Vec<u64> = self
+            .records
+            .range((chain, 0)..(chain + 1, 0))
+            .filter(|(_, record)| !record.safeguards.is_none())
+            .map(|((_, account), _)| *account)
+            .collect();
+        // Others mostly want to help accounts that somebody guards.
+        let of = match what {
+            4..=6 if !guarded.is_empty() && self.chance.permille(900) => self.chance.of(&guarded),
+            _ => some(&mut self.chance),
+        };
+        let record = self.records.get(&(chain, of)).cloned().unwrap_or_default();
+        // Guardians and those who bring a recovery key sign for others.
+        let signer = match (what, &record.safeguards.guardians[..]) {
+            (4..=6, guardians @ [_, ..]) if self.chance.permille(900) => self.chance.of(guardians).0,
+            (4..=6, _) => self.chance.within(0..accounts),
+            _ => of,
+        };
+        let by = self.signer((chain, signer));
+        let key = self.new_keys(1).start;
+        // Guardians mostly want the same key.
+        let wanted = record.approvals.first().and_then(|approval| self.made.get(&approval.key).copied());
+        let key = if what > 3 { wanted.unwrap_or(key) } else { key };
+        let recovery_key = record.safeguards.recovery_key.and_then(|key| self.made.get(&key).copied());
+        let chance = &mut self.chance;
+        let nonce = *self.nonces.entry((chain, signer)).and_modify(|next| *next += 1).or_insert(1) - 1;
+        let transaction = match what {
+            0..=1 => environment.rekey(chain, by, key, nonce),
+            2..=3 => {
+                let mut guardians: Vec<AccountId> =
+                    (0..3).map(|_| AccountId(chance.within(0..accounts))).collect();
+                guardians.retain(|guardian| guardian.0 != of);
+                guardians.sort_unstable();
+                guardians.dedup();
+                let threshold = guardians.len().min(1 + chance.below(2)) as u8;
+                let recovery_key = chance.permille(500).then(|| Environment::new_key(key).public_key());
+                let safeguards = Safeguards { recovery_key, threshold, guardians };
+                environment.protect(chain, by, &safeguards, nonce)
+            }
+            4..=6 => {
+                let with = recovery_key.filter(|_| chance.permille(400));
+                environment.recover(chain, by, (of, record.changes), (key, with), nonce)
+            }
+            7 => environment.command(chain, by, Action::Close, nonce),
+            _ => environment.command(chain, by, Action::Cancel { change: record.changes }, nonce),
+        };
+        self.transactions.push(((chain, signer), transaction.clone()));
+        ((chain, signer), transaction)
+    }
+
+    /// What the ledger of some validator says of an account that was opened, or that has got another key.
+    pub(crate) fn learn_key(&mut self, account: Account, key: &[u8; 32], version: u32) {
+        if version == FIRST_KEY_VERSION {
+            self.opened.insert(account);
         }
+        let known = self.keys.get(&account).map_or(0, |(_, version)| *version);
+        if let Some(number) = self.made.get(key).filter(|_| version > known) {
+            self.keys.insert(account, (*number, version));
+        }
+    }
+
+    /// What the ledger of some validator keeps of an account beside its leaf.
+    pub(crate) fn learn_record(&mut self, account: Account, record: AccountRecord) {
+        self.records.insert(account, record);
     }
 
     /// Goes on from the lowest nonce that an account may still use: after a long outage those that a client had given

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::execute::Delta;
+use engine::execute::{Delta, RowChange};
 use engine::ingress::Source;
 use engine::replica::{Halt, Input, JournalReader, Now, Observation, Offence, Read, To, Work};
-use engine::types::{Height, PacketRun, TransactionId, ValidatorIndex, Verdict};
+use engine::types::{
+    AccountRecord, FIRST_KEY_VERSION, Height, OwnRow, PacketRun, TransactionId, ValidatorIndex, Verdict,
+};
 use engine::verify::{BatchFault, BatchRefusal, Checked, Job, Tally, Verified};
 use engine::wire::{Batch, Notice, PeerMessage};
 
@@ -479,6 +481,9 @@ impl World {
                 if self.rule == Some(Rule::FingerprintsOnce) {
                     executed.iter_mut().for_each(OnChain::register_again);
                 }
+                if self.rule == Some(Rule::KeysAwaited) {
+                    executed.iter_mut().for_each(OnChain::give_again);
+                }
                 if self.rule == Some(Rule::IssuesCounted) {
                     executed.iter_mut().for_each(OnChain::count_again);
                 }
@@ -491,7 +496,7 @@ impl World {
                     self.check_tables(node, height);
                 }
                 self.say(node, format_args!("has executed height {height}"));
-                self.learn_opened(node, &deltas);
+                self.learn_accounts(node, &deltas);
                 if hasty && self.is_honest(node) {
                     self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
                 }
@@ -513,15 +518,27 @@ impl World {
         }
     }
 
-    /// Clients see which numbers the accounts have got that they asked for.
-    fn learn_opened(&mut self, node: usize, deltas: &[Delta]) {
+    /// Clients see which numbers the accounts have got that they asked for, and which keys.
+    fn learn_accounts(&mut self, node: usize, deltas: &[Delta]) {
         let Some(running) = &self.nodes[node].running else { return };
         let states = running.committer.ledger().states();
-        for delta in deltas.iter().filter(|delta| !delta.opened().is_empty()) {
+        for delta in deltas {
             let Some(state) = states.get(delta.chain()) else { continue };
+            let chain = delta.chain().0;
             let first = state.accounts() - delta.opened().len() as u64;
             for (id, key) in (first..).zip(delta.opened()) {
-                self.clients.learn_opened(delta.chain().0, id, key);
+                self.clients.learn_key((chain, id), key, FIRST_KEY_VERSION);
+            }
+            for (account, key) in delta.keys() {
+                let version = state.key_version(*account).unwrap_or(FIRST_KEY_VERSION);
+                self.clients.learn_key((chain, account.0), key, version);
+            }
+            for RowChange { after, .. } in delta.rows() {
+                if let (Some(OwnRow::Record(account)), Some(record)) =
+                    (OwnRow::of(after.key()), AccountRecord::decode(after.value()))
+                {
+                    self.clients.learn_record((chain, account.0), record);
+                }
             }
         }
     }

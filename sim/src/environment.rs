@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite,
-    Data, Digest, Fingerprint, Genesis, Height, Link, Linked, NewAccount, NewAccounts, Opening, Payment,
-    Payments, Registrar, Registration, Registrations, Revoke, Roles, Transaction, Transfer, ValidatorGenesis,
-    possession_message,
+    Data, Digest, EncodedSafeguards, FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked,
+    LockWindows, NewAccount, NewAccounts, Opening, Payment, Payments, Protect, Recover, Registrar,
+    Registration, Registrations, Rekey, Revoke, Roles, Safeguards, Transaction, Transfer, ValidatorGenesis,
+    new_key_message, possession_message, recovery_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -20,6 +21,8 @@ pub(crate) const ISSUER: u64 = 0;
 pub(crate) const FREEZER: u64 = 1;
 /// The account of each chain that opens others.
 pub(crate) const REGISTRAR: u64 = 2;
+/// How long changes of accounts wait.
+pub(crate) const WINDOWS: LockWindows = LockWindows { rekey_seconds: 1, recovery_seconds: 2 };
 /// How many accounts a chain may have beside those of its genesis.
 pub(crate) const OPENED_MAX: u64 = 30;
 /// How much more a chain may issue than it burns.
@@ -45,6 +48,22 @@ fn seed(kind: u8, number: u64) -> [u8; 32] {
     seed
 }
 
+/// An account, and the key with which it signs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signer {
+    pub(crate) account: u64,
+    /// The number of the key, or that of the genesis.
+    pub(crate) key: Option<u64>,
+    pub(crate) version: u32,
+}
+
+impl Signer {
+    /// An account of the genesis with its first key.
+    pub(crate) fn first(account: u64) -> Self {
+        Self { account, key: None, version: FIRST_KEY_VERSION }
+    }
+}
+
 impl Environment {
     /// So many chains with money, and with `register` one behind them that takes fingerprints.
     pub(crate) fn new(validators: usize, chains: u32, register: bool, accounts: u64) -> Self {
@@ -68,6 +87,7 @@ impl Environment {
                 registrar: Registrar::Account(AccountId(REGISTRAR)),
                 accounts_cap: accounts + OPENED_MAX,
                 attestations_cap: 0,
+                windows: WINDOWS,
             },
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
@@ -103,17 +123,17 @@ impl Environment {
     }
 
     /// A signed command.
-    pub(crate) fn command(&self, chain: u32, authority: u64, action: Action, nonce: u64) -> Transaction {
+    pub(crate) fn command(&self, chain: u32, by: Signer, action: Action, nonce: u64) -> Transaction {
         let command = Command {
             chain: ChainId(chain),
-            key_version: engine::types::FIRST_KEY_VERSION,
+            key_version: by.version,
             reference: [0; 12],
-            authority: AccountId(authority),
+            authority: AccountId(by.account),
             action,
             nonce,
             expiry: Height(u64::MAX),
         };
-        let signed = command.sign(&self.network(), |message| self.accounts[authority as usize].sign(message));
+        let signed = command.sign(&self.network(), |message| self.sign(by, message));
         signed.run().transaction().expect("a command has a shape")
     }
 
@@ -122,16 +142,71 @@ impl Environment {
         SigningKey::from_seed(seed(0xae, number))
     }
 
-    /// Signs for an account: with a key of its own where it was opened in the run.
-    fn sign(&self, account: u64, opened: Option<u64>, message: &[u8]) -> [u8; 64] {
-        match opened {
+    fn sign(&self, by: Signer, message: &[u8]) -> [u8; 64] {
+        match by.key {
             Some(number) => Self::new_key(number).sign(message),
-            None => self.accounts[account as usize].sign(message),
+            None => self.accounts[by.account as usize].sign(message),
         }
     }
 
+    /// A signed wish for another key.
+    pub(crate) fn rekey(&self, chain: u32, by: Signer, to: u64, nonce: u64) -> Transaction {
+        let (chain, account, network) = (ChainId(chain), AccountId(by.account), self.network());
+        let new = Self::new_key(to);
+        let key = &new.public_key();
+        let possession = &new.sign(&new_key_message(&network, (chain, account), key));
+        let (key_version, reference, expiry) = (by.version, [0; 12], Height(u64::MAX));
+        let rekey = Rekey { chain, key_version, reference, account, key, possession, nonce, expiry };
+        rekey.sign(&network, |message| self.sign(by, message)).expect("a re-key has a shape")
+    }
+
+    /// Signed safeguards.
+    pub(crate) fn protect(&self, chain: u32, by: Signer, safeguards: &Safeguards, nonce: u64) -> Transaction {
+        let (chain, account, encoded) = (ChainId(chain), AccountId(by.account), safeguards.encode());
+        let (key_version, reference, expiry) = (by.version, [0; 12], Height(u64::MAX));
+        let safeguards = EncodedSafeguards::read(&encoded).expect("they are valid");
+        let protect = Protect { chain, key_version, reference, account, safeguards, nonce, expiry };
+        protect
+            .sign(&self.network(), |message| self.sign(by, message))
+            .expect("no account guards itself here")
+    }
+
+    /// A signed wish for another key of somebody else's account, by a guardian or with a recovery key.
+    pub(crate) fn recover(
+        &self,
+        chain: u32,
+        by: Signer,
+        (account, changes): (u64, u64),
+        (to, recovery_key): (u64, Option<u64>),
+        nonce: u64,
+    ) -> Transaction {
+        let (chain, account, network) = (ChainId(chain), AccountId(account), self.network());
+        let new = Self::new_key(to);
+        let key = &new.public_key();
+        let possession = &new.sign(&new_key_message(&network, (chain, account), key));
+        let signed = recovery_key.map(Self::new_key).map(|recovery_key| {
+            let message = recovery_message(&network, (chain, account), key, changes);
+            (recovery_key.public_key(), recovery_key.sign(&message))
+        });
+        let recover = Recover {
+            chain,
+            key_version: by.version,
+            reference: [0; 12],
+            signer: AccountId(by.account),
+            account,
+            changes,
+            key,
+            possession,
+            recovery: signed.as_ref().map(|(key, signature)| (key, signature)),
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        recover.sign(&network, |message| self.sign(by, message)).expect("a recovery has a shape")
+    }
+
     /// A signed opening of accounts with new keys.
-    pub(crate) fn opening(&self, chain: u32, registrar: u64, keys: Range<u64>, nonce: u64) -> Transaction {
+    pub(crate) fn opening(&self, chain: u32, by: Signer, keys: Range<u64>, nonce: u64) -> Transaction {
+        let registrar = by.account;
         let (chain, network) = (ChainId(chain), self.network());
         let account = |number: u64| {
             let key = Self::new_key(number);
@@ -142,21 +217,21 @@ impl Environment {
         let encoded: Vec<_> = keys.map(account).collect();
         let opening = Opening {
             chain,
-            key_version: engine::types::FIRST_KEY_VERSION,
+            key_version: by.version,
             reference: [0; 12],
             registrar: AccountId(registrar),
             accounts: NewAccounts::of(&encoded),
             nonce,
             expiry: Height(u64::MAX),
         };
-        let signed = opening.sign(&network, |message| self.accounts[registrar as usize].sign(message));
+        let signed = opening.sign(&network, |message| self.sign(by, message));
         signed.expect("a few accounts")
     }
 
     /// A signed registration of fingerprints.
     pub(crate) fn attest(
         &self,
-        (chain, owner): (u32, u64),
+        (chain, by): (u32, Signer),
         registrations: &[Registration<'_>],
         nonce: u64,
     ) -> Transaction {
@@ -166,36 +241,36 @@ impl Environment {
         }
         let attest = Attest {
             chain: ChainId(chain),
-            key_version: engine::types::FIRST_KEY_VERSION,
+            key_version: by.version,
             reference: [0; 12],
-            owner: AccountId(owner),
+            owner: AccountId(by.account),
             registrations: Registrations::read(registrations.len(), &encoded).expect("it was just encoded"),
             nonce,
             expiry: Height(u64::MAX),
         };
-        let signed = attest.sign(&self.network(), |message| self.accounts[owner as usize].sign(message));
+        let signed = attest.sign(&self.network(), |message| self.sign(by, message));
         signed.expect("a few fingerprints")
     }
 
     /// A signed revocation.
     pub(crate) fn revoke(
         &self,
-        (chain, owner): (u32, u64),
+        (chain, by): (u32, Signer),
         fingerprints: &[Fingerprint],
         nonce: u64,
     ) -> Transaction {
         let fingerprints: Vec<_> = fingerprints.iter().map(|of| of.0).collect();
         let revoke = Revoke {
             chain: ChainId(chain),
-            key_version: engine::types::FIRST_KEY_VERSION,
+            key_version: by.version,
             reference: [0; 12],
-            owner: AccountId(owner),
+            owner: AccountId(by.account),
             reason: 3,
             fingerprints: &fingerprints,
             nonce,
             expiry: Height(u64::MAX),
         };
-        let signed = revoke.sign(&self.network(), |message| self.accounts[owner as usize].sign(message));
+        let signed = revoke.sign(&self.network(), |message| self.sign(by, message));
         signed.expect("a few fingerprints")
     }
 
@@ -203,11 +278,13 @@ impl Environment {
     pub(crate) fn astray(&self) -> BTreeMap<ChainId, Transaction> {
         let (last, nonce) = (self.accounts.len() as u64 - 1, 20);
         let one = |chain: &ChainGenesis| match chain.kind {
-            ChainKind::Attestations => self.transfer((chain.id.0, None), (last, None, 0), 1, nonce, u64::MAX),
+            ChainKind::Attestations => {
+                self.transfer((chain.id.0, None), (Signer::first(last), 0), 1, nonce, u64::MAX)
+            }
             ChainKind::Transfers => {
                 let (fingerprint, link, data) = (Fingerprint([0xff; 32]), Link::None, Data::None);
                 let registration = Registration { fingerprint, kind: 1, link, data };
-                self.attest((chain.id.0, last), &[registration], nonce)
+                self.attest((chain.id.0, Signer::first(last)), &[registration], nonce)
             }
         };
         self.genesis.chains().iter().map(|chain| (chain.id, one(chain))).collect()
@@ -217,7 +294,7 @@ impl Environment {
     pub(crate) fn linked(
         &self,
         chain: u32,
-        (debit, opened): (u64, Option<u64>),
+        by: Signer,
         payments: &[Payment],
         nonce: u64,
         expiry: u64,
@@ -225,15 +302,15 @@ impl Environment {
         let encoded: Vec<_> = payments.iter().map(Payment::encode).collect();
         let linked = Linked {
             chain: ChainId(chain),
-            key_version: engine::types::FIRST_KEY_VERSION,
+            key_version: by.version,
             reference: [0; 12],
-            debit: AccountId(debit),
+            debit: AccountId(by.account),
             payments: Payments::of(&encoded),
             memo: b"simulated",
             nonce,
             expiry: Height(expiry),
         };
-        let signed = linked.sign(&self.network(), |message| self.sign(debit, opened, message));
+        let signed = linked.sign(&self.network(), |message| self.sign(by, message));
         signed.expect("1 to 1,000 payments and a short memo")
     }
 
@@ -241,23 +318,23 @@ impl Environment {
     pub(crate) fn transfer(
         &self,
         (chain, credit_chain): (u32, Option<u32>),
-        (debit, opened, credit): (u64, Option<u64>, u64),
+        (by, credit): (Signer, u64),
         amount: u64,
         nonce: u64,
         expiry: u64,
     ) -> Transaction {
         let transfer = Transfer {
             chain: ChainId(chain),
-            key_version: engine::types::FIRST_KEY_VERSION,
+            key_version: by.version,
             reference: [0; 12],
-            debit: AccountId(debit),
+            debit: AccountId(by.account),
             credit_chain: credit_chain.map(ChainId),
             credit: AccountId(credit),
             amount,
             nonce,
             expiry: Height(expiry),
         };
-        let signed = transfer.sign(&self.network(), |message| self.sign(debit, opened, message));
+        let signed = transfer.sign(&self.network(), |message| self.sign(by, message));
         signed.run().transaction().expect("a transfer has a shape")
     }
 }

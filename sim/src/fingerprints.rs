@@ -92,8 +92,8 @@ impl Fingerprints {
         })
     }
 
-    /// What is wrong with what clients were told, by all validators together: that a fingerprint is registered twice, or
-    /// that it is and no block says so.
+    /// What is wrong with what clients were told, by all validators together: that a fingerprint is registered twice,
+    /// or that it is and no block says so.
     pub(crate) fn mistold<'a>(&self, submissions: impl Iterator<Item = &'a Submission>) -> Vec<String> {
         let mut told: BTreeMap<Key, &Submission> = BTreeMap::new();
         let mut wrong = Vec::new();
@@ -134,7 +134,7 @@ mod tests {
     use engine::types::{Data, Digest, Registration, TransactionId};
 
     use super::*;
-    use crate::environment::Environment;
+    use crate::environment::{Environment, Signer};
 
     /// The chain that takes fingerprints.
     const CHAIN: u32 = 2;
@@ -146,11 +146,11 @@ mod tests {
     fn attest(owner: u64, fingerprint: u8, link: Link) -> Transaction {
         let fingerprint = Fingerprint([fingerprint; 32]);
         let registration = Registration { fingerprint, kind: 1, link, data: Data::None };
-        environment().attest((CHAIN, owner), &[registration], 0)
+        environment().attest((CHAIN, Signer::first(owner)), &[registration], 0)
     }
 
     fn revoke(owner: u64, fingerprint: u8) -> Transaction {
-        environment().revoke((CHAIN, owner), &[Fingerprint([fingerprint; 32])], 0)
+        environment().revoke((CHAIN, Signer::first(owner)), &[Fingerprint([fingerprint; 32])], 0)
     }
 
     /// Applies one after the other, each at a height of its own; `Err` names the one that must not be.

@@ -34,6 +34,7 @@ mod fingerprints;
 mod finish;
 mod held;
 mod host;
+mod keys;
 mod learnt;
 mod links;
 mod meter;

@@ -8,6 +8,7 @@ use engine::wire::{Batch, BatchSection, Block, PeerMessage};
 use kernels::ed25519::SigningKey;
 
 use crate::byzantine::Misdeed;
+use crate::environment::Signer;
 use crate::world::{Event, World};
 
 /// Transactions of one of its batches: as many as fit into a record of a simulated log.
@@ -47,7 +48,8 @@ impl World {
         let me = self.nodes[node].me;
         let key = SigningKey::from_seed(self.environment.signing_seeds[me]);
         let chain = self.environment.genesis.chains()[0].id;
-        let transfer = self.environment.transfer((chain.0, None), (0, None, 1), 1, 1 << 20, u64::MAX);
+        let transfer =
+            self.environment.transfer((chain.0, None), (Signer::first(0), 1), 1, 1 << 20, u64::MAX);
         let section = BatchSection { chain, packets: TRANSACTIONS as u32 };
         let packets = vec![*transfer.run().first(); TRANSACTIONS];
         let mut previous = Head::NONE;

@@ -88,6 +88,9 @@ rules! {
     TakenTold = "taken_fingerprints_are_told" by "fingerprints",
     /// What is issued and burned is counted once. *(Here twice, in what execution is said to have given.)*
     IssuesCounted = "issues_are_counted" by "issuance",
+    /// An account gets another key when it was asked for and the lock window is over. *(Here twice, in what execution
+    /// is said to have given.)*
+    KeysAwaited = "keys_wait_for_their_windows" by "keys",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
     /// A batch is judged by the accounts as of the height that it names. *(Here by those of the genesis.)*

@@ -55,6 +55,8 @@ pub struct Report {
     pub submitted: usize,
     /// Payments between chains that arrived, and that came back.
     pub crossed: (usize, usize),
+    /// Accounts that got another key, and those of them that got it by a recovery.
+    pub replaced: (usize, usize),
     /// How often each outcome stands in a block, and how often clients were told each refusal: by their bytes.
     pub verdicts: BTreeMap<u8, usize>,
     /// The trace, if it was kept.
@@ -90,6 +92,7 @@ pub fn simulate(run: &Run) -> Report {
             heights: 0,
             submitted: 0,
             crossed: (0, 0),
+            replaced: (0, 0),
             verdicts: BTreeMap::new(),
             trace: Vec::new(),
             sizes: BTreeMap::new(),
@@ -124,6 +127,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             events: world.trace.events(),
             heights: world.checks.height(),
             crossed: world.checks.crossed,
+            replaced: world.checks.keys.replaced,
             submitted: world.clients.submissions.len(),
             verdicts: verdicts(&world),
             sizes: world.sizes.clone(),

@@ -54,6 +54,12 @@ pub(crate) enum When {
     TakesMore(usize),
     /// The first validator has a batch of the second one that no other has.
     HasAlone(usize, usize),
+    /// An account has got another key since the step before.
+    KeyReplaced,
+    /// This validator keeps a batch until it has executed the height that the batch names.
+    WaitsForHeight(usize),
+    /// Transactions have been applied under new keys, and others have come too late under keys that were replaced.
+    SignedUnderBoth,
     /// The marked block is executed.
     Ordered,
 }
@@ -83,8 +89,9 @@ pub(crate) struct Script {
     next: usize,
     since: Duration,
     marked: (u64, Option<Digest>),
-    /// How far each stream was taken when the step before came.
+    /// How far each stream was taken when the step before came, and how many accounts had got another key.
     cuts: Vec<u64>,
+    replaced: usize,
 }
 
 impl Script {
@@ -130,6 +137,7 @@ impl World {
             self.script.next += 1;
             self.script.since = self.now;
             self.script.cuts = (0..self.nodes.len()).map(|author| self.honest_cut(author)).collect();
+            self.script.replaced = self.checks.keys.replaced.0;
             if let Some(Step { when: When::After(wait), .. }) = self.script.steps.get(self.script.next) {
                 self.after(*wait, Event::Script);
             }
@@ -217,6 +225,14 @@ impl World {
                 let others = of(&|node| node != *holder && node != *author);
                 of(&|node| node == *holder).iter().any(|digest| !others.contains(digest))
             }
+            When::KeyReplaced => self.checks.keys.replaced.0 > self.script.replaced,
+            When::WaitsForHeight(node) => {
+                let running = self.nodes[*node].running.as_ref();
+                running.is_some_and(|running| {
+                    running.replica.sizes().iter().any(|of| of.0 == "early" && of.1 > 0)
+                })
+            }
+            When::SignedUnderBoth => self.checks.keys.anew > 0 && self.checks.keys.late > 0,
             When::Ordered => marked.1.is_some_and(|digest| self.checks.has_ordered(&digest)),
         }
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use engine::types::Outcome::{self, ChainFull, FingerprintTaken, NotInForce, OtherOwner, UnknownFingerprint};
+use engine::types::Outcome::{
+    self, ChainFull, ChangePending, FingerprintTaken, NotEmpty, NotGuardian, NotInForce, OtherOwner,
+    UnknownChange, UnknownFingerprint,
+};
 use engine::types::Refusal;
 
 use super::{Rule, Run, simulate};
@@ -12,22 +15,29 @@ fn run(validators: usize, seed: u64) -> Run {
 }
 
 fn clean(validators: usize, seeds: std::ops::Range<u64>) {
-    let (mut arrived, mut came_back) = (0, 0);
+    let (mut arrived, mut came_back, mut rekeyed, mut recovered) = (0, 0, 0, 0);
     let (mut verdicts, several) = (BTreeSet::new(), seeds.end - seeds.start > 4);
     for seed in seeds {
         let report = simulate(&run(validators, seed));
         assert!(report.violations.is_empty(), "seed {seed} of {validators}: {:?}", report.violations);
         assert!(report.heights > 0 && report.submitted > 0, "seed {seed} of {validators} did nothing");
         (arrived, came_back) = (arrived + report.crossed.0, came_back + report.crossed.1);
+        (rekeyed, recovered) = (rekeyed + report.replaced.0, recovered + report.replaced.1);
         verdicts.extend(report.verdicts.into_keys());
     }
     assert!(
         !several || (arrived > 100 && came_back > 5),
         "{arrived} payments arrived, {came_back} came back"
     );
+    assert!(
+        !several || (rekeyed > 40 && recovered > 2),
+        "{rekeyed} got other keys, {recovered} by a recovery"
+    );
     let of_fingerprints =
         [FingerprintTaken, UnknownFingerprint, OtherOwner, NotInForce, ChainFull].map(Outcome::code);
-    let expected = of_fingerprints.into_iter().chain([Refusal::OtherKind.code()]);
+    let of_changes = [ChangePending, UnknownChange, NotGuardian, NotEmpty].map(Outcome::code);
+    let refusals = [Refusal::OtherKind, Refusal::AccountClosed, Refusal::WrongKeyVersion].map(Refusal::code);
+    let expected = of_fingerprints.into_iter().chain(of_changes).chain(refusals);
     let missing: Vec<u8> = expected.filter(|code| !verdicts.contains(code)).collect();
     assert!(!several || missing.is_empty(), "nobody was told {missing:?}");
 }

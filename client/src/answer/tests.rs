@@ -2,7 +2,7 @@ use super::*;
 use engine::roots::{ChainEntry, ChainEntryProof, Ledger, StateRoot, TransactionProof, TransactionTree};
 use engine::types::{
     AccountGenesis, Asset, ChainGenesis, ChainKind, CryptoSuite, Genesis, Link, Outcome, Packet, Refusal,
-    Roles, Sequence, Transfer, ValidatorGenesis, ValidatorIndex,
+    Roles, Sequence, Transfer, ValidatorGenesis, ValidatorIndex, record_key,
 };
 use engine::wire::answers::StatusAnswer;
 use serde::Serialize;
@@ -123,13 +123,23 @@ fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
         ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
     let ledger = Ledger::genesis(&Genesis::new("proofs".into(), vec![validator], vec![chain]).unwrap());
     let proof = ledger.prove_account(CHAIN, AccountId(3)).unwrap();
-    let value = AccountAnswer { state_root: *ledger.state_root().digest(), proof };
+    let record = ledger.prove_row(CHAIN, &record_key(AccountId(3)));
+    let value = AccountAnswer { state_root: *ledger.state_root().digest(), proof, record };
     let good = Answer { as_of: AsOf { height: Height(0), behind: Some(0) }, value };
     assert!(check_account(&good, CHAIN, AccountId(3)).is_ok());
     assert!(matches!(check_account(&good, CHAIN, AccountId(2)), Err(ClientError::Mismatch(_))));
     assert!(matches!(check_account(&good, ChainId(2), AccountId(3)), Err(ClientError::Mismatch(_))));
     let elsewhere = Answer { as_of: AS_OF, ..good.clone() };
     assert!(matches!(check_account(&elsewhere, CHAIN, AccountId(3)), Err(ClientError::Mismatch(_))));
+    let mut other_record = good.clone();
+    other_record.value.record.as_mut().unwrap().next = Digest([1; 32]);
+    assert!(matches!(
+        check_account(&other_record, CHAIN, AccountId(3)),
+        Err(ClientError::Proof { what: "record of the account", .. })
+    ));
+    let mut without = good.clone();
+    without.value.record = None;
+    assert!(matches!(check_account(&without, CHAIN, AccountId(3)), Err(ClientError::Mismatch(_))));
     let mut richer = good;
     richer.value.proof.balance += 1;
     assert!(matches!(

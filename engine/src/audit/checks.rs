@@ -5,9 +5,11 @@
 
 use kernels::ed25519::{Entry, verify_batch};
 
-use super::chronicle::Chronicle;
+use super::chronicle::{Chronicle, NoKey};
 use super::{Committed, FinalityCheck, Wrong};
-use crate::types::{Content, Digest, FIRST_KEY_VERSION, Genesis, PacketRun, possession_message};
+use crate::types::{
+    Content, Digest, Genesis, PacketRun, new_key_message, possession_message, recovery_message,
+};
 use crate::wire::Batch;
 
 /// Checks every signature in a batch, unless `known` says that these bytes have been checked.
@@ -28,7 +30,7 @@ pub(super) fn batch(
         return Err(Wrong::new(&what, "the body that its header names", "another body"));
     }
     let (mut messages, mut keys, mut runs) = (Vec::new(), Vec::new(), Vec::new());
-    let mut possessions = Vec::new();
+    let mut others = Vec::new();
     for (chain, packets) in batch.sections() {
         genesis.chain(chain).ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?;
         for (place, run) in PacketRun::all(packets).enumerate() {
@@ -39,26 +41,26 @@ pub(super) fn batch(
             if run.chain() != chain {
                 return Err(Wrong::new(what(), format!("chain {chain}"), format!("chain {}", run.chain())));
             }
-            let key = chronicle.key(chain, run.debit(), batch.as_of()).map_err(|accounts| {
-                let expected = format!(
-                    "an account below {accounts}, of which there were so many as of height {}",
-                    batch.as_of()
-                );
-                Wrong::new(what(), expected, run.debit())
+            let as_of = batch.as_of();
+            let key = chronicle.key(run, as_of).map_err(|none| match none {
+                NoKey::Account { accounts } => {
+                    let expected = format!(
+                        "an account below {accounts}, of which there were so many as of height {as_of}"
+                    );
+                    Wrong::new(what(), expected, run.debit())
+                }
+                NoKey::Version => {
+                    let (account, version) = (run.debit(), run.key_version());
+                    let expected =
+                        format!("a key that account {account} had as of height {as_of}, or before");
+                    Wrong::new(what(), expected, format!("key version {version}"))
+                }
             })?;
-            if run.key_version() != FIRST_KEY_VERSION {
-                let expected = format!("key version {FIRST_KEY_VERSION}");
-                return Err(Wrong::new(what(), expected, format!("key version {}", run.key_version())));
-            }
             messages.push(run.message(genesis.network()));
             keys.push(key);
             runs.push(run);
-            if let Ok(Content::Opening(opening)) = run.content() {
-                for account in opening.accounts.iter() {
-                    let message = possession_message(genesis.network(), chain, run.debit(), account.key);
-                    possessions.push((message, account, runs.len() - 1));
-                }
-            }
+            let place = runs.len() - 1;
+            others.extend(signed_beside(genesis.network(), run).into_iter().map(|other| (other, place)));
         }
     }
     let signed = batch.message();
@@ -66,20 +68,16 @@ pub(super) fn batch(
     let entries: Vec<Entry<'_>> = transactions
         .map(|((run, message), key)| Entry { key, message, signature: run.signature() })
         .chain([Entry { key: &author.public_key, message: &signed, signature: batch.signature() }])
-        .chain(possessions.iter().map(|(message, account, _)| Entry {
-            key: account.key,
-            message,
-            signature: account.possession,
-        }))
+        .chain(others.iter().map(|(Beside { key, message, signature }, _)| Entry { key, message, signature }))
         .collect();
     let mut verdicts = vec![false; entries.len()];
     verify_batch(&entries, seed, &mut verdicts);
     let Some(place) = verdicts.iter().position(|good| !good) else { return Ok(()) };
-    if let Some((_, account, place)) = place.checked_sub(runs.len() + 1).and_then(|at| possessions.get(at)) {
+    if let Some((beside, place)) = place.checked_sub(runs.len() + 1).and_then(|at| others.get(at)) {
         return Err(Wrong::new(
             format!("transaction {place} of {what}, id {}", runs[*place].id(genesis.network())),
-            format!("a signature of the new key {}", hex::encode(account.key)),
-            format!("the signature {}", hex::encode(account.possession)),
+            format!("a signature of the key {}", hex::encode(beside.key)),
+            format!("the signature {}", hex::encode(beside.signature)),
         ));
     }
     let Some(run) = runs.get(place) else {
@@ -91,6 +89,44 @@ pub(super) fn batch(
         format!("a signature of account {}", run.debit()),
         format!("the signature {}", hex::encode(run.signature())),
     ))
+}
+
+/// A signature in a transaction beside the one of its account.
+struct Beside {
+    key: [u8; 32],
+    message: Vec<u8>,
+    signature: [u8; 64],
+}
+
+/// New keys show that they are wanted, and a recovery key that it may give one.
+fn signed_beside(network: &Digest, run: PacketRun<'_>) -> Vec<Beside> {
+    let beside = |key: &[u8; 32], message: Vec<u8>, signature: &[u8; 64]| Beside {
+        key: *key,
+        message,
+        signature: *signature,
+    };
+    let chain = run.chain();
+    match run.content() {
+        Ok(Content::Opening(opening)) => {
+            let opened = opening.accounts.iter().map(|account| {
+                let message = possession_message(network, chain, opening.registrar, account.key);
+                beside(account.key, message.to_vec(), account.possession)
+            });
+            opened.collect()
+        }
+        Ok(Content::Rekey(of)) => {
+            vec![beside(of.key, new_key_message(network, (chain, of.account), of.key), of.possession)]
+        }
+        Ok(Content::Recover(of)) => {
+            let account = (chain, of.account);
+            let new = beside(of.key, new_key_message(network, account, of.key), of.possession);
+            let recovery = of.recovery.map(|(key, signature)| {
+                beside(key, recovery_message(network, account, of.key, of.changes), signature)
+            });
+            std::iter::once(new).chain(recovery).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Checks what a committed block says of itself, and its certificate.

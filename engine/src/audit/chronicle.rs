@@ -16,7 +16,8 @@ use crate::execute::oracle::OracleOutcome;
 use crate::limits::ROOT_LAG_MAX;
 use crate::roots::{ChainEntry, OracleLedger};
 use crate::types::{
-    AccountId, Asset, ChainId, Digest, Genesis, Head, Height, Outcome, Packet, PacketRun, TransactionId,
+    Asset, ChainId, Digest, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet, PacketRun,
+    TransactionId,
 };
 use crate::wire::{Batch, Block};
 
@@ -141,6 +142,17 @@ pub(super) struct Chronicle {
     cut: Vec<Head>,
 }
 
+/// Why nobody can have signed a transaction.
+pub(super) enum NoKey {
+    /// There is no such account.
+    Account {
+        /// How many there are.
+        accounts: u64,
+    },
+    /// The account has never had a key of this version, or not yet.
+    Version,
+}
+
 impl Chronicle {
     /// The beginning of a network.
     pub(super) fn new(genesis: &Genesis) -> Self {
@@ -164,19 +176,20 @@ impl Chronicle {
         self.chapters.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
     }
 
-    /// Whether all that has been replayed says who the signers of a batch are: they are accounts of the genesis, or the
-    /// height that the batch names has been replayed.
+    /// Whether all that has been replayed says who the signers of a batch are: they are accounts of the genesis with
+    /// their first keys, or the height that the batch names has been replayed.
     pub(super) fn knows_signers(&self, batch: &Batch) -> bool {
         let is_first = |(chain, packets): (ChainId, &[Packet])| {
             let at = self.supplies.iter().position(|(of, ..)| *of == chain);
             let first = at.map_or(0, |at| self.accounts[at]);
-            PacketRun::all(packets).all(|run| run.debit().0 < first)
+            PacketRun::all(packets).all(|run| run.debit().0 < first && run.key_version() == FIRST_KEY_VERSION)
         };
         batch.as_of().0 <= self.chapters.len() as u64 || batch.sections().all(is_first)
     }
 
-    /// The key of an account of a chain, if there was one after a height that has been replayed; how many there were.
-    pub(super) fn key(&self, chain: ChainId, account: AccountId, as_of: Height) -> Result<[u8; 32], u64> {
+    /// The key of this version of the account that signs, if it had one at a height that has been replayed, or before.
+    pub(super) fn key(&self, run: PacketRun<'_>, as_of: Height) -> Result<[u8; 32], NoKey> {
+        let (chain, account) = (run.chain(), run.debit());
         let at = self.supplies.iter().position(|(of, ..)| *of == chain).expect("a chain of the genesis");
         let accounts = match self.chapter(as_of) {
             None => self.accounts[at],
@@ -184,7 +197,9 @@ impl Chronicle {
         };
         let (_, oracle) = self.oracle.oracles().nth(at).expect("an oracle for each chain");
         let known = oracle.accounts().get(usize::try_from(account.0).unwrap_or(usize::MAX));
-        known.filter(|_| account.0 < accounts).map(|account| account.key).ok_or(accounts)
+        let known = known.filter(|_| account.0 < accounts).ok_or(NoKey::Account { accounts })?;
+        let key = known.key_of(run.key_version()).filter(|(_, since)| *since <= as_of);
+        key.map(|(key, _)| key).ok_or(NoKey::Version)
     }
 
     /// The money of each asset after the last replayed height.
@@ -283,7 +298,7 @@ impl Chronicle {
         let transactions = |chain: ChainId| -> Vec<PacketRun<'_>> {
             batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain))).collect()
         };
-        let executed = self.oracle.execute(block.height(), transactions);
+        let executed = self.oracle.execute(block.chain_time(), transactions);
         let failures = |of: &OracleOutcome| {
             let outcomes = (0..).zip(of.outcomes.iter().copied());
             outcomes.filter(|(_, outcome)| outcome.is_failure()).collect()

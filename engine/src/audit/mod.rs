@@ -314,6 +314,7 @@ impl Walk {
             opened: 0,
             attested: 0,
             revoked: 0,
+            changes: 0,
             commands: 0,
             failed: BTreeMap::new(),
             crossed: 0,

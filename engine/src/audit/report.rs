@@ -76,7 +76,10 @@ pub struct AuditReport {
     pub attested: u64,
     /// Attestations that were revoked.
     pub revoked: u64,
-    /// Those of them that are commands of authorities and took effect.
+    /// Those of them with which accounts asked for other keys or safeguards, or others did so for them, and that were
+    /// taken.
+    pub changes: u64,
+    /// Those of them that are commands and took effect.
     pub commands: u64,
     /// Those of them that moved nothing, by outcome.
     pub failed: BTreeMap<String, u64>,
@@ -114,11 +117,17 @@ impl AuditReport {
                 Ok(Content::Opening(opening)) => self.opened += opening.accounts.count() as u64,
                 Ok(Content::Attest(attest)) => self.attested += attest.registrations.count() as u64,
                 Ok(Content::Revoke(revoke)) => self.revoked += revoke.fingerprints.len() as u64,
+                Ok(Content::Rekey(_) | Content::Protect(_) | Content::Recover(_)) => self.changes += 1,
                 _ => {}
             },
             Outcome::Applied => self.applied += 1,
             // What never left its chain has failed there.
-            Outcome::UnknownCredit | Outcome::CreditOverflow | Outcome::CreditFrozen if cross => {
+            Outcome::UnknownCredit
+            | Outcome::CreditOverflow
+            | Outcome::CreditFrozen
+            | Outcome::CreditClosed
+                if cross =>
+            {
                 *self.refunded.entry(outcome.to_string()).or_default() += 1;
             }
             outcome => *self.failed.entry(outcome.to_string()).or_default() += 1,

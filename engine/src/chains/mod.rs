@@ -4,6 +4,7 @@
 //! transfers/       accounts hold money of one asset and pay each other
 //! attestations/    accounts register fingerprints, supersede and revoke them
 //! accounts         what chains of every kind have: accounts that are opened and frozen
+//! changes          other keys for accounts, other safeguards, and closing, after lock windows
 //! ```
 //!
 //! A kind is a type with [`Rules`], its oracle, a page in `docs/`, and a line in [`of_kind!`]: nothing else names it.
@@ -14,31 +15,27 @@
 
 mod accounts;
 pub(crate) mod attestations;
+pub(crate) mod changes;
 pub(crate) mod transfers;
 
 use crate::execute::oracle::Oracle;
-use crate::execute::{Book, ChainState, Chains, Delivery, Leg, Table};
-use crate::types::{AccountId, Content, Height, Outcome, PacketRun, Refusal};
+use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
+use crate::types::{AccountId, ChainTime, Content, Outcome, PacketRun, Refusal};
 
 /// What a kind of chain does.
 pub(crate) trait Rules {
-    /// The table of such a chain at its beginning; without rows where the kind has none.
-    fn table() -> Table {
-        Table::default()
-    }
-
     /// Why a client's transaction would fail, by the state at hand and in the order of execution, as far as that is
     /// cheap to see. It is advice: execution decides. Expiry, account, key version and nonce are judged already.
     fn judge(chains: &Chains, state: &ChainState, content: &Content<'_>) -> Result<(), Refusal>;
 
-    /// What the transaction of the account at `signer` does at this height, once its nonce is spent.
-    fn execute(book: &mut Book, height: Height, signer: usize, run: PacketRun<'_>) -> Outcome;
+    /// What the transaction of the account at `signer` does at this moment, once its nonce is spent.
+    fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome;
 
     /// Credits an account with what came from another chain, or says why not.
     fn credit(book: &mut Book, leg: Leg, to: AccountId, amount: u64) -> Result<(), Outcome>;
 
     /// The definition of [`Self::execute`].
-    fn execute_plainly(oracle: &mut Oracle, height: Height, content: &Content<'_>) -> Outcome;
+    fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome;
 
     /// The definition of [`Self::credit`].
     fn credit_plainly(oracle: &mut Oracle, delivery: &Delivery) -> Outcome;

@@ -1,12 +1,16 @@
 //! What the rules of a chain may read and change while a block executes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::table::{Table, TableWriter};
 use super::touched::Touched;
-use super::{Balance, ChainState, Delivery};
-use crate::limits::PUBLIC_KEY_BYTES;
-use crate::types::{AccountId, Asset, ChainGenesis, ChainId, ChainKind, Issuance};
+use super::{Balance, ChainState, Delivery, RowChange};
+use crate::limits::{CHANGES_MAX, PUBLIC_KEY_BYTES, ROWS_MAX};
+use crate::types::{
+    AccountId, AccountRecord, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, Height, Issuance, OldKey,
+    OwnRow, old_key_key, record_key,
+};
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub(crate) struct Book {
     /// How many accounts there are, those included that the block at hand has opened.
     accounts: u64,
     pub(super) opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
+    /// The accounts that the block at hand has given another key.
+    pub(super) keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
+    /// The changes in their lock windows: when they are due, of which account, and when they were begun.
+    due: BTreeMap<(u64, AccountId), Height>,
     pub(super) touched: Touched,
     pub(super) outbox: Vec<Delivery>,
     pub(super) table: TableWriter,
@@ -58,6 +66,8 @@ impl Book {
             issuance,
             accounts,
             opened: Vec::new(),
+            keys: Vec::new(),
+            due: table.rows().iter().filter_map(|row| due(row.key(), row.value())).collect(),
             outbox: Vec::new(),
             table: TableWriter::new(table),
         }
@@ -122,6 +132,72 @@ impl Book {
         self.accounts -= accounts;
     }
 
+    /// What the chain keeps of an account beside its cell.
+    pub(crate) fn record(&self, account: AccountId) -> AccountRecord {
+        let record = self.table().get(&record_key(account)).map(AccountRecord::decode);
+        record.map_or_else(AccountRecord::default, |record| {
+            record.expect("the ledger's own rows are what they say")
+        })
+    }
+
+    /// Keeps it. What the transaction has done so far with the table is kept with it.
+    pub(crate) fn set_record(&mut self, account: AccountId, record: &AccountRecord) {
+        let (key, value) = (record_key(account), record.encode());
+        let before = self.table().get(&key).and_then(|before| due(&key, before));
+        if let Some((place, _)) = before {
+            self.due.remove(&place);
+        }
+        self.due.extend(due(&key, &value));
+        self.put(&key, &value);
+    }
+
+    /// The account has another key from this height on, and had the present one since another.
+    pub(crate) fn set_key(
+        &mut self,
+        account: AccountId,
+        key: [u8; PUBLIC_KEY_BYTES],
+        (since, until): (Height, Height),
+    ) {
+        let index = account.0 as usize;
+        let present = self.state.key_at(index);
+        let (version, old) = (present.version, OldKey { key: present.encoded, since, until });
+        self.put(&old_key_key(account, version), &old.encode());
+        self.touch(index, self.state.mutable(index));
+        self.state.set_key(index, &key, until);
+        self.keys.push((account, key));
+    }
+
+    fn put(&mut self, key: &[u8; 32], value: &[u8]) {
+        match self.table().get(key).is_some() {
+            true => self.table.set(key, value),
+            false => {
+                let before = self.table().witness(key).expect("each chain has a table");
+                self.table.insert(before, key, value);
+            }
+        }
+        self.table.keep();
+    }
+
+    /// The accounts whose changes take effect at this moment, the one that is due longest first.
+    pub(crate) fn due(&self, at: ChainTime, settled: u64) -> Vec<AccountId> {
+        let until = (at.time_ms, AccountId(u64::MAX));
+        let due = self.due.range(..=until).filter(|(_, begun)| begun.0 + settled <= at.height.0);
+        due.map(|((_, account), _)| *account).take(CHANGES_MAX).collect()
+    }
+
+    /// Whether there is room for two more rows, and for what the changes in their lock windows need.
+    pub(crate) fn has_room(&self) -> bool {
+        (self.table().len() + self.due.len()) as u64 + 2 <= ROWS_MAX
+    }
+
+    /// The table is as it was before a block that changed this row.
+    pub(super) fn undo_due(&mut self, RowChange { before, after, .. }: &RowChange) {
+        if let Some((place, _)) = due(after.key(), after.value()) {
+            self.due.remove(&place);
+        }
+        self.due.extend(before.as_ref().and_then(|before| due(before.key(), before.value())));
+    }
+
     /// The table of the chain.
     pub(crate) fn table(&self) -> &Table {
         self.table.table()
@@ -132,4 +208,11 @@ impl Book {
     pub(crate) fn table_mut(&mut self) -> &mut TableWriter {
         &mut self.table
     }
+}
+
+/// What a row says of a change in its lock window, if it does.
+fn due(key: &[u8; 32], value: &[u8]) -> Option<((u64, AccountId), Height)> {
+    let Some(OwnRow::Record(account)) = OwnRow::of(key) else { return None };
+    let pending = AccountRecord::decode(value)?.pending?;
+    Some(((pending.due_ms, account), pending.begun))
 }

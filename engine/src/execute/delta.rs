@@ -2,7 +2,7 @@
 
 use super::{DELIVERY_BYTES, Delivery, ReplayWindow, RowChange};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Issuance, Outcome};
+use crate::types::{AccountFlags, AccountId, ChainId, Digest, Height, Issuance, Outcome};
 use crate::wire::Writer;
 
 /// The part of an account that execution changes.
@@ -13,7 +13,9 @@ pub struct Balance {
     /// The nonces that it has spent.
     pub window: ReplayWindow,
     /// Which ways it is closed to money.
-    pub frozen: Frozen,
+    pub flags: AccountFlags,
+    /// The version of its key.
+    pub key_version: u32,
 }
 
 /// One account, before and after a block.
@@ -47,6 +49,7 @@ pub struct Delta {
     outbox: Vec<Delivery>,
     issuance: Issuance,
     opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
+    keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     rows: Vec<RowChange>,
     changes: Vec<Change>,
 }
@@ -59,6 +62,7 @@ pub(super) struct Done {
     pub outbox: Vec<Delivery>,
     pub issuance: Issuance,
     pub opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
+    pub keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     pub rows: Vec<RowChange>,
 }
 
@@ -66,7 +70,7 @@ impl Delta {
     /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held, what
     /// came in and what was issued is what they hold, what goes out and what was burned.
     pub(super) fn new((chain, height): (ChainId, Height), done: Done, changes: Vec<Change>) -> Self {
-        let Done { outcomes, inbox, outbox, issuance, opened, rows } = done;
+        let Done { outcomes, inbox, outbox, issuance, opened, keys, rows } = done;
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
@@ -74,7 +78,7 @@ impl Delta {
         let after = sum(|change| change.after.balance) + amounts(&outbox);
         let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, inbox, outbox, issuance, opened, rows, changes }
+        Self { chain, height, outcomes, inbox, outbox, issuance, opened, keys, rows, changes }
     }
 
     /// The chain.
@@ -100,6 +104,11 @@ impl Delta {
     /// What goes to other chains, in the order of execution.
     pub fn outbox(&self) -> &[Delivery] {
         &self.outbox
+    }
+
+    /// The accounts that the block has given another key, with it, in the order of execution.
+    pub fn keys(&self) -> &[(AccountId, [u8; PUBLIC_KEY_BYTES])] {
+        &self.keys
     }
 
     /// What the block has issued and burned.
@@ -129,7 +138,7 @@ impl Delta {
         // A row has 64 bytes of keys, and its place and length have 8.
         let rows: usize = self.rows.iter().map(|row| 72 + row.after.value().len()).sum();
         let crossings = (self.inbox.len() + self.outbox.len()) * (DELIVERY_BYTES + 1);
-        let accounts = self.changes.len() * 36 + self.opened.len() * PUBLIC_KEY_BYTES;
+        let accounts = self.changes.len() * 40 + self.opened.len() * PUBLIC_KEY_BYTES + self.keys.len() * 40;
         let mut writer = Writer::with_capacity(64 + self.outcomes.len() + accounts + crossings + rows);
         writer.u32(self.chain.0).u64(self.height.0).count(self.outcomes.len());
         for outcome in &self.outcomes {
@@ -138,7 +147,7 @@ impl Delta {
         writer.count(self.changes.len());
         for Change { account, after, .. } in &self.changes {
             writer.u64(account.0).u64(after.balance).u64(after.window.base).u64(after.window.used);
-            writer.u32(after.frozen.bits());
+            writer.u32(after.flags.bits()).u32(after.key_version);
         }
         writer.count(self.inbox.len());
         for Delivered { delivery, outcome } in &self.inbox {
@@ -152,6 +161,10 @@ impl Delta {
         writer.count(self.opened.len());
         for key in &self.opened {
             writer.raw(key);
+        }
+        writer.count(self.keys.len());
+        for (account, key) in &self.keys {
+            writer.u64(account.0).raw(key);
         }
         writer.count(self.rows.len());
         for RowChange { place, after, .. } in &self.rows {

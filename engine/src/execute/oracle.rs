@@ -3,14 +3,18 @@
 //! What a transaction does once its nonce is spent stands with the kind of its chain ([`crate::chains`]). Slow is the
 //! specification. The fast pass is compared with this one in tests, and `millrace verify` replays with it.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::chains::attestations::{PlainAttestation, Register};
+pub use self::rows::PlainTable;
+use crate::chains::attestations::PlainAttestation;
+use crate::chains::changes::{PlainRecord, settle_plainly};
 use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, Content, Frozen, Height, Issuance,
-    Linked, Opening, Outcome, PacketRun, Registrar, Revoke, Roles, TransactionId, Transfer,
+    AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, Command, Content,
+    Frozen, Height, Issuance, Opening, Outcome, PacketRun, Registrar, Roles, TransactionId,
 };
 
 /// An account.
@@ -18,6 +22,8 @@ use crate::types::{
 pub struct Account {
     /// Its public key.
     pub key: [u8; 32],
+    /// The keys that it had before, from the first version on, each with the height that gave it.
+    pub former_keys: Vec<([u8; 32], Height)>,
     /// The version of its key.
     pub key_version: u32,
     /// What it holds.
@@ -30,6 +36,12 @@ pub struct Account {
     pub debit_frozen: bool,
     /// Whether nothing new comes to it.
     pub credit_frozen: bool,
+    /// Whether it closes when its lock window ends.
+    pub closing: bool,
+    /// Whether it is closed for good.
+    pub closed: bool,
+    /// What the chain keeps of it beside its leaf.
+    pub(crate) record: PlainRecord,
 }
 
 /// A chain: its accounts, and what its kind has beside them.
@@ -42,9 +54,13 @@ pub struct Oracle {
     pub(crate) accounts: Vec<Account>,
     pub(crate) issued: u128,
     pub(crate) burned: u128,
-    pub(crate) attestations: Register,
+    pub(crate) attestations: BTreeMap<[u8; 32], PlainAttestation>,
+    /// Attestations, and what is kept of accounts beside their leaves.
+    pub(crate) table: PlainTable,
     /// The keys of the accounts that the height at hand has opened.
     opened: Vec<[u8; 32]>,
+    /// The accounts that it has given another key, with it.
+    pub(crate) keys: Vec<(AccountId, [u8; 32])>,
 }
 
 /// What a height did on a chain.
@@ -60,6 +76,8 @@ pub struct OracleOutcome {
     pub issuance: Issuance,
     /// The keys of the accounts that it has opened.
     pub opened: Vec<[u8; 32]>,
+    /// The accounts that it has given another key, with it.
+    pub keys: Vec<(AccountId, [u8; 32])>,
 }
 
 impl Oracle {
@@ -67,12 +85,16 @@ impl Oracle {
     pub fn genesis(chain: &ChainGenesis, chains: &[ChainGenesis]) -> Self {
         let account = |account: AccountState| Account {
             key: account.key,
+            former_keys: Vec::new(),
             key_version: account.key_version,
             balance: u128::from(account.balance),
             used_nonces: BTreeSet::new(),
             lowest_nonce: 0,
             debit_frozen: false,
             credit_frozen: false,
+            closing: false,
+            closed: false,
+            record: PlainRecord::default(),
         };
         let accounts: Vec<Account> = chain.account_states().map(account).collect();
         let others = chains.iter().map(|chain| (chain.id, (chain.kind, chain.asset))).collect();
@@ -84,19 +106,23 @@ impl Oracle {
             accounts,
             issued: 0,
             burned: 0,
-            attestations: Register::default(),
+            attestations: BTreeMap::new(),
+            table: PlainTable::empty(),
             opened: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
-    /// Executes what came from other chains, and then the transactions of the block at `height`, each with its id.
+    /// Executes the changes of accounts that are due, then what came from other chains, and then the transactions of
+    /// the block, each with its id.
     pub fn execute<'a>(
         &mut self,
-        height: Height,
+        at: ChainTime,
         inbox: &[Delivery],
         transactions: impl Iterator<Item = (TransactionId, PacketRun<'a>)>,
     ) -> OracleOutcome {
         let before = (self.balances(), self.issued, self.burned);
+        settle_plainly(self, at);
         let (mut outcomes, mut delivered, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in inbox {
             let outcome = of_kind!(self.kind, Kind => Kind::credit_plainly(self, delivery));
@@ -106,9 +132,8 @@ impl Oracle {
             }
         }
         for (transaction, run) in transactions {
-            let content = run.content().expect("a verified batch holds transactions");
-            let outcome = self.transaction(height, &content);
-            if let (Outcome::Sent, Content::Transfer(transfer)) = (outcome, content) {
+            let outcome = self.transaction(at, run);
+            if let (Outcome::Sent, Ok(transfer)) = (outcome, run.transfer()) {
                 let crossing = Crossing {
                     transaction,
                     source: self.chain,
@@ -128,40 +153,26 @@ impl Oracle {
         assert_eq!(
             before.0 + sum(inbox) + issued,
             self.balances() + sum(&outbox) + burned,
-            "block {height} made or destroyed money"
+            "block {} made or destroyed money",
+            at.height
         );
         let issuance = issuance_of(issued, burned);
-        let opened = std::mem::take(&mut self.opened);
-        OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened }
+        let (opened, keys) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.keys));
+        OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened, keys }
     }
 
-    fn transaction(&mut self, height: Height, content: &Content<'_>) -> Outcome {
-        let (expiry, signer, key_version, nonce) = match content {
-            Content::Transfer(Transfer { expiry, debit, key_version, nonce, .. }) => {
-                (*expiry, *debit, *key_version, *nonce)
-            }
-            Content::Command(Command { expiry, authority, key_version, nonce, .. }) => {
-                (*expiry, *authority, *key_version, *nonce)
-            }
-            Content::Linked(Linked { expiry, debit, key_version, nonce, .. }) => {
-                (*expiry, *debit, *key_version, *nonce)
-            }
-            Content::Opening(Opening { expiry, registrar, key_version, nonce, .. }) => {
-                (*expiry, *registrar, *key_version, *nonce)
-            }
-            Content::Attest(Attest { expiry, owner, key_version, nonce, .. })
-            | Content::Revoke(Revoke { expiry, owner, key_version, nonce, .. }) => {
-                (*expiry, *owner, *key_version, *nonce)
-            }
-        };
-        if height > expiry {
+    fn transaction(&mut self, at: ChainTime, run: PacketRun<'_>) -> Outcome {
+        let content = run.content().expect("a verified batch holds transactions");
+        // Whatever the kind, the signer stands where a transfer has the debit account.
+        let (signer, nonce) = (run.debit(), run.nonce());
+        if at.height > run.expiry() {
             return Outcome::Expired;
         }
         if signer.0 >= self.accounts.len() as u64 {
             return Outcome::UnknownDebit;
         }
         let account = &mut self.accounts[signer.0 as usize];
-        if key_version != account.key_version {
+        if run.key_version() != account.key_version {
             return Outcome::WrongKeyVersion;
         }
         if u128::from(nonce) < account.lowest_nonce || account.used_nonces.contains(&nonce) {
@@ -176,50 +187,79 @@ impl Oracle {
         if u128::from(nonce) >= account.lowest_nonce + 64 {
             account.lowest_nonce = u128::from(nonce) - 63;
         }
-        of_kind!(self.kind, Kind => Kind::execute_plainly(self, height, content))
+        of_kind!(self.kind, Kind => Kind::execute_plainly(self, at, &content))
     }
 
-    /// New accounts with the next ids, once the nonce is spent.
-    pub(crate) fn open(&mut self, opening: &Opening<'_>) -> Outcome {
+    /// What chains of every kind do, once the nonce is spent; `None` if it is something else.
+    pub(crate) fn common(&mut self, at: ChainTime, content: &Content<'_>) -> Option<Outcome> {
+        let done = match content {
+            Content::Opening(of) => self.open(of),
+            Content::Rekey(of) => self.rekey(at, of),
+            Content::Protect(of) => self.protect(at, of),
+            Content::Recover(of) => self.recover(at, of),
+            Content::Command(Command { authority, action: Action::Freeze { account, frozen }, .. }) => {
+                self.freeze(*authority, *account, *frozen)
+            }
+            Content::Command(Command { authority, action: Action::Close, .. }) => self.close(at, *authority),
+            Content::Command(Command { authority, action: Action::Cancel { change }, .. }) => {
+                self.cancel(*authority, *change)
+            }
+            Content::Command(_)
+            | Content::Transfer(_)
+            | Content::Linked(_)
+            | Content::Attest(_)
+            | Content::Revoke(_) => return None,
+        };
+        Some(match done {
+            Ok(()) => Outcome::Applied,
+            Err(reason) => reason,
+        })
+    }
+
+    /// New accounts with the next ids.
+    fn open(&mut self, opening: &Opening<'_>) -> Result<(), Outcome> {
         let may = match self.roles.registrar {
             Registrar::Nobody => false,
             Registrar::Account(account) => account == opening.registrar,
             Registrar::Anyone => true,
         };
         if !may {
-            return Outcome::RoleNotHeld;
+            return Err(Outcome::RoleNotHeld);
         }
-        if self.accounts[opening.registrar.0 as usize].debit_frozen {
-            return Outcome::DebitFrozen;
-        }
+        self.accounts[opening.registrar.0 as usize].may_pay()?;
         if (self.accounts.len() + opening.accounts.count()) as u64 > self.roles.accounts_cap {
-            return Outcome::AccountsCap;
+            return Err(Outcome::AccountsCap);
         }
         for account in opening.accounts.iter() {
             self.opened.push(*account.key);
             self.accounts.push(Account {
                 key: *account.key,
+                former_keys: Vec::new(),
                 key_version: 1,
                 balance: 0,
                 used_nonces: BTreeSet::new(),
                 lowest_nonce: 0,
                 debit_frozen: false,
                 credit_frozen: false,
+                closing: false,
+                closed: false,
+                record: PlainRecord::default(),
             });
         }
-        Outcome::Applied
+        Ok(())
     }
 
-    /// The flags of an account, as its freezer orders, once the nonce is spent.
-    pub(crate) fn freeze(&mut self, by: AccountId, account: AccountId, frozen: Frozen) -> Outcome {
+    /// The flags of an account, as its freezer orders.
+    fn freeze(&mut self, by: AccountId, account: AccountId, frozen: Frozen) -> Result<(), Outcome> {
         if self.roles.freezer != Some(by) {
-            return Outcome::RoleNotHeld;
+            return Err(Outcome::RoleNotHeld);
         }
-        let Some(account) = self.accounts.get_mut(account.0 as usize) else {
-            return Outcome::UnknownCredit;
-        };
+        let account = self.accounts.get_mut(account.0 as usize).ok_or(Outcome::UnknownCredit)?;
+        if account.closed {
+            return Err(Outcome::CreditClosed);
+        }
         (account.debit_frozen, account.credit_frozen) = (frozen.debit(), frozen.credit());
-        Outcome::Applied
+        Ok(())
     }
 
     /// The chain.
@@ -227,19 +267,9 @@ impl Oracle {
         self.chain
     }
 
-    /// How many attestations there may be.
-    pub(crate) fn attestations_cap(&self) -> u64 {
-        self.roles.attestations_cap
-    }
-
-    /// Every attestation, in the order of registration.
-    pub fn attestations(&self) -> &[PlainAttestation] {
-        self.attestations.in_order()
-    }
-
-    /// Whether its kind has a table.
-    pub(crate) fn has_table(&self) -> bool {
-        self.kind == ChainKind::Attestations
+    /// The table.
+    pub fn table(&self) -> &PlainTable {
+        &self.table
     }
 
     /// What has been issued and burned since the beginning.
@@ -274,6 +304,36 @@ fn issuance_of(issued: u128, burned: u128) -> Issuance {
 }
 
 impl Account {
+    /// The key of a version, and the height that gave it; 0 where it began with the account.
+    pub(crate) fn key_of(&self, version: u32) -> Option<([u8; 32], Height)> {
+        if version == self.key_version {
+            return Some((self.key, Height(self.record.key_since())));
+        }
+        self.former_keys.get(version.checked_sub(1)? as usize).copied()
+    }
+
+    /// Why it can neither pay nor order, if it cannot.
+    pub(crate) fn may_pay(&self) -> Result<(), Outcome> {
+        if self.closing || self.closed {
+            Err(Outcome::DebitClosed)
+        } else if self.debit_frozen {
+            Err(Outcome::DebitFrozen)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Why nothing new can come to it, if nothing can.
+    pub(crate) fn may_receive(&self) -> Result<(), Outcome> {
+        if self.closing || self.closed {
+            Err(Outcome::CreditClosed)
+        } else if self.credit_frozen {
+            Err(Outcome::CreditFrozen)
+        } else {
+            Ok(())
+        }
+    }
+
     fn state(&self) -> AccountState {
         let base = u64::try_from(self.lowest_nonce).expect("it trails a 64-bit nonce");
         let mut used = 0;
@@ -287,7 +347,12 @@ impl Account {
             key_version: self.key_version,
             balance: u64::try_from(self.balance).expect("a credit never exceeds 64 bits"),
             window: ReplayWindow { base, used },
-            frozen: Frozen::from_bits(u32::from(self.debit_frozen) + 2 * u32::from(self.credit_frozen)),
+            flags: AccountFlags::from_bits(
+                u32::from(self.debit_frozen)
+                    + 2 * u32::from(self.credit_frozen)
+                    + 4 * u32::from(self.closing)
+                    + 8 * u32::from(self.closed),
+            ),
         }
     }
 }

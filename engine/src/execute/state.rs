@@ -4,6 +4,7 @@
 //! see them when the block that opened them is executed: as many as [`ChainState::accounts`] says, and for a batch as
 //! many as there were at the height that its author names, so that all validators judge it alike.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -13,10 +14,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kernels::ed25519::DecodedKey;
 
 use super::segments::Segments;
-use super::{Balance, ChainRules, ReplayWindow};
+use super::{Balance, ChainRules, ReplayWindow, Table};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
 use crate::types::{
-    AccountId, Asset, ChainGenesis, ChainId, ChainKind, FIRST_KEY_VERSION, Frozen, Genesis, Height, Roles,
+    AccountFlags, AccountId, AccountRecord, Asset, ChainGenesis, ChainId, ChainKind, FIRST_KEY_VERSION,
+    Genesis, Height, OldKey, OwnRow, Roles, record_key,
 };
 
 /// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
@@ -34,7 +36,7 @@ pub struct AccountState {
     /// The nonces it has used.
     pub window: ReplayWindow,
     /// Which ways it is closed to money.
-    pub frozen: Frozen,
+    pub flags: AccountFlags,
 }
 
 impl AccountState {
@@ -45,19 +47,20 @@ impl AccountState {
             key_version: FIRST_KEY_VERSION,
             balance: 0,
             window: ReplayWindow::default(),
-            frozen: Frozen::NONE,
+            flags: AccountFlags::OPEN,
         }
     }
 }
 
-/// Exactly one cache line, so that everything about an account costs one miss. No transaction changes a key yet: it is
-/// written before the account can be seen.
+/// Exactly one cache line, so that everything about an account costs one miss. The key is the first one that the
+/// account had, written before the account can be seen; the version is that of the present one, which stands beside the
+/// cells if it is a later one.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 struct Cell {
     key: [AtomicU64; 4],
     key_version: AtomicU32,
-    frozen: AtomicU32,
+    flags: AtomicU32,
     balance: AtomicU64,
     base: AtomicU64,
     used: AtomicU64,
@@ -65,12 +68,21 @@ struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64);
 
-/// The public key of an account, lent by its [`ChainState`].
+/// A key that an account had or has, after its first one.
+#[derive(Clone, Copy, Debug)]
+struct LaterKey {
+    key: [u8; PUBLIC_KEY_BYTES],
+    /// The height that gave it.
+    since: Height,
+}
+
+/// A public key of an account, lent by its [`ChainState`].
 #[derive(Clone, Copy, Debug)]
 pub struct AccountKey<'a> {
     /// The bytes.
     pub encoded: [u8; PUBLIC_KEY_BYTES],
-    /// The point: of the accounts of the genesis, in a chain that began with at most [`DECODED_KEYS_MAX`].
+    /// The point: of the first key of an account of the genesis, in a chain that began with at most
+    /// [`DECODED_KEYS_MAX`].
     pub decoded: Option<&'a DecodedKey>,
     /// The version.
     pub version: u32,
@@ -85,6 +97,8 @@ pub struct ChainState {
     cells: Box<[Cell]>,
     /// One for each of those, or none at all.
     decoded: Box<[DecodedKey]>,
+    /// The later keys of all accounts that have had more than one, by account and version.
+    later_keys: RwLock<BTreeMap<(u64, u32), LaterKey>>,
     /// The accounts that were opened since.
     opened: Segments<Cell>,
     /// How many accounts can be seen.
@@ -94,26 +108,51 @@ pub struct ChainState {
 }
 
 impl ChainState {
-    pub(super) fn new(rules: ChainRules, accounts: impl Iterator<Item = AccountState>) -> Self {
-        let cell = |account: AccountState| {
+    /// `table` has the keys that accounts had before their present ones.
+    pub(super) fn new(
+        rules: ChainRules,
+        accounts: impl Iterator<Item = AccountState>,
+        table: &Table,
+    ) -> Self {
+        let mut later_keys = BTreeMap::new();
+        let cell = |(id, account): (u64, AccountState)| {
             let cell = Cell {
-                frozen: account.frozen.bits().into(),
+                flags: account.flags.bits().into(),
                 balance: account.balance.into(),
                 base: account.window.base.into(),
                 used: account.window.used.into(),
                 ..Cell::default()
             };
-            cell.set_key(&account.key, account.key_version);
+            cell.set_first_key(&account.key, account.key_version);
+            if account.key_version != FIRST_KEY_VERSION {
+                let record = table.get(&record_key(AccountId(id))).and_then(AccountRecord::decode);
+                let later = LaterKey { key: account.key, since: record.unwrap_or_default().key_since };
+                later_keys.insert((id, account.key_version), later);
+            }
             cell
         };
-        let cells: Box<[Cell]> = accounts.map(cell).collect();
+        let cells: Box<[Cell]> = (0..).zip(accounts).map(cell).collect();
+        for row in table.rows() {
+            let Some(OwnRow::OldKey(account, version)) = OwnRow::of(row.key()) else { continue };
+            match (OldKey::decode(row.value()), cells.get(account.0 as usize)) {
+                (Some(OldKey { key, .. }), Some(cell)) if version == FIRST_KEY_VERSION => {
+                    cell.set_first_key(&key, cell.key_version.load(Relaxed));
+                }
+                (Some(OldKey { key, since, .. }), Some(_)) => {
+                    later_keys.insert((account.0, version), LaterKey { key, since });
+                }
+                // Roots tell those who restore that these rows are not the network's.
+                _ => {}
+            }
+        }
         let decoded = match cells.len() {
             0..=DECODED_KEYS_MAX => cells.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
             _ => Box::default(),
         };
         let accounts = AtomicU64::new(cells.len() as u64);
         let (opened, growth) = (Segments::new(), RwLock::default());
-        Self { rules, cells, decoded, opened, accounts, growth }
+        let later_keys = RwLock::new(later_keys);
+        Self { rules, cells, decoded, later_keys, opened, accounts, growth }
     }
 
     /// Which chain.
@@ -150,6 +189,12 @@ impl ChainState {
         later.checked_sub(1).map_or(self.cells.len() as u64, |last| growth[last].1)
     }
 
+    /// Whether there was such an account after a height.
+    #[inline]
+    pub fn existed(&self, account: AccountId, height: Height) -> bool {
+        account.0 < self.cells.len() as u64 || account.0 < self.accounts_as_of(height)
+    }
+
     /// The place of an account in the array, if there is such an account.
     #[inline]
     pub fn index(&self, account: AccountId) -> Option<usize> {
@@ -157,24 +202,62 @@ impl ChainState {
         (index < self.cells.len() || account.0 < self.accounts()).then_some(index)
     }
 
-    /// The key of an account.
+    /// The present key of an account.
     #[inline]
     pub fn key(&self, account: AccountId) -> Option<AccountKey<'_>> {
         self.index(account).map(|index| self.key_at(index))
     }
 
-    /// The key of an account that there was after a height.
+    /// The key of this version, if the account had it at a height or before. That it was replaced since does not count:
+    /// so what was admissible once stays so (R6). Whether there was such an account is
+    /// [another question](Self::accounts_as_of).
     #[inline]
-    pub fn key_as_of(&self, account: AccountId, height: Height) -> Option<AccountKey<'_>> {
+    pub fn key_as_of(&self, account: AccountId, version: u32, height: Height) -> Option<AccountKey<'_>> {
         let index = self.index(account)?;
-        let known = index < self.cells.len() || account.0 < self.accounts_as_of(height);
-        known.then(|| self.key_at(index))
+        if version == FIRST_KEY_VERSION {
+            return Some(self.first_key(index));
+        }
+        let later = self.later_key(index, version).filter(|later| later.since <= height)?;
+        Some(AccountKey { encoded: later.key, decoded: None, version })
     }
 
     #[inline]
-    fn key_at(&self, index: usize) -> AccountKey<'_> {
-        let (encoded, version) = self.cell(index).key();
-        AccountKey { encoded, decoded: self.decoded.get(index), version }
+    fn first_key(&self, index: usize) -> AccountKey<'_> {
+        let encoded = self.cell(index).first_key();
+        AccountKey { encoded, decoded: self.decoded.get(index), version: FIRST_KEY_VERSION }
+    }
+
+    #[inline]
+    pub(super) fn key_at(&self, index: usize) -> AccountKey<'_> {
+        match self.key_version_at(index) {
+            FIRST_KEY_VERSION => self.first_key(index),
+            version => {
+                let later = self.later_key(index, version).expect("each later version has a key");
+                AccountKey { encoded: later.key, decoded: None, version }
+            }
+        }
+    }
+
+    #[cold]
+    fn later_key(&self, index: usize, version: u32) -> Option<LaterKey> {
+        let keys = self.later_keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&(index as u64, version)).copied()
+    }
+
+    /// The account has another key from this height on, of the next version.
+    pub(super) fn set_key(&self, index: usize, key: &[u8; PUBLIC_KEY_BYTES], since: Height) {
+        let version = self.key_version_at(index) + 1;
+        let mut keys = self.later_keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert((index as u64, version), LaterKey { key: *key, since });
+        // Release: who sees the version finds its key.
+        self.cell(index).key_version.store(version, Release);
+    }
+
+    /// The account has the key again that it had before its present one.
+    pub(super) fn unset_key(&self, index: usize) {
+        let version = self.key_version_at(index);
+        self.cell(index).key_version.store(version - 1, Release);
+        self.later_keys.write().unwrap_or_else(PoisonError::into_inner).remove(&(index as u64, version));
     }
 
     #[inline]
@@ -186,8 +269,8 @@ impl ChainState {
     /// Writes the cell of an account that nobody can see yet.
     pub(super) fn open(&self, index: usize, key: &[u8; PUBLIC_KEY_BYTES]) {
         let cell = self.opened.make(index - self.cells.len());
-        cell.set_key(key, FIRST_KEY_VERSION);
-        cell.frozen.store(0, Relaxed);
+        cell.set_first_key(key, FIRST_KEY_VERSION);
+        cell.flags.store(0, Relaxed);
         cell.balance.store(0, Relaxed);
         cell.base.store(0, Relaxed);
         cell.used.store(0, Relaxed);
@@ -213,8 +296,8 @@ impl ChainState {
 
     /// Which ways an account is closed to money.
     #[inline]
-    pub fn frozen(&self, account: AccountId) -> Option<Frozen> {
-        self.index(account).map(|index| self.frozen_at(index))
+    pub fn flags(&self, account: AccountId) -> Option<AccountFlags> {
+        self.index(account).map(|index| self.flags_at(index))
     }
 
     /// An account, whole. Exact only while nothing executes.
@@ -242,31 +325,39 @@ impl ChainState {
     }
 
     pub(crate) fn at(&self, index: usize) -> AccountState {
-        let Balance { balance, window, frozen } = self.mutable(index);
-        let (key, key_version) = self.cell(index).key();
-        AccountState { key, key_version, balance, window, frozen }
+        let Balance { balance, window, flags, .. } = self.mutable(index);
+        let AccountKey { encoded: key, version: key_version, .. } = self.key_at(index);
+        AccountState { key, key_version, balance, window, flags }
+    }
+
+    /// The version of the present key of an account.
+    #[inline]
+    pub fn key_version(&self, account: AccountId) -> Option<u32> {
+        self.index(account).map(|index| self.key_version_at(index))
     }
 
     #[inline]
-    pub(super) fn key_version(&self, index: usize) -> u32 {
-        self.cell(index).key_version.load(Relaxed)
+    pub(super) fn key_version_at(&self, index: usize) -> u32 {
+        self.cell(index).key_version.load(Acquire)
     }
 
     #[inline]
     pub(crate) fn mutable(&self, index: usize) -> Balance {
         let cell = self.cell(index);
         let window = ReplayWindow { base: cell.base.load(Relaxed), used: cell.used.load(Relaxed) };
-        Balance { balance: cell.balance.load(Relaxed), window, frozen: self.frozen_at(index) }
+        let flags = AccountFlags::from_bits(cell.flags.load(Relaxed));
+        let (balance, key_version) = (cell.balance.load(Relaxed), cell.key_version.load(Relaxed));
+        Balance { balance, window, flags, key_version }
     }
 
     #[inline]
-    pub(crate) fn frozen_at(&self, index: usize) -> Frozen {
-        Frozen::from_bits(self.cell(index).frozen.load(Relaxed))
+    pub(crate) fn flags_at(&self, index: usize) -> AccountFlags {
+        AccountFlags::from_bits(self.cell(index).flags.load(Relaxed))
     }
 
     #[inline]
-    pub(crate) fn set_frozen(&self, index: usize, frozen: Frozen) {
-        self.cell(index).frozen.store(frozen.bits(), Relaxed);
+    pub(crate) fn set_flags(&self, index: usize, flags: AccountFlags) {
+        self.cell(index).flags.store(flags.bits(), Relaxed);
     }
 
     #[inline]
@@ -283,15 +374,16 @@ impl ChainState {
 
 impl Cell {
     #[inline]
-    fn key(&self) -> ([u8; PUBLIC_KEY_BYTES], u32) {
+    fn first_key(&self) -> [u8; PUBLIC_KEY_BYTES] {
         let mut key = [0; PUBLIC_KEY_BYTES];
         for (bytes, word) in key.as_chunks_mut().0.iter_mut().zip(&self.key) {
             *bytes = word.load(Relaxed).to_le_bytes();
         }
-        (key, self.key_version.load(Relaxed))
+        key
     }
 
-    fn set_key(&self, key: &[u8; PUBLIC_KEY_BYTES], version: u32) {
+    /// Before anybody can see the account.
+    fn set_first_key(&self, key: &[u8; PUBLIC_KEY_BYTES], version: u32) {
         for (word, bytes) in self.key.iter().zip(key.as_chunks().0) {
             word.store(u64::from_le_bytes(*bytes), Relaxed);
         }
@@ -300,7 +392,7 @@ impl Cell {
 }
 
 fn decode(cells: &[Cell]) -> Vec<DecodedKey> {
-    let keys: Vec<_> = cells.iter().map(|cell| cell.key().0).collect();
+    let keys: Vec<_> = cells.iter().map(Cell::first_key).collect();
     DecodedKey::many(&keys)
 }
 
@@ -350,7 +442,9 @@ impl Chains {
 impl From<&Genesis> for Chains {
     /// States of their own, which nobody writes: for tools that check signatures against the first keys.
     fn from(genesis: &Genesis) -> Self {
-        let state = |chain: &ChainGenesis| Arc::new(ChainState::new(chain.into(), chain.account_states()));
+        let state = |chain: &ChainGenesis| {
+            Arc::new(ChainState::new(chain.into(), chain.account_states(), &Table::default()))
+        };
         Self::new(genesis.chains().iter().map(state))
     }
 }

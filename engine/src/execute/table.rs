@@ -7,17 +7,15 @@
 //! value   -            ..          ..          ..
 //! ```
 //!
-//! The row of key zero is there from the beginning in each chain whose kind has a table. So for each key that is not
-//! there, exactly one row shows it: its key is lower, and its next one higher or zero. That is an *indexed Merkle tree*
-//! once the rows are leaves.
+//! The row of key zero is there from the beginning. So for each key that is not there, exactly one row shows it: its
+//! key is lower, and its next one higher or zero. That is an *indexed Merkle tree* once the rows are leaves.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use crate::chains::{Rules, of_kind};
 use crate::limits::ROW_VALUE_BYTES_MAX;
-use crate::types::ChainKind;
+use crate::types::Fingerprint;
 
 /// A key; the zero key is that of the first row.
 pub type Key = [u8; 32];
@@ -64,6 +62,10 @@ impl Row {
         &self.0[64..]
     }
 
+    fn is_own(&self) -> bool {
+        Fingerprint(*self.key()).is_reserved()
+    }
+
     /// Key, next key and value.
     pub fn leaf(&self) -> &[u8] {
         &self.0
@@ -98,24 +100,22 @@ impl From<&Key> for Ordered {
 pub struct Table {
     rows: Vec<Row>,
     places: BTreeMap<Ordered, u32>,
+    /// How many rows have keys of the ledger's own.
+    own: usize,
 }
 
 impl Table {
-    /// The table of a chain whose kind has one, without anything in it.
+    /// The table of a chain at its beginning: nothing is in it.
     pub fn empty() -> Self {
         Self::restore(vec![Row::new(&FIRST_KEY, &FIRST_KEY, &[])])
-    }
-
-    /// The table of a chain of this kind at its beginning.
-    pub fn of_kind(kind: ChainKind) -> Self {
-        of_kind!(kind, Kind => Kind::table())
     }
 
     /// The rows of a table, in their order. Those who read them from outside compare the root with the network's before
     /// relying on them.
     pub fn restore(rows: Vec<Row>) -> Self {
         let places = rows.iter().zip(0..).map(|(row, place)| (row.key().into(), place)).collect();
-        Self { rows, places }
+        let own = rows.iter().filter(|row| row.is_own()).count();
+        Self { rows, places, own }
     }
 
     /// How many rows, the first one included.
@@ -123,7 +123,13 @@ impl Table {
         self.rows.len()
     }
 
-    /// Whether there is no row: the kind of the chain has no table.
+    /// How many of them the kind of the chain has made: those without the ledger's own, whose keys are
+    /// [reserved](Fingerprint::is_reserved).
+    pub fn len_of_kind(&self) -> usize {
+        self.rows.len() - self.own
+    }
+
+    /// Whether there is no row, not even the first one: it is the table of no chain.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -167,6 +173,7 @@ impl Table {
     fn push(&mut self, row: Row) {
         let was_there = self.places.insert(row.key().into(), self.rows.len() as u32).is_some();
         assert!(!was_there, "a key has one row");
+        self.own += usize::from(row.is_own());
         self.rows.push(row);
     }
 
@@ -177,6 +184,7 @@ impl Table {
                 let row = self.rows.pop().expect("it was made");
                 assert_eq!(self.rows.len(), place as usize, "rows are taken back from the last one on");
                 self.places.remove(&row.key().into());
+                self.own -= usize::from(row.is_own());
             }
         }
     }

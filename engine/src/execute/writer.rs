@@ -7,10 +7,11 @@ use super::delta::Done;
 use super::{
     AccountState, ChainState, Crossing, Delivered, Delivery, Delta, Leg, PREFETCH_AHEAD, Table, WindowRefusal,
 };
+use crate::chains::changes::settle;
 use crate::chains::{Rules, of_kind};
 use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
 use crate::types::{
-    Asset, ChainGenesis, ChainId, ChainKind, Height, Issuance, Outcome, Packet, PacketRun, Roles,
+    Asset, ChainGenesis, ChainId, ChainKind, ChainTime, Height, Issuance, Outcome, Packet, PacketRun, Roles,
     TransactionId,
 };
 use crate::verify::Verified;
@@ -45,8 +46,8 @@ impl From<&ChainGenesis> for ChainRules {
 impl StateWriter {
     /// A new state: the genesis of a chain.
     pub fn genesis(chain: &ChainGenesis) -> Self {
-        let table = Table::of_kind(chain.kind);
-        Self::restore(chain.into(), Height(0), Issuance::default(), chain.account_states(), table)
+        let issuance = Issuance::default();
+        Self::restore(chain.into(), Height(0), issuance, chain.account_states(), Table::empty())
     }
 
     /// A new state: the accounts and the table of a chain as they were after the block at `height`, and what had been
@@ -59,7 +60,7 @@ impl StateWriter {
         accounts: impl Iterator<Item = AccountState>,
         table: Table,
     ) -> Self {
-        let state = Arc::new(ChainState::new(rules, accounts));
+        let state = Arc::new(ChainState::new(rules, accounts, &table));
         Self { book: Book::new(state, issuance, table), height }
     }
 
@@ -88,42 +89,45 @@ impl StateWriter {
         self.book.issuance()
     }
 
-    /// Executes what other chains sent in the block before, then this chain's sections of the next block's batches,
-    /// each in its order. `ids` are those of the transactions.
+    /// Executes the changes of accounts that are due, then what other chains sent in the block before, then this
+    /// chain's sections of the next block's batches, each in its order. `ids` are those of the transactions.
     pub fn execute(
         &mut self,
-        height: Height,
+        at: ChainTime,
         inbox: &[Delivery],
         batches: &[Verified<Batch>],
         ids: &[[u8; 32]],
     ) -> Delta {
         let chain = self.state().chain();
-        self.execute_packets(height, inbox, batches.iter().map(|batch| batch.packets_of(chain)), ids)
+        self.execute_packets(at, inbox, batches.iter().map(|batch| batch.packets_of(chain)), ids)
     }
 
     pub(crate) fn execute_packets<'a>(
         &mut self,
-        height: Height,
+        at: ChainTime,
         inbox: &[Delivery],
         batches: impl Iterator<Item = &'a [Packet]>,
         ids: &[[u8; 32]],
     ) -> Delta {
+        let height = at.height;
         assert_eq!(height, self.height.next(), "blocks are executed one after the other");
         assert!(inbox.len() <= DELIVERIES_MAX, "{} deliveries are more than two blocks send", inbox.len());
         let before = self.book.issuance();
+        settle(&mut self.book, at);
         let (inbox, outcomes) = of_kind!(self.state().kind(), Kind => {
             let inbox = inbox.iter().map(|delivery| deliver::<Kind>(&mut self.book, delivery)).collect();
-            (inbox, run::<Kind>(&mut self.book, height, batches, ids))
+            (inbox, run::<Kind>(&mut self.book, at, batches, ids))
         });
         self.height = height;
         let book = &mut self.book;
         let changes = book.touched.drain(&Arc::clone(book.state()));
         let (outbox, opened) = (std::mem::take(&mut book.outbox), std::mem::take(&mut book.opened));
+        let keys = std::mem::take(&mut book.keys);
         if !opened.is_empty() {
             book.state().show(height, book.accounts());
         }
         let (issuance, rows) = (book.issuance().without(before), book.table.drain());
-        let done = Done { outcomes, inbox, outbox, issuance, opened, rows };
+        let done = Done { outcomes, inbox, outbox, issuance, opened, keys, rows };
         Delta::new((book.state().chain(), height), done, changes)
     }
 
@@ -143,7 +147,10 @@ impl StateWriter {
             );
             state.set_balance(index, change.before.balance);
             state.set_window(index, change.before.window);
-            state.set_frozen(index, change.before.frozen);
+            state.set_flags(index, change.before.flags);
+            if change.before.key_version != change.after.key_version {
+                state.unset_key(index);
+            }
         }
         book.set_issuance(book.issuance().without(delta.issuance()));
         if !delta.opened().is_empty() {
@@ -151,6 +158,7 @@ impl StateWriter {
             state.hide(book.accounts());
         }
         book.table.undo(delta.rows());
+        delta.rows().iter().for_each(|row| book.undo_due(row));
         self.height = Height(self.height.0 - 1);
     }
 }
@@ -158,7 +166,7 @@ impl StateWriter {
 /// The transactions of a block, in order.
 fn run<'a, K: Rules>(
     book: &mut Book,
-    height: Height,
+    at: ChainTime,
     batches: impl Iterator<Item = &'a [Packet]>,
     ids: &[[u8; 32]],
 ) -> Vec<Outcome> {
@@ -170,7 +178,7 @@ fn run<'a, K: Rules>(
                 book.state().prefetch(coming.credit());
             }
             packets = rest;
-            let outcome = transaction::<K>(book, height, run);
+            let outcome = transaction::<K>(book, at, run);
             if outcome == Outcome::Sent {
                 let transaction = TransactionId(ids[outcomes.len()]);
                 book.outbox.push(sent(&run, transaction));
@@ -185,13 +193,13 @@ fn run<'a, K: Rules>(
 /// The order of the checks is part of the protocol: it decides which outcome is recorded, and which outcomes spend the
 /// nonce. Those after the window's check do; see [`Outcome::spends_nonce`].
 #[inline]
-fn transaction<K: Rules>(book: &mut Book, height: Height, packet: PacketRun<'_>) -> Outcome {
+fn transaction<K: Rules>(book: &mut Book, at: ChainTime, packet: PacketRun<'_>) -> Outcome {
     let state = &**book.state();
-    if packet.expiry() < height {
+    if packet.expiry() < at.height {
         return Outcome::Expired;
     }
     let Some(signer) = book.index(packet.debit()) else { return Outcome::UnknownDebit };
-    if packet.key_version() != state.key_version(signer) {
+    if packet.key_version() != state.key_version_at(signer) {
         return Outcome::WrongKeyVersion;
     }
     let before = state.mutable(signer);
@@ -202,7 +210,7 @@ fn transaction<K: Rules>(book: &mut Book, height: Height, packet: PacketRun<'_>)
     };
     state.set_window(signer, window);
     book.touch(signer, before);
-    K::execute(book, height, signer, packet)
+    K::execute(book, at, signer, packet)
 }
 
 /// What cannot be credited goes back to where it came from. That always succeeds.

@@ -30,7 +30,7 @@ fn state_root() -> StateRoot {
     let validator =
         ValidatorGenesis { name: "v".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
     let genesis = Genesis::new("receipts".into(), vec![validator], vec![chain]).unwrap();
-    Ledger::genesis(&genesis).execute(Height(1), &[]).state_root
+    Ledger::genesis(&genesis).execute(crate::types::ChainTime::new(Height(1), 0), &[]).state_root
 }
 
 /// A receipt of height 1, over a real log.

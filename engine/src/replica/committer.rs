@@ -150,7 +150,7 @@ impl Committer {
         let Job { block, batches, positions, own, finalized_us } = job;
         let height = block.value().height();
         self.roots.compare(block.value().header())?;
-        let executed = self.ledger.execute(height, &batches);
+        let executed = self.ledger.execute(block.value().chain_time(), &batches);
         let root = *executed.state_root.digest();
         self.roots.executed(height, root);
         self.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));

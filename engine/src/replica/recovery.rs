@@ -221,7 +221,7 @@ impl Recovery<'_> {
         }
         let batches = state.take_batches(&block)?;
         state.roots.compare(block.header())?;
-        let executed = state.ledger.execute(height, &batches);
+        let executed = state.ledger.execute(block.chain_time(), &batches);
         let now = *executed.state_root.digest();
         if now != committed.state_root {
             return Err(RecoveryError::Diverged { height, recorded: committed.state_root, now });

@@ -3,14 +3,14 @@
 use kernels::merkle::ArrayTree;
 
 use super::{Path, leaf_hashes};
-use crate::execute::{AccountState, Balance, ChainState, Delta, ReplayWindow};
-use crate::types::{AccountId, Digest, Frozen};
+use crate::execute::{AccountState, ChainState, Delta, ReplayWindow};
+use crate::types::{AccountFlags, AccountId, Digest};
 
 /// Bytes of the leaf of an account.
 pub const ACCOUNT_LEAF_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8 + 4;
 
-/// The leaf of an account: id, key, key version, balance, base and bits of the replay window, which ways it is
-/// frozen. A snapshot of a chain is these, one after the other.
+/// The leaf of an account: id, key, key version, balance, base and bits of the replay window, flags. A snapshot of a
+/// chain is these, one after the other.
 pub fn account_leaf(id: AccountId, account: &AccountState) -> [u8; ACCOUNT_LEAF_BYTES] {
     let mut leaf = [0; ACCOUNT_LEAF_BYTES];
     leaf[0..8].copy_from_slice(&id.0.to_le_bytes());
@@ -19,7 +19,7 @@ pub fn account_leaf(id: AccountId, account: &AccountState) -> [u8; ACCOUNT_LEAF_
     leaf[44..52].copy_from_slice(&account.balance.to_le_bytes());
     leaf[52..60].copy_from_slice(&account.window.base.to_le_bytes());
     leaf[60..68].copy_from_slice(&account.window.used.to_le_bytes());
-    leaf[68..72].copy_from_slice(&account.frozen.bits().to_le_bytes());
+    leaf[68..72].copy_from_slice(&account.flags.bits().to_le_bytes());
     leaf
 }
 
@@ -33,7 +33,7 @@ pub fn parse_account_leaf(leaf: &[u8; ACCOUNT_LEAF_BYTES]) -> (AccountId, Accoun
         key_version: small(40),
         balance: number(44),
         window: ReplayWindow { base: number(52), used: number(60) },
-        frozen: Frozen::from_bits(small(68)),
+        flags: AccountFlags::from_bits(small(68)),
     };
     (AccountId(number(0)), account)
 }
@@ -65,16 +65,11 @@ impl AccountTree {
         Self::new((0..state.accounts() as usize).map(|index| state.at(index)))
     }
 
-    /// Folds in what a block changed. `state` lends the keys, which blocks do not change.
+    /// Folds in what the last block changed, after which `state` is as it is now.
     pub fn fold(&mut self, delta: &Delta, state: &ChainState) {
         self.open(delta.opened());
-        self.update(delta.changes().iter().map(|change| {
-            let key = state.key(change.account).expect("a delta names accounts that exist");
-            let Balance { balance, window, frozen } = change.after;
-            let account =
-                AccountState { key: key.encoded, key_version: key.version, balance, window, frozen };
-            (change.account, account)
-        }));
+        let leaf = |account: AccountId| (account, state.at(account.0 as usize));
+        self.update(delta.changes().iter().map(|change| leaf(change.account)));
     }
 
     /// Adds the leaves of new accounts.

@@ -7,7 +7,7 @@ use super::{
     AccountTree, ChainEntry, StateRoot, TableTree, TransactionTree, inbox_root, outbox_root, transaction_ids,
 };
 use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route};
-use crate::types::{AccountId, ChainId, Digest, Genesis, Height};
+use crate::types::{AccountId, ChainId, ChainTime, Digest, Genesis, Height};
 use crate::verify::Verified;
 use crate::wire::Batch;
 
@@ -139,11 +139,10 @@ impl Ledger {
 
     /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block.
     /// Chains run in parallel if there are several.
-    pub fn execute(&mut self, height: Height, batches: &[Verified<Batch>]) -> Executed {
+    pub fn execute(&mut self, at: ChainTime, batches: &[Verified<Batch>]) -> Executed {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
         let network = &self.network;
-        let run =
-            |(chain, inbox): (&mut Chain, &Vec<Delivery>)| chain.execute(network, height, inbox, batches);
+        let run = |(chain, inbox): (&mut Chain, &Vec<Delivery>)| chain.execute(network, at, inbox, batches);
         let results: Vec<_> = if self.chains.len() == 1 {
             self.chains.iter_mut().zip(&self.inboxes).map(run).collect()
         } else {
@@ -153,7 +152,7 @@ impl Ledger {
         let (results, entries): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         let (deltas, trees): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         self.inboxes = route(&ids(&self.chains), deltas.iter().map(Delta::outbox));
-        self.root = StateRoot::new(height, entries);
+        self.root = StateRoot::new(at.height, entries);
         Executed { state_root: self.root.clone(), deltas, trees }
     }
 
@@ -209,14 +208,14 @@ impl Chain {
     fn execute(
         &mut self,
         network: &Digest,
-        height: Height,
+        at: ChainTime,
         inbox: &[Delivery],
         batches: &[Verified<Batch>],
     ) -> ((Delta, TransactionTree), ChainEntry) {
         let chain = self.writer.state().chain();
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
         let ids = transaction_ids(network, packets(), packets().map(<[_]>::len).sum());
-        let delta = self.writer.execute(height, inbox, batches, &ids);
+        let delta = self.writer.execute(at, inbox, batches, &ids);
         self.accounts.fold(&delta, self.writer.state());
         self.table.fold(&delta);
         let tree = TransactionTree::of(ids, delta.outcomes());

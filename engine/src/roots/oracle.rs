@@ -16,8 +16,8 @@ use crate::execute::AccountState;
 use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountId, Action, ChainGenesis, ChainId, Content, Digest, Frozen, Genesis, Height, PacketRun,
-    TransactionId,
+    AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainTime, Content, Digest, Genesis, Height,
+    PacketRun, TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -61,8 +61,7 @@ impl OracleLedger {
                 .zip(oracle.account_states())
                 .map(|(id, at)| account_leaf(id, &at))
                 .collect();
-            let first_row = oracle.has_table().then(|| leaf_hash(&[0; 64]));
-            let table = MerkleTree::new(first_row.as_slice());
+            let table = MerkleTree::new(&[leaf_hash(&[0; 64])]);
             Chain { id: chain.id, oracle, accounts: MerkleTree::new(&leaves), table }
         };
         let chains = genesis.chains().iter().map(chain).collect();
@@ -72,7 +71,7 @@ impl OracleLedger {
     /// Executes a height. `transactions` gives those of a chain in the order of the block.
     pub fn execute<'a>(
         &mut self,
-        height: Height,
+        at: ChainTime,
         transactions: impl Fn(ChainId) -> Vec<PacketRun<'a>>,
     ) -> OracleExecuted {
         let mut entries = Vec::new();
@@ -85,14 +84,13 @@ impl OracleLedger {
                 Leg::Refund(_) => delivery.crossing.source == chain.id,
             };
             let inbox: Vec<Delivery> = came.iter().filter(is_mine).copied().collect();
-            let (entry, of_chain, delta) =
-                chain.execute(&self.network, height, &inbox, &transactions(chain.id));
+            let (entry, of_chain, delta) = chain.execute(&self.network, at, &inbox, &transactions(chain.id));
             self.in_flight.extend_from_slice(&of_chain.outbox);
             entries.push(entry);
             outcomes.push(of_chain);
             deltas.push(delta);
         }
-        let height_leaf = leaf_hash(&height.0.to_le_bytes());
+        let height_leaf = leaf_hash(&at.height.0.to_le_bytes());
         let leaves: Vec<_> = std::iter::once(height_leaf).chain(entries.iter().map(entry_leaf)).collect();
         OracleExecuted {
             state_root: Digest(root_of(&leaves)),
@@ -118,20 +116,21 @@ impl Chain {
     fn execute(
         &mut self,
         network: &Digest,
-        height: Height,
+        at: ChainTime,
         inbox: &[Delivery],
         transactions: &[PacketRun<'_>],
     ) -> (ChainEntry, OracleOutcome, Hash) {
         let of_transactions = transactions.iter().flat_map(|run| named_by(*run));
         let of_inbox = inbox.iter().flat_map(|came| [came.crossing.payer, came.crossing.payee]);
-        let named: BTreeSet<_> = of_transactions.chain(of_inbox).collect();
+        let due = self.oracle.pending();
+        let named: BTreeSet<_> = of_transactions.chain(of_inbox).chain(due).collect();
         let states = |oracle: &Oracle| -> Vec<_> {
             named.iter().filter_map(|id| Some((*id, oracle.account_state(*id)?))).collect()
         };
         let before = states(&self.oracle);
         let id = |run: &PacketRun<'_>| TransactionId(sha256(&run.message(network)));
         let with_ids = transactions.iter().map(|run| (id(run), *run));
-        let outcome = self.oracle.execute(height, inbox, with_ids);
+        let outcome = self.oracle.execute(at, inbox, with_ids);
         let after = states(&self.oracle);
 
         for key in &outcome.opened {
@@ -176,41 +175,23 @@ impl Chain {
         let differs = |(id, after): &(AccountId, AccountState)| match before.get(id) {
             Some(before) => after != before,
             None => {
-                after.balance != 0 || after.window != ReplayWindow::default() || after.frozen != Frozen::NONE
+                after.balance != 0
+                    || after.window != ReplayWindow::default()
+                    || after.flags != AccountFlags::OPEN
             }
         };
         let changes: Vec<_> = after.into_iter().filter(differs).collect();
-        let delta = delta_digest(self.id, height, &outcome, &changes, &rows);
+        let delta = delta_digest(self.id, at.height, &outcome, &changes, &rows);
         (entry, outcome, delta)
     }
 
-    /// The rows that the height has made or changed, ascending: attestations, and those before new ones. Row 0 is that
-    /// of no fingerprint, so the attestation that was registered as number i has row i + 1.
+    /// The rows that the height has made or changed, ascending, each with its leaf.
     fn rows(&mut self) -> Vec<(usize, Vec<u8>)> {
-        let changed = self.oracle.attestations.take_changed();
-        let register = &self.oracle.attestations;
-        let mut places = BTreeSet::new();
-        for number in changed {
-            let before = register.before(&register.in_order()[number].fingerprint);
-            places.insert(number + 1);
-            places.insert(before.map_or(0, |number| number + 1));
-        }
-        let row = |place: usize| match place.checked_sub(1) {
-            None => [[0; 32], register.next(&[0; 32])].concat(),
-            Some(number) => {
-                let attestation = &register.in_order()[number];
-                let key = attestation.fingerprint;
-                [&key[..], &register.next(&key), &attestation.value()].concat()
-            }
-        };
-        // The row before a changed one is the same as before, unless the changed one is new.
+        let places = self.oracle.table.take_changed();
+        let leaves = places.into_iter().map(|place| (place, self.oracle.table.leaf(place)));
         let kept =
             |place: usize, row: &[u8]| place < self.table.len() && self.table.leaf(place) == leaf_hash(row);
-        places
-            .into_iter()
-            .map(|place| (place, row(place)))
-            .filter(|(place, row)| !kept(*place, row))
-            .collect()
+        leaves.filter(|(place, row)| !kept(*place, row)).collect()
     }
 }
 
@@ -220,18 +201,21 @@ fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
         Content::Transfer(of) => vec![of.debit, of.credit],
         Content::Command(of) => match of.action {
             Action::Issue { to: account, .. } | Action::Freeze { account, .. } => vec![of.authority, account],
-            Action::Burn { .. } => vec![of.authority],
+            Action::Burn { .. } | Action::Close | Action::Cancel { .. } => vec![of.authority],
         },
         Content::Opening(of) => vec![of.registrar],
         Content::Attest(of) => vec![of.owner],
         Content::Revoke(of) => vec![of.owner],
+        Content::Rekey(of) => vec![of.account],
+        Content::Protect(of) => vec![of.account],
+        Content::Recover(of) => vec![of.signer, of.account],
         Content::Linked(of) => {
             std::iter::once(of.debit).chain(of.payments.iter().map(|payment| payment.to)).collect()
         }
     }
 }
 
-/// id | key | key version | balance | base of the window | used nonces of the window | frozen
+/// id | key | key version | balance | base of the window | used nonces of the window | flags
 fn account_leaf(id: AccountId, account: &AccountState) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(id.0.to_le_bytes());
@@ -240,7 +224,7 @@ fn account_leaf(id: AccountId, account: &AccountState) -> Hash {
     leaf.extend(account.balance.to_le_bytes());
     leaf.extend(account.window.base.to_le_bytes());
     leaf.extend(account.window.used.to_le_bytes());
-    leaf.extend(account.frozen.bits().to_le_bytes());
+    leaf.extend(account.flags.bits().to_le_bytes());
     leaf_hash(&leaf)
 }
 
@@ -285,9 +269,11 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
     leaf_hash(&leaf)
 }
 
-/// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | frozen) of each
-/// changed account | count | inbox | count | outbox | issued | burned | count | keys of opened accounts | count |
-/// (place | key | next key | bytes of the value | value) of each changed row
+/// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | flags | key
+/// version) of each changed account | count | inbox | count | outbox | issued | burned | count | keys of opened
+/// accounts
+/// | count | (account | key) of each account with another key | count | (place | key | next key | bytes of the value |
+/// value) of each changed row
 fn delta_digest(
     chain: ChainId,
     height: Height,
@@ -306,7 +292,8 @@ fn delta_digest(
         delta.extend(after.balance.to_le_bytes());
         delta.extend(after.window.base.to_le_bytes());
         delta.extend(after.window.used.to_le_bytes());
-        delta.extend(after.frozen.bits().to_le_bytes());
+        delta.extend(after.flags.bits().to_le_bytes());
+        delta.extend(after.key_version.to_le_bytes());
     }
     delta.extend((outcome.inbox.len() as u32).to_le_bytes());
     delta.extend(outcome.inbox.iter().flat_map(delivered));
@@ -316,6 +303,11 @@ fn delta_digest(
     delta.extend(outcome.issuance.burned.to_le_bytes());
     delta.extend((outcome.opened.len() as u32).to_le_bytes());
     delta.extend(outcome.opened.iter().flatten());
+    delta.extend((outcome.keys.len() as u32).to_le_bytes());
+    for (account, key) in &outcome.keys {
+        delta.extend(account.0.to_le_bytes());
+        delta.extend(key);
+    }
     delta.extend((rows.len() as u32).to_le_bytes());
     for (place, row) in rows {
         let (keys, value) = row.split_at(64);

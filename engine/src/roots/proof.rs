@@ -7,7 +7,7 @@ use super::rows::row_leaf;
 use super::transactions::transaction_leaf;
 use super::{ACCOUNT_LEAF_BYTES, ChainEntry, StateRoot, account_leaf};
 use crate::execute::{AccountState, ReplayWindow, Row, shows_absence};
-use crate::types::{AccountId, ChainId, Digest, Frozen, Height, Outcome, TransactionId};
+use crate::types::{AccountFlags, AccountId, ChainId, Digest, Height, Outcome, TransactionId};
 
 /// The way from a leaf to a root (RFC 9162, 2.1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +98,8 @@ pub struct AccountProof {
     pub window_base: u64,
     /// Which of the 64 nonces from there on are used.
     pub window_used: u64,
-    /// Which ways it is closed to money: bit 0 the debit, bit 1 the credit.
-    pub frozen: Frozen,
+    /// Which ways it is closed to money.
+    pub flags: AccountFlags,
     /// The way of the account to the accounts root of its chain.
     pub path: Path,
     /// The chain under the state root.
@@ -115,7 +115,7 @@ impl AccountProof {
             balance: state.balance,
             window_base: state.window.base,
             window_used: state.window.used,
-            frozen: state.frozen,
+            flags: state.flags,
             path,
             chain,
         }
@@ -128,7 +128,7 @@ impl AccountProof {
             key_version: self.key_version,
             balance: self.balance,
             window: ReplayWindow { base: self.window_base, used: self.window_used },
-            frozen: self.frozen,
+            flags: self.flags,
         }
     }
 

@@ -41,11 +41,6 @@ impl TableTree {
         self.tree.append(&new);
     }
 
-    /// How many leaves it has.
-    pub(super) fn len(&self) -> u32 {
-        self.tree.len() as u32
-    }
-
     /// The root.
     pub fn root(&self) -> Digest {
         Digest(self.tree.root())

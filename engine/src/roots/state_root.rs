@@ -32,7 +32,7 @@ pub struct ChainEntry {
     pub inbox: u64,
     /// The root of the chain's table after the block.
     pub table_root: Digest,
-    /// How many rows the table has after the block; none where the chain's kind has no table.
+    /// How many rows the table has after the block.
     pub rows: u64,
     /// What has been issued and burned on the chain since the beginning.
     #[serde(flatten)]

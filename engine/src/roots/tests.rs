@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chains::attestations::tests::{attest_as, plain, print, revoke_as, tied};
+use crate::chains::changes::tests::rekey_as;
 use crate::execute::{ChainRules, ChainState, StateWriter, Table};
 use crate::types::*;
 use crate::verify::Verified;
@@ -40,7 +41,8 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
                 freezer: Some(AccountId(1)),
                 registrar: Registrar::Account(AccountId(1)),
                 accounts_cap: *accounts as u64 + 9,
-                attestations_cap: 0,
+                windows: LockWindows { rekey_seconds: 1, recovery_seconds: 2 },
+                ..Roles::default()
             },
         },
         accounts: (0..*accounts)
@@ -146,6 +148,10 @@ proptest! {
                                     let keys: Vec<_> = (0..1 + nonce % 5).map(|at| (credit + at) as u8).collect();
                                     return crate::execute::tests::opening_as(&like(1), &keys);
                                 }
+                                4 if nonce % 3 == 1 => {
+                                    let like = Transfer { key_version: 1 + (amount / 8 % 2) as u32, ..like(*debit) };
+                                    return rekey_as(&like, *credit as u8);
+                                }
                                 0 => ordered(from, 0, Action::Issue { to: AccountId(*credit), amount: *amount }, *nonce),
                                 1 => ordered(from, 0, Action::Burn { amount: *amount }, *nonce),
                                 2 => {
@@ -163,8 +169,9 @@ proptest! {
                     batch(sequence, &packets)
                 })
                 .collect();
-            let executed = ledger.execute(height, &batches);
-            let expected = oracle.execute(height, |chain| transactions_of(&batches, chain));
+            let moment = crate::execute::tests::at(height);
+            let executed = ledger.execute(moment, &batches);
+            let expected = oracle.execute(moment, |chain| transactions_of(&batches, chain));
             prop_assert_eq!(executed.state_root.digest(), &expected.state_root);
             prop_assert_eq!(executed.state_root.entries(), &expected.entries[..]);
             let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
@@ -197,7 +204,13 @@ proptest! {
                 let table = ledger.tables().last().unwrap();
                 let value = table.get(&key.0).filter(|_| of > 0);
                 prop_assert_eq!(proof.says(&Digest(key.0)).map(|says| says.filter(|_| of > 0)), Some(value));
-                prop_assert_eq!(view.prove_row(ChainId(2), &key.0), None);
+            }
+            // What is kept of accounts beside their leaves.
+            for account in 0..13 {
+                let key = record_key(AccountId(account));
+                let proof = view.prove_row(ChainId(2), &key).unwrap();
+                prop_assert_eq!(Some(proof.clone()), ledger.prove_row(ChainId(2), &key));
+                prop_assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
             }
         }
     }
@@ -209,7 +222,7 @@ fn executed() -> (Genesis, Ledger, Executed) {
     let ones: Vec<_> = (0..11).map(|nonce| packet(2, nonce, nonce + 1, 7, nonce)).collect();
     let nines = [packet(9, 4, 0, 1, 0), packet(9, 4, 0, 1, 0), packet(9, 3, 0, 999, 0)];
     let rest = [&ones[4..], &nines].concat();
-    let executed = ledger.execute(Height(1), &[batch(1, &ones[..4]), batch(2, &rest)]);
+    let executed = ledger.execute(ChainTime::new(Height(1), 0), &[batch(1, &ones[..4]), batch(2, &rest)]);
     (genesis, ledger, executed)
 }
 
@@ -245,7 +258,7 @@ fn account_proofs_hold_and_break() {
     assert_eq!(broken(|proof| proof.key_version += 1), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.window_used ^= 1), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.window_base += 1), Err(ProofError::Leaf));
-    assert_eq!(broken(|proof| proof.frozen = Frozen::DEBIT), Err(ProofError::Leaf));
+    assert_eq!(broken(|proof| proof.flags = AccountFlags::CLOSED), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.chain.entry.issuance.issued += 1), Err(ProofError::Chain));
     assert_eq!(broken(|proof| proof.path.index += 1), Err(ProofError::Leaf));
     assert_eq!(broken(|proof| proof.path.siblings.truncate(1)), Err(ProofError::Leaf));
@@ -333,8 +346,8 @@ fn the_state_root_is_the_tree_that_the_door_describes() {
 fn every_height_has_its_own_root_even_when_nothing_happens() {
     let genesis = genesis(&[(0, 3)]);
     let mut ledger = Ledger::genesis(&genesis);
-    let first = *ledger.execute(Height(1), &[]).state_root.digest();
-    let second = *ledger.execute(Height(2), &[]).state_root.digest();
+    let first = *ledger.execute(ChainTime::new(Height(1), 0), &[]).state_root.digest();
+    let second = *ledger.execute(ChainTime::new(Height(2), 0), &[]).state_root.digest();
     assert_ne!(first, second);
     assert_eq!(ledger.height(), Height(2));
 }
@@ -400,8 +413,8 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
 
     let batches = [batch(3, &[packet(2, 0, 1, 5, 1)])];
     assert_eq!(
-        restored.execute(Height(2), &batches).state_root,
-        ledger.execute(Height(2), &batches).state_root
+        restored.execute(ChainTime::new(Height(2), 0), &batches).state_root,
+        ledger.execute(ChainTime::new(Height(2), 0), &batches).state_root
     );
 }
 
@@ -426,7 +439,7 @@ fn money_between_chains_arrives_in_the_next_height_or_comes_back_in_the_one_afte
         crossing((2, 11), (2, 0), 1, 2),
         crossing((9, 2), (0, 2), 5, 0),
     ];
-    let first = ledger.execute(Height(1), &[batch(1, &packets)]);
+    let first = ledger.execute(ChainTime::new(Height(1), 0), &[batch(1, &packets)]);
     let of_two = [Sent, Sent, InsufficientBalance, UnknownCreditChain, OtherAsset];
     assert_eq!(first.deltas[0].outcomes(), of_two);
     assert_eq!(first.deltas[1].outcomes(), [Sent]);
@@ -434,13 +447,13 @@ fn money_between_chains_arrives_in_the_next_height_or_comes_back_in_the_one_afte
     assert_eq!(ledger.in_flight().count(), 3);
 
     // A repetition spends no second nonce, and an empty block still delivers.
-    let second = ledger.execute(Height(2), &[batch(2, &packets[..1])]);
+    let second = ledger.execute(ChainTime::new(Height(2), 0), &[batch(2, &packets[..1])]);
     assert_eq!(second.deltas[0].outcomes(), [Replayed]);
     let came: Vec<_> = second.deltas[1].inbox().iter().map(|came| came.outcome).collect();
     assert_eq!(came, [Applied, UnknownCredit]);
     assert_eq!((balances(&ledger, 2), balances(&ledger, 9)), (vec![70, 61, 107], vec![95, 131]));
 
-    let third = ledger.execute(Height(3), &[]);
+    let third = ledger.execute(ChainTime::new(Height(3), 0), &[]);
     let [back] = third.deltas[0].inbox() else { panic!("one comes back: {third:?}") };
     assert_eq!((back.delivery.leg, back.outcome), (Leg::Refund(UnknownCredit), Applied));
     assert_eq!(back.delivery.crossing.transaction, packets[1].id(genesis.network()));
@@ -452,7 +465,7 @@ fn money_between_chains_arrives_in_the_next_height_or_comes_back_in_the_one_afte
 fn a_ledger_restored_with_money_on_its_way_delivers_it() {
     let genesis = genesis(&[(2, 3), (9, 2)]);
     let mut ledger = Ledger::genesis(&genesis);
-    let sent = ledger.execute(Height(1), &[batch(1, &[crossing((2, 9), (0, 1), 30, 0)])]);
+    let sent = ledger.execute(ChainTime::new(Height(1), 0), &[batch(1, &[crossing((2, 9), (0, 1), 30, 0)])]);
     let outboxes: Vec<_> = sent.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
     let (entries, root) = (sent.state_root.entries().to_vec(), sent.state_root.digest());
     let restore = |outboxes: &[Vec<_>]| {
@@ -469,7 +482,10 @@ fn a_ledger_restored_with_money_on_its_way_delivers_it() {
     assert_eq!(restore(&turned).unwrap_err(), RestoreError::Outbox(ChainId(2)));
     assert_eq!(restore(&[vec![], vec![]]).unwrap_err(), RestoreError::Outbox(ChainId(2)));
     assert_eq!(restore(&outboxes[..1]).unwrap_err(), RestoreError::Chains);
-    let (a, b) = (restored.execute(Height(2), &[]).state_root, ledger.execute(Height(2), &[]).state_root);
+    let (a, b) = (
+        restored.execute(ChainTime::new(Height(2), 0), &[]).state_root,
+        ledger.execute(ChainTime::new(Height(2), 0), &[]).state_root,
+    );
     assert_eq!(a, b);
     assert_eq!(balances(&restored, 9), [100, 131]);
 }
@@ -506,7 +522,7 @@ fn in_every_small_history_money_is_conserved_and_each_crossing_is_decided_once()
             let choice = choices[history / choices.len().pow(step.min(heights)) % choices.len()];
             let chosen = choice.filter(|_| step < heights);
             let batches: Vec<_> = chosen.iter().map(|packet| batch(height.0, &[*packet])).collect();
-            let executed = ledger.execute(height, &batches);
+            let executed = ledger.execute(ChainTime::new(height, 0), &batches);
             for came in executed.deltas.iter().flat_map(|delta| delta.inbox()) {
                 let decides = came.outcome == Outcome::Applied;
                 let id = came.delivery.crossing.transaction;
@@ -538,11 +554,11 @@ fn a_payment_to_a_frozen_account_comes_back_to_a_frozen_payer() {
         ordered(chain, 1, Action::Freeze { account: AccountId(account), frozen: Frozen::BOTH }, 0)
     };
     let first = [crossing((2, 9), (5, 3), 50, 0), freeze(2, 5), freeze(9, 3)];
-    let sent = ledger.execute(Height(1), &[batch(1, &first)]);
+    let sent = ledger.execute(ChainTime::new(Height(1), 0), &[batch(1, &first)]);
     assert_eq!(sent.deltas[0].outcomes(), [Outcome::Sent, Outcome::Applied]);
-    let returned = ledger.execute(Height(2), &[]);
+    let returned = ledger.execute(ChainTime::new(Height(2), 0), &[]);
     assert_eq!(returned.deltas[1].inbox()[0].outcome, Outcome::CreditFrozen);
-    let refunded = ledger.execute(Height(3), &[]);
+    let refunded = ledger.execute(ChainTime::new(Height(3), 0), &[]);
     assert_eq!(refunded.deltas[0].inbox()[0].outcome, Outcome::Applied);
     assert_eq!((balances(&ledger, 2)[5], balances(&ledger, 9)[3]), (105, 103));
 }

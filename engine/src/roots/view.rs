@@ -2,7 +2,8 @@
 //!
 //! A view is a second copy of the accounts and their tree, owned by the thread that answers queries, so that a query
 //! never waits for execution nor execution for a query. Deltas are applied as they are committed, which costs a write
-//! for each changed account; the tree is brought up to date only when somebody asks.
+//! for each changed account and row; the trees are brought up to date only when somebody asks, but for the leaves of
+//! new accounts and rows. So neither a block nor a question costs by how many there are.
 
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::{AccountTree, StateRoot, TableTree};
@@ -14,13 +15,40 @@ struct ChainView {
     chain: ChainId,
     accounts: Vec<AccountState>,
     tree: AccountTree,
-    /// Accounts that differ from their leaf: a list without repetition, and a bit for each account that is in it.
-    changed: Vec<u32>,
-    is_changed: Vec<u64>,
+    changed: Changed,
     table: Table,
     rows: TableTree,
-    /// Rows that differ from their leaf, at times more than once. New ones have none yet.
-    changed_rows: Vec<u32>,
+    changed_rows: Changed,
+}
+
+/// Which leaves of a tree are out of date: a list without repetition, and a bit for each place that is in it.
+#[derive(Debug, Default)]
+struct Changed {
+    places: Vec<u32>,
+    bits: Vec<u64>,
+}
+
+impl Changed {
+    fn note(&mut self, place: u32) {
+        let (word, bit) = (place as usize / 64, 1 << (place % 64));
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        if self.bits[word] & bit == 0 {
+            self.bits[word] |= bit;
+            self.places.push(place);
+        }
+    }
+
+    /// The places, ascending; forgets them.
+    fn take(&mut self) -> Vec<u32> {
+        let mut places = std::mem::take(&mut self.places);
+        places.sort_unstable();
+        for place in &places {
+            self.bits[*place as usize / 64] = 0;
+        }
+        places
+    }
 }
 
 /// The accounts and tables of all chains at a committed height.
@@ -37,17 +65,15 @@ impl CommittedView {
         let view = |chain: &crate::types::ChainGenesis| {
             let accounts: Vec<AccountState> = chain.account_states().collect();
             let tree = AccountTree::new(accounts.iter().copied());
-            let is_changed = vec![0; accounts.len().div_ceil(64)];
-            let table = Table::of_kind(chain.kind);
+            let table = Table::empty();
             ChainView {
                 chain: chain.id,
                 accounts,
                 tree,
-                changed: Vec::new(),
-                is_changed,
+                changed: Changed::default(),
                 rows: TableTree::of(&table),
                 table,
-                changed_rows: Vec::new(),
+                changed_rows: Changed::default(),
             }
         };
         Self { chains: genesis.chains().iter().map(view).collect(), root }
@@ -75,24 +101,19 @@ impl CommittedView {
             assert_eq!(view.chain, delta.chain(), "one delta for each chain, in its order");
             view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
             view.tree.open(delta.opened());
-            view.is_changed.resize(view.accounts.len().div_ceil(64), 0);
             for change in delta.changes() {
-                let index = change.account.0 as usize;
-                let account = &mut view.accounts[index];
-                let Balance { balance, window, frozen } = change.after;
-                *account = AccountState { balance, window, frozen, ..*account };
-                let (word, bit) = (&mut view.is_changed[index / 64], 1 << (index % 64));
-                if *word & bit == 0 {
-                    *word |= bit;
-                    view.changed.push(index as u32);
-                }
+                let account = &mut view.accounts[change.account.0 as usize];
+                let Balance { balance, window, flags, key_version } = change.after;
+                *account = AccountState { balance, window, flags, key_version, key: account.key };
+                view.changed.note(change.account.0 as u32);
+            }
+            for (account, key) in delta.keys() {
+                view.accounts[account.0 as usize].key = *key;
             }
             view.table.follow(delta.rows());
-            view.changed_rows
-                .extend(delta.rows().iter().filter(|row| row.before.is_some()).map(|row| row.place));
-            if view.changed_rows.len() > view.table.len() {
-                view.sort_changed_rows();
-            }
+            let (old, new): (Vec<_>, Vec<_>) = delta.rows().iter().partition(|row| row.before.is_some());
+            view.rows.update(new.iter().map(|row| (row.place, &row.after)));
+            old.iter().for_each(|row| view.changed_rows.note(row.place));
         }
         self.root = root;
     }
@@ -106,8 +127,7 @@ impl CommittedView {
         Some(AccountProof::new(account, state, view.tree.prove(account)?, entry))
     }
 
-    /// What the table of a chain says of a key, with its proof under the state root of the committed height. `None`
-    /// where the chain has no table.
+    /// What the table of a chain says of a key, with its proof under the state root of the committed height.
     pub fn prove_row(&mut self, chain: ChainId, key: &Key) -> Option<RowProof> {
         let entry = ChainEntryProof::new(&self.root, chain)?;
         let view = self.chains.iter_mut().find(|view| view.chain == chain)?;
@@ -119,27 +139,13 @@ impl CommittedView {
 
 impl ChainView {
     fn fold(&mut self) {
-        self.changed.sort_unstable();
         let accounts = &self.accounts;
         let leaf = |index: &u32| (AccountId(u64::from(*index)), accounts[*index as usize]);
-        self.tree.update(self.changed.iter().map(leaf));
-        for index in self.changed.drain(..) {
-            self.is_changed[index as usize / 64] = 0;
-        }
-    }
-
-    /// Each once, ascending.
-    fn sort_changed_rows(&mut self) {
-        self.changed_rows.sort_unstable();
-        self.changed_rows.dedup();
+        self.tree.update(self.changed.take().iter().map(leaf));
     }
 
     fn fold_rows(&mut self) {
-        self.sort_changed_rows();
-        let (table, leaves) = (&self.table, self.rows.len());
-        // A row that is new has no leaf that could differ, however often it has changed.
-        let old = self.changed_rows.drain(..).filter(|place| *place < leaves);
-        let places = old.chain(leaves..table.len() as u32);
-        self.rows.update(places.map(|place| (place, table.row(place).expect("rows are never taken out"))));
+        let row = |place: u32| (place, self.table.row(place).expect("rows are never taken out"));
+        self.rows.update(self.changed_rows.take().into_iter().map(row));
     }
 }

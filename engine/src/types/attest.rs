@@ -46,7 +46,7 @@ impl Data<'_> {
 /// One fingerprint that is to be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration<'a> {
-    /// The fingerprint; not [`Fingerprint::NONE`].
+    /// The fingerprint; not a [reserved](Fingerprint::is_reserved) one.
     pub fingerprint: Fingerprint,
     /// What sort of thing has it: the owner's own number.
     pub kind: u32,
@@ -69,7 +69,7 @@ impl<'a> Registration<'a> {
             Data::Hash(hash) => (2, &hash.0),
         };
         let earlier = self.link.earlier();
-        if self.fingerprint == Fingerprint::NONE || earlier == Some(Fingerprint::NONE) {
+        if self.fingerprint.is_reserved() || earlier.is_some_and(Fingerprint::is_reserved) {
             return Err(Malformed);
         }
         payload.extend_from_slice(&[self.link.code(), form]);
@@ -99,7 +99,7 @@ impl<'a> Registration<'a> {
             (2, 32) => Data::Hash(Digest(*data.first_chunk()?)),
             _ => return None,
         };
-        (fingerprint != Fingerprint::NONE).then_some((Self { fingerprint, kind, link, data }, rest))
+        (!fingerprint.is_reserved()).then_some((Self { fingerprint, kind, link, data }, rest))
     }
 }
 
@@ -235,7 +235,8 @@ impl<'a> Revoke<'a> {
     pub(super) fn read(run: PacketRun<'a>) -> Result<Self, Malformed> {
         let (reason, encoded) = run.payload().split_first_chunk().ok_or(Malformed)?;
         let (fingerprints, rest) = encoded.as_chunks();
-        if !rest.is_empty() || !(1..=ATTESTATIONS_MAX).contains(&fingerprints.len()) {
+        let reserved = fingerprints.iter().any(|of| Fingerprint(*of).is_reserved());
+        if reserved || !rest.is_empty() || !(1..=ATTESTATIONS_MAX).contains(&fingerprints.len()) {
             return Err(Malformed);
         }
         Ok(Self {
@@ -253,7 +254,7 @@ impl<'a> Revoke<'a> {
     /// The transaction, signed by `sign`, which is given the message and returns a signature.
     ///
     /// # Errors
-    /// [`Malformed`]: no fingerprint, or more than [`ATTESTATIONS_MAX`].
+    /// [`Malformed`]: no fingerprint, more than [`ATTESTATIONS_MAX`], or a [reserved](Fingerprint::is_reserved) one.
     pub fn sign(
         &self,
         network: &Digest,

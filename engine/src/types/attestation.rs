@@ -93,8 +93,8 @@ impl Link {
     pub(super) fn of(code: u8, earlier: Fingerprint) -> Option<Self> {
         match code {
             0 if earlier == Fingerprint::NONE => Some(Self::None),
-            1 if earlier != Fingerprint::NONE => Some(Self::RefersTo(earlier)),
-            2 if earlier != Fingerprint::NONE => Some(Self::Supersedes(earlier)),
+            1 if !earlier.is_reserved() => Some(Self::RefersTo(earlier)),
+            2 if !earlier.is_reserved() => Some(Self::Supersedes(earlier)),
             _ => None,
         }
     }

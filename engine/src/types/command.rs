@@ -1,4 +1,5 @@
-//! What an authority of a chain orders: a packet like a transfer's, signed by the account that holds the role.
+//! What an authority of a chain orders, or an owner of the own account: a packet like a transfer's, signed by the
+//! account that holds the role, or by that account.
 //!
 //! ```text
 //! 0      2         4      8            12          24         32       40      48     56      64         128
@@ -6,16 +7,17 @@
 //! kind 3  issue   the account that receives   the amount
 //! kind 4  burn    the authority itself        the amount
 //! kind 5  freeze  any account                 the new flags
+//! kind 6  close   the account itself          0
+//! kind 7  cancel  the account itself          the number of the change
 //! ```
 
 use serde::{Deserialize, Serialize};
 
-use super::packet::{BURN_KIND, Body, FREEZE_KIND, ISSUE_KIND, sign_body};
+use super::packet::{BURN_KIND, Body, CANCEL_KIND, CLOSE_KIND, FREEZE_KIND, ISSUE_KIND, sign_body};
 use super::{AccountId, ChainId, Digest, Height, Packet};
 use crate::limits::{BODY_BYTES, SIGNATURE_BYTES};
 
-/// Which ways an account is closed to money; both may be. A payment of its own that comes back is credited to it even
-/// then.
+/// Which ways an account is frozen; both may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Frozen(u32);
@@ -30,7 +32,7 @@ impl Frozen {
     /// Both.
     pub const BOTH: Self = Self(3);
 
-    /// From the bits of a leaf: bit 0 is the debit, bit 1 the credit. Bits without a meaning are kept.
+    /// From bits: bit 0 is the debit, bit 1 the credit. Bits without a meaning are kept.
     #[inline]
     pub fn from_bits(bits: u32) -> Self {
         Self(bits)
@@ -87,6 +89,13 @@ pub enum Action {
         /// How.
         frozen: Frozen,
     },
+    /// The account that orders closes for good when its lock window ends. It must be empty.
+    Close,
+    /// A change of the account that orders does not take effect.
+    Cancel {
+        /// The number of the change.
+        change: u64,
+    },
 }
 
 /// The fields of a command, without its signature.
@@ -115,6 +124,8 @@ impl Command {
             Action::Issue { to, amount } => (ISSUE_KIND, to, amount),
             Action::Burn { amount } => (BURN_KIND, self.authority, amount),
             Action::Freeze { account, frozen } => (FREEZE_KIND, account, u64::from(frozen.bits())),
+            Action::Close => (CLOSE_KIND, self.authority, 0),
+            Action::Cancel { change } => (CANCEL_KIND, self.authority, change),
         };
         Body {
             kind,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::record::RESERVED_ZEROS;
+
 macro_rules! bytes32 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -79,4 +81,10 @@ bytes32!(
 impl Fingerprint {
     /// No fingerprint; it cannot be registered.
     pub const NONE: Self = Self([0; 32]);
+
+    /// Whether it begins with 16 zero bytes. Such keys of a chain's table are the ledger's own
+    /// ([`OwnRow`](super::OwnRow)), and cannot be registered.
+    pub fn is_reserved(self) -> bool {
+        self.0[..RESERVED_ZEROS] == [0; RESERVED_ZEROS]
+    }
 }

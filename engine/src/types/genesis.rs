@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
 use crate::limits::{
-    ACCOUNTS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, ROWS_MAX, VALIDATORS_MAX,
+    ACCOUNTS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX, NAME_BYTES_MAX, ROWS_MAX,
+    VALIDATORS_MAX,
 };
 
 /// The key version of every account's first key.
@@ -76,6 +77,34 @@ pub struct Roles {
     pub accounts_cap: u64,
     /// How many attestations the chain may have in all; 0 where its kind has none.
     pub attestations_cap: u64,
+    /// How long a change of an account can be cancelled.
+    pub windows: LockWindows,
+}
+
+/// How long changes of an account wait before they take effect, in seconds of the chain's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockWindows {
+    /// A key that the account's own key asks for, and closing; at least 1.
+    pub rekey_seconds: u32,
+    /// A key that a recovery key or guardians ask for, and other safeguards; longer than the other window, at most
+    /// [`LOCK_WINDOW_SECONDS_MAX`].
+    pub recovery_seconds: u32,
+}
+
+impl Default for LockWindows {
+    /// A day and a week.
+    fn default() -> Self {
+        Self { rekey_seconds: 24 * 3_600, recovery_seconds: 7 * 24 * 3_600 }
+    }
+}
+
+impl LockWindows {
+    /// Whether the longer window is the longer one, and neither is too short or too long.
+    pub fn are_valid(self) -> bool {
+        self.rekey_seconds > 0
+            && self.rekey_seconds < self.recovery_seconds
+            && self.recovery_seconds <= LOCK_WINDOW_SECONDS_MAX
+    }
 }
 
 /// Who opens accounts of a chain.
@@ -88,6 +117,13 @@ pub enum Registrar {
     Account(AccountId),
     /// Any account of the chain.
     Anyone,
+}
+
+impl Roles {
+    /// Whether an account holds any of them.
+    pub fn are_held_by(&self, account: AccountId) -> bool {
+        [self.issuer, self.freezer].contains(&Some(account)) || self.registrar == Registrar::Account(account)
+    }
 }
 
 impl Registrar {
@@ -172,6 +208,9 @@ impl ChainGenesis {
         };
         if !caps.contains(&roles.accounts_cap) {
             return Err(GenesisError::AccountsCap { chain, accounts });
+        }
+        if !roles.windows.are_valid() {
+            return Err(GenesisError::LockWindows(chain));
         }
         self.check_kind()
     }
@@ -263,6 +302,12 @@ pub enum GenesisError {
          none"
     )]
     AttestationsCap(ChainId),
+    /// A lock window of no length, or one that is too long.
+    #[error(
+        "chain {0}: the lock window of a re-key must be at least 1 second and shorter than that of a recovery, which may \
+         be {LOCK_WINDOW_SECONDS_MAX} seconds at most"
+    )]
+    LockWindows(ChainId),
     /// No asset on a chain that has money.
     #[error("chain {0} is of the kind \"transfers\": it needs an asset, and 16 zero bytes are none")]
     NoAsset(ChainId),

@@ -43,6 +43,27 @@ id!(
     Sequence(u64)
 );
 
+/// A height and the time of its block: what execution knows of when it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainTime {
+    /// The height.
+    pub height: Height,
+    /// The time of the block, in milliseconds since 1970. It never decreases from one height to the next.
+    pub time_ms: u64,
+}
+
+impl ChainTime {
+    /// The height at this time.
+    pub const fn new(height: Height, time_ms: u64) -> Self {
+        Self { height, time_ms }
+    }
+
+    /// So many seconds later, in milliseconds since 1970.
+    pub fn after(self, seconds: u32) -> u64 {
+        self.time_ms.saturating_add(u64::from(seconds) * 1_000)
+    }
+}
+
 /// What the balances of a chain are balances of. Money moves between chains of one asset only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asset(pub [u8; 16]);

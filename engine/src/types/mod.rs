@@ -19,6 +19,9 @@ mod ids;
 mod linked;
 mod opening;
 mod packet;
+mod record;
+mod rekey;
+mod flags;
 mod transaction;
 mod verdict;
 
@@ -26,17 +29,25 @@ pub use attest::{Attest, Data, Registration, Registrations, Revoke};
 pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
 pub use digest::{Digest, Fingerprint, TransactionId};
+pub use flags::AccountFlags;
 pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,
-    Registrar, Roles, ValidatorGenesis, quorum,
+    LockWindows, Registrar, Roles, ValidatorGenesis, quorum,
 };
-pub use ids::{AccountId, Asset, BatchId, ChainId, Head, Height, NoAsset, Sequence, ValidatorIndex};
+pub use ids::{
+    AccountId, Asset, BatchId, ChainId, ChainTime, Head, Height, NoAsset, Sequence, ValidatorIndex,
+};
 pub use linked::{Linked, Payment, Payments};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
-    ATTEST_KIND, BURN_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND, ISSUE_KIND, LINKED_KIND,
-    OPEN_KIND, Packet, PacketSlab, REVOKE_KIND, TRANSFER_KIND, Transfer,
+    ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND,
+    ISSUE_KIND, LINKED_KIND, OPEN_KIND, PROTECT_KIND, Packet, PacketSlab, RECOVER_KIND, REKEY_KIND,
+    REVOKE_KIND, TRANSFER_KIND, Transfer,
 };
+pub use record::{
+    AccountRecord, Approval, Change, OldKey, OwnRow, Pending, Safeguards, old_key_key, record_key,
+};
+pub use rekey::{EncodedSafeguards, Protect, Recover, Rekey, new_key_message, recovery_message};
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 

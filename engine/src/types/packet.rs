@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Kind 2 pays an account of another chain; within its own chain a transfer is always of kind 1, so that each transfer
-//! has one encoding. Kinds 3 to 5 are commands of an authority ([`Command`](super::Command)), with the same fields in
-//! the same places. A packet of a kind from 16 on is the first of an envelope: see [`PacketRun`](super::PacketRun).
+//! has one encoding. Kinds 3 to 7 are commands of an authority or an owner ([`Command`](super::Command)), with the same
+//! fields in the same places. A packet of a kind from 16 on is the first of an envelope: see
+//! [`PacketRun`](super::PacketRun).
 
 use std::fmt;
 
@@ -28,6 +29,10 @@ pub const ISSUE_KIND: u16 = 3;
 pub const BURN_KIND: u16 = 4;
 /// The kind field of a command that freezes or unfreezes.
 pub const FREEZE_KIND: u16 = 5;
+/// The kind field of a command that closes the account that gives it.
+pub const CLOSE_KIND: u16 = 6;
+/// The kind field of a command that cancels a change of the account that gives it.
+pub const CANCEL_KIND: u16 = 7;
 /// The first kind of an envelope: the packets that follow hold its payload.
 pub const ENVELOPE_KIND_MIN: u16 = 16;
 /// The kind field of linked transfers.
@@ -38,6 +43,12 @@ pub const OPEN_KIND: u16 = 17;
 pub const ATTEST_KIND: u16 = 18;
 /// The kind field of an envelope that revokes attestations.
 pub const REVOKE_KIND: u16 = 19;
+/// The kind field of an envelope that gives the account another key.
+pub const REKEY_KIND: u16 = 20;
+/// The kind field of an envelope that says who may give the account another key.
+pub const PROTECT_KIND: u16 = 21;
+/// The kind field of an envelope that gives somebody else's account another key.
+pub const RECOVER_KIND: u16 = 22;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,7 +169,8 @@ impl Packet {
             && match kind {
                 TRANSFER_KIND | ISSUE_KIND => true,
                 CROSS_TRANSFER_KIND => self.field::<4>(32) != self.field::<4>(4),
-                BURN_KIND => self.field::<8>(32) == self.field::<8>(24),
+                BURN_KIND | CANCEL_KIND => self.field::<8>(32) == self.field::<8>(24),
+                CLOSE_KIND => self.field::<8>(32) == self.field::<8>(24) && self.amount() == 0,
                 FREEZE_KIND => self.amount() <= u64::from(Frozen::BOTH.bits()),
                 _ => false,
             }
@@ -175,10 +187,10 @@ impl Packet {
         self.kind() == CROSS_TRANSFER_KIND
     }
 
-    /// Whether an authority orders something, instead of paying.
+    /// Whether an authority or an owner orders something, instead of paying.
     #[inline]
     pub fn is_command(&self) -> bool {
-        (ISSUE_KIND..=FREEZE_KIND).contains(&self.kind())
+        (ISSUE_KIND..=CANCEL_KIND).contains(&self.kind())
     }
 
     /// Whether it is the first packet of an envelope.
@@ -246,7 +258,7 @@ impl Packet {
         AccountId(if self.is_cross() { credit >> 32 } else { credit })
     }
 
-    /// The amount field; of a freeze, the flags.
+    /// The amount field; of a freeze, the flags, and of a cancellation, the number of the change.
     #[inline]
     pub fn amount(&self) -> u64 {
         u64::from_le_bytes(self.field(40))

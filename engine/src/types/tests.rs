@@ -349,7 +349,7 @@ fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let chain_bytes = crate::limits::CHAIN_HEADER_BYTES;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
-        assert_eq!(root.0, chain[80..112]);
+        assert_eq!(root.0, chain[88..120]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A transaction among packets: one packet, or an *envelope*, whose payload follows in further ones.
 //!
 //! ```text
-//! kinds 1 to 5     | packet |
+//! kinds 1 to 7     | packet |
 //! kinds from 16    | packet | payload ..  | .. payload, zeros |
 //!                  the packet from byte 32 on: | payload bytes (4) | zeros (12) | nonce | expiry | signature |
 //! signed           network id || body of the first packet || payload
@@ -19,21 +19,21 @@ use std::sync::Arc;
 use kernels::sha2::sha256_parts;
 
 use super::packet::{
-    ATTEST_KIND, BURN_KIND, Body, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, REVOKE_KIND,
-    TRANSFER_KIND, sign_body,
+    ATTEST_KIND, BURN_KIND, Body, CANCEL_KIND, CLOSE_KIND, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND,
+    PROTECT_KIND, RECOVER_KIND, REKEY_KIND, REVOKE_KIND, TRANSFER_KIND, sign_body,
 };
 use super::{
-    Action, Attest, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, Revoke, TransactionId,
-    Transfer,
+    Action, Attest, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, Protect, Recover, Rekey,
+    Revoke, TransactionId, Transfer,
 };
 use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES};
 
 /// Packets that are no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a transaction: the kind must be {TRANSFER_KIND} to {FREEZE_KIND} or {LINKED_KIND} to {REVOKE_KIND}, and every \
-     field one that the kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze flags from 0 to 3; an \
-     envelope has as many packets as its payload needs, at most {PAYLOAD_BYTES_MAX} bytes, and zeros behind it"
+    "not a transaction: the kind must be {TRANSFER_KIND} to {CANCEL_KIND} or {LINKED_KIND} to {RECOVER_KIND}, and \
+     every field one that the kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze \
+     flags from 0 to 3; an envelope has as many packets as its payload needs, at most {PAYLOAD_BYTES_MAX} bytes, and zeros behind it"
 )]
 pub struct Malformed;
 
@@ -96,7 +96,8 @@ impl<'a> PacketRun<'a> {
         if self.is_envelope() { self.envelope().is_ok() } else { self.is_alone() }
     }
 
-    /// How many signatures it carries, if it is a transaction: that of the account, and those of new keys.
+    /// How many signatures it carries, if it is a transaction: that of the account, and those of other
+    /// keys.
     #[inline]
     pub fn signatures(self) -> usize {
         if !self.is_envelope() {
@@ -104,6 +105,8 @@ impl<'a> PacketRun<'a> {
         }
         match self.envelope() {
             Ok(Content::Opening(opening)) => 1 + opening.accounts.count(),
+            Ok(Content::Rekey(_)) => 2,
+            Ok(Content::Recover(recover)) => 2 + usize::from(recover.recovery.is_some()),
             _ => 1,
         }
     }
@@ -121,6 +124,8 @@ impl<'a> PacketRun<'a> {
             ISSUE_KIND => Action::Issue { to: account, amount: value },
             BURN_KIND => Action::Burn { amount: value },
             FREEZE_KIND => Action::Freeze { account, frozen: Frozen::from_bits(value as u32) },
+            CLOSE_KIND => Action::Close,
+            CANCEL_KIND => Action::Cancel { change: value },
             _ => {
                 return Ok(Content::Transfer(Transfer {
                     chain: self.chain(),
@@ -161,6 +166,9 @@ impl<'a> PacketRun<'a> {
             OPEN_KIND => Opening::read(self).map(Content::Opening),
             ATTEST_KIND => Attest::read(self).map(Content::Attest),
             REVOKE_KIND => Revoke::read(self).map(Content::Revoke),
+            REKEY_KIND => Rekey::read(self).map(Content::Rekey),
+            PROTECT_KIND => Protect::read(self).map(Content::Protect),
+            RECOVER_KIND => Recover::read(self).map(Content::Recover),
             _ => Err(Malformed),
         }
     }
@@ -260,6 +268,12 @@ pub enum Content<'a> {
     Attest(Attest<'a>),
     /// Attestations that are revoked.
     Revoke(Revoke<'a>),
+    /// Another key for the account.
+    Rekey(Rekey<'a>),
+    /// Who may give the account another key.
+    Protect(Protect<'a>),
+    /// Another key for somebody else's account.
+    Recover(Recover<'a>),
 }
 
 /// A transaction of a known kind. Its signature, accounts and amounts are claims until it is verified and executed. It

@@ -108,6 +108,20 @@ codes!(
         NotInForce = 21, "not in force";
         /// The chain may not have so many attestations.
         ChainFull = 22, "chain full";
+        /// The debit account is closed, or closing.
+        DebitClosed = 23, "debit account closed";
+        /// The credit account, or the one that a command or a recovery names, is closed, or closing.
+        CreditClosed = 24, "credit account closed";
+        /// Another change of the account is in its lock window.
+        ChangePending = 25, "change pending";
+        /// No change of this number is in its lock window, or the account has begun another number of changes.
+        UnknownChange = 26, "unknown change";
+        /// The account's safeguards name neither this guardian nor this recovery key.
+        NotGuardian = 27, "not a guardian";
+        /// An account that holds money cannot be closed.
+        NotEmpty = 28, "account not empty";
+        /// An account that holds a role cannot be closed.
+        RoleHeld = 29, "role held";
     }
 );
 
@@ -146,7 +160,14 @@ impl Outcome {
             | Self::UnknownFingerprint
             | Self::OtherOwner
             | Self::NotInForce
-            | Self::ChainFull => true,
+            | Self::ChainFull
+            | Self::DebitClosed
+            | Self::CreditClosed
+            | Self::ChangePending
+            | Self::UnknownChange
+            | Self::NotGuardian
+            | Self::NotEmpty
+            | Self::RoleHeld => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar
@@ -193,6 +214,8 @@ codes!(
         Frozen = 47, "account frozen";
         /// A chain of this kind does not do that; or the chain of the credit has another kind.
         OtherKind = 48, "another kind of chain";
+        /// The debit or the credit account is closed, or closing.
+        AccountClosed = 49, "account closed";
     }
 );
 

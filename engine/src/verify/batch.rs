@@ -4,7 +4,7 @@ use super::signed::Signed;
 use super::{PREFETCH_AHEAD, Tally, Verified};
 use crate::execute::{AccountKey, ChainState, Chains};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::types::{BatchId, PacketRun};
+use crate::types::{BatchId, Height, PacketRun};
 use crate::wire::Batch;
 
 /// What is wrong in a batch.
@@ -28,7 +28,7 @@ pub enum BatchFault {
     /// There is no such debit account.
     #[error("unknown debit account")]
     UnknownAccount,
-    /// The debit account has no key of this version.
+    /// The debit account had no key of this version at the height that the batch names, nor before.
     #[error("unknown key version")]
     WrongKeyVersion,
     /// The signature does not fit.
@@ -87,10 +87,10 @@ fn judge_sections<'a>(
                 state.prefetch(coming.debit());
             }
             rest = left;
-            let key = judge_transaction(state, known, run);
+            let key = judge_transaction(state, (known, batch.as_of()), run);
             let key = key.map_err(|fault| refusal(batch, position, fault))?;
             signed.push(Signed::transaction(key, run));
-            signed.extend(Signed::others(run));
+            Signed::add_others(run, signed);
             position += 1;
         }
     }
@@ -100,7 +100,7 @@ fn judge_sections<'a>(
 /// `known`: so many accounts there were at the height that the batch names.
 fn judge_transaction<'a>(
     state: &'a ChainState,
-    known: u64,
+    (known, as_of): (u64, Height),
     run: PacketRun<'_>,
 ) -> Result<AccountKey<'a>, BatchFault> {
     if !run.is_transaction() {
@@ -109,11 +109,10 @@ fn judge_transaction<'a>(
     if run.chain() != state.chain() {
         return Err(BatchFault::WrongChain);
     }
-    let key = state.key(run.debit()).filter(|_| run.debit().0 < known).ok_or(BatchFault::UnknownAccount)?;
-    if key.version != run.key_version() {
-        return Err(BatchFault::WrongKeyVersion);
+    if run.debit().0 >= known {
+        return Err(BatchFault::UnknownAccount);
     }
-    Ok(key)
+    state.key_as_of(run.debit(), run.key_version(), as_of).ok_or(BatchFault::WrongKeyVersion)
 }
 
 /// Puts the cheap checks and the verdicts on signatures together; takes its verdicts from the front.

@@ -83,7 +83,7 @@ pub(super) fn judge<'a>(
         refusals.push(match judge_transaction(chains, committed, run) {
             Ok(key) => {
                 signed.push(Signed::transaction(key, run));
-                signed.extend(Signed::others(run));
+                Signed::add_others(run, signed);
                 None
             }
             Err(refusal) => Some(refusal),
@@ -102,10 +102,13 @@ fn judge_transaction<'a>(
     if run.expiry() <= committed {
         return Err(Refusal::Expired);
     }
-    let key = state.key_as_of(run.debit(), committed).ok_or(Refusal::UnknownAccount)?;
-    if key.version != run.key_version() {
-        return Err(Refusal::WrongKeyVersion);
+    if !state.existed(run.debit(), committed) {
+        return Err(Refusal::UnknownAccount);
     }
+    // The present key, once it is on the disk here: the batch will be judged by a height from there on.
+    let is_present = state.key_version(run.debit()) == Some(run.key_version());
+    let key = state.key_as_of(run.debit(), run.key_version(), committed).filter(|_| is_present);
+    let key = key.ok_or(Refusal::WrongKeyVersion)?;
     // In the order of execution: what has spent its nonce is told as that, whatever has changed since. So who submits
     // the same bytes again hears what became of them.
     let window = state.window(run.debit()).ok_or(Refusal::UnknownAccount)?;

@@ -5,7 +5,8 @@ use kernels::ed25519::{DecodedEntry, DecodedKey, Entry, Item};
 use crate::execute::AccountKey;
 use crate::limits::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SIGNED_MESSAGE_BYTES};
 use crate::types::{
-    Content, Digest, NewAccount, POSSESSION_MESSAGE_BYTES, Packet, PacketRun, possession_message,
+    AccountId, ChainId, Content, Digest, NewAccount, POSSESSION_MESSAGE_BYTES, Packet, PacketRun, Recover,
+    Rekey, new_key_message, possession_message, recovery_message,
 };
 use crate::wire::{BATCH_MESSAGE_BYTES, Batch};
 
@@ -25,6 +26,10 @@ enum Message<'a> {
     Envelope(PacketRun<'a>),
     /// What the owner of a new key signs, whom the opening envelope names.
     Possession(&'a Packet, &'a [u8; PUBLIC_KEY_BYTES]),
+    /// What the owner of a new key for this account signs.
+    NewKey((ChainId, AccountId), &'a [u8; PUBLIC_KEY_BYTES]),
+    /// What a recovery key signs, after so many changes of the account.
+    Recovery((ChainId, AccountId), &'a [u8; PUBLIC_KEY_BYTES], u64),
     /// What an author signs of its batch.
     Author([u8; BATCH_MESSAGE_BYTES]),
 }
@@ -40,19 +45,41 @@ impl<'a> Signed<'a> {
         Self { encoded, decoded, message, signature: first.signature() }
     }
 
-    /// What stands beside the signer's signature: possessions of new keys.
-    pub(super) fn others(run: PacketRun<'a>) -> impl Iterator<Item = Self> {
-        let opening = match run.content() {
-            Ok(Content::Opening(opening)) => Some(opening),
-            _ => None,
+    /// Adds what stands beside the signer's signature: possessions of new keys, and what a recovery key has signed. As
+    /// many as [`PacketRun::signatures`] counts beside the first one.
+    #[inline]
+    pub(super) fn add_others(run: PacketRun<'a>, signed: &mut Vec<Self>) {
+        if run.is_envelope() {
+            Self::add_others_of_envelope(run, signed);
+        }
+    }
+
+    #[cold]
+    fn add_others_of_envelope(run: PacketRun<'a>, signed: &mut Vec<Self>) {
+        let of = |key: &'a [u8; PUBLIC_KEY_BYTES], signature, message| Self {
+            encoded: *key,
+            decoded: None,
+            message,
+            signature,
         };
-        opening.into_iter().flat_map(move |opening| {
-            opening.accounts.iter().map(move |account| {
-                let NewAccount { key, possession } = account;
-                let message = Message::Possession(run.first(), key);
-                Self { encoded: *key, decoded: None, message, signature: possession }
-            })
-        })
+        let chain = run.chain();
+        match run.content() {
+            Ok(Content::Opening(opening)) => {
+                signed.extend(opening.accounts.iter().map(|NewAccount { key, possession }| {
+                    of(key, possession, Message::Possession(run.first(), key))
+                }));
+            }
+            Ok(Content::Rekey(Rekey { account, key, possession, .. })) => {
+                signed.push(of(key, possession, Message::NewKey((chain, account), key)));
+            }
+            Ok(Content::Recover(Recover { account, changes, key, possession, recovery, .. })) => {
+                signed.push(of(key, possession, Message::NewKey((chain, account), key)));
+                signed.extend(recovery.map(|(recovery_key, signature)| {
+                    of(recovery_key, signature, Message::Recovery((chain, account), key, changes))
+                }));
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn author(key: &[u8; PUBLIC_KEY_BYTES], batch: &'a Batch) -> Self {
@@ -73,7 +100,7 @@ impl<'a> Signed<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Messages {
     packets: Vec<[u8; SIGNED_MESSAGE_BYTES]>,
-    envelopes: Vec<Vec<u8>>,
+    long: Vec<Vec<u8>>,
     possessions: Vec<[u8; POSSESSION_MESSAGE_BYTES]>,
 }
 
@@ -84,23 +111,29 @@ pub(super) fn items<'b>(
     messages: &'b mut Messages,
 ) -> Vec<Item<'b>> {
     messages.packets.clear();
-    messages.envelopes.clear();
+    messages.long.clear();
     messages.possessions.clear();
     for signed in signed {
         match signed.message {
             Message::Packet(packet) => messages.packets.push(packet.message(network)),
-            Message::Envelope(run) => messages.envelopes.push(run.message(network)),
+            Message::Envelope(run) => messages.long.push(run.message(network)),
+            Message::NewKey(account, key) => messages.long.push(new_key_message(network, account, key)),
+            Message::Recovery(account, key, changes) => {
+                messages.long.push(recovery_message(network, account, key, changes));
+            }
             Message::Possession(by, key) => {
                 messages.possessions.push(possession_message(network, by.chain(), by.debit(), key));
             }
             Message::Author(_) => {}
         }
     }
-    let (mut packets, mut envelopes) = (messages.packets.iter(), messages.envelopes.iter());
+    let (mut packets, mut long) = (messages.packets.iter(), messages.long.iter());
     let mut possessions = messages.possessions.iter();
     let item = |signed: &'b Signed<'b>| match &signed.message {
         Message::Packet(_) => signed.item(packets.next().expect("a message for each packet")),
-        Message::Envelope(_) => signed.item(envelopes.next().expect("a message for each envelope")),
+        Message::Envelope(_) | Message::NewKey(..) | Message::Recovery(..) => {
+            signed.item(long.next().expect("a message for each of them"))
+        }
         Message::Possession(..) => signed.item(possessions.next().expect("a message for each possession")),
         Message::Author(message) => signed.item(message),
     };

@@ -1,3 +1,5 @@
+mod keys;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -201,7 +203,7 @@ fn a_used_nonce_is_refused_once_its_block_is_executed() {
     let mut room = room();
     let packet = signed(good(0));
     assert_eq!(room.submit(0, &[packet]), [None]);
-    room.writer.execute(Height(1), &[], &[Verified::assumed(batch(3, 1, &[packet]))], &[]);
+    room.writer.execute(ChainTime::new(Height(1), 0), &[], &[Verified::assumed(batch(3, 1, &[packet]))], &[]);
     assert_eq!(room.submit(1, &[packet]), [Some(Refusal::Replayed)]);
 }
 
@@ -304,7 +306,12 @@ fn commands_need_their_role_and_frozen_accounts_are_refused_before_they_are_seal
     );
 
     let freezing = [ordered(2, freeze(0, Frozen::DEBIT), 0), ordered(2, freeze(3, Frozen::CREDIT), 1)];
-    let delta = writer.execute(Height(1), &[], &[Verified::assumed(batch(3, 1, &freezing))], &[[0; 32]; 2]);
+    let delta = writer.execute(
+        ChainTime::new(Height(1), 0),
+        &[],
+        &[Verified::assumed(batch(3, 1, &freezing))],
+        &[[0; 32]; 2],
+    );
     assert_eq!(delta.outcomes(), [crate::types::Outcome::Applied; 2]);
     let cases = [
         (pay(0, 1, 8), Some(Refusal::Frozen)),
@@ -319,7 +326,12 @@ fn commands_need_their_role_and_frozen_accounts_are_refused_before_they_are_seal
 
     // What was executed before the freeze is told as such: its client may ask what became of it.
     let paid = [pay(1, 3, 20), ordered(2, freeze(1, Frozen::BOTH), 2)];
-    let delta = writer.execute(Height(2), &[], &[Verified::assumed(batch(3, 2, &paid))], &[[0; 32]; 2]);
+    let delta = writer.execute(
+        ChainTime::new(Height(2), 0),
+        &[],
+        &[Verified::assumed(batch(3, 2, &paid))],
+        &[[0; 32]; 2],
+    );
     assert_eq!(delta.outcomes()[1], crate::types::Outcome::Applied);
     let replayed = [Some(Refusal::Replayed), Some(Refusal::Replayed)];
     assert_eq!(room.submit(2, &[paid[0], freezing[0]]), replayed);
@@ -673,7 +685,7 @@ fn an_account_signs_from_the_height_on_that_opened_it() {
     };
     assert_eq!(room.check(as_of(1)), Err((0, BatchFault::UnknownAccount)), "nobody has opened it");
     let block = batch(3, 1, opening.run().packets());
-    room.writer.execute(Height(1), &[], &[Verified::assumed(block)], &[id]);
+    room.writer.execute(ChainTime::new(Height(1), 0), &[], &[Verified::assumed(block)], &[id]);
     assert_eq!(room.writer.state().accounts(), 5);
     // All validators say the same of a batch, however far each has executed.
     assert_eq!(room.check(as_of(0)), Err((0, BatchFault::UnknownAccount)));

@@ -1,7 +1,7 @@
 //! What a validator answers to a client's questions, as JSON on the wire.
 //!
 //! ```text
-//! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐
+//! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐   and a row, as below
 //! Query::Attestation ──> AttestationAnswer  row ── path ──> table root ──────────────┤
 //! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
 //! Query::Transaction, Block, Status, Feed ──> their answers    anything that fails ──> {"error": …}
@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cursor, Happening};
 use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
-use crate::types::{AccountId, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex};
+use crate::types::{
+    AccountId, AccountRecord, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex,
+    record_key,
+};
 
 /// An account as it is under a state root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,20 @@ pub struct AccountAnswer {
     pub state_root: Digest,
     /// The account, and its way to the state root.
     pub proof: AccountProof,
+    /// What the chain keeps of it beside its leaf, or that there is nothing, and the way to the same state root; if
+    /// that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RowProof>,
+}
+
+impl AccountAnswer {
+    /// What the chain keeps of the account beside its leaf; `None` where there is no row, or one about something else.
+    pub fn record(&self) -> Option<AccountRecord> {
+        match self.record.as_ref()?.says(&Digest(record_key(self.proof.account)))? {
+            None => Some(AccountRecord::default()),
+            Some(value) => AccountRecord::decode(value),
+        }
+    }
 }
 
 /// What a chain says of a fingerprint under a state root.

@@ -10,7 +10,7 @@
 
 use super::{Reader, WireError, Writer};
 use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_MAX};
-use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{ChainTime, Digest, Head, Height, Sequence, ValidatorIndex};
 
 /// What the digest of a block covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,7 @@ pub struct Header {
     pub parent: Digest,
     /// Who proposed it.
     pub proposer: ValidatorIndex,
-    /// The proposer's clock, in milliseconds since 1970, but never below the parent's. Nothing that executes depends on
-    /// it.
+    /// The proposer's clock, in milliseconds since 1970, but never below the parent's. Lock windows end by it.
     pub time_ms: u64,
     /// The height of the first root in `roots`.
     pub roots_first: Height,
@@ -137,6 +136,11 @@ impl Block {
     /// The number of the block.
     pub fn height(&self) -> Height {
         self.header.height
+    }
+
+    /// Its height and time.
+    pub fn chain_time(&self) -> ChainTime {
+        ChainTime::new(self.header.height, self.header.time_ms)
     }
 
     /// How far each validator's stream is taken, by its index.

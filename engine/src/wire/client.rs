@@ -20,8 +20,8 @@ use crate::types::{
     AccountId, ChainId, Digest, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
 
-/// The version of this protocol. Version 4: tables under the state root, questions about fingerprints.
-pub const PROTOCOL_VERSION: u32 = 4;
+/// The version of this protocol. Version 5: keys that change, and what is kept of accounts beside their leaves.
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -91,6 +91,8 @@ pub enum Query {
         chain: ChainId,
         /// The account.
         account: AccountId,
+        /// Whether what the chain keeps of it beside its leaf is wanted, too.
+        record: bool,
     },
     /// Where a transaction is and what became of it. Without a chain, all are searched.
     Transaction {
@@ -212,7 +214,9 @@ impl ClientFrame {
 impl Query {
     fn write(&self, writer: &mut Writer) {
         match self {
-            Self::Account { chain, account } => writer.u8(1).u32(chain.0).u64(account.0),
+            Self::Account { chain, account, record } => {
+                writer.u8(if *record { 10 } else { 1 }).u32(chain.0).u64(account.0)
+            }
             Self::Transaction { chain: None, id } => writer.u8(2).raw(&id.0),
             Self::Transaction { chain: Some(chain), id } => writer.u8(3).u32(chain.0).raw(&id.0),
             Self::Block { height } => writer.u8(4).u64(height.0),
@@ -228,7 +232,11 @@ impl Query {
         let chain = |reader: &mut Reader<'_>| reader.u32("queried chain").map(ChainId);
         let id = |reader: &mut Reader<'_>| reader.array("queried transaction").map(TransactionId);
         Ok(match reader.u8("query kind")? {
-            1 => Self::Account { chain: chain(reader)?, account: AccountId(reader.u64("queried account")?) },
+            kind @ (1 | 10) => Self::Account {
+                chain: chain(reader)?,
+                account: AccountId(reader.u64("queried account")?),
+                record: kind == 10,
+            },
             2 => Self::Transaction { chain: None, id: id(reader)? },
             3 => Self::Transaction { chain: Some(chain(reader)?), id: id(reader)? },
             4 => Self::Block { height: Height(reader.u64("queried height")?) },

@@ -139,7 +139,15 @@ impl Happening {
 fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
     match run.content() {
         Ok(Content::Linked(linked)) => linked.payments.iter().any(|payment| payment.to == account),
-        Ok(Content::Opening(_) | Content::Attest(_) | Content::Revoke(_)) | Err(_) => false,
+        Ok(Content::Recover(recover)) => recover.account == account,
+        Ok(
+            Content::Opening(_)
+            | Content::Attest(_)
+            | Content::Revoke(_)
+            | Content::Rekey(_)
+            | Content::Protect(_),
+        )
+        | Err(_) => false,
         Ok(Content::Transfer(_) | Content::Command(_)) => run.credit() == account,
     }
 }

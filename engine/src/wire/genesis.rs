@@ -3,7 +3,8 @@
 //! ```text
 //! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | roles | accounts: key, balance..
 //! header    magic | name | validators.. | for each chain: id | kind | suite | asset | roles | how many | root | supply
-//! roles     issuer | issuance cap | freezer | registrar | accounts cap | attestations cap
+//! roles     issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
+//!           recovery window
 //!           an account of 2^64 - 1 is none; a registrar of 2^64 - 2 is any account
 //! ```
 //!
@@ -14,15 +15,15 @@ use crate::limits::GENESIS_HEADER_BYTES_MAX;
 use crate::limits::{CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::roots::accounts_root;
 use crate::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Registrar,
-    Roles, ValidatorGenesis,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, LockWindows,
+    Registrar, Roles, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/5";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/4";
+const MAGIC: &[u8; 18] = b"millrace/genesis/6";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/5";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
-const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 6 * 8 + 4;
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 4;
 /// The holder of a role that nobody holds.
 const NOBODY: AccountId = AccountId(u64::MAX);
 /// The registrar of a chain where any account opens others.
@@ -100,7 +101,8 @@ impl Genesis {
 
 /// What genesis and header both say of a chain.
 fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
-    let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap } = chain.roles;
+    let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows } =
+        chain.roles;
     let registrar = match registrar {
         Registrar::Nobody => NOBODY,
         Registrar::Anyone => ANYONE,
@@ -109,6 +111,7 @@ fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
     writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
     writer.u64(issuer.unwrap_or(NOBODY).0).u64(issuance_cap).u64(freezer.unwrap_or(NOBODY).0);
     writer.u64(registrar.0).u64(accounts_cap).u64(attestations_cap);
+    writer.u32(windows.rekey_seconds).u32(windows.recovery_seconds);
 }
 
 fn read_holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<AccountId>, WireError> {
@@ -139,6 +142,10 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
         },
         accounts_cap: reader.u64("accounts cap")?,
         attestations_cap: reader.u64("attestations cap")?,
+        windows: LockWindows {
+            rekey_seconds: reader.u32("re-key window")?,
+            recovery_seconds: reader.u32("recovery window")?,
+        },
     };
     let count = reader.count("accounts", GENESIS_ACCOUNTS_MAX, ACCOUNT_BYTES)?;
     let accounts = (0..count)

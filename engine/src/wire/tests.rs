@@ -84,7 +84,11 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let id = || any::<[u8; 32]>().prop_map(TransactionId);
     let chain = || any::<u32>().prop_map(ChainId);
     let query = prop_oneof![
-        (chain(), any::<u64>()).prop_map(|(chain, id)| Query::Account { chain, account: AccountId(id) }),
+        (chain(), any::<u64>(), any::<bool>()).prop_map(|(chain, id, record)| Query::Account {
+            chain,
+            account: AccountId(id),
+            record
+        }),
         (proptest::option::of(chain()), id()).prop_map(|(chain, id)| Query::Transaction { chain, id }),
         any::<u64>().prop_map(|height| Query::Block { height: Height(height) }),
         (chain(), id()).prop_map(|(chain, id)| Query::Proof { chain, id }),
@@ -193,7 +197,8 @@ fn genesis() -> impl Strategy<Value = Genesis> {
                 freezer: freezes.then_some(AccountId(0)),
                 registrar,
                 accounts_cap: if registrar == Registrar::Nobody { 0 } else { cap + 20 },
-                attestations_cap: 0,
+                windows: LockWindows { rekey_seconds: 1 + cap as u32, recovery_seconds: 9 + cap as u32 },
+                ..Roles::default()
             }
         });
     ("[a-z]{1,20}", 1..7_u8, balances, roles).prop_map(|(name, validator_count, chains, roles)| {

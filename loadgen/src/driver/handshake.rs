@@ -126,7 +126,7 @@ async fn ask(
     while told < mine.len() {
         let ahead = mine.len().min(told + QUERIES_AHEAD as usize);
         let questions = mine[asked..ahead].iter().map(|account| {
-            let query = Query::Account { chain, account: AccountId(*account) };
+            let query = Query::Account { chain, account: AccountId(*account), record: false };
             (*account, query)
         });
         link.sender.ask(questions).await.map_err(|e| fail(mine[told], e.to_string()))?;

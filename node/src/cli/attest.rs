@@ -107,8 +107,10 @@ pub struct FingerprintArgs {
 }
 
 pub(super) fn parse_fingerprint(text: &str) -> Result<Fingerprint, String> {
-    match text.parse() {
-        Ok(Fingerprint::NONE) => Err("64 zeros are no fingerprint".to_owned()),
+    match text.parse::<Fingerprint>() {
+        Ok(reserved) if reserved.is_reserved() => {
+            Err("a fingerprint does not begin with 16 zero bytes".to_owned())
+        }
         Ok(fingerprint) => Ok(fingerprint),
         Err(_) => Err("a fingerprint is written as 64 hexadecimal digits".to_owned()),
     }

@@ -16,7 +16,7 @@ use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
     OutputError, VerifyArgs,
 };
-use crate::accounts::RequestError;
+use crate::accounts::{ChangeError, RequestError};
 use crate::attestations::AttestError;
 use crate::config::{Config, ConfigError, genesis};
 use crate::keys::{self, KeyError};
@@ -49,6 +49,12 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Account(AccountCommand::Open(args)) => accounts::open(&args),
         Command::Account(AccountCommand::Freeze(args)) => transfer::freeze(&args),
         Command::Account(AccountCommand::Unfreeze(args)) => transfer::unfreeze(&args),
+        Command::Account(AccountCommand::NewKey(args)) => accounts::new_key(&args),
+        Command::Account(AccountCommand::Rekey(args)) => accounts::rekey(&args),
+        Command::Account(AccountCommand::Protect(args)) => accounts::protect(&args),
+        Command::Account(AccountCommand::Recover(args)) => accounts::recover(&args),
+        Command::Account(AccountCommand::Cancel(args)) => accounts::cancel(&args),
+        Command::Account(AccountCommand::Close(args)) => accounts::close(&args),
         Command::Chain(ChainCommand::List(args)) => query::list_chains(&args),
         Command::Chain(ChainCommand::Issue(args)) => transfer::issue(&args),
         Command::Chain(ChainCommand::Burn(args)) => transfer::burn(&args),
@@ -74,6 +80,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<FileError>()
             || cause.is::<PaymentsError>()
             || cause.is::<RequestError>()
+            || cause.is::<ChangeError>()
             || cause.is::<AttestError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()

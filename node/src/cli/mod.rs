@@ -13,6 +13,7 @@ use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::wire::Cursor;
 
+mod account;
 mod attest;
 mod bench;
 mod commands;
@@ -23,6 +24,10 @@ mod network;
 mod output;
 mod print;
 
+pub use account::{
+    AccountCommand, CancelArgs, CloseArgs, FreezeArgs, NewAccountKeyArgs, OpenArgs, ProtectArgs, RecoverArgs,
+    RekeyArgs, RequestArgs, UnfreezeArgs,
+};
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub(crate) use commands::progress_bar;
@@ -31,8 +36,8 @@ pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, Protection
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
 pub use pay::{
-    AccountCommand, AuthorityArgs, BurnArgs, ChainCommand, ChainListArgs, FreezeArgs, IssueArgs, OpenArgs,
-    Place, RequestArgs, SigningArgs, SubmitArgs, TransferArgs, UnfreezeArgs,
+    AuthorityArgs, BurnArgs, ChainCommand, ChainListArgs, IssueArgs, Place, SigningArgs, SubmitArgs,
+    TransferArgs,
 };
 pub(crate) use print::{grouped, print_json, rows};
 

@@ -14,10 +14,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use engine::limits::ACCOUNTS_MAX;
+use engine::limits::{ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX};
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis,
-    Registrar, Roles, ValidatorGenesis,
+    LockWindows, Registrar, Roles, ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -104,7 +104,8 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             chain.kind.name(),
             chain.accounts.len(),
         );
-        let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap } = chain.roles;
+        let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows } =
+            chain.roles;
         let _ = match chain.kind {
             ChainKind::Transfers => writeln!(text, "asset = {}", quoted(&chain.asset.to_string())),
             ChainKind::Attestations => writeln!(text, "attestations_cap = {attestations_cap}"),
@@ -122,6 +123,8 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             }
             Registrar::Anyone => writeln!(text, "registrar = \"anyone\"\naccounts_cap = {accounts_cap}"),
         };
+        let LockWindows { rekey_seconds, recovery_seconds } = windows;
+        let _ = writeln!(text, "rekey_window = {rekey_seconds}\nrecovery_window = {recovery_seconds}");
     }
     fs::write(directory.join(HEADER_FILE), genesis.header())?;
     let file = directory.join(GENESIS_FILE);
@@ -177,7 +180,16 @@ pub(crate) fn read_roles(section: &mut Section, kind: ChainKind) -> Result<Roles
     let cap = "how many attestations the chain may have in all, if it is of the kind \"attestations\"";
     let attestations_cap = section.optional("attestations_cap", unnamed, cap)?;
     let (issuer, freezer) = (issuer.map(AccountId), freezer.map(AccountId));
-    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap })
+    let (unnamed, bounds) = (LockWindows::default(), 1..=LOCK_WINDOW_SECONDS_MAX);
+    let what = "seconds in which an account can cancel another key of its own";
+    let rekey_seconds = section.optional_bounded("rekey_window", bounds.clone(), what)?;
+    let what = "seconds in which an account can cancel a recovery; more than rekey_window";
+    let recovery_seconds = section.optional_bounded("recovery_window", bounds, what)?;
+    let windows = LockWindows {
+        rekey_seconds: rekey_seconds.unwrap_or(unnamed.rekey_seconds),
+        recovery_seconds: recovery_seconds.unwrap_or(unnamed.recovery_seconds),
+    };
+    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows })
 }
 
 fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {

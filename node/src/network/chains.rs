@@ -12,6 +12,8 @@
 //! freezer = 1
 //! registrar = 2        # or "anyone": who opens accounts
 //! accounts_cap = 9000  # with a registrar: how many there may be in all
+//! rekey_window = 86400      # seconds in which another key can be cancelled; a day, if nothing is said
+//! recovery_window = 604800  # the same for a recovery; a week
 //!
 //! [[chain]]
 //! id = 2

@@ -1,4 +1,4 @@
-use engine::types::{AccountId, Asset, ChainKind, Registrar, Roles};
+use engine::types::{AccountId, Asset, ChainKind, LockWindows, Registrar, Roles};
 
 use super::*;
 use crate::config::Config;
@@ -39,6 +39,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
     let chains = read(
         "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n\
          issuer = 4\nissuance_cap = 50\nfreezer = 0\nregistrar = 3\naccounts_cap = 77\n\
+         rekey_window = 5\nrecovery_window = 1000\n\
          [[chain]]\nid = 10\nkind = \"attestations\"\nattestations_cap = 5\n\
          [[chain]]\nid = 11\nkind = \"attestations\"\n",
     )
@@ -51,6 +52,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         registrar: Registrar::Account(AccountId(3)),
         accounts_cap: 77,
         attestations_cap: 0,
+        windows: LockWindows { rekey_seconds: 5, recovery_seconds: 1_000 },
     };
     let chain = |id, asset: &str, roles, accounts, balance| ChainDraft {
         id: ChainId(id),
@@ -90,6 +92,8 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         ("[[chain]]\nid = 1\nfreezer = -1\n", "chain[0].freezer"),
         ("[[chain]]\nid = 1\nregistrar = \"nobody\"\n", "chain[0].registrar"),
         ("[[chain]]\nid = 1\nregistrar = -1\n", "chain[0].registrar"),
+        ("[[chain]]\nid = 1\nrekey_window = 0\n", "chain[0].rekey_window"),
+        ("[[chain]]\nid = 1\nrecovery_window = 99999999\n", "chain[0].recovery_window"),
         ("[[chains]]\nid = 1\n", "chains"),
         ("[[chain]\nid = 1\n", "chains.toml"),
     ] {

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use engine::types::{Asset, Digest, Frozen};
+use engine::types::{AccountFlags, Asset, Digest};
 use proof::{
     Attestation, ChainKind, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError,
     Statement, Status, outcome_name,
@@ -153,7 +153,8 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
         Fact::Account(account) => rows.extend([
             ("account", account.id.to_string()),
             ("balance", grouped(account.balance)),
-            ("frozen", Frozen::from_bits(account.frozen).name().to_owned()),
+            ("status", AccountFlags::from_bits(account.flags).name().to_owned()),
+            ("frozen", AccountFlags::from_bits(account.flags).frozen().name().to_owned()),
             ("key", format!("{} (version {})", hex::encode(account.key), account.key_version)),
             ("nonce window", format!("{:#018x} from {}", account.window_used, account.window_base)),
         ]),
@@ -244,7 +245,7 @@ fn statement_json(statement: &Statement) -> Value {
             "key_version": account.key_version,
             "window_base": account.window_base,
             "window_used": account.window_used,
-            "frozen": account.frozen,
+            "flags": account.flags,
         }}),
         Fact::Transaction { id, outcome, position, of } => json!({ "transaction": {
             "id": hex::encode(id),

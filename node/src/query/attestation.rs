@@ -61,8 +61,8 @@ impl Asked {
         Ok(true)
     }
 
-    /// Prints an attestation and those before it, each of which the one after it supersedes, and checks that the chain
-    /// of their histories holds.
+    /// Prints an attestation and those before it, each of which the one after it supersedes, and checks each against
+    /// the one after it. A state root of one answer is compared with other validators as often as it is another one.
     pub(super) fn attestation_history(
         &mut self,
         chain: ChainId,
@@ -74,12 +74,14 @@ impl Asked {
         let mut next = Some(fingerprint);
         // The one after it, whose history has to follow.
         let mut after: Option<(Fingerprint, Attestation)> = None;
-        let (mut as_of, mut count) = (None, 0);
-        while let Some(fingerprint) = next.filter(|_| count < HISTORY_MAX) {
+        let (mut as_of, mut count, mut state_root) = (None, 0, None);
+        // One more than is shown: what the last one that is shown follows from.
+        while let Some(fingerprint) = next.filter(|_| count <= HISTORY_MAX) {
             let Answer { as_of: at, value: found } = self.client.attestation(chain, &fingerprint)?;
-            if count == 0 {
+            if state_root != Some(found.state_root) {
                 checked = self.checked(found.proof.chain.height, &found.state_root)?;
-                as_of = Some(at);
+                state_root = Some(found.state_root);
+                as_of = as_of.or(Some(at));
             }
             let Some(attestation) = found.attestation else {
                 match &after {
@@ -87,8 +89,11 @@ impl Asked {
                     Some((after, _)) => bail!("{after} supersedes {fingerprint}, which is not registered"),
                 }
             };
-            if let Some((after, of)) = &after {
-                follows((after, of), attestation.history)?;
+            if let Some(after) = &after {
+                follows(after, (fingerprint, &attestation))?;
+            }
+            if count == HISTORY_MAX {
+                break;
             }
             match json {
                 true => shown.push(as_json(&fingerprint, &attestation, &found)),
@@ -102,7 +107,7 @@ impl Asked {
             count += 1;
         }
         if let (Some((first, of)), None) = (&after, next) {
-            follows((first, of), Digest::default())?;
+            follows_from(first, of, Digest::default())?;
         }
         let Some(as_of) = as_of else { return Ok(()) };
         if json {
@@ -119,8 +124,20 @@ impl Asked {
     }
 }
 
-/// Refuses a history that does not follow from the one before it.
-fn follows((fingerprint, attestation): (&Fingerprint, &Attestation), before: Digest) -> Result<()> {
+/// Refuses an attestation that does not follow from the one before it, or one before it that was not superseded by it.
+fn follows(
+    (later, of): &(Fingerprint, Attestation),
+    (earlier, before): (Fingerprint, &Attestation),
+) -> Result<()> {
+    let superseded =
+        (before.status, before.later, before.ended) == (Status::Superseded, *later, of.registered);
+    if !superseded {
+        bail!("{later} supersedes {earlier} at height {}, of which {earlier} says nothing", of.registered);
+    }
+    follows_from(later, of, before.history)
+}
+
+fn follows_from(fingerprint: &Fingerprint, attestation: &Attestation, before: Digest) -> Result<()> {
     if !attestation.follows(fingerprint, before) {
         bail!("the history of {fingerprint} does not follow from what was registered before it");
     }
@@ -186,4 +203,32 @@ fn as_json(fingerprint: &Fingerprint, of: &Attestation, found: &FoundAttestation
         "data": found.data.as_ref().map(hex::encode),
         "history": of.history,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::types::{AccountId, Height};
+
+    #[test]
+    fn what_was_superseded_says_by_what_and_since_when() {
+        let [first, second] = [Fingerprint([1; 32]), Fingerprint([2; 32])];
+        let said = |link| (7, link, DataSummary::None);
+        let by = |height| (AccountId(3), Height(height));
+        let before = Attestation::register(&first, by(5), said(Link::None), Digest::default());
+        let link = Link::Supersedes(first);
+        let after = (second, Attestation::register(&second, by(9), said(link), before.history));
+        assert!(follows(&after, (first, &before.superseded(second, Height(9)))).is_ok());
+        // What a liar could say with another table: the hash chain is the same.
+        for lie in [
+            before,
+            before.superseded(second, Height(8)),
+            before.superseded(Fingerprint([4; 32]), Height(9)),
+            before.revoked(1, Height(9)),
+        ] {
+            assert!(follows(&after, (first, &lie)).is_err(), "{lie:?}");
+        }
+        let other = Attestation::register(&first, by(4), said(Link::None), Digest::default());
+        assert!(follows(&after, (first, &other.superseded(second, Height(9)))).is_err());
+    }
 }

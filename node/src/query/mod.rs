@@ -224,22 +224,31 @@ impl Asked {
         let proof = &answer.proof;
         let checked = self.checked(proof.chain.height, &answer.state_root)?;
         let next_nonce = print::next_nonce(proof.window_base, proof.window_used);
+        let record = answer.record().unwrap_or_default();
         if json {
             let mut with_nonce = serde_json::to_value(&answer)?;
             with_nonce["next_nonce"] = next_nonce.into();
+            with_nonce["safeguards"] = print::safeguards_fields(&record.safeguards);
+            with_nonce["changes"] = record.changes.into();
+            with_nonce["pending"] = print::pending_fields(&record);
             return print_json(as_of, &with_nonce, &checked);
         }
         println!("account {account} on chain {chain} after height {}", proof.chain.height);
-        rows(&[
+        let mut shown = vec![
             ("balance", crate::cli::grouped(proof.balance)),
-            ("frozen", proof.frozen.name().to_owned()),
+            ("status", proof.flags.name().to_owned()),
+            ("frozen", proof.flags.frozen().name().to_owned()),
             ("key", format!("{} (version {})", proof.key, proof.key_version)),
             ("next nonce", next_nonce.to_string()),
             ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
+        ];
+        shown.extend(print::record_rows(&record));
+        shown.extend([
             ("state root", answer.state_root.to_string()),
             ("as of", as_of.to_string()),
             ("checked", checked.text()),
         ]);
+        rows(&shown);
         Ok(())
     }
 

@@ -3,11 +3,13 @@
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
 use engine::types::{
-    AccountId, Action, Attest, Command, Content, Data, Linked, Opening, Payment, Registration, Revoke,
-    Transaction, Transfer,
+    AccountId, AccountRecord, Action, Approval, Attest, Change, Command, Content, Data, Linked, Opening,
+    Payment, Protect, Recover, Registration, Rekey, Revoke, Safeguards, Transaction, Transfer,
 };
 use engine::wire::Block;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::cli::{grouped, rows};
 use crate::validator::counters::CountersReport;
@@ -48,6 +50,8 @@ fn command(command: &Command) -> Value {
         Action::Freeze { account, frozen } => json!({
             "freeze": { "account": account, "debit": frozen.debit(), "credit": frozen.credit() },
         }),
+        Action::Close => json!("close"),
+        Action::Cancel { change } => json!({ "cancel": { "change": change } }),
     };
     fields
 }
@@ -74,8 +78,8 @@ fn linked(linked: &Linked<'_>) -> Value {
     })
 }
 
-/// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked`, `opening`, `attest`
-/// or `revoke`.
+/// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked`, `opening`,
+/// `attest`, `revoke`, `rekey`, `protect` or `recover`.
 pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Value {
     match transaction.run().content() {
         Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
@@ -84,6 +88,9 @@ pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Valu
         Ok(Content::Opening(of)) => object["opening"] = opening(&of),
         Ok(Content::Attest(of)) => object["attest"] = attest(&of),
         Ok(Content::Revoke(of)) => object["revoke"] = revoke(&of),
+        Ok(Content::Rekey(of)) => object["rekey"] = rekey(&of),
+        Ok(Content::Protect(of)) => object["protect"] = protect(&of),
+        Ok(Content::Recover(of)) => object["recover"] = recover(&of),
         // No other kind is in a block or a signed file.
         Err(_) => {}
     }
@@ -108,6 +115,16 @@ pub(crate) fn says(transaction: &Transaction) -> String {
             of.owner,
             of.reason
         ),
+        Ok(Content::Rekey(of)) => {
+            format!("account {} gets the key {}", of.account, hex::encode(of.key))
+        }
+        Ok(Content::Protect(of)) => {
+            format!("safeguards of account {}: {}", of.account, safeguards(&of.safeguards.get()))
+        }
+        Ok(Content::Recover(of)) => {
+            let by = if of.recovery.is_some() { "its recovery key, brought by account" } else { "guardian" };
+            format!("account {} gets the key {}, by {by} {}", of.account, hex::encode(of.key), of.signer)
+        }
         Ok(Content::Opening(of)) => {
             format!("{} new account(s), opened by account {}", of.accounts.count(), of.registrar)
         }
@@ -136,6 +153,8 @@ pub(crate) fn says(transaction: &Transaction) -> String {
             Action::Freeze { account, frozen } => {
                 format!("account {account} frozen: {}, by account {}", frozen.name(), of.authority)
             }
+            Action::Close => format!("account {} closes", of.authority),
+            Action::Cancel { change } => format!("change {change} of account {} is cancelled", of.authority),
         },
         Err(_) => "something that is no transaction".to_owned(),
     }
@@ -153,6 +172,121 @@ pub(crate) fn opened(answer: &TransactionAnswer, transaction: &Transaction) -> S
         _ => format!("accounts {first} to {}", first + count.saturating_sub(1)),
     };
     format!("{} at height {}: {accounts} opened (the validator's word)", answer.outcome, answer.height)
+}
+
+/// Who can give an account another key, in words.
+pub(crate) fn safeguards(of: &Safeguards) -> String {
+    let guardians: Vec<String> = of.guardians.iter().map(ToString::to_string).collect();
+    let guardians = match guardians.len() {
+        0 => None,
+        count => Some(format!("{} of {count} guardians: {}", of.threshold, guardians.join(", "))),
+    };
+    let key = of.recovery_key.map(|key| format!("recovery key {}", hex::encode(key)));
+    let all: Vec<String> = key.into_iter().chain(guardians).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join("; ") }
+}
+
+/// The same as fields.
+pub(crate) fn safeguards_fields(of: &Safeguards) -> Value {
+    json!({
+        "recovery_key": of.recovery_key.map(hex::encode),
+        "threshold": of.threshold,
+        "guardians": of.guardians,
+    })
+}
+
+/// What a chain keeps of an account beside its leaf, as far as there is any of it.
+pub(crate) fn record_rows(record: &AccountRecord) -> Vec<(&'static str, String)> {
+    let mut shown = Vec::new();
+    if !record.safeguards.is_none() {
+        shown.push(("safeguards", safeguards(&record.safeguards)));
+    }
+    for Approval { guardian, until_ms, key } in &record.approvals {
+        let guardian = record.safeguards.guardians.get(usize::from(*guardian)).map_or(0, |of| of.0);
+        let until = time(*until_ms);
+        shown.push(("approved", format!("key {} by guardian {guardian}, until {until}", hex::encode(key))));
+    }
+    if let Some(pending) = &record.pending {
+        let what = match &pending.change {
+            Change::Key(key) => format!("the key {}", hex::encode(key)),
+            Change::Safeguards(of) => format!("safeguards: {}", safeguards(of)),
+            Change::Close => "the account closes".to_owned(),
+        };
+        let by = if pending.by_recovery { "a recovery" } else { "its own key" };
+        shown.push((
+            "pending",
+            format!("change {}, by {by}: {what}, from {}", record.changes, time(pending.due_ms)),
+        ));
+    }
+    shown
+}
+
+/// The change that is in its lock window, as fields.
+pub(crate) fn pending_fields(record: &AccountRecord) -> Value {
+    record.pending.as_ref().map_or(Value::Null, |pending| {
+        let change = match &pending.change {
+            Change::Key(key) => json!({ "key": hex::encode(key) }),
+            Change::Safeguards(of) => json!({ "safeguards": safeguards_fields(of) }),
+            Change::Close => json!("close"),
+        };
+        json!({
+            "number": record.changes,
+            "change": change,
+            "by_recovery": pending.by_recovery,
+            "begun": pending.begun,
+            "due_ms": pending.due_ms,
+        })
+    })
+}
+
+/// A time of the chain, in words.
+fn time(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1_000).ok();
+    let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let text = time.and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| format!("{ms} ms since 1970"))
+}
+
+/// The fields of an envelope that gives the account another key.
+fn rekey(rekey: &Rekey<'_>) -> Value {
+    json!({
+        "chain": rekey.chain,
+        "key_version": rekey.key_version,
+        "reference": hex::encode(rekey.reference),
+        "account": rekey.account,
+        "key": hex::encode(rekey.key),
+        "nonce": rekey.nonce,
+        "expiry": rekey.expiry,
+    })
+}
+
+/// The fields of an envelope that says who may give the account another key.
+fn protect(protect: &Protect<'_>) -> Value {
+    json!({
+        "chain": protect.chain,
+        "key_version": protect.key_version,
+        "reference": hex::encode(protect.reference),
+        "account": protect.account,
+        "safeguards": safeguards_fields(&protect.safeguards.get()),
+        "nonce": protect.nonce,
+        "expiry": protect.expiry,
+    })
+}
+
+/// The fields of an envelope that gives somebody else's account another key.
+fn recover(recover: &Recover<'_>) -> Value {
+    json!({
+        "chain": recover.chain,
+        "key_version": recover.key_version,
+        "reference": hex::encode(recover.reference),
+        "signer": recover.signer,
+        "account": recover.account,
+        "changes": recover.changes,
+        "key": hex::encode(recover.key),
+        "recovery_key": recover.recovery.map(|(key, _)| hex::encode(key)),
+        "nonce": recover.nonce,
+        "expiry": recover.expiry,
+    })
 }
 
 /// The fields of an envelope that opens accounts.
@@ -297,7 +431,7 @@ pub(super) fn block(answer: &BlockAnswer, block: &Block, finality: &str, checked
         ("digest", answer.digest.to_string()),
         ("parent", header.parent.to_string()),
         ("view", format!("{}, proposed by validator {}", header.view, header.proposer)),
-        ("time", format!("{} ms since 1970", header.time_ms)),
+        ("time", time(header.time_ms)),
         ("transactions", format!("{}, of which {} failed", grouped(transactions), answer.failures)),
         ("finality", finality.to_owned()),
         ("state root", answer.state_root.to_string()),

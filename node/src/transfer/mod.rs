@@ -104,10 +104,11 @@ fn linked_of(args: &TransferArgs, file: &Path, memo: &[u8]) -> Result<bool> {
             Err(ClientError::NotFound { .. }) => {
                 println!("line {line}: chain {} has no account {}", args.from.chain, payment.to);
             }
-            Ok(answer) if answer.value.proof.frozen.credit() => {
-                println!("line {line}: nothing can be paid to account {}, which is frozen", payment.to);
+            Ok(answer) => {
+                if let Err(reason) = answer.value.proof.flags.credit() {
+                    println!("line {line}: nothing can be paid to account {}: {reason}", payment.to);
+                }
             }
-            Ok(_) => {}
             Err(_) => break,
         }
     }
@@ -274,11 +275,7 @@ pub(crate) fn complete(
         println!("submit it with:  millrace submit {} --network {}", file.display(), directory.display());
         return Ok(true);
     }
-    let mut client = match (network, how.endpoint, how.fingerprint) {
-        (Some(network), ..) => connect_member(network, how.validator)?,
-        (None, Some(endpoint), Some(fingerprint)) => connect_to(endpoint, fingerprint, network_id)?,
-        (None, ..) => return Err(TransferError::NoValidator.into()),
-    };
+    let mut client = validator_of(how, network)?;
     let account = client.account(signer.chain, signer.account)?;
     let proof = &account.value.proof;
     check_key(&key, &proof.key.0, signer)?;
@@ -291,6 +288,15 @@ pub(crate) fn complete(
         follow(&mut client, &network_id, &transaction, how.json).with_context(|| kept.advice())?;
     kept.forget();
     Ok(committed)
+}
+
+/// The validator that is to be asked and told.
+pub(crate) fn validator_of(how: &SigningArgs, network: Option<&Network>) -> Result<Client> {
+    match (network, how.endpoint, how.fingerprint, how.network_id) {
+        (Some(network), ..) => connect_member(network, how.validator),
+        (None, Some(endpoint), Some(fingerprint), Some(id)) => connect_to(endpoint, fingerprint, id),
+        (None, ..) => Err(TransferError::NoValidator.into()),
+    }
 }
 
 /// The bytes of a transaction that may have been submitted and is not decided yet: submitting them again is safe, and

@@ -18,8 +18,8 @@ use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
 use engine::store::Log;
 use engine::types::{
-    AccountId, Attestation, ChainId, Content, Data, Fingerprint, Height, Outcome, Packet, PacketRun, Signed,
-    TransactionId, ValidatorIndex, Verdict,
+    AccountId, Attestation, ChainId, ChainKind, Content, Data, Fingerprint, Height, Outcome, Packet,
+    PacketRun, Signed, TransactionId, ValidatorIndex, Verdict, record_key,
 };
 use engine::wire::answers::{
     AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer,
@@ -92,8 +92,8 @@ impl QueryThread {
         // Answers speak of the view's height; blocks above it may be in the index already and are not answered with.
         let as_of = AsOf { height: self.view.height(), ..self.shared.counters.as_of() };
         match query {
-            Query::Account { chain, account } => {
-                let answer = self.account(chain, account);
+            Query::Account { chain, account, record } => {
+                let answer = self.account((chain, account), record);
                 self.tell(question, as_of, answer);
             }
             Query::Transaction { chain, id } => self.tell(question, as_of, self.transaction(chain, &id)),
@@ -193,17 +193,23 @@ impl QueryThread {
         Search { reader, hints: &shared.hints, stopping: &shared.stopping }
     }
 
-    fn account(&mut self, chain: ChainId, account: AccountId) -> Result<AccountAnswer, Unanswered> {
+    fn account(
+        &mut self,
+        (chain, account): (ChainId, AccountId),
+        record: bool,
+    ) -> Result<AccountAnswer, Unanswered> {
         let none = || {
             Unanswered::NotFound(format!(
                 "chain {chain} has no account {account}, or the network has no chain {chain}"
             ))
         };
         let proof = self.view.prove(chain, account).ok_or_else(none)?;
-        Ok(AccountAnswer { state_root: *self.view.state_root().digest(), proof })
+        let record = if record { self.view.prove_row(chain, &record_key(account)) } else { None };
+        Ok(AccountAnswer { state_root: *self.view.state_root().digest(), proof, record })
     }
 
-    /// What a chain says of a fingerprint. Whatever was registered with it stands in the block of that height.
+    /// What a chain says of a fingerprint. Whatever was registered with it stands in the block of that height; if that
+    /// cannot be read, the rest is an answer all the same.
     fn attestation(
         &mut self,
         chain: ChainId,
@@ -212,16 +218,21 @@ impl QueryThread {
         let Some(of) = self.shared.genesis.chain(chain) else {
             return Err(Unanswered::NotFound(format!("the network has no chain {chain}")));
         };
-        let none = || {
+        if of.kind != ChainKind::Attestations {
             let kind = of.kind.name();
-            Unanswered::NotFound(format!("chain {chain} is of the kind \"{kind}\": it has no attestations"))
-        };
+            let reason = format!("chain {chain} is of the kind \"{kind}\": it has no attestations");
+            return Err(Unanswered::NotFound(reason));
+        }
+        if fingerprint.is_reserved() {
+            let reason = format!("{fingerprint} begins with 16 zero bytes, and cannot be registered");
+            return Err(Unanswered::NotFound(reason));
+        }
+        let none = || Unanswered::NotFound(format!("the network has no chain {chain}"));
         let proof = self.view.prove_row(chain, &fingerprint.0).ok_or_else(none)?;
         let state_root = *self.view.state_root().digest();
         let said = (proof.key.0 == fingerprint.0).then(|| Attestation::decode(&proof.value)).flatten();
-        let found =
-            said.map(|said| self.registration(chain, fingerprint, said.registered)).transpose()?.flatten();
-        let (transaction, data) = found.unzip();
+        let found = said.map(|said| self.registration(chain, fingerprint, said.registered)).transpose();
+        let (transaction, data) = found.unwrap_or_else(|error| self.noted(&error)).unzip();
         Ok(AttestationAnswer { state_root, proof, transaction, data: data.flatten() })
     }
 
@@ -231,13 +242,16 @@ impl QueryThread {
         chain: ChainId,
         fingerprint: &Fingerprint,
         height: Height,
-    ) -> Result<Option<(TransactionId, Option<String>)>, Unanswered> {
+    ) -> Result<(TransactionId, Option<String>), Unanswered> {
         let Stored { record, .. } = self.search().stored(height)?;
         let batches = reader(&self.shared).batches(&record)?;
         let of_chain = record.chains.iter().find(|of| of.entry.chain == chain);
         let of_chain = of_chain.ok_or(ReadError::Damaged(height))?;
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
         let outcomes = of_chain.outcomes(packets());
+        if outcomes.len() as u64 != of_chain.entry.transactions {
+            return Err(ReadError::Damaged(height).into());
+        }
         let applied =
             packets().flat_map(PacketRun::all).zip(outcomes).filter(|(_, outcome)| !outcome.is_failure());
         for (run, _) in applied {
@@ -248,10 +262,17 @@ impl QueryThread {
                     Data::Inline(data) => Some(hex::encode(data)),
                     Data::None | Data::Hash(_) => None,
                 };
-                return Ok(Some((run.id(self.shared.genesis.network()), data)));
+                return Ok((run.id(self.shared.genesis.network()), data));
             }
         }
-        Ok(None)
+        // The row says that it was registered at this height.
+        Err(ReadError::Damaged(height).into())
+    }
+
+    /// Nothing is found, and the operator hears why.
+    fn noted<T>(&self, error: &Unanswered) -> Option<T> {
+        self.note_damage(error);
+        None
     }
 
     fn transaction(

@@ -4,7 +4,7 @@ use engine::audit::{AuditReport, Finding};
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
 use engine::roots::Ledger;
 use engine::store::{Backend, Log, Options};
-use engine::types::{Head, Height, ValidatorIndex};
+use engine::types::{ChainTime, Head, Height, ValidatorIndex};
 use engine::wire::{Block, Header};
 
 use super::*;
@@ -26,7 +26,7 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
         roots: Vec::new(),
         cut: vec![Head::NONE],
     };
-    let executed = Ledger::genesis(&network.genesis).execute(Height(1), &[]);
+    let executed = Ledger::genesis(&network.genesis).execute(ChainTime::new(Height(1), 0), &[]);
     let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();
     let chain = |entry: &engine::roots::ChainEntry| ChainRecord {
         entry: *entry,

@@ -24,6 +24,9 @@ impl fmt::Display for Text<'_> {
             let payments = grouped(report.linked_payments);
             row("linked transfers", format!("{} of {payments} payments", grouped(report.linked)))?;
         }
+        if report.changes > 0 {
+            row("changes of accounts", grouped(report.changes))?;
+        }
         if report.opened > 0 {
             row("accounts opened", grouped(report.opened))?;
         }

@@ -1,6 +1,6 @@
 //! Accounts that are opened while the network runs.
 
-use engine::types::{AccountId, Registrar, Roles, Transfer, Verdict};
+use engine::types::{AccountId, LockWindows, Registrar, Roles, Transfer, Verdict};
 use kernels::ed25519::SigningKey;
 use node::network::{ChainDraft, InitOptions};
 
@@ -99,4 +99,157 @@ fn who_may_not_open_accounts_is_told_and_a_request_is_for_one_place() {
     let unknown = Verdict::Refused(engine::types::Refusal::UnknownAccount);
     assert_eq!(verdicts(&mut testbed.client(1), &[packet]), [unknown]);
     assert_eq!(testbed.network.genesis.chain(CHAIN).unwrap().accounts.len(), 100);
+}
+
+/// The same network, with lock windows of a second and of two.
+fn quick() -> Testbed {
+    let mut chains = ChainDraft::alike(1, 20, 1_000_000);
+    chains[0].roles = Roles {
+        registrar: Registrar::Account(AccountId(2)),
+        accounts_cap: 1_000,
+        freezer: Some(AccountId(1)),
+        windows: LockWindows { rekey_seconds: 1, recovery_seconds: 2 },
+        ..Roles::default()
+    };
+    let mut testbed = Testbed::with(&InitOptions { validators: 4, chains, ..InitOptions::default() });
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    testbed
+}
+
+/// Makes a key file and the file that gives an account its key.
+fn new_key(testbed: &Testbed, name: &str, account: &str) -> (String, String) {
+    let dir = testbed.path().to_str().unwrap();
+    let file = |suffix: &str| testbed.path().join(format!("{name}.{suffix}")).to_str().unwrap().to_owned();
+    let (key, new) = (file("pem"), file("json"));
+    expect(0, &["key", "new", &key, "--no-passphrase"]);
+    expect(0, &["account", "new-key", &key, "--account", account, "--network", dir, "--out", &new]);
+    (key, new)
+}
+
+/// What a validator says of account 1:7 until it says this.
+fn until(dir: &str, said: &str) -> String {
+    let mut last = String::new();
+    for _ in 0..600 {
+        (last, _) = expect(0, &["query", "--network", dir, "account", "1", "7"]);
+        if last.contains(said) {
+            return last;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("never {said:?}: {last}");
+}
+
+#[test]
+fn an_account_gets_another_key_which_its_guardians_can_replace() {
+    let mut testbed = quick();
+    let dir = testbed.path().to_str().unwrap().to_owned();
+    let (second, to_second) = new_key(&testbed, "second", "1:7");
+    let (third, to_third) = new_key(&testbed, "third", "1:7");
+    let account = |code: i32, more: &[&str]| {
+        let (text, error) = expect(code, &[&["account"], more, &["--network", &dir]].concat());
+        text + &error
+    };
+    let pay = |code: i32, more: &[&str]| {
+        let pay = ["transfer", "--network", &dir, "--from", "1:7", "--to", "1:8", "--amount", "5"];
+        let (text, error) = expect(code, &[&pay, more].concat());
+        text + &error
+    };
+    // Cancelled, and ordered again.
+    assert!(account(2, &["cancel", "1:7"]).contains("no change in its lock window"));
+    account(0, &["rekey", &to_second]);
+    assert!(account(1, &["rekey", &to_third]).contains("change pending"));
+    let text = account(0, &["cancel", "1:7"]);
+    assert!(text.contains("change 1 of account 7 is cancelled"), "{text}");
+    account(0, &["rekey", &to_second]);
+    let text = until(&dir, "(version 2)");
+    assert!(!text.contains("pending"), "{text}");
+    assert!(pay(2, &[]).contains("the key of account 1:7 is"));
+    pay(0, &["--key", &second]);
+
+    // Two of three guardians, who want the same key.
+    let guard = ["protect", "1:7", "--key", &second, "--threshold", "2", "--guardians"];
+    assert!(account(2, &[&guard[..], &["7,3"]].concat()).contains("none the account itself"));
+    account(0, &[&guard[..], &["5,3,4"]].concat());
+    assert!(until(&dir, "safeguards").contains("2 of 3 guardians: 3, 4, 5"));
+    assert!(account(1, &["recover", &to_third, "--signer", "6"]).contains("not a guardian"));
+    account(0, &["recover", &to_third, "--signer", "3"]);
+    assert!(until(&dir, "approved").contains("by guardian 3"));
+    account(0, &["recover", &to_third, "--signer", "5"]);
+    until(&dir, "by a recovery");
+    account(0, &["cancel", "1:7", "--key", &second]);
+    // A thief who has the key could do that again and again: the freezer helps.
+    account(0, &["freeze", "1:7", "--debit"]);
+    account(0, &["recover", &to_third, "--signer", "4"]);
+    account(0, &["recover", &to_third, "--signer", "5"]);
+    assert!(account(1, &["cancel", "1:7", "--key", &second]).contains("frozen"));
+    until(&dir, "(version 3)");
+    account(0, &["unfreeze", "1:7"]);
+    pay(0, &["--key", &third]);
+
+    // What is known is known after everybody was killed, and the audit follows who signed what.
+    (0..4).for_each(|index| testbed.kill(index));
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    pay(0, &["--key", &third, "--validator", "2"]);
+    let empty = ["transfer", "--network", &dir, "--from", "1:7", "--to", "1:8", "--key", &third, "--amount"];
+    assert!(account(1, &["close", "1:7", "--key", &third]).contains("account not empty"));
+    expect(0, &[&empty[..], &["999985"]].concat());
+    account(0, &["close", "1:7", "--key", &third]);
+    until(&dir, "closed");
+    let (text, _) =
+        expect(1, &["transfer", "--network", &dir, "--from", "1:8", "--to", "1:7", "--amount", "1"]);
+    assert!(text.contains("account closed"), "{text}");
+    testbed.stop_all();
+    for member in &testbed.network.members {
+        expect(0, &["verify", member.data().to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_recovery_key_gives_an_account_another_key_and_files_are_for_one_place() {
+    let testbed = quick();
+    let dir = testbed.path().to_str().unwrap();
+    let (second, to_second) = new_key(&testbed, "second", "1:7");
+    let safe = testbed.path().join("safe.pem");
+    let safe = safe.to_str().unwrap();
+    expect(0, &["key", "new", safe, "--no-passphrase"]);
+    let (shown, _) = expect(0, &["key", "show", safe, "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let public_key = shown["public_key"].as_str().unwrap();
+    expect(0, &["account", "protect", "1:7", "--recovery-key", public_key, "--network", dir]);
+    let recover = ["account", "recover", &to_second, "--signer", "9", "--network", dir];
+    let (text, _) = expect(1, &[&recover[..], &["--with-recovery-key", &second]].concat());
+    assert!(text.contains("not a guardian"), "{text}");
+    let (text, _) = expect(0, &[&recover[..], &["--with-recovery-key", safe]].concat());
+    assert!(text.contains("by its recovery key, brought by account 9"), "{text}");
+    until(dir, "(version 2)");
+    let pay = ["transfer", "--from", "1:7", "--to", "1:8", "--amount", "5", "--key", &second];
+    expect(0, &[&pay[..], &["--network", dir]].concat());
+
+    let offline = testbed.path().join("offline.json");
+    let offline = [
+        "--offline",
+        offline.to_str().unwrap(),
+        "--nonce",
+        "90",
+        "--expiry",
+        "9000",
+        "--key",
+        &second,
+        "--key-version",
+        "2",
+    ];
+    let (_, error) = expect(2, &[&["account", "cancel", "1:7", "--network", dir], &offline[..]].concat());
+    assert!(error.contains("add --change"), "{error}");
+    expect(0, &[&["account", "cancel", "1:7", "--change", "9", "--network", dir], &offline[..]].concat());
+    std::fs::write(testbed.path().join("broken.json"), "{}").unwrap();
+    let broken = testbed.path().join("broken.json");
+    let (_, error) = expect(2, &["account", "rekey", broken.to_str().unwrap(), "--network", dir]);
+    assert!(error.contains("not what `millrace account new-key` writes"), "{error}");
+    let other = "00".repeat(32);
+    let by_hand = ["account", "rekey", &to_second, "--network-id", &other, "--key", &second];
+    let (_, error) =
+        expect(2, &[&by_hand[..], &["--endpoint", "127.0.0.1:1", "--fingerprint", &other]].concat());
+    assert!(error.contains("of network"), "{error}");
 }

@@ -235,7 +235,7 @@ fn what_cannot_be_registered_is_said_before_anything_is_signed() {
         ("2:7", &["/nowhere/contract.txt"][..], "/nowhere/contract.txt"),
         ("2:7", &[], "required"),
         ("2:7", &["--hash", "abcd"], "64 hexadecimal digits"),
-        ("2:7", &["--hash", &"0".repeat(64)], "64 zeros are no fingerprint"),
+        ("2:7", &["--hash", &"0".repeat(64)], "does not begin with 16 zero bytes"),
         ("2:7", &[&one[..], &one].concat(), "named twice"),
         ("2:7", &[&one[..], &["--data", &"d".repeat(1_025)]].concat(), "1 to 1024 bytes"),
         ("2:7", &[&one[..], &["--data", ""]].concat(), "1 to 1024 bytes"),

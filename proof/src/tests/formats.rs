@@ -34,6 +34,8 @@ fn the_genesis_header_is_read_as_it_was_written() {
             (ours.kind as u16 + 1, ours.attestations_cap),
             (theirs.kind as u16, roles.attestations_cap)
         );
+        let windows = (roles.windows.rekey_seconds, roles.windows.recovery_seconds);
+        assert_eq!((ours.rekey_window, ours.recovery_window), windows);
     }
     assert_eq!((header.validators.len(), header.chains.len()), (7, 4));
 }
@@ -54,7 +56,7 @@ fn a_chain_has_what_its_kind_has_and_nothing_else() {
         }
         Genesis::decode(&bytes).map(|genesis| genesis.chains[chain].attestations_cap)
     };
-    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 112);
+    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 120);
     let (one, most, more) =
         (1_u64.to_le_bytes(), (u64::from(u32::MAX)).to_le_bytes(), (1_u64 << 32).to_le_bytes());
     assert_eq!((with(0, &[]), with(1, &[])), (Ok(0), Ok(1_000)));
@@ -145,14 +147,14 @@ fn header() -> impl Strategy<Value = Header> {
 
 fn account() -> impl Strategy<Value = Account> {
     (any::<[u64; 4]>(), digest(), any::<[u32; 2]>()).prop_map(
-        |([id, balance, window_base, window_used], key, [key_version, frozen])| Account {
+        |([id, balance, window_base, window_used], key, [key_version, flags])| Account {
             id,
             key,
             key_version,
             balance,
             window_base,
             window_used,
-            frozen,
+            flags,
         },
     )
 }
@@ -331,9 +333,9 @@ fn what_has_no_room_in_the_format_is_not_encoded() {
     too_many(&Proof { entry_path: std::vec![[0; 32]; 33], ..good.clone() }, "path", PATH_MAX);
     let headers = std::vec![good.headers[0].clone(); 65];
     too_many(&Proof { headers, ..good.clone() }, "headers", HEADERS_MAX);
-    let row = Row { key: [1; 32], next: [2; 32], value: std::vec![0; ATTESTATION_BYTES + 1] };
+    let row = Row { key: [1; 32], next: [2; 32], value: std::vec![0; ROW_VALUE_BYTES_MAX + 1] };
     let claim = Claim::Row { fingerprint: [1; 32], position: 0, row, path: Vec::new() };
-    too_many(&Proof { claim, ..good.clone() }, "value of the row", ATTESTATION_BYTES);
+    too_many(&Proof { claim, ..good.clone() }, "value of the row", ROW_VALUE_BYTES_MAX);
     let certificate = std::vec![0; CERTIFICATE_BYTES_MAX + 1];
     too_many(&Proof { certificate, ..good.clone() }, "certificate", CERTIFICATE_BYTES_MAX);
 }

@@ -6,9 +6,9 @@ use std::vec::Vec;
 use engine::ingress::Source;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
-    AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, CryptoSuite, Fingerprint,
-    Genesis, Head, Height, Packet, PacketRun, Registration, Registrations, Revoke, Roles, Transfer,
-    ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
+    Fingerprint, Genesis, Head, Height, Packet, PacketRun, Registration, Registrations, Revoke, Roles,
+    Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
@@ -142,7 +142,7 @@ impl Network {
         let batches: Vec<_> = if packets.is_empty() { Vec::new() } else { [self.batch(packets)].into() };
         let height = self.ledger.height().next();
         let before = self.ledger.state_root().clone();
-        self.last = Some(self.ledger.execute(height, &batches));
+        self.last = Some(self.ledger.execute(ChainTime::new(height, 0), &batches));
         let mut cut = std::vec![Head::NONE; self.validators.len()];
         cut[0] = self.head;
         let below = self.blocks.last();

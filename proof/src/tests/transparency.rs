@@ -39,7 +39,7 @@ fn a_transparency_log_over_accounts_has_the_root_of_the_ledger() {
         key_version: 1,
         balance: number * number,
         window: Default::default(),
-        frozen: Default::default(),
+        flags: Default::default(),
     };
     let tree = AccountTree::new((0..77_usize).map(|number| account(number as u64)));
     let mut log = MemoryBackedTree::<Sha256, Vec<u8>>::new();

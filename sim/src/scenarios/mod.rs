@@ -113,6 +113,12 @@ impl Scenario {
             plan: attacks::bodies_just_late,
         },
         Self {
+            name: "key_replaced",
+            about: "an account gets another key while batches with both are in flight, and one validator is behind",
+            validators: 4,
+            plan: outages::key_replaced,
+        },
+        Self {
             name: "sixteen_steady",
             about: "16 validators, 62 transactions a second each: batches and views stay bounded",
             validators: 16,

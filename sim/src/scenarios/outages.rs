@@ -89,3 +89,20 @@ pub(super) fn sixteen_steady(plan: &mut Plan, _: &mut Chance) {
     plan.bounds = Some((62, 62));
     plan.script = vec![after_ms(1_300, vec![Act::Measure]), after_ms(700, vec![Act::Measured, Act::Heal])];
 }
+
+/// 3 hears no votes, and stays behind. An account gets another key: 3 gets batches that it cannot judge before it has
+/// executed the height that gave it. What was signed under the old key and comes too late fails everywhere alike, and
+/// nobody is blamed for either.
+pub(super) fn key_replaced(plan: &mut Plan, _: &mut Chance) {
+    plan.submit_every_ms = 8;
+    let kinds = [Moment::Notarizes, Moment::Nullifies, Moment::Finalizes];
+    let votes = kinds.into_iter().flat_map(|kind| [Sort::Vote(kind), Sort::Certificate(kind)]);
+    let unheard: Vec<Sort> = votes.chain([Sort::Requests]).collect();
+    plan.script = vec![
+        after_ms(500, vec![withhold(&ALL, &[3], &unheard)]),
+        step(When::KeyReplaced, Vec::new()),
+        step(When::WaitsForHeight(3), Vec::new()),
+        step(When::SignedUnderBoth, vec![Act::Pass]),
+        after_ms(500, vec![Act::Heal]),
+    ];
+}

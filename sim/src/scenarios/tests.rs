@@ -48,5 +48,6 @@ scenarios! {
     restart_certified: 0..5,
     votes_wiped: 0..5,
     bodies_just_late: 3..8,
+    key_replaced: 0..5,
     sixteen_steady: 0..1,
 }

@@ -1,23 +1,19 @@
 //! What transactions do with the fingerprints of a chain.
 
-use super::super::accounts::{freeze, open};
+use super::super::accounts;
 use crate::execute::Book;
 use crate::types::{
-    Action, Attest, Attestation, Command, Content, Digest, Fingerprint, Height, Link, Outcome, PacketRun,
+    Attest, Attestation, ChainTime, Content, Digest, Fingerprint, Height, Link, Outcome, PacketRun,
     Registration, Revoke, Status,
 };
 
 /// One transaction of the account at `signer`, whose nonce is spent.
-pub(super) fn execute(book: &mut Book, height: Height, signer: usize, run: PacketRun<'_>) -> Outcome {
-    let done = match run.content() {
-        Ok(Content::Attest(attest)) => register_all(book, height, signer, &attest),
-        Ok(Content::Revoke(revoke)) => revoke_all(book, height, signer, &revoke),
-        Ok(Content::Opening(opening)) => return open(book, &opening, signer),
-        Ok(Content::Command(Command { action: Action::Freeze { account, frozen }, authority, .. })) => {
-            return freeze(book, authority, account, frozen);
-        }
-        Ok(Content::Command(_) | Content::Transfer(_) | Content::Linked(_)) => return Outcome::OtherKind,
-        Err(_) => unreachable!("a verified batch has transactions of known kinds"),
+pub(super) fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome {
+    let content = run.content().expect("a verified batch has transactions of known kinds");
+    let done = match &content {
+        Content::Attest(attest) => register_all(book, at.height, signer, attest),
+        Content::Revoke(revoke) => revoke_all(book, at.height, signer, revoke),
+        _ => return accounts::execute(book, at, signer, &content).unwrap_or(Outcome::OtherKind),
     };
     match done {
         Ok(()) => {
@@ -33,7 +29,7 @@ pub(super) fn execute(book: &mut Book, height: Height, signer: usize, run: Packe
 
 /// One registration after the other; those before one that fails are taken back.
 fn register_all(book: &mut Book, height: Height, signer: usize, attest: &Attest<'_>) -> Result<(), Outcome> {
-    refuse_frozen(book, signer)?;
+    book.state().flags_at(signer).debit()?;
     attest.registrations.iter().try_for_each(|of| register(book, height, attest, &of))
 }
 
@@ -61,8 +57,7 @@ fn register(
             superseded.history
         }
     };
-    // The first row of the table is none of them.
-    if book.table().len() as u64 > book.state().roles().attestations_cap {
+    if book.table().len_of_kind() as u64 >= book.state().roles().attestations_cap || !book.has_room() {
         return Err(Outcome::ChainFull);
     }
     let said = (of.kind, of.link, of.data.summary());
@@ -72,7 +67,7 @@ fn register(
 }
 
 fn revoke_all(book: &mut Book, height: Height, signer: usize, revoke: &Revoke<'_>) -> Result<(), Outcome> {
-    refuse_frozen(book, signer)?;
+    book.state().flags_at(signer).debit()?;
     for fingerprint in revoke.fingerprints {
         let attestation = find_own(book, &Fingerprint(*fingerprint), revoke.owner.0)?;
         let after = attestation.revoked(revoke.reason, height);
@@ -81,18 +76,9 @@ fn revoke_all(book: &mut Book, height: Height, signer: usize, revoke: &Revoke<'_
     Ok(())
 }
 
-fn refuse_frozen(book: &Book, signer: usize) -> Result<(), Outcome> {
-    match book.state().frozen_at(signer).debit() {
-        true => Err(Outcome::DebitFrozen),
-        false => Ok(()),
-    }
-}
-
 fn find(book: &Book, fingerprint: &Fingerprint) -> Result<Attestation, Outcome> {
-    // The first row of the table has the key zero, which is no fingerprint.
-    let value = book.table().get(&fingerprint.0).filter(|value| !value.is_empty());
-    let value = value.ok_or(Outcome::UnknownFingerprint)?;
-    Ok(Attestation::decode(value).expect("the table of this kind has attestations"))
+    let value = book.table().get(&fingerprint.0).ok_or(Outcome::UnknownFingerprint)?;
+    Ok(Attestation::decode(value).expect("what has no key of the ledger's own is an attestation"))
 }
 
 /// One that this owner may still change.

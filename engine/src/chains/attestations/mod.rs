@@ -7,45 +7,36 @@ mod executor;
 mod oracle;
 
 pub use oracle::PlainAttestation;
-pub(crate) use oracle::Register;
 
 use super::Rules;
-use super::accounts::{judge_freeze, judge_opening, refuse_frozen};
+use super::accounts::{self, refuse};
 use crate::execute::oracle::Oracle;
-use crate::execute::{Book, ChainState, Chains, Delivery, Leg, Table};
-use crate::types::{AccountId, Action, Command, Content, Frozen, Height, Outcome, PacketRun, Refusal};
+use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
+use crate::types::{AccountFlags, AccountId, ChainTime, Content, Outcome, PacketRun, Refusal};
 
 /// The rules of the kind.
 pub(crate) enum Attestations {}
 
 impl Rules for Attestations {
-    fn table() -> Table {
-        Table::empty()
-    }
-
     /// Whether a fingerprint is free is for execution to say.
     fn judge(_: &Chains, state: &ChainState, content: &Content<'_>) -> Result<(), Refusal> {
         match content {
-            Content::Attest(attest) => refuse_frozen(state, attest.owner, Frozen::debit),
-            Content::Revoke(revoke) => refuse_frozen(state, revoke.owner, Frozen::debit),
-            Content::Opening(opening) => judge_opening(state, opening),
-            Content::Command(Command { action: Action::Freeze { account, .. }, authority, .. }) => {
-                judge_freeze(state, *authority, *account)
-            }
-            Content::Command(_) | Content::Transfer(_) | Content::Linked(_) => Err(Refusal::OtherKind),
+            Content::Attest(attest) => refuse(state, attest.owner, AccountFlags::debit),
+            Content::Revoke(revoke) => refuse(state, revoke.owner, AccountFlags::debit),
+            _ => accounts::judge(state, content).unwrap_or(Err(Refusal::OtherKind)),
         }
     }
 
-    fn execute(book: &mut Book, height: Height, signer: usize, run: PacketRun<'_>) -> Outcome {
-        executor::execute(book, height, signer, run)
+    fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome {
+        executor::execute(book, at, signer, run)
     }
 
     fn credit(_: &mut Book, _: Leg, _: AccountId, _: u64) -> Result<(), Outcome> {
         Err(Outcome::OtherKind)
     }
 
-    fn execute_plainly(oracle: &mut Oracle, height: Height, content: &Content<'_>) -> Outcome {
-        oracle::execute(oracle, height, content)
+    fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
+        oracle::execute(oracle, at, content)
     }
 
     fn credit_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {

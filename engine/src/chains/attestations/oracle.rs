@@ -2,14 +2,12 @@
 //! [`Attestation`](crate::types::Attestation) for.
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::execute::oracle::Oracle;
 use crate::types::{
-    AccountId, Action, Attest, Command, Content, Data, Fingerprint, Height, Link, Outcome, Registration,
-    Revoke,
+    AccountId, Attest, ChainTime, Content, Data, Fingerprint, Height, Link, Outcome, Registration, Revoke,
 };
 
 /// What the chain says of a fingerprint.
@@ -58,17 +56,14 @@ impl PlainAttestation {
 }
 
 /// One transaction, once its nonce is spent: a copy of all attestations is changed, and counts if nothing fails.
-pub(super) fn execute(oracle: &mut Oracle, height: Height, content: &Content<'_>) -> Outcome {
+pub(super) fn execute(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
+    let height = at.height;
     let signer = match content {
         Content::Attest(Attest { owner, .. }) | Content::Revoke(Revoke { owner, .. }) => *owner,
-        Content::Opening(opening) => return oracle.open(opening),
-        Content::Command(Command { action: Action::Freeze { account, frozen }, authority, .. }) => {
-            return oracle.freeze(*authority, *account, *frozen);
-        }
-        Content::Command(_) | Content::Transfer(_) | Content::Linked(_) => return Outcome::OtherKind,
+        _ => return oracle.common(at, content).unwrap_or(Outcome::OtherKind),
     };
-    if oracle.accounts()[signer.0 as usize].debit_frozen {
-        return Outcome::DebitFrozen;
+    if let Err(reason) = oracle.accounts()[signer.0 as usize].may_pay() {
+        return reason;
     }
     let mut changed = Changes { oracle, after: BTreeMap::new(), new: Vec::new() };
     let done = match content {
@@ -84,8 +79,15 @@ pub(super) fn execute(oracle: &mut Oracle, height: Height, content: &Content<'_>
     };
     match done {
         Ok(()) => {
-            let Changes { after, new, .. } = changed;
-            oracle.attestations.change(after, new);
+            let Changes { mut after, new, .. } = changed;
+            let new = new
+                .into_iter()
+                .map(|fingerprint| (fingerprint, after.remove(&fingerprint).expect("it changed")));
+            let new: Vec<_> = new.collect();
+            for (fingerprint, attestation) in new.into_iter().chain(after) {
+                oracle.table.put(fingerprint, attestation.value());
+                oracle.attestations.insert(fingerprint, attestation);
+            }
             Outcome::Applied
         }
         Err(reason) => reason,
@@ -132,8 +134,8 @@ fn register(
             (2, *earlier)
         }
     };
-    let there_are = changes.oracle.attestations.in_order().len() + changes.new.len();
-    if there_are as u64 >= changes.oracle.attestations_cap() {
+    let there_are = changes.oracle.attestations.len() + changes.new.len();
+    if there_are as u64 >= changes.oracle.roles.attestations_cap || !changes.oracle.has_room() {
         return Err(Outcome::ChainFull);
     }
     let data = match data {
@@ -193,54 +195,5 @@ fn changeable(
         Err(Outcome::NotInForce)
     } else {
         Ok(attestation)
-    }
-}
-
-/// All attestations of a chain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Register {
-    in_order: Vec<PlainAttestation>,
-    places: BTreeMap<[u8; 32], usize>,
-    /// The places that the height at hand has changed.
-    changed: Vec<usize>,
-}
-
-impl Register {
-    fn get(&self, fingerprint: &[u8; 32]) -> Option<&PlainAttestation> {
-        self.places.get(fingerprint).map(|place| &self.in_order[*place])
-    }
-
-    fn change(&mut self, mut after: BTreeMap<[u8; 32], PlainAttestation>, new: Vec<[u8; 32]>) {
-        for fingerprint in new {
-            self.places.insert(fingerprint, self.in_order.len());
-            self.changed.push(self.in_order.len());
-            self.in_order.push(after.remove(&fingerprint).expect("what is new is among what changed"));
-        }
-        for (fingerprint, attestation) in after {
-            let place = self.places[&fingerprint];
-            self.changed.push(place);
-            self.in_order[place] = attestation;
-        }
-    }
-
-    /// Those that there are, in the order of registration.
-    pub(crate) fn in_order(&self) -> &[PlainAttestation] {
-        &self.in_order
-    }
-
-    /// The places that the height at hand has changed; forgets them.
-    pub(crate) fn take_changed(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.changed)
-    }
-
-    /// The place of the attestation before a fingerprint in the order of fingerprints, if there is one.
-    pub(crate) fn before(&self, fingerprint: &[u8; 32]) -> Option<usize> {
-        self.places.range::<[u8; 32], _>(..fingerprint).next_back().map(|(_, place)| *place)
-    }
-
-    /// The next higher fingerprint, or zero.
-    pub(crate) fn next(&self, fingerprint: &[u8; 32]) -> [u8; 32] {
-        let next = self.places.range::<[u8; 32], _>((Excluded(fingerprint), Unbounded)).next();
-        next.map_or([0; 32], |(fingerprint, _)| *fingerprint)
     }
 }

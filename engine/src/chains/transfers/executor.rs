@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::super::accounts::{freeze, open};
+use super::super::accounts;
 use crate::execute::{Book, Leg, PREFETCH_AHEAD};
-use crate::types::{AccountId, Action, ChainKind, Command, Content, Outcome, PacketRun, Payments};
+use crate::types::{AccountId, Action, ChainKind, ChainTime, Command, Content, Outcome, PacketRun, Payments};
 
 /// One transaction of the account at `signer`, whose nonce is spent.
 #[inline]
-pub(super) fn execute(book: &mut Book, signer: usize, run: PacketRun<'_>) -> Outcome {
+pub(super) fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome {
     if run.is_command() || run.is_envelope() {
-        return seldom(book, signer, run);
+        return seldom(book, at, signer, run);
     }
     let state = &**book.state();
     let payer = state.mutable(signer);
-    if payer.frozen.debit() {
-        return Outcome::DebitFrozen;
+    if let Err(reason) = payer.flags.debit() {
+        return reason;
     }
     let amount = run.amount();
     if run.is_cross() {
@@ -31,8 +31,8 @@ pub(super) fn execute(book: &mut Book, signer: usize, run: PacketRun<'_>) -> Out
         return Outcome::Sent;
     }
     let Some(credit) = book.index(run.credit()) else { return Outcome::UnknownCredit };
-    if state.frozen_at(credit).credit() {
-        return Outcome::CreditFrozen;
+    if let Err(reason) = state.flags_at(credit).credit() {
+        return reason;
     }
     let Some(payer_balance) = payer.balance.checked_sub(amount) else { return Outcome::InsufficientBalance };
     if signer == credit {
@@ -48,36 +48,33 @@ pub(super) fn execute(book: &mut Book, signer: usize, run: PacketRun<'_>) -> Out
 
 /// Everything but a transfer.
 #[cold]
-fn seldom(book: &mut Book, signer: usize, run: PacketRun<'_>) -> Outcome {
-    match run.content() {
-        Ok(Content::Command(command)) => order(book, &command, signer),
-        Ok(Content::Linked(linked)) => pay_all(book, linked.payments, signer),
-        Ok(Content::Opening(opening)) => open(book, &opening, signer),
-        Ok(Content::Attest(_) | Content::Revoke(_)) => Outcome::OtherKind,
-        Ok(Content::Transfer(_)) | Err(_) => unreachable!("a verified batch has transactions of known kinds"),
+fn seldom(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome {
+    let content = run.content().expect("a verified batch has transactions of known kinds");
+    match &content {
+        Content::Linked(linked) => pay_all(book, linked.payments, signer),
+        _ => accounts::execute(book, at, signer, &content).unwrap_or_else(|| match &content {
+            Content::Command(command) => change_issuance(book, command, signer),
+            _ => Outcome::OtherKind,
+        }),
     }
 }
 
-/// What the account at `authority` orders.
-fn order(book: &mut Book, command: &Command, authority: usize) -> Outcome {
-    if let Action::Freeze { account, frozen } = command.action {
-        return freeze(book, command.authority, account, frozen);
-    }
+/// The account at `authority` issues or burns.
+fn change_issuance(book: &mut Book, command: &Command, authority: usize) -> Outcome {
     let state = Arc::clone(book.state());
     let (roles, before) = (state.roles(), state.mutable(authority));
     if roles.issuer != Some(command.authority) {
         return Outcome::RoleNotHeld;
     }
-    if before.frozen.debit() {
-        return Outcome::DebitFrozen;
+    if let Err(reason) = before.flags.debit() {
+        return reason;
     }
     match command.action {
-        Action::Freeze { .. } => unreachable!("it is ordered above"),
         Action::Issue { to, amount } => {
             let Some(index) = book.index(to) else { return Outcome::UnknownCredit };
             let payee = state.mutable(index);
-            if payee.frozen.credit() {
-                return Outcome::CreditFrozen;
+            if let Err(reason) = payee.flags.credit() {
+                return reason;
             }
             let Some(issuance) = book.issuance().issue(amount, roles.issuance_cap) else {
                 return Outcome::IssuanceCap;
@@ -95,6 +92,7 @@ fn order(book: &mut Book, command: &Command, authority: usize) -> Outcome {
             state.set_balance(authority, balance);
             book.set_issuance(issuance);
         }
+        _ => unreachable!("the others are for chains of every kind"),
     }
     Outcome::Applied
 }
@@ -102,17 +100,16 @@ fn order(book: &mut Book, command: &Command, authority: usize) -> Outcome {
 /// The payments of the account at `debit`, all or none.
 fn pay_all(book: &mut Book, payments: Payments<'_>, debit: usize) -> Outcome {
     let state = Arc::clone(book.state());
-    if state.frozen_at(debit).debit() {
-        return Outcome::DebitFrozen;
+    if let Err(reason) = state.flags_at(debit).debit() {
+        return reason;
     }
     for (at, payment) in payments.iter().enumerate() {
         if let Some(coming) = payments.get(at + PREFETCH_AHEAD) {
             state.prefetch(coming.to);
         }
-        match book.index(payment.to) {
-            None => return Outcome::UnknownCredit,
-            Some(index) if state.frozen_at(index).credit() => return Outcome::CreditFrozen,
-            Some(_) => {}
+        let Some(index) = book.index(payment.to) else { return Outcome::UnknownCredit };
+        if let Err(reason) = state.flags_at(index).credit() {
+            return reason;
         }
     }
     let payer = state.mutable(debit).balance;
@@ -142,8 +139,8 @@ fn pay_all(book: &mut Book, payments: Payments<'_>, debit: usize) -> Outcome {
 pub(super) fn credit(book: &mut Book, leg: Leg, to: AccountId, amount: u64) -> Result<(), Outcome> {
     let index = book.index(to).ok_or(Outcome::UnknownCredit)?;
     let before = book.state().mutable(index);
-    if leg == Leg::Credit && before.frozen.credit() {
-        return Err(Outcome::CreditFrozen);
+    if leg == Leg::Credit {
+        before.flags.credit()?;
     }
     let balance = before.balance.checked_add(amount).ok_or(Outcome::CreditOverflow)?;
     book.touch(index, before);

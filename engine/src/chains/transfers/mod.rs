@@ -5,11 +5,12 @@ mod executor;
 mod oracle;
 
 use super::Rules;
-use super::accounts::{judge_freeze, judge_opening, refuse_frozen};
+use super::accounts::{self, refuse};
 use crate::execute::oracle::Oracle;
 use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
 use crate::types::{
-    AccountId, Action, ChainKind, Command, Content, Frozen, Height, Outcome, PacketRun, Refusal, Transfer,
+    AccountFlags, AccountId, Action, ChainKind, ChainTime, Command, Content, Outcome, PacketRun, Refusal,
+    Transfer,
 };
 
 /// The rules of the kind.
@@ -19,28 +20,29 @@ impl Rules for Transfers {
     fn judge(chains: &Chains, state: &ChainState, content: &Content<'_>) -> Result<(), Refusal> {
         match content {
             Content::Transfer(transfer) => judge_transfer(chains, state, transfer),
-            Content::Command(command) => judge_command(state, command),
             Content::Linked(linked) => {
-                refuse_frozen(state, linked.debit, Frozen::debit)?;
+                refuse(state, linked.debit, AccountFlags::debit)?;
                 let mut payments = linked.payments.iter();
-                payments.try_for_each(|payment| refuse_frozen(state, payment.to, Frozen::credit))
+                payments.try_for_each(|payment| refuse(state, payment.to, AccountFlags::credit))
             }
-            Content::Opening(opening) => judge_opening(state, opening),
-            Content::Attest(_) | Content::Revoke(_) => Err(Refusal::OtherKind),
+            _ => accounts::judge(state, content).unwrap_or_else(|| match content {
+                Content::Command(command) => judge_issuance(state, command),
+                _ => Err(Refusal::OtherKind),
+            }),
         }
     }
 
     #[inline]
-    fn execute(book: &mut Book, _: Height, signer: usize, run: PacketRun<'_>) -> Outcome {
-        executor::execute(book, signer, run)
+    fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome {
+        executor::execute(book, at, signer, run)
     }
 
     fn credit(book: &mut Book, leg: Leg, to: AccountId, amount: u64) -> Result<(), Outcome> {
         executor::credit(book, leg, to, amount)
     }
 
-    fn execute_plainly(oracle: &mut Oracle, _: Height, content: &Content<'_>) -> Outcome {
-        oracle::execute(oracle, content)
+    fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
+        oracle::execute(oracle, at, content)
     }
 
     fn credit_plainly(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
@@ -49,9 +51,9 @@ impl Rules for Transfers {
 }
 
 fn judge_transfer(chains: &Chains, state: &ChainState, transfer: &Transfer) -> Result<(), Refusal> {
-    refuse_frozen(state, transfer.debit, Frozen::debit)?;
+    refuse(state, transfer.debit, AccountFlags::debit)?;
     let Some(other) = transfer.credit_chain else {
-        return refuse_frozen(state, transfer.credit, Frozen::credit);
+        return refuse(state, transfer.credit, AccountFlags::credit);
     };
     // Whether the account exists there is for that chain to say, when the money arrives.
     let other = chains.get(other).ok_or(Refusal::UnknownCreditChain)?;
@@ -61,11 +63,10 @@ fn judge_transfer(chains: &Chains, state: &ChainState, transfer: &Transfer) -> R
     (other.asset() == state.asset()).then_some(()).ok_or(Refusal::OtherAsset)
 }
 
-fn judge_command(state: &ChainState, command: &Command) -> Result<(), Refusal> {
+fn judge_issuance(state: &ChainState, command: &Command) -> Result<(), Refusal> {
     let credited = match command.action {
-        Action::Freeze { account, .. } => return judge_freeze(state, command.authority, account),
         Action::Issue { to, .. } => to,
-        Action::Burn { .. } => command.authority,
+        _ => command.authority,
     };
     if state.roles().issuer != Some(command.authority) {
         return Err(Refusal::RoleNotHeld);

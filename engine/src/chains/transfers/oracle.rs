@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use crate::execute::oracle::Oracle;
 use crate::execute::{Crossing, Delivery, Leg};
-use crate::types::{Action, ChainId, Command, Content, Linked, Outcome, Transfer};
+use crate::types::{AccountId, Action, ChainId, ChainTime, Command, Content, Linked, Outcome, Transfer};
 
 /// One transaction, once its nonce is spent.
-pub(super) fn execute(oracle: &mut Oracle, content: &Content<'_>) -> Outcome {
+pub(super) fn execute(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
     match content {
         Content::Transfer(of) => transfer(oracle, of),
-        Content::Command(of) => command(oracle, of),
         Content::Linked(of) => linked(oracle, of),
-        Content::Opening(of) => oracle.open(of),
-        Content::Attest(_) | Content::Revoke(_) => Outcome::OtherKind,
+        Content::Command(Command { authority, action: Action::Issue { to, amount }, .. }) => {
+            issue(oracle, *authority, *to, *amount)
+        }
+        Content::Command(Command { authority, action: Action::Burn { amount }, .. }) => {
+            burn(oracle, *authority, *amount)
+        }
+        _ => oracle.common(at, content).unwrap_or(Outcome::OtherKind),
     }
 }
 
@@ -25,9 +29,9 @@ pub(super) fn deliver(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
         Leg::Refund(_) => payer,
     };
     let Some(account) = oracle.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
-    // What comes back is taken by a frozen account, too.
-    if account.credit_frozen && delivery.leg == Leg::Credit {
-        return Outcome::CreditFrozen;
+    // What comes back is taken by a frozen or closing account, too.
+    if let (Leg::Credit, Err(reason)) = (delivery.leg, account.may_receive()) {
+        return reason;
     }
     if account.balance + u128::from(amount) > u128::from(u64::MAX) {
         return Outcome::CreditOverflow;
@@ -39,8 +43,8 @@ pub(super) fn deliver(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
 /// A payment, once the nonce is spent.
 fn transfer(oracle: &mut Oracle, transfer: &Transfer) -> Outcome {
     let accounts = oracle.accounts.len() as u64;
-    if oracle.accounts[transfer.debit.0 as usize].debit_frozen {
-        return Outcome::DebitFrozen;
+    if let Err(reason) = oracle.accounts[transfer.debit.0 as usize].may_pay() {
+        return reason;
     }
     if let Some(chain) = transfer.credit_chain {
         return send(oracle, transfer, chain);
@@ -48,8 +52,8 @@ fn transfer(oracle: &mut Oracle, transfer: &Transfer) -> Outcome {
     if transfer.credit.0 >= accounts {
         return Outcome::UnknownCredit;
     }
-    if oracle.accounts[transfer.credit.0 as usize].credit_frozen {
-        return Outcome::CreditFrozen;
+    if let Err(reason) = oracle.accounts[transfer.credit.0 as usize].may_receive() {
+        return reason;
     }
     let (debit, credit) = (transfer.debit.0 as usize, transfer.credit.0 as usize);
     let amount = u128::from(transfer.amount);
@@ -85,14 +89,13 @@ fn send(oracle: &mut Oracle, transfer: &Transfer, to: ChainId) -> Outcome {
 /// counts only if none fails.
 fn linked(oracle: &mut Oracle, linked: &Linked<'_>) -> Outcome {
     let payer = linked.debit.0 as usize;
-    if oracle.accounts[payer].debit_frozen {
-        return Outcome::DebitFrozen;
+    if let Err(reason) = oracle.accounts[payer].may_pay() {
+        return reason;
     }
     for payment in linked.payments.iter() {
-        match oracle.accounts.get(payment.to.0 as usize) {
-            None => return Outcome::UnknownCredit,
-            Some(payee) if payee.credit_frozen => return Outcome::CreditFrozen,
-            Some(_) => {}
+        let Some(payee) = oracle.accounts.get(payment.to.0 as usize) else { return Outcome::UnknownCredit };
+        if let Err(reason) = payee.may_receive() {
+            return reason;
         }
     }
     let total: u128 = linked.payments.iter().map(|payment| u128::from(payment.amount)).sum();
@@ -115,52 +118,47 @@ fn linked(oracle: &mut Oracle, linked: &Linked<'_>) -> Outcome {
     Outcome::Applied
 }
 
-/// What an authority orders, once the nonce is spent.
-fn command(oracle: &mut Oracle, command: &Command) -> Outcome {
-    let by = command.authority;
-    if let Action::Freeze { account, frozen } = command.action {
-        return oracle.freeze(by, account, frozen);
-    }
+/// New money, once the nonce is spent.
+fn issue(oracle: &mut Oracle, by: AccountId, to: AccountId, amount: u64) -> Outcome {
     if oracle.roles.issuer != Some(by) {
         return Outcome::RoleNotHeld;
     }
-    let (issued, burned, frozen) =
-        (oracle.issued, oracle.burned, oracle.accounts[by.0 as usize].debit_frozen);
-    match command.action {
-        Action::Issue { to, amount } => {
-            if frozen {
-                return Outcome::DebitFrozen;
-            }
-            let Some(payee) = oracle.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
-            if payee.credit_frozen {
-                return Outcome::CreditFrozen;
-            }
-            let amount = u128::from(amount);
-            let outstanding = issued + amount <= burned + u128::from(oracle.roles.issuance_cap);
-            if !outstanding || issued + amount > u128::from(u64::MAX) {
-                return Outcome::IssuanceCap;
-            }
-            if payee.balance + amount > u128::from(u64::MAX) {
-                return Outcome::CreditOverflow;
-            }
-            payee.balance += amount;
-            oracle.issued += amount;
-        }
-        Action::Burn { amount } => {
-            if frozen {
-                return Outcome::DebitFrozen;
-            }
-            let (own, amount) = (&mut oracle.accounts[by.0 as usize], u128::from(amount));
-            if own.balance < amount {
-                return Outcome::InsufficientBalance;
-            }
-            if burned + amount > u128::from(u64::MAX) {
-                return Outcome::IssuanceCap;
-            }
-            own.balance -= amount;
-            oracle.burned += amount;
-        }
-        Action::Freeze { .. } => unreachable!("it is ordered above"),
+    if let Err(reason) = oracle.accounts[by.0 as usize].may_pay() {
+        return reason;
     }
+    let Some(payee) = oracle.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
+    if let Err(reason) = payee.may_receive() {
+        return reason;
+    }
+    let (amount, issued, burned) = (u128::from(amount), oracle.issued, oracle.burned);
+    let outstanding = issued + amount <= burned + u128::from(oracle.roles.issuance_cap);
+    if !outstanding || issued + amount > u128::from(u64::MAX) {
+        return Outcome::IssuanceCap;
+    }
+    if payee.balance + amount > u128::from(u64::MAX) {
+        return Outcome::CreditOverflow;
+    }
+    payee.balance += amount;
+    oracle.issued += amount;
+    Outcome::Applied
+}
+
+/// Money ceases to exist, once the nonce is spent.
+fn burn(oracle: &mut Oracle, by: AccountId, amount: u64) -> Outcome {
+    if oracle.roles.issuer != Some(by) {
+        return Outcome::RoleNotHeld;
+    }
+    let (own, amount) = (&mut oracle.accounts[by.0 as usize], u128::from(amount));
+    if let Err(reason) = own.may_pay() {
+        return reason;
+    }
+    if own.balance < amount {
+        return Outcome::InsufficientBalance;
+    }
+    if oracle.burned + amount > u128::from(u64::MAX) {
+        return Outcome::IssuanceCap;
+    }
+    own.balance -= amount;
+    oracle.burned += amount;
     Outcome::Applied
 }

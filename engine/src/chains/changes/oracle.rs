@@ -1,0 +1,288 @@
+//! The definition of how accounts change, in the plainest words. It keeps and writes out for itself what the executor
+//! asks [`AccountRecord`](crate::types::AccountRecord) for.
+
+use std::collections::BTreeMap;
+
+use crate::execute::oracle::{Account, Oracle};
+use crate::limits::{CHANGES_MAX, ROWS_MAX};
+use crate::types::{AccountId, ChainTime, Height, Outcome, Protect, Recover, Registrar, Rekey};
+
+type Key = [u8; 32];
+
+/// Who can give an account another key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct PlainSafeguards {
+    recovery_key: Option<Key>,
+    threshold: u8,
+    guardians: Vec<u64>,
+}
+
+/// What a change does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PlainChange {
+    Key(Key),
+    Safeguards(PlainSafeguards),
+    Close,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PlainPending {
+    change: PlainChange,
+    by_recovery: bool,
+    begun: u64,
+    due_ms: u64,
+}
+
+/// What a chain keeps of an account beside its leaf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlainRecord {
+    changes: u64,
+    key_since: u64,
+    safeguards: PlainSafeguards,
+    pending: Option<PlainPending>,
+    /// By the place of the guardian: until when it counts, and for which key.
+    approvals: BTreeMap<u8, (u64, Key)>,
+}
+
+impl PlainSafeguards {
+    /// threshold | guardians | 1 with a recovery key | recovery key | accounts
+    fn value(&self) -> Vec<u8> {
+        let mut value =
+            vec![self.threshold, self.guardians.len() as u8, u8::from(self.recovery_key.is_some())];
+        value.extend(self.recovery_key.iter().flatten());
+        value.extend(self.guardians.iter().flat_map(|guardian| guardian.to_le_bytes()));
+        value
+    }
+}
+
+impl PlainRecord {
+    pub(crate) fn key_since(&self) -> u64 {
+        self.key_since
+    }
+
+    /// changes | key since | safeguards | pending | how many approvals | approvals
+    fn value(&self) -> Vec<u8> {
+        let mut value = [self.changes.to_le_bytes(), self.key_since.to_le_bytes()].concat();
+        value.extend(self.safeguards.value());
+        match &self.pending {
+            None => value.push(0),
+            Some(pending) => {
+                let (code, what) = match &pending.change {
+                    PlainChange::Key(key) => (1, key.to_vec()),
+                    PlainChange::Safeguards(safeguards) => (2, safeguards.value()),
+                    PlainChange::Close => (3, Vec::new()),
+                };
+                value.extend([code, u8::from(pending.by_recovery)]);
+                value.extend(pending.begun.to_le_bytes());
+                value.extend(pending.due_ms.to_le_bytes());
+                value.extend(what);
+            }
+        }
+        value.push(self.approvals.len() as u8);
+        for (guardian, (until, key)) in &self.approvals {
+            value.push(*guardian);
+            value.extend(until.to_le_bytes());
+            value.extend(key);
+        }
+        value
+    }
+}
+
+/// 16 zero bytes, then what it is a row of: of the record of an account (1), or of a key that it had (2).
+fn row_key(what: u8, version: u32, account: u64) -> Key {
+    let mut key = [0; 32];
+    key[16] = what;
+    key[20..24].copy_from_slice(&version.to_be_bytes());
+    key[24..32].copy_from_slice(&account.to_be_bytes());
+    key
+}
+
+/// The record of an account has changed.
+fn write(oracle: &mut Oracle, account: AccountId) {
+    let value = oracle.accounts[account.0 as usize].record.value();
+    oracle.table.put(row_key(1, 0, account.0), value);
+}
+
+/// The changes that are due take effect, the one that is due longest first.
+pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
+    let mut due = Vec::new();
+    for (id, account) in (0..).zip(&oracle.accounts) {
+        if let Some(pending) = &account.record.pending
+            && pending.due_ms <= at.time_ms
+            && pending.begun + 3 <= at.height.0
+        {
+            due.push((pending.due_ms, id));
+        }
+    }
+    due.sort_unstable();
+    for (_, id) in due.into_iter().take(CHANGES_MAX) {
+        let account = &mut oracle.accounts[id as usize];
+        let pending = account.record.pending.take().expect("it was found");
+        account.record.approvals.clear();
+        match pending.change {
+            PlainChange::Key(key) => {
+                let mut old = account.key.to_vec();
+                old.extend(account.record.key_since.to_le_bytes());
+                old.extend(at.height.0.to_le_bytes());
+                let row = row_key(2, account.key_version, id);
+                account.former_keys.push((account.key, Height(account.record.key_since)));
+                account.key = key;
+                account.key_version += 1;
+                account.record.key_since = at.height.0;
+                oracle.keys.push((AccountId(id), key));
+                oracle.table.put(row, old);
+            }
+            PlainChange::Safeguards(safeguards) => account.record.safeguards = safeguards,
+            PlainChange::Close => {
+                account.closing = false;
+                account.closed = account.balance == 0;
+            }
+        }
+        write(oracle, AccountId(id));
+    }
+}
+
+fn nothing_pending(account: &Account) -> Result<(), Outcome> {
+    match account.record.pending {
+        Some(_) => Err(Outcome::ChangePending),
+        None => Ok(()),
+    }
+}
+
+fn room(oracle: &Oracle) -> Result<(), Outcome> {
+    if oracle.has_room() { Ok(()) } else { Err(Outcome::ChainFull) }
+}
+
+impl Oracle {
+    /// Whether two more rows, and one for each change in its lock window, fit into the table.
+    pub(crate) fn has_room(&self) -> bool {
+        let pending = self.accounts.iter().filter(|account| account.record.pending.is_some()).count();
+        (self.table.rows().len() + pending + 2) as u64 <= ROWS_MAX
+    }
+
+    /// The accounts with a change in its lock window.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = AccountId> {
+        (0..)
+            .map(AccountId)
+            .zip(&self.accounts)
+            .filter(|(_, of)| of.record.pending.is_some())
+            .map(|(id, _)| id)
+    }
+
+    pub(crate) fn rekey(&mut self, at: ChainTime, of: &Rekey<'_>) -> Result<(), Outcome> {
+        let account = &self.accounts[of.account.0 as usize];
+        account.may_pay()?;
+        nothing_pending(account)?;
+        let seconds = self.roles.windows.rekey_seconds;
+        begin(self, at, of.account, (PlainChange::Key(*of.key), false, seconds))
+    }
+
+    pub(crate) fn protect(&mut self, at: ChainTime, of: &Protect<'_>) -> Result<(), Outcome> {
+        self.accounts[of.account.0 as usize].may_pay()?;
+        let asked = of.safeguards.get();
+        let guardians: Vec<u64> = asked.guardians.iter().map(|guardian| guardian.0).collect();
+        if guardians.iter().any(|guardian| *guardian >= self.accounts.len() as u64) {
+            return Err(Outcome::UnknownCredit);
+        }
+        let safeguards =
+            PlainSafeguards { recovery_key: asked.recovery_key, threshold: asked.threshold, guardians };
+        nothing_pending(&self.accounts[of.account.0 as usize])?;
+        let record = &self.accounts[of.account.0 as usize].record;
+        if record.safeguards.recovery_key.is_some() || !record.safeguards.guardians.is_empty() {
+            let seconds = self.roles.windows.recovery_seconds;
+            return begin(self, at, of.account, (PlainChange::Safeguards(safeguards), false, seconds));
+        }
+        room(self)?;
+        let record = &mut self.accounts[of.account.0 as usize].record;
+        record.changes += 1;
+        record.approvals.clear();
+        record.safeguards = safeguards;
+        write(self, of.account);
+        Ok(())
+    }
+
+    pub(crate) fn close(&mut self, at: ChainTime, id: AccountId) -> Result<(), Outcome> {
+        let account = &self.accounts[id.0 as usize];
+        account.may_pay()?;
+        if self.roles.issuer == Some(id)
+            || self.roles.freezer == Some(id)
+            || self.roles.registrar == Registrar::Account(id)
+        {
+            return Err(Outcome::RoleHeld);
+        }
+        if account.balance > 0 {
+            return Err(Outcome::NotEmpty);
+        }
+        nothing_pending(account)?;
+        begin(self, at, id, (PlainChange::Close, false, self.roles.windows.rekey_seconds))?;
+        self.accounts[id.0 as usize].closing = true;
+        Ok(())
+    }
+
+    pub(crate) fn cancel(&mut self, id: AccountId, change: u64) -> Result<(), Outcome> {
+        let account = &mut self.accounts[id.0 as usize];
+        if account.closed {
+            return Err(Outcome::DebitClosed);
+        }
+        if account.debit_frozen {
+            return Err(Outcome::DebitFrozen);
+        }
+        if account.record.pending.is_none() || account.record.changes != change {
+            return Err(Outcome::UnknownChange);
+        }
+        account.record.pending = None;
+        account.closing = false;
+        write(self, id);
+        Ok(())
+    }
+
+    pub(crate) fn recover(&mut self, at: ChainTime, of: &Recover<'_>) -> Result<(), Outcome> {
+        self.accounts[of.signer.0 as usize].may_pay()?;
+        let seconds = self.roles.windows.recovery_seconds;
+        let account = self.accounts.get_mut(of.account.0 as usize).ok_or(Outcome::UnknownCredit)?;
+        if account.closed {
+            return Err(Outcome::CreditClosed);
+        }
+        let record = &mut account.record;
+        if record.changes != of.changes {
+            return Err(Outcome::UnknownChange);
+        }
+        if let Some((recovery_key, _)) = of.recovery {
+            if record.safeguards.recovery_key != Some(*recovery_key) {
+                return Err(Outcome::NotGuardian);
+            }
+        } else {
+            let guardian = record.safeguards.guardians.iter().position(|guardian| *guardian == of.signer.0);
+            let Some(guardian) = guardian else { return Err(Outcome::NotGuardian) };
+            // Those that no longer count are forgotten when another one comes.
+            record.approvals.retain(|_, (until, _)| *until >= at.time_ms);
+            let until = at.time_ms.saturating_add(u64::from(seconds) * 1_000);
+            record.approvals.insert(guardian as u8, (until, *of.key));
+            let same = record.approvals.values().filter(|(_, key)| key == of.key).count();
+            if same < usize::from(record.safeguards.threshold) {
+                write(self, of.account);
+                return Ok(());
+            }
+        }
+        begin(self, at, of.account, (PlainChange::Key(*of.key), true, seconds))?;
+        self.accounts[of.account.0 as usize].closing = false;
+        Ok(())
+    }
+}
+
+fn begin(
+    oracle: &mut Oracle,
+    at: ChainTime,
+    id: AccountId,
+    (change, by_recovery, seconds): (PlainChange, bool, u32),
+) -> Result<(), Outcome> {
+    room(oracle)?;
+    let Height(begun) = at.height;
+    let due_ms = at.time_ms.saturating_add(u64::from(seconds) * 1_000);
+    let record = &mut oracle.accounts[id.0 as usize].record;
+    record.changes += 1;
+    record.approvals.clear();
+    record.pending = Some(PlainPending { change, by_recovery, begun, due_ms });
+    write(oracle, id);
+    Ok(())
+}
