@@ -41,6 +41,8 @@ pub const ROW_VALUE_BYTES_MAX: usize = 576;
 pub const GUARDIANS_MAX: usize = 8;
 /// Seconds of the longest lock window (*protocol*).
 pub const LOCK_WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
+/// How far one block moves the clock of lock windows, in milliseconds (*protocol*).
+pub const LOCK_STEP_MS: u64 = 1_000;
 /// Changes of accounts that take effect in one block on one chain; more that are due wait for the next one
 /// (*protocol*).
 pub const CHANGES_MAX: usize = 1_024;

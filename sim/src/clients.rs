@@ -362,7 +362,7 @@ impl Clients {
             true => chance.within(accounts / 2..accounts),
             false => chance.of(&opened),
         };
-        let what = self.chance.below(10);
+        let what = self.chance.below(12);
         let guarded: Vec<u64> = self
             .records
             .range((chain, 0)..(chain + 1, 0))
@@ -371,14 +371,14 @@ impl Clients {
             .collect();
         // Others mostly want to help accounts that somebody guards.
         let of = match what {
-            4..=6 if !guarded.is_empty() && self.chance.permille(900) => self.chance.of(&guarded),
+            4..=8 if !guarded.is_empty() && self.chance.permille(900) => self.chance.of(&guarded),
             _ => some(&mut self.chance),
         };
         let record = self.records.get(&(chain, of)).cloned().unwrap_or_default();
         // Guardians and those who bring a recovery key sign for others.
         let signer = match (what, &record.safeguards.guardians[..]) {
-            (4..=6, guardians @ [_, ..]) if self.chance.permille(900) => self.chance.of(guardians).0,
-            (4..=6, _) => self.chance.within(0..accounts),
+            (4..=8, guardians @ [_, ..]) if self.chance.permille(900) => self.chance.of(guardians).0,
+            (4..=8, _) => self.chance.within(0..accounts),
             _ => of,
         };
         let by = self.signer((chain, signer));
@@ -397,16 +397,16 @@ impl Clients {
                 guardians.retain(|guardian| guardian.0 != of);
                 guardians.sort_unstable();
                 guardians.dedup();
-                let threshold = guardians.len().min(1 + chance.below(2)) as u8;
+                let threshold = guardians.len().min(chance.of(&[1, 1, 2])) as u8;
                 let recovery_key = chance.permille(500).then(|| Environment::new_key(key).public_key());
                 let safeguards = Safeguards { recovery_key, threshold, guardians };
                 environment.protect(chain, by, &safeguards, nonce)
             }
-            4..=6 => {
-                let with = recovery_key.filter(|_| chance.permille(400));
+            4..=8 => {
+                let with = recovery_key.filter(|_| chance.permille(600));
                 environment.recover(chain, by, (of, record.changes), (key, with), nonce)
             }
-            7 => environment.command(chain, by, Action::Close, nonce),
+            9 => environment.command(chain, by, Action::Close, nonce),
             _ => environment.command(chain, by, Action::Cancel { change: record.changes }, nonce),
         };
         self.transactions.push(((chain, signer), transaction.clone()));

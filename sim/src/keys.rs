@@ -87,7 +87,10 @@ impl Keys {
             Ok(Content::Rekey(rekey)) => {
                 of.asked = Some((*rekey.key, at.after(self.windows.rekey_seconds)));
             }
-            Ok(Content::Command(Command { action: Action::Cancel { .. }, .. })) => of.asked = None,
+            // Of a recovery that is cancelled nothing is left: another one needs another word.
+            Ok(Content::Command(Command { action: Action::Cancel { .. }, .. })) => {
+                (of.asked, of.recoveries) = (None, BTreeMap::new());
+            }
             Ok(Content::Recover(recover)) => {
                 let due = at.after(self.windows.recovery_seconds);
                 let of = self.accounts.entry((chain, recover.account)).or_default();

@@ -8,8 +8,8 @@ use super::touched::Touched;
 use super::{Balance, ChainState, Delivery, RowChange};
 use crate::limits::{CHANGES_MAX, PUBLIC_KEY_BYTES, ROWS_MAX};
 use crate::types::{
-    AccountId, AccountRecord, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, Height, Issuance, OldKey,
-    OwnRow, old_key_key, record_key,
+    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, Height, Issuance,
+    LockClock, OldKey, OwnRow, old_key_key, record_key,
 };
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
@@ -178,16 +178,31 @@ impl Book {
         self.table.keep();
     }
 
-    /// The accounts whose changes take effect at this moment, the one that is due longest first.
-    pub(crate) fn due(&self, at: ChainTime, settled: u64) -> Vec<AccountId> {
-        let until = (at.time_ms, AccountId(u64::MAX));
-        let due = self.due.range(..=until).filter(|(_, begun)| begun.0 + settled <= at.height.0);
+    /// The accounts whose changes take effect at this height, the one that is due longest first.
+    pub(crate) fn due(&self, now_ms: u64, height: Height, settled: u64) -> Vec<AccountId> {
+        let until = (now_ms, AccountId(u64::MAX));
+        let due = self.due.range(..=until).filter(|(_, begun)| begun.0 + settled <= height.0);
         due.map(|((_, account), _)| *account).take(CHANGES_MAX).collect()
     }
 
-    /// Whether there is room for two more rows, and for what the changes in their lock windows need.
+    /// Whether a change is in its lock window.
+    pub(crate) fn is_changing(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// The clock of the lock windows.
+    pub(crate) fn clock(&self) -> LockClock {
+        let clock = self.table().get(&CLOCK_KEY).map(LockClock::decode);
+        clock.map_or_else(LockClock::default, |clock| clock.expect("the ledger's own rows are what they say"))
+    }
+
+    pub(crate) fn set_clock(&mut self, clock: LockClock) {
+        self.put(&CLOCK_KEY, &clock.encode());
+    }
+
+    /// Whether there is room for three more rows, and for what the changes in their lock windows need.
     pub(crate) fn has_room(&self) -> bool {
-        (self.table().len() + self.due.len()) as u64 + 2 <= ROWS_MAX
+        (self.table().len() + self.due.len()) as u64 + 3 <= ROWS_MAX
     }
 
     /// The table is as it was before a block that changed this row.

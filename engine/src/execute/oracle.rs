@@ -57,6 +57,10 @@ pub struct Oracle {
     pub(crate) attestations: BTreeMap<[u8; 32], PlainAttestation>,
     /// Attestations, and what is kept of accounts beside their leaves.
     pub(crate) table: PlainTable,
+    /// The accounts with a change in its lock window.
+    pub(crate) changing: BTreeSet<AccountId>,
+    /// What the clock of lock windows shows, and the time of the block that has set it.
+    pub(crate) clock: (u64, u64),
     /// The keys of the accounts that the height at hand has opened.
     opened: Vec<[u8; 32]>,
     /// The accounts that it has given another key, with it.
@@ -108,6 +112,8 @@ impl Oracle {
             burned: 0,
             attestations: BTreeMap::new(),
             table: PlainTable::empty(),
+            changing: BTreeSet::new(),
+            clock: (0, 0),
             opened: Vec::new(),
             keys: Vec::new(),
         }
@@ -172,11 +178,11 @@ impl Oracle {
             return Outcome::UnknownDebit;
         }
         let account = &mut self.accounts[signer.0 as usize];
-        if run.key_version() != account.key_version {
-            return Outcome::WrongKeyVersion;
-        }
         if u128::from(nonce) < account.lowest_nonce || account.used_nonces.contains(&nonce) {
             return Outcome::Replayed;
+        }
+        if run.key_version() != account.key_version {
+            return Outcome::WrongKeyVersion;
         }
         if u128::from(nonce) >= account.lowest_nonce + 128 {
             return Outcome::NonceTooFar;

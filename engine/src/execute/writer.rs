@@ -199,15 +199,16 @@ fn transaction<K: Rules>(book: &mut Book, at: ChainTime, packet: PacketRun<'_>) 
         return Outcome::Expired;
     }
     let Some(signer) = book.index(packet.debit()) else { return Outcome::UnknownDebit };
-    if packet.key_version() != state.key_version_at(signer) {
+    let before = state.mutable(signer);
+    let window = before.window.with(packet.nonce());
+    // Who submits the same bytes again hears what became of them, also if the account has another key by now.
+    if window == Err(WindowRefusal::Replayed) {
+        return Outcome::Replayed;
+    }
+    if packet.key_version() != before.key_version {
         return Outcome::WrongKeyVersion;
     }
-    let before = state.mutable(signer);
-    let window = match before.window.with(packet.nonce()) {
-        Ok(window) => window,
-        Err(WindowRefusal::Replayed) => return Outcome::Replayed,
-        Err(WindowRefusal::TooFar) => return Outcome::NonceTooFar,
-    };
+    let Ok(window) = window else { return Outcome::NonceTooFar };
     state.set_window(signer, window);
     book.touch(signer, before);
     K::execute(book, at, signer, packet)

@@ -45,7 +45,8 @@ pub use packet::{
     REVOKE_KIND, TRANSFER_KIND, Transfer,
 };
 pub use record::{
-    AccountRecord, Approval, Change, OldKey, OwnRow, Pending, Safeguards, old_key_key, record_key,
+    AccountRecord, Approval, CLOCK_KEY, Change, LockClock, OldKey, OwnRow, Pending, Safeguards, old_key_key,
+    record_key,
 };
 pub use rekey::{EncodedSafeguards, Protect, Recover, Rekey, new_key_message, recovery_message};
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};

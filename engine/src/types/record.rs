@@ -9,17 +9,27 @@
 //!     approval         place of the guardian (1) | until (8) | key (32)
 //! row of an old key    key 16 zero bytes | 2 | 0 (3) | version (4, big-endian) | account (8, big-endian)
 //!     value            key (32) | since (8) | until (8)
+//! row of the clock     key 16 zero bytes | 3 | 0 (15)
+//!     value            time by which lock windows end (8) | time of the block (8)
 //! ```
 //!
 //! A key of the table that begins with 16 zero bytes is the ledger's own: no fingerprint has such a one.
 
 use super::{AccountId, Height};
-use crate::limits::{GUARDIANS_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX};
+use crate::limits::{GUARDIANS_MAX, LOCK_STEP_MS, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX};
 
 /// Bytes of the zeros before each key of the ledger's own.
 pub(super) const RESERVED_ZEROS: usize = 16;
 const RECORD_TAG: u8 = 1;
 const OLD_KEY_TAG: u8 = 2;
+const CLOCK_TAG: u8 = 3;
+
+/// The table's key of the [`LockClock`].
+pub const CLOCK_KEY: [u8; 32] = {
+    let mut key = [0; 32];
+    key[RESERVED_ZEROS] = CLOCK_TAG;
+    key
+};
 
 const SAFEGUARDS_BYTES_MAX: usize = 3 + PUBLIC_KEY_BYTES + GUARDIANS_MAX * 8;
 const APPROVAL_BYTES: usize = 1 + 8 + PUBLIC_KEY_BYTES;
@@ -151,8 +161,49 @@ pub struct Pending {
     pub by_recovery: bool,
     /// The height at which it was begun.
     pub begun: Height,
-    /// The time of the chain, in milliseconds since 1970, from which on it takes effect.
+    /// The time of the [`LockClock`] from which on it takes effect.
     pub due_ms: u64,
+}
+
+/// The clock by which lock windows end, in milliseconds. It runs while a change is in its window, and adds at most
+/// [`LOCK_STEP_MS`] for a block: time in which there are no blocks is no time in which anybody could cancel. It is
+/// never ahead of the time of the blocks, which are in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockClock {
+    /// What it shows.
+    pub now_ms: u64,
+    /// The time of the block that has set it.
+    pub block_ms: u64,
+}
+
+impl LockClock {
+    /// A block while a change is in its window.
+    #[must_use]
+    pub fn at(self, block_ms: u64) -> Self {
+        let step = block_ms.saturating_sub(self.block_ms).min(LOCK_STEP_MS);
+        Self { now_ms: self.now_ms.saturating_add(step), block_ms }
+    }
+
+    /// A block with the first change after none was in its window.
+    #[must_use]
+    pub fn wound(self, block_ms: u64) -> Self {
+        Self { now_ms: self.now_ms.max(block_ms), block_ms }
+    }
+
+    /// The bytes under the table's root; the picture above has the places.
+    pub fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.now_ms.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.block_ms.to_le_bytes());
+        bytes
+    }
+
+    /// The inverse of [`Self::encode`].
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let clock = Self { now_ms: number(bytes)?, block_ms: number(bytes)? };
+        bytes.is_empty().then_some(clock)
+    }
 }
 
 /// A guardian wants an account to have a key.
@@ -364,6 +415,20 @@ pub(super) mod tests {
             let old = OldKey { key: [7; 32], since: Height(since[0]), until: Height(since[1]) };
             prop_assert_eq!(OldKey::decode(&old.encode()), Some(old));
         }
+    }
+
+    #[test]
+    fn the_clock_of_lock_windows_never_jumps() {
+        let clock = LockClock::default().wound(5_000);
+        assert_eq!(clock, LockClock { now_ms: 5_000, block_ms: 5_000 });
+        assert_eq!(clock.at(5_400).now_ms, 5_400);
+        let after_an_outage = clock.at(900_000);
+        assert_eq!(after_an_outage, LockClock { now_ms: 5_000 + LOCK_STEP_MS, block_ms: 900_000 });
+        // A block whose time stands still adds nothing, and the next one no more than a step.
+        assert_eq!(clock.at(5_000), clock);
+        assert_eq!(after_an_outage.wound(900_010).now_ms, 900_010);
+        assert_eq!(LockClock::decode(&clock.encode()), Some(clock));
+        assert_eq!(OwnRow::of(&CLOCK_KEY), None);
     }
 
     #[test]

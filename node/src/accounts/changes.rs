@@ -18,8 +18,8 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::network_of;
-use crate::transfer::{Terms, TransferError, complete, validator_of};
+use crate::query::{check_root, connect_member, network_of};
+use crate::transfer::{Terms, TransferError, complete};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -71,8 +71,8 @@ pub enum ChangeError {
          number"
     )]
     Guardians,
-    /// Without a validator the number is not known.
-    #[error("without a validator nobody says which change is meant: add {0}")]
+    /// The number is not known, or one validator alone would have to be believed.
+    #[error("without the validators of --network nobody says which change is meant: add {0}")]
     NoNumber(&'static str),
     /// There is nothing to cancel.
     #[error("account {}:{} has no change in its lock window", .0.chain, .0.account)]
@@ -243,17 +243,20 @@ fn order(how: &SigningArgs, network: Option<&Network>, of: Place, action: Action
     })
 }
 
-/// What the chain keeps of an account; `else_add` is what helps where no validator is to be asked.
+/// What the chain keeps of an account, by more than one validator if there are more: a lie could cost a lock window.
+/// `else_add` is what helps where they cannot be asked.
 fn record(
     how: &SigningArgs,
     network: Option<&Network>,
     (of, else_add): (Place, &'static str),
 ) -> Result<AccountRecord> {
-    if how.offline.is_some() {
+    let Some(network) = network.filter(|_| how.offline.is_none()) else {
         return Err(ChangeError::NoNumber(else_add).into());
-    }
-    let answer = validator_of(how, network)?.account(of.chain, of.account)?;
-    Ok(answer.value.record().unwrap_or_default())
+    };
+    let mut client = connect_member(network, how.validator)?;
+    let answer = client.account(of.chain, of.account)?.value;
+    check_root(network, client.validator(), (answer.proof.chain.height, &answer.state_root))?;
+    Ok(answer.record().unwrap_or_default())
 }
 
 /// The network in the directory that is named, which is the one that the key is for.

@@ -215,8 +215,8 @@ pub struct RekeyArgs {
 /// guardians, or both. They replace those that were named before.
 ///
 /// Guardians are up to 8 other accounts of the chain, of which --threshold must
-/// want the same key. Where nobody was named before, this takes effect at once,
-/// else when the longer lock window is over.
+/// want the same key. Where nobody was named before, this takes effect when the
+/// lock window of a re-key is over, else when the longer one is.
 ///
 /// Examples:
 ///   millrace account protect 1:30 --guardians 4,5,6 --threshold 2 \
@@ -281,8 +281,9 @@ pub struct RecoverArgs {
     /// The key file of the recovery key. If it is encrypted, the passphrase is asked for on the terminal.
     #[arg(long, value_name = "FILE")]
     pub with_recovery_key: Option<PathBuf>,
-    /// With --offline: how many changes the account has begun, as `millrace query account` says.
-    #[arg(long, value_name = "NUMBER", requires = "offline")]
+    /// How many changes the account has begun, as `millrace query account` says; without, the validators of --network
+    /// are asked.
+    #[arg(long, value_name = "NUMBER")]
     pub changes: Option<u64>,
     /// How it is signed and submitted.
     #[command(flatten)]
@@ -303,7 +304,8 @@ pub struct CancelArgs {
     /// The account.
     #[arg(value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
     pub account: Place,
-    /// The number of the change, as `millrace query account` says; without, the one that is in its lock window now.
+    /// The number of the change, as `millrace query account` says; without, the validators of --network are asked which
+    /// one is in its lock window now.
     #[arg(long, value_name = "NUMBER")]
     pub change: Option<u64>,
     /// How it is signed and submitted.

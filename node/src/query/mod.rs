@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
-use engine::types::{AccountId, ChainId, Digest, Height, TransactionId};
+use engine::types::{AccountId, ChainId, Digest, Height, TransactionId, ValidatorIndex};
 use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
@@ -364,30 +364,41 @@ impl Asked {
 
     /// Compares a state root with those of the other validators.
     fn checked(&self, height: Height, root: &Digest) -> Result<Checked> {
-        let mut checked = Checked { path: true, agree: 0, others: 0 };
-        let Some(network) = &self.network else { return Ok(checked) };
-        for member in network.members.iter().filter(|member| member.index != self.client.validator()) {
-            checked.others += 1;
-            let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
-            match asked.map(|found| found.value.answer) {
-                Ok(answer) if answer.state_root == *root => checked.agree += 1,
-                Ok(answer) => bail!(
-                    "two validators disagree about height {height}: \"{}\" has the state root {}, validator {} has {root}",
-                    member.name,
-                    answer.state_root,
-                    self.client.validator()
-                ),
-                // One that is down or behind says nothing, which is counted as such.
-                Err(_) => {}
-            }
+        match &self.network {
+            None => Ok(Checked { path: true, agree: 0, others: 0 }),
+            Some(network) => check_root(network, self.client.validator(), (height, root)),
         }
-        Ok(checked)
     }
+}
+
+/// Compares the state root that one validator has told with those of the others.
+pub(crate) fn check_root(
+    network: &Network,
+    told_by: ValidatorIndex,
+    (height, root): (Height, &Digest),
+) -> Result<Checked> {
+    let mut checked = Checked { path: true, agree: 0, others: 0 };
+    for member in network.members.iter().filter(|member| member.index != told_by) {
+        checked.others += 1;
+        let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
+        match asked.map(|found| found.value.answer) {
+            Ok(answer) if answer.state_root == *root => checked.agree += 1,
+            Ok(answer) => bail!(
+                "two validators disagree about height {height}: \"{}\" has the state root {}, validator {told_by} has \
+                 {root}",
+                member.name,
+                answer.state_root,
+            ),
+            // One that is down or behind says nothing, which is counted as such.
+            Err(_) => {}
+        }
+    }
+    Ok(checked)
 }
 
 /// What was checked of an answer.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
-struct Checked {
+pub(crate) struct Checked {
     /// A Merkle path leads from the answer to the state root.
     path: bool,
     /// Other validators that have the same state root at that height.

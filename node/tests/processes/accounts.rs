@@ -171,7 +171,8 @@ fn an_account_gets_another_key_which_its_guardians_can_replace() {
     let guard = ["protect", "1:7", "--key", &second, "--threshold", "2", "--guardians"];
     assert!(account(2, &[&guard[..], &["7,3"]].concat()).contains("none the account itself"));
     account(0, &[&guard[..], &["5,3,4"]].concat());
-    assert!(until(&dir, "safeguards").contains("2 of 3 guardians: 3, 4, 5"));
+    assert!(until(&dir, "pending").contains("safeguards: 2 of 3 guardians: 3, 4, 5"));
+    assert!(!until(&dir, "\n  safeguards").contains("pending"));
     assert!(account(1, &["recover", &to_third, "--signer", "6"]).contains("not a guardian"));
     account(0, &["recover", &to_third, "--signer", "3"]);
     assert!(until(&dir, "approved").contains("by guardian 3"));
@@ -218,6 +219,7 @@ fn a_recovery_key_gives_an_account_another_key_and_files_are_for_one_place() {
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let public_key = shown["public_key"].as_str().unwrap();
     expect(0, &["account", "protect", "1:7", "--recovery-key", public_key, "--network", dir]);
+    until(dir, "\n  safeguards");
     let recover = ["account", "recover", &to_second, "--signer", "9", "--network", dir];
     let (text, _) = expect(1, &[&recover[..], &["--with-recovery-key", &second]].concat());
     assert!(text.contains("not a guardian"), "{text}");

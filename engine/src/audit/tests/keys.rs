@@ -26,8 +26,8 @@ fn replaced(spoilt: bool) -> Scene {
     scene
 }
 
-fn pays(scene: &Scene, key: u64, key_version: u32) -> Packet {
-    let transfer = scene.transfer(5, 1, 1).run().transfer().unwrap();
+fn pays(scene: &Scene, key: u64, key_version: u32, nonce: u64) -> Packet {
+    let transfer = scene.transfer(5, 1, nonce).run().transfer().unwrap();
     let transfer = Transfer { key_version, ..transfer };
     transfer.sign(scene.genesis.network(), |message| signing_key(key).sign(message))
 }
@@ -36,7 +36,7 @@ fn pays(scene: &Scene, key: u64, key_version: u32) -> Packet {
 fn an_account_signs_with_its_new_key_from_its_height_on() {
     let mut scene = replaced(false);
     // The old key is admissible for good; what becomes of it is for execution to say.
-    let batch = scene.batch_as_of(&[pays(&scene, 60, 2), pays(&scene, 5, 1)], 4);
+    let batch = scene.batch_as_of(&[pays(&scene, 60, 2, 1), pays(&scene, 5, 1, 2)], 4);
     scene.commit(&[batch], |_| {});
     let report = scene.audit();
     assert_eq!(report.finding, None);
@@ -49,7 +49,7 @@ fn an_account_signs_with_its_new_key_from_its_height_on() {
         (4, 60, 1, "a signature of account 5"),
     ] {
         let mut scene = replaced(false);
-        let packet = pays(&scene, key, version);
+        let packet = pays(&scene, key, version, 1);
         scene.batch_as_of(&[packet], as_of);
         assert!(scene.finding().expected.contains(words), "{words}: {:?}", scene.finding());
     }

@@ -4,8 +4,8 @@
 //! ```text
 //! rekey, close         own key                  ─┐ one at a time   ┌─ due ──▶ settle: another key, closed, ..
 //! protect              own key                  ─┼────────────────▶│
-//! recover              k of n guardians, or     ─┘ takes the place └─ cancel, by the own key
-//!                      the recovery key            of another one
+//! recover              k of n guardians, or     ─┘ takes the place └─ cancel, by the own key; or dropped, frozen
+//!                      the recovery key            of the first two
 //! ```
 //!
 //! `docs/ACCOUNTS.md` has the rules.
@@ -18,8 +18,8 @@ pub(crate) use self::oracle::{PlainRecord, settle_plainly};
 
 use crate::execute::Book;
 use crate::types::{
-    AccountFlags, AccountId, AccountRecord, Approval, ChainTime, Change, Outcome, Pending, Protect, Recover,
-    Rekey,
+    AccountFlags, AccountId, AccountRecord, Approval, ChainTime, Change, LockWindows, Outcome, Pending,
+    Protect, Recover, Rekey,
 };
 
 /// For so many heights after an account has begun to close, a payment of its own may come back from another chain.
@@ -27,25 +27,37 @@ pub(crate) const SETTLED_AFTER: u64 = 3;
 
 /// The changes that are due take effect.
 pub(crate) fn settle(book: &mut Book, at: ChainTime) {
-    for account in book.due(at, SETTLED_AFTER) {
+    if !book.is_changing() {
+        return;
+    }
+    let clock = book.clock().at(at.time_ms);
+    book.set_clock(clock);
+    for account in book.due(clock.now_ms, at.height, SETTLED_AFTER) {
         let mut record = book.record(account);
         let pending = record.pending.take().expect("what is due is pending");
         record.approvals.clear();
+        let index = book.index(account).expect("an account that changes exists");
+        let flags = book.state().flags_at(index);
+        // While it is frozen its owner could not cancel: what its own key has begun does not take effect.
+        if flags.frozen().debit() && !pending.by_recovery {
+            set_flags(book, index, flags.with_closing(false));
+            book.set_record(account, &record);
+            continue;
+        }
         match pending.change {
             Change::Key(key) => {
                 book.set_key(account, key, (record.key_since, at.height));
                 record.key_since = at.height;
             }
             Change::Safeguards(safeguards) => record.safeguards = safeguards,
-            Change::Close => close_for_good(book, account),
+            Change::Close => close_for_good(book, index),
         }
         book.set_record(account, &record);
     }
 }
 
 /// A refund may have come since it was empty: then it stays open.
-fn close_for_good(book: &mut Book, account: AccountId) {
-    let index = book.index(account).expect("an account that closes exists");
+fn close_for_good(book: &mut Book, index: usize) {
     let before = book.state().mutable(index);
     let after = match before.balance {
         0 => AccountFlags::CLOSED.with_frozen(before.flags.frozen()),
@@ -72,18 +84,10 @@ pub(super) fn protect(
     if safeguards.guardians.iter().any(|guardian| book.index(*guardian).is_none()) {
         return Err(Outcome::UnknownCredit);
     }
-    let mut record = unchanging(book, protect.account)?;
-    if !record.safeguards.is_none() {
-        let seconds = book.state().roles().windows.recovery_seconds;
-        return begin(book, at, protect.account, record, (Change::Safeguards(safeguards), false, seconds));
-    }
-    // Nobody loses anything by safeguards where there were none.
-    room(book)?;
-    record.changes += 1;
-    record.approvals.clear();
-    record.safeguards = safeguards;
-    book.set_record(protect.account, &record);
-    Ok(())
+    let record = unchanging(book, protect.account)?;
+    let LockWindows { rekey_seconds, recovery_seconds } = book.state().roles().windows;
+    let seconds = if record.safeguards.is_none() { rekey_seconds } else { recovery_seconds };
+    begin(book, at, protect.account, record, (Change::Safeguards(safeguards), false, seconds))
 }
 
 pub(super) fn close(
@@ -142,6 +146,12 @@ pub(super) fn recover(
     if record.changes != changes {
         return Err(Outcome::UnknownChange);
     }
+    // Who has lost a recovery key, or the trust in guardians, can name others. A thief of the account's own key, who
+    // could hold up its guardians with that, is stopped by the freezer.
+    let renames = matches!(&record.pending, Some(Pending { change: Change::Safeguards(_), .. }));
+    if renames && !flags.frozen().debit() {
+        return Err(Outcome::ChangePending);
+    }
     let seconds = state.roles().windows.recovery_seconds;
     let safeguards = &record.safeguards;
     let enough = match recovery {
@@ -184,9 +194,13 @@ fn begin(
     (change, by_recovery, seconds): (Change, bool, u32),
 ) -> Result<(), Outcome> {
     room(book)?;
+    if !book.is_changing() {
+        book.set_clock(book.clock().wound(at.time_ms));
+    }
+    let due_ms = book.clock().now_ms.saturating_add(u64::from(seconds) * 1_000);
     record.changes += 1;
     record.approvals.clear();
-    record.pending = Some(Pending { change, by_recovery, begun: at.height, due_ms: at.after(seconds) });
+    record.pending = Some(Pending { change, by_recovery, begun: at.height, due_ms });
     book.set_record(account, &record);
     Ok(())
 }

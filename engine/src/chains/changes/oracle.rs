@@ -103,12 +103,24 @@ fn write(oracle: &mut Oracle, account: AccountId) {
     oracle.table.put(row_key(1, 0, account.0), value);
 }
 
+/// What the clock of lock windows shows, and the time of the block that has set it.
+fn set_clock(oracle: &mut Oracle, now_ms: u64, block_ms: u64) {
+    oracle.clock = (now_ms, block_ms);
+    let value = [now_ms.to_le_bytes(), block_ms.to_le_bytes()].concat();
+    oracle.table.put(row_key(3, 0, 0), value);
+}
+
 /// The changes that are due take effect, the one that is due longest first.
 pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
+    if oracle.changing.is_empty() {
+        return;
+    }
+    let passed = at.time_ms.saturating_sub(oracle.clock.1).min(1_000);
+    set_clock(oracle, oracle.clock.0 + passed, at.time_ms);
     let mut due = Vec::new();
-    for (id, account) in (0..).zip(&oracle.accounts) {
-        if let Some(pending) = &account.record.pending
-            && pending.due_ms <= at.time_ms
+    for AccountId(id) in oracle.changing.iter().copied() {
+        if let Some(pending) = &oracle.accounts[id as usize].record.pending
+            && pending.due_ms <= oracle.clock.0
             && pending.begun + 3 <= at.height.0
         {
             due.push((pending.due_ms, id));
@@ -118,7 +130,13 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
     for (_, id) in due.into_iter().take(CHANGES_MAX) {
         let account = &mut oracle.accounts[id as usize];
         let pending = account.record.pending.take().expect("it was found");
+        oracle.changing.remove(&AccountId(id));
         account.record.approvals.clear();
+        if account.debit_frozen && !pending.by_recovery {
+            account.closing = false;
+            write(oracle, AccountId(id));
+            continue;
+        }
         match pending.change {
             PlainChange::Key(key) => {
                 let mut old = account.key.to_vec();
@@ -154,19 +172,14 @@ fn room(oracle: &Oracle) -> Result<(), Outcome> {
 }
 
 impl Oracle {
-    /// Whether two more rows, and one for each change in its lock window, fit into the table.
+    /// Whether three more rows, and one for each change in its lock window, fit into the table.
     pub(crate) fn has_room(&self) -> bool {
-        let pending = self.accounts.iter().filter(|account| account.record.pending.is_some()).count();
-        (self.table.rows().len() + pending + 2) as u64 <= ROWS_MAX
+        (self.table.rows().len() + self.changing.len() + 3) as u64 <= ROWS_MAX
     }
 
     /// The accounts with a change in its lock window.
     pub(crate) fn pending(&self) -> impl Iterator<Item = AccountId> {
-        (0..)
-            .map(AccountId)
-            .zip(&self.accounts)
-            .filter(|(_, of)| of.record.pending.is_some())
-            .map(|(id, _)| id)
+        self.changing.iter().copied()
     }
 
     pub(crate) fn rekey(&mut self, at: ChainTime, of: &Rekey<'_>) -> Result<(), Outcome> {
@@ -188,17 +201,10 @@ impl Oracle {
             PlainSafeguards { recovery_key: asked.recovery_key, threshold: asked.threshold, guardians };
         nothing_pending(&self.accounts[of.account.0 as usize])?;
         let record = &self.accounts[of.account.0 as usize].record;
-        if record.safeguards.recovery_key.is_some() || !record.safeguards.guardians.is_empty() {
-            let seconds = self.roles.windows.recovery_seconds;
-            return begin(self, at, of.account, (PlainChange::Safeguards(safeguards), false, seconds));
-        }
-        room(self)?;
-        let record = &mut self.accounts[of.account.0 as usize].record;
-        record.changes += 1;
-        record.approvals.clear();
-        record.safeguards = safeguards;
-        write(self, of.account);
-        Ok(())
+        let are_some = record.safeguards.recovery_key.is_some() || !record.safeguards.guardians.is_empty();
+        let windows = self.roles.windows;
+        let seconds = if are_some { windows.recovery_seconds } else { windows.rekey_seconds };
+        begin(self, at, of.account, (PlainChange::Safeguards(safeguards), false, seconds))
     }
 
     pub(crate) fn close(&mut self, at: ChainTime, id: AccountId) -> Result<(), Outcome> {
@@ -232,6 +238,7 @@ impl Oracle {
         }
         account.record.pending = None;
         account.closing = false;
+        self.changing.remove(&id);
         write(self, id);
         Ok(())
     }
@@ -246,6 +253,11 @@ impl Oracle {
         let record = &mut account.record;
         if record.changes != of.changes {
             return Err(Outcome::UnknownChange);
+        }
+        let names_others =
+            matches!(&record.pending, Some(PlainPending { change: PlainChange::Safeguards(_), .. }));
+        if names_others && !account.debit_frozen {
+            return Err(Outcome::ChangePending);
         }
         if let Some((recovery_key, _)) = of.recovery {
             if record.safeguards.recovery_key != Some(*recovery_key) {
@@ -278,11 +290,15 @@ fn begin(
 ) -> Result<(), Outcome> {
     room(oracle)?;
     let Height(begun) = at.height;
-    let due_ms = at.time_ms.saturating_add(u64::from(seconds) * 1_000);
+    if oracle.changing.is_empty() {
+        set_clock(oracle, oracle.clock.0.max(at.time_ms), at.time_ms);
+    }
+    let due_ms = oracle.clock.0.saturating_add(u64::from(seconds) * 1_000);
     let record = &mut oracle.accounts[id.0 as usize].record;
     record.changes += 1;
     record.approvals.clear();
     record.pending = Some(PlainPending { change, by_recovery, begun, due_ms });
+    oracle.changing.insert(id);
     write(oracle, id);
     Ok(())
 }

@@ -118,6 +118,14 @@ impl Chain {
         transfer.sign(&Digest::default(), |_| [0; 64]).run().transaction().unwrap()
     }
 
+    /// Account 0 has these safeguards, where it had none.
+    fn protected(&mut self, safeguards: &Safeguards) {
+        let protect = protect_as(&self.like(0, 1), safeguards).unwrap();
+        self.block(&[(protect, Applied)]);
+        self.blocks(SETTLED_AFTER);
+        assert_eq!(&self.record(0).safeguards, safeguards);
+    }
+
     fn block(&mut self, transactions: &[(Transaction, Outcome)]) {
         let packets: Vec<_> = transactions.iter().flat_map(|(one, _)| one.run().packets()).copied().collect();
         let delta = both(&mut self.writer, &mut self.oracle, &packets);
@@ -196,15 +204,15 @@ fn a_change_is_cancelled_by_its_number_alone_and_never_while_debit_frozen() {
         (another, DebitFrozen),
     ]);
     chain.blocks(3);
-    assert_eq!(chain.account(0).key, key(1));
+    assert_eq!(chain.account(0).key_version, 1, "a frozen account keeps its key");
 }
 
 #[test]
 fn guardians_give_another_key_when_enough_of_them_want_the_same_one() {
     let mut chain = Chain::new();
-    let protect = protect_as(&chain.like(0, 1), &safeguards(None, 2, &[1, 2, 3])).unwrap();
     let nobody = protect_as(&chain.like(1, 1), &safeguards(None, 1, &[77])).unwrap();
-    chain.block(&[(protect, Applied), (nobody, UnknownCredit)]);
+    chain.block(&[(nobody, UnknownCredit)]);
+    chain.protected(&safeguards(None, 2, &[1, 2, 3]));
     assert_eq!(chain.record(0).safeguards.threshold, 2);
     let by = |chain: &mut Chain, guardian, changes, to| {
         recover_as(&chain.like(guardian, 1), (0, changes), to, None)
@@ -231,8 +239,7 @@ fn guardians_give_another_key_when_enough_of_them_want_the_same_one() {
 #[test]
 fn approvals_that_are_too_old_do_not_count() {
     let mut chain = Chain::new();
-    let protect = protect_as(&chain.like(0, 1), &safeguards(None, 2, &[1, 2])).unwrap();
-    chain.block(&[(protect, Applied)]);
+    chain.protected(&safeguards(None, 2, &[1, 2]));
     let one = recover_as(&chain.like(1, 1), (0, 1), 1, None);
     chain.block(&[(one, Applied)]);
     chain.blocks(2);
@@ -241,31 +248,103 @@ fn approvals_that_are_too_old_do_not_count() {
     assert_eq!((chain.record(0).pending, chain.record(0).approvals.len()), (None, 1));
 }
 
+/// A change that its own key has begun does not take effect while the account is frozen, for its owner could not
+/// cancel.
 #[test]
-fn a_recovery_takes_the_place_of_what_a_thief_began_and_the_thief_cannot_change_the_safeguards_at_once() {
+fn a_recovery_takes_the_place_of_a_thiefs_key_and_a_freeze_stops_the_thief() {
     let mut chain = Chain::new();
-    let protect = protect_as(&chain.like(0, 1), &safeguards(Some(7), 0, &[])).unwrap();
-    chain.block(&[(protect, Applied)]);
-    let theft = protect_as(&chain.like(0, 1), &safeguards(Some(6), 0, &[])).unwrap();
+    chain.protected(&safeguards(Some(7), 0, &[]));
+    let theft = rekey_as(&chain.like(0, 1), 5);
     let stranger = recover_as(&chain.like(1, 1), (0, 2), 1, Some(6));
     let recovery = recover_as(&chain.like(1, 1), (0, 2), 1, Some(7));
     let replay = recover_as(&chain.like(2, 1), (0, 2), 1, Some(7));
     chain.block(&[(theft, Applied), (stranger, NotGuardian), (recovery, Applied), (replay, UnknownChange)]);
     // A thief who holds the key can cancel that, until the freezer helps the owner.
     let cancel = command_as(&chain.like(0, 1), Action::Cancel { change: 3 });
-    chain.block(&[(cancel, Applied)]);
-    let freeze = Action::Freeze { account: AccountId(0), frozen: Frozen::DEBIT };
-    let (freeze, open) = (
-        command_as(&chain.like(2, 1), freeze),
-        Action::Freeze { account: AccountId(0), frozen: Frozen::NONE },
-    );
-    let recovery = recover_as(&chain.like(1, 1), (0, 3), 1, Some(7));
-    let cancel = command_as(&chain.like(0, 1), Action::Cancel { change: 4 });
-    chain.block(&[(freeze, Applied), (recovery, Applied), (cancel, DebitFrozen)]);
+    let theft = rekey_as(&chain.like(0, 1), 5);
+    chain.block(&[(cancel, Applied), (theft, Applied)]);
+    let freeze = |frozen| Action::Freeze { account: AccountId(0), frozen };
+    let frozen = command_as(&chain.like(2, 1), freeze(Frozen::DEBIT));
+    chain.block(&[(frozen, Applied)]);
+    chain.blocks(3);
+    assert_eq!((chain.account(0).key_version, chain.record(0).pending), (1, None));
+    let recovery = recover_as(&chain.like(1, 1), (0, 4), 1, Some(7));
+    let cancel = command_as(&chain.like(0, 1), Action::Cancel { change: 5 });
+    chain.block(&[(recovery, Applied), (cancel, DebitFrozen)]);
     chain.blocks(2);
-    let (open, pay) = (command_as(&chain.like(2, 1), open), chain.pay(0, 2, 1));
+    let (open, pay) = (command_as(&chain.like(2, 1), freeze(Frozen::NONE)), chain.pay(0, 2, 1));
     chain.block(&[(open, Applied), (pay, Applied)]);
     assert_eq!((chain.account(0).key, chain.record(0).safeguards.recovery_key), (key(1), Some(key(7))));
+}
+
+/// Who knows that a recovery key was stolen can name another, and its thief cannot hold that up.
+#[test]
+fn other_safeguards_are_not_displaced_unless_the_account_is_frozen() {
+    let mut chain = Chain::new();
+    chain.protected(&safeguards(Some(7), 0, &[]));
+    let other = protect_as(&chain.like(0, 1), &safeguards(Some(6), 0, &[])).unwrap();
+    let thief = recover_as(&chain.like(1, 1), (0, 2), 1, Some(7));
+    chain.block(&[(other, Applied), (thief, ChangePending)]);
+    chain.blocks(2);
+    assert_eq!(chain.record(0).safeguards.recovery_key, Some(key(7)), "it waits for the longer window");
+    chain.blocks(2);
+    assert_eq!(chain.record(0).safeguards.recovery_key, Some(key(6)));
+    // A thief of the account's own key could hold up its guardians like that: the freezer helps.
+    let hold_up = protect_as(&chain.like(0, 1), &safeguards(Some(5), 0, &[])).unwrap();
+    let freeze = Action::Freeze { account: AccountId(0), frozen: Frozen::DEBIT };
+    let freeze = command_as(&chain.like(2, 1), freeze);
+    let recovery = recover_as(&chain.like(1, 1), (0, 3), 1, Some(6));
+    chain.block(&[(hold_up, Applied), (freeze, Applied), (recovery, Applied)]);
+    chain.blocks(3);
+    assert_eq!((chain.account(0).key, chain.record(0).safeguards.recovery_key), (key(1), Some(key(6))));
+}
+
+/// An account that was robbed while the network was down can still be saved: time without blocks does not count.
+#[test]
+fn windows_do_not_end_while_there_are_no_blocks() {
+    let mut genesis = governed(&[100, 100, 100, 100]);
+    genesis.roles.windows = LockWindows { rekey_seconds: 10, recovery_seconds: 20 };
+    let mut writer = StateWriter::genesis(&genesis);
+    let mut oracle = Oracle::genesis(&genesis, std::slice::from_ref(&genesis));
+    let mut block = |time_ms: u64, transactions: &[&Transaction]| {
+        let at = ChainTime::new(writer.height().next(), time_ms);
+        let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
+        let ids = vec![[0; 32]; transactions.len()];
+        let delta = writer.execute_packets(at, &[], [&packets[..]].into_iter(), &ids);
+        let with_ids = PacketRun::all(&packets).map(|run| (TransactionId([0; 32]), run));
+        let expected = oracle.execute(at, &[], with_ids);
+        assert_eq!((delta.outcomes(), delta.keys()), (&expected.outcomes[..], &expected.keys[..]));
+        let rows: Vec<_> =
+            writer.table().rows().iter().map(|row| (*row.key(), row.value().to_vec())).collect();
+        assert_eq!(rows, oracle.table().rows());
+        (delta.outcomes().to_vec(), delta.keys().len())
+    };
+    let day = 24 * 3_600 * 1_000;
+    // The proposer of the first block has the time of the genesis, which is none.
+    assert_eq!(block(0, &[&rekey_as(&transfer(0, 0, 0, 0), 1)]).0, [Applied]);
+    for blocks in 1..5 {
+        assert_eq!(block(20_000 * day + blocks, &[]).1, 0);
+    }
+    // After an outage there is time to cancel.
+    let after = 20_100 * day;
+    assert_eq!(block(after, &[]).1, 0);
+    let cancel = command_as(&transfer(0, 0, 0, 1), Action::Cancel { change: 1 });
+    assert_eq!(block(after + 1, &[&cancel]), (vec![Applied], 0));
+    // A window is as long as it should be where blocks come.
+    assert_eq!(block(after + 2, &[&rekey_as(&transfer(1, 0, 0, 0), 1)]).0, [Applied]);
+    let replaced: Vec<u64> = (1..30).filter(|half| block(after + 2 + half * 500, &[]).1 > 0).collect();
+    assert_eq!(replaced, [20]);
+}
+
+/// Who submits the same bytes again hears what became of them, also under a key that was replaced since.
+#[test]
+fn what_is_submitted_again_under_a_replaced_key_is_a_repetition() {
+    let mut chain = Chain::new();
+    let (like, pay) = (chain.like(0, 1), chain.pay(0, 1, 1));
+    chain.block(&[(rekey_as(&like, 1), Applied), (pay.clone(), Applied)]);
+    chain.blocks(3);
+    let late = chain.pay(0, 1, 1);
+    chain.block(&[(pay, Replayed), (late, WrongKeyVersion)]);
 }
 
 #[test]
