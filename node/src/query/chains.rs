@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use client::{Answer, FoundBlock};
-use engine::types::{ChainGenesis, ChainKind, Height, Issuance, Registrar};
+use engine::types::{ChainGenesis, ChainKind, Height, Issuance, LockWindows, Registrar};
 use serde_json::json;
 
 use super::{Asked, Checked, connect_member};
@@ -31,8 +31,7 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
             chain,
             accounts: entry.map_or(chain.accounts.len() as u64, |entry| entry.accounts),
             issuance: entry.map_or(Issuance::default(), |entry| entry.issuance),
-            // The first row of a table is none of them.
-            attestations: entry.map_or(0, |entry| entry.rows.saturating_sub(1)),
+            rows: entry.map_or(1, |entry| entry.rows),
         }
     });
     if args.json {
@@ -40,7 +39,7 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
         super::print_json(as_of, &json!({ "chains": chains }), &checked)?;
         return Ok(true);
     }
-    for Shown { chain, accounts, issuance: Issuance { issued, burned }, attestations } in chains {
+    for Shown { chain, accounts, issuance: Issuance { issued, burned }, rows: table_rows } in chains {
         let holder = |account: Option<_>| match account {
             None => "nobody".to_owned(),
             Some(account) => format!("account {account}"),
@@ -63,18 +62,27 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
         };
         let accounts = ("accounts", grouped(accounts));
         let (freezer, registrar) = (("freezer", holder(chain.roles.freezer)), ("registrar", registrar));
+        let LockWindows { rekey_seconds, recovery_seconds } = chain.roles.windows;
+        let windows = format!(
+            "{} s for a key, {} s for a recovery",
+            grouped(rekey_seconds.into()),
+            grouped(recovery_seconds.into())
+        );
+        let windows = ("lock windows", windows);
         match chain.kind {
             ChainKind::Transfers => {
                 println!("chain {}: transfers of {}", chain.id, chain.asset);
                 let beginning = ("at the beginning", grouped(chain.supply().unwrap_or(0)));
                 let sums = ("issued, burned", format!("{}, {}", grouped(issued), grouped(burned)));
-                rows(&[accounts, beginning, sums, ("issuer", issuer), freezer, registrar]);
+                rows(&[accounts, beginning, sums, ("issuer", issuer), freezer, registrar, windows]);
             }
             ChainKind::Attestations => {
                 println!("chain {}: attestations", chain.id);
                 let most = grouped(chain.roles.attestations_cap);
-                let there_are = ("attestations", format!("{}, at most {most}", grouped(attestations)));
-                rows(&[accounts, there_are, freezer, registrar]);
+                let cap = ("attestations", format!("at most {most}"));
+                // Few of them are what the ledger keeps of accounts.
+                let table = ("rows of the table", grouped(table_rows));
+                rows(&[accounts, cap, table, freezer, registrar, windows]);
             }
         }
     }
@@ -87,11 +95,11 @@ struct Shown<'a> {
     chain: &'a ChainGenesis,
     accounts: u64,
     issuance: Issuance,
-    attestations: u64,
+    rows: u64,
 }
 
 fn as_json(shown: &Shown<'_>) -> serde_json::Value {
-    let Shown { chain, accounts, issuance: Issuance { issued, burned }, attestations } = shown;
+    let Shown { chain, accounts, issuance: Issuance { issued, burned }, rows } = shown;
     let asset = (chain.kind == ChainKind::Transfers).then(|| chain.asset.to_string());
     let registrar = match chain.roles.registrar {
         Registrar::Nobody => serde_json::Value::Null,
@@ -111,7 +119,9 @@ fn as_json(shown: &Shown<'_>) -> serde_json::Value {
         "freezer": chain.roles.freezer,
         "registrar": registrar,
         "accounts_cap": chain.roles.accounts_cap,
-        "attestations": attestations,
+        "rows": rows,
         "attestations_cap": chain.roles.attestations_cap,
+        "rekey_window": chain.roles.windows.rekey_seconds,
+        "recovery_window": chain.roles.windows.recovery_seconds,
     })
 }
