@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! entries ──▶ verify_batch ──▶ one random linear combination ── holds ──▶ all true
-//!      │                                 │ fails                                (an encoding that is refused is in no sum)
-//!      │                                 └──▶ by group, then by halves ──▶ eight independent lanes, or singles ──▶ a verdict each
-//!      └ verify_groups: the same, and says what it cost
+//!      │                                 │ fails                                (an encoding that is refused is in no
+//! sum)      │                                 └──▶ by group, then by halves ──▶ eight independent lanes, or singles
+//! ──▶ a verdict each      └ verify_groups: the same, and says what it cost
 //!
 //! requests ─▶ sign_batch ──▶ eight to a vector, the same bytes as one by one, in constant time
 //! ```
@@ -57,6 +57,7 @@ mod search;
 #[cfg(feature = "std")]
 mod signing;
 mod single;
+mod small_order;
 // Two attributes: the lints do not see a test in `all(test, ..)`.
 #[cfg(test)]
 #[cfg(feature = "std")]
@@ -77,8 +78,9 @@ pub use backend::{Backend, BackendError};
 pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
 #[cfg(feature = "std")]
 pub use search::{Company, Effort, Group};
-#[cfg(feature = "std")]
 pub use signing::{SignRequest, SigningKey, public_keys, public_keys_on, sign_batch, sign_batch_on};
+#[cfg(feature = "std")]
+pub use small_order::is_small_order;
 
 /// The 32 bytes of an encoded public key; any bytes, checked on use.
 pub type PublicKey = [u8; 32];

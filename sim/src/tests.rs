@@ -98,6 +98,7 @@ fn broken_rules_are_found() {
         Rule::CrossingsAwaited,
         Rule::JudgedAsOf,
         Rule::FingerprintsOnce,
+        Rule::KeysAwaited,
         Rule::TakenTold,
     ];
     for rule in rules {

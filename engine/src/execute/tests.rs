@@ -207,7 +207,7 @@ pub(crate) fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
     let amount = prop_oneof![20 => 0..60_u64, 1 => any::<u64>(), 1 => 400..900_u64];
     let linked = (vec((prop_oneof![20 => 0..8_u64, 1 => any::<u64>()], amount), 1..12), any_transfer())
         .prop_map(|(payments, like)| linked_as(&like, &payments, b"memo"));
-    let opening = (vec(any::<u8>(), 1..4), 0..4_u64, any_transfer()).prop_map(|(keys, stranger, like)| {
+    let opening = (vec(1..=u8::MAX, 1..4), 0..4_u64, any_transfer()).prop_map(|(keys, stranger, like)| {
         let debit = if stranger == 0 { like.debit } else { AccountId(3) };
         opening_as(&Transfer { debit, ..like }, &keys)
     });

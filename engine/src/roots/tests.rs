@@ -145,7 +145,7 @@ proptest! {
                                     return linked(from, *debit, &payments, *nonce);
                                 }
                                 4 if nonce % 3 == 0 => {
-                                    let keys: Vec<_> = (0..1 + nonce % 5).map(|at| (credit + at) as u8).collect();
+                                    let keys: Vec<_> = (0..1 + nonce % 5).map(|at| (1 + credit + at) as u8).collect();
                                     return crate::execute::tests::opening_as(&like(1), &keys);
                                 }
                                 4 if nonce % 3 == 1 => {

@@ -6,7 +6,10 @@
 //! ```
 //!
 //! The accounts get the next free ids of the chain, in this order. The possession shows that somebody has the secret of
-//! the key and wants this registrar to open an account for it.
+//! the key and wants this registrar to open an account for it. Under a key of small order anybody could sign that, and
+//! everything else: it is refused.
+
+use kernels::ed25519::is_small_order;
 
 use super::packet::{Body, OPEN_KIND};
 use super::transaction::Malformed;
@@ -104,12 +107,16 @@ impl<'a> Opening<'a> {
         if !rest.is_empty() || !(1..=OPENED_ACCOUNTS_MAX).contains(&accounts.len()) {
             return Err(Malformed);
         }
+        let accounts = NewAccounts(accounts);
+        if accounts.iter().any(|account| is_small_order(account.key)) {
+            return Err(Malformed);
+        }
         Ok(Self {
             chain: run.chain(),
             key_version: run.key_version(),
             reference: run.reference(),
             registrar: run.debit(),
-            accounts: NewAccounts(accounts),
+            accounts,
             nonce: run.nonce(),
             expiry: run.expiry(),
         })
@@ -118,7 +125,7 @@ impl<'a> Opening<'a> {
     /// The transaction, signed by `sign`, which is given the message and returns a signature.
     ///
     /// # Errors
-    /// [`Malformed`]: no account, or more than [`OPENED_ACCOUNTS_MAX`].
+    /// [`Malformed`]: no account, more than [`OPENED_ACCOUNTS_MAX`], or a key of small order.
     pub fn sign(
         &self,
         network: &Digest,

@@ -15,6 +15,8 @@
 //!
 //! A key of the table that begins with 16 zero bytes is the ledger's own: no fingerprint has such a one.
 
+use kernels::ed25519::is_small_order;
+
 use super::{AccountId, Height};
 use crate::limits::{GUARDIANS_MAX, LOCK_STEP_MS, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX};
 
@@ -103,13 +105,15 @@ impl Safeguards {
         *self == Self::default()
     }
 
-    /// Whether it is one: guardians ascend, and as many as must approve can.
+    /// Whether it is one: guardians ascend, as many as must approve can, and under the recovery key a signature shows
+    /// something.
     pub fn is_valid(&self) -> bool {
         let count = self.guardians.len();
         count <= GUARDIANS_MAX
             && usize::from(self.threshold) <= count
             && (self.threshold == 0) == (count == 0)
             && self.guardians.is_sorted_by(|a, b| a < b)
+            && !self.recovery_key.as_ref().is_some_and(is_small_order)
     }
 
     /// The bytes in a record and in the envelope that sets them.

@@ -13,6 +13,8 @@
 //!
 //! *Changes* is how many changes the account's record counts: so what was signed once cannot be used again.
 
+use kernels::ed25519::is_small_order;
+
 use super::packet::{Body, PROTECT_KIND, RECOVER_KIND, REKEY_KIND};
 use super::record::Safeguards;
 use super::transaction::Malformed;
@@ -138,11 +140,16 @@ fn split<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], Malfor
     Ok(taken)
 }
 
+/// A key under which a signature shows something.
+fn split_key<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8; PUBLIC_KEY_BYTES], Malformed> {
+    split(bytes).and_then(|key| if is_small_order(key) { Err(Malformed) } else { Ok(key) })
+}
+
 impl<'a> Rekey<'a> {
     /// Reads an envelope of this kind.
     pub(super) fn read(run: PacketRun<'a>) -> Result<Self, Malformed> {
         let mut payload = run.payload();
-        let (key, possession) = (split(&mut payload)?, split(&mut payload)?);
+        let (key, possession) = (split_key(&mut payload)?, split(&mut payload)?);
         if !payload.is_empty() {
             return Err(Malformed);
         }
@@ -161,7 +168,7 @@ impl<'a> Rekey<'a> {
     /// The transaction, signed by `sign`, which is given the message and returns a signature.
     ///
     /// # Errors
-    /// None: every one has an encoding.
+    /// [`Malformed`]: a key of small order, under which anybody could sign.
     pub fn sign(
         &self,
         network: &Digest,
@@ -230,10 +237,10 @@ impl<'a> Recover<'a> {
         let mut payload = run.payload();
         let account = AccountId(u64::from_le_bytes(*split(&mut payload)?));
         let changes = u64::from_le_bytes(*split(&mut payload)?);
-        let (key, possession) = (split(&mut payload)?, split(&mut payload)?);
+        let (key, possession) = (split_key(&mut payload)?, split(&mut payload)?);
         let recovery = match payload.is_empty() {
             true => None,
-            false => Some((split(&mut payload)?, split(&mut payload)?)),
+            false => Some((split_key(&mut payload)?, split(&mut payload)?)),
         };
         if !payload.is_empty() {
             return Err(Malformed);
@@ -256,7 +263,7 @@ impl<'a> Recover<'a> {
     /// The transaction, signed by `sign`, which is given the message and returns a signature.
     ///
     /// # Errors
-    /// None: every one has an encoding.
+    /// [`Malformed`]: a key of small order, under which anybody could sign.
     pub fn sign(
         &self,
         network: &Digest,

@@ -105,6 +105,8 @@ fn judge_transaction<'a>(
     if !state.existed(run.debit(), committed) {
         return Err(Refusal::UnknownAccount);
     }
+    // The version first: who sees another key sees every nonce that was spent before it.
+    let present = state.key_version(run.debit());
     // In the order of execution: what has spent its nonce is told as that, whatever has changed since. So who submits
     // the same bytes again hears what became of them.
     let window = state.window(run.debit()).ok_or(Refusal::UnknownAccount)?.with(run.nonce());
@@ -112,7 +114,7 @@ fn judge_transaction<'a>(
         return Err(Refusal::Replayed);
     }
     // The present key, once it is on the disk here: the batch will be judged by a height from there on.
-    let is_present = state.key_version(run.debit()) == Some(run.key_version());
+    let is_present = present == Some(run.key_version());
     let key = state.key_as_of(run.debit(), run.key_version(), committed).filter(|_| is_present);
     let key = key.ok_or(Refusal::WrongKeyVersion)?;
     window.map_err(|_| Refusal::NonceTooFar)?;

@@ -1,12 +1,13 @@
 //! Other keys for an account, who may give them, and closing.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use engine::limits::GUARDIANS_MAX;
 use engine::types::{
-    AccountId, AccountRecord, Action, ChainId, Command, Digest, EncodedSafeguards, Protect, Recover, Rekey,
-    Safeguards, new_key_message, recovery_message,
+    AccountId, AccountRecord, Action, ChainId, Command, Digest, EncodedSafeguards, Height, Protect, Recover,
+    Rekey, Safeguards, new_key_message, quorum, recovery_message,
 };
 use kernels::ed25519::verify;
 use serde::{Deserialize, Serialize};
@@ -18,11 +19,14 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{check_root, connect_member, network_of};
+use crate::query::{connect_member, network_of, other_roots};
 use crate::transfer::{Terms, TransferError, complete};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
+/// How often other validators are asked for a state root that too few of them have, and how long that is apart.
+const ASKED_TIMES: usize = 10;
+const ASKED_EVERY: Duration = Duration::from_millis(300);
 
 /// A key that an account is to have, with the proof that somebody has its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,14 +72,35 @@ pub enum ChangeError {
     /// Guardians that cannot be meant.
     #[error(
         "name 1 to {GUARDIANS_MAX} guardians, each once and none the account itself, and a threshold from 1 up to their \
-         number"
+         number; a recovery key of small order, as one of zeros, protects nothing"
     )]
     Guardians,
     /// The number is not known, or one validator alone would have to be believed.
-    #[error("without the validators of --network nobody says which change is meant: add {0}")]
+    #[error(
+        "without the validators of --network nobody says which change is meant: add {0} with the number of changes that \
+         `millrace query account` shows"
+    )]
     NoNumber(&'static str),
+    /// Too few validators say the same.
+    #[error(
+        "only {agree} validators have the same state root at height {height}, and {wanted} must: ask again, or add {else_add} \
+         with the number that `millrace query account` shows"
+    )]
+    TooFew {
+        /// The height.
+        height: Height,
+        /// How many have it.
+        agree: usize,
+        /// How many must, so that one of them is honest.
+        wanted: usize,
+        /// What helps.
+        else_add: &'static str,
+    },
     /// There is nothing to cancel.
-    #[error("account {}:{} has no change in its lock window", .0.chain, .0.account)]
+    #[error(
+        "account {chain}:{account} has no change in its lock window: it took effect, was dropped or was cancelled; \
+         `millrace query account {chain} {account}` shows its key", chain = .0.chain, account = .0.account
+    )]
     NothingPending(Place),
     /// It cannot be written.
     #[error(transparent)]
@@ -243,8 +268,8 @@ fn order(how: &SigningArgs, network: Option<&Network>, of: Place, action: Action
     })
 }
 
-/// What the chain keeps of an account, by more than one validator if there are more: a lie could cost a lock window.
-/// `else_add` is what helps where they cannot be asked.
+/// What the chain keeps of an account, by so many validators that one of them is honest: a lie could cost a lock
+/// window. `else_add` is what helps where they cannot be asked.
 fn record(
     how: &SigningArgs,
     network: Option<&Network>,
@@ -254,9 +279,28 @@ fn record(
         return Err(ChangeError::NoNumber(else_add).into());
     };
     let mut client = connect_member(network, how.validator)?;
-    let answer = client.account(of.chain, of.account)?.value;
-    check_root(network, client.validator(), (answer.proof.chain.height, &answer.state_root))?;
-    Ok(answer.record().unwrap_or_default())
+    let count = network.members.len();
+    let wanted = count - quorum(count) + 1;
+    let (mut agree, mut height) = (0, Height(0));
+    // Others may be a little behind, and nobody has a block at height 0. A liar can neither make up a record nor hold
+    // this up.
+    for _ in 0..ASKED_TIMES {
+        let answer = client.account(of.chain, of.account)?.value;
+        height = answer.proof.chain.height;
+        let mut enough = || {
+            let roots = other_roots(network, client.validator(), height);
+            agree = 1 + roots.filter(|(_, root)| *root == Some(answer.state_root)).count();
+            agree >= wanted
+        };
+        if enough() {
+            return Ok(answer.record().unwrap_or_default());
+        }
+        std::thread::sleep(ASKED_EVERY);
+        if enough() {
+            return Ok(answer.record().unwrap_or_default());
+        }
+    }
+    Err(ChangeError::TooFew { height, agree, wanted, else_add }.into())
 }
 
 /// The network in the directory that is named, which is the one that the key is for.

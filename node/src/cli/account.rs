@@ -290,8 +290,8 @@ pub struct RecoverArgs {
     pub how: SigningArgs,
 }
 
-/// Cancel the change of an account that is in its lock window: another key, other
-/// safeguards, or closing.
+/// Cancel the change of an account that is in its lock window: another key, also
+/// by a recovery, other safeguards, or closing.
 ///
 /// Example:
 ///   millrace account cancel 1:30 --key erin.pem --network /tmp/mill

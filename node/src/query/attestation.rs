@@ -70,7 +70,7 @@ impl Asked {
         json: bool,
     ) -> Result<()> {
         let mut shown: Vec<Value> = Vec::new();
-        let mut checked = Checked::default();
+        let mut checked: Option<Checked> = None;
         let mut next = Some(fingerprint);
         // The one after it, whose history has to follow.
         let mut after: Option<(Fingerprint, Attestation)> = None;
@@ -79,7 +79,8 @@ impl Asked {
         while let Some(fingerprint) = next.filter(|_| count <= HISTORY_MAX) {
             let Answer { as_of: at, value: found } = self.client.attestation(chain, &fingerprint)?;
             if state_root != Some(found.state_root) {
-                checked = self.checked(found.proof.chain.height, &found.state_root)?;
+                let of_root = self.checked(found.proof.chain.height, &found.state_root)?;
+                checked = Some(checked.map_or(of_root, |before| before.and(of_root)));
                 state_root = Some(found.state_root);
                 as_of = as_of.or(Some(at));
             }
@@ -109,7 +110,7 @@ impl Asked {
         if let (Some((first, of)), None) = (&after, next) {
             follows_from(first, of, Digest::default())?;
         }
-        let Some(as_of) = as_of else { return Ok(()) };
+        let (Some(as_of), Some(checked)) = (as_of, checked) else { return Ok(()) };
         if json {
             return print_json(as_of, &json!({ "history": shown, "more_from": next }), &checked);
         }

@@ -372,33 +372,43 @@ impl Asked {
 }
 
 /// Compares the state root that one validator has told with those of the others.
-pub(crate) fn check_root(
+fn check_root(
     network: &Network,
     told_by: ValidatorIndex,
     (height, root): (Height, &Digest),
 ) -> Result<Checked> {
     let mut checked = Checked { path: true, agree: 0, others: 0 };
-    for member in network.members.iter().filter(|member| member.index != told_by) {
+    for (member, found) in other_roots(network, told_by, height) {
         checked.others += 1;
-        let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
-        match asked.map(|found| found.value.answer) {
-            Ok(answer) if answer.state_root == *root => checked.agree += 1,
-            Ok(answer) => bail!(
-                "two validators disagree about height {height}: \"{}\" has the state root {}, validator {told_by} has \
-                 {root}",
+        match found {
+            Some(found) if found == *root => checked.agree += 1,
+            Some(found) => bail!(
+                "two validators disagree about height {height}: \"{}\" has the state root {found}, validator {told_by} \
+                 has {root}",
                 member.name,
-                answer.state_root,
             ),
             // One that is down or behind says nothing, which is counted as such.
-            Err(_) => {}
+            None => {}
         }
     }
     Ok(checked)
 }
 
+/// The state root of a height by each other validator; none of one that is down or behind.
+pub(crate) fn other_roots(
+    network: &Network,
+    told_by: ValidatorIndex,
+    height: Height,
+) -> impl Iterator<Item = (&Member, Option<Digest>)> {
+    network.members.iter().filter(move |member| member.index != told_by).map(move |member| {
+        let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
+        (member, asked.ok().map(|found| found.value.answer.state_root))
+    })
+}
+
 /// What was checked of an answer.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
-pub(crate) struct Checked {
+struct Checked {
     /// A Merkle path leads from the answer to the state root.
     path: bool,
     /// Other validators that have the same state root at that height.
@@ -408,6 +418,11 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
+    /// What holds for both.
+    fn and(self, other: Self) -> Self {
+        if other.agree < self.agree { other } else { self }
+    }
+
     /// For an answer with a path.
     fn text(self) -> String {
         format!("a path leads to this state root; {}", self.roots())

@@ -198,6 +198,9 @@ pub(crate) fn safeguards_fields(of: &Safeguards) -> Value {
 /// What a chain keeps of an account beside its leaf, as far as there is any of it.
 pub(crate) fn record_rows(record: &AccountRecord) -> Vec<(&'static str, String)> {
     let mut shown = Vec::new();
+    if record.changes > 0 {
+        shown.push(("changes", format!("{} begun so far", record.changes)));
+    }
     if !record.safeguards.is_none() {
         shown.push(("safeguards", safeguards(&record.safeguards)));
     }
@@ -215,7 +218,11 @@ pub(crate) fn record_rows(record: &AccountRecord) -> Vec<(&'static str, String)>
         let by = if pending.by_recovery { "a recovery" } else { "its own key" };
         shown.push((
             "pending",
-            format!("change {}, by {by}: {what}, from {}", record.changes, time(pending.due_ms)),
+            format!(
+                "change {}, by {by}: {what}, not before {}; it can be cancelled as long as it stands here",
+                record.changes,
+                time(pending.due_ms)
+            ),
         ));
     }
     shown

@@ -537,8 +537,9 @@ fn verdict(client: &mut Client, transaction: &Transaction) -> Result<Verdict> {
 fn may_be_earlier(told: Verdict) -> bool {
     matches!(
         told,
-        Verdict::Refused(Refusal::Replayed | Refusal::DuplicatePending | Refusal::Expired)
-            | Verdict::Failed(Outcome::Replayed)
+        Verdict::Refused(
+            Refusal::Replayed | Refusal::DuplicatePending | Refusal::Expired | Refusal::WrongKeyVersion
+        ) | Verdict::Failed(Outcome::Replayed)
     )
 }
 

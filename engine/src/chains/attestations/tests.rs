@@ -104,7 +104,7 @@ pub(crate) fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
         });
     let others = (any_transfer(), 0..4_u32, any::<bool>()).prop_map(|(like, bits, freezes)| {
         if !freezes {
-            return opening_as(&Transfer { debit: AccountId(3), ..like }, &[bits as u8]);
+            return opening_as(&Transfer { debit: AccountId(3), ..like }, &[1 + bits as u8]);
         }
         let (account, frozen) = (AccountId(like.credit.0 % 3), Frozen::from_bits(bits));
         let freeze = Command { nonce: like.nonce, ..command(2, Action::Freeze { account, frozen }, 0) };

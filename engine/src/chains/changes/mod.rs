@@ -35,15 +35,16 @@ pub(crate) fn settle(book: &mut Book, at: ChainTime) {
     for account in book.due(clock.now_ms, at.height, SETTLED_AFTER) {
         let mut record = book.record(account);
         let pending = record.pending.take().expect("what is due is pending");
-        record.approvals.clear();
         let index = book.index(account).expect("an account that changes exists");
         let flags = book.state().flags_at(index);
-        // While it is frozen its owner could not cancel: what its own key has begun does not take effect.
+        // While it is frozen its owner could not cancel: what its own key has begun does not take effect. What
+        // guardians have said since counts on.
         if flags.frozen().debit() && !pending.by_recovery {
             set_flags(book, index, flags.with_closing(false));
             book.set_record(account, &record);
             continue;
         }
+        record.approvals.clear();
         match pending.change {
             Change::Key(key) => {
                 book.set_key(account, key, (record.key_since, at.height));
@@ -149,7 +150,10 @@ pub(super) fn recover(
     // Who has lost a recovery key, or the trust in guardians, can name others. A thief of the account's own key, who
     // could hold up its guardians with that, is stopped by the freezer.
     let renames = matches!(&record.pending, Some(Pending { change: Change::Safeguards(_), .. }));
-    if renames && !flags.frozen().debit() {
+    // Who helps twice does not begin the window anew.
+    let same = Change::Key(*key);
+    let again = record.pending.as_ref().is_some_and(|pending| pending.by_recovery && pending.change == same);
+    if again || (renames && !flags.frozen().debit()) {
         return Err(Outcome::ChangePending);
     }
     let seconds = state.roles().windows.recovery_seconds;

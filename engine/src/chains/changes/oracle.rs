@@ -131,12 +131,12 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
         let account = &mut oracle.accounts[id as usize];
         let pending = account.record.pending.take().expect("it was found");
         oracle.changing.remove(&AccountId(id));
-        account.record.approvals.clear();
         if account.debit_frozen && !pending.by_recovery {
             account.closing = false;
             write(oracle, AccountId(id));
             continue;
         }
+        account.record.approvals.clear();
         match pending.change {
             PlainChange::Key(key) => {
                 let mut old = account.key.to_vec();
@@ -257,6 +257,11 @@ impl Oracle {
         let names_others =
             matches!(&record.pending, Some(PlainPending { change: PlainChange::Safeguards(_), .. }));
         if names_others && !account.debit_frozen {
+            return Err(Outcome::ChangePending);
+        }
+        if let Some(PlainPending { change: PlainChange::Key(key), by_recovery: true, .. }) = &record.pending
+            && key == of.key
+        {
             return Err(Outcome::ChangePending);
         }
         if let Some((recovery_key, _)) = of.recovery {

@@ -232,6 +232,8 @@ fn guardians_give_another_key_when_enough_of_them_want_the_same_one() {
     let pending = chain.record(0).pending.unwrap();
     assert_eq!((pending.change, pending.by_recovery), (Change::Key(key(1)), true));
     assert_eq!((chain.record(0).changes, chain.record(0).approvals.len()), (2, 0));
+    let once_more = by(&mut chain, 2, 2, 1);
+    chain.block(&[(once_more, ChangePending)]);
     chain.blocks(3);
     assert_eq!(chain.account(0).key, key(1));
 }
@@ -275,6 +277,25 @@ fn a_recovery_takes_the_place_of_a_thiefs_key_and_a_freeze_stops_the_thief() {
     let (open, pay) = (command_as(&chain.like(2, 1), freeze(Frozen::NONE)), chain.pay(0, 2, 1));
     chain.block(&[(open, Applied), (pay, Applied)]);
     assert_eq!((chain.account(0).key, chain.record(0).safeguards.recovery_key), (key(1), Some(key(7))));
+}
+
+/// What a guardian has said while a thief's change was waiting counts on when that is dropped.
+#[test]
+fn a_change_that_is_dropped_takes_no_guardians_word_with_it() {
+    let mut chain = Chain::new();
+    chain.protected(&safeguards(None, 2, &[1, 2]));
+    let freeze = Action::Freeze { account: AccountId(0), frozen: Frozen::DEBIT };
+    let (theft, freeze) = (rekey_as(&chain.like(0, 1), 5), command_as(&chain.like(2, 1), freeze));
+    chain.block(&[(theft, Applied), (freeze, Applied)]);
+    chain.blocks(1);
+    let one = recover_as(&chain.like(1, 1), (0, 2), 1, None);
+    chain.block(&[(one, Applied)]);
+    chain.blocks(1);
+    assert_eq!((chain.record(0).pending, chain.record(0).approvals.len()), (None, 1));
+    let two = recover_as(&chain.like(2, 1), (0, 2), 1, None);
+    chain.block(&[(two, Applied)]);
+    chain.blocks(3);
+    assert_eq!(chain.account(0).key, key(1));
 }
 
 /// Who knows that a recovery key was stolen can name another, and its thief cannot hold that up.
@@ -456,6 +477,16 @@ fn only_what_can_be_meant_has_an_encoding() {
         Transaction::from_bytes(&bytes).is_ok()
     };
     assert_eq!([with(32, 96), with(32, 95), with(32, 97)], [true, false, false]);
+    // Under a key of small order anybody can sign anything.
+    let weak = |one: &Transaction, at: usize| {
+        let mut bytes = one.bytes().to_vec();
+        bytes[128 + at..][..32].fill(0);
+        Transaction::from_bytes(&bytes).is_ok()
+    };
+    let recover = recover_as(&like, (1, 0), 1, Some(7));
+    assert!(!weak(&rekey, 0) && !weak(&recover, 16) && !weak(&recover, 112));
+    assert!(!weak(&opening_as(&like, &[1]), 0));
+    assert!(!Safeguards { recovery_key: Some([0; 32]), ..Safeguards::default() }.is_valid());
     let close = command_as(&like, Action::Close);
     let with = |at: usize| {
         let mut bytes = close.bytes().to_vec();
