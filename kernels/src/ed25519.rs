@@ -78,8 +78,8 @@ pub use backend::{Backend, BackendError};
 pub use decoded::{DecodedEntry, DecodedKey, verify_batch_decoded, verify_batch_decoded_on};
 #[cfg(feature = "std")]
 pub use search::{Company, Effort, Group};
-pub use signing::{SignRequest, SigningKey, public_keys, public_keys_on, sign_batch, sign_batch_on};
 #[cfg(feature = "std")]
+pub use signing::{SignRequest, SigningKey, public_keys, public_keys_on, sign_batch, sign_batch_on};
 pub use small_order::is_small_order;
 
 /// The 32 bytes of an encoded public key; any bytes, checked on use.
