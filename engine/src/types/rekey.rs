@@ -6,9 +6,8 @@
 //! protect   payload   | safeguards |                   as in an account's record
 //! recover   payload   | account (8) | changes (8) | key (32) | possession (64) |          by a guardian, who signs
 //!                     .. | recovery key (32) | signature (64) |                           by the recovery key
-//! possession: a signature of the new key      under "millrace/new-key" || network || chain || account || key
-//! signature:  a signature of the recovery key under "millrace/recover" || network || chain || account || key ||
-//! changes
+//! possession  of the new key, under      "millrace/new-key" || network || chain || account || key
+//! signature   of the recovery key, under "millrace/recover" || network || chain || account || key || changes
 //! ```
 //!
 //! *Changes* is how many changes the account's record counts: so what was signed once cannot be used again.

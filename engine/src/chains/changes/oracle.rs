@@ -88,7 +88,7 @@ impl PlainRecord {
     }
 }
 
-/// 16 zero bytes, then what it is a row of: of the record of an account (1), or of a key that it had (2).
+/// 16 zero bytes, then what it is a row of: the record of an account (1), a key that it had (2), or the clock (3).
 fn row_key(what: u8, version: u32, account: u64) -> Key {
     let mut key = [0; 32];
     key[16] = what;
