@@ -9,10 +9,10 @@ use engine::types::{
     AccountId, AccountRecord, Action, ChainId, Command, Digest, EncodedSafeguards, Height, Protect, Recover,
     Rekey, Safeguards, new_key_message, quorum, recovery_message,
 };
-use kernels::ed25519::verify;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::possession;
 use crate::cli::{
     CancelArgs, CloseArgs, NewAccountKeyArgs, OutputError, Place, ProtectArgs, RecoverArgs, RekeyArgs,
     SigningArgs, print_json, rows, write_new,
@@ -20,7 +20,7 @@ use crate::cli::{
 use crate::keys::{self, Source};
 use crate::network::Network;
 use crate::query::{connect_member, network_of, other_roots};
-use crate::transfer::{Terms, TransferError, complete};
+use crate::transfer::{Terms, TransferError, complete, network_id};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -114,14 +114,10 @@ pub enum ChangeError {
 pub fn new_key(args: &NewAccountKeyArgs) -> Result<bool> {
     let network = network_of(args.network.as_deref())?;
     let Place { chain, account } = args.account;
-    let id = match (&network, args.network_id) {
-        (Some(network), _) if network.genesis.chain(chain).is_none() => {
-            return Err(TransferError::Chain(chain).into());
-        }
-        (Some(network), _) => *network.genesis.network(),
-        (None, Some(id)) => id,
-        (None, None) => return Err(TransferError::NoNetwork.into()),
-    };
+    if network.as_ref().is_some_and(|network| network.genesis.chain(chain).is_none()) {
+        return Err(TransferError::Chain(chain).into());
+    }
+    let id = network_id(network.as_ref(), args.network_id)?;
     let (key, _) = keys::read(&args.key, &Source::of(&args.passphrase))?;
     let public_key = key.public_key();
     let possession = key.signing_key().sign(&new_key_message(&id, (chain, account), &public_key));
@@ -322,13 +318,8 @@ fn read(file: &Path) -> Result<(NewKey, [u8; 64]), ChangeError> {
     if new.millrace_new_key != VERSION {
         return Err(wrong(format!("version {} is not known here", new.millrace_new_key)));
     }
-    let mut possession = [0; 64];
-    hex::decode_to_slice(&new.possession, &mut possession)
-        .map_err(|_| wrong("the possession is not a signature of 64 bytes in hexadecimal".to_owned()))?;
     let message = new_key_message(&new.network, (new.chain, new.account), &new.key.0);
-    if !verify(&new.key.0, &message, &possession) {
-        return Err(wrong("the key has not signed it: the file was changed".to_owned()));
-    }
+    let possession = possession(&new.key, &new.possession, &message).map_err(wrong)?;
     Ok((new, possession))
 }
 

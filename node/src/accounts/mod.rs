@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::cli::{OpenArgs, OutputError, Place, RequestArgs, print_json, rows, write_new};
 use crate::keys::{self, Source};
 use crate::query::network_of;
-use crate::transfer::{Role, Terms, TransferError, complete, holder};
+use crate::transfer::{Role, Terms, complete, holder, network_id};
 
 pub use self::changes::{ChangeError, cancel, close, new_key, protect, recover, rekey};
 
@@ -91,11 +91,7 @@ pub fn request(args: &RequestArgs) -> Result<bool> {
     let network = network_of(args.network.as_deref())?;
     let chain = ChainId(args.chain);
     let registrar = holder(args.registrar, network.as_ref(), (chain, Role::Registrar))?;
-    let id = match (&network, args.network_id) {
-        (Some(network), _) => *network.genesis.network(),
-        (None, Some(id)) => id,
-        (None, None) => return Err(TransferError::NoNetwork.into()),
-    };
+    let id = network_id(network.as_ref(), args.network_id)?;
     let (key, _) = keys::read(&args.key, &Source::of(&args.passphrase))?;
     let public_key = key.public_key();
     let possession = key.signing_key().sign(&possession_message(&id, chain, registrar, &public_key));
@@ -165,14 +161,20 @@ fn read(file: &Path) -> Result<(Request, [u8; 64]), RequestError> {
     if request.millrace_account_request != VERSION {
         return Err(wrong(format!("version {} is not known here", request.millrace_account_request)));
     }
-    let mut possession = [0; 64];
-    hex::decode_to_slice(&request.possession, &mut possession)
-        .map_err(|_| wrong("the possession is not a signature of 64 bytes in hexadecimal".to_owned()))?;
     let message = possession_message(&request.network, request.chain, request.registrar, &request.key.0);
-    if !verify(&request.key.0, &message, &possession) {
-        return Err(wrong("the key has not signed it: the file was changed".to_owned()));
-    }
+    let possession = possession(&request.key, &request.possession, &message).map_err(wrong)?;
     Ok((request, possession))
+}
+
+/// The signature of a new key under a message, from a file.
+fn possession(key: &Digest, text: &str, message: &[u8]) -> Result<[u8; 64], String> {
+    let mut possession = [0; 64];
+    hex::decode_to_slice(text, &mut possession)
+        .map_err(|_| "the possession is not a signature of 64 bytes in hexadecimal".to_owned())?;
+    match verify(&key.0, message, &possession) {
+        true => Ok(possession),
+        false => Err("the key has not signed it: the file was changed".to_owned()),
+    }
 }
 
 #[cfg(test)]

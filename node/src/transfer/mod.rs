@@ -249,11 +249,7 @@ pub(crate) fn complete(
         Some(network) => genesis_key(network, signer).ok(),
         None => None,
     };
-    let network_id = match (network, how.network_id) {
-        (Some(network), _) => *network.genesis.network(),
-        (None, Some(id)) => id,
-        (None, None) => return Err(TransferError::NoNetwork.into()),
-    };
+    let network_id = network_id(network, how.network_id)?;
     let key = signing_key(how, network, signer)?;
     if let Some(file) = &how.offline {
         let (Some(nonce), Some(expiry)) = (how.nonce, how.expiry) else {
@@ -288,6 +284,12 @@ pub(crate) fn complete(
         follow(&mut client, &network_id, &transaction, how.json).with_context(|| kept.advice())?;
     kept.forget();
     Ok(committed)
+}
+
+/// The network id under which is signed: that of the network at hand, or the one that is named.
+pub(crate) fn network_id(network: Option<&Network>, named: Option<Digest>) -> Result<Digest, TransferError> {
+    let at_hand = network.map(|network| *network.genesis.network());
+    at_hand.or(named).ok_or(TransferError::NoNetwork)
 }
 
 /// The validator that is to be asked and told.
