@@ -12,7 +12,7 @@ use engine::types::{
 };
 use engine::wire::answers::{
     AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer,
-    FeedEvent, ProofAnswer, TransactionAnswer,
+    FeedEvent, ProofAnswer, RowAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, Block, Cursor, FeedQuery, Happening};
 use serde::de::DeserializeOwned;
@@ -172,6 +172,24 @@ pub(crate) fn attestation_of(
         return Err(ClientError::Mismatch("its data is not what was registered with the fingerprint"));
     }
     Ok(Answer { as_of, value: FoundAttestation { state_root, proof, attestation, transaction, data } })
+}
+
+/// A row is about that key, at the height that it says, and proved.
+pub(crate) fn check_row(
+    answer: &Answer<RowAnswer>,
+    chain: ChainId,
+    key: &[u8; 32],
+) -> Result<(), ClientError> {
+    let RowAnswer { state_root, proof } = &answer.value;
+    proof.verify(state_root).map_err(|source| ClientError::Proof { what: "row", source })?;
+    if proof.chain.entry.chain != chain {
+        return Err(ClientError::Mismatch("it proves what another chain says"));
+    }
+    if proof.chain.height != answer.as_of.height {
+        return Err(ClientError::Mismatch("it proves the row at another height than it speaks of"));
+    }
+    let says = proof.says(&Digest(*key));
+    says.map(drop).ok_or(ClientError::Mismatch("it proves another row"))
 }
 
 /// A proof is of that transaction, of a height that is committed, and holds.

@@ -9,7 +9,7 @@ use engine::types::{
     AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{FeedQuery, Notice, Query};
 use net::Fingerprint;
@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::answer::{
-    attestation_of, block_of, check_account, check_proof, check_same, compare, feed_of, signed_of,
+    attestation_of, block_of, check_account, check_proof, check_row, check_same, compare, feed_of, signed_of,
 };
 use crate::{
     Answer, ClientError, Connection, Event, Feed, FoundAttestation, FoundBlock, FoundTransaction, Welcome,
@@ -179,6 +179,16 @@ impl Client {
     ) -> Result<Answer<FoundAttestation>, ClientError> {
         let answer = self.ask(Query::Attestation { chain, fingerprint: *fingerprint })?;
         attestation_of(answer, chain, fingerprint)
+    }
+
+    /// What the table of a chain says of a key at the validator's committed height, proved: also that there is no row.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`].
+    pub fn row(&mut self, chain: ChainId, key: &[u8; 32]) -> Result<Answer<RowAnswer>, ClientError> {
+        let answer = self.ask(Query::Row { chain, key: *key })?;
+        check_row(&answer, chain, key)?;
+        Ok(answer)
     }
 
     /// A transaction in its block, proved. Without a chain, all are searched.

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use engine::roots::{AccountProof, ChainEntryProof, RowProof};
-use engine::types::{AccountId, ChainId, Digest, Fingerprint, Height, Packet, TransactionId};
+use engine::types::{AccountId, ChainId, Digest, Fingerprint, Height, OWN_CHAIN_KEY, Packet, TransactionId};
 use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof, Row};
 
 use crate::{Client, ClientError};
@@ -57,11 +57,25 @@ impl Client {
             }
             self.pause(&mut wait, Height(0))?;
         };
-        let RowProof { key, next, value, path, chain } = found.proof;
-        let row = Row { key: key.0, next: next.0, value };
-        let (position, path) = (path.index, path.hashes());
-        let claim = Claim::Row { fingerprint: fingerprint.0, position, row, path };
-        self.close(claim, &chain, &found.state_root, &mut wait)
+        self.close_row(fingerprint.0, found.proof, &found.state_root, &mut wait)
+    }
+
+    /// The proof of what a chain is now: its kind and status, and who may do what there. It waits until the state root
+    /// of this height is under a finalization.
+    ///
+    /// # Errors
+    /// As [`Self::row`]; [`ClientError::NotFinal`] where that takes longer than `patience`.
+    pub fn prove_charter(&mut self, chain: ChainId, patience: Duration) -> Result<Proof, ClientError> {
+        let mut wait = Wait { left: patience, patience };
+        let found = loop {
+            let found = self.row(chain, &OWN_CHAIN_KEY)?.value;
+            // No header carries the state root of height 0.
+            if found.proof.chain.height > Height(0) {
+                break found;
+            }
+            self.pause(&mut wait, Height(0))?;
+        };
+        self.close_row(OWN_CHAIN_KEY, found.proof, &found.state_root, &mut wait)
     }
 
     /// The proof that a transaction is in a block, with its outcome. It waits until the state root of that height is
@@ -102,6 +116,20 @@ impl Client {
         self.close(claim, &proof.chain, &state_root, &mut wait)
     }
 
+    /// The proof of what a row says of a key.
+    fn close_row(
+        &mut self,
+        fingerprint: [u8; 32],
+        proof: RowProof,
+        state_root: &Digest,
+        wait: &mut Wait,
+    ) -> Result<Proof, ClientError> {
+        let RowProof { key, next, value, path, chain } = proof;
+        let row = Row { key: key.0, next: next.0, value };
+        let (position, path) = (path.index, path.hashes());
+        self.close(Claim::Row { fingerprint, position, row, path }, &chain, state_root, wait)
+    }
+
     /// No header carries the state root of height 0.
     fn account_above_genesis(
         &mut self,
@@ -140,12 +168,18 @@ impl Client {
             }
         };
         let headers = trail.headers;
+        let entry = Entry::decode(&chain.entry.leaf());
+        let entry = entry.map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        // The height is the first leaf, and an entry of each chain follows.
+        let of_chains = |leaves: u64| leaves.saturating_sub(1) as u32;
         Ok(Proof {
             network: self.network().0,
             claim,
             height: chain.height.0,
+            chains: of_chains(chain.entry_path.size),
             height_path: chain.height_path.hashes(),
-            entry: Entry::decode(&chain.entry.leaf()),
+            place: of_chains(chain.entry_path.index),
+            entry,
             entry_path: chain.entry_path.hashes(),
             headers,
             certificate,

@@ -29,6 +29,7 @@ fn chain(accounts: u64, key: &SigningKey) -> ChainGenesis {
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts,
     }
 }

@@ -7,9 +7,9 @@
 //! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 packets)
 //! ```
 
-/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, caps and windows, number of accounts,
-/// root, supply (*protocol*).
-pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 8 + 32 + 8;
+/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, caps and windows, threshold, number of
+/// accounts, root, supply (*protocol*).
+pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 4 + 8 + 32 + 8;
 /// Bytes of a packet: a transaction, or a part of an envelope (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
@@ -46,6 +46,19 @@ pub const LOCK_STEP_MS: u64 = 1_000;
 /// Changes of accounts that take effect in one block on one chain; more that are due wait for the next one
 /// (*protocol*).
 pub const CHANGES_MAX: usize = 1_024;
+/// Administrators of a network (*protocol*).
+pub const ADMINISTRATORS_MAX: usize = 16;
+/// Accounts with which a chain begins that administrators create (*protocol*).
+pub const FOUNDERS_MAX: usize = 8;
+/// Proposals of one administrator that are not decided, under one version of the administrators (*protocol*).
+pub const PROPOSALS_MAX: usize = 256;
+/// Decisions of one height (*protocol*).
+pub const DECISIONS_MAX: usize = 64;
+/// Bytes of a decision (*protocol*).
+pub const DECISION_BYTES_MAX: usize = 360;
+/// Heights from a decision of administrators to its effect: who votes on a block in which it has taken effect has
+/// executed the block that decided it (*protocol*).
+pub const DECISION_LAG: u64 = 2 * ROOT_LAG_MAX;
 /// Rows of the table of one chain (*protocol*).
 pub const ROWS_MAX: u64 = 1 << 32;
 

@@ -6,11 +6,12 @@ use engine::replica::{Boot, ChainRecord, CommittedBlock};
 use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
-    AccountGenesis, AccountId, AccountRecord, Action, Approval, Asset, Attest, Attestation, ChainGenesis,
-    ChainId, ChainKind, Change, Command, CryptoSuite, Data, Digest, EncodedSafeguards, Fingerprint, Frozen,
-    Genesis, Head, Height, Link, Linked, Outcome, Packet, PacketSlab, Payment, Payments, Pending, Protect,
-    Recover, Refusal, Registration, Registrations, Rekey, Revoke, Roles, Safeguards, Sequence, Transaction,
-    TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
+    AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
+    Attestation, ChainGenesis, ChainId, ChainKind, Change, Charter, Command, Council, CryptoSuite, Data,
+    Decision, Digest, EncodedDecision, EncodedSafeguards, Fingerprint, Frozen, Genesis, Head, Height, Link,
+    Linked, NewChain, Outcome, Packet, PacketSlab, Payment, Payments, Pending, ProposalRecord, Propose,
+    Protect, Recover, Refusal, Registration, Registrations, Rekey, Revoke, Roles, Safeguards, Sequence,
+    Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -108,6 +109,29 @@ pub(crate) const TARGETS: &[Target] = &[
         seeds: account_records,
     },
     Target {
+        name: "proposal",
+        decode: |bytes| {
+            same(bytes, ProposalRecord::decode(bytes).ok_or("no proposal"), ProposalRecord::encode)
+        },
+        seeds: || decisions().map(|decision| proposal(decision).encode()).collect(),
+    },
+    Target {
+        name: "administrators",
+        decode: |bytes| same(bytes, Administrators::decode(bytes).ok_or("no set"), Administrators::encode),
+        seeds: || vec![Administrators { version: 2, council: council() }.encode()],
+    },
+    Target {
+        name: "charter",
+        decode: |bytes| match (proof::Charter::decode(bytes), Charter::decode(bytes)) {
+            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Charter::encode),
+            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
+            // No decision gives such windows.
+            (Err(error), Some(read)) if !read.roles.windows.are_valid() => Ok(answer::<(), _>(&Err(error))),
+            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        },
+        seeds: || vec![Charter::from(&new_chain()).encode()],
+    },
+    Target {
         name: "attestation",
         decode: |bytes| match (proof::Attestation::decode(bytes), Attestation::decode(bytes)) {
             (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Attestation::encode),
@@ -201,6 +225,7 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::Block { height: Height(3) },
         Query::Proof { chain, id },
         Query::Attestation { chain, fingerprint: Fingerprint([5; 32]) },
+        Query::Row { chain, key: [6; 32] },
         Query::Status,
         Query::Counters,
         Query::Feed(FeedQuery { chain, from: Cursor::START, account: None, reference: None, max: 1 }),
@@ -285,6 +310,25 @@ fn transactions() -> Vec<Vec<u8>> {
         let protect = Protect { chain, key_version, reference, account, safeguards, nonce, expiry };
         protect.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
     };
+    let propose = |decision: &Decision| {
+        let encoded = decision.encode();
+        let propose = Propose {
+            chain,
+            key_version,
+            reference,
+            administrator: AccountId(2),
+            administrators: 1,
+            until_ms: 1 << 40,
+            decision: EncodedDecision::read(&encoded).expect("it is valid"),
+            nonce,
+            expiry,
+        };
+        propose.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
+    };
+    let (administrator, proposal, administrators) = (AccountId(2), Digest([3; 32]), 1);
+    let approve =
+        Approve { chain, key_version, reference, administrator, proposal, administrators, nonce, expiry };
+    let approve = approve.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec();
     let recover = |recovery| {
         let (signer, changes) = (AccountId(9), 3);
         let recover = Recover {
@@ -302,7 +346,9 @@ fn transactions() -> Vec<Vec<u8>> {
         };
         recover.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
     };
-    vec![
+    let mut all: Vec<_> = decisions().map(|decision| propose(&decision)).collect();
+    all.extend([
+        approve,
         rekey.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec(),
         protect(&Safeguards::default()),
         protect(&safeguards()),
@@ -319,7 +365,8 @@ fn transactions() -> Vec<Vec<u8>> {
         attest(&[Link::None]),
         attest(&[Link::Supersedes(Fingerprint([2; 32])), Link::RefersTo(Fingerprint([3; 32]))]),
         revoke,
-    ]
+    ]);
+    all
 }
 
 fn safeguards() -> Safeguards {
@@ -341,6 +388,33 @@ fn account_records() -> Vec<Vec<u8>> {
     };
     let changes = [Change::Key([6; 32]), Change::Safeguards(safeguards()), Change::Close];
     changes.map(Some).into_iter().chain([None]).map(record).collect()
+}
+
+fn new_chain() -> NewChain {
+    let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 9, ..Roles::default() };
+    let (kind, suite, asset) = (ChainKind::Transfers, CryptoSuite::Ed25519, Asset::UNIT);
+    NewChain { id: ChainId(7), kind, suite, asset, roles, founders: vec![[5; 32], [6; 32]] }
+}
+
+fn council() -> Council {
+    Council { threshold: 2, accounts: [0, 2, 5].map(AccountId).into() }
+}
+
+fn decisions() -> impl Iterator<Item = Decision> {
+    let chain = ChainId(7);
+    let of_chain = [Decision::Pause(chain), Decision::Resume(chain), Decision::Close(chain)];
+    let others = [
+        Decision::Create(new_chain()),
+        Decision::Roles(chain, Roles::default()),
+        Decision::Administrators(council()),
+    ];
+    of_chain.into_iter().chain(others)
+}
+
+fn proposal(decision: Decision) -> ProposalRecord {
+    let decided = matches!(decision, Decision::Create(_)).then_some((3, Height(200)));
+    let approvals = vec![AccountId(2), AccountId(0)];
+    ProposalRecord { administrators: 1, until_ms: 1 << 40, approvals, decided, decision }
 }
 
 fn committed_blocks() -> Vec<Vec<u8>> {
@@ -395,6 +469,7 @@ fn good_genesis() -> Genesis {
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts,
     };
     let attestations = ChainGenesis {
@@ -456,6 +531,9 @@ fn proofs() -> Vec<Vec<u8>> {
     let tree = |byte| Tree { root: [byte; 32], size: byte.into() };
     let entry = Entry {
         chain: 1,
+        kind: proof::ChainKind::Attestations,
+        status: proof::ChainStatus::Active,
+        asset: [0; 16],
         transactions: tree(5),
         accounts: tree(6),
         outbox: tree(0),
@@ -468,7 +546,9 @@ fn proofs() -> Vec<Vec<u8>> {
         network: NETWORK.0,
         claim,
         height: 3,
+        chains: 2,
         height_path: path.clone(),
+        place: 1,
         entry: entry.clone(),
         entry_path: path.clone(),
         headers: vec![header.clone(); 2],

@@ -161,7 +161,8 @@ impl Workload {
     /// Packets of a lane's transactions.
     pub fn sizes(&self) -> Sizes {
         let payload_packets = |kind: &ChainKind| match (kind, self.payments) {
-            (ChainKind::Transfers, 1) => 0,
+            // No traffic goes to administrators.
+            (ChainKind::Transfers, 1) | (ChainKind::Governance, _) => 0,
             (ChainKind::Transfers, payments) => {
                 Linked::payload_bytes(payments as usize, 0).div_ceil(PACKET_BYTES)
             }

@@ -8,6 +8,7 @@ pub mod query;
 pub mod keys;
 pub mod transfer;
 pub mod accounts;
+pub mod governance;
 pub mod attestations;
 pub mod proofs;
 pub mod verify;

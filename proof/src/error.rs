@@ -21,8 +21,6 @@ pub enum ProofError {
     EpochChanges(u16),
     /// It is of another network than the genesis header.
     Network,
-    /// The genesis has no such chain.
-    Chain(u32),
     /// The leaf does not lead to its root in the entry of the chain.
     Leaf,
     /// There is no header.
@@ -81,14 +79,13 @@ impl fmt::Display for ProofError {
         match self {
             Self::Genesis(error) => write!(f, "the genesis header cannot be read: {error}"),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes are more than any proof has"),
-            Self::Magic => f.write_str("this is not a proof of version 3"),
+            Self::Magic => f.write_str("this is not a proof of version 5"),
             Self::Form(error) => write!(f, "the proof cannot be read: {error}"),
-            Self::Kind(kind) => write!(f, "no proof of version 3 has the kind {kind}"),
+            Self::Kind(kind) => write!(f, "no proof of version 5 has the kind {kind}"),
             Self::EpochChanges(changes) => {
-                write!(f, "it spans {changes} changes of the validators, and version 3 knows none")
+                write!(f, "it spans {changes} changes of the validators, and version 5 knows none")
             }
             Self::Network => f.write_str("it is of another network than the genesis header"),
-            Self::Chain(chain) => write!(f, "the genesis has no chain {chain}"),
             Self::Leaf => f.write_str("what is claimed does not lead to the root of its chain's entry"),
             Self::NoHeader => f.write_str("it has no header"),
             Self::NotCarried { height } => {
@@ -109,7 +106,7 @@ impl fmt::Display for ProofError {
             }
             Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transfer"),
             Self::NoAttestations(chain) => write!(f, "chain {chain} is of a kind that has no attestations"),
-            Self::OtherRow => f.write_str("the row says nothing of the fingerprint"),
+            Self::OtherRow => f.write_str("the row says nothing of the fingerprint, or of the chain"),
             Self::Passed(nonce) => {
                 write!(
                     f,

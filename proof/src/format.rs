@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! magic | network | #epoch changes = 0 | kind | claim | path
-//!       | height | path | entry | path                                     up to the state root
+//!       | height | #chains | path | place | entry | path                   up to the state root
 //!       | #headers | headers.. | #certificate bytes | certificate          up to the validators
-//! path = #siblings | siblings..      places and sizes follow from the claim, the entry and the genesis
+//! path = #siblings | siblings..      other places and sizes follow from the claim and the entry
 //! ```
 
 use alloc::vec::Vec;
@@ -28,6 +28,8 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 1
     + CLAIM_BYTES_MAX
     + 8
+    + 4
+    + 4
     + ENTRY_BYTES
     + 3 * PATH_BYTES_MAX
     + 1
@@ -39,7 +41,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
 const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 2 + ROW_VALUE_BYTES_MAX;
 const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-const MAGIC: &[u8; 16] = b"millrace/proof/4";
+const MAGIC: &[u8; 16] = b"millrace/proof/5";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;
@@ -76,7 +78,7 @@ pub enum Claim {
         path: Vec<Digest>,
     },
     /// A row of the chain's table says what there is of a fingerprint: its own, or the one that shows that there is
-    /// none.
+    /// none. Or what the chain is: then the fingerprint is [`CHARTER_KEY`](crate::CHARTER_KEY).
     Row {
         /// The fingerprint.
         fingerprint: Digest,
@@ -98,8 +100,12 @@ pub struct Proof {
     pub claim: Claim,
     /// The height of the state root.
     pub height: u64,
+    /// How many chains there are then.
+    pub chains: u32,
     /// From the leaf of the height to the state root.
     pub height_path: Vec<Digest>,
+    /// Which of the chains this is, in the order of their ids.
+    pub place: u32,
     /// What the state root says of the chain.
     pub entry: Entry,
     /// From the leaf of the entry to the state root.
@@ -152,7 +158,9 @@ impl Proof {
             }
         }
         bytes.extend_from_slice(&self.height.to_le_bytes());
+        bytes.extend_from_slice(&self.chains.to_le_bytes());
         write_path(&mut bytes, &self.height_path)?;
+        bytes.extend_from_slice(&self.place.to_le_bytes());
         bytes.extend_from_slice(&self.entry.encode());
         write_path(&mut bytes, &self.entry_path)?;
         bytes.push(count("headers", self.headers.len(), HEADERS_MAX)?);
@@ -212,7 +220,9 @@ impl Proof {
             kind => return Err(ProofError::Kind(kind)),
         };
         let height = reader.u64("height")?;
+        let chains = reader.u32("number of chains")?;
         let height_path = read_path(&mut reader)?;
+        let place = reader.u32("place of the chain")?;
         let entry = Entry::read(&mut reader)?;
         let entry_path = read_path(&mut reader)?;
         let headers = usize::from(reader.u8("headers")?);
@@ -222,7 +232,18 @@ impl Proof {
         let length = reader.bounded("certificate", length, CERTIFICATE_BYTES_MAX, 1)?;
         let certificate = Vec::from(reader.take("certificate", length)?);
         reader.finish()?;
-        Ok(Self { network, claim, height, height_path, entry, entry_path, headers, certificate })
+        Ok(Self {
+            network,
+            claim,
+            height,
+            chains,
+            height_path,
+            place,
+            entry,
+            entry_path,
+            headers,
+            certificate,
+        })
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
-//! chain = id | kind | suite | asset | issuer | issuance cap | freezer | registrar | accounts cap |
-//!         attestations cap | re-key window | recovery window | accounts | accounts root | supply
+//! chain = id | kind | suite | asset | roles | threshold | accounts | accounts root | supply
+//! roles = issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
+//!         recovery window
 //! ```
 //!
 //! The network id is the SHA-256 of these bytes, and every signature of a validator is over it. So a stranger who
@@ -23,12 +24,14 @@ pub(crate) const VALIDATORS_MAX: usize = 128;
 const CHAINS_MAX: usize = 256;
 /// Accounts of a chain, as far as formats go.
 const ACCOUNTS_MAX: u64 = 1 << 32;
+/// Administrators of a network.
+const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-const MAGIC: &[u8; 25] = b"millrace/genesis-header/5";
+const MAGIC: &[u8; 25] = b"millrace/genesis-header/6";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
-pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 8 + 32 + 8;
+pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
 const NOBODY: u64 = u64::MAX;
 /// The registrar of a chain where every account may open others.
@@ -60,17 +63,42 @@ pub enum ChainKind {
     Transfers,
     /// Accounts that register fingerprints.
     Attestations,
+    /// Administrators, who decide about all chains.
+    Governance,
 }
 
-/// A chain of the network as it was at height 0. Its accounts sign with Ed25519.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chain {
-    /// Its number.
-    pub id: u32,
-    /// What it does.
-    pub kind: ChainKind,
-    /// What its balances are balances of: a name padded with zeroes, or any 16 bytes.
-    pub asset: [u8; 16],
+impl ChainKind {
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transfers => "transfers",
+            Self::Attestations => "attestations",
+            Self::Governance => "governance",
+        }
+    }
+
+    pub(crate) fn number(self) -> u16 {
+        match self {
+            Self::Transfers => 1,
+            Self::Attestations => 2,
+            Self::Governance => 3,
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>, what: &'static str) -> Result<Self, FormError> {
+        match reader.u16(what)? {
+            1 => Ok(Self::Transfers),
+            2 => Ok(Self::Attestations),
+            3 => Ok(Self::Governance),
+            _ => Err(FormError::Invalid { what, reason: "it is unknown here" }),
+        }
+    }
+}
+
+/// Who may order what on a chain, and how much of everything it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
     /// The account that issues and burns, if there is one.
     pub issuer: Option<u64>,
     /// How much more may be issued than is burned.
@@ -87,6 +115,45 @@ pub struct Chain {
     pub rekey_window: u32,
     /// For how many seconds it can cancel a recovery.
     pub recovery_window: u32,
+}
+
+impl Roles {
+    /// Bytes of their encoding.
+    pub const BYTES: usize = 6 * 8 + 2 * 4;
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
+        let roles = Self {
+            issuer: holder(reader, "issuer of a chain")?,
+            issuance_cap: reader.u64("issuance cap of a chain")?,
+            freezer: holder(reader, "freezer of a chain")?,
+            registrar: holder(reader, "registrar of a chain")?,
+            accounts_cap: reader.u64("accounts cap of a chain")?,
+            attestations_cap: reader.u64("attestations cap of a chain")?,
+            rekey_window: reader.u32("re-key window of a chain")?,
+            recovery_window: reader.u32("recovery window of a chain")?,
+        };
+        let Self { rekey_window, recovery_window, .. } = roles;
+        if rekey_window == 0 || rekey_window >= recovery_window || recovery_window > WINDOW_SECONDS_MAX {
+            let reason = "the window of a recovery is the longer one, of at most 366 days";
+            return Err(FormError::Invalid { what: "lock windows of a chain", reason });
+        }
+        Ok(roles)
+    }
+}
+
+/// A chain of the network as it was at height 0. Its accounts sign with Ed25519.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Its number.
+    pub id: u32,
+    /// What it does.
+    pub kind: ChainKind,
+    /// What its balances are balances of: a name padded with zeroes, or any 16 bytes.
+    pub asset: [u8; 16],
+    /// Who may order what.
+    pub roles: Roles,
+    /// How many of its accounts, which are the administrators, must approve a decision; 0 where its kind has none.
+    pub threshold: u32,
     /// How many accounts it has.
     pub accounts: u64,
     /// The root over its accounts at height 0.
@@ -120,7 +187,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 5";
+            let reason = "this is not a genesis header of version 6";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;
@@ -140,6 +207,9 @@ impl Genesis {
         let chains = many(&mut reader, "chains", CHAINS_MAX, CHAIN_BYTES, chain)?;
         if !chains.is_sorted_by(|a, b| a.id < b.id) {
             return Err(FormError::Invalid { what: "chains", reason: "their ids do not ascend" });
+        }
+        if chains.iter().filter(|chain| chain.kind == ChainKind::Governance).count() > 1 {
+            return Err(FormError::Invalid { what: "chains", reason: "two are of the kind governance" });
         }
         reader.finish()?;
         Ok(Self { network: kernels::sha2::sha256(bytes), name, validators, chains })
@@ -189,62 +259,35 @@ fn validator(reader: &mut Reader<'_>) -> Result<Validator, FormError> {
 
 fn chain(reader: &mut Reader<'_>) -> Result<Chain, FormError> {
     let id = reader.u32("id of a chain")?;
-    let kind = match reader.u16("kind of a chain")? {
-        1 => ChainKind::Transfers,
-        2 => ChainKind::Attestations,
-        _ => return Err(FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" }),
-    };
+    let kind = ChainKind::read(reader, "kind of a chain")?;
     if reader.u16("suite of a chain")? != SUITE_ED25519 {
         return Err(FormError::Invalid { what: "suite of a chain", reason: "it is unknown here" });
     }
     let asset = reader.array("asset of a chain")?;
-    let issuer = holder(reader, "issuer of a chain")?;
-    let issuance_cap = reader.u64("issuance cap of a chain")?;
-    let freezer = holder(reader, "freezer of a chain")?;
-    let registrar = holder(reader, "registrar of a chain")?;
-    let accounts_cap = reader.u64("accounts cap of a chain")?;
-    let attestations_cap = reader.u64("attestations cap of a chain")?;
-    let rekey_window = reader.u32("re-key window of a chain")?;
-    let recovery_window = reader.u32("recovery window of a chain")?;
-    if rekey_window == 0 || rekey_window >= recovery_window || recovery_window > WINDOW_SECONDS_MAX {
-        let reason = "the window of a recovery is the longer one, of at most 366 days";
-        return Err(FormError::Invalid { what: "lock windows of a chain", reason });
-    }
+    let roles = Roles::read(reader)?;
+    let threshold = reader.u32("threshold of a chain")?;
     let accounts = reader.u64("accounts of a chain")?;
     if accounts == 0 || accounts > ACCOUNTS_MAX {
         return Err(FormError::Invalid { what: "accounts of a chain", reason: "there are 1 to 2^32" });
     }
     let accounts_root = reader.array("accounts root of a chain")?;
     let supply = reader.u64("supply of a chain")?;
+    let Roles { issuer, issuance_cap, attestations_cap, .. } = roles;
+    let has_money = asset != NO_ASSET || issuer.is_some() || issuance_cap > 0 || supply > 0;
     let fits = match kind {
         ChainKind::Transfers => asset != NO_ASSET && attestations_cap == 0,
-        ChainKind::Attestations => {
-            let has_money = asset != NO_ASSET || issuer.is_some() || issuance_cap > 0 || supply > 0;
-            !has_money && (1..ROWS_MAX).contains(&attestations_cap)
-        }
+        ChainKind::Attestations => !has_money && (1..ROWS_MAX).contains(&attestations_cap),
+        ChainKind::Governance => !has_money && attestations_cap == 0 && accounts <= ADMINISTRATORS_MAX,
     };
+    let decides = kind == ChainKind::Governance;
+    let fits = fits && (threshold > 0) == decides && u64::from(threshold) <= accounts;
     if !fits {
         return Err(FormError::Invalid {
             what: "kind of a chain",
             reason: "its other fields do not fit to it",
         });
     }
-    Ok(Chain {
-        id,
-        kind,
-        asset,
-        issuer,
-        issuance_cap,
-        freezer,
-        registrar,
-        accounts_cap,
-        attestations_cap,
-        rekey_window,
-        recovery_window,
-        accounts,
-        accounts_root,
-        supply,
-    })
+    Ok(Chain { id, kind, asset, roles, threshold, accounts, accounts_root, supply })
 }
 
 fn holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<u64>, FormError> {

@@ -149,7 +149,7 @@ pub(crate) fn transaction_leaf(id: &Digest, outcome: u8) -> [u8; 33] {
 /// payer has it in the end is not said. Each other one left the balances as they were.
 #[must_use]
 pub fn outcome_name(code: u8) -> Option<&'static str> {
-    const NAMES: [&str; 30] = [
+    const NAMES: [&str; 32] = [
         "applied",
         "expired",
         "replayed",
@@ -180,6 +180,25 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "not a guardian",
         "account not empty",
         "role held",
+        "chain paused",
+        "chain closed",
     ];
-    NAMES.get(usize::from(code)).copied()
+    /// From code 64 on.
+    const MORE: [&str; 12] = [
+        "unknown proposal",
+        "proposed already",
+        "proposal expired",
+        "decided already",
+        "approved already",
+        "other administrators",
+        "chain id taken",
+        "unknown chain",
+        "another state of the chain",
+        "too many chains",
+        "unfit roles",
+        "too many proposals",
+    ];
+    let more = |code: usize| MORE.get(code.checked_sub(64)?);
+    let code = usize::from(code);
+    NAMES.get(code).or_else(|| more(code)).copied()
 }

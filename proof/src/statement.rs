@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::leaf::outcome_name;
-use crate::{Account, Attestation, ChainKind, Digest, Status, Transfer};
+use crate::{Account, Attestation, ChainKind, ChainStatus, Charter, Digest, Status, Transfer};
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Statement {
     pub chain: u32,
     /// What the chain does.
     pub kind: ChainKind,
+    /// Whether it took new work at that height.
+    pub status: ChainStatus,
     /// The asset of the chain; zeros where its kind has none.
     pub asset: [u8; 16],
     /// The height of which it speaks.
@@ -64,6 +66,8 @@ pub enum Fact {
         /// What the chain says of it.
         attestation: Attestation,
     },
+    /// After the block at the height, the chain is this: kind, status, and who may do what there.
+    Charter(Charter),
     /// After the block at the height, a fingerprint is not registered on the chain.
     NotRegistered {
         /// The fingerprint.
@@ -100,6 +104,21 @@ impl fmt::Display for Statement {
                 }
                 let Attestation { owner, registered, .. } = attestation;
                 write!(f, " on chain {chain}, where account {owner} registered it at height {registered}")
+            }
+            Fact::Charter(Charter { kind, status, since, proposal, .. }) => {
+                write!(
+                    f,
+                    "after block {height} of the network \"{}\", chain {chain} of the kind {} was {}, ",
+                    self.network_name.escape_debug(),
+                    kind.name(),
+                    status.name()
+                )?;
+                match proposal {
+                    None => f.write_str("with the roles of the genesis"),
+                    Some(proposal) => {
+                        write!(f, "as proposal {} decided from height {since} on", Hex(proposal))
+                    }
+                }
             }
             Fact::NotRegistered { fingerprint } => write!(
                 f,

@@ -1,6 +1,7 @@
 //! Proofs of a real ledger with real signatures, and everything that could be wrong with them.
 
 mod certificates;
+mod charters;
 mod formats;
 mod network;
 mod transparency;
@@ -238,7 +239,9 @@ fn each_wrong_part_has_its_error() {
     assert_eq!(with(&|proof| proof.height = 1), ProofError::NotCarried { height: 1 });
     assert_eq!(with(&|proof| proof.height_path.reverse()), ProofError::Height);
     assert_eq!(with(&|proof| proof.entry.chain = 9), ProofError::Entry);
-    assert_eq!(with(&|proof| proof.entry.chain = 3), ProofError::Chain(3));
+    assert_eq!(with(&|proof| proof.entry.status = crate::ChainStatus::Paused), ProofError::Entry);
+    assert_eq!(with(&|proof| proof.place += 1), ProofError::Entry);
+    assert_eq!(with(&|proof| proof.chains += 1), ProofError::Height);
     assert_eq!(with(&|proof| proof.entry.transactions.size = 4), ProofError::Entry);
     let richer = |proof: &mut Proof| {
         let Claim::Account { account, .. } = &mut proof.claim else { panic!("an account") };
@@ -345,7 +348,7 @@ fn a_proof_at_another_height_has_another_root() {
 fn a_proof_is_below_4_kib_for_a_million_accounts_or_rows_16_chains_and_16_validators() {
     // 20 siblings for an account or a row, 5 for an entry, 11 signatures of 16.
     let (network, proofs) = proofs(0);
-    for (mut proof, sizes) in [(proofs[0].clone(), (2_829, 3_581)), (proofs[3].clone(), (3_031, 3_783))] {
+    for (mut proof, sizes) in [(proofs[0].clone(), (2_856, 3_608)), (proofs[3].clone(), (3_058, 3_810))] {
         let (Claim::Account { path, .. } | Claim::Row { path, .. }) = &mut proof.claim else {
             panic!("an account or a row")
         };

@@ -5,11 +5,10 @@ use alloc::vec::Vec;
 use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 
 use crate::attestation::is_reserved;
+use crate::entry::height_leaf;
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
-use crate::{
-    Account, Attestation, Certificate, CertificateError, Chain, ChainKind, Digest, Row, Transfer, entry,
-};
-use crate::{Claim, Fact, Genesis, Header, Proof, ProofError, Statement};
+use crate::{Account, Attestation, Certificate, CertificateError, ChainKind, Digest, Entry, Row, Transfer};
+use crate::{CHARTER_KEY, Charter, Claim, Fact, Genesis, Header, Proof, ProofError, Statement};
 
 /// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
 ///
@@ -22,23 +21,24 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
         return Err(ProofError::Network);
     }
     let state_root = state_root(&proof)?;
-    let (place, chain) =
-        entry::place(&genesis, proof.entry.chain).ok_or(ProofError::Chain(proof.entry.chain))?;
-    let leaves = entry::leaves(&genesis);
-    if !leads(&proof.height.to_le_bytes(), 0, leaves, &proof.height_path, state_root) {
+    // The first leaf says how many there are: the height, and an entry for each chain.
+    let leaves = u64::from(proof.chains) + 1;
+    if !leads(&height_leaf(proof.height, proof.chains), 0, leaves, &proof.height_path, state_root) {
         return Err(ProofError::Height);
     }
+    let place = u64::from(proof.place) + 1;
     if !leads(&proof.entry.encode(), place, leaves, &proof.entry_path, state_root) {
         return Err(ProofError::Entry);
     }
-    let fact = fact(&proof, chain)?;
-    let (kind, asset) = (chain.kind, chain.asset);
+    let fact = fact(&proof, &genesis)?;
+    let Entry { kind, status, asset, .. } = proof.entry;
     let last = final_header(&proof.headers)?;
     let signed = finality(&proof.certificate, last, &genesis)?;
     Ok(Statement {
         network: genesis.network,
         chain: proof.entry.chain,
         kind,
+        status,
         asset,
         height: proof.height,
         issued: proof.entry.issued,
@@ -65,7 +65,7 @@ fn leads(leaf: &[u8], index: u64, size: u64, path: &[Digest], root: &Digest) -> 
 }
 
 /// What the claim says, if its leaf is under the entry.
-fn fact(proof: &Proof, chain: &Chain) -> Result<Fact, ProofError> {
+fn fact(proof: &Proof, genesis: &Genesis) -> Result<Fact, ProofError> {
     let entry = &proof.entry;
     let account_leads = |account: &Account, path: &[Digest]| {
         leads(&account.encode(), account.id, entry.accounts.size, path, &entry.accounts.root)
@@ -81,8 +81,16 @@ fn fact(proof: &Proof, chain: &Chain) -> Result<Fact, ProofError> {
         Claim::Unspent { body, account, path } if account_leads(account, path) => {
             never_executed(proof, body, account).map(Fact::NeverExecuted)
         }
-        Claim::Row { .. } if chain.kind != ChainKind::Attestations => {
-            Err(ProofError::NoAttestations(chain.id))
+        Claim::Row { fingerprint, position, row, path } if *fingerprint == CHARTER_KEY => {
+            if !leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
+                return Err(ProofError::Leaf);
+            }
+            let of_genesis = genesis.chains.iter().find(|chain| chain.id == entry.chain);
+            let charter = Charter::said(row, of_genesis).ok_or(ProofError::OtherRow)??;
+            Ok(Fact::Charter(charter))
+        }
+        Claim::Row { .. } if entry.kind != ChainKind::Attestations => {
+            Err(ProofError::NoAttestations(entry.chain))
         }
         Claim::Row { fingerprint, position, row, path } => {
             match leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {

@@ -14,6 +14,7 @@ use engine::types::{
 };
 
 use crate::clients::Submission;
+use crate::decisions::Decisions;
 use crate::environment::WINDOWS;
 use crate::fingerprints::Fingerprints;
 use crate::keys::Keys;
@@ -23,6 +24,8 @@ use crate::keys::Keys;
 struct OrderedBatch {
     author: usize,
     chain: ChainId,
+    /// The height by which the batch is judged.
+    as_of: Height,
     /// Packets of its transactions.
     packets: usize,
     /// Each transaction with its id.
@@ -52,6 +55,7 @@ impl Ordered {
                 sections.push(OrderedBatch {
                     author: usize::from(batch.id().author.0),
                     chain,
+                    as_of: batch.as_of(),
                     packets: packets.len(),
                     transactions: PacketRun::all(packets).map(transaction).collect(),
                 });
@@ -124,6 +128,24 @@ impl OnChain {
         self.found.keys.extend(self.found.keys.last().copied());
     }
 
+    /// The broken rule of approvals: who has approved a proposal approves it again.
+    pub(crate) fn approve_again(&mut self) {
+        for outcome in &mut self.found.outcomes {
+            if *outcome == Outcome::ApprovedAlready {
+                *outcome = Outcome::Applied;
+            }
+        }
+    }
+
+    /// The broken rule of pauses: a chain that is paused takes what it is given.
+    pub(crate) fn take_while_paused(&mut self) {
+        for outcome in &mut self.found.outcomes {
+            if *outcome == Outcome::ChainPaused {
+                *outcome = Outcome::Applied;
+            }
+        }
+    }
+
     /// The broken rule of issues: what was issued is counted twice.
     pub(crate) fn count_again(&mut self) {
         self.found.issuance.issued *= 2;
@@ -147,6 +169,7 @@ pub(crate) struct Checks {
     spent: BTreeMap<(ChainId, u64, u64), Height>,
     pub(crate) fingerprints: Fingerprints,
     pub(crate) keys: Keys,
+    pub(crate) decisions: Decisions,
     pub(crate) violations: Vec<String>,
 }
 
@@ -162,6 +185,7 @@ impl Checks {
             spent: BTreeMap::new(),
             fingerprints: Fingerprints::default(),
             keys: Keys::new(WINDOWS),
+            decisions: Decisions::new(genesis),
             violations: Vec::new(),
         }
     }
@@ -251,6 +275,7 @@ impl Checks {
             );
         }
         let moment = ChainTime::new(*height, *time_ms);
+        self.decisions.begin(*height);
         for OnChain { chain, found } in executed {
             for (account, key) in &found.keys {
                 if let Err(wrong) = self.keys.given((*chain, *account), key, moment) {
@@ -263,6 +288,9 @@ impl Checks {
         let mut rest: BTreeMap<ChainId, &[Outcome]> =
             executed.iter().map(|of| (of.chain, of.found.outcomes.as_slice())).collect();
         for section in sections {
+            if let Err(wrong) = self.decisions.taken(section.chain, section.as_of, *height) {
+                self.violation(at, format!("decisions: {wrong}"));
+            }
             let Some(of_chain) = rest.get_mut(&section.chain) else { continue };
             for (id, packet) in &section.transactions {
                 let Some((outcome, left)) = of_chain.split_first() else {
@@ -282,6 +310,11 @@ impl Checks {
                     && let Err(wrong) = self.keys.applied(packet, moment)
                 {
                     self.violation(at, format!("keys: {wrong}"));
+                }
+                if !outcome.is_failure()
+                    && let Err(wrong) = self.decisions.applied(packet, moment)
+                {
+                    self.violation(at, format!("decisions: {wrong}"));
                 }
                 self.transaction(
                     (section.author, *id),
@@ -340,7 +373,12 @@ impl Checks {
 
     /// What came from other chains: each payment is decided once, within two heights.
     fn arrivals(&mut self, height: Height, executed: &[OnChain], at: Duration) {
-        for Delivered { delivery, outcome } in executed.iter().flat_map(|of| &of.found.inbox) {
+        for (chain, came) in executed.iter().flat_map(|of| of.found.inbox.iter().map(|came| (of.chain, came)))
+        {
+            if let Err(wrong) = self.decisions.arrived(chain, came, height) {
+                self.violation(at, format!("decisions: {wrong}"));
+            }
+            let Delivered { delivery, outcome } = came;
             let id = delivery.crossing.transaction;
             let decided = match delivery.leg {
                 Leg::Credit if *outcome == Outcome::Applied => Outcome::Applied,

@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::types::{
-    AccountId, AccountRecord, Action, ChainKind, Content, Data, Digest, FIRST_KEY_VERSION, Fingerprint,
-    Frozen, Link, Packet, Payment, Refusal, Registration, Safeguards, Transaction, TransactionId, Verdict,
+    AccountId, AccountRecord, Action, ChainGenesis, ChainId, ChainKind, Content, Data, Digest,
+    FIRST_KEY_VERSION, Fingerprint, Frozen, Link, Packet, Payment, Refusal, Registration, Safeguards,
+    Transaction, TransactionId, Verdict,
 };
 use engine::wire::Notice;
 
+use crate::administrators::{Administration, Governed, Speech};
 use crate::chance::Chance;
-use crate::environment::{BALANCE, Environment, FREEZER, ISSUANCE_CAP, ISSUER, REGISTRAR, Signer};
+use crate::environment::{
+    ADMINISTRATORS, BALANCE, DECIDING, Environment, FOUNDERS, FREEZER, ISSUANCE_CAP, ISSUER, REGISTRAR,
+    Signer,
+};
 
 /// How many fingerprints clients register, those that there is no room for included.
 const FINGERPRINTS: u64 = 40;
@@ -44,8 +49,20 @@ pub(crate) struct Frame {
     pub(crate) packets: Vec<Packet>,
 }
 
+/// A chain, as clients know it.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: u32,
+    kind: ChainKind,
+    /// Accounts of its beginning.
+    accounts: u64,
+}
+
 /// All clients.
 pub(crate) struct Clients {
+    /// The chains that they know, ascending, but for the one that decides.
+    chains: Vec<Known>,
+    pub(crate) administration: Administration,
     /// By tag.
     pub(crate) submissions: Vec<Submission>,
     next_tag: u64,
@@ -68,8 +85,16 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(chance: Chance) -> Self {
+    pub(crate) fn new(environment: &Environment, governed: Governed, chance: Chance) -> Self {
+        let chains = environment.genesis.chains().iter().filter(|chain| chain.id.0 != DECIDING);
+        let known = |chain: &ChainGenesis| Known {
+            id: chain.id.0,
+            kind: chain.kind,
+            accounts: chain.accounts.len() as u64,
+        };
         Self {
+            chains: chains.map(known).collect(),
+            administration: Administration::new(environment, governed),
             submissions: Vec::new(),
             next_tag: 0,
             transactions: Vec::new(),
@@ -90,7 +115,7 @@ impl Clients {
         environment: &Environment,
         nodes: &[(usize, u64)],
         height: u64,
-        now: Duration,
+        (now, clock_ms): (Duration, u64),
     ) -> Vec<Frame> {
         if nodes.is_empty() {
             return Vec::new();
@@ -98,7 +123,7 @@ impl Clients {
         let count = 1 + self.chance.below(5);
         let mut transactions = Vec::with_capacity(count);
         for _ in 0..count {
-            transactions.push(self.transaction(environment, height));
+            transactions.push(self.transaction(environment, height, clock_ms));
         }
         let node = self.chance.of(nodes);
         let mut frames = vec![self.frame(environment, node, &transactions, now)];
@@ -118,7 +143,7 @@ impl Clients {
         validators: usize,
         now: Duration,
     ) -> Frame {
-        let chain = &environment.genesis.chains()[0];
+        let chain = environment.first_money();
         let accounts = chain.accounts.len() / validators;
         let turn = *self.turns.entry(node).and_modify(|turn| *turn += 1).or_insert(0);
         let debit = (node + validators * (turn % accounts)) as u64;
@@ -179,31 +204,59 @@ impl Clients {
         self.submissions.get(at)
     }
 
-    fn transaction(&mut self, environment: &Environment, height: u64) -> (Account, Transaction) {
+    /// The chain that the next transaction is for, and whether administrators say something there.
+    fn any_chain(&mut self) -> (Known, bool) {
+        let (chance, known) = (&mut self.chance, &self.chains);
+        if self.administration.is_there() {
+            let deciding = Known { id: DECIDING, kind: ChainKind::Governance, accounts: ADMINISTRATORS };
+            if chance.permille(150) {
+                return (deciding, chance.permille(850));
+            }
+            // Some are too early for a chain that is not there yet, most of them when it is to come.
+            let first = self.administration.first_created();
+            let often = if self.administration.has_created() { 250 } else { 40 };
+            if !known.iter().any(|chain| chain.id == first) && chance.permille(often) {
+                return (Known { id: first, kind: ChainKind::Transfers, accounts: FOUNDERS }, false);
+            }
+        }
+        (known[chance.below(known.len())], false)
+    }
+
+    fn transaction(
+        &mut self,
+        environment: &Environment,
+        height: u64,
+        clock_ms: u64,
+    ) -> (Account, Transaction) {
         let chance = &mut self.chance;
         if chance.permille(80) && !self.transactions.is_empty() {
             return self.transactions[chance.below(self.transactions.len())].clone();
         }
-        let chains = environment.genesis.chains();
-        let chain = &chains[chance.below(chains.len())];
-        let accounts = chain.accounts.len() as u64;
+        let (chain, decides) = self.any_chain();
+        if decides && let Some(said) = self.administrator(environment, clock_ms) {
+            return said;
+        }
+        let Known { id, kind, accounts } = chain;
+        let chance = &mut self.chance;
         let beyond = if chance.permille(100) { 3 } else { 0 };
-        if chance.permille(40) {
-            return self.command(environment, chain.id.0, accounts + beyond);
+        // Where money comes from nowhere else, more of it is issued.
+        let empty = id != DECIDING && environment.genesis.chain(ChainId(id)).is_none();
+        if chance.permille(if empty { 120 } else { 40 }) {
+            return self.command(environment, id, accounts + beyond);
         }
         if chance.permille(25) {
-            return self.opening(environment, chain.id.0);
+            return self.opening(environment, id);
         }
         if chance.permille(90) {
-            return self.change(environment, chain.id.0, accounts);
+            return self.change(environment, id, accounts);
         }
         // At times the transactions of one kind of chain go to another.
-        let astray = chance.permille(if chain.kind == ChainKind::Attestations { 60 } else { 15 });
-        if (chain.kind == ChainKind::Attestations) != astray {
-            return self.fingerprints(environment, chain.id.0);
+        let astray = chance.permille(if kind == ChainKind::Attestations { 60 } else { 15 });
+        if (kind == ChainKind::Attestations) != astray {
+            return self.fingerprints(environment, id);
         }
         // Accounts that were opened meanwhile pay, too, and are paid.
-        let opened: Vec<u64> = self.opened_on(chain.id.0).collect();
+        let opened: Vec<u64> = self.opened_on(id).collect();
         let chance = &mut self.chance;
         let any = |chance: &mut Chance, most: u64| match opened.is_empty() || !chance.permille(250) {
             true => chance.within(0..most),
@@ -211,7 +264,7 @@ impl Clients {
         };
         let debit = any(chance, accounts);
         let credit = any(chance, accounts + beyond);
-        let account = (chain.id.0, debit);
+        let account = (id, debit);
         let by = self.signer(account);
         let chance = &mut self.chance;
         let next = self.nonces.entry(account).or_default();
@@ -227,15 +280,16 @@ impl Clients {
         let amount =
             if chance.permille(150) { chance.within(BALANCE / 2..BALANCE * 2) } else { chance.within(1..20) };
         let expiry = if chance.permille(50) { height + chance.within(0..6) } else { height + 100_000 };
-        // Some pay an account of another chain, or of one that does not exist.
-        let other = match chains.len() {
-            1 => None,
+        // Some pay an account of another chain, or of one that does not exist, or not yet.
+        let governed = self.administration.is_there();
+        let other = match self.chains.len() {
+            1 if !governed => None,
             several => {
-                let beyond = usize::from(chance.permille(30));
+                let beyond = usize::from(chance.permille(if governed { 300 } else { 30 }));
                 let other = 1 + chance.below(several + beyond) as u32;
-                let takes_money = chains.get(other as usize - 1).is_none_or(|of| of.kind == chain.kind);
+                let takes_money = self.chains.get(other as usize - 1).is_none_or(|of| of.kind == kind);
                 let often = if takes_money { 400 } else { 60 };
-                (other != chain.id.0 && chance.permille(often)).then_some(other)
+                (other != id && chance.permille(often)).then_some(other)
             }
         };
         let transaction = if other.is_none() && chance.permille(120) {
@@ -244,9 +298,9 @@ impl Clients {
             let payments: Vec<Payment> = (0..chance.within(1..most))
                 .map(|_| Payment { to: AccountId(chance.within(0..accounts + beyond / 3)), amount })
                 .collect();
-            environment.linked(chain.id.0, by, &payments, nonce, expiry)
+            environment.linked(id, by, &payments, nonce, expiry)
         } else {
-            environment.transfer((chain.id.0, other), (by, credit), amount, nonce, expiry)
+            environment.transfer((id, other), (by, credit), amount, nonce, expiry)
         };
         if chance.permille(50) {
             let mut bytes = transaction.bytes().to_vec();
@@ -256,6 +310,27 @@ impl Clients {
         }
         self.transactions.push((account, transaction.clone()));
         (account, transaction)
+    }
+
+    /// What an administrator, or somebody who is none, says about chains; `None` if nobody wants anything.
+    fn administrator(&mut self, environment: &Environment, clock_ms: u64) -> Option<(Account, Transaction)> {
+        let others: Vec<u64> = self.opened_on(DECIDING).collect();
+        let (said, chance) = (&mut self.administration, &mut self.chance);
+        let (account, speech) = said.next(environment, chance, &others, clock_ms)?;
+        let account = (DECIDING, account);
+        let by = self.signer(account);
+        let nonce = self.nonces.entry(account).or_default();
+        let transaction = match speech {
+            Speech::Propose { administrators, until_ms, decision } => {
+                environment.propose(by, (administrators, until_ms), &decision, *nonce)
+            }
+            Speech::Approve { administrators, proposal } => {
+                environment.approve(by, proposal, administrators, *nonce)
+            }
+        };
+        *nonce += 1;
+        self.transactions.push((account, transaction.clone()));
+        Some((account, transaction))
     }
 
     /// What an authority orders; at times somebody who is none. Most of what is frozen is opened again.
@@ -411,6 +486,13 @@ impl Clients {
         };
         self.transactions.push(((chain, signer), transaction.clone()));
         ((chain, signer), transaction)
+    }
+
+    /// The ledger of some validator has a chain that was created, with so many accounts at its beginning.
+    pub(crate) fn learn_chain(&mut self, id: u32, kind: ChainKind, accounts: u64) {
+        if id != DECIDING && self.chains.last().is_some_and(|last| last.id < id) {
+            self.chains.push(Known { id, kind, accounts });
+        }
     }
 
     /// What the ledger of some validator says of an account that was opened, or that has got another key.

@@ -15,6 +15,7 @@ use engine::wire::{Batch, Notice, PeerMessage};
 
 use crate::checks::{OnChain, Ordered};
 use crate::described::Described;
+use crate::environment::DECIDING;
 use crate::host::{Committed, Output};
 use crate::links::{BULK, CONTROL};
 use crate::moments::Moment;
@@ -484,6 +485,12 @@ impl World {
                 if self.rule == Some(Rule::KeysAwaited) {
                     executed.iter_mut().for_each(OnChain::give_again);
                 }
+                if self.rule == Some(Rule::ApprovalsOnce) {
+                    executed.iter_mut().for_each(OnChain::approve_again);
+                }
+                if self.rule == Some(Rule::PausesKept) {
+                    executed.iter_mut().for_each(OnChain::take_while_paused);
+                }
                 if self.rule == Some(Rule::IssuesCounted) {
                     executed.iter_mut().for_each(OnChain::count_again);
                 }
@@ -494,6 +501,7 @@ impl World {
                     let (clock, at) = (self.latest_clock_ms(), self.now);
                     self.checks.executed(self.nodes[node].me, &ordered, root, &executed, clock, at);
                     self.check_tables(node, height);
+                    self.check_chains(node, height);
                 }
                 self.say(node, format_args!("has executed height {height}"));
                 self.learn_accounts(node, &deltas);
@@ -518,7 +526,27 @@ impl World {
         }
     }
 
-    /// Clients see which numbers the accounts have got that they asked for, and which keys.
+    /// An honest validator that has executed a height has the chains that are decided, and a mempool for each.
+    fn check_chains(&mut self, node: usize, height: Height) {
+        let Some(running) = &self.nodes[node].running else { return };
+        let ledger = running.committer.ledger();
+        let decisions = &self.checks.decisions;
+        let said = match self.rule {
+            Some(Rule::DecisionsAwaited) if node == 1 => Height(height.0 - 1),
+            _ => height,
+        };
+        let states = ledger.states();
+        let entries = ledger.state_root().entries();
+        let without = entries.iter().find(|entry| running.mempools.get(entry.chain).is_none());
+        let wrong = decisions.differ(said, entries).or_else(|| decisions.states_differ(said, &states));
+        let wrong = wrong.or_else(|| Some(format!("has no mempool for chain {}", without?.chain)));
+        if let Some(wrong) = wrong {
+            self.checks.violation(self.now, format!("decisions: v{node} {wrong}"));
+        }
+    }
+
+    /// Clients see which chains there are, what is decided about them, which numbers the accounts have got that they
+    /// asked for, and which keys.
     fn learn_accounts(&mut self, node: usize, deltas: &[Delta]) {
         let Some(running) = &self.nodes[node].running else { return };
         let states = running.committer.ledger().states();
@@ -526,6 +554,9 @@ impl World {
             let Some(state) = states.get(delta.chain()) else { continue };
             let chain = delta.chain().0;
             let first = state.accounts() - delta.opened().len() as u64;
+            if first == 0 {
+                self.clients.learn_chain(chain, state.kind(), state.accounts());
+            }
             for (id, key) in (first..).zip(delta.opened()) {
                 self.clients.learn_key((chain, id), key, FIRST_KEY_VERSION);
             }
@@ -534,6 +565,9 @@ impl World {
                 self.clients.learn_key((chain, account.0), key, version);
             }
             for RowChange { after, .. } in delta.rows() {
+                if chain == DECIDING {
+                    self.clients.administration.learn(after.key(), after.value());
+                }
                 if let (Some(OwnRow::Record(account)), Some(record)) =
                     (OwnRow::of(after.key()), AccountRecord::decode(after.value()))
                 {

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use engine::types::{
-    AccountGenesis, AccountId, Action, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite,
-    Data, Digest, EncodedSafeguards, FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked,
-    LockWindows, NewAccount, NewAccounts, Opening, Payment, Payments, Protect, Recover, Registrar,
-    Registration, Registrations, Rekey, Revoke, Roles, Safeguards, Transaction, Transfer, ValidatorGenesis,
-    new_key_message, possession_message, recovery_message,
+    AccountGenesis, AccountId, Action, Approve, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command,
+    CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, FIRST_KEY_VERSION, Fingerprint,
+    Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts, NewChain, Opening, Payment,
+    Payments, Propose, Protect, Recover, Registrar, Registration, Registrations, Rekey, Revoke, Roles,
+    Safeguards, Transaction, Transfer, ValidatorGenesis, new_key_message, possession_message,
+    recovery_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -28,7 +29,16 @@ pub(crate) const OPENED_MAX: u64 = 30;
 /// How much more a chain may issue than it burns.
 pub(crate) const ISSUANCE_CAP: u64 = 2_000;
 
-/// How many attestations the chain that takes them may have.
+/// The chain of the administrators, where there is one.
+pub(crate) const DECIDING: u32 = 0;
+/// How many administrators there are at the beginning.
+pub(crate) const ADMINISTRATORS: u64 = 3;
+/// How many of them must approve.
+pub(crate) const THRESHOLD: u8 = 2;
+/// How many accounts a chain has when it is created.
+pub(crate) const FOUNDERS: u64 = 8;
+
+/// How many attestations a chain that takes them may have.
 pub(crate) const ATTESTATIONS_CAP: u64 = 25;
 
 /// Genesis and keys.
@@ -64,9 +74,46 @@ impl Signer {
     }
 }
 
+/// Which chains a network has at the beginning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Founded {
+    /// Chains with money, numbered from 1 on.
+    pub(crate) chains: u32,
+    /// Whether there is one behind them that takes fingerprints.
+    pub(crate) register: bool,
+    /// Whether there is one before them, whose accounts are administrators.
+    pub(crate) governed: bool,
+    /// Accounts of each chain but that of the administrators.
+    pub(crate) accounts: u64,
+}
+
+/// The roles of a chain with money that begins with so many accounts.
+fn roles(accounts: u64) -> Roles {
+    Roles {
+        issuer: Some(AccountId(ISSUER)),
+        issuance_cap: ISSUANCE_CAP,
+        freezer: Some(AccountId(FREEZER)),
+        registrar: Registrar::Account(AccountId(REGISTRAR)),
+        accounts_cap: accounts + OPENED_MAX,
+        attestations_cap: 0,
+        windows: WINDOWS,
+    }
+}
+
+/// The roles of a chain of this kind that begins with so many accounts.
+pub(crate) fn roles_of(kind: ChainKind, accounts: u64) -> Roles {
+    let moneyless = Roles { issuer: None, issuance_cap: 0, ..roles(accounts) };
+    match kind {
+        ChainKind::Transfers => roles(accounts),
+        ChainKind::Attestations => Roles { attestations_cap: ATTESTATIONS_CAP, ..moneyless },
+        // Nobody can keep administrators from what a run waits for.
+        ChainKind::Governance => Roles { freezer: None, ..moneyless },
+    }
+}
+
 impl Environment {
-    /// So many chains with money, and with `register` one behind them that takes fingerprints.
-    pub(crate) fn new(validators: usize, chains: u32, register: bool, accounts: u64) -> Self {
+    pub(crate) fn new(validators: usize, founded: Founded) -> Self {
+        let Founded { chains, register, governed, accounts } = founded;
         let signing_seeds: Vec<_> = (0..validators as u64).map(|index| seed(0xa1, index)).collect();
         let validator = |(index, signing_seed): (usize, &[u8; 32])| ValidatorGenesis {
             name: format!("v{index}"),
@@ -80,29 +127,93 @@ impl Environment {
             suite: CryptoSuite::Ed25519,
             // The third chain has money of its own.
             asset: if id < 3 { Asset::UNIT } else { Asset(*b"another asset...") },
-            roles: Roles {
-                issuer: Some(AccountId(ISSUER)),
-                issuance_cap: ISSUANCE_CAP,
-                freezer: Some(AccountId(FREEZER)),
-                registrar: Registrar::Account(AccountId(REGISTRAR)),
-                accounts_cap: accounts + OPENED_MAX,
-                attestations_cap: 0,
-                windows: WINDOWS,
-            },
+            roles: roles_of(ChainKind::Transfers, accounts),
+            threshold: 0,
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
         let mut all: Vec<_> = (1..=chains).map(money).collect();
         if register {
-            let last = money(chains + 1);
             let (kind, asset) = (ChainKind::Attestations, Asset::NONE);
-            let roles =
-                Roles { issuer: None, issuance_cap: 0, attestations_cap: ATTESTATIONS_CAP, ..last.roles };
+            let roles = roles_of(kind, accounts);
             let accounts = keys.iter().map(|key| account(key, 0)).collect();
-            all.push(ChainGenesis { kind, asset, roles, accounts, ..last });
+            all.push(ChainGenesis { kind, asset, roles, accounts, ..money(chains + 1) });
+        }
+        if governed {
+            let (kind, asset, threshold) = (ChainKind::Governance, Asset::NONE, THRESHOLD);
+            let roles = roles_of(kind, ADMINISTRATORS);
+            let accounts = keys.iter().take(ADMINISTRATORS as usize).map(|key| account(key, 0)).collect();
+            all.insert(0, ChainGenesis { kind, asset, roles, threshold, accounts, ..money(DECIDING) });
         }
         let validators = signing_seeds.iter().enumerate().map(validator).collect();
         let genesis = Genesis::new("simulated".into(), validators, all);
         Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
+    }
+
+    /// The first chain with money.
+    pub(crate) fn first_money(&self) -> &ChainGenesis {
+        let mut chains = self.genesis.chains().iter();
+        chains.find(|chain| chain.kind == ChainKind::Transfers).expect("every network has one")
+    }
+
+    /// A chain that administrators may create: its accounts have the keys of the first ones of the other chains, and
+    /// its money is that of chain 1.
+    pub(crate) fn new_chain(&self, id: u32, kind: ChainKind) -> NewChain {
+        let founders: Vec<_> =
+            self.accounts.iter().take(FOUNDERS as usize).map(SigningKey::public_key).collect();
+        NewChain {
+            id: ChainId(id),
+            kind,
+            suite: CryptoSuite::Ed25519,
+            asset: if kind == ChainKind::Transfers { Asset::UNIT } else { Asset::NONE },
+            roles: roles_of(kind, founders.len() as u64),
+            founders,
+        }
+    }
+
+    /// A signed proposal, for this version of the administrators and until this time.
+    pub(crate) fn propose(
+        &self,
+        by: Signer,
+        (administrators, until_ms): (u64, u64),
+        decision: &Decision,
+        nonce: u64,
+    ) -> Transaction {
+        let encoded = decision.encode();
+        let propose = Propose {
+            chain: ChainId(DECIDING),
+            key_version: by.version,
+            reference: [0; 12],
+            administrator: AccountId(by.account),
+            administrators,
+            until_ms,
+            decision: EncodedDecision::read(&encoded).expect("it could be one"),
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        let signed = propose.sign(&self.network(), |message| self.sign(by, message));
+        signed.expect("a decision that was read")
+    }
+
+    /// A signed approval, for this version of the administrators.
+    pub(crate) fn approve(
+        &self,
+        by: Signer,
+        proposal: Digest,
+        administrators: u64,
+        nonce: u64,
+    ) -> Transaction {
+        let approve = Approve {
+            chain: ChainId(DECIDING),
+            key_version: by.version,
+            reference: [0; 12],
+            administrator: AccountId(by.account),
+            proposal,
+            administrators,
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        let signed = approve.sign(&self.network(), |message| self.sign(by, message));
+        signed.expect("an approval has a shape")
     }
 
     /// The same network, but each account with money has one more: for the broken rule of conservation.
@@ -276,15 +387,18 @@ impl Environment {
 
     /// For each chain a signed transaction that only the other kind of chain takes. Its nonce moves no replay window.
     pub(crate) fn astray(&self) -> BTreeMap<ChainId, Transaction> {
-        let (last, nonce) = (self.accounts.len() as u64 - 1, 20);
-        let one = |chain: &ChainGenesis| match chain.kind {
-            ChainKind::Attestations => {
-                self.transfer((chain.id.0, None), (Signer::first(last), 0), 1, nonce, u64::MAX)
-            }
-            ChainKind::Transfers => {
-                let (fingerprint, link, data) = (Fingerprint([0xff; 32]), Link::None, Data::None);
-                let registration = Registration { fingerprint, kind: 1, link, data };
-                self.attest((chain.id.0, Signer::first(last)), &[registration], nonce)
+        let nonce = 20;
+        let one = |chain: &ChainGenesis| {
+            let last = Signer::first(chain.accounts.len() as u64 - 1);
+            match chain.kind {
+                ChainKind::Attestations | ChainKind::Governance => {
+                    self.transfer((chain.id.0, None), (last, 0), 1, nonce, u64::MAX)
+                }
+                ChainKind::Transfers => {
+                    let (fingerprint, link, data) = (Fingerprint([0xff; 32]), Link::None, Data::None);
+                    let registration = Registration { fingerprint, kind: 1, link, data };
+                    self.attest((chain.id.0, last), &[registration], nonce)
+                }
             }
         };
         self.genesis.chains().iter().map(|chain| (chain.id, one(chain))).collect()

@@ -61,6 +61,7 @@ impl World {
             Act::Pass => self.filters.clear(),
             Act::PassTo(to) => self.filters.retain(|filter| filter.to != [to]),
             Act::Push(from, to) => self.push(from, &to),
+            Act::Ask(ask) => self.clients.administration.ask(&self.environment, ask),
             Act::Measure => self.measure(),
             Act::Measured => self.measured(),
             Act::Heal => {
@@ -141,6 +142,7 @@ impl World {
             hurried: self.plan.hurried,
             compact_bytes: self.plan.compact_bytes,
             as_shipped: self.plan.as_shipped,
+            fast: self.plan.fast,
             at: self.now,
             seed,
         });
@@ -198,11 +200,14 @@ impl World {
         self.nodes[node].told.clear();
         let (height, standing) = (running.recovered.0, running.standing);
         self.say(node, format_args!("starts at height {height}, {standing:?}"));
-        for crate::validator::Replayed { height, root } in replayed {
-            if let Some(wrong) = self.checks.replayed(*height, *root)
-                && self.is_honest(node)
-            {
+        for crate::validator::Replayed { height, root, entries } in replayed {
+            if !self.is_honest(node) {
+                continue;
+            }
+            if let Some(wrong) = self.checks.replayed(*height, *root) {
                 self.checks.violation(self.now, format!("roots: v{node} {wrong}"));
+            } else if let Some(wrong) = self.checks.decisions.differ(*height, entries) {
+                self.checks.violation(self.now, format!("decisions: v{node}, starting, {wrong}"));
             }
         }
         let acknowledged = self.nodes[node].acknowledged;

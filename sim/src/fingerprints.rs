@@ -134,13 +134,13 @@ mod tests {
     use engine::types::{Data, Digest, Registration, TransactionId};
 
     use super::*;
-    use crate::environment::{Environment, Signer};
+    use crate::environment::{Environment, Founded, Signer};
 
     /// The chain that takes fingerprints.
     const CHAIN: u32 = 2;
 
     fn environment() -> Environment {
-        Environment::new(4, 1, true, 12)
+        Environment::new(4, Founded { chains: 1, register: true, governed: false, accounts: 12 })
     }
 
     fn attest(owner: u64, fingerprint: u8, link: Link) -> Transaction {

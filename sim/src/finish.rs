@@ -9,6 +9,7 @@ use engine::store::StoreError;
 use engine::store::simulated::{SimulatedDisk, SimulatedLog};
 use engine::types::{Asset, Verdict};
 
+use crate::administrators::Governed;
 use crate::disks::options;
 use crate::world::{Event, World};
 
@@ -16,6 +17,10 @@ use crate::world::{Event, World};
 const EVERY: Duration = Duration::from_millis(50);
 /// How long clients go on after all faults have ended, at least.
 const GO_ON: Duration = Duration::from_millis(300);
+/// How long a run waits for what administrators decide, however slow heights are.
+const DECISIONS: Duration = Duration::from_secs(15);
+/// At this height a chain is created and used, wherever administrators create one.
+const DECISIONS_HEIGHT: u64 = 400;
 
 impl World {
     /// The latest clock of an honest validator.
@@ -60,6 +65,13 @@ impl World {
         self.after(EVERY, Event::Look);
     }
 
+    /// Whether what administrators decide must take effect before the run ends. Where liars make heights slow, nobody
+    /// waits for so many of them.
+    fn awaits_decisions(&self) -> bool {
+        let slow = self.now > self.plan.heal + DECISIONS && self.checks.height() < DECISIONS_HEIGHT;
+        self.plan.governed != Governed::No && !self.probed && !slow
+    }
+
     /// What is not well yet.
     fn missing(&self) -> Option<String> {
         for node in self.honest() {
@@ -80,6 +92,9 @@ impl World {
                 let height = running.replica.committed();
                 return Some(format!("v{node} commits nothing any more, at height {height}"));
             }
+        }
+        if self.awaits_decisions() && !self.checks.decisions.has_come() {
+            return Some("no chain is created, or nothing applies there".to_owned());
         }
         let heights: Vec<u64> = self.honest().map(|node| self.nodes[node].committed).collect();
         let (least, most) = (heights.iter().min()?, heights.iter().max()?);

@@ -19,11 +19,13 @@
 
 pub mod model;
 
+mod administrators;
 mod bell;
 mod byzantine;
 mod chance;
 mod checks;
 mod clients;
+mod decisions;
 mod described;
 mod disks;
 mod drive;

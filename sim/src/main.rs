@@ -136,6 +136,10 @@ fn replay(arguments: &Arguments, seed: u64) -> bool {
         report.gap_max.as_secs_f64(),
         report.views_max
     );
+    println!(
+        "{} chains created, {} transactions on them; {} pauses, {} payments to paused chains",
+        report.decided.0, report.on_decided.0, report.decided.1, report.on_decided.1
+    );
     println!("largest sizes: {:?}", report.sizes);
     println!("outcomes in blocks, and refusals, by their bytes: {:?}", report.verdicts);
     report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));

@@ -47,7 +47,7 @@ impl World {
     fn seal_oversize(&mut self, node: usize) {
         let me = self.nodes[node].me;
         let key = SigningKey::from_seed(self.environment.signing_seeds[me]);
-        let chain = self.environment.genesis.chains()[0].id;
+        let chain = self.environment.first_money().id;
         let transfer =
             self.environment.transfer((chain.0, None), (Signer::first(0), 1), 1, 1 << 20, u64::MAX);
         let section = BatchSection { chain, packets: TRANSACTIONS as u32 };

@@ -91,6 +91,13 @@ rules! {
     /// An account gets another key when it was asked for and the lock window is over. *(Here twice, in what execution
     /// is said to have given.)*
     KeysAwaited = "keys_wait_for_their_windows" by "keys",
+    /// A decision takes effect so many heights after it was made, everywhere at once. *(Here one validator is said to
+    /// have it a height sooner.)*
+    DecisionsAwaited = "decisions_wait_for_their_height" by "decisions",
+    /// An administrator approves a proposal once. *(Here again and again, in what execution is said to have given.)*
+    ApprovalsOnce = "administrators_approve_once" by "decisions",
+    /// A chain that is paused takes nothing. *(Here it does, in what execution is said to have given.)*
+    PausesKept = "paused_chains_take_nothing" by "decisions",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
     /// A batch is judged by the accounts as of the height that it names. *(Here by those of the genesis.)*

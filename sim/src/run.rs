@@ -57,6 +57,10 @@ pub struct Report {
     pub crossed: (usize, usize),
     /// Accounts that got another key, and those of them that got it by a recovery.
     pub replaced: (usize, usize),
+    /// Chains that were created, and pauses that took effect.
+    pub decided: (usize, usize),
+    /// Transactions that were applied on chains that were created, and payments that have arrived on paused ones.
+    pub on_decided: (usize, usize),
     /// How often each outcome stands in a block, and how often clients were told each refusal: by their bytes.
     pub verdicts: BTreeMap<u8, usize>,
     /// The trace, if it was kept.
@@ -93,6 +97,8 @@ pub fn simulate(run: &Run) -> Report {
             submitted: 0,
             crossed: (0, 0),
             replaced: (0, 0),
+            decided: (0, 0),
+            on_decided: (0, 0),
             verdicts: BTreeMap::new(),
             trace: Vec::new(),
             sizes: BTreeMap::new(),
@@ -128,6 +134,8 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             heights: world.checks.height(),
             crossed: world.checks.crossed,
             replaced: world.checks.keys.replaced,
+            decided: world.checks.decisions.came,
+            on_decided: (world.checks.decisions.on_created, world.checks.decisions.on_paused),
             submitted: world.clients.submissions.len(),
             verdicts: verdicts(&world),
             sizes: world.sizes.clone(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::limits::ROOT_LAG_MAX;
 
+use crate::administrators::{Ask, Governed};
 use crate::byzantine::Misdeed;
 use crate::chance::Chance;
 use crate::links::Quality;
@@ -73,6 +74,8 @@ pub(crate) enum Act {
     PassTo(usize),
     /// Sends the last own batches of the first to the others.
     Push(usize, Vec<usize>),
+    /// Administrators are to decide something.
+    Ask(Ask),
     /// All faults but lying end.
     Heal,
     /// Begins to count what the network costs, and ends it.
@@ -115,6 +118,10 @@ pub(crate) struct Plan {
     pub(crate) chains: u32,
     /// Whether there is a chain behind them that takes fingerprints.
     pub(crate) register: bool,
+    /// Whether there is a chain before them whose accounts are administrators.
+    pub(crate) governed: Governed,
+    /// Heights come as fast as they can.
+    pub(crate) fast: bool,
     pub(crate) accounts: u64,
     pub(crate) quality: Quality,
     pub(crate) sync_us: (u64, u64),
@@ -163,6 +170,8 @@ impl Plan {
             validators,
             chains: 1,
             register: false,
+            governed: Governed::No,
+            fast: false,
             accounts: 12,
             quality: Quality {
                 delay_us: (500, 4_000),
@@ -208,6 +217,8 @@ impl Plan {
     }
 
     pub(crate) fn draw(validators: usize, chance: &mut Chance) -> Self {
+        // Drawn aside, so that what other networks are like does not depend on it.
+        let governed = chance.clone().fork().permille(250);
         let slow = chance.permille(200);
         let rough = chance.permille(400);
         let quality = Quality {
@@ -230,6 +241,9 @@ impl Plan {
             plan.lag(chance);
             return plan;
         }
+        if governed {
+            plan.govern(chance);
+        }
         if validators > 3 && chance.permille(25) {
             // Batches that come before the one they follow are not taken.
             plan.quality = Quality { loss_permille: 0, reordering: false, ..plan.quality };
@@ -250,6 +264,22 @@ impl Plan {
         }
         plan.acts.sort_by_key(|(at, _)| *at);
         plan
+    }
+
+    /// Administrators decide about chains, and heights are fast: a decision takes effect after many of them.
+    fn govern(&mut self, chance: &mut Chance) {
+        self.governed = Governed::ByChance;
+        self.hasten();
+        self.heal += chance.millis(0..2_000);
+    }
+
+    /// Heights come as fast as they can.
+    pub(crate) fn hasten(&mut self) {
+        self.fast = true;
+        self.quality.delay_us = (100, 600);
+        self.sync_us = (50, 200);
+        self.journal_factor = 1;
+        self.submit_every_ms = 10;
     }
 
     fn at(&self, chance: &mut Chance) -> Duration {

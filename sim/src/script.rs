@@ -60,6 +60,14 @@ pub(crate) enum When {
     WaitsForHeight(usize),
     /// Transactions have been applied under new keys, and others have come too late under keys that were replaced.
     SignedUnderBoth,
+    /// The next decision takes effect within so many heights.
+    Nears(u64),
+    /// So many decisions are in effect, and these validators have committed the height of the last one.
+    HasEffect(usize, Vec<usize>),
+    /// So many more transactions were applied on created chains since the step before.
+    UsesCreated(usize),
+    /// A payment has arrived on a paused chain since the step before.
+    ArrivesPaused,
     /// The marked block is executed.
     Ordered,
 }
@@ -92,6 +100,9 @@ pub(crate) struct Script {
     /// How far each stream was taken when the step before came, and how many accounts had got another key.
     cuts: Vec<u64>,
     replaced: usize,
+    /// How many transactions were applied on created chains, and how many payments had arrived on paused ones.
+    on_created: usize,
+    on_paused: usize,
 }
 
 impl Script {
@@ -138,6 +149,8 @@ impl World {
             self.script.since = self.now;
             self.script.cuts = (0..self.nodes.len()).map(|author| self.honest_cut(author)).collect();
             self.script.replaced = self.checks.keys.replaced.0;
+            let decisions = &self.checks.decisions;
+            (self.script.on_created, self.script.on_paused) = (decisions.on_created, decisions.on_paused);
             if let Some(Step { when: When::After(wait), .. }) = self.script.steps.get(self.script.next) {
                 self.after(*wait, Event::Script);
             }
@@ -233,6 +246,20 @@ impl World {
                 })
             }
             When::SignedUnderBoth => self.checks.keys.anew > 0 && self.checks.keys.late > 0,
+            When::Nears(heights) => {
+                let next = self.checks.decisions.next_effect();
+                next.is_some_and(|next| next.0 <= self.checks.height() + heights)
+            }
+            When::HasEffect(several, nodes) => {
+                let decisions = &self.checks.decisions;
+                let height = decisions.last_effect().0;
+                decisions.effects >= *several
+                    && nodes.iter().all(|node| self.nodes[*node].committed >= height)
+            }
+            When::UsesCreated(several) => {
+                self.checks.decisions.on_created >= self.script.on_created + several
+            }
+            When::ArrivesPaused => self.checks.decisions.on_paused > self.script.on_paused,
             When::Ordered => marked.1.is_some_and(|digest| self.checks.has_ordered(&digest)),
         }
     }

@@ -17,13 +17,14 @@ impl World {
         let nodes: Vec<(usize, u64)> =
             (0..self.plan.validators).filter_map(|node| Some((node, self.life(node)?))).collect();
         let height = self.checks.height();
-        for frame in self.clients.submit(&self.environment, &nodes, height, self.now) {
+        let times = (self.now, self.clock_ms());
+        for frame in self.clients.submit(&self.environment, &nodes, height, times) {
             let wait = self.chance.micros(200..5_000);
             let crate::clients::Frame { node, life, tag, packets } = frame;
             self.after(wait, Event::Submission { node, life, tag, packets });
         }
         if self.is_submitting() {
-            let every = if self.healed { 100 } else { self.plan.submit_every_ms };
+            let every = if self.healed && !self.plan.fast { 100 } else { self.plan.submit_every_ms };
             let wait = self.chance.millis(every / 2..every * 3 / 2);
             self.after(wait, Event::Submit);
         }
@@ -55,7 +56,7 @@ impl World {
             let tag = first + place as u64;
             let origin = Origin { connection: node as u64, tag, received_us: now, verified_us: now };
             let offered = verdict.and_then(|transaction| {
-                let mempool = running.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
+                let mempool = running.mempools.get(transaction.chain()).ok_or(Refusal::WrongChain)?;
                 mempool.offer(transaction, committed, origin)
             });
             match offered {

@@ -8,7 +8,7 @@ use engine::types::Outcome::{
 };
 use engine::types::Refusal;
 
-use super::{Rule, Run, simulate};
+use super::{Rule, Run, Scenario, simulate};
 
 fn run(validators: usize, seed: u64) -> Run {
     Run { seed, validators, ..Run::default() }
@@ -58,10 +58,52 @@ fn nothing_goes_wrong_with_one() {
 }
 
 #[test]
+fn administrators_decide_about_chains() {
+    use Outcome::{
+        ApprovedAlready, ChainIdTaken, OtherAdministrators, OtherChainState, ProposalDecided,
+        ProposalExpired, UnknownProposal,
+    };
+    let (mut created, mut paused, mut on_created, mut on_paused) = (0, 0, 0, 0);
+    let (mut verdicts, mut governed) = (BTreeSet::new(), 0);
+    for seed in 0..24 {
+        let report = simulate(&run(4, seed));
+        if !report.plan.contains("governed: ByChance") {
+            continue;
+        }
+        assert!(report.violations.is_empty(), "seed {seed}: {:?}", report.violations);
+        assert!(report.decided.0 > 0, "seed {seed} creates no chain");
+        governed += 1;
+        (created, paused) = (created + report.decided.0, paused + report.decided.1);
+        (on_created, on_paused) = (on_created + report.on_decided.0, on_paused + report.on_decided.1);
+        verdicts.extend(report.verdicts.into_keys());
+    }
+    assert!(governed > 3 && created > governed, "{governed} networks have created {created} chains");
+    assert!(paused > 5 && on_created > 60 && on_paused > 0, "{paused}, {on_created}, {on_paused}");
+    let outcomes = [
+        ApprovedAlready,
+        ChainIdTaken,
+        OtherAdministrators,
+        OtherChainState,
+        ProposalDecided,
+        ProposalExpired,
+        UnknownProposal,
+        Outcome::RoleNotHeld,
+        Outcome::ChainPaused,
+    ];
+    let refusals = [Refusal::ChainPaused, Refusal::WrongChain, Refusal::UnknownCreditChain];
+    let expected = outcomes.map(Outcome::code).into_iter().chain(refusals.map(Refusal::code));
+    let missing: Vec<u8> = expected.filter(|code| !verdicts.contains(code)).collect();
+    assert!(missing.is_empty(), "nobody was told {missing:?}");
+}
+
+#[test]
 fn a_seed_is_a_run() {
     let (one, other) = (simulate(&run(4, 5)), simulate(&run(4, 5)));
     assert_eq!(one.digest, other.digest);
     assert_ne!(one.digest, simulate(&run(4, 6)).digest);
+    let scenario = Scenario::named("chain_created");
+    let scripted = || simulate(&Run { scenario, ..run(4, 1) });
+    assert_eq!(scripted().digest, scripted().digest);
 }
 
 #[test]
@@ -99,6 +141,9 @@ fn broken_rules_are_found() {
         Rule::JudgedAsOf,
         Rule::FingerprintsOnce,
         Rule::KeysAwaited,
+        Rule::DecisionsAwaited,
+        Rule::ApprovalsOnce,
+        Rule::PausesKept,
         Rule::TakenTold,
     ];
     for rule in rules {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commonware_runtime::{Supervisor as _, deterministic};
-use engine::mempool::Mempool;
+use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
     BlockIndex, Committer, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings, Standing,
 };
-use engine::roots::Ledger;
+use engine::roots::{ChainEntry, Ledger};
 use engine::store::simulated::SimulatedLog;
-use engine::types::{ChainId, Digest, Height, ValidatorIndex};
+use engine::types::{Digest, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
 use crate::bell::{Bell, Certificates, Rope};
@@ -44,6 +44,7 @@ pub(crate) struct Start<'a> {
     pub(crate) hurried: bool,
     pub(crate) compact_bytes: u64,
     pub(crate) as_shipped: bool,
+    pub(crate) fast: bool,
     pub(crate) at: Duration,
     pub(crate) seed: [u8; 32],
 }
@@ -52,6 +53,8 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Replayed {
     pub(crate) height: Height,
     pub(crate) root: Digest,
+    /// What the root says of each chain.
+    pub(crate) entries: Vec<ChainEntry>,
 }
 
 /// What came of a start.
@@ -69,7 +72,7 @@ pub(crate) struct Running {
     pub(crate) commit_host: CommitHost,
     pub(crate) verifier: Verifier,
     pub(crate) index: BlockIndex,
-    pub(crate) mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    pub(crate) mempools: Arc<Mempools>,
     pub(crate) journal: Arc<SimulatedLog>,
     pub(crate) votes: Arc<VoteLog>,
     pub(crate) inbound: consensus::Inbound,
@@ -111,7 +114,8 @@ impl Running {
             recovery.run::<RecoveryError>(Ledger::genesis(genesis), replay, |progress, executed| {
                 index.committed(progress.height, progress.position);
                 let root = *executed.state_root.digest();
-                replayed.push(Replayed { height: progress.height, root });
+                let entries = executed.state_root.entries().to_vec();
+                replayed.push(Replayed { height: progress.height, root, entries });
                 Ok(())
             });
         let (mut recovered, ledger, roots) = match recovered {
@@ -138,10 +142,7 @@ impl Running {
             _ => {}
         }
 
-        let mempool = |chain: &engine::types::ChainGenesis| {
-            (chain.id, Mempool::new(chain.id, chain.accounts.len() as u64, MEMPOOL, MEMPOOL_SENDER))
-        };
-        let mempools: Arc<BTreeMap<_, _>> = Arc::new(genesis.chains().iter().map(mempool).collect());
+        let mempools = Arc::new(Mempools::new(&ledger.states(), MEMPOOL, MEMPOOL_SENDER));
         let keys = start.environment.keys();
         let verifier = Verifier::new(network, ledger.states(), keys.clone().into(), Arc::default());
         let journal = Arc::new(journal);
@@ -150,7 +151,7 @@ impl Running {
         let signing_seed = start.environment.signing_seeds[start.me];
         let replica = Replica::new(
             genesis,
-            settings(start.me, keys.len(), start.as_shipped),
+            settings(start.me, keys.len(), (start.as_shipped, start.fast)),
             &signing_seed,
             Box::new(certificates.clone()),
             mempools.clone(),
@@ -279,16 +280,15 @@ fn boot(
     Ok(dies.is_none())
 }
 
-fn settings(me: usize, validators: usize, as_shipped: bool) -> Settings {
+fn settings(me: usize, validators: usize, (as_shipped, fast): (bool, bool)) -> Settings {
     let settings = Settings::new(ValidatorIndex(me as u16), validators);
     if as_shipped {
         let patience = consensus::Timing::for_validators(validators).leader_timeout;
         return Settings { verify_patience: patience, ..settings };
     }
-    Settings {
-        batch_packets_max: 32,
-        batch_packets_limit: 40,
-        view_interval: Duration::from_millis(20),
-        ..settings
-    }
+    let (view_interval, idle_interval) = match fast {
+        true => (Duration::from_millis(1), Duration::from_millis(4)),
+        false => (Duration::from_millis(20), settings.idle_interval),
+    };
+    Settings { batch_packets_max: 32, batch_packets_limit: 40, view_interval, idle_interval, ..settings }
 }

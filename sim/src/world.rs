@@ -18,13 +18,14 @@ use engine::replica::{Check, Job, Read};
 use engine::types::{Digest, Head, Packet, TransactionId, ValidatorIndex};
 use engine::wire::{Batch, Block, PeerMessage};
 
+use crate::administrators::Governed;
 use crate::bell::{Bell, Call};
 use crate::byzantine::Liar;
 use crate::chance::Chance;
 use crate::checks::Checks;
 use crate::clients::Clients;
 use crate::disks::Disks;
-use crate::environment::Environment;
+use crate::environment::{Environment, Founded};
 use crate::links::Links;
 use crate::meter::{Cost, Meter};
 use crate::moments::Moments;
@@ -174,7 +175,15 @@ impl World {
         context: deterministic::Context,
     ) -> Self {
         let mut chance = Chance::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let environment = Environment::new(plan.validators, plan.chains, plan.register, plan.accounts);
+        let environment = Environment::new(
+            plan.validators,
+            Founded {
+                chains: plan.chains,
+                register: plan.register,
+                governed: plan.governed != Governed::No,
+                accounts: plan.accounts,
+            },
+        );
         let twins = plan.twin.into_iter();
         let identities: Vec<usize> = (0..plan.validators).chain(twins).collect();
         let nodes = identities.iter().map(|me| {
@@ -213,7 +222,7 @@ impl World {
         let sees_twin = plan.sees_twin.clone().unwrap_or(drawn);
         let mut world = Self {
             links: Links::new(plan.quality, chance.fork()),
-            clients: Clients::new(chance.fork()),
+            clients: Clients::new(&environment, plan.governed, chance.fork()),
             checks: Checks::new(&environment.genesis),
             trace,
             environment,

@@ -117,6 +117,7 @@ fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts,
     };
     let validator =
@@ -148,6 +149,25 @@ fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
     ));
 }
 
+#[test]
+fn a_row_is_taken_only_as_asked_for_proved_and_at_its_height() {
+    let of = |answer: Answer<AttestationAnswer>| Answer {
+        as_of: answer.as_of,
+        value: RowAnswer { state_root: answer.value.state_root, proof: answer.value.proof },
+    };
+    let good = of(row([b"five", b"eight"], 1));
+    assert!(check_row(&good, CHAIN, &[5; 32]).is_ok());
+    assert!(check_row(&good, CHAIN, &[6; 32]).is_ok(), "there is none up to the next");
+    for (chain, key) in [(CHAIN, [8; 32]), (CHAIN, [4; 32]), (ChainId(2), [5; 32])] {
+        assert!(matches!(check_row(&good, chain, &key), Err(ClientError::Mismatch(_))), "{chain} {key:?}");
+    }
+    let elsewhere = Answer { as_of: AsOf { height: Height(1), ..AS_OF }, ..good.clone() };
+    assert!(matches!(check_row(&elsewhere, CHAIN, &[5; 32]), Err(ClientError::Mismatch(_))));
+    let mut other = good;
+    other.value.proof.value[0] ^= 1;
+    assert!(matches!(check_row(&other, CHAIN, &[5; 32]), Err(ClientError::Proof { what: "row", .. })));
+}
+
 /// Fingerprint 5 is registered with data, and fingerprint 8 refers to it with the hash of some.
 fn attestations() -> [Attestation; 2] {
     let (owner, hash) = ((AccountId(3), Height(2)), Data::Hash(Digest([6; 32])));
@@ -156,6 +176,11 @@ fn attestations() -> [Attestation; 2] {
         (8, (7, Link::RefersTo(Fingerprint([5; 32])), hash.summary())),
     ]
     .map(|(of, said)| Attestation::register(&Fingerprint([of; 32]), owner, said, Digest::default()))
+}
+
+/// The first leaf of a state root over one chain.
+fn height_leaf(height: Height) -> Vec<u8> {
+    [&height.0.to_le_bytes()[..], &1_u32.to_le_bytes()].concat()
 }
 
 /// What a validator answers from a table of these values, whose rows are those of the fingerprints 0, 5 and 8, with the
@@ -167,7 +192,7 @@ fn row(values: [&[u8]; 2], place: usize) -> Answer<AttestationAnswer> {
     let hashes = leaves.map(|leaf| kernels::merkle::leaf_hash(&leaf));
     let table_root = Digest(kernels::merkle::root(&hashes));
     let entry = ChainEntry { chain: CHAIN, table_root, rows: 3, ..ChainEntry::default() };
-    let leaves = [&AS_OF.height.0.to_le_bytes()[..], &entry.leaf()].map(kernels::merkle::leaf_hash);
+    let leaves = [&height_leaf(AS_OF.height)[..], &entry.leaf()].map(kernels::merkle::leaf_hash);
     let state_root = Digest(kernels::merkle::root(&leaves));
     let root = StateRoot::recorded(AS_OF.height, vec![entry], &state_root).unwrap();
     let (entry, entry_path) = root.prove(CHAIN).unwrap();
@@ -285,7 +310,7 @@ fn proved() -> ProofAnswer {
         accounts_root: Digest([8; 32]),
         ..ChainEntry::default()
     };
-    let leaves = [&4_u64.to_le_bytes()[..], &entry.leaf()].map(kernels::merkle::leaf_hash);
+    let leaves = [&height_leaf(Height(4))[..], &entry.leaf()].map(kernels::merkle::leaf_hash);
     let state_root = Digest(kernels::merkle::root(&leaves));
     let root = StateRoot::recorded(Height(4), vec![entry], &state_root).unwrap();
     ProofAnswer { state_root, proof: TransactionProof::new(&root, CHAIN, &tree, 0).unwrap() }

@@ -32,7 +32,6 @@ pub(super) fn batch(
     let (mut messages, mut keys, mut runs) = (Vec::new(), Vec::new(), Vec::new());
     let mut others = Vec::new();
     for (chain, packets) in batch.sections() {
-        genesis.chain(chain).ok_or_else(|| Wrong::new(&what, "a chain of the genesis", chain))?;
         for (place, run) in PacketRun::all(packets).enumerate() {
             let what = || format!("transaction {place} on chain {chain} of {what}");
             if !run.is_transaction() {
@@ -43,6 +42,9 @@ pub(super) fn batch(
             }
             let as_of = batch.as_of();
             let key = chronicle.key(run, as_of).map_err(|none| match none {
+                NoKey::Chain => {
+                    Wrong::new(what(), format!("a chain that there was as of height {as_of}"), chain)
+                }
                 NoKey::Account { accounts } => {
                     let expected = format!(
                         "an account below {accounts}, of which there were so many as of height {as_of}"

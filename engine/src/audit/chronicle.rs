@@ -27,9 +27,9 @@ pub(super) struct Chapter {
     pub state_root: Digest,
     pub delta_digest: Digest,
     pub entries: Vec<ChainEntry>,
-    /// By chain of the genesis: the transactions that failed, by place.
+    /// By chain: the transactions that failed, by place.
     pub failures: Vec<Vec<(u32, Outcome)>>,
-    /// By chain of the genesis: payments from other chains that could not be credited, in the order of the inbox.
+    /// By chain: payments from other chains that could not be credited, in the order of the inbox.
     returned: Vec<Vec<(TransactionId, Outcome)>>,
     view: u64,
     time_ms: u64,
@@ -130,10 +130,8 @@ impl Chapter {
 /// The replayed heights, from 1 without gaps.
 pub(super) struct Chronicle {
     network: Digest,
-    /// The asset of each chain and what the genesis put there.
-    supplies: Vec<(ChainId, Asset, u64)>,
-    /// How many accounts each chain begins with.
-    accounts: Vec<u64>,
+    /// What the genesis put on each of its chains: money, and accounts.
+    genesis: BTreeMap<ChainId, (u64, u64)>,
     oracle: OracleLedger,
     chapters: Vec<Chapter>,
     /// The first height whose state root no header has carried yet.
@@ -144,6 +142,8 @@ pub(super) struct Chronicle {
 
 /// Why nobody can have signed a transaction.
 pub(super) enum NoKey {
+    /// There is no such chain, or was none at that height.
+    Chain,
     /// There is no such account.
     Account {
         /// How many there are.
@@ -158,12 +158,11 @@ impl Chronicle {
     pub(super) fn new(genesis: &Genesis) -> Self {
         Self {
             network: *genesis.network(),
-            supplies: genesis
+            genesis: genesis
                 .chains()
                 .iter()
-                .map(|chain| (chain.id, chain.asset, chain.supply().unwrap_or(0)))
+                .map(|chain| (chain.id, (chain.supply().unwrap_or(0), chain.accounts.len() as u64)))
                 .collect(),
-            accounts: genesis.chains().iter().map(|chain| chain.accounts.len() as u64).collect(),
             oracle: OracleLedger::genesis(genesis),
             chapters: Vec::new(),
             roots_next: Height(1),
@@ -180,8 +179,7 @@ impl Chronicle {
     /// their first keys, or the height that the batch names has been replayed.
     pub(super) fn knows_signers(&self, batch: &Batch) -> bool {
         let is_first = |(chain, packets): (ChainId, &[Packet])| {
-            let at = self.supplies.iter().position(|(of, ..)| *of == chain);
-            let first = at.map_or(0, |at| self.accounts[at]);
+            let first = self.genesis.get(&chain).map_or(0, |(_, accounts)| *accounts);
             PacketRun::all(packets).all(|run| run.debit().0 < first && run.key_version() == FIRST_KEY_VERSION)
         };
         batch.as_of().0 <= self.chapters.len() as u64 || batch.sections().all(is_first)
@@ -190,12 +188,13 @@ impl Chronicle {
     /// The key of this version of the account that signs, if it had one at a height that has been replayed, or before.
     pub(super) fn key(&self, run: PacketRun<'_>, as_of: Height) -> Result<[u8; 32], NoKey> {
         let (chain, account) = (run.chain(), run.debit());
-        let at = self.supplies.iter().position(|(of, ..)| *of == chain).expect("a chain of the genesis");
+        let found = self.oracle.oracles().enumerate().find(|(_, (of, _))| *of == chain);
+        let (at, (_, oracle)) = found.ok_or(NoKey::Chain)?;
         let accounts = match self.chapter(as_of) {
-            None => self.accounts[at],
-            Some(chapter) => chapter.entries[at].accounts,
+            None => self.genesis.get(&chain).map(|(_, accounts)| *accounts),
+            Some(chapter) => chapter.entries.get(at).map(|entry| entry.accounts),
         };
-        let (_, oracle) = self.oracle.oracles().nth(at).expect("an oracle for each chain");
+        let accounts = accounts.ok_or(NoKey::Chain)?;
         let known = oracle.accounts().get(usize::try_from(account.0).unwrap_or(usize::MAX));
         let known = known.filter(|_| account.0 < accounts).ok_or(NoKey::Account { accounts })?;
         let key = known.key_of(run.key_version()).filter(|(_, since)| *since <= as_of);
@@ -205,13 +204,10 @@ impl Chronicle {
     /// The money of each asset after the last replayed height.
     pub(super) fn supply(&self) -> Vec<Supply> {
         let mut supplies: BTreeMap<Asset, Supply> = BTreeMap::new();
-        let with_money = self
-            .supplies
-            .iter()
-            .zip(self.oracle.oracles())
-            .filter(|((_, asset, _), _)| *asset != Asset::NONE);
-        for ((_, asset, genesis), (_, oracle)) in with_money {
-            let supply = supplies.entry(*asset).or_insert_with(|| Supply {
+        let with_money = self.oracle.oracles().filter(|(_, oracle)| oracle.asset() != Asset::NONE);
+        for (chain, oracle) in with_money {
+            let (asset, genesis) = (oracle.asset(), self.genesis.get(&chain).map_or(0, |(money, _)| *money));
+            let supply = supplies.entry(asset).or_insert_with(|| Supply {
                 asset: asset.to_string(),
                 genesis: 0,
                 balances: 0,
@@ -219,15 +215,15 @@ impl Chronicle {
                 issued: 0,
                 burned: 0,
             });
-            supply.genesis += u128::from(*genesis);
+            supply.genesis += u128::from(genesis);
             supply.balances += oracle.balances();
             supply.issued += u128::from(oracle.issuance().issued);
             supply.burned += u128::from(oracle.issuance().burned);
         }
         for crossing in self.oracle.in_flight().iter().map(|delivery| delivery.crossing) {
-            let of = self.supplies.iter().find(|(chain, ..)| *chain == crossing.source);
-            let supply = of.and_then(|(_, asset, _)| supplies.get_mut(asset));
-            supply.expect("only chains of the genesis send").in_flight += u128::from(crossing.amount);
+            let of = self.oracle.oracles().find(|(chain, _)| *chain == crossing.source);
+            let supply = of.and_then(|(_, oracle)| supplies.get_mut(&oracle.asset()));
+            supply.expect("only chains with money send").in_flight += u128::from(crossing.amount);
         }
         supplies.into_values().collect()
     }

@@ -316,6 +316,7 @@ impl Walk {
             revoked: 0,
             changes: 0,
             commands: 0,
+            governance: 0,
             failed: BTreeMap::new(),
             crossed: 0,
             refunded: BTreeMap::new(),

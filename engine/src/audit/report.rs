@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Finding;
-use crate::types::{Content, Digest, Height, Outcome, PacketRun};
+use crate::types::{Action, Command, Content, Digest, Height, Outcome, PacketRun};
 
 /// The money of one asset, over all its chains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,11 +76,13 @@ pub struct AuditReport {
     pub attested: u64,
     /// Attestations that were revoked.
     pub revoked: u64,
-    /// Those of them with which accounts asked for other keys or safeguards, or others did so for them, and that were
-    /// taken.
+    /// Those of them with which accounts asked for other keys or safeguards, or to be closed, or cancelled that, or
+    /// others did so for them, and that were taken.
     pub changes: u64,
-    /// Those of them that are commands and took effect.
+    /// Those of them with which an issuer or a freezer ordered something, and that took effect.
     pub commands: u64,
+    /// Those of them with which administrators proposed and approved decisions, and that were taken.
+    pub governance: u64,
     /// Those of them that moved nothing, by outcome.
     pub failed: BTreeMap<String, u64>,
     /// Payments between chains that were credited. Those of the last two heights may not be decided yet.
@@ -108,7 +110,12 @@ impl AuditReport {
         let cross = run.is_cross();
         match outcome {
             Outcome::Applied if cross => self.crossed += 1,
-            Outcome::Applied if run.is_command() => self.commands += 1,
+            Outcome::Applied if run.is_command() => match run.content() {
+                Ok(Content::Command(Command { action: Action::Close | Action::Cancel { .. }, .. })) => {
+                    self.changes += 1;
+                }
+                _ => self.commands += 1,
+            },
             Outcome::Applied if run.is_envelope() => match run.content() {
                 Ok(Content::Linked(linked)) => {
                     self.linked += 1;
@@ -118,6 +125,7 @@ impl AuditReport {
                 Ok(Content::Attest(attest)) => self.attested += attest.registrations.count() as u64,
                 Ok(Content::Revoke(revoke)) => self.revoked += revoke.fingerprints.len() as u64,
                 Ok(Content::Rekey(_) | Content::Protect(_) | Content::Recover(_)) => self.changes += 1,
+                Ok(Content::Propose(_) | Content::Approve(_)) => self.governance += 1,
                 _ => {}
             },
             Outcome::Applied => self.applied += 1,
@@ -126,6 +134,7 @@ impl AuditReport {
             | Outcome::CreditOverflow
             | Outcome::CreditFrozen
             | Outcome::CreditClosed
+            | Outcome::ChainClosed
                 if cross =>
             {
                 *self.refunded.entry(outcome.to_string()).or_default() += 1;

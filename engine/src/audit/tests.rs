@@ -65,6 +65,7 @@ fn genesis() -> Arc<Genesis> {
             windows: LockWindows { rekey_seconds: 1, recovery_seconds: 2 },
             ..Roles::default()
         },
+        threshold: 0,
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
     let validator = ValidatorGenesis {

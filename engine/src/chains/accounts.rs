@@ -26,7 +26,12 @@ pub(super) fn execute(
         Content::Rekey(of) => rekey(book, at, signer, of),
         Content::Protect(of) => protect(book, at, signer, of),
         Content::Recover(of) => recover(book, at, signer, of),
-        Content::Transfer(_) | Content::Linked(_) | Content::Attest(_) | Content::Revoke(_) => return None,
+        Content::Transfer(_)
+        | Content::Linked(_)
+        | Content::Attest(_)
+        | Content::Revoke(_)
+        | Content::Propose(_)
+        | Content::Approve(_) => return None,
     };
     Some(done.err().unwrap_or(Outcome::Applied))
 }
@@ -45,7 +50,12 @@ pub(super) fn judge(state: &ChainState, content: &Content<'_>) -> Option<Result<
         Content::Protect(of) => refuse(state, of.account, AccountFlags::debit),
         Content::Recover(of) => refuse(state, of.signer, AccountFlags::debit)
             .and_then(|()| state.index(of.account).map(|_| ()).ok_or(Refusal::UnknownAccount)),
-        Content::Transfer(_) | Content::Linked(_) | Content::Attest(_) | Content::Revoke(_) => return None,
+        Content::Transfer(_)
+        | Content::Linked(_)
+        | Content::Attest(_)
+        | Content::Revoke(_)
+        | Content::Propose(_)
+        | Content::Approve(_) => return None,
     })
 }
 

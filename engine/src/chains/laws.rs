@@ -4,10 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::attestations::tests as attestations;
+use super::governance::tests as governance;
 use crate::execute::AccountState;
 use crate::execute::oracle::Oracle;
 use crate::execute::tests as transfers;
 use crate::execute::{ChainRules, Delta, StateWriter, Table};
+use crate::limits::DECISION_LAG;
 use crate::roots::{AccountTree, TableTree};
 use crate::types::*;
 
@@ -23,11 +25,26 @@ fn kinds() -> impl Strategy<Value = (ChainGenesis, Blocks)> {
     // Account 0 is so rich that credits to it overflow; eight accounts, so id 8 exists only once it is opened.
     let money = transfers::governed(&[u64::MAX - 700, 100, 100, 100, 100, 100, 100, 100]);
     let register = attestations::register_chain(8);
-    let both = |weights: [u32; 2]| {
-        let [of_money, of_register] = weights;
-        prop_oneof![of_money => transfers::any_transaction(), of_register => attestations::any_transaction()]
+    let deciding = governance::deciding_chain(4, 2);
+    let all = |weights: [u32; 3]| {
+        let [of_money, of_register, of_deciding] = weights;
+        prop_oneof![
+            of_money => transfers::any_transaction(),
+            of_register => attestations::any_transaction(),
+            of_deciding => governance::any_transaction(),
+        ]
     };
-    prop_oneof![(Just(money), blocks(both([12, 1]))), (Just(register), blocks(both([1, 12]))),]
+    prop_oneof![
+        (Just(money), blocks(all([12, 1, 1]))),
+        (Just(register), blocks(all([1, 12, 1]))),
+        // What is decided in the first blocks is in effect in the last ones.
+        (Just(deciding), blocks(all([1, 1, 12]))).prop_map(|(genesis, mut blocks)| {
+            let later = blocks.split_off(blocks.len() / 2);
+            blocks.extend(std::iter::repeat_n(Vec::new(), DECISION_LAG as usize));
+            blocks.extend(later);
+            (genesis, blocks)
+        }),
+    ]
 }
 
 fn execute(writer: &mut StateWriter, oracle: &mut Oracle, transactions: &[Transaction]) -> Delta {
@@ -74,6 +91,8 @@ proptest! {
             if let Some(restored) = &mut restored {
                 let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
                 let ids: Vec<_> = transactions.iter().map(|one| one.id(&Digest::default()).0).collect();
+                let orders = restored.orders();
+                restored.obey(&orders);
                 let again = restored.execute_packets(transfers::at(writer.height()), &[], [&packets[..]].into_iter(), &ids);
                 prop_assert_eq!(again.digest(), delta.digest());
                 prop_assert_eq!(whole(restored), whole(&writer));
@@ -82,7 +101,9 @@ proptest! {
                 let (states, issuance) = (transfers::states(&writer), writer.issuance());
                 let rows = Table::restore(writer.table().rows().to_vec());
                 let (rules, height) = (ChainRules::from(&genesis), writer.height());
-                restored = Some(StateWriter::restore(rules, height, issuance, states.into_iter(), rows));
+                let mut again = StateWriter::restore(rules, height, issuance, states.into_iter(), rows);
+                again.govern(std::slice::from_ref(&genesis));
+                restored = Some(again);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! transfers/       accounts hold money of one asset and pay each other
 //! attestations/    accounts register fingerprints, supersede and revoke them
+//! governance/      administrators decide about all chains
 //! accounts         what chains of every kind have: accounts that are opened and frozen
 //! changes          other keys for accounts, other safeguards, and closing, after lock windows
 //! ```
@@ -16,6 +17,7 @@
 mod accounts;
 pub(crate) mod attestations;
 pub(crate) mod changes;
+pub(crate) mod governance;
 pub(crate) mod transfers;
 
 use crate::execute::oracle::Oracle;
@@ -51,6 +53,10 @@ macro_rules! of_kind {
             }
             $crate::types::ChainKind::Attestations => {
                 type $rules = $crate::chains::attestations::Attestations;
+                $body
+            }
+            $crate::types::ChainKind::Governance => {
+                type $rules = $crate::chains::governance::Administration;
                 $body
             }
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::table::{Table, TableWriter};
 use super::touched::Touched;
 use super::{Balance, ChainState, Delivery, RowChange};
+use crate::chains::governance::Governance;
 use crate::limits::{CHANGES_MAX, PUBLIC_KEY_BYTES, ROWS_MAX};
 use crate::types::{
-    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, Height, Issuance,
-    LockClock, OldKey, OwnRow, old_key_key, record_key,
+    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, Charter, Height, Issuance,
+    LockClock, OWN_CHAIN_KEY, OldKey, OwnRow, old_key_key, record_key,
 };
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
@@ -51,6 +52,8 @@ pub(crate) struct Book {
     pub(super) keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     /// The changes in their lock windows: when they are due, of which account, and when they were begun.
     due: BTreeMap<(u64, AccountId), Height>,
+    /// What was decided about the chains of the network, if it is this one that decides.
+    governance: Option<Box<Governance>>,
     pub(super) touched: Touched,
     pub(super) outbox: Vec<Delivery>,
     pub(super) table: TableWriter,
@@ -68,6 +71,7 @@ impl Book {
             opened: Vec::new(),
             keys: Vec::new(),
             due: table.rows().iter().filter_map(|row| due(row.key(), row.value())).collect(),
+            governance: None,
             outbox: Vec::new(),
             table: TableWriter::new(table),
         }
@@ -76,6 +80,46 @@ impl Book {
     pub(super) fn meet(&mut self, neighbours: Neighbours) {
         debug_assert!(neighbours.is_sorted_by(|a, b| a.chain < b.chain), "chains ascend");
         self.neighbours = neighbours;
+    }
+
+    pub(super) fn govern(&mut self, chains: &[ChainGenesis], height: Height) {
+        if self.state.kind() == ChainKind::Governance {
+            let mut governance = Governance::beginning(self.state.chain(), chains);
+            governance.read(self.table(), height);
+            self.governance = Some(Box::new(governance));
+        }
+    }
+
+    /// What was decided about the chains of the network, if it is this one that decides.
+    pub(crate) fn governance(&self) -> Option<&Governance> {
+        self.governance.as_deref()
+    }
+
+    /// The same, to be changed together with the table.
+    pub(crate) fn governance_mut(&mut self) -> Option<&mut Governance> {
+        self.governance.as_deref_mut()
+    }
+
+    /// The table is that of an earlier height: what was decided is as it was then.
+    pub(super) fn reconvene(&mut self, height: Height) {
+        if let Some(mut governance) = self.governance.take() {
+            governance.read(self.table(), height);
+            self.governance = Some(governance);
+        }
+    }
+
+    /// What the chain is, as it is in effect.
+    pub(crate) fn charter(&self) -> Charter {
+        let record = self.table().get(&OWN_CHAIN_KEY).map(Charter::decode);
+        record.map_or(*self.state.beginning(), |record| {
+            record.expect("the ledger's own rows are what they say")
+        })
+    }
+
+    /// From now on it is that.
+    pub(crate) fn set_charter(&mut self, record: &Charter) {
+        self.state.set_charter(record);
+        self.put(&OWN_CHAIN_KEY, &record.encode());
     }
 
     /// The accounts of the chain. Before the balance, window or flags of one are changed, it is [touched](Self::touch).
@@ -167,7 +211,8 @@ impl Book {
         self.keys.push((account, key));
     }
 
-    fn put(&mut self, key: &[u8; 32], value: &[u8]) {
+    /// Another value for a key, or a new row. What the transaction has done so far with the table is kept with it.
+    pub(crate) fn put(&mut self, key: &[u8; 32], value: &[u8]) {
         match self.table().get(key).is_some() {
             true => self.table.set(key, value),
             false => {
@@ -206,7 +251,10 @@ impl Book {
     }
 
     /// The table is as it was before a block that changed this row.
-    pub(super) fn undo_due(&mut self, RowChange { before, after, .. }: &RowChange) {
+    pub(super) fn undo_row(&mut self, RowChange { before, after, .. }: &RowChange) {
+        if *after.key() == OWN_CHAIN_KEY {
+            self.state.set_charter(&self.charter());
+        }
         if let Some((place, _)) = due(after.key(), after.value()) {
             self.due.remove(&place);
         }

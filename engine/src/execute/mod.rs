@@ -20,6 +20,8 @@
 mod book;
 mod crossing;
 mod delta;
+pub(crate) mod grown;
+mod list;
 pub mod oracle;
 pub(crate) mod segments;
 mod state;
@@ -32,7 +34,8 @@ pub(crate) use book::Book;
 pub use book::{Neighbour, Neighbours};
 pub use crossing::{Crossing, DELIVERY_BYTES, Delivery, Leg, route};
 pub use delta::{Balance, Change, Delivered, Delta};
-pub use state::{AccountKey, AccountState, ChainState, Chains};
+pub use list::Chains;
+pub use state::{AccountKey, AccountState, ChainState};
 pub use table::{Key, Row, RowChange, Table, shows_absence};
 pub use window::{ReplayWindow, WindowRefusal};
 pub use writer::{ChainRules, StateWriter};

@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use self::rows::PlainTable;
 use crate::chains::attestations::PlainAttestation;
 use crate::chains::changes::{PlainRecord, settle_plainly};
+use crate::chains::governance::{PlainChain, PlainGovernance, obey_plainly, refuses};
 use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, Command, Content,
-    Frozen, Height, Issuance, Opening, Outcome, PacketRun, Registrar, Roles, TransactionId,
+    AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime,
+    Command, Content, Frozen, Height, Issuance, NewChain, Opening, Order, Outcome, PacketRun, Registrar,
+    TransactionId,
 };
 
 /// An account.
@@ -50,7 +52,10 @@ pub struct Oracle {
     chain: ChainId,
     kind: ChainKind,
     pub(crate) others: BTreeMap<ChainId, (ChainKind, Asset)>,
-    pub(crate) roles: Roles,
+    /// What the chain is, as it is in effect.
+    pub(crate) is: PlainChain,
+    /// What was decided about all chains, if it is this one that decides.
+    pub(crate) governance: Option<PlainGovernance>,
     pub(crate) accounts: Vec<Account>,
     pub(crate) issued: u128,
     pub(crate) burned: u128,
@@ -87,26 +92,15 @@ pub struct OracleOutcome {
 impl Oracle {
     /// The accounts at the beginning of a chain, which is one of `chains`.
     pub fn genesis(chain: &ChainGenesis, chains: &[ChainGenesis]) -> Self {
-        let account = |account: AccountState| Account {
-            key: account.key,
-            former_keys: Vec::new(),
-            key_version: account.key_version,
-            balance: u128::from(account.balance),
-            used_nonces: BTreeSet::new(),
-            lowest_nonce: 0,
-            debit_frozen: false,
-            credit_frozen: false,
-            closing: false,
-            closed: false,
-            record: PlainRecord::default(),
-        };
-        let accounts: Vec<Account> = chain.account_states().map(account).collect();
+        let accounts: Vec<Account> = chain.account_states().map(Account::of).collect();
         let others = chains.iter().map(|chain| (chain.id, (chain.kind, chain.asset))).collect();
         Self {
             chain: chain.id,
             kind: chain.kind,
             others,
-            roles: chain.roles,
+            is: PlainChain::genesis(chain),
+            governance: (chain.kind == ChainKind::Governance)
+                .then(|| PlainGovernance::genesis(chain, chains)),
             accounts,
             issued: 0,
             burned: 0,
@@ -119,6 +113,36 @@ impl Oracle {
         }
     }
 
+    /// A chain that is created in a height, in which it obeys that decision.
+    pub fn created(new: &NewChain, others: BTreeMap<ChainId, (ChainKind, Asset)>) -> Self {
+        Self {
+            chain: new.id,
+            kind: new.kind,
+            others,
+            is: PlainChain::created(new),
+            governance: None,
+            accounts: Vec::new(),
+            issued: 0,
+            burned: 0,
+            attestations: BTreeMap::new(),
+            table: PlainTable::empty(),
+            changing: BTreeSet::new(),
+            clock: (0, 0),
+            opened: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// The decisions that take effect at a height, if it is this chain that decides.
+    pub fn orders(&self, height: Height) -> Vec<Order> {
+        self.governance.as_ref().map_or_else(Vec::new, |of| of.orders(height))
+    }
+
+    /// Decisions take effect, before anything else of the height.
+    pub fn obey(&mut self, height: Height, orders: &[Order]) {
+        obey_plainly(self, height, orders);
+    }
+
     /// Executes the changes of accounts that are due, then what came from other chains, and then the transactions of
     /// the block, each with its id.
     pub fn execute<'a>(
@@ -128,10 +152,15 @@ impl Oracle {
         transactions: impl Iterator<Item = (TransactionId, PacketRun<'a>)>,
     ) -> OracleOutcome {
         let before = (self.balances(), self.issued, self.burned);
-        settle_plainly(self, at);
+        if self.is.status != ChainStatus::Paused {
+            settle_plainly(self, at);
+        }
         let (mut outcomes, mut delivered, mut outbox) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in inbox {
-            let outcome = of_kind!(self.kind, Kind => Kind::credit_plainly(self, delivery));
+            let outcome = match (delivery.leg, self.is.status) {
+                (Leg::Credit, ChainStatus::Closed) => Outcome::ChainClosed,
+                _ => of_kind!(self.kind, Kind => Kind::credit_plainly(self, delivery)),
+            };
             delivered.push(Delivered { delivery: *delivery, outcome });
             if outcome != Outcome::Applied {
                 outbox.push(Delivery { leg: Leg::Refund(outcome), ..*delivery });
@@ -193,7 +222,8 @@ impl Oracle {
         if u128::from(nonce) >= account.lowest_nonce + 64 {
             account.lowest_nonce = u128::from(nonce) - 63;
         }
-        of_kind!(self.kind, Kind => Kind::execute_plainly(self, at, &content))
+        let refused = refuses(self.is.status, &content);
+        refused.unwrap_or_else(|| of_kind!(self.kind, Kind => Kind::execute_plainly(self, at, &content)))
     }
 
     /// What chains of every kind do, once the nonce is spent; `None` if it is something else.
@@ -214,7 +244,9 @@ impl Oracle {
             | Content::Transfer(_)
             | Content::Linked(_)
             | Content::Attest(_)
-            | Content::Revoke(_) => return None,
+            | Content::Revoke(_)
+            | Content::Propose(_)
+            | Content::Approve(_) => return None,
         };
         Some(match done {
             Ok(()) => Outcome::Applied,
@@ -224,7 +256,7 @@ impl Oracle {
 
     /// New accounts with the next ids.
     fn open(&mut self, opening: &Opening<'_>) -> Result<(), Outcome> {
-        let may = match self.roles.registrar {
+        let may = match self.is.roles.registrar {
             Registrar::Nobody => false,
             Registrar::Account(account) => account == opening.registrar,
             Registrar::Anyone => true,
@@ -233,31 +265,22 @@ impl Oracle {
             return Err(Outcome::RoleNotHeld);
         }
         self.accounts[opening.registrar.0 as usize].may_pay()?;
-        if (self.accounts.len() + opening.accounts.count()) as u64 > self.roles.accounts_cap {
+        if (self.accounts.len() + opening.accounts.count()) as u64 > self.is.roles.accounts_cap {
             return Err(Outcome::AccountsCap);
         }
-        for account in opening.accounts.iter() {
-            self.opened.push(*account.key);
-            self.accounts.push(Account {
-                key: *account.key,
-                former_keys: Vec::new(),
-                key_version: 1,
-                balance: 0,
-                used_nonces: BTreeSet::new(),
-                lowest_nonce: 0,
-                debit_frozen: false,
-                credit_frozen: false,
-                closing: false,
-                closed: false,
-                record: PlainRecord::default(),
-            });
-        }
+        opening.accounts.iter().for_each(|account| self.add_account(*account.key));
         Ok(())
+    }
+
+    /// A new account with the next id.
+    pub(crate) fn add_account(&mut self, key: [u8; 32]) {
+        self.opened.push(key);
+        self.accounts.push(Account::of(AccountState::opened(key)));
     }
 
     /// The flags of an account, as its freezer orders.
     fn freeze(&mut self, by: AccountId, account: AccountId, frozen: Frozen) -> Result<(), Outcome> {
-        if self.roles.freezer != Some(by) {
+        if self.is.roles.freezer != Some(by) {
             return Err(Outcome::RoleNotHeld);
         }
         let account = self.accounts.get_mut(account.0 as usize).ok_or(Outcome::UnknownCredit)?;
@@ -266,6 +289,16 @@ impl Oracle {
         }
         (account.debit_frozen, account.credit_frozen) = (frozen.debit(), frozen.credit());
         Ok(())
+    }
+
+    /// What its balances are balances of.
+    pub(crate) fn asset(&self) -> Asset {
+        self.is.asset
+    }
+
+    /// What the chain does.
+    pub(crate) fn kind(&self) -> ChainKind {
+        self.kind
     }
 
     /// The chain.
@@ -310,6 +343,23 @@ fn issuance_of(issued: u128, burned: u128) -> Issuance {
 }
 
 impl Account {
+    /// A new account.
+    fn of(account: AccountState) -> Self {
+        Self {
+            key: account.key,
+            former_keys: Vec::new(),
+            key_version: account.key_version,
+            balance: u128::from(account.balance),
+            used_nonces: BTreeSet::new(),
+            lowest_nonce: 0,
+            debit_frozen: false,
+            credit_frozen: false,
+            closing: false,
+            closed: false,
+            record: PlainRecord::default(),
+        }
+    }
+
     /// The key of a version, and the height that gave it; 0 where it began with the account.
     pub(crate) fn key_of(&self, version: u32) -> Option<([u8; 32], Height)> {
         if version == self.key_version {

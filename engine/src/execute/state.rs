@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use kernels::ed25519::DecodedKey;
 
@@ -17,8 +17,8 @@ use super::segments::Segments;
 use super::{Balance, ChainRules, ReplayWindow, Table};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
 use crate::types::{
-    AccountFlags, AccountId, AccountRecord, Asset, ChainGenesis, ChainId, ChainKind, FIRST_KEY_VERSION,
-    Genesis, Height, OldKey, OwnRow, Roles, record_key,
+    AccountFlags, AccountId, AccountRecord, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, Charter,
+    FIRST_KEY_VERSION, Height, OWN_CHAIN_KEY, OldKey, OwnRow, Roles, record_key,
 };
 
 /// How many keys are decoded at once: enough for full lanes, few enough to need little memory on the way.
@@ -93,6 +93,10 @@ pub struct AccountKey<'a> {
 #[derive(Debug)]
 pub struct ChainState {
     rules: ChainRules,
+    /// Who may order what now.
+    roles: RwLock<Roles>,
+    /// Whether it takes new work: a [`ChainStatus`].
+    status: AtomicU8,
     /// The accounts of the beginning.
     cells: Box<[Cell]>,
     /// One for each of those, or none at all.
@@ -152,7 +156,9 @@ impl ChainState {
         let accounts = AtomicU64::new(cells.len() as u64);
         let (opened, growth) = (Segments::new(), RwLock::default());
         let later_keys = RwLock::new(later_keys);
-        Self { rules, cells, decoded, later_keys, opened, accounts, growth }
+        let record = table.get(&OWN_CHAIN_KEY).and_then(Charter::decode).unwrap_or(rules.charter);
+        let (roles, status) = (RwLock::new(record.roles), AtomicU8::new(record.status as u8));
+        Self { rules, roles, status, cells, decoded, later_keys, opened, accounts, growth }
     }
 
     /// Which chain.
@@ -162,17 +168,34 @@ impl ChainState {
 
     /// What it does.
     pub fn kind(&self) -> ChainKind {
-        self.rules.kind
+        self.rules.charter.kind
     }
 
     /// What its balances are balances of.
     pub fn asset(&self) -> Asset {
-        self.rules.asset
+        self.rules.charter.asset
+    }
+
+    /// What it was at its beginning.
+    pub(crate) fn beginning(&self) -> &Charter {
+        &self.rules.charter
     }
 
     /// Who may order what.
-    pub fn roles(&self) -> &Roles {
-        &self.rules.roles
+    pub fn roles(&self) -> Roles {
+        *self.roles.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it takes new work.
+    #[inline]
+    pub fn status(&self) -> ChainStatus {
+        ChainStatus::of(self.status.load(Relaxed)).expect("only statuses are stored")
+    }
+
+    /// What administrators have decided is in effect, or, where that is taken back, no longer.
+    pub(super) fn set_charter(&self, charter: &Charter) {
+        *self.roles.write().unwrap_or_else(PoisonError::into_inner) = charter.roles;
+        self.status.store(charter.status as u8, Relaxed);
     }
 
     /// How many accounts; their ids are `0..accounts`.
@@ -403,48 +426,5 @@ impl ChainGenesis {
             balance: account.balance,
             ..AccountState::opened(account.public_key)
         })
-    }
-}
-
-/// The states of all chains of a network, for readers.
-#[derive(Clone, Debug)]
-pub struct Chains(Arc<[Arc<ChainState>]>);
-
-impl Chains {
-    /// From the states, one for each chain, ascending by id.
-    pub fn new(states: impl IntoIterator<Item = Arc<ChainState>>) -> Self {
-        let states: Arc<[_]> = states.into_iter().collect();
-        assert!(states.is_sorted_by(|a, b| a.chain() < b.chain()), "chains ascend");
-        Self(states)
-    }
-
-    /// The state of a chain.
-    #[inline]
-    pub fn get(&self, chain: ChainId) -> Option<&ChainState> {
-        self.position(chain).map(|at| &*self.0[at])
-    }
-
-    /// The place of a chain among all, as in [`Genesis::chains`].
-    #[inline]
-    pub fn position(&self, chain: ChainId) -> Option<usize> {
-        match &*self.0 {
-            [only] => (only.chain() == chain).then_some(0),
-            all => all.binary_search_by_key(&chain, |state| state.chain()).ok(),
-        }
-    }
-
-    /// All chains, ascending by id.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<ChainState>> {
-        self.0.iter()
-    }
-}
-
-impl From<&Genesis> for Chains {
-    /// States of their own, which nobody writes: for tools that check signatures against the first keys.
-    fn from(genesis: &Genesis) -> Self {
-        let state = |chain: &ChainGenesis| {
-            Arc::new(ChainState::new(chain.into(), chain.account_states(), &Table::default()))
-        };
-        Self::new(genesis.chains().iter().map(state))
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn chain_of(balances: &[u64]) -> ChainGenesis {
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts: balances.iter().enumerate().map(account).collect(),
     }
 }
@@ -121,6 +122,10 @@ pub(crate) fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Pac
         }
     }
     let at = at(height);
+    let orders = writer.orders();
+    assert_eq!(orders, oracle.orders(height));
+    writer.obey(&orders);
+    oracle.obey(height, &orders);
     let delta = writer.execute_packets(at, &[], batches.into_iter(), &raw);
     let expected = oracle.execute(at, &[], ids.into_iter().zip(PacketRun::all(packets)));
     assert_eq!(delta.outcomes(), expected.outcomes);

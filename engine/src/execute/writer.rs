@@ -8,11 +8,12 @@ use super::{
     AccountState, ChainState, Crossing, Delivered, Delivery, Delta, Leg, PREFETCH_AHEAD, Table, WindowRefusal,
 };
 use crate::chains::changes::settle;
+use crate::chains::governance::{obey, takes};
 use crate::chains::{Rules, of_kind};
 use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
 use crate::types::{
-    Asset, ChainGenesis, ChainId, ChainKind, ChainTime, Height, Issuance, Outcome, Packet, PacketRun, Roles,
-    TransactionId,
+    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Height, Issuance, NewChain, Order, Outcome,
+    Packet, PacketRun, TransactionId,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -24,30 +25,42 @@ pub struct StateWriter {
     height: Height,
 }
 
-/// What a chain is from its beginning on.
+/// What a chain is at its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainRules {
     /// The chain.
     pub chain: ChainId,
-    /// What it does.
-    pub kind: ChainKind,
-    /// What its balances are balances of.
-    pub asset: Asset,
-    /// Who may order what.
-    pub roles: Roles,
+    /// What it does, and who may order what.
+    pub charter: Charter,
 }
 
 impl From<&ChainGenesis> for ChainRules {
     fn from(chain: &ChainGenesis) -> Self {
-        Self { chain: chain.id, kind: chain.kind, asset: chain.asset, roles: chain.roles }
+        Self { chain: chain.id, charter: chain.into() }
+    }
+}
+
+impl From<&NewChain> for ChainRules {
+    fn from(new: &NewChain) -> Self {
+        Self { chain: new.id, charter: new.into() }
     }
 }
 
 impl StateWriter {
-    /// A new state: the genesis of a chain.
+    /// A new state: the genesis of a chain. One that decides about others knows only itself until it
+    /// [governs](Self::govern) them.
     pub fn genesis(chain: &ChainGenesis) -> Self {
         let issuance = Issuance::default();
-        Self::restore(chain.into(), Height(0), issuance, chain.account_states(), Table::empty())
+        let mut writer =
+            Self::restore(chain.into(), Height(0), issuance, chain.account_states(), Table::empty());
+        writer.govern(std::slice::from_ref(chain));
+        writer
+    }
+
+    /// A new state: that of a chain that the next height creates, in which it obeys that decision.
+    pub fn created(new: &NewChain, before: Height) -> Self {
+        let (issuance, nobody) = (Issuance::default(), std::iter::empty());
+        Self::restore(new.into(), before, issuance, nobody, Table::empty())
     }
 
     /// A new state: the accounts and the table of a chain as they were after the block at `height`, and what had been
@@ -67,6 +80,23 @@ impl StateWriter {
     /// Tells it of all chains of the network. Before that, there are none.
     pub fn meet(&mut self, neighbours: Neighbours) {
         self.book.meet(neighbours);
+    }
+
+    /// Tells it of the chains of the genesis. It matters to the one that decides about them, whose table says what was
+    /// decided since.
+    pub fn govern(&mut self, chains: &[ChainGenesis]) {
+        self.book.govern(chains, self.height);
+    }
+
+    /// The decisions that take effect in the next height, in their order, if this is the chain that decides.
+    pub fn orders(&self) -> Vec<Order> {
+        let governance = self.book.governance();
+        governance.map_or_else(Vec::new, |governance| governance.orders(self.table(), self.height.next()))
+    }
+
+    /// Decisions about this chain take effect in the height that is executed next.
+    pub fn obey(&mut self, orders: &[Order]) {
+        obey(&mut self.book, self.height.next(), orders);
     }
 
     /// The state, to be read by others.
@@ -113,7 +143,10 @@ impl StateWriter {
         assert_eq!(height, self.height.next(), "blocks are executed one after the other");
         assert!(inbox.len() <= DELIVERIES_MAX, "{} deliveries are more than two blocks send", inbox.len());
         let before = self.book.issuance();
-        settle(&mut self.book, at);
+        // Nobody could cancel while the chain rests: no lock window ends, and their clock stands still.
+        if self.book.state().status() != ChainStatus::Paused {
+            settle(&mut self.book, at);
+        }
         let (inbox, outcomes) = of_kind!(self.state().kind(), Kind => {
             let inbox = inbox.iter().map(|delivery| deliver::<Kind>(&mut self.book, delivery)).collect();
             (inbox, run::<Kind>(&mut self.book, at, batches, ids))
@@ -158,8 +191,9 @@ impl StateWriter {
             state.hide(book.accounts());
         }
         book.table.undo(delta.rows());
-        delta.rows().iter().for_each(|row| book.undo_due(row));
+        delta.rows().iter().for_each(|row| book.undo_row(row));
         self.height = Height(self.height.0 - 1);
+        book.reconvene(self.height);
     }
 }
 
@@ -194,7 +228,7 @@ fn run<'a, K: Rules>(
 /// nonce. Those after the window's check do; see [`Outcome::spends_nonce`].
 #[inline]
 fn transaction<K: Rules>(book: &mut Book, at: ChainTime, packet: PacketRun<'_>) -> Outcome {
-    let state = &**book.state();
+    let (state, status) = (&**book.state(), book.state().status());
     if packet.expiry() < at.height {
         return Outcome::Expired;
     }
@@ -211,6 +245,9 @@ fn transaction<K: Rules>(book: &mut Book, at: ChainTime, packet: PacketRun<'_>) 
     let Ok(window) = window else { return Outcome::NonceTooFar };
     state.set_window(signer, window);
     book.touch(signer, before);
+    if let Err(reason) = takes(status, packet) {
+        return reason;
+    }
     K::execute(book, at, signer, packet)
 }
 
@@ -221,7 +258,11 @@ fn deliver<K: Rules>(book: &mut Book, delivery: &Delivery) -> Delivered {
         Leg::Credit => crossing.payee,
         Leg::Refund(_) => crossing.payer,
     };
-    let outcome = match (K::credit(book, leg, account, crossing.amount), leg) {
+    let credited = match (leg, book.state().status()) {
+        (Leg::Credit, ChainStatus::Closed) => Err(Outcome::ChainClosed),
+        _ => K::credit(book, leg, account, crossing.amount),
+    };
+    let outcome = match (credited, leg) {
         (Ok(()), _) => Outcome::Applied,
         (Err(reason), Leg::Credit) => {
             book.outbox.push(Delivery { leg: Leg::Refund(reason), crossing });

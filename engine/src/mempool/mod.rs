@@ -17,9 +17,11 @@
 
 #[cfg(loom)]
 mod model_queue;
+mod all;
 mod pool;
 mod slots;
 
+pub use all::Mempools;
 pub use pool::{Mempool, Origin, Pending};
 pub use slots::SenderSlots;
 

@@ -25,6 +25,7 @@ fn state_root() -> StateRoot {
         suite,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts: vec![account],
     };
     let validator =

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::{ChainRecord, CommittedBlock, Halt, KIND_COMMITTED, Now, Stage};
 use crate::execute::{Delivered, Leg};
 use crate::limits::ROOT_LAG_MAX;
-use crate::mempool::{Mempool, Origin};
+use crate::mempool::{Mempools, Origin};
 use crate::order::{Finalized, Roots};
 use crate::receipts::{NoticeBook, Receipt};
 use crate::roots::{Executed, Ledger};
@@ -126,13 +126,13 @@ pub struct Committer {
     waiting: VecDeque<Waiting>,
     /// Which clients wait for payments that are in flight between chains.
     crossing: BTreeMap<TransactionId, Origin>,
-    mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    mempools: Arc<Mempools>,
 }
 
 impl Committer {
     /// A committer over a ledger whose last height is durable, with the roots that later blocks may still carry.
     #[must_use]
-    pub fn new(ledger: Ledger, roots: Roots, mempools: Arc<BTreeMap<ChainId, Mempool>>) -> Self {
+    pub fn new(ledger: Ledger, roots: Roots, mempools: Arc<Mempools>) -> Self {
         Self { ledger, roots, waiting: VecDeque::new(), crossing: BTreeMap::new(), mempools }
     }
 
@@ -159,8 +159,12 @@ impl Committer {
         let position = ports.append(KIND_COMMITTED, &[&record.encode()])?;
         let in_flight = self.ledger.in_flight().next().is_some();
         ports.tell(CommitterEvent::Executed { height, root, executed: &executed, in_flight });
+        // Chains that this height has created are behind the others.
+        for delta in executed.deltas.iter().skip(self.mempools.len()) {
+            self.mempools.add(delta.chain(), delta.opened().len() as u64);
+        }
         for (chain, packets) in batches.iter().flat_map(|batch| batch.sections()) {
-            if let Some(mempool) = self.mempools.get(&chain) {
+            if let Some(mempool) = self.mempools.get(chain) {
                 mempool.release(PacketRun::all(packets));
             }
         }

@@ -143,6 +143,9 @@ pub enum RecordError {
     /// An outcome byte that no version of the engine wrote.
     #[error("unknown outcome {0}")]
     Outcome(u8),
+    /// An entry of a chain of an unknown kind, or in an unknown state.
+    #[error("an entry of a chain of an unknown kind, or in an unknown state")]
+    Entry,
 }
 
 impl CommittedBlock {
@@ -207,6 +210,7 @@ impl CommittedBlock {
         let mut chains = Vec::new();
         for _ in 0..reader.u32("chain count")? {
             let entry = ChainEntry::parse(&reader.array("chain entry")?);
+            let entry = entry.ok_or(RecordError::Entry)?;
             let (mut failures, mut returned) = (Vec::new(), Vec::new());
             for _ in 0..reader.u32("failure count")? {
                 failures.push((reader.u32("failure position")?, reader.outcome()?));

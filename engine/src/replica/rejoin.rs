@@ -13,7 +13,6 @@ use std::time::Duration;
 use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica};
 use crate::availability::{Gap, Stream};
 use crate::limits::STREAM_BATCHES_MAX;
-use crate::mempool::Mempool;
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
 
@@ -178,7 +177,7 @@ impl Replica {
     /// also if it is started again before that.
     pub(super) fn lose_stream(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
         self.learning = Some(Learning::default());
-        self.mempools.values().for_each(Mempool::pause);
+        self.mempools.pause();
         ports.observe(Observation::StreamLost);
         ports.append(KIND_BOOT, &[&Boot::LOST.encode()])?;
         Ok(())
@@ -213,7 +212,7 @@ impl Replica {
             let head = if extends { self.own_head } else { highest };
             self.learning = None;
             self.go_on_behind(head, now.monotonic, ports);
-            self.mempools.values().for_each(Mempool::resume);
+            self.mempools.resume();
             ports.observe(Observation::StreamLearnt(head));
             ports.append(KIND_BOOT, &[&Boot::LEARNT.encode()])?;
             return Ok(());

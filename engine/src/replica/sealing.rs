@@ -44,7 +44,7 @@ impl Replica {
 
     /// Packets that wait.
     fn waiting(&self) -> usize {
-        self.mempools.values().map(Mempool::packets).sum()
+        self.mempools.iter().map(Mempool::packets).sum()
     }
 
     pub(super) fn seal_deadline(&self) -> Option<Duration> {
@@ -103,9 +103,10 @@ impl Replica {
     /// for envelopes: the last transaction of the first chain that has something may exceed its part, and the size at
     /// which batches are sealed, so that a large one is taken at the latest when its chain begins.
     fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
-        let mempools = std::sync::Arc::clone(&self.mempools);
+        let all = std::sync::Arc::clone(&self.mempools);
+        let mempools: Vec<&Mempool> = all.iter().collect();
         let chains = mempools.len();
-        let waiting = mempools.values().filter(|mempool| !mempool.is_empty()).count();
+        let waiting = mempools.iter().filter(|mempool| !mempool.is_empty()).count();
         let wanted = self.settings.batch_packets_max;
         let part = (wanted / waiting.max(1)).max(1);
         let mut packets = 0;
@@ -113,8 +114,8 @@ impl Replica {
         let turn = self.next_chain % chains;
         // What others leave is given out in the same order.
         for part in [part, usize::MAX] {
-            for (chain, mempool) in mempools.iter().cycle().skip(turn).take(chains) {
-                let taken = sections.entry(*chain).or_default();
+            for mempool in mempools.iter().cycle().skip(turn).take(chains) {
+                let taken = sections.entry(mempool.chain()).or_default();
                 let mut expired = Vec::new();
                 let room = wanted.saturating_sub(packets);
                 let part = part.min(room);

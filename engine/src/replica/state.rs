@@ -10,11 +10,11 @@ use super::rejoin::{Learning, Rejoin};
 use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Standing};
 use crate::availability::{Fetches, Stream};
 use crate::limits::{PUBLIC_KEY_BYTES, STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
-use crate::mempool::{Mempool, Origin};
+use crate::mempool::{Mempools, Origin};
 use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
 use crate::store::Position;
 use crate::sync::CatchUp;
-use crate::types::{ChainId, Digest, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
+use crate::types::{Digest, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block};
 
@@ -149,7 +149,7 @@ pub struct Replica {
     /// How many validators may be faulty.
     pub(super) faulty: usize,
     pub(super) certificates: Box<dyn FinalityVerifier + Send>,
-    pub(super) mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    pub(super) mempools: Arc<Mempools>,
 
     pub(super) streams: Vec<Stream>,
     pub(super) fetches: Fetches,
@@ -225,7 +225,7 @@ impl Replica {
         settings: Settings,
         signing_seed: &[u8; 32],
         certificates: Box<dyn FinalityVerifier + Send>,
-        mempools: Arc<BTreeMap<ChainId, Mempool>>,
+        mempools: Arc<Mempools>,
         recovered: Recovered,
         standing: Standing,
     ) -> Self {
@@ -251,7 +251,7 @@ impl Replica {
             journaled.insert(digest, height);
         }
         if standing.stream_lost {
-            mempools.values().for_each(Mempool::pause);
+            mempools.pause();
         }
         Self {
             network: *genesis.network(),
@@ -437,7 +437,7 @@ impl Replica {
     /// Gives back the mempools' slots of a batch that will not be executed.
     pub(super) fn release(&self, batch: &Batch) {
         for (chain, packets) in batch.sections() {
-            if let Some(mempool) = self.mempools.get(&chain) {
+            if let Some(mempool) = self.mempools.get(chain) {
                 mempool.release(PacketRun::all(packets));
             }
         }

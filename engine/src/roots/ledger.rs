@@ -7,7 +7,7 @@ use super::{
     AccountTree, ChainEntry, StateRoot, TableTree, TransactionTree, inbox_root, outbox_root, transaction_ids,
 };
 use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route};
-use crate::types::{AccountId, ChainId, ChainTime, Digest, Genesis, Height};
+use crate::types::{AccountId, ChainId, ChainTime, Decision, Digest, Genesis, Height, Order};
 use crate::verify::Verified;
 use crate::wire::Batch;
 
@@ -16,9 +16,9 @@ use crate::wire::Batch;
 pub struct Executed {
     /// The root over all chains.
     pub state_root: StateRoot,
-    /// One delta for each chain of the genesis, in its order.
+    /// One delta for each chain, ascending. A chain without one in the height before is created in this one.
     pub deltas: Vec<Delta>,
-    /// One transaction tree for each chain of the genesis, in its order.
+    /// One transaction tree for each chain, ascending.
     pub trees: Vec<TransactionTree>,
 }
 
@@ -53,6 +53,8 @@ struct Chain {
 pub struct Ledger {
     network: Digest,
     chains: Vec<Chain>,
+    /// The states, for readers.
+    states: Chains,
     /// What each chain executes first in the next height.
     inboxes: Vec<Vec<Delivery>>,
     root: StateRoot,
@@ -61,29 +63,32 @@ pub struct Ledger {
 impl Ledger {
     /// The beginning of a network.
     pub fn genesis(genesis: &Genesis) -> Self {
-        let chains = chains(genesis.chains().iter().map(StateWriter::genesis));
+        let mut chains = chains(genesis.chains().iter().map(StateWriter::genesis));
+        govern(&mut chains, genesis);
         let nothing = TransactionTree::of(Vec::new(), &[]);
         let entries = chains.iter().map(|chain| chain.entry(&nothing, None)).collect();
         let inboxes = vec![Vec::new(); chains.len()];
-        Self { network: *genesis.network(), chains, inboxes, root: StateRoot::new(Height(0), entries) }
+        let (states, root) = (states(&chains), StateRoot::new(Height(0), entries));
+        Self { network: *genesis.network(), chains, states, inboxes, root }
     }
 
     /// The ledger over states that were restored from a snapshot, with what the snapshot says of each chain and what
     /// each chain had sent in that height. Nothing is believed: accounts and outboxes must have the roots of the
     /// entries, and the entries the state root of the network.
     pub fn restore(
-        network: Digest,
+        genesis: &Genesis,
         height: Height,
         writers: Vec<StateWriter>,
         entries: Vec<ChainEntry>,
         outboxes: &[Vec<Delivery>],
         state_root: &Digest,
     ) -> Result<Self, RestoreError> {
-        let chains = chains(writers.into_iter());
+        let mut chains = chains(writers.into_iter());
         let fits = |(chain, entry): (&Chain, &ChainEntry)| {
             let state = chain.writer.state();
             chain.writer.height() == height
-                && state.chain() == entry.chain
+                && (state.chain(), state.kind()) == (entry.chain, entry.kind)
+                && (state.status(), state.asset()) == (entry.status, entry.asset)
                 && chain.accounts.root() == entry.accounts_root
                 && chain.table.root() == entry.table_root
                 && chain.writer.table().is_in_order()
@@ -108,8 +113,10 @@ impl Ledger {
         if root.digest() != state_root {
             return Err(RestoreError::StateRoot);
         }
+        govern(&mut chains, genesis);
         let inboxes = route(&ids(&chains), outboxes.iter().map(Vec::as_slice));
-        Ok(Self { network, chains, inboxes, root })
+        let states = states(&chains);
+        Ok(Self { network: *genesis.network(), chains, states, inboxes, root })
     }
 
     /// The network.
@@ -119,7 +126,7 @@ impl Ledger {
 
     /// The states, for readers.
     pub fn states(&self) -> Chains {
-        Chains::new(self.chains.iter().map(|chain| Arc::clone(chain.writer.state())))
+        self.states.clone()
     }
 
     /// The last executed height.
@@ -138,9 +145,10 @@ impl Ledger {
     }
 
     /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block.
-    /// Chains run in parallel if there are several.
+    /// Before that, what administrators have decided takes effect. Chains run in parallel if there are several.
     pub fn execute(&mut self, at: ChainTime, batches: &[Verified<Batch>]) -> Executed {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
+        self.take_effect(at.height);
         let network = &self.network;
         let run = |(chain, inbox): (&mut Chain, &Vec<Delivery>)| chain.execute(network, at, inbox, batches);
         let results: Vec<_> = if self.chains.len() == 1 {
@@ -154,6 +162,24 @@ impl Ledger {
         self.inboxes = route(&ids(&self.chains), deltas.iter().map(Delta::outbox));
         self.root = StateRoot::new(at.height, entries);
         Executed { state_root: self.root.clone(), deltas, trees }
+    }
+
+    /// Decisions take effect: chains are created, and every chain obeys what is decided about it.
+    fn take_effect(&mut self, height: Height) {
+        let orders: Vec<Order> = self.chains.iter().flat_map(|chain| chain.writer.orders()).collect();
+        if orders.is_empty() {
+            return;
+        }
+        for Order { decision, .. } in &orders {
+            if let Decision::Create(new) = decision {
+                let chain = Chain::of(StateWriter::created(new, Height(height.0 - 1)));
+                self.states.add(Arc::clone(chain.writer.state()));
+                self.chains.push(chain);
+                self.inboxes.push(Vec::new());
+            }
+        }
+        introduce(&mut self.chains);
+        self.chains.iter_mut().for_each(|chain| chain.writer.obey(&orders));
     }
 
     /// Payments that are in flight between chains: the next height executes them, whatever else it has.
@@ -186,18 +212,27 @@ impl Ledger {
 }
 
 fn chains(writers: impl Iterator<Item = StateWriter>) -> Vec<Chain> {
-    let chain = |writer: StateWriter| Chain {
-        accounts: AccountTree::of(writer.state()),
-        table: TableTree::of(writer.table()),
-        writer,
-    };
-    let mut chains: Vec<Chain> = writers.map(chain).collect();
+    let mut chains: Vec<Chain> = writers.map(Chain::of).collect();
+    introduce(&mut chains);
+    chains
+}
+
+/// Tells the chain that decides what the genesis has. Its table is the network's.
+fn govern(chains: &mut [Chain], genesis: &Genesis) {
+    chains.iter_mut().for_each(|chain| chain.writer.govern(genesis.chains()));
+}
+
+fn states(chains: &[Chain]) -> Chains {
+    Chains::new(chains.iter().map(|chain| Arc::clone(chain.writer.state())))
+}
+
+/// Tells every chain which chains there are.
+fn introduce(chains: &mut [Chain]) {
     let neighbours: Neighbours =
         chains.iter().map(|chain| Neighbour::from(&**chain.writer.state())).collect();
-    for chain in &mut chains {
+    for chain in chains {
         chain.writer.meet(Arc::clone(&neighbours));
     }
-    chains
 }
 
 fn ids(chains: &[Chain]) -> Vec<ChainId> {
@@ -205,6 +240,10 @@ fn ids(chains: &[Chain]) -> Vec<ChainId> {
 }
 
 impl Chain {
+    fn of(writer: StateWriter) -> Self {
+        Self { accounts: AccountTree::of(writer.state()), table: TableTree::of(writer.table()), writer }
+    }
+
     fn execute(
         &mut self,
         network: &Digest,
@@ -229,6 +268,9 @@ impl Chain {
         let state = self.writer.state();
         ChainEntry {
             chain: state.chain(),
+            kind: state.kind(),
+            status: state.status(),
+            asset: state.asset(),
             transactions_root: transactions.root(),
             transactions: transactions.len() as u64,
             accounts_root: self.accounts.root(),

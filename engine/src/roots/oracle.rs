@@ -16,8 +16,8 @@ use crate::execute::AccountState;
 use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
-    AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainTime, Content, Digest, Genesis, Height,
-    PacketRun, TransactionId,
+    AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content,
+    Decision, Digest, Genesis, Height, Order, PacketRun, TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -25,11 +25,11 @@ use crate::types::{
 pub struct OracleExecuted {
     /// The root over all chains.
     pub state_root: Digest,
-    /// What the root says of each chain of the genesis, in its order.
+    /// What the root says of each chain, ascending.
     pub entries: Vec<ChainEntry>,
-    /// What happened on each chain of the genesis, in its order.
+    /// What happened on each chain, ascending.
     pub outcomes: Vec<OracleOutcome>,
-    /// SHA-256 of the digests of all chains' deltas, in the order of the genesis.
+    /// SHA-256 of the digests of all chains' deltas, ascending.
     pub delta_digest: Digest,
 }
 
@@ -74,6 +74,7 @@ impl OracleLedger {
         at: ChainTime,
         transactions: impl Fn(ChainId) -> Vec<PacketRun<'a>>,
     ) -> OracleExecuted {
+        self.take_effect(at.height);
         let mut entries = Vec::new();
         let mut outcomes = Vec::new();
         let mut deltas = Vec::new();
@@ -90,13 +91,33 @@ impl OracleLedger {
             outcomes.push(of_chain);
             deltas.push(delta);
         }
-        let height_leaf = leaf_hash(&at.height.0.to_le_bytes());
+        let chains = self.chains.len() as u32;
+        let height_leaf = leaf_hash(&[&at.height.0.to_le_bytes()[..], &chains.to_le_bytes()].concat());
         let leaves: Vec<_> = std::iter::once(height_leaf).chain(entries.iter().map(entry_leaf)).collect();
         OracleExecuted {
             state_root: Digest(root_of(&leaves)),
             entries,
             outcomes,
             delta_digest: Digest(sha256(&deltas.concat())),
+        }
+    }
+
+    /// Decisions take effect: chains are created, and every chain obeys what is decided about it.
+    fn take_effect(&mut self, height: Height) {
+        let orders: Vec<Order> = self.chains.iter().flat_map(|chain| chain.oracle.orders(height)).collect();
+        for Order { decision, .. } in &orders {
+            let Decision::Create(new) = decision else { continue };
+            for chain in &mut self.chains {
+                chain.oracle.others.insert(new.id, (new.kind, new.asset));
+            }
+            let mut others = self.chains[0].oracle.others.clone();
+            others.insert(new.id, (new.kind, new.asset));
+            let oracle = Oracle::created(new, others);
+            let (accounts, table) = (MerkleTree::new(&[]), MerkleTree::new(&[leaf_hash(&[0; 64])]));
+            self.chains.push(Chain { id: new.id, oracle, accounts, table });
+        }
+        for chain in &mut self.chains {
+            chain.oracle.obey(height, &orders);
         }
     }
 
@@ -157,6 +178,9 @@ impl Chain {
         let inbox: Vec<_> = outcome.inbox.iter().map(|came| leaf_hash(&delivered(came))).collect();
         let entry = ChainEntry {
             chain: self.id,
+            kind: self.oracle.kind(),
+            status: self.oracle.is.status,
+            asset: self.oracle.is.asset,
             transactions_root: Digest(root_of(&leaves)),
             transactions: transactions.len() as u64,
             accounts_root: Digest(self.accounts.root()),
@@ -209,6 +233,8 @@ fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
         Content::Rekey(of) => vec![of.account],
         Content::Protect(of) => vec![of.account],
         Content::Recover(of) => vec![of.signer, of.account],
+        Content::Propose(of) => vec![of.administrator],
+        Content::Approve(of) => vec![of.administrator],
         Content::Linked(of) => {
             std::iter::once(of.debit).chain(of.payments.iter().map(|payment| payment.to)).collect()
         }
@@ -250,10 +276,22 @@ fn delivered(came: &Delivered) -> Vec<u8> {
     leaf
 }
 
-/// chain | root and number of transactions | of accounts | of the outbox | of the inbox | of rows | issued | burned
+/// chain | kind | status | asset | root and number of transactions | of accounts | of the outbox | of the inbox | of rows |
+/// issued | burned
 fn entry_leaf(entry: &ChainEntry) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(entry.chain.0.to_le_bytes());
+    leaf.extend(match entry.kind {
+        ChainKind::Transfers => [1, 0],
+        ChainKind::Attestations => [2, 0],
+        ChainKind::Governance => [3, 0],
+    });
+    leaf.push(match entry.status {
+        ChainStatus::Active => 0,
+        ChainStatus::Paused => 1,
+        ChainStatus::Closed => 2,
+    });
+    leaf.extend(entry.asset.0);
     leaf.extend(entry.transactions_root.0);
     leaf.extend(entry.transactions.to_le_bytes());
     leaf.extend(entry.accounts_root.0);

@@ -4,6 +4,7 @@ use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 use serde::{Deserialize, Serialize};
 
 use super::rows::row_leaf;
+use super::state_root::height_leaf;
 use super::transactions::transaction_leaf;
 use super::{ACCOUNT_LEAF_BYTES, ChainEntry, StateRoot, account_leaf};
 use crate::execute::{AccountState, ReplayWindow, Row, shows_absence};
@@ -73,10 +74,15 @@ impl ChainEntryProof {
 
     /// Whether the state root says so.
     pub fn verify(&self, state_root: &Digest) -> Result<(), ProofError> {
-        if self.height_path.index != 0 || !self.height_path.leads(&self.height.0.to_le_bytes(), state_root) {
+        let size = self.height_path.size;
+        let chains =
+            usize::try_from(size).ok().and_then(|size| size.checked_sub(1)).ok_or(ProofError::Height)?;
+        let leaf = height_leaf(self.height, chains);
+        if self.height_path.index != 0 || !self.height_path.leads(&leaf, state_root) {
             return Err(ProofError::Height);
         }
-        if self.entry_path.index == 0 || !self.entry_path.leads(&self.entry.leaf(), state_root) {
+        let among_them = self.entry_path.index > 0 && self.entry_path.size == size;
+        if !among_them || !self.entry_path.leads(&self.entry.leaf(), state_root) {
             return Err(ProofError::Chain);
         }
         Ok(())

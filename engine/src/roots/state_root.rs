@@ -3,17 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::Path;
-use crate::types::{ChainId, Digest, Height, Issuance};
+use crate::types::{Asset, ChainId, ChainKind, ChainStatus, Digest, Height, Issuance};
 
 /// Bytes of [`ChainEntry::leaf`].
 pub const CHAIN_ENTRY_BYTES: usize = SUMS_AT + 2 * 8;
-const SUMS_AT: usize = 4 + 5 * (32 + 8);
+const TREES_AT: usize = 4 + 2 + 1 + 16;
+const SUMS_AT: usize = TREES_AT + 5 * (32 + 8);
 
 /// What a state root says of one chain. An entry by itself is a claim; under a [`StateRoot`] it is a fact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainEntry {
     /// The chain.
     pub chain: ChainId,
+    /// What it does.
+    pub kind: ChainKind,
+    /// Whether it takes new work.
+    pub status: ChainStatus,
+    /// What its balances are balances of; zeros where its kind has none.
+    pub asset: Asset,
     /// The root of the block's transactions on this chain.
     pub transactions_root: Digest,
     /// How many transactions the block has on this chain.
@@ -40,11 +47,14 @@ pub struct ChainEntry {
 }
 
 impl ChainEntry {
-    /// The chain, then root and size of the trees of transactions, accounts, outbox, inbox and table, then issued
-    /// and burned: what the tree over chains hashes.
+    /// The chain, its kind, status and asset, then root and size of the trees of transactions, accounts, outbox, inbox
+    /// and table, then issued and burned: what the tree over chains hashes.
     pub fn leaf(&self) -> [u8; CHAIN_ENTRY_BYTES] {
         let mut leaf = [0; CHAIN_ENTRY_BYTES];
         leaf[..4].copy_from_slice(&self.chain.0.to_le_bytes());
+        leaf[4..6].copy_from_slice(&(self.kind as u16).to_le_bytes());
+        leaf[6] = self.status as u8;
+        leaf[7..TREES_AT].copy_from_slice(&self.asset.0);
         let trees = [
             (&self.transactions_root, self.transactions),
             (&self.accounts_root, self.accounts),
@@ -52,7 +62,7 @@ impl ChainEntry {
             (&self.inbox_root, self.inbox),
             (&self.table_root, self.rows),
         ];
-        for (place, (root, size)) in leaf[4..SUMS_AT].chunks_exact_mut(40).zip(trees) {
+        for (place, (root, size)) in leaf[TREES_AT..SUMS_AT].chunks_exact_mut(40).zip(trees) {
             place[..32].copy_from_slice(&root.0);
             place[32..].copy_from_slice(&size.to_le_bytes());
         }
@@ -61,13 +71,13 @@ impl ChainEntry {
         leaf
     }
 
-    /// The inverse of [`Self::leaf`]. Every leaf is the leaf of some entry.
-    pub fn parse(leaf: &[u8; CHAIN_ENTRY_BYTES]) -> Self {
+    /// The inverse of [`Self::leaf`]; `None` where kind or status are none that there are.
+    pub fn parse(leaf: &[u8; CHAIN_ENTRY_BYTES]) -> Option<Self> {
         let number = |at: usize| {
             u64::from_le_bytes(*leaf[at..].first_chunk().expect("sizes and sums lie inside the leaf"))
         };
         let tree = |place: usize| {
-            let at = 4 + place * 40;
+            let at = TREES_AT + place * 40;
             let root = Digest(*leaf[at..].first_chunk().expect("a root lies inside the leaf"));
             (root, number(at + 32))
         };
@@ -77,8 +87,11 @@ impl ChainEntry {
         let (inbox_root, inbox) = tree(3);
         let (table_root, rows) = tree(4);
         let chain = ChainId(u32::from_le_bytes(*leaf.first_chunk().expect("the chain is first")));
-        Self {
+        Some(Self {
             chain,
+            kind: ChainKind::of(u16::from_le_bytes([leaf[4], leaf[5]]))?,
+            status: ChainStatus::of(leaf[6])?,
+            asset: Asset(*leaf[7..].first_chunk().expect("the asset lies inside the leaf")),
             transactions_root,
             transactions,
             accounts_root,
@@ -90,8 +103,16 @@ impl ChainEntry {
             table_root,
             rows,
             issuance: Issuance { issued: number(SUMS_AT), burned: number(SUMS_AT + 8) },
-        }
+        })
     }
+}
+
+/// The first leaf of a state root: the height (8) and how many chains follow (4).
+pub(super) fn height_leaf(height: Height, chains: usize) -> [u8; 12] {
+    let mut leaf = [0; 12];
+    leaf[..8].copy_from_slice(&height.0.to_le_bytes());
+    leaf[8..].copy_from_slice(&(chains as u32).to_le_bytes());
+    leaf
 }
 
 /// The root of a height over all chains. Evidence: only executing the height makes one, or a record
@@ -107,7 +128,7 @@ pub struct StateRoot {
 impl StateRoot {
     pub(super) fn new(height: Height, entries: Vec<ChainEntry>) -> Self {
         assert!(entries.is_sorted_by(|a, b| a.chain < b.chain), "chains ascend");
-        let height_leaf = kernels::merkle::leaf_hash(&height.0.to_le_bytes());
+        let height_leaf = kernels::merkle::leaf_hash(&height_leaf(height, entries.len()));
         let chain_leaves = entries.iter().map(|entry| kernels::merkle::leaf_hash(&entry.leaf()));
         let leaves: Vec<_> = std::iter::once(height_leaf).chain(chain_leaves).collect();
         let root = Digest(kernels::merkle::root(&leaves));

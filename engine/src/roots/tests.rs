@@ -45,6 +45,7 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
                 ..Roles::default()
             },
         },
+        threshold: 0,
         accounts: (0..*accounts)
             .map(|i| AccountGenesis {
                 public_key: [i as u8; 32],
@@ -320,9 +321,13 @@ fn a_transaction_that_stands_twice_is_found_where_it_spent_its_nonce() {
 #[test]
 fn the_state_root_is_the_tree_that_the_door_describes() {
     let (_, _, executed) = executed();
-    let height = kernels::merkle::leaf_hash(&1_u64.to_le_bytes());
+    let chains = executed.state_root.entries().len() as u32;
+    let height = kernels::merkle::leaf_hash(&[&1_u64.to_le_bytes()[..], &chains.to_le_bytes()].concat());
     let entries = executed.state_root.entries().iter().map(|entry| {
         let mut leaf = entry.chain.0.to_le_bytes().to_vec();
+        leaf.extend((entry.kind as u16).to_le_bytes());
+        leaf.push(entry.status as u8);
+        leaf.extend(entry.asset.0);
         let trees = [
             (entry.transactions_root, entry.transactions),
             (entry.accounts_root, entry.accounts),
@@ -359,12 +364,7 @@ fn writers(ledger: &Ledger) -> Vec<StateWriter> {
         let leaves: Vec<_> = (0..state.accounts()).map(leaf).collect();
         let entry = ledger.state_root().entries().iter().find(|entry| entry.chain == state.chain());
         StateWriter::restore(
-            ChainRules {
-                chain: state.chain(),
-                kind: state.kind(),
-                asset: state.asset(),
-                roles: *state.roles(),
-            },
+            ChainRules { chain: state.chain(), charter: *state.beginning() },
             ledger.height(),
             entry.unwrap().issuance,
             leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
@@ -380,7 +380,7 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     let root = executed.state_root;
     let outboxes: Vec<_> = executed.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
     let restore = |height, writers, entries, digest| {
-        Ledger::restore(*genesis.network(), height, writers, entries, &outboxes, digest)
+        Ledger::restore(&genesis, height, writers, entries, &outboxes, digest)
     };
     let entries = root.entries().to_vec();
     let mut restored = restore(Height(1), writers(&ledger), entries.clone(), root.digest()).unwrap();
@@ -469,8 +469,8 @@ fn a_ledger_restored_with_money_on_its_way_delivers_it() {
     let outboxes: Vec<_> = sent.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
     let (entries, root) = (sent.state_root.entries().to_vec(), sent.state_root.digest());
     let restore = |outboxes: &[Vec<_>]| {
-        let (network, writers) = (*genesis.network(), writers(&ledger));
-        Ledger::restore(network, Height(1), writers, entries.clone(), outboxes, root)
+        let writers = writers(&ledger);
+        Ledger::restore(&genesis, Height(1), writers, entries.clone(), outboxes, root)
     };
     let mut restored = restore(&outboxes).unwrap();
     let mut forged = outboxes.clone();
@@ -494,7 +494,12 @@ fn a_ledger_restored_with_money_on_its_way_delivers_it() {
 fn an_entry_survives_its_leaf() {
     let mut bytes = [0; CHAIN_ENTRY_BYTES];
     bytes.iter_mut().zip(0..).for_each(|(byte, value)| *byte = value);
-    assert_eq!(ChainEntry::parse(&bytes).leaf(), bytes);
+    // Kind and status are not any bytes.
+    assert_eq!(ChainEntry::parse(&bytes), None);
+    (bytes[4], bytes[5], bytes[6]) = (3, 0, 2);
+    assert_eq!(ChainEntry::parse(&bytes).unwrap().leaf(), bytes);
+    bytes[6] = 3;
+    assert_eq!(ChainEntry::parse(&bytes), None);
 }
 
 /// Every sequence of a few payments over four heights: a scope in which all that can interfere with each other do.

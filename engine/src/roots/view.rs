@@ -8,7 +8,7 @@
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::{AccountTree, StateRoot, TableTree};
 use crate::execute::{AccountState, Balance, Delta, Key, Table};
-use crate::types::{AccountId, ChainId, Genesis, Height};
+use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 
 #[derive(Debug)]
 struct ChainView {
@@ -62,20 +62,7 @@ impl CommittedView {
     /// The view of the genesis, whose state root is `root`.
     #[must_use]
     pub fn genesis(genesis: &Genesis, root: StateRoot) -> Self {
-        let view = |chain: &crate::types::ChainGenesis| {
-            let accounts: Vec<AccountState> = chain.account_states().collect();
-            let tree = AccountTree::new(accounts.iter().copied());
-            let table = Table::empty();
-            ChainView {
-                chain: chain.id,
-                accounts,
-                tree,
-                changed: Changed::default(),
-                rows: TableTree::of(&table),
-                table,
-                changed_rows: Changed::default(),
-            }
-        };
+        let view = |chain: &ChainGenesis| ChainView::new(chain.id, chain.account_states().collect());
         Self { chains: genesis.chains().iter().map(view).collect(), root }
     }
 
@@ -91,12 +78,16 @@ impl CommittedView {
         &self.root
     }
 
-    /// The next height is committed: what it changed on each chain, in the order of the genesis, and its state root.
+    /// The next height is committed: what it changed on each chain, ascending, and its state root.
     ///
     /// # Panics
     /// The deltas are not those of the next height.
     pub fn commit(&mut self, deltas: &[Delta], root: StateRoot) {
         assert_eq!(root.height(), self.height().next(), "heights are committed one after the other");
+        // Those that are behind the others are created in this height.
+        for delta in &deltas[self.chains.len()..] {
+            self.chains.push(ChainView::new(delta.chain(), Vec::new()));
+        }
         for (view, delta) in self.chains.iter_mut().zip(deltas) {
             assert_eq!(view.chain, delta.chain(), "one delta for each chain, in its order");
             view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
@@ -138,6 +129,19 @@ impl CommittedView {
 }
 
 impl ChainView {
+    fn new(chain: ChainId, accounts: Vec<AccountState>) -> Self {
+        let (tree, table) = (AccountTree::new(accounts.iter().copied()), Table::empty());
+        Self {
+            chain,
+            accounts,
+            tree,
+            changed: Changed::default(),
+            rows: TableTree::of(&table),
+            table,
+            changed_rows: Changed::default(),
+        }
+    }
+
     fn fold(&mut self) {
         let accounts = &self.accounts;
         let leaf = |index: &u32| (AccountId(u64::from(*index)), accounts[*index as usize]);

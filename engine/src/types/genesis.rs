@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, Asset, ChainId, Digest, ValidatorIndex};
+use super::{AccountId, Asset, ChainId, Council, Digest, ValidatorIndex};
 use crate::limits::{
-    ACCOUNTS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX, NAME_BYTES_MAX, ROWS_MAX,
-    VALIDATORS_MAX,
+    ACCOUNTS_MAX, ADMINISTRATORS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX,
+    NAME_BYTES_MAX, ROWS_MAX, VALIDATORS_MAX,
 };
 
 /// The key version of every account's first key.
@@ -22,25 +22,35 @@ pub fn quorum(n: usize) -> usize {
     n - (n - 1) / 3
 }
 
-/// What a chain does with transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a chain does with transactions: transfers, where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u16)]
 pub enum ChainKind {
     /// Accounts and transfers.
+    #[default]
     Transfers = 1,
     /// Accounts and the fingerprints that they register.
     Attestations = 2,
+    /// Administrators, and what they decide about all chains. A network has at most one such chain.
+    Governance = 3,
 }
 
 impl ChainKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Transfers, Self::Attestations];
+    pub const ALL: [Self; 3] = [Self::Transfers, Self::Attestations, Self::Governance];
+
+    /// The kind of this number.
+    pub fn of(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u16 == number)
+    }
 
     /// What it is called in files and messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Transfers => "transfers",
             Self::Attestations => "attestations",
+            Self::Governance => "governance",
         }
     }
 }
@@ -53,6 +63,13 @@ pub enum CryptoSuite {
     Ed25519 = 1,
 }
 
+impl CryptoSuite {
+    /// The suite of this number.
+    pub fn of(number: u16) -> Option<Self> {
+        (number == Self::Ed25519 as u16).then_some(Self::Ed25519)
+    }
+}
+
 /// One account at the beginning. Its id is its place in the chain's array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountGenesis {
@@ -61,6 +78,11 @@ pub struct AccountGenesis {
     /// Its balance at height 0.
     pub balance: u64,
 }
+
+/// The holder of a role that nobody holds, in the encoding.
+const NOBODY: AccountId = AccountId(u64::MAX);
+/// The registrar of a chain where any account opens others, in the encoding.
+const ANYONE: AccountId = AccountId(u64::MAX - 1);
 
 /// Who may order what on a chain. A role that nobody holds cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,9 +142,101 @@ pub enum Registrar {
 }
 
 impl Roles {
+    /// Bytes of their encoding.
+    pub const BYTES: usize = 6 * 8 + 2 * 4;
+
+    /// The bytes in a genesis, in a decision and in the row of a chain.
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let registrar = match self.registrar {
+            Registrar::Nobody => NOBODY,
+            Registrar::Anyone => ANYONE,
+            Registrar::Account(account) => account,
+        };
+        let LockWindows { rekey_seconds, recovery_seconds } = self.windows;
+        let windows = u64::from(rekey_seconds) | u64::from(recovery_seconds) << 32;
+        let holder = |of: Option<AccountId>| of.unwrap_or(NOBODY).0;
+        let (issuer, freezer) = (holder(self.issuer), holder(self.freezer));
+        let caps = [self.accounts_cap, self.attestations_cap];
+        let fields = [issuer, self.issuance_cap, freezer, registrar.0, caps[0], caps[1], windows];
+        let mut bytes = [0; Self::BYTES];
+        for (place, field) in bytes.as_chunks_mut().0.iter_mut().zip(fields) {
+            *place = field.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The inverse of [`Self::encode`]. All bytes are roles, if not those of a chain.
+    pub fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        let field = |at: usize| u64::from_le_bytes(bytes.as_chunks().0[at]);
+        let holder = |at: usize| Some(AccountId(field(at))).filter(|account| *account != NOBODY);
+        Self {
+            issuer: holder(0),
+            issuance_cap: field(1),
+            freezer: holder(2),
+            registrar: match AccountId(field(3)) {
+                NOBODY => Registrar::Nobody,
+                ANYONE => Registrar::Anyone,
+                account => Registrar::Account(account),
+            },
+            accounts_cap: field(4),
+            attestations_cap: field(5),
+            windows: LockWindows {
+                rekey_seconds: field(6) as u32,
+                recovery_seconds: (field(6) >> 32) as u32,
+            },
+        }
+    }
+
     /// Whether an account holds any of them.
     pub fn are_held_by(&self, account: AccountId) -> bool {
-        [self.issuer, self.freezer].contains(&Some(account)) || self.registrar == Registrar::Account(account)
+        self.holders().any(|holder| holder == account)
+    }
+
+    /// The accounts that hold one.
+    pub fn holders(&self) -> impl Iterator<Item = AccountId> {
+        let registrar = match self.registrar {
+            Registrar::Account(account) => Some(account),
+            Registrar::Nobody | Registrar::Anyone => None,
+        };
+        [self.issuer, self.freezer, registrar].into_iter().flatten()
+    }
+
+    /// Without the roles of accounts that cannot have them, and what goes with those.
+    #[must_use]
+    pub fn kept(mut self, may_hold: impl Fn(AccountId) -> bool) -> Self {
+        let lost = |holder: Option<AccountId>| holder.is_some_and(|account| !may_hold(account));
+        if lost(self.issuer) {
+            (self.issuer, self.issuance_cap) = (None, 0);
+        }
+        if lost(self.freezer) {
+            self.freezer = None;
+        }
+        if let Registrar::Account(account) = self.registrar
+            && lost(Some(account))
+        {
+            (self.registrar, self.accounts_cap) = (Registrar::Nobody, 0);
+        }
+        self
+    }
+
+    /// Whether a chain of this kind and asset can have them, whatever accounts it has.
+    pub fn fit(&self, kind: ChainKind, asset: Asset) -> bool {
+        let cap = self.attestations_cap;
+        let fits_kind = match kind {
+            ChainKind::Transfers => cap == 0 && asset != Asset::NONE,
+            ChainKind::Attestations => (1..ROWS_MAX).contains(&cap) && self.are_without_money(asset),
+            ChainKind::Governance => cap == 0 && self.are_without_money(asset),
+        };
+        fits_kind
+            && self.issuer.is_some() == (self.issuance_cap > 0)
+            && (self.registrar == Registrar::Nobody) == (self.accounts_cap == 0)
+            && self.accounts_cap <= ACCOUNTS_MAX
+            && self.holders().all(|account| account.0 < ACCOUNTS_MAX)
+            && self.windows.are_valid()
+    }
+
+    fn are_without_money(&self, asset: Asset) -> bool {
+        asset == Asset::NONE && self.issuer.is_none()
     }
 }
 
@@ -178,6 +292,9 @@ pub struct ChainGenesis {
     pub asset: Asset,
     /// Who may order what.
     pub roles: Roles,
+    /// How many of its accounts, which are the administrators, must approve a decision; 0 unless the kind is
+    /// *governance*.
+    pub threshold: u8,
     /// Its accounts, dense from 0.
     pub accounts: Vec<AccountGenesis>,
 }
@@ -190,11 +307,7 @@ impl ChainGenesis {
 
     fn check_roles(&self) -> Result<(), GenesisError> {
         let (chain, accounts, roles) = (self.id, self.accounts.len(), &self.roles);
-        let registrar = match roles.registrar {
-            Registrar::Account(account) => Some(account),
-            Registrar::Nobody | Registrar::Anyone => None,
-        };
-        for account in [roles.issuer, roles.freezer, registrar].into_iter().flatten() {
+        for account in roles.holders() {
             if account.0 >= accounts as u64 {
                 return Err(GenesisError::RoleAccount { chain, accounts, account });
             }
@@ -218,18 +331,29 @@ impl ChainGenesis {
     /// A chain has what its kind has, and nothing else.
     fn check_kind(&self) -> Result<(), GenesisError> {
         let cap = self.roles.attestations_cap;
+        let money = self.accounts.iter().any(|account| account.balance > 0);
+        let has_money = money || self.roles.issuer.is_some() || self.asset != Asset::NONE;
+        if (self.threshold > 0) != (self.kind == ChainKind::Governance) {
+            return Err(GenesisError::Threshold(self.id));
+        }
         match self.kind {
-            ChainKind::Transfers if cap > 0 => Err(GenesisError::AttestationsCap(self.id)),
+            ChainKind::Transfers | ChainKind::Governance if cap > 0 => {
+                Err(GenesisError::AttestationsCap(self.id))
+            }
             ChainKind::Transfers => {
                 (self.asset != Asset::NONE).then_some(()).ok_or(GenesisError::NoAsset(self.id))
             }
             ChainKind::Attestations if !(1..ROWS_MAX).contains(&cap) => {
                 Err(GenesisError::AttestationsCap(self.id))
             }
-            ChainKind::Attestations => {
-                let money = self.accounts.iter().any(|account| account.balance > 0);
-                let has_money = money || self.roles.issuer.is_some() || self.asset != Asset::NONE;
-                (!has_money).then_some(()).ok_or(GenesisError::Money(self.id))
+            ChainKind::Attestations | ChainKind::Governance if has_money => {
+                Err(GenesisError::Money { chain: self.id, kind: self.kind.name() })
+            }
+            ChainKind::Attestations => Ok(()),
+            ChainKind::Governance => {
+                let accounts = (0..self.accounts.len() as u64).map(AccountId).collect();
+                let council = Council { threshold: self.threshold, accounts };
+                council.is_valid().then_some(()).ok_or(GenesisError::Administrators(self.id))
             }
         }
     }
@@ -304,16 +428,36 @@ pub enum GenesisError {
     AttestationsCap(ChainId),
     /// A lock window of no length, or one that is too long.
     #[error(
-        "chain {0}: the lock window of a re-key must be at least 1 second and shorter than that of a recovery, which may \
-         be {LOCK_WINDOW_SECONDS_MAX} seconds at most"
+        "chain {0}: rekey_window must be at least 1 second and shorter than recovery_window, which may be \
+         {LOCK_WINDOW_SECONDS_MAX} seconds at most"
     )]
     LockWindows(ChainId),
     /// No asset on a chain that has money.
     #[error("chain {0} is of the kind \"transfers\": it needs an asset, and 16 zero bytes are none")]
     NoAsset(ChainId),
     /// Money on a chain that has none.
-    #[error("chain {0} is of the kind \"attestations\": it has no asset, no issuer, and no balances")]
-    Money(ChainId),
+    #[error("chain {chain} is of the kind \"{kind}\": it has no asset, no issuer, and no balances")]
+    Money {
+        /// The chain.
+        chain: ChainId,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A threshold where nobody decides, or none where somebody does.
+    #[error(
+        "chain {0}: a chain of the kind \"governance\" needs a threshold, how many of its accounts must approve; any \
+         other has none"
+    )]
+    Threshold(ChainId),
+    /// Too many administrators, or a threshold that they cannot reach.
+    #[error(
+        "chain {0}: the accounts of a chain of the kind \"governance\" are the administrators: there are 1 to \
+         {ADMINISTRATORS_MAX}, and the threshold is at most their number"
+    )]
+    Administrators(ChainId),
+    /// Two chains that decide.
+    #[error("chains {0} and {1} are both of the kind \"governance\": a network has at most one")]
+    Governances(ChainId, ChainId),
     /// An issuance cap without an issuer, or the other way round.
     #[error("chain {0} needs both an issuer and an issuance cap above 0, or neither")]
     IssuanceCap(ChainId),
@@ -361,6 +505,10 @@ impl Genesis {
         }
         if let Some(pair) = chains.windows(2).find(|pair| pair[0].id >= pair[1].id) {
             return Err(GenesisError::ChainOrder(pair[1].id));
+        }
+        let mut deciding = chains.iter().filter(|chain| chain.kind == ChainKind::Governance);
+        if let (Some(one), Some(other)) = (deciding.next(), deciding.next()) {
+            return Err(GenesisError::Governances(one.id, other.id));
         }
         let mut supplies = BTreeMap::new();
         for chain in &chains {
@@ -414,6 +562,17 @@ impl Genesis {
     pub fn chain(&self, id: ChainId) -> Option<&ChainGenesis> {
         let at = self.chains.binary_search_by_key(&id, |chain| chain.id).ok()?;
         self.chains.get(at)
+    }
+
+    /// Whether there can be a chain of this number: one of the genesis, or one that is created later.
+    pub fn may_have(&self, chain: ChainId) -> bool {
+        let is_later = self.chains.last().is_some_and(|last| chain > last.id);
+        self.chain(chain).is_some() || (is_later && self.governance().is_some())
+    }
+
+    /// The chain that decides about the others, if there is one.
+    pub fn governance(&self) -> Option<&ChainGenesis> {
+        self.chains.iter().find(|chain| chain.kind == ChainKind::Governance)
     }
 
     /// The key of an account at the beginning.

@@ -65,7 +65,7 @@ impl ChainTime {
 }
 
 /// What the balances of a chain are balances of. Money moves between chains of one asset only.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asset(pub [u8; 16]);
 
 impl Asset {
@@ -113,6 +113,18 @@ impl fmt::Display for Asset {
             Some(name) => f.pad(name),
             None => f.pad(&hex::encode(self.0)),
         }
+    }
+}
+
+impl Serialize for Asset {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Asset {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

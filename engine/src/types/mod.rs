@@ -15,6 +15,7 @@ mod attestation;
 mod command;
 mod digest;
 mod genesis;
+mod governance;
 mod ids;
 mod linked;
 mod opening;
@@ -34,15 +35,19 @@ pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,
     LockWindows, Registrar, Roles, ValidatorGenesis, quorum,
 };
+pub use governance::{
+    ADMINISTRATORS_KEY, Administrators, Approve, ChainStatus, Charter, Council, Decision, EncodedDecision,
+    NewChain, OWN_CHAIN_KEY, Order, ProposalRecord, Propose, chain_key,
+};
 pub use ids::{
     AccountId, Asset, BatchId, ChainId, ChainTime, Head, Height, NoAsset, Sequence, ValidatorIndex,
 };
 pub use linked::{Linked, Payment, Payments};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
-    ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN, FREEZE_KIND,
-    ISSUE_KIND, LINKED_KIND, OPEN_KIND, PROTECT_KIND, Packet, PacketSlab, RECOVER_KIND, REKEY_KIND,
-    REVOKE_KIND, TRANSFER_KIND, Transfer,
+    APPROVE_KIND, ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN,
+    FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, Packet, PacketSlab,
+    RECOVER_KIND, REKEY_KIND, REVOKE_KIND, TRANSFER_KIND, Transfer,
 };
 pub use record::{
     AccountRecord, Approval, CLOCK_KEY, Change, LockClock, OldKey, OwnRow, Pending, Safeguards, old_key_key,

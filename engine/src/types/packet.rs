@@ -50,6 +50,11 @@ pub const PROTECT_KIND: u16 = 21;
 /// The kind field of an envelope that gives somebody else's account another key.
 pub const RECOVER_KIND: u16 = 22;
 
+/// The kind field of an envelope with which an administrator proposes.
+pub const PROPOSE_KIND: u16 = 23;
+/// The kind field of an envelope with which an administrator approves.
+pub const APPROVE_KIND: u16 = 24;
+
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
@@ -177,7 +182,7 @@ impl Packet {
     }
 
     #[inline]
-    pub(super) fn kind(&self) -> u16 {
+    pub(crate) fn kind(&self) -> u16 {
         u16::from_le_bytes(self.field(0))
     }
 

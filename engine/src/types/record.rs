@@ -50,11 +50,14 @@ pub fn old_key_key(account: AccountId, version: u32) -> [u8; 32] {
     own_key(OLD_KEY_TAG, version, account)
 }
 
-fn own_key(tag: u8, version: u32, account: AccountId) -> [u8; 32] {
+pub(super) const fn own_key(tag: u8, version: u32, account: AccountId) -> [u8; 32] {
     let mut key = [0; 32];
     key[RESERVED_ZEROS] = tag;
-    key[20..24].copy_from_slice(&version.to_be_bytes());
-    key[24..].copy_from_slice(&account.0.to_be_bytes());
+    let (version, account) = (version.to_be_bytes(), account.0.to_be_bytes());
+    let (_, end) = key.split_at_mut(20);
+    let (of_version, of_account) = end.split_at_mut(4);
+    of_version.copy_from_slice(&version);
+    of_account.copy_from_slice(&account);
     key
 }
 
@@ -329,13 +332,13 @@ impl OldKey {
     }
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*taken)
 }
 
-fn number(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
     take(bytes).map(u64::from_le_bytes)
 }
 

@@ -180,6 +180,7 @@ fn chain(id: u32, balances: &[u64]) -> ChainGenesis {
         suite: CryptoSuite::Ed25519,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts,
     }
 }
@@ -252,12 +253,13 @@ fn a_chain_of_attestations_has_a_cap_and_no_money() {
         genesis(vec![validator(1)], vec![chain]).err()
     };
     assert_eq!(with(|_| {}), None);
-    assert_eq!(with(|chain| chain.accounts[1].balance = 1), Some(GenesisError::Money(id)));
-    assert_eq!(with(|chain| chain.asset = Asset::UNIT), Some(GenesisError::Money(id)));
+    let money = Some(GenesisError::Money { chain: id, kind: "attestations" });
+    assert_eq!(with(|chain| chain.accounts[1].balance = 1), money.clone());
+    assert_eq!(with(|chain| chain.asset = Asset::UNIT), money.clone());
     let issuer = |chain: &mut ChainGenesis| {
         (chain.roles.issuer, chain.roles.issuance_cap) = (Some(AccountId(0)), 5);
     };
-    assert_eq!(with(issuer), Some(GenesisError::Money(id)));
+    assert_eq!(with(issuer), money);
     assert_eq!(with(|chain| chain.roles.attestations_cap = 0), Some(GenesisError::AttestationsCap(id)));
     assert_eq!(with(|chain| chain.roles.attestations_cap = 1 << 32), Some(GenesisError::AttestationsCap(id)));
     let transfers = |chain: ChainGenesis| genesis(vec![validator(1)], vec![chain]).err();
@@ -349,7 +351,7 @@ fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let chain_bytes = crate::limits::CHAIN_HEADER_BYTES;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
-        assert_eq!(root.0, chain[88..120]);
+        assert_eq!(root.0, chain[92..124]);
     }
 }
 

@@ -19,19 +19,20 @@ use std::sync::Arc;
 use kernels::sha2::sha256_parts;
 
 use super::packet::{
-    ATTEST_KIND, BURN_KIND, Body, CANCEL_KIND, CLOSE_KIND, FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND,
-    PROTECT_KIND, RECOVER_KIND, REKEY_KIND, REVOKE_KIND, TRANSFER_KIND, sign_body,
+    APPROVE_KIND, ATTEST_KIND, BURN_KIND, Body, CANCEL_KIND, CLOSE_KIND, FREEZE_KIND, ISSUE_KIND,
+    LINKED_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, RECOVER_KIND, REKEY_KIND, REVOKE_KIND, TRANSFER_KIND,
+    sign_body,
 };
 use super::{
-    Action, Attest, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, Protect, Recover, Rekey,
-    Revoke, TransactionId, Transfer,
+    Action, Approve, Attest, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, Propose, Protect,
+    Recover, Rekey, Revoke, TransactionId, Transfer,
 };
 use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES};
 
 /// Packets that are no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a transaction: the kind must be {TRANSFER_KIND} to {CANCEL_KIND} or {LINKED_KIND} to {RECOVER_KIND}, and \
+    "not a transaction: the kind must be {TRANSFER_KIND} to {CANCEL_KIND} or {LINKED_KIND} to {APPROVE_KIND}, and \
      every field one that the kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze \
      flags from 0 to 3; an envelope has as many packets as its payload needs, at most {PAYLOAD_BYTES_MAX} bytes, and zeros behind it"
 )]
@@ -169,6 +170,8 @@ impl<'a> PacketRun<'a> {
             REKEY_KIND => Rekey::read(self).map(Content::Rekey),
             PROTECT_KIND => Protect::read(self).map(Content::Protect),
             RECOVER_KIND => Recover::read(self).map(Content::Recover),
+            PROPOSE_KIND => Propose::read(self).map(Content::Propose),
+            APPROVE_KIND => Approve::read(self).map(Content::Approve),
             _ => Err(Malformed),
         }
     }
@@ -274,6 +277,10 @@ pub enum Content<'a> {
     Protect(Protect<'a>),
     /// Another key for somebody else's account.
     Recover(Recover<'a>),
+    /// What is to be decided about the chains.
+    Propose(Propose<'a>),
+    /// Another administrator's word for it.
+    Approve(Approve),
 }
 
 /// A transaction of a known kind. Its signature, accounts and amounts are claims until it is verified and executed. It

@@ -1,7 +1,7 @@
 //! What becomes of a transaction, as one byte.
 //!
 //! ```text
-//! 0 committed | 1..=31 failed: it is in a block, with this outcome | 32.. refused: it is in no block
+//! 0 committed | 1..=31 and 64.. failed: it is in a block, with this outcome | 32..=63 refused: it is in no block
 //! ```
 
 use std::fmt;
@@ -122,6 +122,34 @@ codes!(
         NotEmpty = 28, "account not empty";
         /// An account that holds a role cannot be closed.
         RoleHeld = 29, "role held";
+        /// The administrators have paused the chain.
+        ChainPaused = 30, "chain paused";
+        /// The administrators have closed the chain: it takes nothing new.
+        ChainClosed = 31, "chain closed";
+        /// Nobody has proposed that.
+        UnknownProposal = 64, "unknown proposal";
+        /// The same is proposed already, with the same end.
+        ProposalTaken = 65, "proposed already";
+        /// The time in which the proposal can be approved is over.
+        ProposalExpired = 66, "proposal expired";
+        /// The proposal is decided already.
+        ProposalDecided = 67, "decided already";
+        /// The administrator has approved it already.
+        ApprovedAlready = 68, "approved already";
+        /// Others are the administrators by now, or the transaction names another version of them than the proposal.
+        OtherAdministrators = 69, "other administrators";
+        /// The chain that is to be created is not numbered above all others.
+        ChainIdTaken = 70, "chain id taken";
+        /// The network has no chain of this number.
+        UnknownChain = 71, "unknown chain";
+        /// The chain is not in a state in which this can be decided.
+        OtherChainState = 72, "another state of the chain";
+        /// The network may not have so many chains.
+        ChainsFull = 73, "too many chains";
+        /// A chain of its kind cannot have such roles or caps.
+        UnfitRoles = 74, "unfit roles";
+        /// The administrator has too many proposals that are not decided, or the height has decided as much as one may.
+        ProposalsFull = 75, "too many proposals";
     }
 );
 
@@ -167,7 +195,21 @@ impl Outcome {
             | Self::UnknownChange
             | Self::NotGuardian
             | Self::NotEmpty
-            | Self::RoleHeld => true,
+            | Self::RoleHeld
+            | Self::ChainPaused
+            | Self::ChainClosed
+            | Self::UnknownProposal
+            | Self::ProposalTaken
+            | Self::ProposalExpired
+            | Self::ProposalDecided
+            | Self::ApprovedAlready
+            | Self::OtherAdministrators
+            | Self::ChainIdTaken
+            | Self::UnknownChain
+            | Self::OtherChainState
+            | Self::ChainsFull
+            | Self::UnfitRoles
+            | Self::ProposalsFull => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar
@@ -216,6 +258,10 @@ codes!(
         OtherKind = 48, "another kind of chain";
         /// The debit or the credit account is closed, or closing.
         AccountClosed = 49, "account closed";
+        /// The administrators have paused the chain.
+        ChainPaused = 50, "chain paused";
+        /// The administrators have closed the chain: it takes nothing new.
+        ChainClosed = 51, "chain closed";
     }
 );
 

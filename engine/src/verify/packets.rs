@@ -2,9 +2,10 @@
 
 use super::signed::Signed;
 use super::{PREFETCH_AHEAD, Tally, Verified};
+use crate::chains::governance::takes;
 use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountKey, Chains, WindowRefusal};
-use crate::types::{Height, PacketRun, PacketSlab, Refusal, Transaction};
+use crate::types::{Height, Outcome, PacketRun, PacketSlab, Refusal, Transaction};
 
 /// A client's packets and the verdicts on their transactions.
 #[derive(Clone, Debug)]
@@ -118,6 +119,10 @@ fn judge_transaction<'a>(
     let key = state.key_as_of(run.debit(), run.key_version(), committed).filter(|_| is_present);
     let key = key.ok_or(Refusal::WrongKeyVersion)?;
     window.map_err(|_| Refusal::NonceTooFar)?;
+    takes(state.status(), run).map_err(|reason| match reason {
+        Outcome::ChainPaused => Refusal::ChainPaused,
+        _ => Refusal::ChainClosed,
+    })?;
     of_kind!(state.kind(), Kind => Kind::judge(chains, state, &content))?;
     Ok(key)
 }

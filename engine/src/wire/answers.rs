@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐   and a row, as below
-//! Query::Attestation ──> AttestationAnswer  row ── path ──> table root ──────────────┤
+//! Query::Attestation, Row ──> their answers  row ── path ──> table root ─────────────┤
 //! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
 //! Query::Transaction, Block, Status, Feed ──> their answers    anything that fails ──> {"error": …}
 //! ```
@@ -55,6 +55,15 @@ pub struct AttestationAnswer {
     /// The data that was registered with it, in hexadecimal, if it stands in that transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+}
+
+/// What the table of a chain says of a key under a state root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowAnswer {
+    /// The state root under which the table was read: that of `proof.chain.height`.
+    pub state_root: Digest,
+    /// The row of the key, or the one that shows that there is none, and its way to the state root.
+    pub proof: RowProof,
 }
 
 /// Where a transaction is, and what became of it.

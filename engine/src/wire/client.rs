@@ -20,8 +20,8 @@ use crate::types::{
     AccountId, ChainId, Digest, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
 
-/// The version of this protocol. Version 5: keys that change, and what is kept of accounts beside their leaves.
-pub const PROTOCOL_VERSION: u32 = 5;
+/// The version of this protocol. Version 6: chains that are created, and what administrators decide about them.
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -126,6 +126,13 @@ pub enum Query {
         /// The fingerprint.
         fingerprint: Fingerprint,
     },
+    /// What the table of a chain says of a key, with its proof under the latest state root.
+    Row {
+        /// The chain.
+        chain: ChainId,
+        /// The key.
+        key: [u8; 32],
+    },
 }
 
 /// A frame from a client.
@@ -225,6 +232,7 @@ impl Query {
             Self::Counters => writer.u8(7),
             Self::Feed(feed) => feed.write(writer.u8(8)),
             Self::Attestation { chain, fingerprint } => writer.u8(9).u32(chain.0).raw(&fingerprint.0),
+            Self::Row { chain, key } => writer.u8(11).u32(chain.0).raw(key),
         };
     }
 
@@ -249,6 +257,7 @@ impl Query {
                     |reader: &mut Reader<'_>| reader.array("queried fingerprint").map(Fingerprint);
                 Self::Attestation { chain: chain(reader)?, fingerprint: fingerprint(reader)? }
             }
+            11 => Self::Row { chain: chain(reader)?, key: reader.array("queried key")? },
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
         })
     }

@@ -145,7 +145,9 @@ fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
             | Content::Attest(_)
             | Content::Revoke(_)
             | Content::Rekey(_)
-            | Content::Protect(_),
+            | Content::Protect(_)
+            | Content::Propose(_)
+            | Content::Approve(_),
         )
         | Err(_) => false,
         Ok(Content::Transfer(_) | Content::Command(_)) => run.credit() == account,

@@ -1,8 +1,9 @@
 //! The canonical encodings of a genesis: all of it, and its header, whose hash names the network.
 //!
 //! ```text
-//! genesis   magic | name | validators.. | for each chain: id | kind | suite | asset | roles | accounts: key, balance..
-//! header    magic | name | validators.. | for each chain: id | kind | suite | asset | roles | how many | root | supply
+//! genesis   magic | name | validators.. | for each chain: chain | accounts: key, balance..
+//! header    magic | name | validators.. | for each chain: chain | how many accounts | their root | supply
+//! chain     id | kind | suite | asset | roles | threshold
 //! roles     issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
 //!           recovery window
 //!           an account of 2^64 - 1 is none; a registrar of 2^64 - 2 is any account
@@ -15,19 +16,14 @@ use crate::limits::GENESIS_HEADER_BYTES_MAX;
 use crate::limits::{CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::roots::accounts_root;
 use crate::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, LockWindows,
-    Registrar, Roles, ValidatorGenesis,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Roles, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/6";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/5";
+const MAGIC: &[u8; 18] = b"millrace/genesis/7";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/6";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
-const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 4;
-/// The holder of a role that nobody holds.
-const NOBODY: AccountId = AccountId(u64::MAX);
-/// The registrar of a chain where any account opens others.
-const ANYONE: AccountId = AccountId(u64::MAX - 1);
+const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 4;
 
 impl Genesis {
     pub(crate) fn write(&self, writer: &mut Writer) {
@@ -101,52 +97,20 @@ impl Genesis {
 
 /// What genesis and header both say of a chain.
 fn write_chain(writer: &mut Writer, chain: &ChainGenesis) {
-    let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows } =
-        chain.roles;
-    let registrar = match registrar {
-        Registrar::Nobody => NOBODY,
-        Registrar::Anyone => ANYONE,
-        Registrar::Account(account) => account,
-    };
     writer.u32(chain.id.0).u16(chain.kind as u16).u16(chain.suite as u16).raw(&chain.asset.0);
-    writer.u64(issuer.unwrap_or(NOBODY).0).u64(issuance_cap).u64(freezer.unwrap_or(NOBODY).0);
-    writer.u64(registrar.0).u64(accounts_cap).u64(attestations_cap);
-    writer.u32(windows.rekey_seconds).u32(windows.recovery_seconds);
-}
-
-fn read_holder(reader: &mut Reader<'_>, what: &'static str) -> Result<Option<AccountId>, WireError> {
-    let account = AccountId(reader.u64(what)?);
-    Ok((account != NOBODY).then_some(account))
+    writer.raw(&chain.roles.encode()).u32(chain.threshold.into());
 }
 
 fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
     let id = ChainId(reader.u32("chain id")?);
-    let kind = match reader.u16("chain kind")? {
-        1 => ChainKind::Transfers,
-        2 => ChainKind::Attestations,
-        _ => return Err(WireError::Invalid { what: "chain kind", reason: "unknown" }),
-    };
-    let suite = match reader.u16("crypto suite")? {
-        1 => CryptoSuite::Ed25519,
-        _ => return Err(WireError::Invalid { what: "crypto suite", reason: "unknown" }),
-    };
+    let kind = ChainKind::of(reader.u16("chain kind")?);
+    let kind = kind.ok_or(WireError::Invalid { what: "chain kind", reason: "unknown" })?;
+    let suite = CryptoSuite::of(reader.u16("crypto suite")?);
+    let suite = suite.ok_or(WireError::Invalid { what: "crypto suite", reason: "unknown" })?;
     let asset = Asset(reader.array("asset")?);
-    let roles = Roles {
-        issuer: read_holder(reader, "issuer")?,
-        issuance_cap: reader.u64("issuance cap")?,
-        freezer: read_holder(reader, "freezer")?,
-        registrar: match AccountId(reader.u64("registrar")?) {
-            NOBODY => Registrar::Nobody,
-            ANYONE => Registrar::Anyone,
-            account => Registrar::Account(account),
-        },
-        accounts_cap: reader.u64("accounts cap")?,
-        attestations_cap: reader.u64("attestations cap")?,
-        windows: LockWindows {
-            rekey_seconds: reader.u32("re-key window")?,
-            recovery_seconds: reader.u32("recovery window")?,
-        },
-    };
+    let roles = Roles::decode(&reader.array("roles")?);
+    let threshold = u8::try_from(reader.u32("threshold")?)
+        .map_err(|_| WireError::Invalid { what: "threshold", reason: "too high" })?;
     let count = reader.count("accounts", GENESIS_ACCOUNTS_MAX, ACCOUNT_BYTES)?;
     let accounts = (0..count)
         .map(|_| {
@@ -156,5 +120,5 @@ fn read_chain(reader: &mut Reader<'_>) -> Result<ChainGenesis, WireError> {
             })
         })
         .collect::<Result<_, WireError>>()?;
-    Ok(ChainGenesis { id, kind, suite, asset, roles, accounts })
+    Ok(ChainGenesis { id, kind, suite, asset, roles, threshold, accounts })
 }

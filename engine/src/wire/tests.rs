@@ -213,6 +213,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
             suite: CryptoSuite::Ed25519,
             asset: Asset::UNIT,
             roles,
+            threshold: 0,
             accounts: accounts
                 .into_iter()
                 .map(|(public_key, balance)| AccountGenesis { public_key, balance })

@@ -19,8 +19,8 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{connect_member, network_of, other_roots};
-use crate::transfer::{Terms, TransferError, complete, network_id};
+use crate::query::{connect_member, network_of, other_roots, print};
+use crate::transfer::{Terms, TransferError, complete, network_id, validator_of};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -114,7 +114,7 @@ pub enum ChangeError {
 pub fn new_key(args: &NewAccountKeyArgs) -> Result<bool> {
     let network = network_of(args.network.as_deref())?;
     let Place { chain, account } = args.account;
-    if network.as_ref().is_some_and(|network| network.genesis.chain(chain).is_none()) {
+    if network.as_ref().is_some_and(|network| !network.genesis.may_have(chain)) {
         return Err(TransferError::Chain(chain).into());
     }
     let id = network_id(network.as_ref(), args.network_id)?;
@@ -136,10 +136,10 @@ pub fn new_key(args: &NewAccountKeyArgs) -> Result<bool> {
     }
     println!("a key for account {account} of chain {chain} is in {}", args.out.display());
     rows(&[("public key", hex::encode(public_key))]);
-    println!(
-        "the account takes it with:  millrace account rekey {0}   or its guardians with:  millrace account recover {0}",
-        args.out.display()
-    );
+    let on = args.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
+    let (file, on) = (args.out.display(), on.unwrap_or_default());
+    println!("the account takes it with:        millrace account rekey {file}{on}");
+    println!("a guardian, of account N, with:   millrace account recover {file} --signer N{on}");
     Ok(true)
 }
 
@@ -157,6 +157,7 @@ pub fn rekey(args: &RekeyArgs) -> Result<bool> {
         let rekey = Rekey { chain, key_version, reference, account, key: key_, possession, nonce, expiry };
         rekey.sign(network, |message| key.sign(message))
     })
+    .and_then(|begun| told(begun, &args.how, network.as_ref(), Place { chain, account }))
 }
 
 /// Says who may give an account another key; `false` if that is not committed.
@@ -182,6 +183,7 @@ pub fn protect(args: &ProtectArgs) -> Result<bool> {
         let protect = Protect { chain, key_version, reference, account, safeguards, nonce, expiry };
         protect.sign(network, |message| key.sign(message))
     })
+    .and_then(|begun| told(begun, &args.how, network.as_ref(), args.account))
 }
 
 /// Gives somebody else's account another key; `false` if that is not committed.
@@ -199,7 +201,8 @@ pub fn recover(args: &RecoverArgs) -> Result<bool> {
     let signed = match &args.with_recovery_key {
         None => None,
         Some(file) => {
-            let (key, _) = keys::read(file, &Source::Terminal)?;
+            let source = args.recovery_passphrase_file.clone().map_or(Source::Terminal, Source::File);
+            let (key, _) = keys::read(file, &source)?;
             let message = recovery_message(&id, (chain, account), &new_key, changes);
             Some((key.public_key(), key.signing_key().sign(&message)))
         }
@@ -224,6 +227,7 @@ pub fn recover(args: &RecoverArgs) -> Result<bool> {
         };
         recover.sign(network, |message| key.sign(message))
     })
+    .and_then(|begun| told(begun, &args.how, network.as_ref(), Place { chain, account }))
 }
 
 /// Cancels what is in its lock window; `false` if that is not committed.
@@ -237,7 +241,8 @@ pub fn cancel(args: &CancelArgs) -> Result<bool> {
         None => {
             let record = record(&args.how, network.as_ref(), (args.account, "--change"))?;
             if record.pending.is_none() {
-                return Err(ChangeError::NothingPending(args.account).into());
+                eprintln!("{}", ChangeError::NothingPending(args.account));
+                return Ok(false);
             }
             record.changes
         }
@@ -252,6 +257,25 @@ pub fn cancel(args: &CancelArgs) -> Result<bool> {
 pub fn close(args: &CloseArgs) -> Result<bool> {
     let network = network_of(args.how.network.as_deref())?;
     order(&args.how, network.as_ref(), args.account, Action::Close)
+        .and_then(|begun| told(begun, &args.how, network.as_ref(), args.account))
+}
+
+/// Tells what waits in its lock window, now that a transaction about an account is committed; `false` if none is. That
+/// nobody can say it does not change what is committed.
+fn told(committed: bool, how: &SigningArgs, network: Option<&Network>, of: Place) -> Result<bool> {
+    if !committed || how.json || how.offline.is_some() {
+        return Ok(committed);
+    }
+    let Place { chain, account } = of;
+    let answer = validator_of(how, network).and_then(|mut client| Ok(client.account(chain, account)?.value));
+    let Some(record) = answer.ok().and_then(|answer| answer.record()) else { return Ok(true) };
+    let waiting = print::record_rows(&record);
+    rows(&waiting.into_iter().filter(|(what, _)| ["pending", "approved"].contains(what)).collect::<Vec<_>>());
+    if record.pending.is_some() {
+        let on = how.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
+        println!("cancel it:  millrace account cancel {chain}:{account}{}", on.unwrap_or_default());
+    }
+    Ok(true)
 }
 
 /// The account orders something of itself.

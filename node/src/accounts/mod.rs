@@ -90,7 +90,7 @@ pub enum RequestError {
 pub fn request(args: &RequestArgs) -> Result<bool> {
     let network = network_of(args.network.as_deref())?;
     let chain = ChainId(args.chain);
-    let registrar = holder(args.registrar, network.as_ref(), (chain, Role::Registrar))?;
+    let registrar = holder(args.registrar, (network.as_ref(), None), (chain, Role::Registrar))?;
     let id = network_id(network.as_ref(), args.network_id)?;
     let (key, _) = keys::read(&args.key, &Source::of(&args.passphrase))?;
     let public_key = key.public_key();

@@ -153,8 +153,8 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let outcome = loadgen::run(&plan, &mut Terminal::new())?;
     let config = BenchConfig {
         validators: network.members.len() as u64,
-        chains: network.genesis.chains().len() as u64,
-        accounts: network.genesis.chains()[0].accounts.len() as u64,
+        chains: plan.chains.len() as u64,
+        accounts: plan.chains.first().map_or(0, |chain| chain.accounts),
         seconds: args.seconds,
         rate: rate_text(args.rate),
         workload: workload(args.workload, args.linked).into(),

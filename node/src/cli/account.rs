@@ -236,8 +236,8 @@ pub struct ProtectArgs {
     /// The public key that may give the account another key, as `millrace key show` prints it.
     #[arg(long, value_name = "HEX", required_unless_present_any = ["guardians", "nobody"])]
     pub recovery_key: Option<Digest>,
-    /// The guardians' account numbers, on the same chain.
-    #[arg(long, value_name = "ACCOUNTS", value_delimiter = ',', requires = "threshold")]
+    /// The guardians' account numbers, on the same chain, with commas between them.
+    #[arg(long, value_name = "ACCOUNTS", value_delimiter = ',', requires = "threshold", value_parser = parse_number)]
     pub guardians: Vec<u64>,
     /// How many of the guardians must want the same key.
     #[arg(long, value_name = "NUMBER", requires = "guardians")]
@@ -278,9 +278,12 @@ pub struct RecoverArgs {
     /// The account that signs: a guardian; with a recovery key, any account of the chain.
     #[arg(long, value_name = "ACCOUNT")]
     pub signer: u64,
-    /// The key file of the recovery key. If it is encrypted, the passphrase is asked for on the terminal.
+    /// The key file of the recovery key. If it is encrypted and no file has the passphrase, the terminal is asked.
     #[arg(long, value_name = "FILE")]
     pub with_recovery_key: Option<PathBuf>,
+    /// The passphrase of the recovery key's file is the first line of this file.
+    #[arg(long, value_name = "FILE", requires = "with_recovery_key")]
+    pub recovery_passphrase_file: Option<PathBuf>,
     /// How many changes the account has begun, as `millrace query account` says; without, the validators of --network
     /// are asked.
     #[arg(long, value_name = "NUMBER")]
@@ -333,4 +336,11 @@ pub struct CloseArgs {
     /// How it is signed and submitted.
     #[command(flatten)]
     pub how: SigningArgs,
+}
+
+/// A number in a list, with or without a blank before it.
+pub(super) fn parse_number(text: &str) -> Result<u64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "write the numbers of accounts, with commas between them, as in 4,5,6".to_owned())
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::accounts::{ChangeError, RequestError};
 use crate::attestations::AttestError;
 use crate::config::{Config, ConfigError, genesis};
+use crate::governance::{self, GovernanceError};
 use crate::keys::{self, KeyError};
 use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
@@ -58,6 +59,14 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::List(args)) => query::list_chains(&args),
         Command::Chain(ChainCommand::Issue(args)) => transfer::issue(&args),
         Command::Chain(ChainCommand::Burn(args)) => transfer::burn(&args),
+        Command::Chain(ChainCommand::Create(args)) => governance::create(&args),
+        Command::Chain(ChainCommand::Pause(args)) => governance::pause(&args),
+        Command::Chain(ChainCommand::Resume(args)) => governance::resume(&args),
+        Command::Chain(ChainCommand::Close(args)) => governance::close(&args),
+        Command::Chain(ChainCommand::Roles(args)) => governance::roles(&args),
+        Command::Chain(ChainCommand::Administrators(args)) => governance::administrators(&args),
+        Command::Chain(ChainCommand::Approve(args)) => governance::approve(&args),
+        Command::Chain(ChainCommand::Proposal(args)) => governance::proposal(&args),
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),
@@ -82,6 +91,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<RequestError>()
             || cause.is::<ChangeError>()
             || cause.is::<AttestError>()
+            || cause.is::<GovernanceError>()
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()

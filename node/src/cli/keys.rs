@@ -77,7 +77,8 @@ pub struct ShowKeyArgs {
 ///
 /// The keys of all accounts that `network init` makes follow from one secret,
 /// customers.seed. This command writes the key of one account into a file, so that
-/// the account can be used from a machine that does not have that secret.
+/// the account can be used from a machine that does not have that secret. It is
+/// the account's first key: one that the account got later is in no network.
 ///
 /// Examples:
 ///   millrace key derive alice.pem --network /tmp/mill --account 1:7

@@ -17,6 +17,7 @@ mod account;
 mod attest;
 mod bench;
 mod commands;
+mod chain;
 mod keys;
 mod log_filter;
 mod pay;
@@ -30,15 +31,16 @@ pub use account::{
 };
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
+pub use chain::{
+    AdministratorsArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs, CreateArgs,
+    IssueArgs, PauseArgs, ProposalArgs, ProposingArgs, ResumeArgs, RoleArgs, RolesArgs,
+};
 pub(crate) use commands::progress_bar;
 pub use commands::{exit_code, reasons, run};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
-pub use pay::{
-    AuthorityArgs, BurnArgs, ChainCommand, ChainListArgs, IssueArgs, Place, SigningArgs, SubmitArgs,
-    TransferArgs,
-};
+pub use pay::{AuthorityArgs, Place, SigningArgs, SubmitArgs, TransferArgs};
 pub(crate) use print::{grouped, print_json, rows};
 
 const EXIT_CODES: &str = "\
@@ -171,10 +173,15 @@ pub struct InitArgs {
     /// How many validators; (N-1)/3 of them, rounded down, may fail.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub validators: u16,
-    /// How many chains, 1 to 256; or a TOML file that lists them: `[[chain]]` with `id`, and where wanted `asset`,
-    /// `accounts` and `balance`.
+    /// How many chains, 1 to 256; or a TOML file that lists them: `[[chain]]` with `id`, and where wanted `kind`
+    /// (transfers, attestations or governance), `asset`, `accounts`, `balance`, `issuer`, `issuance_cap`, `freezer`,
+    /// `registrar`, `accounts_cap`, `attestations_cap`, `rekey_window`, `recovery_window` and `threshold`.
     #[arg(long, default_value = "1", value_name = "CHAINS|FILE", value_parser = parse_chains)]
     pub chains: ChainsArg,
+    /// Adds chain 0, of the kind "governance": N administrators, of whom K decide about all chains. With a file of
+    /// chains, list it there instead.
+    #[arg(long, value_name = "K/N", value_parser = parse_governance)]
+    pub governance: Option<(u8, u64)>,
     /// How many accounts each chain has.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
     pub accounts: u64,
@@ -318,6 +325,14 @@ pub enum Question {
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,
     },
+    /// What a chain is now: its kind and status, and who may do what there.
+    Chain {
+        /// The chain.
+        chain: u32,
+        /// Write a proof for strangers into this file instead of printing the answer.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
     /// Where a transaction is, what it says, and what became of it.
     Transaction {
         /// The transaction's id, 64 hexadecimal digits.
@@ -397,9 +412,10 @@ pub struct FeedArgs {
 ///
 /// Prints in plain words what is proved: what an account held after a block,
 /// that a transaction is in a block and with what outcome, that a transfer has
-/// not been executed and never can be, or what a chain says of a fingerprint. A quorum of the validators that the
-/// header names has signed for it. Every byte is checked, so a changed proof is
-/// refused and the message says what is wrong with it.
+/// not been executed and never can be, what a chain says of a fingerprint, or what
+/// a chain is and who may do what there. A quorum of the validators that the header
+/// names has signed for it. Every byte is checked, so a changed proof is refused
+/// and the message says what is wrong with it.
 ///
 /// Take the header from somebody you trust, or take it from anywhere and name
 /// with --network-id the network id that you trust: it is the header's SHA-256.
@@ -533,6 +549,18 @@ fn parse_packet(text: &str) -> Result<Box<engine::types::Packet>, String> {
                        other envelopes there is no such proof yet"
                 .into(),
         ),
+    }
+}
+
+/// K of N administrators.
+fn parse_governance(text: &str) -> Result<(u8, u64), String> {
+    const MOST: u64 = engine::limits::ADMINISTRATORS_MAX as u64;
+    let parsed = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    match parsed {
+        Some((k @ 1.., n @ 1..=MOST)) if u64::from(k) <= n => Ok((k, n)),
+        _ => Err(format!(
+            "write how many must approve, a slash, and how many there are, at most {MOST}: as in 2/3"
+        )),
     }
 }
 

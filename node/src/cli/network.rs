@@ -3,13 +3,13 @@
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result};
-use engine::types::ChainGenesis;
+use engine::types::{ChainGenesis, ChainId, ChainKind};
 use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, rows};
 use super::{ChainsArg, DirectoryArgs, InitArgs};
 use crate::config::genesis;
-use crate::network::{self, ChainDraft, Down, InitOptions, Network};
+use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network};
 
 /// Makes a network.
 ///
@@ -20,7 +20,14 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
         name: args.name.clone(),
         validators: args.validators,
         chains: match &args.chains {
-            ChainsArg::Alike(chains) => ChainDraft::alike(*chains, args.accounts, args.balance),
+            ChainsArg::Alike(chains) => {
+                let deciding = args.governance.map(|(k, n)| ChainDraft::governance(ChainId(0), n, k));
+                let alike = ChainDraft::alike(*chains, args.accounts, args.balance);
+                deciding.into_iter().chain(alike).collect()
+            }
+            ChainsArg::Listed(_) if args.governance.is_some() => {
+                return Err(InitError::GovernanceBesideFile.into());
+            }
             ChainsArg::Listed(file) => ChainDraft::read(file, args.accounts, args.balance)?,
         },
         progress: report_accounts,
@@ -33,7 +40,10 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
     let [genesis, header] =
         [genesis::GENESIS_FILE, genesis::HEADER_FILE].map(|name| args.directory.join(name));
     if args.json {
-        let chain = |chain: &ChainGenesis| json!({ "id": chain.id, "asset": chain.asset.to_string(), "accounts": chain.accounts.len() });
+        let chain = |chain: &ChainGenesis| {
+            let asset = (chain.kind == ChainKind::Transfers).then(|| chain.asset.to_string());
+            json!({ "id": chain.id, "kind": chain.kind.name(), "asset": asset, "accounts": chain.accounts.len() })
+        };
         return print_json(&json!({
             "network": network.genesis.name(),
             "network_id": network.genesis.network(),
@@ -79,7 +89,11 @@ fn described_chains(chains: &[ChainGenesis]) -> String {
         }
         _ => {
             let one = |chain: &ChainGenesis| {
-                format!("{}: {} accounts of {}", chain.id, grouped(chain.accounts.len() as u64), chain.asset)
+                let accounts = grouped(chain.accounts.len() as u64);
+                match chain.kind {
+                    ChainKind::Transfers => format!("{}: {accounts} accounts of {}", chain.id, chain.asset),
+                    kind => format!("{}: {}, {accounts} accounts", chain.id, kind.name()),
+                }
             };
             chains.iter().map(one).collect::<Vec<_>>().join("; ")
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use engine::types::{AccountId, ChainId, Digest};
 
 use super::{PassphraseArgs, WhomArgs};
@@ -169,82 +169,6 @@ pub struct AuthorityArgs {
     /// How it is signed and submitted.
     #[command(flatten)]
     pub how: SigningArgs,
-}
-
-/// See the chains of a network, and issue and burn their money.
-#[derive(Debug, Clone, Subcommand)]
-#[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
-pub enum ChainCommand {
-    List(ChainListArgs),
-    Issue(IssueArgs),
-    Burn(BurnArgs),
-}
-
-/// List the chains of a network: what they count, what they began with, what was
-/// issued and burned, and who may order what.
-///
-/// Issued and burned are those of the last height that the validator has
-/// committed.
-///
-/// Example:
-///   millrace chain list --network /tmp/mill
-#[derive(Debug, Clone, Args)]
-#[command(verbatim_doc_comment)]
-pub struct ChainListArgs {
-    /// The network's directory, as `network init` made it.
-    #[arg(long, value_name = "DIR")]
-    pub network: PathBuf,
-    /// Which validator to ask; without, the first that answers.
-    #[arg(long, value_name = "INDEX")]
-    pub validator: Option<u16>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Issue money: it is new, on an account of the chain.
-///
-/// Only the chain's issuer can, and never so much that more is issued than burned
-/// by the chain's cap. Both sums are public and provable.
-///
-/// Example:
-///   millrace chain issue --to 1:7 --amount 1000 --network /tmp/mill
-///
-/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
-/// answer, 2 usage, or a key file that cannot be used or is not the issuer's.
-#[derive(Debug, Clone, Args)]
-#[command(verbatim_doc_comment)]
-pub struct IssueArgs {
-    /// Who receives.
-    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
-    pub to: Place,
-    /// How much.
-    #[arg(long)]
-    pub amount: u64,
-    /// Who orders it, and how.
-    #[command(flatten)]
-    pub by: AuthorityArgs,
-}
-
-/// Burn money of the issuer's own account: it ceases to exist.
-///
-/// Example:
-///   millrace chain burn --chain 1 --amount 1000 --network /tmp/mill
-///
-/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
-/// answer, 2 usage, or a key file that cannot be used or is not the issuer's.
-#[derive(Debug, Clone, Args)]
-#[command(verbatim_doc_comment)]
-pub struct BurnArgs {
-    /// The chain.
-    #[arg(long, value_name = "CHAIN")]
-    pub chain: u32,
-    /// How much.
-    #[arg(long)]
-    pub amount: u64,
-    /// Who orders it, and how.
-    #[command(flatten)]
-    pub by: AuthorityArgs,
 }
 
 pub(super) fn parse_place(text: &str) -> Result<Place, String> {

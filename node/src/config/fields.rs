@@ -40,6 +40,12 @@ impl Field for u32 {
     }
 }
 
+impl Field for u8 {
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        u8::try_from(value.as_integer()?).ok()
+    }
+}
+
 impl Field for u16 {
     fn from_toml(value: &toml::Value) -> Option<Self> {
         u16::try_from(value.as_integer()?).ok()

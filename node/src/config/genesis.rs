@@ -109,6 +109,7 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         let _ = match chain.kind {
             ChainKind::Transfers => writeln!(text, "asset = {}", quoted(&chain.asset.to_string())),
             ChainKind::Attestations => writeln!(text, "attestations_cap = {attestations_cap}"),
+            ChainKind::Governance => writeln!(text, "threshold = {}", chain.threshold),
         };
         if let Some(issuer) = issuer {
             let _ = writeln!(text, "issuer = {issuer}\nissuance_cap = {issuance_cap}");
@@ -150,16 +151,22 @@ fn read_validator(mut section: Section) -> Result<ValidatorGenesis, ConfigError>
 /// What a chain does with transactions.
 pub(crate) fn read_kind(section: &mut Section) -> Result<ChainKind, ConfigError> {
     let kinds = ChainKind::ALL.map(|kind| (kind.name(), kind));
-    section.choice("kind", &kinds, ChainKind::Transfers, "\"transfers\" or \"attestations\"")
+    section.choice("kind", &kinds, ChainKind::Transfers, "\"transfers\", \"attestations\" or \"governance\"")
 }
 
 /// What the balances of a chain are balances of; a chain without money has none unless one is named.
 pub(crate) fn read_asset(section: &mut Section, kind: ChainKind) -> Result<Asset, ConfigError> {
     let unnamed = match kind {
         ChainKind::Transfers => Asset::UNIT,
-        ChainKind::Attestations => Asset::NONE,
+        ChainKind::Attestations | ChainKind::Governance => Asset::NONE,
     };
     section.optional("asset", unnamed, "the name of what is counted, 1 to 16 characters")
+}
+
+/// How many administrators must approve, on the chain that decides.
+pub(crate) fn read_threshold(section: &mut Section, unnamed: u8) -> Result<u8, ConfigError> {
+    let what = "how many of its accounts must approve a decision, if the kind is \"governance\"";
+    section.optional("threshold", unnamed, what)
 }
 
 /// Who may order what on a chain, and how much of everything it may have.
@@ -174,7 +181,7 @@ pub(crate) fn read_roles(section: &mut Section, kind: ChainKind) -> Result<Roles
     let cap = "how many accounts the chain may have in all; it takes a registrar";
     let accounts_cap = section.optional("accounts_cap", 0, cap)?;
     let unnamed = match kind {
-        ChainKind::Transfers => 0,
+        ChainKind::Transfers | ChainKind::Governance => 0,
         ChainKind::Attestations => ATTESTATIONS_CAP,
     };
     let cap = "how many attestations the chain may have in all, if it is of the kind \"attestations\"";
@@ -199,6 +206,7 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
         section.choice("suite", &[("ed25519", CryptoSuite::Ed25519)], CryptoSuite::Ed25519, "\"ed25519\"")?;
     let asset = read_asset(&mut section, kind)?;
     let roles = read_roles(&mut section, kind)?;
+    let threshold = read_threshold(&mut section, 0)?;
     let count: usize = section.required("accounts", "how many accounts the accounts file holds")?;
     let file = section.path("accounts_file", "the path of the chain's accounts")?;
     section.finish()?;
@@ -218,5 +226,5 @@ fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {
             balance: u64::from_le_bytes(account[32..].try_into().expect("8 of 40 bytes")),
         })
         .collect();
-    Ok(ChainGenesis { id, kind, suite, asset, roles, accounts })
+    Ok(ChainGenesis { id, kind, suite, asset, roles, threshold, accounts })
 }

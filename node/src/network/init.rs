@@ -76,6 +76,11 @@ pub enum InitError {
         /// How many validators.
         validators: u16,
     },
+    /// Chains that are listed list the one that decides, too.
+    #[error(
+        "--governance goes with a number of chains: in the file of chains, list a [[chain]] with kind = \"governance\" instead"
+    )]
+    GovernanceBesideFile,
     /// The operating system refused.
     #[error("{}: {source}", path.display())]
     Io {
@@ -124,7 +129,6 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     if let Some(taken) = written.iter().map(|name| directory.join(name)).find(|path| path.exists()) {
         return Err(InitError::InTheWay(taken));
     }
-    make_directory(directory)?;
     let addresses = addresses(options)?;
     let mut drafts = Vec::new();
     for (index, (peers, clients)) in addresses.into_iter().enumerate() {
@@ -141,6 +145,7 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     let client_seed = Secret::generate().map_err(at(directory))?;
     // Numbers that make no genesis leave nothing behind that is in the way of better ones.
     let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
+    make_directory(directory)?;
     let seed_file = directory.join(SEED_FILE);
     client_seed.save(&seed_file).map_err(at(&seed_file))?;
     genesis::save(&genesis, directory).map_err(at(directory))?;
@@ -226,7 +231,7 @@ fn make_genesis(
     let total = options.chains.iter().map(|chain| chain.accounts).sum();
     let mut made = 0;
     let mut chains = Vec::with_capacity(options.chains.len());
-    for ChainDraft { id, kind, asset, roles, accounts: count, balance } in &options.chains {
+    for ChainDraft { id, kind, asset, roles, threshold, accounts: count, balance } in &options.chains {
         let mut accounts = Vec::with_capacity(*count as usize);
         for first in (0..*count).step_by(ACCOUNTS_AT_ONCE) {
             (options.progress)(made, total);
@@ -235,8 +240,8 @@ fn make_genesis(
             let account = |public_key| AccountGenesis { public_key, balance: *balance };
             accounts.extend(keys.into_iter().map(account));
         }
-        let (kind, suite) = (*kind, CryptoSuite::Ed25519);
-        chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, roles: *roles, accounts });
+        let (kind, suite, threshold) = (*kind, CryptoSuite::Ed25519, *threshold);
+        chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, roles: *roles, threshold, accounts });
     }
     (options.progress)(made, total);
     Genesis::new(options.name.clone(), validators, chains)

@@ -59,6 +59,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         kind: ChainKind::Transfers,
         asset: asset.parse().unwrap(),
         roles,
+        threshold: 0,
         accounts,
         balance,
     };
@@ -67,6 +68,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         kind: ChainKind::Attestations,
         asset: Asset::NONE,
         roles: Roles { attestations_cap, ..Roles::default() },
+        threshold: 0,
         accounts: 20,
         balance: 0,
     };

@@ -12,16 +12,16 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use engine::types::{AccountFlags, Asset, Digest};
+use engine::types::{AccountFlags, AccountId, Asset, Digest, LockWindows, Registrar, Roles};
 use proof::{
-    Attestation, ChainKind, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError,
-    Statement, Status, outcome_name,
+    Attestation, ChainKind, Charter, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof,
+    ProofError, Statement, Status, outcome_name,
 };
 use serde_json::{Value, json};
 
 use crate::cli::{VerifyProofArgs, grouped, print_json, rows, write_new};
 use crate::config::ConfigError;
-use crate::query::print;
+use crate::query::{decisions, print};
 
 /// The header of a genesis that a proof cannot be checked with.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +136,7 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             match statement.kind {
                 ChainKind::Transfers => format!("{}, asset {}", statement.chain, Asset(statement.asset)),
                 ChainKind::Attestations => format!("{}, attestations", statement.chain),
+                ChainKind::Governance => format!("{}, governance", statement.chain),
             },
         ),
         ("height", statement.height.to_string()),
@@ -150,6 +151,10 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             rows.extend(attestation_rows(attestation));
         }
         Fact::NotRegistered { fingerprint } => rows.push(("fingerprint", hex::encode(fingerprint))),
+        Fact::Charter(charter) => {
+            rows.push(("status", charter.status.name().to_owned()));
+            rows.extend(decisions::rows(&roles(charter)));
+        }
         Fact::Account(account) => rows.extend([
             ("account", account.id.to_string()),
             ("balance", grouped(account.balance)),
@@ -179,6 +184,24 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
     ));
     rows.push(("time of that block", format!("{} ms since 1970", statement.final_time_ms)));
     rows
+}
+
+/// The same roles, as the engine has them.
+pub(crate) fn roles(charter: &Charter) -> Roles {
+    let of = &charter.roles;
+    Roles {
+        issuer: of.issuer.map(AccountId),
+        issuance_cap: of.issuance_cap,
+        freezer: of.freezer.map(AccountId),
+        registrar: match of.registrar {
+            None => Registrar::Nobody,
+            Some(proof::ANYONE) => Registrar::Anyone,
+            Some(account) => Registrar::Account(AccountId(account)),
+        },
+        accounts_cap: of.accounts_cap,
+        attestations_cap: of.attestations_cap,
+        windows: LockWindows { rekey_seconds: of.rekey_window, recovery_seconds: of.recovery_window },
+    }
 }
 
 fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
@@ -235,6 +258,13 @@ fn statement_json(statement: &Statement) -> Value {
         Fact::Attestation { fingerprint, attestation } => {
             json!({ "attestation": attestation_json(fingerprint, attestation) })
         }
+        Fact::Charter(charter) => json!({ "chain": {
+            "kind": charter.kind.name(),
+            "status": charter.status.name(),
+            "since": charter.since,
+            "proposal": charter.proposal.map(hex::encode),
+            "roles": decisions::roles_fields(&roles(charter)),
+        }}),
         Fact::NotRegistered { fingerprint } => {
             json!({ "not_registered": { "fingerprint": hex::encode(fingerprint) } })
         }

@@ -1,15 +1,17 @@
-//! The chains of a network, with what has been issued and burned on each.
+//! The chains of a network, as they are in effect, with what has been issued and burned on each.
 
-use anyhow::Result;
-use client::{Answer, FoundBlock};
-use engine::types::{ChainGenesis, ChainKind, Height, Issuance, LockWindows, Registrar};
-use serde_json::json;
+use anyhow::{Result, anyhow};
+use client::answers::RowAnswer;
+use client::{Answer, Client, FoundBlock};
+use engine::roots::ChainEntry;
+use engine::types::{ChainId, ChainKind, Charter, Digest, Height, OWN_CHAIN_KEY};
+use serde_json::{Value, json};
 
-use super::{Asked, Checked, connect_member};
+use super::{Asked, Checked, connect_member, decisions};
 use crate::cli::{ChainListArgs, grouped, rows};
 use crate::network::Network;
 
-/// Prints every chain of the genesis, with the sums after the last committed height.
+/// Prints every chain, with the sums after the last committed height.
 ///
 /// # Errors
 /// The network cannot be read, no validator answers, or two disagree.
@@ -25,103 +27,135 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
         entries = answer.entries;
     }
     let Some(network) = &asked.network else { return Ok(false) };
-    let chains = network.genesis.chains().iter().map(|chain| {
-        let entry = entries.iter().find(|entry| entry.chain == chain.id);
-        Shown {
-            chain,
-            accounts: entry.map_or(chain.accounts.len() as u64, |entry| entry.accounts),
-            issuance: entry.map_or(Issuance::default(), |entry| entry.issuance),
-            rows: entry.map_or(1, |entry| entry.rows),
+    let mut ids: Vec<ChainId> = network.chains().collect();
+    ids.extend(entries.iter().map(|entry| entry.chain));
+    ids.sort_unstable();
+    ids.dedup();
+    let mut chains = Vec::new();
+    let mut compared = None;
+    for id in ids {
+        let entry = entries.iter().find(|entry| entry.chain == id).copied();
+        let (of, at, root) = charter_at(&mut asked.client, network, id)?;
+        if at > Height(0) && compared != Some((at, root)) {
+            checked = checked.and(Checked { path: false, ..asked.checked(at, &root)? });
+            compared = Some((at, root));
         }
-    });
+        let beginning = network.genesis.chain(id).map_or(0, |chain| chain.accounts.len() as u64);
+        chains.push(Shown { id, of, entry, accounts: entry.map_or(beginning, |entry| entry.accounts) });
+    }
     if args.json {
-        let chains: Vec<_> = chains.map(|shown| as_json(&shown)).collect();
+        let chains: Vec<_> = chains.iter().map(as_json).collect();
         super::print_json(as_of, &json!({ "chains": chains }), &checked)?;
         return Ok(true);
     }
-    for Shown { chain, accounts, issuance: Issuance { issued, burned }, rows: table_rows } in chains {
-        let holder = |account: Option<_>| match account {
-            None => "nobody".to_owned(),
-            Some(account) => format!("account {account}"),
-        };
-        let issuer = match chain.roles.issuer {
-            None => holder(None),
-            issuer => format!(
-                "{}, at most {} more than is burned",
-                holder(issuer),
-                grouped(chain.roles.issuance_cap)
-            ),
-        };
-        let most = grouped(chain.roles.accounts_cap);
-        let registrar = match chain.roles.registrar {
-            Registrar::Nobody => holder(None),
-            Registrar::Account(account) => {
-                format!("{}, at most {most} accounts in all", holder(Some(account)))
-            }
-            Registrar::Anyone => format!("any account, at most {most} accounts in all"),
-        };
-        let accounts = ("accounts", grouped(accounts));
-        let (freezer, registrar) = (("freezer", holder(chain.roles.freezer)), ("registrar", registrar));
-        let LockWindows { rekey_seconds, recovery_seconds } = chain.roles.windows;
-        let windows = format!(
-            "{} s for a key, {} s for a recovery",
-            grouped(rekey_seconds.into()),
-            grouped(recovery_seconds.into())
-        );
-        let windows = ("lock windows", windows);
-        match chain.kind {
-            ChainKind::Transfers => {
-                println!("chain {}: transfers of {}", chain.id, chain.asset);
-                let beginning = ("at the beginning", grouped(chain.supply().unwrap_or(0)));
-                let sums = ("issued, burned", format!("{}, {}", grouped(issued), grouped(burned)));
-                rows(&[accounts, beginning, sums, ("issuer", issuer), freezer, registrar, windows]);
-            }
-            ChainKind::Attestations => {
-                println!("chain {}: attestations", chain.id);
-                let most = grouped(chain.roles.attestations_cap);
-                let cap = ("attestations", format!("at most {most}"));
-                // Few of them are what the ledger keeps of accounts.
-                let table = ("rows of the table", grouped(table_rows));
-                rows(&[accounts, cap, table, freezer, registrar, windows]);
-            }
-        }
-    }
+    chains.iter().for_each(print);
     println!("as of {as_of} (the validator's word); {}", checked.roots());
     Ok(true)
 }
 
-/// A chain with what it has after a height.
-struct Shown<'a> {
-    chain: &'a ChainGenesis,
-    accounts: u64,
-    issuance: Issuance,
-    rows: u64,
+impl Asked {
+    /// Prints what a chain is now.
+    pub(super) fn chain(&mut self, chain: ChainId, json: bool) -> Result<()> {
+        let Answer { as_of, value: answer } = self.client.row(chain, &OWN_CHAIN_KEY)?;
+        let proved = &answer.proof.chain;
+        let checked = self.checked(proved.height, &answer.state_root)?;
+        let of_genesis = self.network.as_ref().and_then(|network| network.genesis.chain(chain));
+        let of = said(&answer, chain)?.or_else(|| of_genesis.map(Charter::from));
+        let (entry, accounts) = (Some(proved.entry), proved.entry.accounts);
+        let Some(of) = of else {
+            println!("chain {chain} is as the genesis has it; --network says how that is");
+            return Ok(());
+        };
+        let shown = Shown { id: chain, of, entry, accounts };
+        if json {
+            return super::print_json(as_of, &as_json(&shown), &checked);
+        }
+        print(&shown);
+        rows(&[
+            ("state root", answer.state_root.to_string()),
+            ("as of", as_of.to_string()),
+            ("checked", checked.text()),
+        ]);
+        Ok(())
+    }
 }
 
-fn as_json(shown: &Shown<'_>) -> serde_json::Value {
-    let Shown { chain, accounts, issuance: Issuance { issued, burned }, rows } = shown;
-    let asset = (chain.kind == ChainKind::Transfers).then(|| chain.asset.to_string());
-    let registrar = match chain.roles.registrar {
-        Registrar::Nobody => serde_json::Value::Null,
-        Registrar::Account(account) => json!(account),
-        Registrar::Anyone => json!("anyone"),
-    };
-    json!({
-        "chain": chain.id,
-        "kind": chain.kind.name(),
-        "asset": asset,
-        "accounts": accounts,
-        "supply": chain.supply(),
-        "issued": issued,
-        "burned": burned,
-        "issuer": chain.roles.issuer,
-        "issuance_cap": chain.roles.issuance_cap,
-        "freezer": chain.roles.freezer,
-        "registrar": registrar,
-        "accounts_cap": chain.roles.accounts_cap,
-        "rows": rows,
-        "attestations_cap": chain.roles.attestations_cap,
-        "rekey_window": chain.roles.windows.rekey_seconds,
-        "recovery_window": chain.roles.windows.recovery_seconds,
-    })
+/// What the row of a chain says of it, if there is one.
+fn said(answer: &RowAnswer, chain: ChainId) -> Result<Option<Charter>> {
+    let row = answer.proof.says(&Digest(OWN_CHAIN_KEY)).flatten();
+    let unreadable =
+        || anyhow!("the row of chain {chain} cannot be read: is the validator of another release?");
+    row.map(|row| Charter::decode(row).ok_or_else(unreadable)).transpose()
+}
+
+/// What a chain is now: as the genesis has it, or as administrators have decided since.
+///
+/// # Errors
+/// The validator does not answer, or there is no such chain.
+pub(crate) fn charter(client: &mut Client, network: &Network, chain: ChainId) -> Result<Charter> {
+    charter_at(client, network, chain).map(|(charter, ..)| charter)
+}
+
+/// The same, with the height and the state root of which it is so.
+fn charter_at(client: &mut Client, network: &Network, chain: ChainId) -> Result<(Charter, Height, Digest)> {
+    let answer = client.row(chain, &OWN_CHAIN_KEY)?.value;
+    let of_genesis = || network.genesis.chain(chain).map(Charter::from);
+    let charter = said(&answer, chain)?.or_else(of_genesis).ok_or(super::NoChain(chain))?;
+    Ok((charter, answer.proof.chain.height, answer.state_root))
+}
+
+/// A chain with what it has after a height.
+struct Shown {
+    id: ChainId,
+    of: Charter,
+    /// None at height 0.
+    entry: Option<ChainEntry>,
+    accounts: u64,
+}
+
+fn print(shown: &Shown) {
+    let Shown { id, of, entry, accounts } = shown;
+    let mut table = vec![
+        (
+            "status",
+            match of.since {
+                Height(0) => format!("{}, as the genesis has it", of.status.name()),
+                since => format!(
+                    "{}; decided by proposal {}, in effect since height {since}",
+                    of.status.name(),
+                    of.proposal
+                ),
+            },
+        ),
+        ("accounts", grouped(*accounts)),
+    ];
+    match of.kind {
+        ChainKind::Transfers => {
+            println!("chain {id}: transfers of {}", of.asset);
+            let issuance = entry.map(|entry| entry.issuance).unwrap_or_default();
+            table.push(("at the beginning", grouped(of.supply)));
+            let sums = format!("{}, {}", grouped(issuance.issued), grouped(issuance.burned));
+            table.push(("issued, burned", sums));
+        }
+        ChainKind::Attestations | ChainKind::Governance => {
+            println!("chain {id}: {}", of.kind.name());
+            // Few of them are what the ledger keeps of accounts.
+            table.push(("rows of the table", grouped(entry.map_or(1, |entry| entry.rows))));
+        }
+    }
+    let has_money = of.kind == ChainKind::Transfers;
+    table.extend(decisions::rows(&of.roles).into_iter().filter(|(what, _)| has_money || *what != "issuer"));
+    rows(&table);
+}
+
+fn as_json(shown: &Shown) -> Value {
+    let Shown { id, of, entry, accounts } = shown;
+    let issuance = entry.map(|entry| entry.issuance).unwrap_or_default();
+    let mut fields = decisions::charter_fields(of);
+    fields["chain"] = json!(id);
+    fields["accounts"] = json!(accounts);
+    fields["issued"] = json!(issuance.issued);
+    fields["burned"] = json!(issuance.burned);
+    fields["rows"] = json!(entry.map_or(1, |entry| entry.rows));
+    fields
 }

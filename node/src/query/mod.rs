@@ -32,13 +32,15 @@ use crate::validator::counters::CountersReport;
 
 mod attestation;
 mod chains;
+pub(crate) mod decisions;
 mod feed;
 pub(crate) mod print;
 
+pub(crate) use chains::charter;
 pub use chains::list_chains;
 
 /// How long a proof waits until the state root is under a finalization.
-const PROOF_PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PROOF_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A validator that the network does not have.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,7 @@ pub struct NoValidator {
     count: u16,
 }
 
-/// A chain that the genesis does not have.
+/// A chain that the network does not have.
 #[derive(Debug, thiserror::Error)]
 #[error("the network has no chain {0}; `millrace chain list` shows them")]
 pub struct NoChain(ChainId);
@@ -70,6 +72,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             Question::Feed { chain, .. }
             | Question::Transaction { chain: Some(chain), .. }
             | Question::Account { chain, .. }
+            | Question::Chain { chain, .. }
             | Question::Attestation { chain, .. }
             | Question::History { chain, .. } => is_there(network, ChainId(*chain))?,
             _ => {}
@@ -111,6 +114,11 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
                 None => return asked.attestation(chain, fingerprint, args.json),
             }
         }
+        Question::Chain { chain, proof: None } => asked.chain(ChainId(*chain), args.json),
+        Question::Chain { chain, proof: Some(file) } => {
+            let proof = asked.client.prove_charter(ChainId(*chain), PROOF_PATIENCE);
+            asked.write(proof, file, args.json)
+        }
         Question::Transaction { id, chain, proof: None } => {
             asked.transaction(chain.map(ChainId), id, args.json)
         }
@@ -136,9 +144,9 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
     }
 }
 
-/// Refuses a chain that the genesis does not have: no transaction opens one.
+/// Refuses a chain that the network cannot have.
 fn is_there(network: &Network, chain: ChainId) -> Result<(), NoChain> {
-    network.genesis.chain(chain).map(drop).ok_or(NoChain(chain))
+    network.genesis.may_have(chain).then_some(()).ok_or(NoChain(chain))
 }
 
 /// The network in a directory, if one is named.
@@ -228,6 +236,7 @@ impl Asked {
         if json {
             let mut with_nonce = serde_json::to_value(&answer)?;
             with_nonce["next_nonce"] = next_nonce.into();
+            with_nonce["status"] = proof.flags.name().into();
             with_nonce["safeguards"] = print::safeguards_fields(&record.safeguards);
             with_nonce["changes"] = record.changes.into();
             with_nonce["pending"] = print::pending_fields(&record);
@@ -372,7 +381,7 @@ impl Asked {
 }
 
 /// Compares the state root that one validator has told with those of the others.
-fn check_root(
+pub(crate) fn check_root(
     network: &Network,
     told_by: ValidatorIndex,
     (height, root): (Height, &Digest),
@@ -408,7 +417,7 @@ pub(crate) fn other_roots(
 
 /// What was checked of an answer.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
-struct Checked {
+pub(crate) struct Checked {
     /// A Merkle path leads from the answer to the state root.
     path: bool,
     /// Other validators that have the same state root at that height.
@@ -424,7 +433,7 @@ impl Checked {
     }
 
     /// For an answer with a path.
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         format!("a path leads to this state root; {}", self.roots())
     }
 

@@ -1,5 +1,6 @@
 //! Answers as text and as readable JSON.
 
+use super::decisions;
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
 use engine::types::{
@@ -79,7 +80,7 @@ fn linked(linked: &Linked<'_>) -> Value {
 }
 
 /// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked`, `opening`,
-/// `attest`, `revoke`, `rekey`, `protect` or `recover`.
+/// `attest`, `revoke`, `rekey`, `protect`, `recover`, `propose` or `approve`.
 pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Value {
     match transaction.run().content() {
         Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
@@ -91,6 +92,8 @@ pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Valu
         Ok(Content::Rekey(of)) => object["rekey"] = rekey(&of),
         Ok(Content::Protect(of)) => object["protect"] = protect(&of),
         Ok(Content::Recover(of)) => object["recover"] = recover(&of),
+        Ok(Content::Propose(of)) => object["propose"] = decisions::propose_fields(&of),
+        Ok(Content::Approve(of)) => object["approve"] = decisions::approve_fields(&of),
         // No other kind is in a block or a signed file.
         Err(_) => {}
     }
@@ -124,6 +127,13 @@ pub(crate) fn says(transaction: &Transaction) -> String {
         Ok(Content::Recover(of)) => {
             let by = if of.recovery.is_some() { "its recovery key, brought by account" } else { "guardian" };
             format!("account {} gets the key {}, by {by} {}", of.account, hex::encode(of.key), of.signer)
+        }
+        Ok(Content::Propose(of)) => {
+            let decision = decisions::decision(&of.decision.get());
+            format!("administrator {} proposes: {decision}", of.administrator)
+        }
+        Ok(Content::Approve(of)) => {
+            format!("administrator {} approves proposal {}", of.administrator, of.proposal)
         }
         Ok(Content::Opening(of)) => {
             format!("{} new account(s), opened by account {}", of.accounts.count(), of.registrar)
@@ -247,7 +257,7 @@ pub(crate) fn pending_fields(record: &AccountRecord) -> Value {
 }
 
 /// A time of the chain, in words.
-fn time(ms: u64) -> String {
+pub(crate) fn time(ms: u64) -> String {
     let seconds = i64::try_from(ms / 1_000).ok();
     let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     let text = time.and_then(|time| time.format(&Rfc3339).ok());

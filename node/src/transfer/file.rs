@@ -1,12 +1,13 @@
 //! A signed transaction in a file, for another machine to submit.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::limits::PACKET_BYTES;
 use engine::types::{Digest, Transaction, TransactionId};
 use serde::{Deserialize, Serialize};
+
+use crate::cli::{OutputError, write_new};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -27,7 +28,7 @@ pub struct SignedFile {
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It cannot be read or written.
+    /// It cannot be read.
     #[error("{}: {source}", file.display())]
     Io {
         /// The file.
@@ -35,6 +36,9 @@ pub enum FileError {
         /// Why.
         source: std::io::Error,
     },
+    /// It cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// It is something else, or damaged.
     #[error("{}: not a signed transaction: {problem}", file.display())]
     Content {
@@ -65,12 +69,10 @@ impl SignedFile {
     /// Writes it into a new file.
     ///
     /// # Errors
-    /// [`FileError::Io`]: also where there is a file already.
+    /// [`FileError::Output`]: also where there is a file already.
     pub fn write(&self, file: &Path) -> Result<(), FileError> {
         let text = serde_json::to_string_pretty(self).expect("text and numbers have a JSON form") + "\n";
-        let write = |mut new: fs::File| new.write_all(text.as_bytes()).and_then(|()| new.sync_all());
-        let written = fs::File::create_new(file).and_then(write);
-        written.map_err(|source| FileError::Io { file: file.to_owned(), source })
+        Ok(write_new(file, text.as_bytes())?)
     }
 
     /// Reads it.

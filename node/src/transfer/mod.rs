@@ -20,8 +20,9 @@ use client::{Client, ClientError, FoundTransaction};
 use engine::execute::WindowRefusal;
 use engine::limits::MEMO_BYTES_MAX;
 use engine::types::{
-    AccountId, Action, ChainId, Command, Digest, FIRST_KEY_VERSION, Frozen, Height, Linked, Malformed,
-    Outcome, Payment, Payments, Refusal, Registrar, Transaction, TransactionId, Transfer, Verdict,
+    AccountId, Action, ChainId, Command, Content, Digest, FIRST_KEY_VERSION, Frozen, Height, Linked,
+    Malformed, Outcome, Payment, Payments, Refusal, Registrar, Roles, Transaction, TransactionId, Transfer,
+    Verdict,
 };
 use kernels::ed25519::SigningKey;
 use serde_json::json;
@@ -34,7 +35,7 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{connect, connect_member, connect_to, network_of, print};
+use crate::query::{charter, connect, connect_member, connect_to, network_of, print};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -199,33 +200,47 @@ impl Role {
     }
 }
 
-/// The account that holds a role: the one that is named, or the one of the genesis.
+/// The account that holds a role: the one that is named, or the one that the chain has.
 pub(crate) fn holder(
     named: Option<u64>,
-    network: Option<&Network>,
+    (network, validator): (Option<&Network>, Option<u16>),
     (chain, role): (ChainId, Role),
-) -> Result<AccountId, TransferError> {
+) -> Result<AccountId> {
     match (named, network) {
         (Some(account), _) => Ok(AccountId(account)),
-        (None, None) => Err(TransferError::NoAuthority(role.name())),
+        (None, None) => Err(TransferError::NoAuthority(role.name()).into()),
         (None, Some(network)) => {
-            let of = network.genesis.chain(chain).ok_or(TransferError::Chain(chain))?;
-            let holder = match (role, of.roles.registrar) {
-                (Role::Issuer, _) => of.roles.issuer,
-                (Role::Freezer, _) => of.roles.freezer,
+            let roles = roles_of(network, validator, chain)?;
+            let holder = match (role, roles.registrar) {
+                (Role::Issuer, _) => roles.issuer,
+                (Role::Freezer, _) => roles.freezer,
                 (Role::Registrar, Registrar::Account(account)) => Some(account),
-                (Role::Registrar, Registrar::Anyone) => return Err(TransferError::AnyRegistrar(chain)),
+                (Role::Registrar, Registrar::Anyone) => return Err(TransferError::AnyRegistrar(chain).into()),
                 (Role::Registrar, Registrar::Nobody) => None,
             };
-            holder.ok_or(TransferError::NoHolder(chain, role.name()))
+            holder.ok_or(TransferError::NoHolder(chain, role.name()).into())
         }
     }
+}
+
+/// Who may order what on a chain: by its genesis, or, where administrators may have decided since, by a validator.
+fn roles_of(network: &Network, validator: Option<u16>, chain: ChainId) -> Result<Roles> {
+    if !network.genesis.may_have(chain) {
+        return Err(TransferError::Chain(chain).into());
+    }
+    let of_genesis = network.genesis.chain(chain).map(|of| of.roles);
+    if let (None, Some(roles)) = (network.genesis.governance(), of_genesis) {
+        return Ok(roles);
+    }
+    let now = connect_member(network, validator).and_then(|mut client| charter(&mut client, network, chain));
+    // Who signs without a validator may be wrong, and then the chain says so.
+    now.map(|now| now.roles).or_else(|error| of_genesis.ok_or(error))
 }
 
 fn order(by: &AuthorityArgs, (chain, role): (ChainId, Role), action: Action) -> Result<bool> {
     let how = &by.how;
     let network = network_of(how.network.as_deref())?;
-    let authority = holder(by.authority, network.as_ref(), (chain, role))?;
+    let authority = holder(by.authority, (network.as_ref(), how.validator), (chain, role))?;
     complete(how, network.as_ref(), Place { chain, account: authority }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
@@ -243,7 +258,7 @@ pub(crate) fn complete(
     let reference = reference(how.reference.as_deref().unwrap_or_default())?;
     // Accounts that were opened later are not in the genesis; a validator knows them.
     let listed = match network {
-        Some(network) if network.genesis.chain(signer.chain).is_none() => {
+        Some(network) if !network.genesis.may_have(signer.chain) => {
             return Err(TransferError::Chain(signer.chain).into());
         }
         Some(network) => genesis_key(network, signer).ok(),
@@ -401,7 +416,9 @@ pub enum TransferError {
     #[error("the network has no chain {0}; `millrace chain list` shows them")]
     Chain(ChainId),
     /// Nobody may order that on this chain.
-    #[error("chain {0} has no {1}; roles are given in the file of `network init --chains`")]
+    #[error(
+        "chain {0} has no {1}: roles are given in the file of `network init --chains`, or by `millrace chain roles`"
+    )]
     NoHolder(ChainId, &'static str),
     /// Nothing says who orders.
     #[error("without --network the {0} of the chain is not known: add --authority ACCOUNT")]
@@ -509,13 +526,16 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
             Some(_) => print::outcome(&answer),
         },
     };
-    rows(&[
-        ("verdict", told.to_string()),
-        ("says", print::says(transaction)),
+    let mut shown = vec![("verdict", told.to_string()), ("says", print::says(transaction))];
+    if let Ok(Content::Propose(propose)) = transaction.run().content() {
+        shown.push(("proposal", propose.proposal().to_string()));
+    }
+    shown.extend([
         ("chain", transaction.chain().to_string()),
         ("nonce", transaction.nonce().to_string()),
         ("block", block),
     ]);
+    rows(&shown);
     Ok(committed)
 }
 

@@ -28,7 +28,7 @@ pub mod ordering;
 pub mod peers;
 
 mod clients;
-mod clock;
+pub(crate) mod clock;
 mod core;
 mod damage;
 mod events;

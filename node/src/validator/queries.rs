@@ -23,7 +23,7 @@ use engine::types::{
 };
 use engine::wire::answers::{
     AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer,
-    StatusAnswer, TransactionAnswer,
+    RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
@@ -105,6 +105,10 @@ impl QueryThread {
                 let answer = self.attestation(chain, &fingerprint);
                 self.tell(question, as_of, answer);
             }
+            Query::Row { chain, key } => {
+                let answer = self.row(chain, &key);
+                self.tell(question, as_of, answer);
+            }
             Query::Feed(feed) => {
                 let answer = self.feed(&feed);
                 self.tell(question, as_of, answer);
@@ -180,11 +184,22 @@ impl QueryThread {
 
     fn feed(&mut self, query: &FeedQuery) -> Result<FeedAnswer, Unanswered> {
         let shared = &*self.shared;
-        if shared.genesis.chain(query.chain).is_none() {
-            return Err(Unanswered::NotFound(format!("the network has no chain {}", query.chain)));
-        }
+        self.chain(query.chain)?;
         let stopped = || shared.stopping.load(Relaxed);
         Ok(reader(shared).feed(query, self.view.height(), &mut self.feed_blocks, &stopped)?)
+    }
+
+    /// What the state root of the committed height says of a chain.
+    fn chain(&self, chain: ChainId) -> Result<ChainEntry, Unanswered> {
+        let entry = self.view.state_root().entries().iter().find(|entry| entry.chain == chain);
+        entry.copied().ok_or_else(|| Unanswered::NotFound(format!("the network has no chain {chain}")))
+    }
+
+    fn row(&mut self, chain: ChainId, key: &[u8; 32]) -> Result<RowAnswer, Unanswered> {
+        self.chain(chain)?;
+        let none = || Unanswered::NotFound(format!("chain {chain} has no table"));
+        let proof = self.view.prove_row(chain, key).ok_or_else(none)?;
+        Ok(RowAnswer { state_root: *self.view.state_root().digest(), proof })
     }
 
     fn search(&self) -> Search<'_, Log> {
@@ -215,9 +230,7 @@ impl QueryThread {
         chain: ChainId,
         fingerprint: &Fingerprint,
     ) -> Result<AttestationAnswer, Unanswered> {
-        let Some(of) = self.shared.genesis.chain(chain) else {
-            return Err(Unanswered::NotFound(format!("the network has no chain {chain}")));
-        };
+        let of = self.chain(chain)?;
         if of.kind != ChainKind::Attestations {
             let kind = of.kind.name();
             let reason = format!("chain {chain} is of the kind \"{kind}\": it has no attestations");

@@ -40,6 +40,6 @@ impl Report {
     /// Transactions that wait in the mempools.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.shared.mempools.values().map(|mempool: &Mempool| mempool.len() as u64).sum()
+        self.shared.mempools.iter().map(|mempool: &Mempool| mempool.len() as u64).sum()
     }
 }

@@ -1,13 +1,12 @@
 //! What the threads of one validator share. Each thread owns its own state; this is everything else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use engine::mempool::Mempool;
+use engine::mempool::Mempools;
 use engine::replica::{BlockIndex, Hints};
 use engine::store::Log;
-use engine::types::{ChainId, Genesis, ValidatorIndex};
+use engine::types::{Genesis, ValidatorIndex};
 
 use super::clients::Clients;
 use super::clock::Clock;
@@ -31,7 +30,7 @@ pub struct Shared {
     /// In which blocks transactions probably are.
     pub hints: Hints,
     /// Verified transactions that wait, one queue for each chain.
-    pub mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    pub mempools: Arc<Mempools>,
     /// Set by a verifier that has told the core that the mempools hold something, until the core has heard it.
     pub filled: AtomicBool,
     /// Who is connected.

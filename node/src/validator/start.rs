@@ -4,7 +4,6 @@
 //!   ports and logs ─▶ recover ─▶ boot ─▶ network ─▶ executor, verifiers, readers, core ─▶ consensus
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -14,7 +13,7 @@ use anyhow::Context as _;
 use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
-use engine::mempool::Mempool;
+use engine::mempool::Mempools;
 use engine::order::{Finality, Roots};
 use engine::replica::{
     BlockIndex, Check, Committer, Hints, Input, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
@@ -22,7 +21,7 @@ use engine::replica::{
 };
 use engine::roots::{CommittedView, Ledger};
 use engine::store::{Backend, Log, Options, Replay};
-use engine::types::{ChainId, ValidatorIndex};
+use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
@@ -125,7 +124,11 @@ impl Validator {
             journal: Arc::new(journal),
             index,
             hints,
-            mempools: Arc::new(mempools(config)),
+            mempools: Arc::new(Mempools::new(
+                &ledger.states(),
+                config.work.mempool_transactions,
+                config.work.mempool_per_account as u32,
+            )),
             filled: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
@@ -224,7 +227,7 @@ impl Validator {
 
     /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal.
     fn stop(self) {
-        self.shared.mempools.values().for_each(Mempool::close);
+        self.shared.mempools.close();
         if let Some(consensus) = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take() {
             consensus.stop();
         }
@@ -461,18 +464,6 @@ fn vote_options(config: &Config) -> Options {
         thread_name: "consensus-log".to_owned(),
         ..options(config)
     }
-}
-
-fn mempools(config: &Config) -> BTreeMap<ChainId, Mempool> {
-    let work = &config.work;
-    let mempool = |chain: &engine::types::ChainGenesis| {
-        let accounts = chain.accounts.len() as u64;
-        (
-            chain.id,
-            Mempool::new(chain.id, accounts, work.mempool_transactions, work.mempool_per_account as u32),
-        )
-    };
-    config.genesis.chains().iter().map(mempool).collect()
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ impl VerifyThread {
             let (connection, tag) = (submission.connection, submission.tag + place as u64);
             let origin = Origin { connection, tag, received_us: submission.received_us, verified_us };
             let offered = verdict.and_then(|transaction| {
-                let mempool = self.shared.mempools.get(&transaction.chain()).ok_or(Refusal::WrongChain)?;
+                let mempool = self.shared.mempools.get(transaction.chain()).ok_or(Refusal::WrongChain)?;
                 mempool.offer(transaction, committed, origin)
             });
             match offered {

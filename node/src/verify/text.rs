@@ -39,14 +39,17 @@ impl fmt::Display for Text<'_> {
         if report.commands > 0 {
             row("commands of authorities", grouped(report.commands))?;
         }
+        if report.governance > 0 {
+            row("proposals and approvals", grouped(report.governance))?;
+        }
         for (outcome, count) in &report.failed {
-            row(&format!("  failed: {outcome}"), grouped(*count))?;
+            row(&format!("failed: {outcome}"), grouped(*count))?;
         }
         if report.crossed > 0 || !report.refunded.is_empty() {
             row("payments between chains", format!("{} credited", grouped(report.crossed)))?;
         }
         for (reason, count) in &report.refunded {
-            row(&format!("  refunded: {reason}"), grouped(*count))?;
+            row(&format!("sent back: {reason}"), grouped(*count))?;
         }
         row("transaction signatures", format!("{} checked", grouped(report.signatures)))?;
         row("batches' authors", format!("{} signatures checked", grouped(report.author_signatures)))?;

@@ -156,7 +156,7 @@ fn an_account_gets_another_key_which_its_guardians_can_replace() {
         text + &error
     };
     // Cancelled, and ordered again.
-    assert!(account(2, &["cancel", "1:7"]).contains("no change in its lock window"));
+    assert!(account(1, &["cancel", "1:7"]).contains("no change in its lock window"));
     account(0, &["rekey", &to_second]);
     assert!(account(1, &["rekey", &to_third]).contains("change pending"));
     let text = account(0, &["cancel", "1:7"]);

@@ -56,6 +56,15 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "account 30 frozen: debit, by account 1",
         "5,000, 1,200 on the chain by then",
         "commands of authorities",
+        "approved already",
+        "chain id taken",
+        "decision 1, in effect since height",
+        "chain 4: transfers of UNIT",
+        "15 from account 7 to account 1 on chain 4",
+        "chain paused",
+        "chain closed",
+        "closed; decided by proposal",
+        "proposals and approvals",
         "account 3 of chain 2 held 1000000045 UNIT",
         "money of UNIT",
     ] {
@@ -63,6 +72,5 @@ fn the_guide_to_chains_works_as_it_is_written() {
     }
     // The payment that was signed into a file took effect once, and both who submitted it know.
     let ids: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("transaction ")).collect();
-    let [.., first, second] = ids[..] else { panic!("{said}") };
-    assert_eq!(first, second, "{said}");
+    assert!(ids.windows(2).any(|pair| pair[0] == pair[1]), "{said}");
 }

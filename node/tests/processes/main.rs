@@ -38,6 +38,8 @@ mod envelopes;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
+mod governance;
+#[cfg(test)]
 mod guides;
 #[cfg(test)]
 mod hostile;

@@ -8,14 +8,14 @@ use engine::wire::Block;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::network::{Network, REGISTER};
+use super::network::{GOVERNANCE, Network, REGISTER};
 use super::proofs;
 use crate::genesis::CHAIN_BYTES;
 use crate::*;
 
 #[test]
 fn the_genesis_header_is_read_as_it_was_written() {
-    let network = Network::new("names", 7, &[(3, 5), (8, 1), (REGISTER, 4), (u32::MAX, 2)]);
+    let network = Network::new("names", 7, &[(3, 5), (8, 1), (REGISTER, 4), (GOVERNANCE, 3), (u32::MAX, 2)]);
     let header = Genesis::decode(network.genesis.header()).unwrap();
     assert_eq!((header.network, header.name.as_str()), (network.genesis.network().0, network.genesis.name()));
     assert_eq!(header.quorum(), network.genesis.quorum());
@@ -29,15 +29,16 @@ fn the_genesis_header_is_read_as_it_was_written() {
         assert_eq!((ours.accounts, Some(ours.supply)), (theirs.accounts.len() as u64, theirs.supply()));
         let roles = &theirs.roles;
         let holders = [roles.issuer, roles.freezer].map(|holder| holder.map(|account| account.0));
-        assert_eq!(([ours.issuer, ours.freezer], ours.issuance_cap), (holders, roles.issuance_cap));
         assert_eq!(
-            (ours.kind as u16 + 1, ours.attestations_cap),
-            (theirs.kind as u16, roles.attestations_cap)
+            ([ours.roles.issuer, ours.roles.freezer], ours.roles.issuance_cap),
+            (holders, roles.issuance_cap)
         );
+        assert_eq!((ours.kind.name(), ours.threshold), (theirs.kind.name(), theirs.threshold.into()));
+        assert_eq!(ours.roles.attestations_cap, roles.attestations_cap);
         let windows = (roles.windows.rekey_seconds, roles.windows.recovery_seconds);
-        assert_eq!((ours.rekey_window, ours.recovery_window), windows);
+        assert_eq!((ours.roles.rekey_window, ours.roles.recovery_window), windows);
     }
-    assert_eq!((header.validators.len(), header.chains.len()), (7, 4));
+    assert_eq!((header.validators.len(), header.chains.len()), (7, 5));
 }
 
 #[test]
@@ -54,9 +55,9 @@ fn a_chain_has_what_its_kind_has_and_nothing_else() {
             let at = ends[chain] - CHAIN_BYTES + at;
             bytes[at..at + new.len()].copy_from_slice(new);
         }
-        Genesis::decode(&bytes).map(|genesis| genesis.chains[chain].attestations_cap)
+        Genesis::decode(&bytes).map(|genesis| genesis.chains[chain].roles.attestations_cap)
     };
-    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 120);
+    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 124);
     let (one, most, more) =
         (1_u64.to_le_bytes(), (u64::from(u32::MAX)).to_le_bytes(), (1_u64 << 32).to_le_bytes());
     assert_eq!((with(0, &[]), with(1, &[])), (Ok(0), Ok(1_000)));
@@ -82,7 +83,7 @@ fn a_chain_has_what_its_kind_has_and_nothing_else() {
         let error = FormError::Invalid { what: "kind of a chain", reason };
         assert_eq!(with(chain, changes), Err(error), "{changes:?}");
     }
-    for unknown in [0, 3] {
+    for unknown in [0, 4] {
         let error = FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" };
         assert_eq!(with(1, &[(kind, &[unknown])]), Err(error));
     }
@@ -93,7 +94,9 @@ fn outcomes_have_the_names_of_the_engine() {
     for outcome in Outcome::ALL {
         assert_eq!(outcome_name(outcome.code()), Some(outcome.name()));
     }
-    assert_eq!(outcome_name(Outcome::ALL.len() as u8), None);
+    for code in (0..=u8::MAX).filter(|code| Outcome::try_from(*code).is_err()) {
+        assert_eq!(outcome_name(code), None);
+    }
 }
 
 #[test]
@@ -230,26 +233,33 @@ fn says_the_same(ours: &Attestation, theirs: &engine::types::Attestation) -> boo
 
 fn proof() -> impl Strategy<Value = Proof> {
     let tree = || (digest(), any::<u64>()).prop_map(|(root, size)| Tree { root, size });
-    let entry = (any::<u32>(), [(); 5].map(|()| tree()), any::<[u64; 2]>()).prop_map(
-        |(chain, [transactions, accounts, outbox, inbox, table], [issued, burned])| Entry {
-            chain,
-            transactions,
-            accounts,
-            outbox,
-            inbox,
-            table,
-            issued,
-            burned,
+    let kind =
+        prop_oneof![Just(ChainKind::Transfers), Just(ChainKind::Attestations), Just(ChainKind::Governance)];
+    let status = prop_oneof![Just(ChainStatus::Active), Just(ChainStatus::Paused), Just(ChainStatus::Closed)];
+    let is = (any::<u32>(), kind, status, any::<[u8; 16]>());
+    let entry = (is, [(); 5].map(|()| tree()), any::<[u64; 2]>()).prop_map(
+        |((chain, kind, status, asset), [transactions, accounts, outbox, inbox, table], [issued, burned])| {
+            Entry { chain, kind, status, asset, transactions, accounts, outbox, inbox, table, issued, burned }
         },
     );
     let paths = (vec(digest(), 0..5), vec(digest(), 0..5));
     let top = (vec(header(), 0..4), vec(any::<u8>(), 0..200));
-    (digest(), claim(), any::<u64>(), entry, paths, top).prop_map(
-        |(network, claim, height, entry, (height_path, entry_path), (headers, certificate))| Proof {
+    (digest(), claim(), any::<u64>(), any::<[u32; 2]>(), entry, paths, top).prop_map(
+        |(
             network,
             claim,
             height,
+            [chains, place],
+            entry,
+            (height_path, entry_path),
+            (headers, certificate),
+        )| Proof {
+            network,
+            claim,
+            height,
+            chains,
             height_path,
+            place,
             entry,
             entry_path,
             headers,

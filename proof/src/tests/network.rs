@@ -7,8 +7,8 @@ use engine::ingress::Source;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
-    Fingerprint, Genesis, Head, Height, Packet, PacketRun, Registration, Registrations, Revoke, Roles,
-    Transfer, ValidatorGenesis, ValidatorIndex,
+    Decision, EncodedDecision, Fingerprint, Genesis, Head, Height, Packet, PacketRun, Propose, Registration,
+    Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
@@ -18,8 +18,11 @@ use proof::{Account, Certificate, Claim, Entry, Proof, Row};
 /// The chain of this number is of the kind *attestations*.
 pub const REGISTER: u32 = 20;
 
-fn is_register(chain: u32) -> bool {
-    chain == REGISTER
+/// The chain of this number decides about the others, by one administrator's word.
+pub const GOVERNANCE: u32 = 40;
+
+fn has_money(chain: u32) -> bool {
+    chain != REGISTER && chain != GOVERNANCE
 }
 
 /// A network whose blocks are made one by one.
@@ -61,12 +64,16 @@ impl Network {
         };
         let chain = |(id, accounts): &(u32, u64)| ChainGenesis {
             id: ChainId(*id),
-            kind: if is_register(*id) { ChainKind::Attestations } else { ChainKind::Transfers },
+            kind: match *id {
+                REGISTER => ChainKind::Attestations,
+                GOVERNANCE => ChainKind::Governance,
+                _ => ChainKind::Transfers,
+            },
             suite: CryptoSuite::Ed25519,
-            asset: if is_register(*id) { Asset::NONE } else { Asset::UNIT },
+            asset: if has_money(*id) { Asset::UNIT } else { Asset::NONE },
             // The second chain and those after it have authorities.
             roles: match *id {
-                3 | 1 => Roles::default(),
+                3 | 1 | GOVERNANCE => Roles::default(),
                 REGISTER => Roles { attestations_cap: 1_000, ..Roles::default() },
                 _ => Roles {
                     issuer: Some(AccountId(0)),
@@ -75,8 +82,9 @@ impl Network {
                     ..Roles::default()
                 },
             },
+            threshold: u8::from(*id == GOVERNANCE),
             accounts: (0..*accounts)
-                .map(|number| account(number, if is_register(*id) { 0 } else { 1_000 }))
+                .map(|number| account(number, if has_money(*id) { 1_000 } else { 0 }))
                 .collect(),
         };
         let members = keys.iter().enumerate().map(validator).collect();
@@ -214,10 +222,33 @@ impl Network {
 
     /// The claim of what the chain of attestations says of a fingerprint now.
     pub fn row(&self, fingerprint: [u8; 32]) -> Proof {
-        let proof = self.ledger.prove_row(ChainId(REGISTER), &fingerprint).unwrap();
+        self.row_of(REGISTER, fingerprint)
+    }
+
+    /// The same of any chain.
+    pub fn row_of(&self, chain: u32, fingerprint: [u8; 32]) -> Proof {
+        let proof = self.ledger.prove_row(ChainId(chain), &fingerprint).unwrap();
         let row = Row { key: proof.key.0, next: proof.next.0, value: proof.value.clone() };
         let (position, path) = (proof.path.index, proof.path.hashes());
         self.open(Claim::Row { fingerprint, position, row, path }, &proof.chain)
+    }
+
+    /// An administrator decides.
+    pub fn decide(&self, decision: &Decision, nonce: u64) -> Vec<Packet> {
+        let encoded = decision.encode();
+        let propose = Propose {
+            chain: ChainId(GOVERNANCE),
+            key_version: 1,
+            reference: [0; 12],
+            administrator: AccountId(1),
+            administrators: 1,
+            until_ms: u64::MAX,
+            decision: EncodedDecision::read(&encoded).unwrap(),
+            nonce,
+            expiry: Height(1_000),
+        };
+        let signed = propose.sign(self.genesis.network(), |message| account_key(1).sign(message));
+        signed.unwrap().run().packets().to_vec()
     }
 
     /// The claim that a transfer can never execute, from the state of now.
@@ -250,8 +281,10 @@ impl Network {
             network: self.genesis.network().0,
             claim,
             height: chain.height.0,
+            chains: chain.entry_path.size as u32 - 1,
             height_path: chain.height_path.hashes(),
-            entry: Entry::decode(&chain.entry.leaf()),
+            place: chain.entry_path.index as u32 - 1,
+            entry: Entry::decode(&chain.entry.leaf()).unwrap(),
             entry_path: chain.entry_path.hashes(),
             headers: Vec::new(),
             certificate: Vec::new(),

@@ -4,6 +4,7 @@
 //! step has come and nothing that must hold was violated. `docs/RELIABILITY.md` names what each one shows.
 
 mod attacks;
+mod decisions;
 mod outages;
 
 use std::time::Duration;
@@ -119,6 +120,12 @@ impl Scenario {
             plan: outages::key_replaced,
         },
         Self {
+            name: "chain_created",
+            about: "a chain is created while one is behind and another restarts; all lose power; it is paused",
+            validators: 4,
+            plan: decisions::chain_created,
+        },
+        Self {
             name: "sixteen_steady",
             about: "16 validators, 62 transactions a second each: batches and views stay bounded",
             validators: 16,
@@ -154,6 +161,13 @@ fn after_ms(ms: u64, acts: Vec<Act>) -> Step {
 
 fn withhold(from: &[usize], to: &[usize], sorts: &[Sort]) -> Act {
     Act::Withhold(Filter { from: from.to_vec(), to: to.to_vec(), sorts: sorts.to_vec() })
+}
+
+/// Everything that consensus says: who hears none of it stays behind.
+fn consensus_sorts() -> Vec<Sort> {
+    let kinds = [Moment::Notarizes, Moment::Nullifies, Moment::Finalizes];
+    let votes = kinds.into_iter().flat_map(|kind| [Sort::Vote(kind), Sort::Certificate(kind)]);
+    votes.chain([Sort::Requests]).collect()
 }
 
 fn start_all(nodes: &[usize], loss: Loss) -> Vec<Act> {

@@ -1,6 +1,6 @@
 //! Power, disks and links fail at the worst moment; nobody lies.
 
-use super::{FINALIZATIONS, after_ms, start_all, step, withhold};
+use super::{FINALIZATIONS, after_ms, consensus_sorts, start_all, step, withhold};
 use crate::chance::Chance;
 use crate::moments::Moment;
 use crate::schedule::{Act, Loss, Plan, Sort};
@@ -95,11 +95,8 @@ pub(super) fn sixteen_steady(plan: &mut Plan, _: &mut Chance) {
 /// nobody is blamed for either.
 pub(super) fn key_replaced(plan: &mut Plan, _: &mut Chance) {
     plan.submit_every_ms = 8;
-    let kinds = [Moment::Notarizes, Moment::Nullifies, Moment::Finalizes];
-    let votes = kinds.into_iter().flat_map(|kind| [Sort::Vote(kind), Sort::Certificate(kind)]);
-    let unheard: Vec<Sort> = votes.chain([Sort::Requests]).collect();
     plan.script = vec![
-        after_ms(500, vec![withhold(&ALL, &[3], &unheard)]),
+        after_ms(500, vec![withhold(&ALL, &[3], &consensus_sorts())]),
         step(When::KeyReplaced, Vec::new()),
         step(When::WaitsForHeight(3), Vec::new()),
         step(When::SignedUnderBoth, vec![Act::Pass]),

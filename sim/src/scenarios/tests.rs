@@ -49,5 +49,6 @@ scenarios! {
     votes_wiped: 0..5,
     bodies_just_late: 3..8,
     key_replaced: 0..5,
+    chain_created: 0..5,
     sixteen_steady: 0..1,
 }

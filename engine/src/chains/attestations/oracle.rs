@@ -135,7 +135,7 @@ fn register(
         }
     };
     let there_are = changes.oracle.attestations.len() + changes.new.len();
-    if there_are as u64 >= changes.oracle.roles.attestations_cap || !changes.oracle.has_room() {
+    if there_are as u64 >= changes.oracle.is.roles.attestations_cap || !changes.oracle.has_room() {
         return Err(Outcome::ChainFull);
     }
     let data = match data {

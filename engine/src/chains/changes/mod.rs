@@ -82,8 +82,11 @@ pub(super) fn protect(
 ) -> Result<(), Outcome> {
     book.state().flags_at(signer).debit()?;
     let safeguards = protect.safeguards.get();
-    if safeguards.guardians.iter().any(|guardian| book.index(*guardian).is_none()) {
-        return Err(Outcome::UnknownCredit);
+    for guardian in &safeguards.guardians {
+        let index = book.index(*guardian).ok_or(Outcome::UnknownCredit)?;
+        if book.state().flags_at(index).is_closed() {
+            return Err(Outcome::CreditClosed);
+        }
     }
     let record = unchanging(book, protect.account)?;
     let LockWindows { rekey_seconds, recovery_seconds } = book.state().roles().windows;
@@ -100,7 +103,7 @@ pub(super) fn close(
     let state = Arc::clone(book.state());
     let flags = state.flags_at(signer);
     flags.debit()?;
-    if state.roles().are_held_by(account) {
+    if state.roles().are_held_by(account) || book.governance().is_some_and(|of| of.needs(account)) {
         return Err(Outcome::RoleHeld);
     }
     if state.mutable(signer).balance > 0 {

@@ -186,7 +186,7 @@ impl Oracle {
         let account = &self.accounts[of.account.0 as usize];
         account.may_pay()?;
         nothing_pending(account)?;
-        let seconds = self.roles.windows.rekey_seconds;
+        let seconds = self.is.roles.windows.rekey_seconds;
         begin(self, at, of.account, (PlainChange::Key(*of.key), false, seconds))
     }
 
@@ -194,15 +194,18 @@ impl Oracle {
         self.accounts[of.account.0 as usize].may_pay()?;
         let asked = of.safeguards.get();
         let guardians: Vec<u64> = asked.guardians.iter().map(|guardian| guardian.0).collect();
-        if guardians.iter().any(|guardian| *guardian >= self.accounts.len() as u64) {
-            return Err(Outcome::UnknownCredit);
+        for guardian in &guardians {
+            let guardian = self.accounts.get(*guardian as usize).ok_or(Outcome::UnknownCredit)?;
+            if guardian.closed {
+                return Err(Outcome::CreditClosed);
+            }
         }
         let safeguards =
             PlainSafeguards { recovery_key: asked.recovery_key, threshold: asked.threshold, guardians };
         nothing_pending(&self.accounts[of.account.0 as usize])?;
         let record = &self.accounts[of.account.0 as usize].record;
         let are_some = record.safeguards.recovery_key.is_some() || !record.safeguards.guardians.is_empty();
-        let windows = self.roles.windows;
+        let windows = self.is.roles.windows;
         let seconds = if are_some { windows.recovery_seconds } else { windows.rekey_seconds };
         begin(self, at, of.account, (PlainChange::Safeguards(safeguards), false, seconds))
     }
@@ -210,9 +213,10 @@ impl Oracle {
     pub(crate) fn close(&mut self, at: ChainTime, id: AccountId) -> Result<(), Outcome> {
         let account = &self.accounts[id.0 as usize];
         account.may_pay()?;
-        if self.roles.issuer == Some(id)
-            || self.roles.freezer == Some(id)
-            || self.roles.registrar == Registrar::Account(id)
+        if self.is.roles.issuer == Some(id)
+            || self.is.roles.freezer == Some(id)
+            || self.is.roles.registrar == Registrar::Account(id)
+            || self.governance.as_ref().is_some_and(|of| of.needs(id, at.height))
         {
             return Err(Outcome::RoleHeld);
         }
@@ -220,7 +224,7 @@ impl Oracle {
             return Err(Outcome::NotEmpty);
         }
         nothing_pending(account)?;
-        begin(self, at, id, (PlainChange::Close, false, self.roles.windows.rekey_seconds))?;
+        begin(self, at, id, (PlainChange::Close, false, self.is.roles.windows.rekey_seconds))?;
         self.accounts[id.0 as usize].closing = true;
         Ok(())
     }
@@ -245,7 +249,7 @@ impl Oracle {
 
     pub(crate) fn recover(&mut self, at: ChainTime, of: &Recover<'_>) -> Result<(), Outcome> {
         self.accounts[of.signer.0 as usize].may_pay()?;
-        let seconds = self.roles.windows.recovery_seconds;
+        let seconds = self.is.roles.windows.recovery_seconds;
         let account = self.accounts.get_mut(of.account.0 as usize).ok_or(Outcome::UnknownCredit)?;
         if account.closed {
             return Err(Outcome::CreditClosed);

@@ -9,8 +9,8 @@ use super::accounts::{self, refuse};
 use crate::execute::oracle::Oracle;
 use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
 use crate::types::{
-    AccountFlags, AccountId, Action, ChainKind, ChainTime, Command, Content, Outcome, PacketRun, Refusal,
-    Transfer,
+    AccountFlags, AccountId, Action, ChainKind, ChainStatus, ChainTime, Command, Content, Outcome, PacketRun,
+    Refusal, Transfer,
 };
 
 /// The rules of the kind.
@@ -59,6 +59,9 @@ fn judge_transfer(chains: &Chains, state: &ChainState, transfer: &Transfer) -> R
     let other = chains.get(other).ok_or(Refusal::UnknownCreditChain)?;
     if other.kind() != ChainKind::Transfers {
         return Err(Refusal::OtherKind);
+    }
+    if other.status() == ChainStatus::Closed {
+        return Err(Refusal::ChainClosed);
     }
     (other.asset() == state.asset()).then_some(()).ok_or(Refusal::OtherAsset)
 }

@@ -120,7 +120,7 @@ fn linked(oracle: &mut Oracle, linked: &Linked<'_>) -> Outcome {
 
 /// New money, once the nonce is spent.
 fn issue(oracle: &mut Oracle, by: AccountId, to: AccountId, amount: u64) -> Outcome {
-    if oracle.roles.issuer != Some(by) {
+    if oracle.is.roles.issuer != Some(by) {
         return Outcome::RoleNotHeld;
     }
     if let Err(reason) = oracle.accounts[by.0 as usize].may_pay() {
@@ -131,7 +131,7 @@ fn issue(oracle: &mut Oracle, by: AccountId, to: AccountId, amount: u64) -> Outc
         return reason;
     }
     let (amount, issued, burned) = (u128::from(amount), oracle.issued, oracle.burned);
-    let outstanding = issued + amount <= burned + u128::from(oracle.roles.issuance_cap);
+    let outstanding = issued + amount <= burned + u128::from(oracle.is.roles.issuance_cap);
     if !outstanding || issued + amount > u128::from(u64::MAX) {
         return Outcome::IssuanceCap;
     }
@@ -145,7 +145,7 @@ fn issue(oracle: &mut Oracle, by: AccountId, to: AccountId, amount: u64) -> Outc
 
 /// Money ceases to exist, once the nonce is spent.
 fn burn(oracle: &mut Oracle, by: AccountId, amount: u64) -> Outcome {
-    if oracle.roles.issuer != Some(by) {
+    if oracle.is.roles.issuer != Some(by) {
         return Outcome::RoleNotHeld;
     }
     let (own, amount) = (&mut oracle.accounts[by.0 as usize], u128::from(amount));

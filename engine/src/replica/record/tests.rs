@@ -7,14 +7,16 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 prop_compose! {
     fn chain()(
-        entry in any::<[u8; CHAIN_ENTRY_BYTES]>(),
+        entry in any::<[u8; CHAIN_ENTRY_BYTES]>(), kind in 1u8..=3, status in 0u8..=2,
         failures in prop::collection::vec((any::<u32>(), 1u8..=11), 0..5),
         returned in prop::collection::vec((any::<[u8; 32]>(), 1u8..=11), 0..5),
     ) -> ChainRecord {
         let outcome = |outcome| Outcome::try_from(outcome).unwrap();
         let failures = failures.into_iter().map(|(at, code)| (at, outcome(code))).collect();
         let returned = returned.into_iter().map(|(id, code)| (TransactionId(id), outcome(code))).collect();
-        ChainRecord { entry: ChainEntry::parse(&entry), failures, returned }
+        let mut entry = entry;
+        (entry[4], entry[5], entry[6]) = (kind, 0, status);
+        ChainRecord { entry: ChainEntry::parse(&entry).unwrap(), failures, returned }
     }
 }
 

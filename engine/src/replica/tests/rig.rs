@@ -9,7 +9,7 @@ use kernels::ed25519::SigningKey;
 use tempfile::TempDir;
 
 use super::super::*;
-use crate::mempool::{Mempool, Origin};
+use crate::mempool::{Mempool, Mempools, Origin};
 use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots};
 use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
@@ -197,7 +197,7 @@ pub struct Node {
     pub replica: Replica,
     pub committer: Committer,
     pub world: World,
-    mempools: Arc<BTreeMap<ChainId, Mempool>>,
+    mempools: Arc<Mempools>,
     directory: TempDir,
     network: Digest,
     authors: Vec<[u8; 32]>,
@@ -211,7 +211,7 @@ pub struct Node {
 
 impl Node {
     pub fn mempool(&self) -> &Mempool {
-        &self.mempools[&CHAIN]
+        self.mempools.get(CHAIN).unwrap()
     }
 
     pub fn input(&mut self, input: Input, now: Now) {
@@ -306,6 +306,7 @@ fn genesis(validators: usize) -> Genesis {
         suite,
         asset: Asset::UNIT,
         roles: Roles::default(),
+        threshold: 0,
         accounts: (0..ACCOUNTS).map(account).collect(),
     };
     Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain(CHAIN), chain(OTHER)])
@@ -352,8 +353,7 @@ impl Rig {
             Ok::<_, RecoveryError>(())
         });
         let (recovered, ledger, roots) = recovered.unwrap();
-        let mempool = |chain| (chain, Mempool::new(chain, ACCOUNTS, 256, 64));
-        let mempools = Arc::new(BTreeMap::from([CHAIN, OTHER].map(mempool)));
+        let mempools = Arc::new(Mempools::new(&ledger.states(), 256, 64));
         let settings = Settings::new(ValidatorIndex(me as u16), self.genesis.validators().len());
         let replica = Replica::new(
             &self.genesis,
@@ -464,7 +464,12 @@ impl Rig {
             let transfer = crate::execute::tests::transfer(sender, 0, 1, nonce);
             let packet = Transfer { chain, ..transfer }.sign(&self.network(), |_| [0; 64]);
             let transaction = Verified::assumed(packet.run().transaction().unwrap());
-            self.nodes[node].mempools[&chain].offer(transaction, Height(0), Origin::default()).unwrap();
+            self.nodes[node]
+                .mempools
+                .get(chain)
+                .unwrap()
+                .offer(transaction, Height(0), Origin::default())
+                .unwrap();
         }
     }
 

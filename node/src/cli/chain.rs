@@ -1,0 +1,373 @@
+//! What can be typed about chains: seeing them, their money, and what administrators decide about them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use engine::types::{AccountId, Asset, ChainKind, Digest, Registrar};
+
+use super::account::parse_number;
+use super::pay::parse_place;
+use super::{AuthorityArgs, Place, SigningArgs};
+
+/// See the chains of a network, issue and burn their money, and decide about
+/// them.
+///
+/// A network with a chain of the kind "governance" (`network init --governance`)
+/// has administrators: the accounts of that chain. One of them proposes (create,
+/// pause, resume, close, roles, administrators), others approve what `chain
+/// proposal` shows, and when enough have, it is decided. It takes effect 128
+/// heights later, on every validator at the same height.
+#[derive(Debug, Clone, Subcommand)]
+#[command(verbatim_doc_comment)]
+#[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
+pub enum ChainCommand {
+    List(ChainListArgs),
+    Issue(IssueArgs),
+    Burn(BurnArgs),
+    Create(CreateArgs),
+    Pause(PauseArgs),
+    Resume(ResumeArgs),
+    Close(CloseChainArgs),
+    Roles(RolesArgs),
+    Administrators(AdministratorsArgs),
+    Approve(ApproveArgs),
+    Proposal(ProposalArgs),
+}
+
+/// List the chains of a network: what they count, what they began with, what was
+/// issued and burned, whether they take transactions, and who may order what.
+///
+/// All of it is that of the last height that the validator has committed, and
+/// proved under its state root. A decision that is not in effect yet is not
+/// shown: see `chain proposal`.
+///
+/// Example:
+///   millrace chain list --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ChainListArgs {
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// Which validator to ask; without, the first that answers.
+    #[arg(long, value_name = "INDEX")]
+    pub validator: Option<u16>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Issue money: it is new, on an account of the chain.
+///
+/// Only the chain's issuer can, and never so much that more is issued than burned
+/// by the chain's cap. Both sums are public and provable.
+///
+/// Example:
+///   millrace chain issue --to 1:7 --amount 1000 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the issuer's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct IssueArgs {
+    /// Who receives.
+    #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
+    pub to: Place,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// Who orders it, and how.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
+}
+
+/// Burn money of the issuer's own account: it ceases to exist.
+///
+/// Example:
+///   millrace chain burn --chain 1 --amount 1000 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the issuer's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct BurnArgs {
+    /// The chain.
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: u32,
+    /// How much.
+    #[arg(long)]
+    pub amount: u64,
+    /// Who orders it, and how.
+    #[command(flatten)]
+    pub by: AuthorityArgs,
+}
+
+/// Who proposes, how long others can approve it, and how that is signed.
+#[derive(Debug, Clone, Args)]
+pub struct ProposingArgs {
+    /// The administrator who proposes and signs: an account of the chain of the kind "governance".
+    #[arg(long = "as", value_name = "ACCOUNT", default_value_t = 0)]
+    pub administrator: u64,
+    /// For how many minutes from now others can approve it.
+    #[arg(long, value_name = "MINUTES", default_value_t = 7 * 24 * 60, value_parser = clap::value_parser!(u64).range(1..=527_040))]
+    pub for_minutes: u64,
+    /// Which version of the administrators this is for; without, the one that a validator tells, and with --offline
+    /// the first one.
+    #[arg(long, value_name = "NUMBER")]
+    pub administrators_version: Option<u64>,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// Who may order what on a chain, and how much of everything it may have.
+#[derive(Debug, Clone, Args)]
+pub struct RoleArgs {
+    /// The account that issues and burns, or "none".
+    #[arg(long, value_name = "ACCOUNT|none", value_parser = parse_holder)]
+    pub issuer: Option<Holder>,
+    /// With an issuer: how much more may be issued than is burned.
+    #[arg(long, value_name = "AMOUNT")]
+    pub issuance_cap: Option<u64>,
+    /// The account that freezes and unfreezes, or "none".
+    #[arg(long, value_name = "ACCOUNT|none", value_parser = parse_holder)]
+    pub freezer: Option<Holder>,
+    /// The account that opens others, or "anyone", or "none".
+    #[arg(long, value_name = "ACCOUNT|anyone|none", value_parser = parse_registrar)]
+    pub registrar: Option<Registrar>,
+    /// With a registrar: how many accounts there may be in all.
+    #[arg(long, value_name = "NUMBER")]
+    pub accounts_cap: Option<u64>,
+    /// On a chain of the kind "attestations": how many there may be in all.
+    #[arg(long, value_name = "NUMBER")]
+    pub attestations_cap: Option<u64>,
+    /// Seconds in which an account can cancel another key of its own.
+    #[arg(long, value_name = "SECONDS")]
+    pub rekey_window: Option<u32>,
+    /// Seconds in which an account can cancel a recovery.
+    #[arg(long, value_name = "SECONDS")]
+    pub recovery_window: Option<u32>,
+}
+
+/// Propose another chain.
+///
+/// Its number must be above those of all chains, and is never used again. It
+/// begins with accounts that hold nothing: one for each --founder, or, for the
+/// test money of a local network, with keys from its secret (--test-founders).
+/// Money comes from an issuer, or from chains of the same asset. Who may do what
+/// there is named with it; what is not named nobody may do.
+///
+/// Examples:
+///   millrace chain create 8 --kind transfers --asset EUR --test-founders 4 \
+///                    --issuer 0 --issuance-cap 1000000 \
+///                    --registrar anyone --accounts-cap 1000 --network /tmp/mill
+///   millrace chain create 9 --kind attestations --attestations-cap 100000 \
+///                    --founder 9a41… --as 1 --key admin.pem --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct CreateArgs {
+    /// Its number.
+    #[arg(value_name = "CHAIN")]
+    pub chain: u32,
+    /// What it does: "transfers" or "attestations".
+    #[arg(long, value_name = "KIND", value_parser = parse_kind)]
+    pub kind: ChainKind,
+    /// What its balances are balances of; without, UNIT for transfers.
+    #[arg(long, value_name = "NAME")]
+    pub asset: Option<Asset>,
+    /// The public key of a first account, in hexadecimal; up to 8, in the order of the accounts' numbers.
+    #[arg(long = "founder", value_name = "HEX")]
+    pub founders: Vec<Digest>,
+    /// Instead of --founder: so many accounts with test keys of the network's own.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "founders", requires = "network", value_parser = clap::value_parser!(u64).range(1..=8))]
+    pub test_founders: Option<u64>,
+    /// Who may order what.
+    #[command(flatten)]
+    pub roles: RoleArgs,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Propose that a chain rests: every transaction on it fails until it is resumed.
+///
+/// What is in flight to it still arrives, and what comes back is refunded. No
+/// lock window ends meanwhile.
+///
+/// Example:
+///   millrace chain pause 8 --as 1 --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct PauseArgs {
+    /// The chain.
+    #[arg(value_name = "CHAIN")]
+    pub chain: u32,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Propose that a chain that rests goes on.
+///
+/// Example:
+///   millrace chain resume 8 --as 1 --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ResumeArgs {
+    /// The chain.
+    #[arg(value_name = "CHAIN")]
+    pub chain: u32,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Propose that a chain takes nothing new any more, for good.
+///
+/// Money can still leave it, to other chains of its asset or by burning, and its
+/// accounts' keys can change; nothing else.
+///
+/// Example:
+///   millrace chain close 8 --as 1 --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct CloseChainArgs {
+    /// The chain.
+    #[arg(value_name = "CHAIN")]
+    pub chain: u32,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Propose that others may order on a chain, or that it has other caps or lock
+/// windows. What is not named stays as it is now.
+///
+/// What stays is proved by the validators; with --offline, or without --network,
+/// every role and window must be named.
+///
+/// Example:
+///   millrace chain roles 8 --freezer 2 --issuer none --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RolesArgs {
+    /// The chain.
+    #[arg(value_name = "CHAIN")]
+    pub chain: u32,
+    /// Who may order what from then on.
+    #[command(flatten)]
+    pub roles: RoleArgs,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Propose that others decide: these accounts of the chain of the kind
+/// "governance", of whom so many must approve.
+///
+/// When it takes effect, every proposal that is open is void.
+///
+/// Example:
+///   millrace chain administrators --accounts 0,2,5 --threshold 2 \
+///                    --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct AdministratorsArgs {
+    /// Their accounts, at most 16.
+    #[arg(long, value_name = "ACCOUNTS", value_delimiter = ',', required = true, value_parser = parse_number)]
+    pub accounts: Vec<u64>,
+    /// How many must approve.
+    #[arg(long)]
+    pub threshold: u8,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Approve a proposal, as another administrator.
+///
+/// Look at it first: `millrace chain proposal`. With the last approval that is
+/// needed it is decided, and takes effect 128 heights later.
+///
+/// Example:
+///   millrace chain approve 77e0… --as 2 --network /tmp/mill
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ApproveArgs {
+    /// The proposal, as proposing it printed it.
+    #[arg(value_name = "PROPOSAL")]
+    pub proposal: Digest,
+    /// The administrator who approves and signs.
+    #[arg(long = "as", value_name = "ACCOUNT")]
+    pub administrator: u64,
+    /// Which version of the administrators this is for; without, the one that a validator tells, and with --offline
+    /// the first one.
+    #[arg(long, value_name = "NUMBER")]
+    pub administrators_version: Option<u64>,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// Show a proposal: what it says, who approves it, and from which height on it is
+/// in effect.
+///
+/// With --wait it is shown when it is in effect.
+///
+/// Example:
+///   millrace chain proposal 77e0… --network /tmp/mill
+///
+/// Exit codes: 0 found (with --wait: in effect), 1 there is none, or it is not in
+/// effect within five minutes, 2 usage.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ProposalArgs {
+    /// The proposal.
+    #[arg(value_name = "PROPOSAL")]
+    pub proposal: Digest,
+    /// The network's directory, as `network init` made it.
+    #[arg(long, value_name = "DIR")]
+    pub network: PathBuf,
+    /// Which validator to ask; without, the first that answers.
+    #[arg(long, value_name = "INDEX")]
+    pub validator: Option<u16>,
+    /// Wait until it is in effect.
+    #[arg(long)]
+    pub wait: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An account, or nobody.
+pub type Holder = Option<AccountId>;
+
+fn parse_holder(text: &str) -> Result<Holder, String> {
+    match text {
+        "none" => Ok(None),
+        _ => text
+            .parse()
+            .map(|account| Some(AccountId(account)))
+            .map_err(|_| "write the number of an account of the chain, or none".to_owned()),
+    }
+}
+
+fn parse_registrar(text: &str) -> Result<Registrar, String> {
+    match text {
+        "none" => Ok(Registrar::Nobody),
+        "anyone" => Ok(Registrar::Anyone),
+        _ => text
+            .parse()
+            .map(|account| Registrar::Account(AccountId(account)))
+            .map_err(|_| "write the number of an account of the chain, anyone, or none".to_owned()),
+    }
+}
+
+fn parse_kind(text: &str) -> Result<ChainKind, String> {
+    let kinds = [ChainKind::Transfers, ChainKind::Attestations];
+    let found = kinds.into_iter().find(|kind| kind.name() == text);
+    found.ok_or_else(|| "a chain that is created is of the kind transfers or attestations".to_owned())
+}

@@ -1,0 +1,159 @@
+//! What administrators decide, in words and as fields.
+
+use engine::types::{
+    Approve, Charter, Decision, LockWindows, NewChain, ProposalRecord, Propose, Registrar, Roles,
+};
+use serde_json::{Value, json};
+
+use crate::cli::grouped;
+
+/// A decision in a line.
+pub(crate) fn decision(decision: &Decision) -> String {
+    match decision {
+        Decision::Create(new) => {
+            let NewChain { id, kind, asset, roles, founders, .. } = new;
+            let of =
+                if *asset == engine::types::Asset::NONE { String::new() } else { format!(" of {asset}") };
+            let accounts = founders.len();
+            format!("create chain {id}: {}{of}, {accounts} accounts; {}", kind.name(), in_words(roles))
+        }
+        Decision::Pause(chain) => format!("pause chain {chain}"),
+        Decision::Resume(chain) => format!("resume chain {chain}"),
+        Decision::Close(chain) => format!("close chain {chain} for good"),
+        Decision::Roles(chain, roles) => format!("chain {chain}: {}", in_words(roles)),
+        Decision::Administrators(council) => {
+            let accounts: Vec<String> = council.accounts.iter().map(ToString::to_string).collect();
+            format!("administrators are accounts {}, {} must approve", accounts.join(", "), council.threshold)
+        }
+    }
+}
+
+fn in_words(roles: &Roles) -> String {
+    let all: Vec<String> = rows(roles).into_iter().map(|(what, who)| format!("{what} {who}")).collect();
+    all.join("; ")
+}
+
+/// Roles, caps and lock windows, one after the other.
+pub(crate) fn rows(roles: &Roles) -> Vec<(&'static str, String)> {
+    let holder = |account: Option<_>| match account {
+        None => "nobody".to_owned(),
+        Some(account) => format!("account {account}"),
+    };
+    let issuer = match roles.issuer {
+        None => holder(None),
+        issuer => {
+            format!("{}, at most {} more than is burned", holder(issuer), grouped(roles.issuance_cap))
+        }
+    };
+    let most = grouped(roles.accounts_cap);
+    let registrar = match roles.registrar {
+        Registrar::Nobody => holder(None),
+        Registrar::Account(account) => format!("{}, at most {most} accounts in all", holder(Some(account))),
+        Registrar::Anyone => format!("any account, at most {most} accounts in all"),
+    };
+    let LockWindows { rekey_seconds, recovery_seconds } = roles.windows;
+    let (rekey, recovery) = (grouped(rekey_seconds.into()), grouped(recovery_seconds.into()));
+    let mut rows = Vec::new();
+    if roles.attestations_cap > 0 {
+        rows.push(("attestations", format!("at most {}", grouped(roles.attestations_cap))));
+    }
+    rows.extend([
+        ("issuer", issuer),
+        ("freezer", holder(roles.freezer)),
+        ("registrar", registrar),
+        ("lock windows", format!("{rekey} s for a key, {recovery} s for a recovery")),
+    ]);
+    rows
+}
+
+/// Roles, caps and lock windows as fields of an object.
+pub(crate) fn roles_fields(roles: &Roles) -> Value {
+    let registrar = match roles.registrar {
+        Registrar::Nobody => Value::Null,
+        Registrar::Account(account) => json!(account),
+        Registrar::Anyone => json!("anyone"),
+    };
+    json!({
+        "issuer": roles.issuer,
+        "issuance_cap": roles.issuance_cap,
+        "freezer": roles.freezer,
+        "registrar": registrar,
+        "accounts_cap": roles.accounts_cap,
+        "attestations_cap": roles.attestations_cap,
+        "rekey_window": roles.windows.rekey_seconds,
+        "recovery_window": roles.windows.recovery_seconds,
+    })
+}
+
+fn decision_fields(decision: &Decision) -> Value {
+    match decision {
+        Decision::Create(NewChain { id, kind, asset, roles, founders, .. }) => json!({ "create": {
+            "chain": id,
+            "kind": kind.name(),
+            "asset": (*asset != engine::types::Asset::NONE).then_some(asset),
+            "founders": founders.iter().map(hex::encode).collect::<Vec<_>>(),
+            "roles": roles_fields(roles),
+        }}),
+        Decision::Pause(chain) => json!({ "pause": chain }),
+        Decision::Resume(chain) => json!({ "resume": chain }),
+        Decision::Close(chain) => json!({ "close": chain }),
+        Decision::Roles(chain, roles) => json!({ "roles": { "chain": chain, "roles": roles_fields(roles) }}),
+        Decision::Administrators(council) => {
+            json!({ "administrators": { "accounts": council.accounts, "threshold": council.threshold }})
+        }
+    }
+}
+
+/// A proposal as it was signed.
+pub(crate) fn propose_fields(of: &Propose<'_>) -> Value {
+    json!({
+        "chain": of.chain,
+        "key_version": of.key_version,
+        "reference": hex::encode(of.reference),
+        "administrator": of.administrator,
+        "proposal": of.proposal(),
+        "administrators": of.administrators,
+        "until_ms": of.until_ms,
+        "decision": decision_fields(&of.decision.get()),
+        "nonce": of.nonce,
+        "expiry": of.expiry,
+    })
+}
+
+/// An approval as it was signed.
+pub(crate) fn approve_fields(of: &Approve) -> Value {
+    json!({
+        "chain": of.chain,
+        "key_version": of.key_version,
+        "reference": hex::encode(of.reference),
+        "administrator": of.administrator,
+        "proposal": of.proposal,
+        "administrators": of.administrators,
+        "nonce": of.nonce,
+        "expiry": of.expiry,
+    })
+}
+
+/// What has become of a proposal.
+pub(crate) fn proposal_fields(of: &ProposalRecord) -> Value {
+    json!({
+        "decision": decision_fields(&of.decision),
+        "administrators": of.administrators,
+        "until_ms": of.until_ms,
+        "approvals": of.approvals,
+        "number": of.decided.map(|(number, _)| number),
+        "in_effect_from": of.decided.map(|(_, height)| height),
+    })
+}
+
+/// What a chain is, as fields of an object.
+pub(crate) fn charter_fields(of: &Charter) -> Value {
+    let mut fields = roles_fields(&of.roles);
+    fields["kind"] = json!(of.kind.name());
+    fields["asset"] = json!((of.asset != engine::types::Asset::NONE).then_some(of.asset));
+    fields["supply"] = json!(of.supply);
+    fields["status"] = json!(of.status.name());
+    fields["since"] = json!(of.since);
+    fields["proposal"] = json!((of.since.0 > 0).then_some(of.proposal));
+    fields
+}

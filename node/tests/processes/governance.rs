@@ -1,0 +1,155 @@
+//! Chains that administrators create, pause and close while the network runs.
+
+use std::process::{Command, Stdio};
+
+use engine::types::ChainId;
+use node::network::{ChainDraft, InitOptions};
+
+use crate::testbed::{MILLRACE, Testbed, expect};
+
+/// Four validators, two of three administrators on chain 0, and chain 1 with money.
+fn testbed() -> Testbed {
+    let mut chains = vec![ChainDraft::governance(ChainId(0), 3, 2)];
+    chains.extend(ChainDraft::alike(1, 2_000, 1_000_000));
+    let mut testbed = Testbed::with(&InitOptions { validators: 4, chains, ..InitOptions::default() });
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    testbed
+}
+
+/// The proposal in what `chain create` and its kin print.
+fn proposal(text: &str) -> String {
+    let row = text.lines().find_map(|line| line.trim().strip_prefix("proposal "));
+    row.unwrap_or_else(|| panic!("no proposal in {text}")).trim().to_owned()
+}
+
+/// Administrator 0 proposes and 2 approves; the proposal.
+fn decide(dir: &str, decision: &[&str]) -> String {
+    let (text, _) = expect(0, &[&["chain"], decision, &["--network", dir]].concat());
+    assert!(text.contains("open: approved by 1 of version 1"), "{text}");
+    let proposal = proposal(&text);
+    let (text, _) = expect(0, &["chain", "approve", &proposal, "--as", "2", "--network", dir]);
+    assert!(text.contains("decision ") && text.contains("in effect from height"), "{text}");
+    proposal
+}
+
+#[test]
+fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_come_back_from_a_power_cut() {
+    let mut testbed = testbed();
+    let dir = testbed.path().to_str().unwrap().to_owned();
+    testbed.kill(3);
+    // Its exit code says that validators were killed under it.
+    let mut load = Command::new(MILLRACE)
+        .args(["load", "--network", &dir, "--rate", "4000", "--seconds", "60"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let create = [
+        "create",
+        "5",
+        "--kind",
+        "transfers",
+        "--test-founders",
+        "4",
+        "--issuer",
+        "0",
+        "--issuance-cap",
+        "900",
+    ];
+    let created = decide(&dir, &create);
+    testbed.spawn(3);
+    expect(0, &["chain", "proposal", &created, "--wait", "--network", &dir]);
+    expect(0, &["transfer", "--network", &dir, "--from", "1:1900", "--to", "5:1", "--amount", "70"]);
+    expect(0, &["chain", "issue", "--to", "5:0", "--amount", "900", "--network", &dir]);
+    let paused = decide(&dir, &["pause", "5"]);
+    (0..4).for_each(|index| testbed.kill(index));
+    let _ = load.kill();
+    load.wait().unwrap();
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    // What was decided before the cut takes effect after it.
+    expect(0, &["chain", "proposal", &paused, "--wait", "--network", &dir]);
+    for index in ["0", "1", "2", "3"] {
+        testbed.settle();
+        let (text, _) = expect(0, &["query", "--network", &dir, "--validator", index, "account", "5", "1"]);
+        assert!(text.contains("balance       70"), "{text}");
+        let pay = [
+            "transfer",
+            "--network",
+            &dir,
+            "--validator",
+            index,
+            "--from",
+            "5:0",
+            "--to",
+            "5:1",
+            "--amount",
+            "1",
+        ];
+        let (text, _) = expect(1, &pay);
+        assert!(text.contains("chain paused"), "{text}");
+    }
+    let (text, _) = expect(0, &["chain", "list", "--network", &dir]);
+    assert!(text.contains("paused; decided by proposal"), "{text}");
+    testbed.stop_all();
+    for member in &testbed.network.members {
+        let (text, _) = expect(0, &["verify", member.data().to_str().unwrap()]);
+        assert!(text.contains("proposals and approvals         4"), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_decided_is_told() {
+    let testbed = testbed();
+    let dir = testbed.path().to_str().unwrap();
+    let chain = |code: i32, more: &[&str]| expect(code, &[&["chain"], more, &["--network", dir]].concat());
+    let usage = [
+        (&["create", "9", "--kind", "transfers"][..], "--founder"),
+        (&["create", "9", "--kind", "governance", "--test-founders", "1"], "transfers or attestations"),
+        (
+            &["create", "9", "--kind", "transfers", "--test-founders", "1", "--issuer", "0"],
+            "an issuer needs a cap",
+        ),
+        (&["create", "9", "--kind", "attestations", "--test-founders", "1"], "attestations need their cap"),
+        (
+            &["create", "9", "--kind", "transfers", "--test-founders", "2", "--freezer", "2"],
+            "accounts that there are",
+        ),
+        (&["administrators", "--accounts", "0,1", "--threshold", "3"], "at most their number"),
+        (&["administrators", "--accounts", "0,0", "--threshold", "1"], "each once"),
+    ];
+    for (typed, words) in usage {
+        let (_, error) = chain(2, typed);
+        assert!(error.contains(words), "{typed:?}: {error}");
+    }
+    let failed = [
+        (&["create", "1", "--kind", "transfers", "--test-founders", "1"][..], "chain id taken"),
+        (&["pause", "7"], "unknown chain"),
+        (&["pause", "0"], "another kind of chain"),
+        (&["resume", "1"], "another state of the chain"),
+        (&["roles", "1", "--attestations-cap", "5"], "unfit roles"),
+        (&["administrators", "--accounts", "0,7", "--threshold", "1"], "unknown credit account"),
+        (&["pause", "1", "--administrators-version", "2"], "other administrators"),
+    ];
+    for (typed, words) in failed {
+        let (text, _) = chain(1, typed);
+        assert!(text.contains(words), "{typed:?}: {text}");
+    }
+    for typed in [&["proposal", &"ab".repeat(32)][..], &["approve", &"ab".repeat(32), "--as", "1"]] {
+        let (_, error) = chain(1, typed);
+        assert!(error.contains("nobody has proposed"), "{error}");
+    }
+    let (_, error) =
+        expect(1, &["transfer", "--network", dir, "--from", "6:0", "--to", "1:1", "--amount", "1"]);
+    assert!(error.contains("no account 0, or the network has no chain 6"), "{error}");
+    // A proposal with an absent approval is not in effect, and says so.
+    let (text, _) = chain(0, &["roles", "1", "--freezer", "3", "--for-minutes", "5"]);
+    let (text, _) = chain(0, &["proposal", &proposal(&text)]);
+    assert!(text.contains("freezer account 3") && text.contains("open: approved by 1"), "{text}");
+
+    // A network without administrators stays as its genesis has it.
+    let other = Testbed::new(1, 10);
+    let (_, error) = expect(2, &["chain", "pause", "1", "--network", other.path().to_str().unwrap()]);
+    assert!(error.contains("no chain of the kind \"governance\""), "{error}");
+}
