@@ -6,7 +6,7 @@ use anyhow::Result;
 use client::Client;
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, Approve, Asset, ChainId, ChainKind, Council, CryptoSuite,
-    Decision, Digest, EncodedDecision, Height, NewChain, ProposalRecord, Propose, Roles,
+    Decision, Digest, EncodedDecision, Fingerprint, Height, NewChain, ProposalRecord, Propose, Roles,
 };
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub enum GovernanceError {
     )]
     NoAdministrators,
     /// A chain that nobody can have.
-    #[error("no chain can be so: {0}")]
+    #[error("this cannot be decided: {0}")]
     Invalid(&'static str),
     /// Nothing says which keys the accounts of the chain begin with.
     #[error(
@@ -49,7 +49,7 @@ pub enum GovernanceError {
     OtherProposal(Digest),
     /// What stays as it is would be unknown.
     #[error(
-        "without a validator nobody says what stays: name --issuer, --freezer, --registrar, --rekey-window and \
+        "without --network nobody proves what stays: name --issuer, --freezer, --registrar, --rekey-window and \
          --recovery-window, with the caps that go with them"
     )]
     NotAll,
@@ -198,12 +198,17 @@ pub fn proposal(args: &ProposalArgs) -> Result<bool> {
         };
         let is_in_effect = found.decided.is_some_and(|(_, since)| since <= height);
         asked += 1;
-        if args.wait && !is_in_effect && asked < ASKED_TIMES {
+        let (is_open, fate) = fate(&found, height, present(&mut client, chain)?);
+        let may_come = is_open || found.decided.is_some();
+        if args.wait && asked == 1 && !is_in_effect && may_come {
+            eprintln!("waiting: {fate}");
+        }
+        if args.wait && !is_in_effect && may_come && asked < ASKED_TIMES {
             std::thread::sleep(ASKED_EVERY);
             continue;
         }
         let checked = check_root(&network, client.validator(), (height, &root))?;
-        show(args, &found, (height, is_in_effect), checked)?;
+        show(args, &found, (height, is_in_effect, fate), checked)?;
         if args.wait && !is_in_effect {
             eprintln!("it is not in effect yet (at height {height})");
         }
@@ -214,7 +219,7 @@ pub fn proposal(args: &ProposalArgs) -> Result<bool> {
 fn show(
     args: &ProposalArgs,
     record: &ProposalRecord,
-    (height, is_in_effect): (Height, bool),
+    (height, is_in_effect, fate): (Height, bool, String),
     checked: Checked,
 ) -> Result<()> {
     if args.json {
@@ -222,6 +227,7 @@ fn show(
         fields["proposal"] = json!(args.proposal);
         fields["in_effect"] = json!(is_in_effect);
         fields["height"] = json!(height);
+        fields["fate"] = json!(fate);
         fields["checked"] = json!(checked);
         return print_json(&fields).map(drop);
     }
@@ -230,7 +236,7 @@ fn show(
     rows(&[
         ("says", in_words(&record.decision)),
         ("approved by", format!("account(s) {}", approvals.join(", "))),
-        ("fate", fate(record, height)),
+        ("fate", fate),
         ("checked", checked.text()),
     ]);
     Ok(())
@@ -294,11 +300,13 @@ fn told(
     if !committed || how.json || how.offline.is_some() {
         return Ok(committed);
     }
-    let found = validator_of(how, network).and_then(|mut client| record(&mut client, chain, proposal));
-    let Ok((Some(record), height, _)) = found else { return Ok(true) };
+    let Ok(mut client) = validator_of(how, network) else { return Ok(true) };
+    let Ok((Some(record), height, _)) = record(&mut client, chain, proposal) else { return Ok(true) };
     let on = how.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
-    let on = on.unwrap_or_default();
-    rows(&[("fate", fate(&record, height))]);
+    let on = on.unwrap_or_else(|| " --network DIR".to_owned());
+    let now = present(&mut client, chain).unwrap_or(record.administrators);
+    let fate = fate(&record, height, now);
+    rows(&[("fate", fate.1)]);
     match record.decided {
         None => println!("approve it:  millrace chain approve {proposal} --as ACCOUNT{on}"),
         Some(_) => println!("wait for it:  millrace chain proposal {proposal} --wait{on}"),
@@ -313,6 +321,9 @@ fn record(
     proposal: &Digest,
 ) -> Result<(Option<ProposalRecord>, Height, Digest)> {
     let answer = client.row(chain, &proposal.0)?;
+    if Fingerprint(proposal.0).is_reserved() {
+        return Ok((None, answer.as_of.height, answer.value.state_root));
+    }
     let row = answer.value.proof.says(proposal).flatten();
     let unreadable = || GovernanceError::Unreadable("the proposal");
     let record = row.map(|row| ProposalRecord::decode(row).ok_or_else(unreadable)).transpose()?;
@@ -323,13 +334,29 @@ fn record(
     Ok((record, answer.as_of.height, answer.value.state_root))
 }
 
-fn fate(record: &ProposalRecord, height: Height) -> String {
-    match record.decided {
+/// Whether a proposal can still be decided, and what has become of it in words. `present` is the version of those who
+/// decide now.
+fn fate(record: &ProposalRecord, height: Height, present: u64) -> (bool, String) {
+    let until = print::time(record.until_ms);
+    let open = record.decided.is_none();
+    let version = record.administrators;
+    let fate = match record.decided {
+        None if version != present => {
+            return (
+                false,
+                format!(
+                    "void: made for version {version} of the administrators; version {present} decides now"
+                ),
+            );
+        }
+        None if record.until_ms < Clock::start().moment().unix_ms => {
+            return (false, format!("expired: it could be approved until {until}"));
+        }
         None => format!(
             "open: approved by {} of version {} of the administrators; others can approve it until {}",
             record.approvals.len(),
-            record.administrators,
-            print::time(record.until_ms),
+            version,
+            until,
         ),
         Some((number, since)) if since <= height => {
             format!("decision {number}, in effect since height {since}")
@@ -337,7 +364,8 @@ fn fate(record: &ProposalRecord, height: Height) -> String {
         Some((number, since)) => {
             format!("decision {number}, in effect from height {since} on; the network is at height {height}")
         }
-    }
+    };
+    (open, fate)
 }
 
 /// The chain that decides.

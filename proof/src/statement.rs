@@ -108,15 +108,19 @@ impl fmt::Display for Statement {
             Fact::Charter(Charter { kind, status, since, proposal, .. }) => {
                 write!(
                     f,
-                    "after block {height} of the network \"{}\", chain {chain} of the kind {} was {}, ",
+                    "after block {height} of the network \"{}\", chain {chain} of the kind {} was {}; ",
                     self.network_name.escape_debug(),
                     kind.name(),
                     status.name()
                 )?;
                 match proposal {
-                    None => f.write_str("with the roles of the genesis"),
+                    None => f.write_str("nothing was decided about it since the genesis"),
                     Some(proposal) => {
-                        write!(f, "as proposal {} decided from height {since} on", Hex(proposal))
+                        write!(
+                            f,
+                            "the last decision about it is proposal {}, from height {since} on",
+                            Hex(proposal)
+                        )
                     }
                 }
             }

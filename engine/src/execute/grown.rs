@@ -30,7 +30,7 @@ impl<T> Grown<T> {
         let _one_at_a_time = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let place = self.len.load(Acquire);
         assert!(place < self.slots.len(), "room for {} values", self.slots.len());
-        let _ = self.slots[place].set(value);
+        assert!(self.slots[place].set(value).is_ok(), "the slot behind the last one is empty");
         // Release: who sees the length finds the values.
         self.len.store(place + 1, Release);
     }

@@ -73,14 +73,17 @@ impl Stored {
 
     /// What a chain has sent to another one, in order.
     fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = Packet>, ReadError> {
-        let sent = self.executed(from)?.filter(|(_, outcome)| *outcome == Outcome::Sent);
+        // Before it was created a chain has sent nothing.
+        let was_there = entry_of(&self.record, from).is_some();
+        let executed = was_there.then(|| self.executed(from)).transpose()?.into_iter().flatten();
+        let sent = executed.filter(|(_, outcome)| *outcome == Outcome::Sent);
         Ok(sent.map(|(run, _)| *run).filter(move |packet| packet.credit_chain() == to))
     }
 }
 
-fn entry_of(record: &CommittedBlock, chain: ChainId) -> Result<ChainEntry, ReadError> {
-    let of_chain = record.chains.iter().find(|of| of.entry.chain == chain);
-    Ok(of_chain.ok_or(ReadError::Damaged(record.height))?.entry)
+/// What a block says of a chain; `None` before the chain was created.
+fn entry_of(record: &CommittedBlock, chain: ChainId) -> Option<ChainEntry> {
+    record.chains.iter().find(|of| of.entry.chain == chain).map(|of| of.entry)
 }
 
 impl<R: Records> JournalReader<'_, R> {
@@ -105,8 +108,8 @@ impl<R: Records> JournalReader<'_, R> {
                 break;
             }
             let (record, _) = self.block(at.height)?;
-            let entry = entry_of(&record, query.chain)?;
-            let count = entry.inbox + entry.transactions;
+            let entry = entry_of(&record, query.chain);
+            let count = entry.map_or(0, |entry| entry.inbox + entry.transactions);
             looked_through += count;
             if count > at.place.into() {
                 let stored = self.stored(at.height, blocks)?;

@@ -119,7 +119,7 @@ pub struct CommittedBlock {
     pub certificate: Vec<u8>,
     /// Where in the journal its batches stand, by author and sequence.
     pub batches: Vec<Position>,
-    /// One record for every chain of the genesis, ascending.
+    /// One record for every chain that there is after the block, ascending, ascending.
     pub chains: Vec<ChainRecord>,
 }
 

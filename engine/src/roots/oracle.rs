@@ -276,8 +276,8 @@ fn delivered(came: &Delivered) -> Vec<u8> {
     leaf
 }
 
-/// chain | kind | status | asset | root and number of transactions | of accounts | of the outbox | of the inbox | of rows |
-/// issued | burned
+/// chain | kind | status | asset | root and number of transactions | of accounts | of the outbox | of the inbox |
+/// of rows | issued | burned
 fn entry_leaf(entry: &ChainEntry) -> Hash {
     let mut leaf = Vec::new();
     leaf.extend(entry.chain.0.to_le_bytes());

@@ -117,9 +117,9 @@ pub struct Council {
 pub enum Decision {
     /// There is another chain.
     Create(NewChain),
-    /// A chain rests.
+    /// A chain is paused: every transaction on it fails.
     Pause(ChainId),
-    /// A chain that rested goes on.
+    /// A chain that is paused goes on.
     Resume(ChainId),
     /// A chain takes nothing new any more, for good.
     Close(ChainId),
@@ -130,7 +130,7 @@ pub enum Decision {
 }
 
 impl Council {
-    /// Whether it is one: accounts ascend, and as many as must approve can.
+    /// Whether it is one: 1 to 16 accounts, ascending, and a threshold from 1 up to their number.
     pub fn is_valid(&self) -> bool {
         (1..=ADMINISTRATORS_MAX).contains(&self.accounts.len())
             && (1..=self.accounts.len()).contains(&usize::from(self.threshold))
@@ -182,7 +182,7 @@ impl Decision {
         }
     }
 
-    /// Whether it is one, whatever chains there are.
+    /// Whether its form is valid. Whether it is possible depends on the chains that there are.
     pub fn is_valid(&self) -> bool {
         match self {
             Self::Create(new) => new.is_valid(),

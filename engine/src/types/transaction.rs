@@ -279,7 +279,7 @@ pub enum Content<'a> {
     Recover(Recover<'a>),
     /// What is to be decided about the chains.
     Propose(Propose<'a>),
-    /// Another administrator's word for it.
+    /// An administrator's approval of a proposal.
     Approve(Approve),
 }
 

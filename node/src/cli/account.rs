@@ -11,7 +11,7 @@ use super::{AuthorityArgs, PassphraseArgs, Place, SigningArgs};
 /// Open accounts, freeze and unfreeze them, give them other keys, and close them.
 ///
 /// Two of these take a role: the chain's registrar opens accounts, its freezer
-/// freezes and unfreezes. The genesis names both (`millrace chain list`). A frozen
+/// freezes and unfreezes. `millrace chain list` names both. A frozen
 /// account keeps what it has. What was on its way and comes back to it arrives
 /// nevertheless.
 ///

@@ -163,7 +163,7 @@ pub struct SubmitArgs {
 /// Which account orders, and how that is signed and submitted.
 #[derive(Debug, Clone, Args)]
 pub struct AuthorityArgs {
-    /// The account that orders and signs; without, the one whose role it is by the genesis of --network.
+    /// The account that orders and signs; without, the one that holds the role now: a validator of --network says it.
     #[arg(long, value_name = "ACCOUNT")]
     pub authority: Option<u64>,
     /// How it is signed and submitted.

@@ -4,7 +4,10 @@ use anyhow::{Result, anyhow};
 use client::answers::RowAnswer;
 use client::{Answer, Client, FoundBlock};
 use engine::roots::ChainEntry;
-use engine::types::{ChainId, ChainKind, Charter, Digest, Height, OWN_CHAIN_KEY};
+use engine::types::{
+    ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, Charter, Council, Digest, Height,
+    OWN_CHAIN_KEY,
+};
 use serde_json::{Value, json};
 
 use super::{Asked, Checked, connect_member, decisions};
@@ -32,16 +35,18 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
     ids.sort_unstable();
     ids.dedup();
     let mut chains = Vec::new();
-    let mut compared = None;
     for id in ids {
         let entry = entries.iter().find(|entry| entry.chain == id).copied();
-        let (of, at, root) = charter_at(&mut asked.client, network, id)?;
-        if at > Height(0) && compared != Some((at, root)) {
-            checked = checked.and(Checked { path: false, ..asked.checked(at, &root)? });
-            compared = Some((at, root));
-        }
+        let of = charter(&mut asked.client, network, id)?;
         let beginning = network.genesis.chain(id).map_or(0, |chain| chain.accounts.len() as u64);
-        chains.push(Shown { id, of, entry, accounts: entry.map_or(beginning, |entry| entry.accounts) });
+        let council = administrators(&mut asked.client, network, id)?;
+        chains.push(Shown {
+            id,
+            of,
+            council,
+            entry,
+            accounts: entry.map_or(beginning, |entry| entry.accounts),
+        });
     }
     if args.json {
         let chains: Vec<_> = chains.iter().map(as_json).collect();
@@ -66,7 +71,11 @@ impl Asked {
             println!("chain {chain} is as the genesis has it; --network says how that is");
             return Ok(());
         };
-        let shown = Shown { id: chain, of, entry, accounts };
+        let council = match &self.network {
+            Some(network) => administrators(&mut self.client, network, chain)?,
+            None => None,
+        };
+        let shown = Shown { id: chain, of, council, entry, accounts };
         if json {
             return super::print_json(as_of, &as_json(&shown), &checked);
         }
@@ -93,35 +102,43 @@ fn said(answer: &RowAnswer, chain: ChainId) -> Result<Option<Charter>> {
 /// # Errors
 /// The validator does not answer, or there is no such chain.
 pub(crate) fn charter(client: &mut Client, network: &Network, chain: ChainId) -> Result<Charter> {
-    charter_at(client, network, chain).map(|(charter, ..)| charter)
+    let said = said(&client.row(chain, &OWN_CHAIN_KEY)?.value, chain)?;
+    let of_genesis = || network.genesis.chain(chain).map(Charter::from);
+    said.or_else(of_genesis).ok_or_else(|| super::NoChain(chain).into())
 }
 
-/// The same, with the height and the state root of which it is so.
-fn charter_at(client: &mut Client, network: &Network, chain: ChainId) -> Result<(Charter, Height, Digest)> {
-    let answer = client.row(chain, &OWN_CHAIN_KEY)?.value;
-    let of_genesis = || network.genesis.chain(chain).map(Charter::from);
-    let charter = said(&answer, chain)?.or_else(of_genesis).ok_or(super::NoChain(chain))?;
-    Ok((charter, answer.proof.chain.height, answer.state_root))
+/// Who decides, if it is the chain that does.
+fn administrators(client: &mut Client, network: &Network, chain: ChainId) -> Result<Option<Administrators>> {
+    let Some(of) = network.genesis.governance().filter(|of| of.id == chain) else { return Ok(None) };
+    let answer = client.row(chain, &ADMINISTRATORS_KEY)?.value;
+    if let Some(row) = answer.proof.says(&Digest(ADMINISTRATORS_KEY)).flatten() {
+        return Ok(Administrators::decode(row));
+    }
+    let accounts = (0..of.accounts.len() as u64).map(AccountId).collect();
+    let council = Council { threshold: of.threshold, accounts };
+    Ok(Some(Administrators { version: 1, council }))
 }
 
 /// A chain with what it has after a height.
 struct Shown {
     id: ChainId,
     of: Charter,
+    /// Who decides, if it is the chain that does.
+    council: Option<Administrators>,
     /// None at height 0.
     entry: Option<ChainEntry>,
     accounts: u64,
 }
 
 fn print(shown: &Shown) {
-    let Shown { id, of, entry, accounts } = shown;
+    let Shown { id, of, council, entry, accounts } = shown;
     let mut table = vec![
         (
             "status",
             match of.since {
                 Height(0) => format!("{}, as the genesis has it", of.status.name()),
                 since => format!(
-                    "{}; decided by proposal {}, in effect since height {since}",
+                    "{}; the last decision about it is proposal {}, from height {since} on",
                     of.status.name(),
                     of.proposal
                 ),
@@ -143,15 +160,25 @@ fn print(shown: &Shown) {
             table.push(("rows of the table", grouped(entry.map_or(1, |entry| entry.rows))));
         }
     }
+    if let Some(Administrators { version, council }) = council {
+        let accounts: Vec<String> = council.accounts.iter().map(ToString::to_string).collect();
+        let (accounts, threshold) = (accounts.join(", "), council.threshold);
+        let text = format!("accounts {accounts}; {threshold} must approve (version {version})");
+        table.push(("administrators", text));
+    }
     let has_money = of.kind == ChainKind::Transfers;
     table.extend(decisions::rows(&of.roles).into_iter().filter(|(what, _)| has_money || *what != "issuer"));
     rows(&table);
 }
 
 fn as_json(shown: &Shown) -> Value {
-    let Shown { id, of, entry, accounts } = shown;
+    let Shown { id, of, council, entry, accounts } = shown;
     let issuance = entry.map(|entry| entry.issuance).unwrap_or_default();
     let mut fields = decisions::charter_fields(of);
+    if let Some(Administrators { version, council }) = council {
+        fields["administrators"] =
+            json!({ "version": version, "accounts": council.accounts, "threshold": council.threshold });
+    }
     fields["chain"] = json!(id);
     fields["accounts"] = json!(accounts);
     fields["issued"] = json!(issuance.issued);

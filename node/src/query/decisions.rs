@@ -14,8 +14,13 @@ pub(crate) fn decision(decision: &Decision) -> String {
             let NewChain { id, kind, asset, roles, founders, .. } = new;
             let of =
                 if *asset == engine::types::Asset::NONE { String::new() } else { format!(" of {asset}") };
-            let accounts = founders.len();
-            format!("create chain {id}: {}{of}, {accounts} accounts; {}", kind.name(), in_words(roles))
+            let keys: Vec<String> = founders.iter().map(hex::encode).collect();
+            let keys = keys.join(", ");
+            format!(
+                "create chain {id}: {}{of}; {}; accounts with the keys {keys}",
+                kind.name(),
+                in_words(roles)
+            )
         }
         Decision::Pause(chain) => format!("pause chain {chain}"),
         Decision::Resume(chain) => format!("resume chain {chain}"),

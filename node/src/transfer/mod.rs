@@ -282,6 +282,9 @@ pub(crate) fn complete(
             return print_json(&print::with_content(signed, &transaction));
         }
         println!("signed, not submitted: {}", file.display());
+        if let Ok(Content::Propose(propose)) = transaction.run().content() {
+            rows(&[("proposal", propose.proposal().to_string())]);
+        }
         let directory = how.network.as_deref().unwrap_or(Path::new("DIR"));
         println!("submit it with:  millrace submit {} --network {}", file.display(), directory.display());
         return Ok(true);
@@ -527,7 +530,7 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
         },
     };
     let mut shown = vec![("verdict", told.to_string()), ("says", print::says(transaction))];
-    if let Ok(Content::Propose(propose)) = transaction.run().content() {
+    if let (true, Ok(Content::Propose(propose))) = (committed, transaction.run().content()) {
         shown.push(("proposal", propose.proposal().to_string()));
     }
     shown.extend([

@@ -25,7 +25,7 @@ fn a_signed_file_comes_back_only_unchanged_and_for_its_network() {
     let (here, elsewhere) = (Digest([1; 32]), Digest([2; 32]));
     let signed = SignedFile::new(&here, &packet(&here));
     signed.write(&file).unwrap();
-    assert!(matches!(signed.write(&file), Err(FileError::Io { .. })), "no file is overwritten");
+    assert!(matches!(signed.write(&file), Err(FileError::Output(_))), "no file is overwritten");
     let read = SignedFile::read(&file).unwrap();
     assert_eq!(read, signed);
     assert_eq!(read.transaction_for(&here, &file).unwrap(), packet(&here));

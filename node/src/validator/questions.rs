@@ -114,8 +114,8 @@ mod tests {
     use super::*;
 
     fn committed() -> ReaderEvent {
-        // The root of a height of a network without chains: its one leaf is the height.
-        let digest = kernels::merkle::root(&[kernels::merkle::leaf_hash(&0_u64.to_le_bytes())]);
+        // The root of a height of a network without chains: its one leaf is the height and their number.
+        let digest = kernels::merkle::root(&[kernels::merkle::leaf_hash(&[0; 12])]);
         let root = StateRoot::recorded(Height(0), Vec::new(), &Digest(digest)).unwrap();
         ReaderEvent::Committed(Vec::new(), root)
     }

@@ -188,8 +188,8 @@ fn a_network_has_the_chains_of_a_file() {
     assert_eq!(
         made["chains"],
         json!([
-            { "id": 1, "asset": "UNIT", "accounts": 20 },
-            { "id": 3, "asset": "EUR", "accounts": 30 },
+            { "id": 1, "kind": "transfers", "asset": "UNIT", "accounts": 20 },
+            { "id": 3, "kind": "transfers", "asset": "EUR", "accounts": 30 },
         ])
     );
     assert_eq!(made["validators"].as_array().unwrap().len(), 4);

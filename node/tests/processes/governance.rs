@@ -91,7 +91,10 @@ fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_com
         assert!(text.contains("chain paused"), "{text}");
     }
     let (text, _) = expect(0, &["chain", "list", "--network", &dir]);
-    assert!(text.contains("paused; decided by proposal"), "{text}");
+    assert!(text.contains("paused; the last decision about it"), "{text}");
+    // Its feed begins with it, wherever a question begins.
+    let (text, _) = expect(0, &["query", "--network", &dir, "feed", "5"]);
+    assert!(text.contains("70 from account 1900 to account 1 on chain 5"), "{text}");
     testbed.stop_all();
     for member in &testbed.network.members {
         let (text, _) = expect(0, &["verify", member.data().to_str().unwrap()]);

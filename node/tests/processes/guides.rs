@@ -63,7 +63,7 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "15 from account 7 to account 1 on chain 4",
         "chain paused",
         "chain closed",
-        "closed; decided by proposal",
+        "closed; the last decision about it",
         "proposals and approvals",
         "account 3 of chain 2 held 1000000045 UNIT",
         "money of UNIT",
