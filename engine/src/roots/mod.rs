@@ -3,7 +3,7 @@
 //! ```text
 //!                     StateRoot(height)                    each tree as in RFC 9162
 //!        ┌───────────────┼───────────────┐
-//!     height      chain 0 entry     chain 5 entry          chain | root and size of each tree
+//! height, chains  chain 0 entry     chain 5 entry          chain, kind, status, asset | each tree's root and size
 //!          ┌────────────┼────────────┬───────────┬──────────┐
 //!     transactions   accounts      outbox      inbox       table     leaf: id, outcome | id, key, balance, window
 //!                                                                          delivery    | delivery, outcome
