@@ -17,9 +17,9 @@
 //! again.
 //!
 //! Invariants: `signatures checked >= transactions verified`, and every `Verified` had its signature checked in this
-//! process, except batches that a finalized cut names, in recovery. What is refused of a *batch* depends only on
-//! the batch and on the state at the height that it names, never on this validator's height, so honest validators agree about every batch; expiry and
-//! replay are judged by execution.
+//! process, except batches that a finalized cut names, in recovery. What is refused of a *batch* depends only on the
+//! batch and on the state at the height that it names, never on this validator's height, so honest validators agree
+//! about every batch; expiry and replay are judged by execution.
 
 mod batch;
 mod evidence;
