@@ -49,14 +49,8 @@ impl Client {
         patience: Duration,
     ) -> Result<Proof, ClientError> {
         let mut wait = Wait { left: patience, patience };
-        let found = loop {
-            let found = self.attestation(chain, fingerprint)?.value;
-            // No header carries the state root of height 0.
-            if found.proof.chain.height > Height(0) {
-                break found;
-            }
-            self.pause(&mut wait, Height(0))?;
-        };
+        let ask = |client: &mut Self| client.attestation(chain, fingerprint).map(|answer| answer.value);
+        let found = self.above_genesis(&mut wait, ask, |found| found.proof.chain.height)?;
         self.close_row(fingerprint.0, found.proof, &found.state_root, &mut wait)
     }
 
@@ -67,14 +61,8 @@ impl Client {
     /// As [`Self::row`]; [`ClientError::NotFinal`] where that takes longer than `patience`.
     pub fn prove_charter(&mut self, chain: ChainId, patience: Duration) -> Result<Proof, ClientError> {
         let mut wait = Wait { left: patience, patience };
-        let found = loop {
-            let found = self.row(chain, &OWN_CHAIN_KEY)?.value;
-            // No header carries the state root of height 0.
-            if found.proof.chain.height > Height(0) {
-                break found;
-            }
-            self.pause(&mut wait, Height(0))?;
-        };
+        let ask = |client: &mut Self| client.row(chain, &OWN_CHAIN_KEY).map(|answer| answer.value);
+        let found = self.above_genesis(&mut wait, ask, |found| found.proof.chain.height)?;
         self.close_row(OWN_CHAIN_KEY, found.proof, &found.state_root, &mut wait)
     }
 
@@ -130,17 +118,28 @@ impl Client {
         self.close(Claim::Row { fingerprint, position, row, path }, &chain, state_root, wait)
     }
 
-    /// No header carries the state root of height 0.
     fn account_above_genesis(
         &mut self,
         chain: ChainId,
         account: AccountId,
         wait: &mut Wait,
     ) -> Result<(AccountProof, Digest), ClientError> {
+        let ask = |client: &mut Self| client.account(chain, account).map(|answer| answer.value);
+        let found = self.above_genesis(wait, ask, |found| found.proof.chain.height)?;
+        Ok((found.proof, found.state_root))
+    }
+
+    /// Asks until the answer is above height 0, whose state root no header carries.
+    fn above_genesis<T>(
+        &mut self,
+        wait: &mut Wait,
+        ask: impl Fn(&mut Self) -> Result<T, ClientError>,
+        height: impl Fn(&T) -> Height,
+    ) -> Result<T, ClientError> {
         loop {
-            let answer = self.account(chain, account)?.value;
-            if answer.proof.chain.height > Height(0) {
-                return Ok((answer.proof, answer.state_root));
+            let found = ask(self)?;
+            if height(&found) > Height(0) {
+                return Ok(found);
             }
             self.pause(wait, Height(0))?;
         }

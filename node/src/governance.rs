@@ -1,5 +1,6 @@
 //! What administrators decide about the chains of a network: proposing, approving, and seeing what became of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::{
     AdministratorsArgs, ApproveArgs, CloseChainArgs, CreateArgs, PauseArgs, Place, ProposalArgs,
-    ProposingArgs, ResumeArgs, RoleArgs, RolesArgs, SigningArgs, print_json, rows,
+    ProposingArgs, ResumeArgs, RoleArgs, RolesArgs, SigningArgs, on_network, print_json, rows,
 };
 use crate::network::Network;
 use crate::proofs::roles as roles_of;
@@ -302,8 +303,7 @@ fn told(
     }
     let Ok(mut client) = validator_of(how, network) else { return Ok(true) };
     let Ok((Some(record), height, _)) = record(&mut client, chain, proposal) else { return Ok(true) };
-    let on = how.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
-    let on = on.unwrap_or_else(|| " --network DIR".to_owned());
+    let on = on_network(Some(how.network.as_deref().unwrap_or(Path::new("DIR"))));
     let now = present(&mut client, chain).unwrap_or(record.administrators);
     let fate = fate(&record, height, now);
     rows(&[("fate", fate.1)]);

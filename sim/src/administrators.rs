@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Council,
-    Decision, Digest, Fingerprint, ProposalRecord, Registrar, Roles, chain_key,
+    Decision, Digest, Fingerprint, ProposalRecord, Registrar, Roles, chain_of_key,
 };
 
 use crate::chance::Chance;
@@ -92,11 +92,10 @@ impl Administration {
 
     /// A row of the chain that decides.
     pub(crate) fn learn(&mut self, key: &[u8; 32], value: &[u8]) {
-        let chain = ChainId(u32::from_be_bytes([key[28], key[29], key[30], key[31]]));
         if *key == ADMINISTRATORS_KEY {
             let learnt = Administrators::decode(value).filter(|learnt| learnt.version > self.present.version);
             self.present = learnt.unwrap_or_else(|| self.present.clone());
-        } else if *key == chain_key(chain) {
+        } else if let Some(chain) = chain_of_key(key) {
             let known = self.charters.get(&chain).map(|charter| charter.since);
             let learnt = Charter::decode(value).filter(|learnt| Some(learnt.since) > known);
             self.charters.extend(learnt.map(|charter| (chain, charter)));
@@ -238,6 +237,8 @@ impl Administration {
 #[cfg(test)]
 mod tests {
     use engine::types::Height;
+
+    use engine::types::chain_key;
 
     use super::*;
     use crate::environment::Founded;

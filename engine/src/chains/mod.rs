@@ -33,14 +33,18 @@ pub(crate) trait Rules {
     /// What the transaction of the account at `signer` does at this moment, once its nonce is spent.
     fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome;
 
-    /// Credits an account with what came from another chain, or says why not.
-    fn credit(book: &mut Book, leg: Leg, to: AccountId, amount: u64) -> Result<(), Outcome>;
+    /// Credits an account with what came from another chain, or says why not. A kind without money takes none.
+    fn credit(_: &mut Book, _: Leg, _: AccountId, _: u64) -> Result<(), Outcome> {
+        Err(Outcome::OtherKind)
+    }
 
     /// The definition of [`Self::execute`].
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome;
 
     /// The definition of [`Self::credit`].
-    fn credit_plainly(oracle: &mut Oracle, delivery: &Delivery) -> Outcome;
+    fn credit_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {
+        Outcome::OtherKind
+    }
 }
 
 /// An expression with `$rules` as the rules of a kind: where a kind is registered.

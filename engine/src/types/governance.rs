@@ -56,6 +56,12 @@ pub fn chain_key(chain: ChainId) -> [u8; 32] {
     own_key(CHAIN_TAG, 0, AccountId(chain.0 as u64))
 }
 
+/// The chain that a key of the table of the kind *governance* is about, if it is a [`chain_key`].
+pub fn chain_of_key(key: &[u8; 32]) -> Option<ChainId> {
+    let chain = ChainId(u32::from_be_bytes(*key.last_chunk()?));
+    (chain_key(chain) == *key).then_some(chain)
+}
+
 /// Whether a chain takes new work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -278,6 +284,14 @@ impl<'a> EncodedDecision<'a> {
     }
 }
 
+fn payload(administrators: u64, until_ms: u64, decision: &[u8]) -> Vec<u8> {
+    [&administrators.to_le_bytes()[..], &until_ms.to_le_bytes(), decision].concat()
+}
+
+fn proposal_id(payload: &[u8]) -> Digest {
+    Digest(sha256_parts(&[PROPOSAL_DOMAIN, payload]))
+}
+
 /// An administrator wants something to be decided, and approves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Propose<'a> {
@@ -325,11 +339,11 @@ pub struct Approve {
 impl<'a> Propose<'a> {
     /// What approvals name: who proposes it, and when, does not matter.
     pub fn proposal(&self) -> Digest {
-        Digest(sha256_parts(&[PROPOSAL_DOMAIN, &self.payload()]))
+        proposal_id(&self.payload())
     }
 
     fn payload(&self) -> Vec<u8> {
-        [&self.administrators.to_le_bytes()[..], &self.until_ms.to_le_bytes(), self.decision.0].concat()
+        payload(self.administrators, self.until_ms, self.decision.0)
     }
 
     /// Reads an envelope of this kind.
@@ -447,8 +461,7 @@ pub struct ProposalRecord {
 impl ProposalRecord {
     /// What names it: so nobody can say that a proposal says something else.
     pub fn proposal(&self) -> Digest {
-        let (administrators, until) = (self.administrators.to_le_bytes(), self.until_ms.to_le_bytes());
-        Digest(sha256_parts(&[PROPOSAL_DOMAIN, &administrators, &until, &self.decision.encode()]))
+        proposal_id(&payload(self.administrators, self.until_ms, &self.decision.encode()))
     }
 
     /// The bytes under the table's root; the picture above has the places.

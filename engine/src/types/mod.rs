@@ -37,7 +37,7 @@ pub use genesis::{
 };
 pub use governance::{
     ADMINISTRATORS_KEY, Administrators, Approve, ChainStatus, Charter, Council, Decision, EncodedDecision,
-    NewChain, OWN_CHAIN_KEY, Order, ProposalRecord, Propose, chain_key,
+    NewChain, OWN_CHAIN_KEY, Order, ProposalRecord, Propose, chain_key, chain_of_key,
 };
 pub use ids::{
     AccountId, Asset, BatchId, ChainId, ChainTime, Head, Height, NoAsset, Sequence, ValidatorIndex,

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::possession;
 use crate::cli::{
     CancelArgs, CloseArgs, NewAccountKeyArgs, OutputError, Place, ProtectArgs, RecoverArgs, RekeyArgs,
-    SigningArgs, print_json, rows, write_new,
+    SigningArgs, on_network, print_json, rows, write_new,
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
@@ -136,8 +136,7 @@ pub fn new_key(args: &NewAccountKeyArgs) -> Result<bool> {
     }
     println!("a key for account {account} of chain {chain} is in {}", args.out.display());
     rows(&[("public key", hex::encode(public_key))]);
-    let on = args.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
-    let (file, on) = (args.out.display(), on.unwrap_or_default());
+    let (file, on) = (args.out.display(), on_network(args.network.as_deref()));
     println!("the account takes it with:        millrace account rekey {file}{on}");
     println!("a guardian, of account N, with:   millrace account recover {file} --signer N{on}");
     Ok(true)
@@ -272,8 +271,8 @@ fn told(committed: bool, how: &SigningArgs, network: Option<&Network>, of: Place
     let waiting = print::record_rows(&record);
     rows(&waiting.into_iter().filter(|(what, _)| ["pending", "approved"].contains(what)).collect::<Vec<_>>());
     if record.pending.is_some() {
-        let on = how.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
-        println!("cancel it:  millrace account cancel {chain}:{account}{}", on.unwrap_or_default());
+        let on = on_network(how.network.as_deref());
+        println!("cancel it:  millrace account cancel {chain}:{account}{on}");
     }
     Ok(true)
 }

@@ -41,7 +41,7 @@ pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, Protection
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
 pub use pay::{AuthorityArgs, Place, SigningArgs, SubmitArgs, TransferArgs};
-pub(crate) use print::{grouped, print_json, rows};
+pub(crate) use print::{grouped, on_network, print_json, rows};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -30,6 +30,11 @@ pub(crate) fn rows(rows: &[(&str, String)]) {
     }
 }
 
+/// How a command that is printed names a network, with a blank before it; nothing where there is none.
+pub(crate) fn on_network(directory: Option<&std::path::Path>) -> String {
+    directory.map_or_else(String::new, |directory| format!(" --network {}", directory.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::grouped;

@@ -31,7 +31,7 @@ pub use self::file::{FileError, SignedFile};
 pub use self::payments::PaymentsError;
 use crate::cli::{
     AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
-    UnfreezeArgs, print_json, rows,
+    UnfreezeArgs, on_network, print_json, rows,
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
@@ -347,9 +347,7 @@ impl Kept {
     fn advice(&self) -> String {
         let kept = match &self.file {
             Ok(file) => {
-                let network =
-                    self.network.as_ref().map(|directory| format!(" --network {}", directory.display()));
-                let network = network.unwrap_or_default();
+                let network = on_network(self.network.as_deref());
                 format!("its bytes are in {0}, and `millrace submit {0}{network}` is safe", file.display())
             }
             Err(_) => "ask for it before you sign anew".to_owned(),

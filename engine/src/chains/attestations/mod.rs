@@ -11,8 +11,8 @@ pub use oracle::PlainAttestation;
 use super::Rules;
 use super::accounts::{self, refuse};
 use crate::execute::oracle::Oracle;
-use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
-use crate::types::{AccountFlags, AccountId, ChainTime, Content, Outcome, PacketRun, Refusal};
+use crate::execute::{Book, ChainState, Chains};
+use crate::types::{AccountFlags, ChainTime, Content, Outcome, PacketRun, Refusal};
 
 /// The rules of the kind.
 pub(crate) enum Attestations {}
@@ -31,16 +31,8 @@ impl Rules for Attestations {
         executor::execute(book, at, signer, run)
     }
 
-    fn credit(_: &mut Book, _: Leg, _: AccountId, _: u64) -> Result<(), Outcome> {
-        Err(Outcome::OtherKind)
-    }
-
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
         oracle::execute(oracle, at, content)
-    }
-
-    fn credit_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {
-        Outcome::OtherKind
     }
 }
 

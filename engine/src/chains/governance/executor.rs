@@ -8,7 +8,7 @@ use crate::limits::{CHAINS_MAX, DECISION_LAG, DECISIONS_MAX, PROPOSALS_MAX};
 use crate::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, Approve, Asset, ChainGenesis, ChainId, ChainStatus,
     ChainTime, Charter, Content, Council, Decision, Digest, Fingerprint, Height, NewChain, Order, Outcome,
-    PacketRun, ProposalRecord, Propose, chain_key,
+    PacketRun, ProposalRecord, Propose, chain_key, chain_of_key,
 };
 
 /// What was decided about the chains of a network: read from the genesis and the table, and kept beside it.
@@ -77,7 +77,7 @@ impl Governance {
         self.chains = self.genesis.clone();
         (self.due, self.open, self.decisions) = (BTreeMap::new(), BTreeMap::new(), 0);
         for row in table.rows() {
-            if let Some(chain) = chain_of(row.key()) {
+            if let Some(chain) = chain_of_key(row.key()) {
                 self.chains.insert(chain, Charter::decode(row.value()).expect(KEPT));
             }
             let proposal = Digest(*row.key());
@@ -182,12 +182,6 @@ fn proposal_at(table: &Table, proposal: &Digest) -> Option<ProposalRecord> {
     table
         .get(&proposal.0)
         .map(|row| ProposalRecord::decode(row).expect("rows of proposals are what they say"))
-}
-
-/// The chain whose row has this key.
-fn chain_of(key: &[u8; 32]) -> Option<ChainId> {
-    let chain = ChainId(u32::from_be_bytes(*key.last_chunk().expect("a key has 32 bytes")));
-    (chain_key(chain) == *key).then_some(chain)
 }
 
 /// One transaction of the account at `signer`, whose nonce is spent.

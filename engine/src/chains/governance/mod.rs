@@ -15,10 +15,10 @@ mod oracle;
 use super::Rules;
 use super::accounts::{self, refuse};
 use crate::execute::oracle::Oracle;
-use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
+use crate::execute::{Book, ChainState, Chains};
 use crate::types::{
-    AccountFlags, AccountId, ChainStatus, ChainTime, Content, ISSUE_KIND, Outcome, PacketRun, RECOVER_KIND,
-    REKEY_KIND, Refusal,
+    AccountFlags, ChainStatus, ChainTime, Content, ISSUE_KIND, Outcome, PacketRun, RECOVER_KIND, REKEY_KIND,
+    Refusal,
 };
 
 pub(crate) use executor::{Governance, obey};
@@ -41,16 +41,8 @@ impl Rules for Administration {
         executor::execute(book, at, signer, run)
     }
 
-    fn credit(_: &mut Book, _: Leg, _: AccountId, _: u64) -> Result<(), Outcome> {
-        Err(Outcome::OtherKind)
-    }
-
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
         oracle::execute(oracle, at, content)
-    }
-
-    fn credit_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {
-        Outcome::OtherKind
     }
 }
 
