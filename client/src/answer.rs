@@ -252,7 +252,7 @@ pub(crate) fn feed_of(
         if signed.id(network) != *id {
             return Err(ClientError::Mismatch("the bytes of an event do not hash to its id"));
         }
-        if happening.chain(&signed) != query.chain || !query.wants(*happening, signed.run()) {
+        if happening.chain(signed.run()) != query.chain || !query.wants(*happening, signed.run()) {
             return Err(ClientError::Mismatch("it names an event that was not asked for"));
         }
         if *at < from || at.height > answer.as_of.height {

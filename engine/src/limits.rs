@@ -43,6 +43,13 @@ pub const GUARDIANS_MAX: usize = 8;
 pub const LOCK_WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
 /// How far one block moves the clock of lock windows, in milliseconds (*protocol*).
 pub const LOCK_STEP_MS: u64 = 1_000;
+/// Open reservations that one account may have made (*protocol*).
+pub const RESERVATIONS_MAX: usize = 1_024;
+/// Open reservations on one chain (*protocol*).
+pub const CHAIN_RESERVATIONS_MAX: usize = 1 << 20;
+/// Reservations that end in one block on one chain because their time is over; more that are due wait for the next one
+/// (*protocol*).
+pub const RELEASES_MAX: usize = 4_096;
 /// Changes of accounts that take effect in one block on one chain; more that are due wait for the next one
 /// (*protocol*).
 pub const CHANGES_MAX: usize = 1_024;

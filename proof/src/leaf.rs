@@ -184,7 +184,7 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "chain closed",
     ];
     /// From code 64 on.
-    const MORE: [&str; 12] = [
+    const MORE: [&str; 17] = [
         "unknown proposal",
         "proposed already",
         "proposal expired",
@@ -197,6 +197,11 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "too many chains",
         "unfit roles",
         "too many proposals",
+        "no such reservation",
+        "not for this account",
+        "more than is reserved",
+        "too many reservations",
+        "other terms",
     ];
     let more = |code: usize| MORE.get(code.checked_sub(64)?);
     let code = usize::from(code);

@@ -203,8 +203,7 @@ impl Checks {
     /// How a chain that has executed everything differs from the definition.
     pub(crate) fn differs(&self, chain: &ChainState, table: &Table) -> Option<String> {
         let (_, oracle) = self.oracle.oracles().find(|(of, _)| *of == chain.chain())?;
-        let rows = table.rows().iter().map(|row| (*row.key(), row.value().to_vec()));
-        if !rows.eq(oracle.table().rows().iter().cloned()) {
+        if !oracle.table().agrees(table) {
             return Some(format!("has not the table of chain {} as it is defined", chain.chain()));
         }
         let mut accounts = (0..).zip(oracle.account_states());
@@ -381,8 +380,8 @@ impl Checks {
             let Delivered { delivery, outcome } = came;
             let id = delivery.crossing.transaction;
             let decided = match delivery.leg {
-                Leg::Credit if *outcome == Outcome::Applied => Outcome::Applied,
-                Leg::Credit => continue,
+                Leg::Credit | Leg::Take(_) if *outcome == Outcome::Applied => Outcome::Applied,
+                Leg::Credit | Leg::Take(_) | Leg::Swapped(_) => continue,
                 Leg::Refund(reason) => reason,
             };
             let Some((author, _)) = self.crossing.remove(&id) else {

@@ -207,7 +207,8 @@ impl Decisions {
     /// There is no such chain, or it is closed and was credited.
     pub(crate) fn arrived(&mut self, chain: ChainId, came: &Delivered, height: Height) -> Result<(), String> {
         let status = self.at(height).get(&chain).map(|of| of.status);
-        let credited = came.outcome == Outcome::Applied && came.delivery.leg == Leg::Credit;
+        let new = matches!(came.delivery.leg, Leg::Credit | Leg::Take(_));
+        let credited = came.outcome == Outcome::Applied && new;
         self.on_paused += usize::from(credited && status == Some(ChainStatus::Paused));
         match status {
             Some(ChainStatus::Closed) if credited => {
@@ -323,7 +324,7 @@ fn leaves(content: &Content<'_>) -> bool {
     match content {
         Content::Transfer(Transfer { credit_chain, .. }) => credit_chain.is_some(),
         Content::Command(Command { action, .. }) => !matches!(action, Action::Issue { .. }),
-        Content::Rekey(_) | Content::Protect(_) | Content::Recover(_) => true,
+        Content::Rekey(_) | Content::Protect(_) | Content::Recover(_) | Content::Settle(_) => true,
         _ => false,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::execute::{Delta, RowChange};
+use engine::execute::Delta;
 use engine::ingress::Source;
 use engine::replica::{Halt, Input, JournalReader, Now, Observation, Offence, Read, To, Work};
 use engine::types::{
@@ -564,7 +564,7 @@ impl World {
                 let version = state.key_version(*account).unwrap_or(FIRST_KEY_VERSION);
                 self.clients.learn_key((chain, account.0), key, version);
             }
-            for RowChange { after, .. } in delta.rows() {
+            for after in delta.rows().iter().filter_map(|change| change.after.as_ref()) {
                 if chain == DECIDING {
                     self.clients.administration.learn(after.key(), after.value());
                 }

@@ -197,7 +197,7 @@ mod tests {
         };
         let lost = |attestation: Attestation, at: u64| {
             let row = engine::execute::Row::new(&[1; 32], &[0; 32], &attestation.encode());
-            fingerprints.lost(ChainId(CHAIN), &Table::restore(vec![row]), Height(at)).is_some()
+            fingerprints.lost(ChainId(CHAIN), &Table::restore(vec![Some(row)]), Height(at)).is_some()
         };
         assert!(!lost(row(0, 1, None), 1) && !lost(row(0, 1, Some(2)), 2));
         assert!(lost(row(0, 1, None), 2), "it is in force again");

@@ -7,7 +7,7 @@ use engine::limits::STREAM_BATCHES_MAX;
 use engine::replica::KIND_COMMITTED;
 use engine::store::StoreError;
 use engine::store::simulated::{SimulatedDisk, SimulatedLog};
-use engine::types::{Asset, Verdict};
+use engine::types::{Asset, Reservation, ReservationId, Verdict};
 
 use crate::administrators::Governed;
 use crate::disks::options;
@@ -173,6 +173,12 @@ impl World {
             let mut found: BTreeMap<Asset, u128> = BTreeMap::new();
             for state in states.iter() {
                 *found.entry(state.asset()).or_default() += state.supply();
+            }
+            for (state, table) in states.iter().zip(ledger.tables()) {
+                let set_aside = table.rows().filter(|row| ReservationId::of(row.key()).is_some());
+                let amounts = set_aside.filter_map(|row| Reservation::decode(row.value()));
+                *found.entry(state.asset()).or_default() +=
+                    amounts.map(|of| u128::from(of.amount)).sum::<u128>();
             }
             for crossing in ledger.in_flight().map(|delivery| delivery.crossing) {
                 let asset = states.get(crossing.source).map(|state| state.asset()).unwrap_or(Asset::UNIT);

@@ -102,16 +102,16 @@ impl Chapter {
     ) {
         // What came back to a chain in the height before is refunded now; what was sent in it arrives now, or comes
         // back.
-        for (packet, reason) in std::mem::take(&mut in_flight.returned).values() {
-            visit(packet.run(), *reason);
+        for (transaction, reason) in std::mem::take(&mut in_flight.returned).values() {
+            visit(transaction.run(), *reason);
         }
         let mut arriving = std::mem::take(&mut in_flight.sent);
         for (id, reason) in self.returned.iter().flatten() {
-            let packet = arriving.remove(id).expect("what comes back was sent in the height before");
-            in_flight.returned.insert(*id, (packet, *reason));
+            let transaction = arriving.remove(id).expect("what comes back was sent in the height before");
+            in_flight.returned.insert(*id, (transaction, *reason));
         }
-        for packet in arriving.values() {
-            visit(packet.run(), Outcome::Applied);
+        for transaction in arriving.values() {
+            visit(transaction.run(), Outcome::Applied);
         }
         for (entry, failures) in self.entries.iter().zip(&self.failures) {
             let mine = batches.iter().map(|batch| batch.packets_of(entry.chain));
@@ -119,7 +119,10 @@ impl Chapter {
             for (place, run) in (0..).zip(mine.flat_map(PacketRun::all)) {
                 let failure = failed.next_if(|(at, _)| *at == place);
                 match failure.map_or_else(|| Outcome::success(&run), |(_, outcome)| *outcome) {
-                    Outcome::Sent => drop(in_flight.sent.insert(run.id(network), *run)),
+                    Outcome::Sent => {
+                        let transaction = run.transaction().expect("a verified batch holds transactions");
+                        in_flight.sent.insert(run.id(network), transaction);
+                    }
                     outcome => visit(run, outcome),
                 }
             }
@@ -211,12 +214,14 @@ impl Chronicle {
                 asset: asset.to_string(),
                 genesis: 0,
                 balances: 0,
+                reserved: 0,
                 in_flight: 0,
                 issued: 0,
                 burned: 0,
             });
             supply.genesis += u128::from(genesis);
             supply.balances += oracle.balances();
+            supply.reserved += oracle.reserved();
             supply.issued += u128::from(oracle.issuance().issued);
             supply.burned += u128::from(oracle.issuance().burned);
         }

@@ -38,7 +38,7 @@ pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat};
 pub use self::report::{AuditReport, Supply};
 use crate::store::{Record, Replay, StoreError};
-use crate::types::{Digest, Genesis, Head, Height, Outcome, Packet, PacketRun, TransactionId};
+use crate::types::{Digest, Genesis, Head, Height, Outcome, PacketRun, Transaction, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// Told of every transaction of every committed block that holds, once it has its final outcome: height, packet,
@@ -49,9 +49,9 @@ pub type Visitor<'v> = dyn FnMut(Height, PacketRun<'_>, Outcome) + 'v;
 #[derive(Debug, Default)]
 struct InFlight {
     /// What the last block sent.
-    sent: BTreeMap<TransactionId, Packet>,
+    sent: BTreeMap<TransactionId, Transaction>,
     /// What could not be credited in the last block, and why.
-    returned: BTreeMap<TransactionId, (Packet, Outcome)>,
+    returned: BTreeMap<TransactionId, (Transaction, Outcome)>,
 }
 
 /// Why there is no audit at all.
@@ -317,6 +317,9 @@ impl Walk {
             changes: 0,
             commands: 0,
             governance: 0,
+            reserved: 0,
+            settled: 0,
+            swapped: 0,
             failed: BTreeMap::new(),
             crossed: 0,
             refunded: BTreeMap::new(),

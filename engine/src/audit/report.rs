@@ -17,6 +17,8 @@ pub struct Supply {
     pub genesis: u128,
     /// The sum of all balances at the end.
     pub balances: u128,
+    /// What was set aside at the end, in open reservations.
+    pub reserved: u128,
     /// What was in flight between chains at the end.
     pub in_flight: u128,
     /// What was issued since.
@@ -31,9 +33,9 @@ impl Supply {
         self.genesis + self.issued - self.burned
     }
 
-    /// What was found: on accounts and in flight.
+    /// What was found: on accounts, set aside and in flight.
     pub fn found(&self) -> u128 {
-        self.balances + self.in_flight
+        self.balances + self.reserved + self.in_flight
     }
 }
 
@@ -83,6 +85,12 @@ pub struct AuditReport {
     pub commands: u64,
     /// Those of them with which administrators proposed and approved decisions, and that were taken.
     pub governance: u64,
+    /// Those of them that set money aside, for a payment or for a swap.
+    pub reserved: u64,
+    /// Those of them that settled what was set aside.
+    pub settled: u64,
+    /// Those of them that took an offer of another chain.
+    pub swapped: u64,
     /// Those of them that moved nothing, by outcome.
     pub failed: BTreeMap<String, u64>,
     /// Payments between chains that were credited. Those of the last two heights may not be decided yet.
@@ -126,6 +134,9 @@ impl AuditReport {
                 Ok(Content::Revoke(revoke)) => self.revoked += revoke.fingerprints.len() as u64,
                 Ok(Content::Rekey(_) | Content::Protect(_) | Content::Recover(_)) => self.changes += 1,
                 Ok(Content::Propose(_) | Content::Approve(_)) => self.governance += 1,
+                Ok(Content::Reserve(_) | Content::Offer(_)) => self.reserved += 1,
+                Ok(Content::Settle(_)) => self.settled += 1,
+                Ok(Content::Take(_)) => self.swapped += 1,
                 _ => {}
             },
             Outcome::Applied => self.applied += 1,

@@ -10,8 +10,8 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Frozen,
-    LockWindows, NewAccount, NewAccounts, Opening, PacketRun, Registrar, Roles, Transaction, Transfer,
-    ValidatorGenesis, ValidatorIndex, possession_message,
+    LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Registrar, Roles, Transaction,
+    Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -249,6 +249,7 @@ fn what_the_fast_path_wrote_holds_by_the_slow_one() {
             asset: "UNIT".into(),
             genesis: 40_000,
             balances: 40_000,
+            reserved: 0,
             in_flight: 0,
             issued: 0,
             burned: 0
@@ -326,6 +327,7 @@ fn payments_between_chains_are_followed_to_their_end() {
         asset: "UNIT".into(),
         genesis: 40_000,
         balances,
+        reserved: 0,
         in_flight,
         issued: 0,
         burned: 0,

@@ -31,7 +31,11 @@ pub(super) fn execute(
         | Content::Attest(_)
         | Content::Revoke(_)
         | Content::Propose(_)
-        | Content::Approve(_) => return None,
+        | Content::Approve(_)
+        | Content::Reserve(_)
+        | Content::Settle(_)
+        | Content::Offer(_)
+        | Content::Take(_) => return None,
     };
     Some(done.err().unwrap_or(Outcome::Applied))
 }
@@ -55,7 +59,11 @@ pub(super) fn judge(state: &ChainState, content: &Content<'_>) -> Option<Result<
         | Content::Attest(_)
         | Content::Revoke(_)
         | Content::Propose(_)
-        | Content::Approve(_) => return None,
+        | Content::Approve(_)
+        | Content::Reserve(_)
+        | Content::Settle(_)
+        | Content::Offer(_)
+        | Content::Take(_) => return None,
     })
 }
 

@@ -21,8 +21,8 @@ pub(crate) mod governance;
 pub(crate) mod transfers;
 
 use crate::execute::oracle::Oracle;
-use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
-use crate::types::{AccountId, ChainTime, Content, Outcome, PacketRun, Refusal};
+use crate::execute::{Book, ChainState, Chains, Delivery};
+use crate::types::{ChainTime, Content, Outcome, PacketRun, Refusal};
 
 /// What a kind of chain does.
 pub(crate) trait Rules {
@@ -33,16 +33,16 @@ pub(crate) trait Rules {
     /// What the transaction of the account at `signer` does at this moment, once its nonce is spent.
     fn execute(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome;
 
-    /// Credits an account with what came from another chain, or says why not. A kind without money takes none.
-    fn credit(_: &mut Book, _: Leg, _: AccountId, _: u64) -> Result<(), Outcome> {
+    /// Takes what came from another chain, or says why not. A kind without money takes none.
+    fn receive(_: &mut Book, _: &Delivery) -> Result<(), Outcome> {
         Err(Outcome::OtherKind)
     }
 
     /// The definition of [`Self::execute`].
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome;
 
-    /// The definition of [`Self::credit`].
-    fn credit_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {
+    /// The definition of [`Self::receive`].
+    fn receive_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {
         Outcome::OtherKind
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::reserved::Reserved;
 use super::table::{Table, TableWriter};
 use super::touched::Touched;
 use super::{Balance, ChainState, Delivery, RowChange};
 use crate::chains::governance::Governance;
-use crate::limits::{CHANGES_MAX, PUBLIC_KEY_BYTES, ROWS_MAX};
+use crate::limits::{CHAIN_RESERVATIONS_MAX, CHANGES_MAX, PUBLIC_KEY_BYTES, RESERVATIONS_MAX, ROWS_MAX};
 use crate::types::{
     AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, Charter, Height, Issuance,
-    LockClock, OWN_CHAIN_KEY, OldKey, OwnRow, old_key_key, record_key,
+    LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation, ReservationId, old_key_key, record_key,
 };
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
@@ -52,6 +53,7 @@ pub(crate) struct Book {
     pub(super) keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     /// The changes in their lock windows: when they are due, of which account, and when they were begun.
     due: BTreeMap<(u64, AccountId), Height>,
+    reserved: Reserved,
     /// What was decided about the chains of the network, if it is this one that decides.
     governance: Option<Box<Governance>>,
     pub(super) touched: Touched,
@@ -70,7 +72,8 @@ impl Book {
             accounts,
             opened: Vec::new(),
             keys: Vec::new(),
-            due: table.rows().iter().filter_map(|row| due(row.key(), row.value())).collect(),
+            due: table.rows().filter_map(|row| due(row.key(), row.value())).collect(),
+            reserved: Reserved::of(&table),
             governance: None,
             outbox: Vec::new(),
             table: TableWriter::new(table),
@@ -230,12 +233,60 @@ impl Book {
         due.map(|((_, account), _)| *account).take(CHANGES_MAX).collect()
     }
 
-    /// Whether a change is in its lock window.
-    pub(crate) fn is_changing(&self) -> bool {
-        !self.due.is_empty()
+    /// Whether something waits for its time: a change in its lock window, or a reservation.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.due.is_empty() || self.reserved.len() > 0
     }
 
-    /// The clock of the lock windows.
+    /// An open reservation.
+    pub(crate) fn reservation(&self, id: ReservationId) -> Option<Reservation> {
+        let value = self.table().get(&id.key()?)?;
+        Some(Reservation::decode(value).expect("the ledger's own rows are what they say"))
+    }
+
+    /// Whether an account may make one more.
+    ///
+    /// # Errors
+    /// [`Outcome::ReservationsFull`], [`Outcome::ChainFull`].
+    pub(crate) fn may_reserve(&self, payer: AccountId) -> Result<(), Outcome> {
+        if self.reserved.count(payer) >= RESERVATIONS_MAX {
+            return Err(Outcome::ReservationsFull);
+        }
+        let room = self.reserved.len() < CHAIN_RESERVATIONS_MAX && self.has_room();
+        room.then_some(()).ok_or(Outcome::ChainFull)
+    }
+
+    /// How many open reservations an account has made.
+    pub(crate) fn reservations_of(&self, payer: AccountId) -> usize {
+        self.reserved.count(payer)
+    }
+
+    /// What all of them hold.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.amount()
+    }
+
+    /// Money is set aside.
+    pub(crate) fn reserve(&mut self, id: ReservationId, reservation: &Reservation) {
+        let key = id.key().expect("its payer is an account");
+        self.put(&key, &reservation.encode());
+        self.reserved.add(id, reservation);
+    }
+
+    /// It is no longer.
+    pub(crate) fn end(&mut self, id: ReservationId) {
+        let reservation = self.reservation(id).expect("what ends is open");
+        self.reserved.remove(id, &reservation);
+        self.table.remove(&id.key().expect("its payer is an account"));
+        self.table.keep();
+    }
+
+    /// The reservations whose time is over at this height, the one that is due longest first.
+    pub(crate) fn over(&self, now_ms: u64) -> Vec<ReservationId> {
+        self.reserved.due(now_ms)
+    }
+
+    /// The clock of the lock windows and of reservations.
     pub(crate) fn clock(&self) -> LockClock {
         let clock = self.table().get(&CLOCK_KEY).map(LockClock::decode);
         clock.map_or_else(LockClock::default, |clock| clock.expect("the ledger's own rows are what they say"))
@@ -250,15 +301,21 @@ impl Book {
         (self.table().len() + self.due.len()) as u64 + 3 <= ROWS_MAX
     }
 
-    /// The table is as it was before a block that changed this row.
-    pub(super) fn undo_row(&mut self, RowChange { before, after, .. }: &RowChange) {
-        if *after.key() == OWN_CHAIN_KEY {
-            self.state.set_charter(&self.charter());
+    /// The table is as it was before a block that changed these rows.
+    pub(super) fn undo_rows(&mut self, changes: &[RowChange]) {
+        for after in changes.iter().filter_map(|change| change.after.as_ref()) {
+            if *after.key() == OWN_CHAIN_KEY {
+                self.state.set_charter(&self.charter());
+            }
+            self.reserved.remove_row(after);
+            if let Some((place, _)) = due(after.key(), after.value()) {
+                self.due.remove(&place);
+            }
         }
-        if let Some((place, _)) = due(after.key(), after.value()) {
-            self.due.remove(&place);
+        for before in changes.iter().filter_map(|change| change.before.as_ref()) {
+            self.reserved.add_row(before);
+            self.due.extend(due(before.key(), before.value()));
         }
-        self.due.extend(before.as_ref().and_then(|before| due(before.key(), before.value())));
     }
 
     /// The table of the chain.

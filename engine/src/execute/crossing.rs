@@ -9,14 +9,23 @@
 //!
 //! What is in the outboxes of a height is executed first in the next one, always, whatever else is in that block. So
 //! nothing queues, and at most what two blocks sent is in flight.
+//!
+//! Who takes an offer sends its price the same way. The chain of the offer decides alone: it gives what is offered to
+//! the taker, and the price goes to the account that the offer names (*swapped*); or it gives nothing, and the price is
+//! refunded.
 
-use crate::types::{AccountId, ChainId, Outcome, TransactionId};
+use crate::types::{AccountId, ChainId, Outcome, Terms, TransactionId};
 
 /// Bytes of [`Delivery::leaf`].
-pub const DELIVERY_BYTES: usize = 1 + 32 + 4 + 8 + 4 + 8 + 8;
+pub const DELIVERY_BYTES: usize = TERMS_AT + 4 * 8;
+const TERMS_AT: usize = 1 + 32 + 4 + 8 + 4 + 8 + 8;
+/// In the place of the reason of a refund: a price on its way to the chain of the offer.
+const TAKE: u8 = 254;
+/// In the same place: a price on its way to the account that the offer names.
+const SWAPPED: u8 = 255;
 
 /// A payment from an account of one chain to an account of another. Its transaction names it: each has at most one,
-/// because it has spent a nonce.
+/// because it has spent a nonce. The amount is money of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// The transaction that sent it.
@@ -27,7 +36,7 @@ pub struct Crossing {
     pub payer: AccountId,
     /// The chain that is to be credited.
     pub destination: ChainId,
-    /// The account that is to be credited.
+    /// The account that is to be credited; with a price, with what is offered.
     pub payee: AccountId,
     /// How much.
     pub amount: u64,
@@ -38,8 +47,12 @@ pub struct Crossing {
 pub enum Leg {
     /// To the payee.
     Credit,
-    /// Back to the payer, because it could not be credited.
+    /// Back to the payer, because it could not be credited, or the offer not be taken.
     Refund(Outcome),
+    /// To an offer: the price, with what its payer says of the offer.
+    Take(Terms),
+    /// Back to the source, to the account that the offer names: its payer has what was offered.
+    Swapped(AccountId),
 }
 
 /// What one chain hands to another at the end of a height.
@@ -55,21 +68,23 @@ impl Delivery {
     /// The chain that executes it in the next height.
     pub fn target(&self) -> ChainId {
         match self.leg {
-            Leg::Credit => self.crossing.destination,
-            Leg::Refund(_) => self.crossing.source,
+            Leg::Credit | Leg::Take(_) => self.crossing.destination,
+            Leg::Refund(_) | Leg::Swapped(_) => self.crossing.source,
         }
     }
 
     /// Whether its leaf says which way it goes: the reason of a refund is a failure.
     pub fn is_canonical(&self) -> bool {
         match self.leg {
-            Leg::Credit => true,
+            Leg::Credit | Leg::Take(_) | Leg::Swapped(_) => true,
             Leg::Refund(reason) => reason.is_failure(),
         }
     }
 
-    /// Leg (0, or the outcome that makes it a refund), transaction, source, payer, destination, payee, amount: what the
-    /// trees over outboxes and inboxes hash.
+    /// Leg (0, the outcome that makes it a refund, 254 with a price, 255 when swapped), transaction, source, payer,
+    /// destination, payee, amount; with a price the account and nonce of the offer, the amount and the account on the
+    /// source; when swapped that account in the same place; else zeros. It is what the trees over outboxes and inboxes
+    /// hash.
     pub fn leaf(&self) -> [u8; DELIVERY_BYTES] {
         let Crossing { transaction, source, payer, destination, payee, amount } = &self.crossing;
         debug_assert!(self.is_canonical(), "a refund without a reason reads as a credit");
@@ -77,13 +92,21 @@ impl Delivery {
         leaf[0] = match self.leg {
             Leg::Credit => 0,
             Leg::Refund(reason) => reason.code(),
+            Leg::Take(_) => TAKE,
+            Leg::Swapped(_) => SWAPPED,
         };
         leaf[1..33].copy_from_slice(&transaction.0);
         leaf[33..37].copy_from_slice(&source.0.to_le_bytes());
         leaf[37..45].copy_from_slice(&payer.0.to_le_bytes());
         leaf[45..49].copy_from_slice(&destination.0.to_le_bytes());
         leaf[49..57].copy_from_slice(&payee.0.to_le_bytes());
-        leaf[57..65].copy_from_slice(&amount.to_le_bytes());
+        leaf[57..TERMS_AT].copy_from_slice(&amount.to_le_bytes());
+        let terms = match self.leg {
+            Leg::Credit | Leg::Refund(_) => [0; 4],
+            Leg::Take(Terms { offer, amount, to }) => [offer.payer.0, offer.nonce, amount, to.0],
+            Leg::Swapped(to) => [0, 0, 0, to.0],
+        };
+        leaf[TERMS_AT..].copy_from_slice(terms.map(u64::to_le_bytes).as_flattened());
         leaf
     }
 }

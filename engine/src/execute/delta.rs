@@ -61,21 +61,25 @@ pub(super) struct Done {
     pub inbox: Vec<Delivered>,
     pub outbox: Vec<Delivery>,
     pub issuance: Issuance,
+    /// What is set aside in open reservations, before and after the block.
+    pub reserved: (u64, u64),
     pub opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
     pub keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     pub rows: Vec<RowChange>,
 }
 
 impl Delta {
-    /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held, what
-    /// came in and what was issued is what they hold, what goes out and what was burned.
+    /// Asserts what makes a delta one: changes ascend, change something, and conserve: what the accounts held, what was
+    /// set aside, what came in and what was issued is what they hold, what is set aside, what goes out and what was
+    /// burned.
     pub(super) fn new((chain, height): (ChainId, Height), done: Done, changes: Vec<Change>) -> Self {
-        let Done { outcomes, inbox, outbox, issuance, opened, keys, rows } = done;
+        let Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, rows } = done;
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
         let before = sum(|change| change.before.balance) + amounts(inbox.iter().map(|came| &came.delivery));
         let after = sum(|change| change.after.balance) + amounts(&outbox);
+        let (before, after) = (before + u128::from(reserved.0), after + u128::from(reserved.1));
         let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
         Self { chain, height, outcomes, inbox, outbox, issuance, opened, keys, rows, changes }
@@ -121,7 +125,7 @@ impl Delta {
         &self.opened
     }
 
-    /// The rows of the chain's table that are different or new, ascending.
+    /// The places of the chain's table that are different or new, ascending.
     pub fn rows(&self) -> &[RowChange] {
         &self.rows
     }
@@ -135,8 +139,8 @@ impl Delta {
     /// issued and burned, the keys of opened accounts, the rows that are different. The state root covers the same
     /// facts; this is for a journal or a comparison that has no tree.
     pub fn digest(&self) -> Digest {
-        // A row has 64 bytes of keys, and its place and length have 8.
-        let rows: usize = self.rows.iter().map(|row| 72 + row.after.value().len()).sum();
+        // The place and the length of a row have 8 bytes.
+        let rows: usize = self.rows.iter().map(|row| 8 + row.leaf().len()).sum();
         let crossings = (self.inbox.len() + self.outbox.len()) * (DELIVERY_BYTES + 1);
         let accounts = self.changes.len() * 40 + self.opened.len() * PUBLIC_KEY_BYTES + self.keys.len() * 40;
         let mut writer = Writer::with_capacity(64 + self.outcomes.len() + accounts + crossings + rows);
@@ -167,8 +171,8 @@ impl Delta {
             writer.u64(account.0).raw(key);
         }
         writer.count(self.rows.len());
-        for RowChange { place, after, .. } in &self.rows {
-            writer.u32(*place).raw(after.key()).raw(after.next()).blob(after.value());
+        for row in &self.rows {
+            writer.u32(row.place).blob(row.leaf());
         }
         Digest(kernels::sha2::sha256(&writer.finish()))
     }

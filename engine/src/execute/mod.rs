@@ -23,6 +23,7 @@ mod delta;
 pub(crate) mod grown;
 mod list;
 pub mod oracle;
+mod reserved;
 pub(crate) mod segments;
 mod state;
 mod table;

@@ -11,6 +11,7 @@ pub use self::rows::PlainTable;
 use crate::chains::attestations::PlainAttestation;
 use crate::chains::changes::{PlainRecord, settle_plainly};
 use crate::chains::governance::{PlainChain, PlainGovernance, obey_plainly, refuses};
+use crate::chains::transfers::PlainReservation;
 use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
@@ -64,6 +65,8 @@ pub struct Oracle {
     pub(crate) table: PlainTable,
     /// The accounts with a change in its lock window.
     pub(crate) changing: BTreeSet<AccountId>,
+    /// Open reservations, by the account and the nonce that made them.
+    pub(crate) reservations: BTreeMap<(u64, u64), PlainReservation>,
     /// What the clock of lock windows shows, and the time of the block that has set it.
     pub(crate) clock: (u64, u64),
     /// The keys of the accounts that the height at hand has opened.
@@ -107,6 +110,7 @@ impl Oracle {
             attestations: BTreeMap::new(),
             table: PlainTable::empty(),
             changing: BTreeSet::new(),
+            reservations: BTreeMap::new(),
             clock: (0, 0),
             opened: Vec::new(),
             keys: Vec::new(),
@@ -127,6 +131,7 @@ impl Oracle {
             attestations: BTreeMap::new(),
             table: PlainTable::empty(),
             changing: BTreeSet::new(),
+            reservations: BTreeMap::new(),
             clock: (0, 0),
             opened: Vec::new(),
             keys: Vec::new(),
@@ -151,7 +156,7 @@ impl Oracle {
         inbox: &[Delivery],
         transactions: impl Iterator<Item = (TransactionId, PacketRun<'a>)>,
     ) -> OracleOutcome {
-        let before = (self.balances(), self.issued, self.burned);
+        let before = (self.balances() + self.reserved(), self.issued, self.burned);
         if self.is.status != ChainStatus::Paused {
             settle_plainly(self, at);
         }
@@ -159,25 +164,21 @@ impl Oracle {
         for delivery in inbox {
             let outcome = match (delivery.leg, self.is.status) {
                 (Leg::Credit, ChainStatus::Closed) => Outcome::ChainClosed,
-                _ => of_kind!(self.kind, Kind => Kind::credit_plainly(self, delivery)),
+                _ => of_kind!(self.kind, Kind => Kind::receive_plainly(self, delivery)),
             };
             delivered.push(Delivered { delivery: *delivery, outcome });
-            if outcome != Outcome::Applied {
-                outbox.push(Delivery { leg: Leg::Refund(outcome), ..*delivery });
+            match (delivery.leg, outcome) {
+                (Leg::Take(terms), Outcome::Applied) => {
+                    outbox.push(Delivery { leg: Leg::Swapped(terms.to), ..*delivery });
+                }
+                (_, Outcome::Applied) => {}
+                _ => outbox.push(Delivery { leg: Leg::Refund(outcome), ..*delivery }),
             }
         }
         for (transaction, run) in transactions {
             let outcome = self.transaction(at, run);
-            if let (Outcome::Sent, Ok(transfer)) = (outcome, run.transfer()) {
-                let crossing = Crossing {
-                    transaction,
-                    source: self.chain,
-                    payer: transfer.debit,
-                    destination: transfer.credit_chain.expect("only what has one is sent"),
-                    payee: transfer.credit,
-                    amount: transfer.amount,
-                };
-                outbox.push(Delivery { leg: Leg::Credit, crossing });
+            if outcome == Outcome::Sent {
+                outbox.push(self.sent(transaction, run));
             }
             outcomes.push(outcome);
         }
@@ -187,13 +188,27 @@ impl Oracle {
         let (issued, burned) = (self.issued - before.1, self.burned - before.2);
         assert_eq!(
             before.0 + sum(inbox) + issued,
-            self.balances() + sum(&outbox) + burned,
+            self.balances() + self.reserved() + sum(&outbox) + burned,
             "block {} made or destroyed money",
             at.height
         );
         let issuance = issuance_of(issued, burned);
         let (opened, keys) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.keys));
         OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened, keys }
+    }
+
+    /// What a transaction that leaves its chain puts on its way.
+    fn sent(&self, transaction: TransactionId, run: PacketRun<'_>) -> Delivery {
+        let (leg, payer, destination, payee, amount) = match run.content() {
+            Ok(Content::Transfer(of)) => {
+                let chain = of.credit_chain.expect("only what has one is sent");
+                (Leg::Credit, of.debit, chain, of.credit, of.amount)
+            }
+            Ok(Content::Take(of)) => (Leg::Take(of.terms), of.envelope.signer, of.chain, of.credit, of.price),
+            other => panic!("this does not leave its chain: {other:?}"),
+        };
+        let source = self.chain;
+        Delivery { leg, crossing: Crossing { transaction, source, payer, destination, payee, amount } }
     }
 
     fn transaction(&mut self, at: ChainTime, run: PacketRun<'_>) -> Outcome {
@@ -246,7 +261,11 @@ impl Oracle {
             | Content::Attest(_)
             | Content::Revoke(_)
             | Content::Propose(_)
-            | Content::Approve(_) => return None,
+            | Content::Approve(_)
+            | Content::Reserve(_)
+            | Content::Settle(_)
+            | Content::Offer(_)
+            | Content::Take(_) => return None,
         };
         Some(match done {
             Ok(()) => Outcome::Applied,
@@ -314,6 +333,27 @@ impl Oracle {
     /// What has been issued and burned since the beginning.
     pub fn issuance(&self) -> Issuance {
         issuance_of(self.issued, self.burned)
+    }
+
+    /// What is set aside in open reservations.
+    pub fn reserved(&self) -> u128 {
+        self.reservations.values().map(|of| u128::from(of.amount())).sum()
+    }
+
+    /// How many open reservations an account has made.
+    pub(crate) fn reservations_of(&self, payer: AccountId) -> usize {
+        self.reservations.range((payer.0, 0)..=(payer.0, u64::MAX)).count()
+    }
+
+    /// The accounts whose reservations are over at a time, if not before.
+    pub(crate) fn payers_due(&self, now_ms: u64) -> impl Iterator<Item = AccountId> {
+        let due = self.reservations.iter().filter(move |(_, of)| of.due_ms() <= now_ms);
+        due.map(|((payer, _), _)| AccountId(*payer))
+    }
+
+    /// The account of this chain that an open reservation may pay.
+    pub(crate) fn payee_of(&self, name: (u64, u64)) -> Option<AccountId> {
+        self.reservations.get(&name)?.payee()
     }
 
     /// The sum of all balances.

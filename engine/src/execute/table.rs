@@ -1,16 +1,18 @@
 //! The table of a chain: rows by key, for what is not an account.
 //!
 //! ```text
-//! place   0            1           2           3            in the order of registration; nothing is ever taken out
-//! key     00..         7f..        1c..        e2..
-//! next    1c..         e2..        7f..        00..         the next higher key, or zero: a list in the order of keys
-//! value   -            ..          ..          ..
+//! place   0            1           2           3        4        a new row takes the lowest vacant place
+//! key     00..         7f..        1c..                 e2..
+//! next    1c..         e2..        7f..      (vacant)   00..     the next higher key, or zero: in the order of keys
+//! value   -            ..          ..                   ..
 //! ```
 //!
 //! The row of key zero is there from the beginning. So for each key that is not there, exactly one row shows it: its
-//! key is lower, and its next one higher or zero. That is an *indexed Merkle tree* once the rows are leaves.
+//! key is lower, and its next one higher or zero. That is an *indexed Merkle tree* once the rows are leaves. A row that
+//! is taken out leaves its place vacant: an empty leaf, which nobody can read as a row. So a table has as many places
+//! as it ever had rows at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
@@ -72,15 +74,24 @@ impl Row {
     }
 }
 
-/// A row, before and after a block.
+/// A place of a table, before and after a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowChange {
-    /// Its place.
+    /// The place.
     pub place: u32,
-    /// Before the block; none where the block has made it.
+    /// Whether the block has made the place; no row was there before.
+    pub is_new: bool,
+    /// The row before the block, if one was there.
     pub before: Option<Row>,
-    /// After it; never the same as before.
-    pub after: Row,
+    /// The row after it, if one is there; another one than before, unless the place is new.
+    pub after: Option<Row>,
+}
+
+impl RowChange {
+    /// The leaf of the place after the block: empty where no row is.
+    pub fn leaf(&self) -> &[u8] {
+        self.after.as_ref().map_or(&[], Row::leaf)
+    }
 }
 
 /// A key for the order of keys: four numbers are compared sooner than 32 bytes.
@@ -98,8 +109,9 @@ impl From<&Key> for Ordered {
 /// The rows, and how to find one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    rows: Vec<Row>,
+    slots: Vec<Option<Row>>,
     places: BTreeMap<Ordered, u32>,
+    vacant: BTreeSet<u32>,
     /// How many rows have keys of the ledger's own.
     own: usize,
 }
@@ -107,46 +119,67 @@ pub struct Table {
 impl Table {
     /// The table of a chain at its beginning: nothing is in it.
     pub fn empty() -> Self {
-        Self::restore(vec![Row::new(&FIRST_KEY, &FIRST_KEY, &[])])
+        Self::restore(vec![Some(Row::new(&FIRST_KEY, &FIRST_KEY, &[]))])
     }
 
-    /// The rows of a table, in their order. Those who read them from outside compare the root with the network's before
-    /// relying on them.
-    pub fn restore(rows: Vec<Row>) -> Self {
-        let places = rows.iter().zip(0..).map(|(row, place)| (row.key().into(), place)).collect();
-        let own = rows.iter().filter(|row| row.is_own()).count();
-        Self { rows, places, own }
+    /// The places of a table, in their order. Those who read them from outside compare the root with the network's
+    /// before relying on them.
+    pub fn restore(slots: Vec<Option<Row>>) -> Self {
+        let mut table = Self::default();
+        for (place, slot) in (0..).zip(slots) {
+            table.slots.push(None);
+            table.vacant.insert(place);
+            if let Some(row) = slot {
+                table.seat(place, row);
+            }
+        }
+        table
     }
 
-    /// How many rows, the first one included.
+    /// How many places, that of the first row included.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.slots.len()
     }
 
-    /// How many of them the kind of the chain has made: those without the ledger's own, whose keys are
+    /// How many rows the kind of the chain has made: those without the ledger's own, whose keys are
     /// [reserved](Fingerprint::is_reserved).
     pub fn len_of_kind(&self) -> usize {
-        self.rows.len() - self.own
+        self.slots.len() - self.vacant.len() - self.own
+    }
+
+    /// How many places no row has.
+    pub fn vacancies(&self) -> usize {
+        self.vacant.len()
     }
 
     /// Whether there is no row, not even the first one: it is the table of no chain.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.slots.is_empty()
     }
 
     /// The row at a place.
     pub fn row(&self, place: u32) -> Option<&Row> {
-        self.rows.get(place as usize)
+        self.slots.get(place as usize)?.as_ref()
     }
 
-    /// All rows, in order.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    /// All places, in order, each with the row that is there.
+    pub fn slots(&self) -> &[Option<Row>] {
+        &self.slots
+    }
+
+    /// All rows, in the order of their places.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.slots.iter().flatten()
+    }
+
+    /// The rows with keys from `first` to `last`, ascending.
+    pub fn range(&self, first: &Key, last: &Key) -> impl DoubleEndedIterator<Item = &Row> {
+        self.places.range(Ordered::from(first)..=Ordered::from(last)).map(|(_, place)| self.seated(*place))
     }
 
     /// The value of a key.
     pub fn get(&self, key: &Key) -> Option<&[u8]> {
-        self.places.get(&key.into()).map(|place| self.rows[*place as usize].value())
+        self.places.get(&key.into()).map(|place| self.seated(*place).value())
     }
 
     /// The place of the row that says what there is of a key: its own, or the one that shows that there is none.
@@ -154,48 +187,74 @@ impl Table {
         self.places.range(..=Ordered::from(key)).next_back().map(|(_, place)| *place)
     }
 
+    fn seated(&self, place: u32) -> &Row {
+        self.slots[place as usize].as_ref().expect("a key leads to its row")
+    }
+
     /// Follows what another table of the same rows did in a block.
     ///
     /// # Panics
     /// The changes do not follow the rows that there are.
     pub fn follow(&mut self, changes: &[RowChange]) {
-        for RowChange { place, after, .. } in changes {
-            match self.rows.get_mut(*place as usize) {
-                Some(row) => *row = after.clone(),
-                None => {
-                    assert_eq!(*place as usize, self.rows.len(), "rows are made one after the other");
-                    self.push(after.clone());
-                }
+        // A key may have moved to another place: first all leave, then all come.
+        changes.iter().filter(|change| !change.is_new).for_each(|change| drop(self.unseat(change.place)));
+        for RowChange { place, is_new, after, .. } in changes {
+            if *is_new {
+                assert_eq!(*place, self.make(), "places are made one after the other");
+            }
+            if let Some(row) = after {
+                self.seat(*place, row.clone());
             }
         }
     }
 
-    fn push(&mut self, row: Row) {
-        let was_there = self.places.insert(row.key().into(), self.rows.len() as u32).is_some();
+    /// A new place, vacant.
+    fn make(&mut self) -> u32 {
+        let place = self.slots.len() as u32;
+        self.slots.push(None);
+        self.vacant.insert(place);
+        place
+    }
+
+    /// Takes the last place away, and the row that is there.
+    fn unmake(&mut self, place: u32) {
+        self.unseat(place);
+        self.vacant.remove(&place);
+        self.slots.pop();
+        assert_eq!(self.slots.len(), place as usize, "places are taken back from the last one on");
+    }
+
+    fn seat(&mut self, place: u32, row: Row) {
+        assert!(self.vacant.remove(&place), "place {place} is taken");
+        let was_there = self.places.insert(row.key().into(), place).is_some();
         assert!(!was_there, "a key has one row");
         self.own += usize::from(row.is_own());
-        self.rows.push(row);
+        self.slots[place as usize] = Some(row);
     }
 
-    fn put_back(&mut self, place: u32, before: Option<Row>) {
-        match before {
-            Some(row) => self.rows[place as usize] = row,
-            None => {
-                let row = self.rows.pop().expect("it was made");
-                assert_eq!(self.rows.len(), place as usize, "rows are taken back from the last one on");
-                self.places.remove(&row.key().into());
-                self.own -= usize::from(row.is_own());
-            }
-        }
+    fn unseat(&mut self, place: u32) -> Option<Row> {
+        let row = self.slots[place as usize].take()?;
+        self.places.remove(&row.key().into());
+        self.own -= usize::from(row.is_own());
+        self.vacant.insert(place);
+        Some(row)
+    }
+
+    /// Another row with the same key.
+    fn replace(&mut self, place: u32, row: Row) -> Row {
+        let slot = self.slots[place as usize].as_mut().expect("only a row is replaced");
+        debug_assert_eq!(slot.key(), row.key(), "the key stays");
+        std::mem::replace(slot, row)
     }
 
     /// Whether the list of keys is in order: what makes rows a table.
     pub fn is_in_order(&self) -> bool {
         let next = |key: &Key| {
             let higher = self.places.range((Excluded(Ordered::from(key)), Unbounded)).next();
-            higher.map_or(&FIRST_KEY, |(_, place)| self.rows[*place as usize].key())
+            higher.map_or(&FIRST_KEY, |(_, place)| self.seated(*place).key())
         };
-        self.places.len() == self.rows.len() && self.rows.iter().all(|row| row.next() == next(row.key()))
+        self.slots.first().is_some_and(|first| first.as_ref().is_some_and(|row| *row.key() == FIRST_KEY))
+            && self.rows().all(|row| row.next() == next(row.key()))
     }
 }
 
@@ -203,18 +262,31 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct TableWriter {
     table: Table,
-    /// How many rows there were before the block.
-    rows_before: usize,
+    /// How many places there were before the block.
+    places_before: u32,
     /// Those of them that the block has touched, as they were before it.
-    touched: BTreeMap<u32, Row>,
-    /// What the transaction has done, to take it back: a new row, or one that was so.
-    transaction: Vec<(u32, Option<Row>)>,
+    touched: BTreeMap<u32, Option<Row>>,
+    /// What the transaction has done, to take it back.
+    transaction: Vec<Step>,
+}
+
+/// One thing that was done with a table.
+#[derive(Debug)]
+enum Step {
+    /// A place was made, and has a row.
+    Made(u32),
+    /// A row has taken a vacant place.
+    Seated(u32),
+    /// A row has left its place.
+    Unseated(u32, Row),
+    /// A row was so before.
+    Replaced(u32, Row),
 }
 
 impl TableWriter {
     pub(super) fn new(table: Table) -> Self {
-        let rows_before = table.len();
-        Self { table, rows_before, touched: BTreeMap::new(), transaction: Vec::new() }
+        let places_before = table.len() as u32;
+        Self { table, places_before, touched: BTreeMap::new(), transaction: Vec::new() }
     }
 
     /// The rows as they are now.
@@ -227,11 +299,37 @@ impl TableWriter {
     /// # Panics
     /// There is one with this key.
     pub(crate) fn insert(&mut self, before: u32, key: &Key, value: &[u8]) {
-        let (row, place) = (&self.table.rows[before as usize], self.table.rows.len() as u32);
+        let row = self.table.seated(before);
         let (new, changed) = (Row::new(key, row.next(), value), Row::new(row.key(), key, row.value()));
         self.replace(before, changed);
-        self.transaction.push((place, None));
-        self.table.push(new);
+        let (place, step) = match self.table.vacant.first() {
+            Some(place) => (*place, Step::Seated(*place)),
+            None => {
+                let place = self.table.make();
+                (place, Step::Made(place))
+            }
+        };
+        self.touch(place, None);
+        self.transaction.push(step);
+        self.table.seat(place, new);
+    }
+
+    /// Takes a row out.
+    ///
+    /// # Panics
+    /// There is no row with this key, or it is the first one.
+    pub(crate) fn remove(&mut self, key: &Key) {
+        assert_ne!(*key, FIRST_KEY, "the first row stays");
+        let place = self.table.places[&key.into()];
+        let (_, before) =
+            self.table.places.range(..Ordered::from(key)).next_back().expect("it is not the first");
+        let (before, next) = (*before, *self.table.seated(place).next());
+        let row = self.table.seated(before);
+        let changed = Row::new(row.key(), &next, row.value());
+        self.replace(before, changed);
+        let row = self.table.unseat(place).expect("a key leads to its row");
+        self.touch(place, Some(&row));
+        self.transaction.push(Step::Unseated(place, row));
     }
 
     /// Another value for a key.
@@ -240,17 +338,22 @@ impl TableWriter {
     /// There is no row with this key.
     pub(crate) fn set(&mut self, key: &Key, value: &[u8]) {
         let place = self.table.places[&key.into()];
-        let row = &self.table.rows[place as usize];
+        let row = self.table.seated(place);
         let changed = Row::new(row.key(), row.next(), value);
         self.replace(place, changed);
     }
 
     fn replace(&mut self, place: u32, row: Row) {
-        let before = std::mem::replace(&mut self.table.rows[place as usize], row);
-        if (place as usize) < self.rows_before {
-            self.touched.entry(place).or_insert_with(|| before.clone());
+        let before = self.table.replace(place, row);
+        self.touch(place, Some(&before));
+        self.transaction.push(Step::Replaced(place, before));
+    }
+
+    /// Remembers what was at a place before the block.
+    fn touch(&mut self, place: u32, before: Option<&Row>) {
+        if place < self.places_before {
+            self.touched.entry(place).or_insert_with(|| before.cloned());
         }
-        self.transaction.push((place, Some(before)));
     }
 
     /// The transaction has done what it says.
@@ -260,37 +363,54 @@ impl TableWriter {
 
     /// The transaction fails: everything is as it was before it.
     pub(crate) fn take_back(&mut self) {
-        // A row that was changed twice is the oldest one again.
-        while let Some((place, before)) = self.transaction.pop() {
-            self.table.put_back(place, before);
+        while let Some(step) = self.transaction.pop() {
+            match step {
+                Step::Made(place) => self.table.unmake(place),
+                Step::Seated(place) => drop(self.table.unseat(place)),
+                Step::Unseated(place, row) => self.table.seat(place, row),
+                Step::Replaced(place, before) => drop(self.table.replace(place, before)),
+            }
         }
     }
 
-    /// The rows that differ from before the block, ascending; the next block begins.
+    /// The places that differ from before the block, ascending; the next block begins.
     pub(super) fn drain(&mut self) -> Vec<RowChange> {
         debug_assert!(self.transaction.is_empty(), "each transaction keeps or takes back");
-        let made = self.table.rows.len() - self.rows_before;
+        let made = self.table.len() - self.places_before as usize;
         let mut changes = Vec::with_capacity(self.touched.len() + made);
         for (place, before) in std::mem::take(&mut self.touched) {
-            let after = &self.table.rows[place as usize];
+            let after = &self.table.slots[place as usize];
             // Another one may say the same: it was changed and changed back.
             if *after != before {
-                changes.push(RowChange { place, before: Some(before), after: after.clone() });
+                changes.push(RowChange { place, is_new: false, before, after: after.clone() });
             }
         }
-        let new = (self.rows_before as u32..).zip(&self.table.rows[self.rows_before..]);
-        changes.extend(new.map(|(place, row)| RowChange { place, before: None, after: row.clone() }));
-        self.rows_before = self.table.rows.len();
+        let new = (self.places_before..).zip(&self.table.slots[self.places_before as usize..]);
+        changes.extend(new.map(|(place, slot)| RowChange {
+            place,
+            is_new: true,
+            before: None,
+            after: slot.clone(),
+        }));
+        self.places_before = self.table.len() as u32;
         changes
     }
 
     /// Takes back the last block, whose changes these are.
     pub(super) fn undo(&mut self, changes: &[RowChange]) {
-        for RowChange { place, before, after } in changes.iter().rev() {
-            assert_eq!(self.table.row(*place), Some(after), "row {place} is not as the delta left it");
-            self.table.put_back(*place, before.clone());
+        for RowChange { place, is_new, after, .. } in changes.iter().rev() {
+            assert_eq!(self.table.row(*place), after.as_ref(), "row {place} is not as the delta left it");
+            match is_new {
+                true => self.table.unmake(*place),
+                false => drop(self.table.unseat(*place)),
+            }
         }
-        self.rows_before = self.table.rows.len();
+        for RowChange { place, before, .. } in changes {
+            if let Some(row) = before {
+                self.table.seat(*place, row.clone());
+            }
+        }
+        self.places_before = self.table.len() as u32;
     }
 }
 
@@ -325,9 +445,10 @@ mod tests {
                     let then = writer.table().clone();
                     for (key, to) in steps {
                         let key = [key; 32];
-                        match writer.table().get(&key) {
-                            None => writer.insert(writer.table().witness(&key).unwrap(), &key, &value(to)),
-                            Some(_) => writer.set(&key, &value(to)),
+                        match (writer.table().get(&key), to % 3) {
+                            (None, _) => writer.insert(writer.table().witness(&key).unwrap(), &key, &value(to)),
+                            (Some(_), 0) => writer.remove(&key),
+                            (Some(_), _) => writer.set(&key, &value(to)),
                         }
                     }
                     match keeps {
@@ -348,7 +469,9 @@ mod tests {
                 // As if the block came again.
                 writer = TableWriter::new(before);
                 writer.table.follow(&changes);
-                writer.rows_before = writer.table.len();
+                writer.places_before = writer.table.len() as u32;
+                prop_assert_eq!(&writer.table, &reader);
+                prop_assert_eq!(&Table::restore(reader.slots().to_vec()), &reader);
                 for key in 1..40 {
                     let key = [key; 32];
                     let witness = reader.row(reader.witness(&key).unwrap()).unwrap();

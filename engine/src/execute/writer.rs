@@ -12,8 +12,8 @@ use crate::chains::governance::{obey, takes};
 use crate::chains::{Rules, of_kind};
 use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
 use crate::types::{
-    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Height, Issuance, NewChain, Order, Outcome,
-    Packet, PacketRun, TransactionId,
+    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Content, Height, Issuance, NewChain, Order,
+    Outcome, Packet, PacketRun, TransactionId,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -142,13 +142,13 @@ impl StateWriter {
         let height = at.height;
         assert_eq!(height, self.height.next(), "blocks are executed one after the other");
         assert!(inbox.len() <= DELIVERIES_MAX, "{} deliveries are more than two blocks send", inbox.len());
-        let before = self.book.issuance();
+        let (before, reserved) = (self.book.issuance(), self.book.reserved());
         // Nobody could cancel while the chain rests: no lock window ends, and their clock stands still.
         if self.book.state().status() != ChainStatus::Paused {
             settle(&mut self.book, at);
         }
         let (inbox, outcomes) = of_kind!(self.state().kind(), Kind => {
-            let inbox = inbox.iter().map(|delivery| deliver::<Kind>(&mut self.book, delivery)).collect();
+            let inbox = inbox.iter().map(|delivery| deliver::<Kind>(&mut self.book, *delivery)).collect();
             (inbox, run::<Kind>(&mut self.book, at, batches, ids))
         });
         self.height = height;
@@ -160,7 +160,8 @@ impl StateWriter {
             book.state().show(height, book.accounts());
         }
         let (issuance, rows) = (book.issuance().without(before), book.table.drain());
-        let done = Done { outcomes, inbox, outbox, issuance, opened, keys, rows };
+        let reserved = (reserved, book.reserved());
+        let done = Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, rows };
         Delta::new((book.state().chain(), height), done, changes)
     }
 
@@ -191,7 +192,7 @@ impl StateWriter {
             state.hide(book.accounts());
         }
         book.table.undo(delta.rows());
-        delta.rows().iter().for_each(|row| book.undo_row(row));
+        book.undo_rows(delta.rows());
         self.height = Height(self.height.0 - 1);
         book.reconvene(self.height);
     }
@@ -215,7 +216,7 @@ fn run<'a, K: Rules>(
             let outcome = transaction::<K>(book, at, run);
             if outcome == Outcome::Sent {
                 let transaction = TransactionId(ids[outcomes.len()]);
-                book.outbox.push(sent(&run, transaction));
+                book.outbox.push(sent(run, transaction));
             }
             outcomes.push(outcome);
         }
@@ -251,37 +252,39 @@ fn transaction<K: Rules>(book: &mut Book, at: ChainTime, packet: PacketRun<'_>) 
     K::execute(book, at, signer, packet)
 }
 
-/// What cannot be credited goes back to where it came from. That always succeeds.
-fn deliver<K: Rules>(book: &mut Book, delivery: &Delivery) -> Delivered {
-    let Delivery { leg, crossing } = *delivery;
-    let account = match leg {
-        Leg::Credit => crossing.payee,
-        Leg::Refund(_) => crossing.payer,
-    };
-    let credited = match (leg, book.state().status()) {
+/// What cannot be credited, or buys nothing, goes back to where it came from. What goes back always arrives.
+fn deliver<K: Rules>(book: &mut Book, delivery: Delivery) -> Delivered {
+    let Delivery { leg, crossing } = delivery;
+    let received = match (leg, book.state().status()) {
         (Leg::Credit, ChainStatus::Closed) => Err(Outcome::ChainClosed),
-        _ => K::credit(book, leg, account, crossing.amount),
+        _ => K::receive(book, &delivery),
     };
-    let outcome = match (credited, leg) {
+    let outcome = match (received, leg) {
+        (Ok(()), Leg::Take(terms)) => {
+            book.outbox.push(Delivery { leg: Leg::Swapped(terms.to), crossing });
+            Outcome::Applied
+        }
         (Ok(()), _) => Outcome::Applied,
-        (Err(reason), Leg::Credit) => {
+        (Err(reason), Leg::Credit | Leg::Take(_)) => {
             book.outbox.push(Delivery { leg: Leg::Refund(reason), crossing });
             reason
         }
-        (Err(reason), Leg::Refund(_)) => panic!("a refund to account {account} fails: {reason}"),
+        (Err(reason), Leg::Refund(_) | Leg::Swapped(_)) => {
+            panic!("what must arrive does not: {delivery:?}: {reason}")
+        }
     };
-    Delivered { delivery: *delivery, outcome }
+    Delivered { delivery, outcome }
 }
 
-/// What a transfer to another chain puts into the outbox.
-fn sent(packet: &Packet, transaction: TransactionId) -> Delivery {
-    let crossing = Crossing {
-        transaction,
-        source: packet.chain(),
-        payer: packet.debit(),
-        destination: packet.credit_chain(),
-        payee: packet.credit(),
-        amount: packet.amount(),
+/// What a transaction that sends money to another chain puts into the outbox.
+fn sent(run: PacketRun<'_>, transaction: TransactionId) -> Delivery {
+    let (leg, destination, payee, amount) = match run.is_cross() {
+        true => (Leg::Credit, run.credit_chain(), run.credit(), run.amount()),
+        false => match run.content() {
+            Ok(Content::Take(of)) => (Leg::Take(of.terms), of.chain, of.credit, of.price),
+            _ => unreachable!("nothing else sends"),
+        },
     };
-    Delivery { leg: Leg::Credit, crossing }
+    let (source, payer) = (run.chain(), run.debit());
+    Delivery { leg, crossing: Crossing { transaction, source, payer, destination, payee, amount } }
 }

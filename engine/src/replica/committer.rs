@@ -189,8 +189,10 @@ impl Committer {
         let mut settled = Settled::default();
         for Delivered { delivery, outcome } in executed.deltas.iter().flat_map(|delta| delta.inbox()) {
             let decided = match delivery.leg {
-                Leg::Credit => (*outcome == Outcome::Applied).then_some(Outcome::Applied),
+                // Who takes an offer has what was offered now; its price is as good as there.
+                Leg::Credit | Leg::Take(_) => (*outcome == Outcome::Applied).then_some(Outcome::Applied),
                 Leg::Refund(reason) => Some(reason),
+                Leg::Swapped(_) => None,
             };
             if let Some(decided) = decided
                 && let Some(origin) = self.crossing.remove(&delivery.crossing.transaction)

@@ -13,7 +13,7 @@ use super::{ChainRecord, CommittedBlock, JournalReader, ReadError};
 use crate::limits::{BLOCK_PACKETS_MAX, FEED_EVENTS_MAX, FEED_PACKETS_MAX};
 use crate::roots::ChainEntry;
 use crate::store::Records;
-use crate::types::{ChainId, Height, Outcome, Packet, PacketRun, TransactionId};
+use crate::types::{ChainId, Height, Outcome, Packet, PacketRun, Transaction, TransactionId};
 use crate::wire::answers::{FeedAnswer, FeedEvent};
 use crate::wire::{Batch, Cursor, FeedQuery, Happening};
 
@@ -72,12 +72,14 @@ impl Stored {
     }
 
     /// What a chain has sent to another one, in order.
-    fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = Packet>, ReadError> {
+    fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = PacketRun<'_>>, ReadError> {
         // Before it was created a chain has sent nothing.
         let was_there = entry_of(&self.record, from).is_some();
         let executed = was_there.then(|| self.executed(from)).transpose()?.into_iter().flatten();
         let sent = executed.filter(|(_, outcome)| *outcome == Outcome::Sent);
-        Ok(sent.map(|(run, _)| *run).filter(move |packet| packet.credit_chain() == to))
+        Ok(sent
+            .map(|(run, _)| run)
+            .filter(move |run| run.destination().is_some_and(|(chain, _)| chain == to)))
     }
 }
 
@@ -114,7 +116,7 @@ impl<R: Records> JournalReader<'_, R> {
             if count > at.place.into() {
                 let stored = self.stored(at.height, blocks)?;
                 let arrivals = self.arrivals(query.chain, &stored, blocks)?;
-                let arrivals = arrivals.iter().map(|(packet, happening)| (packet.run(), *happening));
+                let arrivals = arrivals.iter().map(|(sent, happening)| (sent.run(), *happening));
                 let executed = stored.executed(query.chain)?;
                 let executed = executed.map(|(run, outcome)| (run, Happening::Executed { outcome }));
                 let all = (0_u32..).zip(arrivals.chain(executed)).skip(at.place as usize);
@@ -143,32 +145,40 @@ impl<R: Records> JournalReader<'_, R> {
         chain: ChainId,
         stored: &Stored,
         blocks: &mut FeedBlocks,
-    ) -> Result<Vec<(Packet, Happening)>, ReadError> {
+    ) -> Result<Vec<(Transaction, Happening)>, ReadError> {
         let (height, here) = (stored.record.height, stored.chain(chain)?);
         if here.entry.inbox == 0 {
             return Ok(Vec::new());
         }
         let damaged = || ReadError::Damaged(height);
         let before = self.stored(Height(height.0.checked_sub(1).ok_or_else(damaged)?), blocks)?;
+        // In the first height nothing can have come back yet.
+        let earlier = match height.0 {
+            ..=2 => None,
+            height => Some(self.stored(Height(height - 2), blocks)?),
+        };
         let returned: BTreeMap<TransactionId, Outcome> = here.returned.iter().copied().collect();
+        let own = |run: PacketRun<'_>| run.transaction().map_err(|_| damaged());
         let mut arrivals = Vec::new();
         for of in &before.record.chains {
             let other = of.entry.chain;
-            if !of.returned.is_empty() {
-                let earlier = Height(height.0.checked_sub(2).ok_or_else(damaged)?);
-                let earlier = self.stored(earlier, blocks)?;
-                let sent = earlier.sent(chain, other)?;
-                let sent: BTreeMap<_, _> = sent.map(|packet| (packet.id(self.network), packet)).collect();
-                // What other chains have sent there comes back to them.
-                let mine = of.returned.iter().filter_map(|(id, reason)| Some((*sent.get(id)?, *reason)));
-                arrivals.extend(mine.map(|(packet, reason)| (packet, Happening::Refunded { reason })));
+            // What this chain has sent there comes back, or what was paid for an offer goes on to here.
+            if let Some(earlier) = &earlier {
+                let given_back: BTreeMap<TransactionId, Outcome> = of.returned.iter().copied().collect();
+                for run in earlier.sent(chain, other)? {
+                    match given_back.get(&run.id(self.network)) {
+                        Some(reason) => arrivals.push((own(run)?, Happening::Refunded { reason: *reason })),
+                        None if !run.is_cross() => arrivals.push((own(run)?, Happening::Swapped)),
+                        None => {}
+                    }
+                }
             }
-            for packet in before.sent(other, chain)? {
-                let happening = match returned.get(&packet.id(self.network)) {
+            for run in before.sent(other, chain)? {
+                let happening = match returned.get(&run.id(self.network)) {
                     None => Happening::Credited,
                     Some(reason) => Happening::NotCredited { reason: *reason },
                 };
-                arrivals.push((packet, happening));
+                arrivals.push((own(run)?, happening));
             }
         }
         if arrivals.len() as u64 == here.entry.inbox { Ok(arrivals) } else { Err(damaged()) }

@@ -81,8 +81,8 @@ impl OracleLedger {
         let came = std::mem::take(&mut self.in_flight);
         for chain in &mut self.chains {
             let is_mine = |delivery: &&Delivery| match delivery.leg {
-                Leg::Credit => delivery.crossing.destination == chain.id,
-                Leg::Refund(_) => delivery.crossing.source == chain.id,
+                Leg::Credit | Leg::Take(_) => delivery.crossing.destination == chain.id,
+                Leg::Refund(_) | Leg::Swapped(_) => delivery.crossing.source == chain.id,
             };
             let inbox: Vec<Delivery> = came.iter().filter(is_mine).copied().collect();
             let (entry, of_chain, delta) = chain.execute(&self.network, at, &inbox, &transactions(chain.id));
@@ -141,9 +141,12 @@ impl Chain {
         inbox: &[Delivery],
         transactions: &[PacketRun<'_>],
     ) -> (ChainEntry, OracleOutcome, Hash) {
-        let of_transactions = transactions.iter().flat_map(|run| named_by(*run));
-        let of_inbox = inbox.iter().flat_map(|came| [came.crossing.payer, came.crossing.payee]);
-        let due = self.oracle.pending();
+        let of_transactions = transactions.iter().flat_map(|run| named_by(*run, &self.oracle));
+        let of_inbox = inbox.iter().flat_map(|came| match came.leg {
+            Leg::Swapped(to) => vec![to],
+            _ => vec![came.crossing.payer, came.crossing.payee],
+        });
+        let due = self.oracle.pending().chain(self.oracle.payers_due(at.time_ms));
         let named: BTreeSet<_> = of_transactions.chain(of_inbox).chain(due).collect();
         let states = |oracle: &Oracle| -> Vec<_> {
             named.iter().filter_map(|id| Some((*id, oracle.account_state(*id)?))).collect()
@@ -219,8 +222,8 @@ impl Chain {
     }
 }
 
-/// Every account that a transaction may change.
-fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
+/// Every account that a transaction may change. What a reservation of the same height pays to is named by that.
+fn named_by(run: PacketRun<'_>, oracle: &Oracle) -> Vec<AccountId> {
     match run.content().expect("a verified batch holds transactions") {
         Content::Transfer(of) => vec![of.debit, of.credit],
         Content::Command(of) => match of.action {
@@ -235,6 +238,13 @@ fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
         Content::Recover(of) => vec![of.signer, of.account],
         Content::Propose(of) => vec![of.administrator],
         Content::Approve(of) => vec![of.administrator],
+        Content::Reserve(of) => vec![of.envelope.signer, of.payee],
+        Content::Settle(of) => {
+            let (payer, nonce) = (of.reservation.payer, of.reservation.nonce);
+            [of.envelope.signer, payer].into_iter().chain(oracle.payee_of((payer.0, nonce))).collect()
+        }
+        Content::Offer(of) => vec![of.envelope.signer],
+        Content::Take(of) => vec![of.envelope.signer],
         Content::Linked(of) => {
             std::iter::once(of.debit).chain(of.payments.iter().map(|payment| payment.to)).collect()
         }
@@ -254,18 +264,23 @@ fn account_leaf(id: AccountId, account: &AccountState) -> Hash {
     leaf_hash(&leaf)
 }
 
-/// 0 or the reason of a refund | transaction id | source | payer | destination | payee | amount
+/// 0 or the reason of a refund or 254 to an offer or 255 swapped | transaction id | source | payer | destination |
+/// payee | amount | account of the offer | nonce of the offer | amount of the offer | account for the price
 fn delivery(Delivery { leg, crossing }: &Delivery) -> Vec<u8> {
-    let mut leaf = vec![match leg {
-        Leg::Credit => 0,
-        Leg::Refund(reason) => reason.code(),
-    }];
+    let (code, terms) = match leg {
+        Leg::Credit => (0, [0; 4]),
+        Leg::Refund(reason) => (reason.code(), [0; 4]),
+        Leg::Take(of) => (254, [of.offer.payer.0, of.offer.nonce, of.amount, of.to.0]),
+        Leg::Swapped(to) => (255, [0, 0, 0, to.0]),
+    };
+    let mut leaf = vec![code];
     leaf.extend(crossing.transaction.0);
     leaf.extend(crossing.source.0.to_le_bytes());
     leaf.extend(crossing.payer.0.to_le_bytes());
     leaf.extend(crossing.destination.0.to_le_bytes());
     leaf.extend(crossing.payee.0.to_le_bytes());
     leaf.extend(crossing.amount.to_le_bytes());
+    leaf.extend(terms.iter().flat_map(|number| number.to_le_bytes()));
     leaf
 }
 
@@ -310,8 +325,8 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
 /// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | flags | key
 /// version) of each changed account | count | inbox | count | outbox | issued | burned | count | keys of opened
 /// accounts
-/// | count | (account | key) of each account with another key | count | (place | key | next key | bytes of the value |
-/// value) of each changed row
+/// | count | (account | key) of each account with another key | count | (place | bytes | key | next key | value) of
+/// each changed place, with no bytes where no row is
 fn delta_digest(
     chain: ChainId,
     height: Height,
@@ -348,11 +363,9 @@ fn delta_digest(
     }
     delta.extend((rows.len() as u32).to_le_bytes());
     for (place, row) in rows {
-        let (keys, value) = row.split_at(64);
         delta.extend((*place as u32).to_le_bytes());
-        delta.extend(keys);
-        delta.extend((value.len() as u32).to_le_bytes());
-        delta.extend(value);
+        delta.extend((row.len() as u32).to_le_bytes());
+        delta.extend(row);
     }
     sha256(&delta)
 }

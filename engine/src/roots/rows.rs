@@ -3,7 +3,7 @@
 use kernels::merkle::{ArrayTree, leaf_hash};
 
 use super::Path;
-use crate::execute::{Delta, Key, Row, RowChange, Table};
+use crate::execute::{Delta, Key, Row, Table};
 use crate::types::Digest;
 
 /// The leaf of a row: key, next key, value.
@@ -11,11 +11,7 @@ pub(super) fn row_leaf(key: &Key, next: &Key, value: &[u8]) -> Vec<u8> {
     [&key[..], next, value].concat()
 }
 
-fn hash(row: &Row) -> [u8; 32] {
-    leaf_hash(row.leaf())
-}
-
-/// The tree over the rows of one chain, as they are after the last delta that was folded in.
+/// The tree over the places of one chain's table, as they are after the last delta that was folded in.
 #[derive(Debug)]
 pub struct TableTree {
     tree: ArrayTree,
@@ -24,18 +20,19 @@ pub struct TableTree {
 impl TableTree {
     /// The tree over a table.
     pub fn of(table: &Table) -> Self {
-        Self { tree: ArrayTree::new(table.rows().iter().map(hash).collect()) }
+        let leaf = |slot: &Option<Row>| leaf_hash(slot.as_ref().map_or(&[], Row::leaf));
+        Self { tree: ArrayTree::new(table.slots().iter().map(leaf).collect()) }
     }
 
     /// Folds in what a block changed.
     pub fn fold(&mut self, delta: &Delta) {
-        self.update(delta.rows().iter().map(|RowChange { place, after, .. }| (*place, after)));
+        self.update(delta.rows().iter().map(|change| (change.place, change.leaf())));
     }
 
-    /// Replaces the leaves of rows, which ascend strictly, and adds those of new ones.
-    pub(super) fn update<'a>(&mut self, rows: impl Iterator<Item = (u32, &'a Row)>) {
-        let rows = rows.map(|(place, row)| (u64::from(place), hash(row)));
-        let (old, new): (Vec<_>, Vec<_>) = rows.partition(|(place, _)| *place < self.tree.len() as u64);
+    /// Replaces the leaves of places, which ascend strictly, and adds those of new ones.
+    pub(super) fn update<'a>(&mut self, leaves: impl Iterator<Item = (u32, &'a [u8])>) {
+        let leaves = leaves.map(|(place, leaf)| (u64::from(place), leaf_hash(leaf)));
+        let (old, new): (Vec<_>, Vec<_>) = leaves.partition(|(place, _)| *place < self.tree.len() as u64);
         self.tree.update(&old);
         let new: Vec<_> = new.into_iter().map(|(_, hash)| hash).collect();
         self.tree.append(&new);

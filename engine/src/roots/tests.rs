@@ -368,7 +368,7 @@ fn writers(ledger: &Ledger) -> Vec<StateWriter> {
             ledger.height(),
             entry.unwrap().issuance,
             leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
-            Table::restore(table.rows().to_vec()),
+            Table::restore(table.slots().to_vec()),
         )
     };
     ledger.states().iter().zip(ledger.tables()).map(writer).collect()

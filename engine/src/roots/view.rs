@@ -7,7 +7,7 @@
 
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::{AccountTree, StateRoot, TableTree};
-use crate::execute::{AccountState, Balance, Delta, Key, Table};
+use crate::execute::{AccountState, Balance, Delta, Key, Row, Table};
 use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 
 #[derive(Debug)]
@@ -102,8 +102,8 @@ impl CommittedView {
                 view.accounts[account.0 as usize].key = *key;
             }
             view.table.follow(delta.rows());
-            let (old, new): (Vec<_>, Vec<_>) = delta.rows().iter().partition(|row| row.before.is_some());
-            view.rows.update(new.iter().map(|row| (row.place, &row.after)));
+            let (new, old): (Vec<_>, Vec<_>) = delta.rows().iter().partition(|row| row.is_new);
+            view.rows.update(new.iter().map(|row| (row.place, row.leaf())));
             old.iter().for_each(|row| view.changed_rows.note(row.place));
         }
         self.root = root;
@@ -149,7 +149,7 @@ impl ChainView {
     }
 
     fn fold_rows(&mut self) {
-        let row = |place: u32| (place, self.table.row(place).expect("rows are never taken out"));
-        self.rows.update(self.changed_rows.take().into_iter().map(row));
+        let leaf = |place: u32| (place, self.table.row(place).map_or(&[][..], Row::leaf));
+        self.rows.update(self.changed_rows.take().into_iter().map(leaf));
     }
 }

@@ -22,6 +22,8 @@ mod opening;
 mod packet;
 mod record;
 mod rekey;
+mod reservation;
+mod reserve;
 mod flags;
 mod transaction;
 mod verdict;
@@ -46,14 +48,17 @@ pub use linked::{Linked, Payment, Payments};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
     APPROVE_KIND, ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN,
-    FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, Packet, PacketSlab,
-    RECOVER_KIND, REKEY_KIND, REVOKE_KIND, TRANSFER_KIND, Transfer,
+    FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OFFER_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, Packet,
+    PacketSlab, RECOVER_KIND, REKEY_KIND, RESERVE_KIND, REVOKE_KIND, SETTLE_KIND, TAKE_KIND, TRANSFER_KIND,
+    Transfer,
 };
 pub use record::{
     AccountRecord, Approval, CLOCK_KEY, Change, LockClock, OldKey, OwnRow, Pending, Safeguards, old_key_key,
     record_key,
 };
 pub use rekey::{EncodedSafeguards, Protect, Recover, Rekey, new_key_message, recovery_message};
+pub use reservation::{ACCOUNT_MAX, NoReservation, Price, Purpose, Reservation, ReservationId};
+pub use reserve::{Envelope, Offer, Reserve, Settle, Take, Terms};
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 

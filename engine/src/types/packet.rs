@@ -54,6 +54,14 @@ pub const RECOVER_KIND: u16 = 22;
 pub const PROPOSE_KIND: u16 = 23;
 /// The kind field of an envelope with which an administrator approves.
 pub const APPROVE_KIND: u16 = 24;
+/// The kind field of an envelope that sets money aside for a payment.
+pub const RESERVE_KIND: u16 = 25;
+/// The kind field of an envelope that settles what was set aside.
+pub const SETTLE_KIND: u16 = 26;
+/// The kind field of an envelope that offers money for money of another chain.
+pub const OFFER_KIND: u16 = 27;
+/// The kind field of an envelope that pays the price of an offer on another chain.
+pub const TAKE_KIND: u16 = 28;
 
 /// The bytes of one transaction as they arrived: nothing in them is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,6 +198,12 @@ impl Packet {
     #[inline]
     pub fn is_cross(&self) -> bool {
         self.kind() == CROSS_TRANSFER_KIND
+    }
+
+    /// Whether money leaves the chain, if it applies.
+    #[inline]
+    pub fn sends(&self) -> bool {
+        self.is_cross() || self.kind() == TAKE_KIND
     }
 
     /// Whether an authority or an owner orders something, instead of paying.

@@ -20,19 +20,19 @@ use kernels::sha2::sha256_parts;
 
 use super::packet::{
     APPROVE_KIND, ATTEST_KIND, BURN_KIND, Body, CANCEL_KIND, CLOSE_KIND, FREEZE_KIND, ISSUE_KIND,
-    LINKED_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, RECOVER_KIND, REKEY_KIND, REVOKE_KIND, TRANSFER_KIND,
-    sign_body,
+    LINKED_KIND, OFFER_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, RECOVER_KIND, REKEY_KIND, RESERVE_KIND,
+    REVOKE_KIND, SETTLE_KIND, TAKE_KIND, TRANSFER_KIND, sign_body,
 };
 use super::{
-    Action, Approve, Attest, ChainId, Command, Digest, Frozen, Linked, Opening, Packet, Propose, Protect,
-    Recover, Rekey, Revoke, TransactionId, Transfer,
+    AccountId, Action, Approve, Attest, ChainId, Command, Digest, Frozen, Linked, Offer, Opening, Packet,
+    Propose, Protect, Recover, Rekey, Reserve, Revoke, Settle, Take, TransactionId, Transfer,
 };
 use crate::limits::{PACKET_BYTES, PAYLOAD_BYTES_MAX, SIGNATURE_BYTES};
 
 /// Packets that are no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a transaction: the kind must be {TRANSFER_KIND} to {CANCEL_KIND} or {LINKED_KIND} to {APPROVE_KIND}, and \
+    "not a transaction: the kind must be {TRANSFER_KIND} to {CANCEL_KIND} or {LINKED_KIND} to {TAKE_KIND}, and \
      every field one that the kind allows: a transfer of kind 2 names another chain, a burn its own account, a freeze \
      flags from 0 to 3; an envelope has as many packets as its payload needs, at most {PAYLOAD_BYTES_MAX} bytes, and zeros behind it"
 )]
@@ -172,6 +172,10 @@ impl<'a> PacketRun<'a> {
             RECOVER_KIND => Recover::read(self).map(Content::Recover),
             PROPOSE_KIND => Propose::read(self).map(Content::Propose),
             APPROVE_KIND => Approve::read(self).map(Content::Approve),
+            RESERVE_KIND => Reserve::read(self).map(Content::Reserve),
+            SETTLE_KIND => Settle::read(self).map(Content::Settle),
+            OFFER_KIND => Offer::read(self).map(Content::Offer),
+            TAKE_KIND => Take::read(self).map(Content::Take),
             _ => Err(Malformed),
         }
     }
@@ -181,6 +185,16 @@ impl<'a> PacketRun<'a> {
         match self.content()? {
             Content::Transfer(transfer) => Ok(transfer),
             _ => Err(Malformed),
+        }
+    }
+
+    /// The chain to which its money goes, and the account that is to be credited there, if it
+    /// [sends](Packet::sends) any.
+    pub fn destination(self) -> Option<(ChainId, AccountId)> {
+        match self.content() {
+            Ok(Content::Transfer(of)) => of.credit_chain.map(|chain| (chain, of.credit)),
+            Ok(Content::Take(of)) => Some((of.chain, of.credit)),
+            _ => None,
         }
     }
 
@@ -281,6 +295,14 @@ pub enum Content<'a> {
     Propose(Propose<'a>),
     /// An administrator's approval of a proposal.
     Approve(Approve),
+    /// Money that is set aside for a payment.
+    Reserve(Reserve<'a>),
+    /// What was set aside is paid or given back.
+    Settle(Settle<'a>),
+    /// Money that is set aside for whom pays a price on another chain.
+    Offer(Offer<'a>),
+    /// The price of an offer on another chain.
+    Take(Take<'a>),
 }
 
 /// A transaction of a known kind. Its signature, accounts and amounts are claims until it is verified and executed. It

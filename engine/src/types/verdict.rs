@@ -150,6 +150,16 @@ codes!(
         UnfitRoles = 74, "unfit roles";
         /// The administrator has too many proposals that are not decided, or the height has decided as much as one may.
         ProposalsFull = 75, "too many proposals";
+        /// No such reservation is open: it was settled, or its time is over, or it was never made.
+        NotReserved = 76, "no such reservation";
+        /// The reservation is for another account to settle, or the offer for another one to take.
+        MayNotSettle = 77, "not for this account";
+        /// More is to be paid than was set aside.
+        MoreThanReserved = 78, "more than is reserved";
+        /// The account has as many open reservations as one may have.
+        ReservationsFull = 79, "too many reservations";
+        /// The offer is another one than the taker says.
+        OtherTerms = 80, "other terms";
     }
 );
 
@@ -157,7 +167,7 @@ impl Outcome {
     /// What a transaction has done that did not fail, by its first packet.
     #[inline]
     pub fn success(packet: &Packet) -> Self {
-        if packet.is_cross() { Self::Sent } else { Self::Applied }
+        if packet.sends() { Self::Sent } else { Self::Applied }
     }
 
     /// Whether nothing moved and nothing else took effect.
@@ -209,7 +219,12 @@ impl Outcome {
             | Self::OtherChainState
             | Self::ChainsFull
             | Self::UnfitRoles
-            | Self::ProposalsFull => true,
+            | Self::ProposalsFull
+            | Self::NotReserved
+            | Self::MayNotSettle
+            | Self::MoreThanReserved
+            | Self::ReservationsFull
+            | Self::OtherTerms => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar

@@ -20,8 +20,8 @@ use crate::types::{
     AccountId, ChainId, Digest, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
 
-/// The version of this protocol. Version 6: chains that are created, and what administrators decide about them.
-pub const PROTOCOL_VERSION: u32 = 6;
+/// The version of this protocol. Version 7: money that is set aside, and swaps.
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;

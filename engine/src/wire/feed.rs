@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Reader, WireError, Writer};
 use crate::limits::FEED_EVENTS_MAX;
-use crate::types::{AccountId, ChainId, Content, Height, Outcome, Packet, PacketRun};
+use crate::types::{AccountId, ChainId, Content, Height, Outcome, PacketRun};
 
 /// A place in the feed of a chain: the next event is this one, or the first above it. As text it is `height.place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,15 +109,19 @@ pub enum Happening {
         /// Why.
         reason: Outcome,
     },
+    /// It has paid for an offer on another chain: the account that the offer names, here, has the price.
+    Swapped,
 }
 
 impl Happening {
     /// The chain on which this happens with that transaction.
     #[must_use]
-    pub fn chain(self, packet: &Packet) -> ChainId {
+    pub fn chain(self, run: PacketRun<'_>) -> ChainId {
         match self {
-            Self::Executed { .. } | Self::Refunded { .. } => packet.chain(),
-            Self::Credited | Self::NotCredited { .. } => packet.credit_chain(),
+            Self::Executed { .. } | Self::Refunded { .. } | Self::Swapped => run.chain(),
+            Self::Credited | Self::NotCredited { .. } => {
+                run.destination().map_or(run.chain(), |(chain, _)| chain)
+            }
         }
     }
 
@@ -130,7 +134,14 @@ impl Happening {
                 run.debit() == account || (outcome == Outcome::Applied && changes(run, account))
             }
             Self::Refunded { .. } => run.debit() == account,
-            Self::Credited | Self::NotCredited { .. } => run.credit() == account,
+            Self::Credited | Self::NotCredited { .. } => match run.content() {
+                Ok(Content::Take(of)) => of.credit == account || of.terms.offer.payer == account,
+                _ => run.credit() == account,
+            },
+            Self::Swapped => match run.content() {
+                Ok(Content::Take(of)) => of.envelope.signer == account || of.terms.to == account,
+                _ => false,
+            },
         }
     }
 }
@@ -140,6 +151,8 @@ fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
     match run.content() {
         Ok(Content::Linked(linked)) => linked.payments.iter().any(|payment| payment.to == account),
         Ok(Content::Recover(recover)) => recover.account == account,
+        Ok(Content::Reserve(of)) => of.payee == account || of.settler == account,
+        Ok(Content::Settle(of)) => of.reservation.payer == account,
         Ok(
             Content::Opening(_)
             | Content::Attest(_)
@@ -147,7 +160,9 @@ fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
             | Content::Rekey(_)
             | Content::Protect(_)
             | Content::Propose(_)
-            | Content::Approve(_),
+            | Content::Approve(_)
+            | Content::Offer(_)
+            | Content::Take(_),
         )
         | Err(_) => false,
         Ok(Content::Transfer(_) | Content::Command(_)) => run.credit() == account,
@@ -232,7 +247,7 @@ mod tests {
             (Happening::NotCredited { reason }, &across, 8, [false, true]),
             (Happening::Refunded { reason }, &across, 7, [true, false]),
         ] {
-            assert_eq!(happening.chain(packet), ChainId(chain), "{happening:?}");
+            assert_eq!(happening.chain(packet.run()), ChainId(chain), "{happening:?}");
             let found = [payer, payee].map(|account| happening.concerns(packet.run(), account));
             assert_eq!(found, concerned, "{happening:?}");
         }

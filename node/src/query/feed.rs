@@ -108,6 +108,7 @@ fn words(happening: Happening, source: ChainId) -> String {
         Happening::Credited => format!("credited from chain {source}"),
         Happening::NotCredited { reason } => format!("not credited, back to chain {source} ({reason})"),
         Happening::Refunded { reason } => format!("refunded ({reason})"),
+        Happening::Swapped => "swapped".to_owned(),
     }
 }
 

@@ -35,6 +35,7 @@ mod chains;
 pub(crate) mod decisions;
 mod feed;
 pub(crate) mod print;
+pub(crate) mod reservations;
 
 pub(crate) use chains::charter;
 pub use chains::list_chains;

@@ -1,6 +1,6 @@
 //! Answers as text and as readable JSON.
 
-use super::decisions;
+use super::{decisions, reservations};
 use client::AsOf;
 use client::answers::{BlockAnswer, CrossingAnswer, StatusAnswer, TransactionAnswer};
 use engine::types::{
@@ -80,7 +80,7 @@ fn linked(linked: &Linked<'_>) -> Value {
 }
 
 /// The fields of a transaction, beside the others of an object: as `transfer`, `command`, `linked`, `opening`,
-/// `attest`, `revoke`, `rekey`, `protect`, `recover`, `propose` or `approve`.
+/// `attest`, `revoke`, `rekey`, `protect`, `recover`, `propose`, `approve`, `reserve`, `settle`, `offer` or `take`.
 pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Value {
     match transaction.run().content() {
         Ok(Content::Transfer(of)) => object["transfer"] = transfer(&of),
@@ -94,6 +94,10 @@ pub(crate) fn with_content(mut object: Value, transaction: &Transaction) -> Valu
         Ok(Content::Recover(of)) => object["recover"] = recover(&of),
         Ok(Content::Propose(of)) => object["propose"] = decisions::propose_fields(&of),
         Ok(Content::Approve(of)) => object["approve"] = decisions::approve_fields(&of),
+        Ok(Content::Reserve(of)) => object["reserve"] = reservations::reserve_fields(&of),
+        Ok(Content::Settle(of)) => object["settle"] = reservations::settle_fields(&of),
+        Ok(Content::Offer(of)) => object["offer"] = reservations::offer_fields(&of),
+        Ok(Content::Take(of)) => object["take"] = reservations::take_fields(&of),
         // No other kind is in a block or a signed file.
         Err(_) => {}
     }
@@ -135,13 +139,16 @@ pub(crate) fn says(transaction: &Transaction) -> String {
         Ok(Content::Approve(of)) => {
             format!("administrator {} approves proposal {}", of.administrator, of.proposal)
         }
+        Ok(Content::Reserve(of)) => reservations::reserve(&of),
+        Ok(Content::Settle(of)) => reservations::settle(&of),
+        Ok(Content::Offer(of)) => reservations::offer(&of),
+        Ok(Content::Take(of)) => reservations::take(&of),
         Ok(Content::Opening(of)) => {
             format!("{} new account(s), opened by account {}", of.accounts.count(), of.registrar)
         }
         Ok(Content::Linked(of)) => {
             let (count, total) = (of.payments.count(), of.payments.total());
-            let memo =
-                if of.memo.is_empty() { String::new() } else { format!(", memo {}", text_of(of.memo)) };
+            let memo = memo(of.memo);
             match of.payments.iter().next() {
                 Some(only) if count == 1 => payment(only.amount, of.debit.0, only.to.0, None) + &memo,
                 _ => format!(
@@ -168,6 +175,11 @@ pub(crate) fn says(transaction: &Transaction) -> String {
         },
         Err(_) => "something that is no transaction".to_owned(),
     }
+}
+
+/// A memo behind what else a transaction says.
+pub(super) fn memo(memo: &[u8]) -> String {
+    if memo.is_empty() { String::new() } else { format!(", memo {}", text_of(memo)) }
 }
 
 /// Which accounts a transaction has opened, and where.

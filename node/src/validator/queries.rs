@@ -323,7 +323,10 @@ impl QueryThread {
                 _ => None,
             },
             crossing: match outcome {
-                Outcome::Sent => Some(self.crossing(id, run.credit_chain(), stored.record.height)?),
+                Outcome::Sent => {
+                    let (destination, _) = run.destination().ok_or_else(damaged)?;
+                    Some(self.crossing(id, destination, stored.record.height)?)
+                }
                 _ => None,
             },
         })

@@ -1,7 +1,7 @@
 //! Accounts with other keys: who signed what, as of which height.
 
 use super::*;
-use crate::types::{Rekey, new_key_message};
+use crate::types::{Packet, Rekey, new_key_message};
 
 /// Account 5 with the key of number 60; its possession is `spoilt`, if that is said.
 fn rekey(scene: &Scene, spoilt: bool) -> Transaction {

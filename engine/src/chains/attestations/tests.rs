@@ -282,7 +282,7 @@ proptest! {
     fn an_attestation_reads_back_as_it_is(transactions in vec(any_transaction(), 1..30), flip in 0..168_usize, bit in 0..8_u8) {
         let (_, writer) = outcomes(&[&transactions]);
         let is_own = |row: &&Row| Fingerprint(*row.key()).is_reserved();
-        for row in writer.table().rows().iter().filter(|row| !is_own(row)) {
+        for row in writer.table().rows().filter(|row| !is_own(row)) {
             let read = Attestation::decode(row.value()).unwrap();
             prop_assert_eq!(&read.encode()[..], row.value());
             let mut other = row.value().to_vec();

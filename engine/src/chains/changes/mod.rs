@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 pub(crate) use self::oracle::{PlainRecord, settle_plainly};
 
+use super::transfers::release;
 use crate::execute::Book;
 use crate::types::{
     AccountFlags, AccountId, AccountRecord, Approval, ChainTime, Change, LockWindows, Outcome, Pending,
@@ -25,9 +26,9 @@ use crate::types::{
 /// For so many heights after an account has begun to close, a payment of its own may come back from another chain.
 pub(crate) const SETTLED_AFTER: u64 = 3;
 
-/// The changes that are due take effect.
+/// The changes that are due take effect, and reservations whose time is over end.
 pub(crate) fn settle(book: &mut Book, at: ChainTime) {
-    if !book.is_changing() {
+    if !book.is_waiting() {
         return;
     }
     let clock = book.clock().at(at.time_ms);
@@ -55,6 +56,7 @@ pub(crate) fn settle(book: &mut Book, at: ChainTime) {
         }
         book.set_record(account, &record);
     }
+    release(book, clock.now_ms);
 }
 
 /// A refund may have come since it was empty: then it stays open.
@@ -106,7 +108,7 @@ pub(super) fn close(
     if state.roles().are_held_by(account) || book.governance().is_some_and(|of| of.needs(account)) {
         return Err(Outcome::RoleHeld);
     }
-    if state.mutable(signer).balance > 0 {
+    if state.mutable(signer).balance > 0 || book.reservations_of(account) > 0 {
         return Err(Outcome::NotEmpty);
     }
     let record = unchanging(book, account)?;
@@ -201,7 +203,7 @@ fn begin(
     (change, by_recovery, seconds): (Change, bool, u32),
 ) -> Result<(), Outcome> {
     room(book)?;
-    if !book.is_changing() {
+    if !book.is_waiting() {
         book.set_clock(book.clock().wound(at.time_ms));
     }
     let due_ms = book.clock().now_ms.saturating_add(u64::from(seconds) * 1_000);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::chains::transfers::release_plainly;
 use crate::execute::oracle::{Account, Oracle};
 use crate::limits::{CHANGES_MAX, ROWS_MAX};
 use crate::types::{AccountId, ChainTime, Height, Outcome, Protect, Recover, Registrar, Rekey};
@@ -112,7 +113,7 @@ fn set_clock(oracle: &mut Oracle, now_ms: u64, block_ms: u64) {
 
 /// The changes that are due take effect, the one that is due longest first.
 pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
-    if oracle.changing.is_empty() {
+    if !oracle.is_waiting() {
         return;
     }
     let passed = at.time_ms.saturating_sub(oracle.clock.1).min(1_000);
@@ -158,6 +159,7 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
         }
         write(oracle, AccountId(id));
     }
+    release_plainly(oracle);
 }
 
 fn nothing_pending(account: &Account) -> Result<(), Outcome> {
@@ -174,7 +176,19 @@ fn room(oracle: &Oracle) -> Result<(), Outcome> {
 impl Oracle {
     /// Whether three more rows, and one for each change in its lock window, fit into the table.
     pub(crate) fn has_room(&self) -> bool {
-        (self.table.rows().len() + self.changing.len() + 3) as u64 <= ROWS_MAX
+        (self.table.slots().len() + self.changing.len() + 3) as u64 <= ROWS_MAX
+    }
+
+    /// Whether a change is in its lock window, or a reservation open.
+    fn is_waiting(&self) -> bool {
+        !self.changing.is_empty() || !self.reservations.is_empty()
+    }
+
+    /// If nothing waits, the clock begins to run.
+    pub(crate) fn wind_clock(&mut self, at: ChainTime) {
+        if !self.is_waiting() {
+            set_clock(self, self.clock.0.max(at.time_ms), at.time_ms);
+        }
     }
 
     /// The accounts with a change in its lock window.
@@ -220,7 +234,7 @@ impl Oracle {
         {
             return Err(Outcome::RoleHeld);
         }
-        if account.balance > 0 {
+        if account.balance > 0 || self.reservations_of(id) > 0 {
             return Err(Outcome::NotEmpty);
         }
         nothing_pending(account)?;
@@ -299,9 +313,7 @@ fn begin(
 ) -> Result<(), Outcome> {
     room(oracle)?;
     let Height(begun) = at.height;
-    if oracle.changing.is_empty() {
-        set_clock(oracle, oracle.clock.0.max(at.time_ms), at.time_ms);
-    }
+    oracle.wind_clock(at);
     let due_ms = oracle.clock.0.saturating_add(u64::from(seconds) * 1_000);
     let record = &mut oracle.accounts[id.0 as usize].record;
     record.changes += 1;

@@ -18,7 +18,7 @@ use crate::execute::oracle::Oracle;
 use crate::execute::{Book, ChainState, Chains};
 use crate::types::{
     AccountFlags, ChainStatus, ChainTime, Content, ISSUE_KIND, Outcome, PacketRun, RECOVER_KIND, REKEY_KIND,
-    Refusal,
+    Refusal, SETTLE_KIND,
 };
 
 pub(crate) use executor::{Governance, obey};
@@ -47,7 +47,7 @@ impl Rules for Administration {
 }
 
 /// Whether a chain in this state takes a transaction. One that is paused takes none. One that is closed takes what lets
-/// money leave it, and what its owners may need for that: their keys.
+/// money leave it, what ends reservations, and what its owners may need for that: their keys.
 #[inline]
 pub(crate) fn takes(status: ChainStatus, run: PacketRun<'_>) -> Result<(), Outcome> {
     match status {
@@ -55,7 +55,9 @@ pub(crate) fn takes(status: ChainStatus, run: PacketRun<'_>) -> Result<(), Outco
         ChainStatus::Paused => Err(Outcome::ChainPaused),
         ChainStatus::Closed => {
             let orders = run.is_command() && run.kind() != ISSUE_KIND;
-            let leaves = run.is_cross() || orders || (REKEY_KIND..=RECOVER_KIND).contains(&run.kind());
+            let ends = run.kind() == SETTLE_KIND;
+            let leaves =
+                run.is_cross() || orders || ends || (REKEY_KIND..=RECOVER_KIND).contains(&run.kind());
             leaves.then_some(()).ok_or(Outcome::ChainClosed)
         }
     }

@@ -407,13 +407,16 @@ pub(crate) fn refuses(status: ChainStatus, content: &Content<'_>) -> Option<Outc
     let leaves = match content {
         Content::Transfer(Transfer { credit_chain, .. }) => credit_chain.is_some(),
         Content::Command(Command { action, .. }) => !matches!(action, Action::Issue { .. }),
-        Content::Rekey(_) | Content::Protect(_) | Content::Recover(_) => true,
+        Content::Rekey(_) | Content::Protect(_) | Content::Recover(_) | Content::Settle(_) => true,
         Content::Linked(_)
         | Content::Opening(_)
         | Content::Attest(_)
         | Content::Revoke(_)
         | Content::Propose(_)
-        | Content::Approve(_) => false,
+        | Content::Approve(_)
+        | Content::Reserve(_)
+        | Content::Offer(_)
+        | Content::Take(_) => false,
     };
     match status {
         ChainStatus::Active => None,

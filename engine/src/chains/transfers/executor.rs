@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::accounts;
-use crate::execute::{Book, Leg, PREFETCH_AHEAD};
-use crate::types::{AccountId, Action, ChainKind, ChainTime, Command, Content, Outcome, PacketRun, Payments};
+use super::reservations;
+use crate::execute::{Book, Delivery, Leg, PREFETCH_AHEAD};
+use crate::types::{Action, ChainKind, ChainTime, Command, Content, Outcome, PacketRun, Payments};
 
 /// One transaction of the account at `signer`, whose nonce is spent.
 #[inline]
@@ -50,8 +51,13 @@ pub(super) fn execute(book: &mut Book, at: ChainTime, signer: usize, run: Packet
 #[cold]
 fn seldom(book: &mut Book, at: ChainTime, signer: usize, run: PacketRun<'_>) -> Outcome {
     let content = run.content().expect("a verified batch has transactions of known kinds");
+    let applied = |done: Result<(), Outcome>| done.err().unwrap_or(Outcome::Applied);
     match &content {
         Content::Linked(linked) => pay_all(book, linked.payments, signer),
+        Content::Reserve(of) => applied(reservations::reserve(book, at, signer, of)),
+        Content::Settle(of) => applied(reservations::settle(book, signer, of)),
+        Content::Offer(of) => applied(reservations::offer(book, at, signer, of)),
+        Content::Take(of) => reservations::take(book, signer, of).err().unwrap_or(Outcome::Sent),
         _ => accounts::execute(book, at, signer, &content).unwrap_or_else(|| match &content {
             Content::Command(command) => change_issuance(book, command, signer),
             _ => Outcome::OtherKind,
@@ -134,15 +140,21 @@ fn pay_all(book: &mut Book, payments: Payments<'_>, debit: usize) -> Outcome {
     Outcome::Applied
 }
 
-/// What came from another chain. A refund succeeds always: the payer's account exists, what comes back is taken also by
+/// What came from another chain. What comes back succeeds always: the account exists, what comes back is taken also by
 /// a frozen one, and all that an asset has fits into 64 bits.
-pub(super) fn credit(book: &mut Book, leg: Leg, to: AccountId, amount: u64) -> Result<(), Outcome> {
+pub(super) fn receive(book: &mut Book, Delivery { leg, crossing }: &Delivery) -> Result<(), Outcome> {
+    let to = match leg {
+        Leg::Credit => crossing.payee,
+        Leg::Refund(_) => crossing.payer,
+        Leg::Swapped(to) => *to,
+        Leg::Take(terms) => return reservations::taken(book, crossing, terms),
+    };
     let index = book.index(to).ok_or(Outcome::UnknownCredit)?;
     let before = book.state().mutable(index);
-    if leg == Leg::Credit {
+    if *leg == Leg::Credit {
         before.flags.credit()?;
     }
-    let balance = before.balance.checked_add(amount).ok_or(Outcome::CreditOverflow)?;
+    let balance = before.balance.checked_add(crossing.amount).ok_or(Outcome::CreditOverflow)?;
     book.touch(index, before);
     book.state().set_balance(index, balance);
     Ok(())

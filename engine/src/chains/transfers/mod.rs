@@ -3,15 +3,19 @@
 
 mod executor;
 mod oracle;
+mod reservations;
 
 use super::Rules;
 use super::accounts::{self, refuse};
 use crate::execute::oracle::Oracle;
-use crate::execute::{Book, ChainState, Chains, Delivery, Leg};
+use crate::execute::{Book, ChainState, Chains, Delivery};
 use crate::types::{
-    AccountFlags, AccountId, Action, ChainKind, ChainStatus, ChainTime, Command, Content, Outcome, PacketRun,
+    AccountFlags, Action, ChainId, ChainKind, ChainStatus, ChainTime, Command, Content, Outcome, PacketRun,
     Refusal, Transfer,
 };
+
+pub(crate) use self::oracle::{PlainReservation, release_plainly};
+pub(super) use self::reservations::release;
 
 /// The rules of the kind.
 pub(crate) enum Transfers {}
@@ -25,6 +29,20 @@ impl Rules for Transfers {
                 let mut payments = linked.payments.iter();
                 payments.try_for_each(|payment| refuse(state, payment.to, AccountFlags::credit))
             }
+            Content::Reserve(of) => {
+                refuse(state, of.envelope.signer, AccountFlags::debit)?;
+                refuse(state, of.payee, AccountFlags::credit)
+            }
+            Content::Settle(of) => refuse(state, of.envelope.signer, AccountFlags::debit),
+            Content::Offer(of) => {
+                refuse(state, of.envelope.signer, AccountFlags::debit)?;
+                judge_destination(chains, of.price.chain).map(|_| ())
+            }
+            Content::Take(of) => {
+                refuse(state, of.envelope.signer, AccountFlags::debit)?;
+                judge_destination(chains, of.chain)?;
+                refuse(state, of.terms.to, AccountFlags::credit)
+            }
             _ => accounts::judge(state, content).unwrap_or_else(|| match content {
                 Content::Command(command) => judge_issuance(state, command),
                 _ => Err(Refusal::OtherKind),
@@ -37,15 +55,15 @@ impl Rules for Transfers {
         executor::execute(book, at, signer, run)
     }
 
-    fn credit(book: &mut Book, leg: Leg, to: AccountId, amount: u64) -> Result<(), Outcome> {
-        executor::credit(book, leg, to, amount)
+    fn receive(book: &mut Book, delivery: &Delivery) -> Result<(), Outcome> {
+        executor::receive(book, delivery)
     }
 
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
         oracle::execute(oracle, at, content)
     }
 
-    fn credit_plainly(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
+    fn receive_plainly(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
         oracle::deliver(oracle, delivery)
     }
 }
@@ -55,15 +73,20 @@ fn judge_transfer(chains: &Chains, state: &ChainState, transfer: &Transfer) -> R
     let Some(other) = transfer.credit_chain else {
         return refuse(state, transfer.credit, AccountFlags::credit);
     };
-    // Whether the account exists there is for that chain to say, when the money arrives.
-    let other = chains.get(other).ok_or(Refusal::UnknownCreditChain)?;
+    let other = judge_destination(chains, other)?;
+    (other.asset() == state.asset()).then_some(()).ok_or(Refusal::OtherAsset)
+}
+
+/// Whether an account exists there is for that chain to say, when money arrives.
+fn judge_destination(chains: &Chains, chain: ChainId) -> Result<&ChainState, Refusal> {
+    let other = chains.get(chain).ok_or(Refusal::UnknownCreditChain)?;
     if other.kind() != ChainKind::Transfers {
         return Err(Refusal::OtherKind);
     }
     if other.status() == ChainStatus::Closed {
         return Err(Refusal::ChainClosed);
     }
-    (other.asset() == state.asset()).then_some(()).ok_or(Refusal::OtherAsset)
+    Ok(other)
 }
 
 fn judge_issuance(state: &ChainState, command: &Command) -> Result<(), Refusal> {
@@ -76,3 +99,6 @@ fn judge_issuance(state: &ChainState, command: &Command) -> Result<(), Refusal> 
     }
     state.index(credited).map(|_| ()).ok_or(Refusal::UnknownAccount)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,6 +1,10 @@
 //! The definition of the kind, in the plainest words.
 
+mod reserved;
+
 use std::collections::BTreeMap;
+
+pub(crate) use self::reserved::{PlainReservation, release_plainly};
 
 use crate::execute::oracle::Oracle;
 use crate::execute::{Crossing, Delivery, Leg};
@@ -11,6 +15,13 @@ pub(super) fn execute(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>)
     match content {
         Content::Transfer(of) => transfer(oracle, of),
         Content::Linked(of) => linked(oracle, of),
+        Content::Reserve(of) => applied(reserved::reserve(oracle, at, of)),
+        Content::Settle(of) => applied(reserved::settle(oracle, of)),
+        Content::Offer(of) => applied(reserved::offer(oracle, at, of)),
+        Content::Take(of) => match reserved::take(oracle, of) {
+            Ok(()) => Outcome::Sent,
+            Err(reason) => reason,
+        },
         Content::Command(Command { authority, action: Action::Issue { to, amount }, .. }) => {
             issue(oracle, *authority, *to, *amount)
         }
@@ -21,12 +32,21 @@ pub(super) fn execute(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>)
     }
 }
 
+fn applied(done: Result<(), Outcome>) -> Outcome {
+    match done {
+        Ok(()) => Outcome::Applied,
+        Err(reason) => reason,
+    }
+}
+
 /// What came from another chain.
 pub(super) fn deliver(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
     let Crossing { payer, payee, amount, .. } = delivery.crossing;
     let to = match delivery.leg {
         Leg::Credit => payee,
         Leg::Refund(_) => payer,
+        Leg::Swapped(to) => to,
+        Leg::Take(terms) => return applied(reserved::taken(oracle, &delivery.crossing, &terms)),
     };
     let Some(account) = oracle.accounts.get_mut(to.0 as usize) else { return Outcome::UnknownCredit };
     // What comes back is taken by a frozen or closing account, too.
