@@ -3,7 +3,9 @@
 use super::super::{FeedBlocks, JournalReader};
 use super::rig::{CHAIN, OTHER, Rig};
 use super::*;
-use crate::types::{AccountId, ChainId, Outcome, Packet};
+use crate::chains::transfers::tests::{offer_as, take_as};
+use crate::execute::tests::transfer;
+use crate::types::{AccountId, ChainId, Outcome, Packet, Price, ReservationId, Terms, Transfer, Verdict};
 use crate::wire::answers::FeedAnswer;
 use crate::wire::{Cursor, FeedQuery, Happening};
 
@@ -92,6 +94,52 @@ fn a_feed_has_what_was_executed_and_what_came_from_other_chains_in_the_order_of_
             assert_eq!(pieces, all.events, "{max} at a time");
         }
     }
+}
+
+/// Account 0 here offers; account 1 there takes, and account 2 there takes what is gone then.
+#[test]
+fn a_feed_has_both_ends_of_a_swap_and_its_taker_is_told_once() {
+    let mut rig = Rig::new(4);
+    let like = |chain, sender, amount| Transfer { chain, ..transfer(sender, 0, amount, 0) };
+    let price = Price { chain: OTHER, amount: 30, to: AccountId(7), taker: None };
+    rig.offer_unsigned(0, (0, 0), &offer_as(&like(CHAIN, 0, 60), price, 9)).unwrap();
+    rig.advance(100);
+    let first = rig.order(1, 1, rig.network());
+    let offer = ReservationId { payer: AccountId(0), nonce: 0 };
+    let terms = Terms { offer, amount: 60, to: AccountId(7) };
+    for taker in [1, 2] {
+        let take = take_as(&like(OTHER, taker, 30), CHAIN.0, 6, terms);
+        rig.offer_unsigned(0, (taker, 0), &take).unwrap();
+    }
+    rig.advance(100);
+    let second = rig.order(2, 2, first);
+    let third = rig.order(3, 3, second);
+    rig.order(0, 4, third);
+    rig.advance(30);
+    let mut blocks = FeedBlocks::default();
+    assert_eq!(rig.nodes[0].replica.committed(), Height(4));
+    let reason = Outcome::NotReserved;
+    let here =
+        [("1.0", 0, APPLIED), ("3.0", 1, Happening::Credited), ("3.1", 2, Happening::NotCredited { reason })];
+    let there = [
+        ("2.0", 1, SENT),
+        ("2.1", 2, SENT),
+        ("4.0", 1, Happening::Swapped),
+        ("4.1", 2, Happening::Refunded { reason }),
+    ];
+    assert_lines(&ask(&rig, &everything(CHAIN), &mut blocks, false), &here);
+    assert_lines(&ask(&rig, &everything(OTHER), &mut blocks, false), &there);
+    let mut of = |chain, account| {
+        ask(&rig, &FeedQuery { account: Some(AccountId(account)), ..everything(chain) }, &mut blocks, false)
+    };
+    // The account that was to be credited hears of both, who offered and who was to have the price of the swap alone.
+    assert_lines(&of(CHAIN, 0), &here);
+    assert_lines(&of(CHAIN, 6), &here[1..]);
+    assert_lines(&of(OTHER, 7), &there[2..3]);
+    assert_lines(&of(OTHER, 1), &[there[0], there[2]]);
+    let mut told: Vec<_> = rig.nodes[0].world.notices.iter().map(|(_, notice)| notice.verdict).collect();
+    told.sort_by_key(|verdict| verdict.code());
+    assert_eq!(told, [Verdict::Committed, Verdict::Committed, Verdict::Failed(reason)]);
 }
 
 #[test]

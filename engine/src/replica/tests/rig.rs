@@ -15,7 +15,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
-    Packet, Refusal, Roles, Signed, Transaction, Transfer, ValidatorGenesis, ValidatorIndex,
+    Packet, PacketRun, Refusal, Roles, Signed, Transaction, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
@@ -268,7 +268,7 @@ impl Node {
             return Err(refusal(BatchFault::BadAuthorSignature));
         }
         // Signatures of clients are looked at elsewhere; zeros stand for a bad one.
-        if batch.packets().iter().any(|packet| *packet.signature() == [0; 64]) {
+        if PacketRun::all(batch.packets()).any(|run| *run.signature() == [0; 64]) {
             return Err(refusal(BatchFault::BadSignature));
         }
         Verified::committed(batch).ok_or(refusal(BatchFault::WrongBody))
@@ -498,10 +498,18 @@ impl Rig {
         nonce: u64,
         payments: &[(u64, u64)],
     ) -> Result<(), Refusal> {
-        let like = Transfer { chain: CHAIN, ..crate::execute::tests::transfer(sender, 0, 0, nonce) };
-        let network = self.network();
-        let transaction = crate::execute::tests::linked_as(&like, payments, b"");
-        let message = transaction.run().message(&network);
+        let transaction = crate::execute::tests::linked(sender, payments, b"", nonce);
+        self.offer_unsigned(node, (sender, nonce), &transaction)
+    }
+
+    /// An envelope, which is signed here.
+    pub fn offer_unsigned(
+        &mut self,
+        node: usize,
+        (sender, nonce): (u64, u64),
+        transaction: &Transaction,
+    ) -> Result<(), Refusal> {
+        let message = transaction.run().message(&self.network());
         let mut bytes = transaction.bytes().to_vec();
         bytes[64..128].copy_from_slice(&key(sender as u8 + 1).sign(&message));
         self.offer_transaction(node, sender, nonce, Transaction::from_bytes(&bytes).unwrap())
@@ -522,7 +530,8 @@ impl Rig {
             Origin { connection: CONNECTION, tag: sender << 8 | nonce, received_us: 0, verified_us: 0 };
         let now = self.now();
         let node = &mut self.nodes[node];
-        node.mempool().offer(Verified::assumed(transaction), Height(0), origin)?;
+        let mempool = node.mempools.get(transaction.chain()).expect("a chain of the network");
+        mempool.offer(Verified::assumed(transaction), Height(0), origin)?;
         node.input(Input::MempoolFilled, now);
         Ok(())
     }

@@ -8,8 +8,7 @@ use proptest::prelude::*;
 use super::{offer_as, settle_as, take_as, unsigned};
 use crate::execute::tests::{chain_of, command, transfer};
 use crate::execute::{Delivered, Leg};
-use crate::roots::OracleLedger;
-use crate::roots::{Executed, Ledger};
+use crate::roots::{CommittedView, Executed, Ledger, OracleLedger};
 use crate::types::Outcome::*;
 use crate::types::*;
 use crate::verify::Verified;
@@ -43,6 +42,7 @@ fn genesis() -> Genesis {
 struct Network {
     ledger: Ledger,
     oracle: OracleLedger,
+    view: CommittedView,
     nonces: BTreeMap<(u32, u64), u64>,
 }
 
@@ -50,7 +50,8 @@ impl Network {
     fn new() -> Self {
         let genesis = genesis();
         let (ledger, oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
-        Self { ledger, oracle, nonces: BTreeMap::new() }
+        let view = CommittedView::genesis(&genesis, ledger.state_root().clone());
+        Self { ledger, oracle, view, nonces: BTreeMap::new() }
     }
 
     /// The fields of the next transaction of an account.
@@ -100,6 +101,12 @@ impl Network {
         let digests: Vec<_> = executed.deltas.iter().map(|delta| delta.digest().0).collect();
         assert_eq!(kernels::sha2::sha256(digests.as_flattened()), expected.delta_digest.0);
         self.conserves();
+        self.view.commit(&executed.deltas, executed.state_root.clone());
+        for key in (0..3).filter_map(|nonce| ReservationId { payer: AccountId(0), nonce }.key()) {
+            let proof = self.ledger.prove_row(ChainId(A), &key).unwrap();
+            assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
+            assert_eq!(self.view.prove_row(ChainId(A), &key), Some(proof));
+        }
         executed
     }
 
