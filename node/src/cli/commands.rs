@@ -14,7 +14,7 @@ use super::log_filter::log_filter;
 use super::network;
 use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
-    OutputError, VerifyArgs,
+    OutputError, VerifyArgs, WhomError,
 };
 use crate::accounts::{ChangeError, RequestError};
 use crate::attestations::AttestError;
@@ -95,6 +95,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()
+            || cause.is::<WhomError>()
             || cause.is::<query::NoValidator>()
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)

@@ -244,10 +244,13 @@ pub struct DirectoryArgs {
 /// waits until the state root is under a finalization, which takes a second or
 /// two; at most 20.
 ///
+/// The options that say which validator is asked go before the question or
+/// after it.
+///
 /// Examples:
 ///   millrace query --network /tmp/mill status
 ///   millrace query --network /tmp/mill --validator 2 counters
-///   millrace query --network /tmp/mill account 1 7
+///   millrace query account 1 7 --network /tmp/mill
 ///   millrace query --network /tmp/mill account 1 7 --proof account.proof
 ///   millrace query --network /tmp/mill attestation 2 --file contract.pdf
 ///   millrace query --network /tmp/mill attestation 2 9a41… --history
@@ -275,24 +278,58 @@ pub struct QueryArgs {
     pub question: Question,
 }
 
-/// Which validator to ask.
-#[derive(Debug, Clone, Args)]
+/// Which validator to ask. The options are global: `query` takes them before its question or after it. So the parser
+/// cannot hold them together, and [`WhomArgs::check`] does.
+#[derive(Debug, Clone, Default, Args)]
 pub struct WhomArgs {
     /// A network's directory, as `network init` made it.
-    #[arg(long, value_name = "DIR", required_unless_present = "endpoint", conflicts_with = "endpoint")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub network: Option<PathBuf>,
     /// With --network: which validator; without, the first that answers.
-    #[arg(long, value_name = "INDEX", requires = "network")]
+    #[arg(long, value_name = "INDEX", global = true)]
     pub validator: Option<u16>,
-    /// A validator's client address.
-    #[arg(long, value_name = "ADDRESS:PORT", requires_all = ["fingerprint", "network_id"])]
+    /// Instead of --network: a validator's client address.
+    #[arg(long, value_name = "ADDRESS:PORT", global = true)]
     pub endpoint: Option<SocketAddr>,
-    /// The SHA-256 of the validator's certificate, as genesis.toml lists it.
-    #[arg(long, value_name = "HEX")]
+    /// With --endpoint: the SHA-256 of the validator's certificate, as genesis.toml lists it.
+    #[arg(long, value_name = "HEX", global = true)]
     pub fingerprint: Option<net::Fingerprint>,
-    /// The network id, as genesis.toml records it.
-    #[arg(long, value_name = "HEX")]
+    /// With --endpoint: the network id, as genesis.toml records it.
+    #[arg(long, value_name = "HEX", global = true)]
     pub network_id: Option<engine::types::Digest>,
+}
+
+/// Why it is not clear which validator is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WhomError {
+    /// No validator is named, or not all that it takes.
+    #[error("name a network with --network, or a validator with --endpoint, --fingerprint and --network-id")]
+    Missing,
+    /// Two ways are mixed.
+    #[error(
+        "--network names a network and --endpoint, --fingerprint and --network-id one validator: use one of both ways"
+    )]
+    Both,
+    /// An index into nothing.
+    #[error("--validator counts the validators of a network: name it with --network")]
+    NoNetwork,
+}
+
+impl WhomArgs {
+    /// Whether the options go together.
+    ///
+    /// # Errors
+    /// [`WhomError`].
+    pub fn check(&self) -> Result<(), WhomError> {
+        let of_endpoint = [self.endpoint.is_some(), self.fingerprint.is_some(), self.network_id.is_some()];
+        match &self.network {
+            Some(_) if of_endpoint.contains(&true) => Err(WhomError::Both),
+            Some(_) => Ok(()),
+            None if self.validator.is_some() => Err(WhomError::NoNetwork),
+            None if of_endpoint.contains(&false) => Err(WhomError::Missing),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What to ask.
@@ -313,10 +350,16 @@ pub enum Question {
         /// The chain.
         chain: u32,
         /// The fingerprint, 64 hexadecimal digits.
-        #[arg(required_unless_present = "file", value_parser = attest::parse_fingerprint)]
+        // --fingerprint is the validator's.
+        #[arg(
+            id = "registered",
+            value_name = "FINGERPRINT",
+            required_unless_present = "file",
+            value_parser = attest::parse_fingerprint
+        )]
         fingerprint: Option<engine::types::Fingerprint>,
         /// Instead of the fingerprint: the file that has it.
-        #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
+        #[arg(long, value_name = "FILE", conflicts_with = "registered")]
         file: Option<PathBuf>,
         /// Show those before it, too, as far as each supersedes the one before, and check that the chain holds.
         #[arg(long, conflicts_with = "proof")]
@@ -572,3 +615,6 @@ fn parse_chains(text: &str) -> Result<ChainsArg, String> {
         _ => Err(format!("write a number from 1 to {CHAINS_MAX}, or the name of a file that ends in .toml")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, WhomArgs, rows};
+use crate::cli::{QueryArgs, Question, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
@@ -67,7 +67,7 @@ pub(crate) struct Asked {
 /// # Errors
 /// No validator answered, or nothing that makes sense.
 pub fn query(args: &QueryArgs) -> Result<bool> {
-    let network = network_of(args.whom.network.as_deref())?;
+    let network = network_named(&args.whom)?;
     if let Some(network) = &network {
         match &args.question {
             Question::Feed { chain, .. }
@@ -155,8 +155,17 @@ pub(crate) fn network_of(directory: Option<&Path>) -> Result<Option<Network>, Co
     directory.map(Network::load).transpose()
 }
 
+/// The network of the options that say whom to ask, if they name one.
+///
+/// # Errors
+/// The options do not go together, or the network cannot be read.
+fn network_named(whom: &WhomArgs) -> Result<Option<Network>> {
+    whom.check()?;
+    Ok(network_of(whom.network.as_deref())?)
+}
+
 pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
-    connect_with(whom, network_of(whom.network.as_deref())?)
+    connect_with(whom, network_named(whom)?)
 }
 
 fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
@@ -167,9 +176,7 @@ fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
     let (Some(endpoint), Some(fingerprint), Some(network_id)) =
         (whom.endpoint, whom.fingerprint, whom.network_id)
     else {
-        bail!(
-            "name a network with --network, or a validator with --endpoint, --fingerprint and --network-id"
-        );
+        return Err(WhomError::Missing.into());
     };
     Ok(Asked { client: connect_to(endpoint, fingerprint, network_id)?, network: None })
 }
