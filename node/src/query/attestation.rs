@@ -80,7 +80,10 @@ impl Asked {
             let Answer { as_of: at, value: found } = self.client.attestation(chain, &fingerprint)?;
             if state_root != Some(found.state_root) {
                 let of_root = self.checked(found.proof.chain.height, &found.state_root)?;
-                checked = Some(checked.map_or(of_root, |before| before.and(of_root)));
+                checked = Some(match checked {
+                    None => of_root,
+                    Some(before) => before.and(of_root),
+                });
                 state_root = Some(found.state_root);
                 as_of = as_of.or(Some(at));
             }

@@ -382,7 +382,7 @@ impl Asked {
     /// Compares a state root with those of the other validators.
     fn checked(&self, height: Height, root: &Digest) -> Result<Checked> {
         match &self.network {
-            None => Ok(Checked { path: true, agree: 0, others: 0 }),
+            None => Ok(Checked { path: true, ..Checked::default() }),
             Some(network) => check_root(network, self.client.validator(), (height, root)),
         }
     }
@@ -394,37 +394,36 @@ pub(crate) fn check_root(
     told_by: ValidatorIndex,
     (height, root): (Height, &Digest),
 ) -> Result<Checked> {
-    let mut checked = Checked { path: true, agree: 0, others: 0 };
+    let mut checked = Checked { path: true, ..Checked::default() };
     for (member, found) in other_roots(network, told_by, height) {
         checked.others += 1;
         match found {
-            Some(found) if found == *root => checked.agree += 1,
-            Some(found) => bail!(
+            Ok(found) if found == *root => checked.agree += 1,
+            Ok(found) => bail!(
                 "two validators disagree about height {height}: \"{}\" has the state root {found}, validator {told_by} \
                  has {root}",
                 member.name,
             ),
-            // One that is down or behind says nothing, which is counted as such.
-            None => {}
+            Err(error) => checked.silent.push(Silent::new(member, &error)),
         }
     }
     Ok(checked)
 }
 
-/// The state root of a height by each other validator; none of one that is down or behind.
+/// The state root of a height by each other validator. An error where one is down or behind.
 pub(crate) fn other_roots(
     network: &Network,
     told_by: ValidatorIndex,
     height: Height,
-) -> impl Iterator<Item = (&Member, Option<Digest>)> {
+) -> impl Iterator<Item = (&Member, Result<Digest, ClientError>)> {
     network.members.iter().filter(move |member| member.index != told_by).map(move |member| {
         let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
-        (member, asked.ok().map(|found| found.value.answer.state_root))
+        (member, asked.map(|found| found.value.answer.state_root))
     })
 }
 
 /// What was checked of an answer.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Checked {
     /// A Merkle path leads from the answer to the state root.
     path: bool,
@@ -432,6 +431,26 @@ pub(crate) struct Checked {
     agree: u16,
     /// Other validators that were asked.
     others: u16,
+    /// Those of them that did not say their root.
+    silent: Vec<Silent>,
+}
+
+/// A validator that was asked for its state root and did not say it.
+#[derive(Debug, Clone, Serialize)]
+struct Silent {
+    validator: ValidatorIndex,
+    name: String,
+    why: &'static str,
+}
+
+impl Silent {
+    fn new(member: &Member, error: &ClientError) -> Self {
+        let why = match error {
+            ClientError::NotFound { .. } | ClientError::Unavailable { .. } => "does not have this height yet",
+            _ => "does not answer",
+        };
+        Self { validator: member.index, name: member.name.clone(), why }
+    }
 }
 
 impl Checked {
@@ -441,20 +460,49 @@ impl Checked {
     }
 
     /// For an answer with a path.
-    pub(crate) fn text(self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("a path leads to this state root; {}", self.roots())
     }
 
     /// What other validators say.
-    fn roots(self) -> String {
-        match self.others {
+    fn roots(&self) -> String {
+        let said = match self.others {
             0 => "no other validator was asked for its root".into(),
             others => format!("{} of {others} other validators have the same root", self.agree),
-        }
+        };
+        let silent =
+            |Silent { validator, name, why }: &Silent| format!("; validator {validator} (\"{name}\") {why}");
+        self.silent.iter().map(silent).fold(said, |said, silent| said + &silent)
     }
 }
 
 fn print_json(as_of: AsOf, answer: &impl Serialize, checked: &Checked) -> Result<()> {
     let both = json!({ "answer": answer, "as_of": as_of, "checked": checked });
     crate::cli::print_json(&both).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_said_nothing_is_named() {
+        let silent = |index: u16, name: &str, why| Silent {
+            validator: ValidatorIndex(index),
+            name: name.to_owned(),
+            why,
+        };
+        let all = Checked { path: true, agree: 3, others: 3, silent: Vec::new() };
+        assert_eq!(all.roots(), "3 of 3 other validators have the same root");
+        let some =
+            vec![silent(1, "birch", "does not answer"), silent(3, "damson", "does not have this height yet")];
+        let one = Checked { path: true, agree: 1, others: 3, silent: some };
+        assert_eq!(
+            one.roots(),
+            "1 of 3 other validators have the same root; validator 1 (\"birch\") does not answer; validator 3 \
+             (\"damson\") does not have this height yet"
+        );
+        assert_eq!(all.and(one).agree, 1, "the answer with fewer witnesses counts");
+        assert_eq!(Checked::default().roots(), "no other validator was asked for its root");
+    }
 }

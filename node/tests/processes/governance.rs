@@ -38,6 +38,8 @@ fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_com
     let mut testbed = testbed();
     let dir = testbed.path().to_str().unwrap().to_owned();
     testbed.kill(3);
+    let (text, _) = expect(0, &["query", "chain", "1", "--network", &dir, "--validator", "0"]);
+    assert!(text.contains("validator 3 (\"damson\") does not answer"), "{text}");
     // Its exit code says that validators were killed under it.
     let mut load = Command::new(MILLRACE)
         .args(["load", "--network", &dir, "--rate", "4000", "--seconds", "60"])
