@@ -43,6 +43,8 @@ pub enum ChainCommand {
 ///
 /// Example:
 ///   millrace chain list --network /tmp/mill
+///
+/// Exit codes: 0 listed, 1 no answer, or validators that disagree, 2 usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ChainListArgs {
@@ -199,6 +201,9 @@ pub struct CreateArgs {
 ///
 /// Example:
 ///   millrace chain pause 8 --as 1 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct PauseArgs {
@@ -214,6 +219,9 @@ pub struct PauseArgs {
 ///
 /// Example:
 ///   millrace chain resume 8 --as 1 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ResumeArgs {
@@ -232,6 +240,9 @@ pub struct ResumeArgs {
 ///
 /// Example:
 ///   millrace chain close 8 --as 1 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct CloseChainArgs {
@@ -251,6 +262,9 @@ pub struct CloseChainArgs {
 ///
 /// Example:
 ///   millrace chain roles 8 --freezer 2 --issuer none --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct RolesArgs {
@@ -273,6 +287,9 @@ pub struct RolesArgs {
 /// Example:
 ///   millrace chain administrators --accounts 0,2,5 --threshold 2 \
 ///                    --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct AdministratorsArgs {
@@ -294,6 +311,9 @@ pub struct AdministratorsArgs {
 ///
 /// Example:
 ///   millrace chain approve 77e0… --as 2 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ApproveArgs {

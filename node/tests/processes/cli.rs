@@ -57,6 +57,23 @@ fn every_command_explains_itself() {
         assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
         assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");
     }
+    let of_chains = [
+        "list",
+        "issue",
+        "burn",
+        "create",
+        "pause",
+        "resume",
+        "close",
+        "roles",
+        "administrators",
+        "approve",
+        "proposal",
+    ];
+    for command in of_chains {
+        let (help, _) = expect(0, &["chain", command, "--help"]);
+        assert!(help.contains("Example") && help.contains("Exit codes: 0"), "{command}: {help}");
+    }
 }
 
 #[test]

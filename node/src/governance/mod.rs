@@ -1,5 +1,7 @@
 //! What administrators decide about the chains of a network: proposing, approving, and seeing what became of it.
 
+mod unfit;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,9 +39,12 @@ pub enum GovernanceError {
          `millrace network init --governance K/N`"
     )]
     NoAdministrators,
-    /// A chain that nobody can have.
+    /// An option that no chain could have.
     #[error("this cannot be decided: {0}")]
-    Invalid(&'static str),
+    Invalid(String),
+    /// A key is named for two accounts.
+    #[error("--founder {0} is given twice: each first account needs a key of its own")]
+    SameFounder(Digest),
     /// Nothing says which keys the accounts of the chain begin with.
     #[error(
         "name 1 to 8 keys with --founder, or with --test-founders how many test accounts the chain begins with"
@@ -73,11 +78,20 @@ pub fn create(args: &CreateArgs) -> Result<bool> {
     if founders.is_empty() {
         return Err(GovernanceError::NoFounders.into());
     }
+    if let Some(key) = repeated(&args.founders) {
+        return Err(GovernanceError::SameFounder(key).into());
+    }
     let unnamed = if kind == ChainKind::Transfers { Asset::UNIT } else { Asset::NONE };
     let asset = args.asset.unwrap_or(unnamed);
     let roles = with(Roles::default(), &args.roles);
     let new = NewChain { id: chain, kind, suite: CryptoSuite::Ed25519, asset, roles, founders };
     propose(&args.by, network.as_ref(), &Decision::Create(new))
+}
+
+/// A key that stands in a list more than once.
+fn repeated(keys: &[Digest]) -> Option<Digest> {
+    let earlier = |at: usize| keys[..at].contains(&keys[at]);
+    (0..keys.len()).find(|at| earlier(*at)).map(|at| keys[at])
 }
 
 /// Proposes that a chain rests; `false` if that is not committed.
@@ -114,22 +128,42 @@ pub fn close(args: &CloseChainArgs) -> Result<bool> {
 pub fn roles(args: &RolesArgs) -> Result<bool> {
     let (chain, how) = (ChainId(args.chain), &args.by.how);
     let network = network_of(how.network.as_deref())?;
-    let present = match &network {
+    let proved = match &network {
         Some(network) if how.offline.is_none() => {
-            proved_roles(&mut validator_of(how, Some(network))?, network, chain)?
+            Some(proved_charter(&mut validator_of(how, Some(network))?, network, chain)?)
         }
-        _ if is_all(&args.roles) => Roles::default(),
-        _ => return Err(GovernanceError::NotAll.into()),
+        _ => None,
     };
-    propose(&args.by, network.as_ref(), &Decision::Roles(chain, with(present, &args.roles)))
+    let present = match &proved {
+        Some(charter) => roles_of(charter),
+        None if is_all(&args.roles) => Roles::default(),
+        None => return Err(GovernanceError::NotAll.into()),
+    };
+    let proposed = with(present, &args.roles);
+    // What a chain is never changes; of one that is created later, only a validator knows it.
+    let genesis = network.as_ref().and_then(|network| network.genesis.chain(chain));
+    let is = proved.map(|charter| (kind_of(&charter), Asset(charter.asset)));
+    let is = is.or_else(|| genesis.map(|of| (of.kind, of.asset)));
+    if let Some(wrong) = is.and_then(|is| unfit::roles(&proposed, is)) {
+        return Err(GovernanceError::Invalid(wrong).into());
+    }
+    propose(&args.by, network.as_ref(), &Decision::Roles(chain, proposed))
 }
 
-/// Who may order what on a chain now, with the signatures of a quorum: what stays as it is will be signed.
-fn proved_roles(client: &mut Client, network: &Network, chain: ChainId) -> Result<Roles> {
+/// What a chain is now, with the signatures of a quorum: what stays as it is will be signed.
+fn proved_charter(client: &mut Client, network: &Network, chain: ChainId) -> Result<proof::Charter> {
     let proof = client.prove_charter(chain, PROOF_PATIENCE)?.encode()?;
     match proof::verify(&proof, network.genesis.header())?.fact {
-        proof::Fact::Charter(charter) => Ok(roles_of(&charter)),
+        proof::Fact::Charter(charter) => Ok(charter),
         _ => Err(GovernanceError::Unreadable("the chain").into()),
+    }
+}
+
+fn kind_of(charter: &proof::Charter) -> ChainKind {
+    match charter.kind {
+        proof::ChainKind::Transfers => ChainKind::Transfers,
+        proof::ChainKind::Attestations => ChainKind::Attestations,
+        proof::ChainKind::Governance => ChainKind::Governance,
     }
 }
 
@@ -244,18 +278,8 @@ fn show(
 }
 
 fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -> Result<bool> {
-    if !decision.is_valid() {
-        return Err(GovernanceError::Invalid(match decision {
-            Decision::Administrators(_) => {
-                "there are 1 to 16 administrators, each once, and the threshold is at most their number"
-            }
-            _ => {
-                "an issuer needs a cap above 0 and a cap an issuer, a registrar a cap of at least as many accounts as \
-                 there are, roles are of accounts that there are, attestations need their cap and have no money, \
-                 the window of a recovery is the longer one, and a key of small order is none"
-            }
-        })
-        .into());
+    if let Some(wrong) = unfit::decision(decision) {
+        return Err(GovernanceError::Invalid(wrong).into());
     }
     let chain = deciding(network)?;
     if !by.how.json {
