@@ -1,13 +1,11 @@
 //! What can be typed about chains: seeing them, their money, and what administrators decide about them.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use engine::types::{AccountId, Asset, ChainKind, Digest, Registrar};
 
 use super::account::parse_number;
 use super::pay::parse_place;
-use super::{AuthorityArgs, Place, SigningArgs};
+use super::{AuthorityArgs, Place, SigningArgs, WhomArgs};
 
 /// See the chains of a network, issue and burn their money, and decide about
 /// them.
@@ -32,28 +30,29 @@ pub enum ChainCommand {
     Administrators(AdministratorsArgs),
     Approve(ApproveArgs),
     Proposal(ProposalArgs),
+    Proposals(ProposalsArgs),
 }
 
 /// List the chains of a network: what they count, what they began with, what was
 /// issued and burned, whether they take transactions, and who may order what.
 ///
 /// All of it is that of the last height that the validator has committed, and
-/// proved under its state root. A decision that is not in effect yet is not
-/// shown: see `chain proposal`.
+/// proved under its state root. What administrators have decided and is not in
+/// effect yet is shown as well, with the height from which on it will be. Without
+/// --network, roles that are still as in the genesis are not known.
 ///
-/// Example:
+/// Examples:
 ///   millrace chain list --network /tmp/mill
+///   millrace chain list --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
+///                    --network-id 77e0…
 ///
 /// Exit codes: 0 listed, 1 no answer, or validators that disagree, 2 usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ChainListArgs {
-    /// The network's directory, as `network init` made it.
-    #[arg(long, value_name = "DIR")]
-    pub network: PathBuf,
-    /// Which validator to ask; without, the first that answers.
-    #[arg(long, value_name = "INDEX")]
-    pub validator: Option<u16>,
+    /// Which validator to ask.
+    #[command(flatten)]
+    pub whom: WhomArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -258,7 +257,9 @@ pub struct CloseChainArgs {
 /// windows. What is not named stays as it is now.
 ///
 /// What stays is proved by the validators; with --offline, or without --network,
-/// every role and window must be named.
+/// every role and window must be named. Before it is signed, the output says what
+/// would change, from what to what, and warns of a role whose account is not on
+/// the chain: nobody has that role, unless the account is opened in time.
 ///
 /// Example:
 ///   millrace chain roles 8 --freezer 2 --issuer none --network /tmp/mill
@@ -282,7 +283,8 @@ pub struct RolesArgs {
 /// Propose that others decide: these accounts of the chain of the kind
 /// "governance", of whom so many must approve.
 ///
-/// When it takes effect, every proposal that is open is void.
+/// When it takes effect, every proposal that is open is void. Before it is signed,
+/// the output says what would change, from what to what.
 ///
 /// Example:
 ///   millrace chain administrators --accounts 0,2,5 --threshold 2 \
@@ -332,13 +334,15 @@ pub struct ApproveArgs {
     pub how: SigningArgs,
 }
 
-/// Show a proposal: what it says, who approves it, and from which height on it is
-/// in effect.
+/// Show a proposal: what it says, who approves it, from which height on it is in
+/// effect, and what it changes until then.
 ///
 /// With --wait it is shown when it is in effect.
 ///
-/// Example:
+/// Examples:
 ///   millrace chain proposal 77e0… --network /tmp/mill
+///   millrace chain proposal 77e0… --endpoint 127.0.0.1:7401 \
+///                    --fingerprint 9a41… --network-id 5f0c…
 ///
 /// Exit codes: 0 found (with --wait: in effect), 1 there is none, or it is not in
 /// effect within five minutes, 2 usage.
@@ -348,15 +352,37 @@ pub struct ProposalArgs {
     /// The proposal.
     #[arg(value_name = "PROPOSAL")]
     pub proposal: Digest,
-    /// The network's directory, as `network init` made it.
-    #[arg(long, value_name = "DIR")]
-    pub network: PathBuf,
-    /// Which validator to ask; without, the first that answers.
-    #[arg(long, value_name = "INDEX")]
-    pub validator: Option<u16>,
+    /// Which validator to ask.
+    #[command(flatten)]
+    pub whom: WhomArgs,
     /// Wait until it is in effect.
     #[arg(long)]
     pub wait: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List the proposals that administrators can still approve, and those that are
+/// decided and not in effect yet.
+///
+/// Every proposal of the network has a row under the state root, which names the
+/// next one. So the list is whole, and each row is proved.
+///
+/// Example:
+///   millrace chain proposals --network /tmp/mill
+///
+/// Exit codes: 0 listed, also where there are none, 1 no answer, or validators
+/// that disagree, 2 usage, or a network without administrators.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ProposalsArgs {
+    /// Which validator to ask.
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    /// Show also those that are in effect, expired or void.
+    #[arg(long)]
+    pub all: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

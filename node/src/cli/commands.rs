@@ -67,6 +67,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::Administrators(args)) => governance::administrators(&args),
         Command::Chain(ChainCommand::Approve(args)) => governance::approve(&args),
         Command::Chain(ChainCommand::Proposal(args)) => governance::proposal(&args),
+        Command::Chain(ChainCommand::Proposals(args)) => governance::proposals(&args),
         Command::Query(args) => query::query(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),

@@ -33,7 +33,7 @@ pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
     AdministratorsArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs, CreateArgs,
-    IssueArgs, PauseArgs, ProposalArgs, ProposingArgs, ResumeArgs, RoleArgs, RolesArgs,
+    IssueArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
 pub(crate) use commands::progress_bar;
 pub use commands::{exit_code, reasons, run};

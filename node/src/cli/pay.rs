@@ -137,7 +137,8 @@ pub struct SigningArgs {
 /// decided.
 ///
 /// The same file can be submitted again, also to another validator: it takes
-/// effect once, and each submission tells what became of it.
+/// effect once, and each submission tells what became of it. Of a proposal or an
+/// approval it also tells how far the proposal is.
 ///
 /// Examples:
 ///   millrace submit pay.json --network /tmp/mill

@@ -1,34 +1,30 @@
 //! What administrators decide about the chains of a network: proposing, approving, and seeing what became of it.
 
+pub(crate) mod proposals;
 mod unfit;
-
-use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use client::Client;
 use engine::types::{
-    ADMINISTRATORS_KEY, AccountId, Administrators, Approve, Asset, ChainId, ChainKind, Council, CryptoSuite,
-    Decision, Digest, EncodedDecision, Fingerprint, Height, NewChain, ProposalRecord, Propose, Roles,
+    AccountId, Approve, Asset, ChainId, ChainKind, Council, CryptoSuite, Decision, Digest, EncodedDecision,
+    NewChain, Propose, Roles,
 };
-use serde_json::json;
 
+use self::proposals::{changes, missing, present, print_changes, record};
+pub use self::proposals::{proposal, proposals};
 use crate::cli::{
-    AdministratorsArgs, ApproveArgs, CloseChainArgs, CreateArgs, PauseArgs, Place, ProposalArgs,
-    ProposingArgs, ResumeArgs, RoleArgs, RolesArgs, SigningArgs, on_network, print_json, rows,
+    AdministratorsArgs, ApproveArgs, CloseChainArgs, CreateArgs, PauseArgs, Place, ProposingArgs, ResumeArgs,
+    RoleArgs, RolesArgs, SigningArgs,
 };
 use crate::network::Network;
 use crate::proofs::roles as roles_of;
-use crate::query::decisions::{decision as in_words, proposal_fields};
-use crate::query::{Checked, PROOF_PATIENCE, check_root, connect_member, network_of, print};
+use crate::query::decisions::decision as in_words;
+use crate::query::{PROOF_PATIENCE, network_of};
 use crate::transfer::{Terms, complete, validator_of};
 use crate::validator::clock::Clock;
 
 /// The chain that decides, where no genesis says which.
 const UNNAMED: ChainId = ChainId(0);
-/// How often a proposal is asked for, and how long it is waited for.
-const ASKED_EVERY: Duration = Duration::from_millis(500);
-const ASKED_TIMES: usize = 600;
 
 /// Why nothing can be proposed or approved.
 #[derive(Debug, thiserror::Error)]
@@ -194,8 +190,9 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
     let network = network_of(args.how.network.as_deref())?;
     let chain = deciding(network.as_ref())?;
     let (how, proposal) = (&args.how, args.proposal);
-    if how.offline.is_none() {
-        let (found, height, _) = record(&mut validator_of(how, network.as_ref())?, chain, &proposal)?;
+    let mut client = asked_first(how, network.as_ref())?;
+    if let Some(client) = &mut client {
+        let (found, height, _) = record(client, chain, &proposal)?;
         let Some(found) = found else {
             eprintln!("nobody has proposed {proposal} (at height {height})");
             return Ok(false);
@@ -203,8 +200,9 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
         if !how.json {
             println!("you approve: {}", in_words(&found.decision));
         }
+        examine(client, network.as_ref(), chain, (&found.decision, how.json))?;
     }
-    let version = version(how, network.as_ref(), chain, args.administrators_version)?;
+    let version = version(client.as_mut(), network.as_ref(), chain, args.administrators_version)?;
     let administrator = AccountId(args.administrator);
     complete(&args.how, network.as_ref(), Place { chain, account: administrator }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
@@ -213,68 +211,11 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
             Approve { chain, key_version, reference, administrator, proposal, administrators, nonce, expiry };
         approve.sign(network, |message| key.sign(message))
     })
-    .and_then(|counted| told(counted, &args.how, (network.as_ref(), chain), &proposal))
 }
 
-/// Shows a proposal; `false` if there is none, or it is not in effect in time.
-///
-/// # Errors
-/// The network cannot be read, or no validator answers.
-pub fn proposal(args: &ProposalArgs) -> Result<bool> {
-    let network = Network::load(&args.network)?;
-    let chain = deciding(Some(&network))?;
-    let mut client = connect_member(&network, args.validator)?;
-    let mut asked = 0;
-    loop {
-        let (found, height, root) = record(&mut client, chain, &args.proposal)?;
-        let Some(found) = found else {
-            eprintln!("nobody has proposed {} (at height {height})", args.proposal);
-            return Ok(false);
-        };
-        let is_in_effect = found.decided.is_some_and(|(_, since)| since <= height);
-        asked += 1;
-        let (is_open, fate) = fate(&found, height, present(&mut client, chain)?);
-        let may_come = is_open || found.decided.is_some();
-        if args.wait && asked == 1 && !is_in_effect && may_come {
-            eprintln!("waiting: {fate}");
-        }
-        if args.wait && !is_in_effect && may_come && asked < ASKED_TIMES {
-            std::thread::sleep(ASKED_EVERY);
-            continue;
-        }
-        let checked = check_root(&network, client.validator(), (height, &root))?;
-        show(args, &found, (height, is_in_effect, fate), checked)?;
-        if args.wait && !is_in_effect {
-            eprintln!("it is not in effect yet (at height {height})");
-        }
-        return Ok(!args.wait || is_in_effect);
-    }
-}
-
-fn show(
-    args: &ProposalArgs,
-    record: &ProposalRecord,
-    (height, is_in_effect, fate): (Height, bool, String),
-    checked: Checked,
-) -> Result<()> {
-    if args.json {
-        let mut fields = proposal_fields(record);
-        fields["proposal"] = json!(args.proposal);
-        fields["in_effect"] = json!(is_in_effect);
-        fields["height"] = json!(height);
-        fields["fate"] = json!(fate);
-        fields["checked"] = json!(checked);
-        return print_json(&fields).map(drop);
-    }
-    println!("proposal {}", args.proposal);
-    let approvals: Vec<String> = record.approvals.iter().map(ToString::to_string).collect();
-    rows(&[
-        ("says", in_words(&record.decision)),
-        ("approved by", format!("account(s) {}", approvals.join(", "))),
-        ("fate", fate),
-        ("checked", checked.text()),
-    ]);
-    Ok(())
+/// The validator that is asked before anything is signed; none with --offline.
+fn asked_first(how: &SigningArgs, network: Option<&Network>) -> Result<Option<Client>> {
+    if how.offline.is_some() { Ok(None) } else { validator_of(how, network).map(Some) }
 }
 
 fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -> Result<bool> {
@@ -285,111 +226,38 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
     if !by.how.json {
         println!("you propose: {}", in_words(decision));
     }
-    let version = version(&by.how, network, chain, by.administrators_version)?;
+    let mut client = asked_first(&by.how, network)?;
+    if let Some(client) = &mut client {
+        if let Decision::Administrators(council) = decision {
+            for account in &council.accounts {
+                if let Some(why) = missing(client, chain, *account)? {
+                    eprintln!("account {account} cannot be an administrator: {why}");
+                    return Ok(false);
+                }
+            }
+        }
+        examine(client, network, chain, (decision, by.how.json))?;
+    }
+    let version = version(client.as_mut(), network, chain, by.administrators_version)?;
     let administrator = AccountId(by.administrator);
     let until_ms = Clock::start().moment().unix_ms.saturating_add(by.for_minutes.saturating_mul(60_000));
     let encoded = decision.encode();
-    let mut proposal = None;
-    let counted =
-        complete(&by.how, network, Place { chain, account: administrator }, |terms, network, key| {
-            let Terms { key_version, reference, nonce, expiry } = terms;
-            let (administrators, decision) = (version, EncodedDecision::read(&encoded)?);
-            let propose = Propose {
-                chain,
-                key_version,
-                reference,
-                administrator,
-                administrators,
-                until_ms,
-                decision,
-                nonce,
-                expiry,
-            };
-            proposal = Some(propose.proposal());
-            propose.sign(network, |message| key.sign(message))
-        })?;
-    match proposal {
-        Some(proposal) => told(counted, &by.how, (network, chain), &proposal),
-        None => Ok(counted),
-    }
-}
-
-/// Tells how far a proposal is, now that a transaction about it is committed; `false` if none is. That nobody can say
-/// it does not change what is committed.
-fn told(
-    committed: bool,
-    how: &SigningArgs,
-    (network, chain): (Option<&Network>, ChainId),
-    proposal: &Digest,
-) -> Result<bool> {
-    if !committed || how.json || how.offline.is_some() {
-        return Ok(committed);
-    }
-    let Ok(mut client) = validator_of(how, network) else { return Ok(true) };
-    let Ok((Some(record), height, _)) = record(&mut client, chain, proposal) else { return Ok(true) };
-    let on = on_network(Some(how.network.as_deref().unwrap_or(Path::new("DIR"))));
-    let now = present(&mut client, chain).unwrap_or(record.administrators);
-    let fate = fate(&record, height, now);
-    rows(&[("fate", fate.1)]);
-    match record.decided {
-        None => println!("approve it:  millrace chain approve {proposal} --as ACCOUNT{on}"),
-        Some(_) => println!("wait for it:  millrace chain proposal {proposal} --wait{on}"),
-    }
-    Ok(true)
-}
-
-/// A proposal, if there is one, with the height and the state root of which that is so: the one that is asked for.
-fn record(
-    client: &mut Client,
-    chain: ChainId,
-    proposal: &Digest,
-) -> Result<(Option<ProposalRecord>, Height, Digest)> {
-    let answer = client.row(chain, &proposal.0)?;
-    if Fingerprint(proposal.0).is_reserved() {
-        return Ok((None, answer.as_of.height, answer.value.state_root));
-    }
-    let row = answer.value.proof.says(proposal).flatten();
-    let unreadable = || GovernanceError::Unreadable("the proposal");
-    let record = row.map(|row| ProposalRecord::decode(row).ok_or_else(unreadable)).transpose()?;
-    // Its name is the hash of what it says, whatever the validator says.
-    if record.as_ref().is_some_and(|record| record.proposal() != *proposal) {
-        return Err(GovernanceError::OtherProposal(*proposal).into());
-    }
-    Ok((record, answer.as_of.height, answer.value.state_root))
-}
-
-/// Whether a proposal can still be decided, and what has become of it in words. `present` is the version of those who
-/// decide now.
-fn fate(record: &ProposalRecord, height: Height, present: u64) -> (bool, String) {
-    let until = print::time(record.until_ms);
-    let open = record.decided.is_none();
-    let version = record.administrators;
-    let fate = match record.decided {
-        None if version != present => {
-            return (
-                false,
-                format!(
-                    "void: made for version {version} of the administrators; version {present} decides now"
-                ),
-            );
-        }
-        None if record.until_ms < Clock::start().moment().unix_ms => {
-            return (false, format!("expired: it could be approved until {until}"));
-        }
-        None => format!(
-            "open: approved by {} of version {} of the administrators; others can approve it until {}",
-            record.approvals.len(),
-            version,
-            until,
-        ),
-        Some((number, since)) if since <= height => {
-            format!("decision {number}, in effect since height {since}")
-        }
-        Some((number, since)) => {
-            format!("decision {number}, in effect from height {since} on; the network is at height {height}")
-        }
-    };
-    (open, fate)
+    complete(&by.how, network, Place { chain, account: administrator }, |terms, network, key| {
+        let Terms { key_version, reference, nonce, expiry } = terms;
+        let (administrators, decision) = (version, EncodedDecision::read(&encoded)?);
+        let propose = Propose {
+            chain,
+            key_version,
+            reference,
+            administrator,
+            administrators,
+            until_ms,
+            decision,
+            nonce,
+            expiry,
+        };
+        propose.sign(network, |message| key.sign(message))
+    })
 }
 
 /// The chain that decides.
@@ -400,24 +268,36 @@ fn deciding(network: Option<&Network>) -> Result<ChainId, GovernanceError> {
 
 /// Which version of the administrators decides now: the one that is named, or what a validator says. A validator that
 /// lies makes the transaction fail, and no more.
-fn version(how: &SigningArgs, network: Option<&Network>, chain: ChainId, named: Option<u64>) -> Result<u64> {
-    match named {
-        Some(version) => Ok(version),
-        None if how.offline.is_some() => Ok(1),
-        None => present(&mut validator_of(how, network)?, chain),
+fn version(
+    client: Option<&mut Client>,
+    network: Option<&Network>,
+    chain: ChainId,
+    named: Option<u64>,
+) -> Result<u64> {
+    match (named, client) {
+        (Some(version), _) => Ok(version),
+        (None, None) => Ok(1),
+        (None, Some(client)) => present(client, network, chain),
     }
 }
 
-fn present(client: &mut Client, chain: ChainId) -> Result<u64> {
-    let answer = client.row(chain, &ADMINISTRATORS_KEY)?.value;
-    match answer.proof.says(&Digest(ADMINISTRATORS_KEY)).flatten() {
-        None => Ok(1),
-        Some(row) => {
-            let found =
-                Administrators::decode(row).ok_or(GovernanceError::Unreadable("the administrators"))?;
-            Ok(found.version)
+/// Says what a decision would change, and warns of roles that nobody would have.
+fn examine(
+    client: &mut Client,
+    network: Option<&Network>,
+    governance: ChainId,
+    (decision, json): (&Decision, bool),
+) -> Result<()> {
+    if !json {
+        print_changes(changes(client, network, governance, decision)?.as_deref());
+    }
+    let Decision::Roles(chain, roles) = decision else { return Ok(()) };
+    for (role, account) in unfit::holders(roles) {
+        if let Some(why) = missing(client, *chain, account)? {
+            eprintln!("warning: {why}; if that is so when this takes effect, nobody becomes the {role}");
         }
     }
+    Ok(())
 }
 
 /// Roles, with what was typed in their place.

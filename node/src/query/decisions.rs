@@ -1,8 +1,9 @@
 //! What administrators decide, in words and as fields.
 
 use engine::types::{
-    Approve, Charter, Decision, LockWindows, NewChain, ProposalRecord, Propose, Registrar, Roles,
+    Approve, Charter, Council, Decision, LockWindows, NewChain, ProposalRecord, Propose, Registrar, Roles,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::grouped;
@@ -27,10 +28,46 @@ pub(crate) fn decision(decision: &Decision) -> String {
         Decision::Close(chain) => format!("close chain {chain} for good"),
         Decision::Roles(chain, roles) => format!("chain {chain}: {}", in_words(roles)),
         Decision::Administrators(council) => {
-            let accounts: Vec<String> = council.accounts.iter().map(ToString::to_string).collect();
-            format!("administrators are accounts {}, {} must approve", accounts.join(", "), council.threshold)
+            format!("administrators are {}; {} must approve", accounts(council), council.threshold)
         }
     }
+}
+
+/// The accounts that decide.
+pub(crate) fn accounts(council: &Council) -> String {
+    let accounts: Vec<String> = council.accounts.iter().map(ToString::to_string).collect();
+    format!("accounts {}", accounts.join(", "))
+}
+
+/// Something that a decision replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    /// What it is.
+    pub(crate) what: &'static str,
+    /// What is in effect, in words.
+    pub(crate) from: String,
+    /// What would be in effect.
+    pub(crate) to: String,
+}
+
+/// Where other roles differ from those in effect.
+pub(crate) fn changed_roles(from: &Roles, to: &Roles) -> Vec<Change> {
+    differences(&rows(from), &rows(to))
+}
+
+/// Where other administrators differ from those in effect.
+pub(crate) fn changed_council(from: &Council, to: &Council) -> Vec<Change> {
+    let rows = |of: &Council| {
+        vec![("administrators", accounts(of)), ("threshold", format!("{} must approve", of.threshold))]
+    };
+    differences(&rows(from), &rows(to))
+}
+
+/// The rows of the second list that the first one does not have; what it has of the same name is what they replace.
+fn differences(from: &[(&'static str, String)], to: &[(&'static str, String)]) -> Vec<Change> {
+    let before = |what: &str| from.iter().find(|(of, _)| *of == what).map_or("none", |(_, is)| is);
+    let all = to.iter().map(|(what, to)| Change { what, from: before(what).to_owned(), to: to.clone() });
+    all.filter(|change| change.from != change.to).collect()
 }
 
 fn in_words(roles: &Roles) -> String {
@@ -161,4 +198,41 @@ pub(crate) fn charter_fields(of: &Charter) -> Value {
     fields["since"] = json!(of.since);
     fields["proposal"] = json!((of.since.0 > 0).then_some(of.proposal));
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::types::AccountId;
+
+    #[test]
+    fn a_change_is_said_from_what_to_what_and_nothing_else_is() {
+        let before = Roles {
+            issuer: Some(AccountId(0)),
+            issuance_cap: 5_000,
+            freezer: Some(AccountId(1)),
+            ..Roles::default()
+        };
+        assert_eq!(changed_roles(&before, &before), []);
+        let windows = LockWindows { rekey_seconds: 2, ..before.windows };
+        let after = Roles { issuance_cap: 6_000, freezer: None, windows, ..before };
+        let changed: Vec<_> =
+            changed_roles(&before, &after).into_iter().map(|of| (of.what, of.from, of.to)).collect();
+        let [issuer, freezer, windows] = &changed[..] else { panic!("{changed:?}") };
+        let words = |cap: &str| format!("account 0, at most {cap} more than is burned");
+        assert_eq!(*issuer, ("issuer", words("5,000"), words("6,000")));
+        assert_eq!(*freezer, ("freezer", "account 1".to_owned(), "nobody".to_owned()));
+        assert_eq!((windows.0, &*windows.2), ("lock windows", "2 s for a key, 604,800 s for a recovery"));
+
+        let council = |threshold, accounts: &[u64]| Council {
+            threshold,
+            accounts: accounts.iter().copied().map(AccountId).collect(),
+        };
+        let changed = changed_council(&council(2, &[0, 1, 2]), &council(2, &[0, 2, 5]));
+        let [Change { what: "administrators", from, to }] = &changed[..] else { panic!("{changed:?}") };
+        assert_eq!((&**from, &**to), ("accounts 0, 1, 2", "accounts 0, 2, 5"));
+        let changed = changed_council(&council(2, &[0, 1]), &council(1, &[0, 1]));
+        let [Change { what: "threshold", from, to }] = &changed[..] else { panic!("{changed:?}") };
+        assert_eq!((&**from, &**to), ("2 must approve", "1 must approve"));
+    }
 }

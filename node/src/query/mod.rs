@@ -37,8 +37,8 @@ mod feed;
 pub(crate) mod print;
 pub(crate) mod reservations;
 
-pub(crate) use chains::charter;
 pub use chains::list_chains;
+pub(crate) use chains::{administrators, charter, charter_if_known};
 
 /// How long a proof waits until the state root is under a finalization.
 pub(crate) const PROOF_PATIENCE: Duration = Duration::from_secs(20);
@@ -59,7 +59,7 @@ pub struct NoChain(ChainId);
 /// Whom we talk to: one validator, and the network around it if we know it.
 pub(crate) struct Asked {
     pub(crate) client: Client,
-    network: Option<Network>,
+    pub(crate) network: Option<Network>,
 }
 
 /// Answers one question; `false` where there is no such thing or a proof does not hold.
@@ -380,7 +380,7 @@ impl Asked {
     }
 
     /// Compares a state root with those of the other validators.
-    fn checked(&self, height: Height, root: &Digest) -> Result<Checked> {
+    pub(crate) fn checked(&self, height: Height, root: &Digest) -> Result<Checked> {
         match &self.network {
             None => Ok(Checked { path: true, ..Checked::default() }),
             Some(network) => check_root(network, self.client.validator(), (height, root)),
@@ -389,7 +389,7 @@ impl Asked {
 }
 
 /// Compares the state root that one validator has told with those of the others.
-pub(crate) fn check_root(
+fn check_root(
     network: &Network,
     told_by: ValidatorIndex,
     (height, root): (Height, &Digest),

@@ -33,9 +33,10 @@ use crate::cli::{
     AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
     UnfreezeArgs, on_network, print_json, rows,
 };
+use crate::governance::proposals;
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{charter, connect, connect_member, connect_to, network_of, print};
+use crate::query::{Asked, charter, connect, connect_member, connect_to, network_of, print};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -298,8 +299,7 @@ pub(crate) fn complete(
     let terms = Terms { key_version: proof.key_version, reference, nonce, expiry: Height(expiry) };
     let transaction = sign(terms, &network_id, &key)?;
     let kept = Kept { network: how.network.clone(), ..Kept::new(Path::new(""), &network_id, &transaction) };
-    let committed =
-        follow(&mut client, &network_id, &transaction, how.json).with_context(|| kept.advice())?;
+    let committed = follow(&mut client, network, &transaction, how.json).with_context(|| kept.advice())?;
     kept.forget();
     Ok(committed)
 }
@@ -370,10 +370,9 @@ impl Kept {
 /// The file is not one, belongs to another network, or no validator answers.
 pub fn submit(args: &SubmitArgs) -> Result<bool> {
     let signed = SignedFile::read(&args.file)?;
-    let mut asked = connect(&args.whom)?;
-    let network = *asked.client.network();
-    let transaction = signed.transaction_for(&network, &args.file)?;
-    follow(&mut asked.client, &network, &transaction, args.json)
+    let Asked { mut client, network } = connect(&args.whom)?;
+    let transaction = signed.transaction_for(client.network(), &args.file)?;
+    follow(&mut client, network.as_ref(), &transaction, args.json)
 }
 
 /// What is typed and cannot be meant.
@@ -480,8 +479,13 @@ pub(crate) fn reference(text: &str) -> Result<[u8; 12], TransferError> {
 }
 
 /// Submits, waits for the verdict, and says what became of it.
-fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json: bool) -> Result<bool> {
-    let id = transaction.id(network);
+fn follow(
+    client: &mut Client,
+    network: Option<&Network>,
+    transaction: &Transaction,
+    json: bool,
+) -> Result<bool> {
+    let id = transaction.id(client.network());
     if !json {
         println!("transaction {id}");
     }
@@ -507,13 +511,21 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
         },
     };
     let committed = told == Verdict::Committed;
+    let proposal = if committed { proposals::after(client, network, transaction) } else { None };
+    let why = proposals::why(told, transaction);
     if json {
-        let all = json!({
+        let mut all = json!({
             "id": id,
             "committed": committed,
             "verdict": told.to_string(),
             "transaction": found.as_ref().map(|found| &found.transaction),
         });
+        if let Some(proposal) = proposal {
+            all["proposal"] = proposal.fields();
+        }
+        if let Some(why) = why {
+            all["why"] = json!(why);
+        }
         print_json(&print::with_content(all, transaction))?;
         return Ok(committed);
     }
@@ -527,7 +539,9 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
             Some(_) => print::outcome(&answer),
         },
     };
-    let mut shown = vec![("verdict", told.to_string()), ("says", print::says(transaction))];
+    let mut shown = vec![("verdict", told.to_string())];
+    shown.extend(why.map(|why| ("why", why)));
+    shown.push(("says", print::says(transaction)));
     if let (true, Ok(Content::Propose(propose))) = (committed, transaction.run().content()) {
         shown.push(("proposal", propose.proposal().to_string()));
     }
@@ -536,7 +550,11 @@ fn follow(client: &mut Client, network: &Digest, transaction: &Transaction, json
         ("nonce", transaction.nonce().to_string()),
         ("block", block),
     ]);
+    shown.extend(proposal.iter().map(|proposal| ("fate", proposal.fate.clone())));
     rows(&shown);
+    if let Some(next) = proposal.and_then(|proposal| proposal.next(network)) {
+        println!("{next}");
+    }
     Ok(committed)
 }
 

@@ -69,6 +69,7 @@ fn every_command_explains_itself() {
         "administrators",
         "approve",
         "proposal",
+        "proposals",
     ];
     for command in of_chains {
         let (help, _) = expect(0, &["chain", command, "--help"]);

@@ -1,9 +1,11 @@
 //! Chains that administrators create, pause and close while the network runs.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use engine::types::ChainId;
 use node::network::{ChainDraft, InitOptions};
+use serde_json::{Value, json};
 
 use crate::testbed::{MILLRACE, Testbed, expect, millrace, wait};
 
@@ -154,13 +156,14 @@ fn what_cannot_be_decided_is_told() {
         (&["pause", "7"], "unknown chain"),
         (&["pause", "0"], "another kind of chain"),
         (&["resume", "1"], "another state of the chain"),
-        (&["administrators", "--accounts", "0,7", "--threshold", "1"], "unknown credit account"),
         (&["pause", "1", "--administrators-version", "2"], "other administrators"),
     ];
     for (typed, words) in failed {
         let (text, _) = chain(1, typed);
         assert!(text.contains(words), "{typed:?}: {text}");
     }
+    let (_, error) = chain(1, &["administrators", "--accounts", "0,7", "--threshold", "1"]);
+    assert!(error.contains("account 7 cannot be an administrator: chain 0 has no account 7"), "{error}");
     for typed in [&["proposal", &"ab".repeat(32)][..], &["approve", &"ab".repeat(32), "--as", "1"]] {
         let (_, error) = chain(1, typed);
         assert!(error.contains("nobody has proposed"), "{error}");
@@ -177,4 +180,88 @@ fn what_cannot_be_decided_is_told() {
     let other = Testbed::new(1, 10);
     let (_, error) = expect(2, &["chain", "pause", "1", "--network", other.path().to_str().unwrap()]);
     assert!(error.contains("no chain of the kind \"governance\""), "{error}");
+}
+
+#[test]
+fn what_would_change_and_what_will_is_shown() {
+    let testbed = testbed();
+    let dir = testbed.path().to_str().unwrap();
+    let member = &testbed.network.members[1];
+    let (endpoint, fingerprint) = (member.clients.to_string(), member.fingerprint.to_string());
+    let network_id = testbed.network.genesis.network().to_string();
+    let one = ["--endpoint", &endpoint, "--fingerprint", &fingerprint, "--network-id", &network_id];
+    let run = |code: i32, typed: &[&str]| expect(code, &[typed, &["--network", dir]].concat());
+    let json = |typed: &[&str]| -> Value { serde_json::from_str(&run(0, typed).0).unwrap() };
+    let (text, _) = run(0, &["chain", "proposals"]);
+    assert!(text.contains("0 open, 0 decided and not in effect yet; at height"), "{text}");
+
+    // A role of an account that is not there can be proposed, with a warning.
+    let roles = ["chain", "roles", "1", "--freezer", "5000", "--rekey-window", "7"];
+    let (text, warning) = run(0, &roles);
+    assert!(warning.contains("warning: chain 1 has no account 5000"), "{warning}");
+    assert!(warning.contains("nobody becomes the freezer"), "{warning}");
+    let changes = text.split_once("it changes what is in effect now:").unwrap().1;
+    let (changes, _) = changes.split_once("transaction ").unwrap();
+    assert!(changes.contains("freezer       nobody → account 5000"), "{changes}");
+    assert!(changes.contains("86,400 s for a key, 604,800 s for a recovery → 7 s for a key"), "{changes}");
+    assert!(!changes.contains("issuer"), "{changes}");
+    let roles = proposal(&text);
+    let proposed = json(&["chain", "administrators", "--accounts", "1,0", "--threshold", "2", "--json"]);
+    assert!(proposed["proposal"]["fate"].as_str().unwrap().starts_with("open: approved by 1"), "{proposed}");
+    let expected = json!([
+        { "what": "administrators", "from": "accounts 0, 1, 2", "to": "accounts 0, 1" },
+    ]);
+    assert_eq!(proposed["proposal"]["changes"], expected);
+    let administrators = proposed["proposal"]["proposal"].as_str().unwrap();
+    let (same, _) = run(0, &["chain", "roles", "1", "--registrar", "none"]);
+    assert!(same.contains("it changes nothing: all of it is in effect now"), "{same}");
+
+    // The list has all of them.
+    let listed = json(&["chain", "proposals", "--json"]);
+    let named = |listed: &Value| -> BTreeSet<String> {
+        let proposals = listed["proposals"].as_array().unwrap().iter();
+        proposals.map(|of| of["proposal"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = BTreeSet::from([roles.clone(), administrators.to_owned(), proposal(&same)]);
+    assert_eq!(named(&listed), all);
+
+    // An approval tells the fate of its proposal: as JSON, and also where it was signed before.
+    let approved = json(&["chain", "approve", &roles, "--as", "1", "--json"]);
+    assert_eq!(approved["proposal"]["number"], 1);
+    assert_eq!(approved["proposal"]["approvals"], json!([0, 1]));
+    let since = approved["proposal"]["in_effect_from"].as_u64().unwrap();
+    let file = testbed.path().join("approval.json");
+    let file = file.to_str().unwrap();
+    let offline = ["--nonce", "0", "--expiry", "100000", "--offline", file];
+    run(0, &[&["chain", "approve", administrators, "--as", "2"], &offline[..]].concat());
+    let (text, _) = run(0, &["submit", file]);
+    assert!(text.contains("fate     decision 2, in effect from height"), "{text}");
+    assert_eq!(json(&["submit", file, "--json"])["proposal"]["number"], 2);
+
+    // What is decided is in the list of chains before it is in effect.
+    testbed.settle();
+    let (text, _) = run(0, &["chain", "list"]);
+    let of_chain_1 = text.split_once("chain 1: transfers").unwrap().1;
+    assert!(of_chain_1.contains(&format!("from height {since} on: chain 1: ")), "{text}");
+    assert!(text.contains("on: administrators are accounts 0, 1; 2 must approve (proposal "), "{text}");
+    let decided = json(&["chain", "list", "--json"])["answer"]["decided"].clone();
+    assert_eq!((&decided[0]["proposal"], &decided[1]["number"]), (&json!(roles), &json!(2)), "{decided}");
+    let (text, _) = expect(0, &[&["chain", "list"], &one[..]].concat());
+    assert!(text.contains("roles           as the genesis has them") && text.contains("decided"), "{text}");
+    let (text, _) = expect(0, &[&["chain", "proposal", &roles], &one[..]].concat());
+    assert!(text.contains("decision 1, in effect from height"), "{text}");
+    let (text, _) = expect(0, &[&["chain", "proposals"], &one[..]].concat());
+    assert!(text.contains("1 open, 2 decided and not in effect yet; at height"), "{text}");
+    for command in ["list", "proposals"] {
+        expect(2, &["chain", command]);
+    }
+
+    // The account is not there in time, so nobody has the role. What is open is void.
+    run(0, &["chain", "proposal", administrators, "--wait"]);
+    let (text, _) = run(0, &["query", "chain", "1"]);
+    assert!(text.contains("freezer           nobody") && text.contains("7 s for a key"), "{text}");
+    let (text, _) = run(0, &["chain", "proposals"]);
+    assert!(text.starts_with("0 open, 0 decided and not in effect yet, 3 other(s) (--all"), "{text}");
+    let (text, _) = run(0, &["chain", "proposals", "--all"]);
+    assert!(text.contains("void: made for version 1"), "{text}");
 }

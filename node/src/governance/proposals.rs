@@ -1,0 +1,463 @@
+//! Proposals as a validator has them: one or all, what each would change, and what became of it.
+//!
+//! ```text
+//! own rows of the chain … │ proposal ─▶ next higher key ─▶ proposal ─▶ … ─▶ zero
+//! ```
+//!
+//! Every row names the next one, and the path to the state root covers that name: a validator cannot leave one out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use client::Client;
+use engine::types::{
+    AccountId, Administrators, ChainId, ChainKind, Content, Decision, Digest, Fingerprint, Height, Outcome,
+    ProposalRecord, Transaction, Verdict,
+};
+use serde_json::{Value, json};
+
+use super::{GovernanceError, UNNAMED, deciding};
+use crate::cli::{ProposalArgs, ProposalsArgs, on_network, print_json, rows};
+use crate::network::Network;
+use crate::query::decisions::{self, Change, proposal_fields};
+use crate::query::{Asked, Checked, administrators, charter_if_known, connect, print};
+use crate::validator::clock::Clock;
+
+/// How often a proposal is asked for, and how many times.
+const ASKED_EVERY: Duration = Duration::from_millis(500);
+const ASKED_TIMES: usize = 600;
+
+/// Above all keys of the ledger's own rows, which begin with 16 zero bytes, and below all proposals.
+const BEFORE_PROPOSALS: [u8; 32] = {
+    let mut key = [0; 32];
+    let mut at = 16;
+    while at < 32 {
+        key[at] = 0xff;
+        at += 1;
+    }
+    key
+};
+
+/// A proposal at a height, and what became of it.
+pub(crate) struct Found {
+    pub(crate) proposal: Digest,
+    pub(crate) record: ProposalRecord,
+    height: Height,
+    /// Whether it can still be decided.
+    is_open: bool,
+    /// What has become of it, in words.
+    pub(crate) fate: String,
+    /// What it would change, if it is not in effect yet and that can be known.
+    changes: Option<Vec<Change>>,
+}
+
+impl Found {
+    /// `present` is the version of those who decide now.
+    fn new((proposal, record): (Digest, ProposalRecord), height: Height, present: u64) -> Self {
+        let (is_open, fate) = fate(&record, height, present);
+        Self { proposal, record, height, is_open, fate, changes: None }
+    }
+
+    /// With what it would change against what is in effect.
+    fn compared(mut self, client: &mut Client, network: Option<&Network>, chain: ChainId) -> Result<Self> {
+        if self.may_come() {
+            self.changes = changes(client, network, chain, &self.record.decision)?;
+        }
+        Ok(self)
+    }
+
+    fn is_in_effect(&self) -> bool {
+        self.record.decided.is_some_and(|(_, since)| since <= self.height)
+    }
+
+    /// Whether it is decided and not in effect yet.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.record.decided.is_some() && !self.is_in_effect()
+    }
+
+    fn may_come(&self) -> bool {
+        self.is_open || self.is_coming()
+    }
+
+    /// As fields of an object.
+    pub(crate) fn fields(&self) -> Value {
+        let mut fields = proposal_fields(&self.record);
+        fields["proposal"] = json!(self.proposal);
+        fields["in_effect"] = json!(self.is_in_effect());
+        fields["height"] = json!(self.height);
+        fields["fate"] = json!(self.fate);
+        fields["changes"] = json!(self.changes);
+        fields
+    }
+
+    /// What can be typed next, if anything helps.
+    pub(crate) fn next(&self, network: Option<&Network>) -> Option<String> {
+        let proposal = self.proposal;
+        let on = on_network(Some(network.map_or(Path::new("DIR"), |network| &network.directory)));
+        match self.record.decided {
+            None if self.is_open => {
+                Some(format!("approve it:  millrace chain approve {proposal} --as ACCOUNT{on}"))
+            }
+            None => None,
+            Some(_) => Some(format!("wait for it:  millrace chain proposal {proposal} --wait{on}")),
+        }
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let approvals: Vec<String> = self.record.approvals.iter().map(ToString::to_string).collect();
+        vec![
+            ("says", decisions::decision(&self.record.decision)),
+            ("approved by", format!("account(s) {}", approvals.join(", "))),
+            ("fate", self.fate.clone()),
+        ]
+    }
+}
+
+/// Shows a proposal; `false` if there is none, or it is not in effect in time.
+///
+/// # Errors
+/// The network cannot be read, or no validator answers.
+pub fn proposal(args: &ProposalArgs) -> Result<bool> {
+    let mut asked = connect(&args.whom)?;
+    let chain = deciding_by(&mut asked)?;
+    let mut count = 0;
+    loop {
+        let (found, height, root) = record(&mut asked.client, chain, &args.proposal)?;
+        let Some(found) = found else {
+            eprintln!("nobody has proposed {} (at height {height})", args.proposal);
+            return Ok(false);
+        };
+        let present = present(&mut asked.client, asked.network.as_ref(), chain)?;
+        let found = Found::new((args.proposal, found), height, present);
+        count += 1;
+        let waits = args.wait && found.may_come();
+        if waits && count == 1 {
+            eprintln!("waiting: {}", found.fate);
+        }
+        if waits && count < ASKED_TIMES {
+            std::thread::sleep(ASKED_EVERY);
+            continue;
+        }
+        let checked = asked.checked(height, &root)?;
+        let found = found.compared(&mut asked.client, asked.network.as_ref(), chain)?;
+        show(&found, &checked, args.json)?;
+        if args.wait && !found.is_in_effect() {
+            eprintln!("it is not in effect yet (at height {height})");
+        }
+        return Ok(!args.wait || found.is_in_effect());
+    }
+}
+
+fn show(found: &Found, checked: &Checked, as_json: bool) -> Result<()> {
+    if as_json {
+        let mut fields = found.fields();
+        fields["checked"] = json!(checked);
+        return print_json(&fields).map(drop);
+    }
+    println!("proposal {}", found.proposal);
+    let mut shown = found.rows();
+    shown.push(("checked", checked.text()));
+    rows(&shown);
+    print_changes(found.changes.as_deref());
+    Ok(())
+}
+
+/// Lists the proposals that are open or will take effect, or all.
+///
+/// # Errors
+/// The network cannot be read, or no validator answers.
+pub fn proposals(args: &ProposalsArgs) -> Result<bool> {
+    let mut asked = connect(&args.whom)?;
+    let chain = deciding_by(&mut asked)?;
+    let (mut all, height, root) = all(&mut asked.client, asked.network.as_ref(), chain)?;
+    let checked = asked.checked(height, &root)?;
+    let count = all.len();
+    all.retain(|found| args.all || found.may_come());
+    // What is decided comes first, in its order; then what ends first.
+    all.sort_by_key(|found| {
+        (found.record.decided.map_or(u64::MAX, |(number, _)| number), found.record.until_ms)
+    });
+    if args.json {
+        let proposals: Vec<Value> = all.iter().map(Found::fields).collect();
+        return print_json(
+            &json!({ "proposals": proposals, "of": count, "height": height, "checked": checked }),
+        );
+    }
+    for found in &all {
+        println!("proposal {}", found.proposal);
+        rows(&found.rows());
+    }
+    let open = all.iter().filter(|found| found.is_open).count();
+    let coming = all.iter().filter(|found| found.is_coming()).count();
+    let others = match count - open - coming {
+        0 => String::new(),
+        others if args.all => format!(", {others} other(s)"),
+        others => format!(", {others} other(s) (--all shows them)"),
+    };
+    println!("{open} open, {coming} decided and not in effect yet{others}; at height {height}");
+    println!("checked: for each, {}", checked.text());
+    Ok(true)
+}
+
+/// All proposals of the chain that decides, in the order of their names, as of the last height and state root of which
+/// a row was told.
+pub(crate) fn all(
+    client: &mut Client,
+    network: Option<&Network>,
+    chain: ChainId,
+) -> Result<(Vec<Found>, Height, Digest)> {
+    let present = present(client, network, chain)?;
+    let mut records = Vec::new();
+    let mut key = Digest(BEFORE_PROPOSALS);
+    loop {
+        let answer = client.row(chain, &key.0)?;
+        let proof = &answer.value.proof;
+        if let Some(row) = proof.says(&key).flatten() {
+            records.push((key, read(&key, row)?));
+        }
+        let next = proof.next;
+        if next == Digest::default() {
+            let (height, root) = (answer.as_of.height, answer.value.state_root);
+            let found = records.into_iter().map(|record| Found::new(record, height, present)).collect();
+            return Ok((found, height, root));
+        }
+        if next <= key {
+            return Err(GovernanceError::Unreadable("the next proposal").into());
+        }
+        key = next;
+    }
+}
+
+/// A proposal, if there is one, with the height and the state root of which that is so: the one that is asked for.
+pub(super) fn record(
+    client: &mut Client,
+    chain: ChainId,
+    proposal: &Digest,
+) -> Result<(Option<ProposalRecord>, Height, Digest)> {
+    let answer = client.row(chain, &proposal.0)?;
+    if Fingerprint(proposal.0).is_reserved() {
+        return Ok((None, answer.as_of.height, answer.value.state_root));
+    }
+    let row = answer.value.proof.says(proposal).flatten();
+    let record = row.map(|row| read(proposal, row)).transpose()?;
+    Ok((record, answer.as_of.height, answer.value.state_root))
+}
+
+/// The row of a proposal, whose name is the hash of what it says, whatever the validator says.
+fn read(proposal: &Digest, row: &[u8]) -> Result<ProposalRecord, GovernanceError> {
+    let record = ProposalRecord::decode(row).ok_or(GovernanceError::Unreadable("the proposal"))?;
+    if record.proposal() == *proposal { Ok(record) } else { Err(GovernanceError::OtherProposal(*proposal)) }
+}
+
+/// What became of the proposal that a committed transaction makes or approves. That nobody can say it does not change
+/// what is committed, so there is no error.
+pub(crate) fn after(
+    client: &mut Client,
+    network: Option<&Network>,
+    transaction: &Transaction,
+) -> Option<Found> {
+    let (chain, proposal) = match transaction.run().content().ok()? {
+        Content::Propose(of) => (of.chain, of.proposal()),
+        Content::Approve(of) => (of.chain, of.proposal),
+        _ => return None,
+    };
+    let (Some(record), height, _) = record(client, chain, &proposal).ok()? else { return None };
+    let present = present(client, network, chain).unwrap_or(record.administrators);
+    Found::new((proposal, record), height, present).compared(client, network, chain).ok()
+}
+
+/// Why a proposal or an approval failed, where the words of the verdict are those of a payment.
+pub(crate) fn why(verdict: Verdict, transaction: &Transaction) -> Option<String> {
+    let Ok(Content::Propose(_) | Content::Approve(_)) = transaction.run().content() else { return None };
+    let chain = transaction.chain();
+    match verdict {
+        Verdict::Failed(Outcome::UnknownCredit) => Some(format!(
+            "one of the accounts that are to be administrators is not there: an administrator is an account of chain \
+             {chain}"
+        )),
+        Verdict::Failed(Outcome::CreditClosed) => Some(format!(
+            "one of the accounts of chain {chain} that are to be administrators is closed or being closed"
+        )),
+        _ => None,
+    }
+}
+
+/// Whether a proposal can still be decided, and what has become of it in words. `present` is the version of those who
+/// decide now.
+fn fate(record: &ProposalRecord, height: Height, present: u64) -> (bool, String) {
+    let until = print::time(record.until_ms);
+    let open = record.decided.is_none();
+    let version = record.administrators;
+    let fate = match record.decided {
+        None if version != present => {
+            return (
+                false,
+                format!(
+                    "void: made for version {version} of the administrators; version {present} decides now"
+                ),
+            );
+        }
+        None if record.until_ms < Clock::start().moment().unix_ms => {
+            return (false, format!("expired: it could be approved until {until}"));
+        }
+        None => format!(
+            "open: approved by {} of version {} of the administrators; others can approve it until {}",
+            record.approvals.len(),
+            version,
+            until,
+        ),
+        Some((number, since)) if since <= height => {
+            format!("decision {number}, in effect since height {since}")
+        }
+        Some((number, since)) => {
+            format!("decision {number}, in effect from height {since} on; the network is at height {height}")
+        }
+    };
+    (open, fate)
+}
+
+/// What a decision would change against what is in effect, if it replaces something and that can be known.
+pub(super) fn changes(
+    client: &mut Client,
+    network: Option<&Network>,
+    governance: ChainId,
+    decision: &Decision,
+) -> Result<Option<Vec<Change>>> {
+    Ok(match decision {
+        Decision::Roles(chain, roles) => {
+            let present = charter_if_known(client, network, *chain)?;
+            present.map(|present| decisions::changed_roles(&present.roles, roles))
+        }
+        Decision::Administrators(council) => {
+            let present = administrators(client, network, governance)?;
+            present.map(|present| decisions::changed_council(&present.council, council))
+        }
+        Decision::Create(_) | Decision::Pause(_) | Decision::Resume(_) | Decision::Close(_) => None,
+    })
+}
+
+/// Prints what a decision would change.
+pub(super) fn print_changes(changes: Option<&[Change]>) {
+    let Some(changes) = changes else { return };
+    if changes.is_empty() {
+        println!("it changes nothing: all of it is in effect now");
+        return;
+    }
+    println!("it changes what is in effect now:");
+    let changed: Vec<_> =
+        changes.iter().map(|Change { what, from, to }| (*what, format!("{from} → {to}"))).collect();
+    rows(&changed);
+}
+
+/// Why an account cannot hold anything on a chain, as far as a validator knows.
+pub(super) fn missing(client: &mut Client, chain: ChainId, account: AccountId) -> Result<Option<String>> {
+    match client.account(chain, account) {
+        Ok(answer) => {
+            let flags = answer.value.proof.flags;
+            let is_going = flags.is_closed() || flags.is_closing();
+            Ok(is_going.then(|| format!("account {account} of chain {chain} is {}", flags.name())))
+        }
+        Err(client::ClientError::NotFound { .. }) => {
+            Ok(Some(format!("chain {chain} has no account {account}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The chain that decides: by the genesis, or by the last state root of the validator.
+fn deciding_by(asked: &mut Asked) -> Result<ChainId> {
+    if let Some(network) = &asked.network {
+        return Ok(deciding(Some(network))?);
+    }
+    let height = asked.client.status()?.value.committed;
+    if height == Height(0) {
+        return Ok(UNNAMED);
+    }
+    let entries = asked.client.block(height)?.value.answer.entries;
+    let deciding = entries.iter().find(|entry| entry.kind == ChainKind::Governance);
+    Ok(deciding.map(|entry| entry.chain).ok_or(GovernanceError::NoAdministrators)?)
+}
+
+/// The version of those who decide now.
+pub(super) fn present(client: &mut Client, network: Option<&Network>, chain: ChainId) -> Result<u64> {
+    let found = administrators(client, network, chain)?;
+    Ok(found.map_or(1, |Administrators { version, .. }| version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::types::{
+        ADMINISTRATORS_KEY, Approve, Council, EncodedDecision, OWN_CHAIN_KEY, Propose, chain_key,
+    };
+
+    #[test]
+    fn proposals_come_after_all_own_rows() {
+        let own = [ADMINISTRATORS_KEY, OWN_CHAIN_KEY, chain_key(ChainId(u32::MAX))];
+        assert!(own.iter().all(|key| *key < BEFORE_PROPOSALS));
+        let mut first = [0; 32];
+        first[15] = 1;
+        assert!(BEFORE_PROPOSALS < first && !Fingerprint(first).is_reserved());
+    }
+
+    #[test]
+    fn a_missing_administrator_is_not_called_a_payee() {
+        let (chain, reference, administrator, nonce, expiry) =
+            (ChainId(3), [0; 12], AccountId(0), 0, Height(9));
+        let council = Council { threshold: 1, accounts: vec![AccountId(0), AccountId(7)] };
+        let encoded = Decision::Administrators(council).encode();
+        let decision = EncodedDecision::read(&encoded).unwrap();
+        let propose = Propose {
+            chain,
+            key_version: 1,
+            reference,
+            administrator,
+            administrators: 1,
+            until_ms: 5,
+            decision,
+            nonce,
+            expiry,
+        };
+        let approve = Approve {
+            chain,
+            key_version: 1,
+            reference,
+            administrator,
+            proposal: propose.proposal(),
+            administrators: 1,
+            nonce,
+            expiry,
+        };
+        let network = Digest([1; 32]);
+        for signed in [propose.sign(&network, |_| [0; 64]), approve.sign(&network, |_| [0; 64])] {
+            let signed = signed.unwrap();
+            let words = why(Verdict::Failed(Outcome::UnknownCredit), &signed).unwrap();
+            assert!(words.contains("an administrator is an account of chain 3"), "{words}");
+            let words = why(Verdict::Failed(Outcome::CreditClosed), &signed).unwrap();
+            assert!(words.contains("closed or being closed"), "{words}");
+            assert_eq!(why(Verdict::Failed(Outcome::ApprovedAlready), &signed), None);
+            assert_eq!(why(Verdict::Committed, &signed), None);
+        }
+    }
+
+    #[test]
+    fn the_fate_of_a_proposal_depends_on_who_decides_and_on_the_height() {
+        let record = |until_ms, decided| ProposalRecord {
+            administrators: 2,
+            until_ms,
+            approvals: vec![AccountId(1)],
+            decided,
+            decision: Decision::Pause(ChainId(4)),
+        };
+        let (height, open) = (Height(10), record(u64::MAX, None));
+        let found = |record, present| Found::new((Digest::default(), record), height, present);
+        let of = |found: &Found| (found.is_open, found.is_coming(), found.is_in_effect());
+        assert_eq!(of(&found(open.clone(), 2)), (true, false, false));
+        assert_eq!(of(&found(open, 3)), (false, false, false), "it is void");
+        assert_eq!(of(&found(record(0, None), 2)), (false, false, false), "it has expired");
+        let decided = |height| record(0, Some((1, Height(height))));
+        assert_eq!(of(&found(decided(11), 3)), (false, true, false));
+        assert_eq!(of(&found(decided(10), 3)), (false, false, true));
+    }
+}
