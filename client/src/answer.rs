@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use engine::roots::RowProof;
 use engine::types::{
-    AccountId, Attestation, ChainId, Data, Digest, Fingerprint, Height, Outcome, Transaction, TransactionId,
-    Verdict,
+    AccountId, Attestation, ChainId, Data, Digest, Fingerprint, Height, Outcome, Reservation, Transaction,
+    TransactionId, Verdict,
 };
 use engine::wire::answers::{
     AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer,
@@ -64,6 +64,17 @@ pub struct FoundAttestation {
     /// The data that was registered with it, if the validator has it and it stands in the transaction: it has the hash
     /// that the attestation names.
     pub data: Option<Vec<u8>>,
+}
+
+/// What a chain says of a reservation, proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundReservation {
+    /// The state root to which the proof leads.
+    pub state_root: Digest,
+    /// The row of the reservation, or the one that shows that there is none.
+    pub proof: RowProof,
+    /// What is set aside; none where the reservation is not open.
+    pub reservation: Option<Reservation>,
 }
 
 /// A block whose header has the digest that the answer names.
@@ -172,6 +183,20 @@ pub(crate) fn attestation_of(
         return Err(ClientError::Mismatch("its data is not what was registered with the fingerprint"));
     }
     Ok(Answer { as_of, value: FoundAttestation { state_root, proof, attestation, transaction, data } })
+}
+
+/// A row is about that reservation, at the height that it says, and proved.
+pub(crate) fn reservation_of(
+    answer: Answer<RowAnswer>,
+    chain: ChainId,
+    key: &[u8; 32],
+) -> Result<Answer<FoundReservation>, ClientError> {
+    check_row(&answer, chain, key)?;
+    let Answer { as_of, value: RowAnswer { state_root, proof } } = answer;
+    let unreadable = || ClientError::Unreadable("a row of its table is no reservation".to_owned());
+    let value = proof.says(&Digest(*key)).flatten();
+    let reservation = value.map(|value| Reservation::decode(value).ok_or_else(unreadable)).transpose()?;
+    Ok(Answer { as_of, value: FoundReservation { state_root, proof, reservation } })
 }
 
 /// A row is about that key, at the height that it says, and proved.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use engine::limits::SUBMIT_PACKETS_MAX;
 use engine::types::{
-    AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, TransactionId, ValidatorIndex, Verdict,
+    AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, ReservationId, TransactionId,
+    ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
     AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
@@ -18,10 +19,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::answer::{
-    attestation_of, block_of, check_account, check_proof, check_row, check_same, compare, feed_of, signed_of,
+    attestation_of, block_of, check_account, check_proof, check_row, check_same, compare, feed_of,
+    reservation_of, signed_of,
 };
 use crate::{
-    Answer, ClientError, Connection, Event, Feed, FoundAttestation, FoundBlock, FoundTransaction, Welcome,
+    Answer, ClientError, Connection, Event, Feed, FoundAttestation, FoundBlock, FoundReservation,
+    FoundTransaction, Welcome,
 };
 
 /// How long a validator may take over one answer.
@@ -189,6 +192,19 @@ impl Client {
         let answer = self.ask(Query::Row { chain, key: *key })?;
         check_row(&answer, chain, key)?;
         Ok(answer)
+    }
+
+    /// What a chain says of a reservation at the validator's committed height, proved: also that it is not open.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Proof`] and [`ClientError::Mismatch`], also where no account has such a number.
+    pub fn reservation(
+        &mut self,
+        chain: ChainId,
+        id: ReservationId,
+    ) -> Result<Answer<FoundReservation>, ClientError> {
+        let key = id.key().ok_or(ClientError::Mismatch("no account has such a number"))?;
+        reservation_of(self.ask(Query::Row { chain, key })?, chain, &key)
     }
 
     /// A transaction in its block, proved. Without a chain, all are searched.

@@ -33,7 +33,9 @@ mod connection;
 mod blocking;
 mod proofs;
 
-pub use answer::{Answer, Feed, FoundAttestation, FoundBlock, FoundTransaction, Happened, RawAnswer};
+pub use answer::{
+    Answer, Feed, FoundAttestation, FoundBlock, FoundReservation, FoundTransaction, Happened, RawAnswer,
+};
 pub use blocking::Client;
 pub use connection::{Connection, Event, Receiver, Sender, Welcome};
 pub use engine::wire::{AsOf, BEHIND_MAX, Cursor, FeedQuery, Happening, NoCursor, Notice, Query, answers};

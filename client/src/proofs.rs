@@ -9,7 +9,9 @@
 use std::time::Duration;
 
 use engine::roots::{AccountProof, ChainEntryProof, RowProof};
-use engine::types::{AccountId, ChainId, Digest, Fingerprint, Height, OWN_CHAIN_KEY, Packet, TransactionId};
+use engine::types::{
+    AccountId, ChainId, Digest, Fingerprint, Height, OWN_CHAIN_KEY, Packet, ReservationId, TransactionId,
+};
 use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof, Row};
 
 use crate::{Client, ClientError};
@@ -64,6 +66,24 @@ impl Client {
         let ask = |client: &mut Self| client.row(chain, &OWN_CHAIN_KEY).map(|answer| answer.value);
         let found = self.above_genesis(&mut wait, ask, |found| found.proof.chain.height)?;
         self.close_row(OWN_CHAIN_KEY, found.proof, &found.state_root, &mut wait)
+    }
+
+    /// The proof of what a chain says of a reservation, at a height with transactions from now on: also that it is not
+    /// open. It waits until the state root of that height is under a finalization.
+    ///
+    /// # Errors
+    /// As [`Self::reservation`]; [`ClientError::NotFinal`] where that takes longer than `patience`.
+    pub fn prove_reservation(
+        &mut self,
+        chain: ChainId,
+        id: ReservationId,
+        patience: Duration,
+    ) -> Result<Proof, ClientError> {
+        let key = id.key().ok_or(ClientError::Mismatch("no account has such a number"))?;
+        let mut wait = Wait { left: patience, patience };
+        let ask = |client: &mut Self| client.reservation(chain, id).map(|answer| answer.value);
+        let found = self.above_genesis(&mut wait, ask, |found| found.proof.chain.height)?;
+        self.close_row(key, found.proof, &found.state_root, &mut wait)
     }
 
     /// The proof that a transaction is in a block, with its outcome. It waits until the state root of that height is

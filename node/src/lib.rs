@@ -10,6 +10,7 @@ pub mod transfer;
 pub mod accounts;
 pub mod governance;
 pub mod attestations;
+pub mod reservations;
 pub mod proofs;
 pub mod verify;
 pub mod bench;

@@ -106,7 +106,9 @@ impl fmt::Display for ProofError {
             }
             Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transfer"),
             Self::NoAttestations(chain) => write!(f, "chain {chain} is of a kind that has no attestations"),
-            Self::OtherRow => f.write_str("the row says nothing of the fingerprint, or of the chain"),
+            Self::OtherRow => {
+                f.write_str("the row says nothing of the fingerprint, of the chain or of the reservation")
+            }
             Self::Passed(nonce) => {
                 write!(
                     f,

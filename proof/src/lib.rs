@@ -31,6 +31,7 @@ mod entry;
 mod leaf;
 mod attestation;
 mod charter;
+mod reservation;
 mod header;
 mod certificate;
 mod format;
@@ -48,6 +49,7 @@ pub use format::{Claim, HEADERS_MAX, PATH_MAX, PROOF_BYTES_MAX, Proof};
 pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Roles, Validator};
 pub use header::{HEADER_BYTES_MAX, Head, Header};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Transfer, outcome_name};
+pub use reservation::{Purpose, Reservation};
 pub use statement::{Fact, Statement};
 pub use verify::verify;
 

@@ -4,7 +4,9 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::leaf::outcome_name;
-use crate::{Account, Attestation, ChainKind, ChainStatus, Charter, Digest, Status, Transfer};
+use crate::{
+    Account, Attestation, ChainKind, ChainStatus, Charter, Digest, Purpose, Reservation, Status, Transfer,
+};
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,15 @@ pub enum Fact {
     },
     /// After the block at the height, the chain is this: kind, status, and who may do what there.
     Charter(Charter),
+    /// After the block at the height, so much is set aside under this account and nonce; or nothing is.
+    Reservation {
+        /// The account that has set it aside.
+        payer: u32,
+        /// The nonce with which it did.
+        nonce: u64,
+        /// What is set aside; none where the reservation is not open.
+        reservation: Option<Reservation>,
+    },
     /// After the block at the height, a fingerprint is not registered on the chain.
     NotRegistered {
         /// The fingerprint.
@@ -121,6 +132,25 @@ impl fmt::Display for Statement {
                             "the last decision about it is proposal {}, from height {since} on",
                             Hex(proposal)
                         )
+                    }
+                }
+            }
+            Fact::Reservation { payer, nonce, reservation } => {
+                write!(
+                    f,
+                    "after block {height} of the network \"{}\", reservation {payer}/{nonce} of chain {chain} ",
+                    self.network_name.escape_debug()
+                )?;
+                let Some(Reservation { amount, purpose, .. }) = reservation else {
+                    return f.write_str("was not open");
+                };
+                write!(f, "was open: {amount} {} ", Asset(&self.asset))?;
+                match purpose {
+                    Purpose::Payment { payee, settler } => {
+                        write!(f, "for account {payee}, settled by account {settler}")
+                    }
+                    Purpose::Swap { chain, price, to, .. } => {
+                        write!(f, "for {price} on chain {chain} to account {to}")
                     }
                 }
             }

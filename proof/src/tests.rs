@@ -4,6 +4,7 @@ mod certificates;
 mod charters;
 mod formats;
 mod network;
+mod reservations;
 mod transparency;
 
 use std::string::ToString as _;

@@ -7,8 +7,9 @@ use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 use crate::attestation::is_reserved;
 use crate::entry::height_leaf;
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
+use crate::reservation::reservation_of;
 use crate::{Account, Attestation, Certificate, CertificateError, ChainKind, Digest, Entry, Row, Transfer};
-use crate::{CHARTER_KEY, Charter, Claim, Fact, Genesis, Header, Proof, ProofError, Statement};
+use crate::{CHARTER_KEY, Charter, Claim, Fact, Genesis, Header, Proof, ProofError, Reservation, Statement};
 
 /// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
 ///
@@ -89,6 +90,12 @@ fn fact(proof: &Proof, genesis: &Genesis) -> Result<Fact, ProofError> {
             let charter = Charter::said(row, of_genesis).ok_or(ProofError::OtherRow)??;
             Ok(Fact::Charter(charter))
         }
+        Claim::Row { fingerprint: key, position, row, path } if reservation_of(key).is_some() => {
+            if !leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
+                return Err(ProofError::Leaf);
+            }
+            reserved(key, row)
+        }
         Claim::Row { .. } if entry.kind != ChainKind::Attestations => {
             Err(ProofError::NoAttestations(entry.chain))
         }
@@ -115,6 +122,17 @@ fn said(fingerprint: &Digest, row: &Row) -> Result<Fact, ProofError> {
         return Err(ProofError::OtherRow);
     }
     Ok(Fact::Attestation { fingerprint, attestation: Attestation::decode(&row.value)? })
+}
+
+/// What a row under the table root says of a reservation.
+fn reserved(key: &Digest, row: &Row) -> Result<Fact, ProofError> {
+    let (payer, nonce) = reservation_of(key).ok_or(ProofError::OtherRow)?;
+    let reservation = match row.key == *key {
+        true => Some(Reservation::decode(&row.value)?),
+        false if row.shows_absence(key) => None,
+        false => return Err(ProofError::OtherRow),
+    };
+    Ok(Fact::Reservation { payer, nonce, reservation })
 }
 
 /// The transfer, if no block up to the height executed it and no later one can. A block above the expiry does not

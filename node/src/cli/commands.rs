@@ -14,7 +14,7 @@ use super::log_filter::log_filter;
 use super::network;
 use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
-    OutputError, VerifyArgs, WhomError,
+    OutputError, ReservationCommand, SwapCommand, VerifyArgs, WhomError,
 };
 use crate::accounts::{ChangeError, RequestError};
 use crate::attestations::AttestError;
@@ -23,9 +23,12 @@ use crate::governance::{self, GovernanceError};
 use crate::keys::{self, KeyError};
 use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
+use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
 use crate::verify::{Text, VerifyError};
-use crate::{accounts, attestations, bench, kernels, proofs, query, transfer, validator, verify};
+use crate::{
+    accounts, attestations, bench, kernels, proofs, query, reservations, transfer, validator, verify,
+};
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
 ///
@@ -43,6 +46,12 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),
         Command::Key(KeyCommand::Derive(args)) => keys::derive(&args),
         Command::Transfer(args) => transfer::transfer(&args),
+        Command::Reservation(ReservationCommand::Make(args)) => reservations::make(&args),
+        Command::Reservation(ReservationCommand::Settle(args)) => reservations::settle(&args),
+        Command::Reservation(ReservationCommand::Void(args)) => reservations::void(&args),
+        Command::Swap(SwapCommand::Offer(args)) => reservations::offer(&args),
+        Command::Swap(SwapCommand::Take(args)) => reservations::take(&args),
+        Command::Swap(SwapCommand::Withdraw(args)) => reservations::withdraw(&args),
         Command::Attest(args) => attestations::attest(&args),
         Command::Revoke(args) => attestations::revoke(&args),
         Command::Submit(args) => transfer::submit(&args),
@@ -93,6 +102,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<ChangeError>()
             || cause.is::<AttestError>()
             || cause.is::<GovernanceError>()
+            || matches!(cause.downcast_ref(), Some(error) if !matches!(error, ReserveError::NotOpen(_)))
             || cause.is::<TransferError>()
             || cause.is::<GenesisHeaderError>()
             || cause.is::<OutputError>()

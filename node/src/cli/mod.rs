@@ -24,6 +24,7 @@ mod pay;
 mod network;
 mod output;
 mod print;
+mod reserve;
 
 pub use account::{
     AccountCommand, CancelArgs, CloseArgs, FreezeArgs, NewAccountKeyArgs, OpenArgs, ProtectArgs, RecoverArgs,
@@ -40,8 +41,12 @@ pub use commands::{exit_code, reasons, run};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
-pub use pay::{AuthorityArgs, Place, SigningArgs, SubmitArgs, TransferArgs};
+pub use pay::{AuthorityArgs, MemoArgs, Place, SigningArgs, SubmitArgs, TransferArgs};
 pub(crate) use print::{grouped, on_network, print_json, rows};
+pub use reserve::{
+    OfferArgs, ReservationCommand, ReserveArgs, Reserved, SettleArgs, SwapCommand, TakeArgs, VoidArgs,
+    WithdrawArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -101,6 +106,10 @@ pub enum Command {
     #[command(subcommand)]
     Key(KeyCommand),
     Transfer(TransferArgs),
+    #[command(subcommand)]
+    Reservation(ReservationCommand),
+    #[command(subcommand)]
+    Swap(SwapCommand),
     Attest(AttestArgs),
     Revoke(RevokeArgs),
     Submit(SubmitArgs),
@@ -254,6 +263,7 @@ pub struct DirectoryArgs {
 ///   millrace query --network /tmp/mill account 1 7 --proof account.proof
 ///   millrace query --network /tmp/mill attestation 2 --file contract.pdf
 ///   millrace query --network /tmp/mill attestation 2 9a41… --history
+///   millrace query --network /tmp/mill reservation 1:7/3
 ///   millrace query --network /tmp/mill transaction 5f0c…
 ///   millrace query --network /tmp/mill transaction 5f0c… --proof paid.proof
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
@@ -372,6 +382,15 @@ pub enum Question {
     Chain {
         /// The chain.
         chain: u32,
+        /// Write a proof for strangers into this file instead of printing the answer.
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
+    /// What is set aside under an account and a nonce, for a payment or for a swap: or that nothing is.
+    Reservation {
+        /// The reservation or the offer.
+        #[arg(value_name = "CHAIN:ACCOUNT/NONCE", value_parser = reserve::parse_reserved)]
+        reservation: Reserved,
         /// Write a proof for strangers into this file instead of printing the answer.
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,

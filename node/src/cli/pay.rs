@@ -73,15 +73,23 @@ pub struct TransferArgs {
     /// Instead of --to and --amount: a file of payments, an account and an amount a line.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "amount"])]
     pub payments: Option<PathBuf>,
+    /// What goes with it.
+    #[command(flatten)]
+    pub memo: MemoArgs,
+    /// How it is signed and submitted.
+    #[command(flatten)]
+    pub how: SigningArgs,
+}
+
+/// What goes with a payment; everybody can read it.
+#[derive(Debug, Clone, Args)]
+pub struct MemoArgs {
     /// A memo, at most 256 bytes.
     #[arg(long, value_name = "TEXT")]
     pub memo: Option<String>,
     /// Instead of --memo: the SHA-256 of what is kept elsewhere.
     #[arg(long, value_name = "HEX", conflicts_with = "memo")]
     pub memo_hash: Option<Digest>,
-    /// How it is signed and submitted.
-    #[command(flatten)]
-    pub how: SigningArgs,
 }
 
 /// With which key a transaction is signed, and where it goes.

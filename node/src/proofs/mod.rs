@@ -12,16 +12,19 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use engine::types::{AccountFlags, AccountId, Asset, Digest, LockWindows, Registrar, Roles};
+use engine::types::{
+    AccountFlags, AccountId, Asset, ChainId, Digest, LockWindows, Price, Purpose, Registrar, Reservation,
+    ReservationId, Roles,
+};
 use proof::{
     Attestation, ChainKind, Charter, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof,
     ProofError, Statement, Status, outcome_name,
 };
 use serde_json::{Value, json};
 
-use crate::cli::{VerifyProofArgs, grouped, print_json, rows, write_new};
+use crate::cli::{Reserved, VerifyProofArgs, grouped, print_json, rows, write_new};
 use crate::config::ConfigError;
-use crate::query::{decisions, print};
+use crate::query::{decisions, print, reservations};
 
 /// The header of a genesis that a proof cannot be checked with.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +153,10 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             rows.push(("fingerprint", hex::encode(fingerprint)));
             rows.extend(attestation_rows(attestation));
         }
+        Fact::Reservation { payer, nonce, reservation } => {
+            rows.push(("reservation", format!("{}:{payer}/{nonce}", statement.chain)));
+            rows.extend(reservation.iter().flat_map(|of| reservations::describe(&reservation_of(of))));
+        }
         Fact::NotRegistered { fingerprint } => rows.push(("fingerprint", hex::encode(fingerprint))),
         Fact::Charter(charter) => {
             rows.push(("status", charter.status.name().to_owned()));
@@ -202,6 +209,23 @@ pub(crate) fn roles(charter: &Charter) -> Roles {
         attestations_cap: of.attestations_cap,
         windows: LockWindows { rekey_seconds: of.rekey_window, recovery_seconds: of.recovery_window },
     }
+}
+
+/// The same reservation, as the engine has it.
+fn reservation_of(of: &proof::Reservation) -> Reservation {
+    let account = |account: u32| AccountId(account.into());
+    let purpose = match of.purpose {
+        proof::Purpose::Payment { payee, settler } => {
+            Purpose::Payment { payee: account(payee), settler: account(settler) }
+        }
+        proof::Purpose::Swap { chain, price, to, taker } => Purpose::Swap(Price {
+            chain: ChainId(chain),
+            amount: price,
+            to: account(to),
+            taker: taker.map(account),
+        }),
+    };
+    Reservation { amount: of.amount, due_ms: of.due_ms, purpose }
 }
 
 fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
@@ -265,6 +289,16 @@ fn statement_json(statement: &Statement) -> Value {
             "proposal": charter.proposal.map(hex::encode),
             "roles": decisions::roles_fields(&roles(charter)),
         }}),
+        Fact::Reservation { payer, nonce, reservation } => {
+            let id = ReservationId { payer: AccountId(u64::from(*payer)), nonce: *nonce };
+            let reserved = Reserved { chain: ChainId(statement.chain), id };
+            let fields = |of: &proof::Reservation| reservations::fields(reserved, &reservation_of(of));
+            json!({ "reservation": {
+                "name": reserved.to_string(),
+                "open": reservation.is_some(),
+                "reservation": reservation.as_ref().map(fields),
+            }})
+        }
         Fact::NotRegistered { fingerprint } => {
             json!({ "not_registered": { "fingerprint": hex::encode(fingerprint) } })
         }

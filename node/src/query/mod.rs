@@ -18,13 +18,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
-use engine::types::{AccountId, ChainId, Digest, Height, TransactionId, ValidatorIndex};
+use engine::types::{AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex};
 use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, WhomArgs, WhomError, rows};
+use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
@@ -76,6 +76,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             | Question::Chain { chain, .. }
             | Question::Attestation { chain, .. }
             | Question::History { chain, .. } => is_there(network, ChainId(*chain))?,
+            Question::Reservation { reservation, .. } => is_there(network, reservation.chain)?,
             _ => {}
         }
     }
@@ -118,6 +119,13 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         Question::Chain { chain, proof: None } => asked.chain(ChainId(*chain), args.json),
         Question::Chain { chain, proof: Some(file) } => {
             let proof = asked.client.prove_charter(ChainId(*chain), PROOF_PATIENCE);
+            asked.write(proof, file, args.json)
+        }
+        Question::Reservation { reservation, proof: None } => {
+            return asked.reservation(*reservation, args.json);
+        }
+        Question::Reservation { reservation: Reserved { chain, id }, proof: Some(file) } => {
+            let proof = asked.client.prove_reservation(*chain, *id, PROOF_PATIENCE);
             asked.write(proof, file, args.json)
         }
         Question::Transaction { id, chain, proof: None } => {
@@ -278,8 +286,13 @@ impl Asked {
             return print_json(as_of, &both, &checked);
         }
         println!("transaction {}", answer.id);
-        rows(&[
-            ("outcome", print::outcome(&answer)),
+        let made = reservations::made(&signed).filter(|_| answer.outcome == Outcome::Applied);
+        let state = match made {
+            Some(made) => Some((made, self.client.reservation(made.chain, made.id)?)),
+            None => None,
+        };
+        let mut shown = vec![
+            ("outcome", print::outcome(&answer, &signed)),
             (
                 "block",
                 format!("height {}, place {} on chain {}", answer.height, answer.position, answer.chain),
@@ -293,7 +306,12 @@ impl Asked {
             ("state root", proof.state_root.to_string()),
             ("as of", as_of.to_string()),
             ("checked", checked.text()),
-        ]);
+        ];
+        if let Some((made, found)) = state {
+            let word = if found.value.reservation.is_some() { "open" } else { "no longer open" };
+            shown.insert(1, ("reservation", format!("{made}, {word} after {}", found.as_of)));
+        }
+        rows(&shown);
         for payment in print::payments(&signed) {
             println!("  {payment}");
         }

@@ -413,8 +413,12 @@ pub(crate) fn payment(amount: u64, debit: u64, credit: u64, credit_chain: Option
 }
 
 /// What became of a transaction, on both chains if it has crossed.
-pub(crate) fn outcome(answer: &TransactionAnswer) -> String {
+pub(crate) fn outcome(answer: &TransactionAnswer, transaction: &Transaction) -> String {
     let outcome = answer.outcome;
+    let (done, not_done) = match transaction.run().content() {
+        Ok(Content::Take(_)) => ("the offer there taken", "could not take the offer there"),
+        _ => ("credited there", "could not be credited there"),
+    };
     match answer.crossing {
         None if answer.opened.is_some() => {
             let first = answer.opened.map_or(0, |account| account.0);
@@ -423,13 +427,10 @@ pub(crate) fn outcome(answer: &TransactionAnswer) -> String {
         None => outcome.to_string(),
         Some(CrossingAnswer::InFlight) => format!("{outcome}, in flight: ask again after the next block"),
         Some(CrossingAnswer::Credited { height }) => {
-            format!(
-                "{outcome} at height {}, credited there at height {height} (the validator's word)",
-                answer.height
-            )
+            format!("{outcome} at height {}, {done} at height {height} (the validator's word)", answer.height)
         }
         Some(CrossingAnswer::Refunded { reason, returned, height }) => format!(
-            "{outcome} at height {}, could not be credited there at height {returned} ({reason}), refunded at height \
+            "{outcome} at height {}, {not_done} at height {returned} ({reason}), refunded at height \
              {height} (the validator's word)",
             answer.height
         ),

@@ -1,10 +1,25 @@
 //! Money that is set aside, in words and as readable JSON.
 
-use engine::types::{Envelope, Offer, Price, Reserve, Settle, Take};
+use anyhow::Result;
+use client::Answer;
+use engine::types::{
+    Content, Envelope, Offer, Price, Purpose, Reservation, Reserve, Settle, Take, Transaction,
+};
 use serde_json::{Value, json};
 
-use super::print::memo;
-use crate::cli::grouped;
+use super::print::{self, memo};
+use super::{Asked, print_json};
+use crate::cli::{Reserved, grouped, rows};
+
+/// The reservation or the offer that a transaction makes, if it makes one.
+pub(crate) fn made(transaction: &Transaction) -> Option<Reserved> {
+    let id = match transaction.run().content() {
+        Ok(Content::Reserve(of)) => of.id(),
+        Ok(Content::Offer(of)) => of.id(),
+        _ => return None,
+    };
+    Some(Reserved { chain: transaction.chain(), id })
+}
 
 /// What a reservation says, in a line.
 pub(super) fn reserve(of: &Reserve<'_>) -> String {
@@ -28,7 +43,8 @@ pub(super) fn settle(of: &Settle<'_>) -> String {
         0 => "given back".to_owned(),
         amount => format!("settled, {} of it paid", grouped(amount)),
     };
-    format!("reservation {} {done}, by account {}{}", of.reservation, of.envelope.signer, memo(of.memo))
+    let named = Reserved { chain: of.envelope.chain, id: of.reservation };
+    format!("{named} {done}, by account {}{}", of.envelope.signer, memo(of.memo))
 }
 
 /// What an offer says, in a line.
@@ -46,13 +62,12 @@ pub(super) fn offer(of: &Offer<'_>) -> String {
 /// What the taker of an offer says, in a line.
 pub(super) fn take(of: &Take<'_>) -> String {
     format!(
-        "{} from account {} to account {}, for {} of offer {} on chain {}, to account {} there{}",
+        "{} from account {} to account {}, for {} of offer {}, to account {} there{}",
         grouped(of.price),
         of.envelope.signer,
         of.terms.to,
         grouped(of.terms.amount),
-        of.terms.offer,
-        of.chain,
+        Reserved { chain: of.chain, id: of.terms.offer },
         of.credit,
         memo(of.memo)
     )
@@ -84,7 +99,7 @@ fn envelope(of: &Envelope, more: &Value, text: &[u8]) -> Value {
 /// The fields of a reservation.
 pub(super) fn reserve_fields(of: &Reserve<'_>) -> Value {
     let more = json!({
-        "reservation": of.id().to_string(),
+        "reservation": Reserved { chain: of.envelope.chain, id: of.id() }.to_string(),
         "amount": of.amount,
         "seconds": of.seconds,
         "payee": of.payee,
@@ -95,14 +110,15 @@ pub(super) fn reserve_fields(of: &Reserve<'_>) -> Value {
 
 /// The fields of a settlement.
 pub(super) fn settle_fields(of: &Settle<'_>) -> Value {
-    let more = json!({ "reservation": of.reservation.to_string(), "amount": of.amount });
+    let reservation = Reserved { chain: of.envelope.chain, id: of.reservation };
+    let more = json!({ "reservation": reservation.to_string(), "amount": of.amount });
     envelope(&of.envelope, &more, of.memo)
 }
 
 /// The fields of an offer.
 pub(super) fn offer_fields(of: &Offer<'_>) -> Value {
     let more = json!({
-        "offer": of.id().to_string(),
+        "offer": Reserved { chain: of.envelope.chain, id: of.id() }.to_string(),
         "amount": of.amount,
         "seconds": of.seconds,
         "price": price_fields(&of.price),
@@ -113,8 +129,7 @@ pub(super) fn offer_fields(of: &Offer<'_>) -> Value {
 /// The fields of who takes an offer.
 pub(super) fn take_fields(of: &Take<'_>) -> Value {
     let more = json!({
-        "offer_chain": of.chain,
-        "offer": of.terms.offer.to_string(),
+        "offer": Reserved { chain: of.chain, id: of.terms.offer }.to_string(),
         "amount": of.terms.amount,
         "credit": of.credit,
         "price": of.price,
@@ -126,4 +141,66 @@ pub(super) fn take_fields(of: &Take<'_>) -> Value {
 /// The fields of what an offer asks for.
 pub(crate) fn price_fields(of: &Price) -> Value {
     json!({ "chain": of.chain, "amount": of.amount, "to": of.to, "taker": of.taker })
+}
+
+impl Asked {
+    /// Prints what a chain says of a reservation or an offer; `false` if it is not open.
+    pub(super) fn reservation(&mut self, reserved: Reserved, json: bool) -> Result<bool> {
+        let Answer { as_of, value: found } = self.client.reservation(reserved.chain, reserved.id)?;
+        let checked = self.checked(found.proof.chain.height, &found.state_root)?;
+        let open = found.reservation.is_some();
+        if json {
+            let answer = json!({
+                "open": open,
+                "reservation": found.reservation.map(|of| fields(reserved, &of)),
+                "state_root": found.state_root,
+                "proof": found.proof,
+            });
+            print_json(as_of, &answer, &checked)?;
+            return Ok(open);
+        }
+        let height = found.proof.chain.height;
+        let mut shown = match &found.reservation {
+            Some(of) => {
+                println!("{reserved} is open after height {height}");
+                describe(of)
+            }
+            None => {
+                println!(
+                    "{reserved} is not open after height {height}: it was settled or taken, or its time is over, or it \
+                     was never made"
+                );
+                Vec::new()
+            }
+        };
+        shown.extend([
+            ("state root", found.state_root.to_string()),
+            ("as of", as_of.to_string()),
+            ("checked", checked.text()),
+        ]);
+        rows(&shown);
+        Ok(open)
+    }
+}
+
+/// What an open reservation is.
+pub(crate) fn describe(of: &Reservation) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("amount", grouped(of.amount))];
+    match &of.purpose {
+        Purpose::Payment { payee, settler } => {
+            rows.extend([("for", format!("account {payee}")), ("settled by", format!("account {settler}"))])
+        }
+        Purpose::Swap(asked) => rows.push(("price", price(asked))),
+    }
+    rows.push(("over", format!("not before {}, by the lock clock of the chain", print::time(of.due_ms))));
+    rows
+}
+
+/// The same as fields.
+pub(crate) fn fields(reserved: Reserved, of: &Reservation) -> Value {
+    let purpose = match &of.purpose {
+        Purpose::Payment { payee, settler } => json!({ "payment": { "payee": payee, "settler": settler } }),
+        Purpose::Swap(price) => json!({ "swap": price_fields(price) }),
+    };
+    json!({ "name": reserved.to_string(), "amount": of.amount, "due_ms": of.due_ms, "purpose": purpose })
 }

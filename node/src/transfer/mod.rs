@@ -30,13 +30,13 @@ use serde_json::json;
 pub use self::file::{FileError, SignedFile};
 pub use self::payments::PaymentsError;
 use crate::cli::{
-    AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
+    AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, MemoArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
     UnfreezeArgs, on_network, print_json, rows,
 };
 use crate::governance::proposals;
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{Asked, charter, connect, connect_member, connect_to, network_of, print};
+use crate::query::{Asked, charter, connect, connect_member, connect_to, network_of, print, reservations};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -60,7 +60,7 @@ pub(crate) struct Terms {
 /// # Errors
 /// The key, the network or the account is not there, no validator answers, or the file cannot be written.
 pub fn transfer(args: &TransferArgs) -> Result<bool> {
-    let (from, memo) = (args.from, memo(args)?);
+    let (from, memo) = (args.from, memo_of(&args.memo)?);
     let (to, amount) = match (&args.payments, args.to, args.amount) {
         (Some(file), ..) => return linked_of(args, file, &memo),
         (None, Some(to), Some(amount)) => (to, amount),
@@ -129,8 +129,11 @@ fn linked(args: &TransferArgs, payments: &[Payment], memo: &[u8]) -> Result<bool
     })
 }
 
-/// What the payer adds: text, or the hash of something longer.
-fn memo(args: &TransferArgs) -> Result<Vec<u8>, TransferError> {
+/// What is added: text, or the hash of something longer.
+///
+/// # Errors
+/// [`TransferError::Memo`].
+pub(crate) fn memo_of(args: &MemoArgs) -> Result<Vec<u8>, TransferError> {
     let memo = match (&args.memo, args.memo_hash) {
         (Some(text), _) => text.clone().into_bytes(),
         (None, Some(hash)) => hash.0.to_vec(),
@@ -536,7 +539,7 @@ fn follow(
         }
         Some(FoundTransaction { transaction: answer, .. }) => match answer.crossing {
             None => format!("{} at height {}", answer.outcome, answer.height),
-            Some(_) => print::outcome(&answer),
+            Some(_) => print::outcome(&answer, transaction),
         },
     };
     let mut shown = vec![("verdict", told.to_string())];
@@ -545,6 +548,8 @@ fn follow(
     if let (true, Ok(Content::Propose(propose))) = (committed, transaction.run().content()) {
         shown.push(("proposal", propose.proposal().to_string()));
     }
+    let made = if committed { reservations::made(transaction) } else { None };
+    shown.extend(made.map(|made| ("reservation", made.to_string())));
     shown.extend([
         ("chain", transaction.chain().to_string()),
         ("nonce", transaction.nonce().to_string()),

@@ -42,6 +42,12 @@ impl fmt::Display for Text<'_> {
         if report.governance > 0 {
             row("proposals and approvals", grouped(report.governance))?;
         }
+        if report.reserved > 0 {
+            row("reservations and offers", format!("{} made", grouped(report.reserved)))?;
+        }
+        if report.settled > 0 {
+            row("settlements", grouped(report.settled))?;
+        }
         for (outcome, count) in &report.failed {
             row(&format!("failed: {outcome}"), grouped(*count))?;
         }
@@ -50,6 +56,9 @@ impl fmt::Display for Text<'_> {
         }
         for (reason, count) in &report.refunded {
             row(&format!("sent back: {reason}"), grouped(*count))?;
+        }
+        if report.swapped > 0 {
+            row("swaps between chains", grouped(report.swapped))?;
         }
         row("transaction signatures", format!("{} checked", grouped(report.signatures)))?;
         row("batches' authors", format!("{} signatures checked", grouped(report.author_signatures)))?;
@@ -64,13 +73,15 @@ impl fmt::Display for Text<'_> {
                 true => "as it must be",
                 false => "WRONG",
             };
-            let in_flight = match supply.in_flight {
+            let part = |amount, place: &str| match amount {
                 0 => String::new(),
-                amount => format!(", {} of it between chains", large(amount)),
+                amount => format!(", {} of it {place}", large(amount)),
             };
+            let (reserved, in_flight) =
+                (part(supply.reserved, "set aside"), part(supply.in_flight, "between chains"));
             row(
                 &format!("money of {}", supply.asset),
-                format!("{} ({verdict}{in_flight})", large(supply.found())),
+                format!("{} ({verdict}{reserved}{in_flight})", large(supply.found())),
             )?;
             if supply.issued > 0 || supply.burned > 0 {
                 row("  issued, burned", format!("{}, {}", large(supply.issued), large(supply.burned)))?;

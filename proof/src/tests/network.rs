@@ -44,7 +44,7 @@ fn key(kind: u8, number: u64) -> SigningKey {
 }
 
 /// The key of one of the accounts whose number is below 64. Others have keys that nobody has.
-fn account_key(account: u64) -> SigningKey {
+pub fn account_key(account: u64) -> SigningKey {
     key(2, account)
 }
 
