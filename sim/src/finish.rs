@@ -146,6 +146,38 @@ impl World {
         }
     }
 
+    /// All money of an asset is in accounts, set aside or in flight, whatever the height that a validator has executed.
+    pub(crate) fn check_money(&mut self, node: usize) {
+        let Some(running) = &self.nodes[node].running else { return };
+        let ledger = running.committer.ledger();
+        let states = ledger.states();
+        let mut supplies: BTreeMap<Asset, u128> = BTreeMap::new();
+        for chain in self.environment.genesis.chains() {
+            *supplies.entry(chain.asset).or_default() += u128::from(chain.supply().unwrap_or(0));
+        }
+        for entry in ledger.state_root().entries() {
+            let asset = states.get(entry.chain).map_or(Asset::UNIT, |state| state.asset());
+            let supply = supplies.entry(asset).or_default();
+            *supply += u128::from(entry.issuance.issued);
+            *supply -= u128::from(entry.issuance.burned);
+        }
+        let mut found: BTreeMap<Asset, u128> = BTreeMap::new();
+        let (first, last) = ReservationId::RANGE;
+        for (state, table) in states.iter().zip(ledger.tables()) {
+            let set_aside = table.range(&first, &last).filter_map(|row| Reservation::decode(row.value()));
+            let set_aside: u128 = set_aside.map(|of| u128::from(of.amount)).sum();
+            *found.entry(state.asset()).or_default() += state.supply() + set_aside;
+        }
+        for crossing in ledger.in_flight().map(|delivery| delivery.crossing) {
+            let asset = states.get(crossing.source).map(|state| state.asset()).unwrap_or(Asset::UNIT);
+            *found.entry(asset).or_default() += u128::from(crossing.amount);
+        }
+        if found != supplies {
+            let what = format!("conservation: v{node} has {found:?} on all chains, not {supplies:?}");
+            self.checks.violation(self.now, what);
+        }
+    }
+
     /// The last checks.
     fn finish(&mut self) {
         self.finished = Some(self.now);
@@ -155,39 +187,11 @@ impl World {
         let honest: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_honest(node)).collect();
         self.checks.truth(&self.clients.submissions, |node| honest[node], self.now);
         let mut differing = Vec::new();
-        let mut supplies: BTreeMap<Asset, u128> = BTreeMap::new();
-        for chain in self.environment.genesis.chains() {
-            *supplies.entry(chain.asset).or_default() += u128::from(chain.supply().unwrap_or(0));
-        }
         for node in self.honest().collect::<Vec<_>>() {
+            self.check_money(node);
             let Some(running) = &self.nodes[node].running else { continue };
             let ledger = running.committer.ledger();
             let states = ledger.states();
-            let mut supplies = supplies.clone();
-            for entry in ledger.state_root().entries() {
-                let asset = states.get(entry.chain).map_or(Asset::UNIT, |state| state.asset());
-                let supply = supplies.entry(asset).or_default();
-                *supply += u128::from(entry.issuance.issued);
-                *supply -= u128::from(entry.issuance.burned);
-            }
-            let mut found: BTreeMap<Asset, u128> = BTreeMap::new();
-            for state in states.iter() {
-                *found.entry(state.asset()).or_default() += state.supply();
-            }
-            for (state, table) in states.iter().zip(ledger.tables()) {
-                let set_aside = table.rows().filter(|row| ReservationId::of(row.key()).is_some());
-                let amounts = set_aside.filter_map(|row| Reservation::decode(row.value()));
-                *found.entry(state.asset()).or_default() +=
-                    amounts.map(|of| u128::from(of.amount)).sum::<u128>();
-            }
-            for crossing in ledger.in_flight().map(|delivery| delivery.crossing) {
-                let asset = states.get(crossing.source).map(|state| state.asset()).unwrap_or(Asset::UNIT);
-                *found.entry(asset).or_default() += u128::from(crossing.amount);
-            }
-            if found != supplies {
-                let what = format!("conservation: v{node} has {found:?} on all chains, not {supplies:?}");
-                self.checks.violation(self.now, what);
-            }
             for (chain, table) in states.iter().zip(ledger.tables()) {
                 // One that has not executed everything differs from the definition for that reason alone.
                 if ledger.height().0 == self.checks.height()
