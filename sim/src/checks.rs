@@ -18,6 +18,7 @@ use crate::decisions::Decisions;
 use crate::environment::WINDOWS;
 use crate::fingerprints::Fingerprints;
 use crate::keys::Keys;
+use crate::reserved::{Reserved, Rows, reservations};
 
 /// What one batch of a block holds.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ impl Ordered {
 impl Ordered {
     /// The broken rule of nonces: a payment that has failed before fails once more, instead of being a repetition.
     pub(crate) fn fail_again(&self, executed: &mut [OnChain], failed: &mut BTreeSet<TransactionId>) {
-        for OnChain { chain, found } in executed {
+        for OnChain { chain, found, .. } in executed {
             let of_chain = self.sections.iter().filter(|section| section.chain == *chain);
             let ids = of_chain.flat_map(|section| section.transactions.iter().map(|(id, _)| *id));
             for (id, outcome) in ids.zip(&mut found.outcomes) {
@@ -94,6 +95,7 @@ impl Ordered {
 pub(crate) struct OnChain {
     chain: ChainId,
     found: OracleOutcome,
+    reservations: Rows,
 }
 
 impl OnChain {
@@ -106,7 +108,7 @@ impl OnChain {
             opened: delta.opened().to_vec(),
             keys: delta.keys().to_vec(),
         };
-        Self { chain: delta.chain(), found }
+        Self { chain: delta.chain(), found, reservations: reservations(delta) }
     }
 
     /// The broken rule of crossings: the last delivery comes twice.
@@ -146,6 +148,36 @@ impl OnChain {
         }
     }
 
+    /// The broken rule of settlements: what was settled already is settled again.
+    pub(crate) fn settle_again(&mut self) {
+        for outcome in &mut self.found.outcomes {
+            if *outcome == Outcome::NotReserved {
+                *outcome = Outcome::Applied;
+            }
+        }
+    }
+
+    /// The broken rule of time-outs: what is set aside is not kept.
+    pub(crate) fn release_early(&mut self) {
+        self.reservations.retain(|(_, after)| after.is_none());
+    }
+
+    /// The broken rule of terms: an offer is taken also by who says something else of it.
+    pub(crate) fn take_otherwise(&mut self) {
+        for came in self.found.inbox.iter_mut().filter(|came| came.outcome == Outcome::OtherTerms) {
+            came.outcome = Outcome::Applied;
+        }
+    }
+
+    /// The broken rule of swaps: the price comes back although the offer is taken.
+    pub(crate) fn refund_swapped(&mut self) {
+        for came in &mut self.found.inbox {
+            if let Leg::Swapped(_) = came.delivery.leg {
+                came.delivery.leg = Leg::Refund(Outcome::NotReserved);
+            }
+        }
+    }
+
     /// The broken rule of issues: what was issued is counted twice.
     pub(crate) fn count_again(&mut self) {
         self.found.issuance.issued *= 2;
@@ -170,6 +202,7 @@ pub(crate) struct Checks {
     pub(crate) fingerprints: Fingerprints,
     pub(crate) keys: Keys,
     pub(crate) decisions: Decisions,
+    pub(crate) reserved: Reserved,
     pub(crate) violations: Vec<String>,
 }
 
@@ -186,6 +219,7 @@ impl Checks {
             fingerprints: Fingerprints::default(),
             keys: Keys::new(WINDOWS),
             decisions: Decisions::new(genesis),
+            reserved: Reserved::default(),
             violations: Vec::new(),
         }
     }
@@ -275,7 +309,8 @@ impl Checks {
         }
         let moment = ChainTime::new(*height, *time_ms);
         self.decisions.begin(*height);
-        for OnChain { chain, found } in executed {
+        for OnChain { chain, found, .. } in executed {
+            self.reserved.begin(*chain, self.decisions.status(*chain, *height), moment);
             for (account, key) in &found.keys {
                 if let Err(wrong) = self.keys.given((*chain, *account), key, moment) {
                     self.violation(at, format!("keys: {wrong}"));
@@ -315,6 +350,9 @@ impl Checks {
                 {
                     self.violation(at, format!("decisions: {wrong}"));
                 }
+                if let Err(wrong) = self.reserved.executed((*id, packet), *outcome, moment) {
+                    self.violation(at, format!("reservations: {wrong}"));
+                }
                 self.transaction(
                     (section.author, *id),
                     (section.chain, packet.debit().0, packet.nonce()),
@@ -323,6 +361,14 @@ impl Checks {
                     at,
                 );
             }
+        }
+        for OnChain { chain, reservations, .. } in executed {
+            if let Err(wrong) = self.reserved.compare(*chain, reservations, *height) {
+                self.violation(at, format!("reservations: {wrong}"));
+            }
+        }
+        if let Err(wrong) = self.reserved.whole(*height) {
+            self.violation(at, format!("swaps: {wrong}"));
         }
     }
 
@@ -340,7 +386,7 @@ impl Checks {
             let of_chain = sections.iter().filter(|section| section.chain == chain);
             of_chain.flat_map(|section| section.transactions.iter().map(|(_, one)| one.run())).collect()
         });
-        for (OnChain { chain, found }, expected) in executed.iter().zip(&defined.outcomes) {
+        for (OnChain { chain, found, .. }, expected) in executed.iter().zip(&defined.outcomes) {
             let places = 0..expected.outcomes.len();
             let differs = |place: &usize| expected.outcomes.get(*place) != found.outcomes.get(*place);
             if let Some(place) = places.into_iter().find(differs) {
@@ -376,6 +422,10 @@ impl Checks {
         {
             if let Err(wrong) = self.decisions.arrived(chain, came, height) {
                 self.violation(at, format!("decisions: {wrong}"));
+            }
+            let status = self.decisions.status(chain, height);
+            if let Err(wrong) = self.reserved.arrived(chain, status, came, height) {
+                self.violation(at, format!("swaps: {wrong}"));
             }
             let Delivered { delivery, outcome } = came;
             let id = delivery.crossing.transaction;

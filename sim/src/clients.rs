@@ -1,5 +1,7 @@
 //! Clients: they submit throughout, also what they should not, and remember everything that they are told.
 
+mod reservations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use engine::types::{
 };
 use engine::wire::Notice;
 
+use self::reservations::Learnt;
 use crate::administrators::{Administration, Governed, Speech};
 use crate::chance::Chance;
 use crate::environment::{
@@ -79,6 +82,10 @@ pub(crate) struct Clients {
     keys: BTreeMap<Account, (u64, u32)>,
     /// What ledgers keep of accounts beside their leaves.
     records: BTreeMap<Account, AccountRecord>,
+    /// What is or was set aside.
+    reservations: Learnt,
+    /// What goes out next: it is about the same as what has just gone out.
+    rivals: Vec<(Account, Transaction)>,
     /// How many transactions each validator got from its steady clients.
     turns: BTreeMap<usize, usize>,
     chance: Chance,
@@ -104,6 +111,8 @@ impl Clients {
             opened: BTreeSet::new(),
             keys: BTreeMap::new(),
             records: BTreeMap::new(),
+            reservations: Learnt::new(),
+            rivals: Vec::new(),
             turns: BTreeMap::new(),
             chance,
         }
@@ -228,6 +237,9 @@ impl Clients {
         height: u64,
         clock_ms: u64,
     ) -> (Account, Transaction) {
+        if let Some(rival) = self.rivals.pop() {
+            return rival;
+        }
         let chance = &mut self.chance;
         if chance.permille(80) && !self.transactions.is_empty() {
             return self.transactions[chance.below(self.transactions.len())].clone();
@@ -249,6 +261,9 @@ impl Clients {
         }
         if chance.permille(90) {
             return self.change(environment, id, accounts);
+        }
+        if chance.permille(if kind == ChainKind::Transfers { 220 } else { 15 }) {
+            return self.set_aside(environment, chain);
         }
         // At times the transactions of one kind of chain go to another.
         let astray = chance.permille(if kind == ChainKind::Attestations { 60 } else { 15 });

@@ -142,6 +142,11 @@ impl Decisions {
         chains
     }
 
+    /// The status of a chain as of a height, if it is there.
+    pub(crate) fn status(&self, chain: ChainId, height: Height) -> Option<ChainStatus> {
+        self.at(height).get(&chain).map(|of| of.status)
+    }
+
     /// A height begins that nobody has executed before.
     pub(crate) fn begin(&mut self, height: Height) {
         let Some(decisions) = self.due.remove(&height) else { return };
@@ -206,7 +211,7 @@ impl Decisions {
     /// # Errors
     /// There is no such chain, or it is closed and was credited.
     pub(crate) fn arrived(&mut self, chain: ChainId, came: &Delivered, height: Height) -> Result<(), String> {
-        let status = self.at(height).get(&chain).map(|of| of.status);
+        let status = self.status(chain, height);
         let new = matches!(came.delivery.leg, Leg::Credit | Leg::Take(_));
         let credited = came.outcome == Outcome::Applied && new;
         self.on_paused += usize::from(credited && status == Some(ChainStatus::Paused));

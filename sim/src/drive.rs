@@ -19,6 +19,7 @@ use crate::environment::DECIDING;
 use crate::host::{Committed, Output};
 use crate::links::{BULK, CONTROL};
 use crate::moments::Moment;
+use crate::reserved::reservations;
 use crate::rules::Rule;
 use crate::schedule::Sort;
 use crate::world::{Event, World};
@@ -491,6 +492,18 @@ impl World {
                 if self.rule == Some(Rule::PausesKept) {
                     executed.iter_mut().for_each(OnChain::take_while_paused);
                 }
+                if self.rule == Some(Rule::SettlementsOnce) {
+                    executed.iter_mut().for_each(OnChain::settle_again);
+                }
+                if self.rule == Some(Rule::ReservationsKept) {
+                    executed.iter_mut().for_each(OnChain::release_early);
+                }
+                if self.rule == Some(Rule::TermsKept) {
+                    executed.iter_mut().for_each(OnChain::take_otherwise);
+                }
+                if self.rule == Some(Rule::SwapsWhole) {
+                    executed.iter_mut().for_each(OnChain::refund_swapped);
+                }
                 if self.rule == Some(Rule::IssuesCounted) {
                     executed.iter_mut().for_each(OnChain::count_again);
                 }
@@ -502,6 +515,10 @@ impl World {
                     self.checks.executed(self.nodes[node].me, &ordered, root, &executed, clock, at);
                     self.check_tables(node, height);
                     self.check_chains(node, height);
+                    // Others that have this state root have the same money.
+                    if !known {
+                        self.check_money(node);
+                    }
                 }
                 self.say(node, format_args!("has executed height {height}"));
                 self.learn_accounts(node, &deltas);
@@ -546,7 +563,7 @@ impl World {
     }
 
     /// Clients see which chains there are, what is decided about them, which numbers the accounts have got that they
-    /// asked for, and which keys.
+    /// asked for, and which keys, and what is set aside.
     fn learn_accounts(&mut self, node: usize, deltas: &[Delta]) {
         let Some(running) = &self.nodes[node].running else { return };
         let states = running.committer.ledger().states();
@@ -573,6 +590,9 @@ impl World {
                 {
                     self.clients.learn_record((chain, account.0), record);
                 }
+            }
+            for (id, reservation) in reservations(delta) {
+                self.clients.learn_reservation(chain, id, reservation);
             }
         }
     }

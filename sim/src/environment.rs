@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Approve, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command,
-    CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, FIRST_KEY_VERSION, Fingerprint,
-    Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts, NewChain, Opening, Payment,
-    Payments, Propose, Protect, Recover, Registrar, Registration, Registrations, Rekey, Revoke, Roles,
-    Safeguards, Transaction, Transfer, ValidatorGenesis, new_key_message, possession_message,
-    recovery_message,
+    CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope, FIRST_KEY_VERSION,
+    Fingerprint, Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts, NewChain, Offer,
+    Opening, Payment, Payments, Price, Propose, Protect, Recover, Registrar, Registration, Registrations,
+    Rekey, ReservationId, Reserve, Revoke, Roles, Safeguards, Settle, Take, Terms, Transaction, Transfer,
+    ValidatorGenesis, new_key_message, possession_message, recovery_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -402,6 +402,73 @@ impl Environment {
             }
         };
         self.genesis.chains().iter().map(|chain| (chain.id, one(chain))).collect()
+    }
+
+    /// What an envelope says before its payload.
+    fn envelope(chain: u32, by: Signer, nonce: u64) -> Envelope {
+        Envelope {
+            chain: ChainId(chain),
+            key_version: by.version,
+            reference: [0; 12],
+            signer: AccountId(by.account),
+            nonce,
+            expiry: Height(u64::MAX),
+        }
+    }
+
+    /// A signed reservation: how much for how many seconds, and for which payee and settler.
+    pub(crate) fn reserve(
+        &self,
+        (chain, by): (u32, Signer),
+        (amount, seconds): (u64, u32),
+        (payee, settler): (u64, u64),
+        nonce: u64,
+    ) -> Transaction {
+        let (envelope, memo) = (Self::envelope(chain, by, nonce), b"simulated");
+        let (payee, settler) = (AccountId(payee), AccountId(settler));
+        let reserve = Reserve { envelope, amount, seconds, payee, settler, memo };
+        let signed = reserve.sign(&self.network(), |message| self.sign(by, message));
+        signed.expect("something for a while")
+    }
+
+    /// A signed offer: how much for how many seconds, and what it costs.
+    pub(crate) fn offer(
+        &self,
+        (chain, by): (u32, Signer),
+        (amount, seconds): (u64, u32),
+        price: Price,
+        nonce: u64,
+    ) -> Transaction {
+        let offer =
+            Offer { envelope: Self::envelope(chain, by, nonce), amount, seconds, price, memo: b"simulated" };
+        let signed = offer.sign(&self.network(), |message| self.sign(by, message));
+        signed.expect("something for a while and for a price on another chain")
+    }
+
+    /// A signed settlement.
+    pub(crate) fn settle(
+        &self,
+        (chain, by): (u32, Signer),
+        reservation: ReservationId,
+        amount: u64,
+        nonce: u64,
+    ) -> Transaction {
+        let envelope = Self::envelope(chain, by, nonce);
+        let settle = Settle { envelope, reservation, amount, memo: b"simulated" };
+        settle.sign(&self.network(), |message| self.sign(by, message)).expect("an account of 32 bits")
+    }
+
+    /// A signed take of an offer of another chain: its terms, what it costs, and who gets what is offered.
+    pub(crate) fn take(
+        &self,
+        (chain, by): (u32, Signer),
+        (of, terms): (u32, Terms),
+        (price, credit): (u64, u64),
+        nonce: u64,
+    ) -> Transaction {
+        let (envelope, memo) = (Self::envelope(chain, by, nonce), b"simulated");
+        let take = Take { envelope, chain: ChainId(of), terms, price, credit: AccountId(credit), memo };
+        take.sign(&self.network(), |message| self.sign(by, message)).expect("something of another chain")
     }
 
     /// Signed linked transfers.

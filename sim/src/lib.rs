@@ -44,6 +44,7 @@ mod moments;
 mod oversize;
 mod pace;
 mod pause;
+mod reserved;
 mod rules;
 mod run;
 mod scenarios;
@@ -55,6 +56,7 @@ mod validator;
 mod world;
 
 pub use meter::{Cost, Traffic};
+pub use reserved::SetAside;
 pub use rules::Rule;
 pub use run::{Report, Run, simulate};
 pub use scenarios::Scenario;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sim::{Report, Rule, Run, Scenario, simulate};
+use sim::{Report, Rule, Run, Scenario, SetAside, simulate};
 
 /// Whole networks of validators in virtual time, under faults that a seed draws. Exits with 1 if anything that must hold
 /// does not.
@@ -140,6 +140,7 @@ fn replay(arguments: &Arguments, seed: u64) -> bool {
         "{} chains created, {} transactions on them; {} pauses, {} payments to paused chains",
         report.decided.0, report.on_decided.0, report.decided.1, report.on_decided.1
     );
+    println!("money set aside: {:?}", report.set_aside);
     println!("largest sizes: {:?}", report.sizes);
     println!("outcomes in blocks, and refusals, by their bytes: {:?}", report.verdicts);
     report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
@@ -153,6 +154,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
     let (next, done, found) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
     let slowest = Mutex::new((Duration::ZERO, 0));
     let gaps = Mutex::new(((Duration::ZERO, 0), (0, 0)));
+    let set_aside = Mutex::new(SetAside::default());
     let (enough, virtual_ms, heights) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     // A panic is a violation, and reported as one.
     std::panic::set_hook(Box::new(|_| {}));
@@ -176,6 +178,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
                     longest.0 = longest.0.max((report.gap_max, seed));
                     longest.1 = longest.1.max((report.views_max, seed));
                     drop(longest);
+                    *set_aside.lock().unwrap_or_else(PoisonError::into_inner) += report.set_aside;
                     let count = done.fetch_add(1, Relaxed) + 1;
                     if !report.violations.is_empty() {
                         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +213,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
         "longest without a block where they had to go on: {:.2} s, seed {gap_seed}, and {views} views, seed {views_seed}",
         gap.as_secs_f64()
     );
+    println!("money set aside: {:?}", set_aside.into_inner().unwrap_or_else(PoisonError::into_inner));
     for seed in &found {
         let broken = arguments.broken.map_or_else(String::new, |rule| format!(" --break {}", rule.name()));
         let network = match arguments.scenario {

@@ -98,6 +98,16 @@ rules! {
     ApprovalsOnce = "administrators_approve_once" by "decisions",
     /// A chain that is paused takes nothing. *(Here it does, in what execution is said to have given.)*
     PausesKept = "paused_chains_take_nothing" by "decisions",
+    /// A reservation is settled once. *(Here again and again, in what execution is said to have given.)*
+    SettlementsOnce = "reservations_settle_once" by "reservations",
+    /// What is set aside is kept until it is settled or its time is over. *(Here nothing is, in what the table of a
+    /// chain is said to have.)*
+    ReservationsKept = "reservations_are_kept" by "reservations",
+    /// An offer is taken only by who says of it what it says. *(Here by others, too, in what execution is said to have
+    /// given.)*
+    TermsKept = "offers_are_taken_as_they_are" by "swaps",
+    /// Who gets what was offered has paid for it. *(Here the price is said to have come back.)*
+    SwapsWhole = "swaps_are_whole" by "swaps",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
     /// A batch is judged by the accounts as of the height that it names. *(Here by those of the genesis.)*

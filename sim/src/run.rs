@@ -10,6 +10,7 @@ use engine::types::{Outcome, Refusal};
 
 use crate::chance::Chance;
 use crate::meter::Cost;
+use crate::reserved::SetAside;
 use crate::rules::Rule;
 use crate::scenarios::Scenario;
 use crate::schedule::Plan;
@@ -61,6 +62,8 @@ pub struct Report {
     pub decided: (usize, usize),
     /// Transactions that were applied on chains that were created, and payments that have arrived on paused ones.
     pub on_decided: (usize, usize),
+    /// How often money was set aside, and what became of it.
+    pub set_aside: SetAside,
     /// How often each outcome stands in a block, and how often clients were told each refusal: by their bytes.
     pub verdicts: BTreeMap<u8, usize>,
     /// The trace, if it was kept.
@@ -99,6 +102,7 @@ pub fn simulate(run: &Run) -> Report {
             replaced: (0, 0),
             decided: (0, 0),
             on_decided: (0, 0),
+            set_aside: SetAside::default(),
             verdicts: BTreeMap::new(),
             trace: Vec::new(),
             sizes: BTreeMap::new(),
@@ -136,6 +140,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             replaced: world.checks.keys.replaced,
             decided: world.checks.decisions.came,
             on_decided: (world.checks.decisions.on_created, world.checks.decisions.on_paused),
+            set_aside: world.checks.reserved.counts,
             submitted: world.clients.submissions.len(),
             verdicts: verdicts(&world),
             sizes: world.sizes.clone(),

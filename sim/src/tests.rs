@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use engine::types::Outcome::{
-    self, ChainFull, ChangePending, FingerprintTaken, NotEmpty, NotGuardian, NotInForce, OtherOwner,
-    UnknownChange, UnknownFingerprint,
+    self, ChainFull, ChangePending, FingerprintTaken, MayNotSettle, MoreThanReserved, NotEmpty, NotGuardian,
+    NotInForce, NotReserved, OtherOwner, OtherTerms, UnknownChange, UnknownFingerprint,
 };
 use engine::types::Refusal;
 
-use super::{Rule, Run, Scenario, simulate};
+use super::{Rule, Run, Scenario, SetAside, simulate};
 
 fn run(validators: usize, seed: u64) -> Run {
     Run { seed, validators, ..Run::default() }
@@ -17,6 +17,7 @@ fn run(validators: usize, seed: u64) -> Run {
 fn clean(validators: usize, seeds: std::ops::Range<u64>) {
     let (mut arrived, mut came_back, mut rekeyed, mut recovered) = (0, 0, 0, 0);
     let (mut verdicts, several) = (BTreeSet::new(), seeds.end - seeds.start > 4);
+    let mut set_aside = SetAside::default();
     for seed in seeds {
         let report = simulate(&run(validators, seed));
         assert!(report.violations.is_empty(), "seed {seed} of {validators}: {:?}", report.violations);
@@ -24,7 +25,15 @@ fn clean(validators: usize, seeds: std::ops::Range<u64>) {
         (arrived, came_back) = (arrived + report.crossed.0, came_back + report.crossed.1);
         (rekeyed, recovered) = (rekeyed + report.replaced.0, recovered + report.replaced.1);
         verdicts.extend(report.verdicts.into_keys());
+        set_aside += report.set_aside;
     }
+    let SetAside { paid, given_back, timed_out, .. } = set_aside;
+    assert!(!several || (paid > 30 && given_back > 10 && timed_out > 30), "{set_aside:?}");
+    let SetAside { taken, withdrawn, offers_timed_out, refunded, .. } = set_aside;
+    assert!(
+        !several || (taken > 5 && withdrawn > 5 && offers_timed_out > 5 && refunded > 10),
+        "{set_aside:?}"
+    );
     assert!(
         !several || (arrived > 100 && came_back > 5),
         "{arrived} payments arrived, {came_back} came back"
@@ -36,8 +45,9 @@ fn clean(validators: usize, seeds: std::ops::Range<u64>) {
     let of_fingerprints =
         [FingerprintTaken, UnknownFingerprint, OtherOwner, NotInForce, ChainFull].map(Outcome::code);
     let of_changes = [ChangePending, UnknownChange, NotGuardian, NotEmpty].map(Outcome::code);
+    let of_reservations = [NotReserved, MayNotSettle, MoreThanReserved, OtherTerms].map(Outcome::code);
     let refusals = [Refusal::OtherKind, Refusal::AccountClosed, Refusal::WrongKeyVersion].map(Refusal::code);
-    let expected = of_fingerprints.into_iter().chain(of_changes).chain(refusals);
+    let expected = of_fingerprints.into_iter().chain(of_changes).chain(of_reservations).chain(refusals);
     let missing: Vec<u8> = expected.filter(|code| !verdicts.contains(code)).collect();
     assert!(!several || missing.is_empty(), "nobody was told {missing:?}");
 }
@@ -144,6 +154,10 @@ fn broken_rules_are_found() {
         Rule::DecisionsAwaited,
         Rule::ApprovalsOnce,
         Rule::PausesKept,
+        Rule::SettlementsOnce,
+        Rule::ReservationsKept,
+        Rule::TermsKept,
+        Rule::SwapsWhole,
         Rule::TakenTold,
     ];
     for rule in rules {
