@@ -1,5 +1,6 @@
 //! `cargo bench -p engine`: executing a block and taking it back, for much work on few accounts and for little work on
-//! many. What a block costs must not depend on how many accounts there are.
+//! many. What a block costs must not depend on how many accounts there are. The same for money that is set aside, and
+//! for the block in which the time of many reservations is over.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use engine::execute::{Chains, StateWriter};
 use engine::ingress::Source;
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite, Digest,
-    FIRST_KEY_VERSION, Head, Height, Roles, Transfer, ValidatorIndex,
+    Envelope, FIRST_KEY_VERSION, Head, Height, Packet, Reserve, Roles, Transfer, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection};
@@ -51,7 +52,36 @@ fn batch(writer: &StateWriter, key: &SigningKey, accounts: u64, transfers: u64) 
         };
         transfer.sign(&NETWORK, |message| key.sign(message))
     };
-    let packets: Vec<_> = (0..transfers).map(packet).collect();
+    sealed(writer, key, &(0..transfers).map(packet).collect::<Vec<_>>())
+}
+
+/// Reservations of one nonce, of this account and those behind it, for so many seconds.
+fn reservations(
+    writer: &StateWriter,
+    key: &SigningKey,
+    (first, count): (u64, u64),
+    (nonce, seconds): (u64, u32),
+) -> Verified<Batch> {
+    let reserve = |payer: u64| {
+        let envelope = Envelope {
+            chain: CHAIN,
+            key_version: FIRST_KEY_VERSION,
+            reference: [0; 12],
+            signer: AccountId(payer),
+            nonce,
+            expiry: Height(u64::MAX),
+        };
+        let (payee, settler) = (AccountId(0), AccountId(1));
+        let reserve = Reserve { envelope, amount: 1, seconds, payee, settler, memo: b"" };
+        reserve.sign(&NETWORK, |message| key.sign(message)).expect("it is a reservation")
+    };
+    let all: Vec<_> = (first..first + count).map(reserve).collect();
+    let packets: Vec<_> = all.iter().flat_map(|one| one.run().packets()).copied().collect();
+    sealed(writer, key, &packets)
+}
+
+/// A batch that was checked.
+fn sealed(writer: &StateWriter, key: &SigningKey, packets: &[Packet]) -> Verified<Batch> {
     let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
     let author = ValidatorIndex(0);
     let batch = Batch::seal(&NETWORK, author, &Head::NONE, Height(0), &sections, packets.iter(), |message| {
@@ -83,5 +113,33 @@ fn blocks(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, blocks);
+fn set_aside(c: &mut Criterion) {
+    const ACCOUNTS: u64 = 65_536;
+    let key = SigningKey::from_seed([3; 32]);
+    let mut group = c.benchmark_group("reservations");
+    group.measurement_time(Duration::from_secs(4)).sample_size(40);
+    let mut writer = StateWriter::genesis(&chain(ACCOUNTS, &key));
+    let ids = vec![[0; 32]; ACCOUNTS as usize];
+    let all: Vec<_> = (0..ACCOUNTS / 2_048)
+        .map(|part| reservations(&writer, &key, (part * 2_048, 2_048), (0, 1)))
+        .collect();
+    writer.execute(ChainTime::new(Height(1), 1_000), &[], &all, &ids);
+    let more = [reservations(&writer, &key, (0, 2_048), (1, 9))];
+    group.bench_function("65,536 open/2,048 more", |b| {
+        b.iter(|| {
+            let delta = writer.execute(ChainTime::new(Height(2), 1_001), &[], black_box(&more), &ids);
+            writer.undo(&delta);
+        });
+    });
+    group.bench_function("65,536 open/the time of 4,096 is over", |b| {
+        b.iter(|| {
+            let delta = writer.execute(ChainTime::new(Height(2), 2_000), &[], black_box(&[]), &ids);
+            assert_eq!(delta.changes().len(), 4_096);
+            writer.undo(&delta);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, blocks, set_aside);
 criterion_main!(benches);
