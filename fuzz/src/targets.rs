@@ -8,9 +8,10 @@ use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
     Attestation, ChainGenesis, ChainId, ChainKind, Change, Charter, Command, Council, CryptoSuite, Data,
-    Decision, Digest, EncodedDecision, EncodedSafeguards, Fingerprint, Frozen, Genesis, Head, Height, Link,
-    Linked, NewChain, Outcome, Packet, PacketSlab, Payment, Payments, Pending, ProposalRecord, Propose,
-    Protect, Recover, Refusal, Registration, Registrations, Rekey, Revoke, Roles, Safeguards, Sequence,
+    Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint, Frozen, Genesis, Head,
+    Height, Link, Linked, NewChain, Offer, Outcome, Packet, PacketSlab, Payment, Payments, Pending, Price,
+    ProposalRecord, Propose, Protect, Purpose, Recover, Refusal, Registration, Registrations, Rekey,
+    Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards, Sequence, Settle, Take, Terms,
     Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
@@ -130,6 +131,17 @@ pub(crate) const TARGETS: &[Target] = &[
             (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
         },
         seeds: || vec![Charter::from(&new_chain()).encode()],
+    },
+    Target {
+        name: "reservation",
+        decode: |bytes| match (proof::Reservation::decode(bytes), Reservation::decode(bytes)) {
+            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Reservation::encode),
+            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
+            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        },
+        seeds: || {
+            purposes().map(|purpose| Reservation { amount: 5, due_ms: 1 << 40, purpose }.encode()).into()
+        },
     },
     Target {
         name: "attestation",
@@ -366,7 +378,42 @@ fn transactions() -> Vec<Vec<u8>> {
         attest(&[Link::Supersedes(Fingerprint([2; 32])), Link::RefersTo(Fingerprint([3; 32]))]),
         revoke,
     ]);
+    all.extend(set_aside());
     all
+}
+
+/// What is said of money that is set aside.
+fn set_aside() -> [Vec<u8>; 5] {
+    let envelope = Envelope {
+        chain: ChainId(1),
+        key_version: 1,
+        reference: [6; 12],
+        signer: AccountId(2),
+        nonce: 4,
+        expiry: Height(90),
+    };
+    let (amount, seconds, memo) = (5, 60, &b"memo"[..]);
+    let [payment, offers] = purposes();
+    let Purpose::Payment { payee, settler } = payment else { unreachable!("the first is a payment") };
+    let Purpose::Swap(price) = offers else { unreachable!("the second is a swap") };
+    let reservation = ReservationId { payer: AccountId(3), nonce: 7 };
+    let terms = Terms { offer: reservation, amount: 9, to: AccountId(1) };
+    let sign = |_: &[u8]| [7; 64];
+    let take = Take { envelope, chain: ChainId(2), terms, price: 8, credit: AccountId(5), memo };
+    let settle = |amount| Settle { envelope, reservation, amount, memo: b"" }.sign(&NETWORK, sign);
+    [
+        Reserve { envelope, amount, seconds, payee, settler, memo }.sign(&NETWORK, sign),
+        Offer { envelope, amount, seconds, price, memo: b"" }.sign(&NETWORK, sign),
+        settle(0),
+        settle(5),
+        take.sign(&NETWORK, sign),
+    ]
+    .map(|signed| signed.expect("it is well formed").bytes().to_vec())
+}
+
+fn purposes() -> [Purpose; 2] {
+    let price = Price { chain: ChainId(3), amount: 8, to: AccountId(4), taker: Some(AccountId(6)) };
+    [Purpose::Payment { payee: AccountId(4), settler: AccountId(6) }, Purpose::Swap(price)]
 }
 
 fn safeguards() -> Safeguards {
