@@ -22,7 +22,7 @@ mod lanes;
 
 use crate::controller::{Controller, Tuning};
 use crate::outcome::{Generator, LoadOutcome, LostConnection};
-use crate::plan::{LoadError, LoadPlan, Rate};
+use crate::plan::{LoadError, LoadPlan, Rate, Traffic};
 use crate::pool::Pool;
 use crate::presign::Presigner;
 use crate::progress::{Live, Observer, Phase};
@@ -88,7 +88,8 @@ impl Run<'_> {
         let workload = Workload::new(clients, links.len(), plan.seed, expiry)?
             .of(plan.traffic, plan.data_bytes)?
             .crossing(plan.cross_percent)
-            .linked(plan.payments);
+            .linked(plan.payments)
+            .opening(if plan.traffic == Traffic::Open { plan.opened } else { 0 });
         let session = Session::new(SessionConfig {
             lanes: links.len(),
             timeout_us: micros(plan.timeout),

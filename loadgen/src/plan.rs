@@ -2,7 +2,7 @@
 
 use crate::client_keys::ClientSeed;
 use client::{AsOf, ClientError};
-use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX};
+use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX, OPENED_ACCOUNTS_MAX};
 use engine::types::{Asset, ChainId, ChainKind, Digest, Height};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,13 +40,15 @@ pub enum Traffic {
     Attest,
     /// Both, and each chain gets the same share.
     Mixed,
+    /// They open accounts.
+    Open,
 }
 
 impl Traffic {
     /// What it takes: chains of each of these kinds.
     pub fn kinds(self) -> &'static [ChainKind] {
         match self {
-            Self::Transfer => &[ChainKind::Transfers],
+            Self::Transfer | Self::Open => &[ChainKind::Transfers],
             Self::Attest => &[ChainKind::Attestations],
             Self::Mixed => &[ChainKind::Transfers, ChainKind::Attestations],
         }
@@ -55,12 +57,26 @@ impl Traffic {
     /// Refuses what does not go with it on any chains, so that it can be said before there are chains.
     ///
     /// # Errors
-    /// [`LoadError::Plan`]: so many bytes of data, so many payments of a transaction or such a share of transfers to
-    /// other chains.
-    pub fn check(self, data_bytes: u16, payments: u16, cross_percent: u8) -> Result<(), LoadError> {
+    /// [`LoadError::Plan`]: so many bytes of data, so many payments or new accounts of a transaction or such a share of
+    /// transfers to other chains.
+    pub fn check(
+        self,
+        data_bytes: u16,
+        (payments, opened): (u16, u16),
+        cross_percent: u8,
+    ) -> Result<(), LoadError> {
         let wrong = |what: &str| Err(LoadError::Plan(what.into()));
         if cross_percent > 100 {
             return wrong("of 100 transfers 0 to 100 go to another chain");
+        }
+        if self == Self::Open && cross_percent > 0 {
+            return wrong("accounts are opened on their chain: leave out --cross-chain or --workload");
+        }
+        if !(1..=OPENED_ACCOUNTS_MAX).contains(&usize::from(opened)) {
+            return wrong("a transaction opens 1 to 680 accounts");
+        }
+        if opened > 1 && self != Self::Open {
+            return wrong("--opened goes with --workload open");
         }
         if self == Self::Attest && cross_percent > 0 {
             return wrong(
@@ -79,8 +95,10 @@ impl Traffic {
         if usize::from(data_bytes) > DATA_BYTES_MAX {
             return wrong("a fingerprint is registered with 0 to 1,024 bytes of data");
         }
-        if data_bytes > 0 && self == Self::Transfer {
-            return wrong("transfers carry no data: leave out --data-bytes, or add --workload attest");
+        if data_bytes > 0 && matches!(self, Self::Transfer | Self::Open) {
+            return wrong(
+                "transfers and new accounts carry no data: leave out --data-bytes, or add --workload attest",
+            );
         }
         Ok(())
     }
@@ -125,6 +143,8 @@ pub struct LoadPlan {
     pub cross_percent: u8,
     /// Payments of each transaction: 1 is a transfer, more are linked transfers.
     pub payments: u16,
+    /// Accounts that each transaction opens, with [`Traffic::Open`]; else 1.
+    pub opened: u16,
     /// Where the nonces stand.
     pub start: Start,
     /// Transactions a second, or what the network takes.
@@ -164,6 +184,7 @@ impl LoadPlan {
             data_bytes: 0,
             cross_percent: 0,
             payments: 1,
+            opened: 1,
             start: Start::Fresh,
             rate: Rate::Max,
             seconds: 15,
@@ -185,7 +206,7 @@ impl LoadPlan {
         if self.endpoints.is_empty() {
             return wrong("there is no endpoint to drive load at");
         }
-        self.traffic.check(self.data_bytes, self.payments, self.cross_percent)?;
+        self.traffic.check(self.data_bytes, (self.payments, self.opened), self.cross_percent)?;
         let of_kind = |kind| self.chains.iter().filter(move |chain| chain.kind == kind);
         if let Some(kind) = self.traffic.kinds().iter().find(|kind| of_kind(**kind).count() == 0) {
             return wrong(&format!("there is no chain of the kind \"{}\" to drive load at", kind.name()));

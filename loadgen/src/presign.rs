@@ -12,10 +12,12 @@ use crate::pool::Sizes;
 use crate::workload::{Does, Drawn, Workload};
 use engine::limits::{BODY_BYTES, PACKET_BYTES, SIGNATURE_BYTES};
 use engine::types::{
-    AccountId, Attest, ChainId, Data, Digest, Fingerprint, Link, Linked, Packet, PacketRun, Payment,
-    Payments, Registration, Registrations, Transaction, Transfer,
+    AccountId, Attest, ChainId, Data, Digest, Fingerprint, Link, Linked, NewAccount, NewAccounts, Opening,
+    Packet, PacketRun, Payment, Payments, Registration, Registrations, Transaction, Transfer,
+    possession_message,
 };
 use kernels::ed25519::{SignRequest, SigningKey, sign_batch};
+use kernels::sha2::sha256_parts;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,6 +70,9 @@ impl Presigner {
                     Does::Attests(fingerprint, data_bytes) => {
                         bytes.extend_from_slice(self.attest(&transfer, fingerprint, data_bytes).bytes());
                     }
+                    Does::Opens(seed, accounts) => {
+                        bytes.extend_from_slice(self.opening(&transfer, &seed, accounts).bytes());
+                    }
                 }
             }
             let round = sizes.packets(sizes.period()) as usize * PACKET_BYTES;
@@ -101,6 +106,21 @@ impl Presigner {
         let Transfer { chain, key_version, reference, debit: owner, nonce, expiry, .. } = *transfer;
         let attest = Attest { chain, key_version, reference, owner, registrations, nonce, expiry };
         attest.sign(&self.network, |_| [0; 64]).expect("one fits into an envelope")
+    }
+
+    /// The opening of accounts with keys of their own, each with the signature that shows that somebody has it, and
+    /// with room for the registrar's.
+    fn opening(&self, transfer: &Transfer, seed: &[u8; 32], accounts: usize) -> Transaction {
+        let Transfer { chain, key_version, reference, debit: registrar, nonce, expiry, .. } = *transfer;
+        let account = |number: u32| {
+            let key = SigningKey::from_seed(sha256_parts(&[seed, &number.to_le_bytes()]));
+            let message = possession_message(&self.network, chain, registrar, &key.public_key());
+            NewAccount { key: &key.public_key(), possession: &key.sign(&message) }.encode()
+        };
+        let encoded: Vec<_> = (0..accounts as u32).into_par_iter().map(account).collect();
+        let accounts = NewAccounts::of(&encoded);
+        let opening = Opening { chain, key_version, reference, registrar, accounts, nonce, expiry };
+        opening.sign(&self.network, |_| [0; 64]).expect("a plan opens 1 to 680 accounts")
     }
 
     /// Signs whole transactions that lie side by side.

@@ -55,6 +55,9 @@ pub struct BenchConfig {
     /// Payments of each transaction; those of linked transfers share a signature.
     #[serde(default)]
     pub payments: u64,
+    /// Accounts that each transaction opened; 0 where it did something else.
+    #[serde(default)]
+    pub opened: u64,
     /// Bytes of data that were registered with each fingerprint.
     #[serde(default)]
     pub data_bytes: u64,

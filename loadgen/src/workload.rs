@@ -1,5 +1,5 @@
-//! What the clients do: transfers between accounts drawn from a seed, or fingerprints that they register, none of which
-//! should fail.
+//! What the clients do: transfers between accounts drawn from a seed, or fingerprints that they register, or accounts
+//! that they open; none of which should fail.
 //!
 //! ```text
 //!   lane = validator index          account a sends only through lane a mod lanes
@@ -13,7 +13,7 @@
 //! its submission, without a table.
 //!
 //! A fingerprint is the hash of chain, account and nonce. A nonce is used once, so a fingerprint is new, also in a
-//! later run.
+//! later run; and so is the seed of the keys of the accounts that a transaction opens.
 //!
 //! Invariants: the same seed and shape give the same transactions; for every account, the sum of the
 //! generated debits is at most the balance it started with, so no order of execution can overdraw it.
@@ -21,7 +21,9 @@
 use crate::plan::{LoadError, Traffic};
 use crate::pool::Sizes;
 use engine::limits::PACKET_BYTES;
-use engine::types::{AccountId, Attest, ChainId, ChainKind, Fingerprint, Height, Linked, Transfer};
+use engine::types::{
+    AccountId, Attest, ChainId, ChainKind, Fingerprint, Height, Linked, NewAccounts, Transfer,
+};
 use kernels::sha2::sha256_parts;
 
 /// The accounts of one chain.
@@ -61,6 +63,8 @@ pub struct Workload {
     cross_percent: u64,
     /// Payments of each transaction.
     payments: u64,
+    /// Accounts that each transaction opens; none where it does something else.
+    opened: usize,
     /// What a lane's transactions are, again and again; each with the places of the chains that take it.
     round: Vec<(ChainKind, Vec<usize>)>,
     /// Bytes of data of each registration.
@@ -87,6 +91,8 @@ pub enum Does {
     PaysAll(Vec<AccountId>),
     /// It registers a fingerprint with so many bytes of data.
     Attests(Fingerprint, usize),
+    /// It opens so many accounts, whose keys follow from this seed.
+    Opens([u8; 32], usize),
 }
 
 impl Workload {
@@ -118,6 +124,7 @@ impl Workload {
             expiry,
             cross_percent: 0,
             payments: 1,
+            opened: 0,
             round: vec![(ChainKind::Transfers, transfers)],
             data_bytes: 0,
         })
@@ -158,9 +165,17 @@ impl Workload {
         Workload { payments: payments.max(1).into(), ..self }
     }
 
+    /// The same, but each transaction on a chain with money opens so many accounts.
+    pub fn opening(self, accounts: u16) -> Workload {
+        Workload { opened: accounts.into(), ..self }
+    }
+
     /// Packets of a lane's transactions.
     pub fn sizes(&self) -> Sizes {
         let payload_packets = |kind: &ChainKind| match (kind, self.payments) {
+            (ChainKind::Transfers, _) if self.opened > 0 => {
+                NewAccounts::payload_bytes(self.opened).div_ceil(PACKET_BYTES)
+            }
             // No traffic goes to administrators.
             (ChainKind::Transfers, 1) | (ChainKind::Governance, _) => 0,
             (ChainKind::Transfers, payments) => {
@@ -189,7 +204,8 @@ impl Workload {
         let total = chain.accounts.len() as u64;
         let lane_accounts = (total - lane as u64).div_ceil(self.lanes);
         let mut pick = self.dice.below(lane_accounts);
-        let least = if kind == ChainKind::Transfers { self.payments } else { 0 };
+        let pays = kind == ChainKind::Transfers && self.opened == 0;
+        let least = if pays { self.payments } else { 0 };
         for _ in 0..lane_accounts {
             if chain.accounts[(lane as u64 + pick * self.lanes) as usize].spendable >= least {
                 break;
@@ -201,7 +217,7 @@ impl Workload {
         if account.spendable < least {
             return Err(LoadError::Exhausted { lane, chain: chain.chain });
         }
-        if kind == ChainKind::Attestations {
+        if !pays {
             let (chain, nonce, key_version) = (chain.chain, account.next_nonce, account.key_version);
             account.next_nonce += 1;
             self.next_in_lane[lane] += 1;
@@ -217,7 +233,11 @@ impl Workload {
                 nonce,
                 expiry: self.expiry,
             };
-            let does = Does::Attests(fingerprint(chain, debit, nonce), self.data_bytes);
+            let fresh = fingerprint(chain, debit, nonce);
+            let does = match self.opened {
+                0 => Does::Attests(fresh, self.data_bytes),
+                accounts => Does::Opens(fresh.0, accounts),
+            };
             return Ok(Drawn { chain: chain_at, transfer, does });
         }
         let amount = match self.payments {

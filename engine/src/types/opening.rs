@@ -57,6 +57,11 @@ impl<'a> NewAccounts<'a> {
         Self(encoded)
     }
 
+    /// Bytes of the payload of so many accounts.
+    pub const fn payload_bytes(accounts: usize) -> usize {
+        accounts * ACCOUNT_BYTES
+    }
+
     /// The accounts, in order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = NewAccount<'a>> + use<'a> {
         self.0.iter().map(|account| NewAccount {

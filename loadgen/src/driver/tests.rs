@@ -277,12 +277,12 @@ fn a_workload_that_its_chains_or_its_options_do_not_take_is_refused_with_what_to
     let server = [Server::start(NETWORK, |_| None)];
     let mut both = plan(&server, Rate::Max);
     both.chains.push(register(2));
-    for traffic in [Traffic::Transfer, Traffic::Attest, Traffic::Mixed] {
+    for traffic in [Traffic::Transfer, Traffic::Attest, Traffic::Mixed, Traffic::Open] {
         let good = LoadPlan { traffic, ..both.clone() };
         assert!(good.check().is_ok(), "{traffic:?}");
     }
     type Spoil = fn(&mut LoadPlan);
-    let spoiled: [(Spoil, &str); 11] = [
+    let spoiled: [(Spoil, &str); 16] = [
         (|p| p.traffic = Traffic::Transfer, "leave out --data-bytes"),
         (|p| p.data_bytes = 1_025, "0 to 1,024"),
         (|p| p.payments = 2, "leave out --linked"),
@@ -300,6 +300,11 @@ fn a_workload_that_its_chains_or_its_options_do_not_take_is_refused_with_what_to
             |p| (p.traffic, p.data_bytes, p.payments, p.cross_percent) = (Traffic::Transfer, 0, 2, 5),
             "leave out --linked or --cross-chain",
         ),
+        (|p| p.opened = 0, "1 to 680 accounts"),
+        (|p| p.opened = 681, "1 to 680 accounts"),
+        (|p| p.opened = 2, "--opened goes with --workload open"),
+        (|p| (p.traffic, p.data_bytes) = (Traffic::Open, 1), "leave out --data-bytes"),
+        (|p| (p.traffic, p.data_bytes, p.cross_percent) = (Traffic::Open, 0, 5), "leave out --cross-chain"),
     ];
     for (spoil, says) in spoiled {
         let mut plan = LoadPlan { traffic: Traffic::Mixed, data_bytes: 40, ..both.clone() };

@@ -3,7 +3,9 @@ use crate::client_keys::ClientSeed;
 use crate::plan::{LoadError, Traffic};
 use crate::pool::Pool;
 use crate::workload::{ChainClients, ClientAccount, Workload, parse_reference};
-use engine::types::{ChainId, ChainKind, Content, Data, Digest, Height, Packet, PacketRun};
+use engine::types::{
+    ChainId, ChainKind, Content, Data, Digest, Height, Packet, PacketRun, possession_message,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
@@ -66,6 +68,33 @@ fn linked_transfers_are_signed_whole_and_spend_what_they_pay() {
     }
     // Each account had enough for three, and has none left.
     assert!(matches!(presigner.sign(1, &done), Err(LoadError::Exhausted { .. })));
+}
+
+#[test]
+fn opened_accounts_have_keys_of_their_own_that_have_signed() {
+    let (seed, network) = (ClientSeed([1; 32]), Digest([2; 32]));
+    let account = ClientAccount { next_nonce: 0, spendable: 0, key_version: 1 };
+    let kind = ChainKind::Transfers;
+    let chains = vec![ChainClients { chain: ChainId(1), kind, accounts: vec![account; 40] }];
+    let workload = Workload::new(chains, 2, 11, Height(50)).unwrap().of(Traffic::Open, 0).unwrap().opening(7);
+    let mut presigner = Presigner::new(network, &seed, &[(ChainId(1), 40)], workload);
+    let mut pool = Pool::new(2, presigner.sizes());
+    pool.add(presigner.sign(30, &AtomicU64::new(0)).unwrap(), 30);
+    let mut keys = std::collections::BTreeSet::new();
+    for (lane, number) in (0..2).flat_map(|lane| (0..30).map(move |number| (lane, number))) {
+        let run = pool.transaction(lane, number).unwrap();
+        assert_eq!(parse_reference(&run.reference()), (lane, number));
+        let Ok(Content::Opening(opening)) = run.content() else { panic!("it opens accounts") };
+        assert_eq!(opening.accounts.count(), 7);
+        for of in opening.accounts.iter() {
+            let message = possession_message(&network, opening.chain, opening.registrar, of.key);
+            assert!(kernels::ed25519::verify(of.key, &message, of.possession));
+            assert!(keys.insert(*of.key), "each account has another key");
+        }
+        let key = seed.signing_key(run.chain(), run.debit()).public_key();
+        assert!(kernels::ed25519::verify(&key, &run.message(&network), run.first().signature()));
+    }
+    assert_eq!(keys.len(), 420);
 }
 
 #[test]

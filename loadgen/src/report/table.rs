@@ -123,6 +123,10 @@ fn rates(table: &mut Table, report: &BenchReport) {
         let (each, committed) = (report.config.payments, report.committed);
         table.line(Ink::None, &row("payments", report.tps.committed * each as f64, committed * each));
     }
+    if report.config.opened > 0 {
+        let (each, committed) = (report.config.opened, report.committed);
+        table.line(Ink::None, &row("accounts", report.tps.committed * each as f64, committed * each));
+    }
     let (low, high) = (report.tps.lowest_second as u64, report.tps.peak_second as u64);
     table.line(Ink::Dim, &format!("each second {}", spark(report)));
     table.line(Ink::Dim, &format!("lowest {} · peak {}", grouped(low), grouped(high)));

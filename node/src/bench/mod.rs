@@ -19,8 +19,8 @@ use loadgen::report::{
 };
 use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 
-use engine::limits::ROWS_MAX;
-use engine::types::ChainKind;
+use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
+use engine::types::{ChainKind, Registrar};
 
 use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload};
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
@@ -63,6 +63,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         data_bytes: args.data_bytes,
         cross_percent: args.cross_chain,
         payments: args.linked,
+        opened: args.opened,
         ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)
     };
     let mut watcher = Watcher::start(Sampler::connect(&testbed.network, testbed.pids())?)?;
@@ -86,6 +87,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         workload: workload(args.workload, args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
         payments: args.linked.into(),
+        opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
         data_bytes: args.data_bytes.into(),
         storage,
     };
@@ -99,7 +101,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
 
 /// Refuses what does not go together or takes more chains, before anything is made.
 fn check(args: &BenchArgs) -> Result<(), LoadError> {
-    args.workload.traffic().check(args.data_bytes, args.linked, args.cross_chain)?;
+    args.workload.traffic().check(args.data_bytes, (args.linked, args.opened), args.cross_chain)?;
     let problem = match (args.workload, args.chains) {
         (Workload::Mixed, 1) => "--workload mixed takes chains of two kinds; add --chains 2",
         (Workload::Mixed, 2) if args.cross_chain > 0 => {
@@ -119,6 +121,9 @@ fn chains(args: &BenchArgs) -> Vec<ChainDraft> {
         if *kind == ChainKind::Attestations {
             *chain = ChainDraft::attestations(chain.id, chain.accounts, ROWS_MAX - 1);
         }
+        if args.workload == Workload::Open {
+            (chain.roles.registrar, chain.roles.accounts_cap) = (Registrar::Anyone, ACCOUNTS_MAX);
+        }
     }
     chains
 }
@@ -130,6 +135,7 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
         Workload::Transfer => "transfer",
         Workload::Attest => "attest",
         Workload::Mixed => "mixed",
+        Workload::Open => "open",
     }
 }
 
@@ -146,6 +152,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         data_bytes: args.data_bytes,
         cross_percent: args.cross_chain,
         payments: args.linked,
+        opened: args.opened,
         ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)
     };
     // Nothing is asked of chains that get no load.
@@ -160,6 +167,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         workload: workload(args.workload, args.linked).into(),
         cross_chain_percent: f64::from(args.cross_chain),
         payments: args.linked.into(),
+        opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
         data_bytes: args.data_bytes.into(),
         storage: String::new(),
     };
@@ -304,6 +312,13 @@ fn print_load(outcome: &LoadOutcome, config: &BenchConfig) {
         println!(
             "  of {payments} payments each: {:.0} payments/s",
             outcome.committed_tps() * payments as f64
+        );
+    }
+    if config.opened > 0 {
+        let opened = config.opened;
+        println!(
+            "  of {opened} new accounts each: {:.0} accounts/s",
+            outcome.committed_tps() * opened as f64
         );
     }
     println!("  workload: {}", config.workload);

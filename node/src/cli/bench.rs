@@ -26,6 +26,7 @@ use super::{EXIT_CODES, Storage};
 ///   millrace bench --rate 20000 --json result.json
 ///   millrace bench --chains 4 --accounts 25000 --cross-chain 10
 ///   millrace bench --workload attest --data-bytes 256
+///   millrace bench --workload open --opened 100
 ///   millrace bench --data /mnt/nvme/bench --keep
 ///   millrace verify /mnt/nvme/bench/validator-0/data
 ///   millrace bench --set batch_delay_ms=20 --set verify_threads=2
@@ -65,6 +66,9 @@ pub struct BenchArgs {
     /// Payments of each transaction: more than one are linked transfers, with one signature. Rates count transactions.
     #[arg(long, default_value_t = 1, value_name = "PAYMENTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub linked: u16,
+    /// With --workload open: accounts that each transaction opens. Rates count transactions.
+    #[arg(long, default_value_t = 1, value_name = "ACCOUNTS", value_parser = clap::value_parser!(u16).range(1..=680))]
+    pub opened: u16,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -125,6 +129,9 @@ pub struct LoadArgs {
     /// Payments of each transaction: more than one are linked transfers, with one signature. Rates count transactions.
     #[arg(long, default_value_t = 1, value_name = "PAYMENTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub linked: u16,
+    /// With --workload open: accounts that each transaction opens. Rates count transactions.
+    #[arg(long, default_value_t = 1, value_name = "ACCOUNTS", value_parser = clap::value_parser!(u16).range(1..=680))]
+    pub opened: u16,
     /// Seed for the random choice of clients and amounts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -151,6 +158,8 @@ pub enum Workload {
     Attest,
     /// Both, on chains of both kinds; each chain gets the same share.
     Mixed,
+    /// Each transaction opens accounts, whose keys have all signed that they are there.
+    Open,
 }
 
 impl Workload {
@@ -160,6 +169,7 @@ impl Workload {
             Self::Transfer => loadgen::Traffic::Transfer,
             Self::Attest => loadgen::Traffic::Attest,
             Self::Mixed => loadgen::Traffic::Mixed,
+            Self::Open => loadgen::Traffic::Open,
         }
     }
 }
