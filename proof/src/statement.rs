@@ -138,21 +138,25 @@ impl fmt::Display for Statement {
             Fact::Reservation { payer, nonce, reservation } => {
                 write!(
                     f,
-                    "after block {height} of the network \"{}\", reservation {payer}/{nonce} of chain {chain} ",
+                    "after block {height} of the network \"{}\", reservation {chain}:{payer}/{nonce} ",
                     self.network_name.escape_debug()
                 )?;
-                let Some(Reservation { amount, purpose, .. }) = reservation else {
+                let Some(Reservation { amount, due_ms, purpose }) = reservation else {
                     return f.write_str("was not open");
                 };
                 write!(f, "was open: {amount} {} ", Asset(&self.asset))?;
                 match purpose {
                     Purpose::Payment { payee, settler } => {
-                        write!(f, "for account {payee}, settled by account {settler}")
+                        write!(f, "for account {payee}, settled by account {settler}")?;
                     }
-                    Purpose::Swap { chain, price, to, .. } => {
-                        write!(f, "for {price} on chain {chain} to account {to}")
+                    Purpose::Swap { chain, price, to, taker } => {
+                        write!(f, "for {price} on chain {chain} to account {to}")?;
+                        if let Some(taker) = taker {
+                            write!(f, ", from account {taker} alone")?;
+                        }
                     }
                 }
+                write!(f, ", until {due_ms} ms since 1970 by the lock clock")
             }
             Fact::NotRegistered { fingerprint } => write!(
                 f,

@@ -71,15 +71,13 @@ impl Stored {
         Ok(packets().flat_map(PacketRun::all).zip(outcomes))
     }
 
-    /// What a chain has sent to another one, in order.
-    fn sent(&self, from: ChainId, to: ChainId) -> Result<impl Iterator<Item = PacketRun<'_>>, ReadError> {
+    /// What a chain has sent to others, in order, and to which.
+    fn sent(&self, from: ChainId) -> Result<impl Iterator<Item = (PacketRun<'_>, ChainId)>, ReadError> {
         // Before it was created a chain has sent nothing.
         let was_there = entry_of(&self.record, from).is_some();
         let executed = was_there.then(|| self.executed(from)).transpose()?.into_iter().flatten();
         let sent = executed.filter(|(_, outcome)| *outcome == Outcome::Sent);
-        Ok(sent
-            .map(|(run, _)| run)
-            .filter(move |run| run.destination().is_some_and(|(chain, _)| chain == to)))
+        Ok(sent.filter_map(|(run, _)| run.destination().map(|(chain, _)| (run, chain))))
     }
 }
 
@@ -152,28 +150,31 @@ impl<R: Records> JournalReader<'_, R> {
         }
         let damaged = || ReadError::Damaged(height);
         let before = self.stored(Height(height.0.checked_sub(1).ok_or_else(damaged)?), blocks)?;
-        // In the first height nothing can have come back yet.
+        // What this chain has sent two heights before comes back now, or what it has paid for offers goes on to here.
         let earlier = match height.0 {
             ..=2 => None,
-            height => Some(self.stored(Height(height - 2), blocks)?),
+            height => self.sent_by(chain, Height(height - 2), blocks)?,
         };
+        let mut answered: BTreeMap<ChainId, Vec<PacketRun<'_>>> = BTreeMap::new();
+        if let Some(earlier) = &earlier {
+            for (run, other) in earlier.sent(chain)? {
+                answered.entry(other).or_default().push(run);
+            }
+        }
         let returned: BTreeMap<TransactionId, Outcome> = here.returned.iter().copied().collect();
         let own = |run: PacketRun<'_>| run.transaction().map_err(|_| damaged());
         let mut arrivals = Vec::new();
         for of in &before.record.chains {
             let other = of.entry.chain;
-            // What this chain has sent there comes back, or what was paid for an offer goes on to here.
-            if let Some(earlier) = &earlier {
-                let given_back: BTreeMap<TransactionId, Outcome> = of.returned.iter().copied().collect();
-                for run in earlier.sent(chain, other)? {
-                    match given_back.get(&run.id(self.network)) {
-                        Some(reason) => arrivals.push((own(run)?, Happening::Refunded { reason: *reason })),
-                        None if !run.is_cross() => arrivals.push((own(run)?, Happening::Swapped)),
-                        None => {}
-                    }
+            let given_back: BTreeMap<TransactionId, Outcome> = of.returned.iter().copied().collect();
+            for run in answered.remove(&other).unwrap_or_default() {
+                match given_back.get(&run.id(self.network)) {
+                    Some(reason) => arrivals.push((own(run)?, Happening::Refunded { reason: *reason })),
+                    None if !run.is_cross() => arrivals.push((own(run)?, Happening::Swapped)),
+                    None => {}
                 }
             }
-            for run in before.sent(other, chain)? {
+            for (run, _) in before.sent(other)?.filter(|(_, to)| *to == chain) {
                 let happening = match returned.get(&run.id(self.network)) {
                     None => Happening::Credited,
                     Some(reason) => Happening::NotCredited { reason: *reason },
@@ -182,6 +183,22 @@ impl<R: Records> JournalReader<'_, R> {
             }
         }
         if arrivals.len() as u64 == here.entry.inbox { Ok(arrivals) } else { Err(damaged()) }
+    }
+
+    /// The block of a height, if a chain has sent something there.
+    fn sent_by(
+        &self,
+        chain: ChainId,
+        height: Height,
+        blocks: &mut FeedBlocks,
+    ) -> Result<Option<Arc<Stored>>, ReadError> {
+        let kept = blocks.kept.iter().find(|stored| stored.record.height == height);
+        let entry = match kept {
+            Some(stored) => entry_of(&stored.record, chain),
+            None => entry_of(&self.block(height)?.0, chain),
+        };
+        let sends = entry.is_some_and(|entry| entry.outbox > 0);
+        sends.then(|| self.stored(height, blocks)).transpose()
     }
 
     fn stored(&self, height: Height, blocks: &mut FeedBlocks) -> Result<Arc<Stored>, ReadError> {

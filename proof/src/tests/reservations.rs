@@ -59,7 +59,7 @@ fn what_is_open_is_proved_and_what_is_not() {
     assert!(
         first
             .to_string()
-            .ends_with("reservation 1/0 of chain 3 was open: 50 UNIT for account 2, settled by account 1"),
+            .contains("reservation 3:1/0 was open: 50 UNIT for account 2, settled by account 1, until "),
         "{first}"
     );
     let second = said(&mut network, 1).unwrap();
@@ -67,7 +67,10 @@ fn what_is_open_is_proved_and_what_is_not() {
     assert!(
         matches!(second.fact, Fact::Reservation { reservation: Some(found), .. } if found.purpose == purpose)
     );
-    assert!(second.to_string().ends_with("was open: 20 UNIT for 30 on chain 9 to account 4"), "{second}");
+    assert!(
+        second.to_string().contains("20 UNIT for 30 on chain 9 to account 4, from account 3 alone, until "),
+        "{second}"
+    );
     let none = Fact::Reservation { payer: 1, nonce: 7, reservation: None };
     assert_eq!(said(&mut network, 7).unwrap().fact, none);
 
@@ -75,7 +78,7 @@ fn what_is_open_is_proved_and_what_is_not() {
     network.block(settle.sign(&id_of_network, signed).unwrap().run().packets());
     let ended = said(&mut network, 0).unwrap();
     assert_eq!(ended.fact, Fact::Reservation { payer: 1, nonce: 0, reservation: None });
-    assert!(ended.to_string().ends_with("reservation 1/0 of chain 3 was not open"), "{ended}");
+    assert!(ended.to_string().ends_with("reservation 3:1/0 was not open"), "{ended}");
     // The row of one says nothing of another, nor of another chain.
     let mut other = network.row_of(CHAIN, id(1).key().unwrap());
     let Claim::Row { fingerprint, .. } = &mut other.claim else { panic!("a row") };

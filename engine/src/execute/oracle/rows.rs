@@ -12,6 +12,8 @@ type Key = [u8; 32];
 pub struct PlainTable {
     slots: Vec<Option<(Key, Vec<u8>)>>,
     places: BTreeMap<Key, usize>,
+    /// The places where nothing is.
+    empty: BTreeSet<usize>,
     /// The places that the height at hand may have changed.
     changed: BTreeSet<usize>,
 }
@@ -19,7 +21,8 @@ pub struct PlainTable {
 impl PlainTable {
     pub(super) fn empty() -> Self {
         let places = BTreeMap::from([([0; 32], 0)]);
-        Self { slots: vec![Some(([0; 32], Vec::new()))], places, changed: BTreeSet::new() }
+        let (empty, changed) = (BTreeSet::new(), BTreeSet::new());
+        Self { slots: vec![Some(([0; 32], Vec::new()))], places, empty, changed }
     }
 
     /// Keys and values by their places; none where nothing is.
@@ -37,7 +40,7 @@ impl PlainTable {
     pub(crate) fn put(&mut self, key: Key, value: Vec<u8>) {
         let place = match self.places.get(&key) {
             Some(place) => *place,
-            None => self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len()),
+            None => self.empty.pop_first().unwrap_or(self.slots.len()),
         };
         if place == self.slots.len() {
             self.slots.push(None);
@@ -51,6 +54,7 @@ impl PlainTable {
     pub(crate) fn remove(&mut self, key: &Key) {
         let place = self.places.remove(key).expect("only what is there is taken out");
         self.slots[place] = None;
+        self.empty.insert(place);
         self.changed.insert(place);
         self.changed.extend(self.before(key));
     }

@@ -194,9 +194,9 @@ pub(super) fn taken(oracle: &mut Oracle, paid: &Crossing, terms: &Terms) -> Resu
 
 /// Who waited until the time was over has the money back, the one that is due longest first.
 pub(crate) fn release_plainly(oracle: &mut Oracle) {
-    let over: BTreeSet<_> = oracle.reservations.iter().map(|(name, of)| (of.due_ms, *name)).collect();
-    let over = over.into_iter().filter(|(due_ms, _)| *due_ms <= oracle.clock.0);
-    for (_, name) in over.take(RELEASES_MAX).collect::<Vec<_>>() {
+    let over = oracle.reservations.iter().filter(|(_, of)| of.due_ms <= oracle.clock.0);
+    let over: BTreeSet<_> = over.map(|(name, of)| (of.due_ms, *name)).collect();
+    for (_, name) in over.into_iter().take(RELEASES_MAX) {
         oracle.accounts[name.0 as usize].balance += u128::from(oracle.reservations[&name].amount);
         end(oracle, name);
     }
