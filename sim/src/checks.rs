@@ -17,6 +17,7 @@ use crate::clients::Submission;
 use crate::decisions::Decisions;
 use crate::environment::WINDOWS;
 use crate::fingerprints::Fingerprints;
+use crate::flows::{Moved, moved};
 use crate::keys::Keys;
 use crate::reserved::{Reserved, Rows, reservations};
 
@@ -96,6 +97,7 @@ pub(crate) struct OnChain {
     chain: ChainId,
     found: OracleOutcome,
     reservations: Rows,
+    moved: Moved,
 }
 
 impl OnChain {
@@ -108,7 +110,7 @@ impl OnChain {
             opened: delta.opened().to_vec(),
             keys: delta.keys().to_vec(),
         };
-        Self { chain: delta.chain(), found, reservations: reservations(delta) }
+        Self { chain: delta.chain(), found, reservations: reservations(delta), moved: moved(delta) }
     }
 
     /// The broken rule of crossings: the last delivery comes twice.
@@ -154,6 +156,13 @@ impl OnChain {
             if *outcome == Outcome::NotReserved {
                 *outcome = Outcome::Applied;
             }
+        }
+    }
+
+    /// The broken rule of flows: of all that an account gets, one is missing.
+    pub(crate) fn lose_one(&mut self) {
+        for amount in self.moved.values_mut().filter(|amount| **amount > 1) {
+            *amount -= 1;
         }
     }
 
@@ -362,9 +371,12 @@ impl Checks {
                 );
             }
         }
-        for OnChain { chain, reservations, .. } in executed {
+        for OnChain { chain, reservations, moved, .. } in executed {
             if let Err(wrong) = self.reserved.compare(*chain, reservations, *height) {
                 self.violation(at, format!("reservations: {wrong}"));
+            }
+            if let Err(wrong) = self.reserved.flows.compare(*chain, moved) {
+                self.violation(at, format!("flows: at height {height} {wrong}"));
             }
         }
         if let Err(wrong) = self.reserved.whole(*height) {

@@ -492,6 +492,9 @@ impl World {
                 if self.rule == Some(Rule::PausesKept) {
                     executed.iter_mut().for_each(OnChain::take_while_paused);
                 }
+                if self.rule == Some(Rule::PaymentsWhole) {
+                    executed.iter_mut().for_each(OnChain::lose_one);
+                }
                 if self.rule == Some(Rule::SettlementsOnce) {
                     executed.iter_mut().for_each(OnChain::settle_again);
                 }

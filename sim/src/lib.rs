@@ -34,6 +34,7 @@ mod environment;
 mod faults;
 mod fingerprints;
 mod finish;
+mod flows;
 mod held;
 mod host;
 mod keys;

@@ -13,6 +13,8 @@ use engine::types::{
     Reservation, ReservationId, Settle, Take, Terms, Transaction, TransactionId,
 };
 
+use crate::flows::Flows;
+
 /// By so much a block lets a reservation grow older at most, in milliseconds.
 const STEP_MS: u64 = 1_000;
 
@@ -93,6 +95,7 @@ pub(crate) struct Reserved {
     takes: BTreeSet<TransactionId>,
     /// What must come of them next, and in which height.
     coming: BTreeMap<TransactionId, (Delivery, Height)>,
+    pub(crate) flows: Flows,
     pub(crate) counts: SetAside,
 }
 
@@ -108,11 +111,15 @@ impl Reserved {
             of.counted_ms = at.time_ms;
             over.extend((of.age_ms >= of.lasts_ms).then_some(*key));
         }
-        over.into_iter().for_each(|key| self.end(key, End::TimedOut, at.height));
+        over.into_iter().for_each(|key| self.end(key, (End::TimedOut, None), at.height));
     }
 
-    fn end(&mut self, key: Key, end: End, height: Height) {
+    /// It ends, and somebody is paid some or all of it.
+    fn end(&mut self, key: Key, (end, paid): (End, Option<(AccountId, u64)>), height: Height) {
         let of = self.open.remove(&key).expect("what ends is open");
+        let (payee, paid) = paid.unwrap_or((key.1.payer, 0));
+        self.flows.gets(key.0, payee, paid);
+        self.flows.gets(key.0, key.1.payer, of.amount - paid);
         self.touched.entry(key).or_insert(true);
         self.ended.insert(key, (end, height));
         let counts = &mut self.counts;
@@ -139,6 +146,7 @@ impl Reserved {
         came: &Delivered,
         height: Height,
     ) -> Result<(), String> {
+        self.flows.arrived(chain, came);
         let Delivered { delivery, outcome } = *came;
         let (id, crossing) = (delivery.crossing.transaction, delivery.crossing);
         let swaps = matches!(delivery.leg, Leg::Take(_) | Leg::Swapped(_));
@@ -189,8 +197,8 @@ impl Reserved {
             Outcome::MayNotSettle,
         ];
         match (fits, outcome) {
-            (Ok(to), Outcome::Applied) => {
-                self.end(key, End::Taken, height);
+            (Ok((to, amount)), Outcome::Applied) => {
+                self.end(key, (End::Taken, Some((crossing.payee, amount))), height);
                 Ok(Leg::Swapped(to))
             }
             // An account may be closed to money, which is not known here.
@@ -204,13 +212,13 @@ impl Reserved {
         }
     }
 
-    /// The account that the price of an offer is for, if what its taker says fits.
+    /// The account that the price of an offer is for and how much is offered, if what its taker says fits.
     fn fits(
         &self,
         key: Key,
         status: Option<ChainStatus>,
         (terms, paid): (Terms, Crossing),
-    ) -> Result<AccountId, Outcome> {
+    ) -> Result<(AccountId, u64), Outcome> {
         match status {
             Some(ChainStatus::Paused) => return Err(Outcome::ChainPaused),
             Some(ChainStatus::Closed) => return Err(Outcome::ChainClosed),
@@ -225,7 +233,7 @@ impl Reserved {
         }
         match price.taker {
             Some(taker) if taker != paid.payer => Err(Outcome::MayNotSettle),
-            _ => Ok(price.to),
+            _ => Ok((price.to, *amount)),
         }
     }
 
@@ -241,6 +249,9 @@ impl Reserved {
     ) -> Result<(), String> {
         let Ok(content) = transaction.run().content() else { return Ok(()) };
         let applied = outcome == Outcome::Applied;
+        if !outcome.is_failure() {
+            self.flows.executed(&content);
+        }
         match content {
             Content::Reserve(of) if applied => {
                 let purpose = Purpose::Payment { payee: of.payee, settler: of.settler };
@@ -277,6 +288,7 @@ impl Reserved {
     ) -> Result<(), String> {
         let lasts_ms = u64::from(seconds) * 1_000;
         let new = Open { amount, purpose, lasts_ms, age_ms: 0, counted_ms: at.time_ms };
+        self.flows.pays(key.0, key.1.payer, amount);
         self.touched.entry(key).or_insert(false);
         let before = self.open.insert(key, new);
         match (before, self.ended.get(&key)) {
@@ -322,18 +334,20 @@ impl Reserved {
     }
 
     /// What becomes of a reservation by this, if its signer may do it.
-    fn may_settle(&self, key: Key, of: &Settle<'_>) -> Result<End, Outcome> {
+    fn may_settle(&self, key: Key, of: &Settle<'_>) -> Result<(End, Option<(AccountId, u64)>), Outcome> {
         let Open { amount, purpose, .. } = self.open.get(&key).ok_or(Outcome::NotReserved)?;
         let by = of.envelope.signer;
-        let may = match purpose {
-            Purpose::Payment { payee, settler } => by == *settler || (by == *payee && of.amount == 0),
-            Purpose::Swap(_) => by == of.reservation.payer && of.amount == 0,
+        let (may, payee) = match purpose {
+            Purpose::Payment { payee, settler } => {
+                (by == *settler || (by == *payee && of.amount == 0), *payee)
+            }
+            Purpose::Swap(_) => (by == of.reservation.payer && of.amount == 0, by),
         };
         match of.amount {
             _ if !may => Err(Outcome::MayNotSettle),
-            0 => Ok(End::GivenBack),
+            0 => Ok((End::GivenBack, None)),
             paid if paid > *amount => Err(Outcome::MoreThanReserved),
-            _ => Ok(End::Paid),
+            paid => Ok((End::Paid, Some((payee, paid)))),
         }
     }
 

@@ -98,6 +98,8 @@ rules! {
     ApprovalsOnce = "administrators_approve_once" by "decisions",
     /// A chain that is paused takes nothing. *(Here it does, in what execution is said to have given.)*
     PausesKept = "paused_chains_take_nothing" by "decisions",
+    /// Who is paid gets all of it. *(Here one less, in what execution is said to have given.)*
+    PaymentsWhole = "payments_arrive_in_full" by "flows",
     /// A reservation is settled once. *(Here again and again, in what execution is said to have given.)*
     SettlementsOnce = "reservations_settle_once" by "reservations",
     /// What is set aside is kept until it is settled or its time is over. *(Here nothing is, in what the table of a

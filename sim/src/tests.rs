@@ -54,7 +54,7 @@ fn clean(validators: usize, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn nothing_goes_wrong_with_four() {
-    clean(4, 0..8);
+    clean(4, 0..12);
 }
 
 #[test]
@@ -154,6 +154,7 @@ fn broken_rules_are_found() {
         Rule::DecisionsAwaited,
         Rule::ApprovalsOnce,
         Rule::PausesKept,
+        Rule::PaymentsWhole,
         Rule::SettlementsOnce,
         Rule::ReservationsKept,
         Rule::TermsKept,

@@ -131,7 +131,7 @@ impl Clients {
         let money: Vec<Known> = others.iter().filter(|of| of.kind == ChainKind::Transfers).copied().collect();
         let other = match self.chance.permille(60) {
             true => self.chance.of(&[others.as_slice(), &[self.known(NOWHERE)]].concat()),
-            false if money.is_empty() => return self.reserve(environment, chain),
+            false if money.is_empty() => return self.settle(environment, chain),
             false => self.chance.of(&money),
         };
         let (payer, to, taker) = (self.somebody(chain), self.somebody(other), self.somebody(other));

@@ -297,3 +297,35 @@ fn a_swap_is_whole() {
     let mut run = Run::after(&offer(None));
     assert!(run.comes(A, delivery(&right), Outcome::Applied).is_err(), "nobody has sent it");
 }
+
+#[test]
+fn money_goes_to_those_for_whom_it_was_set_aside() {
+    let moved = |run: &mut Run, moved: &[(u64, i128)]| {
+        let moved = moved.iter().map(|(account, amount)| (AccountId(*account), *amount)).collect();
+        run.reserved.flows.compare(A, &moved)
+    };
+    let settled = |amount, expected: &[(u64, i128)]| {
+        let mut run = Run::after(&reserve());
+        assert_eq!(moved(&mut run, &[(PAYER, -50)]), Ok(()));
+        assert_eq!(run.executes(&settle(SETTLER, amount), Outcome::Applied), Ok(()));
+        moved(&mut run, expected)
+    };
+    assert_eq!(settled(20, &[(PAYEE, 20), (PAYER, 30)]), Ok(()));
+    assert_eq!(settled(AMOUNT, &[(PAYEE, 50)]), Ok(()));
+    assert_eq!(settled(0, &[(PAYER, 50)]), Ok(()));
+    assert!(settled(20, &[(SETTLER, 20), (PAYER, 30)]).is_err(), "the settler has it");
+    assert!(settled(20, &[(PAYEE, 20)]).is_err(), "the rest is lost");
+
+    let mut run = Run::after(&reserve());
+    assert_eq!(moved(&mut run, &[(PAYER, -50)]), Ok(()));
+    run.begin();
+    run.begin();
+    assert_eq!(moved(&mut run, &[(PAYER, 50)]), Ok(()), "its time is over");
+
+    let right = take(TAKER, AMOUNT, TO, PRICE);
+    let mut run = Run::after(&offer(None));
+    assert_eq!(moved(&mut run, &[(PAYER, -50)]), Ok(()));
+    let came = run.sends(&right);
+    assert_eq!(run.comes(A, came, Outcome::Applied), Ok(()));
+    assert_eq!(moved(&mut run, &[(CREDIT, 50)]), Ok(()));
+}
