@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use engine::limits::SUBMIT_PACKETS_MAX;
 use engine::types::{
-    AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, ReservationId, TransactionId,
-    ValidatorIndex, Verdict,
+    AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, Reservation, ReservationId,
+    TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
     AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
@@ -205,6 +205,29 @@ impl Client {
     ) -> Result<Answer<FoundReservation>, ClientError> {
         let key = id.key().ok_or(ClientError::Mismatch("no account has such a number"))?;
         reservation_of(self.ask(Query::Row { chain, key })?, chain, &key)
+    }
+
+    /// The open reservations that an account has made, by nonce and each proved, up to so many; and whether there are
+    /// more. The table is followed from row to row, one question for each, so what changes meanwhile may be missed.
+    ///
+    /// # Errors
+    /// As [`Self::reservation`].
+    pub fn reservations(
+        &mut self,
+        chain: ChainId,
+        payer: AccountId,
+        most: usize,
+    ) -> Result<(Vec<(ReservationId, Reservation)>, bool), ClientError> {
+        let (mut found, mut next) = (Vec::new(), Some(ReservationId { payer, nonce: 0 }));
+        while let Some(id) = next {
+            if found.len() == most {
+                return Ok((found, true));
+            }
+            let value = self.reservation(chain, id)?.value;
+            found.extend(value.reservation.map(|of| (id, of)));
+            next = ReservationId::of(&value.proof.next.0).filter(|next| next.payer == payer && *next > id);
+        }
+        Ok((found, false))
     }
 
     /// A transaction in its block, proved. Without a chain, all are searched.

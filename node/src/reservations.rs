@@ -9,9 +9,10 @@
 //! Each is signed, submitted and followed as a transfer is.
 
 use anyhow::{Context as _, Result};
-use client::Client;
+use client::{Client, ClientError};
 use engine::types::{
-    AccountId, ChainId, Envelope, Offer, Price, Purpose, Reservation, Reserve, Settle, Take, Terms,
+    ACCOUNT_MAX, AccountId, ChainId, Envelope, Offer, Price, Purpose, Reservation, Reserve, Settle, Take,
+    Terms,
 };
 
 use crate::cli::{
@@ -47,6 +48,15 @@ pub enum ReserveError {
         /// The one that was named.
         to: ChainId,
     },
+    /// An account that no reservation can name.
+    #[error("account {0} is too large: a reservation names accounts up to {ACCOUNT_MAX}")]
+    Account(AccountId),
+    /// More than there is.
+    #[error("{0} is a reservation of {1}; settle it with that or less")]
+    TooMuch(Reserved, u64),
+    /// The price goes elsewhere.
+    #[error("the price of the offer {0} is for account {1}: leave --pays out, or name that one")]
+    OtherPayee(Reserved, AccountId),
     /// There is no such reservation.
     #[error("{0} is not open: it was settled or taken, or its time is over, or it was never made")]
     NotOpen(Reserved),
@@ -87,6 +97,8 @@ pub fn make(args: &ReserveArgs) -> Result<bool> {
     if args.from.chain != args.to.chain {
         return Err(ReserveError::OtherChain { from: args.from.chain, to: args.to.chain }.into());
     }
+    let settler = args.settler.map_or(args.to.account, AccountId);
+    fit(&[args.from.account, args.to.account, settler])?;
     let network = network_of(args.how.network.as_deref())?;
     let memo = memo_of(&args.memo)?;
     complete(&args.how, network.as_ref(), args.from, |terms, network, key| {
@@ -95,7 +107,7 @@ pub fn make(args: &ReserveArgs) -> Result<bool> {
             amount: args.amount,
             seconds: args.seconds,
             payee: args.to.account,
-            settler: args.settler.map_or(args.to.account, AccountId),
+            settler,
             memo: &memo,
         };
         reserve.sign(network, |message| key.sign(message))
@@ -126,13 +138,19 @@ fn settle_with(
     how: &SigningArgs,
 ) -> Result<bool> {
     let network = network_of(how.network.as_deref())?;
-    let by = match by {
-        Some(account) => AccountId(account),
-        None if how.offline.is_some() => return Err(ReserveError::NoSettler.into()),
-        None => match open(&mut validator_of(how, network.as_ref())?, reserved)?.purpose {
-            Purpose::Payment { settler, .. } => settler,
-            Purpose::Swap(_) => return Err(ReserveError::IsOffer(reserved).into()),
-        },
+    let by = match (by, &how.offline) {
+        (Some(account), Some(_)) => AccountId(account),
+        (None, Some(_)) => return Err(ReserveError::NoSettler.into()),
+        (by, None) => {
+            let found = open(&mut validator_of(how, network.as_ref())?, reserved)?;
+            let Purpose::Payment { settler, .. } = found.purpose else {
+                return Err(ReserveError::IsOffer(reserved).into());
+            };
+            if amount > found.amount {
+                return Err(ReserveError::TooMuch(reserved, found.amount).into());
+            }
+            by.map_or(settler, AccountId)
+        }
     };
     end((reserved, by), amount, memo, (how, network.as_ref()))
 }
@@ -145,8 +163,12 @@ pub fn offer(args: &OfferArgs) -> Result<bool> {
     if args.from.chain == args.to.chain {
         return Err(ReserveError::OneChain(args.from.chain).into());
     }
+    fit(&[args.from.account, args.to.account, AccountId(args.taker.unwrap_or(0))])?;
     let network = network_of(args.how.network.as_deref())?;
     let memo = memo_of(&args.memo)?;
+    if args.how.offline.is_none() {
+        warn_of_absent(&mut validator_of(&args.how, network.as_ref())?, args);
+    }
     complete(&args.how, network.as_ref(), args.from, |terms, network, key| {
         let Place { chain, account: to } = args.to;
         let price = Price { chain, amount: args.price, to, taker: args.taker.map(AccountId) };
@@ -168,11 +190,12 @@ pub fn take(args: &TakeArgs) -> Result<bool> {
     if to.chain != offer.chain {
         return Err(ReserveError::CreditElsewhere { offer: offer.chain, to: to.chain }.into());
     }
+    fit(&[from.account, to.account, AccountId(args.pays.unwrap_or(0))])?;
     let network = network_of(args.how.network.as_deref())?;
-    let pays = match args.pays {
-        Some(account) => AccountId(account),
-        None if args.how.offline.is_some() => return Err(ReserveError::NoPayee.into()),
-        None => {
+    let pays = match (args.pays, &args.how.offline) {
+        (Some(account), Some(_)) => AccountId(account),
+        (None, Some(_)) => return Err(ReserveError::NoPayee.into()),
+        (pays, None) => {
             let found = open(&mut validator_of(&args.how, network.as_ref())?, *offer)?;
             let Purpose::Swap(asked) = found.purpose else {
                 return Err(ReserveError::IsReservation(*offer).into());
@@ -183,6 +206,9 @@ pub fn take(args: &TakeArgs) -> Result<bool> {
             }
             if let Some(taker) = asked.taker.filter(|taker| *taker != from.account) {
                 return Err(ReserveError::OtherTaker(*offer, taker).into());
+            }
+            if pays.is_some_and(|pays| pays != asked.to.0) {
+                return Err(ReserveError::OtherPayee(*offer, asked.to).into());
             }
             asked.to
         }
@@ -203,6 +229,12 @@ pub fn take(args: &TakeArgs) -> Result<bool> {
 pub fn withdraw(args: &WithdrawArgs) -> Result<bool> {
     let network = network_of(args.how.network.as_deref())?;
     let memo = memo_of(&args.memo)?;
+    if args.how.offline.is_none() {
+        let found = open(&mut validator_of(&args.how, network.as_ref())?, args.offer)?;
+        if let Purpose::Payment { .. } = found.purpose {
+            return Err(ReserveError::IsReservation(args.offer).into());
+        }
+    }
     end((args.offer, args.offer.id.payer), 0, &memo, (&args.how, network.as_ref()))
 }
 
@@ -217,6 +249,37 @@ fn end(
         let settle = Settle { envelope: envelope(terms, signer), reservation: reserved.id, amount, memo };
         settle.sign(network, |message| key.sign(message))
     })
+}
+
+/// Refuses accounts that no reservation can name.
+fn fit(accounts: &[AccountId]) -> Result<(), ReserveError> {
+    let large = accounts.iter().find(|account| account.0 > ACCOUNT_MAX);
+    large.map_or(Ok(()), |account| Err(ReserveError::Account(*account)))
+}
+
+/// Nobody can take an offer whose price goes to an account that is not there or is closed, or whose one taker is not
+/// there. It can be made nevertheless: accounts are opened.
+fn warn_of_absent(client: &mut Client, args: &OfferArgs) {
+    let chain = args.to.chain;
+    let mut warn = |account: AccountId, what: &str| match client.account(chain, account) {
+        Err(ClientError::NotFound { .. }) => {
+            eprintln!(
+                "warning: chain {chain} has no account {account}, {what}: nobody can take the offer before it is opened"
+            );
+        }
+        Ok(found) => {
+            if let Err(reason) = found.value.proof.flags.credit() {
+                eprintln!(
+                    "warning: account {chain}:{account}, {what}: {reason}; while it is so, nobody can take the offer"
+                );
+            }
+        }
+        Err(_) => {}
+    };
+    warn(args.to.account, "to which the price goes");
+    if let Some(taker) = args.taker {
+        warn(AccountId(taker), "which alone can take it");
+    }
 }
 
 /// What the chain says of a reservation now, proved.

@@ -272,8 +272,9 @@ pub struct DirectoryArgs {
 ///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
 ///                  --network-id 77e0… block 12
 ///
-/// Exit codes: 0 answered, and every proof holds; 1 no such thing, no answer,
-/// or a proof that does not hold; 2 usage.
+/// Exit codes: 0 answered, and every proof holds, or the proof is written; 1 no
+/// such thing (also not registered, or not open), no answer, or a proof that does
+/// not hold; 2 usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct QueryArgs {
@@ -474,10 +475,11 @@ pub struct FeedArgs {
 ///
 /// Prints in plain words what is proved: what an account held after a block,
 /// that a transaction is in a block and with what outcome, that a transfer has
-/// not been executed and never can be, what a chain says of a fingerprint, or what
-/// a chain is and who may do what there. A quorum of the validators that the header
-/// names has signed for it. Every byte is checked, so a changed proof is refused
-/// and the message says what is wrong with it.
+/// not been executed and never can be, what a chain says of a fingerprint, what is
+/// set aside or that nothing is, or what a chain is and who may do what there. A
+/// quorum of the validators that the header names has signed for it. Every byte is
+/// checked, so a changed proof is refused and the message says what is wrong with
+/// it.
 ///
 /// Take the header from somebody you trust, or take it from anywhere and name
 /// with --network-id the network id that you trust: it is the header's SHA-256.

@@ -67,7 +67,7 @@ pub struct ReserveArgs {
     /// How much, at least 1.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub amount: u64,
-    /// After so many seconds the payer has it back.
+    /// After so many seconds the payer has it back; at most 31,622,400, which is 366 days.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(LOCK_WINDOW_SECONDS_MAX)))]
     pub seconds: u32,
     /// The account of the same chain that settles it; without, the payee.
@@ -83,8 +83,9 @@ pub struct ReserveArgs {
 
 /// Pay what was set aside, all of it or a part; the payer has the rest back.
 ///
-/// It can be done once, by the settler, before its time is over. What is there is
-/// shown by `millrace query reservation`.
+/// It can be done once, by the settler, before its time is over. A validator is
+/// asked first what is there, as `millrace query reservation` shows it; with
+/// --offline it is not.
 ///
 /// Examples:
 ///   millrace reservation settle 1:7/3 --amount 60 --network /tmp/mill
@@ -117,7 +118,8 @@ pub struct SettleArgs {
 
 /// Give back what was set aside: nothing of it is paid.
 ///
-/// Settler and payee can do that. Who pays cannot, before the time is over.
+/// Settler and payee can do that. Who pays cannot, before the time is over, unless
+/// it is the settler.
 ///
 /// Example:
 ///   millrace reservation void 1:7/3 --network /tmp/mill
@@ -184,7 +186,7 @@ pub struct OfferArgs {
     /// The one account of that chain that can take it; without, any.
     #[arg(long, value_name = "ACCOUNT")]
     pub taker: Option<u64>,
-    /// After so many seconds the offer is over.
+    /// After so many seconds the offer is over; at most 31,622,400, which is 366 days.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(LOCK_WINDOW_SECONDS_MAX)))]
     pub seconds: u32,
     /// What goes with it.
@@ -198,8 +200,10 @@ pub struct OfferArgs {
 /// Take an offer: pay its price on one chain, and have what is offered on the
 /// other.
 ///
-/// The terms are signed: amount and price as they are typed here. If the offer has
-/// others, or is gone when the price comes, the price is back in the block after.
+/// The terms are signed: amount and price as they are typed here. A validator is
+/// asked for the offer first, and if it has other terms, nothing is signed; with
+/// --offline it is not asked. If the offer has others, or is gone when the price
+/// comes, the price is back in the block after.
 ///
 /// Examples:
 ///   millrace swap take 1:7/3 --amount 100 --price 30 --from 2:9 --to 1:12 \
@@ -226,7 +230,7 @@ pub struct TakeArgs {
     /// Who has what is offered, on the chain of the offer.
     #[arg(long, value_name = "CHAIN:ACCOUNT", value_parser = parse_place)]
     pub to: Place,
-    /// The account that the price is for, as the offer has it; without, a validator is asked for it.
+    /// With --offline: the account that the price is for, as the offer has it.
     #[arg(long, value_name = "ACCOUNT")]
     pub pays: Option<u64>,
     /// What goes with it.
@@ -264,7 +268,7 @@ pub(super) fn parse_reserved(text: &str) -> Result<Reserved, String> {
         .split_once(':')
         .and_then(|(chain, id)| Some(Reserved { chain: ChainId(chain.parse().ok()?), id: id.parse().ok()? }));
     reserved.ok_or_else(|| {
-        "write the chain's number, a colon, the account that made it, a stroke and its nonce, as in 1:7/3"
+        "write the chain's number, a colon, the account that made it, a slash and its nonce, as in 1:7/3"
             .to_owned()
     })
 }

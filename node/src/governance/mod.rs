@@ -38,6 +38,12 @@ pub enum GovernanceError {
     /// An option that no chain could have.
     #[error("this cannot be decided: {0}")]
     Invalid(String),
+    /// All of it is so already.
+    #[error(
+        "that changes nothing: chain {0} has these roles, caps and windows now; name what is to be different (see \
+         `millrace chain roles --help`)"
+    )]
+    NoChange(ChainId),
     /// A key is named for two accounts.
     #[error("--founder {0} is given twice: each first account needs a key of its own")]
     SameFounder(Digest),
@@ -136,6 +142,9 @@ pub fn roles(args: &RolesArgs) -> Result<bool> {
         None => return Err(GovernanceError::NotAll.into()),
     };
     let proposed = with(present, &args.roles);
+    if proved.is_some() && proposed == present {
+        return Err(GovernanceError::NoChange(chain).into());
+    }
     // What a chain is never changes; of one that is created later, only a validator knows it.
     let genesis = network.as_ref().and_then(|network| network.genesis.chain(chain));
     let is = proved.map(|charter| (kind_of(&charter), Asset(charter.asset)));
@@ -290,6 +299,18 @@ fn examine(
 ) -> Result<()> {
     if !json {
         print_changes(changes(client, network, governance, decision)?.as_deref());
+    }
+    if matches!(decision, Decision::Roles(..) | Decision::Administrators(_)) {
+        let (all, ..) = proposals::all(client, network, governance)?;
+        for found in all.iter().filter(|found| found.replaces(decision)) {
+            eprintln!(
+                "warning: proposal {} about the same ({}) is decided and takes effect from height {} on; what this one \
+                 changes is compared with what is in effect now, and what takes effect later replaces all of it",
+                found.proposal,
+                in_words(&found.record.decision),
+                found.record.decided.map_or(0, |(_, since)| since.0)
+            );
+        }
     }
     let Decision::Roles(chain, roles) = decision else { return Ok(()) };
     for (role, account) in unfit::holders(roles) {

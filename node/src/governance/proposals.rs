@@ -76,6 +76,16 @@ impl Found {
         self.record.decided.is_some() && !self.is_in_effect()
     }
 
+    /// Whether it is decided, not in effect yet, and another one about the same thing.
+    pub(super) fn replaces(&self, decision: &Decision) -> bool {
+        let same = match (&self.record.decision, decision) {
+            (Decision::Roles(one, _), Decision::Roles(other, _)) => one == other,
+            (Decision::Administrators(_), Decision::Administrators(_)) => true,
+            _ => false,
+        };
+        same && self.record.decision != *decision && self.is_coming()
+    }
+
     fn may_come(&self) -> bool {
         self.is_open || self.is_coming()
     }

@@ -292,12 +292,12 @@ fn statement_json(statement: &Statement) -> Value {
         Fact::Reservation { payer, nonce, reservation } => {
             let id = ReservationId { payer: AccountId(u64::from(*payer)), nonce: *nonce };
             let reserved = Reserved { chain: ChainId(statement.chain), id };
-            let fields = |of: &proof::Reservation| reservations::fields(reserved, &reservation_of(of));
-            json!({ "reservation": {
-                "name": reserved.to_string(),
-                "open": reservation.is_some(),
-                "reservation": reservation.as_ref().map(fields),
-            }})
+            let mut fields = match reservation {
+                Some(of) => reservations::fields(reserved, &reservation_of(of)),
+                None => json!({ "name": reserved.to_string() }),
+            };
+            fields["open"] = json!(reservation.is_some());
+            json!({ "reservation": fields })
         }
         Fact::NotRegistered { fingerprint } => {
             json!({ "not_registered": { "fingerprint": hex::encode(fingerprint) } })

@@ -18,13 +18,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
-use engine::types::{AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex};
+use engine::types::{
+    ACCOUNT_MAX, AccountId, ChainId, ChainKind, Digest, Height, Outcome, ReservationId, TransactionId,
+    ValidatorIndex,
+};
 use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, rows};
+use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, grouped, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
@@ -57,6 +60,9 @@ pub struct NoValidator {
 pub struct NoChain(ChainId);
 
 /// Whom we talk to: one validator, and the network around it if we know it.
+/// Open reservations that are shown of an account; each is a question.
+const RESERVATIONS_SHOWN: usize = 50;
+
 pub(crate) struct Asked {
     pub(crate) client: Client,
     pub(crate) network: Option<Network>,
@@ -249,6 +255,11 @@ impl Asked {
         let checked = self.checked(proof.chain.height, &answer.state_root)?;
         let next_nonce = print::next_nonce(proof.window_base, proof.window_used);
         let record = answer.record().unwrap_or_default();
+        let has_money = proof.chain.entry.kind == ChainKind::Transfers;
+        let (reserved, more) = match has_money && account.0 <= ACCOUNT_MAX {
+            true => self.client.reservations(chain, account, RESERVATIONS_SHOWN)?,
+            false => (Vec::new(), false),
+        };
         if json {
             let mut with_nonce = serde_json::to_value(&answer)?;
             with_nonce["next_nonce"] = next_nonce.into();
@@ -256,6 +267,9 @@ impl Asked {
             with_nonce["safeguards"] = print::safeguards_fields(&record.safeguards);
             with_nonce["changes"] = record.changes.into();
             with_nonce["pending"] = print::pending_fields(&record);
+            let fields = |(id, of): &(_, _)| reservations::fields(Reserved { chain, id: *id }, of);
+            with_nonce["reservations"] = reserved.iter().map(fields).collect();
+            with_nonce["more_reservations"] = more.into();
             return print_json(as_of, &with_nonce, &checked);
         }
         println!("account {account} on chain {chain} after height {}", proof.chain.height);
@@ -267,6 +281,13 @@ impl Asked {
             ("next nonce", next_nonce.to_string()),
             ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
         ];
+        let name = |id: &ReservationId| Reserved { chain, id: *id }.to_string();
+        shown.extend(
+            reserved.iter().map(|(id, of)| ("set aside", format!("{} in {}", grouped(of.amount), name(id)))),
+        );
+        if more {
+            shown.push(("set aside", format!("in more than {RESERVATIONS_SHOWN} reservations")));
+        }
         shown.extend(print::record_rows(&record));
         shown.extend([
             ("state root", answer.state_root.to_string()),

@@ -21,6 +21,15 @@ pub(crate) fn made(transaction: &Transaction) -> Option<Reserved> {
     Some(Reserved { chain: transaction.chain(), id })
 }
 
+/// The same as a row.
+pub(crate) fn made_row(transaction: &Transaction) -> Option<(&'static str, String)> {
+    let name = match transaction.run().content() {
+        Ok(Content::Offer(_)) => "offer",
+        _ => "reservation",
+    };
+    made(transaction).map(|made| (name, made.to_string()))
+}
+
 /// What a reservation says, in a line.
 pub(super) fn reserve(of: &Reserve<'_>) -> String {
     let settler = match of.settler == of.payee {
@@ -61,14 +70,15 @@ pub(super) fn offer(of: &Offer<'_>) -> String {
 
 /// What the taker of an offer says, in a line.
 pub(super) fn take(of: &Take<'_>) -> String {
+    let (here, there) = (of.envelope.chain, of.chain);
     format!(
-        "{} from account {} to account {}, for {} of offer {}, to account {} there{}",
+        "offer {} taken: {} to {there}:{}, for {} from {here}:{} to {here}:{}{}",
+        Reserved { chain: there, id: of.terms.offer },
+        grouped(of.terms.amount),
+        of.credit,
         grouped(of.price),
         of.envelope.signer,
         of.terms.to,
-        grouped(of.terms.amount),
-        Reserved { chain: of.chain, id: of.terms.offer },
-        of.credit,
         memo(of.memo)
     )
 }
@@ -131,9 +141,9 @@ pub(super) fn take_fields(of: &Take<'_>) -> Value {
     let more = json!({
         "offer": Reserved { chain: of.chain, id: of.terms.offer }.to_string(),
         "amount": of.terms.amount,
-        "credit": of.credit,
+        "to": of.credit,
         "price": of.price,
-        "to": of.terms.to,
+        "pays": of.terms.to,
     });
     envelope(&of.envelope, &more, of.memo)
 }

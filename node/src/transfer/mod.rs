@@ -286,9 +286,15 @@ pub(crate) fn complete(
             return print_json(&print::with_content(signed, &transaction));
         }
         println!("signed, not submitted: {}", file.display());
+        let mut shown = vec![
+            ("transaction", transaction.id(&network_id).to_string()),
+            ("says", print::says(&transaction)),
+        ];
         if let Ok(Content::Propose(propose)) = transaction.run().content() {
-            rows(&[("proposal", propose.proposal().to_string())]);
+            shown.push(("proposal", propose.proposal().to_string()));
         }
+        shown.extend(reservations::made_row(&transaction));
+        rows(&shown);
         let directory = how.network.as_deref().unwrap_or(Path::new("DIR"));
         println!("submit it with:  millrace submit {} --network {}", file.display(), directory.display());
         return Ok(true);
@@ -548,8 +554,9 @@ fn follow(
     if let (true, Ok(Content::Propose(propose))) = (committed, transaction.run().content()) {
         shown.push(("proposal", propose.proposal().to_string()));
     }
-    let made = if committed { reservations::made(transaction) } else { None };
-    shown.extend(made.map(|made| ("reservation", made.to_string())));
+    if committed {
+        shown.extend(reservations::made_row(transaction));
+    }
     shown.extend([
         ("chain", transaction.chain().to_string()),
         ("nonce", transaction.nonce().to_string()),

@@ -62,12 +62,12 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "chain 5: transfers of UNIT",
         "1:7/",
         "100 set aside by account 7 for account 8, for 3,600 s, memo \"order 42\"",
-        "settled, 60 of it paid, by account 8",
-        "no such reservation",
+        "settled, 60 of it paid",
         "is not open after height",
         "100 offered by account 7 for 30 on chain 4 to account 7, for 3,600 s",
-        "was open: 100 UNIT for 30 on chain 4 to account 7",
-        "swapped: 30 from account 9 to account 7",
+        "was open: 100 UNIT for 30 on chain 4 to account 7, until",
+        "taken: 100 to 1:9, for 30 from 4:9 to 4:7",
+        "swapped: offer 1:7/",
         "given back, by account 7",
         "15 from account 7 to account 1 on chain 5",
         "chain paused",
@@ -81,6 +81,7 @@ fn the_guide_to_chains_works_as_it_is_written() {
     }
     let other_terms = "is 100 for 30 on chain 4 to account 7, and not as you have typed";
     assert!(complained.contains(other_terms), "{complained}");
+    assert!(complained.matches("is not open: it was settled or taken").count() == 2, "{complained}");
     // The payment that was signed into a file took effect once, and both who submitted it know.
     let ids: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("transaction ")).collect();
     assert!(ids.windows(2).any(|pair| pair[0] == pair[1]), "{said}");
