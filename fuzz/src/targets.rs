@@ -400,7 +400,7 @@ fn set_aside() -> [Vec<u8>; 5] {
     let terms = Terms { offer: reservation, amount: 9, to: AccountId(1) };
     let sign = |_: &[u8]| [7; 64];
     let take = Take { envelope, chain: ChainId(2), terms, price: 8, credit: AccountId(5), memo };
-    let settle = |amount| Settle { envelope, reservation, amount, memo: b"" }.sign(&NETWORK, sign);
+    let settle = |amount| Settle { envelope, reservation, payee, amount, memo: b"" }.sign(&NETWORK, sign);
     [
         Reserve { envelope, amount, seconds, payee, settler, memo }.sign(&NETWORK, sign),
         Offer { envelope, amount, seconds, price, memo: b"" }.sign(&NETWORK, sign),

@@ -68,9 +68,14 @@ pub enum ReserveError {
     /// A reservation is not taken.
     #[error("{0} is a reservation, not an offer: it is settled by `millrace reservation settle`")]
     IsReservation(Reserved),
-    /// Without a validator the settler is not known.
-    #[error("with --offline no validator says who settles it: add --by ACCOUNT")]
+    /// Without a validator settler and payee are not known.
+    #[error(
+        "with --offline no validator says who settles it and whom it is for: add --by ACCOUNT and --payee ACCOUNT"
+    )]
     NoSettler,
+    /// It is for another account.
+    #[error("the reservation {0} is for account {1}: leave --payee out, or name that one")]
+    OtherReceiver(Reserved, AccountId),
     /// Without a validator the account of the price is not known.
     #[error("with --offline no validator says whom the price is for: add --pays ACCOUNT")]
     NoPayee,
@@ -119,7 +124,7 @@ pub fn make(args: &ReserveArgs) -> Result<bool> {
 /// # Errors
 /// As for [`make`], or there is no such reservation.
 pub fn settle(args: &SettleArgs) -> Result<bool> {
-    settle_with(args.reservation, args.amount, args.by, &memo_of(&args.memo)?, &args.how)
+    settle_with(args.reservation, args.amount, (args.by, args.payee), &memo_of(&args.memo)?, &args.how)
 }
 
 /// Gives back what was set aside; `false` if that is not committed.
@@ -127,32 +132,36 @@ pub fn settle(args: &SettleArgs) -> Result<bool> {
 /// # Errors
 /// As for [`settle`].
 pub fn void(args: &VoidArgs) -> Result<bool> {
-    settle_with(args.reservation, 0, args.by, &memo_of(&args.memo)?, &args.how)
+    settle_with(args.reservation, 0, (args.by, args.payee), &memo_of(&args.memo)?, &args.how)
 }
 
 fn settle_with(
     reserved: Reserved,
     amount: u64,
-    by: Option<u64>,
+    (by, payee): (Option<u64>, Option<u64>),
     memo: &[u8],
     how: &SigningArgs,
 ) -> Result<bool> {
     let network = network_of(how.network.as_deref())?;
-    let by = match (by, &how.offline) {
-        (Some(account), Some(_)) => AccountId(account),
-        (None, Some(_)) => return Err(ReserveError::NoSettler.into()),
-        (by, None) => {
+    let (by, payee) = match (by, payee, &how.offline) {
+        (Some(by), Some(payee), Some(_)) => (AccountId(by), AccountId(payee)),
+        (.., Some(_)) => return Err(ReserveError::NoSettler.into()),
+        (by, named, None) => {
             let found = open(&mut validator_of(how, network.as_ref())?, reserved)?;
-            let Purpose::Payment { settler, .. } = found.purpose else {
+            let Purpose::Payment { payee, settler } = found.purpose else {
                 return Err(ReserveError::IsOffer(reserved).into());
             };
+            if named.is_some_and(|named| named != payee.0) {
+                return Err(ReserveError::OtherReceiver(reserved, payee).into());
+            }
             if amount > found.amount {
                 return Err(ReserveError::TooMuch(reserved, found.amount).into());
             }
-            by.map_or(settler, AccountId)
+            (by.map_or(settler, AccountId), payee)
         }
     };
-    end((reserved, by), amount, memo, (how, network.as_ref()))
+    fit(&[payee])?;
+    end((reserved, by), (payee, amount), memo, (how, network.as_ref()))
 }
 
 /// Offers money for money of another chain; `false` if that is not committed.
@@ -235,18 +244,20 @@ pub fn withdraw(args: &WithdrawArgs) -> Result<bool> {
             return Err(ReserveError::IsReservation(args.offer).into());
         }
     }
-    end((args.offer, args.offer.id.payer), 0, &memo, (&args.how, network.as_ref()))
+    let by = args.offer.id.payer;
+    end((args.offer, by), (by, 0), &memo, (&args.how, network.as_ref()))
 }
 
 fn end(
     (reserved, by): (Reserved, AccountId),
-    amount: u64,
+    (payee, amount): (AccountId, u64),
     memo: &[u8],
     (how, network): (&SigningArgs, Option<&Network>),
 ) -> Result<bool> {
     let signer = Place { chain: reserved.chain, account: by };
     complete(how, network, signer, |terms, network, key| {
-        let settle = Settle { envelope: envelope(terms, signer), reservation: reserved.id, amount, memo };
+        let (envelope, reservation) = (envelope(terms, signer), reserved.id);
+        let settle = Settle { envelope, reservation, payee, amount, memo };
         settle.sign(network, |message| key.sign(message))
     })
 }

@@ -450,11 +450,11 @@ impl Environment {
         &self,
         (chain, by): (u32, Signer),
         reservation: ReservationId,
-        amount: u64,
+        (payee, amount): (u64, u64),
         nonce: u64,
     ) -> Transaction {
-        let envelope = Self::envelope(chain, by, nonce);
-        let settle = Settle { envelope, reservation, amount, memo: b"simulated" };
+        let (envelope, payee) = (Self::envelope(chain, by, nonce), AccountId(payee));
+        let settle = Settle { envelope, reservation, payee, amount, memo: b"simulated" };
         settle.sign(&self.network(), |message| self.sign(by, message)).expect("an account of 32 bits")
     }
 

@@ -135,7 +135,9 @@ impl World {
                     "early" => 140 * n,
                     "judging" => 16,
                     "certifying" => 80,
-                    "journaled_blocks" | "undispatched" => 300,
+                    "journaled_blocks" => 300,
+                    // No more is taken then, and the last certificate may finalize all blocks that wait.
+                    "undispatched" => 1_024 + 24 * n + 80,
                     _ => 64,
                 };
                 if size > bound {

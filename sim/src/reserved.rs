@@ -314,7 +314,8 @@ impl Reserved {
     fn settled(&mut self, of: &Settle<'_>, outcome: Outcome, height: Height) -> Result<(), String> {
         let key = (of.envelope.chain, of.reservation);
         let may = self.may_settle(key, of);
-        let seen_here = [Outcome::NotReserved, Outcome::MayNotSettle, Outcome::MoreThanReserved];
+        let seen_here =
+            [Outcome::NotReserved, Outcome::OtherTerms, Outcome::MayNotSettle, Outcome::MoreThanReserved];
         match (may, outcome) {
             (Ok(end), Outcome::Applied) => {
                 self.end(key, end, height);
@@ -341,9 +342,10 @@ impl Reserved {
             Purpose::Payment { payee, settler } => {
                 (by == *settler || (by == *payee && of.amount == 0), *payee)
             }
-            Purpose::Swap(_) => (by == of.reservation.payer && of.amount == 0, by),
+            Purpose::Swap(_) => (by == of.reservation.payer && of.amount == 0, of.reservation.payer),
         };
         match of.amount {
+            _ if of.payee != payee => Err(Outcome::OtherTerms),
             _ if !may => Err(Outcome::MayNotSettle),
             0 => Ok((End::GivenBack, None)),
             paid if paid > *amount => Err(Outcome::MoreThanReserved),

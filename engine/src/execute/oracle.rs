@@ -351,11 +351,6 @@ impl Oracle {
         due.map(|((payer, _), _)| AccountId(*payer))
     }
 
-    /// The account of this chain that an open reservation may pay.
-    pub(crate) fn payee_of(&self, name: (u64, u64)) -> Option<AccountId> {
-        self.reservations.get(&name)?.payee()
-    }
-
     /// The sum of all balances.
     pub fn balances(&self) -> u128 {
         self.accounts.iter().map(|account| account.balance).sum()

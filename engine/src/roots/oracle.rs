@@ -141,7 +141,7 @@ impl Chain {
         inbox: &[Delivery],
         transactions: &[PacketRun<'_>],
     ) -> (ChainEntry, OracleOutcome, Hash) {
-        let of_transactions = transactions.iter().flat_map(|run| named_by(*run, &self.oracle));
+        let of_transactions = transactions.iter().flat_map(|run| named_by(*run));
         let of_inbox = inbox.iter().flat_map(|came| match came.leg {
             Leg::Swapped(to) => vec![to],
             _ => vec![came.crossing.payer, came.crossing.payee],
@@ -222,8 +222,8 @@ impl Chain {
     }
 }
 
-/// Every account that a transaction may change. What a reservation of the same height pays to is named by that.
-fn named_by(run: PacketRun<'_>, oracle: &Oracle) -> Vec<AccountId> {
+/// Every account that a transaction may change.
+fn named_by(run: PacketRun<'_>) -> Vec<AccountId> {
     match run.content().expect("a verified batch holds transactions") {
         Content::Transfer(of) => vec![of.debit, of.credit],
         Content::Command(of) => match of.action {
@@ -239,10 +239,7 @@ fn named_by(run: PacketRun<'_>, oracle: &Oracle) -> Vec<AccountId> {
         Content::Propose(of) => vec![of.administrator],
         Content::Approve(of) => vec![of.administrator],
         Content::Reserve(of) => vec![of.envelope.signer, of.payee],
-        Content::Settle(of) => {
-            let (payer, nonce) = (of.reservation.payer, of.reservation.nonce);
-            [of.envelope.signer, payer].into_iter().chain(oracle.payee_of((payer.0, nonce))).collect()
-        }
+        Content::Settle(of) => vec![of.envelope.signer, of.reservation.payer, of.payee],
         Content::Offer(of) => vec![of.envelope.signer],
         Content::Take(of) => vec![of.envelope.signer],
         Content::Linked(of) => {

@@ -66,6 +66,16 @@ pub struct Price {
     pub taker: Option<AccountId>,
 }
 
+impl Reservation {
+    /// Whom it is for, as who settles it says: who may be paid; of an offer who made it.
+    pub fn payee(&self, id: ReservationId) -> AccountId {
+        match self.purpose {
+            Purpose::Payment { payee, .. } => payee,
+            Purpose::Swap(_) => id.payer,
+        }
+    }
+}
+
 impl ReservationId {
     /// The lowest and the highest key of reservations in a table.
     pub const RANGE: ([u8; 32], [u8; 32]) = {

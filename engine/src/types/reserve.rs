@@ -4,7 +4,7 @@
 //! ```text
 //! reserve   payload   | amount (8) | seconds (4) | payee (4) | settler (4) | memo |
 //! offer     payload   | amount (8) | seconds (4) | chain (4) | price (8) | to (4) | 1 taker, or 0 (1) | taker (4) | memo |
-//! settle    payload   | payer (4) | nonce (8) | amount (8) | memo |               the amount 0 gives all back
+//! settle    payload   | payer (4) | nonce (8) | payee (4) | amount (8) | memo |   the amount 0 gives all back
 //! take      payload   | chain (4) | payer (4) | nonce (8) | amount (8) | credit (4) | price (8) | to (4) | memo |
 //! ```
 
@@ -71,6 +71,9 @@ pub struct Settle<'a> {
     pub envelope: Envelope,
     /// The reservation.
     pub reservation: ReservationId,
+    /// Whom it is for; of an offer who made it. So who settles says what, and whose history has it follows from the
+    /// bytes.
+    pub payee: AccountId,
     /// How much is paid; the payer has the rest back, and with 0 all of it.
     pub amount: u64,
     /// What the settler adds, up to [`MEMO_BYTES_MAX`] bytes, or their hash; opaque to the ledger.
@@ -225,8 +228,8 @@ impl<'a> Settle<'a> {
     pub(super) fn read(run: PacketRun<'a>) -> Result<Self, Malformed> {
         let read = |bytes: &mut &'a [u8]| {
             let reservation = ReservationId { payer: account(bytes)?, nonce: number(bytes)? };
-            let (amount, memo) = (number(bytes)?, memo(bytes)?);
-            Some(Self { envelope: Envelope::of(run), reservation, amount, memo })
+            let (payee, amount, memo) = (account(bytes)?, number(bytes)?, memo(bytes)?);
+            Some(Self { envelope: Envelope::of(run), reservation, payee, amount, memo })
         };
         read(&mut run.payload()).ok_or(Malformed)
     }
@@ -234,17 +237,21 @@ impl<'a> Settle<'a> {
     /// The transaction, signed by `sign`, which is given the message and returns a signature.
     ///
     /// # Errors
-    /// [`Malformed`]: the memo is longer than [`MEMO_BYTES_MAX`], or the payer exceeds [`ACCOUNT_MAX`].
+    /// [`Malformed`]: the memo is longer than [`MEMO_BYTES_MAX`], or payer or payee exceed [`ACCOUNT_MAX`].
     pub fn sign(
         &self,
         network: &Digest,
         sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_BYTES],
     ) -> Result<Transaction, Malformed> {
-        fit(&[self.reservation.payer])?;
-        let payer = account_bytes(self.reservation.payer);
-        let payload =
-            [&payer[..], &self.reservation.nonce.to_le_bytes(), &self.amount.to_le_bytes()].concat();
-        self.envelope.sign(network, (SETTLE_KIND, payload, self.memo), sign)
+        let ReservationId { payer, nonce } = self.reservation;
+        fit(&[payer, self.payee])?;
+        let payload = [
+            &account_bytes(payer)[..],
+            &nonce.to_le_bytes(),
+            &account_bytes(self.payee),
+            &self.amount.to_le_bytes(),
+        ];
+        self.envelope.sign(network, (SETTLE_KIND, payload.concat(), self.memo), sign)
     }
 }
 

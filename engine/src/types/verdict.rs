@@ -158,7 +158,8 @@ codes!(
         MoreThanReserved = 78, "more than is reserved";
         /// The account has as many open reservations as one may have.
         ReservationsFull = 79, "too many reservations";
-        /// The offer is another one than the taker says.
+        /// The offer is another one than the taker says, or the reservation is for another account than the settler
+        /// says.
         OtherTerms = 80, "other terms";
     }
 );

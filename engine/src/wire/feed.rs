@@ -152,7 +152,7 @@ fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
         Ok(Content::Linked(linked)) => linked.payments.iter().any(|payment| payment.to == account),
         Ok(Content::Recover(recover)) => recover.account == account,
         Ok(Content::Reserve(of)) => of.payee == account || of.settler == account,
-        Ok(Content::Settle(of)) => of.reservation.payer == account,
+        Ok(Content::Settle(of)) => of.reservation.payer == account || of.payee == account,
         Ok(
             Content::Opening(_)
             | Content::Attest(_)

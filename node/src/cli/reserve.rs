@@ -89,9 +89,9 @@ pub struct ReserveArgs {
 ///
 /// Examples:
 ///   millrace reservation settle 1:7/3 --amount 60 --network /tmp/mill
-///   millrace reservation settle 1:7/3 --amount 60 --by 8 --network-id 77e0… \
-///                               --key shop.pem --nonce 4 --expiry 90000 \
-///                               --offline settle.json
+///   millrace reservation settle 1:7/3 --amount 60 --by 8 --payee 8 \
+///                               --network-id 77e0… --key shop.pem --nonce 4 \
+///                               --expiry 90000 --offline settle.json
 ///
 /// Exit codes: 0 committed (or signed into the file), 1 refused, failed, no such
 /// reservation or no answer, 2 usage, or a key file that cannot be used or is not
@@ -108,6 +108,9 @@ pub struct SettleArgs {
     /// The account that settles and signs; without, a validator is asked for it.
     #[arg(long, value_name = "ACCOUNT")]
     pub by: Option<u64>,
+    /// With --offline: the account that it is for.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub payee: Option<u64>,
     /// What goes with it.
     #[command(flatten)]
     pub memo: MemoArgs,
@@ -136,6 +139,9 @@ pub struct VoidArgs {
     /// The account that gives it back and signs; without, a validator is asked for the settler.
     #[arg(long, value_name = "ACCOUNT")]
     pub by: Option<u64>,
+    /// With --offline: the account that it is for.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub payee: Option<u64>,
     /// What goes with it.
     #[command(flatten)]
     pub memo: MemoArgs,

@@ -50,7 +50,7 @@ pub(super) fn reserve(of: &Reserve<'_>) -> String {
 pub(super) fn settle(of: &Settle<'_>) -> String {
     let done = match of.amount {
         0 => "given back".to_owned(),
-        amount => format!("settled, {} of it paid", grouped(amount)),
+        amount => format!("settled, {} of it paid to account {}", grouped(amount), of.payee),
     };
     let named = Reserved { chain: of.envelope.chain, id: of.reservation };
     format!("{named} {done}, by account {}{}", of.envelope.signer, memo(of.memo))
@@ -121,7 +121,7 @@ pub(super) fn reserve_fields(of: &Reserve<'_>) -> Value {
 /// The fields of a settlement.
 pub(super) fn settle_fields(of: &Settle<'_>) -> Value {
     let reservation = Reserved { chain: of.envelope.chain, id: of.reservation };
-    let more = json!({ "reservation": reservation.to_string(), "amount": of.amount });
+    let more = json!({ "reservation": reservation.to_string(), "payee": of.payee, "amount": of.amount });
     envelope(&of.envelope, &more, of.memo)
 }
 

@@ -62,7 +62,7 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "chain 5: transfers of UNIT",
         "1:7/",
         "100 set aside by account 7 for account 8, for 3,600 s, memo \"order 42\"",
-        "settled, 60 of it paid",
+        "settled, 60 of it paid to account 8, by account 8",
         "is not open after height",
         "100 offered by account 7 for 30 on chain 4 to account 7, for 3,600 s",
         "was open: 100 UNIT for 30 on chain 4 to account 7, until",

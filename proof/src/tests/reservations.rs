@@ -74,7 +74,7 @@ fn what_is_open_is_proved_and_what_is_not() {
     let none = Fact::Reservation { payer: 1, nonce: 7, reservation: None };
     assert_eq!(said(&mut network, 7).unwrap().fact, none);
 
-    let settle = Settle { envelope: envelope(2), reservation: id(0), amount: 0, memo: b"" };
+    let settle = Settle { envelope: envelope(2), reservation: id(0), payee, amount: 0, memo: b"" };
     network.block(settle.sign(&id_of_network, signed).unwrap().run().packets());
     let ended = said(&mut network, 0).unwrap();
     assert_eq!(ended.fact, Fact::Reservation { payer: 1, nonce: 0, reservation: None });

@@ -109,6 +109,7 @@ impl Clients {
         };
         let stranger = self.somebody(chain);
         let part = self.chance.within(0..amount + 1);
+        let named = if self.chance.permille(60) { stranger } else { payee.0 };
         let (by, paid) = match self.chance.below(12) {
             0 => (payee.0, 0),
             1 => (payee.0, part),
@@ -120,10 +121,11 @@ impl Clients {
             _ => (settler.0, part),
         };
         if self.chance.permille(150) {
-            let again = self.says((chain.id, settler.0), |by, nonce| environment.settle(by, id, part, nonce));
+            let again = self
+                .says((chain.id, settler.0), |by, nonce| environment.settle(by, id, (named, part), nonce));
             self.rivals.push(again);
         }
-        self.says((chain.id, by), |by, nonce| environment.settle(by, id, paid, nonce))
+        self.says((chain.id, by), |by, nonce| environment.settle(by, id, (named, paid), nonce))
     }
 
     fn offer(&mut self, environment: &Environment, chain: Known) -> (Account, Transaction) {
@@ -154,7 +156,8 @@ impl Clients {
             1 => (id.payer.0, amount),
             _ => (id.payer.0, 0),
         };
-        self.says((chain.id, by), |by, nonce| environment.settle(by, id, paid, nonce))
+        let named = if self.chance.permille(60) { stranger } else { id.payer.0 };
+        self.says((chain.id, by), |by, nonce| environment.settle(by, id, (named, paid), nonce))
     }
 
     /// An offer of another chain, which is to be paid on this one. At times somebody else wants it as well.
@@ -174,7 +177,9 @@ impl Clients {
         let right = Terms { offer, amount, to: price.to };
         if self.chance.permille(250) {
             let rival = match self.chance.below(3) {
-                0 => self.says((of, offer.payer.0), |by, nonce| environment.settle(by, offer, 0, nonce)),
+                0 => self.says((of, offer.payer.0), |by, nonce| {
+                    environment.settle(by, offer, (offer.payer.0, 0), nonce)
+                }),
                 _ => self.says((chain.id, stranger), |by, nonce| {
                     environment.take(by, (of, right), (price.amount, credit), nonce)
                 }),

@@ -42,7 +42,11 @@ fn offer(taker: Option<u64>) -> Transaction {
 }
 
 fn settle(by: u64, amount: u64) -> Transaction {
-    environment().settle((A.0, Signer::first(by)), id(), amount, 0)
+    environment().settle((A.0, Signer::first(by)), id(), (PAYEE, amount), 0)
+}
+
+fn withdraw(by: u64, amount: u64) -> Transaction {
+    environment().settle((A.0, Signer::first(by)), id(), (PAYER, amount), 0)
 }
 
 fn take(by: u64, amount: u64, to: u64, price: u64) -> Transaction {
@@ -151,6 +155,9 @@ fn a_settlement_that_is_refused_for_nothing_is_seen() {
     assert!(fails(SETTLER, AMOUNT, Outcome::MoreThanReserved).is_err());
     assert_eq!(fails(SETTLER, AMOUNT + 1, Outcome::MoreThanReserved), Ok(()));
     assert_eq!(fails(TAKER, 1, Outcome::MayNotSettle), Ok(()));
+    assert!(fails(SETTLER, 1, Outcome::OtherTerms).is_err());
+    let other = Run::after(&reserve()).executes(&withdraw(SETTLER, 1), Outcome::Applied);
+    assert!(other.is_err(), "for another account than it was made for");
     assert_eq!(fails(SETTLER, 1, Outcome::CreditFrozen), Ok(()));
 }
 
@@ -248,7 +255,7 @@ fn an_offer_is_taken_once_on_its_own_terms_by_its_taker() {
 
 #[test]
 fn an_offer_is_withdrawn_by_who_made_it() {
-    let applies = |by, amount| Run::after(&offer(None)).executes(&settle(by, amount), Outcome::Applied);
+    let applies = |by, amount| Run::after(&offer(None)).executes(&withdraw(by, amount), Outcome::Applied);
     assert_eq!(applies(PAYER, 0), Ok(()));
     assert!(applies(PAYER, AMOUNT).is_err() && applies(TAKER, 0).is_err());
 }

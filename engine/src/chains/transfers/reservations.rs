@@ -59,7 +59,10 @@ pub(super) fn settle(book: &mut Book, signer: usize, of: &Settle<'_>) -> Result<
     let state = Arc::clone(book.state());
     let (by, id, amount) = (of.envelope.signer, of.reservation, of.amount);
     state.flags_at(signer).debit()?;
-    let Reservation { amount: reserved, purpose, .. } = open(book, id)?;
+    let found @ Reservation { amount: reserved, purpose, .. } = open(book, id)?;
+    if of.payee != found.payee(id) {
+        return Err(Outcome::OtherTerms);
+    }
     match purpose {
         Purpose::Payment { settler, .. } if by == settler => {}
         Purpose::Payment { payee, .. } if by == payee && amount == 0 => {}

@@ -26,9 +26,9 @@ pub(crate) fn reserve_as(like: &Transfer, (payee, settler): (u64, u64), seconds:
     reserve.sign(&Digest::default(), unsigned).unwrap()
 }
 
-pub(crate) fn settle_as(like: &Transfer, (payer, nonce): (u64, u64)) -> Transaction {
-    let reservation = ReservationId { payer: AccountId(payer), nonce };
-    let settle = Settle { envelope: envelope(like), reservation, amount: like.amount, memo: b"" };
+pub(crate) fn settle_as(like: &Transfer, (payer, nonce): (u64, u64), payee: u64) -> Transaction {
+    let (reservation, payee) = (ReservationId { payer: AccountId(payer), nonce }, AccountId(payee));
+    let settle = Settle { envelope: envelope(like), reservation, payee, amount: like.amount, memo: b"" };
     settle.sign(&Digest::default(), unsigned).unwrap()
 }
 
@@ -51,11 +51,15 @@ pub(crate) fn any_reservation() -> impl Strategy<Value = Transaction> + Clone {
         amount,
         ..like
     });
-    let accounts = (prop_oneof![9 => 0..5_u64, 1 => 0..10_u64], 0..5_u64);
+    // Mostly for the same account, so that who settles names the right one.
+    let payee = || prop_oneof![8 => Just(1_u64), 3 => 0..5_u64, 1 => 0..10_u64];
+    let accounts = (payee(), 0..5_u64);
     let reserve = (like.clone(), accounts.clone(), 1..6_u32)
         .prop_map(|(like, accounts, seconds)| reserve_as(&like, accounts, seconds));
-    let settle = (like.clone(), 0..5_u64, 0..24_u64, prop_oneof![2 => 0..60_u64, 1 => Just(0)])
-        .prop_map(|(like, payer, nonce, amount)| settle_as(&Transfer { amount, ..like }, (payer, nonce)));
+    let amount = prop_oneof![2 => 0..60_u64, 1 => Just(0)];
+    let settle = (like.clone(), 0..5_u64, 0..24_u64, amount, payee()).prop_map(
+        |(like, payer, nonce, amount, payee)| settle_as(&Transfer { amount, ..like }, (payer, nonce), payee),
+    );
     // There is no other chain.
     let offer = like.prop_map(|like| {
         offer_as(&like, Price { chain: ChainId(8), amount: 1, to: AccountId(0), taker: None }, 3)
@@ -98,7 +102,7 @@ impl Chain {
     }
 
     fn settle(&mut self, by: u64, nonce: u64, amount: u64) -> Transaction {
-        settle_as(&self.like(by, amount), (0, nonce))
+        settle_as(&self.like(by, amount), (0, nonce), 1)
     }
 
     fn order(&mut self, by: u64, action: Action) -> Transaction {
@@ -161,10 +165,12 @@ fn only_the_settler_pays_and_the_payee_can_do_without() {
         (chain.settle(0, first, 0), MayNotSettle),
         (chain.settle(1, first, 30), MayNotSettle),
         (chain.settle(2, first, 0), MayNotSettle),
+        // What is signed says whom it is for.
+        (settle_as(&chain.like(3, 30), (0, first), 2), OtherTerms),
         (chain.settle(3, first, 0), Applied),
         (chain.settle(1, second, 0), Applied),
         (chain.settle(3, 99, 0), NotReserved),
-        (settle_as(&chain.like(3, 0), (77, 0)), NotReserved),
+        (settle_as(&chain.like(3, 0), (77, 0), 1), NotReserved),
     ];
     chain.block(&all);
     assert_eq!(chain.balances(), [100; 4]);
@@ -197,7 +203,7 @@ fn more_than_a_block_gives_back_waits_and_cannot_be_settled() {
     let one_more = reserve_as(&chain.like(0, 1), (1, 3), 9);
     chain.block(&[(one_more, ReservationsFull)]);
     assert_eq!(chain.writer.table().vacancies(), 0);
-    let of_the_last = settle_as(&chain.like(3, 1), (4, u64::from(blocks) * 64 - 1));
+    let of_the_last = settle_as(&chain.like(3, 1), (4, u64::from(blocks) * 64 - 1), 1);
     chain.block(&[(of_the_last, NotReserved)]);
     assert_eq!(chain.writer.table().vacancies(), RELEASES_MAX);
     assert_eq!(chain.balance(4), 2_000 - 1_024);

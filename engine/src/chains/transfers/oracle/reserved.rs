@@ -31,14 +31,6 @@ impl PlainReservation {
         self.amount
     }
 
-    /// The account of this chain that may be paid.
-    pub(crate) fn payee(&self) -> Option<AccountId> {
-        match self.purpose {
-            PlainPurpose::Payment { payee, .. } => Some(AccountId(payee)),
-            PlainPurpose::Swap { .. } => None,
-        }
-    }
-
     /// When its payer has it back, by the lock clock.
     pub(crate) fn due_ms(&self) -> u64 {
         self.due_ms
@@ -127,6 +119,13 @@ pub(super) fn settle(oracle: &mut Oracle, of: &Settle<'_>) -> Result<(), Outcome
     let (by, name) = (of.envelope.signer.0, (of.reservation.payer.0, of.reservation.nonce));
     oracle.accounts[by as usize].may_pay()?;
     let reservation = open(oracle, name)?;
+    let for_whom = match reservation.purpose {
+        PlainPurpose::Payment { payee, .. } => payee,
+        PlainPurpose::Swap { .. } => name.0,
+    };
+    if of.payee.0 != for_whom {
+        return Err(Outcome::OtherTerms);
+    }
     match reservation.purpose {
         // The settler says how much; the payee can do without.
         PlainPurpose::Payment { payee, settler } => {

@@ -246,9 +246,9 @@ fn who_offers_can_withdraw_and_the_time_ends_it() {
     let ((offer, first), (other, _)) = (network.offer(60), network.offer(2));
     // The other exceeds what there is.
     assert_eq!(network.height(&[offer, other]), [Applied, InsufficientBalance]);
-    let paid = settle_as(&network.like((A, 0), 1), (0, first));
-    let stranger = settle_as(&network.like((A, 1), 0), (0, first));
-    let withdrawn = settle_as(&network.like((A, 0), 0), (0, first));
+    let paid = settle_as(&network.like((A, 0), 1), (0, first), 0);
+    let stranger = settle_as(&network.like((A, 1), 0), (0, first), 0);
+    let withdrawn = settle_as(&network.like((A, 0), 0), (0, first), 0);
     let all = [paid, stranger, withdrawn, network.take(first)];
     assert_eq!(network.height(&all), [MayNotSettle, MayNotSettle, Applied, Sent]);
     refunded(&mut network, NotReserved);
@@ -334,7 +334,7 @@ fn in_every_small_history_both_or_neither() {
                 2 => vec![offer(&mut network, 3)],
                 3 => vec![take(&mut network, 0)],
                 4 => vec![take(&mut network, 1)],
-                5 => vec![settle_as(&network.like((A, 0), 0), (0, 0))],
+                5 => vec![settle_as(&network.like((A, 0), 0), (0, 0), 0)],
                 6 => vec![network.freeze(A, 0, if history % 2 == 0 { Frozen::DEBIT } else { Frozen::NONE })],
                 _ => vec![],
             };
@@ -370,7 +370,7 @@ proptest! {
                 transactions.push(match what {
                     0 => offer_as(&network.like((A, 0), 10), price, amount as u32),
                     1 | 2 => take_as(&network.like((B, 1 + 2 * (account & 1)), amount * 5), A, account, say(10)),
-                    3 => settle_as(&network.like((A, account), 0), (0, other)),
+                    3 => settle_as(&network.like((A, account), 0), (0, other), if amount > 2 { account } else { 0 }),
                     4 => network.freeze(if other == 0 { A } else { B }, account, Frozen::from_bits(amount as u32)),
                     _ => super::reserve_as(&network.like((A, 0), amount), (account, other), amount as u32),
                 });
