@@ -215,6 +215,7 @@ fn what_would_change_and_what_will_is_shown() {
     let administrators = proposed["proposal"]["proposal"].as_str().unwrap();
     let (_, same) = run(2, &["chain", "roles", "1", "--registrar", "none"]);
     assert!(same.contains("that changes nothing: chain 1 has these roles"), "{same}");
+    let (other, _) = run(0, &["chain", "roles", "1", "--freezer", "1"]);
 
     // The list has all of them.
     let listed = json(&["chain", "proposals", "--json"]);
@@ -222,7 +223,7 @@ fn what_would_change_and_what_will_is_shown() {
         let proposals = listed["proposals"].as_array().unwrap().iter();
         proposals.map(|of| of["proposal"].as_str().unwrap().to_owned()).collect()
     };
-    let all = BTreeSet::from([roles.clone(), administrators.to_owned()]);
+    let all = BTreeSet::from([roles.clone(), administrators.to_owned(), proposal(&other)]);
     assert_eq!(named(&listed), all);
 
     // An approval tells the fate of its proposal: as JSON, and also where it was signed before.

@@ -8,6 +8,7 @@
 //!   ├─ accounts  opened while the network runs
 //!   ├─ envelopes transactions of several packets
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
+//!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
@@ -51,3 +52,5 @@ mod network;
 mod proofs;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod reservations;

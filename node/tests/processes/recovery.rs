@@ -85,7 +85,7 @@ fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
 /// How many power cuts `just crash-rounds` asks for.
 const ROUNDS: &str = "MILLRACE_CRASH_ROUNDS";
 /// Transactions a second: more than four validators on a test machine take.
-const FULL_LOAD: f64 = 10_000.0;
+pub const FULL_LOAD: f64 = 10_000.0;
 
 #[test]
 fn rounds_of_full_load_and_power_cuts_lose_nothing() {
