@@ -10,8 +10,9 @@ use super::{Balance, ChainState, Delivery, RowChange};
 use crate::chains::governance::Governance;
 use crate::limits::{CHAIN_RESERVATIONS_MAX, CHANGES_MAX, PUBLIC_KEY_BYTES, RESERVATIONS_MAX, ROWS_MAX};
 use crate::types::{
-    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, Charter, Height, Issuance,
-    LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation, ReservationId, old_key_key, record_key,
+    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, ChainTime, Charter, Height,
+    Issuance, LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation, ReservationId, old_key_key,
+    record_key,
 };
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
@@ -273,12 +274,13 @@ impl Book {
         self.reserved.add(id, reservation);
     }
 
-    /// It is no longer.
-    pub(crate) fn end(&mut self, id: ReservationId) {
+    /// It is no longer: what it was.
+    pub(crate) fn end(&mut self, id: ReservationId) -> Reservation {
         let reservation = self.reservation(id).expect("what ends is open");
         self.reserved.remove(id, &reservation);
         self.table.remove(&id.key().expect("its payer is an account"));
         self.table.keep();
+        reservation
     }
 
     /// The reservations whose time is over at this height, the one that is due longest first.
@@ -290,6 +292,14 @@ impl Book {
     pub(crate) fn clock(&self) -> LockClock {
         let clock = self.table().get(&CLOCK_KEY).map(LockClock::decode);
         clock.map_or_else(LockClock::default, |clock| clock.expect("the ledger's own rows are what they say"))
+    }
+
+    /// What the clock shows when what begins now has waited for so many seconds. If nothing waits, it begins to run.
+    pub(crate) fn due_after(&mut self, at: ChainTime, seconds: u32) -> u64 {
+        if !self.is_waiting() {
+            self.set_clock(self.clock().wound(at.time_ms));
+        }
+        self.clock().now_ms.saturating_add(u64::from(seconds) * 1_000)
     }
 
     pub(crate) fn set_clock(&mut self, clock: LockClock) {

@@ -35,7 +35,7 @@ pub use transactions::{TransactionTree, contains_transaction, transaction_ids};
 pub use view::CommittedView;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The RFC 9162 hashes of many leaves of `N - 1` bytes: each message is a zero byte and the leaf.
 fn leaf_hashes<const N: usize>(leaves: impl ExactSizeIterator<Item = [u8; N]>) -> Vec<[u8; 32]> {

@@ -87,7 +87,7 @@ fn linked(chain: u32, debit: u64, payments: &[(u64, u64)], nonce: u64) -> Transa
 }
 
 /// A batch of packets that ascend by chain.
-fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
+pub(crate) fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
     let previous = match sequence {
         1 => Head::NONE,
         _ => Head { sequence: Sequence(sequence - 1), digest: Digest([9; 32]) },

@@ -203,10 +203,7 @@ fn begin(
     (change, by_recovery, seconds): (Change, bool, u32),
 ) -> Result<(), Outcome> {
     room(book)?;
-    if !book.is_waiting() {
-        book.set_clock(book.clock().wound(at.time_ms));
-    }
-    let due_ms = book.clock().now_ms.saturating_add(u64::from(seconds) * 1_000);
+    let due_ms = book.due_after(at, seconds);
     record.changes += 1;
     record.approvals.clear();
     record.pending = Some(Pending { change, by_recovery, begun: at.height, due_ms });

@@ -184,11 +184,12 @@ impl Oracle {
         !self.changing.is_empty() || !self.reservations.is_empty()
     }
 
-    /// If nothing waits, the clock begins to run.
-    pub(crate) fn wind_clock(&mut self, at: ChainTime) {
+    /// What the clock shows when what begins now has waited for so many seconds. If nothing waits, it begins to run.
+    pub(crate) fn due_after(&mut self, at: ChainTime, seconds: u32) -> u64 {
         if !self.is_waiting() {
             set_clock(self, self.clock.0.max(at.time_ms), at.time_ms);
         }
+        self.clock.0.saturating_add(u64::from(seconds) * 1_000)
     }
 
     /// The accounts with a change in its lock window.
@@ -313,8 +314,7 @@ fn begin(
 ) -> Result<(), Outcome> {
     room(oracle)?;
     let Height(begun) = at.height;
-    oracle.wind_clock(at);
-    let due_ms = oracle.clock.0.saturating_add(u64::from(seconds) * 1_000);
+    let due_ms = oracle.due_after(at, seconds);
     let record = &mut oracle.accounts[id.0 as usize].record;
     record.changes += 1;
     record.approvals.clear();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::accounts;
 use super::reservations;
 use crate::execute::{Book, Delivery, Leg, PREFETCH_AHEAD};
-use crate::types::{Action, ChainKind, ChainTime, Command, Content, Outcome, PacketRun, Payments};
+use crate::types::{Action, ChainTime, Command, Content, Outcome, PacketRun, Payments};
 
 /// One transaction of the account at `signer`, whose nonce is spent.
 #[inline]
@@ -20,10 +20,10 @@ pub(super) fn execute(book: &mut Book, at: ChainTime, signer: usize, run: Packet
     }
     let amount = run.amount();
     if run.is_cross() {
-        let Some(other) = book.neighbour(run.credit_chain()) else { return Outcome::UnknownCreditChain };
-        if other.kind != ChainKind::Transfers {
-            return Outcome::OtherKind;
-        }
+        let other = match reservations::has_money(book, run.credit_chain()) {
+            Ok(other) => other,
+            Err(reason) => return reason,
+        };
         if other.asset != state.asset() {
             return Outcome::OtherAsset;
         }

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use crate::execute::{Book, Crossing};
+use crate::execute::{Book, Crossing, Neighbour};
 use crate::types::{
     AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Offer, Outcome, Purpose, Reservation,
     ReservationId, Reserve, Settle, Take, Terms,
@@ -46,10 +46,7 @@ fn set_aside(
     book.may_reserve(id.payer)?;
     let left = book.state().mutable(payer).balance.checked_sub(amount).ok_or(Outcome::InsufficientBalance)?;
     book.state().set_balance(payer, left);
-    if !book.is_waiting() {
-        book.set_clock(book.clock().wound(at.time_ms));
-    }
-    let due_ms = book.clock().now_ms.saturating_add(u64::from(seconds) * 1_000);
+    let due_ms = book.due_after(at, seconds);
     book.reserve(id, &Reservation { amount, due_ms, purpose });
     Ok(())
 }
@@ -123,9 +120,8 @@ pub(super) fn taken(book: &mut Book, crossing: &Crossing, terms: &Terms) -> Resu
 /// The reservations whose time is over end, and their payers have the money back.
 pub(in crate::chains) fn release(book: &mut Book, now_ms: u64) {
     for id in book.over(now_ms) {
-        let Reservation { amount, .. } = book.reservation(id).expect("what is due is open");
+        let Reservation { amount, .. } = book.end(id);
         credit(book, id.payer, amount);
-        book.end(id);
     }
 }
 
@@ -135,9 +131,11 @@ fn open(book: &Book, id: ReservationId) -> Result<Reservation, Outcome> {
     reservation.ok_or(Outcome::NotReserved)
 }
 
-fn has_money(book: &Book, chain: ChainId) -> Result<(), Outcome> {
+/// Another chain, if money can be sent there.
+#[inline]
+pub(super) fn has_money(book: &Book, chain: ChainId) -> Result<Neighbour, Outcome> {
     let other = book.neighbour(chain).ok_or(Outcome::UnknownCreditChain)?;
-    (other.kind == ChainKind::Transfers).then_some(()).ok_or(Outcome::OtherKind)
+    (other.kind == ChainKind::Transfers).then_some(other).ok_or(Outcome::OtherKind)
 }
 
 /// An account has more. Its flags do not matter: it is paid what it was promised, or has back what it had set aside.

@@ -107,8 +107,7 @@ fn set_aside(
         return Err(Outcome::InsufficientBalance);
     }
     payer.balance -= u128::from(amount);
-    oracle.wind_clock(at);
-    let due_ms = oracle.clock.0.saturating_add(u64::from(seconds) * 1_000);
+    let due_ms = oracle.due_after(at, seconds);
     let reservation = PlainReservation { amount, due_ms, purpose };
     oracle.table.put(row_key(name), reservation.value());
     oracle.reservations.insert(name, reservation);

@@ -8,11 +8,10 @@ use proptest::prelude::*;
 use super::{offer_as, settle_as, take_as, unsigned};
 use crate::execute::tests::{chain_of, command, transfer};
 use crate::execute::{Delivered, Leg};
+use crate::roots::tests::batch;
 use crate::roots::{CommittedView, Executed, Ledger, OracleLedger};
 use crate::types::Outcome::*;
 use crate::types::*;
-use crate::verify::Verified;
-use crate::wire::{Batch, BatchSection};
 
 /// The chain of the offers, and that of the prices.
 const A: u32 = 7;
@@ -89,7 +88,7 @@ impl Network {
         let height = self.ledger.height().next();
         let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
         let at = ChainTime::new(height, height.0 * 1_000);
-        let batches: Vec<_> = (!packets.is_empty()).then(|| batch(&packets)).into_iter().collect();
+        let batches: Vec<_> = (!packets.is_empty()).then(|| batch(1, &packets)).into_iter().collect();
         let executed = self.ledger.execute(at, &batches);
         let of = |chain| PacketRun::all(&packets).filter(|run| run.chain() == chain).collect();
         let expected = self.oracle.execute(at, of);
@@ -141,25 +140,6 @@ fn price(taker: Option<u64>) -> Price {
 
 fn terms(nonce: u64) -> Terms {
     Terms { offer: ReservationId { payer: AccountId(0), nonce }, amount: 60, to: AccountId(0) }
-}
-
-fn batch(packets: &[Packet]) -> Verified<Batch> {
-    let runs: Vec<_> = PacketRun::all(packets).collect();
-    let section = |of_chain: &[PacketRun<'_>]| BatchSection {
-        chain: of_chain[0].chain(),
-        packets: of_chain.iter().map(|run| run.packets().len() as u32).sum(),
-    };
-    let sections: Vec<_> = runs.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
-    let (network, author) = (Digest::default(), ValidatorIndex(0));
-    Verified::assumed(Batch::seal(
-        &network,
-        author,
-        &Head::NONE,
-        Height(0),
-        &sections,
-        packets.iter(),
-        |_| [0; 64],
-    ))
 }
 
 #[test]
