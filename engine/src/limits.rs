@@ -7,9 +7,9 @@
 //! packet 128 ── x4096 ──▶ batch 512 KiB ── cut of all streams ──▶ block (<= 1,024 batches, <= 65,536 packets)
 //! ```
 
-/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, caps and windows, threshold, number of
-/// accounts, root, supply (*protocol*).
-pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 2 * 4 + 4 + 8 + 32 + 8;
+/// Bytes of a chain in the header of a genesis: id, kind, suite, asset, roles, caps, windows and quota, threshold,
+/// number of accounts, root, supply (*protocol*).
+pub const CHAIN_HEADER_BYTES: usize = 4 + 2 + 2 + 16 + 6 * 8 + 3 * 4 + 4 + 8 + 32 + 8;
 /// Bytes of a packet: a transaction, or a part of an envelope (*protocol*).
 pub const PACKET_BYTES: usize = 128;
 /// Bytes of a transfer that are signed; the signature fills the rest (*protocol*).
@@ -98,6 +98,10 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const BLOCK_BATCHES_MAX: usize = 1024;
 /// Packets in one block, over all chains (*protocol*).
 pub const BLOCK_PACKETS_MAX: usize = 65_536;
+/// Bytes of transactions in one block, over all chains, and the highest quota of one of them (*protocol*).
+pub const BLOCK_PACKET_BYTES_MAX: usize = BLOCK_PACKETS_MAX * PACKET_BYTES;
+/// The lowest quota of a chain, in bytes of a block: the largest envelope fits (*protocol*).
+pub const QUOTA_BYTES_MIN: usize = ENVELOPE_PACKETS_MAX * PACKET_BYTES;
 /// Payments between chains that one block may deliver: what one block sends, and refunds of what another one sent
 /// (*follows from the protocol*).
 pub const DELIVERIES_MAX: usize = 2 * BLOCK_PACKETS_MAX;

@@ -41,7 +41,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
 const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 2 + ROW_VALUE_BYTES_MAX;
 const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-const MAGIC: &[u8; 16] = b"millrace/proof/5";
+const MAGIC: &[u8; 16] = b"millrace/proof/6";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;

@@ -4,7 +4,7 @@
 //! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
 //! chain = id | kind | suite | asset | roles | threshold | accounts | accounts root | supply
 //! roles = issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
-//!         recovery window
+//!         recovery window | quota
 //! ```
 //!
 //! The network id is the SHA-256 of these bytes, and every signature of a validator is over it. So a stranger who
@@ -12,6 +12,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use crate::Digest;
 use crate::codec::{FormError, Reader};
@@ -29,7 +30,7 @@ const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-const MAGIC: &[u8; 25] = b"millrace/genesis-header/6";
+const MAGIC: &[u8; 25] = b"millrace/genesis-header/7";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
 pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
@@ -40,6 +41,8 @@ pub const ANYONE: u64 = u64::MAX - 1;
 const ROWS_MAX: u64 = 1 << 32;
 /// Seconds of the longest lock window.
 const WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
+/// Bytes of transactions in a block that a chain may have: at least the largest envelope, at most all.
+const QUOTAS: RangeInclusive<u32> = 64 << 10..=8 << 20;
 /// The asset of a chain without money.
 const NO_ASSET: [u8; 16] = [0; 16];
 /// ZIP-215 Ed25519 with SHA-256.
@@ -115,11 +118,13 @@ pub struct Roles {
     pub rekey_window: u32,
     /// For how many seconds it can cancel a recovery.
     pub recovery_window: u32,
+    /// How many bytes of its transactions one block may take.
+    pub quota: u32,
 }
 
 impl Roles {
     /// Bytes of their encoding.
-    pub const BYTES: usize = 6 * 8 + 2 * 4;
+    pub const BYTES: usize = 6 * 8 + 3 * 4;
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
         let roles = Self {
@@ -131,11 +136,16 @@ impl Roles {
             attestations_cap: reader.u64("attestations cap of a chain")?,
             rekey_window: reader.u32("re-key window of a chain")?,
             recovery_window: reader.u32("recovery window of a chain")?,
+            quota: reader.u32("quota of a chain")?,
         };
         let Self { rekey_window, recovery_window, .. } = roles;
         if rekey_window == 0 || rekey_window >= recovery_window || recovery_window > WINDOW_SECONDS_MAX {
             let reason = "the window of a recovery is the longer one, of at most 366 days";
             return Err(FormError::Invalid { what: "lock windows of a chain", reason });
+        }
+        if !QUOTAS.contains(&roles.quota) {
+            let reason = "it is from 64 KiB to 8 MiB";
+            return Err(FormError::Invalid { what: "quota of a chain", reason });
         }
         Ok(roles)
     }
@@ -187,7 +197,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 6";
+            let reason = "this is not a genesis header of version 7";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;

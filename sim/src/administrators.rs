@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Council,
-    Decision, Digest, Fingerprint, ProposalRecord, Registrar, Roles, chain_of_key,
+    Decision, Digest, Fingerprint, ProposalRecord, Quota, Registrar, Roles, chain_of_key,
 };
 
 use crate::chance::Chance;
@@ -214,7 +214,8 @@ impl Administration {
                 let roles = roles_of(ChainKind::Transfers, 12);
                 let freezer = Some(AccountId(chance.of(&[FREEZER, FREEZER + 1])));
                 let registrar = chance.of(&[roles.registrar, Registrar::Anyone]);
-                Decision::Roles(ChainId(1), Roles { issuance_cap, freezer, registrar, ..roles })
+                let quota = chance.of(&[Quota::WHOLE, Quota::LEAST]);
+                Decision::Roles(ChainId(1), Roles { issuance_cap, freezer, registrar, quota, ..roles })
             }
             14 => {
                 // All of the beginning or two of them: what is proposed until then is void.
@@ -244,7 +245,10 @@ mod tests {
     use crate::environment::Founded;
 
     fn environment() -> Environment {
-        Environment::new(4, Founded { chains: 2, register: true, governed: true, accounts: 12 })
+        Environment::new(
+            4,
+            Founded { chains: 2, register: true, governed: true, accounts: 12, quota: Quota::WHOLE },
+        )
     }
 
     #[test]

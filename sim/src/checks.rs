@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::execute::oracle::OracleOutcome;
 use engine::execute::{ChainState, Delivered, Delta, Leg, Table};
-use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
+use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, TIME_AHEAD_MAX_MS};
 use engine::replica::Job;
 use engine::roots::OracleLedger;
 use engine::types::{
@@ -277,6 +277,20 @@ impl Checks {
         }
     }
 
+    /// A block takes no more of a chain than its quota, unless it is all in one batch.
+    fn quotas(&mut self, height: Height, sections: &[OrderedBatch], at: Duration) {
+        let mut taken: BTreeMap<ChainId, (usize, usize)> = BTreeMap::new();
+        for section in sections {
+            let (batches, packets) = taken.entry(section.chain).or_default();
+            (*batches, *packets) = (*batches + 1, *packets + section.packets);
+        }
+        for (chain, (_, packets)) in taken.into_iter().filter(|(_, (batches, _))| *batches > 1) {
+            if let Err(wrong) = self.decisions.fits(chain, packets * PACKET_BYTES, height) {
+                self.violation(at, format!("quota: {wrong}"));
+            }
+        }
+    }
+
     /// Whether a block is part of the history.
     pub(crate) fn has_ordered(&self, digest: &Digest) -> bool {
         self.history.iter().any(|(known, _)| known == digest)
@@ -318,6 +332,7 @@ impl Checks {
         }
         let moment = ChainTime::new(*height, *time_ms);
         self.decisions.begin(*height);
+        self.quotas(*height, sections, at);
         for OnChain { chain, found, .. } in executed {
             self.reserved.begin(*chain, self.decisions.status(*chain, *height), moment);
             for (account, key) in &found.keys {

@@ -9,7 +9,7 @@ use engine::execute::{Chains, Delivered, Leg};
 use engine::roots::ChainEntry;
 use engine::types::{
     AccountId, Action, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Command,
-    Content, Decision, Digest, Genesis, Height, Outcome, Propose, Roles, Transaction, Transfer,
+    Content, Decision, Digest, Genesis, Height, Outcome, Propose, Quota, Roles, Transaction, Transfer,
 };
 
 /// From a decision to its effect, in heights.
@@ -145,6 +145,19 @@ impl Decisions {
     /// The status of a chain as of a height, if it is there.
     pub(crate) fn status(&self, chain: ChainId, height: Height) -> Option<ChainStatus> {
         self.at(height).get(&chain).map(|of| of.status)
+    }
+
+    /// How many bytes of a chain a block of a height may take, if it takes them from several batches.
+    ///
+    /// # Errors
+    /// It takes more.
+    pub(crate) fn fits(&self, chain: ChainId, bytes: usize, height: Height) -> Result<(), String> {
+        let quota = self.at(height).get(&chain).map_or(u32::MAX, |of| of.roles.quota.0);
+        // More than a whole block is for the limits of blocks to say.
+        let fits = bytes <= quota as usize || quota == Quota::WHOLE.0;
+        fits.then_some(()).ok_or_else(|| {
+            format!("height {height} takes {bytes} bytes of chain {chain}, whose quota is {quota}")
+        })
     }
 
     /// A height begins that nobody has executed before.

@@ -528,7 +528,8 @@ impl World {
                 if hasty && self.is_honest(node) {
                     self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
                 }
-                self.feed(node, Input::Executed { height, root, in_flight });
+                let decided = deltas.iter().flat_map(Delta::decided).collect();
+                self.feed(node, Input::Executed { height, root, in_flight, decided });
             }
         }
         self.write_journal(node);

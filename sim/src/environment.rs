@@ -8,9 +8,9 @@ use engine::types::{
     AccountGenesis, AccountId, Action, Approve, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command,
     CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope, FIRST_KEY_VERSION,
     Fingerprint, Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts, NewChain, Offer,
-    Opening, Payment, Payments, Price, Propose, Protect, Recover, Registrar, Registration, Registrations,
-    Rekey, ReservationId, Reserve, Revoke, Roles, Safeguards, Settle, Take, Terms, Transaction, Transfer,
-    ValidatorGenesis, new_key_message, possession_message, recovery_message,
+    Opening, Payment, Payments, Price, Propose, Protect, Quota, Recover, Registrar, Registration,
+    Registrations, Rekey, ReservationId, Reserve, Revoke, Roles, Safeguards, Settle, Take, Terms,
+    Transaction, Transfer, ValidatorGenesis, new_key_message, possession_message, recovery_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -85,6 +85,8 @@ pub(crate) struct Founded {
     pub(crate) governed: bool,
     /// Accounts of each chain but that of the administrators.
     pub(crate) accounts: u64,
+    /// How much of a block the first chain with money may have.
+    pub(crate) quota: Quota,
 }
 
 /// The roles of a chain with money that begins with so many accounts.
@@ -97,6 +99,7 @@ fn roles(accounts: u64) -> Roles {
         accounts_cap: accounts + OPENED_MAX,
         attestations_cap: 0,
         windows: WINDOWS,
+        quota: Quota::WHOLE,
     }
 }
 
@@ -113,7 +116,7 @@ pub(crate) fn roles_of(kind: ChainKind, accounts: u64) -> Roles {
 
 impl Environment {
     pub(crate) fn new(validators: usize, founded: Founded) -> Self {
-        let Founded { chains, register, governed, accounts } = founded;
+        let Founded { chains, register, governed, accounts, quota } = founded;
         let signing_seeds: Vec<_> = (0..validators as u64).map(|index| seed(0xa1, index)).collect();
         let validator = |(index, signing_seed): (usize, &[u8; 32])| ValidatorGenesis {
             name: format!("v{index}"),
@@ -132,6 +135,7 @@ impl Environment {
             accounts: keys.iter().map(|key| account(key, BALANCE)).collect(),
         };
         let mut all: Vec<_> = (1..=chains).map(money).collect();
+        all[0].roles.quota = quota;
         if register {
             let (kind, asset) = (ChainKind::Attestations, Asset::NONE);
             let roles = roles_of(kind, accounts);

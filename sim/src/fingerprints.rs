@@ -140,7 +140,16 @@ mod tests {
     const CHAIN: u32 = 2;
 
     fn environment() -> Environment {
-        Environment::new(4, Founded { chains: 1, register: true, governed: false, accounts: 12 })
+        Environment::new(
+            4,
+            Founded {
+                chains: 1,
+                register: true,
+                governed: false,
+                accounts: 12,
+                quota: engine::types::Quota::WHOLE,
+            },
+        )
     }
 
     fn attest(owner: u64, fingerprint: u8, link: Link) -> Transaction {

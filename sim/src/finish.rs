@@ -135,6 +135,8 @@ impl World {
                     "early" => 140 * n,
                     "judging" => 16,
                     "certifying" => 80,
+                    // Each chain has one, and decisions wait for 128 heights.
+                    "quotas" => 40,
                     "journaled_blocks" => 300,
                     // No more is taken then, and the last certificate may finalize all blocks that wait.
                     "undispatched" => 1_024 + 24 * n + 80,

@@ -98,7 +98,16 @@ mod tests {
     const CHAIN: ChainId = ChainId(1);
 
     fn environment() -> Environment {
-        Environment::new(4, Founded { chains: 2, register: false, governed: false, accounts: 12 })
+        Environment::new(
+            4,
+            Founded {
+                chains: 2,
+                register: false,
+                governed: false,
+                accounts: 12,
+                quota: engine::types::Quota::WHOLE,
+            },
+        )
     }
 
     /// Whether these are the balances that change by these transactions, by account.

@@ -1,9 +1,10 @@
-//! A leader whose block takes more transactions than a block may: all of them exist, and everybody gets them.
+//! A leader whose block takes more transactions than a block may, or more of a chain than its quota: all of them exist,
+//! and everybody gets them.
 
 use std::time::Duration;
 
 use engine::limits::BLOCK_PACKETS_MAX;
-use engine::types::Head;
+use engine::types::{Head, Quota};
 use engine::wire::{Batch, BatchSection, Block, PeerMessage};
 use kernels::ed25519::SigningKey;
 
@@ -13,6 +14,8 @@ use crate::world::{Event, World};
 
 /// Transactions of one of its batches: as many as fit into a record of a simulated log.
 const TRANSACTIONS: usize = 900;
+/// The same, where two of them are more than the lowest quota, and one is not.
+const TRANSACTIONS_OF_QUOTA: usize = 300;
 /// How many batches it shows at once: fewer than may be with the verifiers.
 const AT_ONCE: usize = 40;
 /// When it shows the rest.
@@ -36,7 +39,7 @@ impl World {
             self.oversize_shown = true;
         }
         let batches = self.oversize.clone();
-        let (head, rest) = batches.split_at(AT_ONCE);
+        let (head, rest) = batches.split_at(AT_ONCE.min(batches.len()));
         for batch in if first { head } else { rest } {
             for peer in (0..self.plan.validators).filter(|peer| *peer != node) {
                 self.carry(node, peer, PeerMessage::Batch(batch.bytes().clone()));
@@ -50,10 +53,14 @@ impl World {
         let chain = self.environment.first_money().id;
         let transfer =
             self.environment.transfer((chain.0, None), (Signer::first(0), 1), 1, 1 << 20, u64::MAX);
-        let section = BatchSection { chain, packets: TRANSACTIONS as u32 };
-        let packets = vec![*transfer.run().first(); TRANSACTIONS];
+        let (count, most) = match self.plan.quota {
+            Quota::WHOLE => (TRANSACTIONS, BLOCK_PACKETS_MAX),
+            quota => (TRANSACTIONS_OF_QUOTA, quota.packets()),
+        };
+        let section = BatchSection { chain, packets: count as u32 };
+        let packets = vec![*transfer.run().first(); count];
         let mut previous = Head::NONE;
-        while self.oversize.len() * TRANSACTIONS <= BLOCK_PACKETS_MAX {
+        while self.oversize.len() * count <= most {
             let author = engine::types::ValidatorIndex(me as u16);
             let network = self.environment.network();
             let sign = |message: &[u8]| key.sign(message);

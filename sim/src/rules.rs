@@ -116,4 +116,6 @@ rules! {
     JudgedAsOf = "batches_are_judged_as_of_a_height" by "blame",
     /// A block takes no more transactions than the limit, counted in the bodies.
     BlocksBounded = "blocks_are_bounded" by "limits",
+    /// A block takes no more of a chain than its quota.
+    QuotasKept = "quotas_are_kept" by "quota",
 }

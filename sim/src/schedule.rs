@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::limits::ROOT_LAG_MAX;
+use engine::types::Quota;
 
 use crate::administrators::{Ask, Governed};
 use crate::byzantine::Misdeed;
@@ -123,6 +124,8 @@ pub(crate) struct Plan {
     /// Heights come as fast as they can.
     pub(crate) fast: bool,
     pub(crate) accounts: u64,
+    /// How much of a block the first chain with money may have.
+    pub(crate) quota: Quota,
     pub(crate) quality: Quality,
     pub(crate) sync_us: (u64, u64),
     /// Syncs of the journal take so many times longer: it takes the batches, too.
@@ -173,6 +176,7 @@ impl Plan {
             governed: Governed::No,
             fast: false,
             accounts: 12,
+            quota: Quota::WHOLE,
             quality: Quality {
                 delay_us: (500, 4_000),
                 loss_permille: 0,
@@ -248,6 +252,7 @@ impl Plan {
             // Batches that come before the one they follow are not taken.
             plan.quality = Quality { loss_permille: 0, reordering: false, ..plan.quality };
             plan.liars.insert(chance.below(validators), vec![Misdeed::OversizeBlocks]);
+            plan.quota = chance.of(&[Quota::WHOLE, Quota::LEAST]);
             return plan;
         }
         plan.draw_faulty(chance);
@@ -263,6 +268,7 @@ impl Plan {
             plan.cut_all_power(chance);
         }
         plan.acts.sort_by_key(|(at, _)| *at);
+        plan.quota = chance.of(&[Quota::WHOLE, Quota::WHOLE, Quota::LEAST]);
         plan
     }
 

@@ -166,6 +166,16 @@ fn broken_rules_are_found() {
     }
 }
 
+/// The drawn faults show this one seldom.
+#[test]
+fn a_block_above_a_quota_that_is_voted_for_is_seen() {
+    let scenario = Scenario::named("quota_exceeded");
+    let broken = Some(Rule::QuotasKept);
+    let report = simulate(&Run { scenario, broken, ..run(4, 0) });
+    let seen = |violation: &String| violation.contains("s: quota: ");
+    assert!(report.violations.iter().any(seen), "{:?}", report.violations);
+}
+
 #[test]
 fn a_network_without_faults_has_a_cost() {
     let cost = simulate(&Run { cost: true, ..run(4, 0) }).cost.expect("it was counted");

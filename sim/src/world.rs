@@ -182,6 +182,7 @@ impl World {
                 register: plan.register,
                 governed: plan.governed != Governed::No,
                 accounts: plan.accounts,
+                quota: plan.quota,
             },
         );
         let twins = plan.twin.into_iter();

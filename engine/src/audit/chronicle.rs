@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::records::Committed;
 use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
-use crate::limits::ROOT_LAG_MAX;
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
 use crate::roots::{ChainEntry, OracleLedger};
 use crate::types::{
     Asset, ChainId, Digest, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet, PacketRun,
@@ -240,6 +240,7 @@ impl Chronicle {
         if self.chapter(height).is_none() {
             self.follows(block)?;
             let chapter = self.execute(block, batches);
+            self.is_bounded(block, batches)?;
             self.roots_next.0 += block.header().roots.len() as u64;
             self.cut = block.cut().to_vec();
             self.chapters.push(chapter);
@@ -291,6 +292,27 @@ impl Chronicle {
         if header.cut != self.cut && header.height.0 - carried > ROOT_LAG_MAX {
             let expected = format!("the state roots up to height {}", header.height.0 - ROOT_LAG_MAX);
             return wrong(expected, format!("those up to height {carried}"));
+        }
+        Ok(())
+    }
+
+    /// Whether a block that was executed now takes no more than a block may, nor of a chain more than its quota, unless
+    /// that is in one batch.
+    fn is_bounded(&self, block: &Block, batches: &[Batch]) -> Result<(), Wrong> {
+        let what = format!("the block at height {}", block.height());
+        let packets: usize = batches.iter().map(|batch| batch.packets().len()).sum();
+        if batches.len() > BLOCK_BATCHES_MAX || packets > BLOCK_PACKETS_MAX {
+            let expected = format!("at most {BLOCK_BATCHES_MAX} batches with {BLOCK_PACKETS_MAX} packets");
+            return Err(Wrong::new(what, expected, format!("{} with {packets}", batches.len())));
+        }
+        for (chain, oracle) in self.oracle.oracles() {
+            let parts = batches.iter().map(|batch| batch.packets_of(chain).len() * PACKET_BYTES);
+            let parts: Vec<usize> = parts.filter(|bytes| *bytes > 0).collect();
+            let (bytes, quota) = (parts.iter().sum::<usize>(), oracle.quota());
+            if parts.len() > 1 && bytes > quota as usize {
+                let expected = format!("at most {quota} bytes of chain {chain}, which is its quota");
+                return Err(Wrong::new(what, expected, format!("{bytes} bytes")));
+            }
         }
         Ok(())
     }

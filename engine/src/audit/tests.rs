@@ -10,7 +10,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Frozen,
-    LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Registrar, Roles, Transaction,
+    LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles, Transaction,
     Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
 };
 use crate::verify::Verified;
@@ -63,6 +63,7 @@ fn genesis() -> Arc<Genesis> {
             registrar: Registrar::Account(AccountId(3)),
             accounts_cap: ACCOUNTS + 5,
             windows: LockWindows { rekey_seconds: 1, recovery_seconds: 2 },
+            quota: Quota::LEAST,
             ..Roles::default()
         },
         threshold: 0,
@@ -259,6 +260,21 @@ fn what_the_fast_path_wrote_holds_by_the_slow_one() {
         report.failed.keys().map(String::as_str).collect::<Vec<_>>(),
         ["insufficient balance", "replayed"]
     );
+}
+
+#[test]
+fn a_block_that_takes_more_than_a_quota_is_found_unless_it_is_one_batch() {
+    let mut scene = Scene::new();
+    let one = scene.transfer(1, 1, 0);
+    let (large, small) = (scene.batch(&[one; 513]), scene.batch(&[one; 300]));
+    scene.commit(&[large], |_| {});
+    scene.commit(&[small], |_| {});
+    let two = [scene.batch(&[one; 300]), scene.batch(&[one; 213])];
+    scene.commit(&two, |_| {});
+    let finding = scene.finding();
+    assert_eq!((finding.kind, &*finding.what), (FindingKind::Wrong, "the block at height 3"));
+    assert!(finding.expected.contains("65536 bytes of chain"), "{}", finding.expected);
+    assert_eq!(finding.found, "65664 bytes");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::{DELIVERY_BYTES, Delivery, ReplayWindow, RowChange};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::types::{AccountFlags, AccountId, ChainId, Digest, Height, Issuance, Outcome};
+use crate::types::{
+    AccountFlags, AccountId, ChainId, Charter, Digest, Height, Issuance, Outcome, chain_of_key,
+};
 use crate::wire::Writer;
 
 /// The part of an account that execution changes.
@@ -128,6 +130,16 @@ impl Delta {
     /// The places of the chain's table that are different or new, ascending.
     pub fn rows(&self) -> &[RowChange] {
         &self.rows
+    }
+
+    /// What the block has decided about chains: what each is to be, and from which height on. Only the chain that
+    /// decides has such rows.
+    pub fn decided(&self) -> impl Iterator<Item = (ChainId, Charter)> {
+        let rows = self.rows.iter().filter_map(|change| change.after.as_ref());
+        rows.filter_map(|row| {
+            let chain = chain_of_key(row.key())?;
+            Some((chain, Charter::decode(row.value()).expect("the ledger's own rows are what they say")))
+        })
     }
 
     /// The accounts that are different, ascending; of one that the block has opened, from an empty one on.

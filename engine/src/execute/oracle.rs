@@ -335,6 +335,11 @@ impl Oracle {
         issuance_of(self.issued, self.burned)
     }
 
+    /// How many bytes of its transactions one block may take now.
+    pub fn quota(&self) -> u32 {
+        self.is.roles.quota.0
+    }
+
     /// What is set aside in open reservations.
     pub fn reserved(&self) -> u128 {
         self.reservations.values().map(|of| u128::from(of.amount())).sum()

@@ -5,7 +5,8 @@
 
 use thiserror::Error;
 
-use super::{Divergence, Position, Roots};
+use super::quotas::Share;
+use super::{Divergence, OverQuota, Position, Quotas, Roots};
 use crate::availability::{Gap, Stream};
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
 use crate::types::{Digest, Head, Height, ValidatorIndex};
@@ -105,6 +106,9 @@ pub enum Flaw {
     /// More transactions than a block may take, counted in the batches that are here.
     #[error("takes {0} packets, more than {BLOCK_PACKETS_MAX}")]
     Packets(u64),
+    /// More of one chain than its quota, counted in the batches that are here.
+    #[error("{0}")]
+    Quota(#[from] OverQuota),
 }
 
 /// Judges `block` as a child of `parent`. `unix_ms` is this validator's own clock.
@@ -112,7 +116,7 @@ pub(super) fn judge(
     block: &Block,
     proposal: &Proposal,
     parent: &Position,
-    roots: &Roots,
+    (roots, quotas): (&Roots, &Quotas),
     streams: &[Stream],
     unix_ms: u64,
 ) -> Judgement {
@@ -128,7 +132,7 @@ pub(super) fn judge(
     if time_ms > parent.time_ms && time_ms > unix_ms.saturating_add(TIME_AHEAD_MAX_MS) {
         return Judgement::Wait(Wait::Time);
     }
-    judge_cut(block, parent, streams)
+    judge_cut(block, parent, quotas, streams)
 }
 
 fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<Flaw> {
@@ -168,14 +172,17 @@ fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<
     (batches > BLOCK_BATCHES_MAX as u64).then_some(Flaw::Batches(batches))
 }
 
-fn judge_cut(block: &Block, parent: &Position, streams: &[Stream]) -> Judgement {
+fn judge_cut(block: &Block, parent: &Position, quotas: &Quotas, streams: &[Stream]) -> Judgement {
     let mut missing = Vec::new();
     let mut packets = 0_u64;
+    let mut share = Share::new(quotas, block.height());
+    let mut over = None;
     for (author, ((from, to), stream)) in parent.cut.iter().zip(block.cut()).zip(streams).enumerate() {
         let author = ValidatorIndex(author as u16);
         match stream.path(from, to) {
             Ok(batches) => {
                 packets += batches.iter().map(|batch| batch.packets().len() as u64).sum::<u64>();
+                over = over.or_else(|| batches.iter().find_map(|batch| share.take(batch).err()));
             }
             Err(Gap::Missing(head)) => missing.push((author, head)),
             Err(Gap::Leaves) => return Judgement::Invalid(Flaw::Cut(author)),
@@ -183,6 +190,9 @@ fn judge_cut(block: &Block, parent: &Position, streams: &[Stream]) -> Judgement 
     }
     if packets > BLOCK_PACKETS_MAX as u64 {
         return Judgement::Invalid(Flaw::Packets(packets));
+    }
+    if let Some(over) = over {
+        return Judgement::Invalid(over.into());
     }
     if missing.is_empty() { Judgement::Valid } else { Judgement::Wait(Wait::Batches(missing)) }
 }

@@ -13,7 +13,7 @@
 //! - every height's state root is carried by exactly one block of a branch, in order, and a block that takes batches is
 //!   at most [`crate::limits::ROOT_LAG_MAX`] heights ahead of the last root carried below it; one that takes none is
 //!   always allowed;
-//! - what bounds a block is counted in batches that the voter holds, never in what a leader says;
+//! - what bounds a block, and a chain in it, is counted in batches that the voter holds, never in what a leader says;
 //! - a [`Finalized`] comes only out of [`BlockTree::finalize`], which was given the evidence of consensus.
 //!
 //! A judgement never turns a *late* thing into a *wrong* one: consensus asks once for each view, so whatever may still
@@ -22,11 +22,13 @@
 mod finality;
 mod judge;
 mod position;
+mod quotas;
 mod tree;
 
 pub use finality::{Finality, FinalityEvidence, FinalityVerifier, Finalized};
 pub use judge::{Flaw, Judgement, Proposal, Wait};
 pub use position::{Divergence, Position, Roots};
+pub use quotas::{OverQuota, Quotas};
 pub use tree::{BlockTree, FinalizeError, Insert, ProposeError};
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn proposal(view: u64, parent: Digest) -> Proposal {
 }
 
 fn tree() -> BlockTree {
-    BlockTree::new(Position::genesis(NETWORK, 2))
+    BlockTree::new(Position::genesis(NETWORK, 2), Quotas::default())
 }
 
 fn streams() -> Vec<Stream> {

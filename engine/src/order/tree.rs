@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::judge::{Wait, judge};
-use super::{Finality, Finalized, Judgement, Position, Proposal, Roots};
+use super::quotas::Share;
+use super::{Finality, Finalized, Judgement, Position, Proposal, Quotas, Roots};
 use crate::availability::Stream;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, BLOCK_ROOTS_MAX};
-use crate::types::{Digest, Head, Height, ValidatorIndex};
+use crate::types::{ChainId, Charter, Digest, Head, Height, ValidatorIndex};
 use crate::wire::{Block, Header};
 
 /// Blocks of one proposer that are kept above the head without having been asked for: a proposer that floods fills only
@@ -32,6 +33,7 @@ pub struct BlockTree {
     /// What is final and whose block, or an ancestor of it, is not known yet; by view.
     waiting: BTreeMap<u64, Finality>,
     roots: Roots,
+    quotas: Quotas,
 }
 
 /// What became of a block that was offered to the tree.
@@ -72,10 +74,10 @@ pub enum FinalizeError {
 }
 
 impl BlockTree {
-    /// A tree whose last finalized block is `head`.
+    /// A tree whose last finalized block is `head`, with the quotas that are decided up to there.
     #[must_use]
-    pub fn new(head: Position) -> Self {
-        Self { head, blocks: BTreeMap::new(), waiting: BTreeMap::new(), roots: Roots::default() }
+    pub fn new(head: Position, quotas: Quotas) -> Self {
+        Self { head, blocks: BTreeMap::new(), waiting: BTreeMap::new(), roots: Roots::default(), quotas }
     }
 
     /// The last block handed out as finalized.
@@ -88,6 +90,17 @@ impl BlockTree {
     pub fn executed(&mut self, height: Height, root: Digest) {
         self.roots.executed(height, root);
         self.roots.forget_below(self.head.roots_next.min(height));
+    }
+
+    /// Notes what was decided about chains in a height just executed. Heights ascend.
+    pub fn decided(&mut self, height: Height, decided: Vec<(ChainId, Charter)>) {
+        self.quotas.follow(height, decided);
+    }
+
+    /// The quotas of the chains, as far as they are decided.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// A block of the tree.
@@ -192,7 +205,7 @@ impl BlockTree {
         let height = parent.height.next();
         let roots = self.roots.run(parent.roots_next, height, BLOCK_ROOTS_MAX);
         let cut = match parent.lag_allows(roots.len()) {
-            true => next_cut(&parent, streams, height, ready),
+            true => next_cut(&parent, streams, Share::new(&self.quotas, height), ready),
             false => parent.cut.clone(),
         };
         let header = Header {
@@ -216,7 +229,9 @@ impl BlockTree {
         };
         match self.position(&proposal.parent) {
             Err(missing) => Judgement::Wait(Wait::Block(missing)),
-            Ok(parent) => judge(&known.block, proposal, &parent, &self.roots, streams, unix_ms),
+            Ok(parent) => {
+                judge(&known.block, proposal, &parent, (&self.roots, &self.quotas), streams, unix_ms)
+            }
         }
     }
 
@@ -290,28 +305,42 @@ impl BlockTree {
 }
 
 /// For each author the highest ready head that fits: whole batches, counted in the bodies that are here. Each height
-/// begins with another author, so that none is always the one that is left out.
+/// begins with another author, so that none is always the one that is left out. A batch that is more than a quota by
+/// itself waits until all others have been looked at.
 fn next_cut(
     parent: &Position,
     streams: &[Stream],
-    height: Height,
+    mut share: Share<'_>,
     ready: impl Fn(ValidatorIndex, &Position) -> Head,
 ) -> Vec<Head> {
     let mut cut = parent.cut.clone();
     let (mut batches, mut packets) = (0, 0);
     let authors = cut.len();
-    for turn in 0..authors {
-        let author = (turn + height.0 as usize % authors) % authors;
-        let from = parent.cut[author];
-        let to = ready(ValidatorIndex(author as u16), parent);
-        let Ok(path) = streams[author].path(&from, &to) else { continue };
-        for batch in path {
-            let with_it = packets + batch.packets().len();
-            if with_it > BLOCK_PACKETS_MAX || batches == BLOCK_BATCHES_MAX {
-                break;
+    let mut left_out = false;
+    for may_be_too_large in [false, true] {
+        if may_be_too_large && !left_out {
+            break;
+        }
+        for turn in 0..authors {
+            let author = (turn + share.height().0 as usize % authors) % authors;
+            let from = cut[author];
+            let to = ready(ValidatorIndex(author as u16), parent);
+            let Ok(path) = streams[author].path(&from, &to) else { continue };
+            for batch in path {
+                let with_it = packets + batch.packets().len();
+                if with_it > BLOCK_PACKETS_MAX || batches == BLOCK_BATCHES_MAX {
+                    break;
+                }
+                if !may_be_too_large && share.is_too_large(batch) {
+                    left_out = true;
+                    break;
+                }
+                if share.take(batch).is_err() {
+                    break;
+                }
+                (batches, packets) = (batches + 1, with_it);
+                cut[author] = batch.head();
             }
-            (batches, packets) = (batches + 1, with_it);
-            cut[author] = batch.head();
         }
     }
     cut

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::order::{Divergence, Finality, Proposal};
 use crate::replica::Job;
 use crate::store::{Durable, Position, StoreError};
-use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{ChainId, Charter, Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
 use crate::wire::{Batch, Notice, PeerMessage};
 
@@ -67,6 +67,8 @@ pub enum Input {
         root: Digest,
         /// Whether the next height has payments between chains to execute, whatever else it has.
         in_flight: bool,
+        /// What it has decided about chains.
+        decided: Vec<(ChainId, Charter)>,
     },
     /// A block's record is durable.
     Committed(Height),

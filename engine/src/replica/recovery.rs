@@ -20,8 +20,9 @@ use thiserror::Error;
 
 use super::committer::ROOTS_KEPT;
 use super::{Boot, Boots, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError};
+use crate::execute::Delta;
 use crate::ingress::Source;
-use crate::order::{Divergence, Finality, FinalityVerifier, Position as ChainPosition, Roots};
+use crate::order::{Divergence, Finality, FinalityVerifier, Position as ChainPosition, Quotas, Roots};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Position, Replay, StoreError};
 use crate::types::{BatchId, Digest, Genesis, Head, Height, ValidatorIndex};
@@ -107,6 +108,8 @@ pub struct Recovered {
     pub finality: Option<Finality>,
     /// Whether the next height has payments between chains to execute, whatever else it has.
     pub in_flight: bool,
+    /// The quotas of the chains, as far as they are decided.
+    pub quotas: Quotas,
     /// The starts that the journal remembers, and whether it says that it has lost something.
     pub boots: Boots,
 }
@@ -134,6 +137,7 @@ struct State {
     ledger: Ledger,
     head: ChainPosition,
     roots: Roots,
+    quotas: Quotas,
     recorded: BTreeMap<Height, Digest>,
     batches: BTreeMap<Digest, (Batch, Position)>,
     blocks: BTreeMap<Digest, Block>,
@@ -157,6 +161,7 @@ impl Recovery<'_> {
             ledger,
             head: ChainPosition::genesis(*self.genesis.network(), self.genesis.validators().len()),
             roots: Roots::default(),
+            quotas: Quotas::genesis(self.genesis),
             recorded: BTreeMap::new(),
             batches: BTreeMap::new(),
             blocks: BTreeMap::new(),
@@ -202,6 +207,7 @@ impl Recovery<'_> {
             head: state.head,
             finality: state.finality,
             in_flight: state.ledger.in_flight().next().is_some(),
+            quotas: state.quotas,
             boots: state.boots,
         };
         (recovered, state.ledger, state.roots)
@@ -231,6 +237,7 @@ impl Recovery<'_> {
         let above = |batch: &Batch| batch.id().sequence > cut[usize::from(batch.id().author.0)].sequence;
         state.batches.retain(|_, (batch, _)| above(batch));
         state.blocks.retain(|_, block| block.height() > height);
+        state.quotas.follow(height, executed.deltas.iter().flat_map(Delta::decided));
         state.roots.executed(height, now);
         state.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));
         state.recorded.insert(height, now);

@@ -11,7 +11,7 @@ use super::state::{Own, Unstable};
 use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage};
 use crate::mempool::{Mempool, Pending};
 use crate::receipts::NoticeBook;
-use crate::types::{ChainId, Refusal};
+use crate::types::{ChainId, Quota, Refusal};
 use crate::verify::Verified;
 
 /// Own batches that may wait to be ordered before sealing pauses.
@@ -42,15 +42,32 @@ impl Replica {
         self.own_head.sequence.0.saturating_sub(self.streams[self.me()].cut().sequence.0)
     }
 
-    /// Packets that wait.
+    /// Packets that wait and can be in the next batch.
     fn waiting(&self) -> usize {
-        self.mempools.iter().map(Mempool::packets).sum()
+        self.mempools.iter().map(|mempool| mempool.packets().min(self.room(mempool.chain()))).sum()
+    }
+
+    /// How many packets of a chain the next batch may have; where that is not nothing, one transaction may exceed it.
+    /// Of a quota each validator has an equal part, for all its batches that wait to be ordered: so those of all
+    /// validators fit into one block, and a chain's flood never keeps a stream from going on.
+    fn room(&self, chain: ChainId) -> usize {
+        if !self.tree.quotas().limit() {
+            return usize::MAX;
+        }
+        let quota = self.tree.quotas().lowest_from(chain, self.executed);
+        if quota == Quota::WHOLE {
+            return usize::MAX;
+        }
+        let stream = &self.streams[self.me()];
+        let unordered = stream.path(&stream.cut(), &self.own_head).unwrap_or_default();
+        let unordered: usize = unordered.iter().map(|batch| batch.packets_of(chain).len()).sum();
+        (quota.packets() / self.validators()).max(1).saturating_sub(unordered)
     }
 
     pub(super) fn seal_deadline(&self) -> Option<Duration> {
         let since = self.waiting_since?;
-        // Where it may not seal, no time helps: an event must.
-        self.may_seal().then(|| self.seal_at(since))
+        // Where it may not seal, or what waits is of chains whose quotas are used, no time helps: an event must.
+        (self.may_seal() && self.waiting() > 0).then(|| self.seal_at(since))
     }
 
     /// When what waits since `since` is to be sealed, if it does not fill a batch before.
@@ -77,15 +94,15 @@ impl Replica {
         if !self.may_seal() {
             return Ok(());
         }
-        let mut full = self.waiting() >= self.settings.batch_packets_max;
-        if !full && now.monotonic < self.seal_at(since) {
+        let waiting = self.waiting();
+        let mut full = waiting >= self.settings.batch_packets_max;
+        if waiting > 0 && !full && now.monotonic < self.seal_at(since) {
             return Ok(());
         }
         loop {
             let taken = self.take_pending(ports);
             if taken.iter().all(|(_, pending)| pending.is_empty()) {
-                self.waiting_since = None;
-                return Ok(());
+                break;
             }
             self.seal(taken, now, ports)?;
             full = self.waiting() >= self.settings.batch_packets_max;
@@ -93,7 +110,8 @@ impl Replica {
                 break;
             }
         }
-        self.waiting_since = (self.waiting() > 0).then_some(now.monotonic);
+        let is_left = self.mempools.iter().any(|mempool| !mempool.is_empty());
+        self.waiting_since = is_left.then_some(now.monotonic);
         Ok(())
     }
 
@@ -101,12 +119,15 @@ impl Replica {
     /// sure of an equal part of the batch, in packets, and gets what others leave of theirs, so no chain's flood keeps
     /// another one waiting. Each batch begins with another chain, which matters where a part is not a whole number, and
     /// for envelopes: the last transaction of the first chain that has something may exceed its part, and the size at
-    /// which batches are sealed, so that a large one is taken at the latest when its chain begins.
+    /// which batches are sealed, so that a large one is taken at the latest when its chain begins. Of no chain more is
+    /// taken than there is [room](Self::room) for.
     fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
         let all = std::sync::Arc::clone(&self.mempools);
         let mempools: Vec<&Mempool> = all.iter().collect();
         let chains = mempools.len();
-        let waiting = mempools.iter().filter(|mempool| !mempool.is_empty()).count();
+        let mut rooms: Vec<usize> = mempools.iter().map(|mempool| self.room(mempool.chain())).collect();
+        let waiting =
+            mempools.iter().zip(&rooms).filter(|(pool, room)| **room > 0 && !pool.is_empty()).count();
         let wanted = self.settings.batch_packets_max;
         let part = (wanted / waiting.max(1)).max(1);
         let mut packets = 0;
@@ -114,13 +135,15 @@ impl Replica {
         let turn = self.next_chain % chains;
         // What others leave is given out in the same order.
         for part in [part, usize::MAX] {
-            for mempool in mempools.iter().cycle().skip(turn).take(chains) {
+            for at in (0..chains).cycle().skip(turn).take(chains) {
+                let (mempool, room) = (mempools[at], &mut rooms[at]);
                 let taken = sections.entry(mempool.chain()).or_default();
                 let mut expired = Vec::new();
-                let room = wanted.saturating_sub(packets);
-                let part = part.min(room);
+                let part = part.min(wanted.saturating_sub(packets)).min(*room);
                 let most = if packets == 0 { self.settings.batch_packets_limit } else { part };
-                packets += mempool.take(self.committed, (part, most), taken, &mut expired);
+                let more = mempool.take(self.committed, (part, most), taken, &mut expired);
+                packets += more;
+                *room = room.saturating_sub(more);
                 self.refuse(&expired, Refusal::Expired, ports);
             }
         }

@@ -231,7 +231,7 @@ impl Replica {
     ) -> Self {
         let n = genesis.validators().len();
         let share = (STREAMS_BYTES_MAX / n).max(STREAM_BYTES_MIN);
-        let Recovered { head, uncarried, unordered, blocks, finality, in_flight, .. } = recovered;
+        let Recovered { head, uncarried, unordered, blocks, finality, in_flight, quotas, .. } = recovered;
         let mut streams: Vec<Stream> = head.cut.iter().map(|cut| Stream::new(*cut, n, share)).collect();
         for (batch, position) in unordered {
             let (author, digest) = (usize::from(batch.id().author.0), *batch.digest());
@@ -241,7 +241,7 @@ impl Replica {
         }
         let own_head = streams[usize::from(settings.me.0)].held();
         let (height, view) = (head.height, head.view);
-        let mut tree = BlockTree::new(head);
+        let mut tree = BlockTree::new(head, quotas);
         uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
         let mut journaled = BTreeMap::new();
         for block in blocks {
@@ -360,6 +360,7 @@ impl Replica {
             ("stream_batches", self.streams.iter().map(Stream::len).max().unwrap_or(0)),
             ("stream_bytes", self.streams.iter().map(Stream::bytes).max().unwrap_or(0)),
             ("blocks", self.tree.len()),
+            ("quotas", self.tree.quotas().len()),
             ("fetches", self.fetches.len()),
             ("checking", self.checking.len()),
             ("early", self.early.iter().map(BTreeMap::len).sum()),
@@ -391,12 +392,13 @@ impl Replica {
             Input::Certify(question, view, digest) => self.certify(question, view, digest, now, ports)?,
             Input::Relay(digest) => self.relay(&digest, ports),
             Input::Finalized(finality) => self.finalize(finality, now, ports)?,
-            Input::Executed { height, root, in_flight } => {
+            Input::Executed { height, root, in_flight, decided } => {
                 self.executed = height;
                 self.release_early(ports);
                 self.ready_changed |= in_flight;
                 self.in_flight = in_flight;
                 self.tree.executed(height, root);
+                self.tree.decided(height, decided);
                 self.reconsider(now, ports)?;
                 self.dispatch(now, ports)?;
             }

@@ -4,6 +4,7 @@
 mod as_of;
 mod chains;
 mod feed;
+mod founded;
 mod losses;
 mod rig;
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Asset, ChainId, Council, Digest, ValidatorIndex};
 use crate::limits::{
-    ACCOUNTS_MAX, ADMINISTRATORS_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX,
-    NAME_BYTES_MAX, ROWS_MAX, VALIDATORS_MAX,
+    ACCOUNTS_MAX, ADMINISTRATORS_MAX, BLOCK_PACKET_BYTES_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX,
+    LOCK_WINDOW_SECONDS_MAX, NAME_BYTES_MAX, PACKET_BYTES, QUOTA_BYTES_MIN, ROWS_MAX, VALIDATORS_MAX,
 };
 
 /// The key version of every account's first key.
@@ -101,6 +101,35 @@ pub struct Roles {
     pub attestations_cap: u64,
     /// How long a change of an account can be cancelled.
     pub windows: LockWindows,
+    /// How much of a block its transactions may take.
+    pub quota: Quota,
+}
+
+/// How many bytes of transactions of a chain one block may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quota(pub u32);
+
+impl Quota {
+    /// A whole block: no other limit than that of blocks.
+    pub const WHOLE: Self = Self(BLOCK_PACKET_BYTES_MAX as u32);
+    /// The lowest one: the largest envelope fits.
+    pub const LEAST: Self = Self(QUOTA_BYTES_MIN as u32);
+
+    /// Whether it is one: from [`Self::LEAST`] to [`Self::WHOLE`].
+    pub fn is_valid(self) -> bool {
+        (Self::LEAST..=Self::WHOLE).contains(&self)
+    }
+
+    /// How many whole packets that is.
+    pub fn packets(self) -> usize {
+        self.0 as usize / PACKET_BYTES
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self::WHOLE
+    }
 }
 
 /// How long changes of an account wait before they take effect, in seconds of the chain's time.
@@ -143,7 +172,7 @@ pub enum Registrar {
 
 impl Roles {
     /// Bytes of their encoding.
-    pub const BYTES: usize = 6 * 8 + 2 * 4;
+    pub const BYTES: usize = 6 * 8 + 3 * 4;
 
     /// The bytes in a genesis, in a decision and in the row of a chain.
     pub fn encode(&self) -> [u8; Self::BYTES] {
@@ -162,6 +191,7 @@ impl Roles {
         for (place, field) in bytes.as_chunks_mut().0.iter_mut().zip(fields) {
             *place = field.to_le_bytes();
         }
+        *bytes.last_chunk_mut().expect("longer than the last field") = self.quota.0.to_le_bytes();
         bytes
     }
 
@@ -184,6 +214,7 @@ impl Roles {
                 rekey_seconds: field(6) as u32,
                 recovery_seconds: (field(6) >> 32) as u32,
             },
+            quota: Quota(u32::from_le_bytes(*bytes.last_chunk().expect("longer than the last field"))),
         }
     }
 
@@ -233,6 +264,7 @@ impl Roles {
             && self.accounts_cap <= ACCOUNTS_MAX
             && self.holders().all(|account| account.0 < ACCOUNTS_MAX)
             && self.windows.are_valid()
+            && self.quota.is_valid()
     }
 
     fn are_without_money(&self, asset: Asset) -> bool {
@@ -324,6 +356,9 @@ impl ChainGenesis {
         }
         if !roles.windows.are_valid() {
             return Err(GenesisError::LockWindows(chain));
+        }
+        if !roles.quota.is_valid() {
+            return Err(GenesisError::Quota(chain));
         }
         self.check_kind()
     }
@@ -432,6 +467,9 @@ pub enum GenesisError {
          {LOCK_WINDOW_SECONDS_MAX} seconds at most"
     )]
     LockWindows(ChainId),
+    /// A quota that is too small for the largest envelope, or more than a block.
+    #[error("chain {0} needs a quota from {QUOTA_BYTES_MIN} to {BLOCK_PACKET_BYTES_MAX} bytes a block")]
+    Quota(ChainId),
     /// No asset on a chain that has money.
     #[error("chain {0} is of the kind \"transfers\": it needs an asset, and 16 zero bytes are none")]
     NoAsset(ChainId),

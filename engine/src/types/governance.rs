@@ -5,16 +5,16 @@
 //! propose   payload   | administrators (8) | until (8) | decision |
 //! approve   payload   | proposal (32) | administrators (8) |
 //! proposal            SHA-256 of "millrace/proposal" || payload of the proposing envelope
-//! decision  1 create          chain (4) | kind (2) | suite (2) | asset (16) | roles (56) | keys (1) | keys (32)..
+//! decision  1 create          chain (4) | kind (2) | suite (2) | asset (16) | roles (60) | keys (1) | keys (32)..
 //!           2 pause, 3 resume, 4 close      chain (4)
-//!           5 roles           chain (4) | roles (56)
+//!           5 roles           chain (4) | roles (60)
 //!           6 administrators  threshold (1) | accounts (1) | accounts (8)..
 //! row of a proposal        key   the proposal
 //!                          value administrators (8) | until (8) | approvals (1) | accounts (8).. |
 //!                                0, or 1 | number (8) | in effect (8) | decision
 //! row of a chain           key   16 zero bytes | 4 | 0 (7) | chain (8, big-endian)
 //!                          value kind (2) | suite (2) | asset (16) | supply (8) | highest cap (8) | status (1) |
-//!                                since (8) | roles (56) | proposal (32)
+//!                                since (8) | roles (60) | proposal (32)
 //! row of the chain itself  key   16 zero bytes | 6 | 0 (15)
 //!                          value as in the row of a chain
 //! row of the administrators  key   16 zero bytes | 5 | 0 (15)

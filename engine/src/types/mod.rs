@@ -35,7 +35,7 @@ pub use digest::{Digest, Fingerprint, TransactionId};
 pub use flags::AccountFlags;
 pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,
-    LockWindows, Registrar, Roles, ValidatorGenesis, quorum,
+    LockWindows, Quota, Registrar, Roles, ValidatorGenesis, quorum,
 };
 pub use governance::{
     ADMINISTRATORS_KEY, Administrators, Approve, ChainStatus, Charter, Council, Decision, EncodedDecision,

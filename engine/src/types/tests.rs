@@ -261,6 +261,9 @@ fn a_chain_of_attestations_has_a_cap_and_no_money() {
     };
     assert_eq!(with(issuer), money);
     assert_eq!(with(|chain| chain.roles.attestations_cap = 0), Some(GenesisError::AttestationsCap(id)));
+    let too_small = with(|chain| chain.roles.quota = Quota(Quota::LEAST.0 - 1));
+    let too_large = with(|chain| chain.roles.quota = Quota(Quota::WHOLE.0 + 1));
+    assert_eq!([too_small, too_large], [Some(GenesisError::Quota(id)), Some(GenesisError::Quota(id))]);
     assert_eq!(with(|chain| chain.roles.attestations_cap = 1 << 32), Some(GenesisError::AttestationsCap(id)));
     let transfers = |chain: ChainGenesis| genesis(vec![validator(1)], vec![chain]).err();
     let roles = Roles { attestations_cap: 1, ..Roles::default() };
@@ -336,6 +339,7 @@ fn the_network_id_covers_every_field() {
         Roles { registrar: Registrar::Anyone, accounts_cap: 2, ..Roles::default() },
         Roles { registrar: Registrar::Anyone, accounts_cap: 3, ..Roles::default() },
         Roles { registrar: Registrar::Account(AccountId(0)), accounts_cap: 3, ..Roles::default() },
+        Roles { quota: Quota::LEAST, ..Roles::default() },
     ];
     let mut ids = std::collections::BTreeSet::from([*base.network()]);
     for roles in roles {
@@ -351,7 +355,7 @@ fn the_header_has_the_roots_with_which_the_ledger_begins() {
     let chain_bytes = crate::limits::CHAIN_HEADER_BYTES;
     for ((_, root), chain) in ledger.accounts_roots().zip(genesis.header().rchunks(chain_bytes).take(2).rev())
     {
-        assert_eq!(root.0, chain[92..124]);
+        assert_eq!(root.0, chain[96..128]);
     }
 }
 

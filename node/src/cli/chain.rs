@@ -148,6 +148,9 @@ pub struct RoleArgs {
     /// Seconds in which an account can cancel a recovery.
     #[arg(long, value_name = "SECONDS")]
     pub recovery_window: Option<u32>,
+    /// How many bytes of the chain's transactions one block may take, 65536 to 8388608 (a whole block).
+    #[arg(long, value_name = "BYTES")]
+    pub quota: Option<u32>,
 }
 
 /// Propose another chain.
@@ -253,8 +256,8 @@ pub struct CloseChainArgs {
     pub by: ProposingArgs,
 }
 
-/// Propose that others may order on a chain, or that it has other caps or lock
-/// windows. What is not named stays as it is now.
+/// Propose that others may order on a chain, or that it has other caps, lock
+/// windows or another quota. What is not named stays as it is now.
 ///
 /// What stays is proved by the validators; with --offline, or without --network,
 /// every role and window must be named. Before it is signed, the output says what

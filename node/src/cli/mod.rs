@@ -184,7 +184,7 @@ pub struct InitArgs {
     pub validators: u16,
     /// How many chains, 1 to 256; or a TOML file that lists them: `[[chain]]` with `id`, and where wanted `kind`
     /// (transfers, attestations or governance), `asset`, `accounts`, `balance`, `issuer`, `issuance_cap`, `freezer`,
-    /// `registrar`, `accounts_cap`, `attestations_cap`, `rekey_window`, `recovery_window` and `threshold`.
+    /// `registrar`, `accounts_cap`, `attestations_cap`, `rekey_window`, `recovery_window`, `quota` and `threshold`.
     #[arg(long, default_value = "1", value_name = "CHAINS|FILE", value_parser = parse_chains)]
     pub chains: ChainsArg,
     /// Adds chain 0, of the kind "governance": N administrators, of whom K decide about all chains. With a file of

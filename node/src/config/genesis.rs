@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use engine::limits::{ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX};
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis,
-    LockWindows, Registrar, Roles, ValidatorGenesis,
+    LockWindows, Quota, Registrar, Roles, ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -104,8 +104,16 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             chain.kind.name(),
             chain.accounts.len(),
         );
-        let Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows } =
-            chain.roles;
+        let Roles {
+            issuer,
+            issuance_cap,
+            freezer,
+            registrar,
+            accounts_cap,
+            attestations_cap,
+            windows,
+            quota,
+        } = chain.roles;
         let _ = match chain.kind {
             ChainKind::Transfers => writeln!(text, "asset = {}", quoted(&chain.asset.to_string())),
             ChainKind::Attestations => writeln!(text, "attestations_cap = {attestations_cap}"),
@@ -125,7 +133,11 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
             Registrar::Anyone => writeln!(text, "registrar = \"anyone\"\naccounts_cap = {accounts_cap}"),
         };
         let LockWindows { rekey_seconds, recovery_seconds } = windows;
-        let _ = writeln!(text, "rekey_window = {rekey_seconds}\nrecovery_window = {recovery_seconds}");
+        let _ = writeln!(
+            text,
+            "rekey_window = {rekey_seconds}\nrecovery_window = {recovery_seconds}\nquota = {}",
+            quota.0
+        );
     }
     fs::write(directory.join(HEADER_FILE), genesis.header())?;
     let file = directory.join(GENESIS_FILE);
@@ -196,7 +208,10 @@ pub(crate) fn read_roles(section: &mut Section, kind: ChainKind) -> Result<Roles
         rekey_seconds: rekey_seconds.unwrap_or(unnamed.rekey_seconds),
         recovery_seconds: recovery_seconds.unwrap_or(unnamed.recovery_seconds),
     };
-    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows })
+    let what = "how many bytes of its transactions one block may take, 65536 to 8388608";
+    let quota = section.optional_bounded("quota", Quota::LEAST.0..=Quota::WHOLE.0, what)?;
+    let quota = quota.map_or(Quota::WHOLE, Quota);
+    Ok(Roles { issuer, issuance_cap, freezer, registrar, accounts_cap, attestations_cap, windows, quota })
 }
 
 fn read_chain(mut section: Section) -> Result<ChainGenesis, ConfigError> {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use client::Client;
 use engine::types::{
     AccountId, Approve, Asset, ChainId, ChainKind, Council, CryptoSuite, Decision, Digest, EncodedDecision,
-    NewChain, Propose, Roles,
+    NewChain, Propose, Quota, Roles,
 };
 
 use self::proposals::{changes, missing, present, print_changes, record};
@@ -341,5 +341,6 @@ fn with(present: Roles, typed: &RoleArgs) -> Roles {
     roles.attestations_cap = typed.attestations_cap.unwrap_or(roles.attestations_cap);
     roles.windows.rekey_seconds = typed.rekey_window.unwrap_or(roles.windows.rekey_seconds);
     roles.windows.recovery_seconds = typed.recovery_window.unwrap_or(roles.windows.recovery_seconds);
+    roles.quota = typed.quota.map_or(roles.quota, Quota);
     roles
 }

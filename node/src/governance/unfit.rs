@@ -3,7 +3,7 @@
 
 use engine::limits::{ACCOUNTS_MAX, ADMINISTRATORS_MAX, FOUNDERS_MAX, LOCK_WINDOW_SECONDS_MAX, ROWS_MAX};
 use engine::types::{
-    AccountId, Asset, ChainKind, Council, Decision, LockWindows, NewChain, Registrar, Roles,
+    AccountId, Asset, ChainKind, Council, Decision, LockWindows, NewChain, Quota, Registrar, Roles,
 };
 use kernels::ed25519::is_small_order;
 
@@ -20,7 +20,10 @@ pub(super) fn decision(decision: &Decision) -> Option<String> {
 
 /// The option that is wrong, and why, if a chain of this kind and asset cannot have these roles.
 pub(super) fn roles(roles: &Roles, (kind, asset): (ChainKind, Asset)) -> Option<String> {
-    of_kind(roles, (kind, asset)).or_else(|| caps(roles)).or_else(|| windows(roles.windows))
+    of_kind(roles, (kind, asset))
+        .or_else(|| caps(roles))
+        .or_else(|| windows(roles.windows))
+        .or_else(|| quota(roles.quota))
 }
 
 /// The accounts that hold a role, each with the option that names it.
@@ -154,6 +157,16 @@ fn windows(windows: LockWindows) -> Option<String> {
     })
 }
 
+fn quota(quota: Quota) -> Option<String> {
+    let [least, most] = [Quota::LEAST, Quota::WHOLE].map(|of| grouped(of.0.into()));
+    (!quota.is_valid()).then(|| {
+        format!(
+            "--quota: a chain may have {least} to {most} bytes of a block, not {}",
+            grouped(quota.0.into())
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +185,13 @@ mod tests {
                     for attestations_cap in [0, 1, ROWS_MAX] {
                         for (rekey_seconds, recovery_seconds) in windows {
                             let windows = LockWindows { rekey_seconds, recovery_seconds };
+                            // Most have a good one: else nearly every case would be the same.
+                            let quota = match all.len() % 8 {
+                                0 => Quota(Quota::LEAST.0 - 1),
+                                1 => Quota(Quota::WHOLE.0 + 1),
+                                2 => Quota::LEAST,
+                                _ => Quota::WHOLE,
+                            };
                             all.push(Roles {
                                 issuer,
                                 issuance_cap,
@@ -180,6 +200,7 @@ mod tests {
                                 accounts_cap,
                                 attestations_cap,
                                 windows,
+                                quota,
                             });
                         }
                     }
@@ -237,6 +258,8 @@ mod tests {
         assert!(said(registrar).starts_with("--accounts-cap: a registrar"), "{}", said(registrar));
         let attestations = Roles { attestations_cap: 5, ..none };
         assert!(said(attestations).starts_with("--attestations-cap: "), "{}", said(attestations));
+        let quota = said(Roles { quota: Quota(5), ..none });
+        assert!(quota.starts_with("--quota: a chain may have 65,536 to 8,388,608 bytes"), "{quota}");
         let windows = LockWindows { rekey_seconds: 9, recovery_seconds: 8 };
         let said = said(Roles { windows, ..none });
         assert!(said.contains("8 s must be longer than the 9 s"), "{said}");

@@ -14,6 +14,7 @@
 //! accounts_cap = 9000  # with a registrar: how many there may be in all
 //! rekey_window = 86400      # seconds in which another key can be cancelled; a day, if nothing is said
 //! recovery_window = 604800  # the same for a recovery; a week
+//! quota = 1048576           # bytes of its transactions in one block; a whole block, if nothing is said
 //!
 //! [[chain]]
 //! id = 2

@@ -1,4 +1,4 @@
-use engine::types::{AccountId, Asset, ChainKind, LockWindows, Registrar, Roles};
+use engine::types::{AccountId, Asset, ChainKind, LockWindows, Quota, Registrar, Roles};
 
 use super::*;
 use crate::config::Config;
@@ -39,7 +39,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
     let chains = read(
         "[[chain]]\nid = 9\n[[chain]]\nid = 2\nkind = \"transfers\"\nasset = \"EUR\"\naccounts = 7\nbalance = 3\n\
          issuer = 4\nissuance_cap = 50\nfreezer = 0\nregistrar = 3\naccounts_cap = 77\n\
-         rekey_window = 5\nrecovery_window = 1000\n\
+         rekey_window = 5\nrecovery_window = 1000\nquota = 70000\n\
          [[chain]]\nid = 10\nkind = \"attestations\"\nattestations_cap = 5\n\
          [[chain]]\nid = 11\nkind = \"attestations\"\n",
     )
@@ -53,6 +53,7 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
         accounts_cap: 77,
         attestations_cap: 0,
         windows: LockWindows { rekey_seconds: 5, recovery_seconds: 1_000 },
+        quota: Quota(70_000),
     };
     let chain = |id, asset: &str, roles, accounts, balance| ChainDraft {
         id: ChainId(id),

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use engine::types::{
-    AccountFlags, AccountId, Asset, ChainId, Digest, LockWindows, Price, Purpose, Registrar, Reservation,
-    ReservationId, Roles,
+    AccountFlags, AccountId, Asset, ChainId, Digest, LockWindows, Price, Purpose, Quota, Registrar,
+    Reservation, ReservationId, Roles,
 };
 use proof::{
     Attestation, ChainKind, Charter, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof,
@@ -208,6 +208,7 @@ pub(crate) fn roles(charter: &Charter) -> Roles {
         accounts_cap: of.accounts_cap,
         attestations_cap: of.attestations_cap,
         windows: LockWindows { rekey_seconds: of.rekey_window, recovery_seconds: of.recovery_window },
+        quota: Quota(of.quota),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What administrators decide, in words and as fields.
 
 use engine::types::{
-    Approve, Charter, Council, Decision, LockWindows, NewChain, ProposalRecord, Propose, Registrar, Roles,
+    Approve, Charter, Council, Decision, LockWindows, NewChain, ProposalRecord, Propose, Quota, Registrar,
+    Roles,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -95,6 +96,10 @@ pub(crate) fn rows(roles: &Roles) -> Vec<(&'static str, String)> {
     };
     let LockWindows { rekey_seconds, recovery_seconds } = roles.windows;
     let (rekey, recovery) = (grouped(rekey_seconds.into()), grouped(recovery_seconds.into()));
+    let quota = match roles.quota {
+        Quota::WHOLE => "a whole block".to_owned(),
+        Quota(bytes) => format!("{} bytes of a block", grouped(bytes.into())),
+    };
     let mut rows = Vec::new();
     if roles.attestations_cap > 0 {
         rows.push(("attestations", format!("at most {}", grouped(roles.attestations_cap))));
@@ -104,6 +109,7 @@ pub(crate) fn rows(roles: &Roles) -> Vec<(&'static str, String)> {
         ("freezer", holder(roles.freezer)),
         ("registrar", registrar),
         ("lock windows", format!("{rekey} s for a key, {recovery} s for a recovery")),
+        ("quota", quota),
     ]);
     rows
 }
@@ -124,6 +130,7 @@ pub(crate) fn roles_fields(roles: &Roles) -> Value {
         "attestations_cap": roles.attestations_cap,
         "rekey_window": roles.windows.rekey_seconds,
         "recovery_window": roles.windows.recovery_seconds,
+        "quota": roles.quota.0,
     })
 }
 

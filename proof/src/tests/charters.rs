@@ -98,12 +98,15 @@ proptest! {
         match (Charter::decode(&value), EngineCharter::decode(&value)) {
             (Ok(ours), Some(theirs)) => {
                 prop_assert_eq!((ours.since, ours.supply, ours.cap_ever), (theirs.since.0, theirs.supply, theirs.cap_ever));
+                prop_assert_eq!(ours.roles.quota, theirs.roles.quota.0);
                 prop_assert_eq!(ours.roles.issuer, theirs.roles.issuer.map(|account| account.0));
                 prop_assert_eq!((ours.kind.name(), ours.status.name()), (theirs.kind.name(), theirs.status.name()));
             }
             (Err(_), None) => {}
-            // Lock windows that no decision can have are read by the engine, which never writes them.
-            (Err(_), Some(theirs)) => prop_assert!(!theirs.roles.windows.are_valid()),
+            // Lock windows and quotas that no decision can have are read by the engine, which never writes them.
+            (Err(_), Some(theirs)) => {
+                prop_assert!(!theirs.roles.windows.are_valid() || !theirs.roles.quota.is_valid());
+            }
             (Ok(_), None) => prop_assert!(false, "we take what the engine refuses"),
         }
     }

@@ -34,7 +34,7 @@ fn the_genesis_header_is_read_as_it_was_written() {
             (holders, roles.issuance_cap)
         );
         assert_eq!((ours.kind.name(), ours.threshold), (theirs.kind.name(), theirs.threshold.into()));
-        assert_eq!(ours.roles.attestations_cap, roles.attestations_cap);
+        assert_eq!((ours.roles.attestations_cap, ours.roles.quota), (roles.attestations_cap, roles.quota.0));
         let windows = (roles.windows.rekey_seconds, roles.windows.recovery_seconds);
         assert_eq!((ours.roles.rekey_window, ours.roles.recovery_window), windows);
     }
@@ -57,7 +57,7 @@ fn a_chain_has_what_its_kind_has_and_nothing_else() {
         }
         Genesis::decode(&bytes).map(|genesis| genesis.chains[chain].roles.attestations_cap)
     };
-    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 124);
+    let (kind, asset, issuer, issuance_cap, attestations_cap, supply) = (4, 8, 24, 32, 64, 128);
     let (one, most, more) =
         (1_u64.to_le_bytes(), (u64::from(u32::MAX)).to_le_bytes(), (1_u64 << 32).to_le_bytes());
     assert_eq!((with(0, &[]), with(1, &[])), (Ok(0), Ok(1_000)));
@@ -82,6 +82,12 @@ fn a_chain_has_what_its_kind_has_and_nothing_else() {
     for (chain, changes) in refused {
         let error = FormError::Invalid { what: "kind of a chain", reason };
         assert_eq!(with(chain, changes), Err(error), "{changes:?}");
+    }
+    let quota = |bytes: u32| with(0, &[(80, &bytes.to_le_bytes())]);
+    assert_eq!((quota(64 << 10), quota(8 << 20)), (Ok(0), Ok(0)));
+    for bytes in [(64 << 10) - 1, (8 << 20) + 1] {
+        let reason = "it is from 64 KiB to 8 MiB";
+        assert_eq!(quota(bytes), Err(FormError::Invalid { what: "quota of a chain", reason }));
     }
     for unknown in [0, 4] {
         let error = FormError::Invalid { what: "kind of a chain", reason: "it is unknown here" };

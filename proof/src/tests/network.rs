@@ -7,8 +7,8 @@ use engine::ingress::Source;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
-    Decision, EncodedDecision, Fingerprint, Genesis, Head, Height, Packet, PacketRun, Propose, Registration,
-    Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    Decision, EncodedDecision, Fingerprint, Genesis, Head, Height, Packet, PacketRun, Propose, Quota,
+    Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
@@ -74,7 +74,7 @@ impl Network {
             // The second chain and those after it have authorities.
             roles: match *id {
                 3 | 1 | GOVERNANCE => Roles::default(),
-                REGISTER => Roles { attestations_cap: 1_000, ..Roles::default() },
+                REGISTER => Roles { attestations_cap: 1_000, quota: Quota(100_000), ..Roles::default() },
                 _ => Roles {
                     issuer: Some(AccountId(0)),
                     issuance_cap: 700,

@@ -10,7 +10,16 @@ use crate::environment::{DECIDING, Environment, Founded, Signer, roles_of};
 const NEW: u32 = 2;
 
 fn environment() -> Environment {
-    Environment::new(4, Founded { chains: 1, register: false, governed: true, accounts: 12 })
+    Environment::new(
+        4,
+        Founded {
+            chains: 1,
+            register: false,
+            governed: true,
+            accounts: 12,
+            quota: engine::types::Quota::WHOLE,
+        },
+    )
 }
 
 fn create() -> Decision {

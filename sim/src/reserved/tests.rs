@@ -25,7 +25,16 @@ const NONCE: u64 = 9;
 const PRICE: u64 = 20;
 
 fn environment() -> Environment {
-    Environment::new(4, Founded { chains: 2, register: false, governed: false, accounts: 12 })
+    Environment::new(
+        4,
+        Founded {
+            chains: 2,
+            register: false,
+            governed: false,
+            accounts: 12,
+            quota: engine::types::Quota::WHOLE,
+        },
+    )
 }
 
 fn id() -> ReservationId {

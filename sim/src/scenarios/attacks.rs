@@ -1,5 +1,7 @@
 //! Liars at the worst moment.
 
+use engine::types::Quota;
+
 use super::{FINALIZATIONS, after_ms, start_all, step, withhold};
 use crate::byzantine::Misdeed;
 use crate::chance::Chance;
@@ -145,6 +147,18 @@ pub(super) fn leader_equivocates(plan: &mut Plan, _: &mut Chance) {
         step(When::mark(Moment::Certifies, &[1, 2], Views::Marked), Vec::new()),
         step(When::Ordered, Vec::new()),
         step(When::all(Moment::HearsFinal, &[0], Views::Later), vec![Act::Heal]),
+    ];
+}
+
+/// A chain has the lowest quota. When liar 3 leads, its block takes several batches of its own at once that are more than
+/// that together. Everybody has them, nobody votes for the block, and one batch after the other is taken later.
+pub(super) fn quota_exceeded(plan: &mut Plan, _: &mut Chance) {
+    plan.quota = Quota::LEAST;
+    plan.liars.insert(3, vec![Misdeed::OversizeBlocks]);
+    plan.script = vec![
+        step(When::mark(Moment::Proposes, &[3], Views::Any), Vec::new()),
+        after_ms(1_000, Vec::new()),
+        step(When::Takes(3), vec![Act::Heal]),
     ];
 }
 

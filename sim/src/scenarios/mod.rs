@@ -108,6 +108,12 @@ impl Scenario {
             plan: outages::votes_wiped,
         },
         Self {
+            name: "quota_exceeded",
+            about: "a leader's block takes more of a chain than its quota, in batches that everybody has",
+            validators: 4,
+            plan: attacks::quota_exceeded,
+        },
+        Self {
             name: "bodies_just_late",
             about: "the reply is dropped at t_v, the bodies come 1 ms later, and the votes are split",
             validators: 4,

@@ -107,6 +107,7 @@ impl PlainChain {
         value.extend(roles.attestations_cap.to_le_bytes());
         value.extend(roles.windows.rekey_seconds.to_le_bytes());
         value.extend(roles.windows.recovery_seconds.to_le_bytes());
+        value.extend(roles.quota.0.to_le_bytes());
         value.extend(self.proposal);
         value
     }
@@ -317,6 +318,7 @@ fn can_have(chain: &PlainChain, roles: &Roles) -> bool {
         && rekey >= 1
         && recovery > rekey
         && recovery <= 366 * 24 * 3_600
+        && (512 * 128..=65_536 * 128).contains(&roles.quota.0)
 }
 
 /// What there is of each asset, and what may ever have been issued, fits into 64 bits.

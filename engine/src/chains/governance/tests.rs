@@ -87,6 +87,7 @@ pub(crate) fn any_decision() -> impl Strategy<Value = Decision> + Clone {
         accounts_cap: 1 + cap,
         attestations_cap: if holder == 3 { cap } else { 0 },
         freezer: Some(AccountId(holder)),
+        quota: Quota(if cap == 0 { 65_535 } else { 65_536 + cap as u32 }),
         ..Roles::default()
     });
     let council =
@@ -266,6 +267,9 @@ fn what_cannot_be_decided_is_told_at_the_proposal_and_again_at_the_last_approval
         (Decision::Pause(ChainId(7)), OtherKind),
         (Decision::Close(ChainId(7)), OtherKind),
         (roles(5, |roles| roles.attestations_cap = 3), UnfitRoles),
+        (roles(5, |roles| roles.quota = Quota(65_535)), UnfitRoles),
+        (roles(5, |roles| roles.quota = Quota(Quota::WHOLE.0 + 1)), UnfitRoles),
+        (roles(5, |roles| roles.quota = Quota::LEAST), Applied),
         (roles(7, |roles| (roles.issuer, roles.issuance_cap) = (Some(AccountId(0)), 1)), UnfitRoles),
         (roles(5, |roles| (roles.issuer, roles.issuance_cap) = (Some(AccountId(0)), 4_997)), IssuanceCap),
         (roles(5, |roles| (roles.issuer, roles.issuance_cap) = (Some(AccountId(0)), 4_996)), Applied),

@@ -6,7 +6,7 @@ use super::super::state::Own;
 use super::rig::{CHAIN, OTHER, Rig};
 use super::*;
 use crate::mempool::Origin;
-use crate::types::{AccountId, ChainId, Outcome, Transfer};
+use crate::types::{AccountId, ChainId, Outcome, Quota, Transfer};
 use crate::verify::Verified;
 
 #[test]
@@ -109,7 +109,7 @@ fn who_was_replayed_is_handed_on_with_the_packet_and_not_told() {
     assert!(rig.nodes[0].world.repeated.is_empty());
     let [(origin, repeated)] = &rig.nodes[1].world.repeated[..] else { panic!("one was replayed") };
     let network = rig.network();
-    assert_eq!(*repeated, super::rig::transfer(&network, 1, 0, 1).run().signed(&network));
+    assert_eq!(*repeated, super::founded::transfer(&network, 1, 0, 1).run().signed(&network));
     let told = rig.nodes[1].world.notices[0];
     assert_ne!((origin.connection, origin.tag), (told.0, told.1.tag), "each is answered once");
 }
@@ -161,4 +161,59 @@ fn large_envelopes_leave_the_other_chain_its_part_whichever_begins() {
             own[0].batch.sections().map(|(chain, packets)| (chain, packets.len())).collect();
         assert_eq!(sections, [(CHAIN, 200), (OTHER, 40)], "turn {turn}");
     }
+}
+
+/// A rig whose first chain may have 64 KiB of a block, which is 512 packets: 128 for each validator.
+fn limited() -> Rig {
+    Rig::with_quota(4, Quota::LEAST)
+}
+
+/// How many packets of a chain the own batches of a validator have that wait to be ordered.
+fn unordered(rig: &Rig, node: usize, chain: ChainId) -> usize {
+    rig.nodes[node].replica.own.values().map(|own| own.batch.packets_of(chain).len()).sum()
+}
+
+#[test]
+fn a_chain_with_a_quota_is_sealed_as_far_as_a_block_takes_it_and_keeps_no_other_waiting() {
+    let mut rig = limited();
+    // 160 packets each.
+    rig.fill(0, CHAIN, 0..20);
+    rig.fill(0, OTHER, 0..20);
+    rig.mempool_filled(0);
+    rig.advance(100);
+    assert_eq!((unordered(&rig, 0, CHAIN), unordered(&rig, 0, OTHER)), (128, 160));
+    let deadline = rig.nodes[0].replica.seal_deadline();
+    assert_eq!(deadline, None, "only a block helps what is left");
+    // Whatever comes for the other chain goes on at once.
+    rig.fill(0, OTHER, 20..22);
+    rig.mempool_filled(0);
+    rig.advance(100);
+    assert_eq!((unordered(&rig, 0, CHAIN), unordered(&rig, 0, OTHER)), (128, 176));
+    let first = rig.order(1, 1, rig.network());
+    rig.advance(100);
+    assert_eq!((unordered(&rig, 0, CHAIN), unordered(&rig, 0, OTHER)), (32, 0), "the rest");
+    rig.order(2, 2, first);
+    rig.advance(100);
+    assert_eq!(unordered(&rig, 0, CHAIN), 0);
+    assert_eq!(rig.nodes[0].mempool().len(), 0);
+}
+
+#[test]
+fn an_envelope_larger_than_a_validators_part_of_a_quota_goes_through() {
+    let mut rig = limited();
+    // 125 packets, of which the second begins when one of the 128 is left.
+    rig.offer(0, 1, 0).unwrap();
+    rig.offer(0, 1, 1).unwrap();
+    for nonce in 0..2 {
+        rig.offer_linked(0, 2, nonce, &vec![(5, 1); 495]).unwrap();
+    }
+    rig.advance(100);
+    let mut parent = rig.network();
+    for view in 1..=4 {
+        parent = rig.order(view as usize % 4, view, parent);
+        rig.advance(100);
+    }
+    let mut told = rig.nodes[0].world.notices.clone();
+    told.sort_by_key(|(_, notice)| notice.tag);
+    assert_eq!(told, [1 << 8, 1 << 8 | 1, 2 << 8, 2 << 8 | 1].map(|tag| notice(tag, Verdict::Committed)));
 }

@@ -5,17 +5,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernels::ed25519::SigningKey;
 use tempfile::TempDir;
 
 use super::super::*;
+use super::founded::{genesis, key, transfer, validator_seed};
 use crate::mempool::{Mempool, Mempools, Origin};
 use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots};
 use crate::roots::Ledger;
 use crate::store::{Backend, Durable, Log, Options, Position, Replay, StoreError};
 use crate::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head, Height,
-    Packet, PacketRun, Refusal, Roles, Signed, Transaction, Transfer, ValidatorGenesis, ValidatorIndex,
+    ChainId, Digest, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Signed, Transaction, Transfer,
+    ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
@@ -24,7 +24,8 @@ pub const CONNECTION: u64 = 9;
 pub const CHAIN: ChainId = ChainId(7);
 /// Another chain of the same asset.
 pub const OTHER: ChainId = ChainId(8);
-const ACCOUNTS: u64 = 8;
+/// Accounts of each chain.
+pub const ACCOUNTS: u64 = 8;
 
 /// A certificate is "view (8 bytes) | digest".
 fn finality(view: u64, digest: Digest) -> Finality {
@@ -180,9 +181,10 @@ impl CommitPorts for World {
 
     fn tell(&mut self, event: CommitterEvent<'_>) {
         match event {
-            CommitterEvent::Executed { height, root, in_flight, .. } => {
+            CommitterEvent::Executed { height, root, in_flight, executed } => {
                 self.roots.push((height, root));
-                self.to_tell.push_back(Input::Executed { height, root, in_flight });
+                let decided = executed.deltas.iter().flat_map(|delta| delta.decided()).collect();
+                self.to_tell.push_back(Input::Executed { height, root, in_flight, decided });
             }
             CommitterEvent::Committed(height) => {
                 self.index.committed(height, self.records_committed.pop_front().unwrap());
@@ -283,46 +285,15 @@ pub struct Rig {
     questions: u64,
 }
 
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed([seed; 32])
-}
-
-/// The seed of a validator's key.
-fn validator_seed(validator: usize) -> u8 {
-    100 + validator as u8
-}
-
-fn genesis(validators: usize) -> Genesis {
-    let validator = |i: usize| ValidatorGenesis {
-        name: format!("v{i}"),
-        public_key: key(validator_seed(i)).public_key(),
-        certificate_fingerprint: [i as u8; 32],
-    };
-    let account = |i: u64| AccountGenesis { public_key: key(i as u8 + 1).public_key(), balance: 1_000 };
-    let (kind, suite) = (ChainKind::Transfers, CryptoSuite::Ed25519);
-    let chain = |id| ChainGenesis {
-        id,
-        kind,
-        suite,
-        asset: Asset::UNIT,
-        roles: Roles::default(),
-        threshold: 0,
-        accounts: (0..ACCOUNTS).map(account).collect(),
-    };
-    Genesis::new("rig".into(), (0..validators).map(validator).collect(), vec![chain(CHAIN), chain(OTHER)])
-        .unwrap()
-}
-
-pub fn transfer(network: &Digest, sender: u64, nonce: u64, amount: u64) -> Packet {
-    let transfer = crate::execute::tests::transfer(sender, (sender + 1) % ACCOUNTS, amount, nonce);
-    let transfer = Transfer { chain: CHAIN, ..transfer };
-    transfer.sign(network, |message| key(sender as u8 + 1).sign(message))
-}
-
 impl Rig {
     /// So many validators, connected.
     pub fn new(validators: usize) -> Self {
-        let genesis = Arc::new(genesis(validators));
+        Self::with_quota(validators, Quota::WHOLE)
+    }
+
+    /// The same, where the first chain has a quota.
+    pub fn with_quota(validators: usize, quota: Quota) -> Self {
+        let genesis = Arc::new(genesis(validators, quota));
         let (isolated, now) = (BTreeSet::new(), Duration::from_secs(10));
         let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0 };
         for me in 0..validators {
@@ -462,7 +433,8 @@ impl Rig {
     pub fn fill(&mut self, node: usize, chain: ChainId, nonces: Range<u64>) {
         for (sender, nonce) in nonces.flat_map(|nonce| (0..ACCOUNTS).map(move |sender| (sender, nonce))) {
             let transfer = crate::execute::tests::transfer(sender, 0, 1, nonce);
-            let packet = Transfer { chain, ..transfer }.sign(&self.network(), |_| [0; 64]);
+            let sign = |message: &[u8]| key(sender as u8 + 1).sign(message);
+            let packet = Transfer { chain, ..transfer }.sign(&self.network(), sign);
             let transaction = Verified::assumed(packet.run().transaction().unwrap());
             self.nodes[node]
                 .mempools

@@ -1,0 +1,287 @@
+//! How much of a block each chain may take, and since when.
+//!
+//! A quota is a bound on cuts. It counts what the batches between a block and its parent have for a chain. A batch that
+//! is more than a quota by itself, from before the quota was lowered or from a liar, is taken where no other batch of
+//! the block has anything for this chain: so it costs the chain one block, and its author's stream goes on.
+
+use std::collections::BTreeMap;
+
+use crate::limits::PACKET_BYTES;
+use crate::types::{ChainId, Charter, Genesis, Height, Quota};
+use crate::wire::Batch;
+
+/// The quotas of all chains: those in effect, and those that are decided and will be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quotas {
+    by_chain: BTreeMap<ChainId, BTreeMap<Height, Quota>>,
+    /// How many of them are less than a whole block.
+    limits: usize,
+}
+
+impl Quotas {
+    /// Those of the genesis.
+    #[must_use]
+    pub fn genesis(genesis: &Genesis) -> Self {
+        let since = |quota| BTreeMap::from([(Height(0), quota)]);
+        let by_chain = genesis.chains().iter().map(|chain| (chain.id, since(chain.roles.quota)));
+        Self { by_chain: by_chain.collect(), limits: 0 }.counted()
+    }
+
+    /// Notes what an executed height has decided about chains, and forgets what neither it nor a height above it needs.
+    pub fn follow(&mut self, height: Height, decided: impl IntoIterator<Item = (ChainId, Charter)>) {
+        for (chain, Charter { since, roles, .. }) in decided {
+            self.by_chain.entry(chain).or_default().insert(since, roles.quota);
+        }
+        for of_chain in self.by_chain.values_mut().filter(|of_chain| of_chain.len() > 1) {
+            let in_effect = of_chain.range(..=height).next_back().map(|(since, _)| *since);
+            in_effect.inspect(|since| *of_chain = of_chain.split_off(since));
+        }
+        *self = std::mem::take(self).counted();
+    }
+
+    fn counted(mut self) -> Self {
+        let quotas = self.by_chain.values().flat_map(BTreeMap::values);
+        self.limits = quotas.filter(|quota| **quota < Quota::WHOLE).count();
+        self
+    }
+
+    /// The quota of a chain at a height.
+    #[must_use]
+    pub fn at(&self, chain: ChainId, height: Height) -> Quota {
+        let of_chain = self.by_chain.get(&chain);
+        let in_effect = of_chain.and_then(|of| of.range(..=height).next_back());
+        in_effect.map_or(Quota::WHOLE, |(_, quota)| *quota)
+    }
+
+    /// The lowest quota that a chain has at a height or, as far as it is decided, at any above it.
+    #[must_use]
+    pub fn lowest_from(&self, chain: ChainId, height: Height) -> Quota {
+        let coming =
+            self.by_chain.get(&chain).and_then(|of| of.range(height..).map(|(_, quota)| *quota).min());
+        self.at(chain, height).min(coming.unwrap_or(Quota::WHOLE))
+    }
+
+    /// Whether some chain may have less than a whole block, now or later.
+    #[must_use]
+    pub fn limit(&self) -> bool {
+        self.limits > 0
+    }
+
+    /// How many there are, those that are not in effect yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_chain.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is wrong with the batches of a block: a chain has more in them than its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("takes {bytes} bytes of chain {chain}, more than its quota of {}", quota.0)]
+pub struct OverQuota {
+    /// The chain.
+    pub chain: ChainId,
+    /// How many bytes the batches have for it.
+    pub bytes: usize,
+    /// How many it may have.
+    pub quota: Quota,
+}
+
+/// What the batches of one block take of the quotas.
+#[derive(Debug)]
+pub(super) struct Share<'a> {
+    quotas: &'a Quotas,
+    height: Height,
+    /// Of each chain; nothing is counted where every chain may have a whole block.
+    packets: BTreeMap<ChainId, usize>,
+    is_limited: bool,
+}
+
+impl<'a> Share<'a> {
+    /// Of a block of this height, before its first batch.
+    pub(super) fn new(quotas: &'a Quotas, height: Height) -> Self {
+        Self { quotas, height, packets: BTreeMap::new(), is_limited: quotas.limit() }
+    }
+
+    /// The height of the block.
+    pub(super) fn height(&self) -> Height {
+        self.height
+    }
+
+    /// Takes one more batch.
+    ///
+    /// # Errors
+    /// [`OverQuota`]: with it, a chain would have more than its quota, and not from this batch alone. Nothing is taken.
+    pub(super) fn take(&mut self, batch: &Batch) -> Result<(), OverQuota> {
+        if !self.is_limited {
+            return Ok(());
+        }
+        for (chain, packets) in batch.sections() {
+            let before = self.packets.get(&chain).copied().unwrap_or(0);
+            if before > 0 {
+                self.fits(chain, before + packets.len())?;
+            }
+        }
+        for (chain, packets) in batch.sections() {
+            *self.packets.entry(chain).or_default() += packets.len();
+        }
+        Ok(())
+    }
+
+    /// Whether a batch is more than a quota by itself.
+    pub(super) fn is_too_large(&self, batch: &Batch) -> bool {
+        self.is_limited && batch.sections().any(|(chain, packets)| self.fits(chain, packets.len()).is_err())
+    }
+
+    fn fits(&self, chain: ChainId, packets: usize) -> Result<(), OverQuota> {
+        let (bytes, quota) = (packets * PACKET_BYTES, self.quotas.at(chain, self.height));
+        if packets <= quota.packets() { Ok(()) } else { Err(OverQuota { chain, bytes, quota }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::availability::Stream;
+    use crate::order::{BlockTree, Flaw, Judgement, Position, Proposal};
+    use crate::types::{ChainGenesis, Digest, Head, Packet, ValidatorIndex};
+    use crate::verify::Verified;
+    use crate::wire::{BatchSection, Block};
+
+    const SMALL: ChainId = ChainId(3);
+    const LARGE: ChainId = ChainId(4);
+    const NETWORK: Digest = Digest([0x42; 32]);
+    /// The lowest quota has so many packets.
+    const MOST: usize = 512;
+
+    fn charter(since: u64, quota: Quota) -> Charter {
+        let (id, suite) = (SMALL, crate::types::CryptoSuite::Ed25519);
+        let roles = crate::types::Roles { quota, ..Default::default() };
+        let (kind, asset) = Default::default();
+        let genesis = ChainGenesis { id, kind, suite, asset, roles, threshold: 0, accounts: vec![] };
+        Charter { since: Height(since), ..Charter::from(&genesis) }
+    }
+
+    fn limited() -> Quotas {
+        let mut quotas = Quotas::default();
+        quotas.follow(Height(0), [(SMALL, charter(0, Quota::LEAST))]);
+        quotas
+    }
+
+    /// Streams of two authors whose batches have so many packets of both chains.
+    fn streams(batches: [&[(usize, usize)]; 2]) -> Vec<Stream> {
+        let stream = |(author, batches): (u16, &[(usize, usize)])| {
+            let mut stream = Stream::new(Head::NONE, 2, usize::MAX);
+            for (small, large) in batches {
+                let sections =
+                    [(SMALL, *small), (LARGE, *large)].into_iter().filter(|(_, packets)| *packets > 0);
+                let section = |(chain, packets)| BatchSection { chain, packets: packets as u32 };
+                let sections: Vec<_> = sections.map(section).collect();
+                let packets = vec![Packet([0; 128]); small + large];
+                let (author, previous) = (ValidatorIndex(author), stream.held());
+                let batch =
+                    Batch::seal(&NETWORK, author, &previous, Height(0), &sections, packets.iter(), |_| {
+                        [0; 64]
+                    });
+                stream.insert(Verified::assumed(batch), true);
+                let head = stream.received(|_| false);
+                stream.durable(&head.digest);
+            }
+            stream
+        };
+        (0..).zip(batches).map(stream).collect()
+    }
+
+    const PROPOSAL: Proposal = Proposal { view: 1, leader: ValidatorIndex(0), parent: NETWORK };
+
+    fn tree(quotas: Quotas) -> BlockTree {
+        BlockTree::new(Position::genesis(NETWORK, 2), quotas)
+    }
+
+    /// Up to which sequences an honest leader takes them. The second author is the first one at height 1.
+    fn proposed(quotas: &Quotas, streams: &[Stream]) -> Vec<u64> {
+        let mut tree = tree(quotas.clone());
+        let held = |author: ValidatorIndex, _: &Position| streams[usize::from(author.0)].held();
+        let block = tree.propose(&PROPOSAL, 0, streams, held).unwrap();
+        tree.insert(block.clone(), false);
+        assert_eq!(tree.judge(block.digest(), &PROPOSAL, streams, 0), Judgement::Valid, "it judges itself");
+        block.cut().iter().map(|head| head.sequence.0).collect()
+    }
+
+    /// What a voter says of a block that takes the first so many batches of each author.
+    fn judged(quotas: &Quotas, streams: &[Stream], taken: [usize; 2]) -> Judgement {
+        let mut tree = tree(quotas.clone());
+        let idle = tree.propose(&PROPOSAL, 0, streams, |_, _| Head::NONE).unwrap();
+        let mut header = idle.header().clone();
+        for (author, count) in taken.into_iter().enumerate() {
+            let path = streams[author].path(&Head::NONE, &streams[author].held()).unwrap();
+            header.cut[author] = count.checked_sub(1).map_or(Head::NONE, |last| path[last].head());
+        }
+        let block = Block::new(header).unwrap();
+        tree.insert(block.clone(), false);
+        tree.judge(block.digest(), &PROPOSAL, streams, 0)
+    }
+
+    #[test]
+    fn a_block_takes_what_fits_into_the_quota_and_all_of_other_chains() {
+        let streams = streams([&[(300, 1_000), (100, 1_000)], &[(112, 2_000), (200, 2_000), (0, 9)]]);
+        assert_eq!(proposed(&Quotas::default(), &streams), [2, 3], "no quota");
+        // 112 and 200 of the second author, then 300 of the first would be too many.
+        assert_eq!(proposed(&limited(), &streams), [0, 3]);
+        assert_eq!(judged(&limited(), &streams, [2, 1]), Judgement::Valid, "{MOST} of them");
+        let over = OverQuota { chain: SMALL, bytes: 712 * 128, quota: Quota::LEAST };
+        assert_eq!(judged(&limited(), &streams, [2, 2]), Judgement::Invalid(Flaw::Quota(over)));
+        assert_eq!(judged(&Quotas::default(), &streams, [2, 2]), Judgement::Valid);
+    }
+
+    #[test]
+    fn a_batch_above_the_quota_waits_for_a_block_that_has_nothing_else_of_its_chain_and_keeps_nobody_waiting()
+    {
+        let quotas = limited();
+        let flood: &[(usize, usize)] = &[(513, 1), (513, 1)];
+        // The flood is the first author's turn at height 2, and the second's at height 1.
+        let others = streams([&[(5, 7)], flood]);
+        assert_eq!(proposed(&quotas, &others), [1, 0]);
+        let alone = streams([&[(0, 7)], flood]);
+        assert_eq!(
+            proposed(&quotas, &alone),
+            [1, 1],
+            "one of them, when no other has anything for the chain"
+        );
+        assert_eq!(judged(&quotas, &alone, [1, 1]), Judgement::Valid);
+        assert!(matches!(judged(&quotas, &alone, [1, 2]), Judgement::Invalid(Flaw::Quota(_))));
+        assert!(matches!(judged(&quotas, &others, [1, 1]), Judgement::Invalid(Flaw::Quota(_))));
+    }
+
+    #[test]
+    fn a_quota_counts_from_its_height_on() {
+        let mut quotas = Quotas::default();
+        quotas.follow(Height(10), [(SMALL, charter(138, Quota::LEAST))]);
+        quotas
+            .follow(Height(20), [(SMALL, charter(148, Quota::WHOLE)), (LARGE, charter(148, Quota(100_000)))]);
+        let at = |quotas: &Quotas, height| quotas.at(SMALL, Height(height));
+        assert_eq!(
+            [137, 138, 147, 148].map(|height| at(&quotas, height)),
+            [Quota::WHOLE, Quota::LEAST, Quota::LEAST, Quota::WHOLE]
+        );
+        let lowest = |height| quotas.lowest_from(SMALL, Height(height));
+        assert_eq!([0, 138, 147, 148].map(lowest), [Quota::LEAST, Quota::LEAST, Quota::LEAST, Quota::WHOLE]);
+        assert!(quotas.limit() && quotas.len() == 3);
+        // What is over is forgotten, and nothing that counts is.
+        quotas.follow(Height(140), []);
+        assert_eq!((at(&quotas, 140), at(&quotas, 148), quotas.len()), (Quota::LEAST, Quota::WHOLE, 3));
+        quotas.follow(Height(150), []);
+        assert_eq!(
+            (at(&quotas, 150), quotas.len(), quotas.at(LARGE, Height(150))),
+            (Quota::WHOLE, 2, Quota(100_000))
+        );
+        quotas.follow(Height(160), [(LARGE, charter(288, Quota::WHOLE))]);
+        quotas.follow(Height(288), []);
+        assert!(!quotas.limit(), "nothing is limited any more");
+    }
+}
