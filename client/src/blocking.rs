@@ -10,7 +10,8 @@ use engine::types::{
     TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
-    AccountAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, AccountsOfAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer,
+    TransactionAnswer,
 };
 use engine::wire::{FeedQuery, Notice, Query};
 use net::Fingerprint;
@@ -169,6 +170,21 @@ impl Client {
         let answer = self.ask(Query::Account { chain, account, record: true })?;
         check_account(&answer, chain, account)?;
         Ok(answer)
+    }
+
+    /// The accounts of a chain from `from` on that have a public key at the validator's committed height, ascending,
+    /// and whether there are more. Nothing is proved yet: [`Self::account`] proves each; that there are no others is
+    /// the validator's word.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn accounts_of(
+        &mut self,
+        chain: ChainId,
+        key: [u8; 32],
+        from: AccountId,
+    ) -> Result<Answer<AccountsOfAnswer>, ClientError> {
+        self.ask(Query::AccountsOf { chain, key, from })
     }
 
     /// What a chain says of a fingerprint at the validator's committed height, proved: also that it is not registered.

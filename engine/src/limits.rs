@@ -151,6 +151,8 @@ pub const NOTICES_MAX: usize = 65_536;
 pub const FEED_EVENTS_MAX: usize = 1_000;
 /// Packets of the events in one answer about the feed of a chain, as far as it has more than one event.
 pub const FEED_PACKETS_MAX: usize = 2_000;
+/// Accounts in one answer about a key.
+pub const KEY_ACCOUNTS_MAX: usize = 64;
 /// Bytes of an answer to a client's query.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the text that tells a client why its connection ends.

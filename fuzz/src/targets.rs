@@ -238,6 +238,7 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::Proof { chain, id },
         Query::Attestation { chain, fingerprint: Fingerprint([5; 32]) },
         Query::Row { chain, key: [6; 32] },
+        Query::AccountsOf { chain, key: [6; 32], from: AccountId(9) },
         Query::Status,
         Query::Counters,
         Query::Feed(FeedQuery { chain, from: Cursor::START, account: None, reference: None, max: 1 }),

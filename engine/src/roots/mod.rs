@@ -16,6 +16,7 @@
 
 mod accounts;
 mod crossings;
+mod keys;
 mod ledger;
 mod oracle;
 mod proof;

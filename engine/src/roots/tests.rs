@@ -195,7 +195,15 @@ proptest! {
                     let proof = view.prove(state.chain(), account).unwrap();
                     prop_assert_eq!(Some(proof.state()), state.account(account));
                     prop_assert_eq!(proof.verify(executed.state_root.digest()), Ok(()));
+                    let key = proof.state().key;
+                    let has = |other: &AccountId| state.account(*other).unwrap().key == key;
+                    for first in [0, account.0, account.0 + 1, u64::MAX] {
+                        let expected: Vec<_> = (first..state.accounts()).map(AccountId).filter(has).collect();
+                        let found: Vec<_> = view.accounts_of(state.chain(), &key, AccountId(first)).collect();
+                        prop_assert_eq!(found, expected);
+                    }
                 }
+                prop_assert_eq!(view.accounts_of(state.chain(), &[0xee; 32], AccountId(0)).count(), 0);
             }
             for of in 0..30 {
                 let key = print(of);

@@ -5,9 +5,11 @@
 //! for each changed account and row; the trees are brought up to date only when somebody asks, but for the leaves of
 //! new accounts and rows. So neither a block nor a question costs by how many there are.
 
+use super::keys::KeyIndex;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::{AccountTree, StateRoot, TableTree};
 use crate::execute::{AccountState, Balance, Delta, Key, Row, Table};
+use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 
 #[derive(Debug)]
@@ -15,6 +17,7 @@ struct ChainView {
     chain: ChainId,
     accounts: Vec<AccountState>,
     tree: AccountTree,
+    keys: KeyIndex,
     changed: Changed,
     table: Table,
     rows: TableTree,
@@ -90,6 +93,9 @@ impl CommittedView {
         }
         for (view, delta) in self.chains.iter_mut().zip(deltas) {
             assert_eq!(view.chain, delta.chain(), "one delta for each chain, in its order");
+            for (account, key) in (view.accounts.len() as u64..).map(AccountId).zip(delta.opened()) {
+                view.keys.add(key, account);
+            }
             view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
             view.tree.open(delta.opened());
             for change in delta.changes() {
@@ -99,7 +105,10 @@ impl CommittedView {
                 view.changed.note(change.account.0 as u32);
             }
             for (account, key) in delta.keys() {
-                view.accounts[account.0 as usize].key = *key;
+                let present = &mut view.accounts[account.0 as usize].key;
+                view.keys.remove(present, *account);
+                view.keys.add(key, *account);
+                *present = *key;
             }
             view.table.follow(delta.rows());
             let (new, old): (Vec<_>, Vec<_>) = delta.rows().iter().partition(|row| row.is_new);
@@ -118,6 +127,20 @@ impl CommittedView {
         Some(AccountProof::new(account, state, view.tree.prove(account)?, entry))
     }
 
+    /// The accounts of a chain from `from` on that have a public key, ascending; none where there is no such chain.
+    pub fn accounts_of(
+        &self,
+        chain: ChainId,
+        key: &[u8; PUBLIC_KEY_BYTES],
+        from: AccountId,
+    ) -> impl Iterator<Item = AccountId> {
+        let view = self.chains.iter().find(|view| view.chain == chain);
+        view.into_iter().flat_map(move |view| {
+            let found = view.keys.find(key, from);
+            found.filter(move |account| view.accounts[account.0 as usize].key == *key)
+        })
+    }
+
     /// What the table of a chain says of a key, with its proof under the state root of the committed height.
     pub fn prove_row(&mut self, chain: ChainId, key: &Key) -> Option<RowProof> {
         let entry = ChainEntryProof::new(&self.root, chain)?;
@@ -133,6 +156,7 @@ impl ChainView {
         let (tree, table) = (AccountTree::new(accounts.iter().copied()), Table::empty());
         Self {
             chain,
+            keys: KeyIndex::new(accounts.iter().map(|account| &account.key)),
             accounts,
             tree,
             changed: Changed::default(),

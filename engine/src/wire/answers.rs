@@ -4,7 +4,7 @@
 //! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐   and a row, as below
 //! Query::Attestation, Row ──> their answers  row ── path ──> table root ─────────────┤
 //! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
-//! Query::Transaction, Block, Status, Feed ──> their answers    anything that fails ──> {"error": …}
+//! Query::Transaction, Block, Status, Feed, AccountsOf ──> their answers    anything that fails ──> {"error": …}
 //! ```
 //!
 //! The frame around an answer says which height it speaks of ([`AsOf`](super::AsOf)). Hashes and keys are lower-case
@@ -40,6 +40,16 @@ impl AccountAnswer {
             Some(value) => AccountRecord::decode(value),
         }
     }
+}
+
+/// Which accounts have a public key. Each is to be asked for by itself, with its proof; that there are no others is the
+/// validator's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountsOfAnswer {
+    /// They, ascending, at most [`KEY_ACCOUNTS_MAX`](crate::limits::KEY_ACCOUNTS_MAX).
+    pub accounts: Vec<AccountId>,
+    /// Whether there are more above them.
+    pub more: bool,
 }
 
 /// What a chain says of a fingerprint under a state root.

@@ -133,6 +133,15 @@ pub enum Query {
         /// The key.
         key: [u8; 32],
     },
+    /// Which accounts of a chain have a public key.
+    AccountsOf {
+        /// The chain.
+        chain: ChainId,
+        /// The public key.
+        key: [u8; 32],
+        /// The lowest account of interest.
+        from: AccountId,
+    },
 }
 
 /// A frame from a client.
@@ -233,6 +242,7 @@ impl Query {
             Self::Feed(feed) => feed.write(writer.u8(8)),
             Self::Attestation { chain, fingerprint } => writer.u8(9).u32(chain.0).raw(&fingerprint.0),
             Self::Row { chain, key } => writer.u8(11).u32(chain.0).raw(key),
+            Self::AccountsOf { chain, key, from } => writer.u8(12).u32(chain.0).raw(key).u64(from.0),
         };
     }
 
@@ -258,6 +268,11 @@ impl Query {
                 Self::Attestation { chain: chain(reader)?, fingerprint: fingerprint(reader)? }
             }
             11 => Self::Row { chain: chain(reader)?, key: reader.array("queried key")? },
+            12 => Self::AccountsOf {
+                chain: chain(reader)?,
+                key: reader.array("queried public key")?,
+                from: AccountId(reader.u64("first account")?),
+            },
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
         })
     }

@@ -95,6 +95,12 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         Just(Query::Status),
         Just(Query::Counters),
         feed_query().prop_map(Query::Feed),
+        (chain(), any::<[u8; 32]>()).prop_map(|(chain, key)| Query::Row { chain, key }),
+        (chain(), any::<[u8; 32]>(), any::<u64>()).prop_map(|(chain, key, from)| Query::AccountsOf {
+            chain,
+            key,
+            from: AccountId(from),
+        }),
         (chain(), any::<[u8; 32]>()).prop_map(|(chain, fingerprint)| Query::Attestation {
             chain,
             fingerprint: Fingerprint(fingerprint),

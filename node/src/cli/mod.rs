@@ -356,6 +356,17 @@ pub enum Question {
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,
     },
+    /// Which accounts of a chain have a public key, with what they hold. Each is proved; that there are no others is
+    /// the validator's word.
+    Accounts {
+        /// The chain.
+        chain: u32,
+        /// The public key, 64 hexadecimal digits, as `key show` prints it.
+        public_key: engine::types::Digest,
+        /// Only accounts from this number on.
+        #[arg(long, value_name = "ACCOUNT", default_value_t = 0)]
+        from: u64,
+    },
     /// What a chain says of a fingerprint: registered, by whom, still in force? Or that it is not registered.
     Attestation {
         /// The chain.

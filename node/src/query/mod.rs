@@ -18,21 +18,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
-use engine::types::{
-    ACCOUNT_MAX, AccountId, ChainId, ChainKind, Digest, Height, Outcome, ReservationId, TransactionId,
-    ValidatorIndex,
-};
+use engine::types::{AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex};
 use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, grouped, rows};
+use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
 
+mod accounts;
 mod attestation;
 mod chains;
 pub(crate) mod decisions;
@@ -60,9 +58,6 @@ pub struct NoValidator {
 pub struct NoChain(ChainId);
 
 /// Whom we talk to: one validator, and the network around it if we know it.
-/// Open reservations that are shown of an account; each is a question.
-const RESERVATIONS_SHOWN: usize = 50;
-
 pub(crate) struct Asked {
     pub(crate) client: Client,
     pub(crate) network: Option<Network>,
@@ -79,6 +74,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             Question::Feed { chain, .. }
             | Question::Transaction { chain: Some(chain), .. }
             | Question::Account { chain, .. }
+            | Question::Accounts { chain, .. }
             | Question::Chain { chain, .. }
             | Question::Attestation { chain, .. }
             | Question::History { chain, .. } => is_there(network, ChainId(*chain))?,
@@ -105,6 +101,9 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         Question::Account { chain, account, proof: Some(file) } => {
             let proof = asked.client.prove_account(ChainId(*chain), AccountId(*account), PROOF_PATIENCE);
             asked.write(proof, file, args.json)
+        }
+        Question::Accounts { chain, public_key, from } => {
+            return asked.accounts_of(ChainId(*chain), *public_key, AccountId(*from), args.json);
         }
         Question::Attestation { chain, fingerprint, file, history, proof } => {
             let chain = ChainId(*chain);
@@ -247,55 +246,6 @@ impl Asked {
         let genesis = self.network.as_ref().map(|network| network.genesis.header());
         let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));
         crate::proofs::write(&proof?, genesis, (file, header.as_deref()), json)
-    }
-
-    fn account(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
-        let Answer { as_of, value: answer } = self.client.account(chain, account)?;
-        let proof = &answer.proof;
-        let checked = self.checked(proof.chain.height, &answer.state_root)?;
-        let next_nonce = print::next_nonce(proof.window_base, proof.window_used);
-        let record = answer.record().unwrap_or_default();
-        let has_money = proof.chain.entry.kind == ChainKind::Transfers;
-        let (reserved, more) = match has_money && account.0 <= ACCOUNT_MAX {
-            true => self.client.reservations(chain, account, RESERVATIONS_SHOWN)?,
-            false => (Vec::new(), false),
-        };
-        if json {
-            let mut with_nonce = serde_json::to_value(&answer)?;
-            with_nonce["next_nonce"] = next_nonce.into();
-            with_nonce["status"] = proof.flags.name().into();
-            with_nonce["safeguards"] = print::safeguards_fields(&record.safeguards);
-            with_nonce["changes"] = record.changes.into();
-            with_nonce["pending"] = print::pending_fields(&record);
-            let fields = |(id, of): &(_, _)| reservations::fields(Reserved { chain, id: *id }, of);
-            with_nonce["reservations"] = reserved.iter().map(fields).collect();
-            with_nonce["more_reservations"] = more.into();
-            return print_json(as_of, &with_nonce, &checked);
-        }
-        println!("account {account} on chain {chain} after height {}", proof.chain.height);
-        let mut shown = vec![
-            ("balance", crate::cli::grouped(proof.balance)),
-            ("status", proof.flags.name().to_owned()),
-            ("frozen", proof.flags.frozen().name().to_owned()),
-            ("key", format!("{} (version {})", proof.key, proof.key_version)),
-            ("next nonce", next_nonce.to_string()),
-            ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
-        ];
-        let name = |id: &ReservationId| Reserved { chain, id: *id }.to_string();
-        shown.extend(
-            reserved.iter().map(|(id, of)| ("set aside", format!("{} in {}", grouped(of.amount), name(id)))),
-        );
-        if more {
-            shown.push(("set aside", format!("in more than {RESERVATIONS_SHOWN} reservations")));
-        }
-        shown.extend(print::record_rows(&record));
-        shown.extend([
-            ("state root", answer.state_root.to_string()),
-            ("as of", as_of.to_string()),
-            ("checked", checked.text()),
-        ]);
-        rows(&shown);
-        Ok(())
     }
 
     fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {

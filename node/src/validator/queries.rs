@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam::channel::Receiver;
-use engine::limits::{BODY_BYTES, PACKET_BYTES, ROOT_LAG_MAX, SIGNATURE_BYTES};
+use engine::limits::{BODY_BYTES, KEY_ACCOUNTS_MAX, PACKET_BYTES, ROOT_LAG_MAX, SIGNATURE_BYTES};
 use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
 use engine::store::Log;
@@ -22,8 +22,8 @@ use engine::types::{
     PacketRun, Signed, TransactionId, ValidatorIndex, Verdict, record_key,
 };
 use engine::wire::answers::{
-    AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer, ProofAnswer,
-    RowAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer,
+    ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
@@ -108,6 +108,9 @@ impl QueryThread {
             Query::Row { chain, key } => {
                 let answer = self.row(chain, &key);
                 self.tell(question, as_of, answer);
+            }
+            Query::AccountsOf { chain, key, from } => {
+                self.tell(question, as_of, self.accounts_of(chain, &key, from));
             }
             Query::Feed(feed) => {
                 let answer = self.feed(&feed);
@@ -221,6 +224,20 @@ impl QueryThread {
         let proof = self.view.prove(chain, account).ok_or_else(none)?;
         let record = if record { self.view.prove_row(chain, &record_key(account)) } else { None };
         Ok(AccountAnswer { state_root: *self.view.state_root().digest(), proof, record })
+    }
+
+    fn accounts_of(
+        &self,
+        chain: ChainId,
+        key: &[u8; 32],
+        from: AccountId,
+    ) -> Result<AccountsOfAnswer, Unanswered> {
+        self.chain(chain)?;
+        let found = self.view.accounts_of(chain, key, from).take(KEY_ACCOUNTS_MAX + 1);
+        let mut accounts: Vec<_> = found.collect();
+        let more = accounts.len() > KEY_ACCOUNTS_MAX;
+        accounts.truncate(KEY_ACCOUNTS_MAX);
+        Ok(AccountsOfAnswer { accounts, more })
     }
 
     /// What a chain says of a fingerprint. Whatever was registered with it stands in the block of that height; if that

@@ -1,0 +1,116 @@
+//! Accounts: one by its number, or those that have a key.
+
+use anyhow::Result;
+use client::Answer;
+use client::answers::AccountAnswer;
+use engine::types::{ACCOUNT_MAX, AccountId, ChainId, ChainKind, Digest, ReservationId};
+use serde_json::json;
+
+use super::{Asked, Checked, print, print_json, reservations};
+use crate::cli::{Reserved, grouped, rows};
+
+/// Open reservations that are shown of an account; each is a question.
+const RESERVATIONS_SHOWN: usize = 50;
+
+impl Asked {
+    /// One account, with what the chain keeps of it.
+    pub(super) fn account(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
+        let Answer { as_of, value: answer } = self.client.account(chain, account)?;
+        let proof = &answer.proof;
+        let checked = self.checked(proof.chain.height, &answer.state_root)?;
+        let next_nonce = print::next_nonce(proof.window_base, proof.window_used);
+        let record = answer.record().unwrap_or_default();
+        let has_money = proof.chain.entry.kind == ChainKind::Transfers;
+        let (reserved, more) = match has_money && account.0 <= ACCOUNT_MAX {
+            true => self.client.reservations(chain, account, RESERVATIONS_SHOWN)?,
+            false => (Vec::new(), false),
+        };
+        if json {
+            let mut with_nonce = serde_json::to_value(&answer)?;
+            with_nonce["next_nonce"] = next_nonce.into();
+            with_nonce["status"] = proof.flags.name().into();
+            with_nonce["safeguards"] = print::safeguards_fields(&record.safeguards);
+            with_nonce["changes"] = record.changes.into();
+            with_nonce["pending"] = print::pending_fields(&record);
+            let fields = |(id, of): &(_, _)| reservations::fields(Reserved { chain, id: *id }, of);
+            with_nonce["reservations"] = reserved.iter().map(fields).collect();
+            with_nonce["more_reservations"] = more.into();
+            return print_json(as_of, &with_nonce, &checked);
+        }
+        println!("account {account} on chain {chain} after height {}", proof.chain.height);
+        let mut shown = vec![
+            ("balance", crate::cli::grouped(proof.balance)),
+            ("status", proof.flags.name().to_owned()),
+            ("frozen", proof.flags.frozen().name().to_owned()),
+            ("key", format!("{} (version {})", proof.key, proof.key_version)),
+            ("next nonce", next_nonce.to_string()),
+            ("nonce window", format!("{:#018x} from {}", proof.window_used, proof.window_base)),
+        ];
+        let name = |id: &ReservationId| Reserved { chain, id: *id }.to_string();
+        shown.extend(
+            reserved.iter().map(|(id, of)| ("set aside", format!("{} in {}", grouped(of.amount), name(id)))),
+        );
+        if more {
+            shown.push(("set aside", format!("in more than {RESERVATIONS_SHOWN} reservations")));
+        }
+        shown.extend(print::record_rows(&record));
+        shown.extend([
+            ("state root", answer.state_root.to_string()),
+            ("as of", as_of.to_string()),
+            ("checked", checked.text()),
+        ]);
+        rows(&shown);
+        Ok(())
+    }
+
+    /// The accounts that have a key; `false` where none has.
+    pub(super) fn accounts_of(
+        &mut self,
+        chain: ChainId,
+        key: Digest,
+        from: AccountId,
+        json: bool,
+    ) -> Result<bool> {
+        let Answer { as_of, value: found } = self.client.accounts_of(chain, key.0, from)?;
+        let mut accounts = Vec::new();
+        for account in &found.accounts {
+            let Answer { value: answer, .. } = self.client.account(chain, *account)?;
+            let checked = self.checked(answer.proof.chain.height, &answer.state_root)?;
+            // It may have got another key since.
+            if answer.proof.key == key {
+                accounts.push((answer, checked));
+            }
+        }
+        let next = found.more.then(|| found.accounts.last().map(|last| last.0 + 1)).flatten();
+        if json {
+            let fields = |(answer, checked): &(AccountAnswer, Checked)| {
+                let mut fields = serde_json::to_value(answer)?;
+                fields["status"] = answer.proof.flags.name().into();
+                fields["checked"] = serde_json::to_value(checked)?;
+                Ok(fields)
+            };
+            let accounts = accounts.iter().map(fields).collect::<Result<Vec<_>>>()?;
+            let fields = json!({ "as_of": as_of, "key": key, "accounts": accounts, "more_from": next });
+            crate::cli::print_json(&fields)?;
+            return Ok(!found.accounts.is_empty());
+        }
+        if accounts.is_empty() {
+            println!("no account of chain {chain} has the key {key}: the validator's word, as of {as_of}");
+            return Ok(false);
+        }
+        for (AccountAnswer { proof, .. }, checked) in &accounts {
+            println!("account {} on chain {chain} after height {}", proof.account, proof.chain.height);
+            rows(&[
+                ("balance", grouped(proof.balance)),
+                ("status", proof.flags.name().to_owned()),
+                ("key version", proof.key_version.to_string()),
+                ("checked", checked.text()),
+            ]);
+        }
+        match next {
+            Some(next) => println!("there are more: --from {next}"),
+            None => println!("there are no others: the validator's word, as of {as_of}"),
+        }
+        Ok(true)
+    }
+}
