@@ -14,8 +14,8 @@ use crate::world::{Event, World};
 
 /// Transactions of one of its batches: as many as fit into a record of a simulated log.
 const TRANSACTIONS: usize = 900;
-/// The same, where two of them are more than the lowest quota, and one is not.
-const TRANSACTIONS_OF_QUOTA: usize = 300;
+/// The same, where two of them are more than the lowest quota, and one is not; or each is.
+const TRANSACTIONS_OF_QUOTA: [usize; 2] = [600, 300];
 /// How many batches it shows at once: fewer than may be with the verifiers.
 const AT_ONCE: usize = 40;
 /// When it shows the rest.
@@ -55,12 +55,12 @@ impl World {
             self.environment.transfer((chain.0, None), (Signer::first(0), 1), 1, 1 << 20, u64::MAX);
         let (count, most) = match self.plan.quota {
             Quota::WHOLE => (TRANSACTIONS, BLOCK_PACKETS_MAX),
-            quota => (TRANSACTIONS_OF_QUOTA, quota.packets()),
+            quota => (TRANSACTIONS_OF_QUOTA[me % 2], quota.packets()),
         };
         let section = BatchSection { chain, packets: count as u32 };
         let packets = vec![*transfer.run().first(); count];
         let mut previous = Head::NONE;
-        while self.oversize.len() * count <= most {
+        while self.oversize.len() * count <= most.max(count) {
             let author = engine::types::ValidatorIndex(me as u16);
             let network = self.environment.network();
             let sign = |message: &[u8]| key.sign(message);

@@ -240,10 +240,10 @@ impl Chronicle {
         if self.chapter(height).is_none() {
             self.follows(block)?;
             let chapter = self.execute(block, batches);
-            self.is_bounded(block, batches)?;
             self.roots_next.0 += block.header().roots.len() as u64;
             self.cut = block.cut().to_vec();
             self.chapters.push(chapter);
+            self.is_bounded(block, batches)?;
         }
         let chapter = self.chapter(height).expect("replayed now or before");
         if chapter.digest != *block.digest() {

@@ -144,8 +144,8 @@ impl Mempool {
     }
 
     /// Takes out transactions until they have `part` packets, oldest first; the last may exceed that, but all together
-    /// never have more than `most`. Those that can no longer execute above `committed` go to `expired`, and their slots
-    /// are given back. Says how many packets were taken.
+    /// never have more than `most`. Those that come first and can no longer execute above `committed` go to `expired`,
+    /// also where nothing is to be taken, and their slots are given back. Says how many packets were taken.
     pub fn take(
         &self,
         committed: Height,
@@ -155,15 +155,13 @@ impl Mempool {
     ) -> usize {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packets = 0;
-        while packets < part.min(most)
-            && let Some(pending) = next.take().or_else(|| self.queue.pop())
-        {
+        while let Some(pending) = next.take().or_else(|| self.queue.pop()) {
             let run = pending.transaction.run();
             if pending.transaction.expiry() <= committed {
                 self.release(std::iter::once(run));
                 self.release_payload(self.index(run), run.payload_packets());
                 expired.push(pending);
-            } else if packets + run.packets().len() > most {
+            } else if packets >= part || packets + run.packets().len() > most {
                 *next = Some(pending);
                 break;
             } else {

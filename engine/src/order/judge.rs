@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::quotas::Share;
 use super::{Divergence, OverQuota, Position, Quotas, Roots};
 use crate::availability::{Gap, Stream};
-use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, TIME_AHEAD_MAX_MS};
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, DECISION_LAG, TIME_AHEAD_MAX_MS};
 use crate::types::{Digest, Head, Height, ValidatorIndex};
 use crate::wire::Block;
 
@@ -117,6 +117,7 @@ pub(super) fn judge(
     proposal: &Proposal,
     parent: &Position,
     (roots, quotas): (&Roots, &Quotas),
+    executed: Height,
     streams: &[Stream],
     unix_ms: u64,
 ) -> Judgement {
@@ -127,6 +128,10 @@ pub(super) fn judge(
         Err(divergence) => return Judgement::Invalid(divergence.into()),
         Ok(Some(height)) => return Judgement::Wait(Wait::Executed(height)),
         Ok(None) => {}
+    }
+    // Whether the quotas of this height are known: what is decided about it was decided so many heights before.
+    if block.header().cut != parent.cut && executed.0 + DECISION_LAG < block.height().0 {
+        return Judgement::Wait(Wait::Executed(Height(block.height().0 - DECISION_LAG)));
     }
     let time_ms = block.header().time_ms;
     if time_ms > parent.time_ms && time_ms > unix_ms.saturating_add(TIME_AHEAD_MAX_MS) {
@@ -175,14 +180,13 @@ fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<
 fn judge_cut(block: &Block, parent: &Position, quotas: &Quotas, streams: &[Stream]) -> Judgement {
     let mut missing = Vec::new();
     let mut packets = 0_u64;
-    let mut share = Share::new(quotas, block.height());
-    let mut over = None;
+    let mut taken = Vec::new();
     for (author, ((from, to), stream)) in parent.cut.iter().zip(block.cut()).zip(streams).enumerate() {
         let author = ValidatorIndex(author as u16);
         match stream.path(from, to) {
             Ok(batches) => {
                 packets += batches.iter().map(|batch| batch.packets().len() as u64).sum::<u64>();
-                over = over.or_else(|| batches.iter().find_map(|batch| share.take(batch).err()));
+                taken.extend(batches);
             }
             Err(Gap::Missing(head)) => missing.push((author, head)),
             Err(Gap::Leaves) => return Judgement::Invalid(Flaw::Cut(author)),
@@ -191,8 +195,12 @@ fn judge_cut(block: &Block, parent: &Position, quotas: &Quotas, streams: &[Strea
     if packets > BLOCK_PACKETS_MAX as u64 {
         return Judgement::Invalid(Flaw::Packets(packets));
     }
-    if let Some(over) = over {
-        return Judgement::Invalid(over.into());
+    if !missing.is_empty() {
+        return Judgement::Wait(Wait::Batches(missing));
     }
-    if missing.is_empty() { Judgement::Valid } else { Judgement::Wait(Wait::Batches(missing)) }
+    let mut share = Share::new(quotas, block.height());
+    match taken.iter().try_for_each(|batch| share.take(batch)) {
+        Ok(()) => Judgement::Valid,
+        Err(over) => Judgement::Invalid(over.into()),
+    }
 }

@@ -2,7 +2,11 @@
 //!
 //! A quota is a bound on cuts. It counts what the batches between a block and its parent have for a chain. A batch that
 //! is more than a quota by itself, from before the quota was lowered or from a liar, is taken where no other batch of
-//! the block has anything for this chain: so it costs the chain one block, and its author's stream goes on.
+//! the block has anything for this chain.
+//!
+//! An honest leader gives each author an equal part of a quota first, then what is left; only the author whose turn it
+//! is may begin with more, even with a batch that is too large by itself. So no author keeps another one out for long,
+//! and no stream waits for a quota longer than twice as many heights as there are validators.
 
 use std::collections::BTreeMap;
 
@@ -94,18 +98,28 @@ pub struct OverQuota {
 
 /// What the batches of one block take of the quotas.
 #[derive(Debug)]
-pub(super) struct Share<'a> {
-    quotas: &'a Quotas,
+pub(super) struct Share {
     height: Height,
-    /// Of each chain; nothing is counted where every chain may have a whole block.
-    packets: BTreeMap<ChainId, usize>,
-    is_limited: bool,
+    /// Of each chain that may not have a whole block.
+    chains: BTreeMap<ChainId, OfChain>,
 }
 
-impl<'a> Share<'a> {
+#[derive(Debug)]
+struct OfChain {
+    quota: Quota,
+    /// Packets that are taken, and of these those of one author.
+    packets: usize,
+    of_author: usize,
+}
+
+impl Share {
     /// Of a block of this height, before its first batch.
-    pub(super) fn new(quotas: &'a Quotas, height: Height) -> Self {
-        Self { quotas, height, packets: BTreeMap::new(), is_limited: quotas.limit() }
+    pub(super) fn new(quotas: &Quotas, height: Height) -> Self {
+        let all = quotas.by_chain.keys().filter(|_| quotas.limit());
+        let all = all.map(|chain| (*chain, quotas.at(*chain, height)));
+        let limited = all.filter(|(_, quota)| *quota < Quota::WHOLE);
+        let of_chain = |(chain, quota)| (chain, OfChain { quota, packets: 0, of_author: 0 });
+        Self { height, chains: limited.map(of_chain).collect() }
     }
 
     /// The height of the block.
@@ -113,34 +127,43 @@ impl<'a> Share<'a> {
         self.height
     }
 
+    /// Batches of another author come.
+    pub(super) fn begin(&mut self) {
+        self.chains.values_mut().for_each(|of| of.of_author = 0);
+    }
+
+    /// Whether an author would have, with one more batch, at most an equal part of each quota.
+    pub(super) fn is_within_part(&self, batch: &Batch, authors: usize) -> bool {
+        let fits = |of: &OfChain, packets: usize| of.of_author + packets <= of.quota.packets() / authors;
+        self.limited(batch).all(|(_, of, packets)| fits(of, packets))
+    }
+
     /// Takes one more batch.
     ///
     /// # Errors
     /// [`OverQuota`]: with it, a chain would have more than its quota, and not from this batch alone. Nothing is taken.
     pub(super) fn take(&mut self, batch: &Batch) -> Result<(), OverQuota> {
-        if !self.is_limited {
-            return Ok(());
-        }
-        for (chain, packets) in batch.sections() {
-            let before = self.packets.get(&chain).copied().unwrap_or(0);
-            if before > 0 {
-                self.fits(chain, before + packets.len())?;
+        for (chain, of, packets) in self.limited(batch) {
+            let sum = of.packets + packets;
+            if of.packets > 0 && sum > of.quota.packets() {
+                return Err(OverQuota { chain, bytes: sum * PACKET_BYTES, quota: of.quota });
             }
         }
-        for (chain, packets) in batch.sections() {
-            *self.packets.entry(chain).or_default() += packets.len();
+        if !self.chains.is_empty() {
+            for (chain, packets) in batch.sections() {
+                if let Some(of) = self.chains.get_mut(&chain) {
+                    of.packets += packets.len();
+                    of.of_author += packets.len();
+                }
+            }
         }
         Ok(())
     }
 
-    /// Whether a batch is more than a quota by itself.
-    pub(super) fn is_too_large(&self, batch: &Batch) -> bool {
-        self.is_limited && batch.sections().any(|(chain, packets)| self.fits(chain, packets.len()).is_err())
-    }
-
-    fn fits(&self, chain: ChainId, packets: usize) -> Result<(), OverQuota> {
-        let (bytes, quota) = (packets * PACKET_BYTES, self.quotas.at(chain, self.height));
-        if packets <= quota.packets() { Ok(()) } else { Err(OverQuota { chain, bytes, quota }) }
+    /// What a batch has for chains that may not have a whole block, in packets.
+    fn limited(&self, batch: &Batch) -> impl Iterator<Item = (ChainId, &OfChain, usize)> {
+        let sections = batch.sections().filter(|_| !self.chains.is_empty());
+        sections.filter_map(|(chain, packets)| Some((chain, self.chains.get(&chain)?, packets.len())))
     }
 }
 
@@ -231,7 +254,7 @@ mod tests {
     fn a_block_takes_what_fits_into_the_quota_and_all_of_other_chains() {
         let streams = streams([&[(300, 1_000), (100, 1_000)], &[(112, 2_000), (200, 2_000), (0, 9)]]);
         assert_eq!(proposed(&Quotas::default(), &streams), [2, 3], "no quota");
-        // 112 and 200 of the second author, then 300 of the first would be too many.
+        // 112 and 200 of the second author, which begins; then 300 of the first would be too many.
         assert_eq!(proposed(&limited(), &streams), [0, 3]);
         assert_eq!(judged(&limited(), &streams, [2, 1]), Judgement::Valid, "{MOST} of them");
         let over = OverQuota { chain: SMALL, bytes: 712 * 128, quota: Quota::LEAST };
@@ -240,22 +263,33 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_above_the_quota_waits_for_a_block_that_has_nothing_else_of_its_chain_and_keeps_nobody_waiting()
-    {
+    fn a_batch_above_the_quota_is_taken_alone_and_before_others_only_in_its_authors_turn() {
         let quotas = limited();
         let flood: &[(usize, usize)] = &[(513, 1), (513, 1)];
-        // The flood is the first author's turn at height 2, and the second's at height 1.
-        let others = streams([&[(5, 7)], flood]);
-        assert_eq!(proposed(&quotas, &others), [1, 0]);
-        let alone = streams([&[(0, 7)], flood]);
+        let others = streams([flood, &[(5, 7)]]);
+        assert_eq!(proposed(&quotas, &others), [0, 1]);
+        let alone = streams([flood, &[(0, 7)]]);
         assert_eq!(
             proposed(&quotas, &alone),
             [1, 1],
             "one of them, when no other has anything for the chain"
         );
         assert_eq!(judged(&quotas, &alone, [1, 1]), Judgement::Valid);
-        assert!(matches!(judged(&quotas, &alone, [1, 2]), Judgement::Invalid(Flaw::Quota(_))));
+        assert!(matches!(judged(&quotas, &alone, [2, 1]), Judgement::Invalid(Flaw::Quota(_))));
         assert!(matches!(judged(&quotas, &others, [1, 1]), Judgement::Invalid(Flaw::Quota(_))));
+        // Its own turn: then the others wait for the next height.
+        assert_eq!(proposed(&quotas, &streams([&[(5, 7)], flood])), [0, 1]);
+    }
+
+    #[test]
+    fn each_author_has_a_part_before_one_has_more() {
+        let quotas = limited();
+        // The second author begins, with more than its half; the first one gets what is left of the quota.
+        assert_eq!(proposed(&quotas, &streams([&[(100, 1), (112, 1)], &[(300, 1), (100, 1)]])), [2, 1]);
+        // The first author does not begin: it has its half, and then what the other leaves.
+        assert_eq!(proposed(&quotas, &streams([&[(256, 1), (100, 1), (57, 1)], &[(100, 1)]])), [2, 1]);
+        // Nor has it more than its half before the other one has its own.
+        assert_eq!(proposed(&quotas, &streams([&[(400, 1)], &[(200, 1), (50, 1)]])), [0, 2]);
     }
 
     #[test]

@@ -120,10 +120,15 @@ fn a_full_block_takes_whole_batches_and_every_author_has_its_turn_to_be_first() 
     push(&mut streams, B, &[4_000; 17]);
     let first = extend(&mut tree, 1, NETWORK, &streams);
     assert_eq!(sequences(&first), [0, 16], "16 x 4,000 transactions fit, 17 do not; B is first at height 1");
+    push(&mut streams, B, &[4_000; 17]);
     let second = extend(&mut tree, 2, *first.digest(), &streams);
-    assert_eq!(sequences(&second), [16, 16]);
+    assert_eq!(
+        sequences(&second),
+        [0, 32],
+        "and once more at height 2: so each leader is met with each beginning"
+    );
     let third = extend(&mut tree, 3, *second.digest(), &streams);
-    assert_eq!(sequences(&third), [17, 17]);
+    assert_eq!(sequences(&third), [16, 32]);
 }
 
 #[test]

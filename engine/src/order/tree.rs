@@ -8,7 +8,7 @@ use super::judge::{Wait, judge};
 use super::quotas::Share;
 use super::{Finality, Finalized, Judgement, Position, Proposal, Quotas, Roots};
 use crate::availability::Stream;
-use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, BLOCK_ROOTS_MAX};
+use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, BLOCK_ROOTS_MAX, DECISION_LAG};
 use crate::types::{ChainId, Charter, Digest, Head, Height, ValidatorIndex};
 use crate::wire::{Block, Header};
 
@@ -34,6 +34,8 @@ pub struct BlockTree {
     waiting: BTreeMap<u64, Finality>,
     roots: Roots,
     quotas: Quotas,
+    /// The last height that is executed.
+    executed: Height,
 }
 
 /// What became of a block that was offered to the tree.
@@ -77,7 +79,8 @@ impl BlockTree {
     /// A tree whose last finalized block is `head`, with the quotas that are decided up to there.
     #[must_use]
     pub fn new(head: Position, quotas: Quotas) -> Self {
-        Self { head, blocks: BTreeMap::new(), waiting: BTreeMap::new(), roots: Roots::default(), quotas }
+        let (executed, roots) = (head.height, Roots::default());
+        Self { head, blocks: BTreeMap::new(), waiting: BTreeMap::new(), roots, quotas, executed }
     }
 
     /// The last block handed out as finalized.
@@ -89,6 +92,7 @@ impl BlockTree {
     /// Notes the state root of a height just executed. Heights ascend.
     pub fn executed(&mut self, height: Height, root: Digest) {
         self.roots.executed(height, root);
+        self.executed = self.executed.max(height);
         self.roots.forget_below(self.head.roots_next.min(height));
     }
 
@@ -204,7 +208,8 @@ impl BlockTree {
         let parent = self.position(&proposal.parent).map_err(ProposeError::Unknown)?;
         let height = parent.height.next();
         let roots = self.roots.run(parent.roots_next, height, BLOCK_ROOTS_MAX);
-        let cut = match parent.lag_allows(roots.len()) {
+        let knows_quotas = self.executed.0 + DECISION_LAG >= height.0;
+        let cut = match knows_quotas && parent.lag_allows(roots.len()) {
             true => next_cut(&parent, streams, Share::new(&self.quotas, height), ready),
             false => parent.cut.clone(),
         };
@@ -230,7 +235,8 @@ impl BlockTree {
         match self.position(&proposal.parent) {
             Err(missing) => Judgement::Wait(Wait::Block(missing)),
             Ok(parent) => {
-                judge(&known.block, proposal, &parent, (&self.roots, &self.quotas), streams, unix_ms)
+                let known_of = (&self.roots, &self.quotas);
+                judge(&known.block, proposal, &parent, known_of, self.executed, streams, unix_ms)
             }
         }
     }
@@ -305,34 +311,38 @@ impl BlockTree {
 }
 
 /// For each author the highest ready head that fits: whole batches, counted in the bodies that are here. Each height
-/// begins with another author, so that none is always the one that is left out. A batch that is more than a quota by
-/// itself waits until all others have been looked at.
+/// begins with another author, and each author meets every leader, so that none is always the one that is left out. Of
+/// a quota each author has its part before another one has more, but for the first batch of the one that begins.
 fn next_cut(
     parent: &Position,
     streams: &[Stream],
-    mut share: Share<'_>,
+    mut share: Share,
     ready: impl Fn(ValidatorIndex, &Position) -> Head,
 ) -> Vec<Head> {
     let mut cut = parent.cut.clone();
     let (mut batches, mut packets) = (0, 0);
     let authors = cut.len();
-    let mut left_out = false;
-    for may_be_too_large in [false, true] {
-        if may_be_too_large && !left_out {
+    let height = share.height().0 as usize;
+    let first = height + height / authors;
+    let mut is_left = false;
+    for rest in [false, true] {
+        if rest && !is_left {
             break;
         }
         for turn in 0..authors {
-            let author = (turn + share.height().0 as usize % authors) % authors;
+            let author = (first + turn) % authors;
             let from = cut[author];
             let to = ready(ValidatorIndex(author as u16), parent);
             let Ok(path) = streams[author].path(&from, &to) else { continue };
-            for batch in path {
+            share.begin();
+            for (place, batch) in path.into_iter().enumerate() {
                 let with_it = packets + batch.packets().len();
                 if with_it > BLOCK_PACKETS_MAX || batches == BLOCK_BATCHES_MAX {
                     break;
                 }
-                if !may_be_too_large && share.is_too_large(batch) {
-                    left_out = true;
+                let begins = turn == 0 && place == 0;
+                if !rest && !begins && !share.is_within_part(batch, authors) {
+                    is_left = true;
                     break;
                 }
                 if share.take(batch).is_err() {

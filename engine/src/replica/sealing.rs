@@ -21,6 +21,26 @@ const SMALL_BATCH: usize = 256;
 /// Own batches that are not full and not yet held by a quorum.
 const SMALL_IN_FLIGHT_MAX: u64 = 2;
 
+/// How many packets of a chain a batch may have.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// So many; one transaction may exceed it, where it is not nothing.
+    part: usize,
+    /// And never more than this.
+    most: usize,
+}
+
+impl Room {
+    /// Of a chain that may have a whole block there is no limit.
+    fn of(rooms: &BTreeMap<ChainId, Self>, chain: ChainId) -> Self {
+        rooms.get(&chain).copied().unwrap_or(Self { part: usize::MAX, most: usize::MAX })
+    }
+
+    fn without(self, packets: usize) -> Self {
+        Self { part: self.part.saturating_sub(packets), most: self.most.saturating_sub(packets) }
+    }
+}
+
 impl Replica {
     pub(super) fn mempool_filled(&mut self, now: Now) {
         self.waiting_since.get_or_insert(now.monotonic);
@@ -44,24 +64,33 @@ impl Replica {
 
     /// Packets that wait and can be in the next batch.
     fn waiting(&self) -> usize {
-        self.mempools.iter().map(|mempool| mempool.packets().min(self.room(mempool.chain()))).sum()
+        let rooms = self.rooms();
+        let of = |mempool: &Mempool| mempool.packets().min(Room::of(&rooms, mempool.chain()).part);
+        self.mempools.iter().map(of).sum()
     }
 
-    /// How many packets of a chain the next batch may have; where that is not nothing, one transaction may exceed it.
-    /// Of a quota each validator has an equal part, for all its batches that wait to be ordered: so those of all
-    /// validators fit into one block, and a chain's flood never keeps a stream from going on.
-    fn room(&self, chain: ChainId) -> usize {
-        if !self.tree.quotas().limit() {
-            return usize::MAX;
+    /// What the next batch may have of the chains that have a quota. Of a quota each validator has an equal part, for
+    /// all its batches that wait to be ordered: so those of all validators fit into one block, but for transactions
+    /// that exceed a part, and a chain's flood does not keep a stream from going on.
+    fn rooms(&self) -> BTreeMap<ChainId, Room> {
+        let quotas = self.tree.quotas();
+        if !quotas.limit() {
+            return BTreeMap::new();
         }
-        let quota = self.tree.quotas().lowest_from(chain, self.executed);
-        if quota == Quota::WHOLE {
-            return usize::MAX;
-        }
+        let chains = self.mempools.iter().map(Mempool::chain);
+        let all = chains.map(|chain| (chain, quotas.lowest_from(chain, self.executed)));
+        let limited = all.filter(|(_, quota)| *quota < Quota::WHOLE);
+        let part = |quota: Quota| (quota.packets() / self.validators()).max(1);
+        let room = |(chain, quota)| (chain, Room { part: part(quota), most: quota.packets() });
+        let mut rooms: BTreeMap<_, _> = limited.map(room).collect();
         let stream = &self.streams[self.me()];
         let unordered = stream.path(&stream.cut(), &self.own_head).unwrap_or_default();
-        let unordered: usize = unordered.iter().map(|batch| batch.packets_of(chain).len()).sum();
-        (quota.packets() / self.validators()).max(1).saturating_sub(unordered)
+        for (chain, packets) in unordered.iter().flat_map(|batch| batch.sections()) {
+            if let Some(room) = rooms.get_mut(&chain) {
+                room.part = room.part.saturating_sub(packets.len());
+            }
+        }
+        rooms
     }
 
     pub(super) fn seal_deadline(&self) -> Option<Duration> {
@@ -96,7 +125,7 @@ impl Replica {
         }
         let waiting = self.waiting();
         let mut full = waiting >= self.settings.batch_packets_max;
-        if waiting > 0 && !full && now.monotonic < self.seal_at(since) {
+        if waiting == 0 || !full && now.monotonic < self.seal_at(since) {
             return Ok(());
         }
         loop {
@@ -115,19 +144,31 @@ impl Replica {
         Ok(())
     }
 
+    /// Refuses what waits for a quota and can no longer execute.
+    pub(super) fn refuse_expired(&self, ports: &mut impl Ports) {
+        for (chain, _) in self.rooms().into_iter().filter(|(_, room)| room.part == 0) {
+            let (mut taken, mut expired) = (Vec::new(), Vec::new());
+            let mempool = self.mempools.get(chain).expect("there is room for chains that have one");
+            mempool.take(self.committed, (0, 0), &mut taken, &mut expired);
+            self.refuse(&expired, Refusal::Expired, ports);
+        }
+    }
+
     /// Takes a batch's worth of transactions, oldest first in each chain. Every chain that has something waiting is
     /// sure of an equal part of the batch, in packets, and gets what others leave of theirs, so no chain's flood keeps
     /// another one waiting. Each batch begins with another chain, which matters where a part is not a whole number, and
     /// for envelopes: the last transaction of the first chain that has something may exceed its part, and the size at
     /// which batches are sealed, so that a large one is taken at the latest when its chain begins. Of no chain more is
-    /// taken than there is [room](Self::room) for.
+    /// taken than there is [room](Self::rooms) for.
     fn take_pending(&mut self, ports: &mut impl Ports) -> Vec<(ChainId, Vec<Pending>)> {
         let all = std::sync::Arc::clone(&self.mempools);
         let mempools: Vec<&Mempool> = all.iter().collect();
         let chains = mempools.len();
-        let mut rooms: Vec<usize> = mempools.iter().map(|mempool| self.room(mempool.chain())).collect();
-        let waiting =
-            mempools.iter().zip(&rooms).filter(|(pool, room)| **room > 0 && !pool.is_empty()).count();
+        let limited = self.rooms();
+        let mut rooms: Vec<Room> =
+            mempools.iter().map(|mempool| Room::of(&limited, mempool.chain())).collect();
+        let has_some = |(mempool, room): &(&&Mempool, &Room)| room.part > 0 && !mempool.is_empty();
+        let waiting = mempools.iter().zip(&rooms).filter(has_some).count();
         let wanted = self.settings.batch_packets_max;
         let part = (wanted / waiting.max(1)).max(1);
         let mut packets = 0;
@@ -139,11 +180,11 @@ impl Replica {
                 let (mempool, room) = (mempools[at], &mut rooms[at]);
                 let taken = sections.entry(mempool.chain()).or_default();
                 let mut expired = Vec::new();
-                let part = part.min(wanted.saturating_sub(packets)).min(*room);
-                let most = if packets == 0 { self.settings.batch_packets_limit } else { part };
+                let part = part.min(wanted.saturating_sub(packets)).min(room.part);
+                let most = if packets == 0 { self.settings.batch_packets_limit.min(room.most) } else { part };
                 let more = mempool.take(self.committed, (part, most), taken, &mut expired);
                 packets += more;
-                *room = room.saturating_sub(more);
+                *room = room.without(more);
                 self.refuse(&expired, Refusal::Expired, ports);
             }
         }

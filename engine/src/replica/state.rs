@@ -415,6 +415,7 @@ impl Replica {
         self.tell_holding_if_due(now, ports);
         if now.monotonic >= self.last_tick + TICK {
             self.last_tick = now.monotonic;
+            self.refuse_expired(ports);
             self.fetch_what_others_hold(now);
             self.want_finalized(now);
             self.reconsider(now, ports)?;

@@ -157,6 +157,17 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     };
     // Nothing is asked of chains that get no load.
     plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
+    if let Some(chains) = &args.chains {
+        let takes_part = |chain: &&u32| plan.chains.iter().any(|of| of.chain.0 == **chain);
+        if let Some(chain) = chains.iter().find(|chain| !takes_part(chain)) {
+            let workload = workload(args.workload, args.linked);
+            bail!(LoadError::Plan(format!(
+                "--chains: the genesis has no chain {chain} that takes part in the workload \"{workload}\"; \
+                 `millrace chain list` shows what there is"
+            )));
+        }
+        plan.chains.retain(|of| chains.contains(&of.chain.0));
+    }
     let outcome = loadgen::run(&plan, &mut Terminal::new())?;
     let config = BenchConfig {
         validators: network.members.len() as u64,

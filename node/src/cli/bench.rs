@@ -102,6 +102,7 @@ pub struct BenchArgs {
 ///   millrace load --network /tmp/mill
 ///   millrace load --network /tmp/mill --rate 5000 --seconds 60
 ///   millrace load --network /tmp/mill --workload attest
+///   millrace load --network /tmp/mill --chains 2 --rate 500
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment, after_help = EXIT_CODES)]
 pub struct LoadArgs {
@@ -120,6 +121,10 @@ pub struct LoadArgs {
     /// What the clients do; chains of other kinds get no load.
     #[arg(long, value_enum, default_value_t = Workload::Transfer)]
     pub workload: Workload,
+    /// Chains of the genesis that get the load, with commas between them; all, if nothing is said. Two loads at once go
+    /// together if they name different chains.
+    #[arg(long, value_name = "CHAINS", value_delimiter = ',')]
+    pub chains: Option<Vec<u32>>,
     /// Bytes of data that are registered with each fingerprint; not with --workload transfer.
     #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=1_024))]
     pub data_bytes: u16,

@@ -199,6 +199,47 @@ fn a_chain_with_a_quota_is_sealed_as_far_as_a_block_takes_it_and_keeps_no_other_
 }
 
 #[test]
+fn no_batch_is_more_than_a_quota_by_itself() {
+    let mut rig = limited();
+    // 8 single packets, and an envelope of 508 that would fit into the part, but not into the quota with them.
+    rig.fill(0, CHAIN, 0..1);
+    rig.offer_linked(0, 2, 1, &vec![(5, 1); 1_000]).unwrap();
+    rig.offer_linked(0, 2, 2, &vec![(5, 1); 1_000]).unwrap();
+    let packets = |rig: &Rig| -> Vec<usize> {
+        let mut own: Vec<_> = rig.nodes[0].replica.own.values().collect();
+        own.sort_by_key(|own| own.head.sequence);
+        own.iter().map(|own| own.batch.packets_of(CHAIN).len()).collect()
+    };
+    rig.advance(300);
+    let mut parent = rig.network();
+    for view in 1..=3 {
+        assert!(packets(&rig).iter().all(|packets| *packets <= 512), "{:?}", packets(&rig));
+        parent = rig.order(view as usize % 4, view, parent);
+        rig.advance(300);
+    }
+    assert_eq!(rig.nodes[0].mempool().len(), 0);
+}
+
+#[test]
+fn what_waits_for_a_quota_beyond_its_expiry_is_refused() {
+    let mut rig = limited();
+    rig.fill(0, CHAIN, 0..16);
+    for sender in 0..4 {
+        rig.offer(0, sender, 16).unwrap();
+    }
+    rig.mempool_filled(0);
+    rig.advance(100);
+    assert_eq!((unordered(&rig, 0, CHAIN), rig.nodes[0].mempool().len()), (128, 4));
+    rig.nodes[0].replica.committed = Height(u64::MAX);
+    rig.advance(200);
+    assert_eq!(rig.nodes[0].mempool().len(), 0);
+    let expired = Verdict::Refused(Refusal::Expired);
+    let mut told = rig.nodes[0].world.notices.clone();
+    told.sort_by_key(|(_, notice)| notice.tag);
+    assert_eq!(told, [0, 1, 2, 3].map(|sender| notice(sender << 8 | 16, expired)));
+}
+
+#[test]
 fn an_envelope_larger_than_a_validators_part_of_a_quota_goes_through() {
     let mut rig = limited();
     // 125 packets, of which the second begins when one of the 128 is left.
