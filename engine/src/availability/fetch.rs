@@ -11,6 +11,8 @@ use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 
 /// When a request that brought nothing is repeated, to more peers.
 pub const RETRY_AFTER: Duration = Duration::from_millis(300);
+/// When a request is repeated whose answer has come and is being checked.
+const CHECKED_AFTER: Duration = Duration::from_millis(1_500);
 /// When something that nobody wants any more is forgotten.
 pub const FORGET_AFTER: Duration = Duration::from_secs(3);
 
@@ -66,6 +68,7 @@ struct Request {
     /// How many were asked in all attempts.
     asked: usize,
     next: Duration,
+    last_asked: Option<Duration>,
     last_wanted: Duration,
 }
 
@@ -98,6 +101,7 @@ impl Fetches {
             attempts: 0,
             asked: 0,
             next: now + patience,
+            last_asked: None,
             last_wanted: now,
         });
         request.wanted.strengthen(wanted);
@@ -135,11 +139,25 @@ impl Fetches {
     }
 
     /// The requests that are due: at first to one peer, then to two, four, eight and at last sixteen at a time, those
-    /// that probably have it before the others of `connected`.
-    pub fn poll(&mut self, connected: &[ValidatorIndex], now: Duration) -> Vec<Ask> {
+    /// that probably have it before the others of `connected`. What `is_coming` has come and is being checked: it may be
+    /// wrong, so it is asked for again, but later and from one peer at a time, however long checks take.
+    pub fn poll(
+        &mut self,
+        connected: &[ValidatorIndex],
+        is_coming: impl Fn(&Digest) -> bool,
+        now: Duration,
+    ) -> Vec<Ask> {
         self.requests.retain(|_, request| now < request.last_wanted + FORGET_AFTER);
         let mut due = Vec::new();
         for (digest, request) in self.requests.iter_mut().filter(|(_, request)| now >= request.next) {
+            let is_coming = is_coming(digest);
+            if let Some(last) = request.last_asked
+                && is_coming
+                && now < last + CHECKED_AFTER
+            {
+                request.next = last + CHECKED_AFTER;
+                continue;
+            }
             let mut candidates: Vec<ValidatorIndex> =
                 request.holders.iter().copied().filter(|holder| connected.contains(holder)).collect();
             for peer in connected {
@@ -148,12 +166,13 @@ impl Fetches {
                 }
             }
             // Each attempt goes on behind those that were asked before, so everybody is asked in the end.
-            let count = (1_usize << request.attempts.min(4)).min(candidates.len());
+            let count = if is_coming { 1 } else { 1_usize << request.attempts.min(4) }.min(candidates.len());
             let chosen = candidates.iter().cycle().skip(request.asked % candidates.len().max(1)).take(count);
             due.extend(chosen.map(|to| Ask { to: *to, digest: *digest, wanted: request.wanted }));
             request.asked += count;
             request.attempts += 1;
             request.next = now + RETRY_AFTER;
+            request.last_asked = Some(now);
         }
         due
     }

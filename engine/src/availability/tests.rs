@@ -514,7 +514,7 @@ fn rounds(
     let round = |at: u32| {
         let now = RETRY_AFTER * at;
         fetches.want(digest, WANTED, || unreachable!("it is wanted already"), ms(0), now);
-        fetches.poll(peers, now).into_iter().map(|ask| ask.to).collect()
+        fetches.poll(peers, |_| false, now).into_iter().map(|ask| ask.to).collect()
     };
     (0..count).map(round).collect()
 }
@@ -543,26 +543,45 @@ fn a_liar_costs_one_retry() {
     let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
     let liar = ValidatorIndex(2);
     fetches.want(digest, WANTED, || vec![liar], ms(0), ms(0));
-    let asked = fetches.poll(&peers(3), ms(0));
+    let asked = fetches.poll(&peers(3), |_| false, ms(0));
     assert_eq!(asked, [Ask { to: liar, digest, wanted: WANTED }]);
-    assert!(fetches.poll(&peers(3), RETRY_AFTER - ms(1)).is_empty());
+    assert!(fetches.poll(&peers(3), |_| false, RETRY_AFTER - ms(1)).is_empty());
     assert_eq!(fetches.deadline(), Some(RETRY_AFTER));
-    let asked = fetches.poll(&peers(3), RETRY_AFTER);
+    let asked = fetches.poll(&peers(3), |_| false, RETRY_AFTER);
     assert_eq!(asked.len(), 2);
     assert!(asked.iter().all(|ask| ask.to != liar), "others are asked now: {asked:?}");
+}
+
+#[test]
+fn what_has_come_and_is_being_checked_is_asked_for_later_and_of_one_peer_at_a_time() {
+    let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
+    fetches.want(digest, WANTED, Vec::new, ms(0), ms(0));
+    assert_eq!(fetches.poll(&peers(9), |_| false, ms(0)).len(), 1);
+    // Checks take as long as they take; a copy may be wrong, so others are asked in the end.
+    let mut asked = BTreeSet::new();
+    for at in (100..=9_000).step_by(100).map(ms) {
+        fetches.want(digest, WANTED, Vec::new, ms(0), at);
+        for ask in fetches.poll(&peers(9), |coming| *coming == digest, at) {
+            assert!(asked.insert(ask.to), "one after the other");
+        }
+    }
+    assert_eq!(asked.len(), 6);
+    // It was wrong.
+    fetches.want(digest, WANTED, Vec::new, ms(0), ms(9_300));
+    assert!(fetches.poll(&peers(9), |_| false, ms(9_300)).len() > 1);
 }
 
 #[test]
 fn what_is_probably_on_its_way_is_waited_for_and_what_has_arrived_is_not_asked_for() {
     let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
     fetches.want(digest, WANTED, Vec::new, ms(100), ms(0));
-    assert!(fetches.wanted(&digest).is_some() && fetches.poll(&peers(3), ms(99)).is_empty());
+    assert!(fetches.wanted(&digest).is_some() && fetches.poll(&peers(3), |_| false, ms(99)).is_empty());
     fetches.want(digest, WANTED, Vec::new, ms(100), ms(90));
     assert_eq!(fetches.deadline(), Some(ms(100)), "wanting it again does not put it off");
-    assert_eq!(fetches.poll(&peers(3), ms(100)).len(), 1);
+    assert_eq!(fetches.poll(&peers(3), |_| false, ms(100)).len(), 1);
     fetches.arrived(&digest);
     assert!(fetches.wanted(&digest).is_none() && fetches.is_empty());
-    assert!(fetches.poll(&peers(3), ms(1_000)).is_empty());
+    assert!(fetches.poll(&peers(3), |_| false, ms(1_000)).is_empty());
 }
 
 #[test]
@@ -589,11 +608,11 @@ fn what_nobody_wants_any_more_is_forgotten() {
     fetches.want(old, WANTED, Vec::new, ms(0), ms(0));
     fetches.want(kept, WANTED, Vec::new, ms(0), ms(0));
     fetches.want(kept, WANTED, Vec::new, ms(0), ms(1));
-    fetches.poll(&peers(1), FORGET_AFTER - ms(1));
+    fetches.poll(&peers(1), |_| false, FORGET_AFTER - ms(1));
     assert_eq!(fetches.len(), 2);
-    fetches.poll(&peers(1), FORGET_AFTER);
+    fetches.poll(&peers(1), |_| false, FORGET_AFTER);
     assert!(fetches.wanted(&old).is_none() && fetches.wanted(&kept).is_some());
-    fetches.poll(&peers(1), FORGET_AFTER + ms(1));
+    fetches.poll(&peers(1), |_| false, FORGET_AFTER + ms(1));
     assert!(fetches.is_empty());
     assert_eq!(fetches.deadline(), None);
 }
@@ -602,6 +621,6 @@ fn what_nobody_wants_any_more_is_forgotten() {
 fn nobody_connected_is_nobody_asked() {
     let (mut fetches, digest) = (Fetches::new(), Digest([1; 32]));
     fetches.want(digest, WANTED, || vec![ValidatorIndex(1)], ms(0), ms(0));
-    assert!(fetches.poll(&[], ms(0)).is_empty());
-    assert_eq!(fetches.poll(&peers(1), RETRY_AFTER).len(), 1);
+    assert!(fetches.poll(&[], |_| false, ms(0)).is_empty());
+    assert_eq!(fetches.poll(&peers(1), |_| false, RETRY_AFTER).len(), 1);
 }

@@ -211,6 +211,11 @@ impl Mempool {
         self.len() == 0
     }
 
+    /// Whether no more can wait; out of date as soon as others take.
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
     /// How many can wait.
     pub fn capacity(&self) -> usize {
         self.queue.capacity()

@@ -24,6 +24,7 @@ mod input;
 mod reader;
 mod record;
 mod recovery;
+mod pace;
 mod rejoin;
 mod sealing;
 mod state;

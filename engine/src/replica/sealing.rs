@@ -4,20 +4,25 @@
 //! waits that a batch is worth its fixed cost; a full one at once; and all of it after the batch delay at the latest.
 //! So batches grow with the load and with the time that a view takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::state::{Own, Unstable};
-use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage};
+use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage, To};
 use crate::mempool::{Mempool, Pending};
 use crate::receipts::NoticeBook;
 use crate::types::{ChainId, Quota, Refusal};
 use crate::verify::Verified;
+use crate::wire::PeerMessage;
 
 /// Own batches that may wait to be ordered before sealing pauses.
 const OWN_UNORDERED_MAX: u64 = 48;
 /// From this many packets on a batch is worth its fixed cost at once.
 const SMALL_BATCH: usize = 256;
+/// Checks are behind where batches of more than f authors have been with the verifiers for longer.
+const CHECKED_WITHIN: Duration = Duration::from_millis(100);
+/// Execution is behind where more final blocks wait for it.
+const BLOCKS_BEHIND: u64 = 2;
 /// Own batches that are not full and not yet held by a quorum.
 const SMALL_IN_FLIGHT_MAX: u64 = 2;
 
@@ -62,6 +67,30 @@ impl Replica {
         self.own_head.sequence.0.saturating_sub(self.streams[self.me()].cut().sequence.0)
     }
 
+    /// Whether as much is on its way as [may be](super::pace).
+    fn is_held_back(&mut self, now: Duration) -> bool {
+        let most = self.pace.most(self.faulty, now);
+        self.own.values().map(|own| own.batch.packets().len()).sum::<usize>() >= most
+    }
+
+    /// Tells the others if the verifiers or the executor of this validator are behind.
+    pub(super) fn tell_pace(&mut self, now: Now, ports: &mut impl Ports) {
+        if !self.is_behind(now.monotonic) {
+            return;
+        }
+        let me = self.me();
+        self.pace.behind(me, now.monotonic);
+        if self.pace.is_to_be_told(now.monotonic) {
+            ports.send(To::All, &PeerMessage::Behind);
+        }
+    }
+
+    fn is_behind(&self, now: Duration) -> bool {
+        let late = self.checking.values().filter(|checking| checking.since + CHECKED_WITHIN < now);
+        let authors: BTreeSet<_> = late.map(|checking| checking.author).collect();
+        authors.len() > self.faulty || self.tree.head().height.0 - self.executed.0 > BLOCKS_BEHIND
+    }
+
     /// Packets that wait and can be in the next batch.
     fn waiting(&self) -> usize {
         let rooms = self.rooms();
@@ -96,7 +125,7 @@ impl Replica {
     pub(super) fn seal_deadline(&self) -> Option<Duration> {
         let since = self.waiting_since?;
         // Where it may not seal, or what waits is of chains whose quotas are used, no time helps: an event must.
-        (self.may_seal() && self.waiting() > 0).then(|| self.seal_at(since))
+        (self.may_seal() && !self.held_back && self.waiting() > 0).then(|| self.seal_at(since))
     }
 
     /// When what waits since `since` is to be sealed, if it does not fill a batch before.
@@ -120,7 +149,8 @@ impl Replica {
 
     pub(super) fn seal_if_due(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         let Some(since) = self.waiting_since else { return Ok(()) };
-        if !self.may_seal() {
+        self.held_back = self.is_held_back(now.monotonic);
+        if !self.may_seal() || self.held_back {
             return Ok(());
         }
         let waiting = self.waiting();
@@ -135,7 +165,8 @@ impl Replica {
             }
             self.seal(taken, now, ports)?;
             full = self.waiting() >= self.settings.batch_packets_max;
-            if !full || !self.may_seal() {
+            self.held_back = self.is_held_back(now.monotonic);
+            if !full || !self.may_seal() || self.held_back {
                 break;
             }
         }

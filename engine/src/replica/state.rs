@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kernels::ed25519::SigningKey;
 
+use super::pace::Pace;
 use super::rejoin::{Learning, Rejoin};
 use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Standing};
 use crate::availability::{Fetches, Stream};
@@ -129,6 +130,8 @@ pub(super) struct Checking {
     pub author: ValidatorIndex,
     pub sequence: Sequence,
     pub copies: BTreeSet<ValidatorIndex>,
+    /// When the first copy was handed on.
+    pub since: Duration,
 }
 
 /// Something in the journal that is not durable yet.
@@ -171,6 +174,9 @@ pub struct Replica {
     pub(super) pushes: Vec<Push>,
     pub(super) waiting_since: Option<Duration>,
     pub(super) last_seal: Duration,
+    pub(super) pace: Pace,
+    /// Whether sealing waits because as much is on its way as may be.
+    pub(super) held_back: bool,
     pub(super) next_chain: usize,
     pub(super) learning: Option<Learning>,
     pub(super) rejoin: Option<Rejoin>,
@@ -276,6 +282,8 @@ impl Replica {
             pushes: vec![Push::default(); n],
             waiting_since: None,
             last_seal: Duration::ZERO,
+            pace: Pace::new(n),
+            held_back: false,
             next_chain: 0,
             learning: standing.stream_lost.then(Learning::default),
             rejoin: standing.votes_forgotten.then(Rejoin::default),
@@ -419,6 +427,7 @@ impl Replica {
             self.fetch_what_others_hold(now);
             self.want_finalized(now);
             self.reconsider(now, ports)?;
+            self.tell_pace(now, ports);
             self.push_again(now, ports);
             self.poll_sync(now, ports);
             self.tell_status(now, ports);

@@ -97,7 +97,8 @@ impl Replica {
         }
         let checking = self.checking.entry(head.digest);
         let (sequence, copies) = (head.sequence, BTreeSet::new());
-        let checking = checking.or_insert_with(|| Checking { author, sequence, copies });
+        let since = now.monotonic;
+        let checking = checking.or_insert_with(|| Checking { author, sequence, copies, since });
         checking.copies.insert(from);
         self.check_or_keep(Check { from, pushed, batch }, ports)
     }
@@ -211,8 +212,9 @@ impl Replica {
         if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&author)) {
             return;
         }
+        // What its author has sent is on its way through the verifiers.
+        let above = self.received(author).sequence.min(Sequence(head.sequence.0.saturating_sub(1)));
         let stream = &self.streams[usize::from(author.0)];
-        let above = stream.held().sequence.min(Sequence(head.sequence.0.saturating_sub(1)));
         let holders = || {
             let mut holders = best;
             let all = (0..stream.validators() as u16).map(ValidatorIndex);
@@ -529,7 +531,8 @@ impl Replica {
             return;
         }
         let connected: Vec<ValidatorIndex> = self.connected.iter().copied().collect();
-        for ask in self.fetches.poll(&connected, now.monotonic) {
+        let is_coming = |digest: &Digest| self.checking.contains_key(digest);
+        for ask in self.fetches.poll(&connected, is_coming, now.monotonic) {
             let message = match ask.wanted {
                 Wanted::Block => PeerMessage::FetchBlock { digest: ask.digest },
                 Wanted::Batches { author, above, head, .. } => {

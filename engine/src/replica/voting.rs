@@ -465,6 +465,7 @@ impl Replica {
                     let us = finalized.saturating_sub(available).as_micros() as u64;
                     let transactions = waiting.origins.len() as u64;
                     ports.observe(Observation::Stage { stage: Stage::Ordered, us, transactions });
+                    self.pace.ordered(waiting.batch.packets().len(), finalized);
                     own.push(OwnBatch { place: batches.len(), origins: waiting.origins });
                 }
                 positions

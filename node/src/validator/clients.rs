@@ -14,7 +14,7 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
-use engine::types::{Digest, PacketRun, Refusal, Signed, Verdict};
+use engine::types::{Digest, Refusal, Signed, Verdict};
 use engine::wire::answers::ErrorAnswer;
 use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 use net::{Client, ClientEvent, Flow, Frame, SendError};
@@ -186,28 +186,16 @@ impl Reception {
 
     fn submit(&self, submission: Submission) -> Flow {
         match self.ingress.offer(submission) {
-            Ok(evicted) => evicted.iter().for_each(|submission| self.turn_away(submission, Refusal::Busy)),
+            Ok(evicted) => {
+                evicted.iter().for_each(|submission| self.shared.turn_away(submission, Refusal::Busy))
+            }
             Err(refused) => {
                 let refusal = refused.refusal();
                 let (Refused::Full(submission) | Refused::Closed(submission)) = refused;
-                self.turn_away(&submission, refusal);
+                self.shared.turn_away(&submission, refusal);
             }
         }
         Flow::Continue
-    }
-
-    /// Tells a client that its submission was refused whole.
-    fn turn_away(&self, submission: &Submission, refusal: Refusal) {
-        let verdict = Verdict::Refused(refusal);
-        let mut tag = submission.tag;
-        let notice = |run: PacketRun<'_>| {
-            let of_first = tag;
-            tag += run.packets().len() as u64;
-            Notice { tag: of_first, verdict }
-        };
-        let notices: Vec<Notice> = submission.packets.runs().map(notice).collect();
-        self.shared.counters.refuse(refusal.name(), notices.len() as u64);
-        self.shared.clients.notify(submission.connection, notices);
     }
 
     fn ask(&self, question: Question, query: Query) -> Flow {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use engine::ingress::Submission;
 use engine::mempool::Mempools;
 use engine::replica::{BlockIndex, Hints};
 use engine::store::Log;
-use engine::types::{Genesis, ValidatorIndex};
+use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
+use engine::wire::Notice;
 
 use super::clients::Clients;
 use super::clock::Clock;
@@ -39,4 +41,20 @@ pub struct Shared {
     pub damage: Damage,
     /// Set when the validator stops: what takes long for others is given up.
     pub stopping: AtomicBool,
+}
+
+impl Shared {
+    /// Tells a client that its submission was refused whole.
+    pub fn turn_away(&self, submission: &Submission, refusal: Refusal) {
+        let verdict = Verdict::Refused(refusal);
+        let mut tag = submission.tag;
+        let notice = |run: PacketRun<'_>| {
+            let of_first = tag;
+            tag += run.packets().len() as u64;
+            Notice { tag: of_first, verdict }
+        };
+        let notices: Vec<Notice> = submission.packets.runs().map(notice).collect();
+        self.counters.refuse(refusal.name(), notices.len() as u64);
+        self.clients.notify(submission.connection, notices);
+    }
 }

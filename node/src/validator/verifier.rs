@@ -14,7 +14,7 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 use engine::ingress::{Intake, PeerBatch, Round, Source, Submission};
 use engine::limits::{BATCH_PACKETS_MAX, ROOT_LAG_MAX};
-use engine::mempool::Origin;
+use engine::mempool::{Mempool, Origin};
 use engine::receipts::NoticeBook;
 use engine::replica::{Input, Stage};
 use engine::types::{Height, PacketRun, Refusal};
@@ -59,15 +59,19 @@ impl VerifyThread {
     fn round(&self, verifier: &mut Verifier, round: Round) {
         let taken_us = self.shared.clock.now_us();
         let committed = self.shared.index.height();
-        let mut jobs = Vec::with_capacity(round.submissions.len() + round.batches.len());
+        let (turned_away, submissions): (Vec<_>, Vec<_>) =
+            round.submissions.into_iter().partition(|submission| self.has_no_room(submission));
+        for submission in turned_away {
+            self.shared.turn_away(&submission, Refusal::Busy);
+        }
+        let mut jobs = Vec::with_capacity(submissions.len() + round.batches.len());
         let mut senders = Vec::with_capacity(round.batches.len());
         for PeerBatch { from, pushed, batch, hold } in round.batches {
             senders.push((from, (batch.id().author, batch.head()), pushed, hold));
             jobs.push(Job::batch(Source::Peer(from), batch));
         }
         jobs.extend(
-            round
-                .submissions
+            submissions
                 .iter()
                 .map(|submission| Job::packets(submission.connection, submission.packets.clone())),
         );
@@ -94,8 +98,8 @@ impl VerifyThread {
             self.tell(CoreEvent::Input(Input::Checked { from, batch, pushed, verdict }));
         }
         let mut notices = NoticeBook::new();
-        let mut tallies = Vec::with_capacity(round.submissions.len());
-        for (submission, checked) in round.submissions.iter().zip(checked) {
+        let mut tallies = Vec::with_capacity(submissions.len());
+        for (submission, checked) in submissions.iter().zip(checked) {
             let Checked::Packets(checked) = checked else {
                 unreachable!("answers come in the order of the jobs")
             };
@@ -115,6 +119,13 @@ impl VerifyThread {
         for (source, tally) in tallies {
             self.score(source, tally);
         }
+    }
+
+    /// Whether every transaction of a submission is for a mempool that is full: then no signature is worth a check.
+    fn has_no_room(&self, submission: &Submission) -> bool {
+        let mempools = &self.shared.mempools;
+        let is_full = |run: PacketRun<'_>| mempools.get(run.chain()).is_some_and(Mempool::is_full);
+        submission.packets.runs().all(is_full)
     }
 
     /// Holds bad signatures against their source.
