@@ -218,7 +218,7 @@ fn peer_messages() -> Vec<Vec<u8>> {
     let messages = [
         PeerMessage::Batch(batch(&Head::NONE).bytes().clone()),
         PeerMessage::Holding(vec![Head::NONE, head(5)]),
-        PeerMessage::Behind,
+        PeerMessage::Overloaded,
         PeerMessage::Block(block(2)),
         PeerMessage::FetchBatches { author: ValidatorIndex(1), above: Sequence(3), head: head(9) },
         PeerMessage::FetchBlock { digest: Digest([4; 32]) },

@@ -319,7 +319,7 @@ impl Liar {
         });
         flood.push(PeerMessage::FetchBlock { digest });
         flood.push(PeerMessage::Holding(vec![head]));
-        flood.push(PeerMessage::Behind);
+        flood.push(PeerMessage::Overloaded);
         flood
     }
 

@@ -27,7 +27,7 @@ impl fmt::Display for Described<'_> {
                 }
                 Err(error) => write!(f, "{} bytes that are no batch: {error}", bytes.len()),
             },
-            PeerMessage::Behind => f.write_str("is behind"),
+            PeerMessage::Overloaded => f.write_str("is overloaded"),
             PeerMessage::Holding(heads) => {
                 f.write_str("holds")?;
                 heads.iter().try_for_each(|head| write!(f, " {}", Short(*head)))

@@ -139,8 +139,9 @@ impl Fetches {
     }
 
     /// The requests that are due: at first to one peer, then to two, four, eight and at last sixteen at a time, those
-    /// that probably have it before the others of `connected`. What `is_coming` has come and is being checked: it may be
-    /// wrong, so it is asked for again, but later and from one peer at a time, however long checks take.
+    /// that probably have it before the others of `connected`. What `is_coming` has come and is being checked. It may
+    /// be wrong, so it is asked for again, of one peer at a time, but from the third time on later, however long checks
+    /// take.
     pub fn poll(
         &mut self,
         connected: &[ValidatorIndex],
@@ -153,6 +154,7 @@ impl Fetches {
             let is_coming = is_coming(digest);
             if let Some(last) = request.last_asked
                 && is_coming
+                && request.attempts > 1
                 && now < last + CHECKED_AFTER
             {
                 request.next = last + CHECKED_AFTER;

@@ -49,7 +49,7 @@ impl Replica {
         match message {
             PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports)?,
             PeerMessage::Holding(heads) => self.holding(from, &heads, now, ports),
-            PeerMessage::Behind => self.pace.behind(usize::from(from.0), now.monotonic),
+            PeerMessage::Overloaded => self.pace.overloaded(usize::from(from.0), now.monotonic),
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
             PeerMessage::Status { committed, view, yours, .. } => {

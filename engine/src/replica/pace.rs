@@ -2,7 +2,7 @@
 //!
 //! What is sealed beyond what the network orders lies in queues that all chains share; in the mempools each chain has its
 //! own. So own packets wait to be ordered for about a second at most: as many as were ordered in the second before. Where
-//! more than f validators say that they are behind, processors are the bottleneck, and it is a quarter of a second. A
+//! more than f validators say that they are overloaded, processors are the bottleneck, and it is a quarter of a second. A
 //! long link is no reason for that, since nobody's checks wait for it, and neither are f liars.
 
 use std::collections::VecDeque;
@@ -14,12 +14,12 @@ use crate::limits::BATCH_PACKETS_MAX;
 const ORDERED_WITHIN: Duration = Duration::from_secs(1);
 /// …but always so many: a load that begins grows from there, each time that some are ordered.
 const UNORDERED_MIN: usize = 2 * BATCH_PACKETS_MAX;
-/// Where validators are behind, it is this part of that…
-const PART_BEHIND: usize = 4;
+/// Where validators are overloaded, it is this part of that…
+const PART_OVERLOADED: usize = 4;
 /// …but always so many.
-const UNORDERED_MIN_BEHIND: usize = 512;
-/// So long it counts that a validator was behind.
-const BEHIND_FOR: Duration = Duration::from_secs(1);
+const UNORDERED_MIN_OVERLOADED: usize = 512;
+/// So long it counts that a validator was overloaded.
+const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 /// It is told again while it stays so.
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(400);
 
@@ -28,24 +28,24 @@ const TELL_AGAIN_AFTER: Duration = Duration::from_millis(400);
 pub(super) struct Pace {
     /// Own packets that were ordered lately, and when.
     ordered: VecDeque<(Duration, usize)>,
-    /// Until when each validator counts as behind.
-    behind_until: Vec<Duration>,
-    /// When this validator told the others last that it is.
+    /// Until when each validator counts as overloaded.
+    overloaded_until: Vec<Duration>,
+    /// When this validator told the others last that it is overloaded.
     told: Option<Duration>,
 }
 
 impl Pace {
     /// Of a network of so many validators.
     pub(super) fn new(validators: usize) -> Self {
-        Self { ordered: VecDeque::new(), behind_until: vec![Duration::ZERO; validators], told: None }
+        Self { ordered: VecDeque::new(), overloaded_until: vec![Duration::ZERO; validators], told: None }
     }
 
-    /// A validator says that it is behind, or this one sees that it is.
-    pub(super) fn behind(&mut self, validator: usize, now: Duration) {
-        self.behind_until[validator] = now + BEHIND_FOR;
+    /// A validator says that it is overloaded, or this one sees that it is.
+    pub(super) fn overloaded(&mut self, validator: usize, now: Duration) {
+        self.overloaded_until[validator] = now + OVERLOADED_FOR;
     }
 
-    /// Whether the others are to be told now that this validator is behind.
+    /// Whether the others are to be told now that this validator is overloaded.
     pub(super) fn is_to_be_told(&mut self, now: Duration) -> bool {
         let is_due = self.told.is_none_or(|told| now >= told + TELL_AGAIN_AFTER);
         if is_due {
@@ -65,9 +65,9 @@ impl Pace {
             self.ordered.pop_front();
         }
         let lately: usize = self.ordered.iter().map(|(_, packets)| packets).sum();
-        let behind = self.behind_until.iter().filter(|until| now < **until).count();
-        match behind > faulty {
-            true => (lately / PART_BEHIND).max(UNORDERED_MIN_BEHIND),
+        let overloaded = self.overloaded_until.iter().filter(|until| now < **until).count();
+        match overloaded > faulty {
+            true => (lately / PART_OVERLOADED).max(UNORDERED_MIN_OVERLOADED),
             false => lately.max(UNORDERED_MIN),
         }
     }
@@ -82,15 +82,15 @@ mod tests {
     }
 
     #[test]
-    fn it_is_less_only_where_more_than_f_are_behind() {
+    fn it_is_less_only_where_more_than_f_are_overloaded() {
         let mut pace = Pace::new(4);
         pace.ordered(40_000, ms(900));
         assert_eq!(pace.most(1, ms(1_000)), 40_000);
-        pace.behind(2, ms(1_000));
+        pace.overloaded(2, ms(1_000));
         assert_eq!(pace.most(1, ms(1_000)), 40_000, "one may be a liar");
-        pace.behind(2, ms(1_100));
+        pace.overloaded(2, ms(1_100));
         assert_eq!(pace.most(1, ms(1_100)), 40_000, "however often it says so");
-        pace.behind(0, ms(1_200));
+        pace.overloaded(0, ms(1_200));
         assert_eq!(pace.most(1, ms(1_200)), 10_000);
         assert_eq!(pace.most(0, ms(1_200)), 10_000);
         // Nobody has said so again.
@@ -103,8 +103,8 @@ mod tests {
     fn what_may_wait_follows_what_was_ordered_and_never_is_nothing() {
         let mut pace = Pace::new(1);
         assert_eq!(pace.most(0, ms(5_000)), UNORDERED_MIN);
-        pace.behind(0, ms(5_000));
-        assert_eq!(pace.most(0, ms(5_000)), UNORDERED_MIN_BEHIND);
+        pace.overloaded(0, ms(5_000));
+        assert_eq!(pace.most(0, ms(5_000)), UNORDERED_MIN_OVERLOADED);
         pace.ordered(8_000, ms(4_500));
         pace.ordered(8_000, ms(5_000));
         assert_eq!(pace.most(0, ms(5_400)), 4_000);
@@ -116,6 +116,6 @@ mod tests {
         let mut pace = Pace::new(4);
         let mut told = |at| pace.is_to_be_told(ms(at));
         assert!(told(10) && !told(20) && !told(409) && told(410) && !told(420) && told(9_000));
-        assert!(BEHIND_FOR > 2 * TELL_AGAIN_AFTER, "one may be lost");
+        assert!(OVERLOADED_FOR > 2 * TELL_AGAIN_AFTER, "one may be lost");
     }
 }

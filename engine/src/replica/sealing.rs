@@ -11,7 +11,7 @@ use super::state::{Own, Unstable};
 use super::{Halt, KIND_BATCH, Now, Observation, Ports, Replica, Stage, To};
 use crate::mempool::{Mempool, Pending};
 use crate::receipts::NoticeBook;
-use crate::types::{ChainId, Quota, Refusal};
+use crate::types::{ChainId, Quota, Refusal, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::PeerMessage;
 
@@ -19,9 +19,9 @@ use crate::wire::PeerMessage;
 const OWN_UNORDERED_MAX: u64 = 48;
 /// From this many packets on a batch is worth its fixed cost at once.
 const SMALL_BATCH: usize = 256;
-/// Checks are behind where batches of more than f authors have been with the verifiers for longer.
+/// Checks do not keep up where batches from more than f validators have been with the verifiers for longer.
 const CHECKED_WITHIN: Duration = Duration::from_millis(100);
-/// Execution is behind where more final blocks wait for it.
+/// Execution does not keep up where more final blocks wait for it.
 const BLOCKS_BEHIND: u64 = 2;
 /// Own batches that are not full and not yet held by a quorum.
 const SMALL_IN_FLIGHT_MAX: u64 = 2;
@@ -73,22 +73,30 @@ impl Replica {
         self.own.values().map(|own| own.batch.packets().len()).sum::<usize>() >= most
     }
 
-    /// Tells the others if the verifiers or the executor of this validator are behind.
+    /// Tells the others if the verifiers or the executor of this validator do not keep up.
     pub(super) fn tell_pace(&mut self, now: Now, ports: &mut impl Ports) {
-        if !self.is_behind(now.monotonic) {
+        if !self.is_overloaded(now.monotonic) {
             return;
         }
         let me = self.me();
-        self.pace.behind(me, now.monotonic);
+        self.pace.overloaded(me, now.monotonic);
         if self.pace.is_to_be_told(now.monotonic) {
-            ports.send(To::All, &PeerMessage::Behind);
+            ports.send(To::All, &PeerMessage::Overloaded);
         }
     }
 
-    fn is_behind(&self, now: Duration) -> bool {
-        let late = self.checking.values().filter(|checking| checking.since + CHECKED_WITHIN < now);
-        let authors: BTreeSet<_> = late.map(|checking| checking.author).collect();
-        authors.len() > self.faulty || self.tree.head().height.0 - self.executed.0 > BLOCKS_BEHIND
+    fn is_overloaded(&self, now: Duration) -> bool {
+        // What waits for a height to be executed waits for no verifier; and who catches up lacks no processor.
+        if self.behind().is_some() || self.learning.is_some() {
+            return false;
+        }
+        let waits = |author: ValidatorIndex, digest| self.early[usize::from(author.0)].contains_key(digest);
+        let late = self
+            .checking
+            .iter()
+            .filter(|(digest, of)| of.since + CHECKED_WITHIN < now && !waits(of.author, *digest));
+        let senders: BTreeSet<_> = late.flat_map(|(_, checking)| &checking.copies).collect();
+        senders.len() > self.faulty || self.tree.head().height.0 - self.executed.0 > BLOCKS_BEHIND
     }
 
     /// Packets that wait and can be in the next batch.

@@ -212,19 +212,33 @@ impl Replica {
         if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&author)) {
             return;
         }
-        // What its author has sent is on its way through the verifiers.
-        let above = self.received(author).sequence.min(Sequence(head.sequence.0.saturating_sub(1)));
+        let before = Sequence(head.sequence.0.saturating_sub(1));
+        let above = match self.fetches.wanted(&head.digest) {
+            // It stands in the request.
+            Some(_) => before,
+            None => self.on_its_way_below(author, &head).min(before),
+        };
         let stream = &self.streams[usize::from(author.0)];
         let holders = || {
             let mut holders = best;
             let all = (0..stream.validators() as u16).map(ValidatorIndex);
             let holding = all.filter(|peer| stream.told_by(*peer).sequence >= head.sequence);
             holders.extend(std::iter::once(author).chain(holding));
-            holders.retain(|peer| *peer != self.settings.me);
+            let mut seen = BTreeSet::from([self.settings.me]);
+            holders.retain(|peer| seen.insert(*peer));
             holders
         };
         let wanted = Wanted::Batches { author, above, head, finalized };
         self.fetches.want(head.digest, wanted, holders, patience, now.monotonic);
+    }
+
+    /// Up to where a stream is here, or on its way from its author through the verifiers, below a head that is missing.
+    /// What is as high as that head, or higher, has a gap below it or lies on another branch, and says nothing.
+    pub(super) fn on_its_way_below(&self, author: ValidatorIndex, head: &Head) -> Sequence {
+        let stream = &self.streams[usize::from(author.0)];
+        let ends = [self.received(author), stream.held()];
+        let below = ends.into_iter().find(|end| end.sequence < head.sequence);
+        below.unwrap_or(stream.cut()).sequence
     }
 
     /// A copy of a batch is no longer with the verifiers.

@@ -30,8 +30,8 @@ pub enum PeerMessage {
     Batch(Bytes),
     /// For each validator, how far the sender holds its stream durably. Replaces what the sender said before.
     Holding(Vec<Head>),
-    /// The sender's verifiers or its executor are behind: others seal less while more than f are.
-    Behind,
+    /// The sender's verifiers or its executor do not keep up: others seal less while more than f say so.
+    Overloaded,
     /// A proposed block, or the answer to `FetchBlock`.
     Block(Block),
     /// Asks for the batches of a stream that end with `head` and lie above `above`. They are sent as `Batch`, the last
@@ -81,7 +81,7 @@ const FETCH_BLOCK: u8 = 5;
 const FETCH_BLOCKS: u8 = 6;
 const BLOCKS_REPLY: u8 = 7;
 const STATUS: u8 = 8;
-const BEHIND: u8 = 9;
+const OVERLOADED: u8 = 9;
 
 impl PeerMessage {
     /// The encoding.
@@ -97,8 +97,8 @@ impl PeerMessage {
                 writer.u8(HOLDING).count(heads.len());
                 heads.iter().for_each(|head| write_head(&mut writer, head));
             }
-            Self::Behind => {
-                writer.u8(BEHIND);
+            Self::Overloaded => {
+                writer.u8(OVERLOADED);
             }
             Self::Block(block) => block.write(writer.u8(BLOCK)),
             Self::FetchBatches { author, above, head } => {
@@ -148,7 +148,7 @@ impl PeerMessage {
                 let heads = (0..count).map(|_| read_head(&mut reader, "heads")).collect::<Result<_, _>>()?;
                 Self::Holding(heads)
             }
-            BEHIND => Self::Behind,
+            OVERLOADED => Self::Overloaded,
             BLOCK => Self::Block(Block::read(&mut reader)?),
             FETCH_BATCHES => Self::FetchBatches {
                 author: ValidatorIndex(reader.u16("wanted author")?),

@@ -173,7 +173,7 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
     prop_oneof![
         bytes().prop_map(PeerMessage::Batch),
         vec(head(), 0..20).prop_map(PeerMessage::Holding),
-        Just(PeerMessage::Behind),
+        Just(PeerMessage::Overloaded),
         block().prop_map(PeerMessage::Block),
         (author(), any::<u64>(), head()).prop_map(|(author, above, head)| {
             PeerMessage::FetchBatches { author, above: Sequence(above), head }

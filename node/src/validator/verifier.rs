@@ -121,11 +121,14 @@ impl VerifyThread {
         }
     }
 
-    /// Whether every transaction of a submission is for a mempool that is full: then no signature is worth a check.
+    /// Whether every transaction of a submission is for a mempool that is full, and none was told a verdict before: then
+    /// no signature is worth a check.
     fn has_no_room(&self, submission: &Submission) -> bool {
         let mempools = &self.shared.mempools;
         let is_full = |run: PacketRun<'_>| mempools.get(run.chain()).is_some_and(Mempool::is_full);
-        submission.packets.runs().all(is_full)
+        let (network, highest) = (self.shared.genesis.network(), self.shared.index.height().0 + ROOT_LAG_MAX);
+        let is_new = |run: PacketRun<'_>| self.shared.hints.find(&run.id(network), Height(highest)).is_none();
+        submission.packets.runs().all(is_full) && submission.packets.runs().all(is_new)
     }
 
     /// Holds bad signatures against their source.

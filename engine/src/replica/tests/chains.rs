@@ -260,19 +260,19 @@ fn an_envelope_larger_than_a_validators_part_of_a_quota_goes_through() {
 }
 
 #[test]
-fn where_more_than_f_are_behind_little_is_on_its_way_and_the_rest_waits_in_the_mempools() {
+fn where_more_than_f_are_overloaded_little_is_on_its_way_and_the_rest_waits_in_the_mempools() {
     let mut rig = Rig::new(4);
     rig.nodes[0].replica.settings.batch_packets_max = 100;
-    rig.deliver(1, 0, PeerMessage::Behind);
+    rig.deliver(1, 0, PeerMessage::Overloaded);
     // One may be a liar: all is sealed, 512 packets.
     for nonces in [0..16, 16..32, 32..48, 48..64] {
         rig.fill(0, CHAIN, nonces);
         rig.mempool_filled(0);
         rig.advance(200);
-        rig.deliver(1, 0, PeerMessage::Behind);
+        rig.deliver(1, 0, PeerMessage::Overloaded);
     }
     assert_eq!(unordered(&rig, 0, CHAIN), 512);
-    rig.deliver(2, 0, PeerMessage::Behind);
+    rig.deliver(2, 0, PeerMessage::Overloaded);
     rig.fill(0, OTHER, 0..16);
     rig.mempool_filled(0);
     rig.advance(500);

@@ -509,3 +509,19 @@ fn own_batches_off_the_path_do_not_keep_a_validator_from_sealing() {
     }
     seal_own(&mut rig, 40, 300);
 }
+
+#[test]
+fn what_is_on_its_way_above_a_gap_hides_nothing_of_the_gap() {
+    let mut rig = Rig::new(4);
+    let replica = &mut rig.nodes[0].replica;
+    let (author, sequence) = (ValidatorIndex(1), Sequence(9));
+    let copies = std::collections::BTreeSet::from([author]);
+    let checking = super::super::state::Checking { author, sequence, copies, since: Duration::ZERO };
+    replica.checking.insert(Digest([9; 32]), checking);
+    let below = |sequence| {
+        let head = Head { sequence: Sequence(sequence), digest: Digest([7; 32]) };
+        replica.on_its_way_below(author, &head)
+    };
+    assert_eq!([12, 10].map(below), [Sequence(9); 2], "only what follows");
+    assert_eq!([9, 5, 1].map(below), [Sequence(0); 3], "all that is missing");
+}
