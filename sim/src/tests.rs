@@ -75,7 +75,7 @@ fn administrators_decide_about_chains() {
     };
     let (mut created, mut paused, mut on_created, mut on_paused) = (0, 0, 0, 0);
     let (mut verdicts, mut governed) = (BTreeSet::new(), 0);
-    for seed in 0..24 {
+    for seed in 0..40 {
         let report = simulate(&run(4, seed));
         if !report.plan.contains("governed: ByChance") {
             continue;
