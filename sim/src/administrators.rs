@@ -242,13 +242,9 @@ mod tests {
     use engine::types::chain_key;
 
     use super::*;
-    use crate::environment::Founded;
 
     fn environment() -> Environment {
-        Environment::new(
-            4,
-            Founded { chains: 2, register: true, governed: true, accounts: 12, quota: Quota::WHOLE },
-        )
+        Environment::of_four(2, true, true)
     }
 
     #[test]

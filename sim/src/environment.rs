@@ -153,6 +153,13 @@ impl Environment {
         Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
     }
 
+    /// Four validators, and so many chains with money, of 12 accounts; with a chain of fingerprints and administrators
+    /// where they are wanted.
+    #[cfg(test)]
+    pub(crate) fn of_four(chains: u32, register: bool, governed: bool) -> Self {
+        Self::new(4, Founded { chains, register, governed, accounts: 12, quota: Quota::WHOLE })
+    }
+
     /// The first chain with money.
     pub(crate) fn first_money(&self) -> &ChainGenesis {
         let mut chains = self.genesis.chains().iter();

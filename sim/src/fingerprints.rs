@@ -134,22 +134,13 @@ mod tests {
     use engine::types::{Data, Digest, Registration, TransactionId};
 
     use super::*;
-    use crate::environment::{Environment, Founded, Signer};
+    use crate::environment::{Environment, Signer};
 
     /// The chain that takes fingerprints.
     const CHAIN: u32 = 2;
 
     fn environment() -> Environment {
-        Environment::new(
-            4,
-            Founded {
-                chains: 1,
-                register: true,
-                governed: false,
-                accounts: 12,
-                quota: engine::types::Quota::WHOLE,
-            },
-        )
+        Environment::of_four(1, true, false)
     }
 
     fn attest(owner: u64, fingerprint: u8, link: Link) -> Transaction {

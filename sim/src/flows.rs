@@ -93,21 +93,12 @@ mod tests {
     use engine::types::{Payment, Transaction, TransactionId};
 
     use super::*;
-    use crate::environment::{Environment, Founded, Signer};
+    use crate::environment::{Environment, Signer};
 
     const CHAIN: ChainId = ChainId(1);
 
     fn environment() -> Environment {
-        Environment::new(
-            4,
-            Founded {
-                chains: 2,
-                register: false,
-                governed: false,
-                accounts: 12,
-                quota: engine::types::Quota::WHOLE,
-            },
-        )
+        Environment::of_four(2, false, false)
     }
 
     /// Whether these are the balances that change by these transactions, by account.

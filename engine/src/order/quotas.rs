@@ -28,7 +28,9 @@ impl Quotas {
     pub fn genesis(genesis: &Genesis) -> Self {
         let since = |quota| BTreeMap::from([(Height(0), quota)]);
         let by_chain = genesis.chains().iter().map(|chain| (chain.id, since(chain.roles.quota)));
-        Self { by_chain: by_chain.collect(), limits: 0 }.counted()
+        let mut quotas = Self { by_chain: by_chain.collect(), limits: 0 };
+        quotas.count();
+        quotas
     }
 
     /// Notes what an executed height has decided about chains, and forgets what neither it nor a height above it needs.
@@ -40,13 +42,12 @@ impl Quotas {
             let in_effect = of_chain.range(..=height).next_back().map(|(since, _)| *since);
             in_effect.inspect(|since| *of_chain = of_chain.split_off(since));
         }
-        *self = std::mem::take(self).counted();
+        self.count();
     }
 
-    fn counted(mut self) -> Self {
+    fn count(&mut self) {
         let quotas = self.by_chain.values().flat_map(BTreeMap::values);
         self.limits = quotas.filter(|quota| **quota < Quota::WHOLE).count();
-        self
     }
 
     /// The quota of a chain at a height.

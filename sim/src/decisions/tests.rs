@@ -5,21 +5,12 @@ use engine::roots::Ledger;
 use engine::types::{Council, TransactionId};
 
 use super::*;
-use crate::environment::{DECIDING, Environment, Founded, Signer, roles_of};
+use crate::environment::{DECIDING, Environment, Signer, roles_of};
 
 const NEW: u32 = 2;
 
 fn environment() -> Environment {
-    Environment::new(
-        4,
-        Founded {
-            chains: 1,
-            register: false,
-            governed: true,
-            accounts: 12,
-            quota: engine::types::Quota::WHOLE,
-        },
-    )
+    Environment::of_four(1, false, true)
 }
 
 fn create() -> Decision {

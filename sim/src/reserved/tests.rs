@@ -3,7 +3,7 @@
 use engine::types::Price;
 
 use super::*;
-use crate::environment::{Environment, Founded, Signer};
+use crate::environment::{Environment, Signer};
 
 /// The chain of what is set aside.
 const A: ChainId = ChainId(1);
@@ -25,16 +25,7 @@ const NONCE: u64 = 9;
 const PRICE: u64 = 20;
 
 fn environment() -> Environment {
-    Environment::new(
-        4,
-        Founded {
-            chains: 2,
-            register: false,
-            governed: false,
-            accounts: 12,
-            quota: engine::types::Quota::WHOLE,
-        },
-    )
+    Environment::of_four(2, false, false)
 }
 
 fn id() -> ReservationId {
