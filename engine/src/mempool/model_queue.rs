@@ -33,6 +33,10 @@ impl<T> ArrayQueue<T> {
         self.items.lock().expect("no panic while it is held").len()
     }
 
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity
+    }
+
     pub fn capacity(&self) -> usize {
         self.capacity
     }
