@@ -554,7 +554,7 @@ impl Charter {
         bytes
     }
 
-    /// The inverse of [`Self::encode`].
+    /// The inverse of [`Self::encode`]; `None` if the bytes are not those of a chain.
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let record = Self {
@@ -568,7 +568,8 @@ impl Charter {
             roles: Roles::decode(&take(bytes)?),
             proposal: Digest(take(bytes)?),
         };
-        bytes.is_empty().then_some(record)
+        let Roles { windows, quota, .. } = record.roles;
+        (bytes.is_empty() && windows.are_valid() && quota.is_valid()).then_some(record)
     }
 }
 
