@@ -1,7 +1,7 @@
-//! Collecting what a proof for strangers takes: a claim with its path, and headers up to one that is final.
+//! Collecting what a proof for strangers takes: a claim with its path, and a header that is final.
 //!
 //! ```text
-//! account, row or transaction, checked ── its state root ── the header that carries it ── … ── one with a certificate
+//! account, row or transaction, checked ── its state root ── the header that carries it ── one with a certificate
 //! ```
 //!
 //! Nothing here is believed by anybody: who is given the proof checks it with the genesis header alone.
@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use engine::roots::{AccountProof, ChainEntryProof, RowProof};
 use engine::types::{
-    AccountId, ChainId, Digest, Fingerprint, Height, OWN_CHAIN_KEY, Packet, ReservationId, TransactionId,
+    AccountId, ChainId, Digest, Fingerprint, Height, OWN_CHAIN_KEY, PacketRun, ReservationId, TransactionId,
 };
-use proof::{Account, Claim, Entry, HEADERS_MAX, Header, Proof, Row};
+use engine::wire::Block;
+use proof::{Account, Claim, Entry, Finality, Header, Later, Proof, Row};
 
 use crate::{Client, ClientError};
 
@@ -108,16 +109,21 @@ impl Client {
         self.close(claim, &found.proof.chain, &found.state_root, &mut wait)
     }
 
-    /// The proof that a transfer has not been executed and never can be: at a height that is not below its expiry, the
-    /// nonce is unspent. Where it does not hold, this is a proof that is refused; who checks it is told why.
+    /// The proof that a transaction has not been executed and never can be: at a height that is not below its expiry,
+    /// the nonce is unspent. Where it does not hold, this is a proof that is refused; who checks it is told why.
     ///
     /// # Errors
     /// As [`Self::prove_account`].
-    pub fn prove_never(&mut self, packet: &Packet, patience: Duration) -> Result<Proof, ClientError> {
+    pub fn prove_never(
+        &mut self,
+        transaction: PacketRun<'_>,
+        patience: Duration,
+    ) -> Result<Proof, ClientError> {
         let mut wait = Wait { left: patience, patience };
-        let (proof, state_root) = self.account_above_genesis(packet.chain(), packet.debit(), &mut wait)?;
+        let (chain, account) = (transaction.chain(), transaction.debit());
+        let (proof, state_root) = self.account_above_genesis(chain, account, &mut wait)?;
         let claim = Claim::Unspent {
-            body: *packet.body(),
+            body: *transaction.first().body(),
             account: Account::decode(&proof.leaf()),
             path: proof.path.hashes(),
         };
@@ -165,7 +171,7 @@ impl Client {
         }
     }
 
-    /// Adds the headers from the one that carries the state root up to one that is final.
+    /// Adds the header that carries the state root, and a later one if that is the first with a certificate.
     fn close(
         &mut self,
         claim: Claim,
@@ -173,20 +179,19 @@ impl Client {
         state_root: &Digest,
         wait: &mut Wait,
     ) -> Result<Proof, ClientError> {
-        let mut trail = Trail { height: chain.height, state_root: *state_root, headers: Vec::new(), read: 0 };
+        let mut trail = Trail::new(chain.height, *state_root);
         let mut at = chain.height;
-        let certificate = loop {
+        let finality = loop {
             at = at.next();
-            let (header, certificate) = self.header(at, chain.height, wait)?;
-            match trail.take(header, certificate)? {
-                Step::Closed(certificate) => break certificate,
+            let (block, certificate) = self.committed(at, chain.height, wait)?;
+            match trail.take(&block, certificate)? {
+                Step::Closed(finality) => break *finality,
                 Step::More => {}
                 Step::TooLong => {
                     return Err(ClientError::NotFinal { height: chain.height, patience: wait.patience });
                 }
             }
         };
-        let headers = trail.headers;
         let entry = Entry::decode(&chain.entry.leaf());
         let entry = entry.map_err(|error| ClientError::Unreadable(error.to_string()))?;
         // The height is the first leaf, and an entry of each chain follows.
@@ -200,18 +205,17 @@ impl Client {
             place: of_chains(chain.entry_path.index),
             entry,
             entry_path: chain.entry_path.hashes(),
-            headers,
-            certificate,
+            finality,
         })
     }
 
-    /// The header and the certificate of a block, once it is committed.
-    fn header(
+    /// A block and its certificate, once it is committed.
+    fn committed(
         &mut self,
         at: Height,
         proved: Height,
         wait: &mut Wait,
-    ) -> Result<(Header, Vec<u8>), ClientError> {
+    ) -> Result<(Block, Vec<u8>), ClientError> {
         let found = loop {
             match self.block(at) {
                 Ok(found) => break found.value,
@@ -219,11 +223,9 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        let unreadable = |error: String| ClientError::Unreadable(error);
-        let header = Header::decode(&found.block.encode()).map_err(|error| unreadable(error.to_string()))?;
-        let certificate =
-            hex::decode(&found.answer.certificate).map_err(|error| unreadable(error.to_string()))?;
-        Ok((header, certificate))
+        let certificate = hex::decode(&found.answer.certificate);
+        let certificate = certificate.map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        Ok((found.block, certificate))
     }
 
     fn pause(&self, wait: &mut Wait, height: Height) -> Result<(), ClientError> {
@@ -234,20 +236,29 @@ impl Client {
     }
 }
 
-/// Headers from the one that carries a state root up to one that is final.
+/// The way from a state root up to a header that is final, while blocks are read.
 struct Trail {
     height: Height,
     state_root: Digest,
-    headers: Vec<Header>,
-    /// How many were looked at.
+    carrier: Option<Carrier>,
+    /// How many blocks were looked at.
     read: usize,
 }
 
-/// What one more header makes of a [`Trail`].
+/// The block that carries the state root.
+struct Carrier {
+    block: Block,
+    /// From the state root to those that it carries.
+    path: Vec<[u8; 32]>,
+    /// The digests of the blocks above it.
+    above: Vec<Digest>,
+}
+
+/// What one more block makes of a [`Trail`].
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// It is final: this is its certificate.
-    Closed(Vec<u8>),
+    /// It is final.
+    Closed(Box<Finality>),
     /// The next one is needed.
     More,
     /// There is no end to it.
@@ -255,27 +266,66 @@ enum Step {
 }
 
 impl Trail {
-    /// Takes the header of the next height in.
-    fn take(&mut self, header: Header, certificate: Vec<u8>) -> Result<Step, ClientError> {
+    fn new(height: Height, state_root: Digest) -> Self {
+        Self { height, state_root, carrier: None, read: 0 }
+    }
+
+    /// Takes the block of the next height in, with its certificate if it has one.
+    fn take(&mut self, block: &Block, certificate: Vec<u8>) -> Result<Step, ClientError> {
         self.read += 1;
-        match header.root_of(self.height.0) {
-            Some(root) if *root != self.state_root.0 => {
-                return Err(ClientError::Mismatch("a header carries another state root of that height"));
-            }
-            None if self.headers.is_empty() && header.roots_first > self.height.0 => {
-                return Err(ClientError::Mismatch("no header carries the state root of that height"));
-            }
-            // It carries earlier roots, or none.
-            None if self.headers.is_empty() => {
-                return Ok(if self.read < HEADERS_READ_MAX { Step::More } else { Step::TooLong });
-            }
-            _ => self.headers.push(header),
+        let further = if self.read < HEADERS_READ_MAX { Step::More } else { Step::TooLong };
+        let Some(carrier) = &mut self.carrier else {
+            let Some(path) = self.path_in(block)? else { return Ok(further) };
+            let carrier = self.carrier.insert(Carrier { block: block.clone(), path, above: Vec::new() });
+            return match certificate.is_empty() {
+                true => Ok(further),
+                false => carrier.finality(self.state_root, None, certificate),
+            };
+        };
+        if certificate.is_empty() {
+            carrier.above.push(*block.digest());
+            return Ok(further);
         }
-        Ok(match certificate.is_empty() {
-            false => Step::Closed(certificate),
-            true if self.headers.len() < HEADERS_MAX => Step::More,
-            true => Step::TooLong,
-        })
+        let Some(path) = carrier.block.prove_in_log(&carrier.above, block) else {
+            return Err(ClientError::Mismatch("a later header has not the log of those before it"));
+        };
+        carrier.finality(self.state_root, Some((path, block)), certificate)
+    }
+
+    /// From the state root to those that a block carries, if it does.
+    fn path_in(&self, block: &Block) -> Result<Option<Vec<[u8; 32]>>, ClientError> {
+        let header = block.header();
+        let Some(place) = self.height.0.checked_sub(header.roots_first.0) else {
+            return Err(ClientError::Mismatch("no header carries the state root of that height"));
+        };
+        match header.roots.get(place as usize) {
+            Some(root) if *root != self.state_root => {
+                Err(ClientError::Mismatch("a header carries another state root of that height"))
+            }
+            // Otherwise it carries this root, or earlier ones, or none.
+            _ => Ok(block.prove_root(self.height)),
+        }
+    }
+}
+
+impl Carrier {
+    fn finality(
+        &self,
+        state_root: Digest,
+        later: Option<(Vec<[u8; 32]>, &Block)>,
+        certificate: Vec<u8>,
+    ) -> Result<Step, ClientError> {
+        let short = |block: &Block| {
+            Header::decode(&block.short()).map_err(|error| ClientError::Unreadable(error.to_string()))
+        };
+        let later = later.map(|(path, block)| Ok::<_, ClientError>(Later { path, header: short(block)? }));
+        Ok(Step::Closed(Box::new(Finality {
+            state_root: state_root.0,
+            path: self.path.clone(),
+            carrier: short(&self.block)?,
+            later: later.transpose()?,
+            certificate,
+        })))
     }
 }
 
@@ -288,55 +338,98 @@ struct Wait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::order::Position;
+    use engine::types::{Head, ValidatorIndex};
 
     const HEIGHT: Height = Height(7);
     const ROOT: Digest = Digest([5; 32]);
 
     fn trail() -> Trail {
-        Trail { height: HEIGHT, state_root: ROOT, headers: Vec::new(), read: 0 }
+        Trail::new(HEIGHT, ROOT)
     }
 
-    /// A header that carries these roots, from `first` on.
-    fn header(first: u64, roots: &[[u8; 32]]) -> Header {
+    /// A block on another one that carries these roots, from `first` on.
+    fn above(parent: &Position, first: u64, roots: &[Digest]) -> Block {
         let header = engine::wire::Header {
-            height: Height(9),
+            height: parent.height.next(),
             view: 9,
-            proposer: engine::types::ValidatorIndex(0),
-            parent: Digest::default(),
+            proposer: ValidatorIndex(0),
+            parent: parent.digest,
             time_ms: 9,
             roots_first: Height(first),
-            roots: roots.iter().map(|root| Digest(*root)).collect(),
-            cut: vec![engine::types::Head::NONE],
+            roots: roots.to_vec(),
+            cut: vec![Head::NONE],
+            log: parent.log.clone(),
         };
-        let block = engine::wire::Block::new(header).expect("a header");
-        Header::decode(&block.encode()).expect("the same header")
+        Block::new(header).expect("a block")
+    }
+
+    /// Blocks from height 8 on, each on the one before: what each carries, from the height that it says on.
+    fn blocks(carried: &[(u64, &[Digest])]) -> Vec<Block> {
+        let mut parent = Position::genesis(Digest([1; 32]), 1);
+        for _ in 0..HEIGHT.0 {
+            parent = Position::of(&above(&parent, 0, &[]));
+        }
+        let on_top = carried.iter().map(|(first, roots)| {
+            let block = above(&parent, *first, roots);
+            parent = Position::of(&block);
+            block
+        });
+        on_top.collect()
     }
 
     #[test]
     fn a_trail_begins_where_the_root_is_carried_and_ends_with_a_certificate() {
-        let mut trail = trail();
-        assert_eq!(trail.take(header(5, &[[1; 32]]), vec![3]).unwrap(), Step::More, "earlier roots");
-        assert_eq!(trail.take(header(7, &[ROOT.0]), Vec::new()).unwrap(), Step::More);
-        assert_eq!(trail.take(header(8, &[]), vec![9]).unwrap(), Step::Closed(vec![9]));
-        assert_eq!(trail.headers.len(), 2);
+        for between in 0..5 {
+            let mut carried: Vec<(u64, &[Digest])> =
+                vec![(5, &[Digest([1; 32])]), (6, &[Digest([2; 32]), ROOT])];
+            carried.resize(carried.len() + between, (8, &[]));
+            let blocks = blocks(&carried);
+            let (last, open) = blocks.split_last().expect("there are some");
+            let mut trail = trail();
+            for block in open {
+                assert_eq!(trail.take(block, Vec::new()).unwrap(), Step::More);
+            }
+            let Step::Closed(finality) = trail.take(last, vec![9]).unwrap() else { panic!("it is final") };
+            assert_eq!(finality.certificate, [9]);
+            assert_eq!(finality.carrier.digest(), blocks[1].digest().0);
+            assert_eq!(finality.later.is_some(), between > 0);
+            assert_eq!(finality.last().digest(), last.digest().0);
+        }
     }
 
     #[test]
-    fn another_root_and_a_root_that_was_left_out_are_lies() {
-        assert!(matches!(trail().take(header(7, &[[1; 32]]), Vec::new()), Err(ClientError::Mismatch(_))));
-        assert!(matches!(trail().take(header(8, &[]), Vec::new()), Err(ClientError::Mismatch(_))));
+    fn a_certificate_below_the_root_says_nothing() {
+        let blocks = blocks(&[(5, &[Digest([1; 32])]), (7, &[ROOT])]);
+        let mut trail = trail();
+        assert_eq!(trail.take(&blocks[0], vec![3]).unwrap(), Step::More, "earlier roots");
+        assert!(matches!(trail.take(&blocks[1], vec![4]), Ok(Step::Closed(_))));
+    }
+
+    #[test]
+    fn another_root_a_root_that_was_left_out_and_another_log_are_lies() {
+        let lie = |carried: &[(u64, &[Digest])]| {
+            let error = trail().take(&blocks(carried)[0], Vec::new()).unwrap_err();
+            assert!(matches!(error, ClientError::Mismatch(_)), "{error}");
+        };
+        lie(&[(7, &[Digest([1; 32])])]);
+        lie(&[(8, &[])]);
+        let good = blocks(&[(7, &[ROOT]), (8, &[]), (8, &[])]);
+        let mut trail = trail();
+        trail.take(&good[0], Vec::new()).unwrap();
+        let error = trail.take(&good[2], vec![9]).unwrap_err();
+        assert!(matches!(error, ClientError::Mismatch(_)), "one is left out: {error}");
     }
 
     #[test]
     fn an_endpoint_cannot_go_on_without_end() {
-        let mut waiting = trail();
-        let steps: Vec<Step> =
-            (0..HEADERS_READ_MAX).map(|_| waiting.take(header(3, &[]), Vec::new()).unwrap()).collect();
-        assert_eq!(steps.iter().filter(|step| **step == Step::More).count(), HEADERS_READ_MAX - 1);
-        assert_eq!(steps.last(), Some(&Step::TooLong));
-        let mut open = trail();
-        let steps: Vec<Step> =
-            (0..HEADERS_MAX).map(|_| open.take(header(7, &[ROOT.0]), Vec::new()).unwrap()).collect();
-        assert_eq!((open.headers.len(), steps.last()), (HEADERS_MAX, Some(&Step::TooLong)));
+        for carried in [(3, [].as_slice()), (7, &[ROOT])] {
+            let block = &blocks(&[carried])[0];
+            let mut trail = trail();
+            let steps: Vec<Step> =
+                (0..HEADERS_READ_MAX).map(|_| trail.take(block, Vec::new()).unwrap()).collect();
+            assert_eq!(steps.iter().filter(|step| **step == Step::More).count(), HEADERS_READ_MAX - 1);
+            assert_eq!(steps.last(), Some(&Step::TooLong));
+        }
     }
 }

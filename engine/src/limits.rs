@@ -113,12 +113,13 @@ pub const ROOT_LAG_MAX: u64 = 64;
 /// How far a block's time may lie ahead of a voter's own clock, in milliseconds: one wrong clock never moves the time
 /// of the chain further than this (*protocol*).
 pub const TIME_AHEAD_MAX_MS: u64 = 2_000;
-/// Bytes of a block before its roots and its cut (*protocol*).
+/// Bytes of a block before its roots, its cut and its log (*protocol*).
 pub const BLOCK_FIXED_BYTES: usize = 80;
 /// Bytes of a head: sequence and digest (*protocol*).
 pub const HEAD_BYTES: usize = 40;
-/// Bytes of the largest block.
-pub const BLOCK_BYTES_MAX: usize = BLOCK_FIXED_BYTES + BLOCK_ROOTS_MAX * 32 + VALIDATORS_MAX * HEAD_BYTES;
+/// Bytes of the largest block: its log has a root for each bit that is set in the height, and the last height is none.
+pub const BLOCK_BYTES_MAX: usize =
+    BLOCK_FIXED_BYTES + (BLOCK_ROOTS_MAX + 63) * 32 + VALIDATORS_MAX * HEAD_BYTES;
 
 /// How far above the finalized cut an author's batches are taken unasked, in sequences: the *window*. Over all branches
 /// twice as many batches are kept.

@@ -18,7 +18,8 @@ use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
     PROTOCOL_VERSION, PeerMessage, Query, ServerFrame,
 };
-use proof::{Account, Certificate, Claim, Entry, Proof, Row, Tree};
+use kernels::merkle::Frontier;
+use proof::{Account, Certificate, Claim, Entry, Finality, Later, Proof, Row, Tree};
 
 /// A decoder.
 pub(crate) struct Target {
@@ -196,6 +197,7 @@ fn block(roots: u64) -> Block {
         roots_first: Height(3),
         roots: (0..roots).map(|root| Digest([root as u8; 32])).collect(),
         cut: vec![Head::NONE, head(1), head(300), Head::NONE],
+        log: Frontier::new(9, vec![[3; 32], [4; 32]]).expect("9 has two bits"),
     };
     Block::new(header).expect("a good block")
 }
@@ -574,7 +576,7 @@ fn proofs() -> Vec<Vec<u8>> {
             path: path.clone(),
         },
     ];
-    let header = proof::Header::decode(&block(2).encode()).expect("both read the same headers");
+    let header = proof::Header::decode(&block(2).short()).expect("both read the same headers");
     let tree = |byte| Tree { root: [byte; 32], size: byte.into() };
     let entry = Entry {
         chain: 1,
@@ -598,8 +600,13 @@ fn proofs() -> Vec<Vec<u8>> {
         place: 1,
         entry: entry.clone(),
         entry_path: path.clone(),
-        headers: vec![header.clone(); 2],
-        certificate: certificate(4),
+        finality: Finality {
+            state_root: [6; 32],
+            path: path.clone(),
+            carrier: header.clone(),
+            later: Some(Later { path: path.clone(), header: header.clone() }),
+            certificate: certificate(4),
+        },
     };
     claims.map(|claim| proof(claim).encode().expect("it has room")).into()
 }

@@ -13,11 +13,12 @@
 //! Everything here takes leaf *hashes*, so the caller decides what a leaf is and hashes it once.
 //!
 //! Invariants: `prove(h, i)` verifies under `root(h)` for `h[i]` and for nothing else; `ArrayTree` equals `root` after
-//! any sequence of updates.
+//! any sequence of updates, and `Frontier` after any of appends.
 
 #[cfg(feature = "std")]
 mod array_tree;
 mod consistency;
+mod frontier;
 mod inclusion;
 // Two attributes: the lints do not see a test in `all(test, ..)`.
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod tests;
 #[cfg(feature = "std")]
 pub use array_tree::ArrayTree;
 pub use consistency::{ConsistencyProof, prove_consistency, verify_consistency};
+pub use frontier::Frontier;
 pub use inclusion::{InclusionProof, prove, verify_inclusion};
 
 #[cfg(feature = "std")]

@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("benches", &["engine", "kernels"]),
     ("perf", &["loadgen"]),
     ("sim", &["consensus", "engine", "kernels"]),
-    ("fuzz", &["engine", "proof"]),
+    ("fuzz", &["engine", "kernels", "proof"]),
 ];
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some

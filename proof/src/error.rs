@@ -23,38 +23,35 @@ pub enum ProofError {
     Network,
     /// The leaf does not lead to its root in the entry of the chain.
     Leaf,
-    /// There is no header.
-    NoHeader,
-    /// The first header does not carry the state root of the height.
+    /// The header that should carry the state root carries none of the height.
     NotCarried {
         /// The height of the proof.
         height: u64,
     },
+    /// The state root does not lead to the root of those that the header carries.
+    StateRoot,
     /// The height does not lead to the state root.
     Height,
     /// The entry of the chain does not lead to the state root.
     Entry,
-    /// A header is not the child of the one before it.
-    Link {
-        /// The height that the header says.
-        height: u64,
-    },
+    /// The header that carries the state root does not lead to the log of the later one.
+    Log,
     /// The certificate does not hold.
     Certificate(CertificateError),
     /// The certificate holds for another block than the last header.
     OtherBlock,
-    /// The bytes that can never execute are not a transfer of this chain and account.
-    OtherTransfer,
-    /// The transfer had not expired at the height.
+    /// The bytes that can never execute are not a transaction of this chain and account.
+    OtherTransaction,
+    /// The transaction had not expired at the height.
     NotExpired {
         /// The last height at which it can execute.
         expiry: u64,
         /// The height of the proof.
         height: u64,
     },
-    /// The nonce of the transfer is spent: perhaps by this transfer.
+    /// The nonce of the transaction is spent: perhaps by this transaction.
     Spent(u64),
-    /// The window of nonces has moved past the nonce of the transfer: it may have been spent before.
+    /// The window of nonces has moved past the nonce of the transaction: it may have been spent before.
     Passed(u64),
     /// The chain is of a kind that has no attestations.
     NoAttestations(u32),
@@ -79,32 +76,33 @@ impl fmt::Display for ProofError {
         match self {
             Self::Genesis(error) => write!(f, "the genesis header cannot be read: {error}"),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes are more than any proof has"),
-            Self::Magic => f.write_str("this is not a proof of version 5"),
+            Self::Magic => f.write_str("this is not a proof of version 7"),
             Self::Form(error) => write!(f, "the proof cannot be read: {error}"),
-            Self::Kind(kind) => write!(f, "no proof of version 5 has the kind {kind}"),
+            Self::Kind(kind) => write!(f, "no proof of version 7 has the kind {kind}"),
             Self::EpochChanges(changes) => {
-                write!(f, "it spans {changes} changes of the validators, and version 5 knows none")
+                write!(f, "it spans {changes} changes of the validators, and version 7 knows none")
             }
             Self::Network => f.write_str("it is of another network than the genesis header"),
             Self::Leaf => f.write_str("what is claimed does not lead to the root of its chain's entry"),
-            Self::NoHeader => f.write_str("it has no header"),
             Self::NotCarried { height } => {
-                write!(f, "its first header does not carry the state root of height {height}")
+                write!(f, "its first header does not carry a state root of height {height}")
             }
+            Self::StateRoot => f.write_str("the state root does not lead to those that the header carries"),
             Self::Height => f.write_str("the height does not lead to the state root"),
             Self::Entry => f.write_str("the entry of the chain does not lead to the state root"),
-            Self::Link { height } => {
-                write!(f, "the header that says height {height} is not the child of the one before it")
-            }
+            Self::Log => f.write_str("the first header does not lead to the log of the later one"),
             Self::Certificate(error) => write!(f, "the finalization certificate does not hold: {error}"),
             Self::OtherBlock => f.write_str("the certificate is for another block than the last header"),
-            Self::OtherTransfer => {
-                f.write_str("the bytes are not those of a transfer from this account on this chain")
+            Self::OtherTransaction => {
+                f.write_str("the bytes are not those of a transaction of this account on this chain")
             }
             Self::NotExpired { expiry, height } => {
-                write!(f, "the transfer can execute up to height {expiry}, and the proof speaks of {height}")
+                write!(
+                    f,
+                    "the transaction can execute up to height {expiry}, and the proof speaks of {height}"
+                )
             }
-            Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transfer"),
+            Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transaction"),
             Self::NoAttestations(chain) => write!(f, "chain {chain} is of a kind that has no attestations"),
             Self::OtherRow => {
                 f.write_str("the row says nothing of the fingerprint, of the chain or of the reservation")

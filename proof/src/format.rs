@@ -3,7 +3,8 @@
 //! ```text
 //! magic | network | #epoch changes = 0 | kind | claim | path
 //!       | height | #chains | path | place | entry | path                   up to the state root
-//!       | #headers | headers.. | #certificate bytes | certificate          up to the validators
+//!       | state root | path | header | #later = 0 or 1 | path | header     up to a header that is final
+//!       | #certificate bytes | certificate                                 up to the validators
 //! path = #siblings | siblings..      other places and sizes follow from the claim and the entry
 //! ```
 
@@ -13,14 +14,14 @@ use crate::attestation::{ROW_VALUE_BYTES_MAX, Row};
 use crate::certificate::CERTIFICATE_BYTES_MAX;
 use crate::codec::{FormError, Reader, count};
 use crate::entry::{ENTRY_BYTES, Entry};
-use crate::header::{HEADER_BYTES_MAX, Header};
+use crate::header::{HEADER_BYTES, Header};
 use crate::leaf::{ACCOUNT_BYTES, Account, BODY_BYTES};
 use crate::{Digest, ProofError};
 
 /// Siblings of one path: enough for 2^32 leaves.
 pub const PATH_MAX: usize = 32;
-/// Headers from the one that carries the state root up to the one that the certificate names.
-pub const HEADERS_MAX: usize = 64;
+/// Siblings of a path in the log of headers, which has a leaf for each height.
+pub const LOG_PATH_MAX: usize = 64;
 /// Bytes of the largest proof.
 pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 32
@@ -31,9 +32,11 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 4
     + 4
     + ENTRY_BYTES
-    + 3 * PATH_BYTES_MAX
+    + 4 * PATH_BYTES_MAX
+    + 32
+    + 2 * HEADER_BYTES
     + 1
-    + HEADERS_MAX * HEADER_BYTES_MAX
+    + (1 + LOG_PATH_MAX * 32)
     + 2
     + CERTIFICATE_BYTES_MAX;
 
@@ -41,7 +44,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
 const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 2 + ROW_VALUE_BYTES_MAX;
 const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-const MAGIC: &[u8; 16] = b"millrace/proof/6";
+pub(crate) const MAGIC: &[u8; 16] = b"millrace/proof/7";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;
@@ -110,10 +113,71 @@ pub struct Proof {
     pub entry: Entry,
     /// From the leaf of the entry to the state root.
     pub entry_path: Vec<Digest>,
-    /// The header that carries the state root, and those above it up to the one that the certificate names.
-    pub headers: Vec<Header>,
+    /// From there to the validators.
+    pub finality: Finality,
+}
+
+/// That a state root is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finality {
+    /// The state root.
+    pub state_root: Digest,
+    /// From the state root to the root of those that the header carries.
+    pub path: Vec<Digest>,
+    /// The header that carries it.
+    pub carrier: Header,
+    /// The header that the certificate names, where it is a later one.
+    pub later: Option<Later>,
     /// A finalization certificate.
     pub certificate: Vec<u8>,
+}
+
+/// A header above another one, however far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// From the digest of the lower header to the log of this one.
+    pub path: Vec<Digest>,
+    /// The header.
+    pub header: Header,
+}
+
+impl Finality {
+    /// The header that the certificate names.
+    #[must_use]
+    pub fn last(&self) -> &Header {
+        self.later.as_ref().map_or(&self.carrier, |later| &later.header)
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) -> Result<(), FormError> {
+        let Self { state_root, path, carrier, later, certificate } = self;
+        bytes.extend_from_slice(state_root);
+        write_path(bytes, path, PATH_MAX)?;
+        bytes.extend_from_slice(&carrier.encode());
+        bytes.push(u8::from(later.is_some()));
+        if let Some(Later { path, header }) = later {
+            write_path(bytes, path, LOG_PATH_MAX)?;
+            bytes.extend_from_slice(&header.encode());
+        }
+        let length: u16 = count("certificate", certificate.len(), CERTIFICATE_BYTES_MAX)?;
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(certificate);
+        Ok(())
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
+        let state_root = reader.array("state root")?;
+        let path = read_path(reader)?;
+        let carrier = Header::read(reader)?;
+        let later = match reader.u8("number of later headers")? {
+            0 => None,
+            1 => Some(Later { path: reader.digests("path", LOG_PATH_MAX)?, header: Header::read(reader)? }),
+            _ => return Err(FormError::Invalid { what: "number of later headers", reason: "it is 0 or 1" }),
+        };
+        let length = usize::from(reader.u16("certificate")?);
+        let length = reader.bounded("certificate", length, CERTIFICATE_BYTES_MAX, 1)?;
+        let certificate = Vec::from(reader.take("certificate", length)?);
+        Ok(Self { state_root, path, carrier, later, certificate })
+    }
 }
 
 impl Proof {
@@ -130,20 +194,20 @@ impl Proof {
             Claim::Account { account, path } => {
                 bytes.push(ACCOUNT);
                 bytes.extend_from_slice(&account.encode());
-                write_path(&mut bytes, path)?;
+                write_path(&mut bytes, path, PATH_MAX)?;
             }
             Claim::Transaction { id, outcome, position, path } => {
                 bytes.push(TRANSACTION);
                 bytes.extend_from_slice(id);
                 bytes.push(*outcome);
                 bytes.extend_from_slice(&position.to_le_bytes());
-                write_path(&mut bytes, path)?;
+                write_path(&mut bytes, path, PATH_MAX)?;
             }
             Claim::Unspent { body, account, path } => {
                 bytes.push(UNSPENT);
                 bytes.extend_from_slice(body);
                 bytes.extend_from_slice(&account.encode());
-                write_path(&mut bytes, path)?;
+                write_path(&mut bytes, path, PATH_MAX)?;
             }
             Claim::Row { fingerprint, position, row: Row { key, next, value }, path } => {
                 bytes.push(ROW);
@@ -154,22 +218,16 @@ impl Proof {
                 let length: u16 = count("value of the row", value.len(), ROW_VALUE_BYTES_MAX)?;
                 bytes.extend_from_slice(&length.to_le_bytes());
                 bytes.extend_from_slice(value);
-                write_path(&mut bytes, path)?;
+                write_path(&mut bytes, path, PATH_MAX)?;
             }
         }
         bytes.extend_from_slice(&self.height.to_le_bytes());
         bytes.extend_from_slice(&self.chains.to_le_bytes());
-        write_path(&mut bytes, &self.height_path)?;
+        write_path(&mut bytes, &self.height_path, PATH_MAX)?;
         bytes.extend_from_slice(&self.place.to_le_bytes());
         bytes.extend_from_slice(&self.entry.encode());
-        write_path(&mut bytes, &self.entry_path)?;
-        bytes.push(count("headers", self.headers.len(), HEADERS_MAX)?);
-        for header in &self.headers {
-            header.encode(&mut bytes)?;
-        }
-        let length: u16 = count("certificate", self.certificate.len(), CERTIFICATE_BYTES_MAX)?;
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&self.certificate);
+        write_path(&mut bytes, &self.entry_path, PATH_MAX)?;
+        self.finality.write(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -225,30 +283,14 @@ impl Proof {
         let place = reader.u32("place of the chain")?;
         let entry = Entry::read(&mut reader)?;
         let entry_path = read_path(&mut reader)?;
-        let headers = usize::from(reader.u8("headers")?);
-        let headers = reader.bounded("headers", headers, HEADERS_MAX, 1)?;
-        let headers = (0..headers).map(|_| Header::read(&mut reader)).collect::<Result<Vec<_>, _>>()?;
-        let length = usize::from(reader.u16("certificate")?);
-        let length = reader.bounded("certificate", length, CERTIFICATE_BYTES_MAX, 1)?;
-        let certificate = Vec::from(reader.take("certificate", length)?);
+        let finality = Finality::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self {
-            network,
-            claim,
-            height,
-            chains,
-            height_path,
-            place,
-            entry,
-            entry_path,
-            headers,
-            certificate,
-        })
+        Ok(Self { network, claim, height, chains, height_path, place, entry, entry_path, finality })
     }
 }
 
-fn write_path(bytes: &mut Vec<u8>, path: &[Digest]) -> Result<(), FormError> {
-    bytes.push(count("path", path.len(), PATH_MAX)?);
+fn write_path(bytes: &mut Vec<u8>, path: &[Digest], max: usize) -> Result<(), FormError> {
+    bytes.push(count("path", path.len(), max)?);
     bytes.extend_from_slice(path.as_flattened());
     Ok(())
 }

@@ -30,7 +30,7 @@ const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-const MAGIC: &[u8; 25] = b"millrace/genesis-header/7";
+pub(crate) const MAGIC: &[u8; 25] = b"millrace/genesis-header/8";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
 pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.

@@ -1,30 +1,24 @@
-//! The header of a block, whose digest the validators sign.
+//! The header of a block in its short form, whose digest the validators sign.
 //!
 //! ```text
-//! height | view | time | proposer | #roots | #heads | epoch | parent | first root height | roots.. | heads..
+//! height | view | time | proposer | #roots | #heads | epoch | parent | first root height
+//!        | root of the roots | root of the heads | root of the log
 //! ```
-
-use alloc::vec::Vec;
+//!
+//! The log is the tree over the digests of all earlier headers, from the network id on; it has as many leaves as the
+//! height says.
 
 use crate::Digest;
-use crate::codec::{FormError, Reader, count};
+use crate::codec::{FormError, Reader};
+use crate::entry::Tree;
 use crate::genesis::VALIDATORS_MAX;
 
+/// Bytes of a header in its short form.
+pub const HEADER_BYTES: usize = 80 + 3 * 32;
+/// What the digest begins with.
+const MAGIC: &[u8; 16] = b"millrace/block/2";
 /// State roots that one header may carry.
-const ROOTS_MAX: usize = 64;
-const HEAD_BYTES: usize = 8 + 32;
-const FIXED_BYTES: usize = 80;
-/// Bytes of the largest header.
-pub const HEADER_BYTES_MAX: usize = FIXED_BYTES + ROOTS_MAX * 32 + VALIDATORS_MAX * HEAD_BYTES;
-
-/// How far the stream of one validator is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The number of its last batch; 0 if there is none.
-    pub sequence: u64,
-    /// The digest of that batch; zero if there is none.
-    pub digest: Digest,
-}
+const ROOTS_MAX: u64 = 64;
 
 /// The header of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +35,12 @@ pub struct Header {
     pub parent: Digest,
     /// The height of the first root.
     pub roots_first: u64,
-    /// State roots of executed heights, without gaps.
-    pub roots: Vec<Digest>,
-    /// How far each validator's stream is taken, by its index.
-    pub cut: Vec<Head>,
+    /// The tree over the state roots of executed heights, without gaps.
+    pub roots: Tree,
+    /// The tree over how far the stream of each validator is taken, by its index.
+    pub cut: Tree,
+    /// The root of the tree over the digests of all earlier headers; the network id is the first.
+    pub log: Digest,
 }
 
 impl Header {
@@ -64,82 +60,76 @@ impl Header {
         let view = reader.u64("view of a header")?;
         let time_ms = reader.u64("time of a header")?;
         let proposer = reader.u16("proposer of a header")?;
-        let roots = usize::from(reader.u16("roots of a header")?);
-        let heads = reader.u32("cut of a header")? as usize;
+        let roots = u64::from(reader.u16("roots of a header")?);
+        let heads = u64::from(reader.u32("cut of a header")?);
         if reader.u64("epoch of a header")? != 0 {
             return Err(FormError::Invalid { what: "epoch of a header", reason: "it must be 0" });
         }
         let parent = reader.array("parent of a header")?;
         let roots_first = reader.u64("height of the first root of a header")?;
-        let roots = reader.bounded("roots of a header", roots, ROOTS_MAX, 32)?;
-        let roots = (0..roots).map(|_| reader.array("roots of a header")).collect::<Result<Vec<_>, _>>()?;
-        let heads = reader.bounded("cut of a header", heads, VALIDATORS_MAX, HEAD_BYTES)?;
-        let cut = (0..heads).map(|_| head(reader)).collect::<Result<Vec<_>, _>>()?;
-        let header = Self { height, view, time_ms, proposer, parent, roots_first, roots, cut };
+        let roots = Tree { root: reader.array("roots of a header")?, size: roots };
+        let cut = Tree { root: reader.array("cut of a header")?, size: heads };
+        let log = reader.array("log of a header")?;
+        let header = Self { height, view, time_ms, proposer, parent, roots_first, roots, cut, log };
         header.check()?;
         Ok(header)
     }
 
     fn check(&self) -> Result<(), FormError> {
         let invalid = |what, reason| Err(FormError::Invalid { what, reason });
-        if self.height == 0 {
-            return invalid("height of a header", "height 0 is the genesis");
+        if self.height == 0 || self.height == u64::MAX {
+            return invalid(
+                "height of a header",
+                "height 0 is the genesis, and none follows the last number",
+            );
         }
-        let above_roots = self.roots_first.checked_add(self.roots.len() as u64);
+        if self.roots.size > ROOTS_MAX {
+            return invalid("roots of a header", "they are at most 64");
+        }
+        let above_roots = self.roots_first.checked_add(self.roots.size);
         if above_roots.is_none_or(|above| above > self.height) {
             return invalid("roots of a header", "a block cannot know roots of its own height or above");
         }
-        if self.cut.is_empty() {
-            return invalid("cut of a header", "there are no validators");
-        }
-        if self.cut.iter().any(|head| (head.sequence == 0) != (head.digest == [0; 32])) {
-            return invalid("cut of a header", "a head is neither empty nor that of a batch");
+        if self.cut.size == 0 || self.cut.size > VALIDATORS_MAX as u64 {
+            return invalid("cut of a header", "a network has 1 to 128 validators");
         }
         Ok(())
     }
 
-    /// Appends the encoding.
-    ///
-    /// # Errors
-    /// [`FormError::TooMany`]: more roots or heads than a header may have.
-    pub fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), FormError> {
-        let roots: u16 = count("roots of a header", self.roots.len(), ROOTS_MAX)?;
-        let heads: u32 = count("cut of a header", self.cut.len(), VALIDATORS_MAX)?;
-        for number in [self.height, self.view, self.time_ms] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.proposer.to_le_bytes());
-        bytes.extend_from_slice(&roots.to_le_bytes());
-        bytes.extend_from_slice(&heads.to_le_bytes());
-        bytes.extend_from_slice(&0_u64.to_le_bytes());
-        bytes.extend_from_slice(&self.parent);
-        bytes.extend_from_slice(&self.roots_first.to_le_bytes());
-        bytes.extend_from_slice(self.roots.as_flattened());
-        for head in &self.cut {
-            bytes.extend_from_slice(&head.sequence.to_le_bytes());
-            bytes.extend_from_slice(&head.digest);
-        }
-        Ok(())
-    }
-
-    /// The digest that consensus orders: SHA-256 of the encoding.
-    ///
-    /// # Errors
-    /// As [`Self::encode`]; never for a header that was decoded.
-    pub fn digest(&self) -> Result<Digest, FormError> {
-        let mut bytes = Vec::with_capacity(FIXED_BYTES + self.roots.len() * 32 + self.cut.len() * HEAD_BYTES);
-        self.encode(&mut bytes)?;
-        Ok(kernels::sha2::sha256(&bytes))
-    }
-
-    /// The state root of a height, if it is one that this header carries.
+    /// The encoding.
     #[must_use]
-    pub fn root_of(&self, height: u64) -> Option<&Digest> {
-        let offset = height.checked_sub(self.roots_first)?;
-        self.roots.get(usize::try_from(offset).ok()?)
+    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut at = 0;
+        let mut put = |part: &[u8]| {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        };
+        put(&self.height.to_le_bytes());
+        put(&self.view.to_le_bytes());
+        put(&self.time_ms.to_le_bytes());
+        put(&self.proposer.to_le_bytes());
+        // A header that was read has no more roots and heads than these hold.
+        put(&(self.roots.size as u16).to_le_bytes());
+        put(&(self.cut.size as u32).to_le_bytes());
+        put(&[0; 8]);
+        put(&self.parent);
+        put(&self.roots_first.to_le_bytes());
+        put(&self.roots.root);
+        put(&self.cut.root);
+        put(&self.log);
+        bytes
     }
-}
 
-fn head(reader: &mut Reader<'_>) -> Result<Head, FormError> {
-    Ok(Head { sequence: reader.u64("cut of a header")?, digest: reader.array("cut of a header")? })
+    /// The digest that consensus orders: SHA-256 over a magic and the encoding.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        kernels::sha2::sha256_parts(&[MAGIC, &self.encode()])
+    }
+
+    /// The place of a height's state root among those that this header carries, if it does.
+    #[must_use]
+    pub fn place_of(&self, height: u64) -> Option<u64> {
+        height.checked_sub(self.roots_first).filter(|place| *place < self.roots.size)
+    }
 }

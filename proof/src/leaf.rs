@@ -1,19 +1,20 @@
-//! The leaves under a chain's entry, and the signed bytes of a transfer. Those of a command are not read here: no proof
-//! speaks of one by its fields.
+//! The leaves under a chain's entry, and what the signed bytes of all kinds of transactions have.
 
 use crate::Digest;
 use crate::codec::{FormError, Reader};
 
 /// Bytes of the leaf of an account.
 pub const ACCOUNT_BYTES: usize = 8 + 32 + 4 + 8 + 8 + 8 + 4;
-/// Bytes of a transfer that are signed, and hashed into its id.
+/// Bytes of a transaction's first packet that are signed, and hashed into its id.
 pub const BODY_BYTES: usize = 64;
 /// Nonces of an account's replay window.
 const WINDOW: u64 = u64::BITS as u64;
-/// The kind field of a transfer within a chain, with the reserved field behind it.
-const TRANSFER_KIND: u32 = 1;
+/// The kind field of a transfer within a chain.
+const TRANSFER_KIND: u16 = 1;
 /// The same of a transfer to another chain.
-const CROSS_TRANSFER_KIND: u32 = 2;
+const CROSS_TRANSFER_KIND: u16 = 2;
+/// The first kind of an envelope.
+const ENVELOPE_KIND_MIN: u16 = 16;
 
 /// An account as its leaf has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,56 +87,98 @@ impl Account {
     }
 }
 
-/// The fields of a transfer that an absence speaks of.
+/// What is said of a transaction that has not been executed: fields that all kinds have. Of an envelope they stand in its
+/// first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transfer {
-    /// Its id: SHA-256 of the network id and the signed bytes.
-    pub id: Digest,
+pub struct Unexecuted {
+    /// The signed bytes in which the fields stand.
+    pub body: [u8; BODY_BYTES],
+    /// The number of its kind; see [`kind_name`].
+    pub kind: u16,
     /// The chain.
     pub chain: u32,
-    /// The account that pays and signs.
-    pub debit: u64,
+    /// The account that signs it.
+    pub account: u64,
+    /// The account's number for it.
+    pub nonce: u64,
+    /// The last height at which it could execute.
+    pub expiry: u64,
+    /// Its id: SHA-256 of the network id and the signed bytes. An envelope signs its payload, too, which is not here.
+    pub id: Option<Digest>,
+    /// What it would move, if it is a transfer.
+    pub payment: Option<Payment>,
+}
+
+/// What a transfer would move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payment {
     /// The chain of the account that receives, where it is another one.
     pub credit_chain: Option<u32>,
     /// The account that receives.
     pub credit: u64,
     /// How much would move.
     pub amount: u64,
-    /// The sender's number for it.
-    pub nonce: u64,
-    /// The last height at which it could execute.
-    pub expiry: u64,
 }
 
-impl Transfer {
-    /// The fields of the signed bytes, if they are those of a transfer.
+impl Unexecuted {
+    /// The fields of the signed bytes, if they begin a transaction of a kind that is known.
     pub(crate) fn parse(network: &Digest, body: &[u8; BODY_BYTES]) -> Result<Self, FormError> {
+        let invalid = |reason| FormError::Invalid { what: "kind of the transaction", reason };
         let mut reader = Reader::new(body);
-        let kind = reader.u32("kind of the transaction")?;
-        let chain = reader.u32("chain of the transfer")?;
-        reader.take("key version and reference of the transfer", 4 + 12)?;
-        let debit = reader.u64("debit account of the transfer")?;
-        let credit = reader.u64("credit account of the transfer")?;
+        let kind = reader.u16("kind of the transaction")?;
+        if kind_name(kind).is_none() || reader.u16("reserved bytes of the transaction")? != 0 {
+            return Err(invalid("it is unknown here"));
+        }
+        let chain = reader.u32("chain of the transaction")?;
+        reader.take("key version and reference of the transaction", 4 + 12)?;
+        let account = reader.u64("account of the transaction")?;
+        let credit = reader.u64("credit account of the transaction")?;
+        let amount = reader.u64("amount of the transaction")?;
         // The lower half is the other chain.
-        let (credit_chain, credit) = match kind {
-            TRANSFER_KIND => (None, credit),
-            CROSS_TRANSFER_KIND if credit as u32 != chain => (Some(credit as u32), credit >> 32),
-            _ => {
-                let reason = "it is not that of a transfer";
-                return Err(FormError::Invalid { what: "kind of the transaction", reason });
+        let payment = match kind {
+            TRANSFER_KIND => Some(Payment { credit_chain: None, credit, amount }),
+            CROSS_TRANSFER_KIND if credit as u32 != chain => {
+                Some(Payment { credit_chain: Some(credit as u32), credit: credit >> 32, amount })
             }
+            CROSS_TRANSFER_KIND => return Err(invalid("it pays another chain, and names this one")),
+            _ => None,
         };
         Ok(Self {
-            id: kernels::sha2::sha256_parts(&[network, body]),
+            body: *body,
+            kind,
             chain,
-            debit,
-            credit_chain,
-            credit,
-            amount: reader.u64("amount of the transfer")?,
-            nonce: reader.u64("nonce of the transfer")?,
-            expiry: reader.u64("expiry of the transfer")?,
+            account,
+            nonce: reader.u64("nonce of the transaction")?,
+            expiry: reader.u64("expiry of the transaction")?,
+            id: (kind < ENVELOPE_KIND_MIN).then(|| kernels::sha2::sha256_parts(&[network, body])),
+            payment,
         })
     }
+}
+
+/// What transactions of a kind are: transfers and commands of one packet, and envelopes from number 16 on.
+#[must_use]
+pub fn kind_name(kind: u16) -> Option<&'static str> {
+    const NAMES: [&str; 7] =
+        ["transfer", "transfer to another chain", "issue", "burn", "freeze", "closing", "cancellation"];
+    const ENVELOPES: [&str; 13] = [
+        "linked transfers",
+        "opening of accounts",
+        "registration of fingerprints",
+        "revocation of fingerprints",
+        "re-key",
+        "safeguards",
+        "recovery",
+        "proposal",
+        "approval",
+        "reservation",
+        "settlement",
+        "offer",
+        "price of an offer",
+    ];
+    let (names, first) =
+        if kind < ENVELOPE_KIND_MIN { (&NAMES[..], 1) } else { (&ENVELOPES[..], ENVELOPE_KIND_MIN) };
+    names.get(usize::from(kind.checked_sub(first)?)).copied()
 }
 
 /// The leaf of a transaction: its id and the code of its outcome.

@@ -1,9 +1,9 @@
 //! Proofs that a stranger checks with nothing but the header of a genesis: no network, no files, no `std`.
 //!
 //! ```text
-//! account, row, transaction ── path ──▶ entry of its chain ── path ──▶ state root ── carried by ──▶ header
-//!                                                                                                  │ parent digests
-//! validators of the genesis header ── a quorum signed ──▶ finalization certificate ── payload ──▶ header
+//! account, row, transaction ── path ──▶ entry of its chain ── path ──▶ state root ── path ──▶ header
+//!                                                                              path in the log │
+//! validators of the genesis header ── a quorum signed ──▶ certificate ── payload ──▶ later header
 //! ```
 //!
 //! [`verify`] takes the bytes of a proof and of a genesis header and says what is proved, or the first thing that is
@@ -14,7 +14,7 @@
 //! - every length is compared with its bound and with the bytes that are left before anything is allocated, no byte may
 //!   be left over, and what is accepted is encoded to the same bytes again;
 //! - every byte counts: another byte is another statement or none, and what is evidence cannot be changed at all. The
-//!   one thing that is not evidence is the transfer or fingerprint of which an absence speaks: it is the question;
+//!   one thing that is not evidence is the transaction or fingerprint of which an absence speaks: it is the question;
 //! - nothing here panics on any input.
 
 #![no_std]
@@ -45,10 +45,10 @@ pub use charter::{CHARTER_KEY, Charter};
 pub use codec::FormError;
 pub use entry::{ChainStatus, ENTRY_BYTES, Entry, Tree};
 pub use error::ProofError;
-pub use format::{Claim, HEADERS_MAX, PATH_MAX, PROOF_BYTES_MAX, Proof};
+pub use format::{Claim, Finality, LOG_PATH_MAX, Later, PATH_MAX, PROOF_BYTES_MAX, Proof};
 pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Roles, Validator};
-pub use header::{HEADER_BYTES_MAX, Head, Header};
-pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Transfer, outcome_name};
+pub use header::{HEADER_BYTES, Header};
+pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Payment, Unexecuted, kind_name, outcome_name};
 pub use reservation::{Purpose, Reservation};
 pub use statement::{Fact, Statement};
 pub use verify::verify;

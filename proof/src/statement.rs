@@ -3,9 +3,9 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::leaf::outcome_name;
+use crate::leaf::{kind_name, outcome_name};
 use crate::{
-    Account, Attestation, ChainKind, ChainStatus, Charter, Digest, Purpose, Reservation, Status, Transfer,
+    Account, Attestation, ChainKind, ChainStatus, Charter, Digest, Purpose, Reservation, Status, Unexecuted,
 };
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
@@ -58,9 +58,9 @@ pub enum Fact {
         /// How many transactions the block has on this chain.
         of: u64,
     },
-    /// A transfer has not been executed and never can be: after the block at the height, which is not below its expiry,
-    /// its nonce is unspent.
-    NeverExecuted(Transfer),
+    /// A transaction has not been executed and never can be: after the block at the height, which is not below its
+    /// expiry, its nonce is unspent.
+    NeverExecuted(Unexecuted),
     /// The chain says so of a fingerprint after the block at the height.
     Attestation {
         /// The fingerprint.
@@ -201,16 +201,19 @@ impl fmt::Display for Statement {
                     None => write!(f, "with the outcome of code {outcome}, which this version does not know"),
                 }
             }
-            Fact::NeverExecuted(transfer) => write!(
-                f,
-                "transaction {} of chain {chain} of the network \"{}\" has not been executed and never can be: \
-                 it expired at height {}, and after block {height} account {} has not spent nonce {}",
-                Hex(&transfer.id),
-                self.network_name.escape_debug(),
-                transfer.expiry,
-                transfer.debit,
-                transfer.nonce
-            ),
+            Fact::NeverExecuted(Unexecuted { kind, account, nonce, expiry, id, .. }) => {
+                match (id, kind_name(*kind)) {
+                    (Some(id), _) => write!(f, "transaction {}", Hex(id))?,
+                    // Another envelope with these fields cannot have been executed either.
+                    (None, kind) => write!(f, "the envelope ({})", kind.unwrap_or("of an unknown kind"))?,
+                }
+                write!(
+                    f,
+                    " of chain {chain} of the network \"{}\" has not been executed and never can be: \
+                     it expired at height {expiry}, and after block {height} account {account} has not spent nonce {nonce}",
+                    self.network_name.escape_debug(),
+                )
+            }
         }
     }
 }

@@ -10,7 +10,10 @@ mod transparency;
 use std::string::ToString as _;
 use std::vec::Vec;
 
-use engine::types::{Data, Fingerprint, Link, Outcome, Packet, Registration};
+use engine::types::{
+    CANCEL_KIND, Data, Fingerprint, LINKED_KIND, Link, Outcome, Packet, Registration, TAKE_KIND,
+    TRANSFER_KIND,
+};
 use network::{Network, REGISTER};
 
 use crate::leaf::Nonce;
@@ -44,13 +47,22 @@ fn network() -> Network {
     network
 }
 
-/// A proof of each kind, with so many headers above the first.
+/// The packet with another expiry.
+fn expiring(packet: Packet, expiry: u64) -> [u8; 128] {
+    let mut bytes = packet.0;
+    bytes[56..64].copy_from_slice(&expiry.to_le_bytes());
+    bytes
+}
+
+/// A proof of each kind, final so many headers above the one that carries the state root.
 fn proofs(more: u64) -> (Network, Vec<Proof>) {
     let mut network = network();
     let never = network.transfer(2, 1, 2, 9, 2);
     let rows = [3, 5, 7, 6, 9, 1].map(|of| network.row(print(of).0));
+    let envelope = network.attest(0, &[registration(9, Link::None)], 9);
+    let envelope = Packet(expiring(envelope[0], 2));
     let others = [network.account(2, 12), network.transaction(0, 2), network.never(&never)];
-    let open = others.into_iter().chain(rows).chain([network.account(REGISTER, 1)]);
+    let open = others.into_iter().chain(rows).chain([network.account(REGISTER, 1), network.never(&envelope)]);
     let open: Vec<_> = open.collect();
     let closed = open.into_iter().map(|proof| network.close(proof, more)).collect();
     (network, closed)
@@ -62,7 +74,7 @@ fn check(network: &Network, proof: &Proof) -> Result<Statement, ProofError> {
 
 #[test]
 fn each_kind_says_what_the_ledger_says() {
-    for more in [0, 1, 5] {
+    for more in [0, 1, 5, 300] {
         let (network, proofs) = proofs(more);
         let said: Vec<Statement> = proofs.iter().map(|proof| check(&network, proof).unwrap()).collect();
         for statement in &said {
@@ -77,8 +89,17 @@ fn each_kind_says_what_the_ledger_says() {
         let Fact::Transaction { outcome, position, of, .. } = said[1].fact else { panic!("{:?}", said[1]) };
         assert_eq!((outcome, position, of), (unknown, 2, 3));
         let Fact::NeverExecuted(transfer) = said[2].fact else { panic!("{:?}", said[2]) };
-        assert_eq!((transfer.debit, transfer.nonce, transfer.expiry), (1, 9, 2));
-        assert_eq!(transfer.id, network.transfer(2, 1, 2, 9, 2).id(network.genesis.network()).0);
+        assert_eq!((transfer.account, transfer.nonce, transfer.expiry), (1, 9, 2));
+        assert_eq!(transfer.id, Some(network.transfer(2, 1, 2, 9, 2).id(network.genesis.network()).0));
+        assert_eq!(transfer.payment, Some(Payment { credit_chain: None, credit: 2, amount: 5 }));
+        let Fact::NeverExecuted(envelope) = said[10].fact else { panic!("{:?}", said[10]) };
+        assert_eq!((envelope.account, envelope.nonce, envelope.expiry), (0, 9, 2));
+        assert_eq!((envelope.kind, envelope.id, envelope.payment), (18, None, None));
+        assert_eq!(
+            said[10].to_string(),
+            "the envelope (registration of fingerprints) of chain 20 of the network \"tests\" has not been executed \
+             and never can be: it expired at height 2, and after block 2 account 0 has not spent nonce 9"
+        );
         assert_eq!(
             said[0].to_string(),
             "after block 2 of the network \"tests\", account 12 of chain 2 held 1005 UNIT"
@@ -149,14 +170,16 @@ fn every_changed_byte_of_a_proof_is_refused() {
                     if !asked.contains(&at) {
                         assert!(verdict.is_err(), "byte {at} of {proof:?}: {verdict:?}");
                     } else if let Ok(other) = verdict {
-                        let ids = [&good, &other].map(|statement| match statement.fact {
-                            Fact::NeverExecuted(transfer) => transfer.id,
+                        let questions = [&good, &other].map(|statement| match statement.fact {
+                            Fact::NeverExecuted(unexecuted) => (unexecuted.body, unexecuted.id),
                             Fact::NotRegistered { fingerprint } | Fact::Attestation { fingerprint, .. } => {
-                                fingerprint
+                                let mut body = [0; BODY_BYTES];
+                                body[..32].copy_from_slice(&fingerprint);
+                                (body, None)
                             }
                             fact => panic!("{fact:?}"),
                         });
-                        assert_ne!(ids[0], ids[1], "byte {at}");
+                        assert_ne!(questions[0], questions[1], "byte {at}");
                     }
                 }
             }
@@ -236,8 +259,10 @@ fn each_wrong_part_has_its_error() {
         check(&network, &proof).unwrap_err()
     };
 
-    assert_eq!(with(&|proof| proof.headers.clear()), ProofError::NoHeader);
     assert_eq!(with(&|proof| proof.height = 1), ProofError::NotCarried { height: 1 });
+    assert_eq!(with(&|proof| proof.finality.state_root[0] ^= 1), ProofError::StateRoot);
+    assert_eq!(with(&|proof| proof.finality.path.push([1; 32])), ProofError::StateRoot);
+    assert_eq!(with(&|proof| proof.finality.carrier.roots.root[0] ^= 1), ProofError::StateRoot);
     assert_eq!(with(&|proof| proof.height_path.reverse()), ProofError::Height);
     assert_eq!(with(&|proof| proof.entry.chain = 9), ProofError::Entry);
     assert_eq!(with(&|proof| proof.entry.status = crate::ChainStatus::Paused), ProofError::Entry);
@@ -249,24 +274,24 @@ fn each_wrong_part_has_its_error() {
         account.balance += 1;
     };
     assert_eq!(with(&richer), ProofError::Leaf);
-    assert_eq!(with(&|proof| proof.headers[1].time_ms += 1), ProofError::Link { height: 5 });
-    assert_eq!(with(&|proof| proof.headers[0].time_ms += 1), ProofError::Link { height: 4 });
-    assert_eq!(
-        with(&|proof| {
-            proof.headers.remove(1);
-        }),
-        ProofError::Link { height: 5 }
-    );
-    assert_eq!(
-        with(&|proof| {
-            proof.headers.pop();
-        }),
-        ProofError::OtherBlock
-    );
+    let later = |change: &dyn Fn(&mut Later)| with(&|proof| change(proof.finality.later.as_mut().unwrap()));
+    assert_eq!(with(&|proof| proof.finality.carrier.time_ms += 1), ProofError::Log);
+    assert_eq!(with(&|proof| proof.finality.carrier.cut.root[0] ^= 1), ProofError::Log);
+    assert_eq!(later(&|later| later.path.reverse()), ProofError::Log);
+    assert_eq!(later(&|later| later.path.clear()), ProofError::Log);
+    assert_eq!(later(&|later| later.header.height += 100), ProofError::Log);
+    assert_eq!(later(&|later| later.header.log[0] ^= 1), ProofError::Log);
+    assert_eq!(later(&|later| later.header.time_ms += 1), ProofError::OtherBlock);
+    assert_eq!(with(&|proof| proof.finality.later = None), ProofError::OtherBlock);
+    // A header is not in its own log, nor in that of an earlier one.
+    let carrier = good.finality.carrier.clone();
+    assert_eq!(later(&|later| later.header = carrier.clone()), ProofError::Log);
+    let last = good.finality.last().clone();
+    assert_eq!(with(&|proof| proof.finality.carrier = last.clone()), ProofError::NotCarried { height: 2 });
     let certificate = |signers: usize, change: &dyn Fn(&mut Certificate)| {
         let mut certificate = network.certificate(5, signers);
         change(&mut certificate);
-        match with(&|proof| proof.certificate = certificate.encode()) {
+        match with(&|proof| proof.finality.certificate = certificate.encode()) {
             ProofError::Certificate(error) => error,
             error => panic!("{error}"),
         }
@@ -288,20 +313,19 @@ fn each_wrong_part_has_its_error() {
         verify(&bytes, network.genesis.header()).unwrap_err()
     };
     assert_eq!(changed(15, b'1'), ProofError::Magic);
+    assert!(
+        std::format!("{}.", ProofError::Magic).ends_with(&std::format!("version {}.", bytes[15] as char))
+    );
     assert_eq!(changed(48, 1), ProofError::EpochChanges(1));
     assert_eq!(changed(50, 5), ProofError::Kind(5));
 
-    never = never.map(|proof| Proof {
-        headers: good.headers.clone(),
-        certificate: good.certificate.clone(),
-        ..proof
-    });
+    never = never.map(|proof| Proof { finality: good.finality.clone(), ..proof });
     assert_eq!(check(&network, &never[0]), Err(ProofError::Spent(0)));
     assert_eq!(check(&network, &never[1]), Err(ProofError::NotExpired { expiry: 3, height: 2 }));
     let Claim::Account { account, path } = good.claim.clone() else { panic!("an account") };
     for body in [*foreign.body(), *spent.body()] {
         let claim = Claim::Unspent { body, account, path: path.clone() };
-        assert_eq!(with(&|proof| proof.claim = claim.clone()), ProofError::OtherTransfer);
+        assert_eq!(with(&|proof| proof.claim = claim.clone()), ProofError::OtherTransaction);
     }
     let mut odd = *late.body();
     odd[0] = 2;
@@ -310,6 +334,17 @@ fn each_wrong_part_has_its_error() {
         with(&|proof| proof.claim = claim.clone()),
         ProofError::Form(FormError::Invalid { .. })
     ));
+}
+
+#[test]
+fn the_kinds_of_transactions_are_those_of_the_engine() {
+    let known: Vec<u16> = (0..=u16::MAX).filter(|kind| kind_name(*kind).is_some()).collect();
+    let engine = (TRANSFER_KIND..=CANCEL_KIND).chain(LINKED_KIND..=TAKE_KIND);
+    assert_eq!(known, engine.collect::<Vec<_>>());
+    let mut names: Vec<_> = known.iter().map(|kind| kind_name(*kind)).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), known.len(), "each has its own");
 }
 
 #[test]
@@ -339,7 +374,7 @@ fn a_proof_at_another_height_has_another_root() {
     let new = network.account(2, 12);
     let new = network.close(new, 0);
     assert_ne!(old.height, new.height);
-    let mixed = Proof { headers: new.headers.clone(), certificate: new.certificate.clone(), ..old.clone() };
+    let mixed = Proof { finality: new.finality.clone(), ..old.clone() };
     assert_eq!(check(&network, &mixed), Err(ProofError::NotCarried { height: old.height }));
     let mixed = Proof { height: new.height, ..mixed };
     assert_eq!(check(&network, &mixed), Err(ProofError::Height));
@@ -347,25 +382,27 @@ fn a_proof_at_another_height_has_another_root() {
 
 #[test]
 fn a_proof_is_below_4_kib_for_a_million_accounts_or_rows_16_chains_and_16_validators() {
-    // 20 siblings for an account or a row, 5 for an entry, 11 signatures of 16.
+    // 20 siblings for an account or a row, 5 for an entry, 11 signatures of 16; then 6 for a state root among 64, and
+    // 20 for a header a million heights below.
     let (network, proofs) = proofs(0);
-    for (mut proof, sizes) in [(proofs[0].clone(), (2_856, 3_608)), (proofs[3].clone(), (3_058, 3_810))] {
+    for (mut proof, sizes) in [(proofs[0].clone(), (2_313, 3_322)), (proofs[3].clone(), (2_515, 3_524))] {
         let (Claim::Account { path, .. } | Claim::Row { path, .. }) = &mut proof.claim else {
             panic!("an account or a row")
         };
         *path = std::vec![[1; 32]; 20];
         (proof.height_path, proof.entry_path) = (std::vec![[2; 32]; 5], std::vec![[3; 32]; 5]);
-        proof.headers[0].cut = std::vec![Head { sequence: 9, digest: [4; 32] }; 16];
         let mut certificate = network.certificate(3, 3);
         (certificate.view, certificate.parent_view) = (1 << 40, (1 << 40) - 1);
         certificate.signers = (0..16).map(|place| place < 11).collect();
         certificate.signatures = std::vec![[5; 64]; 11];
-        proof.certificate = certificate.encode();
+        proof.finality.certificate = certificate.encode();
         let one = proof.encode().unwrap().len();
-        proof.headers.push(proof.headers[0].clone());
+        proof.finality.path = std::vec![[4; 32]; 6];
+        let header = proof.finality.carrier.clone();
+        proof.finality.later = Some(Later { path: std::vec![[6; 32]; 20], header });
         let two = proof.encode().unwrap().len();
         assert_eq!((one, two), sizes);
-        assert!(two < 4_096, "also where the block that carries the root has no certificate of its own");
+        assert!(two < 4_096, "whatever its block carries, and however far below the final one");
     }
 }
 

@@ -8,8 +8,9 @@ use crate::attestation::is_reserved;
 use crate::entry::height_leaf;
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
 use crate::reservation::reservation_of;
-use crate::{Account, Attestation, Certificate, CertificateError, ChainKind, Digest, Entry, Row, Transfer};
-use crate::{CHARTER_KEY, Charter, Claim, Fact, Genesis, Header, Proof, ProofError, Reservation, Statement};
+use crate::{Account, Attestation, Certificate, CertificateError, ChainKind, Digest, Entry, Row, Unexecuted};
+use crate::{CHARTER_KEY, Charter, Claim, Fact, Finality, Genesis, Header, Later, Proof, ProofError};
+use crate::{Reservation, Statement};
 
 /// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
 ///
@@ -21,7 +22,8 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
     if proof.network != genesis.network {
         return Err(ProofError::Network);
     }
-    let state_root = state_root(&proof)?;
+    let last = final_header(&proof)?;
+    let state_root = &proof.finality.state_root;
     // The first leaf says how many there are: the height, and an entry for each chain.
     let leaves = u64::from(proof.chains) + 1;
     if !leads(&height_leaf(proof.height, proof.chains), 0, leaves, &proof.height_path, state_root) {
@@ -33,8 +35,7 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
     }
     let fact = fact(&proof, &genesis)?;
     let Entry { kind, status, asset, .. } = proof.entry;
-    let last = final_header(&proof.headers)?;
-    let signed = finality(&proof.certificate, last, &genesis)?;
+    let signed = signatures(&proof.finality.certificate, last, &genesis)?;
     Ok(Statement {
         network: genesis.network,
         chain: proof.entry.chain,
@@ -53,10 +54,23 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
     })
 }
 
-/// The state root of the height, which the first header carries.
-fn state_root(proof: &Proof) -> Result<&Digest, ProofError> {
-    let carrier = proof.headers.first().ok_or(ProofError::NoHeader)?;
-    carrier.root_of(proof.height).ok_or(ProofError::NotCarried { height: proof.height })
+/// The header that must have a certificate: it carries the state root of the height, or a header in its log does.
+fn final_header(proof: &Proof) -> Result<&Header, ProofError> {
+    let Finality { state_root, path, carrier, later, .. } = &proof.finality;
+    let place = carrier.place_of(proof.height).ok_or(ProofError::NotCarried { height: proof.height })?;
+    if !leads(state_root, place, carrier.roots.size, path, &carrier.roots.root) {
+        return Err(ProofError::StateRoot);
+    }
+    match later {
+        None => Ok(carrier),
+        // The first leaf is the genesis; height h stands at place h, and the log ends below the header's own height.
+        Some(Later { path, header }) => {
+            match leads(&carrier.digest(), carrier.height, header.height, path, &header.log) {
+                true => Ok(header),
+                false => Err(ProofError::Log),
+            }
+        }
+    }
 }
 
 /// Whether a leaf stands at a place of a tree of so many leaves.
@@ -135,38 +149,32 @@ fn reserved(key: &Digest, row: &Row) -> Result<Fact, ProofError> {
     Ok(Fact::Reservation { payer, nonce, reservation })
 }
 
-/// The transfer, if no block up to the height executed it and no later one can. A block above the expiry does not
+/// The transaction, if no block up to the height executed it and no later one can. A block above the expiry does not
 /// execute it, and each outcome that is final spends the nonce.
-fn never_executed(proof: &Proof, body: &[u8; BODY_BYTES], account: &Account) -> Result<Transfer, ProofError> {
-    let transfer = Transfer::parse(&proof.network, body)?;
-    if transfer.chain != proof.entry.chain || transfer.debit != account.id {
-        return Err(ProofError::OtherTransfer);
+fn never_executed(
+    proof: &Proof,
+    body: &[u8; BODY_BYTES],
+    account: &Account,
+) -> Result<Unexecuted, ProofError> {
+    let unexecuted = Unexecuted::parse(&proof.network, body)?;
+    let Unexecuted { chain, nonce, expiry, .. } = unexecuted;
+    if chain != proof.entry.chain || unexecuted.account != account.id {
+        return Err(ProofError::OtherTransaction);
     }
-    if proof.height < transfer.expiry {
-        return Err(ProofError::NotExpired { expiry: transfer.expiry, height: proof.height });
+    if proof.height < expiry {
+        return Err(ProofError::NotExpired { expiry, height: proof.height });
     }
-    match account.nonce(transfer.nonce) {
-        Nonce::Unspent => Ok(transfer),
-        Nonce::Spent => Err(ProofError::Spent(transfer.nonce)),
-        Nonce::Passed => Err(ProofError::Passed(transfer.nonce)),
+    match account.nonce(nonce) {
+        Nonce::Unspent => Ok(unexecuted),
+        Nonce::Spent => Err(ProofError::Spent(nonce)),
+        Nonce::Passed => Err(ProofError::Passed(nonce)),
     }
-}
-
-/// The last of the headers, each of which must be the child of the one before it.
-fn final_header(headers: &[Header]) -> Result<&Header, ProofError> {
-    for pair in headers.windows(2) {
-        let [parent, child] = pair else { continue };
-        if child.height.checked_sub(1) != Some(parent.height) || child.parent != parent.digest()? {
-            return Err(ProofError::Link { height: child.height });
-        }
-    }
-    headers.last().ok_or(ProofError::NoHeader)
 }
 
 /// How many validators signed that the header is final.
-fn finality(certificate: &[u8], last: &Header, genesis: &Genesis) -> Result<usize, ProofError> {
+fn signatures(certificate: &[u8], last: &Header, genesis: &Genesis) -> Result<usize, ProofError> {
     let certificate = Certificate::decode(certificate).map_err(CertificateError::Form)?;
-    if certificate.payload != last.digest()? {
+    if certificate.payload != last.digest() {
         return Err(ProofError::OtherBlock);
     }
     certificate.check(genesis)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::types::{ChainId, Digest, Head, Height, PacketRun, Sequence, Transaction, ValidatorIndex};
 use engine::wire::{Batch, BatchSection, Block, FinalizedBlock, Header, PeerMessage};
 use kernels::ed25519::SigningKey;
+use kernels::merkle::Frontier;
 
 use crate::bell::FORGED;
 use crate::chance::Chance;
@@ -45,6 +46,8 @@ pub(crate) enum Misdeed {
     TakeOwn,
     /// It votes to skip each view that it leads, once the block is notarized.
     RefuseToCertify,
+    /// Its blocks have the log of other headers than those below them.
+    ForgeLogs,
     /// Its blocks take more than a block may.
     OversizeBlocks,
 }
@@ -66,6 +69,7 @@ impl Misdeed {
         Self::ClaimAll,
         Self::TakeOwn,
         Self::RefuseToCertify,
+        Self::ForgeLogs,
     ];
 }
 
@@ -306,6 +310,7 @@ impl Liar {
                 header.proposer = self.me;
                 header.view += ahead;
                 header.height = Height(header.height.0 + ahead % 3);
+                header.log = false_log(header.height, &mut self.chance);
                 header.parent = Digest(self.chance.bytes());
                 flood.extend(Block::new(header).ok().map(PeerMessage::Block));
             }
@@ -334,10 +339,16 @@ impl Liar {
                 Block::new(header).ok()
             }));
         }
+        let mut chance = self.chance.fork();
+        if self.does(Misdeed::ForgeLogs) {
+            return Some(Box::new(move |block, _| {
+                let log = false_log(block.height(), &mut chance);
+                Block::new(Header { log, ..block.header().clone() }).ok()
+            }));
+        }
         if !self.does(Misdeed::ForgeBlocks) {
             return None;
         }
-        let mut chance = self.chance.fork();
         let me = usize::from(self.me.0);
         Some(Box::new(move |block, _| {
             let mut header = block.header().clone();
@@ -355,10 +366,19 @@ impl Liar {
                     *head = Head { sequence: head.sequence.next(), digest: Digest(chance.bytes()) };
                 }
                 5 => header.cut[me] = Head::NONE,
-                6 => header.height = header.height.next(),
+                6 => {
+                    header.height = header.height.next();
+                    header.log = block.log();
+                }
                 _ => return None,
             }
             Block::new(header).ok()
         }))
     }
+}
+
+/// A log of so many headers, of which nobody has heard.
+fn false_log(height: Height, chance: &mut Chance) -> Frontier {
+    let roots = (0..height.0.count_ones()).map(|_| chance.bytes()).collect();
+    Frontier::new(height.0, roots).expect("as many roots as bits in the height")
 }

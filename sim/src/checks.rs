@@ -12,6 +12,7 @@ use engine::types::{
     AccountId, ChainId, ChainTime, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId,
     Verdict,
 };
+use kernels::merkle::{ArrayTree, leaf_hash};
 
 use crate::clients::Submission;
 use crate::decisions::Decisions;
@@ -40,6 +41,8 @@ pub(crate) struct Ordered {
     batches: usize,
     pub(crate) height: Height,
     pub(crate) digest: Digest,
+    /// The root of its log of earlier headers.
+    log: Digest,
     time_ms: u64,
     sections: Vec<OrderedBatch>,
 }
@@ -68,6 +71,7 @@ impl Ordered {
             batches: job.batches.len(),
             height: block.height(),
             digest: *block.digest(),
+            log: Digest(block.header().log.root()),
             time_ms: block.header().time_ms,
             sections,
         }
@@ -202,6 +206,8 @@ pub(crate) struct Checks {
     crossing: BTreeMap<TransactionId, (usize, Height)>,
     /// Digest and root of each height, from 1.
     history: Vec<(Digest, Digest)>,
+    /// The tree over the digests of the history, from the network id on.
+    log: ArrayTree,
     /// What became of transactions in batches of an author.
     outcomes: BTreeMap<(usize, TransactionId), Vec<Outcome>>,
     applied: BTreeMap<TransactionId, Height>,
@@ -221,6 +227,7 @@ impl Checks {
             oracle: OracleLedger::genesis(genesis),
             crossing: BTreeMap::new(),
             history: Vec::new(),
+            log: ArrayTree::new([leaf_hash(&genesis.network().0)].into()),
             outcomes: BTreeMap::new(),
             applied: BTreeMap::new(),
             crossed: (0, 0),
@@ -306,7 +313,7 @@ impl Checks {
         clock_ms: u64,
         at: Duration,
     ) {
-        let Ordered { height, digest, time_ms, sections, .. } = ordered;
+        let Ordered { height, digest, log, time_ms, sections, .. } = ordered;
         if let Some((known, known_root)) = self.history.get(height.0 as usize - 1) {
             if known != digest {
                 let what =
@@ -323,6 +330,10 @@ impl Checks {
                 format!("order: v{who} executes height {height} before {}", self.height() + 1),
             );
         }
+        if log.0 != self.log.root() {
+            self.violation(at, format!("log: the block at height {height} has not the log of all before it"));
+        }
+        self.log.append(&[leaf_hash(&digest.0)]);
         self.history.push((*digest, root));
         if *time_ms > clock_ms + TIME_AHEAD_MAX_MS {
             self.violation(

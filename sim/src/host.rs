@@ -173,8 +173,10 @@ impl Ports for Host {
             }
             (Some(Question::Verify(reply, _, digest)), Answer::Vote(vote)) => {
                 let broken = self.rule == Some(Rule::EmptyBlocksPass) && self.lags(&digest);
-                let blind =
-                    matches!(self.rule, Some(Rule::RootsCompared | Rule::BlocksBounded | Rule::QuotasKept));
+                let blind = matches!(
+                    self.rule,
+                    Some(Rule::RootsCompared | Rule::BlocksBounded | Rule::QuotasKept | Rule::LogsCompared)
+                );
                 if blind && !vote {
                     self.out.push(Output::VotesBlindly(digest));
                 }

@@ -118,4 +118,6 @@ rules! {
     BlocksBounded = "blocks_are_bounded" by "limits",
     /// A block takes no more of a chain than its quota.
     QuotasKept = "quotas_are_kept" by "quota",
+    /// A block has the log of all earlier headers.
+    LogsCompared = "false_logs_are_refused" by "log",
 }

@@ -177,6 +177,14 @@ fn a_block_above_a_quota_that_is_voted_for_is_seen() {
 }
 
 #[test]
+fn a_block_with_the_log_of_other_headers_that_is_voted_for_is_seen() {
+    let scenario = Scenario::named("log_forged");
+    let report = simulate(&Run { scenario, broken: Some(Rule::LogsCompared), ..run(4, 0) });
+    let seen = |violation: &String| violation.contains("s: log: ");
+    assert!(report.violations.iter().any(seen), "{:?}", report.violations);
+}
+
+#[test]
 fn a_network_without_faults_has_a_cost() {
     let cost = simulate(&Run { cost: true, ..run(4, 0) }).cost.expect("it was counted");
     let bodies = cost.transactions * 3 * engine::limits::PACKET_BYTES as u64;

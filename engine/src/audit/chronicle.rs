@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 
+use kernels::merkle::{ArrayTree, leaf_hash};
+
 use super::records::Committed;
 use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
@@ -141,6 +143,8 @@ pub(super) struct Chronicle {
     roots_next: Height,
     /// How far the last replayed block takes each author's stream.
     cut: Vec<Head>,
+    /// The tree over the digests of the replayed blocks, with the network id before them.
+    log: ArrayTree,
 }
 
 /// Why nobody can have signed a transaction.
@@ -170,6 +174,7 @@ impl Chronicle {
             chapters: Vec::new(),
             roots_next: Height(1),
             cut: vec![Head::NONE; genesis.validators().len()],
+            log: ArrayTree::new(vec![leaf_hash(&genesis.network().0)]),
         }
     }
 
@@ -242,6 +247,7 @@ impl Chronicle {
             let chapter = self.execute(block, batches);
             self.roots_next.0 += block.header().roots.len() as u64;
             self.cut = block.cut().to_vec();
+            self.log.append(&[leaf_hash(&block.digest().0)]);
             self.chapters.push(chapter);
             self.is_bounded(block, batches)?;
         }
@@ -267,6 +273,10 @@ impl Chronicle {
         };
         if header.parent != parent {
             return wrong(format!("the parent {parent}"), format!("the parent {}", header.parent));
+        }
+        if header.log.root() != self.log.root() {
+            let root = |root: [u8; 32]| format!("the log of earlier headers with the root {}", Digest(root));
+            return wrong(root(self.log.root()), root(header.log.root()));
         }
         if header.view <= view {
             return wrong(format!("a view above {view}"), format!("view {}", header.view));

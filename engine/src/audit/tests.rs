@@ -3,6 +3,7 @@
 mod keys;
 
 use kernels::ed25519::SigningKey;
+use kernels::merkle::Frontier;
 use kernels::sha2::sha256;
 
 use super::*;
@@ -87,6 +88,8 @@ struct Scene {
     key: SigningKey,
     ledger: Ledger,
     parent: Digest,
+    /// The log of the headers so far.
+    log: Frontier,
     roots: Vec<Digest>,
     /// The last batch that was sealed, and the last that a block took.
     sealed: Head,
@@ -104,6 +107,7 @@ impl Scene {
             key: signing_key(1000),
             ledger: Ledger::genesis(&genesis),
             parent: *genesis.network(),
+            log: crate::order::Position::genesis(*genesis.network(), 1).log,
             roots: Vec::new(),
             sealed: Head::NONE,
             cut: Head::NONE,
@@ -162,6 +166,7 @@ impl Scene {
             roots_first: Height(height.0.max(2) - 1),
             roots: self.roots.last().copied().into_iter().collect(),
             cut: vec![batches.last().map_or(self.cut, Batch::head)],
+            log: self.log.clone(),
         };
         let block = Block::new(header).unwrap();
         let verified: Vec<_> = batches.iter().cloned().map(Verified::assumed).collect();
@@ -184,6 +189,7 @@ impl Scene {
         };
         change(&mut record);
         self.parent = *record.block.digest();
+        self.log = record.block.log();
         self.cut = record.block.cut()[0];
         self.roots.push(*executed.state_root.digest());
         self.entries.push(Entry::Committed(Box::new(record)));
@@ -432,6 +438,17 @@ fn starts_and_proposals_prove_nothing_and_a_branch_that_lost_is_no_finding() {
     let report = scene.audit();
     assert_eq!((report.finding, report.applied, report.batches), (None, 1, 2));
     assert_ne!(loses.head(), scene.cut);
+}
+
+#[test]
+fn a_block_with_the_log_of_other_headers_is_found() {
+    let mut scene = Scene::new();
+    scene.commit(&[], |_| {});
+    scene.log = Frontier::new(2, vec![[7; 32]]).unwrap();
+    scene.commit(&[], |_| {});
+    let finding = scene.finding();
+    let (expected, found) = ("the log of earlier headers with the root ", Digest([7; 32]).to_string());
+    assert!(finding.expected.starts_with(expected) && finding.found.ends_with(&found), "{finding}");
 }
 
 #[test]

@@ -88,6 +88,9 @@ pub enum Flaw {
         /// The first height whose root is not carried yet.
         expected: Height,
     },
+    /// Its log is not that of the headers below it.
+    #[error("its log is not that of all earlier headers")]
+    Log,
     /// A root is not ours.
     #[error("{0}")]
     Root(#[from] Divergence),
@@ -153,6 +156,9 @@ fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<
     }
     if header.proposer != proposal.leader {
         return Some(Flaw::Proposer { found: header.proposer, expected: proposal.leader });
+    }
+    if header.log != parent.log {
+        return Some(Flaw::Log);
     }
     if header.time_ms < parent.time_ms {
         return Some(Flaw::Time);

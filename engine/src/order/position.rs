@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kernels::merkle::{Frontier, leaf_hash};
 use thiserror::Error;
 
 use crate::limits::ROOT_LAG_MAX;
@@ -23,6 +24,8 @@ pub struct Position {
     pub roots_next: Height,
     /// How far each author's stream is taken.
     pub cut: Vec<Head>,
+    /// The tree over the digests of all headers up to the block's.
+    pub log: Frontier,
 }
 
 impl Position {
@@ -31,7 +34,9 @@ impl Position {
     #[must_use]
     pub fn genesis(network: Digest, validators: usize) -> Self {
         let cut = vec![Head::NONE; validators];
-        Self { height: Height(0), digest: network, view: 0, time_ms: 0, roots_next: Height(1), cut }
+        let mut log = Frontier::default();
+        log.append(leaf_hash(&network.0));
+        Self { height: Height(0), digest: network, view: 0, time_ms: 0, roots_next: Height(1), cut, log }
     }
 
     /// The position after `block`.
@@ -45,6 +50,7 @@ impl Position {
             time_ms: header.time_ms,
             roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
             cut: header.cut.clone(),
+            log: block.log(),
         }
     }
 

@@ -72,6 +72,7 @@ fn header_on(parent: &Position, view: u64) -> Header {
         roots_first: parent.roots_next,
         roots: vec![],
         cut: parent.cut.clone(),
+        log: parent.log.clone(),
     }
 }
 
@@ -185,11 +186,13 @@ fn every_field_of_the_header_is_judged() {
     let family = Family::new();
     assert_eq!(family.judge(|_| {}), Judgement::Valid);
     let parent = Height(1);
-    assert_eq!(family.flaw(|h| h.height = Height(3)), Flaw::Height { found: Height(3), parent });
+    let other_height = |h: &mut Header| (h.height, h.log) = (Height(3), crate::wire::tests::log(3));
+    assert_eq!(family.flaw(other_height), Flaw::Height { found: Height(3), parent });
     assert_eq!(family.flaw(|h| h.view = 6), Flaw::View { found: 6, expected: 5 });
     assert_eq!(family.flaw(|h| h.parent = NETWORK), Flaw::Parent);
     assert_eq!(family.flaw(|h| h.proposer = B), Flaw::Proposer { found: B, expected: A });
     assert_eq!(family.flaw(|h| h.time_ms = 3), Flaw::Time);
+    assert_eq!(family.flaw(|h| h.log = crate::wire::tests::log(2)), Flaw::Log);
     let no_roots = |h: &mut Header| (h.roots, h.roots_first) = (vec![], Height(2));
     assert_eq!(family.flaw(no_roots), Flaw::RootsFirst { found: Height(2), expected: Height(1) });
     let (ours, theirs) = (Digest([1; 32]), Digest([2; 32]));
@@ -486,7 +489,8 @@ fn blocks_that_were_asked_for_fill_nobodys_share() {
     let mut tree = tree();
     let parent = tree.head().clone();
     for view in 1..200 {
-        let header = Header { height: Height(1_000), ..header_on(&parent, view) };
+        let log = crate::wire::tests::log(1_000);
+        let header = Header { height: Height(1_000), log, ..header_on(&parent, view) };
         assert_eq!(tree.insert(Block::new(header).unwrap(), true), Insert::Added);
     }
     let pushed = Block::new(header_on(&parent, 200)).unwrap();
@@ -499,7 +503,8 @@ fn what_is_not_final_at_a_final_view_is_forgotten() {
     let first = extend(&mut tree, 1, NETWORK, &streams);
     let parent = tree.head().clone();
     for (view, height) in [(1, 50), (2, 60), (9, 70)] {
-        let header = Header { height: Height(height), ..header_on(&parent, view) };
+        let log = crate::wire::tests::log(height);
+        let header = Header { height: Height(height), log, ..header_on(&parent, view) };
         tree.insert(Block::new(header).unwrap(), true);
     }
     let second = extend(&mut tree, 2, *first.digest(), &streams);

@@ -222,6 +222,7 @@ impl BlockTree {
             roots_first: parent.roots_next,
             roots,
             cut,
+            log: parent.log,
         };
         Ok(Block::new(header).expect("a child of a position, within the limits, is a block"))
     }

@@ -291,7 +291,7 @@ fn a_block_that_is_wrong_for_good_is_not_kept_though_it_was_asked_for() {
     let mut rig = Rig::new(4);
     for view in 1..200 {
         let header = Header {
-            height: Height(u64::MAX),
+            height: Height(u64::MAX - 1),
             view,
             parent: rig.network(),
             proposer: ValidatorIndex(2),
@@ -299,6 +299,7 @@ fn a_block_that_is_wrong_for_good_is_not_kept_though_it_was_asked_for() {
             roots_first: Height(1),
             roots: vec![],
             cut: vec![Head::NONE; 4],
+            log: crate::wire::tests::log(u64::MAX - 1),
         };
         let block = Block::new(header).unwrap();
         let votes = rig.verify(view, 1, rig.network(), *block.digest());

@@ -29,6 +29,7 @@ fn chain(from: u64, parent: Digest, count: usize) -> Vec<FinalizedBlock> {
                 roots_first: Height(1),
                 roots: vec![],
                 cut: vec![Head::NONE],
+                log: crate::wire::tests::log(height),
             };
             let block = Block::new(header).unwrap();
             parent = *block.digest();

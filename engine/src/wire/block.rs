@@ -2,15 +2,26 @@
 //! taken, and the batches are fetched by the digests that this names.
 //!
 //! ```text
-//! height | view | time | proposer | #roots | #authors | epoch | parent | first root height | roots.. | cut..
+//! height | view | time | proposer | #roots | #authors | epoch | parent | first root height | roots.. | cut.. | log..
 //! cut = for each validator, in the order of the genesis, the head up to which its stream is taken
+//! log = the frontier of the tree over the digests of all earlier headers, from the network id on
 //! ```
 //!
+//! The digest covers a short form, in which roots, cut and log are each the root of a tree. So whoever has one header
+//! that is final can be shown any earlier one, without those between.
+//!
 //! Nothing in a block is a count of something that the voter does not hold: bounds are computed from the batches.
+
+use kernels::merkle::{Frontier, Hash, leaf_hash, prove, root, verify_inclusion};
 
 use super::{Reader, WireError, Writer};
 use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_MAX};
 use crate::types::{ChainTime, Digest, Head, Height, Sequence, ValidatorIndex};
+
+/// What the digest of a header begins with: no other bytes that anybody hashes do.
+const MAGIC: &[u8; 16] = b"millrace/block/2";
+/// Bytes of the short form.
+const SHORT_BYTES: usize = BLOCK_FIXED_BYTES + 3 * 32;
 
 /// What the digest of a block covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +42,8 @@ pub struct Header {
     pub roots: Vec<Digest>,
     /// How far each validator's stream is taken, by its index.
     pub cut: Vec<Head>,
+    /// The tree over the digests of all earlier headers, with the network id as that of height 0.
+    pub log: Frontier,
 }
 
 /// Why a header is not a block.
@@ -39,6 +52,17 @@ pub enum BlockError {
     /// Height 0 is the genesis, which is not a block of this kind.
     #[error("height 0 is the genesis")]
     Genesis,
+    /// The last height that there is, above which no block could follow.
+    #[error("no block could follow above height {0}")]
+    Last(Height),
+    /// A log of more or fewer headers than there are earlier ones.
+    #[error("a block at {height} has as many earlier headers, not {logged}")]
+    Log {
+        /// The height of the block.
+        height: Height,
+        /// How many headers its log has.
+        logged: u64,
+    },
     /// More roots than a block may carry.
     #[error("{0} roots are more than {BLOCK_ROOTS_MAX}")]
     Roots(usize),
@@ -55,15 +79,34 @@ pub enum BlockError {
 
 impl Header {
     fn write(&self, writer: &mut Writer) {
-        writer.u64(self.height.0).u64(self.view).u64(self.time_ms).u16(self.proposer.0);
-        writer.u16(self.roots.len() as u16).count(self.cut.len()).u64(0);
-        writer.digest(&self.parent).u64(self.roots_first.0);
+        self.write_fixed(writer);
         for root in &self.roots {
             writer.digest(root);
         }
         for head in &self.cut {
             write_head(writer, head);
         }
+        for root in self.log.roots() {
+            writer.raw(root);
+        }
+    }
+
+    /// What stands before the roots, in the encoding as in the short form.
+    fn write_fixed(&self, writer: &mut Writer) {
+        writer.u64(self.height.0).u64(self.view).u64(self.time_ms).u16(self.proposer.0);
+        writer.u16(self.roots.len() as u16).count(self.cut.len()).u64(0);
+        writer.digest(&self.parent).u64(self.roots_first.0);
+    }
+
+    /// The form that the digest covers: roots, cut and log each as the root of a tree. It says how many leaves each of
+    /// these has; the log has as many as the height says.
+    fn short(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(SHORT_BYTES);
+        self.write_fixed(&mut writer);
+        writer.raw(&root(&root_leaves(&self.roots)));
+        writer.raw(&root(&self.cut.iter().map(head_leaf).collect::<Vec<_>>()));
+        writer.raw(&self.log.root());
+        writer.finish()
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
@@ -78,8 +121,23 @@ impl Header {
         let roots_first = Height(reader.u64("first root height")?);
         let roots = (0..root_count).map(|_| reader.digest("root")).collect::<Result<_, _>>()?;
         let cut = (0..author_count).map(|_| read_head(reader, "cut")).collect::<Result<_, _>>()?;
-        Ok(Self { height, view, parent, proposer, time_ms, roots_first, roots, cut })
+        let log = (0..height.0.count_ones())
+            .map(|_| Ok(reader.digest("log")?.0))
+            .collect::<Result<_, WireError>>()?;
+        let log = Frontier::new(height.0, log).expect("as many roots as bits in the height");
+        Ok(Self { height, view, parent, proposer, time_ms, roots_first, roots, cut, log })
     }
+}
+
+fn root_leaves(roots: &[Digest]) -> Vec<Hash> {
+    roots.iter().map(|root| leaf_hash(&root.0)).collect()
+}
+
+fn head_leaf(head: &Head) -> Hash {
+    let mut leaf = [0; HEAD_BYTES];
+    leaf[..8].copy_from_slice(&head.sequence.0.to_le_bytes());
+    leaf[8..].copy_from_slice(&head.digest.0);
+    leaf_hash(&leaf)
 }
 
 /// Writes a head.
@@ -108,6 +166,12 @@ impl Block {
         if header.height.0 == 0 {
             return Err(BlockError::Genesis);
         }
+        if header.height.0 == u64::MAX {
+            return Err(BlockError::Last(header.height));
+        }
+        if header.log.size() != header.height.0 {
+            return Err(BlockError::Log { height: header.height, logged: header.log.size() });
+        }
         if header.roots.len() > BLOCK_ROOTS_MAX {
             return Err(BlockError::Roots(header.roots.len()));
         }
@@ -122,9 +186,7 @@ impl Block {
         if let Some(author) = header.cut.iter().position(odd) {
             return Err(BlockError::Head(ValidatorIndex(author as u16)));
         }
-        let mut writer = Writer::with_capacity(encoded_bytes(&header));
-        header.write(&mut writer);
-        let digest = Digest(kernels::sha2::sha256(&writer.finish()));
+        let digest = Digest(kernels::sha2::sha256_parts(&[MAGIC, &header.short()]));
         Ok(Self { header, digest })
     }
 
@@ -148,9 +210,38 @@ impl Block {
         &self.header.cut
     }
 
-    /// SHA-256 of the encoding.
+    /// SHA-256 over a magic and the [short form](Self::short).
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// What the digest covers, and what a proof has of a header: 176 bytes, whatever it carries.
+    pub fn short(&self) -> Vec<u8> {
+        self.header.short()
+    }
+
+    /// The way of a state root that this block carries to the root that stands for them in the [short form](Self::short);
+    /// `None` if it does not carry the root of that height.
+    pub fn prove_root(&self, of: Height) -> Option<Vec<Hash>> {
+        let place = of.0.checked_sub(self.header.roots_first.0)?;
+        Some(prove(&root_leaves(&self.header.roots), place)?.path)
+    }
+
+    /// The way of this block to the log of `later`, given the digests of all blocks between them; `None` if they are
+    /// not those.
+    pub fn prove_in_log(&self, between: &[Digest], later: &Block) -> Option<Vec<Hash>> {
+        let leaves: Vec<Hash> =
+            [&self.digest].into_iter().chain(between).map(|digest| leaf_hash(&digest.0)).collect();
+        let proof = self.header.log.prove_next(&leaves)?;
+        let log = &later.header.log;
+        (proof.size == log.size() && verify_inclusion(&log.root(), &leaves[0], &proof)).then_some(proof.path)
+    }
+
+    /// The log of all headers up to this one: what a child has.
+    pub fn log(&self) -> Frontier {
+        let mut log = self.header.log.clone();
+        log.append(leaf_hash(&self.digest.0));
+        log
     }
 
     /// The encoding.
@@ -186,5 +277,6 @@ impl Block {
 }
 
 fn encoded_bytes(header: &Header) -> usize {
-    BLOCK_FIXED_BYTES + header.roots.len() * 32 + header.cut.len() * HEAD_BYTES
+    let digests = header.roots.len() + header.log.roots().len();
+    BLOCK_FIXED_BYTES + digests * 32 + header.cut.len() * HEAD_BYTES
 }

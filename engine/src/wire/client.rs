@@ -21,7 +21,7 @@ use crate::types::{
 };
 
 /// The version of this protocol. Version 7: money that is set aside, and swaps.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 9;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;

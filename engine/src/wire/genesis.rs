@@ -19,8 +19,8 @@ use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Roles, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/8";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/7";
+const MAGIC: &[u8; 18] = b"millrace/genesis/9";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/8";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
 const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 4;

@@ -27,4 +27,4 @@ pub use feed::{Cursor, FeedQuery, Happening, NoCursor};
 pub use peer::{FinalizedBlock, PeerMessage};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

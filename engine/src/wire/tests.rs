@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use kernels::merkle::Frontier;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -49,13 +50,20 @@ fn head() -> impl Strategy<Value = Head> {
     prop_oneof![1 => Just(Head::NONE), 4 => some]
 }
 
+/// Some log of so many headers.
+pub(crate) fn log(height: u64) -> Frontier {
+    let roots = (0..height.count_ones()).map(|bit| [bit as u8; 32]).collect();
+    Frontier::new(height, roots).unwrap()
+}
+
 fn block() -> impl Strategy<Value = Block> {
     let fields =
         (100..u64::MAX, any::<u64>(), digest(), any::<u16>(), any::<u64>(), 0..30_u64, vec(digest(), 0..65));
     (fields, vec(head(), 1..20)).prop_map(|(fields, cut)| {
         let (height, view, parent, proposer, time_ms, roots_first, roots) = fields;
+        let log = log(height);
         let (height, roots_first, proposer) = (Height(height), Height(roots_first), ValidatorIndex(proposer));
-        Block::new(Header { height, view, parent, proposer, time_ms, roots_first, roots, cut }).unwrap()
+        Block::new(Header { height, view, parent, proposer, time_ms, roots_first, roots, cut, log }).unwrap()
     })
 }
 
@@ -280,10 +288,12 @@ proptest! {
     #[test]
     fn blocks_keep_the_laws(block in block()) {
         let header = block.header();
-        let bytes = BLOCK_FIXED_BYTES + header.roots.len() * 32 + header.cut.len() * HEAD_BYTES;
+        let digests = header.roots.len() + header.log.roots().len();
+        let bytes = BLOCK_FIXED_BYTES + digests * 32 + header.cut.len() * HEAD_BYTES;
         prop_assert_eq!(block.encode().len(), bytes);
         prop_assert!(bytes <= BLOCK_BYTES_MAX);
-        prop_assert_eq!(block.digest().0, kernels::sha2::sha256(&block.encode()));
+        prop_assert_eq!(block.short().len(), 176);
+        prop_assert_eq!(block.digest().0, kernels::sha2::sha256_parts(&[b"millrace/block/2", &block.short()]));
         laws(&block, block.encode().into(), |bytes| Block::decode(bytes));
     }
 
@@ -464,6 +474,7 @@ fn sample_header(height: u64) -> Header {
         roots_first: Height(0),
         roots: Vec::new(),
         cut: vec![Head::NONE; 4],
+        log: log(height),
     }
 }
 
@@ -476,6 +487,12 @@ fn a_block_contradicts_neither_itself_nor_its_limits() {
     };
     assert_eq!(with(9, &|_| {}), Ok(4));
     assert_eq!(with(0, &|_| {}), Err(BlockError::Genesis));
+    assert_eq!(with(u64::MAX, &|_| {}), Err(BlockError::Last(Height(u64::MAX))));
+    assert_eq!(with(u64::MAX - 1, &|_| {}), Ok(4));
+    assert_eq!(
+        with(9, &|header| header.log = log(10)),
+        Err(BlockError::Log { height: Height(9), logged: 10 })
+    );
     let early =
         |header: &mut Header| (header.roots_first, header.roots) = (Height(8), vec![Digest::default(); 2]);
     assert_eq!(with(9, &early), Err(BlockError::FutureRoot(Height(9))));
@@ -494,11 +511,30 @@ fn a_block_contradicts_neither_itself_nor_its_limits() {
 }
 
 #[test]
-fn the_digest_of_a_block_covers_its_cut() {
+fn the_digest_of_a_block_covers_each_part_of_it() {
     let one = Block::new(sample_header(9)).unwrap();
-    let mut header = sample_header(9);
-    header.cut[3] = Head { sequence: Sequence(1), digest: Digest([1; 32]) };
-    assert_ne!(one.digest(), Block::new(header).unwrap().digest());
+    let changes: [fn(&mut Header); 11] = [
+        |header| header.view += 1,
+        |header| header.time_ms += 1,
+        |header| header.proposer.0 += 1,
+        |header| header.parent.0[31] ^= 1,
+        |header| header.roots_first.0 += 1,
+        |header| header.roots.push(Digest::default()),
+        |header| header.cut[3].sequence.0 += 1,
+        |header| header.cut[3].digest.0[31] ^= 1,
+        |header| header.cut.swap(2, 3),
+        |header| header.cut.truncate(3),
+        |header| header.log = Frontier::new(9, vec![[0; 32], [2; 32]]).unwrap(),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let mut header = sample_header(9);
+        header.cut[3] = Head { sequence: Sequence(1), digest: Digest([1; 32]) };
+        let same = Block::new(header.clone()).unwrap();
+        change(&mut header);
+        let other = Block::new(header).unwrap();
+        assert_ne!(same.digest(), other.digest(), "change {at}");
+        assert_ne!(one.digest(), other.digest());
+    }
 }
 
 #[test]
@@ -577,7 +613,7 @@ fn an_oversized_peer_message_is_refused() {
 
 #[test]
 fn the_longest_answer_with_blocks_fits_into_a_message() {
-    let mut header = sample_header(900);
+    let mut header = sample_header(u64::MAX ^ 64);
     header.roots = vec![Digest([3; 32]); BLOCK_ROOTS_MAX];
     header.cut = vec![Head { sequence: Sequence(1), digest: Digest([1; 32]) }; VALIDATORS_MAX];
     let block = Block::new(header).unwrap();

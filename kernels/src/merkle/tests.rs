@@ -409,3 +409,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_frontier_has_the_root_of_its_tree_and_proves_what_is_appended() {
+    let leaves = leaves(70);
+    let mut frontier = Frontier::default();
+    for size in 0..=leaves.len() {
+        assert_eq!((frontier.size(), frontier.root()), (size as u64, root(&leaves[..size])));
+        assert_eq!(frontier.roots().len(), size.count_ones() as usize);
+        assert_eq!(Frontier::new(size as u64, frontier.roots().to_vec()), Some(frontier.clone()));
+        assert_eq!(Frontier::new(size as u64 + 1, frontier.roots().to_vec()).is_some(), {
+            (size + 1).count_ones() == size.count_ones()
+        });
+        for end in size..=leaves.len() {
+            assert_eq!(frontier.prove_next(&leaves[size..end]), prove(&leaves[..end], size as u64));
+        }
+        if let Some(leaf) = leaves.get(size) {
+            frontier.append(*leaf);
+        }
+    }
+}
+
+#[test]
+fn a_frontier_far_to_the_right_proves_what_follows() {
+    for size in [1 << 40, (1 << 62) - 1, u64::MAX - 3] {
+        let mut frontier = Frontier::new(size, leaves(size.count_ones() as usize)).unwrap();
+        let later = leaves(3);
+        let proofs: Vec<_> = (1..=3).map(|end| frontier.prove_next(&later[..end]).unwrap()).collect();
+        for (leaf, proof) in later.iter().zip(proofs) {
+            frontier.append(*leaf);
+            assert!(
+                verify_inclusion(&frontier.root(), &later[0], &proof),
+                "{size} and {}",
+                proof.size - size
+            );
+        }
+    }
+}

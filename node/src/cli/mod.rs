@@ -418,11 +418,11 @@ pub enum Question {
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,
     },
-    /// The proof that a transfer has not been executed and never can be: it has expired and its nonce is unspent.
+    /// The proof that a transaction has not been executed and never can be: it has expired and its nonce is unspent.
     Never {
-        /// The transfer's 128 bytes, 256 hexadecimal digits.
-        #[arg(value_parser = parse_packet)]
-        packet: Box<engine::types::Packet>,
+        /// The file that `--offline` wrote, or the bytes in hexadecimal: 128, or more of an envelope.
+        #[arg(value_name = "FILE|BYTES", value_parser = parse_signed)]
+        transaction: SignedBytes,
         /// Write the proof into this file.
         #[arg(long, value_name = "FILE")]
         proof: PathBuf,
@@ -612,19 +612,22 @@ impl Storage {
     }
 }
 
-fn parse_packet(text: &str) -> Result<Box<engine::types::Packet>, String> {
-    let mut bytes = [0; engine::limits::PACKET_BYTES];
-    match hex::decode_to_slice(text, &mut bytes) {
-        Ok(()) if engine::types::Packet(bytes).run().is_transaction() => {
-            Ok(Box::new(engine::types::Packet(bytes)))
-        }
-        Ok(()) => Err("these 128 bytes are no transaction".into()),
-        Err(_) => Err(
-            "write the 128 bytes of a transfer or command as 256 hexadecimal digits; of linked payments and \
-                       other envelopes there is no such proof yet"
-                .into(),
-        ),
+/// A signed transaction.
+#[derive(Debug, Clone)]
+pub enum SignedBytes {
+    /// On the command line.
+    Here(engine::types::Transaction),
+    /// In a file that `--offline` wrote.
+    File(PathBuf),
+}
+
+fn parse_signed(text: &str) -> Result<SignedBytes, String> {
+    if text.len() < 2 * engine::limits::PACKET_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(SignedBytes::File(PathBuf::from(text)));
     }
+    let bytes = hex::decode(text).map_err(|_| "a byte has two hexadecimal digits".to_owned())?;
+    let transaction = engine::types::Transaction::from_bytes(&bytes);
+    transaction.map(SignedBytes::Here).map_err(|error| format!("these {} bytes are {error}", bytes.len()))
 }
 
 /// K of N administrators.

@@ -17,8 +17,8 @@ use engine::types::{
     Reservation, ReservationId, Roles,
 };
 use proof::{
-    Attestation, ChainKind, Charter, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof,
-    ProofError, Statement, Status, outcome_name,
+    Attestation, ChainKind, Charter, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Payment,
+    Proof, ProofError, Statement, Status, Unexecuted, kind_name, outcome_name,
 };
 use serde_json::{Value, json};
 
@@ -175,15 +175,17 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             ("outcome", outcome_name(*outcome).map_or_else(|| format!("code {outcome}"), str::to_owned)),
             ("place", format!("{position} of {of}")),
         ]),
-        Fact::NeverExecuted(transfer) => rows.extend([
-            ("transaction", hex::encode(transfer.id)),
-            (
-                "transfer",
-                print::payment(transfer.amount, transfer.debit, transfer.credit, transfer.credit_chain),
-            ),
-            ("nonce", format!("{}, unspent", transfer.nonce)),
-            ("expiry", format!("height {}", transfer.expiry)),
-        ]),
+        Fact::NeverExecuted(Unexecuted { kind, account, nonce, expiry, id, payment, .. }) => {
+            rows.extend(id.map(|id| ("transaction", hex::encode(id))));
+            rows.push(match payment {
+                Some(Payment { credit_chain, credit, amount }) => {
+                    ("transfer", print::payment(*amount, *account, *credit, *credit_chain))
+                }
+                None => ("kind", format!("{}, of account {account}", kind_name(*kind).unwrap_or("unknown"))),
+            });
+            rows.push(("nonce", format!("{nonce}, unspent")));
+            rows.push(("expiry", format!("height {expiry}")));
+        }
     }
     rows.push((
         "final through",
@@ -319,15 +321,24 @@ fn statement_json(statement: &Statement) -> Value {
             "position": position,
             "of": of,
         }}),
-        Fact::NeverExecuted(transfer) => json!({ "never_executed": {
-            "id": hex::encode(transfer.id),
-            "debit": transfer.debit,
-            "credit_chain": transfer.credit_chain.unwrap_or(transfer.chain),
-            "credit": transfer.credit,
-            "amount": transfer.amount,
-            "nonce": transfer.nonce,
-            "expiry": transfer.expiry,
-        }}),
+        Fact::NeverExecuted(unexecuted) => {
+            let Unexecuted { body, kind, chain, account, nonce, expiry, id, payment } = unexecuted;
+            let mut fields = json!({
+                "id": id.map(hex::encode),
+                "signed_bytes": hex::encode(body),
+                "kind": kind_name(*kind),
+                "kind_number": kind,
+                "debit": account,
+                "nonce": nonce,
+                "expiry": expiry,
+            });
+            if let Some(Payment { credit_chain, credit, amount }) = payment {
+                fields["credit_chain"] = json!(credit_chain.unwrap_or(*chain));
+                fields["credit"] = json!(credit);
+                fields["amount"] = json!(amount);
+            }
+            json!({ "never_executed": fields })
+        }
     };
     json!({
         "says": statement.to_string(),

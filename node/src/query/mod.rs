@@ -24,10 +24,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, rows};
+use crate::cli::{QueryArgs, Question, Reserved, SignedBytes, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
+use crate::transfer::SignedFile;
 use crate::validator::counters::CountersReport;
 
 mod accounts;
@@ -140,8 +141,16 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             let proof = asked.client.prove_transaction(chain.map(ChainId), id, PROOF_PATIENCE);
             asked.write(proof, file, args.json)
         }
-        Question::Never { packet, proof: file } => {
-            let proof = asked.client.prove_never(packet, PROOF_PATIENCE);
+        Question::Never { transaction, proof: file } => {
+            let read;
+            let transaction = match transaction {
+                SignedBytes::Here(transaction) => transaction,
+                SignedBytes::File(path) => {
+                    read = SignedFile::read(path)?.transaction_for(asked.client.network(), path)?;
+                    &read
+                }
+            };
+            let proof = asked.client.prove_never(transaction.run(), PROOF_PATIENCE);
             asked.write(proof, file, args.json)
         }
         Question::Block { height } => asked.block(Height(*height), args.json),

@@ -1,6 +1,7 @@
 //! A journal in the validator's own records, audited from disk; and records that nobody can read.
 
 use engine::audit::{AuditReport, Finding};
+use engine::order::Position;
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
 use engine::roots::Ledger;
 use engine::store::{Backend, Log, Options};
@@ -25,6 +26,7 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
         roots_first: Height(1),
         roots: Vec::new(),
         cut: vec![Head::NONE],
+        log: Position::genesis(*network.genesis.network(), 1).log,
     };
     let executed = Ledger::genesis(&network.genesis).execute(ChainTime::new(Height(1), 0), &[]);
     let deltas: Vec<_> = executed.deltas.iter().flat_map(|delta| delta.digest().0).collect();

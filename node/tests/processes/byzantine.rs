@@ -9,6 +9,7 @@ use engine::limits::{PEER_MESSAGE_BYTES_MAX, STREAM_BATCHES_MAX};
 use engine::types::{ChainId, Digest, Head, Height, Packet, Refusal, Sequence, ValidatorIndex, Verdict};
 use engine::wire::{Batch, BatchSection, Block, Header, PeerMessage, Query};
 use kernels::ed25519::SigningKey;
+use kernels::merkle::Frontier;
 use loadgen::Start;
 use net::{Channel, Network, PeerEvent};
 use node::config::Config;
@@ -125,6 +126,7 @@ fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
         roots_first: Height(1),
         roots: Vec::new(),
         cut: vec![Head::NONE; validators],
+        log: Frontier::new(1 << 40, vec![[9; 32]]).unwrap(),
     };
     PeerMessage::Block(Block::new(header).unwrap())
 }

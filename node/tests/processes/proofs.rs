@@ -44,6 +44,13 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     let again = testbed.transfer(7, 9).run().transfer().unwrap();
     let withheld = testbed.signed(&Transfer { expiry: Height(expiry), ..again });
     let withheld_hex = hex::encode(withheld.0);
+    // An envelope in a file that was never submitted.
+    let [envelope, offline] = [&file("envelope.proof"), &file("offline.json")];
+    let payments = &file("payments.csv");
+    fs::write(payments, "9,1\n10,2\n").unwrap();
+    let pays = ["transfer", "--network", &dir, "--from", "1:8", "--payments", payments];
+    let when = ["--nonce", "9", "--expiry", &expiry.to_string(), "--offline", offline];
+    expect(0, &[&pays[..], &when].concat());
     wait("the withheld transfer expires", || client.status().unwrap().as_of.height.0 >= expiry);
 
     let query = |arguments: &[&str]| {
@@ -54,6 +61,11 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     assert!(out.contains("it says: after block") && out.contains("verify-proof"), "{out}");
     query(&["transaction", &id, "--proof", paid, "--json"]);
     query(&["never", &withheld_hex, "--proof", never]);
+    query(&["never", offline, "--proof", envelope]);
+    let (_, error) = expect(2, &["query", "--network", &dir, "never", &withheld_hex[2..], "--proof", "no.proof"]);
+    assert!(error.contains("these 127 bytes are not a transaction"), "{error}");
+    let (_, error) = expect(2, &["query", "--network", &dir, "never", "nowhere.json", "--proof", "no.proof"]);
+    assert!(error.contains("nowhere.json: No such file"), "{error}");
     // What was spent has no such proof, and no file.
     let nothing = file("nothing.proof");
     let spent = ["query", "--network", &dir, "never", &hex::encode(sent[0].0), "--proof", &nothing];
@@ -87,8 +99,8 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
             changed[at] ^= 1;
             let output = check(stranger.path(), &changed, &header, false);
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            // The signed bytes of a transfer that never executes are the question.
-            if name != never || !(51..115).contains(&at) {
+            // The signed bytes of what never executes are the question.
+            if ![never, envelope].contains(&&name.to_owned()) || !(51..115).contains(&at) {
                 assert_eq!(output.status.code(), Some(1), "byte {at}: {text}");
                 assert!(text.contains("does not hold"), "byte {at}: {text}");
             }
@@ -102,6 +114,7 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     says(&foreign, "account 7 of chain 1 held");
     says(paid, &format!("transaction {id}: applied"));
     says(never, "has not been executed and never can be");
+    says(envelope, "the envelope (linked transfers) of chain 1");
 
     let proof = fs::read(paid).unwrap();
     let json = |proof: &[u8]| -> serde_json::Value {

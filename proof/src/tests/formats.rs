@@ -5,6 +5,7 @@ use std::vec::Vec;
 use engine::execute::shows_absence;
 use engine::types::{AccountId, DataSummary, Fingerprint, Height, Link, Outcome, Status as EngineStatus};
 use engine::wire::Block;
+use kernels::merkle::{Frontier, InclusionProof, leaf_hash, root, verify_inclusion};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -106,35 +107,78 @@ fn outcomes_have_the_names_of_the_engine() {
 }
 
 #[test]
-fn both_read_every_changed_byte_of_a_header_alike() {
+fn every_changed_byte_of_a_header_is_another_header_or_none() {
     let (_, proofs) = proofs(3);
-    for header in &proofs[0].headers {
-        let mut good = Vec::new();
-        header.encode(&mut good).unwrap();
-        for at in 0..good.len() {
-            for change in [1, 0x80, 0xff] {
-                let mut bytes = good.clone();
-                bytes[at] ^= change;
-                alike(&bytes);
+    let good = proofs[0].finality.last();
+    let bytes = good.encode();
+    assert_eq!(Header::decode(&bytes).as_ref(), Ok(good));
+    for at in 0..bytes.len() {
+        for change in [1, 0x80, 0xff] {
+            let mut bytes = bytes;
+            bytes[at] ^= change;
+            if let Ok(other) = Header::decode(&bytes) {
+                assert_eq!(other.encode(), bytes);
+                assert_ne!(other.digest(), good.digest(), "byte {at}");
             }
-            alike(&good[..at]);
         }
+        assert!(Header::decode(&bytes[..at]).is_err());
     }
+    assert_eq!(Header::decode(&[&bytes[..], &[0]].concat()), Err(FormError::Trailing(1)));
 }
 
-fn alike(bytes: &[u8]) {
-    let (ours, theirs) = (Header::decode(bytes), Block::decode(bytes));
-    assert_eq!(ours.is_ok(), theirs.is_ok(), "{ours:?} {theirs:?}");
-    if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
-        let header = theirs.header();
-        assert_eq!((ours.digest(), ours.height), (Ok(theirs.digest().0), header.height.0));
-        assert_eq!(
-            (ours.view, ours.time_ms, ours.proposer),
-            (header.view, header.time_ms, header.proposer.0)
-        );
-        assert_eq!((ours.parent, ours.roots_first), (header.parent.0, header.roots_first.0));
-        assert!(ours.roots.iter().eq(header.roots.iter().map(|root| &root.0)));
+#[test]
+fn a_header_contradicts_neither_itself_nor_its_limits() {
+    let (_, proofs) = proofs(0);
+    let with = |change: &dyn Fn(&mut Header)| {
+        let mut header = proofs[0].finality.carrier.clone();
+        change(&mut header);
+        match Header::decode(&header.encode()) {
+            Ok(_) => None,
+            Err(FormError::Invalid { what, .. }) => Some(what),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(with(&|_| ()), None);
+    for height in [0, u64::MAX] {
+        assert_eq!(with(&|header| header.height = height), Some("height of a header"));
     }
+    assert_eq!(with(&|header| header.roots.size = 2), Some("roots of a header"), "its own root");
+    assert_eq!(with(&|header| header.roots_first = u64::MAX), Some("roots of a header"));
+    let many = |roots| with(&|header: &mut Header| (header.height, header.roots.size) = (100, roots));
+    assert_eq!((many(64), many(65)), (None, Some("roots of a header")));
+    for (heads, refused) in [(0, true), (1, false), (128, false), (129, true)] {
+        assert_eq!(with(&|header| header.cut.size = heads), refused.then_some("cut of a header"));
+    }
+    let mut epoch = proofs[0].finality.carrier.encode();
+    epoch[32] = 1;
+    assert!(matches!(Header::decode(&epoch), Err(FormError::Invalid { what: "epoch of a header", .. })));
+}
+
+/// A block of the engine, with a log whose size is the height.
+fn block() -> impl Strategy<Value = Block> {
+    let head = (1..u64::MAX, any::<u8>()).prop_map(|(sequence, fill)| engine::types::Head {
+        sequence: engine::types::Sequence(sequence),
+        digest: engine::types::Digest([fill | 1; 32]),
+    });
+    let head = prop_oneof![3 => head, 1 => Just(engine::types::Head::NONE)];
+    let numbers = (1_u64 << 20..u64::MAX, any::<u64>(), any::<u64>(), any::<u16>(), 0_u64..1 << 20);
+    (numbers, digest(), vec(digest(), 0..65), vec(head, 1..129), vec(digest(), 64)).prop_map(
+        |((height, view, time_ms, proposer, roots_first), parent, roots, cut, log)| {
+            let log = log[..height.count_ones() as usize].to_vec();
+            Block::new(engine::wire::Header {
+                height: Height(height),
+                view,
+                parent: engine::types::Digest(parent),
+                proposer: engine::types::ValidatorIndex(proposer),
+                time_ms,
+                roots_first: Height(roots_first),
+                roots: roots.into_iter().map(engine::types::Digest).collect(),
+                cut,
+                log: Frontier::new(height, log).unwrap(),
+            })
+            .unwrap()
+        },
+    )
 }
 
 fn digest() -> impl Strategy<Value = Digest> {
@@ -142,16 +186,7 @@ fn digest() -> impl Strategy<Value = Digest> {
 }
 
 fn header() -> impl Strategy<Value = Header> {
-    let head =
-        (1..u64::MAX, any::<u8>()).prop_map(|(sequence, fill)| Head { sequence, digest: [fill | 1; 32] });
-    let head = prop_oneof![3 => head, 1 => Just(Head { sequence: 0, digest: [0; 32] })];
-    let numbers = (1_u64 << 20..u64::MAX, any::<u64>(), any::<u64>(), any::<u16>(), 0_u64..1 << 20);
-    (numbers, digest(), vec(digest(), 0..5), vec(head, 1..9)).prop_map(
-        |((height, view, time_ms, proposer, roots_first), parent, roots, cut)| {
-            let roots_first = roots_first.min(height - roots.len() as u64);
-            Header { height, view, time_ms, proposer, parent, roots_first, roots, cut }
-        },
-    )
+    block().prop_map(|block| Header::decode(&block.short()).unwrap())
 }
 
 fn account() -> impl Strategy<Value = Account> {
@@ -249,17 +284,21 @@ fn proof() -> impl Strategy<Value = Proof> {
         },
     );
     let paths = (vec(digest(), 0..5), vec(digest(), 0..5));
-    let top = (vec(header(), 0..4), vec(any::<u8>(), 0..200));
-    (digest(), claim(), any::<u64>(), any::<[u32; 2]>(), entry, paths, top).prop_map(
-        |(
-            network,
-            claim,
-            height,
-            [chains, place],
-            entry,
-            (height_path, entry_path),
-            (headers, certificate),
-        )| Proof {
+    let later = prop_oneof![
+        1 => Just(None),
+        2 => (vec(digest(), 0..65), header()).prop_map(|(path, header)| Some(Later { path, header })),
+    ];
+    let finality = (digest(), vec(digest(), 0..7), header(), later, vec(any::<u8>(), 0..200)).prop_map(
+        |(state_root, path, carrier, later, certificate)| Finality {
+            state_root,
+            path,
+            carrier,
+            later,
+            certificate,
+        },
+    );
+    (digest(), claim(), any::<u64>(), any::<[u32; 2]>(), entry, paths, finality).prop_map(
+        |(network, claim, height, [chains, place], entry, (height_path, entry_path), finality)| Proof {
             network,
             claim,
             height,
@@ -268,8 +307,7 @@ fn proof() -> impl Strategy<Value = Proof> {
             place,
             entry,
             entry_path,
-            headers,
-            certificate,
+            finality,
         },
     )
 }
@@ -292,11 +330,29 @@ proptest! {
     }
 
     #[test]
-    fn headers_are_read_as_the_engine_reads_them(header in header()) {
-        let mut bytes = Vec::new();
-        header.encode(&mut bytes).unwrap();
-        prop_assert_eq!(Header::decode(&bytes), Ok(header));
-        alike(&bytes);
+    fn headers_are_those_of_the_engine(block in block()) {
+        let (ours, theirs) = (Header::decode(&block.short()).unwrap(), block.header());
+        prop_assert_eq!((ours.digest(), &ours.encode()[..]), (block.digest().0, &block.short()[..]));
+        prop_assert_eq!((ours.height, ours.view, ours.time_ms), (theirs.height.0, theirs.view, theirs.time_ms));
+        prop_assert_eq!((ours.proposer, ours.parent), (theirs.proposer.0, theirs.parent.0));
+        prop_assert_eq!((ours.roots_first, ours.log), (theirs.roots_first.0, theirs.log.root()));
+        let roots: Vec<_> = theirs.roots.iter().map(|root| leaf_hash(&root.0)).collect();
+        prop_assert_eq!(ours.roots, Tree { root: root(&roots), size: roots.len() as u64 });
+        let head = |head: &engine::types::Head| leaf_hash(&[&head.sequence.0.to_le_bytes()[..], &head.digest.0].concat());
+        let heads: Vec<_> = theirs.cut.iter().map(head).collect();
+        prop_assert_eq!(ours.cut, Tree { root: root(&heads), size: heads.len() as u64 });
+        for (place, of) in theirs.roots.iter().enumerate() {
+            let height = ours.roots_first + place as u64;
+            prop_assert_eq!(ours.place_of(height), Some(place as u64));
+            let proof = InclusionProof {
+                index: place as u64,
+                size: roots.len() as u64,
+                path: block.prove_root(Height(height)).unwrap(),
+            };
+            prop_assert!(verify_inclusion(&ours.roots.root, &leaf_hash(&of.0), &proof));
+        }
+        let end = ours.roots_first + roots.len() as u64;
+        prop_assert_eq!((ours.place_of(end), block.prove_root(Height(end))), (None, None));
     }
 
     #[test]
@@ -331,7 +387,7 @@ proptest! {
 
     #[test]
     fn garbage_is_an_error_and_never_a_panic(bytes in vec(any::<u8>(), 0..600), genesis in any::<bool>()) {
-        let magic: &[u8] = if genesis { b"millrace/genesis-header/4" } else { b"millrace/proof/3" };
+        let magic: &[u8] = if genesis { crate::genesis::MAGIC } else { crate::format::MAGIC };
         let bytes = [magic, &bytes].concat();
         prop_assert!(verify(&bytes, &bytes).is_err());
         let _either = (Proof::decode(&bytes), Genesis::decode(&bytes), Certificate::decode(&bytes));
@@ -347,11 +403,22 @@ fn what_has_no_room_in_the_format_is_not_encoded() {
     };
     let good = &proofs[0];
     too_many(&Proof { entry_path: std::vec![[0; 32]; 33], ..good.clone() }, "path", PATH_MAX);
-    let headers = std::vec![good.headers[0].clone(); 65];
-    too_many(&Proof { headers, ..good.clone() }, "headers", HEADERS_MAX);
+    let with = |change: &dyn Fn(&mut Finality)| {
+        let mut proof = good.clone();
+        change(&mut proof.finality);
+        proof
+    };
+    too_many(&with(&|finality| finality.path = std::vec![[0; 32]; 33]), "path", PATH_MAX);
+    let header = good.finality.carrier.clone();
+    let later = Some(Later { path: std::vec![[0; 32]; 65], header });
+    too_many(&with(&|finality| finality.later.clone_from(&later)), "path", LOG_PATH_MAX);
     let row = Row { key: [1; 32], next: [2; 32], value: std::vec![0; ROW_VALUE_BYTES_MAX + 1] };
     let claim = Claim::Row { fingerprint: [1; 32], position: 0, row, path: Vec::new() };
     too_many(&Proof { claim, ..good.clone() }, "value of the row", ROW_VALUE_BYTES_MAX);
     let certificate = std::vec![0; CERTIFICATE_BYTES_MAX + 1];
-    too_many(&Proof { certificate, ..good.clone() }, "certificate", CERTIFICATE_BYTES_MAX);
+    too_many(
+        &with(&|finality| finality.certificate.clone_from(&certificate)),
+        "certificate",
+        CERTIFICATE_BYTES_MAX,
+    );
 }

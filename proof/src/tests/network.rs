@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use engine::ingress::Source;
+use engine::order::Position;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
@@ -11,9 +12,9 @@ use engine::types::{
     Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
-use engine::wire::{Batch, BatchSection, Block, Header};
+use engine::wire::{self, Batch, BatchSection, Block};
 use kernels::ed25519::SigningKey;
-use proof::{Account, Certificate, Claim, Entry, Proof, Row};
+use proof::{Account, Certificate, Claim, Entry, Finality, Header, Later, Proof, Row};
 
 /// The chain of this number is of the kind *attestations*.
 pub const REGISTER: u32 = 20;
@@ -154,7 +155,7 @@ impl Network {
         let mut cut = std::vec![Head::NONE; self.validators.len()];
         cut[0] = self.head;
         let below = self.blocks.last();
-        let header = Header {
+        let header = wire::Header {
             height,
             view: 2 * height.0,
             parent: below.map_or(*self.genesis.network(), |block| *block.digest()),
@@ -163,6 +164,7 @@ impl Network {
             roots_first: Height(before.height().0.max(1)),
             roots: if height.0 == 1 { Vec::new() } else { [*before.digest()].into() },
             cut,
+            log: below.map_or_else(|| Position::genesis(*self.genesis.network(), 1).log, Block::log),
         };
         self.blocks.push(Block::new(header).unwrap());
         height
@@ -286,21 +288,40 @@ impl Network {
             place: chain.entry_path.index as u32 - 1,
             entry: Entry::decode(&chain.entry.leaf()).unwrap(),
             entry_path: chain.entry_path.hashes(),
-            headers: Vec::new(),
-            certificate: Vec::new(),
+            finality: Finality {
+                state_root: self.ledger.state_root().digest().0,
+                path: Vec::new(),
+                // Until the proof is closed, whatever block there is.
+                carrier: self.header(self.blocks.len() as u64),
+                later: None,
+                certificate: Vec::new(),
+            },
         }
     }
 
-    /// Adds the headers up to one that is final, `more` above the one that carries the state root.
+    fn header(&self, height: u64) -> Header {
+        Header::decode(&self.blocks[height as usize - 1].short()).unwrap()
+    }
+
+    /// Adds the header that carries the state root, and the one that is final, `more` above it.
     pub fn close(&mut self, mut proof: Proof, more: u64) -> Proof {
         let last = proof.height + 1 + more;
         while self.ledger.height().0 < last {
             self.block(&[]);
         }
-        let header = |height: u64| self.blocks[height as usize - 1].encode();
-        let headers = (proof.height + 1..=last).map(|height| proof::Header::decode(&header(height)).unwrap());
-        proof.headers = headers.collect();
-        proof.certificate = self.certificate(last, self.genesis.quorum()).encode();
+        let carrier = &self.blocks[proof.height as usize];
+        let above: Vec<_> =
+            self.blocks[carrier.height().0 as usize..].iter().map(|block| *block.digest()).collect();
+        let later = (more > 0).then(|| Later {
+            path: carrier
+                .prove_in_log(&above[..more as usize - 1], &self.blocks[last as usize - 1])
+                .expect("the blocks are one branch"),
+            header: self.header(last),
+        });
+        proof.finality.path = carrier.prove_root(Height(proof.height)).expect("it carries the height below");
+        proof.finality.carrier = self.header(carrier.height().0);
+        proof.finality.later = later;
+        proof.finality.certificate = self.certificate(last, self.genesis.quorum()).encode();
         proof
     }
 }

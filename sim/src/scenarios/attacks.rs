@@ -162,6 +162,15 @@ pub(super) fn quota_exceeded(plan: &mut Plan, _: &mut Chance) {
     ];
 }
 
+/// Whenever liar 3 leads, its block has the log of headers that nobody has seen. All skip the view.
+pub(super) fn log_forged(plan: &mut Plan, _: &mut Chance) {
+    plan.liars.insert(3, vec![Misdeed::ForgeLogs]);
+    plan.script = vec![
+        step(When::mark(Moment::Proposes, &[3], Views::Any), Vec::new()),
+        step(When::all(Moment::Nullifies, &[0, 1, 2], Views::Marked), vec![Act::Heal]),
+    ];
+}
+
 /// Batches stop reaching 0. It verifies a block whose bodies it lacks until it drops the reply at `t_v`; 1 ms later it gets
 /// them. 0 has voted to skip a view that 1 and 2
 /// vote to finalize. Liar 3 votes for neither, so the view is neither final nor skipped: all must enter the next one.

@@ -114,6 +114,12 @@ impl Scenario {
             plan: attacks::quota_exceeded,
         },
         Self {
+            name: "log_forged",
+            about: "a leader's blocks have the log of other headers than those below them",
+            validators: 4,
+            plan: attacks::log_forged,
+        },
+        Self {
             name: "bodies_just_late",
             about: "the reply is dropped at t_v, the bodies come 1 ms later, and the votes are split",
             validators: 4,

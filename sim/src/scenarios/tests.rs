@@ -49,6 +49,7 @@ scenarios! {
     votes_wiped: 0..5,
     bodies_just_late: 3..8,
     quota_exceeded: 0..3,
+    log_forged: 0..3,
     key_replaced: 0..5,
     chain_created: 0..5,
     sixteen_steady: 0..1,

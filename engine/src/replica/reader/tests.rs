@@ -75,6 +75,7 @@ impl Shelf {
             roots_first: Height(0),
             roots: Vec::new(),
             cut: vec![self.head(IDLE), self.head(BUSY)],
+            log: crate::wire::tests::log(height.0),
         };
         let record = CommittedBlock {
             height,

@@ -6,6 +6,7 @@ use engine::roots::ChainEntry;
 use engine::store::{Position, Record, StoreError};
 use engine::types::{Digest, Head, Packet, ValidatorIndex};
 use engine::wire::{BatchSection, Header};
+use kernels::merkle::Frontier;
 
 use super::*;
 
@@ -83,6 +84,7 @@ impl Shelf {
             roots_first: Height(0),
             roots: Vec::new(),
             cut: vec![head],
+            log: Frontier::new(height.0, vec![[0; 32]; height.0.count_ones() as usize]).unwrap(),
         };
         let entry = ChainEntry { chain: CHAIN, transactions: transactions.into(), ..ChainEntry::default() };
         let chain = ChainRecord { entry, failures: Vec::new(), returned: Vec::new() };
