@@ -87,8 +87,8 @@ impl Account {
     }
 }
 
-/// What is said of a transaction that has not been executed: fields that all kinds have. Of an envelope they stand in its
-/// first packet.
+/// What is said of a transaction that has not been executed: fields that all kinds have. Of an envelope they stand in
+/// its first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unexecuted {
     /// The signed bytes in which the fields stand.

@@ -7,8 +7,8 @@
 //! log = the frontier of the tree over the digests of all earlier headers, from the network id on
 //! ```
 //!
-//! The digest covers a short form, in which roots, cut and log are each the root of a tree. So whoever has one header
-//! that is final can be shown any earlier one, without those between.
+//! The digest covers a short form, in which roots, cut and log are each the root of a tree. So one header that is final
+//! proves any earlier one, without those between.
 //!
 //! Nothing in a block is a count of something that the voter does not hold: bounds are computed from the batches.
 

@@ -62,7 +62,8 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     query(&["transaction", &id, "--proof", paid, "--json"]);
     query(&["never", &withheld_hex, "--proof", never]);
     query(&["never", offline, "--proof", envelope]);
-    let (_, error) = expect(2, &["query", "--network", &dir, "never", &withheld_hex[2..], "--proof", "no.proof"]);
+    let (_, error) =
+        expect(2, &["query", "--network", &dir, "never", &withheld_hex[2..], "--proof", "no.proof"]);
     assert!(error.contains("these 127 bytes are not a transaction"), "{error}");
     let (_, error) = expect(2, &["query", "--network", &dir, "never", "nowhere.json", "--proof", "no.proof"]);
     assert!(error.contains("nowhere.json: No such file"), "{error}");
