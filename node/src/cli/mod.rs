@@ -622,7 +622,8 @@ pub enum SignedBytes {
 }
 
 fn parse_signed(text: &str) -> Result<SignedBytes, String> {
-    if text.len() < 2 * engine::limits::PACKET_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    // No file has such a name.
+    if text.len() < 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(SignedBytes::File(PathBuf::from(text)));
     }
     let bytes = hex::decode(text).map_err(|_| "a byte has two hexadecimal digits".to_owned())?;
