@@ -7,14 +7,14 @@
 use bytes::Bytes;
 use engine::roots::RowProof;
 use engine::types::{
-    AccountId, Attestation, ChainId, Data, Digest, Fingerprint, Height, Outcome, Reservation, Transaction,
-    TransactionId, Verdict,
+    AccountId, Attestation, ChainId, Data, Digest, Effect, Fingerprint, Height, Outcome, Reservation,
+    Transaction, TransactionId, Verdict,
 };
 use engine::wire::answers::{
     AccountAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FailureKind, FeedAnswer,
     FeedEvent, ProofAnswer, RowAnswer, TransactionAnswer,
 };
-use engine::wire::{AsOf, Block, Cursor, FeedQuery, Happening};
+use engine::wire::{AsOf, Block, Cursor, FeedQuery, Happening, answers};
 use serde::de::DeserializeOwned;
 
 use crate::ClientError;
@@ -86,17 +86,30 @@ pub struct FoundBlock {
     pub block: Block,
 }
 
-/// Something that happened on a chain. The bytes hash to the id; what happened with them is the validator's word.
+/// Something that happened on a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happened {
     /// Where it is in the feed.
     pub at: Cursor,
-    /// The transaction.
-    pub id: TransactionId,
-    /// What happened with it.
-    pub happening: Happening,
-    /// The transaction itself.
-    pub signed: Transaction,
+    /// What it is.
+    pub what: FeedItem,
+}
+
+/// What happened on a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedItem {
+    /// Something with a transaction. Its bytes hash to the id; what happened with it is the validator's word.
+    Transaction {
+        /// Its id.
+        id: TransactionId,
+        /// What happened with it.
+        happening: Happening,
+        /// The transaction itself.
+        signed: Transaction,
+    },
+    /// Something took effect by itself. It is the validator's word; account, reservation and chain can be asked for
+    /// with a proof.
+    Effect(Effect),
 }
 
 /// Some of the feed of a chain.
@@ -272,19 +285,27 @@ pub(crate) fn feed_of(
     }
     let mut from = query.from;
     let mut read = Vec::with_capacity(events.len());
-    for FeedEvent { at, id, happening, packet } in events {
-        let signed = signed(packet)?;
-        if signed.id(network) != *id {
-            return Err(ClientError::Mismatch("the bytes of an event do not hash to its id"));
-        }
-        if happening.chain(signed.run()) != query.chain || !query.wants(*happening, signed.run()) {
+    for FeedEvent { at, item } in events {
+        let (wanted, what) = match item {
+            answers::FeedItem::Transaction { id, happening, packet } => {
+                let signed = signed(packet)?;
+                if signed.id(network) != *id {
+                    return Err(ClientError::Mismatch("the bytes of an event do not hash to its id"));
+                }
+                let here = happening.chain(signed.run()) == query.chain;
+                let wanted = here && query.wants(*happening, signed.run());
+                (wanted, FeedItem::Transaction { id: *id, happening: *happening, signed })
+            }
+            answers::FeedItem::Effect(effect) => (query.wants_effect(effect), FeedItem::Effect(*effect)),
+        };
+        if !wanted {
             return Err(ClientError::Mismatch("it names an event that was not asked for"));
         }
         if *at < from || at.height > answer.as_of.height {
             return Err(ClientError::Mismatch("its events are out of order, or not committed"));
         }
         from = Cursor { place: at.place.saturating_add(1), ..*at };
-        read.push(Happened { at: *at, id: *id, happening: *happening, signed });
+        read.push(Happened { at: *at, what });
     }
     if *next < from || (next.height > answer.as_of.height.next() && *next != query.from) {
         return Err(ClientError::Mismatch("its cursor does not go on behind its events"));

@@ -34,7 +34,8 @@ mod blocking;
 mod proofs;
 
 pub use answer::{
-    Answer, Feed, FoundAttestation, FoundBlock, FoundReservation, FoundTransaction, Happened, RawAnswer,
+    Answer, Feed, FeedItem, FoundAttestation, FoundBlock, FoundReservation, FoundTransaction, Happened,
+    RawAnswer,
 };
 pub use blocking::Client;
 pub use connection::{Connection, Event, Receiver, Sender, Welcome};

@@ -7,11 +7,11 @@ use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
-    Attestation, ChainGenesis, ChainId, ChainKind, Change, Charter, Command, Council, CryptoSuite, Data,
-    Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint, Frozen, Genesis, Head,
-    Height, Link, Linked, NewChain, Offer, Outcome, Packet, PacketSlab, Payment, Payments, Pending, Price,
-    ProposalRecord, Propose, Protect, Purpose, Recover, Refusal, Registration, Registrations, Rekey,
-    Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards, Sequence, Settle, Take, Terms,
+    Attestation, ChainGenesis, ChainId, ChainKind, Change, Changed, Charter, Command, Council, CryptoSuite,
+    Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint, Frozen,
+    Genesis, Head, Height, Link, Linked, NewChain, Offer, Outcome, Packet, PacketSlab, Payment, Payments,
+    Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover, Refusal, Registration, Registrations,
+    Rekey, Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards, Sequence, Settle, Take, Terms,
     Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
@@ -478,6 +478,11 @@ fn committed_blocks() -> Vec<Vec<u8>> {
         entry,
         failures,
         returned: vec![(TransactionId([7; 32]), Outcome::UnknownCredit)],
+        effects: vec![
+            Effect::Decided { proposal: Digest([6; 32]) },
+            Effect::Changed { account: AccountId(5), change: 2, what: Changed::Key, stands: true },
+            Effect::Released { payer: AccountId(6), nonce: 1, amount: 9 },
+        ],
     };
     let record = |certificate, chains| CommittedBlock {
         height: Height(9),

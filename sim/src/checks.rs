@@ -113,6 +113,7 @@ impl OnChain {
             issuance: delta.issuance(),
             opened: delta.opened().to_vec(),
             keys: delta.keys().to_vec(),
+            effects: delta.effects().to_vec(),
         };
         Self { chain: delta.chain(), found, reservations: reservations(delta), moved: moved(delta) }
     }
@@ -134,6 +135,11 @@ impl OnChain {
     /// The broken rule of keys: an account that has got a key gets it again.
     pub(crate) fn give_again(&mut self) {
         self.found.keys.extend(self.found.keys.last().copied());
+    }
+
+    /// The broken rule of effects: the last one is told twice.
+    pub(crate) fn tell_again(&mut self) {
+        self.found.effects.extend(self.found.effects.last().copied());
     }
 
     /// The broken rule of approvals: who has approved a proposal approves it again.
@@ -441,6 +447,10 @@ impl Checks {
                 self.violation(at, what);
             } else if expected.opened != found.opened {
                 let what = format!("accounts: height {height} opens others on chain {chain}");
+                self.violation(at, what);
+            } else if expected.effects != found.effects {
+                let what =
+                    format!("effects: at height {height} something else takes effect on chain {chain}");
                 self.violation(at, what);
             } else if expected.issuance != found.issuance {
                 let (expected, found) = (expected.issuance, found.issuance);

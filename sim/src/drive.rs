@@ -486,6 +486,9 @@ impl World {
                 if self.rule == Some(Rule::KeysAwaited) {
                     executed.iter_mut().for_each(OnChain::give_again);
                 }
+                if self.rule == Some(Rule::EffectsOnce) {
+                    executed.iter_mut().for_each(OnChain::tell_again);
+                }
                 if self.rule == Some(Rule::ApprovalsOnce) {
                     executed.iter_mut().for_each(OnChain::approve_again);
                 }

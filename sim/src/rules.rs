@@ -110,6 +110,8 @@ rules! {
     TermsKept = "offers_are_taken_as_they_are" by "swaps",
     /// Who gets what was offered has paid for it. *(Here the price is said to have come back.)*
     SwapsWhole = "swaps_are_whole" by "swaps",
+    /// What takes effect by itself is told once. *(Here twice, in what execution is said to have given.)*
+    EffectsOnce = "effects_are_told_once" by "effects",
     /// Who pays an account of another chain is told when the money has arrived or come back, and not before.
     CrossingsAwaited = "payments_are_awaited" by "truth",
     /// A batch is judged by the accounts as of the height that it names. *(Here by those of the genesis.)*

@@ -189,6 +189,7 @@ fn broken_rules_are_found() {
         Rule::TermsKept,
         Rule::SwapsWhole,
         Rule::TakenTold,
+        Rule::EffectsOnce,
     ];
     for rule in rules {
         assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());

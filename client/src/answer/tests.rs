@@ -51,9 +51,11 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
     let crossing = Transfer { credit_chain: Some(ChainId(2)), ..transfer }.sign(&NETWORK, |_| [0; 64]);
     let event = |place, packet: &Packet, happening| FeedEvent {
         at: Cursor { height: Height(3), place },
-        id: packet.id(&NETWORK),
-        happening,
-        packet: hex::encode(packet.0),
+        item: answers::FeedItem::Transaction {
+            id: packet.id(&NETWORK),
+            happening,
+            packet: hex::encode(packet.0),
+        },
     };
     let applied = Happening::Executed { outcome: Outcome::Applied };
     let good = FeedAnswer {
@@ -73,18 +75,22 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
         feed_of(&Answer { as_of: AS_OF, value }, &NETWORK, query)
     };
     let feed = read(good.clone(), &query).unwrap();
-    assert_eq!(
-        (feed.next, feed.events.len(), feed.events[1].signed.run().packets()),
-        (good.next, 2, &[packet][..])
-    );
+    let FeedItem::Transaction { signed, .. } = &feed.events[1].what else { panic!("{feed:?}") };
+    assert_eq!((feed.next, feed.events.len(), signed.run().packets()), (good.next, 2, &[packet][..]));
     type Change = fn(&mut FeedAnswer);
+    fn told(event: &mut FeedEvent) -> (&mut Happening, &mut String) {
+        match &mut event.item {
+            answers::FeedItem::Transaction { happening, packet, .. } => (happening, packet),
+            answers::FeedItem::Effect(effect) => panic!("{effect:?}"),
+        }
+    }
     let changes: [(&str, Change); 7] = [
-        ("other bytes", |answer| answer.events[0].packet.replace_range(80..82, "77")),
-        ("no packet", |answer| answer.events[0].packet.truncate(254)),
+        ("other bytes", |answer| told(&mut answer.events[0]).1.replace_range(80..82, "77")),
+        ("no packet", |answer| told(&mut answer.events[0]).1.truncate(254)),
         ("one place twice", |answer| answer.events[1].at = answer.events[0].at),
         ("not committed", |answer| answer.events[1].at.height = Height(10)),
         ("of another account", |answer| {
-            answer.events[1].happening = Happening::Executed { outcome: Outcome::InsufficientBalance };
+            *told(&mut answer.events[1]).0 = Happening::Executed { outcome: Outcome::InsufficientBalance };
         }),
         ("a cursor behind its events", |answer| answer.next = answer.events[1].at),
         ("a cursor far ahead", |answer| answer.next = Cursor::at(Height(11))),
@@ -103,6 +109,25 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
     for query in other {
         assert!(read(good.clone(), &query).is_err(), "{query:?}");
     }
+    // What takes effect by itself has no reference, and may be of another account.
+    let effect = |payer, next| FeedAnswer {
+        events: vec![FeedEvent {
+            at: Cursor { height: Height(3), place: 0 },
+            item: answers::FeedItem::Effect(Effect::Released {
+                payer: AccountId(payer),
+                nonce: 4,
+                amount: 5,
+            }),
+        }],
+        next,
+    };
+    let unreferenced = FeedQuery { reference: None, ..query };
+    let feed = read(effect(2, good.next), &unreferenced).unwrap();
+    let released = Effect::Released { payer: AccountId(2), nonce: 4, amount: 5 };
+    assert_eq!(feed.events[0].what, FeedItem::Effect(released));
+    assert!(read(effect(3, good.next), &unreferenced).is_err());
+    assert!(read(effect(3, good.next), &FeedQuery { account: None, ..unreferenced }).is_ok());
+    assert!(read(effect(2, good.next), &query).is_err());
     let arrived = FeedAnswer { events: vec![event(0, &crossing, Happening::Credited)], ..good };
     assert!(read(arrived.clone(), &FeedQuery { chain: ChainId(2), ..query }).is_ok());
     assert!(read(arrived, &query).is_err(), "the money arrived on another chain");

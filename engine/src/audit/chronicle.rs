@@ -18,7 +18,7 @@ use crate::execute::oracle::OracleOutcome;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
 use crate::roots::{ChainEntry, OracleLedger};
 use crate::types::{
-    Asset, ChainId, Digest, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet, PacketRun,
+    Asset, ChainId, Digest, Effect, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet, PacketRun,
     TransactionId,
 };
 use crate::wire::{Batch, Block};
@@ -33,6 +33,8 @@ pub(super) struct Chapter {
     pub failures: Vec<Vec<(u32, Outcome)>>,
     /// By chain: payments from other chains that could not be credited, in the order of the inbox.
     returned: Vec<Vec<(TransactionId, Outcome)>>,
+    /// By chain: what took effect by itself.
+    effects: Vec<Vec<Effect>>,
     view: u64,
     time_ms: u64,
 }
@@ -50,8 +52,9 @@ impl Chapter {
             let expected = format!("{} chains", self.entries.len());
             return Err(Wrong::new(what("the chains"), expected, record.chains.len()));
         }
-        let ours = self.entries.iter().zip(self.failures.iter().zip(&self.returned));
-        for (of_record, (entry, (failures, returned))) in record.chains.iter().zip(ours) {
+        let happened = self.failures.iter().zip(&self.returned).zip(&self.effects);
+        let ours = self.entries.iter().zip(happened);
+        for (of_record, (entry, ((failures, returned), effects))) in record.chains.iter().zip(ours) {
             let part = |part: &str| what(&format!("{part} of chain {}", entry.chain));
             let recorded = &of_record.entry;
             if recorded.chain != entry.chain {
@@ -71,6 +74,11 @@ impl Chapter {
                     |list: &[(TransactionId, Outcome)]| format!("{} that went back: {list:?}", list.len());
                 let what = part("the payments from other chains");
                 return Err(Wrong::new(what, text(returned), text(&of_record.returned)));
+            }
+            if of_record.effects != *effects {
+                let text = |list: &[Effect]| format!("{}: {list:?}", list.len());
+                let what = part("what took effect by itself");
+                return Err(Wrong::new(what, text(effects), text(&of_record.effects)));
             }
             if recorded.transactions_root != entry.transactions_root {
                 let (expected, found) = (entry.transactions_root, recorded.transactions_root);
@@ -348,6 +356,7 @@ impl Chronicle {
             entries: executed.entries,
             failures: executed.outcomes.iter().map(failures).collect(),
             returned: executed.outcomes.iter().map(returned).collect(),
+            effects: executed.outcomes.iter().map(|of| of.effects.clone()).collect(),
             view: header.view,
             time_ms: header.time_ms,
         }

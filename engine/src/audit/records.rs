@@ -3,7 +3,7 @@
 
 use super::Wrong;
 use crate::roots::ChainEntry;
-use crate::types::{Digest, Height, Outcome, TransactionId};
+use crate::types::{Digest, Effect, Height, Outcome, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// One record of a journal.
@@ -45,6 +45,8 @@ pub struct CommittedChain {
     pub failures: Vec<(u32, Outcome)>,
     /// Payments from other chains that could not be credited, in the order of the inbox.
     pub returned: Vec<(TransactionId, Outcome)>,
+    /// What took effect by itself, before anything else.
+    pub effects: Vec<Effect>,
 }
 
 /// Reads the records of a journal.

@@ -10,9 +10,9 @@ use super::*;
 use crate::roots::Ledger;
 use crate::store::{Backend, Log, Options};
 use crate::types::{
-    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Frozen,
-    LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles, Transaction,
-    Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
+    AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Effect,
+    Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
+    Transaction, Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -177,7 +177,7 @@ impl Scene {
             let failures = failed.map(|(place, outcome)| (place, *outcome)).collect();
             let back = delta.inbox().iter().filter(|came| came.outcome.is_failure());
             let returned = back.map(|came| (came.delivery.crossing.transaction, came.outcome)).collect();
-            CommittedChain { entry: *entry, failures, returned }
+            CommittedChain { entry: *entry, failures, returned, effects: delta.effects().to_vec() }
         };
         let mut record = Committed {
             height,
@@ -388,6 +388,17 @@ fn what_a_record_says_of_payments_between_chains_is_compared() {
         let finding = scene.finding();
         assert!(finding.what.contains(words), "{finding}");
     }
+}
+
+#[test]
+fn what_is_said_to_have_taken_effect_by_itself_is_compared() {
+    let mut scene = Scene::new();
+    scene.commit(&[], |record| {
+        let released = Effect::Released { payer: AccountId(3), nonce: 0, amount: 1 };
+        record.chains[1].effects.push(released);
+    });
+    let finding = scene.finding();
+    assert!(finding.what.contains("what took effect by itself of chain 2"), "{finding}");
 }
 
 #[test]

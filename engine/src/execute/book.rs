@@ -10,9 +10,9 @@ use super::{Balance, ChainState, Delivery, RowChange};
 use crate::chains::governance::Governance;
 use crate::limits::{CHAIN_RESERVATIONS_MAX, CHANGES_MAX, PUBLIC_KEY_BYTES, RESERVATIONS_MAX, ROWS_MAX};
 use crate::types::{
-    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, ChainTime, Charter, Height,
-    Issuance, LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation, ReservationId, old_key_key,
-    record_key,
+    AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, ChainTime, Charter, Effect,
+    Height, Issuance, LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation, ReservationId,
+    old_key_key, record_key,
 };
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
@@ -52,6 +52,8 @@ pub(crate) struct Book {
     pub(super) opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
     /// The accounts that the block at hand has given another key.
     pub(super) keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
+    /// What has taken effect by itself in the block at hand.
+    pub(super) effects: Vec<Effect>,
     /// The changes in their lock windows: when they are due, of which account, and when they were begun.
     due: BTreeMap<(u64, AccountId), Height>,
     reserved: Reserved,
@@ -73,6 +75,7 @@ impl Book {
             accounts,
             opened: Vec::new(),
             keys: Vec::new(),
+            effects: Vec::new(),
             due: table.rows().filter_map(|row| due(row.key(), row.value())).collect(),
             reserved: Reserved::of(&table),
             governance: None,
@@ -213,6 +216,11 @@ impl Book {
         self.touch(index, self.state.mutable(index));
         self.state.set_key(index, &key, until);
         self.keys.push((account, key));
+    }
+
+    /// Something takes effect by itself.
+    pub(crate) fn note(&mut self, effect: Effect) {
+        self.effects.push(effect);
     }
 
     /// Another value for a key, or a new row. What the transaction has done so far with the table is kept with it.

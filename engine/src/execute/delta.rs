@@ -3,7 +3,7 @@
 use super::{DELIVERY_BYTES, Delivery, ReplayWindow, RowChange};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{
-    AccountFlags, AccountId, ChainId, Charter, Digest, Height, Issuance, Outcome, chain_of_key,
+    AccountFlags, AccountId, ChainId, Charter, Digest, Effect, Height, Issuance, Outcome, chain_of_key,
 };
 use crate::wire::Writer;
 
@@ -52,6 +52,7 @@ pub struct Delta {
     issuance: Issuance,
     opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
     keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
+    effects: Vec<Effect>,
     rows: Vec<RowChange>,
     changes: Vec<Change>,
 }
@@ -67,6 +68,7 @@ pub(super) struct Done {
     pub reserved: (u64, u64),
     pub opened: Vec<[u8; PUBLIC_KEY_BYTES]>,
     pub keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
+    pub effects: Vec<Effect>,
     pub rows: Vec<RowChange>,
 }
 
@@ -75,7 +77,7 @@ impl Delta {
     /// set aside, what came in and what was issued is what they hold, what is set aside, what goes out and what was
     /// burned.
     pub(super) fn new((chain, height): (ChainId, Height), done: Done, changes: Vec<Change>) -> Self {
-        let Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, rows } = done;
+        let Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, effects, rows } = done;
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
@@ -84,7 +86,7 @@ impl Delta {
         let (before, after) = (before + u128::from(reserved.0), after + u128::from(reserved.1));
         let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, inbox, outbox, issuance, opened, keys, rows, changes }
+        Self { chain, height, outcomes, inbox, outbox, issuance, opened, keys, effects, rows, changes }
     }
 
     /// The chain.
@@ -115,6 +117,11 @@ impl Delta {
     /// The accounts that the block has given another key, with it, in the order of execution.
     pub fn keys(&self) -> &[(AccountId, [u8; PUBLIC_KEY_BYTES])] {
         &self.keys
+    }
+
+    /// What has taken effect by itself, before anything else of the block.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
     }
 
     /// What the block has issued and burned.
@@ -148,8 +155,8 @@ impl Delta {
     }
 
     /// SHA-256 of the encoding: chain, height, outcomes, each changed account as it is afterwards, inbox, outbox,
-    /// issued and burned, the keys of opened accounts, the rows that are different. The state root covers the same
-    /// facts; this is for a journal or a comparison that has no tree.
+    /// issued and burned, the keys of opened accounts, what took effect by itself, the rows that are different. The
+    /// state root covers the same facts; this is for a journal or a comparison that has no tree.
     pub fn digest(&self) -> Digest {
         // The place and the length of a row have 8 bytes.
         let rows: usize = self.rows.iter().map(|row| 8 + row.leaf().len()).sum();
@@ -182,6 +189,9 @@ impl Delta {
         for (account, key) in &self.keys {
             writer.u64(account.0).raw(key);
         }
+        let mut effects = Vec::new();
+        self.effects.iter().for_each(|effect| effect.write(&mut effects));
+        writer.count(self.effects.len()).raw(&effects);
         writer.count(self.rows.len());
         for row in &self.rows {
             writer.u32(row.place).blob(row.leaf());

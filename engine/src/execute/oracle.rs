@@ -16,8 +16,8 @@ use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime,
-    Command, Content, Frozen, Height, Issuance, NewChain, Opening, Order, Outcome, PacketRun, Registrar,
-    TransactionId,
+    Command, Content, Effect, Frozen, Height, Issuance, NewChain, Opening, Order, Outcome, PacketRun,
+    Registrar, TransactionId,
 };
 
 /// An account.
@@ -73,6 +73,8 @@ pub struct Oracle {
     opened: Vec<[u8; 32]>,
     /// The accounts that it has given another key, with it.
     pub(crate) keys: Vec<(AccountId, [u8; 32])>,
+    /// What has taken effect by itself in the height at hand.
+    pub(crate) effects: Vec<Effect>,
 }
 
 /// What a height did on a chain.
@@ -90,6 +92,8 @@ pub struct OracleOutcome {
     pub opened: Vec<[u8; 32]>,
     /// The accounts that it has given another key, with it.
     pub keys: Vec<(AccountId, [u8; 32])>,
+    /// What has taken effect by itself.
+    pub effects: Vec<Effect>,
 }
 
 impl Oracle {
@@ -114,6 +118,7 @@ impl Oracle {
             clock: (0, 0),
             opened: Vec::new(),
             keys: Vec::new(),
+            effects: Vec::new(),
         }
     }
 
@@ -135,6 +140,7 @@ impl Oracle {
             clock: (0, 0),
             opened: Vec::new(),
             keys: Vec::new(),
+            effects: Vec::new(),
         }
     }
 
@@ -194,7 +200,8 @@ impl Oracle {
         );
         let issuance = issuance_of(issued, burned);
         let (opened, keys) = (std::mem::take(&mut self.opened), std::mem::take(&mut self.keys));
-        OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened, keys }
+        let effects = std::mem::take(&mut self.effects);
+        OracleOutcome { outcomes, inbox: delivered, outbox, issuance, opened, keys, effects }
     }
 
     /// What a transaction that leaves its chain puts on its way.

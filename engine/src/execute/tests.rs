@@ -135,7 +135,7 @@ pub(crate) fn both(writer: &mut StateWriter, oracle: &mut Oracle, packets: &[Pac
     assert_eq!(delta.opened(), expected.opened);
     assert!(writer.table().is_in_order());
     assert!(oracle.table().agrees(writer.table()), "{:?} is not {:?}", writer.table(), oracle.table());
-    assert_eq!(delta.keys(), expected.keys);
+    assert_eq!((delta.keys(), delta.effects()), (&expected.keys[..], &expected.effects[..]));
     let state = writer.state();
     assert_eq!(state.accounts_as_of(height), after.len() as u64);
     assert_eq!(state.accounts_as_of(Height(height.0 - 1)), before.len() as u64);

@@ -155,13 +155,13 @@ impl StateWriter {
         let book = &mut self.book;
         let changes = book.touched.drain(&Arc::clone(book.state()));
         let (outbox, opened) = (std::mem::take(&mut book.outbox), std::mem::take(&mut book.opened));
-        let keys = std::mem::take(&mut book.keys);
+        let (keys, effects) = (std::mem::take(&mut book.keys), std::mem::take(&mut book.effects));
         if !opened.is_empty() {
             book.state().show(height, book.accounts());
         }
         let (issuance, rows) = (book.issuance().without(before), book.table.drain());
         let reserved = (reserved, book.reserved());
-        let done = Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, rows };
+        let done = Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, effects, rows };
         Delta::new((book.state().chain(), height), done, changes)
     }
 

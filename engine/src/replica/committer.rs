@@ -245,6 +245,7 @@ fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Execut
                 .filter(|came| came.outcome.is_failure())
                 .map(|came| (came.delivery.crossing.transaction, came.outcome))
                 .collect(),
+            effects: delta.effects().to_vec(),
         });
     let digests: Vec<[u8; 32]> = executed.deltas.iter().map(|delta| delta.digest().0).collect();
     CommittedBlock {

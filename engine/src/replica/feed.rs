@@ -1,6 +1,7 @@
 //! The feed of a chain, read from the journal.
 //!
-//! What the chain executed at a height is in the block of that height. What came from other chains is not stored: it
+//! What the chain executed at a height is in the block of that height, and what took effect by itself in the block's
+//! record. What came from other chains is not stored: it
 //! follows from what they sent in the block before, and from what the chains before could not credit.
 //!
 //! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights, or with the
@@ -14,7 +15,7 @@ use crate::limits::{BLOCK_PACKETS_MAX, FEED_EVENTS_MAX, FEED_PACKETS_MAX};
 use crate::roots::ChainEntry;
 use crate::store::Records;
 use crate::types::{ChainId, Height, Outcome, Packet, PacketRun, Transaction, TransactionId};
-use crate::wire::answers::{FeedAnswer, FeedEvent};
+use crate::wire::answers::{FeedAnswer, FeedEvent, FeedItem};
 use crate::wire::{Batch, Cursor, FeedQuery, Happening};
 
 /// Heights that one question looks at.
@@ -108,16 +109,29 @@ impl<R: Records> JournalReader<'_, R> {
                 break;
             }
             let (record, _) = self.block(at.height)?;
-            let entry = entry_of(&record, query.chain);
-            let count = entry.map_or(0, |entry| entry.inbox + entry.transactions);
-            looked_through += count;
-            if count > at.place.into() {
+            let of_chain = record.chains.iter().find(|of| of.entry.chain == query.chain);
+            let effects = of_chain.map_or(&[][..], |of| &of.effects);
+            for (place, effect) in (0_u32..).zip(effects).skip(at.place as usize) {
+                let here = Cursor { place, ..at };
+                if !query.wants_effect(effect) {
+                    continue;
+                }
+                if events.len() == max {
+                    return Ok(FeedAnswer { events, next: here });
+                }
+                events.push(FeedEvent { at: here, item: FeedItem::Effect(*effect) });
+            }
+            let first = effects.len() as u32;
+            let count = of_chain.map_or(0, |of| of.entry.inbox + of.entry.transactions);
+            looked_through += count + u64::from(first);
+            if count > 0 && count + u64::from(first) > at.place.into() {
                 let stored = self.stored(at.height, blocks)?;
                 let arrivals = self.arrivals(query.chain, &stored, blocks)?;
                 let arrivals = arrivals.iter().map(|(sent, happening)| (sent.run(), *happening));
                 let executed = stored.executed(query.chain)?;
                 let executed = executed.map(|(run, outcome)| (run, Happening::Executed { outcome }));
-                let all = (0_u32..).zip(arrivals.chain(executed)).skip(at.place as usize);
+                let seen = at.place.saturating_sub(first);
+                let all = (first..).zip(arrivals.chain(executed)).skip(seen as usize);
                 for (place, (run, happening)) in all {
                     let here = Cursor { place, ..at };
                     if !query.wants(happening, run) {
@@ -128,7 +142,8 @@ impl<R: Records> JournalReader<'_, R> {
                         return Ok(FeedAnswer { events, next: here });
                     }
                     let (id, packet) = (run.id(self.network), hex::encode(Packet::bytes(run.packets())));
-                    events.push(FeedEvent { at: here, id, happening, packet });
+                    let item = FeedItem::Transaction { id, happening, packet };
+                    events.push(FeedEvent { at: here, item });
                 }
             }
             at = Cursor::at(at.height.next());

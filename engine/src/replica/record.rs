@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
-use crate::types::{Digest, Height, Outcome, Packet, PacketRun, TransactionId};
+use crate::types::{Digest, Effect, Height, Outcome, Packet, PacketRun, TransactionId};
 
 /// Record kind of a batch: the bytes are the batch's encoding.
 pub const KIND_BATCH: u8 = 1;
@@ -88,6 +88,8 @@ pub struct ChainRecord {
     pub failures: Vec<(u32, Outcome)>,
     /// Payments from other chains that could not be credited, in the order of the inbox.
     pub returned: Vec<(TransactionId, Outcome)>,
+    /// What took effect by itself, before anything else.
+    pub effects: Vec<Effect>,
 }
 
 impl ChainRecord {
@@ -146,6 +148,9 @@ pub enum RecordError {
     /// An entry of a chain of an unknown kind, or in an unknown state.
     #[error("an entry of a chain of an unknown kind, or in an unknown state")]
     Entry,
+    /// Something of an unknown kind that took effect by itself.
+    #[error("something of an unknown kind took effect by itself")]
+    Effect,
 }
 
 impl CommittedBlock {
@@ -162,7 +167,7 @@ impl CommittedBlock {
             + self.certificate.len()
             + 4
             + self.batches.len() * 8
-            + self.chains.len() * (CHAIN_ENTRY_BYTES + 8)
+            + self.chains.len() * (CHAIN_ENTRY_BYTES + 12)
             + failures * 5
             + returned * 33;
         let mut out = Vec::with_capacity(size);
@@ -188,6 +193,8 @@ impl CommittedBlock {
                 out.extend_from_slice(&transaction.0);
                 out.push(outcome.code());
             }
+            out.extend_from_slice(&(chain.effects.len() as u32).to_le_bytes());
+            chain.effects.iter().for_each(|effect| effect.write(&mut out));
         }
         out
     }
@@ -218,7 +225,11 @@ impl CommittedBlock {
             for _ in 0..reader.u32("returned count")? {
                 returned.push((TransactionId(reader.array("returned payment")?), reader.outcome()?));
             }
-            chains.push(ChainRecord { entry, failures, returned });
+            let mut effects = Vec::new();
+            for _ in 0..reader.u32("number of effects")? {
+                effects.push(reader.effect()?);
+            }
+            chains.push(ChainRecord { entry, failures, returned, effects });
         }
         reader.finish()?;
         Ok(Self { height, delta_digest, state_root, block, certificate, batches, chains })
@@ -247,6 +258,14 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], RecordError> {
         Ok(self.take(N, field)?.try_into().expect("take returned N bytes"))
+    }
+
+    fn effect(&mut self) -> Result<Effect, RecordError> {
+        let at = self.at;
+        let [kind] = self.array("effect")?;
+        let length = Effect::length(kind).ok_or(RecordError::Effect)?;
+        self.at = at;
+        Effect::decode(self.take(length, "effect")?).ok_or(RecordError::Effect)
     }
 
     fn finish(self) -> Result<(), RecordError> {

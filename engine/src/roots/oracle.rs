@@ -17,7 +17,7 @@ use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content,
-    Decision, Digest, Genesis, Height, Order, PacketRun, TransactionId,
+    Decision, Digest, Effect, Genesis, Height, Order, PacketRun, TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -322,8 +322,8 @@ fn entry_leaf(entry: &ChainEntry) -> Hash {
 /// chain | height | count | outcomes | count | (account | balance | base of the window | used nonces | flags | key
 /// version) of each changed account | count | inbox | count | outbox | issued | burned | count | keys of opened
 /// accounts
-/// | count | (account | key) of each account with another key | count | (place | bytes | key | next key | value) of
-/// each changed place, with no bytes where no row is
+/// | count | (account | key) of each account with another key | count | what took effect by itself, as a journal has it
+/// | count | (place | bytes | key | next key | value) of each changed place, with no bytes where no row is
 fn delta_digest(
     chain: ChainId,
     height: Height,
@@ -357,6 +357,20 @@ fn delta_digest(
     for (account, key) in &outcome.keys {
         delta.extend(account.0.to_le_bytes());
         delta.extend(key);
+    }
+    delta.extend((outcome.effects.len() as u32).to_le_bytes());
+    for effect in &outcome.effects {
+        match *effect {
+            Effect::Decided { proposal } => delta.extend([&[1][..], &proposal.0].concat()),
+            Effect::Changed { account, change, what, stands } => {
+                let numbers = [account.0.to_le_bytes(), change.to_le_bytes()].concat();
+                delta.extend([&[2][..], &numbers, &[what as u8, u8::from(stands)]].concat());
+            }
+            Effect::Released { payer, nonce, amount } => {
+                let numbers = [payer.0, nonce, amount].map(u64::to_le_bytes);
+                delta.extend([&[3][..], numbers.as_flattened()].concat());
+            }
+        }
     }
     delta.extend((rows.len() as u32).to_le_bytes());
     for (place, row) in rows {

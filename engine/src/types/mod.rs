@@ -14,6 +14,7 @@ mod attest;
 mod attestation;
 mod command;
 mod digest;
+mod effect;
 mod genesis;
 mod governance;
 mod ids;
@@ -32,6 +33,7 @@ pub use attest::{Attest, Data, Registration, Registrations, Revoke};
 pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
 pub use digest::{Digest, Fingerprint, TransactionId};
+pub use effect::{Changed, Effect};
 pub use flags::AccountFlags;
 pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,

@@ -17,7 +17,7 @@
 
 use kernels::ed25519::is_small_order;
 
-use super::{AccountId, Height};
+use super::{AccountId, Changed, Height};
 use crate::limits::{GUARDIANS_MAX, LOCK_STEP_MS, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX};
 
 /// Bytes of the zeros before each key of the ledger's own.
@@ -159,6 +159,18 @@ pub enum Change {
     Close,
 }
 
+impl Change {
+    /// What of the account it is about.
+    #[must_use]
+    pub fn what(&self) -> Changed {
+        match self {
+            Self::Key(_) => Changed::Key,
+            Self::Safeguards(_) => Changed::Safeguards,
+            Self::Close => Changed::Closing,
+        }
+    }
+}
+
 /// A change in its lock window: until it is due, it can be cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
@@ -249,12 +261,7 @@ impl AccountRecord {
         match &self.pending {
             None => bytes.push(0),
             Some(Pending { change, by_recovery, begun, due_ms }) => {
-                let code = match change {
-                    Change::Key(_) => 1,
-                    Change::Safeguards(_) => 2,
-                    Change::Close => 3,
-                };
-                bytes.extend([code, u8::from(*by_recovery)]);
+                bytes.extend([change.what() as u8, u8::from(*by_recovery)]);
                 bytes.extend(begun.0.to_le_bytes());
                 bytes.extend(due_ms.to_le_bytes());
                 match change {

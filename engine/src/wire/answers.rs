@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::{Cursor, Happening};
 use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
 use crate::types::{
-    AccountId, AccountRecord, ChainId, Digest, Height, Outcome, Sequence, TransactionId, ValidatorIndex,
-    record_key,
+    AccountId, AccountRecord, ChainId, Digest, Effect, Height, Outcome, Sequence, TransactionId,
+    ValidatorIndex, record_key,
 };
 
 /// An account as it is under a state root.
@@ -161,13 +161,27 @@ pub struct FeedAnswer {
 pub struct FeedEvent {
     /// Where it is in the feed.
     pub at: Cursor,
-    /// The transaction.
-    pub id: TransactionId,
-    /// What happened with it.
+    /// What it is.
     #[serde(flatten)]
-    pub happening: Happening,
-    /// The transaction, in hexadecimal: the 128 bytes of its packet, or of each packet of an envelope.
-    pub packet: String,
+    pub item: FeedItem,
+}
+
+/// What an event of a feed is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FeedItem {
+    /// A transaction.
+    Transaction {
+        /// Its id.
+        id: TransactionId,
+        /// What happened with it.
+        #[serde(flatten)]
+        happening: Happening,
+        /// Its bytes, in hexadecimal: the 128 of its packet, or of each packet of an envelope.
+        packet: String,
+    },
+    /// Something that took effect by itself.
+    Effect(Effect),
 }
 
 /// A committed block.

@@ -1,8 +1,8 @@
 //! The feed of a chain: what happened on it, in the order of execution, from a cursor on.
 //!
 //! ```text
-//! height h:   0 … inbox-1                        inbox … inbox+transactions-1
-//!             what other chains sent in h-1      the block's transactions on this chain
+//! height h:   0 … effects-1                effects … effects+inbox-1         … effects+inbox+transactions-1
+//!             what took effect by itself   what other chains sent in h-1     the block's transactions on this chain
 //! ```
 //!
 //! Every validator has the same order, so a cursor that one has given is understood by all, also after a restart.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Reader, WireError, Writer};
 use crate::limits::FEED_EVENTS_MAX;
-use crate::types::{AccountId, ChainId, Content, Height, Outcome, PacketRun};
+use crate::types::{AccountId, ChainId, Content, Effect, Height, Outcome, PacketRun};
 
 /// A place in the feed of a chain: the next event is this one, or the first above it. As text it is `height.place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,7 +170,13 @@ fn changes(run: PacketRun<'_>, account: AccountId) -> bool {
 }
 
 impl FeedQuery {
-    /// Whether an event is wanted.
+    /// Whether something that took effect by itself is wanted.
+    #[must_use]
+    pub fn wants_effect(&self, effect: &Effect) -> bool {
+        self.reference.is_none() && self.account.is_none_or(|account| effect.concerns(account))
+    }
+
+    /// Whether what happened with a transaction is wanted.
     #[must_use]
     pub fn wants(&self, happening: Happening, run: PacketRun<'_>) -> bool {
         self.account.is_none_or(|account| happening.concerns(run, account))

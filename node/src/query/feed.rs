@@ -7,9 +7,9 @@ use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use client::{AsOf, ClientError, Cursor, FeedQuery, Happened, Happening};
+use client::{AsOf, ClientError, Cursor, FeedItem, FeedQuery, Happened, Happening};
 use engine::limits::FEED_EVENTS_MAX;
-use engine::types::{AccountId, ChainId};
+use engine::types::{AccountId, ChainId, Changed, Effect};
 use serde_json::json;
 
 use super::{Asked, connect, print};
@@ -86,7 +86,18 @@ fn write_events(
     account: Option<AccountId>,
     json: bool,
 ) -> std::io::Result<()> {
-    for Happened { at, id, happening, signed } in events {
+    for Happened { at, what } in events {
+        let (id, happening, signed) = match what {
+            FeedItem::Transaction { id, happening, signed } => (id, happening, signed),
+            FeedItem::Effect(effect) if json => {
+                writeln!(out, "{}", json!({ "at": at, "happening": effect }))?;
+                continue;
+            }
+            FeedItem::Effect(effect) => {
+                writeln!(out, "{at:<12} {}", effect_words(effect))?;
+                continue;
+            }
+        };
         if json {
             let mut line = print::with_content(json!({ "at": at, "id": id }), signed);
             line["happening"] = json!(happening);
@@ -109,6 +120,27 @@ fn words(happening: Happening, source: ChainId) -> String {
         Happening::NotCredited { reason } => format!("not credited, back to chain {source} ({reason})"),
         Happening::Refunded { reason } => format!("refunded ({reason})"),
         Happening::Swapped => "swapped".to_owned(),
+    }
+}
+
+/// What took effect by itself, for a person.
+fn effect_words(effect: &Effect) -> String {
+    match effect {
+        Effect::Decided { proposal } => format!("decided: proposal {proposal} is in effect"),
+        Effect::Changed { account, change, what, stands } => {
+            let what = match what {
+                Changed::Key => "has another key",
+                Changed::Safeguards => "has other safeguards",
+                Changed::Closing => "is closed for good",
+            };
+            match stands {
+                true => format!("changed: account {account} {what} (change {change})"),
+                false => format!("void: change {change} of account {account}, after which it {what}"),
+            }
+        }
+        Effect::Released { payer, nonce, amount } => {
+            format!("released: account {payer} has {amount} back, set aside with nonce {nonce}")
+        }
     }
 }
 

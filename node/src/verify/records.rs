@@ -43,6 +43,6 @@ fn committed(bytes: &[u8]) -> Result<Committed, Wrong> {
 }
 
 fn chain(record: ChainRecord) -> CommittedChain {
-    let ChainRecord { entry, failures, returned } = record;
-    CommittedChain { entry, failures, returned }
+    let ChainRecord { entry, failures, returned, effects } = record;
+    CommittedChain { entry, failures, returned, effects }
 }

@@ -34,6 +34,7 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
         entry: *entry,
         failures: Vec::new(),
         returned: Vec::new(),
+        effects: Vec::new(),
     };
     let record = CommittedBlock {
         height: Height(1),

@@ -101,6 +101,10 @@ fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_com
     // Its feed begins with it, wherever a question begins.
     let (text, _) = expect(0, &["query", "--network", &dir, "feed", "5"]);
     assert!(text.contains("70 from account 1900 to account 1 on chain 5"), "{text}");
+    // It was created, and paused later: what took effect by itself comes first.
+    let decided = text.lines().filter(|line| line.contains("decided: proposal "));
+    assert_eq!(decided.count(), 2, "{text}");
+    assert!(text.lines().next().is_some_and(|line| line.contains("decided: proposal ")), "{text}");
     testbed.stop_all();
     for member in &testbed.network.members {
         let (text, _) = expect(0, &["verify", member.data().to_str().unwrap()]);

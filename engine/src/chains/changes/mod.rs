@@ -19,8 +19,8 @@ pub(crate) use self::oracle::{PlainRecord, settle_plainly};
 use super::transfers::release;
 use crate::execute::Book;
 use crate::types::{
-    AccountFlags, AccountId, AccountRecord, Approval, ChainTime, Change, LockWindows, Outcome, Pending,
-    Protect, Recover, Rekey,
+    AccountFlags, AccountId, AccountRecord, Approval, ChainTime, Change, Effect, LockWindows, Outcome,
+    Pending, Protect, Recover, Rekey,
 };
 
 /// For so many heights after an account has begun to close, a payment of its own may come back from another chain.
@@ -40,33 +40,41 @@ pub(crate) fn settle(book: &mut Book, at: ChainTime) {
         let flags = book.state().flags_at(index);
         // While it is frozen its owner could not cancel: what its own key has begun does not take effect. What
         // guardians have said since counts on.
-        if flags.frozen().debit() && !pending.by_recovery {
+        let what = pending.change.what();
+        let stands = if flags.frozen().debit() && !pending.by_recovery {
             set_flags(book, index, flags.with_closing(false));
-            book.set_record(account, &record);
-            continue;
-        }
-        record.approvals.clear();
-        match pending.change {
-            Change::Key(key) => {
-                book.set_key(account, key, (record.key_since, at.height));
-                record.key_since = at.height;
+            false
+        } else {
+            record.approvals.clear();
+            match pending.change {
+                Change::Key(key) => {
+                    book.set_key(account, key, (record.key_since, at.height));
+                    record.key_since = at.height;
+                    true
+                }
+                Change::Safeguards(safeguards) => {
+                    record.safeguards = safeguards;
+                    true
+                }
+                Change::Close => close_for_good(book, index),
             }
-            Change::Safeguards(safeguards) => record.safeguards = safeguards,
-            Change::Close => close_for_good(book, index),
-        }
+        };
         book.set_record(account, &record);
+        book.note(Effect::Changed { account, change: record.changes, what, stands });
     }
     release(book, clock.now_ms);
 }
 
-/// A refund may have come since it was empty: then it stays open.
-fn close_for_good(book: &mut Book, index: usize) {
+/// Whether it is closed: a refund may have come since it was empty, and then it stays open.
+fn close_for_good(book: &mut Book, index: usize) -> bool {
     let before = book.state().mutable(index);
-    let after = match before.balance {
-        0 => AccountFlags::CLOSED.with_frozen(before.flags.frozen()),
-        _ => before.flags.with_closing(false),
+    let is_empty = before.balance == 0;
+    let after = match is_empty {
+        true => AccountFlags::CLOSED.with_frozen(before.flags.frozen()),
+        false => before.flags.with_closing(false),
     };
     set_flags(book, index, after);
+    is_empty
 }
 
 pub(super) fn rekey(book: &mut Book, at: ChainTime, signer: usize, rekey: &Rekey<'_>) -> Result<(), Outcome> {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use crate::chains::transfers::release_plainly;
 use crate::execute::oracle::{Account, Oracle};
 use crate::limits::{CHANGES_MAX, ROWS_MAX};
-use crate::types::{AccountId, ChainTime, Height, Outcome, Protect, Recover, Registrar, Rekey};
+use crate::types::{
+    AccountId, ChainTime, Changed, Effect, Height, Outcome, Protect, Recover, Registrar, Rekey,
+};
 
 type Key = [u8; 32];
 
@@ -132,8 +134,15 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
         let account = &mut oracle.accounts[id as usize];
         let pending = account.record.pending.take().expect("it was found");
         oracle.changing.remove(&AccountId(id));
+        let (of, change) = (AccountId(id), account.record.changes);
+        let what = match &pending.change {
+            PlainChange::Key(_) => Changed::Key,
+            PlainChange::Safeguards(_) => Changed::Safeguards,
+            PlainChange::Close => Changed::Closing,
+        };
         if account.debit_frozen && !pending.by_recovery {
             account.closing = false;
+            oracle.effects.push(Effect::Changed { account: of, change, what, stands: false });
             write(oracle, AccountId(id));
             continue;
         }
@@ -157,6 +166,8 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
                 account.closed = account.balance == 0;
             }
         }
+        let stands = what != Changed::Closing || account.closed;
+        oracle.effects.push(Effect::Changed { account: of, change, what, stands });
         write(oracle, AccountId(id));
     }
     release_plainly(oracle);

@@ -335,6 +335,8 @@ fn windows_do_not_end_while_there_are_no_blocks() {
         let with_ids = PacketRun::all(&packets).map(|run| (TransactionId([0; 32]), run));
         let expected = oracle.execute(at, &[], with_ids);
         assert_eq!((delta.outcomes(), delta.keys()), (&expected.outcomes[..], &expected.keys[..]));
+        assert_eq!(delta.effects(), expected.effects);
+        assert_eq!(delta.effects().len(), delta.keys().len(), "nothing else takes effect here");
         assert!(oracle.table().agrees(writer.table()));
         (delta.outcomes().to_vec(), delta.keys().len())
     };
@@ -427,13 +429,17 @@ fn a_refund_reaches_a_closing_account_which_then_stays_open() {
         let delta = writer.execute_packets(at, inbox, std::iter::empty(), &[]);
         let expected = oracle.execute(at, inbox, std::iter::empty());
         assert_eq!((delta.inbox(), delta.outbox()), (&expected.inbox[..], &expected.outbox[..]));
+        assert_eq!(delta.effects(), expected.effects);
         let account = writer.state().account(AccountId(4)).unwrap();
-        (delta.inbox().iter().map(|came| came.outcome).collect::<Vec<_>>(), account)
+        let outcomes: Vec<_> = delta.inbox().iter().map(|came| came.outcome).collect();
+        (outcomes, account, delta.effects().to_vec())
     };
     assert_eq!(run(&[credit]).0, [CreditClosed]);
     assert_eq!(run(&[refund]).0, [Applied]);
-    let (_, account) = run(&[]);
+    let (_, account, effects) = run(&[]);
     assert_eq!((account.balance, account.flags), (5, AccountFlags::OPEN));
+    let what = Changed::Closing;
+    assert_eq!(effects, [Effect::Changed { account: AccountId(4), change: 1, what, stands: false }]);
 }
 
 #[test]

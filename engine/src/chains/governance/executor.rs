@@ -7,8 +7,8 @@ use crate::execute::{Book, Table};
 use crate::limits::{CHAINS_MAX, DECISION_LAG, DECISIONS_MAX, PROPOSALS_MAX};
 use crate::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, Approve, Asset, ChainGenesis, ChainId, ChainStatus,
-    ChainTime, Charter, Content, Council, Decision, Digest, Fingerprint, Height, NewChain, Order, Outcome,
-    PacketRun, ProposalRecord, Propose, chain_key, chain_of_key,
+    ChainTime, Charter, Content, Council, Decision, Digest, Effect, Fingerprint, Height, NewChain, Order,
+    Outcome, PacketRun, ProposalRecord, Propose, chain_key, chain_of_key,
 };
 
 /// What was decided about the chains of a network: read from the genesis and the table, and kept beside it.
@@ -308,6 +308,7 @@ pub(crate) fn obey(book: &mut Book, height: Height, orders: &[Order]) {
             governance.open.clear();
             let row = governance.administrators.encode();
             book.put(&ADMINISTRATORS_KEY, &row);
+            book.note(Effect::Decided { proposal: *proposal });
         }
         if decision.chain() != Some(book.state().chain()) {
             continue;
@@ -324,5 +325,6 @@ pub(crate) fn obey(book: &mut Book, height: Height, orders: &[Order]) {
             });
         }
         book.set_charter(&after);
+        book.note(Effect::Decided { proposal: *proposal });
     }
 }

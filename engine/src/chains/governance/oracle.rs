@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::execute::oracle::Oracle;
 use crate::types::{
     AccountId, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content, Decision,
-    Height, NewChain, Order, Outcome, Propose, Registrar, Roles,
+    Effect, Height, NewChain, Order, Outcome, Propose, Registrar, Roles,
 };
 
 type Key = [u8; 32];
@@ -378,6 +378,7 @@ pub(crate) fn obey_plainly(oracle: &mut Oracle, height: Height, orders: &[Order]
             value.extend([council.threshold, council.accounts.len() as u8]);
             value.extend(council.accounts.iter().flat_map(|account| account.0.to_le_bytes()));
             oracle.table.put(own_row(5, 0), value);
+            oracle.effects.push(Effect::Decided { proposal: *proposal });
         }
         if decision.chain() != Some(oracle.chain()) {
             continue;
@@ -400,6 +401,7 @@ pub(crate) fn obey_plainly(oracle: &mut Oracle, height: Height, orders: &[Order]
             oracle.is.roles = roles;
         }
         oracle.table.put(own_row(6, 0), oracle.is.value());
+        oracle.effects.push(Effect::Decided { proposal: *proposal });
     }
 }
 

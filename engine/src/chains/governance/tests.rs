@@ -428,6 +428,9 @@ impl Network {
         };
         let expected = self.oracle.execute(time, of_chain);
         assert_eq!(executed.state_root.entries(), expected.entries);
+        for (delta, expected) in executed.deltas.iter().zip(&expected.outcomes) {
+            assert_eq!(delta.effects(), expected.effects);
+        }
         assert_eq!(*executed.state_root.digest(), expected.state_root);
         self.view.commit(&executed.deltas, executed.state_root.clone());
         for (entry, chain) in executed.state_root.entries().iter().map(|entry| (entry, entry.chain)) {

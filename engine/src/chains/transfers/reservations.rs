@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::execute::{Book, Crossing, Neighbour};
 use crate::types::{
-    AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Offer, Outcome, Purpose, Reservation,
+    AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Effect, Offer, Outcome, Purpose, Reservation,
     ReservationId, Reserve, Settle, Take, Terms,
 };
 
@@ -122,6 +122,7 @@ pub(in crate::chains) fn release(book: &mut Book, now_ms: u64) {
     for id in book.over(now_ms) {
         let Reservation { amount, .. } = book.end(id);
         credit(book, id.payer, amount);
+        book.note(Effect::Released { payer: id.payer, nonce: id.nonce, amount });
     }
 }
 

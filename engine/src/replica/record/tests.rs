@@ -1,8 +1,22 @@
 use super::*;
+use crate::types::{AccountId, Changed};
 use proptest::prelude::*;
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn effect() -> impl Strategy<Value = Effect> {
+    let changed = prop_oneof![Just(Changed::Key), Just(Changed::Safeguards), Just(Changed::Closing)];
+    prop_oneof![
+        digest().prop_map(|proposal| Effect::Decided { proposal }),
+        (any::<[u64; 2]>(), changed, any::<bool>()).prop_map(|([account, change], what, stands)| {
+            Effect::Changed { account: AccountId(account), change, what, stands }
+        }),
+        any::<[u64; 3]>().prop_map(|[payer, nonce, amount]| {
+            Effect::Released { payer: AccountId(payer), nonce, amount }
+        }),
+    ]
 }
 
 prop_compose! {
@@ -10,13 +24,14 @@ prop_compose! {
         entry in any::<[u8; CHAIN_ENTRY_BYTES]>(), kind in 1u8..=3, status in 0u8..=2,
         failures in prop::collection::vec((any::<u32>(), 1u8..=11), 0..5),
         returned in prop::collection::vec((any::<[u8; 32]>(), 1u8..=11), 0..5),
+        effects in prop::collection::vec(effect(), 0..5),
     ) -> ChainRecord {
         let outcome = |outcome| Outcome::try_from(outcome).unwrap();
         let failures = failures.into_iter().map(|(at, code)| (at, outcome(code))).collect();
         let returned = returned.into_iter().map(|(id, code)| (TransactionId(id), outcome(code))).collect();
         let mut entry = entry;
         (entry[4], entry[5], entry[6]) = (kind, 0, status);
-        ChainRecord { entry: ChainEntry::parse(&entry).unwrap(), failures, returned }
+        ChainRecord { entry: ChainEntry::parse(&entry).unwrap(), failures, returned, effects }
     }
 }
 
@@ -68,11 +83,12 @@ fn a_boot_is_a_number_and_whether_it_was_done() {
 }
 
 #[test]
-fn an_unknown_outcome_is_refused() {
+fn an_unknown_outcome_or_effect_is_refused() {
     let chain = ChainRecord {
         entry: ChainEntry { transactions: 1, ..ChainEntry::default() },
         failures: Vec::new(),
         returned: vec![(TransactionId([5; 32]), Outcome::UnknownCredit)],
+        effects: vec![Effect::Decided { proposal: Digest([6; 32]) }],
     };
     let record = CommittedBlock {
         height: Height(1),
@@ -83,7 +99,15 @@ fn an_unknown_outcome_is_refused() {
         certificate: vec![],
         chains: vec![chain],
     };
-    let mut bytes = record.encode();
-    *bytes.last_mut().unwrap() = 200;
-    assert_eq!(CommittedBlock::decode(&bytes), Err(RecordError::Outcome(200)));
+    let bytes = record.encode();
+    // The effect has 33 bytes, and its count 4.
+    let with = |from_end: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        let at = bytes.len() - from_end;
+        bytes[at] = byte;
+        CommittedBlock::decode(&bytes)
+    };
+    assert_eq!(with(1, 7).map(|record| record.chains[0].effects.len()), Ok(1));
+    assert_eq!(with(38, 200), Err(RecordError::Outcome(200)));
+    assert_eq!(with(33, 200), Err(RecordError::Effect));
 }

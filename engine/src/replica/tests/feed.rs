@@ -5,8 +5,10 @@ use super::rig::{CHAIN, OTHER, Rig};
 use super::*;
 use crate::chains::transfers::tests::{offer_as, take_as};
 use crate::execute::tests::transfer;
-use crate::types::{AccountId, ChainId, Outcome, Packet, Price, ReservationId, Terms, Transfer, Verdict};
-use crate::wire::answers::FeedAnswer;
+use crate::types::{
+    AccountId, ChainId, Effect, Outcome, Packet, Price, ReservationId, Terms, Transfer, Verdict,
+};
+use crate::wire::answers::{FeedAnswer, FeedEvent, FeedItem};
 use crate::wire::{Cursor, FeedQuery, Happening};
 
 const SENT: Happening = Happening::Executed { outcome: Outcome::Sent };
@@ -51,7 +53,11 @@ fn lines(answer: &FeedAnswer) -> Vec<(String, u64, Happening)> {
         let bytes = hex::decode(packet).unwrap();
         Packet::slice(&bytes)[0].debit().0
     };
-    answer.events.iter().map(|event| (event.at.to_string(), payer(&event.packet), event.happening)).collect()
+    let line = |event: &FeedEvent| match &event.item {
+        FeedItem::Transaction { happening, packet, .. } => (event.at.to_string(), payer(packet), *happening),
+        FeedItem::Effect(effect) => panic!("nothing takes effect by itself here: {effect:?}"),
+    };
+    answer.events.iter().map(line).collect()
 }
 
 #[track_caller]
@@ -140,6 +146,53 @@ fn a_feed_has_both_ends_of_a_swap_and_its_taker_is_told_once() {
     let mut told: Vec<_> = rig.nodes[0].world.notices.iter().map(|(_, notice)| notice.verdict).collect();
     told.sort_by_key(|verdict| verdict.code());
     assert_eq!(told, [Verdict::Committed, Verdict::Committed, Verdict::Failed(reason)]);
+}
+
+/// Accounts 0 and 1 offer, and nobody takes it.
+#[test]
+fn a_feed_has_what_takes_effect_by_itself_before_everything_else_of_its_height() {
+    let mut rig = Rig::new(4);
+    let price = Price { chain: OTHER, amount: 30, to: AccountId(7), taker: None };
+    let like = |payer| Transfer { chain: CHAIN, ..transfer(payer, 0, 60 + payer, 0) };
+    for payer in [0, 1] {
+        rig.offer_unsigned(0, (payer, 0), &offer_as(&like(payer), price, 1)).unwrap();
+    }
+    let mut parent = rig.network();
+    for view in 1..8 {
+        rig.advance(500);
+        if view == 4 {
+            rig.offer(0, 3, 0).unwrap();
+            rig.advance(100);
+        }
+        parent = rig.order((view % 4) as usize, view, parent);
+    }
+    rig.advance(30);
+    let mut blocks = FeedBlocks::default();
+    let answer = ask(&rig, &everything(CHAIN), &mut blocks, false);
+    let released = |payer| Effect::Released { payer: AccountId(payer), nonce: 0, amount: 60 + payer };
+    let effects: Vec<_> =
+        answer.events.iter().filter(|event| matches!(event.item, FeedItem::Effect(_))).collect();
+    let [first, second] = effects[..] else { panic!("{answer:?}") };
+    assert_eq!([&first.item, &second.item], [0, 1].map(|payer| FeedItem::Effect(released(payer))).each_ref());
+    assert_eq!((first.at.place, second.at), (0, Cursor { place: 1, ..first.at }));
+    assert_eq!(answer.events.len(), 2 + 1 + 2);
+
+    // One event an answer, each goes on behind the one before.
+    let (mut query, mut one_by_one) = (FeedQuery { max: 1, ..everything(CHAIN) }, Vec::new());
+    while query.from < answer.next {
+        let part = ask(&rig, &query, &mut blocks, false);
+        assert!(part.events.len() <= 1 && part.next > query.from);
+        one_by_one.extend(part.events);
+        query.from = part.next;
+    }
+    assert_eq!(one_by_one, answer.events);
+    let mut of = |account: Option<u64>, reference| {
+        let query = FeedQuery { account: account.map(AccountId), reference, ..everything(CHAIN) };
+        ask(&rig, &query, &mut blocks, false).events
+    };
+    assert!(of(Some(1), None).iter().any(|event| event == second));
+    assert!(!of(Some(1), None).iter().any(|event| event == first));
+    assert!(!of(None, Some([0; 12])).iter().any(|event| matches!(event.item, FeedItem::Effect(_))));
 }
 
 #[test]

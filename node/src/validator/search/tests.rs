@@ -87,7 +87,7 @@ impl Shelf {
             log: Frontier::new(height.0, vec![[0; 32]; height.0.count_ones() as usize]).unwrap(),
         };
         let entry = ChainEntry { chain: CHAIN, transactions: transactions.into(), ..ChainEntry::default() };
-        let chain = ChainRecord { entry, failures: Vec::new(), returned: Vec::new() };
+        let chain = ChainRecord { entry, failures: Vec::new(), returned: Vec::new(), effects: Vec::new() };
         let record = CommittedBlock {
             height,
             delta_digest: Digest::default(),

@@ -6,7 +6,8 @@ use crate::execute::Crossing;
 use crate::execute::oracle::Oracle;
 use crate::limits::{CHAIN_RESERVATIONS_MAX, RELEASES_MAX, RESERVATIONS_MAX};
 use crate::types::{
-    AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Offer, Outcome, Reserve, Settle, Take, Terms,
+    AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Effect, Offer, Outcome, Reserve, Settle, Take,
+    Terms,
 };
 
 /// Money that an account has set aside.
@@ -195,7 +196,9 @@ pub(crate) fn release_plainly(oracle: &mut Oracle) {
     let over = oracle.reservations.iter().filter(|(_, of)| of.due_ms <= oracle.clock.0);
     let over: BTreeSet<_> = over.map(|(name, of)| (of.due_ms, *name)).collect();
     for (_, name) in over.into_iter().take(RELEASES_MAX) {
-        oracle.accounts[name.0 as usize].balance += u128::from(oracle.reservations[&name].amount);
+        let amount = oracle.reservations[&name].amount;
+        oracle.accounts[name.0 as usize].balance += u128::from(amount);
+        oracle.effects.push(Effect::Released { payer: AccountId(name.0), nonce: name.1, amount });
         end(oracle, name);
     }
 }

@@ -94,6 +94,7 @@ impl Network {
         let expected = self.oracle.execute(at, of);
         for (delta, expected) in executed.deltas.iter().zip(&expected.outcomes) {
             assert_eq!(delta.outcomes(), expected.outcomes);
+            assert_eq!(delta.effects(), expected.effects);
             assert_eq!((delta.inbox(), delta.outbox()), (&expected.inbox[..], &expected.outbox[..]));
         }
         assert_eq!(*executed.state_root.digest(), expected.state_root);
