@@ -197,7 +197,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 7";
+            let reason = "this is not a genesis header of version 8";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;

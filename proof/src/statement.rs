@@ -201,11 +201,14 @@ impl fmt::Display for Statement {
                     None => write!(f, "with the outcome of code {outcome}, which this version does not know"),
                 }
             }
-            Fact::NeverExecuted(Unexecuted { kind, account, nonce, expiry, id, .. }) => {
+            Fact::NeverExecuted(Unexecuted { body, kind, account, nonce, expiry, id, .. }) => {
                 match (id, kind_name(*kind)) {
                     (Some(id), _) => write!(f, "transaction {}", Hex(id))?,
-                    // Another envelope with these fields cannot have been executed either.
-                    (None, kind) => write!(f, "the envelope ({})", kind.unwrap_or("of an unknown kind"))?,
+                    // The id is not known here: who has the envelope compares what it signs.
+                    (None, kind) => {
+                        let kind = kind.unwrap_or("of an unknown kind");
+                        write!(f, "an envelope ({kind}) with the signed bytes {}", Hex(body))?;
+                    }
                 }
                 write!(
                     f,

@@ -189,7 +189,7 @@ pub enum FeedItem {
 pub struct BlockAnswer {
     /// Its height.
     pub height: Height,
-    /// Its digest: SHA-256 of the encoding.
+    /// Its digest, of its [short form](crate::wire::Block::short).
     pub digest: Digest,
     /// The encoded block, in hexadecimal; everything else is read out of it.
     pub block: String,

@@ -20,7 +20,7 @@ use crate::types::{
     AccountId, ChainId, Digest, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict,
 };
 
-/// The version of this protocol. Version 7: money that is set aside, and swaps.
+/// The version of this protocol. Version 9: blocks with the log of headers, and feeds with what takes effect by itself.
 pub const PROTOCOL_VERSION: u32 = 9;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.

@@ -69,15 +69,15 @@ impl Frontier {
         let (mut at, mut last) = (index, size.checked_sub(1).filter(|_| !later.is_empty())?);
         let mut left_roots = self.roots.iter().rev();
         let mut path = Vec::new();
-        let mut level_leaves = 1_usize;
+        let mut level_leaves = 1_u64;
         while last > 0 {
             if at % 2 == 1 {
                 // Its left neighbour is perfect and lies left of the leaf: the smallest that is left of the frontier.
                 path.push(*left_roots.next()?);
             } else if at < last {
-                let first = ((at + 1) * level_leaves as u64 - index) as usize;
-                let end = later.len().min(first.saturating_add(level_leaves));
-                path.push(root(&later[first..end]));
+                let first = (at + 1) * level_leaves - index;
+                let end = first.saturating_add(level_leaves).min(later.len() as u64);
+                path.push(root(&later[first as usize..end as usize]));
             }
             at /= 2;
             last /= 2;

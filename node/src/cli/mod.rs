@@ -515,6 +515,9 @@ pub struct VerifyProofArgs {
     /// The network id that the header must have, 64 hexadecimal digits: with it the header may come from anywhere.
     #[arg(long, value_name = "ID")]
     pub network_id: Option<engine::types::Digest>,
+    /// The transaction that the proof must speak of: the file that `--offline` wrote, or its bytes in hexadecimal.
+    #[arg(long, value_name = "FILE|BYTES", value_parser = parse_signed)]
+    pub transaction: Option<SignedBytes>,
     /// Print JSON: whether it holds, and what it says or what is wrong.
     #[arg(long)]
     pub json: bool,
@@ -622,8 +625,8 @@ pub enum SignedBytes {
 }
 
 fn parse_signed(text: &str) -> Result<SignedBytes, String> {
-    // No file has such a name.
-    if text.len() < 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    let are_digits = text.len() >= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !are_digits || std::path::Path::new(text).exists() {
         return Ok(SignedBytes::File(PathBuf::from(text)));
     }
     let bytes = hex::decode(text).map_err(|_| "a byte has two hexadecimal digits".to_owned())?;

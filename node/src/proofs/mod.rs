@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use engine::types::{
     AccountFlags, AccountId, Asset, ChainId, Digest, LockWindows, Price, Purpose, Quota, Registrar,
-    Reservation, ReservationId, Roles,
+    Reservation, ReservationId, Roles, Transaction,
 };
 use proof::{
     Attestation, ChainKind, Charter, Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Payment,
@@ -53,7 +53,7 @@ pub enum GenesisHeaderError {
     },
 }
 
-/// Checks a proof; `false` where it does not hold.
+/// Checks a proof; `false` where it does not hold, or does not speak of the transaction that it must speak of.
 ///
 /// # Errors
 /// A file cannot be read, or is not the header of the genesis that is expected ([`GenesisHeaderError`]).
@@ -67,19 +67,42 @@ pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
     if let Some(expected) = args.network_id.filter(|expected| *expected != found) {
         return Err(GenesisHeaderError::OtherNetwork { file: file(), expected, found }.into());
     }
+    let transaction = args.transaction.as_ref().map(|bytes| bytes.transaction(&found)).transpose()?;
     let verdict = proof::verify(&proof, &genesis);
+    // The id of the transaction that was named, if the proof speaks of it.
+    let named = verdict.as_ref().ok().zip(transaction.as_ref());
+    let named = named.map(|(statement, transaction)| {
+        speaks_of(statement, transaction).then(|| transaction.id(&found).to_string())
+    });
     if args.json {
-        print_json(&verdict_json(&verdict))?;
+        let mut told = verdict_json(&verdict);
+        if let Some(named) = &named {
+            told["speaks_of"] = json!(named);
+        }
+        print_json(&told)?;
     } else {
-        match &verdict {
-            Ok(statement) => {
+        match (&verdict, &named) {
+            (Ok(statement), None | Some(Some(_))) => {
                 println!("the proof holds: {statement}");
-                rows(&statement_rows(statement));
+                let named = named.iter().flatten().map(|id| ("the transaction", id.clone()));
+                rows(&named.chain(statement_rows(statement)).collect::<Vec<_>>());
             }
-            Err(error) => println!("the proof does not hold: {error}"),
+            (Ok(statement), Some(None)) => {
+                println!("the proof holds, but it does not speak of that transaction: {statement}");
+            }
+            (Err(error), _) => println!("the proof does not hold: {error}"),
         }
     }
-    Ok(verdict.is_ok())
+    Ok(verdict.is_ok() && named != Some(None))
+}
+
+/// Whether a statement is about a transaction: about its id, or about all that its first packet signs.
+fn speaks_of(statement: &Statement, transaction: &Transaction) -> bool {
+    match &statement.fact {
+        Fact::Transaction { id, .. } => transaction.id(&Digest(statement.network)).0 == *id,
+        Fact::NeverExecuted(unexecuted) => *transaction.run().first().body() == unexecuted.body,
+        _ => false,
+    }
 }
 
 /// Writes a proof, after it was checked if the genesis is known, and says what it proves and how to check it with the
@@ -175,7 +198,7 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
             ("outcome", outcome_name(*outcome).map_or_else(|| format!("code {outcome}"), str::to_owned)),
             ("place", format!("{position} of {of}")),
         ]),
-        Fact::NeverExecuted(Unexecuted { kind, account, nonce, expiry, id, payment, .. }) => {
+        Fact::NeverExecuted(Unexecuted { body, kind, account, nonce, expiry, id, payment, .. }) => {
             rows.extend(id.map(|id| ("transaction", hex::encode(id))));
             rows.push(match payment {
                 Some(Payment { credit_chain, credit, amount }) => {
@@ -183,6 +206,7 @@ fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
                 }
                 None => ("kind", format!("{}, of account {account}", kind_name(*kind).unwrap_or("unknown"))),
             });
+            rows.push(("reference", hex::encode(&body[12..24])));
             rows.push(("nonce", format!("{nonce}, unspent")));
             rows.push(("expiry", format!("height {expiry}")));
         }

@@ -24,11 +24,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, Reserved, SignedBytes, WhomArgs, WhomError, rows};
+use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
-use crate::transfer::SignedFile;
 use crate::validator::counters::CountersReport;
 
 mod accounts;
@@ -142,14 +141,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             asked.write(proof, file, args.json)
         }
         Question::Never { transaction, proof: file } => {
-            let read;
-            let transaction = match transaction {
-                SignedBytes::Here(transaction) => transaction,
-                SignedBytes::File(path) => {
-                    read = SignedFile::read(path)?.transaction_for(asked.client.network(), path)?;
-                    &read
-                }
-            };
+            let transaction = transaction.transaction(asked.client.network())?;
             let proof = asked.client.prove_never(transaction.run(), PROOF_PATIENCE);
             asked.write(proof, file, args.json)
         }

@@ -7,7 +7,7 @@ use engine::limits::PACKET_BYTES;
 use engine::types::{Digest, Transaction, TransactionId};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{OutputError, write_new};
+use crate::cli::{OutputError, SignedBytes, write_new};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -57,6 +57,19 @@ pub enum FileError {
         /// The network at hand.
         expected: Digest,
     },
+}
+
+impl SignedBytes {
+    /// The transaction, for the network at hand.
+    ///
+    /// # Errors
+    /// [`FileError`]: its file cannot be used.
+    pub fn transaction(&self, network: &Digest) -> Result<Transaction, FileError> {
+        match self {
+            Self::Here(transaction) => Ok(transaction.clone()),
+            Self::File(file) => SignedFile::read(file)?.transaction_for(network, file),
+        }
+    }
 }
 
 impl SignedFile {

@@ -115,7 +115,18 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     says(&foreign, "account 7 of chain 1 held");
     says(paid, &format!("transaction {id}: applied"));
     says(never, "has not been executed and never can be");
-    says(envelope, "the envelope (linked transfers) of chain 1");
+    says(envelope, "an envelope (linked transfers) with the signed bytes 10000000");
+    // Who has the transaction compares it: here with the one that is proved, and with another of the same account.
+    let compared = |code, proof: &str, with: &str| {
+        expect(code, &["verify-proof", proof, "--genesis", &genesis, "--transaction", with]).0
+    };
+    let text = compared(0, envelope, offline);
+    let signed: serde_json::Value = serde_json::from_slice(&fs::read(offline).unwrap()).unwrap();
+    assert!(text.contains(signed["id"].as_str().unwrap()), "{text}");
+    assert!(compared(1, envelope, &withheld_hex).contains("does not speak of that transaction"));
+    compared(0, never, &withheld_hex);
+    compared(0, paid, &hex::encode(sent[1].0));
+    assert!(compared(1, account, &withheld_hex).contains("does not speak of that transaction"));
 
     let proof = fs::read(paid).unwrap();
     let json = |proof: &[u8]| -> serde_json::Value {

@@ -43,6 +43,15 @@ fn the_genesis_header_is_read_as_it_was_written() {
 }
 
 #[test]
+fn the_words_name_the_version() {
+    let reason = match Genesis::decode(&[0; 64]) {
+        Err(FormError::Invalid { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason.as_bytes().last(), crate::genesis::MAGIC.last());
+}
+
+#[test]
 fn a_chain_has_what_its_kind_has_and_nothing_else() {
     let network = Network::new("kinds", 1, &[(3, 1), (REGISTER, 1)]);
     let header = network.genesis.header();
