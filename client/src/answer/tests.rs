@@ -135,7 +135,7 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
 
 #[test]
 fn an_account_is_taken_only_as_asked_for_proved_and_at_its_height() {
-    let accounts = (0..5).map(|i| AccountGenesis { public_key: [i; 32], balance: 100 }).collect();
+    let accounts = (0..5).map(|i| AccountGenesis { public_key: [i + 1; 32], balance: 100 }).collect();
     let chain = ChainGenesis {
         id: CHAIN,
         kind: ChainKind::Transfers,

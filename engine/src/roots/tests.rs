@@ -48,7 +48,7 @@ fn genesis(chains: &[(u32, usize)]) -> Genesis {
         threshold: 0,
         accounts: (0..*accounts)
             .map(|i| AccountGenesis {
-                public_key: [i as u8; 32],
+                public_key: [(i % 255) as u8 + 1; 32],
                 balance: if *id < REGISTER { 100 + i as u64 } else { 0 },
             })
             .collect(),

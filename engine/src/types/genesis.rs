@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kernels::ed25519::is_small_order;
 use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Asset, ChainId, Council, Digest, ValidatorIndex};
@@ -431,6 +432,12 @@ pub enum GenesisError {
         /// How many it has.
         accounts: usize,
     },
+    /// An account with a key under which one signature fits every message.
+    #[error("the key of account {1} of chain {0} has small order: under it anybody could sign")]
+    AccountKey(ChainId, AccountId),
+    /// A validator with a key under which anybody could vote.
+    #[error("the key of validator {0} has small order: under it anybody could vote")]
+    ValidatorKey(ValidatorIndex),
     /// The money of an asset, with all that may be issued, does not fit into 64 bits: a credit could overflow.
     #[error("the balances of all chains of asset {0} and what may be issued add up to more than 2^64 - 1")]
     Supply(Asset),
@@ -538,6 +545,9 @@ impl Genesis {
                 }
             }
         }
+        if let Some(weak) = validators.iter().position(|validator| is_small_order(&validator.public_key)) {
+            return Err(GenesisError::ValidatorKey(ValidatorIndex(weak as u16)));
+        }
         if chains.is_empty() || chains.len() > CHAINS_MAX {
             return Err(GenesisError::Chains(chains.len()));
         }
@@ -552,6 +562,10 @@ impl Genesis {
         for chain in &chains {
             if chain.accounts.is_empty() || chain.accounts.len() > GENESIS_ACCOUNTS_MAX {
                 return Err(GenesisError::Accounts { chain: chain.id, accounts: chain.accounts.len() });
+            }
+            let weak = chain.accounts.iter().position(|account| is_small_order(&account.public_key));
+            if let Some(account) = weak {
+                return Err(GenesisError::AccountKey(chain.id, AccountId(account as u64)));
             }
             chain.check_roles()?;
             let supply = supplies.entry(chain.asset).or_insert(0_u64);

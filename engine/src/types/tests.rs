@@ -240,6 +240,23 @@ fn roles_are_held_by_accounts_and_what_may_be_issued_fits_with_what_there_is() {
 }
 
 #[test]
+fn keys_under_which_anybody_could_sign_are_refused() {
+    let mut weak = [0xff; 32];
+    weak[0] = 0xec;
+    let with_account = |key| {
+        let mut chain = chain(4, &[1, 2]);
+        chain.accounts[1].public_key = key;
+        genesis(vec![validator(1)], vec![chain]).err()
+    };
+    for key in [[0; 32], weak] {
+        assert_eq!(with_account(key), Some(GenesisError::AccountKey(ChainId(4), AccountId(1))));
+        let members = vec![validator(1), ValidatorGenesis { public_key: key, ..validator(2) }];
+        let error = genesis(members, vec![chain(4, &[1])]).err();
+        assert_eq!(error, Some(GenesisError::ValidatorKey(ValidatorIndex(1))));
+    }
+}
+
+#[test]
 fn a_chain_of_attestations_has_a_cap_and_no_money() {
     let id = ChainId(4);
     let with = |change: fn(&mut ChainGenesis)| {

@@ -219,7 +219,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     ("[a-z]{1,20}", 1..7_u8, balances, roles).prop_map(|(name, validator_count, chains, roles)| {
         let validator = |i: u8| ValidatorGenesis {
             name: format!("v{i}"),
-            public_key: [i; 32],
+            public_key: [i + 1; 32],
             certificate_fingerprint: [i; 32],
         };
         let chain = move |(id, accounts): (usize, Vec<([u8; 32], u64)>)| ChainGenesis {
@@ -231,7 +231,12 @@ fn genesis() -> impl Strategy<Value = Genesis> {
             threshold: 0,
             accounts: accounts
                 .into_iter()
-                .map(|(public_key, balance)| AccountGenesis { public_key, balance })
+                .map(|(mut public_key, balance)| {
+                    // None has small order.
+                    public_key[7] |= 1;
+                    public_key[8] &= 0xfe;
+                    AccountGenesis { public_key, balance }
+                })
                 .collect(),
         };
         let validators = (0..validator_count).map(validator).collect();
