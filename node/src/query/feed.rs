@@ -52,7 +52,7 @@ pub(super) fn print_feed(
         };
         from = answer.value.next;
         left -= answer.value.events.len() as u64;
-        if let Err(error) = write_events(&mut out, &answer.value.events, account, json) {
+        if let Err(error) = write_events(&mut out, &answer.value.events, (chain, account), json) {
             break Err(error);
         }
         let at_end = from.height > answer.as_of.height;
@@ -83,7 +83,7 @@ fn connect_again(whom: &WhomArgs) -> Asked {
 fn write_events(
     out: &mut impl Write,
     events: &[Happened],
-    account: Option<AccountId>,
+    (chain, account): (ChainId, Option<AccountId>),
     json: bool,
 ) -> std::io::Result<()> {
     for Happened { at, what } in events {
@@ -94,7 +94,7 @@ fn write_events(
                 continue;
             }
             FeedItem::Effect(effect) => {
-                writeln!(out, "{at:<12} {}", effect_words(effect))?;
+                writeln!(out, "{at:<12} {}", effect_words(chain, effect))?;
                 continue;
             }
         };
@@ -124,7 +124,7 @@ fn words(happening: Happening, source: ChainId) -> String {
 }
 
 /// What took effect by itself, for a person.
-fn effect_words(effect: &Effect) -> String {
+fn effect_words(chain: ChainId, effect: &Effect) -> String {
     match effect {
         Effect::Decided { proposal } => format!("decided: proposal {proposal} is in effect"),
         Effect::Changed { account, change, what, stands } => {
@@ -139,7 +139,9 @@ fn effect_words(effect: &Effect) -> String {
             }
         }
         Effect::Released { payer, nonce, amount } => {
-            format!("released: account {payer} has {amount} back, set aside with nonce {nonce}")
+            format!(
+                "released: account {payer} has {amount} back, as reservation {chain}:{payer}/{nonce} is over"
+            )
         }
     }
 }
