@@ -117,7 +117,7 @@ pub const TIME_AHEAD_MAX_MS: u64 = 2_000;
 pub const BLOCK_FIXED_BYTES: usize = 80;
 /// Bytes of a head: sequence and digest (*protocol*).
 pub const HEAD_BYTES: usize = 40;
-/// Bytes of the largest block: its log has a root for each bit that is set in the height, and the last height is none.
+/// Bytes of the largest block: its log has a root for each bit that is set in the height, at most 63.
 pub const BLOCK_BYTES_MAX: usize =
     BLOCK_FIXED_BYTES + (BLOCK_ROOTS_MAX + 63) * 32 + VALIDATORS_MAX * HEAD_BYTES;
 

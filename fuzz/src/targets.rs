@@ -479,7 +479,7 @@ fn committed_blocks() -> Vec<Vec<u8>> {
         failures,
         returned: vec![(TransactionId([7; 32]), Outcome::UnknownCredit)],
         effects: vec![
-            Effect::Decided { proposal: Digest([6; 32]) },
+            Effect::InEffect { proposal: Digest([6; 32]) },
             Effect::Changed { account: AccountId(5), change: 2, what: Changed::Key, stands: true },
             Effect::Released { payer: AccountId(6), nonce: 1, amount: 9 },
         ],

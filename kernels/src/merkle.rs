@@ -13,7 +13,7 @@
 //! Everything here takes leaf *hashes*, so the caller decides what a leaf is and hashes it once.
 //!
 //! Invariants: `prove(h, i)` verifies under `root(h)` for `h[i]` and for nothing else; `ArrayTree` equals `root` after
-//! any sequence of updates, and `Frontier` after any of appends.
+//! any sequence of updates, and `Frontier` after any sequence of appends.
 
 #[cfg(feature = "std")]
 mod array_tree;

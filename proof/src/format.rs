@@ -71,11 +71,11 @@ pub enum Claim {
         /// From its leaf to the transactions root.
         path: Vec<Digest>,
     },
-    /// A transfer can never execute any more: its expiry has passed and its nonce is unspent.
+    /// A transaction can never execute any more: its expiry has passed and its nonce is unspent.
     Unspent {
         /// Its signed bytes.
         body: [u8; BODY_BYTES],
-        /// The account that would pay.
+        /// The account that signs it.
         account: Account,
         /// From that account's leaf to the accounts root.
         path: Vec<Digest>,

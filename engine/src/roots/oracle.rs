@@ -361,7 +361,7 @@ fn delta_digest(
     delta.extend((outcome.effects.len() as u32).to_le_bytes());
     for effect in &outcome.effects {
         match *effect {
-            Effect::Decided { proposal } => delta.extend([&[1][..], &proposal.0].concat()),
+            Effect::InEffect { proposal } => delta.extend([&[1][..], &proposal.0].concat()),
             Effect::Changed { account, change, what, stands } => {
                 let numbers = [account.0.to_le_bytes(), change.to_le_bytes()].concat();
                 delta.extend([&[2][..], &numbers, &[what as u8, u8::from(stands)]].concat());

@@ -17,7 +17,7 @@ use super::{AccountId, Digest};
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Effect {
     /// The chain is from now on what administrators have decided; of the chain that decides, also who they are.
-    Decided {
+    InEffect {
         /// The proposal.
         proposal: Digest,
     },
@@ -49,9 +49,9 @@ pub enum Effect {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Changed {
-    /// Its key.
+    /// It was to get another key.
     Key = 1,
-    /// Who can give it another key.
+    /// Others were to be able to give it another key.
     Safeguards = 2,
     /// It was to be closed.
     Closing = 3,
@@ -62,7 +62,7 @@ impl Effect {
     #[must_use]
     pub fn concerns(&self, account: AccountId) -> bool {
         match self {
-            Self::Decided { .. } => false,
+            Self::InEffect { .. } => false,
             Self::Changed { account: of, .. } | Self::Released { payer: of, .. } => *of == account,
         }
     }
@@ -70,7 +70,7 @@ impl Effect {
     /// Appends the bytes that a journal has; the picture above has the places.
     pub fn write(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Decided { proposal } => {
+            Self::InEffect { proposal } => {
                 bytes.push(1);
                 bytes.extend(proposal.0);
             }
@@ -107,7 +107,7 @@ impl Effect {
         }
         let number = |place: usize| fields.as_chunks().0.get(place).copied().map(u64::from_le_bytes);
         Some(match kind {
-            1 => Self::Decided { proposal: Digest(fields.try_into().ok()?) },
+            1 => Self::InEffect { proposal: Digest(fields.try_into().ok()?) },
             2 => Self::Changed {
                 account: AccountId(number(0)?),
                 change: number(1)?,

@@ -18,7 +18,7 @@ use super::{Reader, WireError, Writer};
 use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_MAX};
 use crate::types::{ChainTime, Digest, Head, Height, Sequence, ValidatorIndex};
 
-/// What the digest of a header begins with: no other bytes that anybody hashes do.
+/// What is hashed before the short form: nothing else that is hashed begins so.
 const MAGIC: &[u8; 16] = b"millrace/block/2";
 /// Bytes of the short form.
 const SHORT_BYTES: usize = BLOCK_FIXED_BYTES + 3 * 32;

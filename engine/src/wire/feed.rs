@@ -80,9 +80,9 @@ pub struct FeedQuery {
     pub chain: ChainId,
     /// From here on.
     pub from: Cursor,
-    /// Only what an account signed, received or got back.
+    /// Only what an account signed, received or got back, and what took effect for it by itself.
     pub account: Option<AccountId>,
-    /// Only what carries this reference of its sender.
+    /// Only what carries this reference of its sender: nothing that took effect by itself.
     pub reference: Option<[u8; 12]>,
     /// So many events at most, 1 to [`FEED_EVENTS_MAX`].
     pub max: u16,

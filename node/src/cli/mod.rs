@@ -447,7 +447,8 @@ pub enum Question {
         #[command(flatten)]
         args: FeedArgs,
     },
-    /// What an account signed, received or got back, in order: an event a line, and where to go on.
+    /// What an account signed, received or got back, and what took effect for it by itself, in order: an event a
+    /// line, and where to go on.
     History {
         /// The chain.
         chain: u32,
@@ -485,8 +486,8 @@ pub struct FeedArgs {
 /// header of the genesis: no network, no validator, no account file.
 ///
 /// Prints in plain words what is proved: what an account held after a block,
-/// that a transaction is in a block and with what outcome, that a transfer has
-/// not been executed and never can be, what a chain says of a fingerprint, what is
+/// that a transaction is in a block and with what outcome, that one has not
+/// been executed and never can be, what a chain says of a fingerprint, what is
 /// set aside or that nothing is, or what a chain is and who may do what there. A
 /// quorum of the validators that the header names has signed for it. Every byte is
 /// checked, so a changed proof is refused and the message says what is wrong with
@@ -500,8 +501,10 @@ pub struct FeedArgs {
 ///   millrace verify-proof account.proof --genesis genesis.header
 ///   millrace verify-proof paid.proof --genesis genesis.header --json
 ///   millrace verify-proof paid.proof --genesis genesis.header --network-id 9f...
+///   millrace verify-proof never.proof --genesis genesis.header --transaction pay.json
 ///
-/// Exit codes: 0 the proof holds; 1 it does not; 2 usage, a file cannot be read,
+/// Exit codes: 0 the proof holds; 1 it does not, or it does not speak of what
+/// --transaction names; 2 usage, a file cannot be read,
 /// or the header is no header or of another network than --network-id.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]

@@ -126,16 +126,16 @@ fn words(happening: Happening, source: ChainId) -> String {
 /// What took effect by itself, for a person.
 fn effect_words(chain: ChainId, effect: &Effect) -> String {
     match effect {
-        Effect::Decided { proposal } => format!("decided: proposal {proposal} is in effect"),
+        Effect::InEffect { proposal } => format!("in effect: proposal {proposal}"),
         Effect::Changed { account, change, what, stands } => {
-            let what = match what {
-                Changed::Key => "has another key",
-                Changed::Safeguards => "has other safeguards",
-                Changed::Closing => "is closed for good",
+            let (now, what) = match what {
+                Changed::Key => ("has another key", "another key"),
+                Changed::Safeguards => ("has other safeguards", "other safeguards"),
+                Changed::Closing => ("is closed for good", "closing"),
             };
             match stands {
-                true => format!("changed: account {account} {what} (change {change})"),
-                false => format!("void: change {change} of account {account}, after which it {what}"),
+                true => format!("changed: account {account} {now} (change {change})"),
+                false => format!("void: change {change} of account {account} ({what}) has not taken effect"),
             }
         }
         Effect::Released { payer, nonce, amount } => {

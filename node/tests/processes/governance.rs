@@ -102,9 +102,9 @@ fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_com
     let (text, _) = expect(0, &["query", "--network", &dir, "feed", "5"]);
     assert!(text.contains("70 from account 1900 to account 1 on chain 5"), "{text}");
     // It was created, and paused later: what took effect by itself comes first.
-    let decided = text.lines().filter(|line| line.contains("decided: proposal "));
-    assert_eq!(decided.count(), 2, "{text}");
-    assert!(text.lines().next().is_some_and(|line| line.contains("decided: proposal ")), "{text}");
+    let in_effect = text.lines().filter(|line| line.contains("in effect: proposal "));
+    assert_eq!(in_effect.count(), 2, "{text}");
+    assert!(text.lines().next().is_some_and(|line| line.contains("in effect: proposal ")), "{text}");
     testbed.stop_all();
     for member in &testbed.network.members {
         let (text, _) = expect(0, &["verify", member.data().to_str().unwrap()]);

@@ -253,7 +253,7 @@ impl Network {
         signed.unwrap().run().packets().to_vec()
     }
 
-    /// The claim that a transfer can never execute, from the state of now.
+    /// The claim that a transaction can never execute, from the state of now.
     pub fn never(&self, packet: &Packet) -> Proof {
         let proof = self.ledger.prove_account(packet.chain(), packet.debit()).unwrap();
         let claim = Claim::Unspent {

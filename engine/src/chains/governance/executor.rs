@@ -308,7 +308,7 @@ pub(crate) fn obey(book: &mut Book, height: Height, orders: &[Order]) {
             governance.open.clear();
             let row = governance.administrators.encode();
             book.put(&ADMINISTRATORS_KEY, &row);
-            book.note(Effect::Decided { proposal: *proposal });
+            book.note(Effect::InEffect { proposal: *proposal });
         }
         if decision.chain() != Some(book.state().chain()) {
             continue;
@@ -325,6 +325,6 @@ pub(crate) fn obey(book: &mut Book, height: Height, orders: &[Order]) {
             });
         }
         book.set_charter(&after);
-        book.note(Effect::Decided { proposal: *proposal });
+        book.note(Effect::InEffect { proposal: *proposal });
     }
 }

@@ -378,7 +378,7 @@ pub(crate) fn obey_plainly(oracle: &mut Oracle, height: Height, orders: &[Order]
             value.extend([council.threshold, council.accounts.len() as u8]);
             value.extend(council.accounts.iter().flat_map(|account| account.0.to_le_bytes()));
             oracle.table.put(own_row(5, 0), value);
-            oracle.effects.push(Effect::Decided { proposal: *proposal });
+            oracle.effects.push(Effect::InEffect { proposal: *proposal });
         }
         if decision.chain() != Some(oracle.chain()) {
             continue;
@@ -401,7 +401,7 @@ pub(crate) fn obey_plainly(oracle: &mut Oracle, height: Height, orders: &[Order]
             oracle.is.roles = roles;
         }
         oracle.table.put(own_row(6, 0), oracle.is.value());
-        oracle.effects.push(Effect::Decided { proposal: *proposal });
+        oracle.effects.push(Effect::InEffect { proposal: *proposal });
     }
 }
 

@@ -9,7 +9,7 @@ fn digest() -> impl Strategy<Value = Digest> {
 fn effect() -> impl Strategy<Value = Effect> {
     let changed = prop_oneof![Just(Changed::Key), Just(Changed::Safeguards), Just(Changed::Closing)];
     prop_oneof![
-        digest().prop_map(|proposal| Effect::Decided { proposal }),
+        digest().prop_map(|proposal| Effect::InEffect { proposal }),
         (any::<[u64; 2]>(), changed, any::<bool>()).prop_map(|([account, change], what, stands)| {
             Effect::Changed { account: AccountId(account), change, what, stands }
         }),
@@ -88,7 +88,7 @@ fn an_unknown_outcome_or_effect_is_refused() {
         entry: ChainEntry { transactions: 1, ..ChainEntry::default() },
         failures: Vec::new(),
         returned: vec![(TransactionId([5; 32]), Outcome::UnknownCredit)],
-        effects: vec![Effect::Decided { proposal: Digest([6; 32]) }],
+        effects: vec![Effect::InEffect { proposal: Digest([6; 32]) }],
     };
     let record = CommittedBlock {
         height: Height(1),
