@@ -490,8 +490,11 @@ pub struct FeedArgs {
 /// been executed and never can be, what a chain says of a fingerprint, what is
 /// set aside or that nothing is, or what a chain is and who may do what there. A
 /// quorum of the validators that the header names has signed for it. Every byte is
-/// checked, so a changed proof is refused and the message says what is wrong with
-/// it.
+/// checked: a changed proof is refused, and the message says what is wrong with it.
+/// The question alone may be changed, such as the transaction that was never
+/// executed: then another one is answered, so name yours with --transaction. It is
+/// compared by what it signs; its signature and an envelope's payload are not
+/// checked.
 ///
 /// Take the header from somebody you trust, or take it from anywhere and name
 /// with --network-id the network id that you trust: it is the header's SHA-256.
