@@ -56,20 +56,19 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
 
 /// The header that must have a certificate: it carries the state root of the height, or a header in its log does.
 fn final_header(proof: &Proof) -> Result<&Header, ProofError> {
-    let Finality { state_root, path, carrier, later, .. } = &proof.finality;
+    let finality = &proof.finality;
+    let Finality { state_root, path, carrier, later, .. } = finality;
     let place = carrier.place_of(proof.height).ok_or(ProofError::NotCarried { height: proof.height })?;
     if !leads(state_root, place, carrier.roots.size, path, &carrier.roots.root) {
         return Err(ProofError::StateRoot);
     }
-    match later {
-        None => Ok(carrier),
-        // The first leaf is the genesis; height h stands at place h, and the log ends below the header's own height.
-        Some(Later { path, header }) => {
-            match leads(&carrier.digest(), carrier.height, header.height, path, &header.log) {
-                true => Ok(header),
-                false => Err(ProofError::Log),
-            }
-        }
+    // The first leaf is the genesis; height h stands at place h, and the log ends below the header's own height.
+    let in_log = |Later { path, header }: &Later| {
+        leads(&carrier.digest(), carrier.height, header.height, path, &header.log)
+    };
+    match later.as_ref().is_none_or(in_log) {
+        true => Ok(finality.last()),
+        false => Err(ProofError::Log),
     }
 }
 

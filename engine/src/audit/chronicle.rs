@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use kernels::merkle::{ArrayTree, leaf_hash};
 
-use super::records::Committed;
+use super::records::{Committed, CommittedChain};
 use super::{InFlight, Supply, Wrong};
 use crate::execute::oracle::OracleOutcome;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
@@ -28,13 +28,8 @@ pub(super) struct Chapter {
     pub digest: Digest,
     pub state_root: Digest,
     pub delta_digest: Digest,
-    pub entries: Vec<ChainEntry>,
-    /// By chain: the transactions that failed, by place.
-    pub failures: Vec<Vec<(u32, Outcome)>>,
-    /// By chain: payments from other chains that could not be credited, in the order of the inbox.
-    returned: Vec<Vec<(TransactionId, Outcome)>>,
-    /// By chain: what took effect by itself.
-    effects: Vec<Vec<Effect>>,
+    /// What a record must say of each chain.
+    chains: Vec<CommittedChain>,
     view: u64,
     time_ms: u64,
 }
@@ -42,19 +37,18 @@ pub(super) struct Chapter {
 impl Chapter {
     /// Transactions of the block, failed ones included.
     pub(super) fn transactions(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.transactions).sum()
+        self.chains.iter().map(|chain| chain.entry.transactions).sum()
     }
 
     /// Compares what a record says of the block's execution with what the oracle made of it.
     pub(super) fn compare(&self, record: &Committed) -> Result<(), Wrong> {
         let what = |part: &str| format!("{part} recorded at height {}", record.height);
-        if record.chains.len() != self.entries.len() {
-            let expected = format!("{} chains", self.entries.len());
+        if record.chains.len() != self.chains.len() {
+            let expected = format!("{} chains", self.chains.len());
             return Err(Wrong::new(what("the chains"), expected, record.chains.len()));
         }
-        let happened = self.failures.iter().zip(&self.returned).zip(&self.effects);
-        let ours = self.entries.iter().zip(happened);
-        for (of_record, (entry, ((failures, returned), effects))) in record.chains.iter().zip(ours) {
+        for (of_record, ours) in record.chains.iter().zip(&self.chains) {
+            let CommittedChain { entry, failures, returned, effects } = ours;
             let part = |part: &str| what(&format!("{part} of chain {}", entry.chain));
             let recorded = &of_record.entry;
             if recorded.chain != entry.chain {
@@ -116,14 +110,14 @@ impl Chapter {
             visit(transaction.run(), *reason);
         }
         let mut arriving = std::mem::take(&mut in_flight.sent);
-        for (id, reason) in self.returned.iter().flatten() {
+        for (id, reason) in self.chains.iter().flat_map(|chain| &chain.returned) {
             let transaction = arriving.remove(id).expect("what comes back was sent in the height before");
             in_flight.returned.insert(*id, (transaction, *reason));
         }
         for transaction in arriving.values() {
             visit(transaction.run(), Outcome::Applied);
         }
-        for (entry, failures) in self.entries.iter().zip(&self.failures) {
+        for CommittedChain { entry, failures, .. } in &self.chains {
             let mine = batches.iter().map(|batch| batch.packets_of(entry.chain));
             let mut failed = failures.iter().peekable();
             for (place, run) in (0..).zip(mine.flat_map(PacketRun::all)) {
@@ -208,7 +202,7 @@ impl Chronicle {
         let (at, (_, oracle)) = found.ok_or(NoKey::Chain)?;
         let accounts = match self.chapter(as_of) {
             None => self.genesis.get(&chain).map(|(_, accounts)| *accounts),
-            Some(chapter) => chapter.entries.get(at).map(|entry| entry.accounts),
+            Some(chapter) => chapter.chains.get(at).map(|chain| chain.entry.accounts),
         };
         let accounts = accounts.ok_or(NoKey::Chain)?;
         let known = oracle.accounts().get(usize::try_from(account.0).unwrap_or(usize::MAX));
@@ -340,23 +334,22 @@ impl Chronicle {
             batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain))).collect()
         };
         let executed = self.oracle.execute(block.chain_time(), transactions);
-        let failures = |of: &OracleOutcome| {
-            let outcomes = (0..).zip(of.outcomes.iter().copied());
-            outcomes.filter(|(_, outcome)| outcome.is_failure()).collect()
-        };
-        let returned = |of: &OracleOutcome| {
+        let chain = |(entry, of): (ChainEntry, OracleOutcome)| {
+            let outcomes = (0..).zip(of.outcomes);
             let back = of.inbox.iter().filter(|came| came.outcome.is_failure());
-            back.map(|came| (came.delivery.crossing.transaction, came.outcome)).collect()
+            CommittedChain {
+                entry,
+                failures: outcomes.filter(|(_, outcome)| outcome.is_failure()).collect(),
+                returned: back.map(|came| (came.delivery.crossing.transaction, came.outcome)).collect(),
+                effects: of.effects,
+            }
         };
         let header = block.header();
         Chapter {
             digest: *block.digest(),
             state_root: executed.state_root,
             delta_digest: executed.delta_digest,
-            entries: executed.entries,
-            failures: executed.outcomes.iter().map(failures).collect(),
-            returned: executed.outcomes.iter().map(returned).collect(),
-            effects: executed.outcomes.iter().map(|of| of.effects.clone()).collect(),
+            chains: executed.entries.into_iter().zip(executed.outcomes).map(chain).collect(),
             view: header.view,
             time_ms: header.time_ms,
         }

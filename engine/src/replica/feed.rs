@@ -1,8 +1,8 @@
 //! The feed of a chain, read from the journal.
 //!
 //! What the chain executed at a height is in the block of that height, and what took effect by itself in the block's
-//! record. What came from other chains is not stored: it
-//! follows from what they sent in the block before, and from what the chains before could not credit.
+//! record. What came from other chains is not stored: it follows from what they sent in the block before, and from what
+//! the chains before could not credit.
 //!
 //! A question is a bounded amount of work, whatever it asks for: it ends after [`HEIGHTS_MAX`] heights, or with the
 //! height at which it has read [`PACKETS_MAX`] packets, and says where to go on.
@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use super::{ChainRecord, CommittedBlock, JournalReader, ReadError};
 use crate::limits::{BLOCK_PACKETS_MAX, FEED_EVENTS_MAX, FEED_PACKETS_MAX};
-use crate::roots::ChainEntry;
 use crate::store::Records;
 use crate::types::{ChainId, Height, Outcome, Packet, PacketRun, Transaction, TransactionId};
 use crate::wire::answers::{FeedAnswer, FeedEvent, FeedItem};
@@ -57,8 +56,7 @@ struct Stored {
 
 impl Stored {
     fn chain(&self, chain: ChainId) -> Result<&ChainRecord, ReadError> {
-        let of_chain = self.record.chains.iter().find(|of| of.entry.chain == chain);
-        of_chain.ok_or(ReadError::Damaged(self.record.height))
+        self.record.chain(chain).ok_or(ReadError::Damaged(self.record.height))
     }
 
     /// The transactions of a chain with their outcomes, in order.
@@ -75,16 +73,11 @@ impl Stored {
     /// What a chain has sent to others, in order, and to which.
     fn sent(&self, from: ChainId) -> Result<impl Iterator<Item = (PacketRun<'_>, ChainId)>, ReadError> {
         // Before it was created a chain has sent nothing.
-        let was_there = entry_of(&self.record, from).is_some();
+        let was_there = self.record.chain(from).is_some();
         let executed = was_there.then(|| self.executed(from)).transpose()?.into_iter().flatten();
         let sent = executed.filter(|(_, outcome)| *outcome == Outcome::Sent);
         Ok(sent.filter_map(|(run, _)| run.destination().map(|(chain, _)| (run, chain))))
     }
-}
-
-/// What a block says of a chain; `None` before the chain was created.
-fn entry_of(record: &CommittedBlock, chain: ChainId) -> Option<ChainEntry> {
-    record.chains.iter().find(|of| of.entry.chain == chain).map(|of| of.entry)
 }
 
 impl<R: Records> JournalReader<'_, R> {
@@ -109,7 +102,7 @@ impl<R: Records> JournalReader<'_, R> {
                 break;
             }
             let (record, _) = self.block(at.height)?;
-            let of_chain = record.chains.iter().find(|of| of.entry.chain == query.chain);
+            let of_chain = record.chain(query.chain);
             let effects = of_chain.map_or(&[][..], |of| &of.effects);
             for (place, effect) in (0_u32..).zip(effects).skip(at.place as usize) {
                 let here = Cursor { place, ..at };
@@ -208,11 +201,11 @@ impl<R: Records> JournalReader<'_, R> {
         blocks: &mut FeedBlocks,
     ) -> Result<Option<Arc<Stored>>, ReadError> {
         let kept = blocks.kept.iter().find(|stored| stored.record.height == height);
-        let entry = match kept {
-            Some(stored) => entry_of(&stored.record, chain),
-            None => entry_of(&self.block(height)?.0, chain),
+        let sends = |record: &CommittedBlock| record.chain(chain).is_some_and(|of| of.entry.outbox > 0);
+        let sends = match kept {
+            Some(stored) => sends(&stored.record),
+            None => sends(&self.block(height)?.0),
         };
-        let sends = entry.is_some_and(|entry| entry.outbox > 0);
         sends.then(|| self.stored(height, blocks)).transpose()
     }
 

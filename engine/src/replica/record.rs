@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
-use crate::types::{Digest, Effect, Height, Outcome, Packet, PacketRun, TransactionId};
+use crate::types::{ChainId, Digest, Effect, Height, Outcome, Packet, PacketRun, TransactionId};
 
 /// Record kind of a batch: the bytes are the batch's encoding.
 pub const KIND_BATCH: u8 = 1;
@@ -154,6 +154,12 @@ pub enum RecordError {
 }
 
 impl CommittedBlock {
+    /// What it says of a chain; `None` before the chain was created, or where the network has no such chain.
+    #[must_use]
+    pub fn chain(&self, chain: ChainId) -> Option<&ChainRecord> {
+        self.chains.iter().find(|of| of.entry.chain == chain)
+    }
+
     /// The record's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -87,27 +87,23 @@ fn write_events(
     json: bool,
 ) -> std::io::Result<()> {
     for Happened { at, what } in events {
-        let (id, happening, signed) = match what {
-            FeedItem::Transaction { id, happening, signed } => (id, happening, signed),
+        match what {
+            FeedItem::Transaction { id, happening, signed } if json => {
+                let mut line = print::with_content(json!({ "at": at, "id": id }), signed);
+                line["happening"] = json!(happening);
+                writeln!(out, "{line}")?;
+            }
+            FeedItem::Transaction { id, happening, signed } => {
+                let share = account.and_then(|account| print::share(signed, account));
+                let share = share.map_or(String::new(), |share| format!(" ({share} of it to this account)"));
+                let (words, says) = (words(*happening, signed.chain()), print::says(signed));
+                writeln!(out, "{at:<12} {words}: {says}{share}; {id}")?;
+            }
             FeedItem::Effect(effect) if json => {
                 writeln!(out, "{}", json!({ "at": at, "happening": effect }))?;
-                continue;
             }
-            FeedItem::Effect(effect) => {
-                writeln!(out, "{at:<12} {}", effect_words(chain, effect))?;
-                continue;
-            }
-        };
-        if json {
-            let mut line = print::with_content(json!({ "at": at, "id": id }), signed);
-            line["happening"] = json!(happening);
-            writeln!(out, "{line}")?;
-            continue;
+            FeedItem::Effect(effect) => writeln!(out, "{at:<12} {}", effect_words(chain, effect))?,
         }
-        let share = account.and_then(|account| print::share(signed, account));
-        let share = share.map_or(String::new(), |share| format!(" ({share} of it to this account)"));
-        let (words, says) = (words(*happening, signed.chain()), print::says(signed));
-        writeln!(out, "{at:<12} {words}: {says}{share}; {id}")?;
     }
     out.flush()
 }

@@ -275,8 +275,7 @@ impl QueryThread {
     ) -> Result<(TransactionId, Option<String>), Unanswered> {
         let Stored { record, .. } = self.search().stored(height)?;
         let batches = reader(&self.shared).batches(&record)?;
-        let of_chain = record.chains.iter().find(|of| of.entry.chain == chain);
-        let of_chain = of_chain.ok_or(ReadError::Damaged(height))?;
+        let of_chain = record.chain(chain).ok_or(ReadError::Damaged(height))?;
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
         let outcomes = of_chain.outcomes(packets());
         if outcomes.len() as u64 != of_chain.entry.transactions {
@@ -334,8 +333,8 @@ impl QueryThread {
             opened: match (outcome, run.content()) {
                 (Outcome::Applied, Ok(Content::Opening(_))) => {
                     let all = batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain)));
-                    let of_chain = stored.record.chains.iter().find(|of| of.entry.chain == chain);
-                    opened(&tree, place, all, of_chain.map_or(0, |of| of.entry.accounts))
+                    let accounts = stored.record.chain(chain).map_or(0, |of| of.entry.accounts);
+                    opened(&tree, place, all, accounts)
                 }
                 _ => None,
             },
@@ -362,8 +361,7 @@ impl QueryThread {
             return Ok(CrossingAnswer::InFlight);
         }
         let record = self.search().stored(arrival)?.record;
-        let on_chain = record.chains.iter().find(|chain| chain.entry.chain == destination);
-        let on_chain = on_chain.ok_or(ReadError::Damaged(arrival))?;
+        let on_chain = record.chain(destination).ok_or(ReadError::Damaged(arrival))?;
         Ok(match on_chain.returned.iter().find(|(returned, _)| returned == id) {
             None => CrossingAnswer::Credited { height: arrival },
             Some(_) if refund > self.view.height() => CrossingAnswer::InFlight,

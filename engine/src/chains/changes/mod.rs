@@ -38,9 +38,9 @@ pub(crate) fn settle(book: &mut Book, at: ChainTime) {
         let pending = record.pending.take().expect("what is due is pending");
         let index = book.index(account).expect("an account that changes exists");
         let flags = book.state().flags_at(index);
+        let what = pending.change.what();
         // While it is frozen its owner could not cancel: what its own key has begun does not take effect. What
         // guardians have said since counts on.
-        let what = pending.change.what();
         let stands = if flags.frozen().debit() && !pending.by_recovery {
             set_flags(book, index, flags.with_closing(false));
             false
