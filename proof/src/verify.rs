@@ -93,7 +93,7 @@ fn fact(proof: &Proof, genesis: &Genesis) -> Result<Fact, ProofError> {
             holds.then_some(fact).ok_or(ProofError::Leaf)
         }
         Claim::Unspent { body, account, path } if account_leads(account, path) => {
-            never_executed(proof, body, account).map(Fact::NeverExecuted)
+            proof.never_executed(body, account).map(Fact::NeverExecuted)
         }
         Claim::Row { fingerprint, position, row, path } if *fingerprint == CHARTER_KEY => {
             if !leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
@@ -148,25 +148,35 @@ fn reserved(key: &Digest, row: &Row) -> Result<Fact, ProofError> {
     Ok(Fact::Reservation { payer, nonce, reservation })
 }
 
-/// The transaction, if no block up to the height executed it and no later one can. A block above the expiry does not
-/// execute it, and each outcome that is final spends the nonce.
-fn never_executed(
-    proof: &Proof,
-    body: &[u8; BODY_BYTES],
-    account: &Account,
-) -> Result<Unexecuted, ProofError> {
-    let unexecuted = Unexecuted::parse(&proof.network, body)?;
-    let Unexecuted { chain, nonce, expiry, .. } = unexecuted;
-    if chain != proof.entry.chain || unexecuted.account != account.id {
-        return Err(ProofError::OtherTransaction);
+impl Proof {
+    /// Whether the claim could hold, by what it says alone: no path and no signature is checked. For those who make a
+    /// proof and have no genesis header; what it proves is said by [`verify`](crate::verify()) only.
+    ///
+    /// # Errors
+    /// [`ProofError`]: with this claim no proof holds.
+    pub fn check_claim(&self) -> Result<(), ProofError> {
+        match &self.claim {
+            Claim::Unspent { body, account, .. } => self.never_executed(body, account).map(|_| ()),
+            Claim::Account { .. } | Claim::Transaction { .. } | Claim::Row { .. } => Ok(()),
+        }
     }
-    if proof.height < expiry {
-        return Err(ProofError::NotExpired { expiry, height: proof.height });
-    }
-    match account.nonce(nonce) {
-        Nonce::Unspent => Ok(unexecuted),
-        Nonce::Spent => Err(ProofError::Spent(nonce)),
-        Nonce::Passed => Err(ProofError::Passed(nonce)),
+
+    /// The transaction, if no block up to the height executed it and no later one can. A block above the expiry does
+    /// not execute it, and each outcome that is final spends the nonce.
+    fn never_executed(&self, body: &[u8; BODY_BYTES], account: &Account) -> Result<Unexecuted, ProofError> {
+        let unexecuted = Unexecuted::parse(&self.network, body)?;
+        let Unexecuted { chain, nonce, expiry, .. } = unexecuted;
+        if chain != self.entry.chain || unexecuted.account != account.id {
+            return Err(ProofError::OtherTransaction);
+        }
+        if self.height < expiry {
+            return Err(ProofError::NotExpired { expiry, height: self.height });
+        }
+        match account.nonce(nonce) {
+            Nonce::Unspent => Ok(unexecuted),
+            Nonce::Spent => Err(ProofError::Spent(nonce)),
+            Nonce::Passed => Err(ProofError::Passed(nonce)),
+        }
     }
 }
 

@@ -60,6 +60,8 @@ Exit codes:
 /// What a command that puts something in order first tells the shell when it was interrupted: as the shell says of one
 /// that Ctrl-C has ended.
 pub const EXIT_INTERRUPTED: i32 = 130;
+/// The exit code of a command that SIGTERM has stopped.
+pub const EXIT_TERMINATED: i32 = 143;
 
 /// Millrace: a permissioned multi-chain ledger.
 ///
@@ -90,7 +92,13 @@ impl Cli {
     /// Whether the command itself waits for the signals that ask it to stop.
     #[must_use]
     pub fn takes_signals(&self) -> bool {
-        matches!(self.command, Command::Bench(_) | Command::Node(_) | Command::Network(NetworkCommand::Up(_)))
+        match &self.command {
+            Command::Bench(_) | Command::Node(_) | Command::Network(NetworkCommand::Up(_)) => true,
+            Command::Query(QueryArgs { question, .. }) => {
+                matches!(question, Question::Feed { .. } | Question::History { .. })
+            }
+            _ => false,
+        }
     }
 }
 
@@ -420,9 +428,9 @@ pub enum Question {
     },
     /// The proof that a transaction has not been executed and never can be: it has expired and its nonce is unspent.
     Never {
-        /// The file that `--offline` wrote, or the bytes in hexadecimal: 128, or more of an envelope.
+        /// The file that `--offline` wrote, or the bytes in hexadecimal: 256 digits, or more of an envelope.
         #[arg(value_name = "FILE|BYTES", value_parser = parse_signed)]
-        transaction: SignedBytes,
+        transaction: SignedSource,
         /// Write the proof into this file.
         #[arg(long, value_name = "FILE")]
         proof: PathBuf,
@@ -523,7 +531,7 @@ pub struct VerifyProofArgs {
     pub network_id: Option<engine::types::Digest>,
     /// The transaction that the proof must speak of: the file that `--offline` wrote, or its bytes in hexadecimal.
     #[arg(long, value_name = "FILE|BYTES", value_parser = parse_signed)]
-    pub transaction: Option<SignedBytes>,
+    pub transaction: Option<SignedSource>,
     /// Print JSON: whether it holds, and what it says or what is wrong.
     #[arg(long)]
     pub json: bool,
@@ -621,23 +629,38 @@ impl Storage {
     }
 }
 
-/// A signed transaction.
+/// Where a signed transaction is.
 #[derive(Debug, Clone)]
-pub enum SignedBytes {
+pub enum SignedSource {
     /// On the command line.
     Here(engine::types::Transaction),
     /// In a file that `--offline` wrote.
     File(PathBuf),
 }
 
-fn parse_signed(text: &str) -> Result<SignedBytes, String> {
-    let are_digits = text.len() >= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !are_digits || std::path::Path::new(text).exists() {
-        return Ok(SignedBytes::File(PathBuf::from(text)));
+impl std::fmt::Display for SignedSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Here(transaction) => f.write_str(&hex::encode(transaction.bytes())),
+            Self::File(file) => file.display().fmt(f),
+        }
+    }
+}
+
+fn parse_signed(text: &str) -> Result<SignedSource, String> {
+    let are_digits = |text: &str| text.len() >= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if std::path::Path::new(text).exists() {
+        return Ok(SignedSource::File(PathBuf::from(text)));
+    }
+    if text.strip_prefix("0x").is_some_and(are_digits) {
+        return Err("write the bytes without 0x".to_owned());
+    }
+    if !are_digits(text) {
+        return Ok(SignedSource::File(PathBuf::from(text)));
     }
     let bytes = hex::decode(text).map_err(|_| "a byte has two hexadecimal digits".to_owned())?;
     let transaction = engine::types::Transaction::from_bytes(&bytes);
-    transaction.map(SignedBytes::Here).map_err(|error| format!("these {} bytes are {error}", bytes.len()))
+    transaction.map(SignedSource::Here).map_err(|error| format!("these {} bytes are {error}", bytes.len()))
 }
 
 /// K of N administrators.

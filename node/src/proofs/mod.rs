@@ -22,7 +22,7 @@ use proof::{
 };
 use serde_json::{Value, json};
 
-use crate::cli::{Reserved, VerifyProofArgs, grouped, print_json, rows, write_new};
+use crate::cli::{Reserved, SignedSource, VerifyProofArgs, grouped, print_json, rows, write_new};
 use crate::config::ConfigError;
 use crate::query::{decisions, print, reservations};
 
@@ -76,8 +76,14 @@ pub fn verify_proof(args: &VerifyProofArgs) -> Result<bool> {
     });
     if args.json {
         let mut told = verdict_json(&verdict);
-        if let Some(named) = &named {
-            told["speaks_of"] = json!(named);
+        match &named {
+            Some(Some(named)) => told["speaks_of"] = json!(named),
+            // Who asks about one transaction must not read that something about another one holds.
+            Some(None) => {
+                told["holds"] = json!(false);
+                told["reason"] = json!("the proof holds, but it does not speak of that transaction");
+            }
+            None => {}
         }
         print_json(&told)?;
     } else {
@@ -105,8 +111,9 @@ fn speaks_of(statement: &Statement, transaction: &Transaction) -> bool {
     }
 }
 
-/// Writes a proof, after it was checked if the genesis is known, and says what it proves and how to check it with the
-/// file that has the header.
+/// Writes a proof, after it was checked as far as that is possible without the genesis if that is not known, and says
+/// what it proves and how to check it: with the file that has the header, and, where the proof does not cover the
+/// question, with the transaction that it was asked of.
 ///
 /// # Errors
 /// It does not hold, or the file cannot be written.
@@ -114,13 +121,17 @@ pub fn write(
     proof: &Proof,
     genesis_header: Option<&[u8]>,
     (file, header_file): (&Path, Option<&Path>),
+    asked_of: Option<&SignedSource>,
     as_json: bool,
 ) -> Result<()> {
     let bytes = proof.encode().context("what the validator answered makes no proof")?;
-    let statement = match genesis_header.map(|header| proof::verify(&bytes, header)) {
-        Some(Ok(statement)) => Some(statement),
-        Some(Err(error)) => bail!("no proof is written: {error}"),
-        None => None,
+    let checked = match genesis_header {
+        Some(header) => proof::verify(&bytes, header).map(Some),
+        None => proof.check_claim().map(|()| None),
+    };
+    let statement = match checked {
+        Ok(statement) => statement,
+        Err(error) => bail!("no proof is written: {error}"),
     };
     write_new(file, &bytes)?;
     if as_json {
@@ -138,7 +149,8 @@ pub fn write(
         None => println!("it is not checked here, because that takes the header of the genesis"),
     }
     let header = header_file.unwrap_or(Path::new("genesis.header"));
-    println!("check it:  millrace verify-proof {} --genesis {}", file.display(), header.display());
+    let with = asked_of.map_or_else(String::new, |source| format!(" --transaction {source}"));
+    println!("check it:  millrace verify-proof {} --genesis {}{with}", file.display(), header.display());
     Ok(())
 }
 
@@ -352,6 +364,7 @@ fn statement_json(statement: &Statement) -> Value {
                 "signed_bytes": hex::encode(body),
                 "kind": kind_name(*kind),
                 "kind_number": kind,
+                "reference": hex::encode(&body[12..24]),
                 "debit": account,
                 "nonce": nonce,
                 "expiry": expiry,

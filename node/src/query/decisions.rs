@@ -134,7 +134,8 @@ pub(crate) fn roles_fields(roles: &Roles) -> Value {
     })
 }
 
-fn decision_fields(decision: &Decision) -> Value {
+/// A decision as fields of an object.
+pub(crate) fn decision_fields(decision: &Decision) -> Value {
     match decision {
         Decision::Create(NewChain { id, kind, asset, roles, founders, .. }) => json!({ "create": {
             "chain": id,

@@ -4,16 +4,18 @@
 //! with the next validator that answers.
 
 use std::io::{ErrorKind, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use client::{AsOf, ClientError, Cursor, FeedItem, FeedQuery, Happened, Happening};
 use engine::limits::FEED_EVENTS_MAX;
-use engine::types::{AccountId, ChainId, Changed, Effect};
+use engine::types::{AccountId, ChainId, Changed, Decision, Digest, Effect, Height, ProposalRecord};
 use serde_json::json;
 
-use super::{Asked, connect, print};
-use crate::cli::{FeedArgs, WhomArgs};
+use super::{Asked, connect, decisions, print};
+use crate::cli::{EXIT_INTERRUPTED, EXIT_TERMINATED, FeedArgs, WhomArgs};
+use crate::signals::{self, Signal};
 use crate::transfer::reference;
 
 /// How often a feed that is followed to its end is asked again.
@@ -29,31 +31,44 @@ pub(super) fn print_feed(
     mut asked: Asked,
     whom: &WhomArgs,
     (chain, account): (ChainId, Option<AccountId>),
-    args: &FeedArgs,
+    (args, progress): (&FeedArgs, Option<&Progress>),
     json: bool,
 ) -> Result<()> {
     let reference = args.reference.as_deref().map(reference).transpose()?;
     let mut out = std::io::stdout().lock();
     let (mut from, mut left) = (args.from, args.limit.unwrap_or(u64::MAX));
+    let mut is_ahead = false;
     let printed = loop {
         let max = left.min(FEED_EVENTS_MAX as u64) as u16;
         let query = FeedQuery { chain, from, account, reference, max };
         let answer = match asked.client.feed(&query) {
             Ok(answer) => answer,
             Err(error @ (ClientError::Link(_) | ClientError::Silent(_))) => {
+                let why = match &error {
+                    ClientError::Link(why) => format!("the connection ended: {why}"),
+                    error => error.to_string(),
+                };
                 if !args.follow {
-                    return Err(error).with_context(|| format!("printed up to --from {from}"));
+                    anyhow::bail!("{why}; go on with --from {from}");
                 }
-                eprintln!("{error}; following on from {from}");
+                eprintln!("{why}; following on from {from}");
                 asked = connect_again(whom);
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
+        if !is_ahead && from.height > Height(answer.as_of.height.0 + 1) {
+            is_ahead = true;
+            eprintln!("--from {from} is above all that this validator has, which ends with {}", answer.as_of);
+        }
         from = answer.value.next;
         left -= answer.value.events.len() as u64;
-        if let Err(error) = write_events(&mut out, &answer.value.events, (chain, account), json) {
+        let decided = |proposal: &Digest| decided(&mut asked, proposal);
+        if let Err(error) = write_events(&mut out, &answer.value.events, (chain, account), decided, json) {
             break Err(error);
+        }
+        if let Some(progress) = progress {
+            progress.set(from);
         }
         let at_end = from.height > answer.as_of.height;
         if left == 0 || (at_end && !args.follow) {
@@ -70,6 +85,44 @@ pub(super) fn print_feed(
     }
 }
 
+/// How far a feed is printed, for the words at its end.
+pub(super) struct Progress(Arc<Mutex<Cursor>>);
+
+impl Progress {
+    /// Nothing is printed yet. From now on, a signal that asks this process to stop ends it with words where to go on.
+    ///
+    /// # Errors
+    /// The operating system gave no thread.
+    pub(super) fn new(from: Cursor) -> std::io::Result<Self> {
+        let printed_to = Arc::new(Mutex::new(from));
+        let noted = Arc::clone(&printed_to);
+        let watch = move || {
+            let Ok(signal) = signals::wait() else { return };
+            let from = *noted.lock().unwrap_or_else(PoisonError::into_inner);
+            // Nothing can be done where it is closed.
+            let _ = writeln!(std::io::stderr(), "stopped by a signal; go on with --from {from}");
+            std::process::exit(match signal {
+                Signal::Interrupt => EXIT_INTERRUPTED,
+                Signal::Terminate => EXIT_TERMINATED,
+            });
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(watch)?;
+        Ok(Self(printed_to))
+    }
+
+    fn set(&self, next: Cursor) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+}
+
+/// What a proposal says, where the network has it: its name is the hash of what it says.
+fn decided(asked: &mut Asked, proposal: &Digest) -> Option<Decision> {
+    let chain = asked.network.as_ref()?.genesis.governance()?.id;
+    let answer = asked.client.row(chain, &proposal.0).ok()?;
+    let record = ProposalRecord::decode(answer.value.proof.says(proposal).flatten()?)?;
+    (record.proposal() == *proposal).then_some(record.decision)
+}
+
 fn connect_again(whom: &WhomArgs) -> Asked {
     loop {
         std::thread::sleep(CONNECT_AGAIN);
@@ -84,6 +137,7 @@ fn write_events(
     out: &mut impl Write,
     events: &[Happened],
     (chain, account): (ChainId, Option<AccountId>),
+    mut decided: impl FnMut(&Digest) -> Option<Decision>,
     json: bool,
 ) -> std::io::Result<()> {
     for Happened { at, what } in events {
@@ -97,12 +151,26 @@ fn write_events(
                 let share = account.and_then(|account| print::share(signed, account));
                 let share = share.map_or(String::new(), |share| format!(" ({share} of it to this account)"));
                 let (words, says) = (words(*happening, signed.chain()), print::says(signed));
-                writeln!(out, "{at:<12} {words}: {says}{share}; {id}")?;
+                let reference = print::reference(&signed.reference());
+                writeln!(out, "{at:<12} {words}: {says}{share}{reference}; {id}")?;
             }
-            FeedItem::Effect(effect) if json => {
-                writeln!(out, "{}", json!({ "at": at, "happening": effect }))?;
+            FeedItem::Effect(effect) => {
+                let decision = match effect {
+                    Effect::InEffect { proposal } => decided(proposal),
+                    Effect::Changed { .. } | Effect::Released { .. } => None,
+                };
+                if json {
+                    let mut line = json!({ "at": at, "happening": effect });
+                    if let Some(decision) = &decision {
+                        line["decision"] = decisions::decision_fields(decision);
+                    }
+                    writeln!(out, "{line}")?;
+                } else {
+                    let decision = decision.as_ref().map(decisions::decision);
+                    let decision = decision.map_or(String::new(), |words| format!(": {words}"));
+                    writeln!(out, "{at:<12} {}{decision}", effect_words(chain, effect))?;
+                }
             }
-            FeedItem::Effect(effect) => writeln!(out, "{at:<12} {}", effect_words(chain, effect))?,
         }
     }
     out.flush()
@@ -152,6 +220,7 @@ fn write_end(
 ) -> std::io::Result<()> {
     match limit {
         _ if json => writeln!(out, "{}", json!({ "next": next, "as_of": as_of })),
+        Some(1) => writeln!(out, "stopped after 1 event; go on with --from {next}"),
         Some(limit) => writeln!(out, "stopped after {limit} events; go on with --from {next}"),
         None => writeln!(out, "up to {as_of} (the validator's word); go on with --from {next}"),
     }

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, Reserved, WhomArgs, WhomError, rows};
+use crate::cli::{QueryArgs, Question, Reserved, SignedSource, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::network::{Member, Network};
@@ -82,17 +82,25 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             _ => {}
         }
     }
+    // Before anything is waited for: also a connection may take its time.
+    let progress = match &args.question {
+        Question::Feed { args: feed, .. } | Question::History { args: feed, .. } => {
+            Some(feed::Progress::new(feed.from)?)
+        }
+        _ => None,
+    };
     let mut asked = connect_with(&args.whom, network)?;
     let answered = match &args.question {
         Question::Feed { chain, args: feed } => {
-            feed::print_feed(asked, &args.whom, (ChainId(*chain), None), feed, args.json)
+            let whose = (ChainId(*chain), None);
+            feed::print_feed(asked, &args.whom, whose, (feed, progress.as_ref()), args.json)
         }
         Question::History { chain, account, args: feed } => {
             let whose = (ChainId(*chain), Some(AccountId(*account)));
             // Of an account that is not there nothing would ever be told.
             match asked.client.account(ChainId(*chain), AccountId(*account)) {
                 Err(error @ ClientError::NotFound { .. }) => Err(error.into()),
-                _ => feed::print_feed(asked, &args.whom, whose, feed, args.json),
+                _ => feed::print_feed(asked, &args.whom, whose, (feed, progress.as_ref()), args.json),
             }
         }
         Question::Account { chain, account, proof: None } => {
@@ -100,7 +108,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         }
         Question::Account { chain, account, proof: Some(file) } => {
             let proof = asked.client.prove_account(ChainId(*chain), AccountId(*account), PROOF_PATIENCE);
-            asked.write(proof, file, args.json)
+            asked.write(proof, file, None, args.json)
         }
         Question::Accounts { chain, public_key, from } => {
             return asked.accounts_of(ChainId(*chain), *public_key, AccountId(*from), args.json);
@@ -115,7 +123,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             match proof {
                 Some(file) => {
                     let proof = asked.client.prove_attestation(chain, &fingerprint, PROOF_PATIENCE);
-                    asked.write(proof, file, args.json)
+                    asked.write(proof, file, None, args.json)
                 }
                 None if *history => asked.attestation_history(chain, fingerprint, args.json),
                 None => return asked.attestation(chain, fingerprint, args.json),
@@ -124,26 +132,26 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         Question::Chain { chain, proof: None } => asked.chain(ChainId(*chain), args.json),
         Question::Chain { chain, proof: Some(file) } => {
             let proof = asked.client.prove_charter(ChainId(*chain), PROOF_PATIENCE);
-            asked.write(proof, file, args.json)
+            asked.write(proof, file, None, args.json)
         }
         Question::Reservation { reservation, proof: None } => {
             return asked.reservation(*reservation, args.json);
         }
         Question::Reservation { reservation: Reserved { chain, id }, proof: Some(file) } => {
             let proof = asked.client.prove_reservation(*chain, *id, PROOF_PATIENCE);
-            asked.write(proof, file, args.json)
+            asked.write(proof, file, None, args.json)
         }
         Question::Transaction { id, chain, proof: None } => {
             asked.transaction(chain.map(ChainId), id, args.json)
         }
         Question::Transaction { id, chain, proof: Some(file) } => {
             let proof = asked.client.prove_transaction(chain.map(ChainId), id, PROOF_PATIENCE);
-            asked.write(proof, file, args.json)
+            asked.write(proof, file, None, args.json)
         }
-        Question::Never { transaction, proof: file } => {
-            let transaction = transaction.transaction(asked.client.network())?;
+        Question::Never { transaction: source, proof: file } => {
+            let transaction = source.transaction(asked.client.network())?;
             let proof = asked.client.prove_never(transaction.run(), PROOF_PATIENCE);
-            asked.write(proof, file, args.json)
+            asked.write(proof, file, Some(source), args.json)
         }
         Question::Block { height } => asked.block(Height(*height), args.json),
         Question::Proof { chain, id } => asked.proof(ChainId(*chain), id, args.json),
@@ -243,10 +251,16 @@ pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Resul
 }
 
 impl Asked {
-    fn write(&self, proof: Result<proof::Proof, ClientError>, file: &Path, json: bool) -> Result<()> {
+    fn write(
+        &self,
+        proof: Result<proof::Proof, ClientError>,
+        file: &Path,
+        asked_of: Option<&SignedSource>,
+        json: bool,
+    ) -> Result<()> {
         let genesis = self.network.as_ref().map(|network| network.genesis.header());
         let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));
-        crate::proofs::write(&proof?, genesis, (file, header.as_deref()), json)
+        crate::proofs::write(&proof?, genesis, (file, header.as_deref()), asked_of, json)
     }
 
     fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {

@@ -372,6 +372,12 @@ fn revoke(revoke: &Revoke<'_>) -> Value {
     })
 }
 
+/// A reference behind what else is said of a transaction, if it has one.
+pub(super) fn reference(reference: &[u8; 12]) -> String {
+    let length = reference.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if length == 0 { String::new() } else { format!(", reference {}", text_of(&reference[..length])) }
+}
+
 /// A memo or data for a terminal: as text only where nothing in it could pass for something else, else in hexadecimal.
 pub(super) fn text_of(bytes: &[u8]) -> String {
     let is_plain = |letter: char| letter == ' ' || letter.is_alphanumeric() || letter.is_ascii_punctuation();

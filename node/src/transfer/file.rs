@@ -1,16 +1,19 @@
 //! A signed transaction in a file, for another machine to submit.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use engine::limits::PACKET_BYTES;
+use engine::limits::{ENVELOPE_PACKETS_MAX, PACKET_BYTES};
 use engine::types::{Digest, Transaction, TransactionId};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{OutputError, SignedBytes, write_new};
+use crate::cli::{OutputError, SignedSource, write_new};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
+/// Bytes of the largest file that is read: the digits of the largest envelope, and much room for the rest.
+const FILE_BYTES_MAX: usize = 2 * ENVELOPE_PACKETS_MAX * PACKET_BYTES + (4 << 10);
 
 /// The file, as JSON. Everything but the packets is for people and for early refusals: the packets are what counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +62,7 @@ pub enum FileError {
     },
 }
 
-impl SignedBytes {
+impl SignedSource {
     /// The transaction, for the network at hand.
     ///
     /// # Errors
@@ -93,10 +96,16 @@ impl SignedFile {
     /// # Errors
     /// [`FileError`]: it cannot be read, or is not such a file.
     pub fn read(file: &Path) -> Result<Self, FileError> {
-        let text =
-            fs::read_to_string(file).map_err(|source| FileError::Io { file: file.to_owned(), source })?;
         let wrong = |problem: String| FileError::Content { file: file.to_owned(), problem };
-        let signed: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut text = Vec::new();
+        let opened =
+            File::open(file).and_then(|opened| opened.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text));
+        opened.map_err(|source| FileError::Io { file: file.to_owned(), source })?;
+        if text.len() > FILE_BYTES_MAX {
+            return Err(wrong(format!("it is longer than the {FILE_BYTES_MAX} bytes that one has at most")));
+        }
+        let signed: Self = serde_json::from_slice(&text)
+            .map_err(|error| wrong(format!("it is not the JSON that --offline writes ({error})")))?;
         if signed.millrace_transaction != VERSION {
             return Err(wrong(format!("version {} is not known here", signed.millrace_transaction)));
         }

@@ -1,5 +1,6 @@
 use super::*;
 use std::fs;
+use std::path::Path;
 
 fn packet(network: &Digest) -> Transaction {
     let (chain, credit_chain) = (ChainId(1), Some(ChainId(2)));
@@ -50,6 +51,8 @@ fn a_signed_file_comes_back_only_unchanged_and_for_its_network() {
         assert!(matches!(SignedFile::read(&file), Err(FileError::Content { .. })), "{broken}");
     }
     assert!(matches!(SignedFile::read(directory.path()), Err(FileError::Io { .. })));
+    let error = SignedFile::read(Path::new("/dev/zero")).unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
 }
 
 #[test]

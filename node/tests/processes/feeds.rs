@@ -1,7 +1,6 @@
 //! What happened on a chain, asked from a cursor on; and the same bytes, submitted twice.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt as _;
+use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -116,7 +115,7 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     let mut following = Command::new(MILLRACE)
         .args(["query", "--network", &dir, "feed", "1", "--follow", "--json"])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut followed = BufReader::new(following.stdout.take().unwrap()).lines();
@@ -125,10 +124,21 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     testbed.kill(0);
     verdicts(&mut testbed.client(2), &packets[3..]);
     assert_eq!([next()["id"].clone(), next()["id"].clone()], [json(&ids[3]), json(&ids[4])]);
-    // Ctrl-C ends it, as it ends every command.
+    // Ctrl-C ends it, and it says where to go on: behind all five.
     let id = following.id().to_string();
+    let printed = lines(&["feed", "1", "--json"]);
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(following.wait().unwrap().signal(), Some(2));
+    assert_eq!(following.wait().unwrap().code(), Some(130));
+    let mut said = String::new();
+    following.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let (_, on) = said.trim_end().rsplit_once("stopped by a signal; go on with --from ").expect("the cursor");
+    let behind: Cursor = on.parse().unwrap();
+    let last: Cursor = printed[printed.len() - 2]["at"].as_str().unwrap().parse().unwrap();
+    assert!(behind > last, "{said}");
+    let nothing = lines(&["--validator", "2", "feed", "1", "--from", on, "--json"]);
+    assert_eq!(nothing.len(), 1, "{nothing:?}");
+    let (_, note) = query(0, &["--validator", "2", "feed", "1", "--from", "99999999.0"]);
+    assert!(note.contains("--from 99999999.0 is above all that this validator has"), "{note}");
 
     let mut client = testbed.client(1);
     let feed = FeedQuery {

@@ -75,6 +75,7 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "closed; the last decision about it",
         "proposals and approvals",
         "account 3 of chain 2 held 1000000045 UNIT",
+        "has not been executed and never can be",
         "money of UNIT",
     ] {
         assert!(said.contains(words), "{words}: {said}");

@@ -61,7 +61,11 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     assert!(out.contains("it says: after block") && out.contains("verify-proof"), "{out}");
     query(&["transaction", &id, "--proof", paid, "--json"]);
     query(&["never", &withheld_hex, "--proof", never]);
-    query(&["never", offline, "--proof", envelope]);
+    let out = query(&["never", offline, "--proof", envelope]);
+    assert!(
+        out.contains(&format!("--genesis {} --transaction {offline}\n", file("genesis.header"))),
+        "{out}"
+    );
     let (_, error) =
         expect(2, &["query", "--network", &dir, "never", &withheld_hex[2..], "--proof", "no.proof"]);
     assert!(error.contains("these 127 bytes are not a transaction"), "{error}");
@@ -82,6 +86,11 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     let asked: Vec<&str> = whom.into_iter().chain(["account", "1", "7", "--proof", &foreign]).collect();
     let (out, _) = expect(0, &asked);
     assert!(out.contains("not checked here"), "{out}");
+    // What no genesis is needed for is checked all the same.
+    let spent = ["never", &hex::encode(sent[0].0), "--proof", &nothing];
+    let (_, error) = expect(1, &whom.into_iter().chain(spent).collect::<Vec<_>>());
+    assert!(error.contains("can execute up to height 1000000"), "{error}");
+    assert!(!Path::new(&nothing).exists());
 
     let genesis = file("genesis.header");
     let header = fs::read(&genesis).unwrap();
@@ -127,6 +136,14 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     compared(0, never, &withheld_hex);
     compared(0, paid, &hex::encode(sent[1].0));
     assert!(compared(1, account, &withheld_hex).contains("does not speak of that transaction"));
+    let asked = ["verify-proof", account, "--genesis", &genesis, "--transaction", &withheld_hex, "--json"];
+    let told: serde_json::Value = serde_json::from_str(&expect(1, &asked).0).unwrap();
+    assert!(told["holds"] == false && told["statement"].is_object(), "{told}");
+    let (_, error) = expect(
+        2,
+        &["verify-proof", never, "--genesis", &genesis, "--transaction", &format!("0x{withheld_hex}")],
+    );
+    assert!(error.contains("without 0x"), "{error}");
 
     let proof = fs::read(paid).unwrap();
     let json = |proof: &[u8]| -> serde_json::Value {
