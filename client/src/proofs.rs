@@ -63,10 +63,27 @@ impl Client {
     /// # Errors
     /// As [`Self::row`]; [`ClientError::NotFinal`] where that takes longer than `patience`.
     pub fn prove_charter(&mut self, chain: ChainId, patience: Duration) -> Result<Proof, ClientError> {
+        self.prove_row(chain, &OWN_CHAIN_KEY, patience)
+    }
+
+    /// The proof of what the table of a chain says of a key now, or that it says nothing: of the record of an account
+    /// ([`record_key`](engine::types::record_key)), of a key that it had
+    /// ([`old_key_key`](engine::types::old_key_key)), of the administrators
+    /// ([`ADMINISTRATORS_KEY`](engine::types::ADMINISTRATORS_KEY)), of a proposal. It waits until the state root of
+    /// this height is under a finalization.
+    ///
+    /// # Errors
+    /// As [`Self::row`]; [`ClientError::NotFinal`] where that takes longer than `patience`.
+    pub fn prove_row(
+        &mut self,
+        chain: ChainId,
+        key: &[u8; 32],
+        patience: Duration,
+    ) -> Result<Proof, ClientError> {
         let mut wait = Wait { left: patience, patience };
-        let ask = |client: &mut Self| client.row(chain, &OWN_CHAIN_KEY).map(|answer| answer.value);
+        let ask = |client: &mut Self| client.row(chain, key).map(|answer| answer.value);
         let found = self.above_genesis(&mut wait, ask, |found| found.proof.chain.height)?;
-        self.close_row(OWN_CHAIN_KEY, found.proof, &found.state_root, &mut wait)
+        self.close_row(*key, found.proof, &found.state_root, &mut wait)
     }
 
     /// The proof of what a chain says of a reservation, at a height with transactions from now on: also that it is not
@@ -133,7 +150,7 @@ impl Client {
     /// The proof of what a row says of a key.
     fn close_row(
         &mut self,
-        fingerprint: [u8; 32],
+        asked: [u8; 32],
         proof: RowProof,
         state_root: &Digest,
         wait: &mut Wait,
@@ -141,7 +158,7 @@ impl Client {
         let RowProof { key, next, value, path, chain } = proof;
         let row = Row { key: key.0, next: next.0, value };
         let (position, path) = (path.index, path.hashes());
-        self.close(Claim::Row { fingerprint, position, row, path }, &chain, state_root, wait)
+        self.close(Claim::Row { asked, position, row, path }, &chain, state_root, wait)
     }
 
     fn account_above_genesis(

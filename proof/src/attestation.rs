@@ -1,14 +1,11 @@
 //! A row of the table of a chain of attestations: what the chain says of a fingerprint.
 
-use alloc::vec::Vec;
-
 use crate::Digest;
 use crate::codec::{FormError, Reader};
+use crate::row::is_reserved;
 
 /// Bytes of an attestation in its row.
 pub const ATTESTATION_BYTES: usize = 168;
-/// Bytes of the value of any row: those whose keys are reserved have more than an attestation.
-pub const ROW_VALUE_BYTES_MAX: usize = 576;
 
 const NONE: Digest = [0; 32];
 
@@ -99,34 +96,5 @@ impl Attestation {
             _ => return Err(invalid("data of the attestation", "its form does not fit to its length")),
         };
         Ok(Self { status, owner, registered, kind, supersedes, refers_to, data_hash, data_bytes, history })
-    }
-}
-
-/// Whether a key of the table begins with 16 zero bytes. Such rows are the ledger's own, and no fingerprint has such a
-/// key.
-pub(crate) fn is_reserved(key: &Digest) -> bool {
-    key[..16] == [0; 16]
-}
-
-/// A row as its leaf has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its key.
-    pub key: Digest,
-    /// The next higher key of the table, or zeros.
-    pub next: Digest,
-    /// An attestation, unless the key is [reserved](is_reserved).
-    pub value: Vec<u8>,
-}
-
-impl Row {
-    /// The leaf.
-    pub(crate) fn leaf(&self) -> Vec<u8> {
-        [&self.key[..], &self.next, &self.value].concat()
-    }
-
-    /// Whether it shows that there is no row with a key.
-    pub(crate) fn shows_absence(&self, key: &Digest) -> bool {
-        self.key < *key && (*key < self.next || self.next == NONE)
     }
 }

@@ -1,17 +1,10 @@
 //! The charter of a chain: what it is, and who may do what there, as administrators have decided.
 
-use crate::Digest;
-use crate::attestation::Row;
 use crate::codec::{FormError, Reader};
 use crate::entry::ChainStatus;
 use crate::genesis::{Chain, ChainKind, Roles};
-
-/// The key of the row in which a chain says what it is. No fingerprint has it.
-pub const CHARTER_KEY: Digest = {
-    let mut key = [0; 32];
-    key[16] = 6;
-    key
-};
+use crate::row::CHARTER_KEY;
+use crate::{Digest, ProofError, Row};
 
 /// What a chain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +53,12 @@ impl Charter {
     }
 
     /// What a row says, or, where it shows that there is none, the genesis.
-    pub(crate) fn said(row: &Row, genesis: Option<&Chain>) -> Option<Result<Self, FormError>> {
-        if row.key == CHARTER_KEY {
-            return Some(Self::decode(&row.value));
+    pub(crate) fn said(row: &Row, genesis: Option<&Chain>) -> Result<Self, ProofError> {
+        if let Some(said) = row.says(&CHARTER_KEY, Self::decode)? {
+            return Ok(said);
         }
-        let of_genesis = genesis.filter(|_| row.shows_absence(&CHARTER_KEY))?;
-        let Chain { kind, asset, supply, roles, .. } = *of_genesis;
+        let Chain { kind, asset, supply, roles, .. } = *genesis.ok_or(ProofError::OtherRow)?;
         let (cap_ever, status) = (roles.issuance_cap, ChainStatus::Active);
-        Some(Ok(Self { kind, asset, supply, cap_ever, status, since: 0, roles, proposal: None }))
+        Ok(Self { kind, asset, supply, cap_ever, status, since: 0, roles, proposal: None })
     }
 }

@@ -113,6 +113,11 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.array(what)).collect()
     }
 
+    /// All that is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.left
+    }
+
     /// The end: nothing may be left.
     pub(crate) fn finish(self) -> Result<(), FormError> {
         match self.left.len() {

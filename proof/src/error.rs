@@ -53,10 +53,24 @@ pub enum ProofError {
     Spent(u64),
     /// The window of nonces has moved past the nonce of the transaction: it may have been spent before.
     Passed(u64),
-    /// The chain is of a kind that has no attestations.
-    NoAttestations(u32),
-    /// The row says nothing of the fingerprint.
+    /// The chain is of a kind whose table has no such rows.
+    NoSuchRows {
+        /// The chain.
+        chain: u32,
+        /// What it has none of.
+        what: &'static str,
+    },
+    /// No proof speaks of such a row of the ledger's own.
+    OwnRow,
+    /// The row says nothing of the key that is asked of.
     OtherRow,
+    /// The chain has fewer accounts.
+    NoAccount {
+        /// The account.
+        account: u64,
+        /// How many accounts the chain has.
+        accounts: u64,
+    },
 }
 
 impl From<FormError> for ProofError {
@@ -103,9 +117,11 @@ impl fmt::Display for ProofError {
                 )
             }
             Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transaction"),
-            Self::NoAttestations(chain) => write!(f, "chain {chain} is of a kind that has no attestations"),
-            Self::OtherRow => {
-                f.write_str("the row says nothing of the fingerprint, of the chain or of the reservation")
+            Self::NoSuchRows { chain, what } => write!(f, "chain {chain} is of a kind that has no {what}"),
+            Self::OwnRow => f.write_str("it speaks of a row of the ledger's own that no proof speaks of"),
+            Self::OtherRow => f.write_str("the row says nothing of what is asked"),
+            Self::NoAccount { account, accounts } => {
+                write!(f, "there is no account {account}: the chain has {accounts}, counted from 0")
             }
             Self::Passed(nonce) => {
                 write!(

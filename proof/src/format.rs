@@ -10,12 +10,12 @@
 
 use alloc::vec::Vec;
 
-use crate::attestation::{ROW_VALUE_BYTES_MAX, Row};
 use crate::certificate::CERTIFICATE_BYTES_MAX;
 use crate::codec::{FormError, Reader, count};
 use crate::entry::{ENTRY_BYTES, Entry};
 use crate::header::{HEADER_BYTES, Header};
 use crate::leaf::{ACCOUNT_BYTES, Account, BODY_BYTES};
+use crate::row::{ROW_VALUE_BYTES_MAX, Row};
 use crate::{Digest, ProofError};
 
 /// Siblings of one path: enough for 2^32 leaves.
@@ -40,7 +40,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 2
     + CERTIFICATE_BYTES_MAX;
 
-/// Bytes of the largest claim: fingerprint, place, keys and value of a row.
+/// Bytes of the largest claim: key, place, keys and value of a row.
 const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 2 + ROW_VALUE_BYTES_MAX;
 const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
@@ -80,11 +80,12 @@ pub enum Claim {
         /// From that account's leaf to the accounts root.
         path: Vec<Digest>,
     },
-    /// A row of the chain's table says what there is of a fingerprint: its own, or the one that shows that there is
-    /// none. Or what the chain is: then the fingerprint is [`CHARTER_KEY`](crate::CHARTER_KEY).
+    /// A row of the chain's table says what there is of a key: the row of that key, or the one that shows that there
+    /// is none. A key is a fingerprint, a proposal, or one of the ledger's own, such as
+    /// [`CHARTER_KEY`](crate::CHARTER_KEY).
     Row {
-        /// The fingerprint.
-        fingerprint: Digest,
+        /// The key.
+        asked: Digest,
         /// The place of the row.
         position: u64,
         /// The row; its value has at most [`ROW_VALUE_BYTES_MAX`].
@@ -209,9 +210,9 @@ impl Proof {
                 bytes.extend_from_slice(&account.encode());
                 write_path(&mut bytes, path, PATH_MAX)?;
             }
-            Claim::Row { fingerprint, position, row: Row { key, next, value }, path } => {
+            Claim::Row { asked, position, row: Row { key, next, value }, path } => {
                 bytes.push(ROW);
-                bytes.extend_from_slice(fingerprint);
+                bytes.extend_from_slice(asked);
                 bytes.extend_from_slice(&position.to_le_bytes());
                 bytes.extend_from_slice(key);
                 bytes.extend_from_slice(next);
@@ -262,7 +263,7 @@ impl Proof {
                 path: read_path(&mut reader)?,
             },
             ROW => Claim::Row {
-                fingerprint: reader.array("fingerprint")?,
+                asked: reader.array("key")?,
                 position: reader.u64("place of the row")?,
                 row: Row {
                     key: reader.array("key of the row")?,

@@ -26,7 +26,7 @@ const CHAINS_MAX: usize = 256;
 /// Accounts of a chain, as far as formats go.
 const ACCOUNTS_MAX: u64 = 1 << 32;
 /// Administrators of a network.
-const ADMINISTRATORS_MAX: u64 = 16;
+pub(crate) const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -46,7 +46,7 @@ const QUOTAS: RangeInclusive<u32> = 64 << 10..=8 << 20;
 /// The asset of a chain without money.
 const NO_ASSET: [u8; 16] = [0; 16];
 /// ZIP-215 Ed25519 with SHA-256.
-const SUITE_ED25519: u16 = 1;
+pub(crate) const SUITE_ED25519: u16 = 1;
 
 /// A validator of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,18 +126,9 @@ impl Roles {
     /// Bytes of their encoding.
     pub const BYTES: usize = 6 * 8 + 3 * 4;
 
+    /// Those that a chain has.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
-        let roles = Self {
-            issuer: holder(reader, "issuer of a chain")?,
-            issuance_cap: reader.u64("issuance cap of a chain")?,
-            freezer: holder(reader, "freezer of a chain")?,
-            registrar: holder(reader, "registrar of a chain")?,
-            accounts_cap: reader.u64("accounts cap of a chain")?,
-            attestations_cap: reader.u64("attestations cap of a chain")?,
-            rekey_window: reader.u32("re-key window of a chain")?,
-            recovery_window: reader.u32("recovery window of a chain")?,
-            quota: reader.u32("quota of a chain")?,
-        };
+        let roles = Self::read_any(reader)?;
         let Self { rekey_window, recovery_window, .. } = roles;
         if rekey_window == 0 || rekey_window >= recovery_window || recovery_window > WINDOW_SECONDS_MAX {
             let reason = "the window of a recovery is the longer one, of at most 366 days";
@@ -148,6 +139,21 @@ impl Roles {
             return Err(FormError::Invalid { what: "quota of a chain", reason });
         }
         Ok(roles)
+    }
+
+    /// Those that somebody proposes, whether a chain could have them or not.
+    pub(crate) fn read_any(reader: &mut Reader<'_>) -> Result<Self, FormError> {
+        Ok(Self {
+            issuer: holder(reader, "issuer of a chain")?,
+            issuance_cap: reader.u64("issuance cap of a chain")?,
+            freezer: holder(reader, "freezer of a chain")?,
+            registrar: holder(reader, "registrar of a chain")?,
+            accounts_cap: reader.u64("accounts cap of a chain")?,
+            attestations_cap: reader.u64("attestations cap of a chain")?,
+            rekey_window: reader.u32("re-key window of a chain")?,
+            recovery_window: reader.u32("recovery window of a chain")?,
+            quota: reader.u32("quota of a chain")?,
+        })
     }
 }
 

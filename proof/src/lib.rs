@@ -14,7 +14,7 @@
 //! - every length is compared with its bound and with the bytes that are left before anything is allocated, no byte may
 //!   be left over, and what is accepted is encoded to the same bytes again;
 //! - every byte counts: another byte is another statement or none, and what is evidence cannot be changed at all. The
-//!   one thing that is not evidence is the transaction or fingerprint of which an absence speaks: it is the question;
+//!   one thing that is not evidence is the transaction or key of which an absence speaks: it is the question;
 //! - nothing here panics on any input.
 
 #![no_std]
@@ -29,8 +29,11 @@ mod codec;
 mod genesis;
 mod entry;
 mod leaf;
+mod row;
 mod attestation;
 mod charter;
+mod council;
+mod record;
 mod reservation;
 mod header;
 mod certificate;
@@ -39,17 +42,20 @@ mod statement;
 mod error;
 mod verify;
 
-pub use attestation::{ATTESTATION_BYTES, Attestation, ROW_VALUE_BYTES_MAX, Row, Status};
+pub use attestation::{ATTESTATION_BYTES, Attestation, Status};
 pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
-pub use charter::{CHARTER_KEY, Charter};
+pub use charter::Charter;
 pub use codec::FormError;
+pub use council::{Administrators, Council, Decision, NewChain, Proposal};
 pub use entry::{ChainStatus, ENTRY_BYTES, Entry, Tree};
 pub use error::ProofError;
 pub use format::{Claim, Finality, LOG_PATH_MAX, Later, PATH_MAX, PROOF_BYTES_MAX, Proof};
 pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Roles, Validator};
 pub use header::{HEADER_BYTES, Header};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Payment, Unexecuted, kind_name, outcome_name};
+pub use record::{AccountRecord, Approval, Change, OldKey, Pending, Safeguards};
 pub use reservation::{Purpose, Reservation};
+pub use row::{ADMINISTRATORS_KEY, CHARTER_KEY, ROW_VALUE_BYTES_MAX, Row};
 pub use statement::{Fact, Statement};
 pub use verify::verify;
 

@@ -1,10 +1,6 @@
 //! Money that an account has set aside, as its row has it.
 
-use crate::Digest;
-use crate::attestation::is_reserved;
 use crate::codec::{FormError, Reader};
-
-const TAG: u8 = 7;
 
 /// Money that is set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +34,6 @@ pub enum Purpose {
         /// By which account there, if not by any.
         taker: Option<u32>,
     },
-}
-
-/// The account and the nonce of the reservation that a key of the table is about, if it is about one.
-pub(crate) fn reservation_of(key: &Digest) -> Option<(u32, u64)> {
-    let (payer, nonce) = (*key[20..].first_chunk()?, *key.last_chunk()?);
-    let is_one = is_reserved(key) && key[16..20] == [TAG, 0, 0, 0];
-    is_one.then(|| (u32::from_be_bytes(payer), u64::from_be_bytes(nonce)))
 }
 
 impl Reservation {

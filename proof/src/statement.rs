@@ -5,7 +5,8 @@ use core::fmt;
 
 use crate::leaf::{kind_name, outcome_name};
 use crate::{
-    Account, Attestation, ChainKind, ChainStatus, Charter, Digest, Purpose, Reservation, Status, Unexecuted,
+    Account, AccountRecord, Administrators, Attestation, ChainKind, ChainStatus, Charter, Decision, Digest,
+    OldKey, Proposal, Purpose, Reservation, Status, Unexecuted,
 };
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
@@ -43,7 +44,7 @@ pub struct Statement {
 }
 
 /// What is proved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// An account is so after the block at the height.
     Account(Account),
@@ -83,6 +84,31 @@ pub enum Fact {
     NotRegistered {
         /// The fingerprint.
         fingerprint: Digest,
+    },
+    /// After the block at the height, the chain keeps this of an account beside its leaf.
+    Record {
+        /// The account.
+        account: u64,
+        /// The record; none where no change of its key or safeguards was ever begun.
+        record: Option<AccountRecord>,
+    },
+    /// After the block at the height, the chain says this of a key that an account had.
+    OldKey {
+        /// The account.
+        account: u64,
+        /// The version of the key.
+        version: u32,
+        /// The key; none where the account has it still, or never had one of that version.
+        key: Option<OldKey>,
+    },
+    /// After the block at the height, these decide about the chains of the network.
+    Administrators(Administrators),
+    /// After the block at the height, the chain that decides says this of a proposal.
+    Proposal {
+        /// The name of the proposal: a hash of what it says.
+        id: Digest,
+        /// The proposal; none where nobody has proposed it.
+        proposal: Option<Proposal>,
     },
 }
 
@@ -157,6 +183,77 @@ impl fmt::Display for Statement {
                     }
                 }
                 write!(f, ", until {due_ms} ms since 1970 by the lock clock")
+            }
+            Fact::Record { account, record } => {
+                write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
+                let Some(AccountRecord { changes, key_since, safeguards, pending, .. }) = record else {
+                    return write!(
+                        f,
+                        "no change of key, safeguards or closing of account {account} of chain {chain} was ever begun"
+                    );
+                };
+                match key_since {
+                    0 => write!(f, "account {account} of chain {chain} had the key with which it began")?,
+                    since => {
+                        write!(f, "account {account} of chain {chain} had its key since height {since}")?
+                    }
+                }
+                match (safeguards.recovery_key.is_some(), safeguards.guardians.len()) {
+                    (false, 0) => f.write_str(", no safeguards")?,
+                    (true, 0) => f.write_str(", a recovery key")?,
+                    (has_key, count) => {
+                        let key = if has_key { "a recovery key and " } else { "" };
+                        write!(f, ", {key}{} of {count} guardians", safeguards.threshold)?;
+                    }
+                }
+                match pending {
+                    None => write!(f, ", and no change in its lock window ({changes} begun so far)"),
+                    Some(_) => write!(f, ", and change {changes} in its lock window"),
+                }
+            }
+            Fact::OldKey { account, version, key } => {
+                write!(
+                    f,
+                    "after block {height} of the network \"{}\", account {account} of chain {chain} ",
+                    self.network_name.escape_debug()
+                )?;
+                match key {
+                    Some(OldKey { key, since, until }) => write!(
+                        f,
+                        "had had the key {} (version {version}) from height {since} up to height {until}",
+                        Hex(key)
+                    ),
+                    None => write!(f, "had had no key of version {version} that another one has replaced"),
+                }
+            }
+            Fact::Administrators(Administrators { version, council }) => write!(
+                f,
+                "after block {height} of the network \"{}\", {} accounts of chain {chain} decided, {} of whom must \
+                 approve (version {version} of them)",
+                self.network_name.escape_debug(),
+                council.accounts.len(),
+                council.threshold
+            ),
+            Fact::Proposal { id, proposal } => {
+                write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
+                let Some(Proposal { approvals, decided, decision, .. }) = proposal else {
+                    return write!(f, "nobody had proposed {} on chain {chain}", Hex(id));
+                };
+                write!(f, "proposal {} on chain {chain}, ", Hex(id))?;
+                match decision {
+                    Decision::Create(new) => write!(f, "to create chain {}", new.id)?,
+                    Decision::Pause(of) => write!(f, "to pause chain {of}")?,
+                    Decision::Resume(of) => write!(f, "to resume chain {of}")?,
+                    Decision::Close(of) => write!(f, "to close chain {of}")?,
+                    Decision::Roles(of, _) => write!(f, "to give chain {of} other roles")?,
+                    Decision::Administrators(_) => f.write_str("to have other administrators")?,
+                }
+                match decided {
+                    Some((number, since)) => {
+                        write!(f, ", was decided (decision {number}), in effect from height {since} on")
+                    }
+                    None => write!(f, ", had {} approvals and was not decided", approvals.len()),
+                }
             }
             Fact::NotRegistered { fingerprint } => write!(
                 f,

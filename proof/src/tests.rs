@@ -2,8 +2,10 @@
 
 mod certificates;
 mod charters;
+mod councils;
 mod formats;
 mod network;
+mod records;
 mod reservations;
 mod transparency;
 
@@ -174,11 +176,11 @@ fn every_changed_byte_of_a_proof_is_refused() {
                     if !asked.contains(&at) {
                         assert!(verdict.is_err(), "byte {at} of {proof:?}: {verdict:?}");
                     } else if let Ok(other) = verdict {
-                        let questions = [&good, &other].map(|statement| match statement.fact {
+                        let questions = [&good, &other].map(|statement| match &statement.fact {
                             Fact::NeverExecuted(unexecuted) => (unexecuted.body, unexecuted.id),
                             Fact::NotRegistered { fingerprint } | Fact::Attestation { fingerprint, .. } => {
                                 let mut body = [0; BODY_BYTES];
-                                body[..32].copy_from_slice(&fingerprint);
+                                body[..32].copy_from_slice(fingerprint);
                                 (body, None)
                             }
                             fact => panic!("{fact:?}"),
@@ -417,28 +419,29 @@ fn a_row_speaks_of_its_own_fingerprint_and_of_those_up_to_the_next() {
     let good = network.close(good, 0);
     let with = |change: &dyn Fn(&mut [u8; 32], &mut u64, &mut Row)| {
         let mut proof = good.clone();
-        let Claim::Row { fingerprint, position, row, .. } = &mut proof.claim else { panic!("a row") };
-        change(fingerprint, position, row);
+        let Claim::Row { asked, position, row, .. } = &mut proof.claim else { panic!("a row") };
+        change(asked, position, row);
         check(&network, &proof).map(|statement| statement.fact)
     };
     let absent = |of: u8| Ok(Fact::NotRegistered { fingerprint: print(of).0 });
     assert_eq!(with(&|asked, _, _| *asked = print(6).0), absent(6));
     assert_eq!(with(&|asked, _, _| *asked = print(7).0), Err(ProofError::OtherRow));
     assert_eq!(with(&|asked, _, _| *asked = print(4).0), Err(ProofError::OtherRow));
-    assert_eq!(with(&|asked, _, _| *asked = [0; 32]), Err(ProofError::OtherRow));
+    assert_eq!(with(&|asked, _, _| *asked = [0; 32]), Err(ProofError::OwnRow));
     assert_eq!(with(&|_, position, _| *position += 1), Err(ProofError::Leaf));
     assert_eq!(with(&|_, _, row| row.next = print(9).0), Err(ProofError::Leaf));
     assert_eq!(with(&|_, _, row| row.value[16] ^= 1), Err(ProofError::Leaf));
     let first = network.row(print(1).0);
     let mut first = network.close(first, 0);
-    let Claim::Row { fingerprint, position: 0, row: Row { key: [0, ..], .. }, .. } = &mut first.claim else {
+    let Claim::Row { asked, position: 0, row: Row { key: [0, ..], .. }, .. } = &mut first.claim else {
         panic!("the first row")
     };
-    *fingerprint = [0; 32];
-    assert_eq!(check(&network, &first), Err(ProofError::OtherRow), "no fingerprint has only zeros");
-    // A chain with money has no rows, whatever a proof says of them.
+    *asked = [0; 32];
+    assert_eq!(check(&network, &first), Err(ProofError::OwnRow), "no fingerprint has only zeros");
+    // A chain with money has none of these rows, whatever a proof says of them.
     let mut foreign = network.account(2, 12);
     foreign.claim = good.claim.clone();
     let foreign = network.close(foreign, 0);
-    assert_eq!(check(&network, &foreign), Err(ProofError::NoAttestations(2)));
+    let what = "attestations and no proposals";
+    assert_eq!(check(&network, &foreign), Err(ProofError::NoSuchRows { chain: 2, what }));
 }

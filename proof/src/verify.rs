@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 
 use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 
-use crate::attestation::is_reserved;
 use crate::entry::height_leaf;
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
-use crate::reservation::reservation_of;
-use crate::{Account, Attestation, Certificate, CertificateError, ChainKind, Digest, Entry, Row, Unexecuted};
-use crate::{CHARTER_KEY, Charter, Claim, Fact, Finality, Genesis, Header, Later, Proof, ProofError};
-use crate::{Reservation, Statement};
+use crate::row::Subject;
+use crate::{Account, AccountRecord, Administrators, Attestation, Certificate, CertificateError, ChainKind};
+use crate::{
+    Charter, Claim, Digest, Entry, Fact, Finality, Genesis, Header, Later, OldKey, Proof, ProofError,
+};
+use crate::{Proposal, Reservation, Row, Statement, Unexecuted};
 
 /// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
 ///
@@ -95,26 +96,10 @@ fn fact(proof: &Proof, genesis: &Genesis) -> Result<Fact, ProofError> {
         Claim::Unspent { body, account, path } if account_leads(account, path) => {
             proof.never_executed(body, account).map(Fact::NeverExecuted)
         }
-        Claim::Row { fingerprint, position, row, path } if *fingerprint == CHARTER_KEY => {
-            if !leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
-                return Err(ProofError::Leaf);
-            }
-            let of_genesis = genesis.chains.iter().find(|chain| chain.id == entry.chain);
-            let charter = Charter::said(row, of_genesis).ok_or(ProofError::OtherRow)??;
-            Ok(Fact::Charter(charter))
-        }
-        Claim::Row { fingerprint: key, position, row, path } if reservation_of(key).is_some() => {
-            if !leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
-                return Err(ProofError::Leaf);
-            }
-            reserved(key, row)
-        }
-        Claim::Row { .. } if entry.kind != ChainKind::Attestations => {
-            Err(ProofError::NoAttestations(entry.chain))
-        }
-        Claim::Row { fingerprint, position, row, path } => {
+        Claim::Row { asked, position, row, path } => {
+            let subject = subject(asked, entry)?;
             match leads(&row.leaf(), *position, entry.table.size, path, &entry.table.root) {
-                true => said(fingerprint, row),
+                true => said(subject, asked, row, entry, genesis),
                 false => Err(ProofError::Leaf),
             }
         }
@@ -122,30 +107,48 @@ fn fact(proof: &Proof, genesis: &Genesis) -> Result<Fact, ProofError> {
     }
 }
 
-/// What a row under the table root says of a fingerprint. Rows with reserved keys are those of none.
-fn said(fingerprint: &Digest, row: &Row) -> Result<Fact, ProofError> {
-    let fingerprint = *fingerprint;
-    if is_reserved(&fingerprint) {
-        return Err(ProofError::OtherRow);
+/// What a key is about, if a chain of that kind has such rows.
+fn subject(key: &Digest, entry: &Entry) -> Result<Subject, ProofError> {
+    let subject = Subject::of(key).ok_or(ProofError::OwnRow)?;
+    let none = |what| Err(ProofError::NoSuchRows { chain: entry.chain, what });
+    match (subject, entry.kind) {
+        (Subject::Named, ChainKind::Transfers) => none("attestations and no proposals"),
+        (Subject::Administrators, ChainKind::Transfers | ChainKind::Attestations) => none("administrators"),
+        (Subject::Record(account) | Subject::OldKey(account, _), _) if account >= entry.accounts.size => {
+            Err(ProofError::NoAccount { account, accounts: entry.accounts.size })
+        }
+        _ => Ok(subject),
     }
-    if row.shows_absence(&fingerprint) {
-        return Ok(Fact::NotRegistered { fingerprint });
-    }
-    if row.key != fingerprint {
-        return Err(ProofError::OtherRow);
-    }
-    Ok(Fact::Attestation { fingerprint, attestation: Attestation::decode(&row.value)? })
 }
 
-/// What a row under the table root says of a reservation.
-fn reserved(key: &Digest, row: &Row) -> Result<Fact, ProofError> {
-    let (payer, nonce) = reservation_of(key).ok_or(ProofError::OtherRow)?;
-    let reservation = match row.key == *key {
-        true => Some(Reservation::decode(&row.value)?),
-        false if row.shows_absence(key) => None,
-        false => return Err(ProofError::OtherRow),
-    };
-    Ok(Fact::Reservation { payer, nonce, reservation })
+/// What a row under the table root says of a key, or that it has none.
+fn said(
+    subject: Subject,
+    key: &Digest,
+    row: &Row,
+    entry: &Entry,
+    genesis: &Genesis,
+) -> Result<Fact, ProofError> {
+    let of_genesis = || genesis.chains.iter().find(|chain| chain.id == entry.chain);
+    Ok(match subject {
+        Subject::Record(account) => Fact::Record { account, record: row.says(key, AccountRecord::decode)? },
+        Subject::OldKey(account, version) => {
+            Fact::OldKey { account, version, key: row.says(key, OldKey::decode)? }
+        }
+        Subject::Administrators => Fact::Administrators(Administrators::said(row, key, of_genesis())?),
+        Subject::Charter => Fact::Charter(Charter::said(row, of_genesis())?),
+        Subject::Reservation(payer, nonce) => {
+            Fact::Reservation { payer, nonce, reservation: row.says(key, Reservation::decode)? }
+        }
+        Subject::Named if entry.kind == ChainKind::Governance => {
+            let proposal = row.says(key, |value| Proposal::decode(key, value))?;
+            Fact::Proposal { id: *key, proposal }
+        }
+        Subject::Named => match row.says(key, Attestation::decode)? {
+            Some(attestation) => Fact::Attestation { fingerprint: *key, attestation },
+            None => Fact::NotRegistered { fingerprint: *key },
+        },
+    })
 }
 
 impl Proof {
@@ -157,7 +160,8 @@ impl Proof {
     pub fn check_claim(&self) -> Result<(), ProofError> {
         match &self.claim {
             Claim::Unspent { body, account, .. } => self.never_executed(body, account).map(|_| ()),
-            Claim::Account { .. } | Claim::Transaction { .. } | Claim::Row { .. } => Ok(()),
+            Claim::Row { asked, .. } => subject(asked, &self.entry).map(|_| ()),
+            Claim::Account { .. } | Claim::Transaction { .. } => Ok(()),
         }
     }
 

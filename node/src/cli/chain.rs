@@ -1,5 +1,7 @@
 //! What can be typed about chains: seeing them, their money, and what administrators decide about them.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use engine::types::{AccountId, Asset, ChainKind, Digest, Registrar};
 
@@ -346,9 +348,11 @@ pub struct ApproveArgs {
 ///   millrace chain proposal 77e0… --network /tmp/mill
 ///   millrace chain proposal 77e0… --endpoint 127.0.0.1:7401 \
 ///                    --fingerprint 9a41… --network-id 5f0c…
+///   millrace chain proposal 77e0… --network /tmp/mill --proof decided.proof
 ///
-/// Exit codes: 0 found (with --wait: in effect), 1 there is none, or it is not in
-/// effect within five minutes, 2 usage.
+/// Exit codes: 0 found (with --wait: in effect; with --proof: written, also that
+/// there is none), 1 there is none, or it is not in effect within five minutes,
+/// 2 usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ProposalArgs {
@@ -361,6 +365,9 @@ pub struct ProposalArgs {
     /// Wait until it is in effect.
     #[arg(long)]
     pub wait: bool,
+    /// Write a proof for strangers into this file instead of printing the answer.
+    #[arg(long, value_name = "FILE", conflicts_with = "wait")]
+    pub proof: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

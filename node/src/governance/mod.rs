@@ -17,7 +17,7 @@ use crate::cli::{
     RoleArgs, RolesArgs, SigningArgs,
 };
 use crate::network::Network;
-use crate::proofs::roles as roles_of;
+use crate::proofs::{kind, roles as roles_of};
 use crate::query::decisions::decision as in_words;
 use crate::query::{PROOF_PATIENCE, network_of};
 use crate::transfer::{Terms, complete, validator_of};
@@ -137,7 +137,7 @@ pub fn roles(args: &RolesArgs) -> Result<bool> {
         _ => None,
     };
     let present = match &proved {
-        Some(charter) => roles_of(charter),
+        Some(charter) => roles_of(&charter.roles),
         None if is_all(&args.roles) => Roles::default(),
         None => return Err(GovernanceError::NotAll.into()),
     };
@@ -147,7 +147,7 @@ pub fn roles(args: &RolesArgs) -> Result<bool> {
     }
     // What a chain is never changes; of one that is created later, only a validator knows it.
     let genesis = network.as_ref().and_then(|network| network.genesis.chain(chain));
-    let is = proved.map(|charter| (kind_of(&charter), Asset(charter.asset)));
+    let is = proved.map(|charter| (kind(charter.kind), Asset(charter.asset)));
     let is = is.or_else(|| genesis.map(|of| (of.kind, of.asset)));
     if let Some(wrong) = is.and_then(|is| unfit::roles(&proposed, is)) {
         return Err(GovernanceError::Invalid(wrong).into());
@@ -161,14 +161,6 @@ fn proved_charter(client: &mut Client, network: &Network, chain: ChainId) -> Res
     match proof::verify(&proof, network.genesis.header())?.fact {
         proof::Fact::Charter(charter) => Ok(charter),
         _ => Err(GovernanceError::Unreadable("the chain").into()),
-    }
-}
-
-fn kind_of(charter: &proof::Charter) -> ChainKind {
-    match charter.kind {
-        proof::ChainKind::Transfers => ChainKind::Transfers,
-        proof::ChainKind::Attestations => ChainKind::Attestations,
-        proof::ChainKind::Governance => ChainKind::Governance,
     }
 }
 

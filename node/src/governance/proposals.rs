@@ -21,7 +21,7 @@ use super::{GovernanceError, UNNAMED, deciding};
 use crate::cli::{ProposalArgs, ProposalsArgs, on_network, print_json, rows};
 use crate::network::Network;
 use crate::query::decisions::{self, Change, proposal_fields};
-use crate::query::{Asked, Checked, administrators, charter_if_known, connect, print};
+use crate::query::{Asked, Checked, PROOF_PATIENCE, administrators, charter_if_known, connect, print};
 use crate::validator::clock::Clock;
 
 /// How often a proposal is asked for, and how many times.
@@ -131,6 +131,10 @@ impl Found {
 pub fn proposal(args: &ProposalArgs) -> Result<bool> {
     let mut asked = connect(&args.whom)?;
     let chain = deciding_by(&mut asked)?;
+    if let Some(file) = &args.proof {
+        let proof = asked.client.prove_row(chain, &args.proposal.0, PROOF_PATIENCE);
+        return asked.write(proof, file, None, args.json).map(|()| true);
+    }
     let mut count = 0;
     loop {
         let (found, height, root) = record(&mut asked.client, chain, &args.proposal)?;
@@ -376,7 +380,7 @@ pub(super) fn missing(client: &mut Client, chain: ChainId, account: AccountId) -
 }
 
 /// The chain that decides: by the genesis, or by the last state root of the validator.
-fn deciding_by(asked: &mut Asked) -> Result<ChainId> {
+pub(crate) fn deciding_by(asked: &mut Asked) -> Result<ChainId> {
     if let Some(network) = &asked.network {
         return Ok(deciding(Some(network))?);
     }

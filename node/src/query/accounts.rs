@@ -1,9 +1,12 @@
 //! Accounts: one by its number, or those that have a key.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use client::Answer;
 use client::answers::AccountAnswer;
-use engine::types::{ACCOUNT_MAX, AccountId, ChainId, ChainKind, Digest, ReservationId};
+use engine::types::{
+    ACCOUNT_MAX, AccountId, AccountRecord, ChainId, ChainKind, Digest, Height, OldKey, ReservationId,
+    old_key_key,
+};
 use serde_json::json;
 
 use super::{Asked, Checked, print, print_json, reservations};
@@ -61,6 +64,95 @@ impl Asked {
         ]);
         rows(&shown);
         Ok(())
+    }
+
+    /// What the chain keeps of an account beside its leaf.
+    pub(super) fn record(&mut self, chain: ChainId, account: AccountId, json: bool) -> Result<()> {
+        let Answer { as_of, value: answer } = self.client.account(chain, account)?;
+        let checked = self.checked(answer.proof.chain.height, &answer.state_root)?;
+        let record = answer.record().unwrap_or_default();
+        if json {
+            let fields = json!({
+                "chain": chain,
+                "account": account,
+                "key": answer.proof.key,
+                "key_version": answer.proof.key_version,
+                "key_since": record.key_since,
+                "changes": record.changes,
+                "safeguards": print::safeguards_fields(&record.safeguards),
+                "pending": print::pending_fields(&record),
+            });
+            return print_json(as_of, &fields, &checked);
+        }
+        println!("account {account} on chain {chain} after height {}", answer.proof.chain.height);
+        let since = match record.key_since {
+            Height(0) => "the beginning of the account".to_owned(),
+            height => format!("height {height}"),
+        };
+        let mut shown = vec![
+            ("key", format!("{} (version {})", answer.proof.key, answer.proof.key_version)),
+            ("key since", since),
+        ];
+        shown.extend(print::record_rows(&record));
+        if record == AccountRecord::default() {
+            shown.push(("record", "none: no change of it was ever begun".to_owned()));
+        }
+        shown.extend([
+            ("state root", answer.state_root.to_string()),
+            ("as of", as_of.to_string()),
+            ("checked", checked.text()),
+        ]);
+        rows(&shown);
+        Ok(())
+    }
+
+    /// A key that an account had; `false` where none of that version was replaced.
+    pub(super) fn old_key(
+        &mut self,
+        chain: ChainId,
+        account: AccountId,
+        version: u32,
+        json: bool,
+    ) -> Result<bool> {
+        // Of an account that is not there nothing would be said.
+        let present = self.client.account(chain, account)?.value.proof;
+        let key = old_key_key(account, version);
+        let Answer { as_of, value: answer } = self.client.row(chain, &key)?;
+        let checked = self.checked(answer.proof.chain.height, &answer.state_root)?;
+        let unreadable =
+            || anyhow!("the row of the key cannot be read: is the validator of another release?");
+        let row = answer.proof.says(&Digest(key)).flatten();
+        let found = row.map(|row| OldKey::decode(row).ok_or_else(unreadable)).transpose()?;
+        if json {
+            let fields = json!({
+                "chain": chain,
+                "account": account,
+                "version": version,
+                "key": found.map(|of| hex::encode(of.key)),
+                "since": found.map(|of| of.since),
+                "until": found.map(|of| of.until),
+            });
+            print_json(as_of, &fields, &checked)?;
+            return Ok(found.is_some());
+        }
+        match found {
+            Some(OldKey { key, since, until }) => {
+                println!("key {version} of account {account} on chain {chain}");
+                rows(&[
+                    ("key", hex::encode(key)),
+                    ("from", format!("height {since}")),
+                    ("up to", format!("height {until}, from which on the account has had the next one")),
+                    ("as of", as_of.to_string()),
+                    ("checked", checked.text()),
+                ]);
+            }
+            None => println!(
+                "account {account} on chain {chain} has had no key of version {version} that another one has replaced; \
+                 it has version {} (at {as_of})",
+                present.key_version
+            ),
+        }
+        Ok(found.is_some())
     }
 
     /// The accounts that have a key; `false` where none has.

@@ -104,6 +104,39 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// Prints who decides about the chains.
+    pub(super) fn administrators(&mut self, json: bool) -> Result<()> {
+        let chain = proposals::deciding_by(self)?;
+        let Answer { as_of, value: answer } = self.client.row(chain, &ADMINISTRATORS_KEY)?;
+        let checked = self.checked(answer.proof.chain.height, &answer.state_root)?;
+        let of_genesis = || {
+            let why = "nobody has changed who decides since the genesis, and that is not at hand";
+            anyhow!("{why}: name the network's directory with --network")
+        };
+        let found = council(&answer, self.network.as_ref(), chain)?.ok_or_else(of_genesis)?;
+        let Administrators { version, council } = found;
+        if json {
+            let fields = json!({
+                "chain": chain,
+                "version": version,
+                "accounts": council.accounts,
+                "threshold": council.threshold,
+            });
+            return super::print_json(as_of, &fields, &checked);
+        }
+        println!("administrators of the network, on chain {chain}");
+        rows(&[
+            ("administrators", decisions::accounts(&council)),
+            ("threshold", format!("{} must approve", council.threshold)),
+            ("version", version.to_string()),
+            ("as of", as_of.to_string()),
+            ("checked", checked.text()),
+        ]);
+        Ok(())
+    }
+}
+
 /// What the row of a chain says of it, if there is one.
 fn said(answer: &RowAnswer, chain: ChainId) -> Result<Option<Charter>> {
     let row = answer.proof.says(&Digest(OWN_CHAIN_KEY)).flatten();
@@ -143,7 +176,10 @@ pub(crate) fn administrators(
     network: Option<&Network>,
     chain: ChainId,
 ) -> Result<Option<Administrators>> {
-    let answer = client.row(chain, &ADMINISTRATORS_KEY)?.value;
+    council(&client.row(chain, &ADMINISTRATORS_KEY)?.value, network, chain)
+}
+
+fn council(answer: &RowAnswer, network: Option<&Network>, chain: ChainId) -> Result<Option<Administrators>> {
     if let Some(row) = answer.proof.says(&Digest(ADMINISTRATORS_KEY)).flatten() {
         let unreadable =
             || anyhow!("the row of the administrators cannot be read: is the validator of another release?");

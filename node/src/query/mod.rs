@@ -18,7 +18,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use client::answers::BlockAnswer;
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
-use engine::types::{AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex};
+use engine::types::{
+    ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex,
+    old_key_key, record_key,
+};
 use net::Fingerprint;
 use serde::Serialize;
 use serde_json::json;
@@ -27,6 +30,7 @@ use crate::attestations::fingerprint_of;
 use crate::cli::{QueryArgs, Question, Reserved, SignedSource, WhomArgs, WhomError, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
+use crate::governance::proposals::deciding_by;
 use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
 
@@ -75,6 +79,8 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             | Question::Transaction { chain: Some(chain), .. }
             | Question::Account { chain, .. }
             | Question::Accounts { chain, .. }
+            | Question::Record { chain, .. }
+            | Question::Key { chain, .. }
             | Question::Chain { chain, .. }
             | Question::Attestation { chain, .. }
             | Question::History { chain, .. } => is_there(network, ChainId(*chain))?,
@@ -108,6 +114,28 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         }
         Question::Account { chain, account, proof: Some(file) } => {
             let proof = asked.client.prove_account(ChainId(*chain), AccountId(*account), PROOF_PATIENCE);
+            asked.write(proof, file, None, args.json)
+        }
+        Question::Record { chain, account, proof: None } => {
+            asked.record(ChainId(*chain), AccountId(*account), args.json)
+        }
+        Question::Record { chain, account, proof: Some(file) } => {
+            let key = record_key(AccountId(*account));
+            let proof = asked.client.prove_row(ChainId(*chain), &key, PROOF_PATIENCE);
+            asked.write(proof, file, None, args.json)
+        }
+        Question::Key { chain, account, version, proof: None } => {
+            return asked.old_key(ChainId(*chain), AccountId(*account), *version, args.json);
+        }
+        Question::Key { chain, account, version, proof: Some(file) } => {
+            let key = old_key_key(AccountId(*account), *version);
+            let proof = asked.client.prove_row(ChainId(*chain), &key, PROOF_PATIENCE);
+            asked.write(proof, file, None, args.json)
+        }
+        Question::Administrators { proof: None } => asked.administrators(args.json),
+        Question::Administrators { proof: Some(file) } => {
+            let chain = deciding_by(&mut asked)?;
+            let proof = asked.client.prove_row(chain, &ADMINISTRATORS_KEY, PROOF_PATIENCE);
             asked.write(proof, file, None, args.json)
         }
         Question::Accounts { chain, public_key, from } => {
@@ -251,7 +279,8 @@ pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Resul
 }
 
 impl Asked {
-    fn write(
+    /// Writes a proof into a file, and says what it proves.
+    pub(crate) fn write(
         &self,
         proof: Result<proof::Proof, ClientError>,
         file: &Path,

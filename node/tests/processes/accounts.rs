@@ -188,6 +188,31 @@ fn an_account_gets_another_key_which_its_guardians_can_replace() {
     account(0, &["unfreeze", "1:7"]);
     pay(0, &["--key", &third]);
 
+    // A stranger is shown who can help the account, and which key it had.
+    let prove = |name: &str, question: &[&str], words: &str| {
+        let proof = testbed.path().join(name).to_str().unwrap().to_owned();
+        expect(0, &[&["query", "--network", &dir], question, &["--proof", &proof]].concat());
+        let header = testbed.path().join("genesis.header");
+        let (text, _) = expect(0, &["verify-proof", &proof, "--genesis", header.to_str().unwrap()]);
+        assert!(text.contains(words), "{words}: {text}");
+        expect(0, &["verify-proof", &proof, "--genesis", header.to_str().unwrap(), "--json"]);
+    };
+    prove("record.proof", &["record", "1", "7"], "2 of 3 guardians, and no change in its lock window");
+    prove("nothing.proof", &["record", "1", "8"], "of account 8 of chain 1 was ever begun");
+    let (text, _) = expect(0, &["key", "show", &second, "--json"]);
+    let public: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let public = public["public_key"].as_str().unwrap();
+    prove("key.proof", &["key", "1", "7", "2"], &format!("had had the key {public} (version 2)"));
+    prove("present.proof", &["key", "1", "7", "3"], "no key of version 3 that another one has replaced");
+    let (text, _) = expect(0, &["query", "--network", &dir, "key", "1", "7", "2"]);
+    assert!(text.contains(public), "{text}");
+    expect(1, &["query", "--network", &dir, "key", "1", "7", "3"]);
+    let (text, _) = expect(0, &["query", "--network", &dir, "record", "1", "7"]);
+    assert!(text.contains("2 of 3 guardians: 3, 4, 5"), "{text}");
+    let none = testbed.path().join("none.proof").to_str().unwrap().to_owned();
+    let (_, error) = expect(1, &["query", "--network", &dir, "record", "1", "100", "--proof", &none]);
+    assert!(error.contains("there is no account 100: the chain has 100"), "{error}");
+
     // What is known is known after everybody was killed, and the audit follows who signed what.
     (0..4).for_each(|index| testbed.kill(index));
     (0..4).for_each(|index| testbed.spawn(index));

@@ -98,6 +98,26 @@ fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_com
     }
     let (text, _) = expect(0, &["chain", "list", "--network", &dir]);
     assert!(text.contains("paused; the last decision about it"), "{text}");
+    // A stranger is shown what was decided, that something else was not, and who decides.
+    let header = testbed.path().join("genesis.header").to_str().unwrap().to_owned();
+    let holds = |name: &str, question: &[&str], words: &str| {
+        let proof = testbed.path().join(name).to_str().unwrap().to_owned();
+        expect(0, &[question, &["--network", &dir, "--proof", &proof]].concat());
+        let (text, _) = expect(0, &["verify-proof", &proof, "--genesis", &header]);
+        assert!(text.contains(words), "{words}: {text}");
+        expect(0, &["verify-proof", &proof, "--genesis", &header, "--json"]);
+    };
+    let decided = ["chain", "proposal", &paused];
+    holds("paused.proof", &decided, "to pause chain 5, was decided (decision 2), in effect from height");
+    let unknown = "77".repeat(32);
+    holds("unknown.proof", &["chain", "proposal", &unknown], "nobody had proposed 7777");
+    holds(
+        "deciders.proof",
+        &["query", "administrators"],
+        "3 accounts of chain 0 decided, 2 of whom must approve",
+    );
+    let (text, _) = expect(0, &["query", "administrators", "--network", &dir]);
+    assert!(text.contains("accounts 0, 1, 2"), "{text}");
     // Its feed begins with it, wherever a question begins.
     let (text, _) = expect(0, &["query", "--network", &dir, "feed", "5"]);
     assert!(text.contains("70 from account 1900 to account 1 on chain 5"), "{text}");

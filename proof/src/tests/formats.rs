@@ -224,8 +224,8 @@ fn claim() -> impl Strategy<Value = Claim> {
             Claim::Unspent { body, account, path }
         }),
         (any::<[[u8; 32]; 3]>(), any::<u64>(), vec(any::<u8>(), 0..=ATTESTATION_BYTES), path()).prop_map(
-            |([fingerprint, key, next], position, value, path)| Claim::Row {
-                fingerprint,
+            |([asked, key, next], position, value, path)| Claim::Row {
+                asked,
                 position,
                 row: Row { key, next, value },
                 path,
@@ -391,7 +391,10 @@ proptest! {
         let theirs = engine::execute::Row::new(&key, &next, &value);
         let ours = Row { key, next, value };
         prop_assert_eq!(&ours.leaf()[..], theirs.leaf());
-        prop_assert_eq!(ours.shows_absence(&asked), shows_absence((&key, &next), &asked));
+        let says = ours.says(&asked, |value| Ok(Vec::from(value)));
+        let shows_absence = shows_absence((&key, &next), &asked);
+        prop_assert_eq!(says == Ok(None), shows_absence && key != asked);
+        prop_assert_eq!(says == Err(ProofError::OtherRow), !shows_absence && key != asked);
     }
 
     #[test]
@@ -422,7 +425,7 @@ fn what_has_no_room_in_the_format_is_not_encoded() {
     let later = Some(Later { path: std::vec![[0; 32]; 65], header });
     too_many(&with(&|finality| finality.later.clone_from(&later)), "path", LOG_PATH_MAX);
     let row = Row { key: [1; 32], next: [2; 32], value: std::vec![0; ROW_VALUE_BYTES_MAX + 1] };
-    let claim = Claim::Row { fingerprint: [1; 32], position: 0, row, path: Vec::new() };
+    let claim = Claim::Row { asked: [1; 32], position: 0, row, path: Vec::new() };
     too_many(&Proof { claim, ..good.clone() }, "value of the row", ROW_VALUE_BYTES_MAX);
     let certificate = std::vec![0; CERTIFICATE_BYTES_MAX + 1];
     too_many(

@@ -8,8 +8,8 @@ use engine::order::Position;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
-    Decision, EncodedDecision, Fingerprint, Genesis, Head, Height, Packet, PacketRun, Propose, Quota,
-    Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    Decision, EncodedDecision, Fingerprint, Genesis, Head, Height, LockWindows, Packet, PacketRun, Propose,
+    Quota, Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{self, Batch, BatchSection, Block};
@@ -22,6 +22,9 @@ pub const REGISTER: u32 = 20;
 /// The chain of this number decides about the others, by one administrator's word.
 pub const GOVERNANCE: u32 = 40;
 
+/// The chain of this number has short lock windows.
+pub const QUICK: u32 = 12;
+
 fn has_money(chain: u32) -> bool {
     chain != REGISTER && chain != GOVERNANCE
 }
@@ -32,6 +35,8 @@ pub struct Network {
     /// Keys of the validators, by index.
     validators: Vec<SigningKey>,
     pub ledger: Ledger,
+    /// The time of the next blocks by which lock windows end, in milliseconds.
+    pub time_ms: u64,
     verifier: Verifier,
     blocks: Vec<Block>,
     last: Option<Executed>,
@@ -75,6 +80,10 @@ impl Network {
             // The second chain and those after it have authorities.
             roles: match *id {
                 3 | 1 | GOVERNANCE => Roles::default(),
+                QUICK => Roles {
+                    windows: LockWindows { rekey_seconds: 1, recovery_seconds: 2 },
+                    ..Roles::default()
+                },
                 REGISTER => Roles { attestations_cap: 1_000, quota: Quota(100_000), ..Roles::default() },
                 _ => Roles {
                     issuer: Some(AccountId(0)),
@@ -94,7 +103,7 @@ impl Network {
         let authors = keys.iter().map(SigningKey::public_key).collect::<Arc<[_]>>();
         let verifier = Verifier::new(*genesis.network(), ledger.states(), authors, Arc::default());
         let (blocks, head) = (Vec::new(), Head::NONE);
-        Self { genesis, validators: keys, ledger, verifier, blocks, last: None, head }
+        Self { genesis, validators: keys, ledger, time_ms: 0, verifier, blocks, last: None, head }
     }
 
     /// A signed transfer of 5.
@@ -151,7 +160,7 @@ impl Network {
         let batches: Vec<_> = if packets.is_empty() { Vec::new() } else { [self.batch(packets)].into() };
         let height = self.ledger.height().next();
         let before = self.ledger.state_root().clone();
-        self.last = Some(self.ledger.execute(ChainTime::new(height, 0), &batches));
+        self.last = Some(self.ledger.execute(ChainTime::new(height, self.time_ms), &batches));
         let mut cut = std::vec![Head::NONE; self.validators.len()];
         cut[0] = self.head;
         let below = self.blocks.last();
@@ -227,12 +236,12 @@ impl Network {
         self.row_of(REGISTER, fingerprint)
     }
 
-    /// The same of any chain.
-    pub fn row_of(&self, chain: u32, fingerprint: [u8; 32]) -> Proof {
-        let proof = self.ledger.prove_row(ChainId(chain), &fingerprint).unwrap();
+    /// The claim of what a chain says of a key of its table now.
+    pub fn row_of(&self, chain: u32, asked: [u8; 32]) -> Proof {
+        let proof = self.ledger.prove_row(ChainId(chain), &asked).unwrap();
         let row = Row { key: proof.key.0, next: proof.next.0, value: proof.value.clone() };
         let (position, path) = (proof.path.index, proof.path.hashes());
-        self.open(Claim::Row { fingerprint, position, row, path }, &proof.chain)
+        self.open(Claim::Row { asked, position, row, path }, &proof.chain)
     }
 
     /// An administrator decides.

@@ -81,13 +81,13 @@ fn what_is_open_is_proved_and_what_is_not() {
     assert!(ended.to_string().ends_with("reservation 3:1/0 was not open"), "{ended}");
     // The row of one says nothing of another, nor of another chain.
     let mut other = network.row_of(CHAIN, id(1).key().unwrap());
-    let Claim::Row { fingerprint, .. } = &mut other.claim else { panic!("a row") };
-    *fingerprint = id(2).key().unwrap();
+    let Claim::Row { asked, .. } = &mut other.claim else { panic!("a row") };
+    *asked = id(2).key().unwrap();
     let after = network.close(other.clone(), 0);
     let absent = Fact::Reservation { payer: 1, nonce: 2, reservation: None };
     assert_eq!(check(&network, &after).map(|of| of.fact), Ok(absent), "it is the row before it");
-    let Claim::Row { fingerprint, .. } = &mut other.claim else { panic!("a row") };
-    *fingerprint = id(0).key().unwrap();
+    let Claim::Row { asked, .. } = &mut other.claim else { panic!("a row") };
+    *asked = id(0).key().unwrap();
     let before = network.close(other.clone(), 0);
     assert_eq!(check(&network, &before), Err(ProofError::OtherRow));
     let mut elsewhere = network.row_of(9, id(0).key().unwrap());
