@@ -12,10 +12,13 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Who has something to put in order first waits for the signals; all others are ended by them.
-    if !cli.takes_signals() {
+    if cli.ends_on_closed_pipe() {
         signals::end_on_closed_pipe();
-    } else if let Err(error) = signals::block() {
+    }
+    // Who has something to put in order first waits for the signals; all others are ended by them.
+    if cli.takes_signals()
+        && let Err(error) = signals::block()
+    {
         eprintln!("error: cannot prepare for signals: {error}");
         return ExitCode::FAILURE;
     }

@@ -56,6 +56,14 @@ fn damage(error: StoreError, directory: &Path) -> Result<Finding, AuditError> {
             expected: "the file".into(),
             found: "no such file".into(),
         }),
+        StoreError::Short { path, expected, found } => Ok(Finding {
+            kind: FindingKind::Damage,
+            file: path,
+            offset: found,
+            what: "a segment of the log".into(),
+            expected: format!("{expected} bytes"),
+            found: format!("{found} bytes"),
+        }),
         source => Err(AuditError::Store { directory: directory.to_owned(), source }),
     }
 }

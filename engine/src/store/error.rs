@@ -56,6 +56,27 @@ pub enum StoreError {
         /// The file that should exist.
         path: PathBuf,
     },
+    /// There are segments, and not the file that says whose they are.
+    #[error(
+        "{path} is missing, beside segments of a log: put it back, from any copy of this directory; without one, move the \
+         whole directory away, and the validator starts as one that has lost this log"
+    )]
+    MissingIdentity {
+        /// The file that should exist.
+        path: PathBuf,
+    },
+    /// A segment is shorter than all segments of the log are.
+    #[error(
+        "{path} ends at byte {found}, and every segment of this log has {expected} bytes: it was cut off"
+    )]
+    Short {
+        /// The file.
+        path: PathBuf,
+        /// The bytes that it should have.
+        expected: u64,
+        /// The bytes that it has.
+        found: u64,
+    },
     /// The disk is full. The log is read-only from here on; what was durable stays readable.
     #[error("the disk is full while writing {path}; the log is read-only until the validator is restarted")]
     NoSpace {

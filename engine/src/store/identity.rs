@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::files::sync_directory;
@@ -73,9 +73,14 @@ impl Identity {
         Ok(Identity { owner, segment_bytes: u64_at(bytes, 12), incarnation: u32_at(bytes, 20) })
     }
 
-    /// The directory's identity; `None` if there is no log yet.
+    /// Where it is.
+    pub(super) fn path(directory: &Path) -> PathBuf {
+        directory.join(NAME)
+    }
+
+    /// The directory's identity; `None` if there is none.
     pub(super) fn load(directory: &Path) -> Result<Option<Identity>, StoreError> {
-        let path = directory.join(NAME);
+        let path = Self::path(directory);
         match fs::read(&path) {
             Ok(bytes) => Identity::decode(&bytes, &path).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -85,7 +90,7 @@ impl Identity {
 
     /// Writes it durably, so that either the old or the new one is there whatever happens.
     pub(super) fn save(&self, directory: &Path) -> Result<(), StoreError> {
-        let path = directory.join(NAME);
+        let path = Self::path(directory);
         let unfinished = directory.join("identity.new");
         let write = || {
             let mut file = File::create(&unfinished)?;

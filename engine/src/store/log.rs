@@ -1,6 +1,7 @@
 //! The log as its users see it: open, append, hear of durability, read back, release.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,7 +15,7 @@ use super::names::create_directory;
 use super::options::{Backend, Metrics, Options};
 use super::position::{Durable, Position};
 use super::pump::{Pump, buffers};
-use super::recover::recover;
+use super::recover::{Extent, recover};
 use super::replay::{Guard, Record, Replay, read_record};
 use super::sector::{SECTOR_BYTES, Seed};
 use super::segments::Segments;
@@ -49,7 +50,7 @@ impl Log {
         options.check()?;
         create_directory(directory).map_err(|error| StoreError::io("creating", directory, &error))?;
         let lock = lock(directory, true)?;
-        let existing = Identity::load(directory)?;
+        let existing = identity_in(directory)?;
         if let Some(identity) = &existing {
             identity.belongs_to(&options.owner, directory)?;
         }
@@ -59,9 +60,12 @@ impl Log {
             segment_bytes: options.segment_bytes,
             incarnation: 0,
         });
-        let identity = Identity { incarnation: before.incarnation + 1, ..before };
+        let extent = recover(disk.as_ref(), &before)?;
+        // The file may be an older one that was put back; then the sectors know better.
+        let incarnation = before.incarnation.max(extent.incarnation) + 1;
+        let identity = Identity { incarnation, ..before };
         identity.save(directory)?;
-        let (mut log, replay, pump) = Log::assemble(disk, identity, &options, true)?;
+        let (mut log, replay, pump) = Log::assemble(disk, identity, &extent, &options, true)?;
         log._lock = Some(lock);
         let name = options.thread_name.clone();
         let thread = thread::Builder::new().name(name).spawn(move || pump.run());
@@ -81,7 +85,7 @@ impl Log {
         locking: Lock,
     ) -> Result<(Identity, Replay), StoreError> {
         let identity =
-            Identity::load(directory)?.ok_or_else(|| StoreError::NoLog { path: directory.to_path_buf() })?;
+            identity_in(directory)?.ok_or_else(|| StoreError::NoLog { path: directory.to_path_buf() })?;
         if let Some(owner) = owner {
             identity.belongs_to(&owner, directory)?;
         }
@@ -94,19 +98,20 @@ impl Log {
         Ok((identity, Replay::new(disk, &identity, &extent, guard)))
     }
 
-    /// Recovers and puts the parts together, without a thread.
+    /// Puts the parts together over what was recovered, without a thread. The identity's incarnation is above that of
+    /// every sector.
     pub(super) fn assemble(
         disk: Arc<dyn Disk>,
         identity: Identity,
+        extent: &Extent,
         options: &Options,
         ahead: bool,
     ) -> Result<(Log, Replay, Pump), StoreError> {
         let size = identity.segment_sectors();
-        let extent = recover(disk.as_ref(), &identity)?;
         let mut writer =
             disk.writer().map_err(|error| StoreError::io("preparing to write", &disk.path(0), &error))?;
         // What is replayed is acted upon, so it must be durable.
-        tail::rewrite(disk.as_ref(), writer.as_mut(), &identity, &extent)?;
+        tail::rewrite(disk.as_ref(), writer.as_mut(), &identity, extent)?;
         let hold = Arc::new(());
         let state = State {
             group: None,
@@ -146,7 +151,7 @@ impl Log {
             options.mark_after,
         );
         let replay =
-            Replay::new(Arc::clone(&disk), &identity, &extent, Some(Guard::Recycling { _hold: hold }));
+            Replay::new(Arc::clone(&disk), &identity, extent, Some(Guard::Recycling { _hold: hold }));
         Ok((Log { shared, disk, identity, thread: None, _lock: None }, replay, pump))
     }
 
@@ -270,6 +275,20 @@ impl Drop for Log {
             // It reports its failures to those who wait; there is nothing to add about a panic.
             let _ = thread.join();
         }
+    }
+}
+
+/// The identity of the log in a directory; `None` where there is no log. Segments without one are no new log: their
+/// owner is not known, and what would be written behind them could not be told from what was.
+fn identity_in(directory: &Path) -> Result<Option<Identity>, StoreError> {
+    if let Some(identity) = Identity::load(directory)? {
+        return Ok(Some(identity));
+    }
+    match Files::new(directory, false, false).segments() {
+        Ok(segments) if segments.is_empty() => Ok(None),
+        Ok(_) => Err(StoreError::MissingIdentity { path: Identity::path(directory) }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("listing", directory, &error)),
     }
 }
 

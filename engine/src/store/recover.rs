@@ -11,6 +11,8 @@
 //! compared to trust it. What follows `D` counts while the sectors are whole, in place, and of no earlier life than the
 //! last.
 
+use std::io;
+
 use super::buffer::Buffer;
 use super::disk::{Disk, IN_FLIGHT};
 use super::error::StoreError;
@@ -29,6 +31,8 @@ pub(super) struct Extent {
     pub(super) durable: u64,
     /// The sector after the last that counts.
     pub(super) end: u64,
+    /// The last life of the log that has left a whole sector in its last segments; 0 if none has.
+    pub(super) incarnation: u32,
     /// What was released at least.
     pub(super) released: u64,
     /// So much of it by the word of a sector that counts; the next group may overwrite what else says so.
@@ -69,7 +73,7 @@ impl<'a> Reader<'a> {
             self.window = 0..0;
             self.disk
                 .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)
-                .map_err(|error| StoreError::io("reading", &self.disk.path(segment), &error))?;
+                .map_err(|error| unreadable(self.disk, self.segment_sectors, segment, &error))?;
             self.window = number..number + count;
         }
         let bytes = self.buffer.sector((number - self.window.start) as usize);
@@ -79,6 +83,22 @@ impl<'a> Reader<'a> {
     /// The error report of a sector that should have been there.
     pub(super) fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
         corrupt(self.disk, self.segment_sectors, number, expected, found)
+    }
+}
+
+/// The error report of a segment that cannot be read.
+pub(super) fn unreadable(
+    disk: &dyn Disk,
+    segment_sectors: u64,
+    segment: u64,
+    error: &io::Error,
+) -> StoreError {
+    let path = disk.path(segment);
+    match (error.kind(), std::fs::metadata(&path)) {
+        (io::ErrorKind::UnexpectedEof, Ok(file)) => {
+            StoreError::Short { path, expected: segment_sectors * SECTOR_BYTES as u64, found: file.len() }
+        }
+        _ => StoreError::io("reading", &path, error),
     }
 }
 
@@ -112,6 +132,7 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
             first: 0,
             durable: 0,
             end: 0,
+            incarnation: 0,
             released: 0,
             told_released: 0,
             segments: Vec::new(),
@@ -163,7 +184,9 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
     let split = segments.partition_point(|segment| *segment < oldest);
     let (old, kept) = segments.split_at(split);
     let spare = below.iter().chain(old).copied().collect();
-    Ok(Extent { first, durable, end, released, told_released, segments: kept.to_vec(), spare })
+    let segments = kept.to_vec();
+    let incarnation = last_life(u64::MAX).unwrap_or(0);
+    Ok(Extent { first, durable, end, incarnation, released, told_released, segments, spare })
 }
 
 /// The tags of all whole sectors of the last segments that have any.

@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::group::{HEADER_BYTES, Header};
 use super::identity::Identity;
 use super::position::Position;
-use super::recover::{Extent, corrupt};
+use super::recover::{Extent, corrupt, unreadable};
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, STARTS_GROUP, Seed, TAG_BYTES, Tag};
 
 /// Sectors read at a time.
@@ -104,7 +104,7 @@ impl Replay {
         self.window = 0..0;
         self.disk
             .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)
-            .map_err(|error| StoreError::io("reading", &self.disk.path(segment), &error))?;
+            .map_err(|error| unreadable(self.disk.as_ref(), self.segment_sectors, segment, &error))?;
         self.window = number..number + count;
         Ok(())
     }
@@ -247,7 +247,7 @@ pub(super) fn read_record(
         }
         let mut buffer = Buffer::new(count as usize);
         disk.read(segment, number % size * SECTOR_BYTES as u64, &mut buffer, count as usize)
-            .map_err(|error| StoreError::io("reading", &disk.path(segment), &error))?;
+            .map_err(|error| unreadable(disk, size, segment, &error))?;
         for index in 0..count as usize {
             let sector = buffer.sector(index);
             let found = seed.inspect(sector, number);

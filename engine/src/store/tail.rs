@@ -18,7 +18,7 @@ use super::buffer::Buffer;
 use super::disk::{Disk, Done, Event, Write, Writer};
 use super::error::StoreError;
 use super::identity::Identity;
-use super::recover::{Extent, corrupt};
+use super::recover::{Extent, corrupt, unreadable};
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, Seed};
 
 /// Sectors written at a time.
@@ -43,7 +43,7 @@ pub(super) fn rewrite(
         let offset = within * SECTOR_BYTES as u64;
         let mut buffer = Buffer::new(wanted);
         disk.read(segment, offset, &mut buffer, wanted)
-            .map_err(|error| StoreError::io("reading", &disk.path(segment), &error))?;
+            .map_err(|error| unreadable(disk, size, segment, &error))?;
         let mut count = 0;
         while count < wanted {
             let found = seed.inspect(buffer.sector(count), next);

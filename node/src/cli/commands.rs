@@ -135,6 +135,7 @@ fn is_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
             StoreError::InUse { .. }
                 | StoreError::ForeignOwner { .. }
                 | StoreError::Format { .. }
+                | StoreError::MissingIdentity { .. }
                 | StoreError::UringUnavailable { .. }
         )
     );

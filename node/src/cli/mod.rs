@@ -90,6 +90,13 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Whether the command may end when it prints to somebody who has stopped reading. A validator goes on then, and so
+    /// does a benchmark with its processes.
+    #[must_use]
+    pub fn ends_on_closed_pipe(&self) -> bool {
+        !matches!(self.command, Command::Bench(_) | Command::Node(_))
+    }
+
     /// Whether the command itself waits for the signals that ask it to stop.
     #[must_use]
     pub fn takes_signals(&self) -> bool {

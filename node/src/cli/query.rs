@@ -151,7 +151,8 @@ pub enum Question {
         #[arg(long, value_name = "FILE")]
         proof: Option<PathBuf>,
     },
-    /// Where a transaction is, what it says, and what became of it.
+    /// Where a transaction is, what it says, and what became of it. A validator looks through the last 65,536 packets,
+    /// and remembers the blocks of most of the last million transactions; `history` finds any.
     Transaction {
         /// The transaction's id, 64 hexadecimal digits.
         id: engine::types::TransactionId,

@@ -8,6 +8,7 @@ use crate::store::log::Log;
 use crate::store::options::{Metrics, Options};
 use crate::store::position::{Durable, Position};
 use crate::store::pump::{Pump, Step};
+use crate::store::recover::recover;
 use crate::store::replay::{Record, Replay};
 use crate::store::shared::Callback;
 
@@ -29,7 +30,8 @@ impl SimulatedLog {
     pub fn open(disk: &SimulatedDisk, options: &Options) -> Result<(SimulatedLog, Replay), StoreError> {
         options.check()?;
         let (handle, identity) = disk.open(options)?;
-        let (log, replay, pump) = Log::assemble(Arc::new(handle), identity, options, false)?;
+        let extent = recover(&handle, &identity)?;
+        let (log, replay, pump) = Log::assemble(Arc::new(handle), identity, &extent, options, false)?;
         Ok((SimulatedLog { log, pump: Mutex::new(pump) }, replay))
     }
 

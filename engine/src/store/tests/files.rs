@@ -238,3 +238,48 @@ fn a_lost_segment_is_an_error() {
     }
     check(Log::open(directory.path(), small()).unwrap().1, 0..60);
 }
+
+/// An identity that is gone or that was put back must not ruin what is written behind it.
+#[test]
+fn a_missing_identity_is_refused_and_an_older_one_does_no_harm() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("identity");
+    let options = || Options { backend: Backend::Portable, ..small() };
+    let write = |numbers: std::ops::Range<u64>| {
+        let (log, replay) = Log::open(directory.path(), options()).unwrap();
+        check(replay, 0..numbers.start);
+        fill(&log, numbers);
+    };
+    write(0..4);
+    let oldest = std::fs::read(&path).unwrap();
+    (1..5).for_each(|life| write(life * 4..life * 4 + 4));
+
+    let newest = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let missing = StoreError::MissingIdentity { path: path.clone() };
+    assert_eq!(Log::open(directory.path(), options()).err(), Some(missing.clone()));
+    assert_eq!(Log::inspect(directory.path(), None, Lock::Shared).err(), Some(missing));
+    assert!(!path.exists(), "nothing is made up");
+
+    std::fs::write(&path, &oldest).unwrap();
+    write(20..24);
+    write(24..28);
+    check(Log::open(directory.path(), options()).unwrap().1, 0..28);
+    assert!(std::fs::read(&path).unwrap() > newest, "the number of lives has gone on");
+}
+
+#[test]
+fn a_segment_that_was_cut_off_is_named_with_its_length() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options { backend: Backend::Portable, ..small() };
+    let (log, _) = Log::open(directory.path(), options()).unwrap();
+    fill(&log, 0..30);
+    drop(log);
+    let path = directory.path().join(format!("{:016x}.segment", 0));
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
+    let short = StoreError::Short { path, expected: length, found: length / 2 };
+    let read = Log::inspect(directory.path(), None, Lock::Shared)
+        .and_then(|(_, replay)| replay.collect::<Result<Vec<_>, _>>());
+    assert_eq!(read.err(), Some(short));
+}
