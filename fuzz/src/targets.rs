@@ -9,10 +9,10 @@ use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
     Attestation, ChainGenesis, ChainId, ChainKind, Change, Changed, Charter, Command, Council, CryptoSuite,
     Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint, Frozen,
-    Genesis, Head, Height, Link, Linked, NewChain, Offer, Outcome, Packet, PacketSlab, Payment, Payments,
-    Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover, Refusal, Registration, Registrations,
-    Rekey, Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards, Sequence, Settle, Take, Terms,
-    Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
+    Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet, PacketSlab, Payment,
+    Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover, Refusal, Registration,
+    Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards, Sequence, Settle,
+    Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -118,8 +118,8 @@ pub(crate) const TARGETS: &[Target] = &[
         name: "proposal",
         decode: |bytes| {
             let Some(read) = ProposalRecord::decode(bytes) else {
-                // It has no name, so the other reader refuses it by that; it must not trip over it.
-                return Ok(answer(&proof::Proposal::decode(&[0; 32], bytes)));
+                // Under the name that it would have, so that the other reader comes to the decision.
+                return Ok(answer(&proof::Proposal::decode(&name_of_proposal(bytes), bytes)));
             };
             match proof::Proposal::decode(&read.proposal().0, bytes) {
                 Ok(_) => same(bytes, Ok::<_, ()>(read), ProposalRecord::encode),
@@ -127,6 +127,15 @@ pub(crate) const TARGETS: &[Target] = &[
             }
         },
         seeds: || decisions().map(|decision| proposal(decision).encode()).collect(),
+    },
+    Target {
+        name: "old_key",
+        decode: |bytes| match (proof::OldKey::decode(bytes), OldKey::decode(bytes)) {
+            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), OldKey::encode),
+            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
+            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        },
+        seeds: || vec![OldKey { key: [7; 32], since: Height(0), until: Height(9) }.encode()],
     },
     Target {
         name: "administrators",
@@ -629,4 +638,17 @@ fn proofs() -> Vec<Vec<u8>> {
         },
     };
     claims.map(|claim| proof(claim).encode().expect("it has room")).into()
+}
+
+/// The name of a proposal whose row has these bytes, whatever they are: the hash of all but approvals and number.
+fn name_of_proposal(row: &[u8]) -> [u8; 32] {
+    let (head, rest) = row.split_at(row.len().min(16));
+    let (count, rest) = rest.split_first().map_or((0, rest), |(count, rest)| (usize::from(*count), rest));
+    let rest = &rest[rest.len().min(8 * count)..];
+    let decision = match rest.split_first() {
+        Some((1, behind)) => &behind[behind.len().min(16)..],
+        Some((_, behind)) => behind,
+        None => rest,
+    };
+    kernels::sha2::sha256_parts(&[b"millrace/proposal", head, decision])
 }

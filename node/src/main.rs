@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     if cli.ends_on_closed_pipe() {
         signals::end_on_closed_pipe();
     }
-    // Who has something to put in order first waits for the signals; all others are ended by them.
+    // Who has something to put in order, or to say, first waits for the signals; all others are ended by them.
     if cli.takes_signals()
         && let Err(error) = signals::block()
     {

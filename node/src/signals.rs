@@ -16,6 +16,17 @@ pub enum Signal {
     Interrupt,
 }
 
+impl Signal {
+    /// What a command that it has stopped tells the shell: as the shell says of one that the signal has ended.
+    #[must_use]
+    pub fn exit_code(self) -> i32 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
 /// Holds SIGTERM and SIGINT back from every thread that is started after this call.
 ///
 /// # Errors
@@ -41,6 +52,18 @@ pub fn wait() -> io::Result<Signal> {
         0 if taken == libc::SIGINT => Ok(Signal::Interrupt),
         0 => Ok(Signal::Terminate),
         error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// SIGTERM and SIGINT end the process again, if they come once more: undoes [`block`] for this thread.
+pub fn restore() {
+    let set = stop_signals();
+    // SAFETY: it sets the default action of two signals, in a process that has no handler for them; `set` is
+    // initialised, and a null old set is allowed.
+    unsafe {
+        libc::signal(libc::SIGTERM, libc::SIG_DFL);
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
 }
 

@@ -113,6 +113,21 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.array(what)).collect()
     }
 
+    /// So many accounts, ascending.
+    pub(crate) fn accounts(
+        &mut self,
+        what: &'static str,
+        count: u8,
+        max: usize,
+    ) -> Result<Vec<u64>, FormError> {
+        let count = self.bounded(what, usize::from(count), max, 8)?;
+        let accounts = (0..count).map(|_| self.u64(what)).collect::<Result<Vec<_>, _>>()?;
+        match accounts.is_sorted_by(|a, b| a < b) {
+            true => Ok(accounts),
+            false => Err(FormError::Invalid { what, reason: "they do not ascend" }),
+        }
+    }
+
     /// All that is left.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.left

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use crate::codec::{FormError, Reader};
 use crate::genesis::{ADMINISTRATORS_MAX, Chain, ChainKind, Roles, SUITE_ED25519};
-use crate::record::accounts;
 use crate::{Digest, ProofError, Row};
 
 /// Accounts with which a chain that is decided begins.
@@ -80,7 +79,7 @@ pub struct Proposal {
 impl Council {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
         let [threshold, count] = reader.array("administrators")?;
-        let accounts = accounts(reader, "administrators", count, ADMINISTRATORS_MAX as usize)?;
+        let accounts = reader.accounts("administrators", count, ADMINISTRATORS_MAX as usize)?;
         if !(1..=accounts.len()).contains(&usize::from(threshold)) {
             let reason = "the threshold does not fit to their number";
             return Err(FormError::Invalid { what: "administrators", reason });

@@ -127,7 +127,7 @@ impl Safeguards {
         if recovery_key.as_ref().is_some_and(is_small_order) {
             return Err(invalid("anybody could sign under the recovery key"));
         }
-        let guardians = accounts(reader, "guardians", count, GUARDIANS_MAX)?;
+        let guardians = reader.accounts("guardians", count, GUARDIANS_MAX)?;
         if usize::from(threshold) > guardians.len() || (threshold == 0) != guardians.is_empty() {
             return Err(invalid("the threshold does not fit to the guardians"));
         }
@@ -166,20 +166,5 @@ impl OldKey {
         let (since, until) = (reader.u64("height of the key")?, reader.u64("height of the next key")?);
         reader.finish()?;
         Ok(Self { key, since, until })
-    }
-}
-
-/// So many accounts, ascending.
-pub(crate) fn accounts(
-    reader: &mut Reader<'_>,
-    what: &'static str,
-    count: u8,
-    max: usize,
-) -> Result<Vec<u64>, FormError> {
-    let count = reader.bounded(what, usize::from(count), max, 8)?;
-    let accounts = (0..count).map(|_| reader.u64(what)).collect::<Result<Vec<_>, _>>()?;
-    match accounts.is_sorted_by(|a, b| a < b) {
-        true => Ok(accounts),
-        false => Err(FormError::Invalid { what, reason: "they do not ascend" }),
     }
 }

@@ -89,7 +89,7 @@ pub enum Fact {
     Record {
         /// The account.
         account: u64,
-        /// The record; none where no change of its key or safeguards was ever begun.
+        /// The record; none where no change of key or safeguards and no closing was ever begun.
         record: Option<AccountRecord>,
     },
     /// After the block at the height, the chain says this of a key that an account had.
@@ -107,7 +107,7 @@ pub enum Fact {
     Proposal {
         /// The name of the proposal: a hash of what it says.
         id: Digest,
-        /// The proposal; none where nobody has proposed it.
+        /// The proposal; none where there is none of that name.
         proposal: Option<Proposal>,
     },
 }
@@ -151,11 +151,11 @@ impl fmt::Display for Statement {
                     status.name()
                 )?;
                 match proposal {
-                    None => f.write_str("nothing was decided about it since the genesis"),
+                    None => f.write_str("nothing decided about it has taken effect since the genesis"),
                     Some(proposal) => {
                         write!(
                             f,
-                            "the last decision about it is proposal {}, from height {since} on",
+                            "the last decision in effect is proposal {}, since height {since}",
                             Hex(proposal)
                         )
                     }
@@ -218,11 +218,14 @@ impl fmt::Display for Statement {
                     self.network_name.escape_debug()
                 )?;
                 match key {
-                    Some(OldKey { key, since, until }) => write!(
-                        f,
-                        "had had the key {} (version {version}) from height {since} up to height {until}",
-                        Hex(key)
-                    ),
+                    Some(OldKey { key, since, until }) => {
+                        write!(f, "had had the key {} (version {version}) from ", Hex(key))?;
+                        match since {
+                            0 => f.write_str("its beginning")?,
+                            since => write!(f, "height {since} on")?,
+                        }
+                        write!(f, " until height {until} gave it the next one")
+                    }
                     None => write!(f, "had had no key of version {version} that another one has replaced"),
                 }
             }
@@ -237,7 +240,7 @@ impl fmt::Display for Statement {
             Fact::Proposal { id, proposal } => {
                 write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
                 let Some(Proposal { approvals, decided, decision, .. }) = proposal else {
-                    return write!(f, "nobody had proposed {} on chain {chain}", Hex(id));
+                    return write!(f, "there was no proposal {} on chain {chain}", Hex(id));
                 };
                 write!(f, "proposal {} on chain {chain}, ", Hex(id))?;
                 match decision {
@@ -250,7 +253,7 @@ impl fmt::Display for Statement {
                 }
                 match decided {
                     Some((number, since)) => {
-                        write!(f, ", was decided (decision {number}), in effect from height {since} on")
+                        write!(f, ", was decided (decision {number}) and takes effect at height {since}")
                     }
                     None => write!(f, ", had {} approvals and was not decided", approvals.len()),
                 }

@@ -9,7 +9,7 @@ use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
 use crate::row::Subject;
 use crate::{Account, AccountRecord, Administrators, Attestation, Certificate, CertificateError, ChainKind};
 use crate::{
-    Charter, Claim, Digest, Entry, Fact, Finality, Genesis, Header, Later, OldKey, Proof, ProofError,
+    Chain, Charter, Claim, Digest, Entry, Fact, Finality, Genesis, Header, Later, OldKey, Proof, ProofError,
 };
 use crate::{Proposal, Reservation, Row, Statement, Unexecuted};
 
@@ -121,6 +121,12 @@ fn subject(key: &Digest, entry: &Entry) -> Result<Subject, ProofError> {
     }
 }
 
+/// The same without a path, for tests.
+#[cfg(test)]
+pub(crate) fn said_of(key: &Digest, row: &Row, entry: &Entry, genesis: &Genesis) -> Result<Fact, ProofError> {
+    said(subject(key, entry)?, key, row, entry, genesis)
+}
+
 /// What a row under the table root says of a key, or that it has none.
 fn said(
     subject: Subject,
@@ -129,7 +135,9 @@ fn said(
     entry: &Entry,
     genesis: &Genesis,
 ) -> Result<Fact, ProofError> {
-    let of_genesis = || genesis.chains.iter().find(|chain| chain.id == entry.chain);
+    // What the entry says of the chain is not signed yet: another kind of that number is another chain.
+    let is_it = |chain: &&Chain| (chain.id, chain.kind) == (entry.chain, entry.kind);
+    let of_genesis = || genesis.chains.iter().find(is_it);
     Ok(match subject {
         Subject::Record(account) => Fact::Record { account, record: row.says(key, AccountRecord::decode)? },
         Subject::OldKey(account, version) => {

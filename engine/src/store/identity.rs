@@ -20,7 +20,7 @@ pub struct Identity {
     pub owner: [u8; 32],
     /// Bytes of each segment.
     pub segment_bytes: u64,
-    /// How often it has been opened for writing.
+    /// One more than at the last opening for writing, and than in any sector: each life has another one.
     pub incarnation: u32,
 }
 

@@ -95,7 +95,7 @@ pub(super) fn unreadable(
 ) -> StoreError {
     let path = disk.path(segment);
     match (error.kind(), std::fs::metadata(&path)) {
-        (io::ErrorKind::UnexpectedEof, Ok(file)) => {
+        (io::ErrorKind::UnexpectedEof, Ok(file)) if file.len() < segment_sectors * SECTOR_BYTES as u64 => {
             StoreError::Short { path, expected: segment_sectors * SECTOR_BYTES as u64, found: file.len() }
         }
         _ => StoreError::io("reading", &path, error),

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::cli::EXIT_INTERRUPTED;
 use crate::config::Config;
 use crate::network::{self, InitOptions, Network, ProcessError, Tie, ValidatorProcess};
 use crate::signals;
@@ -125,12 +124,12 @@ impl Drop for Testbed {
 /// On a signal, cleans up and ends this process.
 fn watch_signals(cleanup: Arc<Mutex<Cleanup>>) -> Result<()> {
     let watch = move || {
-        if signals::wait().is_ok() {
+        if let Ok(signal) = signals::wait() {
             eprintln!("stopped by a signal");
             // Kept locked, so that nobody starts another process meanwhile.
             let mut cleanup = cleanup.lock().unwrap_or_else(PoisonError::into_inner);
             cleanup.clear();
-            std::process::exit(EXIT_INTERRUPTED);
+            std::process::exit(signal.exit_code());
         }
     };
     std::thread::Builder::new().name("signals".into()).spawn(watch).context("cannot start a thread")?;

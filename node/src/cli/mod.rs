@@ -58,12 +58,6 @@ Exit codes:
   3  a running validator stopped itself rather than go on wrongly (`millrace node` only)
   130  interrupted (but `millrace node`, which then stops in order, with 0); 143 after SIGTERM";
 
-/// What a command that puts something in order first tells the shell when it was interrupted: as the shell says of one
-/// that Ctrl-C has ended.
-pub const EXIT_INTERRUPTED: i32 = 130;
-/// The exit code of a command that SIGTERM has stopped.
-pub const EXIT_TERMINATED: i32 = 143;
-
 /// Millrace: a permissioned multi-chain ledger.
 ///
 /// Validators take signed transfers from clients over QUIC, check every

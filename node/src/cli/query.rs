@@ -235,9 +235,9 @@ pub struct FeedArgs {
 /// been executed and never can be, what a chain says of a fingerprint, what is
 /// set aside or that nothing is, what a chain is and who may do what there, who
 /// can help an account and which keys it had, who decides, and what was proposed
-/// and decided. A
-/// quorum of the validators that the header names has signed for it. Every byte is
-/// checked: a changed proof is refused, and the message says what is wrong with it.
+/// and decided. A quorum of the validators that the header names has signed for
+/// it. Every byte is checked: a changed proof is refused, and the message says
+/// what is wrong with it.
 /// The question alone may be changed, such as the transaction that was never
 /// executed: then another one is answered, so name yours with --transaction. It is
 /// compared by what it signs; its signature and an envelope's payload are not

@@ -14,7 +14,6 @@ use client::answers::StatusAnswer;
 
 use super::process::{self, Tie};
 use super::{Member, Network, ProcessError, ValidatorProcess};
-use crate::cli::EXIT_INTERRUPTED;
 use crate::signals;
 
 /// How often a starting or stopping validator is looked at.
@@ -107,9 +106,7 @@ pub fn stop_new_on_signal(network: &Network) -> Result<(), RunError> {
     let (members, executable) = (network.members.clone(), "the thread that waits for signals");
     let before: Vec<bool> = members.iter().map(|member| running(member).is_some()).collect();
     let watch = move || {
-        if signals::wait().is_err() {
-            return;
-        }
+        let Ok(signal) = signals::wait() else { return };
         for member in members.iter().zip(before).filter(|(_, before)| !before).map(|(member, _)| member) {
             if let Some(pid) = running(member) {
                 process::signal(pid, libc::SIGTERM);
@@ -118,7 +115,7 @@ pub fn stop_new_on_signal(network: &Network) -> Result<(), RunError> {
             let _ = fs::remove_file(member.pid_file());
         }
         eprintln!("stopped by a signal, and with it the validators that were being started");
-        std::process::exit(EXIT_INTERRUPTED);
+        std::process::exit(signal.exit_code());
     };
     let spawned = std::thread::Builder::new().name("signals".into()).spawn(watch);
     spawned.map(drop).map_err(|source| RunError::Io { path: executable.into(), source })

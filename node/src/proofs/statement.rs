@@ -1,6 +1,6 @@
 //! What a proof that holds says, in rows for a person and as fields for a program.
 
-use engine::types::{AccountFlags, AccountId, Approval, Asset, ChainId, ReservationId};
+use engine::types::{AccountFlags, AccountId, Asset, ChainId, ReservationId};
 use proof::{
     Administrators, Attestation, ChainKind, Fact, Payment, Proposal, Statement, Status, Unexecuted,
     kind_name, outcome_name,
@@ -49,14 +49,15 @@ pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String
         }
         Fact::Record { account, record } => {
             rows.push(("account", account.to_string()));
-            rows.extend(record.iter().map(|of| ("key since", since(of.key_since))));
+            rows.extend(record.iter().map(|of| ("key since", print::since(of.key_since))));
             rows.extend(record.iter().flat_map(|of| print::record_rows(&same::record(of))));
         }
         Fact::OldKey { account, version, key } => {
             rows.push(("account", account.to_string()));
             let found = key.map(|of| format!("{} (version {version})", hex::encode(of.key)));
             rows.push(("key", found.unwrap_or_else(|| format!("none of version {version} was replaced"))));
-            rows.extend(key.map(|of| ("from, up to", format!("{}, height {}", since(of.since), of.until))));
+            rows.extend(key.map(|of| ("from", print::since(of.since))));
+            rows.extend(key.map(|of| ("until", format!("height {}, which gave it the next one", of.until))));
         }
         Fact::Administrators(Administrators { version, council }) => rows.extend([
             ("administrators", decisions::accounts(&same::council(council))),
@@ -101,18 +102,14 @@ pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String
     rows
 }
 
-/// From when on an account has had a key.
-fn since(height: u64) -> String {
-    match height {
-        0 => "the beginning of the account".to_owned(),
-        height => format!("height {height}"),
-    }
-}
-
 fn proposal_rows(of: &Proposal) -> Vec<(&'static str, String)> {
     let decided = match of.decided {
-        Some((number, since)) => format!("decision {number}, in effect from height {since} on"),
-        None => format!("not decided; it could be approved until {}", print::time(of.until_ms)),
+        Some((number, since)) => format!("decision {number}, takes effect at height {since}"),
+        None => format!(
+            "not yet; until {}, and while version {} of the administrators decides, it can be approved",
+            print::time(of.until_ms),
+            of.administrators
+        ),
     };
     let approvals: Vec<_> = of.approvals.iter().map(ToString::to_string).collect();
     vec![
@@ -120,10 +117,6 @@ fn proposal_rows(of: &Proposal) -> Vec<(&'static str, String)> {
         ("approved by", format!("account(s) {}", approvals.join(", "))),
         ("decided", decided),
     ]
-}
-
-fn approval_fields(of: &Approval) -> Value {
-    json!({ "guardian": of.guardian, "until_ms": of.until_ms, "key": hex::encode(of.key) })
 }
 
 fn attestation_rows(of: &Attestation) -> Vec<(&'static str, String)> {
@@ -199,7 +192,7 @@ pub(super) fn statement_json(statement: &Statement) -> Value {
                     "changes": record.changes,
                     "safeguards": print::safeguards_fields(&record.safeguards),
                     "pending": print::pending_fields(&record),
-                    "approvals": record.approvals.iter().map(approval_fields).collect::<Vec<_>>(),
+                    "approvals": print::approval_fields(&record),
                 })
             });
             json!({ "record": { "account": account, "record": fields } })

@@ -4,8 +4,7 @@ use anyhow::{Result, anyhow};
 use client::Answer;
 use client::answers::AccountAnswer;
 use engine::types::{
-    ACCOUNT_MAX, AccountId, AccountRecord, ChainId, ChainKind, Digest, Height, OldKey, ReservationId,
-    old_key_key,
+    ACCOUNT_MAX, AccountId, AccountRecord, ChainId, ChainKind, Digest, OldKey, ReservationId, old_key_key,
 };
 use serde_json::json;
 
@@ -81,17 +80,14 @@ impl Asked {
                 "changes": record.changes,
                 "safeguards": print::safeguards_fields(&record.safeguards),
                 "pending": print::pending_fields(&record),
+                "approvals": print::approval_fields(&record),
             });
             return print_json(as_of, &fields, &checked);
         }
         println!("account {account} on chain {chain} after height {}", answer.proof.chain.height);
-        let since = match record.key_since {
-            Height(0) => "the beginning of the account".to_owned(),
-            height => format!("height {height}"),
-        };
         let mut shown = vec![
             ("key", format!("{} (version {})", answer.proof.key, answer.proof.key_version)),
-            ("key since", since),
+            ("key since", print::since(record.key_since.0)),
         ];
         shown.extend(print::record_rows(&record));
         if record == AccountRecord::default() {
@@ -140,8 +136,8 @@ impl Asked {
                 println!("key {version} of account {account} on chain {chain}");
                 rows(&[
                     ("key", hex::encode(key)),
-                    ("from", format!("height {since}")),
-                    ("up to", format!("height {until}, from which on the account has had the next one")),
+                    ("from", print::since(since.0)),
+                    ("until", format!("height {until}, which gave it the next one")),
                     ("as of", as_of.to_string()),
                     ("checked", checked.text()),
                 ]);

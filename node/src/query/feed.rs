@@ -14,8 +14,8 @@ use engine::types::{AccountId, ChainId, Changed, Decision, Digest, Effect, Heigh
 use serde_json::json;
 
 use super::{Asked, connect, decisions, print};
-use crate::cli::{EXIT_INTERRUPTED, EXIT_TERMINATED, FeedArgs, WhomArgs};
-use crate::signals::{self, Signal};
+use crate::cli::{FeedArgs, WhomArgs};
+use crate::signals;
 use crate::transfer::reference;
 
 /// How often a feed that is followed to its end is asked again.
@@ -64,12 +64,13 @@ pub(super) fn print_feed(
         from = answer.value.next;
         left -= answer.value.events.len() as u64;
         let decided = |proposal: &Digest| decided(&mut asked, proposal);
-        if let Err(error) = write_events(&mut out, &answer.value.events, (chain, account), decided, json) {
+        let printed = |next| progress.into_iter().for_each(|progress| progress.set(next));
+        let whose = (chain, account);
+        let written = write_events(&mut out, &answer.value.events, whose, decided, json, printed);
+        if let Err(error) = written {
             break Err(error);
         }
-        if let Some(progress) = progress {
-            progress.set(from);
-        }
+        printed(from);
         let at_end = from.height > answer.as_of.height;
         if left == 0 || (at_end && !args.follow) {
             break write_end(&mut out, from, (!at_end).then_some(args.limit).flatten(), answer.as_of, json);
@@ -98,13 +99,12 @@ impl Progress {
         let noted = Arc::clone(&printed_to);
         let watch = move || {
             let Ok(signal) = signals::wait() else { return };
+            // The words may have to wait for their reader. Who asks once more need not.
+            signals::restore();
             let from = *noted.lock().unwrap_or_else(PoisonError::into_inner);
             // Nothing can be done where it is closed.
             let _ = writeln!(std::io::stderr(), "stopped by a signal; go on with --from {from}");
-            std::process::exit(match signal {
-                Signal::Interrupt => EXIT_INTERRUPTED,
-                Signal::Terminate => EXIT_TERMINATED,
-            });
+            std::process::exit(signal.exit_code());
         };
         std::thread::Builder::new().name("signals".into()).spawn(watch)?;
         Ok(Self(printed_to))
@@ -115,7 +115,7 @@ impl Progress {
     }
 }
 
-/// What a proposal says, where the network has it: its name is the hash of what it says.
+/// What a proposal says, where the genesis is at hand and the validator answers: its name is the hash of what it says.
 fn decided(asked: &mut Asked, proposal: &Digest) -> Option<Decision> {
     let chain = asked.network.as_ref()?.genesis.governance()?.id;
     let answer = asked.client.row(chain, &proposal.0).ok()?;
@@ -139,6 +139,7 @@ fn write_events(
     (chain, account): (ChainId, Option<AccountId>),
     mut decided: impl FnMut(&Digest) -> Option<Decision>,
     json: bool,
+    printed: impl Fn(Cursor),
 ) -> std::io::Result<()> {
     for Happened { at, what } in events {
         match what {
@@ -172,6 +173,8 @@ fn write_events(
                 }
             }
         }
+        // Standard output ends each line by itself.
+        printed(Cursor { place: at.place + 1, ..*at });
     }
     out.flush()
 }

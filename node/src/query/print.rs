@@ -227,9 +227,11 @@ pub(crate) fn record_rows(record: &AccountRecord) -> Vec<(&'static str, String)>
         shown.push(("safeguards", safeguards(&record.safeguards)));
     }
     for Approval { guardian, until_ms, key } in &record.approvals {
-        let guardian = record.safeguards.guardians.get(usize::from(*guardian)).map_or(0, |of| of.0);
-        let until = time(*until_ms);
-        shown.push(("approved", format!("key {} by guardian {guardian}, until {until}", hex::encode(key))));
+        let who = match record.safeguards.guardians.get(usize::from(*guardian)) {
+            Some(account) => format!("guardian {account}"),
+            None => format!("a guardian that it does not have (place {guardian})"),
+        };
+        shown.push(("approved", format!("key {} by {who}, until {}", hex::encode(key), time(*until_ms))));
     }
     if let Some(pending) = &record.pending {
         let what = match &pending.change {
@@ -248,6 +250,21 @@ pub(crate) fn record_rows(record: &AccountRecord) -> Vec<(&'static str, String)>
         ));
     }
     shown
+}
+
+/// Which guardians want which key, as fields: a guardian is its account.
+pub(crate) fn approval_fields(record: &AccountRecord) -> Vec<Value> {
+    let guardian = |place: u8| record.safeguards.guardians.get(usize::from(place));
+    let fields = |Approval { guardian: place, until_ms, key }: &Approval| json!({ "guardian": guardian(*place), "until_ms": until_ms, "key": hex::encode(key) });
+    record.approvals.iter().map(fields).collect()
+}
+
+/// From when on an account has had a key.
+pub(crate) fn since(height: u64) -> String {
+    match height {
+        0 => "the beginning of the account".to_owned(),
+        height => format!("height {height}"),
+    }
 }
 
 /// The change that is in its lock window, as fields.

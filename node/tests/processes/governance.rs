@@ -108,9 +108,9 @@ fn a_chain_is_created_under_load_with_a_dead_validator_and_is_there_when_all_com
         expect(0, &["verify-proof", &proof, "--genesis", &header, "--json"]);
     };
     let decided = ["chain", "proposal", &paused];
-    holds("paused.proof", &decided, "to pause chain 5, was decided (decision 2), in effect from height");
+    holds("paused.proof", &decided, "to pause chain 5, was decided (decision 2) and takes effect at height");
     let unknown = "77".repeat(32);
-    holds("unknown.proof", &["chain", "proposal", &unknown], "nobody had proposed 7777");
+    holds("unknown.proof", &["chain", "proposal", &unknown], "there was no proposal 7777");
     holds(
         "deciders.proof",
         &["query", "administrators"],

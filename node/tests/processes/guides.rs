@@ -77,8 +77,8 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "account 3 of chain 2 held 1000000045 UNIT",
         "has not been executed and never can be",
         "2 of 3 guardians, and change",
-        "(version 1) from height 0 up to height",
-        "to pause chain 5, was decided (decision 2)",
+        "(version 1) from its beginning until height",
+        "to pause chain 5, was decided (decision 2) and takes effect at height",
         "accounts 0, 1, 2",
         "money of UNIT",
     ] {

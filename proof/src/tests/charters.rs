@@ -58,7 +58,7 @@ fn a_chain_is_as_the_genesis_has_it_until_something_else_is_decided() {
     assert_eq!((found.roles, found.supply), (genesis.chains[0].roles, 5_000));
     assert_eq!((found.status, found.since, found.proposal), (ChainStatus::Active, 0, None));
     assert!(said.to_string().ends_with(
-        "chain 3 of the kind transfers was active; nothing was decided about it since the genesis"
+        "chain 3 of the kind transfers was active; nothing decided about it has taken effect since the genesis"
     ));
     assert!(matches!(charter(&mut network, GOVERNANCE).unwrap().fact, Fact::Charter(_)));
 }
@@ -76,7 +76,7 @@ fn what_was_decided_is_proved_with_its_proposal_also_of_a_chain_that_no_genesis_
     assert_eq!(found.proposal, Some(theirs.proposal.0));
     let said = charter(&mut network, 3).unwrap();
     assert_eq!(said.status, ChainStatus::Paused);
-    assert!(said.to_string().contains("was paused; the last decision about it is proposal "), "{said}");
+    assert!(said.to_string().contains("was paused; the last decision in effect is proposal "), "{said}");
     // An account of the created chain, which the genesis does not name.
     let open = network.account(41, 1);
     let proof = network.close(open, 0);

@@ -92,6 +92,13 @@ fn who_decides_is_as_in_the_genesis_until_others_take_their_places() {
     let council = Council { threshold: 2, accounts: [0, 2].into() };
     let fact = Fact::Administrators(Administrators { version: 2, council });
     assert_eq!(said(&mut network, ADMINISTRATORS_KEY).unwrap().fact, fact);
+    // Who makes an entry up has no genesis behind it: chain 3 is of another kind there.
+    let mut forged = network.row_of(GOVERNANCE, ADMINISTRATORS_KEY);
+    forged.entry.chain = 3;
+    let genesis = Genesis::decode(network.genesis.header()).unwrap();
+    let row = Row { key: [0; 32], next: [0; 32], value: Vec::new() };
+    let said = crate::verify::said_of(&ADMINISTRATORS_KEY, &row, &forged.entry, &genesis);
+    assert_eq!(said, Err(ProofError::OtherRow));
     // A chain with money has no administrators.
     let open = network.row_of(3, ADMINISTRATORS_KEY);
     let elsewhere = network.close(open, 0);
@@ -115,13 +122,13 @@ fn a_proposal_is_proved_with_its_approvals_and_its_height_and_that_there_is_none
     };
     assert_eq!(found.fact, Fact::Proposal { id: name(&pause), proposal: Some(proposal) });
     let words = std::format!(
-        ", to pause chain 3, was decided (decision 1), in effect from height {} on",
+        ", to pause chain 3, was decided (decision 1) and takes effect at height {}",
         1 + DECISION_LAG
     );
     assert!(found.to_string().ends_with(&words), "{found}");
     let none = said(&mut network, name(&create)).unwrap();
     assert_eq!(none.fact, Fact::Proposal { id: name(&create), proposal: None });
-    assert!(none.to_string().contains("nobody had proposed "), "{none}");
+    assert!(none.to_string().contains("there was no proposal "), "{none}");
 }
 
 #[test]

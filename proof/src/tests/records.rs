@@ -105,7 +105,8 @@ fn what_a_chain_keeps_of_an_account_is_proved_and_that_it_keeps_nothing() {
     let first = said(&mut network, old_key_key(OWNER, 1)).unwrap();
     let key = Some(OldKey { key: account_key(1).public_key(), since: 0, until: record.key_since });
     assert_eq!(first.fact, Fact::OldKey { account: 1, version: 1, key });
-    let words = std::format!("(version 1) from height 0 up to height {}", record.key_since);
+    let words =
+        std::format!("(version 1) from its beginning until height {} gave it the next one", record.key_since);
     assert!(first.to_string().ends_with(&words), "{first}");
     // The present key has no such row, nor has the key of one who never changed it.
     for (account, version) in [(1, 2), (4, 1)] {
