@@ -10,6 +10,7 @@ use engine::store::{Options, Position, StoreError};
 
 use crate::bell::{Call, Rope};
 use crate::chance::Chance;
+use crate::checkpoints::Files;
 
 /// Kind of the records of consensus in its own log.
 const KIND_CONSENSUS: u8 = 1;
@@ -27,12 +28,14 @@ pub(crate) fn options(network: [u8; 32]) -> Options {
 pub(crate) struct Disks {
     pub(crate) journal: SimulatedDisk,
     pub(crate) votes: SimulatedDisk,
+    pub(crate) checkpoints: Files,
 }
 
 impl Disks {
     /// Copies, to be put back later.
     pub(crate) fn copy(&self) -> Self {
-        Self { journal: self.journal.copy(), votes: self.votes.copy() }
+        let checkpoints = self.checkpoints.copy();
+        Self { journal: self.journal.copy(), votes: self.votes.copy(), checkpoints }
     }
 
     /// Cuts the power. Each unsynced sector arrives whole, in part or not at all.
@@ -43,6 +46,7 @@ impl Disks {
 
     /// Cuts the power. So many of a thousand unsynced sectors are lost, and some of the others are torn.
     pub(crate) fn lose_unsynced(&self, lost: u64, chance: &mut Chance) {
+        self.checkpoints.cut_power();
         for disk in [&self.journal, &self.votes] {
             disk.crash(|| match chance.within(0..1_000) {
                 drawn if drawn < lost => Fate::Lost,

@@ -621,10 +621,13 @@ impl World {
         let Some(running) = &mut self.nodes[node].running else { return };
         for event in std::mem::take(&mut running.commit_host.out) {
             match event {
-                Committed::At(height) => {
+                Committed::At(height, due) => {
                     let Some(running) = &mut self.nodes[node].running else { return };
                     if let Some(position) = running.commit_host.appended.remove(&height) {
                         running.index.committed(height, position);
+                    }
+                    if let Err(error) = running.take_checkpoint(due) {
+                        return self.checks.violation(self.now, format!("v{node}: {error}"));
                     }
                     let place = &mut self.nodes[node];
                     place.committed = height.0;

@@ -147,7 +147,10 @@ impl World {
             seed,
         });
         match started {
-            Started::Runs(running, replayed) => self.started(node, running, &replayed),
+            Started::Runs(running, replayed, from) => {
+                self.resumed += usize::from(from.is_some());
+                self.started(node, running, &replayed);
+            }
             Started::Died => {
                 self.say(node, format_args!("dies while it starts"));
                 let disks = self.nodes[node].disks.clone();

@@ -1,7 +1,7 @@
 //! A replica's world and a committer's world, as queues: what they say is collected and carried out by the simulator.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use consensus::{Payload, Reply};
@@ -9,8 +9,8 @@ use engine::execute::Delta;
 use engine::mempool::Origin;
 use engine::order::Finality;
 use engine::replica::{
-    Answer, Boot, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT, Observation, Ports,
-    QuestionId, To, Work,
+    Answer, Boot, Boots, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT, Observation,
+    Ports, QuestionId, To, Work,
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
@@ -19,6 +19,7 @@ use engine::types::{
 };
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
+use crate::checkpoints::Taking;
 use crate::moments::Moment;
 use crate::rules::Rule;
 
@@ -50,6 +51,8 @@ pub(crate) type Forge = Box<dyn FnMut(&Block, Head) -> Option<Block> + Send>;
 /// The replica's world.
 pub(crate) struct Host {
     pub(crate) journal: Arc<SimulatedLog>,
+    /// The starts that the journal remembers.
+    pub(crate) boots: Arc<Mutex<Boots>>,
     pub(crate) rule: Option<Rule>,
     /// The view that consensus is in.
     pub(crate) view: u64,
@@ -152,11 +155,17 @@ impl Ports for Host {
                 self.saw(&block);
             }
             if self.rule == Some(Rule::BlocksJournaled) {
+                self.boots.lock().unwrap_or_else(PoisonError::into_inner).note(Boot::LEARNT);
                 return self.journal.append(KIND_BOOT, &[&Boot::LEARNT.encode()]);
             }
         }
         if kind == KIND_BATCH {
             self.remember(&parts.concat());
+        }
+        if kind == KIND_BOOT
+            && let Ok(boot) = Boot::decode(&parts.concat())
+        {
+            self.boots.lock().unwrap_or_else(PoisonError::into_inner).note(boot);
         }
         self.journal.append(kind, parts)
     }
@@ -229,7 +238,8 @@ impl Ports for Host {
 pub(crate) enum Committed {
     Notify(Vec<Notice>),
     Executed(Height, Digest, Vec<Delta>, bool),
-    At(Height),
+    /// Where the journal would have to be read from, if a checkpoint is due.
+    At(Height, Option<Position>),
 }
 
 /// The committer's world.
@@ -238,6 +248,7 @@ pub(crate) struct CommitHost {
     pub(crate) out: Vec<Committed>,
     pub(crate) appended: BTreeMap<Height, Position>,
     pub(crate) position: Option<Position>,
+    pub(crate) checkpoints: Taking,
 }
 
 impl CommitPorts for CommitHost {
@@ -261,9 +272,12 @@ impl CommitPorts for CommitHost {
         match event {
             CommitterEvent::Executed { height, root, executed, in_flight } => {
                 self.appended.extend(self.position.take().map(|position| (height, position)));
+                self.checkpoints.executed(executed.deltas.clone(), executed.state_root.clone());
                 self.out.push(Committed::Executed(height, root, executed.deltas.clone(), in_flight));
             }
-            CommitterEvent::Committed(height) => self.out.push(Committed::At(height)),
+            CommitterEvent::Committed { height, checkpoint } => {
+                self.out.push(Committed::At(height, checkpoint));
+            }
             CommitterEvent::Stage { .. } => {}
         }
     }

@@ -23,6 +23,7 @@ mod administrators;
 mod bell;
 mod byzantine;
 mod chance;
+mod checkpoints;
 mod checks;
 mod clients;
 mod decisions;

@@ -124,12 +124,14 @@ fn replay(arguments: &Arguments, seed: u64) -> bool {
     report.trace.iter().for_each(|line| println!("{line}"));
     println!("plan: {}", report.plan);
     println!(
-        "seed {seed}: digest {:016x}, {:.3} virtual seconds, {} events, {} blocks, {} transactions submitted",
+        "seed {seed}: digest {:016x}, {:.3} virtual seconds, {} events, {} blocks, {} transactions submitted, {} starts \
+         from a checkpoint",
         report.digest,
         report.virtual_time.as_secs_f64(),
         report.events,
         report.heights,
-        report.submitted
+        report.submitted,
+        report.resumed
     );
     println!(
         "where blocks had to go on: at most {:.3} s and {} views without one",

@@ -42,6 +42,8 @@ rules! {
     BlocksReloaded = "blocks_are_reloaded" by "",
     /// Recovery reloads the batches that are not ordered.
     BatchesReloaded = "batches_are_reloaded" by "",
+    /// A checkpoint names the first record that its height has not used up.
+    CheckpointsReachBack = "checkpoints_reach_back" by "start",
     /// A missing ancestor is fetched, final or not. *(The withheld ancestor.)*
     BlocksFetched = "blocks_are_fetched" by "liveness",
     /// A missing body is fetched.

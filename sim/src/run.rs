@@ -52,6 +52,8 @@ pub struct Report {
     pub events: u64,
     /// Blocks that were executed.
     pub heights: u64,
+    /// Starts that went on from a checkpoint.
+    pub resumed: usize,
     /// Transactions that were submitted.
     pub submitted: usize,
     /// Payments between chains that arrived, and that came back.
@@ -97,6 +99,7 @@ pub fn simulate(run: &Run) -> Report {
             recovery: Duration::ZERO,
             events: 0,
             heights: 0,
+            resumed: 0,
             submitted: 0,
             crossed: (0, 0),
             replaced: (0, 0),
@@ -136,6 +139,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             recovery: world.now.saturating_sub(world.plan.heal),
             events: world.trace.events(),
             heights: world.checks.height(),
+            resumed: world.resumed,
             crossed: world.checks.crossed,
             replaced: world.checks.keys.replaced,
             decided: world.checks.decisions.came,

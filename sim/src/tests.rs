@@ -167,6 +167,7 @@ fn found(rule: Rule) -> Option<u64> {
 fn broken_rules_are_found() {
     let rules = [
         Rule::EverythingExecuted,
+        Rule::CheckpointsReachBack,
         Rule::RefusalsTrue,
         Rule::VotesDurable,
         Rule::CertifyWaits,

@@ -9,14 +9,17 @@ use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
-    BlockIndex, Committer, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings, Standing,
+    BlockIndex, Committer, JournalReader, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings,
+    Standing,
 };
-use engine::roots::{ChainEntry, Ledger};
+use engine::roots::{ChainEntry, CommittedView, Ledger};
+use engine::store::Position;
 use engine::store::simulated::SimulatedLog;
 use engine::types::{Digest, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
 use crate::bell::{Bell, Certificates, Rope};
+use crate::checkpoints::{self, Taking};
 use crate::disks::{Disks, VoteLog, Votes, options};
 use crate::environment::Environment;
 use crate::host::{CommitHost, Host};
@@ -59,7 +62,8 @@ pub(crate) struct Replayed {
 
 /// What came of a start.
 pub(crate) enum Started {
-    Runs(Box<Running>, Vec<Replayed>),
+    /// With every height that was replayed, and the height of the checkpoint that was used.
+    Runs(Box<Running>, Vec<Replayed>, Option<Height>),
     Died,
     Failed(String),
 }
@@ -99,7 +103,7 @@ impl Running {
         let rope = Rope { bell: start.bell.clone(), caller: (start.node, start.life) };
         let rule = start.rule;
         let certificates = Arc::new(Certificates::new(genesis, rule == Some(Rule::CertificatesChecked)));
-        let (journal, replay) = match SimulatedLog::open(&start.disks.journal, &options(network.0)) {
+        let (journal, mut replay) = match SimulatedLog::open(&start.disks.journal, &options(network.0)) {
             Ok(opened) => opened,
             Err(error) => return Started::Failed(format!("the journal cannot be opened: {error}")),
         };
@@ -110,17 +114,36 @@ impl Running {
         };
         let recovery = Recovery { genesis, certificates: &*certificates, seed: start.seed };
         let (index, mut replayed) = (BlockIndex::default(), Vec::new());
+        // First from a checkpoint, as the node does; then all of the journal, because the checks want every height, and
+        // because both must come to the same.
+        let from = checkpoints::recover(&start.disks.checkpoints, (&recovery, &certificates), &mut replay);
+        replay.rewind();
+        let mut view = CommittedView::genesis(genesis, Ledger::genesis(genesis).state_root().clone());
         let recovered =
-            recovery.run::<RecoveryError>(Ledger::genesis(genesis), replay, |progress, executed| {
+            recovery.run::<RecoveryError>(checkpoints::start(genesis), &mut replay, |progress, executed| {
                 index.committed(progress.height, progress.position);
+                view.commit(&executed.deltas, executed.state_root.clone());
                 let root = *executed.state_root.digest();
                 let entries = executed.state_root.entries().to_vec();
                 replayed.push(Replayed { height: progress.height, root, entries });
                 Ok(())
             });
-        let (mut recovered, ledger, roots) = match recovered {
+        drop(replay);
+        let whole = match recovered {
             Ok(recovered) => recovered,
             Err(error) => return Started::Failed(format!("the journal cannot be continued: {error}")),
+        };
+        let used = from.as_ref().map(|from| from.height);
+        let (mut recovered, ledger, roots) = match from {
+            None => whole,
+            Some(from) => {
+                if let Some(what) = checkpoints::difference(&from.recovered, &whole) {
+                    let at = from.height;
+                    return Started::Failed(format!("a checkpoint of height {at} leads elsewhere: {what}"));
+                }
+                view = from.view;
+                from.recovered
+            }
         };
         let mut standing =
             Standing::of(recovered.boots, votes.boots, start.first, genesis.validators().len());
@@ -147,6 +170,10 @@ impl Running {
         let verifier = Verifier::new(network, ledger.states(), keys.clone().into(), Arc::default());
         let journal = Arc::new(journal);
         let (height, floor) = (recovered.head.height, recovered.finality.clone());
+        let mut boots = recovered.boots;
+        boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
+        let files = start.disks.checkpoints.clone();
+        let taking = Taking::new(view, (&recovered, &roots), ledger.states(), boots, files);
         let committer = Committer::new(ledger, roots, mempools.clone());
         let signing_seed = start.environment.signing_seeds[start.me];
         let replica = Replica::new(
@@ -179,6 +206,7 @@ impl Running {
         let host = Host {
             view: 0,
             journal: journal.clone(),
+            boots: taking.boots.clone(),
             rule,
             me: ValidatorIndex(start.me as u16),
             network,
@@ -200,6 +228,7 @@ impl Running {
             out: Vec::new(),
             appended: BTreeMap::new(),
             position: None,
+            checkpoints: taking,
         };
         let mut running = Self {
             replica,
@@ -233,7 +262,18 @@ impl Running {
         {
             return Started::Failed(error);
         }
-        Started::Runs(Box::new(running), replayed)
+        Started::Runs(Box::new(running), replayed, used)
+    }
+
+    /// The next height is committed, and perhaps a checkpoint is due at it.
+    pub(crate) fn take_checkpoint(&mut self, due: Option<Position>) -> Result<(), String> {
+        let network = self.host.network;
+        let reader = JournalReader { records: &*self.journal, index: &self.index, network: &network };
+        let due = match self.host.rule {
+            Some(Rule::CheckpointsReachBack) => due.and_then(|_| self.index.position(self.index.height())),
+            _ => due,
+        };
+        self.commit_host.checkpoints.committed(due, &reader)
     }
 
     /// Starts consensus, from a floor where there is one.

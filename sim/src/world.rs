@@ -133,6 +133,8 @@ pub(crate) struct World {
     pub(crate) links: Links,
     pub(crate) clients: Clients,
     pub(crate) checks: Checks,
+    /// Starts that went on from a checkpoint.
+    pub(crate) resumed: usize,
     pub(crate) trace: Trace,
     pub(crate) chance: Chance,
     pub(crate) healed: bool,
@@ -225,6 +227,7 @@ impl World {
             links: Links::new(plan.quality, chance.fork()),
             clients: Clients::new(&environment, plan.governed, chance.fork()),
             checks: Checks::new(&environment.genesis),
+            resumed: 0,
             trace,
             environment,
             context,

@@ -239,6 +239,12 @@ impl Stream {
         self.nodes.get(digest)?.position
     }
 
+    /// Where the first of the batches stands that are not ordered yet.
+    #[must_use]
+    pub fn first_position(&self) -> Option<Position> {
+        self.nodes.values().filter_map(|node| node.position).min()
+    }
+
     /// Notes that a batch is durable; true if the held head has moved.
     pub fn durable(&mut self, digest: &Digest) -> bool {
         let Some(node) = self.nodes.get_mut(digest) else { return false };

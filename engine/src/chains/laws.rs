@@ -10,6 +10,7 @@ use crate::execute::oracle::Oracle;
 use crate::execute::tests as transfers;
 use crate::execute::{ChainRules, Delta, StateWriter, Table};
 use crate::limits::DECISION_LAG;
+use crate::replica::ChainCheckpoint;
 use crate::roots::{AccountTree, TableTree};
 use crate::types::*;
 
@@ -99,10 +100,19 @@ proptest! {
                 prop_assert_eq!(whole(restored), whole(&writer));
             }
             if place == at {
-                let (states, issuance) = (transfers::states(&writer), writer.issuance());
-                let rows = Table::restore(writer.table().slots().to_vec());
                 let (rules, height) = (ChainRules::from(&genesis), writer.height());
-                let mut again = StateWriter::restore(rules, height, issuance, states.into_iter(), rows);
+                let of_chain = ChainCheckpoint {
+                    chain: genesis.id,
+                    growth: writer.state().growth_until(height),
+                    accounts: transfers::states(&writer).into_iter().collect(),
+                    places: writer.table().slots().clone(),
+                    outbox: delta.outbox().to_vec(),
+                };
+                let ChainCheckpoint { growth, accounts, places, outbox, .. } = of_chain.through_bytes();
+                prop_assert_eq!(outbox, delta.outbox());
+                let (issuance, rows) = (writer.issuance(), Table::restore(places.iter().cloned()));
+                let states = accounts.iter().copied();
+                let mut again = StateWriter::restore(rules, height, issuance, states, Some(growth), rows);
                 again.govern(std::slice::from_ref(&genesis));
                 restored = Some(again);
             }

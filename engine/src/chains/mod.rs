@@ -12,7 +12,8 @@
 //! The rooms ask for the rules once a block or frame; what they do for each transaction is then known to the compiler.
 //!
 //! Invariants, for every kind (`laws.rs`): undoing a block restores every byte; the oracle agrees with the executor in
-//! every outcome and root; roots are functions of the state; a restored state goes on like the one it was taken from.
+//! every outcome and root; roots are functions of the state; a state that is restored from a checkpoint goes on like
+//! the one that it was taken from.
 
 mod accounts;
 pub(crate) mod attestations;

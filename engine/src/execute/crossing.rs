@@ -14,7 +14,7 @@
 //! the taker, and the price goes to the account that the offer names (*swapped*); or it gives nothing, and the price is
 //! refunded.
 
-use crate::types::{AccountId, ChainId, Outcome, Terms, TransactionId};
+use crate::types::{AccountId, ChainId, Outcome, ReservationId, Terms, TransactionId};
 
 /// Bytes of [`Delivery::leaf`].
 pub const DELIVERY_BYTES: usize = TERMS_AT + 4 * 8;
@@ -108,6 +108,36 @@ impl Delivery {
         };
         leaf[TERMS_AT..].copy_from_slice(terms.map(u64::to_le_bytes).as_flattened());
         leaf
+    }
+}
+
+impl Delivery {
+    /// The inverse of [`Self::leaf`]; `None` if the bytes are the leaf of none.
+    pub fn parse(leaf: &[u8; DELIVERY_BYTES]) -> Option<Self> {
+        let number = |at: usize| leaf[at..].first_chunk().copied().map(u64::from_le_bytes);
+        let chain =
+            |at: usize| leaf[at..].first_chunk().copied().map(|chain| ChainId(u32::from_le_bytes(chain)));
+        let term = |place: usize| number(TERMS_AT + 8 * place);
+        let [payer, nonce, amount, to] = [term(0)?, term(1)?, term(2)?, term(3)?];
+        let leg = match leaf[0] {
+            0 => Leg::Credit,
+            TAKE => {
+                let offer = ReservationId { payer: AccountId(payer), nonce };
+                Leg::Take(Terms { offer, amount, to: AccountId(to) })
+            }
+            SWAPPED => Leg::Swapped(AccountId(to)),
+            reason => Leg::Refund(Outcome::try_from(reason).ok().filter(|reason| reason.is_failure())?),
+        };
+        let crossing = Crossing {
+            transaction: TransactionId(*leaf[1..].first_chunk()?),
+            source: chain(33)?,
+            payer: AccountId(number(37)?),
+            destination: chain(45)?,
+            payee: AccountId(number(49)?),
+            amount: number(57)?,
+        };
+        let delivery = Self { leg, crossing };
+        (delivery.leaf() == *leaf).then_some(delivery)
     }
 }
 

@@ -58,7 +58,7 @@ impl From<&Genesis> for Chains {
     /// States of their own, which nobody writes: for tools that check signatures against the first keys.
     fn from(genesis: &Genesis) -> Self {
         let state = |chain: &ChainGenesis| {
-            Arc::new(ChainState::new(chain.into(), chain.account_states(), &Table::default()))
+            Arc::new(ChainState::new(chain.into(), chain.account_states(), None, &Table::default()))
         };
         Self::new(genesis.chains().iter().map(state))
     }

@@ -88,6 +88,35 @@ pub struct AccountKey<'a> {
     pub version: u32,
 }
 
+/// How many accounts a chain had after which height. What a batch was judged by stays known, however old it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// How many it began with.
+    pub beginning: u64,
+    /// The heights that opened others, ascending, and how many there were then.
+    pub since: Vec<(Height, u64)>,
+}
+
+impl Growth {
+    /// Those with which a chain begins.
+    pub fn of(beginning: u64) -> Self {
+        Self { beginning, since: Vec::new() }
+    }
+
+    /// How many there were after a height.
+    pub fn at(&self, height: Height) -> u64 {
+        let later = self.since.partition_point(|(at, _)| *at <= height);
+        later.checked_sub(1).map_or(self.beginning, |last| self.since[last].1)
+    }
+
+    /// The same up to a height, as if nothing had been executed above it.
+    #[must_use]
+    pub fn until(&self, height: Height) -> Self {
+        let later = self.since.partition_point(|(at, _)| *at <= height);
+        Self { beginning: self.beginning, since: self.since[..later].to_vec() }
+    }
+}
+
 /// The accounts of a chain. Written by its one [`StateWriter`](super::StateWriter); others read it as advice, since the
 /// fields of an account are loaded one by one and a block may be executing.
 #[derive(Debug)]
@@ -97,9 +126,9 @@ pub struct ChainState {
     roles: RwLock<Roles>,
     /// Whether it takes new work: a [`ChainStatus`].
     status: AtomicU8,
-    /// The accounts of the beginning.
+    /// The accounts that there were when this was made: at the beginning of the chain, or at a checkpoint.
     cells: Box<[Cell]>,
-    /// One for each of those, or none at all.
+    /// One for each of the first of those, or none at all.
     decoded: Box<[DecodedKey]>,
     /// The later keys of all accounts that have had more than one, by account and version.
     later_keys: RwLock<BTreeMap<(u64, u32), LaterKey>>,
@@ -107,8 +136,9 @@ pub struct ChainState {
     opened: Segments<Cell>,
     /// How many accounts can be seen.
     accounts: AtomicU64,
-    /// Heights that opened accounts, ascending, and how many there were then.
-    growth: RwLock<Vec<(Height, u64)>>,
+    /// How many accounts the chain began with.
+    beginning: u64,
+    growth: RwLock<Growth>,
 }
 
 impl ChainState {
@@ -116,6 +146,7 @@ impl ChainState {
     pub(super) fn new(
         rules: ChainRules,
         accounts: impl Iterator<Item = AccountState>,
+        growth: Option<Growth>,
         table: &Table,
     ) -> Self {
         let mut later_keys = BTreeMap::new();
@@ -149,16 +180,19 @@ impl ChainState {
                 _ => {}
             }
         }
-        let decoded = match cells.len() {
-            0..=DECODED_KEYS_MAX => cells.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
+        let growth = growth.unwrap_or_else(|| Growth::of(cells.len() as u64));
+        let beginning = growth.beginning;
+        let first = &cells[..cells.len().min(beginning as usize)];
+        let decoded = match first.len() {
+            0..=DECODED_KEYS_MAX => first.chunks(DECODED_AT_ONCE).flat_map(decode).collect(),
             _ => Box::default(),
         };
         let accounts = AtomicU64::new(cells.len() as u64);
-        let (opened, growth) = (Segments::new(), RwLock::default());
+        let (opened, growth) = (Segments::new(), RwLock::new(growth));
         let later_keys = RwLock::new(later_keys);
         let record = table.get(&OWN_CHAIN_KEY).and_then(Charter::decode).unwrap_or(rules.charter);
         let (roles, status) = (RwLock::new(record.roles), AtomicU8::new(record.status as u8));
-        Self { rules, roles, status, cells, decoded, later_keys, opened, accounts, growth }
+        Self { rules, roles, status, cells, decoded, later_keys, opened, accounts, beginning, growth }
     }
 
     /// Which chain.
@@ -207,15 +241,18 @@ impl ChainState {
 
     /// How many accounts there were after a height. Of heights that are not executed here, it knows nothing yet.
     pub fn accounts_as_of(&self, height: Height) -> u64 {
-        let growth = self.growth.read().unwrap_or_else(PoisonError::into_inner);
-        let later = growth.partition_point(|(at, _)| *at <= height);
-        later.checked_sub(1).map_or(self.cells.len() as u64, |last| growth[last].1)
+        self.growth.read().unwrap_or_else(PoisonError::into_inner).at(height)
+    }
+
+    /// How many accounts there were up to a height.
+    pub fn growth_until(&self, height: Height) -> Growth {
+        self.growth.read().unwrap_or_else(PoisonError::into_inner).until(height)
     }
 
     /// Whether there was such an account after a height.
     #[inline]
     pub fn existed(&self, account: AccountId, height: Height) -> bool {
-        account.0 < self.cells.len() as u64 || account.0 < self.accounts_as_of(height)
+        account.0 < self.beginning || account.0 < self.accounts_as_of(height)
     }
 
     /// The place of an account in the array, if there is such an account.
@@ -301,13 +338,13 @@ impl ChainState {
 
     /// A height is executed that has opened accounts: there are so many now.
     pub(super) fn show(&self, height: Height, accounts: u64) {
-        self.growth.write().unwrap_or_else(PoisonError::into_inner).push((height, accounts));
+        self.growth.write().unwrap_or_else(PoisonError::into_inner).since.push((height, accounts));
         self.accounts.store(accounts, Release);
     }
 
     /// The last height that opened accounts is taken back: there are so many as before it.
     pub(super) fn hide(&self, accounts: u64) {
-        self.growth.write().unwrap_or_else(PoisonError::into_inner).pop();
+        self.growth.write().unwrap_or_else(PoisonError::into_inner).since.pop();
         self.accounts.store(accounts, Release);
     }
 

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use super::Pages;
 use crate::limits::ROW_VALUE_BYTES_MAX;
 use crate::types::Fingerprint;
 
@@ -109,7 +110,7 @@ impl From<&Key> for Ordered {
 /// The rows, and how to find one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    slots: Vec<Option<Row>>,
+    slots: Pages<Option<Row>>,
     places: BTreeMap<Ordered, u32>,
     vacant: BTreeSet<u32>,
     /// How many rows have keys of the ledger's own.
@@ -119,21 +120,29 @@ pub struct Table {
 impl Table {
     /// The table of a chain at its beginning: nothing is in it.
     pub fn empty() -> Self {
-        Self::restore(vec![Some(Row::new(&FIRST_KEY, &FIRST_KEY, &[]))])
+        Self::restore([Some(Row::new(&FIRST_KEY, &FIRST_KEY, &[]))])
     }
 
     /// The places of a table, in their order. Those who read them from outside compare the root with the network's
     /// before relying on them.
-    pub fn restore(slots: Vec<Option<Row>>) -> Self {
+    pub fn restore(slots: impl IntoIterator<Item = Option<Row>>) -> Self {
+        Self::try_restore(slots).expect("a key has one row")
+    }
+
+    /// The same, unless a key has two rows.
+    pub fn try_restore(slots: impl IntoIterator<Item = Option<Row>>) -> Option<Self> {
         let mut table = Self::default();
         for (place, slot) in (0..).zip(slots) {
             table.slots.push(None);
             table.vacant.insert(place);
             if let Some(row) = slot {
+                if table.places.contains_key(&row.key().into()) {
+                    return None;
+                }
                 table.seat(place, row);
             }
         }
-        table
+        Some(table)
     }
 
     /// How many places, that of the first row included.
@@ -162,8 +171,8 @@ impl Table {
         self.slots.get(place as usize)?.as_ref()
     }
 
-    /// All places, in order, each with the row that is there.
-    pub fn slots(&self) -> &[Option<Row>] {
+    /// All places, in order, each with the row that is there. A copy of them is taken at once.
+    pub fn slots(&self) -> &Pages<Option<Row>> {
         &self.slots
     }
 
@@ -229,11 +238,12 @@ impl Table {
         let was_there = self.places.insert(row.key().into(), place).is_some();
         assert!(!was_there, "a key has one row");
         self.own += usize::from(row.is_own());
-        self.slots[place as usize] = Some(row);
+        *self.slots.get_mut(place as usize).expect("a vacant place is one") = Some(row);
     }
 
     fn unseat(&mut self, place: u32) -> Option<Row> {
-        let row = self.slots[place as usize].take()?;
+        let slot = self.slots.get_mut(place as usize).expect("a place that was made");
+        let row = slot.take()?;
         self.places.remove(&row.key().into());
         self.own -= usize::from(row.is_own());
         self.vacant.insert(place);
@@ -242,7 +252,8 @@ impl Table {
 
     /// Another row with the same key.
     fn replace(&mut self, place: u32, row: Row) -> Row {
-        let slot = self.slots[place as usize].as_mut().expect("only a row is replaced");
+        let slot =
+            self.slots.get_mut(place as usize).and_then(Option::as_mut).expect("only a row is replaced");
         debug_assert_eq!(slot.key(), row.key(), "the key stays");
         std::mem::replace(slot, row)
     }
@@ -253,7 +264,7 @@ impl Table {
             let higher = self.places.range((Excluded(Ordered::from(key)), Unbounded)).next();
             higher.map_or(&FIRST_KEY, |(_, place)| self.seated(*place).key())
         };
-        self.slots.first().is_some_and(|first| first.as_ref().is_some_and(|row| *row.key() == FIRST_KEY))
+        self.row(0).is_some_and(|first| *first.key() == FIRST_KEY)
             && self.rows().all(|row| row.next() == next(row.key()))
     }
 }
@@ -385,7 +396,7 @@ impl TableWriter {
                 changes.push(RowChange { place, is_new: false, before, after: after.clone() });
             }
         }
-        let new = (self.places_before..).zip(&self.table.slots[self.places_before as usize..]);
+        let new = (self.places_before..).zip(self.table.slots.from(self.places_before as usize));
         changes.extend(new.map(|(place, slot)| RowChange {
             place,
             is_new: true,
@@ -471,7 +482,7 @@ mod tests {
                 writer.table.follow(&changes);
                 writer.places_before = writer.table.len() as u32;
                 prop_assert_eq!(&writer.table, &reader);
-                prop_assert_eq!(&Table::restore(reader.slots().to_vec()), &reader);
+                prop_assert_eq!(&Table::restore(reader.slots().iter().cloned()), &reader);
                 for key in 1..40 {
                     let key = [key; 32];
                     let witness = reader.row(reader.witness(&key).unwrap()).unwrap();

@@ -518,7 +518,14 @@ fn what_no_window_can_record_spends_nothing() {
 }
 
 fn restored(chain: &ChainGenesis, height: Height) -> StateWriter {
-    StateWriter::restore(chain.into(), height, Issuance::default(), chain.account_states(), Table::empty())
+    StateWriter::restore(
+        chain.into(),
+        height,
+        Issuance::default(),
+        chain.account_states(),
+        None,
+        Table::empty(),
+    )
 }
 
 #[test]

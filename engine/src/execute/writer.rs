@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::book::{Book, Neighbours};
 use super::delta::Done;
 use super::{
-    AccountState, ChainState, Crossing, Delivered, Delivery, Delta, Leg, PREFETCH_AHEAD, Table, WindowRefusal,
+    AccountState, ChainState, Crossing, Delivered, Delivery, Delta, Growth, Leg, PREFETCH_AHEAD, Table,
+    WindowRefusal,
 };
 use crate::chains::changes::settle;
 use crate::chains::governance::{obey, takes};
@@ -52,7 +53,7 @@ impl StateWriter {
     pub fn genesis(chain: &ChainGenesis) -> Self {
         let issuance = Issuance::default();
         let mut writer =
-            Self::restore(chain.into(), Height(0), issuance, chain.account_states(), Table::empty());
+            Self::restore(chain.into(), Height(0), issuance, chain.account_states(), None, Table::empty());
         writer.govern(std::slice::from_ref(chain));
         writer
     }
@@ -60,20 +61,21 @@ impl StateWriter {
     /// A new state: that of a chain that the next height creates, in which it obeys that decision.
     pub fn created(new: &NewChain, before: Height) -> Self {
         let (issuance, nobody) = (Issuance::default(), std::iter::empty());
-        Self::restore(new.into(), before, issuance, nobody, Table::empty())
+        Self::restore(new.into(), before, issuance, nobody, None, Table::empty())
     }
 
-    /// A new state: the accounts and the table of a chain as they were after the block at `height`, and what had been
-    /// issued and burned by then. Those who read them from outside compare roots and sums with the network's before
-    /// relying on them.
+    /// A new state: the accounts and the table of a chain as they were after the block at `height`, what had been
+    /// issued and burned by then, and how many accounts there were after which height, unless the chain begins with
+    /// all of them. Those who read them from outside compare roots and sums with the network's before relying on them.
     pub fn restore(
         rules: ChainRules,
         height: Height,
         issuance: Issuance,
         accounts: impl Iterator<Item = AccountState>,
+        growth: Option<Growth>,
         table: Table,
     ) -> Self {
-        let state = Arc::new(ChainState::new(rules, accounts, &table));
+        let state = Arc::new(ChainState::new(rules, accounts, growth, &table));
         Self { book: Book::new(state, issuance, table), height }
     }
 

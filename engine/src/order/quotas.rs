@@ -72,6 +72,15 @@ impl Quotas {
         self.limits > 0
     }
 
+    /// All of them: chain, the height from which on it is in effect, quota.
+    pub fn entries(&self) -> impl Iterator<Item = (ChainId, Height, Quota)> {
+        let of_chain = |(chain, of): (&ChainId, &BTreeMap<Height, Quota>)| {
+            let chain = *chain;
+            of.iter().map(move |(since, quota)| (chain, *since, *quota)).collect::<Vec<_>>()
+        };
+        self.by_chain.iter().flat_map(of_chain)
+    }
+
     /// How many there are, those that are not in effect yet included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -82,6 +91,17 @@ impl Quotas {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl FromIterator<(ChainId, Height, Quota)> for Quotas {
+    fn from_iter<I: IntoIterator<Item = (ChainId, Height, Quota)>>(entries: I) -> Self {
+        let mut quotas = Self::default();
+        for (chain, since, quota) in entries {
+            quotas.by_chain.entry(chain).or_default().insert(since, quota);
+        }
+        quotas.count();
+        quotas
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Job {
     pub own: Vec<OwnBatch>,
     /// When the block was finalized here, in microseconds.
     pub finalized_us: u64,
+    /// Where the journal would have to be read from, if a checkpoint is due at this height.
+    pub checkpoint: Option<Position>,
 }
 
 /// What the committer says.
@@ -71,7 +73,12 @@ pub enum CommitterEvent<'a> {
         in_flight: bool,
     },
     /// The record of a height is durable.
-    Committed(Height),
+    Committed {
+        /// The height.
+        height: Height,
+        /// Where the journal would have to be read from, if a checkpoint is due at it.
+        checkpoint: Option<Position>,
+    },
     /// Transactions spent so many microseconds in a stage.
     Stage {
         /// Which stage.
@@ -113,6 +120,7 @@ struct Waiting {
     /// Our clients' transactions that were replayed.
     repeated: Vec<(Origin, Signed)>,
     executed_us: u64,
+    checkpoint: Option<Position>,
 }
 
 /// Our clients' transactions of one batch or one inbox that have their final outcome.
@@ -147,7 +155,7 @@ impl Committer {
     /// # Errors
     /// [`Halt`]: the block carries another root than ours, or the journal has failed.
     pub fn execute(&mut self, job: Job, now: Now, ports: &mut impl CommitPorts) -> Result<(), Halt> {
-        let Job { block, batches, positions, own, finalized_us } = job;
+        let Job { block, batches, positions, own, finalized_us, checkpoint } = job;
         let height = block.value().height();
         self.roots.compare(block.value().header())?;
         let executed = self.ledger.execute(block.value().chain_time(), &batches);
@@ -177,7 +185,8 @@ impl Committer {
             let (us, transactions) = (executed_us.saturating_sub(finalized_us), origins.len() as u64);
             ports.tell(CommitterEvent::Stage { stage: Stage::Executed, us, transactions });
         }
-        self.waiting.push_back(Waiting { height, position, executed, own, repeated, executed_us });
+        let waiting = Waiting { height, position, executed, own, repeated, executed_us, checkpoint };
+        self.waiting.push_back(waiting);
         Ok(())
     }
 
@@ -214,7 +223,8 @@ impl Committer {
                 notices.executed(&receipt, waiting.height, origins, outcomes);
             }
             // What is told can be asked for: the height is announced first.
-            ports.tell(CommitterEvent::Committed(waiting.height));
+            let (height, checkpoint) = (waiting.height, waiting.checkpoint);
+            ports.tell(CommitterEvent::Committed { height, checkpoint });
             for (connection, notices) in notices.drain() {
                 ports.notify(connection, notices);
             }

@@ -25,6 +25,22 @@ impl Default for Hints {
 }
 
 impl Hints {
+    /// The table of a checkpoint; an empty one where it has none of this size.
+    #[must_use]
+    pub fn restored(slots: &[u64]) -> Self {
+        let hints = Self::default();
+        if slots.len() == hints.slots.len() {
+            hints.slots.iter().zip(slots).for_each(|(slot, entry)| slot.store(*entry, Relaxed));
+        }
+        hints
+    }
+
+    /// The table as it is, 16 MiB.
+    #[must_use]
+    pub fn copy(&self) -> Vec<u64> {
+        self.slots.iter().map(|slot| slot.load(Relaxed)).collect()
+    }
+
     /// Notes that a transaction is in the block at `height`.
     #[inline]
     pub fn note(&self, id: &TransactionId, height: Height) {
@@ -69,6 +85,9 @@ mod tests {
         assert_eq!(hints.find(&second, Height(10)), None, "the same slot, another id");
         hints.note(&second, Height(6));
         assert_eq!(hints.find(&first, Height(10)), None, "overwritten");
+        let again = Hints::restored(&hints.copy());
+        assert_eq!(again.find(&second, Height(10)), Some(Height(6)));
+        assert_eq!(Hints::restored(&[1]).find(&second, Height(10)), None, "of another size");
     }
 
     #[test]

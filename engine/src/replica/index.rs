@@ -14,6 +14,19 @@ pub struct BlockIndex {
 }
 
 impl BlockIndex {
+    /// An index of the heights from 1 on whose records stand at these positions.
+    #[must_use]
+    pub fn restored(positions: Vec<Position>) -> Self {
+        Self { blocks: RwLock::new(positions) }
+    }
+
+    /// Where the records up to a height stand, from height 1 on.
+    #[must_use]
+    pub fn until(&self, height: Height) -> Vec<Position> {
+        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
+        blocks[..blocks.len().min(height.0 as usize)].to_vec()
+    }
+
     /// The record of the next height stands at `position`, durably.
     ///
     /// # Panics

@@ -15,6 +15,7 @@
 //! Invariants, in heights: `committed <= executed <= dispatched <= finalized`. A block is dispatched when every body is
 //! here, in the order of heights. What a metric says is never read back: [`Observation`]s only leave.
 
+mod checkpoint;
 mod committer;
 mod exchange;
 mod feed;
@@ -31,6 +32,7 @@ mod state;
 mod streams;
 mod voting;
 
+pub use checkpoint::{ChainCheckpoint, Checkpoint, CheckpointError, Keeper, Restored, Schedule};
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
 pub use feed::FeedBlocks;
 pub use hints::Hints;
@@ -42,7 +44,7 @@ pub use reader::{JournalReader, ReadError};
 pub use record::{
     Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError,
 };
-pub use recovery::{Progress, Recovered, Recovery, RecoveryError};
+pub use recovery::{Progress, Recovered, Recovery, RecoveryError, Start};
 pub use rejoin::{Boots, Standing};
 pub use state::{Replica, Settings};
 

@@ -56,6 +56,20 @@ impl<R: Records> JournalReader<'_, R> {
         if block.height() == height { Ok((committed, block)) } else { Err(damaged()) }
     }
 
+    /// The last finalization certificate at or below a height; empty if there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn last_certificate(&self, height: Height) -> Result<Vec<u8>, ReadError> {
+        for at in (1..=height.0).rev() {
+            let (committed, _) = self.block(Height(at))?;
+            if !committed.certificate.is_empty() {
+                return Ok(committed.certificate);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// The batches of a committed block, by author and sequence.
     ///
     /// # Errors

@@ -19,9 +19,12 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::committer::ROOTS_KEPT;
-use super::{Boot, Boots, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError};
+use super::{
+    Boot, Boots, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError, Schedule,
+};
 use crate::execute::Delta;
 use crate::ingress::Source;
+use crate::limits::PACKET_BYTES;
 use crate::order::{Divergence, Finality, FinalityVerifier, Position as ChainPosition, Quotas, Roots};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Position, Replay, StoreError};
@@ -51,6 +54,17 @@ pub enum RecoveryError {
         found: Height,
         /// The height before.
         last: Height,
+    },
+    /// The journal does not have the height of the checkpoint.
+    #[error("it does not have height {0}, at which the checkpoint was taken")]
+    Behind(Height),
+    /// The journal has the height of the checkpoint in another place: it is another journal.
+    #[error("the record of height {height} stands at {}, where the checkpoint does not expect it", position.raw())]
+    Elsewhere {
+        /// The height.
+        height: Height,
+        /// Where it stands.
+        position: Position,
     },
     /// A certificate is not good.
     #[error("the finalization certificate of height {0} is not valid")]
@@ -103,7 +117,9 @@ pub struct Recovered {
     /// Batches that are durable and not ordered, by author and sequence.
     pub unordered: Vec<(Verified<Batch>, Position)>,
     /// Blocks that are durable and not committed.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<(Block, Position)>,
+    /// Where the last record stands: whatever is appended from now on stands behind it.
+    pub last: Position,
     /// The last certificate, if there is any.
     pub finality: Option<Finality>,
     /// Whether the next height has payments between chains to execute, whatever else it has.
@@ -112,6 +128,47 @@ pub struct Recovered {
     pub quotas: Quotas,
     /// The starts that the journal remembers, and whether it says that it has lost something.
     pub boots: Boots,
+    /// When the next checkpoint is due.
+    pub schedule: Schedule,
+}
+
+/// Where a recovery begins: at the genesis, or at a checkpoint.
+pub struct Start {
+    pub(super) ledger: Ledger,
+    pub(super) head: ChainPosition,
+    pub(super) roots: Roots,
+    pub(super) quotas: Quotas,
+    /// The roots of `head.roots_next..=head.height`.
+    pub(super) recorded: BTreeMap<Height, Digest>,
+    pub(super) finality: Option<Finality>,
+    pub(super) boots: Boots,
+    pub(super) schedule: Schedule,
+    /// Where the record of the height must stand; none at the genesis.
+    pub(super) position: Option<Position>,
+}
+
+impl Start {
+    /// At the genesis, with the whole journal.
+    #[must_use]
+    pub fn genesis(genesis: &Genesis, schedule: Schedule) -> Self {
+        Self {
+            ledger: Ledger::genesis(genesis),
+            head: ChainPosition::genesis(*genesis.network(), genesis.validators().len()),
+            roots: Roots::default(),
+            quotas: Quotas::genesis(genesis),
+            recorded: BTreeMap::new(),
+            finality: None,
+            boots: Boots::default(),
+            schedule,
+            position: None,
+        }
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
 }
 
 /// How far a recovery is.
@@ -123,7 +180,7 @@ pub struct Progress {
     pub position: Position,
 }
 
-/// Reads a journal from its beginning and executes it again.
+/// Reads a journal from where it must be read, and executes it again.
 pub struct Recovery<'a> {
     /// The network.
     pub genesis: &'a Arc<Genesis>,
@@ -134,81 +191,86 @@ pub struct Recovery<'a> {
 }
 
 struct State {
-    ledger: Ledger,
-    head: ChainPosition,
-    roots: Roots,
-    quotas: Quotas,
-    recorded: BTreeMap<Height, Digest>,
+    at: Start,
+    /// The height of the checkpoint, until the journal has shown that it has that height.
+    unseen: Option<Height>,
     batches: BTreeMap<Digest, (Batch, Position)>,
-    blocks: BTreeMap<Digest, Block>,
-    finality: Option<Finality>,
-    boots: Boots,
+    blocks: BTreeMap<Digest, (Block, Position)>,
+    last: Position,
 }
 
 impl Recovery<'_> {
-    /// Reads the whole journal, over `ledger` at the genesis. Calls `executed` after each block with the result of its
-    /// execution; an error from it ends the recovery.
+    /// Reads what a journal has from a start on: from a checkpoint's the replay begins where that says. Calls `executed`
+    /// after each block with the result of its execution; an error from it ends the recovery.
     ///
     /// # Errors
-    /// [`RecoveryError`]: the journal is damaged or belongs to something else; nothing has been changed.
+    /// [`RecoveryError`]: the journal is damaged, belongs to something else, or does not go on behind the checkpoint;
+    /// nothing has been changed.
     pub fn run<E: From<RecoveryError>>(
         &self,
-        ledger: Ledger,
-        replay: Replay,
+        start: Start,
+        replay: &mut Replay,
         mut executed: impl FnMut(Progress, &Executed) -> Result<(), E>,
     ) -> Result<(Recovered, Ledger, Roots), E> {
-        let mut state = State {
-            ledger,
-            head: ChainPosition::genesis(*self.genesis.network(), self.genesis.validators().len()),
-            roots: Roots::default(),
-            quotas: Quotas::genesis(self.genesis),
-            recorded: BTreeMap::new(),
-            batches: BTreeMap::new(),
-            blocks: BTreeMap::new(),
-            finality: None,
-            boots: Boots::default(),
-        };
+        let unseen = Some(start.head.height).filter(|height| height.0 > 0);
+        let (batches, blocks, last) = (BTreeMap::new(), BTreeMap::new(), Position::from_raw(0));
+        let mut state = State { at: start, unseen, batches, blocks, last };
         for record in replay {
             let record = record.map_err(RecoveryError::from)?;
+            state.last = record.position;
             match record.kind {
                 KIND_BATCH => {
                     let batch = Batch::decode(self.genesis.network(), record.bytes.into());
                     let batch = batch.map_err(RecoveryError::from)?;
-                    if batch.as_of() > state.head.height {
-                        let (batch, as_of, last) = (batch.id(), batch.as_of(), state.head.height);
+                    if batch.as_of() > state.at.head.height {
+                        let (batch, as_of, last) = (batch.id(), batch.as_of(), state.at.head.height);
                         return Err(RecoveryError::Early { batch, as_of, last }.into());
                     }
-                    state.batches.insert(*batch.digest(), (batch, record.position));
+                    // What the checkpoint has ordered is of no use any more.
+                    if state.is_above(&batch) {
+                        state.batches.insert(*batch.digest(), (batch, record.position));
+                    }
                 }
                 KIND_BLOCK => {
                     let block = Block::decode(&record.bytes).map_err(RecoveryError::from)?;
-                    state.blocks.insert(*block.digest(), block);
+                    if block.height() > state.at.head.height {
+                        state.blocks.insert(*block.digest(), (block, record.position));
+                    }
                 }
                 KIND_COMMITTED => {
                     let committed = CommittedBlock::decode(&record.bytes).map_err(RecoveryError::from)?;
+                    if state.unseen.is_some_and(|height| committed.height <= height) {
+                        state.pass(&committed, record.position)?;
+                        continue;
+                    }
                     let done = self.block(&mut state, &committed)?;
                     executed(Progress { height: committed.height, position: record.position }, &done)?;
                 }
                 KIND_BOOT => {
-                    state.boots.note(Boot::decode(&record.bytes).map_err(RecoveryError::from)?);
+                    state.at.boots.note(Boot::decode(&record.bytes).map_err(RecoveryError::from)?);
                 }
                 unknown => return Err(RecoveryError::UnknownKind(unknown).into()),
             }
         }
-        Ok(self.finish(state))
+        match state.unseen {
+            Some(height) => Err(RecoveryError::Behind(height).into()),
+            None => Ok(self.finish(state)),
+        }
     }
 
-    fn finish(&self, mut state: State) -> (Recovered, Ledger, Roots) {
-        let unordered = std::mem::take(&mut state.batches).into_values();
+    fn finish(&self, state: State) -> (Recovered, Ledger, Roots) {
+        let State { at: mut state, batches, blocks, last, .. } = state;
         let recovered = Recovered {
-            unordered: self.check(&state.ledger, state.head.height, unordered.collect()),
+            unordered: self.check(&state.ledger, state.head.height, batches.into_values().collect()),
             uncarried: state.recorded.split_off(&state.head.roots_next).into_iter().collect(),
-            blocks: state.blocks.into_values().collect(),
+            blocks: blocks.into_values().collect(),
+            last,
             head: state.head,
             finality: state.finality,
             in_flight: state.ledger.in_flight().next().is_some(),
             quotas: state.quotas,
             boots: state.boots,
+            schedule: state.schedule,
         };
         (recovered, state.ledger, state.roots)
     }
@@ -216,32 +278,39 @@ impl Recovery<'_> {
     fn block(&self, state: &mut State, committed: &CommittedBlock) -> Result<Executed, RecoveryError> {
         let block = Block::decode(&committed.block)?;
         let height = block.height();
-        let follows = height == state.head.height.next() && block.header().parent == state.head.digest;
-        if !follows || block.cut().len() != state.head.cut.len() {
-            return Err(RecoveryError::Broken { found: height, last: state.head.height });
+        if let Some(height) = state.unseen {
+            // The next height comes, and that of the checkpoint did not.
+            return Err(RecoveryError::Behind(height));
+        }
+        let head = &state.at.head;
+        let follows = height == head.height.next() && block.header().parent == head.digest;
+        if !follows || block.cut().len() != head.cut.len() {
+            return Err(RecoveryError::Broken { found: height, last: head.height });
         }
         if !committed.certificate.is_empty() {
             let finality = self.certificates.verify(&committed.certificate);
             let finality = finality.filter(|finality| finality.digest() == block.digest());
-            state.finality = Some(finality.ok_or(RecoveryError::Certificate(height))?);
+            state.at.finality = Some(finality.ok_or(RecoveryError::Certificate(height))?);
         }
         let batches = state.take_batches(&block)?;
-        state.roots.compare(block.header())?;
-        let executed = state.ledger.execute(block.chain_time(), &batches);
+        state.at.roots.compare(block.header())?;
+        let executed = state.at.ledger.execute(block.chain_time(), &batches);
         let now = *executed.state_root.digest();
         if now != committed.state_root {
             return Err(RecoveryError::Diverged { height, recorded: committed.state_root, now });
         }
-        state.head = ChainPosition::of(&block);
-        let cut = &state.head.cut;
-        let above = |batch: &Batch| batch.id().sequence > cut[usize::from(batch.id().author.0)].sequence;
-        state.batches.retain(|_, (batch, _)| above(batch));
-        state.blocks.retain(|_, block| block.height() > height);
-        state.quotas.follow(height, executed.deltas.iter().flat_map(Delta::decided));
-        state.roots.executed(height, now);
-        state.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));
-        state.recorded.insert(height, now);
-        state.recorded = state.recorded.split_off(&state.head.roots_next);
+        let at = &mut state.at;
+        at.head = ChainPosition::of(&block);
+        at.schedule.follow(bytes_of(&batches));
+        at.quotas.follow(height, executed.deltas.iter().flat_map(Delta::decided));
+        at.roots.executed(height, now);
+        at.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));
+        at.recorded.insert(height, now);
+        at.recorded = at.recorded.split_off(&at.head.roots_next);
+        let mut kept = std::mem::take(&mut state.batches);
+        kept.retain(|_, (batch, _)| state.is_above(batch));
+        state.batches = kept;
+        state.blocks.retain(|_, (block, _)| block.height() > height);
         Ok(executed)
     }
 
@@ -269,11 +338,41 @@ impl Recovery<'_> {
     }
 }
 
+/// Bytes of the packets of batches: what [`Schedule`] counts.
+pub(super) fn bytes_of(batches: &[Verified<Batch>]) -> u64 {
+    batches.iter().map(|batch| (batch.packets().len() * PACKET_BYTES) as u64).sum()
+}
+
 impl State {
+    /// Whether a batch is not ordered yet, or by an author whom the network does not have.
+    fn is_above(&self, batch: &Batch) -> bool {
+        let id = batch.id();
+        self.at.head.cut.get(usize::from(id.author.0)).is_none_or(|cut| id.sequence > cut.sequence)
+    }
+
+    /// A record at or below the checkpoint: that of its own height must be the same.
+    fn pass(&mut self, committed: &CommittedBlock, position: Position) -> Result<(), RecoveryError> {
+        let height = committed.height;
+        if self.unseen != Some(height) {
+            return Ok(());
+        }
+        if self.at.position != Some(position) {
+            return Err(RecoveryError::Elsewhere { height, position });
+        }
+        let block = Block::decode(&committed.block)?;
+        let now = *self.at.ledger.state_root().digest();
+        if *block.digest() != self.at.head.digest || committed.state_root != now {
+            let recorded = committed.state_root;
+            return Err(RecoveryError::Diverged { height, recorded, now });
+        }
+        self.unseen = None;
+        Ok(())
+    }
+
     /// The batches of a committed block, followed from its cut down to the one below by their digests.
     fn take_batches(&mut self, block: &Block) -> Result<Vec<Verified<Batch>>, RecoveryError> {
         let mut batches = Vec::new();
-        for (author, (from, to)) in self.head.cut.iter().zip(block.cut()).enumerate() {
+        for (author, (from, to)) in self.at.head.cut.iter().zip(block.cut()).enumerate() {
             let (first, mut at) = (batches.len(), *to);
             while at.sequence > from.sequence {
                 let author = ValidatorIndex(author as u16);
@@ -285,7 +384,7 @@ impl State {
                 batches.push(batch);
             }
             if at != *from {
-                return Err(RecoveryError::Broken { found: block.height(), last: self.head.height });
+                return Err(RecoveryError::Broken { found: block.height(), last: self.at.head.height });
             }
             batches[first..].reverse();
         }

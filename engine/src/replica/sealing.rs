@@ -264,6 +264,7 @@ impl Replica {
         let me = self.me();
         self.streams[me].insert(batch, true);
         self.streams[me].stored(&head.digest, position);
+        self.appended = self.appended.max(position);
         self.unstable.push_back((position, Unstable::Batch(self.settings.me, head.digest)));
         Ok(())
     }

@@ -8,7 +8,7 @@ use kernels::ed25519::SigningKey;
 
 use super::pace::Pace;
 use super::rejoin::{Learning, Rejoin};
-use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Standing};
+use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing};
 use crate::availability::{Fetches, Stream};
 use crate::limits::{PUBLIC_KEY_BYTES, STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
 use crate::mempool::{Mempools, Origin};
@@ -164,7 +164,11 @@ pub struct Replica {
     pub(super) checking: BTreeMap<Digest, Checking>,
     /// Batches that name a height which is not executed here yet.
     pub(super) early: Vec<BTreeMap<Digest, Check>>,
-    pub(super) journaled: BTreeMap<Digest, Height>,
+    /// Blocks that are in the journal and not final yet: their heights, and where they stand.
+    pub(super) journaled: BTreeMap<Digest, (Height, Position)>,
+    /// The last position that is known: what is appended later stands behind it.
+    pub(super) appended: Position,
+    pub(super) schedule: Schedule,
     pub(super) unstable: VecDeque<(Position, Unstable)>,
 
     pub(super) own: BTreeMap<Digest, Own>,
@@ -238,6 +242,7 @@ impl Replica {
         let n = genesis.validators().len();
         let share = (STREAMS_BYTES_MAX / n).max(STREAM_BYTES_MIN);
         let Recovered { head, uncarried, unordered, blocks, finality, in_flight, quotas, .. } = recovered;
+        let (appended, schedule) = (recovered.last, recovered.schedule);
         let mut streams: Vec<Stream> = head.cut.iter().map(|cut| Stream::new(*cut, n, share)).collect();
         for (batch, position) in unordered {
             let (author, digest) = (usize::from(batch.id().author.0), *batch.digest());
@@ -250,11 +255,11 @@ impl Replica {
         let mut tree = BlockTree::new(head, quotas);
         uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
         let mut journaled = BTreeMap::new();
-        for block in blocks {
+        for (block, position) in blocks {
             let (digest, height) = (*block.digest(), block.height());
             tree.insert(block, true);
             tree.durable(&digest);
-            journaled.insert(digest, height);
+            journaled.insert(digest, (height, position));
         }
         if standing.stream_lost {
             mempools.pause();
@@ -275,6 +280,8 @@ impl Replica {
             checking: BTreeMap::new(),
             early: vec![BTreeMap::new(); n],
             journaled,
+            appended,
+            schedule,
             unstable: VecDeque::new(),
             own: BTreeMap::new(),
             own_head,

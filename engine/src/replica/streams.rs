@@ -301,6 +301,7 @@ impl Replica {
         // The journal has a batch before the block that orders it.
         let position = ports.append(KIND_BATCH, &[&bytes])?;
         self.streams[usize::from(author.0)].stored(&head.digest, position);
+        self.appended = self.appended.max(position);
         self.unstable.push_back((position, Unstable::Batch(author, head.digest)));
         self.reconsider(now, ports)?;
         self.dispatch(now, ports)

@@ -3,6 +3,7 @@
 
 mod as_of;
 mod chains;
+mod checkpoints;
 mod feed;
 mod founded;
 mod losses;

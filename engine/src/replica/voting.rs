@@ -12,13 +12,15 @@
 
 use std::time::Duration;
 
+use super::recovery::bytes_of;
 use super::state::{Certifying, Judging, Own, Proposing, Unstable};
 use super::{
     Answer, Halt, Job, KIND_BLOCK, Now, Observation, OwnBatch, Ports, QuestionId, Replica, Stage, To, Work,
 };
-use crate::availability::{Gap, Wanted};
+use crate::availability::{Gap, Stream, Wanted};
 use crate::limits::ROOT_LAG_MAX;
 use crate::order::{Finality, FinalizeError, Finalized, Insert, Judgement, Position, Proposal, Wait};
+use crate::store::Position as LogPosition;
 use crate::types::{Digest, Head, Height, Refusal, ValidatorIndex};
 use crate::wire::{Block, PeerMessage};
 
@@ -309,7 +311,8 @@ impl Replica {
         }
         let height = block.height();
         let position = ports.append(KIND_BLOCK, &[&block.encode()])?;
-        self.journaled.insert(*digest, height);
+        self.journaled.insert(*digest, (height, position));
+        self.appended = self.appended.max(position);
         self.unstable.push_back((position, Unstable::Block(*digest)));
         Ok(())
     }
@@ -396,9 +399,7 @@ impl Replica {
         if self.awaited.len() == AWAITED_MAX {
             self.awaited.clear();
         }
-        let height = self.tree.head().height;
-        self.journaled.retain(|_, of| *of > height);
-        ports.observe(Observation::Finalized(height));
+        ports.observe(Observation::Finalized(self.tree.head().height));
         self.dispatch(now, ports)
     }
 
@@ -484,8 +485,20 @@ impl Replica {
             self.recent_heights.remove(&oldest);
         }
         self.dispatched = height;
+        self.journaled.retain(|_, (of, _)| *of > height);
+        let due = self.schedule.follow(bytes_of(&batches));
+        let checkpoint = due.then(|| self.replay_from());
         let finalized_us = finalized.as_micros() as u64;
-        ports.hand_on(Work::Execute(Box::new(Job { block, batches, positions, own, finalized_us })));
+        let job = Job { block, batches, positions, own, finalized_us, checkpoint };
+        ports.hand_on(Work::Execute(Box::new(job)));
+    }
+
+    /// Where the journal has to be read from behind the height that was dispatched last: there stands the first batch
+    /// that it has not ordered, or the first block above it. What is appended from now on stands behind that.
+    fn replay_from(&self) -> LogPosition {
+        let batches = self.streams.iter().filter_map(Stream::first_position);
+        let blocks = self.journaled.values().map(|(_, position)| *position);
+        batches.chain(blocks).min().unwrap_or(self.appended).min(self.appended)
     }
 
     /// Own batches that the finalized cut has passed on another branch, and those above them, will never be in a block:

@@ -376,7 +376,8 @@ fn writers(ledger: &Ledger) -> Vec<StateWriter> {
             ledger.height(),
             entry.unwrap().issuance,
             leaves.iter().map(|leaf| parse_account_leaf(leaf).1),
-            Table::restore(table.slots().to_vec()),
+            Some(state.growth_until(ledger.height())),
+            Table::restore(table.slots().iter().cloned()),
         )
     };
     ledger.states().iter().zip(ledger.tables()).map(writer).collect()
@@ -407,7 +408,7 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     let mut rotten = writers(&ledger);
     let accounts = genesis.chains()[1].account_states();
     let rules = ChainRules::from(&genesis.chains()[1]);
-    rotten[1] = StateWriter::restore(rules, Height(1), Issuance::default(), accounts, Table::default());
+    rotten[1] = StateWriter::restore(rules, Height(1), Issuance::default(), accounts, None, Table::default());
     assert_eq!(error(Height(1), rotten, entries.clone(), root.digest()), RestoreError::Accounts(ChainId(9)));
     let mut richer = writers(&ledger);
     let states = ledger.states();
@@ -415,7 +416,7 @@ fn a_restored_ledger_goes_on_with_the_same_roots() {
     let accounts = (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap());
     richer[1] = {
         let issuance = Issuance { issued: 1, burned: 1 };
-        StateWriter::restore(rules, Height(1), issuance, accounts, Table::default())
+        StateWriter::restore(rules, Height(1), issuance, accounts, None, Table::default())
     };
     assert_eq!(error(Height(1), richer, entries, root.digest()), RestoreError::Accounts(ChainId(9)));
 

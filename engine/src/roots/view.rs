@@ -8,14 +8,14 @@
 use super::keys::KeyIndex;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::{AccountTree, StateRoot, TableTree};
-use crate::execute::{AccountState, Balance, Delta, Key, Row, Table};
+use crate::execute::{AccountState, Balance, Delta, Key, Pages, Row, Table};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 
 #[derive(Debug)]
 struct ChainView {
     chain: ChainId,
-    accounts: Vec<AccountState>,
+    accounts: Pages<AccountState>,
     tree: AccountTree,
     keys: KeyIndex,
     changed: Changed,
@@ -65,8 +65,24 @@ impl CommittedView {
     /// The view of the genesis, whose state root is `root`.
     #[must_use]
     pub fn genesis(genesis: &Genesis, root: StateRoot) -> Self {
-        let view = |chain: &ChainGenesis| ChainView::new(chain.id, chain.account_states().collect());
+        let view =
+            |chain: &ChainGenesis| ChainView::new(chain.id, chain.account_states().collect(), Table::empty());
         Self { chains: genesis.chains().iter().map(view).collect(), root }
+    }
+
+    /// The view of a height that was restored: the accounts and the table of each chain, ascending.
+    #[must_use]
+    pub fn restore(
+        chains: impl IntoIterator<Item = (ChainId, Pages<AccountState>, Table)>,
+        root: StateRoot,
+    ) -> Self {
+        let view = |(chain, accounts, table)| ChainView::new(chain, accounts, table);
+        Self { chains: chains.into_iter().map(view).collect(), root }
+    }
+
+    /// Accounts and places of the tables, ascending by chain: as they are now, whatever is committed later.
+    pub fn copy(&self) -> impl Iterator<Item = (ChainId, Pages<AccountState>, Pages<Option<Row>>)> {
+        self.chains.iter().map(|view| (view.chain, view.accounts.clone(), view.table.slots().clone()))
     }
 
     /// The committed height.
@@ -89,7 +105,7 @@ impl CommittedView {
         assert_eq!(root.height(), self.height().next(), "heights are committed one after the other");
         // Those that are behind the others are created in this height.
         for delta in &deltas[self.chains.len()..] {
-            self.chains.push(ChainView::new(delta.chain(), Vec::new()));
+            self.chains.push(ChainView::new(delta.chain(), Pages::default(), Table::empty()));
         }
         for (view, delta) in self.chains.iter_mut().zip(deltas) {
             assert_eq!(view.chain, delta.chain(), "one delta for each chain, in its order");
@@ -99,16 +115,18 @@ impl CommittedView {
             view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
             view.tree.open(delta.opened());
             for change in delta.changes() {
-                let account = &mut view.accounts[change.account.0 as usize];
+                let place = change.account.0 as usize;
+                let account = view.accounts.get_mut(place).expect("a delta names accounts that there are");
                 let Balance { balance, window, flags, key_version } = change.after;
                 *account = AccountState { balance, window, flags, key_version, key: account.key };
                 view.changed.note(change.account.0 as u32);
             }
             for (account, key) in delta.keys() {
-                let present = &mut view.accounts[account.0 as usize].key;
-                view.keys.remove(present, *account);
+                let place = account.0 as usize;
+                let of = view.accounts.get_mut(place).expect("a delta names accounts that there are");
+                view.keys.remove(&of.key, *account);
                 view.keys.add(key, *account);
-                *present = *key;
+                of.key = *key;
             }
             view.table.follow(delta.rows());
             let (new, old): (Vec<_>, Vec<_>) = delta.rows().iter().partition(|row| row.is_new);
@@ -152,8 +170,8 @@ impl CommittedView {
 }
 
 impl ChainView {
-    fn new(chain: ChainId, accounts: Vec<AccountState>) -> Self {
-        let (tree, table) = (AccountTree::new(accounts.iter().copied()), Table::empty());
+    fn new(chain: ChainId, accounts: Pages<AccountState>, table: Table) -> Self {
+        let tree = AccountTree::new((0..accounts.len()).map(|place| accounts[place]));
         Self {
             chain,
             keys: KeyIndex::new(accounts.iter().map(|account| &account.key)),

@@ -39,6 +39,8 @@ pub struct Replay {
     disk: Arc<dyn Disk>,
     seed: Seed,
     segment_sectors: u64,
+    /// The first sector that is kept.
+    first: u64,
     /// The next sector to look at, and the end.
     next: u64,
     end: u64,
@@ -70,6 +72,7 @@ impl Replay {
             disk,
             seed: Seed::new(&identity.owner),
             segment_sectors: identity.segment_sectors(),
+            first: extent.first,
             next: extent.first,
             end: extent.end,
             buffer: Buffer::new((CHUNK_SECTORS as u64).min(identity.segment_sectors()) as usize),
@@ -80,6 +83,54 @@ impl Replay {
             failed: false,
             _guard: guard,
         }
+    }
+
+    /// Begins at the oldest kept record again.
+    pub fn rewind(&mut self) {
+        self.next = self.first;
+        (self.current, self.partial, self.incarnation, self.failed) = (None, None, 0, false);
+    }
+
+    /// Goes on with the record at a position that the log gave out once.
+    ///
+    /// # Errors
+    /// No record is kept there.
+    pub fn seek(&mut self, position: Position) -> Result<(), StoreError> {
+        let (sector, offset) = position.split();
+        let none = || StoreError::NoRecord { position: position.raw() };
+        if !(self.first..self.end).contains(&sector) {
+            return Err(none());
+        }
+        self.rewind();
+        self.load(sector)?;
+        let found = self.seed.inspect(self.buffer.sector((sector - self.window.start) as usize), sector);
+        let Found::Valid(tag) = found else {
+            return Err(self.corrupt(
+                sector,
+                format!("sector {sector}, which was durable"),
+                found.describe(),
+            ));
+        };
+        let at = offset.checked_sub(TAG_BYTES).filter(|at| *at < usize::from(tag.length)).ok_or_else(none)?;
+        self.incarnation = tag.incarnation;
+        self.next = self.behind(sector, &tag);
+        self.current = Some((tag, at));
+        Ok(())
+    }
+
+    /// The sector to look at after another one.
+    fn behind(&self, sector: u64, tag: &Tag) -> u64 {
+        match tag.flags & ENDS_SEGMENT {
+            0 => sector + 1,
+            _ => (sector / self.segment_sectors + 1) * self.segment_sectors,
+        }
+    }
+
+    /// Where the next record stands, or a little before it.
+    #[must_use]
+    pub fn next_position(&self) -> Position {
+        let current = self.current.map(|(tag, at)| Position::of_byte(tag.sector, TAG_BYTES + at));
+        current.unwrap_or(Position::of_sector(self.next))
     }
 
     /// The position behind the last record.
@@ -141,10 +192,7 @@ impl Replay {
             }
         }
         self.incarnation = tag.incarnation;
-        self.next = match tag.flags & ENDS_SEGMENT {
-            0 => number + 1,
-            _ => (number / self.segment_sectors + 1) * self.segment_sectors,
-        };
+        self.next = self.behind(number, &tag);
         Ok(Some(tag))
     }
 

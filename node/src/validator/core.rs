@@ -12,7 +12,9 @@ use std::time::Duration;
 use consensus::{Payload, Reply};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use engine::order::Finality;
-use engine::replica::{Answer, Check, Halt, Input, Observation, Ports, QuestionId, Read, Replica, To, Work};
+use engine::replica::{
+    Answer, Boot, Check, Halt, Input, KIND_BOOT, Observation, Ports, QuestionId, Read, Replica, To, Work,
+};
 use engine::store::{Position, StoreError};
 use engine::types::ValidatorIndex;
 use engine::wire::{Notice, PeerMessage};
@@ -203,6 +205,11 @@ impl Ports for Host {
 
     fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
         let position = self.wiring.shared.journal.append(kind, parts)?;
+        if kind == KIND_BOOT
+            && let Ok(boot) = Boot::decode(&parts.concat())
+        {
+            self.wiring.shared.note_boot(boot);
+        }
         let events = self.wiring.events.clone();
         self.wiring.shared.journal.on_durable(
             position,

@@ -128,13 +128,13 @@ impl CommitPorts for Host {
                 let decided = executed.deltas.iter().flat_map(|delta| delta.decided()).collect();
                 self.to_core(CoreEvent::Input(Input::Executed { height, root, in_flight, decided }));
             }
-            CommitterEvent::Committed(height) => {
+            CommitterEvent::Committed { height, checkpoint } => {
                 let (of, position, deltas, root) =
                     self.executed.pop_front().expect("a height is committed after it was executed");
                 assert_eq!(of, height, "heights are committed in the order of their execution");
                 self.shared.index.committed(height, position);
                 counters.height.store(height.0, std::sync::atomic::Ordering::Relaxed);
-                let _stopping = self.readers.send(ReaderEvent::Committed(deltas, root));
+                let _stopping = self.readers.send(ReaderEvent::Committed(deltas, root, checkpoint));
                 self.to_core(CoreEvent::Input(Input::Committed(height)));
             }
             CommitterEvent::Stage { stage: Stage::Durable, us, transactions } => {

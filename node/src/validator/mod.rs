@@ -19,6 +19,7 @@
 //! | `consensus`, `consensus-log` | simplex; votes to disk | a share for each peer; what exceeds it is dropped |
 //! | `server` | batches and blocks from the journal, for peers that catch up | a few requests for each peer; dropped, asked again |
 //! | `query` | what clients ask, from journal and committed view | 256 questions of each client, in turns; *try again* |
+//! | `checkpoints` | what the query thread has captured, to disk, slowly | one; the next one is left out |
 //!
 //! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
 //! from the producer that it waits for. None of them outlives [`run`].
@@ -27,6 +28,7 @@ pub mod counters;
 pub mod ordering;
 pub mod peers;
 
+mod checkpoints;
 mod clients;
 pub(crate) mod clock;
 mod core;
@@ -40,6 +42,7 @@ mod report;
 mod offenders;
 mod peer_scores;
 mod reader;
+mod recover;
 mod search;
 mod shared;
 mod start;

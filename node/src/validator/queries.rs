@@ -29,6 +29,7 @@ use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
 use serde::Serialize;
 
+use super::checkpoints::Taking;
 use super::clients::{Demand, Question, Resubmitted};
 use super::counters::Counters;
 use super::questions::{Next, Questions, ReaderEvent};
@@ -40,6 +41,7 @@ use super::shared::Shared;
 pub struct QueryThread {
     shared: Arc<Shared>,
     view: CommittedView,
+    taking: Taking,
     report: Report,
     peers: PeerNetwork,
     /// What was read last for a feed.
@@ -62,16 +64,24 @@ enum First {
 impl QueryThread {
     /// A thread whose view of the accounts is that of the last committed height.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, view: CommittedView, report: Report, peers: PeerNetwork) -> Self {
-        Self { shared, view, report, peers, feed_blocks: FeedBlocks::default(), resubmitted: Vec::new() }
+    pub fn new(
+        shared: Arc<Shared>,
+        view: CommittedView,
+        taking: Taking,
+        report: Report,
+        peers: PeerNetwork,
+    ) -> Self {
+        let (feed_blocks, resubmitted) = (FeedBlocks::default(), Vec::new());
+        Self { shared, view, taking, report, peers, feed_blocks, resubmitted }
     }
 
     /// Answers until it is told to stop.
     pub fn run(mut self, events: &Receiver<ReaderEvent>, questions: &Questions<Demand>) {
         while let Some(next) = questions.next(events) {
             match next {
-                Next::Commit(deltas, root) => {
+                Next::Commit(deltas, root, due) => {
                     self.view.commit(&deltas, root);
+                    self.taking.committed(&self.view, &deltas, due, &self.shared);
                     let height = self.view.height();
                     let due: Vec<_> = self.resubmitted.extract_if(.., |(at, _)| *at <= height).collect();
                     // They are asked again in the turns of their clients: each may cost the reading of a block.

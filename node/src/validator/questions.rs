@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
 use engine::execute::Delta;
 use engine::roots::StateRoot;
+use engine::store::Position;
 
 use super::turns::Turns;
 
@@ -23,8 +24,9 @@ const QUESTIONS_PER_CLIENT: usize = 256;
 /// What the query thread is told.
 #[derive(Debug)]
 pub enum ReaderEvent {
-    /// The next height is committed: what it changed, and its state root.
-    Committed(Vec<Delta>, StateRoot),
+    /// The next height is committed: what it changed, its state root, and, if a checkpoint is due at it, where the
+    /// journal would have to be read from.
+    Committed(Vec<Delta>, StateRoot, Option<Position>),
     /// A question waits, and none waited before.
     Asked,
     /// Stop.
@@ -34,8 +36,8 @@ pub enum ReaderEvent {
 /// What the query thread does next.
 #[derive(Debug)]
 pub enum Next<Q> {
-    /// Take a committed height into the view.
-    Commit(Vec<Delta>, StateRoot),
+    /// Take a committed height into the view, and perhaps a checkpoint of it.
+    Commit(Vec<Delta>, StateRoot, Option<Position>),
     /// Answer a question.
     Answer(Q),
 }
@@ -94,7 +96,9 @@ impl<Q> Questions<Q> {
                 }
             };
             match event {
-                ReaderEvent::Committed(deltas, root) => return Some(Next::Commit(deltas, root)),
+                ReaderEvent::Committed(deltas, root, due) => {
+                    return Some(Next::Commit(deltas, root, due));
+                }
                 ReaderEvent::Asked => {}
                 ReaderEvent::Stop => return None,
             }
@@ -117,7 +121,7 @@ mod tests {
         // The root of a height of a network without chains: its one leaf is the height and their number.
         let digest = kernels::merkle::root(&[kernels::merkle::leaf_hash(&[0; 12])]);
         let root = StateRoot::recorded(Height(0), Vec::new(), &Digest(digest)).unwrap();
-        ReaderEvent::Committed(Vec::new(), root)
+        ReaderEvent::Committed(Vec::new(), root, None)
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What the threads of one validator share. Each thread owns its own state; this is everything else.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::ingress::Submission;
 use engine::mempool::Mempools;
-use engine::replica::{BlockIndex, Hints};
+use engine::replica::{BlockIndex, Boot, Boots, Hints};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::Notice;
@@ -39,11 +39,23 @@ pub struct Shared {
     pub clients: Clients,
     /// Tells of damage of the journal.
     pub damage: Damage,
+    /// The starts that the journal remembers.
+    pub boots: Mutex<Boots>,
     /// Set when the validator stops: what takes long for others is given up.
     pub stopping: AtomicBool,
 }
 
 impl Shared {
+    /// The journal gets a record of a start, or of a loss.
+    pub fn note_boot(&self, boot: Boot) {
+        self.boots.lock().unwrap_or_else(PoisonError::into_inner).note(boot);
+    }
+
+    /// The starts that the journal remembers.
+    pub fn boots(&self) -> Boots {
+        *self.boots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells a client that its submission was refused whole.
     pub fn turn_away(&self, submission: &Submission, refusal: Refusal) {
         let verdict = Verdict::Refused(refusal);

@@ -10,21 +10,21 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Sender, unbounded};
+use crossbeam::channel::{Sender, bounded, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempools;
-use engine::order::{Finality, Roots};
+use engine::order::Finality;
 use engine::replica::{
-    BlockIndex, Check, Committer, Hints, Input, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica,
-    Settings as ReplicaSettings, Standing,
+    Boots, Check, Committer, Input, KIND_BOOT, Keeper, Recovered, Replica, Settings as ReplicaSettings,
+    Standing,
 };
-use engine::roots::{CommittedView, Ledger};
-use engine::store::{Backend, Log, Options, Replay};
+use engine::store::{Backend, Log, Options};
 use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
+use super::checkpoints::{self, Taking};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
 use super::core::{Core, Rejoin, Wiring};
@@ -39,6 +39,7 @@ use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
+use super::recover::{Resumed, recover};
 use super::report::Report;
 use super::shared::Shared;
 use super::verifier::VerifyThread;
@@ -57,9 +58,6 @@ const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
 const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
 /// How long what is queued for the network may take when the validator stops.
 const FAREWELL: Duration = Duration::from_millis(300);
-/// How often a long recovery says how far it is, in blocks.
-const PROGRESS_EVERY: u64 = 1_000;
-
 /// Runs the validator of `config` until a signal asks it to stop.
 ///
 /// # Errors
@@ -88,16 +86,6 @@ struct Validator {
     reader_threads: Vec<JoinHandle<()>>,
 }
 
-/// What recovery leaves behind.
-struct Resumed {
-    recovered: Recovered,
-    ledger: Ledger,
-    roots: Roots,
-    view: CommittedView,
-    index: BlockIndex,
-    hints: Hints,
-}
-
 impl Validator {
     fn start(config: &Config) -> anyhow::Result<Self> {
         let genesis = &config.genesis;
@@ -107,9 +95,11 @@ impl Validator {
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
         let (journal, replay) = Log::open(&config.data.join("journal"), options(config))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
+        let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network())?;
         let Resumed { recovered, ledger, roots, view, index, hints } =
-            recover(config, &certificates, replay)?;
-        let standing = boot(config, genesis.validators().len(), &journal, &votes, &recovered)?;
+            recover(config, &certificates, replay, &files)?;
+        let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &recovered)?;
+        let keeper = Keeper::new(&recovered, &roots);
 
         let counters = Arc::new(Counters::default());
         counters.height.store(recovered.head.height.0, Relaxed);
@@ -120,6 +110,7 @@ impl Validator {
             clock: Clock::start(),
             clients: Clients::new(counters.clone()),
             damage: Damage::new(counters.clone()),
+            boots: Mutex::new(boots),
             counters,
             journal: Arc::new(journal),
             index,
@@ -158,6 +149,7 @@ impl Validator {
             Arc::clone(&shared.counters.signatures_verified),
         );
         let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &questions, &core)?;
+        let ledger_states = ledger.states();
         let committer = Committer::new(ledger, roots, shared.mempools.clone());
         let to_readers = (readers.clone(), questions.clone());
         let room = Executor::new(committer, shared.clone(), core.clone(), to_readers, executor.clone());
@@ -165,7 +157,13 @@ impl Validator {
         let requests = Requests::default();
         let report =
             Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
-        let query = QueryThread::new(shared.clone(), view, report, peers.clone());
+        let (checkpoints, checkpoint_events) = bounded(1);
+        let taking = Taking { keeper, states: ledger_states, files: checkpoints };
+        let query = QueryThread::new(shared.clone(), view, taking, report, peers.clone());
+        reader_threads.push(spawn("checkpoints", {
+            let shared = shared.clone();
+            move || files.run(&checkpoint_events, &shared)
+        })?);
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
             let (shared, peers, requests) = (shared.clone(), peers.clone(), requests.clone());
@@ -243,49 +241,25 @@ impl Validator {
     }
 }
 
-/// Replays the journal, with words where that takes long.
-fn recover(config: &Config, certificates: &Certificates, replay: Replay) -> anyhow::Result<Resumed> {
-    let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
-    let (index, hints) = (BlockIndex::default(), Hints::default());
-    let ledger = Ledger::genesis(&config.genesis);
-    let mut view = CommittedView::genesis(&config.genesis, ledger.state_root().clone());
-    let (recovered, ledger, roots) = recovery
-        .run::<RecoveryError>(ledger, replay, |progress, executed| {
-            index.committed(progress.height, progress.position);
-            for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
-                if outcome.spends_nonce() || hints.find(&id, progress.height).is_none() {
-                    hints.note(&id, progress.height);
-                }
-            }
-            view.commit(&executed.deltas, executed.state_root.clone());
-            if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
-                tracing::info!(height = progress.height.0, "replaying the journal");
-            }
-            Ok(())
-        })
-        .with_context(|| {
-            format!("the journal in {} cannot be continued", config.data.join("journal").display())
-        })?;
-    let (height, unordered) = (recovered.head.height.0, recovered.unordered.len());
-    tracing::info!(height, unordered, blocks = recovered.blocks.len(), "recovered");
-    Ok(Resumed { recovered, ledger, roots, view, index, hints })
-}
-
 /// Compares what journal and votes remember of each other, and writes this start into both. A log that has lost
-/// something says so until it has learnt it again, so that another restart finds the same.
+/// something says so until it has learnt it again, so that another restart finds the same. Also what the journal
+/// remembers then.
 fn boot(
     config: &Config,
     validators: usize,
     journal: &Log,
     votes: &Votes,
     recovered: &Recovered,
-) -> anyhow::Result<Standing> {
+) -> anyhow::Result<(Standing, Boots)> {
     let marker = config.data.join(FIRST_START);
     let standing = Standing::of(recovered.boots, votes.boots, marker.exists(), validators);
     let number = Standing::next_boot(recovered.boots, votes.boots);
-    let write = |done| -> anyhow::Result<()> {
-        let position = journal.append(KIND_BOOT, &[&standing.boot(number, done).encode()])?;
+    let mut boots = recovered.boots;
+    let mut write = |done| -> anyhow::Result<()> {
+        let boot = standing.boot(number, done);
+        let position = journal.append(KIND_BOOT, &[&boot.encode()])?;
         journal.wait_durable(position)?;
+        boots.note(boot);
         Ok(())
     };
     write(false)?;
@@ -307,7 +281,7 @@ fn boot(
              know. It follows without voting until something is final above every view that it may have voted in"
         );
     }
-    Ok(standing)
+    Ok((standing, boots))
 }
 
 fn network_settings(
@@ -440,7 +414,7 @@ fn join(thread: JoinHandle<()>) {
     let _ended = thread.join();
 }
 
-fn random() -> anyhow::Result<[u8; 32]> {
+pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| anyhow::anyhow!("the operating system gives no randomness: {error}"))?;

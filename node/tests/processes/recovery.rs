@@ -82,6 +82,90 @@ fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
     testbed.audit(&[&outcome]);
 }
 
+/// A network whose validators write a checkpoint after so many KiB of transactions. They do not run yet.
+fn with_checkpoints(accounts: u64, kib: u64) -> Testbed {
+    let testbed = Testbed::new(4, accounts);
+    for member in &testbed.network.members {
+        let file = member.config_file();
+        let config = fs::read_to_string(&file).unwrap();
+        assert!(config.contains("\n[storage]\n"), "{config}");
+        let with = format!("\n[storage]\ncheckpoint_kib = {kib}\n");
+        fs::write(&file, config.replacen("\n[storage]\n", &with, 1)).unwrap();
+    }
+    testbed
+}
+
+/// The checkpoints of a validator, oldest first.
+fn checkpoints(member: &Member) -> Vec<PathBuf> {
+    let files = fs::read_dir(member.data().join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|of| of == "checkpoint")).collect();
+    files.sort();
+    files
+}
+
+/// What a validator said from its last start on.
+fn said(member: &Member) -> String {
+    let log = fs::read_to_string(member.log_file()).unwrap();
+    let last = log.rfind("recovered").expect("it has started");
+    let before = log[..last].rfind("peer connected").unwrap_or(0);
+    log[before..].to_owned()
+}
+
+#[test]
+fn a_start_goes_on_from_a_checkpoint_and_needs_none() {
+    let mut testbed = with_checkpoints(400, 16);
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    let first = testbed.load(&[0, 1, 2, 3], 300.0, 5, Start::Fresh);
+    testbed.settle();
+    let height = testbed.height(0);
+    let members = testbed.network.members.clone();
+    wait("two checkpoints each", || members.iter().all(|member| checkpoints(member).len() == 2));
+    (0..4).for_each(|index| testbed.kill(index));
+
+    // The newest is damaged; the older one does. Both are damaged; the journal does. There are none. One is whole.
+    let damage = |file: &Path| {
+        let mut bytes = fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(file, bytes).unwrap();
+    };
+    checkpoints(&members[1]).last().into_iter().for_each(|newest| damage(newest));
+    checkpoints(&members[2]).iter().for_each(|file| damage(file));
+    fs::remove_dir_all(members[3].data().join("checkpoints")).unwrap();
+    fs::write(members[0].data().join("checkpoints/checkpoint.new"), "half").unwrap();
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    for (member, (resumed, refused)) in members.iter().zip([(true, 0), (true, 1), (false, 2), (false, 0)]) {
+        let said = said(member);
+        assert_eq!(said.contains("went on from a checkpoint"), resumed, "{said}");
+        assert_eq!(said.matches("cannot be used: it cannot be read: chunk").count(), refused, "{said}");
+    }
+    (0..4).for_each(|index| testbed.wait_height(index, height));
+    assert!(!members[0].data().join("checkpoints/checkpoint.new").exists());
+    // Blocks below the checkpoint are still answered for.
+    assert_eq!(testbed.client(0).block(engine::types::Height(1)).unwrap().value.block.height().0, 1);
+    let second = testbed.load(&[0, 1, 2, 3], 300.0, 2, Start::Resume);
+    testbed.settle();
+    // A journal that is lost leaves checkpoints behind that are not its own.
+    testbed.kill(3);
+    wait("checkpoints of a longer journal", || !checkpoints(&members[3]).is_empty());
+    fs::remove_dir_all(members[3].data().join("journal")).unwrap();
+    testbed.spawn(3);
+    testbed.ready();
+    let lost = said(&members[3]);
+    assert!(
+        lost.contains("the journal does not go on behind it") && lost.contains("were lost or put back"),
+        "{lost}"
+    );
+    let goal = testbed.height(0);
+    testbed.wait_height(3, goal);
+    testbed.settle();
+    testbed.stop_all();
+    testbed.audit(&[&first, &second]);
+}
+
 /// How many power cuts `just crash-rounds` asks for.
 const ROUNDS: &str = "MILLRACE_CRASH_ROUNDS";
 /// Transactions a second: more than four validators on a test machine take.
@@ -91,7 +175,9 @@ pub const FULL_LOAD: f64 = 10_000.0;
 fn rounds_of_full_load_and_power_cuts_lose_nothing() {
     let rounds = std::env::var(ROUNDS).map_or(2, |rounds| rounds.parse().expect("a number of rounds"));
     let all = [0, 1, 2, 3];
-    let mut testbed = Testbed::up(4, 4_000);
+    let mut testbed = with_checkpoints(4_000, 1_024);
+    all.iter().for_each(|index| testbed.spawn(*index));
+    testbed.ready();
     let mut told = Vec::new();
     for round in 1..=rounds {
         let start = if told.is_empty() { Start::Fresh } else { Start::Resume };

@@ -612,8 +612,8 @@ fn a_ledger_restored_between_a_decision_and_its_effect_goes_on() {
             let accounts: Vec<_> =
                 (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap()).collect();
             let rules = ChainRules { chain: state.chain(), charter: *state.beginning() };
-            let rows = Table::restore(table.slots().to_vec());
-            StateWriter::restore(rules, root.height(), entry.issuance, accounts.into_iter(), rows)
+            let rows = Table::restore(table.slots().iter().cloned());
+            StateWriter::restore(rules, root.height(), entry.issuance, accounts.into_iter(), None, rows)
         });
     let (writers, nothing): (Vec<_>, Vec<_>) = (writers.collect(), vec![vec![]; 2]);
     let entries = root.entries().to_vec();

@@ -27,13 +27,20 @@ pub const OTHER: ChainId = ChainId(8);
 /// Accounts of each chain.
 pub const ACCOUNTS: u64 = 8;
 
+/// A checkpoint is due at every third height.
+pub const SCHEDULE: (u64, u64) = (3, u64::MAX);
+
+pub fn schedule() -> Schedule {
+    Schedule::new(SCHEDULE.0, SCHEDULE.1)
+}
+
 /// A certificate is "view (8 bytes) | digest".
 fn finality(view: u64, digest: Digest) -> Finality {
     let certificate = [&view.to_le_bytes()[..], &digest.0].concat();
     Finality::handed_on(FinalityEvidence { view, digest, certificate: &certificate })
 }
 
-struct Plain;
+pub struct Plain;
 
 impl FinalityVerifier for Plain {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
@@ -74,6 +81,8 @@ pub struct World {
     records_committed: VecDeque<Position>,
     index: BlockIndex,
     pub roots: Vec<(Height, Digest)>,
+    /// Heights at which a checkpoint was due, and where the journal would have to be read from.
+    pub due: Vec<(Height, Position)>,
     to_tell: VecDeque<Input>,
 }
 
@@ -94,6 +103,7 @@ impl World {
             records_committed: VecDeque::new(),
             index,
             roots: Vec::new(),
+            due: Vec::new(),
             to_tell: VecDeque::new(),
         }
     }
@@ -186,7 +196,8 @@ impl CommitPorts for World {
                 let decided = executed.deltas.iter().flat_map(|delta| delta.decided()).collect();
                 self.to_tell.push_back(Input::Executed { height, root, in_flight, decided });
             }
-            CommitterEvent::Committed(height) => {
+            CommitterEvent::Committed { height, checkpoint } => {
+                self.due.extend(checkpoint.map(|position| (height, position)));
                 self.index.committed(height, self.records_committed.pop_front().unwrap());
                 self.to_tell.push_back(Input::Committed(height));
             }
@@ -212,6 +223,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Where its journal is.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     pub fn mempool(&self) -> &Mempool {
         self.mempools.get(CHAIN).unwrap()
     }
@@ -280,7 +296,7 @@ impl Node {
 pub struct Rig {
     pub nodes: Vec<Node>,
     pub now: Duration,
-    genesis: Arc<Genesis>,
+    pub genesis: Arc<Genesis>,
     isolated: BTreeSet<usize>,
     questions: u64,
 }
@@ -308,17 +324,18 @@ impl Rig {
     }
 
     /// What a journal amounts to.
-    pub fn recover(&self, replay: Replay) -> Result<(Recovered, Ledger, Roots), RecoveryError> {
+    pub fn recover(&self, mut replay: Replay) -> Result<(Recovered, Ledger, Roots), RecoveryError> {
         let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
-        recovery.run(Ledger::genesis(&self.genesis), replay, |_, _| Ok(()))
+        recovery.run(Start::genesis(&self.genesis, schedule()), &mut replay, |_, _| Ok(()))
     }
 
     fn start(&self, me: usize, directory: TempDir, standing: Standing) -> Node {
-        let (log, replay) = Log::open(directory.path(), options()).unwrap();
+        let (log, mut replay) = Log::open(directory.path(), options()).unwrap();
         let index = BlockIndex::default();
         let mut roots_found = Vec::new();
         let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
-        let recovered = recovery.run(Ledger::genesis(&self.genesis), replay, |progress, executed| {
+        let start = Start::genesis(&self.genesis, schedule());
+        let recovered = recovery.run(start, &mut replay, |progress, executed| {
             index.committed(progress.height, progress.position);
             roots_found.push((progress.height, *executed.state_root.digest()));
             Ok::<_, RecoveryError>(())

@@ -1,0 +1,124 @@
+//! Bytes in chunks, each with its digest: what is read of a file was checked before it is looked at.
+//!
+//! ```text
+//! chunk = bytes of it (4) | the bytes, 1 MiB at most | SHA-256 of its number (8) and the bytes
+//! the last chunk has no bytes, and nothing stands behind it
+//! ```
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use kernels::sha2::sha256_parts;
+
+/// Bytes of the largest chunk.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+fn digest(number: u64, bytes: &[u8]) -> [u8; 32] {
+    sha256_parts(&[&number.to_le_bytes(), bytes])
+}
+
+/// Cuts what is written into chunks.
+pub(super) struct ChunkWriter<W> {
+    to: W,
+    chunk: Vec<u8>,
+    number: u64,
+}
+
+impl<W: Write> ChunkWriter<W> {
+    pub(super) fn new(to: W) -> Self {
+        Self { to, chunk: Vec::with_capacity(CHUNK_BYTES), number: 0 }
+    }
+
+    fn end_chunk(&mut self) -> io::Result<()> {
+        self.to.write_all(&(self.chunk.len() as u32).to_le_bytes())?;
+        self.to.write_all(&self.chunk)?;
+        self.to.write_all(&digest(self.number, &self.chunk))?;
+        self.number += 1;
+        self.chunk.clear();
+        Ok(())
+    }
+
+    /// Writes the last chunk.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        if !self.chunk.is_empty() {
+            self.end_chunk()?;
+        }
+        self.end_chunk()?;
+        self.to.flush()?;
+        Ok(self.to)
+    }
+}
+
+impl<W: Write> Write for ChunkWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..count]);
+        if self.chunk.len() == CHUNK_BYTES {
+            self.end_chunk()?;
+        }
+        Ok(count)
+    }
+
+    /// Chunks are cut by their size alone.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Puts chunks together again.
+pub(super) struct ChunkReader<R> {
+    from: R,
+    chunk: Vec<u8>,
+    at: usize,
+    number: u64,
+    ended: bool,
+}
+
+impl<R: Read> ChunkReader<R> {
+    pub(super) fn new(from: R) -> Self {
+        Self { from, chunk: Vec::new(), at: 0, number: 0, ended: false }
+    }
+
+    fn next_chunk(&mut self) -> io::Result<()> {
+        let mut length = [0; 4];
+        self.from.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > CHUNK_BYTES {
+            return Err(io::Error::new(ErrorKind::InvalidData, "a chunk is longer than chunks are"));
+        }
+        self.chunk.resize(length, 0);
+        self.from.read_exact(&mut self.chunk)?;
+        let mut found = [0; 32];
+        self.from.read_exact(&mut found)?;
+        if found != digest(self.number, &self.chunk) {
+            let why = format!("chunk {} does not have its digest", self.number);
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        }
+        (self.at, self.ended) = (0, length == 0);
+        self.number += 1;
+        Ok(())
+    }
+
+    /// Checks that nothing is left: neither in the chunk, nor another chunk, nor behind the last one.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if self.at == self.chunk.len() && !self.ended {
+            self.next_chunk()?;
+        }
+        if !self.ended || self.from.read(&mut [0])? > 0 {
+            return Err(io::Error::new(ErrorKind::InvalidData, "bytes behind the end"));
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for ChunkReader<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.chunk.len() && !self.ended {
+            self.next_chunk()?;
+        }
+        let left = &self.chunk[self.at..];
+        let count = left.len().min(into.len());
+        into[..count].copy_from_slice(&left[..count]);
+        self.at += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,281 @@
+//! Checkpoints: everything that a validator must know to go on behind a height, without the journal below it.
+//!
+//! ```text
+//! journal    ─batch─batch─record 7─batch─block─record 8─batch─batch─record 9─ ..
+//!                            ▲            │
+//! checkpoint of height 8     │    state after height 8, taken between two blocks
+//!                            └─── replay from here: what height 8 has not ordered stands behind it
+//! ```
+//!
+//! A checkpoint is believed as far as its own journal is, and no further: its chunks have digests, its accounts, tables
+//! and deliveries must have the state root of the height, and the journal must have the record of that height with the
+//! same block and root. One that does not fit is not used; the journal is read from an older one, or whole.
+//!
+//! When one is due is a function of heights and of the bytes of their batches ([`Schedule`]), so all validators take
+//! theirs at the same heights. The common part of their bytes is the same, too.
+
+mod chunks;
+mod format;
+
+use std::collections::VecDeque;
+use std::io;
+
+use thiserror::Error;
+
+use super::committer::ROOTS_KEPT;
+use super::recovery::Start;
+use super::{Boots, CommittedBlock, JournalReader, ReadError, Recovered, RecoveryError};
+use crate::execute::{
+    AccountState, ChainRules, Chains, Delivery, Delta, Growth, Pages, Row, StateWriter, Table,
+};
+use crate::order::{FinalityVerifier, Position as ChainPosition, Quotas, Roots};
+use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot};
+use crate::store::{Position, Records};
+use crate::types::{ChainId, Charter, Digest, Genesis, Height, OWN_CHAIN_KEY};
+use crate::wire::Block;
+
+/// When checkpoints are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// One is due after so many heights…
+    pub heights: u64,
+    /// …or when their batches have so many bytes.
+    pub bytes: u64,
+    passed: (u64, u64),
+}
+
+impl Schedule {
+    /// Nothing has passed yet: at the genesis, and at each height at which one was due.
+    #[must_use]
+    pub fn new(heights: u64, bytes: u64) -> Self {
+        Self { heights, bytes, passed: (0, 0) }
+    }
+
+    /// The next height is executed, with batches of so many bytes. Whether one is due at it.
+    pub fn follow(&mut self, bytes: u64) -> bool {
+        self.passed = (self.passed.0 + 1, self.passed.1.saturating_add(bytes));
+        let due = self.passed.0 >= self.heights || self.passed.1 >= self.bytes;
+        if due {
+            self.passed = (0, 0);
+        }
+        due
+    }
+}
+
+/// One chain at the height of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainCheckpoint {
+    /// Which chain.
+    pub chain: ChainId,
+    /// How many accounts it had after which height.
+    pub growth: Growth,
+    /// Its accounts, by their ids.
+    pub accounts: Pages<AccountState>,
+    /// The places of its table.
+    pub places: Pages<Option<Row>>,
+    /// What it sent to other chains in the height.
+    pub outbox: Vec<Delivery>,
+}
+
+/// What a validator must know to go on behind a height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The journal's record of the height: its block, its state root and what that says of each chain.
+    pub record: CommittedBlock,
+    /// The state roots of the last heights up to this one.
+    pub roots: Vec<Digest>,
+    /// The quotas of the chains, as far as they are decided.
+    pub quotas: Quotas,
+    /// The chains, ascending.
+    pub chains: Vec<ChainCheckpoint>,
+    /// The last finalization certificate at or below the height; empty if there is none.
+    pub certificate: Vec<u8>,
+    /// The starts that the journal remembers.
+    pub boots: Boots,
+    /// Where the journal is read from.
+    pub replay_from: Position,
+    /// Where the records of the heights up to this one stand, from height 1 on.
+    pub positions: Vec<Position>,
+    /// In which blocks transactions probably are: a [`Hints`] table, or nothing.
+    pub hints: Vec<u64>,
+}
+
+/// Why a checkpoint cannot be used. The journal below it still can.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// It cannot be read, or is damaged.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// Its parts contradict each other.
+    #[error("its parts contradict each other: {0}")]
+    Contradiction(&'static str),
+    /// It is not what the network had.
+    #[error(transparent)]
+    Ledger(#[from] RestoreError),
+    /// The journal does not go on behind it.
+    #[error("the journal does not go on behind it: {0}")]
+    Journal(#[from] RecoveryError),
+}
+
+/// What is restored from a checkpoint.
+pub struct Restored {
+    /// Where recovery begins.
+    pub start: Start,
+    /// The accounts and tables, for readers.
+    pub view: CommittedView,
+    /// Where the journal is read from.
+    pub replay_from: Position,
+    /// Where the records of the heights up to this one stand, from height 1 on.
+    pub positions: Vec<Position>,
+    /// In which blocks transactions probably are.
+    pub hints: Vec<u64>,
+}
+
+impl Checkpoint {
+    /// The height.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.record.height
+    }
+
+    /// The state of the height, if that is what the network had.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]: nothing of it may be used.
+    pub fn restore(
+        self,
+        genesis: &Genesis,
+        certificates: &dyn FinalityVerifier,
+        schedule: Schedule,
+    ) -> Result<Restored, CheckpointError> {
+        let Self { record, roots, quotas, chains, certificate, boots, replay_from, positions, hints } = self;
+        let contradiction = CheckpointError::Contradiction;
+        let block = Block::decode(&record.block).map_err(|_| contradiction("its block"))?;
+        let height = record.height;
+        if block.height() != height || block.cut().len() != genesis.validators().len() {
+            return Err(contradiction("its block is of another height or network"));
+        }
+        if positions.len() as u64 != height.0 || roots.last() != Some(&record.state_root) {
+            return Err(contradiction("the positions or the roots end at another height"));
+        }
+        let finality = match certificate.is_empty() {
+            true => None,
+            false => Some(certificates.verify(&certificate).ok_or(contradiction("its certificate"))?),
+        };
+        let head = ChainPosition::of(&block);
+        let first = (height.0 + 1).checked_sub(roots.len() as u64).filter(|first| *first > 0);
+        let first = first.ok_or(contradiction("it has more roots than heights"))?;
+        let by_height = || (first..).map(Height).zip(roots.iter().copied());
+        let mut known = Roots::default();
+        by_height().for_each(|(height, root)| known.executed(height, root));
+
+        let entries: Vec<_> = record.chains.iter().map(|chain| chain.entry).collect();
+        if entries.len() != chains.len() {
+            return Err(contradiction("it has other chains than its record"));
+        }
+        let mut writers = Vec::new();
+        let mut views = Vec::new();
+        let mut outboxes = Vec::new();
+        for (ChainCheckpoint { chain, growth, accounts, places, outbox }, entry) in
+            chains.into_iter().zip(&entries)
+        {
+            let table = Table::try_restore(places.iter().cloned()).ok_or(contradiction("a table"))?;
+            let is_plausible = growth.beginning <= accounts.len() as u64
+                && growth.at(height) == accounts.len() as u64
+                && growth.since.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
+            if !is_plausible {
+                return Err(contradiction("how many accounts there were"));
+            }
+            let rules = rules(genesis, chain, &table).ok_or(contradiction("a chain without a charter"))?;
+            let states = accounts.iter().copied();
+            let restored =
+                StateWriter::restore(rules, height, entry.issuance, states, Some(growth), table.clone());
+            writers.push(restored);
+            views.push((chain, accounts, table));
+            outboxes.push(outbox);
+        }
+        let ledger = Ledger::restore(genesis, height, writers, entries, &outboxes, &record.state_root)?;
+        let view = CommittedView::restore(views, ledger.state_root().clone());
+        let recorded = by_height().filter(|(height, _)| *height >= head.roots_next).collect();
+        let position = positions.last().copied();
+        let start =
+            Start { ledger, head, roots: known, quotas, recorded, finality, boots, schedule, position };
+        Ok(Restored { start, view, replay_from, positions, hints })
+    }
+}
+
+/// What a chain is at its beginning: as the genesis has it, or, of one that was created since, as its table says.
+fn rules(genesis: &Genesis, chain: ChainId, table: &Table) -> Option<ChainRules> {
+    if let Some(of_genesis) = genesis.chain(chain) {
+        return Some(of_genesis.into());
+    }
+    let charter = table.get(&OWN_CHAIN_KEY).and_then(Charter::decode)?;
+    Some(ChainRules { chain, charter })
+}
+
+/// What checkpoints take from the heights up to theirs, beside accounts and tables: it follows what is committed.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    quotas: Quotas,
+    roots: VecDeque<Digest>,
+}
+
+impl Keeper {
+    /// Nothing is committed yet.
+    #[must_use]
+    pub fn genesis(genesis: &Genesis) -> Self {
+        Self { quotas: Quotas::genesis(genesis), roots: VecDeque::new() }
+    }
+
+    /// What was recovered.
+    #[must_use]
+    pub fn new(recovered: &Recovered, roots: &Roots) -> Self {
+        let end = recovered.head.height.next();
+        let first = Height(end.0.saturating_sub(ROOTS_KEPT).max(1));
+        let roots = roots.run(first, end, ROOTS_KEPT as usize).into();
+        Self { quotas: recovered.quotas.clone(), roots }
+    }
+
+    /// The next height is committed, with what it changed on each chain and its state root.
+    pub fn commit(&mut self, deltas: &[Delta], root: &StateRoot) {
+        self.quotas.follow(root.height(), deltas.iter().flat_map(Delta::decided));
+        if self.roots.len() as u64 == ROOTS_KEPT {
+            self.roots.pop_front();
+        }
+        self.roots.push_back(*root.digest());
+    }
+
+    /// The checkpoint of the height that was committed last, which changed this on each chain. Accounts and tables are
+    /// copied when they change.
+    ///
+    /// # Errors
+    /// The journal does not have that height whole.
+    pub fn capture<R: Records>(
+        &self,
+        (view, deltas, states): (&CommittedView, &[Delta], &Chains),
+        journal: &JournalReader<'_, R>,
+        (replay_from, boots): (Position, Boots),
+    ) -> Result<Checkpoint, ReadError> {
+        let height = view.height();
+        let (record, _) = journal.block(height)?;
+        let certificate = journal.last_certificate(height)?;
+        let chain = |((chain, accounts, places), delta): (_, &Delta)| ChainCheckpoint {
+            chain,
+            growth: states.get(chain).map(|state| state.growth_until(height)).unwrap_or_default(),
+            accounts,
+            places,
+            outbox: delta.outbox().to_vec(),
+        };
+        Ok(Checkpoint {
+            record,
+            roots: self.roots.iter().copied().collect(),
+            quotas: self.quotas.clone(),
+            chains: view.copy().zip(deltas).map(chain).collect(),
+            certificate,
+            boots,
+            replay_from,
+            positions: journal.index.until(height),
+            hints: Vec::new(),
+        })
+    }
+}

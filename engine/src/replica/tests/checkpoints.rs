@@ -1,0 +1,175 @@
+//! Checkpoints of real journals: recovery from each leads to where the whole journal leads, and no changed byte is used.
+
+use std::io::{Cursor, ErrorKind};
+
+use super::rig::{ACCOUNTS, Plain, schedule};
+use super::*;
+use crate::roots::{CommittedView, Ledger};
+use crate::store::Replay;
+
+/// Blocks with payments within and between the chains, of a validator that misses some batches for a while.
+fn rig() -> Rig {
+    let mut rig = Rig::new(4);
+    let mut parent = rig.network();
+    for at in 1..=8_u64 {
+        for node in 0..3 {
+            let sender = (at * 3 + node as u64) % ACCOUNTS;
+            let offered = match node {
+                0 => rig.offer(node, sender, at),
+                _ => rig.offer_crossing(node, sender, at, at % ACCOUNTS),
+            };
+            offered.unwrap();
+        }
+        rig.advance(60);
+        parent = rig.order((at % 4) as usize, at, parent);
+        rig.advance(40);
+    }
+    // What is sealed and not ordered.
+    rig.offer(1, 5, 60).unwrap();
+    rig.advance(60);
+    rig
+}
+
+fn replay(rig: &Rig) -> Replay {
+    let directory = rig.nodes[0].directory();
+    Log::inspect(directory, None, crate::store::Lock::None).unwrap().1
+}
+
+fn recovery(rig: &Rig) -> Recovery<'_> {
+    Recovery { genesis: &rig.genesis, certificates: &Plain, seed: [3; 32] }
+}
+
+/// The checkpoint of each height at which one was due, and what the whole journal amounts to.
+fn taken(rig: &Rig) -> (Vec<Checkpoint>, (Recovered, Ledger)) {
+    let (log, index) = rig.nodes[0].world.journal();
+    let network = rig.network();
+    let reader = JournalReader { records: log, index, network: &network };
+    let start = Start::genesis(&rig.genesis, schedule());
+    let mut view = CommittedView::genesis(&rig.genesis, start.ledger().state_root().clone());
+    let states = rig.nodes[0].committer.ledger().states();
+    let mut keeper = Keeper::genesis(&rig.genesis);
+    let due = &rig.nodes[0].world.due;
+    let (mut taken, boots) = (Vec::new(), Boots { begun: 4, done: 3, lost: true, counterpart_lost: false });
+    let (recovered, ledger, _) = recovery(rig)
+        .run::<RecoveryError>(start, &mut replay(rig), |progress, executed| {
+            keeper.commit(&executed.deltas, &executed.state_root);
+            view.commit(&executed.deltas, executed.state_root.clone());
+            for (_, from) in due.iter().filter(|(height, _)| *height == progress.height) {
+                let state = (&view, &executed.deltas[..], &states);
+                taken.push(keeper.capture(state, &reader, (*from, boots)).unwrap());
+            }
+            Ok(())
+        })
+        .unwrap();
+    (taken, (recovered, ledger))
+}
+
+fn bytes(rig: &Rig, checkpoint: &Checkpoint) -> Vec<u8> {
+    checkpoint.write(&rig.network(), Vec::new()).unwrap()
+}
+
+#[test]
+fn recovery_from_each_checkpoint_leads_to_where_the_whole_journal_leads() {
+    let rig = rig();
+    let (taken, (whole, ledger)) = taken(&rig);
+    let heights: Vec<u64> = taken.iter().map(|checkpoint| checkpoint.height().0).collect();
+    assert_eq!(heights, [3, 6], "as the schedule says");
+    assert!(!whole.unordered.is_empty());
+    for checkpoint in taken {
+        let read = Checkpoint::read(&rig.network(), Cursor::new(bytes(&rig, &checkpoint))).unwrap();
+        assert_eq!(read, checkpoint, "bytes say everything");
+        assert!(checkpoint.chains.iter().any(|chain| !chain.outbox.is_empty()), "money is in flight");
+        let restored = checkpoint.clone().restore(&rig.genesis, &Plain, schedule()).unwrap();
+        let Restored { start, mut view, replay_from, positions, .. } = restored;
+        assert_eq!(BlockIndex::restored(positions).height(), checkpoint.height());
+        let mut replay = replay(&rig);
+        replay.seek(replay_from).unwrap();
+        let mut executed_again = 0;
+        let (recovered, again, roots) = recovery(&rig)
+            .run::<RecoveryError>(start, &mut replay, |_, executed| {
+                executed_again += 1;
+                view.commit(&executed.deltas, executed.state_root.clone());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(executed_again, 8 - checkpoint.height().0, "only what is above it");
+        assert_eq!(again.state_root(), ledger.state_root());
+        assert_eq!(view.state_root(), ledger.state_root());
+        assert_eq!((&recovered.head, &recovered.uncarried), (&whole.head, &whole.uncarried));
+        assert_eq!((&recovered.finality, &recovered.blocks), (&whole.finality, &whole.blocks));
+        assert_eq!((&recovered.quotas, recovered.schedule), (&whole.quotas, whole.schedule));
+        assert_eq!(recovered.last, whole.last);
+        let ids = |of: &Recovered| -> Vec<_> {
+            of.unordered.iter().map(|(batch, position)| (*batch.digest(), *position)).collect()
+        };
+        assert_eq!(ids(&recovered), ids(&whole));
+        assert_eq!(recovered.boots, checkpoint.boots, "no start stands behind it");
+        assert!((1..=8).all(|height| roots.get(Height(height)).is_some()));
+    }
+}
+
+#[test]
+fn no_changed_byte_of_a_checkpoint_is_read() {
+    let rig = rig();
+    let (taken, _) = taken(&rig);
+    let good = bytes(&rig, &taken[0]);
+    let read = |bytes: &[u8]| Checkpoint::read(&rig.network(), bytes);
+    assert!(read(&good).is_ok());
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert!(read(&bad).is_err(), "byte {at}");
+    }
+    for length in (0..good.len()).step_by(37).chain([good.len() - 1]) {
+        assert!(read(&good[..length]).is_err(), "the first {length} bytes");
+    }
+    assert_eq!(read(&[&good[..], &[0]].concat()).unwrap_err().kind(), ErrorKind::InvalidData);
+    let elsewhere = Checkpoint::read(&Digest([9; 32]), &good[..]).unwrap_err();
+    assert!(elsewhere.to_string().contains("another network"), "{elsewhere}");
+}
+
+/// Whatever was made on purpose, with digests that fit: it is found out by roots, or by the journal.
+#[test]
+fn a_checkpoint_that_was_forged_is_not_used() {
+    let rig = rig();
+    let (taken, _) = taken(&rig);
+    let good = &taken[1];
+    let with = |change: &dyn Fn(&mut Checkpoint)| {
+        let mut forged = good.clone();
+        change(&mut forged);
+        let forged = Checkpoint::read(&rig.network(), &bytes(&rig, &forged)[..]).unwrap();
+        let Restored { start, replay_from, .. } = forged.restore(&rig.genesis, &Plain, schedule())?;
+        let mut replay = replay(&rig);
+        replay.seek(replay_from).map_err(RecoveryError::from)?;
+        recovery(&rig).run::<CheckpointError>(start, &mut replay, |_, _| Ok(())).map(|_| ())
+    };
+    assert!(with(&|_| {}).is_ok());
+    let richer = |of: &mut Checkpoint| of.chains[0].accounts.get_mut(2).unwrap().balance += 1;
+    assert!(matches!(with(&richer), Err(CheckpointError::Ledger(_))));
+    let unsent = |of: &mut Checkpoint| of.chains.iter_mut().for_each(|chain| chain.outbox.clear());
+    assert!(matches!(with(&unsent), Err(CheckpointError::Ledger(_))));
+    let grown = |of: &mut Checkpoint| of.chains[0].growth.beginning -= 1;
+    assert!(matches!(with(&grown), Err(CheckpointError::Contradiction(_))));
+    let twice = |of: &mut Checkpoint| {
+        let row = of.chains[0].places[0].clone();
+        of.chains[0].places.push(row);
+    };
+    assert!(matches!(with(&twice), Err(CheckpointError::Contradiction("a table"))));
+    let fewer = |of: &mut Checkpoint| of.chains.truncate(1);
+    assert!(matches!(with(&fewer), Err(CheckpointError::Contradiction(_))));
+    let early = |of: &mut Checkpoint| of.positions.truncate(of.positions.len() - 1);
+    assert!(matches!(with(&early), Err(CheckpointError::Contradiction(_))));
+    let elsewhere = |of: &mut Checkpoint| {
+        let last = of.positions.pop().unwrap();
+        of.positions.push(crate::store::Position::from_raw(last.raw() + 1));
+    };
+    assert!(matches!(with(&elsewhere), Err(CheckpointError::Journal(RecoveryError::Elsewhere { .. }))));
+    let no_certificate = |of: &mut Checkpoint| of.certificate.truncate(3);
+    assert!(matches!(with(&no_certificate), Err(CheckpointError::Contradiction("its certificate"))));
+    // What it has ordered stands behind where it says that the journal is to be read from.
+    let end = replay(&rig).end();
+    let late = |of: &mut Checkpoint| of.replay_from = rig.nodes[0].world.written.last().unwrap().1;
+    assert!(matches!(with(&late), Err(CheckpointError::Journal(_))));
+    let behind = |of: &mut Checkpoint| of.replay_from = end;
+    assert!(matches!(with(&behind), Err(CheckpointError::Journal(RecoveryError::Store(_)))));
+}

@@ -1,0 +1,218 @@
+//! The files of checkpoints, and the thread that writes them.
+//!
+//! ```text
+//! query thread ── captured between two heights ──▶ checkpoints thread ── slowly ──▶ checkpoint.new ── synced, renamed ──▶
+//!                 (pages are copied when they change)                               0000000000000812.checkpoint
+//! ```
+//!
+//! A file has its name only once it is whole and durable. The last two are kept. A checkpoint that cannot be written is
+//! a warning: the journal has everything.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use crossbeam::channel::{Receiver, Sender, TrySendError};
+use engine::execute::{Chains, Delta};
+use engine::replica::{Checkpoint, CheckpointError, JournalReader, Keeper};
+use engine::roots::CommittedView;
+use engine::store::{Position, remove_file};
+use engine::types::{Digest, Height};
+
+use super::clock::Clock;
+use super::shared::Shared;
+
+const SUFFIX: &str = ".checkpoint";
+const UNFINISHED: &str = "checkpoint.new";
+/// So many are kept: the newest may be one that cannot be used.
+const KEPT: usize = 2;
+/// Bytes that are written at a time.
+const PIECE_BYTES: usize = 1 << 20;
+/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk.
+const RESTS: u32 = 3;
+
+/// The directory of a validator's checkpoints.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+    network: Digest,
+}
+
+impl Directory {
+    /// The directory at a place, made if it is not there. What a crash left unfinished is removed.
+    ///
+    /// # Errors
+    /// It cannot be made or written.
+    pub fn open(path: &Path, network: Digest) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let unfinished = path.join(UNFINISHED);
+        if unfinished.exists() {
+            remove_file(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()))?;
+        }
+        Ok(Self { path: path.to_owned(), network })
+    }
+
+    fn file(&self, height: Height) -> PathBuf {
+        self.path.join(format!("{:016}{SUFFIX}", height.0))
+    }
+
+    /// The heights of which there is one, newest first.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn newest_first(&self) -> anyhow::Result<Vec<Height>> {
+        let list = || -> io::Result<Vec<Height>> {
+            let mut heights = Vec::new();
+            for entry in fs::read_dir(&self.path)? {
+                let name = entry?.file_name();
+                let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+                heights.extend(number.and_then(|number| number.parse().ok()).map(Height));
+            }
+            heights.sort_unstable_by(|a, b| b.cmp(a));
+            Ok(heights)
+        };
+        list().with_context(|| format!("cannot read {}", self.path.display()))
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// It is damaged, of another network, or cannot be read.
+    pub fn read(&self, height: Height) -> Result<Checkpoint, CheckpointError> {
+        let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
+        Ok(Checkpoint::read(&self.network, file)?)
+    }
+
+    /// Removes one that cannot be used.
+    pub fn remove(&self, height: Height) {
+        let file = self.file(height);
+        if let Err(error) = remove_file(&file) {
+            tracing::warn!("cannot remove {}: {error}", file.display());
+        }
+    }
+
+    /// Writes what is captured until the sender is gone.
+    pub fn run(&self, captured: &Receiver<Checkpoint>, shared: &Shared) {
+        for checkpoint in captured {
+            let height = checkpoint.height();
+            match self.write(&checkpoint, &shared.clock, &|| shared.stopping.load(Relaxed)) {
+                Ok(bytes) => tracing::info!(height = height.0, bytes, "checkpoint"),
+                Err(error) if error.kind() == ErrorKind::Interrupted => return,
+                Err(error) => tracing::warn!(
+                    "the checkpoint of height {height} cannot be written ({error}); a start takes longer until one is"
+                ),
+            }
+        }
+    }
+
+    /// Writes one, slowly; its bytes.
+    fn write(&self, checkpoint: &Checkpoint, clock: &Clock, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
+        let (unfinished, file) = (self.path.join(UNFINISHED), self.file(checkpoint.height()));
+        let paced = Paced {
+            file: File::create(&unfinished)?,
+            piece: Vec::new(),
+            clock,
+            since: clock.now(),
+            stopping,
+        };
+        let written = checkpoint.write(&self.network, paced).and_then(|paced| {
+            paced.file.sync_all()?;
+            paced.file.metadata()
+        });
+        let bytes = match written {
+            Ok(metadata) => metadata.len(),
+            Err(error) => {
+                // A part of it helps nobody, and takes room.
+                let _ = fs::remove_file(&unfinished);
+                return Err(error);
+            }
+        };
+        fs::rename(&unfinished, &file)?;
+        File::open(&self.path)?.sync_all()?;
+        let heights = self.newest_first().map_err(io::Error::other)?;
+        heights.into_iter().skip(KEPT).for_each(|height| self.remove(height));
+        Ok(bytes)
+    }
+}
+
+/// Whether trying again would give the same.
+pub fn is_unusable(error: &CheckpointError) -> bool {
+    match error {
+        CheckpointError::Unreadable(error) => {
+            matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+        }
+        CheckpointError::Contradiction(_) | CheckpointError::Ledger(_) | CheckpointError::Journal(_) => true,
+    }
+}
+
+/// A file that is written piece by piece, with rests.
+struct Paced<'a> {
+    file: File,
+    piece: Vec<u8>,
+    clock: &'a Clock,
+    /// When the work on the present piece began.
+    since: Duration,
+    stopping: &'a dyn Fn() -> bool,
+}
+
+impl Write for Paced<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE_BYTES {
+            self.flush()?;
+            let worked = self.clock.now().saturating_sub(self.since);
+            std::thread::sleep((worked * RESTS).min(Duration::from_secs(1)));
+            self.since = self.clock.now();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if (self.stopping)() {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        self.file.write_all(&self.piece)?;
+        self.piece.clear();
+        // What waits for the disk is little at any time: the journal's syncs wait behind it.
+        self.file.sync_data()
+    }
+}
+
+/// What the query thread has to take checkpoints.
+pub struct Taking {
+    pub keeper: Keeper,
+    pub states: Chains,
+    pub files: Sender<Checkpoint>,
+}
+
+impl Taking {
+    /// The height of the view is committed; where a checkpoint is due, it is captured and handed on.
+    pub fn committed(
+        &mut self,
+        view: &CommittedView,
+        deltas: &[Delta],
+        due: Option<Position>,
+        shared: &Shared,
+    ) {
+        self.keeper.commit(deltas, view.state_root());
+        let Some(replay_from) = due else { return };
+        let journal = JournalReader {
+            records: &*shared.journal,
+            index: &shared.index,
+            network: shared.genesis.network(),
+        };
+        match self.keeper.capture((view, deltas, &self.states), &journal, (replay_from, shared.boots())) {
+            Ok(checkpoint) => {
+                let height = view.height();
+                let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
+                if let Err(TrySendError::Full(_)) = self.files.try_send(checkpoint) {
+                    tracing::warn!(height = height.0, "no checkpoint: the last one is still being written");
+                }
+            }
+            Err(error) => shared.damage.note(&error, shared.clock.now()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a validator knows when it starts: from its newest checkpoint that can be used, and the journal behind it.
+//!
+//! ```text
+//! checkpoints, newest first ── restored? ── journal goes on behind it? ──▶ go on
+//!                                   └─ no: say why, remove it, try the next ──▶ the whole journal
+//! ```
+
+use anyhow::Context as _;
+use engine::limits::CHECKPOINT_HEIGHTS;
+use engine::order::Roots;
+use engine::replica::{
+    BlockIndex, CheckpointError, Hints, Progress, Recovered, Recovery, RecoveryError, Restored, Schedule,
+    Start,
+};
+use engine::roots::{CommittedView, Executed, Ledger};
+use engine::store::Replay;
+
+use super::checkpoints::{Directory, is_unusable};
+use super::ordering::Certificates;
+use super::start::random;
+use crate::config::Config;
+
+/// How often a long recovery says how far it is, in blocks.
+const PROGRESS_EVERY: u64 = 1_000;
+
+/// What recovery leaves behind.
+pub struct Resumed {
+    pub recovered: Recovered,
+    pub ledger: Ledger,
+    pub roots: Roots,
+    pub view: CommittedView,
+    pub index: BlockIndex,
+    pub hints: Hints,
+}
+
+/// Reads what the validator has written, with words where that takes long.
+///
+/// # Errors
+/// The journal cannot be continued, whatever checkpoints there are.
+pub fn recover(
+    config: &Config,
+    certificates: &Certificates,
+    mut replay: Replay,
+    files: &Directory,
+) -> anyhow::Result<Resumed> {
+    let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
+    let schedule = Schedule::new(CHECKPOINT_HEIGHTS, config.checkpoint_bytes);
+    for height in files.newest_first()? {
+        match from_checkpoint(files, height, &recovery, schedule, &mut replay) {
+            Ok(resumed) => {
+                tracing::info!(checkpoint = height.0, "went on from a checkpoint");
+                return Ok(resumed.said());
+            }
+            Err(error) => {
+                tracing::warn!("the checkpoint of height {height} cannot be used: {error}");
+                // It may only be in the way of those to come. What a disk refuses now may be readable later.
+                if is_unusable(&error) {
+                    files.remove(height);
+                }
+            }
+        }
+    }
+    replay.rewind();
+    let start = Start::genesis(&config.genesis, schedule);
+    let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
+    let resumed = run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default()));
+    let resumed = resumed.with_context(|| {
+        format!("the journal in {} cannot be continued", config.data.join("journal").display())
+    })?;
+    Ok(resumed.said())
+}
+
+fn from_checkpoint(
+    files: &Directory,
+    height: engine::types::Height,
+    recovery: &Recovery<'_>,
+    schedule: Schedule,
+    replay: &mut Replay,
+) -> Result<Resumed, CheckpointError> {
+    let checkpoint = files.read(height)?;
+    let restored = checkpoint.restore(recovery.genesis, recovery.certificates, schedule)?;
+    let Restored { start, view, replay_from, positions, hints } = restored;
+    replay.seek(replay_from).map_err(RecoveryError::from)?;
+    let known = (view, BlockIndex::restored(positions), Hints::restored(&hints));
+    Ok(run(recovery, start, replay, known)?)
+}
+
+fn run(
+    recovery: &Recovery<'_>,
+    start: Start,
+    replay: &mut Replay,
+    (mut view, index, hints): (CommittedView, BlockIndex, Hints),
+) -> Result<Resumed, RecoveryError> {
+    let (first, end) = (replay.next_position().raw(), replay.end().raw());
+    let executed = |progress: Progress, executed: &Executed| {
+        index.committed(progress.height, progress.position);
+        for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
+            if outcome.spends_nonce() || hints.find(&id, progress.height).is_none() {
+                hints.note(&id, progress.height);
+            }
+        }
+        view.commit(&executed.deltas, executed.state_root.clone());
+        if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
+            say(progress, first, end);
+        }
+        Ok::<_, RecoveryError>(())
+    };
+    let (recovered, ledger, roots) = recovery.run(start, replay, executed)?;
+    Ok(Resumed { recovered, ledger, roots, view, index, hints })
+}
+
+fn say(Progress { height, position }: Progress, first: u64, end: u64) {
+    let mib = |bytes: u64| bytes >> 20;
+    let (read, all) = (mib(position.raw().saturating_sub(first)), mib(end.saturating_sub(first)));
+    tracing::info!(height = height.0, "replaying the journal: {read} of {all} MiB");
+}
+
+impl Resumed {
+    fn said(self) -> Self {
+        let Recovered { head, unordered, blocks, .. } = &self.recovered;
+        let (height, unordered, blocks) = (head.height.0, unordered.len(), blocks.len());
+        tracing::info!(height, unordered, blocks, "recovered");
+        self
+    }
+}

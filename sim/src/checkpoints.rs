@@ -1,0 +1,206 @@
+//! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::execute::{Chains, Delta};
+use engine::order::{FinalityVerifier, Roots};
+use engine::replica::{
+    Boots, Checkpoint, CheckpointError, JournalReader, Keeper, Recovered, Recovery, RecoveryError, Restored,
+    Schedule, Start,
+};
+use engine::roots::{CommittedView, Ledger, StateRoot};
+use engine::store::simulated::SimulatedLog;
+use engine::store::{Position, Replay};
+use engine::types::{Digest, Height};
+
+/// A checkpoint is due after so many heights, or bytes of batches: often, because runs are short.
+pub(crate) const SCHEDULE: (u64, u64) = (4, 8 << 10);
+/// So many of them are kept.
+const KEPT: usize = 2;
+
+/// The files of a validator.
+#[derive(Clone, Default)]
+pub(crate) struct Files(Arc<Mutex<Directory>>);
+
+#[derive(Clone, Default)]
+struct Directory {
+    /// Oldest first.
+    files: VecDeque<(Height, Vec<u8>)>,
+    /// How often the power was cut.
+    cuts: usize,
+}
+
+impl Files {
+    fn lock(&self) -> MutexGuard<'_, Directory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy, to be put back later.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
+    }
+
+    /// One is written.
+    fn keep(&self, height: Height, bytes: Vec<u8>) {
+        let mut directory = self.lock();
+        directory.files.push_back((height, bytes));
+        if directory.files.len() > KEPT {
+            directory.files.pop_front();
+        }
+    }
+
+    /// The power is cut. In turns, the last one is whole, was not written yet, or is not whole: the node's files are
+    /// renamed when they are, and this one is as if its disk had lied. No chance is drawn, so that seeds mean what they
+    /// meant.
+    pub(crate) fn cut_power(&self) {
+        let mut directory = self.lock();
+        directory.cuts += 1;
+        let cuts = directory.cuts;
+        match (cuts % 4, directory.files.back_mut()) {
+            (1, Some(_)) => drop(directory.files.pop_back()),
+            (3, Some((_, bytes))) => bytes.truncate(cuts * 4_099 % bytes.len()),
+            _ => {}
+        }
+    }
+
+    /// Those that there are, newest first.
+    fn newest_first(&self) -> Vec<(Height, Vec<u8>)> {
+        self.lock().files.iter().rev().cloned().collect()
+    }
+
+    fn remove(&self, height: Height) {
+        self.lock().files.retain(|(of, _)| *of != height);
+    }
+}
+
+/// What a running validator must know to take one.
+pub(crate) struct Taking {
+    view: CommittedView,
+    keeper: Keeper,
+    states: Chains,
+    executed: VecDeque<(Vec<Delta>, StateRoot)>,
+    /// The starts that the journal remembers by now.
+    pub(crate) boots: Arc<Mutex<Boots>>,
+    files: Files,
+}
+
+impl Taking {
+    pub(crate) fn new(
+        view: CommittedView,
+        (recovered, roots): (&Recovered, &Roots),
+        states: Chains,
+        boots: Boots,
+        files: Files,
+    ) -> Self {
+        let keeper = Keeper::new(recovered, roots);
+        let (executed, boots) = (VecDeque::new(), Arc::new(Mutex::new(boots)));
+        Self { view, keeper, states, executed, boots, files }
+    }
+
+    /// A height is executed.
+    pub(crate) fn executed(&mut self, deltas: Vec<Delta>, root: StateRoot) {
+        self.executed.push_back((deltas, root));
+    }
+
+    /// The next of these is committed. Where a checkpoint is due, it is written.
+    pub(crate) fn committed(
+        &mut self,
+        due: Option<Position>,
+        reader: &JournalReader<'_, SimulatedLog>,
+    ) -> Result<(), String> {
+        let (deltas, root) = self.executed.pop_front().expect("what is committed was executed");
+        self.keeper.commit(&deltas, &root);
+        self.view.commit(&deltas, root);
+        let Some(replay_from) = due else { return Ok(()) };
+        let boots = *self.boots.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = (&self.view, &deltas[..], &self.states);
+        let taken = self.keeper.capture(state, reader, (replay_from, boots));
+        let taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
+        let height = taken.height();
+        let written = taken.write(reader.network, Vec::new()).expect("a vector takes everything");
+        self.files.keep(height, written);
+        Ok(())
+    }
+}
+
+/// What was recovered, and from which checkpoint.
+pub(crate) struct FromCheckpoint {
+    pub(crate) height: Height,
+    pub(crate) recovered: (Recovered, Ledger, Roots),
+    pub(crate) view: CommittedView,
+}
+
+/// Recovers from the newest checkpoint that can be used, as the node does; `None` if there is none. Those that cannot
+/// be used are removed.
+pub(crate) fn recover<C: FinalityVerifier>(
+    files: &Files,
+    (recovery, certificates): (&Recovery<'_>, &C),
+    replay: &mut Replay,
+) -> Option<FromCheckpoint> {
+    for (height, bytes) in files.newest_first() {
+        match from(&bytes, recovery, certificates, replay) {
+            Ok(found) => return Some(found),
+            Err(_) => files.remove(height),
+        }
+    }
+    None
+}
+
+fn from<C: FinalityVerifier>(
+    bytes: &[u8],
+    recovery: &Recovery<'_>,
+    certificates: &C,
+    replay: &mut Replay,
+) -> Result<FromCheckpoint, CheckpointError> {
+    let checkpoint = Checkpoint::read(recovery.genesis.network(), bytes)?;
+    let height = checkpoint.height();
+    let Restored { start, mut view, replay_from, .. } =
+        checkpoint.restore(recovery.genesis, certificates, schedule())?;
+    replay.seek(replay_from).map_err(RecoveryError::from)?;
+    let recovered = recovery.run::<RecoveryError>(start, replay, |_, executed| {
+        view.commit(&executed.deltas, executed.state_root.clone());
+        Ok(())
+    })?;
+    Ok(FromCheckpoint { height, recovered, view })
+}
+
+pub(crate) fn schedule() -> Schedule {
+    Schedule::new(SCHEDULE.0, SCHEDULE.1)
+}
+
+/// A recovery from the genesis.
+pub(crate) fn start(genesis: &engine::types::Genesis) -> Start {
+    Start::genesis(genesis, schedule())
+}
+
+/// What differs between a recovery from a checkpoint and one of the whole journal: nothing must. Batches that the
+/// replica had given up before the checkpoint stand in the journal, and only there.
+pub(crate) fn difference(
+    ours: &(Recovered, Ledger, Roots),
+    whole: &(Recovered, Ledger, Roots),
+) -> Option<String> {
+    let (one, other) = (&ours.0, &whole.0);
+    let root = |ledger: &Ledger| (ledger.height(), *ledger.state_root().digest());
+    let ids = |recovered: &Recovered| -> Vec<Digest> {
+        recovered.unordered.iter().map(|(batch, _)| *batch.digest()).collect()
+    };
+    let blocks = |recovered: &Recovered| -> Vec<(Digest, Position)> {
+        recovered.blocks.iter().map(|(block, position)| (*block.digest(), *position)).collect()
+    };
+    let differs = [
+        ("the state", root(&ours.1) != root(&whole.1)),
+        ("the head", one.head != other.head),
+        ("uncarried roots", one.uncarried != other.uncarried),
+        ("blocks", blocks(one) != blocks(other)),
+        ("finality", one.finality != other.finality),
+        ("what is in flight", one.in_flight != other.in_flight),
+        ("quotas", one.quotas != other.quotas),
+        ("starts", one.boots != other.boots),
+        ("when the next one is due", one.schedule != other.schedule),
+        ("the last position", one.last != other.last),
+        ("batches", ids(one).iter().any(|digest| !ids(other).contains(digest))),
+    ];
+    let named: Vec<&str> = differs.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();
+    (!named.is_empty()).then(|| named.join(", "))
+}
