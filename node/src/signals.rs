@@ -40,6 +40,18 @@ pub fn block() -> io::Result<()> {
     }
 }
 
+/// Whether the process is asked to stop and nobody has taken that yet: for long work before [`wait`].
+#[must_use]
+pub fn is_pending() -> bool {
+    // SAFETY: `sigpending` initialises the set whole; the signal numbers are valid.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigpending(&raw mut set) == 0
+            && (libc::sigismember(&raw const set, libc::SIGTERM) == 1
+                || libc::sigismember(&raw const set, libc::SIGINT) == 1)
+    }
+}
+
 /// Waits until the process is asked to stop. [`block`] must have been called before.
 ///
 /// # Errors
@@ -83,5 +95,21 @@ fn stop_signals() -> libc::sigset_t {
         libc::sigaddset(&raw mut set, libc::SIGTERM);
         libc::sigaddset(&raw mut set, libc::SIGINT);
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_came_early_is_seen_and_then_taken() {
+        block().unwrap();
+        assert!(!is_pending());
+        // SAFETY: it sends a blocked signal to this thread, which is alive.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGTERM) };
+        assert!(is_pending());
+        assert_eq!(wait().unwrap(), Signal::Terminate);
+        assert!(!is_pending());
     }
 }

@@ -19,9 +19,26 @@ use super::checkpoints::{Directory, is_unusable};
 use super::ordering::Certificates;
 use super::start::random;
 use crate::config::Config;
+use crate::signals;
 
 /// How often a long recovery says how far it is, in blocks.
 const PROGRESS_EVERY: u64 = 1_000;
+
+/// The validator was asked to stop while it recovered. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped while the journal was replayed")]
+pub struct Stopped;
+
+/// Why a recovery has ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Journal(#[from] RecoveryError),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
 
 /// What recovery leaves behind.
 pub struct Resumed {
@@ -36,7 +53,7 @@ pub struct Resumed {
 /// Reads what the validator has written, with words where that takes long.
 ///
 /// # Errors
-/// The journal cannot be continued, whatever checkpoints there are.
+/// The journal cannot be continued, whatever checkpoints there are; [`Stopped`].
 pub fn recover(
     config: &Config,
     certificates: &Certificates,
@@ -51,10 +68,15 @@ pub fn recover(
                 tracing::info!(checkpoint = height.0, "went on from a checkpoint");
                 return Ok(resumed.said());
             }
+            Err(Failure::Stopped(stopped)) => return Err(stopped.into()),
             Err(error) => {
                 tracing::warn!("the checkpoint of height {height} cannot be used: {error}");
                 // It may only be in the way of those to come. What a disk refuses now may be readable later.
-                if is_unusable(&error) {
+                let for_good = match &error {
+                    Failure::Checkpoint(error) => is_unusable(error),
+                    Failure::Journal(_) | Failure::Stopped(_) => true,
+                };
+                if for_good {
                     files.remove(height);
                 }
             }
@@ -63,11 +85,13 @@ pub fn recover(
     replay.rewind();
     let start = Start::genesis(&config.genesis, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
-    let resumed = run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default()));
-    let resumed = resumed.with_context(|| {
-        format!("the journal in {} cannot be continued", config.data.join("journal").display())
-    })?;
-    Ok(resumed.said())
+    match run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
+        Ok(resumed) => Ok(resumed.said()),
+        Err(Failure::Stopped(stopped)) => Err(stopped.into()),
+        Err(error) => Err(error).with_context(|| {
+            format!("the journal in {} cannot be continued", config.data.join("journal").display())
+        }),
+    }
 }
 
 fn from_checkpoint(
@@ -76,13 +100,17 @@ fn from_checkpoint(
     recovery: &Recovery<'_>,
     schedule: Schedule,
     replay: &mut Replay,
-) -> Result<Resumed, CheckpointError> {
+) -> Result<Resumed, Failure> {
     let checkpoint = files.read(height)?;
     let restored = checkpoint.restore(recovery.genesis, recovery.certificates, schedule)?;
     let Restored { start, view, replay_from, positions, hints } = restored;
-    replay.seek(replay_from).map_err(RecoveryError::from)?;
+    replay.seek(replay_from).map_err(RecoveryError::from).map_err(CheckpointError::from)?;
     let known = (view, BlockIndex::restored(positions), Hints::restored(&hints));
-    Ok(run(recovery, start, replay, known)?)
+    match run(recovery, start, replay, known) {
+        // What the journal says is held against the checkpoint first; without it, against the journal.
+        Err(Failure::Journal(error)) => Err(CheckpointError::from(error).into()),
+        other => other,
+    }
 }
 
 fn run(
@@ -90,7 +118,7 @@ fn run(
     start: Start,
     replay: &mut Replay,
     (mut view, index, hints): (CommittedView, BlockIndex, Hints),
-) -> Result<Resumed, RecoveryError> {
+) -> Result<Resumed, Failure> {
     let (first, end) = (replay.next_position().raw(), replay.end().raw());
     let executed = |progress: Progress, executed: &Executed| {
         index.committed(progress.height, progress.position);
@@ -103,7 +131,7 @@ fn run(
         if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
             say(progress, first, end);
         }
-        Ok::<_, RecoveryError>(())
+        if signals::is_pending() { Err(Failure::Stopped(Stopped)) } else { Ok(()) }
     };
     let (recovered, ledger, roots) = recovery.run(start, replay, executed)?;
     Ok(Resumed { recovered, ledger, roots, view, index, hints })

@@ -39,7 +39,7 @@ use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
-use super::recover::{Resumed, recover};
+use super::recover::{Resumed, Stopped, recover};
 use super::report::Report;
 use super::shared::Shared;
 use super::verifier::VerifyThread;
@@ -65,7 +65,15 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
 pub fn run(config: &Config) -> anyhow::Result<()> {
     stop_on_panic();
-    let validator = Validator::start(config)?;
+    let validator = match Validator::start(config) {
+        Ok(validator) => validator,
+        // Asked to, before it had done anything.
+        Err(error) if error.is::<Stopped>() => {
+            tracing::info!("{error}");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let signal = signals::wait().context("cannot wait for signals")?;
     tracing::info!(?signal, "stopping");
     validator.stop();
