@@ -100,7 +100,7 @@ impl Directory {
             let height = checkpoint.height();
             match self.write(&checkpoint, &shared.clock, &|| shared.stopping.load(Relaxed)) {
                 Ok(bytes) => tracing::info!(height = height.0, bytes, "checkpoint"),
-                Err(error) if error.kind() == ErrorKind::Interrupted => return,
+                Err(_) if shared.stopping.load(Relaxed) => return,
                 Err(error) => tracing::warn!(
                     "the checkpoint of height {height} cannot be written ({error}); a start takes longer until one is"
                 ),
@@ -172,7 +172,8 @@ impl Write for Paced<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         if (self.stopping)() {
-            return Err(ErrorKind::Interrupted.into());
+            // Not *interrupted*: that would be tried again.
+            return Err(io::Error::other("the validator is stopping"));
         }
         self.file.write_all(&self.piece)?;
         self.piece.clear();
@@ -214,5 +215,43 @@ impl Taking {
             }
             Err(error) => shared.damage.note(&error, shared.clock.now()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of several pieces, or what became of it.
+    fn written(directory: &Path, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
+        let (file, clock) = (File::create(directory.join(UNFINISHED))?, Clock::start());
+        let mut paced = Paced { file, piece: Vec::new(), clock: &clock, since: clock.now(), stopping };
+        for _ in 0..3 * PIECE_BYTES / 1_000 {
+            paced.write_all(&[7; 1_000])?;
+        }
+        paced.flush()?;
+        Ok(paced.file.metadata()?.len())
+    }
+
+    #[test]
+    fn a_file_is_written_whole_or_given_up_when_the_validator_stops() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(written(directory.path(), &|| false).unwrap(), (3 * PIECE_BYTES / 1_000 * 1_000) as u64);
+        assert!(written(directory.path(), &|| true).is_err());
+        // Such a file is none, and is gone after the next start.
+        let files = Directory::open(directory.path(), Digest::default()).unwrap();
+        assert_eq!(files.newest_first().unwrap(), []);
+        assert!(!directory.path().join(UNFINISHED).exists());
+        for height in [7, 30, 812] {
+            fs::write(files.file(Height(height)), "a checkpoint").unwrap();
+        }
+        assert_eq!(files.newest_first().unwrap(), [812, 30, 7].map(Height));
+        assert!(files.read(Height(30)).is_err_and(|error| is_unusable(&error)));
+        files.remove(Height(30));
+        assert_eq!(files.newest_first().unwrap(), [812, 7].map(Height));
+        assert!(
+            !files.read(Height(30)).is_err_and(|error| is_unusable(&error)),
+            "what is not there is not damaged"
+        );
     }
 }
