@@ -92,12 +92,12 @@ pub struct Happened {
     /// Where it is in the feed.
     pub at: Cursor,
     /// What it is.
-    pub what: FeedItem,
+    pub what: Occurrence,
 }
 
 /// What happened on a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FeedItem {
+pub enum Occurrence {
     /// Something with a transaction. Its bytes hash to the id; what happened with it is the validator's word.
     Transaction {
         /// Its id.
@@ -294,9 +294,9 @@ pub(crate) fn feed_of(
                 }
                 let here = happening.chain(signed.run()) == query.chain;
                 let wanted = here && query.wants(*happening, signed.run());
-                (wanted, FeedItem::Transaction { id: *id, happening: *happening, signed })
+                (wanted, Occurrence::Transaction { id: *id, happening: *happening, signed })
             }
-            answers::FeedItem::Effect(effect) => (query.wants_effect(effect), FeedItem::Effect(*effect)),
+            answers::FeedItem::Effect(effect) => (query.wants_effect(effect), Occurrence::Effect(*effect)),
         };
         if !wanted {
             return Err(ClientError::Mismatch("it names an event that was not asked for"));

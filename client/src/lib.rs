@@ -34,7 +34,7 @@ mod blocking;
 mod proofs;
 
 pub use answer::{
-    Answer, Feed, FeedItem, FoundAttestation, FoundBlock, FoundReservation, FoundTransaction, Happened,
+    Answer, Feed, FoundAttestation, FoundBlock, FoundReservation, FoundTransaction, Happened, Occurrence,
     RawAnswer,
 };
 pub use blocking::Client;

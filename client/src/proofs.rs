@@ -21,7 +21,7 @@ use crate::{Client, ClientError};
 const PAUSE: Duration = Duration::from_millis(50);
 /// After so many headers that do not carry the state root yet, none is expected any more: a root is carried within 64
 /// heights unless execution is far behind, and an endpoint that lies could go on without end.
-const HEADERS_READ_MAX: usize = 4096;
+const BLOCKS_READ_MAX: usize = 4096;
 
 impl Client {
     /// The proof of an account as it is now. It waits until the state root of this height is under a finalization.
@@ -290,7 +290,7 @@ impl Trail {
     /// Takes the block of the next height in, with its certificate if it has one.
     fn take(&mut self, block: &Block, certificate: Vec<u8>) -> Result<Step, ClientError> {
         self.read += 1;
-        let further = if self.read < HEADERS_READ_MAX { Step::More } else { Step::TooLong };
+        let further = if self.read < BLOCKS_READ_MAX { Step::More } else { Step::TooLong };
         let Some(carrier) = &mut self.carrier else {
             let Some(path) = self.path_in(block)? else { return Ok(further) };
             let carrier = self.carrier.insert(Carrier { block: block.clone(), path, above: Vec::new() });
@@ -444,8 +444,8 @@ mod tests {
             let block = &blocks(&[carried])[0];
             let mut trail = trail();
             let steps: Vec<Step> =
-                (0..HEADERS_READ_MAX).map(|_| trail.take(block, Vec::new()).unwrap()).collect();
-            assert_eq!(steps.iter().filter(|step| **step == Step::More).count(), HEADERS_READ_MAX - 1);
+                (0..BLOCKS_READ_MAX).map(|_| trail.take(block, Vec::new()).unwrap()).collect();
+            assert_eq!(steps.iter().filter(|step| **step == Step::More).count(), BLOCKS_READ_MAX - 1);
             assert_eq!(steps.last(), Some(&Step::TooLong));
         }
     }

@@ -7,12 +7,13 @@ use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
-    Attestation, ChainGenesis, ChainId, ChainKind, Change, Changed, Charter, Command, Council, CryptoSuite,
-    Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint, Frozen,
-    Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet, PacketSlab, Payment,
-    Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover, Refusal, Registration,
-    Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards, Sequence, Settle,
-    Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
+    Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Council,
+    CryptoSuite, Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint,
+    Frozen, Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet, PacketSlab,
+    Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover, Refusal,
+    Registration, Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards,
+    Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex,
+    Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -504,7 +505,7 @@ fn committed_blocks() -> Vec<Vec<u8>> {
         returned: vec![(TransactionId([7; 32]), Outcome::UnknownCredit)],
         effects: vec![
             Effect::InEffect { proposal: Digest([6; 32]) },
-            Effect::Changed { account: AccountId(5), change: 2, what: Changed::Key, stands: true },
+            Effect::Changed { account: AccountId(5), change: 2, what: ChangeKind::Key, stands: true },
             Effect::Released { payer: AccountId(6), nonce: 1, amount: 9 },
         ],
     };

@@ -75,7 +75,7 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
         feed_of(&Answer { as_of: AS_OF, value }, &NETWORK, query)
     };
     let feed = read(good.clone(), &query).unwrap();
-    let FeedItem::Transaction { signed, .. } = &feed.events[1].what else { panic!("{feed:?}") };
+    let Occurrence::Transaction { signed, .. } = &feed.events[1].what else { panic!("{feed:?}") };
     assert_eq!((feed.next, feed.events.len(), signed.run().packets()), (good.next, 2, &[packet][..]));
     type Change = fn(&mut FeedAnswer);
     fn told(event: &mut FeedEvent) -> (&mut Happening, &mut String) {
@@ -124,7 +124,7 @@ fn a_feed_is_taken_only_in_order_and_as_asked_for() {
     let unreferenced = FeedQuery { reference: None, ..query };
     let feed = read(effect(2, good.next), &unreferenced).unwrap();
     let released = Effect::Released { payer: AccountId(2), nonce: 4, amount: 5 };
-    assert_eq!(feed.events[0].what, FeedItem::Effect(released));
+    assert_eq!(feed.events[0].what, Occurrence::Effect(released));
     assert!(read(effect(3, good.next), &unreferenced).is_err());
     assert!(read(effect(3, good.next), &FeedQuery { account: None, ..unreferenced }).is_ok());
     assert!(read(effect(2, good.next), &query).is_err());

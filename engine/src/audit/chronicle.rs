@@ -251,7 +251,7 @@ impl Chronicle {
             self.cut = block.cut().to_vec();
             self.log.append(&[leaf_hash(&block.digest().0)]);
             self.chapters.push(chapter);
-            self.is_bounded(block, batches)?;
+            self.check_bounds(block, batches)?;
         }
         let chapter = self.chapter(height).expect("replayed now or before");
         if chapter.digest != *block.digest() {
@@ -310,7 +310,7 @@ impl Chronicle {
 
     /// Whether a block that was executed now takes no more than a block may, nor of a chain more than its quota, unless
     /// that is in one batch.
-    fn is_bounded(&self, block: &Block, batches: &[Batch]) -> Result<(), Wrong> {
+    fn check_bounds(&self, block: &Block, batches: &[Batch]) -> Result<(), Wrong> {
         let what = format!("the block at height {}", block.height());
         let packets: usize = batches.iter().map(|batch| batch.packets().len()).sum();
         if batches.len() > BLOCK_BATCHES_MAX || packets > BLOCK_PACKETS_MAX {

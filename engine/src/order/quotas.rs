@@ -68,7 +68,7 @@ impl Quotas {
 
     /// Whether some chain may have less than a whole block, now or later.
     #[must_use]
-    pub fn limit(&self) -> bool {
+    pub fn is_limiting(&self) -> bool {
         self.limits > 0
     }
 
@@ -136,7 +136,7 @@ struct OfChain {
 impl Share {
     /// Of a block of this height, before its first batch.
     pub(super) fn new(quotas: &Quotas, height: Height) -> Self {
-        let all = quotas.by_chain.keys().filter(|_| quotas.limit());
+        let all = quotas.by_chain.keys().filter(|_| quotas.is_limiting());
         let all = all.map(|chain| (*chain, quotas.at(*chain, height)));
         let limited = all.filter(|(_, quota)| *quota < Quota::WHOLE);
         let of_chain = |(chain, quota)| (chain, OfChain { quota, packets: 0, of_author: 0 });
@@ -326,7 +326,7 @@ mod tests {
         );
         let lowest = |height| quotas.lowest_from(SMALL, Height(height));
         assert_eq!([0, 138, 147, 148].map(lowest), [Quota::LEAST, Quota::LEAST, Quota::LEAST, Quota::WHOLE]);
-        assert!(quotas.limit() && quotas.len() == 3);
+        assert!(quotas.is_limiting() && quotas.len() == 3);
         // What is over is forgotten, and nothing that counts is.
         quotas.follow(Height(140), []);
         assert_eq!((at(&quotas, 140), at(&quotas, 148), quotas.len()), (Quota::LEAST, Quota::WHOLE, 3));
@@ -337,6 +337,6 @@ mod tests {
         );
         quotas.follow(Height(160), [(LARGE, charter(288, Quota::WHOLE))]);
         quotas.follow(Height(288), []);
-        assert!(!quotas.limit(), "nothing is limited any more");
+        assert!(!quotas.is_limiting(), "nothing is limited any more");
     }
 }

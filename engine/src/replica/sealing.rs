@@ -74,7 +74,7 @@ impl Replica {
     }
 
     /// Tells the others if the verifiers or the executor of this validator do not keep up.
-    pub(super) fn tell_pace(&mut self, now: Now, ports: &mut impl Ports) {
+    pub(super) fn tell_overloaded(&mut self, now: Now, ports: &mut impl Ports) {
         if !self.is_overloaded(now.monotonic) {
             return;
         }
@@ -111,7 +111,7 @@ impl Replica {
     /// that exceed a part, and a chain's flood does not keep a stream from going on.
     fn rooms(&self) -> BTreeMap<ChainId, Room> {
         let quotas = self.tree.quotas();
-        if !quotas.limit() {
+        if !quotas.is_limiting() {
             return BTreeMap::new();
         }
         let chains = self.mempools.iter().map(Mempool::chain);

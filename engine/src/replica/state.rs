@@ -434,7 +434,7 @@ impl Replica {
             self.fetch_what_others_hold(now);
             self.want_finalized(now);
             self.reconsider(now, ports)?;
-            self.tell_pace(now, ports);
+            self.tell_overloaded(now, ports);
             self.push_again(now, ports);
             self.poll_sync(now, ports);
             self.tell_status(now, ports);

@@ -28,7 +28,7 @@ pub enum Effect {
         /// Which of its changes: a number that `account cancel --change` takes.
         change: u64,
         /// What was to change.
-        what: Changed,
+        what: ChangeKind,
         /// Whether it is so now. What an account's own key has begun is void while the account is frozen, and an
         /// account that has received money meanwhile stays open.
         stands: bool,
@@ -48,7 +48,7 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
-pub enum Changed {
+pub enum ChangeKind {
     /// It was to get another key.
     Key = 1,
     /// Others were to be able to give it another key.
@@ -112,9 +112,9 @@ impl Effect {
                 account: AccountId(number(0)?),
                 change: number(1)?,
                 what: match fields[16] {
-                    1 => Changed::Key,
-                    2 => Changed::Safeguards,
-                    3 => Changed::Closing,
+                    1 => ChangeKind::Key,
+                    2 => ChangeKind::Safeguards,
+                    3 => ChangeKind::Closing,
                     _ => return None,
                 },
                 stands: match fields[17] {

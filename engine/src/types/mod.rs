@@ -33,7 +33,7 @@ pub use attest::{Attest, Data, Registration, Registrations, Revoke};
 pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
 pub use digest::{Digest, Fingerprint, TransactionId};
-pub use effect::{Changed, Effect};
+pub use effect::{ChangeKind, Effect};
 pub use flags::AccountFlags;
 pub use genesis::{
     AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,

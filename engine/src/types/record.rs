@@ -17,7 +17,7 @@
 
 use kernels::ed25519::is_small_order;
 
-use super::{AccountId, Changed, Height};
+use super::{AccountId, ChangeKind, Height};
 use crate::limits::{GUARDIANS_MAX, LOCK_STEP_MS, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX};
 
 /// Bytes of the zeros before each key of the ledger's own.
@@ -162,11 +162,11 @@ pub enum Change {
 impl Change {
     /// What of the account it is about.
     #[must_use]
-    pub fn what(&self) -> Changed {
+    pub fn what(&self) -> ChangeKind {
         match self {
-            Self::Key(_) => Changed::Key,
-            Self::Safeguards(_) => Changed::Safeguards,
-            Self::Close => Changed::Closing,
+            Self::Key(_) => ChangeKind::Key,
+            Self::Safeguards(_) => ChangeKind::Safeguards,
+            Self::Close => ChangeKind::Closing,
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use client::{AsOf, ClientError, Cursor, FeedItem, FeedQuery, Happened, Happening};
+use client::{AsOf, ClientError, Cursor, FeedQuery, Happened, Happening, Occurrence};
 use engine::limits::FEED_EVENTS_MAX;
-use engine::types::{AccountId, ChainId, Changed, Decision, Digest, Effect, Height, ProposalRecord};
+use engine::types::{AccountId, ChainId, ChangeKind, Decision, Digest, Effect, Height, ProposalRecord};
 use serde_json::json;
 
 use super::{Asked, connect, decisions, print};
@@ -143,19 +143,19 @@ fn write_events(
 ) -> std::io::Result<()> {
     for Happened { at, what } in events {
         match what {
-            FeedItem::Transaction { id, happening, signed } if json => {
+            Occurrence::Transaction { id, happening, signed } if json => {
                 let mut line = print::with_content(json!({ "at": at, "id": id }), signed);
                 line["happening"] = json!(happening);
                 writeln!(out, "{line}")?;
             }
-            FeedItem::Transaction { id, happening, signed } => {
+            Occurrence::Transaction { id, happening, signed } => {
                 let share = account.and_then(|account| print::share(signed, account));
                 let share = share.map_or(String::new(), |share| format!(" ({share} of it to this account)"));
                 let (words, says) = (words(*happening, signed.chain()), print::says(signed));
                 let reference = print::reference(&signed.reference());
                 writeln!(out, "{at:<12} {words}: {says}{share}{reference}; {id}")?;
             }
-            FeedItem::Effect(effect) => {
+            Occurrence::Effect(effect) => {
                 let decision = match effect {
                     Effect::InEffect { proposal } => decided(proposal),
                     Effect::Changed { .. } | Effect::Released { .. } => None,
@@ -196,9 +196,9 @@ fn effect_words(chain: ChainId, effect: &Effect) -> String {
         Effect::InEffect { proposal } => format!("in effect: proposal {proposal}"),
         Effect::Changed { account, change, what, stands } => {
             let (now, what) = match what {
-                Changed::Key => ("has another key", "another key"),
-                Changed::Safeguards => ("has other safeguards", "other safeguards"),
-                Changed::Closing => ("is closed for good", "closing"),
+                ChangeKind::Key => ("has another key", "another key"),
+                ChangeKind::Safeguards => ("has other safeguards", "other safeguards"),
+                ChangeKind::Closing => ("is closed for good", "closing"),
             };
             match stands {
                 true => format!("changed: account {account} {now} (change {change})"),

@@ -1,6 +1,6 @@
 //! Transactions of several packets, from clients of every kind to the audit.
 
-use client::{Client, Cursor, FeedItem, FeedQuery, Happened};
+use client::{Client, Cursor, FeedQuery, Happened, Occurrence};
 use engine::limits::{ENVELOPE_PACKETS_MAX, FEED_PACKETS_MAX};
 use engine::types::{
     AccountId, Height, Linked, Outcome, Packet, PacketRun, Payment, Payments, Refusal, Transaction, Verdict,
@@ -133,8 +133,8 @@ fn a_feed_of_large_envelopes_comes_in_parts_and_names_who_was_paid() {
     });
     assert!(answers >= 3, "{answers}");
     let is_large = |event: &Happened| match &event.what {
-        FeedItem::Transaction { signed, .. } => large.contains(signed),
-        FeedItem::Effect(_) => false,
+        Occurrence::Transaction { signed, .. } => large.contains(signed),
+        Occurrence::Effect(_) => false,
     };
     assert!(events.iter().all(is_large));
     let nobody = FeedQuery { from: Cursor::START, account: Some(AccountId(31)), ..query };

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use client::{Cursor, FeedItem, FeedQuery, Happening};
+use client::{Cursor, FeedQuery, Happening, Occurrence};
 use engine::types::{AccountId, Outcome, Packet, Refusal, Transfer, Verdict};
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     wait("validator 1 has all five", || client.feed(&feed).unwrap().value.events.len() == 5);
     let events = client.feed(&feed).unwrap().value.events;
     for (event, packet) in events.iter().zip(&packets) {
-        let FeedItem::Transaction { happening, signed, .. } = &event.what else { panic!("{event:?}") };
+        let Occurrence::Transaction { happening, signed, .. } = &event.what else { panic!("{event:?}") };
         assert_eq!(signed.run().packets(), [*packet]);
         assert_eq!(*happening, Happening::Executed { outcome: Outcome::Applied });
     }

@@ -7,7 +7,7 @@ use crate::chains::transfers::release_plainly;
 use crate::execute::oracle::{Account, Oracle};
 use crate::limits::{CHANGES_MAX, ROWS_MAX};
 use crate::types::{
-    AccountId, ChainTime, Changed, Effect, Height, Outcome, Protect, Recover, Registrar, Rekey,
+    AccountId, ChainTime, ChangeKind, Effect, Height, Outcome, Protect, Recover, Registrar, Rekey,
 };
 
 type Key = [u8; 32];
@@ -136,9 +136,9 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
         oracle.changing.remove(&AccountId(id));
         let (of, change) = (AccountId(id), account.record.changes);
         let what = match &pending.change {
-            PlainChange::Key(_) => Changed::Key,
-            PlainChange::Safeguards(_) => Changed::Safeguards,
-            PlainChange::Close => Changed::Closing,
+            PlainChange::Key(_) => ChangeKind::Key,
+            PlainChange::Safeguards(_) => ChangeKind::Safeguards,
+            PlainChange::Close => ChangeKind::Closing,
         };
         if account.debit_frozen && !pending.by_recovery {
             account.closing = false;
@@ -166,7 +166,7 @@ pub(crate) fn settle_plainly(oracle: &mut Oracle, at: ChainTime) {
                 account.closed = account.balance == 0;
             }
         }
-        let stands = what != Changed::Closing || account.closed;
+        let stands = what != ChangeKind::Closing || account.closed;
         oracle.effects.push(Effect::Changed { account: of, change, what, stands });
         write(oracle, AccountId(id));
     }

@@ -438,7 +438,7 @@ fn a_refund_reaches_a_closing_account_which_then_stays_open() {
     assert_eq!(run(&[refund]).0, [Applied]);
     let (_, account, effects) = run(&[]);
     assert_eq!((account.balance, account.flags), (5, AccountFlags::OPEN));
-    let what = Changed::Closing;
+    let what = ChangeKind::Closing;
     assert_eq!(effects, [Effect::Changed { account: AccountId(4), change: 1, what, stands: false }]);
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::types::{AccountId, Changed};
+use crate::types::{AccountId, ChangeKind};
 use proptest::prelude::*;
 
 fn digest() -> impl Strategy<Value = Digest> {
@@ -7,7 +7,7 @@ fn digest() -> impl Strategy<Value = Digest> {
 }
 
 fn effect() -> impl Strategy<Value = Effect> {
-    let changed = prop_oneof![Just(Changed::Key), Just(Changed::Safeguards), Just(Changed::Closing)];
+    let changed = prop_oneof![Just(ChangeKind::Key), Just(ChangeKind::Safeguards), Just(ChangeKind::Closing)];
     prop_oneof![
         digest().prop_map(|proposal| Effect::InEffect { proposal }),
         (any::<[u64; 2]>(), changed, any::<bool>()).prop_map(|([account, change], what, stands)| {
