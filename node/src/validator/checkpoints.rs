@@ -31,8 +31,9 @@ const UNFINISHED: &str = "checkpoint.new";
 const KEPT: usize = 2;
 /// Bytes that are written at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk.
-const RESTS: u32 = 3;
+/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk: all
+/// validators write theirs at the same height, and some share a machine.
+const RESTS: u32 = 15;
 
 /// The directory of a validator's checkpoints.
 #[derive(Clone, Debug)]
