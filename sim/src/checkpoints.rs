@@ -1,6 +1,6 @@
 //! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::execute::{Chains, Delta};
@@ -11,7 +11,7 @@ use engine::replica::{
 };
 use engine::roots::{CommittedView, Ledger, StateRoot};
 use engine::store::simulated::SimulatedLog;
-use engine::store::{Position, Replay};
+use engine::store::{Position, Replay, StoreError};
 use engine::types::{Digest, Height};
 
 /// A checkpoint is due after so many heights, or bytes of batches: often, because runs are short.
@@ -132,19 +132,30 @@ pub(crate) struct FromCheckpoint {
 }
 
 /// Recovers from the newest checkpoint that can be used, as the node does; `None` if there is none. Those that cannot
-/// be used are removed.
+/// be used are removed: they are not whole, or the journal is another one. Nothing else may be wrong with any.
+///
+/// # Errors
+/// Something else is.
 pub(crate) fn recover<C: FinalityVerifier>(
     files: &Files,
     (recovery, certificates): (&Recovery<'_>, &C),
     replay: &mut Replay,
-) -> Option<FromCheckpoint> {
+) -> Result<Option<FromCheckpoint>, String> {
     for (height, bytes) in files.newest_first() {
         match from(&bytes, recovery, certificates, replay) {
-            Ok(found) => return Some(found),
-            Err(_) => files.remove(height),
+            Ok(found) => return Ok(Some(found)),
+            Err(
+                CheckpointError::Unreadable(_)
+                | CheckpointError::Journal(
+                    RecoveryError::Behind(_)
+                    | RecoveryError::Elsewhere { .. }
+                    | RecoveryError::Store(StoreError::NoRecord { .. }),
+                ),
+            ) => files.remove(height),
+            Err(error) => return Err(format!("the checkpoint of height {height} cannot be used: {error}")),
         }
     }
-    None
+    Ok(None)
 }
 
 fn from<C: FinalityVerifier>(
@@ -174,6 +185,20 @@ pub(crate) fn start(genesis: &engine::types::Genesis) -> Start {
     Start::genesis(genesis, schedule())
 }
 
+/// The batches that can still be ordered: each follows one of them, or the cut. Others are of branches that have lost.
+fn to_be_ordered(recovered: &Recovered) -> BTreeSet<Digest> {
+    let mut ascending: Vec<_> = recovered.unordered.iter().map(|(batch, _)| batch).collect();
+    ascending.sort_by_key(|batch| batch.id().sequence);
+    let mut reached: BTreeSet<Digest> = BTreeSet::new();
+    for batch in ascending {
+        let cut = recovered.head.head(batch.id().author);
+        if batch.previous() == cut || reached.contains(&batch.previous().digest) {
+            reached.insert(*batch.digest());
+        }
+    }
+    reached
+}
+
 /// What differs between a recovery from a checkpoint and one of the whole journal: nothing must. Batches that the
 /// replica had given up before the checkpoint stand in the journal, and only there.
 pub(crate) fn difference(
@@ -182,9 +207,7 @@ pub(crate) fn difference(
 ) -> Option<String> {
     let (one, other) = (&ours.0, &whole.0);
     let root = |ledger: &Ledger| (ledger.height(), *ledger.state_root().digest());
-    let ids = |recovered: &Recovered| -> Vec<Digest> {
-        recovered.unordered.iter().map(|(batch, _)| *batch.digest()).collect()
-    };
+    let first = Height(one.head.height.0.saturating_sub(64).max(1));
     let blocks = |recovered: &Recovered| -> Vec<(Digest, Position)> {
         recovered.blocks.iter().map(|(block, position)| (*block.digest(), *position)).collect()
     };
@@ -199,7 +222,8 @@ pub(crate) fn difference(
         ("starts", one.boots != other.boots),
         ("when the next one is due", one.schedule != other.schedule),
         ("the last position", one.last != other.last),
-        ("batches", ids(one).iter().any(|digest| !ids(other).contains(digest))),
+        ("batches", to_be_ordered(one) != to_be_ordered(other)),
+        ("roots", (first.0..=one.head.height.0).any(|at| ours.2.get(Height(at)) != whole.2.get(Height(at)))),
     ];
     let named: Vec<&str> = differs.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();
     (!named.is_empty()).then(|| named.join(", "))

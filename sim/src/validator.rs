@@ -116,7 +116,11 @@ impl Running {
         let (index, mut replayed) = (BlockIndex::default(), Vec::new());
         // First from a checkpoint, as the node does; then all of the journal, because the checks want every height, and
         // because both must come to the same.
-        let from = checkpoints::recover(&start.disks.checkpoints, (&recovery, &certificates), &mut replay);
+        let files = &start.disks.checkpoints;
+        let from = match checkpoints::recover(files, (&recovery, &certificates), &mut replay) {
+            Ok(from) => from,
+            Err(error) => return Started::Failed(error),
+        };
         replay.rewind();
         let mut view = CommittedView::genesis(genesis, Ledger::genesis(genesis).state_root().clone());
         let recovered =

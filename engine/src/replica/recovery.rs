@@ -58,8 +58,8 @@ pub enum RecoveryError {
     /// The journal does not have the height of the checkpoint.
     #[error("it does not have height {0}, at which the checkpoint was taken")]
     Behind(Height),
-    /// The journal has the height of the checkpoint in another place: it is another journal.
-    #[error("the record of height {height} stands at {}, where the checkpoint does not expect it", position.raw())]
+    /// The journal has the height of the checkpoint in another place, or another block there: it is another journal.
+    #[error("the record of height {height} at {} is not the one of which the checkpoint was taken", position.raw())]
     Elsewhere {
         /// The height.
         height: Height,
@@ -360,10 +360,9 @@ impl State {
             return Err(RecoveryError::Elsewhere { height, position });
         }
         let block = Block::decode(&committed.block)?;
-        let now = *self.at.ledger.state_root().digest();
-        if *block.digest() != self.at.head.digest || committed.state_root != now {
-            let recorded = committed.state_root;
-            return Err(RecoveryError::Diverged { height, recorded, now });
+        let root = self.at.ledger.state_root().digest();
+        if *block.digest() != self.at.head.digest || committed.state_root != *root {
+            return Err(RecoveryError::Elsewhere { height, position });
         }
         self.unseen = None;
         Ok(())

@@ -7,7 +7,7 @@
 
 use super::keys::KeyIndex;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
-use super::{AccountTree, StateRoot, TableTree};
+use super::{AccountTree, ChainEntry, StateRoot, TableTree};
 use crate::execute::{AccountState, Balance, Delta, Key, Pages, Row, Table};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
@@ -78,6 +78,23 @@ impl CommittedView {
     ) -> Self {
         let view = |(chain, accounts, table)| ChainView::new(chain, accounts, table);
         Self { chains: chains.into_iter().map(view).collect(), root }
+    }
+
+    /// Whether all accounts and tables have the roots that the state root says.
+    ///
+    /// # Errors
+    /// The first chain that has not.
+    pub fn check(&self) -> Result<(), ChainId> {
+        for view in &self.chains {
+            let entry = self.root.entries().iter().find(|entry| entry.chain == view.chain);
+            let is_it = |entry: &ChainEntry| {
+                (view.tree.root(), view.rows.root()) == (entry.accounts_root, entry.table_root)
+            };
+            if !entry.is_some_and(is_it) {
+                return Err(view.chain);
+            }
+        }
+        Ok(())
     }
 
     /// Accounts and places of the tables, ascending by chain: as they are now, whatever is committed later.

@@ -8,18 +8,21 @@
 //! A file has its name only once it is whole and durable. The last two are kept. A checkpoint that cannot be written is
 //! a warning: the journal has everything.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Receiver, Sender, TrySendError};
+use crossbeam::channel::{Receiver, Sender};
 use engine::execute::{Chains, Delta};
-use engine::replica::{Checkpoint, CheckpointError, JournalReader, Keeper};
+use engine::replica::{Checkpoint, CheckpointError, JournalReader, Keeper, ReadError, RecoveryError};
 use engine::roots::CommittedView;
-use engine::store::{Position, remove_file};
+use engine::store::{Position, StoreError, remove_file};
 use engine::types::{Digest, Height};
 
 use super::clock::Clock;
@@ -31,6 +34,8 @@ const UNFINISHED: &str = "checkpoint.new";
 const KEPT: usize = 2;
 /// Bytes that are written at a time.
 const PIECE_BYTES: usize = 1 << 20;
+/// Bytes of the disk that a checkpoint leaves to the journal.
+const ROOM_LEFT_BYTES: u64 = 256 << 20;
 /// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk: all
 /// validators write theirs at the same height, and some share a machine.
 const RESTS: u32 = 15;
@@ -70,7 +75,9 @@ impl Directory {
             for entry in fs::read_dir(&self.path)? {
                 let name = entry?.file_name();
                 let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-                heights.extend(number.and_then(|number| number.parse().ok()).map(Height));
+                let height = number.and_then(|number| number.parse().ok()).map(Height);
+                // A copy under another name is not one of these.
+                heights.extend(height.filter(|height| self.file(*height).file_name() == Some(&*name)));
             }
             heights.sort_unstable_by(|a, b| b.cmp(a));
             Ok(heights)
@@ -95,11 +102,15 @@ impl Directory {
         }
     }
 
-    /// Writes what is captured until the sender is gone.
-    pub fn run(&self, captured: &Receiver<Checkpoint>, shared: &Shared) {
+    /// Writes what is captured until the sender is gone. While it does, it is busy.
+    pub fn run(&self, captured: &Receiver<Checkpoint>, busy: &AtomicBool, shared: &Shared) {
         for checkpoint in captured {
             let height = checkpoint.height();
-            match self.write(&checkpoint, &shared.clock, &|| shared.stopping.load(Relaxed)) {
+            let written = self.write(&checkpoint, &shared.clock, &|| shared.stopping.load(Relaxed));
+            // Its pages are let go before the next one is captured.
+            drop(checkpoint);
+            busy.store(false, Relaxed);
+            match written {
                 Ok(bytes) => tracing::info!(height = height.0, bytes, "checkpoint"),
                 Err(_) if shared.stopping.load(Relaxed) => return,
                 Err(error) => tracing::warn!(
@@ -109,8 +120,23 @@ impl Directory {
         }
     }
 
+    /// Refuses to write where the journal would soon have no room.
+    fn check_room(&self) -> io::Result<()> {
+        let newest = self.newest_first().map_err(io::Error::other)?.first().map(|height| self.file(*height));
+        let last = newest.and_then(|file| fs::metadata(file).ok()).map_or(0, |metadata| metadata.len());
+        let (room, needed) = (free_bytes(&self.path)?, last + last / 4 + ROOM_LEFT_BYTES);
+        match room < needed {
+            true => Err(io::Error::new(
+                ErrorKind::StorageFull,
+                format!("{room} bytes are free, and {needed} are needed with what is left to the journal"),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Writes one, slowly; its bytes.
     fn write(&self, checkpoint: &Checkpoint, clock: &Clock, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
+        self.check_room()?;
         let (unfinished, file) = (self.path.join(UNFINISHED), self.file(checkpoint.height()));
         let paced = Paced {
             file: File::create(&unfinished)?,
@@ -133,9 +159,26 @@ impl Directory {
         };
         fs::rename(&unfinished, &file)?;
         File::open(&self.path)?.sync_all()?;
-        let heights = self.newest_first().map_err(io::Error::other)?;
-        heights.into_iter().skip(KEPT).for_each(|height| self.remove(height));
+        let others = self.newest_first().map_err(io::Error::other)?.into_iter();
+        let others = others.filter(|height| *height != checkpoint.height());
+        others.skip(KEPT - 1).for_each(|height| self.remove(height));
         Ok(bytes)
+    }
+}
+
+/// Bytes that are free on the disk of a directory.
+fn free_bytes(directory: &Path) -> io::Result<u64> {
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    // SAFETY: a statvfs is plain numbers, for which zeros are values; `path` ends with a zero byte and outlives the call,
+    // and `found` is a valid place for the answer.
+    let (found, answer) = unsafe {
+        let mut found: libc::statvfs = std::mem::zeroed();
+        let answer = libc::statvfs(path.as_ptr(), &raw mut found);
+        (found, answer)
+    };
+    match answer {
+        0 => Ok(found.f_bavail.saturating_mul(found.f_frsize)),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -145,7 +188,14 @@ pub fn is_unusable(error: &CheckpointError) -> bool {
         CheckpointError::Unreadable(error) => {
             matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
         }
-        CheckpointError::Contradiction(_) | CheckpointError::Ledger(_) | CheckpointError::Journal(_) => true,
+        CheckpointError::Contradiction(_) | CheckpointError::Ledger(_) => true,
+        // The journal is another one. What else is wrong with it is not the checkpoint's fault.
+        CheckpointError::Journal(error) => matches!(
+            error,
+            RecoveryError::Behind(_)
+                | RecoveryError::Elsewhere { .. }
+                | RecoveryError::Store(StoreError::NoRecord { .. })
+        ),
     }
 }
 
@@ -188,6 +238,8 @@ pub struct Taking {
     pub keeper: Keeper,
     pub states: Chains,
     pub files: Sender<Checkpoint>,
+    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice.
+    pub busy: Arc<AtomicBool>,
 }
 
 impl Taking {
@@ -201,6 +253,10 @@ impl Taking {
     ) {
         self.keeper.commit(deltas, view.state_root());
         let Some(replay_from) = due else { return };
+        if self.busy.load(Relaxed) {
+            let height = view.height().0;
+            return tracing::warn!(height, "no checkpoint: the last one is still being written");
+        }
         let journal = JournalReader {
             records: &*shared.journal,
             index: &shared.index,
@@ -208,12 +264,15 @@ impl Taking {
         };
         match self.keeper.capture((view, deltas, &self.states), &journal, (replay_from, shared.boots())) {
             Ok(checkpoint) => {
-                let height = view.height();
                 let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
-                if let Err(TrySendError::Full(_)) = self.files.try_send(checkpoint) {
-                    tracing::warn!(height = height.0, "no checkpoint: the last one is still being written");
-                }
+                self.busy.store(true, Relaxed);
+                // A thread that is gone is stopping.
+                let _stopping = self.files.send(checkpoint);
             }
+            Err(ReadError::NotCommitted(..)) => tracing::warn!(
+                height = view.height().0,
+                "no checkpoint: blocks carry the roots of execution too late"
+            ),
             Err(error) => shared.damage.note(&error, shared.clock.now()),
         }
     }

@@ -104,9 +104,9 @@ impl Validator {
         let (journal, replay) = Log::open(&config.data.join("journal"), options(config))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network())?;
-        let Resumed { recovered, ledger, roots, view, index, hints } =
+        let Resumed { mut recovered, ledger, roots, view, index, hints } =
             recover(config, &certificates, replay, &files)?;
-        let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &recovered)?;
+        let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
         let keeper = Keeper::new(&recovered, &roots);
 
         let counters = Arc::new(Counters::default());
@@ -166,11 +166,12 @@ impl Validator {
         let report =
             Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
         let (checkpoints, checkpoint_events) = bounded(1);
-        let taking = Taking { keeper, states: ledger_states, files: checkpoints };
+        let busy = Arc::new(AtomicBool::new(false));
+        let taking = Taking { keeper, states: ledger_states, files: checkpoints, busy: busy.clone() };
         let query = QueryThread::new(shared.clone(), view, taking, report, peers.clone());
         reader_threads.push(spawn("checkpoints", {
             let shared = shared.clone();
-            move || files.run(&checkpoint_events, &shared)
+            move || files.run(&checkpoint_events, &busy, &shared)
         })?);
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
@@ -257,7 +258,7 @@ fn boot(
     validators: usize,
     journal: &Log,
     votes: &Votes,
-    recovered: &Recovered,
+    recovered: &mut Recovered,
 ) -> anyhow::Result<(Standing, Boots)> {
     let marker = config.data.join(FIRST_START);
     let standing = Standing::of(recovered.boots, votes.boots, marker.exists(), validators);
@@ -268,6 +269,7 @@ fn boot(
         let position = journal.append(KIND_BOOT, &[&boot.encode()])?;
         journal.wait_durable(position)?;
         boots.note(boot);
+        recovered.last = position;
         Ok(())
     };
     write(false)?;

@@ -11,8 +11,8 @@
 //! and deliveries must have the state root of the height, and the journal must have the record of that height with the
 //! same block and root. One that does not fit is not used; the journal is read from an older one, or whole.
 //!
-//! When one is due is a function of heights and of the bytes of their batches ([`Schedule`]), so all validators take
-//! theirs at the same heights. The common part of their bytes is the same, too.
+//! When one is due is a function of heights and of the bytes of their batches ([`Schedule`]), so validators with the same
+//! settings take theirs at the same heights.
 
 mod chunks;
 mod format;
@@ -173,13 +173,21 @@ impl Checkpoint {
         if entries.len() != chains.len() {
             return Err(contradiction("it has other chains than its record"));
         }
+        let root = StateRoot::recorded(height, entries.clone(), &record.state_root);
+        let root = root.ok_or(CheckpointError::Ledger(RestoreError::StateRoot))?;
+        let mut tables = Vec::new();
+        for of in &chains {
+            tables.push(Table::try_restore(of.places.iter().cloned()).ok_or(contradiction("a table"))?);
+        }
+        let views =
+            chains.iter().zip(&tables).map(|(of, table)| (of.chain, of.accounts.clone(), table.clone()));
+        let view = CommittedView::restore(views, root);
+        // Nothing is made of accounts and rows that are not under the root.
+        view.check().map_err(RestoreError::Accounts)?;
         let mut writers = Vec::new();
-        let mut views = Vec::new();
         let mut outboxes = Vec::new();
-        for (ChainCheckpoint { chain, growth, accounts, places, outbox }, entry) in
-            chains.into_iter().zip(&entries)
-        {
-            let table = Table::try_restore(places.iter().cloned()).ok_or(contradiction("a table"))?;
+        for ((of, table), entry) in chains.into_iter().zip(tables).zip(&entries) {
+            let ChainCheckpoint { chain, growth, accounts, outbox, .. } = of;
             let is_plausible = growth.beginning <= accounts.len() as u64
                 && growth.at(height) == accounts.len() as u64
                 && growth.since.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
@@ -188,14 +196,10 @@ impl Checkpoint {
             }
             let rules = rules(genesis, chain, &table).ok_or(contradiction("a chain without a charter"))?;
             let states = accounts.iter().copied();
-            let restored =
-                StateWriter::restore(rules, height, entry.issuance, states, Some(growth), table.clone());
-            writers.push(restored);
-            views.push((chain, accounts, table));
+            writers.push(StateWriter::restore(rules, height, entry.issuance, states, Some(growth), table));
             outboxes.push(outbox);
         }
         let ledger = Ledger::restore(genesis, height, writers, entries, &outboxes, &record.state_root)?;
-        let view = CommittedView::restore(views, ledger.state_root().clone());
         let recorded = by_height().filter(|(height, _)| *height >= head.roots_next).collect();
         let position = positions.last().copied();
         let start =
@@ -249,7 +253,8 @@ impl Keeper {
     /// copied when they change.
     ///
     /// # Errors
-    /// The journal does not have that height whole.
+    /// The journal does not have that height whole; or more roots are not carried yet than are kept
+    /// ([`ReadError::NotCommitted`] names the first of them).
     pub fn capture<R: Records>(
         &self,
         (view, deltas, states): (&CommittedView, &[Delta], &Chains),
@@ -257,7 +262,12 @@ impl Keeper {
         (replay_from, boots): (Position, Boots),
     ) -> Result<Checkpoint, ReadError> {
         let height = view.height();
-        let (record, _) = journal.block(height)?;
+        let (record, block) = journal.block(height)?;
+        let first = Height(height.0 + 1 - self.roots.len() as u64);
+        let uncarried = ChainPosition::of(&block).roots_next;
+        if uncarried < first {
+            return Err(ReadError::NotCommitted(uncarried, first));
+        }
         let certificate = journal.last_certificate(height)?;
         let chain = |((chain, accounts, places), delta): (_, &Delta)| ChainCheckpoint {
             chain,

@@ -7,7 +7,7 @@ use super::*;
 use crate::roots::{CommittedView, Ledger};
 use crate::store::Replay;
 
-/// Blocks with payments within and between the chains, of a validator that misses some batches for a while.
+/// Blocks with payments within and between the chains, and what is sealed and not ordered.
 fn rig() -> Rig {
     let mut rig = Rig::new(4);
     let mut parent = rig.network();

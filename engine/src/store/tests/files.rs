@@ -283,3 +283,31 @@ fn a_segment_that_was_cut_off_is_named_with_its_length() {
         .and_then(|(_, replay)| replay.collect::<Result<Vec<_>, _>>());
     assert_eq!(read.err(), Some(short));
 }
+
+/// From each record of several lives and segments, and from the beginning again.
+#[test]
+fn a_replay_goes_on_with_any_record_and_begins_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options { backend: Backend::Portable, ..small() };
+    let mut positions = Vec::new();
+    for life in 0..3 {
+        let (log, _) = Log::open(directory.path(), options()).unwrap();
+        positions.extend(fill(&log, life * 20..life * 20 + 20));
+    }
+    let (_, mut replay) = Log::inspect(directory.path(), None, Lock::Shared).unwrap();
+    let all: Vec<Record> = replay.by_ref().map(Result::unwrap).collect();
+    assert_eq!(all.len(), positions.len());
+    for (place, position) in positions.iter().enumerate() {
+        replay.seek(*position).unwrap();
+        assert_eq!(replay.next_position(), *position);
+        let rest: Vec<Record> = replay.by_ref().map(Result::unwrap).collect();
+        assert_eq!(rest, all[place..], "record {place}");
+    }
+    replay.rewind();
+    assert_eq!(replay.by_ref().map(Result::unwrap).collect::<Vec<_>>(), all);
+    let behind = replay.end();
+    assert!(matches!(replay.seek(behind), Err(StoreError::NoRecord { .. })));
+    // Where no record begins, none is made up: what stands there is damage to who reads on.
+    replay.seek(Position::from_raw(positions[7].raw() + 1)).unwrap();
+    assert!(replay.next().is_some_and(|record| record.is_err()));
+}
