@@ -19,7 +19,7 @@ use crate::{Client, ClientError};
 
 /// The pause before a block that is not committed yet is asked for again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// After so many headers that do not carry the state root yet, none is expected any more: a root is carried within 64
+/// After so many blocks that do not carry the state root yet, none is expected any more: a root is carried within 64
 /// heights unless execution is far behind, and an endpoint that lies could go on without end.
 const BLOCKS_READ_MAX: usize = 4096;
 

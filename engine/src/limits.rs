@@ -40,9 +40,9 @@ pub const ROW_VALUE_BYTES_MAX: usize = 576;
 /// Guardians of one account (*protocol*).
 pub const GUARDIANS_MAX: usize = 8;
 /// A checkpoint is due after so many heights, if not before.
-pub const CHECKPOINT_HEIGHTS: u64 = 65_536;
-/// …or when the batches of the blocks since the last one have so many bytes, if the operator says nothing else.
-pub const CHECKPOINT_BYTES: u64 = 256 << 20;
+pub const CHECKPOINT_EVERY_HEIGHTS: u64 = 65_536;
+/// …or when the packets in the blocks since the last one have so many bytes, if the operator says nothing else.
+pub const CHECKPOINT_EVERY_BYTES: u64 = 256 << 20;
 /// Seconds of the longest lock window (*protocol*).
 pub const LOCK_WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
 /// How far one block moves the clock of lock windows, in milliseconds (*protocol*).

@@ -17,7 +17,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// What a command that it has stopped tells the shell: as the shell says of one that the signal has ended.
+    /// The exit code of a command that it has stopped: 128 and the number of the signal, as shells have it.
     #[must_use]
     pub fn exit_code(self) -> i32 {
         match self {

@@ -11,7 +11,7 @@ use crate::{Digest, ProofError, Row};
 const FOUNDERS_MAX: usize = 8;
 const DOMAIN: &[u8; 17] = b"millrace/proposal";
 
-/// Those who decide.
+/// The accounts that decide, and how many of them must approve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Council {
     /// How many of them must approve; from 1 up to their number.
@@ -32,7 +32,7 @@ pub struct Administrators {
 /// What is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// There is another chain.
+    /// A chain is created.
     Create(NewChain),
     /// A chain is paused: every transaction on it fails.
     Pause(u32),
@@ -40,13 +40,13 @@ pub enum Decision {
     Resume(u32),
     /// A chain takes nothing new any more, for good.
     Close(u32),
-    /// Others may order on a chain, and it has other caps and windows.
+    /// A chain has other roles, caps and lock windows.
     Roles(u32, Roles),
     /// Others decide from then on.
     Administrators(Council),
 }
 
-/// A chain that is to be.
+/// The chain that a decision creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChain {
     /// Its number.
@@ -81,7 +81,7 @@ impl Council {
         let [threshold, count] = reader.array("administrators")?;
         let accounts = reader.accounts("administrators", count, ADMINISTRATORS_MAX as usize)?;
         if !(1..=accounts.len()).contains(&usize::from(threshold)) {
-            let reason = "the threshold does not fit to their number";
+            let reason = "the threshold does not fit their number";
             return Err(FormError::Invalid { what: "administrators", reason });
         }
         Ok(Self { threshold, accounts })

@@ -118,7 +118,9 @@ impl fmt::Display for ProofError {
             }
             Self::Spent(nonce) => write!(f, "nonce {nonce} is spent, perhaps by this transaction"),
             Self::NoSuchRows { chain, what } => write!(f, "chain {chain} is of a kind that has no {what}"),
-            Self::OwnRow => f.write_str("it asks for a row of the ledger's own that is not for proofs"),
+            Self::OwnRow => {
+                f.write_str("it asks for a row of the ledger's own of which this version checks no proofs")
+            }
             Self::OtherRow => f.write_str("the row says nothing of what is asked"),
             Self::NoAccount { account, accounts } => {
                 write!(f, "there is no account {account}: the chain has {accounts}, counted from 0")

@@ -122,14 +122,14 @@ impl Safeguards {
         let recovery_key = match has_key {
             0 => None,
             1 => Some(reader.array("recovery key")?),
-            _ => return Err(invalid("there is a recovery key or none")),
+            _ => return Err(invalid("the flag of the recovery key is neither 0 nor 1")),
         };
         if recovery_key.as_ref().is_some_and(is_small_order) {
             return Err(invalid("anybody could sign under the recovery key"));
         }
         let guardians = reader.accounts("guardians", count, GUARDIANS_MAX)?;
         if usize::from(threshold) > guardians.len() || (threshold == 0) != guardians.is_empty() {
-            return Err(invalid("the threshold does not fit to the guardians"));
+            return Err(invalid("the threshold does not fit the number of guardians"));
         }
         Ok(Self { recovery_key, threshold, guardians })
     }
@@ -141,7 +141,7 @@ impl Pending {
         let by_recovery = match reader.u8("pending change")? {
             0 => false,
             1 => true,
-            _ => return Err(invalid("a recovery wants it or not")),
+            _ => return Err(invalid("the flag of a recovery is neither 0 nor 1")),
         };
         let begun = reader.u64("height of the change")?;
         let due_ms = reader.u64("time of the change")?;

@@ -147,8 +147,8 @@ pub(crate) fn recover<C: FinalityVerifier>(
             Err(
                 CheckpointError::Unreadable(_)
                 | CheckpointError::Journal(
-                    RecoveryError::Behind(_)
-                    | RecoveryError::Elsewhere { .. }
+                    RecoveryError::HeightMissing(_)
+                    | RecoveryError::OtherJournal { .. }
                     | RecoveryError::Store(StoreError::NoRecord { .. }),
                 ),
             ) => files.remove(height),

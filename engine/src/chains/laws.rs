@@ -105,12 +105,12 @@ proptest! {
                     chain: genesis.id,
                     growth: writer.state().growth_until(height),
                     accounts: transfers::states(&writer).into_iter().collect(),
-                    places: writer.table().slots().clone(),
+                    slots: writer.table().slots().clone(),
                     outbox: delta.outbox().to_vec(),
                 };
-                let ChainCheckpoint { growth, accounts, places, outbox, .. } = of_chain.through_bytes();
+                let ChainCheckpoint { growth, accounts, slots, outbox, .. } = of_chain.through_bytes();
                 prop_assert_eq!(outbox, delta.outbox());
-                let (issuance, rows) = (writer.issuance(), Table::restore(places.iter().cloned()));
+                let (issuance, rows) = (writer.issuance(), Table::restore(slots.iter().cloned()));
                 let states = accounts.iter().copied();
                 let mut again = StateWriter::restore(rules, height, issuance, states, Some(growth), rows);
                 again.govern(std::slice::from_ref(&genesis));

@@ -57,7 +57,7 @@ impl<T> Pages<T> {
     }
 
     /// The values from a place on.
-    pub fn from(&self, place: usize) -> impl Iterator<Item = &T> {
+    pub fn iter_from(&self, place: usize) -> impl Iterator<Item = &T> {
         let skipped = place % PAGE;
         self.pages.iter().skip(place / PAGE).flat_map(|page| page.iter()).skip(skipped)
     }
@@ -161,7 +161,7 @@ mod tests {
             }
             prop_assert!(pages.iter().eq(&plain));
             let from = plain.len() / 2;
-            prop_assert!(pages.from(from).eq(&plain[from..]));
+            prop_assert!(pages.iter_from(from).eq(&plain[from..]));
             prop_assert!(copy.iter().eq(&kept));
             prop_assert_eq!(&copy, &kept.iter().copied().collect());
         }

@@ -396,7 +396,7 @@ impl TableWriter {
                 changes.push(RowChange { place, is_new: false, before, after: after.clone() });
             }
         }
-        let new = (self.places_before..).zip(self.table.slots.from(self.places_before as usize));
+        let new = (self.places_before..).zip(self.table.slots.iter_from(self.places_before as usize));
         changes.extend(new.map(|(place, slot)| RowChange {
             place,
             is_new: true,

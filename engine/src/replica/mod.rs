@@ -32,7 +32,9 @@ mod state;
 mod streams;
 mod voting;
 
-pub use checkpoint::{ChainCheckpoint, Checkpoint, CheckpointError, Keeper, Restored, Schedule};
+pub use checkpoint::{
+    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, Keeper, Restored, Schedule,
+};
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
 pub use feed::FeedBlocks;
 pub use hints::Hints;

@@ -57,10 +57,10 @@ pub enum RecoveryError {
     },
     /// The journal does not have the height of the checkpoint.
     #[error("it does not have height {0}, at which the checkpoint was taken")]
-    Behind(Height),
+    HeightMissing(Height),
     /// The journal has the height of the checkpoint in another place, or another block there: it is another journal.
-    #[error("the record of height {height} at {} is not the one of which the checkpoint was taken", position.raw())]
-    Elsewhere {
+    #[error("it has another record of height {height}, at byte {}: the checkpoint is of another journal", position.raw())]
+    OtherJournal {
         /// The height.
         height: Height,
         /// Where it stands.
@@ -180,7 +180,7 @@ pub struct Progress {
     pub position: Position,
 }
 
-/// Reads a journal from where it must be read, and executes it again.
+/// Executes a journal again, from the genesis or after a checkpoint.
 pub struct Recovery<'a> {
     /// The network.
     pub genesis: &'a Arc<Genesis>,
@@ -200,11 +200,11 @@ struct State {
 }
 
 impl Recovery<'_> {
-    /// Reads what a journal has from a start on: from a checkpoint's the replay begins where that says. Calls `executed`
-    /// after each block with the result of its execution; an error from it ends the recovery.
+    /// Executes the journal again after `start`. If that comes from a checkpoint, `replay` stands where the checkpoint
+    /// says. Calls `executed` after each block with the result of its execution; an error from it ends the recovery.
     ///
     /// # Errors
-    /// [`RecoveryError`]: the journal is damaged, belongs to something else, or does not go on behind the checkpoint;
+    /// [`RecoveryError`]: the journal is damaged, belongs to something else, or does not continue the checkpoint;
     /// nothing has been changed.
     pub fn run<E: From<RecoveryError>>(
         &self,
@@ -253,7 +253,7 @@ impl Recovery<'_> {
             }
         }
         match state.unseen {
-            Some(height) => Err(RecoveryError::Behind(height).into()),
+            Some(height) => Err(RecoveryError::HeightMissing(height).into()),
             None => Ok(self.finish(state)),
         }
     }
@@ -280,7 +280,7 @@ impl Recovery<'_> {
         let height = block.height();
         if let Some(height) = state.unseen {
             // The next height comes, and that of the checkpoint did not.
-            return Err(RecoveryError::Behind(height));
+            return Err(RecoveryError::HeightMissing(height));
         }
         let head = &state.at.head;
         let follows = height == head.height.next() && block.header().parent == head.digest;
@@ -357,12 +357,12 @@ impl State {
             return Ok(());
         }
         if self.at.position != Some(position) {
-            return Err(RecoveryError::Elsewhere { height, position });
+            return Err(RecoveryError::OtherJournal { height, position });
         }
         let block = Block::decode(&committed.block)?;
         let root = self.at.ledger.state_root().digest();
         if *block.digest() != self.at.head.digest || committed.state_root != *root {
-            return Err(RecoveryError::Elsewhere { height, position });
+            return Err(RecoveryError::OtherJournal { height, position });
         }
         self.unseen = None;
         Ok(())

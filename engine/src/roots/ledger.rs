@@ -26,7 +26,7 @@ pub struct Executed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     /// Not the chains that the entries name, in their order.
-    #[error("the snapshot does not hold the chains that it names, in ascending order")]
+    #[error("the restored state does not have the chains that its entries name, in ascending order")]
     Chains,
     /// The accounts or the table of a chain do not have the root that they should have, or its sums are others.
     #[error(

@@ -20,7 +20,7 @@ pub struct Identity {
     pub owner: [u8; 32],
     /// Bytes of each segment.
     pub segment_bytes: u64,
-    /// One more than at the last opening for writing, and than in any sector: each life has another one.
+    /// The number of this life of the log: above that of each earlier one, as far as this file and the sectors know.
     pub incarnation: u32,
 }
 

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::limits::CHECKPOINT_BYTES;
+use engine::limits::CHECKPOINT_EVERY_BYTES;
 use engine::types::Genesis;
 use net::Identity;
 
@@ -104,7 +104,7 @@ pub struct Config {
     /// Bytes of one journal segment file.
     pub segment_bytes: u64,
     /// Bytes of batches in blocks after which a checkpoint is written.
-    pub checkpoint_bytes: u64,
+    pub checkpoint_every_bytes: u64,
     /// The ed25519 seed of votes and batches.
     pub consensus_seed: Secret,
     /// The TLS certificate with its key.
@@ -180,11 +180,11 @@ impl Config {
         )?;
         let segment_mib: u64 =
             storage.bounded("segment_mib", 64, 4..=4096, "the size of a journal segment, 4 to 4096 MiB")?;
-        let checkpoint_kib: u64 = storage.bounded(
-            "checkpoint_kib",
-            CHECKPOINT_BYTES >> 10,
+        let checkpoint_every_kib: u64 = storage.bounded(
+            "checkpoint_every_kib",
+            CHECKPOINT_EVERY_BYTES >> 10,
             16..=1 << 30,
-            "after how many KiB of transactions a checkpoint is written, 16 to 1073741824",
+            "after how many KiB of transactions in blocks the next checkpoint is written, 16 to 1073741824",
         )?;
         storage.finish()?;
 
@@ -227,7 +227,7 @@ impl Config {
             data,
             storage: backend,
             segment_bytes: segment_mib << 20,
-            checkpoint_bytes: checkpoint_kib << 10,
+            checkpoint_every_bytes: checkpoint_every_kib << 10,
             consensus_seed,
             identity,
             listen_peers,

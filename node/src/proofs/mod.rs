@@ -146,7 +146,9 @@ pub fn write(
             println!("it says: {statement}");
             rows(&statement_rows(statement));
         }
-        None => println!("it is not checked here, because that takes the header of the genesis"),
+        None => {
+            println!("its paths and signatures are not checked here: that takes the header of the genesis")
+        }
     }
     let header = header_file.unwrap_or(Path::new("genesis.header"));
     let with = asked_of.map_or_else(String::new, |source| format!(" --transaction {source}"));

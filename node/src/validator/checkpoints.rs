@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossbeam::channel::{Receiver, Sender};
 use engine::execute::{Chains, Delta};
-use engine::replica::{Checkpoint, CheckpointError, JournalReader, Keeper, ReadError, RecoveryError};
+use engine::replica::{CaptureError, Checkpoint, CheckpointError, JournalReader, Keeper, RecoveryError};
 use engine::roots::CommittedView;
 use engine::store::{Position, StoreError, remove_file};
 use engine::types::{Digest, Height};
@@ -188,12 +188,12 @@ pub fn is_unusable(error: &CheckpointError) -> bool {
         CheckpointError::Unreadable(error) => {
             matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
         }
-        CheckpointError::Contradiction(_) | CheckpointError::Ledger(_) => true,
+        CheckpointError::Invalid(_) | CheckpointError::Ledger(_) => true,
         // The journal is another one. What else is wrong with it is not the checkpoint's fault.
         CheckpointError::Journal(error) => matches!(
             error,
-            RecoveryError::Behind(_)
-                | RecoveryError::Elsewhere { .. }
+            RecoveryError::HeightMissing(_)
+                | RecoveryError::OtherJournal { .. }
                 | RecoveryError::Store(StoreError::NoRecord { .. })
         ),
     }
@@ -269,11 +269,10 @@ impl Taking {
                 // A thread that is gone is stopping.
                 let _stopping = self.files.send(checkpoint);
             }
-            Err(ReadError::NotCommitted(..)) => tracing::warn!(
-                height = view.height().0,
-                "no checkpoint: blocks carry the roots of execution too late"
-            ),
-            Err(error) => shared.damage.note(&error, shared.clock.now()),
+            Err(CaptureError::Read(error)) => shared.damage.note(&error, shared.clock.now()),
+            Err(error @ CaptureError::RootsTooOld { .. }) => {
+                tracing::warn!(height = view.height().0, "no checkpoint: {error}");
+            }
         }
     }
 }

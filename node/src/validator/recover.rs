@@ -6,7 +6,7 @@
 //! ```
 
 use anyhow::Context as _;
-use engine::limits::CHECKPOINT_HEIGHTS;
+use engine::limits::CHECKPOINT_EVERY_HEIGHTS;
 use engine::order::Roots;
 use engine::replica::{
     BlockIndex, CheckpointError, Hints, Progress, Recovered, Recovery, RecoveryError, Restored, Schedule,
@@ -24,7 +24,7 @@ use crate::signals;
 /// How often a long recovery says how far it is, in blocks.
 const PROGRESS_EVERY: u64 = 1_000;
 
-/// The validator was asked to stop while it recovered. Nothing was changed.
+/// The validator was asked to stop while it recovered: it has executed nothing new, and noted no start.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped while the journal was replayed")]
 pub struct Stopped;
@@ -61,32 +61,30 @@ pub fn recover(
     files: &Directory,
 ) -> anyhow::Result<Resumed> {
     let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
-    let schedule = Schedule::new(CHECKPOINT_HEIGHTS, config.checkpoint_bytes);
+    let schedule = Schedule::new(CHECKPOINT_EVERY_HEIGHTS, config.checkpoint_every_bytes);
     for height in files.newest_first()? {
         match from_checkpoint(files, height, &recovery, schedule, &mut replay) {
-            Ok(resumed) => {
-                tracing::info!(checkpoint = height.0, "went on from a checkpoint");
-                return Ok(resumed.said());
-            }
-            Err(Failure::Stopped(stopped)) => return Err(stopped.into()),
-            Err(error) => {
-                tracing::warn!("the checkpoint of height {height} cannot be used: {error}");
-                // It may only be in the way of those to come. What a disk refuses now may be readable later.
-                let for_good = match &error {
-                    Failure::Checkpoint(error) => is_unusable(error),
-                    Failure::Journal(_) | Failure::Stopped(_) => true,
-                };
-                if for_good {
+            Ok(resumed) => return Ok(resumed.logged()),
+            Err(Failure::Checkpoint(error)) => {
+                let removed = is_unusable(&error);
+                let fate = if removed { "it is removed" } else { "its file is kept" };
+                tracing::warn!(
+                    "the checkpoint of height {height} cannot be used: {error}; {fate}, and an older one or the whole \
+                     journal is used"
+                );
+                if removed {
                     files.remove(height);
                 }
             }
+            Err(Failure::Stopped(stopped)) => return Err(stopped.into()),
+            Err(Failure::Journal(error)) => return Err(error.into()),
         }
     }
     replay.rewind();
     let start = Start::genesis(&config.genesis, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
     match run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
-        Ok(resumed) => Ok(resumed.said()),
+        Ok(resumed) => Ok(resumed.logged()),
         Err(Failure::Stopped(stopped)) => Err(stopped.into()),
         Err(error) => Err(error).with_context(|| {
             format!("the journal in {} cannot be continued", config.data.join("journal").display())
@@ -105,9 +103,10 @@ fn from_checkpoint(
     let restored = checkpoint.restore(recovery.genesis, recovery.certificates, schedule)?;
     let Restored { start, view, replay_from, positions, hints } = restored;
     replay.seek(replay_from).map_err(RecoveryError::from).map_err(CheckpointError::from)?;
+    tracing::info!(checkpoint = height.0, "continuing from a checkpoint");
     let known = (view, BlockIndex::restored(positions), Hints::restored(&hints));
     match run(recovery, start, replay, known) {
-        // What the journal says is held against the checkpoint first; without it, against the journal.
+        // It may be the checkpoint's fault: the journal is blamed once it was read without one.
         Err(Failure::Journal(error)) => Err(CheckpointError::from(error).into()),
         other => other,
     }
@@ -129,7 +128,7 @@ fn run(
         }
         view.commit(&executed.deltas, executed.state_root.clone());
         if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
-            say(progress, first, end);
+            log_progress(progress, first, end);
         }
         if signals::is_pending() { Err(Failure::Stopped(Stopped)) } else { Ok(()) }
     };
@@ -137,14 +136,14 @@ fn run(
     Ok(Resumed { recovered, ledger, roots, view, index, hints })
 }
 
-fn say(Progress { height, position }: Progress, first: u64, end: u64) {
+fn log_progress(Progress { height, position }: Progress, first: u64, end: u64) {
     let mib = |bytes: u64| bytes >> 20;
     let (read, all) = (mib(position.raw().saturating_sub(first)), mib(end.saturating_sub(first)));
     tracing::info!(height = height.0, "replaying the journal: {read} of {all} MiB");
 }
 
 impl Resumed {
-    fn said(self) -> Self {
+    fn logged(self) -> Self {
         let Recovered { head, unordered, blocks, .. } = &self.recovered;
         let (height, unordered, blocks) = (head.height.0, unordered.len(), blocks.len());
         tracing::info!(height, unordered, blocks, "recovered");

@@ -85,7 +85,7 @@ fn a_stranger_checks_proofs_with_nothing_but_the_header_of_the_genesis() {
     let whom = ["query", "--endpoint", &endpoint, "--fingerprint", &fingerprint, "--network-id", &network_id];
     let asked: Vec<&str> = whom.into_iter().chain(["account", "1", "7", "--proof", &foreign]).collect();
     let (out, _) = expect(0, &asked);
-    assert!(out.contains("not checked here"), "{out}");
+    assert!(out.contains("are not checked here"), "{out}");
     // What no genesis is needed for is checked all the same.
     let spent = ["never", &hex::encode(sent[0].0), "--proof", &nothing];
     let (_, error) = expect(1, &whom.into_iter().chain(spent).collect::<Vec<_>>());

@@ -89,7 +89,7 @@ fn with_checkpoints(accounts: u64, kib: u64) -> Testbed {
         let file = member.config_file();
         let config = fs::read_to_string(&file).unwrap();
         assert!(config.contains("\n[storage]\n"), "{config}");
-        let with = format!("\n[storage]\ncheckpoint_kib = {kib}\n");
+        let with = format!("\n[storage]\ncheckpoint_every_kib = {kib}\n");
         fs::write(&file, config.replacen("\n[storage]\n", &with, 1)).unwrap();
     }
     testbed
@@ -139,7 +139,7 @@ fn a_start_goes_on_from_a_checkpoint_and_needs_none() {
     testbed.ready();
     for (member, (resumed, refused)) in members.iter().zip([(true, 0), (true, 1), (false, 2), (false, 0)]) {
         let said = said(member);
-        assert_eq!(said.contains("went on from a checkpoint"), resumed, "{said}");
+        assert_eq!(said.contains("continuing from a checkpoint"), resumed, "{said}");
         assert_eq!(said.matches("cannot be used: it cannot be read: chunk").count(), refused, "{said}");
     }
     (0..4).for_each(|index| testbed.wait_height(index, height));
@@ -156,7 +156,7 @@ fn a_start_goes_on_from_a_checkpoint_and_needs_none() {
     testbed.ready();
     let lost = said(&members[3]);
     assert!(
-        lost.contains("the journal does not go on behind it") && lost.contains("were lost or put back"),
+        lost.contains("the journal does not continue it") && lost.contains("were lost or put back"),
         "{lost}"
     );
     let goal = testbed.height(0);

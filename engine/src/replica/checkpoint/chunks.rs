@@ -1,4 +1,4 @@
-//! Bytes in chunks, each with its digest: what is read of a file was checked before it is looked at.
+//! Bytes in chunks, each with its digest: a chunk is checked before any byte of it is used.
 //!
 //! ```text
 //! chunk = bytes of it (4) | the bytes, 1 MiB at most | SHA-256 of its number (8) and the bytes
@@ -83,7 +83,7 @@ impl<R: Read> ChunkReader<R> {
         self.from.read_exact(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
         if length > CHUNK_BYTES {
-            return Err(io::Error::new(ErrorKind::InvalidData, "a chunk is longer than chunks are"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "a chunk is longer than 1 MiB"));
         }
         self.chunk.resize(length, 0);
         self.from.read_exact(&mut self.chunk)?;
@@ -104,7 +104,7 @@ impl<R: Read> ChunkReader<R> {
             self.next_chunk()?;
         }
         if !self.ended || self.from.read(&mut [0])? > 0 {
-            return Err(io::Error::new(ErrorKind::InvalidData, "bytes behind the end"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "there are bytes after the last chunk"));
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The bytes of a checkpoint, inside its [chunks](super::chunks). Numbers are little-endian.
+//! The bytes of a checkpoint, inside its [chunks](super::chunks). Numbers are little-endian; in parentheses are the bytes
+//! of a field, or of the count before a list.
 //!
 //! ```text
 //! magic | network (32)
@@ -7,7 +8,7 @@
 //! local   | last certificate: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
 //!         | replay from (8) | positions (8), 8 each | hints (8), 8 each
 //! chain   | id (4) | beginning (8) | heights that opened accounts (4), each height (8), accounts (8)
-//!         | accounts (8), 64 each | places (8), each 0 or 1, bytes (2), leaf | deliveries (4), each as its leaf
+//!         | accounts (8), 64 each | slots (8), each 0 or 1, bytes (2), leaf | deliveries (4), each as its leaf
 //! ```
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -61,7 +62,7 @@ impl Checkpoint {
     pub fn read(network: &Digest, from: impl Read) -> io::Result<Self> {
         let mut input = In(ChunkReader::new(from));
         if input.array()? != *MAGIC {
-            return Err(invalid("this is no checkpoint of this version"));
+            return Err(invalid("this is not a checkpoint, or one of another version"));
         }
         if Digest(input.array()?) != *network {
             return Err(invalid("it is of another network"));
@@ -138,8 +139,8 @@ impl<W: Write> Out<W> {
         })?;
         self.u64(of.accounts.len() as u64)?;
         of.accounts.iter().try_for_each(|account| self.raw(&account_bytes(account)))?;
-        self.u64(of.places.len() as u64)?;
-        of.places.iter().try_for_each(|place| match place {
+        self.u64(of.slots.len() as u64)?;
+        of.slots.iter().try_for_each(|place| match place {
             None => self.raw(&[0]),
             Some(row) => {
                 self.raw(&[1])?;
@@ -194,11 +195,11 @@ impl<R: Read> In<R> {
         match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
-            _ => Err(invalid("neither yes nor no")),
+            _ => Err(invalid("a flag is neither 0 nor 1")),
         }
     }
 
-    /// What is announced is not allocated before it is there.
+    /// Memory grows with the bytes that come, not with the length that is announced.
     fn bytes(&mut self) -> io::Result<Vec<u8>> {
         let length = u64::from(self.u32()?);
         let mut bytes = Vec::new();
@@ -215,12 +216,12 @@ impl<R: Read> In<R> {
         let (chain, beginning) = (ChainId(self.u32()?), self.u64()?);
         let since = self.many(|input| Ok((Height(input.u64()?), input.u64()?)))?;
         let accounts = (0..self.u64()?).map(|_| self.account()).collect::<io::Result<_>>()?;
-        let places = (0..self.u64()?).map(|_| self.place()).collect::<io::Result<Pages<_>>>()?;
+        let slots = (0..self.u64()?).map(|_| self.slot()).collect::<io::Result<Pages<_>>>()?;
         let outbox = self.many(|input| {
             let leaf: [u8; DELIVERY_BYTES] = input.array()?;
             Delivery::parse(&leaf).ok_or_else(|| invalid("something of an unknown kind is in flight"))
         })?;
-        Ok(ChainCheckpoint { chain, growth: Growth { beginning, since }, accounts, places, outbox })
+        Ok(ChainCheckpoint { chain, growth: Growth { beginning, since }, accounts, slots, outbox })
     }
 
     fn account(&mut self) -> io::Result<AccountState> {
@@ -233,7 +234,7 @@ impl<R: Read> In<R> {
         })
     }
 
-    fn place(&mut self) -> io::Result<Option<Row>> {
+    fn slot(&mut self) -> io::Result<Option<Row>> {
         if !self.bit()? {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! Checkpoints: everything that a validator must know to go on behind a height, without the journal below it.
+//! Checkpoints: the state of all chains at a height, in one file, with the place from which a start replays the journal.
 //!
 //! ```text
 //! journal    ─batch─batch─record 7─batch─block─record 8─batch─batch─record 9─ ..
@@ -71,13 +71,13 @@ pub struct ChainCheckpoint {
     pub growth: Growth,
     /// Its accounts, by their ids.
     pub accounts: Pages<AccountState>,
-    /// The places of its table.
-    pub places: Pages<Option<Row>>,
+    /// The slots of its table.
+    pub slots: Pages<Option<Row>>,
     /// What it sent to other chains in the height.
     pub outbox: Vec<Delivery>,
 }
 
-/// What a validator must know to go on behind a height.
+/// What a start needs beside the journal from [`replay_from`](Self::replay_from) on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The journal's record of the height: its block, its state root and what that says of each chain.
@@ -106,15 +106,33 @@ pub enum CheckpointError {
     /// It cannot be read, or is damaged.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// Its parts contradict each other.
-    #[error("its parts contradict each other: {0}")]
-    Contradiction(&'static str),
+    /// Its parts are none, or contradict each other.
+    #[error("it is invalid: {0}")]
+    Invalid(&'static str),
     /// It is not what the network had.
     #[error(transparent)]
     Ledger(#[from] RestoreError),
-    /// The journal does not go on behind it.
-    #[error("the journal does not go on behind it: {0}")]
+    /// The journal does not continue it.
+    #[error("the journal does not continue it: {0}")]
     Journal(#[from] RecoveryError),
+}
+
+/// Why no checkpoint can be taken of a height. The next one is tried as usual.
+#[derive(Debug, Error)]
+pub enum CaptureError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Execution is so far behind finality that roots are not carried yet which are not kept any more.
+    #[error(
+        "blocks still have to carry the state root of height {uncarried}, and only those from {kept} on are kept"
+    )]
+    RootsTooOld {
+        /// The first height whose root no block carries yet.
+        uncarried: Height,
+        /// The first height whose root is kept.
+        kept: Height,
+    },
 }
 
 /// What is restored from a checkpoint.
@@ -149,35 +167,38 @@ impl Checkpoint {
         schedule: Schedule,
     ) -> Result<Restored, CheckpointError> {
         let Self { record, roots, quotas, chains, certificate, boots, replay_from, positions, hints } = self;
-        let contradiction = CheckpointError::Contradiction;
-        let block = Block::decode(&record.block).map_err(|_| contradiction("its block"))?;
+        let invalid = CheckpointError::Invalid;
+        let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         let height = record.height;
         if block.height() != height || block.cut().len() != genesis.validators().len() {
-            return Err(contradiction("its block is of another height or network"));
+            return Err(invalid("its block is of another height or network"));
         }
         if positions.len() as u64 != height.0 || roots.last() != Some(&record.state_root) {
-            return Err(contradiction("the positions or the roots end at another height"));
+            return Err(invalid("the positions or the roots end at another height"));
         }
         let finality = match certificate.is_empty() {
             true => None,
-            false => Some(certificates.verify(&certificate).ok_or(contradiction("its certificate"))?),
+            false => Some(certificates.verify(&certificate).ok_or(invalid("its certificate does not hold"))?),
         };
         let head = ChainPosition::of(&block);
         let first = (height.0 + 1).checked_sub(roots.len() as u64).filter(|first| *first > 0);
-        let first = first.ok_or(contradiction("it has more roots than heights"))?;
+        let first = first.ok_or(invalid("it has more roots than heights"))?;
         let by_height = || (first..).map(Height).zip(roots.iter().copied());
         let mut known = Roots::default();
         by_height().for_each(|(height, root)| known.executed(height, root));
 
         let entries: Vec<_> = record.chains.iter().map(|chain| chain.entry).collect();
         if entries.len() != chains.len() {
-            return Err(contradiction("it has other chains than its record"));
+            return Err(invalid("it has other chains than its record"));
         }
         let root = StateRoot::recorded(height, entries.clone(), &record.state_root);
         let root = root.ok_or(CheckpointError::Ledger(RestoreError::StateRoot))?;
         let mut tables = Vec::new();
         for of in &chains {
-            tables.push(Table::try_restore(of.places.iter().cloned()).ok_or(contradiction("a table"))?);
+            tables.push(
+                Table::try_restore(of.slots.iter().cloned())
+                    .ok_or(invalid("a key has two rows in a table"))?,
+            );
         }
         let views =
             chains.iter().zip(&tables).map(|(of, table)| (of.chain, of.accounts.clone(), table.clone()));
@@ -192,9 +213,10 @@ impl Checkpoint {
                 && growth.at(height) == accounts.len() as u64
                 && growth.since.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
             if !is_plausible {
-                return Err(contradiction("how many accounts there were"));
+                return Err(invalid("how many accounts there were does not fit to the accounts"));
             }
-            let rules = rules(genesis, chain, &table).ok_or(contradiction("a chain without a charter"))?;
+            let rules = rules(genesis, chain, &table)
+                .ok_or(invalid("a chain is neither in the genesis nor has a charter"))?;
             let states = accounts.iter().copied();
             writers.push(StateWriter::restore(rules, height, entry.issuance, states, Some(growth), table));
             outboxes.push(outbox);
@@ -249,31 +271,32 @@ impl Keeper {
         self.roots.push_back(*root.digest());
     }
 
-    /// The checkpoint of the height that was committed last, which changed this on each chain. Accounts and tables are
-    /// copied when they change.
+    /// The checkpoint of the height that was committed last, which changed this on each chain. Accounts and tables
+    /// are shared, and copied page by page when they change.
+    ///
+    /// The hints are left empty: the host adds them.
     ///
     /// # Errors
-    /// The journal does not have that height whole; or more roots are not carried yet than are kept
-    /// ([`ReadError::NotCommitted`] names the first of them).
+    /// [`CaptureError`].
     pub fn capture<R: Records>(
         &self,
         (view, deltas, states): (&CommittedView, &[Delta], &Chains),
         journal: &JournalReader<'_, R>,
         (replay_from, boots): (Position, Boots),
-    ) -> Result<Checkpoint, ReadError> {
+    ) -> Result<Checkpoint, CaptureError> {
         let height = view.height();
         let (record, block) = journal.block(height)?;
         let first = Height(height.0 + 1 - self.roots.len() as u64);
         let uncarried = ChainPosition::of(&block).roots_next;
         if uncarried < first {
-            return Err(ReadError::NotCommitted(uncarried, first));
+            return Err(CaptureError::RootsTooOld { uncarried, kept: first });
         }
         let certificate = journal.last_certificate(height)?;
-        let chain = |((chain, accounts, places), delta): (_, &Delta)| ChainCheckpoint {
+        let chain = |((chain, accounts, slots), delta): (_, &Delta)| ChainCheckpoint {
             chain,
             growth: states.get(chain).map(|state| state.growth_until(height)).unwrap_or_default(),
             accounts,
-            places,
+            slots,
             outbox: delta.outbox().to_vec(),
         };
         Ok(Checkpoint {

@@ -149,23 +149,23 @@ fn a_checkpoint_that_was_forged_is_not_used() {
     let unsent = |of: &mut Checkpoint| of.chains.iter_mut().for_each(|chain| chain.outbox.clear());
     assert!(matches!(with(&unsent), Err(CheckpointError::Ledger(_))));
     let grown = |of: &mut Checkpoint| of.chains[0].growth.beginning -= 1;
-    assert!(matches!(with(&grown), Err(CheckpointError::Contradiction(_))));
+    assert!(matches!(with(&grown), Err(CheckpointError::Invalid(_))));
     let twice = |of: &mut Checkpoint| {
-        let row = of.chains[0].places[0].clone();
-        of.chains[0].places.push(row);
+        let row = of.chains[0].slots[0].clone();
+        of.chains[0].slots.push(row);
     };
-    assert!(matches!(with(&twice), Err(CheckpointError::Contradiction("a table"))));
+    assert!(matches!(with(&twice), Err(CheckpointError::Invalid("a key has two rows in a table"))));
     let fewer = |of: &mut Checkpoint| of.chains.truncate(1);
-    assert!(matches!(with(&fewer), Err(CheckpointError::Contradiction(_))));
+    assert!(matches!(with(&fewer), Err(CheckpointError::Invalid(_))));
     let early = |of: &mut Checkpoint| of.positions.truncate(of.positions.len() - 1);
-    assert!(matches!(with(&early), Err(CheckpointError::Contradiction(_))));
+    assert!(matches!(with(&early), Err(CheckpointError::Invalid(_))));
     let elsewhere = |of: &mut Checkpoint| {
         let last = of.positions.pop().unwrap();
         of.positions.push(crate::store::Position::from_raw(last.raw() + 1));
     };
-    assert!(matches!(with(&elsewhere), Err(CheckpointError::Journal(RecoveryError::Elsewhere { .. }))));
+    assert!(matches!(with(&elsewhere), Err(CheckpointError::Journal(RecoveryError::OtherJournal { .. }))));
     let no_certificate = |of: &mut Checkpoint| of.certificate.truncate(3);
-    assert!(matches!(with(&no_certificate), Err(CheckpointError::Contradiction("its certificate"))));
+    assert!(matches!(with(&no_certificate), Err(CheckpointError::Invalid("its certificate does not hold"))));
     // What it has ordered stands behind where it says that the journal is to be read from.
     let end = replay(&rig).end();
     let late = |of: &mut Checkpoint| of.replay_from = rig.nodes[0].world.written.last().unwrap().1;
