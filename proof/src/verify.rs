@@ -181,13 +181,15 @@ impl Proof {
         if chain != self.entry.chain || unexecuted.account != account.id {
             return Err(ProofError::OtherTransaction);
         }
-        if self.height < expiry {
-            return Err(ProofError::NotExpired { expiry, height: self.height });
-        }
+        // What is spent cannot execute any more, whatever the expiry says.
         match account.nonce(nonce) {
-            Nonce::Unspent => Ok(unexecuted),
-            Nonce::Spent => Err(ProofError::Spent(nonce)),
-            Nonce::Passed => Err(ProofError::Passed(nonce)),
+            Nonce::Unspent => {}
+            Nonce::Spent => return Err(ProofError::Spent(nonce)),
+            Nonce::Passed => return Err(ProofError::Passed(nonce)),
+        }
+        match self.height < expiry {
+            true => Err(ProofError::NotExpired { expiry, height: self.height }),
+            false => Ok(unexecuted),
         }
     }
 }

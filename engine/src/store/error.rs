@@ -65,6 +65,21 @@ pub enum StoreError {
         /// The file that should exist.
         path: PathBuf,
     },
+    /// The file that says how the log is cut is that of another log.
+    #[error(
+        "{path} is of another log: by it a segment has {expected} bytes, and {segment} has {found}; put back the file of \
+         this directory, from any copy of it"
+    )]
+    OtherIdentity {
+        /// The file.
+        path: PathBuf,
+        /// The bytes of a segment by that file.
+        expected: u64,
+        /// A segment.
+        segment: PathBuf,
+        /// The bytes that it has.
+        found: u64,
+    },
     /// A segment is shorter than all segments of the log are.
     #[error(
         "{path} ends at byte {found}, and every segment of this log has {expected} bytes: it was cut off"

@@ -279,17 +279,29 @@ impl Drop for Log {
 }
 
 /// The identity of the log in a directory; `None` where there is no log. Segments without one are no new log: their
-/// owner is not known, and what would be written behind them could not be told from what was.
+/// owner is not known, and what would be written behind them could not be told from what was. One that cuts segments
+/// otherwise is that of another log, and would write where nobody looks.
 fn identity_in(directory: &Path) -> Result<Option<Identity>, StoreError> {
-    if let Some(identity) = Identity::load(directory)? {
-        return Ok(Some(identity));
+    let files = Files::new(directory, false, false);
+    let segments = match files.segments() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        other => other.map_err(|error| StoreError::io("listing", directory, &error))?,
+    };
+    let (identity, path) = (Identity::load(directory)?, Identity::path(directory));
+    let Some(identity) = identity else {
+        return if segments.is_empty() { Ok(None) } else { Err(StoreError::MissingIdentity { path }) };
+    };
+    // Shorter ones were cut off, and are named where they are read.
+    for segment in segments {
+        let file = files.path(segment);
+        let length =
+            std::fs::metadata(&file).map_err(|error| StoreError::io("looking at", &file, &error))?.len();
+        if length > identity.segment_bytes {
+            let expected = identity.segment_bytes;
+            return Err(StoreError::OtherIdentity { path, expected, segment: file, found: length });
+        }
     }
-    match Files::new(directory, false, false).segments() {
-        Ok(segments) if segments.is_empty() => Ok(None),
-        Ok(_) => Err(StoreError::MissingIdentity { path: Identity::path(directory) }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::io("listing", directory, &error)),
-    }
+    Ok(Some(identity))
 }
 
 /// Takes the directory's lock, for writing or for reading.

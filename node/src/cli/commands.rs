@@ -136,6 +136,7 @@ fn is_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
                 | StoreError::ForeignOwner { .. }
                 | StoreError::Format { .. }
                 | StoreError::MissingIdentity { .. }
+                | StoreError::OtherIdentity { .. }
                 | StoreError::UringUnavailable { .. }
         )
     );

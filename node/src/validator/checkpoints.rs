@@ -91,7 +91,11 @@ impl Directory {
     /// It is damaged, of another network, or cannot be read.
     pub fn read(&self, height: Height) -> Result<Checkpoint, CheckpointError> {
         let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
-        Ok(Checkpoint::read(&self.network, file)?)
+        let checkpoint = Checkpoint::read(&self.network, file)?;
+        match checkpoint.height() == height {
+            true => Ok(checkpoint),
+            false => Err(CheckpointError::Invalid("its name is that of another height")),
+        }
     }
 
     /// Removes one that cannot be used.

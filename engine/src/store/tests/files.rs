@@ -269,6 +269,24 @@ fn a_missing_identity_is_refused_and_an_older_one_does_no_harm() {
 }
 
 #[test]
+fn the_identity_of_another_log_is_refused_before_anything_is_written() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    fill(&log, 0..12);
+    drop(log);
+    let smaller = Options { segment_bytes: 4 * 4096, ..small() };
+    drop(Log::open(other.path(), smaller).unwrap());
+    let path = directory.path().join("identity");
+    let own = std::fs::read(&path).unwrap();
+    std::fs::copy(other.path().join("identity"), &path).unwrap();
+    assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::OtherIdentity { .. })));
+    let inspected = Log::inspect(directory.path(), None, Lock::Shared);
+    assert!(matches!(inspected, Err(StoreError::OtherIdentity { .. })));
+    std::fs::write(&path, own).unwrap();
+    check(Log::open(directory.path(), small()).unwrap().1, 0..12);
+}
+
+#[test]
 fn a_segment_that_was_cut_off_is_named_with_its_length() {
     let directory = tempfile::tempdir().unwrap();
     let options = || Options { backend: Backend::Portable, ..small() };
