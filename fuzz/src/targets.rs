@@ -108,10 +108,13 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "account_record",
-        decode: |bytes| match (proof::AccountRecord::decode(bytes), AccountRecord::decode(bytes)) {
-            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), AccountRecord::encode),
-            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
-            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        decode: |bytes| {
+            alike(
+                bytes,
+                proof::AccountRecord::decode(bytes),
+                AccountRecord::decode(bytes),
+                AccountRecord::encode,
+            )
         },
         seeds: account_records,
     },
@@ -131,37 +134,30 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "old_key",
-        decode: |bytes| match (proof::OldKey::decode(bytes), OldKey::decode(bytes)) {
-            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), OldKey::encode),
-            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
-            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
-        },
+        decode: |bytes| alike(bytes, proof::OldKey::decode(bytes), OldKey::decode(bytes), OldKey::encode),
         seeds: || vec![OldKey { key: [7; 32], since: Height(0), until: Height(9) }.encode()],
     },
     Target {
         name: "administrators",
-        decode: |bytes| match (proof::Administrators::decode(bytes), Administrators::decode(bytes)) {
-            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Administrators::encode),
-            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
-            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        decode: |bytes| {
+            alike(
+                bytes,
+                proof::Administrators::decode(bytes),
+                Administrators::decode(bytes),
+                Administrators::encode,
+            )
         },
         seeds: || vec![Administrators { version: 2, council: council() }.encode()],
     },
     Target {
         name: "charter",
-        decode: |bytes| match (proof::Charter::decode(bytes), Charter::decode(bytes)) {
-            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Charter::encode),
-            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
-            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
-        },
+        decode: |bytes| alike(bytes, proof::Charter::decode(bytes), Charter::decode(bytes), Charter::encode),
         seeds: || vec![Charter::from(&new_chain()).encode()],
     },
     Target {
         name: "reservation",
-        decode: |bytes| match (proof::Reservation::decode(bytes), Reservation::decode(bytes)) {
-            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Reservation::encode),
-            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
-            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        decode: |bytes| {
+            alike(bytes, proof::Reservation::decode(bytes), Reservation::decode(bytes), Reservation::encode)
         },
         seeds: || {
             purposes().map(|purpose| Reservation { amount: 5, due_ms: 1 << 40, purpose }.encode()).into()
@@ -169,10 +165,8 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "attestation",
-        decode: |bytes| match (proof::Attestation::decode(bytes), Attestation::decode(bytes)) {
-            (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), Attestation::encode),
-            (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
-            (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
+        decode: |bytes| {
+            alike(bytes, proof::Attestation::decode(bytes), Attestation::decode(bytes), Attestation::encode)
         },
         seeds: attestations,
     },
@@ -198,6 +192,20 @@ fn same<T, E: std::fmt::Debug, B: AsRef<[u8]>>(
             Err("other bytes than these are accepted".into())
         }
         decoded => Ok(answer(decoded)),
+    }
+}
+
+/// The same law where there are two readers: they take and refuse the same bytes.
+fn alike<O: std::fmt::Debug, T: std::fmt::Debug, B: AsRef<[u8]>>(
+    bytes: &Bytes,
+    ours: Result<O, proof::FormError>,
+    theirs: Option<T>,
+    encode: impl Fn(&T) -> B,
+) -> Result<String, String> {
+    match (ours, theirs) {
+        (Ok(_), Some(read)) => same(bytes, Ok::<_, ()>(read), encode),
+        (Err(error), None) => Ok(answer::<(), _>(&Err(error))),
+        (ours, theirs) => Err(format!("one reader takes what the other refuses: {ours:?} {theirs:?}")),
     }
 }
 

@@ -11,7 +11,7 @@ use engine::replica::{
 };
 use engine::roots::{CommittedView, Ledger, StateRoot};
 use engine::store::simulated::SimulatedLog;
-use engine::store::{Position, Replay, StoreError};
+use engine::store::{Position, Replay};
 use engine::types::{Digest, Height};
 
 /// A checkpoint is due after so many heights, or bytes of batches: often, because runs are short.
@@ -144,14 +144,8 @@ pub(crate) fn recover<C: FinalityVerifier>(
     for (height, bytes) in files.newest_first() {
         match from(&bytes, recovery, certificates, replay) {
             Ok(found) => return Ok(Some(found)),
-            Err(
-                CheckpointError::Unreadable(_)
-                | CheckpointError::Journal(
-                    RecoveryError::HeightMissing(_)
-                    | RecoveryError::OtherJournal { .. }
-                    | RecoveryError::Store(StoreError::NoRecord { .. }),
-                ),
-            ) => files.remove(height),
+            Err(CheckpointError::Unreadable(_)) => files.remove(height),
+            Err(error) if error.is_of_another_journal() => files.remove(height),
             Err(error) => return Err(format!("the checkpoint of height {height} cannot be used: {error}")),
         }
     }

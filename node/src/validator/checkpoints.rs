@@ -20,9 +20,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossbeam::channel::{Receiver, Sender};
 use engine::execute::{Chains, Delta};
-use engine::replica::{CaptureError, Checkpoint, CheckpointError, JournalReader, Keeper, RecoveryError};
+use engine::replica::{CaptureError, Checkpoint, CheckpointError, JournalReader, Keeper};
 use engine::roots::CommittedView;
-use engine::store::{Position, StoreError, remove_file};
+use engine::store::{Position, remove_file};
 use engine::types::{Digest, Height};
 
 use super::clock::Clock;
@@ -193,13 +193,7 @@ pub fn is_unusable(error: &CheckpointError) -> bool {
             matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
         }
         CheckpointError::Invalid(_) | CheckpointError::Ledger(_) => true,
-        // The journal is another one. What else is wrong with it is not the checkpoint's fault.
-        CheckpointError::Journal(error) => matches!(
-            error,
-            RecoveryError::HeightMissing(_)
-                | RecoveryError::OtherJournal { .. }
-                | RecoveryError::Store(StoreError::NoRecord { .. })
-        ),
+        CheckpointError::Journal(_) => error.is_of_another_journal(),
     }
 }
 

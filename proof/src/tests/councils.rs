@@ -6,13 +6,13 @@ use std::vec::Vec;
 use engine::limits::DECISION_LAG;
 use engine::types::{
     ADMINISTRATORS_KEY as ENGINE_KEY, AccountId, Asset, ChainId, ChainKind as EngineKind,
-    Council as EngineCouncil, CryptoSuite, Decision as EngineDecision, EncodedDecision, Height,
-    NewChain as EngineNewChain, ProposalRecord, Propose, Roles as EngineRoles,
+    Council as EngineCouncil, CryptoSuite, Decision as EngineDecision, Height, NewChain as EngineNewChain,
+    ProposalRecord, Roles as EngineRoles,
 };
 use proptest::prelude::*;
 
 use super::check;
-use super::network::{GOVERNANCE, Network};
+use super::network::{GOVERNANCE, Network, propose};
 use crate::*;
 
 fn network() -> Network {
@@ -27,19 +27,7 @@ fn said(network: &mut Network, key: Digest) -> Result<Statement, ProofError> {
 
 /// The name that a decision has when it is proposed here.
 fn name(decision: &EngineDecision) -> Digest {
-    let encoded = decision.encode();
-    let propose = Propose {
-        chain: ChainId(GOVERNANCE),
-        key_version: 1,
-        reference: [0; 12],
-        administrator: AccountId(1),
-        administrators: 1,
-        until_ms: u64::MAX,
-        decision: EncodedDecision::read(&encoded).unwrap(),
-        nonce: 0,
-        expiry: Height(1_000),
-    };
-    propose.proposal().0
+    propose(&decision.encode(), 0).proposal().0
 }
 
 fn others() -> EngineCouncil {

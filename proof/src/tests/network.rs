@@ -54,6 +54,21 @@ pub fn account_key(account: u64) -> SigningKey {
     key(2, account)
 }
 
+/// Administrator 1 proposes what is encoded.
+pub fn propose(encoded: &[u8], nonce: u64) -> Propose<'_> {
+    Propose {
+        chain: ChainId(GOVERNANCE),
+        key_version: 1,
+        reference: [0; 12],
+        administrator: AccountId(1),
+        administrators: 1,
+        until_ms: u64::MAX,
+        decision: EncodedDecision::read(encoded).unwrap(),
+        nonce,
+        expiry: Height(1_000),
+    }
+}
+
 impl Network {
     /// So many validators, and chains of so many accounts, which hold 1,000 each where the chain has money.
     pub fn new(name: &str, validators: u64, chains: &[(u32, u64)]) -> Self {
@@ -247,17 +262,7 @@ impl Network {
     /// An administrator decides.
     pub fn decide(&self, decision: &Decision, nonce: u64) -> Vec<Packet> {
         let encoded = decision.encode();
-        let propose = Propose {
-            chain: ChainId(GOVERNANCE),
-            key_version: 1,
-            reference: [0; 12],
-            administrator: AccountId(1),
-            administrators: 1,
-            until_ms: u64::MAX,
-            decision: EncodedDecision::read(&encoded).unwrap(),
-            nonce,
-            expiry: Height(1_000),
-        };
+        let propose = propose(&encoded, nonce);
         let signed = propose.sign(self.genesis.network(), |message| account_key(1).sign(message));
         signed.unwrap().run().packets().to_vec()
     }

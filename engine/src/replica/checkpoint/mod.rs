@@ -30,7 +30,7 @@ use crate::execute::{
 };
 use crate::order::{FinalityVerifier, Position as ChainPosition, Quotas, Roots};
 use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot};
-use crate::store::{Position, Records};
+use crate::store::{Position, Records, StoreError};
 use crate::types::{ChainId, Charter, Digest, Genesis, Height, OWN_CHAIN_KEY};
 use crate::wire::Block;
 
@@ -115,6 +115,22 @@ pub enum CheckpointError {
     /// The journal does not continue it.
     #[error("the journal does not continue it: {0}")]
     Journal(#[from] RecoveryError),
+}
+
+impl CheckpointError {
+    /// Whether the journal is another one than that of which the checkpoint was taken. What else is wrong with a
+    /// journal is not the checkpoint's fault.
+    #[must_use]
+    pub fn is_of_another_journal(&self) -> bool {
+        matches!(
+            self,
+            Self::Journal(
+                RecoveryError::HeightMissing(_)
+                    | RecoveryError::OtherJournal { .. }
+                    | RecoveryError::Store(StoreError::NoRecord { .. })
+            )
+        )
+    }
 }
 
 /// Why no checkpoint can be taken of a height. The next one is tried as usual.
