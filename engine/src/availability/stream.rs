@@ -245,6 +245,12 @@ impl Stream {
         self.nodes.values().filter_map(|node| node.position).min()
     }
 
+    /// The batches that stand up to a place in the journal, by their digests.
+    pub fn stored_until(&self, position: Position) -> impl Iterator<Item = &Verified<Batch>> {
+        let stands = move |node: &&Node| node.position.is_some_and(|at| at <= position);
+        self.nodes.values().filter(stands).map(|node| &node.batch)
+    }
+
     /// Notes that a batch is durable; true if the held head has moved.
     pub fn durable(&mut self, digest: &Digest) -> bool {
         let Some(node) = self.nodes.get_mut(digest) else { return false };

@@ -169,6 +169,8 @@ pub struct Replica {
     /// The last position that is known: what is appended later stands behind it.
     pub(super) appended: Position,
     pub(super) schedule: Schedule,
+    /// What stands up to this place and is still not ordered when a checkpoint is due is written again.
+    pub(super) old_until: Position,
     pub(super) unstable: VecDeque<(Position, Unstable)>,
 
     pub(super) own: BTreeMap<Digest, Own>,
@@ -282,6 +284,7 @@ impl Replica {
             journaled,
             appended,
             schedule,
+            old_until: appended,
             unstable: VecDeque::new(),
             own: BTreeMap::new(),
             own_head,

@@ -15,7 +15,8 @@ use std::time::Duration;
 use super::recovery::bytes_of;
 use super::state::{Certifying, Judging, Own, Proposing, Unstable};
 use super::{
-    Answer, Halt, Job, KIND_BLOCK, Now, Observation, OwnBatch, Ports, QuestionId, Replica, Stage, To, Work,
+    Answer, Halt, Job, KIND_BATCH, KIND_BLOCK, Now, Observation, OwnBatch, Ports, QuestionId, Replica, Stage,
+    To, Work,
 };
 use crate::availability::{Gap, Stream, Wanted};
 use crate::limits::ROOT_LAG_MAX;
@@ -451,12 +452,17 @@ impl Replica {
                 return Ok(());
             }
             let (block, finalized) = self.finalized.pop_front().expect("looked at above");
-            self.execute(block, finalized, ports);
+            self.execute(block, finalized, ports)?;
         }
         Ok(())
     }
 
-    fn execute(&mut self, block: Finalized<Block>, finalized: Duration, ports: &mut impl Ports) {
+    fn execute(
+        &mut self,
+        block: Finalized<Block>,
+        finalized: Duration,
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
         let (mut batches, mut positions, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for (stream, to) in self.streams.iter_mut().zip(block.value().cut()) {
             let path = stream.path(&stream.cut(), to).expect("dispatch has looked");
@@ -487,10 +493,31 @@ impl Replica {
         self.dispatched = height;
         self.journaled.retain(|_, (of, _)| *of > height);
         let due = self.schedule.follow(bytes_of(&batches));
-        let checkpoint = due.then(|| self.replay_from());
+        let checkpoint = if due { Some(self.checkpoint_due(ports)?) } else { None };
         let finalized_us = finalized.as_micros() as u64;
         let job = Job { block, batches, positions, own, finalized_us, checkpoint };
         ports.hand_on(Work::Execute(Box::new(job)));
+        Ok(())
+    }
+
+    /// A checkpoint is due at the height that was dispatched last: from where the journal is read behind it. A batch
+    /// that no block has ordered since the last one, and perhaps no block ever will, is written again, so that it does
+    /// not keep everything behind it from being released. Each is one record more for each checkpoint, and authors have
+    /// bounded shares of them.
+    fn checkpoint_due(&mut self, ports: &mut impl Ports) -> Result<LogPosition, Halt> {
+        for stream in &mut self.streams {
+            let old: Vec<_> = stream
+                .stored_until(self.old_until)
+                .map(|batch| (*batch.digest(), batch.bytes().clone()))
+                .collect();
+            for (digest, bytes) in old {
+                let position = ports.append(KIND_BATCH, &[&bytes])?;
+                stream.stored(&digest, position);
+                self.appended = self.appended.max(position);
+            }
+        }
+        self.old_until = self.appended;
+        Ok(self.replay_from())
     }
 
     /// Where the journal has to be read from behind the height that was dispatched last: there stands the first batch

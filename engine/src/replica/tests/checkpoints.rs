@@ -5,7 +5,7 @@ use std::io::{Cursor, ErrorKind};
 use super::rig::{ACCOUNTS, Plain, schedule};
 use super::*;
 use crate::roots::{CommittedView, Ledger};
-use crate::store::Replay;
+use crate::store::{Position, Replay};
 
 /// Blocks with payments within and between the chains, and what is sealed and not ordered.
 fn rig() -> Rig {
@@ -172,4 +172,36 @@ fn a_checkpoint_that_was_forged_is_not_used() {
     assert!(matches!(with(&late), Err(CheckpointError::Journal(_))));
     let behind = |of: &mut Checkpoint| of.replay_from = end;
     assert!(matches!(with(&behind), Err(CheckpointError::Journal(RecoveryError::Store(_)))));
+}
+
+/// A batch that no block orders would keep the journal from ever being cut: it is written again.
+#[test]
+fn what_is_never_ordered_is_written_again_and_does_not_hold_the_journal_back() {
+    let mut rig = Rig::new(4);
+    let never = rig.seal(3, Head::NONE, 7, 1);
+    rig.deliver(3, 0, PeerMessage::Batch(never.bytes().clone()));
+    rig.settle();
+    let copies = |rig: &Rig| -> Vec<Position> {
+        let records = rig.nodes[0].world.records().into_iter().zip(&rig.nodes[0].world.written);
+        let is_it = |(kind, bytes): &(u8, Vec<u8>)| *kind == KIND_BATCH && bytes[..] == never.bytes()[..];
+        records.filter(|(record, _)| is_it(record)).map(|(_, (_, position))| *position).collect()
+    };
+    let first = copies(&rig)[0];
+    let mut parent = rig.network();
+    for at in 1..=9_u64 {
+        rig.offer(0, at, at).unwrap();
+        rig.advance(60);
+        parent = rig.order(0, at, parent);
+        rig.advance(40);
+    }
+    let due = &rig.nodes[0].world.due;
+    assert_eq!(due.iter().map(|(height, _)| height.0).collect::<Vec<_>>(), [3, 6, 9]);
+    let copies = copies(&rig);
+    assert_eq!(copies.len(), 3, "once, and at each checkpoint but the first, before which it was not old");
+    assert!(due[0].1 <= first, "it has to be read");
+    assert!(first < due[1].1 && due[1].1 <= copies[1], "the second stands behind the first");
+    assert!(copies[1] < due[2].1 && due[2].1 <= copies[2]);
+    let (recovered, ..) = rig.recover(replay(&rig)).unwrap();
+    let unordered: Vec<_> = recovered.unordered.iter().map(|(batch, at)| (*batch.digest(), *at)).collect();
+    assert_eq!(unordered, [(*never.digest(), copies[2])], "once, where it stands last");
 }
