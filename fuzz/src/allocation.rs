@@ -1,10 +1,28 @@
-//! How much memory a piece of work allocates at most: the allocator counts.
+//! How much memory a piece of work allocates at most: the allocator counts, for each thread by itself.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::Cell;
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that a thread has allocated and not freed, and the most that they have been. What another thread frees counts
+/// there, so the first may be below zero.
+#[derive(Clone, Copy)]
+struct Count {
+    live: isize,
+    peak: isize,
+}
+
+thread_local! {
+    // Without a destructor and made without allocating, so the allocator may use it at any time.
+    static COUNT: Cell<Count> = const { Cell::new(Count { live: 0, peak: 0 }) };
+}
+
+fn count(bytes: isize) {
+    COUNT.with(|count| {
+        let Count { live, peak } = count.get();
+        let live = live.wrapping_add(bytes);
+        count.set(Count { live, peak: peak.max(live) });
+    });
+}
 
 struct Counting;
 
@@ -12,14 +30,13 @@ struct Counting;
 // the caller.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(live, Relaxed);
+        count(layout.size() as isize);
         // SAFETY: the caller keeps the contract of `alloc`, and it is handed on unchanged.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
+        count(-(layout.size() as isize));
         // SAFETY: the pointer came from `alloc` above, hence from `System`, with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -28,19 +45,21 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// From here on.
-pub(crate) struct Peak(usize);
+/// From here on, on this thread.
+pub(crate) struct Peak(isize);
 
-/// Starts to look. One thread at a time: the counters are those of the process.
+/// Starts to look. One piece of work at a time on each thread.
 pub(crate) fn peak() -> Peak {
-    let live = LIVE.load(Relaxed);
-    PEAK.store(live, Relaxed);
-    Peak(live)
+    COUNT.with(|count| {
+        let live = count.get().live;
+        count.set(Count { live, peak: live });
+        Peak(live)
+    })
 }
 
 impl Peak {
     /// The most bytes that were allocated at a time since, beside those that were there before.
     pub(crate) fn so_far(&self) -> usize {
-        PEAK.load(Relaxed).saturating_sub(self.0)
+        COUNT.with(|count| usize::try_from(count.get().peak - self.0).unwrap_or(0))
     }
 }

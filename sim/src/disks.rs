@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use consensus::SyncDone;
 use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
-use engine::store::{Options, Position, StoreError};
+use engine::store::{Options, Owner, Position, Role, StoreError};
 
 use crate::bell::{Call, Rope};
 use crate::chance::Chance;
@@ -19,8 +19,10 @@ const GROUP_BYTES: usize = 512 << 10;
 const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// How logs are opened.
-pub(crate) fn options(network: [u8; 32]) -> Options {
-    Options { group_bytes: GROUP_BYTES, segment_bytes: SEGMENT_BYTES, ..Options::new(network) }
+pub(crate) fn options(network: [u8; 32], role: Role) -> Options {
+    // A disk is never given to another validator.
+    let owner = Owner { network, validator: [0; 32], role };
+    Options { group_bytes: GROUP_BYTES, segment_bytes: SEGMENT_BYTES, ..Options::new(owner) }
 }
 
 /// What stays when a validator is gone.
@@ -83,7 +85,7 @@ impl VoteLog {
         hasty: bool,
     ) -> Result<Votes, String> {
         let (log, records) =
-            SimulatedLog::open(disk, &options(network)).map_err(|error| error.to_string())?;
+            SimulatedLog::open(disk, &options(network, Role::Votes)).map_err(|error| error.to_string())?;
         let (mut replay, mut boots) = (consensus::Replay::new(), Boots::default());
         for record in records {
             let record = record.map_err(|error| error.to_string())?;

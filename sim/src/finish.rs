@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use engine::limits::STREAM_BATCHES_MAX;
 use engine::replica::KIND_COMMITTED;
-use engine::store::StoreError;
 use engine::store::simulated::{SimulatedDisk, SimulatedLog};
+use engine::store::{Role, StoreError};
 use engine::types::{Asset, Reservation, ReservationId, Verdict};
 
 use crate::administrators::Governed;
@@ -240,7 +240,7 @@ impl World {
 
 /// How high a journal goes, read from the disk alone.
 fn durable_height(disk: &SimulatedDisk, network: [u8; 32]) -> Result<u64, StoreError> {
-    let (_log, replay) = SimulatedLog::open(disk, &options(network))?;
+    let (_log, replay) = SimulatedLog::open(disk, &options(network, Role::Journal))?;
     let mut height = 0;
     for record in replay {
         let record = record?;

@@ -13,8 +13,8 @@ use engine::replica::{
     Standing,
 };
 use engine::roots::{ChainEntry, CommittedView, Ledger};
-use engine::store::Position;
 use engine::store::simulated::SimulatedLog;
+use engine::store::{Position, Role};
 use engine::types::{Digest, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
@@ -103,10 +103,11 @@ impl Running {
         let rope = Rope { bell: start.bell.clone(), caller: (start.node, start.life) };
         let rule = start.rule;
         let certificates = Arc::new(Certificates::new(genesis, rule == Some(Rule::CertificatesChecked)));
-        let (journal, mut replay) = match SimulatedLog::open(&start.disks.journal, &options(network.0)) {
-            Ok(opened) => opened,
-            Err(error) => return Started::Failed(format!("the journal cannot be opened: {error}")),
-        };
+        let (journal, mut replay) =
+            match SimulatedLog::open(&start.disks.journal, &options(network.0, Role::Journal)) {
+                Ok(opened) => opened,
+                Err(error) => return Started::Failed(format!("the journal cannot be opened: {error}")),
+            };
         let hasty = rule == Some(Rule::VotesDurable);
         let votes = match VoteLog::open(&start.disks.votes, network.0, rope.clone(), hasty) {
             Ok(votes) => votes,

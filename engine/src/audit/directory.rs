@@ -3,17 +3,27 @@
 use std::path::Path;
 
 use super::{AuditError, Finding, FindingKind};
-use crate::limits::BATCH_BYTES_MAX;
-use crate::store::{Lock, Log, Record, Replay, StoreError};
+use crate::limits::{BATCH_BYTES_MAX, PUBLIC_KEY_BYTES};
+use crate::store::{Lock, Log, Owner, Record, Replay, Role, StoreError};
 use crate::types::Genesis;
 
 /// Record bytes that are read before they are checked together.
 const WAVE_BYTES: usize = 32 * BATCH_BYTES_MAX;
 
-/// Opens a log for reading. Damage is a finding; anything else means that there is nothing to audit.
-pub(super) fn open(directory: &Path, genesis: &Genesis) -> Result<Result<Replay, Finding>, AuditError> {
-    match Log::inspect(directory, Some(genesis.network().0), Lock::Shared) {
-        Ok((_, replay)) => Ok(Ok(replay)),
+/// Opens a log for reading, of whatever validator, or of this one; and whose it is. Damage is a finding; anything else
+/// means that there is nothing to audit.
+pub(super) fn open(
+    directory: &Path,
+    genesis: &Genesis,
+    (role, validator): (Role, Option<[u8; PUBLIC_KEY_BYTES]>),
+) -> Result<Result<(Owner, Replay), Finding>, AuditError> {
+    let opened = Log::inspect(directory, Lock::Shared).and_then(|(identity, replay)| {
+        let validator = validator.unwrap_or(identity.owner.validator);
+        let owner = Owner { network: genesis.network().0, validator, role };
+        identity.belongs_to(&owner, directory).map(|()| (owner, replay))
+    });
+    match opened {
+        Ok(opened) => Ok(Ok(opened)),
         Err(error) => damage(error, directory).map(Err),
     }
 }

@@ -37,8 +37,11 @@ use self::chronicle::Chronicle;
 pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat};
 pub use self::report::{AuditReport, Supply};
-use crate::store::{Record, Replay, StoreError};
-use crate::types::{Digest, Genesis, Head, Height, Outcome, PacketRun, Transaction, TransactionId};
+use crate::limits::PUBLIC_KEY_BYTES;
+use crate::store::{Record, Replay, Role, StoreError};
+use crate::types::{
+    Digest, Genesis, Head, Height, Outcome, PacketRun, Transaction, TransactionId, ValidatorIndex,
+};
 use crate::wire::{Batch, Block};
 
 /// Told of every transaction of every committed block that holds, once it has its final outcome: height, packet,
@@ -88,6 +91,8 @@ impl fmt::Debug for Auditor {
 /// One directory on its way through the audit.
 struct Walk {
     report: AuditReport,
+    /// The public key of the validator whose journal it is.
+    key: Option<[u8; PUBLIC_KEY_BYTES]>,
     /// Batches that no block has ordered yet.
     waiting: BTreeMap<Digest, Batch>,
     /// How far the last block of this directory takes each author's stream.
@@ -151,10 +156,13 @@ impl Auditor {
         visit: &mut Visitor<'_>,
     ) -> Result<Option<Finding>, AuditError> {
         let directory = directory.join("journal");
-        let mut replay = match directory::open(&directory, &self.genesis)? {
-            Ok(replay) => replay,
+        let (owner, mut replay) = match directory::open(&directory, &self.genesis, (Role::Journal, None))? {
+            Ok(opened) => opened,
             Err(finding) => return Ok(Some(finding)),
         };
+        let at = self.genesis.validators().iter().position(|of| of.public_key == owner.validator);
+        walk.report.validator = at.map(|at| ValidatorIndex(at as u16));
+        walk.key = Some(owner.validator);
         let end = replay.end().raw();
         loop {
             let (wave, damage) = directory::read_wave(&mut replay, &directory)?;
@@ -269,8 +277,9 @@ impl Auditor {
 
     fn consensus_log(&self, directory: &Path, walk: &mut Walk) -> Result<Option<Finding>, AuditError> {
         let directory = directory.join("consensus");
-        let mut replay = match directory::open(&directory, &self.genesis)? {
-            Ok(replay) => replay,
+        let whose = (Role::Votes, walk.key);
+        let (_, mut replay) = match directory::open(&directory, &self.genesis, whose)? {
+            Ok(opened) => opened,
             Err(finding) => return Ok(Some(finding)),
         };
         loop {
@@ -298,6 +307,7 @@ impl Walk {
         let report = AuditReport {
             directory: directory.to_owned(),
             network: *genesis.network(),
+            validator: None,
             ok: false,
             height: Height(0),
             block: *genesis.network(),
@@ -331,7 +341,8 @@ impl Walk {
             finding: None,
         };
         let cut = vec![Head::NONE; genesis.validators().len()];
-        Self { report, waiting: BTreeMap::new(), cut, in_flight: InFlight::default(), uncertified: 0 }
+        let (key, waiting, in_flight) = (None, BTreeMap::new(), InFlight::default());
+        Self { report, key, waiting, cut, in_flight, uncertified: 0 }
     }
 
     /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.

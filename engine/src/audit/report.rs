@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Finding;
-use crate::types::{Action, Command, Content, Digest, Height, Outcome, PacketRun};
+use crate::types::{Action, Command, Content, Digest, Height, Outcome, PacketRun, ValidatorIndex};
 
 /// The money of one asset, over all its chains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +46,8 @@ pub struct AuditReport {
     pub directory: PathBuf,
     /// The network.
     pub network: Digest,
+    /// The validator whose directory it is, if it is one of the genesis.
+    pub validator: Option<ValidatorIndex>,
     /// Whether everything holds.
     pub ok: bool,
     /// The last committed height.

@@ -8,7 +8,7 @@ use kernels::sha2::sha256;
 
 use super::*;
 use crate::roots::Ledger;
-use crate::store::{Backend, Log, Options};
+use crate::store::{Backend, Log, Options, Owner, Role};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Effect,
     Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
@@ -209,8 +209,10 @@ impl Scene {
 
     /// Writes the journal, with the vote log that every validator has.
     fn write(&self) {
-        for (log, records) in [("journal", self.entries.len() as u16), ("consensus", 0)] {
-            let mut options = Options::new(self.genesis.network().0);
+        let parts = [("journal", Role::Journal, self.entries.len() as u16), ("consensus", Role::Votes, 0)];
+        for (log, role, records) in parts {
+            let validator = self.genesis.validators()[0].public_key;
+            let mut options = Options::new(Owner { network: self.genesis.network().0, validator, role });
             options.backend = Backend::Portable;
             options.segment_bytes = 8 << 20;
             let (log, _) = Log::open(&self.directory.path().join(log), options).unwrap();

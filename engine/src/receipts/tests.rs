@@ -1,12 +1,14 @@
 use super::*;
 use crate::mempool::Origin;
 use crate::roots::{Ledger, StateRoot};
-use crate::store::{Log, Options};
+use crate::store::{Log, Options, Owner, Role};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Height, Outcome, Refusal,
     Roles, ValidatorGenesis, Verdict,
 };
 use crate::wire::Notice;
+
+const OWNER: Owner = Owner { network: [0; 32], validator: [0; 32], role: Role::Journal };
 
 fn origin(connection: u64, tag: u64) -> Origin {
     Origin { connection, tag, received_us: 0, verified_us: 0 }
@@ -37,7 +39,7 @@ fn state_root() -> StateRoot {
 /// A receipt of height 1, over a real log.
 fn receipt() -> Receipt {
     let directory = tempfile::tempdir().unwrap();
-    let (log, _) = Log::open(directory.path(), Options::new([0; 32])).unwrap();
+    let (log, _) = Log::open(directory.path(), Options::new(OWNER)).unwrap();
     let position = log.append(1, &[b"height 1"]).unwrap();
     let durable = log.wait_durable(position).unwrap();
     Receipt::mint(&durable, position, &state_root()).unwrap()
@@ -46,7 +48,7 @@ fn receipt() -> Receipt {
 #[test]
 fn there_is_no_receipt_before_the_record_is_durable() {
     let directory = tempfile::tempdir().unwrap();
-    let (log, _) = Log::open(directory.path(), Options::new([0; 32])).unwrap();
+    let (log, _) = Log::open(directory.path(), Options::new(OWNER)).unwrap();
     let root = state_root();
     let first = log.append(1, &[b"height 1"]).unwrap();
     let durable = log.wait_durable(first).unwrap();

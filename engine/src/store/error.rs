@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::owner::Owner;
+
 /// A failure of the log. Cloned to everyone who waits on the same write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -12,15 +14,15 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// The directory was made for another owner (another network).
-    #[error("the data directory {path} belongs to another network: expected {expected}, found {found}")]
+    /// The directory was made for another owner: another network, another validator, or another of its logs.
+    #[error("the data directory {path} {}", found.difference(expected))]
     ForeignOwner {
         /// The directory.
         path: PathBuf,
-        /// The owner that was asked for, in hex.
-        expected: String,
-        /// The owner that is written there, in hex.
-        found: String,
+        /// The owner that was asked for.
+        expected: Box<Owner>,
+        /// The owner that is written there.
+        found: Box<Owner>,
     },
     /// The directory was written by a format that this build does not know.
     #[error("{path} is written in log format {found}; this build reads format {expected}")]

@@ -6,18 +6,21 @@ use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::files::sync_directory;
+use super::owner::{Owner, Role};
 use super::sector::{SECTOR_BYTES, u32_at, u64_at};
 
 const NAME: &str = "identity";
 const MAGIC: [u8; 8] = *b"millrlog";
-const FORMAT: u32 = 2;
-const BYTES: usize = 64;
+const FORMAT: u32 = 3;
+const BYTES: usize = 96;
+/// Where the checksum stands.
+const CHECKSUM: usize = BYTES - 4;
 
 /// What a log's directory says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// The log's owner: the network id.
-    pub owner: [u8; 32],
+    /// The log's owner.
+    pub owner: Owner,
     /// Bytes of each segment.
     pub segment_bytes: u64,
     /// The number of this life of the log: above that of each earlier one, as far as this file and the sectors know.
@@ -36,9 +39,11 @@ impl Identity {
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[12..20].copy_from_slice(&self.segment_bytes.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.incarnation.to_le_bytes());
-        bytes[24..56].copy_from_slice(&self.owner);
-        let checksum = crc32fast::hash(&bytes[..60]);
-        bytes[60..].copy_from_slice(&checksum.to_le_bytes());
+        bytes[24..56].copy_from_slice(&self.owner.network);
+        bytes[56..88].copy_from_slice(&self.owner.validator);
+        bytes[88] = self.owner.role.code();
+        let checksum = crc32fast::hash(&bytes[..CHECKSUM]);
+        bytes[CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -50,26 +55,37 @@ impl Identity {
             expected,
             found,
         };
-        if bytes.len() != BYTES {
-            return Err(corrupt(
-                bytes.len() as u64,
-                format!("{BYTES} bytes"),
-                format!("{} bytes", bytes.len()),
-            ));
+        let length = bytes.len();
+        let short = || corrupt(length as u64, format!("{BYTES} bytes"), format!("{length} bytes"));
+        let magic = bytes.get(..8).ok_or_else(short)?;
+        if magic != MAGIC {
+            return Err(corrupt(0, hex::encode(MAGIC), hex::encode(magic)));
         }
-        if bytes[..8] != MAGIC {
-            return Err(corrupt(0, hex::encode(MAGIC), hex::encode(&bytes[..8])));
+        // Another format has another length. Its number stands where this one's does, unless it is damaged.
+        if length != BYTES {
+            return Err(match bytes.get(8..12).map(|_| u32_at(bytes, 8)) {
+                Some(found) if found != FORMAT && found < 1 << 16 => {
+                    StoreError::Format { path: path.to_path_buf(), expected: FORMAT, found }
+                }
+                _ => short(),
+            });
         }
-        let (carried, computed) = (u32_at(bytes, 60), crc32fast::hash(&bytes[..60]));
+        let (carried, computed) = (u32_at(bytes, CHECKSUM), crc32fast::hash(&bytes[..CHECKSUM]));
         if carried != computed {
-            return Err(corrupt(60, format!("checksum {computed:08x}"), format!("{carried:08x}")));
+            return Err(corrupt(
+                CHECKSUM as u64,
+                format!("checksum {computed:08x}"),
+                format!("{carried:08x}"),
+            ));
         }
         let found = u32_at(bytes, 8);
         if found != FORMAT {
             return Err(StoreError::Format { path: path.to_path_buf(), expected: FORMAT, found });
         }
-        let mut owner = [0; 32];
-        owner.copy_from_slice(&bytes[24..56]);
+        let key = |from: usize| bytes[from..from + 32].try_into().expect("32 bytes");
+        let role = Role::of(bytes[88])
+            .ok_or_else(|| corrupt(88, "a log of a validator".into(), format!("code {}", bytes[88])))?;
+        let owner = Owner { network: key(24), validator: key(56), role };
         Ok(Identity { owner, segment_bytes: u64_at(bytes, 12), incarnation: u32_at(bytes, 20) })
     }
 
@@ -102,14 +118,17 @@ impl Identity {
         write().map_err(|error| StoreError::writing(&path, &error))
     }
 
-    /// Refuses another network's directory.
-    pub(super) fn belongs_to(&self, owner: &[u8; 32], directory: &Path) -> Result<(), StoreError> {
+    /// Refuses another owner's directory.
+    ///
+    /// # Errors
+    /// [`StoreError::ForeignOwner`].
+    pub fn belongs_to(&self, owner: &Owner, directory: &Path) -> Result<(), StoreError> {
         match self.owner == *owner {
             true => Ok(()),
             false => Err(StoreError::ForeignOwner {
                 path: directory.to_path_buf(),
-                expected: hex::encode(owner),
-                found: hex::encode(self.owner),
+                expected: Box::new(*owner),
+                found: Box::new(self.owner),
             }),
         }
     }

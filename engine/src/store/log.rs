@@ -75,20 +75,13 @@ impl Log {
     }
 
     /// Reads a log without writing anything: for audits. So it proves nothing about the records behind the last proven
-    /// sector: they may be in the page cache only.
+    /// sector: they may be in the page cache only. Whose it is, is for the caller to look at.
     ///
     /// # Errors
     /// As `open`, and `NoLog` where there is none.
-    pub fn inspect(
-        directory: &Path,
-        owner: Option<[u8; 32]>,
-        locking: Lock,
-    ) -> Result<(Identity, Replay), StoreError> {
+    pub fn inspect(directory: &Path, locking: Lock) -> Result<(Identity, Replay), StoreError> {
         let identity =
             identity_in(directory)?.ok_or_else(|| StoreError::NoLog { path: directory.to_path_buf() })?;
-        if let Some(owner) = owner {
-            identity.belongs_to(&owner, directory)?;
-        }
         let guard = match locking {
             Lock::None => None,
             Lock::Shared => Some(Guard::Directory { _lock: lock(directory, false)? }),

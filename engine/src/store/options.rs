@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::error::StoreError;
+use super::owner::{Owner, Role};
 use super::sector::SECTOR_BYTES;
 
 /// How groups are written.
@@ -21,7 +22,7 @@ pub enum Backend {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The log's owner: a directory of another owner is refused.
-    pub owner: [u8; 32],
+    pub owner: Owner,
     /// How groups are written.
     pub backend: Backend,
     /// Bytes of a segment of a *new* log; an existing one keeps its own.
@@ -40,7 +41,11 @@ pub struct Options {
 impl Options {
     /// The defaults, for one owner.
     #[must_use]
-    pub fn new(owner: [u8; 32]) -> Options {
+    pub fn new(owner: Owner) -> Options {
+        let thread_name = match owner.role {
+            Role::Journal => "journal",
+            Role::Votes => "consensus-log",
+        };
         Options {
             owner,
             backend: Backend::Auto,
@@ -48,7 +53,7 @@ impl Options {
             group_bytes: 4 << 20,
             reserve_segments: 2,
             mark_after: Duration::from_millis(50),
-            thread_name: "journal".to_string(),
+            thread_name: thread_name.to_string(),
         }
     }
 

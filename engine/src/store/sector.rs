@@ -11,6 +11,8 @@
 //! unacknowledged tail of an earlier one* (incarnation), and *what was known to be durable when it was written*
 //! (durable), which is what separates a torn tail from a rotten middle.
 
+use super::owner::Owner;
+
 /// Bytes of a sector: the unit of writing, of checksums and of tearing.
 pub(super) const SECTOR_BYTES: usize = 4096;
 /// Bytes of the tag at the front of each sector.
@@ -64,9 +66,11 @@ pub(super) struct Seed(crc32fast::Hasher);
 
 impl Seed {
     /// The seed of an owner.
-    pub(super) fn new(owner: &[u8; 32]) -> Seed {
+    pub(super) fn new(owner: &Owner) -> Seed {
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(owner);
+        hasher.update(&owner.network);
+        hasher.update(&owner.validator);
+        hasher.update(&[owner.role.code()]);
         Seed(hasher)
     }
 

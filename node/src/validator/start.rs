@@ -19,7 +19,7 @@ use engine::replica::{
     Boots, Check, Committer, Input, KIND_BOOT, Keeper, Recovered, Replica, Settings as ReplicaSettings,
     Standing,
 };
-use engine::store::{Backend, Log, Options};
+use engine::store::{Backend, Log, Options, Owner, Role};
 use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
@@ -101,7 +101,7 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_socket = net::bind(config.listen_peers).context("the port for validators")?;
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
-        let (journal, replay) = Log::open(&config.data.join("journal"), options(config))?;
+        let (journal, replay) = Log::open(&config.data.join("journal"), options(config, Role::Journal))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network())?;
         let Resumed { mut recovered, ledger, roots, view, index, hints } =
@@ -431,23 +431,20 @@ pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     Ok(seed)
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, role: Role) -> Options {
     let backend = match config.storage {
         StorageBackend::Auto => Backend::Auto,
         StorageBackend::Uring => Backend::Uring,
         StorageBackend::Portable => Backend::Portable,
     };
-    let owner = *config.genesis.network().as_bytes();
+    let network = *config.genesis.network().as_bytes();
+    let me = config.genesis.validator(ValidatorIndex(config.index)).expect("the configuration was checked");
+    let owner = Owner { network, validator: me.public_key, role };
     Options { backend, segment_bytes: config.segment_bytes, ..Options::new(owner) }
 }
 
 fn vote_options(config: &Config) -> Options {
-    Options {
-        segment_bytes: VOTE_SEGMENT_BYTES,
-        group_bytes: 1 << 20,
-        thread_name: "consensus-log".to_owned(),
-        ..options(config)
-    }
+    Options { segment_bytes: VOTE_SEGMENT_BYTES, group_bytes: 1 << 20, ..options(config, Role::Votes) }
 }
 
 #[cfg(test)]

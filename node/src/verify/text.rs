@@ -17,6 +17,9 @@ impl fmt::Display for Text<'_> {
         writeln!(f, "{}: {verdict}", report.directory.display())?;
         let mut row = |label: &str, value: String| writeln!(f, "  {label:<31} {value}");
         row("network", report.network.to_string())?;
+        if let Some(validator) = report.validator {
+            row("validator", validator.to_string())?;
+        }
         row("committed height", grouped(report.height.0))?;
         row("state root", report.state_root.to_string())?;
         row("transactions applied", grouped(report.applied))?;

@@ -32,7 +32,7 @@ fn rig() -> Rig {
 
 fn replay(rig: &Rig) -> Replay {
     let directory = rig.nodes[0].directory();
-    Log::inspect(directory, None, crate::store::Lock::None).unwrap().1
+    Log::inspect(directory, crate::store::Lock::None).unwrap().1
 }
 
 fn recovery(rig: &Rig) -> Recovery<'_> {

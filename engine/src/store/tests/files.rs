@@ -38,7 +38,7 @@ fn what_is_durable_is_replayed_and_read_whatever_the_backends() {
                 assert_eq!(log.read(*position).unwrap().bytes, content(number as u64, length(number as u64)));
             }
             drop(log);
-            let (identity, replay) = Log::inspect(directory.path(), Some(OWNER), Lock::Shared).unwrap();
+            let (identity, replay) = Log::inspect(directory.path(), Lock::Shared).unwrap();
             assert_eq!(identity.incarnation, 2);
             check(replay, 0..80);
         }
@@ -152,10 +152,10 @@ fn a_directory_in_use_is_refused_until_it_is_free() {
     let (log, _) = Log::open(directory.path(), small()).unwrap();
     let in_use = StoreError::InUse { path: directory.path().to_path_buf() };
     assert_eq!(Log::open(directory.path(), small()).err(), Some(in_use.clone()));
-    assert_eq!(Log::inspect(directory.path(), None, Lock::Shared).err(), Some(in_use));
-    assert!(Log::inspect(directory.path(), None, Lock::None).is_ok());
+    assert_eq!(Log::inspect(directory.path(), Lock::Shared).err(), Some(in_use));
+    assert!(Log::inspect(directory.path(), Lock::None).is_ok());
     drop(log);
-    let (_, audit) = Log::inspect(directory.path(), None, Lock::Shared).unwrap();
+    let (_, audit) = Log::inspect(directory.path(), Lock::Shared).unwrap();
     assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::InUse { .. })));
     drop(audit);
     assert!(Log::open(directory.path(), small()).is_ok());
@@ -168,12 +168,20 @@ fn another_owner_s_directory_is_refused_and_left_alone() {
     fill(&log, 0..5);
     drop(log);
     let before = std::fs::read(directory.path().join("identity")).unwrap();
-    let other = Options { owner: [1; 32], ..small() };
-    assert!(matches!(Log::open(directory.path(), other), Err(StoreError::ForeignOwner { .. })));
-    assert!(matches!(
-        Log::inspect(directory.path(), Some([1; 32]), Lock::None),
-        Err(StoreError::ForeignOwner { .. })
-    ));
+    for (other, difference) in [
+        (Owner { network: [1; 32], ..OWNER }, "belongs to another network"),
+        (Owner { validator: [1; 32], ..OWNER }, "holds the journal of another validator"),
+        (
+            Owner { role: Role::Votes, ..OWNER },
+            "holds the journal of a validator, where its log of votes belongs",
+        ),
+    ] {
+        let error = Log::open(directory.path(), Options { owner: other, ..small() }).err().unwrap();
+        assert!(matches!(error, StoreError::ForeignOwner { .. }));
+        assert!(error.to_string().contains(difference), "{error}");
+    }
+    let (identity, _) = Log::inspect(directory.path(), Lock::None).unwrap();
+    assert_eq!(identity.owner, OWNER);
     assert_eq!(std::fs::read(directory.path().join("identity")).unwrap(), before);
     check(Log::open(directory.path(), small()).unwrap().1, 0..5);
 }
@@ -181,7 +189,7 @@ fn another_owner_s_directory_is_refused_and_left_alone() {
 #[test]
 fn an_audit_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(matches!(Log::inspect(directory.path(), None, Lock::Shared), Err(StoreError::NoLog { .. })));
+    assert!(matches!(Log::inspect(directory.path(), Lock::Shared), Err(StoreError::NoLog { .. })));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     let (log, _) = Log::open(directory.path(), small()).unwrap();
     fill(&log, 0..30);
@@ -198,7 +206,7 @@ fn an_audit_writes_nothing() {
         files
     };
     let before = snapshot();
-    check(Log::inspect(directory.path(), Some(OWNER), Lock::Shared).unwrap().1, 0..30);
+    check(Log::inspect(directory.path(), Lock::Shared).unwrap().1, 0..30);
     assert_eq!(snapshot(), before);
 }
 
@@ -258,7 +266,7 @@ fn a_missing_identity_is_refused_and_an_older_one_does_no_harm() {
     std::fs::remove_file(&path).unwrap();
     let missing = StoreError::MissingIdentity { path: path.clone() };
     assert_eq!(Log::open(directory.path(), options()).err(), Some(missing.clone()));
-    assert_eq!(Log::inspect(directory.path(), None, Lock::Shared).err(), Some(missing));
+    assert_eq!(Log::inspect(directory.path(), Lock::Shared).err(), Some(missing));
     assert!(!path.exists(), "nothing is made up");
 
     std::fs::write(&path, &oldest).unwrap();
@@ -280,7 +288,7 @@ fn the_identity_of_another_log_is_refused_before_anything_is_written() {
     let own = std::fs::read(&path).unwrap();
     std::fs::copy(other.path().join("identity"), &path).unwrap();
     assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::OtherIdentity { .. })));
-    let inspected = Log::inspect(directory.path(), None, Lock::Shared);
+    let inspected = Log::inspect(directory.path(), Lock::Shared);
     assert!(matches!(inspected, Err(StoreError::OtherIdentity { .. })));
     std::fs::write(&path, own).unwrap();
     check(Log::open(directory.path(), small()).unwrap().1, 0..12);
@@ -297,7 +305,7 @@ fn a_segment_that_was_cut_off_is_named_with_its_length() {
     let length = std::fs::metadata(&path).unwrap().len();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
     let short = StoreError::Short { path, expected: length, found: length / 2 };
-    let read = Log::inspect(directory.path(), None, Lock::Shared)
+    let read = Log::inspect(directory.path(), Lock::Shared)
         .and_then(|(_, replay)| replay.collect::<Result<Vec<_>, _>>());
     assert_eq!(read.err(), Some(short));
 }
@@ -312,7 +320,7 @@ fn a_replay_goes_on_with_any_record_and_begins_again() {
         let (log, _) = Log::open(directory.path(), options()).unwrap();
         positions.extend(fill(&log, life * 20..life * 20 + 20));
     }
-    let (_, mut replay) = Log::inspect(directory.path(), None, Lock::Shared).unwrap();
+    let (_, mut replay) = Log::inspect(directory.path(), Lock::Shared).unwrap();
     let all: Vec<Record> = replay.by_ref().map(Result::unwrap).collect();
     assert_eq!(all.len(), positions.len());
     for (place, position) in positions.iter().enumerate() {

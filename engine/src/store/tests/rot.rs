@@ -122,6 +122,11 @@ fn every_byte_of_the_identity() {
         std::fs::write(&path, &bad).unwrap();
         assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::Corrupt { .. })), "byte {at}");
     }
+    // Every format has its number in the same place, and its own length.
+    let older = [&good[..8], &2_u32.to_le_bytes(), &good[12..64]].concat();
+    std::fs::write(&path, &older).unwrap();
+    let refused = Log::open(directory.path(), small());
+    assert!(matches!(refused, Err(StoreError::Format { found: 2, .. })));
     std::fs::write(&path, &good[..20]).unwrap();
     assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::Corrupt { .. })));
     std::fs::write(&path, &good).unwrap();

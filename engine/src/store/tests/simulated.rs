@@ -214,7 +214,7 @@ fn full_and_broken_disks_stop_the_log() {
 fn another_owner_s_disk_is_refused() {
     let disk = SimulatedDisk::new();
     let (log, _) = opened(&disk);
-    let other = Options { owner: [1; 32], ..small() };
+    let other = Options { owner: Owner { network: [1; 32], ..OWNER }, ..small() };
     assert!(matches!(SimulatedLog::open(&disk, &other), Err(StoreError::ForeignOwner { .. })));
     append(&log, 0);
     log.settle();
