@@ -125,14 +125,15 @@ impl RawAnswer {
     /// The answer as `T`.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words;
-    /// [`ClientError::Unreadable`].
+    /// [`ClientError::NotFound`], [`ClientError::BelowRetention`] and [`ClientError::Unavailable`] in the validator's
+    /// words; [`ClientError::Unreadable`].
     pub fn read<T: DeserializeOwned>(&self) -> Result<Answer<T>, ClientError> {
         let as_of = self.as_of;
         if let Ok(ErrorAnswer { error }) = serde_json::from_slice(&self.body) {
             return Err(match error.kind {
                 FailureKind::NotFound => ClientError::NotFound { reason: error.reason, as_of },
                 FailureKind::Unavailable => ClientError::Unavailable { reason: error.reason, as_of },
+                FailureKind::BelowRetention => ClientError::BelowRetention { reason: error.reason, as_of },
             });
         }
         let value =

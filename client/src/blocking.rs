@@ -136,7 +136,8 @@ impl Client {
     /// Asks, and reads the answer as `T` without checking what is in it.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] and [`ClientError::Unavailable`] in the validator's words.
+    /// [`ClientError::NotFound`], [`ClientError::BelowRetention`] and [`ClientError::Unavailable`] in the validator's
+    /// words.
     pub fn ask<T: DeserializeOwned>(&mut self, query: Query) -> Result<Answer<T>, ClientError> {
         self.asked += 1;
         self.handle.block_on(self.connection.sender.ask([(self.asked, query)]))?;

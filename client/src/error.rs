@@ -57,6 +57,14 @@ pub enum ClientError {
         /// The height at which it looked.
         as_of: AsOf,
     },
+    /// It is older than what the validator keeps; one that keeps more may know it.
+    #[error("{reason} (at {as_of})")]
+    BelowRetention {
+        /// The validator's words.
+        reason: String,
+        /// Where it stands.
+        as_of: AsOf,
+    },
     /// The validator cannot answer now; ask again later.
     #[error("the validator cannot say now: {reason} (at {as_of})")]
     Unavailable {

@@ -43,6 +43,8 @@ pub const GUARDIANS_MAX: usize = 8;
 pub const CHECKPOINT_EVERY_HEIGHTS: u64 = 65_536;
 /// …or when the packets in the blocks since the last one have so many bytes, if the operator says nothing else.
 pub const CHECKPOINT_EVERY_BYTES: u64 = 256 << 20;
+/// Heights of the journal that are kept in any case: peers that are a little behind ask for them.
+pub const RETENTION_HEIGHTS_MIN: u64 = 1_024;
 /// Seconds of the longest lock window (*protocol*).
 pub const LOCK_WINDOW_SECONDS_MAX: u32 = 366 * 24 * 3_600;
 /// How far one block moves the clock of lock windows, in milliseconds (*protocol*).

@@ -257,7 +257,13 @@ fn peer_messages() -> Vec<Vec<u8>> {
         PeerMessage::FetchBlock { digest: Digest([4; 32]) },
         PeerMessage::FetchBlocks { from: Height(7), max: 64 },
         PeerMessage::BlocksReply(vec![finalized(b""), finalized(b"certificate")]),
-        PeerMessage::Status { finalized: Height(9), committed: Height(8), view: 11, yours: Head::NONE },
+        PeerMessage::Status {
+            finalized: Height(9),
+            committed: Height(8),
+            kept_from: Height(1),
+            view: 11,
+            yours: Head::NONE,
+        },
     ];
     messages.iter().map(|message| message.encode().to_vec()).collect()
 }

@@ -217,7 +217,8 @@ impl Liar {
                 let view = self.chance.of(&[0, 1_000_000, u64::MAX]);
                 let sequence = Sequence(self.chance.of(&[1, yours.sequence.0 + 1, u64::MAX]));
                 let yours = Head { sequence, digest: Digest(self.chance.bytes()) };
-                PeerMessage::Status { finalized: committed, committed, view, yours }
+                let kept_from = Height(view);
+                PeerMessage::Status { finalized: committed, committed, kept_from, view, yours }
             }
             PeerMessage::BlocksReply(blocks) if self.does(Misdeed::LieSync) => self.false_blocks(blocks),
             honest => honest,

@@ -1,4 +1,5 @@
-//! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all.
+//! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all. Some validators
+//! cut their journals at them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,29 +7,50 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::execute::{Chains, Delta};
 use engine::order::{FinalityVerifier, Roots};
 use engine::replica::{
-    Boots, Checkpoint, CheckpointError, JournalReader, Keeper, Recovered, Recovery, RecoveryError, Restored,
-    Schedule, Start,
+    BlockIndex, Boots, Checkpoint, CheckpointError, JournalReader, Keeper, Mark, Plan, Recovered, Recovery,
+    RecoveryError, Restored, Retention, Schedule, Start, Whose,
 };
 use engine::roots::{CommittedView, Ledger, StateRoot};
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, Replay};
 use engine::types::{Digest, Height};
 
+use crate::validator::Replayed;
+
 /// A checkpoint is due after so many heights, or bytes of batches: often, because runs are short.
 pub(crate) const SCHEDULE: (u64, u64) = (4, 8 << 10);
-/// So many of them are kept.
-const KEPT: usize = 2;
+/// Those that cut their journals keep so many heights: what a validator asks for that is not far behind.
+const KEPT_HEIGHTS: u64 = 48;
+/// Where every journal begins.
+const GENESIS: Mark = Mark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
+
+/// How much of its journal a validator keeps. Every other one keeps everything, so that there is always a correct one that
+/// has not lost its data and from which the others can catch up.
+pub(crate) fn retention(me: usize) -> Retention {
+    match me % 2 {
+        0 => Retention::default(),
+        _ => Retention { heights: Some(KEPT_HEIGHTS), heights_min: KEPT_HEIGHTS, ..Retention::default() },
+    }
+}
 
 /// The files of a validator.
 #[derive(Clone, Default)]
 pub(crate) struct Files(Arc<Mutex<Directory>>);
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Directory {
     /// Oldest first.
-    files: VecDeque<(Height, Vec<u8>)>,
+    files: Vec<(Mark, Vec<u8>)>,
+    /// Where the journal was cut.
+    base: Mark,
     /// How often the power was cut.
     cuts: usize,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self { files: Vec::new(), base: GENESIS, cuts: 0 }
+    }
 }
 
 impl Files {
@@ -41,13 +63,20 @@ impl Files {
         Self(Arc::new(Mutex::new(self.lock().clone())))
     }
 
-    /// One is written.
-    fn keep(&self, height: Height, bytes: Vec<u8>) {
+    /// One is written. Where the journal is to be cut, if it is.
+    fn keep(&self, mark: Mark, bytes: Vec<u8>, retention: Retention) -> Option<Mark> {
         let mut directory = self.lock();
-        directory.files.push_back((height, bytes));
-        if directory.files.len() > KEPT {
-            directory.files.pop_front();
-        }
+        directory.files.push((mark, bytes));
+        let marks: Vec<Mark> = directory.files.iter().map(|(mark, _)| *mark).collect();
+        let Plan { kept, cut } = retention.plan(&directory.base, &marks);
+        directory.files.retain(|(mark, _)| kept.contains(&mark.height));
+        directory.base = cut.unwrap_or(directory.base);
+        cut
+    }
+
+    /// The height at which the journal was cut; 0 where it never was.
+    pub(crate) fn base(&self) -> Height {
+        self.lock().base.height
     }
 
     /// The power is cut. In turns, the last one is whole, was not written yet, or is not whole: the node's files are
@@ -57,20 +86,24 @@ impl Files {
         let mut directory = self.lock();
         directory.cuts += 1;
         let cuts = directory.cuts;
-        match (cuts % 4, directory.files.back_mut()) {
-            (1, Some(_)) => drop(directory.files.pop_back()),
+        // Who has cut its journal needs one of two; a disk that spoils both is a lost one.
+        if directory.base.height.0 > 0 && directory.files.len() < 2 {
+            return;
+        }
+        match (cuts % 4, directory.files.last_mut()) {
+            (1, Some(_)) => drop(directory.files.pop()),
             (3, Some((_, bytes))) => bytes.truncate(cuts * 4_099 % bytes.len()),
             _ => {}
         }
     }
 
     /// Those that there are, newest first.
-    fn newest_first(&self) -> Vec<(Height, Vec<u8>)> {
+    fn newest_first(&self) -> Vec<(Mark, Vec<u8>)> {
         self.lock().files.iter().rev().cloned().collect()
     }
 
-    fn remove(&self, height: Height) {
-        self.lock().files.retain(|(of, _)| *of != height);
+    fn remove(&self, mark: &Mark) {
+        self.lock().files.retain(|(of, _)| of.height != mark.height);
     }
 }
 
@@ -83,6 +116,7 @@ pub(crate) struct Taking {
     /// The starts that the journal remembers by now.
     pub(crate) boots: Arc<Mutex<Boots>>,
     files: Files,
+    retention: Retention,
 }
 
 impl Taking {
@@ -91,11 +125,11 @@ impl Taking {
         (recovered, roots): (&Recovered, &Roots),
         states: Chains,
         boots: Boots,
-        files: Files,
+        (files, retention): (Files, Retention),
     ) -> Self {
         let keeper = Keeper::new(recovered, roots);
         let (executed, boots) = (VecDeque::new(), Arc::new(Mutex::new(boots)));
-        Self { view, keeper, states, executed, boots, files }
+        Self { view, keeper, states, executed, boots, files, retention }
     }
 
     /// A height is executed.
@@ -103,50 +137,64 @@ impl Taking {
         self.executed.push_back((deltas, root));
     }
 
-    /// The next of these is committed. Where a checkpoint is due, it is written.
+    /// The next of these is committed. Where a checkpoint is due, it is written; where the journal is to be cut then, if
+    /// it is.
     pub(crate) fn committed(
         &mut self,
         due: Option<Position>,
         reader: &JournalReader<'_, SimulatedLog>,
-    ) -> Result<(), String> {
+    ) -> Result<Option<Mark>, String> {
         let (deltas, root) = self.executed.pop_front().expect("what is committed was executed");
         self.keeper.commit(&deltas, &root);
         self.view.commit(&deltas, root);
-        let Some(replay_from) = due else { return Ok(()) };
+        let Some(replay_from) = due else { return Ok(None) };
         let boots = *self.boots.lock().unwrap_or_else(PoisonError::into_inner);
         let state = (&self.view, &deltas[..], &self.states);
         let taken = self.keeper.capture(state, reader, (replay_from, boots));
         let taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
-        let height = taken.height();
-        let written = taken.write(reader.network, Vec::new()).expect("a vector takes everything");
-        self.files.keep(height, written);
-        Ok(())
+        let written = taken.write(whose(reader.network), Vec::new()).expect("a vector takes everything");
+        let mark = Mark::read(whose(reader.network), &written[..]).map_err(|error| error.to_string())?;
+        Ok(self.files.keep(mark, written, self.retention))
     }
+}
+
+/// No validator is given the disk of another one.
+fn whose(network: &Digest) -> Whose<'_> {
+    Whose { network, validator: &[0; 32] }
 }
 
 /// What was recovered, and from which checkpoint.
 pub(crate) struct FromCheckpoint {
     pub(crate) height: Height,
+    pub(crate) index: BlockIndex,
+    pub(crate) replayed: Vec<Replayed>,
     pub(crate) recovered: (Recovered, Ledger, Roots),
     pub(crate) view: CommittedView,
 }
 
 /// Recovers from the newest checkpoint that can be used, as the node does; `None` if there is none. Those that cannot
-/// be used are removed: they are not whole, or the journal is another one. Nothing else may be wrong with any.
+/// be used are removed: they are not whole, or the journal is another one, or has been released above where they begin.
+/// Nothing else may be wrong with any.
 ///
 /// # Errors
 /// Something else is.
 pub(crate) fn recover<C: FinalityVerifier>(
     files: &Files,
     (recovery, certificates): (&Recovery<'_>, &C),
-    replay: &mut Replay,
+    (replay, released): (&mut Replay, Position),
 ) -> Result<Option<FromCheckpoint>, String> {
-    for (height, bytes) in files.newest_first() {
+    for (mark, bytes) in files.newest_first() {
+        if mark.replay_from < released {
+            files.remove(&mark);
+            continue;
+        }
         match from(&bytes, recovery, certificates, replay) {
             Ok(found) => return Ok(Some(found)),
-            Err(CheckpointError::Unreadable(_)) => files.remove(height),
-            Err(error) if error.is_of_another_journal() => files.remove(height),
-            Err(error) => return Err(format!("the checkpoint of height {height} cannot be used: {error}")),
+            Err(CheckpointError::Unreadable(_)) => files.remove(&mark),
+            Err(error) if error.is_of_another_journal() => files.remove(&mark),
+            Err(error) => {
+                return Err(format!("the checkpoint of height {} cannot be used: {error}", mark.height));
+            }
         }
     }
     Ok(None)
@@ -158,16 +206,19 @@ fn from<C: FinalityVerifier>(
     certificates: &C,
     replay: &mut Replay,
 ) -> Result<FromCheckpoint, CheckpointError> {
-    let checkpoint = Checkpoint::read(recovery.genesis.network(), bytes)?;
+    let checkpoint = Checkpoint::read(whose(recovery.genesis.network()), bytes)?;
     let height = checkpoint.height();
-    let Restored { start, mut view, replay_from, .. } =
+    let Restored { start, mut view, replay_from, positions, .. } =
         checkpoint.restore(recovery.genesis, certificates, schedule())?;
     replay.seek(replay_from).map_err(RecoveryError::from)?;
-    let recovered = recovery.run::<RecoveryError>(start, replay, |_, executed| {
+    let (index, mut replayed) = (BlockIndex::restored(positions), Vec::new());
+    let recovered = recovery.run::<RecoveryError>(start, replay, |progress, executed| {
         view.commit(&executed.deltas, executed.state_root.clone());
+        index.committed(progress.height, progress.position);
+        replayed.push(Replayed::of(progress, executed));
         Ok(())
     })?;
-    Ok(FromCheckpoint { height, recovered, view })
+    Ok(FromCheckpoint { height, index, replayed, recovered, view })
 }
 
 pub(crate) fn schedule() -> Schedule {

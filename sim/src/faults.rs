@@ -172,6 +172,10 @@ impl World {
     fn lose(&mut self, node: usize, loss: Loss) {
         let place = &mut self.nodes[node];
         let older = place.older.as_ref().map(crate::disks::Disks::copy).unwrap_or_default();
+        // A journal that was cut is of no use without its checkpoints: who puts it back puts both back.
+        if older.checkpoints.base().0 > 0 && matches!(loss, Loss::OlderJournal) {
+            place.disks.checkpoints = older.checkpoints.copy();
+        }
         match loss {
             Loss::Nothing => return,
             Loss::Journal => place.disks.journal = Default::default(),
@@ -183,7 +187,8 @@ impl World {
                 place.disks = crate::disks::Disks { votes: older.votes, ..Default::default() };
             }
             Loss::VotesAndOlderJournal => {
-                place.disks = crate::disks::Disks { journal: older.journal, ..Default::default() };
+                let crate::disks::Disks { journal, checkpoints, .. } = older;
+                place.disks = crate::disks::Disks { journal, checkpoints, ..Default::default() };
             }
         }
         place.forgot |= match loss {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::limits::STREAM_BATCHES_MAX;
-use engine::replica::KIND_COMMITTED;
+use engine::replica::{CommittedBlock, KIND_COMMITTED};
 use engine::store::simulated::{SimulatedDisk, SimulatedLog};
 use engine::store::{Role, StoreError};
 use engine::types::{Asset, Reservation, ReservationId, Verdict};
@@ -128,7 +128,8 @@ impl World {
                     "stream_batches" => 2 * STREAM_BATCHES_MAX,
                     "stream_bytes" if self.oversized() => 16 << 20,
                     "stream_bytes" => 1 << 20,
-                    "blocks" => 24 * n + 80,
+                    // Those of each proposer, and those that were asked for.
+                    "blocks" => 64 * n + 80,
                     "fetches" => 80 * n,
                     "checking" => 70 * n,
                     // Of each batch there may be a copy of several peers.
@@ -139,7 +140,7 @@ impl World {
                     "quotas" => 40,
                     "journaled_blocks" => 300,
                     // No more is taken then, and the last certificate may finalize all blocks that wait.
-                    "undispatched" => 1_024 + 24 * n + 80,
+                    "undispatched" => 1_024 + 64 * n + 80,
                     _ => 64,
                 };
                 if size > bound {
@@ -245,7 +246,8 @@ fn durable_height(disk: &SimulatedDisk, network: [u8; 32]) -> Result<u64, StoreE
     for record in replay {
         let record = record?;
         if record.kind == KIND_COMMITTED {
-            height += 1;
+            let committed = CommittedBlock::decode(&record.bytes).expect("it was written by the committer");
+            height = committed.height.0;
         }
     }
     Ok(height)

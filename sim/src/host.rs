@@ -9,8 +9,8 @@ use engine::execute::Delta;
 use engine::mempool::Origin;
 use engine::order::Finality;
 use engine::replica::{
-    Answer, Boot, Boots, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT, Observation,
-    Ports, QuestionId, To, Work,
+    Answer, BlockIndex, Boot, Boots, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT,
+    Observation, Ports, QuestionId, To, Work,
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
@@ -51,6 +51,8 @@ pub(crate) type Forge = Box<dyn FnMut(&Block, Head) -> Option<Block> + Send>;
 /// The replica's world.
 pub(crate) struct Host {
     pub(crate) journal: Arc<SimulatedLog>,
+    /// Where its committed blocks stand.
+    pub(crate) index: Arc<BlockIndex>,
     /// The starts that the journal remembers.
     pub(crate) boots: Arc<Mutex<Boots>>,
     pub(crate) rule: Option<Rule>,
@@ -222,6 +224,10 @@ impl Ports for Host {
 
     fn view(&self) -> u64 {
         self.view
+    }
+
+    fn kept_from(&self) -> Height {
+        self.index.base().next()
     }
 
     fn observe(&mut self, observation: Observation) {

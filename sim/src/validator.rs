@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempools;
-use engine::order::Finality;
+use engine::order::{Finality, Roots};
 use engine::replica::{
-    BlockIndex, Committer, JournalReader, KIND_BOOT, Recovered, Recovery, RecoveryError, Replica, Settings,
-    Standing,
+    BlockIndex, Committer, JournalReader, KIND_BOOT, Progress, Recovered, Recovery, RecoveryError, Replica,
+    Settings, Standing,
 };
-use engine::roots::{ChainEntry, CommittedView, Ledger};
+use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
 use engine::store::simulated::SimulatedLog;
-use engine::store::{Position, Role};
+use engine::store::{Position, Replay, Role};
 use engine::types::{Digest, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
 use crate::bell::{Bell, Certificates, Rope};
-use crate::checkpoints::{self, Taking};
+use crate::checkpoints::{self, Files, FromCheckpoint, Taking};
 use crate::disks::{Disks, VoteLog, Votes, options};
 use crate::environment::Environment;
 use crate::host::{CommitHost, Host};
@@ -52,6 +52,13 @@ pub(crate) struct Start<'a> {
     pub(crate) seed: [u8; 32],
 }
 
+impl Replayed {
+    pub(crate) fn of(progress: Progress, executed: &Executed) -> Self {
+        let root = &executed.state_root;
+        Self { height: progress.height, root: *root.digest(), entries: root.entries().to_vec() }
+    }
+}
+
 /// A height that recovery has executed again.
 pub(crate) struct Replayed {
     pub(crate) height: Height,
@@ -75,7 +82,7 @@ pub(crate) struct Running {
     pub(crate) committer: Committer,
     pub(crate) commit_host: CommitHost,
     pub(crate) verifier: Verifier,
-    pub(crate) index: BlockIndex,
+    pub(crate) index: Arc<BlockIndex>,
     pub(crate) mempools: Arc<Mempools>,
     pub(crate) journal: Arc<SimulatedLog>,
     pub(crate) votes: Arc<VoteLog>,
@@ -114,42 +121,13 @@ impl Running {
             Err(error) => return Started::Failed(format!("the votes cannot be read: {error}")),
         };
         let recovery = Recovery { genesis, certificates: &*certificates, seed: start.seed };
-        let (index, mut replayed) = (BlockIndex::default(), Vec::new());
-        // First from a checkpoint, as the node does; then all of the journal, because the checks want every height, and
-        // because both must come to the same.
-        let files = &start.disks.checkpoints;
-        let from = match checkpoints::recover(files, (&recovery, &certificates), &mut replay) {
-            Ok(from) => from,
-            Err(error) => return Started::Failed(error),
-        };
-        replay.rewind();
-        let mut view = CommittedView::genesis(genesis, Ledger::genesis(genesis).state_root().clone());
-        let recovered =
-            recovery.run::<RecoveryError>(checkpoints::start(genesis), &mut replay, |progress, executed| {
-                index.committed(progress.height, progress.position);
-                view.commit(&executed.deltas, executed.state_root.clone());
-                let root = *executed.state_root.digest();
-                let entries = executed.state_root.entries().to_vec();
-                replayed.push(Replayed { height: progress.height, root, entries });
-                Ok(())
-            });
+        let reading = (&mut replay, journal.released());
+        let Resumed { recovered: (mut recovered, ledger, roots), view, index, replayed, used } =
+            match resume(&start.disks.checkpoints, (&recovery, &certificates), reading) {
+                Ok(resumed) => resumed,
+                Err(error) => return Started::Failed(error),
+            };
         drop(replay);
-        let whole = match recovered {
-            Ok(recovered) => recovered,
-            Err(error) => return Started::Failed(format!("the journal cannot be continued: {error}")),
-        };
-        let used = from.as_ref().map(|from| from.height);
-        let (mut recovered, ledger, roots) = match from {
-            None => whole,
-            Some(from) => {
-                if let Some(what) = checkpoints::difference(&from.recovered, &whole) {
-                    let at = from.height;
-                    return Started::Failed(format!("a checkpoint of height {at} leads elsewhere: {what}"));
-                }
-                view = from.view;
-                from.recovered
-            }
-        };
         let mut standing =
             Standing::of(recovered.boots, votes.boots, start.first, genesis.validators().len());
         match boot(&journal, &votes, &recovered, standing, start.dies) {
@@ -177,8 +155,9 @@ impl Running {
         let (height, floor) = (recovered.head.height, recovered.finality.clone());
         let mut boots = recovered.boots;
         boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
-        let files = start.disks.checkpoints.clone();
+        let files = (start.disks.checkpoints.clone(), checkpoints::retention(start.me));
         let taking = Taking::new(view, (&recovered, &roots), ledger.states(), boots, files);
+        let index = Arc::new(index);
         let committer = Committer::new(ledger, roots, mempools.clone());
         let signing_seed = start.environment.signing_seeds[start.me];
         let replica = Replica::new(
@@ -211,6 +190,7 @@ impl Running {
         let host = Host {
             view: 0,
             journal: journal.clone(),
+            index: index.clone(),
             boots: taking.boots.clone(),
             rule,
             me: ValidatorIndex(start.me as u16),
@@ -278,7 +258,15 @@ impl Running {
             Some(Rule::CheckpointsReachBack) => due.and_then(|_| self.index.position(self.index.height())),
             _ => due,
         };
-        self.commit_host.checkpoints.committed(due, &reader)
+        if let Some(cut) = self.commit_host.checkpoints.committed(due, &reader)? {
+            self.index.cut(cut.height);
+            let behind = self.index.position(self.index.height()).unwrap_or(cut.replay_from);
+            self.journal.release(match self.host.rule {
+                Some(Rule::JournalCutBelow) => behind,
+                _ => cut.replay_from,
+            });
+        }
+        Ok(())
     }
 
     /// Starts consensus, from a floor where there is one.
@@ -297,6 +285,52 @@ impl Running {
             consensus.crash();
         }
     }
+}
+
+/// What the disks amount to.
+struct Resumed {
+    recovered: (Recovered, Ledger, Roots),
+    view: CommittedView,
+    index: BlockIndex,
+    replayed: Vec<Replayed>,
+    /// The height of the checkpoint that was used.
+    used: Option<Height>,
+}
+
+/// First from a checkpoint, as the node does. Then, where the journal was never cut, all of it: because the checks want
+/// every height, and because both must come to the same.
+fn resume(
+    files: &Files,
+    (recovery, certificates): (&Recovery<'_>, &Arc<Certificates>),
+    (replay, released): (&mut Replay, Position),
+) -> Result<Resumed, String> {
+    let from = checkpoints::recover(files, (recovery, certificates), (&mut *replay, released))?;
+    let used = from.as_ref().map(|from| from.height);
+    if released > Position::from_raw(0) {
+        let from = from.ok_or("the journal was cut, and no checkpoint can be used")?;
+        let FromCheckpoint { index, replayed, recovered, view, .. } = from;
+        index.cut(files.base());
+        return Ok(Resumed { recovered, view, index, replayed, used });
+    }
+    replay.rewind();
+    let genesis = recovery.genesis;
+    let (index, mut replayed) = (BlockIndex::default(), Vec::new());
+    let mut view = CommittedView::genesis(genesis, Ledger::genesis(genesis).state_root().clone());
+    let whole = recovery.run::<RecoveryError>(checkpoints::start(genesis), replay, |progress, executed| {
+        index.committed(progress.height, progress.position);
+        view.commit(&executed.deltas, executed.state_root.clone());
+        replayed.push(Replayed::of(progress, executed));
+        Ok(())
+    });
+    let whole = whole.map_err(|error| format!("the journal cannot be continued: {error}"))?;
+    let Some(from) = from else { return Ok(Resumed { recovered: whole, view, index, replayed, used }) };
+    if let Some(what) = checkpoints::difference(&from.recovered, &whole) {
+        return Err(format!("a checkpoint of height {} leads elsewhere: {what}", from.height));
+    }
+    if index.until(index.height()) != from.index.until(index.height()) {
+        return Err(format!("a checkpoint of height {} has other places of blocks", from.height));
+    }
+    Ok(Resumed { recovered: from.recovered, view: from.view, index, replayed, used })
 }
 
 /// Writes this start into both logs. `Ok(false)`: it died on the way.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::state::Told;
-use super::{Halt, Now, Offence, Ports, Read, Replica, To, Work};
+use super::{Halt, Now, Observation, Offence, Ports, Read, Replica, To, Work};
 use crate::availability::Wanted;
 use crate::limits::FETCH_REPLY_BYTES_MAX;
 use crate::sync::Progress;
@@ -52,8 +52,8 @@ impl Replica {
             PeerMessage::Overloaded => self.pace.overloaded(usize::from(from.0), now.monotonic),
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
-            PeerMessage::Status { committed, view, yours, .. } => {
-                if self.sync.status(from, committed, now.monotonic).is_err() {
+            PeerMessage::Status { committed, kept_from, view, yours, .. } => {
+                if self.sync.status(from, (committed, kept_from), now.monotonic).is_err() {
                     self.offence(from, Offence::FalseSync, ports);
                 }
                 self.rejoin_told(from, view);
@@ -226,7 +226,8 @@ impl Replica {
     /// Where this validator stands, for a peer of whose stream `yours` has come here.
     fn status(&self, yours: Head, ports: &impl Ports) -> PeerMessage {
         let (finalized, committed) = (self.tree.head().height, self.committed);
-        PeerMessage::Status { finalized, committed, view: self.view.max(ports.view()), yours }
+        let (kept_from, view) = (ports.kept_from(), self.view.max(ports.view()));
+        PeerMessage::Status { finalized, committed, kept_from, view, yours }
     }
 
     /// Messages may be lost, so what peers need to know is also said again when nothing has changed.
@@ -236,6 +237,10 @@ impl Replica {
         if now.monotonic >= last + patience {
             self.last_status = (now.monotonic, self.committed);
             self.holding = Told::Nobody;
+            let height = self.tree.head().height.next();
+            if let Some(kept_from) = self.sync.below_retention(height) {
+                ports.observe(Observation::BelowRetention { height, kept_from });
+            }
             for peer in &self.connected {
                 ports.send(To::One(*peer), &self.status(self.received(*peer), ports));
             }

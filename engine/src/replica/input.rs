@@ -274,6 +274,13 @@ pub enum Observation {
     StreamLearnt(Head),
     /// Far behind: finalizations are dropped until it has caught up.
     FarBehind,
+    /// Further behind than the peers keep: no connected one has this height any more, nor any below what they keep.
+    BelowRetention {
+        /// The height that is needed.
+        height: Height,
+        /// The first that a peer keeps.
+        kept_from: Height,
+    },
 }
 
 /// Why a replica cannot go on. The host stops it and says why.
@@ -319,6 +326,9 @@ pub trait Ports {
 
     /// The view that consensus is in; 0 while it does not run.
     fn view(&self) -> u64;
+
+    /// The first height whose block and batches the journal has.
+    fn kept_from(&self) -> Height;
 
     /// Reports an observation; nothing is decided by it.
     fn observe(&mut self, observation: Observation);

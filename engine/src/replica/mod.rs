@@ -33,12 +33,13 @@ mod streams;
 mod voting;
 
 pub use checkpoint::{
-    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, Keeper, Restored, Schedule,
+    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, Keeper, Mark, Plan, Restored, Retention,
+    Schedule, Whose, check,
 };
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
 pub use feed::FeedBlocks;
 pub use hints::Hints;
-pub use index::BlockIndex;
+pub use index::{BlockIndex, Positions};
 pub use input::{
     Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, To, Work,
 };

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, Read};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, FETCH_REPLY_BYTES_MAX, FINALIZATION_BYTES_MAX};
-use crate::store::{Position, Records, StoreError};
+use crate::store::{Position, Record, Records, StoreError};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::wire::{Batch, Block, FinalizedBlock, PeerMessage};
 
@@ -20,6 +20,17 @@ pub enum ReadError {
     /// No block is committed at this height.
     #[error("there is no committed block at height {0}; the last is {1}")]
     NotCommitted(Height, Height),
+    /// The journal was cut above this height.
+    #[error(
+        "height {height} is below what this validator keeps, which begins at height {first}: ask a validator that keeps \
+         more"
+    )]
+    BelowRetention {
+        /// The height.
+        height: Height,
+        /// The first that is kept with its batches.
+        first: Height,
+    },
     /// The journal cannot be read there.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -45,8 +56,14 @@ impl<R: Records> JournalReader<'_, R> {
     /// [`ReadError`].
     pub fn block(&self, height: Height) -> Result<(CommittedBlock, Block), ReadError> {
         let position = self.index.position(height);
-        let position = position.ok_or_else(|| ReadError::NotCommitted(height, self.index.height()))?;
-        let record = self.records.read(position)?;
+        let Some(position) = position else {
+            let (base, last) = (self.index.base(), self.index.height());
+            return Err(match height < base && height.0 > 0 {
+                true => ReadError::BelowRetention { height, first: base.next() },
+                false => ReadError::NotCommitted(height, last),
+            });
+        };
+        let record = self.record(height, position)?;
         let damaged = || ReadError::Damaged(height);
         if record.kind != KIND_COMMITTED {
             return Err(damaged());
@@ -56,12 +73,23 @@ impl<R: Records> JournalReader<'_, R> {
         if block.height() == height { Ok((committed, block)) } else { Err(damaged()) }
     }
 
-    /// The last finalization certificate at or below a height; empty if there is none.
+    /// Reads a record of a height, which may just have been released.
+    fn record(&self, height: Height, position: Position) -> Result<Record, ReadError> {
+        self.records.read(position).map_err(|error| match error {
+            StoreError::Released { .. } => {
+                let first = self.index.base().max(height).next();
+                ReadError::BelowRetention { height, first }
+            }
+            error => error.into(),
+        })
+    }
+
+    /// The last finalization certificate at or below a height, as far as the journal goes back; empty if there is none.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn last_certificate(&self, height: Height) -> Result<Vec<u8>, ReadError> {
-        for at in (1..=height.0).rev() {
+        for at in (self.index.base().0.max(1)..=height.0).rev() {
             let (committed, _) = self.block(Height(at))?;
             if !committed.certificate.is_empty() {
                 return Ok(committed.certificate);
@@ -79,7 +107,7 @@ impl<R: Records> JournalReader<'_, R> {
     }
 
     fn batch(&self, height: Height, position: Position) -> Result<Batch, ReadError> {
-        let record = self.records.read(position)?;
+        let record = self.record(height, position)?;
         if record.kind != KIND_BATCH {
             return Err(ReadError::Damaged(height));
         }
@@ -179,8 +207,8 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The lowest height up to `highest` whose cut passes a sequence. Cuts only grow, so it is found by halving; the
-    /// first steps are small ones that double, because it is mostly close to `highest`.
+    /// The lowest height up to `highest` whose cut passes a sequence, if its batches are kept. Cuts only grow, so it is
+    /// found by halving; the first steps are small ones that double, because it is mostly close to `highest`.
     fn height_of(
         &self,
         author: ValidatorIndex,
@@ -192,8 +220,8 @@ impl<R: Records> JournalReader<'_, R> {
             Ok(block.cut().get(usize::from(author.0)).is_some_and(|head| head.sequence >= sequence))
         };
         // `low` does not reach, `high` does; at height 0 every stream is empty.
-        let (mut low, mut high, mut step) = (0, highest.0, 1_u64);
-        if high == 0 || !reaches(high)? {
+        let (mut low, mut high, mut step) = (self.index.base().0, highest.0, 1_u64);
+        if high <= low || !reaches(high)? || (low > 0 && reaches(low)?) {
             return Ok(None);
         }
         while high - low > 1 {

@@ -227,6 +227,12 @@ impl Log {
         }
     }
 
+    /// Everything before this place was given up.
+    #[must_use]
+    pub fn released(&self) -> Position {
+        Position::of_sector(self.shared.lock().released)
+    }
+
     /// Where the next record will stand, or a little before it.
     #[must_use]
     pub fn next(&self) -> Position {
@@ -246,6 +252,12 @@ impl Log {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.shared.lock().metrics
+    }
+
+    /// Bytes that the log takes on the disk: its segments, those that are prepared and reserved included.
+    #[must_use]
+    pub fn bytes_on_disk(&self) -> u64 {
+        self.metrics().segments * self.identity.segment_bytes
     }
 
     /// Whose log it is and how it is cut.

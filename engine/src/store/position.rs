@@ -15,7 +15,7 @@ impl Position {
 
     /// A position that was kept elsewhere. One that the log never gave out is answered with an error, not with bytes.
     #[must_use]
-    pub fn from_raw(raw: u64) -> Position {
+    pub const fn from_raw(raw: u64) -> Position {
         Position(raw)
     }
 

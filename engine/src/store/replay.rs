@@ -91,6 +91,12 @@ impl Replay {
         (self.current, self.partial, self.incarnation, self.failed) = (None, None, 0, false);
     }
 
+    /// Where the oldest kept record stands, or a little before it: 0 unless the log was released up to somewhere.
+    #[must_use]
+    pub fn first(&self) -> Position {
+        Position::of_sector(self.first)
+    }
+
     /// Goes on with the record at a position that the log gave out once.
     ///
     /// # Errors

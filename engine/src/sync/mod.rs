@@ -75,6 +75,8 @@ pub struct Progress {
 struct Peer {
     connected: bool,
     committed: Height,
+    /// The first height that it keeps.
+    kept_from: Height,
     /// False answers that certified ones have not made good.
     strikes: u32,
     /// It is not asked before.
@@ -130,7 +132,7 @@ impl CatchUp {
     /// A peer has connected. Where it stands is not known any more; what it did wrong is.
     pub fn connected(&mut self, peer: ValidatorIndex) {
         let peer = self.peers.entry(peer).or_default();
-        (peer.connected, peer.committed) = (true, Height(0));
+        (peer.connected, peer.committed, peer.kept_from) = (true, Height(0), Height(0));
     }
 
     /// A peer has gone: it is not asked, and what it was asked is asked elsewhere.
@@ -142,17 +144,18 @@ impl CatchUp {
         self.tip.take_if(|tip| tip.peer == peer);
     }
 
-    /// A peer says where it stands.
+    /// A peer says what it has committed, and from which height on it keeps blocks.
     ///
     /// # Errors
     /// [`Misbehaviour::HeightWentBack`]: the peer is not asked for a while.
     pub fn status(
         &mut self,
         from: ValidatorIndex,
-        committed: Height,
+        (committed, kept_from): (Height, Height),
         now: Duration,
     ) -> Result<(), Misbehaviour> {
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
+        peer.kept_from = kept_from;
         let before = std::mem::replace(&mut peer.committed, committed);
         if committed < before {
             self.distrust(from, now);
@@ -174,6 +177,16 @@ impl CatchUp {
     pub fn lag(&self, committed: Height) -> Option<u64> {
         let lag = self.best().0.saturating_sub(committed.0);
         (lag >= LAG_MIN).then_some(lag)
+    }
+
+    /// The first height that a trusted peer keeps, if f+1 of them have committed the next height and none keeps it any
+    /// more: catching up by blocks is not possible then.
+    #[must_use]
+    pub fn below_retention(&self, next: Height) -> Option<Height> {
+        let able =
+            || self.trusted().filter(|(_, peer)| peer.committed >= next).map(|(_, peer)| peer.kept_from);
+        let first = able().min().filter(|first| *first > next)?;
+        (able().count() > self.faulty).then_some(first)
     }
 
     fn trusted(&self) -> impl Iterator<Item = (ValidatorIndex, &Peer)> {
@@ -237,9 +250,10 @@ impl CatchUp {
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
-    /// The next trusted peer, in turns, that has committed at least `height`.
+    /// The next trusted peer, in turns, that has committed a height and still keeps it.
     fn next_peer(&mut self, height: Height) -> Option<ValidatorIndex> {
-        let able = self.trusted().filter(|(_, peer)| peer.committed >= height);
+        let keeps = |peer: &Peer| (peer.kept_from..=peer.committed).contains(&height);
+        let able = self.trusted().filter(|(_, peer)| keeps(peer));
         let able: Vec<ValidatorIndex> = able.map(|(index, _)| index).collect();
         self.turn = self.turn.wrapping_add(1);
         able.get(self.turn % able.len().max(1)).copied()
@@ -257,9 +271,14 @@ impl CatchUp {
         progress: &Progress,
         now: Duration,
     ) -> Result<Vec<FinalizedBlock>, Misbehaviour> {
-        // A peer that has nothing after all keeps its turn until the time-out: answering at once must not make us ask
-        // at once.
+        // A peer that has nothing after all is not asked for this height again before it says once more that it keeps
+        // it: that it answers at once must not make us ask it at once. It may just have cut its journal.
         if blocks.is_empty() {
+            if let Some(asked) = self.range.take_if(|asked| asked.peer == from)
+                && let Some(peer) = self.peers.get_mut(&from)
+            {
+                peer.kept_from = peer.kept_from.max(asked.from.next());
+            }
             return Ok(blocks);
         }
         let Some(asked) = self.range.take_if(|asked| asked.peer == from) else { return Ok(Vec::new()) };

@@ -48,7 +48,7 @@ fn lagging() -> CatchUp {
     let mut sync = CatchUp::new(1);
     for peer in [A, B] {
         sync.connected(peer);
-        sync.status(peer, Height(100), ms(0)).unwrap();
+        sync.status(peer, (Height(100), Height(1)), ms(0)).unwrap();
     }
     sync
 }
@@ -57,7 +57,7 @@ fn lagging() -> CatchUp {
 fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
     let mut sync = CatchUp::new(0);
     sync.connected(A);
-    sync.status(A, Height(3), ms(0)).unwrap();
+    sync.status(A, (Height(3), Height(1)), ms(0)).unwrap();
     assert_eq!(sync.poll(&progress(1), ms(0)), None);
     assert_eq!(sync.poll(&progress(2), ms(2_100)), None, "the head has moved");
     let asked = sync.poll(&progress(2), ms(2_100) + STALL_PATIENCE);
@@ -121,7 +121,7 @@ fn a_drip_of_blocks_without_a_certificate_ends_and_its_peer_has_to_wait() {
     // A new connection does not shorten the pause.
     sync.disconnected(liar);
     sync.connected(liar);
-    sync.status(liar, Height(200), now).unwrap();
+    sync.status(liar, (Height(200), Height(1)), now).unwrap();
     let until = now + PAUSE_MIN;
     while now + ANSWER_TIMEOUT < until {
         now += ANSWER_TIMEOUT;
@@ -136,9 +136,12 @@ fn an_empty_reply_does_not_make_us_ask_faster() {
     let mut sync = lagging();
     let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
     assert_eq!(sync.reply(peer, vec![], &progress(10), ms(1)), Ok(vec![]));
-    assert_eq!(sync.poll(&progress(10), ms(1)), None);
-    let (next, _) = sync.poll(&progress(10), ANSWER_TIMEOUT).unwrap();
+    let (next, _) = sync.poll(&progress(10), ms(1)).unwrap();
     assert_ne!(next, peer, "another one's turn");
+    assert_eq!(sync.reply(next, vec![], &progress(10), ms(2)), Ok(vec![]));
+    assert_eq!(sync.poll(&progress(10), ANSWER_TIMEOUT), None, "not before one says again that it has it");
+    sync.status(peer, (Height(100), Height(1)), ANSWER_TIMEOUT).unwrap();
+    assert_eq!(sync.poll(&progress(10), ANSWER_TIMEOUT).unwrap().0, peer);
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn a_reply_nobody_asked_for_is_ignored() {
 fn a_liar_is_not_asked_for_a_while_that_doubles() {
     let mut sync = lagging();
     sync.connected(C);
-    sync.status(C, Height(100), ms(0)).unwrap();
+    sync.status(C, (Height(100), Height(1)), ms(0)).unwrap();
     let mut now = ms(0);
     for strikes in 0..3 {
         let liar = loop {
@@ -180,7 +183,7 @@ fn a_height_counts_when_more_than_the_faulty_claim_it() {
     let mut sync = CatchUp::new(1);
     for (peer, height) in [(A, 50), (B, 40), (C, u64::MAX)] {
         sync.connected(peer);
-        sync.status(peer, Height(height), ms(0)).unwrap();
+        sync.status(peer, (Height(height), Height(1)), ms(0)).unwrap();
     }
     assert_eq!(sync.best(), Height(50), "one of the two that are there may lie, both do not");
     assert_eq!((sync.lag(Height(34)), sync.lag(Height(35))), (Some(LAG_MIN), None));
@@ -223,7 +226,7 @@ fn a_gap_in_the_middle_of_a_reply_is_noticed() {
 fn a_height_that_goes_back_is_misbehaviour() {
     let mut sync = lagging();
     let error = Misbehaviour::HeightWentBack { from: Height(100), to: Height(99) };
-    assert_eq!(sync.status(A, Height(99), ms(0)), Err(error));
+    assert_eq!(sync.status(A, (Height(99), Height(1)), ms(0)), Err(error));
     sync.disconnected(B);
     assert_eq!(sync.best(), Height(0), "A is distrusted, B gone");
 }
@@ -232,7 +235,32 @@ fn a_height_that_goes_back_is_misbehaviour() {
 fn blocks_are_not_fetched_faster_than_executed() {
     let mut sync = lagging();
     let behind = Progress { executed: Height(0), ..progress(BLOCKS_REPLY_MAX as u64) };
-    sync.status(A, Height(1_000), ms(0)).unwrap();
+    sync.status(A, (Height(1_000), Height(1)), ms(0)).unwrap();
     assert_eq!(sync.poll(&behind, ms(0)), None);
     assert!(sync.poll(&progress(BLOCKS_REPLY_MAX as u64), ms(1)).is_some());
+}
+
+#[test]
+fn a_peer_is_not_asked_for_what_it_does_not_keep() {
+    let mut sync = CatchUp::new(1);
+    for (peer, kept_from) in [(A, 40), (B, 11), (C, 12)] {
+        sync.connected(peer);
+        sync.status(peer, (Height(100), Height(kept_from)), ms(0)).unwrap();
+    }
+    let asked = |sync: &mut CatchUp, at| sync.poll(&progress(10), ms(at)).map(|(peer, _)| peer);
+    assert_eq!(asked(&mut sync, 0), Some(B));
+    assert_eq!(sync.below_retention(Height(11)), None);
+    // It has cut its journal in the meantime.
+    assert_eq!(sync.reply(B, vec![], &progress(10), ms(1)), Ok(vec![]));
+    assert_eq!(asked(&mut sync, 2), None, "nobody has it");
+    assert_eq!(sync.below_retention(Height(11)), Some(Height(12)), "the operator must hear of that");
+    assert_eq!(sync.below_retention(Height(12)), None);
+    assert_eq!(sync.below_retention(Height(101)), None, "nobody has come so far");
+    // One that says so alone may lie.
+    sync.disconnected(A);
+    sync.disconnected(C);
+    assert_eq!(sync.below_retention(Height(11)), None);
+    sync.connected(A);
+    sync.status(A, (Height(100), Height(5)), ms(1_700)).unwrap();
+    assert_eq!(asked(&mut sync, 1_700), Some(A));
 }

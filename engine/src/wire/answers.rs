@@ -224,6 +224,10 @@ pub struct StatusAnswer {
     pub stream_lost: bool,
     /// Whether it follows without voting, because it may have forgotten what it voted for.
     pub votes_forgotten: bool,
+    /// The first height whose block and batches its journal has: 1 unless it was cut.
+    pub kept_from: Height,
+    /// Bytes that its journal takes on the disk.
+    pub journal_bytes: u64,
     /// The peers that it is connected to.
     pub peers: Vec<ValidatorIndex>,
     /// Transactions waiting in its mempools.
@@ -258,6 +262,8 @@ pub enum FailureKind {
     NotFound,
     /// The validator cannot say now.
     Unavailable,
+    /// It is older than what the validator keeps. Another one, that keeps more, may say.
+    BelowRetention,
 }
 
 impl ErrorAnswer {
@@ -265,6 +271,12 @@ impl ErrorAnswer {
     #[must_use]
     pub fn not_found(reason: impl Into<String>) -> Self {
         Self { error: QueryFailure { kind: FailureKind::NotFound, reason: reason.into() } }
+    }
+
+    /// The validator does not keep anything so old.
+    #[must_use]
+    pub fn below_retention(reason: impl Into<String>) -> Self {
+        Self { error: QueryFailure { kind: FailureKind::BelowRetention, reason: reason.into() } }
     }
 
     /// The validator cannot answer now; the client may ask again later.

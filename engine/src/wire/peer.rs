@@ -65,6 +65,8 @@ pub enum PeerMessage {
         finalized: Height,
         /// The highest height that it has executed and made durable.
         committed: Height,
+        /// The first height whose block and batches it keeps: it is not asked for anything below.
+        kept_from: Height,
         /// The view that it is in.
         view: u64,
         /// The highest batch of the receiver's own stream that has come to the sender, whether or not it is checked and
@@ -118,8 +120,9 @@ impl PeerMessage {
                     writer.blob(&block.finalization);
                 }
             }
-            Self::Status { finalized, committed, view, yours } => {
-                write_head(writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(*view), yours);
+            Self::Status { finalized, committed, kept_from, view, yours } => {
+                writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(kept_from.0);
+                write_head(writer.u64(*view), yours);
             }
         }
         writer.finish_bytes()
@@ -171,6 +174,7 @@ impl PeerMessage {
             STATUS => Self::Status {
                 finalized: Height(reader.u64("finalized height")?),
                 committed: Height(reader.u64("committed height")?),
+                kept_from: Height(reader.u64("first kept height")?),
                 view: reader.u64("view")?,
                 yours: read_head(&mut reader, "head of the receiver")?,
             },

@@ -194,8 +194,9 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
                 |(block, bytes): (Block, Vec<u8>)| FinalizedBlock { block, finalization: bytes.into() };
             PeerMessage::BlocksReply(blocks.into_iter().map(finalized).collect())
         }),
-        (any::<u64>(), any::<u64>(), any::<u64>(), head()).prop_map(|(finalized, committed, view, yours)| {
-            PeerMessage::Status { finalized: Height(finalized), committed: Height(committed), view, yours }
+        (any::<[u64; 4]>(), head()).prop_map(|([finalized, committed, kept_from, view], yours)| {
+            let [finalized, committed, kept_from] = [finalized, committed, kept_from].map(Height);
+            PeerMessage::Status { finalized, committed, kept_from, view, yours }
         }),
     ]
 }

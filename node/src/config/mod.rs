@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::limits::CHECKPOINT_EVERY_BYTES;
+use engine::limits::{CHECKPOINT_EVERY_BYTES, RETENTION_HEIGHTS_MIN};
+use engine::replica::Retention;
 use engine::types::Genesis;
 use net::Identity;
 
@@ -105,6 +106,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Bytes of batches in blocks after which a checkpoint is written.
     pub checkpoint_every_bytes: u64,
+    /// How much of the journal is kept.
+    pub retention: Retention,
     /// The ed25519 seed of votes and batches.
     pub consensus_seed: Secret,
     /// The TLS certificate with its key.
@@ -186,6 +189,7 @@ impl Config {
             16..=1 << 30,
             "after how many KiB of transactions in blocks the next checkpoint is written, 16 to 1073741824",
         )?;
+        let retention = read_retention(&mut storage)?;
         storage.finish()?;
 
         let work = read_work(top.section("work")?)?;
@@ -228,6 +232,7 @@ impl Config {
             storage: backend,
             segment_bytes: segment_mib << 20,
             checkpoint_every_bytes: checkpoint_every_kib << 10,
+            retention,
             consensus_seed,
             identity,
             listen_peers,
@@ -245,6 +250,27 @@ impl Config {
 /// A [`ConfigError`] that names the file and the field.
 pub fn genesis_of(file: &Path) -> Result<PathBuf, ConfigError> {
     Section::open(file)?.section("network")?.path("genesis", "the path of the network's genesis.toml")
+}
+
+/// How much of the journal is kept: everything, if nothing is said.
+fn read_retention(storage: &mut Section) -> Result<Retention, ConfigError> {
+    let mib = storage.optional_bounded(
+        "keep_mib",
+        1..=1_u64 << 30,
+        "how many MiB of the journal are kept, 1 to 1073741824, beside what a start needs",
+    )?;
+    let heights = storage.optional_bounded(
+        "keep_heights",
+        1..=1_u64 << 48,
+        "how many heights of the journal are kept, beside what a start needs",
+    )?;
+    let minutes = storage.optional_bounded(
+        "keep_minutes",
+        1..=100 * 366 * 24 * 60_u64,
+        "how many minutes of the journal are kept, up to 100 years, beside what a start needs",
+    )?;
+    let (bytes, ms) = (mib.map(|mib| mib << 20), minutes.map(|minutes| minutes * 60_000));
+    Ok(Retention { bytes, heights, ms, heights_min: RETENTION_HEIGHTS_MIN })
 }
 
 fn read_work(mut work: Section) -> Result<WorkConfig, ConfigError> {

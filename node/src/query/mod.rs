@@ -480,6 +480,7 @@ impl Silent {
     fn new(member: &Member, error: &ClientError) -> Self {
         let why = match error {
             ClientError::NotFound { .. } | ClientError::Unavailable { .. } => "does not have this height yet",
+            ClientError::BelowRetention { .. } => "does not keep this height any more",
             _ => "does not answer",
         };
         Self { validator: member.index, name: member.name.clone(), why }

@@ -516,6 +516,7 @@ pub(super) fn status(as_of: AsOf, status: &StatusAnswer) {
         ("behind", behind(as_of)),
         ("stream", stream(status.stream_lost).into()),
         ("votes", votes(status.votes_forgotten).into()),
+        ("journal", kept(status)),
         ("connected to", if peers.is_empty() { "no peer".into() } else { peers.join(", ") }),
         ("pending", format!("{} transactions", grouped(status.pending))),
         ("storage", status.storage.clone()),
@@ -528,6 +529,14 @@ fn behind(as_of: AsOf) -> String {
         None => "unknown: it hears too little from its peers".into(),
         Some(0) => "no".into(),
         Some(blocks) => format!("{} blocks", grouped(blocks)),
+    }
+}
+
+fn kept(status: &StatusAnswer) -> String {
+    let mib = grouped(status.journal_bytes >> 20);
+    match status.kept_from.0 {
+        ..=1 => format!("{mib} MiB on the disk, with all blocks"),
+        from => format!("{mib} MiB on the disk, with the blocks from height {} on", grouped(from)),
     }
 }
 

@@ -16,7 +16,7 @@ use engine::replica::{
     Answer, Boot, Check, Halt, Input, KIND_BOOT, Observation, Ports, QuestionId, Read, Replica, To, Work,
 };
 use engine::store::{Position, StoreError};
-use engine::types::ValidatorIndex;
+use engine::types::{Height, ValidatorIndex};
 use engine::wire::{Notice, PeerMessage};
 use net::{LogLimit, PeerNetwork, Permit};
 
@@ -266,6 +266,10 @@ impl Ports for Host {
         consensus.as_ref().map_or(0, consensus::Handle::view)
     }
 
+    fn kept_from(&self) -> Height {
+        self.wiring.shared.index.base().next()
+    }
+
     fn observe(&mut self, observation: Observation) {
         let counters = &self.wiring.shared.counters;
         match observation {
@@ -307,6 +311,18 @@ impl Ports for Host {
             Observation::StreamLearnt(head) => tracing::info!(%head, "the own stream is known again"),
             Observation::FarBehind => {
                 tracing::debug!("far behind: finalizations are dropped until it has caught up")
+            }
+            Observation::BelowRetention { height, kept_from } => {
+                let now = self.wiring.shared.clock.now();
+                if let Some(unsaid) = self.refusals.admit((0, "below retention"), now) {
+                    tracing::error!(
+                        height = height.0,
+                        kept_from = kept_from.0,
+                        unsaid,
+                        "no connected validator keeps the next height any more: this one cannot catch up by blocks. Connect \
+                         one that keeps more"
+                    );
+                }
             }
         }
     }

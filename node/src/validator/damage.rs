@@ -28,9 +28,9 @@ impl Damage {
         Self { counters, lines: Mutex::new(LogLimit::new(SAY_EVERY, 1)) }
     }
 
-    /// Something could not be read back. A height that is not committed is no damage.
+    /// Something could not be read back. A height that is not committed is no damage, nor one that is not kept.
     pub fn note(&self, error: &ReadError, now: Duration) {
-        if matches!(error, ReadError::NotCommitted(..)) {
+        if matches!(error, ReadError::NotCommitted(..) | ReadError::BelowRetention { .. }) {
             return;
         }
         Counters::add(&self.counters.journal_damage, 1);
@@ -57,6 +57,7 @@ mod tests {
             damage.note(&ReadError::Damaged(Height(7)), Duration::from_secs(second));
         }
         damage.note(&ReadError::NotCommitted(Height(9), Height(8)), Duration::ZERO);
+        damage.note(&ReadError::BelowRetention { height: Height(3), first: Height(5) }, Duration::ZERO);
         assert_eq!(counters.journal_damage.load(Relaxed), 3);
     }
 }

@@ -133,6 +133,7 @@ impl QueryThread {
         let error = match answer {
             Ok(answer) => return question.answer(as_of, &answer),
             Err(Unanswered::NotFound(reason)) => ErrorAnswer::not_found(reason),
+            Err(error @ Unanswered::BelowRetention(_)) => ErrorAnswer::below_retention(error.to_string()),
             Err(error) => {
                 self.note_damage(&error);
                 ErrorAnswer::unavailable(error.to_string())
@@ -416,6 +417,8 @@ impl QueryThread {
             state_root: *self.view.state_root().digest(),
             stream_lost: shared.counters.stream_lost.load(Relaxed) != 0,
             votes_forgotten: shared.counters.votes_forgotten.load(Relaxed) != 0,
+            kept_from: shared.index.base().next(),
+            journal_bytes: shared.journal.bytes_on_disk(),
             peers: self.peers.connected().into_iter().map(ValidatorIndex).collect(),
             pending: self.report.pending(),
             storage: shared.journal.metrics().backend.to_owned(),

@@ -13,7 +13,7 @@ use engine::replica::{
     Start,
 };
 use engine::roots::{CommittedView, Executed, Ledger};
-use engine::store::Replay;
+use engine::store::{Position, Replay};
 
 use super::checkpoints::{Directory, is_unusable};
 use super::ordering::Certificates;
@@ -28,6 +28,14 @@ const PROGRESS_EVERY: u64 = 1_000;
 #[derive(Debug, thiserror::Error)]
 #[error("stopped while the journal was replayed")]
 pub struct Stopped;
+
+/// The journal does not begin at the genesis, and none of the checkpoints can be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the journal in {0} was cut at a checkpoint, and no checkpoint in {0} can be used: put those back that belong to it, \
+     or treat the data as lost"
+)]
+pub struct Cut(String);
 
 /// Why a recovery has ended early.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +70,13 @@ pub fn recover(
 ) -> anyhow::Result<Resumed> {
     let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
     let schedule = Schedule::new(CHECKPOINT_EVERY_HEIGHTS, config.checkpoint_every_bytes);
+    let base = files.base(replay.first())?;
     for height in files.newest_first()? {
         match from_checkpoint(files, height, &recovery, schedule, &mut replay) {
-            Ok(resumed) => return Ok(resumed.logged()),
+            Ok(resumed) => {
+                resumed.index.cut(base);
+                return Ok(resumed.logged());
+            }
             Err(Failure::Checkpoint(error)) => {
                 let removed = is_unusable(&error);
                 let fate = if removed { "it is removed" } else { "its file is kept" };
@@ -81,6 +93,9 @@ pub fn recover(
         }
     }
     replay.rewind();
+    if replay.first() > Position::from_raw(0) {
+        return Err(Cut(config.data.display().to_string()).into());
+    }
     let start = Start::genesis(&config.genesis, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
     match run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default())) {

@@ -24,6 +24,8 @@ const SEARCHED_BLOCKS_MAX: usize = 256;
 pub enum Unanswered {
     #[error("{0}")]
     NotFound(String),
+    #[error("{0}")]
+    BelowRetention(ReadError),
     #[error("the validator is stopping")]
     Stopping,
     #[error(transparent)]
@@ -34,6 +36,7 @@ impl From<ReadError> for Unanswered {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotCommitted(..) => Self::NotFound(error.to_string()),
+            error @ ReadError::BelowRetention { .. } => Self::BelowRetention(error),
             error => Self::Journal(error),
         }
     }
@@ -91,11 +94,16 @@ impl<R: Records> Search<'_, R> {
     pub fn find(&self, chain: Option<ChainId>, id: &TransactionId) -> Result<Found, Unanswered> {
         let committed = self.reader.index.height();
         let hint = self.hints.find(id, committed);
-        if let Some(found) = self.find_hinted(chain, id)? {
-            return Ok(found);
-        }
+        // A hint may be wrong. One that leads to what is not kept any more is the answer if nothing else is found.
+        let gone = match self.find_hinted(chain, id) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => None,
+            Err(gone @ Unanswered::BelowRetention(_)) => Some(gone),
+            Err(error) => return Err(error),
+        };
         let (mut budget, mut lowest) = (SEARCHED_PACKETS_MAX, committed.0 + 1);
-        for height in (1..=committed.0).rev().take(SEARCHED_BLOCKS_MAX) {
+        let first = self.reader.index.base().0 + 1;
+        for height in (first..=committed.0).rev().take(SEARCHED_BLOCKS_MAX) {
             if self.stopping.load(Relaxed) {
                 return Err(Unanswered::Stopping);
             }
@@ -112,9 +120,11 @@ impl<R: Records> Search<'_, R> {
             }
             lowest = height;
         }
-        Err(Unanswered::NotFound(format!(
-            "no transaction {id} is in the blocks {lowest} to {committed}, nor known from an earlier one"
-        )))
+        let nowhere = || {
+            let where_to = format!("is in the blocks {lowest} to {committed}, nor known from an earlier one");
+            Unanswered::NotFound(format!("no transaction {id} {where_to}"))
+        };
+        Err(gone.unwrap_or_else(nowhere))
     }
 
     fn find_in(

@@ -103,7 +103,8 @@ impl Validator {
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
         let (journal, replay) = Log::open(&config.data.join("journal"), options(config, Role::Journal))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
-        let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network())?;
+        let mine = genesis.validator(me).expect("the configuration was checked").public_key;
+        let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network(), mine)?;
         let Resumed { mut recovered, ledger, roots, view, index, hints } =
             recover(config, &certificates, replay, &files)?;
         let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
@@ -170,8 +171,8 @@ impl Validator {
         let taking = Taking { keeper, states: ledger_states, files: checkpoints, busy: busy.clone() };
         let query = QueryThread::new(shared.clone(), view, taking, report, peers.clone());
         reader_threads.push(spawn("checkpoints", {
-            let shared = shared.clone();
-            move || files.run(&checkpoint_events, &busy, &shared)
+            let (shared, retention) = (shared.clone(), config.retention);
+            move || files.run(&checkpoint_events, &busy, &shared, retention)
         })?);
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {

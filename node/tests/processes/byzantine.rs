@@ -135,6 +135,7 @@ fn status(height: u64) -> PeerMessage {
     PeerMessage::Status {
         finalized: Height(height),
         committed: Height(height),
+        kept_from: Height(1),
         view: height,
         yours: Head::NONE,
     }
@@ -278,6 +279,7 @@ fn heights_and_holdings_that_do_not_exist_move_nobody() {
         byzantine.flood(&PeerMessage::Status {
             finalized: Height(most),
             committed: Height(most),
+            kept_from: Height(most),
             view: most,
             yours: nowhere,
         });

@@ -1,7 +1,7 @@
 //! kill -9, as a power cut would: of one validator under load, and of all at once.
 
-use crate::testbed::{Testbed, verdicts, wait};
-use engine::types::Verdict;
+use crate::testbed::{Testbed, expect, verdicts, wait};
+use engine::types::{Height, Verdict};
 use engine::wire::Query;
 use loadgen::Start;
 use loadgen::progress::Silent;
@@ -85,14 +85,16 @@ fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
 /// A network whose validators write a checkpoint after so many KiB of transactions. They do not run yet.
 fn with_checkpoints(accounts: u64, kib: u64) -> Testbed {
     let testbed = Testbed::new(4, accounts);
-    for member in &testbed.network.members {
-        let file = member.config_file();
-        let config = fs::read_to_string(&file).unwrap();
-        assert!(config.contains("\n[storage]\n"), "{config}");
-        let with = format!("\n[storage]\ncheckpoint_every_kib = {kib}\n");
-        fs::write(&file, config.replacen("\n[storage]\n", &with, 1)).unwrap();
-    }
+    testbed.network.members.iter().for_each(|member| store(member, &format!("checkpoint_every_kib = {kib}")));
     testbed
+}
+
+/// Adds lines to the section on storage of a validator's configuration.
+fn store(member: &Member, lines: &str) {
+    let file = member.config_file();
+    let config = fs::read_to_string(&file).unwrap();
+    assert!(config.contains("\n[storage]\n"), "{config}");
+    fs::write(&file, config.replacen("\n[storage]\n", &format!("\n[storage]\n{lines}\n"), 1)).unwrap();
 }
 
 /// The checkpoints of a validator, oldest first.
@@ -149,7 +151,7 @@ fn a_start_goes_on_from_a_checkpoint_and_needs_none() {
     (0..4).for_each(|index| testbed.wait_height(index, height));
     assert!(!members[0].data().join("checkpoints/checkpoint.new").exists());
     // Blocks below the checkpoint are still answered for.
-    assert_eq!(testbed.client(0).block(engine::types::Height(1)).unwrap().value.block.height().0, 1);
+    assert_eq!(testbed.client(0).block(Height(1)).unwrap().value.block.height().0, 1);
     told.push(testbed.load(&all, 300.0, 1, Start::Resume));
     while checkpoints(&members[3]).is_empty() {
         told.push(testbed.load(&all, 300.0, 1, Start::Resume));
@@ -167,6 +169,85 @@ fn a_start_goes_on_from_a_checkpoint_and_needs_none() {
     );
     let goal = testbed.height(0);
     testbed.wait_height(3, goal);
+    testbed.settle();
+    testbed.stop_all();
+    testbed.audit(&told.iter().collect::<Vec<_>>());
+}
+
+/// The logs of another validator, and one in the place of the other, are named; nothing of them is changed.
+#[test]
+fn a_log_in_the_place_of_another_one_is_refused() {
+    let mut testbed = Testbed::up(2, 100);
+    testbed.load(&[0, 1], 100.0, 1, Start::Fresh);
+    testbed.stop_all();
+    let [mine, other] = [0, 1].map(|index: usize| testbed.network.members[index].data());
+    let start = |said: &str| {
+        let config = testbed.network.members[0].config_file();
+        let (_, error) = expect(2, &["node", "--config", config.to_str().unwrap()]);
+        assert!(error.contains(said), "{error}");
+    };
+    let swapped = |one: &Path, two: &Path, said: &str| {
+        let aside = mine.join("aside");
+        for (from, to) in [(one, &*aside), (two, one), (&*aside, two)] {
+            fs::rename(from, to).unwrap();
+        }
+        start(said);
+        for (from, to) in [(two, &*aside), (one, two), (&*aside, one)] {
+            fs::rename(from, to).unwrap();
+        }
+    };
+    swapped(&mine.join("journal"), &other.join("journal"), "holds the journal of another validator");
+    swapped(&mine.join("consensus"), &other.join("consensus"), "holds the log of votes of another validator");
+    let (journal, votes) = (mine.join("journal"), mine.join("consensus"));
+    swapped(&journal, &votes, "holds the log of votes of a validator, where its journal belongs");
+    (0..2).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+}
+
+/// Three of four cut their journals: they take no more room, go on after a crash, and say what they do not keep. One that
+/// has lost everything learns it from the one that keeps all.
+#[test]
+fn a_journal_that_is_cut_has_what_is_needed() {
+    let mut testbed = with_checkpoints(400, 16);
+    let members = testbed.network.members.clone();
+    members.iter().for_each(|member| store(member, "segment_mib = 4"));
+    members[1..].iter().for_each(|member| store(member, "keep_heights = 1100"));
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    let all = [0, 1, 2, 3];
+    let first_segment = |member: &Member| member.data().join("journal/0000000000000000.segment");
+    let mut told = vec![testbed.load(&all, 1_000.0, 3, Start::Fresh)];
+    while members[1..].iter().any(|member| first_segment(member).exists()) {
+        told.push(testbed.load(&all, 1_000.0, 3, Start::Resume));
+    }
+    testbed.settle();
+    let kept_from = |testbed: &Testbed, index: usize| testbed.client(index).status().unwrap().value.kept_from;
+    assert_eq!(kept_from(&testbed, 0).0, 1);
+    for index in 1..4 {
+        let (first, committed) = (kept_from(&testbed, index), testbed.height(index));
+        assert!(first.0 > 1 && first.0 + 1_000 < committed, "{first} of {committed}");
+        let below = testbed.client(index).block(Height(first.0 - 2)).unwrap_err();
+        assert!(matches!(below, client::ClientError::BelowRetention { .. }), "{below}");
+        assert!(below.to_string().contains("is below what this validator keeps"), "{below}");
+        assert_eq!(testbed.client(index).block(first).unwrap().value.block.height(), first);
+        assert!(testbed.client(0).block(Height(1)).is_ok());
+    }
+    let height = testbed.height(0);
+    (0..4).for_each(|index| testbed.kill(index));
+    // One without checkpoints says that it cannot go on; with them it does.
+    let (files, aside) = (members[3].data().join("checkpoints"), members[3].data().join("aside"));
+    fs::rename(&files, &aside).unwrap();
+    let (_, error) = expect(1, &["node", "--config", members[3].config_file().to_str().unwrap()]);
+    assert!(error.contains("was cut at a checkpoint, and no checkpoint"), "{error}");
+    fs::remove_dir_all(&files).unwrap();
+    fs::rename(&aside, &files).unwrap();
+    // Another one has lost everything.
+    fs::remove_dir_all(members[2].data()).unwrap();
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    (0..4).for_each(|index| testbed.wait_height(index, height));
+    assert!(kept_from(&testbed, 1).0 > 1 && kept_from(&testbed, 3).0 > 1);
+    told.push(testbed.load(&all, 300.0, 2, Start::Resume));
     testbed.settle();
     testbed.stop_all();
     testbed.audit(&told.iter().collect::<Vec<_>>());

@@ -2,11 +2,11 @@
 //! of a field, or of the count before a list.
 //!
 //! ```text
-//! magic | network (32)
+//! magic | network (32) | validator (32) | replay from (8)
 //! common  | record of the height: bytes (4), as in the journal | roots (4), 32 each | quotas (4), each
 //!         | chain (4), since (8), bytes (4) | chains (4), each as below
 //! local   | last certificate: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
-//!         | replay from (8) | positions (8), 8 each | hints (8), 8 each
+//!         | base (8) | positions (8), 8 each | hints (8), 8 each
 //! chain   | id (4) | beginning (8) | heights that opened accounts (4), each height (8), accounts (8)
 //!         | accounts (8), 64 each | slots (8), each 0 or 1, bytes (2), leaf | deliveries (4), each as its leaf
 //! ```
@@ -14,14 +14,15 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use super::chunks::{ChunkReader, ChunkWriter};
-use super::{Boots, ChainCheckpoint, Checkpoint, CommittedBlock};
+use super::{Boots, ChainCheckpoint, Checkpoint, CommittedBlock, Mark, Positions, Whose};
 use crate::execute::{AccountState, DELIVERY_BYTES, Delivery, Growth, Pages, ReplayWindow, Row};
 use crate::limits::ROW_VALUE_BYTES_MAX;
 use crate::order::Quotas;
 use crate::store::Position;
 use crate::types::{AccountFlags, ChainId, Digest, Height, Quota};
+use crate::wire::Block;
 
-const MAGIC: &[u8; 21] = b"millrace/checkpoint/1";
+const MAGIC: &[u8; 21] = b"millrace/checkpoint/2";
 const ACCOUNT_BYTES: usize = 32 + 4 + 8 + 8 + 8 + 4;
 
 impl Checkpoint {
@@ -29,10 +30,12 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What `to` answers.
-    pub fn write<W: Write>(&self, network: &Digest, to: W) -> io::Result<W> {
+    pub fn write<W: Write>(&self, whose: Whose<'_>, to: W) -> io::Result<W> {
         let mut out = Out(ChunkWriter::new(to));
         out.raw(MAGIC)?;
-        out.raw(&network.0)?;
+        out.raw(&whose.network.0)?;
+        out.raw(whose.validator)?;
+        out.u64(self.replay_from.raw())?;
         out.bytes(&self.record.encode())?;
         out.many(&self.roots, |out, root| out.raw(&root.0))?;
         let quotas: Vec<_> = self.quotas.entries().collect();
@@ -47,9 +50,9 @@ impl Checkpoint {
         out.u64(begun)?;
         out.u64(done)?;
         out.raw(&[u8::from(lost), u8::from(counterpart_lost)])?;
-        out.u64(self.replay_from.raw())?;
-        out.u64(self.positions.len() as u64)?;
-        self.positions.iter().try_for_each(|position| out.u64(position.raw()))?;
+        out.u64(self.positions.base.0)?;
+        out.u64(self.positions.records.len() as u64)?;
+        self.positions.records.iter().try_for_each(|position| out.u64(position.raw()))?;
         out.u64(self.hints.len() as u64)?;
         self.hints.iter().try_for_each(|slot| out.u64(*slot))?;
         out.0.finish()
@@ -59,17 +62,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// It cannot be read, is damaged, or is of another network; nothing of it was believed.
-    pub fn read(network: &Digest, from: impl Read) -> io::Result<Self> {
+    pub fn read(whose: Whose<'_>, from: impl Read) -> io::Result<Self> {
         let mut input = In(ChunkReader::new(from));
-        if input.array()? != *MAGIC {
-            return Err(invalid("this is not a checkpoint, or one of another version"));
-        }
-        if Digest(input.array()?) != *network {
-            return Err(invalid("it is of another network"));
-        }
-        let record = input.bytes()?;
-        let record = CommittedBlock::decode(&record)
-            .map_err(|error| invalid(format!("the record of its height cannot be read: {error}")))?;
+        let (replay_from, record) = input.beginning(whose)?;
         let roots = input.many(|input| input.array().map(Digest))?;
         let quotas =
             input.many(|input| Ok((ChainId(input.u32()?), Height(input.u64()?), Quota(input.u32()?))))?;
@@ -77,9 +72,9 @@ impl Checkpoint {
         let certificate = input.bytes()?;
         let (begun, done) = (input.u64()?, input.u64()?);
         let (lost, counterpart_lost) = (input.bit()?, input.bit()?);
-        let replay_from = Position::from_raw(input.u64()?);
-        let count = input.u64()?;
-        let positions = (0..count).map(|_| input.u64().map(Position::from_raw)).collect::<io::Result<_>>()?;
+        let (base, count) = (Height(input.u64()?), input.u64()?);
+        let records = (0..count).map(|_| input.u64().map(Position::from_raw)).collect::<io::Result<_>>()?;
+        let positions = Positions { base, records };
         let count = input.u64()?;
         let hints = (0..count).map(|_| input.u64()).collect::<io::Result<_>>()?;
         input.0.finish()?;
@@ -176,7 +171,46 @@ impl ChainCheckpoint {
     }
 }
 
+impl Mark {
+    /// What a checkpoint is of, from its beginning: at most one chunk and a half are read.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read(whose: Whose<'_>, from: impl Read) -> io::Result<Self> {
+        let (replay_from, record) = In(ChunkReader::new(from)).beginning(whose)?;
+        let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
+        Ok(Self { height: record.height, replay_from, time_ms: block.header().time_ms })
+    }
+}
+
+/// Reads a checkpoint to its end and compares every digest, without keeping anything of it.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub fn check(from: impl Read) -> io::Result<()> {
+    let mut input = ChunkReader::new(from);
+    io::copy(&mut input, &mut io::sink())?;
+    input.finish()
+}
+
 impl<R: Read> In<R> {
+    /// Where the journal is read from, and the record of the height.
+    fn beginning(&mut self, whose: Whose<'_>) -> io::Result<(Position, CommittedBlock)> {
+        if self.array()? != *MAGIC {
+            return Err(invalid("this is not a checkpoint, or one of another version"));
+        }
+        if Digest(self.array()?) != *whose.network {
+            return Err(invalid("it is of another network"));
+        }
+        if self.array()? != *whose.validator {
+            return Err(invalid("it is of another validator"));
+        }
+        let replay_from = Position::from_raw(self.u64()?);
+        let record = CommittedBlock::decode(&self.bytes()?)
+            .map_err(|error| invalid(format!("the record of its height cannot be read: {error}")))?;
+        Ok((replay_from, record))
+    }
+
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.0.read_exact(&mut bytes)?;

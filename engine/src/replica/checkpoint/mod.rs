@@ -16,23 +16,37 @@
 
 mod chunks;
 mod format;
+mod retention;
 
 use std::collections::VecDeque;
 use std::io;
 
 use thiserror::Error;
 
+pub use self::format::check;
+pub use self::retention::{Mark, Plan, Retention};
 use super::committer::ROOTS_KEPT;
+use super::index::Positions;
 use super::recovery::Start;
 use super::{Boots, CommittedBlock, JournalReader, ReadError, Recovered, RecoveryError};
 use crate::execute::{
     AccountState, ChainRules, Chains, Delivery, Delta, Growth, Pages, Row, StateWriter, Table,
 };
+use crate::limits::PUBLIC_KEY_BYTES;
 use crate::order::{FinalityVerifier, Position as ChainPosition, Quotas, Roots};
 use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot};
 use crate::store::{Position, Records, StoreError};
 use crate::types::{ChainId, Charter, Digest, Genesis, Height, OWN_CHAIN_KEY};
 use crate::wire::Block;
+
+/// Whose a checkpoint is: what one validator has written is nothing to another.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// The network.
+    pub network: &'a Digest,
+    /// The validator's public key.
+    pub validator: &'a [u8; PUBLIC_KEY_BYTES],
+}
 
 /// When checkpoints are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +108,8 @@ pub struct Checkpoint {
     pub boots: Boots,
     /// Where the journal is read from.
     pub replay_from: Position,
-    /// Where the records of the heights up to this one stand, from height 1 on.
-    pub positions: Vec<Position>,
+    /// Where the records of the heights up to this one stand.
+    pub positions: Positions,
     /// In which blocks transactions probably are: a [`Hints`] table, or nothing.
     pub hints: Vec<u64>,
 }
@@ -159,8 +173,8 @@ pub struct Restored {
     pub view: CommittedView,
     /// Where the journal is read from.
     pub replay_from: Position,
-    /// Where the records of the heights up to this one stand, from height 1 on.
-    pub positions: Vec<Position>,
+    /// Where the records of the heights up to this one stand.
+    pub positions: Positions,
     /// In which blocks transactions probably are.
     pub hints: Vec<u64>,
 }
@@ -189,7 +203,10 @@ impl Checkpoint {
         if block.height() != height || block.cut().len() != genesis.validators().len() {
             return Err(invalid("its block is of another height or network"));
         }
-        if positions.len() as u64 != height.0 || roots.last() != Some(&record.state_root) {
+        if positions.last() != height
+            || positions.records.is_empty()
+            || roots.last() != Some(&record.state_root)
+        {
             return Err(invalid("the positions or the roots end at another height"));
         }
         let finality = match certificate.is_empty() {
@@ -239,7 +256,7 @@ impl Checkpoint {
         }
         let ledger = Ledger::restore(genesis, height, writers, entries, &outboxes, &record.state_root)?;
         let recorded = by_height().filter(|(height, _)| *height >= head.roots_next).collect();
-        let position = positions.last().copied();
+        let position = positions.records.back().copied();
         let start =
             Start { ledger, head, roots: known, quotas, recorded, finality, boots, schedule, position };
         Ok(Restored { start, view, replay_from, positions, hints })

@@ -64,8 +64,12 @@ fn taken(rig: &Rig) -> (Vec<Checkpoint>, (Recovered, Ledger)) {
     (taken, (recovered, ledger))
 }
 
+fn whose(network: &Digest) -> Whose<'_> {
+    Whose { network, validator: &[7; 32] }
+}
+
 fn bytes(rig: &Rig, checkpoint: &Checkpoint) -> Vec<u8> {
-    checkpoint.write(&rig.network(), Vec::new()).unwrap()
+    checkpoint.write(whose(&rig.network()), Vec::new()).unwrap()
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn recovery_from_each_checkpoint_leads_to_where_the_whole_journal_leads() {
     assert_eq!(heights, [3, 6], "as the schedule says");
     assert!(!whole.unordered.is_empty());
     for checkpoint in taken {
-        let read = Checkpoint::read(&rig.network(), Cursor::new(bytes(&rig, &checkpoint))).unwrap();
+        let read = Checkpoint::read(whose(&rig.network()), Cursor::new(bytes(&rig, &checkpoint))).unwrap();
         assert_eq!(read, checkpoint, "bytes say everything");
         assert!(checkpoint.chains.iter().any(|chain| !chain.outbox.is_empty()), "money is in flight");
         let restored = checkpoint.clone().restore(&rig.genesis, &Plain, schedule()).unwrap();
@@ -113,7 +117,7 @@ fn no_changed_byte_of_a_checkpoint_is_read() {
     let rig = rig();
     let (taken, _) = taken(&rig);
     let good = bytes(&rig, &taken[0]);
-    let read = |bytes: &[u8]| Checkpoint::read(&rig.network(), bytes);
+    let read = |bytes: &[u8]| Checkpoint::read(whose(&rig.network()), bytes);
     assert!(read(&good).is_ok());
     for at in 0..good.len() {
         let mut bad = good.clone();
@@ -124,8 +128,17 @@ fn no_changed_byte_of_a_checkpoint_is_read() {
         assert!(read(&good[..length]).is_err(), "the first {length} bytes");
     }
     assert_eq!(read(&[&good[..], &[0]].concat()).unwrap_err().kind(), ErrorKind::InvalidData);
-    let elsewhere = Checkpoint::read(&Digest([9; 32]), &good[..]).unwrap_err();
+    let elsewhere = Checkpoint::read(whose(&Digest([9; 32])), &good[..]).unwrap_err();
     assert!(elsewhere.to_string().contains("another network"), "{elsewhere}");
+    let network = rig.network();
+    let another = Whose { validator: &[8; 32], ..whose(&network) };
+    let another = Checkpoint::read(another, &good[..]).unwrap_err();
+    assert!(another.to_string().contains("another validator"), "{another}");
+    // The beginning says what it is of, and the end that it is whole.
+    let mark = Mark::read(whose(&network), &good[..]).unwrap();
+    assert_eq!((mark.height, mark.replay_from), (taken[0].height(), taken[0].replay_from));
+    assert!(check(&good[..]).is_ok());
+    assert!(check(&good[..good.len() - 1]).is_err() && check(&[&good[..], &[0]].concat()[..]).is_err());
 }
 
 /// Whatever was made on purpose, with digests that fit: it is found out by roots, or by the journal.
@@ -137,7 +150,7 @@ fn a_checkpoint_that_was_forged_is_not_used() {
     let with = |change: &dyn Fn(&mut Checkpoint)| {
         let mut forged = good.clone();
         change(&mut forged);
-        let forged = Checkpoint::read(&rig.network(), &bytes(&rig, &forged)[..]).unwrap();
+        let forged = Checkpoint::read(whose(&rig.network()), &bytes(&rig, &forged)[..]).unwrap();
         let Restored { start, replay_from, .. } = forged.restore(&rig.genesis, &Plain, schedule())?;
         let mut replay = replay(&rig);
         replay.seek(replay_from).map_err(RecoveryError::from)?;
@@ -157,11 +170,11 @@ fn a_checkpoint_that_was_forged_is_not_used() {
     assert!(matches!(with(&twice), Err(CheckpointError::Invalid("a key has two rows in a table"))));
     let fewer = |of: &mut Checkpoint| of.chains.truncate(1);
     assert!(matches!(with(&fewer), Err(CheckpointError::Invalid(_))));
-    let early = |of: &mut Checkpoint| of.positions.truncate(of.positions.len() - 1);
+    let early = |of: &mut Checkpoint| of.positions.records.truncate(of.positions.records.len() - 1);
     assert!(matches!(with(&early), Err(CheckpointError::Invalid(_))));
     let elsewhere = |of: &mut Checkpoint| {
-        let last = of.positions.pop().unwrap();
-        of.positions.push(crate::store::Position::from_raw(last.raw() + 1));
+        let last = of.positions.records.pop_back().unwrap();
+        of.positions.records.push_back(crate::store::Position::from_raw(last.raw() + 1));
     };
     assert!(matches!(with(&elsewhere), Err(CheckpointError::Journal(RecoveryError::OtherJournal { .. }))));
     let no_certificate = |of: &mut Checkpoint| of.certificate.truncate(3);

@@ -165,6 +165,10 @@ impl Ports for World {
         0
     }
 
+    fn kept_from(&self) -> Height {
+        self.index.base().next()
+    }
+
     fn observe(&mut self, observation: Observation) {
         self.observed.push(observation);
     }

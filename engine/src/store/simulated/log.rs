@@ -126,6 +126,12 @@ impl SimulatedLog {
         self.log.release(before);
     }
 
+    /// Everything before this place was given up.
+    #[must_use]
+    pub fn released(&self) -> Position {
+        self.log.released()
+    }
+
     /// Where the next record will stand, or a little before it.
     #[must_use]
     pub fn next(&self) -> Position {

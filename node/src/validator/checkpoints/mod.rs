@@ -2,49 +2,48 @@
 //!
 //! ```text
 //! query thread ── captured between two heights ──▶ checkpoints thread ── slowly ──▶ checkpoint.new ── synced, renamed ──▶
-//!                 (pages are copied when they change)                               0000000000000812.checkpoint
+//!                 (pages are copied when they change)     │                         0000000000000812.checkpoint
+//!                                                         └─ read back; then the journal is cut, and old files go
 //! ```
 //!
-//! A file has its name only once it is whole and durable. The last two are kept. A checkpoint that cannot be written is
-//! a warning: the journal has everything.
+//! A file has its name only once it is whole and durable. The last two are kept, and those that an audit and later cuts
+//! need. A checkpoint that cannot be written is a warning: the journal has everything that it would have had.
+
+mod pace;
+mod taking;
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind, Write};
+use std::io::{self, BufReader, ErrorKind};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Receiver, Sender};
-use engine::execute::{Chains, Delta};
-use engine::replica::{CaptureError, Checkpoint, CheckpointError, JournalReader, Keeper};
-use engine::roots::CommittedView;
+use crossbeam::channel::Receiver;
+use engine::limits::PUBLIC_KEY_BYTES;
+use engine::replica::{
+    self, Checkpoint, CheckpointError, JournalReader, Mark, Plan, ReadError, Retention, Whose,
+};
 use engine::store::{Position, remove_file};
 use engine::types::{Digest, Height};
 
-use super::clock::Clock;
+use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
+pub use self::taking::Taking;
 use super::shared::Shared;
 
 const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = "checkpoint.new";
-/// So many are kept: the newest may be one that cannot be used.
-const KEPT: usize = 2;
-/// Bytes that are written at a time.
-const PIECE_BYTES: usize = 1 << 20;
 /// Bytes of the disk that a checkpoint leaves to the journal.
 const ROOM_LEFT_BYTES: u64 = 256 << 20;
-/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk: all
-/// validators write theirs at the same height, and some share a machine.
-const RESTS: u32 = 15;
 
 /// The directory of a validator's checkpoints.
 #[derive(Clone, Debug)]
 pub struct Directory {
     path: PathBuf,
     network: Digest,
+    validator: [u8; PUBLIC_KEY_BYTES],
 }
 
 impl Directory {
@@ -52,13 +51,17 @@ impl Directory {
     ///
     /// # Errors
     /// It cannot be made or written.
-    pub fn open(path: &Path, network: Digest) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, network: Digest, validator: [u8; PUBLIC_KEY_BYTES]) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         let unfinished = path.join(UNFINISHED);
         if unfinished.exists() {
             remove_file(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()))?;
         }
-        Ok(Self { path: path.to_owned(), network })
+        Ok(Self { path: path.to_owned(), network, validator })
+    }
+
+    fn whose(&self) -> Whose<'_> {
+        Whose { network: &self.network, validator: &self.validator }
     }
 
     fn file(&self, height: Height) -> PathBuf {
@@ -91,11 +94,38 @@ impl Directory {
     /// It is damaged, of another network, or cannot be read.
     pub fn read(&self, height: Height) -> Result<Checkpoint, CheckpointError> {
         let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
-        let checkpoint = Checkpoint::read(&self.network, file)?;
+        let checkpoint = Checkpoint::read(self.whose(), file)?;
         match checkpoint.height() == height {
             true => Ok(checkpoint),
             false => Err(CheckpointError::Invalid("its name is that of another height")),
         }
+    }
+
+    /// What those are of whose beginnings can be read, oldest first. The others are found out when they are used.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn marks(&self) -> anyhow::Result<Vec<Mark>> {
+        let mark = |height: &Height| {
+            let mark = Mark::read(self.whose(), File::open(self.file(*height)).ok()?).ok()?;
+            (mark.height == *height).then_some(mark)
+        };
+        Ok(self.newest_first()?.iter().rev().filter_map(mark).collect())
+    }
+
+    /// The height at which the journal was cut, if what it still has begins at `first`: there an audit can begin.
+    /// Checkpoints of what it has not any more are removed.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn base(&self, first: Position) -> anyhow::Result<Height> {
+        if first == Position::from_raw(0) {
+            return Ok(Height(0));
+        }
+        let (gone, usable): (Vec<_>, Vec<_>) =
+            self.marks()?.into_iter().partition(|mark| mark.replay_from < first);
+        gone.iter().for_each(|mark| self.remove(mark.height));
+        Ok(usable.first().map_or(Height(0), |mark| mark.height))
     }
 
     /// Removes one that cannot be used.
@@ -106,21 +136,61 @@ impl Directory {
         }
     }
 
-    /// Writes what is captured until the sender is gone. While it does, it is busy.
-    pub fn run(&self, captured: &Receiver<Checkpoint>, busy: &AtomicBool, shared: &Shared) {
+    /// Writes what is captured until the sender is gone, and cuts the journal. While it does, it is busy.
+    pub fn run(
+        &self,
+        captured: &Receiver<Checkpoint>,
+        busy: &AtomicBool,
+        shared: &Shared,
+        retention: Retention,
+    ) {
         for checkpoint in captured {
             let height = checkpoint.height();
-            let written = self.write(&checkpoint, &shared.clock, &|| shared.stopping.load(Relaxed));
+            let stopping = || shared.stopping.load(Relaxed);
+            let written = self.write(&checkpoint, Pace::new(&shared.clock, &stopping));
             // Its pages are let go before the next one is captured.
             drop(checkpoint);
+            let cut = written.and_then(|bytes| {
+                tracing::info!(height = height.0, bytes, "checkpoint");
+                self.read_back(height, Pace::new(&shared.clock, &stopping))?;
+                self.cut(shared, retention)
+            });
             busy.store(false, Relaxed);
-            match written {
-                Ok(bytes) => tracing::info!(height = height.0, bytes, "checkpoint"),
-                Err(_) if shared.stopping.load(Relaxed) => return,
+            match cut {
+                Ok(()) => {}
+                Err(_) if stopping() => return,
                 Err(error) => tracing::warn!(
-                    "the checkpoint of height {height} cannot be written ({error}); a start takes longer until one is"
+                    "the checkpoint of height {height} cannot be written and read back ({error}); a start takes longer \
+                     until one is, and the journal is not cut"
                 ),
             }
+        }
+    }
+
+    /// Cuts the journal at a checkpoint, where it is to be cut, and removes those that nobody needs.
+    fn cut(&self, shared: &Shared, retention: Retention) -> io::Result<()> {
+        let marks = self.marks().map_err(io::Error::other)?;
+        let base = base_mark(shared, &marks).map_err(io::Error::other)?;
+        let Plan { kept, cut } = retention.plan(&base, &marks);
+        if let Some(cut) = cut {
+            // What is not found any more is not looked for before it is gone.
+            shared.index.cut(cut.height);
+            shared.journal.release(cut.replay_from);
+            tracing::info!(height = cut.height.0, "the journal is cut: what was committed below is not kept");
+        }
+        let all = self.newest_first().map_err(io::Error::other)?;
+        all.into_iter().filter(|height| !kept.contains(height)).for_each(|height| self.remove(height));
+        Ok(())
+    }
+
+    /// Reads one from the disk, not from memory, and compares its digests.
+    fn read_back(&self, height: Height, pace: Pace<'_>) -> io::Result<()> {
+        let file = File::open(self.file(height))?;
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of ours.
+        let answer = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        match answer {
+            0 => replica::check(PacedReader::new(file, pace)),
+            code => Err(io::Error::from_raw_os_error(code)),
         }
     }
 
@@ -139,17 +209,11 @@ impl Directory {
     }
 
     /// Writes one, slowly; its bytes.
-    fn write(&self, checkpoint: &Checkpoint, clock: &Clock, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
+    fn write(&self, checkpoint: &Checkpoint, pace: Pace<'_>) -> io::Result<u64> {
         self.check_room()?;
         let (unfinished, file) = (self.path.join(UNFINISHED), self.file(checkpoint.height()));
-        let paced = Paced {
-            file: File::create(&unfinished)?,
-            piece: Vec::new(),
-            clock,
-            since: clock.now(),
-            stopping,
-        };
-        let written = checkpoint.write(&self.network, paced).and_then(|paced| {
+        let paced = PacedWriter::new(File::create(&unfinished)?, pace);
+        let written = checkpoint.write(self.whose(), paced).and_then(|paced| {
             paced.file.sync_all()?;
             paced.file.metadata()
         });
@@ -163,11 +227,24 @@ impl Directory {
         };
         fs::rename(&unfinished, &file)?;
         File::open(&self.path)?.sync_all()?;
-        let others = self.newest_first().map_err(io::Error::other)?.into_iter();
-        let others = others.filter(|height| *height != checkpoint.height());
-        others.skip(KEPT - 1).for_each(|height| self.remove(height));
         Ok(bytes)
     }
+}
+
+/// Where the journal begins.
+fn base_mark(shared: &Shared, marks: &[Mark]) -> Result<Mark, ReadError> {
+    let base = shared.index.base();
+    if let Some(mark) = marks.iter().find(|mark| mark.height == base) {
+        return Ok(*mark);
+    }
+    let (records, index, network) = (&*shared.journal, &shared.index, shared.genesis.network());
+    let first = Height(base.0.max(1));
+    let (_, block) = JournalReader { records, index, network }.block(first)?;
+    let replay_from = match base.0 {
+        0 => Position::from_raw(0),
+        _ => index.position(base).unwrap_or(Position::from_raw(0)),
+    };
+    Ok(Mark { height: base, replay_from, time_ms: block.header().time_ms })
 }
 
 /// Bytes that are free on the disk of a directory.
@@ -197,112 +274,22 @@ pub fn is_unusable(error: &CheckpointError) -> bool {
     }
 }
 
-/// A file that is written piece by piece, with rests.
-struct Paced<'a> {
-    file: File,
-    piece: Vec<u8>,
-    clock: &'a Clock,
-    /// When the work on the present piece began.
-    since: Duration,
-    stopping: &'a dyn Fn() -> bool,
-}
-
-impl Write for Paced<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE_BYTES {
-            self.flush()?;
-            let worked = self.clock.now().saturating_sub(self.since);
-            std::thread::sleep((worked * RESTS).min(Duration::from_secs(1)));
-            self.since = self.clock.now();
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if (self.stopping)() {
-            // Not *interrupted*: that would be tried again.
-            return Err(io::Error::other("the validator is stopping"));
-        }
-        self.file.write_all(&self.piece)?;
-        self.piece.clear();
-        // What waits for the disk is little at any time: the journal's syncs wait behind it.
-        self.file.sync_data()
-    }
-}
-
-/// What the query thread has to take checkpoints.
-pub struct Taking {
-    pub keeper: Keeper,
-    pub states: Chains,
-    pub files: Sender<Checkpoint>,
-    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice.
-    pub busy: Arc<AtomicBool>,
-}
-
-impl Taking {
-    /// The height of the view is committed; where a checkpoint is due, it is captured and handed on.
-    pub fn committed(
-        &mut self,
-        view: &CommittedView,
-        deltas: &[Delta],
-        due: Option<Position>,
-        shared: &Shared,
-    ) {
-        self.keeper.commit(deltas, view.state_root());
-        let Some(replay_from) = due else { return };
-        if self.busy.load(Relaxed) {
-            let height = view.height().0;
-            return tracing::warn!(height, "no checkpoint: the last one is still being written");
-        }
-        let journal = JournalReader {
-            records: &*shared.journal,
-            index: &shared.index,
-            network: shared.genesis.network(),
-        };
-        match self.keeper.capture((view, deltas, &self.states), &journal, (replay_from, shared.boots())) {
-            Ok(checkpoint) => {
-                let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
-                self.busy.store(true, Relaxed);
-                // A thread that is gone is stopping.
-                let _stopping = self.files.send(checkpoint);
-            }
-            Err(CaptureError::Read(error)) => shared.damage.note(&error, shared.clock.now()),
-            Err(error @ CaptureError::RootsTooOld { .. }) => {
-                tracing::warn!(height = view.height().0, "no checkpoint: {error}");
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A file of several pieces, or what became of it.
-    fn written(directory: &Path, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
-        let (file, clock) = (File::create(directory.join(UNFINISHED))?, Clock::start());
-        let mut paced = Paced { file, piece: Vec::new(), clock: &clock, since: clock.now(), stopping };
-        for _ in 0..3 * PIECE_BYTES / 1_000 {
-            paced.write_all(&[7; 1_000])?;
-        }
-        paced.flush()?;
-        Ok(paced.file.metadata()?.len())
-    }
-
     #[test]
-    fn a_file_is_written_whole_or_given_up_when_the_validator_stops() {
+    fn files_are_found_by_their_names_and_what_is_unfinished_is_removed() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(written(directory.path(), &|| false).unwrap(), (3 * PIECE_BYTES / 1_000 * 1_000) as u64);
-        assert!(written(directory.path(), &|| true).is_err());
-        // Such a file is none, and is gone after the next start.
-        let files = Directory::open(directory.path(), Digest::default()).unwrap();
+        fs::write(directory.path().join(UNFINISHED), "half").unwrap();
+        let files = Directory::open(directory.path(), Digest::default(), [7; PUBLIC_KEY_BYTES]).unwrap();
         assert_eq!(files.newest_first().unwrap(), []);
         assert!(!directory.path().join(UNFINISHED).exists());
         for height in [7, 30, 812] {
             fs::write(files.file(Height(height)), "a checkpoint").unwrap();
         }
         assert_eq!(files.newest_first().unwrap(), [812, 30, 7].map(Height));
+        assert_eq!(files.marks().unwrap(), [], "none of these can be read");
         assert!(files.read(Height(30)).is_err_and(|error| is_unusable(&error)));
         files.remove(Height(30));
         assert_eq!(files.newest_first().unwrap(), [812, 7].map(Height));

@@ -1,0 +1,209 @@
+//! How much of the journal is kept, and which checkpoints with it.
+//!
+//! ```text
+//! journal      ░░░░░░░░░░░░░█████████████████████████████████████████
+//! checkpoints               ▲ base        ▲           ▲         ▲   ▲ newest
+//!                           └── cut here; an audit begins here      └── a start goes on here
+//! ```
+//!
+//! The journal is cut only where a checkpoint stands, so that everything above it can be audited. It is cut at the first
+//! checkpoint behind which there is no more than the operator wants, and never above the last but one: the newest may be
+//! one that cannot be used. Nor is it cut so high that a peer which is a little behind finds nothing. Of the checkpoints
+//! between, as many stay as later cuts need: one for each quarter of what is kept.
+
+use crate::store::Position;
+use crate::types::Height;
+
+/// How much of the journal is kept: no more than each of these, as far as a start does not need it. With none of them,
+/// everything is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Bytes of the journal.
+    pub bytes: Option<u64>,
+    /// Heights.
+    pub heights: Option<u64>,
+    /// Milliseconds between the times of the blocks.
+    pub ms: Option<u64>,
+    /// Heights that are kept in any case, for peers that are a little behind.
+    pub heights_min: u64,
+}
+
+/// What of a checkpoint says how much of the journal stands behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its height.
+    pub height: Height,
+    /// Where the journal is read from behind it.
+    pub replay_from: Position,
+    /// The time of its block, in milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+/// What becomes of checkpoints and of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The checkpoints that stay, ascending.
+    pub kept: Vec<Height>,
+    /// The checkpoint at which the journal is cut.
+    pub cut: Option<Mark>,
+}
+
+/// What is kept, as a share of what may be: in thousandths.
+const WHOLE: u128 = 1_000;
+/// A checkpoint in between stays where it is so far from the one before.
+const QUARTER: u128 = WHOLE / 4;
+
+impl Retention {
+    /// Whether everything is kept.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.bytes.is_none() && self.heights.is_none() && self.ms.is_none()
+    }
+
+    /// How much of what may be kept stands between two checkpoints, by the limit that is reached first.
+    fn share(&self, from: &Mark, to: &Mark) -> u128 {
+        let of = |amount: u64, limit: Option<u64>| {
+            limit.map_or(0, |limit| u128::from(amount) * WHOLE / u128::from(limit.max(1)))
+        };
+        let bytes = of(to.replay_from.raw().saturating_sub(from.replay_from.raw()), self.bytes);
+        let heights = of(to.height.0.saturating_sub(from.height.0), self.heights);
+        bytes.max(heights).max(of(to.time_ms.saturating_sub(from.time_ms), self.ms))
+    }
+
+    /// Whether a checkpoint is so far behind another one that both stay.
+    fn is_spaced(&self, from: &Mark, to: &Mark) -> bool {
+        let heights = to.height.0 - from.height.0;
+        !self.is_everything() && self.share(from, to) >= QUARTER && heights >= self.heights_min / 4
+    }
+
+    /// What becomes of these checkpoints, ascending, of which the newest was written now and read back. `base` is where
+    /// the journal begins: at its start, or where it was cut.
+    #[must_use]
+    pub fn plan(&self, base: &Mark, checkpoints: &[Mark]) -> Plan {
+        let Some((newest, older)) = checkpoints.split_last() else { return Plan::default() };
+        let Some((last_but_one, between)) = older.split_last() else {
+            return Plan { kept: vec![newest.height], cut: None };
+        };
+        let fits = |mark: &&Mark| self.share(mark, newest) <= WHOLE;
+        let highest = newest.height.0.saturating_sub(self.heights_min);
+        let may_be_cut = older.partition_point(|mark| mark.height.0 <= highest);
+        let cut = match (fits(&base), older[..may_be_cut].split_last()) {
+            (true, _) | (_, None) => None,
+            (false, Some((last, before))) => Some(*before.iter().find(fits).unwrap_or(last)),
+        };
+        let cut = cut.filter(|cut| cut.height > base.height);
+        let mut kept = Vec::new();
+        let mut before = *base;
+        if let Some(cut) = cut.filter(|cut| cut.height != last_but_one.height) {
+            kept.push(cut.height);
+            before = cut;
+        }
+        let first = cut.map_or(base.height, |cut| cut.height);
+        for mark in between.iter().filter(|mark| mark.height >= first) {
+            if mark.height > before.height && self.is_spaced(&before, mark) {
+                kept.push(mark.height);
+                before = *mark;
+            }
+        }
+        // Where the journal was cut, an audit begins.
+        if cut.is_none() && base.height.0 > 0 && between.iter().any(|mark| mark.height == base.height) {
+            kept.insert(0, base.height);
+        }
+        kept.extend([last_but_one.height, newest.height]);
+        Plan { kept, cut }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GENESIS: Mark = Mark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
+
+    /// A checkpoint each 10 heights, 100 bytes, 1,000 ms.
+    fn mark(number: u64) -> Mark {
+        let (height, position) = (Height(10 * number), Position::from_raw(100 * number));
+        Mark { height, replay_from: position, time_ms: 1_000 * number }
+    }
+
+    /// Writes so many checkpoints one after the other; what is there at the end, and where the journal was cut.
+    fn written(retention: Retention, count: u64) -> (Vec<u64>, Mark) {
+        let (mut marks, mut base): (Vec<Mark>, Mark) = (Vec::new(), GENESIS);
+        for number in 1..=count {
+            marks.push(mark(number));
+            let Plan { kept, cut } = retention.plan(&base, &marks);
+            marks.retain(|mark| kept.contains(&mark.height));
+            assert_eq!(
+                kept,
+                marks.iter().map(|mark| mark.height).collect::<Vec<_>>(),
+                "ascending, and no others"
+            );
+            base = cut.unwrap_or(base);
+            assert!(base == GENESIS || marks.contains(&base), "an audit begins where the journal was cut");
+        }
+        (marks.iter().map(|mark| mark.height.0).collect(), base)
+    }
+
+    #[test]
+    fn without_limits_nothing_is_cut_and_two_checkpoints_stay() {
+        assert_eq!(written(Retention::default(), 1), (vec![10], GENESIS));
+        assert_eq!(written(Retention::default(), 50), (vec![490, 500], GENESIS));
+    }
+
+    #[test]
+    fn each_limit_cuts() {
+        let by_bytes = Retention { bytes: Some(1_000), ..Retention::default() };
+        let by_heights = Retention { heights: Some(100), ..Retention::default() };
+        let by_time = Retention { ms: Some(10_000), ..Retention::default() };
+        for retention in [by_bytes, by_heights, by_time] {
+            assert_eq!(written(retention, 10).1, GENESIS, "all of it is not more than the limit");
+            let (kept, base) = written(retention, 50);
+            assert!((mark(40).height..=mark(43).height).contains(&base.height), "{base:?}");
+            assert!(kept.len() <= 6 && kept[0] == base.height.0, "{kept:?}");
+        }
+        let both = Retention { bytes: Some(1_000), heights: Some(50), ..Retention::default() };
+        assert!(written(both, 50).1.height >= mark(45).height, "the one that is reached first");
+    }
+
+    #[test]
+    fn what_a_start_needs_stays_however_small_the_limit() {
+        let nothing = Retention { bytes: Some(0), heights: Some(0), ms: Some(0), heights_min: 0 };
+        assert_eq!(written(nothing, 1), (vec![10], GENESIS));
+        assert_eq!(written(nothing, 50), (vec![490, 500], mark(49)));
+        let for_peers = Retention { heights_min: 45, ..nothing };
+        assert_eq!(written(for_peers, 4).1, GENESIS, "they may want any of these 40 heights");
+        let (kept, base) = written(for_peers, 50);
+        assert!((mark(44).height..=mark(45).height).contains(&base.height), "{kept:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_is_kept_than_the_limit_unless_a_start_needs_it(
+            steps in prop::collection::vec((1_u64..200, 1_u64..5_000, 0_u64..50_000), 1..60),
+            limits in (prop::option::of(0_u64..50_000), prop::option::of(0_u64..2_000), prop::option::of(0_u64..500_000)),
+            heights_min in prop::sample::select(vec![0_u64, 300]),
+        ) {
+            let retention = Retention { bytes: limits.0, heights: limits.1, ms: limits.2, heights_min };
+            let (mut marks, mut base, mut newest): (Vec<Mark>, Mark, Mark) = (Vec::new(), GENESIS, GENESIS);
+            for (heights, bytes, ms) in steps {
+                let replay_from = Position::from_raw(newest.replay_from.raw() + bytes);
+                newest = Mark { height: Height(newest.height.0 + heights), replay_from, time_ms: newest.time_ms + ms };
+                marks.push(newest);
+                let Plan { kept, cut } = retention.plan(&base, &marks);
+                marks.retain(|mark| kept.contains(&mark.height));
+                prop_assert_eq!(&kept, &marks.iter().map(|mark| mark.height).collect::<Vec<_>>());
+                prop_assert!(cut.is_none_or(|cut| cut.height > base.height));
+                base = cut.unwrap_or(base);
+                prop_assert!(base == GENESIS || marks.contains(&base));
+                prop_assert!(marks.len() <= 8);
+                let needed = marks.len() < 2 || base == marks[marks.len() - 2];
+                let next = marks.iter().find(|mark| mark.height > base.height);
+                let for_peers = next.is_none_or(|next| newest.height.0 - next.height.0 < heights_min);
+                prop_assert!(needed || for_peers || retention.share(&base, &newest) <= WHOLE);
+                prop_assert!(base == GENESIS || newest.height.0 - base.height.0 >= heights_min);
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Work on a file in pieces, with rests.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use crate::validator::clock::Clock;
+
+/// Bytes of a piece.
+pub(super) const PIECE_BYTES: usize = 1 << 20;
+/// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk: all
+/// validators write theirs at the same height, and some share a machine.
+const RESTS: u32 = 15;
+/// …but no longer than this at a time.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// When the work on the present piece began, and whether there is still a point in it.
+#[derive(Clone, Copy)]
+pub(super) struct Pace<'a> {
+    clock: &'a Clock,
+    since: Duration,
+    stopping: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Pace<'a> {
+    pub(super) fn new(clock: &'a Clock, stopping: &'a dyn Fn() -> bool) -> Self {
+        Self { clock, since: clock.now(), stopping }
+    }
+
+    /// A piece is done.
+    ///
+    /// # Errors
+    /// The validator is stopping. Not as *interrupted*: that would be tried again.
+    fn rest(&mut self) -> io::Result<()> {
+        if (self.stopping)() {
+            return Err(io::Error::other("the validator is stopping"));
+        }
+        let worked = self.clock.now().saturating_sub(self.since);
+        std::thread::sleep((worked * RESTS).min(REST_MAX));
+        self.since = self.clock.now();
+        Ok(())
+    }
+}
+
+/// A file that is written piece by piece.
+pub(super) struct PacedWriter<'a> {
+    pub(super) file: File,
+    piece: Vec<u8>,
+    pace: Pace<'a>,
+}
+
+impl<'a> PacedWriter<'a> {
+    pub(super) fn new(file: File, pace: Pace<'a>) -> Self {
+        Self { file, piece: Vec::new(), pace }
+    }
+}
+
+impl Write for PacedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE_BYTES {
+            self.flush()?;
+            self.pace.rest()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.piece)?;
+        self.piece.clear();
+        // What waits for the disk is little at any time: the journal's syncs wait behind it.
+        self.file.sync_data()
+    }
+}
+
+/// A file that is read piece by piece.
+pub(super) struct PacedReader<'a> {
+    file: File,
+    /// Bytes that were read of the present piece.
+    read: usize,
+    pace: Pace<'a>,
+}
+
+impl<'a> PacedReader<'a> {
+    pub(super) fn new(file: File, pace: Pace<'a>) -> Self {
+        Self { file, read: 0, pace }
+    }
+}
+
+impl Read for PacedReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(into)?;
+        self.read += count;
+        if self.read >= PIECE_BYTES {
+            self.read = 0;
+            self.pace.rest()?;
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: usize = 3 * PIECE_BYTES / 1_000 * 1_000;
+
+    fn written(file: File, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
+        let clock = Clock::start();
+        let mut paced = PacedWriter::new(file, Pace::new(&clock, stopping));
+        for _ in 0..BYTES / 1_000 {
+            paced.write_all(&[7; 1_000])?;
+        }
+        paced.flush()?;
+        Ok(paced.file.metadata()?.len())
+    }
+
+    fn read(file: File, stopping: &dyn Fn() -> bool) -> io::Result<u64> {
+        let clock = Clock::start();
+        let mut paced = PacedReader::new(file, Pace::new(&clock, stopping));
+        io::copy(&mut paced, &mut io::sink())
+    }
+
+    #[test]
+    fn a_file_is_worked_through_or_given_up_when_the_validator_stops() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        assert!(written(File::create(&path).unwrap(), &|| true).is_err());
+        assert_eq!(written(File::create(&path).unwrap(), &|| false).unwrap(), BYTES as u64);
+        assert!(read(File::open(&path).unwrap(), &|| true).is_err());
+        assert_eq!(read(File::open(&path).unwrap(), &|| false).unwrap(), BYTES as u64);
+    }
+}

@@ -1,0 +1,56 @@
+//! Taking a checkpoint: between two committed heights, on the thread that has the view.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crossbeam::channel::Sender;
+use engine::execute::{Chains, Delta};
+use engine::replica::{CaptureError, Checkpoint, JournalReader, Keeper};
+use engine::roots::CommittedView;
+use engine::store::Position;
+
+use crate::validator::shared::Shared;
+
+/// What the query thread has to take checkpoints.
+pub struct Taking {
+    pub keeper: Keeper,
+    pub states: Chains,
+    pub files: Sender<Checkpoint>,
+    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice.
+    pub busy: Arc<AtomicBool>,
+}
+
+impl Taking {
+    /// The height of the view is committed; where a checkpoint is due, it is captured and handed on.
+    pub fn committed(
+        &mut self,
+        view: &CommittedView,
+        deltas: &[Delta],
+        due: Option<Position>,
+        shared: &Shared,
+    ) {
+        self.keeper.commit(deltas, view.state_root());
+        let Some(replay_from) = due else { return };
+        if self.busy.load(Relaxed) {
+            let height = view.height().0;
+            return tracing::warn!(height, "no checkpoint: the last one is still being written");
+        }
+        let journal = JournalReader {
+            records: &*shared.journal,
+            index: &shared.index,
+            network: shared.genesis.network(),
+        };
+        match self.keeper.capture((view, deltas, &self.states), &journal, (replay_from, shared.boots())) {
+            Ok(checkpoint) => {
+                let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
+                self.busy.store(true, Relaxed);
+                // A thread that is gone is stopping.
+                let _stopping = self.files.send(checkpoint);
+            }
+            Err(CaptureError::Read(error)) => shared.damage.note(&error, shared.clock.now()),
+            Err(error @ CaptureError::RootsTooOld { .. }) => {
+                tracing::warn!(height = view.height().0, "no checkpoint: {error}");
+            }
+        }
+    }
+}
