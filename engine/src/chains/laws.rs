@@ -11,7 +11,9 @@ use crate::execute::tests as transfers;
 use crate::execute::{ChainRules, Delta, StateWriter, Table};
 use crate::limits::DECISION_LAG;
 use crate::replica::ChainCheckpoint;
-use crate::roots::{AccountTree, TableTree};
+use crate::roots::tests::batch;
+use crate::roots::tests::restored::{Saved, any_spoil, restore, restored, saved, state_root};
+use crate::roots::{AccountTree, Executed, Ledger, OracleExecuted, OracleLedger, TableTree};
 use crate::types::*;
 
 type Blocks = Vec<Vec<Transaction>>;
@@ -50,8 +52,7 @@ fn kinds() -> impl Strategy<Value = (ChainGenesis, Blocks)> {
 }
 
 fn execute(writer: &mut StateWriter, oracle: &mut Oracle, transactions: &[Transaction]) -> Delta {
-    let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
-    transfers::both(writer, oracle, &packets)
+    transfers::both(writer, oracle, &packets_of(transactions))
 }
 
 /// Everything that a writer holds.
@@ -59,8 +60,80 @@ fn whole(writer: &StateWriter) -> (Vec<AccountState>, Table, Issuance, Height) {
     (transfers::states(writer), writer.table().clone(), writer.issuance(), writer.height())
 }
 
+/// A network of one chain.
+fn network(chain: ChainGenesis) -> Genesis {
+    let validator =
+        ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
+    Genesis::new("laws".into(), vec![validator], vec![chain]).unwrap()
+}
+
+/// The next height of a ledger and of its definition, which agree.
+fn next(ledger: &mut Ledger, oracle: &mut OracleLedger, packets: &[Packet]) -> (Executed, OracleExecuted) {
+    let at = transfers::at(ledger.height().next());
+    let batches: Vec<_> = (!packets.is_empty()).then(|| batch(1, packets)).into_iter().collect();
+    let executed = ledger.execute(at, &batches);
+    let expected = again(oracle, at, packets);
+    assert_eq!(*executed.state_root.digest(), expected.state_root);
+    let digests: Vec<_> = executed.deltas.iter().map(|delta| delta.digest().0).collect();
+    assert_eq!(kernels::sha2::sha256(digests.as_flattened()), expected.delta_digest.0);
+    (executed, expected)
+}
+
+fn again(oracle: &mut OracleLedger, at: ChainTime, packets: &[Packet]) -> OracleExecuted {
+    oracle.execute(at, |chain| PacketRun::all(packets).filter(|run| run.chain() == chain).collect())
+}
+
+fn packets_of(transactions: &[Transaction]) -> Vec<Packet> {
+    transactions.iter().flat_map(|one| one.run().packets()).copied().collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_restored_definition_goes_on_like_the_one_from_the_genesis((chain, blocks) in kinds(), every in 1..5_usize) {
+        let genesis = network(chain);
+        let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
+        let mut other: Option<OracleLedger> = None;
+        for (place, transactions) in blocks.iter().enumerate() {
+            let packets = packets_of(transactions);
+            let (executed, expected) = next(&mut ledger, &mut oracle, &packets);
+            if let Some(other) = &mut other {
+                prop_assert_eq!(&again(other, transfers::at(ledger.height()), &packets), &expected);
+                prop_assert_eq!(other.lasting(), oracle.lasting());
+            }
+            if place % every == 0 {
+                other = Some(restored(&genesis, &ledger, &executed, &oracle));
+            }
+        }
+    }
+
+    #[test]
+    fn a_spoiled_checkpoint_is_refused_and_never_makes_the_definition_panic(
+        (chain, blocks) in kinds(), spoils in vec(any_spoil(), 1..12),
+    ) {
+        let genesis = network(chain);
+        let (mut ledger, mut oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
+        let mut last = None;
+        for transactions in &blocks {
+            last = Some(next(&mut ledger, &mut oracle, &packets_of(transactions)).0);
+        }
+        let (executed, height) = (last.unwrap(), ledger.height());
+        let good = saved(&ledger, &executed);
+        for spoil in spoils {
+            let mut bad = good.clone();
+            bad.iter_mut().for_each(|chain| chain.spoil(&spoil));
+            let same = bad.iter().zip(&good).all(|(bad, good)| bad.is_like(good));
+            prop_assert_eq!(restore(&genesis, height, &bad, executed.state_root.digest()).is_ok(), same);
+            // As if a quorum had signed it.
+            bad.iter_mut().for_each(Saved::seal);
+            let told = restore(&genesis, height, &bad, &state_root(height, &bad));
+            prop_assert!(told.is_err() || !spoil.leaves_no_chain(), "{:?}", spoil);
+            if let Ok(mut forged) = told {
+                again(&mut forged, transfers::at(height.next()), &[]);
+            }
+        }
+    }
 
     #[test]
     fn the_executor_is_the_oracle_and_undo_restores_every_byte((genesis, blocks) in kinds()) {
@@ -91,7 +164,7 @@ proptest! {
             prop_assert_eq!(accounts.root(), AccountTree::of(writer.state()).root());
             prop_assert_eq!(table.root(), TableTree::of(writer.table()).root());
             if let Some(restored) = &mut restored {
-                let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
+                let packets = packets_of(transactions);
                 let ids: Vec<_> = transactions.iter().map(|one| one.id(&Digest::default()).0).collect();
                 let orders = restored.orders();
                 restored.obey(&orders);

@@ -12,8 +12,8 @@
 //! The rooms ask for the rules once a block or frame; what they do for each transaction is then known to the compiler.
 //!
 //! Invariants, for every kind (`laws.rs`): undoing a block restores every byte; the oracle agrees with the executor in
-//! every outcome and root; roots are functions of the state; a state that is restored from a checkpoint goes on like
-//! the one that it was taken from.
+//! every outcome and root; roots are functions of the state; a state, and an oracle, that is restored from a checkpoint
+//! goes on like the one that it was taken from.
 
 mod accounts;
 pub(crate) mod attestations;
@@ -21,7 +21,7 @@ pub(crate) mod changes;
 pub(crate) mod governance;
 pub(crate) mod transfers;
 
-use crate::execute::oracle::Oracle;
+use crate::execute::oracle::{About, NO_ROW, Oracle, Wrong};
 use crate::execute::{Book, ChainState, Chains, Delivery};
 use crate::types::{ChainTime, Content, Outcome, PacketRun, Refusal};
 
@@ -45,6 +45,11 @@ pub(crate) trait Rules {
     /// The definition of [`Self::receive`].
     fn receive_plainly(_: &mut Oracle, _: &Delivery) -> Outcome {
         Outcome::OtherKind
+    }
+
+    /// Reads a row that no other kind has, for the definition of a chain from its rows.
+    fn restore_plainly(_: &mut Oracle, _: &About, _: &[u8]) -> Result<(), Wrong> {
+        Err(NO_ROW)
     }
 }
 

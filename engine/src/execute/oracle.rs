@@ -3,10 +3,17 @@
 //! What a transaction does once its nonce is spent stands with the kind of its chain ([`crate::chains`]). Slow is the
 //! specification. The fast pass is compared with this one in tests, and `millrace verify` replays with it.
 
+mod fields;
+mod restore;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::fields::Fields;
+pub use self::restore::Unreadable;
+pub(crate) use self::restore::{About, NO_ROW, Wrong};
 pub use self::rows::PlainTable;
 use crate::chains::attestations::PlainAttestation;
 use crate::chains::changes::{PlainRecord, settle_plainly};

@@ -5,10 +5,13 @@
 //! fast executor, in the fast trees or in an encoding shows as a difference instead of being repeated.
 
 mod merkle;
+mod restore;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::restore::{OracleRestoreError, PlainState};
 
 use self::merkle::{Hash, MerkleTree, leaf_hash, root_of, sha256};
 use super::ChainEntry;
@@ -21,7 +24,7 @@ use crate::types::{
 };
 
 /// What a height did, by the oracles.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct OracleExecuted {
     /// The root over all chains.
     pub state_root: Digest,
@@ -35,7 +38,7 @@ pub struct OracleExecuted {
 
 /// An oracle and a tree for each chain. Leaves are hashed anew for every account that a transaction names, changed or
 /// not.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OracleLedger {
     network: Digest,
     chains: Vec<Chain>,
@@ -43,7 +46,7 @@ pub struct OracleLedger {
     in_flight: Vec<Delivery>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Chain {
     id: ChainId,
     oracle: Oracle,
@@ -91,11 +94,8 @@ impl OracleLedger {
             outcomes.push(of_chain);
             deltas.push(delta);
         }
-        let chains = self.chains.len() as u32;
-        let height_leaf = leaf_hash(&[&at.height.0.to_le_bytes()[..], &chains.to_le_bytes()].concat());
-        let leaves: Vec<_> = std::iter::once(height_leaf).chain(entries.iter().map(entry_leaf)).collect();
         OracleExecuted {
-            state_root: Digest(root_of(&leaves)),
+            state_root: state_root(at.height, &entries),
             entries,
             outcomes,
             delta_digest: Digest(sha256(&deltas.concat())),
@@ -220,6 +220,14 @@ impl Chain {
             |place: usize, row: &[u8]| place < self.table.len() && self.table.leaf(place) == leaf_hash(row);
         leaves.filter(|(place, row)| !kept(*place, row)).collect()
     }
+}
+
+/// The root over all chains: a leaf with height and number of chains, then one for each chain.
+fn state_root(height: Height, entries: &[ChainEntry]) -> Digest {
+    let chains = entries.len() as u32;
+    let height_leaf = leaf_hash(&[&height.0.to_le_bytes()[..], &chains.to_le_bytes()].concat());
+    let leaves: Vec<_> = std::iter::once(height_leaf).chain(entries.iter().map(entry_leaf)).collect();
+    Digest(root_of(&leaves))
 }
 
 /// Every account that a transaction may change.

@@ -1,5 +1,7 @@
 //! Fast roots against the oracle's, and proofs against everything that could be wrong with them.
 
+pub(crate) mod restored;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -189,6 +191,7 @@ proptest! {
             for ((_, root), state) in ledger.accounts_roots().zip(ledger.states().iter()) {
                 prop_assert_eq!(root, AccountTree::of(state).root());
             }
+            oracle = restored::restored(&genesis, &ledger, &executed, &oracle);
             view.commit(&executed.deltas, executed.state_root.clone());
             for state in ledger.states().iter() {
                 for account in (0..state.accounts()).map(AccountId) {

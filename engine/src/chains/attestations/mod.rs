@@ -10,7 +10,7 @@ pub use oracle::PlainAttestation;
 
 use super::Rules;
 use super::accounts::{self, refuse};
-use crate::execute::oracle::Oracle;
+use crate::execute::oracle::{About, Oracle, Wrong};
 use crate::execute::{Book, ChainState, Chains};
 use crate::types::{AccountFlags, ChainTime, Content, Outcome, PacketRun, Refusal};
 
@@ -33,6 +33,10 @@ impl Rules for Attestations {
 
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
         oracle::execute(oracle, at, content)
+    }
+
+    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+        oracle::restore(oracle, about, value)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::execute::oracle::Oracle;
+use crate::execute::oracle::{About, Fields, NO_ROW, Oracle, Wrong};
 use crate::types::{
     AccountId, Attest, ChainTime, Content, Data, Fingerprint, Height, Link, Outcome, Registration, Revoke,
 };
@@ -53,6 +53,44 @@ impl PlainAttestation {
     pub fn value(&self) -> Vec<u8> {
         [self.said(), self.history.to_vec()].concat()
     }
+}
+
+impl PlainAttestation {
+    fn read(fingerprint: [u8; 32], value: &[u8]) -> Option<Self> {
+        let mut fields = Fields(value);
+        let (status, tie, form, _zero) = (fields.byte()?, fields.byte()?, fields.byte()?, fields.byte()?);
+        let (kind, data_bytes, reason) = (fields.small()?, fields.small()?, fields.small()?);
+        let (owner, registered) = (AccountId(fields.number()?), Height(fields.number()?));
+        let (ended, hash) = (Height(fields.number()?), fields.array()?);
+        let (link, later, history) = ((tie, fields.array()?), fields.array()?, fields.array()?);
+        let data = (form, data_bytes, hash);
+        let read =
+            Self { fingerprint, status, kind, reason, owner, registered, ended, data, link, later, history };
+        let nothing = [0; 32];
+        let ends = match status {
+            0 => ended.0 == 0 && later == nothing && reason == 0,
+            1 => later != nothing && reason == 0,
+            2 => later == nothing,
+            _ => false,
+        };
+        let is_tied = tie <= 2 && (tie == 0) == (link.1 == nothing);
+        let has_data = match form {
+            0 => data_bytes == 0 && hash == nothing,
+            1 => data_bytes > 0,
+            2 => data_bytes == 0,
+            _ => false,
+        };
+        (ends && is_tied && has_data && read.value() == value).then_some(read)
+    }
+}
+
+/// Reads a row that only chains of this kind have: what is said of a fingerprint.
+pub(super) fn restore(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+    let About::Named(fingerprint) = *about else { return Err(NO_ROW) };
+    let attestation = PlainAttestation::read(fingerprint, value).ok_or("is not an attestation")?;
+    oracle.named(attestation.owner.0)?;
+    oracle.attestations.insert(fingerprint, attestation);
+    Ok(())
 }
 
 /// One transaction, once its nonce is spent: a copy of all attestations is changed, and counts if nothing fails.

@@ -120,7 +120,9 @@ fn outcomes(blocks: &[&[Transaction]]) -> (Vec<Vec<Outcome>>, StateWriter) {
     let mut oracle = Oracle::genesis(&genesis, std::slice::from_ref(&genesis));
     let mut run = |block: &&[Transaction]| -> Delta {
         let packets: Vec<_> = block.iter().flat_map(|one| one.run().packets()).copied().collect();
-        both(&mut writer, &mut oracle, &packets)
+        let delta = both(&mut writer, &mut oracle, &packets);
+        oracle.go_on_restored(std::slice::from_ref(&genesis), &writer);
+        delta
     };
     (blocks.iter().map(|block| run(block).outcomes().to_vec()).collect(), writer)
 }

@@ -14,7 +14,9 @@ mod oracle;
 
 use std::sync::Arc;
 
-pub(crate) use self::oracle::{PlainRecord, settle_plainly};
+pub(crate) use self::oracle::{
+    PlainRecord, restore_clock, restore_keys, restore_old_key, restore_record, settle_plainly,
+};
 
 use super::transfers::release;
 use crate::execute::Book;

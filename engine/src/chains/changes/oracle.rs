@@ -1,7 +1,11 @@
 //! The definition of how accounts change, in the plainest words. It keeps and writes out for itself what the executor
 //! asks [`AccountRecord`](crate::types::AccountRecord) for.
 
+mod restore;
+
 use std::collections::BTreeMap;
+
+pub(crate) use self::restore::{restore_clock, restore_keys, restore_old_key, restore_record};
 
 use crate::chains::transfers::release_plainly;
 use crate::execute::oracle::{Account, Oracle};

@@ -14,7 +14,7 @@ mod oracle;
 
 use super::Rules;
 use super::accounts::{self, refuse};
-use crate::execute::oracle::Oracle;
+use crate::execute::oracle::{About, Oracle, Wrong};
 use crate::execute::{Book, ChainState, Chains};
 use crate::types::{
     AccountFlags, ChainStatus, ChainTime, Content, ISSUE_KIND, Outcome, PacketRun, RECOVER_KIND, REKEY_KIND,
@@ -22,7 +22,7 @@ use crate::types::{
 };
 
 pub(crate) use executor::{Governance, obey};
-pub(crate) use oracle::{PlainChain, PlainGovernance, obey_plainly, refuses};
+pub(crate) use oracle::{PlainChain, PlainGovernance, obey_plainly, refuses, restore_decisions};
 
 /// The rules of the kind.
 pub(crate) enum Administration {}
@@ -43,6 +43,10 @@ impl Rules for Administration {
 
     fn execute_plainly(oracle: &mut Oracle, at: ChainTime, content: &Content<'_>) -> Outcome {
         oracle::execute(oracle, at, content)
+    }
+
+    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+        oracle::restore(oracle, about, value)
     }
 }
 

@@ -1,7 +1,12 @@
 //! The definition of the kind, in the plainest words. It keeps and writes out for itself what the executor asks
 //! [`ProposalRecord`](crate::types::ProposalRecord) and its kin for.
 
+mod restore;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use self::restore::restore;
+pub(crate) use self::restore::restore_decisions;
 
 use crate::execute::oracle::Oracle;
 use crate::types::{
@@ -21,7 +26,7 @@ const CHAINS: usize = 256;
 pub(crate) struct PlainChain {
     kind: u16,
     pub(crate) asset: Asset,
-    supply: u64,
+    pub(crate) supply: u64,
     cap_ever: u64,
     pub(crate) status: ChainStatus,
     since: u64,
@@ -143,6 +148,14 @@ impl PlainGovernance {
             due: BTreeMap::new(),
             decisions: 0,
         }
+    }
+
+    /// version | threshold | how many | accounts
+    fn administrators_value(&self) -> Vec<u8> {
+        let mut value = self.version.to_le_bytes().to_vec();
+        value.extend([self.threshold as u8, self.administrators.len() as u8]);
+        value.extend(self.administrators.iter().flat_map(|account| account.to_le_bytes()));
+        value
     }
 
     /// The decisions that take effect at a height, in their order.
@@ -374,10 +387,7 @@ pub(crate) fn obey_plainly(oracle: &mut Oracle, height: Height, orders: &[Order]
             governance.version += 1;
             governance.threshold = usize::from(council.threshold);
             governance.administrators = council.accounts.iter().map(|account| account.0).collect();
-            let mut value = governance.version.to_le_bytes().to_vec();
-            value.extend([council.threshold, council.accounts.len() as u8]);
-            value.extend(council.accounts.iter().flat_map(|account| account.0.to_le_bytes()));
-            oracle.table.put(own_row(5, 0), value);
+            oracle.table.put(own_row(5, 0), governance.administrators_value());
             oracle.effects.push(Effect::InEffect { proposal: *proposal });
         }
         if decision.chain() != Some(oracle.chain()) {

@@ -7,6 +7,7 @@ use crate::execute::oracle::Oracle;
 use crate::execute::tests::{any_transfer, both, chain_of, command, opening_as, transfer};
 use crate::execute::{ChainRules, StateWriter, Table};
 use crate::limits::DECISION_LAG;
+use crate::roots::tests::restored::restored;
 use crate::roots::{CommittedView, Executed, Ledger, OracleLedger};
 use crate::types::*;
 use crate::verify::Verified;
@@ -147,6 +148,7 @@ pub(crate) fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
 
 /// A chain that decides and its definition, block by block.
 struct Pair {
+    chains: Vec<ChainGenesis>,
     writer: StateWriter,
     oracle: Oracle,
 }
@@ -154,12 +156,14 @@ struct Pair {
 impl Pair {
     fn new(genesis: &ChainGenesis) -> Self {
         let oracle = Oracle::genesis(genesis, std::slice::from_ref(genesis));
-        Self { writer: StateWriter::genesis(genesis), oracle }
+        Self { chains: vec![genesis.clone()], writer: StateWriter::genesis(genesis), oracle }
     }
 
     fn block(&mut self, transactions: &[&Transaction]) -> Vec<Outcome> {
         let packets: Vec<_> = transactions.iter().flat_map(|one| one.run().packets()).copied().collect();
-        both(&mut self.writer, &mut self.oracle, &packets).outcomes().to_vec()
+        let delta = both(&mut self.writer, &mut self.oracle, &packets);
+        self.oracle.go_on_restored(&self.chains, &self.writer);
+        delta.outcomes().to_vec()
     }
 
     fn pass(&mut self, heights: u64) {
@@ -236,7 +240,8 @@ fn what_cannot_be_decided_is_told_at_the_proposal_and_again_at_the_last_approval
     let chains = [money, deciding.clone()];
     let mut writer = StateWriter::genesis(&deciding);
     writer.govern(&chains);
-    let mut pair = Pair { writer, oracle: Oracle::genesis(&deciding, &chains) };
+    let oracle = Oracle::genesis(&deciding, &chains);
+    let mut pair = Pair { chains: chains.to_vec(), writer, oracle };
     let told = |pair: &mut Pair, nonce: u64, decision: &Decision| {
         let until = 1_000_000_000 + nonce;
         pair.block(&[&propose(&by(0, nonce), (1, until), decision).0])[0]
@@ -432,6 +437,7 @@ impl Network {
             assert_eq!(delta.effects(), expected.effects);
         }
         assert_eq!(*executed.state_root.digest(), expected.state_root);
+        self.oracle = restored(&self.genesis, &self.ledger, &executed, &self.oracle);
         self.view.commit(&executed.deltas, executed.state_root.clone());
         for (entry, chain) in executed.state_root.entries().iter().map(|entry| (entry, entry.chain)) {
             for account in (0..entry.accounts).map(AccountId) {

@@ -7,7 +7,7 @@ mod reservations;
 
 use super::Rules;
 use super::accounts::{self, refuse};
-use crate::execute::oracle::Oracle;
+use crate::execute::oracle::{About, Oracle, Wrong};
 use crate::execute::{Book, ChainState, Chains, Delivery};
 use crate::types::{
     AccountFlags, Action, ChainId, ChainKind, ChainStatus, ChainTime, Command, Content, Outcome, PacketRun,
@@ -65,6 +65,10 @@ impl Rules for Transfers {
 
     fn receive_plainly(oracle: &mut Oracle, delivery: &Delivery) -> Outcome {
         oracle::deliver(oracle, delivery)
+    }
+
+    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+        oracle::restore(oracle, about, value)
     }
 }
 

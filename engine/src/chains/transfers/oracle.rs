@@ -4,6 +4,7 @@ mod reserved;
 
 use std::collections::BTreeMap;
 
+pub(super) use self::reserved::restore;
 pub(crate) use self::reserved::{PlainReservation, release_plainly};
 
 use crate::execute::oracle::Oracle;

@@ -69,6 +69,7 @@ pub(crate) fn any_reservation() -> impl Strategy<Value = Transaction> + Clone {
 
 /// A chain that is executed both ways, block by block.
 struct Chain {
+    genesis: ChainGenesis,
     writer: StateWriter,
     oracle: Oracle,
     nonces: std::collections::BTreeMap<u64, u64>,
@@ -85,7 +86,7 @@ impl Chain {
     fn with(balances: &[u64]) -> Self {
         let genesis = governed(balances);
         let oracle = Oracle::genesis(&genesis, std::slice::from_ref(&genesis));
-        Self { writer: StateWriter::genesis(&genesis), oracle, nonces: Default::default() }
+        Self { writer: StateWriter::genesis(&genesis), genesis, oracle, nonces: Default::default() }
     }
 
     /// The fields of the next transaction of an account.
@@ -118,6 +119,7 @@ impl Chain {
     fn block(&mut self, transactions: &[(Transaction, Outcome)]) {
         let packets: Vec<_> = transactions.iter().flat_map(|(one, _)| one.run().packets()).copied().collect();
         let delta = both(&mut self.writer, &mut self.oracle, &packets);
+        self.oracle.go_on_restored(std::slice::from_ref(&self.genesis), &self.writer);
         let expected: Vec<_> = transactions.iter().map(|(_, outcome)| *outcome).collect();
         assert_eq!(delta.outcomes(), expected, "at height {}", delta.height());
     }

@@ -25,9 +25,46 @@ impl PlainTable {
         Self { slots: vec![Some(([0; 32], Vec::new()))], places, empty, changed }
     }
 
+    /// The table of leaves by their places, with none where nothing is.
+    ///
+    /// # Errors
+    /// The first place at which no table has such a leaf, and why.
+    pub(super) fn restore(rows: &[Option<&[u8]>]) -> Result<Self, (usize, &'static str)> {
+        let (slots, places) = (Vec::with_capacity(rows.len()), BTreeMap::new());
+        let mut table = Self { slots, places, empty: BTreeSet::new(), changed: BTreeSet::new() };
+        for (place, row) in rows.iter().enumerate() {
+            let Some(row) = row else {
+                table.slots.push(None);
+                table.empty.insert(place);
+                continue;
+            };
+            let two_keys: Option<(&Key, &Key)> =
+                row.first_chunk().zip(row.get(32..).and_then(<[u8]>::first_chunk));
+            let (key, _) = two_keys.ok_or((place, "is shorter than two keys"))?;
+            if table.places.insert(*key, place).is_some() {
+                return Err((place, "has the key of another one"));
+            }
+            table.slots.push(Some((*key, row[64..].to_vec())));
+        }
+        if table.slots.first() != Some(&Some(([0; 32], Vec::new()))) {
+            return Err((0, "is not the one with the key zero and no value"));
+        }
+        let is_next = |(place, row): &(usize, &Option<&[u8]>)| table.leaf(*place) == row.unwrap_or_default();
+        match rows.iter().enumerate().find(|row| !is_next(row)) {
+            None => Ok(table),
+            Some((place, _)) => Err((place, "does not name the next higher key")),
+        }
+    }
+
     /// Keys and values by their places; none where nothing is.
     pub fn slots(&self) -> &[Option<(Key, Vec<u8>)>] {
         &self.slots
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &Key) -> Option<&[u8]> {
+        let slot = self.slots.get(*self.places.get(key)?)?;
+        slot.as_ref().map(|(_, value)| &value[..])
     }
 
     /// Whether a table says the same.

@@ -48,7 +48,7 @@ pub(super) fn root_of(leaves: &[Hash]) -> Hash {
 
 /// The leaves, and the hash of each *complete* subtree: of 2^k leaves that begin at a multiple of 2^k. All others are
 /// at the right edge, and are computed when the root is asked for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct MerkleTree {
     /// `complete[k][i]` is the subtree of the leaves from `i << k` to before `(i + 1) << k`.
     complete: Vec<Vec<Hash>>,

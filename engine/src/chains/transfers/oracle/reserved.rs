@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::execute::Crossing;
-use crate::execute::oracle::Oracle;
+use crate::execute::oracle::{About, Fields, NO_ROW, Oracle, Wrong};
 use crate::limits::{CHAIN_RESERVATIONS_MAX, RELEASES_MAX, RESERVATIONS_MAX};
 use crate::types::{
     AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Effect, Offer, Outcome, Reserve, Settle, Take,
@@ -58,6 +58,44 @@ impl PlainReservation {
         }
         value
     }
+}
+
+impl PlainReservation {
+    fn read(value: &[u8]) -> Option<Self> {
+        let mut fields = Fields(value);
+        let (amount, due_ms) = (fields.number()?, fields.number()?);
+        let purpose = match fields.byte()? {
+            1 => PlainPurpose::Payment { payee: fields.small()?.into(), settler: fields.small()?.into() },
+            2 => {
+                let (chain, price, to) = (fields.small()?, fields.number()?, fields.small()?);
+                let (has_taker, taker) = (fields.byte()? == 1, fields.small()?);
+                let taker = has_taker.then_some(taker.into());
+                PlainPurpose::Swap { chain, price, to: to.into(), taker }
+            }
+            _ => return None,
+        };
+        let reservation = Self { amount, due_ms, purpose };
+        (reservation.value() == value).then_some(reservation)
+    }
+}
+
+/// Reads a row that only chains with money have: an open reservation.
+pub(in crate::chains::transfers) fn restore(
+    oracle: &mut Oracle,
+    about: &About,
+    value: &[u8],
+) -> Result<(), Wrong> {
+    let About::Own(7, payer, nonce) = *about else { return Err(NO_ROW) };
+    let reservation = PlainReservation::read(value).ok_or("is not a reservation")?;
+    let payer = u64::from(payer);
+    oracle.named(payer)?;
+    // An offer names accounts of another chain.
+    if let PlainPurpose::Payment { payee, settler } = reservation.purpose {
+        oracle.named(payee)?;
+        oracle.named(settler)?;
+    }
+    oracle.reservations.insert((payer, nonce), reservation);
+    Ok(())
 }
 
 /// 16 zeros | 7 | 3 zeros | account | nonce

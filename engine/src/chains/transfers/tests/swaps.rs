@@ -9,6 +9,7 @@ use super::{offer_as, settle_as, take_as, unsigned};
 use crate::execute::tests::{chain_of, command, transfer};
 use crate::execute::{Delivered, Leg};
 use crate::roots::tests::batch;
+use crate::roots::tests::restored::restored;
 use crate::roots::{CommittedView, Executed, Ledger, OracleLedger};
 use crate::types::Outcome::*;
 use crate::types::*;
@@ -39,6 +40,7 @@ fn genesis() -> Genesis {
 
 /// The chains, by the fast ledger and by the definition, a second a height.
 struct Network {
+    genesis: Genesis,
     ledger: Ledger,
     oracle: OracleLedger,
     view: CommittedView,
@@ -50,7 +52,7 @@ impl Network {
         let genesis = genesis();
         let (ledger, oracle) = (Ledger::genesis(&genesis), OracleLedger::genesis(&genesis));
         let view = CommittedView::genesis(&genesis, ledger.state_root().clone());
-        Self { ledger, oracle, view, nonces: BTreeMap::new() }
+        Self { genesis, ledger, oracle, view, nonces: BTreeMap::new() }
     }
 
     /// The fields of the next transaction of an account.
@@ -100,6 +102,7 @@ impl Network {
         assert_eq!(*executed.state_root.digest(), expected.state_root);
         let digests: Vec<_> = executed.deltas.iter().map(|delta| delta.digest().0).collect();
         assert_eq!(kernels::sha2::sha256(digests.as_flattened()), expected.delta_digest.0);
+        self.oracle = restored(&self.genesis, &self.ledger, &executed, &self.oracle);
         self.conserves();
         self.view.commit(&executed.deltas, executed.state_root.clone());
         for key in (0..3).filter_map(|nonce| ReservationId { payer: AccountId(0), nonce }.key()) {
