@@ -7,16 +7,20 @@
 //!
 //! A block's digest covers its parent and, through its cut, every byte of its batches. So blocks with one digest have
 //! one past and one result, and each is executed once, however many directories hold it.
+//!
+//! Where a journal was cut, the oracle begins with a checkpoint, whose accounts and rows must have the state root that the
+//! network had. That root is in the record of the height, and later headers, which are final, must carry it.
 
 use std::collections::BTreeMap;
 
-use kernels::merkle::{ArrayTree, leaf_hash};
+use kernels::merkle::{ArrayTree, Frontier, leaf_hash};
 
-use super::records::{Committed, CommittedChain};
+use super::records::{Base, Committed, CommittedChain};
 use super::{InFlight, Supply, Wrong};
+use crate::execute::Growth;
 use crate::execute::oracle::OracleOutcome;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
-use crate::roots::{ChainEntry, OracleLedger};
+use crate::roots::{ChainEntry, OracleLedger, PlainState};
 use crate::types::{
     Asset, ChainId, Digest, Effect, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet, PacketRun,
     TransactionId,
@@ -111,8 +115,10 @@ impl Chapter {
         }
         let mut arriving = std::mem::take(&mut in_flight.sent);
         for (id, reason) in self.chains.iter().flat_map(|chain| &chain.returned) {
-            let transaction = arriving.remove(id).expect("what comes back was sent in the height before");
-            in_flight.returned.insert(*id, (transaction, *reason));
+            // What was sent before the audit begins is not known: it is counted where it was sent.
+            if let Some(transaction) = arriving.remove(id) {
+                in_flight.returned.insert(*id, (transaction, *reason));
+            }
         }
         for transaction in arriving.values() {
             visit(transaction.run(), Outcome::Applied);
@@ -134,19 +140,49 @@ impl Chapter {
     }
 }
 
-/// The replayed heights, from 1 without gaps.
+/// The replayed heights, without gaps: from 1 on, or from the height of a checkpoint.
 pub(super) struct Chronicle {
     network: Digest,
     /// What the genesis put on each of its chains: money, and accounts.
     genesis: BTreeMap<ChainId, (u64, u64)>,
     oracle: OracleLedger,
+    /// The height of the checkpoint with which it begins; 0 if it begins with the genesis.
+    base: Height,
+    /// How many accounts the chains had up to there, as the checkpoint says. That they exist, and since when they have
+    /// their keys, is under the state root.
+    growth: BTreeMap<ChainId, Growth>,
+    /// State roots below the first chapter that headers may still carry.
+    earlier_roots: BTreeMap<Height, Digest>,
     chapters: Vec<Chapter>,
     /// The first height whose state root no header has carried yet.
     roots_next: Height,
     /// How far the last replayed block takes each author's stream.
     cut: Vec<Head>,
-    /// The tree over the digests of the replayed blocks, with the network id before them.
-    log: ArrayTree,
+    /// The tree over the digests of all blocks up to the last replayed one, with the network id before them.
+    log: Log,
+}
+
+/// A tree over the digests of headers: a whole one, or the frontier of one whose beginning is not here.
+enum Log {
+    Whole(ArrayTree),
+    Frontier(Frontier),
+}
+
+impl Log {
+    fn append(&mut self, digest: &Digest) {
+        let leaf = leaf_hash(&digest.0);
+        match self {
+            Self::Whole(tree) => tree.append(&[leaf]),
+            Self::Frontier(frontier) => frontier.append(leaf),
+        }
+    }
+
+    fn root(&self) -> [u8; 32] {
+        match self {
+            Self::Whole(tree) => tree.root(),
+            Self::Frontier(frontier) => frontier.root(),
+        }
+    }
 }
 
 /// Why nobody can have signed a transaction.
@@ -173,16 +209,88 @@ impl Chronicle {
                 .map(|chain| (chain.id, (chain.supply().unwrap_or(0), chain.accounts.len() as u64)))
                 .collect(),
             oracle: OracleLedger::genesis(genesis),
+            base: Height(0),
+            growth: BTreeMap::new(),
+            earlier_roots: BTreeMap::new(),
             chapters: Vec::new(),
             roots_next: Height(1),
             cut: vec![Head::NONE; genesis.validators().len()],
-            log: ArrayTree::new(vec![leaf_hash(&genesis.network().0)]),
+            log: Log::Whole(ArrayTree::new(vec![leaf_hash(&genesis.network().0)])),
         }
     }
 
-    /// The chapter of a height that has been replayed.
+    /// The beginning with a checkpoint: with what its accounts and rows say, if they have the state root that its record
+    /// names.
+    pub(super) fn with(genesis: &Genesis, base: &Base) -> Result<Self, Wrong> {
+        let Base { record, roots, chains, .. } = base;
+        let (height, header) = (record.height, record.block.header());
+        let what = |part: &str| format!("{part} of the checkpoint of height {height}");
+        if record.block.height() != height || header.cut.len() != genesis.validators().len() {
+            return Err(Wrong::new(what("the block"), "the block of its record", record.block.height()));
+        }
+        if chains.len() != record.chains.len() {
+            return Err(Wrong::new(what("the chains"), record.chains.len().to_string(), chains.len()));
+        }
+        let states = chains.iter().zip(&record.chains).map(|(of, record)| PlainState {
+            entry: record.entry,
+            accounts: of.accounts.clone(),
+            rows: of.rows.iter().map(Option::as_deref).collect(),
+            outbox: &of.outbox,
+        });
+        let oracle = OracleLedger::restore(genesis, height, states, &record.state_root)
+            .map_err(|error| Wrong::new(what("the state"), "the state that the network had", error))?;
+        let first = (height.0 + 1).checked_sub(roots.len() as u64).filter(|first| *first > 0);
+        let first = first
+            .filter(|_| roots.last() == Some(&record.state_root))
+            .ok_or_else(|| Wrong::new(what("the roots"), "the last ones up to the height", roots.len()))?;
+        let mut log = header.log.clone();
+        log.append(leaf_hash(&record.block.digest().0));
+        let growth =
+            record.chains.iter().zip(chains).map(|(of, chain)| (of.entry.chain, chain.growth.clone()));
+        let chapter = Chapter {
+            digest: *record.block.digest(),
+            state_root: record.state_root,
+            delta_digest: record.delta_digest,
+            chains: record.chains.clone(),
+            view: header.view,
+            time_ms: header.time_ms,
+        };
+        Ok(Self {
+            oracle,
+            base: height,
+            growth: growth.collect(),
+            earlier_roots: (first..).map(Height).zip(roots.iter().copied()).collect(),
+            chapters: vec![chapter],
+            roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
+            cut: header.cut.clone(),
+            log: Log::Frontier(log),
+            ..Self::new(genesis)
+        })
+    }
+
+    /// The height of the checkpoint with which it begins; 0 if it begins with the genesis.
+    pub(super) fn base(&self) -> Height {
+        self.base
+    }
+
+    /// Whether a header that was replayed carries the state root of a height.
+    pub(super) fn has_carried(&self, height: Height) -> bool {
+        self.roots_next > height
+    }
+
+    /// The last height that has been replayed.
+    pub(super) fn last(&self) -> Height {
+        Height(self.base.0.max(1) - 1 + self.chapters.len() as u64)
+    }
+
+    /// The chapter of a height that has been replayed, or with which the replay began.
     pub(super) fn chapter(&self, height: Height) -> Option<&Chapter> {
-        self.chapters.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
+        self.chapters.get(usize::try_from(height.0.checked_sub(self.base.0.max(1))?).ok()?)
+    }
+
+    /// The digests of all blocks that are known.
+    pub(super) fn digests(&self) -> impl Iterator<Item = (Height, Digest)> {
+        (self.base.0.max(1)..).map(Height).zip(self.chapters.iter().map(|chapter| chapter.digest))
     }
 
     /// Whether all that has been replayed says who the signers of a batch are: they are accounts of the genesis with
@@ -192,7 +300,7 @@ impl Chronicle {
             let first = self.genesis.get(&chain).map_or(0, |(_, accounts)| *accounts);
             PacketRun::all(packets).all(|run| run.debit().0 < first && run.key_version() == FIRST_KEY_VERSION)
         };
-        batch.as_of().0 <= self.chapters.len() as u64 || batch.sections().all(is_first)
+        batch.as_of() <= self.last() || batch.sections().all(is_first)
     }
 
     /// The key of this version of the account that signs, if it had one at a height that has been replayed, or before.
@@ -201,6 +309,9 @@ impl Chronicle {
         let found = self.oracle.oracles().enumerate().find(|(_, (of, _))| *of == chain);
         let (at, (_, oracle)) = found.ok_or(NoKey::Chain)?;
         let accounts = match self.chapter(as_of) {
+            None if as_of.0 > 0 && as_of < self.base => {
+                self.growth.get(&chain).map(|growth| growth.at(as_of))
+            }
             None => self.genesis.get(&chain).map(|(_, accounts)| *accounts),
             Some(chapter) => chapter.chains.get(at).map(|chain| chain.entry.accounts),
         };
@@ -249,7 +360,7 @@ impl Chronicle {
             let chapter = self.execute(block, batches);
             self.roots_next.0 += block.header().roots.len() as u64;
             self.cut = block.cut().to_vec();
-            self.log.append(&[leaf_hash(&block.digest().0)]);
+            self.log.append(block.digest());
             self.chapters.push(chapter);
             self.check_bounds(block, batches)?;
         }
@@ -292,6 +403,7 @@ impl Chronicle {
         }
         for (height, root) in (header.roots_first.0..).map(Height).zip(&header.roots) {
             let ours = self.chapter(height).map(|chapter| chapter.state_root);
+            let ours = ours.or_else(|| self.earlier_roots.get(&height).copied());
             if ours != Some(*root) {
                 let expected = ours.map_or("no root yet".to_owned(), |ours| ours.to_string());
                 return wrong(format!("at height {height} the state root {expected}"), root.to_string());

@@ -13,9 +13,10 @@
 //! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger),
 //! a second executor with second trees, which does not call those whose results it judges.
 //!
-//! Invariant: a report without a finding means that every block up to `height` is finalized by a quorum, holds only
-//! transactions signed by the owners of their debit accounts, and leads from the genesis to `state_root` by the
-//! oracle's own execution.
+//! Invariant: a report without a finding means that every block above `audited_from` and up to `height` is finalized by a
+//! quorum, holds only transactions signed by the owners of their debit accounts, and leads from the genesis (or, where
+//! the journal was cut, from the state that a checkpoint has, under a state root that final blocks carry) to
+//! `state_root` by the oracle's own execution.
 
 mod checks;
 mod chronicle;
@@ -35,10 +36,12 @@ use rayon::prelude::*;
 
 use self::chronicle::Chronicle;
 pub use self::finding::{Finding, FindingKind, Wrong};
-pub use self::records::{Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat};
+pub use self::records::{
+    Base, BaseChain, Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat,
+};
 pub use self::report::{AuditReport, Supply};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::store::{Record, Replay, Role, StoreError};
+use crate::store::{Owner, Position, Record, Replay, Role, StoreError};
 use crate::types::{
     Digest, Genesis, Head, Height, Outcome, PacketRun, Transaction, TransactionId, ValidatorIndex,
 };
@@ -77,6 +80,8 @@ pub struct Auditor {
     format: Box<dyn JournalFormat>,
     finality: Box<dyn FinalityCheck>,
     chronicle: Chronicle,
+    /// The digests of blocks of earlier chronicles, which began elsewhere.
+    earlier: BTreeMap<Height, Digest>,
     /// Batches whose signatures are good: 32 bytes for each batch on the disks of all directories, at least one batch
     /// in 4,096 transactions.
     good: BTreeSet<Digest>,
@@ -121,7 +126,8 @@ impl Auditor {
         finality: Box<dyn FinalityCheck>,
     ) -> Self {
         let chronicle = Chronicle::new(&genesis);
-        Self { genesis, seed, format, finality, chronicle, good: BTreeSet::new() }
+        let (earlier, good) = (BTreeMap::new(), BTreeSet::new());
+        Self { genesis, seed, format, finality, chronicle, earlier, good }
     }
 
     /// Audits one data directory. `progress` is told how many journal bytes of how many have been read; `visit`
@@ -155,7 +161,8 @@ impl Auditor {
         progress: &dyn Fn(u64, u64),
         visit: &mut Visitor<'_>,
     ) -> Result<Option<Finding>, AuditError> {
-        let directory = directory.join("journal");
+        let data = directory;
+        let directory = data.join("journal");
         let (owner, mut replay) = match directory::open(&directory, &self.genesis, (Role::Journal, None))? {
             Ok(opened) => opened,
             Err(finding) => return Ok(Some(finding)),
@@ -163,14 +170,17 @@ impl Auditor {
         let at = self.genesis.validators().iter().position(|of| of.public_key == owner.validator);
         walk.report.validator = at.map(|at| ValidatorIndex(at as u16));
         walk.key = Some(owner.validator);
+        if let Err(finding) = self.begin(data, &owner, &mut replay, walk) {
+            return Ok(Some(finding));
+        }
         let end = replay.end().raw();
         loop {
             let (wave, damage) = directory::read_wave(&mut replay, &directory)?;
             if wave.is_empty() && damage.is_none() {
-                return Ok(self.supply(walk, &replay));
+                return Ok(self.base_is_final(walk, data).or_else(|| self.supply(walk, &replay)));
             }
             let positions: Vec<_> = wave.iter().map(|record| (record.position, record.bytes.len())).collect();
-            for (checked, (position, length)) in self.check(wave).into_iter().zip(positions) {
+            for (checked, (position, length)) in self.check(wave, walk).into_iter().zip(positions) {
                 walk.report.records += 1;
                 walk.report.record_bytes += length as u64;
                 if let Err(wrong) = checked.and_then(|checked| self.accept(checked, walk, visit)) {
@@ -185,12 +195,68 @@ impl Auditor {
         }
     }
 
-    /// The checks that need nothing but the record, on all cores.
-    fn check(&self, wave: Vec<Record>) -> Vec<Result<Checked, Wrong>> {
+    /// Begins with the genesis; or, where the journal was cut, with the oldest checkpoint behind which it has everything.
+    fn begin(
+        &mut self,
+        data: &Path,
+        owner: &Owner,
+        replay: &mut Replay,
+        walk: &mut Walk,
+    ) -> Result<(), Finding> {
+        let first = replay.first();
+        if first == Position::from_raw(0) {
+            if self.chronicle.base().0 > 0 {
+                self.turn_to(Chronicle::new(&self.genesis));
+            }
+            return Ok(());
+        }
+        let base = self.format.base(data, owner, first)?;
+        let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
+        checks::block(&*self.finality, &base.record).map_err(wrong)?;
+        let beginning = Chronicle::with(&self.genesis, &base).map_err(wrong)?;
+        let height = base.record.height;
+        match self.chronicle.chapter(height) {
+            Some(chapter) if chapter.digest == *base.record.block.digest() => {
+                chapter.compare(&base.record).map_err(wrong)?;
+            }
+            Some(chapter) => {
+                let what = format!("the block at height {height}, of the checkpoint");
+                let expected = format!("{}, as in another directory", chapter.digest);
+                return Err(wrong(Wrong::fork(what, expected, base.record.block.digest())));
+            }
+            None => self.turn_to(beginning),
+        }
+        replay.seek(base.replay_from).map_err(|error| {
+            let what = "where the journal is read from behind the checkpoint";
+            wrong(Wrong::new(what, "a record of the journal", error))
+        })?;
+        walk.report.audited_from = height;
+        walk.report.height = height;
+        walk.report.block = *base.record.block.digest();
+        walk.report.state_root = base.record.state_root;
+        walk.cut = base.record.block.cut().to_vec();
+        Ok(())
+    }
+
+    /// Goes on with another chronicle. What the one before knows of blocks is kept to be compared.
+    fn turn_to(&mut self, chronicle: Chronicle) {
+        let before = std::mem::replace(&mut self.chronicle, chronicle);
+        self.earlier.extend(before.digests());
+    }
+
+    /// The checks that need nothing but the record, on all cores. What is below the checkpoint is passed by.
+    fn check(&self, wave: Vec<Record>, walk: &Walk) -> Vec<Result<Checked, Wrong>> {
+        let from = walk.report.audited_from;
+        let is_below = |batch: &Batch| {
+            let cut = walk.cut.get(usize::from(batch.id().author.0));
+            from.0 > 0 && cut.is_some_and(|cut| batch.id().sequence <= cut.sequence)
+        };
         let known_batch = |digest: &Digest| self.good.contains(digest);
         let check = |record: Record| {
             let seed = kernels::sha2::sha256_parts(&[&self.seed, &record.position.raw().to_le_bytes()]);
             match self.format.read(record.kind, record.bytes)? {
+                Entry::Batch(batch) if is_below(&batch) => Ok(Checked::Other),
+                Entry::Committed(record) if record.height <= from => Ok(Checked::Other),
                 Entry::Batch(batch) if !self.chronicle.knows_signers(&batch) => {
                     Ok(Checked::Late(batch, seed))
                 }
@@ -243,6 +309,9 @@ impl Auditor {
         if height.0 != walk.report.height.0 + 1 {
             return Err(Wrong::new(what, format!("height {}", walk.report.height.0 + 1), height));
         }
+        if let Some(earlier) = self.earlier.get(&height).filter(|earlier| *earlier != block.digest()) {
+            return Err(Wrong::fork(what, format!("{earlier}, as in another directory"), block.digest()));
+        }
         let batches = walk.batches(block, &what)?;
         let chapter = self.chronicle.read(block, &batches)?;
         chapter.compare(&record)?;
@@ -263,6 +332,17 @@ impl Auditor {
             walk.report.finalizations += 1;
         }
         Ok(())
+    }
+
+    /// A checkpoint is as good as the final blocks that carry its state root.
+    fn base_is_final(&self, walk: &Walk, data: &Path) -> Option<Finding> {
+        let height = walk.report.audited_from;
+        if height.0 == 0 || self.chronicle.has_carried(height) {
+            return None;
+        }
+        let what = format!("the state root of height {height}, with whose checkpoint the audit began");
+        let (expected, found) = ("a later block that carries it", "none in the journal");
+        Some(Wrong::new(what, expected, found).at(data.join("checkpoints"), 0))
     }
 
     /// Compares the money with the genesis'. The oracle also asserts this after every block.
@@ -309,6 +389,7 @@ impl Walk {
             network: *genesis.network(),
             validator: None,
             ok: false,
+            audited_from: Height(0),
             height: Height(0),
             block: *genesis.network(),
             state_root: Digest::default(),

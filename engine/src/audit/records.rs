@@ -1,8 +1,12 @@
 //! What a journal's records say, and the two questions that the auditor cannot answer by itself: how bytes are read,
 //! and what a finalization certificate proves. The program around it answers them; the rules know neither.
 
-use super::Wrong;
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Wrong};
+use crate::execute::{AccountState, Delivery, Growth};
 use crate::roots::ChainEntry;
+use crate::store::{Owner, Position};
 use crate::types::{Digest, Effect, Height, Outcome, TransactionId};
 use crate::wire::{Batch, Block};
 
@@ -49,8 +53,42 @@ pub struct CommittedChain {
     pub effects: Vec<Effect>,
 }
 
+/// Where the audit of a journal begins that was cut: a checkpoint as its file has it. Nothing in it is believed.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the journal is read from.
+    pub replay_from: Position,
+    /// The record of the height.
+    pub record: Committed,
+    /// The state roots of the last heights up to this one.
+    pub roots: Vec<Digest>,
+    /// What the chains had after the height, in the order of the record.
+    pub chains: Vec<BaseChain>,
+}
+
+/// One chain of a [`Base`].
+#[derive(Clone, Debug)]
+pub struct BaseChain {
+    /// How many accounts it had after which height.
+    pub growth: Growth,
+    /// Its accounts, by their ids.
+    pub accounts: Vec<AccountState>,
+    /// The places of its table, each with the bytes of its leaf.
+    pub rows: Vec<Option<Vec<u8>>>,
+    /// What it sent to other chains in the height.
+    pub outbox: Vec<Delivery>,
+}
+
 /// Reads the records of a journal.
 pub trait JournalFormat: Send + Sync {
+    /// The oldest checkpoint in a data directory whose journal still has everything from a position on.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read: what is wrong with which file.
+    fn base(&self, data: &Path, owner: &Owner, first: Position) -> Result<Box<Base>, Finding>;
+
     /// What a record says.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A journal written from the fast path, audited by the slow one; then spoilt in every way that matters.
 
+mod cut;
 mod keys;
 
 use kernels::ed25519::SigningKey;
@@ -7,8 +8,9 @@ use kernels::merkle::Frontier;
 use kernels::sha2::sha256;
 
 use super::*;
+use crate::execute::Delivery;
 use crate::roots::Ledger;
-use crate::store::{Backend, Log, Options, Owner, Role};
+use crate::store::{Backend, Log, Options, Owner, Position, Role};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Effect,
     Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
@@ -24,9 +26,13 @@ const ACCOUNTS: u64 = 20;
 
 /// Records that are numbers: the place of an entry in here.
 #[derive(Clone, Default)]
-struct Numbered(Vec<Entry>);
+struct Numbered(Vec<Entry>, Option<Base>);
 
 impl JournalFormat for Numbered {
+    fn base(&self, _data: &Path, _owner: &Owner, _first: Position) -> Result<Box<Base>, Finding> {
+        Ok(Box::new(self.1.clone().expect("only where the journal is cut")))
+    }
+
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {
         assert_eq!(kind, 7, "what the journal was written with");
         let place = usize::from(u16::from_le_bytes(bytes.try_into().unwrap()));
@@ -95,6 +101,8 @@ struct Scene {
     sealed: Head,
     cut: Head,
     entries: Vec<Entry>,
+    /// What the last block sent to other chains.
+    outboxes: Vec<Vec<Delivery>>,
     /// How far the times of blocks are apart.
     block_ms: u64,
 }
@@ -112,6 +120,7 @@ impl Scene {
             sealed: Head::NONE,
             cut: Head::NONE,
             entries: Vec::new(),
+            outboxes: Vec::new(),
             block_ms: 1,
             genesis,
         }
@@ -192,6 +201,7 @@ impl Scene {
         self.log = record.block.log();
         self.cut = record.block.cut()[0];
         self.roots.push(*executed.state_root.digest());
+        self.outboxes = executed.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
         self.entries.push(Entry::Committed(Box::new(record)));
     }
 
@@ -224,7 +234,7 @@ impl Scene {
 
     /// An auditor that can read what stands in the scene's journal.
     fn auditor(&self) -> Auditor {
-        let format = Box::new(Numbered(self.entries.clone()));
+        let format = Box::new(Numbered(self.entries.clone(), None));
         Auditor::new(Arc::clone(&self.genesis), [3; 32], format, Box::new(Trusting))
     }
 
@@ -567,7 +577,7 @@ fn a_fork_between_directories_is_found() {
     other.write();
     let mut auditor = one.auditor();
     assert!(auditor.audit(one.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap().ok);
-    auditor.format = Box::new(Numbered(other.entries.clone()));
+    auditor.format = Box::new(Numbered(other.entries.clone(), None));
     let report = auditor.audit(other.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap();
     assert_eq!(report.finding.unwrap().kind, FindingKind::Fork);
 }

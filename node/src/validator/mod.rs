@@ -28,7 +28,7 @@ pub mod counters;
 pub mod ordering;
 pub mod peers;
 
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod clients;
 pub(crate) mod clock;
 mod core;

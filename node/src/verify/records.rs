@@ -1,14 +1,52 @@
 //! The validator's journal, for the auditor.
 
-use engine::audit::{Committed, CommittedChain, Entry, JournalFormat, Wrong};
+use std::path::{Path, PathBuf};
+
+use engine::audit::{
+    Base, BaseChain, Committed, CommittedChain, Entry, Finding, FindingKind, JournalFormat, Wrong,
+};
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
+use engine::store::{Owner, Position};
 use engine::types::Digest;
 use engine::wire::{Batch, Block};
+
+use crate::validator::checkpoints::Directory;
 
 /// Reads what [`engine::replica`] writes, in this network.
 pub(super) struct Records(pub Digest);
 
 impl JournalFormat for Records {
+    fn base(&self, data: &Path, owner: &Owner, first: Position) -> Result<Box<Base>, Finding> {
+        let directory = data.join("checkpoints");
+        let damage = |file: PathBuf, expected: &str, found: String| Finding {
+            kind: FindingKind::Damage,
+            file,
+            offset: 0,
+            what: "the checkpoint at which the journal was cut".into(),
+            expected: expected.into(),
+            found,
+        };
+        let files = Directory::of(&directory, self.0, owner.validator);
+        let marks =
+            files.marks().map_err(|error| damage(directory.clone(), "files", format!("{error:#}")))?;
+        let oldest = marks.iter().find(|mark| mark.replay_from >= first);
+        let oldest =
+            oldest.ok_or_else(|| damage(directory.clone(), "a file", "none that can be used".into()))?;
+        let file = files.file(oldest.height);
+        let whole = |error: String| damage(file.clone(), "a whole checkpoint", error);
+        let checkpoint = files.read(oldest.height).map_err(|error| whole(error.to_string()))?;
+        let record = committed(&checkpoint.record.encode())
+            .map_err(|_| whole("the block in its record cannot be read".into()))?;
+        let chains = checkpoint.chains.into_iter().map(|of| BaseChain {
+            growth: of.growth,
+            accounts: of.accounts.iter().copied().collect(),
+            rows: of.slots.iter().map(|slot| slot.as_ref().map(|row| row.leaf().to_vec())).collect(),
+            outbox: of.outbox,
+        });
+        let (chains, roots, replay_from) = (chains.collect(), checkpoint.roots, checkpoint.replay_from);
+        Ok(Box::new(Base { file, replay_from, record, roots, chains }))
+    }
+
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {
         match kind {
             KIND_BATCH => Batch::decode(&self.0, bytes.into())

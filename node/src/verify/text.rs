@@ -20,6 +20,10 @@ impl fmt::Display for Text<'_> {
         if let Some(validator) = report.validator {
             row("validator", validator.to_string())?;
         }
+        if report.audited_from.0 > 0 {
+            let from = grouped(report.audited_from.0);
+            row("audited from", format!("the checkpoint of height {from}: below, the journal was cut"))?;
+        }
         row("committed height", grouped(report.height.0))?;
         row("state root", report.state_root.to_string())?;
         row("transactions applied", grouped(report.applied))?;

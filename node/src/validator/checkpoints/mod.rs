@@ -57,14 +57,22 @@ impl Directory {
         if unfinished.exists() {
             remove_file(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()))?;
         }
-        Ok(Self { path: path.to_owned(), network, validator })
+        Ok(Self::of(path, network, validator))
+    }
+
+    /// The same to read from: nothing is made or removed.
+    #[must_use]
+    pub fn of(path: &Path, network: Digest, validator: [u8; PUBLIC_KEY_BYTES]) -> Self {
+        Self { path: path.to_owned(), network, validator }
     }
 
     fn whose(&self) -> Whose<'_> {
         Whose { network: &self.network, validator: &self.validator }
     }
 
-    fn file(&self, height: Height) -> PathBuf {
+    /// Where that of a height is, or would be.
+    #[must_use]
+    pub fn file(&self, height: Height) -> PathBuf {
         self.path.join(format!("{:016}{SUFFIX}", height.0))
     }
 

@@ -1,0 +1,167 @@
+//! Audits of journals that were cut, which begin at a checkpoint.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::audit::{Base, BaseChain};
+use crate::store::Position;
+
+/// Blocks before and behind the checkpoint of height 2, with money between the chains in flight at it; and that
+/// checkpoint. Behind it stands a batch that names height 1.
+fn scene() -> (Scene, Base) {
+    let mut scene = Scene::new();
+    let first = scene.batch(&[scene.transfer(1, 10, 0), scene.transfer(2, 20, 0)]);
+    scene.commit(&[first], |_| {});
+    let second = scene.batch(&[scene.crossing(3, 4, 0), scene.crossing(4, ACCOUNTS + 5, 0)]);
+    scene.commit(&[second], |_| {});
+    let base = base(&scene);
+    let third = scene.batch_as_of(&[scene.transfer(1, 5, 1)], 1);
+    scene.commit(&[third], |_| {});
+    let fourth = scene.batch_as_of(&[scene.transfer(2, 5, 1)], 2);
+    scene.commit(&[fourth], |_| {});
+    (scene, base)
+}
+
+fn base(scene: &Scene) -> Base {
+    let record = scene.entries.iter().rev().find_map(|entry| match entry {
+        Entry::Committed(record) => Some((**record).clone()),
+        _ => None,
+    });
+    let (states, record) = (scene.ledger.states(), record.unwrap());
+    let chain = |((entry, table), outbox): ((&CommittedChain, &crate::execute::Table), &Vec<_>)| {
+        let state = states.get(entry.entry.chain).unwrap();
+        BaseChain {
+            growth: state.growth_until(record.height),
+            accounts: (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap()).collect(),
+            rows: table.slots().iter().map(|slot| slot.as_ref().map(|row| row.leaf().to_vec())).collect(),
+            outbox: outbox.clone(),
+        }
+    };
+    let chains = record.chains.iter().zip(scene.ledger.tables()).zip(&scene.outboxes).map(chain).collect();
+    let (file, replay_from) = (PathBuf::from("checkpoint"), Position::from_raw(0));
+    Base { file, replay_from, roots: scene.roots.clone(), chains, record }
+}
+
+/// Writes the journal as one that was cut before its entry `from`.
+fn write_cut(scene: &Scene, base: &Base, from: usize) -> Base {
+    let [journal, votes] = ["journal", "consensus"].map(|log| scene.directory.path().join(log));
+    let owner = |role| Owner {
+        network: scene.genesis.network().0,
+        validator: scene.genesis.validators()[0].public_key,
+        role,
+    };
+    let options = |role| Options {
+        backend: Backend::Portable,
+        segment_bytes: 8 << 10,
+        reserve_segments: 0,
+        ..Options::new(owner(role))
+    };
+    drop(Log::open(&votes, options(Role::Votes)).unwrap());
+    let (log, replay) = Log::open(&journal, options(Role::Journal)).unwrap();
+    drop(replay);
+    let mut positions = Vec::new();
+    for number in 0..scene.entries.len() as u16 {
+        positions.push(log.append(7, &[&number.to_le_bytes()]).unwrap());
+        log.wait_durable(positions[positions.len() - 1]).unwrap();
+    }
+    log.release(positions[from]);
+    drop(log);
+    assert!(!journal.join("0000000000000000.segment").exists(), "it is cut");
+    Base { replay_from: positions[from], ..base.clone() }
+}
+
+/// Where the entry of a height's record is.
+fn record_of(scene: &Scene, height: u64) -> usize {
+    let is_it = |entry: &Entry| matches!(entry, Entry::Committed(record) if record.height.0 == height);
+    scene.entries.iter().position(is_it).unwrap()
+}
+
+fn audited(scene: &Scene, base: Base) -> AuditReport {
+    let format = Box::new(Numbered(scene.entries.clone(), Some(base)));
+    let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
+    auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap()
+}
+
+#[test]
+fn what_stands_behind_a_checkpoint_is_audited_from_it() {
+    let (scene, base) = scene();
+    let base = write_cut(&scene, &base, record_of(&scene, 2));
+    let report = audited(&scene, base);
+    assert!(report.ok, "{:?}", report.finding);
+    assert_eq!((report.audited_from, report.height), (Height(2), Height(4)));
+    assert_eq!(report.state_root, scene.roots[3]);
+    assert_eq!((report.transactions, report.applied, report.batches), (2, 2, 2), "of what was audited");
+    let supply = &report.supply[0];
+    assert_eq!(supply.found(), supply.expected(), "all the money of the genesis is there");
+}
+
+#[test]
+fn a_whole_journal_and_one_that_was_cut_are_compared_in_either_order() {
+    let ((cut, base), (whole, _)) = (scene(), scene());
+    let base = write_cut(&cut, &base, record_of(&cut, 2));
+    whole.write();
+    let mut forked = Scene::new();
+    let other = forked.batch(&[forked.transfer(1, 11, 0)]);
+    forked.commit(&[other], |_| {});
+    forked.commit(&[], |_| {});
+    forked.commit(&[], |_| {});
+    forked.write();
+    // The three journals have numbers in one list.
+    let audit = |scenes: [&Scene; 2]| {
+        let mut found = Vec::new();
+        let mut auditor = scenes[0].auditor();
+        for scene in scenes {
+            auditor.format = Box::new(Numbered(scene.entries.clone(), Some(base.clone())));
+            let report = auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap();
+            found.push(report.finding.map(|finding| finding.kind));
+        }
+        found
+    };
+    assert_eq!(audit([&whole, &cut]), [None, None]);
+    assert_eq!(audit([&cut, &whole]), [None, None]);
+    assert_eq!(audit([&cut, &forked])[1], Some(FindingKind::Fork));
+    assert_eq!(audit([&forked, &cut])[1], Some(FindingKind::Fork));
+}
+
+#[test]
+fn a_checkpoint_that_is_not_what_the_network_had_is_found() {
+    type Spoil = fn(&mut Base);
+    let spoils: [(&str, Spoil); 7] = [
+        ("the state of the checkpoint", |base| base.chains[0].accounts[1].balance += 1),
+        ("the state of the checkpoint", |base| base.chains[0].outbox.clear()),
+        ("the state of the checkpoint", |base| base.record.state_root.0[0] ^= 1),
+        ("the chains of the checkpoint", |base| drop(base.chains.pop())),
+        ("the roots of the checkpoint", |base| base.roots.truncate(1)),
+        ("where the journal is read from", |base| base.replay_from = Position::from_raw(u64::MAX / 2)),
+        ("the block at height 2", |base| base.record.certificate[9] ^= 1),
+    ];
+    let (scene, base) = scene();
+    let good = write_cut(&scene, &base, record_of(&scene, 2));
+    for (what, spoil) in spoils {
+        let mut spoilt = good.clone();
+        spoil(&mut spoilt);
+        let finding = audited(&scene, spoilt).finding.expect(what);
+        assert!(finding.what.contains(what), "{what}: {finding}");
+        assert_eq!(finding.file, PathBuf::from("checkpoint"));
+    }
+    // Another state with all its roots: it is the network's only if a final block carries that.
+    let mut early = good.clone();
+    early.roots[0].0[0] ^= 1;
+    assert!(audited(&scene, early).ok, "that root was carried before");
+    let mut alone = Scene::new();
+    (0..4).for_each(|_| alone.commit(&[], |_| {}));
+    let base = self::base(&alone);
+    alone.entries.push(Entry::Boot);
+    let base = write_cut(&alone, &base, record_of(&alone, 4));
+    let finding = audited(&alone, base).finding.unwrap();
+    assert!(finding.what.contains("with whose checkpoint the audit began"), "{finding}");
+}
+
+#[test]
+fn a_gap_behind_a_checkpoint_is_found() {
+    let (mut scene, base) = scene();
+    scene.entries.remove(record_of(&scene, 3));
+    let base = write_cut(&scene, &base, record_of(&scene, 2));
+    let finding = audited(&scene, base).finding.unwrap();
+    assert_eq!((finding.expected.as_str(), finding.found.as_str()), ("height 3", "4"));
+}
