@@ -8,8 +8,8 @@
 //! A block's digest covers its parent and, through its cut, every byte of its batches. So blocks with one digest have
 //! one past and one result, and each is executed once, however many directories hold it.
 //!
-//! Where a journal was cut, the oracle begins with a checkpoint, whose accounts and rows must have the state root that the
-//! network had. That root is in the record of the height, and later headers, which are final, must carry it.
+//! Where a journal was cut, the oracle begins with a checkpoint, whose accounts and rows must have the state root that
+//! the network had. That root is in the record of the height, and later headers, which are final, must carry it.
 
 use std::collections::BTreeMap;
 
@@ -219,8 +219,8 @@ impl Chronicle {
         }
     }
 
-    /// The beginning with a checkpoint: with what its accounts and rows say, if they have the state root that its record
-    /// names.
+    /// The beginning with a checkpoint: with what its accounts and rows say, if they have the state root that its
+    /// record names.
     pub(super) fn with(genesis: &Genesis, base: &Base) -> Result<Self, Wrong> {
         let Base { record, roots, chains, .. } = base;
         let (height, header) = (record.height, record.block.header());

@@ -10,8 +10,9 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-/// Values of a page.
-const PAGE: usize = 1024;
+/// Values of a page: 4 KiB of accounts. A block touches accounts here and there, so larger pages would nearly all be
+/// copied for the first block behind a capture.
+const PAGE: usize = 64;
 
 /// An array in pages. All but the last page are full.
 #[derive(Debug)]

@@ -204,8 +204,8 @@ fn a_log_in_the_place_of_another_one_is_refused() {
     testbed.ready();
 }
 
-/// Three of four cut their journals: they take no more room, go on after a crash, and say what they do not keep. One that
-/// has lost everything learns it from the one that keeps all.
+/// Three of four cut their journals: they take no more room, go on after a crash, and say what they do not keep. One
+/// that has lost everything learns it from the one that keeps all.
 #[test]
 fn a_journal_that_is_cut_has_what_is_needed() {
     let mut testbed = with_checkpoints(400, 16);
@@ -250,7 +250,8 @@ fn a_journal_that_is_cut_has_what_is_needed() {
     told.push(testbed.load(&all, 300.0, 2, Start::Resume));
     testbed.settle();
     testbed.stop_all();
-    testbed.audit(&told.iter().collect::<Vec<_>>());
+    let from = testbed.audit(&told.iter().collect::<Vec<_>>());
+    assert!(from[0].0 == 0 && from[1].0 > 0 && from[3].0 > 0, "{from:?}");
 }
 
 /// How many power cuts `just crash-rounds` asks for.
