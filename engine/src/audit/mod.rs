@@ -13,9 +13,9 @@
 //! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger),
 //! a second executor with second trees, which does not call those whose results it judges.
 //!
-//! Invariant: a report without a finding means that every block above `audited_from` and up to `height` is finalized by
-//! a quorum, holds only transactions signed by the owners of their debit accounts, and leads from the genesis (or, where
-//! the journal was cut, from the state that a checkpoint has, under a state root that final blocks carry) to
+//! Invariant: a report without a finding means that every block above `audited_from` and up to `height` is finalized
+//! by a quorum, holds only transactions signed by the owners of their debit accounts, and leads from the genesis (or,
+//! where the journal was cut, from the state that a checkpoint has, under a state root that final blocks carry) to
 //! `state_root` by the oracle's own execution.
 
 mod checks;
