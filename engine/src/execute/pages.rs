@@ -10,9 +10,9 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-/// Values of a page: 4 KiB of accounts. A block touches accounts here and there, so larger pages would nearly all be
-/// copied for the first block behind a capture.
-const PAGE: usize = 64;
+/// Values of a page: half a KiB of accounts. Blocks touch accounts here and there, and copy each page that they touch
+/// once. The smaller a page is, the longer that takes, and the less of it falls to the first blocks behind a capture.
+const PAGE: usize = 8;
 
 /// An array in pages. All but the last page are full.
 #[derive(Debug)]
