@@ -57,7 +57,7 @@ pub enum ClientError {
         /// The height at which it looked.
         as_of: AsOf,
     },
-    /// It is older than what the validator keeps; one that keeps more may know it.
+    /// It is older than what this validator keeps; ask one that keeps more.
     #[error("{reason} (at {as_of})")]
     BelowRetention {
         /// The validator's words.

@@ -188,9 +188,9 @@ impl Run<'_> {
     /// its end at a known limit says more than one that falls silent.
     fn affordable(&mut self, rate: f64, now_us: u64) -> f64 {
         let seconds = self.ends_us.saturating_sub(now_us).max(1) as f64 / 1e6;
-        let lasting = self.lanes.session().unscheduled() as f64 / seconds;
-        self.held_down |= lasting < rate * HELD_DOWN_SHARE;
-        rate.min(lasting)
+        let without_forgotten = self.lanes.session().unscheduled() as f64 / seconds;
+        self.held_down |= without_forgotten < rate * HELD_DOWN_SHARE;
+        rate.min(without_forgotten)
     }
 
     /// Begins a stretch of load now: what was not due before is due from here on.

@@ -1,5 +1,5 @@
 //! Checkpoints of one validator, taken as the node takes them, and kept as files are: whole or not at all. Some validators
-//! cut their journals at them.
+//! prune their journals at them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::execute::{Chains, Delta};
 use engine::order::{FinalityVerifier, Roots};
 use engine::replica::{
-    BlockIndex, Boots, Checkpoint, CheckpointError, JournalReader, Keeper, Mark, Plan, Recovered, Recovery,
-    RecoveryError, Restored, Retention, Schedule, Start, Whose,
+    BlockIndex, Boots, Checkpoint, CheckpointError, CheckpointMark, JournalReader, Keeper, Recovered,
+    Recovery, RecoveryError, Restored, Retention, RetentionPlan, Schedule, Start, ValidatorId,
 };
 use engine::roots::{CommittedView, Ledger, StateRoot};
 use engine::store::simulated::SimulatedLog;
@@ -19,17 +19,18 @@ use crate::validator::Replayed;
 
 /// A checkpoint is due after so many heights, or bytes of batches: often, because runs are short.
 pub(crate) const SCHEDULE: (u64, u64) = (4, 8 << 10);
-/// Those that cut their journals keep so many heights: what a validator asks for that is not far behind.
-const KEPT_HEIGHTS: u64 = 48;
+/// Those that prune their journals keep so many heights: what a validator asks for that is not far behind.
+const HEIGHTS_KEPT: u64 = 48;
 /// Where every journal begins.
-const GENESIS: Mark = Mark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
+const GENESIS: CheckpointMark =
+    CheckpointMark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
 
 /// How much of its journal a validator keeps. Every other one keeps everything, so that there is always a correct one that
 /// has not lost its data and from which the others can catch up.
 pub(crate) fn retention(me: usize) -> Retention {
     match me % 2 {
         0 => Retention::default(),
-        _ => Retention { heights: Some(KEPT_HEIGHTS), heights_min: KEPT_HEIGHTS, ..Retention::default() },
+        _ => Retention { heights: Some(HEIGHTS_KEPT), heights_min: HEIGHTS_KEPT, ..Retention::default() },
     }
 }
 
@@ -40,16 +41,16 @@ pub(crate) struct Files(Arc<Mutex<Directory>>);
 #[derive(Clone)]
 struct Directory {
     /// Oldest first.
-    files: Vec<(Mark, Vec<u8>)>,
-    /// Where the journal was cut.
-    base: Mark,
+    files: Vec<(CheckpointMark, Vec<u8>)>,
+    /// Where the journal was pruned.
+    base: CheckpointMark,
     /// How often the power was cut.
-    cuts: usize,
+    power_cuts: usize,
 }
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { files: Vec::new(), base: GENESIS, cuts: 0 }
+        Self { files: Vec::new(), base: GENESIS, power_cuts: 0 }
     }
 }
 
@@ -64,17 +65,17 @@ impl Files {
     }
 
     /// One is written. Where the journal is to be cut, if it is.
-    fn keep(&self, mark: Mark, bytes: Vec<u8>, retention: Retention) -> Option<Mark> {
+    fn keep(&self, mark: CheckpointMark, bytes: Vec<u8>, retention: Retention) -> Option<CheckpointMark> {
         let mut directory = self.lock();
         directory.files.push((mark, bytes));
-        let marks: Vec<Mark> = directory.files.iter().map(|(mark, _)| *mark).collect();
-        let Plan { kept, cut } = retention.plan(&directory.base, &marks);
+        let marks: Vec<CheckpointMark> = directory.files.iter().map(|(mark, _)| *mark).collect();
+        let RetentionPlan { kept, prune_at } = retention.plan(&directory.base, &marks);
         directory.files.retain(|(mark, _)| kept.contains(&mark.height));
-        directory.base = cut.unwrap_or(directory.base);
-        cut
+        directory.base = prune_at.unwrap_or(directory.base);
+        prune_at
     }
 
-    /// The height at which the journal was cut; 0 where it never was.
+    /// The height at which the journal was pruned; 0 where it never was.
     pub(crate) fn base(&self) -> Height {
         self.lock().base.height
     }
@@ -84,31 +85,31 @@ impl Files {
     /// meant.
     pub(crate) fn cut_power(&self) {
         let mut directory = self.lock();
-        directory.cuts += 1;
-        let cuts = directory.cuts;
-        // Who has cut its journal needs one of two; a disk that spoils both is a lost one.
+        directory.power_cuts += 1;
+        let power_cuts = directory.power_cuts;
+        // Who has pruned its journal needs one of two; a disk that spoils both is a lost one.
         if directory.base.height.0 > 0 && directory.files.len() < 2 {
             return;
         }
-        match (cuts % 4, directory.files.last_mut()) {
+        match (power_cuts % 4, directory.files.last_mut()) {
             (1, Some(_)) => drop(directory.files.pop()),
-            (3, Some((_, bytes))) => bytes.truncate(cuts * 4_099 % bytes.len()),
+            (3, Some((_, bytes))) => bytes.truncate(power_cuts * 4_099 % bytes.len()),
             _ => {}
         }
     }
 
     /// Those that there are, newest first.
-    fn newest_first(&self) -> Vec<(Mark, Vec<u8>)> {
+    fn newest_first(&self) -> Vec<(CheckpointMark, Vec<u8>)> {
         self.lock().files.iter().rev().cloned().collect()
     }
 
-    fn remove(&self, mark: &Mark) {
+    fn remove(&self, mark: &CheckpointMark) {
         self.lock().files.retain(|(of, _)| of.height != mark.height);
     }
 }
 
 /// What a running validator must know to take one.
-pub(crate) struct Taking {
+pub(crate) struct CheckpointTaker {
     view: CommittedView,
     keeper: Keeper,
     states: Chains,
@@ -119,7 +120,7 @@ pub(crate) struct Taking {
     retention: Retention,
 }
 
-impl Taking {
+impl CheckpointTaker {
     pub(crate) fn new(
         view: CommittedView,
         (recovered, roots): (&Recovered, &Roots),
@@ -143,7 +144,7 @@ impl Taking {
         &mut self,
         due: Option<Position>,
         reader: &JournalReader<'_, SimulatedLog>,
-    ) -> Result<Option<Mark>, String> {
+    ) -> Result<Option<CheckpointMark>, String> {
         let (deltas, root) = self.executed.pop_front().expect("what is committed was executed");
         self.keeper.commit(&deltas, &root);
         self.view.commit(&deltas, root);
@@ -152,15 +153,16 @@ impl Taking {
         let state = (&self.view, &deltas[..], &self.states);
         let taken = self.keeper.capture(state, reader, (replay_from, boots));
         let taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
-        let written = taken.write(whose(reader.network), Vec::new()).expect("a vector takes everything");
-        let mark = Mark::read(whose(reader.network), &written[..]).map_err(|error| error.to_string())?;
+        let written = taken.write(of(reader.network), Vec::new()).expect("a vector takes everything");
+        let mark =
+            CheckpointMark::read(of(reader.network), &written[..]).map_err(|error| error.to_string())?;
         Ok(self.files.keep(mark, written, self.retention))
     }
 }
 
 /// No validator is given the disk of another one.
-fn whose(network: &Digest) -> Whose<'_> {
-    Whose { network, validator: &[0; 32] }
+fn of(network: &Digest) -> ValidatorId<'_> {
+    ValidatorId { network, validator: &[0; 32] }
 }
 
 /// What was recovered, and from which checkpoint.
@@ -206,7 +208,7 @@ fn from<C: FinalityVerifier>(
     certificates: &C,
     replay: &mut Replay,
 ) -> Result<FromCheckpoint, CheckpointError> {
-    let checkpoint = Checkpoint::read(whose(recovery.genesis.network()), bytes)?;
+    let checkpoint = Checkpoint::read(of(recovery.genesis.network()), bytes)?;
     let height = checkpoint.height();
     let Restored { start, mut view, replay_from, positions, .. } =
         checkpoint.restore(recovery.genesis, certificates, schedule())?;

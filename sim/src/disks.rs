@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use consensus::SyncDone;
 use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
-use engine::store::{Options, Owner, Position, Role, StoreError};
+use engine::store::{LogKind, Options, Owner, Position, StoreError};
 
 use crate::bell::{Call, Rope};
 use crate::chance::Chance;
@@ -19,9 +19,9 @@ const GROUP_BYTES: usize = 512 << 10;
 const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// How logs are opened.
-pub(crate) fn options(network: [u8; 32], role: Role) -> Options {
+pub(crate) fn options(network: [u8; 32], log: LogKind) -> Options {
     // A disk is never given to another validator.
-    let owner = Owner { network, validator: [0; 32], role };
+    let owner = Owner { network, validator: [0; 32], log };
     Options { group_bytes: GROUP_BYTES, segment_bytes: SEGMENT_BYTES, ..Options::new(owner) }
 }
 
@@ -85,7 +85,7 @@ impl VoteLog {
         hasty: bool,
     ) -> Result<Votes, String> {
         let (log, records) =
-            SimulatedLog::open(disk, &options(network, Role::Votes)).map_err(|error| error.to_string())?;
+            SimulatedLog::open(disk, &options(network, LogKind::Votes)).map_err(|error| error.to_string())?;
         let (mut replay, mut boots) = (consensus::Replay::new(), Boots::default());
         for record in records {
             let record = record.map_err(|error| error.to_string())?;

@@ -172,7 +172,7 @@ impl World {
     fn lose(&mut self, node: usize, loss: Loss) {
         let place = &mut self.nodes[node];
         let older = place.older.as_ref().map(crate::disks::Disks::copy).unwrap_or_default();
-        // A journal that was cut is of no use without its checkpoints: who puts it back puts both back.
+        // A journal that was pruned is of no use without its checkpoints: who puts it back puts both back.
         if older.checkpoints.base().0 > 0 && matches!(loss, Loss::OlderJournal) {
             place.disks.checkpoints = older.checkpoints.copy();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::limits::STREAM_BATCHES_MAX;
 use engine::replica::{CommittedBlock, KIND_COMMITTED};
 use engine::store::simulated::{SimulatedDisk, SimulatedLog};
-use engine::store::{Role, StoreError};
+use engine::store::{LogKind, StoreError};
 use engine::types::{Asset, Reservation, ReservationId, Verdict};
 
 use crate::administrators::Governed;
@@ -241,7 +241,7 @@ impl World {
 
 /// How high a journal goes, read from the disk alone.
 fn durable_height(disk: &SimulatedDisk, network: [u8; 32]) -> Result<u64, StoreError> {
-    let (_log, replay) = SimulatedLog::open(disk, &options(network, Role::Journal))?;
+    let (_log, replay) = SimulatedLog::open(disk, &options(network, LogKind::Journal))?;
     let mut height = 0;
     for record in replay {
         let record = record?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::replica::{KIND_BATCH, KIND_BLOCK};
 use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
-use engine::store::{Role, StoreError};
+use engine::store::{LogKind, StoreError};
 use engine::types::{Digest, Head};
 use engine::wire::{Batch, Block};
 
@@ -26,7 +26,7 @@ impl Found {
     fn on(disk: &SimulatedDisk, network: &Digest) -> Result<Self, StoreError> {
         let disk = disk.copy();
         disk.crash(|| Fate::Lost);
-        let (_log, records) = SimulatedLog::open(&disk, &options(network.0, Role::Journal))?;
+        let (_log, records) = SimulatedLog::open(&disk, &options(network.0, LogKind::Journal))?;
         let mut found = Self { blocks: BTreeSet::new(), batches: BTreeMap::new() };
         for record in records {
             let record = record?;

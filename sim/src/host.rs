@@ -19,7 +19,7 @@ use engine::types::{
 };
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
-use crate::checkpoints::Taking;
+use crate::checkpoints::CheckpointTaker;
 use crate::moments::Moment;
 use crate::rules::Rule;
 
@@ -227,7 +227,7 @@ impl Ports for Host {
     }
 
     fn kept_from(&self) -> Height {
-        self.index.base().next()
+        self.index.kept_from()
     }
 
     fn observe(&mut self, observation: Observation) {
@@ -254,7 +254,7 @@ pub(crate) struct CommitHost {
     pub(crate) out: Vec<Committed>,
     pub(crate) appended: BTreeMap<Height, Position>,
     pub(crate) position: Option<Position>,
-    pub(crate) checkpoints: Taking,
+    pub(crate) checkpoints: CheckpointTaker,
 }
 
 impl CommitPorts for CommitHost {

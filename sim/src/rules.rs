@@ -44,8 +44,8 @@ rules! {
     BatchesReloaded = "batches_are_reloaded" by "",
     /// A checkpoint names the first record that its height has not used up.
     CheckpointsReachBack = "checkpoints_reach_back" by "start",
-    /// The journal is cut below what a start from a checkpoint needs.
-    JournalCutBelow = "journal_is_cut_below" by "start",
+    /// The journal is pruned below what a start from a checkpoint needs.
+    JournalReachesBack = "journal_reaches_back" by "start",
     /// A missing ancestor is fetched, final or not. *(The withheld ancestor.)*
     BlocksFetched = "blocks_are_fetched" by "liveness",
     /// A missing body is fetched.

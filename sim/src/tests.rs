@@ -168,7 +168,7 @@ fn broken_rules_are_found() {
     let rules = [
         Rule::EverythingExecuted,
         Rule::CheckpointsReachBack,
-        Rule::JournalCutBelow,
+        Rule::JournalReachesBack,
         Rule::RefusalsTrue,
         Rule::VotesDurable,
         Rule::CertifyWaits,

@@ -14,12 +14,12 @@ use engine::replica::{
 };
 use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
 use engine::store::simulated::SimulatedLog;
-use engine::store::{Position, Replay, Role};
+use engine::store::{LogKind, Position, Replay};
 use engine::types::{Digest, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
 use crate::bell::{Bell, Certificates, Rope};
-use crate::checkpoints::{self, Files, FromCheckpoint, Taking};
+use crate::checkpoints::{self, CheckpointTaker, Files, FromCheckpoint};
 use crate::disks::{Disks, VoteLog, Votes, options};
 use crate::environment::Environment;
 use crate::host::{CommitHost, Host};
@@ -111,7 +111,7 @@ impl Running {
         let rule = start.rule;
         let certificates = Arc::new(Certificates::new(genesis, rule == Some(Rule::CertificatesChecked)));
         let (journal, mut replay) =
-            match SimulatedLog::open(&start.disks.journal, &options(network.0, Role::Journal)) {
+            match SimulatedLog::open(&start.disks.journal, &options(network.0, LogKind::Journal)) {
                 Ok(opened) => opened,
                 Err(error) => return Started::Failed(format!("the journal cannot be opened: {error}")),
             };
@@ -156,7 +156,7 @@ impl Running {
         let mut boots = recovered.boots;
         boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
         let files = (start.disks.checkpoints.clone(), checkpoints::retention(start.me));
-        let taking = Taking::new(view, (&recovered, &roots), ledger.states(), boots, files);
+        let taker = CheckpointTaker::new(view, (&recovered, &roots), ledger.states(), boots, files);
         let index = Arc::new(index);
         let committer = Committer::new(ledger, roots, mempools.clone());
         let signing_seed = start.environment.signing_seeds[start.me];
@@ -191,7 +191,7 @@ impl Running {
             view: 0,
             journal: journal.clone(),
             index: index.clone(),
-            boots: taking.boots.clone(),
+            boots: taker.boots.clone(),
             rule,
             me: ValidatorIndex(start.me as u16),
             network,
@@ -213,7 +213,7 @@ impl Running {
             out: Vec::new(),
             appended: BTreeMap::new(),
             position: None,
-            checkpoints: taking,
+            checkpoints: taker,
         };
         let mut running = Self {
             replica,
@@ -259,10 +259,10 @@ impl Running {
             _ => due,
         };
         if let Some(cut) = self.commit_host.checkpoints.committed(due, &reader)? {
-            self.index.cut(cut.height);
+            self.index.prune(cut.height);
             let behind = self.index.position(self.index.height()).unwrap_or(cut.replay_from);
             self.journal.release(match self.host.rule {
-                Some(Rule::JournalCutBelow) => behind,
+                Some(Rule::JournalReachesBack) => behind,
                 _ => cut.replay_from,
             });
         }
@@ -297,7 +297,7 @@ struct Resumed {
     used: Option<Height>,
 }
 
-/// First from a checkpoint, as the node does. Then, where the journal was never cut, all of it: because the checks want
+/// First from a checkpoint, as the node does. Then, where the journal was never pruned, all of it: because the checks want
 /// every height, and because both must come to the same.
 fn resume(
     files: &Files,
@@ -307,9 +307,9 @@ fn resume(
     let from = checkpoints::recover(files, (recovery, certificates), (&mut *replay, released))?;
     let used = from.as_ref().map(|from| from.height);
     if released > Position::from_raw(0) {
-        let from = from.ok_or("the journal was cut, and no checkpoint can be used")?;
+        let from = from.ok_or("the journal was pruned, and no checkpoint can be used")?;
         let FromCheckpoint { index, replayed, recovered, view, .. } = from;
-        index.cut(files.base());
+        index.prune(files.base());
         return Ok(Resumed { recovered, view, index, replayed, used });
     }
     replay.rewind();

@@ -8,14 +8,14 @@
 //! A block's digest covers its parent and, through its cut, every byte of its batches. So blocks with one digest have
 //! one past and one result, and each is executed once, however many directories hold it.
 //!
-//! Where a journal was cut, the oracle begins with a checkpoint, whose accounts and rows must have the state root that
-//! the network had. That root is in the record of the height, and later headers, which are final, must carry it.
+//! Where a journal was pruned, the oracle begins with a checkpoint, whose accounts and rows must have the state root
+//! that the network had. That root is in the record of the height, and later headers, which are final, must carry it.
 
 use std::collections::BTreeMap;
 
 use kernels::merkle::{ArrayTree, Frontier, leaf_hash};
 
-use super::records::{Base, Committed, CommittedChain};
+use super::records::{BaseCheckpoint, Committed, CommittedChain};
 use super::{InFlight, Supply, Wrong};
 use crate::execute::Growth;
 use crate::execute::oracle::OracleOutcome;
@@ -148,8 +148,8 @@ pub(super) struct Chronicle {
     oracle: OracleLedger,
     /// The height of the checkpoint with which it begins; 0 if it begins with the genesis.
     base: Height,
-    /// How many accounts the chains had up to there, as the checkpoint says. That they exist, and since when they have
-    /// their keys, is under the state root.
+    /// How many accounts each chain had at earlier heights, as the checkpoint says. Not under the state root: only used
+    /// to know which accounts there were when a batch was signed.
     growth: BTreeMap<ChainId, Growth>,
     /// State roots below the first chapter that headers may still carry.
     earlier_roots: BTreeMap<Height, Digest>,
@@ -221,11 +221,12 @@ impl Chronicle {
 
     /// The beginning with a checkpoint: with what its accounts and rows say, if they have the state root that its
     /// record names.
-    pub(super) fn with(genesis: &Genesis, base: &Base) -> Result<Self, Wrong> {
-        let Base { record, roots, chains, .. } = base;
+    pub(super) fn from_checkpoint(genesis: &Genesis, base: &BaseCheckpoint) -> Result<Self, Wrong> {
+        let BaseCheckpoint { record, roots, chains, .. } = base;
         let (height, header) = (record.height, record.block.header());
         let what = |part: &str| format!("{part} of the checkpoint of height {height}");
-        if record.block.height() != height || header.cut.len() != genesis.validators().len() {
+        let fits = record.block.height() == height && header.cut.len() == genesis.validators().len();
+        if !fits || header.roots_first.0 == 0 {
             return Err(Wrong::new(what("the block"), "the block of its record", record.block.height()));
         }
         if chains.len() != record.chains.len() {
@@ -271,11 +272,6 @@ impl Chronicle {
     /// The height of the checkpoint with which it begins; 0 if it begins with the genesis.
     pub(super) fn base(&self) -> Height {
         self.base
-    }
-
-    /// Whether a header that was replayed carries the state root of a height.
-    pub(super) fn has_carried(&self, height: Height) -> bool {
-        self.roots_next > height
     }
 
     /// The last height that has been replayed.
@@ -409,7 +405,7 @@ impl Chronicle {
                 return wrong(format!("at height {height} the state root {expected}"), root.to_string());
             }
         }
-        let carried = header.roots_first.0 + header.roots.len() as u64 - 1;
+        let carried = (header.roots_first.0 + header.roots.len() as u64).saturating_sub(1);
         if header.cut.len() != self.cut.len() {
             return wrong(format!("a cut of {} streams", self.cut.len()), header.cut.len().to_string());
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{AuditError, Finding, FindingKind};
 use crate::limits::{BATCH_BYTES_MAX, PUBLIC_KEY_BYTES};
-use crate::store::{Lock, Log, Owner, Record, Replay, Role, StoreError};
+use crate::store::{Lock, Log, LogKind, Owner, Record, Replay, StoreError};
 use crate::types::Genesis;
 
 /// Record bytes that are read before they are checked together.
@@ -15,11 +15,11 @@ const WAVE_BYTES: usize = 32 * BATCH_BYTES_MAX;
 pub(super) fn open(
     directory: &Path,
     genesis: &Genesis,
-    (role, validator): (Role, Option<[u8; PUBLIC_KEY_BYTES]>),
+    (log, validator): (LogKind, Option<[u8; PUBLIC_KEY_BYTES]>),
 ) -> Result<Result<(Owner, Replay), Finding>, AuditError> {
     let opened = Log::inspect(directory, Lock::Shared).and_then(|(identity, replay)| {
         let validator = validator.unwrap_or(identity.owner.validator);
-        let owner = Owner { network: genesis.network().0, validator, role };
+        let owner = Owner { network: genesis.network().0, validator, log };
         identity.belongs_to(&owner, directory).map(|()| (owner, replay))
     });
     match opened {

@@ -13,9 +13,9 @@
 //! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger),
 //! a second executor with second trees, which does not call those whose results it judges.
 //!
-//! Invariant: a report without a finding means that every block above `audited_from` and up to `height` is finalized
+//! Invariant: a report without a finding means that every block above `audited_above` and up to `height` is finalized
 //! by a quorum, holds only transactions signed by the owners of their debit accounts, and leads from the genesis (or,
-//! where the journal was cut, from the state that a checkpoint has, under a state root that final blocks carry) to
+//! where the journal was pruned, from the state that a checkpoint has, under a state root that final blocks carry) to
 //! `state_root` by the oracle's own execution.
 
 mod checks;
@@ -37,11 +37,11 @@ use rayon::prelude::*;
 use self::chronicle::Chronicle;
 pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{
-    Base, BaseChain, Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat,
+    BaseChain, BaseCheckpoint, Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat,
 };
 pub use self::report::{AuditReport, Supply};
 use crate::limits::PUBLIC_KEY_BYTES;
-use crate::store::{Owner, Position, Record, Replay, Role, StoreError};
+use crate::store::{LogKind, Owner, Position, Record, Replay, StoreError};
 use crate::types::{
     Digest, Genesis, Head, Height, Outcome, PacketRun, Transaction, TransactionId, ValidatorIndex,
 };
@@ -97,13 +97,15 @@ impl fmt::Debug for Auditor {
 struct Walk {
     report: AuditReport,
     /// The public key of the validator whose journal it is.
-    key: Option<[u8; PUBLIC_KEY_BYTES]>,
+    validator_key: Option<[u8; PUBLIC_KEY_BYTES]>,
     /// Batches that no block has ordered yet.
     waiting: BTreeMap<Digest, Batch>,
     /// How far the last block of this directory takes each author's stream.
     cut: Vec<Head>,
     in_flight: InFlight,
     uncertified: u64,
+    /// The first height whose state root no block carries that is proved to be final.
+    roots_final: Height,
 }
 
 /// An entry that is right in itself.
@@ -163,13 +165,14 @@ impl Auditor {
     ) -> Result<Option<Finding>, AuditError> {
         let data = directory;
         let directory = data.join("journal");
-        let (owner, mut replay) = match directory::open(&directory, &self.genesis, (Role::Journal, None))? {
+        let (owner, mut replay) = match directory::open(&directory, &self.genesis, (LogKind::Journal, None))?
+        {
             Ok(opened) => opened,
             Err(finding) => return Ok(Some(finding)),
         };
         let at = self.genesis.validators().iter().position(|of| of.public_key == owner.validator);
         walk.report.validator = at.map(|at| ValidatorIndex(at as u16));
-        walk.key = Some(owner.validator);
+        walk.validator_key = Some(owner.validator);
         if let Err(finding) = self.begin(data, &owner, &mut replay, walk) {
             return Ok(Some(finding));
         }
@@ -177,7 +180,7 @@ impl Auditor {
         loop {
             let (wave, damage) = directory::read_wave(&mut replay, &directory)?;
             if wave.is_empty() && damage.is_none() {
-                return Ok(self.base_is_final(walk, data).or_else(|| self.supply(walk, &replay)));
+                return Ok(self.check_base_is_final(walk, data).or_else(|| self.supply(walk, &replay)));
             }
             let positions: Vec<_> = wave.iter().map(|record| (record.position, record.bytes.len())).collect();
             for (checked, (position, length)) in self.check(wave, walk).into_iter().zip(positions) {
@@ -195,7 +198,7 @@ impl Auditor {
         }
     }
 
-    /// Begins with the genesis; or, where the journal was cut, with the oldest checkpoint behind which it has all.
+    /// Begins with the genesis; or, where the journal was pruned, with the oldest checkpoint behind which it has all.
     fn begin(
         &mut self,
         data: &Path,
@@ -206,14 +209,14 @@ impl Auditor {
         let first = replay.first();
         if first == Position::from_raw(0) {
             if self.chronicle.base().0 > 0 {
-                self.turn_to(Chronicle::new(&self.genesis));
+                self.replace_chronicle(Chronicle::new(&self.genesis));
             }
             return Ok(());
         }
-        let base = self.format.base(data, owner, first)?;
+        let base = self.format.base_checkpoint(data, owner, first)?;
         let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
         checks::block(&*self.finality, &base.record).map_err(wrong)?;
-        let beginning = Chronicle::with(&self.genesis, &base).map_err(wrong)?;
+        let chronicle = Chronicle::from_checkpoint(&self.genesis, &base).map_err(wrong)?;
         let height = base.record.height;
         match self.chronicle.chapter(height) {
             Some(chapter) if chapter.digest == *base.record.block.digest() => {
@@ -224,13 +227,13 @@ impl Auditor {
                 let expected = format!("{}, as in another directory", chapter.digest);
                 return Err(wrong(Wrong::fork(what, expected, base.record.block.digest())));
             }
-            None => self.turn_to(beginning),
+            None => self.replace_chronicle(chronicle),
         }
         replay.seek(base.replay_from).map_err(|error| {
             let what = "where the journal is read from behind the checkpoint";
             wrong(Wrong::new(what, "a record of the journal", error))
         })?;
-        walk.report.audited_from = height;
+        walk.report.audited_above = height;
         walk.report.height = height;
         walk.report.block = *base.record.block.digest();
         walk.report.state_root = base.record.state_root;
@@ -239,14 +242,15 @@ impl Auditor {
     }
 
     /// Goes on with another chronicle. What the one before knows of blocks is kept to be compared.
-    fn turn_to(&mut self, chronicle: Chronicle) {
+    fn replace_chronicle(&mut self, chronicle: Chronicle) {
         let before = std::mem::replace(&mut self.chronicle, chronicle);
         self.earlier.extend(before.digests());
     }
 
-    /// The checks that need nothing but the record, on all cores. What is below the checkpoint is passed by.
+    /// The checks that need nothing but the record, on all cores. Records up to the height of the
+    /// checkpoint are skipped.
     fn check(&self, wave: Vec<Record>, walk: &Walk) -> Vec<Result<Checked, Wrong>> {
-        let from = walk.report.audited_from;
+        let from = walk.report.audited_above;
         let is_below = |batch: &Batch| {
             let cut = walk.cut.get(usize::from(batch.id().author.0));
             from.0 > 0 && cut.is_some_and(|cut| batch.id().sequence <= cut.sequence)
@@ -330,18 +334,21 @@ impl Auditor {
         } else {
             walk.uncertified = 0;
             walk.report.finalizations += 1;
+            let header = block.header();
+            walk.roots_final = Height(header.roots_first.0.saturating_add(header.roots.len() as u64));
         }
         Ok(())
     }
 
-    /// A checkpoint is as good as the final blocks that carry its state root.
-    fn base_is_final(&self, walk: &Walk, data: &Path) -> Option<Finding> {
-        let height = walk.report.audited_from;
-        if height.0 == 0 || self.chronicle.has_carried(height) {
+    /// The finding if no later block that is proved to be final carries the state root of the checkpoint with which the
+    /// audit began.
+    fn check_base_is_final(&self, walk: &Walk, data: &Path) -> Option<Finding> {
+        let height = walk.report.audited_above;
+        if height.0 == 0 || walk.roots_final > height {
             return None;
         }
         let what = format!("the state root of height {height}, with whose checkpoint the audit began");
-        let (expected, found) = ("a later block that carries it", "none in the journal");
+        let (expected, found) = ("a later block with a certificate that carries it", "none in the journal");
         Some(Wrong::new(what, expected, found).at(data.join("checkpoints"), 0))
     }
 
@@ -357,7 +364,7 @@ impl Auditor {
 
     fn consensus_log(&self, directory: &Path, walk: &mut Walk) -> Result<Option<Finding>, AuditError> {
         let directory = directory.join("consensus");
-        let whose = (Role::Votes, walk.key);
+        let whose = (LogKind::Votes, walk.validator_key);
         let (_, mut replay) = match directory::open(&directory, &self.genesis, whose)? {
             Ok(opened) => opened,
             Err(finding) => return Ok(Some(finding)),
@@ -389,7 +396,7 @@ impl Walk {
             network: *genesis.network(),
             validator: None,
             ok: false,
-            audited_from: Height(0),
+            audited_above: Height(0),
             height: Height(0),
             block: *genesis.network(),
             state_root: Digest::default(),
@@ -422,8 +429,8 @@ impl Walk {
             finding: None,
         };
         let cut = vec![Head::NONE; genesis.validators().len()];
-        let (key, waiting, in_flight) = (None, BTreeMap::new(), InFlight::default());
-        Self { report, key, waiting, cut, in_flight, uncertified: 0 }
+        let (validator_key, waiting, in_flight) = (None, BTreeMap::new(), InFlight::default());
+        Self { report, validator_key, waiting, cut, in_flight, uncertified: 0, roots_final: Height(0) }
     }
 
     /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.

@@ -55,7 +55,7 @@ pub struct CommittedChain {
 
 /// Where the audit of a journal begins that was cut: a checkpoint as its file has it. Nothing in it is believed.
 #[derive(Clone, Debug)]
-pub struct Base {
+pub struct BaseCheckpoint {
     /// The file.
     pub file: PathBuf,
     /// Where the journal is read from.
@@ -68,7 +68,7 @@ pub struct Base {
     pub chains: Vec<BaseChain>,
 }
 
-/// One chain of a [`Base`].
+/// One chain of a [`BaseCheckpoint`].
 #[derive(Clone, Debug)]
 pub struct BaseChain {
     /// How many accounts it had after which height.
@@ -87,7 +87,12 @@ pub trait JournalFormat: Send + Sync {
     ///
     /// # Errors
     /// There is none, or it cannot be read: what is wrong with which file.
-    fn base(&self, data: &Path, owner: &Owner, first: Position) -> Result<Box<Base>, Finding>;
+    fn base_checkpoint(
+        &self,
+        data: &Path,
+        owner: &Owner,
+        first: Position,
+    ) -> Result<Box<BaseCheckpoint>, Finding>;
 
     /// What a record says.
     ///

@@ -50,8 +50,8 @@ pub struct AuditReport {
     pub validator: Option<ValidatorIndex>,
     /// Whether everything holds.
     pub ok: bool,
-    /// Blocks above this height were audited: 0, or the height of the checkpoint at which the journal was cut.
-    pub audited_from: Height,
+    /// The blocks above this height were audited: 0, or the height of the checkpoint at which the journal was pruned.
+    pub audited_above: Height,
     /// The last committed height.
     pub height: Height,
     /// The digest of the last committed block.

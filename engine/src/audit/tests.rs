@@ -1,6 +1,6 @@
 //! A journal written from the fast path, audited by the slow one; then spoilt in every way that matters.
 
-mod cut;
+mod pruned;
 mod keys;
 
 use kernels::ed25519::SigningKey;
@@ -10,7 +10,7 @@ use kernels::sha2::sha256;
 use super::*;
 use crate::execute::Delivery;
 use crate::roots::Ledger;
-use crate::store::{Backend, Log, Options, Owner, Position, Role};
+use crate::store::{Backend, Log, LogKind, Options, Owner, Position};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Effect,
     Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
@@ -26,11 +26,16 @@ const ACCOUNTS: u64 = 20;
 
 /// Records that are numbers: the place of an entry in here.
 #[derive(Clone, Default)]
-struct Numbered(Vec<Entry>, Option<Base>);
+struct Numbered(Vec<Entry>, Option<BaseCheckpoint>);
 
 impl JournalFormat for Numbered {
-    fn base(&self, _data: &Path, _owner: &Owner, _first: Position) -> Result<Box<Base>, Finding> {
-        Ok(Box::new(self.1.clone().expect("only where the journal is cut")))
+    fn base_checkpoint(
+        &self,
+        _data: &Path,
+        _owner: &Owner,
+        _first: Position,
+    ) -> Result<Box<BaseCheckpoint>, Finding> {
+        Ok(Box::new(self.1.clone().expect("only where the journal is pruned")))
     }
 
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {
@@ -219,10 +224,11 @@ impl Scene {
 
     /// Writes the journal, with the vote log that every validator has.
     fn write(&self) {
-        let parts = [("journal", Role::Journal, self.entries.len() as u16), ("consensus", Role::Votes, 0)];
-        for (log, role, records) in parts {
+        let parts =
+            [("journal", LogKind::Journal, self.entries.len() as u16), ("consensus", LogKind::Votes, 0)];
+        for (log, kind, records) in parts {
             let validator = self.genesis.validators()[0].public_key;
-            let mut options = Options::new(Owner { network: self.genesis.network().0, validator, role });
+            let mut options = Options::new(Owner { network: self.genesis.network().0, validator, log: kind });
             options.backend = Backend::Portable;
             options.segment_bytes = 8 << 20;
             let (log, _) = Log::open(&self.directory.path().join(log), options).unwrap();

@@ -245,10 +245,10 @@ impl Stream {
         self.nodes.values().filter_map(|node| node.position).min()
     }
 
-    /// The batches that stand up to a place in the journal, by their digests.
-    pub fn stored_until(&self, position: Position) -> impl Iterator<Item = &Verified<Batch>> {
-        let stands = move |node: &&Node| node.position.is_some_and(|at| at <= position);
-        self.nodes.values().filter(stands).map(|node| &node.batch)
+    /// The batches whose records stand at or below a position of the journal, each with its own.
+    pub fn stored_up_to(&self, position: Position) -> impl Iterator<Item = (Position, &Verified<Batch>)> {
+        let stored = self.nodes.values().filter_map(|node| Some((node.position?, &node.batch)));
+        stored.filter(move |(at, _)| *at <= position)
     }
 
     /// Notes that a batch is durable; true if the held head has moved.

@@ -100,7 +100,7 @@ proptest! {
             let (executed, expected) = next(&mut ledger, &mut oracle, &packets);
             if let Some(other) = &mut other {
                 prop_assert_eq!(&again(other, transfers::at(ledger.height()), &packets), &expected);
-                prop_assert_eq!(other.lasting(), oracle.lasting());
+                prop_assert_eq!(other.without_forgotten(), oracle.without_forgotten());
             }
             if place % every == 0 {
                 other = Some(restored(&genesis, &ledger, &executed, &oracle));

@@ -21,7 +21,7 @@ pub(crate) mod changes;
 pub(crate) mod governance;
 pub(crate) mod transfers;
 
-use crate::execute::oracle::{About, NO_ROW, Oracle, Wrong};
+use crate::execute::oracle::{About, Fault, Oracle, UNKNOWN_ROW};
 use crate::execute::{Book, ChainState, Chains, Delivery};
 use crate::types::{ChainTime, Content, Outcome, PacketRun, Refusal};
 
@@ -48,8 +48,8 @@ pub(crate) trait Rules {
     }
 
     /// Reads a row that no other kind has, for the definition of a chain from its rows.
-    fn restore_plainly(_: &mut Oracle, _: &About, _: &[u8]) -> Result<(), Wrong> {
-        Err(NO_ROW)
+    fn restore_plainly(_: &mut Oracle, _: &About, _: &[u8]) -> Result<(), Fault> {
+        Err(UNKNOWN_ROW)
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use self::fields::Fields;
 pub use self::restore::Unreadable;
-pub(crate) use self::restore::{About, NO_ROW, Wrong};
+pub(crate) use self::restore::{About, Fault, UNKNOWN_ROW};
 pub use self::rows::PlainTable;
 use crate::chains::attestations::PlainAttestation;
 use crate::chains::changes::{PlainRecord, settle_plainly};

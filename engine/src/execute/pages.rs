@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Values of a page: half a KiB of accounts. Blocks touch accounts here and there, and copy each page that they touch
 /// once. The smaller a page is, the longer that takes, and the less of it falls to the first blocks behind a capture.
-const PAGE: usize = 8;
+const PAGE_VALUES: usize = 8;
 
 /// An array in pages. All but the last page are full.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<T> Pages<T> {
     /// How many values there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len())
+        self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE_VALUES + last.len())
     }
 
     /// Whether there are none.
@@ -49,7 +49,7 @@ impl<T> Pages<T> {
     #[inline]
     #[must_use]
     pub fn get(&self, place: usize) -> Option<&T> {
-        self.pages.get(place / PAGE)?.get(place % PAGE)
+        self.pages.get(place / PAGE_VALUES)?.get(place % PAGE_VALUES)
     }
 
     /// All values, in their order.
@@ -59,8 +59,8 @@ impl<T> Pages<T> {
 
     /// The values from a place on.
     pub fn iter_from(&self, place: usize) -> impl Iterator<Item = &T> {
-        let skipped = place % PAGE;
-        self.pages.iter().skip(place / PAGE).flat_map(|page| page.iter()).skip(skipped)
+        let skipped = place % PAGE_VALUES;
+        self.pages.iter().skip(place / PAGE_VALUES).flat_map(|page| page.iter()).skip(skipped)
     }
 }
 
@@ -69,16 +69,16 @@ impl<T: Clone> Pages<T> {
     #[inline]
     pub fn get_mut(&mut self, place: usize) -> Option<&mut T> {
         // Looked for first: a page is not copied for a place that it does not have.
-        let page = self.pages.get_mut(place / PAGE).filter(|page| place % PAGE < page.len())?;
-        Arc::make_mut(page).get_mut(place % PAGE)
+        let page = self.pages.get_mut(place / PAGE_VALUES).filter(|page| place % PAGE_VALUES < page.len())?;
+        Arc::make_mut(page).get_mut(place % PAGE_VALUES)
     }
 
     /// One more value, at the end.
     pub fn push(&mut self, value: T) {
-        match self.pages.last_mut().filter(|last| last.len() < PAGE) {
+        match self.pages.last_mut().filter(|last| last.len() < PAGE_VALUES) {
             Some(last) => Arc::make_mut(last).push(value),
             None => {
-                let mut page = Vec::with_capacity(PAGE);
+                let mut page = Vec::with_capacity(PAGE_VALUES);
                 page.push(value);
                 self.pages.push(Arc::new(page));
             }
@@ -101,7 +101,7 @@ impl<T> Index<usize> for Pages<T> {
 
     #[inline]
     fn index(&self, place: usize) -> &T {
-        &self.pages[place / PAGE][place % PAGE]
+        &self.pages[place / PAGE_VALUES][place % PAGE_VALUES]
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_copy_stays_as_it_was_and_the_array_is_an_array(
-            before in 0..3 * PAGE, steps in vec((0..4_u8, any::<prop::sample::Index>(), any::<u32>()), 0..60),
+            before in 0..3 * PAGE_VALUES, steps in vec((0..4_u8, any::<prop::sample::Index>(), any::<u32>()), 0..60),
         ) {
             let mut plain: Vec<u32> = (0..before as u32).collect();
             let mut pages: Pages<u32> = plain.iter().copied().collect();

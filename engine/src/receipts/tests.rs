@@ -1,14 +1,14 @@
 use super::*;
 use crate::mempool::Origin;
 use crate::roots::{Ledger, StateRoot};
-use crate::store::{Log, Options, Owner, Role};
+use crate::store::{Log, LogKind, Options, Owner};
 use crate::types::{
     AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Height, Outcome, Refusal,
     Roles, ValidatorGenesis, Verdict,
 };
 use crate::wire::Notice;
 
-const OWNER: Owner = Owner { network: [0; 32], validator: [0; 32], role: Role::Journal };
+const OWNER: Owner = Owner { network: [0; 32], validator: [0; 32], log: LogKind::Journal };
 
 fn origin(connection: u64, tag: u64) -> Origin {
     Origin { connection, tag, received_us: 0, verified_us: 0 }

@@ -1,7 +1,7 @@
 //! Where in the journal the committed blocks stand: eight bytes each, because heights have no gaps.
 //!
-//! A committed block's record says where its batches stand, so nothing else needs an index. Where the journal was cut at
-//! a checkpoint, the index begins with the record of that height: it is still there, and its batches may be gone.
+//! A committed block's record says where its batches stand, so nothing else needs an index. Where the journal was pruned
+//! at a checkpoint, the index begins with the record of that height. This record is still there; its batches may be gone.
 
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
@@ -16,7 +16,7 @@ pub struct BlockIndex(RwLock<Positions>);
 /// Where the records of heights without gaps stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
-    /// The height of the checkpoint at which the journal was cut; 0 where it never was.
+    /// The height of the checkpoint at which the journal was pruned; 0 where it never was.
     pub base: Height,
     /// From the base on, or from height 1.
     pub records: VecDeque<Position>,
@@ -32,7 +32,7 @@ impl Positions {
     /// The last height; 0 where there is none.
     #[must_use]
     pub fn last(&self) -> Height {
-        Height(self.first().0 - 1 + self.records.len() as u64)
+        Height((self.first().0 - 1).saturating_add(self.records.len() as u64))
     }
 
     fn of(&self, height: Height) -> Option<Position> {
@@ -42,7 +42,7 @@ impl Positions {
 }
 
 impl BlockIndex {
-    /// An index with these.
+    /// An index of the heights whose records stand at these positions.
     #[must_use]
     pub fn restored(positions: Positions) -> Self {
         Self(RwLock::new(positions))
@@ -70,13 +70,24 @@ impl BlockIndex {
         all.records.push_back(position);
     }
 
-    /// The journal is cut at the checkpoint of a committed height: what stands below is not looked for any more.
-    pub fn cut(&self, base: Height) {
+    /// The journal is pruned at the checkpoint of a committed height: what stands below is not looked for any more.
+    pub fn prune(&self, base: Height) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if base > all.base && base <= all.last() {
             let gone = (base.0 - all.first().0) as usize;
             all.records.drain(..gone);
             all.base = base;
+        }
+    }
+
+    /// What stands below a position of the journal was released: the same, where no checkpoint says at which height.
+    pub fn prune_below(&self, released: Position) {
+        let (first, gone) = {
+            let all = self.read();
+            (all.first(), all.records.partition_point(|position| *position < released))
+        };
+        if gone > 0 {
+            self.prune(Height(first.0 + gone as u64));
         }
     }
 
@@ -86,11 +97,17 @@ impl BlockIndex {
         self.read().of(height)
     }
 
-    /// The height at whose checkpoint the journal was cut; 0 where it never was. Blocks above it are here with their
+    /// The height at whose checkpoint the journal was pruned; 0 where it never was. Blocks above it are here with their
     /// batches, and of its own the record is.
     #[must_use]
     pub fn base(&self) -> Height {
         self.read().base
+    }
+
+    /// The first height that is here with its batches: 1 unless the journal was pruned.
+    #[must_use]
+    pub fn kept_from(&self) -> Height {
+        self.base().next()
     }
 
     /// The last committed height.
@@ -118,17 +135,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_is_not_found_and_the_rest_is() {
+    fn what_was_pruned_is_not_found_and_the_rest_is() {
         let index = BlockIndex::default();
         (1..=9).for_each(|height| index.committed(Height(height), at(10 * height)));
         for (base, first) in [(1, 1), (4, 4), (3, 4), (9, 9), (10, 9)] {
-            index.cut(Height(base));
-            assert_eq!(index.base(), Height(first), "cut at {base}");
+            index.prune(Height(base));
+            assert_eq!(index.base(), Height(first), "pruned at {base}");
             let found: Vec<_> = (0..=10).filter_map(|height| index.position(Height(height))).collect();
             assert_eq!(found, (first..=9).map(|height| at(10 * height)).collect::<Vec<_>>());
             assert_eq!(index.height(), Height(9));
         }
         index.committed(Height(10), at(100));
+        index.prune_below(at(90));
+        assert_eq!(index.base(), Height(9), "its record is still there");
         let copy = index.until(Height(9));
         assert_eq!((copy.first(), copy.last(), copy.records.len()), (Height(9), Height(9), 1));
         assert_eq!(BlockIndex::restored(copy).position(Height(9)), Some(at(90)));

@@ -274,7 +274,7 @@ pub enum Observation {
     StreamLearnt(Head),
     /// Far behind: finalizations are dropped until it has caught up.
     FarBehind,
-    /// Further behind than the peers keep: no connected one has this height any more, nor any below what they keep.
+    /// No connected peer keeps the next height any more.
     BelowRetention {
         /// The height that is needed.
         height: Height,

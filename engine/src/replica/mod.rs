@@ -33,8 +33,8 @@ mod streams;
 mod voting;
 
 pub use checkpoint::{
-    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, Keeper, Mark, Plan, Restored, Retention,
-    Schedule, Whose, check,
+    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, CheckpointMark, Keeper, Restored, Retention,
+    RetentionPlan, Schedule, ValidatorId,
 };
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
 pub use feed::FeedBlocks;

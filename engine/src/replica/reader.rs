@@ -20,7 +20,7 @@ pub enum ReadError {
     /// No block is committed at this height.
     #[error("there is no committed block at height {0}; the last is {1}")]
     NotCommitted(Height, Height),
-    /// The journal was cut above this height.
+    /// The journal was pruned above this height.
     #[error(
         "height {height} is below what this validator keeps, which begins at height {first}: ask a validator that keeps \
          more"

@@ -169,8 +169,10 @@ pub struct Replica {
     /// The last position that is known: what is appended later stands behind it.
     pub(super) appended: Position,
     pub(super) schedule: Schedule,
-    /// What stands up to this place and is still not ordered when a checkpoint is due is written again.
-    pub(super) old_until: Position,
+    /// Where the journal ended when the last checkpoint was due, and when the one before was. Batches up to the second
+    /// place that are still unordered are written again.
+    pub(super) last_due: Position,
+    pub(super) rewrite_up_to: Position,
     pub(super) unstable: VecDeque<(Position, Unstable)>,
 
     pub(super) own: BTreeMap<Digest, Own>,
@@ -284,7 +286,8 @@ impl Replica {
             journaled,
             appended,
             schedule,
-            old_until: appended,
+            last_due: appended,
+            rewrite_up_to: Position::from_raw(0),
             unstable: VecDeque::new(),
             own: BTreeMap::new(),
             own_head,

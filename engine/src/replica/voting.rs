@@ -36,6 +36,8 @@ const RECENT_BLOCKS: usize = 1_024;
 const LATE_VIEW: u32 = 4;
 const LATE_LIMIT: u32 = 2 * LATE_VIEW;
 const LATE_MAX: u32 = 64 * LATE_VIEW;
+/// Bytes of old batches that are written again at one height, and one batch more.
+const REWRITTEN_BYTES_MAX: usize = 256 << 10;
 /// Bodies that are awaited at a time after they came too late for a view.
 const AWAITED_MAX: usize = 256;
 /// Finalized blocks that may wait for bodies; further ones are fetched again later.
@@ -493,31 +495,38 @@ impl Replica {
         self.dispatched = height;
         self.journaled.retain(|_, (of, _)| *of > height);
         let due = self.schedule.follow(bytes_of(&batches));
-        let checkpoint = if due { Some(self.checkpoint_due(ports)?) } else { None };
+        if due {
+            (self.rewrite_up_to, self.last_due) = (self.last_due, self.appended);
+        }
+        self.rewrite_old(ports)?;
+        let checkpoint = due.then(|| self.replay_from());
         let finalized_us = finalized.as_micros() as u64;
         let job = Job { block, batches, positions, own, finalized_us, checkpoint };
         ports.hand_on(Work::Execute(Box::new(job)));
         Ok(())
     }
 
-    /// A checkpoint is due at the height that was dispatched last: from where the journal is read behind it. A batch
-    /// that no block has ordered since the last one, and perhaps no block ever will, is written again, so that it does
-    /// not keep everything behind it from being released. Each is one record more for each checkpoint, and authors have
-    /// bounded shares of them.
-    fn checkpoint_due(&mut self, ports: &mut impl Ports) -> Result<LogPosition, Halt> {
-        for stream in &mut self.streams {
-            let old: Vec<_> = stream
-                .stored_until(self.old_until)
-                .map(|batch| (*batch.digest(), batch.bytes().clone()))
-                .collect();
-            for (digest, bytes) in old {
-                let position = ports.append(KIND_BATCH, &[&bytes])?;
-                stream.stored(&digest, position);
-                self.appended = self.appended.max(position);
+    /// Writes again batches that have waited since the last checkpoint but one was due, and perhaps are never ordered, so
+    /// that none holds the journal back: the oldest ones, and a bounded number of bytes at each height, because a liar
+    /// can fill its share with such batches.
+    fn rewrite_old(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
+        let old = self.streams.iter().enumerate().flat_map(|(author, stream)| {
+            let old = stream.stored_up_to(self.rewrite_up_to);
+            old.map(move |(position, batch)| (position, author, *batch.digest(), batch.bytes().clone()))
+        });
+        let mut old: Vec<_> = old.collect();
+        old.sort_unstable_by_key(|(position, ..)| *position);
+        let mut bytes_left = REWRITTEN_BYTES_MAX;
+        for (_, author, digest, bytes) in old {
+            let position = ports.append(KIND_BATCH, &[&bytes])?;
+            self.streams[author].stored(&digest, position);
+            self.appended = self.appended.max(position);
+            match bytes_left.checked_sub(bytes.len()) {
+                Some(left) => bytes_left = left,
+                None => break,
             }
         }
-        self.old_until = self.appended;
-        Ok(self.replay_from())
+        Ok(())
     }
 
     /// Where the journal has to be read from behind the height that was dispatched last: there stands the first batch

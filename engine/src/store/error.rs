@@ -15,7 +15,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The directory was made for another owner: another network, another validator, or another of its logs.
-    #[error("the data directory {path} {}", found.difference(expected))]
+    #[error("the data directory {path} {}; put the directory back where it belongs", found.difference(expected))]
     ForeignOwner {
         /// The directory.
         path: PathBuf,

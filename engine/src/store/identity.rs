@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::files::sync_directory;
-use super::owner::{Owner, Role};
+use super::owner::{LogKind, Owner};
 use super::sector::{SECTOR_BYTES, u32_at, u64_at};
 
 const NAME: &str = "identity";
@@ -41,7 +41,7 @@ impl Identity {
         bytes[20..24].copy_from_slice(&self.incarnation.to_le_bytes());
         bytes[24..56].copy_from_slice(&self.owner.network);
         bytes[56..88].copy_from_slice(&self.owner.validator);
-        bytes[88] = self.owner.role.code();
+        bytes[88] = self.owner.log.code();
         let checksum = crc32fast::hash(&bytes[..CHECKSUM]);
         bytes[CHECKSUM..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -61,7 +61,7 @@ impl Identity {
         if magic != MAGIC {
             return Err(corrupt(0, hex::encode(MAGIC), hex::encode(magic)));
         }
-        // Another format has another length. Its number stands where this one's does, unless it is damaged.
+        // Older formats are shorter. The number of the format stands in the same place.
         if length != BYTES {
             return Err(match bytes.get(8..12).map(|_| u32_at(bytes, 8)) {
                 Some(found) if found != FORMAT && found < 1 << 16 => {
@@ -83,9 +83,9 @@ impl Identity {
             return Err(StoreError::Format { path: path.to_path_buf(), expected: FORMAT, found });
         }
         let key = |from: usize| bytes[from..from + 32].try_into().expect("32 bytes");
-        let role = Role::of(bytes[88])
+        let log = LogKind::of(bytes[88])
             .ok_or_else(|| corrupt(88, "a log of a validator".into(), format!("code {}", bytes[88])))?;
-        let owner = Owner { network: key(24), validator: key(56), role };
+        let owner = Owner { network: key(24), validator: key(56), log };
         Ok(Identity { owner, segment_bytes: u64_at(bytes, 12), incarnation: u32_at(bytes, 20) })
     }
 

@@ -227,7 +227,7 @@ impl Log {
         }
     }
 
-    /// Everything before this place was given up.
+    /// Every record before this position has been released and cannot be read.
     #[must_use]
     pub fn released(&self) -> Position {
         Position::of_sector(self.shared.lock().released)

@@ -53,7 +53,7 @@ pub use identity::Identity;
 pub use log::{Lock, Log};
 pub use names::remove_file;
 pub use options::{Backend, Metrics, Options};
-pub use owner::{Owner, Role};
+pub use owner::{LogKind, Owner};
 pub use position::{Durable, Position};
 pub use records::Records;
 pub use replay::{Record, Replay};

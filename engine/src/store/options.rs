@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::StoreError;
-use super::owner::{Owner, Role};
+use super::owner::{LogKind, Owner};
 use super::sector::SECTOR_BYTES;
 
 /// How groups are written.
@@ -42,9 +42,9 @@ impl Options {
     /// The defaults, for one owner.
     #[must_use]
     pub fn new(owner: Owner) -> Options {
-        let thread_name = match owner.role {
-            Role::Journal => "journal",
-            Role::Votes => "consensus-log",
+        let thread_name = match owner.log {
+            LogKind::Journal => "journal",
+            LogKind::Votes => "consensus-log",
         };
         Options {
             owner,

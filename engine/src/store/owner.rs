@@ -1,13 +1,13 @@
-//! Whose log it is: copies of another one are told apart, however they came into its place.
+//! Whose log it is. The log of another network, of another validator, or of the other kind is refused.
 
 use std::fmt;
 
-/// What a validator keeps in a log.
+/// The logs of a validator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum LogKind {
     /// Batches and blocks.
     Journal,
-    /// What it has voted for.
+    /// What it has said in consensus.
     Votes,
 }
 
@@ -18,11 +18,11 @@ pub struct Owner {
     pub network: [u8; 32],
     /// The validator's public key.
     pub validator: [u8; 32],
-    /// Which of its logs it is.
-    pub role: Role,
+    /// Which of its logs.
+    pub log: LogKind,
 }
 
-impl Role {
+impl LogKind {
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Journal => 1,
@@ -31,15 +31,15 @@ impl Role {
     }
 
     pub(super) fn of(code: u8) -> Option<Self> {
-        [Self::Journal, Self::Votes].into_iter().find(|role| role.code() == code)
+        [Self::Journal, Self::Votes].into_iter().find(|log| log.code() == code)
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for LogKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Journal => "journal",
-            Self::Votes => "log of votes",
+            Self::Votes => "vote log",
         })
     }
 }
@@ -51,14 +51,14 @@ impl Owner {
             let [found, expected] = [self.network, expected.network].map(hex::encode);
             return format!("belongs to another network: expected {expected}, found {found}");
         }
-        if self.role != expected.role {
-            return format!("holds the {} of a validator, where its {} belongs", self.role, expected.role);
+        if self.log != expected.log {
+            return format!("holds the {} of a validator, where its {} belongs", self.log, expected.log);
         }
         if self.validator != expected.validator {
             let [found, expected] = [self.validator, expected.validator].map(hex::encode);
-            let role = self.role;
+            let log = self.log;
             return format!(
-                "holds the {role} of another validator: expected the public key {expected}, found {found}"
+                "holds the {log} of another validator: expected the public key {expected}, found {found}"
             );
         }
         String::new()

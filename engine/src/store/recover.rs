@@ -179,8 +179,8 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
             _ => (end / size + 1) * size,
         };
     }
-    let lasting = tags.iter().filter(|tag| tag.sector < end);
-    let told_released = lasting.map(|tag| tag.released).max().unwrap_or(0);
+    let without_forgotten = tags.iter().filter(|tag| tag.sector < end);
+    let told_released = without_forgotten.map(|tag| tag.released).max().unwrap_or(0);
     let split = segments.partition_point(|segment| *segment < oldest);
     let (old, kept) = segments.split_at(split);
     let spare = below.iter().chain(old).copied().collect();

@@ -70,7 +70,7 @@ impl Seed {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&owner.network);
         hasher.update(&owner.validator);
-        hasher.update(&[owner.role.code()]);
+        hasher.update(&[owner.log.code()]);
         Seed(hasher)
     }
 

@@ -77,6 +77,8 @@ struct Peer {
     committed: Height,
     /// The first height that it keeps.
     kept_from: Height,
+    /// It has answered with nothing since its last status.
+    had_nothing: bool,
     /// False answers that certified ones have not made good.
     strikes: u32,
     /// It is not asked before.
@@ -155,7 +157,7 @@ impl CatchUp {
         now: Duration,
     ) -> Result<(), Misbehaviour> {
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
-        peer.kept_from = kept_from;
+        (peer.kept_from, peer.had_nothing) = (kept_from, false);
         let before = std::mem::replace(&mut peer.committed, committed);
         if committed < before {
             self.distrust(from, now);
@@ -250,9 +252,9 @@ impl CatchUp {
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
-    /// The next trusted peer, in turns, that has committed a height and still keeps it.
+    /// The next trusted peer, in turns, that says that it has committed a height and keeps it.
     fn next_peer(&mut self, height: Height) -> Option<ValidatorIndex> {
-        let keeps = |peer: &Peer| (peer.kept_from..=peer.committed).contains(&height);
+        let keeps = |peer: &Peer| !peer.had_nothing && (peer.kept_from..=peer.committed).contains(&height);
         let able = self.trusted().filter(|(_, peer)| keeps(peer));
         let able: Vec<ValidatorIndex> = able.map(|(index, _)| index).collect();
         self.turn = self.turn.wrapping_add(1);
@@ -271,13 +273,15 @@ impl CatchUp {
         progress: &Progress,
         now: Duration,
     ) -> Result<Vec<FinalizedBlock>, Misbehaviour> {
-        // A peer that has nothing after all is not asked for this height again before it says once more that it keeps
-        // it: that it answers at once must not make us ask it at once. It may just have cut its journal.
+        // A peer that answers with nothing may just have pruned its journal. It is not asked again until its next
+        // status: that it answers at once must not make us ask it at once.
         if blocks.is_empty() {
-            if let Some(asked) = self.range.take_if(|asked| asked.peer == from)
+            if self.range.take_if(|asked| asked.peer == from).is_some()
                 && let Some(peer) = self.peers.get_mut(&from)
             {
-                peer.kept_from = peer.kept_from.max(asked.from.next());
+                peer.had_nothing = true;
+                // What it had sent without a certificate came to nothing.
+                self.tip.take_if(|tip| tip.peer == from);
             }
             return Ok(blocks);
         }

@@ -250,9 +250,11 @@ fn a_peer_is_not_asked_for_what_it_does_not_keep() {
     let asked = |sync: &mut CatchUp, at| sync.poll(&progress(10), ms(at)).map(|(peer, _)| peer);
     assert_eq!(asked(&mut sync, 0), Some(B));
     assert_eq!(sync.below_retention(Height(11)), None);
-    // It has cut its journal in the meantime.
+    // It has pruned its journal in the meantime.
     assert_eq!(sync.reply(B, vec![], &progress(10), ms(1)), Ok(vec![]));
     assert_eq!(asked(&mut sync, 2), None, "nobody has it");
+    sync.status(B, (Height(100), Height(30)), ms(3)).unwrap();
+    assert_eq!(asked(&mut sync, 4), None, "nobody has it");
     assert_eq!(sync.below_retention(Height(11)), Some(Height(12)), "the operator must hear of that");
     assert_eq!(sync.below_retention(Height(12)), None);
     assert_eq!(sync.below_retention(Height(101)), None, "nobody has come so far");
@@ -263,4 +265,21 @@ fn a_peer_is_not_asked_for_what_it_does_not_keep() {
     sync.connected(A);
     sync.status(A, (Height(100), Height(5)), ms(1_700)).unwrap();
     assert_eq!(asked(&mut sync, 1_700), Some(A));
+}
+
+#[test]
+fn blocks_without_a_certificate_and_then_nothing_are_no_reason_to_ask_on() {
+    let mut sync = lagging();
+    let (peer, _) = sync.poll(&progress(10), ms(0)).unwrap();
+    let mut blocks = chain(11, Digest([0; 32]), 4);
+    blocks.iter_mut().for_each(|block| block.finalization = Bytes::new());
+    assert_eq!(sync.reply(peer, blocks, &progress(10), ms(1)), Ok(vec![]));
+    let more = PeerMessage::FetchBlocks { from: Height(15), max: BLOCKS_REPLY_MAX as u32 };
+    assert_eq!(sync.poll(&progress(10), ms(2)), Some((peer, more)));
+    assert_eq!(sync.reply(peer, vec![], &progress(10), ms(3)), Ok(vec![]));
+    let (next, message) = sync.poll(&progress(10), ms(4)).unwrap();
+    let again = PeerMessage::FetchBlocks { from: Height(11), max: BLOCKS_REPLY_MAX as u32 };
+    assert!(next != peer && message == again, "another one, from the head on");
+    assert_eq!(sync.reply(next, vec![], &progress(10), ms(5)), Ok(vec![]));
+    assert_eq!(sync.poll(&progress(10), ms(6)), None, "not before one of them says where it stands");
 }

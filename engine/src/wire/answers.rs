@@ -224,7 +224,7 @@ pub struct StatusAnswer {
     pub stream_lost: bool,
     /// Whether it follows without voting, because it may have forgotten what it voted for.
     pub votes_forgotten: bool,
-    /// The first height whose block and batches its journal has: 1 unless it was cut.
+    /// The first height whose block and batches its journal has: 1 unless it was pruned.
     pub kept_from: Height,
     /// Bytes that its journal takes on the disk.
     pub journal_bytes: u64,

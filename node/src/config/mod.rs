@@ -257,17 +257,17 @@ fn read_retention(storage: &mut Section) -> Result<Retention, ConfigError> {
     let mib = storage.optional_bounded(
         "keep_mib",
         1..=1_u64 << 30,
-        "how many MiB of the journal are kept, 1 to 1073741824, beside what a start needs",
+        "the most MiB of the journal that are kept, 1 to 1073741824; what a start needs is always kept",
     )?;
     let heights = storage.optional_bounded(
         "keep_heights",
         1..=1_u64 << 48,
-        "how many heights of the journal are kept, beside what a start needs",
+        "the most heights that are kept, 1 to 281474976710656; what a start needs is always kept",
     )?;
     let minutes = storage.optional_bounded(
         "keep_minutes",
         1..=100 * 366 * 24 * 60_u64,
-        "how many minutes of the journal are kept, up to 100 years, beside what a start needs",
+        "the most minutes of blocks that are kept, 1 to 52704000 (100 years); what a start needs is always kept",
     )?;
     let (bytes, ms) = (mib.map(|mib| mib << 20), minutes.map(|minutes| minutes * 60_000));
     Ok(Retention { bytes, heights, ms, heights_min: RETENTION_HEIGHTS_MIN })

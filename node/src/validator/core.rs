@@ -267,7 +267,7 @@ impl Ports for Host {
     }
 
     fn kept_from(&self) -> Height {
-        self.wiring.shared.index.base().next()
+        self.wiring.shared.index.kept_from()
     }
 
     fn observe(&mut self, observation: Observation) {

@@ -29,7 +29,7 @@ use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
 use serde::Serialize;
 
-use super::checkpoints::Taking;
+use super::checkpoints::CheckpointTaker;
 use super::clients::{Demand, Question, Resubmitted};
 use super::counters::Counters;
 use super::questions::{Next, Questions, ReaderEvent};
@@ -41,7 +41,7 @@ use super::shared::Shared;
 pub struct QueryThread {
     shared: Arc<Shared>,
     view: CommittedView,
-    taking: Taking,
+    taker: CheckpointTaker,
     report: Report,
     peers: PeerNetwork,
     /// What was read last for a feed.
@@ -67,12 +67,12 @@ impl QueryThread {
     pub fn new(
         shared: Arc<Shared>,
         view: CommittedView,
-        taking: Taking,
+        taker: CheckpointTaker,
         report: Report,
         peers: PeerNetwork,
     ) -> Self {
         let (feed_blocks, resubmitted) = (FeedBlocks::default(), Vec::new());
-        Self { shared, view, taking, report, peers, feed_blocks, resubmitted }
+        Self { shared, view, taker, report, peers, feed_blocks, resubmitted }
     }
 
     /// Answers until it is told to stop.
@@ -81,7 +81,7 @@ impl QueryThread {
             match next {
                 Next::Commit(deltas, root, due) => {
                     self.view.commit(&deltas, root);
-                    self.taking.committed(&self.view, &deltas, due, &self.shared);
+                    self.taker.committed(&self.view, &deltas, due, &self.shared);
                     let height = self.view.height();
                     let due: Vec<_> = self.resubmitted.extract_if(.., |(at, _)| *at <= height).collect();
                     // They are asked again in the turns of their clients: each may cost the reading of a block.
@@ -417,7 +417,7 @@ impl QueryThread {
             state_root: *self.view.state_root().digest(),
             stream_lost: shared.counters.stream_lost.load(Relaxed) != 0,
             votes_forgotten: shared.counters.votes_forgotten.load(Relaxed) != 0,
-            kept_from: shared.index.base().next(),
+            kept_from: shared.index.kept_from(),
             journal_bytes: shared.journal.bytes_on_disk(),
             peers: self.peers.connected().into_iter().map(ValidatorIndex).collect(),
             pending: self.report.pending(),

@@ -14,8 +14,9 @@ use engine::replica::{
 };
 use engine::roots::{CommittedView, Executed, Ledger};
 use engine::store::{Position, Replay};
+use engine::types::Height;
 
-use super::checkpoints::{Directory, is_unusable};
+use super::checkpoints::{ASIDE, Directory, is_unusable};
 use super::ordering::Certificates;
 use super::start::random;
 use crate::config::Config;
@@ -32,10 +33,14 @@ pub struct Stopped;
 /// The journal does not begin at the genesis, and none of the checkpoints can be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the journal in {0} was cut at a checkpoint, and no checkpoint in {0} can be used: put those back that belong to it, \
-     or treat the data as lost"
+    "the journal in {data}/journal was pruned, and no checkpoint in {data}/checkpoints can be used ({why}): put its \
+     checkpoints back (those that did not fit are there as *.{ASIDE}), or treat the data as lost"
 )]
-pub struct Cut(String);
+pub struct NoUsableCheckpoint {
+    data: String,
+    /// What is wrong with the newest.
+    why: String,
+}
 
 /// Why a recovery has ended early.
 #[derive(Debug, thiserror::Error)]
@@ -65,28 +70,38 @@ pub struct Resumed {
 pub fn recover(
     config: &Config,
     certificates: &Certificates,
-    mut replay: Replay,
+    (mut replay, released): (Replay, Position),
     files: &Directory,
 ) -> anyhow::Result<Resumed> {
     let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
     let schedule = Schedule::new(CHECKPOINT_EVERY_HEIGHTS, config.checkpoint_every_bytes);
-    let base = files.base(replay.first())?;
+    let base = files.remove_released(released).unwrap_or_else(|error| {
+        tracing::warn!("{error:#}");
+        Height(0)
+    });
+    let mut why = None;
     for height in files.newest_first()? {
         match from_checkpoint(files, height, &recovery, schedule, &mut replay) {
             Ok(resumed) => {
-                resumed.index.cut(base);
+                resumed.index.prune(base);
+                resumed.index.prune_below(released);
                 return Ok(resumed.logged());
             }
             Err(Failure::Checkpoint(error)) => {
-                let removed = is_unusable(&error);
-                let fate = if removed { "it is removed" } else { "its file is kept" };
+                let fate = if is_unusable(&error) {
+                    files.remove(height);
+                    "it is removed"
+                } else if error.is_of_another_journal() {
+                    files.set_aside(height);
+                    "its file is set aside"
+                } else {
+                    "its file is kept"
+                };
                 tracing::warn!(
                     "the checkpoint of height {height} cannot be used: {error}; {fate}, and an older one or the whole \
                      journal is used"
                 );
-                if removed {
-                    files.remove(height);
-                }
+                why.get_or_insert_with(|| error.to_string());
             }
             Err(Failure::Stopped(stopped)) => return Err(stopped.into()),
             Err(Failure::Journal(error)) => return Err(error.into()),
@@ -94,12 +109,16 @@ pub fn recover(
     }
     replay.rewind();
     if replay.first() > Position::from_raw(0) {
-        return Err(Cut(config.data.display().to_string()).into());
+        let why = why.unwrap_or_else(|| "there is none".to_owned());
+        return Err(NoUsableCheckpoint { data: config.data.display().to_string(), why }.into());
     }
     let start = Start::genesis(&config.genesis, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
     match run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
-        Ok(resumed) => Ok(resumed.logged()),
+        Ok(resumed) => {
+            resumed.index.prune_below(released);
+            Ok(resumed.logged())
+        }
         Err(Failure::Stopped(stopped)) => Err(stopped.into()),
         Err(error) => Err(error).with_context(|| {
             format!("the journal in {} cannot be continued", config.data.join("journal").display())
@@ -109,7 +128,7 @@ pub fn recover(
 
 fn from_checkpoint(
     files: &Directory,
-    height: engine::types::Height,
+    height: Height,
     recovery: &Recovery<'_>,
     schedule: Schedule,
     replay: &mut Replay,

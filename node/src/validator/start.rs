@@ -19,12 +19,12 @@ use engine::replica::{
     Boots, Check, Committer, Input, KIND_BOOT, Keeper, Recovered, Replica, Settings as ReplicaSettings,
     Standing,
 };
-use engine::store::{Backend, Log, Options, Owner, Role};
+use engine::store::{Backend, Log, LogKind, Options, Owner};
 use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
-use super::checkpoints::{self, Taking};
+use super::checkpoints::{self, CheckpointTaker};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
 use super::core::{Core, Rejoin, Wiring};
@@ -101,12 +101,12 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_socket = net::bind(config.listen_peers).context("the port for validators")?;
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
-        let (journal, replay) = Log::open(&config.data.join("journal"), options(config, Role::Journal))?;
+        let (journal, replay) = Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         let mine = genesis.validator(me).expect("the configuration was checked").public_key;
         let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network(), mine)?;
         let Resumed { mut recovered, ledger, roots, view, index, hints } =
-            recover(config, &certificates, replay, &files)?;
+            recover(config, &certificates, (replay, journal.released()), &files)?;
         let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
         let keeper = Keeper::new(&recovered, &roots);
 
@@ -168,8 +168,8 @@ impl Validator {
             Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
         let (checkpoints, checkpoint_events) = bounded(1);
         let busy = Arc::new(AtomicBool::new(false));
-        let taking = Taking { keeper, states: ledger_states, files: checkpoints, busy: busy.clone() };
-        let query = QueryThread::new(shared.clone(), view, taking, report, peers.clone());
+        let taker = CheckpointTaker { keeper, states: ledger_states, files: checkpoints, busy: busy.clone() };
+        let query = QueryThread::new(shared.clone(), view, taker, report, peers.clone());
         reader_threads.push(spawn("checkpoints", {
             let (shared, retention) = (shared.clone(), config.retention);
             move || files.run(&checkpoint_events, &busy, &shared, retention)
@@ -432,7 +432,7 @@ pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     Ok(seed)
 }
 
-fn options(config: &Config, role: Role) -> Options {
+fn options(config: &Config, log: LogKind) -> Options {
     let backend = match config.storage {
         StorageBackend::Auto => Backend::Auto,
         StorageBackend::Uring => Backend::Uring,
@@ -440,12 +440,12 @@ fn options(config: &Config, role: Role) -> Options {
     };
     let network = *config.genesis.network().as_bytes();
     let me = config.genesis.validator(ValidatorIndex(config.index)).expect("the configuration was checked");
-    let owner = Owner { network, validator: me.public_key, role };
+    let owner = Owner { network, validator: me.public_key, log };
     Options { backend, segment_bytes: config.segment_bytes, ..Options::new(owner) }
 }
 
 fn vote_options(config: &Config) -> Options {
-    Options { segment_bytes: VOTE_SEGMENT_BYTES, group_bytes: 1 << 20, ..options(config, Role::Votes) }
+    Options { segment_bytes: VOTE_SEGMENT_BYTES, group_bytes: 1 << 20, ..options(config, LogKind::Votes) }
 }
 
 #[cfg(test)]

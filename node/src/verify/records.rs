@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use engine::audit::{
-    Base, BaseChain, Committed, CommittedChain, Entry, Finding, FindingKind, JournalFormat, Wrong,
+    BaseChain, BaseCheckpoint, Committed, CommittedChain, Entry, Finding, FindingKind, JournalFormat, Wrong,
 };
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
 use engine::store::{Owner, Position};
@@ -16,13 +16,18 @@ use crate::validator::checkpoints::Directory;
 pub(super) struct Records(pub Digest);
 
 impl JournalFormat for Records {
-    fn base(&self, data: &Path, owner: &Owner, first: Position) -> Result<Box<Base>, Finding> {
+    fn base_checkpoint(
+        &self,
+        data: &Path,
+        owner: &Owner,
+        first: Position,
+    ) -> Result<Box<BaseCheckpoint>, Finding> {
         let directory = data.join("checkpoints");
         let damage = |file: PathBuf, expected: &str, found: String| Finding {
             kind: FindingKind::Damage,
             file,
             offset: 0,
-            what: "the checkpoint at which the journal was cut".into(),
+            what: "the checkpoint at which the journal was pruned".into(),
             expected: expected.into(),
             found,
         };
@@ -44,7 +49,7 @@ impl JournalFormat for Records {
             outbox: of.outbox,
         });
         let (chains, roots, replay_from) = (chains.collect(), checkpoint.roots, checkpoint.replay_from);
-        Ok(Box::new(Base { file, replay_from, record, roots, chains }))
+        Ok(Box::new(BaseCheckpoint { file, replay_from, record, roots, chains }))
     }
 
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {

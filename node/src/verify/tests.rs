@@ -4,7 +4,7 @@ use engine::audit::{AuditReport, Finding};
 use engine::order::Position;
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
 use engine::roots::Ledger;
-use engine::store::{Backend, Log, Options, Owner, Role};
+use engine::store::{Backend, Log, LogKind, Options, Owner};
 use engine::types::{ChainTime, Head, Height, ValidatorIndex};
 use engine::wire::{Block, Header};
 
@@ -51,9 +51,9 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
 /// Writes one record into the journal, and audits.
 fn audit(network: &Network, kind: u8, bytes: &[u8]) -> AuditReport {
     let data = network.members[0].data();
-    for (log, role) in [("journal", Role::Journal), ("consensus", Role::Votes)] {
+    for (log, of) in [("journal", LogKind::Journal), ("consensus", LogKind::Votes)] {
         let validator = network.genesis.validators()[0].public_key;
-        let mut options = Options::new(Owner { network: network.genesis.network().0, validator, role });
+        let mut options = Options::new(Owner { network: network.genesis.network().0, validator, log: of });
         options.backend = Backend::Portable;
         options.segment_bytes = 8 << 20;
         let (journal, _) = Log::open(&data.join(log), options).unwrap();

@@ -20,9 +20,9 @@ impl fmt::Display for Text<'_> {
         if let Some(validator) = report.validator {
             row("validator", validator.to_string())?;
         }
-        if report.audited_from.0 > 0 {
-            let from = grouped(report.audited_from.0);
-            row("audited from", format!("the checkpoint of height {from}: below, the journal was cut"))?;
+        if report.audited_above.0 > 0 {
+            let above = grouped(report.audited_above.0);
+            row("audited above", format!("height {above}: the audit began with that checkpoint"))?;
         }
         row("committed height", grouped(report.height.0))?;
         row("state root", report.state_root.to_string())?;

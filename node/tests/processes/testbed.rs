@@ -214,8 +214,8 @@ impl Testbed {
             let report = auditor.audit(&member.data(), &|_, _| {}, visit).unwrap();
             let text = Text(&report);
             assert!(report.ok, "{text}");
-            from.push(report.audited_from);
-            for trail in trails.into_iter().filter(|_| report.audited_from.0 == 0) {
+            from.push(report.audited_above);
+            for trail in trails.into_iter().filter(|_| report.audited_above.0 == 0) {
                 assert!(trail.acknowledged > 0, "the load was acknowledged");
                 assert_eq!((trail.missing(), trail.duplicated), (0, 0), "{}: {text}", member.name);
             }

@@ -10,7 +10,7 @@ pub use oracle::PlainAttestation;
 
 use super::Rules;
 use super::accounts::{self, refuse};
-use crate::execute::oracle::{About, Oracle, Wrong};
+use crate::execute::oracle::{About, Fault, Oracle};
 use crate::execute::{Book, ChainState, Chains};
 use crate::types::{AccountFlags, ChainTime, Content, Outcome, PacketRun, Refusal};
 
@@ -35,7 +35,7 @@ impl Rules for Attestations {
         oracle::execute(oracle, at, content)
     }
 
-    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Fault> {
         oracle::restore(oracle, about, value)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::execute::oracle::{About, Fields, NO_ROW, Oracle, Wrong};
+use crate::execute::oracle::{About, Fault, Fields, Oracle, UNKNOWN_ROW};
 use crate::types::{
     AccountId, Attest, ChainTime, Content, Data, Fingerprint, Height, Link, Outcome, Registration, Revoke,
 };
@@ -85,8 +85,8 @@ impl PlainAttestation {
 }
 
 /// Reads a row that only chains of this kind have: what is said of a fingerprint.
-pub(super) fn restore(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
-    let About::Named(fingerprint) = *about else { return Err(NO_ROW) };
+pub(super) fn restore(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Fault> {
+    let About::Named(fingerprint) = *about else { return Err(UNKNOWN_ROW) };
     let attestation = PlainAttestation::read(fingerprint, value).ok_or("is not an attestation")?;
     oracle.named(attestation.owner.0)?;
     oracle.attestations.insert(fingerprint, attestation);

@@ -14,7 +14,7 @@ mod oracle;
 
 use super::Rules;
 use super::accounts::{self, refuse};
-use crate::execute::oracle::{About, Oracle, Wrong};
+use crate::execute::oracle::{About, Fault, Oracle};
 use crate::execute::{Book, ChainState, Chains};
 use crate::types::{
     AccountFlags, ChainStatus, ChainTime, Content, ISSUE_KIND, Outcome, PacketRun, RECOVER_KIND, REKEY_KIND,
@@ -45,7 +45,7 @@ impl Rules for Administration {
         oracle::execute(oracle, at, content)
     }
 
-    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Fault> {
         oracle::restore(oracle, about, value)
     }
 }

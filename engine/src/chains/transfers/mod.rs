@@ -7,7 +7,7 @@ mod reservations;
 
 use super::Rules;
 use super::accounts::{self, refuse};
-use crate::execute::oracle::{About, Oracle, Wrong};
+use crate::execute::oracle::{About, Fault, Oracle};
 use crate::execute::{Book, ChainState, Chains, Delivery};
 use crate::types::{
     AccountFlags, Action, ChainId, ChainKind, ChainStatus, ChainTime, Command, Content, Outcome, PacketRun,
@@ -67,7 +67,7 @@ impl Rules for Transfers {
         oracle::deliver(oracle, delivery)
     }
 
-    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Wrong> {
+    fn restore_plainly(oracle: &mut Oracle, about: &About, value: &[u8]) -> Result<(), Fault> {
         oracle::restore(oracle, about, value)
     }
 }

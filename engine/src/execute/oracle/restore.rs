@@ -41,11 +41,11 @@ pub enum Unreadable {
     Rows(&'static str),
 }
 
-/// Why a row cannot be read.
-pub(crate) type Wrong = &'static str;
+/// What is wrong with an account or a row, as the end of a sentence: *the row at place 7 …*.
+pub(crate) type Fault = &'static str;
 
 /// A row of another kind of chains, or of none.
-pub(crate) const NO_ROW: Wrong = "is none that this kind of chains has";
+pub(crate) const UNKNOWN_ROW: Fault = "has a key that chains of this kind do not use";
 
 /// What a row is about, as its key says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +118,8 @@ impl Oracle {
     }
 
     /// Reads one row.
-    fn read(&mut self, height: Height, key: &[u8; 32], value: &[u8]) -> Result<(), Wrong> {
-        match About::of(key).ok_or(NO_ROW)? {
+    fn read(&mut self, height: Height, key: &[u8; 32], value: &[u8]) -> Result<(), Fault> {
+        match About::of(key).ok_or(UNKNOWN_ROW)? {
             About::Own(1, 0, account) => restore_record(self, height, account, value),
             About::Own(2, version, account) => restore_old_key(self, version, account, value),
             About::Own(3, 0, 0) => restore_clock(self, value),
@@ -130,7 +130,7 @@ impl Oracle {
     }
 
     /// An account that a row names.
-    pub(crate) fn named(&mut self, account: u64) -> Result<&mut Account, Wrong> {
+    pub(crate) fn named(&mut self, account: u64) -> Result<&mut Account, Fault> {
         let at = usize::try_from(account).ok();
         at.and_then(|at| self.accounts.get_mut(at)).ok_or("names an account that does not exist")
     }
@@ -138,7 +138,7 @@ impl Oracle {
 
 impl Account {
     /// An account as its leaf has it. What rows say of it comes later.
-    fn restored(state: &AccountState) -> Result<Self, Wrong> {
+    fn restored(state: &AccountState) -> Result<Self, Fault> {
         let (base, used) = (state.window.base, state.window.used);
         let slots = (0..64).filter(|slot| used >> slot & 1 == 1);
         let nonces: Option<BTreeSet<u64>> = slots.map(|slot| base.checked_add(slot)).collect();

@@ -10,13 +10,13 @@ use crate::types::{
 impl Oracle {
     /// What the definition has, without what leaves no trace in accounts and rows and decides nothing: nonces below the
     /// windows, and which places of the table the height at hand has changed.
-    pub(crate) fn lasting(&self) -> Self {
-        let mut lasting = self.clone();
-        for Account { used_nonces, lowest_nonce, .. } in &mut lasting.accounts {
+    pub(crate) fn without_forgotten(&self) -> Self {
+        let mut without_forgotten = self.clone();
+        for Account { used_nonces, lowest_nonce, .. } in &mut without_forgotten.accounts {
             used_nonces.retain(|nonce| u128::from(*nonce) >= *lowest_nonce);
         }
-        lasting.table.take_changed();
-        lasting
+        without_forgotten.table.take_changed();
+        without_forgotten
     }
 
     /// From now on it is what the accounts and rows of the fast state say, which must be the same.
@@ -27,7 +27,7 @@ impl Oracle {
         let when = (writer.height(), writer.issuance());
         let mut restored = Self::restore((self.chain, chains), when, &accounts, &rows).unwrap();
         restored.others.clone_from(&self.others);
-        assert_eq!(restored, self.lasting());
+        assert_eq!(restored, self.without_forgotten());
         *self = restored;
     }
 }
@@ -97,14 +97,14 @@ fn rows_of_accounts_fit_to_accounts_heights_and_times() {
             other_bytes(20, 2, begun(9)),
             "the row at place 1 is not what a chain keeps of an account",
         ),
-        (own(1, 1, 3), begun(9), "the row at place 1 is none that this kind of chains has"),
-        (no_key, begun(9), "the row at place 1 is none that this kind of chains has"),
+        (own(1, 1, 3), begun(9), "the row at place 1 has a key that chains of this kind do not use"),
+        (no_key, begun(9), "the row at place 1 has a key that chains of this kind do not use"),
         (own(3, 0, 0), clock(7, 7), "read"),
         (own(3, 0, 0), clock(8, 7), "the row at place 1 is a clock that is ahead of its block"),
         (own(3, 0, 0), vec![0; 15], "the row at place 1 is not a clock"),
-        (own(3, 0, 1), clock(7, 7), "the row at place 1 is none that this kind of chains has"),
-        (own(4, 0, 7), charter(|_| ()), "the row at place 1 is none that this kind of chains has"),
-        (own(5, 0, 0), vec![0; 10], "the row at place 1 is none that this kind of chains has"),
+        (own(3, 0, 1), clock(7, 7), "the row at place 1 has a key that chains of this kind do not use"),
+        (own(4, 0, 7), charter(|_| ()), "the row at place 1 has a key that chains of this kind do not use"),
+        (own(5, 0, 0), vec![0; 10], "the row at place 1 has a key that chains of this kind do not use"),
         (own(6, 0, 0), charter(|of| of.status = ChainStatus::Closed), "read"),
         (own(6, 0, 0), charter(|of| of.asset = Asset(*b"another asset   ")), begins),
         (own(6, 0, 0), charter(|of| of.supply += 1), begins),
@@ -114,8 +114,8 @@ fn rows_of_accounts_fit_to_accounts_heights_and_times() {
         (own(7, 3, 5), reserved(4, 3), "the row at place 1 names an account that does not exist"),
         (own(7, 3, 5), reserved(3, 4), "the row at place 1 names an account that does not exist"),
         (own(7, 3, 5), other_bytes(16, 3, reserved(3, 3)), "the row at place 1 is not a reservation"),
-        (own(8, 0, 0), vec![], "the row at place 1 is none that this kind of chains has"),
-        ([9; 32], vec![], "the row at place 1 is none that this kind of chains has"),
+        (own(8, 0, 0), vec![], "the row at place 1 has a key that chains of this kind do not use"),
+        ([9; 32], vec![], "the row at place 1 has a key that chains of this kind do not use"),
     ] {
         assert_eq!(told(&genesis, 1, &[(key, value)]), expected);
     }
@@ -194,8 +194,11 @@ fn decisions_are_numbered_and_named_and_have_made_the_administrators() {
         (vec![pauses(1, 2)], numbered),
         (vec![pauses(1, 1), pauses(2, 1)], numbered),
         (vec![pauses(1, 1), pauses(2, 3)], numbered),
-        (vec![(own(7, 0, 0), vec![])], "the row at place 1 is none that this kind of chains has"),
-        (vec![(own(4, 0, 1 << 32), vec![])], "the row at place 1 is none that this kind of chains has"),
+        (vec![(own(7, 0, 0), vec![])], "the row at place 1 has a key that chains of this kind do not use"),
+        (
+            vec![(own(4, 0, 1 << 32), vec![])],
+            "the row at place 1 has a key that chains of this kind do not use",
+        ),
     ] {
         assert_eq!(told(&genesis, 1, &rows), expected, "{rows:?}");
     }

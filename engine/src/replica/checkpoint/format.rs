@@ -14,7 +14,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use super::chunks::{ChunkReader, ChunkWriter};
-use super::{Boots, ChainCheckpoint, Checkpoint, CommittedBlock, Mark, Positions, Whose};
+use super::{Boots, ChainCheckpoint, Checkpoint, CheckpointMark, CommittedBlock, Positions, ValidatorId};
 use crate::execute::{AccountState, DELIVERY_BYTES, Delivery, Growth, Pages, ReplayWindow, Row};
 use crate::limits::ROW_VALUE_BYTES_MAX;
 use crate::order::Quotas;
@@ -30,11 +30,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What `to` answers.
-    pub fn write<W: Write>(&self, whose: Whose<'_>, to: W) -> io::Result<W> {
+    pub fn write<W: Write>(&self, of: ValidatorId<'_>, to: W) -> io::Result<W> {
         let mut out = Out(ChunkWriter::new(to));
         out.raw(MAGIC)?;
-        out.raw(&whose.network.0)?;
-        out.raw(whose.validator)?;
+        out.raw(&of.network.0)?;
+        out.raw(of.validator)?;
         out.u64(self.replay_from.raw())?;
         out.bytes(&self.record.encode())?;
         out.many(&self.roots, |out, root| out.raw(&root.0))?;
@@ -58,13 +58,23 @@ impl Checkpoint {
         out.0.finish()
     }
 
+    /// Reads one to its end and compares every digest, without keeping anything of it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn check_digests(from: impl Read) -> io::Result<()> {
+        let mut input = ChunkReader::new(from);
+        io::copy(&mut input, &mut io::sink())?;
+        input.finish()
+    }
+
     /// Reads one. Whether it is what the network had is for [`Self::restore`] to find out.
     ///
     /// # Errors
     /// It cannot be read, is damaged, or is of another network; nothing of it was believed.
-    pub fn read(whose: Whose<'_>, from: impl Read) -> io::Result<Self> {
+    pub fn read(of: ValidatorId<'_>, from: impl Read) -> io::Result<Self> {
         let mut input = In(ChunkReader::new(from));
-        let (replay_from, record) = input.beginning(whose)?;
+        let (replay_from, record) = input.read_header(of)?;
         let roots = input.many(|input| input.array().map(Digest))?;
         let quotas =
             input.many(|input| Ok((ChainId(input.u32()?), Height(input.u64()?), Quota(input.u32()?))))?;
@@ -171,38 +181,28 @@ impl ChainCheckpoint {
     }
 }
 
-impl Mark {
-    /// What a checkpoint is of, from its beginning: at most one chunk and a half are read.
+impl CheckpointMark {
+    /// The mark of a checkpoint, read from its first chunks: as many as the record of its height fills.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
-    pub fn read(whose: Whose<'_>, from: impl Read) -> io::Result<Self> {
-        let (replay_from, record) = In(ChunkReader::new(from)).beginning(whose)?;
+    pub fn read(of: ValidatorId<'_>, from: impl Read) -> io::Result<Self> {
+        let (replay_from, record) = In(ChunkReader::new(from)).read_header(of)?;
         let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         Ok(Self { height: record.height, replay_from, time_ms: block.header().time_ms })
     }
 }
 
-/// Reads a checkpoint to its end and compares every digest, without keeping anything of it.
-///
-/// # Errors
-/// It cannot be read, or is damaged.
-pub fn check(from: impl Read) -> io::Result<()> {
-    let mut input = ChunkReader::new(from);
-    io::copy(&mut input, &mut io::sink())?;
-    input.finish()
-}
-
 impl<R: Read> In<R> {
     /// Where the journal is read from, and the record of the height.
-    fn beginning(&mut self, whose: Whose<'_>) -> io::Result<(Position, CommittedBlock)> {
+    fn read_header(&mut self, of: ValidatorId<'_>) -> io::Result<(Position, CommittedBlock)> {
         if self.array()? != *MAGIC {
             return Err(invalid("this is not a checkpoint, or one of another version"));
         }
-        if Digest(self.array()?) != *whose.network {
+        if Digest(self.array()?) != *of.network {
             return Err(invalid("it is of another network"));
         }
-        if self.array()? != *whose.validator {
+        if self.array()? != *of.validator {
             return Err(invalid("it is of another validator"));
         }
         let replay_from = Position::from_raw(self.u64()?);

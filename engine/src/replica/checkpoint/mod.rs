@@ -23,8 +23,7 @@ use std::io;
 
 use thiserror::Error;
 
-pub use self::format::check;
-pub use self::retention::{Mark, Plan, Retention};
+pub use self::retention::{CheckpointMark, Retention, RetentionPlan};
 use super::committer::ROOTS_KEPT;
 use super::index::Positions;
 use super::recovery::Start;
@@ -39,9 +38,9 @@ use crate::store::{Position, Records, StoreError};
 use crate::types::{ChainId, Charter, Digest, Genesis, Height, OWN_CHAIN_KEY};
 use crate::wire::Block;
 
-/// Whose a checkpoint is: what one validator has written is nothing to another.
+/// ValidatorId a checkpoint is: what one validator has written is nothing to another.
 #[derive(Clone, Copy, Debug)]
-pub struct Whose<'a> {
+pub struct ValidatorId<'a> {
     /// The network.
     pub network: &'a Digest,
     /// The validator's public key.

@@ -3,19 +3,19 @@
 //! ```text
 //! journal      ░░░░░░░░░░░░░█████████████████████████████████████████
 //! checkpoints               ▲ base        ▲           ▲         ▲   ▲ newest
-//!                           └── cut here; an audit begins here      └── a start goes on here
+//!                           └── pruned here; an audit begins here      └── a start goes on here
 //! ```
 //!
-//! The journal is cut only where a checkpoint stands, so that everything above it can be audited. It is cut at the first
-//! checkpoint behind which there is no more than the operator wants, and never above the last but one: the newest may be
-//! one that cannot be used. Nor is it cut so high that a peer which is a little behind finds nothing. Of the checkpoints
-//! between, as many stay as later cuts need: one for each quarter of what is kept.
+//! The journal is pruned only where a checkpoint stands, so that everything above it can be audited. It is pruned at the
+//! first checkpoint after which no more stands than the operator wants, and never above the last but one: the newest
+//! may be one that cannot be used. Nor is it pruned so high that a peer which is a little behind finds nothing. Of the
+//! checkpoints between, as many stay as will be needed: one for each quarter of what is kept.
 
 use crate::store::Position;
 use crate::types::Height;
 
-/// How much of the journal is kept: no more than each of these, as far as a start does not need it. With none of them,
-/// everything is.
+/// How much of the journal is kept: at most each of these limits, but always what a start needs. Without a limit
+/// everything is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Bytes of the journal.
@@ -30,7 +30,7 @@ pub struct Retention {
 
 /// What of a checkpoint says how much of the journal stands behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct CheckpointMark {
     /// Its height.
     pub height: Height,
     /// Where the journal is read from behind it.
@@ -41,16 +41,16 @@ pub struct Mark {
 
 /// What becomes of checkpoints and of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct RetentionPlan {
     /// The checkpoints that stay, ascending.
     pub kept: Vec<Height>,
-    /// The checkpoint at which the journal is cut.
-    pub cut: Option<Mark>,
+    /// The checkpoint at which the journal is pruned.
+    pub prune_at: Option<CheckpointMark>,
 }
 
 /// What is kept, as a share of what may be: in thousandths.
 const WHOLE: u128 = 1_000;
-/// A checkpoint in between stays where it is so far from the one before.
+/// Checkpoints between the first and the last two are at least so far apart, in thousandths of what may be kept.
 const QUARTER: u128 = WHOLE / 4;
 
 impl Retention {
@@ -60,8 +60,8 @@ impl Retention {
         self.bytes.is_none() && self.heights.is_none() && self.ms.is_none()
     }
 
-    /// How much of what may be kept stands between two checkpoints, by the limit that is reached first.
-    fn share(&self, from: &Mark, to: &Mark) -> u128 {
+    /// How much of what may be kept stands between two checkpoints, by the limit that is reached first, in thousandths.
+    fn share(&self, from: &CheckpointMark, to: &CheckpointMark) -> u128 {
         let of = |amount: u64, limit: Option<u64>| {
             limit.map_or(0, |limit| u128::from(amount) * WHOLE / u128::from(limit.max(1)))
         };
@@ -70,47 +70,47 @@ impl Retention {
         bytes.max(heights).max(of(to.time_ms.saturating_sub(from.time_ms), self.ms))
     }
 
-    /// Whether a checkpoint is so far behind another one that both stay.
-    fn is_spaced(&self, from: &Mark, to: &Mark) -> bool {
+    /// Whether two checkpoints are so far apart that both stay.
+    fn is_far_enough(&self, from: &CheckpointMark, to: &CheckpointMark) -> bool {
         let heights = to.height.0 - from.height.0;
         !self.is_everything() && self.share(from, to) >= QUARTER && heights >= self.heights_min / 4
     }
 
     /// What becomes of these checkpoints, ascending, of which the newest was written now and read back. `base` is where
-    /// the journal begins: at its start, or where it was cut.
+    /// the journal begins: at its start, or where it was pruned.
     #[must_use]
-    pub fn plan(&self, base: &Mark, checkpoints: &[Mark]) -> Plan {
-        let Some((newest, older)) = checkpoints.split_last() else { return Plan::default() };
+    pub fn plan(&self, base: &CheckpointMark, checkpoints: &[CheckpointMark]) -> RetentionPlan {
+        let Some((newest, older)) = checkpoints.split_last() else { return RetentionPlan::default() };
         let Some((last_but_one, between)) = older.split_last() else {
-            return Plan { kept: vec![newest.height], cut: None };
+            return RetentionPlan { kept: vec![newest.height], prune_at: None };
         };
-        let fits = |mark: &&Mark| self.share(mark, newest) <= WHOLE;
+        let fits = |mark: &&CheckpointMark| self.share(mark, newest) <= WHOLE;
         let highest = newest.height.0.saturating_sub(self.heights_min);
-        let may_be_cut = older.partition_point(|mark| mark.height.0 <= highest);
-        let cut = match (fits(&base), older[..may_be_cut].split_last()) {
+        let prunable = older.partition_point(|mark| mark.height.0 <= highest);
+        let prune_at = match (fits(&base), older[..prunable].split_last()) {
             (true, _) | (_, None) => None,
             (false, Some((last, before))) => Some(*before.iter().find(fits).unwrap_or(last)),
         };
-        let cut = cut.filter(|cut| cut.height > base.height);
+        let prune_at = prune_at.filter(|prune_at| prune_at.height > base.height);
         let mut kept = Vec::new();
         let mut before = *base;
-        if let Some(cut) = cut.filter(|cut| cut.height != last_but_one.height) {
-            kept.push(cut.height);
-            before = cut;
+        if let Some(prune_at) = prune_at.filter(|prune_at| prune_at.height != last_but_one.height) {
+            kept.push(prune_at.height);
+            before = prune_at;
         }
-        let first = cut.map_or(base.height, |cut| cut.height);
+        let first = prune_at.map_or(base.height, |prune_at| prune_at.height);
         for mark in between.iter().filter(|mark| mark.height >= first) {
-            if mark.height > before.height && self.is_spaced(&before, mark) {
+            if mark.height > before.height && self.is_far_enough(&before, mark) {
                 kept.push(mark.height);
                 before = *mark;
             }
         }
-        // Where the journal was cut, an audit begins.
-        if cut.is_none() && base.height.0 > 0 && between.iter().any(|mark| mark.height == base.height) {
+        // Where the journal was pruned, an audit begins.
+        if prune_at.is_none() && base.height.0 > 0 && between.iter().any(|mark| mark.height == base.height) {
             kept.insert(0, base.height);
         }
         kept.extend([last_but_one.height, newest.height]);
-        Plan { kept, cut }
+        RetentionPlan { kept, prune_at }
     }
 }
 
@@ -120,34 +120,35 @@ mod tests {
 
     use super::*;
 
-    const GENESIS: Mark = Mark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
+    const GENESIS: CheckpointMark =
+        CheckpointMark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
 
     /// A checkpoint each 10 heights, 100 bytes, 1,000 ms.
-    fn mark(number: u64) -> Mark {
+    fn mark(number: u64) -> CheckpointMark {
         let (height, position) = (Height(10 * number), Position::from_raw(100 * number));
-        Mark { height, replay_from: position, time_ms: 1_000 * number }
+        CheckpointMark { height, replay_from: position, time_ms: 1_000 * number }
     }
 
-    /// Writes so many checkpoints one after the other; what is there at the end, and where the journal was cut.
-    fn written(retention: Retention, count: u64) -> (Vec<u64>, Mark) {
-        let (mut marks, mut base): (Vec<Mark>, Mark) = (Vec::new(), GENESIS);
+    /// Writes so many checkpoints one after the other; what is there at the end, and where the journal was pruned.
+    fn written(retention: Retention, count: u64) -> (Vec<u64>, CheckpointMark) {
+        let (mut marks, mut base): (Vec<CheckpointMark>, CheckpointMark) = (Vec::new(), GENESIS);
         for number in 1..=count {
             marks.push(mark(number));
-            let Plan { kept, cut } = retention.plan(&base, &marks);
+            let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks);
             marks.retain(|mark| kept.contains(&mark.height));
             assert_eq!(
                 kept,
                 marks.iter().map(|mark| mark.height).collect::<Vec<_>>(),
                 "ascending, and no others"
             );
-            base = cut.unwrap_or(base);
-            assert!(base == GENESIS || marks.contains(&base), "an audit begins where the journal was cut");
+            base = prune_at.unwrap_or(base);
+            assert!(base == GENESIS || marks.contains(&base), "an audit begins where the journal was pruned");
         }
         (marks.iter().map(|mark| mark.height.0).collect(), base)
     }
 
     #[test]
-    fn without_limits_nothing_is_cut_and_two_checkpoints_stay() {
+    fn without_limits_nothing_is_pruned_and_two_checkpoints_stay() {
         assert_eq!(written(Retention::default(), 1), (vec![10], GENESIS));
         assert_eq!(written(Retention::default(), 50), (vec![490, 500], GENESIS));
     }
@@ -186,18 +187,18 @@ mod tests {
             heights_min in prop::sample::select(vec![0_u64, 300]),
         ) {
             let retention = Retention { bytes: limits.0, heights: limits.1, ms: limits.2, heights_min };
-            let (mut marks, mut base, mut newest): (Vec<Mark>, Mark, Mark) = (Vec::new(), GENESIS, GENESIS);
+            let (mut marks, mut base, mut newest): (Vec<CheckpointMark>, CheckpointMark, CheckpointMark) = (Vec::new(), GENESIS, GENESIS);
             for (heights, bytes, ms) in steps {
                 let replay_from = Position::from_raw(newest.replay_from.raw() + bytes);
-                newest = Mark { height: Height(newest.height.0 + heights), replay_from, time_ms: newest.time_ms + ms };
+                newest = CheckpointMark { height: Height(newest.height.0 + heights), replay_from, time_ms: newest.time_ms + ms };
                 marks.push(newest);
-                let Plan { kept, cut } = retention.plan(&base, &marks);
+                let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks);
                 marks.retain(|mark| kept.contains(&mark.height));
                 prop_assert_eq!(&kept, &marks.iter().map(|mark| mark.height).collect::<Vec<_>>());
-                prop_assert!(cut.is_none_or(|cut| cut.height > base.height));
-                base = cut.unwrap_or(base);
+                prop_assert!(prune_at.is_none_or(|prune_at| prune_at.height > base.height));
+                base = prune_at.unwrap_or(base);
                 prop_assert!(base == GENESIS || marks.contains(&base));
-                prop_assert!(marks.len() <= 8);
+                prop_assert!(marks.len() <= 7);
                 let needed = marks.len() < 2 || base == marks[marks.len() - 2];
                 let next = marks.iter().find(|mark| mark.height > base.height);
                 let for_peers = next.is_none_or(|next| newest.height.0 - next.height.0 < heights_min);

@@ -12,7 +12,7 @@ use super::founded::{genesis, key, transfer, validator_seed};
 use crate::mempool::{Mempool, Mempools, Origin};
 use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots};
 use crate::roots::Ledger;
-use crate::store::{Backend, Durable, Log, Options, Owner, Position, Replay, Role, StoreError};
+use crate::store::{Backend, Durable, Log, LogKind, Options, Owner, Position, Replay, StoreError};
 use crate::types::{
     ChainId, Digest, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Signed, Transaction, Transfer,
     ValidatorIndex,
@@ -60,7 +60,7 @@ pub fn options() -> Options {
         backend: Backend::Portable,
         segment_bytes: 1 << 20,
         group_bytes: 1 << 18,
-        ..Options::new(Owner { network: [5; 32], validator: [0; 32], role: Role::Journal })
+        ..Options::new(Owner { network: [5; 32], validator: [0; 32], log: LogKind::Journal })
     }
 }
 
@@ -166,7 +166,7 @@ impl Ports for World {
     }
 
     fn kept_from(&self) -> Height {
-        self.index.base().next()
+        self.index.kept_from()
     }
 
     fn observe(&mut self, observation: Observation) {

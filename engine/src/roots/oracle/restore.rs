@@ -64,8 +64,8 @@ pub enum OracleRestoreError {
     },
     /// Money was made or destroyed.
     #[error(
-        "the balances, reservations and payments in flight of asset {0} do not add up to what the genesis had and what \
-         was issued and not burned, or to more than 2^64 - 1"
+        "the balances, reservations and payments in flight of asset {0} exceed 2^64 - 1, or are not what the genesis had \
+         plus what was issued minus what was burned"
     )]
     Money(Asset),
     /// The entries do not have the state root of the network.

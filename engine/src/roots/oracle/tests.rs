@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use super::*;
 
 impl OracleLedger {
-    /// Without what leaves no trace in a checkpoint and decides nothing: see [`Oracle::lasting`].
-    pub(crate) fn lasting(&self) -> Self {
-        let mut lasting = self.clone();
-        lasting.chains.iter_mut().for_each(|chain| chain.oracle = chain.oracle.lasting());
-        lasting
+    /// Without what leaves no trace in a checkpoint and decides nothing: see [`Oracle::without_forgotten`].
+    pub(crate) fn without_forgotten(&self) -> Self {
+        let mut without_forgotten = self.clone();
+        without_forgotten.chains.iter_mut().for_each(|chain| chain.oracle = chain.oracle.without_forgotten());
+        without_forgotten
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn restored(
 ) -> OracleLedger {
     let (height, root) = (ledger.height(), executed.state_root.digest());
     let restored = restore(genesis, height, &saved(ledger, executed), root).unwrap();
-    assert_eq!(restored, oracle.lasting());
+    assert_eq!(restored, oracle.without_forgotten());
     restored
 }
 
@@ -287,7 +287,7 @@ fn what_no_network_can_have_is_refused_whatever_its_root() {
                 saved[0].rows[0] = Some([[0; 32], [7; 32]].concat());
                 saved[0].rows.push(Some([[7; 32], [0; 32]].concat()));
             },
-            "the row at place 1 is none that this kind of chains has",
+            "the row at place 1 has a key that chains of this kind do not use",
         ),
     ] {
         assert_eq!(unreadable(change), format!("chain 2 cannot be read: {expected}"));

@@ -1,8 +1,8 @@
 use super::*;
-use crate::store::Role;
+use crate::store::LogKind;
 
 fn seed(validator: u8) -> Seed {
-    Seed::new(&Owner { network: [7; 32], validator: [validator; 32], role: Role::Journal })
+    Seed::new(&Owner { network: [7; 32], validator: [validator; 32], log: LogKind::Journal })
 }
 
 fn tag() -> Tag {

@@ -126,7 +126,7 @@ impl SimulatedLog {
         self.log.release(before);
     }
 
-    /// Everything before this place was given up.
+    /// Every record before this position has been released and cannot be read.
     #[must_use]
     pub fn released(&self) -> Position {
         self.log.released()

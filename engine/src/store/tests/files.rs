@@ -172,8 +172,8 @@ fn another_owner_s_directory_is_refused_and_left_alone() {
         (Owner { network: [1; 32], ..OWNER }, "belongs to another network"),
         (Owner { validator: [1; 32], ..OWNER }, "holds the journal of another validator"),
         (
-            Owner { role: Role::Votes, ..OWNER },
-            "holds the journal of a validator, where its log of votes belongs",
+            Owner { log: LogKind::Votes, ..OWNER },
+            "holds the journal of a validator, where its vote log belongs",
         ),
     ] {
         let error = Log::open(directory.path(), Options { owner: other, ..small() }).err().unwrap();

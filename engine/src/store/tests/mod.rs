@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::simulated::{Fate, Faults, SimulatedDisk, SimulatedLog};
 use super::*;
 
-const OWNER: Owner = Owner { network: [0x5a; 32], validator: [0x77; 32], role: Role::Journal };
+const OWNER: Owner = Owner { network: [0x5a; 32], validator: [0x77; 32], log: LogKind::Journal };
 
 /// Small enough that a few records cross groups and segments.
 fn small() -> Options {

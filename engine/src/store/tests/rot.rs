@@ -122,7 +122,7 @@ fn every_byte_of_the_identity() {
         std::fs::write(&path, &bad).unwrap();
         assert!(matches!(Log::open(directory.path(), small()), Err(StoreError::Corrupt { .. })), "byte {at}");
     }
-    // Every format has its number in the same place, and its own length.
+    // The formats before had 64 bytes, with their number in the same place.
     let older = [&good[..8], &2_u32.to_le_bytes(), &good[12..64]].concat();
     std::fs::write(&path, &older).unwrap();
     let refused = Log::open(directory.path(), small());

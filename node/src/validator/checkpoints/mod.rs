@@ -3,14 +3,14 @@
 //! ```text
 //! query thread ── captured between two heights ──▶ checkpoints thread ── slowly ──▶ checkpoint.new ── synced, renamed ──▶
 //!                 (pages are copied when they change)     │                         0000000000000812.checkpoint
-//!                                                         └─ read back; then the journal is cut, and old files go
+//!                                                         └─ read back; then the journal is pruned, and old files go
 //! ```
 //!
-//! A file has its name only once it is whole and durable. The last two are kept, and those that an audit and later cuts
+//! A file has its name only once it is whole and durable. The last two are kept, and those that an audit and later ones
 //! need. A checkpoint that cannot be written is a warning: the journal has everything that it would have had.
 
 mod pace;
-mod taking;
+mod taker;
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -24,17 +24,19 @@ use anyhow::Context as _;
 use crossbeam::channel::Receiver;
 use engine::limits::PUBLIC_KEY_BYTES;
 use engine::replica::{
-    self, Checkpoint, CheckpointError, JournalReader, Mark, Plan, ReadError, Retention, Whose,
+    Checkpoint, CheckpointError, CheckpointMark, JournalReader, Retention, RetentionPlan, ValidatorId,
 };
 use engine::store::{Position, remove_file};
 use engine::types::{Digest, Height};
 
 use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
-pub use self::taking::Taking;
+pub use self::taker::CheckpointTaker;
 use super::shared::Shared;
 
 const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = "checkpoint.new";
+/// How the name of one ends that was set aside.
+pub const ASIDE: &str = "unfit";
 /// Bytes of the disk that a checkpoint leaves to the journal.
 const ROOM_LEFT_BYTES: u64 = 256 << 20;
 
@@ -66,11 +68,11 @@ impl Directory {
         Self { path: path.to_owned(), network, validator }
     }
 
-    fn whose(&self) -> Whose<'_> {
-        Whose { network: &self.network, validator: &self.validator }
+    fn of_validator(&self) -> ValidatorId<'_> {
+        ValidatorId { network: &self.network, validator: &self.validator }
     }
 
-    /// Where that of a height is, or would be.
+    /// The path of the checkpoint of a height, whether or not the file exists.
     #[must_use]
     pub fn file(&self, height: Height) -> PathBuf {
         self.path.join(format!("{:016}{SUFFIX}", height.0))
@@ -102,38 +104,51 @@ impl Directory {
     /// It is damaged, of another network, or cannot be read.
     pub fn read(&self, height: Height) -> Result<Checkpoint, CheckpointError> {
         let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
-        let checkpoint = Checkpoint::read(self.whose(), file)?;
+        let checkpoint = Checkpoint::read(self.of_validator(), file)?;
         match checkpoint.height() == height {
             true => Ok(checkpoint),
             false => Err(CheckpointError::Invalid("its name is that of another height")),
         }
     }
 
-    /// What those are of whose beginnings can be read, oldest first. The others are found out when they are used.
+    /// The marks of the checkpoints, oldest first. Damaged ones are left out: a start reports them.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn marks(&self) -> anyhow::Result<Vec<Mark>> {
-        let mark = |height: &Height| {
-            let mark = Mark::read(self.whose(), File::open(self.file(*height)).ok()?).ok()?;
-            (mark.height == *height).then_some(mark)
-        };
-        Ok(self.newest_first()?.iter().rev().filter_map(mark).collect())
+    /// The directory, or a file that is not damaged, cannot be read now.
+    pub fn marks(&self) -> anyhow::Result<Vec<CheckpointMark>> {
+        let mut marks = Vec::new();
+        for height in self.newest_first()?.into_iter().rev() {
+            let file = self.file(height);
+            match File::open(&file).and_then(|file| CheckpointMark::read(self.of_validator(), file)) {
+                Ok(mark) => marks.extend((mark.height == height).then_some(mark)),
+                Err(error) if is_damage(&error) => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+            }
+        }
+        Ok(marks)
     }
 
-    /// The height at which the journal was cut, if what it still has begins at `first`: there an audit can begin.
-    /// Checkpoints of what it has not any more are removed.
+    /// Removes the checkpoints whose place in the journal was released, and returns the height of the oldest one that
+    /// remains: there an audit can begin. 0 if nothing was released, or if none remains.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn base(&self, first: Position) -> anyhow::Result<Height> {
-        if first == Position::from_raw(0) {
+    /// As [`Self::marks`].
+    pub fn remove_released(&self, released: Position) -> anyhow::Result<Height> {
+        if released == Position::from_raw(0) {
             return Ok(Height(0));
         }
         let (gone, usable): (Vec<_>, Vec<_>) =
-            self.marks()?.into_iter().partition(|mark| mark.replay_from < first);
+            self.marks()?.into_iter().partition(|mark| mark.replay_from < released);
         gone.iter().for_each(|mark| self.remove(mark.height));
         Ok(usable.first().map_or(Height(0), |mark| mark.height))
+    }
+
+    /// Gives one another name that does not fit to the journal: it may be the journal that is the wrong one.
+    pub fn set_aside(&self, height: Height) {
+        let file = self.file(height);
+        if let Err(error) = fs::rename(&file, file.with_extension(ASIDE)) {
+            tracing::warn!("cannot rename {}: {error}", file.display());
+        }
     }
 
     /// Removes one that cannot be used.
@@ -144,7 +159,8 @@ impl Directory {
         }
     }
 
-    /// Writes what is captured until the sender is gone, and cuts the journal. While it does, it is busy.
+    /// Writes each captured checkpoint, reads it back and prunes the journal, until the sender is gone. `busy` is cleared
+    /// after each.
     pub fn run(
         &self,
         captured: &Receiver<Checkpoint>,
@@ -158,36 +174,50 @@ impl Directory {
             let written = self.write(&checkpoint, Pace::new(&shared.clock, &stopping));
             // Its pages are let go before the next one is captured.
             drop(checkpoint);
-            let cut = written.and_then(|bytes| {
+            let good = written.and_then(|bytes| {
                 tracing::info!(height = height.0, bytes, "checkpoint");
-                self.read_back(height, Pace::new(&shared.clock, &stopping))?;
-                self.cut(shared, retention)
+                self.read_back(height, Pace::new(&shared.clock, &stopping))
             });
-            busy.store(false, Relaxed);
-            match cut {
-                Ok(()) => {}
+            match good {
+                Ok(()) => self.prune(height, shared, retention).unwrap_or_else(|error| {
+                    tracing::warn!(
+                        "the journal cannot be pruned at a checkpoint ({error}): look at data/checkpoints and the journal"
+                    );
+                }),
                 Err(_) if stopping() => return,
-                Err(error) => tracing::warn!(
-                    "the checkpoint of height {height} cannot be written and read back ({error}); a start takes longer \
-                     until one is, and the journal is not cut"
-                ),
+                Err(error) => {
+                    tracing::warn!(
+                        "the checkpoint of height {height} cannot be written and read back ({error}): make room on the \
+                         disk, or replace it. The next start takes longer, and the journal is not pruned"
+                    );
+                    // What cannot be read back counts for nothing.
+                    if self.file(height).exists() {
+                        self.remove(height);
+                    }
+                }
             }
+            busy.store(false, Relaxed);
         }
     }
 
-    /// Cuts the journal at a checkpoint, where it is to be cut, and removes those that nobody needs.
-    fn cut(&self, shared: &Shared, retention: Retention) -> io::Result<()> {
-        let marks = self.marks().map_err(io::Error::other)?;
-        let base = base_mark(shared, &marks).map_err(io::Error::other)?;
-        let Plan { kept, cut } = retention.plan(&base, &marks);
-        if let Some(cut) = cut {
-            // What is not found any more is not looked for before it is gone.
-            shared.index.cut(cut.height);
-            shared.journal.release(cut.replay_from);
-            tracing::info!(height = cut.height.0, "the journal is cut: what was committed below is not kept");
+    /// Prunes the journal at a checkpoint, where it is to be pruned, and removes those that nobody needs. `newest` was
+    /// written now and read back.
+    fn prune(&self, newest: Height, shared: &Shared, retention: Retention) -> anyhow::Result<()> {
+        let marks = self.marks()?;
+        anyhow::ensure!(
+            marks.last().is_some_and(|mark| mark.height == newest),
+            "the newest in {} is not that of height {newest}, which was written now",
+            self.path.display()
+        );
+        let RetentionPlan { kept, prune_at } = retention.plan(&base_mark(shared, &marks), &marks);
+        if let Some(CheckpointMark { height, replay_from, .. }) = prune_at {
+            // The index forgets these heights first, so that no reader is sent to a record that is being released.
+            shared.index.prune(height);
+            shared.journal.release(replay_from);
+            tracing::info!(height = height.0, "the journal is pruned: what was committed below is not kept");
         }
-        let all = self.newest_first().map_err(io::Error::other)?;
-        all.into_iter().filter(|height| !kept.contains(height)).for_each(|height| self.remove(height));
+        let unneeded = marks.iter().filter(|mark| !kept.contains(&mark.height));
+        unneeded.for_each(|mark| self.remove(mark.height));
         Ok(())
     }
 
@@ -197,7 +227,7 @@ impl Directory {
         // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of ours.
         let answer = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
         match answer {
-            0 => replica::check(PacedReader::new(file, pace)),
+            0 => Checkpoint::check_digests(PacedReader::new(file, pace)),
             code => Err(io::Error::from_raw_os_error(code)),
         }
     }
@@ -221,7 +251,7 @@ impl Directory {
         self.check_room()?;
         let (unfinished, file) = (self.path.join(UNFINISHED), self.file(checkpoint.height()));
         let paced = PacedWriter::new(File::create(&unfinished)?, pace);
-        let written = checkpoint.write(self.whose(), paced).and_then(|paced| {
+        let written = checkpoint.write(self.of_validator(), paced).and_then(|paced| {
             paced.file.sync_all()?;
             paced.file.metadata()
         });
@@ -239,20 +269,17 @@ impl Directory {
     }
 }
 
-/// Where the journal begins.
-fn base_mark(shared: &Shared, marks: &[Mark]) -> Result<Mark, ReadError> {
+/// Where the journal begins. Where its first block cannot be read, its age is that of the oldest checkpoint.
+fn base_mark(shared: &Shared, marks: &[CheckpointMark]) -> CheckpointMark {
     let base = shared.index.base();
     if let Some(mark) = marks.iter().find(|mark| mark.height == base) {
-        return Ok(*mark);
+        return *mark;
     }
     let (records, index, network) = (&*shared.journal, &shared.index, shared.genesis.network());
-    let first = Height(base.0.max(1));
-    let (_, block) = JournalReader { records, index, network }.block(first)?;
-    let replay_from = match base.0 {
-        0 => Position::from_raw(0),
-        _ => index.position(base).unwrap_or(Position::from_raw(0)),
-    };
-    Ok(Mark { height: base, replay_from, time_ms: block.header().time_ms })
+    let first = JournalReader { records, index, network }.block(Height(base.0.max(1)));
+    let oldest = marks.first().map_or(0, |mark| mark.time_ms);
+    let time_ms = first.map_or(oldest, |(_, block)| block.header().time_ms);
+    CheckpointMark { height: base, replay_from: shared.journal.released(), time_ms }
 }
 
 /// Bytes that are free on the disk of a directory.
@@ -271,14 +298,17 @@ fn free_bytes(directory: &Path) -> io::Result<u64> {
     }
 }
 
-/// Whether trying again would give the same.
+/// Whether bytes are not as they were written: trying again would give the same.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+}
+
+/// Whether a checkpoint is of no use, whatever the journal is.
 pub fn is_unusable(error: &CheckpointError) -> bool {
     match error {
-        CheckpointError::Unreadable(error) => {
-            matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
-        }
+        CheckpointError::Unreadable(error) => is_damage(error),
         CheckpointError::Invalid(_) | CheckpointError::Ledger(_) => true,
-        CheckpointError::Journal(_) => error.is_of_another_journal(),
+        CheckpointError::Journal(_) => false,
     }
 }
 

@@ -15,7 +15,7 @@ const RESTS: u32 = 15;
 /// …but no longer than this at a time.
 const REST_MAX: Duration = Duration::from_secs(1);
 
-/// When the work on the present piece began, and whether there is still a point in it.
+/// Slows the work on a file: when the present piece began, and whether the validator is stopping.
 #[derive(Clone, Copy)]
 pub(super) struct Pace<'a> {
     clock: &'a Clock,

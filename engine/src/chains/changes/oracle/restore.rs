@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Key, PlainChange, PlainPending, PlainRecord, PlainSafeguards, row_key};
-use crate::execute::oracle::{Fields, Oracle, Wrong};
+use crate::execute::oracle::{Fault, Fields, Oracle};
 use crate::types::{AccountId, Height};
 
 impl PlainSafeguards {
@@ -52,7 +52,7 @@ pub(crate) fn restore_record(
     height: Height,
     account: u64,
     value: &[u8],
-) -> Result<(), Wrong> {
+) -> Result<(), Fault> {
     let record = PlainRecord::read(value).ok_or("is not what a chain keeps of an account")?;
     let begun = record.pending.as_ref().map(|pending| pending.begun);
     if begun.is_some_and(|begun| begun > height.0) {
@@ -66,7 +66,7 @@ pub(crate) fn restore_record(
 }
 
 /// What the clock of lock windows shows. It is never ahead of the block that has set it.
-pub(crate) fn restore_clock(oracle: &mut Oracle, value: &[u8]) -> Result<(), Wrong> {
+pub(crate) fn restore_clock(oracle: &mut Oracle, value: &[u8]) -> Result<(), Fault> {
     let mut fields = Fields(value);
     let clock = fields.number().zip(fields.number()).filter(|_| fields.rest().is_empty());
     let (now_ms, block_ms) = clock.ok_or("is not a clock")?;
@@ -90,14 +90,14 @@ pub(crate) fn restore_old_key(
     version: u32,
     account: u64,
     value: &[u8],
-) -> Result<(), Wrong> {
+) -> Result<(), Fault> {
     old_key(value).ok_or("is not a key that an account had")?;
     let present = oracle.named(account)?.key_version;
     if (1..present).contains(&version) { Ok(()) } else { Err("has a version that no earlier key has") }
 }
 
 /// The keys that accounts had, each of them until the height that gave the next one.
-pub(crate) fn restore_keys(oracle: &mut Oracle, height: Height) -> Result<(), (AccountId, Wrong)> {
+pub(crate) fn restore_keys(oracle: &mut Oracle, height: Height) -> Result<(), (AccountId, Fault)> {
     for (id, account) in (0..).zip(&mut oracle.accounts) {
         let wrong = |why| (AccountId(id), why);
         let mut given = 0;

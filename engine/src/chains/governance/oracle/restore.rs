@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use super::{Key, PlainChain, PlainGovernance, PlainProposal, can_have, own_row};
-use crate::execute::oracle::{About, Fields, NO_ROW, Oracle, PlainTable, Wrong};
+use crate::execute::oracle::{About, Fault, Fields, Oracle, PlainTable, UNKNOWN_ROW};
 use crate::types::{
     AccountId, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, Decision, EncodedDecision, Height,
     LockWindows, Quota, Registrar, Roles,
@@ -13,7 +13,7 @@ use crate::types::{
 
 impl PlainChain {
     /// What a chain is in effect: as its own row says, or as the genesis has it where nothing was decided.
-    pub(crate) fn in_effect(genesis: Option<&ChainGenesis>, table: &PlainTable) -> Result<Self, Wrong> {
+    pub(crate) fn in_effect(genesis: Option<&ChainGenesis>, table: &PlainTable) -> Result<Self, Fault> {
         let first = genesis.map(Self::genesis);
         match table.get(&own_row(6, 0)) {
             Some(value) => Self::restored(first.as_ref(), value),
@@ -23,7 +23,7 @@ impl PlainChain {
 
     /// A row's chain: kind, asset and supply are those of the genesis. A chain that was created since begins without
     /// money, and decides nothing.
-    fn restored(first: Option<&Self>, value: &[u8]) -> Result<Self, Wrong> {
+    fn restored(first: Option<&Self>, value: &[u8]) -> Result<Self, Fault> {
         let chain = Self::read(value).ok_or("what a chain is cannot be read")?;
         let fits = match first {
             Some(first) => (chain.kind, chain.asset, chain.supply) == (first.kind, first.asset, first.supply),
@@ -111,8 +111,8 @@ pub(in crate::chains::governance) fn restore(
     oracle: &mut Oracle,
     about: &About,
     value: &[u8],
-) -> Result<(), Wrong> {
-    let governance = oracle.governance.as_mut().ok_or(NO_ROW)?;
+) -> Result<(), Fault> {
+    let governance = oracle.governance.as_mut().ok_or(UNKNOWN_ROW)?;
     match *about {
         About::Named(key) => {
             let proposal = PlainProposal::read(value).ok_or("is not a proposal")?;
@@ -122,12 +122,12 @@ pub(in crate::chains::governance) fn restore(
             governance.proposals.insert(key, proposal);
         }
         About::Own(4, 0, chain) => {
-            let chain = ChainId(u32::try_from(chain).map_err(|_| NO_ROW)?);
+            let chain = ChainId(u32::try_from(chain).map_err(|_| UNKNOWN_ROW)?);
             let decided = PlainChain::restored(governance.chains.get(&chain), value)?;
             governance.chains.insert(chain, decided);
         }
         About::Own(5, 0, 0) => governance.read_administrators(value).ok_or("does not say who decides")?,
-        About::Own(..) => return Err(NO_ROW),
+        About::Own(..) => return Err(UNKNOWN_ROW),
     }
     Ok(())
 }
@@ -156,7 +156,7 @@ impl PlainGovernance {
 
 /// What takes effect at which height, once all proposals are read. Decisions are numbered from 1 on, and each change of
 /// the administrators that is in effect has made another version of them.
-pub(crate) fn restore_decisions(oracle: &mut Oracle, height: Height) -> Result<(), Wrong> {
+pub(crate) fn restore_decisions(oracle: &mut Oracle, height: Height) -> Result<(), Fault> {
     let Some(governance) = &mut oracle.governance else { return Ok(()) };
     let decided = governance.proposals.iter().filter_map(|(key, of)| Some((of.decided?, of, *key)));
     let mut decided: Vec<_> = decided.collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::execute::Crossing;
-use crate::execute::oracle::{About, Fields, NO_ROW, Oracle, Wrong};
+use crate::execute::oracle::{About, Fault, Fields, Oracle, UNKNOWN_ROW};
 use crate::limits::{CHAIN_RESERVATIONS_MAX, RELEASES_MAX, RESERVATIONS_MAX};
 use crate::types::{
     AccountId, ChainId, ChainKind, ChainStatus, ChainTime, Effect, Offer, Outcome, Reserve, Settle, Take,
@@ -84,8 +84,8 @@ pub(in crate::chains::transfers) fn restore(
     oracle: &mut Oracle,
     about: &About,
     value: &[u8],
-) -> Result<(), Wrong> {
-    let About::Own(7, payer, nonce) = *about else { return Err(NO_ROW) };
+) -> Result<(), Fault> {
+    let About::Own(7, payer, nonce) = *about else { return Err(UNKNOWN_ROW) };
     let reservation = PlainReservation::read(value).ok_or("is not a reservation")?;
     let payer = u64::from(payer);
     oracle.named(payer)?;

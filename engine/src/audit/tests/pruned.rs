@@ -1,14 +1,14 @@
-//! Audits of journals that were cut, which begin at a checkpoint.
+//! Audits of journals that were pruned, which begin at a checkpoint.
 
 use std::path::PathBuf;
 
 use super::*;
-use crate::audit::{Base, BaseChain};
+use crate::audit::{BaseChain, BaseCheckpoint};
 use crate::store::Position;
 
 /// Blocks before and behind the checkpoint of height 2, with money between the chains in flight at it; and that
 /// checkpoint. Behind it stands a batch that names height 1.
-fn scene() -> (Scene, Base) {
+fn scene() -> (Scene, BaseCheckpoint) {
     let mut scene = Scene::new();
     let first = scene.batch(&[scene.transfer(1, 10, 0), scene.transfer(2, 20, 0)]);
     scene.commit(&[first], |_| {});
@@ -22,7 +22,7 @@ fn scene() -> (Scene, Base) {
     (scene, base)
 }
 
-fn base(scene: &Scene) -> Base {
+fn base(scene: &Scene) -> BaseCheckpoint {
     let record = scene.entries.iter().rev().find_map(|entry| match entry {
         Entry::Committed(record) => Some((**record).clone()),
         _ => None,
@@ -39,25 +39,25 @@ fn base(scene: &Scene) -> Base {
     };
     let chains = record.chains.iter().zip(scene.ledger.tables()).zip(&scene.outboxes).map(chain).collect();
     let (file, replay_from) = (PathBuf::from("checkpoint"), Position::from_raw(0));
-    Base { file, replay_from, roots: scene.roots.clone(), chains, record }
+    BaseCheckpoint { file, replay_from, roots: scene.roots.clone(), chains, record }
 }
 
-/// Writes the journal as one that was cut before its entry `from`.
-fn write_cut(scene: &Scene, base: &Base, from: usize) -> Base {
+/// Writes the journal as one that was pruned before its entry `from`.
+fn write_pruned(scene: &Scene, base: &BaseCheckpoint, from: usize) -> BaseCheckpoint {
     let [journal, votes] = ["journal", "consensus"].map(|log| scene.directory.path().join(log));
-    let owner = |role| Owner {
+    let owner = |kind| Owner {
         network: scene.genesis.network().0,
         validator: scene.genesis.validators()[0].public_key,
-        role,
+        log: kind,
     };
-    let options = |role| Options {
+    let options = |kind| Options {
         backend: Backend::Portable,
         segment_bytes: 8 << 10,
         reserve_segments: 0,
-        ..Options::new(owner(role))
+        ..Options::new(owner(kind))
     };
-    drop(Log::open(&votes, options(Role::Votes)).unwrap());
-    let (log, replay) = Log::open(&journal, options(Role::Journal)).unwrap();
+    drop(Log::open(&votes, options(LogKind::Votes)).unwrap());
+    let (log, replay) = Log::open(&journal, options(LogKind::Journal)).unwrap();
     drop(replay);
     let mut positions = Vec::new();
     for number in 0..scene.entries.len() as u16 {
@@ -66,8 +66,8 @@ fn write_cut(scene: &Scene, base: &Base, from: usize) -> Base {
     }
     log.release(positions[from]);
     drop(log);
-    assert!(!journal.join("0000000000000000.segment").exists(), "it is cut");
-    Base { replay_from: positions[from], ..base.clone() }
+    assert!(!journal.join("0000000000000000.segment").exists(), "it is pruned");
+    BaseCheckpoint { replay_from: positions[from], ..base.clone() }
 }
 
 /// Where the entry of a height's record is.
@@ -76,7 +76,7 @@ fn record_of(scene: &Scene, height: u64) -> usize {
     scene.entries.iter().position(is_it).unwrap()
 }
 
-fn audited(scene: &Scene, base: Base) -> AuditReport {
+fn audited(scene: &Scene, base: BaseCheckpoint) -> AuditReport {
     let format = Box::new(Numbered(scene.entries.clone(), Some(base)));
     let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
     auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap()
@@ -85,10 +85,10 @@ fn audited(scene: &Scene, base: Base) -> AuditReport {
 #[test]
 fn what_stands_behind_a_checkpoint_is_audited_from_it() {
     let (scene, base) = scene();
-    let base = write_cut(&scene, &base, record_of(&scene, 2));
+    let base = write_pruned(&scene, &base, record_of(&scene, 2));
     let report = audited(&scene, base);
     assert!(report.ok, "{:?}", report.finding);
-    assert_eq!((report.audited_from, report.height), (Height(2), Height(4)));
+    assert_eq!((report.audited_above, report.height), (Height(2), Height(4)));
     assert_eq!(report.state_root, scene.roots[3]);
     assert_eq!((report.transactions, report.applied, report.batches), (2, 2, 2), "of what was audited");
     let supply = &report.supply[0];
@@ -96,9 +96,9 @@ fn what_stands_behind_a_checkpoint_is_audited_from_it() {
 }
 
 #[test]
-fn a_whole_journal_and_one_that_was_cut_are_compared_in_either_order() {
+fn a_whole_journal_and_one_that_was_pruned_are_compared_in_either_order() {
     let ((cut, base), (whole, _)) = (scene(), scene());
-    let base = write_cut(&cut, &base, record_of(&cut, 2));
+    let base = write_pruned(&cut, &base, record_of(&cut, 2));
     whole.write();
     let mut forked = Scene::new();
     let other = forked.batch(&[forked.transfer(1, 11, 0)]);
@@ -125,7 +125,7 @@ fn a_whole_journal_and_one_that_was_cut_are_compared_in_either_order() {
 
 #[test]
 fn a_checkpoint_that_is_not_what_the_network_had_is_found() {
-    type Spoil = fn(&mut Base);
+    type Spoil = fn(&mut BaseCheckpoint);
     let spoils: [(&str, Spoil); 7] = [
         ("the state of the checkpoint", |base| base.chains[0].accounts[1].balance += 1),
         ("the state of the checkpoint", |base| base.chains[0].outbox.clear()),
@@ -136,7 +136,7 @@ fn a_checkpoint_that_is_not_what_the_network_had_is_found() {
         ("the block at height 2", |base| base.record.certificate[9] ^= 1),
     ];
     let (scene, base) = scene();
-    let good = write_cut(&scene, &base, record_of(&scene, 2));
+    let good = write_pruned(&scene, &base, record_of(&scene, 2));
     for (what, spoil) in spoils {
         let mut spoilt = good.clone();
         spoil(&mut spoilt);
@@ -152,8 +152,16 @@ fn a_checkpoint_that_is_not_what_the_network_had_is_found() {
     (0..4).for_each(|_| alone.commit(&[], |_| {}));
     let base = self::base(&alone);
     alone.entries.push(Entry::Boot);
-    let base = write_cut(&alone, &base, record_of(&alone, 4));
+    let base = write_pruned(&alone, &base, record_of(&alone, 4));
     let finding = audited(&alone, base).finding.unwrap();
+    assert!(finding.what.contains("with whose checkpoint the audit began"), "{finding}");
+    // Nor is it enough that blocks carry it which nobody has finalized.
+    let mut invented = Scene::new();
+    (0..4).for_each(|_| invented.commit(&[], |_| {}));
+    let base = self::base(&invented);
+    (0..3).for_each(|_| invented.commit(&[], |record| record.certificate.clear()));
+    let base = write_pruned(&invented, &base, record_of(&invented, 4));
+    let finding = audited(&invented, base).finding.unwrap();
     assert!(finding.what.contains("with whose checkpoint the audit began"), "{finding}");
 }
 
@@ -161,7 +169,7 @@ fn a_checkpoint_that_is_not_what_the_network_had_is_found() {
 fn a_gap_behind_a_checkpoint_is_found() {
     let (mut scene, base) = scene();
     scene.entries.remove(record_of(&scene, 3));
-    let base = write_cut(&scene, &base, record_of(&scene, 2));
+    let base = write_pruned(&scene, &base, record_of(&scene, 2));
     let finding = audited(&scene, base).finding.unwrap();
     assert_eq!((finding.expected.as_str(), finding.found.as_str()), ("height 3", "4"));
 }

@@ -1,4 +1,4 @@
-//! Taking a checkpoint: between two committed heights, on the thread that has the view.
+//! CheckpointTaker a checkpoint: between two committed heights, on the thread that has the view.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use engine::store::Position;
 use crate::validator::shared::Shared;
 
 /// What the query thread has to take checkpoints.
-pub struct Taking {
+pub struct CheckpointTaker {
     pub keeper: Keeper,
     pub states: Chains,
     pub files: Sender<Checkpoint>,
@@ -20,7 +20,7 @@ pub struct Taking {
     pub busy: Arc<AtomicBool>,
 }
 
-impl Taking {
+impl CheckpointTaker {
     /// The height of the view is committed; where a checkpoint is due, it is captured and handed on.
     pub fn committed(
         &mut self,
