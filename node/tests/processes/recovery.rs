@@ -221,12 +221,20 @@ fn a_journal_that_is_pruned_has_what_is_needed() {
     testbed.ready();
     let all = [0, 1, 2, 3];
     let first_segment = |member: &Member| member.data().join("journal/0000000000000000.segment");
+    let kept_from = |testbed: &Testbed, index: usize| testbed.client(index).status().unwrap().value.kept_from;
     let mut told = vec![testbed.load(&all, 1_000.0, 3, Start::Fresh)];
+    while kept_from(&testbed, 1).0 == 1 {
+        told.push(testbed.load(&all, 1_000.0, 3, Start::Resume));
+    }
+    // It may have released a part of its first segment only, and its newest checkpoint may be older than that.
+    testbed.kill(1);
+    testbed.spawn(1);
+    testbed.ready();
+    assert!(kept_from(&testbed, 1).0 > 1, "it knows again what it does not have");
     while members[1..].iter().any(|member| first_segment(member).exists()) {
         told.push(testbed.load(&all, 1_000.0, 3, Start::Resume));
     }
     testbed.settle();
-    let kept_from = |testbed: &Testbed, index: usize| testbed.client(index).status().unwrap().value.kept_from;
     assert_eq!(kept_from(&testbed, 0).0, 1);
     for index in 1..4 {
         let (first, committed) = (kept_from(&testbed, index), testbed.height(index));
