@@ -220,7 +220,9 @@ impl Replica {
         };
         let stream = &self.streams[usize::from(author.0)];
         let holders = || {
-            let mut holders = best;
+            // Far behind, most peers may not have it any more.
+            let mut holders = self.sync.keepers(self.dispatched.next());
+            holders.extend(best);
             let all = (0..stream.validators() as u16).map(ValidatorIndex);
             let holding = all.filter(|peer| stream.told_by(*peer).sequence >= head.sequence);
             holders.extend(std::iter::once(author).chain(holding));

@@ -191,6 +191,16 @@ impl CatchUp {
         (able().count() > self.faulty).then_some(first)
     }
 
+    /// The trusted peers that say that they keep a height, if others have committed it and keep it no more: what
+    /// belongs to that height is asked of these first. None where that makes no difference.
+    #[must_use]
+    pub fn keepers(&self, height: Height) -> Vec<ValidatorIndex> {
+        let able = self.trusted().filter(|(_, peer)| peer.committed >= height);
+        let (keepers, others): (Vec<_>, Vec<_>) = able.partition(|(_, peer)| peer.kept_from <= height);
+        let keepers = keepers.into_iter().filter(|_| !others.is_empty());
+        keepers.map(|(index, _)| index).collect()
+    }
+
     fn trusted(&self) -> impl Iterator<Item = (ValidatorIndex, &Peer)> {
         let trusted = self.peers.iter().filter(|(_, peer)| peer.connected && !peer.distrusted);
         trusted.map(|(index, peer)| (*index, peer))

@@ -248,6 +248,9 @@ fn a_peer_is_not_asked_for_what_it_does_not_keep() {
         sync.status(peer, (Height(100), Height(kept_from)), ms(0)).unwrap();
     }
     let asked = |sync: &mut CatchUp, at| sync.poll(&progress(10), ms(at)).map(|(peer, _)| peer);
+    assert_eq!(sync.keepers(Height(11)), [B], "of whom bodies are asked first");
+    assert_eq!(sync.keepers(Height(12)), [B, C]);
+    assert_eq!(sync.keepers(Height(40)), [], "where all have it, the usual order is as good");
     assert_eq!(asked(&mut sync, 0), Some(B));
     assert_eq!(sync.below_retention(Height(11)), None);
     // It has pruned its journal in the meantime.

@@ -88,10 +88,7 @@ pub fn recover(
                 return Ok(resumed.logged());
             }
             Err(Failure::Checkpoint(error)) => {
-                let fate = if is_unusable(&error) {
-                    files.remove(height);
-                    "it is removed"
-                } else if error.is_of_another_journal() {
+                let fate = if is_unusable(&error) || error.is_of_another_journal() {
                     files.set_aside(height);
                     "its file is set aside"
                 } else {

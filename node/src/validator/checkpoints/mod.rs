@@ -143,7 +143,8 @@ impl Directory {
         Ok(usable.first().map_or(Height(0), |mark| mark.height))
     }
 
-    /// Gives one another name that does not fit to the journal: it may be the journal that is the wrong one.
+    /// Gives one another name that cannot be used: it may be that of another validator, or the journal may be the wrong
+    /// one. Nothing is deleted that somebody may need.
     pub fn set_aside(&self, height: Height) {
         let file = self.file(height);
         if let Err(error) = fs::rename(&file, file.with_extension(ASIDE)) {
