@@ -22,8 +22,8 @@ use crate::execute::oracle::OracleOutcome;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
 use crate::roots::{ChainEntry, OracleLedger, PlainState};
 use crate::types::{
-    Asset, ChainId, Digest, Effect, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet, PacketRun,
-    TransactionId,
+    Asset, ChainGenesis, ChainId, Digest, Effect, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet,
+    PacketRun, TransactionId,
 };
 use crate::wire::{Batch, Block};
 
@@ -198,16 +198,18 @@ pub(super) enum NoKey {
     Version,
 }
 
+/// What the genesis put on each of its chains: money, and accounts.
+fn of_genesis(genesis: &Genesis) -> BTreeMap<ChainId, (u64, u64)> {
+    let of = |chain: &ChainGenesis| (chain.supply().unwrap_or(0), chain.accounts.len() as u64);
+    genesis.chains().iter().map(|chain| (chain.id, of(chain))).collect()
+}
+
 impl Chronicle {
     /// The beginning of a network.
     pub(super) fn new(genesis: &Genesis) -> Self {
         Self {
             network: *genesis.network(),
-            genesis: genesis
-                .chains()
-                .iter()
-                .map(|chain| (chain.id, (chain.supply().unwrap_or(0), chain.accounts.len() as u64)))
-                .collect(),
+            genesis: of_genesis(genesis),
             oracle: OracleLedger::genesis(genesis),
             base: Height(0),
             growth: BTreeMap::new(),
@@ -257,6 +259,8 @@ impl Chronicle {
             time_ms: header.time_ms,
         };
         Ok(Self {
+            network: *genesis.network(),
+            genesis: of_genesis(genesis),
             oracle,
             base: height,
             growth: growth.collect(),
@@ -265,7 +269,6 @@ impl Chronicle {
             roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
             cut: header.cut.clone(),
             log: Log::Frontier(log),
-            ..Self::new(genesis)
         })
     }
 

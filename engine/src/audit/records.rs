@@ -53,7 +53,7 @@ pub struct CommittedChain {
     pub effects: Vec<Effect>,
 }
 
-/// Where the audit of a journal begins that was cut: a checkpoint as its file has it. Nothing in it is believed.
+/// Where the audit of a journal begins that was pruned: a checkpoint as its file has it. Nothing in it is believed.
 #[derive(Clone, Debug)]
 pub struct BaseCheckpoint {
     /// The file.

@@ -106,36 +106,32 @@ pub struct OracleOutcome {
 impl Oracle {
     /// The accounts at the beginning of a chain, which is one of `chains`.
     pub fn genesis(chain: &ChainGenesis, chains: &[ChainGenesis]) -> Self {
-        let accounts: Vec<Account> = chain.account_states().map(Account::of).collect();
         let others = chains.iter().map(|chain| (chain.id, (chain.kind, chain.asset))).collect();
         Self {
-            chain: chain.id,
-            kind: chain.kind,
-            others,
-            is: PlainChain::genesis(chain),
             governance: (chain.kind == ChainKind::Governance)
                 .then(|| PlainGovernance::genesis(chain, chains)),
-            accounts,
-            issued: 0,
-            burned: 0,
-            attestations: BTreeMap::new(),
-            table: PlainTable::empty(),
-            changing: BTreeSet::new(),
-            reservations: BTreeMap::new(),
-            clock: (0, 0),
-            opened: Vec::new(),
-            keys: Vec::new(),
-            effects: Vec::new(),
+            accounts: chain.account_states().map(Account::of).collect(),
+            ..Self::empty(chain.id, chain.kind, PlainChain::genesis(chain), others)
         }
     }
 
     /// A chain that is created in a height, in which it obeys that decision.
     pub fn created(new: &NewChain, others: BTreeMap<ChainId, (ChainKind, Asset)>) -> Self {
+        Self::empty(new.id, new.kind, PlainChain::created(new), others)
+    }
+
+    /// A chain on which there is nothing yet.
+    fn empty(
+        chain: ChainId,
+        kind: ChainKind,
+        is: PlainChain,
+        others: BTreeMap<ChainId, (ChainKind, Asset)>,
+    ) -> Self {
         Self {
-            chain: new.id,
-            kind: new.kind,
+            chain,
+            kind,
             others,
-            is: PlainChain::created(new),
+            is,
             governance: None,
             accounts: Vec::new(),
             issued: 0,

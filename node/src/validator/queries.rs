@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam::channel::Receiver;
 use engine::limits::{BODY_BYTES, KEY_ACCOUNTS_MAX, PACKET_BYTES, ROOT_LAG_MAX, SIGNATURE_BYTES};
-use engine::replica::{CommittedBlock, FeedBlocks, JournalReader, ReadError};
+use engine::replica::{CommittedBlock, FeedBlocks, ReadError};
 use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
 use engine::store::Log;
 use engine::types::{
@@ -200,7 +200,7 @@ impl QueryThread {
         let shared = &*self.shared;
         self.chain(query.chain)?;
         let stopped = || shared.stopping.load(Relaxed);
-        Ok(reader(shared).feed(query, self.view.height(), &mut self.feed_blocks, &stopped)?)
+        Ok(shared.reader().feed(query, self.view.height(), &mut self.feed_blocks, &stopped)?)
     }
 
     /// What the state root of the committed height says of a chain.
@@ -218,7 +218,7 @@ impl QueryThread {
 
     fn search(&self) -> Search<'_, Log> {
         let shared = &*self.shared;
-        let reader = reader(shared);
+        let reader = shared.reader();
         Search { reader, hints: &shared.hints, stopping: &shared.stopping }
     }
 
@@ -285,7 +285,7 @@ impl QueryThread {
         height: Height,
     ) -> Result<(TransactionId, Option<String>), Unanswered> {
         let Stored { record, .. } = self.search().stored(height)?;
-        let batches = reader(&self.shared).batches(&record)?;
+        let batches = self.shared.reader().batches(&record)?;
         let of_chain = record.chain(chain).ok_or(ReadError::Damaged(height))?;
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
         let outcomes = of_chain.outcomes(packets());
@@ -447,10 +447,6 @@ fn opened<'a>(
     };
     let from_here = transactions.zip(tree.entries()).skip(place).map(opens);
     accounts.checked_sub(from_here.sum()).map(AccountId)
-}
-
-fn reader(shared: &Shared) -> JournalReader<'_, Log> {
-    JournalReader { records: &*shared.journal, index: &shared.index, network: shared.genesis.network() }
 }
 
 /// What the record says of each chain, as the state root has it.

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use engine::replica::{JournalReader, Read};
+use engine::replica::Read;
 use engine::types::ValidatorIndex;
 use net::PeerNetwork;
 
@@ -72,8 +72,7 @@ impl Requests {
 
 /// Answers peers' requests until they are closed.
 pub fn run(shared: &Shared, peers: &PeerNetwork, requests: &Requests) {
-    let network = shared.genesis.network();
-    let reader = JournalReader { records: &*shared.journal, index: &shared.index, network };
+    let reader = shared.reader();
     while let Some((peer, read)) = requests.take() {
         let mut answer = Vec::new();
         if let Err(error) = reader.answer_unless(&read, &|| requests.is_closed(), &mut answer) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::ingress::Submission;
 use engine::mempool::Mempools;
-use engine::replica::{BlockIndex, Boot, Boots, Hints};
+use engine::replica::{BlockIndex, Boot, Boots, Hints, JournalReader};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::Notice;
@@ -49,6 +49,11 @@ impl Shared {
     /// The journal gets a record of a start, or of a loss.
     pub fn note_boot(&self, boot: Boot) {
         self.boots.lock().unwrap_or_else(PoisonError::into_inner).note(boot);
+    }
+
+    /// A reader of the journal.
+    pub fn reader(&self) -> JournalReader<'_, Log> {
+        JournalReader { records: &*self.journal, index: &self.index, network: self.genesis.network() }
     }
 
     /// The starts that the journal remembers.

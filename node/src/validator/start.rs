@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossbeam::channel::{Sender, bounded, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
-use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
+use engine::limits::{CLIENT_FRAME_BYTES_MAX, PUBLIC_KEY_BYTES, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
@@ -103,8 +103,11 @@ impl Validator {
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
         let (journal, replay) = Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
-        let mine = genesis.validator(me).expect("the configuration was checked").public_key;
-        let files = checkpoints::Directory::open(&config.data.join("checkpoints"), *genesis.network(), mine)?;
+        let files = checkpoints::Directory::open(
+            &config.data.join("checkpoints"),
+            *genesis.network(),
+            own_key(config),
+        )?;
         let Resumed { mut recovered, ledger, roots, view, index, hints } =
             recover(config, &certificates, (replay, journal.released()), &files)?;
         let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
@@ -432,6 +435,12 @@ pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     Ok(seed)
 }
 
+/// This validator's public key.
+fn own_key(config: &Config) -> [u8; PUBLIC_KEY_BYTES] {
+    let me = config.genesis.validator(ValidatorIndex(config.index));
+    me.expect("the configuration was checked").public_key
+}
+
 fn options(config: &Config, log: LogKind) -> Options {
     let backend = match config.storage {
         StorageBackend::Auto => Backend::Auto,
@@ -439,8 +448,7 @@ fn options(config: &Config, log: LogKind) -> Options {
         StorageBackend::Portable => Backend::Portable,
     };
     let network = *config.genesis.network().as_bytes();
-    let me = config.genesis.validator(ValidatorIndex(config.index)).expect("the configuration was checked");
-    let owner = Owner { network, validator: me.public_key, log };
+    let owner = Owner { network, validator: own_key(config), log };
     Options { backend, segment_bytes: config.segment_bytes, ..Options::new(owner) }
 }
 

@@ -88,22 +88,12 @@ impl Oracle {
             Account::restored(of).map_err(|wrong| Unreadable::Account(AccountId(id), wrong))
         };
         let mut oracle = Self {
-            chain,
-            kind,
-            others: BTreeMap::new(),
-            is,
             governance: governance.map(|own| PlainGovernance::genesis(own, chains)),
             accounts: (0..).zip(accounts).map(account).collect::<Result<_, _>>()?,
             issued: u128::from(issuance.issued),
             burned: u128::from(issuance.burned),
-            attestations: BTreeMap::new(),
             table,
-            changing: BTreeSet::new(),
-            reservations: BTreeMap::new(),
-            clock: (0, 0),
-            opened: Vec::new(),
-            keys: Vec::new(),
-            effects: Vec::new(),
+            ..Self::empty(chain, kind, is, BTreeMap::new())
         };
         // The first row has no value: it is there for the order of keys.
         for (place, row) in rows.iter().enumerate().skip(1) {

@@ -38,7 +38,7 @@ use crate::store::{Position, Records, StoreError};
 use crate::types::{ChainId, Charter, Digest, Genesis, Height, OWN_CHAIN_KEY};
 use crate::wire::Block;
 
-/// ValidatorId a checkpoint is: what one validator has written is nothing to another.
+/// Whose a checkpoint is: what one validator has written is nothing to another.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidatorId<'a> {
     /// The network.

@@ -23,9 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::Context as _;
 use crossbeam::channel::Receiver;
 use engine::limits::PUBLIC_KEY_BYTES;
-use engine::replica::{
-    Checkpoint, CheckpointError, CheckpointMark, JournalReader, Retention, RetentionPlan, ValidatorId,
-};
+use engine::replica::{Checkpoint, CheckpointError, CheckpointMark, Retention, RetentionPlan, ValidatorId};
 use engine::store::{Position, remove_file};
 use engine::types::{Digest, Height};
 
@@ -101,7 +99,7 @@ impl Directory {
     /// Reads one.
     ///
     /// # Errors
-    /// It is damaged, of another network, or cannot be read.
+    /// It is damaged, of another network or validator, or cannot be read.
     pub fn read(&self, height: Height) -> Result<Checkpoint, CheckpointError> {
         let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
         let checkpoint = Checkpoint::read(self.of_validator(), file)?;
@@ -152,7 +150,7 @@ impl Directory {
         }
     }
 
-    /// Removes one that cannot be used.
+    /// Removes one.
     pub fn remove(&self, height: Height) {
         let file = self.file(height);
         if let Err(error) = remove_file(&file) {
@@ -276,8 +274,7 @@ fn base_mark(shared: &Shared, marks: &[CheckpointMark]) -> CheckpointMark {
     if let Some(mark) = marks.iter().find(|mark| mark.height == base) {
         return *mark;
     }
-    let (records, index, network) = (&*shared.journal, &shared.index, shared.genesis.network());
-    let first = JournalReader { records, index, network }.block(Height(base.0.max(1)));
+    let first = shared.reader().block(Height(base.0.max(1)));
     let oldest = marks.first().map_or(0, |mark| mark.time_ms);
     let time_ms = first.map_or(oldest, |(_, block)| block.header().time_ms);
     CheckpointMark { height: base, replay_from: shared.journal.released(), time_ms }

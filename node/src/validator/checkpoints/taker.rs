@@ -1,11 +1,11 @@
-//! CheckpointTaker a checkpoint: between two committed heights, on the thread that has the view.
+//! Taking a checkpoint: between two committed heights, on the thread that has the view.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam::channel::Sender;
 use engine::execute::{Chains, Delta};
-use engine::replica::{CaptureError, Checkpoint, JournalReader, Keeper};
+use engine::replica::{CaptureError, Checkpoint, Keeper};
 use engine::roots::CommittedView;
 use engine::store::Position;
 
@@ -35,12 +35,8 @@ impl CheckpointTaker {
             let height = view.height().0;
             return tracing::warn!(height, "no checkpoint: the last one is still being written");
         }
-        let journal = JournalReader {
-            records: &*shared.journal,
-            index: &shared.index,
-            network: shared.genesis.network(),
-        };
-        match self.keeper.capture((view, deltas, &self.states), &journal, (replay_from, shared.boots())) {
+        let state = (view, deltas, &self.states);
+        match self.keeper.capture(state, &shared.reader(), (replay_from, shared.boots())) {
             Ok(checkpoint) => {
                 let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
                 self.busy.store(true, Relaxed);
