@@ -147,6 +147,13 @@ pub const FINALIZATION_BYTES_MAX: usize = 16 * 1024;
 pub const FETCH_REPLY_BYTES_MAX: usize = 4 << 20;
 /// Blocks in one answer to a peer that catches up.
 pub const BLOCKS_REPLY_MAX: usize = 64;
+/// Checkpoints that a validator offers to its peers at a time.
+pub const STATES_MAX: usize = 16;
+/// Bytes of a chunk of a checkpoint, but for the last ones (*protocol*: the digests of a state are those of its
+/// chunks).
+pub const STATE_CHUNK_BYTES: usize = 1 << 20;
+/// Chunks of the largest state that a peer can be given: 128 GiB.
+pub const STATE_CHUNKS_MAX: usize = 128 << 10;
 /// Bytes of one message between validators.
 pub const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
 
@@ -187,6 +194,7 @@ const _: () = assert!(BATCH_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(
     BLOCKS_REPLY_MAX * (BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX + 8) + 128 <= PEER_MESSAGE_BYTES_MAX
 );
+const _: () = assert!(STATE_CHUNKS_MAX * 32 + FINALIZATION_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(FEED_EVENTS_MAX * 250 + FEED_PACKETS_MAX * 2 * PACKET_BYTES <= ANSWER_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);

@@ -6,6 +6,7 @@
 //! ```
 
 use std::io;
+use std::time::Duration;
 
 /// The signal that asked the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,27 @@ pub fn wait() -> io::Result<Signal> {
     }
 }
 
+/// The same, for no longer than this: `None` if nobody has asked.
+///
+/// # Errors
+/// What the operating system answered.
+pub fn wait_for(at_most: Duration) -> io::Result<Option<Signal>> {
+    let set = stop_signals();
+    let wait = libc::timespec {
+        tv_sec: at_most.as_secs() as libc::time_t,
+        tv_nsec: libc::c_long::from(at_most.subsec_nanos() as i32),
+    };
+    // SAFETY: `set` and `wait` are initialised; a null place for what comes with the signal is allowed.
+    match unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const wait) } {
+        libc::SIGINT => Ok(Some(Signal::Interrupt)),
+        libc::SIGTERM => Ok(Some(Signal::Terminate)),
+        _ => match io::Error::last_os_error() {
+            error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
 /// SIGTERM and SIGINT end the process again, if they come once more: undoes [`block`] for this thread.
 pub fn restore() {
     let set = stop_signals();
@@ -111,5 +133,9 @@ mod tests {
         assert!(is_pending());
         assert_eq!(wait().unwrap(), Signal::Terminate);
         assert!(!is_pending());
+        assert_eq!(wait_for(Duration::from_millis(1)).unwrap(), None, "nobody has asked");
+        // SAFETY: as above.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGINT) };
+        assert_eq!(wait_for(Duration::from_secs(60)).unwrap(), Some(Signal::Interrupt));
     }
 }

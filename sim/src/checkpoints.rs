@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use engine::execute::{Chains, Delta};
 use engine::order::{FinalityVerifier, Roots};
 use engine::replica::{
-    BlockIndex, Boots, Checkpoint, CheckpointError, CheckpointMark, JournalReader, Keeper, Recovered,
+    BlockIndex, Boots, Checkpoint, CheckpointError, CheckpointMark, Held, JournalReader, Keeper, Recovered,
     Recovery, RecoveryError, Restored, Retention, RetentionPlan, Schedule, Start, ValidatorId,
 };
 use engine::roots::{CommittedView, Ledger, StateRoot};
@@ -15,22 +16,29 @@ use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, Replay};
 use engine::types::{Digest, Height};
 
+use crate::rules::Rule;
+use crate::states::Fetched;
 use crate::validator::Replayed;
 
 /// A checkpoint is due after so many heights, or bytes of batches: often, because runs are short.
 pub(crate) const SCHEDULE: (u64, u64) = (4, 8 << 10);
 /// Those that prune their journals keep so many heights: what a validator asks for that is not far behind.
 const HEIGHTS_KEPT: u64 = 48;
+/// The same where everyone prunes, so that a validator that was away for a while finds nobody who keeps what it needs.
+const FEW_HEIGHTS_KEPT: u64 = 24;
 /// Where every journal begins.
 const GENESIS: CheckpointMark =
     CheckpointMark { height: Height(0), replay_from: Position::from_raw(0), time_ms: 0 };
 
-/// How much of its journal a validator keeps. Every other one keeps everything, so that there is always a correct one that
-/// has not lost its data and from which the others can catch up.
-pub(crate) fn retention(me: usize) -> Retention {
-    match me % 2 {
-        0 => Retention::default(),
-        _ => Retention { heights: Some(HEIGHTS_KEPT), heights_min: HEIGHTS_KEPT, ..Retention::default() },
+/// How much of its journal a validator keeps. Every other one keeps everything, so that the others can catch up from it by
+/// blocks, unless everyone prunes.
+pub(crate) fn retention(me: usize, everyone_prunes: bool) -> Retention {
+    let at_most =
+        |heights| Retention { heights: Some(heights), heights_min: heights, ..Retention::default() };
+    match (everyone_prunes, me % 2) {
+        (true, _) => at_most(FEW_HEIGHTS_KEPT),
+        (false, 0) => Retention::default(),
+        (false, _) => at_most(HEIGHTS_KEPT),
     }
 }
 
@@ -39,23 +47,27 @@ pub(crate) fn retention(me: usize) -> Retention {
 pub(crate) struct Files(Arc<Mutex<Directory>>);
 
 #[derive(Clone)]
-struct Directory {
+pub(crate) struct Directory {
     /// Oldest first.
     files: Vec<(CheckpointMark, Vec<u8>)>,
     /// Where the journal was pruned.
     base: CheckpointMark,
     /// How often the power was cut.
     power_cuts: usize,
+    /// What is there of a state that others have.
+    pub(crate) fetched: Option<Fetched>,
+    /// Those that peers are fetching. A process that ends forgets them.
+    pub(crate) held: Held,
 }
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { files: Vec::new(), base: GENESIS, power_cuts: 0 }
+        Self { files: Vec::new(), base: GENESIS, power_cuts: 0, fetched: None, held: Held::default() }
     }
 }
 
 impl Files {
-    fn lock(&self) -> MutexGuard<'_, Directory> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Directory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,15 +76,35 @@ impl Files {
         Self(Arc::new(Mutex::new(self.lock().clone())))
     }
 
-    /// One is written. Where the journal is to be cut, if it is.
-    fn keep(&self, mark: CheckpointMark, bytes: Vec<u8>, retention: Retention) -> Option<CheckpointMark> {
+    /// The journal begins with this one: there are no others.
+    pub(crate) fn begin_with(&self, checkpoint: &Checkpoint, network: &Digest) {
+        let bytes = checkpoint.write(of(network), Vec::new()).expect("a vector takes everything");
+        let mark = CheckpointMark::read(of(network), &bytes[..]).expect("it was written so");
         let mut directory = self.lock();
+        (directory.files, directory.base) = (vec![(mark, bytes)], mark);
+    }
+
+    /// One is written. Where the journal is to be cut, if it is.
+    fn keep(
+        &self,
+        mark: CheckpointMark,
+        bytes: Vec<u8>,
+        (retention, now): (Retention, Duration),
+    ) -> Option<CheckpointMark> {
+        let mut directory = self.lock();
+        let held = directory.held.heights(now);
         directory.files.push((mark, bytes));
         let marks: Vec<CheckpointMark> = directory.files.iter().map(|(mark, _)| *mark).collect();
-        let RetentionPlan { kept, prune_at } = retention.plan(&directory.base, &marks);
+        let RetentionPlan { kept, prune_at } = retention.plan(&directory.base, &marks, &held);
         directory.files.retain(|(mark, _)| kept.contains(&mark.height));
         directory.base = prune_at.unwrap_or(directory.base);
         prune_at
+    }
+
+    /// Where the journal begins that was pruned, or that goes on from a fetched state.
+    pub(crate) fn begins_at(&self) -> Option<(Height, Position)> {
+        let base = self.lock().base;
+        (base.height.0 > 0).then_some((base.height, base.replay_from))
     }
 
     /// The height at which the journal was pruned; 0 where it never was.
@@ -86,6 +118,7 @@ impl Files {
     pub(crate) fn cut_power(&self) {
         let mut directory = self.lock();
         directory.power_cuts += 1;
+        directory.fetched.take_if(|fetched| matches!(fetched, Fetched::Partial(..)));
         let power_cuts = directory.power_cuts;
         // Who has pruned its journal needs one of two; a disk that spoils both is a lost one.
         if directory.base.height.0 > 0 && directory.files.len() < 2 {
@@ -99,7 +132,7 @@ impl Files {
     }
 
     /// Those that there are, newest first.
-    fn newest_first(&self) -> Vec<(CheckpointMark, Vec<u8>)> {
+    pub(crate) fn newest_first(&self) -> Vec<(CheckpointMark, Vec<u8>)> {
         self.lock().files.iter().rev().cloned().collect()
     }
 
@@ -144,6 +177,7 @@ impl CheckpointTaker {
         &mut self,
         due: Option<Position>,
         reader: &JournalReader<'_, SimulatedLog>,
+        (rule, now): (Option<Rule>, Duration),
     ) -> Result<Option<CheckpointMark>, String> {
         let (deltas, root) = self.executed.pop_front().expect("what is committed was executed");
         self.keeper.commit(&deltas, &root);
@@ -152,16 +186,21 @@ impl CheckpointTaker {
         let boots = *self.boots.lock().unwrap_or_else(PoisonError::into_inner);
         let state = (&self.view, &deltas[..], &self.states);
         let taken = self.keeper.capture(state, reader, (replay_from, boots));
-        let taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
+        let mut taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
+        if rule == Some(Rule::StatesAlike) {
+            // Something that is this validator's own.
+            taken.common.record.certificate = taken.certificate.clone();
+            taken.common.record.batches = vec![replay_from];
+        }
         let written = taken.write(of(reader.network), Vec::new()).expect("a vector takes everything");
         let mark =
             CheckpointMark::read(of(reader.network), &written[..]).map_err(|error| error.to_string())?;
-        Ok(self.files.keep(mark, written, self.retention))
+        Ok(self.files.keep(mark, written, (self.retention, now)))
     }
 }
 
 /// No validator is given the disk of another one.
-fn of(network: &Digest) -> ValidatorId<'_> {
+pub(crate) fn of(network: &Digest) -> ValidatorId<'_> {
     ValidatorId { network, validator: &[0; 32] }
 }
 

@@ -96,6 +96,14 @@ impl World {
                 let wait = self.chance.micros(100..1_000);
                 self.after(wait, Event::Read(node, life, peer, read));
             }
+            Output::Work(Work::ReadState(peer, read)) => {
+                let wait = self.chance.micros(200..4_000);
+                self.after(wait, Event::ReadState(node, life, peer, read));
+            }
+            Output::Work(Work::State(work)) => {
+                // One thread does it, one after the other.
+                self.after(Duration::from_millis(2), Event::StateWork(node, life, work));
+            }
             Output::Rejoin(floor) => {
                 let view = floor.as_ref().map_or(0, engine::order::Finality::view);
                 self.say(node, format_args!("votes again from view {view} on"));
@@ -240,7 +248,10 @@ impl World {
             return;
         }
         let channel = match message {
-            PeerMessage::Batch(_) | PeerMessage::BlocksReply(_) => BULK,
+            PeerMessage::Batch(_)
+            | PeerMessage::BlocksReply(_)
+            | PeerMessage::ChunkList { .. }
+            | PeerMessage::Chunk { .. } => BULK,
             _ => CONTROL,
         };
         if self.meter.on {
@@ -320,6 +331,8 @@ impl World {
             | Event::Check(node, life, _)
             | Event::Execute(node, life, _)
             | Event::Read(node, life, _, _)
+            | Event::ReadState(node, life, _, _)
+            | Event::StateWork(node, life, _)
             | Event::Journal(node, life)
             | Event::Votes(node, life)
             | Event::Alarm(node, life)
@@ -368,6 +381,8 @@ impl World {
             }
             Event::Execute(node, _, job) => self.execute(node, *job),
             Event::Read(node, _, peer, read) => self.read(node, peer, &read),
+            Event::ReadState(node, _, peer, read) => self.read_state(node, peer, read),
+            Event::StateWork(node, _, work) => self.state_work(node, work),
             Event::Journal(node, _) => self.journal_synced(node),
             Event::Votes(node, _) => {
                 let Some(running) = &mut self.nodes[node].running else { return };
@@ -626,8 +641,11 @@ impl World {
                     if let Some(position) = running.commit_host.appended.remove(&height) {
                         running.index.committed(height, position);
                     }
-                    if let Err(error) = running.take_checkpoint(due) {
+                    if let Err(error) = running.take_checkpoint(due, self.now) {
                         return self.checks.violation(self.now, format!("v{node}: {error}"));
+                    }
+                    if due.is_some() {
+                        self.check_state(node);
                     }
                     let place = &mut self.nodes[node];
                     place.committed = height.0;

@@ -143,6 +143,7 @@ impl World {
             compact_bytes: self.plan.compact_bytes,
             as_shipped: self.plan.as_shipped,
             fast: self.plan.fast,
+            everyone_prunes: self.plan.everyone_prunes,
             at: self.now,
             seed,
         });

@@ -131,9 +131,9 @@ impl World {
                     // Those of each proposer, and those that were asked for.
                     "blocks" => 64 * n + 80,
                     "fetches" => 80 * n,
-                    "checking" => 70 * n,
-                    // Of each batch there may be a copy of several peers.
-                    "early" => 140 * n,
+                    // Those that were pushed, those that were asked for, and of these those that wait for their height.
+                    "checking" => (64 + 80 + STREAM_BATCHES_MAX) * n,
+                    "early" => STREAM_BATCHES_MAX * n,
                     "judging" => 16,
                     "certifying" => 80,
                     // Each chain has one, and decisions wait for 128 heights.

@@ -53,6 +53,7 @@ mod scenarios;
 mod schedule;
 mod script;
 mod serve;
+mod states;
 mod trace;
 mod validator;
 mod world;

@@ -125,13 +125,14 @@ fn replay(arguments: &Arguments, seed: u64) -> bool {
     println!("plan: {}", report.plan);
     println!(
         "seed {seed}: digest {:016x}, {:.3} virtual seconds, {} events, {} blocks, {} transactions submitted, {} starts \
-         from a checkpoint",
+         from a checkpoint, {} states fetched",
         report.digest,
         report.virtual_time.as_secs_f64(),
         report.events,
         report.heights,
         report.submitted,
-        report.resumed
+        report.resumed,
+        report.fetched
     );
     println!(
         "where blocks had to go on: at most {:.3} s and {} views without one",
@@ -156,7 +157,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
     let (next, done, found) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
     let slowest = Mutex::new((Duration::ZERO, 0));
     let gaps = Mutex::new(((Duration::ZERO, 0), (0, 0)));
-    let set_aside = Mutex::new(SetAside::default());
+    let (set_aside, fetched) = (Mutex::new(SetAside::default()), AtomicU64::new(0));
     let (enough, virtual_ms, heights) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     // A panic is a violation, and reported as one.
     std::panic::set_hook(Box::new(|_| {}));
@@ -181,6 +182,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
                     longest.1 = longest.1.max((report.views_max, seed));
                     drop(longest);
                     *set_aside.lock().unwrap_or_else(PoisonError::into_inner) += report.set_aside;
+                    fetched.fetch_add(report.fetched as u64, Relaxed);
                     let count = done.fetch_add(1, Relaxed) + 1;
                     if !report.violations.is_empty() {
                         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -216,6 +218,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
         gap.as_secs_f64()
     );
     println!("money set aside: {:?}", set_aside.into_inner().unwrap_or_else(PoisonError::into_inner));
+    println!("states fetched: {}", fetched.load(Relaxed));
     for seed in &found {
         let broken = arguments.broken.map_or_else(String::new, |rule| format!(" --break {}", rule.name()));
         let network = match arguments.scenario {

@@ -44,6 +44,8 @@ rules! {
     BatchesReloaded = "batches_are_reloaded" by "",
     /// A checkpoint names the first record that its height has not used up.
     CheckpointsReachBack = "checkpoints_reach_back" by "start",
+    /// All validators have the same state at a height.
+    StatesAlike = "states_are_alike" by "states",
     /// The journal is pruned below what a start from a checkpoint needs.
     JournalReachesBack = "journal_reaches_back" by "start",
     /// A missing ancestor is fetched, final or not. *(The withheld ancestor.)*

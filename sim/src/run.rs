@@ -54,6 +54,8 @@ pub struct Report {
     pub heights: u64,
     /// Starts that went on from a checkpoint.
     pub resumed: usize,
+    /// States that were fetched from others.
+    pub fetched: usize,
     /// Transactions that were submitted.
     pub submitted: usize,
     /// Payments between chains that arrived, and that came back.
@@ -100,6 +102,7 @@ pub fn simulate(run: &Run) -> Report {
             events: 0,
             heights: 0,
             resumed: 0,
+            fetched: 0,
             submitted: 0,
             crossed: (0, 0),
             replaced: (0, 0),
@@ -140,6 +143,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             events: world.trace.events(),
             heights: world.checks.height(),
             resumed: world.resumed,
+            fetched: world.fetched,
             crossed: world.checks.crossed,
             replaced: world.checks.keys.replaced,
             decided: world.checks.decisions.came,

@@ -155,6 +155,8 @@ pub(crate) struct Plan {
     pub(crate) sees_twin: Option<Vec<bool>>,
     /// Transactions a second that each validator gets, one by one, instead of what clients draw.
     pub(crate) steady: Option<u64>,
+    /// Nobody keeps many heights.
+    pub(crate) everyone_prunes: bool,
     /// With the settings and time-outs of the node for this number of validators, instead of small batches and fixed ones.
     pub(crate) as_shipped: bool,
     /// The most batches of an author and the most views in a second, while the cost is counted.
@@ -199,6 +201,7 @@ impl Plan {
             branches: None,
             sees_twin: None,
             steady: None,
+            everyone_prunes: false,
             as_shipped: false,
             bounds: None,
         }
@@ -222,7 +225,8 @@ impl Plan {
 
     pub(crate) fn draw(validators: usize, chance: &mut Chance) -> Self {
         // Drawn aside, so that what other networks are like does not depend on it.
-        let governed = chance.clone().fork().permille(250);
+        let mut aside = chance.clone().fork();
+        let (governed, everyone_prunes) = (aside.permille(250), aside.permille(200));
         let slow = chance.permille(200);
         let rough = chance.permille(400);
         let quality = Quality {
@@ -239,10 +243,15 @@ impl Plan {
             journal_factor: chance.of(&[1, 1, 4, 20]),
             submit_every_ms: chance.of(&[15, 30, 60]),
             heal: chance.millis(1_500..4_500),
+            everyone_prunes,
             ..Self::calm(validators)
         };
         if chance.permille(30) {
             plan.lag(chance);
+            return plan;
+        }
+        if aside.permille(60) && faulty(validators) > 0 {
+            plan.leave_behind(&mut aside);
             return plan;
         }
         if governed {
@@ -272,6 +281,37 @@ impl Plan {
         plan
     }
 
+    /// A validator is away, or has lost something, until nobody keeps what it needs. There may be a liar.
+    fn leave_behind(&mut self, chance: &mut Chance) {
+        self.everyone_prunes = true;
+        self.quality = Quality { delay_us: (500, 4_000), loss_permille: chance.of(&[0, 10]), ..self.quality };
+        (self.sync_us, self.journal_factor) = ((100, 1_000), 1);
+        let who = chance.below(self.validators);
+        let lies = chance.permille(600);
+        let loss = chance.of(&[Loss::Nothing, Loss::Nothing, Loss::Journal, Loss::Both, Loss::Votes]);
+        let loss = if lies { Loss::Nothing } else { loss };
+        if lies {
+            let liar = (who + 1 + chance.below(self.validators - 1)) % self.validators;
+            self.liars.insert(liar, vec![chance.of(Misdeed::ALL)]);
+        } else if loss != Loss::Nothing {
+            self.losers.push(who);
+        }
+        let at = chance.millis(300..1_000);
+        let back = at + chance.millis(8_000..14_000);
+        self.acts.push((at, Act::Kill(who)));
+        self.acts.push((back, Act::Start(who, loss)));
+        if chance.permille(400) {
+            // It dies when it is about to go on from what it has fetched.
+            self.acts.push((back + Duration::from_secs(1), Act::DieStarting(who, 0)));
+        }
+        if chance.permille(300) {
+            let cut = back + chance.millis(9_000..16_000);
+            self.acts.push((cut, Act::CutPower(vec![who])));
+            self.acts.push((cut + chance.millis(10..300), Act::Start(who, Loss::Nothing)));
+        }
+        self.heal = back + Duration::from_secs(20);
+    }
+
     /// Administrators decide about chains, and heights are fast: a decision takes effect after many of them.
     fn govern(&mut self, chance: &mut Chance) {
         self.governed = Governed::ByChance;
@@ -279,9 +319,10 @@ impl Plan {
         self.heal += chance.millis(0..2_000);
     }
 
-    /// Heights come as fast as they can.
+    /// Heights come as fast as they can: they are kept for long enough only where they are kept.
     pub(crate) fn hasten(&mut self) {
         self.fast = true;
+        self.everyone_prunes = false;
         self.quality.delay_us = (100, 600);
         self.sync_us = (50, 200);
         self.journal_factor = 1;

@@ -169,6 +169,7 @@ fn broken_rules_are_found() {
         Rule::EverythingExecuted,
         Rule::CheckpointsReachBack,
         Rule::JournalReachesBack,
+        Rule::StatesAlike,
         Rule::RefusalsTrue,
         Rule::VotesDurable,
         Rule::CertifyWaits,

@@ -48,6 +48,7 @@ pub(crate) struct Start<'a> {
     pub(crate) compact_bytes: u64,
     pub(crate) as_shipped: bool,
     pub(crate) fast: bool,
+    pub(crate) everyone_prunes: bool,
     pub(crate) at: Duration,
     pub(crate) seed: [u8; 32],
 }
@@ -89,7 +90,7 @@ pub(crate) struct Running {
     pub(crate) inbound: consensus::Inbound,
     pub(crate) consensus: Option<consensus::Handle>,
     waiting: Option<(consensus::Config, consensus::Wiring)>,
-    certificates: Arc<Certificates>,
+    pub(crate) certificates: Arc<Certificates>,
     /// The view from which consensus begins.
     pub(crate) floor: u64,
     pub(crate) standing: Standing,
@@ -110,24 +111,18 @@ impl Running {
         let rope = Rope { bell: start.bell.clone(), caller: (start.node, start.life) };
         let rule = start.rule;
         let certificates = Arc::new(Certificates::new(genesis, rule == Some(Rule::CertificatesChecked)));
-        let (journal, mut replay) =
-            match SimulatedLog::open(&start.disks.journal, &options(network.0, LogKind::Journal)) {
-                Ok(opened) => opened,
-                Err(error) => return Started::Failed(format!("the journal cannot be opened: {error}")),
-            };
         let hasty = rule == Some(Rule::VotesDurable);
         let votes = match VoteLog::open(&start.disks.votes, network.0, rope.clone(), hasty) {
             Ok(votes) => votes,
             Err(error) => return Started::Failed(format!("the votes cannot be read: {error}")),
         };
         let recovery = Recovery { genesis, certificates: &*certificates, seed: start.seed };
-        let reading = (&mut replay, journal.released());
-        let Resumed { recovered: (mut recovered, ledger, roots), view, index, replayed, used } =
-            match resume(&start.disks.checkpoints, (&recovery, &certificates), reading) {
-                Ok(resumed) => resumed,
+        let (journal, Resumed { recovered: (mut recovered, ledger, roots), view, index, replayed, used }) =
+            match open(start, &recovery, &certificates) {
+                Ok(Some(opened)) => opened,
+                Ok(None) => return Started::Died,
                 Err(error) => return Started::Failed(error),
             };
-        drop(replay);
         let mut standing =
             Standing::of(recovered.boots, votes.boots, start.first, genesis.validators().len());
         match boot(&journal, &votes, &recovered, standing, start.dies) {
@@ -155,7 +150,8 @@ impl Running {
         let (height, floor) = (recovered.head.height, recovered.finality.clone());
         let mut boots = recovered.boots;
         boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
-        let files = (start.disks.checkpoints.clone(), checkpoints::retention(start.me));
+        let files =
+            (start.disks.checkpoints.clone(), checkpoints::retention(start.me, start.everyone_prunes));
         let taker = CheckpointTaker::new(view, (&recovered, &roots), ledger.states(), boots, files);
         let index = Arc::new(index);
         let committer = Committer::new(ledger, roots, mempools.clone());
@@ -251,14 +247,14 @@ impl Running {
     }
 
     /// The next height is committed, and perhaps a checkpoint is due at it.
-    pub(crate) fn take_checkpoint(&mut self, due: Option<Position>) -> Result<(), String> {
+    pub(crate) fn take_checkpoint(&mut self, due: Option<Position>, now: Duration) -> Result<(), String> {
         let network = self.host.network;
         let reader = JournalReader { records: &*self.journal, index: &self.index, network: &network };
         let due = match self.host.rule {
             Some(Rule::CheckpointsReachBack) => due.and_then(|_| self.index.position(self.index.height())),
             _ => due,
         };
-        if let Some(cut) = self.commit_host.checkpoints.committed(due, &reader)? {
+        if let Some(cut) = self.commit_host.checkpoints.committed(due, &reader, (self.host.rule, now))? {
             self.index.prune(cut.height);
             let behind = self.index.position(self.index.height()).unwrap_or(cut.replay_from);
             self.journal.release(match self.host.rule {
@@ -287,6 +283,37 @@ impl Running {
     }
 }
 
+/// Opens the journal and recovers what it amounts to. Where a state was fetched that is above it, it goes on from there, as
+/// the node does. `Ok(None)`: it died on the way.
+fn open(
+    start: &Start<'_>,
+    recovery: &Recovery<'_>,
+    certificates: &Arc<Certificates>,
+) -> Result<Option<(SimulatedLog, Resumed)>, String> {
+    let network = start.environment.network();
+    let files = &start.disks.checkpoints;
+    let mut dies = start.dies == Some(0);
+    loop {
+        let options = options(network.0, LogKind::Journal);
+        let opened = SimulatedLog::open(&start.disks.journal, &options);
+        let (journal, mut replay) =
+            opened.map_err(|error| format!("the journal cannot be opened: {error}"))?;
+        let resumed = resume(files, (recovery, certificates), (&mut replay, journal.released()))?;
+        drop(replay);
+        if files.adopt(&network, &resumed.recovered.0, &journal, dies)?.is_none() {
+            // What stands before a state that was fetched is of no use.
+            let begins = files.begins_at().filter(|(base, _)| *base == resumed.index.base());
+            if let Some((_, begins)) = begins.filter(|(_, begins)| *begins > journal.released()) {
+                journal.release(begins);
+            }
+            return Ok(Some((journal, resumed)));
+        }
+        if std::mem::take(&mut dies) {
+            return Ok(None);
+        }
+    }
+}
+
 /// What the disks amount to.
 struct Resumed {
     recovered: (Recovered, Ledger, Roots),
@@ -306,7 +333,7 @@ fn resume(
 ) -> Result<Resumed, String> {
     let from = checkpoints::recover(files, (recovery, certificates), (&mut *replay, released))?;
     let used = from.as_ref().map(|from| from.height);
-    if released > Position::from_raw(0) {
+    if released > Position::from_raw(0) || from.as_ref().is_some_and(|from| from.index.base().0 > 0) {
         let from = from.ok_or("the journal was pruned, and no checkpoint can be used")?;
         let FromCheckpoint { index, replayed, recovered, view, .. } = from;
         index.prune(files.base());

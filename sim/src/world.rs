@@ -14,9 +14,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use commonware_runtime::{Clock as _, deterministic};
 use consensus::Channel;
-use engine::replica::{Check, Job, Read};
-use engine::types::{Digest, Head, Packet, TransactionId, ValidatorIndex};
-use engine::wire::{Batch, Block, PeerMessage};
+use engine::replica::{Check, Job, Read, StateRead};
+use engine::sync::StateWork;
+use engine::types::{Digest, Head, Height, Packet, TransactionId, ValidatorIndex};
+use engine::wire::{Batch, Block, PeerMessage, StateOffer};
 
 use crate::administrators::Governed;
 use crate::bell::{Bell, Call};
@@ -58,6 +59,8 @@ pub(crate) enum Event {
     /// A stopped process goes on.
     Resume(usize),
     Read(usize, u64, ValidatorIndex, Read),
+    ReadState(usize, u64, ValidatorIndex, StateRead),
+    StateWork(usize, u64, StateWork),
     Journal(usize, u64),
     Votes(usize, u64),
     Alarm(usize, u64),
@@ -135,6 +138,10 @@ pub(crate) struct World {
     pub(crate) checks: Checks,
     /// Starts that went on from a checkpoint.
     pub(crate) resumed: usize,
+    /// States that were fetched.
+    pub(crate) fetched: usize,
+    /// The state of each height of which there was a checkpoint.
+    pub(crate) states: BTreeMap<Height, StateOffer>,
     pub(crate) trace: Trace,
     pub(crate) chance: Chance,
     pub(crate) healed: bool,
@@ -228,6 +235,8 @@ impl World {
             clients: Clients::new(&environment, plan.governed, chance.fork()),
             checks: Checks::new(&environment.genesis),
             resumed: 0,
+            fetched: 0,
+            states: BTreeMap::new(),
             trace,
             environment,
             context,

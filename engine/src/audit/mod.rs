@@ -199,6 +199,7 @@ impl Auditor {
     }
 
     /// Begins with the genesis; or, where the journal was pruned, with the oldest checkpoint behind which it has all.
+    /// Where it was pruned in its first segment only, and no checkpoint can be used, it may still have all.
     fn begin(
         &mut self,
         data: &Path,
@@ -206,14 +207,21 @@ impl Auditor {
         replay: &mut Replay,
         walk: &mut Walk,
     ) -> Result<(), Finding> {
-        let first = replay.first();
-        if first == Position::from_raw(0) {
-            if self.chronicle.base().0 > 0 {
-                self.replace_chronicle(Chronicle::new(&self.genesis));
+        let (first, released) = (replay.first(), replay.released());
+        let base = match released == Position::from_raw(0) {
+            true => None,
+            false => Some(self.format.base_checkpoint(data, owner, released)),
+        };
+        let base = match base {
+            Some(Ok(base)) => base,
+            Some(Err(finding)) if first > Position::from_raw(0) => return Err(finding),
+            Some(Err(_)) | None => {
+                if self.chronicle.base().0 > 0 {
+                    self.replace_chronicle(Chronicle::new(&self.genesis));
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
-        let base = self.format.base_checkpoint(data, owner, first)?;
+        };
         let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
         checks::block(&*self.finality, &base.record).map_err(wrong)?;
         let chronicle = Chronicle::from_checkpoint(&self.genesis, &base).map_err(wrong)?;

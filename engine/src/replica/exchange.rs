@@ -15,7 +15,7 @@ const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of batches that one peer is sent in a second when it asks for them.
 const SERVED_BYTES_MAX: usize = 64 << 20;
 /// What looking for a block or a batch costs of that, found or not.
-const SEARCH_BYTES: usize = 16 << 10;
+pub(super) const SEARCH_BYTES: usize = 16 << 10;
 /// How many views ahead of this validator's own a proposed block may be.
 const VIEWS_AHEAD: u64 = 64;
 
@@ -26,6 +26,7 @@ impl Replica {
         }
         self.connected.insert(peer);
         self.sync.connected(peer);
+        self.states.connected(peer);
         // Nothing is pushed before the peer has said what it holds.
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
@@ -37,6 +38,7 @@ impl Replica {
     pub(super) fn disconnect(&mut self, peer: ValidatorIndex) {
         self.connected.remove(&peer);
         self.sync.disconnected(peer);
+        self.states.disconnected(peer);
     }
 
     pub(super) fn message(
@@ -69,6 +71,12 @@ impl Replica {
             PeerMessage::FetchBatches { author, above, head } => {
                 self.serve_batches(from, author, above, head, now, ports);
             }
+            PeerMessage::FetchStates
+            | PeerMessage::FetchChunkList { .. }
+            | PeerMessage::FetchChunk { .. }
+            | PeerMessage::States(_)
+            | PeerMessage::ChunkList { .. }
+            | PeerMessage::Chunk { .. } => self.state_message(from, message, now, ports),
         }
         Ok(())
     }
@@ -202,7 +210,7 @@ impl Replica {
     }
 
     /// Whether a peer has not had more than its share of this second yet; what it asks for now takes `bytes` of it.
-    fn may_serve(&mut self, peer: ValidatorIndex, bytes: usize, now: Now) -> bool {
+    pub(super) fn may_serve(&mut self, peer: ValidatorIndex, bytes: usize, now: Now) -> bool {
         let (since, served) = &mut self.served[usize::from(peer.0)];
         if now.monotonic >= *since + Duration::from_secs(1) {
             (*since, *served) = (now.monotonic, 0);
@@ -237,6 +245,7 @@ impl Replica {
         if now.monotonic >= last + patience {
             self.last_status = (now.monotonic, self.committed);
             self.holding = Told::Nobody;
+            self.tell_states(ports);
             let height = self.tree.head().height.next();
             if let Some(kept_from) = self.sync.below_retention(height) {
                 ports.observe(Observation::BelowRetention { height, kept_from });

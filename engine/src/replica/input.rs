@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::order::{Divergence, Finality, Proposal};
 use crate::replica::Job;
 use crate::store::{Durable, Position, StoreError};
+use crate::sync::StateWork;
 use crate::types::{ChainId, Charter, Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
 use crate::wire::{Batch, Notice, PeerMessage};
@@ -72,6 +73,10 @@ pub enum Input {
     },
     /// A block's record is durable.
     Committed(Height),
+    /// A chunk of the state of this height is on the disk (see [`Work::State`]).
+    ChunkWritten(Height, u32),
+    /// The state of this height cannot be written or used.
+    StateRefused(Height),
     /// Nothing but time has passed.
     Time,
 }
@@ -134,6 +139,17 @@ pub enum Read {
     },
 }
 
+/// What a peer wants from the checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateRead {
+    /// Which there are.
+    States,
+    /// The digests of the chunks of that of this height.
+    ChunkList(Height),
+    /// A chunk of that of this height.
+    Chunk(Height, u32),
+}
+
 /// Work for others: none of it is done by the replica itself, since it takes long.
 #[derive(Debug)]
 pub enum Work {
@@ -143,6 +159,11 @@ pub enum Work {
     Execute(Box<Job>),
     /// Read the journal and answer the peer.
     Read(ValidatorIndex, Read),
+    /// Read the checkpoints and answer the peer.
+    ReadState(ValidatorIndex, StateRead),
+    /// Keep what is fetched of a state; the answers are [`Input::ChunkWritten`] and [`Input::StateRefused`]. When it is
+    /// complete, this replica ends, and one that goes on from there begins.
+    State(StateWork),
 }
 
 /// What a peer did that no correct validator does.
@@ -158,6 +179,8 @@ pub enum Offence {
     Equivocation,
     /// An answer to a request for blocks that does not chain or is not final.
     FalseSync,
+    /// A chunk, or a list of them, that is not of the state that f+1 have named.
+    FalseState,
 }
 
 impl Offence {
@@ -170,6 +193,7 @@ impl Offence {
             Self::BadBatch => "bad_batch",
             Self::Equivocation => "equivocation",
             Self::FalseSync => "false_sync",
+            Self::FalseState => "false_state",
         }
     }
 }
@@ -280,6 +304,15 @@ pub enum Observation {
         height: Height,
         /// The first that a peer keeps.
         kept_from: Height,
+    },
+    /// The state of a height is being fetched.
+    FetchingState {
+        /// The height.
+        height: Height,
+        /// Chunks that are on the disk.
+        written: u32,
+        /// All of them.
+        chunks: u32,
     },
 }
 

@@ -29,23 +29,27 @@ mod pace;
 mod rejoin;
 mod sealing;
 mod state;
+mod states;
 mod streams;
 mod voting;
 
 pub use checkpoint::{
-    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, CheckpointMark, Keeper, Restored, Retention,
-    RetentionPlan, Schedule, ValidatorId,
+    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, CheckpointMark, CommonState, FetchedState,
+    Held, Keeper, Restored, Retention, RetentionPlan, Schedule, ServedState, ValidatorId, chunk_frame,
+    chunk_position, is_chunk,
 };
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
 pub use feed::FeedBlocks;
 pub use hints::Hints;
 pub use index::{BlockIndex, Positions};
 pub use input::{
-    Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, To, Work,
+    Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, StateRead, To,
+    Work,
 };
 pub use reader::{JournalReader, ReadError};
 pub use record::{
-    Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError,
+    Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE,
+    RecordError,
 };
 pub use recovery::{Progress, Recovered, Recovery, RecoveryError, Start};
 pub use rejoin::{Boots, Standing};

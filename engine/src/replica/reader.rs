@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, Read};
+use super::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, KIND_STATE, Read};
 use crate::limits::{BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, FETCH_REPLY_BYTES_MAX, FINALIZATION_BYTES_MAX};
 use crate::store::{Position, Record, Records, StoreError};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
@@ -65,7 +65,7 @@ impl<R: Records> JournalReader<'_, R> {
         };
         let record = self.record(height, position)?;
         let damaged = || ReadError::Damaged(height);
-        if record.kind != KIND_COMMITTED {
+        if !matches!(record.kind, KIND_COMMITTED | KIND_STATE) {
             return Err(damaged());
         }
         let committed = CommittedBlock::decode(&record.bytes).map_err(|_| damaged())?;

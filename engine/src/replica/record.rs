@@ -8,12 +8,15 @@
 //! kind 3  block            a proposed block; written when this validator proposes it, votes to notarize it, or is
 //!                          asked to certify it
 //! kind 4  boot             how often this validator was started; the vote log has the same number
+//! kind 5  state            a committed block whose state was fetched from others: the record of a height whose batches
+//!                          and predecessors are not here
 //! ```
 //!
 //! The network is not repeated in the records: the log's own header carries it.
 
 use thiserror::Error;
 
+use super::Boots;
 use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
 use crate::types::{ChainId, Digest, Effect, Height, Outcome, Packet, PacketRun, TransactionId};
@@ -26,6 +29,8 @@ pub const KIND_COMMITTED: u8 = 2;
 pub const KIND_BLOCK: u8 = 3;
 /// Record kind of a [`Boot`].
 pub const KIND_BOOT: u8 = 4;
+/// Record kind of a [`CommittedBlock`] whose state was fetched: without certificate and places of batches.
+pub const KIND_STATE: u8 = 5;
 
 /// A start of this validator, as the journal and the vote log both remember it, so that one of them that was emptied,
 /// copied or put back can be told from its counterpart. At each start the journal says *begun*, then the vote log says
@@ -49,6 +54,13 @@ impl Boot {
     pub const LOST: Self = Self { lost: true, ..Self::LEARNT };
     /// No start, but the end of a loss: what this log had lost is known again.
     pub const LEARNT: Self = Self { number: 0, done: false, lost: false, counterpart_lost: false };
+
+    /// No start, and nothing that its log does not remember already.
+    #[must_use]
+    pub fn nothing_new(remembered: Boots) -> Self {
+        let Boots { lost, counterpart_lost, .. } = remembered;
+        Self { lost, counterpart_lost, ..Self::LEARNT }
+    }
 
     /// The record of a start in the log of votes, which is written between the two of the journal.
     #[must_use]

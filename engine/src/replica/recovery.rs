@@ -20,7 +20,8 @@ use thiserror::Error;
 
 use super::committer::ROOTS_KEPT;
 use super::{
-    Boot, Boots, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, RecordError, Schedule,
+    Boot, Boots, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE, RecordError,
+    Schedule,
 };
 use crate::execute::Delta;
 use crate::ingress::Source;
@@ -246,6 +247,12 @@ impl Recovery<'_> {
                     let done = self.block(&mut state, &committed)?;
                     executed(Progress { height: committed.height, position: record.position }, &done)?;
                 }
+                // One that is not that of the checkpoint was not gone on from.
+                KIND_STATE if state.unseen.is_some() && state.at.position == Some(record.position) => {
+                    let fetched = CommittedBlock::decode(&record.bytes).map_err(RecoveryError::from)?;
+                    state.pass(&fetched, record.position)?;
+                }
+                KIND_STATE => {}
                 KIND_BOOT => {
                     state.at.boots.note(Boot::decode(&record.bytes).map_err(RecoveryError::from)?);
                 }

@@ -8,13 +8,14 @@ use kernels::ed25519::SigningKey;
 
 use super::pace::Pace;
 use super::rejoin::{Learning, Rejoin};
+use super::states::Gap;
 use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing};
 use crate::availability::{Fetches, Stream};
 use crate::limits::{PUBLIC_KEY_BYTES, STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
 use crate::mempool::{Mempools, Origin};
 use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
 use crate::store::Position;
-use crate::sync::CatchUp;
+use crate::sync::{CatchUp, StateSync};
 use crate::types::{Digest, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block};
@@ -158,6 +159,9 @@ pub struct Replica {
     pub(super) fetches: Fetches,
     pub(super) tree: BlockTree,
     pub(super) sync: CatchUp,
+    pub(super) states: StateSync,
+    /// Whether the gap to others is closing.
+    pub(super) gap: Gap,
 
     pub(super) connected: BTreeSet<ValidatorIndex>,
     /// Batches that are with the verifiers: whose, and from whom each copy came.
@@ -280,6 +284,8 @@ impl Replica {
             fetches: Fetches::new(),
             tree,
             sync: CatchUp::new(n - genesis.quorum()),
+            states: StateSync::new(*genesis.network(), n - genesis.quorum()),
+            gap: Gap::default(),
             connected: BTreeSet::new(),
             checking: BTreeMap::new(),
             early: vec![BTreeMap::new(); n],
@@ -424,6 +430,8 @@ impl Replica {
                 self.dispatch(now, ports)?;
             }
             Input::Committed(height) => self.committed = height,
+            Input::ChunkWritten(height, number) => self.chunk_written(height, number, now, ports),
+            Input::StateRefused(height) => self.states.refused(height, now.monotonic),
             Input::Time => {}
         }
         Ok(())
@@ -443,6 +451,7 @@ impl Replica {
             self.tell_overloaded(now, ports);
             self.push_again(now, ports);
             self.poll_sync(now, ports);
+            self.poll_states(now, ports);
             self.tell_status(now, ports);
             self.learn(now, ports)?;
             self.settle_rejoin(now, ports);

@@ -8,6 +8,7 @@ mod feed;
 mod founded;
 mod losses;
 mod rig;
+mod states;
 
 use super::*;
 use crate::limits::ROOT_LAG_MAX;

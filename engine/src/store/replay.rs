@@ -39,8 +39,9 @@ pub struct Replay {
     disk: Arc<dyn Disk>,
     seed: Seed,
     segment_sectors: u64,
-    /// The first sector that is kept.
+    /// The first sector that is kept, and the first that was not released.
     first: u64,
+    released: u64,
     /// The next sector to look at, and the end.
     next: u64,
     end: u64,
@@ -73,6 +74,7 @@ impl Replay {
             seed: Seed::new(&identity.owner),
             segment_sectors: identity.segment_sectors(),
             first: extent.first,
+            released: extent.released,
             next: extent.first,
             end: extent.end,
             buffer: Buffer::new((CHUNK_SECTORS as u64).min(identity.segment_sectors()) as usize),
@@ -95,6 +97,12 @@ impl Replay {
     #[must_use]
     pub fn first(&self) -> Position {
         Position::of_sector(self.first)
+    }
+
+    /// What stands below was released, as far as the disk tells, whether or not it is still there: 0 if nothing was.
+    #[must_use]
+    pub fn released(&self) -> Position {
+        Position::of_sector(self.released)
     }
 
     /// Goes on with the record at a position that the log gave out once.

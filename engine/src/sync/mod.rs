@@ -16,11 +16,14 @@
 //! whose committed height goes back, whose reply does not chain, or whose blocks come to no certificate in time is not
 //! asked for a while, which grows with each time and outlives its connection.
 
+mod by_state;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thiserror::Error;
 
+pub use self::by_state::{ChunkList, FalseState, StateSync, StateWork};
 use crate::limits::BLOCKS_REPLY_MAX;
 use crate::types::{Digest, Height, ValidatorIndex};
 use crate::wire::{FinalizedBlock, PeerMessage};
@@ -189,6 +192,13 @@ impl CatchUp {
             || self.trusted().filter(|(_, peer)| peer.committed >= next).map(|(_, peer)| peer.kept_from);
         let first = able().min().filter(|first| *first > next)?;
         (able().count() > self.faulty).then_some(first)
+    }
+
+    /// Whether f+1 trusted peers have committed the next height and keep it no more.
+    #[must_use]
+    pub fn is_pruned(&self, next: Height) -> bool {
+        self.trusted().filter(|(_, peer)| peer.committed >= next && peer.kept_from > next).count()
+            > self.faulty
     }
 
     /// The trusted peers that say that they keep a height, if others have committed it and keep it no more: what

@@ -24,7 +24,7 @@ pub use block::{Block, BlockError, Header};
 pub use client::{AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
 pub use codec::{Reader, WireError, Writer};
 pub use feed::{Cursor, FeedQuery, Happening, NoCursor};
-pub use peer::{FinalizedBlock, PeerMessage};
+pub use peer::{FinalizedBlock, PeerMessage, StateOffer};
 
 #[cfg(test)]
 pub(crate) mod tests;

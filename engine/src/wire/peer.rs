@@ -9,7 +9,7 @@ use super::block::{read_head, write_head};
 use super::{Block, Reader, WireError, Writer};
 use crate::limits::{
     BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, FINALIZATION_BYTES_MAX, HEAD_BYTES, PEER_MESSAGE_BYTES_MAX,
-    VALIDATORS_MAX,
+    STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, VALIDATORS_MAX,
 };
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 
@@ -20,6 +20,17 @@ pub struct FinalizedBlock {
     pub block: Block,
     /// The certificate of its finalization; empty if only a later block has one.
     pub finalization: Bytes,
+}
+
+/// A checkpoint that a validator keeps: what all validators have at its height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateOffer {
+    /// The height.
+    pub height: Height,
+    /// How many chunks it has.
+    pub chunks: u32,
+    /// The digest over the digests of its chunks.
+    pub digest: Digest,
 }
 
 /// A message between validators.
@@ -73,6 +84,40 @@ pub enum PeerMessage {
         /// durable there: who has lost its stream must not seal again what is still on its way to a disk (R5).
         yours: Head,
     },
+    /// Asks for the checkpoints that the receiver keeps.
+    FetchStates,
+    /// The answer.
+    States(Vec<StateOffer>),
+    /// Asks for the digests of the chunks of a checkpoint.
+    FetchChunkList {
+        /// Its height.
+        height: Height,
+    },
+    /// The answer; without digests if the checkpoint is not kept any more.
+    ChunkList {
+        /// The height.
+        height: Height,
+        /// The digest of each chunk.
+        digests: Vec<Digest>,
+        /// A finalization near the height, from which consensus may begin.
+        certificate: Bytes,
+    },
+    /// Asks for a chunk.
+    FetchChunk {
+        /// The height of the checkpoint.
+        height: Height,
+        /// Which chunk, from 0.
+        number: u32,
+    },
+    /// The answer; without bytes if the checkpoint is not kept any more.
+    Chunk {
+        /// The height of the checkpoint.
+        height: Height,
+        /// Which chunk.
+        number: u32,
+        /// Its bytes.
+        bytes: Bytes,
+    },
 }
 
 const BATCH: u8 = 1;
@@ -84,6 +129,14 @@ const FETCH_BLOCKS: u8 = 6;
 const BLOCKS_REPLY: u8 = 7;
 const STATUS: u8 = 8;
 const OVERLOADED: u8 = 9;
+const FETCH_STATES: u8 = 10;
+const STATES: u8 = 11;
+const FETCH_CHUNK_LIST: u8 = 12;
+const CHUNK_LIST: u8 = 13;
+const FETCH_CHUNK: u8 = 14;
+const CHUNK: u8 = 15;
+/// Bytes of a [`StateOffer`].
+const OFFER_BYTES: usize = 8 + 4 + 32;
 
 impl PeerMessage {
     /// The encoding.
@@ -123,6 +176,33 @@ impl PeerMessage {
             Self::Status { finalized, committed, kept_from, view, yours } => {
                 writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(kept_from.0);
                 write_head(writer.u64(*view), yours);
+            }
+            Self::FetchStates => {
+                writer.u8(FETCH_STATES);
+            }
+            Self::States(offers) => {
+                writer.u8(STATES).count(offers.len());
+                for StateOffer { height, chunks, digest } in offers {
+                    writer.u64(height.0).u32(*chunks).digest(digest);
+                }
+            }
+            Self::FetchChunkList { height } => {
+                writer.u8(FETCH_CHUNK_LIST).u64(height.0);
+            }
+            Self::ChunkList { height, digests, certificate } => {
+                writer = Writer::with_capacity(32 + digests.len() * 32 + certificate.len());
+                writer.u8(CHUNK_LIST).u64(height.0).count(digests.len());
+                for digest in digests {
+                    writer.digest(digest);
+                }
+                writer.blob(certificate);
+            }
+            Self::FetchChunk { height, number } => {
+                writer.u8(FETCH_CHUNK).u64(height.0).u32(*number);
+            }
+            Self::Chunk { height, number, bytes } => {
+                writer = Writer::with_capacity(32 + bytes.len());
+                writer.u8(CHUNK).u64(height.0).u32(*number).blob(bytes);
             }
         }
         writer.finish_bytes()
@@ -178,6 +258,39 @@ impl PeerMessage {
                 view: reader.u64("view")?,
                 yours: read_head(&mut reader, "head of the receiver")?,
             },
+            FETCH_STATES => Self::FetchStates,
+            STATES => {
+                let count = reader.count("checkpoints", STATES_MAX, OFFER_BYTES)?;
+                let offer = |_| {
+                    Ok(StateOffer {
+                        height: Height(reader.u64("height of a checkpoint")?),
+                        chunks: reader.u32("chunks of a checkpoint")?,
+                        digest: reader.digest("digest of a checkpoint")?,
+                    })
+                };
+                Self::States((0..count).map(offer).collect::<Result<_, WireError>>()?)
+            }
+            FETCH_CHUNK_LIST => {
+                Self::FetchChunkList { height: Height(reader.u64("height of a checkpoint")?) }
+            }
+            CHUNK_LIST => {
+                let height = Height(reader.u64("height of a checkpoint")?);
+                let count = reader.count("chunks", STATE_CHUNKS_MAX, 32)?;
+                let digests =
+                    (0..count).map(|_| reader.digest("digest of a chunk")).collect::<Result<_, _>>()?;
+                let certificate = reader.blob("finalization", FINALIZATION_BYTES_MAX)?;
+                Self::ChunkList { height, digests, certificate: message.slice_ref(certificate) }
+            }
+            FETCH_CHUNK => Self::FetchChunk {
+                height: Height(reader.u64("height of a checkpoint")?),
+                number: reader.u32("number of a chunk")?,
+            },
+            CHUNK => {
+                let height = Height(reader.u64("height of a checkpoint")?);
+                let number = reader.u32("number of a chunk")?;
+                let bytes = reader.blob("chunk", STATE_CHUNK_BYTES)?;
+                Self::Chunk { height, number, bytes: message.slice_ref(bytes) }
+            }
             _ => return Err(WireError::Invalid { what: "message kind", reason: "unknown" }),
         };
         reader.finish()?;

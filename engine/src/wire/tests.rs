@@ -198,6 +198,22 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
             let [finalized, committed, kept_from] = [finalized, committed, kept_from].map(Height);
             PeerMessage::Status { finalized, committed, kept_from, view, yours }
         }),
+        Just(PeerMessage::FetchStates),
+        vec((any::<u64>(), any::<u32>(), digest()), 0..5).prop_map(|offers| {
+            let offer = |(height, chunks, digest)| StateOffer { height: Height(height), chunks, digest };
+            PeerMessage::States(offers.into_iter().map(offer).collect())
+        }),
+        any::<u64>().prop_map(|height| PeerMessage::FetchChunkList { height: Height(height) }),
+        (any::<u64>(), vec(digest(), 0..5), bytes()).prop_map(|(height, digests, certificate)| {
+            PeerMessage::ChunkList { height: Height(height), digests, certificate }
+        }),
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(height, number)| PeerMessage::FetchChunk { height: Height(height), number }),
+        (any::<u64>(), any::<u32>(), bytes()).prop_map(|(height, number, bytes)| PeerMessage::Chunk {
+            height: Height(height),
+            number,
+            bytes
+        }),
     ]
 }
 
@@ -324,7 +340,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_an_error_or_a_value_with_these_very_bytes(mut bytes in vec(any::<u8>(), 0..400), kind in 0..12_u8) {
+    fn garbage_is_an_error_or_a_value_with_these_very_bytes(mut bytes in vec(any::<u8>(), 0..400), kind in 0..18_u8) {
         if let Some(first) = bytes.first_mut() {
             *first = kind;
         }

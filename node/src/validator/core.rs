@@ -13,20 +13,21 @@ use consensus::{Payload, Reply};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use engine::order::Finality;
 use engine::replica::{
-    Answer, Boot, Check, Halt, Input, KIND_BOOT, Observation, Ports, QuestionId, Read, Replica, To, Work,
+    Answer, Boot, Check, Halt, Input, KIND_BOOT, Observation, Ports, QuestionId, Replica, To, Work,
 };
 use engine::store::{Position, StoreError};
 use engine::types::{Height, ValidatorIndex};
 use engine::wire::{Notice, PeerMessage};
 use net::{LogLimit, PeerNetwork, Permit};
 
+use super::checkpoints::CheckpointWork;
 use super::counters::Counters;
 use super::events::CoreEvent;
 use super::executor;
 use super::fatal::fatal;
 use super::peer_scores::PeerScores;
 use super::peers::channel_of;
-use super::reader::Requests;
+use super::reader::{Requests, Wanted};
 use super::shared::Shared;
 
 /// The shortest wait for an event: what is due and could not be done waits for another one, and must not spin
@@ -34,6 +35,8 @@ use super::shared::Shared;
 const WAIT_MIN: Duration = Duration::from_micros(500);
 /// How often a validator is named in the log for one kind of fault.
 const SAY_EVERY: Duration = Duration::from_secs(60);
+/// How often the log says how far the fetch of a state is.
+const FETCHING_EVERY: Duration = Duration::from_secs(5);
 /// How many events are handled before the rest of the loop runs.
 const ROUND_EVENTS_MAX: usize = 256;
 
@@ -56,6 +59,8 @@ pub struct Wiring {
     pub checks: Checks,
     /// To the thread that reads the journal for peers.
     pub requests: Requests,
+    /// To the thread that writes checkpoints.
+    pub checkpoints: Sender<CheckpointWork>,
     /// Starts consensus, where the votes of earlier runs are forgotten.
     pub rejoin: Option<Rejoin>,
     /// Consensus, once it runs.
@@ -78,6 +83,7 @@ impl Core {
             next_question: 0,
             permit: None,
             refusals: LogLimit::new(SAY_EVERY, 256),
+            fetching: LogLimit::new(FETCHING_EVERY, 1),
             scores: PeerScores::default(),
         };
         Self { replica, host }
@@ -127,6 +133,8 @@ struct Host {
     permit: Option<Permit>,
     /// Limits the log: one line for each validator and kind in a while.
     refusals: LogLimit<(u16, &'static str)>,
+    /// The same for a fetch that takes long.
+    fetching: LogLimit<()>,
     scores: PeerScores,
 }
 
@@ -249,7 +257,10 @@ impl Ports for Host {
             Work::Check(check) => (self.wiring.checks)(check, self.permit.take()),
             // An executor that is gone is stopping.
             Work::Execute(job) => drop(self.wiring.executor.send(executor::Event::Block(job))),
-            Work::Read(peer, read) => self.request(peer, read),
+            Work::Read(peer, read) => self.request(peer, Wanted::Journal(read)),
+            Work::ReadState(peer, read) => self.request(peer, Wanted::State(read)),
+            // A thread that is gone is stopping.
+            Work::State(work) => drop(self.wiring.checkpoints.send(CheckpointWork::State(work))),
         }
     }
 
@@ -319,9 +330,15 @@ impl Ports for Host {
                         height = height.0,
                         kept_from = kept_from.0,
                         unsaid,
-                        "no connected validator keeps the next height any more: this one cannot catch up by blocks. Connect \
-                         one that keeps more"
+                        "no connected validator keeps the next height any more: this one cannot catch up by blocks. It \
+                         fetches the state of a later height from those that have the same one"
                     );
+                }
+            }
+            Observation::FetchingState { height, written, chunks } => {
+                let now = self.wiring.shared.clock.now();
+                if self.fetching.admit((), now).is_some() {
+                    tracing::info!(height = height.0, "fetching a state: {written} of {chunks} MiB are here");
                 }
             }
         }
@@ -333,8 +350,8 @@ impl Ports for Host {
 }
 
 impl Host {
-    fn request(&self, peer: ValidatorIndex, read: Read) {
-        if !self.wiring.requests.offer(peer, read) {
+    fn request(&self, peer: ValidatorIndex, wanted: Wanted) {
+        if !self.wiring.requests.offer(peer, wanted) {
             tracing::debug!(peer = peer.0, "a peer's request is dropped: too many of its own are waiting");
         }
     }

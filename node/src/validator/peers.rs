@@ -128,7 +128,10 @@ impl Sorter {
 #[must_use]
 pub fn channel_of(message: &PeerMessage) -> usize {
     match message {
-        PeerMessage::Batch(_) | PeerMessage::BlocksReply(_) => BULK,
+        PeerMessage::Batch(_)
+        | PeerMessage::BlocksReply(_)
+        | PeerMessage::ChunkList { .. }
+        | PeerMessage::Chunk { .. } => BULK,
         _ => CONTROL,
     }
 }

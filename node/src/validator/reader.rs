@@ -1,12 +1,13 @@
-//! Reads the journal for peers that catch up, so that the core never waits for a disk. Peers are served in turns: one that
+//! Reads the journal and the checkpoints for peers that catch up, so that the core never waits for a disk. Peers are served in turns: one that
 //! asks for much waits for itself alone.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use engine::replica::Read;
+use engine::replica::{Read, StateRead};
 use engine::types::ValidatorIndex;
 use net::PeerNetwork;
 
+use super::checkpoints::ServedStates;
 use super::peers::channel_of;
 use super::shared::Shared;
 use super::turns::Turns;
@@ -14,9 +15,18 @@ use super::turns::Turns;
 /// Requests of one peer that may wait.
 const REQUESTS_PER_PEER: usize = 64;
 
+/// What a peer wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Something of the journal.
+    Journal(Read),
+    /// Something of the checkpoints.
+    State(StateRead),
+}
+
 #[derive(Debug)]
 struct Queue {
-    turns: Turns<ValidatorIndex, Read>,
+    turns: Turns<ValidatorIndex, Wanted>,
     closed: bool,
 }
 
@@ -33,9 +43,9 @@ impl Default for Requests {
 
 impl Requests {
     /// Adds a request; false if too many of the same peer wait.
-    pub fn offer(&self, peer: ValidatorIndex, read: Read) -> bool {
+    pub fn offer(&self, peer: ValidatorIndex, wanted: Wanted) -> bool {
         let mut queue = self.queue();
-        let taken = !queue.turns.contains(&peer, &read) && queue.turns.offer(peer, read).is_ok();
+        let taken = !queue.turns.contains(&peer, &wanted) && queue.turns.offer(peer, wanted).is_ok();
         if taken {
             self.0.1.notify_one();
         }
@@ -52,7 +62,7 @@ impl Requests {
         self.queue().closed
     }
 
-    fn take(&self) -> Option<(ValidatorIndex, Read)> {
+    fn take(&self) -> Option<(ValidatorIndex, Wanted)> {
         let mut queue = self.queue();
         loop {
             if queue.closed {
@@ -71,12 +81,22 @@ impl Requests {
 }
 
 /// Answers peers' requests until they are closed.
-pub fn run(shared: &Shared, peers: &PeerNetwork, requests: &Requests) {
+pub fn run(shared: &Shared, mut states: ServedStates, peers: &PeerNetwork, requests: &Requests) {
     let reader = shared.reader();
-    while let Some((peer, read)) = requests.take() {
+    while let Some((peer, wanted)) = requests.take() {
         let mut answer = Vec::new();
-        if let Err(error) = reader.answer_unless(&read, &|| requests.is_closed(), &mut answer) {
-            shared.damage.note(&error, shared.clock.now());
+        match wanted {
+            Wanted::Journal(read) => {
+                if let Err(error) = reader.answer_unless(&read, &|| requests.is_closed(), &mut answer) {
+                    shared.damage.note(&error, shared.clock.now());
+                }
+            }
+            Wanted::State(read) => {
+                if let StateRead::ChunkList(height) | StateRead::Chunk(height, _) = read {
+                    shared.held().note(peer, height, shared.clock.now());
+                }
+                answer.push(states.answer(read));
+            }
         }
         for message in answer {
             // A reply that cannot be sent now is dropped; the peer asks again.
@@ -91,8 +111,8 @@ mod tests {
 
     use super::*;
 
-    fn block(height: u64) -> Read {
-        Read::Block(Height(height))
+    fn block(height: u64) -> Wanted {
+        Wanted::Journal(Read::Block(Height(height)))
     }
 
     #[test]

@@ -105,9 +105,13 @@ pub fn recover(
         }
     }
     replay.rewind();
+    let unusable = || {
+        let (data, why) =
+            (config.data.display().to_string(), why.unwrap_or_else(|| "there is none".to_owned()));
+        NoUsableCheckpoint { data, why }
+    };
     if replay.first() > Position::from_raw(0) {
-        let why = why.unwrap_or_else(|| "there is none".to_owned());
-        return Err(NoUsableCheckpoint { data: config.data.display().to_string(), why }.into());
+        return Err(unusable().into());
     }
     let start = Start::genesis(&config.genesis, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
@@ -117,6 +121,8 @@ pub fn recover(
             Ok(resumed.logged())
         }
         Err(Failure::Stopped(stopped)) => Err(stopped.into()),
+        // Its beginning is still there, and not all that follows.
+        Err(_) if released > Position::from_raw(0) => Err(unusable().into()),
         Err(error) => Err(error).with_context(|| {
             format!("the journal in {} cannot be continued", config.data.join("journal").display())
         }),

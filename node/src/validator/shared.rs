@@ -1,11 +1,11 @@
 //! What the threads of one validator share. Each thread owns its own state; this is everything else.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ingress::Submission;
 use engine::mempool::Mempools;
-use engine::replica::{BlockIndex, Boot, Boots, Hints, JournalReader};
+use engine::replica::{BlockIndex, Boot, Boots, Held, Hints, JournalReader};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::Notice;
@@ -41,6 +41,10 @@ pub struct Shared {
     pub damage: Damage,
     /// The starts that the journal remembers.
     pub boots: Mutex<Boots>,
+    /// The checkpoints that peers are fetching.
+    pub held: Mutex<Held>,
+    /// Set when a state was fetched from which the next start goes on: the validator ends and starts again.
+    pub starts_again: AtomicBool,
     /// Set when the validator stops: what takes long for others is given up.
     pub stopping: AtomicBool,
 }
@@ -49,6 +53,11 @@ impl Shared {
     /// The journal gets a record of a start, or of a loss.
     pub fn note_boot(&self, boot: Boot) {
         self.boots.lock().unwrap_or_else(PoisonError::into_inner).note(boot);
+    }
+
+    /// The checkpoints that peers are fetching.
+    pub fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader of the journal.

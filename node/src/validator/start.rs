@@ -10,7 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam::channel::{Sender, bounded, unbounded};
+use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, PUBLIC_KEY_BYTES, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempools;
@@ -24,7 +24,7 @@ use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
-use super::checkpoints::{self, CheckpointTaker};
+use super::checkpoints::{self, CheckpointTaker, ServedStates};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
 use super::core::{Core, Rejoin, Wiring};
@@ -58,27 +58,61 @@ const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
 const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
 /// How long what is queued for the network may take when the validator stops.
 const FAREWELL: Duration = Duration::from_millis(300);
-/// Runs the validator of `config` until a signal asks it to stop.
+/// How often it is looked whether the validator is to start again.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs the validator of `config` until a signal asks it to stop. One that has fetched a state starts again, from there.
 ///
 /// # Errors
 /// What keeps it from starting: a port taken, a directory in use or of another network, a damaged journal. Once it
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
 pub fn run(config: &Config) -> anyhow::Result<()> {
     stop_on_panic();
-    let validator = match Validator::start(config) {
-        Ok(validator) => validator,
-        // Asked to, before it had done anything.
-        Err(error) if error.is::<Stopped>() => {
-            tracing::info!("{error}");
+    loop {
+        let validator = match Validator::start(config) {
+            Ok(validator) => validator,
+            // Asked to, before it had done anything.
+            Err(error) if error.is::<Stopped>() => {
+                tracing::info!("{error}");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let signal = loop {
+            let signal = signals::wait_for(LOOK_EVERY).context("cannot wait for signals")?;
+            if signal.is_some() || validator.shared.starts_again.load(Relaxed) {
+                break signal;
+            }
+        };
+        match signal {
+            Some(signal) => tracing::info!(?signal, "stopping"),
+            None => tracing::info!("starting again"),
+        }
+        validator.stop();
+        if signal.is_some() {
+            tracing::info!("stopped; the journal is complete");
             return Ok(());
         }
-        Err(error) => return Err(error),
-    };
-    let signal = signals::wait().context("cannot wait for signals")?;
-    tracing::info!(?signal, "stopping");
-    validator.stop();
-    tracing::info!("stopped; the journal is complete");
-    Ok(())
+    }
+}
+
+/// Opens the journal and recovers what it amounts to. Where a state was fetched that is above it, it goes on from there.
+fn resume(
+    config: &Config,
+    certificates: &Certificates,
+    files: &checkpoints::Directory,
+) -> anyhow::Result<(Log, Resumed)> {
+    loop {
+        let (journal, replay) = Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?;
+        let resumed = recover(config, certificates, (replay, journal.released()), files)?;
+        match files.fetched_above(resumed.recovered.head.height, &config.genesis)? {
+            Some(state) => files.adopt(state, &resumed.recovered, &journal)?,
+            None => {
+                files.release_before(resumed.index.base(), &journal)?;
+                return Ok((journal, resumed));
+            }
+        }
+    }
 }
 
 struct Validator {
@@ -101,15 +135,14 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_socket = net::bind(config.listen_peers).context("the port for validators")?;
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
-        let (journal, replay) = Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         let files = checkpoints::Directory::open(
             &config.data.join("checkpoints"),
             *genesis.network(),
             own_key(config),
         )?;
-        let Resumed { mut recovered, ledger, roots, view, index, hints } =
-            recover(config, &certificates, (replay, journal.released()), &files)?;
+        let (journal, resumed) = resume(config, &certificates, &files)?;
+        let Resumed { mut recovered, ledger, roots, view, index, hints } = resumed;
         let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
         let keeper = Keeper::new(&recovered, &roots);
 
@@ -133,6 +166,8 @@ impl Validator {
                 config.work.mempool_per_account as u32,
             )),
             filled: AtomicBool::new(false),
+            held: Mutex::default(),
+            starts_again: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
 
@@ -169,18 +204,23 @@ impl Validator {
         let requests = Requests::default();
         let report =
             Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
-        let (checkpoints, checkpoint_events) = bounded(1);
+        let (checkpoints, checkpoint_work) = unbounded();
         let busy = Arc::new(AtomicBool::new(false));
-        let taker = CheckpointTaker { keeper, states: ledger_states, files: checkpoints, busy: busy.clone() };
+        let taker =
+            CheckpointTaker { keeper, states: ledger_states, files: checkpoints.clone(), busy: busy.clone() };
         let query = QueryThread::new(shared.clone(), view, taker, report, peers.clone());
         reader_threads.push(spawn("checkpoints", {
-            let (shared, retention) = (shared.clone(), config.retention);
-            move || files.run(&checkpoint_events, &busy, &shared, retention)
+            let (shared, retention, core, files) =
+                (shared.clone(), config.retention, core.clone(), files.clone());
+            // A core that is gone is stopping.
+            let tell = move |input| drop(core.send(CoreEvent::Input(input)));
+            move || files.run(&checkpoint_work, (&busy, &tell), &shared, retention)
         })?);
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
             let (shared, peers, requests) = (shared.clone(), peers.clone(), requests.clone());
-            move || reader::run(&shared, &peers, &requests)
+            let states = ServedStates::new(files);
+            move || reader::run(&shared, states, &peers, &requests)
         })?);
 
         let consensus = Arc::new(Mutex::new(None));
@@ -216,6 +256,7 @@ impl Validator {
                 Box::new(move |check, permit| offer(&batches, &core, check, permit))
             },
             requests: requests.clone(),
+            checkpoints,
             rejoin,
             consensus: consensus.clone(),
         };

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use engine::audit::{
     BaseChain, BaseCheckpoint, Committed, CommittedChain, Entry, Finding, FindingKind, JournalFormat, Wrong,
 };
-use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
+use engine::replica::{
+    Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE,
+};
 use engine::store::{Owner, Position};
 use engine::types::Digest;
 use engine::wire::{Batch, Block};
@@ -40,15 +42,16 @@ impl JournalFormat for Records {
         let file = files.file(oldest.height);
         let whole = |error: String| damage(file.clone(), "a whole checkpoint", error);
         let checkpoint = files.read(oldest.height).map_err(|error| whole(error.to_string()))?;
-        let record = committed(&checkpoint.record.encode())
+        let record = committed(&checkpoint.common.record.encode())
             .map_err(|_| whole("the block in its record cannot be read".into()))?;
-        let chains = checkpoint.chains.into_iter().map(|of| BaseChain {
+        let common = checkpoint.common;
+        let chains = common.chains.into_iter().map(|of| BaseChain {
             growth: of.growth,
             accounts: of.accounts.iter().copied().collect(),
             rows: of.slots.iter().map(|slot| slot.as_ref().map(|row| row.leaf().to_vec())).collect(),
             outbox: of.outbox,
         });
-        let (chains, roots, replay_from) = (chains.collect(), checkpoint.roots, checkpoint.replay_from);
+        let (chains, roots, replay_from) = (chains.collect(), common.roots, checkpoint.replay_from);
         Ok(Box::new(BaseCheckpoint { file, replay_from, record, roots, chains }))
     }
 
@@ -61,6 +64,8 @@ impl JournalFormat for Records {
             KIND_BLOCK => Block::decode(&bytes)
                 .map(Entry::Block)
                 .map_err(|error| Wrong::new("a proposed block", "the encoding of a block", error)),
+            // What it leads to begins with a checkpoint, and the audit with that.
+            KIND_STATE => committed(&bytes).map(|_| Entry::Boot),
             KIND_BOOT => Boot::decode(&bytes)
                 .map(|_| Entry::Boot)
                 .map_err(|error| Wrong::new("a start", "the encoding of its record", error)),

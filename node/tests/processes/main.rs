@@ -10,6 +10,7 @@
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
 //!   ├─ recovery  kill -9 of one and of all
+//!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
 //!   ├─ attacks   what others wait while somebody attacks
@@ -54,3 +55,5 @@ mod proofs;
 mod recovery;
 #[cfg(test)]
 mod reservations;
+#[cfg(test)]
+mod states;

@@ -83,14 +83,14 @@ fn all_four_die_at_once_and_nothing_acknowledged_is_missing() {
 }
 
 /// A network whose validators write a checkpoint after so many KiB of transactions. They do not run yet.
-fn with_checkpoints(accounts: u64, kib: u64) -> Testbed {
+pub fn with_checkpoints(accounts: u64, kib: u64) -> Testbed {
     let testbed = Testbed::new(4, accounts);
     testbed.network.members.iter().for_each(|member| store(member, &format!("checkpoint_every_kib = {kib}")));
     testbed
 }
 
 /// Adds lines to the section on storage of a validator's configuration.
-fn store(member: &Member, lines: &str) {
+pub fn store(member: &Member, lines: &str) {
     let file = member.config_file();
     let config = fs::read_to_string(&file).unwrap();
     assert!(config.contains("\n[storage]\n"), "{config}");

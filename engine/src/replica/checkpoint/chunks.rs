@@ -1,18 +1,19 @@
-//! Bytes in chunks, each with its digest: a chunk is checked before any byte of it is used.
+//! Bytes in chunks, each with its digest: a chunk is checked before any byte of it is used. All but the last two are as
+//! long as a chunk may be.
 //!
 //! ```text
 //! chunk = bytes of it (4) | the bytes, 1 MiB at most | SHA-256 of its number (8) and the bytes
-//! the last chunk has no bytes, and nothing stands behind it
+//! the last chunk has no bytes
 //! ```
 
 use std::io::{self, ErrorKind, Read, Write};
 
 use kernels::sha2::sha256_parts;
 
-/// Bytes of the largest chunk.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
+use crate::limits::STATE_CHUNK_BYTES;
 
-fn digest(number: u64, bytes: &[u8]) -> [u8; 32] {
+/// The digest of a chunk.
+pub(super) fn digest(number: u64, bytes: &[u8]) -> [u8; 32] {
     sha256_parts(&[&number.to_le_bytes(), bytes])
 }
 
@@ -25,7 +26,7 @@ pub(super) struct ChunkWriter<W> {
 
 impl<W: Write> ChunkWriter<W> {
     pub(super) fn new(to: W) -> Self {
-        Self { to, chunk: Vec::with_capacity(CHUNK_BYTES), number: 0 }
+        Self { to, chunk: Vec::with_capacity(STATE_CHUNK_BYTES), number: 0 }
     }
 
     fn end_chunk(&mut self) -> io::Result<()> {
@@ -50,9 +51,9 @@ impl<W: Write> ChunkWriter<W> {
 
 impl<W: Write> Write for ChunkWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        let count = bytes.len().min(STATE_CHUNK_BYTES - self.chunk.len());
         self.chunk.extend_from_slice(&bytes[..count]);
-        if self.chunk.len() == CHUNK_BYTES {
+        if self.chunk.len() == STATE_CHUNK_BYTES {
             self.end_chunk()?;
         }
         Ok(count)
@@ -82,7 +83,7 @@ impl<R: Read> ChunkReader<R> {
         let mut length = [0; 4];
         self.from.read_exact(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
-        if length > CHUNK_BYTES {
+        if length > STATE_CHUNK_BYTES {
             return Err(io::Error::new(ErrorKind::InvalidData, "a chunk is longer than 1 MiB"));
         }
         self.chunk.resize(length, 0);
@@ -98,15 +99,26 @@ impl<R: Read> ChunkReader<R> {
         Ok(())
     }
 
-    /// Checks that nothing is left: neither in the chunk, nor another chunk, nor behind the last one.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    /// Checks that nothing is left, neither in the chunk nor another chunk, and gives back what stands behind them.
+    pub(super) fn end(mut self) -> io::Result<R> {
         if self.at == self.chunk.len() && !self.ended {
             self.next_chunk()?;
         }
-        if !self.ended || self.from.read(&mut [0])? > 0 {
-            return Err(io::Error::new(ErrorKind::InvalidData, "there are bytes after the last chunk"));
+        match self.ended {
+            true => Ok(self.from),
+            false => Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "there are bytes after the last that belong there",
+            )),
         }
-        Ok(())
+    }
+
+    /// The same where nothing may stand behind the last chunk.
+    pub(super) fn finish(self) -> io::Result<()> {
+        match self.end()?.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(io::Error::new(ErrorKind::InvalidData, "there are bytes after the last chunk")),
+        }
     }
 }
 

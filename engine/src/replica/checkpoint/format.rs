@@ -1,20 +1,27 @@
-//! The bytes of a checkpoint, inside its [chunks](super::chunks). Numbers are little-endian; in parentheses are the bytes
-//! of a field, or of the count before a list.
+//! The bytes of a checkpoint: a head, then two parts, each in [chunks](super::chunks) of its own. Numbers are
+//! little-endian; in parentheses are the bytes of a field, or of the count before a list.
 //!
 //! ```text
-//! magic | network (32) | validator (32) | replay from (8)
-//! common  | record of the height: bytes (4), as in the journal | roots (4), 32 each | quotas (4), each
-//!         | chain (4), since (8), bytes (4) | chains (4), each as below
+//! head    | magic (21) | network (32) | validator (32) | replay from (8) | SHA-256 of all this (32)
+//! common  | magic (16) | network (32) | record of the height: bytes (4), as in the journal, without certificate and
+//!         | places of batches | roots (4), 32 each | quotas (4), each chain (4), since (8), bytes (4)
+//!         | chains (4), each as below
 //! local   | last certificate: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
 //!         | base (8) | positions (8), 8 each | hints (8), 8 each
 //! chain   | id (4) | beginning (8) | heights that opened accounts (4), each height (8), accounts (8)
 //!         | accounts (8), 64 each | slots (8), each 0 or 1, bytes (2), leaf | deliveries (4), each as its leaf
 //! ```
+//!
+//! The common part has the same bytes at all validators, so its chunks can be fetched from any of them.
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use kernels::sha2::sha256_parts;
+
 use super::chunks::{ChunkReader, ChunkWriter};
-use super::{Boots, ChainCheckpoint, Checkpoint, CheckpointMark, CommittedBlock, Positions, ValidatorId};
+use super::{
+    Boots, ChainCheckpoint, Checkpoint, CheckpointMark, CommittedBlock, CommonState, Positions, ValidatorId,
+};
 use crate::execute::{AccountState, DELIVERY_BYTES, Delivery, Growth, Pages, ReplayWindow, Row};
 use crate::limits::ROW_VALUE_BYTES_MAX;
 use crate::order::Quotas;
@@ -22,7 +29,11 @@ use crate::store::Position;
 use crate::types::{AccountFlags, ChainId, Digest, Height, Quota};
 use crate::wire::Block;
 
-const MAGIC: &[u8; 21] = b"millrace/checkpoint/2";
+const MAGIC: &[u8; 21] = b"millrace/checkpoint/3";
+const COMMON_MAGIC: &[u8; 16] = b"millrace/state/1";
+const HEAD_BYTES: usize = 21 + 32 + 32 + 8;
+/// Where the chunks of the common part begin.
+pub(super) const COMMON_AT: u64 = HEAD_BYTES as u64 + 32;
 const ACCOUNT_BYTES: usize = 32 + 4 + 8 + 8 + 8 + 4;
 
 impl Checkpoint {
@@ -31,20 +42,12 @@ impl Checkpoint {
     /// # Errors
     /// What `to` answers.
     pub fn write<W: Write>(&self, of: ValidatorId<'_>, to: W) -> io::Result<W> {
+        let mut to = to;
+        let head = head(of, self.replay_from);
+        to.write_all(&head)?;
+        to.write_all(&sha256_parts(&[&head]))?;
+        let to = self.common.write(of.network, to)?;
         let mut out = Out(ChunkWriter::new(to));
-        out.raw(MAGIC)?;
-        out.raw(&of.network.0)?;
-        out.raw(of.validator)?;
-        out.u64(self.replay_from.raw())?;
-        out.bytes(&self.record.encode())?;
-        out.many(&self.roots, |out, root| out.raw(&root.0))?;
-        let quotas: Vec<_> = self.quotas.entries().collect();
-        out.many(&quotas, |out, (chain, since, quota)| {
-            out.u32(chain.0)?;
-            out.u64(since.0)?;
-            out.u32(quota.0)
-        })?;
-        out.many(&self.chains, Out::chain)?;
         out.bytes(&self.certificate)?;
         let Boots { begun, done, lost, counterpart_lost } = self.boots;
         out.u64(begun)?;
@@ -62,23 +65,23 @@ impl Checkpoint {
     ///
     /// # Errors
     /// It cannot be read, or is damaged.
-    pub fn check_digests(from: impl Read) -> io::Result<()> {
-        let mut input = ChunkReader::new(from);
-        io::copy(&mut input, &mut io::sink())?;
-        input.finish()
+    pub fn check_digests(mut from: impl Read) -> io::Result<()> {
+        read_head(&mut from)?;
+        let mut common = ChunkReader::new(from);
+        io::copy(&mut common, &mut io::sink())?;
+        let mut local = ChunkReader::new(common.end()?);
+        io::copy(&mut local, &mut io::sink())?;
+        local.finish()
     }
 
     /// Reads one. Whether it is what the network had is for [`Self::restore`] to find out.
     ///
     /// # Errors
     /// It cannot be read, is damaged, or is of another network; nothing of it was believed.
-    pub fn read(of: ValidatorId<'_>, from: impl Read) -> io::Result<Self> {
+    pub fn read(of: ValidatorId<'_>, mut from: impl Read) -> io::Result<Self> {
+        let replay_from = read_own_head(of, &mut from)?;
+        let (common, from) = CommonState::read_part(of.network, from)?;
         let mut input = In(ChunkReader::new(from));
-        let (replay_from, record) = input.read_header(of)?;
-        let roots = input.many(|input| input.array().map(Digest))?;
-        let quotas =
-            input.many(|input| Ok((ChainId(input.u32()?), Height(input.u64()?), Quota(input.u32()?))))?;
-        let chains = input.many(In::chain)?;
         let certificate = input.bytes()?;
         let (begun, done) = (input.u64()?, input.u64()?);
         let (lost, counterpart_lost) = (input.bit()?, input.bit()?);
@@ -88,18 +91,112 @@ impl Checkpoint {
         let count = input.u64()?;
         let hints = (0..count).map(|_| input.u64()).collect::<io::Result<_>>()?;
         input.0.finish()?;
-        Ok(Self {
-            record,
-            roots,
-            quotas: quotas.into_iter().collect::<Quotas>(),
-            chains,
-            certificate,
-            boots: Boots { begun, done, lost, counterpart_lost },
-            replay_from,
-            positions,
-            hints,
-        })
+        let boots = Boots { begun, done, lost, counterpart_lost };
+        Ok(Self { common, certificate, boots, replay_from, positions, hints })
     }
+}
+
+impl CommonState {
+    /// Writes it, in chunks.
+    ///
+    /// # Errors
+    /// What `to` answers.
+    pub fn write<W: Write>(&self, network: &Digest, to: W) -> io::Result<W> {
+        let mut out = Out(ChunkWriter::new(to));
+        out.raw(COMMON_MAGIC)?;
+        out.raw(&network.0)?;
+        out.bytes(&self.record.encode())?;
+        out.many(&self.roots, |out, root| out.raw(&root.0))?;
+        let quotas: Vec<_> = self.quotas.entries().collect();
+        out.many(&quotas, |out, (chain, since, quota)| {
+            out.u32(chain.0)?;
+            out.u64(since.0)?;
+            out.u32(quota.0)
+        })?;
+        out.many(&self.chains, Out::chain)?;
+        out.0.finish()
+    }
+
+    /// Reads one that stands by itself, as [`Self::write`] has written it. It is not believed for that.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn read(network: &Digest, from: impl Read) -> io::Result<Self> {
+        let (common, mut behind) = Self::read_part(network, from)?;
+        match behind.read(&mut [0])? {
+            0 => Ok(common),
+            _ => Err(invalid("there are bytes after the last chunk")),
+        }
+    }
+
+    /// Reads one, and gives back what stands behind it.
+    pub(super) fn read_part<R: Read>(network: &Digest, from: R) -> io::Result<(Self, R)> {
+        let mut input = In(ChunkReader::new(from));
+        let record = input.record(network)?;
+        let roots = input.many(|input| input.array().map(Digest))?;
+        let quotas =
+            input.many(|input| Ok((ChainId(input.u32()?), Height(input.u64()?), Quota(input.u32()?))))?;
+        let chains = input.many(In::chain)?;
+        let behind = input.0.end()?;
+        Ok((Self { record, roots, quotas: quotas.into_iter().collect::<Quotas>(), chains }, behind))
+    }
+}
+
+/// The head of a checkpoint, without its digest.
+fn head(of: ValidatorId<'_>, replay_from: Position) -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    let parts: [&[u8]; 4] = [MAGIC, &of.network.0, of.validator, &replay_from.raw().to_le_bytes()];
+    let mut at = 0;
+    for part in parts {
+        head[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    head
+}
+
+/// The network, the validator, and where the journal is read from.
+fn read_head(from: &mut impl Read) -> io::Result<([u8; 32], [u8; 32], Position)> {
+    let (mut head, mut digest) = ([0; HEAD_BYTES], [0; 32]);
+    from.read_exact(&mut head)?;
+    let (magic, rest) = head.split_first_chunk().expect("its first field");
+    if magic != MAGIC {
+        return Err(invalid("this is not a checkpoint, or one of another version"));
+    }
+    from.read_exact(&mut digest)?;
+    if digest != sha256_parts(&[&head]) {
+        return Err(invalid("its head does not have its digest"));
+    }
+    let (network, rest) = rest.split_first_chunk().expect("its second field");
+    let (validator, rest) = rest.split_first_chunk().expect("its third field");
+    let replay_from = rest.try_into().expect("its last field");
+    Ok((*network, *validator, Position::from_raw(u64::from_le_bytes(replay_from))))
+}
+
+/// Where the journal is read from, if it is a checkpoint of this validator.
+fn read_own_head(of: ValidatorId<'_>, from: &mut impl Read) -> io::Result<Position> {
+    let (network, validator, replay_from) = read_head(from)?;
+    if Digest(network) != *of.network {
+        return Err(invalid("it is of another network"));
+    }
+    if validator != *of.validator {
+        return Err(invalid("it is of another validator"));
+    }
+    Ok(replay_from)
+}
+
+/// The last certificate, with which the local part begins.
+pub(super) fn read_certificate(local: &mut ChunkReader<impl Read>) -> io::Result<Vec<u8>> {
+    read_bytes(local)
+}
+
+/// Bytes with their length (4) before them. Memory grows with the bytes that come, not with the length that is announced.
+fn read_bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u64::from(u32::from_le_bytes(length));
+    let mut bytes = Vec::new();
+    from.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
 }
 
 fn invalid(why: impl Into<String>) -> io::Error {
@@ -186,29 +283,25 @@ impl CheckpointMark {
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
-    pub fn read(of: ValidatorId<'_>, from: impl Read) -> io::Result<Self> {
-        let (replay_from, record) = In(ChunkReader::new(from)).read_header(of)?;
+    pub fn read(of: ValidatorId<'_>, mut from: impl Read) -> io::Result<Self> {
+        let replay_from = read_own_head(of, &mut from)?;
+        let record = In(ChunkReader::new(from)).record(of.network)?;
         let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         Ok(Self { height: record.height, replay_from, time_ms: block.header().time_ms })
     }
 }
 
 impl<R: Read> In<R> {
-    /// Where the journal is read from, and the record of the height.
-    fn read_header(&mut self, of: ValidatorId<'_>) -> io::Result<(Position, CommittedBlock)> {
-        if self.array()? != *MAGIC {
-            return Err(invalid("this is not a checkpoint, or one of another version"));
+    /// The beginning of the common part: the record of the height.
+    fn record(&mut self, network: &Digest) -> io::Result<CommittedBlock> {
+        if self.array()? != *COMMON_MAGIC {
+            return Err(invalid("this is not the state of a network, or one of another version"));
         }
-        if Digest(self.array()?) != *of.network {
+        if Digest(self.array()?) != *network {
             return Err(invalid("it is of another network"));
         }
-        if self.array()? != *of.validator {
-            return Err(invalid("it is of another validator"));
-        }
-        let replay_from = Position::from_raw(self.u64()?);
-        let record = CommittedBlock::decode(&self.bytes()?)
-            .map_err(|error| invalid(format!("the record of its height cannot be read: {error}")))?;
-        Ok((replay_from, record))
+        CommittedBlock::decode(&self.bytes()?)
+            .map_err(|error| invalid(format!("the record of its height cannot be read: {error}")))
     }
 
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -233,12 +326,8 @@ impl<R: Read> In<R> {
         }
     }
 
-    /// Memory grows with the bytes that come, not with the length that is announced.
     fn bytes(&mut self) -> io::Result<Vec<u8>> {
-        let length = u64::from(self.u32()?);
-        let mut bytes = Vec::new();
-        (&mut self.0).take(length).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 == length { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
+        read_bytes(&mut self.0)
     }
 
     fn many<T>(&mut self, mut read: impl FnMut(&mut Self) -> io::Result<T>) -> io::Result<Vec<T>> {

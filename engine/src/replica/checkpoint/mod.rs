@@ -15,15 +15,19 @@
 //! settings take theirs at the same heights.
 
 mod chunks;
+mod fetched;
 mod format;
 mod retention;
+mod served;
 
 use std::collections::VecDeque;
 use std::io;
 
 use thiserror::Error;
 
-pub use self::retention::{CheckpointMark, Retention, RetentionPlan};
+pub use self::fetched::FetchedState;
+pub use self::retention::{CheckpointMark, Held, Retention, RetentionPlan};
+pub use self::served::{ServedState, chunk_frame, chunk_position, is_chunk};
 use super::committer::ROOTS_KEPT;
 use super::index::Positions;
 use super::recovery::Start;
@@ -90,10 +94,10 @@ pub struct ChainCheckpoint {
     pub outbox: Vec<Delivery>,
 }
 
-/// What a start needs beside the journal from [`replay_from`](Self::replay_from) on.
+/// What all validators have at a height: the same bytes at each of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The journal's record of the height: its block, its state root and what that says of each chain.
+pub struct CommonState {
+    /// The record of the height, without what differs between validators: certificate and places of batches.
     pub record: CommittedBlock,
     /// The state roots of the last heights up to this one.
     pub roots: Vec<Digest>,
@@ -101,6 +105,13 @@ pub struct Checkpoint {
     pub quotas: Quotas,
     /// The chains, ascending.
     pub chains: Vec<ChainCheckpoint>,
+}
+
+/// What a start needs beside the journal from [`replay_from`](Self::replay_from) on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// What all validators have at the height.
+    pub common: CommonState,
     /// The last finalization certificate at or below the height; empty if there is none.
     pub certificate: Vec<u8>,
     /// The starts that the journal remembers.
@@ -182,7 +193,7 @@ impl Checkpoint {
     /// The height.
     #[must_use]
     pub fn height(&self) -> Height {
-        self.record.height
+        self.common.record.height
     }
 
     /// The state of the height, if that is what the network had.
@@ -195,7 +206,8 @@ impl Checkpoint {
         certificates: &dyn FinalityVerifier,
         schedule: Schedule,
     ) -> Result<Restored, CheckpointError> {
-        let Self { record, roots, quotas, chains, certificate, boots, replay_from, positions, hints } = self;
+        let Self { common, certificate, boots, replay_from, positions, hints } = self;
+        let CommonState { record, roots, quotas, chains } = common;
         let invalid = CheckpointError::Invalid;
         let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         let height = record.height;
@@ -318,6 +330,7 @@ impl Keeper {
     ) -> Result<Checkpoint, CaptureError> {
         let height = view.height();
         let (record, block) = journal.block(height)?;
+        let record = CommittedBlock { certificate: Vec::new(), batches: Vec::new(), ..record };
         let first = Height(height.0 + 1 - self.roots.len() as u64);
         let uncarried = ChainPosition::of(&block).roots_next;
         if uncarried < first {
@@ -331,16 +344,10 @@ impl Keeper {
             slots,
             outbox: delta.outbox().to_vec(),
         };
-        Ok(Checkpoint {
-            record,
-            roots: self.roots.iter().copied().collect(),
-            quotas: self.quotas.clone(),
-            chains: view.copy().zip(deltas).map(chain).collect(),
-            certificate,
-            boots,
-            replay_from,
-            positions: journal.index.until(height),
-            hints: Vec::new(),
-        })
+        let roots = self.roots.iter().copied().collect();
+        let chains = view.copy().zip(deltas).map(chain).collect();
+        let common = CommonState { record, roots, quotas: self.quotas.clone(), chains };
+        let positions = journal.index.until(height);
+        Ok(Checkpoint { common, certificate, boots, replay_from, positions, hints: Vec::new() })
     }
 }

@@ -9,10 +9,14 @@
 //! The journal is pruned only where a checkpoint stands, so that everything above it can be audited. It is pruned at the
 //! first checkpoint after which no more stands than the operator wants, and never above the last but one: the newest
 //! may be one that cannot be used. Nor is it pruned so high that a peer which is a little behind finds nothing. Of the
-//! checkpoints between, as many stay as will be needed: one for each quarter of what is kept.
+//! checkpoints between, as many stay as will be needed: one for each quarter of what is kept. A checkpoint that a peer is
+//! fetching stays, and the journal behind it, for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::store::Position;
-use crate::types::Height;
+use crate::types::{Height, ValidatorIndex};
 
 /// How much of the journal is kept: at most each of these limits, but always what a start needs. Without a limit
 /// everything is kept.
@@ -77,15 +81,23 @@ impl Retention {
     }
 
     /// What becomes of these checkpoints, ascending, of which the newest was written now and read back. `base` is where
-    /// the journal begins: at its start, or where it was pruned.
+    /// the journal begins: at its start, or where it was pruned. Those that are `held` stay, and the journal behind them.
     #[must_use]
-    pub fn plan(&self, base: &CheckpointMark, checkpoints: &[CheckpointMark]) -> RetentionPlan {
+    pub fn plan(
+        &self,
+        base: &CheckpointMark,
+        checkpoints: &[CheckpointMark],
+        held: &BTreeSet<Height>,
+    ) -> RetentionPlan {
         let Some((newest, older)) = checkpoints.split_last() else { return RetentionPlan::default() };
         let Some((last_but_one, between)) = older.split_last() else {
             return RetentionPlan { kept: vec![newest.height], prune_at: None };
         };
         let fits = |mark: &&CheckpointMark| self.share(mark, newest) <= WHOLE;
-        let highest = newest.height.0.saturating_sub(self.heights_min);
+        let for_peers = newest.height.0.saturating_sub(self.heights_min);
+        let is_held = |mark: &CheckpointMark| held.contains(&mark.height);
+        let fetched = older.iter().find(|mark| is_held(mark)).map_or(u64::MAX, |mark| mark.height.0);
+        let highest = for_peers.min(fetched);
         let prunable = older.partition_point(|mark| mark.height.0 <= highest);
         let prune_at = match (fits(&base), older[..prunable].split_last()) {
             (true, _) | (_, None) => None,
@@ -103,14 +115,52 @@ impl Retention {
             if mark.height > before.height && self.is_far_enough(&before, mark) {
                 kept.push(mark.height);
                 before = *mark;
+            } else if is_held(mark) && kept.last() != Some(&mark.height) {
+                kept.push(mark.height);
             }
         }
         // Where the journal was pruned, an audit begins.
-        if prune_at.is_none() && base.height.0 > 0 && between.iter().any(|mark| mark.height == base.height) {
+        let is_base = |mark: &CheckpointMark| mark.height == base.height && !is_held(mark);
+        if prune_at.is_none() && base.height.0 > 0 && between.iter().any(is_base) {
             kept.insert(0, base.height);
         }
         kept.extend([last_but_one.height, newest.height]);
         RetentionPlan { kept, prune_at }
+    }
+}
+
+/// How long a checkpoint is held after a peer has asked for a part of it: the peer then needs the blocks above it.
+const HELD_AFTER: Duration = Duration::from_secs(60);
+/// How long one peer holds checkpoints at most, and then holds none: what it asks for may serve no other purpose.
+const HELD_MAX: Duration = Duration::from_secs(300);
+
+/// The checkpoints that peers are fetching.
+#[derive(Clone, Debug, Default)]
+pub struct Held(BTreeMap<ValidatorIndex, Holding>);
+
+#[derive(Clone, Copy, Debug)]
+struct Holding {
+    height: Height,
+    first: Duration,
+    last: Duration,
+}
+
+impl Held {
+    /// A peer asks for a part of the checkpoint of a height.
+    pub fn note(&mut self, peer: ValidatorIndex, height: Height, now: Duration) {
+        let new = Holding { height, first: now, last: now };
+        let holding = self.0.entry(peer).or_insert(new);
+        if now >= holding.first + 2 * HELD_MAX {
+            *holding = new;
+        }
+        (holding.height, holding.last) = (height, now);
+    }
+
+    /// Their heights.
+    #[must_use]
+    pub fn heights(&self, now: Duration) -> BTreeSet<Height> {
+        let counts = |of: &&Holding| now < of.last + HELD_AFTER && now < of.first + HELD_MAX;
+        self.0.values().filter(counts).map(|holding| holding.height).collect()
     }
 }
 
@@ -134,7 +184,7 @@ mod tests {
         let (mut marks, mut base): (Vec<CheckpointMark>, CheckpointMark) = (Vec::new(), GENESIS);
         for number in 1..=count {
             marks.push(mark(number));
-            let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks);
+            let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks, &BTreeSet::new());
             marks.retain(|mark| kept.contains(&mark.height));
             assert_eq!(
                 kept,
@@ -179,30 +229,78 @@ mod tests {
         assert!((mark(44).height..=mark(45).height).contains(&base.height), "{kept:?}");
     }
 
+    #[test]
+    fn what_a_peer_fetches_stays_and_the_journal_behind_it() {
+        let retention = Retention { heights: Some(100), ..Retention::default() };
+        let (mut marks, mut base): (Vec<CheckpointMark>, CheckpointMark) = (Vec::new(), GENESIS);
+        let held = BTreeSet::from([Height(170), Height(999)]);
+        for number in 1..=60 {
+            marks.push(mark(number));
+            let held = if number < 50 { held.clone() } else { BTreeSet::new() };
+            let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks, &held);
+            marks.retain(|mark| kept.contains(&mark.height));
+            assert_eq!(
+                kept,
+                marks.iter().map(|mark| mark.height).collect::<Vec<_>>(),
+                "ascending, and no others"
+            );
+            base = prune_at.unwrap_or(base);
+            assert_eq!(marks.contains(&mark(17)), (17..50).contains(&number), "{number}");
+            assert!(number >= 50 || base.height <= Height(170), "{base:?}");
+        }
+        assert!(base.height >= Height(500), "nobody fetches it any more: {base:?}");
+    }
+
+    #[test]
+    fn a_peer_holds_one_checkpoint_and_only_for_a_while() {
+        let s = Duration::from_secs;
+        let (one, other) = (ValidatorIndex(1), ValidatorIndex(2));
+        let mut held = Held::default();
+        held.note(one, Height(30), s(10));
+        held.note(other, Height(40), s(20));
+        assert_eq!(held.heights(s(20)), BTreeSet::from([Height(30), Height(40)]));
+        assert_eq!(held.heights(s(71)), BTreeSet::from([Height(40)]), "it asks no more");
+        for at in (80..600).step_by(10) {
+            held.note(one, Height(30 + at), s(at));
+            assert_eq!(held.heights(s(at)).contains(&Height(30 + at)), at < 310, "at {at} s");
+        }
+        held.note(one, Height(7), s(610));
+        assert!(held.heights(s(610)).contains(&Height(7)), "after a while, again");
+    }
+
     proptest! {
         #[test]
         fn no_more_is_kept_than_the_limit_unless_a_start_needs_it(
             steps in prop::collection::vec((1_u64..200, 1_u64..5_000, 0_u64..50_000), 1..60),
             limits in (prop::option::of(0_u64..50_000), prop::option::of(0_u64..2_000), prop::option::of(0_u64..500_000)),
             heights_min in prop::sample::select(vec![0_u64, 300]),
+            held in prop::option::of((0_u64..60, 0_usize..30)),
         ) {
             let retention = Retention { bytes: limits.0, heights: limits.1, ms: limits.2, heights_min };
             let (mut marks, mut base, mut newest): (Vec<CheckpointMark>, CheckpointMark, CheckpointMark) = (Vec::new(), GENESIS, GENESIS);
-            for (heights, bytes, ms) in steps {
+            let mut held_now = BTreeSet::new();
+            for (at, (heights, bytes, ms)) in steps.into_iter().enumerate() {
                 let replay_from = Position::from_raw(newest.replay_from.raw() + bytes);
                 newest = CheckpointMark { height: Height(newest.height.0 + heights), replay_from, time_ms: newest.time_ms + ms };
                 marks.push(newest);
-                let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks);
+                if held.is_some_and(|(from, _)| from == at as u64) {
+                    held_now = marks.iter().rev().nth(1).map(|mark| mark.height).into_iter().collect();
+                } else if held.is_some_and(|(from, steps)| at as u64 > from + steps as u64) {
+                    held_now.clear();
+                }
+                let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks, &held_now);
                 marks.retain(|mark| kept.contains(&mark.height));
+                prop_assert!(held_now.iter().all(|height| kept.contains(height)));
+                prop_assert!(prune_at.is_none_or(|mark| held_now.iter().all(|height| mark.height <= *height)));
                 prop_assert_eq!(&kept, &marks.iter().map(|mark| mark.height).collect::<Vec<_>>());
                 prop_assert!(prune_at.is_none_or(|prune_at| prune_at.height > base.height));
                 base = prune_at.unwrap_or(base);
                 prop_assert!(base == GENESIS || marks.contains(&base));
-                prop_assert!(marks.len() <= 7);
+                prop_assert!(held.is_some() || marks.len() <= 7);
                 let needed = marks.len() < 2 || base == marks[marks.len() - 2];
                 let next = marks.iter().find(|mark| mark.height > base.height);
                 let for_peers = next.is_none_or(|next| newest.height.0 - next.height.0 < heights_min);
-                prop_assert!(needed || for_peers || retention.share(&base, &newest) <= WHOLE);
+                prop_assert!(!held_now.is_empty() || needed || for_peers || retention.share(&base, &newest) <= WHOLE);
                 prop_assert!(base == GENESIS || newest.height.0 - base.height.0 >= heights_min);
             }
         }

@@ -8,7 +8,7 @@ use crate::roots::{CommittedView, Ledger};
 use crate::store::{Position, Replay};
 
 /// Blocks with payments within and between the chains, and what is sealed and not ordered.
-fn rig() -> Rig {
+pub(super) fn rig() -> Rig {
     let mut rig = Rig::new(4);
     let mut parent = rig.network();
     for at in 1..=8_u64 {
@@ -30,28 +30,28 @@ fn rig() -> Rig {
     rig
 }
 
-fn replay(rig: &Rig) -> Replay {
-    let directory = rig.nodes[0].directory();
+pub(super) fn replay(rig: &Rig, node: usize) -> Replay {
+    let directory = rig.nodes[node].directory();
     Log::inspect(directory, crate::store::Lock::None).unwrap().1
 }
 
-fn recovery(rig: &Rig) -> Recovery<'_> {
+pub(super) fn recovery(rig: &Rig) -> Recovery<'_> {
     Recovery { genesis: &rig.genesis, certificates: &Plain, seed: [3; 32] }
 }
 
 /// The checkpoint of each height at which one was due, and what the whole journal amounts to.
-fn taken(rig: &Rig) -> (Vec<Checkpoint>, (Recovered, Ledger)) {
-    let (log, index) = rig.nodes[0].world.journal();
+pub(super) fn taken(rig: &Rig, node: usize) -> (Vec<Checkpoint>, (Recovered, Ledger)) {
+    let (log, index) = rig.nodes[node].world.journal();
     let network = rig.network();
     let reader = JournalReader { records: log, index, network: &network };
     let start = Start::genesis(&rig.genesis, schedule());
     let mut view = CommittedView::genesis(&rig.genesis, start.ledger().state_root().clone());
-    let states = rig.nodes[0].committer.ledger().states();
+    let states = rig.nodes[node].committer.ledger().states();
     let mut keeper = Keeper::genesis(&rig.genesis);
-    let due = &rig.nodes[0].world.due;
+    let due = &rig.nodes[node].world.due;
     let (mut taken, boots) = (Vec::new(), Boots { begun: 4, done: 3, lost: true, counterpart_lost: false });
     let (recovered, ledger, _) = recovery(rig)
-        .run::<RecoveryError>(start, &mut replay(rig), |progress, executed| {
+        .run::<RecoveryError>(start, &mut replay(rig, node), |progress, executed| {
             keeper.commit(&executed.deltas, &executed.state_root);
             view.commit(&executed.deltas, executed.state_root.clone());
             for (_, from) in due.iter().filter(|(height, _)| *height == progress.height) {
@@ -64,29 +64,29 @@ fn taken(rig: &Rig) -> (Vec<Checkpoint>, (Recovered, Ledger)) {
     (taken, (recovered, ledger))
 }
 
-fn of(network: &Digest) -> ValidatorId<'_> {
+pub(super) fn of(network: &Digest) -> ValidatorId<'_> {
     ValidatorId { network, validator: &[7; 32] }
 }
 
-fn bytes(rig: &Rig, checkpoint: &Checkpoint) -> Vec<u8> {
+pub(super) fn bytes(rig: &Rig, checkpoint: &Checkpoint) -> Vec<u8> {
     checkpoint.write(of(&rig.network()), Vec::new()).unwrap()
 }
 
 #[test]
 fn recovery_from_each_checkpoint_leads_to_where_the_whole_journal_leads() {
     let rig = rig();
-    let (taken, (whole, ledger)) = taken(&rig);
+    let (taken, (whole, ledger)) = taken(&rig, 0);
     let heights: Vec<u64> = taken.iter().map(|checkpoint| checkpoint.height().0).collect();
     assert_eq!(heights, [3, 6], "as the schedule says");
     assert!(!whole.unordered.is_empty());
     for checkpoint in taken {
         let read = Checkpoint::read(of(&rig.network()), Cursor::new(bytes(&rig, &checkpoint))).unwrap();
         assert_eq!(read, checkpoint, "bytes say everything");
-        assert!(checkpoint.chains.iter().any(|chain| !chain.outbox.is_empty()), "money is in flight");
+        assert!(checkpoint.common.chains.iter().any(|chain| !chain.outbox.is_empty()), "money is in flight");
         let restored = checkpoint.clone().restore(&rig.genesis, &Plain, schedule()).unwrap();
         let Restored { start, mut view, replay_from, positions, .. } = restored;
         assert_eq!(BlockIndex::restored(positions).height(), checkpoint.height());
-        let mut replay = replay(&rig);
+        let mut replay = replay(&rig, 0);
         replay.seek(replay_from).unwrap();
         let mut executed_again = 0;
         let (recovered, again, roots) = recovery(&rig)
@@ -115,7 +115,7 @@ fn recovery_from_each_checkpoint_leads_to_where_the_whole_journal_leads() {
 #[test]
 fn no_changed_byte_of_a_checkpoint_is_read() {
     let rig = rig();
-    let (taken, _) = taken(&rig);
+    let (taken, _) = taken(&rig, 0);
     let good = bytes(&rig, &taken[0]);
     let read = |bytes: &[u8]| Checkpoint::read(of(&rig.network()), bytes);
     assert!(read(&good).is_ok());
@@ -148,30 +148,30 @@ fn no_changed_byte_of_a_checkpoint_is_read() {
 #[test]
 fn a_checkpoint_that_was_forged_is_not_used() {
     let rig = rig();
-    let (taken, _) = taken(&rig);
+    let (taken, _) = taken(&rig, 0);
     let good = &taken[1];
     let with = |change: &dyn Fn(&mut Checkpoint)| {
         let mut forged = good.clone();
         change(&mut forged);
         let forged = Checkpoint::read(of(&rig.network()), &bytes(&rig, &forged)[..]).unwrap();
         let Restored { start, replay_from, .. } = forged.restore(&rig.genesis, &Plain, schedule())?;
-        let mut replay = replay(&rig);
+        let mut replay = replay(&rig, 0);
         replay.seek(replay_from).map_err(RecoveryError::from)?;
         recovery(&rig).run::<CheckpointError>(start, &mut replay, |_, _| Ok(())).map(|_| ())
     };
     assert!(with(&|_| {}).is_ok());
-    let richer = |of: &mut Checkpoint| of.chains[0].accounts.get_mut(2).unwrap().balance += 1;
+    let richer = |of: &mut Checkpoint| of.common.chains[0].accounts.get_mut(2).unwrap().balance += 1;
     assert!(matches!(with(&richer), Err(CheckpointError::Ledger(_))));
-    let unsent = |of: &mut Checkpoint| of.chains.iter_mut().for_each(|chain| chain.outbox.clear());
+    let unsent = |of: &mut Checkpoint| of.common.chains.iter_mut().for_each(|chain| chain.outbox.clear());
     assert!(matches!(with(&unsent), Err(CheckpointError::Ledger(_))));
-    let grown = |of: &mut Checkpoint| of.chains[0].growth.beginning -= 1;
+    let grown = |of: &mut Checkpoint| of.common.chains[0].growth.beginning -= 1;
     assert!(matches!(with(&grown), Err(CheckpointError::Invalid(_))));
     let twice = |of: &mut Checkpoint| {
-        let row = of.chains[0].slots[0].clone();
-        of.chains[0].slots.push(row);
+        let row = of.common.chains[0].slots[0].clone();
+        of.common.chains[0].slots.push(row);
     };
     assert!(matches!(with(&twice), Err(CheckpointError::Invalid("a key has two rows in a table"))));
-    let fewer = |of: &mut Checkpoint| of.chains.truncate(1);
+    let fewer = |of: &mut Checkpoint| of.common.chains.truncate(1);
     assert!(matches!(with(&fewer), Err(CheckpointError::Invalid(_))));
     let early = |of: &mut Checkpoint| of.positions.records.truncate(of.positions.records.len() - 1);
     assert!(matches!(with(&early), Err(CheckpointError::Invalid(_))));
@@ -183,7 +183,7 @@ fn a_checkpoint_that_was_forged_is_not_used() {
     let no_certificate = |of: &mut Checkpoint| of.certificate.truncate(3);
     assert!(matches!(with(&no_certificate), Err(CheckpointError::Invalid("its certificate does not hold"))));
     // What it has ordered stands behind where it says that the journal is to be read from.
-    let end = replay(&rig).end();
+    let end = replay(&rig, 0).end();
     let late = |of: &mut Checkpoint| of.replay_from = rig.nodes[0].world.written.last().unwrap().1;
     assert!(matches!(with(&late), Err(CheckpointError::Journal(_))));
     let behind = |of: &mut Checkpoint| of.replay_from = end;
@@ -216,7 +216,7 @@ fn what_is_never_ordered_is_written_again_and_does_not_hold_the_journal_back() {
     assert_eq!(copies.len(), 2, "once more, when the second checkpoint was due");
     assert!(due[0].1 <= first, "it has to be read");
     assert!(first < due[1].1 && due[1].1 <= copies[1] && due[2].1 <= copies[1], "only where it stands now");
-    let (recovered, ..) = rig.recover(replay(&rig)).unwrap();
+    let (recovered, ..) = rig.recover(replay(&rig, 0)).unwrap();
     let unordered: Vec<_> = recovered.unordered.iter().map(|(batch, at)| (*batch.digest(), *at)).collect();
     assert_eq!(unordered, [(*never.digest(), copies[1])], "once, where it stands last");
 }

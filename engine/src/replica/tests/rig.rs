@@ -83,6 +83,8 @@ pub struct World {
     pub roots: Vec<(Height, Digest)>,
     /// Heights at which a checkpoint was due, and where the journal would have to be read from.
     pub due: Vec<(Height, Position)>,
+    /// What was handed on about states: this host does none of it.
+    pub about_states: Vec<Work>,
     to_tell: VecDeque<Input>,
 }
 
@@ -104,6 +106,7 @@ impl World {
             index,
             roots: Vec::new(),
             due: Vec::new(),
+            about_states: Vec::new(),
             to_tell: VecDeque::new(),
         }
     }
@@ -269,6 +272,7 @@ impl Node {
                     let verdict = self.check(batch);
                     self.input(Input::Checked { from, batch: name, pushed, verdict }, now);
                 }
+                work @ (Work::ReadState(..) | Work::State(_)) => self.world.about_states.push(work),
                 Work::Read(to, read) => {
                     let World { log, index, .. } = &self.world;
                     let reader = JournalReader { records: log, index, network: &self.network };

@@ -6,10 +6,14 @@
 //!                                                         └─ read back; then the journal is pruned, and old files go
 //! ```
 //!
+//! Peers that cannot catch up by blocks read the files ([`served`]) and write what they fetch ([`fetched`]).
+//!
 //! A file has its name only once it is whole and durable. The last two are kept, and those that an audit and later ones
 //! need. A checkpoint that cannot be written is a warning: the journal has everything that it would have had.
 
+mod fetched;
 mod pace;
+mod served;
 mod taker;
 
 use std::ffi::CString;
@@ -23,11 +27,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::Context as _;
 use crossbeam::channel::Receiver;
 use engine::limits::PUBLIC_KEY_BYTES;
-use engine::replica::{Checkpoint, CheckpointError, CheckpointMark, Retention, RetentionPlan, ValidatorId};
+use engine::replica::{
+    Checkpoint, CheckpointError, CheckpointMark, Input, Retention, RetentionPlan, ValidatorId,
+};
 use engine::store::{Position, remove_file};
+use engine::sync::StateWork;
 use engine::types::{Digest, Height};
 
+use self::fetched::{Fetching, Outcome};
 use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
+pub use self::served::ServedStates;
 pub use self::taker::CheckpointTaker;
 use super::shared::Shared;
 
@@ -37,6 +46,14 @@ const UNFINISHED: &str = "checkpoint.new";
 pub const ASIDE: &str = "unfit";
 /// Bytes of the disk that a checkpoint leaves to the journal.
 const ROOM_LEFT_BYTES: u64 = 256 << 20;
+
+/// Work for the thread of checkpoints.
+pub enum CheckpointWork {
+    /// Write this one.
+    Captured(Box<Checkpoint>),
+    /// Keep what is fetched of a state.
+    State(StateWork),
+}
 
 /// The directory of a validator's checkpoints.
 #[derive(Clone, Debug)]
@@ -53,9 +70,11 @@ impl Directory {
     /// It cannot be made or written.
     pub fn open(path: &Path, network: Digest, validator: [u8; PUBLIC_KEY_BYTES]) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        let unfinished = path.join(UNFINISHED);
-        if unfinished.exists() {
-            remove_file(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()))?;
+        for unfinished in [UNFINISHED, fetched::COMING].map(|name| path.join(name)) {
+            if unfinished.exists() {
+                remove_file(&unfinished)
+                    .with_context(|| format!("cannot remove {}", unfinished.display()))?;
+            }
         }
         Ok(Self::of(path, network, validator))
     }
@@ -158,16 +177,24 @@ impl Directory {
         }
     }
 
-    /// Writes each captured checkpoint, reads it back and prunes the journal, until the sender is gone. `busy` is cleared
-    /// after each.
+    /// Writes each captured checkpoint, reads it back and prunes the journal, and keeps what is fetched of a state, until
+    /// the senders are gone. `busy` is cleared after each checkpoint; `tell` hands an input to the replica.
     pub fn run(
         &self,
-        captured: &Receiver<Checkpoint>,
-        busy: &AtomicBool,
+        work: &Receiver<CheckpointWork>,
+        (busy, tell): (&AtomicBool, &dyn Fn(Input)),
         shared: &Shared,
         retention: Retention,
     ) {
-        for checkpoint in captured {
+        let mut fetching = Fetching::new(self, &shared.genesis);
+        for work in work {
+            let checkpoint = match work {
+                CheckpointWork::Captured(checkpoint) => *checkpoint,
+                CheckpointWork::State(work) => {
+                    fetch(&mut fetching, work, tell, shared);
+                    continue;
+                }
+            };
             let height = checkpoint.height();
             let stopping = || shared.stopping.load(Relaxed);
             let written = self.write(&checkpoint, Pace::new(&shared.clock, &stopping));
@@ -208,7 +235,8 @@ impl Directory {
             "the newest in {} is not that of height {newest}, which was written now",
             self.path.display()
         );
-        let RetentionPlan { kept, prune_at } = retention.plan(&base_mark(shared, &marks), &marks);
+        let held = shared.held().heights(shared.clock.now());
+        let RetentionPlan { kept, prune_at } = retention.plan(&base_mark(shared, &marks), &marks, &held);
         if let Some(CheckpointMark { height, replay_from, .. }) = prune_at {
             // The index forgets these heights first, so that no reader is sent to a record that is being released.
             shared.index.prune(height);
@@ -248,7 +276,7 @@ impl Directory {
     /// Writes one, slowly; its bytes.
     fn write(&self, checkpoint: &Checkpoint, pace: Pace<'_>) -> io::Result<u64> {
         self.check_room()?;
-        let (unfinished, file) = (self.path.join(UNFINISHED), self.file(checkpoint.height()));
+        let unfinished = self.path.join(UNFINISHED);
         let paced = PacedWriter::new(File::create(&unfinished)?, pace);
         let written = checkpoint.write(self.of_validator(), paced).and_then(|paced| {
             paced.file.sync_all()?;
@@ -262,9 +290,33 @@ impl Directory {
                 return Err(error);
             }
         };
-        fs::rename(&unfinished, &file)?;
-        File::open(&self.path)?.sync_all()?;
+        self.name(&unfinished, checkpoint.height())?;
         Ok(bytes)
+    }
+
+    /// Gives a file that is whole and synced the name of the checkpoint of a height.
+    fn name(&self, unfinished: &Path, height: Height) -> io::Result<()> {
+        fs::rename(unfinished, self.file(height))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+/// Keeps what is fetched of a state. When it is whole, the validator starts again.
+fn fetch(fetching: &mut Fetching<'_>, work: StateWork, tell: &dyn Fn(Input), shared: &Shared) {
+    let height = work.height();
+    match fetching.take(work) {
+        Ok(Outcome::Begun) => {}
+        Ok(Outcome::Written(height, number)) => tell(Input::ChunkWritten(height, number)),
+        Ok(Outcome::Whole(height)) => {
+            tracing::info!(height = height.0, "a state is here: the validator starts again to go on from it");
+            shared.starts_again.store(true, Relaxed);
+        }
+        Err(error) => {
+            tracing::warn!(
+                "the state of height {height} cannot be fetched ({error:#}): it is tried again later"
+            );
+            tell(Input::StateRefused(height));
+        }
     }
 }
 

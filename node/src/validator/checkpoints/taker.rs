@@ -9,13 +9,14 @@ use engine::replica::{CaptureError, Checkpoint, Keeper};
 use engine::roots::CommittedView;
 use engine::store::Position;
 
+use super::CheckpointWork;
 use crate::validator::shared::Shared;
 
 /// What the query thread has to take checkpoints.
 pub struct CheckpointTaker {
     pub keeper: Keeper,
     pub states: Chains,
-    pub files: Sender<Checkpoint>,
+    pub files: Sender<CheckpointWork>,
     /// Whether one is being written: no other one is captured then, so that pages are kept at most twice.
     pub busy: Arc<AtomicBool>,
 }
@@ -41,7 +42,7 @@ impl CheckpointTaker {
                 let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
                 self.busy.store(true, Relaxed);
                 // A thread that is gone is stopping.
-                let _stopping = self.files.send(checkpoint);
+                let _stopping = self.files.send(CheckpointWork::Captured(Box::new(checkpoint)));
             }
             Err(CaptureError::Read(error)) => shared.damage.note(&error, shared.clock.now()),
             Err(error @ CaptureError::RootsTooOld { .. }) => {
