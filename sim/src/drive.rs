@@ -416,15 +416,6 @@ impl World {
         }
     }
 
-    /// Notes a batch that is taken in. True if another one in its place was taken before, above the cut.
-    fn forks(&mut self, node: usize, batch: &engine::wire::Batch) -> bool {
-        let (author, life) = (usize::from(batch.id().author.0), self.nodes[node].life);
-        let above = self.nodes[node].cut.get(author).is_none_or(|cut| batch.id().sequence > cut.sequence);
-        let taken = self.taken.entry((node, life, author, batch.previous())).or_default();
-        taken.insert(*batch.digest());
-        above && taken.len() > 1
-    }
-
     fn arrives(&mut self, from: usize, to: usize, connection: u64, mut message: PeerMessage) {
         if self.links.connection(from, to) != Some(connection) {
             return;

@@ -207,6 +207,7 @@ impl World {
         self.nodes[node].first = false;
         self.nodes[node].ran_since = true;
         self.nodes[node].told.clear();
+        self.found(node, std::mem::take(&mut running.found));
         let (height, standing) = (running.recovered.0, running.standing);
         self.say(node, format_args!("starts at height {height}, {standing:?}"));
         for crate::validator::Replayed { height, root, entries } in replayed {

@@ -32,6 +32,7 @@ mod disks;
 mod drive;
 mod engines;
 mod environment;
+mod evidence;
 mod faults;
 mod fingerprints;
 mod finish;

@@ -202,9 +202,9 @@ impl World {
                 };
                 let head = self.blocks.get(&digest).and_then(|block| block.cut().get(*author));
                 let Some(head) = head.filter(|head| !head.is_none()) else { return false };
-                let of_author = |key: &(usize, u64, usize, Head)| key.0 == *node && key.2 == *author;
+                let of_author = |key: &(usize, u64, usize)| key.0 == *node && key.2 == *author;
                 let mut taken = self.taken.iter().filter(|(key, _)| of_author(key));
-                let lacks = !taken.any(|(_, batches)| batches.contains(&head.digest));
+                let lacks = !taken.any(|(_, batches)| batches.has(head));
                 if lacks {
                     self.script.marked = (view, Some(digest));
                 }
@@ -231,12 +231,12 @@ impl World {
                 self.honest_cut(*author) > self.script.cuts.get(*author).copied().unwrap_or(0)
             }
             When::HasAlone(holder, author) => {
-                let of = |wanted: &dyn Fn(usize) -> bool| -> BTreeSet<Digest> {
+                let of = |wanted: &dyn Fn(usize) -> bool| -> BTreeSet<Head> {
                     let taken = self.taken.iter().filter(|(key, _)| key.2 == *author && wanted(key.0));
-                    taken.flat_map(|(_, batches)| batches).copied().collect()
+                    taken.flat_map(|(_, batches)| batches.heads()).collect()
                 };
                 let others = of(&|node| node != *holder && node != *author);
-                of(&|node| node == *holder).iter().any(|digest| !others.contains(digest))
+                of(&|node| node == *holder).iter().any(|head| !others.contains(head))
             }
             When::KeyReplaced => self.checks.keys.replaced.0 > self.script.replaced,
             When::WaitsForHeight(node) => {

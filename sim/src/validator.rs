@@ -15,7 +15,7 @@ use engine::replica::{
 use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
 use engine::store::simulated::SimulatedLog;
 use engine::store::{LogKind, Position, Replay};
-use engine::types::{Digest, Height, ValidatorIndex};
+use engine::types::{Digest, Head, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
 use crate::bell::{Bell, Certificates, Rope};
@@ -95,6 +95,8 @@ pub(crate) struct Running {
     pub(crate) floor: u64,
     pub(crate) standing: Standing,
     pub(crate) recovered: Height,
+    /// The batches that it began with: author, head, the one before.
+    pub(crate) found: Vec<(usize, Head, Head)>,
     /// When it was started.
     pub(crate) since: Duration,
     pub(crate) journal_busy: bool,
@@ -142,6 +144,9 @@ impl Running {
             Some(Rule::BatchesReloaded) => recovered.unordered.clear(),
             _ => {}
         }
+        let batches = recovered.unordered.iter().map(|(batch, _)| batch);
+        let found =
+            batches.map(|batch| (usize::from(batch.id().author.0), batch.head(), batch.previous())).collect();
 
         let mempools = Arc::new(Mempools::new(&ledger.states(), MEMPOOL, MEMPOOL_SENDER));
         let keys = start.environment.keys();
@@ -201,7 +206,7 @@ impl Running {
             lags: BTreeMap::new(),
             latest_ms: 0,
             recent: Default::default(),
-            own: engine::types::Head::NONE,
+            own: Head::NONE,
             sealed_batches: 0,
         };
         let commit_host = CommitHost {
@@ -228,6 +233,7 @@ impl Running {
             floor: 0,
             standing,
             recovered: height,
+            found,
             since: start.at,
             journal_busy: false,
             votes_busy: false,

@@ -27,6 +27,7 @@ use crate::checks::Checks;
 use crate::clients::Clients;
 use crate::disks::Disks;
 use crate::environment::{Environment, Founded};
+use crate::evidence::Taken;
 use crate::links::Links;
 use crate::meter::{Cost, Meter};
 use crate::moments::Moments;
@@ -148,8 +149,8 @@ pub(crate) struct World {
     /// Everybody has committed something since: the clients may stop.
     pub(crate) probed: bool,
     pub(crate) latest_clock: u64,
-    /// The batches that a node, in a life, took in behind a head of an author.
-    pub(crate) taken: BTreeMap<(usize, u64, usize, Head), BTreeSet<Digest>>,
+    /// The batches of an author that a node had or took in, in a life.
+    pub(crate) taken: BTreeMap<(usize, u64, usize), Taken>,
     /// Who has reported that an author contradicts itself.
     pub(crate) contradicted: BTreeSet<(usize, usize)>,
     pub(crate) finished: Option<Duration>,
