@@ -207,6 +207,7 @@ pub(crate) fn of(network: &Digest) -> ValidatorId<'_> {
 /// What was recovered, and from which checkpoint.
 pub(crate) struct FromCheckpoint {
     pub(crate) height: Height,
+    pub(crate) replay_from: Position,
     pub(crate) index: BlockIndex,
     pub(crate) replayed: Vec<Replayed>,
     pub(crate) recovered: (Recovered, Ledger, Roots),
@@ -259,7 +260,7 @@ fn from<C: FinalityVerifier>(
         replayed.push(Replayed::of(progress, executed));
         Ok(())
     })?;
-    Ok(FromCheckpoint { height, index, replayed, recovered, view })
+    Ok(FromCheckpoint { height, replay_from, index, replayed, recovered, view })
 }
 
 pub(crate) fn schedule() -> Schedule {
@@ -285,17 +286,16 @@ fn to_be_ordered(recovered: &Recovered) -> BTreeSet<Digest> {
     reached
 }
 
-/// What differs between a recovery from a checkpoint and one of the whole journal: nothing must. Batches that the
-/// replica had given up before the checkpoint stand in the journal, and only there.
-pub(crate) fn difference(
-    ours: &(Recovered, Ledger, Roots),
-    whole: &(Recovered, Ledger, Roots),
-) -> Option<String> {
+/// What differs between a recovery from a checkpoint and one of the whole journal: nothing must. Batches and
+/// blocks that the replica had given up before the checkpoint stand in the journal, and only there.
+pub(crate) fn difference(from: &FromCheckpoint, whole: &(Recovered, Ledger, Roots)) -> Option<String> {
+    let ours = &from.recovered;
     let (one, other) = (&ours.0, &whole.0);
     let root = |ledger: &Ledger| (ledger.height(), *ledger.state_root().digest());
     let first = Height(one.head.height.0.saturating_sub(64).max(1));
     let blocks = |recovered: &Recovered| -> Vec<(Digest, Position)> {
-        recovered.blocks.iter().map(|(block, position)| (*block.digest(), *position)).collect()
+        let read = recovered.blocks.iter().filter(|(_, position)| *position >= from.replay_from);
+        read.map(|(block, position)| (*block.digest(), *position)).collect()
     };
     let differs = [
         ("the state", root(&ours.1) != root(&whole.1)),

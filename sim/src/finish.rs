@@ -121,7 +121,8 @@ impl World {
         let n = self.plan.validators;
         for node in self.honest().collect::<Vec<_>>() {
             let Some(running) = &self.nodes[node].running else { continue };
-            for (name, size) in running.replica.sizes() {
+            let sizes: BTreeMap<_, _> = running.replica.sizes().into_iter().collect();
+            for (&name, &size) in &sizes {
                 let seen = self.sizes.entry(name).or_default();
                 *seen = (*seen).max(size);
                 let bound = match name {
@@ -138,7 +139,8 @@ impl World {
                     "certifying" => 80,
                     // Each chain has one, and decisions wait for 128 heights.
                     "quotas" => 40,
-                    "journaled_blocks" => 300,
+                    // Final ones that wait to be dispatched, and those that may become final: no others.
+                    "journaled_blocks" => sizes["blocks"] + sizes["undispatched"],
                     // No more is taken then, and the last certificate may finalize all blocks that wait.
                     "undispatched" => 1_024 + 64 * n + 80,
                     _ => 64,

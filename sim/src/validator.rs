@@ -357,7 +357,7 @@ fn resume(
     });
     let whole = whole.map_err(|error| format!("the journal cannot be continued: {error}"))?;
     let Some(from) = from else { return Ok(Resumed { recovered: whole, view, index, replayed, used }) };
-    if let Some(what) = checkpoints::difference(&from.recovered, &whole) {
+    if let Some(what) = checkpoints::difference(&from, &whole) {
         return Err(format!("a checkpoint of height {} leads elsewhere: {what}", from.height));
     }
     if index.until(index.height()) != from.index.until(index.height()) {

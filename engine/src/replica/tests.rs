@@ -493,3 +493,27 @@ fn dispatch_never_runs_further_ahead_of_execution_than_the_lag() {
     rig.advance(30);
     assert_eq!(rig.nodes[0].replica.committed(), Height(ROOT_LAG_MAX + 6));
 }
+
+#[test]
+fn blocks_that_can_never_be_final_are_forgotten_though_nothing_is_executed() {
+    let mut rig = Rig::new(4);
+    rig.nodes[0].executes = false;
+    let size = |rig: &Rig, name| {
+        let sizes = rig.nodes[0].replica.sizes();
+        sizes.into_iter().find_map(|(of, size)| (of == name).then_some(size)).unwrap()
+    };
+    let mut parent = rig.network();
+    for height in 1..=ROOT_LAG_MAX + 6 {
+        let view = 2 * height;
+        let (dead, last) = (rig.propose(2, view - 1, parent), rig.propose(1, view, parent));
+        for (view, block) in [(view - 1, dead), (view, last)] {
+            let vote = rig.certify_at(0..1, view, block)[0];
+            assert_eq!(rig.answer(0, vote), Some(Answer::Vote(true)), "it is in the journal");
+        }
+        parent = last;
+        rig.finalize_at(0..4, view, parent);
+        let bound = size(&rig, "blocks") + size(&rig, "undispatched");
+        assert!(size(&rig, "journaled_blocks") <= bound, "at height {height}");
+    }
+    assert_eq!(size(&rig, "undispatched"), 6);
+}

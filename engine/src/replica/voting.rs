@@ -398,12 +398,25 @@ impl Replica {
             self.late.iter_mut().for_each(|late| *late = late.saturating_sub(1));
             self.finalized.push_back((block, now.monotonic));
         }
+        self.forget_dead_blocks();
         // What has not come by now was perhaps never there.
         if self.awaited.len() == AWAITED_MAX {
             self.awaited.clear();
         }
         ports.observe(Observation::Finalized(self.tree.head().height));
         self.dispatch(now, ports)
+    }
+
+    /// Of the blocks in the journal only those are of use that are known above the last final one, or final and not
+    /// dispatched yet: `journaled <= blocks + undispatched`. The others can never become final.
+    fn forget_dead_blocks(&mut self) {
+        let (tree, finalized) = (&self.tree, &self.finalized);
+        let Some(first) = finalized.front().map(|(block, _)| block.value().height()) else { return };
+        let waits = |digest: &Digest, height: Height| {
+            let place = height.0.checked_sub(first.0).and_then(|place| finalized.get(place as usize));
+            place.is_some_and(|(block, _)| block.value().digest() == digest)
+        };
+        self.journaled.retain(|digest, (height, _)| tree.block(digest).is_some() || waits(digest, *height));
     }
 
     /// Smooths how long a view takes from the moment at which its block is known here until it is final.
