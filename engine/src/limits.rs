@@ -40,7 +40,7 @@ pub const ROW_VALUE_BYTES_MAX: usize = 576;
 /// Guardians of one account (*protocol*).
 pub const GUARDIANS_MAX: usize = 8;
 /// A checkpoint is due after so many heights, if not before.
-pub const CHECKPOINT_EVERY_HEIGHTS: u64 = 65_536;
+pub const CHECKPOINT_EVERY_HEIGHTS: u64 = 16_384;
 /// …or when the packets in the blocks since the last one have so many bytes, if the operator says nothing else.
 pub const CHECKPOINT_EVERY_BYTES: u64 = 256 << 20;
 /// Heights of the journal that are kept in any case: peers that are a little behind ask for them.

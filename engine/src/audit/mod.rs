@@ -208,14 +208,19 @@ impl Auditor {
         walk: &mut Walk,
     ) -> Result<(), Finding> {
         let (first, released) = (replay.first(), replay.released());
-        let base = match released == Position::from_raw(0) {
-            true => None,
-            false => Some(self.format.base_checkpoint(data, owner, released)),
-        };
+        let nothing = Position::from_raw(0);
+        if first > nothing {
+            // Said also where there is no checkpoint to begin with.
+            walk.report.kept_from = self.first_height(replay);
+            walk.report.height = Height(walk.report.kept_from.map_or(0, |from| from.0.saturating_sub(1)));
+            walk.report.audited_above = walk.report.height;
+        }
+        let base = (released > nothing).then(|| self.format.base_checkpoint(data, owner, released));
         let base = match base {
             Some(Ok(base)) => base,
-            Some(Err(finding)) if first > Position::from_raw(0) => return Err(finding),
+            Some(Err(finding)) if first > nothing => return Err(finding),
             Some(Err(_)) | None => {
+                walk.report.kept_from = Some(Height(1));
                 if self.chronicle.base().0 > 0 {
                     self.replace_chronicle(Chronicle::new(&self.genesis));
                 }
@@ -241,12 +246,24 @@ impl Auditor {
             let what = "where the journal is read from behind the checkpoint";
             wrong(Wrong::new(what, "a record of the journal", error))
         })?;
+        walk.report.kept_from.get_or_insert(height.next());
         walk.report.audited_above = height;
         walk.report.height = height;
         walk.report.block = *base.record.block.digest();
         walk.report.state_root = base.record.state_root;
         walk.cut = base.record.block.cut().to_vec();
         Ok(())
+    }
+
+    /// The height of the first block in what is left of a journal. Nothing else about it is believed.
+    fn first_height(&self, replay: &mut Replay) -> Option<Height> {
+        replay.find_map(|record| {
+            match record.ok().map(|record| self.format.read(record.kind, record.bytes)) {
+                Some(Ok(Entry::Committed(committed))) => Some(Some(committed.height)),
+                Some(Ok(_)) => None,
+                Some(Err(_)) | None => Some(None),
+            }
+        })?
     }
 
     /// Goes on with another chronicle. What the one before knows of blocks is kept to be compared.
@@ -405,6 +422,7 @@ impl Walk {
             validator: None,
             ok: false,
             audited_above: Height(0),
+            kept_from: None,
             height: Height(0),
             block: *genesis.network(),
             state_root: Digest::default(),

@@ -52,7 +52,9 @@ pub struct AuditReport {
     pub ok: bool,
     /// The blocks above this height were audited: 0, or the height of the checkpoint at which the journal was pruned.
     pub audited_above: Height,
-    /// The last committed height.
+    /// The first height whose block the journal has: 1, or more where it was pruned. None if no block can be read.
+    pub kept_from: Option<Height>,
+    /// The last committed height that was audited.
     pub height: Height,
     /// The digest of the last committed block.
     pub block: Digest,
@@ -117,6 +119,13 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
+    /// Whether the audit could not begin: the journal cannot be opened, or was pruned and has no checkpoint that can be
+    /// used.
+    #[must_use]
+    pub fn has_not_begun(&self) -> bool {
+        !self.ok && self.state_root == Digest::default() && self.kept_from != Some(Height(1))
+    }
+
     /// Counts a transaction that has its final outcome.
     pub(super) fn count(&mut self, run: PacketRun<'_>, outcome: Outcome) {
         let cross = run.is_cross();

@@ -31,11 +31,12 @@ struct Numbered(Vec<Entry>, Option<BaseCheckpoint>);
 impl JournalFormat for Numbered {
     fn base_checkpoint(
         &self,
-        _data: &Path,
+        data: &Path,
         _owner: &Owner,
         _first: Position,
     ) -> Result<Box<BaseCheckpoint>, Finding> {
-        Ok(Box::new(self.1.clone().expect("only where the journal is pruned")))
+        let none = || Wrong::new("the checkpoint", "a file", "none").at(data.to_owned(), 0);
+        self.1.clone().map(Box::new).ok_or_else(none)
     }
 
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {

@@ -25,7 +25,7 @@ use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
-use crate::verify::{Text, VerifyError};
+use crate::verify::{Audit, CheckpointFile, Text, VerifyError};
 use crate::{
     accounts, attestations, bench, kernels, proofs, query, reservations, transfer, validator, verify,
 };
@@ -174,11 +174,14 @@ fn audit(args: &VerifyArgs) -> Result<bool> {
         bar.set_length(total);
         bar.set_position(done);
     };
+    let network = *genesis.network();
     let report = verify::auditor(Arc::new(genesis))?.audit(&args.data, &progress, &mut |_, _, _| {})?;
+    let checkpoints = CheckpointFile::list(&args.data, &network);
     bar.finish_and_clear();
-    let json = serde_json::to_string_pretty(&report).context("the report as JSON")?;
+    let both = Audit { report: &report, checkpoints: &checkpoints };
+    let json = serde_json::to_string_pretty(&both).context("the report as JSON")?;
     if !output.as_ref().is_some_and(Output::is_stdout) {
-        print!("{}", Text(&report));
+        print!("{}", Text(&report, &checkpoints));
     }
     output.map(|output| output.write(&json)).transpose()?;
     Ok(report.ok)

@@ -1,6 +1,7 @@
 //! The command line around the engine's auditor: it learns here how this validator's records are read and what the
 //! consensus engine's certificates prove. [`Text`] shows its report.
 
+mod checkpoints;
 mod records;
 mod text;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use engine::types::{Digest, Genesis};
 
 use crate::config::FIRST_START;
 use crate::validator::ordering::public_keys;
+pub use checkpoints::{Audit, CheckpointFile};
 pub use text::Text;
 
 /// Why there is no auditor.

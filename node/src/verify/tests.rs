@@ -68,7 +68,7 @@ fn audit(network: &Network, kind: u8, bytes: &[u8]) -> AuditReport {
 fn a_journal_holds_and_is_shown() {
     let (_directory, network, record) = scene();
     let report = audit(&network, KIND_COMMITTED, &record.encode());
-    let text = Text(&report).to_string();
+    let text = Text(&report, &[]).to_string();
     assert!(report.ok, "{text}");
     assert_eq!((report.height, report.heights_without_certificate), (Height(1), 1));
     assert_eq!(report.state_root, record.state_root);
@@ -79,10 +79,10 @@ fn a_journal_holds_and_is_shown() {
 fn a_start_and_a_proposal_that_was_not_committed_are_no_findings() {
     let (_directory, network, record) = scene();
     let start = audit(&network, KIND_BOOT, &Boot { number: 1, done: true, ..Boot::LEARNT }.encode());
-    assert!(start.ok, "{}", Text(&start));
+    assert!(start.ok, "{}", Text(&start, &[]));
     let (_directory, network, _) = scene();
     let proposal = audit(&network, KIND_BLOCK, &record.block);
-    assert!(proposal.ok, "{}", Text(&proposal));
+    assert!(proposal.ok, "{}", Text(&proposal, &[]));
     assert_eq!(proposal.height, Height(0));
 }
 
@@ -101,7 +101,7 @@ fn what_cannot_be_read_is_found() {
     record.block.pop();
     let finding = audit(&network, KIND_COMMITTED, &record.encode()).finding.expect("a finding");
     assert_eq!(finding.expected, "the encoding of a block");
-    assert!(Text(&audit(&network, KIND_COMMITTED, &[])).to_string().contains("DOES NOT HOLD"));
+    assert!(Text(&audit(&network, KIND_COMMITTED, &[]), &[]).to_string().contains("DOES NOT HOLD"));
 }
 
 #[test]
@@ -110,4 +110,38 @@ fn a_finalization_that_nobody_signed_is_found() {
     record.certificate = vec![7; 100];
     let finding = audit(&network, KIND_COMMITTED, &record.encode()).finding.expect("a finding");
     assert_eq!(finding.expected, "a finalization certificate of a quorum");
+}
+
+#[test]
+fn what_is_wrong_with_a_checkpoint_is_said_beside_its_name() {
+    let (directory, network, record) = scene();
+    let data = network.members[0].data();
+    assert_eq!(CheckpointFile::list(&data, network.genesis.network()), [], "there is no such directory");
+    let report = audit(&network, KIND_COMMITTED, &record.encode());
+    let checkpoints = data.join("checkpoints");
+    std::fs::create_dir(&checkpoints).unwrap();
+    for (name, content) in [
+        ("0000000000000812.checkpoint", &[7; 100][..]),
+        ("0000000000000030.checkpoint", &[]),
+        ("0000000000000007.unfit", &[0; 100]),
+        ("copy.checkpoint", b"a copy"),
+        ("checkpoint.new", b"half"),
+    ] {
+        std::fs::write(checkpoints.join(name), content).unwrap();
+    }
+    let files = CheckpointFile::list(&data, network.genesis.network());
+    let text = Text(&report, &files).to_string();
+    let line =
+        |label: &str| text.lines().find(|line| line.trim_start().starts_with(label)).unwrap().to_owned();
+    assert!(line("checkpoint of height 812").contains("cannot be used: it is damaged"), "{text}");
+    assert!(line("checkpoint of height 30").contains("cannot be used: it ends too early"), "{text}");
+    assert!(line("set aside, of height 7").contains("cannot be used"), "{text}");
+    assert!(line("copy.checkpoint").contains("not named"), "{text}");
+    assert!(line("checkpoint.new").contains("not finished"), "{text}");
+    assert_eq!(files.len(), 5);
+    assert!(report.ok, "the audit needs none of them");
+    let json = serde_json::to_value(Audit { report: &report, checkpoints: &files }).unwrap();
+    assert_eq!((&json["ok"], &json["checkpoints"][1]["height"]), (&true.into(), &30.into()), "{json}");
+    assert_eq!(json["checkpoints"][1]["usable"], false);
+    drop(directory);
 }

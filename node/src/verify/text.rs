@@ -4,11 +4,12 @@ use std::fmt;
 
 use engine::audit::AuditReport;
 
+use super::CheckpointFile;
 use crate::cli::grouped;
 
-/// Shows a report to people.
+/// Shows a report to people, with the checkpoints of the directory.
 #[derive(Debug)]
-pub struct Text<'a>(pub &'a AuditReport);
+pub struct Text<'a>(pub &'a AuditReport, pub &'a [CheckpointFile]);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,12 +21,19 @@ impl fmt::Display for Text<'_> {
         if let Some(validator) = report.validator {
             row("validator", validator.to_string())?;
         }
-        if report.audited_above.0 > 0 {
-            let above = grouped(report.audited_above.0);
-            row("audited above", format!("height {above}: the audit began with that checkpoint"))?;
+        if let Some(from) = report.kept_from.filter(|from| from.0 > 1) {
+            row("blocks are kept", format!("from height {} on", grouped(from.0)))?;
         }
-        row("committed height", grouped(report.height.0))?;
-        row("state root", report.state_root.to_string())?;
+        if report.has_not_begun() {
+            row("audited", "no block".to_owned())?;
+        } else {
+            if report.audited_above.0 > 0 {
+                let above = grouped(report.audited_above.0);
+                row("audited above", format!("height {above}: the audit began with that checkpoint"))?;
+            }
+            row("committed height", grouped(report.height.0))?;
+            row("state root", report.state_root.to_string())?;
+        }
         row("transactions applied", grouped(report.applied))?;
         if report.linked > 0 {
             let payments = grouped(report.linked_payments);
@@ -100,6 +108,9 @@ impl fmt::Display for Text<'_> {
         let journal = format!("{} records, {} bytes", grouped(report.records), grouped(report.record_bytes));
         row("journal", journal)?;
         row("vote log", format!("{} records", grouped(report.consensus_records)))?;
+        for file in self.1 {
+            row(&file.label(), file.state.to_string())?;
+        }
         match &report.finding {
             None => Ok(()),
             Some(finding) => writeln!(f, "\n{finding}"),

@@ -212,7 +212,7 @@ impl Testbed {
                 }
             };
             let report = auditor.audit(&member.data(), &|_, _| {}, visit).unwrap();
-            let text = Text(&report);
+            let text = Text(&report, &[]);
             assert!(report.ok, "{text}");
             from.push(report.audited_above);
             for trail in trails.into_iter().filter(|_| report.audited_above.0 == 0) {

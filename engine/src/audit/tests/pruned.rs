@@ -76,8 +76,8 @@ fn record_of(scene: &Scene, height: u64) -> usize {
     scene.entries.iter().position(is_it).unwrap()
 }
 
-fn audited(scene: &Scene, base: BaseCheckpoint) -> AuditReport {
-    let format = Box::new(Numbered(scene.entries.clone(), Some(base)));
+fn audited(scene: &Scene, base: impl Into<Option<BaseCheckpoint>>) -> AuditReport {
+    let format = Box::new(Numbered(scene.entries.clone(), base.into()));
     let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
     auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap()
 }
@@ -89,6 +89,7 @@ fn what_stands_behind_a_checkpoint_is_audited_from_it() {
     let report = audited(&scene, base);
     assert!(report.ok, "{:?}", report.finding);
     assert_eq!((report.audited_above, report.height), (Height(2), Height(4)));
+    assert_eq!((report.kept_from, report.has_not_begun()), (Some(Height(2)), false));
     assert_eq!(report.state_root, scene.roots[3]);
     assert_eq!((report.transactions, report.applied, report.batches), (2, 2, 2), "of what was audited");
     let supply = &report.supply[0];
@@ -172,4 +173,14 @@ fn a_gap_behind_a_checkpoint_is_found() {
     let base = write_pruned(&scene, &base, record_of(&scene, 2));
     let finding = audited(&scene, base).finding.unwrap();
     assert_eq!((finding.expected.as_str(), finding.found.as_str()), ("height 3", "4"));
+}
+
+#[test]
+fn without_a_checkpoint_it_is_said_from_which_height_on_the_journal_is_kept() {
+    let (scene, base) = scene();
+    write_pruned(&scene, &base, record_of(&scene, 3) - 1);
+    let report = audited(&scene, None);
+    assert_eq!(report.finding.as_ref().unwrap().what, "the checkpoint");
+    assert_eq!((report.kept_from, report.has_not_begun()), (Some(Height(3)), true));
+    assert_eq!((report.audited_above, report.height), (Height(2), Height(2)), "no block was audited");
 }
