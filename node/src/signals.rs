@@ -1,4 +1,5 @@
-//! How an operator asks a process to stop: SIGTERM and SIGINT, taken by a thread that waits for them.
+//! How an operator asks a process to stop: SIGTERM and SIGINT, taken by a thread that waits for them. One that the
+//! process was started to ignore, as a shell does with SIGINT for what it starts in the background, stays ignored.
 //!
 //! ```text
 //! main: block() ── before any thread is started, so that every thread inherits the mask
@@ -48,8 +49,9 @@ pub fn is_pending() -> bool {
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigpending(&raw mut set) == 0
-            && (libc::sigismember(&raw const set, libc::SIGTERM) == 1
-                || libc::sigismember(&raw const set, libc::SIGINT) == 1)
+            && SIGNALS
+                .iter()
+                .any(|signal| libc::sigismember(&raw const set, *signal) == 1 && !is_ignored(*signal))
     }
 }
 
@@ -95,8 +97,9 @@ pub fn restore() {
     // SAFETY: it sets the default action of two signals, in a process that has no handler for them; `set` is
     // initialised, and a null old set is allowed.
     unsafe {
-        libc::signal(libc::SIGTERM, libc::SIG_DFL);
-        libc::signal(libc::SIGINT, libc::SIG_DFL);
+        for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
 }
@@ -108,14 +111,29 @@ pub fn end_on_closed_pipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// The signals that ask a process to stop.
+const SIGNALS: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+
+/// Whether the process ignores a signal. Blocked, it would be kept and taken by [`wait`] all the same.
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: an action is plain memory for which zeros are values, and a valid place for the answer; a null action
+    // changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 fn stop_signals() -> libc::sigset_t {
     // SAFETY: a sigset is plain memory that `sigemptyset` initialises whole; the signal numbers are valid,
-    // so none of the three calls can fail.
+    // so none of the calls can fail.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGTERM);
-        libc::sigaddset(&raw mut set, libc::SIGINT);
+        for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
+            libc::sigaddset(&raw mut set, signal);
+        }
         set
     }
 }
@@ -123,6 +141,23 @@ fn stop_signals() -> libc::sigset_t {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_that_is_ignored_asks_for_nothing() {
+        let send = |signal| {
+            // SAFETY: it sends a signal that is ignored or blocked to this thread, which is alive.
+            unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
+        };
+        // SAFETY: it sets the action of a signal that no other test sends.
+        let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+        block().unwrap();
+        send(libc::SIGINT);
+        assert!(!is_pending());
+        send(libc::SIGTERM);
+        assert_eq!(wait().unwrap(), Signal::Terminate);
+        // SAFETY: as above.
+        unsafe { libc::signal(libc::SIGINT, before) };
+    }
 
     #[test]
     fn a_signal_that_came_early_is_seen_and_then_taken() {

@@ -112,8 +112,19 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     assert!(error.contains("at most 12 bytes"), "{error}");
 
     // One that follows sees each event once, although its validator goes.
-    let mut following = Command::new(MILLRACE)
-        .args(["query", "--network", &dir, "feed", "1", "--follow", "--json"])
+    // A shell that has started the tests in the background has them ignore Ctrl-C.
+    let mut following = Command::new("env")
+        .args([
+            "--default-signal=INT",
+            MILLRACE,
+            "query",
+            "--network",
+            &dir,
+            "feed",
+            "1",
+            "--follow",
+            "--json",
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -137,6 +148,22 @@ fn a_feed_goes_on_where_it_was_with_whatever_validator_answers() {
     assert!(behind > last, "{said}");
     let nothing = lines(&["--validator", "2", "feed", "1", "--from", on, "--json"]);
     assert_eq!(nothing.len(), 1, "{nothing:?}");
+    // One that ignores Ctrl-C goes on after it, and takes SIGTERM.
+    let follow = ["query", "--network", &dir, "--validator", "2", "feed", "1", "--follow", "--json"];
+    let mut ignoring = Command::new("env")
+        .args([&["--ignore-signal=INT", MILLRACE], &follow[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines_of = BufReader::new(ignoring.stdout.take().unwrap()).lines();
+    assert!(lines_of.next().is_some());
+    let id = ignoring.id().to_string();
+    for signal in ["-INT", "-TERM"] {
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(ignoring.wait().unwrap().code(), Some(143));
     let (_, note) = query(0, &["--validator", "2", "feed", "1", "--from", "99999999.0"]);
     assert!(note.contains("--from 99999999.0 is above all that this validator has"), "{note}");
 
