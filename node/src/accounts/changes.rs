@@ -15,7 +15,7 @@ use serde_json::json;
 use super::possession;
 use crate::cli::{
     CancelArgs, CloseArgs, NewAccountKeyArgs, OutputError, Place, ProtectArgs, RecoverArgs, RekeyArgs,
-    SigningArgs, on_network, print_json, rows, write_new,
+    SigningArgs, on_network, print_json, quoted, rows, with_key, write_new,
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
@@ -136,7 +136,9 @@ pub fn new_key(args: &NewAccountKeyArgs) -> Result<bool> {
     }
     println!("a key for account {account} of chain {chain} is in {}", args.out.display());
     rows(&[("public key", hex::encode(public_key))]);
-    let (file, on) = (args.out.display(), on_network(args.network.as_deref()));
+    let follows = network.is_some_and(|network| network.genesis.account(chain, account).is_some());
+    let (file, on) = (quoted(&args.out), on_network(args.network.as_deref()));
+    let on = with_key(None, follows) + &on;
     println!("the account takes it with:        millrace account rekey {file}{on}");
     println!("a guardian, of account N, with:   millrace account recover {file} --signer N{on}");
     Ok(true)
@@ -156,7 +158,7 @@ pub fn rekey(args: &RekeyArgs) -> Result<bool> {
         let rekey = Rekey { chain, key_version, reference, account, key: key_, possession, nonce, expiry };
         rekey.sign(network, |message| key.sign(message))
     })
-    .and_then(|begun| told(begun, &args.how, network.as_ref(), Place { chain, account }))
+    .and_then(|begun| told(begun, (&args.how, true), network.as_ref(), Place { chain, account }))
 }
 
 /// Says who may give an account another key; `false` if that is not committed.
@@ -182,7 +184,7 @@ pub fn protect(args: &ProtectArgs) -> Result<bool> {
         let protect = Protect { chain, key_version, reference, account, safeguards, nonce, expiry };
         protect.sign(network, |message| key.sign(message))
     })
-    .and_then(|begun| told(begun, &args.how, network.as_ref(), args.account))
+    .and_then(|begun| told(begun, (&args.how, true), network.as_ref(), args.account))
 }
 
 /// Gives somebody else's account another key; `false` if that is not committed.
@@ -226,7 +228,7 @@ pub fn recover(args: &RecoverArgs) -> Result<bool> {
         };
         recover.sign(network, |message| key.sign(message))
     })
-    .and_then(|begun| told(begun, &args.how, network.as_ref(), Place { chain, account }))
+    .and_then(|begun| told(begun, (&args.how, false), network.as_ref(), Place { chain, account }))
 }
 
 /// Cancels what is in its lock window; `false` if that is not committed.
@@ -256,12 +258,18 @@ pub fn cancel(args: &CancelArgs) -> Result<bool> {
 pub fn close(args: &CloseArgs) -> Result<bool> {
     let network = network_of(args.how.network.as_deref())?;
     order(&args.how, network.as_ref(), args.account, Action::Close)
-        .and_then(|begun| told(begun, &args.how, network.as_ref(), args.account))
+        .and_then(|begun| told(begun, (&args.how, true), network.as_ref(), args.account))
 }
 
 /// Tells what waits in its lock window, now that a transaction about an account is committed; `false` if none is. That
-/// nobody can say it does not change what is committed.
-fn told(committed: bool, how: &SigningArgs, network: Option<&Network>, of: Place) -> Result<bool> {
+/// nobody can say it does not change what is committed. `own`: the account itself has signed, and cancels with the same
+/// key.
+fn told(
+    committed: bool,
+    (how, own): (&SigningArgs, bool),
+    network: Option<&Network>,
+    of: Place,
+) -> Result<bool> {
     if !committed || how.json || how.offline.is_some() {
         return Ok(committed);
     }
@@ -271,7 +279,9 @@ fn told(committed: bool, how: &SigningArgs, network: Option<&Network>, of: Place
     let waiting = print::record_rows(&record);
     rows(&waiting.into_iter().filter(|(what, _)| ["pending", "approved"].contains(what)).collect::<Vec<_>>());
     if record.pending.is_some() {
-        let on = on_network(how.network.as_deref());
+        let follows = network.is_some_and(|network| network.genesis.account(chain, account).is_some());
+        let on = with_key(own.then_some(how.key.as_deref()).flatten(), follows)
+            + &on_network(how.network.as_deref());
         println!("cancel it:  millrace account cancel {chain}:{account}{on}");
     }
     Ok(true)

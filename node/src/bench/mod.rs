@@ -22,7 +22,7 @@ use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
 use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
 use engine::types::{ChainKind, Registrar};
 
-use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload};
+use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload, quoted};
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
@@ -193,7 +193,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         }
     }
     if let Some(transaction) = outcome.acknowledged().last() {
-        let (directory, id) = (args.network.display(), transaction.id(network.genesis.network()));
+        let (directory, id) = (quoted(&args.network), transaction.id(network.genesis.network()));
         println!("one of them:  millrace query --network {directory} transaction {id}");
     }
     Ok(is_whole(&outcome))

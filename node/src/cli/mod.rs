@@ -42,7 +42,7 @@ pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, Protection
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
 pub use pay::{AuthorityArgs, MemoArgs, Place, SigningArgs, SubmitArgs, TransferArgs};
-pub(crate) use print::{grouped, on_network, print_json, rows};
+pub(crate) use print::{grouped, on_network, print_json, quoted, rows, with_key};
 pub use query::{FeedArgs, QueryArgs, Question, SignedSource, VerifyProofArgs};
 pub use reserve::{
     OfferArgs, ReservationCommand, ReserveArgs, Reserved, SettleArgs, SwapCommand, TakeArgs, VoidArgs,

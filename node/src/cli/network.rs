@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use engine::types::{ChainGenesis, ChainId, ChainKind};
 use serde_json::{Value, json};
 
-use super::print::{grouped, print_json, rows};
+use super::print::{grouped, print_json, quoted, rows};
 use super::{ChainsArg, DirectoryArgs, InitArgs};
 use crate::config::genesis;
 use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network};
@@ -64,7 +64,7 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
         ("genesis", genesis.display().to_string()),
         ("for strangers", header.display().to_string()),
     ]);
-    println!("\nstart it:  millrace network up {directory}");
+    println!("\nstart it:  millrace network up {}", quoted(&args.directory));
     Ok(true)
 }
 
@@ -125,7 +125,6 @@ pub(super) fn up(args: &DirectoryArgs) -> Result<bool> {
             "validators": validators.collect::<Vec<_>>(),
         }));
     }
-    let directory = args.directory.display();
     println!("network \"{}\" is up: {} validators", network.genesis.name(), started.len());
     for (member, running) in both() {
         println!(
@@ -138,6 +137,7 @@ pub(super) fn up(args: &DirectoryArgs) -> Result<bool> {
             member.log_file().display()
         );
     }
+    let directory = quoted(&args.directory);
     println!("\nload:   millrace load --network {directory} --rate 1000 --seconds 15");
     println!("query:  millrace query --network {directory} account 1 7");
     println!("stop:   millrace network down {directory}");
@@ -172,7 +172,7 @@ pub(super) fn down(args: &DirectoryArgs) -> Result<bool> {
             Down::Killed(pid) => println!("  {:<10}  process {pid} did not stop and was killed", member.name),
         }
     }
-    println!("\naudit:  millrace verify {}", network.members[0].data().display());
+    println!("\naudit:  millrace verify {}", quoted(network.members[0].data()));
     Ok(gracefully)
 }
 

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::cli::quoted;
+
 /// A configuration that cannot be used. Every variant names the file; the message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -60,7 +62,7 @@ pub enum ConfigError {
     /// A secret that other users of the machine can read.
     #[error(
         "{}: this secret key can be read by others (mode {mode:04o}); run: chmod 600 {}",
-        file.display(), file.display()
+        file.display(), quoted(file)
     )]
     Exposed {
         /// The key file.

@@ -18,7 +18,7 @@ use engine::types::{
 use serde_json::{Value, json};
 
 use super::{GovernanceError, UNNAMED, deciding};
-use crate::cli::{ProposalArgs, ProposalsArgs, on_network, print_json, rows};
+use crate::cli::{ProposalArgs, ProposalsArgs, on_network, print_json, rows, with_key};
 use crate::network::Network;
 use crate::query::decisions::{self, Change, proposal_fields};
 use crate::query::{Asked, Checked, PROOF_PATIENCE, administrators, charter_if_known, connect, print};
@@ -107,7 +107,15 @@ impl Found {
         let on = on_network(Some(network.map_or(Path::new("DIR"), |network| &network.directory)));
         match self.record.decided {
             None if self.is_open => {
-                Some(format!("approve it:  millrace chain approve {proposal} --as ACCOUNT{on}"))
+                let known = network.and_then(|network| Some((network, network.genesis.governance()?.id)));
+                let is_test = |(network, chain): (&Network, ChainId)| {
+                    self.record
+                        .approvals
+                        .iter()
+                        .all(|account| network.genesis.account(chain, *account).is_some())
+                };
+                let key = with_key(None, known.is_some_and(is_test));
+                Some(format!("approve it:  millrace chain approve {proposal} --as ACCOUNT{key}{on}"))
             }
             None => None,
             Some(_) => Some(format!("wait for it:  millrace chain proposal {proposal} --wait{on}")),

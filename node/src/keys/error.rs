@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cli::quoted;
+
 /// A key file that cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -23,7 +25,7 @@ pub enum KeyError {
     /// Other users of the machine can read it.
     #[error(
         "{}: other users of this machine can read this secret (mode {mode:04o}); run: chmod 600 {}",
-        file.display(), file.display()
+        file.display(), quoted(file)
     )]
     Exposed {
         /// The key file, or the file with its passphrase.

@@ -265,7 +265,7 @@ fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
          \n[log]\nlevel = {level}\n",
         name = me.name,
         network = options.name,
-        file = me.directory.join("node.toml").display(),
+        file = crate::cli::quoted(me.directory.join("node.toml")),
         quoted_name = quoted(&me.name),
         peers = me.peers,
         clients = me.clients,

@@ -21,7 +21,7 @@ use engine::types::{Digest, Transaction};
 use proof::{Fact, FormError, GENESIS_HEADER_BYTES_MAX, PROOF_BYTES_MAX, Proof, ProofError, Statement};
 use serde_json::{Value, json};
 
-use crate::cli::{SignedSource, VerifyProofArgs, grouped, print_json, rows, write_new};
+use crate::cli::{SignedSource, VerifyProofArgs, grouped, print_json, quoted, rows, write_new};
 use crate::config::ConfigError;
 pub(crate) use same::{kind, roles};
 use statement::{statement_json, statement_rows};
@@ -151,8 +151,9 @@ pub fn write(
         }
     }
     let header = header_file.unwrap_or(Path::new("genesis.header"));
-    let with = asked_of.map_or_else(String::new, |source| format!(" --transaction {source}"));
-    println!("check it:  millrace verify-proof {} --genesis {}{with}", file.display(), header.display());
+    let with =
+        asked_of.map_or_else(String::new, |source| format!(" --transaction {}", quoted(source.to_string())));
+    println!("check it:  millrace verify-proof {} --genesis {}{with}", quoted(file), quoted(header));
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub use self::file::{FileError, SignedFile};
 pub use self::payments::PaymentsError;
 use crate::cli::{
     AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, MemoArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
-    UnfreezeArgs, on_network, print_json, rows,
+    UnfreezeArgs, on_network, print_json, quoted, rows,
 };
 use crate::governance::proposals;
 use crate::keys::{self, Source};
@@ -296,7 +296,7 @@ pub(crate) fn complete(
         shown.extend(reservations::made_row(&transaction));
         rows(&shown);
         let directory = how.network.as_deref().unwrap_or(Path::new("DIR"));
-        println!("submit it with:  millrace submit {} --network {}", file.display(), directory.display());
+        println!("submit it with:  millrace submit {} --network {}", quoted(file), quoted(directory));
         return Ok(true);
     }
     let mut client = validator_of(how, network)?;
@@ -357,7 +357,8 @@ impl Kept {
         let kept = match &self.file {
             Ok(file) => {
                 let network = on_network(self.network.as_deref());
-                format!("its bytes are in {0}, and `millrace submit {0}{network}` is safe", file.display())
+                let (shown, file) = (file.display(), quoted(file));
+                format!("its bytes are in {shown}, and `millrace submit {file}{network}` is safe")
             }
             Err(_) => "ask for it before you sign anew".to_owned(),
         };
