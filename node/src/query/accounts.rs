@@ -8,7 +8,7 @@ use engine::types::{
 };
 use serde_json::json;
 
-use super::{Asked, Checked, print, print_json, reservations};
+use super::{Asked, Checked, print, print_found, print_json, reservations};
 use crate::cli::{Reserved, grouped, rows};
 
 /// Open reservations that are shown of an account; each is a question.
@@ -128,8 +128,7 @@ impl Asked {
                 "since": found.map(|of| of.since),
                 "until": found.map(|of| of.until),
             });
-            print_json(as_of, &fields, &checked)?;
-            return Ok(found.is_some());
+            return print_found(as_of, (&fields, found.is_some()), &checked);
         }
         match found {
             Some(OldKey { key, since, until }) => {
@@ -178,9 +177,10 @@ impl Asked {
                 Ok(fields)
             };
             let accounts = accounts.iter().map(fields).collect::<Result<Vec<_>>>()?;
-            let fields = json!({ "as_of": as_of, "key": key, "accounts": accounts, "more_from": next });
-            crate::cli::print_json(&fields)?;
-            return Ok(!found.accounts.is_empty());
+            let found = !accounts.is_empty();
+            let fields = json!({ "key": key, "accounts": accounts, "more_from": next });
+            // Of each account it stands beside it; that there are no others is the validator's word.
+            return print_found(as_of, (&fields, found), &Checked::default());
         }
         if accounts.is_empty() {
             println!("no account of chain {chain} has the key {key}: the validator's word, as of {as_of}");

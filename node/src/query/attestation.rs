@@ -5,7 +5,7 @@ use client::{Answer, ClientError, FoundAttestation};
 use engine::types::{Attestation, ChainId, DataSummary, Digest, Fingerprint, Link, Status};
 use serde_json::{Value, json};
 
-use super::{Asked, Checked, print, print_json};
+use super::{Asked, Checked, print, print_found, print_json};
 use crate::cli::rows;
 
 /// How many are shown of a history; the last one names where to go on.
@@ -19,14 +19,7 @@ impl Asked {
         fingerprint: Fingerprint,
         json: bool,
     ) -> Result<bool> {
-        let asked = match self.client.attestation(chain, &fingerprint) {
-            Err(error @ ClientError::NotFound { .. }) => {
-                eprintln!("{error}");
-                return Ok(false);
-            }
-            asked => asked?,
-        };
-        let Answer { as_of, value: found } = asked;
+        let Answer { as_of, value: found } = self.client.attestation(chain, &fingerprint)?;
         let checked = self.checked(found.proof.chain.height, &found.state_root)?;
         let registered = found.attestation.is_some();
         if json {
@@ -36,8 +29,7 @@ impl Asked {
                 "state_root": found.state_root,
                 "proof": found.proof,
             });
-            print_json(as_of, &answer, &checked)?;
-            return Ok(registered);
+            return print_found(as_of, (&answer, registered), &checked);
         }
         let height = found.proof.chain.height;
         let Some(attestation) = &found.attestation else {
@@ -89,7 +81,10 @@ impl Asked {
             }
             let Some(attestation) = found.attestation else {
                 match &after {
-                    None => bail!("fingerprint {fingerprint} is not registered on chain {chain}"),
+                    None => {
+                        let reason = format!("fingerprint {fingerprint} is not registered on chain {chain}");
+                        return Err(ClientError::NotFound { reason, as_of: at }.into());
+                    }
                     Some((after, _)) => bail!("{after} supersedes {fingerprint}, which is not registered"),
                 }
             };

@@ -10,10 +10,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use client::{AsOf, ClientError, Cursor, FeedQuery, Happened, Happening, Occurrence};
 use engine::limits::FEED_EVENTS_MAX;
-use engine::types::{AccountId, ChainId, ChangeKind, Decision, Digest, Effect, Height, ProposalRecord};
+use engine::types::{
+    AccountId, ChainId, ChangeKind, Decision, Digest, Effect, Height, ProposalRecord, ValidatorIndex,
+};
 use serde_json::json;
 
-use super::{Asked, connect, decisions, print};
+use super::{Asked, another, connect, decisions, print};
 use crate::cli::{FeedArgs, WhomArgs};
 use crate::signals;
 use crate::transfer::reference;
@@ -38,6 +40,8 @@ pub(super) fn print_feed(
     let mut out = std::io::stdout().lock();
     let (mut from, mut left) = (args.from, args.limit.unwrap_or(u64::MAX));
     let mut is_ahead = false;
+    // Those that do not keep where this goes on, and from which height on they keep something.
+    let mut below: Vec<(Height, ValidatorIndex)> = Vec::new();
     let printed = loop {
         let max = left.min(FEED_EVENTS_MAX as u64) as u16;
         let query = FeedQuery { chain, from, account, reference, max };
@@ -55,8 +59,31 @@ pub(super) fn print_feed(
                 asked = connect_again(whom);
                 continue;
             }
+            Err(error @ ClientError::BelowRetention { .. }) => {
+                let kept_from = asked.client.status()?.value.kept_from;
+                below.push((kept_from, asked.client.validator()));
+                let mut not: Vec<_> = below.iter().map(|(_, validator)| *validator).collect();
+                if let Some(other) = another(whom, asked.network.as_ref(), &not) {
+                    asked = other;
+                    continue;
+                }
+                let keeps_most = below.iter().min().copied();
+                let Some((kept_from, keeper)) = keeps_most.filter(|_| from == Cursor::START) else {
+                    return Err(error.into());
+                };
+                from = Cursor { height: kept_from, place: 0 };
+                if keeper != asked.client.validator() {
+                    not.retain(|validator| *validator != keeper);
+                    asked = another(whom, asked.network.as_ref(), &not).ok_or(error)?;
+                }
+                eprintln!(
+                    "what is below height {kept_from} is not kept; beginning there, as with --from {from}"
+                );
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
+        below.clear();
         if !is_ahead && from.height > Height(answer.as_of.height.0 + 1) {
             is_ahead = true;
             eprintln!("--from {from} is above all that this validator has, which ends with {}", answer.as_of);

@@ -24,7 +24,7 @@ use engine::types::{
 };
 use net::Fingerprint;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::attestations::fingerprint_of;
 use crate::cli::{QueryArgs, Question, Reserved, SignedSource, WhomArgs, WhomError, rows};
@@ -95,18 +95,73 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         }
         _ => None,
     };
-    let mut asked = connect_with(&args.whom, network)?;
+    let asked = connect_with(&args.whom, network.clone())?;
+    let mut not = vec![asked.client.validator()];
+    let mut answered = answer(asked, args, progress.as_ref());
+    // A feed goes on where it is, and asks others by itself.
+    while progress.is_none()
+        && is_below_retention(&answered)
+        && let Some(other) = another(&args.whom, network.as_ref(), &not)
+    {
+        not.push(other.client.validator());
+        match answer(other, args, progress.as_ref()) {
+            again if is_below_retention(&again) => {}
+            // One that fails in another way proves nothing.
+            Err(error) if error.is::<ClientError>() => {}
+            better => answered = better,
+        }
+    }
+    match answered {
+        Err(error) => match error.downcast_ref() {
+            Some(ClientError::NotFound { reason, as_of }) if args.json => {
+                let nothing = not_found(reason, *as_of);
+                match args.question {
+                    Question::Feed { .. } | Question::History { .. } => println!("{nothing}"),
+                    _ => drop(crate::cli::print_json(&nothing)?),
+                }
+                Ok(false)
+            }
+            Some(ClientError::NotFound { .. }) => {
+                eprintln!("{error}");
+                Ok(false)
+            }
+            _ => Err(error),
+        },
+        answered => answered,
+    }
+}
+
+/// The JSON of an answer: whether there is what was asked for, what the validator says of it, at which height, and what
+/// was checked of that. Where there is nothing, `said` is what shows that.
+fn answer_json(found: bool, said: &impl Serialize, as_of: AsOf, checked: &Checked) -> Value {
+    json!({ "found": found, "answer": said, "as_of": as_of, "checked": checked })
+}
+
+/// The same where a validator says that there is nothing, and shows nothing for it.
+fn not_found(reason: &str, as_of: AsOf) -> Value {
+    let mut nothing = answer_json(false, &Value::Null, as_of, &Checked::default());
+    nothing["reason"] = reason.into();
+    nothing
+}
+
+fn is_below_retention(answered: &Result<bool>) -> bool {
+    let error = answered.as_ref().err().and_then(|error| error.downcast_ref());
+    matches!(error, Some(ClientError::BelowRetention { .. }))
+}
+
+/// Answers one question with what a validator says.
+fn answer(mut asked: Asked, args: &QueryArgs, progress: Option<&feed::Progress>) -> Result<bool> {
     let answered = match &args.question {
         Question::Feed { chain, args: feed } => {
             let whose = (ChainId(*chain), None);
-            feed::print_feed(asked, &args.whom, whose, (feed, progress.as_ref()), args.json)
+            feed::print_feed(asked, &args.whom, whose, (feed, progress), args.json)
         }
         Question::History { chain, account, args: feed } => {
             let whose = (ChainId(*chain), Some(AccountId(*account)));
             // Of an account that is not there nothing would ever be told.
             match asked.client.account(ChainId(*chain), AccountId(*account)) {
                 Err(error @ ClientError::NotFound { .. }) => Err(error.into()),
-                _ => feed::print_feed(asked, &args.whom, whose, (feed, progress.as_ref()), args.json),
+                _ => feed::print_feed(asked, &args.whom, whose, (feed, progress), args.json),
             }
         }
         Question::Account { chain, account, proof: None } => {
@@ -186,13 +241,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         Question::Status => asked.status(args.json),
         Question::Counters => asked.counters(args.json),
     };
-    match answered {
-        Err(error) if matches!(error.downcast_ref(), Some(ClientError::NotFound { .. })) => {
-            eprintln!("{error}");
-            Ok(false)
-        }
-        answered => answered.map(|()| true),
-    }
+    answered.map(|()| true)
 }
 
 /// Refuses a chain that the network cannot have.
@@ -229,6 +278,14 @@ fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
         return Err(WhomError::Missing.into());
     };
     Ok(Asked { client: connect_to(endpoint, fingerprint, network_id)?, network: None })
+}
+
+/// Another validator of the network that answers, where none is named: it may keep more than those that were asked.
+fn another(whom: &WhomArgs, network: Option<&Network>, not: &[ValidatorIndex]) -> Option<Asked> {
+    let network = network.filter(|_| whom.validator.is_none())?;
+    let others = network.members.iter().filter(|member| !not.contains(&member.index));
+    let client = others.filter_map(|member| member.connect(&network.genesis).ok()).next()?;
+    Some(Asked { client, network: Some(network.clone()) })
 }
 
 /// A validator by its address.
@@ -511,13 +568,27 @@ impl Checked {
 }
 
 fn print_json(as_of: AsOf, answer: &impl Serialize, checked: &Checked) -> Result<()> {
-    let both = json!({ "answer": answer, "as_of": as_of, "checked": checked });
-    crate::cli::print_json(&both).map(|_| ())
+    print_found(as_of, (answer, true), checked).map(drop)
+}
+
+/// Prints an answer that may say that there is nothing, and returns whether there is something.
+fn print_found(as_of: AsOf, (answer, found): (&impl Serialize, bool), checked: &Checked) -> Result<bool> {
+    crate::cli::print_json(&answer_json(found, answer, as_of, checked)).map(|_| found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_answer_has_the_same_fields_also_where_there_is_nothing() {
+        let keys = |answer: &Value| answer.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let something = answer_json(true, &7, AsOf::default(), &Checked::default());
+        let mut nothing = not_found("no account 9", AsOf::default());
+        assert_eq!((&nothing["found"], &nothing["answer"]), (&Value::Bool(false), &Value::Null));
+        assert_eq!(nothing.as_object_mut().unwrap().remove("reason").unwrap(), "no account 9");
+        assert_eq!(keys(&something), keys(&nothing));
+    }
 
     #[test]
     fn who_said_nothing_is_named() {

@@ -8,7 +8,7 @@ use engine::types::{
 use serde_json::{Value, json};
 
 use super::print::{self, memo};
-use super::{Asked, print_json};
+use super::{Asked, print_found};
 use crate::cli::{Reserved, grouped, rows};
 
 /// The reservation or the offer that a transaction makes, if it makes one.
@@ -166,8 +166,7 @@ impl Asked {
                 "state_root": found.state_root,
                 "proof": found.proof,
             });
-            print_json(as_of, &answer, &checked)?;
-            return Ok(open);
+            return print_found(as_of, (&answer, open), &checked);
         }
         let height = found.proof.chain.height;
         let mut shown = match &found.reservation {

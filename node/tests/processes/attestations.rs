@@ -182,7 +182,7 @@ fn the_command_line_registers_files_and_a_stranger_checks_what_is_said_of_them()
     assert!(text.contains("is not registered on chain 2"), "{text}");
     let (text, _) = ask(1, &["--file", &absent, "--json"]);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(json["answer"]["registered"], false);
+    assert_eq!((&json["found"], &json["answer"]["registered"]), (&false.into(), &false.into()));
 
     let fingerprint = hex::encode(kernels::sha2::sha256(b"one"));
     attest(0, &[&better, "--supersedes", &fingerprint, "--data-hash", &"ab".repeat(32)]);

@@ -136,6 +136,10 @@ fn questions(dir: &str, network: &Network, id: &str) {
     let (_, error) = expect(1, &["query", "--network", dir, "transaction", &unknown]);
     assert!(!error.is_empty());
     expect(1, &["query", "--network", dir, "account", "1", "400"]);
+    let (nothing, error) = expect(1, &["query", "--network", dir, "account", "1", "400", "--json"]);
+    let nothing: serde_json::Value = serde_json::from_str(&nothing).unwrap();
+    assert_eq!((&nothing["found"], &nothing["answer"], error.as_str()), (&false.into(), &().into(), ""));
+    assert!(nothing["reason"].as_str().unwrap().contains("no account 400"), "{nothing}");
     let fingerprint = network.members[0].fingerprint.to_string();
     let endpoint = network.members[0].clients.to_string();
     let id = network.genesis.network().to_string();

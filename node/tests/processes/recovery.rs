@@ -216,7 +216,7 @@ fn a_journal_that_is_pruned_has_what_is_needed() {
     let mut testbed = with_checkpoints(400, 16);
     let members = testbed.network.members.clone();
     members.iter().for_each(|member| store(member, "segment_mib = 4"));
-    members[1..].iter().for_each(|member| store(member, "keep_heights = 1100"));
+    members[..3].iter().for_each(|member| store(member, "keep_heights = 1100"));
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
     let all = [0, 1, 2, 3];
@@ -231,26 +231,41 @@ fn a_journal_that_is_pruned_has_what_is_needed() {
     testbed.spawn(1);
     testbed.ready();
     assert!(kept_from(&testbed, 1).0 > 1, "it knows again what it does not have");
-    while members[1..].iter().any(|member| first_segment(member).exists()) {
+    while members[..3].iter().any(|member| first_segment(member).exists()) {
         told.push(testbed.load(&all, 1_000.0, 3, Start::Resume));
     }
     testbed.settle();
-    assert_eq!(kept_from(&testbed, 0).0, 1);
-    for index in 1..4 {
+    assert_eq!(kept_from(&testbed, 3).0, 1);
+    for index in 0..3 {
         let (first, committed) = (kept_from(&testbed, index), testbed.height(index));
         assert!(first.0 > 1 && first.0 + 1_000 < committed, "{first} of {committed}");
         let below = testbed.client(index).block(Height(first.0 - 2)).unwrap_err();
         assert!(matches!(below, client::ClientError::BelowRetention { .. }), "{below}");
         assert!(below.to_string().contains("is below what this validator keeps"), "{below}");
         assert_eq!(testbed.client(index).block(first).unwrap().value.block.height(), first);
-        assert!(testbed.client(0).block(Height(1)).is_ok());
+        assert!(testbed.client(3).block(Height(1)).is_ok());
     }
+    let network = testbed.network.directory.display().to_string();
+    let ask = |code, words: &str| {
+        expect(code, &[&["query", "--network", &*network], &*words.split(' ').collect::<Vec<_>>()].concat())
+    };
+    let (block, _) = ask(0, "block 1");
+    assert!(block.contains("height 1"), "the last of the four keeps it: {block}");
+    let (_, error) = ask(1, "--validator 0 block 1");
+    assert!(error.contains("is below what this validator keeps"), "{error}");
+    let (whole, told_of) = ask(0, "history 1 7");
+    assert!(whole.lines().count() > 1 && !told_of.contains("beginning there"), "{told_of}");
+    let first = kept_from(&testbed, 0);
+    let (_, told_of) = ask(0, "--validator 0 history 1 7");
+    assert!(told_of.contains(&format!("beginning there, as with --from {first}.0")), "{told_of}");
+    let (_, error) = ask(1, "--validator 0 history 1 7 --from 2.0");
+    assert!(error.contains("is below what this validator keeps"), "{error}");
     let height = testbed.height(0);
     (0..4).for_each(|index| testbed.kill(index));
     // One without checkpoints says that it cannot go on; with them it does.
-    let (files, aside) = (members[3].data().join("checkpoints"), members[3].data().join("aside"));
+    let (files, aside) = (members[0].data().join("checkpoints"), members[0].data().join("aside"));
     fs::rename(&files, &aside).unwrap();
-    let (_, error) = expect(1, &["node", "--config", members[3].config_file().to_str().unwrap()]);
+    let (_, error) = expect(1, &["node", "--config", members[0].config_file().to_str().unwrap()]);
     assert!(error.contains("was pruned, and no checkpoint"), "{error}");
     fs::remove_dir_all(&files).unwrap();
     fs::rename(&aside, &files).unwrap();
@@ -259,12 +274,22 @@ fn a_journal_that_is_pruned_has_what_is_needed() {
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
     (0..4).for_each(|index| testbed.wait_height(index, height));
-    assert!(kept_from(&testbed, 1).0 > 1 && kept_from(&testbed, 3).0 > 1);
+    assert!(kept_from(&testbed, 0).0 > 1 && kept_from(&testbed, 1).0 > 1);
     told.push(testbed.load(&all, 300.0, 2, Start::Resume));
     testbed.settle();
     testbed.stop_all();
     let from = testbed.audit(&told.iter().collect::<Vec<_>>());
-    assert!(from[0].0 == 0 && from[1].0 > 0 && from[3].0 > 0, "{from:?}");
+    assert!(from[3].0 == 0 && from[0].0 > 0 && from[1].0 > 0, "{from:?}");
+    // The audit names the checkpoints. Where none can be used, it says from where on the journal is kept.
+    let data = members[1].data();
+    let (audit, _) = expect(0, &["verify", data.to_str().unwrap()]);
+    let lines =
+        audit.lines().filter(|line| line.contains("checkpoint of height") && line.ends_with(" whole"));
+    assert!(lines.count() >= 2, "{audit}");
+    checkpoints(&members[1]).iter().for_each(|file| fs::write(file, "no checkpoint").unwrap());
+    let (audit, _) = expect(1, &["verify", data.to_str().unwrap()]);
+    assert!(audit.contains("cannot be used") && audit.contains("no block"), "{audit}");
+    assert!(audit.contains("blocks are kept") && !audit.contains("committed height"), "{audit}");
 }
 
 /// How many power cuts `just crash-rounds` asks for.
