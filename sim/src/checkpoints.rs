@@ -92,9 +92,9 @@ impl Files {
         (retention, now): (Retention, Duration),
     ) -> Option<CheckpointMark> {
         let mut directory = self.lock();
-        let held = directory.held.heights(now);
         directory.files.push((mark, bytes));
         let marks: Vec<CheckpointMark> = directory.files.iter().map(|(mark, _)| *mark).collect();
+        let held = directory.held.heights(&marks, now);
         let RetentionPlan { kept, prune_at } = retention.plan(&directory.base, &marks, &held);
         directory.files.retain(|(mark, _)| kept.contains(&mark.height));
         directory.base = prune_at.unwrap_or(directory.base);

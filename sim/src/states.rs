@@ -151,7 +151,7 @@ impl Files {
 impl World {
     pub(crate) fn read_state(&mut self, node: usize, peer: ValidatorIndex, read: StateRead) {
         if let StateRead::ChunkList(height) | StateRead::Chunk(height, _) = read {
-            self.nodes[node].disks.checkpoints.lock().held.note(peer, height, self.now);
+            self.nodes[node].disks.checkpoints.lock().held.note(height, self.now);
         }
         let network = self.environment.network();
         let mut answer = self.nodes[node].disks.checkpoints.answer(&network, read);

@@ -103,6 +103,13 @@ impl<R: Records> JournalReader<'_, R> {
     /// # Errors
     /// [`ReadError`].
     pub fn batches(&self, committed: &CommittedBlock) -> Result<Vec<Batch>, ReadError> {
+        // Of the base only the record is here.
+        if committed.height <= self.index.base() {
+            return Err(ReadError::BelowRetention {
+                height: committed.height,
+                first: self.index.base().next(),
+            });
+        }
         committed.batches.iter().map(|position| self.batch(committed.height, *position)).collect()
     }
 

@@ -47,6 +47,8 @@ pub struct Settings {
     pub idle_interval: Duration,
     /// How long the reply to a proposal may wait for something missing.
     pub verify_patience: Duration,
+    /// Whether a state may be fetched in the place of blocks that cannot be had. Always so where there are none yet.
+    pub skips_blocks: bool,
 }
 
 impl Settings {
@@ -65,6 +67,7 @@ impl Settings {
             view_interval: Duration::from_millis(n.min(100)),
             idle_interval: Duration::from_millis(200),
             verify_patience: Duration::from_millis(400),
+            skips_blocks: true,
         }
     }
 }
@@ -260,6 +263,7 @@ impl Replica {
         }
         let own_head = streams[usize::from(settings.me.0)].held();
         let (height, view) = (head.height, head.view);
+        let settings = Settings { skips_blocks: settings.skips_blocks || height.0 == 0, ..settings };
         let mut tree = BlockTree::new(head, quotas);
         uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
         let mut journaled = BTreeMap::new();

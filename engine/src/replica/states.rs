@@ -1,8 +1,9 @@
 //! A validator whose peers do not keep the blocks any more that it needs: it fetches the state of a later height.
 //!
 //! Blocks are better while they can be had, since every signature in them is checked. So a fetch begins only where f+1
-//! peers say that they do not keep the next height, and where the gap to them does not close: one that is said to keep
-//! it and gives little by little, or nothing, keeps nobody away.
+//! peers say that they do not keep the next height, and where the gap to them would take long to close: one that is said
+//! to keep it and gives little by little, or nothing, keeps nobody away. A validator that is to keep everything fetches
+//! none once it has something: what it would skip may be nowhere else.
 
 use std::time::Duration;
 
@@ -15,25 +16,28 @@ use crate::wire::PeerMessage;
 
 /// How long it is watched whether the gap closes.
 const WATCHED: Duration = Duration::from_secs(10);
+/// How many times as long it may take, at the rate of that time, until the gap is closed.
+const PATIENCE: u64 = 60;
 
 /// The distance to what others have committed, then and now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gap {
     since: Option<(Duration, u64)>,
-    /// It did not get smaller while it was watched, and f+1 did not keep the next height.
+    /// It would take too long to close, and f+1 do not keep the next height.
     is_hopeless: bool,
 }
 
 impl Gap {
-    fn watch(&mut self, gap: u64, is_pruned: bool, now: Duration) {
-        if !is_pruned {
+    /// Of the next height it is known that f+1 keep it, or that f+1 do not, or neither, because few have said so lately.
+    fn watch(&mut self, gap: u64, (is_kept, is_pruned): (bool, bool), now: Duration) {
+        if is_kept || gap == 0 {
             *self = Self::default();
             return;
         }
         let (since, before) = *self.since.get_or_insert((now, gap));
         if now >= since + WATCHED {
-            // Once it is so, it stays so until the next height can be had: a liar may give a little now and then.
-            self.is_hopeless |= gap >= before;
+            // Once it is so, it stays so until f+1 keep the next height: a liar may give a little now and then.
+            self.is_hopeless |= is_pruned && before.saturating_sub(gap).saturating_mul(PATIENCE) < gap;
             self.since = Some((now, gap));
         }
     }
@@ -42,9 +46,13 @@ impl Gap {
 impl Replica {
     /// The height that is needed and cannot be had as a block.
     fn needed_state(&mut self, now: Now) -> Option<Height> {
+        if !self.settings.skips_blocks {
+            return None;
+        }
         let next = self.executed.next();
         let gap = self.sync.best().0.saturating_sub(self.executed.0);
-        self.gap.watch(gap, self.sync.is_pruned(next), now.monotonic);
+        let known = (self.sync.is_kept(next), self.sync.is_pruned(next));
+        self.gap.watch(gap, known, now.monotonic);
         self.gap.is_hopeless.then_some(next)
     }
 
@@ -76,7 +84,7 @@ impl Replica {
             }
             PeerMessage::States(offers) => self.states.offers(from, offers),
             PeerMessage::ChunkList { height, digests, certificate } => {
-                let list = ChunkList { height, digests };
+                let list = (ChunkList { height, digests }, certificate.is_empty());
                 let finality = || self.certificates.verify(&certificate);
                 if self.states.chunk_list(from, list, finality, now.monotonic).is_err() {
                     self.offence(from, Offence::FalseState, ports);
@@ -120,5 +128,41 @@ impl Replica {
         if let Some((height, written, chunks)) = self.states.progress() {
             ports.observe(Observation::FetchingState { height, written, chunks });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether it is hopeless after so many times of watching, in each of which the gap shrinks by so much.
+    fn hopeless(gap: u64, shrinks_by: u64, times: u64, known: (bool, bool)) -> bool {
+        let mut watched = Gap::default();
+        (0..=times).for_each(|at| watched.watch(gap - shrinks_by * at, known, WATCHED * at as u32));
+        watched.is_hopeless
+    }
+
+    #[test]
+    fn a_gap_that_closes_too_slowly_is_as_one_that_does_not() {
+        let pruned = (false, true);
+        assert!(hopeless(10_000, 0, 1, pruned));
+        assert!(hopeless(10_000, 1, 1, pruned), "a liar that drips would need a day");
+        assert!(!hopeless(10_000, 200, 5, pruned), "at this rate it takes less than ten minutes");
+        assert!(!hopeless(10_000, 0, 0, pruned), "it is watched first");
+        assert!(!hopeless(10_000, 0, 5, (true, false)), "f+1 keep them");
+        assert!(!hopeless(10_000, 0, 5, (false, false)), "nobody has said that they are gone");
+    }
+
+    #[test]
+    fn what_is_hopeless_stays_so_until_f_plus_1_keep_the_next_height() {
+        let mut gap = Gap::default();
+        gap.watch(10_000, (false, true), Duration::ZERO);
+        gap.watch(10_000, (false, true), WATCHED);
+        // One of those that said so is gone for a moment; another gives a little.
+        gap.watch(10_000, (false, false), WATCHED);
+        gap.watch(9_000, (false, true), 2 * WATCHED);
+        assert!(gap.is_hopeless);
+        gap.watch(9_000, (true, false), 2 * WATCHED);
+        assert!(!gap.is_hopeless);
     }
 }

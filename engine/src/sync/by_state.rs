@@ -119,8 +119,10 @@ impl StateWork {
 #[derive(Debug, Default)]
 struct Peer {
     connected: bool,
-    offers: Vec<StateOffer>,
+    /// It is to be asked which checkpoints it keeps, and has said so since it was asked last.
+    to_ask: bool,
     answered: bool,
+    offers: Vec<StateOffer>,
     /// It is not asked before.
     paused_until: Duration,
     asked_at: Option<Duration>,
@@ -172,10 +174,8 @@ impl StateSync {
     /// A peer has connected.
     pub fn connected(&mut self, peer: ValidatorIndex) {
         let peer = self.peers.entry(peer).or_default();
-        (peer.connected, peer.answered, peer.asked_at) = (true, false, None);
-        peer.offers.clear();
-        // It is asked with all others.
-        self.offers_asked = None;
+        // What it has offered before counts until it says something else.
+        (peer.connected, peer.to_ask, peer.asked_at) = (true, true, None);
     }
 
     /// A peer has gone: what it was asked is asked elsewhere.
@@ -207,21 +207,21 @@ impl StateSync {
         };
         let useless = |fetch: &Fetch| fetch.offer.height < needed || now > fetch.since + STALLED;
         self.fetch.take_if(|fetch| !fetch.complete && useless(fetch));
-        if self
-            .fetch
-            .as_ref()
-            .is_some_and(|fetch| self.sources(&fetch.offer, now).is_empty() && !fetch.complete)
-        {
-            self.fetch = None;
+        // One that is away for a moment may still have it.
+        let peers = &self.peers;
+        let may_be_had = |offer: &StateOffer| {
+            peers.values().any(|peer| now >= peer.paused_until && peer.offers.contains(offer))
+        };
+        self.fetch.take_if(|fetch| !fetch.complete && !may_be_had(&fetch.offer));
+        if self.fetch.is_none() && self.offers_asked.is_none_or(|at| now >= at + OFFERS_EVERY) {
+            self.offers_asked = Some(now);
+            self.peers.values_mut().for_each(|peer| peer.to_ask = true);
+        }
+        for (index, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.connected && peer.to_ask) {
+            (peer.to_ask, peer.answered) = (false, false);
+            asked.push((*index, PeerMessage::FetchStates));
         }
         if self.fetch.is_none() {
-            if self.offers_asked.is_none_or(|at| now >= at + OFFERS_EVERY) {
-                self.offers_asked = Some(now);
-                for (index, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.connected) {
-                    (peer.answered, peer.asked_at) = (false, None);
-                    asked.push((*index, PeerMessage::FetchStates));
-                }
-            }
             let Some(offer) = self.choose(needed, now) else { return (asked, work) };
             let chunks = vec![Chunk::Missing; offer.chunks as usize];
             let (list, list_asked, complete) = (None, None, false);
@@ -332,7 +332,7 @@ impl StateSync {
         }
     }
 
-    /// A list of chunks has come, with what its certificate proves, if it holds: that is
+    /// A list of chunks has come, with or without a certificate, and with what that proves, if it holds: that is
     /// asked only of a list that was wanted.
     ///
     /// # Errors
@@ -340,7 +340,7 @@ impl StateSync {
     pub fn chunk_list(
         &mut self,
         from: ValidatorIndex,
-        list: ChunkList,
+        (list, has_none): (ChunkList, bool),
         finality: impl FnOnce() -> Option<Finality>,
         now: Duration,
     ) -> Result<(), FalseState> {
@@ -350,7 +350,8 @@ impl StateSync {
             return Ok(());
         }
         let height = list.height;
-        if list.digests.is_empty() {
+        // One without a finalization helps nobody to begin.
+        if list.digests.is_empty() || has_none {
             self.has_it_no_more(from, height);
             return Ok(());
         }
@@ -381,12 +382,18 @@ impl StateSync {
         let Some((digests, _)) = fetch.list.as_ref().filter(|_| fetch.offer.height == height) else {
             return Ok(None);
         };
+        let writing = fetch.chunks.iter().filter(|chunk| **chunk == Chunk::Writing).count();
         let place = number as usize;
         let (Some(chunk), Some(digest)) = (fetch.chunks.get_mut(place), digests.get(place)) else {
             return Ok(None);
         };
-        // One that comes after its time is still good.
-        if !matches!(chunk, Chunk::Missing | Chunk::Asked(..)) {
+        // One that comes after its time is still good, as far as the disk keeps up.
+        let is_wanted = match chunk {
+            Chunk::Asked(..) => true,
+            Chunk::Missing => writing < CHUNKS_ON_THE_WAY,
+            Chunk::Writing | Chunk::Written => false,
+        };
+        if !is_wanted {
             return Ok(None);
         }
         if bytes.is_empty() {

@@ -194,6 +194,13 @@ impl CatchUp {
         (able().count() > self.faulty).then_some(first)
     }
 
+    /// Whether f+1 trusted peers have committed the next height and keep it.
+    #[must_use]
+    pub fn is_kept(&self, next: Height) -> bool {
+        let keeps = |peer: &Peer| (peer.kept_from..=peer.committed).contains(&next);
+        self.trusted().filter(|(_, peer)| keeps(peer)).count() > self.faulty
+    }
+
     /// Whether f+1 trusted peers have committed the next height and keep it no more.
     #[must_use]
     pub fn is_pruned(&self, next: Height) -> bool {

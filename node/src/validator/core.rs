@@ -331,7 +331,8 @@ impl Ports for Host {
                         kept_from = kept_from.0,
                         unsaid,
                         "no connected validator keeps the next height any more: this one cannot catch up by blocks. It \
-                         fetches the state of a later height from those that have the same one"
+                         fetches the state of a later height from those that have the same one, unless it is to keep \
+                         everything"
                     );
                 }
             }

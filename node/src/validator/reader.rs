@@ -92,10 +92,9 @@ pub fn run(shared: &Shared, mut states: ServedStates, peers: &PeerNetwork, reque
                 }
             }
             Wanted::State(read) => {
-                if let StateRead::ChunkList(height) | StateRead::Chunk(height, _) = read {
-                    shared.held().note(peer, height, shared.clock.now());
-                }
-                answer.push(states.answer(read));
+                let (message, served) = states.answer(read);
+                served.inspect(|height| shared.held().note(*height, shared.clock.now()));
+                answer.push(message);
             }
         }
         for message in answer {

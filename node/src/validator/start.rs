@@ -105,13 +105,17 @@ fn resume(
     loop {
         let (journal, replay) = Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?;
         let resumed = recover(config, certificates, (replay, journal.released()), files)?;
-        match files.fetched_above(resumed.recovered.head.height, &config.genesis)? {
-            Some(state) => files.adopt(state, &resumed.recovered, &journal)?,
-            None => {
-                files.release_before(resumed.index.base(), &journal)?;
-                return Ok((journal, resumed));
-            }
+        let fetched = files.fetched_above(resumed.recovered.head.height, &config.genesis)?;
+        match fetched.map(|state| files.adopt(state, &resumed.recovered, &journal)) {
+            Some(Ok(())) => continue,
+            Some(Err(error)) => tracing::warn!(
+                "a state was fetched and cannot be put into the journal ({error:#}): the validator goes on at its old \
+                 height, and tries again at its next start"
+            ),
+            None => {}
         }
+        files.release_before(resumed.index.base(), &journal)?;
+        return Ok((journal, resumed));
     }
 }
 
@@ -455,6 +459,8 @@ fn replica_settings(config: &Config) -> ReplicaSettings {
         batch_packets_max: work.batch_packets_max,
         batch_delay: work.batch_delay,
         view_interval: work.block_interval.unwrap_or(settings.view_interval),
+        // Who is to keep everything may be the last one that has it.
+        skips_blocks: !config.retention.is_everything(),
         verify_patience: consensus::Timing::for_validators(validators).leader_timeout,
         ..settings
     }

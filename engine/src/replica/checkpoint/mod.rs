@@ -288,13 +288,15 @@ fn rules(genesis: &Genesis, chain: ChainId, table: &Table) -> Option<ChainRules>
 pub struct Keeper {
     quotas: Quotas,
     roots: VecDeque<Digest>,
+    /// The last certificate when it began: the journal may not go back to it.
+    certificate: Vec<u8>,
 }
 
 impl Keeper {
     /// Nothing is committed yet.
     #[must_use]
     pub fn genesis(genesis: &Genesis) -> Self {
-        Self { quotas: Quotas::genesis(genesis), roots: VecDeque::new() }
+        Self { quotas: Quotas::genesis(genesis), roots: VecDeque::new(), certificate: Vec::new() }
     }
 
     /// What was recovered.
@@ -303,7 +305,9 @@ impl Keeper {
         let end = recovered.head.height.next();
         let first = Height(end.0.saturating_sub(ROOTS_KEPT).max(1));
         let roots = roots.run(first, end, ROOTS_KEPT as usize).into();
-        Self { quotas: recovered.quotas.clone(), roots }
+        let finality = recovered.finality.as_ref();
+        let certificate = finality.map(|finality| finality.certificate().to_vec()).unwrap_or_default();
+        Self { quotas: recovered.quotas.clone(), roots, certificate }
     }
 
     /// The next height is committed, with what it changed on each chain and its state root.
@@ -336,7 +340,10 @@ impl Keeper {
         if uncarried < first {
             return Err(CaptureError::RootsTooOld { uncarried, kept: first });
         }
-        let certificate = journal.last_certificate(height)?;
+        let certificate = match journal.last_certificate(height)? {
+            none if none.is_empty() => self.certificate.clone(),
+            last => last,
+        };
         let chain = |((chain, accounts, slots), delta): (_, &Delta)| ChainCheckpoint {
             chain,
             growth: states.get(chain).map(|state| state.growth_until(height)).unwrap_or_default(),

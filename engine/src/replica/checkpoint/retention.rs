@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::store::Position;
-use crate::types::{Height, ValidatorIndex};
+use crate::types::Height;
 
 /// How much of the journal is kept: at most each of these limits, but always what a start needs. Without a limit
 /// everything is kept.
@@ -130,37 +130,25 @@ impl Retention {
 }
 
 /// How long a checkpoint is held after a peer has asked for a part of it: the peer then needs the blocks above it.
-const HELD_AFTER: Duration = Duration::from_secs(60);
-/// How long one peer holds checkpoints at most, and then holds none: what it asks for may serve no other purpose.
-const HELD_MAX: Duration = Duration::from_secs(300);
+const HELD_AFTER: Duration = Duration::from_secs(120);
+/// How long one is held at most, however many ask for it: they may do so for no other purpose.
+const HELD_MAX: Duration = Duration::from_secs(900);
 
-/// The checkpoints that peers are fetching.
+/// The checkpoints that peers are fetching: since when, and when somebody asked last.
 #[derive(Clone, Debug, Default)]
-pub struct Held(BTreeMap<ValidatorIndex, Holding>);
-
-#[derive(Clone, Copy, Debug)]
-struct Holding {
-    height: Height,
-    first: Duration,
-    last: Duration,
-}
+pub struct Held(BTreeMap<Height, (Duration, Duration)>);
 
 impl Held {
-    /// A peer asks for a part of the checkpoint of a height.
-    pub fn note(&mut self, peer: ValidatorIndex, height: Height, now: Duration) {
-        let new = Holding { height, first: now, last: now };
-        let holding = self.0.entry(peer).or_insert(new);
-        if now >= holding.first + 2 * HELD_MAX {
-            *holding = new;
-        }
-        (holding.height, holding.last) = (height, now);
+    /// A peer was given a part of the checkpoint of a height.
+    pub fn note(&mut self, height: Height, now: Duration) {
+        self.0.entry(height).or_insert((now, now)).1 = now;
     }
 
-    /// Their heights.
-    #[must_use]
-    pub fn heights(&self, now: Duration) -> BTreeSet<Height> {
-        let counts = |of: &&Holding| now < of.last + HELD_AFTER && now < of.first + HELD_MAX;
-        self.0.values().filter(counts).map(|holding| holding.height).collect()
+    /// The heights of those that are held, of all that there are; others are forgotten.
+    pub fn heights(&mut self, there: &[CheckpointMark], now: Duration) -> BTreeSet<Height> {
+        self.0.retain(|height, _| there.iter().any(|mark| mark.height == *height));
+        let counts = |first: Duration, last: Duration| now < last + HELD_AFTER && now < first + HELD_MAX;
+        self.0.iter().filter(|(_, (first, last))| counts(*first, *last)).map(|(height, _)| *height).collect()
     }
 }
 
@@ -252,20 +240,23 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_holds_one_checkpoint_and_only_for_a_while() {
+    fn a_checkpoint_is_held_while_it_is_asked_for_and_not_longer_than_its_time() {
         let s = Duration::from_secs;
-        let (one, other) = (ValidatorIndex(1), ValidatorIndex(2));
+        let there = [mark(3), mark(4)];
         let mut held = Held::default();
-        held.note(one, Height(30), s(10));
-        held.note(other, Height(40), s(20));
-        assert_eq!(held.heights(s(20)), BTreeSet::from([Height(30), Height(40)]));
-        assert_eq!(held.heights(s(71)), BTreeSet::from([Height(40)]), "it asks no more");
-        for at in (80..600).step_by(10) {
-            held.note(one, Height(30 + at), s(at));
-            assert_eq!(held.heights(s(at)).contains(&Height(30 + at)), at < 310, "at {at} s");
+        held.note(Height(30), s(10));
+        held.note(Height(40), s(20));
+        held.note(Height(77), s(20));
+        assert_eq!(held.heights(&there, s(20)), BTreeSet::from([Height(30), Height(40)]), "there is no 77");
+        assert_eq!(held.heights(&there, s(135)), BTreeSet::from([Height(40)]), "it is asked for no more");
+        for at in (140..3_000).step_by(10) {
+            held.note(Height(40), s(at));
+            assert_eq!(
+                held.heights(&there, s(at)).contains(&Height(40)),
+                at < 920,
+                "at {at} s, however often it is asked for"
+            );
         }
-        held.note(one, Height(7), s(610));
-        assert!(held.heights(s(610)).contains(&Height(7)), "after a while, again");
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use super::rig::{Plain, schedule};
 use super::*;
 use crate::limits::STATE_CHUNK_BYTES;
 use crate::store::Position;
-use crate::sync::{FalseState, StateWork};
+use crate::sync::StateWork;
 use crate::wire::StateOffer;
 
 /// What peers asked this validator of its checkpoints.
@@ -260,6 +260,13 @@ fn a_journal_goes_on_from_a_fetched_state_and_keeps_what_is_of_use() {
     let reader = JournalReader { records: &log, index: &index, network: &network };
     assert_eq!(reader.block(height).unwrap().0.state_root, checkpoint.common.record.state_root);
     assert!(matches!(reader.block(Height(height.0 - 1)), Err(ReadError::BelowRetention { .. })));
+    let record = reader.block(height).unwrap().0;
+    assert!(
+        matches!(reader.batches(&record), Err(ReadError::BelowRetention { .. })),
+        "its batches are not here"
+    );
+    assert_eq!(reader.last_certificate(height).unwrap(), Vec::<u8>::new());
+    assert_eq!(from_there.finality.unwrap().certificate(), checkpoint.certificate);
     drop((log, replay));
 
     // Without the checkpoint it is as if the state had never come.
@@ -269,8 +276,18 @@ fn a_journal_goes_on_from_a_fetched_state_and_keeps_what_is_of_use() {
     assert_eq!(before.head.height, Height(0));
 }
 
+/// What it would skip may be nowhere else.
 #[test]
-fn what_is_false_about_a_state_is_said_in_words() {
-    assert!(FalseState::Chunk(7).to_string().contains("chunk 7"));
-    assert!(FalseState::List(Height(9)).to_string().contains("height 9"));
+fn one_that_is_to_keep_everything_fetches_no_state_once_it_has_something() {
+    for (has_something, fetches) in [(false, true), (true, false)] {
+        let mut rig = left_behind(3);
+        let replica = &mut rig.nodes[3].replica;
+        replica.settings.skips_blocks = !has_something;
+        rig.advance(13_000);
+        assert_eq!(!asked(&rig, 0).is_empty(), fetches);
+        let told = |of: &Observation| matches!(of, Observation::BelowRetention { .. });
+        assert!(rig.nodes[3].world.observed.iter().any(told), "it is said in any case");
+    }
+    let rig = Rig::new(4);
+    assert!(rig.settings(0).skips_blocks, "there is nothing to skip yet");
 }

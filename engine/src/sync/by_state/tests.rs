@@ -56,7 +56,7 @@ impl Run {
         PEERS.into_iter().for_each(|peer| run.sync.offers(peer, vec![offer(height, chunks)]));
         run.poll(0);
         let peer = run.list_asked();
-        run.sync.chunk_list(peer, state(height, chunks).0, || final_at(3), run.now).unwrap();
+        run.sync.chunk_list(peer, (state(height, chunks).0, false), || final_at(3), run.now).unwrap();
         run
     }
 
@@ -176,19 +176,22 @@ fn a_peer_that_sends_a_false_list_or_chunk_is_left_and_another_is_asked() {
     run.poll(0);
     let liar = run.list_asked();
     let other = ChunkList { height: Height(20), ..state(21, 6).0 };
-    assert_eq!(run.sync.chunk_list(liar, other, || final_at(3), run.now), Err(FalseState::List(Height(20))));
+    assert_eq!(
+        run.sync.chunk_list(liar, (other, false), || final_at(3), run.now),
+        Err(FalseState::List(Height(20)))
+    );
     run.poll(0);
     let second = run.list_asked();
     assert_ne!(second, liar);
     let list = state(20, 6).0;
-    let none = run.sync.chunk_list(second, list.clone(), || None, run.now);
+    let none = run.sync.chunk_list(second, (list.clone(), false), || None, run.now);
     assert_eq!(none, Err(FalseState::Certificate(Height(20))));
     run.poll(0);
     let third = run.list_asked();
     assert!(third != liar && third != second);
     // One that was not asked is not heard, right or wrong.
-    run.sync.chunk_list(liar, list.clone(), || unreachable!(), run.now).unwrap();
-    run.sync.chunk_list(third, list, || final_at(3), run.now).unwrap();
+    run.sync.chunk_list(liar, (list.clone(), false), || unreachable!(), run.now).unwrap();
+    run.sync.chunk_list(third, (list, false), || final_at(3), run.now).unwrap();
     assert!(run.chunks_asked(50).iter().all(|(peer, _)| *peer == third));
 
     let mut run = Run::fetching(20, 6);
@@ -290,9 +293,48 @@ fn peers_that_come_and_go_are_asked_again() {
     let others = run.chunks_asked(50);
     assert!(others.iter().all(|(peer, _)| *peer != gone));
     PEERS.into_iter().for_each(|peer| run.sync.disconnected(peer));
-    run.poll(50);
-    assert_eq!(run.sync.progress(), None);
+    assert_eq!(run.chunks_asked(50), []);
+    assert_eq!(run.sync.progress(), Some((Height(20), 0, 6)), "they may come back");
     run.sync.connected(gone);
+    run.poll(50);
+    let asked = std::mem::take(&mut run.asked);
+    assert_eq!(asked[0], (gone, PeerMessage::FetchStates), "it may have others by now");
+    assert!(matches!(asked[1], (peer, PeerMessage::FetchChunk { .. }) if peer == gone), "{asked:?}");
+}
+
+/// Two liars, of whom one says nothing and one comes and goes, keep nobody waiting.
+#[test]
+fn connections_that_come_and_go_do_not_begin_the_waiting_anew() {
+    let mut run = Run::new();
+    run.sync.offers(A, vec![offer(20, 4)]);
+    run.sync.offers(B, vec![offer(20, 4)]);
+    for _ in 0..3 {
+        run.sync.disconnected(C);
+        run.sync.connected(C);
+        run.poll(400);
+    }
+    assert_eq!(run.work, [StateWork::Begin(offer(20, 4))]);
+}
+
+#[test]
+fn what_nobody_asked_for_is_taken_only_as_fast_as_the_disk_takes_it() {
+    let mut run = Run::fetching(20, 40);
+    let (_, bytes) = state(20, 40);
+    let (mut handed_on, now) = (0, run.now);
+    for number in 0..40 {
+        let chunk = run.sync.chunk(A, (Height(20), number), bytes[number as usize].clone(), now).unwrap();
+        handed_on += usize::from(chunk.is_some());
+    }
+    assert_eq!(handed_on, CHUNKS_ON_THE_WAY);
+}
+
+#[test]
+fn a_list_without_a_finalization_is_no_offence_and_of_no_use() {
+    let mut run = Run::new();
+    PEERS.into_iter().for_each(|peer| run.sync.offers(peer, vec![offer(20, 6)]));
     run.poll(0);
-    assert_eq!(run.asked, [(gone, PeerMessage::FetchStates)]);
+    let first = run.list_asked();
+    run.sync.chunk_list(first, (state(20, 6).0, true), || unreachable!(), run.now).unwrap();
+    run.poll(0);
+    assert_ne!(run.list_asked(), first);
 }

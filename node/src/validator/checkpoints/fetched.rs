@@ -74,13 +74,24 @@ impl<'a> Fetching<'a> {
         }
     }
 
+    /// What there is of a state is of no use, and takes room.
+    pub(super) fn give_up(&mut self) {
+        self.coming = None;
+        let path = self.files.path.join(COMING);
+        if path.exists()
+            && let Err(error) = remove_file(&path)
+        {
+            tracing::warn!("cannot remove {}: {error}", path.display());
+        }
+    }
+
     fn of(&self, height: Height) -> anyhow::Result<&(StateOffer, File)> {
         let coming = self.coming.as_ref().filter(|(offer, _)| offer.height == height);
         coming.with_context(|| format!("the state of height {height} is not being fetched"))
     }
 
     fn begin(&mut self, offer: StateOffer) -> anyhow::Result<()> {
-        self.coming = None;
+        self.give_up();
         let path = self.files.path.join(COMING);
         // It is copied into a checkpoint of this validator.
         let needed = 2 * u64::from(offer.chunks) * STATE_CHUNK_BYTES as u64 + ROOM_LEFT_BYTES;
@@ -173,6 +184,12 @@ impl Directory {
     /// The journal or the disk fails.
     pub fn adopt(&self, state: FetchedState, recovered: &Recovered, journal: &Log) -> anyhow::Result<()> {
         let (from, to) = (recovered.head.height.0, state.height().0);
+        let (room, needed) =
+            (free_bytes(&self.path)?, fs::metadata(self.path.join(WHOLE))?.len() + ROOM_LEFT_BYTES);
+        anyhow::ensure!(
+            room >= needed,
+            "{room} bytes are free, and {needed} are needed: make room on the disk"
+        );
         let before = journal.append(KIND_BOOT, &[&Boot::nothing_new(recovered.boots).encode()])?;
         journal.wait_durable(before)?;
         let mut last = before;

@@ -235,7 +235,7 @@ impl Directory {
             "the newest in {} is not that of height {newest}, which was written now",
             self.path.display()
         );
-        let held = shared.held().heights(shared.clock.now());
+        let held = shared.held().heights(&marks, shared.clock.now());
         let RetentionPlan { kept, prune_at } = retention.plan(&base_mark(shared, &marks), &marks, &held);
         if let Some(CheckpointMark { height, replay_from, .. }) = prune_at {
             // The index forgets these heights first, so that no reader is sent to a record that is being released.
@@ -315,6 +315,7 @@ fn fetch(fetching: &mut Fetching<'_>, work: StateWork, tell: &dyn Fn(Input), sha
             tracing::warn!(
                 "the state of height {height} cannot be fetched ({error:#}): it is tried again later"
             );
+            fetching.give_up();
             tell(Input::StateRefused(height));
         }
     }

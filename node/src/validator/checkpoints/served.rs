@@ -25,26 +25,29 @@ impl ServedStates {
         Self { files, known: BTreeMap::new() }
     }
 
-    /// The answer to a peer. What cannot be read is not there: the peer asks another one.
-    pub fn answer(&mut self, read: StateRead) -> PeerMessage {
+    /// The answer to a peer, and the height of the checkpoint of which it has a part. What cannot be read is not there: the
+    /// peer asks another one.
+    pub fn answer(&mut self, read: StateRead) -> (PeerMessage, Option<Height>) {
         match read {
             StateRead::States => {
                 let heights = self.files.newest_first().unwrap_or_default();
                 self.known.retain(|height, _| heights.contains(height));
                 let offer = |height: Height| Some(self.state(height)?.list.offer(&self.files.network));
-                PeerMessage::States(heights.into_iter().filter_map(offer).take(STATES_MAX).collect())
+                (PeerMessage::States(heights.into_iter().filter_map(offer).take(STATES_MAX).collect()), None)
             }
             StateRead::ChunkList(height) => {
                 let of = |state: Arc<ServedState>| (state.list.digests.clone(), state.certificate.clone());
                 let (digests, certificate) = self.state(height).map(of).unwrap_or_default();
-                PeerMessage::ChunkList { height, digests, certificate: certificate.into() }
+                let served = (!digests.is_empty()).then_some(height);
+                (PeerMessage::ChunkList { height, digests, certificate: certificate.into() }, served)
             }
             StateRead::Chunk(height, number) => {
                 let chunk = self.state(height).and_then(|state| {
                     let read = || state.chunk(&mut File::open(self.files.file(height))?, number);
                     told(height, read())
                 });
-                PeerMessage::Chunk { height, number, bytes: chunk.unwrap_or_default().into() }
+                let served = chunk.as_ref().map(|_| height);
+                (PeerMessage::Chunk { height, number, bytes: chunk.unwrap_or_default().into() }, served)
             }
         }
     }
