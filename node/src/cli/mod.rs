@@ -311,7 +311,9 @@ impl WhomArgs {
 /// certificate and transaction signature is checked; every block is executed
 /// again by the slow executor that is the definition; roots, balances and
 /// sequences are compared. The first wrong byte is reported with its file and offset, what
-/// was expected there and what was found.
+/// was expected there and what was found. Where the journal was pruned, the audit
+/// begins with the oldest checkpoint. All checkpoints are listed, each with what
+/// is wrong with it.
 ///
 /// The genesis is found through the node.toml beside the data directory, or
 /// named with --genesis.

@@ -213,7 +213,7 @@ pub enum Question {
 #[derive(Debug, Clone, Args)]
 pub struct FeedArgs {
     /// Begin here: a height and a place, as the last line of an earlier answer names it. Any validator of the network
-    /// understands it.
+    /// understands it. Without it, the beginning, or the first height that is kept.
     #[arg(long, value_name = "HEIGHT.PLACE", default_value_t = Cursor::START)]
     pub from: Cursor,
     /// Only transfers with this reference of their sender, at most 12 bytes.
