@@ -132,8 +132,8 @@ impl World {
                     // Those of each proposer, and those that were asked for.
                     "blocks" => 64 * n + 80,
                     "fetches" => 80 * n,
-                    // Those that were pushed, those that were asked for, and of these those that wait for their height.
-                    "checking" => (64 + 80 + STREAM_BATCHES_MAX) * n,
+                    // Those that wait for their height; of each author so many that it pushed, and those that were asked for.
+                    "checking" => sizes["early"] + (64 + 80) * n,
                     "early" => STREAM_BATCHES_MAX * n,
                     "judging" => 16,
                     "certifying" => 80,
