@@ -121,6 +121,7 @@ impl World {
         let n = self.plan.validators;
         for node in self.honest().collect::<Vec<_>>() {
             let Some(running) = &self.nodes[node].running else { continue };
+            let missed = self.checks.height().saturating_sub(running.replica.finalized().0) as usize;
             let sizes: BTreeMap<_, _> = running.replica.sizes().into_iter().collect();
             for (&name, &size) in &sizes {
                 let seen = self.sizes.entry(name).or_default();
@@ -129,10 +130,10 @@ impl World {
                     "stream_batches" => 2 * STREAM_BATCHES_MAX,
                     "stream_bytes" if self.oversized() => 16 << 20,
                     "stream_bytes" => 1 << 20,
-                    // Those of each proposer, and those that were asked for.
-                    "blocks" => 64 * n + 80,
+                    // Those of each proposer, and those that were asked for: what it has missed, if it has missed much.
+                    "blocks" => 64 * n + 80 + missed,
                     "fetches" => 80 * n,
-                    // Those that wait for their height; of each author so many that it pushed, and those that were asked for.
+                    // Those that wait for their height, those that were pushed, and those that were asked for.
                     "checking" => sizes["early"] + (64 + 80) * n,
                     "early" => STREAM_BATCHES_MAX * n,
                     "judging" => 16,

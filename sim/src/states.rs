@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::limits::STATE_CHUNK_BYTES;
@@ -188,6 +189,10 @@ impl World {
                 self.say(node, format_args!("has fetched the state of height {height}, and starts again"));
                 self.fetched += 1;
                 self.stop(node);
+                if std::mem::take(&mut self.probed) {
+                    // It must show again that it serves clients.
+                    self.after(Duration::from_millis(100), Event::Submit);
+                }
                 let wait = self.chance.millis(5..300);
                 self.after(wait, Event::Start(node, Loss::Nothing));
             }

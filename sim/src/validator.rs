@@ -163,10 +163,7 @@ impl Running {
         let signing_seed = start.environment.signing_seeds[start.me];
         let replica = Replica::new(
             genesis,
-            Settings {
-                skips_blocks: !checkpoints::retention(start.me, start.everyone_prunes).is_everything(),
-                ..settings(start.me, keys.len(), (start.as_shipped, start.fast))
-            },
+            settings(start.me, keys.len(), (start.as_shipped, start.fast)),
             &signing_seed,
             Box::new(certificates.clone()),
             mempools.clone(),

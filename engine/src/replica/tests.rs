@@ -178,6 +178,39 @@ fn finalized_blocks_whose_bodies_are_missing_are_executed_when_they_have_been_fe
     assert_eq!(rig.nodes[3].world.roots, rig.nodes[0].world.roots);
 }
 
+/// It takes no more finalizations, so nothing would ever take out of its tree what it fetched.
+#[test]
+fn where_too_many_final_blocks_wait_no_others_are_fetched_to_be_certified() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    let (mut parent, mut last) = (rig.network(), rig.network());
+    for view in 1..=2 {
+        rig.offer(0, 1, view).unwrap();
+        rig.advance(30);
+        (last, parent) = (parent, rig.order_at(0..3, 1, view, parent));
+        rig.advance(20);
+    }
+    // The first block is known to be final here, and its body is missing.
+    let block = rig.nodes[0].world.journal();
+    let reader = JournalReader { records: block.0, index: block.1, network: &rig.network() };
+    let first = reader.block(Height(1)).unwrap().1;
+    assert_eq!(*first.digest(), last);
+    let replica = &mut rig.nodes[3].replica;
+    replica.tree.insert(first, true);
+    rig.finalize_at(3..4, 1, last);
+    for (waiting, fetched) in [(1_024, false), (1, true)] {
+        let replica = &mut rig.nodes[3].replica;
+        let waits = replica.finalized[0].clone();
+        replica.finalized.resize(waiting, waits);
+        // What was asked while it was to be judged.
+        replica.judging.clear();
+        replica.fetches.arrived(&parent);
+        rig.certify_at(3..4, 2, parent);
+        let wanted = rig.nodes[3].replica.fetches.wanted(&parent).is_some();
+        assert_eq!(wanted, fetched, "with {waiting} that wait");
+    }
+}
+
 #[test]
 fn one_that_was_away_for_long_catches_up_in_ranges() {
     let mut rig = Rig::new(4);

@@ -210,6 +210,7 @@ impl Replica {
                 }
                 Judgement::Wait(wait) => {
                     match wait {
+                        Wait::Block(_) if self.finalized.len() >= UNDISPATCHED_MAX => {}
                         Wait::Block(missing) => {
                             self.want_block(missing, vec![proposal.leader], PATIENCE, now);
                         }
@@ -280,6 +281,8 @@ impl Replica {
         }
         let branch: Vec<Digest> = match self.tree.branch(digest) {
             Ok(branch) => branch.into_iter().map(|block| *block.digest()).collect(),
+            // Where no more finalizations are taken, nothing would ever take it out of the tree again.
+            Err(_) if self.finalized.len() >= UNDISPATCHED_MAX => return Ok(false),
             Err(missing) => {
                 self.want_block(missing, Vec::new(), PATIENCE, now);
                 return Ok(false);
