@@ -19,7 +19,7 @@ use engine::replica::{
     Boots, Check, Committer, Input, KIND_BOOT, Keeper, Recovered, Replica, Settings as ReplicaSettings,
     Standing,
 };
-use engine::store::{Backend, Log, LogKind, Options, Owner};
+use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
@@ -96,18 +96,27 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-/// Opens the journal and recovers what it amounts to. Where a state was fetched that is above it, it goes on from there.
+fn open_journal(config: &Config) -> anyhow::Result<(Log, Replay)> {
+    Ok(Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?)
+}
+
+/// Recovers what a journal amounts to. Where a state was fetched that is above it, it goes on from there.
 fn resume(
     config: &Config,
     certificates: &Certificates,
     files: &checkpoints::Directory,
+    mut opened: (Log, Replay),
 ) -> anyhow::Result<(Log, Resumed)> {
     loop {
-        let (journal, replay) = Log::open(&config.data.join("journal"), options(config, LogKind::Journal))?;
+        let (journal, replay) = opened;
         let resumed = recover(config, certificates, (replay, journal.released()), files)?;
         let fetched = files.fetched_above(resumed.recovered.head.height, &config.genesis)?;
         match fetched.map(|state| files.adopt(state, &resumed.recovered, &journal)) {
-            Some(Ok(())) => continue,
+            Some(Ok(())) => {
+                drop(journal);
+                opened = open_journal(config)?;
+                continue;
+            }
             Some(Err(error)) => tracing::warn!(
                 "a state was fetched and cannot be put into the journal ({error:#}): the validator goes on at its old \
                  height, and tries again at its next start"
@@ -139,13 +148,14 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_socket = net::bind(config.listen_peers).context("the port for validators")?;
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
+        let journal = open_journal(config)?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         let files = checkpoints::Directory::open(
             &config.data.join("checkpoints"),
             *genesis.network(),
             own_key(config),
         )?;
-        let (journal, resumed) = resume(config, &certificates, &files)?;
+        let (journal, resumed) = resume(config, &certificates, &files, journal)?;
         let Resumed { mut recovered, ledger, roots, view, index, hints } = resumed;
         let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
         let keeper = Keeper::new(&recovered, &roots);
