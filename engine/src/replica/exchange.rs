@@ -248,7 +248,8 @@ impl Replica {
             self.tell_states(ports);
             let height = self.tree.head().height.next();
             if let Some(kept_from) = self.sync.below_retention(height) {
-                ports.observe(Observation::BelowRetention { height, kept_from });
+                let skips_blocks = self.settings.skips_blocks;
+                ports.observe(Observation::BelowRetention { height, kept_from, skips_blocks });
             }
             for peer in &self.connected {
                 ports.send(To::One(*peer), &self.status(self.received(*peer), ports));

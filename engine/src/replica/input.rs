@@ -304,6 +304,8 @@ pub enum Observation {
         height: Height,
         /// The first that a peer keeps.
         kept_from: Height,
+        /// Whether a state may be fetched instead.
+        skips_blocks: bool,
     },
     /// The state of a height is being fetched.
     FetchingState {

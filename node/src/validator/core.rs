@@ -323,16 +323,20 @@ impl Ports for Host {
             Observation::FarBehind => {
                 tracing::debug!("far behind: finalizations are dropped until it has caught up")
             }
-            Observation::BelowRetention { height, kept_from } => {
+            Observation::BelowRetention { height, kept_from, skips_blocks } => {
                 let now = self.wiring.shared.clock.now();
                 if let Some(unsaid) = self.refusals.admit((0, "below retention"), now) {
+                    let what = if skips_blocks {
+                        "It fetches the state of a later height from those that have the same one"
+                    } else {
+                        "It is to keep everything, so it does not fetch a state and skip blocks that may be nowhere else. \
+                         Connect one that keeps more; or see *How much is kept* in the operators' guide"
+                    };
                     tracing::error!(
                         height = height.0,
                         kept_from = kept_from.0,
                         unsaid,
-                        "no connected validator keeps the next height any more: this one cannot catch up by blocks. It \
-                         fetches the state of a later height from those that have the same one, unless it is to keep \
-                         everything"
+                        "no connected validator keeps the next height any more: this one cannot catch up by blocks. {what}"
                     );
                 }
             }

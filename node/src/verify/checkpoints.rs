@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::{fmt, iter};
 
 use engine::audit::AuditReport;
-use engine::replica::{Checkpoint, CheckpointMark, ValidatorId};
+use engine::replica::{Checkpoint, CheckpointMark, FetchedState, ValidatorId};
 use engine::store::{Lock, Log, Position};
 use engine::types::{Digest, Height};
 use serde::Serialize;
 
 use crate::cli::grouped;
-use crate::validator::checkpoints::ASIDE;
+use crate::validator::checkpoints::{ASIDE, WHOLE};
 
 /// An audit, with the checkpoints of the directory.
 #[derive(Debug, Serialize)]
@@ -77,7 +77,7 @@ impl CheckpointFile {
     #[must_use]
     pub fn list(data: &Path, network: &Digest) -> Vec<Self> {
         let opened = Log::inspect(&data.join("journal"), Lock::Shared);
-        let of = opened.ok().map(|(identity, replay)| (identity.owner.validator, replay.first()));
+        let of = opened.ok().map(|(identity, replay)| (identity.owner.validator, replay.released()));
         let journal = Journal { network, of };
         let directory = data.join("checkpoints");
         let read = |error| {
@@ -119,10 +119,24 @@ impl Journal<'_> {
                     _ => state,
                 }
             }
+            None if file.ends_with(WHOLE) => self.fetched(&file),
+            None if file.file_stem() == Path::new(WHOLE).file_stem() && set_aside => {
+                State::unusable("a start set it aside; it can be deleted")
+            }
             None if extension == "new" => State::unusable("it was not finished"),
             None => State::unusable("it is not named as a checkpoint is"),
         };
         CheckpointFile { file, height, set_aside, state }
+    }
+
+    /// A state that was fetched from others.
+    fn fetched(&self, file: &Path) -> State {
+        let read =
+            File::open(file).map(BufReader::new).and_then(|file| FetchedState::read(self.network, file));
+        match read {
+            Ok(_) => State { usable: true, wrong: Some("only the next start goes on from it".into()) },
+            Err(error) => State::unusable(words(&error)),
+        }
     }
 
     fn state(&self, file: &Path, height: Height) -> io::Result<State> {

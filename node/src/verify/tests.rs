@@ -126,6 +126,8 @@ fn what_is_wrong_with_a_checkpoint_is_said_beside_its_name() {
         ("0000000000000007.unfit", &[0; 100]),
         ("copy.checkpoint", b"a copy"),
         ("checkpoint.new", b"half"),
+        ("fetched.state", &[9; 100]),
+        ("fetched.unfit", &[9; 100]),
     ] {
         std::fs::write(checkpoints.join(name), content).unwrap();
     }
@@ -138,7 +140,9 @@ fn what_is_wrong_with_a_checkpoint_is_said_beside_its_name() {
     assert!(line("set aside, of height 7").contains("cannot be used"), "{text}");
     assert!(line("copy.checkpoint").contains("not named"), "{text}");
     assert!(line("checkpoint.new").contains("not finished"), "{text}");
-    assert_eq!(files.len(), 5);
+    assert!(line("fetched.state").contains("cannot be used: it is damaged"), "{text}");
+    assert!(line("fetched.unfit").contains("it can be deleted"), "{text}");
+    assert_eq!(files.len(), 7);
     assert!(report.ok, "the audit needs none of them");
     let json = serde_json::to_value(Audit { report: &report, checkpoints: &files }).unwrap();
     assert_eq!((&json["ok"], &json["checkpoints"][1]["height"]), (&true.into(), &30.into()), "{json}");

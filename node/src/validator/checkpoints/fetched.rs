@@ -27,7 +27,8 @@ use crate::validator::ordering::Certificates;
 
 /// The name of a state that is not whole yet.
 pub(super) const COMING: &str = "fetched.new";
-const WHOLE: &str = "fetched.state";
+/// The name of a state that was fetched whole.
+pub const WHOLE: &str = "fetched.state";
 
 /// What the replica is told, and what becomes of the validator.
 #[derive(Debug, PartialEq, Eq)]
@@ -201,11 +202,7 @@ impl Directory {
         journal.wait_durable(last)?;
         self.write_at_once(&checkpoint).context("the checkpoint of a fetched state cannot be written")?;
         self.forget_fetched();
-        tracing::info!(
-            from,
-            to,
-            "going on from a state that was fetched: what was committed between is not kept here"
-        );
+        tracing::info!(from, to, "going on from a state that was fetched: no block up to there is kept here");
         Ok(())
     }
 

@@ -34,6 +34,7 @@ use engine::store::{Position, remove_file};
 use engine::sync::StateWork;
 use engine::types::{Digest, Height};
 
+pub use self::fetched::WHOLE;
 use self::fetched::{Fetching, Outcome};
 use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
 pub use self::served::ServedStates;
