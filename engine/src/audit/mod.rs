@@ -209,16 +209,21 @@ impl Auditor {
     ) -> Result<(), Finding> {
         let (first, released) = (replay.first(), replay.released());
         let nothing = Position::from_raw(0);
-        if first > nothing {
+        let (from, fetched) = self.first_height(replay);
+        replay.rewind();
+        // One that goes on from a fetched state has not begun at the genesis, though nothing of it may be gone.
+        let is_whole = first == nothing && (!fetched || from == Some(Height(1)));
+        if !is_whole {
             // Said also where there is no checkpoint to begin with.
-            walk.report.kept_from = self.first_height(replay);
-            walk.report.height = Height(walk.report.kept_from.map_or(0, |from| from.0.saturating_sub(1)));
+            walk.report.kept_from = from;
+            walk.report.height = Height(from.map_or(0, |from| from.0.saturating_sub(1)));
             walk.report.audited_above = walk.report.height;
         }
-        let base = (released > nothing).then(|| self.format.base_checkpoint(data, owner, released));
+        let needs_base = released > nothing || !is_whole;
+        let base = needs_base.then(|| self.format.base_checkpoint(data, owner, released));
         let base = match base {
             Some(Ok(base)) => base,
-            Some(Err(finding)) if first > nothing => return Err(finding),
+            Some(Err(finding)) if !is_whole && from.is_some() => return Err(finding),
             Some(Err(_)) | None => {
                 walk.report.kept_from = Some(Height(1));
                 if self.chronicle.base().0 > 0 {
@@ -255,15 +260,21 @@ impl Auditor {
         Ok(())
     }
 
-    /// The height of the first block in what is left of a journal. Nothing else about it is believed.
-    fn first_height(&self, replay: &mut Replay) -> Option<Height> {
-        replay.find_map(|record| {
+    /// The height of the first block in what is left of a journal, and whether a fetched state stands before it. Nothing
+    /// else about it is believed.
+    fn first_height(&self, replay: &mut Replay) -> (Option<Height>, bool) {
+        let mut fetched = false;
+        let first = replay.find_map(|record| {
             match record.ok().map(|record| self.format.read(record.kind, record.bytes)) {
                 Some(Ok(Entry::Committed(committed))) => Some(Some(committed.height)),
-                Some(Ok(_)) => None,
+                Some(Ok(entry)) => {
+                    fetched |= matches!(entry, Entry::Fetched);
+                    None
+                }
                 Some(Err(_)) | None => Some(None),
             }
-        })?
+        });
+        (first.flatten(), fetched)
     }
 
     /// Goes on with another chronicle. What the one before knows of blocks is kept to be compared.
@@ -297,7 +308,7 @@ impl Auditor {
                     checks::block(&*self.finality, &record)?;
                     Ok(Checked::Block(record))
                 }
-                Entry::Block(_) | Entry::Boot => Ok(Checked::Other),
+                Entry::Block(_) | Entry::Boot | Entry::Fetched => Ok(Checked::Other),
             }
         };
         wave.into_par_iter().map(check).collect()

@@ -21,6 +21,8 @@ pub enum Entry {
     Committed(Box<Committed>),
     /// A start of the validator.
     Boot,
+    /// The journal goes on from a state that was fetched from others.
+    Fetched,
 }
 
 /// A committed block as its record tells of it. Nothing in it is believed.

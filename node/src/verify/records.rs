@@ -64,8 +64,8 @@ impl JournalFormat for Records {
             KIND_BLOCK => Block::decode(&bytes)
                 .map(Entry::Block)
                 .map_err(|error| Wrong::new("a proposed block", "the encoding of a block", error)),
-            // What it leads to begins with a checkpoint, and the audit with that.
-            KIND_STATE => committed(&bytes).map(|_| Entry::Boot),
+            // What follows begins with a checkpoint, and the audit with that.
+            KIND_STATE => committed(&bytes).map(|_| Entry::Fetched),
             KIND_BOOT => Boot::decode(&bytes)
                 .map(|_| Entry::Boot)
                 .map_err(|error| Wrong::new("a start", "the encoding of its record", error)),

@@ -184,3 +184,21 @@ fn without_a_checkpoint_it_is_said_from_which_height_on_the_journal_is_kept() {
     assert_eq!((report.kept_from, report.has_not_begun()), (Some(Height(3)), true));
     assert_eq!((report.audited_above, report.height), (Height(2), Height(2)), "no block was audited");
 }
+
+/// Nothing of such a journal may be gone yet, and it has not begun at the genesis.
+#[test]
+fn a_journal_that_goes_on_from_a_fetched_state_is_audited_from_there() {
+    let (mut scene, base) = scene();
+    scene.entries.drain(..=record_of(&scene, 2));
+    scene.entries.splice(0..0, [Entry::Boot, Entry::Fetched]);
+    scene.write();
+    let journal = scene.directory.path().join("journal");
+    let first = Log::inspect(&journal, crate::store::Lock::None).unwrap().1.next().unwrap().unwrap();
+    let base = BaseCheckpoint { replay_from: first.position, ..base };
+    let report = audited(&scene, base);
+    assert!(report.ok, "{:?}", report.finding);
+    assert_eq!((report.audited_above, report.height), (Height(2), Height(4)));
+    let report = audited(&scene, None);
+    assert_eq!(report.finding.as_ref().unwrap().what, "the checkpoint");
+    assert_eq!((report.kept_from, report.has_not_begun()), (Some(Height(3)), true));
+}
