@@ -260,8 +260,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// The height of the first block in what is left of a journal, and whether a fetched state stands before it. Nothing
-    /// else about it is believed.
+    /// The height of the first block in what is left of a journal, and whether a fetched state stands before it.
+    /// Nothing else about it is believed.
     fn first_height(&self, replay: &mut Replay) -> (Option<Height>, bool) {
         let mut fetched = false;
         let first = replay.find_map(|record| {
