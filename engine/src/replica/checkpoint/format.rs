@@ -41,8 +41,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What `to` answers.
-    pub fn write<W: Write>(&self, of: ValidatorId<'_>, to: W) -> io::Result<W> {
-        let mut to = to;
+    pub fn write<W: Write>(&self, of: ValidatorId<'_>, mut to: W) -> io::Result<W> {
         let head = head(of, self.replay_from);
         to.write_all(&head)?;
         to.write_all(&sha256_parts(&[&head]))?;
@@ -117,19 +116,10 @@ impl CommonState {
         out.0.finish()
     }
 
-    /// Reads one that stands by itself, as [`Self::write`] has written it. It is not believed for that.
+    /// Reads one, and gives back what stands behind it. It is not believed for that.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
-    pub fn read(network: &Digest, from: impl Read) -> io::Result<Self> {
-        let (common, mut behind) = Self::read_part(network, from)?;
-        match behind.read(&mut [0])? {
-            0 => Ok(common),
-            _ => Err(invalid("there are bytes after the last chunk")),
-        }
-    }
-
-    /// Reads one, and gives back what stands behind it.
     pub(super) fn read_part<R: Read>(network: &Digest, from: R) -> io::Result<(Self, R)> {
         let mut input = In(ChunkReader::new(from));
         let record = input.record(network)?;

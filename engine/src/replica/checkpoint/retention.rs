@@ -167,19 +167,25 @@ mod tests {
         CheckpointMark { height, replay_from: position, time_ms: 1_000 * number }
     }
 
+    /// Carries out the plan after the newest of these checkpoints was written.
+    fn follow(
+        retention: Retention,
+        (marks, base): (&mut Vec<CheckpointMark>, &mut CheckpointMark),
+        held: &BTreeSet<Height>,
+    ) {
+        let RetentionPlan { kept, prune_at } = retention.plan(base, marks, held);
+        marks.retain(|mark| kept.contains(&mark.height));
+        let left: Vec<Height> = marks.iter().map(|mark| mark.height).collect();
+        assert_eq!(kept, left, "ascending, and no others");
+        *base = prune_at.unwrap_or(*base);
+    }
+
     /// Writes so many checkpoints one after the other; what is there at the end, and where the journal was pruned.
     fn written(retention: Retention, count: u64) -> (Vec<u64>, CheckpointMark) {
         let (mut marks, mut base): (Vec<CheckpointMark>, CheckpointMark) = (Vec::new(), GENESIS);
         for number in 1..=count {
             marks.push(mark(number));
-            let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks, &BTreeSet::new());
-            marks.retain(|mark| kept.contains(&mark.height));
-            assert_eq!(
-                kept,
-                marks.iter().map(|mark| mark.height).collect::<Vec<_>>(),
-                "ascending, and no others"
-            );
-            base = prune_at.unwrap_or(base);
+            follow(retention, (&mut marks, &mut base), &BTreeSet::new());
             assert!(base == GENESIS || marks.contains(&base), "an audit begins where the journal was pruned");
         }
         (marks.iter().map(|mark| mark.height.0).collect(), base)
@@ -225,14 +231,7 @@ mod tests {
         for number in 1..=60 {
             marks.push(mark(number));
             let held = if number < 50 { held.clone() } else { BTreeSet::new() };
-            let RetentionPlan { kept, prune_at } = retention.plan(&base, &marks, &held);
-            marks.retain(|mark| kept.contains(&mark.height));
-            assert_eq!(
-                kept,
-                marks.iter().map(|mark| mark.height).collect::<Vec<_>>(),
-                "ascending, and no others"
-            );
-            base = prune_at.unwrap_or(base);
+            follow(retention, (&mut marks, &mut base), &held);
             assert_eq!(marks.contains(&mark(17)), (17..50).contains(&number), "{number}");
             assert!(number >= 50 || base.height <= Height(170), "{base:?}");
         }
