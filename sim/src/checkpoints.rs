@@ -8,8 +8,9 @@ use std::time::Duration;
 use engine::execute::{Chains, Delta};
 use engine::order::{FinalityVerifier, Roots};
 use engine::replica::{
-    BlockIndex, Boots, Checkpoint, CheckpointError, CheckpointMark, Held, JournalReader, Keeper, Recovered,
-    Recovery, RecoveryError, Restored, Retention, RetentionPlan, Schedule, Start, ValidatorId,
+    BlockIndex, Boots, Checkpoint, CheckpointDue, CheckpointError, CheckpointMark, Held, JournalReader,
+    Keeper, Recovered, Recovery, RecoveryError, Restored, Retention, RetentionPlan, Schedule, Start,
+    ValidatorId,
 };
 use engine::roots::{CommittedView, Ledger, StateRoot};
 use engine::store::simulated::SimulatedLog;
@@ -175,22 +176,22 @@ impl CheckpointTaker {
     /// it is.
     pub(crate) fn committed(
         &mut self,
-        due: Option<Position>,
+        due: Option<CheckpointDue>,
         reader: &JournalReader<'_, SimulatedLog>,
         (rule, now): (Option<Rule>, Duration),
     ) -> Result<Option<CheckpointMark>, String> {
         let (deltas, root) = self.executed.pop_front().expect("what is committed was executed");
         self.keeper.commit(&deltas, &root);
         self.view.commit(&deltas, root);
-        let Some(replay_from) = due else { return Ok(None) };
+        let Some(due) = due else { return Ok(None) };
         let boots = *self.boots.lock().unwrap_or_else(PoisonError::into_inner);
         let state = (&self.view, &deltas[..], &self.states);
-        let taken = self.keeper.capture(state, reader, (replay_from, boots));
+        let taken = self.keeper.capture(state, reader, (due, boots));
         let mut taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
         if rule == Some(Rule::StatesAlike) {
             // Something that is this validator's own.
             taken.common.record.certificate = taken.certificate.clone();
-            taken.common.record.batches = vec![replay_from];
+            taken.common.record.batches = vec![due.replay_from];
         }
         let written = taken.write(of(reader.network), Vec::new()).expect("a vector takes everything");
         let mark =

@@ -9,8 +9,8 @@ use engine::execute::Delta;
 use engine::mempool::Origin;
 use engine::order::Finality;
 use engine::replica::{
-    Answer, BlockIndex, Boot, Boots, CommitPorts, CommitterEvent, Halt, KIND_BATCH, KIND_BLOCK, KIND_BOOT,
-    Observation, Ports, QuestionId, To, Work,
+    Answer, BlockIndex, Boot, Boots, CheckpointDue, CommitPorts, CommitterEvent, Halt, KIND_BATCH,
+    KIND_BLOCK, KIND_BOOT, Observation, Ports, QuestionId, To, Work,
 };
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
@@ -244,8 +244,8 @@ impl Ports for Host {
 pub(crate) enum Committed {
     Notify(Vec<Notice>),
     Executed(Height, Digest, Vec<Delta>, bool),
-    /// Where the journal would have to be read from, if a checkpoint is due.
-    At(Height, Option<Position>),
+    /// What a checkpoint needs, if one is due.
+    At(Height, Option<CheckpointDue>),
 }
 
 /// The committer's world.

@@ -9,8 +9,8 @@ use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempools;
 use engine::order::{Finality, Roots};
 use engine::replica::{
-    BlockIndex, Committer, JournalReader, KIND_BOOT, Progress, Recovered, Recovery, RecoveryError, Replica,
-    Settings, Standing,
+    BlockIndex, CheckpointDue, Committer, JournalReader, KIND_BOOT, Progress, Recovered, Recovery,
+    RecoveryError, Replica, Settings, Standing,
 };
 use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
 use engine::store::simulated::SimulatedLog;
@@ -253,11 +253,18 @@ impl Running {
     }
 
     /// The next height is committed, and perhaps a checkpoint is due at it.
-    pub(crate) fn take_checkpoint(&mut self, due: Option<Position>, now: Duration) -> Result<(), String> {
+    pub(crate) fn take_checkpoint(
+        &mut self,
+        due: Option<CheckpointDue>,
+        now: Duration,
+    ) -> Result<(), String> {
         let network = self.host.network;
         let reader = JournalReader { records: &*self.journal, index: &self.index, network: &network };
         let due = match self.host.rule {
-            Some(Rule::CheckpointsReachBack) => due.and_then(|_| self.index.position(self.index.height())),
+            Some(Rule::CheckpointsReachBack) => due.and_then(|due| {
+                let replay_from = self.index.position(self.index.height())?;
+                Some(CheckpointDue { replay_from, ..due })
+            }),
             _ => due,
         };
         if let Some(cut) = self.commit_host.checkpoints.committed(due, &reader, (self.host.rule, now))? {

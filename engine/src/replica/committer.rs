@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::{ChainRecord, CommittedBlock, Halt, KIND_COMMITTED, Now, Stage};
+use super::{ChainRecord, CheckpointDue, CommittedBlock, Halt, KIND_COMMITTED, Now, Stage};
 use crate::execute::{Delivered, Leg};
 use crate::limits::ROOT_LAG_MAX;
 use crate::mempool::{Mempools, Origin};
@@ -54,8 +54,8 @@ pub struct Job {
     pub own: Vec<OwnBatch>,
     /// When the block was finalized here, in microseconds.
     pub finalized_us: u64,
-    /// Where the journal would have to be read from, if a checkpoint is due at this height.
-    pub checkpoint: Option<Position>,
+    /// What a checkpoint needs, if one is due at this height.
+    pub checkpoint: Option<CheckpointDue>,
 }
 
 /// What the committer says.
@@ -76,8 +76,8 @@ pub enum CommitterEvent<'a> {
     Committed {
         /// The height.
         height: Height,
-        /// Where the journal would have to be read from, if a checkpoint is due at it.
-        checkpoint: Option<Position>,
+        /// What a checkpoint needs, if one is due at it.
+        checkpoint: Option<CheckpointDue>,
     },
     /// Transactions spent so many microseconds in a stage.
     Stage {
@@ -120,7 +120,7 @@ struct Waiting {
     /// Our clients' transactions that were replayed.
     repeated: Vec<(Origin, Signed)>,
     executed_us: u64,
-    checkpoint: Option<Position>,
+    checkpoint: Option<CheckpointDue>,
 }
 
 /// Our clients' transactions of one batch or one inbox that have their final outcome.

@@ -34,9 +34,9 @@ mod streams;
 mod voting;
 
 pub use checkpoint::{
-    CaptureError, ChainCheckpoint, Checkpoint, CheckpointError, CheckpointMark, CommonState, FetchedState,
-    Held, Keeper, Restored, Retention, RetentionPlan, Schedule, ServedState, ValidatorId, chunk_frame,
-    chunk_position, is_chunk,
+    CaptureError, ChainCheckpoint, Checkpoint, CheckpointDue, CheckpointError, CheckpointMark, CommonState,
+    FetchedState, Held, Keeper, Restored, Retention, RetentionPlan, Schedule, ServedState, ValidatorId,
+    chunk_frame, chunk_position, is_chunk,
 };
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
 pub use feed::FeedBlocks;

@@ -308,7 +308,7 @@ impl Recovery<'_> {
         }
         let at = &mut state.at;
         at.head = ChainPosition::of(&block);
-        at.schedule.follow(bytes_of(&batches));
+        at.schedule.follow(height, bytes_of(&batches));
         at.quotas.follow(height, executed.deltas.iter().flat_map(Delta::decided));
         at.roots.executed(height, now);
         at.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));

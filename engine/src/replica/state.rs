@@ -362,6 +362,7 @@ impl Replica {
             self.judge_deadline(),
             self.holding_deadline(),
             self.fetches.deadline(),
+            self.states.deadline(),
         ];
         (!self.halted).then(|| others.into_iter().flatten().fold(tick, Duration::min))
     }
@@ -432,6 +433,8 @@ impl Replica {
                 self.tree.decided(height, decided);
                 self.reconsider(now, ports)?;
                 self.dispatch(now, ports)?;
+                // Further blocks are fetched as far as these are executed.
+                self.poll_sync(now, ports);
             }
             Input::Committed(height) => self.committed = height,
             Input::ChunkWritten(height, number) => self.chunk_written(height, number, now, ports),
@@ -459,6 +462,9 @@ impl Replica {
             self.tell_status(now, ports);
             self.learn(now, ports)?;
             self.settle_rejoin(now, ports);
+        }
+        if self.states.deadline().is_some_and(|deadline| now.monotonic >= deadline) {
+            self.poll_states(now, ports);
         }
         self.send_requests(now, ports);
         Ok(())

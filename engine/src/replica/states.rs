@@ -1,8 +1,8 @@
 //! A validator whose peers do not keep the blocks any more that it needs: it fetches the state of a later height.
 //!
 //! Blocks are better while they can be had, since every signature in them is checked. So a fetch begins only where f+1
-//! peers say that they do not keep the next height, and where the gap to them would take long to close: one that is said
-//! to keep it and gives little by little, or nothing, keeps nobody away. A validator that is to keep everything fetches
+//! peers say that they do not keep the next height, and where either all others say so or the gap to them would take long to
+//! close: one that is said to keep it and gives little by little, or nothing, keeps nobody away. A validator that is to keep everything fetches
 //! none once it has something: what it would skip may be nowhere else.
 
 use std::time::Duration;
@@ -19,6 +19,19 @@ const WATCHED: Duration = Duration::from_secs(10);
 /// How many times as long it may take, at the rate of that time, until the gap is closed.
 const PATIENCE: u64 = 60;
 
+/// What is known of the block that is needed next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextHeight {
+    /// f+1 keep it.
+    Kept,
+    /// f+1 do not keep it any more; somebody may.
+    Pruned,
+    /// All other validators say that they do not keep it any more.
+    Gone,
+    /// Few have said anything lately.
+    Unknown,
+}
+
 /// The distance to what others have committed, then and now.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gap {
@@ -28,16 +41,17 @@ pub(super) struct Gap {
 }
 
 impl Gap {
-    /// Of the next height it is known that f+1 keep it, or that f+1 do not, or neither, because few have said so lately.
-    fn watch(&mut self, gap: u64, (is_kept, is_pruned): (bool, bool), now: Duration) {
-        if is_kept || gap == 0 {
+    fn watch(&mut self, gap: u64, next: NextHeight, now: Duration) {
+        if next == NextHeight::Kept || gap == 0 {
             *self = Self::default();
             return;
         }
+        self.is_hopeless |= next == NextHeight::Gone;
         let (since, before) = *self.since.get_or_insert((now, gap));
         if now >= since + WATCHED {
             // Once it is so, it stays so until f+1 keep the next height: a liar may give a little now and then.
-            self.is_hopeless |= is_pruned && before.saturating_sub(gap).saturating_mul(PATIENCE) < gap;
+            self.is_hopeless |=
+                next == NextHeight::Pruned && before.saturating_sub(gap).saturating_mul(PATIENCE) < gap;
             self.since = Some((now, gap));
         }
     }
@@ -51,7 +65,12 @@ impl Replica {
         }
         let next = self.executed.next();
         let gap = self.sync.best().0.saturating_sub(self.executed.0);
-        let known = (self.sync.is_kept(next), self.sync.is_pruned(next));
+        let known = match self.sync.pruned_by(next) {
+            _ if self.sync.is_kept(next) => NextHeight::Kept,
+            by if by > 0 && by + 1 == self.validators() => NextHeight::Gone,
+            _ if self.sync.is_pruned(next) => NextHeight::Pruned,
+            _ => NextHeight::Unknown,
+        };
         self.gap.watch(gap, known, now.monotonic);
         self.gap.is_hopeless.then_some(next)
     }
@@ -136,7 +155,7 @@ mod tests {
     use super::*;
 
     /// Whether it is hopeless after so many times of watching, in each of which the gap shrinks by so much.
-    fn hopeless(gap: u64, shrinks_by: u64, times: u64, known: (bool, bool)) -> bool {
+    fn hopeless(gap: u64, shrinks_by: u64, times: u64, known: NextHeight) -> bool {
         let mut watched = Gap::default();
         (0..=times).for_each(|at| watched.watch(gap - shrinks_by * at, known, WATCHED * at as u32));
         watched.is_hopeless
@@ -144,25 +163,27 @@ mod tests {
 
     #[test]
     fn a_gap_that_closes_too_slowly_is_as_one_that_does_not() {
-        let pruned = (false, true);
+        let pruned = NextHeight::Pruned;
         assert!(hopeless(10_000, 0, 1, pruned));
         assert!(hopeless(10_000, 1, 1, pruned), "a liar that drips would need a day");
         assert!(!hopeless(10_000, 200, 5, pruned), "at this rate it takes less than ten minutes");
         assert!(!hopeless(10_000, 0, 0, pruned), "it is watched first");
-        assert!(!hopeless(10_000, 0, 5, (true, false)), "f+1 keep them");
-        assert!(!hopeless(10_000, 0, 5, (false, false)), "nobody has said that they are gone");
+        assert!(!hopeless(10_000, 0, 5, NextHeight::Kept), "f+1 keep them");
+        assert!(!hopeless(10_000, 0, 5, NextHeight::Unknown), "nobody has said that they are gone");
+        assert!(hopeless(10_000, 200, 0, NextHeight::Gone), "there is nothing to wait for");
+        assert!(!hopeless(0, 0, 0, NextHeight::Gone), "there is nothing to fetch");
     }
 
     #[test]
     fn what_is_hopeless_stays_so_until_f_plus_1_keep_the_next_height() {
         let mut gap = Gap::default();
-        gap.watch(10_000, (false, true), Duration::ZERO);
-        gap.watch(10_000, (false, true), WATCHED);
+        gap.watch(10_000, NextHeight::Pruned, Duration::ZERO);
+        gap.watch(10_000, NextHeight::Pruned, WATCHED);
         // One of those that said so is gone for a moment; another gives a little.
-        gap.watch(10_000, (false, false), WATCHED);
-        gap.watch(9_000, (false, true), 2 * WATCHED);
+        gap.watch(10_000, NextHeight::Unknown, WATCHED);
+        gap.watch(9_000, NextHeight::Pruned, 2 * WATCHED);
         assert!(gap.is_hopeless);
-        gap.watch(9_000, (true, false), 2 * WATCHED);
+        gap.watch(9_000, NextHeight::Kept, 2 * WATCHED);
         assert!(!gap.is_hopeless);
     }
 }

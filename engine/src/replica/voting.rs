@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::recovery::bytes_of;
 use super::state::{Certifying, Judging, Own, Proposing, Unstable};
 use super::{
-    Answer, Halt, Job, KIND_BATCH, KIND_BLOCK, Now, Observation, OwnBatch, Ports, QuestionId, Replica, Stage,
-    To, Work,
+    Answer, CheckpointDue, Halt, Job, KIND_BATCH, KIND_BLOCK, Now, Observation, OwnBatch, Ports, QuestionId,
+    Replica, Stage, To, Work,
 };
 use crate::availability::{Gap, Stream, Wanted};
 use crate::limits::ROOT_LAG_MAX;
@@ -27,8 +27,9 @@ use crate::wire::{Block, PeerMessage};
 
 /// How long a block or body may be missing before it is asked for: it is mostly on its way.
 const PATIENCE: Duration = Duration::from_millis(30);
-/// How many finalized blocks have their bodies fetched at a time.
-const BLOCKS_FETCHED_AT_ONCE: usize = 8;
+/// How many finalized blocks have their bodies fetched at a time, and how many batches: one block more than these.
+const BLOCKS_FETCHED_AT_ONCE: usize = 64;
+const BATCHES_FETCHED_AT_ONCE: u64 = 128;
 /// How many executed blocks are found by their digest, for peers that miss one.
 const RECENT_BLOCKS: usize = 1_024;
 /// R8: what one view that was lost for an author's late bodies counts, what each finalized block takes off, and from
@@ -434,12 +435,15 @@ impl Replica {
         self.started.retain(|digest, _| tree.block(digest).is_some());
     }
 
-    /// Asks for what holds back finalized blocks: an ancestor, or the bodies of the next few.
+    /// Asks for what holds back finalized blocks: an ancestor, or the bodies of the next few. Nobody pushes the bodies of
+    /// old blocks, so one that is far behind does not wait for them.
     pub(super) fn want_finalized(&mut self, now: Now) {
         if let Some(missing) = self.tree.missing() {
             self.want_block(missing, Vec::new(), PATIENCE, now);
         }
+        let patience = if self.behind().is_some() { Duration::ZERO } else { PATIENCE };
         let mut from: Vec<Head> = self.streams.iter().map(|stream| stream.cut()).collect();
+        let mut batches = 0;
         let cuts: Vec<Vec<Head>> = self
             .finalized
             .iter()
@@ -448,9 +452,13 @@ impl Replica {
             .collect();
         for to in cuts {
             for (author, (from, to)) in from.iter().zip(&to).enumerate() {
+                batches += to.sequence.0.saturating_sub(from.sequence.0);
                 if let Err(Gap::Missing(head)) = self.streams[author].path(from, to) {
-                    self.want_batch(ValidatorIndex(author as u16), head, true, Vec::new(), PATIENCE, now);
+                    self.want_batch(ValidatorIndex(author as u16), head, true, Vec::new(), patience, now);
                 }
+            }
+            if batches >= BATCHES_FETCHED_AT_ONCE {
+                break;
             }
             from = to;
         }
@@ -510,12 +518,13 @@ impl Replica {
         }
         self.dispatched = height;
         self.journaled.retain(|_, (of, _)| *of > height);
-        let due = self.schedule.follow(bytes_of(&batches));
+        let due = self.schedule.follow(height, bytes_of(&batches));
         if due {
             (self.rewrite_up_to, self.last_due) = (self.last_due, self.appended);
         }
         self.rewrite_old(ports)?;
-        let checkpoint = due.then(|| self.replay_from());
+        let ordered_bytes = self.schedule.ordered_bytes();
+        let checkpoint = due.then(|| CheckpointDue { replay_from: self.replay_from(), ordered_bytes });
         let finalized_us = finalized.as_micros() as u64;
         let job = Job { block, batches, positions, own, finalized_us, checkpoint };
         ports.hand_on(Work::Execute(Box::new(job)));

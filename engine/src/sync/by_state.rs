@@ -33,8 +33,9 @@ const OFFERS_EVERY: Duration = Duration::from_secs(5);
 const OFFERS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a peer may take for a chunk before it is asked of another one.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The shortest time between two requests to one peer: who serves has other work.
-const CHUNK_INTERVAL: Duration = Duration::from_millis(40);
+/// The shortest time between two requests to one peer: who serves has other work, and gives nobody more than 64 MiB in a
+/// second.
+const CHUNK_INTERVAL: Duration = Duration::from_millis(20);
 /// Chunks that one peer is asked for at a time.
 const CHUNKS_PER_PEER: usize = 2;
 /// Chunks that are asked for and not on the disk yet.
@@ -161,6 +162,8 @@ pub struct StateSync {
     /// States that could not be used, and until when.
     refused: BTreeMap<StateOffer, Duration>,
     turn: usize,
+    /// When a peer may be asked for a chunk again, if that is what a missing one waits for.
+    next_chunk: Option<Duration>,
 }
 
 impl StateSync {
@@ -168,7 +171,8 @@ impl StateSync {
     #[must_use]
     pub fn new(network: Digest, faulty: usize) -> Self {
         let (peers, refused) = (BTreeMap::new(), BTreeMap::new());
-        Self { network, faulty, peers, offers_asked: None, fetch: None, refused, turn: 0 }
+        let (offers_asked, fetch, next_chunk) = (None, None, None);
+        Self { network, faulty, peers, offers_asked, fetch, refused, turn: 0, next_chunk }
     }
 
     /// A peer has connected.
@@ -192,6 +196,12 @@ impl StateSync {
         self.fetch.as_ref().map(|fetch| (fetch.offer.height, fetch.written, fetch.offer.chunks))
     }
 
+    /// When [`Self::poll`] has something to ask, before anything else changes.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.next_chunk
+    }
+
     /// Says what to ask of whom, given the height that is needed and that nobody keeps; without one, the fetch is given
     /// up. To be called at every tick and after every change.
     pub fn poll(
@@ -200,6 +210,7 @@ impl StateSync {
         now: Duration,
     ) -> (Vec<(ValidatorIndex, PeerMessage)>, Option<StateWork>) {
         let (mut asked, mut work) = (Vec::new(), None);
+        self.next_chunk = None;
         self.refused.retain(|_, until| now < *until);
         let Some(needed) = needed else {
             self.fetch = None;
@@ -306,21 +317,34 @@ impl StateSync {
         self.turn = self.turn.wrapping_add(1);
         let first = self.turn % sources.len().max(1);
         sources.rotate_left(first);
-        let mut missing = (0..).zip(&mut fetch.chunks).filter(|(_, chunk)| **chunk == Chunk::Missing);
+        let mut missing =
+            (0..).zip(&mut fetch.chunks).filter(|(_, chunk)| **chunk == Chunk::Missing).peekable();
         for source in sources {
             let Some(peer) = self.peers.get_mut(&source) else { continue };
-            let rested = peer.asked_at.is_none_or(|at| now >= at + CHUNK_INTERVAL);
-            if !rested || busy.get(&source).is_some_and(|count| *count >= CHUNKS_PER_PEER) {
+            let at_work = busy.get(&source).copied().unwrap_or(0);
+            if at_work >= CHUNKS_PER_PEER {
                 continue;
             }
-            if on_the_way >= CHUNKS_ON_THE_WAY {
+            if on_the_way >= CHUNKS_ON_THE_WAY || missing.peek().is_none() {
                 break;
             }
-            let Some((number, chunk)) = missing.next() else { break };
-            *chunk = Chunk::Asked(source, now + CHUNK_TIMEOUT);
-            peer.asked_at = Some(now);
-            on_the_way += 1;
-            asked.push((source, PeerMessage::FetchChunk { height: offer.height, number }));
+            let mut rested_at = peer.asked_at.map_or(now, |at| at + CHUNK_INTERVAL);
+            if now >= rested_at
+                && let Some((number, chunk)) = missing.next()
+            {
+                *chunk = Chunk::Asked(source, now + CHUNK_TIMEOUT);
+                peer.asked_at = Some(now);
+                on_the_way += 1;
+                asked.push((source, PeerMessage::FetchChunk { height: offer.height, number }));
+                rested_at = now + CHUNK_INTERVAL;
+                if at_work + 1 >= CHUNKS_PER_PEER {
+                    continue;
+                }
+            }
+            self.next_chunk = Some(self.next_chunk.map_or(rested_at, |at| at.min(rested_at)));
+        }
+        if missing.peek().is_none() || on_the_way >= CHUNKS_ON_THE_WAY {
+            self.next_chunk = None;
         }
         asked
     }

@@ -32,6 +32,9 @@ use crate::wire::{FinalizedBlock, PeerMessage};
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How many blocks a peer may be ahead before ranges are asked for, instead of waiting for the normal course.
 pub const LAG_MIN: u64 = 16;
+/// A range is asked for while fewer finalized blocks than this wait for execution: two ranges, so that one comes while the
+/// other one is executed.
+const UNEXECUTED_MAX: u64 = 2 * BLOCKS_REPLY_MAX as u64;
 /// How many blocks of one peer may wait for a certificate.
 const TIP_MAX: usize = 1_024;
 /// So many blocks without a certificate earn their peer the time of one more answer: one that answers with little by
@@ -204,8 +207,13 @@ impl CatchUp {
     /// Whether f+1 trusted peers have committed the next height and keep it no more.
     #[must_use]
     pub fn is_pruned(&self, next: Height) -> bool {
+        self.pruned_by(next) > self.faulty
+    }
+
+    /// How many trusted peers have committed the next height and keep it no more.
+    #[must_use]
+    pub fn pruned_by(&self, next: Height) -> usize {
         self.trusted().filter(|(_, peer)| peer.committed >= next && peer.kept_from > next).count()
-            > self.faulty
     }
 
     /// The trusted peers that say that they keep a height, if others have committed it and keep it no more: what
@@ -259,8 +267,7 @@ impl CatchUp {
         self.tip.take_if(|tip| tip.top().is_none_or(|(height, _)| height <= progress.head));
         let lag = self.best().0.saturating_sub(progress.head.0);
         let stalled = lag > 0 && now >= since + STALL_PATIENCE;
-        let execution_keeps_up =
-            progress.head.0 - progress.executed.0.min(progress.head.0) < BLOCKS_REPLY_MAX as u64;
+        let execution_keeps_up = progress.head.0 - progress.executed.0.min(progress.head.0) < UNEXECUTED_MAX;
         if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {
             return None;
         }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
 use engine::execute::Delta;
+use engine::replica::CheckpointDue;
 use engine::roots::StateRoot;
-use engine::store::Position;
 
 use super::turns::Turns;
 
@@ -24,9 +24,9 @@ const QUESTIONS_PER_CLIENT: usize = 256;
 /// What the query thread is told.
 #[derive(Debug)]
 pub enum ReaderEvent {
-    /// The next height is committed: what it changed, its state root, and, if a checkpoint is due at it, where the
-    /// journal would have to be read from.
-    Committed(Vec<Delta>, StateRoot, Option<Position>),
+    /// The next height is committed: what it changed, its state root, and what a checkpoint needs, if one is due at
+    /// it.
+    Committed(Vec<Delta>, StateRoot, Option<CheckpointDue>),
     /// A question waits, and none waited before.
     Asked,
     /// Stop.
@@ -37,7 +37,7 @@ pub enum ReaderEvent {
 #[derive(Debug)]
 pub enum Next<Q> {
     /// Take a committed height into the view, and perhaps a checkpoint of it.
-    Commit(Vec<Delta>, StateRoot, Option<Position>),
+    Commit(Vec<Delta>, StateRoot, Option<CheckpointDue>),
     /// Answer a question.
     Answer(Q),
 }

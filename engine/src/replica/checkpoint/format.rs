@@ -4,7 +4,7 @@
 //! ```text
 //! head    | magic (21) | network (32) | validator (32) | replay from (8) | SHA-256 of all this (32)
 //! common  | magic (16) | network (32) | record of the height: bytes (4), as in the journal, without certificate and
-//!         | places of batches | roots (4), 32 each | quotas (4), each chain (4), since (8), bytes (4)
+//!         | places of batches | bytes of all batches (8) | roots (4), 32 each | quotas (4), each chain (4), since (8), bytes (4)
 //!         | chains (4), each as below
 //! local   | last certificate: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
 //!         | base (8) | positions (8), 8 each | hints (8), 8 each
@@ -29,8 +29,8 @@ use crate::store::Position;
 use crate::types::{AccountFlags, ChainId, Digest, Height, Quota};
 use crate::wire::Block;
 
-const MAGIC: &[u8; 21] = b"millrace/checkpoint/3";
-const COMMON_MAGIC: &[u8; 16] = b"millrace/state/1";
+const MAGIC: &[u8; 21] = b"millrace/checkpoint/4";
+const COMMON_MAGIC: &[u8; 16] = b"millrace/state/2";
 const HEAD_BYTES: usize = 21 + 32 + 32 + 8;
 /// Where the chunks of the common part begin.
 pub(super) const COMMON_AT: u64 = HEAD_BYTES as u64 + 32;
@@ -105,6 +105,7 @@ impl CommonState {
         out.raw(COMMON_MAGIC)?;
         out.raw(&network.0)?;
         out.bytes(&self.record.encode())?;
+        out.u64(self.ordered_bytes)?;
         out.many(&self.roots, |out, root| out.raw(&root.0))?;
         let quotas: Vec<_> = self.quotas.entries().collect();
         out.many(&quotas, |out, (chain, since, quota)| {
@@ -123,12 +124,14 @@ impl CommonState {
     pub(super) fn read_part<R: Read>(network: &Digest, from: R) -> io::Result<(Self, R)> {
         let mut input = In(ChunkReader::new(from));
         let record = input.record(network)?;
+        let ordered_bytes = input.u64()?;
         let roots = input.many(|input| input.array().map(Digest))?;
         let quotas =
             input.many(|input| Ok((ChainId(input.u32()?), Height(input.u64()?), Quota(input.u32()?))))?;
         let chains = input.many(In::chain)?;
         let behind = input.0.end()?;
-        Ok((Self { record, roots, quotas: quotas.into_iter().collect::<Quotas>(), chains }, behind))
+        let quotas = quotas.into_iter().collect::<Quotas>();
+        Ok((Self { record, ordered_bytes, roots, quotas, chains }, behind))
     }
 }
 

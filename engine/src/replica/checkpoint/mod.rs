@@ -11,13 +11,14 @@
 //! and deliveries must have the state root of the height, and the journal must have the record of that height with the
 //! same block and root. One that does not fit is not used; the journal is read from an older one, or whole.
 //!
-//! When one is due is a function of heights and of the bytes of their batches ([`Schedule`]), so validators with the same
-//! settings take theirs at the same heights.
+//! When one is due is a function of the height and of the bytes of all batches up to it ([`Schedule`]), so validators with
+//! the same settings take theirs at the same heights.
 
 mod chunks;
 mod fetched;
 mod format;
 mod retention;
+mod schedule;
 mod served;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use thiserror::Error;
 
 pub use self::fetched::FetchedState;
 pub use self::retention::{CheckpointMark, Held, Retention, RetentionPlan};
+pub use self::schedule::{CheckpointDue, Schedule};
 pub use self::served::{ServedState, chunk_frame, chunk_position, is_chunk};
 use super::committer::ROOTS_KEPT;
 use super::index::Positions;
@@ -51,34 +53,6 @@ pub struct ValidatorId<'a> {
     pub validator: &'a [u8; PUBLIC_KEY_BYTES],
 }
 
-/// When checkpoints are due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// One is due after so many heights…
-    pub heights: u64,
-    /// …or when their batches have so many bytes.
-    pub bytes: u64,
-    passed: (u64, u64),
-}
-
-impl Schedule {
-    /// Nothing has passed yet: at the genesis, and at each height at which one was due.
-    #[must_use]
-    pub fn new(heights: u64, bytes: u64) -> Self {
-        Self { heights, bytes, passed: (0, 0) }
-    }
-
-    /// The next height is executed, with batches of so many bytes. Whether one is due at it.
-    pub fn follow(&mut self, bytes: u64) -> bool {
-        self.passed = (self.passed.0 + 1, self.passed.1.saturating_add(bytes));
-        let due = self.passed.0 >= self.heights || self.passed.1 >= self.bytes;
-        if due {
-            self.passed = (0, 0);
-        }
-        due
-    }
-}
-
 /// One chain at the height of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainCheckpoint {
@@ -99,6 +73,8 @@ pub struct ChainCheckpoint {
 pub struct CommonState {
     /// The record of the height, without what differs between validators: certificate and places of batches.
     pub record: CommittedBlock,
+    /// The bytes of all batches up to the height.
+    pub ordered_bytes: u64,
     /// The state roots of the last heights up to this one.
     pub roots: Vec<Digest>,
     /// The quotas of the chains, as far as they are decided.
@@ -207,7 +183,7 @@ impl Checkpoint {
         schedule: Schedule,
     ) -> Result<Restored, CheckpointError> {
         let Self { common, certificate, boots, replay_from, positions, hints } = self;
-        let CommonState { record, roots, quotas, chains } = common;
+        let CommonState { record, ordered_bytes, roots, quotas, chains } = common;
         let invalid = CheckpointError::Invalid;
         let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         let height = record.height;
@@ -268,6 +244,7 @@ impl Checkpoint {
         let ledger = Ledger::restore(genesis, height, writers, entries, &outboxes, &record.state_root)?;
         let recorded = by_height().filter(|(height, _)| *height >= head.roots_next).collect();
         let position = positions.records.back().copied();
+        let schedule = schedule.after(ordered_bytes);
         let start =
             Start { ledger, head, roots: known, quotas, recorded, finality, boots, schedule, position };
         Ok(Restored { start, view, replay_from, positions, hints })
@@ -330,8 +307,9 @@ impl Keeper {
         &self,
         (view, deltas, states): (&CommittedView, &[Delta], &Chains),
         journal: &JournalReader<'_, R>,
-        (replay_from, boots): (Position, Boots),
+        (due, boots): (CheckpointDue, Boots),
     ) -> Result<Checkpoint, CaptureError> {
+        let CheckpointDue { replay_from, ordered_bytes } = due;
         let height = view.height();
         let (record, block) = journal.block(height)?;
         let record = CommittedBlock { certificate: Vec::new(), batches: Vec::new(), ..record };
@@ -353,7 +331,7 @@ impl Keeper {
         };
         let roots = self.roots.iter().copied().collect();
         let chains = view.copy().zip(deltas).map(chain).collect();
-        let common = CommonState { record, roots, quotas: self.quotas.clone(), chains };
+        let common = CommonState { record, ordered_bytes, roots, quotas: self.quotas.clone(), chains };
         let positions = journal.index.until(height);
         Ok(Checkpoint { common, certificate, boots, replay_from, positions, hints: Vec::new() })
     }

@@ -54,9 +54,9 @@ pub(super) fn taken(rig: &Rig, node: usize) -> (Vec<Checkpoint>, (Recovered, Led
         .run::<RecoveryError>(start, &mut replay(rig, node), |progress, executed| {
             keeper.commit(&executed.deltas, &executed.state_root);
             view.commit(&executed.deltas, executed.state_root.clone());
-            for (_, from) in due.iter().filter(|(height, _)| *height == progress.height) {
+            for (_, due) in due.iter().filter(|(height, _)| *height == progress.height) {
                 let state = (&view, &executed.deltas[..], &states);
-                taken.push(keeper.capture(state, &reader, (*from, boots)).unwrap());
+                taken.push(keeper.capture(state, &reader, (*due, boots)).unwrap());
             }
             Ok(())
         })
@@ -214,8 +214,9 @@ fn what_is_never_ordered_is_written_again_and_does_not_hold_the_journal_back() {
     assert_eq!(due.iter().map(|(height, _)| height.0).collect::<Vec<_>>(), [3, 6, 9]);
     let copies = copies(&rig);
     assert_eq!(copies.len(), 2, "once more, when the second checkpoint was due");
-    assert!(due[0].1 <= first, "it has to be read");
-    assert!(first < due[1].1 && due[1].1 <= copies[1] && due[2].1 <= copies[1], "only where it stands now");
+    let due: Vec<_> = due.iter().map(|(_, due)| due.replay_from).collect();
+    assert!(due[0] <= first, "it has to be read");
+    assert!(first < due[1] && due[1] <= copies[1] && due[2] <= copies[1], "only where it stands now");
     let (recovered, ..) = rig.recover(replay(&rig, 0)).unwrap();
     let unordered: Vec<_> = recovered.unordered.iter().map(|(batch, at)| (*batch.digest(), *at)).collect();
     assert_eq!(unordered, [(*never.digest(), copies[1])], "once, where it stands last");

@@ -81,8 +81,8 @@ pub struct World {
     records_committed: VecDeque<Position>,
     index: BlockIndex,
     pub roots: Vec<(Height, Digest)>,
-    /// Heights at which a checkpoint was due, and where the journal would have to be read from.
-    pub due: Vec<(Height, Position)>,
+    /// Heights at which a checkpoint was due, and what it needed.
+    pub due: Vec<(Height, CheckpointDue)>,
     /// What was handed on about states: this host does none of it.
     pub about_states: Vec<Work>,
     to_tell: VecDeque<Input>,
@@ -204,7 +204,7 @@ impl CommitPorts for World {
                 self.to_tell.push_back(Input::Executed { height, root, in_flight, decided });
             }
             CommitterEvent::Committed { height, checkpoint } => {
-                self.due.extend(checkpoint.map(|position| (height, position)));
+                self.due.extend(checkpoint.map(|due| (height, due)));
                 self.index.committed(height, self.records_committed.pop_front().unwrap());
                 self.to_tell.push_back(Input::Committed(height));
             }

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam::channel::Sender;
 use engine::execute::{Chains, Delta};
-use engine::replica::{CaptureError, Checkpoint, Keeper};
+use engine::replica::{CaptureError, Checkpoint, CheckpointDue, Keeper};
 use engine::roots::CommittedView;
-use engine::store::Position;
 
 use super::CheckpointWork;
 use crate::validator::shared::Shared;
@@ -27,17 +26,17 @@ impl CheckpointTaker {
         &mut self,
         view: &CommittedView,
         deltas: &[Delta],
-        due: Option<Position>,
+        due: Option<CheckpointDue>,
         shared: &Shared,
     ) {
         self.keeper.commit(deltas, view.state_root());
-        let Some(replay_from) = due else { return };
+        let Some(due) = due else { return };
         if self.busy.load(Relaxed) {
             let height = view.height().0;
             return tracing::warn!(height, "no checkpoint: the last one is still being written");
         }
         let state = (view, deltas, &self.states);
-        match self.keeper.capture(state, &shared.reader(), (replay_from, shared.boots())) {
+        match self.keeper.capture(state, &shared.reader(), (due, shared.boots())) {
             Ok(checkpoint) => {
                 let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
                 self.busy.store(true, Relaxed);
