@@ -19,6 +19,7 @@ use commonware_parallel::Sequential;
 use crate::{
     FaultKind, Payload, StartError,
     committee::{Committee, Digest},
+    votes,
 };
 
 /// The engine's epoch. The committee of a network is fixed; a changed one is another network.
@@ -129,6 +130,14 @@ impl Verifier {
     /// The validator that leads `view`. Leaders rotate, so it depends on nothing else.
     pub fn leader(&self, view: u64) -> u16 {
         self.committee.leader(view)
+    }
+
+    /// The view of a vote, if this validator has signed it.
+    ///
+    /// # Errors
+    /// [`CertificateError`]: it is not a vote of this validator in this network.
+    pub fn check_vote(&self, validator: u16, vote: &[u8]) -> Result<u64, CertificateError> {
+        votes::check(&self.committee, &self.scheme, validator, vote)
     }
 
     /// Checks the evidence of a [`crate::Fault`].

@@ -37,8 +37,9 @@ use crate::{
     },
 };
 
-/// Small pages, because the engine rewrites the whole page to which it appends a vote.
-const PAGE: NonZeroU16 = page_size(512);
+/// Bytes of a page with its checksum: small, because the engine rewrites the whole page to which it appends a vote.
+pub(crate) const PAGE_BYTES: usize = 512;
+const PAGE: NonZeroU16 = page_size(PAGE_BYTES as u32);
 const WRITE_BUFFER: NonZeroUsize = nonzero(8 << 10);
 const REPLAY_BUFFER: NonZeroUsize = nonzero(64 << 10);
 const CACHE_PAGES: NonZeroUsize = nonzero(64);

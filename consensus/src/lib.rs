@@ -23,6 +23,7 @@
 //!   that any more, the engine stops ([`Application::stopped`]) and never votes again in this run.
 //! - A validator restarted from its replayed [`Store`] never votes twice. One restarted from an *empty* store may,
 //!   because it has forgotten, unless it starts from a [floor](Config::floor) above all its votes.
+//!   One whose store was put back is given away by votes that others hold and its [`Memory`] lacks.
 //! - A [`Finalization`] exists only if a quorum's signatures under it were checked.
 //! - Every signature binds the network id, so nothing said in one network counts in another.
 //! - Everything that comes from a peer is bounded before it is queued: its size, and how many messages wait.
@@ -39,6 +40,7 @@ mod halt;
 mod context;
 mod adapter;
 mod certificate;
+mod votes;
 mod engine;
 mod handle;
 
@@ -51,6 +53,7 @@ pub use halt::StopReason;
 pub use handle::{Counters, Handle};
 pub use store::{RECORD_BYTES_MAX, Replay, ReplayError, Store, SyncDone};
 pub use transport::{Channel, Inbound, Inbox, Recipients, Transport, inbound};
+pub use votes::{Memory, VOTE_BYTES_MAX};
 
 /// What is ordered: a digest of something only the application understands.
 pub type Payload = [u8; 32];

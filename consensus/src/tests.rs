@@ -9,6 +9,7 @@ mod certificates;
 mod certification;
 mod recovery;
 mod floor;
+mod memory;
 mod byzantine;
 mod failure;
 mod threads;

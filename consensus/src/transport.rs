@@ -15,9 +15,12 @@ use std::sync::{
 
 use bytes::Bytes;
 use commonware_consensus::simplex::{max_payload_size, scheme::ed25519::Scheme};
-use commonware_utils::channel::mpsc;
+use commonware_utils::{channel::mpsc, sync::Mutex};
 
-use crate::committee::{Digest, VALIDATORS_MAX};
+use crate::{
+    committee::{Digest, VALIDATORS_MAX},
+    votes::{self, VOTE_BYTES_MAX},
+};
 
 pub(crate) mod certificates;
 pub(crate) mod wire;
@@ -79,6 +82,8 @@ pub(crate) struct Shared {
     message_bytes_max: usize,
     waiting: Vec<[AtomicU32; 3]>,
     pub(crate) blocked: Vec<AtomicBool>,
+    /// The vote of the highest view that has come from each peer, and that view.
+    last_votes: Vec<Mutex<Option<(u64, Bytes)>>>,
     pub(crate) counters: InboundCounters,
 }
 
@@ -113,6 +118,7 @@ pub fn inbound(validators: usize) -> (Inbound, Inbox) {
         message_bytes_max: max_payload_size::<Scheme, Digest>(committee),
         waiting: (0..validators).map(|_| Default::default()).collect(),
         blocked: (0..validators).map(|_| AtomicBool::new(false)).collect(),
+        last_votes: (0..validators).map(|_| Mutex::new(None)).collect(),
         counters: InboundCounters::default(),
     });
     let [(vote, votes), (certificate, certificates), (resolver, resolvers)] =
@@ -145,6 +151,9 @@ impl Inbound {
             counters.dropped_blocked.fetch_add(1, Ordering::Relaxed);
             return false;
         }
+        if channel == Channel::Vote {
+            shared.note_vote(from, &message);
+        }
         let waiting = &waiting[channel as usize];
         let reserved = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             (count < PEER_QUEUE).then_some(count + 1)
@@ -156,9 +165,28 @@ impl Inbound {
         counters.delivered.fetch_add(1, Ordering::Relaxed);
         true
     }
+
+    /// The vote of the highest view that has come from a peer, its signature unchecked: to be shown to that peer when
+    /// it starts again ([`crate::Memory::lacks`]).
+    pub fn last_vote(&self, of: u16) -> Option<Bytes> {
+        self.shared.last_votes.get(usize::from(of))?.lock().as_ref().map(|(_, vote)| vote.clone())
+    }
 }
 
 impl Shared {
+    /// One that is not a vote, or longer than any, is nothing to be shown.
+    fn note_vote(&self, from: u16, vote: &Bytes) {
+        let Some(view) =
+            Some(vote).filter(|vote| vote.len() <= VOTE_BYTES_MAX).and_then(|vote| votes::view_of(vote))
+        else {
+            return;
+        };
+        let mut last = self.last_votes[usize::from(from)].lock();
+        if last.as_ref().is_none_or(|(before, _)| *before <= view) {
+            *last = Some((view, vote.clone()));
+        }
+    }
+
     /// Gives back the share that a queued message took.
     pub(crate) fn taken(&self, from: u16, channel: Channel) {
         if let Some(waiting) = self.waiting.get(usize::from(from)) {

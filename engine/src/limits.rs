@@ -147,6 +147,8 @@ pub const FINALIZATION_BYTES_MAX: usize = 16 * 1024;
 pub const FETCH_REPLY_BYTES_MAX: usize = 4 << 20;
 /// Blocks in one answer to a peer that catches up.
 pub const BLOCKS_REPLY_MAX: usize = 64;
+/// The most bytes of a vote of consensus.
+pub const VOTE_BYTES_MAX: usize = 192;
 /// Checkpoints that a validator offers to its peers at a time.
 pub const STATES_MAX: usize = 16;
 /// Bytes of a chunk of a checkpoint, but for the last ones (*protocol*: the digests of a state are those of its

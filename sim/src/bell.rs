@@ -148,6 +148,11 @@ impl Certificates {
         Self { verifier: verifier.expect("the world makes good keys"), credulous }
     }
 
+    /// Whether a validator has signed a vote that its records do not remember.
+    pub(crate) fn lacks(&self, memory: &consensus::Memory, validator: usize, vote: &[u8]) -> bool {
+        memory.lacks(vote, validator as u16, &self.verifier)
+    }
+
     /// The engine's own form of a finality.
     pub(crate) fn floor(&self, finality: &Finality) -> Option<Finalization> {
         self.verifier.verify(finality.certificate()).ok()

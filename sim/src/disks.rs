@@ -121,6 +121,16 @@ impl VoteLog {
         self.log.failure().map_or(Ok(()), Err)
     }
 
+    /// Votes of earlier runs are lost, as others have shown.
+    pub(crate) fn lost(&self) -> Result<(), StoreError> {
+        if let Some(boot) = &mut *self.boot_of_this_run() {
+            boot.lost = true;
+            self.log.append(KIND_BOOT, &[&boot.encode()])?;
+            self.log.settle();
+        }
+        self.log.failure().map_or(Ok(()), Err)
+    }
+
     /// Something above the floor of this run is final: if votes were lost, that is made good.
     pub(crate) fn made_good(&self) {
         if let Some(boot) = &mut *self.boot_of_this_run()

@@ -104,11 +104,13 @@ impl World {
                 // One thread does it, one after the other.
                 self.after(Duration::from_millis(2), Event::StateWork(node, life, work));
             }
-            Output::Rejoin(floor) => {
+            Output::Begin(floor) => {
                 let view = floor.as_ref().map_or(0, engine::order::Finality::view);
-                self.say(node, format_args!("votes again from view {view} on"));
-                self.nodes[node].forgot = false;
-                self.moment(node, Moment::Rejoins, 0, None);
+                self.say(node, format_args!("votes from view {view} on"));
+                if std::mem::take(&mut self.nodes[node].knows_its_loss) {
+                    (self.nodes[node].forgot, self.nodes[node].put_back) = (false, false);
+                    self.moment(node, Moment::Rejoins, 0, None);
+                }
                 let Some(running) = &mut self.nodes[node].running else { return };
                 if let Err(error) = running.vote(floor.as_ref()) {
                     self.checks.violation(self.now, format!("v{node}: {error}"));
@@ -153,12 +155,22 @@ impl World {
                 let what = format!("blame: v{node} holds a bad batch against v{}", peer.0);
                 self.checks.violation(self.now, what);
             }
+            Observation::OlderCopy => {
+                self.nodes[node].knows_its_loss = true;
+                self.moment(node, Moment::FindsOlderCopy, 0, None);
+                let older = self.nodes[node].put_back || self.nodes[node].forgot;
+                if self.is_honest(node) && !older && !self.plan.losers.contains(&node) {
+                    let what = format!("honesty: v{node} believes that it was put back, and was not");
+                    self.checks.violation(self.now, what);
+                }
+            }
             Observation::StreamLearnt(head) => self.check_learnt(node, *head),
             Observation::StreamLost => {
                 self.nodes[node].told.clear();
                 let standing = self.nodes[node].running.as_ref().map(|running| running.standing);
                 let amnesia = self.rule == Some(Rule::NoticesByDigest);
-                let knew = standing.is_some_and(|standing| !standing.stream_lost);
+                let knew =
+                    standing.is_some_and(|standing| !standing.stream_lost) && !self.nodes[node].put_back;
                 if self.is_honest(node) && !amnesia && knew {
                     let what = format!("honesty: v{node} lost its stream and learnt it from its peers only");
                     self.checks.violation(self.now, what);

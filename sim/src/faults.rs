@@ -7,6 +7,8 @@ use engine::store::simulated::Faults;
 use engine::types::ValidatorIndex;
 use engine::wire::PeerMessage;
 
+use crate::bell::Rope;
+use crate::disks::VoteLog;
 use crate::moments::Moment;
 use crate::rules::Rule;
 use crate::schedule::{Act, Loss};
@@ -171,7 +173,9 @@ impl World {
 
     /// Takes away what is lost, or puts back what is older.
     fn lose(&mut self, node: usize, loss: Loss) {
+        let shown = loss == Loss::OlderDirectory && self.others_would_tell(node);
         let place = &mut self.nodes[node];
+        place.put_back |= shown;
         let older = place.older.as_ref().map(crate::disks::Disks::copy).unwrap_or_default();
         // A journal that was pruned is of no use without its checkpoints: who puts it back puts both back.
         if older.checkpoints.base().0 > 0 && matches!(loss, Loss::OlderJournal) {
@@ -179,6 +183,8 @@ impl World {
         }
         match loss {
             Loss::Nothing => return,
+            Loss::OlderDirectory if !shown => return,
+            Loss::OlderDirectory => place.disks = older,
             Loss::Journal => place.disks.journal = Default::default(),
             Loss::Votes => place.disks.votes = Default::default(),
             Loss::Both => place.disks = Default::default(),
@@ -193,7 +199,7 @@ impl World {
             }
         }
         place.forgot |= match loss {
-            Loss::Votes | Loss::Both | Loss::VotesAndOlderJournal => true,
+            Loss::Votes | Loss::Both | Loss::VotesAndOlderJournal | Loss::OlderDirectory => true,
             Loss::OlderVotes | Loss::JournalAndOlderVotes => place.ran_since,
             Loss::Nothing | Loss::Journal | Loss::OlderJournal => false,
         };
@@ -203,9 +209,27 @@ impl World {
         self.say(node, format_args!("has lost: {loss:?}"));
     }
 
+    /// Whether every other honest validator has seen a vote of this one that the copy of its votes lacks.
+    fn others_would_tell(&self, node: usize) -> bool {
+        let Some(older) = &self.nodes[node].older else { return false };
+        let rope = Rope { bell: self.bell.clone(), caller: (node, 0) };
+        let network = self.environment.network().0;
+        let Ok(votes) = VoteLog::open(&older.copy().votes, network, rope, false) else { return false };
+        let (memory, me) = (votes.replay.memory(), self.nodes[node].me);
+        let mut others = self.honest().filter(|other| *other != node && self.nodes[*other].me != me);
+        others.all(|other| {
+            let running = self.nodes[other].running.as_ref();
+            running.is_some_and(|running| {
+                let vote = running.inbound.last_vote(me as u16);
+                vote.is_some_and(|vote| running.certificates.lacks(&memory, me, &vote))
+            })
+        })
+    }
+
     fn started(&mut self, node: usize, mut running: Box<Running>, replayed: &[crate::validator::Replayed]) {
         self.nodes[node].first = false;
         self.nodes[node].ran_since = true;
+        self.nodes[node].knows_its_loss = running.standing.votes_forgotten;
         self.nodes[node].told.clear();
         self.found(node, std::mem::take(&mut running.found));
         let (height, standing) = (running.recovered.0, running.standing);

@@ -34,7 +34,7 @@ impl World {
         !self.probed
     }
 
-    fn honest(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn honest(&self) -> impl Iterator<Item = usize> {
         (0..self.plan.validators).filter(|node| self.is_honest(*node))
     }
 

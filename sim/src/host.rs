@@ -19,7 +19,9 @@ use engine::types::{
 };
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
+use crate::bell::Certificates;
 use crate::checkpoints::CheckpointTaker;
+use crate::disks::VoteLog;
 use crate::moments::Moment;
 use crate::rules::Rule;
 
@@ -29,7 +31,7 @@ pub(crate) enum Output {
     Send(To, PeerMessage),
     Notify(Vec<Notice>),
     Work(Work),
-    Rejoin(Option<Finality>),
+    Begin(Option<Finality>),
     Moment(Moment, u64, Digest),
     /// A broken rule: it votes for a block that its replica has refused and forgotten.
     VotesBlindly(Digest),
@@ -59,6 +61,11 @@ pub(crate) struct Host {
     /// The view that consensus is in.
     pub(crate) view: u64,
     pub(crate) me: ValidatorIndex,
+    /// Votes of others come in here; what the own log remembers, and who checks.
+    pub(crate) inbound: consensus::Inbound,
+    pub(crate) memory: consensus::Memory,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) votes: Arc<VoteLog>,
     pub(crate) network: Digest,
     /// Transactions of own batches, for the broken rule of notices.
     pub(crate) sealed: BTreeSet<TransactionId>,
@@ -218,8 +225,20 @@ impl Ports for Host {
         self.out.push(Output::Work(work));
     }
 
-    fn rejoin(&mut self, floor: Option<Finality>) {
-        self.out.push(Output::Rejoin(floor));
+    fn begin_consensus(&mut self, floor: Option<Finality>) {
+        self.out.push(Output::Begin(floor));
+    }
+
+    fn last_vote(&self, of: ValidatorIndex) -> Bytes {
+        self.inbound.last_vote(of.0).unwrap_or_default()
+    }
+
+    fn lacks_vote(&self, vote: &[u8]) -> bool {
+        self.certificates.lacks(&self.memory, usize::from(self.me.0), vote)
+    }
+
+    fn forget_votes(&mut self) -> Result<(), StoreError> {
+        self.votes.lost()
     }
 
     fn view(&self) -> u64 {

@@ -36,6 +36,8 @@ pub(crate) enum Moment {
     LosesStream,
     /// It starts to vote again from a floor: view 0.
     Rejoins,
+    /// It is shown that its directory is an older copy.
+    FindsOlderCopy,
     /// It has dropped old records of its vote log: view 0.
     Prunes,
 }

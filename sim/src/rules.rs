@@ -56,6 +56,8 @@ rules! {
     VotesDurable = "votes_are_durable" by "",
     /// A validator without its votes does not vote. *(Amnesia.)*
     LostVotesNoticed = "lost_votes_are_noticed" by "honesty",
+    /// A validator whose whole directory was put back does not vote. *(Amnesia.)*
+    OlderCopiesNoticed = "older_copies_are_noticed" by "honesty",
     /// A validator without its stream does not seal. *(Amnesia.)*
     LostStreamNoticed = "lost_stream_is_noticed" by "honesty",
     /// A validator without its stream goes on behind what the others have named.

@@ -28,6 +28,9 @@ pub(crate) enum Loss {
     /// The journal is gone and the votes are older, or the other way round.
     JournalAndOlderVotes,
     VotesAndOlderJournal,
+    /// Everything is older, if all other honest validators are up and have seen a vote that is lost by it; else nothing
+    /// is lost, because others could not tell.
+    OlderDirectory,
 }
 
 impl Loss {
@@ -40,6 +43,7 @@ impl Loss {
         Self::OlderVotes,
         Self::JournalAndOlderVotes,
         Self::VotesAndOlderJournal,
+        Self::OlderDirectory,
     ];
 }
 

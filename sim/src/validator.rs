@@ -138,8 +138,11 @@ impl Running {
             ledger
         };
         match rule {
-            Some(Rule::LostVotesNoticed) => standing.votes_forgotten = false,
-            Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => standing.stream_lost = false,
+            Some(Rule::LostVotesNoticed) => (standing.votes_forgotten, standing.ran_before) = (false, false),
+            Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => {
+                (standing.stream_lost, standing.ran_before) = (false, false);
+            }
+            Some(Rule::OlderCopiesNoticed) => standing.ran_before = false,
             Some(Rule::BlocksReloaded) => recovered.blocks.clear(),
             Some(Rule::BatchesReloaded) => recovered.unordered.clear(),
             _ => {}
@@ -152,7 +155,7 @@ impl Running {
         let keys = start.environment.keys();
         let verifier = Verifier::new(network, ledger.states(), keys.clone().into(), Arc::default());
         let journal = Arc::new(journal);
-        let (height, floor) = (recovered.head.height, recovered.finality.clone());
+        let height = recovered.head.height;
         let mut boots = recovered.boots;
         boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
         let files =
@@ -181,6 +184,7 @@ impl Running {
             config.timing.certification_timeout = Duration::from_millis(400);
             config.timing.retry = Duration::from_millis(300);
         }
+        let memory = votes.replay.memory();
         let wiring = consensus::Wiring {
             transport: Arc::new(rope.clone()),
             inbox,
@@ -195,6 +199,10 @@ impl Running {
             boots: taker.boots.clone(),
             rule,
             me: ValidatorIndex(start.me as u16),
+            inbound: inbound.clone(),
+            memory,
+            certificates: certificates.clone(),
+            votes: votes.log.clone(),
             network,
             sealed: Default::default(),
             out: Vec::new(),
@@ -216,7 +224,7 @@ impl Running {
             position: None,
             checkpoints: taker,
         };
-        let mut running = Self {
+        let running = Self {
             replica,
             host,
             committer,
@@ -244,11 +252,6 @@ impl Running {
                 .with_attribute("node", start.node)
                 .with_attribute("life", start.life),
         };
-        if !standing.votes_forgotten
-            && let Err(error) = running.vote(floor.as_ref())
-        {
-            return Started::Failed(error);
-        }
         Started::Runs(Box::new(running), replayed, used)
     }
 

@@ -110,6 +110,10 @@ pub(crate) struct Node {
     pub(crate) committed: u64,
     /// It has lost votes, and has not come back from a floor yet.
     pub(crate) forgot: bool,
+    /// It knows that it has lost votes, since it was started.
+    pub(crate) knows_its_loss: bool,
+    /// Everything on its disks was put back, and it has not come back from a floor yet.
+    pub(crate) put_back: bool,
     /// When its executor has done what it has been given.
     pub(crate) executing: Duration,
     /// What each honest node has told it of its own stream since it started, or lost that.
@@ -220,6 +224,8 @@ impl World {
                 acknowledged: 0,
                 committed: 0,
                 forgot: false,
+                knows_its_loss: false,
+                put_back: false,
                 executing: Duration::ZERO,
                 told: BTreeMap::new(),
                 cut: Vec::new(),

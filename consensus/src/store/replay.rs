@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{PARTITION, record::Record};
+use crate::votes::Memory;
 
 /// A blob of at most this length is believed; a record that claims more is corrupt.
 const BLOB_BYTES_MAX: u64 = 1 << 30;
@@ -57,14 +58,11 @@ pub enum ReplayError {
     Foreign,
 }
 
-/// Simplex names each of its blobs by the view that it is about.
-fn highest_view(blobs: &BTreeMap<u64, Image>) -> u64 {
-    let views = blobs
-        .values()
-        .filter(|blob| blob.partition == PARTITION && !blob.bytes.is_empty())
-        .filter_map(|blob| blob.name.as_slice().try_into().ok())
-        .map(u64::from_be_bytes);
-    views.max().unwrap_or(0)
+/// The blob of the highest view: simplex names each of its blobs by the view that it is about.
+fn highest(blobs: &BTreeMap<u64, Image>) -> Option<(u64, &Image)> {
+    let view = |blob: &Image| blob.name.as_slice().try_into().ok().map(u64::from_be_bytes);
+    let of_views = blobs.values().filter(|blob| blob.partition == PARTITION && !blob.bytes.is_empty());
+    of_views.filter_map(|blob| Some((view(blob)?, blob))).max_by_key(|(view, _)| *view)
 }
 
 /// What a replay amounts to.
@@ -110,7 +108,20 @@ impl Replay {
     /// The highest view about which there is a record: a vote of this validator, a certificate that it saw, or that it
     /// certified. 0: none.
     pub fn highest_view(&self) -> u64 {
-        highest_view(&self.blobs)
+        highest(&self.blobs).map_or(0, |(view, _)| view)
+    }
+
+    /// Whether an engine can start from the records, as far as can be seen without it.
+    ///
+    /// # Errors
+    /// [`ReplayError::Corrupt`].
+    pub fn check(&self) -> Result<(), ReplayError> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    /// What the records remember of this validator's votes.
+    pub fn memory(&self) -> Memory {
+        highest(&self.blobs).map(|(view, blob)| Memory::new(view, &blob.bytes)).unwrap_or_default()
     }
 
     fn apply(&mut self, position: u64, record: Record<'_>) -> Result<(), &'static str> {
@@ -216,7 +227,7 @@ impl Replay {
 
 impl Recovered {
     pub(crate) fn highest_view(&self) -> u64 {
-        highest_view(&self.blobs)
+        highest(&self.blobs).map_or(0, |(view, _)| view)
     }
 }
 

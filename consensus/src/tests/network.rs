@@ -96,6 +96,19 @@ impl Network {
         self.links.lock().unwrap().votes.get(&(validator, view)).cloned().unwrap_or_default()
     }
 
+    /// How many different votes a validator has sent.
+    pub(crate) fn votes_of(&self, validator: u16) -> usize {
+        let links = self.links.lock().unwrap();
+        let of = links.votes.iter().filter(|((voter, _), _)| *voter == validator);
+        of.map(|(_, votes)| votes.notarized.len() + votes.finalized.len() + usize::from(votes.nullified))
+            .sum()
+    }
+
+    /// The last vote of `of` that has come to a running validator.
+    pub(crate) fn last_vote(&self, at: u16, of: u16) -> Option<Bytes> {
+        self.links.lock().unwrap().inbounds.get(&at)?.last_vote(of)
+    }
+
     /// Forgets what a validator has voted until now.
     pub(crate) fn forget_votes(&self, validator: u16) {
         self.links.lock().unwrap().votes.retain(|(voter, _), _| *voter != validator);

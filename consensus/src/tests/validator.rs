@@ -61,6 +61,15 @@ impl MemoryStore {
         self.log.lock().unwrap()
     }
 
+    /// A copy of what is durable, which the engine does not write to.
+    pub(crate) fn copy(&self) -> Self {
+        let log = self.lock();
+        let records =
+            log.records.range(..log.durable).map(|(position, record)| (*position, record.clone())).collect();
+        let copy = Records { records, next: log.durable, durable: log.durable, ..Records::default() };
+        Self { pace: self.pace.clone(), log: Arc::new(Mutex::new(copy)) }
+    }
+
     /// Forgets what was never synced, and replays the rest.
     pub(crate) fn crash(&self) -> Replay {
         let mut log = self.lock();

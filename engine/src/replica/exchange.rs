@@ -33,6 +33,9 @@ impl Replica {
         let yours = self.received(peer);
         ports.send(To::One(peer), &self.status(yours, ports));
         ports.send(To::One(peer), &self.held());
+        if let Some(hearing) = &mut self.hearing {
+            hearing.connected(peer);
+        }
     }
 
     pub(super) fn disconnect(&mut self, peer: ValidatorIndex) {
@@ -62,7 +65,16 @@ impl Replica {
                 if let Some(learning) = &mut self.learning {
                     learning.told(from, yours);
                 }
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.told(from, yours);
+                }
             }
+            PeerMessage::FetchLastVote => {
+                if self.may_serve(from, SEARCH_BYTES, now) {
+                    ports.send(To::One(from), &PeerMessage::LastVote(ports.last_vote(from)));
+                }
+            }
+            PeerMessage::LastVote(vote) => self.vote_shown(from, &vote, ports)?,
             PeerMessage::FetchBlock { digest } => self.serve_block(from, &digest, now, ports),
             PeerMessage::FetchBlocks { from: first, max } => {
                 let read = Read::Blocks { from: first, max, committed: self.committed };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::order::{Divergence, Finality, Proposal};
 use crate::replica::Job;
 use crate::store::{Durable, Position, StoreError};
@@ -296,6 +298,8 @@ pub enum Observation {
     StreamLost,
     /// This validator's own stream is known again, up to here.
     StreamLearnt(Head),
+    /// Others hold a vote or a batch of this validator that its directory does not have: that is an older copy.
+    OlderCopy,
     /// Far behind: finalizations are dropped until it has caught up.
     FarBehind,
     /// No connected peer keeps the next height any more.
@@ -355,9 +359,22 @@ pub trait Ports {
     /// Hands on work.
     fn hand_on(&mut self, work: Work);
 
-    /// Takes part in consensus again, from this finalized block on (or from the genesis), after its votes had been
-    /// forgotten.
-    fn rejoin(&mut self, floor: Option<Finality>);
+    /// Starts consensus, once: from its records, or from this finalized block on where that is above them. After votes
+    /// were forgotten, nothing below it is voted on.
+    fn begin_consensus(&mut self, floor: Option<Finality>);
+
+    /// The vote of the highest view that has come from a peer; empty if there is none.
+    fn last_vote(&self, of: ValidatorIndex) -> Bytes;
+
+    /// Whether a vote has this validator's signature and is not among those that its log remembers. Asked before
+    /// consensus begins.
+    fn lacks_vote(&self, vote: &[u8]) -> bool;
+
+    /// Remembers durably that votes of earlier runs are lost. Asked before consensus begins.
+    ///
+    /// # Errors
+    /// The log of votes has failed; the replica halts.
+    fn forget_votes(&mut self) -> Result<(), StoreError>;
 
     /// The view that consensus is in; 0 while it does not run.
     fn view(&self) -> u64;

@@ -6,21 +6,31 @@
 //!
 //! *Forgotten votes*: it follows without voting until something is final at least two views above every view that 2f+1
 //! others are in: whatever it may have voted for lies below.
+//!
+//! *Older copy*: a whole directory that was put back is consistent in itself, so the two rules above miss it. A validator
+//! that has run before hears a quorum, itself included, before its first vote and its first batch. One signed vote or
+//! batch that its directory lacks is enough, and both rules apply. No validator needs more: what f liars hide, an honest
+//! one shows, if it was up when the vote was cast.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica};
+use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica, To};
 use crate::availability::{Gap, Stream};
 use crate::limits::STREAM_BATCHES_MAX;
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
+use crate::wire::PeerMessage;
 
 /// How long a head that at most f others have named is looked for, since the last own batch has come: a liar may name
 /// one that nobody has.
 const SEARCH: Duration = Duration::from_secs(3);
+/// How often a peer is asked for the last vote that it has seen, until it answers.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How far above the views of others finality must be.
 const VIEWS_ABOVE: u64 = 2;
+/// With fewer validators than this votes cannot be made good: none may be missing.
+const VOTES_REGAINED_FROM: usize = 4;
 /// After this long, what the f highest of the others say of their view no longer binds: f of them may be liars, and
 /// every honest one is by then in a view that this validator cannot have left behind.
 const SETTLED: Duration = Duration::from_secs(30);
@@ -32,6 +42,8 @@ pub struct Standing {
     pub stream_lost: bool,
     /// The log of its votes is missing or older than its journal: it may have voted more than it knows.
     pub votes_forgotten: bool,
+    /// It has run before: what it finds may be an older copy of everything, and it hears others before it speaks.
+    pub ran_before: bool,
 }
 
 /// The starts that one log remembers.
@@ -70,7 +82,7 @@ impl Standing {
     /// With fewer than four validators votes cannot be made good, so there the votes beside a lost journal are
     /// believed.
     ///
-    /// A copy that was made and put back within one start cannot be told from the original.
+    /// A copy of everything cannot be told from the original by itself: others tell.
     #[must_use]
     pub fn of(journal: Boots, votes: Boots, first: bool, validators: usize) -> Self {
         // A first start that was cut short has neither voted nor sealed.
@@ -83,7 +95,8 @@ impl Standing {
             || (votes.begun < journal.begun && journal.counterpart_lost);
         Self {
             stream_lost: stream || forgotten || journal.lost,
-            votes_forgotten: forgotten || (stream && validators >= 4) || votes.lost,
+            votes_forgotten: forgotten || (stream && validators >= VOTES_REGAINED_FROM) || votes.lost,
+            ran_before: true,
         }
     }
 
@@ -145,6 +158,40 @@ impl Named {
     }
 }
 
+/// What others say at a start: see the older copy above.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// What each has received of the own stream.
+    heads: BTreeMap<ValidatorIndex, Head>,
+    /// When each was asked for the last vote that it has seen.
+    asked: BTreeMap<ValidatorIndex, Duration>,
+    /// Who has shown it, or has seen none.
+    shown: BTreeSet<ValidatorIndex>,
+    /// Since when a quorum has said both.
+    since: Option<Duration>,
+}
+
+impl Hearing {
+    pub(super) fn told(&mut self, by: ValidatorIndex, head: Head) {
+        self.heads.insert(by, head);
+    }
+
+    /// What it was asked on an earlier connection may be lost.
+    pub(super) fn connected(&mut self, peer: ValidatorIndex) {
+        self.asked.remove(&peer);
+    }
+
+    /// Who is to be asked now.
+    fn ask(&mut self, connected: &BTreeSet<ValidatorIndex>, now: Duration) -> Vec<ValidatorIndex> {
+        let is_due = |peer: &&ValidatorIndex| {
+            !self.shown.contains(peer) && self.asked.get(peer).is_none_or(|asked| now >= *asked + ASK_AGAIN)
+        };
+        let due: Vec<ValidatorIndex> = connected.iter().filter(is_due).copied().collect();
+        self.asked.extend(due.iter().map(|peer| (*peer, now)));
+        due
+    }
+}
+
 /// In which views others are.
 #[derive(Debug, Default)]
 pub(super) struct Rejoin {
@@ -174,13 +221,81 @@ impl Replica {
     }
 
     /// Something shows that this validator knows its own stream no longer: it seals nothing until it has learnt it,
-    /// also if it is started again before that.
+    /// also if it is started again before that. At a start that says the same of its votes.
     pub(super) fn lose_stream(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
         self.learning = Some(Learning::default());
         self.mempools.pause();
         ports.observe(Observation::StreamLost);
         ports.append(KIND_BOOT, &[&Boot::LOST.encode()])?;
+        if self.hearing.is_some() && self.validators() >= VOTES_REGAINED_FROM {
+            self.forget_votes(ports)?;
+        }
         Ok(())
+    }
+
+    /// The directory is an older copy: what this validator may have voted for since is not known here.
+    fn forget_votes(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
+        self.hearing = None;
+        ports.observe(Observation::OlderCopy);
+        ports.forget_votes()?;
+        self.rejoin = Some(Rejoin::default());
+        Ok(())
+    }
+
+    /// A peer shows the last vote of this validator that it has seen.
+    pub(super) fn vote_shown(
+        &mut self,
+        by: ValidatorIndex,
+        vote: &[u8],
+        ports: &mut impl Ports,
+    ) -> Result<(), Halt> {
+        let Some(hearing) = &mut self.hearing else { return Ok(()) };
+        hearing.shown.insert(by);
+        if !vote.is_empty() && ports.lacks_vote(vote) {
+            self.forget_votes(ports)?;
+            if self.learning.is_none() {
+                self.lose_stream(ports)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this validator still hears others before it votes and seals.
+    #[must_use]
+    pub fn is_hearing(&self) -> bool {
+        self.hearing.is_some()
+    }
+
+    /// Begins consensus once a quorum has been heard and shown nothing that is not here. What is named and missing is
+    /// fetched: if it is this validator's, [`Self::lose_stream`] ends the hearing, and if it does not come, it was a lie.
+    pub(super) fn hear(&mut self, now: Now, ports: &mut impl Ports) {
+        let (me, others) = (self.settings.me, self.quorum - 1);
+        if let Some(hearing) = &mut self.hearing {
+            for peer in hearing.ask(&self.connected, now.monotonic) {
+                ports.send(To::One(peer), &PeerMessage::FetchLastVote);
+            }
+        }
+        if let Some(hearing) = &mut self.hearing
+            && hearing.heads.len() >= others
+            && hearing.shown.len() >= others
+        {
+            let searched = now.monotonic >= *hearing.since.get_or_insert(now.monotonic) + SEARCH;
+            let missing = Named::of(hearing.heads.values(), &self.streams[usize::from(me.0)]).missing;
+            if missing.is_empty() || searched {
+                self.hearing = None;
+            }
+            for head in missing.into_iter().filter(|_| !searched) {
+                self.want_batch(me, head, false, Vec::new(), Duration::ZERO, now);
+            }
+        }
+        if self.hearing.is_none() && self.rejoin.is_none() && !self.has_begun {
+            self.begin_consensus(self.last_finality.clone(), ports);
+        }
+    }
+
+    fn begin_consensus(&mut self, floor: Option<Finality>, ports: &mut impl Ports) {
+        self.has_begun = true;
+        ports.begin_consensus(floor);
     }
 
     pub(super) fn learn(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
@@ -245,7 +360,7 @@ impl Replica {
         let Some(rejoin) = &mut self.rejoin else { return };
         if alone {
             self.rejoin = None;
-            return ports.rejoin(self.last_finality.clone());
+            return self.begin_consensus(self.last_finality.clone(), ports);
         }
         if rejoin.views.len() >= needed
             && now.monotonic >= *rejoin.complete.get_or_insert(now.monotonic) + SETTLED
@@ -260,7 +375,7 @@ impl Replica {
         let above = self.rejoin.as_ref().and_then(|rejoin| rejoin.above);
         if above.is_some_and(|above| finality.view() >= above) {
             self.rejoin = None;
-            ports.rejoin(Some(finality.clone()));
+            self.begin_consensus(Some(finality.clone()), ports);
         }
     }
 }

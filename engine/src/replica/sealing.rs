@@ -58,7 +58,7 @@ impl Replica {
     }
 
     fn may_seal(&self) -> bool {
-        self.learning.is_none() && self.unordered() < OWN_UNORDERED_MAX
+        self.learning.is_none() && self.hearing.is_none() && self.unordered() < OWN_UNORDERED_MAX
     }
 
     /// Own batches between the finalized cut and the last one sealed. What lies on other branches of the own stream, or

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kernels::ed25519::SigningKey;
 
 use super::pace::Pace;
-use super::rejoin::{Learning, Rejoin};
+use super::rejoin::{Hearing, Learning, Rejoin};
 use super::states::Gap;
 use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing};
 use crate::availability::{Fetches, Stream};
@@ -195,6 +195,10 @@ pub struct Replica {
     pub(super) next_chain: usize,
     pub(super) learning: Option<Learning>,
     pub(super) rejoin: Option<Rejoin>,
+    /// Others are heard before the first vote and the first batch.
+    pub(super) hearing: Option<Hearing>,
+    /// Whether consensus was started.
+    pub(super) has_begun: bool,
     /// The last finality that the journal has.
     pub(super) last_finality: Option<Finality>,
 
@@ -310,6 +314,8 @@ impl Replica {
             next_chain: 0,
             learning: standing.stream_lost.then(Learning::default),
             rejoin: standing.votes_forgotten.then(Rejoin::default),
+            hearing: (standing.ran_before && !standing.votes_forgotten).then(Hearing::default),
+            has_begun: false,
             last_finality: finality,
             holding: Told::Nobody,
             last_holding: Duration::ZERO,
@@ -445,6 +451,7 @@ impl Replica {
     }
 
     fn on_time(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
+        self.hear(now, ports);
         self.seal_if_due(now, ports)?;
         self.propose_if_due(now, ports)?;
         self.give_up_judging(now, ports);

@@ -1,9 +1,9 @@
 //! A validator whose peers do not keep the blocks any more that it needs: it fetches the state of a later height.
 //!
-//! Blocks are better while they can be had, since every signature in them is checked. So a fetch begins only where f+1
-//! peers say that they do not keep the next height, and where either all others say so or the gap to them would take long to
-//! close: one that is said to keep it and gives little by little, or nothing, keeps nobody away. A validator that is to keep everything fetches
-//! none once it has something: what it would skip may be nowhere else.
+//! Blocks are better while they can be had, since every signature in them is checked. So a fetch begins only where
+//! f+1 peers say that they do not keep the next height, and where either all others say so or the gap to them would
+//! take long to close: one that is said to keep it and gives little by little, or nothing, keeps nobody away. A
+//! validator that is to keep everything fetches none once it has something: what it would skip may be nowhere else.
 
 use std::time::Duration;
 

@@ -7,8 +7,10 @@ mod checkpoints;
 mod feed;
 mod founded;
 mod losses;
+mod older_copies;
 mod rig;
 mod states;
+mod world;
 
 use super::*;
 use crate::limits::ROOT_LAG_MAX;

@@ -33,8 +33,8 @@ const OFFERS_EVERY: Duration = Duration::from_secs(5);
 const OFFERS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a peer may take for a chunk before it is asked of another one.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The shortest time between two requests to one peer: who serves has other work, and gives nobody more than 64 MiB in a
-/// second.
+/// The shortest time between two requests to one peer: who serves has other work, and gives nobody more than 64 MiB
+/// in a second.
 const CHUNK_INTERVAL: Duration = Duration::from_millis(20);
 /// Chunks that one peer is asked for at a time.
 const CHUNKS_PER_PEER: usize = 2;

@@ -32,8 +32,8 @@ use crate::wire::{FinalizedBlock, PeerMessage};
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How many blocks a peer may be ahead before ranges are asked for, instead of waiting for the normal course.
 pub const LAG_MIN: u64 = 16;
-/// A range is asked for while fewer finalized blocks than this wait for execution: two ranges, so that one comes while the
-/// other one is executed.
+/// A range is asked for while fewer finalized blocks than this wait for execution: two ranges, so that one comes
+/// while the other one is executed.
 const UNEXECUTED_MAX: u64 = 2 * BLOCKS_REPLY_MAX as u64;
 /// How many blocks of one peer may wait for a certificate.
 const TIP_MAX: usize = 1_024;

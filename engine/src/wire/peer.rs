@@ -9,7 +9,7 @@ use super::block::{read_head, write_head};
 use super::{Block, Reader, WireError, Writer};
 use crate::limits::{
     BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, FINALIZATION_BYTES_MAX, HEAD_BYTES, PEER_MESSAGE_BYTES_MAX,
-    STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, VALIDATORS_MAX,
+    STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, VALIDATORS_MAX, VOTE_BYTES_MAX,
 };
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 
@@ -84,6 +84,12 @@ pub enum PeerMessage {
         /// durable there: who has lost its stream must not seal again what is still on its way to a disk (R5).
         yours: Head,
     },
+    /// Asks for the sender's last vote that has come to the receiver: the sender may have started from an older copy
+    /// of its disk, and then lacks it.
+    FetchLastVote,
+    /// The answer: the vote of the highest view since the validator that answers was started, as it came; empty if none
+    /// has come.
+    LastVote(Bytes),
     /// Asks for the checkpoints that the receiver keeps.
     FetchStates,
     /// The answer.
@@ -135,6 +141,8 @@ const FETCH_CHUNK_LIST: u8 = 12;
 const CHUNK_LIST: u8 = 13;
 const FETCH_CHUNK: u8 = 14;
 const CHUNK: u8 = 15;
+const FETCH_LAST_VOTE: u8 = 16;
+const LAST_VOTE: u8 = 17;
 /// Bytes of a [`StateOffer`].
 const OFFER_BYTES: usize = 8 + 4 + 32;
 
@@ -176,6 +184,12 @@ impl PeerMessage {
             Self::Status { finalized, committed, kept_from, view, yours } => {
                 writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(kept_from.0);
                 write_head(writer.u64(*view), yours);
+            }
+            Self::FetchLastVote => {
+                writer.u8(FETCH_LAST_VOTE);
+            }
+            Self::LastVote(vote) => {
+                writer.u8(LAST_VOTE).blob(vote);
             }
             Self::FetchStates => {
                 writer.u8(FETCH_STATES);
@@ -258,6 +272,8 @@ impl PeerMessage {
                 view: reader.u64("view")?,
                 yours: read_head(&mut reader, "head of the receiver")?,
             },
+            FETCH_LAST_VOTE => Self::FetchLastVote,
+            LAST_VOTE => Self::LastVote(message.slice_ref(reader.blob("vote", VOTE_BYTES_MAX)?)),
             FETCH_STATES => Self::FetchStates,
             STATES => {
                 let count = reader.count("checkpoints", STATES_MAX, OFFER_BYTES)?;

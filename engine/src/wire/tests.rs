@@ -198,6 +198,8 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
             let [finalized, committed, kept_from] = [finalized, committed, kept_from].map(Height);
             PeerMessage::Status { finalized, committed, kept_from, view, yours }
         }),
+        Just(PeerMessage::FetchLastVote),
+        vec(any::<u8>(), 0..192).prop_map(|vote| PeerMessage::LastVote(vote.into())),
         Just(PeerMessage::FetchStates),
         vec((any::<u64>(), any::<u32>(), digest()), 0..5).prop_map(|offers| {
             let offer = |(height, chunks, digest)| StateOffer { height: Height(height), chunks, digest };

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use consensus::{Payload, Reply};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use engine::order::Finality;
@@ -25,6 +26,7 @@ use super::counters::Counters;
 use super::events::CoreEvent;
 use super::executor;
 use super::fatal::fatal;
+use super::ordering::SeenVotes;
 use super::peer_scores::PeerScores;
 use super::peers::channel_of;
 use super::reader::{Requests, Wanted};
@@ -35,6 +37,8 @@ use super::shared::Shared;
 const WAIT_MIN: Duration = Duration::from_micros(500);
 /// How often a validator is named in the log for one kind of fault.
 const SAY_EVERY: Duration = Duration::from_secs(60);
+/// How long others may take to be heard before the log says so.
+const HEARING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the log says how far the fetch of a state is.
 const FETCHING_EVERY: Duration = Duration::from_secs(5);
 /// How many events are handled before the rest of the loop runs.
@@ -42,8 +46,8 @@ const ROUND_EVENTS_MAX: usize = 256;
 
 /// To a verifier: a batch, and the bytes of its sender's budget that go back when it is checked.
 pub type Checks = Box<dyn Fn(Check, Option<Permit>) + Send>;
-/// Starts consensus again from a finalized block.
-pub type Rejoin = Box<dyn FnOnce(Option<Finality>) + Send>;
+/// Starts consensus, from a finalized block where there is one.
+pub type Begin = Box<dyn FnOnce(Option<Finality>) -> anyhow::Result<()> + Send>;
 
 /// What the core's thread works with.
 pub struct Wiring {
@@ -61,8 +65,12 @@ pub struct Wiring {
     pub requests: Requests,
     /// To the thread that writes checkpoints.
     pub checkpoints: Sender<CheckpointWork>,
-    /// Starts consensus, where the votes of earlier runs are forgotten.
-    pub rejoin: Option<Rejoin>,
+    /// Starts consensus, once.
+    pub begin: Option<Begin>,
+    /// Whether votes of earlier runs are forgotten.
+    pub votes_forgotten: bool,
+    /// What is known of votes before that.
+    pub votes: SeenVotes,
     /// Consensus, once it runs.
     pub consensus: Arc<Mutex<Option<consensus::Handle>>>,
 }
@@ -181,13 +189,23 @@ impl Host {
         id
     }
 
-    fn count(&self, replica: &Replica) {
+    fn count(&mut self, replica: &Replica) {
         use std::sync::atomic::Ordering::Relaxed;
         let counters = &self.wiring.shared.counters;
         counters.behind.store(replica.behind().unwrap_or(0), Relaxed);
         let flag = |on: bool| u64::from(on);
         counters.stream_lost.store(flag(replica.is_learning()), Relaxed);
         counters.votes_forgotten.store(flag(replica.is_rejoining()), Relaxed);
+        let now = self.wiring.shared.clock.now();
+        if replica.is_hearing()
+            && now > HEARING_PATIENCE
+            && self.refusals.admit((0, "hearing"), now).is_some()
+        {
+            tracing::warn!(
+                "too few other validators have been heard: until a quorum has shown what it remembers of this one, it \
+                 neither votes nor seals"
+            );
+        }
     }
 }
 
@@ -264,12 +282,29 @@ impl Ports for Host {
         }
     }
 
-    fn rejoin(&mut self, floor: Option<Finality>) {
+    fn begin_consensus(&mut self, floor: Option<Finality>) {
         let view = floor.as_ref().map(Finality::view);
-        tracing::info!(view, "taking part in consensus again, from a finalized block on");
-        if let Some(rejoin) = self.wiring.rejoin.take() {
-            rejoin(floor);
+        if self.wiring.votes_forgotten {
+            tracing::info!(view, "taking part in consensus again, from a finalized block on");
+        } else {
+            tracing::info!(view, "taking part in consensus");
         }
+        if let Some(Err(error)) = self.wiring.begin.take().map(|begin| begin(floor)) {
+            fatal(format!("consensus cannot start: {error:#}"));
+        }
+    }
+
+    fn last_vote(&self, of: ValidatorIndex) -> Bytes {
+        self.wiring.votes.last_of(of)
+    }
+
+    fn lacks_vote(&self, vote: &[u8]) -> bool {
+        self.wiring.votes.lacks(vote)
+    }
+
+    fn forget_votes(&mut self) -> Result<(), StoreError> {
+        self.wiring.votes_forgotten = true;
+        self.wiring.votes.log.lost()
     }
 
     fn view(&self) -> u64 {
@@ -318,6 +353,11 @@ impl Ports for Host {
             Observation::StreamLost => tracing::warn!(
                 "peers have batches of this validator that its journal does not know: it was emptied or put back. Clients \
                  are answered Busy until enough peers have told how far the stream goes"
+            ),
+            Observation::OlderCopy => tracing::error!(
+                "others hold a vote or a batch of this validator that its data does not have: the data is an older copy, or \
+                 another process runs with the same keys. It follows without voting and sealing until both are safe \
+                 again; make sure that it runs only once"
             ),
             Observation::StreamLearnt(head) => tracing::info!(%head, "the own stream is known again"),
             Observation::FarBehind => {

@@ -154,6 +154,18 @@ impl VoteLog {
         Ok(())
     }
 
+    /// Votes of earlier runs are lost, as others have shown. Remembered durably.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn lost(&self) -> Result<(), StoreError> {
+        let mut boot = self.boot_of_this_run();
+        let Some(boot) = &mut *boot else { return Ok(()) };
+        boot.lost = true;
+        let position = self.log.append(KIND_BOOT, &[&boot.encode()])?;
+        self.log.wait_durable(position).map(drop)
+    }
+
     /// Something above the floor of this run is final: if votes were lost, that is made good, since an engine reports
     /// nothing above its floor before the floor's record is durable.
     pub fn made_good(&self) {
@@ -204,6 +216,36 @@ impl consensus::Store for VoteLog {
             }
         };
         self.log.on_durable(position, Box::new(release));
+    }
+}
+
+const _: () = assert!(consensus::VOTE_BYTES_MAX <= engine::limits::VOTE_BYTES_MAX);
+
+/// Votes before consensus begins: those of others that have come, and the own ones that the log remembers.
+pub struct SeenVotes {
+    /// Where the votes of others come in.
+    pub inbound: consensus::Inbound,
+    /// What the log remembers.
+    pub memory: consensus::Memory,
+    /// The log.
+    pub log: Arc<VoteLog>,
+    /// Checks signatures.
+    pub certificates: Arc<Certificates>,
+    /// This validator.
+    pub me: ValidatorIndex,
+}
+
+impl SeenVotes {
+    /// The last vote of a peer; empty if none has come.
+    #[must_use]
+    pub fn last_of(&self, peer: ValidatorIndex) -> Bytes {
+        self.inbound.last_vote(peer.0).unwrap_or_default()
+    }
+
+    /// Whether this validator has signed a vote that its log does not remember.
+    #[must_use]
+    pub fn lacks(&self, vote: &[u8]) -> bool {
+        self.memory.lacks(vote, self.me.0, &self.certificates.0)
     }
 }
 

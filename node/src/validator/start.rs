@@ -27,14 +27,14 @@ use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings,
 use super::checkpoints::{self, CheckpointTaker, ServedStates};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
-use super::core::{Core, Rejoin, Wiring};
+use super::core::{Begin, Core, Wiring};
 use super::counters::Counters;
 use super::damage::Damage;
 use super::events::CoreEvent;
 use super::executor::{Event, Executor};
-use super::fatal::{fatal, stop_on_panic};
+use super::fatal::stop_on_panic;
 use super::offenders::Offenders;
-use super::ordering::{Certificates, OverQuic, ToCore, VoteLog, Votes, public_keys};
+use super::ordering::{Certificates, OverQuic, SeenVotes, ToCore, VoteLog, Votes, public_keys};
 use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
@@ -150,6 +150,7 @@ impl Validator {
         let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
         let journal = open_journal(config)?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
+        votes.replay.check().context("the records of consensus cannot be used")?;
         let files = checkpoints::Directory::open(
             &config.data.join("checkpoints"),
             *genesis.network(),
@@ -196,7 +197,7 @@ impl Validator {
         let (ingress, batches, intake) = ingress::open(bounds);
         let (inbound, inbox) = consensus::inbound(genesis.validators().len());
         let channels = channels(inbound.message_bytes_max());
-        let sorter = Sorter::new(core.clone(), inbound, shared.clone());
+        let sorter = Sorter::new(core.clone(), inbound.clone(), shared.clone());
         let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
         let settings = network_settings(config, peer_socket, client_socket, channels);
         let network =
@@ -239,18 +240,14 @@ impl Validator {
 
         let consensus = Arc::new(Mutex::new(None));
         let certificates = Arc::new(certificates);
-        let start = consensus_starter(config, votes, inbox, &peers, &core, &consensus, &certificates);
-        let rejoin: Option<Rejoin> = if standing.votes_forgotten {
-            Some(Box::new(move |floor| {
-                if let Err(error) = start(floor) {
-                    fatal(format!("consensus cannot start: {error:#}"));
-                }
-            }))
-        } else {
-            // Catch-up may have gone further than the votes: nothing below what is final here is voted on again.
-            start(recovered.finality.clone())?;
-            None
+        let seen_votes = SeenVotes {
+            inbound,
+            memory: votes.replay.memory(),
+            log: votes.log.clone(),
+            certificates: certificates.clone(),
+            me,
         };
+        let begin = consensus_starter(config, votes, inbox, &peers, &core, &consensus, &certificates);
         let replica = Replica::new(
             genesis,
             replica_settings(config),
@@ -271,7 +268,9 @@ impl Validator {
             },
             requests: requests.clone(),
             checkpoints,
-            rejoin,
+            begin: Some(begin),
+            votes_forgotten: standing.votes_forgotten,
+            votes: seen_votes,
             consensus: consensus.clone(),
         };
         let core_room = Core::new(replica, wiring);
@@ -424,8 +423,6 @@ fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Ch
     }
 }
 
-type Starter = Box<dyn FnOnce(Option<Finality>) -> anyhow::Result<()> + Send>;
-
 /// Starts consensus, from a floor where there is one, and keeps its handle.
 fn consensus_starter(
     config: &Config,
@@ -435,7 +432,7 @@ fn consensus_starter(
     core: &Sender<CoreEvent>,
     handle: &Arc<Mutex<Option<consensus::Handle>>>,
     certificates: &Arc<Certificates>,
-) -> Starter {
+) -> Begin {
     let keys = public_keys(&config.genesis);
     let mut engine =
         consensus::Config::new(*config.genesis.network().as_bytes(), keys, config.consensus_seed.0);

@@ -36,6 +36,8 @@ mod byzantine;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod envelopes;
 #[cfg(test)]
 mod feeds;

@@ -108,6 +108,12 @@ impl Scenario {
             plan: outages::votes_wiped,
         },
         Self {
+            name: "directory_put_back",
+            about: "a validator finds an older copy of its whole directory",
+            validators: 4,
+            plan: outages::directory_put_back,
+        },
+        Self {
             name: "quota_exceeded",
             about: "a leader's block takes more of a chain than its quota, in batches that everybody has",
             validators: 4,

@@ -80,6 +80,19 @@ pub(super) fn votes_wiped(plan: &mut Plan, chance: &mut Chance) {
     ];
 }
 
+/// 0 finds an older copy of everything, which is consistent in itself. The others have seen votes that it lacks: it must
+/// not vote before a floor.
+pub(super) fn directory_put_back(plan: &mut Plan, chance: &mut Chance) {
+    plan.losers = vec![0];
+    plan.script = vec![
+        after_ms(chance.within(1..600), vec![Act::Copy(0)]),
+        after_ms(chance.within(30..600), vec![Act::CutPower(vec![0])]),
+        after_ms(chance.within(1..100), vec![Act::Start(0, Loss::OlderDirectory)]),
+        step(When::all(Moment::FindsOlderCopy, &[0], Views::Any), Vec::new()),
+        step(When::all(Moment::Rejoins, &[0], Views::Any), vec![Act::Heal]),
+    ];
+}
+
 /// Every validator gets 62 transactions a second, one by one, with the settings of the node. A batch is sealed at most
 /// every 16 ms, and at most every 50 ms while one is on its way; a block that takes batches comes at most every 16 ms.
 pub(super) fn sixteen_steady(plan: &mut Plan, _: &mut Chance) {

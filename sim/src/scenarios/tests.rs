@@ -47,6 +47,7 @@ scenarios! {
     parent_without_bodies: 0..5,
     restart_certified: 0..5,
     votes_wiped: 0..5,
+    directory_put_back: 0..5,
     bodies_just_late: 3..8,
     quota_exceeded: 0..3,
     log_forged: 0..3,

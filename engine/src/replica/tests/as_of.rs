@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::losses::lost;
 use super::rig::CHAIN;
 use super::*;
 use crate::limits::BATCH_HEADER_BYTES;
@@ -114,7 +115,7 @@ fn an_own_batch_that_waits_for_its_height_is_not_contradicted() {
     rig.deliver(0, 1, PeerMessage::Batch(sealed.bytes().clone()));
     rig.settle();
     assert_eq!(rig.nodes[1].replica.received(ValidatorIndex(0)), sealed.head());
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(10_000);
     let learner = &rig.nodes[0].replica;

@@ -6,8 +6,13 @@ use super::*;
 use crate::limits::STREAM_BATCHES_MAX;
 use crate::verify::Verified;
 
+/// A start that found this.
+pub fn lost(stream_lost: bool, votes_forgotten: bool) -> Standing {
+    Standing { stream_lost, votes_forgotten, ran_before: false }
+}
+
 /// Validator 0 seals so many batches, one every `ms`, and the head is given back.
-fn seal_own(rig: &mut Rig, batches: u64, ms: u64) -> Head {
+pub fn seal_own(rig: &mut Rig, batches: u64, ms: u64) -> Head {
     for nonce in 0..batches {
         rig.offer(0, 1, nonce).unwrap();
         rig.advance(ms);
@@ -70,7 +75,7 @@ fn an_own_batch_that_lost_against_another_branch_is_told_busy_by_its_digest_and_
 fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others() {
     let mut rig = Rig::new(4);
     let head = seal_own(&mut rig, 3, 60);
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     assert!(rig.nodes[0].replica.is_learning());
     assert_eq!(rig.offer(0, 1, 3), Err(Refusal::Busy));
     rig.connect(0, 1);
@@ -109,7 +114,7 @@ fn what_the_others_have_received_and_not_yet_written_belongs_to_a_lost_stream() 
     (1..4).for_each(|peer| rig.nodes[peer].syncs = false);
     let head = seal_own(&mut rig, 1, 60);
     assert_eq!(rig.held(0)[1..], [Head::NONE; 3]);
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(2_000);
     assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
@@ -128,7 +133,7 @@ fn a_stream_with_a_gap_is_not_learnt() {
         let path = stream.path(&Head::NONE, &stream.held()).unwrap();
         path.into_iter().map(|batch| (batch.head(), PeerMessage::Batch(batch.bytes().clone()))).unzip()
     };
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     rig.isolate(0);
     (1..4).for_each(|peer| rig.connect(0, peer));
     for peer in 1..4 {
@@ -194,7 +199,7 @@ fn a_stream_far_beyond_the_window_is_learnt_when_catch_up_has_reached_it() {
     rig.advance(600);
     let head = rig.nodes[0].replica.own_head;
     assert!(head.sequence.0 > STREAM_BATCHES_MAX as u64 + 32);
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.isolate(0);
     rig.advance(5_000);
@@ -228,7 +233,7 @@ fn an_own_batch_that_is_on_the_own_disk_is_not_contradicted() {
 fn a_stream_is_learnt_when_what_came_is_durable() {
     let mut rig = Rig::new(4);
     let head = seal_own(&mut rig, 1, 60);
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     rig.nodes[0].syncs = false;
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(5_000);
@@ -249,7 +254,7 @@ fn a_head_that_one_has_named_is_looked_for_anew_when_another_own_batch_has_come(
         let path = stream.path(&Head::NONE, &stream.held()).unwrap();
         path.into_iter().map(|batch| (batch.head(), PeerMessage::Batch(batch.bytes().clone()))).collect()
     };
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(0, lost(true, false), true);
     rig.isolate(0);
     (1..4).for_each(|peer| rig.connect(0, peer));
     for peer in 1..4 {
@@ -270,7 +275,7 @@ fn a_head_that_nobody_has_is_looked_for_three_seconds_if_f_have_named_it_and_lon
     for (liars, learns) in [(1, true), (2, false)] {
         let mut rig = Rig::new(4);
         let head = seal_own(&mut rig, 1, 60);
-        rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, false);
+        rig.restart(0, lost(true, false), false);
         rig.isolate(0);
         let invented = Head { sequence: Sequence(9), digest: Digest([9; 32]) };
         for peer in 1..4 {
@@ -297,7 +302,7 @@ fn a_lost_stream_goes_on_behind_the_highest_head_that_others_have_named() {
         rig.settle();
     }
     rig.heal();
-    rig.restart(0, Standing { stream_lost: true, votes_forgotten: false }, false);
+    rig.restart(0, lost(true, false), false);
     rig.advance(2_000);
     assert!(rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(second.head())));
     assert_eq!(rig.held(0), [second.head(); 4], "it reports the branch that it goes on with");
@@ -319,17 +324,17 @@ fn a_loss_that_is_noticed_while_running_is_found_again_at_the_next_start() {
     (1..3).for_each(|peer| rig.connect(0, peer));
     rig.advance(1_000);
     assert!(rig.nodes[0].replica.is_learning(), "two of three have answered");
-    let lost = |rig: &Rig| {
+    let told = |rig: &Rig| {
         let mut boots = Boots::default();
         let records = rig.nodes[0].world.records();
         let of_boots = records.iter().filter(|(kind, _)| *kind == KIND_BOOT);
         of_boots.for_each(|(_, bytes)| boots.note(Boot::decode(bytes).unwrap()));
         (boots.lost, records)
     };
-    assert!(lost(&rig).0);
+    assert!(told(&rig).0);
     rig.connect(0, 3);
     rig.advance(1_000);
-    let (lost, records) = lost(&rig);
+    let (lost, records) = told(&rig);
     assert!(!lost && rig.nodes[0].world.observed.contains(&Observation::StreamLearnt(head)));
     let kinds: Vec<u8> = records.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [KIND_BOOT, KIND_BATCH, KIND_BOOT]);
@@ -355,7 +360,7 @@ fn an_own_batch_that_a_validator_does_not_know_makes_it_learn_its_stream() {
 fn a_peer_that_comes_back_with_less_is_sent_again_what_it_did_not_get() {
     let mut rig = Rig::new(4);
     let head = seal_own(&mut rig, 3, 60);
-    rig.restart(1, Standing { stream_lost: true, votes_forgotten: false }, true);
+    rig.restart(1, lost(true, false), true);
     rig.isolate(2);
     rig.isolate(3);
     let now = rig.now();
@@ -402,7 +407,7 @@ fn status(height: u64, view: u64, yours: Head) -> PeerMessage {
 fn one_that_forgot_its_votes_rejoins_two_views_above_the_others() {
     let mut rig = Rig::new(4);
     let first = rig.order(1, 5, rig.network());
-    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, false);
+    rig.restart(3, lost(false, true), false);
     for peer in 0..3 {
         rig.deliver(peer, 3, status(1, 5, Head::NONE));
     }
@@ -421,7 +426,7 @@ fn one_that_forgot_its_votes_rejoins_two_views_above_the_others() {
 #[test]
 fn two_answers_are_too_few_to_rejoin() {
     let mut rig = Rig::new(4);
-    rig.restart(3, Standing { stream_lost: false, votes_forgotten: true }, true);
+    rig.restart(3, lost(false, true), true);
     for (peer, view) in [(0, 5), (1, 6), (1, 7)] {
         rig.deliver(peer, 3, status(0, view, Head::NONE));
     }
@@ -443,9 +448,10 @@ fn two_logs_tell_what_one_of_them_has_lost() {
     let boots = |begun, done| Boots { begun, done, ..Boots::default() };
     let still_lost = |boots| Boots { lost: true, ..boots };
     let found_votes_lost = |boots| Boots { lost: true, counterpart_lost: true, ..boots };
-    let standing = |stream_lost, votes_forgotten| Standing { stream_lost, votes_forgotten };
+    let standing =
+        |stream_lost, votes_forgotten| Standing { ran_before: true, ..lost(stream_lost, votes_forgotten) };
     let cases = [
-        (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
+        (boots(0, 0), boots(0, 0), true, lost(false, false), "its first start"),
         (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
         (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
         (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),

@@ -1,6 +1,6 @@
 //! The validators and what is between them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,17 @@ use tempfile::TempDir;
 
 use super::super::*;
 use super::founded::{genesis, key, transfer, validator_seed};
+use super::world::World;
 use crate::mempool::{Mempool, Mempools, Origin};
 use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots};
 use crate::roots::Ledger;
-use crate::store::{Backend, Durable, Log, LogKind, Options, Owner, Position, Replay, StoreError};
+use crate::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use crate::types::{
-    ChainId, Digest, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Signed, Transaction, Transfer,
+    ChainId, Digest, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Transaction, Transfer,
     ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
-use crate::wire::{Batch, BatchSection, Block, Notice, PeerMessage};
+use crate::wire::{Batch, BatchSection, Block, PeerMessage};
 
 pub const CONNECTION: u64 = 9;
 pub const CHAIN: ChainId = ChainId(7);
@@ -61,155 +62,6 @@ pub fn options() -> Options {
         segment_bytes: 1 << 20,
         group_bytes: 1 << 18,
         ..Options::new(Owner { network: [5; 32], validator: [0; 32], log: LogKind::Journal })
-    }
-}
-
-/// What a validator has said and written. A record counts as durable when the test says so.
-pub struct World {
-    log: Log,
-    pub mail: Vec<(To, PeerMessage)>,
-    work: VecDeque<Work>,
-    answers: BTreeMap<QuestionId, Answer>,
-    pub notices: Vec<(u64, Notice)>,
-    pub repeated: Vec<(Origin, Signed)>,
-    pub observed: Vec<Observation>,
-    pub floor: Option<Finality>,
-    pub halted: Option<Halt>,
-    /// Every record since the start, and those that are not told to be durable.
-    pub written: Vec<(u8, Position)>,
-    unsynced: VecDeque<(u8, Durable)>,
-    records_committed: VecDeque<Position>,
-    index: BlockIndex,
-    pub roots: Vec<(Height, Digest)>,
-    /// Heights at which a checkpoint was due, and what it needed.
-    pub due: Vec<(Height, CheckpointDue)>,
-    /// What was handed on about states: this host does none of it.
-    pub about_states: Vec<Work>,
-    to_tell: VecDeque<Input>,
-}
-
-impl World {
-    fn new(log: Log, index: BlockIndex) -> Self {
-        Self {
-            log,
-            mail: Vec::new(),
-            work: VecDeque::new(),
-            answers: BTreeMap::new(),
-            notices: Vec::new(),
-            repeated: Vec::new(),
-            observed: Vec::new(),
-            floor: None,
-            halted: None,
-            written: Vec::new(),
-            unsynced: VecDeque::new(),
-            records_committed: VecDeque::new(),
-            index,
-            roots: Vec::new(),
-            due: Vec::new(),
-            about_states: Vec::new(),
-            to_tell: VecDeque::new(),
-        }
-    }
-
-    /// The journal, and where its blocks stand.
-    pub fn journal(&self) -> (&Log, &BlockIndex) {
-        (&self.log, &self.index)
-    }
-
-    /// The kinds of what is written and not durable.
-    pub fn kinds(&self) -> Vec<u8> {
-        self.unsynced.iter().map(|(kind, _)| *kind).collect()
-    }
-
-    /// Everything that was written since the start.
-    pub fn records(&self) -> Vec<(u8, Vec<u8>)> {
-        self.written.iter().map(|(kind, position)| (*kind, self.log.read(*position).unwrap().bytes)).collect()
-    }
-
-    fn write(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
-        let position = self.log.append(kind, parts)?;
-        let durable = self.log.wait_durable(position)?;
-        self.written.push((kind, position));
-        self.unsynced.push_back((kind, durable));
-        Ok(position)
-    }
-}
-
-impl Ports for World {
-    fn send(&mut self, to: To, message: &PeerMessage) {
-        self.mail.push((to, message.clone()));
-    }
-
-    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
-        self.write(kind, parts)
-    }
-
-    fn answer(&mut self, question: QuestionId, answer: Answer) {
-        assert_eq!(self.answers.insert(question, answer), None, "a question is answered once");
-    }
-
-    fn is_open(&self, question: QuestionId) -> bool {
-        !self.answers.contains_key(&question)
-    }
-
-    fn notify(&mut self, connection: u64, notices: Vec<Notice>) {
-        self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
-    }
-
-    fn hand_on(&mut self, work: Work) {
-        self.work.push_back(work);
-    }
-
-    fn rejoin(&mut self, floor: Option<Finality>) {
-        self.floor = floor;
-    }
-
-    fn view(&self) -> u64 {
-        0
-    }
-
-    fn kept_from(&self) -> Height {
-        self.index.kept_from()
-    }
-
-    fn observe(&mut self, observation: Observation) {
-        self.observed.push(observation);
-    }
-
-    fn halt(&mut self, halt: Halt) {
-        self.halted = Some(halt);
-    }
-}
-
-impl CommitPorts for World {
-    fn append(&mut self, kind: u8, parts: &[&[u8]]) -> Result<Position, StoreError> {
-        let position = self.write(kind, parts)?;
-        self.records_committed.push_back(position);
-        Ok(position)
-    }
-
-    fn notify(&mut self, connection: u64, notices: Vec<Notice>) {
-        self.notices.extend(notices.into_iter().map(|notice| (connection, notice)));
-    }
-
-    fn repeated(&mut self, origin: Origin, transaction: Signed) {
-        self.repeated.push((origin, transaction));
-    }
-
-    fn tell(&mut self, event: CommitterEvent<'_>) {
-        match event {
-            CommitterEvent::Executed { height, root, in_flight, executed } => {
-                self.roots.push((height, root));
-                let decided = executed.deltas.iter().flat_map(|delta| delta.decided()).collect();
-                self.to_tell.push_back(Input::Executed { height, root, in_flight, decided });
-            }
-            CommitterEvent::Committed { height, checkpoint } => {
-                self.due.extend(checkpoint.map(|due| (height, due)));
-                self.index.committed(height, self.records_committed.pop_front().unwrap());
-                self.to_tell.push_back(Input::Committed(height));
-            }
-            CommitterEvent::Stage { .. } => {}
-        }
     }
 }
 

@@ -1,0 +1,109 @@
+//! Whole directories that were put back: others tell, before the first vote and the first batch.
+
+use super::losses::seal_own;
+use super::world::FORGOTTEN;
+use super::*;
+
+/// A start that finds nothing wrong.
+const AGAIN: Standing = Standing { stream_lost: false, votes_forgotten: false, ran_before: true };
+
+fn begun(rig: &Rig, node: usize) -> (bool, bool) {
+    (rig.nodes[node].replica.is_hearing(), rig.nodes[node].world.has_begun)
+}
+
+/// Validator 3 has lost its disk and finds a copy of its first start: it is not connected.
+fn put_back(rig: &mut Rig) {
+    rig.restart(3, AGAIN, true);
+}
+
+#[test]
+fn a_first_start_hears_nobody_and_any_other_one_a_quorum() {
+    let mut rig = Rig::new(4);
+    rig.advance(10);
+    assert!((0..4).all(|node| begun(&rig, node) == (false, true)));
+
+    put_back(&mut rig);
+    rig.advance(2_000);
+    assert_eq!(begun(&rig, 3), (true, false));
+    rig.connect(3, 0);
+    rig.offer(3, 1, 0).unwrap();
+    rig.advance(2_000);
+    assert_eq!(begun(&rig, 3), (true, false), "one other is too few");
+    assert_eq!(rig.nodes[3].replica.own_head, Head::NONE, "it takes transactions and seals none");
+    rig.connect(3, 1);
+    rig.advance(200);
+    assert_eq!(begun(&rig, 3), (false, true));
+    assert_eq!(rig.nodes[3].replica.own_head.sequence, Sequence(1));
+    assert!(
+        !rig.nodes[3].world.votes_forgotten
+            && rig.nodes[3].world.observed.iter().all(|of| *of != Observation::OlderCopy)
+    );
+}
+
+#[test]
+fn one_vote_that_is_not_remembered_is_enough() {
+    let mut rig = Rig::new(4);
+    rig.nodes[1].world.votes_seen.insert(ValidatorIndex(3), FORGOTTEN.into());
+    rig.nodes[0].world.votes_seen.insert(ValidatorIndex(3), b"remembered"[..].into());
+    put_back(&mut rig);
+    rig.connect(3, 0);
+    assert_eq!(begun(&rig, 3), (true, false));
+    rig.connect(3, 1);
+    let node = &rig.nodes[3];
+    assert!(node.world.votes_forgotten && node.world.observed.contains(&Observation::OlderCopy));
+    assert!(node.replica.is_rejoining() && node.replica.is_learning(), "both rules for lost logs apply");
+    rig.connect(3, 2);
+    rig.advance(4_000);
+    assert_eq!(begun(&rig, 3), (false, false));
+    // Something is final above every view that the others were in.
+    let digest = rig.propose(0, 100, rig.network());
+    rig.finalize_at(0..4, 100, digest);
+    assert!(rig.nodes[3].world.has_begun);
+    assert_eq!(rig.nodes[3].world.floor.as_ref().unwrap().view(), 100);
+}
+
+#[test]
+fn a_batch_that_is_not_remembered_is_as_good_as_a_vote() {
+    let mut rig = Rig::new(4);
+    seal_own(&mut rig, 2, 60);
+    rig.restart(0, AGAIN, true);
+    rig.connect(0, 1);
+    rig.connect(0, 2);
+    rig.advance(500);
+    let node = &rig.nodes[0];
+    assert!(node.world.votes_forgotten && node.replica.is_rejoining() && !node.world.has_begun);
+    rig.connect(0, 3);
+    rig.advance(1_000);
+    assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2), "its stream is known again");
+}
+
+#[test]
+fn a_head_that_nobody_has_keeps_nobody_away() {
+    let mut rig = Rig::new(4);
+    put_back(&mut rig);
+    rig.isolate(0);
+    let fabricated = Head { sequence: Sequence(3), digest: Digest([9; 32]) };
+    rig.connect(3, 1);
+    let lie = PeerMessage::Status {
+        finalized: Height(0),
+        committed: Height(0),
+        kept_from: Height(1),
+        view: 1,
+        yours: fabricated,
+    };
+    rig.deliver(2, 3, lie);
+    rig.deliver(2, 3, PeerMessage::LastVote(b"remembered"[..].into()));
+    rig.advance(2_000);
+    assert_eq!(begun(&rig, 3), (true, false), "it is looked for");
+    rig.advance(2_000);
+    assert_eq!(begun(&rig, 3), (false, true));
+    assert!(!rig.nodes[3].world.votes_forgotten);
+}
+
+#[test]
+fn what_is_shown_later_changes_nothing() {
+    let mut rig = Rig::new(4);
+    rig.advance(10);
+    rig.deliver(1, 3, PeerMessage::LastVote(FORGOTTEN.into()));
+    assert!(!rig.nodes[3].world.votes_forgotten && !rig.nodes[3].replica.is_rejoining());
+}
