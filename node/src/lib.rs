@@ -1,5 +1,7 @@
 //! The only place where everything meets: configuration, the running validator, and the command line's work.
 
+#[macro_use]
+pub mod stdout;
 pub mod config;
 pub mod validator;
 pub mod signals;

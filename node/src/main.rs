@@ -1,11 +1,13 @@
 //! The `millrace` binary: parses the command line and turns outcomes into exit codes.
 
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 use node::cli::{Cli, exit_code, reasons, run};
-use node::signals;
+use node::{signals, stdout};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -19,15 +21,24 @@ fn main() -> ExitCode {
     if cli.takes_signals()
         && let Err(error) = signals::block()
     {
-        eprintln!("error: cannot prepare for signals: {error}");
+        complain(&format!("cannot prepare for signals: {error}"));
         return ExitCode::FAILURE;
     }
-    match run(cli) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {}", reasons(&error));
+    match catch_unwind(AssertUnwindSafe(|| run(cli))) {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => ExitCode::FAILURE,
+        Ok(Err(error)) => {
+            complain(&reasons(&error));
             exit_code(&error)
         }
+        Err(panic) => {
+            complain(&stdout::why_it_ended(panic));
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// The last words of a command; the exit code says the same where nobody can read them.
+fn complain(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {reason}");
 }
