@@ -5,6 +5,7 @@ pub mod stdout;
 pub mod config;
 pub mod validator;
 pub mod signals;
+mod disk;
 pub mod network;
 pub mod query;
 pub mod keys;

@@ -39,6 +39,7 @@ mod fatal;
 mod queries;
 mod questions;
 mod report;
+mod room;
 mod offenders;
 mod peer_scores;
 mod reader;

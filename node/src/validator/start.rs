@@ -41,6 +41,7 @@ use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
 use super::recover::{Resumed, Stopped, recover};
 use super::report::Report;
+use super::room::RoomReport;
 use super::shared::Shared;
 use super::verifier::VerifyThread;
 use crate::config::{Config, FIRST_START, StorageBackend};
@@ -68,6 +69,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
 pub fn run(config: &Config) -> anyhow::Result<()> {
     stop_on_panic();
+    let mut room = RoomReport::default();
     loop {
         let validator = match Validator::start(config) {
             Ok(validator) => validator,
@@ -79,6 +81,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             Err(error) => return Err(error),
         };
         let signal = loop {
+            room.look(&config.data);
             let signal = signals::wait_for(LOOK_EVERY).context("cannot wait for signals")?;
             if signal.is_some() || validator.shared.starts_again.load(Relaxed) {
                 break signal;

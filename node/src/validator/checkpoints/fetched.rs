@@ -22,7 +22,8 @@ use engine::sync::StateWork;
 use engine::types::{Genesis, Height};
 use engine::wire::StateOffer;
 
-use super::{ASIDE, Directory, PIECE_BYTES, ROOM_LEFT_BYTES, UNFINISHED, free_bytes};
+use super::{ASIDE, Directory, PIECE_BYTES, ROOM_LEFT_BYTES, UNFINISHED};
+use crate::disk::free_bytes;
 use crate::validator::ordering::Certificates;
 
 /// The name of a state that is not whole yet.

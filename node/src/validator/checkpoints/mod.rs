@@ -16,11 +16,9 @@ mod pace;
 mod served;
 mod taker;
 
-use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -40,6 +38,7 @@ use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
 pub use self::served::ServedStates;
 pub use self::taker::CheckpointTaker;
 use super::shared::Shared;
+use crate::disk::free_bytes;
 
 const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = "checkpoint.new";
@@ -332,22 +331,6 @@ fn base_mark(shared: &Shared, marks: &[CheckpointMark]) -> CheckpointMark {
     let oldest = marks.first().map_or(0, |mark| mark.time_ms);
     let time_ms = first.map_or(oldest, |(_, block)| block.header().time_ms);
     CheckpointMark { height: base, replay_from: shared.journal.released(), time_ms }
-}
-
-/// Bytes that are free on the disk of a directory.
-fn free_bytes(directory: &Path) -> io::Result<u64> {
-    let path = CString::new(directory.as_os_str().as_bytes())?;
-    // SAFETY: a statvfs is plain numbers, for which zeros are values; `path` ends with a zero byte and outlives the call,
-    // and `found` is a valid place for the answer.
-    let (found, answer) = unsafe {
-        let mut found: libc::statvfs = std::mem::zeroed();
-        let answer = libc::statvfs(path.as_ptr(), &raw mut found);
-        (found, answer)
-    };
-    match answer {
-        0 => Ok(found.f_bavail.saturating_mul(found.f_frsize)),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Whether bytes are not as they were written: trying again would give the same.
