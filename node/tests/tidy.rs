@@ -36,7 +36,8 @@ const COLUMNS_MAX: usize = 120;
 const NOT_WRAPPED: [&str; 4] = ["sim/", "node/src/validator/", "engine/src/replica/", "docs/RELIABILITY.md"];
 
 /// Names on disk and under a hash that cannot change any more.
-const OLD_NAMES: [&str; 4] = ["customers.seed", "customer-key/1", "customers = ", r#"path("customers""#];
+const OLD_NAMES: [&str; 5] =
+    ["customers.seed", "customer-key/1", "customers = ", r#"path("customers""#, r#"field: "customers""#];
 
 /// The structures of the configuration, and where they are declared.
 const CONFIGURATION: &str = "node/src/config/mod.rs";

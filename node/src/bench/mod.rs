@@ -23,6 +23,7 @@ use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
 use engine::types::{ChainKind, Registrar};
 
 use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload, quoted};
+use crate::config::ConfigError;
 use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
@@ -64,7 +65,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         cross_percent: args.cross_chain,
         payments: args.linked,
         opened: args.opened,
-        ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)
+        ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)?
     };
     let mut watcher = Watcher::start(Sampler::connect(&testbed.network, testbed.pids())?)?;
     let outcome = loadgen::run(&plan, &mut watcher);
@@ -153,7 +154,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         cross_percent: args.cross_chain,
         payments: args.linked,
         opened: args.opened,
-        ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)
+        ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)?
     };
     // Nothing is asked of chains that get no load.
     plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
@@ -220,7 +221,14 @@ fn answering(mut network: Network) -> Result<Network> {
     Ok(network)
 }
 
-fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, start: Start) -> LoadPlan {
+fn plan(
+    network: &Network,
+    rate: Rate,
+    seed: u64,
+    seconds: u64,
+    warm_up: u64,
+    start: Start,
+) -> Result<LoadPlan, ConfigError> {
     let endpoints = network
         .members
         .iter()
@@ -233,7 +241,7 @@ fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, st
         asset: chain.asset,
         balance: chain.accounts.iter().map(|account| account.balance).min().unwrap_or(0),
     };
-    LoadPlan {
+    Ok(LoadPlan {
         chains: network.genesis.chains().iter().map(chain).collect(),
         seed,
         start,
@@ -243,8 +251,8 @@ fn plan(network: &Network, rate: Rate, seed: u64, seconds: u64, warm_up: u64, st
             Rate::Max => loadgen::Rate::Max,
             Rate::Fixed(rate) => loadgen::Rate::Fixed(rate),
         },
-        ..LoadPlan::new(*network.genesis.network(), endpoints, network.client_seed)
-    }
+        ..LoadPlan::new(*network.genesis.network(), endpoints, network.client_seed()?)
+    })
 }
 
 /// Waits until all validators have committed the same height: one may be a block behind when the load ends.

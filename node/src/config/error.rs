@@ -61,8 +61,8 @@ pub enum ConfigError {
     Contradiction(#[from] Box<Contradiction>),
     /// A secret that other users of the machine can read.
     #[error(
-        "{}: this secret key can be read by others (mode {mode:04o}); run: chmod 600 {}",
-        file.display(), quoted(file)
+        "{}: this secret key can be read by others (mode {mode:04o}); run: chmod 600 {}{}",
+        file.display(), quoted(file), on_request(*mode)
     )]
     Exposed {
         /// The key file.
@@ -101,4 +101,15 @@ pub struct Contradiction {
     pub other_says: String,
     /// How to make them agree.
     pub help: &'static str,
+}
+
+/// What else can be done where only the group of a secret can read it.
+fn on_request(mode: u32) -> &'static str {
+    match mode & 0o037 {
+        0 => {
+            "; or, if it is a validator's key and its group is meant to read it, write group_may_read = true into the \
+             section [identity] of its configuration"
+        }
+        _ => "",
+    }
 }

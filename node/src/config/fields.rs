@@ -22,6 +22,12 @@ pub(crate) trait Field: Sized {
     fn from_toml(value: &toml::Value) -> Option<Self>;
 }
 
+impl Field for bool {
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
 impl Field for String {
     fn from_toml(value: &toml::Value) -> Option<Self> {
         value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
@@ -123,11 +129,11 @@ impl Section {
 
     /// A field that must be there; `help` completes the sentence "write …".
     pub(crate) fn required<T: Field>(&mut self, field: &str, help: &'static str) -> Result<T, ConfigError> {
-        self.take(field, help)?.ok_or_else(|| ConfigError::Missing {
-            file: self.file.clone(),
-            field: self.name(field),
-            help,
-        })
+        self.take(field, help)?.ok_or_else(|| self.missing(field, help))
+    }
+
+    fn missing(&self, field: &str, help: &'static str) -> ConfigError {
+        ConfigError::Missing { file: self.file.clone(), field: self.name(field), help }
     }
 
     /// A field with a default.
@@ -167,8 +173,17 @@ impl Section {
 
     /// A path, relative to the file that names it.
     pub(crate) fn path(&mut self, field: &str, help: &'static str) -> Result<PathBuf, ConfigError> {
-        let path: PathBuf = self.required(field, help)?;
-        Ok(self.file.parent().unwrap_or(Path::new(".")).join(path))
+        self.optional_path(field, help)?.ok_or_else(|| self.missing(field, help))
+    }
+
+    /// The same, if it is there.
+    pub(crate) fn optional_path(
+        &mut self,
+        field: &str,
+        help: &'static str,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        let path: Option<PathBuf> = self.take(field, help)?;
+        Ok(path.map(|path| self.file.parent().unwrap_or(Path::new(".")).join(path)))
     }
 
     /// One of a few words, with a default.

@@ -10,10 +10,38 @@ use kernels::ed25519::SigningKey;
 
 use super::{ConfigError, Contradiction, PeerConfig};
 
-/// The permission bits of a file, if they let other users of the machine at it.
-pub(crate) fn exposed(metadata: &Metadata) -> Option<u32> {
-    let mode = metadata.permissions().mode() & 0o7777;
-    (mode & 0o077 != 0).then_some(mode)
+/// Who may read a secret, beside its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Nobody.
+    Owner,
+    /// Its group, which may read and do nothing else: so an orchestrator mounts secrets.
+    Group,
+}
+
+impl Readers {
+    /// The permission bits of a file, if they let others at it.
+    pub(crate) fn exposed(self, metadata: &Metadata) -> Option<u32> {
+        let mode = metadata.permissions().mode() & 0o7777;
+        let kept = match self {
+            Self::Owner => 0o077,
+            Self::Group => 0o037,
+        };
+        (mode & kept != 0).then_some(mode)
+    }
+
+    /// Refuses a file that others can read.
+    ///
+    /// # Errors
+    /// [`ConfigError::Exposed`], and [`ConfigError::Unreadable`] where there is none.
+    pub(super) fn check(self, file: &Path) -> Result<(), ConfigError> {
+        let metadata =
+            fs::metadata(file).map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
+        match self.exposed(&metadata) {
+            None => Ok(()),
+            Some(mode) => Err(ConfigError::Exposed { file: file.to_owned(), mode }),
+        }
+    }
 }
 
 /// Makes a file that only its owner can read.
@@ -45,15 +73,13 @@ impl Secret {
         Ok(Self(bytes))
     }
 
-    /// Reads one from a file of 64 hexadecimal digits that only its owner can read.
+    /// Reads one from a file of 64 hexadecimal digits that nobody but `readers` can read.
     ///
     /// # Errors
     /// [`ConfigError::Exposed`] where others could read it too.
-    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+    pub fn load(file: &Path, readers: Readers) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
-        if let Some(mode) = exposed(&fs::metadata(file).map_err(unreadable)?) {
-            return Err(ConfigError::Exposed { file: file.to_owned(), mode });
-        }
+        readers.check(file)?;
         let text = fs::read_to_string(file).map_err(unreadable)?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(text.trim(), &mut bytes).map_err(|error| ConfigError::Content {

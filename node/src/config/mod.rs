@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node.toml ──> Config ──┬── genesis.toml + chain-N.accounts ──> Genesis (content hashes to the network id)
-//!                        ├── consensus.key  (mode 0600)
+//!                        ├── consensus.key  (mode 0600; on request 0640 or 0440)
 //!                        └── tls.crt, tls.key
 //! ```
 //!
@@ -31,8 +31,8 @@ mod identity;
 
 pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
-pub use identity::Secret;
-pub(crate) use identity::{create_private, exposed};
+pub(crate) use identity::create_private;
+pub use identity::{Readers, Secret};
 
 /// The file in a validator's data directory that says that it has never run. `network init` makes it and the first
 /// start removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote
@@ -151,6 +151,12 @@ impl Config {
             identity.path("certificate", "the path of this validator's TLS certificate")?;
         let private_key_file =
             identity.path("private_key", "the path of this validator's TLS private key")?;
+        let group_may_read = identity.optional(
+            "group_may_read",
+            false,
+            "true, if the group of the two secret keys may read them, else false",
+        )?;
+        let readers = if group_may_read { Readers::Group } else { Readers::Owner };
         identity.finish()?;
 
         let mut listen = top.section("listen")?;
@@ -205,7 +211,8 @@ impl Config {
         top.finish()?;
 
         let genesis = Arc::new(genesis::load(&genesis_file)?);
-        let consensus_seed = Secret::load(&consensus_key_file)?;
+        let consensus_seed = Secret::load(&consensus_key_file, readers)?;
+        readers.check(&private_key_file)?;
         let identity = Identity::load(&certificate_file, &private_key_file).map_err(|error| {
             ConfigError::Content { file: certificate_file.clone(), problem: error.to_string() }
         })?;

@@ -167,11 +167,36 @@ fn another_validators_keys_are_refused() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused() {
-    let spoilt = Spoilt::new();
-    fs::set_permissions(spoilt.file("consensus.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let error = spoilt.error();
-    assert!(error.contains("mode 0644") && error.contains("chmod 600"), "{error}");
+fn a_key_that_others_can_read_is_refused_and_its_group_may_on_request() {
+    let on_request = "private_key = \"tls.key\"\ngroup_may_read = true";
+    let (owner, group) = (Spoilt::new(), with_line("private_key =", on_request));
+    let set = |spoilt: &Spoilt, key: &str, mode| {
+        fs::set_permissions(spoilt.file(key), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for key in ["consensus.key", "tls.key"] {
+        for (mode, alone, with_group) in [
+            (0o600, true, true),
+            (0o400, true, true),
+            (0o640, false, true),
+            (0o440, false, true),
+            (0o660, false, false),
+            (0o644, false, false),
+            (0o604, false, false),
+            (0o602, false, false),
+        ] {
+            set(&owner, key, mode);
+            set(&group, key, mode);
+            assert_eq!((owner.load().is_ok(), group.load().is_ok()), (alone, with_group), "{key} {mode:o}");
+            if !alone {
+                let error = owner.error();
+                let words = [&format!("{key}: this secret key"), &format!("mode {mode:04o}"), "chmod 600"];
+                assert!(words.iter().all(|word| error.contains(*word)), "{error}");
+                assert_eq!(error.contains("group_may_read = true"), with_group, "{error}");
+            }
+        }
+        set(&owner, key, 0o600);
+        set(&group, key, 0o600);
+    }
 }
 
 #[test]

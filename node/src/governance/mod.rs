@@ -74,7 +74,7 @@ pub fn create(args: &CreateArgs) -> Result<bool> {
     let (chain, kind) = (ChainId(args.chain), args.kind);
     let network = network_of(args.by.how.network.as_deref())?;
     let founders: Vec<[u8; 32]> = match (args.test_founders, &network) {
-        (Some(count), Some(network)) => network.client_seed.public_keys(chain, 0..count),
+        (Some(count), Some(network)) => network.client_seed()?.public_keys(chain, 0..count),
         _ => args.founders.iter().map(|key| key.0).collect(),
     };
     if founders.is_empty() {

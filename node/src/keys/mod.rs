@@ -48,7 +48,7 @@ pub fn show(args: &ShowKeyArgs) -> Result<bool> {
 /// [`KeyError`], or the network does not have the account.
 pub fn derive(args: &DeriveKeyArgs) -> Result<bool> {
     let network = Network::load(&args.network)?;
-    let key = AccountKey::new(network.client_seed.account_seed(args.account.chain, args.account.account));
+    let key = AccountKey::new(network.client_seed()?.account_seed(args.account.chain, args.account.account));
     // Of a chain that was created since, the genesis has no keys.
     let chain = args.account.chain;
     if network.genesis.chain(chain).is_some() || !network.genesis.may_have(chain) {

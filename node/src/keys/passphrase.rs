@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::KeyError;
 use crate::cli::PassphraseArgs;
-use crate::config::exposed;
+use crate::config::Readers;
 
 /// The longest passphrase, in bytes. OpenSSL reads at most 1,023 from a file.
 pub const BYTES_MAX: usize = 1_023;
@@ -116,7 +116,7 @@ fn from_file(file: &Path) -> Result<Passphrase, KeyError> {
 /// Refuses a secret that other users of the machine can read.
 pub(super) fn refuse_exposed(opened: &File, file: &Path) -> Result<(), KeyError> {
     let metadata = opened.metadata().map_err(|source| KeyError::Io { file: file.to_owned(), source })?;
-    match exposed(&metadata).filter(|_| metadata.is_file()) {
+    match Readers::Owner.exposed(&metadata).filter(|_| metadata.is_file()) {
         Some(mode) => Err(KeyError::Exposed { file: file.to_owned(), mode }),
         None => Ok(()),
     }

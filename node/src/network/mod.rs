@@ -21,7 +21,7 @@ use engine::types::{ChainId, Genesis, ValidatorIndex};
 use loadgen::client_keys::ClientSeed;
 use net::Fingerprint;
 
-use crate::config::{ConfigError, Contradiction, Secret, Section, genesis};
+use crate::config::{ConfigError, Contradiction, Readers, Secret, Section, genesis};
 
 mod chains;
 mod init;
@@ -36,6 +36,8 @@ pub use running::{Down, RunError, Running, down, stop_new_on_signal, up, wait_re
 
 /// Name of the file that makes a directory a network.
 pub const NETWORK_FILE: &str = "network.toml";
+
+const SEED_HELP: &str = "the path of the clients' seed, which makes the keys of test money";
 
 /// One validator of a network, as its operator and its clients see it.
 #[derive(Debug, Clone)]
@@ -95,8 +97,8 @@ pub struct Network {
     pub genesis: Arc<Genesis>,
     /// Its validators, in the order of the genesis.
     pub members: Vec<Member>,
-    /// The secret behind every account's key.
-    pub client_seed: ClientSeed,
+    /// The file of the secret behind every account's key, if the network has one.
+    seed_file: Option<PathBuf>,
 }
 
 impl Network {
@@ -108,7 +110,7 @@ impl Network {
         let file = directory.join(NETWORK_FILE);
         let mut top = Section::open(&file)?;
         let genesis_file = top.path("genesis", "the path of genesis.toml")?;
-        let seed_file = top.path("customers", "the path of the clients' seed")?;
+        let seed_file = top.optional_path("customers", SEED_HELP)?;
         let members =
             top.sections("validator")?.into_iter().map(read_member).collect::<Result<Vec<_>, _>>()?;
         top.finish()?;
@@ -131,8 +133,20 @@ impl Network {
                 })));
             }
         }
-        let client_seed = ClientSeed(Secret::load(&seed_file)?.0);
-        Ok(Self { directory: directory.to_owned(), genesis, members, client_seed })
+        Ok(Self { directory: directory.to_owned(), genesis, members, seed_file })
+    }
+
+    /// The secret behind every account's key: only those who sign as clients with test money need it.
+    ///
+    /// # Errors
+    /// A [`ConfigError`]: the network has none here, or others can read it.
+    pub fn client_seed(&self) -> Result<ClientSeed, ConfigError> {
+        let missing = || ConfigError::Missing {
+            file: self.directory.join(NETWORK_FILE),
+            field: "customers".into(),
+            help: SEED_HELP,
+        };
+        Ok(ClientSeed(Secret::load(self.seed_file.as_ref().ok_or_else(missing)?, Readers::Owner)?.0))
     }
 
     /// The chains of the genesis.

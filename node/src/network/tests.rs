@@ -24,7 +24,7 @@ fn what_init_writes_loads_at_every_validator() {
         assert_eq!(config.genesis.network(), made.genesis.network());
     }
     let account = made.genesis.account(ChainId(2), engine::types::AccountId(7)).unwrap();
-    let key = loaded.client_seed.signing_key(ChainId(2), engine::types::AccountId(7));
+    let key = loaded.client_seed().unwrap().signing_key(ChainId(2), engine::types::AccountId(7));
     assert_eq!(account.public_key, key.public_key());
 }
 

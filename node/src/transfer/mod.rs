@@ -466,7 +466,7 @@ fn signing_key(how: &SigningArgs, network: Option<&Network>, signer: Place) -> R
     match (&how.key, network) {
         (Some(file), _) => Ok(keys::read(file, &passphrase)?.0.signing_key()),
         (None, _) if passphrase != Source::Terminal => Err(TransferError::NoKeyFile.into()),
-        (None, Some(network)) => Ok(network.client_seed.signing_key(signer.chain, signer.account)),
+        (None, Some(network)) => Ok(network.client_seed()?.signing_key(signer.chain, signer.account)),
         (None, None) => Err(TransferError::NoKey.into()),
     }
 }

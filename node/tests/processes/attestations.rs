@@ -56,7 +56,7 @@ fn attest(
         nonce,
         expiry: Height(u64::MAX),
     };
-    let key = testbed.network.client_seed.signing_key(chain, AccountId(owner));
+    let key = testbed.network.client_seed().unwrap().signing_key(chain, AccountId(owner));
     attest.sign(testbed.network.genesis.network(), |message| key.sign(message)).unwrap()
 }
 
@@ -72,7 +72,7 @@ fn revoke(testbed: &Testbed, owner: u64, of: &[u8], nonce: u64) -> Transaction {
         nonce,
         expiry: Height(u64::MAX),
     };
-    let key = testbed.network.client_seed.signing_key(REGISTER, AccountId(owner));
+    let key = testbed.network.client_seed().unwrap().signing_key(REGISTER, AccountId(owner));
     revoke.sign(testbed.network.genesis.network(), |message| key.sign(message)).unwrap()
 }
 
@@ -120,7 +120,7 @@ fn a_fingerprint_is_registered_once_by_whomever_it_is_tried_and_known_after_a_po
     let across = engine::types::Transfer { credit_chain: Some(REGISTER), ..pay };
     assert_eq!(told(&mut client, &testbed.signed(&across).run().transaction().unwrap()), refused);
     let within = engine::types::Transfer { chain: REGISTER, ..pay };
-    let key = testbed.network.client_seed.signing_key(REGISTER, AccountId(5));
+    let key = testbed.network.client_seed().unwrap().signing_key(REGISTER, AccountId(5));
     let within = within.sign(testbed.network.genesis.network(), |message| key.sign(message));
     assert_eq!(told(&mut client, &within.run().transaction().unwrap()), refused);
 

@@ -23,7 +23,7 @@ fn linked(testbed: &Testbed, debit: u64, payees: &[u64], memo: &[u8], nonce: u64
         expiry: Height(u64::MAX),
     };
     let network = &testbed.network;
-    let key = network.client_seed.signing_key(CHAIN, AccountId(debit));
+    let key = network.client_seed().unwrap().signing_key(CHAIN, AccountId(debit));
     linked.sign(network.genesis.network(), |message| key.sign(message)).unwrap()
 }
 

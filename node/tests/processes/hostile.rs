@@ -67,7 +67,7 @@ fn command(testbed: &Testbed, authority: u64, action: Action) -> Packet {
     let Transfer { chain, key_version, reference, nonce, expiry, .. } = good(authority, 0);
     let authority = AccountId(authority);
     let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
-    let key = testbed.network.client_seed.signing_key(chain, authority);
+    let key = testbed.network.client_seed().unwrap().signing_key(chain, authority);
     command.sign(testbed.network.genesis.network(), |message| key.sign(message))
 }
 

@@ -59,7 +59,7 @@ fn signed<E>(
     of: &Envelope,
     sign: impl FnOnce(&dyn Fn(&[u8]) -> [u8; 64]) -> Result<Transaction, E>,
 ) -> Transaction {
-    let key = testbed.network.client_seed.signing_key(of.chain, of.signer);
+    let key = testbed.network.client_seed().unwrap().signing_key(of.chain, of.signer);
     sign(&|message| key.sign(message)).ok().expect("it is well formed")
 }
 

@@ -145,7 +145,7 @@ impl Testbed {
 
     /// Any transfer, signed by the owner of its debit account.
     pub fn signed(&self, transfer: &Transfer) -> Packet {
-        let key = self.network.client_seed.signing_key(CHAIN, transfer.debit);
+        let key = self.network.client_seed().unwrap().signing_key(CHAIN, transfer.debit);
         transfer.sign(self.network.genesis.network(), |message| key.sign(message))
     }
 
@@ -182,7 +182,7 @@ impl Testbed {
             seconds,
             warm_up: Duration::from_millis(500),
             start,
-            ..LoadPlan::new(*self.network.genesis.network(), endpoints, self.network.client_seed)
+            ..LoadPlan::new(*self.network.genesis.network(), endpoints, self.network.client_seed().unwrap())
         }
     }
 
