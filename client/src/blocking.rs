@@ -1,6 +1,5 @@
 //! A client for a program without a runtime: it asks one question at a time and checks the answers.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use engine::wire::answers::{
     TransactionAnswer,
 };
 use engine::wire::{FeedQuery, Notice, Query};
-use net::Fingerprint;
+use net::{Address, Fingerprint};
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -58,7 +57,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]: nobody answers, it is another validator, network or protocol version, or it refuses.
     pub fn connect(
-        address: SocketAddr,
+        address: &Address,
         fingerprint: Fingerprint,
         network: Digest,
     ) -> Result<Self, ClientError> {

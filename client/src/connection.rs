@@ -1,13 +1,12 @@
 //! A connection inside a tokio runtime, in two halves that two tasks can hold.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::types::{Digest, PacketSlab, ValidatorIndex};
 use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
-use net::{ClientConnection, ClientReceiver, ClientSender, ConnectOptions, Fingerprint};
+use net::{Address, ClientConnection, ClientReceiver, ClientSender, ConnectOptions, Fingerprint};
 
 use crate::{ClientError, RawAnswer};
 
@@ -54,7 +53,7 @@ impl Connection {
     /// # Errors
     /// [`ClientError`]: nobody answers, it is another validator, network or protocol version, or it refuses.
     pub async fn open(
-        address: SocketAddr,
+        address: &Address,
         fingerprint: Fingerprint,
         network: &Digest,
     ) -> Result<Self, ClientError> {

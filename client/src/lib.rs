@@ -7,7 +7,7 @@
 //! ```
 //!
 //! ```no_run
-//! # fn example(address: std::net::SocketAddr, fingerprint: client::Fingerprint, network: engine::types::Digest,
+//! # fn example(address: &client::Address, fingerprint: client::Fingerprint, network: engine::types::Digest,
 //! #     packet: engine::types::Packet) -> Result<(), client::ClientError> {
 //! let mut client = client::Client::connect(address, fingerprint, network)?;
 //! let tags = client.submit(&[packet])?;
@@ -41,4 +41,4 @@ pub use blocking::Client;
 pub use connection::{Connection, Event, Receiver, Sender, Welcome};
 pub use engine::wire::{AsOf, BEHIND_MAX, Cursor, FeedQuery, Happening, NoCursor, Notice, Query, answers};
 pub use error::ClientError;
-pub use net::Fingerprint;
+pub use net::{Address, Fingerprint};

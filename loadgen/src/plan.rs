@@ -1,17 +1,16 @@
 //! What a load is asked to do, and why it may not be able to.
 
 use crate::client_keys::ClientSeed;
-use client::{AsOf, ClientError};
+use client::{Address, AsOf, ClientError};
 use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX, OPENED_ACCOUNTS_MAX};
 use engine::types::{Asset, ChainId, ChainKind, Digest, Height};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One validator to drive load at.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Its client port.
-    pub address: SocketAddr,
+    pub address: Address,
     /// SHA-256 of its TLS certificate, by which it is recognised.
     pub fingerprint: [u8; 32],
 }
@@ -245,7 +244,7 @@ pub enum LoadError {
         /// The validator's index in the load.
         lane: usize,
         /// Where it should answer.
-        address: SocketAddr,
+        address: Address,
         /// What was wrong.
         source: Box<ClientError>,
     },
@@ -258,7 +257,7 @@ pub enum LoadError {
         /// The validator's index in the load.
         lane: usize,
         /// Where it should answer.
-        address: SocketAddr,
+        address: Address,
         /// Where it stands.
         as_of: AsOf,
         /// The height that it must have committed.

@@ -37,13 +37,13 @@ fn measure(receivers: usize, frame_bytes: usize, time: Duration) -> Result<(), B
     let count = receivers + 1;
     let identities =
         (0..count).map(|index| Identity::generate(&format!("v{index}"))).collect::<Result<Vec<_>, _>>()?;
-    let sockets = (0..count).map(|_| bind(([127, 0, 0, 1], 0).into())).collect::<Result<Vec<_>, _>>()?;
+    let sockets = bind(&vec![([127, 0, 0, 1], 0).into(); count])?;
     let addresses = sockets.iter().map(|socket| socket.local_addr()).collect::<Result<Vec<_>, _>>()?;
     let mut networks = Vec::new();
     for (me, socket) in sockets.into_iter().enumerate() {
         let peers = (0..count).filter(|index| *index != me).map(|index| Peer {
             index: index as u16,
-            address: addresses[index],
+            address: addresses[index].into(),
             fingerprint: identities[index].fingerprint(),
         });
         let arrived = arrived.clone();
@@ -53,7 +53,8 @@ fn measure(receivers: usize, frame_bytes: usize, time: Duration) -> Result<(), B
                 identity: identities[me].clone(),
                 peers: Some(PeerSettings {
                     me: me as u16,
-                    socket,
+                    sockets: vec![socket],
+                    names: Names::default(),
                     peers: peers.collect(),
                     channels: vec![channel.clone()],
                 }),

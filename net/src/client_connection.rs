@@ -1,20 +1,23 @@
 //! A client's side: one connection to one validator, whose certificate is pinned.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use quinn::{Connection, ConnectionError, Endpoint, SendStream, TokioRuntime, TransportErrorCode};
+use quinn::{Connection, ConnectionError, Endpoint, SendStream, TransportErrorCode};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
+use crate::address::{Address, Names, Resolver};
+use crate::endpoints;
 use crate::errors::{ConnectError, LinkError, SendError};
 use crate::frame::{FrameReader, LENGTH_BYTES, cost};
 use crate::identity::Fingerprint;
 use crate::metrics::Metrics;
 use crate::tls::{self, CLIENT_PROTOCOL, Pins, SERVER_NAME};
-use crate::transport::{self, STREAM_WINDOW, Streams, closing_words};
+use crate::transport::{Calling, STREAM_WINDOW, Streams, closing_words};
 
 /// How a client connects.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,8 @@ pub struct ClientSender {
     frame_bytes_max: usize,
 }
 
+/// How long one address of several is waited for before the next is called as well.
+const NEXT_AFTER: Duration = Duration::from_millis(250);
 /// How long the words that say why the validator ended its stream may be under way.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -60,50 +65,85 @@ pub struct ClientReceiver {
 }
 
 impl ClientConnection {
-    /// Connects to the validator whose certificate has this fingerprint, from a socket of its own.
+    /// Connects to the validator whose certificate has this fingerprint, from a socket of its own. Where a name
+    /// leads to several addresses, the next one is called 250 ms after the one before it, or as soon as that has
+    /// failed; the first that answers as it should is taken.
     ///
     /// # Errors
-    /// [`ConnectError`]: no answer in time, a refusal, another certificate, or a failure of this machine.
+    /// [`ConnectError`]: the name leads nowhere, no answer in time, a refusal, another certificate, or a failure of
+    /// this machine. With several addresses, the error of the last one that failed.
     pub async fn connect(
-        address: SocketAddr,
+        address: &Address,
         fingerprint: Fingerprint,
         options: ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        let local = |source| ConnectError::Local { address, source };
+        Self::connect_through(Names::default(), address, fingerprint, options).await
+    }
+
+    /// The same, with names looked up in another way.
+    pub(crate) async fn connect_through(
+        names: Names,
+        address: &Address,
+        fingerprint: Fingerprint,
+        options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
+        let timeout = options.timeout;
+        let no_answer = || ConnectError::NoAnswer { address: address.clone(), timeout };
+        let mut last = None;
+        let connected = async {
+            let mut resolver = Resolver::new(address.clone(), names);
+            let found = resolver.resolve(timeout).await;
+            let unresolved = |reason| ConnectError::Unresolved { address: address.clone(), reason };
+            let mut waiting = found.map_err(unresolved)?.into_iter();
+            let mut calls = JoinSet::new();
+            loop {
+                if let Some(remote) = waiting.next() {
+                    calls.spawn(Self::call(address.clone(), remote, fingerprint, options));
+                }
+                let is_last = waiting.len() == 0;
+                let ended = tokio::select! {
+                    ended = calls.join_next() => ended,
+                    () = tokio::time::sleep(NEXT_AFTER), if !is_last => continue,
+                };
+                match ended {
+                    Some(Ok(Ok(connection))) => return Ok(connection),
+                    Some(Ok(Err(error))) => last = Some(error),
+                    Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+                    None if is_last => return Err(last.take().unwrap_or_else(no_answer)),
+                    None => {}
+                }
+            }
+        };
+        let ended = tokio::time::timeout(timeout, connected).await;
+        ended.unwrap_or_else(|_| Err(last.unwrap_or_else(no_answer)))
+    }
+
+    /// Calls one address of a validator.
+    async fn call(
+        address: Address,
+        remote: SocketAddr,
+        fingerprint: Fingerprint,
+        options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
+        let local = |source| ConnectError::Local { address: address.clone(), source };
         let pins = Pins::new(vec![fingerprint]);
         let streams =
             Streams { uni: 0, bi: 1, send_window: options.send_window, receive_window: STREAM_WINDOW };
         let config = tls::client(pins.clone(), CLIENT_PROTOCOL, None)
-            .and_then(|tls| transport::calling(tls, streams, address))
+            .and_then(|tls| Calling::new(tls, streams))
             .map_err(|error| local(std::io::Error::other(error)))?;
-        let any: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any).map_err(local)?;
-        let socket = crate::socket::wrap(socket, None, Arc::new(Metrics::default())).map_err(local)?;
-        let endpoint = Endpoint::new_with_abstract_socket(
-            transport::endpoint(None),
-            None,
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(local)?;
+        let endpoint = endpoints::caller(remote, &Arc::new(Metrics::default())).map_err(local)?;
         let connecting = endpoint
-            .connect_with(config, address, SERVER_NAME)
+            .connect_with(config.for_remote(remote), remote, SERVER_NAME)
             .map_err(|error| local(std::io::Error::other(error)))?;
-        let timeout = options.timeout;
         let failed = |error: ConnectionError| match pins.stranger() {
-            Some(found) => ConnectError::WrongFingerprint { address, expected: fingerprint, found },
-            None => refusal(address, timeout, &error),
+            Some(found) => {
+                ConnectError::WrongFingerprint { address: address.clone(), expected: fingerprint, found }
+            }
+            None => refusal(&address, options.timeout, &error),
         };
-        let opened = tokio::time::timeout(timeout, async {
-            let connection = connecting.await?;
-            let (sender, receiver) = connection.open_bi().await?;
-            Ok((connection, sender, receiver))
-        });
-        let (connection, stream, receiver) =
-            opened.await.map_err(|_| ConnectError::NoAnswer { address, timeout })?.map_err(failed)?;
+        let connection = connecting.await.map_err(failed)?;
+        let (stream, receiver) = connection.open_bi().await.map_err(failed)?;
         let frame_bytes_max = options.frame_bytes_max;
         let inbound = STREAM_WINDOW.max(cost(frame_bytes_max));
         Ok(Self {
@@ -180,7 +220,8 @@ impl ClientReceiver {
     }
 }
 
-fn refusal(address: SocketAddr, timeout: Duration, error: &ConnectionError) -> ConnectError {
+fn refusal(address: &Address, timeout: Duration, error: &ConnectionError) -> ConnectError {
+    let address = address.clone();
     let reason = match error {
         ConnectionError::TimedOut => return ConnectError::NoAnswer { address, timeout },
         ConnectionError::ConnectionClosed(close)
@@ -208,11 +249,11 @@ impl BlockingConnection {
     /// # Errors
     /// As [`ClientConnection::connect`].
     pub fn connect(
-        address: SocketAddr,
+        address: &Address,
         fingerprint: Fingerprint,
         options: ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        let local = |source| ConnectError::Local { address, source };
+        let local = |source| ConnectError::Local { address: address.clone(), source };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(local)?;
         let handle = runtime.handle().clone();
         let (running, stopped) = oneshot::channel::<()>();

@@ -41,8 +41,8 @@ pub(crate) use port::Port;
 /// The port for clients and its bounds.
 #[derive(Debug)]
 pub struct ClientSettings {
-    /// From [`bind`](crate::bind).
-    pub socket: UdpSocket,
+    /// From [`bind`](crate::bind), at least one.
+    pub sockets: Vec<UdpSocket>,
     /// Introduced clients. A further one gets the place of the one that is idle longest at the address that holds
     /// most, or is refused where that would not be fair.
     pub connections_max: usize,

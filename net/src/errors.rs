@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::identity::Fingerprint;
 
 /// Why a validator's network could not start.
@@ -138,11 +139,19 @@ pub enum ConnectError {
     #[error("{address} is not the expected validator: its certificate is {found}, expected {expected}")]
     WrongFingerprint {
         /// Who answered.
-        address: SocketAddr,
+        address: Address,
         /// The pinned fingerprint.
         expected: Fingerprint,
         /// The fingerprint of the certificate that was shown.
         found: Fingerprint,
+    },
+    /// The name leads nowhere.
+    #[error("cannot find {address}: {reason}")]
+    Unresolved {
+        /// Who was to be called.
+        address: Address,
+        /// What the lookup said.
+        reason: String,
     },
     /// Nobody answered.
     #[error(
@@ -150,7 +159,7 @@ pub enum ConnectError {
     )]
     NoAnswer {
         /// Who was called.
-        address: SocketAddr,
+        address: Address,
         /// For how long.
         timeout: Duration,
     },
@@ -158,7 +167,7 @@ pub enum ConnectError {
     #[error("{address} refused the connection: {reason}")]
     Refused {
         /// Who was called.
-        address: SocketAddr,
+        address: Address,
         /// What it said.
         reason: String,
     },
@@ -166,7 +175,7 @@ pub enum ConnectError {
     #[error("cannot open a local socket to reach {address}: {source}")]
     Local {
         /// Who was to be called.
-        address: SocketAddr,
+        address: Address,
         /// What the system said.
         source: io::Error,
     },

@@ -29,11 +29,15 @@
 //! - bytes of the queues of all clients together `<= queue_bytes_total`,
 //! - `clients introduced <= connections_max`, `clients whose first frame has not come <= strangers_max`,
 //!   `handshakes of strangers on the peer port <= 64`; a peer's address has places of its own,
+//! - names are looked up at every attempt to connect, each on a thread of its own, never on the network thread; each
+//!   holds at most one such thread,
 //! - what others can cause is logged through a [`LogLimit`], so that the log does not fill the disk.
 
+mod address;
 mod client_connection;
 mod clients;
 mod clock;
+mod endpoints;
 mod errors;
 mod frame;
 mod identity;
@@ -49,6 +53,7 @@ mod testing;
 mod tls;
 mod transport;
 
+pub use address::{Address, AddressError, Host, Names};
 pub use client_connection::{
     BlockingConnection, ClientConnection, ClientReceiver, ClientSender, ConnectOptions,
 };

@@ -84,12 +84,12 @@ impl Network {
                 runtime.block_on(async move {
                     let mut endpoints = Vec::new();
                     if let (Some(mesh), Some(opened)) = (&mesh, opened) {
-                        endpoints.push(opened.endpoint.clone());
+                        endpoints.push(opened.endpoints.clone());
                         mesh.clone().run(opened);
                     }
                     if let Some(clients) = &clients {
-                        endpoints.push(clients.endpoint().clone());
-                        tokio::spawn(clients.clone().run());
+                        endpoints.push(clients.endpoints().clone());
+                        clients.clone().run();
                     }
                     // An error means that the handle was dropped, which means stop at once.
                     let linger = stopped.await.unwrap_or_default();
@@ -103,8 +103,10 @@ impl Network {
                         }
                     };
                     let _ = tokio::time::timeout(linger, flush).await;
-                    say_farewell(&endpoints).await;
+                    say_farewell(&endpoints.iter().flat_map(|of| of.all()).collect::<Vec<_>>()).await;
                 });
+                // A lookup of a name may still hang; nobody waits for it any more.
+                runtime.shutdown_background();
             })
             .map_err(NetError::Thread)?;
         Ok(Self { mesh: handle, metrics, stop: Some(stop), thread: Some(thread) })

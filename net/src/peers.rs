@@ -11,6 +11,7 @@
 //! end up with two connections. A call in the other direction is refused. When the caller restarts, its
 //! new connection replaces the old one (which its old process has left behind); when the called one
 //! restarts, its first answer to the old connection is a stateless reset and the caller calls again.
+//! A peer's name is looked up at every call, and all addresses that it leads to are called in turn.
 //! Both sides count a link as up only when all streams of the other side have opened, which the called
 //! side does only for a certificate that it accepts.
 //!
@@ -23,14 +24,15 @@ mod gate;
 mod link;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{Endpoint, TokioRuntime};
 
+use crate::address::{Address, Names};
 use crate::clock::Clock;
+use crate::endpoints::Endpoints;
 use crate::errors::{ConfigError, NetError, SendError};
 use crate::frame::{Frame, cost};
 use crate::identity::{Fingerprint, Identity};
@@ -39,7 +41,7 @@ use crate::metrics::Metrics;
 use crate::network::Flow;
 use crate::places::{Places, source};
 use crate::tls::{self, PEER_PROTOCOL, Pins};
-use crate::transport::{self, Accepting, ConnectionIds, STREAM_WINDOW, Streams};
+use crate::transport::{Accepting, Calling, STREAM_WINDOW, Streams};
 use link::Link;
 
 /// The most that one peer can make us hold: delivered frames and bytes that wait in windows.
@@ -82,8 +84,8 @@ pub struct Channel {
 pub struct Peer {
     /// Its index in the validator set.
     pub index: u16,
-    /// Its peer port.
-    pub address: SocketAddr,
+    /// Its peer port, as others reach it.
+    pub address: Address,
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
 }
@@ -93,8 +95,10 @@ pub struct Peer {
 pub struct PeerSettings {
     /// Our own index.
     pub me: u16,
-    /// From [`bind`](crate::bind).
-    pub socket: UdpSocket,
+    /// From [`bind`](crate::bind), at least one.
+    pub sockets: Vec<UdpSocket>,
+    /// How the names of peers are looked up.
+    pub names: Names,
     /// All other validators.
     pub peers: Vec<Peer>,
     /// The channels; their positions are their numbers.
@@ -212,6 +216,7 @@ enum Line {
     Connected,
     Disconnected,
     Unreachable,
+    Unresolved,
     Duplicate,
     Excluded,
 }
@@ -238,9 +243,10 @@ pub(crate) struct Mesh {
 
 /// What only the network thread needs.
 pub(crate) struct OpenMesh {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) endpoints: Arc<Endpoints>,
     accepting: Accepting,
-    calling: Vec<(u16, quinn::ClientConfig)>,
+    calling: Vec<(u16, Calling)>,
+    names: Names,
 }
 
 impl Mesh {
@@ -253,7 +259,7 @@ impl Mesh {
         clock: Clock,
     ) -> Result<(Arc<Self>, OpenMesh), NetError> {
         check(&settings)?;
-        let PeerSettings { me, socket, peers, channels } = settings;
+        let PeerSettings { me, sockets, names, peers, channels } = settings;
         let streams = Streams {
             uni: channels.len() as u32,
             bi: 0,
@@ -268,20 +274,12 @@ impl Mesh {
             .map(|peer| {
                 let pins = Pins::new(vec![peer.fingerprint]);
                 let tls = tls::client(pins, PEER_PROTOCOL, Some(identity))?;
-                Ok((peer.index, transport::calling(tls, streams, peer.address)?))
+                Ok((peer.index, Calling::new(tls, streams)?))
             })
             .collect::<Result<_, NetError>>()?;
-        let ids = ConnectionIds::new(identity, "peers").generator();
-        let socket = crate::socket::wrap(socket, Some(ids), metrics.clone()).map_err(NetError::Thread)?;
-        let endpoint = Endpoint::new_with_abstract_socket(
-            transport::endpoint(Some((identity, "peers"))),
-            Some(accepting.any()),
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(NetError::Thread)?;
+        let endpoints = Endpoints::open(sockets, (identity, "peers"), &accepting, &metrics)?;
         let lines = Lines {
-            peers: LogLimit::new(LOG_INTERVAL, 5 * peers.len()),
+            peers: LogLimit::new(LOG_INTERVAL, 6 * peers.len()),
             strangers: LogLimit::new(LOG_INTERVAL, STRANGERS_NAMED),
         };
         let mesh = Self {
@@ -294,7 +292,7 @@ impl Mesh {
             clock,
             lines: Mutex::new(lines),
         };
-        let open = OpenMesh { endpoint, accepting, calling };
+        let open = OpenMesh { endpoints: Arc::new(endpoints), accepting, calling, names };
         Ok((Arc::new(mesh), open))
     }
 

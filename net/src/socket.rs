@@ -9,23 +9,36 @@ use std::task::{Context, Poll};
 
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncUdpSocket, ConnectionIdGenerator, Runtime, TokioRuntime, UdpPoller};
+use socket2::{Domain, Socket, Type};
 
 use crate::errors::NetError;
 use crate::metrics::Metrics;
+use crate::transport::AT_ONCE_MAX;
 
 /// A burst of several peers at once must fit, or the kernel drops it and congestion control pays.
 /// The kernel grants what `net.core.rmem_max` allows.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// Opens a UDP port, before anything else is started.
+/// Opens UDP ports, before anything else is started. `[::]` takes calls over IPv4 as well, unless an IPv4 address with
+/// the same port is listed beside it.
 ///
 /// # Errors
 /// [`NetError::AddressInUse`], [`NetError::Bind`].
-pub fn bind(address: SocketAddr) -> Result<UdpSocket, NetError> {
-    UdpSocket::bind(address).map_err(|source| match source.kind() {
+pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, NetError> {
+    let has_ipv4 = |port| addresses.iter().any(|other| other.is_ipv4() && other.port() == port);
+    let open = |address: &SocketAddr| {
+        let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, None)?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            socket.set_only_v6(has_ipv4(address.port()))?;
+        }
+        socket.bind(&(*address).into())?;
+        Ok(socket.into())
+    };
+    let failed = |address: SocketAddr, source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => NetError::AddressInUse { address },
         _ => NetError::Bind { address, source },
-    })
+    };
+    addresses.iter().map(|address| open(address).map_err(|source| failed(*address, source))).collect()
 }
 
 /// Gives the socket to the runtime; must be called inside it.
@@ -64,6 +77,14 @@ impl Counted {
     }
 }
 
+impl Counted {
+    fn send_at_once(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.inner.try_send(transmit)?;
+        self.metrics.udp_bytes_sent.add(transmit.contents.len() as u64);
+        Ok(())
+    }
+}
+
 impl fmt::Debug for Counted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(out)
@@ -76,8 +97,19 @@ impl AsyncUdpSocket for Counted {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.inner.try_send(transmit)?;
-        self.metrics.udp_bytes_sent.add(transmit.contents.len() as u64);
+        let Some(length) = transmit.segment_size else { return self.send_at_once(transmit) };
+        // A run that is too long for one call is sent in parts. Where a later part finds no room, all of them are sent
+        // again, and the other side drops what it has.
+        let at_once = (AT_ONCE_MAX as usize / length).max(1) * length;
+        for contents in transmit.contents.chunks(at_once) {
+            self.send_at_once(&Transmit {
+                destination: transmit.destination,
+                ecn: transmit.ecn,
+                contents,
+                segment_size: Some(length),
+                src_ip: transmit.src_ip,
+            })?;
+        }
         Ok(())
     }
 

@@ -14,14 +14,19 @@ use quinn_proto::DatagramEvent;
 use tokio::runtime::Runtime;
 
 use crate::tls::{self, CLIENT_PROTOCOL, PEER_PROTOCOL, Pins, SERVER_NAME};
-use crate::transport::{self, Streams};
+use crate::transport::{self, Calling, Streams};
 use crate::*;
 
 /// So long that only a real hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn local() -> UdpSocket {
-    bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    socket("127.0.0.1:0")
+}
+
+/// A socket at an address.
+pub(crate) fn socket(address: &str) -> UdpSocket {
+    bind(&[address.parse().unwrap()]).unwrap().remove(0)
 }
 
 pub(crate) fn runtime() -> Runtime {
@@ -95,7 +100,7 @@ impl Plan {
         others
             .map(|index| Peer {
                 index: index as u16,
-                address: self.addresses[index],
+                address: self.addresses[index].into(),
                 fingerprint: self.identities[index].fingerprint(),
             })
             .collect()
@@ -104,7 +109,7 @@ impl Plan {
     /// The socket of one validator, bound again where it was given away before.
     pub(crate) fn socket(&mut self, me: usize) -> UdpSocket {
         let address = self.addresses[me];
-        self.sockets[me].take().unwrap_or_else(|| bind(address).unwrap())
+        self.sockets[me].take().unwrap_or_else(|| socket(&address.to_string()))
     }
 
     pub(crate) fn start(&mut self, me: usize) -> Node {
@@ -120,7 +125,8 @@ impl Plan {
             identity: self.identities[me].clone(),
             peers: Some(PeerSettings {
                 me: me as u16,
-                socket,
+                sockets: vec![socket],
+                names: Names::default(),
                 peers: self.peers_of(me),
                 channels: channels(),
             }),
@@ -192,7 +198,7 @@ impl Attacker {
 
     /// The same from another address of this host.
     pub(crate) fn at(address: &str) -> Self {
-        let socket = bind((address.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+        let socket = socket(&format!("{address}:0"));
         let endpoint =
             Endpoint::new(transport::endpoint(None), None, socket, std::sync::Arc::new(TokioRuntime));
         Self { endpoint: endpoint.unwrap() }
@@ -222,7 +228,7 @@ impl Attacker {
         address: SocketAddr,
         tls: rustls::ClientConfig,
     ) -> Result<Connection, ConnectionError> {
-        let config = transport::calling(tls, STREAMS, address).unwrap();
+        let config = Calling::new(tls, STREAMS).unwrap().for_remote(address);
         self.endpoint.connect_with(config, address, SERVER_NAME).unwrap().await
     }
 }
@@ -264,7 +270,7 @@ impl HalfHandshakes {
 
     pub(crate) fn new(target: SocketAddr) -> Self {
         let tls = tls::client(Pins::new(vec![]), PEER_PROTOCOL, None).unwrap();
-        let config = transport::calling(tls, STREAMS, target).unwrap();
+        let config = Calling::new(tls, STREAMS).unwrap().for_remote(target);
         Self { target, config, sockets: VecDeque::new() }
     }
 

@@ -25,14 +25,14 @@ pub(super) async fn connect(plan: &LoadPlan) -> Result<Vec<Connection>, LoadErro
     let mut links = Vec::with_capacity(plan.endpoints.len());
     for (lane, endpoint) in plan.endpoints.iter().enumerate() {
         let fingerprint = Fingerprint(endpoint.fingerprint);
-        let link = Connection::open(endpoint.address, fingerprint, &plan.network).await;
+        let link = Connection::open(&endpoint.address, fingerprint, &plan.network).await;
         links.push(link.map_err(|error| not_there(plan, lane, error))?);
     }
     Ok(links)
 }
 
 fn not_there(plan: &LoadPlan, lane: usize, source: ClientError) -> LoadError {
-    LoadError::Connect { lane, address: plan.endpoints[lane].address, source: Box::new(source) }
+    LoadError::Connect { lane, address: plan.endpoints[lane].address.clone(), source: Box::new(source) }
 }
 
 /// Waits until every validator keeps up and has committed both the highest height that any of them said to have
@@ -51,7 +51,7 @@ pub(super) async fn caught_up(
         let mut told = false;
         while as_of.height < goal || !as_of.keeps_up() {
             if waited >= plan.catch_up {
-                let address = plan.endpoints[lane].address;
+                let address = plan.endpoints[lane].address.clone();
                 return Err(LoadError::Behind { lane, address, as_of, goal, waited });
             }
             if !told && waited >= CATCH_UP_QUIET {

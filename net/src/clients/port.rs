@@ -2,13 +2,15 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, Incoming, SendStream, TokioRuntime};
+use quinn::{Connection, Endpoint, Incoming, SendStream};
 
 use super::crowd::Crowd;
 use super::{Admission, Client, ClientEvent, ClientHandler, ClientSettings, State};
 use crate::clock::Clock;
+use crate::endpoints::Endpoints;
 use crate::errors::{ConfigError, LinkError, NetError};
 use crate::frame::{Frame, FrameReader, cost};
 use crate::identity::Identity;
@@ -17,9 +19,7 @@ use crate::network::Flow;
 use crate::outbox::{Drain, Outbox, Room};
 use crate::places::{Place, Places};
 use crate::tls::{self, CLIENT_PROTOCOL};
-use crate::transport::{
-    self, Accepting, ConnectionIds, STREAM_WINDOW, Streams, close, closing_words, window,
-};
+use crate::transport::{Accepting, STREAM_WINDOW, Streams, close, closing_words, window};
 
 /// The longest first frame of a client.
 pub const HELLO_BYTES_MAX: usize = 4 << 10;
@@ -31,8 +31,10 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
 /// The endpoint for clients.
 pub(crate) struct Port {
-    endpoint: Endpoint,
+    endpoints: Arc<Endpoints>,
     accepting: Accepting,
+    /// The number of the next connection.
+    next_id: AtomicU64,
     settings: Bounds,
     strangers: Places,
     crowd: Arc<Crowd>,
@@ -69,7 +71,7 @@ impl Port {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Arc<Self>, NetError> {
-        let ClientSettings { socket, connections_max, admission, .. } = settings;
+        let ClientSettings { sockets, connections_max, admission, .. } = settings;
         let bounds = Bounds {
             connections_max,
             admission,
@@ -88,25 +90,28 @@ impl Port {
             receive_window: STRANGER_WINDOW,
         };
         let accepting = Accepting::new(tls::server(identity, CLIENT_PROTOCOL, None)?, streams)?;
-        let ids = ConnectionIds::new(identity, "clients").generator();
-        let socket = crate::socket::wrap(socket, Some(ids), metrics.clone()).map_err(NetError::Thread)?;
-        let endpoint = Endpoint::new_with_abstract_socket(
-            transport::endpoint(Some((identity, "clients"))),
-            Some(accepting.any()),
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(NetError::Thread)?;
+        let endpoints = Arc::new(Endpoints::open(sockets, (identity, "clients"), &accepting, &metrics)?);
         let strangers = Places::new(admission.strangers_max);
         let (per_address_max, queue_bytes_total) = (admission.per_address_max, bounds.queue_bytes_total);
         let crowd =
             Arc::new(Crowd::new(connections_max, per_address_max, queue_bytes_total, metrics.clone()));
         let settings = bounds;
-        Ok(Arc::new(Self { endpoint, accepting, settings, strangers, crowd, handler, metrics, clock }))
+        let next_id = AtomicU64::new(1);
+        Ok(Arc::new(Self {
+            endpoints,
+            accepting,
+            next_id,
+            settings,
+            strangers,
+            crowd,
+            handler,
+            metrics,
+            clock,
+        }))
     }
 
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub(crate) fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.endpoints
     }
 
     /// Whether anything is queued or unacknowledged.
@@ -114,10 +119,16 @@ impl Port {
         self.crowd.unsent()
     }
 
+    /// Starts accepting.
+    pub(crate) fn run(self: Arc<Self>) {
+        for endpoint in self.endpoints.listening() {
+            tokio::spawn(self.clone().keep_accepting(endpoint.clone()));
+        }
+    }
+
     /// Accepts until the endpoint is closed.
-    pub(crate) async fn run(self: Arc<Self>) {
-        let mut id = 0;
-        while let Some(incoming) = self.endpoint.accept().await {
+    async fn keep_accepting(self: Arc<Self>, endpoint: Endpoint) {
+        while let Some(incoming) = endpoint.accept().await {
             // A caller must first show that it can be reached where it says it is, so that forged
             // addresses cannot hold places; while few are taken this costs more than it saves.
             let busy = 2 * self.strangers.used() >= self.settings.admission.strangers_max;
@@ -137,7 +148,7 @@ impl Port {
                 incoming.ignore();
                 continue;
             };
-            id += 1;
+            let id = self.next_id.fetch_add(1, Relaxed);
             tokio::spawn(self.clone().serve(id, incoming, place));
         }
     }

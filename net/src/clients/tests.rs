@@ -54,7 +54,7 @@ fn server_admitting(
         identity,
         peers: None,
         clients: Some(ClientSettings {
-            socket,
+            sockets: vec![socket],
             connections_max,
             admission,
             inbound_frame_bytes_max: FRAME_MAX,
@@ -80,7 +80,7 @@ const LONG: Duration = Duration::from_secs(20);
 impl Server {
     fn connect(&self) -> BlockingConnection {
         let options = ConnectOptions { timeout: LONG, ..ConnectOptions::default() };
-        BlockingConnection::connect(self.address, self.fingerprint, options).unwrap()
+        BlockingConnection::connect(&self.address.into(), self.fingerprint, options).unwrap()
     }
 
     /// Connects, and returns the validator's handle of the client too.
@@ -146,7 +146,7 @@ fn frames_go_both_ways_in_order() {
 fn a_wrong_pin_names_both_fingerprints() {
     let server = server(4, LONG);
     let other = Identity::generate("validator").unwrap().fingerprint();
-    let result = BlockingConnection::connect(server.address, other, ConnectOptions::default());
+    let result = BlockingConnection::connect(&server.address.into(), other, ConnectOptions::default());
     match result.map(|_| ()) {
         Err(ConnectError::WrongFingerprint { expected, found, .. }) => {
             assert_eq!((expected, found), (other, server.fingerprint))
@@ -161,7 +161,7 @@ fn nobody_there_is_said_as_such() {
     let socket = local();
     let options = ConnectOptions { timeout: Duration::from_millis(100), ..ConnectOptions::default() };
     let fingerprint = Fingerprint([0; 32]);
-    let result = BlockingConnection::connect(socket.local_addr().unwrap(), fingerprint, options);
+    let result = BlockingConnection::connect(&socket.local_addr().unwrap().into(), fingerprint, options);
     match result.map(|_| ()) {
         Err(error @ ConnectError::NoAnswer { .. }) => {
             assert!(error.to_string().contains("client port"), "{error}");
@@ -171,12 +171,35 @@ fn nobody_there_is_said_as_such() {
 }
 
 #[test]
+fn of_the_addresses_of_a_name_the_one_that_answers_is_taken() {
+    let server = server(4, LONG);
+    let named: Address = format!("mill.example:{}", server.address.port()).parse().unwrap();
+    let connect = |hosts: &'static [&'static str], timeout| {
+        let address = move |host: &&str| format!("{host}:1").parse().unwrap();
+        let names = Names::of(move |_, _| match hosts.is_empty() {
+            true => Err(std::io::Error::other("no such name")),
+            false => Ok(hosts.iter().map(address).collect()),
+        });
+        let options = ConnectOptions { timeout, ..ConnectOptions::default() };
+        let connecting = ClientConnection::connect_through(names, &named, server.fingerprint, options);
+        runtime().block_on(connecting).map(|_| ())
+    };
+    // Nobody is at the first two.
+    connect(&["127.0.0.8", "127.0.0.9", "127.0.0.1"], LONG).unwrap();
+    let error = connect(&["127.0.0.8", "127.0.0.9"], Duration::from_millis(400)).unwrap_err();
+    assert!(matches!(&error, ConnectError::NoAnswer { address, .. } if *address == named), "{error}");
+    let error = connect(&[], LONG).unwrap_err();
+    assert!(matches!(&error, ConnectError::Unresolved { .. }), "{error}");
+    assert!(error.to_string().contains("cannot find mill.example"), "{error}");
+}
+
+#[test]
 fn a_peer_port_refuses_a_client() {
     let mut plan = Plan::new(1);
     let node = plan.start(0);
     let fingerprint = plan.identities[0].fingerprint();
     let options = ConnectOptions::default();
-    let result = BlockingConnection::connect(plan.addresses[0], fingerprint, options);
+    let result = BlockingConnection::connect(&plan.addresses[0].into(), fingerprint, options);
     assert!(matches!(result, Err(ConnectError::Refused { .. })));
     // The client may know before the counter does.
     until(|| node.network.metrics().refused_handshake == 1);
@@ -187,7 +210,8 @@ fn too_many_clients_are_refused() {
     let server = server(2, LONG);
     let (first, client) = server.connect_open();
     let _second = server.connect_open();
-    let third = BlockingConnection::connect(server.address, server.fingerprint, ConnectOptions::default());
+    let third =
+        BlockingConnection::connect(&server.address.into(), server.fingerprint, ConnectOptions::default());
     match third.map(|_| ()) {
         Err(ConnectError::Refused { reason, .. }) => {
             assert!(reason.contains("as many connections"), "{reason}");

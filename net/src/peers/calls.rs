@@ -1,9 +1,10 @@
 //! How a pair of validators finds each other: calling peers with a higher index, and answering calls.
 //!
 //! A flood of handshakes that are never finished must not keep a peer out. Calls from exactly the address
-//! of a peer have places of their own ([`Link::calls`](super::link::Link)); all others share
-//! [`STRANGERS_MAX`] places, fair by address. While many are taken, a caller must first show that it
-//! receives what is sent to its address (QUIC's *Retry*), so a forged address takes no place.
+//! of a peer, or from one that its name led to last, have places of their own
+//! ([`Link::calls`](super::link::Link)); all others share [`STRANGERS_MAX`] places, fair by address. While
+//! many are taken, a caller must first show that it receives what is sent to its address (QUIC's *Retry*), so
+//! a forged address takes no place.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use std::time::Duration;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, VarInt};
 
 use super::gate::{Verdict, refused_pause};
-use super::link::{Opened, certificate_of, open_streams};
+use super::link::{Link, Opened, certificate_of, open_streams};
 use super::{Line, Mesh, OpenMesh};
+use crate::address::{Names, Resolver};
+use crate::endpoints::Endpoints;
 use crate::identity::Fingerprint;
 use crate::metrics::Metrics;
 use crate::tls::SERVER_NAME;
-use crate::transport::{Accepting, close, closing_words, tls_alert};
+use crate::transport::{Accepting, Calling, close, closing_words, tls_alert};
 
 /// Handshakes that may be under way from addresses that belong to no peer.
 pub(super) const STRANGERS_MAX: usize = 64;
@@ -36,19 +39,80 @@ const EXCLUDED_POLL: Duration = Duration::from_millis(200);
 /// What two processes with one identity are told.
 const DUPLICATE_WORDS: &str = "another connection of this identity is alive: two processes use one identity";
 
+/// Pauses between calls of a peer that has a name: each call looks it up, which is work for others, too.
+const NAMED_PAUSES_MS: [u64; 5] = [20, 100, 250, 500, 1_000];
+/// How long a lookup is waited for at a time.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+/// How often the name of a peer that calls us, and is not connected, is looked up, so that its calls have places of
+/// their own.
+const KNOWN_EVERY: Duration = Duration::from_secs(30);
+
+/// Why a round of calls came to nothing.
+enum Failure {
+    /// The name leads nowhere.
+    Unresolved(String),
+    /// Nobody answered as the peer should.
+    Unreached(String),
+    /// The peer answered, and does not want the connection at present: the code of its refusal.
+    Refused(u32, String),
+    /// The same, when the connection was served already.
+    Dismissed,
+}
+
+impl Failure {
+    /// In words.
+    fn reason(&self) -> &str {
+        match self {
+            Self::Unresolved(reason) | Self::Unreached(reason) | Self::Refused(_, reason) => reason,
+            Self::Dismissed => "",
+        }
+    }
+}
+
 impl Mesh {
     /// Starts accepting and calling.
     pub(crate) fn run(self: Arc<Self>, open: OpenMesh) {
-        for (peer, config) in open.calling {
-            tokio::spawn(self.clone().keep_calling(open.endpoint.clone(), peer, config));
+        for link in self.links.values().filter(|link| link.peer.index < self.me) {
+            if link.peer.address.socket().is_none() {
+                tokio::spawn(self.clone().keep_knowing(link.peer.index, open.names.clone()));
+            }
         }
-        tokio::spawn(self.keep_accepting(open.endpoint, open.accepting));
+        for (peer, config) in open.calling {
+            let resolver = Resolver::new(self.links[&peer].peer.address.clone(), open.names.clone());
+            tokio::spawn(self.clone().keep_calling(open.endpoints.clone(), peer, config, resolver));
+        }
+        for endpoint in open.endpoints.listening() {
+            tokio::spawn(self.clone().keep_accepting(endpoint.clone(), open.accepting.clone()));
+        }
     }
 
-    async fn keep_calling(self: Arc<Self>, endpoint: Endpoint, peer: u16, config: quinn::ClientConfig) {
+    /// Looks up where a peer calls from, as long as it is not connected.
+    async fn keep_knowing(self: Arc<Self>, peer: u16, names: Names) {
         let link = &self.links[&peer];
+        let mut resolver = Resolver::new(link.peer.address.clone(), names);
+        loop {
+            if link.up().is_none() {
+                match resolver.resolve(LOOKUP_LIMIT).await {
+                    Ok(addresses) => link.set_leads_to(&addresses),
+                    Err(reason) => drop(self.tell_failure(peer, &Failure::Unresolved(reason))),
+                }
+            }
+            tokio::time::sleep(KNOWN_EVERY).await;
+        }
+    }
+
+    async fn keep_calling(
+        self: Arc<Self>,
+        endpoints: Arc<Endpoints>,
+        peer: u16,
+        config: Calling,
+        mut resolver: Resolver,
+    ) {
+        let link = &self.links[&peer];
+        let pauses = if link.peer.address.socket().is_some() { PAUSES_MS } else { NAMED_PAUSES_MS };
         let (mut failures, mut refusals) = (0, 0);
         let mut told = String::new();
+        let mut answered = None;
         loop {
             let now = self.clock.now();
             if let Some((until, _)) = link.excluded(now) {
@@ -56,10 +120,50 @@ impl Mesh {
                 continue;
             }
             let limit = Duration::from_millis(CALL_LIMITS_MS[failures % CALL_LIMITS_MS.len()]);
+            let failed =
+                self.call_once(&endpoints, link, &config, (&mut resolver, limit), &mut answered).await;
+            let is_refusal = matches!(failed, Err(Failure::Refused(..) | Failure::Dismissed));
+            refusals = if is_refusal { refusals + 1 } else { 0 };
+            match failed {
+                Ok(()) | Err(Failure::Dismissed) => {
+                    failures = 0;
+                    told.clear();
+                }
+                Err(failure) => {
+                    failures += 1;
+                    if failure.reason() != told && self.tell_failure(peer, &failure) {
+                        failure.reason().clone_into(&mut told);
+                    }
+                }
+            }
+            tokio::time::sleep(match refusals {
+                0 => Duration::from_millis(pauses[failures.min(pauses.len() - 1)]),
+                times => refused_pause(times),
+            })
+            .await;
+        }
+    }
+
+    /// Calls all addresses that a peer has now, one after the other, each for no longer than `limit`, and serves the
+    /// first connection until it ends. The address that has `answered` last comes first.
+    async fn call_once(
+        self: &Arc<Self>,
+        endpoints: &Endpoints,
+        link: &Link,
+        config: &Calling,
+        (resolver, limit): (&mut Resolver, Duration),
+        answered: &mut Option<SocketAddr>,
+    ) -> Result<(), Failure> {
+        let mut addresses = resolver.resolve(LOOKUP_LIMIT).await.map_err(Failure::Unresolved)?;
+        link.set_leads_to(&addresses);
+        addresses.sort_by_key(|address| Some(*address) != *answered);
+        let mut reasons = Vec::with_capacity(addresses.len());
+        for address in &addresses {
             let mut called = None;
             let call = async {
+                let endpoint = endpoints.towards(*address).map_err(|error| error.to_string())?;
                 let connecting = endpoint
-                    .connect_with(config.clone(), link.peer.address, SERVER_NAME)
+                    .connect_with(config.for_remote(*address), *address, SERVER_NAME)
                     .map_err(|error| error.to_string())?;
                 let connection = connecting.await.map_err(|error| closing_words(&error))?;
                 called = Some(connection.clone());
@@ -68,67 +172,59 @@ impl Mesh {
             };
             let result =
                 tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err("no answer".to_owned()));
-            let failed = match result {
-                Ok((connection, opened)) => match link.admit(&connection, self.clock.now()) {
-                    Verdict::Admit => {
-                        self.serve(link, connection, opened).await;
-                        None
+            let ended = match result {
+                Ok((connection, opened)) => {
+                    *answered = Some(*address);
+                    match link.admit(&connection, self.clock.now()) {
+                        Verdict::Admit => self.serve(link, connection, opened).await,
+                        // Excluded meanwhile: the words go with the connection.
+                        Verdict::Excluded(words) => {
+                            connection.close(close::EXCLUDED.into(), words.as_bytes())
+                        }
+                        Verdict::Duplicate { .. } => {}
                     }
-                    // Excluded meanwhile: the words go with the connection.
-                    Verdict::Excluded(words) => {
-                        connection.close(close::EXCLUDED.into(), words.as_bytes());
-                        None
-                    }
-                    Verdict::Duplicate { .. } => None,
-                },
-                Err(reason) => Some(reason),
+                    Ok(())
+                }
+                Err(reason) => Err(reason),
             };
             let refused = called.as_ref().and_then(refused_with);
             if refused == Some(close::DUPLICATE) {
                 self.metrics.duplicate_identities.add(1);
             }
-            refusals = if refused.is_some() { refusals + 1 } else { 0 };
-            match failed {
-                None => {
-                    failures = 0;
-                    told.clear();
-                }
-                Some(reason) => {
-                    failures += 1;
-                    if reason != told && self.tell_failure(peer, &reason, refused) {
-                        told = reason;
-                    }
-                }
+            match (ended, refused) {
+                (Ok(()), None) => return Ok(()),
+                (Ok(()), Some(_)) => return Err(Failure::Dismissed),
+                (Err(reason), Some(code)) => return Err(Failure::Refused(code, reason)),
+                (Err(reason), None) if link.peer.address.socket().is_some() => reasons.push(reason),
+                (Err(reason), None) => reasons.push(format!("{address}: {reason}")),
             }
-            tokio::time::sleep(match refusals {
-                0 => Duration::from_millis(PAUSES_MS[failures.min(PAUSES_MS.len() - 1)]),
-                times => refused_pause(times),
-            })
-            .await;
         }
+        Err(Failure::Unreached(reasons.join("; ")))
     }
 
     /// Logs why a call failed, if a line may be written.
-    fn tell_failure(&self, peer: u16, reason: &str, refused: Option<u32>) -> bool {
-        let address = self.links[&peer].peer.address;
-        if refused == Some(close::DUPLICATE) {
-            let line = self.may_log(Line::Duplicate, peer);
-            return line.inspect(|suppressed| {
-                tracing::warn!(peer, %address, reason, suppressed,
-                    "refused by a peer: two processes use the identity of this validator, {}; stop one of them", self.me);
-            }).is_some();
+    fn tell_failure(&self, peer: u16, failure: &Failure) -> bool {
+        let (address, reason) = (&self.links[&peer].peer.address, failure.reason());
+        let line = match failure {
+            Failure::Refused(close::DUPLICATE, _) => Line::Duplicate,
+            Failure::Unresolved(_) => Line::Unresolved,
+            _ => Line::Unreachable,
+        };
+        let Some(suppressed) = self.may_log(line, peer) else { return false };
+        match line {
+            Line::Duplicate => tracing::warn!(peer, %address, reason, suppressed,
+                "refused by a peer: two processes use the identity of this validator, {}; stop one of them", self.me),
+            Line::Unresolved => tracing::warn!(peer, %address, reason, suppressed,
+                "the name of a peer leads nowhere at present; it is looked up again at every attempt"),
+            _ => tracing::info!(peer, %address, reason, suppressed, "cannot reach a peer yet"),
         }
-        let line = self.may_log(Line::Unreachable, peer);
-        line.inspect(
-            |suppressed| tracing::info!(peer, %address, reason, suppressed, "cannot reach a peer yet"),
-        )
-        .is_some()
+        true
     }
 
     async fn keep_accepting(self: Arc<Self>, endpoint: Endpoint, accepting: Accepting) {
         while let Some(incoming) = endpoint.accept().await {
             let remote = incoming.remote_address();
-            let caller = self.links.values().find(|link| is_same(link.peer.address, remote));
+            let caller = self.links.values().find(|link| link.is_at(remote));
             let (places, unchecked) = match caller {
                 Some(link) => (&link.calls, 1),
                 None => (&self.strangers, STRANGERS_UNCHECKED),
@@ -234,11 +330,6 @@ impl Mesh {
     }
 }
 
-/// Whether two addresses are one; a socket for both families shows IPv4 addresses inside IPv6 ones.
-fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() == b.port() && a.ip().to_canonical() == b.ip().to_canonical()
-}
-
 /// The code of a refusal after which a caller waits longer each time.
 fn refused_with(connection: &Connection) -> Option<u32> {
     let Some(ConnectionError::ApplicationClosed(closed)) = connection.close_reason() else { return None };
@@ -259,3 +350,6 @@ fn count_refusal(metrics: &Metrics, error: &ConnectionError) {
     };
     counter.add(1);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The life of a link: admitting a connection, setting its streams up, serving, ending.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ impl Up {
 /// A peer, connected or not.
 pub(super) struct Link {
     pub(super) peer: Peer,
+    /// Where its address led when it was looked at last; nowhere before a name was looked up.
+    leads_to: Mutex<Vec<SocketAddr>>,
     /// For handshakes that come from exactly this peer's address; no stranger can take them.
     pub(super) calls: Places,
     up: Mutex<Option<Arc<Up>>>,
@@ -67,12 +70,27 @@ struct Entry {
 impl Link {
     pub(super) fn new(peer: Peer) -> Self {
         Self {
+            leads_to: Mutex::new(peer.address.socket().into_iter().collect()),
             peer,
             calls: Places::new(CALLS_MAX),
             up: Mutex::default(),
             entry: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Where the peer's address leads now.
+    pub(super) fn set_leads_to(&self, addresses: &[SocketAddr]) {
+        *self.leads_to.lock().unwrap_or_else(PoisonError::into_inner) = addresses.to_vec();
+    }
+
+    /// Whether a caller has exactly an address of this peer; a socket for both families shows IPv4 addresses inside
+    /// IPv6 ones.
+    pub(super) fn is_at(&self, remote: SocketAddr) -> bool {
+        let is_same = |own: &SocketAddr| {
+            own.port() == remote.port() && own.ip().to_canonical() == remote.ip().to_canonical()
+        };
+        self.leads_to.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_same)
     }
 
     pub(super) fn up(&self) -> Option<Arc<Up>> {

@@ -344,7 +344,13 @@ fn on_full_drop_succeeds_and_counts() {
     let settings = Settings {
         thread_name: "net".to_owned(),
         identity: plan.identities[0].clone(),
-        peers: Some(PeerSettings { me: 0, socket: plan.socket(0), peers: plan.peers_of(0), channels: lossy }),
+        peers: Some(PeerSettings {
+            me: 0,
+            sockets: vec![plan.socket(0)],
+            names: Names::default(),
+            peers: plan.peers_of(0),
+            channels: lossy,
+        }),
         clients: None,
     };
     let network = Network::start(settings, |_| Flow::Continue, |_| Flow::Continue).unwrap();
@@ -379,7 +385,13 @@ fn contradictory_settings_are_refused() {
         let settings = Settings {
             thread_name: "net".to_owned(),
             identity: plan.identities[0].clone(),
-            peers: Some(PeerSettings { me: 0, socket: plan.socket(0), peers, channels }),
+            peers: Some(PeerSettings {
+                me: 0,
+                sockets: vec![plan.socket(0)],
+                names: Names::default(),
+                peers,
+                channels,
+            }),
             clients: None,
         };
         match Network::start(settings, |_| Flow::Continue, |_| Flow::Continue) {
@@ -411,7 +423,7 @@ fn contradictory_settings_are_refused() {
 fn a_taken_port_is_named() {
     let taken = local();
     let address = taken.local_addr().unwrap();
-    let error = bind(address).unwrap_err();
+    let error = bind(&[address]).unwrap_err();
     assert!(matches!(error, NetError::AddressInUse { address: named } if named == address));
     let words = error.to_string();
     assert!(words.contains(&address.to_string()) && words.contains("another port"), "{words}");
@@ -507,8 +519,13 @@ fn a_flood_of_half_handshakes_keeps_no_peer_out() {
 fn refusals_do_not_fill_the_log() {
     const CALLS: u64 = 20;
     let mut plan = Plan::new(2);
-    let settings =
-        PeerSettings { me: 1, socket: plan.socket(1), peers: plan.peers_of(1), channels: channels() };
+    let settings = PeerSettings {
+        me: 1,
+        sockets: vec![plan.socket(1)],
+        names: Names::default(),
+        peers: plan.peers_of(1),
+        channels: channels(),
+    };
     let metrics = Arc::new(Metrics::default());
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
@@ -534,8 +551,13 @@ fn refusals_do_not_fill_the_log() {
 #[test]
 fn a_peer_is_let_in_while_strangers_hold_every_place() {
     let mut plan = Plan::new(2);
-    let settings =
-        PeerSettings { me: 1, socket: plan.socket(1), peers: plan.peers_of(1), channels: channels() };
+    let settings = PeerSettings {
+        me: 1,
+        sockets: vec![plan.socket(1)],
+        names: Names::default(),
+        peers: plan.peers_of(1),
+        channels: channels(),
+    };
     let caller = plan.start(0);
     runtime().block_on(async {
         let on_peer = Box::new(|_| Flow::Continue);

@@ -232,7 +232,7 @@ fn plan(
     let endpoints = network
         .members
         .iter()
-        .map(|member| Endpoint { address: member.clients, fingerprint: member.fingerprint.0 })
+        .map(|member| Endpoint { address: member.clients.clone(), fingerprint: member.fingerprint.0 })
         .collect();
     let chain = |chain: &engine::types::ChainGenesis| ChainLoad {
         chain: chain.id,

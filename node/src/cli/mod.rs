@@ -6,11 +6,11 @@
 //!                                    └── Err       2: usage or configuration;  1: anything else
 //! ```
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use net::Address;
 
 mod account;
 mod attest;
@@ -180,10 +180,12 @@ pub enum NetworkCommand {
 ///   millrace network init /tmp/mill
 ///   millrace network init /tmp/mill --validators 7 --base-port 9000
 ///   millrace network init /tmp/mill --chains chains.toml
+///   millrace network init /tmp/mill --listen 0.0.0.0 \
+///                         --host a.example,b.example,c.example,d.example
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct InitArgs {
-    /// Where; it is made if it does not exist.
+    /// Where. It is made if it does not exist; it may hold other things, but nothing that would be overwritten.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
     /// The name of the network.
@@ -207,10 +209,15 @@ pub struct InitArgs {
     /// Balance of each account at the start.
     #[arg(long, default_value_t = crate::network::ACCOUNT_BALANCE)]
     pub balance: u64,
-    /// The address that all validators listen on.
-    #[arg(long, default_value = "127.0.0.1")]
-    pub host: std::net::IpAddr,
-    /// Validator i listens on the UDP ports BASE + 2i for peers and BASE + 2i + 1 for clients.
+    /// Where the validators are reached: a host name, an IPv4 or an IPv6 address; with commas between them, one for
+    /// each validator. It goes into the configurations as it is; names are looked up whenever somebody connects.
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST", value_delimiter = ',', value_parser = parse_host)]
+    pub host: Vec<net::Host>,
+    /// The IP addresses that every validator listens on, with commas between them; 0.0.0.0 and :: stand for all of the
+    /// machine. Without it each listens on the address of its --host.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_listen)]
+    pub listen: Vec<std::net::IpAddr>,
+    /// Validator i is reached at the UDP ports BASE + 2i for peers and BASE + 2i + 1 for clients.
     #[arg(long, default_value_t = 7400, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1..))]
     pub base_port: u16,
     /// How journals are written.
@@ -261,8 +268,8 @@ pub struct WhomArgs {
     #[arg(long, value_name = "INDEX", global = true)]
     pub validator: Option<u16>,
     /// Instead of --network: a validator's client address.
-    #[arg(long, value_name = "ADDRESS:PORT", global = true)]
-    pub endpoint: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub endpoint: Option<Address>,
     /// With --endpoint: the SHA-256 of the validator's certificate, as genesis.toml lists it.
     #[arg(long, value_name = "HEX", global = true)]
     pub fingerprint: Option<net::Fingerprint>,
@@ -408,6 +415,24 @@ fn parse_governance(text: &str) -> Result<(u8, u64), String> {
             "write how many must approve, a slash, and how many there are, at most {MOST}: as in 2/3"
         )),
     }
+}
+
+fn parse_host(text: &str) -> Result<net::Host, String> {
+    text.parse().map_err(|error| match error {
+        net::AddressError::OnlyToListen(ip) => format!(
+            "{ip} is only to listen on: nobody can call it. Name the machine with --host, and add --listen {ip}"
+        ),
+        other => other.to_string(),
+    })
+}
+
+fn parse_listen(text: &str) -> Result<std::net::IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| {
+        "write an IPv4 or IPv6 address of the machine without a port, or 0.0.0.0 or :: for all of them; a host name goes \
+         with --host"
+            .to_owned()
+    })
 }
 
 fn parse_chains(text: &str) -> Result<ChainsArg, String> {

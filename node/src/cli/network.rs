@@ -31,7 +31,8 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
             ChainsArg::Listed(file) => ChainDraft::read(file, args.accounts, args.balance)?,
         },
         progress: report_accounts,
-        host: args.host,
+        hosts: args.host.clone(),
+        listen: args.listen.clone(),
         base_port: Some(args.base_port),
         storage: args.storage.word().into(),
         ..InitOptions::default()
@@ -56,7 +57,7 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
         }));
     }
     let directory = args.directory.display();
-    println!("network \"{}\" in {directory}", network.genesis.name());
+    println!("network \"{}\" in {directory}", network.genesis.name().escape_debug());
     rows(&[
         ("network id", network.genesis.network().to_string()),
         ("validators", format!("{} ({} make a quorum)", args.validators, network.genesis.quorum())),
@@ -71,11 +72,17 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
 /// Shows how far the keys of the accounts are; few are made before anybody could read it.
 fn report_accounts(made: u64, total: u64) {
     const MANY: u64 = 500_000;
-    if total >= MANY && std::io::stderr().is_terminal() {
-        let end = if made == total { "\n" } else { "\r" };
-        eprint!("keys of accounts: {} of {}{end}", grouped(made), grouped(total));
-    } else if total >= MANY && made == 0 {
-        eprintln!("making the keys of {} accounts", grouped(total));
+    let shown = || format!("keys of accounts: {} of {}", grouped(made), grouped(total));
+    if total < MANY {
+        return;
+    }
+    if std::io::stderr().is_terminal() {
+        eprint!("{}{}", shown(), if made == total { "\n" } else { "\r" });
+    } else if made == total || made.is_multiple_of(MANY.next_power_of_two()) {
+        eprintln!("{}", shown());
+    }
+    if made == total {
+        eprintln!("writing the genesis, and reading it back");
     }
 }
 
@@ -181,7 +188,7 @@ fn member(member: &network::Member) -> Value {
     json!({
         "index": member.index,
         "name": member.name,
-        "clients": member.clients,
+        "clients": member.clients.to_string(),
         "fingerprint": member.fingerprint.to_string(),
         "directory": member.directory,
         "log": member.log_file(),

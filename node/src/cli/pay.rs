@@ -1,10 +1,10 @@
 //! What can be typed to pay and to order: signing a transaction, and submitting one that was signed before.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use engine::types::{AccountId, ChainId, Digest};
+use net::Address;
 
 use super::{PassphraseArgs, WhomArgs};
 
@@ -107,8 +107,8 @@ pub struct SigningArgs {
     #[arg(long, value_name = "INDEX", requires = "network")]
     pub validator: Option<u16>,
     /// Instead of --network: a validator's client address.
-    #[arg(long, value_name = "ADDRESS:PORT", requires_all = ["fingerprint", "network_id"])]
-    pub endpoint: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", requires_all = ["fingerprint", "network_id"])]
+    pub endpoint: Option<Address>,
     /// With --endpoint: the SHA-256 of the validator's certificate, as genesis.toml lists it.
     #[arg(long, value_name = "HEX", requires = "endpoint")]
     pub fingerprint: Option<net::Fingerprint>,

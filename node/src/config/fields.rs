@@ -13,8 +13,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::types::{AccountId, Asset, Registrar};
+use net::Address;
 
-use super::ConfigError;
+use super::{ConfigError, ListenOn};
 
 /// A value that can be read from one TOML field.
 pub(crate) trait Field: Sized {
@@ -64,9 +65,21 @@ impl Field for usize {
     }
 }
 
-impl Field for SocketAddr {
+impl Field for Address {
     fn from_toml(value: &toml::Value) -> Option<Self> {
         value.as_str()?.parse().ok()
+    }
+}
+
+/// An IP address and port, or a list of them.
+impl Field for ListenOn {
+    fn from_toml(value: &toml::Value) -> Option<Self> {
+        let one = |value: &toml::Value| value.as_str()?.parse().ok();
+        let addresses: Vec<SocketAddr> = match value {
+            toml::Value::Array(list) => list.iter().map(one).collect::<Option<_>>()?,
+            value => vec![one(value)?],
+        };
+        Self::new(addresses)
     }
 }
 

@@ -76,7 +76,7 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
          # id is the SHA-256 of genesis.header, which covers everything in here and in the accounts files. It is\n\
          # under every signature.\n\
          name = {}\nnetwork_id = \"{}\"\n",
-        genesis.name(),
+        genesis.name().escape_debug(),
         quoted(genesis.name()),
         genesis.network(),
     );

@@ -12,9 +12,9 @@
 //! - this validator's own keys are those the genesis knows it by;
 //! - `1 <= batch_packets_max <= 4096`, and every other number is within its bounds.
 //!
-//! Paths in the file are relative to the file. Nothing is read from the environment.
+//! Paths in the file are relative to the file. Nothing is read from the environment. Names of hosts are not looked up
+//! here: a name that leads nowhere today is no mistake of the file.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +22,19 @@ use std::time::Duration;
 use engine::limits::{CHECKPOINT_EVERY_BYTES, RETENTION_HEIGHTS_MIN};
 use engine::replica::Retention;
 use engine::types::Genesis;
-use net::Identity;
+use net::{Address, Identity};
 
 mod error;
 mod fields;
 pub mod genesis;
 mod identity;
+mod listen;
 
 pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub(crate) use identity::create_private;
 pub use identity::{Readers, Secret};
+pub use listen::ListenOn;
 
 /// The file in a validator's data directory that says that it has never run. `network init` makes it and the first
 /// start removes it: an empty directory without it is one that has lost its journal, and such a validator must not vote
@@ -57,8 +59,8 @@ pub struct PeerConfig {
     pub index: u16,
     /// Its name in the genesis.
     pub name: String,
-    /// Where it listens for peers.
-    pub address: SocketAddr,
+    /// Where it is reached by its peers.
+    pub address: Address,
     /// SHA-256 of its TLS certificate (DER).
     pub certificate_fingerprint: [u8; 32],
     /// The key of its votes and batches.
@@ -112,10 +114,10 @@ pub struct Config {
     pub consensus_seed: Secret,
     /// The TLS certificate with its key.
     pub identity: Identity,
-    /// Where other validators connect.
-    pub listen_peers: SocketAddr,
-    /// Where clients connect.
-    pub listen_clients: SocketAddr,
+    /// Where this validator listens for other validators.
+    pub listen_peers: ListenOn,
+    /// Where it listens for clients.
+    pub listen_clients: ListenOn,
     /// The other validators, ascending by index.
     pub peers: Vec<PeerConfig>,
     /// Batch sizes, delays and queue lengths.
@@ -125,7 +127,12 @@ pub struct Config {
 }
 
 const HEX32: &str = "64 hexadecimal digits (32 bytes)";
-const ADDRESS: &str = "an address and port, such as \"127.0.0.1:7000\"";
+/// What belongs where somebody is to be called.
+pub(crate) const ADDRESS: &str = "a host name or IP address and a port where it can be called, such as \"node-3.example:7000\", \
+                       \"192.0.2.7:7000\" or \"[2001:db8::7]:7000\"; 0.0.0.0 and [::] are only to listen on";
+const LISTEN: &str = "an IP address and port to listen on, such as \"127.0.0.1:7000\", or \"0.0.0.0:7000\" and \
+                      \"[::]:7000\" for all addresses of the machine; or a list of up to 16 such that are not in each \
+                      other's way";
 
 impl Config {
     /// Reads and checks a configuration file.
@@ -160,10 +167,10 @@ impl Config {
         identity.finish()?;
 
         let mut listen = top.section("listen")?;
-        let listen_peers: SocketAddr = listen.required("peers", ADDRESS)?;
-        let listen_clients: SocketAddr = listen.required("clients", ADDRESS)?;
+        let listen_peers: ListenOn = listen.required("peers", LISTEN)?;
+        let listen_clients: ListenOn = listen.required("clients", LISTEN)?;
         listen.finish()?;
-        if listen_peers == listen_clients {
+        if listen_peers.clashes(&listen_clients) {
             return Err(ConfigError::from(Box::new(Contradiction {
                 file: file.to_owned(),
                 field: "listen.peers".into(),

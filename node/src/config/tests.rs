@@ -200,6 +200,37 @@ fn a_key_that_others_can_read_is_refused_and_its_group_may_on_request() {
 }
 
 #[test]
+fn peers_are_called_by_names_and_addresses_and_listening_has_lists() {
+    for address in ["birch.example:7000", "192.0.2.7:7000", "[2001:db8::7]:7000"] {
+        let config = with_line("address =", &format!("address = \"{address}\"")).load().unwrap();
+        assert_eq!(config.peers[0].address.to_string(), address);
+    }
+    for (line, addresses) in [
+        ("\"0.0.0.0:7000\"", &["0.0.0.0:7000"][..]),
+        ("[\"10.0.0.5:7000\", \"[::]:7000\"]", &["10.0.0.5:7000", "[::]:7000"]),
+    ] {
+        let config = with_line("peers =", &format!("peers = {line}")).load().unwrap();
+        let read: Vec<String> = config.listen_peers.addresses().iter().map(ToString::to_string).collect();
+        assert_eq!(read, addresses);
+    }
+    for (line, field) in [
+        ("address = \"0.0.0.0:7000\"", "peer[0].address"),
+        ("address = \"[::]:7000\"", "peer[0].address"),
+        ("address = \"birch.example\"", "peer[0].address"),
+        ("address = \"not a name:7000\"", "peer[0].address"),
+        ("peers = []", "listen.peers"),
+        ("peers = \"localhost:7000\"", "listen.peers"),
+        ("peers = [\"0.0.0.0:7000\", \"127.0.0.1:7000\"]", "listen.peers"),
+        ("clients = \"127.0.0.1:0\"", "listen.clients"),
+    ] {
+        let (start, _) = line.split_once('=').unwrap();
+        let error = with_line(&format!("{start}="), line).load().unwrap_err();
+        assert!(matches!(&error, ConfigError::Invalid { field: f, .. } if f == field), "{line}: {error}");
+        assert!(error.to_string().contains("validator-0/node.toml"), "{error}");
+    }
+}
+
+#[test]
 fn a_changed_genesis_is_noticed() {
     let spoilt = Spoilt::new();
     let accounts = spoilt.directory.path().join("chain-1.accounts");

@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use engine::types::{AccountGenesis, ChainGenesis, CryptoSuite, Genesis, GenesisError, ValidatorGenesis};
 use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
-use net::Identity;
+use net::{Address, Host, Identity};
 
 use super::{ChainDraft, NETWORK_FILE, Network, names};
 use crate::config::genesis::{self, quoted};
-use crate::config::{ConfigError, FIRST_START, Secret};
+use crate::config::{ConfigError, FIRST_START, ListenOn, Secret};
 
 /// What the network is to be like.
 #[derive(Debug, Clone)]
@@ -24,8 +24,10 @@ pub struct InitOptions {
     pub validators: u16,
     /// The chains, ascending.
     pub chains: Vec<ChainDraft>,
-    /// The address all validators listen on.
-    pub host: IpAddr,
+    /// Where the validators are reached: one host for all of them, or one for each, in their order.
+    pub hosts: Vec<Host>,
+    /// The addresses that every validator listens on; if there are none, each listens on that of its host.
+    pub listen: Vec<IpAddr>,
     /// Validator i takes the UDP ports `base + 2i` (peers) and `base + 2i + 1` (clients); without it, ports
     /// that are free now.
     pub base_port: Option<u16>,
@@ -48,7 +50,8 @@ impl Default for InitOptions {
             name: "millrace".into(),
             validators: 4,
             chains: ChainDraft::alike(1, 100_000, ACCOUNT_BALANCE),
-            host: IpAddr::from([127, 0, 0, 1]),
+            hosts: vec![Host::from(IpAddr::V4(Ipv4Addr::LOCALHOST))],
+            listen: Vec::new(),
             base_port: None,
             work: Vec::new(),
             storage: "auto".into(),
@@ -67,6 +70,31 @@ pub enum InitError {
     /// Something is there that would be overwritten, perhaps of an earlier attempt that was cut short.
     #[error("{}: this is there already and is not overwritten; choose another directory, or remove it", .0.display())]
     InTheWay(PathBuf),
+    /// The name would break lines of files and of terminals.
+    #[error("the name {0:?} of the network has control characters in it: leave them out")]
+    Name(String),
+    /// Too few hosts, or too many.
+    #[error(
+        "--host names {hosts} hosts for {validators} validators: name one for all of them, or one for each"
+    )]
+    Hosts {
+        /// How many hosts.
+        hosts: usize,
+        /// How many validators.
+        validators: u16,
+    },
+    /// A host without an address, and nothing else to listen on.
+    #[error(
+        "the host {0} is a name, and one listens on addresses: name them with --listen, for example --listen 0.0.0.0 \
+         for every IPv4 address of the machine"
+    )]
+    NoListen(Host),
+    /// These addresses cannot all be listened on.
+    #[error(
+        "--listen: name up to 16 different addresses of the machine; 0.0.0.0 and :: stand for all of their kind, so no \
+         other one of that kind may stand beside them"
+    )]
+    Listen,
     /// The ports do not fit.
     #[error("{validators} validators need {} ports, but only {} follow {base}; choose a lower --base-port",
         u32::from(*validators) * 2, 65_535 - u32::from(*base) + 1)]
@@ -109,24 +137,30 @@ struct Draft {
     directory: PathBuf,
     seed: Secret,
     identity: Identity,
-    peers: SocketAddr,
-    clients: SocketAddr,
+    /// For peers and for clients: where it is reached, and where it listens.
+    peers: (Address, ListenOn),
+    clients: (Address, ListenOn),
 }
 
-/// Makes a network in `directory`, which may exist but must not hold one yet.
+/// Makes a network in `directory`. It may exist and may hold something, but nothing of what is written.
 ///
 /// # Errors
 /// [`InitError`]; whatever was written until then stays, but without `network.toml` it is no network.
 pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitError> {
     let network_file = directory.join(NETWORK_FILE);
-    if network_file.exists() {
+    // A link that leads nowhere is something, too: a file would be written where it points to.
+    let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    if is_there(&network_file) {
         return Err(InitError::Exists(directory.to_owned()));
+    }
+    if options.name.chars().any(char::is_control) {
+        return Err(InitError::Name(options.name.clone()));
     }
     let mut written: Vec<PathBuf> =
         [genesis::GENESIS_FILE, genesis::HEADER_FILE, SEED_FILE].map(PathBuf::from).to_vec();
     written.extend(options.chains.iter().map(|chain| genesis::accounts_file(chain.id).into()));
     written.extend((0..options.validators).map(|index| format!("validator-{index}").into()));
-    if let Some(taken) = written.iter().map(|name| directory.join(name)).find(|path| path.exists()) {
+    if let Some(taken) = written.iter().map(|name| directory.join(name)).find(is_there) {
         return Err(InitError::InTheWay(taken));
     }
     let addresses = addresses(options)?;
@@ -183,33 +217,60 @@ const FREE_PORTS: std::ops::Range<u16> = 10_240..32_000;
 /// Draws before a machine without free ports is believed to have none.
 const DRAWS_MAX: usize = 10_000;
 
-/// `count` different UDP ports that nobody uses now. All are held until the last is found, so none is handed out twice.
-fn free_ports(host: IpAddr, count: usize) -> io::Result<Vec<u16>> {
-    let mut held = Vec::with_capacity(count);
+/// `count` different UDP ports that nobody uses now on any of these addresses. All are held until the last is found, so
+/// none is handed out twice.
+fn free_ports(addresses: &[IpAddr], count: usize) -> io::Result<Vec<u16>> {
+    let mut held: Vec<(u16, Vec<UdpSocket>)> = Vec::with_capacity(count);
     for _ in 0..DRAWS_MAX {
         if held.len() == count {
-            return held.iter().map(|socket: &UdpSocket| Ok(socket.local_addr()?.port())).collect();
+            return Ok(held.iter().map(|(port, _)| *port).collect());
         }
         let mut draw = [0; 2];
         getrandom::fill(&mut draw).map_err(io::Error::other)?;
         let port = FREE_PORTS.start + u16::from_le_bytes(draw) % FREE_PORTS.len() as u16;
-        held.extend(UdpSocket::bind((host, port)));
+        let all: Vec<SocketAddr> = addresses.iter().map(|address| (*address, port).into()).collect();
+        if let Ok(sockets) = net::bind(&all) {
+            held.push((port, sockets));
+        }
     }
     Err(io::Error::new(io::ErrorKind::AddrInUse, format!("no {count} of the ports {FREE_PORTS:?} are free")))
 }
 
-/// The addresses for peers and for clients of every validator.
-fn addresses(options: &InitOptions) -> Result<Vec<(SocketAddr, SocketAddr)>, InitError> {
-    let count = usize::from(options.validators) * 2;
+/// Where a port is reached, and where it is listened on.
+type Reached = (Address, ListenOn);
+
+/// Both ports, for peers and for clients, of every validator.
+fn addresses(options: &InitOptions) -> Result<Vec<(Reached, Reached)>, InitError> {
+    let (count, hosts) = (usize::from(options.validators), &options.hosts);
+    if hosts.len() != 1 && hosts.len() != count {
+        return Err(InitError::Hosts { hosts: hosts.len(), validators: options.validators });
+    }
+    let hosts: Vec<&Host> = hosts.iter().cycle().take(count).collect();
+    let listens_on = |host: &Host| match (&options.listen[..], host.ip()) {
+        ([], Some(ip)) => Ok(vec![ip]),
+        ([], None) => Err(InitError::NoListen(host.clone())),
+        (named, _) => Ok(named.to_vec()),
+    };
+    let listen = hosts.iter().map(|host| listens_on(host)).collect::<Result<Vec<_>, _>>()?;
     let ports: Vec<u16> = match options.base_port {
-        Some(base) if usize::from(base) + count > 65_536 => {
+        Some(base) if usize::from(base) + 2 * count > 65_536 => {
             return Err(InitError::Ports { base, validators: options.validators });
         }
-        Some(base) => (0..count).map(|offset| base + offset as u16).collect(),
-        None => free_ports(options.host, count).map_err(at(Path::new("free UDP ports")))?,
+        Some(base) => (0..2 * count).map(|offset| base + offset as u16).collect(),
+        None => {
+            let first = listen.first().map_or(&[][..], Vec::as_slice);
+            free_ports(first, 2 * count).map_err(at(Path::new("free UDP ports")))?
+        }
     };
-    let address = |port: u16| SocketAddr::new(options.host, port);
-    Ok(ports.chunks_exact(2).map(|pair| (address(pair[0]), address(pair[1]))).collect())
+    let reached = |host: &Host, listen: &[IpAddr], port: u16| -> Result<Reached, InitError> {
+        let all = listen.iter().map(|address| (*address, port).into()).collect();
+        Ok((host.at(port), ListenOn::new(all).ok_or(InitError::Listen)?))
+    };
+    let each = hosts.iter().zip(&listen).zip(ports.chunks_exact(2));
+    each.map(|((host, listen), ports)| {
+        Ok((reached(host, listen, ports[0])?, reached(host, listen, ports[1])?))
+    })
+    .collect()
 }
 
 /// Accounts whose keys are made between two reports of progress.
@@ -251,24 +312,24 @@ fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
     let me = &drafts[index];
     let mut text = format!(
         "# Validator {index} (\"{name}\") of the network \"{network}\". Paths are relative to this file.\n\
-         # Run it: millrace node --config {file}\n\
+         # Run it in this directory: millrace node --config node.toml\n\
          \n[validator]\nindex = {index}\nname = {quoted_name}\n\
          \n[network]\ngenesis = \"../genesis.toml\"\n\
          \n[identity]\n\
          consensus_key = \"consensus.key\"   # secret: votes and batches\n\
          certificate = \"tls.crt\"\n\
          private_key = \"tls.key\"           # secret: TLS\n\
-         \n[listen]\npeers = \"{peers}\"\nclients = \"{clients}\"\n\
+         \n[listen]                        # UDP; also 0.0.0.0, [::], and lists: [\"10.0.0.5:7400\", \"[::1]:7400\"]\n\
+         peers = {peers}\nclients = {clients}\n\
          \n[storage]\n\
          directory = \"data\"\n\
          backend = {storage}             # auto, uring or portable\n\
          \n[log]\nlevel = {level}\n",
         name = me.name,
         network = options.name,
-        file = crate::cli::quoted(me.directory.join("node.toml")),
         quoted_name = quoted(&me.name),
-        peers = me.peers,
-        clients = me.clients,
+        peers = listen(&me.peers.1),
+        clients = listen(&me.clients.1),
         storage = quoted(&options.storage),
         level = quoted(&options.log_level),
     );
@@ -284,12 +345,21 @@ fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
             "\n[[peer]]\nindex = {other}\nname = {}\naddress = \"{}\"\npublic_key = \"{}\"\n\
              certificate_fingerprint = \"{}\"\n",
             quoted(&draft.name),
-            draft.peers,
+            draft.peers.0,
             hex::encode(SigningKey::from_seed(draft.seed.0).public_key()),
             draft.identity.fingerprint(),
         );
     }
     text
+}
+
+/// One address, or a list of them.
+fn listen(on: &ListenOn) -> String {
+    let quoted: Vec<String> = on.addresses().iter().map(|address| format!("\"{address}\"")).collect();
+    match &quoted[..] {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    }
 }
 
 fn network_toml(drafts: &[Draft]) -> String {
@@ -304,7 +374,7 @@ fn network_toml(drafts: &[Draft]) -> String {
             "\n[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\n\
              certificate_fingerprint = \"{}\"\ndirectory = \"validator-{index}\"\n",
             quoted(&draft.name),
-            draft.clients,
+            draft.clients.0,
             draft.identity.fingerprint(),
         );
     }

@@ -12,16 +12,15 @@
 //! an existing network is ever overwritten; `node.pid` names a process that was started with this
 //! validator's `node.toml`, or is stale and recognised as such.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use client::{Client, ClientError};
 use engine::types::{ChainId, Genesis, ValidatorIndex};
 use loadgen::client_keys::ClientSeed;
-use net::Fingerprint;
+use net::{Address, Fingerprint};
 
-use crate::config::{ConfigError, Contradiction, Readers, Secret, Section, genesis};
+use crate::config::{ADDRESS, ConfigError, Contradiction, Readers, Secret, Section, genesis};
 
 mod chains;
 mod init;
@@ -47,7 +46,7 @@ pub struct Member {
     /// Its name.
     pub name: String,
     /// Where clients connect.
-    pub clients: SocketAddr,
+    pub clients: Address,
     /// What clients recognise it by.
     pub fingerprint: Fingerprint,
     /// The directory with its configuration, keys, log and data.
@@ -60,7 +59,7 @@ impl Member {
     /// # Errors
     /// [`ClientError`].
     pub fn connect(&self, genesis: &Genesis) -> Result<Client, ClientError> {
-        Client::connect(self.clients, self.fingerprint, *genesis.network())
+        Client::connect(&self.clients, self.fingerprint, *genesis.network())
     }
 
     /// Its configuration.
@@ -159,7 +158,7 @@ fn read_member(mut section: Section) -> Result<Member, ConfigError> {
     let member = Member {
         index: ValidatorIndex(section.required("index", "the validator's place in the genesis")?),
         name: section.required("name", "the validator's name")?,
-        clients: section.required("clients", "the address where clients connect")?,
+        clients: section.required("clients", ADDRESS)?,
         fingerprint: Fingerprint(section.required(
             "certificate_fingerprint",
             "the SHA-256 of the validator's certificate, 64 hexadecimal digits",

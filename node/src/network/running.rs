@@ -37,7 +37,7 @@ pub enum RunError {
         /// The validator.
         name: String,
         /// Its client port.
-        address: std::net::SocketAddr,
+        address: net::Address,
         /// How long it was given.
         waited: Duration,
         /// The last refusal.
@@ -172,7 +172,7 @@ pub fn wait_ready(
             if waited >= patience {
                 let its = processes.iter().find(|process| process.name() == member.name);
                 let tail = its.map(ValidatorProcess::tail).unwrap_or_default();
-                let (name, address) = (member.name.clone(), member.clients);
+                let (name, address) = (member.name.clone(), member.clients.clone());
                 return Err(RunError::NotReady { name, address, waited, reason, tail });
             }
             std::thread::sleep(POLL);

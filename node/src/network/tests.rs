@@ -18,7 +18,7 @@ fn what_init_writes_loads_at_every_validator() {
     for member in &loaded.members {
         let config = Config::load(&member.config_file()).unwrap();
         assert_eq!(config.index, member.index.0);
-        assert_eq!(config.listen_clients, member.clients);
+        assert_eq!(config.listen_clients.to_string(), member.clients.to_string());
         assert_eq!(config.peers.len(), 3);
         assert_eq!(config.data, member.data());
         assert_eq!(config.genesis.network(), made.genesis.network());
@@ -152,11 +152,4 @@ fn a_network_file_that_disagrees_with_the_genesis_is_refused() {
     let error = Network::load(directory.path()).unwrap_err();
     assert!(matches!(error, ConfigError::Contradiction(_)), "{error}");
     assert!(error.to_string().contains("beech"), "{error}");
-}
-
-#[test]
-fn a_process_that_is_not_ours_does_not_run() {
-    let here = std::process::id();
-    assert!(!process::runs(here, Path::new("/nowhere/node.toml")));
-    assert!(!process::runs(u32::MAX, Path::new("/nowhere/node.toml")));
 }

@@ -10,7 +10,6 @@
 //! Invariant: what is printed as checked was checked in this process; a proof that does not hold is never printed
 //! as an answer.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -22,7 +21,7 @@ use engine::types::{
     ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex,
     old_key_key, record_key,
 };
-use net::Fingerprint;
+use net::{Address, Fingerprint};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -52,8 +51,10 @@ pub(crate) const PROOF_PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 #[error("there is no validator {index}: the network has {count}, counted from 0")]
 pub struct NoValidator {
-    index: u16,
-    count: u16,
+    /// The index that was named.
+    pub index: u16,
+    /// How many there are.
+    pub count: u16,
 }
 
 /// A chain that the network does not have.
@@ -273,7 +274,7 @@ fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
         return Ok(Asked { client, network: Some(network) });
     }
     let (Some(endpoint), Some(fingerprint), Some(network_id)) =
-        (whom.endpoint, whom.fingerprint, whom.network_id)
+        (&whom.endpoint, whom.fingerprint, whom.network_id)
     else {
         return Err(WhomError::Missing.into());
     };
@@ -289,7 +290,7 @@ fn another(whom: &WhomArgs, network: Option<&Network>, not: &[ValidatorIndex]) -
 }
 
 /// A validator by its address.
-pub(crate) fn connect_to(endpoint: SocketAddr, fingerprint: Fingerprint, network: Digest) -> Result<Client> {
+pub(crate) fn connect_to(endpoint: &Address, fingerprint: Fingerprint, network: Digest) -> Result<Client> {
     Client::connect(endpoint, fingerprint, network).with_context(|| format!("the validator at {endpoint}"))
 }
 

@@ -321,7 +321,7 @@ pub(crate) fn network_id(network: Option<&Network>, named: Option<Digest>) -> Re
 
 /// The validator that is to be asked and told.
 pub(crate) fn validator_of(how: &SigningArgs, network: Option<&Network>) -> Result<Client> {
-    match (network, how.endpoint, how.fingerprint, how.network_id) {
+    match (network, &how.endpoint, how.fingerprint, how.network_id) {
         (Some(network), ..) => connect_member(network, how.validator),
         (None, Some(endpoint), Some(fingerprint), Some(id)) => connect_to(endpoint, fingerprint, id),
         (None, ..) => Err(TransferError::NoValidator.into()),

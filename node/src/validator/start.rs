@@ -149,8 +149,8 @@ impl Validator {
         let genesis = &config.genesis;
         let me = ValidatorIndex(config.index);
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
-        let peer_socket = net::bind(config.listen_peers).context("the port for validators")?;
-        let client_socket = net::bind(config.listen_clients).context("the port for clients")?;
+        let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
+        let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
         let journal = open_journal(config)?;
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         votes.replay.check().context("the records of consensus cannot be used")?;
@@ -202,7 +202,7 @@ impl Validator {
         let channels = channels(inbound.message_bytes_max());
         let sorter = Sorter::new(core.clone(), inbound.clone(), shared.clone());
         let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
-        let settings = network_settings(config, peer_socket, client_socket, channels);
+        let settings = network_settings(config, peer_sockets, client_sockets, channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
         let peers = network.peers().expect("the settings have a port for peers");
@@ -357,13 +357,13 @@ fn boot(
 
 fn network_settings(
     config: &Config,
-    peer_socket: std::net::UdpSocket,
-    client_socket: std::net::UdpSocket,
+    peer_sockets: Vec<std::net::UdpSocket>,
+    client_sockets: Vec<std::net::UdpSocket>,
     channels: Vec<net::Channel>,
 ) -> Settings {
     let peer = |peer: &crate::config::PeerConfig| Peer {
         index: peer.index,
-        address: peer.address,
+        address: peer.address.clone(),
         fingerprint: Fingerprint(peer.certificate_fingerprint),
     };
     Settings {
@@ -371,12 +371,13 @@ fn network_settings(
         identity: config.identity.clone(),
         peers: Some(PeerSettings {
             me: config.index,
-            socket: peer_socket,
+            sockets: peer_sockets,
+            names: net::Names::default(),
             peers: config.peers.iter().map(peer).collect(),
             channels,
         }),
         clients: Some(ClientSettings {
-            socket: client_socket,
+            sockets: client_sockets,
             connections_max: CLIENTS_MAX,
             admission: net::Admission::default(),
             inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,

@@ -80,7 +80,7 @@ fn queries(testbed: &Testbed, stop: &AtomicBool) {
 fn idle(testbed: &Testbed, stop: &AtomicBool) {
     let member = &testbed.network.members[0];
     let connect =
-        || BlockingConnection::connect(member.clients, member.fingerprint, ConnectOptions::default()).ok();
+        || BlockingConnection::connect(&member.clients, member.fingerprint, ConnectOptions::default()).ok();
     let mut connections = Vec::new();
     while !stop.load(Relaxed) {
         if connections.len() < IDLE {

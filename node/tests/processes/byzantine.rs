@@ -36,7 +36,7 @@ impl Byzantine {
         let config = Config::load(&testbed.network.members[ME].config_file()).unwrap();
         let peer = |peer: &node::config::PeerConfig| net::Peer {
             index: peer.index,
-            address: peer.address,
+            address: peer.address.clone(),
             fingerprint: net::Fingerprint(peer.certificate_fingerprint),
         };
         // Its own bounds are wider than those of the others, so that it can send what they must not take.
@@ -51,7 +51,8 @@ impl Byzantine {
             identity: config.identity.clone(),
             peers: Some(net::PeerSettings {
                 me: config.index,
-                socket: net::bind(config.listen_peers).unwrap(),
+                sockets: net::bind(config.listen_peers.addresses()).unwrap(),
+                names: net::Names::default(),
                 peers: config.peers.iter().map(peer).collect(),
                 channels: channels(1 << 20).into_iter().map(wide).collect(),
             }),

@@ -144,10 +144,10 @@ fn an_invalid_log_level_is_refused() {
 #[test]
 fn a_port_that_is_taken_is_named() {
     let testbed = Testbed::new(1, 100);
-    let address = testbed.network.members[0].clients;
-    let _taken = UdpSocket::bind(address).unwrap();
+    let address = testbed.network.members[0].clients.to_string();
+    let _taken = UdpSocket::bind(&address).unwrap();
     let error = node(&config(&testbed));
-    assert!(error.contains(&address.to_string()) && error.contains("taken"), "{error}");
+    assert!(error.contains(&address) && error.contains("taken"), "{error}");
 }
 
 #[test]

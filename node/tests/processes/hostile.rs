@@ -18,7 +18,7 @@ use net::{BlockingConnection, ConnectOptions, Identity, LinkError};
 fn raw(testbed: &Testbed) -> BlockingConnection {
     let member = &testbed.network.members[0];
     let options = ConnectOptions { frame_bytes_max: 16 << 20, ..ConnectOptions::default() };
-    BlockingConnection::connect(member.clients, member.fingerprint, options).unwrap()
+    BlockingConnection::connect(&member.clients, member.fingerprint, options).unwrap()
 }
 
 fn hello(testbed: &Testbed) -> Bytes {
@@ -163,13 +163,14 @@ fn frames_that_cannot_be_read_close_only_their_own_connection() {
 fn datagrams_that_are_not_quic_are_nothing() {
     let mut testbed = Testbed::up(4, 100);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let peers = node::config::Config::load(&testbed.network.members[0].config_file()).unwrap().listen_peers;
+    let config = node::config::Config::load(&testbed.network.members[0].config_file()).unwrap();
+    let ports = [config.listen_peers, config.listen_clients];
     let mut noise = [0; 1200];
     for round in 0..500 {
         getrandom::fill(&mut noise).unwrap();
         let length = 1 + round * 7 % noise.len();
-        for port in [peers, testbed.network.members[0].clients] {
-            socket.send_to(&noise[..length], port).unwrap();
+        for port in &ports {
+            socket.send_to(&noise[..length], port.addresses()[0]).unwrap();
         }
     }
     still_good(&mut testbed, 5);
@@ -180,10 +181,10 @@ fn a_peer_with_a_certificate_from_elsewhere_is_refused() {
     let mut testbed = Testbed::up(4, 100);
     let config = node::config::Config::load(&testbed.network.members[0].config_file()).unwrap();
     // A stranger that claims to be validator 3, with a certificate of its own making.
-    let socket = net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let sockets = net::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let peers = vec![net::Peer {
         index: 0,
-        address: config.listen_peers,
+        address: config.listen_peers.addresses()[0].into(),
         fingerprint: testbed.network.members[0].fingerprint,
     }];
     let channels = vec![net::Channel {
@@ -198,7 +199,7 @@ fn a_peer_with_a_certificate_from_elsewhere_is_refused() {
     let settings = net::Settings {
         thread_name: "stranger".into(),
         identity: Identity::generate("dogwood").unwrap(),
-        peers: Some(net::PeerSettings { me: 3, socket, peers, channels }),
+        peers: Some(net::PeerSettings { me: 3, sockets, names: net::Names::default(), peers, channels }),
         clients: None,
     };
     let stranger = net::Network::start(
@@ -222,7 +223,7 @@ fn a_client_that_expects_another_validator_does_not_talk() {
     let testbed = Testbed::up(1, 100);
     let member = &testbed.network.members[0];
     let other = Identity::generate("elder").unwrap().fingerprint();
-    let error = Client::connect(member.clients, other, *testbed.network.genesis.network()).err().unwrap();
+    let error = Client::connect(&member.clients, other, *testbed.network.genesis.network()).err().unwrap();
     let ClientError::Connect(net::ConnectError::WrongFingerprint { .. }) = error else { panic!("{error}") };
 }
 

@@ -4,6 +4,7 @@
 //! testbed: a small network on free ports, killed when its test ends
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
+//!   ├─ addresses  host names, IPv6, several interfaces
 //!   ├─ proofs    made by a network, checked without one
 //!   ├─ accounts  opened while the network runs
 //!   ├─ envelopes transactions of several packets
@@ -25,6 +26,8 @@ mod testbed;
 
 #[cfg(test)]
 mod accounts;
+#[cfg(test)]
+mod addresses;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]

@@ -3,26 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::testbed::{expect, wait};
+use crate::testbed::{Down, expect, free_base_port, wait};
 use node::network::Network;
 use serde_json::{Value, json};
-
-/// Stops the network however the test ends.
-struct Down<'a>(&'a str);
-
-impl Drop for Down<'_> {
-    fn drop(&mut self) {
-        let _ = crate::testbed::millrace(&["network", "down", self.0]);
-    }
-}
-
-fn free_base_port() -> String {
-    // Ports of a network lie side by side, so take a stretch that is free from end to end now.
-    let free =
-        |base: &u16| (*base..base + 8).all(|port| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok());
-    let start = 20_000 + (std::process::id() % 20_000) as u16;
-    (start..start + 10_000).step_by(8).find(free).expect("some ports are free").to_string()
-}
 
 #[test]
 fn an_operators_first_day() {

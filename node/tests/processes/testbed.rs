@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use client::Client;
@@ -174,7 +175,7 @@ impl Testbed {
         let endpoints = lanes
             .iter()
             .map(|index| &self.network.members[*index])
-            .map(|member| Endpoint { address: member.clients, fingerprint: member.fingerprint.0 })
+            .map(|member| Endpoint { address: member.clients.clone(), fingerprint: member.fingerprint.0 })
             .collect();
         LoadPlan {
             chains: vec![self.chain_load(CHAIN)],
@@ -238,6 +239,25 @@ pub fn verdicts(client: &mut Client, packets: &[Packet]) -> Vec<Verdict> {
         client.check(&packet.id(client.network()), *verdict).unwrap();
     }
     verdicts
+}
+
+/// Stops the network of a directory, however the test ends.
+pub struct Down<'a>(pub &'a str);
+
+impl Drop for Down<'_> {
+    fn drop(&mut self) {
+        let _ = millrace(&["network", "down", self.0]);
+    }
+}
+
+/// Eight ports side by side that are free now, and that no other test of this process is given.
+pub fn free_base_port() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() * 64 % 16_000) as u16;
+    let free =
+        |base: &u16| (*base..base + 8).all(|port| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok());
+    let bases = std::iter::repeat_with(|| 12_000 + (start + NEXT.fetch_add(8, Relaxed) % 16_000) % 16_000);
+    bases.take(2_000).find(free).expect("some ports are free").to_string()
 }
 
 /// Waits until something holds.

@@ -33,7 +33,7 @@ impl Server {
     ) -> Server {
         let identity = Identity::generate("pretender").unwrap();
         let fingerprint = identity.fingerprint().0;
-        let socket = net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let socket = net::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
         let address = socket.local_addr().unwrap();
         let mind = Arc::new(Mind {
             network,
@@ -44,7 +44,7 @@ impl Server {
             behind: AtomicU64::new(0),
         });
         let clients = ClientSettings {
-            socket,
+            sockets: vec![socket],
             connections_max: 8,
             admission: net::Admission::default(),
             inbound_frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
@@ -75,7 +75,7 @@ impl Server {
     }
 
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint { address: self.address, fingerprint: self.fingerprint }
+        Endpoint { address: self.address.into(), fingerprint: self.fingerprint }
     }
 
     pub fn received(&self) -> Vec<Packet> {
