@@ -162,8 +162,8 @@ pub struct NodeArgs {
 #[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
 pub enum NetworkCommand {
     Init(InitArgs),
-    Up(DirectoryArgs),
-    Down(DirectoryArgs),
+    Up(UpArgs),
+    Down(DownArgs),
 }
 
 /// Make keys, certificates, a genesis and one configuration for each validator.
@@ -237,21 +237,62 @@ pub enum ChainsArg {
     Listed(PathBuf),
 }
 
-/// Start or stop the network in a directory.
+/// Start the validators of a network, in the background.
 ///
-/// `up` starts every validator that is not running in the background, with its
-/// output in validator-N/node.log and its process id in validator-N/node.pid,
-/// waits until each answers clients and is connected to a quorum, and prints
-/// the endpoints with the exact lines that load, question and stop the network.
+/// Starts every validator that is not running, with its output in
+/// validator-N/node.log and its process id in validator-N/node.pid, waits until
+/// each answers clients and is connected to a quorum, and prints the endpoints
+/// with the exact lines that load, question and stop the network. Validators that
+/// replay their journals are waited for as long as they make progress. One that
+/// ends, or makes no progress for a minute, is named with the end of its log; the
+/// others go on.
 ///
-/// `down` asks every running validator to stop, waits until all have, and says
-/// what it stopped.
+/// Examples:
+///   millrace network up /tmp/mill
+///   millrace network up /tmp/mill --only 2
+///
+/// Exit codes: 0 all are up, 1 one is not, 2 there is no network that can be
+/// read.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
-pub struct DirectoryArgs {
+pub struct UpArgs {
+    /// Which network, and which of its validators.
+    #[command(flatten)]
+    pub network: MembersArgs,
+    /// How long a validator that makes no progress is waited for.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub patience: u64,
+}
+
+/// Stop the validators of a network.
+///
+/// Asks every running validator to stop, waits until all have, and says what it
+/// stopped. One that has not stopped after 20 seconds is killed; nothing that a
+/// client was told is lost by that.
+///
+/// Examples:
+///   millrace network down /tmp/mill
+///   millrace network down /tmp/mill --only 2
+///
+/// Exit codes: 0 all have stopped, or were not running; 1 one had to be killed;
+/// 2 there is no network that can be read.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct DownArgs {
+    /// Which network, and which of its validators.
+    #[command(flatten)]
+    pub network: MembersArgs,
+}
+
+/// A network on this machine, or some of its validators.
+#[derive(Debug, Clone, Args)]
+pub struct MembersArgs {
     /// The network's directory, as `network init` made it.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+    /// Only these validators, by their indices, with commas between them; all, if nothing is said.
+    #[arg(long, value_name = "INDEX", value_delimiter = ',')]
+    pub only: Vec<u16>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

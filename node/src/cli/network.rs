@@ -1,15 +1,19 @@
 //! What the commands that make, start and stop a network do and print.
 
 use std::io::IsTerminal as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use engine::types::{ChainGenesis, ChainId, ChainKind};
 use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, quoted, rows};
-use super::{ChainsArg, DirectoryArgs, InitArgs};
+use super::{ChainsArg, DownArgs, InitArgs, MembersArgs, UpArgs};
 use crate::config::genesis;
-use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network};
+use crate::disk::{ROOM_LOW_BYTES, free_bytes};
+use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, Up};
+use crate::query::NoValidator;
 
 /// Makes a network.
 ///
@@ -107,65 +111,141 @@ fn described_chains(chains: &[ChainGenesis]) -> String {
     }
 }
 
-/// Starts the validators of a network.
+/// The places of the validators that are meant.
+fn chosen(args: &MembersArgs, network: &Network) -> Result<Vec<usize>, NoValidator> {
+    let count = network.members.len() as u16;
+    if let Some(index) = args.only.iter().find(|index| **index >= count) {
+        return Err(NoValidator { index: *index, count });
+    }
+    let is_meant =
+        |at: &usize| args.only.is_empty() || args.only.iter().any(|only| usize::from(*only) == *at);
+    Ok((0..network.members.len()).filter(is_meant).collect())
+}
+
+/// Starts the validators of a network; `false` if one is not up.
 ///
 /// # Errors
-/// There is no network, or a validator does not come up.
-pub(super) fn up(args: &DirectoryArgs) -> Result<bool> {
+/// There is no network.
+pub(super) fn up(args: &UpArgs) -> Result<bool> {
+    let (args, patience) = (&args.network, Duration::from_secs(args.patience));
     let network = Network::load(&args.directory)?;
+    let chosen = chosen(args, &network)?;
     let executable = std::env::current_exe().context("cannot find this executable")?;
-    network::stop_new_on_signal(&network)?;
-    let started = network::up(&network, &executable)
-        .context("the network is not up; validators that this command had started were stopped again")?;
-    let both = || network.members.iter().zip(&started);
+    network::stop_new_on_signal(&network, &chosen)?;
+    let outcomes = network::up(&network, &chosen, &executable, patience, &mut |line| eprintln!("{line}"));
+    warn_of_full_disks(&network, &chosen);
+    let up = outcomes.values().filter(|outcome| matches!(outcome, Up::Running(_))).count();
+    let is_up = up == outcomes.len();
+    let both = || outcomes.iter().map(|(at, outcome)| (&network.members[*at], outcome));
     if args.json {
-        let validators = both().map(|(of, running)| {
+        let validators = both().map(|(of, outcome)| {
             let mut validator = member(of);
-            validator["process"] = json!(running.pid);
-            validator["was_running"] = json!(running.before);
-            validator["committed"] = json!(running.status.committed);
+            validator["up"] = json!(matches!(outcome, Up::Running(_)));
+            match outcome {
+                Up::Running(running) => {
+                    validator["process"] = json!(running.pid);
+                    validator["was_running"] = json!(running.before);
+                    validator["committed"] = json!(running.status.committed);
+                }
+                Up::Not(pid, error) => {
+                    validator["process"] = json!(pid);
+                    validator["problem"] = json!(error.to_string());
+                }
+            }
             validator
         });
-        return print_json(&json!({
+        print_json(&json!({
             "network": network.genesis.name(),
             "network_id": network.genesis.network(),
+            "up": is_up,
+            "quorum": network.genesis.quorum(),
             "validators": validators.collect::<Vec<_>>(),
-        }));
+        }))?;
+        return Ok(is_up);
     }
-    println!("network \"{}\" is up: {} validators", network.genesis.name(), started.len());
-    for (member, running) in both() {
-        println!(
-            "  {:<10}  clients {}  height {:<6}  process {}{}  log {}",
-            member.name,
-            member.clients,
-            running.status.committed,
-            running.pid,
-            if running.before { " (was running)" } else { "" },
-            member.log_file().display()
-        );
+    let name = network.genesis.name().escape_debug();
+    let were = outcomes.values().all(|outcome| matches!(outcome, Up::Running(running) if running.before));
+    let (quorum, all) = (network.genesis.quorum(), network.members.len());
+    let is_whole = outcomes.len() == all;
+    let validators = if outcomes.len() == 1 { "validator" } else { "validators" };
+    match (is_up, were) {
+        (true, true) if is_whole => println!("network \"{name}\" was up already: {up} {validators}"),
+        (true, false) if is_whole => println!("network \"{name}\" is up: {up} {validators}"),
+        (true, true) => println!("{up} {validators} of the network \"{name}\": up already"),
+        (true, false) => println!("{up} {validators} of the network \"{name}\": up"),
+        (false, _) if is_whole && up < quorum => println!(
+            "network \"{name}\": {up} of {all} validators are up, and {quorum} make a quorum: nothing is committed"
+        ),
+        (false, _) => println!("network \"{name}\": {up} of {} {validators} are up", outcomes.len()),
+    }
+    for (member, outcome) in both() {
+        match outcome {
+            Up::Running(running) => println!(
+                "  {:<10}  clients {}  height {:<6}  peers {:<3}  process {}{}  log {}",
+                member.name,
+                member.clients,
+                running.status.committed,
+                running.status.peers.len(),
+                running.pid,
+                if running.before { " (was running)" } else { "" },
+                member.log_file().display()
+            ),
+            Up::Not(None, _) => println!("  {:<10}  NOT UP, see below", member.name),
+            Up::Not(Some(pid), _) => println!("  {:<10}  NOT UP, see below; process {pid}", member.name),
+        }
     }
     let directory = quoted(&args.directory);
-    println!("\nload:   millrace load --network {directory} --rate 1000 --seconds 15");
-    println!("query:  millrace query --network {directory} account 1 7");
-    println!("stop:   millrace network down {directory}");
-    Ok(true)
+    if is_up && is_whole {
+        println!("\nload:   millrace load --network {directory} --rate 1000 --seconds 15");
+        println!("query:  millrace query --network {directory} account 1 7");
+        println!("stop:   millrace network down {directory}");
+    }
+    for (member, outcome) in both() {
+        if let Up::Not(_, error) = outcome {
+            let index = member.index.0;
+            eprintln!("\nerror: {error}");
+            eprintln!("when that is mended:  millrace network up {directory} --only {index}");
+        }
+    }
+    Ok(is_up)
+}
+
+/// Says which disks will be full soon, once for those that the validators share.
+fn warn_of_full_disks(network: &Network, chosen: &[usize]) {
+    let mut told = Vec::new();
+    for member in chosen.iter().map(|at| &network.members[*at]) {
+        let data = member.data();
+        let Ok(disk) = std::fs::metadata(&data).map(|metadata| metadata.dev()) else { continue };
+        match free_bytes(&data) {
+            Ok(free) if free < ROOM_LOW_BYTES && !told.contains(&disk) => {
+                told.push(disk);
+                let (free, data) = (free >> 20, data.display());
+                eprintln!(
+                    "warning: only {free} MiB are free on the disk of {data}; a validator stops when it is full"
+                );
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Stops the validators of a network; `false` if one had to be killed.
 ///
 /// # Errors
 /// There is no network, or a process cannot be asked.
-pub(super) fn down(args: &DirectoryArgs) -> Result<bool> {
+pub(super) fn down(args: &DownArgs) -> Result<bool> {
+    let args = &args.network;
     let network = Network::load(&args.directory)?;
-    let stopped = network::down(&network)?;
-    let gracefully = !stopped.iter().any(|outcome| matches!(outcome, Down::Killed(_)));
-    let both = || network.members.iter().zip(&stopped);
+    let stopped = network::down(&network, &chosen(args, &network)?)?;
+    let gracefully = stopped.values().all(|outcome| matches!(outcome, Down::Stopped(_) | Down::NotRunning));
+    let both = || stopped.iter().map(|(at, outcome)| (&network.members[*at], outcome));
     if args.json {
         let validators = both().map(|(member, outcome)| {
             let (word, process) = match outcome {
                 Down::Stopped(pid) => ("stopped", Some(pid)),
                 Down::NotRunning => ("not running", None),
                 Down::Killed(pid) => ("killed", Some(pid)),
+                Down::Stays(pid) => ("killed, and still there", Some(pid)),
             };
             json!({ "index": member.index, "name": member.name, "outcome": word, "process": process })
         });
@@ -173,13 +253,19 @@ pub(super) fn down(args: &DirectoryArgs) -> Result<bool> {
         return Ok(gracefully);
     }
     for (member, outcome) in both() {
+        let name = &member.name;
         match outcome {
-            Down::Stopped(pid) => println!("  {:<10}  process {pid} stopped", member.name),
-            Down::NotRunning => println!("  {:<10}  was not running", member.name),
-            Down::Killed(pid) => println!("  {:<10}  process {pid} did not stop and was killed", member.name),
+            Down::Stopped(pid) => println!("  {name:<10}  process {pid} stopped"),
+            Down::NotRunning => println!("  {name:<10}  was not running"),
+            Down::Killed(pid) => println!("  {name:<10}  process {pid} did not stop and was killed"),
+            Down::Stays(pid) => println!(
+                "  {name:<10}  process {pid} was killed and is still there: it waits for the machine, mostly for a disk"
+            ),
         }
     }
-    println!("\naudit:  millrace verify {}", quoted(network.members[0].data()));
+    if let Some((member, _)) = both().next() {
+        println!("\naudit:  millrace verify {}", quoted(member.data()));
+    }
     Ok(gracefully)
 }
 

@@ -23,15 +23,17 @@ use net::{Address, Fingerprint};
 use crate::config::{ADDRESS, ConfigError, Contradiction, Readers, Secret, Section, genesis};
 
 mod chains;
+mod found;
 mod init;
 mod names;
 mod process;
 mod running;
+mod waiting;
 
 pub use chains::ChainDraft;
 pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
 pub use process::{ProcessError, Tie, ValidatorProcess};
-pub use running::{Down, RunError, Running, down, stop_new_on_signal, up, wait_ready};
+pub use running::{Down, RunError, Running, Up, down, stop_new_on_signal, up, wait_ready};
 
 /// Name of the file that makes a directory a network.
 pub const NETWORK_FILE: &str = "network.toml";

@@ -6,10 +6,8 @@
 //!                    └── dropped: SIGKILL (a tied process also dies with the thread that spawned it)
 //! ```
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -169,7 +167,7 @@ impl ValidatorProcess {
 
     /// The last lines that this process has logged.
     pub(super) fn tail(&self) -> String {
-        tail(&self.log, self.log_from).unwrap_or_else(|error| format!("(unreadable: {error})"))
+        shown_tail(&self.log, self.log_from)
     }
 
     fn died(&self, status: ExitStatus) -> ProcessError {
@@ -193,38 +191,27 @@ pub(super) fn signal(pid: u32, signal: libc::c_int) {
     let _ = unsafe { libc::kill(pid, signal) };
 }
 
-/// Whether a process is still there and runs a validator with this configuration: a pid can be reused.
-pub(super) fn runs(pid: u32, config: &Path) -> bool {
-    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-    let Ok(config) = config.canonicalize() else { return false };
-    // A validator that somebody has started by hand may have been given a path from where it was.
-    let place = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
-    let is_config = |argument: &&[u8]| {
-        place.join(OsStr::from_bytes(argument)).canonicalize().is_ok_and(|named| named == config)
-    };
-    arguments.contains(&b"node".as_slice()) && arguments.iter().any(is_config) && !is_zombie(pid)
-}
-
-fn is_zombie(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+/// The last lines of a log for a person to read, of those that begin at `from` or later.
+pub(super) fn shown_tail(log: &Path, from: u64) -> String {
+    match tail(log, from) {
+        Ok(text) => text.lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n"),
+        Err(error) => format!("(unreadable: {error})"),
+    }
 }
 
 /// The last lines of a log, of those that begin at `from` or later.
-fn tail(log: &Path, from: u64) -> io::Result<String> {
+pub(super) fn tail(log: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
     let is_cut = length > from + TAIL_BYTES;
     file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let text = match (is_cut, text.split_once('\n')) {
+    Ok(match (is_cut, text.split_once('\n')) {
         (true, Some((_, whole_lines))) => whole_lines.to_owned(),
         _ => text.into_owned(),
-    };
-    Ok(text.lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n"))
+    })
 }
 
 fn die_with(parent: u32) -> io::Result<()> {

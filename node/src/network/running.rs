@@ -1,10 +1,14 @@
 //! Starts, watches and stops the validators of a network.
 //!
 //! ```text
-//! up:    spawn all (detached) ── poll each client port until it answers ── write node.pid ── endpoints
-//! down:  read node.pid ── is it ours? ── SIGTERM to all ── wait ── SIGKILL those that stay ── what was stopped
+//! up:    spawn those that do not run (detached) ── write node.pid ── wait until they answer ── what became of each
+//! down:  find the processes ── SIGTERM to all ── wait ── SIGKILL those that stay ── what was stopped
 //! ```
+//!
+//! A process is found by its `node.pid`, and without that (it was lost, or somebody has started the validator by hand)
+//! among all processes of the machine. One that lives is never forgotten: its `node.pid` goes after it has gone.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,16 +16,19 @@ use std::time::Duration;
 
 use client::answers::StatusAnswer;
 
+use super::found::{Processes, runs};
 use super::process::{self, Tie};
+use super::waiting::{self, Unready};
 use super::{Member, Network, ProcessError, ValidatorProcess};
 use crate::signals;
+use crate::validator::clock::Clock;
 
-/// How often a starting or stopping validator is looked at.
+/// How often a stopping validator is looked at.
 const POLL: Duration = Duration::from_millis(50);
-/// How long `up` waits for all validators to answer.
-const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// How long `down` waits before it kills.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long it then waits for the end of what it has killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a network could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +38,8 @@ pub enum RunError {
     Process(#[from] ProcessError),
     /// A validator did not answer in time.
     #[error(
-        "validator \"{name}\" did not answer at {address} within {waited:?}: {reason}; the end of its log:\n{tail}"
+        "validator \"{name}\" was not ready at {address}, and for {waited:?} there was no progress: {reason}; the end of \
+         its log:\n{tail}"
     )]
     NotReady {
         /// The validator.
@@ -40,7 +48,7 @@ pub enum RunError {
         address: net::Address,
         /// How long it was given.
         waited: Duration,
-        /// The last refusal.
+        /// What it was doing.
         reason: String,
         /// The end of its log.
         tail: String,
@@ -62,6 +70,8 @@ pub enum Down {
     Stopped(u32),
     /// It had to be killed.
     Killed(u32),
+    /// It was killed, and is still there: it waits for the machine, mostly for a disk that does not answer.
+    Stays(u32),
     /// It was not running.
     NotRunning,
 }
@@ -77,140 +87,180 @@ pub struct Running {
     pub status: StatusAnswer,
 }
 
-/// Starts every validator that is not running and returns when all answer; they go on when the caller ends.
-///
-/// # Errors
-/// [`RunError`]; validators started by this call are stopped again.
-pub fn up(network: &Network, executable: &Path) -> Result<Vec<Running>, RunError> {
-    let before: Vec<Option<u32>> = network.members.iter().map(running).collect();
-    let mut started = Vec::new();
-    let result = start_missing(network, executable, &before, &mut started);
-    if result.is_err() {
-        for process in started {
-            // The first failure is the one to report.
-            let _ = process.stop(STOP_PATIENCE);
-        }
-        for (member, _) in network.members.iter().zip(&before).filter(|(_, pid)| pid.is_none()) {
-            let _ = fs::remove_file(member.pid_file());
-        }
-    }
-    result
+/// What became of one validator that was to be up.
+#[derive(Debug)]
+pub enum Up {
+    /// It answers, and is connected to a quorum, or to all others that run here.
+    Running(Running),
+    /// It is not up. Its process, where that lives and is left alone, and the reason.
+    Not(Option<u32>, RunError),
 }
 
-/// From now on, a signal that asks this process to stop also stops the validators of the network that do not run yet:
-/// for [`up`], which may be interrupted while it waits for them. The signals must have been blocked.
-///
-/// # Errors
-/// The operating system gave no thread.
-pub fn stop_new_on_signal(network: &Network) -> Result<(), RunError> {
-    let (members, executable) = (network.members.clone(), "the thread that waits for signals");
-    let before: Vec<bool> = members.iter().map(|member| running(member).is_some()).collect();
-    let watch = move || {
-        let Ok(signal) = signals::wait() else { return };
-        for member in members.iter().zip(before).filter(|(_, before)| !before).map(|(member, _)| member) {
-            if let Some(pid) = running(member) {
-                process::signal(pid, libc::SIGTERM);
-            }
-            // There is none where it was not started.
-            let _ = fs::remove_file(member.pid_file());
-        }
-        eprintln!("stopped by a signal, and with it the validators that were being started");
-        std::process::exit(signal.exit_code());
-    };
-    let spawned = std::thread::Builder::new().name("signals".into()).spawn(watch);
-    spawned.map(drop).map_err(|source| RunError::Io { path: executable.into(), source })
-}
-
-fn start_missing(
+/// Starts those of the chosen validators, by their places in the network, that are not running, and returns when each
+/// of them is up, or has ended, or has made no progress for as long as `patience`. They go on when the caller ends. Who
+/// is still waited for is told to `tell`.
+pub fn up(
     network: &Network,
+    chosen: &[usize],
     executable: &Path,
-    before: &[Option<u32>],
-    started: &mut Vec<ValidatorProcess>,
-) -> Result<Vec<Running>, RunError> {
-    let mut pids = Vec::new();
-    for (member, running) in network.members.iter().zip(before) {
-        if let Some(pid) = running {
-            pids.push(*pid);
+    patience: Duration,
+    tell: &mut dyn FnMut(String),
+) -> BTreeMap<usize, Up> {
+    let found = Processes::list();
+    let before: BTreeMap<usize, u32> = network
+        .members
+        .iter()
+        .enumerate()
+        .filter_map(|(at, member)| Some((at, running(member, &found)?)))
+        .collect();
+    let (mut outcomes, mut started, mut pids) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+    for at in chosen {
+        if let Some(pid) = before.get(at) {
+            pids.insert(*at, *pid);
+            let file = network.members[*at].pid_file();
+            if named_in(&file) != Some(*pid) {
+                // It was lost. Where it cannot be written, the process is found without it next time, too.
+                let _ = fs::write(file, format!("{pid}\n"));
+            }
             continue;
         }
-        let process = ValidatorProcess::spawn(executable, member, Tie::Detached)?;
-        let (path, pid) = (member.pid_file(), process.pid());
-        started.push(process);
-        fs::write(&path, format!("{pid}\n")).map_err(|source| RunError::Io { path, source })?;
-        pids.push(pid);
+        match start(&network.members[*at], executable) {
+            Ok(process) => {
+                pids.insert(*at, process.pid());
+                started.push(process);
+            }
+            Err(error) => drop(outcomes.insert(*at, Up::Not(None, error))),
+        }
     }
-    let statuses = wait_ready(network, started, READY_PATIENCE)?;
-    let before = before.iter().map(Option::is_some);
-    let all = pids.into_iter().zip(before).zip(statuses);
-    Ok(all.map(|((pid, before), status)| Running { pid, before, status }).collect())
+    let running = before.len() + started.len();
+    let ready = waiting::wait(network, &pids, running, &mut started, patience, tell);
+    for (at, outcome) in ready {
+        let (member, pid) = (&network.members[at], pids[&at]);
+        outcomes.insert(
+            at,
+            match outcome {
+                Ok(status) => Up::Running(Running { pid, before: before.contains_key(&at), status }),
+                Err(unready) => {
+                    let lives = runs(pid, member);
+                    if !lives {
+                        // There is nothing left that it names.
+                        let _ = fs::remove_file(member.pid_file());
+                    }
+                    Up::Not(lives.then_some(pid), not_ready(member, &started, unready))
+                }
+            },
+        );
+    }
+    outcomes
 }
 
-/// Waits until every validator answers on its client port and is connected to a quorum.
+fn start(member: &Member, executable: &Path) -> Result<ValidatorProcess, RunError> {
+    let mut process = ValidatorProcess::spawn(executable, member, Tie::Detached)?;
+    let path = member.pid_file();
+    match fs::write(&path, format!("{}\n", process.pid())) {
+        Ok(()) => Ok(process),
+        Err(source) => {
+            process.kill();
+            Err(RunError::Io { path, source })
+        }
+    }
+}
+
+fn not_ready(member: &Member, processes: &[ValidatorProcess], unready: Unready) -> RunError {
+    match unready {
+        Unready::Ended(error) => error.into(),
+        Unready::Waited(waited, reason) => {
+            let its = processes.iter().find(|process| process.name() == member.name);
+            let tail = its.map_or_else(|| process::shown_tail(&member.log_file(), 0), ValidatorProcess::tail);
+            let (name, address) = (member.name.clone(), member.clients.clone());
+            RunError::NotReady { name, address, waited, reason, tail }
+        }
+    }
+}
+
+/// Waits until all validators of a network, whose processes these are, answer and are connected to a quorum.
 ///
 /// # Errors
-/// [`RunError`] if one dies or does not answer in time.
+/// [`RunError`] if one dies, or makes no progress for so long.
 pub fn wait_ready(
     network: &Network,
     processes: &mut [ValidatorProcess],
     patience: Duration,
 ) -> Result<Vec<StatusAnswer>, RunError> {
-    let quorum = network.genesis.quorum();
-    let mut waited = Duration::ZERO;
-    let mut statuses = Vec::new();
-    for member in &network.members {
-        loop {
-            processes.iter_mut().try_for_each(ValidatorProcess::check)?;
-            let status = member.connect(&network.genesis).and_then(|mut client| client.status());
-            let reason = match status.map(|answer| answer.value) {
-                Ok(status) if status.peers.len() + 1 >= quorum => {
-                    statuses.push(status);
-                    break;
-                }
-                Ok(status) => format!("it has found {} peers, and needs {}", status.peers.len(), quorum - 1),
-                Err(error) => error.to_string(),
-            };
-            if waited >= patience {
-                let its = processes.iter().find(|process| process.name() == member.name);
-                let tail = its.map(ValidatorProcess::tail).unwrap_or_default();
-                let (name, address) = (member.name.clone(), member.clients.clone());
-                return Err(RunError::NotReady { name, address, waited, reason, tail });
-            }
-            std::thread::sleep(POLL);
-            waited += POLL;
-        }
-    }
-    Ok(statuses)
+    let place = |process: &ValidatorProcess| {
+        let at = network.members.iter().position(|member| member.name == process.name())?;
+        Some((at, process.pid()))
+    };
+    let pids: BTreeMap<usize, u32> = processes.iter().filter_map(place).collect();
+    let ready = waiting::wait(network, &pids, pids.len(), processes, patience, &mut drop);
+    let status = |(at, outcome): (usize, Result<StatusAnswer, Unready>)| {
+        outcome.map_err(|unready| not_ready(&network.members[at], processes, unready))
+    };
+    ready.into_iter().map(status).collect()
 }
 
-/// Stops every validator of the network that `up` started.
+/// From now on, a signal that asks this process to stop also stops those of the chosen validators that do not run yet:
+/// for [`up`], which may be interrupted while it waits for them. The signals must have been blocked.
+///
+/// # Errors
+/// The operating system gave no thread.
+pub fn stop_new_on_signal(network: &Network, chosen: &[usize]) -> Result<(), RunError> {
+    let found = Processes::list();
+    let members = chosen.iter().map(|at| &network.members[*at]);
+    let new: Vec<Member> = members.filter(|member| running(member, &found).is_none()).cloned().collect();
+    let watch = move || {
+        let Ok(signal) = signals::wait() else { return };
+        let found = Processes::list();
+        for member in &new {
+            // Its pid file stays until it has gone, which nobody waits for here.
+            if let Some(pid) = running(member, &found) {
+                process::signal(pid, libc::SIGTERM);
+            }
+        }
+        eprintln!("stopped by a signal, and with it the validators that were being started");
+        std::process::exit(signal.exit_code());
+    };
+    let spawned = std::thread::Builder::new().name("signals".into()).spawn(watch);
+    spawned
+        .map(drop)
+        .map_err(|source| RunError::Io { path: "the thread that waits for signals".into(), source })
+}
+
+/// Stops the chosen validators of the network, by their places in it, whether `up` has started them or somebody else.
 ///
 /// # Errors
 /// [`RunError::Io`] where a pid file cannot be removed.
-pub fn down(network: &Network) -> Result<Vec<Down>, RunError> {
-    let pids: Vec<Option<u32>> = network.members.iter().map(running).collect();
-    for pid in pids.iter().flatten() {
+pub fn down(network: &Network, chosen: &[usize]) -> Result<BTreeMap<usize, Down>, RunError> {
+    let found = Processes::list();
+    let pids: BTreeMap<usize, Option<u32>> =
+        chosen.iter().map(|at| (*at, running(&network.members[*at], &found))).collect();
+    for pid in pids.values().flatten() {
         process::signal(*pid, libc::SIGTERM);
+        // One that was stopped by a signal would not hear of it.
+        process::signal(*pid, libc::SIGCONT);
     }
-    let mut waited = Duration::ZERO;
-    let mut outcome = Vec::new();
-    for (member, pid) in network.members.iter().zip(&pids) {
-        outcome.push(match pid {
-            None => Down::NotRunning,
-            Some(pid) => {
-                while process::runs(*pid, &member.config_file()) && waited < STOP_PATIENCE {
-                    std::thread::sleep(POLL);
-                    waited += POLL;
-                }
-                if process::runs(*pid, &member.config_file()) {
-                    process::signal(*pid, libc::SIGKILL);
-                    Down::Killed(*pid)
-                } else {
-                    Down::Stopped(*pid)
-                }
+    let clock = Clock::start();
+    let mut outcome = BTreeMap::new();
+    for (at, pid) in pids {
+        let member = &network.members[at];
+        let lives_at = |pid: u32, limit: Duration| {
+            while runs(pid, member) && clock.now() < limit {
+                std::thread::sleep(POLL);
             }
-        });
+            runs(pid, member)
+        };
+        let became = match pid {
+            None => Down::NotRunning,
+            Some(pid) if !lives_at(pid, STOP_PATIENCE) => Down::Stopped(pid),
+            Some(pid) => {
+                process::signal(pid, libc::SIGKILL);
+                if lives_at(pid, clock.now() + KILL_PATIENCE) { Down::Stays(pid) } else { Down::Killed(pid) }
+            }
+        };
         let path = member.pid_file();
-        match fs::remove_file(&path) {
+        let removed = if matches!(became, Down::Stays(_)) { Ok(()) } else { fs::remove_file(&path) };
+        outcome.insert(at, became);
+        match removed {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(RunError::Io { path, source });
             }
@@ -220,8 +270,12 @@ pub fn down(network: &Network) -> Result<Vec<Down>, RunError> {
     Ok(outcome)
 }
 
-/// The process of a validator that `up` started, if it is still running.
-fn running(member: &Member) -> Option<u32> {
-    let pid = fs::read_to_string(member.pid_file()).ok()?.trim().parse().ok()?;
-    process::runs(pid, &member.config_file()).then_some(pid)
+/// The process of a validator, if it is running.
+fn running(member: &Member, found: &Processes) -> Option<u32> {
+    named_in(&member.pid_file()).filter(|pid| runs(*pid, member)).or_else(|| found.of(member))
+}
+
+/// The process that a pid file names.
+fn named_in(file: &Path) -> Option<u32> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
 }

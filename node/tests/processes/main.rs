@@ -5,6 +5,7 @@
 //!   ├─ cli       help, wrong usage, wrong configurations
 //!   ├─ network   an operator's first day, on the command line alone
 //!   ├─ addresses  host names, IPv6, several interfaces
+//!   ├─ bad_days  what goes wrong while a network is started, stopped and moved
 //!   ├─ proofs    made by a network, checked without one
 //!   ├─ accounts  opened while the network runs
 //!   ├─ envelopes transactions of several packets
@@ -32,6 +33,8 @@ mod addresses;
 mod attacks;
 #[cfg(test)]
 mod attestations;
+#[cfg(test)]
+mod bad_days;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]

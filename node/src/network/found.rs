@@ -1,0 +1,85 @@
+//! The processes of validators, as the operating system knows them (`/proc`): what a `node.pid` says is checked here,
+//! and what none says is found.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Member;
+
+/// All processes of this machine that run a validator and that this user can see.
+pub(super) struct Processes(Vec<Found>);
+
+/// A process that runs a validator.
+struct Found {
+    pid: u32,
+    /// The configuration that it was started with, from where it was started.
+    config: PathBuf,
+}
+
+impl Processes {
+    /// Those that there are now.
+    pub(super) fn list() -> Self {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Self(pids.filter_map(Found::at).collect())
+    }
+
+    /// The process of a validator.
+    pub(super) fn of(&self, member: &Member) -> Option<u32> {
+        self.0.iter().find(|found| found.runs(member)).map(|found| found.pid)
+    }
+}
+
+/// Whether a process is still there and runs this validator: a pid can be reused.
+pub(super) fn runs(pid: u32, member: &Member) -> bool {
+    Found::at(pid).is_some_and(|found| found.runs(member))
+}
+
+/// Whether a process was stopped by a signal, and could go on.
+pub(super) fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}
+
+impl Found {
+    fn at(pid: u32) -> Option<Self> {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut arguments = line.split(|byte| *byte == 0).skip_while(|argument| *argument != b"node");
+        let config = loop {
+            let argument = arguments.next()?;
+            match argument.strip_prefix(b"--config") {
+                Some([]) => break arguments.next()?,
+                Some([b'=', path @ ..]) => break path,
+                _ => {}
+            }
+        };
+        if state(pid)? == 'Z' {
+            return None;
+        }
+        // Somebody who started it by hand may have given a path from where he was.
+        let place = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+        Some(Self { pid, config: place.join(OsStr::from_bytes(config)) })
+    }
+
+    fn runs(&self, member: &Member) -> bool {
+        match self.config.canonicalize() {
+            Ok(config) => member.config_file().canonicalize().is_ok_and(|its| its == config),
+            // The directory was moved since: what is open in it has moved along.
+            Err(_) => self.holds(&member.data()),
+        }
+    }
+
+    /// Whether the process has a file of this directory open.
+    fn holds(&self, data: &Path) -> bool {
+        let Ok(data) = data.canonicalize() else { return false };
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.starts_with(&data))
+    }
+}
+
+/// The state of a process: R and S when it lives, T when it was stopped, Z when it has ended.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
