@@ -1,4 +1,7 @@
 //! A client for a program without a runtime: it asks one question at a time and checks the answers.
+//!
+//! Who answers is a validator, or something in this process that has what a validator once had, such as an archive. Its
+//! answers are checked alike.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use engine::wire::answers::{
     AccountAnswer, AccountsOfAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer,
     TransactionAnswer,
 };
-use engine::wire::{FeedQuery, Notice, Query};
+use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::{Address, Fingerprint};
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
@@ -24,16 +27,32 @@ use crate::answer::{
 };
 use crate::{
     Answer, ClientError, Connection, Event, Feed, FoundAttestation, FoundBlock, FoundReservation,
-    FoundTransaction, Welcome,
+    FoundTransaction, RawAnswer, Welcome,
 };
 
 /// How long a validator may take over one answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection to one validator. A thread of its own keeps it alive between the calls.
+/// Answers questions in this process: the height that the answer speaks of, and its body, one of
+/// [`answers`](crate::answers) as JSON.
+pub type LocalAnswers = Box<dyn FnMut(&Query) -> (AsOf, Vec<u8>) + Send>;
+
+/// Who answers.
+enum Link {
+    /// A validator. A thread of its own keeps the connection alive between the calls.
+    Validator {
+        handle: Handle,
+        connection: Box<Connection>,
+        // Dropped last: the thread ends with it.
+        _running: oneshot::Sender<()>,
+    },
+    Local(LocalAnswers),
+}
+
+/// A connection to one validator, or to something in this process that answers like one.
 pub struct Client {
-    handle: Handle,
-    connection: Connection,
+    link: Link,
+    welcome: Welcome,
     network: Digest,
     /// The number of the last question.
     asked: u64,
@@ -47,8 +66,6 @@ pub struct Client {
     told: u64,
     /// Notices that came in while an answer was waited for.
     notices: Vec<Notice>,
-    // Dropped last: the thread ends with it.
-    _running: oneshot::Sender<()>,
 }
 
 impl Client {
@@ -66,30 +83,33 @@ impl Client {
         let (running, stopped) = oneshot::channel::<()>();
         std::thread::Builder::new().name("client".to_owned()).spawn(move || runtime.block_on(stopped))?;
         let connection = handle.block_on(Connection::open(address, fingerprint, &network))?;
-        Ok(Self {
-            handle,
-            connection,
-            network,
-            asked: 0,
-            answered: 0,
-            tag: 0,
-            submitted: 0,
-            told: 0,
-            notices: Vec::new(),
-            _running: running,
-        })
+        let welcome = connection.welcome;
+        let link = Link::Validator { handle, connection: Box::new(connection), _running: running };
+        Ok(Self::linked(link, welcome, network))
+    }
+
+    /// A client of something in this process that has what a validator of this network had up to a height. It takes no
+    /// transactions, and what is not there is not waited for.
+    #[must_use]
+    pub fn local(network: Digest, welcome: Welcome, answers: LocalAnswers) -> Self {
+        Self::linked(Link::Local(answers), welcome, network)
+    }
+
+    fn linked(link: Link, welcome: Welcome, network: Digest) -> Self {
+        let notices = Vec::new();
+        Self { link, welcome, network, asked: 0, answered: 0, tag: 0, submitted: 0, told: 0, notices }
     }
 
     /// What the validator said of itself when it welcomed this client.
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
-        &self.connection.welcome
+        &self.welcome
     }
 
     /// The validator at the other end.
     #[must_use]
     pub fn validator(&self) -> ValidatorIndex {
-        self.connection.welcome.validator
+        self.welcome.validator
     }
 
     /// The network that it belongs to.
@@ -104,6 +124,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Link`].
     pub fn submit(&mut self, packets: &[Packet]) -> Result<Range<u64>, ClientError> {
+        let Link::Validator { handle, connection, .. } = &mut self.link else {
+            return Err(ClientError::Rejected("it answers questions, and takes no transactions".to_owned()));
+        };
         let first = self.tag;
         self.submitted += PacketRun::all(packets).count() as u64;
         let submissions = Submissions(packets).map(|packets| {
@@ -111,7 +134,7 @@ impl Client {
             self.tag += packets.len() as u64;
             (tag, PacketSlab::copy_from(packets))
         });
-        self.handle.block_on(self.connection.sender.submit(submissions))?;
+        handle.block_on(connection.sender.submit(submissions))?;
         Ok(first..self.tag)
     }
 
@@ -139,7 +162,15 @@ impl Client {
     /// words.
     pub fn ask<T: DeserializeOwned>(&mut self, query: Query) -> Result<Answer<T>, ClientError> {
         self.asked += 1;
-        self.handle.block_on(self.connection.sender.ask([(self.asked, query)]))?;
+        match &mut self.link {
+            Link::Validator { handle, connection, .. } => {
+                handle.block_on(connection.sender.ask([(self.asked, query)]))?;
+            }
+            Link::Local(answers) => {
+                let (as_of, body) = answers(&query);
+                return RawAnswer { id: self.asked, as_of, body: body.into() }.read();
+            }
+        }
         loop {
             match self.next(ANSWER_PATIENCE)? {
                 Event::Answer(answer) if answer.id == self.asked => return answer.read(),
@@ -313,15 +344,25 @@ impl Client {
         compare(id, told, found).map(Some)
     }
 
+    /// Whether what is not there now may be there later.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self.link, Link::Validator { .. })
+    }
+
     /// Does nothing for so long, on the caller's thread.
     pub(crate) fn sleep(&self, pause: Duration) {
-        // Made inside the runtime: a timer looks for it at once.
-        self.handle.block_on(async { tokio::time::sleep(pause).await });
+        if let Link::Validator { handle, .. } = &self.link {
+            // Made inside the runtime: a timer looks for it at once.
+            handle.block_on(async { tokio::time::sleep(pause).await });
+        }
     }
 
     /// The next event. There is one answer to each question, and one verdict for each transaction.
     fn next(&mut self, patience: Duration) -> Result<Event, ClientError> {
-        let event = self.handle.block_on(self.connection.receiver.next_within(patience))?;
+        let Link::Validator { handle, connection, .. } = &mut self.link else {
+            return Err(ClientError::Silent(Duration::ZERO));
+        };
+        let event = handle.block_on(connection.receiver.next_within(patience))?;
         match &event {
             Event::Answer(_) => self.answered += 1,
             Event::Notices(notices) => self.told += notices.len() as u64,

@@ -37,7 +37,7 @@ pub use answer::{
     Answer, Feed, FoundAttestation, FoundBlock, FoundReservation, FoundTransaction, Happened, Occurrence,
     RawAnswer,
 };
-pub use blocking::Client;
+pub use blocking::{Client, LocalAnswers};
 pub use connection::{Connection, Event, Receiver, Sender, Welcome};
 pub use engine::wire::{AsOf, BEHIND_MAX, Cursor, FeedQuery, Happening, NoCursor, Notice, Query, answers};
 pub use error::ClientError;

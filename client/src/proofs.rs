@@ -236,7 +236,7 @@ impl Client {
         let found = loop {
             match self.block(at) {
                 Ok(found) => break found.value,
-                Err(ClientError::NotFound { .. }) => self.pause(wait, proved)?,
+                Err(ClientError::NotFound { .. }) if self.goes_on() => self.pause(wait, proved)?,
                 Err(error) => return Err(error),
             }
         };

@@ -15,6 +15,7 @@ pub mod governance;
 pub mod attestations;
 pub mod reservations;
 pub mod proofs;
+pub mod archive;
 pub mod verify;
 pub mod bench;
 pub mod kernels;

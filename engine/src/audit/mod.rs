@@ -6,6 +6,9 @@
 //! vote log ── every sector's checksum
 //! ```
 //!
+//! An [`Archive`] comes before the journal, in the same waves: then the audit goes from the genesis to the archive's
+//! end, and on with the journal from there.
+//!
 //! The first thing that is wrong ends the audit and is reported with file and offset. An [`Auditor`] keeps what it
 //! has checked, so that the next directory of the same network costs only what is different in it.
 //!
@@ -18,6 +21,7 @@
 //! where the journal was pruned, from the state that a checkpoint has, under a state root that final blocks carry) to
 //! `state_root` by the oracle's own execution.
 
+mod archive;
 mod checks;
 mod chronicle;
 mod directory;
@@ -34,6 +38,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub use self::archive::Archive;
+use self::archive::{Archived, Journal, Source};
 use self::chronicle::Chronicle;
 pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{
@@ -106,6 +112,8 @@ struct Walk {
     uncertified: u64,
     /// The first height whose state root no block carries that is proved to be final.
     roots_final: Height,
+    /// Records up to this height are skipped: that of the checkpoint, or the last one of the archive.
+    skip_to: Height,
 }
 
 /// An entry that is right in itself.
@@ -144,16 +152,56 @@ impl Auditor {
         visit: &mut Visitor<'_>,
     ) -> Result<AuditReport, AuditError> {
         let mut walk = Walk::new(directory, &self.genesis);
-        let finding = match self.journal(directory, &mut walk, progress, visit)? {
-            None => self.consensus_log(directory, &mut walk)?,
-            found => found,
-        };
+        let finding = self.directory(directory, &mut walk, progress, visit)?;
+        Ok(Self::reported(walk, finding))
+    }
+
+    /// Audits an archive from the genesis on, and behind it the data directory whose journal goes on from there, if
+    /// one is named. `progress` is told of both, one after the other.
+    ///
+    /// # Errors
+    /// As [`Self::audit`].
+    pub fn audit_archive(
+        &mut self,
+        (archive, at): (&mut dyn Archive, &Path),
+        directory: Option<&Path>,
+        progress: &dyn Fn(u64, u64),
+        visit: &mut Visitor<'_>,
+    ) -> Result<AuditReport, AuditError> {
+        let mut walk = Walk::new(directory.unwrap_or(at), &self.genesis);
+        if self.chronicle.base().0 > 0 {
+            self.replace_chronicle(Chronicle::new(&self.genesis));
+        }
+        walk.report.archived_to = Some(Height(0));
+        let mut finding = self.read(&mut Archived(archive), &mut walk, progress, visit)?;
+        walk.report.archived_to = Some(walk.report.height);
+        walk.skip_to = walk.report.height;
+        if let Some(directory) = directory.filter(|_| finding.is_none()) {
+            finding = self.directory(directory, &mut walk, progress, visit)?;
+        }
+        Ok(Self::reported(walk, finding))
+    }
+
+    fn directory(
+        &mut self,
+        directory: &Path,
+        walk: &mut Walk,
+        progress: &dyn Fn(u64, u64),
+        visit: &mut Visitor<'_>,
+    ) -> Result<Option<Finding>, AuditError> {
+        match self.journal(directory, walk, progress, visit)? {
+            None => self.consensus_log(directory, walk),
+            found => Ok(found),
+        }
+    }
+
+    fn reported(walk: Walk, finding: Option<Finding>) -> AuditReport {
         let mut report = walk.report;
         report.batches_unordered = walk.waiting.len() as u64;
         report.heights_without_certificate = walk.uncertified;
         report.ok = finding.is_none();
         report.finding = finding;
-        Ok(report)
+        report
     }
 
     fn journal(
@@ -173,27 +221,79 @@ impl Auditor {
         let at = self.genesis.validators().iter().position(|of| of.public_key == owner.validator);
         walk.report.validator = at.map(|at| ValidatorIndex(at as u16));
         walk.validator_key = Some(owner.validator);
-        if let Err(finding) = self.begin(data, &owner, &mut replay, walk) {
+        let begun = match walk.report.archived_to {
+            Some(height) if height.0 > 0 => self.go_on(data, &owner, &mut replay, height, walk),
+            _ => self.begin(data, &owner, &mut replay, walk),
+        };
+        if let Err(finding) = begun {
             return Ok(Some(finding));
         }
-        let end = replay.end().raw();
+        let found = self.read(&mut Journal { replay, directory }, walk, progress, visit)?;
+        Ok(found.or_else(|| self.check_base_is_final(walk, data)))
+    }
+
+    /// Reads all records from a source, and looks at the money at their end.
+    fn read(
+        &mut self,
+        source: &mut dyn Source,
+        walk: &mut Walk,
+        progress: &dyn Fn(u64, u64),
+        visit: &mut Visitor<'_>,
+    ) -> Result<Option<Finding>, AuditError> {
         loop {
-            let (wave, damage) = directory::read_wave(&mut replay, &directory)?;
+            let end = source.end().raw();
+            let (wave, damage) = source.wave()?;
             if wave.is_empty() && damage.is_none() {
-                return Ok(self.check_base_is_final(walk, data).or_else(|| self.supply(walk, &replay)));
+                return Ok(self.supply(walk, source));
             }
             let positions: Vec<_> = wave.iter().map(|record| (record.position, record.bytes.len())).collect();
             for (checked, (position, length)) in self.check(wave, walk).into_iter().zip(positions) {
                 walk.report.records += 1;
                 walk.report.record_bytes += length as u64;
                 if let Err(wrong) = checked.and_then(|checked| self.accept(checked, walk, visit)) {
-                    let (file, offset) = replay.locate(position);
+                    let (file, offset) = source.locate(position);
                     return Ok(Some(wrong.at(file, offset)));
                 }
-                progress(position.raw() + length as u64, end);
+                progress((position.raw() + length as u64).min(end), end);
             }
             if damage.is_some() {
                 return Ok(damage);
+            }
+        }
+    }
+
+    /// Goes on behind the last height of an archive, if the journal has everything from there on.
+    fn go_on(
+        &mut self,
+        data: &Path,
+        owner: &Owner,
+        replay: &mut Replay,
+        archived_to: Height,
+        walk: &mut Walk,
+    ) -> Result<(), Finding> {
+        let (first, released) = (replay.first(), replay.released());
+        let nothing = Position::from_raw(0);
+        let (from, fetched) = self.first_height(replay);
+        replay.rewind();
+        let is_whole = first == nothing && (!fetched || from == Some(Height(1)));
+        walk.report.kept_from = from;
+        // Of the heights up to that of the checkpoint batches may be gone, though their blocks are there.
+        let base = match is_whole {
+            true => None,
+            false => Some(self.format.base_checkpoint(data, owner, released)?.record.height),
+        };
+        let begins = base.map(Height::next).max(from);
+        match begins.filter(|begins| *begins > archived_to.next()) {
+            None => Ok(()),
+            Some(begins) => {
+                let what = "the journal that goes on from the archive";
+                let expected = format!(
+                    "all from height {} on, for the archive ends with height {archived_to}: archive from a validator that \
+                     has more",
+                    archived_to.next()
+                );
+                let found = format!("all from height {begins} on");
+                Err(Wrong::new(what, expected, found).at(data.join("journal"), 0))
             }
         }
     }
@@ -253,6 +353,7 @@ impl Auditor {
         })?;
         walk.report.kept_from.get_or_insert(height.next());
         walk.report.audited_above = height;
+        walk.skip_to = height;
         walk.report.height = height;
         walk.report.block = *base.record.block.digest();
         walk.report.state_root = base.record.state_root;
@@ -283,10 +384,10 @@ impl Auditor {
         self.earlier.extend(before.digests());
     }
 
-    /// The checks that need nothing but the record, on all cores. Records up to the height of the
-    /// checkpoint are skipped.
+    /// The checks that need nothing but the record, on all cores. Records up to the height of the checkpoint, or to the
+    /// last one of the archive, are skipped.
     fn check(&self, wave: Vec<Record>, walk: &Walk) -> Vec<Result<Checked, Wrong>> {
-        let from = walk.report.audited_above;
+        let from = walk.skip_to;
         let is_below = |batch: &Batch| {
             let cut = walk.cut.get(usize::from(batch.id().author.0));
             from.0 > 0 && cut.is_some_and(|cut| batch.id().sequence <= cut.sequence)
@@ -296,7 +397,17 @@ impl Auditor {
             let seed = kernels::sha2::sha256_parts(&[&self.seed, &record.position.raw().to_le_bytes()]);
             match self.format.read(record.kind, record.bytes)? {
                 Entry::Batch(batch) if is_below(&batch) => Ok(Checked::Other),
-                Entry::Committed(record) if record.height <= from => Ok(Checked::Other),
+                Entry::Committed(record) if record.height <= from => {
+                    let known = self.chronicle.chapter(record.height);
+                    match known.filter(|known| known.digest != *record.block.digest()) {
+                        None => Ok(Checked::Other),
+                        Some(known) => {
+                            let what = format!("the block at height {}", record.height);
+                            let expected = format!("{}, as in another directory", known.digest);
+                            Err(Wrong::fork(what, expected, record.block.digest()))
+                        }
+                    }
+                }
                 Entry::Batch(batch) if !self.chronicle.knows_signers(&batch) => {
                     Ok(Checked::Late(batch, seed))
                 }
@@ -389,10 +500,10 @@ impl Auditor {
     }
 
     /// Compares the money with the genesis'. The oracle also asserts this after every block.
-    fn supply(&self, walk: &mut Walk, replay: &Replay) -> Option<Finding> {
+    fn supply(&self, walk: &mut Walk, source: &dyn Source) -> Option<Finding> {
         walk.report.supply = self.chronicle.supply();
         let drifted = walk.report.supply.iter().find(|supply| supply.expected() != supply.found())?;
-        let (file, offset) = replay.locate(replay.end());
+        let (file, offset) = source.locate(source.end());
         let (expected, found) = (drifted.expected().to_string(), drifted.found().to_string());
         let what = format!("the sum of all balances of asset {} and of what is in flight", drifted.asset);
         Some(Finding { kind: FindingKind::Supply, file, offset, what, expected, found })
@@ -433,6 +544,7 @@ impl Walk {
             validator: None,
             ok: false,
             audited_above: Height(0),
+            archived_to: None,
             kept_from: None,
             height: Height(0),
             block: *genesis.network(),
@@ -467,7 +579,8 @@ impl Walk {
         };
         let cut = vec![Head::NONE; genesis.validators().len()];
         let (validator_key, waiting, in_flight) = (None, BTreeMap::new(), InFlight::default());
-        Self { report, validator_key, waiting, cut, in_flight, uncertified: 0, roots_final: Height(0) }
+        let (roots_final, skip_to) = (Height(0), Height(0));
+        Self { report, validator_key, waiting, cut, in_flight, uncertified: 0, roots_final, skip_to }
     }
 
     /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.

@@ -42,7 +42,7 @@ impl Supply {
 /// The audit of one directory.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditReport {
-    /// The directory.
+    /// The directory: of the validator, or of the archive where that was audited alone.
     pub directory: PathBuf,
     /// The network.
     pub network: Digest,
@@ -52,6 +52,8 @@ pub struct AuditReport {
     pub ok: bool,
     /// The blocks above this height were audited: 0, or the height of the checkpoint at which the journal was pruned.
     pub audited_above: Height,
+    /// The last height that came from an archive, where one was audited before the journal: all from height 1 on did.
+    pub archived_to: Option<Height>,
     /// The first height whose block the journal has: 1, or more where it was pruned. None if no block can be read.
     pub kept_from: Option<Height>,
     /// The last committed height that was audited.
@@ -123,7 +125,8 @@ impl AuditReport {
     /// used.
     #[must_use]
     pub fn has_not_begun(&self) -> bool {
-        !self.ok && self.state_root == Digest::default() && self.kept_from != Some(Height(1))
+        let archived = self.archived_to.is_some_and(|height| height.0 > 0);
+        !self.ok && self.state_root == Digest::default() && self.kept_from != Some(Height(1)) && !archived
     }
 
     /// Counts a transaction that has its final outcome.

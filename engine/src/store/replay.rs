@@ -105,6 +105,47 @@ impl Replay {
         Position::of_sector(self.released)
     }
 
+    /// Looks for what was appended behind the end meanwhile: to be called where there was nothing more. What was
+    /// released meanwhile is known then, too. For a log that another process writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Released`] where what follows was released, and cannot be read any more; damage behind the end,
+    /// or a directory or file that cannot be read.
+    pub fn look_further(&mut self) -> Result<(), StoreError> {
+        // The last sectors may have been read while they were written.
+        self.window = 0..0;
+        let mut segments: Vec<u64> = Vec::new();
+        loop {
+            let segment = self.end / self.segment_sectors;
+            if segments.binary_search(&segment).is_err() {
+                let path = self.disk.path(segment);
+                let all = self.disk.segments();
+                segments = all.map_err(|error| StoreError::io("listing the segments for", &path, &error))?;
+                if segments.binary_search(&segment).is_err() {
+                    // Those above it are there only if it was there, too.
+                    let is_gone = segments.last().is_some_and(|last| *last > segment);
+                    let position = Position::of_sector(self.end).raw();
+                    return if is_gone { Err(StoreError::Released { position }) } else { Ok(()) };
+                }
+            }
+            self.load(self.end)?;
+            let bytes = self.buffer.sector((self.end - self.window.start) as usize);
+            let found = self.seed.inspect(bytes, self.end);
+            let next = match found {
+                Found::Valid(tag) if tag.incarnation >= self.incarnation => tag,
+                // One segment is prepared ahead. With a second one the log had gone on before this sector was read.
+                _ if segments.last().is_some_and(|last| *last > segment + 1) => {
+                    let expected = format!("sector {}, for the log goes on", self.end);
+                    return Err(self.corrupt(self.end, expected, found.describe()));
+                }
+                _ => return Ok(()),
+            };
+            self.end = self.behind(self.end, &next);
+            self.released = self.released.max(next.released);
+            self.first = self.first.max(self.released / self.segment_sectors * self.segment_sectors);
+        }
+    }
+
     /// Goes on with the record at a position that the log gave out once.
     ///
     /// # Errors

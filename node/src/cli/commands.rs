@@ -1,11 +1,13 @@
 //! What each command does, and what it prints.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use engine::audit::AuditError;
 use engine::store::StoreError;
+use engine::types::Genesis;
 use indicatif::{ProgressBar, ProgressStyle};
 use loadgen::LoadError;
 use net::NetError;
@@ -17,6 +19,7 @@ use super::{
     OutputError, ReservationCommand, SwapCommand, VerifyArgs, WhomError,
 };
 use crate::accounts::{ChangeError, RequestError};
+use crate::archive::{Archive, ArchiveError, ArchivedFile, AuditedArchive};
 use crate::attestations::AttestError;
 use crate::config::{Config, ConfigError, genesis};
 use crate::governance::{self, GovernanceError};
@@ -25,9 +28,9 @@ use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
-use crate::verify::{Audit, CheckpointFile, Text, VerifyError};
+use crate::verify::{ArchiveText, Audit, CheckpointFile, Text, VerifyError};
 use crate::{
-    accounts, attestations, bench, kernels, proofs, query, reservations, transfer, validator, verify,
+    accounts, archive, attestations, bench, kernels, proofs, query, reservations, transfer, validator, verify,
 };
 
 /// Does what was typed; `false` where something that was to be checked does not hold.
@@ -78,6 +81,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::Proposal(args)) => governance::proposal(&args),
         Command::Chain(ChainCommand::Proposals(args)) => governance::proposals(&args),
         Command::Query(args) => query::query(&args),
+        Command::Archive(args) => archive::archive(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),
         Command::Kernels(KernelsCommand::Check { file, backend, json }) => {
@@ -95,6 +99,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<InitError>()
             || cause.is::<VerifyError>()
             || cause.is::<AuditError>()
+            || cause.downcast_ref().is_some_and(ArchiveError::is_usage)
             || cause.is::<KeyError>()
             || cause.is::<FileError>()
             || cause.is::<PaymentsError>()
@@ -156,35 +161,54 @@ fn node(args: &NodeArgs) -> Result<bool> {
     Ok(true)
 }
 
+/// The genesis that is named, or the one of the configuration beside a data directory.
+///
+/// # Errors
+/// It cannot be found or read.
+pub(crate) fn genesis_beside(data: &Path, named: Option<&Path>) -> Result<Genesis> {
+    if let Some(file) = named {
+        return Ok(genesis::load(file)?);
+    }
+    let file = crate::config::genesis_of(&data.join("../node.toml")).with_context(
+        || "the genesis is found through the node.toml beside the data directory; name it with --genesis",
+    )?;
+    Ok(genesis::load(&file)?)
+}
+
 fn audit(args: &VerifyArgs) -> Result<bool> {
-    verify::check_data(&args.data)?;
+    let data = args.data.as_deref();
+    data.map(verify::check_data).transpose()?;
+    let archive = args.archive.as_deref().map(Archive::open).transpose()?;
     let output = args.json.as_deref().map(Output::open).transpose()?;
-    let genesis = match &args.genesis {
-        Some(file) => genesis::load(file)?,
-        None => {
-            let config = args.data.join("../node.toml");
-            let file = crate::config::genesis_of(&config).with_context(|| {
-                "the genesis is found through the node.toml beside the data directory; name it with --genesis"
-            })?;
-            genesis::load(&file)?
-        }
-    };
+    // Without a directory clap has asked for the genesis.
+    let genesis = genesis_beside(data.unwrap_or(Path::new(".")), args.genesis.as_deref())?;
     let bar = progress_bar("auditing");
     let progress = |done: u64, total: u64| {
         bar.set_length(total);
         bar.set_position(done);
     };
     let network = *genesis.network();
-    let report = verify::auditor(Arc::new(genesis))?.audit(&args.data, &progress, &mut |_, _, _| {})?;
-    let checkpoints = CheckpointFile::list(&args.data, &network);
+    let mut auditor = verify::auditor(Arc::new(genesis))?;
+    let listed = archive.as_ref().map(|archive| ArchivedFile::list(archive, &network, &progress));
+    let report = match (archive, data) {
+        (Some(archive), data) => {
+            let at = archive.directory().to_owned();
+            let mut archive = AuditedArchive::new(archive, network);
+            auditor.audit_archive((&mut archive, &at), data, &progress, &mut |_, _, _| {})?
+        }
+        (None, Some(data)) => auditor.audit(data, &progress, &mut |_, _, _| {})?,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let checkpoints = data.map_or_else(Vec::new, |data| CheckpointFile::list(data, &network));
     bar.finish_and_clear();
-    let both = Audit { report: &report, checkpoints: &checkpoints };
+    let both = Audit { report: &report, checkpoints: &checkpoints, archive: listed.as_deref() };
     let json = serde_json::to_string_pretty(&both).context("the report as JSON")?;
     if !output.as_ref().is_some_and(Output::is_stdout) {
         print!("{}", Text(&report, &checkpoints));
+        listed.as_deref().into_iter().for_each(|files| print!("{}", ArchiveText(files)));
     }
     output.map(|output| output.write(&json)).transpose()?;
-    Ok(report.ok)
+    Ok(report.ok && listed.iter().flatten().all(|file| file.wrong.is_none()))
 }
 
 /// A bar of bytes on the terminal; nothing where there is none.

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::Address;
 
 mod account;
+mod archive;
 mod attest;
 mod bench;
 mod commands;
@@ -30,14 +31,15 @@ pub use account::{
     AccountCommand, CancelArgs, CloseArgs, FreezeArgs, NewAccountKeyArgs, OpenArgs, ProtectArgs, RecoverArgs,
     RekeyArgs, RequestArgs, UnfreezeArgs,
 };
+pub use archive::ArchiveArgs;
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
     AdministratorsArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs, CreateArgs,
     IssueArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
-pub(crate) use commands::progress_bar;
 pub use commands::{exit_code, reasons, run};
+pub(crate) use commands::{genesis_beside, progress_bar};
 pub use keys::{DeriveKeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs, ProtectionArgs, ShowKeyArgs};
 pub use output::OutputError;
 pub(crate) use output::{Output, write_new};
@@ -95,7 +97,10 @@ impl Cli {
     #[must_use]
     pub fn takes_signals(&self) -> bool {
         match &self.command {
-            Command::Bench(_) | Command::Node(_) | Command::Network(NetworkCommand::Up(_)) => true,
+            Command::Bench(_)
+            | Command::Node(_)
+            | Command::Archive(_)
+            | Command::Network(NetworkCommand::Up(_)) => true,
             Command::Query(QueryArgs { question, .. }) => {
                 matches!(question, Question::Feed { .. } | Question::History { .. })
             }
@@ -128,6 +133,7 @@ pub enum Command {
     #[command(subcommand)]
     Chain(ChainCommand),
     Query(QueryArgs),
+    Archive(ArchiveArgs),
     Verify(VerifyArgs),
     VerifyProof(VerifyProofArgs),
     #[command(subcommand)]
@@ -330,12 +336,24 @@ pub enum WhomError {
         "--network names a network and --endpoint, --fingerprint and --network-id one validator: use one of both ways"
     )]
     Both,
+    /// An archive, and a validator.
+    #[error("--archive asks an archive, and no validator: of the others only --network goes with it")]
+    Archive,
     /// An index into nothing.
     #[error("--validator counts the validators of a network: name it with --network")]
     NoNetwork,
 }
 
 impl WhomArgs {
+    /// Whether the options go together beside an archive that is asked instead of a validator.
+    ///
+    /// # Errors
+    /// [`WhomError::Archive`].
+    pub fn check_beside_archive(&self) -> Result<(), WhomError> {
+        let of_endpoint = self.endpoint.is_some() || self.fingerprint.is_some() || self.network_id.is_some();
+        if of_endpoint || self.validator.is_some() { Err(WhomError::Archive) } else { Ok(()) }
+    }
+
     /// Whether the options go together.
     ///
     /// # Errors
@@ -352,7 +370,7 @@ impl WhomArgs {
     }
 }
 
-/// Audit one validator's files, with no validator running.
+/// Audit one validator's files, with no validator running; or an archive.
 ///
 /// Reads the journal from the first byte to the last and believes nothing in
 /// it: every checksum, batch digest, author's signature, finalization
@@ -363,6 +381,11 @@ impl WhomArgs {
 /// begins with the oldest checkpoint. All checkpoints are listed, each with what
 /// is wrong with it.
 ///
+/// With --archive the audit begins with the genesis, goes through the archive, and
+/// on with the journal where the archive ends. Every byte of each file of the
+/// archive is checked by itself, too: which are damaged, missing, of another
+/// network or out of sequence. The archive can be on a read-only file system.
+///
 /// The genesis is found through the node.toml beside the data directory, or
 /// named with --genesis.
 ///
@@ -370,6 +393,8 @@ impl WhomArgs {
 ///   millrace verify /tmp/mill/validator-0/data
 ///   millrace verify /backup/data --genesis /tmp/mill/genesis.toml
 ///   millrace verify /tmp/mill/validator-0/data --json audit.json
+///   millrace verify /tmp/mill/validator-0/data --archive /archive/mill
+///   millrace verify --archive /archive/mill --genesis /tmp/mill/genesis.toml
 ///
 /// Exit codes: 0 everything holds, 1 something does not, 2 the directory or the
 /// genesis cannot be read.
@@ -377,10 +402,13 @@ impl WhomArgs {
 #[command(verbatim_doc_comment)]
 pub struct VerifyArgs {
     /// The validator's data directory.
-    #[arg(value_name = "DATA_DIR")]
-    pub data: PathBuf,
+    #[arg(value_name = "DATA_DIR", required_unless_present = "archive")]
+    pub data: Option<PathBuf>,
+    /// An archive, as `millrace archive` wrote it: it is audited first.
+    #[arg(long, value_name = "ARCHIVE")]
+    pub archive: Option<PathBuf>,
     /// The network's genesis.toml; without it, the one that DATA_DIR/../node.toml names.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "data")]
     pub genesis: Option<PathBuf>,
     /// Write the report as JSON; "-" prints it instead of the text.
     #[arg(long, value_name = "FILE")]

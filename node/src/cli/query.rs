@@ -23,6 +23,11 @@ use super::{Reserved, WhomArgs, attest, reserve};
 /// The options that say which validator is asked go before the question or
 /// after it.
 ///
+/// `--archive ARCHIVE` asks an archive instead of a validator, without a network:
+/// block, transaction, proof, history and feed, and `transaction --proof`. The
+/// genesis.header of the archive says who must have signed; with `--network` it is
+/// that of the network.
+///
 /// Examples:
 ///   millrace query --network /tmp/mill status
 ///   millrace query --network /tmp/mill --validator 2 counters
@@ -37,6 +42,7 @@ use super::{Reserved, WhomArgs, attest, reserve};
 ///   millrace query --network /tmp/mill proof 1 5f0c…  --json
 ///   millrace query --network /tmp/mill history 1 7 --reference "invoice 42"
 ///   millrace query --network /tmp/mill feed 1 --from 812.0 --follow --json
+///   millrace query --archive /archive/mill transaction 5f0c… --proof paid.proof
 ///   millrace query --endpoint 127.0.0.1:7401 --fingerprint 9a41… \
 ///                  --network-id 77e0… block 12
 ///
@@ -49,6 +55,9 @@ pub struct QueryArgs {
     /// Which validator to ask.
     #[command(flatten)]
     pub whom: WhomArgs,
+    /// Instead of a validator: an archive, as `millrace archive` wrote it.
+    #[arg(long, value_name = "ARCHIVE", global = true)]
+    pub archive: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
     pub json: bool,

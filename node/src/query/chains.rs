@@ -28,7 +28,7 @@ pub fn list_chains(args: &ChainListArgs) -> Result<bool> {
         checked = Checked { path: false, ..asked.checked(status.committed, &answer.state_root)? };
         entries = answer.entries;
     }
-    let Asked { client, network } = &mut asked;
+    let Asked { client, network, .. } = &mut asked;
     let mut ids: Vec<ChainId> = network.iter().flat_map(Network::chains).collect();
     ids.extend(entries.iter().map(|entry| entry.chain));
     ids.sort_unstable();

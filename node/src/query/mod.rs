@@ -15,7 +15,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use client::answers::BlockAnswer;
+use client::answers::{BlockAnswer, ProofAnswer};
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex,
@@ -32,8 +32,11 @@ use crate::config::genesis::HEADER_FILE;
 use crate::governance::proposals::deciding_by;
 use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
+use crate::validator::ordering::public_keys;
+use archive::AskedArchive;
 
 mod accounts;
+mod archive;
 mod attestation;
 mod chains;
 pub(crate) mod decisions;
@@ -66,6 +69,8 @@ pub struct NoChain(ChainId);
 pub(crate) struct Asked {
     pub(crate) client: Client,
     pub(crate) network: Option<Network>,
+    /// Where it is an archive that answers.
+    archive: Option<AskedArchive>,
 }
 
 /// Answers one question; `false` where there is no such thing or a proof does not hold.
@@ -73,6 +78,9 @@ pub(crate) struct Asked {
 /// # Errors
 /// No validator answered, or nothing that makes sense.
 pub fn query(args: &QueryArgs) -> Result<bool> {
+    if let Some(directory) = &args.archive {
+        return archive::query(args, directory);
+    }
     let network = network_named(&args.whom)?;
     if let Some(network) = &network {
         match &args.question {
@@ -112,6 +120,11 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
             better => answered = better,
         }
     }
+    found(answered, args)
+}
+
+/// Says that there is nothing, where that is the answer.
+fn found(answered: Result<bool>, args: &QueryArgs) -> Result<bool> {
     match answered {
         Err(error) => match error.downcast_ref() {
             Some(ClientError::NotFound { reason, as_of }) if args.json => {
@@ -271,14 +284,15 @@ pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
 fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
     if let Some(network) = network {
         let client = connect_member(&network, whom.validator)?;
-        return Ok(Asked { client, network: Some(network) });
+        return Ok(Asked { client, network: Some(network), archive: None });
     }
     let (Some(endpoint), Some(fingerprint), Some(network_id)) =
         (&whom.endpoint, whom.fingerprint, whom.network_id)
     else {
         return Err(WhomError::Missing.into());
     };
-    Ok(Asked { client: connect_to(endpoint, fingerprint, network_id)?, network: None })
+    let client = connect_to(endpoint, fingerprint, network_id)?;
+    Ok(Asked { client, network: None, archive: None })
 }
 
 /// Another validator of the network that answers, where none is named: it may keep more than those that were asked.
@@ -286,7 +300,7 @@ fn another(whom: &WhomArgs, network: Option<&Network>, not: &[ValidatorIndex]) -
     let network = network.filter(|_| whom.validator.is_none())?;
     let others = network.members.iter().filter(|member| !not.contains(&member.index));
     let client = others.filter_map(|member| member.connect(&network.genesis).ok()).next()?;
-    Some(Asked { client, network: Some(network.clone()) })
+    Some(Asked { client, network: Some(network.clone()), archive: None })
 }
 
 /// A validator by its address.
@@ -346,21 +360,23 @@ impl Asked {
         json: bool,
     ) -> Result<()> {
         let genesis = self.network.as_ref().map(|network| network.genesis.header());
+        let genesis = genesis.or(self.archive.as_ref().map(|archive| &archive.header[..]));
         let header = self.network.as_ref().map(|network| network.directory.join(HEADER_FILE));
+        let header = header.or(self.archive.as_ref().map(|archive| archive.header_file.clone()));
         crate::proofs::write(&proof?, genesis, (file, header.as_deref()), asked_of, json)
     }
 
     fn transaction(&mut self, chain: Option<ChainId>, id: &TransactionId, json: bool) -> Result<()> {
         let Answer { as_of, value: found } = self.client.transaction(chain, id)?;
         let FoundTransaction { transaction: answer, signed, proof } = found;
-        let checked = self.checked(proof.proof.chain.height, &proof.state_root)?;
+        let checked = self.checked_transaction(&proof)?;
         if json {
             let both = print::with_content(json!({ "transaction": answer, "proof": proof }), &signed);
             return print_json(as_of, &both, &checked);
         }
         println!("transaction {}", answer.id);
         let made = reservations::made(&signed).filter(|_| answer.outcome == Outcome::Applied);
-        let state = match made {
+        let state = match made.filter(|_| self.archive.is_none()) {
             Some(made) => Some((made, self.client.reservation(made.chain, made.id)?)),
             None => None,
         };
@@ -393,8 +409,8 @@ impl Asked {
 
     fn proof(&mut self, chain: ChainId, id: &TransactionId, json: bool) -> Result<()> {
         let Answer { as_of, value: answer } = self.client.proof(chain, id)?;
+        let checked = self.checked_transaction(&answer)?;
         let proof = &answer.proof;
-        let checked = self.checked(proof.chain.height, &answer.state_root)?;
         if json {
             return print_json(as_of, &answer, &checked);
         }
@@ -434,15 +450,19 @@ impl Asked {
 
     /// Checks a block's finalization certificate, where the validators' keys are known.
     fn finality(&self, answer: &BlockAnswer) -> Result<String> {
-        let Some(network) = &self.network else {
-            return Ok("not checked: the validators' keys are in the genesis, see --network".into());
+        let keys = self.network.as_ref().map(|network| public_keys(&network.genesis));
+        let keys = match (keys, &self.archive) {
+            (None, None) => {
+                return Ok("not checked: the validators' keys are in the genesis, see --network".into());
+            }
+            (Some(keys), _) => keys,
+            (None, Some(archive)) => archive.keys()?,
         };
         if answer.certificate.is_empty() {
             return Ok("final through a later block".into());
         }
-        let keys: Vec<_> = network.genesis.validators().iter().map(|v| v.public_key).collect();
         let certificate = hex::decode(&answer.certificate).context("the finalization certificate")?;
-        let finalized = consensus::Verifier::new(&network.genesis.network().0, &keys)
+        let finalized = consensus::Verifier::new(&self.client.network().0, &keys)
             .context("the genesis' validators")?
             .verify(&certificate)
             .context("the finalization certificate does not hold")?;
@@ -468,6 +488,14 @@ impl Asked {
         }
         print::counters(as_of, &report);
         Ok(())
+    }
+
+    /// The same for a transaction; in an archive a certificate must cover the state root.
+    fn checked_transaction(&mut self, answer: &ProofAnswer) -> Result<Checked> {
+        match &self.archive {
+            Some(archive) => archive.checked(&mut self.client, &answer.proof),
+            None => self.checked(answer.proof.chain.height, &answer.state_root),
+        }
     }
 
     /// Compares a state root with those of the other validators.
@@ -524,6 +552,8 @@ pub(crate) struct Checked {
     others: u16,
     /// Those of them that did not say their root.
     silent: Vec<Silent>,
+    /// Of an archive: whether a certificate in it proves the state root.
+    certificate: Option<bool>,
 }
 
 /// A validator that was asked for its state root and did not say it.
@@ -559,6 +589,12 @@ impl Checked {
     /// What other validators say.
     fn roots(&self) -> String {
         let said = match self.others {
+            _ if self.certificate == Some(true) => {
+                "a finalization certificate in the archive covers it".into()
+            }
+            _ if self.certificate == Some(false) => {
+                "the archive ends before the certificate that covers it".into()
+            }
             0 => "no other validator was asked for its root".into(),
             others => format!("{} of {others} other validators have the same root", self.agree),
         };
@@ -598,11 +634,11 @@ mod tests {
             name: name.to_owned(),
             why,
         };
-        let all = Checked { path: true, agree: 3, others: 3, silent: Vec::new() };
+        let all = Checked { path: true, agree: 3, others: 3, ..Checked::default() };
         assert_eq!(all.roots(), "3 of 3 other validators have the same root");
         let some =
             vec![silent(1, "birch", "does not answer"), silent(3, "damson", "does not have this height yet")];
-        let one = Checked { path: true, agree: 1, others: 3, silent: some };
+        let one = Checked { path: true, agree: 1, others: 3, silent: some, ..Checked::default() };
         assert_eq!(
             one.roots(),
             "1 of 3 other validators have the same root; validator 1 (\"birch\") does not answer; validator 3 \

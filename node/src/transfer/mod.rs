@@ -380,7 +380,7 @@ impl Kept {
 /// The file is not one, belongs to another network, or no validator answers.
 pub fn submit(args: &SubmitArgs) -> Result<bool> {
     let signed = SignedFile::read(&args.file)?;
-    let Asked { mut client, network } = connect(&args.whom)?;
+    let Asked { mut client, network, .. } = connect(&args.whom)?;
     let transaction = signed.transaction_for(client.network(), &args.file)?;
     follow(&mut client, network.as_ref(), &transaction, args.json)
 }

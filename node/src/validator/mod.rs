@@ -30,6 +30,7 @@ pub mod peers;
 
 pub(crate) mod checkpoints;
 mod clients;
+pub(crate) mod committed;
 pub(crate) mod clock;
 mod core;
 mod damage;
@@ -44,7 +45,7 @@ mod offenders;
 mod peer_scores;
 mod reader;
 mod recover;
-mod search;
+pub(crate) mod search;
 mod shared;
 mod start;
 mod turns;

@@ -14,16 +14,16 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam::channel::Receiver;
 use engine::limits::{BODY_BYTES, KEY_ACCOUNTS_MAX, PACKET_BYTES, ROOT_LAG_MAX, SIGNATURE_BYTES};
-use engine::replica::{CommittedBlock, FeedBlocks, ReadError};
-use engine::roots::{ChainEntry, CommittedView, StateRoot, TransactionProof, TransactionTree};
+use engine::replica::{FeedBlocks, ReadError};
+use engine::roots::{ChainEntry, CommittedView};
 use engine::store::Log;
 use engine::types::{
-    AccountId, Attestation, ChainId, ChainKind, Content, Data, Fingerprint, Height, Outcome, Packet,
-    PacketRun, Signed, TransactionId, ValidatorIndex, Verdict, record_key,
+    AccountId, Attestation, ChainId, ChainKind, Content, Data, Fingerprint, Height, PacketRun, Signed,
+    TransactionId, ValidatorIndex, Verdict, record_key,
 };
 use engine::wire::answers::{
-    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, CrossingAnswer, ErrorAnswer, FeedAnswer,
-    ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, ErrorAnswer, FeedAnswer, ProofAnswer,
+    RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::PeerNetwork;
@@ -31,10 +31,11 @@ use serde::Serialize;
 
 use super::checkpoints::CheckpointTaker;
 use super::clients::{Demand, Question, Resubmitted};
+use super::committed::{self, Found, Stored};
 use super::counters::Counters;
 use super::questions::{Next, Questions, ReaderEvent};
 use super::report::Report;
-use super::search::{Found, Search, Stored, Unanswered};
+use super::search::{Search, Unanswered};
 use super::shared::Shared;
 
 /// The query thread.
@@ -284,7 +285,7 @@ impl QueryThread {
         fingerprint: &Fingerprint,
         height: Height,
     ) -> Result<(TransactionId, Option<String>), Unanswered> {
-        let Stored { record, .. } = self.search().stored(height)?;
+        let Stored { record, .. } = committed::stored(&self.shared.reader(), height)?;
         let batches = self.shared.reader().batches(&record)?;
         let of_chain = record.chain(chain).ok_or(ReadError::Damaged(height))?;
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
@@ -325,83 +326,15 @@ impl QueryThread {
     }
 
     fn describe(&self, id: &TransactionId, found: Found) -> Result<TransactionAnswer, Unanswered> {
-        let Found { chain, place, tree, batches, stored } = found;
-        let damaged = || ReadError::Damaged(stored.record.height);
-        let (_, outcome) = tree.entries().nth(place).ok_or_else(damaged)?;
-        let mut transactions = batches
-            .iter()
-            .flat_map(|batch| PacketRun::all(batch.packets_of(chain)).map(move |run| (batch.id(), run)));
-        let (batch, run) = transactions.nth(place).ok_or_else(damaged)?;
-        Ok(TransactionAnswer {
-            id: *id,
-            chain,
-            height: stored.record.height,
-            position: place as u64,
-            outcome,
-            author: batch.author,
-            sequence: batch.sequence,
-            packet: hex::encode(Packet::bytes(run.packets())),
-            opened: match (outcome, run.content()) {
-                (Outcome::Applied, Ok(Content::Opening(_))) => {
-                    let all = batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain)));
-                    let accounts = stored.record.chain(chain).map_or(0, |of| of.entry.accounts);
-                    opened(&tree, place, all, accounts)
-                }
-                _ => None,
-            },
-            crossing: match outcome {
-                Outcome::Sent => {
-                    let (destination, _) = run.destination().ok_or_else(damaged)?;
-                    Some(self.crossing(id, destination, stored.record.height)?)
-                }
-                _ => None,
-            },
-        })
-    }
-
-    /// What became of a payment that was sent at a height: the next height decides it, and refunds are in the one
-    /// after.
-    fn crossing(
-        &self,
-        id: &TransactionId,
-        destination: ChainId,
-        sent: Height,
-    ) -> Result<CrossingAnswer, Unanswered> {
-        let (arrival, refund) = (sent.next(), sent.next().next());
-        if arrival > self.view.height() {
-            return Ok(CrossingAnswer::InFlight);
-        }
-        let record = self.search().stored(arrival)?.record;
-        let on_chain = record.chain(destination).ok_or(ReadError::Damaged(arrival))?;
-        Ok(match on_chain.returned.iter().find(|(returned, _)| returned == id) {
-            None => CrossingAnswer::Credited { height: arrival },
-            Some(_) if refund > self.view.height() => CrossingAnswer::InFlight,
-            Some((_, reason)) => {
-                CrossingAnswer::Refunded { reason: *reason, returned: arrival, height: refund }
-            }
-        })
+        committed::describe(&self.shared.reader(), id, found, self.view.height())
     }
 
     fn proof(&self, chain: ChainId, id: &TransactionId) -> Result<ProofAnswer, Unanswered> {
-        let Found { chain, place, tree, stored, .. } = self.search().find(Some(chain), id)?;
-        let record = &stored.record;
-        let proof = StateRoot::recorded(record.height, entries_of(record), &record.state_root)
-            .and_then(|root| TransactionProof::new(&root, chain, &tree, place))
-            .ok_or(ReadError::Damaged(record.height))?;
-        Ok(ProofAnswer { state_root: record.state_root, proof })
+        committed::proof(&self.search().find(Some(chain), id)?)
     }
 
     fn block_answer(&self, height: Height) -> Result<BlockAnswer, Unanswered> {
-        let Stored { record, block } = self.search().stored(height)?;
-        Ok(BlockAnswer {
-            height,
-            digest: *block.digest(),
-            block: hex::encode(&record.block),
-            certificate: hex::encode(&record.certificate),
-            state_root: record.state_root,
-            entries: entries_of(&record),
-            failures: record.chains.iter().map(|chain| chain.failures.len() as u64).sum(),
-        })
+        Ok(committed::block_answer(&committed::stored(&self.shared.reader(), height)?))
     }
 
     fn status(&self) -> Result<StatusAnswer, Unanswered> {
@@ -431,25 +364,4 @@ fn signature_of(answer: &TransactionAnswer) -> Option<[u8; SIGNATURE_BYTES]> {
     let mut signature = [0; SIGNATURE_BYTES];
     let digits = answer.packet.get(2 * BODY_BYTES..2 * PACKET_BYTES)?;
     hex::decode_to_slice(digits, &mut signature).ok().map(|()| signature)
-}
-
-/// The first account that the opening at a place has opened. The block's openings have the last ids of the chain, in
-/// their order: `transactions` are all of the chain in the block, and `accounts` how many it has after it.
-fn opened<'a>(
-    tree: &TransactionTree,
-    place: usize,
-    transactions: impl Iterator<Item = PacketRun<'a>>,
-    accounts: u64,
-) -> Option<AccountId> {
-    let opens = |(run, (_, outcome)): (PacketRun<'a>, (TransactionId, Outcome))| match run.content() {
-        Ok(Content::Opening(opening)) if outcome == Outcome::Applied => opening.accounts.count() as u64,
-        _ => 0,
-    };
-    let from_here = transactions.zip(tree.entries()).skip(place).map(opens);
-    accounts.checked_sub(from_here.sum()).map(AccountId)
-}
-
-/// What the record says of each chain, as the state root has it.
-fn entries_of(record: &CommittedBlock) -> Vec<ChainEntry> {
-    record.chains.iter().map(|chain| chain.entry).collect()
 }

@@ -7,12 +7,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use engine::replica::{ChainRecord, CommittedBlock, Hints, JournalReader, ReadError};
-use engine::roots::{TransactionTree, contains_transaction};
+use engine::replica::{Hints, JournalReader, ReadError};
 use engine::store::Records;
-use engine::types::{ChainId, Height, PacketRun, TransactionId};
-use engine::wire::{Batch, Block};
+use engine::types::{ChainId, Height, TransactionId};
 use thiserror::Error;
+
+use super::committed::{Found, NotThere, find_in, stored, transactions};
 
 /// Packets that are looked at: as many as the largest block has.
 const SEARCHED_PACKETS_MAX: u64 = engine::limits::BLOCK_PACKETS_MAX as u64;
@@ -42,27 +42,6 @@ impl From<ReadError> for Unanswered {
     }
 }
 
-/// A committed block, as the journal holds it.
-pub struct Stored {
-    pub record: CommittedBlock,
-    pub block: Block,
-}
-
-/// A transaction in its block.
-pub struct Found {
-    pub chain: ChainId,
-    pub place: usize,
-    pub tree: TransactionTree,
-    pub batches: Vec<Batch>,
-    pub stored: Stored,
-}
-
-/// A block does not have the transaction.
-struct NotThere {
-    /// How many packets were looked at.
-    packets: u64,
-}
-
 /// Where to search.
 pub struct Search<'a, R> {
     pub reader: JournalReader<'a, R>,
@@ -72,12 +51,6 @@ pub struct Search<'a, R> {
 }
 
 impl<R: Records> Search<'_, R> {
-    /// A committed block.
-    pub fn stored(&self, height: Height) -> Result<Stored, Unanswered> {
-        let (record, block) = self.reader.block(height)?;
-        Ok(Stored { record, block })
-    }
-
     /// Looks where the hint says, and nowhere else.
     pub fn find_hinted(
         &self,
@@ -86,7 +59,7 @@ impl<R: Records> Search<'_, R> {
     ) -> Result<Option<Found>, Unanswered> {
         match self.hints.find(id, self.reader.index.height()) {
             None => Ok(None),
-            Some(height) => Ok(self.find_in(self.stored(height)?, chain, id)?.ok()),
+            Some(height) => Ok(find_in(&self.reader, stored(&self.reader, height)?, chain, id)?.ok()),
         }
     }
 
@@ -108,12 +81,12 @@ impl<R: Records> Search<'_, R> {
                 return Err(Unanswered::Stopping);
             }
             if hint != Some(Height(height)) {
-                let stored = self.stored(Height(height))?;
+                let stored = stored(&self.reader, Height(height))?;
                 // Each transaction has at least one packet.
                 if transactions(&stored.record, chain) > budget {
                     break;
                 }
-                match self.find_in(stored, chain, id)? {
+                match find_in(&self.reader, stored, chain, id)? {
                     Ok(found) => return Ok(found),
                     Err(NotThere { packets }) => budget = budget.saturating_sub(packets),
                 }
@@ -126,45 +99,6 @@ impl<R: Records> Search<'_, R> {
         };
         Err(gone.unwrap_or_else(nowhere))
     }
-
-    fn find_in(
-        &self,
-        stored: Stored,
-        chain: Option<ChainId>,
-        id: &TransactionId,
-    ) -> Result<Result<Found, NotThere>, Unanswered> {
-        let mut looked_at = 0;
-        if transactions(&stored.record, chain) == 0 {
-            return Ok(Err(NotThere { packets: looked_at }));
-        }
-        let batches = self.reader.batches(&stored.record)?;
-        let network = self.reader.network;
-        for of_chain in
-            stored.record.chains.iter().filter(|of| chain.is_none_or(|chain| chain == of.entry.chain))
-        {
-            let packets = || batches.iter().map(|batch| batch.packets_of(of_chain.entry.chain));
-            looked_at += packets().map(<[_]>::len).sum::<usize>() as u64;
-            let transactions = packets().flat_map(PacketRun::all).count();
-            if transactions as u64 != of_chain.entry.transactions {
-                return Err(ReadError::Damaged(stored.record.height).into());
-            }
-            if !packets().any(|packets| contains_transaction(network, packets, id)) {
-                continue;
-            }
-            let tree = TransactionTree::new(network, packets(), &of_chain.outcomes(packets()));
-            if let Some(place) = tree.position(id) {
-                let chain = of_chain.entry.chain;
-                return Ok(Ok(Found { chain, place, tree, batches, stored }));
-            }
-        }
-        Ok(Err(NotThere { packets: looked_at }))
-    }
-}
-
-/// How many transactions have to be looked at in a block.
-fn transactions(record: &CommittedBlock, chain: Option<ChainId>) -> u64 {
-    let of_chain = |of: &&ChainRecord| chain.is_none_or(|chain| chain == of.entry.chain);
-    record.chains.iter().filter(of_chain).map(|of| of.entry.transactions).sum()
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use engine::store::{Lock, Log, Position};
 use engine::types::{Digest, Height};
 use serde::Serialize;
 
+use crate::archive::ArchivedFile;
 use crate::cli::grouped;
 use crate::validator::checkpoints::{ASIDE, WHOLE};
 
-/// An audit, with the checkpoints of the directory.
+/// An audit, with the checkpoints of the directory and the files of the archive.
 #[derive(Debug, Serialize)]
 pub struct Audit<'a> {
     /// The audit.
@@ -22,6 +23,8 @@ pub struct Audit<'a> {
     pub report: &'a AuditReport,
     /// The checkpoints.
     pub checkpoints: &'a [CheckpointFile],
+    /// The files of the archive, if one was audited.
+    pub archive: Option<&'a [ArchivedFile]>,
 }
 
 /// A file in the directory of checkpoints.

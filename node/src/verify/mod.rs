@@ -17,7 +17,7 @@ use engine::types::{Digest, Genesis};
 use crate::config::FIRST_START;
 use crate::validator::ordering::public_keys;
 pub use checkpoints::{Audit, CheckpointFile};
-pub use text::Text;
+pub use text::{ArchiveText, Text};
 
 /// Why there is no auditor.
 #[derive(Debug, thiserror::Error)]

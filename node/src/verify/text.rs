@@ -5,6 +5,7 @@ use std::fmt;
 use engine::audit::AuditReport;
 
 use super::CheckpointFile;
+use crate::archive::ArchivedFile;
 use crate::cli::grouped;
 
 /// Shows a report to people, with the checkpoints of the directory.
@@ -20,6 +21,9 @@ impl fmt::Display for Text<'_> {
         row("network", report.network.to_string())?;
         if let Some(validator) = report.validator {
             row("validator", validator.to_string())?;
+        }
+        if let Some(to) = report.archived_to {
+            row("from the archive", format!("heights 1 to {}", grouped(to.0)))?;
         }
         if let Some(from) = report.kept_from.filter(|from| from.0 > 1) {
             row("blocks are kept", format!("from height {} on", grouped(from.0)))?;
@@ -107,7 +111,9 @@ impl fmt::Display for Text<'_> {
         row("batches", batches)?;
         let journal = format!("{} records, {} bytes", grouped(report.records), grouped(report.record_bytes));
         row("journal", journal)?;
-        row("vote log", format!("{} records", grouped(report.consensus_records)))?;
+        if report.validator.is_some() || report.archived_to.is_none() {
+            row("vote log", format!("{} records", grouped(report.consensus_records)))?;
+        }
         for file in self.1 {
             row(&file.label(), file.state.to_string())?;
         }
@@ -115,6 +121,27 @@ impl fmt::Display for Text<'_> {
             None => Ok(()),
             Some(finding) => writeln!(f, "\n{finding}"),
         }
+    }
+}
+
+/// Shows the files of an archive to people: how many there are, and each with which something is wrong.
+#[derive(Debug)]
+pub struct ArchiveText<'a>(pub &'a [ArchivedFile]);
+
+impl fmt::Display for ArchiveText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wrong = || self.0.iter().filter(|file| file.wrong.is_some());
+        let last = self.0.last().map_or(0, |file| file.last.0);
+        let verdict = match wrong().count() {
+            0 => "all of them whole".to_owned(),
+            count => format!("something is WRONG with {}", grouped(count as u64)),
+        };
+        writeln!(f, "  {:<31} up to height {}, {verdict}", "files of the archive", grouped(last))?;
+        for file in wrong() {
+            let label = format!("heights {} to {}", grouped(file.first.0), grouped(file.last.0));
+            writeln!(f, "  {label:<31} {file} ({})", file.file.display())?;
+        }
+        Ok(())
     }
 }
 

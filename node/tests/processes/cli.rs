@@ -25,7 +25,7 @@ fn config(testbed: &Testbed) -> PathBuf {
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["bench"],
         &["node"],
@@ -41,6 +41,7 @@ fn every_command_explains_itself() {
         &["transfer"],
         &["submit"],
         &["query"],
+        &["archive"],
         &["verify"],
         &["verify-proof"],
         &["kernels"],
@@ -52,7 +53,9 @@ fn every_command_explains_itself() {
         let (help, _) = expect(0, &arguments);
         assert!(help.contains("Usage: millrace"), "{help}");
     }
-    for command in ["bench", "node", "load", "transfer", "submit", "query", "verify", "verify-proof"] {
+    for command in
+        ["bench", "node", "load", "transfer", "submit", "query", "archive", "verify", "verify-proof"]
+    {
         let (help, _) = expect(0, &[command, "--help"]);
         assert!(help.contains("Example") && help.contains("Exit codes"), "{command}: {help}");
         assert!(help.contains(&format!("millrace {command}")), "{command}: {help}");

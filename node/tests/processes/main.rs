@@ -13,6 +13,7 @@
 //!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
+//!   ├─ archive  what is pruned is audited and proved out of an archive
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
 //!   ├─ attacks   what others wait while somebody attacks
@@ -29,6 +30,8 @@ mod testbed;
 mod accounts;
 #[cfg(test)]
 mod addresses;
+#[cfg(test)]
+mod archive;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]

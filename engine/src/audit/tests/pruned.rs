@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::audit::{BaseChain, BaseCheckpoint};
-use crate::store::Position;
+use crate::audit::{Archive, BaseChain, BaseCheckpoint};
+use crate::store::{Position, Record};
 
 /// Blocks before and behind the checkpoint of height 2, with money between the chains in flight at it; and that
 /// checkpoint. Behind it stands a batch that names height 1.
@@ -201,4 +201,101 @@ fn a_journal_that_goes_on_from_a_fetched_state_is_audited_from_there() {
     let report = audited(&scene, None);
     assert_eq!(report.finding.as_ref().unwrap().what, "the checkpoint");
     assert_eq!((report.kept_from, report.has_not_begun()), (Some(Height(3)), true));
+}
+
+/// The entries of a scene from its first one on, two at a time.
+struct Shelf {
+    next: u16,
+    end: u16,
+}
+
+impl Archive for Shelf {
+    fn read(&mut self) -> Result<Vec<Record>, Finding> {
+        let numbers = self.next..self.end.min(self.next + 2);
+        self.next = numbers.end;
+        let record = |number: u16| Record {
+            position: Position::from_raw(number.into()),
+            kind: 7,
+            bytes: number.to_le_bytes().into(),
+        };
+        Ok(numbers.map(record).collect())
+    }
+
+    fn locate(&self, position: Position) -> (PathBuf, u64) {
+        (PathBuf::from("file of the archive"), position.raw())
+    }
+
+    fn end(&self) -> Position {
+        Position::from_raw(self.end.into())
+    }
+}
+
+/// An audit of an archive with so many entries of a scene, and of the scene's directory behind it.
+fn audited_behind(
+    scene: &Scene,
+    entries: usize,
+    base: impl Into<Option<BaseCheckpoint>>,
+    directory: bool,
+) -> AuditReport {
+    let format = Box::new(Numbered(scene.entries.clone(), base.into()));
+    let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
+    let mut shelf = Shelf { next: 0, end: entries as u16 };
+    let directory = directory.then(|| scene.directory.path());
+    let archive = (&mut shelf as &mut dyn Archive, Path::new("archive"));
+    auditor.audit_archive(archive, directory, &|_, _| {}, &mut |_, _, _| {}).unwrap()
+}
+
+#[test]
+fn an_audit_goes_from_the_genesis_through_an_archive_and_on_with_the_journal() {
+    let (scene, base) = scene();
+    let behind = |height: u64| record_of(&scene, height) + 1;
+    let base = write_pruned(&scene, &base, record_of(&scene, 2));
+    for archived in 2..=4 {
+        let report = audited_behind(&scene, behind(archived), base.clone(), true);
+        assert!(report.ok, "{archived}: {:?}", report.finding);
+        assert_eq!((report.archived_to, report.audited_above), (Some(Height(archived)), Height(0)));
+        assert_eq!((report.height, report.state_root), (Height(4), scene.roots[3]));
+        assert_eq!((report.transactions, report.crossed), (6, 1), "from the genesis on");
+    }
+    let alone = audited_behind(&scene, behind(3), None, false);
+    assert!(alone.ok && !alone.has_not_begun(), "{:?}", alone.finding);
+    assert_eq!((alone.height, alone.state_root), (Height(3), scene.roots[2]));
+    // Height 2 is in the journal, but not its batches.
+    let gap = audited_behind(&scene, behind(1), base.clone(), true);
+    let finding = gap.finding.unwrap();
+    assert!(finding.expected.contains("all from height 2 on"), "{finding}");
+    assert_eq!((finding.found.as_str(), gap.height), ("all from height 3 on", Height(1)));
+}
+
+#[test]
+fn what_is_wrong_in_an_archive_is_found_there_and_a_fork_behind_it() {
+    let (mut scene, base) = scene();
+    let at = record_of(&scene, 2);
+    let Entry::Committed(record) = &mut scene.entries[at] else { panic!("a block") };
+    record.state_root.0[0] ^= 1;
+    let report = audited_behind(&scene, at + 1, base, false);
+    let finding = report.finding.unwrap();
+    assert_eq!((finding.kind, finding.offset), (FindingKind::Root, at as u64));
+    assert_eq!(finding.file, PathBuf::from("file of the archive"));
+    assert_eq!((report.archived_to, report.height), (Some(Height(1)), Height(1)));
+    // The journal behind has other blocks, also where they are not read any more.
+    let mut scene = Scene::new().told();
+    let archived = scene.entries.len();
+    let mut forked = Scene::new();
+    let other = forked.batch(&[forked.transfer(1, 11, 0)]);
+    forked.commit(&[other], |_| {});
+    let first = scene.entries.len() as u16;
+    scene.entries.extend(forked.entries.clone());
+    for (log, kind) in [("journal", LogKind::Journal), ("consensus", LogKind::Votes)] {
+        let validator = scene.genesis.validators()[0].public_key;
+        let owner = Owner { network: scene.genesis.network().0, validator, log: kind };
+        let options = Options { backend: Backend::Portable, segment_bytes: 8 << 20, ..Options::new(owner) };
+        let (log, _) = Log::open(&scene.directory.path().join(log), options).unwrap();
+        let numbers = if kind == LogKind::Journal { first..scene.entries.len() as u16 } else { 0..0 };
+        for number in numbers {
+            log.append(7, &[&number.to_le_bytes()]).unwrap();
+        }
+    }
+    let finding = audited_behind(&scene, archived, None, true).finding.unwrap();
+    assert_eq!(finding.kind, FindingKind::Fork, "{finding}");
 }

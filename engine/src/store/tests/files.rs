@@ -337,3 +337,65 @@ fn a_replay_goes_on_with_any_record_and_begins_again() {
     replay.seek(Position::from_raw(positions[7].raw() + 1)).unwrap();
     assert!(replay.next().is_some_and(|record| record.is_err()));
 }
+
+/// A reader of a log that another process writes: as an archiver is.
+#[test]
+fn a_reader_without_the_lock_sees_what_is_appended_meanwhile_and_what_was_released() {
+    for backend in both() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = || Options { backend, reserve_segments: 1, ..small() };
+        let (mut log, _) = Log::open(directory.path(), options()).unwrap();
+        let mut positions = fill(&log, 0..3);
+        log.wait_durable(positions[2]).unwrap();
+        let (_, mut reader) = Log::inspect(directory.path(), Lock::None).unwrap();
+        let mut next = 0;
+        for round in 1..30_u64 {
+            reader.look_further().unwrap();
+            for record in reader.by_ref().map(Result::unwrap) {
+                assert_eq!(record.bytes, content(next, length(next)), "record {next}");
+                next += 1;
+            }
+            assert_eq!(next, round * 3, "all that is durable");
+            if round % 7 == 0 {
+                // Another life of the log goes on behind it.
+                drop(log);
+                log = Log::open(directory.path(), options()).unwrap().0;
+            }
+            if round == 20 {
+                log.release(positions[50]);
+            }
+            positions.extend(fill(&log, round * 3..round * 3 + 3));
+            log.wait_durable(positions[positions.len() - 1]).unwrap();
+        }
+        assert!(reader.released() > Position::from_raw(0) && reader.first() <= reader.released());
+        assert!(!directory.path().join("0000000000000000.segment").exists(), "its segments are used again");
+        // One that has not looked for long is told that it has missed something, and not that there is nothing.
+        for number in 90..200 {
+            let position = log.append(0, &[&content(number, length(number))]).unwrap();
+            log.wait_durable(position).unwrap();
+            log.release(position);
+        }
+        let missed = reader.look_further();
+        assert!(matches!(missed, Err(StoreError::Released { .. })), "{missed:?}");
+    }
+}
+
+/// A reader at the end cannot tell a sector that is being written from one that is damaged, but the log that goes on
+/// can.
+#[test]
+fn damage_where_a_reader_goes_on_is_not_taken_for_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(directory.path(), Options { backend: Backend::Portable, ..small() }).unwrap();
+    let positions = fill(&log, 0..3);
+    log.wait_durable(positions[2]).unwrap();
+    let (_, mut reader) = Log::inspect(directory.path(), Lock::None).unwrap();
+    assert_eq!(reader.by_ref().map(Result::unwrap).count(), 3);
+    let (file, offset) = reader.locate(reader.end());
+    let positions = fill(&log, 3..60);
+    log.wait_durable(positions[56]).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[offset as usize + 100] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let found = reader.look_further();
+    assert!(matches!(&found, Err(StoreError::Corrupt { offset: at, .. }) if *at == offset), "{found:?}");
+}

@@ -1,11 +1,11 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use engine::replica::{BlockIndex, KIND_BATCH, KIND_COMMITTED};
+use engine::replica::{BlockIndex, ChainRecord, CommittedBlock, KIND_BATCH, KIND_COMMITTED};
 use engine::roots::ChainEntry;
 use engine::store::{Position, Record, StoreError};
 use engine::types::{Digest, Head, Packet, ValidatorIndex};
-use engine::wire::{BatchSection, Header};
+use engine::wire::{Batch, BatchSection, Block, Header};
 use kernels::merkle::Frontier;
 
 use super::*;
