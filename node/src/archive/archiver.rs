@@ -16,7 +16,7 @@ use super::journal::{Heights, Step, Tip};
 use super::write::{FileWriter, Written, replace};
 use super::{Archive, ArchiveFile};
 use crate::config::genesis::HEADER_FILE;
-use crate::validator::checkpoints::free_bytes;
+use crate::disk::free_bytes;
 use crate::validator::ordering::public_keys;
 use crate::verify::VerifyError;
 

@@ -32,7 +32,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use engine::types::Height;
+use engine::types::{Digest, Height};
 
 pub use answers::client;
 pub use audited::{ArchivedFile, AuditedArchive};
@@ -104,6 +104,18 @@ impl Archive {
     #[must_use]
     pub fn last(&self) -> Height {
         self.files.last().map_or(Height(0), |(_, last)| *last)
+    }
+
+    /// The last height of an archive of this network; 0 where there is none that can be read. Of its last file header
+    /// and index are looked at.
+    pub(crate) fn reaches(directory: &Path, network: &Digest) -> Height {
+        let last = || {
+            let archive = Self::open(directory).ok()?;
+            let heights = *archive.files.last()?;
+            let file = archive.open_file(heights).ok()?;
+            (file.network() == network).then_some(heights.1)
+        };
+        last().unwrap_or(Height(0))
     }
 
     /// The heights below the last one that no file has.

@@ -129,6 +129,9 @@ fn another_network_and_a_second_archiver_are_refused() {
     let refused = archived(&other, &archive, 4_000).unwrap_err();
     assert!(matches!(refused, ArchiveError::OtherNetwork { .. }), "{refused}");
     assert_eq!(wrongs(&other, &archive), [format!("of another network, {}", rig.genesis.network())]);
+    // Nor does a validator of the other one prune by it.
+    assert_eq!(Archive::reaches(&archive, rig.genesis.network()), Height(1));
+    assert_eq!(Archive::reaches(&archive, other.genesis.network()), Height(0));
 }
 
 /// The same heights with another content.

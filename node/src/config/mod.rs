@@ -110,6 +110,8 @@ pub struct Config {
     pub checkpoint_every_bytes: u64,
     /// How much of the journal is kept.
     pub retention: Retention,
+    /// The archive that must have what the journal releases.
+    pub archive: Option<PathBuf>,
     /// The ed25519 seed of votes and batches.
     pub consensus_seed: Secret,
     /// The TLS certificate with its key.
@@ -203,6 +205,8 @@ impl Config {
             "after how many KiB of transactions in blocks the next checkpoint is written, 16 to 1073741824",
         )?;
         let retention = read_retention(&mut storage)?;
+        let archive = storage
+            .optional_path("archive", "the directory of an archive, as `millrace archive` writes it")?;
         storage.finish()?;
 
         let work = read_work(top.section("work")?)?;
@@ -247,6 +251,7 @@ impl Config {
             segment_bytes: segment_mib << 20,
             checkpoint_every_bytes: checkpoint_every_kib << 10,
             retention,
+            archive,
             consensus_seed,
             identity,
             listen_peers,

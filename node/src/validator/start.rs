@@ -228,11 +228,11 @@ impl Validator {
             CheckpointTaker { keeper, states: ledger_states, files: checkpoints.clone(), busy: busy.clone() };
         let query = QueryThread::new(shared.clone(), view, taker, report, peers.clone());
         reader_threads.push(spawn("checkpoints", {
-            let (shared, retention, core, files) =
-                (shared.clone(), config.retention, core.clone(), files.clone());
+            let (shared, core, files) = (shared.clone(), core.clone(), files.clone());
+            let (retention, archive) = (config.retention, config.archive.clone());
             // A core that is gone is stopping.
             let tell = move |input| drop(core.send(CoreEvent::Input(input)));
-            move || files.run(&checkpoint_work, (&busy, &tell), &shared, retention)
+            move || files.run(&checkpoint_work, (&busy, &tell), &shared, (retention, archive.as_deref()))
         })?);
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {

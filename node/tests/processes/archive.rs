@@ -49,6 +49,8 @@ fn what_validators_have_pruned_is_audited_and_proved_out_of_the_archive() {
     let mut testbed = with_checkpoints(400, 16);
     let members = testbed.network.members.clone();
     members.iter().for_each(|member| store(member, "segment_mib = 4\nkeep_heights = 1100"));
+    // One of them waits for the archive.
+    store(&members[2], "archive = \"../archive\"");
     (0..4).for_each(|index| testbed.spawn(index));
     testbed.ready();
     let archive: PathBuf = testbed.path().join("archive");
@@ -70,6 +72,9 @@ fn what_validators_have_pruned_is_audited_and_proved_out_of_the_archive() {
     };
     while !all.iter().all(|index| is_pruned(*index)) {
         told.push(testbed.load(&all, 1_000.0, 3, Start::Resume));
+        // The archive only grows, so it is looked at behind the validator.
+        let kept = kept_from(&testbed, 2);
+        assert!(kept <= archived_to(&archive) + 1, "nothing that is not archived is released: {kept}");
     }
     testbed.settle();
     let goal = testbed.height(1) - 5;

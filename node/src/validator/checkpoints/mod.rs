@@ -11,6 +11,7 @@
 //! A file has its name only once it is whole and durable. The last two are kept, and those that an audit and later ones
 //! need. A checkpoint that cannot be written is a warning: the journal has everything that it would have had.
 
+mod archived;
 mod fetched;
 mod pace;
 mod served;
@@ -32,6 +33,7 @@ use engine::store::{Position, remove_file};
 use engine::sync::StateWork;
 use engine::types::{Digest, Height};
 
+use self::archived::Bound;
 pub use self::fetched::WHOLE;
 use self::fetched::{Fetching, Outcome};
 use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
@@ -184,7 +186,7 @@ impl Directory {
         work: &Receiver<CheckpointWork>,
         (busy, tell): (&AtomicBool, &dyn Fn(Input)),
         shared: &Shared,
-        retention: Retention,
+        (retention, archive): (Retention, Option<&Path>),
     ) {
         let mut fetching = Fetching::new(self, &shared.genesis);
         for work in work {
@@ -205,7 +207,7 @@ impl Directory {
                 self.read_back(height, Pace::new(&shared.clock, &stopping))
             });
             match good {
-                Ok(()) => self.prune(height, shared, retention).unwrap_or_else(|error| {
+                Ok(()) => self.prune(height, shared, (retention, archive)).unwrap_or_else(|error| {
                     tracing::warn!(
                         "the journal cannot be pruned at a checkpoint ({error}): look at data/checkpoints and the journal"
                     );
@@ -228,7 +230,12 @@ impl Directory {
 
     /// Prunes the journal at a checkpoint, where it is to be pruned, and removes those that nobody needs. `newest` was
     /// written now and read back.
-    fn prune(&self, newest: Height, shared: &Shared, retention: Retention) -> anyhow::Result<()> {
+    fn prune(
+        &self,
+        newest: Height,
+        shared: &Shared,
+        (retention, archive): (Retention, Option<&Path>),
+    ) -> anyhow::Result<()> {
         let marks = self.marks()?;
         anyhow::ensure!(
             marks.last().is_some_and(|mark| mark.height == newest),
@@ -236,7 +243,15 @@ impl Directory {
             self.path.display()
         );
         let held = shared.held().heights(&marks, shared.clock.now());
-        let RetentionPlan { kept, prune_at } = retention.plan(&base_mark(shared, &marks), &marks, &held);
+        let base = base_mark(shared, &marks);
+        let RetentionPlan { kept, prune_at } = match archive {
+            None => retention.plan(&base, &marks, &held),
+            Some(archive) => {
+                let (network, free) = (shared.genesis.network(), free_bytes(&self.path)?);
+                let bound = Bound { archive, network, free };
+                bound.apply(retention, (&base, &marks), held)
+            }
+        };
         if let Some(CheckpointMark { height, replay_from, .. }) = prune_at {
             // The index forgets these heights first, so that no reader is sent to a record that is being released.
             shared.index.prune(height);
