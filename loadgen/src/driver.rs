@@ -10,7 +10,9 @@
 //!
 //! All tasks share the books on one thread, so there is no lock and no queue between them. A lane whose
 //! validator pushes back waits alone: its packets grow older than their intended time, and that shows in
-//! the latencies, not in the schedule. A lane whose connection is lost lets its packets time out.
+//! the latencies, not in the schedule. A lane whose connection is lost lets its packets time out until the
+//! validator is there again. Where none is for as long as a transaction may wait, the run ends with what it
+//! has measured.
 //!
 //! The generator shares the machine with what it measures, so it knows when it was the limit: it is
 //! *saturated* when more than 5 % of the window's ticks came more than 20 ms late, or the signed packets
@@ -21,7 +23,7 @@ mod handshake;
 mod lanes;
 
 use crate::controller::{Controller, Tuning};
-use crate::outcome::{Generator, LoadOutcome, LostConnection};
+use crate::outcome::{EndedEarly, Generator, LoadOutcome};
 use crate::plan::{LoadError, LoadPlan, Rate, Traffic};
 use crate::pool::Pool;
 use crate::presign::Presigner;
@@ -68,6 +70,9 @@ struct Run<'a> {
     held_down: bool,
     /// When the measured window closes.
     ends_us: u64,
+    /// Since when no validator is there.
+    all_lost_since: Option<u64>,
+    ended_early: Option<EndedEarly>,
 }
 
 /// How a stretch of load ends.
@@ -89,14 +94,15 @@ impl Run<'_> {
             .of(plan.traffic, plan.data_bytes)?
             .crossing(plan.cross_percent)
             .linked(plan.payments)
-            .opening(if plan.traffic == Traffic::Open { plan.opened } else { 0 });
+            .opening(if plan.traffic == Traffic::Open { plan.opened } else { 0 })
+            .sharing(plan.share)?;
         let session = Session::new(SessionConfig {
             lanes: links.len(),
             timeout_us: micros(plan.timeout),
             busy_retry_us: plan.busy_retry.map(micros),
         });
         let clock = Clock::start();
-        let lanes = Lanes::start(clock, session, Pool::new(links.len(), workload.sizes()), links);
+        let lanes = Lanes::start(plan, clock, session, Pool::new(links.len(), workload.sizes()), links);
         let schedule = Schedule::new(0, 1.0);
         let mut run = Run {
             plan,
@@ -107,6 +113,8 @@ impl Run<'_> {
             lateness: Lateness::default(),
             held_down: false,
             ends_us: 0,
+            all_lost_since: None,
+            ended_early: None,
         };
         run.phases(workload).await
     }
@@ -161,7 +169,10 @@ impl Run<'_> {
         let starved = self.lanes.session().starved() || self.held_down;
         self.observer.phase(&Phase::Draining);
         let cpu = cpu.zip(thread_cpu()).map(|(before, after)| after.saturating_sub(before));
-        self.drain().await;
+        match &self.ended_early {
+            None => self.drain().await,
+            Some(why) => self.cut_short(&why.clone()),
+        }
         self.observer.phase(&Phase::Done);
         let (session, pool, lost) = self.lanes.take();
         let generator = Generator {
@@ -170,8 +181,34 @@ impl Run<'_> {
             late_share: self.lateness.share(),
             rate_found: controller.map(|_| rate),
         };
-        let lost = lost.into_iter().map(|(lane, reason)| LostConnection { lane, reason }).collect();
-        Ok(LoadOutcome::new(session, pool, generator, lost))
+        Ok(LoadOutcome::new(session, pool, generator, lost, self.ended_early.take()))
+    }
+
+    /// Ends the window now. Nothing more is waited for.
+    fn cut_short(&mut self, why: &EndedEarly) {
+        let now = self.clock.now_us();
+        let mut session = self.lanes.session();
+        session.end_window(now);
+        match why {
+            EndedEarly::AllLost(_) => session.give_up(now),
+            EndedEarly::Cancelled => session.withdraw(),
+        }
+    }
+
+    /// Why the run is to end now, if it is.
+    fn end_early(&mut self, now_us: u64) -> Option<EndedEarly> {
+        for news in self.lanes.take_news() {
+            self.observer.news(&news);
+        }
+        if self.observer.is_cancelled() {
+            return Some(EndedEarly::Cancelled);
+        }
+        let Some(reason) = self.lanes.all_lost() else {
+            self.all_lost_since = None;
+            return None;
+        };
+        let since = *self.all_lost_since.get_or_insert(now_us);
+        (now_us - since >= micros(self.plan.timeout)).then_some(EndedEarly::AllLost(reason))
     }
 
     async fn search(&mut self, controller: &mut Controller) -> Result<f64, LoadError> {
@@ -220,8 +257,16 @@ impl Run<'_> {
             if now - interval_from < INTERVAL_US {
                 continue;
             }
-            if let Some(reason) = self.lanes.all_lost() {
-                return Err(LoadError::AllLost(reason));
+            if let Some(why) = self.end_early(now) {
+                let is_measuring = self.lanes.session().window().is_some();
+                return match why {
+                    why if is_measuring => {
+                        self.ended_early = Some(why);
+                        Ok(())
+                    }
+                    EndedEarly::AllLost(reason) => Err(LoadError::AllLost(reason)),
+                    EndedEarly::Cancelled => Err(LoadError::Cancelled),
+                };
             }
             let seen = self.lanes.session().take_interval(now - interval_from);
             interval_from = now;
@@ -261,6 +306,9 @@ impl Run<'_> {
         while self.lanes.session().in_flight() > 0 {
             tokio::time::sleep(self.plan.tick).await;
             self.lanes.settle(self.clock.now_us());
+            if self.observer.is_cancelled() {
+                self.lanes.session().withdraw();
+            }
         }
     }
 
@@ -300,6 +348,9 @@ impl Run<'_> {
                     });
                 }
                 () = tokio::time::sleep(Duration::from_millis(100)) => {
+                    if self.observer.is_cancelled() {
+                        return Err(LoadError::Cancelled);
+                    }
                     if let Some((done, total)) = &progress {
                         self.observer.signed(done.load(Ordering::Relaxed).min(*total), *total);
                     }

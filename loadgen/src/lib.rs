@@ -30,4 +30,4 @@ pub mod outcome;
 pub mod report;
 
 pub use driver::run;
-pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Start, Traffic};
+pub use plan::{ChainLoad, Endpoint, LoadError, LoadPlan, Rate, Share, Start, Traffic};

@@ -15,6 +15,7 @@ use crate::workload::parse_reference;
 use engine::types::{Digest, PacketRun, TransactionId};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// What is known about the generator itself.
@@ -45,8 +46,32 @@ impl Generator {
 pub struct LostConnection {
     /// Its index in the load, which has one lane for each validator.
     pub lane: usize,
-    /// Its last words, or the transport's.
+    /// Its last words, or the transport's, when it went away first.
     pub reason: String,
+    /// How often it went away.
+    #[serde(default)]
+    pub times: u32,
+    /// Whether it was there again at the end.
+    #[serde(default)]
+    pub came_back: bool,
+}
+
+/// Why a run ended before its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndedEarly {
+    /// No validator could be reached any more; the last words of one.
+    AllLost(String),
+    /// The observer wanted no more.
+    Cancelled,
+}
+
+impl fmt::Display for EndedEarly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AllLost(reason) => write!(f, "no validator could be reached any more ({reason})"),
+            Self::Cancelled => f.write_str("it was stopped"),
+        }
+    }
 }
 
 /// Percentiles of the latency from the intended send to the committed notice, in microseconds.
@@ -80,6 +105,8 @@ pub struct LoadOutcome {
     pub generator: Generator,
     /// Validators that went away.
     pub lost: Vec<LostConnection>,
+    /// Why it ended before its time, if it did: the window is shorter then.
+    pub ended_early: Option<EndedEarly>,
 }
 
 impl LoadOutcome {
@@ -88,9 +115,10 @@ impl LoadOutcome {
         pool: Pool,
         generator: Generator,
         lost: Vec<LostConnection>,
+        ended_early: Option<EndedEarly>,
     ) -> LoadOutcome {
         assert!(session.window().is_some(), "a finished run has had its window");
-        LoadOutcome { session, pool, generator, lost }
+        LoadOutcome { session, pool, generator, lost, ended_early }
     }
 
     fn window(&self) -> &crate::session::Window {
@@ -119,12 +147,12 @@ impl LoadOutcome {
 
     /// Offered transactions a second.
     pub fn offered_tps(&self) -> f64 {
-        self.tally().offered as f64 / self.seconds() as f64
+        self.tally().offered as f64 / self.window().length()
     }
 
     /// Committed transactions a second, counted by arrival inside the window.
     pub fn committed_tps(&self) -> f64 {
-        self.tally().committed as f64 / self.seconds() as f64
+        self.tally().committed as f64 / self.window().length()
     }
 
     /// CPU of the generator for each transaction committed in the window.
@@ -136,6 +164,12 @@ impl LoadOutcome {
     /// Commits that came after their time-out; the audit counts them, the figures do not.
     pub fn late_commits(&self) -> u64 {
         self.session.late_commits()
+    }
+
+    /// Transactions that were refused or failed because their nonce was used or waited already: somebody else uses the
+    /// same accounts.
+    pub fn contested(&self) -> u64 {
+        self.session.contested()
     }
 
     /// Notices that made no sense: for what was not sent, or for what had its verdict already.
@@ -179,8 +213,6 @@ pub struct AuditTrail<'a> {
     seen: Vec<Vec<u64>>,
     /// Transactions that clients were told are committed.
     pub acknowledged: u64,
-    /// Of these, the ones seen so far.
-    pub found: u64,
     /// Applied transactions that were seen more than once.
     pub duplicated: u64,
     /// Applied transactions that this run did not submit.
@@ -192,7 +224,7 @@ impl<'a> AuditTrail<'a> {
         let bits = |lane| vec![0; (session.sent(lane) as usize).div_ceil(64)];
         let seen = (0..session.lanes()).map(bits).collect();
         let acknowledged = session.acknowledgements().count() as u64;
-        AuditTrail { session, pool, seen, acknowledged, found: 0, duplicated: 0, foreign: 0 }
+        AuditTrail { session, pool, seen, acknowledged, duplicated: 0, foreign: 0 }
     }
 
     /// Ticks off a transaction that execution applied.
@@ -215,23 +247,32 @@ impl<'a> AuditTrail<'a> {
             return Found::Again;
         }
         *word |= bit;
-        self.found += u64::from(self.session.acknowledged(lane, tag));
         Found::Ours
     }
 
-    /// Transactions that clients were told are committed and that were not seen.
-    pub fn missing(&self) -> u64 {
-        self.acknowledged - self.found
+    /// Transactions that clients were told are committed and that were not seen; of all lanes, or of the one whose
+    /// validator has told it.
+    pub fn missing(&self, told_by: Option<usize>) -> u64 {
+        self.unseen(told_by).count() as u64
     }
 
     /// The ids of some of the missing ones, for a person to look for.
-    pub fn missing_ids(&self, network: &Digest, at_most: usize) -> Vec<TransactionId> {
-        self.session
-            .acknowledgements()
-            .filter(|(lane, tag)| self.seen[*lane][*tag as usize / 64] & (1 << (tag % 64)) == 0)
+    pub fn missing_ids(
+        &self,
+        network: &Digest,
+        told_by: Option<usize>,
+        at_most: usize,
+    ) -> Vec<TransactionId> {
+        self.unseen(told_by)
             .filter_map(|(lane, tag)| self.pool.transaction(lane, tag))
             .take(at_most)
             .map(|transaction| transaction.id(network))
             .collect()
+    }
+
+    fn unseen(&self, told_by: Option<usize>) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let told = self.session.acknowledgements();
+        told.filter(move |(lane, _)| told_by.is_none_or(|told_by| told_by == *lane))
+            .filter(|(lane, tag)| self.seen[*lane][*tag as usize / 64] & (1 << (tag % 64)) == 0)
     }
 }

@@ -4,6 +4,7 @@ use crate::client_keys::ClientSeed;
 use client::{Address, AsOf, ClientError};
 use engine::limits::{DATA_BYTES_MAX, LINKED_PAYMENTS_MAX, OPENED_ACCOUNTS_MAX};
 use engine::types::{Asset, ChainId, ChainKind, Digest, Height};
+use std::ops::Range;
 use std::time::Duration;
 
 /// One validator to drive load at.
@@ -121,17 +122,43 @@ pub enum Start {
     Resume,
 }
 
+/// A part of the accounts of each chain: loads that run at the same time each take another one. The nonces of an
+/// account can be given by one load only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    number: u32,
+    of: u32,
+}
+
+impl Share {
+    /// All accounts.
+    pub const ALL: Share = Share { number: 1, of: 1 };
+
+    /// One of `of` parts, counted from 1; `None` where there is no such part.
+    pub fn new(number: u32, of: u32) -> Option<Share> {
+        (1..=of).contains(&number).then_some(Share { number, of })
+    }
+
+    /// Its accounts among so many.
+    pub fn accounts(self, total: u64) -> Range<u64> {
+        let first = |number: u32| (u128::from(total) * u128::from(number) / u128::from(self.of)) as u64;
+        first(self.number - 1)..first(self.number)
+    }
+}
+
 /// Everything a run needs to know.
 #[derive(Debug, Clone)]
 pub struct LoadPlan {
     /// The network id, under every signature.
     pub network: Digest,
-    /// One endpoint for each validator; account `a` sends through endpoint `a mod n`.
+    /// One endpoint for each validator; the accounts of the share send through each of them in turn.
     pub endpoints: Vec<Endpoint>,
     /// The chains and their clients.
     pub chains: Vec<ChainLoad>,
     /// The secret of the clients' keys.
     pub clients: ClientSeed,
+    /// The accounts that pay.
+    pub share: Share,
     /// Seed for the random choice of clients and amounts.
     pub seed: u64,
     /// What the clients do. Chains of other kinds get no load.
@@ -178,6 +205,7 @@ impl LoadPlan {
             endpoints,
             chains: Vec::new(),
             clients,
+            share: Share::ALL,
             seed: 1,
             traffic: Traffic::Transfer,
             data_bytes: 0,
@@ -266,8 +294,11 @@ pub enum LoadError {
         waited: Duration,
     },
     /// No connection is left.
-    #[error("the connection to every validator was lost; the last words: {0}")]
+    #[error("no validator could be reached any more before anything was measured; the last words: {0}")]
     AllLost(String),
+    /// The observer wanted no more.
+    #[error("stopped before anything was measured")]
+    Cancelled,
     /// A query that the load depends on was not answered as expected.
     #[error("validator {lane} did not tell where account {account} of chain {chain} stands: {reason}")]
     Resume {

@@ -94,6 +94,16 @@ pub trait Observer {
     fn live(&mut self, live: &Live) {
         let _ = live;
     }
+
+    /// Something that a person should know has happened.
+    fn news(&mut self, news: &str) {
+        let _ = news;
+    }
+
+    /// Whether the run is to end now, with what it has. Asked several times a second.
+    fn is_cancelled(&mut self) -> bool {
+        false
+    }
 }
 
 /// Watches nothing.
@@ -173,6 +183,13 @@ impl Observer for Terminal {
             bar.set_position(live.elapsed as u64);
         } else {
             bar.tick();
+        }
+    }
+
+    fn news(&mut self, news: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{news}")),
+            None => eprintln!("{news}"),
         }
     }
 }

@@ -244,6 +244,12 @@ pub struct BenchReport {
     pub validators: Vec<ValidatorFigures>,
     /// Validators that went away during the run.
     pub lost_connections: Vec<LostConnection>,
+    /// Why the run ended before its time, if it did: there are fewer seconds then.
+    #[serde(default)]
+    pub ended_early: Option<String>,
+    /// Transactions that met others with their nonces: somebody else used the same accounts.
+    #[serde(default)]
+    pub contested: u64,
     /// Every second of the window.
     pub seconds: Vec<SecondRow>,
 }
@@ -287,6 +293,8 @@ impl BenchReport {
                 busy_retries: outcome.busy_retries(),
             },
             lost_connections: outcome.lost.clone(),
+            ended_early: outcome.ended_early.as_ref().map(ToString::to_string),
+            contested: outcome.contested(),
             seconds: rows.to_vec(),
             ..BenchReport::default()
         }

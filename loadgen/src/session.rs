@@ -22,7 +22,7 @@ pub use window::{Tally, Window};
 
 use crate::controller::Interval;
 use crate::schedule::Schedule;
-use engine::types::{Refusal, Verdict};
+use engine::types::{Outcome, Refusal, Verdict};
 use meter::Meters;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -32,6 +32,9 @@ const WAITING: u8 = 255;
 const SENT: u8 = 254;
 const TIMED_OUT: u8 = 253;
 const LATE_COMMIT: u8 = 252;
+
+/// After this long it is asked again what became of a transaction that waits in a mempool since an earlier connection.
+const PENDING_RETRY_US: u64 = 500_000;
 
 /// What a session needs to know before the first transaction.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,10 @@ pub struct Session {
     settled_below: usize,
     unsettled: u64,
     retries: VecDeque<(u64, usize, u64)>,
+    /// Tags below these were offered on a connection that was lost.
+    again_below: Vec<u64>,
+    /// Refusals that only somebody else can have caused who uses the same accounts.
+    contested: u64,
     starved: bool,
     meters: Meters,
     window: Option<Window>,
@@ -75,6 +82,8 @@ impl Session {
             settled_below: 0,
             unsettled: 0,
             retries: VecDeque::new(),
+            again_below: vec![0; config.lanes],
+            contested: 0,
             starved: false,
             meters: Meters::default(),
             window: None,
@@ -159,6 +168,25 @@ impl Session {
         first..last
     }
 
+    /// The connection of a lane was lost and is there again: what has no verdict is to be offered once more, in these
+    /// runs of tags, the oldest first. Also what was given up meanwhile, whose nonces would be missing.
+    pub fn resume(&mut self, lane: usize) -> Vec<Range<u64>> {
+        let end = self.scheduled_in(lane);
+        let mut next = self.next_tag[lane];
+        while next < end && self.state[self.number(lane, next)] != WAITING {
+            next += 1;
+        }
+        (self.next_tag[lane], self.again_below[lane]) = (next, next);
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for tag in (0..next).filter(|tag| matches!(self.state[self.number(lane, *tag)], SENT | TIMED_OUT)) {
+            match runs.last_mut() {
+                Some(run) if run.end == tag => run.end += 1,
+                _ => runs.push(tag..tag + 1),
+            }
+        }
+        runs
+    }
+
     /// The next run of refused packets whose time to be offered again has come.
     pub fn take_retry(&mut self, now_us: u64) -> Option<(usize, Range<u64>)> {
         loop {
@@ -198,6 +226,13 @@ impl Session {
                 return;
             }
         }
+        let was_offered = tag < self.again_below[lane];
+        if was_offered && verdict == Verdict::Refused(Refusal::DuplicatePending) {
+            // It waits there since it was offered on the connection before, which nobody hears any more.
+            self.retries.push_back((now_us + PENDING_RETRY_US, lane, tag));
+            return;
+        }
+        self.contested += u64::from(!was_offered && is_contested(verdict));
         let busy = verdict == Verdict::Refused(Refusal::Busy);
         if busy {
             self.meters.interval.busy += 1;
@@ -225,6 +260,42 @@ impl Session {
             }
             self.settled_below += 1;
         }
+    }
+
+    /// Gives up on everything, however long it has waited: nobody is there any more who could answer.
+    pub fn give_up(&mut self, now_us: u64) {
+        for number in self.settled_below..self.intended_us.len() {
+            if matches!(self.state[number], WAITING | SENT) {
+                self.state[number] = TIMED_OUT;
+                self.settle(number, None, now_us);
+            }
+        }
+    }
+
+    /// Takes what has no verdict out of the figures: it had no time to get one.
+    pub fn withdraw(&mut self) {
+        for number in self.settled_below..self.intended_us.len() {
+            if matches!(self.state[number], WAITING | SENT) {
+                self.state[number] = TIMED_OUT;
+                self.unsettled -= 1;
+                if let Some(window) = self.window.as_mut().filter(|w| w.contains(self.intended_us[number])) {
+                    window.tally.offered -= 1;
+                }
+            }
+        }
+    }
+
+    /// Closes the window early, at the end of the running second.
+    pub fn end_window(&mut self, now_us: u64) {
+        if let Some(window) = &mut self.window {
+            window.end(now_us);
+            self.meters.end(window.seconds());
+        }
+    }
+
+    /// How many transactions were refused or failed because somebody else uses the same accounts.
+    pub fn contested(&self) -> u64 {
+        self.contested
     }
 
     /// Scheduled transactions without a final state.
@@ -300,6 +371,14 @@ impl Session {
     fn scheduled_in(&self, lane: usize) -> u64 {
         ((self.intended_us.len() + self.config.lanes - 1 - lane) / self.config.lanes) as u64
     }
+}
+
+/// Whether a transaction has met another one with its nonce. The clients of a load use each once.
+fn is_contested(verdict: Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Refused(Refusal::Replayed | Refusal::DuplicatePending) | Verdict::Failed(Outcome::Replayed)
+    )
 }
 
 fn is_commit(state: u8) -> bool {

@@ -2,7 +2,7 @@
 //! that they open; none of which should fail.
 //!
 //! ```text
-//!   lane = validator index          account a sends only through lane a mod lanes
+//!   lane = validator index          account a sends only through lane a mod lanes, counted from the first of the share
 //!   lane 0: 0 4 8 …                 nonces of an account: contiguous
 //!   lane 1: 1 5 9 …                 debits of an account: together never more than it held at the start
 //! ```
@@ -18,7 +18,7 @@
 //! Invariants: the same seed and shape give the same transactions; for every account, the sum of the
 //! generated debits is at most the balance it started with, so no order of execution can overdraw it.
 
-use crate::plan::{LoadError, Traffic};
+use crate::plan::{LoadError, Share, Traffic};
 use crate::pool::Sizes;
 use engine::limits::PACKET_BYTES;
 use engine::types::{
@@ -59,6 +59,8 @@ pub struct Workload {
     next_in_lane: Vec<u64>,
     dice: Dice,
     expiry: Height,
+    /// The accounts that pay.
+    share: Share,
     /// So many transfers in a hundred pay an account of another chain.
     cross_percent: u64,
     /// Payments of each transaction.
@@ -122,6 +124,7 @@ impl Workload {
             next_in_lane,
             dice: Dice::new(seed),
             expiry,
+            share: Share::ALL,
             cross_percent: 0,
             payments: 1,
             opened: 0,
@@ -148,6 +151,21 @@ impl Workload {
         let period = (1..kinds.len()).find(begins_again).unwrap_or(kinds.len());
         let round = kinds[..period].iter().map(|kind| (*kind, of_kind(&self.chains, *kind))).collect();
         Ok(Workload { round, data_bytes: data_bytes.into(), ..self })
+    }
+
+    /// The same, but only these accounts pay.
+    ///
+    /// # Errors
+    /// [`LoadError::Plan`]: they are too few.
+    pub fn sharing(self, share: Share) -> Result<Workload, LoadError> {
+        let few = self.chains.iter().map(|chain| share.accounts(chain.accounts.len() as u64));
+        if let Some(few) = few.map(|accounts| accounts.end - accounts.start).find(|few| *few < self.lanes) {
+            let lanes = self.lanes;
+            return Err(LoadError::Plan(format!(
+                "a share of {few} accounts is too small for {lanes} validators: every validator needs a client"
+            )));
+        }
+        Ok(Workload { share, ..self })
     }
 
     /// The same, but so many transfers in a hundred pay an account of another chain.
@@ -202,17 +220,19 @@ impl Workload {
         let chain_at = takers[self.dice.below(takers.len() as u64) as usize];
         let chain = &mut self.chains[chain_at];
         let total = chain.accounts.len() as u64;
-        let lane_accounts = (total - lane as u64).div_ceil(self.lanes);
+        let payers = self.share.accounts(total);
+        let first = payers.start + lane as u64;
+        let lane_accounts = (payers.end - first).div_ceil(self.lanes);
         let mut pick = self.dice.below(lane_accounts);
         let pays = kind == ChainKind::Transfers && self.opened == 0;
         let least = if pays { self.payments } else { 0 };
         for _ in 0..lane_accounts {
-            if chain.accounts[(lane as u64 + pick * self.lanes) as usize].spendable >= least {
+            if chain.accounts[(first + pick * self.lanes) as usize].spendable >= least {
                 break;
             }
             pick = (pick + 1) % lane_accounts;
         }
-        let debit = lane as u64 + pick * self.lanes;
+        let debit = first + pick * self.lanes;
         let account = &mut chain.accounts[debit as usize];
         if account.spendable < least {
             return Err(LoadError::Exhausted { lane, chain: chain.chain });

@@ -4,7 +4,7 @@
 //! committed when the load began and (b) everything that it then knew to be final. Older state would give nonces that
 //! are used already, and all transfers would be refused.
 
-use crate::plan::{LoadError, LoadPlan, Start};
+use crate::plan::{Endpoint, LoadError, LoadPlan, Start};
 use crate::progress::{Observer, Phase};
 use crate::workload::{ChainClients, ClientAccount};
 use client::{AsOf, ClientError, Connection, Event, Fingerprint, Query, RawAnswer};
@@ -66,6 +66,19 @@ pub(super) async fn caught_up(
     Ok(highest)
 }
 
+/// Connects to a validator that went away, once it is there again and keeps up with the network.
+///
+/// # Errors
+/// It is not there yet.
+pub(super) async fn reconnect(plan: &LoadPlan, lane: usize) -> Result<Connection, ClientError> {
+    let Endpoint { address, fingerprint } = plan.endpoints[lane];
+    let mut link = Connection::open(address, Fingerprint(fingerprint), &plan.network).await?;
+    while !standing_of(&mut link).await?.keeps_up() {
+        tokio::time::sleep(CATCH_UP_POLL).await;
+    }
+    Ok(link)
+}
+
 /// Where a validator stands now.
 async fn standing_of(link: &mut Connection) -> Result<AsOf, ClientError> {
     link.sender.ask([(0, Query::Status)]).await?;
@@ -105,7 +118,9 @@ pub(super) async fn clients(
         let lanes = links.len();
         for chain in &mut clients {
             for (lane, link) in links.iter_mut().enumerate() {
-                ask(link, lane, lanes, height, chain).await?;
+                let share = plan.share.accounts(chain.accounts.len() as u64);
+                let mine: Vec<u64> = (share.start + lane as u64..share.end).step_by(lanes).collect();
+                ask(link, lane, &mine, height, chain).await?;
             }
         }
     }
@@ -115,13 +130,12 @@ pub(super) async fn clients(
 async fn ask(
     link: &mut Connection,
     lane: usize,
-    lanes: usize,
+    mine: &[u64],
     height: Height,
     clients: &mut ChainClients,
 ) -> Result<(), LoadError> {
     let chain = clients.chain;
     let fail = |account: u64, reason: String| LoadError::Resume { lane, chain, account, reason };
-    let mine: Vec<u64> = (lane as u64..clients.accounts.len() as u64).step_by(lanes).collect();
     let (mut asked, mut told) = (0, 0);
     while told < mine.len() {
         let ahead = mine.len().min(told + QUERIES_AHEAD as usize);

@@ -2,7 +2,7 @@ mod server;
 
 use super::clock::Lateness;
 use crate::client_keys::ClientSeed;
-use crate::outcome::LoadOutcome;
+use crate::outcome::{EndedEarly, LoadOutcome};
 use crate::plan::{ChainLoad, LoadError, LoadPlan, Rate, Start, Traffic};
 use crate::progress::{Live, Observer, Phase, Silent};
 use crate::run;
@@ -64,14 +64,14 @@ fn everything_that_is_acknowledged_is_in_the_figures_and_in_the_trail() {
     for packet in &received[1..] {
         trail.applied(packet.run());
     }
-    assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (1, 0, 0));
-    assert_eq!(trail.missing_ids(&NETWORK, 5), [received[0].id(&NETWORK)]);
+    assert_eq!((trail.missing(None), trail.duplicated, trail.foreign), (1, 0, 0));
+    assert_eq!(trail.missing_ids(&NETWORK, None, 5), [received[0].id(&NETWORK)]);
     trail.applied(received[0].run());
     trail.applied(received[7].run());
     let mut forged = received[3];
     forged.0[40] ^= 1;
     trail.applied(forged.run());
-    assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (0, 1, 1));
+    assert_eq!((trail.missing(None), trail.duplicated, trail.foreign), (0, 1, 1));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn transactions_of_several_packets_are_counted_once_and_found_in_the_trail() {
                 }
             }
         }
-        assert_eq!((trail.missing(), trail.duplicated, trail.foreign), (0, 0, 0));
+        assert_eq!((trail.missing(None), trail.duplicated, trail.foreign), (0, 0, 0));
         assert_eq!(trail.acknowledged, transactions);
         let found = f64::from(registered) / transactions as f64;
         assert!((found - share).abs() < 0.05, "{traffic:?}: {found}");
@@ -181,10 +181,52 @@ fn a_validator_that_goes_away_is_named_and_its_transactions_time_out() {
 }
 
 #[test]
-fn a_load_without_any_validator_left_ends() {
-    let servers = [Server::start(NETWORK, |_| Some(Verdict::Committed)).closes_after(50)];
-    let error = run(&plan(&servers, Rate::Fixed(1_000.0)), &mut Silent).unwrap_err();
-    assert!(error.to_string().contains("enough"), "{error}");
+fn a_load_without_any_validator_left_ends_with_what_it_has_measured() {
+    // In the window, and before it. The validator takes each new connection, and closes it at the first transactions.
+    let servers = || [Server::start(NETWORK, |_| Some(Verdict::Committed)).closes_after(500)];
+    let with = |servers: &[Server], warm_up| {
+        let mut plan = plan(servers, Rate::Fixed(1_000.0));
+        (plan.seconds, plan.warm_up) = (600, warm_up);
+        plan.timeout = Duration::from_millis(1_500);
+        plan
+    };
+    let there = servers();
+    let outcome = run(&with(&there, Duration::from_millis(100)), &mut Silent).unwrap();
+    balanced(&outcome);
+    let Some(EndedEarly::AllLost(reason)) = &outcome.ended_early else { panic!("{:?}", outcome.ended_early) };
+    assert!(reason.contains("enough"), "{reason}");
+    assert!(outcome.tally().accepted > 100 && outcome.seconds() < 600, "{:?}", outcome.tally());
+    assert_eq!(outcome.rows().len() as u64, outcome.seconds());
+
+    let there = servers();
+    let error = run(&with(&there, Duration::from_secs(600)), &mut Silent).unwrap_err();
+    assert!(matches!(&error, LoadError::AllLost(reason) if reason.contains("enough")), "{error}");
+}
+
+#[test]
+fn a_load_that_is_cancelled_ends_with_what_it_has_measured() {
+    /// After a few looks at a phase whose words begin so.
+    struct Cancels(&'static str, u32);
+    impl Observer for Cancels {
+        fn phase(&mut self, phase: &Phase) {
+            self.1 = if phase.to_string().starts_with(self.0) { 3 } else { 0 };
+        }
+        fn live(&mut self, _: &Live) {
+            self.1 = self.1.saturating_sub(1).max(u32::from(self.1 > 0));
+        }
+        fn is_cancelled(&mut self) -> bool {
+            self.1 == 1
+        }
+    }
+    let servers = [Server::start(NETWORK, |_| Some(Verdict::Committed))];
+    let mut plan = plan(&servers, Rate::Fixed(1_000.0));
+    (plan.seconds, plan.warm_up) = (60, Duration::from_millis(100));
+    let outcome = run(&plan, &mut Cancels("measuring", 0)).unwrap();
+    balanced(&outcome);
+    assert_eq!(outcome.ended_early, Some(EndedEarly::Cancelled));
+    assert!(outcome.tally().accepted > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
+    plan.warm_up = Duration::from_secs(60);
+    assert!(matches!(run(&plan, &mut Cancels("warming", 0)), Err(LoadError::Cancelled)));
 }
 
 #[test]

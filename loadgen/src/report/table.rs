@@ -105,13 +105,17 @@ fn head(table: &mut Table, report: &BenchReport) {
         let data = plural(config.data_bytes, "byte");
         table.line(Ink::None, &format!("{data} of data with each fingerprint"));
     }
+    let storage = &report.config.storage;
+    if !storage.is_empty() {
+        table.line(Ink::Dim, &format!("journals by {storage}"));
+    }
     let memory = machine.memory_bytes as f64 / (1u64 << 30) as f64;
     let cores = plural(machine.cores, "core");
     table.line(Ink::Dim, &format!("{} · {cores} · {memory:.0} GiB · {}", machine.cpu, machine.system));
 }
 
 fn rates(table: &mut Table, report: &BenchReport) {
-    let seconds = report.config.seconds.max(1) as f64;
+    let seconds = report.seconds.len().max(1) as f64;
     table.section("transactions a second");
     let row = |name: &str, rate: f64, total: u64| {
         format!("{name:<10}{:>12}   {:>14} in the window", grouped(rate.round() as u64), grouped(total))
@@ -140,7 +144,11 @@ fn rates(table: &mut Table, report: &BenchReport) {
         table.line(Ink::Bad, &format!("timed out {:>12}", grouped(report.timed_out)));
     }
     for lost in &report.lost_connections {
-        table.line(Ink::Bad, &format!("validator {} went away: {}", lost.lane, lost.reason));
+        let end = if lost.came_back { " and came back" } else { "" };
+        table.line(Ink::Bad, &format!("validator {} went away{end}: {}", lost.lane, lost.reason));
+    }
+    if let Some(why) = &report.ended_early {
+        table.line(Ink::Bad, &format!("ended after {} s: {why}", report.seconds.len()));
     }
 }
 

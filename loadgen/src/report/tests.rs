@@ -20,7 +20,8 @@ fn sample() -> BenchReport {
         .map(|committed| SecondRow { committed, latency_us_p50: 5, ..SecondRow::default() })
         .to_vec();
     report.audit.signatures_verified_per_validator = vec![5, 6, 7, 8];
-    report.lost_connections = vec![LostConnection { lane: 2, reason: "gone".into() }];
+    report.lost_connections =
+        vec![LostConnection { lane: 2, reason: "gone".into(), times: 1, came_back: false }];
     report
 }
 

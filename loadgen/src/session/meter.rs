@@ -66,6 +66,10 @@ impl Meters {
         self.rows = vec![SecondRow::default(); seconds as usize];
     }
 
+    pub fn end(&mut self, seconds: u64) {
+        self.rows.truncate(seconds as usize);
+    }
+
     pub fn rows(&self) -> &[SecondRow] {
         &self.rows
     }

@@ -195,3 +195,61 @@ fn the_interval_for_the_controller_has_the_median_of_the_commits() {
     assert_eq!(seen.delay_us, Some(30_500));
     assert_eq!(session.take_interval(200_000).answered, 0);
 }
+
+#[test]
+fn a_lane_that_is_there_again_is_offered_what_has_no_verdict_in_order() {
+    let mut session = session(2, 100, SECOND);
+    session.open_window(0, 10);
+    session.schedule(&mut Schedule::new(0, 20.0), 450_000); // numbers 0..=9: five in each lane
+    assert_eq!(session.take_due(1, 3), 0..3);
+    session.notice(1, 1, Verdict::Committed, 100_000);
+    // The rest of the lane waits in vain until it is given up.
+    session.expire(3 * SECOND);
+    session.schedule(&mut Schedule::new(3 * SECOND, 20.0), 3 * SECOND + 60_000); // one more in each lane
+    assert_eq!(session.resume(1), [0..1, 2..5], "also what was given up: its nonces would be missing");
+    assert_eq!(session.take_due(1, 9), 5..6, "and then what has come meanwhile");
+    // What is heard of it late is a commit for the audit, and a time-out in the figures.
+    session.notice(1, 0, Verdict::Committed, 4 * SECOND);
+    assert_eq!((session.late_commits(), session.strange_notices()), (1, 0));
+    assert!(session.acknowledged(1, 0));
+}
+
+#[test]
+fn what_still_waits_from_the_connection_before_is_asked_for_again_and_is_no_sign_of_others() {
+    let pending = Verdict::Refused(Refusal::DuplicatePending);
+    let mut session = session(1, 100, 100 * SECOND);
+    session.open_window(0, 10);
+    session.schedule(&mut Schedule::new(0, 10.0), 250_000);
+    assert_eq!(session.take_due(0, 9), 0..3);
+    session.notice(0, 2, pending, SECOND);
+    assert_eq!(session.contested(), 1, "nobody has offered it before");
+    assert_eq!(session.resume(0), vec![0..2]);
+    session.notice(0, 0, pending, 2 * SECOND);
+    assert_eq!(session.take_retry(2 * SECOND), None);
+    assert_eq!(session.take_retry(3 * SECOND), Some((0, 0..1)));
+    session.notice(0, 0, Verdict::Committed, 3 * SECOND);
+    session.notice(0, 1, Verdict::Refused(Refusal::Replayed), 3 * SECOND);
+    assert_eq!((session.contested(), session.in_flight()), (1, 0));
+}
+
+#[test]
+fn a_window_that_ends_early_counts_what_it_had() {
+    for (withdrawn, offered, timed_out) in [(true, 10, 0), (false, 30, 20)] {
+        let mut session = session(1, 100, 100 * SECOND);
+        session.open_window(0, 600);
+        session.schedule(&mut Schedule::new(0, 10.0), 3 * SECOND - 1); // 30 of them
+        assert_eq!(session.take_due(0, 20), 0..20);
+        (0..10).for_each(|tag| session.notice(0, tag, Verdict::Committed, SECOND));
+        session.end_window(3 * SECOND - 1);
+        match withdrawn {
+            true => session.withdraw(),
+            false => session.give_up(3 * SECOND - 1),
+        }
+        session.close();
+        let window = session.window().unwrap();
+        assert_eq!((window.seconds(), session.seconds().len(), session.in_flight()), (3, 3, 0));
+        assert!((window.length() - 3.0).abs() < 1e-5, "{}", window.length());
+        let tally = &window.tally;
+        assert_eq!((tally.offered, tally.accepted, tally.timed_out), (offered, 10, timed_out));
+    }
+}

@@ -51,6 +51,8 @@ impl Tally {
 pub struct Window {
     start_us: u64,
     seconds: u64,
+    /// When it was ended before its time.
+    ended_us: Option<u64>,
     /// The counts so far.
     pub tally: Tally,
     latency_us: Histogram<u64>,
@@ -58,7 +60,7 @@ pub struct Window {
 
 impl Window {
     pub(super) fn new(start_us: u64, seconds: u64) -> Window {
-        Window { start_us, seconds, tally: Tally::default(), latency_us: new_histogram() }
+        Window { start_us, seconds, ended_us: None, tally: Tally::default(), latency_us: new_histogram() }
     }
 
     /// When it begins.
@@ -74,6 +76,20 @@ impl Window {
     /// Its length.
     pub fn seconds(&self) -> u64 {
         self.seconds
+    }
+
+    /// Ends it at the end of the second of an instant, if that is earlier.
+    pub(super) fn end(&mut self, at_us: u64) {
+        let lasted = at_us.saturating_sub(self.start_us).div_ceil(1_000_000).max(1);
+        if lasted <= self.seconds {
+            (self.seconds, self.ended_us) = (lasted, Some(at_us));
+        }
+    }
+
+    /// How long it was open, in seconds: less than they are, where it was ended in the midst of one.
+    pub fn length(&self) -> f64 {
+        let ended_us = self.ended_us.unwrap_or(self.end_us()).min(self.end_us());
+        (ended_us.saturating_sub(self.start_us)).max(1) as f64 / 1e6
     }
 
     /// Whether an instant lies inside.

@@ -1,5 +1,5 @@
 use super::{ChainClients, ClientAccount, Does, Drawn, Workload, parse_reference, reference};
-use crate::plan::{LoadError, Traffic};
+use crate::plan::{LoadError, Share, Traffic};
 use engine::types::{ChainId, ChainKind, Height};
 
 fn clients(chain: u32, accounts: usize, spendable: u64) -> ChainClients {
@@ -209,4 +209,26 @@ fn traffic_without_a_chain_for_it_is_refused() {
         let workload = Workload::new(chains, 2, 3, Height(9)).unwrap();
         assert!(matches!(workload.of(traffic, 0), Err(LoadError::Plan(_))), "{traffic:?}");
     }
+}
+
+#[test]
+fn shares_are_disjoint_and_together_all() {
+    let (accounts, mut paid) = (101, [0; 101]);
+    for (number, lanes) in [(1, 4), (2, 3), (3, 2)] {
+        let share = Share::new(number, 3).unwrap();
+        let mut workload = workload(accounts, lanes, 1).sharing(share).unwrap();
+        let mut mine = [false; 101];
+        for k in 0..5_000 {
+            let Drawn { transfer, .. } = workload.next(k % lanes).unwrap();
+            let debit = transfer.debit.0;
+            assert!(share.accounts(accounts as u64).contains(&debit));
+            assert_eq!((debit - share.accounts(accounts as u64).start) as usize % lanes, k % lanes);
+            mine[debit as usize] = true;
+        }
+        paid.iter_mut().zip(mine).for_each(|(paid, mine)| *paid += usize::from(mine));
+    }
+    assert_eq!(paid, [1; 101]);
+    assert_eq!((Share::new(0, 2), Share::new(3, 2), Share::new(1, 0)), (None, None, None));
+    let few = workload(5, 3, 1).sharing(Share::new(2, 3).unwrap());
+    assert!(matches!(few, Err(LoadError::Plan(words)) if words.contains("too small")));
 }

@@ -1,4 +1,5 @@
-//! The verdict on a run: all directories audited, and clients' notices held against what is on disk.
+//! The verdict on a run: all directories audited, and clients' notices held against what is on disk. A validator that
+//! died is held to what it has told itself: that was durable on its own disk before.
 
 use anyhow::Result;
 use engine::audit::{AuditReport, Finding, FindingKind};
@@ -13,8 +14,14 @@ use crate::verify;
 /// How many missing transactions are named.
 const NAMED: usize = 3;
 
-/// Audits every validator's directory. `verified` are the signatures that each says it has checked.
-pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>) -> Result<Audit> {
+/// Audits every validator's directory, also of those that are `dead`. `verified` are the signatures that each says it
+/// has checked.
+pub(super) fn audit(
+    network: &Network,
+    outcome: &LoadOutcome,
+    verified: Vec<u64>,
+    dead: &[usize],
+) -> Result<Audit> {
     let mut auditor = verify::auditor(network.genesis.clone())?;
     let mut audit = Audit {
         roots_equal: true,
@@ -23,7 +30,7 @@ pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>
         ..Audit::default()
     };
     let mut reports: Vec<AuditReport> = Vec::new();
-    for member in &network.members {
+    for (lane, member) in network.members.iter().enumerate() {
         let mut trail = outcome.trail();
         let bar = progress_bar(&format!("audit {}", member.name));
         let progress = |done: u64, total: u64| {
@@ -37,9 +44,10 @@ pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>
         })?;
         bar.finish_and_clear();
         audit.acknowledged = trail.acknowledged;
-        audit.missing = audit.missing.max(trail.missing());
+        let told_by = dead.contains(&lane).then_some(lane);
+        audit.missing = audit.missing.max(trail.missing(told_by));
         audit.duplicated = audit.duplicated.max(trail.duplicated);
-        for id in trail.missing_ids(network.genesis.network(), NAMED) {
+        for id in trail.missing_ids(network.genesis.network(), told_by, NAMED) {
             eprintln!("{}: the transaction {id}, told committed, is missing", member.name);
         }
         if let Some(finding) = &report.finding {
@@ -47,11 +55,11 @@ pub(super) fn audit(network: &Network, outcome: &LoadOutcome, verified: Vec<u64>
         }
         reports.push(report);
     }
-    judge(&mut audit, &reports);
+    judge(&mut audit, &reports, dead);
     Ok(audit)
 }
 
-fn judge(audit: &mut Audit, reports: &[AuditReport]) {
+fn judge(audit: &mut Audit, reports: &[AuditReport], dead: &[usize]) {
     let kind = |kind: FindingKind| {
         let found = move |finding: &Finding| finding.kind == kind;
         reports.iter().filter(|report| report.finding.as_ref().is_some_and(found)).count() as u64
@@ -64,7 +72,8 @@ fn judge(audit: &mut Audit, reports: &[AuditReport]) {
         .map(|supply| i64::try_from(supply.found() as i128 - supply.expected() as i128).unwrap_or(i64::MAX))
         .find(|drift| *drift != 0)
         .unwrap_or(0);
-    audit.attested = reports.iter().map(|report| report.attested).min().unwrap_or(0);
+    let alive = reports.iter().enumerate().filter(|(at, _)| !dead.contains(at));
+    audit.attested = alive.map(|(_, report)| report.attested).min().unwrap_or(audit.attested_told);
     audit.ok = reports.iter().all(|report| report.ok) && audit.keeps_its_word();
 }
 

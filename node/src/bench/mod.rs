@@ -6,14 +6,16 @@
 //! ```
 //!
 //! Invariants: no process and no temporary directory outlives the benchmark; the verdict comes from the files on
-//! disk and from what clients were told, never from what a validator says of itself.
+//! disk and from what clients were told, never from what a validator says of itself. Where a validator dies, the load
+//! goes on with the others, all directories are audited, and the benchmark fails.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use loadgen::outcome::LoadOutcome;
-use loadgen::progress::Terminal;
+use loadgen::outcome::{LoadOutcome, LostConnection};
+use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::report::{
     BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
 };
@@ -28,9 +30,11 @@ use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
 mod figures;
+mod interrupt;
 mod testbed;
 mod watch;
 
+use interrupt::Interrupt;
 use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
 
@@ -67,19 +71,59 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         opened: args.opened,
         ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)?
     };
-    let mut watcher = Watcher::start(Sampler::connect(&testbed.network, testbed.pids())?)?;
+    let sampler = Sampler::connect(&testbed.network, testbed.pids())?;
+    let mut watcher = Watcher::start(sampler, testbed.interrupt.clone())?;
     let outcome = loadgen::run(&plan, &mut watcher);
-    // A validator that died explains a failed load better than the load does.
-    testbed.check()?;
-    let outcome = outcome?;
+    if testbed.interrupt.signal().is_some() {
+        return interrupted(&mut testbed, outcome, args);
+    }
+    let mut dead = testbed.take_dead();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        // A validator that died explains a failed load better than the load does.
+        Err(error) => return Err(dead.pop().map_or(error.into(), |(_, died)| died.into())),
+    };
     let (mut sampler, window) = watcher.finish()?;
-    settle(&mut sampler)?;
-    let last = sampler.sample()?;
+    settle(&mut sampler);
+    let last = sampler.sample();
     drop(sampler);
+    dead.extend(testbed.take_dead());
     testbed.stop()?;
+    for (_, died) in &dead {
+        eprintln!("{died}");
+    }
+    let dead: Vec<usize> = dead.into_iter().map(|(at, _)| at).collect();
 
-    let storage = last.first().map(|sample| sample.counters.storage.clone()).unwrap_or_default();
-    let config = BenchConfig {
+    let storage = last.iter().map(|sample| sample.counters.storage.as_str());
+    let config = bench_config(args, backends(storage));
+    let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    fill(&mut report, &outcome, &window);
+    let verified = last.iter().map(|sample| sample.total("signatures_verified")).collect();
+    report.audit = check::audit(&testbed.network, &outcome, verified, &dead)?;
+    present(&report, json, args.report.as_deref())?;
+    Ok(report.audit.ok && dead.is_empty() && outcome.ended_early.is_none())
+}
+
+/// A signal has ended the load: what it has measured is said, and nothing is audited.
+fn interrupted(
+    testbed: &mut Testbed,
+    outcome: Result<LoadOutcome, LoadError>,
+    args: &BenchArgs,
+) -> Result<bool> {
+    match outcome {
+        Ok(outcome) => {
+            print_load(&outcome, &bench_config(args, String::new()), &testbed.network);
+            println!("  not audited: the files were not looked at");
+        }
+        Err(error) => eprintln!("{error}"),
+    }
+    testbed.clear();
+    testbed.interrupt.end_if_asked();
+    bail!("a signal has ended the load, and is gone")
+}
+
+fn bench_config(args: &BenchArgs, storage: String) -> BenchConfig {
+    BenchConfig {
         validators: u64::from(args.validators),
         chains: u64::from(args.chains),
         accounts: args.accounts,
@@ -91,13 +135,13 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
         data_bytes: args.data_bytes.into(),
         storage,
-    };
-    let mut report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
-    fill(&mut report, &outcome, &window);
-    let verified = last.iter().map(|sample| sample.total("signatures_verified")).collect();
-    report.audit = check::audit(&testbed.network, &outcome, verified)?;
-    present(&report, json, args.report.as_deref())?;
-    Ok(report.audit.ok)
+    }
+}
+
+/// The backends of several journals, each once.
+fn backends<'a>(of: impl Iterator<Item = &'a str>) -> String {
+    let found: BTreeSet<&str> = of.filter(|name| !name.is_empty()).collect();
+    found.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses what does not go together or takes more chains, before anything is made.
@@ -140,21 +184,61 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
     }
 }
 
-/// Offers load to a network that is running; `false` if a validator went away meanwhile, or transactions got no answer.
+/// Offers load to a network that is running; `false` if a validator went away and stayed away, transactions got no
+/// answer, or somebody else used the same accounts.
 ///
 /// # Errors
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
-    let network = answering(Network::load(&args.network)?)?;
+    let (network, storage) = answering(taking_part(Network::load(&args.network)?, args)?)?;
+    let plan = load_plan(args, &network)?;
+    let interrupt = Interrupt::watch(|| {})?;
+    let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
+    let outcome = loadgen::run(&plan, &mut watcher);
+    if let Err(LoadError::Cancelled) = &outcome {
+        interrupt.end_if_asked();
+    }
+    let outcome = outcome?;
+    let config = BenchConfig {
+        validators: network.members.len() as u64,
+        chains: plan.chains.len() as u64,
+        accounts: plan.chains.first().map_or(0, |chain| chain.accounts),
+        seconds: args.seconds,
+        rate: rate_text(args.rate),
+        workload: workload(args.workload, args.linked).into(),
+        cross_chain_percent: f64::from(args.cross_chain),
+        payments: args.linked.into(),
+        opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
+        data_bytes: args.data_bytes.into(),
+        storage,
+    };
+    let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
+    let is_printed = json.as_ref().is_some_and(Output::is_stdout);
+    if !is_printed {
+        print_load(&outcome, &report.config, &network);
+    }
+    json.map(|json| json.write(&report.to_json())).transpose()?;
+    interrupt.end_if_asked();
+    if let Some(transaction) = outcome.acknowledged().last().filter(|_| !is_printed) {
+        let (directory, id) = (quoted(&args.network), transaction.id(network.genesis.network()));
+        println!("one of them:  millrace query --network {directory} transaction {id}");
+    }
+    Ok(is_whole(&outcome))
+}
+
+/// What the load of a running network is asked to do.
+fn load_plan(args: &LoadArgs, network: &Network) -> Result<LoadPlan> {
     let traffic = args.workload.traffic();
+    let seed = args.seed.map_or_else(random_seed, Ok)?;
     let mut plan = LoadPlan {
         traffic,
         data_bytes: args.data_bytes,
         cross_percent: args.cross_chain,
         payments: args.linked,
         opened: args.opened,
-        ..plan(&network, args.rate, args.seed, args.seconds, args.warm_up, Start::Resume)?
+        share: args.share,
+        ..plan(network, args.rate, seed, args.seconds, args.warm_up, Start::Resume)?
     };
     // Nothing is asked of chains that get no load.
     plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
@@ -169,47 +253,75 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
         }
         plan.chains.retain(|of| chains.contains(&of.chain.0));
     }
-    let outcome = loadgen::run(&plan, &mut Terminal::new())?;
-    let config = BenchConfig {
-        validators: network.members.len() as u64,
-        chains: plan.chains.len() as u64,
-        accounts: plan.chains.first().map_or(0, |chain| chain.accounts),
-        seconds: args.seconds,
-        rate: rate_text(args.rate),
-        workload: workload(args.workload, args.linked).into(),
-        cross_chain_percent: f64::from(args.cross_chain),
-        payments: args.linked.into(),
-        opened: if args.workload == Workload::Open { args.opened.into() } else { 0 },
-        data_bytes: args.data_bytes.into(),
-        storage: String::new(),
-    };
-    let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
-    match json {
-        Some(json) if json.is_stdout() => {
-            return json.write(&report.to_json()).map(|()| is_whole(&outcome));
-        }
-        json => {
-            print_load(&outcome, &report.config);
-            json.map(|json| json.write(&report.to_json())).transpose()?;
-        }
-    }
-    if let Some(transaction) = outcome.acknowledged().last() {
-        let (directory, id) = (quoted(&args.network), transaction.id(network.genesis.network()));
-        println!("one of them:  millrace query --network {directory} transaction {id}");
-    }
-    Ok(is_whole(&outcome))
+    Ok(plan)
 }
 
-/// Whether every validator stayed, and every transaction was answered.
+fn random_seed() -> Result<u64> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(std::io::Error::other).context("the system gives no randomness")?;
+    Ok(u64::from_le_bytes(seed))
+}
+
+/// The terminal of a load that a signal ends.
+struct Watched {
+    terminal: Terminal,
+    interrupt: Interrupt,
+}
+
+impl Observer for Watched {
+    fn phase(&mut self, phase: &Phase) {
+        self.terminal.phase(phase);
+    }
+
+    fn signed(&mut self, done: u64, total: u64) {
+        self.terminal.signed(done, total);
+    }
+
+    fn live(&mut self, live: &Live) {
+        self.terminal.live(live);
+    }
+
+    fn news(&mut self, news: &str) {
+        self.terminal.news(news);
+    }
+
+    fn is_cancelled(&mut self) -> bool {
+        self.interrupt.signal().is_some()
+    }
+}
+
+/// Whether the run came to its end, every validator was there at it, every transaction was answered, and nobody else
+/// used the same accounts.
 fn is_whole(outcome: &LoadOutcome) -> bool {
-    outcome.lost.is_empty() && outcome.tally().timed_out == 0
+    outcome.ended_early.is_none()
+        && outcome.lost.iter().all(|lost| lost.came_back)
+        && outcome.tally().timed_out == 0
+        && outcome.contested() == 0
 }
 
-/// The network without the validators that do not answer: the load goes to the others.
-fn answering(mut network: Network) -> Result<Network> {
+/// The network with only those validators that are to get load.
+fn taking_part(mut network: Network, args: &LoadArgs) -> Result<Network> {
+    let Some(wanted) = &args.validators else { return Ok(network) };
+    let validators = network.members.len();
+    if let Some(none) = wanted.iter().find(|index| usize::from(**index) >= validators) {
+        bail!(LoadError::Plan(format!(
+            "--validators: there is no validator {none}; the network has {validators}, counted from 0"
+        )));
+    }
+    network.members.retain(|member| wanted.contains(&member.index.0));
+    Ok(network)
+}
+
+/// The network without the validators that do not answer: the load goes to the others. Also how their journals are
+/// written.
+fn answering(mut network: Network) -> Result<(Network, String)> {
     let genesis = network.genesis.clone();
-    network.members.retain(|member| match member.connect(&genesis) {
-        Ok(_) => true,
+    let mut storage = Vec::new();
+    network.members.retain(|member| match member.connect(&genesis).and_then(|mut client| client.status()) {
+        Ok(status) => {
+            storage.push(status.value.storage);
+            true
+        }
         Err(error) => {
             eprintln!("no load for \"{}\", which does not answer: {error}", member.name);
             false
@@ -218,7 +330,7 @@ fn answering(mut network: Network) -> Result<Network> {
     if network.members.is_empty() {
         bail!("no validator of this network answers; is it up, and are these its ports?");
     }
-    Ok(network)
+    Ok((network, backends(storage.iter().map(String::as_str))))
 }
 
 fn plan(
@@ -256,16 +368,15 @@ fn plan(
 }
 
 /// Waits until all validators have committed the same height: one may be a block behind when the load ends.
-fn settle(sampler: &mut Sampler) -> Result<()> {
-    let goal = sampler.heights()?.into_iter().max().unwrap_or(0);
+fn settle(sampler: &mut Sampler) {
+    let goal = sampler.heights().into_iter().max().unwrap_or(0);
     for _ in 0..SETTLE_POLLS {
-        if sampler.heights()?.into_iter().all(|height| height >= goal) {
-            return Ok(());
+        if sampler.heights().into_iter().all(|height| height >= goal) {
+            return;
         }
         std::thread::sleep(SETTLE_POLL);
     }
     // The audit will show what the one behind is missing.
-    Ok(())
 }
 
 /// Adds what only the validators know.
@@ -316,8 +427,9 @@ fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>)
     Ok(())
 }
 
-fn print_load(outcome: &LoadOutcome, config: &BenchConfig) {
+fn print_load(outcome: &LoadOutcome, config: &BenchConfig, network: &Network) {
     let (tally, latency) = (outcome.tally(), outcome.latency());
+    let name = |lane: usize| network.members.get(lane).map_or("", |member| member.name.as_str());
     println!(
         "offered {:.0}/s  committed {:.0}/s  latency p50 {} ms  p99 {} ms  max {} ms",
         outcome.offered_tps(),
@@ -326,6 +438,10 @@ fn print_load(outcome: &LoadOutcome, config: &BenchConfig) {
         latency.p99 / 1000,
         latency.max / 1000
     );
+    if let Some(why) = &outcome.ended_early {
+        let (lasted, wanted) = (outcome.seconds(), config.seconds);
+        println!("  ended early, after {lasted} of {wanted} s: {why}");
+    }
     if config.payments > 1 {
         let payments = config.payments;
         println!(
@@ -344,17 +460,29 @@ fn print_load(outcome: &LoadOutcome, config: &BenchConfig) {
     if config.data_bytes > 0 {
         println!("  data with each fingerprint: {} bytes", config.data_bytes);
     }
+    if !config.storage.is_empty() {
+        println!("  storage: {}", config.storage);
+    }
     for (reason, count) in &tally.rejected {
         println!("  refused: {reason}  {count}");
     }
     for (reason, count) in &tally.failed {
         println!("  failed: {reason}  {count}");
     }
+    if outcome.contested() > 0 {
+        println!(
+            "  {} of all transactions have met others with their nonces: somebody else uses the same accounts. Loads that \
+             run at the same time go together if each takes its own --share, as in 1/2 and 2/2, or other --chains",
+            outcome.contested()
+        );
+    }
     if tally.timed_out > 0 {
         println!("  without an answer in time: {}", tally.timed_out);
     }
-    for lost in &outcome.lost {
-        println!("  validator {} went away: {}", lost.lane, lost.reason);
+    for LostConnection { lane, reason, times, came_back } in &outcome.lost {
+        let often = if *times == 1 { String::new() } else { format!(" {times} times") };
+        let end = if *came_back { ", and was there again at the end" } else { "" };
+        println!("  \"{}\" went away{often}{end}: {reason}", name(*lane));
     }
 }
 

@@ -2,21 +2,21 @@
 //!
 //! ```text
 //! dropped, panicked ──> processes killed, temporary directory removed
-//! SIGINT, SIGTERM ────> the same by a waiting thread, then exit 130
+//! SIGINT, SIGTERM ────> the load ends with what it has; the same by this thread or a waiting one, then exit 130, 143
 //! SIGKILL ────────────> the kernel kills the processes (they are tied); the directory stays
 //! ```
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::interrupt::Interrupt;
 use crate::config::Config;
 use crate::network::{self, InitOptions, Network, ProcessError, Tie, ValidatorProcess};
-use crate::signals;
 
 /// How long validators may take to stop, all together.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -31,17 +31,18 @@ struct BenchDirectory {
     temporary: bool,
 }
 
-/// What has to be cleaned up, by this thread or by the one that waits for signals.
+/// What has to be cleaned up, by this thread or by the one that waits for signals. Never locked for long.
 #[derive(Debug, Default)]
 struct Cleanup {
-    processes: Vec<ValidatorProcess>,
+    /// Processes that run, and have not been waited for.
+    pids: Vec<u32>,
     directory: Option<BenchDirectory>,
 }
 
 impl Cleanup {
     /// Kills what runs and removes what is temporary.
     fn clear(&mut self) {
-        self.processes.clear();
+        self.pids.drain(..).for_each(|pid| network::signal(pid, libc::SIGKILL));
         if let Some(directory) = self.directory.take().filter(|directory| directory.temporary)
             && let Err(error) = fs::remove_dir_all(&directory.path)
         {
@@ -54,6 +55,9 @@ impl Cleanup {
 #[derive(Debug)]
 pub(super) struct Testbed {
     pub network: Network,
+    pub interrupt: Interrupt,
+    /// In the order of the validators; none once it is stopped or has ended.
+    processes: Vec<Option<ValidatorProcess>>,
     cleanup: Arc<Mutex<Cleanup>>,
 }
 
@@ -65,17 +69,23 @@ impl Testbed {
             None => temporary().context("cannot make a temporary directory")?,
         };
         let directory = BenchDirectory { path: path.clone(), temporary: data.is_none() && !keep };
-        let cleanup = Arc::new(Mutex::new(Cleanup { processes: Vec::new(), directory: Some(directory) }));
-        watch_signals(Arc::clone(&cleanup))?;
+        let cleanup = Arc::new(Mutex::new(Cleanup { pids: Vec::new(), directory: Some(directory) }));
+        let at_last = Arc::clone(&cleanup);
+        let interrupt = Interrupt::watch(move || {
+            let mut cleanup = lock(&at_last);
+            cleanup.clear();
+            // Kept locked until the process ends, so that nobody starts another one meanwhile.
+            std::mem::forget(cleanup);
+        })?;
         let made = network::init(&path, options).map_err(anyhow::Error::from).and_then(|network| {
             // All configurations are alike: a setting that makes no sense is better refused here than by each process.
             Config::load(&network.members[0].config_file())?;
             Ok(network)
         });
         match made {
-            Ok(network) => Ok(Self { network, cleanup }),
+            Ok(network) => Ok(Self { network, interrupt, processes: Vec::new(), cleanup }),
             Err(error) => {
-                cleanup.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                lock(&cleanup).clear();
                 Err(error)
             }
         }
@@ -84,56 +94,63 @@ impl Testbed {
     /// Starts all validators and waits until they answer. Call it on the thread that outlives them.
     pub(super) fn start(&mut self) -> Result<()> {
         let executable = std::env::current_exe().context("cannot find this executable")?;
-        let mut cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut started = Vec::new();
         for member in &self.network.members {
+            let mut cleanup = lock(&self.cleanup);
             let process = ValidatorProcess::spawn(&executable, member, Tie::Tied)?;
-            cleanup.processes.push(process);
+            cleanup.pids.push(process.pid());
+            started.push(process);
         }
-        network::wait_ready(&self.network, &mut cleanup.processes, READY_PATIENCE)?;
+        network::wait_ready(&self.network, &mut started, READY_PATIENCE)?;
+        self.processes = started.into_iter().map(Some).collect();
         Ok(())
     }
 
     /// The processes, in the order of the validators.
     pub(super) fn pids(&self) -> Vec<u32> {
-        let cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
-        cleanup.processes.iter().map(ValidatorProcess::pid).collect()
+        self.processes.iter().flatten().map(ValidatorProcess::pid).collect()
     }
 
-    /// Fails if a validator has ended by itself.
-    pub(super) fn check(&self) -> Result<(), ProcessError> {
-        let mut cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
-        cleanup.processes.iter_mut().try_for_each(ValidatorProcess::check)
+    /// Those that have ended by themselves: which, and why.
+    pub(super) fn take_dead(&mut self) -> Vec<(usize, ProcessError)> {
+        let mut dead = Vec::new();
+        for (at, slot) in self.processes.iter_mut().enumerate() {
+            if let Some(error) = slot.as_mut().and_then(|process| process.check().err()) {
+                let pid = slot.take().map(|process| process.pid());
+                lock(&self.cleanup).pids.retain(|other| Some(*other) != pid);
+                dead.push((at, error));
+            }
+        }
+        dead
     }
 
     /// Stops all validators, in good order.
-    pub(super) fn stop(&self) -> Result<(), ProcessError> {
-        let mut cleanup = self.cleanup.lock().unwrap_or_else(PoisonError::into_inner);
-        let processes = std::mem::take(&mut cleanup.processes);
+    pub(super) fn stop(&mut self) -> Result<(), ProcessError> {
+        let processes: Vec<_> = self.processes.iter_mut().filter_map(Option::take).collect();
+        lock(&self.cleanup).pids.clear();
         processes.iter().for_each(ValidatorProcess::ask_to_stop);
         processes.into_iter().try_for_each(|process| process.stop(STOP_PATIENCE))
+    }
+
+    /// Kills what runs and removes what is temporary.
+    pub(super) fn clear(&mut self) {
+        // They are killed and waited for.
+        self.processes.clear();
+        let mut cleanup = lock(&self.cleanup);
+        cleanup.pids.clear();
+        cleanup.clear();
     }
 }
 
 impl Drop for Testbed {
     fn drop(&mut self) {
         // The thread that waits for signals holds the cleanup too, so it would not be dropped by itself.
-        self.cleanup.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.clear();
     }
 }
 
-/// On a signal, cleans up and ends this process.
-fn watch_signals(cleanup: Arc<Mutex<Cleanup>>) -> Result<()> {
-    let watch = move || {
-        if let Ok(signal) = signals::wait() {
-            eprintln!("stopped by a signal");
-            // Kept locked, so that nobody starts another process meanwhile.
-            let mut cleanup = cleanup.lock().unwrap_or_else(PoisonError::into_inner);
-            cleanup.clear();
-            std::process::exit(signal.exit_code());
-        }
-    };
-    std::thread::Builder::new().name("signals".into()).spawn(watch).context("cannot start a thread")?;
-    Ok(())
+fn lock(cleanup: &Mutex<Cleanup>) -> MutexGuard<'_, Cleanup> {
+    cleanup.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A new directory that nobody else uses.

@@ -14,37 +14,53 @@ use engine::wire::Query;
 use loadgen::progress::{Live, Observer, Phase, Terminal};
 
 use super::figures::{Sample, Samples, Usage};
+use super::interrupt::Interrupt;
 use crate::network::{Member, Network};
 
 /// Asks every validator for its counters, and the system for what it has used.
 pub(super) struct Sampler {
-    clients: Vec<Client>,
+    /// None of one that went away.
+    clients: Vec<Option<Client>>,
     pids: Vec<u32>,
+    /// What each said last: all that is known of one that went away.
+    last: Samples,
 }
 
 impl Sampler {
     /// Connects to every validator of a network; `pids` are their processes.
     pub(super) fn connect(network: &Network, pids: Vec<u32>) -> Result<Self> {
-        let connect = |member: &Member| member.connect(&network.genesis);
+        let connect = |member: &Member| member.connect(&network.genesis).map(Some);
         let clients = network.members.iter().map(connect).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { clients, pids })
+        let last = clients.iter().map(|_| Sample::default()).collect();
+        Ok(Self { clients, pids, last })
     }
 
-    /// All validators, now.
-    pub(super) fn sample(&mut self) -> Result<Samples> {
+    /// All validators, now. One that went away stays as it was.
+    pub(super) fn sample(&mut self) -> Samples {
         // What the system knows is read first, for all: it does not wait for an answer.
-        let usages =
-            self.pids.iter().map(|pid| Usage::of(*pid)).collect::<Result<Vec<_>, _>>().context("/proc")?;
-        let mut samples = Vec::new();
-        for (client, usage) in self.clients.iter_mut().zip(usages) {
-            samples.push(Sample { usage, counters: client.ask(Query::Counters)?.value });
+        let usages: Vec<_> = self.pids.iter().map(|pid| Usage::of(*pid)).collect();
+        for ((slot, last), usage) in self.clients.iter_mut().zip(&mut self.last).zip(usages) {
+            // One that has ended is not asked: its answer would be waited for.
+            let usage = usage.ok().filter(|usage| usage.resident_bytes_max > 0);
+            let asked = slot.as_mut().zip(usage).map(|(client, usage)| (client.ask(Query::Counters), usage));
+            match asked {
+                Some((Ok(counters), usage)) => *last = Sample { usage, counters: counters.value },
+                _ => *slot = None,
+            }
         }
-        Ok(samples)
+        self.last.clone()
     }
 
-    /// The committed height of every validator.
-    pub(super) fn heights(&mut self) -> Result<Vec<u64>> {
-        self.clients.iter_mut().map(|client| Ok(client.status()?.as_of.height.0)).collect()
+    /// The committed height of every validator that is there.
+    pub(super) fn heights(&mut self) -> Vec<u64> {
+        let height = |slot: &mut Option<Client>| {
+            let status = slot.as_mut()?.status().ok();
+            if status.is_none() {
+                *slot = None;
+            }
+            Some(status?.as_of.height.0)
+        };
+        self.clients.iter_mut().filter_map(height).collect()
     }
 }
 
@@ -57,26 +73,27 @@ pub(super) struct Window {
 /// Shows the run on the terminal, and has samples taken at the right moments.
 pub(super) struct Watcher {
     terminal: Terminal,
+    interrupt: Interrupt,
     orders: Sender<()>,
-    thread: JoinHandle<(Sampler, Result<Vec<Samples>>)>,
+    thread: JoinHandle<(Sampler, Vec<Samples>)>,
 }
 
 impl Watcher {
     /// Starts the sampling thread.
-    pub(super) fn start(sampler: Sampler) -> Result<Self> {
+    pub(super) fn start(sampler: Sampler, interrupt: Interrupt) -> Result<Self> {
         let (orders, waiting) = unbounded();
         let thread = std::thread::Builder::new()
             .name("sampler".into())
             .spawn(move || take(sampler, &waiting))
             .context("cannot start a thread")?;
-        Ok(Self { terminal: Terminal::new(), orders, thread })
+        Ok(Self { terminal: Terminal::new(), interrupt, orders, thread })
     }
 
     /// Ends the sampling thread; the window, and the sampler for what comes after.
     pub(super) fn finish(self) -> Result<(Sampler, Window)> {
         drop(self.orders);
         let (sampler, samples) = self.thread.join().map_err(|_| anyhow!("the sampling thread panicked"))?;
-        let mut samples = samples.context("the validators could not be sampled")?.into_iter();
+        let mut samples = samples.into_iter();
         match (samples.next(), samples.next()) {
             (Some(open), Some(close)) => Ok((sampler, Window { open, close })),
             _ => Err(anyhow!("the measured window was never opened and closed")),
@@ -84,7 +101,7 @@ impl Watcher {
     }
 }
 
-fn take(mut sampler: Sampler, orders: &Receiver<()>) -> (Sampler, Result<Vec<Samples>>) {
+fn take(mut sampler: Sampler, orders: &Receiver<()>) -> (Sampler, Vec<Samples>) {
     let samples = orders.iter().map(|()| sampler.sample()).collect();
     (sampler, samples)
 }
@@ -92,7 +109,7 @@ fn take(mut sampler: Sampler, orders: &Receiver<()>) -> (Sampler, Result<Vec<Sam
 impl Observer for Watcher {
     fn phase(&mut self, phase: &Phase) {
         if matches!(phase, Phase::Measuring { .. } | Phase::Draining) {
-            // The thread ends only with a failed sample, which `finish` reports.
+            // The thread ends only with this sender.
             let _ = self.orders.send(());
         }
         self.terminal.phase(phase);
@@ -104,5 +121,13 @@ impl Observer for Watcher {
 
     fn live(&mut self, live: &Live) {
         self.terminal.live(live);
+    }
+
+    fn news(&mut self, news: &str) {
+        self.terminal.news(news);
+    }
+
+    fn is_cancelled(&mut self) -> bool {
+        self.interrupt.signal().is_some()
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{EXIT_CODES, Storage};
+use loadgen::Share;
+
+use super::Storage;
 
 /// Measure a network of validators on this machine, then audit what it wrote.
 ///
@@ -103,8 +105,18 @@ pub struct BenchArgs {
 ///   millrace load --network /tmp/mill --rate 5000 --seconds 60
 ///   millrace load --network /tmp/mill --workload attest
 ///   millrace load --network /tmp/mill --chains 2 --rate 500
+///   millrace load --network /tmp/mill --validators 0,1,3
+///   millrace load --network /tmp/mill --share 1/2 & millrace load --network /tmp/mill --share 2/2
+///
+/// A validator that goes away is tried again until it is there; what it has not
+/// answered is offered again. Where none is there for ten seconds, the load
+/// ends with what it has measured. Ctrl-C ends it with what it has, too.
+///
+/// Exit codes: 0 every transaction was answered; 1 some were not, a validator
+/// went away and stayed away, or another load uses the same accounts; 2 for
+/// wrong usage; 130 after Ctrl-C, 143 after SIGTERM.
 #[derive(Debug, Clone, Args)]
-#[command(verbatim_doc_comment, after_help = EXIT_CODES)]
+#[command(verbatim_doc_comment)]
 pub struct LoadArgs {
     /// The network's directory.
     #[arg(long, value_name = "DIR")]
@@ -125,6 +137,13 @@ pub struct LoadArgs {
     /// together if they name different chains.
     #[arg(long, value_name = "CHAINS", value_delimiter = ',')]
     pub chains: Option<Vec<u32>>,
+    /// Validators that get the load, with commas between them; all that answer, if nothing is said.
+    #[arg(long, value_name = "INDICES", value_delimiter = ',')]
+    pub validators: Option<Vec<u16>>,
+    /// The part of the accounts that pay: the first of two is 1/2. Loads that run at the same time each take another
+    /// one.
+    #[arg(long, value_name = "K/N", default_value = "1/1", value_parser = parse_share)]
+    pub share: Share,
     /// Bytes of data that are registered with each fingerprint; not with --workload transfer.
     #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=1_024))]
     pub data_bytes: u16,
@@ -137,9 +156,10 @@ pub struct LoadArgs {
     /// With --workload open: accounts that each transaction opens. Rates count transactions.
     #[arg(long, default_value_t = 1, value_name = "ACCOUNTS", value_parser = clap::value_parser!(u16).range(1..=680))]
     pub opened: u16,
-    /// Seed for the random choice of clients and amounts.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Seed for the random choice of clients and amounts; without one, another one each time, so that no two loads
+    /// offer the same transactions.
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -190,6 +210,12 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
         Ok(rate) if (1.0..=RATE_MAX).contains(&rate) => Ok(Rate::Fixed(rate)),
         _ => Err(format!("write \"max\", or transfers a second from 1 to {RATE_MAX}")),
     }
+}
+
+fn parse_share(text: &str) -> Result<Share, String> {
+    let parts = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    let share = parts.and_then(|(number, of)| Share::new(number, of));
+    share.ok_or_else(|| "write K/N, such as 1/2 for the first of two parts".into())
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

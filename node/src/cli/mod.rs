@@ -98,6 +98,7 @@ impl Cli {
     pub fn takes_signals(&self) -> bool {
         match &self.command {
             Command::Bench(_)
+            | Command::Load(_)
             | Command::Node(_)
             | Command::Archive(_)
             | Command::Network(NetworkCommand::Up(_)) => true,

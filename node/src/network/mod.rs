@@ -32,6 +32,7 @@ mod waiting;
 
 pub use chains::ChainDraft;
 pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
+pub(crate) use process::signal;
 pub use process::{ProcessError, Tie, ValidatorProcess};
 pub use running::{Down, RunError, Running, Up, down, stop_new_on_signal, up, wait_ready};
 

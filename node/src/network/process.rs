@@ -185,7 +185,7 @@ impl Drop for ValidatorProcess {
 }
 
 /// Sends a signal to a process; one that has gone is no error.
-pub(super) fn signal(pid: u32, signal: libc::c_int) {
+pub(crate) fn signal(pid: u32, signal: libc::c_int) {
     let Ok(pid) = libc::pid_t::try_from(pid) else { return };
     // SAFETY: kill takes plain numbers; `pid` is positive, so it names one process and no group.
     let _ = unsafe { libc::kill(pid, signal) };

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::testbed::{MILLRACE, expect, wait};
+use engine::wire::Query;
+use node::validator::counters::CountersReport;
 
 const SMALL: [&str; 8] = ["bench", "--accounts", "400", "--rate", "500", "--warm-up", "1", "--seconds"];
 
@@ -150,6 +152,45 @@ fn a_validator_that_dies_fails_the_bench_with_its_log() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("\"birch\" ended by itself") && error.contains("node.log"), "{error}");
+}
+
+#[test]
+fn where_a_validator_dies_under_load_what_is_there_is_shown_and_audited() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("result.json");
+    let data = directory.path().join("data");
+    let bench = Command::new(MILLRACE)
+        .args(SMALL)
+        .arg("15")
+        .arg("--json")
+        .arg(&json)
+        .arg("--data")
+        .arg(&data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let network = || node::network::Network::load(&data).ok();
+    wait("the load runs", || {
+        let client = network().and_then(|network| network.members[2].connect(&network.genesis).ok());
+        let counters = client.map(|mut client| client.ask::<CountersReport>(Query::Counters));
+        counters.is_some_and(|counters| counters.is_ok_and(|counters| counters.value.totals["executed"] > 0))
+    });
+    let victim = data.join("validator-2/node.toml");
+    let pid = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(victim.to_str().unwrap())
+    });
+    let pid = pid.unwrap().file_name().into_string().unwrap();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let output = bench.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}\n{err}");
+    assert!(err.contains("\"cedar\" ended by itself"), "{err}");
+    assert!(out.contains("nothing that clients were told is committed is lost"), "{out}\n{err}");
+    let result: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!((&result["audit"]["ok"], &result["audit"]["missing"]), (&true.into(), &0.into()), "{result}");
+    assert!(result["committed"].as_u64().unwrap() > 0, "{result}");
 }
 
 /// Bytes of the file that stands in the first validator's journal once it has been opened.

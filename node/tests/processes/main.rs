@@ -14,6 +14,7 @@
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
 //!   ├─ archive  what is pruned is audited and proved out of an archive
+//!   ├─ load      a load whose validators go away, or that somebody else disturbs
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
 //!   ├─ attacks   what others wait while somebody attacks
@@ -58,6 +59,8 @@ mod guides;
 mod hostile;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 mod network;
 #[cfg(test)]

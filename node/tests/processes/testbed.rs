@@ -218,7 +218,7 @@ impl Testbed {
             from.push(report.audited_above);
             for trail in trails.into_iter().filter(|_| report.audited_above.0 == 0) {
                 assert!(trail.acknowledged > 0, "the load was acknowledged");
-                assert_eq!((trail.missing(), trail.duplicated), (0, 0), "{}: {text}", member.name);
+                assert_eq!((trail.missing(None), trail.duplicated), (0, 0), "{}: {text}", member.name);
             }
         }
         from
