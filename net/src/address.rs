@@ -216,6 +216,13 @@ impl Resolver {
         Self { address, names, asked: None }
     }
 
+    /// From now on this is the address.
+    pub(crate) fn follow(&mut self, address: Address) {
+        if self.address != address {
+            (self.address, self.asked) = (address, None);
+        }
+    }
+
     /// Where the address leads now: at least one address, at most [`ADDRESSES_MAX`], each once. Must be called inside a
     /// runtime, whose thread it does not hold.
     ///

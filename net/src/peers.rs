@@ -189,6 +189,13 @@ impl PeerNetwork {
         links.filter(|(_, link)| link.up().is_some()).map(|(peer, _)| *peer).collect()
     }
 
+    /// From now on a peer is called at another address. A connection that stands is kept.
+    pub fn set_address(&self, peer: u16, address: Address) {
+        if let Some(link) = self.0.links.get(&peer) {
+            link.set_address(address);
+        }
+    }
+
     /// Closes the present connection to a peer; it will be tried again.
     pub fn cut(&self, peer: u16, reason: &str) {
         if let Some(up) = self.0.links.get(&peer).and_then(Link::up) {

@@ -3,6 +3,7 @@
 #[macro_use]
 pub mod stdout;
 pub mod config;
+pub mod log;
 pub mod validator;
 pub mod signals;
 mod disk;

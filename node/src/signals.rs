@@ -1,4 +1,4 @@
-//! How an operator asks a process to stop: SIGTERM and SIGINT, taken by a thread that waits for them. One that the
+//! What an operator asks of a process: SIGTERM, SIGINT and SIGHUP, taken by a thread that waits for them. One that the
 //! process was started to ignore, as a shell does with SIGINT for what it starts in the background, stays ignored.
 //!
 //! ```text
@@ -9,13 +9,15 @@
 use std::io;
 use std::time::Duration;
 
-/// The signal that asked the process to stop.
+/// A signal that was taken. Commands are stopped by each of them, a validator only by the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM: `kill PID`, `millrace network down`.
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
+    /// SIGHUP: the terminal was closed; `systemctl reload` for a validator.
+    Hangup,
 }
 
 impl Signal {
@@ -23,23 +25,35 @@ impl Signal {
     #[must_use]
     pub fn exit_code(self) -> i32 {
         match self {
+            Self::Hangup => 129,
             Self::Interrupt => 130,
             Self::Terminate => 143,
         }
     }
 }
 
-/// Holds SIGTERM and SIGINT back from every thread that is started after this call.
+/// Holds the signals back from every thread that is started after this call.
 ///
 /// # Errors
 /// What the operating system answered.
 pub fn block() -> io::Result<()> {
-    let set = stop_signals();
+    let set = taken_signals();
     // SAFETY: `set` was initialised by `sigemptyset`; a null old set is allowed.
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
+}
+
+/// Takes SIGHUP also where the process was started to ignore it, as `nohup` does: for a process that does not end by
+/// it.
+///
+/// # Errors
+/// As [`block`], which must have been called before.
+pub fn heed_hangup() -> io::Result<()> {
+    // SAFETY: it sets the default action of a signal, in a process that has no handler for it.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+    block()
 }
 
 /// Whether the process is asked to stop and nobody has taken that yet: for long work before [`wait`].
@@ -55,17 +69,20 @@ pub fn is_pending() -> bool {
     }
 }
 
-/// Waits until the process is asked to stop. [`block`] must have been called before.
+/// Waits until a signal comes. [`block`] must have been called before.
 ///
 /// # Errors
 /// What the operating system answered.
 pub fn wait() -> io::Result<Signal> {
-    let set = stop_signals();
+    let set = taken_signals();
     let mut taken: libc::c_int = 0;
     // SAFETY: `set` is initialised and `taken` is a valid place for the answer.
     match unsafe { libc::sigwait(&raw const set, &raw mut taken) } {
-        0 if taken == libc::SIGINT => Ok(Signal::Interrupt),
-        0 => Ok(Signal::Terminate),
+        0 => Ok(match taken {
+            libc::SIGINT => Signal::Interrupt,
+            libc::SIGHUP => Signal::Hangup,
+            _ => Signal::Terminate,
+        }),
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
@@ -75,7 +92,7 @@ pub fn wait() -> io::Result<Signal> {
 /// # Errors
 /// What the operating system answered.
 pub fn wait_for(at_most: Duration) -> io::Result<Option<Signal>> {
-    let set = stop_signals();
+    let set = taken_signals();
     let wait = libc::timespec {
         tv_sec: at_most.as_secs() as libc::time_t,
         tv_nsec: libc::c_long::from(at_most.subsec_nanos() as i32),
@@ -84,6 +101,7 @@ pub fn wait_for(at_most: Duration) -> io::Result<Option<Signal>> {
     match unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const wait) } {
         libc::SIGINT => Ok(Some(Signal::Interrupt)),
         libc::SIGTERM => Ok(Some(Signal::Terminate)),
+        libc::SIGHUP => Ok(Some(Signal::Hangup)),
         _ => match io::Error::last_os_error() {
             error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(None),
             error => Err(error),
@@ -91,10 +109,10 @@ pub fn wait_for(at_most: Duration) -> io::Result<Option<Signal>> {
     }
 }
 
-/// SIGTERM and SIGINT end the process again, if they come once more: undoes [`block`] for this thread.
+/// The signals end the process again, if they come once more: undoes [`block`] for this thread.
 pub fn restore() {
-    let set = stop_signals();
-    // SAFETY: it sets the default action of two signals, in a process that has no handler for them; `set` is
+    let set = taken_signals();
+    // SAFETY: it sets the default action of three signals, in a process that has no handler for them; `set` is
     // initialised, and a null old set is allowed.
     unsafe {
         for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
@@ -111,8 +129,7 @@ pub fn end_on_closed_pipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// The signals that ask a process to stop.
-const SIGNALS: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+const SIGNALS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 /// Whether the process ignores a signal. Blocked, it would be kept and taken by [`wait`] all the same.
 fn is_ignored(signal: libc::c_int) -> bool {
@@ -125,7 +142,7 @@ fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-fn stop_signals() -> libc::sigset_t {
+fn taken_signals() -> libc::sigset_t {
     // SAFETY: a sigset is plain memory that `sigemptyset` initialises whole; the signal numbers are valid,
     // so none of the calls can fail.
     unsafe {
@@ -142,35 +159,35 @@ fn stop_signals() -> libc::sigset_t {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_signal_that_is_ignored_asks_for_nothing() {
-        let send = |signal| {
-            // SAFETY: it sends a signal that is ignored or blocked to this thread, which is alive.
-            unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
-        };
-        // SAFETY: it sets the action of a signal that no other test sends.
-        let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
-        block().unwrap();
-        send(libc::SIGINT);
-        assert!(!is_pending());
-        send(libc::SIGTERM);
-        assert_eq!(wait().unwrap(), Signal::Terminate);
-        // SAFETY: as above.
-        unsafe { libc::signal(libc::SIGINT, before) };
+    fn send(signal: libc::c_int) {
+        // SAFETY: it sends a signal that is ignored or blocked to this thread, which is alive.
+        unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
     }
 
+    /// In one test, because actions belong to the whole process.
     #[test]
-    fn a_signal_that_came_early_is_seen_and_then_taken() {
+    fn signals_are_taken_in_turn_and_those_that_are_ignored_are_not() {
+        // SAFETY: it sets the actions of signals that no other test sends.
+        let before = unsafe {
+            [libc::SIGINT, libc::SIGHUP].map(|signal| (signal, libc::signal(signal, libc::SIG_IGN)))
+        };
         block().unwrap();
-        assert!(!is_pending());
-        // SAFETY: it sends a blocked signal to this thread, which is alive.
-        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGTERM) };
-        assert!(is_pending());
+        send(libc::SIGINT);
+        send(libc::SIGHUP);
+        send(libc::SIGTERM);
         assert_eq!(wait().unwrap(), Signal::Terminate);
-        assert!(!is_pending());
-        assert_eq!(wait_for(Duration::from_millis(1)).unwrap(), None, "nobody has asked");
+        heed_hangup().unwrap();
+        send(libc::SIGINT);
+        send(libc::SIGHUP);
+        assert_eq!(wait().unwrap(), Signal::Hangup);
         // SAFETY: as above.
-        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGINT) };
-        assert_eq!(wait_for(Duration::from_secs(60)).unwrap(), Some(Signal::Interrupt));
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        block().unwrap();
+        send(libc::SIGINT);
+        assert_eq!(wait().unwrap(), Signal::Interrupt);
+        for (signal, action) in before {
+            // SAFETY: as above.
+            unsafe { libc::signal(signal, action) };
+        }
     }
 }

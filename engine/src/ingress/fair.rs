@@ -61,6 +61,11 @@ impl<T: Weighed> FairQueue<T> {
         Self { bytes_max, bytes: 0, packets: 0, queues: BTreeMap::new(), turns: VecDeque::new() }
     }
 
+    /// Another bound from now on. What waits stays.
+    pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// Bytes that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -265,6 +265,11 @@ impl<T: Weighed> Lane<T> {
         }
     }
 
+    /// Another bound of the bytes that may wait, from now on. What waits stays.
+    pub fn set_bytes_max(&self, bytes_max: usize) {
+        (self.entrance)(&mut self.shared.lock()).queue.set_bytes_max(bytes_max);
+    }
+
     /// What this lane has seen.
     pub fn counters(&self) -> LaneCounters {
         let mut state = self.shared.lock();

@@ -309,3 +309,16 @@ proptest! {
         prop_assert_eq!(out, let_in);
     }
 }
+
+#[test]
+fn another_bound_holds_for_those_that_come_then() {
+    let (submissions, _batches, intake) = open(bounds(10));
+    submissions.offer(submission(0, 10)).unwrap();
+    assert!(submissions.offer(submission(1, 1)).is_err());
+    submissions.set_bytes_max(20 * PACKET_BYTES);
+    submissions.offer(submission(1, 10)).unwrap();
+    submissions.set_bytes_max(5 * PACKET_BYTES);
+    assert!(submissions.offer(submission(2, 1)).is_err());
+    assert_eq!(tags(&take(&intake, 100)), [0, 1], "what waits stays");
+    submissions.offer(submission(2, 1)).unwrap();
+}

@@ -20,15 +20,15 @@ pub struct Mempools {
     /// Those of chains that were created since, in the order of their ids.
     later: Grown<Mempool>,
     capacity: usize,
-    sender_cap: u32,
     all: Mutex<All>,
 }
 
 /// What all of them are told, and those that come later with them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct All {
     paused: bool,
     closed: bool,
+    sender_cap: u32,
 }
 
 impl Mempools {
@@ -39,14 +39,15 @@ impl Mempools {
         };
         let first: BTreeMap<_, _> = chains.iter().map(|chain| (chain.chain(), mempool(chain))).collect();
         let later = Grown::with_room(CHAINS_MAX.saturating_sub(first.len()));
-        Self { first, later, capacity, sender_cap, all: Mutex::default() }
+        let all = Mutex::new(All { paused: false, closed: false, sender_cap });
+        Self { first, later, capacity, all }
     }
 
     /// There is another chain.
     pub(crate) fn add(&self, chain: ChainId, accounts: u64) {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let capacity = self.capacity.min(CREATED_CAPACITY_MAX);
-        let mempool = Mempool::new(chain, accounts, capacity, self.sender_cap);
+        let mempool = Mempool::new(chain, accounts, capacity, all.sender_cap);
         if all.paused {
             mempool.pause();
         }
@@ -90,6 +91,14 @@ impl Mempools {
     /// [Closes](Mempool::close) all, for good.
     pub fn close(&self) {
         self.tell(|all| all.closed = true, Mempool::close);
+    }
+
+    /// Another number of transactions that each account may have waiting, from now on.
+    ///
+    /// # Panics
+    /// It is not in `1..=64`.
+    pub fn set_sender_cap(&self, cap: u32) {
+        self.tell(|all| all.sender_cap = cap, |mempool| mempool.slots().set_cap(cap));
     }
 
     fn tell(&self, note: impl FnOnce(&mut All), each: impl Fn(&Mempool)) {

@@ -11,9 +11,10 @@
 //! Both structures are lock-free and of fixed size: a flood costs nothing but refusals. The queue is crossbeam's; what
 //! we put around it is modelled with loom.
 //!
-//! Invariants: `pending of a debit account <= cap <= 64`; `queued <= capacity`; nothing is in the queue without its
-//! slot; a refusal leaves no slot behind. Slots are advice for fairness: execution alone decides about replays, so a
-//! slot that is given back twice across a restart harms nobody.
+//! Invariants: `pending of a debit account <= cap <= 64` (a cap that is lowered holds for those that come then);
+//! `queued <= capacity`; nothing is in the queue without its slot; a refusal leaves no slot behind. Slots are advice
+//! for fairness: execution alone decides about replays, so a slot that is given back twice across a restart harms
+//! nobody.
 
 #[cfg(loom)]
 mod model_queue;

@@ -1,9 +1,9 @@
 //! Which transactions of each debit account are pending: 64 bits for each account.
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::execute::segments::Segments;
 use crate::types::Refusal;
@@ -15,7 +15,7 @@ use crate::types::Refusal;
 pub struct SenderSlots {
     words: Box<[AtomicU64]>,
     opened: Segments<AtomicU64>,
-    cap: u32,
+    cap: AtomicU32,
 }
 
 impl SenderSlots {
@@ -26,7 +26,16 @@ impl SenderSlots {
     pub fn new(accounts: usize, cap: u32) -> Self {
         assert!((1..=64).contains(&cap), "a cap of {cap}");
         let words = (0..accounts).map(|_| AtomicU64::new(0)).collect();
-        Self { words, opened: Segments::new(), cap }
+        Self { words, opened: Segments::new(), cap: AtomicU32::new(cap) }
+    }
+
+    /// Another cap from now on. Who holds more keeps what it holds.
+    ///
+    /// # Panics
+    /// `cap` is not in `1..=64`.
+    pub fn set_cap(&self, cap: u32) {
+        assert!((1..=64).contains(&cap), "a cap of {cap}");
+        self.cap.store(cap, Relaxed);
     }
 
     /// Takes the slot of a nonce.
@@ -36,6 +45,7 @@ impl SenderSlots {
     #[inline]
     pub fn claim(&self, account: usize, nonce: u64) -> Result<(), Refusal> {
         let (word, bit) = (self.word(account), 1 << (nonce % 64));
+        let cap = self.cap.load(Relaxed);
         let mut seen = word.load(Relaxed);
         loop {
             if seen == u64::MAX {
@@ -44,7 +54,7 @@ impl SenderSlots {
             if seen & bit != 0 {
                 return Err(Refusal::DuplicatePending);
             }
-            if seen.count_ones() >= self.cap {
+            if seen.count_ones() >= cap {
                 return Err(Refusal::SenderFull);
             }
             // Relaxed: the bit guards nothing but itself; the transaction travels through the queue.

@@ -216,3 +216,17 @@ fn an_envelope_may_exceed_its_part_and_waits_where_it_has_no_room() {
     assert_eq!(take(5, 5), (1, vec![3]));
     assert!(pool.is_empty());
 }
+
+#[test]
+fn another_cap_holds_for_those_that_come_then() {
+    let pool = Mempool::new(ChainId(7), 2, 100, 3);
+    let offer = |nonce| pool.offer(transaction(0, nonce), Height(0), origin(nonce));
+    for nonce in 0..3 {
+        assert_eq!(offer(nonce), Ok(()));
+    }
+    assert_eq!(offer(3), Err(Refusal::SenderFull));
+    pool.slots().set_cap(4);
+    assert_eq!((offer(3), offer(4)), (Ok(()), Err(Refusal::SenderFull)));
+    pool.slots().set_cap(1);
+    assert_eq!((offer(4), pool.slots().pending(0)), (Err(Refusal::SenderFull), 4), "who has more keeps it");
+}

@@ -79,8 +79,23 @@ pub enum Input {
     ChunkWritten(Height, u32),
     /// The state of this height cannot be written or used.
     StateRefused(Height),
+    /// Other settings from now on.
+    Tune(Tuning),
     /// Nothing but time has passed.
     Time,
+}
+
+/// Those of the [`Settings`](super::Settings) that may be changed at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// A batch is sealed when so many packets wait…
+    pub batch_packets_max: usize,
+    /// …or when its oldest transaction has waited this long.
+    pub batch_delay: Duration,
+    /// The shortest time between two blocks that take batches.
+    pub view_interval: Duration,
+    /// Whether a state may be fetched in the place of blocks that cannot be had.
+    pub skips_blocks: bool,
 }
 
 /// What consensus is answered.
@@ -319,6 +334,8 @@ pub enum Observation {
         written: u32,
         /// All of them.
         chunks: u32,
+        /// Whom it is asked of at present.
+        from: Vec<ValidatorIndex>,
     },
 }
 

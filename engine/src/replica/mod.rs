@@ -44,7 +44,7 @@ pub use hints::Hints;
 pub use index::{BlockIndex, Positions};
 pub use input::{
     Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, StateRead, To,
-    Work,
+    Tuning, Work,
 };
 pub use reader::{JournalReader, ReadError};
 pub use record::{

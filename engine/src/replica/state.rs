@@ -9,7 +9,7 @@ use kernels::ed25519::SigningKey;
 use super::pace::Pace;
 use super::rejoin::{Hearing, Learning, Rejoin};
 use super::states::Gap;
-use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing};
+use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing, Tuning};
 use crate::availability::{Fetches, Stream};
 use crate::limits::{PUBLIC_KEY_BYTES, STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
 use crate::mempool::{Mempools, Origin};
@@ -445,6 +445,7 @@ impl Replica {
             Input::Committed(height) => self.committed = height,
             Input::ChunkWritten(height, number) => self.chunk_written(height, number, now, ports),
             Input::StateRefused(height) => self.states.refused(height, now.monotonic),
+            Input::Tune(tuning) => self.tune(tuning),
             Input::Time => {}
         }
         Ok(())
@@ -475,6 +476,14 @@ impl Replica {
         }
         self.send_requests(now, ports);
         Ok(())
+    }
+
+    fn tune(&mut self, tuning: Tuning) {
+        let Tuning { batch_packets_max, batch_delay, view_interval, skips_blocks } = tuning;
+        let settings = &mut self.settings;
+        settings.batch_packets_max = batch_packets_max.min(settings.batch_packets_limit);
+        (settings.batch_delay, settings.view_interval) = (batch_delay, view_interval);
+        settings.skips_blocks = skips_blocks || self.executed.0 == 0;
     }
 
     pub(super) fn me(&self) -> usize {

@@ -145,7 +145,8 @@ impl Replica {
     /// How far a fetch is, in words now and then.
     pub(super) fn tell_states(&self, ports: &mut impl Ports) {
         if let Some((height, written, chunks)) = self.states.progress() {
-            ports.observe(Observation::FetchingState { height, written, chunks });
+            let from = self.states.asked();
+            ports.observe(Observation::FetchingState { height, written, chunks, from });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The log as its users see it: open, append, hear of durability, read back, release.
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -37,6 +37,8 @@ pub struct Log {
     disk: Arc<dyn Disk>,
     identity: Identity,
     thread: Option<JoinHandle<()>>,
+    /// Why `Backend::Auto` has fallen back.
+    fallback: Option<Error>,
     /// Held as long as the log lives; the operating system lets go of it if the process dies.
     _lock: Option<File>,
 }
@@ -54,7 +56,8 @@ impl Log {
         if let Some(identity) = &existing {
             identity.belongs_to(&options.owner, directory)?;
         }
-        let disk: Arc<dyn Disk> = Arc::new(choose(directory, options.backend)?);
+        let (files, fallback) = choose(directory, options.backend)?;
+        let disk: Arc<dyn Disk> = Arc::new(files);
         let before = existing.unwrap_or(Identity {
             owner: options.owner,
             segment_bytes: options.segment_bytes,
@@ -66,7 +69,7 @@ impl Log {
         let identity = Identity { incarnation, ..before };
         identity.save(directory)?;
         let (mut log, replay, pump) = Log::assemble(disk, identity, &extent, &options, true)?;
-        log._lock = Some(lock);
+        (log._lock, log.fallback) = (Some(lock), fallback);
         let name = options.thread_name.clone();
         let thread = thread::Builder::new().name(name).spawn(move || pump.run());
         log.thread =
@@ -145,7 +148,7 @@ impl Log {
         );
         let replay =
             Replay::new(Arc::clone(&disk), &identity, extent, Some(Guard::Recycling { _hold: hold }));
-        Ok((Log { shared, disk, identity, thread: None, _lock: None }, replay, pump))
+        Ok((Log { shared, disk, identity, thread: None, fallback: None, _lock: None }, replay, pump))
     }
 
     /// Appends a record made of the parts, one after the other; it becomes durable soon, together with its neighbours.
@@ -254,6 +257,12 @@ impl Log {
         self.shared.lock().metrics
     }
 
+    /// Why io_uring is not used although [`Backend::Auto`] would have it: what the trial write failed with.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&Error> {
+        self.fallback.as_ref()
+    }
+
     /// Bytes that the log takes on the disk: its segments, those that are prepared and reserved included.
     #[must_use]
     pub fn bytes_on_disk(&self) -> u64 {
@@ -328,17 +337,18 @@ fn lock(directory: &Path, exclusive: bool) -> Result<File, StoreError> {
     }
 }
 
-/// The backend that was asked for, or that this machine and file system can do.
-fn choose(directory: &Path, backend: Backend) -> Result<Files, StoreError> {
+/// The backend that was asked for, or that this machine and file system can do, and what the better one failed with.
+fn choose(directory: &Path, backend: Backend) -> Result<(Files, Option<Error>), StoreError> {
+    let portable = Files::new(directory, false, true);
     if backend == Backend::Portable {
-        return Ok(Files::new(directory, false, true));
+        return Ok((portable, None));
     }
     let direct = Files::new(directory, true, true);
     match (direct.probe(), backend) {
-        (Ok(()), _) => Ok(direct),
+        (Ok(()), _) => Ok((direct, None)),
         (Err(error), Backend::Uring) => {
             Err(StoreError::UringUnavailable { path: directory.to_path_buf(), detail: error.to_string() })
         }
-        (Err(_), _) => Ok(Files::new(directory, false, true)),
+        (Err(error), _) => Ok((portable, Some(error))),
     }
 }

@@ -202,6 +202,17 @@ impl StateSync {
         self.next_chunk
     }
 
+    /// Whom chunks of it are asked of.
+    #[must_use]
+    pub fn asked(&self) -> Vec<ValidatorIndex> {
+        let of = |chunk: &Chunk| match chunk {
+            Chunk::Asked(peer, _) => Some(*peer),
+            Chunk::Missing | Chunk::Writing | Chunk::Written => None,
+        };
+        let chunks = self.fetch.iter().flat_map(|fetch| &fetch.chunks);
+        chunks.filter_map(of).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Says what to ask of whom, given the height that is needed and that nobody keeps; without one, the fetch is given
     /// up. To be called at every tick and after every change.
     pub fn poll(

@@ -234,8 +234,41 @@ pub struct StatusAnswer {
     pub pending: u64,
     /// The journal's backend: `uring` or `portable`.
     pub storage: String,
+    /// Why it is `portable`, where it was to be `uring` if that can be had.
+    #[serde(default)]
+    pub storage_fallback: Option<String>,
+    /// The state that it fetches, because it cannot catch up by blocks.
+    #[serde(default)]
+    pub fetching: Option<FetchingAnswer>,
+    /// What it needs and no connected validator keeps.
+    #[serde(default)]
+    pub missing: Option<MissingAnswer>,
     /// Seconds since it was started.
     pub uptime_seconds: u64,
+}
+
+/// How far a validator is with the state that it fetches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchingAnswer {
+    /// The height of the state.
+    pub height: Height,
+    /// Chunks that are on its disk, of 1 MiB each.
+    pub chunks: u32,
+    /// All chunks.
+    pub of: u32,
+    /// Whom it asks at present.
+    pub from: Vec<ValidatorIndex>,
+}
+
+/// A block that a validator needs and no validator keeps that it is connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingAnswer {
+    /// The height that it needs next.
+    pub height: Height,
+    /// The first height that one of them keeps.
+    pub kept_from: Height,
+    /// Whether it may fetch a state instead.
+    pub fetches_states: bool,
 }
 
 /// A question that has no answer.

@@ -71,8 +71,8 @@ pub(super) async fn caught_up(
 /// # Errors
 /// It is not there yet.
 pub(super) async fn reconnect(plan: &LoadPlan, lane: usize) -> Result<Connection, ClientError> {
-    let Endpoint { address, fingerprint } = plan.endpoints[lane];
-    let mut link = Connection::open(address, Fingerprint(fingerprint), &plan.network).await?;
+    let Endpoint { address, fingerprint } = &plan.endpoints[lane];
+    let mut link = Connection::open(address, Fingerprint(*fingerprint), &plan.network).await?;
     while !standing_of(&mut link).await?.keeps_up() {
         tokio::time::sleep(CATCH_UP_POLL).await;
     }

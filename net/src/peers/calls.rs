@@ -73,12 +73,10 @@ impl Mesh {
     /// Starts accepting and calling.
     pub(crate) fn run(self: Arc<Self>, open: OpenMesh) {
         for link in self.links.values().filter(|link| link.peer.index < self.me) {
-            if link.peer.address.socket().is_none() {
-                tokio::spawn(self.clone().keep_knowing(link.peer.index, open.names.clone()));
-            }
+            tokio::spawn(self.clone().keep_knowing(link.peer.index, open.names.clone()));
         }
         for (peer, config) in open.calling {
-            let resolver = Resolver::new(self.links[&peer].peer.address.clone(), open.names.clone());
+            let resolver = Resolver::new(self.links[&peer].address(), open.names.clone());
             tokio::spawn(self.clone().keep_calling(open.endpoints.clone(), peer, config, resolver));
         }
         for endpoint in open.endpoints.listening() {
@@ -89,8 +87,9 @@ impl Mesh {
     /// Looks up where a peer calls from, as long as it is not connected.
     async fn keep_knowing(self: Arc<Self>, peer: u16, names: Names) {
         let link = &self.links[&peer];
-        let mut resolver = Resolver::new(link.peer.address.clone(), names);
+        let mut resolver = Resolver::new(link.address(), names);
         loop {
+            resolver.follow(link.address());
             if link.up().is_none() {
                 match resolver.resolve(LOOKUP_LIMIT).await {
                     Ok(addresses) => link.set_leads_to(&addresses),
@@ -109,7 +108,6 @@ impl Mesh {
         mut resolver: Resolver,
     ) {
         let link = &self.links[&peer];
-        let pauses = if link.peer.address.socket().is_some() { PAUSES_MS } else { NAMED_PAUSES_MS };
         let (mut failures, mut refusals) = (0, 0);
         let mut told = String::new();
         let mut answered = None;
@@ -119,6 +117,9 @@ impl Mesh {
                 tokio::time::sleep(until.saturating_sub(now).min(EXCLUDED_POLL)).await;
                 continue;
             }
+            let address = link.address();
+            let pauses = if address.socket().is_some() { PAUSES_MS } else { NAMED_PAUSES_MS };
+            resolver.follow(address);
             let limit = Duration::from_millis(CALL_LIMITS_MS[failures % CALL_LIMITS_MS.len()]);
             let failed =
                 self.call_once(&endpoints, link, &config, (&mut resolver, limit), &mut answered).await;
@@ -195,7 +196,7 @@ impl Mesh {
                 (Ok(()), None) => return Ok(()),
                 (Ok(()), Some(_)) => return Err(Failure::Dismissed),
                 (Err(reason), Some(code)) => return Err(Failure::Refused(code, reason)),
-                (Err(reason), None) if link.peer.address.socket().is_some() => reasons.push(reason),
+                (Err(reason), None) if link.address().socket().is_some() => reasons.push(reason),
                 (Err(reason), None) => reasons.push(format!("{address}: {reason}")),
             }
         }
@@ -204,7 +205,7 @@ impl Mesh {
 
     /// Logs why a call failed, if a line may be written.
     fn tell_failure(&self, peer: u16, failure: &Failure) -> bool {
-        let (address, reason) = (&self.links[&peer].peer.address, failure.reason());
+        let (address, reason) = (self.links[&peer].address(), failure.reason());
         let line = match failure {
             Failure::Refused(close::DUPLICATE, _) => Line::Duplicate,
             Failure::Unresolved(_) => Line::Unresolved,

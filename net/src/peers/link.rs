@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::gate::{Gate, Verdict};
 use super::{Channel, Line, Mesh, Peer, PeerEvent};
+use crate::Address;
 use crate::errors::{LinkError, SendError};
 use crate::frame::FrameReader;
 use crate::network::Flow;
@@ -49,7 +50,9 @@ impl Up {
 /// A peer, connected or not.
 pub(super) struct Link {
     pub(super) peer: Peer,
-    /// Where its address led when it was looked at last; nowhere before a name was looked up.
+    /// What it is called at from now on.
+    address: Mutex<Address>,
+    /// Where that led when it was looked at last; nowhere before a name was looked up.
     leads_to: Mutex<Vec<SocketAddr>>,
     /// For handshakes that come from exactly this peer's address; no stranger can take them.
     pub(super) calls: Places,
@@ -70,6 +73,7 @@ struct Entry {
 impl Link {
     pub(super) fn new(peer: Peer) -> Self {
         Self {
+            address: Mutex::new(peer.address.clone()),
             leads_to: Mutex::new(peer.address.socket().into_iter().collect()),
             peer,
             calls: Places::new(CALLS_MAX),
@@ -77,6 +81,16 @@ impl Link {
             entry: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// What it is called at.
+    pub(super) fn address(&self) -> Address {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_address(&self, address: Address) {
+        self.set_leads_to(&Vec::from_iter(address.socket()));
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
     /// Where the peer's address leads now.

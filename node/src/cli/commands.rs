@@ -12,7 +12,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use loadgen::LoadError;
 use net::NetError;
 
-use super::log_filter::log_filter;
 use super::network;
 use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
@@ -24,6 +23,7 @@ use crate::attestations::AttestError;
 use crate::config::{Config, ConfigError, genesis};
 use crate::governance::{self, GovernanceError};
 use crate::keys::{self, KeyError};
+use crate::log::Log;
 use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::reservations::ReserveError;
@@ -150,14 +150,8 @@ fn is_configuration(cause: &(dyn std::error::Error + 'static)) -> bool {
 
 fn node(args: &NodeArgs) -> Result<bool> {
     let config = Config::load(&args.config)?;
-    let filter = log_filter(&config.log_level).map_err(|error| ConfigError::Invalid {
-        file: config.file.clone(),
-        field: "log.level".into(),
-        found: format!("\"{}\" ({error})", config.log_level),
-        help: "error, warn, info, debug or trace, or directives",
-    })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    validator::run(&config)?;
+    let log = Log::start(&config)?;
+    validator::run(config, &log)?;
     Ok(true)
 }
 

@@ -19,7 +19,6 @@ mod bench;
 mod commands;
 mod chain;
 mod keys;
-mod log_filter;
 mod pay;
 mod network;
 mod output;
@@ -58,7 +57,7 @@ Exit codes:
   2  the command line, a configuration file, a port or a data directory cannot be used; the message says where
      and what to do
   3  a running validator stopped itself rather than go on wrongly (`millrace node` only)
-  130  interrupted (but `millrace node`, which then stops in order, with 0); 143 after SIGTERM";
+  130  interrupted (but `millrace node`, which then stops, with 0); 143 after SIGTERM, 129 after SIGHUP";
 
 /// Millrace: a permissioned multi-chain ledger.
 ///
@@ -147,6 +146,10 @@ pub enum Command {
 /// ones to start from. Missing, unknown and contradictory fields are named with
 /// the file they stand in. A validator refuses a data directory that belongs to
 /// another network or that another process uses.
+///
+/// SIGHUP has it read the configuration again: what can be changed while it
+/// runs is changed, and the log names the rest. A service manager that has set
+/// NOTIFY_SOCKET hears when it is ready.
 ///
 /// Example:
 ///   millrace node --config /etc/millrace/node.toml

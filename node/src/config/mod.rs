@@ -1,4 +1,5 @@
-//! A validator's configuration: one TOML file, read once at start, checked against itself and the genesis.
+//! A validator's configuration: one TOML file, read at start and on SIGHUP, checked against itself and the
+//! genesis.
 //!
 //! ```text
 //! node.toml ──> Config ──┬── genesis.toml + chain-N.accounts ──> Genesis (content hashes to the network id)
@@ -24,12 +25,14 @@ use engine::replica::Retention;
 use engine::types::Genesis;
 use net::{Address, Identity};
 
+mod changes;
 mod error;
 mod fields;
 pub mod genesis;
 mod identity;
 mod listen;
 
+pub use changes::{Change, Takes};
 pub use error::{ConfigError, Contradiction};
 pub(crate) use fields::Section;
 pub(crate) use identity::create_private;

@@ -18,6 +18,7 @@ use engine::replica::{
 };
 use engine::store::{Position, StoreError};
 use engine::types::{Height, ValidatorIndex};
+use engine::wire::answers::{FetchingAnswer, MissingAnswer};
 use engine::wire::{Notice, PeerMessage};
 use net::{LogLimit, PeerNetwork, Permit};
 
@@ -30,6 +31,7 @@ use super::ordering::SeenVotes;
 use super::peer_scores::PeerScores;
 use super::peers::channel_of;
 use super::reader::{Requests, Wanted};
+use super::service::Watchdog;
 use super::shared::Shared;
 
 /// The shortest wait for an event: what is due and could not be done waits for another one, and must not spin
@@ -99,8 +101,10 @@ impl Core {
 
     /// Works until told to stop.
     pub fn run(mut self, events: &Receiver<CoreEvent>) {
+        let mut watchdog = Watchdog::new();
         loop {
             let now = self.host.wiring.shared.clock.now();
+            watchdog.turn(now);
             let deadline = self.replica.deadline().unwrap_or(Duration::MAX);
             let first = match events.recv_timeout(deadline.saturating_sub(now).max(WAIT_MIN)) {
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -171,7 +175,10 @@ impl Host {
             }
             CoreEvent::Fault(fault) => {
                 Counters::add(&self.wiring.shared.counters.faults, 1);
-                tracing::warn!(validator = fault.validator, kind = ?fault.kind, view = fault.view, "a validator broke consensus");
+                let now = self.wiring.shared.clock.now();
+                if let Some(unsaid) = self.refusals.admit((fault.validator, "fault"), now) {
+                    tracing::warn!(validator = fault.validator, kind = ?fault.kind, view = fault.view, unsaid, "a validator broke consensus");
+                }
                 return ControlFlow::Continue(None);
             }
             CoreEvent::Stop => return ControlFlow::Break(()),
@@ -365,6 +372,8 @@ impl Ports for Host {
             }
             Observation::BelowRetention { height, kept_from, skips_blocks } => {
                 let now = self.wiring.shared.clock.now();
+                let missing = MissingAnswer { height, kept_from, fetches_states: skips_blocks };
+                self.wiring.shared.catch_up.missing(missing, now);
                 if let Some(unsaid) = self.refusals.admit((0, "below retention"), now) {
                     let what = if skips_blocks {
                         "It fetches the state of a later height from those that have the same one"
@@ -380,8 +389,10 @@ impl Ports for Host {
                     );
                 }
             }
-            Observation::FetchingState { height, written, chunks } => {
+            Observation::FetchingState { height, written, chunks, from } => {
                 let now = self.wiring.shared.clock.now();
+                let fetching = FetchingAnswer { height, chunks: written, of: chunks, from };
+                self.wiring.shared.catch_up.fetching(fetching, now);
                 if self.fetching.admit((), now).is_some() {
                     tracing::info!(height = height.0, "fetching a state: {written} of {chunks} MiB are here");
                 }

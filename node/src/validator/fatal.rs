@@ -4,6 +4,7 @@
 //! going on could cost money. The whole process stops, says why and what to do, and leaves the journal as it is;
 //! what was acknowledged is durable already.
 
+use std::io::{self, Write as _};
 use std::process;
 
 /// Exit code of a validator that stopped itself.
@@ -13,7 +14,8 @@ pub const EXIT_FATAL: i32 = 3;
 pub fn fatal(reason: impl AsRef<str>) -> ! {
     let reason = reason.as_ref();
     tracing::error!("{reason}");
-    eprintln!("millrace: stopped: {reason}");
+    // The log may be what is full.
+    let _ = writeln!(io::stderr(), "millrace: stopped: {reason}");
     process::exit(EXIT_FATAL)
 }
 

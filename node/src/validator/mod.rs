@@ -19,6 +19,7 @@
 //! | `consensus`, `consensus-log` | simplex; votes to disk | a share for each peer; what exceeds it is dropped |
 //! | `server` | batches and blocks from the journal, for peers that catch up | a few requests for each peer; dropped, asked again |
 //! | `query` | what clients ask, from journal and committed view | 256 questions of each client, in turns; *try again* |
+//! | `signals` | what the operator asks for | the order of a stop ends the process if the others are too slow |
 //! | `checkpoints` | what the query thread has captured, to disk, slowly | one; the next one is left out |
 //!
 //! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
@@ -28,6 +29,7 @@ pub mod counters;
 pub mod ordering;
 pub mod peers;
 
+mod catch_up;
 pub(crate) mod checkpoints;
 mod clients;
 pub(crate) mod committed;
@@ -37,6 +39,7 @@ mod damage;
 mod events;
 mod executor;
 mod fatal;
+mod orders;
 mod queries;
 mod questions;
 mod report;
@@ -45,9 +48,12 @@ mod offenders;
 mod peer_scores;
 mod reader;
 mod recover;
+mod reload;
 pub(crate) mod search;
+mod service;
 mod shared;
 mod start;
+mod storage;
 mod turns;
 mod verifier;
 

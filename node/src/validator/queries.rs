@@ -37,6 +37,7 @@ use super::questions::{Next, Questions, ReaderEvent};
 use super::report::Report;
 use super::search::{Search, Unanswered};
 use super::shared::Shared;
+use super::storage::why_portable;
 
 /// The query thread.
 pub struct QueryThread {
@@ -339,6 +340,7 @@ impl QueryThread {
 
     fn status(&self) -> Result<StatusAnswer, Unanswered> {
         let shared = &self.shared;
+        let (missing, fetching) = shared.catch_up.now(shared.clock.now());
         let name = shared.genesis.validator(shared.me).map_or_else(String::new, |me| me.name.clone());
         Ok(StatusAnswer {
             network: *shared.genesis.network(),
@@ -355,6 +357,9 @@ impl QueryThread {
             peers: self.peers.connected().into_iter().map(ValidatorIndex).collect(),
             pending: self.report.pending(),
             storage: shared.journal.metrics().backend.to_owned(),
+            storage_fallback: why_portable(&shared.journal),
+            fetching,
+            missing,
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }

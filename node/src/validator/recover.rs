@@ -18,9 +18,10 @@ use engine::types::Height;
 
 use super::checkpoints::{ASIDE, Directory, is_unusable};
 use super::ordering::Certificates;
+use super::orders::Orders;
+use super::service;
 use super::start::random;
 use crate::config::Config;
-use crate::signals;
 
 /// How often a long recovery says how far it is, in blocks.
 const PROGRESS_EVERY: u64 = 1_000;
@@ -32,14 +33,27 @@ pub struct Stopped;
 
 /// The journal does not begin at the genesis, and none of the checkpoints can be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the journal in {data}/journal was pruned, and no checkpoint in {data}/checkpoints can be used ({why}): put its \
-     checkpoints back (those that did not fit are there as *.{ASIDE}), or treat the data as lost"
-)]
-pub struct NoUsableCheckpoint {
-    data: String,
-    /// What is wrong with the newest.
-    why: String,
+pub enum NoUsableCheckpoint {
+    /// There are some.
+    #[error(
+        "the journal in {data}/journal was pruned, and no checkpoint in {data}/checkpoints can be used ({why}): put its \
+         checkpoints back (those that did not fit are there as *.{ASIDE}), or treat the data as lost"
+    )]
+    Unfit {
+        /// The data directory.
+        data: String,
+        /// What is wrong with the newest.
+        why: String,
+    },
+    /// There are none.
+    #[error(
+        "the journal in {data}/journal was pruned, and no checkpoint in {data}/checkpoints can be used, because none is \
+         there: put its checkpoints back, or treat the data as lost"
+    )]
+    Missing {
+        /// The data directory.
+        data: String,
+    },
 }
 
 /// Why a recovery has ended early.
@@ -69,6 +83,7 @@ pub struct Resumed {
 /// The journal cannot be continued, whatever checkpoints there are; [`Stopped`].
 pub fn recover(
     config: &Config,
+    orders: &Orders,
     certificates: &Certificates,
     (mut replay, released): (Replay, Position),
     files: &Directory,
@@ -81,7 +96,7 @@ pub fn recover(
     });
     let mut why = None;
     for height in files.newest_first()? {
-        match from_checkpoint(files, height, &recovery, schedule, &mut replay) {
+        match from_checkpoint(files, height, (&recovery, orders), schedule, &mut replay) {
             Ok(resumed) => {
                 resumed.index.prune(base);
                 resumed.index.prune_below(released);
@@ -106,16 +121,18 @@ pub fn recover(
     }
     replay.rewind();
     let unusable = || {
-        let (data, why) =
-            (config.data.display().to_string(), why.unwrap_or_else(|| "there is none".to_owned()));
-        NoUsableCheckpoint { data, why }
+        let data = config.data.display().to_string();
+        match why {
+            Some(why) => NoUsableCheckpoint::Unfit { data, why },
+            None => NoUsableCheckpoint::Missing { data },
+        }
     };
     if replay.first() > Position::from_raw(0) {
         return Err(unusable().into());
     }
     let start = Start::genesis(&config.genesis, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
-    match run(&recovery, start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
+    match run((&recovery, orders), start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
         Ok(resumed) => {
             resumed.index.prune_below(released);
             Ok(resumed.logged())
@@ -132,17 +149,20 @@ pub fn recover(
 fn from_checkpoint(
     files: &Directory,
     height: Height,
-    recovery: &Recovery<'_>,
+    (recovery, orders): (&Recovery<'_>, &Orders),
     schedule: Schedule,
     replay: &mut Replay,
 ) -> Result<Resumed, Failure> {
-    let checkpoint = files.read(height)?;
+    let mut progress = service::Progress::new();
+    let checkpoint = files.read(height, &mut |read| {
+        progress.note(|| format!("reading the checkpoint of height {height}: {} MiB", read >> 20));
+    })?;
     let restored = checkpoint.restore(recovery.genesis, recovery.certificates, schedule)?;
     let Restored { start, view, replay_from, positions, hints } = restored;
     replay.seek(replay_from).map_err(RecoveryError::from).map_err(CheckpointError::from)?;
     tracing::info!(checkpoint = height.0, "continuing from a checkpoint");
     let known = (view, BlockIndex::restored(positions), Hints::restored(&hints));
-    match run(recovery, start, replay, known) {
+    match run((recovery, orders), start, replay, known) {
         // It may be the checkpoint's fault: the journal is blamed once it was read without one.
         Err(Failure::Journal(error)) => Err(CheckpointError::from(error).into()),
         other => other,
@@ -150,12 +170,13 @@ fn from_checkpoint(
 }
 
 fn run(
-    recovery: &Recovery<'_>,
+    (recovery, orders): (&Recovery<'_>, &Orders),
     start: Start,
     replay: &mut Replay,
     (mut view, index, hints): (CommittedView, BlockIndex, Hints),
 ) -> Result<Resumed, Failure> {
     let (first, end) = (replay.next_position().raw(), replay.end().raw());
+    let mut told = service::Progress::new();
     let executed = |progress: Progress, executed: &Executed| {
         index.committed(progress.height, progress.position);
         for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
@@ -165,18 +186,19 @@ fn run(
         }
         view.commit(&executed.deltas, executed.state_root.clone());
         if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
-            log_progress(progress, first, end);
+            tracing::info!(height = progress.height.0, "{}", how_far(progress, first, end));
         }
-        if signals::is_pending() { Err(Failure::Stopped(Stopped)) } else { Ok(()) }
+        told.note(|| how_far(progress, first, end));
+        if orders.is_to_stop() { Err(Failure::Stopped(Stopped)) } else { Ok(()) }
     };
     let (recovered, ledger, roots) = recovery.run(start, replay, executed)?;
     Ok(Resumed { recovered, ledger, roots, view, index, hints })
 }
 
-fn log_progress(Progress { height, position }: Progress, first: u64, end: u64) {
+fn how_far(Progress { position, .. }: Progress, first: u64, end: u64) -> String {
     let mib = |bytes: u64| bytes >> 20;
     let (read, all) = (mib(position.raw().saturating_sub(first)), mib(end.saturating_sub(first)));
-    tracing::info!(height = height.0, "replaying the journal: {read} of {all} MiB");
+    format!("replaying the journal: {read} of {all} MiB")
 }
 
 impl Resumed {

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ingress::Submission;
 use engine::mempool::Mempools;
-use engine::replica::{BlockIndex, Boot, Boots, Held, Hints, JournalReader};
+use engine::replica::{BlockIndex, Boot, Boots, Held, Hints, JournalReader, Retention};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::Notice;
 
+use super::catch_up::CatchUp;
 use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
@@ -43,6 +44,10 @@ pub struct Shared {
     pub boots: Mutex<Boots>,
     /// The checkpoints that peers are fetching.
     pub held: Mutex<Held>,
+    /// How much of the journal is kept.
+    pub retention: Mutex<Retention>,
+    /// What the status says of a catch-up by state.
+    pub catch_up: CatchUp,
     /// Set when a state was fetched from which the next start goes on: the validator ends and starts again.
     pub starts_again: AtomicBool,
     /// Set when the validator stops: what takes long for others is given up.
@@ -58,6 +63,11 @@ impl Shared {
     /// The checkpoints that peers are fetching.
     pub fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much of the journal is kept.
+    pub fn retention(&self) -> Retention {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader of the journal.

@@ -17,13 +17,14 @@ use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
     Boots, Check, Committer, Input, KIND_BOOT, Keeper, Recovered, Replica, Settings as ReplicaSettings,
-    Standing,
+    Standing, Tuning,
 };
 use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
+use super::catch_up::CatchUp;
 use super::checkpoints::{self, CheckpointTaker, ServedStates};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
@@ -35,17 +36,20 @@ use super::executor::{Event, Executor};
 use super::fatal::stop_on_panic;
 use super::offenders::Offenders;
 use super::ordering::{Certificates, OverQuic, SeenVotes, ToCore, VoteLog, Votes, public_keys};
+use super::orders::{Order, Orders};
 use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
 use super::questions::{Questions, ReaderEvent};
 use super::reader::{self, Requests};
 use super::recover::{Resumed, Stopped, recover};
+use super::reload::{Knobs, reload};
 use super::report::Report;
 use super::room::RoomReport;
+use super::service;
 use super::shared::Shared;
+use super::storage;
 use super::verifier::VerifyThread;
 use crate::config::{Config, FIRST_START, StorageBackend};
-use crate::signals;
 
 /// Clients connected to one validator.
 const CLIENTS_MAX: usize = 1_024;
@@ -67,11 +71,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// # Errors
 /// What keeps it from starting: a port taken, a directory in use or of another network, a damaged journal. Once it
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
-pub fn run(config: &Config) -> anyhow::Result<()> {
+pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
     stop_on_panic();
     let mut room = RoomReport::default();
+    let orders = Orders::listen()?;
     loop {
-        let validator = match Validator::start(config) {
+        let validator = match Validator::start(&config, &orders) {
             Ok(validator) => validator,
             // Asked to, before it had done anything.
             Err(error) if error.is::<Stopped>() => {
@@ -80,11 +85,14 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             }
             Err(error) => return Err(error),
         };
+        service::ready("running");
         let signal = loop {
             room.look(&config.data);
-            let signal = signals::wait_for(LOOK_EVERY).context("cannot wait for signals")?;
-            if signal.is_some() || validator.shared.starts_again.load(Relaxed) {
-                break signal;
+            match orders.next_within(LOOK_EVERY) {
+                Some(Order::Stop(signal)) => break Some(signal),
+                Some(Order::Reload) => reload(&mut config, log, &validator.knobs),
+                None if validator.shared.starts_again.load(Relaxed) => break None,
+                None => {}
             }
         };
         match signal {
@@ -106,13 +114,15 @@ fn open_journal(config: &Config) -> anyhow::Result<(Log, Replay)> {
 /// Recovers what a journal amounts to. Where a state was fetched that is above it, it goes on from there.
 fn resume(
     config: &Config,
+    orders: &Orders,
     certificates: &Certificates,
     files: &checkpoints::Directory,
     mut opened: (Log, Replay),
 ) -> anyhow::Result<(Log, Resumed)> {
     loop {
         let (journal, replay) = opened;
-        let resumed = recover(config, certificates, (replay, journal.released()), files)?;
+        let resumed = recover(config, orders, certificates, (replay, journal.released()), files)?;
+        service::status("looking whether a state was fetched");
         let fetched = files.fetched_above(resumed.recovered.head.height, &config.genesis)?;
         match fetched.map(|state| files.adopt(state, &resumed.recovered, &journal)) {
             Some(Ok(())) => {
@@ -142,16 +152,19 @@ struct Validator {
     core_thread: JoinHandle<()>,
     executor_thread: JoinHandle<()>,
     reader_threads: Vec<JoinHandle<()>>,
+    knobs: Knobs,
 }
 
 impl Validator {
-    fn start(config: &Config) -> anyhow::Result<Self> {
+    fn start(config: &Config, orders: &Orders) -> anyhow::Result<Self> {
         let genesis = &config.genesis;
         let me = ValidatorIndex(config.index);
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
+        service::status("opening the journal");
         let journal = open_journal(config)?;
+        storage::tell_fallback(&journal.0);
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         votes.replay.check().context("the records of consensus cannot be used")?;
         let files = checkpoints::Directory::open(
@@ -159,7 +172,7 @@ impl Validator {
             *genesis.network(),
             own_key(config),
         )?;
-        let (journal, resumed) = resume(config, &certificates, &files, journal)?;
+        let (journal, resumed) = resume(config, orders, &certificates, &files, journal)?;
         let Resumed { mut recovered, ledger, roots, view, index, hints } = resumed;
         let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
         let keeper = Keeper::new(&recovered, &roots);
@@ -185,6 +198,8 @@ impl Validator {
             )),
             filled: AtomicBool::new(false),
             held: Mutex::default(),
+            retention: Mutex::new(config.retention),
+            catch_up: CatchUp::default(),
             starts_again: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
@@ -193,19 +208,19 @@ impl Validator {
         let (executor, executor_events) = unbounded();
         let (readers, reader_events) = unbounded();
         let questions = Questions::new(readers.clone());
-        let bounds = Bounds {
-            submission_bytes_max: config.work.ingress_packets * engine::limits::PACKET_BYTES,
-            batch_bytes_max: PEER_BATCH_BYTES_MAX,
-        };
+        let bounds =
+            Bounds { submission_bytes_max: ingress_bytes(config), batch_bytes_max: PEER_BATCH_BYTES_MAX };
         let (ingress, batches, intake) = ingress::open(bounds);
         let (inbound, inbox) = consensus::inbound(genesis.validators().len());
         let channels = channels(inbound.message_bytes_max());
         let sorter = Sorter::new(core.clone(), inbound.clone(), shared.clone());
+        let lane = ingress.clone();
         let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
         let settings = network_settings(config, peer_sockets, client_sockets, channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
         let peers = network.peers().expect("the settings have a port for peers");
+        let knobs = Knobs { shared: shared.clone(), core: core.clone(), ingress: lane, peers: peers.clone() };
 
         let verifier = Verifier::new(
             *genesis.network(),
@@ -224,15 +239,20 @@ impl Validator {
             Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
         let (checkpoints, checkpoint_work) = unbounded();
         let busy = Arc::new(AtomicBool::new(false));
-        let taker =
-            CheckpointTaker { keeper, states: ledger_states, files: checkpoints.clone(), busy: busy.clone() };
+        let taker = CheckpointTaker {
+            keeper,
+            states: ledger_states,
+            files: checkpoints.clone(),
+            busy: busy.clone(),
+            left_out: checkpoints::line_limit(),
+        };
         let query = QueryThread::new(shared.clone(), view, taker, report, peers.clone());
         reader_threads.push(spawn("checkpoints", {
             let (shared, core, files) = (shared.clone(), core.clone(), files.clone());
-            let (retention, archive) = (config.retention, config.archive.clone());
+            let archive = config.archive.clone();
             // A core that is gone is stopping.
             let tell = move |input| drop(core.send(CoreEvent::Input(input)));
-            move || files.run(&checkpoint_work, (&busy, &tell), &shared, (retention, archive.as_deref()))
+            move || files.run(&checkpoint_work, (&busy, &tell), &shared, archive.as_deref())
         })?);
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
@@ -290,12 +310,15 @@ impl Validator {
             core_thread,
             executor_thread,
             reader_threads,
+            knobs,
         })
     }
 
     /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal.
     fn stop(self) {
         self.shared.mempools.close();
+        // The lane of clients ends with its last door.
+        drop(self.knobs);
         if let Some(consensus) = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take() {
             consensus.stop();
         }
@@ -463,18 +486,35 @@ fn consensus_starter(
 }
 
 fn replica_settings(config: &Config) -> ReplicaSettings {
-    let work = &config.work;
     let validators = config.genesis.validators().len();
     let settings = ReplicaSettings::new(ValidatorIndex(config.index), validators);
+    let Tuning { batch_packets_max, batch_delay, view_interval, skips_blocks } = tuning(config);
     ReplicaSettings {
-        batch_packets_max: work.batch_packets_max,
-        batch_delay: work.batch_delay,
-        view_interval: work.block_interval.unwrap_or(settings.view_interval),
-        // Who is to keep everything may be the last one that has it.
-        skips_blocks: !config.retention.is_everything(),
+        batch_packets_max,
+        batch_delay,
+        view_interval,
+        skips_blocks,
         verify_patience: consensus::Timing::for_validators(validators).leader_timeout,
         ..settings
     }
+}
+
+/// Those of a replica's settings that may be changed while it runs.
+pub(super) fn tuning(config: &Config) -> Tuning {
+    let (me, validators) = (ValidatorIndex(config.index), config.genesis.validators().len());
+    let default = ReplicaSettings::new(me, validators).view_interval;
+    Tuning {
+        batch_packets_max: config.work.batch_packets_max,
+        batch_delay: config.work.batch_delay,
+        view_interval: config.work.block_interval.unwrap_or(default),
+        // Who is to keep everything may be the last one that has it.
+        skips_blocks: !config.retention.is_everything(),
+    }
+}
+
+/// Bytes of clients' packets that may wait for a verifier.
+pub(super) fn ingress_bytes(config: &Config) -> usize {
+    config.work.ingress_packets * engine::limits::PACKET_BYTES
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {

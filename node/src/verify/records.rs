@@ -41,7 +41,7 @@ impl JournalFormat for Records {
             oldest.ok_or_else(|| damage(directory.clone(), "a file", "none that can be used".into()))?;
         let file = files.file(oldest.height);
         let whole = |error: String| damage(file.clone(), "a whole checkpoint", error);
-        let checkpoint = files.read(oldest.height).map_err(|error| whole(error.to_string()))?;
+        let checkpoint = files.read(oldest.height, &mut |_| {}).map_err(|error| whole(error.to_string()))?;
         let record = committed(&checkpoint.common.record.encode())
             .map_err(|_| whole("the block in its record cannot be read".into()))?;
         let common = checkpoint.common;

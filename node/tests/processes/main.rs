@@ -14,6 +14,7 @@
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
 //!   ├─ archive  what is pruned is audited and proved out of an archive
+//!   ├─ service   under a service manager: signals, what is told, what is forbidden
 //!   ├─ load      a load whose validators go away, or that somebody else disturbs
 //!   ├─ hostile   bad input on every port
 //!   ├─ byzantine a member of the network that has gone bad
@@ -69,5 +70,7 @@ mod proofs;
 mod recovery;
 #[cfg(test)]
 mod reservations;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod states;

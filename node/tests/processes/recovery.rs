@@ -380,14 +380,12 @@ fn one_that_lost_its_data_rejoins_under_load_and_nothing_that_clients_were_told_
     testbed.audit(&[&before, &during, &through]);
 }
 
-#[test]
-fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_endlessly() {
-    let mut testbed = Testbed::up(4, 100);
+/// The keys of a validator, copied by mistake: a process on other ports, with a data directory of its own.
+fn copied(testbed: &Testbed, index: usize, prepare: impl FnOnce(&Path)) -> ValidatorProcess {
     let spare = Testbed::new(4, 100);
-    // The keys of validator 0, copied by mistake: other ports, and a data directory of its own.
-    let member = &testbed.network.members[0];
+    let member = &testbed.network.members[index];
     let text = fs::read_to_string(member.config_file()).unwrap();
-    let other = fs::read_to_string(spare.network.members[0].config_file()).unwrap();
+    let other = fs::read_to_string(spare.network.members[index].config_file()).unwrap();
     let line =
         |text: &str, start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
     let text = ["peers = ", "clients = "]
@@ -399,8 +397,49 @@ fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_en
     for file in ["consensus.key", "tls.crt", "tls.key"] {
         fs::copy(member.directory.join(file), directory.join(file)).unwrap();
     }
+    prepare(&directory);
     let copy = Member { directory, ..member.clone() };
-    let mut copy = ValidatorProcess::spawn(Path::new(crate::testbed::MILLRACE), &copy, Tie::Tied).unwrap();
+    ValidatorProcess::spawn(Path::new(crate::testbed::MILLRACE), &copy, Tie::Tied).unwrap()
+}
+
+/// The same machine once more, with all that it remembers: it votes as well.
+#[test]
+fn a_clone_of_a_machine_is_an_alarm_that_names_it_and_the_others_go_on() {
+    let mut testbed = Testbed::up(4, 100);
+    let told = testbed.load(&[0, 1, 2, 3], 200.0, 2, Start::Fresh);
+    let data = testbed.network.members[1].data();
+    let mut copy = copied(&testbed, 1, |directory| {
+        let copied = Command::new("cp").arg("-r").arg(&data).arg(directory).status().unwrap();
+        assert!(copied.success());
+    });
+    let load = testbed.plan(&[0, 2, 3], 200.0, 12, Start::Resume);
+    let load = std::thread::spawn(move || loadgen::run(&load, &mut Silent).unwrap());
+    let alarms = |index: usize| {
+        let report = testbed.client(index).ask::<CountersReport>(Query::Counters).unwrap().value;
+        report.bytes["duplicate_identities"] + report.totals["faults"]
+    };
+    wait("it is counted", || alarms(2) > 0 && alarms(3) > 0);
+    let outcome = load.join().unwrap();
+    assert_eq!((&outcome.lost[..], outcome.tally().timed_out), (&[][..], 0), "{:?}", outcome.tally());
+    for index in [0, 2, 3] {
+        let log = fs::read_to_string(testbed.network.members[index].log_file()).unwrap();
+        let named = ["the identity of validator 1", "validator=1", "author=1", "peer=1"];
+        let is_alarm = |line: &&str| line.contains(" WARN ") && named.iter().any(|name| line.contains(name));
+        let lines: Vec<&str> = log.lines().filter(is_alarm).collect();
+        assert!(lines.len() <= 4 && (index == 0 || !lines.is_empty()), "validator {index}: {lines:#?}");
+    }
+    // The right one finds the others again and has everything.
+    copy.kill();
+    testbed.settle();
+    testbed.all_alive();
+    testbed.stop_all();
+    testbed.audit(&[&told, &outcome]);
+}
+
+#[test]
+fn two_processes_with_one_identity_are_an_alarm_and_do_not_replace_each_other_endlessly() {
+    let mut testbed = Testbed::up(4, 100);
+    let mut copy = copied(&testbed, 0, |_| {});
 
     let counted = |index: usize, name: &str| {
         let report = testbed.client(index).ask::<CountersReport>(Query::Counters).unwrap().value;

@@ -282,3 +282,35 @@ fn where_more_than_f_are_overloaded_little_is_on_its_way_and_the_rest_waits_in_t
     rig.advance(700);
     assert_eq!(unordered(&rig, 0, OTHER), 128);
 }
+
+#[test]
+fn settings_that_change_while_it_runs_hold_from_then_on() {
+    let mut rig = Rig::new(4);
+    let settings = rig.settings(0).clone();
+    let tuning = Tuning {
+        batch_packets_max: 100_000,
+        batch_delay: 3 * settings.batch_delay,
+        view_interval: 3 * settings.view_interval,
+        skips_blocks: false,
+    };
+    let now = rig.now();
+    rig.nodes[0].input(Input::Tune(tuning), now);
+    let tuned = rig.settings(0);
+    assert_eq!(tuned.batch_packets_max, settings.batch_packets_limit, "never more than a batch may have");
+    assert_eq!((tuned.batch_delay, tuned.view_interval), (tuning.batch_delay, tuning.view_interval));
+    assert!(tuned.skips_blocks, "there is nothing to skip yet");
+    rig.nodes[0].input(Input::Tune(Tuning { batch_packets_max: 4, ..tuning }), now);
+    rig.fill(0, CHAIN, 0..1);
+    rig.mempool_filled(0);
+    let sealed = |own: &Own| own.batch.packets_of(CHAIN).len();
+    assert!(unordered(&rig, 0, CHAIN) > 0);
+    assert!(rig.nodes[0].replica.own.values().all(|own| sealed(own) <= 4));
+    // The mempools of all chains, also of those to come.
+    let mempools = &rig.nodes[0].replica.mempools;
+    mempools.set_sender_cap(1);
+    assert_eq!(rig.offer(0, 0, 1), Err(Refusal::SenderFull));
+    let later = ChainId(99);
+    rig.nodes[0].replica.mempools.add(later, 2);
+    let later = rig.nodes[0].replica.mempools.get(later).unwrap();
+    assert_eq!((later.slots().claim(0, 0), later.slots().claim(0, 1)), (Ok(()), Err(Refusal::SenderFull)));
+}

@@ -50,6 +50,7 @@ fn the_options_choose_the_backend() {
     let directory = tempfile::tempdir().unwrap();
     let (log, _) = Log::open(directory.path(), Options { backend: Backend::Portable, ..small() }).unwrap();
     assert_eq!(log.metrics().backend, "portable");
+    assert!(log.fallback().is_none(), "it was asked for");
     drop(log);
     // Where io_uring is missing the forced choice is an error that says so, and the automatic one still works.
     match Log::open(directory.path(), Options { backend: Backend::Uring, ..small() }) {
@@ -57,7 +58,8 @@ fn the_options_choose_the_backend() {
         Err(StoreError::UringUnavailable { .. }) => {}
         Err(error) => panic!("{error}"),
     }
-    assert!(Log::open(directory.path(), small()).is_ok());
+    let (log, _) = Log::open(directory.path(), small()).unwrap();
+    assert_eq!(log.fallback().is_some(), log.metrics().backend == "portable");
 }
 
 #[test]

@@ -17,21 +17,22 @@ mod pace;
 mod served;
 mod taker;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use crossbeam::channel::Receiver;
 use engine::limits::PUBLIC_KEY_BYTES;
-use engine::replica::{
-    Checkpoint, CheckpointError, CheckpointMark, Input, Retention, RetentionPlan, ValidatorId,
-};
+use engine::replica::{Checkpoint, CheckpointError, CheckpointMark, Input, RetentionPlan, ValidatorId};
 use engine::store::{Position, remove_file};
 use engine::sync::StateWork;
 use engine::types::{Digest, Height};
+use net::LogLimit;
 
 use self::archived::Bound;
 pub use self::fetched::WHOLE;
@@ -48,6 +49,14 @@ const UNFINISHED: &str = "checkpoint.new";
 pub const ASIDE: &str = "unfit";
 /// Bytes of the disk that a checkpoint leaves to the journal.
 const ROOM_LEFT_BYTES: u64 = 256 << 20;
+
+/// How often one thing is said that goes on.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Limits a line of the log that is about one thing.
+pub fn line_limit() -> LogLimit<()> {
+    LogLimit::new(SAY_EVERY, 1)
+}
 
 /// Work for the thread of checkpoints.
 pub enum CheckpointWork {
@@ -117,12 +126,13 @@ impl Directory {
         list().with_context(|| format!("cannot read {}", self.path.display()))
     }
 
-    /// Reads one.
+    /// Reads one; `told` hears now and then how many bytes were read.
     ///
     /// # Errors
     /// It is damaged, of another network or validator, or cannot be read.
-    pub fn read(&self, height: Height) -> Result<Checkpoint, CheckpointError> {
-        let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
+    pub fn read(&self, height: Height, told: &mut dyn FnMut(u64)) -> Result<Checkpoint, CheckpointError> {
+        let file = Told { file: File::open(self.file(height))?, read: 0, told };
+        let file = BufReader::with_capacity(PIECE_BYTES, file);
         let checkpoint = Checkpoint::read(self.of_validator(), file)?;
         match checkpoint.height() == height {
             true => Ok(checkpoint),
@@ -186,9 +196,10 @@ impl Directory {
         work: &Receiver<CheckpointWork>,
         (busy, tell): (&AtomicBool, &dyn Fn(Input)),
         shared: &Shared,
-        (retention, archive): (Retention, Option<&Path>),
+        archive: Option<&Path>,
     ) {
         let mut fetching = Fetching::new(self, &shared.genesis);
+        let mut held_back = line_limit();
         for work in work {
             let checkpoint = match work {
                 CheckpointWork::Captured(checkpoint) => *checkpoint,
@@ -207,7 +218,7 @@ impl Directory {
                 self.read_back(height, Pace::new(&shared.clock, &stopping))
             });
             match good {
-                Ok(()) => self.prune(height, shared, (retention, archive)).unwrap_or_else(|error| {
+                Ok(()) => self.prune(height, shared, (archive, &mut held_back)).unwrap_or_else(|error| {
                     tracing::warn!(
                         "the journal cannot be pruned at a checkpoint ({error}): look at data/checkpoints and the journal"
                     );
@@ -234,7 +245,7 @@ impl Directory {
         &self,
         newest: Height,
         shared: &Shared,
-        (retention, archive): (Retention, Option<&Path>),
+        (archive, held_back): (Option<&Path>, &mut LogLimit<()>),
     ) -> anyhow::Result<()> {
         let marks = self.marks()?;
         anyhow::ensure!(
@@ -242,8 +253,20 @@ impl Directory {
             "the newest in {} is not that of height {newest}, which was written now",
             self.path.display()
         );
-        let held = shared.held().heights(&marks, shared.clock.now());
-        let base = base_mark(shared, &marks);
+        let now = shared.clock.now();
+        let held = shared.held().heights(&marks, now);
+        let (retention, base) = (shared.retention(), base_mark(shared, &marks));
+        let planned = retention.plan(&base, &marks, &held).prune_at;
+        let wanted = retention.plan(&base, &marks, &BTreeSet::new()).prune_at;
+        if wanted.map(|mark| mark.height) > planned.map(|mark| mark.height)
+            && let (Some(height), Some(unsaid)) = (held.first(), held_back.admit((), now))
+        {
+            tracing::info!(
+                height = height.0,
+                unsaid,
+                "the journal is not pruned as far as it could be: a peer is fetching the checkpoint of this height"
+            );
+        }
         let RetentionPlan { kept, prune_at } = match archive {
             None => retention.plan(&base, &marks, &held),
             Some(archive) => {
@@ -336,6 +359,22 @@ fn fetch(fetching: &mut Fetching<'_>, work: StateWork, tell: &dyn Fn(Input), sha
     }
 }
 
+/// A file whose reader is told of.
+struct Told<'a> {
+    file: File,
+    read: u64,
+    told: &'a mut dyn FnMut(u64),
+}
+
+impl io::Read for Told<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(into)?;
+        self.read += count as u64;
+        (self.told)(self.read);
+        Ok(count)
+    }
+}
+
 /// Where the journal begins. Where its first block cannot be read, its age is that of the oldest checkpoint.
 fn base_mark(shared: &Shared, marks: &[CheckpointMark]) -> CheckpointMark {
     let base = shared.index.base();
@@ -378,11 +417,11 @@ mod tests {
         }
         assert_eq!(files.newest_first().unwrap(), [812, 30, 7].map(Height));
         assert_eq!(files.marks().unwrap(), [], "none of these can be read");
-        assert!(files.read(Height(30)).is_err_and(|error| is_unusable(&error)));
+        assert!(files.read(Height(30), &mut |_| {}).is_err_and(|error| is_unusable(&error)));
         files.remove(Height(30));
         assert_eq!(files.newest_first().unwrap(), [812, 7].map(Height));
         assert!(
-            !files.read(Height(30)).is_err_and(|error| is_unusable(&error)),
+            !files.read(Height(30), &mut |_| {}).is_err_and(|error| is_unusable(&error)),
             "what is not there is not damaged"
         );
     }

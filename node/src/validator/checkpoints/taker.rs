@@ -7,6 +7,7 @@ use crossbeam::channel::Sender;
 use engine::execute::{Chains, Delta};
 use engine::replica::{CaptureError, Checkpoint, CheckpointDue, Keeper};
 use engine::roots::CommittedView;
+use net::LogLimit;
 
 use super::CheckpointWork;
 use crate::validator::shared::Shared;
@@ -18,6 +19,8 @@ pub struct CheckpointTaker {
     pub files: Sender<CheckpointWork>,
     /// Whether one is being written: no other one is captured then, so that pages are kept at most twice.
     pub busy: Arc<AtomicBool>,
+    /// Limits the line about one that is left out.
+    pub left_out: LogLimit<()>,
 }
 
 impl CheckpointTaker {
@@ -33,7 +36,10 @@ impl CheckpointTaker {
         let Some(due) = due else { return };
         if self.busy.load(Relaxed) {
             let height = view.height().0;
-            return tracing::warn!(height, "no checkpoint: the last one is still being written");
+            if let Some(unsaid) = self.left_out.admit((), shared.clock.now()) {
+                tracing::warn!(height, unsaid, "no checkpoint: the last one is still being written");
+            }
+            return;
         }
         let state = (view, deltas, &self.states);
         match self.keeper.capture(state, &shared.reader(), (due, shared.boots())) {

@@ -1,25 +1,83 @@
-//! What of the log is written: `log.level` of the configuration, and less of the libraries unless it names them.
+//! The log of a validator: what of it is written, and where. `log.level` of the configuration, and less of the
+//! libraries unless it names them. It can be set anew while the validator runs.
+//!
+//! Who cannot write its log goes on: the disk of the log may be full while that of the journal is not.
+
+use std::io;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
+use crate::config::{Config, ConfigError};
+
 /// Beginnings of targets, and the most that they write where the configuration does not name them.
 ///
-/// Consensus makes a span for each message at `info`, which costs a sixth of its threads' time; and quinn warns of each
-/// datagram that breaks a rule, by which a stranger could fill our disk.
-const QUIET: [(&str, LevelFilter); 2] =
-    [("commonware", LevelFilter::WARN), ("quinn_proto", LevelFilter::ERROR)];
+/// Consensus makes a span for each message at `info`, which costs a sixth of its threads' time; its voter warns in each
+/// view of a validator that contradicts itself, which we say ourselves, now and then; and quinn warns of each datagram
+/// that breaks a rule, by which a stranger could fill our disk.
+const QUIET: [(&str, LevelFilter); 3] = [
+    ("commonware", LevelFilter::WARN),
+    ("commonware_consensus::simplex::actors::voter::actor", LevelFilter::ERROR),
+    ("quinn_proto", LevelFilter::ERROR),
+];
+
+/// The log of this process.
+pub struct Log {
+    set: Box<dyn Fn(EnvFilter)>,
+}
+
+impl Log {
+    /// Begins to write it, to stderr, as a configuration says.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`]: its level cannot be read.
+    pub fn start(config: &Config) -> Result<Self, ConfigError> {
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter_of(config)?)
+            .with_writer(io::stderr)
+            .with_ansi(false)
+            .log_internal_errors(false)
+            .with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.init();
+        // It fails only where the subscriber is gone.
+        Ok(Self { set: Box::new(move |filter| drop(handle.reload(filter))) })
+    }
+
+    /// From now on this is written.
+    pub fn set(&self, filter: EnvFilter) {
+        (self.set)(filter);
+    }
+}
+
+/// What a configuration wants to be written.
+///
+/// # Errors
+/// [`ConfigError::Invalid`]: its level cannot be read.
+pub fn filter_of(config: &Config) -> Result<EnvFilter, ConfigError> {
+    log_filter(&config.log_level).map_err(|error| ConfigError::Invalid {
+        file: config.file.clone(),
+        field: "log.level".into(),
+        found: format!("\"{}\" ({error})", config.log_level),
+        help: "error, warn, info, debug or trace, or directives",
+    })
+}
 
 /// The filter for a configured level, or for directives.
 ///
 /// # Errors
 /// They cannot be read.
-pub(super) fn log_filter(directives: &str) -> Result<EnvFilter, ParseError> {
+fn log_filter(directives: &str) -> Result<EnvFilter, ParseError> {
     let configured = EnvFilter::try_new(directives)?;
     // The level of everything that has no directive of its own.
     let base = directives.split(',').filter_map(|directive| directive.trim().parse().ok()).next_back();
     let base = base.unwrap_or(LevelFilter::OFF);
-    let named = |target: &str| directives.split(',').any(|directive| target_of(directive) == target);
+    // Also by the beginning of its name.
+    let names = |directive: &str, target: &str| {
+        let named = target_of(directive);
+        !named.is_empty() && target.starts_with(named)
+    };
+    let named = |target: &str| directives.split(',').any(|directive| names(directive, target));
     let quiet = QUIET.iter().filter(|(target, _)| !named(target));
     Ok(quiet.fold(configured, |filter, (target, most)| {
         let directive = format!("{target}={}", base.min(*most));
@@ -69,6 +127,7 @@ mod tests {
             tracing::error!(target: "node::validator", "our error");
             tracing::info!(target: "commonware_consensus::simplex", "a message");
             tracing::warn!(target: "commonware_runtime::tokio", "a warning");
+            tracing::warn!(target: "commonware_consensus::simplex::actors::voter::actor", "an equivocator");
             tracing::warn!(target: "quinn_proto::connection", "an illegal datagram");
             tracing::error!(target: "quinn_proto::connection", "an error of quinn");
             let span = tracing::info_span!(target: "commonware_consensus::simplex", "a span");
@@ -85,9 +144,10 @@ mod tests {
         assert_eq!(written("debug"), (usual.map(String::from).to_vec(), false));
         let (lines, span) = written("info,commonware_consensus=info");
         assert!(lines.contains(&"a message".to_owned()) && span, "{lines:?}");
+        assert!(lines.contains(&"an equivocator".to_owned()), "{lines:?}");
         assert!(!lines.contains(&"an illegal datagram".to_owned()), "{lines:?}");
         let (lines, span) = written("info,commonware=info,quinn_proto=warn");
-        assert_eq!(lines.len(), 6, "{lines:?}");
+        assert_eq!(lines.len(), 7, "{lines:?}");
         assert!(span);
     }
 
