@@ -4,8 +4,8 @@
 //!   vote of a peer ─▶ Inbound::last_vote ─▶ shown to that peer when it starts ─▶ Verifier::check_vote ─▶ Memory::lacks
 //! ```
 //!
-//! Records that were put back, with everything around them, are consistent in themselves. Votes that others hold and the
-//! records lack give them away. A vote leaves only after its record is durable, so honest records lack none.
+//! Records that were put back, with everything around them, are consistent in themselves. Votes that others hold and
+//! the records lack give them away. A vote leaves only after its record is durable, so honest records lack none.
 
 use commonware_codec::{Copying, DecodeExt as _};
 use commonware_consensus::{

@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 28] = [
+pub const SETTINGS: [Setting; 30] = [
     restart("validator.index", |of| of.index.to_string()),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -61,6 +61,7 @@ pub const SETTINGS: [Setting; 28] = [
     }),
     restart("identity.certificate", |of| format!("certificate {}", of.identity.fingerprint())),
     restart("identity.private_key", |of| format!("that of certificate {}", of.identity.fingerprint())),
+    reload("identity.group_may_read", |of| of.group_may_read.to_string()),
     restart("listen.peers", |of| of.listen_peers.to_string()),
     restart("listen.clients", |of| of.listen_clients.to_string()),
     restart("storage.directory", |of| of.data.display().to_string()),
@@ -70,6 +71,9 @@ pub const SETTINGS: [Setting; 28] = [
     reload("storage.keep_mib", |of| limit(of.retention.bytes.map(|bytes| bytes >> 20))),
     reload("storage.keep_heights", |of| limit(of.retention.heights)),
     reload("storage.keep_minutes", |of| limit(of.retention.ms.map(|ms| ms / 60_000))),
+    restart("storage.archive", |of| {
+        of.archive.as_ref().map_or_else(|| "none".to_owned(), |archive| archive.display().to_string())
+    }),
     restart("work.verify_threads", |of| of.work.verify_threads.to_string()),
     reload("work.batch_packets_max", |of| of.work.batch_packets_max.to_string()),
     reload("work.batch_delay_ms", |of| of.work.batch_delay.as_millis().to_string()),
@@ -114,6 +118,7 @@ impl Config {
     /// Takes over what can be changed while the validator runs; the rest stays as it is.
     pub fn adopt(&mut self, new: &Self) {
         self.retention = new.retention;
+        self.group_may_read = new.group_may_read;
         self.log_level.clone_from(&new.log_level);
         let (work, said) = (&mut self.work, &new.work);
         work.batch_packets_max = said.batch_packets_max;

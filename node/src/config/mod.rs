@@ -115,6 +115,8 @@ pub struct Config {
     pub retention: Retention,
     /// The archive that must have what the journal releases.
     pub archive: Option<PathBuf>,
+    /// Whether the group of the secret keys may read them.
+    pub group_may_read: bool,
     /// The ed25519 seed of votes and batches.
     pub consensus_seed: Secret,
     /// The TLS certificate with its key.
@@ -255,6 +257,7 @@ impl Config {
             checkpoint_every_bytes: checkpoint_every_kib << 10,
             retention,
             archive,
+            group_may_read,
             consensus_seed,
             identity,
             listen_peers,

@@ -57,6 +57,8 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("work", "mempool_per_account", "3"),
         ("work", "ingress_packets", "5000"),
         ("log", "level", "\"debug\""),
+        ("identity", "group_may_read", "true"),
+        ("storage", "archive", "\"elsewhere\""),
         ("[peer]", "address", "\"127.0.0.1:3\""),
     ];
     // These are what the genesis says, or the file is refused.
@@ -86,7 +88,7 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
 #[test]
 fn every_field_that_is_read_stands_here_and_in_the_guide() {
     let source = include_str!("../mod.rs");
-    let readers = ["required", "optional", "bounded", "optional_bounded", "choice", "path"];
+    let readers = ["required", "optional", "bounded", "optional_bounded", "choice", "path", "optional_path"];
     let mut read = BTreeSet::new();
     for reader in readers {
         for (_, rest) in
