@@ -77,6 +77,11 @@ impl Memory {
         Self { view, written: blob.chunks(PAGE_BYTES).flat_map(page).collect() }
     }
 
+    /// The highest view about which there is a record: the engine's, before it runs.
+    pub fn view(&self) -> u64 {
+        self.view
+    }
+
     /// Whether `vote` is good evidence that the records are not all of this `validator`'s: a vote with its signature,
     /// about the highest view that they know or a later one, and not among them.
     pub fn lacks(&self, vote: &[u8], validator: u16, verifier: &Verifier) -> bool {

@@ -242,7 +242,7 @@ impl Ports for Host {
     }
 
     fn view(&self) -> u64 {
-        self.view
+        self.view.max(self.memory.view())
     }
 
     fn kept_from(&self) -> Height {

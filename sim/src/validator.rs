@@ -138,11 +138,13 @@ impl Running {
             ledger
         };
         match rule {
-            Some(Rule::LostVotesNoticed) => (standing.votes_forgotten, standing.ran_before) = (false, false),
-            Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => {
-                (standing.stream_lost, standing.ran_before) = (false, false);
+            Some(Rule::LostVotesNoticed) => {
+                (standing.votes_forgotten, standing.hears_others) = (false, false)
             }
-            Some(Rule::OlderCopiesNoticed) => standing.ran_before = false,
+            Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => {
+                (standing.stream_lost, standing.hears_others) = (false, false);
+            }
+            Some(Rule::OlderCopiesNoticed) => standing.hears_others = false,
             Some(Rule::BlocksReloaded) => recovered.blocks.clear(),
             Some(Rule::BatchesReloaded) => recovered.unordered.clear(),
             _ => {}

@@ -393,7 +393,8 @@ pub trait Ports {
     /// The log of votes has failed; the replica halts.
     fn forget_votes(&mut self) -> Result<(), StoreError>;
 
-    /// The view that consensus is in; 0 while it does not run.
+    /// The view that consensus is in; before it runs, the highest that its records know. Never below a view in which this
+    /// validator has voted and knows it: peers that have forgotten their votes count on it.
     fn view(&self) -> u64;
 
     /// The first height whose block and batches the journal has.

@@ -8,13 +8,14 @@
 //! others are in: whatever it may have voted for lies below.
 //!
 //! *Older copy*: a whole directory that was put back is consistent in itself, so the two rules above miss it. A validator
-//! that has run before hears a quorum, itself included, before its first vote and its first batch. One signed vote or
+//! that starts hears a quorum, itself included, before its first vote and its first batch. One signed vote or
 //! batch that its directory lacks is enough, and both rules apply. No validator needs more: what f liars hide, an honest
 //! one shows, if it was up when the vote was cast.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::state::TICK;
 use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica, To};
 use crate::availability::{Gap, Stream};
 use crate::limits::STREAM_BATCHES_MAX;
@@ -42,8 +43,8 @@ pub struct Standing {
     pub stream_lost: bool,
     /// The log of its votes is missing or older than its journal: it may have voted more than it knows.
     pub votes_forgotten: bool,
-    /// It has run before: what it finds may be an older copy of everything, and it hears others before it speaks.
-    pub ran_before: bool,
+    /// What it finds may be an older copy of everything, so it hears others before it votes and seals. Every start does.
+    pub hears_others: bool,
 }
 
 /// The starts that one log remembers.
@@ -87,16 +88,16 @@ impl Standing {
     pub fn of(journal: Boots, votes: Boots, first: bool, validators: usize) -> Self {
         // A first start that was cut short has neither voted nor sealed.
         if first && journal.done == 0 && votes.begun == 0 {
-            return Self::default();
+            return Self { hears_others: true, ..Self::default() };
         }
         let stream = journal.begun == 0 || journal.begun < votes.begun;
         let forgotten = votes.begun < journal.done
             || (votes.begun == 0 && journal.begun == 0)
             || (votes.begun < journal.begun && journal.counterpart_lost);
         Self {
-            stream_lost: stream || forgotten || journal.lost,
+            stream_lost: stream || forgotten || journal.lost || votes.lost,
             votes_forgotten: forgotten || (stream && validators >= VOTES_REGAINED_FROM) || votes.lost,
-            ran_before: true,
+            hears_others: true,
         }
     }
 
@@ -167,8 +168,9 @@ pub(super) struct Hearing {
     asked: BTreeMap<ValidatorIndex, Duration>,
     /// Who has shown it, or has seen none.
     shown: BTreeSet<ValidatorIndex>,
-    /// Since when a quorum has said both.
+    /// Since when a quorum has said both, and when it was last looked at what is missing.
     since: Option<Duration>,
+    looked: Option<Duration>,
 }
 
 impl Hearing {
@@ -223,12 +225,24 @@ impl Replica {
     /// Something shows that this validator knows its own stream no longer: it seals nothing until it has learnt it,
     /// also if it is started again before that. At a start that says the same of its votes.
     pub(super) fn lose_stream(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
-        self.learning = Some(Learning::default());
-        self.mempools.pause();
-        ports.observe(Observation::StreamLost);
-        ports.append(KIND_BOOT, &[&Boot::LOST.encode()])?;
+        // The log of votes comes first: one that has lost votes counts as one that has lost its stream, too.
         if self.hearing.is_some() && self.validators() >= VOTES_REGAINED_FROM {
             self.forget_votes(ports)?;
+        }
+        if self.learning.is_none() {
+            self.learning = Some(Learning::default());
+            self.mempools.pause();
+            ports.observe(Observation::StreamLost);
+            ports.append(KIND_BOOT, &[&Boot::LOST.encode()])?;
+        }
+        Ok(())
+    }
+
+    /// A batch with this validator's signature has come that is not known here. While it learns its stream that is
+    /// expected, unless it does not know yet that it may have forgotten votes as well.
+    pub(super) fn finds_own_batch(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
+        if self.learning.is_none() || self.hearing.is_some() {
+            self.lose_stream(ports)?;
         }
         Ok(())
     }
@@ -250,12 +264,12 @@ impl Replica {
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
         let Some(hearing) = &mut self.hearing else { return Ok(()) };
-        hearing.shown.insert(by);
+        if !hearing.shown.insert(by) {
+            return Ok(());
+        }
         if !vote.is_empty() && ports.lacks_vote(vote) {
             self.forget_votes(ports)?;
-            if self.learning.is_none() {
-                self.lose_stream(ports)?;
-            }
+            self.lose_stream(ports)?;
         }
         Ok(())
     }
@@ -267,8 +281,9 @@ impl Replica {
     }
 
     /// Begins consensus once a quorum has been heard and shown nothing that is not here. What is named and missing is
-    /// fetched: if it is this validator's, [`Self::lose_stream`] ends the hearing, and if it does not come, it was a lie.
-    pub(super) fn hear(&mut self, now: Now, ports: &mut impl Ports) {
+    /// fetched: if it is this validator's, [`Self::lose_stream`] ends the hearing. What does not come was a lie, unless more
+    /// than f have named something that is missing.
+    pub(super) fn hear(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         let (me, others) = (self.settings.me, self.quorum - 1);
         if let Some(hearing) = &mut self.hearing {
             for peer in hearing.ask(&self.connected, now.monotonic) {
@@ -278,9 +293,14 @@ impl Replica {
         if let Some(hearing) = &mut self.hearing
             && hearing.heads.len() >= others
             && hearing.shown.len() >= others
+            && hearing.looked.is_none_or(|looked| now.monotonic >= looked + TICK)
         {
+            hearing.looked = Some(now.monotonic);
             let searched = now.monotonic >= *hearing.since.get_or_insert(now.monotonic) + SEARCH;
             let missing = Named::of(hearing.heads.values(), &self.streams[usize::from(me.0)]).missing;
+            if searched && missing.len() > self.faulty {
+                self.lose_stream(ports)?;
+            }
             if missing.is_empty() || searched {
                 self.hearing = None;
             }
@@ -291,6 +311,7 @@ impl Replica {
         if self.hearing.is_none() && self.rejoin.is_none() && !self.has_begun {
             self.begin_consensus(self.last_finality.clone(), ports);
         }
+        Ok(())
     }
 
     fn begin_consensus(&mut self, floor: Option<Finality>, ports: &mut impl Ports) {

@@ -314,7 +314,7 @@ impl Replica {
             next_chain: 0,
             learning: standing.stream_lost.then(Learning::default),
             rejoin: standing.votes_forgotten.then(Rejoin::default),
-            hearing: (standing.ran_before && !standing.votes_forgotten).then(Hearing::default),
+            hearing: (standing.hears_others && !standing.votes_forgotten).then(Hearing::default),
             has_begun: false,
             last_finality: finality,
             holding: Told::Nobody,
@@ -452,7 +452,7 @@ impl Replica {
     }
 
     fn on_time(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
-        self.hear(now, ports);
+        self.hear(now, ports)?;
         self.seal_if_due(now, ports)?;
         self.propose_if_due(now, ports)?;
         self.give_up_judging(now, ports);

@@ -129,8 +129,8 @@ impl Replica {
         self.fetches.arrived(&digest);
         self.early[usize::from(author.0)].insert(digest, check);
         // It has sealed what it does not know.
-        if author == self.settings.me && self.learning.is_none() {
-            self.lose_stream(ports)?;
+        if author == self.settings.me {
+            self.finds_own_batch(ports)?;
         }
         Ok(())
     }
@@ -296,8 +296,8 @@ impl Replica {
         }
         // Others have a batch of this validator that it does not know. The loss is written before the batch that shows
         // it.
-        if author == self.settings.me && self.learning.is_none() {
-            self.lose_stream(ports)?;
+        if author == self.settings.me {
+            self.finds_own_batch(ports)?;
         }
         ports.observe(Observation::BatchAccepted);
         // The journal has a batch before the block that orders it.

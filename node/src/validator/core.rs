@@ -316,7 +316,8 @@ impl Ports for Host {
 
     fn view(&self) -> u64 {
         let consensus = self.wiring.consensus.lock().unwrap_or_else(PoisonError::into_inner);
-        consensus.as_ref().map_or(0, consensus::Handle::view)
+        let view = consensus.as_ref().map_or(0, consensus::Handle::view);
+        view.max(self.wiring.votes.memory.view())
     }
 
     fn kept_from(&self) -> Height {

@@ -324,6 +324,10 @@ impl Validator {
         }
         let _gone = self.core.send(CoreEvent::Stop);
         join(self.core_thread);
+        // The core may have started it since.
+        if let Some(consensus) = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            consensus.stop();
+        }
         let _gone = self.executor.send(Event::Stop);
         join(self.executor_thread);
         self.shared.stopping.store(true, Relaxed);

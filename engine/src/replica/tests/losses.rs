@@ -8,7 +8,7 @@ use crate::verify::Verified;
 
 /// A start that found this.
 pub fn lost(stream_lost: bool, votes_forgotten: bool) -> Standing {
-    Standing { stream_lost, votes_forgotten, ran_before: false }
+    Standing { stream_lost, votes_forgotten, hears_others: false }
 }
 
 /// Validator 0 seals so many batches, one every `ms`, and the head is given back.
@@ -449,9 +449,9 @@ fn two_logs_tell_what_one_of_them_has_lost() {
     let still_lost = |boots| Boots { lost: true, ..boots };
     let found_votes_lost = |boots| Boots { lost: true, counterpart_lost: true, ..boots };
     let standing =
-        |stream_lost, votes_forgotten| Standing { ran_before: true, ..lost(stream_lost, votes_forgotten) };
+        |stream_lost, votes_forgotten| Standing { hears_others: true, ..lost(stream_lost, votes_forgotten) };
     let cases = [
-        (boots(0, 0), boots(0, 0), true, lost(false, false), "its first start"),
+        (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
         (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
         (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
         (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),
@@ -489,7 +489,7 @@ fn two_logs_tell_what_one_of_them_has_lost() {
             boots(6, 6),
             still_lost(boots(6, 6)),
             false,
-            standing(false, true),
+            standing(true, true),
             "started again before it had a floor",
         ),
         (

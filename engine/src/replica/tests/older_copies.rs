@@ -1,11 +1,13 @@
 //! Whole directories that were put back: others tell, before the first vote and the first batch.
 
+use bytes::Bytes;
+
 use super::losses::seal_own;
 use super::world::FORGOTTEN;
 use super::*;
 
 /// A start that finds nothing wrong.
-const AGAIN: Standing = Standing { stream_lost: false, votes_forgotten: false, ran_before: true };
+const AGAIN: Standing = Standing { stream_lost: false, votes_forgotten: false, hears_others: true };
 
 fn begun(rig: &Rig, node: usize) -> (bool, bool) {
     (rig.nodes[node].replica.is_hearing(), rig.nodes[node].world.has_begun)
@@ -17,11 +19,8 @@ fn put_back(rig: &mut Rig) {
 }
 
 #[test]
-fn a_first_start_hears_nobody_and_any_other_one_a_quorum() {
+fn a_quorum_is_heard_before_the_first_vote_and_the_first_batch() {
     let mut rig = Rig::new(4);
-    rig.advance(10);
-    assert!((0..4).all(|node| begun(&rig, node) == (false, true)));
-
     put_back(&mut rig);
     rig.advance(2_000);
     assert_eq!(begun(&rig, 3), (true, false));
@@ -98,6 +97,38 @@ fn a_head_that_nobody_has_keeps_nobody_away() {
     rig.advance(2_000);
     assert_eq!(begun(&rig, 3), (false, true));
     assert!(!rig.nodes[3].world.votes_forgotten);
+}
+
+/// Two that name something that is missing cannot both lie. What they have received is not served any more.
+#[test]
+fn what_more_than_f_have_named_is_believed() {
+    let mut rig = Rig::new(4);
+    put_back(&mut rig);
+    for peer in [1, 2] {
+        rig.isolate(peer);
+        let named = Head { sequence: Sequence(3), digest: Digest([9; 32]) };
+        let (finalized, committed, kept_from) = (Height(0), Height(0), Height(1));
+        let status = PeerMessage::Status { finalized, committed, kept_from, view: 1, yours: named };
+        rig.deliver(peer, 3, status);
+        rig.deliver(peer, 3, PeerMessage::LastVote(Bytes::new()));
+    }
+    rig.advance(2_000);
+    assert_eq!(begun(&rig, 3), (true, false), "it is looked for");
+    rig.advance(2_000);
+    assert_eq!(begun(&rig, 3), (false, false));
+    assert!(rig.nodes[3].world.votes_forgotten && rig.nodes[3].replica.is_learning());
+}
+
+/// It knows that it has lost its stream, and not yet that its votes are older, too.
+#[test]
+fn a_batch_that_comes_while_the_stream_is_learnt_is_evidence_as_well() {
+    let mut rig = Rig::new(4);
+    seal_own(&mut rig, 2, 60);
+    rig.restart(0, Standing { stream_lost: true, ..AGAIN }, true);
+    (1..4).for_each(|peer| rig.connect(0, peer));
+    rig.advance(500);
+    let node = &rig.nodes[0];
+    assert!(node.world.votes_forgotten && !node.world.has_begun && node.replica.is_rejoining());
 }
 
 #[test]
