@@ -439,8 +439,6 @@ impl Replica {
                 self.tree.decided(height, decided);
                 self.reconsider(now, ports)?;
                 self.dispatch(now, ports)?;
-                // Further blocks are fetched as far as these are executed.
-                self.poll_sync(now, ports);
             }
             Input::Committed(height) => self.committed = height,
             Input::ChunkWritten(height, number) => self.chunk_written(height, number, now, ports),

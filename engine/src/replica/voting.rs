@@ -27,9 +27,8 @@ use crate::wire::{Block, PeerMessage};
 
 /// How long a block or body may be missing before it is asked for: it is mostly on its way.
 const PATIENCE: Duration = Duration::from_millis(30);
-/// How many finalized blocks have their bodies fetched at a time, and how many batches: one block more than these.
-const BLOCKS_FETCHED_AT_ONCE: usize = 64;
-const BATCHES_FETCHED_AT_ONCE: u64 = 128;
+/// How many finalized blocks have their bodies fetched at a time.
+const BLOCKS_FETCHED_AT_ONCE: usize = 8;
 /// How many executed blocks are found by their digest, for peers that miss one.
 const RECENT_BLOCKS: usize = 1_024;
 /// R8: what one view that was lost for an author's late bodies counts, what each finalized block takes off, and from
@@ -435,15 +434,12 @@ impl Replica {
         self.started.retain(|digest, _| tree.block(digest).is_some());
     }
 
-    /// Asks for what holds back finalized blocks: an ancestor, or the bodies of the next few. Nobody pushes the bodies of
-    /// old blocks, so one that is far behind does not wait for them.
+    /// Asks for what holds back finalized blocks: an ancestor, or the bodies of the next few.
     pub(super) fn want_finalized(&mut self, now: Now) {
         if let Some(missing) = self.tree.missing() {
             self.want_block(missing, Vec::new(), PATIENCE, now);
         }
-        let patience = if self.behind().is_some() { Duration::ZERO } else { PATIENCE };
         let mut from: Vec<Head> = self.streams.iter().map(|stream| stream.cut()).collect();
-        let mut batches = 0;
         let cuts: Vec<Vec<Head>> = self
             .finalized
             .iter()
@@ -452,13 +448,9 @@ impl Replica {
             .collect();
         for to in cuts {
             for (author, (from, to)) in from.iter().zip(&to).enumerate() {
-                batches += to.sequence.0.saturating_sub(from.sequence.0);
                 if let Err(Gap::Missing(head)) = self.streams[author].path(from, to) {
-                    self.want_batch(ValidatorIndex(author as u16), head, true, Vec::new(), patience, now);
+                    self.want_batch(ValidatorIndex(author as u16), head, true, Vec::new(), PATIENCE, now);
                 }
-            }
-            if batches >= BATCHES_FETCHED_AT_ONCE {
-                break;
             }
             from = to;
         }

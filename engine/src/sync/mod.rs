@@ -32,9 +32,6 @@ use crate::wire::{FinalizedBlock, PeerMessage};
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How many blocks a peer may be ahead before ranges are asked for, instead of waiting for the normal course.
 pub const LAG_MIN: u64 = 16;
-/// A range is asked for while fewer finalized blocks than this wait for execution: two ranges, so that one comes
-/// while the other one is executed.
-const UNEXECUTED_MAX: u64 = 2 * BLOCKS_REPLY_MAX as u64;
 /// How many blocks of one peer may wait for a certificate.
 const TIP_MAX: usize = 1_024;
 /// So many blocks without a certificate earn their peer the time of one more answer: one that answers with little by
@@ -267,7 +264,8 @@ impl CatchUp {
         self.tip.take_if(|tip| tip.top().is_none_or(|(height, _)| height <= progress.head));
         let lag = self.best().0.saturating_sub(progress.head.0);
         let stalled = lag > 0 && now >= since + STALL_PATIENCE;
-        let execution_keeps_up = progress.head.0 - progress.executed.0.min(progress.head.0) < UNEXECUTED_MAX;
+        let execution_keeps_up =
+            progress.head.0 - progress.executed.0.min(progress.head.0) < BLOCKS_REPLY_MAX as u64;
         if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {
             return None;
         }
