@@ -88,9 +88,13 @@ impl Link {
         self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// One that is the same leads where it did.
     pub(super) fn set_address(&self, address: Address) {
-        self.set_leads_to(&Vec::from_iter(address.socket()));
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        let mut own = self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        if *own != address {
+            self.set_leads_to(&Vec::from_iter(address.socket()));
+            *own = address;
+        }
     }
 
     /// Where the peer's address leads now.

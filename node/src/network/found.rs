@@ -45,7 +45,9 @@ pub(super) fn is_stopped(pid: u32) -> bool {
 impl Found {
     fn at(pid: u32) -> Option<Self> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let mut arguments = line.split(|byte| *byte == 0).skip_while(|argument| *argument != b"node");
+        let mut arguments = line.split(|byte| *byte == 0).skip(1);
+        // One that runs a validator for somebody, as strace does, has it further behind.
+        arguments.next().filter(|argument| *argument == b"node")?;
         let config = loop {
             let argument = arguments.next()?;
             match argument.strip_prefix(b"--config") {
@@ -58,24 +60,31 @@ impl Found {
             return None;
         }
         // Somebody who started it by hand may have given a path from where he was.
-        let place = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+        let place = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
         Some(Self { pid, config: place.join(OsStr::from_bytes(config)) })
     }
 
     fn runs(&self, member: &Member) -> bool {
-        match self.config.canonicalize() {
-            Ok(config) => member.config_file().canonicalize().is_ok_and(|its| its == config),
-            // The directory was moved since: what is open in it has moved along.
-            Err(_) => self.holds(&member.data()),
+        // The directory may have been moved since, and another one may be in its place: what is open has moved along.
+        let journals: Vec<PathBuf> = self.open().filter(|file| is_of_a_journal(file)).collect();
+        if !journals.is_empty() {
+            let data = member.data().canonicalize();
+            return data.is_ok_and(|data| journals.iter().any(|file| file.starts_with(&data)));
         }
+        let its = member.config_file().canonicalize();
+        self.config.canonicalize().is_ok_and(|config| its.is_ok_and(|its| its == config))
     }
 
-    /// Whether the process has a file of this directory open.
-    fn holds(&self, data: &Path) -> bool {
-        let Ok(data) = data.canonicalize() else { return false };
+    /// The files that the process has open.
+    fn open(&self) -> impl Iterator<Item = PathBuf> {
         let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
-        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.starts_with(&data))
+        files.filter_map(|file| fs::read_link(file.path()).ok())
     }
+}
+
+/// Whether a file lies in a directory that is called as those of journals are.
+fn is_of_a_journal(file: &Path) -> bool {
+    file.parent().and_then(Path::file_name).is_some_and(|name| name == "journal")
 }
 
 /// The state of a process: R and S when it lives, T when it was stopped, Z when it has ended.
