@@ -223,7 +223,7 @@ impl Replica {
     }
 
     /// Something shows that this validator knows its own stream no longer: it seals nothing until it has learnt it,
-    /// also if it is started again before that. At a start that says the same of its votes.
+    /// also if it is started again before that. At a start that says the same of its votes, also while it learns.
     pub(super) fn lose_stream(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
         // The log of votes comes first: one that has lost votes counts as one that has lost its stream, too.
         if self.hearing.is_some() && self.validators() >= VOTES_REGAINED_FROM {
@@ -234,15 +234,6 @@ impl Replica {
             self.mempools.pause();
             ports.observe(Observation::StreamLost);
             ports.append(KIND_BOOT, &[&Boot::LOST.encode()])?;
-        }
-        Ok(())
-    }
-
-    /// A batch with this validator's signature has come that is not known here. While it learns its stream that is
-    /// expected, unless it does not know yet that it may have forgotten votes as well.
-    pub(super) fn finds_own_batch(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
-        if self.learning.is_none() || self.hearing.is_some() {
-            self.lose_stream(ports)?;
         }
         Ok(())
     }
@@ -285,10 +276,9 @@ impl Replica {
     /// than f have named something that is missing.
     pub(super) fn hear(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         let (me, others) = (self.settings.me, self.quorum - 1);
-        if let Some(hearing) = &mut self.hearing {
-            for peer in hearing.ask(&self.connected, now.monotonic) {
-                ports.send(To::One(peer), &PeerMessage::FetchLastVote);
-            }
+        let asked = self.hearing.as_mut().map(|hearing| hearing.ask(&self.connected, now.monotonic));
+        for peer in asked.into_iter().flatten() {
+            ports.send(To::One(peer), &PeerMessage::FetchLastVote);
         }
         if let Some(hearing) = &mut self.hearing
             && hearing.heads.len() >= others

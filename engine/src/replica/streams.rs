@@ -130,7 +130,7 @@ impl Replica {
         self.early[usize::from(author.0)].insert(digest, check);
         // It has sealed what it does not know.
         if author == self.settings.me {
-            self.finds_own_batch(ports)?;
+            self.lose_stream(ports)?;
         }
         Ok(())
     }
@@ -297,7 +297,7 @@ impl Replica {
         // Others have a batch of this validator that it does not know. The loss is written before the batch that shows
         // it.
         if author == self.settings.me {
-            self.finds_own_batch(ports)?;
+            self.lose_stream(ports)?;
         }
         ports.observe(Observation::BatchAccepted);
         // The journal has a batch before the block that orders it.

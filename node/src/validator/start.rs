@@ -319,15 +319,15 @@ impl Validator {
         self.shared.mempools.close();
         // The lane of clients ends with its last door.
         drop(self.knobs);
-        if let Some(consensus) = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            consensus.stop();
-        }
+        let end_consensus = || {
+            let running = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take();
+            running.map(consensus::Handle::stop)
+        };
+        end_consensus();
         let _gone = self.core.send(CoreEvent::Stop);
         join(self.core_thread);
         // The core may have started it since.
-        if let Some(consensus) = self.consensus.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            consensus.stop();
-        }
+        end_consensus();
         let _gone = self.executor.send(Event::Stop);
         join(self.executor_thread);
         self.shared.stopping.store(true, Relaxed);

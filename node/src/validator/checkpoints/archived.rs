@@ -20,14 +20,13 @@ pub(super) struct Bound<'a> {
 }
 
 impl Bound<'_> {
-    /// The plan, bounded by what the archive has, with words where that makes a difference.
+    /// A plan of this retention, bounded by what the archive has, with words where that makes a difference.
     pub fn apply(
         &self,
-        retention: Retention,
+        (retention, plan): (Retention, RetentionPlan),
         (base, marks): (&CheckpointMark, &[CheckpointMark]),
         held: BTreeSet<Height>,
     ) -> RetentionPlan {
-        let plan = retention.plan(base, marks, &held);
         let archived = Archive::reaches(self.archive, self.network);
         let Some(at) = plan.prune_at.filter(|at| at.height > archived) else { return plan };
         let (archive, height) = (self.archive.display(), at.height);
@@ -108,7 +107,8 @@ mod tests {
         let base = CheckpointMark { height: Height(0), ..mark(0) };
         let planned = |free| {
             let bound = Bound { archive: directory.path(), network: &Digest::default(), free };
-            bound.apply(retention, (&base, &marks), BTreeSet::new()).prune_at
+            let plan = retention.plan(&base, &marks, &BTreeSet::new());
+            bound.apply((retention, plan), (&base, &marks), BTreeSet::new()).prune_at
         };
         assert_eq!(planned(u64::MAX), None, "there is no archive yet");
         assert!(planned(0).is_some());

@@ -256,9 +256,9 @@ impl Directory {
         let now = shared.clock.now();
         let held = shared.held().heights(&marks, now);
         let (retention, base) = (shared.retention(), base_mark(shared, &marks));
-        let planned = retention.plan(&base, &marks, &held).prune_at;
+        let plan = retention.plan(&base, &marks, &held);
         let wanted = retention.plan(&base, &marks, &BTreeSet::new()).prune_at;
-        if wanted.map(|mark| mark.height) > planned.map(|mark| mark.height)
+        if wanted.map(|mark| mark.height) > plan.prune_at.map(|mark| mark.height)
             && let (Some(height), Some(unsaid)) = (held.first(), held_back.admit((), now))
         {
             tracing::info!(
@@ -268,11 +268,11 @@ impl Directory {
             );
         }
         let RetentionPlan { kept, prune_at } = match archive {
-            None => retention.plan(&base, &marks, &held),
+            None => plan,
             Some(archive) => {
                 let (network, free) = (shared.genesis.network(), free_bytes(&self.path)?);
                 let bound = Bound { archive, network, free };
-                bound.apply(retention, (&base, &marks), held)
+                bound.apply((retention, plan), (&base, &marks), held)
             }
         };
         if let Some(CheckpointMark { height, replay_from, .. }) = prune_at {
