@@ -227,8 +227,9 @@ impl Session {
             }
         }
         let was_offered = tag < self.again_below[lane];
-        if was_offered && verdict == Verdict::Refused(Refusal::DuplicatePending) {
-            // It waits there since it was offered on the connection before, which nobody hears any more.
+        if was_offered && is_unknown(verdict) {
+            // It waits there since it was offered on the connection before, which nobody hears any more, or it was
+            // executed since, and the validator had no room to look up how.
             self.retries.push_back((now_us + PENDING_RETRY_US, lane, tag));
             return;
         }
@@ -379,6 +380,11 @@ fn is_contested(verdict: Verdict) -> bool {
         verdict,
         Verdict::Refused(Refusal::Replayed | Refusal::DuplicatePending) | Verdict::Failed(Outcome::Replayed)
     )
+}
+
+/// Whether a verdict on a transaction that was offered before leaves open what became of it the first time.
+fn is_unknown(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(Refusal::DuplicatePending | Refusal::Replayed | Refusal::Expired))
 }
 
 fn is_commit(state: u8) -> bool {

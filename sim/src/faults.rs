@@ -138,6 +138,7 @@ impl World {
             node,
             life: place.life,
             me: place.me,
+            is_liar: !honest,
             disks: &place.disks,
             first: place.first,
             dies,

@@ -39,6 +39,7 @@ pub(crate) struct Start<'a> {
     pub(crate) node: usize,
     pub(crate) life: u64,
     pub(crate) me: usize,
+    pub(crate) is_liar: bool,
     pub(crate) disks: &'a Disks,
     /// Whether this validator has never run, as its operator says.
     pub(crate) first: bool,
@@ -147,6 +148,8 @@ impl Running {
             Some(Rule::OlderCopiesNoticed) => standing.hears_others = false,
             Some(Rule::BlocksReloaded) => recovered.blocks.clear(),
             Some(Rule::BatchesReloaded) => recovered.unordered.clear(),
+            // It would hear what its twin has voted, or, where half of the others talk to the twin, no quorum.
+            _ if start.is_liar => standing.hears_others = false,
             _ => {}
         }
         let batches = recovered.unordered.iter().map(|(batch, _)| batch);

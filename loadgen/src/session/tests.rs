@@ -228,8 +228,15 @@ fn what_still_waits_from_the_connection_before_is_asked_for_again_and_is_no_sign
     assert_eq!(session.take_retry(2 * SECOND), None);
     assert_eq!(session.take_retry(3 * SECOND), Some((0, 0..1)));
     session.notice(0, 0, Verdict::Committed, 3 * SECOND);
-    session.notice(0, 1, Verdict::Refused(Refusal::Replayed), 3 * SECOND);
+    assert_eq!((session.contested(), session.in_flight()), (1, 1));
+    // The validator has executed it, but has no room yet to look up how.
+    for refusal in [Refusal::Replayed, Refusal::Expired] {
+        session.notice(0, 1, Verdict::Refused(refusal), 3 * SECOND);
+        assert_eq!(session.take_retry(4 * SECOND), Some((0, 1..2)));
+    }
+    session.notice(0, 1, Verdict::Committed, 4 * SECOND);
     assert_eq!((session.contested(), session.in_flight()), (1, 0));
+    assert!(session.acknowledged(0, 1));
 }
 
 #[test]

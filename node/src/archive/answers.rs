@@ -91,9 +91,9 @@ impl Answers {
         let mut first = None;
         for file in self.records.files_with(id) {
             let (from, to) = file.map_err(|error| ReadError::from(error.into_store()))?;
-            let index = self.records.index(from, to);
-            let reader = self.reader(&index);
             for height in (from.0..=to.0).map(Height) {
+                let index = self.records.index(height, height);
+                let reader = self.reader(&index);
                 let Ok(found) = find_in(&reader, stored(&reader, height)?, chain, id)? else { continue };
                 if found.outcome().is_some_and(Outcome::spends_nonce) {
                     return Ok(found);

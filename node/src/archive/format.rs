@@ -33,6 +33,9 @@ const HEIGHT_BYTES_MAX: usize = 2 * BLOCK_PACKET_BYTES_MAX + BLOCK_BATCHES_MAX *
 /// No frame has more when it is uncompressed.
 const FRAME_BYTES_MAX: usize = FRAME_BYTES + HEIGHT_BYTES_MAX;
 
+/// No height has fewer: two lengths, and the digests and the height that the record of any block has.
+const HEIGHT_BYTES_MIN: usize = 4 + 4 + 72;
+
 /// What a file begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileHeader {
@@ -50,6 +53,15 @@ pub(super) struct FrameEntry {
     pub bytes: u32,
     pub plain_bytes: u32,
     pub digest: Digest,
+}
+
+impl FrameEntry {
+    /// Whether it has room for the heights below `end`. It was ended with the height that made it large enough.
+    fn may_have(&self, end: u64) -> bool {
+        let heights = end.saturating_sub(self.first.0);
+        let most = (self.plain_bytes as usize).min(FRAME_BYTES + HEIGHT_BYTES_MIN) / HEIGHT_BYTES_MIN;
+        (1..=most as u64).contains(&heights)
+    }
 }
 
 /// What a file has at its end.
@@ -173,9 +185,13 @@ impl Index {
         let (ids, ids_digest) = (fields.u64("the number of ids")?, fields.digest("the digest of the ids")?);
         let (last, block) = (Height(fields.u64("a height")?), fields.digest("the last block")?);
         let streams = usize::from(u16::from_le_bytes(fields.array("the number of streams")?));
-        if frames.last().is_none_or(|frame| frame.first > last) || streams > VALIDATORS_MAX || ids > 1 << 40 {
+        let ends = frames.iter().skip(1).map(|frame| frame.first.0).chain([last.0.saturating_add(1)]);
+        let are_possible = frames.iter().zip(ends).all(|(frame, end)| frame.may_have(end));
+        if frames.is_empty() || !are_possible || streams > VALIDATORS_MAX || ids > 1 << 40 {
             let expected =
-                "frames up to the last height, and a possible number of streams and ids".to_owned();
+                "frames up to the last height, each of a possible number of heights, and a possible number \
+                            of streams and ids"
+                    .to_owned();
             let found = format!("{count} up to {last}, {streams} streams and {ids} ids");
             return Err(fields.flaw(0, expected, found));
         }

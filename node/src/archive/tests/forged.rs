@@ -69,3 +69,24 @@ proptest! {
         prop_assert!(!(in_frame && ok), "byte {} of the frame", place);
     }
 }
+
+/// A reader would make room for each of them.
+#[test]
+fn a_frame_of_more_heights_than_it_has_bytes_for_is_refused() {
+    let mut rig = Rig::new();
+    (0..6).for_each(|height| rig.commit(height % 3, height % 2 == 1));
+    pass(&rig, 1 << 20);
+    let archive = rig.archive();
+    let listed = Archive::open(&archive).unwrap();
+    let (path, file) = (listed.path(listed.files[0]), listed.open_file(listed.files[0]).unwrap());
+    let bytes = fs::read(&path).unwrap();
+    let header = file.header.encode();
+    let index_at = bytes.len() - file.index.encode(&header).len();
+    for last in [Height(1 << 40), Height(u64::MAX)] {
+        let end = Index { last, ..file.index.clone() }.encode(&header);
+        let flaw = Index::decode(&header, &end, (index_at as u64, &path)).unwrap_err();
+        assert!(flaw.to_string().contains("a possible number of heights"), "{flaw}");
+    }
+    let end = file.index.encode(&header);
+    assert_eq!(Index::decode(&header, &end, (index_at as u64, &path)).unwrap(), file.index);
+}

@@ -8,7 +8,7 @@ use engine::types::{Digest, Height};
 
 use crate::archive::Archive;
 
-/// Where less than this is free, the journal is pruned whatever the archive has.
+/// Where less than this is free, or than the next checkpoint needs, the journal is pruned whatever the archive has.
 const ROOM_BYTES: u64 = 1 << 30;
 
 /// How far pruning may go.
@@ -17,6 +17,8 @@ pub(super) struct Bound<'a> {
     pub network: &'a Digest,
     /// Bytes that are free on the disk of the journal.
     pub free: u64,
+    /// How many must be for the next checkpoint.
+    pub needed: u64,
 }
 
 impl Bound<'_> {
@@ -30,7 +32,7 @@ impl Bound<'_> {
         let archived = Archive::reaches(self.archive, self.network);
         let Some(at) = plan.prune_at.filter(|at| at.height > archived) else { return plan };
         let (archive, height) = (self.archive.display(), at.height);
-        if self.free < ROOM_BYTES {
+        if self.free < self.needed.max(ROOM_BYTES) {
             tracing::error!(
                 "the journal is pruned up to height {height}, though the archive {archive} ends with height {archived}: only \
                  {} bytes are free. Make room, and see why `millrace archive` is behind",
@@ -105,12 +107,17 @@ mod tests {
         let retention = Retention { heights: Some(50), ..Retention::default() };
         let marks: Vec<_> = (1..=20).map(mark).collect();
         let base = CheckpointMark { height: Height(0), ..mark(0) };
-        let planned = |free| {
-            let bound = Bound { archive: directory.path(), network: &Digest::default(), free };
+        let planned = |free, needed| {
+            let bound = Bound { archive: directory.path(), network: &Digest::default(), free, needed };
             let plan = retention.plan(&base, &marks, &BTreeSet::new());
             bound.apply((retention, plan), (&base, &marks), BTreeSet::new()).prune_at
         };
-        assert_eq!(planned(u64::MAX), None, "there is no archive yet");
-        assert!(planned(0).is_some());
+        assert_eq!(planned(u64::MAX, 0), None, "there is no archive yet");
+        assert_eq!(planned(ROOM_BYTES, ROOM_BYTES), None);
+        assert!(planned(ROOM_BYTES - 1, 0).is_some());
+        assert!(
+            planned(ROOM_BYTES, ROOM_BYTES + 1).is_some(),
+            "a large state has no room for its next checkpoint"
+        );
     }
 }

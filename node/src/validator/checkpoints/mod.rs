@@ -217,42 +217,42 @@ impl Directory {
                 tracing::info!(height = height.0, bytes, "checkpoint");
                 self.read_back(height, Pace::new(&shared.clock, &stopping))
             });
-            match good {
-                Ok(()) => self.prune(height, shared, (archive, &mut held_back)).unwrap_or_else(|error| {
-                    tracing::warn!(
-                        "the journal cannot be pruned at a checkpoint ({error}): look at data/checkpoints and the journal"
-                    );
-                }),
+            let is_full = match good {
+                Ok(()) => false,
                 Err(_) if stopping() => return,
                 Err(error) => {
                     tracing::warn!(
                         "the checkpoint of height {height} cannot be written and read back ({error}): make room on the \
-                         disk, or replace it. The next start takes longer, and the journal is not pruned"
+                         disk, or replace it. The next start takes longer, and the journal is pruned only as far as older \
+                         checkpoints allow"
                     );
                     // What cannot be read back counts for nothing.
                     if self.file(height).exists() {
                         self.remove(height);
                     }
+                    error.kind() == ErrorKind::StorageFull
                 }
+            };
+            // Where there is no room for another, those that are there may let go what waits for the archive.
+            if self.file(height).exists() || is_full {
+                self.prune(shared, (archive, &mut held_back)).unwrap_or_else(|error| {
+                    tracing::warn!(
+                        "the journal cannot be pruned at a checkpoint ({error}): look at data/checkpoints and the journal"
+                    );
+                });
             }
             busy.store(false, Relaxed);
         }
     }
 
-    /// Prunes the journal at a checkpoint, where it is to be pruned, and removes those that nobody needs. `newest` was
-    /// written now and read back.
+    /// Prunes the journal at a checkpoint, where it is to be pruned, and removes those that nobody needs. Each was read
+    /// back when it was written.
     fn prune(
         &self,
-        newest: Height,
         shared: &Shared,
         (archive, held_back): (Option<&Path>, &mut LogLimit<()>),
     ) -> anyhow::Result<()> {
         let marks = self.marks()?;
-        anyhow::ensure!(
-            marks.last().is_some_and(|mark| mark.height == newest),
-            "the newest in {} is not that of height {newest}, which was written now",
-            self.path.display()
-        );
         let now = shared.clock.now();
         let held = shared.held().heights(&marks, now);
         let (retention, base) = (shared.retention(), base_mark(shared, &marks));
@@ -271,7 +271,7 @@ impl Directory {
             None => plan,
             Some(archive) => {
                 let (network, free) = (shared.genesis.network(), free_bytes(&self.path)?);
-                let bound = Bound { archive, network, free };
+                let bound = Bound { archive, network, free, needed: self.room_needed()? };
                 bound.apply((retention, plan), (&base, &marks), held)
             }
         };
@@ -297,11 +297,16 @@ impl Directory {
         }
     }
 
-    /// Refuses to write where the journal would soon have no room.
-    fn check_room(&self) -> io::Result<()> {
+    /// Bytes that must be free before the next one is written: it may be larger than the last, and leaves some.
+    fn room_needed(&self) -> io::Result<u64> {
         let newest = self.newest_first().map_err(io::Error::other)?.first().map(|height| self.file(*height));
         let last = newest.and_then(|file| fs::metadata(file).ok()).map_or(0, |metadata| metadata.len());
-        let (room, needed) = (free_bytes(&self.path)?, last + last / 4 + ROOM_LEFT_BYTES);
+        Ok(last + last / 4 + ROOM_LEFT_BYTES)
+    }
+
+    /// Refuses to write where the journal would soon have no room.
+    fn check_room(&self) -> io::Result<()> {
+        let (room, needed) = (free_bytes(&self.path)?, self.room_needed()?);
         match room < needed {
             true => Err(io::Error::new(
                 ErrorKind::StorageFull,
