@@ -76,9 +76,9 @@ pub struct ProposalContext {
     pub view: u64,
     /// The validator that proposes.
     pub leader: u16,
-    /// The view of the parent; 0 for the genesis.
+    /// The view of the parent; 0 for the root of the epoch.
     pub parent_view: u64,
-    /// The parent's payload; the network id for the genesis.
+    /// The parent's payload.
     pub parent: Payload,
 }
 

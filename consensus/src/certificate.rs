@@ -5,7 +5,7 @@
 //!   evidence                 = two signed votes of one validator that contradict each other
 //! ```
 
-use commonware_codec::{Copying, Decode as _, Encode as _};
+use commonware_codec::{Copying, Decode as _, Encode as _, ReadExt as _};
 use commonware_consensus::{
     Epochable as _, Viewable as _,
     simplex::{
@@ -22,10 +22,7 @@ use crate::{
     votes,
 };
 
-/// The engine's epoch. The committee of a network is fixed; a changed one is another network.
-pub(crate) const EPOCH: Epoch = Epoch::new(0);
-
-/// Checks certificates of one network.
+/// Checks certificates of one epoch of one network.
 #[derive(Debug)]
 pub struct Verifier {
     committee: Committee,
@@ -39,6 +36,7 @@ pub struct Verifier {
 /// apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finalization {
+    epoch: u64,
     view: u64,
     parent_view: u64,
     payload: Payload,
@@ -49,6 +47,7 @@ impl Finalization {
     /// From one whose signatures are checked.
     pub(crate) fn checked(finalization: &types::Finalization<Scheme, Digest>) -> Self {
         Self {
+            epoch: finalization.epoch().get(),
             view: finalization.view().get(),
             parent_view: finalization.proposal.parent.get(),
             payload: finalization.proposal.payload.0,
@@ -56,12 +55,22 @@ impl Finalization {
         }
     }
 
-    /// The view in which the payload was proposed; at least 1.
+    /// The epoch whose validators have signed it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The epoch that a certificate claims, unchecked: it tells whose [`Verifier`] can check it. `None` if it claims none.
+    pub fn epoch_of(certificate: &[u8]) -> Option<u64> {
+        Epoch::read(&mut Copying(certificate)).ok().map(Epoch::get)
+    }
+
+    /// The view in which the payload was last proposed in its epoch; at least 1.
     pub fn view(&self) -> u64 {
         self.view
     }
 
-    /// The view of its parent; 0 for the genesis.
+    /// The view of its parent; 0 for the root of the epoch.
     pub fn parent_view(&self) -> u64 {
         self.parent_view
     }
@@ -100,7 +109,7 @@ pub enum CertificateError {
     #[error("malformed")]
     Malformed,
     /// It decodes but is about something that cannot be certified here.
-    #[error("not of this network's epoch, or its view does not follow its parent's")]
+    #[error("of another epoch of this network, or its view does not follow its parent's")]
     OutOfPlace,
     /// Too few signatures, or one that does not verify.
     #[error("not signed by a quorum of this network's validators")]
@@ -108,12 +117,12 @@ pub enum CertificateError {
 }
 
 impl Verifier {
-    /// For the network with this id and these validators' public keys, in the order of the genesis.
+    /// For one epoch of the network with this id, and the public keys of the epoch's validators in their order.
     ///
     /// # Errors
     /// [`StartError`]: the keys are no committee.
-    pub fn new(network: &[u8; 32], validators: &[[u8; 32]]) -> Result<Self, StartError> {
-        let committee = Committee::new(network, validators)?;
+    pub fn new(network: &[u8; 32], epoch: u64, validators: &[[u8; 32]]) -> Result<Self, StartError> {
+        let committee = Committee::new(network, epoch, validators)?;
         let scheme = committee.verifier();
         Ok(Self { committee, scheme })
     }
@@ -148,7 +157,7 @@ impl Verifier {
         let activity = Activity::<Scheme, Digest>::decode_cfg(Copying(evidence), &self.committee.len())
             .map_err(|_| CertificateError::Malformed)?;
         let found = contradiction(&self.committee, &activity).ok_or(CertificateError::Malformed)?;
-        if activity.epoch() != EPOCH {
+        if activity.epoch() != self.committee.epoch() {
             return Err(CertificateError::OutOfPlace);
         }
         if !holds(&self.committee, &self.scheme, &activity) {
@@ -170,7 +179,7 @@ pub(crate) fn check(
     if finalization.encode().as_ref() != certificate {
         return Err(CertificateError::Malformed);
     }
-    if finalization.epoch() != EPOCH || finalization.proposal.parent >= finalization.view() {
+    if finalization.epoch() != committee.epoch() || finalization.proposal.parent >= finalization.view() {
         return Err(CertificateError::OutOfPlace);
     }
     if !finalization.verify(&mut committee.weights(certificate), scheme, &Sequential) {

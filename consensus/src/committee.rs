@@ -13,7 +13,7 @@ use commonware_consensus::{
         elector::{Config as _, Elector as _, RoundRobin, RoundRobinElector},
         scheme::ed25519::Scheme,
     },
-    types::{Round, View},
+    types::{Epoch, Round, View},
 };
 use commonware_cryptography::{
     Sha256, ed25519, sha256,
@@ -22,7 +22,7 @@ use commonware_cryptography::{
 use commonware_utils::{Participant, TryFromIterator as _, ordered::Set};
 use rand_core_commonware::CryptoRng;
 
-use crate::{StartError, certificate::EPOCH};
+use crate::{StartError, store::record::Identity};
 
 /// A new leader in each view, in the order of the public keys. With leaders that stay, one local time-out would
 /// withhold finalize votes for a whole term, and a slow leader would stay for it.
@@ -34,9 +34,10 @@ pub(crate) type PublicKey = ed25519::PublicKey;
 /// The most validators that one committee may have.
 pub(crate) const VALIDATORS_MAX: usize = 1024;
 
-/// The fixed set of validators.
+/// The validators of one epoch.
 #[derive(Debug)]
 pub(crate) struct Committee {
+    epoch: Epoch,
     participants: Set<PublicKey>,
     rotation: RoundRobinElector<Scheme>,
     keys: Vec<PublicKey>,
@@ -45,7 +46,7 @@ pub(crate) struct Committee {
 }
 
 impl Committee {
-    pub(crate) fn new(network: &[u8; 32], validators: &[[u8; 32]]) -> Result<Self, StartError> {
+    pub(crate) fn new(network: &[u8; 32], epoch: u64, validators: &[[u8; 32]]) -> Result<Self, StartError> {
         if validators.is_empty() || validators.len() > VALIDATORS_MAX {
             return Err(StartError::CommitteeSize { validators: validators.len(), max: VALIDATORS_MAX });
         }
@@ -68,7 +69,12 @@ impl Committee {
         let mut namespace = b"millrace/consensus/1/".to_vec();
         namespace.extend_from_slice(network);
         let rotation = Rotation::default().build(&participants);
-        Ok(Self { participants, rotation, keys, validators, namespace })
+        let epoch = Epoch::new(epoch);
+        Ok(Self { epoch, participants, rotation, keys, validators, namespace })
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -88,7 +94,7 @@ impl Committee {
     }
 
     pub(crate) fn leader(&self, view: u64) -> u16 {
-        let leader = self.rotation.elect(Round::new(EPOCH, View::new(view)), ());
+        let leader = self.rotation.elect(Round::new(self.epoch, View::new(view)), ());
         self.validator_of(leader).expect("leaders are elected from the committee")
     }
 
@@ -99,6 +105,7 @@ impl Committee {
     pub(crate) fn weights(&self, checked: &[u8]) -> impl CryptoRng + use<> {
         let mut transcript = Transcript::new(b"millrace/consensus/weights", Version::V1);
         transcript.commit(&self.namespace[..]);
+        transcript.commit(&self.epoch.get().to_le_bytes()[..]);
         for key in &self.keys {
             transcript.commit(key.as_ref());
         }
@@ -114,12 +121,13 @@ impl Committee {
     }
 
     /// What the records of one validator in one network are stamped with.
-    pub(crate) fn identity(&self, me: u16) -> [u8; 32] {
+    pub(crate) fn identity(&self, me: u16) -> Identity {
         use commonware_cryptography::Hasher as _;
-        let mut parts: Vec<&[u8]> = vec![&self.namespace];
-        parts.extend(self.keys.iter().map(|key| key.as_ref()));
-        let me = me.to_le_bytes();
-        parts.push(&me);
-        Sha256::hash(&parts).0
+        let keys: Vec<&[u8]> = self.keys.iter().map(|key| key.as_ref()).collect();
+        Identity {
+            validator: Sha256::hash(&[&self.namespace, keys[usize::from(me)]]).0,
+            committee: Sha256::hash(&keys).0,
+            epoch: self.epoch.get(),
+        }
     }
 }

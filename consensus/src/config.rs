@@ -2,21 +2,28 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use crate::{CertificateError, Finalization, ReplayError};
+use crate::{CertificateError, FIRST_EPOCH, Finalization, Payload, ReplayError};
 
 /// One validator's engine.
 #[derive(Clone)]
 pub struct Config {
-    /// Identifies the network: the payload of the genesis block, and part of everything that is signed.
+    /// Identifies the network: part of everything that is signed.
     pub network: [u8; 32],
-    /// The Ed25519 public keys of all validators. A validator's index is its place in this list.
+    /// Counts the sets of validators that the network has had before. It is part of every vote, and views begin anew with
+    /// each. **A validator that has entered one never votes in an earlier one again**: whoever starts an engine sees to it
+    /// that the last payload of the epoch before is final, and that this is durable.
+    pub epoch: u64,
+    /// What the first payload of this epoch extends: the network id in the first one, then the last payload of the
+    /// epoch before.
+    pub root: Payload,
+    /// The Ed25519 public keys of the epoch's validators. A validator's index is its place in this list.
     pub validators: Vec<[u8; 32]>,
     /// The seed of this validator's own Ed25519 key; its public key must be in `validators`.
     pub signing_seed: [u8; 32],
     /// `false`: follow, without a vote. Such an engine takes and announces what the others finalize, and is asked to
     /// verify and certify, but signs nothing. No validator uses it today; it is there for observers.
     pub votes: bool,
-    /// A payload known to be final, to start from instead of the genesis.
+    /// A payload of this epoch that is known to be final, to start from instead of the root.
     ///
     /// Nothing at or below its view is voted on. If the store holds a higher finalization, that one counts. The floor
     /// is recorded, so a later start need not name it.
@@ -34,10 +41,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration with the defaults for everything that has one.
+    /// A configuration of the first epoch, with the defaults for everything that has one.
     pub fn new(network: [u8; 32], validators: Vec<[u8; 32]>, signing_seed: [u8; 32]) -> Self {
         Self {
             network,
+            epoch: FIRST_EPOCH,
+            root: network,
             validators,
             signing_seed,
             votes: true,
@@ -52,6 +61,7 @@ impl Config {
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
+            .field("epoch", &self.epoch)
             .field("validators", &self.validators.len())
             .field("votes", &self.votes)
             .field("floor", &self.floor.as_ref().map(Finalization::view))

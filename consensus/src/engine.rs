@@ -25,7 +25,7 @@ use commonware_utils::{NonZeroDuration, channel::mpsc};
 use crate::{
     Application, Config, Handle, Inbox, Replay, Runtime, StartError, StopReason, Store, Transport,
     adapter::{Adapter, Progress},
-    certificate::{self, EPOCH},
+    certificate,
     committee::{Committee, Digest, Rotation},
     context::Context,
     halt::{Halt, Quiet},
@@ -154,7 +154,7 @@ fn prepare(config: Config, wiring: Wiring) -> Result<(Run, Handle), StartError> 
     if config.views_kept == 0 {
         return Err(StartError::ViewsKept);
     }
-    let committee = Arc::new(Committee::new(&config.network, &config.validators)?);
+    let committee = Arc::new(Committee::new(&config.network, config.epoch, &config.validators)?);
     let key =
         ed25519::PrivateKey::decode(Copying(&config.signing_seed)).map_err(|_| StartError::NotAMember)?;
     let me = committee.validator(&key.public_key()).ok_or(StartError::NotAMember)?;
@@ -163,7 +163,7 @@ fn prepare(config: Config, wiring: Wiring) -> Result<(Run, Handle), StartError> 
         false => committee.verifier(),
     };
     let floor = match &config.floor {
-        None => Floor::Genesis(Digest::from(config.network)),
+        None => Floor::Genesis(Digest::from(config.root)),
         Some(floor) => Floor::Finalized(
             certificate::check(&committee, &scheme, floor.certificate()).map_err(StartError::Floor)?,
         ),
@@ -241,7 +241,7 @@ impl Run {
                 strategy: Sequential,
                 partition: PARTITION.to_owned(),
                 mailbox_size: MAILBOX,
-                epoch: EPOCH,
+                epoch: committee.epoch(),
                 floor,
                 replay_buffer: REPLAY_BUFFER,
                 write_buffer: WRITE_BUFFER,

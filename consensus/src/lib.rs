@@ -58,5 +58,8 @@ pub use votes::{Memory, VOTE_BYTES_MAX};
 /// What is ordered: a digest of something only the application understands.
 pub type Payload = [u8; 32];
 
+/// The epoch of a network's first validators.
+pub const FIRST_EPOCH: u64 = 0;
+
 #[cfg(test)]
 mod tests;

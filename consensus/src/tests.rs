@@ -10,6 +10,7 @@ mod certification;
 mod recovery;
 mod floor;
 mod memory;
+mod epochs;
 mod byzantine;
 mod failure;
 mod threads;

@@ -20,7 +20,6 @@ use commonware_runtime::buffer::paged::CHECKSUM_SIZE;
 
 use crate::{
     CertificateError, Verifier,
-    certificate::EPOCH,
     committee::{Committee, Digest},
     engine::PAGE_BYTES,
 };
@@ -50,7 +49,7 @@ pub(crate) fn check(
         Vote::Nullify(nullify) => nullify.signer(),
         Vote::Finalize(finalize) => finalize.signer(),
     };
-    if decoded.epoch() != EPOCH || committee.validator_of(signer) != Some(validator) {
+    if decoded.epoch() != committee.epoch() || committee.validator_of(signer) != Some(validator) {
         return Err(CertificateError::OutOfPlace);
     }
     let mut weights = committee.weights(vote);

@@ -144,7 +144,7 @@ pub(crate) struct Certificates {
 impl Certificates {
     pub(crate) fn new(genesis: &Genesis, credulous: bool) -> Self {
         let keys: Vec<_> = genesis.validators().iter().map(|validator| validator.public_key).collect();
-        let verifier = consensus::Verifier::new(genesis.network().as_bytes(), &keys);
+        let verifier = consensus::Verifier::new(genesis.network().as_bytes(), consensus::FIRST_EPOCH, &keys);
         Self { verifier: verifier.expect("the world makes good keys"), credulous }
     }
 

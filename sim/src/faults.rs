@@ -216,7 +216,7 @@ impl World {
         let rope = Rope { bell: self.bell.clone(), caller: (node, 0) };
         let network = self.environment.network().0;
         let Ok(votes) = VoteLog::open(&older.copy().votes, network, rope, false) else { return false };
-        let (memory, me) = (votes.replay.memory(), self.nodes[node].me);
+        let (memory, me) = (votes.replay.memory(consensus::FIRST_EPOCH), self.nodes[node].me);
         let mut others = self.honest().filter(|other| *other != node && self.nodes[*other].me != me);
         others.all(|other| {
             let running = self.nodes[other].running.as_ref();

@@ -189,7 +189,7 @@ impl Running {
             config.timing.certification_timeout = Duration::from_millis(400);
             config.timing.retry = Duration::from_millis(300);
         }
-        let memory = votes.replay.memory();
+        let memory = votes.replay.memory(consensus::FIRST_EPOCH);
         let wiring = consensus::Wiring {
             transport: Arc::new(rope.clone()),
             inbox,

@@ -8,11 +8,21 @@ pub(crate) const CHUNK_BYTES: usize = RECORD_BYTES_MAX - 1024;
 /// The longest partition or blob name.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 
+/// Whose records these are, and of which epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// A digest of the network and the validator's key.
+    pub(crate) validator: [u8; 32],
+    /// A digest of all keys of the epoch.
+    pub(crate) committee: [u8; 32],
+    pub(crate) epoch: u64,
+}
+
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
-    /// Opens a log: whose records these are.
-    Identity([u8; 32]),
+    /// Opens a log, or a later epoch in it: what comes before says nothing any more.
+    Identity(Identity),
     /// A new, empty blob.
     Create { id: u64, version: u16, partition: &'a str, name: &'a [u8] },
     /// Bytes at an offset; a gap before them becomes zeros.
@@ -22,7 +32,7 @@ pub(crate) enum Record<'a> {
     /// The blob is gone.
     Remove { id: u64 },
     /// What follows, up to the end of the snapshot, replaces everything before.
-    SnapshotBegin { identity: [u8; 32], next_id: u64 },
+    SnapshotBegin { identity: Identity, next_id: u64 },
     /// One live blob, and the beginning of its content.
     SnapshotBlob { id: u64, version: u16, partition: &'a str, name: &'a [u8], bytes: &'a [u8] },
     /// More content of the blob before.
@@ -37,7 +47,7 @@ impl<'a> Record<'a> {
         match *self {
             Record::Identity(identity) => {
                 out.push(1);
-                out.extend_from_slice(&identity);
+                whose(out, identity);
             }
             Record::Create { id, version, partition, name } => {
                 out.push(2);
@@ -60,7 +70,7 @@ impl<'a> Record<'a> {
             }
             Record::SnapshotBegin { identity, next_id } => {
                 out.push(6);
-                out.extend_from_slice(&identity);
+                whose(out, identity);
                 out.extend_from_slice(&next_id.to_le_bytes());
             }
             Record::SnapshotBlob { id, version, partition, name, bytes } => {
@@ -85,7 +95,7 @@ impl<'a> Record<'a> {
         let (kind, mut rest) = bytes.split_first()?;
         let rest = &mut rest;
         let record = match kind {
-            1 => Record::Identity(array(rest)?),
+            1 => Record::Identity(take_whose(rest)?),
             2 => {
                 let (id, version, partition, name) = take_blob(rest)?;
                 Record::Create { id, version, partition, name }
@@ -93,7 +103,7 @@ impl<'a> Record<'a> {
             3 => Record::Write { id: integer(rest)?, offset: integer(rest)?, bytes: std::mem::take(rest) },
             4 => Record::Resize { id: integer(rest)?, len: integer(rest)? },
             5 => Record::Remove { id: integer(rest)? },
-            6 => Record::SnapshotBegin { identity: array(rest)?, next_id: integer(rest)? },
+            6 => Record::SnapshotBegin { identity: take_whose(rest)?, next_id: integer(rest)? },
             7 => {
                 let (id, version, partition, name) = take_blob(rest)?;
                 Record::SnapshotBlob { id, version, partition, name, bytes: std::mem::take(rest) }
@@ -104,6 +114,16 @@ impl<'a> Record<'a> {
         };
         rest.is_empty().then_some(record)
     }
+}
+
+fn whose(out: &mut Vec<u8>, identity: Identity) {
+    out.extend_from_slice(&identity.validator);
+    out.extend_from_slice(&identity.committee);
+    out.extend_from_slice(&identity.epoch.to_le_bytes());
+}
+
+fn take_whose(rest: &mut &[u8]) -> Option<Identity> {
+    Some(Identity { validator: array(rest)?, committee: array(rest)?, epoch: integer(rest)? })
 }
 
 fn blob(out: &mut Vec<u8>, id: u64, version: u16, partition: &str, name: &[u8]) {

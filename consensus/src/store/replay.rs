@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{PARTITION, record::Record};
+use super::{
+    PARTITION,
+    record::{Identity, Record},
+};
 use crate::votes::Memory;
 
 /// A blob of at most this length is believed; a record that claims more is corrupt.
@@ -34,7 +37,7 @@ pub struct Replay {
     blobs: BTreeMap<u64, Image>,
     next_id: u64,
     building: Option<Snapshot>,
-    identity: Option<[u8; 32]>,
+    identity: Option<Identity>,
     /// The first record that made no sense, since the last complete snapshot.
     error: Option<ReplayError>,
     last: Option<u64>,
@@ -53,9 +56,20 @@ pub enum ReplayError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The records of another network, committee or validator.
+    /// The records of another network or validator.
     #[error("they belong to another network or another validator")]
     Foreign,
+    /// The records of an epoch that is still to come, as far as the rest of the validator knows.
+    #[error(
+        "they are of epoch {found}, and everything else that is found here ends in epoch {expected}: it is older than \
+         the votes. Put back what belongs to them, or nothing"
+    )]
+    LaterEpoch {
+        /// That of the records.
+        found: u64,
+        /// The one that was to be entered.
+        expected: u64,
+    },
 }
 
 /// The blob of the highest view: simplex names each of its blobs by the view that it is about.
@@ -72,6 +86,8 @@ pub(crate) struct Recovered {
     pub(crate) next_id: u64,
     /// The last record's position; `None` for a new store.
     pub(crate) last: Option<u64>,
+    /// Whether there is no record of this epoch yet.
+    pub(crate) begins: bool,
     /// Where the last complete snapshot begins.
     pub(crate) snapshot: Option<u64>,
     /// Bytes of records since then.
@@ -99,14 +115,19 @@ impl Replay {
         }
     }
 
-    /// Whether the records know of no view: they are of a validator that has never voted, or has forgotten it. One that
-    /// may have voted before must then not start from the genesis; see [`crate::Config::floor`].
+    /// Whether the records know of no view: they are of a validator that has never voted in their epoch, or has
+    /// forgotten it. One that may have voted before must then not start from the root; see [`crate::Config::floor`].
     pub fn is_empty(&self) -> bool {
         self.highest_view() == 0
     }
 
-    /// The highest view about which there is a record: a vote of this validator, a certificate that it saw, or that it
-    /// certified. 0: none.
+    /// The epoch of the records, 0 if there are none.
+    pub fn epoch(&self) -> u64 {
+        self.identity.map_or(0, |identity| identity.epoch)
+    }
+
+    /// The highest view of their epoch about which there is a record: a vote of this validator, a certificate that it saw,
+    /// or that it certified. 0: none.
     pub fn highest_view(&self) -> u64 {
         highest(&self.blobs).map_or(0, |(view, _)| view)
     }
@@ -119,15 +140,24 @@ impl Replay {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// What the records remember of this validator's votes.
-    pub fn memory(&self) -> Memory {
-        highest(&self.blobs).map(|(view, blob)| Memory::new(view, &blob.bytes)).unwrap_or_default()
+    /// What the records remember of this validator's votes in an epoch: nothing, unless it is that of the records.
+    pub fn memory(&self, epoch: u64) -> Memory {
+        let of_epoch = highest(&self.blobs).filter(|_| self.epoch() == epoch);
+        of_epoch.map(|(view, blob)| Memory::new(view, &blob.bytes)).unwrap_or_default()
     }
 
     fn apply(&mut self, position: u64, record: Record<'_>) -> Result<(), &'static str> {
         if let Record::Identity(identity) | Record::SnapshotBegin { identity, .. } = record {
-            if *self.identity.get_or_insert(identity) != identity {
+            let before = *self.identity.get_or_insert(identity);
+            if before.validator != identity.validator {
                 return Err("is stamped with another identity than those before it");
+            }
+            match record {
+                Record::Identity(_) if before.epoch < identity.epoch => self.begin_epoch(position, identity),
+                _ if before != identity => {
+                    return Err("is of another epoch than those before it");
+                }
+                _ => {}
             }
         } else if self.identity.is_none() && self.error.is_none() {
             self.error =
@@ -208,17 +238,35 @@ impl Replay {
         Ok(())
     }
 
-    pub(crate) fn finish(self, identity: [u8; 32]) -> Result<Recovered, ReplayError> {
-        if self.identity.is_some_and(|stamped| stamped != identity) {
+    /// What came before is of no use in an epoch that begins.
+    fn begin_epoch(&mut self, position: u64, identity: Identity) {
+        self.identity = Some(identity);
+        self.blobs.clear();
+        (self.building, self.error) = (None, None);
+        (self.snapshot, self.bytes) = (Some(position), 0);
+    }
+
+    pub(crate) fn finish(mut self, identity: Identity) -> Result<Recovered, ReplayError> {
+        let stamped = self.identity.unwrap_or(identity);
+        let is_of_epoch = stamped.epoch == identity.epoch;
+        if stamped.validator != identity.validator || (is_of_epoch && stamped != identity) {
             return Err(ReplayError::Foreign);
+        }
+        if stamped.epoch > identity.epoch {
+            return Err(ReplayError::LaterEpoch { found: stamped.epoch, expected: identity.epoch });
         }
         if let Some(error) = self.error {
             return Err(error);
+        }
+        let begins = self.identity.is_none() || stamped.epoch < identity.epoch;
+        if begins {
+            self.blobs.clear();
         }
         Ok(Recovered {
             blobs: self.blobs,
             next_id: self.next_id,
             last: self.last,
+            begins,
             snapshot: self.snapshot,
             bytes: self.bytes,
         })

@@ -14,12 +14,13 @@ use commonware_runtime::{Blob as _, BlobVersion, DEFAULT_BLOB_VERSION, Error, Re
 use super::{
     RECORD_BYTES_MAX, Replay, ReplayError, Store, SyncDone,
     blob::Blob,
-    record::{CHUNK_BYTES, Record},
+    record::{CHUNK_BYTES, Identity, Record},
     volume::Volume,
 };
 use crate::{StopReason, halt::Halt};
 
-const IDENTITY: [u8; 32] = [3; 32];
+const IDENTITY: Identity = Identity { validator: [3; 32], committee: [1; 32], epoch: 4 };
+const STRANGER: Identity = Identity { validator: [4; 32], ..IDENTITY };
 
 /// All records ever, and what could be released when each was appended.
 #[derive(Clone, Default)]
@@ -99,8 +100,17 @@ impl Log {
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn open_volume(log: &Log, replay: Replay, compact_after: u64, halt: &Halt) -> Arc<Volume> {
-    let recovered = replay.finish(IDENTITY).unwrap();
-    Arc::new(Volume::new(Arc::new(log.clone()), recovered, IDENTITY, compact_after, halt.clone()).unwrap())
+    open_epoch(log, replay, IDENTITY, (compact_after, halt)).unwrap()
+}
+
+fn open_epoch(
+    log: &Log,
+    replay: Replay,
+    identity: Identity,
+    (compact_after, halt): (u64, &Halt),
+) -> Result<Arc<Volume>, ReplayError> {
+    let (store, recovered) = (Arc::new(log.clone()), replay.finish(identity)?);
+    Ok(Arc::new(Volume::new(store, recovered, identity, compact_after, halt.clone()).unwrap()))
 }
 
 fn poll<F: Future>(future: F) -> Poll<F::Output> {
@@ -260,6 +270,39 @@ fn life_goes_on_after_a_crash_inside_a_snapshot() {
     assert!(inside > 4, "no crash fell inside a snapshot");
 }
 
+/// Two epochs in one log, each with snapshots, cut at every record, and begun at every record that may be the oldest.
+#[test]
+fn an_epoch_begins_without_what_was_written_in_the_one_before() {
+    let (log, halt) = (Log::default(), Halt::new());
+    let next = Identity { committee: [2; 32], epoch: IDENTITY.epoch + 1, ..IDENTITY };
+    let fill = |volume: &Arc<Volume>, byte| {
+        for turn in 0..40_u8 {
+            let (blob, len) = open(volume, &[b'a' + turn % 3]).unwrap();
+            write(&blob, len.min(50), &[byte; 100]).unwrap();
+        }
+    };
+    fill(&open_volume(&log, Replay::new(), 600, &halt), 1);
+    let first = log.len();
+    let volume = open_epoch(&log, log.cut(0, first), next, (600, &halt)).unwrap();
+    assert_eq!(content(&volume), Model::new());
+    fill(&volume, 2);
+    for to in 1..=log.len() {
+        let released = log.0.lock().unwrap().released[to - 1] as usize;
+        for from in [0, released] {
+            let (cut, older) = (log.truncated(to), to <= first);
+            assert_eq!(log.cut(from, to).epoch(), if older { IDENTITY.epoch } else { next.epoch });
+            let found = content(&open_epoch(&cut, log.cut(from, to), next, (600, &halt)).unwrap());
+            assert!(found.values().flatten().all(|byte| *byte != 1), "of the epoch before, at {from}..{to}");
+            assert!(!older || found.is_empty());
+            // It is as it was at the next start, and the votes of the later epoch are not taken for the earlier one's.
+            let again = |identity| open_epoch(&cut, cut.cut(from, cut.len()), identity, (600, &halt));
+            assert_eq!(content(&again(next).unwrap()), found, "at {from}..{to}");
+            let later = ReplayError::LaterEpoch { found: next.epoch, expected: IDENTITY.epoch };
+            assert_eq!(again(IDENTITY).err(), Some(later));
+        }
+    }
+}
+
 #[test]
 fn blobs_keep_the_contract() {
     let (log, halt) = (Log::default(), Halt::new());
@@ -329,7 +372,7 @@ fn records_that_make_no_sense_are_refused() {
         match replay.finish(IDENTITY) {
             Ok(_) => None,
             Err(ReplayError::Corrupt { position, .. }) => Some(position),
-            Err(ReplayError::Foreign) => Some(u64::MAX),
+            Err(ReplayError::Foreign | ReplayError::LaterEpoch { .. }) => Some(u64::MAX),
         }
     };
     assert_eq!(broken(&[]), None);
@@ -342,8 +385,17 @@ fn records_that_make_no_sense_are_refused() {
     let far = encoded(Record::Write { id: 0, offset: u64::MAX - 3, bytes: b"x" });
     assert_eq!(broken(&[&identity, &create, &far]), Some(2), "no absurd allocation");
     assert_eq!(broken(&[&identity, &encoded(Record::SnapshotEnd { blobs: 0 })]), Some(1));
-    assert_eq!(broken(&[&encoded(Record::Identity([4; 32]))]), Some(u64::MAX));
-    assert_eq!(broken(&[&identity, &encoded(Record::Identity([4; 32]))]), Some(1));
+    assert_eq!(broken(&[&encoded(Record::Identity(STRANGER))]), Some(u64::MAX));
+    assert_eq!(broken(&[&identity, &encoded(Record::Identity(STRANGER))]), Some(1));
+    let other = |epoch| Identity { epoch, ..IDENTITY };
+    let begins = |epoch| encoded(Record::SnapshotBegin { identity: other(epoch), next_id: 1 });
+    assert_eq!(broken(&[&identity, &encoded(Record::Identity(other(3)))]), Some(1), "an earlier epoch");
+    assert_eq!(broken(&[&identity, &begins(5)]), Some(1), "a snapshot begins no epoch");
+    assert_eq!(broken(&[&encoded(Record::Identity(other(5)))]), Some(u64::MAX), "a later epoch");
+    assert_eq!(broken(&[&encoded(Record::Identity(other(3)))]), None);
+    let others = Identity { committee: [2; 32], ..IDENTITY };
+    assert_eq!(broken(&[&encoded(Record::Identity(others))]), Some(u64::MAX), "other validators");
+    assert_eq!(broken(&[&identity, &encoded(Record::Identity(others))]), Some(1));
     let begin = encoded(Record::SnapshotBegin { identity: IDENTITY, next_id: 1 });
     assert_eq!(broken(&[&begin, &encoded(Record::SnapshotEnd { blobs: 1 })]), Some(1), "a blob is missing");
     for record in [&identity, &create, &begin, &far] {

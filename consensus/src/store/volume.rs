@@ -14,7 +14,7 @@ use commonware_utils::{channel::oneshot, sync::Mutex};
 
 use super::{
     Store,
-    record::{CHUNK_BYTES, Record},
+    record::{CHUNK_BYTES, Identity, Record},
     replay::Recovered,
 };
 use crate::{StopReason, halt::Halt};
@@ -23,7 +23,7 @@ use crate::{StopReason, halt::Halt};
 pub(crate) struct Volume {
     store: Arc<dyn Store>,
     halt: Halt,
-    identity: [u8; 32],
+    identity: Identity,
     compact_after: u64,
     state: Mutex<State>,
     /// One more than the highest position known to be durable.
@@ -84,11 +84,10 @@ impl Volume {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         recovered: Recovered,
-        identity: [u8; 32],
+        identity: Identity,
         compact_after: u64,
         halt: Halt,
     ) -> io::Result<Self> {
-        let fresh = recovered.last.is_none();
         let mut partitions = Partitions::new();
         for (id, image) in recovered.blobs {
             let entry = Entry {
@@ -120,7 +119,7 @@ impl Volume {
             releasable: Arc::new(AtomicU64::new(0)),
             counters: StoreCounters::default(),
         };
-        if fresh {
+        if recovered.begins {
             let mut record = Vec::new();
             Record::Identity(identity).encode(&mut record);
             volume.store.append(&record)?;

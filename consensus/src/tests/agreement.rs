@@ -113,7 +113,7 @@ fn a_certificate_proves_only_what_it_says() {
         cluster.wait_past(3).await;
         cluster.application(0).lock().finalized.values().next().unwrap().clone()
     });
-    let verifier = Verifier::new(&NETWORK, &keys(4)).unwrap();
+    let verifier = Verifier::new(&NETWORK, 0, &keys(4)).unwrap();
     assert_eq!(verifier.verify(finalization.certificate()).unwrap(), finalization);
     let certificate = finalization.clone().into_certificate();
     assert_eq!(certificate, finalization.certificate());
@@ -129,13 +129,13 @@ fn a_certificate_proves_only_what_it_says() {
     let longer = [&certificate[..], &[0]].concat();
     assert_eq!(verifier.verify(&longer), Err(CertificateError::Malformed));
 
-    let elsewhere = Verifier::new(&[8; 32], &keys(4)).unwrap();
+    let elsewhere = Verifier::new(&[8; 32], 0, &keys(4)).unwrap();
     assert_eq!(elsewhere.verify(&certificate), Err(CertificateError::BadSignature));
     let mut others = keys(5);
     others.remove(0);
-    let others = Verifier::new(&NETWORK, &others).unwrap();
+    let others = Verifier::new(&NETWORK, 0, &others).unwrap();
     assert_eq!(others.verify(&certificate), Err(CertificateError::BadSignature));
-    let more = Verifier::new(&NETWORK, &keys(7)).unwrap();
+    let more = Verifier::new(&NETWORK, 0, &keys(7)).unwrap();
     assert!(more.verify(&certificate).is_err());
 }
 
@@ -146,7 +146,7 @@ fn the_order_in_which_validators_are_listed_is_theirs() {
     let mut sorted = listed.clone();
     sorted.sort_unstable();
     assert_ne!(listed, sorted, "the test's keys must not be sorted by chance");
-    let committee = crate::committee::Committee::new(&NETWORK, &listed).unwrap();
+    let committee = crate::committee::Committee::new(&NETWORK, 0, &listed).unwrap();
     for index in 0..16 {
         assert_eq!(committee.validator(committee.key(index).unwrap()), Some(index));
     }

@@ -8,13 +8,12 @@ use commonware_consensus::{
         scheme::ed25519::Scheme,
         types::{Notarize, Proposal, Vote},
     },
-    types::{Round, View},
+    types::{Epoch, Round, View},
 };
 
 use super::cluster::{Cluster, NETWORK, TICK, keys, private_key, simulate};
 use crate::{
     CertificateError, Channel, Evidence, FaultKind, Verifier,
-    certificate::EPOCH,
     committee::{Committee, Digest},
     inbound,
     transport::PEER_QUEUE,
@@ -24,7 +23,7 @@ use crate::{
 async fn equivocate(cluster: &Cluster) {
     let (way_in, mut inbox) = inbound(4);
     cluster.network.connect(3, way_in);
-    let scheme = Committee::new(&NETWORK, &keys(4)).unwrap().signer(private_key(3)).unwrap();
+    let scheme = Committee::new(&NETWORK, 0, &keys(4)).unwrap().signer(private_key(3)).unwrap();
     let mut told = 0;
     while cluster.application(0).lock().faults.is_empty() {
         let Some((from, message)) = inbox.queues[0].recv().await else { return };
@@ -35,7 +34,8 @@ async fn equivocate(cluster: &Cluster) {
         }
         told = view.get();
         for payload in [[1; 32], [2; 32]] {
-            let proposal = Proposal::new(Round::new(EPOCH, view), View::new(told - 1), Digest::from(payload));
+            let proposal =
+                Proposal::new(Round::new(Epoch::zero(), view), View::new(told - 1), Digest::from(payload));
             let vote = Vote::<Scheme, Digest>::Notarize(Notarize::sign(&scheme, proposal).unwrap());
             cluster.network.deliver(3, 0, Channel::Vote, vote.encode());
         }
@@ -58,7 +58,7 @@ fn two_votes_in_one_view_are_proven() {
 
         let verifier = cluster.verifier();
         assert_eq!(verifier.check_evidence(&fault.evidence), Ok(proven));
-        let elsewhere = Verifier::new(&[8; 32], &keys(4)).unwrap();
+        let elsewhere = Verifier::new(&[8; 32], 0, &keys(4)).unwrap();
         assert_eq!(elsewhere.check_evidence(&fault.evidence), Err(CertificateError::BadSignature));
         for byte in 0..fault.evidence.len() {
             let mut mutated = fault.evidence.clone();

@@ -31,8 +31,12 @@ pub(crate) fn private_key(validator: usize) -> ed25519::PrivateKey {
     ed25519::PrivateKey::decode(Copying(&seed(validator))).unwrap()
 }
 
+fn key(validator: usize) -> [u8; 32] {
+    private_key(validator).public_key().as_ref().try_into().unwrap()
+}
+
 pub(crate) fn keys(validators: usize) -> Vec<[u8; 32]> {
-    (0..validators).map(|index| private_key(index).public_key().as_ref().try_into().unwrap()).collect()
+    (0..validators).map(key).collect()
 }
 
 /// Runs a test of a cluster on the deterministic runtime.
@@ -63,6 +67,8 @@ pub(crate) struct Validator {
 }
 
 pub(crate) struct Cluster {
+    /// Who is the validator of each index.
+    members: Vec<usize>,
     pub(crate) pace: Pace,
     pub(crate) network: Network,
     pub(crate) stores: Vec<MemoryStore>,
@@ -74,6 +80,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     fn new(validators: usize, pace: Pace, place: Place) -> Self {
         Self {
+            members: (0..validators).collect(),
             network: Network::new(pace.clone()),
             stores: (0..validators).map(|_| MemoryStore::new(pace.clone())).collect(),
             config: Config::new(NETWORK, keys(validators), seed(0)),
@@ -81,6 +88,22 @@ impl Cluster {
             pace,
             place,
         }
+    }
+
+    /// The same machines in the next epoch, with these members: the stores of those who stay go with them.
+    pub(crate) fn next_epoch(&self, members: &[usize], root: Payload) -> Self {
+        let Place::Simulation(context) = &self.place else { panic!("only in simulations") };
+        let label: &'static str = ["first", "second", "third"][self.config.epoch as usize];
+        let mut next = Self::new(members.len(), self.pace.clone(), Place::Simulation(context.child(label)));
+        let keys = members.iter().map(|member| key(*member)).collect();
+        next.config = Config { epoch: self.config.epoch + 1, root, validators: keys, ..self.config.clone() };
+        for (index, member) in members.iter().enumerate() {
+            if let Some(before) = self.members.iter().position(|other| other == member) {
+                next.stores[index] = self.stores[before].clone();
+            }
+        }
+        next.members = members.to_vec();
+        next
     }
 
     /// A cluster whose validators have threads of their own, in real time.
@@ -117,7 +140,7 @@ impl Cluster {
         let me = validator as u16;
         self.network.connect(me, inbound);
         let application = TestApplication::new(me, behaviour, self.pace.clone());
-        let config = Config { signing_seed: seed(validator), ..self.config.clone() };
+        let config = Config { signing_seed: seed(self.members[validator]), ..self.config.clone() };
         let wiring = Wiring {
             transport: Arc::new(Link { me, network: self.network.clone() }),
             inbox,
@@ -185,7 +208,7 @@ impl Cluster {
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
-        Verifier::new(&NETWORK, &self.config.validators).unwrap()
+        Verifier::new(&NETWORK, self.config.epoch, &self.config.validators).unwrap()
     }
 
     /// Whether all agree, and every certificate proves what was announced.
@@ -204,10 +227,10 @@ impl Cluster {
         }
         for (view, finalization) in &chain {
             let parent = match finalization.parent_view() {
-                0 => Some(NETWORK),
+                0 => Some(self.config.root),
                 parent => chain.get(&parent).map(crate::Finalization::payload),
             };
-            if let Some(parent) = parent {
+            if let Some(parent) = parent.filter(|parent| *parent != finalization.payload()) {
                 assert_child(&finalization.payload(), &parent, *view);
             }
         }

@@ -14,7 +14,7 @@ fn own_records_lack_no_vote_that_others_hold() {
         for round in 0..40 {
             cluster.wait_past(cluster.last(0) + 1 + round % 3).await;
             cluster.crash(3);
-            let memory = cluster.stores[3].crash().memory();
+            let memory = cluster.stores[3].crash().memory(0);
             for other in 0..3 {
                 let vote = cluster.network.last_vote(other, 3);
                 held += usize::from(vote.is_some());
@@ -41,7 +41,7 @@ fn records_that_were_put_back_are_given_away() {
             cluster.crash(3);
             // What was sent last comes.
             cluster.sleep(Duration::from_millis(20)).await;
-            let memory = older.crash().memory();
+            let memory = older.crash().memory(0);
             let lacks = |other: u16| {
                 let vote = cluster.network.last_vote(other, 3)?;
                 memory.lacks(&vote, 3, &verifier).then_some(verifier.check_vote(3, &vote).unwrap())

@@ -151,6 +151,13 @@ pub(crate) enum Behaviour {
     Declines,
     /// Panics when asked to propose.
     PanicsOnPropose,
+    /// Ends the epoch with the first payload that [`is_last`].
+    EndsEpoch,
+}
+
+/// Whether a payload ends its epoch, where epochs end: one in sixteen does.
+pub(crate) fn is_last(payload: &Payload) -> bool {
+    payload[0] < 16
 }
 
 /// What an application was asked and told.
@@ -194,6 +201,11 @@ impl TestApplication {
     }
 }
 
+/// Whether only the parent itself may follow: it is the last of this epoch, and not the last of the one before.
+fn ends(context: &ProposalContext) -> bool {
+    context.parent_view > 0 && is_last(&context.parent)
+}
+
 impl Application for TestApplication {
     fn propose(&self, context: ProposalContext, reply: Reply<Payload>) {
         self.record(format_args!("is to propose in {context:?}"));
@@ -202,6 +214,7 @@ impl Application for TestApplication {
             Behaviour::Declines => reply.decline(),
             Behaviour::PanicsOnPropose => panic!("asked to propose in view {}", context.view),
             Behaviour::ProposesOthers => reply.send(child(&context.parent, context.view, true)),
+            Behaviour::EndsEpoch if ends(&context) => reply.send(context.parent),
             _ => reply.send(child(&context.parent, context.view, false)),
         }
     }
@@ -214,6 +227,7 @@ impl Application for TestApplication {
         match self.behaviour {
             Behaviour::HoldsVerifications => seen.held.push(reply),
             Behaviour::DropsVerifications => reply.decline(),
+            Behaviour::EndsEpoch if ends(&context) => reply.send(payload == context.parent),
             _ => reply.send(is_child(&payload, &context.parent, context.view)),
         }
     }

@@ -79,8 +79,9 @@ impl Archiver {
         }
         let noted = note.filter(|note| note.position > 0);
         let noted = noted.map(|note| (note.validator.0, Position::from_raw(note.position)));
-        let verifier = consensus::Verifier::new(network.as_bytes(), &public_keys(genesis))
-            .map_err(VerifyError::Committee)?;
+        let verifier =
+            consensus::Verifier::new(network.as_bytes(), consensus::FIRST_EPOCH, &public_keys(genesis))
+                .map_err(VerifyError::Committee)?;
         let (height, block) = (tip.height, tip.digest);
         let heights = Heights::open(data, &network, verifier, tip, noted)?;
         let directory = directory.to_owned();

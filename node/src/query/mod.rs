@@ -462,7 +462,7 @@ impl Asked {
             return Ok("final through a later block".into());
         }
         let certificate = hex::decode(&answer.certificate).context("the finalization certificate")?;
-        let finalized = consensus::Verifier::new(&self.client.network().0, &keys)
+        let finalized = consensus::Verifier::new(&self.client.network().0, consensus::FIRST_EPOCH, &keys)
             .context("the genesis' validators")?
             .verify(&certificate)
             .context("the finalization certificate does not hold")?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use consensus::{
-    Application, Channel, Fault, Finalization, Payload, ProposalContext, Recipients, Reply, StopReason,
-    SyncDone,
+    Application, Channel, FIRST_EPOCH, Fault, Finalization, Payload, ProposalContext, Recipients, Reply,
+    StopReason, SyncDone,
 };
 use crossbeam::channel::Sender;
 use engine::order::{Finality, FinalityEvidence, FinalityVerifier};
@@ -259,7 +259,8 @@ impl Certificates {
     /// # Errors
     /// A public key of the genesis is not a key.
     pub fn new(genesis: &Genesis) -> Result<Self, consensus::StartError> {
-        consensus::Verifier::new(genesis.network().as_bytes(), &public_keys(genesis)).map(Self)
+        let keys = public_keys(genesis);
+        consensus::Verifier::new(genesis.network().as_bytes(), FIRST_EPOCH, &keys).map(Self)
     }
 
     /// The engine's own form of a finality, from its certificate.

@@ -265,7 +265,7 @@ impl Validator {
         let certificates = Arc::new(certificates);
         let seen_votes = SeenVotes {
             inbound,
-            memory: votes.replay.memory(),
+            memory: votes.replay.memory(consensus::FIRST_EPOCH),
             log: votes.log.clone(),
             certificates: certificates.clone(),
             me,

@@ -61,8 +61,8 @@ pub fn auditor(genesis: Arc<Genesis>) -> Result<Auditor, VerifyError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| VerifyError::Randomness(io::Error::other(error)))?;
     let keys = public_keys(&genesis);
-    let verifier =
-        consensus::Verifier::new(genesis.network().as_bytes(), &keys).map_err(VerifyError::Committee)?;
+    let verifier = consensus::Verifier::new(genesis.network().as_bytes(), consensus::FIRST_EPOCH, &keys)
+        .map_err(VerifyError::Committee)?;
     let (format, finality) =
         (Box::new(records::Records(*genesis.network())), Box::new(Certificates(verifier)));
     Ok(Auditor::new(genesis, seed, format, finality))
