@@ -17,7 +17,7 @@ impl Both {
     fn new(network: &Network) -> Self {
         let keys: Vec<_> =
             network.genesis.validators().iter().map(|validator| validator.public_key).collect();
-        let verifier = Verifier::new(&network.genesis.network().0, &keys).unwrap();
+        let verifier = Verifier::new(&network.genesis.network().0, consensus::FIRST_EPOCH, &keys).unwrap();
         Self { genesis: Genesis::decode(network.genesis.header()).unwrap(), verifier }
     }
 
@@ -124,7 +124,7 @@ fn both_take_the_points_on_which_rules_differ_alike() {
     for key in points {
         let mut genesis = Genesis::decode(network.genesis.header()).unwrap();
         genesis.validators[0].key = key;
-        let verifier = Verifier::new(&genesis.network, &[key]).unwrap();
+        let verifier = Verifier::new(&genesis.network, consensus::FIRST_EPOCH, &[key]).unwrap();
         let both = Both { genesis, verifier };
         for r in points {
             for (s, is_canonical) in [(&[0; 32][..], true), (&order, false)] {
