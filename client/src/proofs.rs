@@ -356,7 +356,7 @@ struct Wait {
 mod tests {
     use super::*;
     use engine::order::Position;
-    use engine::types::{Head, ValidatorIndex};
+    use engine::types::{Epoch, Head, ValidatorIndex};
 
     const HEIGHT: Height = Height(7);
     const ROOT: Digest = Digest([5; 32]);
@@ -368,6 +368,7 @@ mod tests {
     /// A block on another one that carries these roots, from `first` on.
     fn above(parent: &Position, first: u64, roots: &[Digest]) -> Block {
         let header = engine::wire::Header {
+            epoch: Epoch(0),
             height: parent.height.next(),
             view: 9,
             proposer: ValidatorIndex(0),

@@ -60,7 +60,8 @@ impl Finalization {
         self.epoch
     }
 
-    /// The epoch that a certificate claims, unchecked: it tells whose [`Verifier`] can check it. `None` if it claims none.
+    /// The epoch that a certificate claims, unchecked: it tells whose [`Verifier`] can check it. `None` if it claims
+    /// none.
     pub fn epoch_of(certificate: &[u8]) -> Option<u64> {
         Epoch::read(&mut Copying(certificate)).ok().map(Epoch::get)
     }

@@ -9,9 +9,9 @@ use crate::{CertificateError, FIRST_EPOCH, Finalization, Payload, ReplayError};
 pub struct Config {
     /// Identifies the network: part of everything that is signed.
     pub network: [u8; 32],
-    /// Counts the sets of validators that the network has had before. It is part of every vote, and views begin anew with
-    /// each. **A validator that has entered one never votes in an earlier one again**: whoever starts an engine sees to it
-    /// that the last payload of the epoch before is final, and that this is durable.
+    /// Counts the sets of validators that the network has had before. It is part of every vote, and views begin anew
+    /// with each. **A validator that has entered one never votes in an earlier one again**: its owner enters one only
+    /// when the last payload of the epoch before is final, and that is durable.
     pub epoch: u64,
     /// What the first payload of this epoch extends: the network id in the first one, then the last payload of the
     /// epoch before.

@@ -11,7 +11,7 @@ use engine::execute::{Chains, StateWriter};
 use engine::ingress::Source;
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite, Digest,
-    Envelope, FIRST_KEY_VERSION, Head, Height, Packet, Reserve, Roles, Transfer, ValidatorIndex,
+    Envelope, Epoch, FIRST_KEY_VERSION, Head, Height, Packet, Reserve, Roles, Transfer, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection};
@@ -84,9 +84,15 @@ fn reservations(
 fn sealed(writer: &StateWriter, key: &SigningKey, packets: &[Packet]) -> Verified<Batch> {
     let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
     let author = ValidatorIndex(0);
-    let batch = Batch::seal(&NETWORK, author, &Head::NONE, Height(0), &sections, packets.iter(), |message| {
-        key.sign(message)
-    });
+    let batch = Batch::seal(
+        &NETWORK,
+        (Epoch(0), author),
+        &Head::NONE,
+        Height(0),
+        &sections,
+        packets.iter(),
+        |message| key.sign(message),
+    );
     let chains = Chains::new([Arc::clone(writer.state())]);
     let mut verifier = Verifier::new(NETWORK, chains, Arc::new([key.public_key()]), Arc::default());
     match verifier.check(Height(0), vec![Job::batch(Source::Own, batch)], [1; 32]).remove(0) {

@@ -8,12 +8,12 @@ use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
     Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Council,
-    CryptoSuite, Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Fingerprint,
-    Frozen, Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet, PacketSlab,
-    Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover, Refusal,
-    Registration, Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles, Safeguards,
-    Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex,
-    Verdict,
+    CryptoSuite, Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Epoch,
+    Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet,
+    PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover,
+    Refusal, Registration, Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles,
+    Safeguards, Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis,
+    ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -217,12 +217,21 @@ fn batch(previous: &Head) -> Batch {
     let sections = [(1, 2), (3, 1)]
         .map(|(chain, transactions)| BatchSection { chain: ChainId(chain), packets: transactions });
     let packets: Vec<Packet> = (0..3).map(|fill| Packet([fill; 128])).collect();
-    Batch::seal(&NETWORK, ValidatorIndex(2), previous, Height(7), &sections, packets.iter(), |_| [9; 64])
+    Batch::seal(
+        &NETWORK,
+        (Epoch(0), ValidatorIndex(2)),
+        previous,
+        Height(7),
+        &sections,
+        packets.iter(),
+        |_| [9; 64],
+    )
 }
 
 fn block(roots: u64) -> Block {
     let header = Header {
         height: Height(9),
+        epoch: Epoch(0),
         view: 12,
         parent: Digest([1; 32]),
         proposer: ValidatorIndex(1),

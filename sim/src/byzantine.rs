@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::types::{ChainId, Digest, Head, Height, PacketRun, Sequence, Transaction, ValidatorIndex};
+use engine::types::{ChainId, Digest, Epoch, Head, Height, PacketRun, Sequence, Transaction, ValidatorIndex};
 use engine::wire::{Batch, BatchSection, Block, FinalizedBlock, Header, PeerMessage};
 use kernels::ed25519::SigningKey;
 use kernels::merkle::Frontier;
@@ -263,7 +263,8 @@ impl Liar {
             let sign = |message: &[u8]| key.sign(message);
             // Every other one is judged by accounts that are not everywhere yet.
             let as_of = Height(batch.as_of().0 + u64::from(batch.digest().0[0] & 1));
-            let other = Batch::seal(&network, me, &previous, as_of, &[section], packets.iter(), sign);
+            let other =
+                Batch::seal(&network, (Epoch(0), me), &previous, as_of, &[section], packets.iter(), sign);
             Some(PeerMessage::Batch(other.bytes().clone()))
         });
         other.clone().unwrap_or(PeerMessage::Batch(bytes))
@@ -301,8 +302,15 @@ impl Liar {
                 if self.chance.permille(500) && !previous.is_none() { previous } else { Head::NONE };
             let sign = |message: &[u8]| self.key.sign(message);
             let packets = transaction.run().packets();
-            let batch =
-                Batch::seal(&self.network, victim, &previous, Height(0), &[*section], packets.iter(), sign);
+            let batch = Batch::seal(
+                &self.network,
+                (Epoch(0), victim),
+                &previous,
+                Height(0),
+                &[*section],
+                packets.iter(),
+                sign,
+            );
             flood.push(PeerMessage::Batch(batch.bytes().clone()));
         }
         if let Some(last) = self.last.clone() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use engine::limits::BLOCK_PACKETS_MAX;
-use engine::types::{Head, Quota};
+use engine::types::{Epoch, Head, Quota};
 use engine::wire::{Batch, BatchSection, Block, PeerMessage};
 use kernels::ed25519::SigningKey;
 
@@ -66,7 +66,7 @@ impl World {
             let sign = |message: &[u8]| key.sign(message);
             let batch = Batch::seal(
                 &network,
-                author,
+                (Epoch(0), author),
                 &previous,
                 engine::types::Height(0),
                 &[section],

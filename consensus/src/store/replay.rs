@@ -126,8 +126,8 @@ impl Replay {
         self.identity.map_or(0, |identity| identity.epoch)
     }
 
-    /// The highest view of their epoch about which there is a record: a vote of this validator, a certificate that it saw,
-    /// or that it certified. 0: none.
+    /// The highest view of their epoch about which there is a record: a vote of this validator, a certificate that it
+    /// saw, or that it certified. 0: none.
     pub fn highest_view(&self) -> u64 {
         highest(&self.blobs).map_or(0, |(view, _)| view)
     }

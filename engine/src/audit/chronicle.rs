@@ -22,8 +22,8 @@ use crate::execute::oracle::OracleOutcome;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
 use crate::roots::{ChainEntry, OracleLedger, PlainState};
 use crate::types::{
-    Asset, ChainGenesis, ChainId, Digest, Effect, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome, Packet,
-    PacketRun, TransactionId,
+    Asset, ChainGenesis, ChainId, Digest, Effect, Epoch, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome,
+    Packet, PacketRun, TransactionId,
 };
 use crate::wire::{Batch, Block};
 
@@ -383,6 +383,9 @@ impl Chronicle {
             Some(chapter) => (chapter.digest, chapter.view, chapter.time_ms),
             None => (self.network, 0, 0),
         };
+        if header.epoch != Epoch(0) {
+            return wrong("epoch 0".to_owned(), format!("epoch {}", header.epoch));
+        }
         if header.parent != parent {
             return wrong(format!("the parent {parent}"), format!("the parent {}", header.parent));
         }

@@ -13,7 +13,7 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Log, LogKind, Options, Owner, Position};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Effect,
-    Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
+    Epoch, Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
     Transaction, Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
 };
 use crate::verify::Verified;
@@ -160,10 +160,9 @@ impl Scene {
 
     fn batch_as_of(&mut self, packets: &[Packet], as_of: u64) -> Batch {
         let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
-        let (network, author) = (self.genesis.network(), ValidatorIndex(0));
+        let (network, of) = (self.genesis.network(), (Epoch(0), ValidatorIndex(0)));
         let sign = |message: &[u8]| self.key.sign(message);
-        let batch =
-            Batch::seal(network, author, &self.sealed, Height(as_of), &sections, packets.iter(), sign);
+        let batch = Batch::seal(network, of, &self.sealed, Height(as_of), &sections, packets.iter(), sign);
         self.sealed = batch.head();
         self.entries.push(Entry::Batch(batch.clone()));
         batch
@@ -173,6 +172,7 @@ impl Scene {
     fn commit(&mut self, batches: &[Batch], change: impl FnOnce(&mut Committed)) {
         let height = Height(self.roots.len() as u64 + 1);
         let header = Header {
+            epoch: Epoch(0),
             height,
             view: height.0 * 2,
             parent: self.parent,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::fetch::{FORGET_AFTER, RETRY_AFTER};
 use super::*;
 use crate::limits::{STREAM_BATCHES_MAX, VALIDATORS_MAX};
-use crate::types::{ChainId, Digest, Head, Height, Packet, Sequence, ValidatorIndex};
+use crate::types::{ChainId, Digest, Epoch, Head, Height, Packet, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, BatchSection};
 
@@ -28,9 +28,15 @@ pub(crate) fn batch_after(
     let packets = vec![Packet([salt; 128]); transactions];
     let sections = [BatchSection { chain: ChainId(0), packets: transactions as u32 }];
     let network = Digest([0x42; 32]);
-    Verified::assumed(Batch::seal(&network, author, previous, Height(0), &sections, packets.iter(), |_| {
-        [0; 64]
-    }))
+    Verified::assumed(Batch::seal(
+        &network,
+        (Epoch(0), author),
+        previous,
+        Height(0),
+        &sections,
+        packets.iter(),
+        |_| [0; 64],
+    ))
 }
 
 /// Batches one after the other.

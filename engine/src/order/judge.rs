@@ -9,7 +9,7 @@ use super::quotas::Share;
 use super::{Divergence, OverQuota, Position, Quotas, Roots};
 use crate::availability::{Gap, Stream};
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, DECISION_LAG, TIME_AHEAD_MAX_MS};
-use crate::types::{Digest, Head, Height, ValidatorIndex};
+use crate::types::{Digest, Epoch, Head, Height, ValidatorIndex};
 use crate::wire::Block;
 
 /// What consensus says about a proposal, apart from its digest.
@@ -57,6 +57,14 @@ pub enum Flaw {
         found: Height,
         /// The height of the parent.
         parent: Height,
+    },
+    /// Proposed in another epoch.
+    #[error("made in epoch {found}, proposed in epoch {expected}")]
+    Epoch {
+        /// The epoch in the header.
+        found: Epoch,
+        /// That of the parent.
+        expected: Epoch,
     },
     /// Proposed for another view.
     #[error("made for view {found}, proposed in view {expected}")]
@@ -150,6 +158,9 @@ fn header_flaw(block: &Block, proposal: &Proposal, parent: &Position) -> Option<
     }
     if header.height != parent.height.next() {
         return Some(Flaw::Height { found: header.height, parent: parent.height });
+    }
+    if header.epoch != parent.epoch {
+        return Some(Flaw::Epoch { found: header.epoch, expected: parent.epoch });
     }
     if header.view != proposal.view {
         return Some(Flaw::View { found: header.view, expected: proposal.view });

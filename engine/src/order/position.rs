@@ -6,7 +6,7 @@ use kernels::merkle::{Frontier, leaf_hash};
 use thiserror::Error;
 
 use crate::limits::ROOT_LAG_MAX;
-use crate::types::{Digest, Head, Height, ValidatorIndex};
+use crate::types::{Digest, Epoch, Head, Height, ValidatorIndex};
 use crate::wire::{Block, Header};
 
 /// What a block's child needs to know of it. A block says all of it by itself, so no branch has to be walked.
@@ -16,6 +16,8 @@ pub struct Position {
     pub height: Height,
     /// Its digest.
     pub digest: Digest,
+    /// The epoch in which it was proposed.
+    pub epoch: Epoch,
     /// The view in which it was proposed.
     pub view: u64,
     /// Its time, milliseconds since 1970.
@@ -36,7 +38,8 @@ impl Position {
         let cut = vec![Head::NONE; validators];
         let mut log = Frontier::default();
         log.append(leaf_hash(&network.0));
-        Self { height: Height(0), digest: network, view: 0, time_ms: 0, roots_next: Height(1), cut, log }
+        let (height, epoch) = (Height(0), Epoch(0));
+        Self { height, digest: network, epoch, view: 0, time_ms: 0, roots_next: Height(1), cut, log }
     }
 
     /// The position after `block`.
@@ -46,6 +49,7 @@ impl Position {
         Self {
             height: header.height,
             digest: *block.digest(),
+            epoch: header.epoch,
             view: header.view,
             time_ms: header.time_ms,
             roots_next: Height(header.roots_first.0 + header.roots.len() as u64),

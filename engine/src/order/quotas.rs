@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use crate::availability::Stream;
     use crate::order::{BlockTree, Flaw, Judgement, Position, Proposal};
-    use crate::types::{ChainGenesis, Digest, Head, Packet, ValidatorIndex};
+    use crate::types::{ChainGenesis, Digest, Epoch, Head, Packet, ValidatorIndex};
     use crate::verify::Verified;
     use crate::wire::{BatchSection, Block};
 
@@ -228,10 +228,15 @@ mod tests {
                 let sections: Vec<_> = sections.map(section).collect();
                 let packets = vec![Packet([0; 128]); small + large];
                 let (author, previous) = (ValidatorIndex(author), stream.held());
-                let batch =
-                    Batch::seal(&NETWORK, author, &previous, Height(0), &sections, packets.iter(), |_| {
-                        [0; 64]
-                    });
+                let batch = Batch::seal(
+                    &NETWORK,
+                    (Epoch(0), author),
+                    &previous,
+                    Height(0),
+                    &sections,
+                    packets.iter(),
+                    |_| [0; 64],
+                );
                 stream.insert(Verified::assumed(batch), true);
                 let head = stream.received(|_| false);
                 stream.durable(&head.digest);

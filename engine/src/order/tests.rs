@@ -4,7 +4,7 @@ use super::*;
 use crate::availability::Stream;
 use crate::availability::tests::batch_after;
 use crate::limits::*;
-use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{Digest, Epoch, Head, Height, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block, Header};
 
@@ -64,6 +64,7 @@ fn sequences(block: &Block) -> Vec<u64> {
 
 fn header_on(parent: &Position, view: u64) -> Header {
     Header {
+        epoch: Epoch(0),
         height: parent.height.next(),
         view,
         parent: parent.digest,

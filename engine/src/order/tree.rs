@@ -215,6 +215,7 @@ impl BlockTree {
         };
         let header = Header {
             height,
+            epoch: parent.epoch,
             view: proposal.view,
             parent: parent.digest,
             proposer: proposal.leader,

@@ -101,6 +101,9 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
+        if block.header().epoch != self.epoch {
+            return Ok(());
+        }
         if block.cut().len() != self.validators() {
             self.offence(from, Offence::Malformed, ports);
             return Ok(());

@@ -291,7 +291,7 @@ impl Recovery<'_> {
         }
         let head = &state.at.head;
         let follows = height == head.height.next() && block.header().parent == head.digest;
-        if !follows || block.cut().len() != head.cut.len() {
+        if !follows || block.header().epoch != head.epoch || block.cut().len() != head.cut.len() {
             return Err(RecoveryError::Broken { found: height, last: head.height });
         }
         if !committed.certificate.is_empty() {
@@ -354,7 +354,8 @@ impl State {
     /// Whether a batch is not ordered yet, or by an author whom the network does not have.
     fn is_above(&self, batch: &Batch) -> bool {
         let id = batch.id();
-        self.at.head.cut.get(usize::from(id.author.0)).is_none_or(|cut| id.sequence > cut.sequence)
+        batch.epoch() == self.at.head.epoch
+            && self.at.head.cut.get(usize::from(id.author.0)).is_none_or(|cut| id.sequence > cut.sequence)
     }
 
     /// A record at or below the checkpoint: that of its own height must be the same.

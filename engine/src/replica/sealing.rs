@@ -244,7 +244,7 @@ impl Replica {
         let as_of = self.committed.max(seen.unwrap_or_default());
         let sign = |message: &[u8]| self.key.sign(message);
         let (me, previous) = (self.settings.me, self.own_head);
-        let batch = Verified::seal(&self.network, me, &previous, as_of, &transactions, sign);
+        let batch = Verified::seal(&self.network, (self.epoch, me), &previous, as_of, &transactions, sign);
         let head = batch.head();
         ports.observe(Observation::Sealed(transactions.len() as u64));
         let now_us = now.monotonic.as_micros() as u64;

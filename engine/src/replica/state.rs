@@ -16,7 +16,7 @@ use crate::mempool::{Mempools, Origin};
 use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
 use crate::store::Position;
 use crate::sync::{CatchUp, StateSync};
-use crate::types::{Digest, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
+use crate::types::{Digest, Epoch, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block};
 
@@ -149,6 +149,8 @@ pub(super) enum Unstable {
 pub struct Replica {
     pub(super) settings: Settings,
     pub(super) network: Digest,
+    /// The epoch, whose validators these are.
+    pub(super) epoch: Epoch,
     /// The validators' public keys, which sign the headers of batches.
     pub(super) authors: Vec<[u8; PUBLIC_KEY_BYTES]>,
     pub(super) key: SigningKey,
@@ -266,7 +268,7 @@ impl Replica {
             streams[author].durable(&digest);
         }
         let own_head = streams[usize::from(settings.me.0)].held();
-        let (height, view) = (head.height, head.view);
+        let (height, epoch, view) = (head.height, head.epoch, head.view);
         let settings = Settings { skips_blocks: settings.skips_blocks || height.0 == 0, ..settings };
         let mut tree = BlockTree::new(head, quotas);
         uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
@@ -282,6 +284,7 @@ impl Replica {
         }
         Self {
             network: *genesis.network(),
+            epoch,
             authors: genesis.validators().iter().map(|validator| validator.public_key).collect(),
             key: SigningKey::from_seed(*signing_seed),
             quorum: genesis.quorum(),

@@ -48,6 +48,10 @@ impl Replica {
             return Ok(());
         };
         let (author, head) = (batch.id().author, batch.head());
+        // Its sender has not entered this epoch yet, or has entered the next one.
+        if batch.epoch() != self.epoch {
+            return Ok(());
+        }
         if usize::from(author.0) >= self.validators() {
             self.offence(from, Offence::Malformed, ports);
             return Ok(());

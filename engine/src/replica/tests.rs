@@ -15,7 +15,7 @@ mod world;
 use super::*;
 use crate::limits::ROOT_LAG_MAX;
 use crate::store::Log;
-use crate::types::{Digest, Head, Height, Refusal, Sequence, ValidatorIndex, Verdict};
+use crate::types::{Digest, Epoch, Head, Height, Refusal, Sequence, ValidatorIndex, Verdict};
 use crate::wire::{Block, Header, Notice, PeerMessage};
 use rig::{CONNECTION, Rig, options};
 
@@ -328,6 +328,7 @@ fn a_block_that_is_wrong_for_good_is_not_kept_though_it_was_asked_for() {
     let mut rig = Rig::new(4);
     for view in 1..200 {
         let header = Header {
+            epoch: Epoch(0),
             height: Height(u64::MAX - 1),
             view,
             parent: rig.network(),

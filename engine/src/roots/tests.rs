@@ -101,9 +101,15 @@ pub(crate) fn batch(sequence: u64, packets: &[Packet]) -> Verified<Batch> {
     };
     let sections: Vec<_> = runs.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
     let (network, author) = (Digest::default(), ValidatorIndex(0));
-    Verified::assumed(Batch::seal(&network, author, &previous, Height(0), &sections, packets.iter(), |_| {
-        [0; 64]
-    }))
+    Verified::assumed(Batch::seal(
+        &network,
+        (Epoch(0), author),
+        &previous,
+        Height(0),
+        &sections,
+        packets.iter(),
+        |_| [0; 64],
+    ))
 }
 
 /// One or two fingerprints, at times tied to others.

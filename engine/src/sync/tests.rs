@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::types::Head;
+use crate::types::{Epoch, Head};
 use crate::wire::{Block, Header};
 
 const A: ValidatorIndex = ValidatorIndex(1);
@@ -21,6 +21,7 @@ fn chain(from: u64, parent: Digest, count: usize) -> Vec<FinalizedBlock> {
     (from..from + count as u64)
         .map(|height| {
             let header = Header {
+                epoch: Epoch(0),
                 height: Height(height),
                 view: height,
                 parent,

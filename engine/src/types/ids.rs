@@ -31,8 +31,12 @@ id!(
     AccountId(u64)
 );
 id!(
-    /// A validator: its place in the genesis.
+    /// A validator: its place among those of its epoch.
     ValidatorIndex(u16)
+);
+id!(
+    /// How many sets of validators a network has had before: 0 for that of the genesis.
+    Epoch(u64)
 );
 id!(
     /// The number of a block. The genesis is height 0.

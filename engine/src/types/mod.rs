@@ -44,7 +44,7 @@ pub use governance::{
     NewChain, OWN_CHAIN_KEY, Order, ProposalRecord, Propose, chain_key, chain_of_key,
 };
 pub use ids::{
-    AccountId, Asset, BatchId, ChainId, ChainTime, Head, Height, NoAsset, Sequence, ValidatorIndex,
+    AccountId, Asset, BatchId, ChainId, ChainTime, Epoch, Head, Height, NoAsset, Sequence, ValidatorIndex,
 };
 pub use linked::{Linked, Payment, Payments};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};

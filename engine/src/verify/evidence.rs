@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::limits::SIGNATURE_BYTES;
-use crate::types::{Digest, Head, Height, Transaction, ValidatorIndex};
+use crate::types::{Digest, Epoch, Head, Height, Transaction, ValidatorIndex};
 use crate::wire::{Batch, BatchSection};
 
 /// A value whose every signature this process has checked. Only the [`Verifier`](super::Verifier) makes one: the field
@@ -38,7 +38,7 @@ impl Verified<Batch> {
     /// [`BATCH_PACKETS_MAX`](crate::limits::BATCH_PACKETS_MAX) packets.
     pub fn seal(
         network: &Digest,
-        author: ValidatorIndex,
+        of: (Epoch, ValidatorIndex),
         previous: &Head,
         as_of: Height,
         transactions: &[&Verified<Transaction>],
@@ -56,7 +56,7 @@ impl Verified<Batch> {
             })
             .collect();
         let packets = transactions.iter().flat_map(|transaction| transaction.run().packets());
-        Self(Batch::seal(network, author, previous, as_of, &sections, packets, sign))
+        Self(Batch::seal(network, of, previous, as_of, &sections, packets, sign))
     }
 
     /// The evidence for a batch whose digest a *finalized* cut names: f+1 honest validators checked its signatures

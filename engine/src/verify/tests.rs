@@ -124,7 +124,7 @@ fn sealed(network: &Digest, author: ValidatorIndex, sections: &[(u32, &[Packet])
         packets: packets.len() as u32,
     };
     let sections: Vec<_> = sections.iter().map(section).collect();
-    Batch::seal(network, author, &previous, Height(0), &sections, packets.iter(), |message| {
+    Batch::seal(network, (Epoch(0), author), &previous, Height(0), &sections, packets.iter(), |message| {
         author_key().sign(message)
     })
 }
@@ -604,7 +604,7 @@ fn a_batch_with_envelopes_is_good_as_a_whole_or_not_at_all() {
     assert_eq!(room.check(reaching), Err((1, BatchFault::Malformed)));
     let sealed = Verified::seal(
         &NETWORK,
-        SEALER,
+        (Epoch(0), SEALER),
         &Head::NONE,
         Height(0),
         &[&Verified::assumed(linked(1)), &Verified::assumed(signed(good(4)).run().transaction().unwrap())],
@@ -682,7 +682,8 @@ fn an_account_signs_from_the_height_on_that_opened_it() {
     let as_of = |height| {
         let sections = [BatchSection { chain: ChainId(3), packets: 1 }];
         let sign = |message: &[u8]| author_key().sign(message);
-        Batch::seal(&NETWORK, SEALER, &Head::NONE, Height(height), &sections, [&pay].into_iter(), sign)
+        let of = (Epoch(0), SEALER);
+        Batch::seal(&NETWORK, of, &Head::NONE, Height(height), &sections, [&pay].into_iter(), sign)
     };
     assert_eq!(room.check(as_of(1)), Err((0, BatchFault::UnknownAccount)), "nobody has opened it");
     let block = batch(3, 1, opening.run().packets());

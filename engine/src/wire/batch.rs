@@ -22,7 +22,9 @@ use super::{Reader, WireError};
 use crate::limits::{
     BATCH_HEADER_BYTES, BATCH_PACKETS_MAX, BATCH_SECTION_BYTES, CHAINS_MAX, PACKET_BYTES, SIGNATURE_BYTES,
 };
-use crate::types::{BatchId, ChainId, Digest, Head, Height, Packet, PacketRun, Sequence, ValidatorIndex};
+use crate::types::{
+    BatchId, ChainId, Digest, Epoch, Head, Height, Packet, PacketRun, Sequence, ValidatorIndex,
+};
 
 const DIGEST_DOMAIN: &[u8; 16] = b"millrace/batch/3";
 const SIGNATURE_DOMAIN: &[u8; 23] = b"millrace/batch-author/3";
@@ -46,7 +48,7 @@ pub struct BatchSection {
 pub struct Batch {
     bytes: Bytes,
     id: BatchId,
-    epoch: u64,
+    epoch: Epoch,
     as_of: Height,
     previous: Digest,
     digest: Digest,
@@ -55,12 +57,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Encodes the batch that follows `previous` in the stream of `author`, with signatures that are good as of a
-    /// height, and has `sign` sign [`Self::message`]. The sections ascend by chain, none is empty, and together they
-    /// have 1 to [`BATCH_PACKETS_MAX`] packets.
+    /// Encodes the batch that follows `previous` in the stream of an author of an epoch, with signatures that are
+    /// good as of a height, and has `sign` sign [`Self::message`]. The sections ascend by chain, none is empty, and
+    /// together they have 1 to [`BATCH_PACKETS_MAX`] packets.
     pub fn seal<'a>(
         network: &Digest,
-        author: ValidatorIndex,
+        (epoch, author): (Epoch, ValidatorIndex),
         previous: &Head,
         as_of: Height,
         sections: &[BatchSection],
@@ -71,7 +73,7 @@ impl Batch {
         assert!((1..=BATCH_PACKETS_MAX).contains(&count), "a batch of {count} packets");
         let body_at = BATCH_HEADER_BYTES + sections.len() * BATCH_SECTION_BYTES;
         let mut bytes = Vec::with_capacity(body_at + count * PACKET_BYTES);
-        bytes.extend_from_slice(&0_u64.to_le_bytes());
+        bytes.extend_from_slice(&epoch.0.to_le_bytes());
         bytes.extend_from_slice(&author.0.to_le_bytes());
         bytes.extend_from_slice(&(sections.len() as u16).to_le_bytes());
         bytes.extend_from_slice(&(count as u32).to_le_bytes());
@@ -94,7 +96,7 @@ impl Batch {
         Self {
             bytes: bytes.into(),
             id: BatchId { author, sequence: previous.sequence.next() },
-            epoch: 0,
+            epoch,
             as_of,
             previous: previous.digest,
             digest,
@@ -110,7 +112,7 @@ impl Batch {
     /// [`WireError`]: the bytes are not the encoding of a batch.
     pub fn decode(network: &Digest, bytes: Bytes) -> Result<Self, WireError> {
         let mut reader = Reader::new(&bytes);
-        let epoch = reader.u64("batch epoch")?;
+        let epoch = Epoch(reader.u64("batch epoch")?);
         let author = ValidatorIndex(reader.u16("batch author")?);
         let section_count = usize::from(reader.u16("batch sections")?);
         let count = reader.u32("batch packets")? as usize;
@@ -119,9 +121,6 @@ impl Batch {
         let previous = reader.digest("previous batch")?;
         reader.digest("batch body root")?;
         reader.take("batch signature", SIGNATURE_BYTES)?;
-        if epoch != 0 {
-            return Err(WireError::Invalid { what: "batch epoch", reason: "this network is in epoch 0" });
-        }
         if sequence.0 == 0 {
             return Err(WireError::Invalid { what: "batch sequence", reason: "sequences begin at 1" });
         }
@@ -164,6 +163,11 @@ impl Batch {
     /// The prefix that it follows.
     pub fn previous(&self) -> Head {
         Head { sequence: Sequence(self.id.sequence.0 - 1), digest: self.previous }
+    }
+
+    /// The epoch of its author. Streams begin anew with each.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// The height by whose accounts its signatures are judged.

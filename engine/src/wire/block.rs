@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! height | view | time | proposer | #roots | #authors | epoch | parent | first root height | roots.. | cut.. | log..
-//! cut = for each validator, in the order of the genesis, the head up to which its stream is taken
+//! cut = for each validator of the epoch, the head up to which its stream is taken
 //! log = the frontier of the tree over the digests of all earlier headers, from the network id on
 //! ```
 //!
@@ -16,7 +16,7 @@ use kernels::merkle::{Frontier, Hash, leaf_hash, prove, root, verify_inclusion};
 
 use super::{Reader, WireError, Writer};
 use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_MAX};
-use crate::types::{ChainTime, Digest, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{ChainTime, Digest, Epoch, Head, Height, Sequence, ValidatorIndex};
 
 /// What is hashed before the short form: nothing else that is hashed begins so.
 const MAGIC: &[u8; 16] = b"millrace/block/2";
@@ -28,7 +28,9 @@ const SHORT_BYTES: usize = BLOCK_FIXED_BYTES + 3 * 32;
 pub struct Header {
     /// The number of the block, from 1.
     pub height: Height,
-    /// The view of consensus in which it was proposed.
+    /// The epoch in which it was proposed.
+    pub epoch: Epoch,
+    /// The view of consensus in which it was first proposed; views begin anew with each epoch.
     pub view: u64,
     /// The digest of the block below; the network id at height 1.
     pub parent: Digest,
@@ -94,7 +96,7 @@ impl Header {
     /// What stands before the roots, in the encoding as in the short form.
     fn write_fixed(&self, writer: &mut Writer) {
         writer.u64(self.height.0).u64(self.view).u64(self.time_ms).u16(self.proposer.0);
-        writer.u16(self.roots.len() as u16).count(self.cut.len()).u64(0);
+        writer.u16(self.roots.len() as u16).count(self.cut.len()).u64(self.epoch.0);
         writer.digest(&self.parent).u64(self.roots_first.0);
     }
 
@@ -116,7 +118,7 @@ impl Header {
         let proposer = ValidatorIndex(reader.u16("proposer")?);
         let root_count = reader.count16("roots", BLOCK_ROOTS_MAX, 32)?;
         let author_count = reader.count("cut", VALIDATORS_MAX, HEAD_BYTES)?;
-        reader.reserved::<8>("block epoch")?;
+        let epoch = Epoch(reader.u64("block epoch")?);
         let parent = reader.digest("parent")?;
         let roots_first = Height(reader.u64("first root height")?);
         let roots = (0..root_count).map(|_| reader.digest("root")).collect::<Result<_, _>>()?;
@@ -125,7 +127,7 @@ impl Header {
             .map(|_| Ok(reader.digest("log")?.0))
             .collect::<Result<_, WireError>>()?;
         let log = Frontier::new(height.0, log).expect("as many roots as bits in the height");
-        Ok(Self { height, view, parent, proposer, time_ms, roots_first, roots, cut, log })
+        Ok(Self { height, epoch, view, parent, proposer, time_ms, roots_first, roots, cut, log })
     }
 }
 

@@ -121,15 +121,6 @@ impl<'a> Reader<'a> {
         check_count(what, u64::from(count), max, item_bytes, self.left.len())
     }
 
-    /// A reserved field, which must be zero.
-    pub fn reserved<const N: usize>(&mut self, what: &'static str) -> Result<(), WireError> {
-        if self.array::<N>(what)? == [0; N] {
-            Ok(())
-        } else {
-            Err(WireError::Invalid { what, reason: "reserved bytes must be zero" })
-        }
-    }
-
     /// Bytes with a 32-bit length before them.
     pub fn blob(&mut self, what: &'static str, max: usize) -> Result<&'a [u8], WireError> {
         let length = self.count(what, max, 1)?;

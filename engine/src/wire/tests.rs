@@ -63,7 +63,19 @@ fn block() -> impl Strategy<Value = Block> {
         let (height, view, parent, proposer, time_ms, roots_first, roots) = fields;
         let log = log(height);
         let (height, roots_first, proposer) = (Height(height), Height(roots_first), ValidatorIndex(proposer));
-        Block::new(Header { height, view, parent, proposer, time_ms, roots_first, roots, cut, log }).unwrap()
+        Block::new(Header {
+            epoch: Epoch(view.rotate_left(9)),
+            height,
+            view,
+            parent,
+            proposer,
+            time_ms,
+            roots_first,
+            roots,
+            cut,
+            log,
+        })
+        .unwrap()
     })
 }
 
@@ -85,7 +97,15 @@ fn sealed(
     count: usize,
     byte: u8,
 ) -> Batch {
-    Batch::seal(&NETWORK, author, previous, Height(7), sections, packets(count).iter(), |_| [byte; 64])
+    Batch::seal(
+        &NETWORK,
+        (Epoch(byte.into()), author),
+        previous,
+        Height(7),
+        sections,
+        packets(count).iter(),
+        |_| [byte; 64],
+    )
 }
 
 fn client_frame() -> impl Strategy<Value = ClientFrame> {
@@ -416,7 +436,7 @@ fn batches_refuse_what_a_header_may_not_say() {
         );
     };
     assert!(with(0, &[0]).is_ok());
-    invalid("batch epoch", with(0, &[1]));
+    assert_eq!(with(0, &[1]).unwrap().epoch(), Epoch(1));
     invalid("batch sequence", with(16, &[0; 8]));
     invalid("previous batch", with(16, &[1, 0]));
     assert_eq!(with(24, &[5]).unwrap().as_of(), Height(5));
@@ -458,7 +478,7 @@ fn an_author_signs_a_domain_and_the_digest_which_covers_the_network() {
     let mut signed = Vec::new();
     let batch = Batch::seal(
         &NETWORK,
-        ValidatorIndex(2),
+        (Epoch(0), ValidatorIndex(2)),
         &Head::NONE,
         Height(9),
         &[section(0, 1)],
@@ -490,6 +510,7 @@ fn submissions_are_bounded_and_whole() {
 
 fn sample_header(height: u64) -> Header {
     Header {
+        epoch: Epoch(0),
         height: Height(height),
         view: 3,
         parent: Digest([1; 32]),
@@ -537,7 +558,8 @@ fn a_block_contradicts_neither_itself_nor_its_limits() {
 #[test]
 fn the_digest_of_a_block_covers_each_part_of_it() {
     let one = Block::new(sample_header(9)).unwrap();
-    let changes: [fn(&mut Header); 11] = [
+    let changes: [fn(&mut Header); 12] = [
+        |header| header.epoch.0 += 1,
         |header| header.view += 1,
         |header| header.time_ms += 1,
         |header| header.proposer.0 += 1,

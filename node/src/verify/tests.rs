@@ -5,7 +5,7 @@ use engine::order::Position;
 use engine::replica::{Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED};
 use engine::roots::Ledger;
 use engine::store::{Backend, Log, LogKind, Options, Owner};
-use engine::types::{ChainTime, Head, Height, ValidatorIndex};
+use engine::types::{ChainTime, Epoch, Head, Height, ValidatorIndex};
 use engine::wire::{Block, Header};
 
 use super::*;
@@ -18,6 +18,7 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
         InitOptions { validators: 1, chains: ChainDraft::alike(1, 20, 1_000), ..InitOptions::default() };
     let network = init(directory.path(), &options).unwrap();
     let header = Header {
+        epoch: Epoch(0),
         height: Height(1),
         view: 1,
         parent: *network.genesis.network(),

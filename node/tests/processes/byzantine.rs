@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::testbed::{CHAIN, PATIENCE, Testbed, verdicts, wait};
 use bytes::Bytes;
 use engine::limits::{PEER_MESSAGE_BYTES_MAX, STREAM_BATCHES_MAX};
-use engine::types::{ChainId, Digest, Head, Height, Packet, Refusal, Sequence, ValidatorIndex, Verdict};
+use engine::types::{
+    ChainId, Digest, Epoch, Head, Height, Packet, Refusal, Sequence, ValidatorIndex, Verdict,
+};
 use engine::wire::{Batch, BatchSection, Block, Header, PeerMessage, Query};
 use kernels::ed25519::SigningKey;
 use kernels::merkle::Frontier;
@@ -101,7 +103,15 @@ impl Byzantine {
     pub fn seal(&self, author: ValidatorIndex, previous: &Head, chain: ChainId, packets: &[Packet]) -> Batch {
         let sections = [BatchSection { chain, packets: packets.len() as u32 }];
         let sign = |message: &[u8]| self.key.sign(message);
-        Batch::seal(&self.network_id, author, previous, Height(0), &sections, packets.iter(), sign)
+        Batch::seal(
+            &self.network_id,
+            (Epoch(0), author),
+            previous,
+            Height(0),
+            &sections,
+            packets.iter(),
+            sign,
+        )
     }
 }
 
@@ -119,6 +129,7 @@ fn spoiled(batch: &Batch, at: usize) -> PeerMessage {
 /// A block that hangs in the air, of a network of `validators`.
 fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
     let header = Header {
+        epoch: Epoch(0),
         height: Height(1 << 40),
         view,
         parent: Digest([9; 32]),

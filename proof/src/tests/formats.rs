@@ -3,7 +3,9 @@
 use std::vec::Vec;
 
 use engine::execute::shows_absence;
-use engine::types::{AccountId, DataSummary, Fingerprint, Height, Link, Outcome, Status as EngineStatus};
+use engine::types::{
+    AccountId, DataSummary, Epoch, Fingerprint, Height, Link, Outcome, Status as EngineStatus,
+};
 use engine::wire::Block;
 use kernels::merkle::{Frontier, InclusionProof, leaf_hash, root, verify_inclusion};
 use proptest::collection::vec;
@@ -175,6 +177,7 @@ fn block() -> impl Strategy<Value = Block> {
         |((height, view, time_ms, proposer, roots_first), parent, roots, cut, log)| {
             let log = log[..height.count_ones() as usize].to_vec();
             Block::new(engine::wire::Header {
+                epoch: Epoch(0),
                 height: Height(height),
                 view,
                 parent: engine::types::Digest(parent),

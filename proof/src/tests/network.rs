@@ -8,8 +8,8 @@ use engine::order::Position;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
-    Decision, EncodedDecision, Fingerprint, Genesis, Head, Height, LockWindows, Packet, PacketRun, Propose,
-    Quota, Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    Decision, EncodedDecision, Epoch, Fingerprint, Genesis, Head, Height, LockWindows, Packet, PacketRun,
+    Propose, Quota, Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{self, Batch, BatchSection, Block};
@@ -180,6 +180,7 @@ impl Network {
         cut[0] = self.head;
         let below = self.blocks.last();
         let header = wire::Header {
+            epoch: Epoch(0),
             height,
             view: 2 * height.0,
             parent: below.map_or(*self.genesis.network(), |block| *block.digest()),
@@ -202,10 +203,15 @@ impl Network {
         };
         let sections: Vec<_> = runs.chunk_by(|a, b| a.chain() == b.chain()).map(section).collect();
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
-        let batch =
-            Batch::seal(network, author, &self.head, Height(0), &sections, packets.iter(), |message| {
-                self.validators[0].sign(message)
-            });
+        let batch = Batch::seal(
+            network,
+            (Epoch(0), author),
+            &self.head,
+            Height(0),
+            &sections,
+            packets.iter(),
+            |message| self.validators[0].sign(message),
+        );
         self.head = batch.head();
         let job = Job::batch(Source::Peer(author), batch);
         match self.verifier.check(self.ledger.height(), [job].into(), [3; 32]).pop() {

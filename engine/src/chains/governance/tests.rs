@@ -424,8 +424,11 @@ impl Network {
         let network = self.genesis.network();
         let sealed: Vec<_> = transactions.iter().cloned().map(Verified::assumed).collect();
         let sealed: Vec<_> = sealed.iter().collect();
-        let seal =
-            || Verified::seal(network, ValidatorIndex(0), &Head::NONE, Height(0), &sealed, |_| [0; 64]);
+        let seal = || {
+            Verified::seal(network, (Epoch(0), ValidatorIndex(0)), &Head::NONE, Height(0), &sealed, |_| {
+                [0; 64]
+            })
+        };
         let batches: Vec<_> = (!sealed.is_empty()).then(seal).into_iter().collect();
         let executed = self.ledger.execute(time, &batches);
         let of_chain = |chain: ChainId| {

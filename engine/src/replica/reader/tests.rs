@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::store::Record;
-use crate::types::{ChainId, Packet};
+use crate::types::{ChainId, Epoch, Packet};
 use crate::wire::{BatchSection, Header};
 
 const NETWORK: Digest = Digest([7; 32]);
@@ -53,7 +53,7 @@ impl Shelf {
         let packet = Packet([author.0 as u8; crate::limits::PACKET_BYTES]);
         let batch = Batch::seal(
             &NETWORK,
-            author,
+            (Epoch(0), author),
             &self.head(author),
             Height(0),
             &[section],
@@ -67,6 +67,7 @@ impl Shelf {
 
     fn commit(&mut self, height: Height, batches: Vec<Position>) {
         let header = Header {
+            epoch: Epoch(0),
             height,
             view: height.0,
             parent: Digest::default(),

@@ -15,7 +15,7 @@ use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots
 use crate::roots::Ledger;
 use crate::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use crate::types::{
-    ChainId, Digest, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Transaction, Transfer,
+    ChainId, Digest, Epoch, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Transaction, Transfer,
     ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
@@ -401,7 +401,7 @@ impl Rig {
         let sections = [BatchSection { chain: CHAIN, packets: 1 }];
         let sign = |message: &[u8]| key(validator_seed(author)).sign(message);
         let (author, packets) = (ValidatorIndex(author as u16), std::slice::from_ref(packet));
-        Batch::seal(&self.network(), author, &previous, as_of, &sections, packets.iter(), sign)
+        Batch::seal(&self.network(), (Epoch(0), author), &previous, as_of, &sections, packets.iter(), sign)
     }
 
     /// A message arrives, whatever the links are like.

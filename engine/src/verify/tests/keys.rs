@@ -53,7 +53,15 @@ fn a_batch_is_judged_by_the_keys_of_its_height_and_a_client_by_the_present_one()
     let as_of = |packet: &Packet, height| {
         let sections = [BatchSection { chain: ChainId(3), packets: 1 }];
         let sign = |message: &[u8]| author_key().sign(message);
-        Batch::seal(&NETWORK, SEALER, &Head::NONE, Height(height), &sections, [packet].into_iter(), sign)
+        Batch::seal(
+            &NETWORK,
+            (Epoch(0), SEALER),
+            &Head::NONE,
+            Height(height),
+            &sections,
+            [packet].into_iter(),
+            sign,
+        )
     };
     // The key counts from height 4 on. What was admissible stays so: what becomes of it is for execution to say.
     for height in [0, 3, 4, 5] {

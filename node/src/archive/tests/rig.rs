@@ -9,8 +9,8 @@ use engine::replica::{ChainRecord, CommittedBlock, KIND_BATCH, KIND_COMMITTED};
 use engine::roots::Ledger;
 use engine::store::{Backend, Log, LogKind, Options, Owner};
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Head,
-    Height, Packet, Quota, Roles, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Epoch, Genesis,
+    Head, Height, Packet, Quota, Roles, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
@@ -151,6 +151,7 @@ impl Rig {
             batches.iter().map(|batch| log.append(KIND_BATCH, &[&batch.bytes()[..]]).unwrap()).collect();
         let before = *self.ledger.state_root().digest();
         let header = Header {
+            epoch: Epoch(0),
             height,
             view: 2 * height.0,
             parent: self.last.as_ref().map_or(*self.genesis.network(), |block| *block.digest()),
@@ -204,7 +205,8 @@ impl Rig {
         let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
         let (network, author, validator) = (self.genesis.network(), ValidatorIndex(0), key(1000));
         let sign = |message: &[u8]| validator.sign(message);
-        let batch = Batch::seal(network, author, &self.head, Height(0), &sections, packets.iter(), sign);
+        let batch =
+            Batch::seal(network, (Epoch(0), author), &self.head, Height(0), &sections, packets.iter(), sign);
         self.head = batch.head();
         let job = Job::batch(Source::Peer(author), batch);
         match self.verifier.check(self.ledger.height(), [job].into(), [3; 32]).pop() {

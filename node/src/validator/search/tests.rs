@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use engine::replica::{BlockIndex, ChainRecord, CommittedBlock, KIND_BATCH, KIND_COMMITTED};
 use engine::roots::ChainEntry;
 use engine::store::{Position, Record, StoreError};
-use engine::types::{Digest, Head, Packet, ValidatorIndex};
+use engine::types::{Digest, Epoch, Head, Packet, ValidatorIndex};
 use engine::wire::{Batch, BatchSection, Block, Header};
 use kernels::merkle::Frontier;
 
@@ -59,8 +59,15 @@ impl Shelf {
             let packets: Vec<Packet> = (0..transactions).map(|number| packet(height, number)).collect();
             let section = BatchSection { chain: CHAIN, packets: transactions };
             let author = ValidatorIndex(0);
-            let batch =
-                Batch::seal(&NETWORK, author, &head, Height(0), &[section], packets.iter(), |_| [0; 64]);
+            let batch = Batch::seal(
+                &NETWORK,
+                (Epoch(0), author),
+                &head,
+                Height(0),
+                &[section],
+                packets.iter(),
+                |_| [0; 64],
+            );
             head = batch.head();
             let position = shelf.put(KIND_BATCH, batch.bytes().to_vec());
             shelf.commit(Height(height), position, head, transactions);
@@ -76,6 +83,7 @@ impl Shelf {
 
     fn commit(&mut self, height: Height, batch: Position, head: Head, transactions: u32) {
         let header = Header {
+            epoch: Epoch(0),
             height,
             view: height.0,
             parent: Digest::default(),
