@@ -56,7 +56,10 @@ const RESTART_SHARE: f64 = 0.85;
 pub fn run(plan: &LoadPlan, observer: &mut dyn Observer) -> Result<LoadOutcome, LoadError> {
     plan.check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, Run::start(plan, observer))
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, Run::start(plan, observer));
+    // A lookup of a name that hangs is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 struct Run<'a> {

@@ -216,6 +216,11 @@ impl Resolver {
         Self { address, names, asked: None }
     }
 
+    /// The address that is looked up.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// From now on this is the address.
     pub(crate) fn follow(&mut self, address: Address) {
         if self.address != address {

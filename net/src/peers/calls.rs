@@ -92,11 +92,11 @@ impl Mesh {
             resolver.follow(link.address());
             if link.up().is_none() {
                 match resolver.resolve(LOOKUP_LIMIT).await {
-                    Ok(addresses) => link.set_leads_to(&addresses),
+                    Ok(addresses) => link.found(resolver.address(), &addresses),
                     Err(reason) => drop(self.tell_failure(peer, &Failure::Unresolved(reason))),
                 }
             }
-            tokio::time::sleep(KNOWN_EVERY).await;
+            let _sooner = tokio::time::timeout(KNOWN_EVERY, link.is_sought.notified()).await;
         }
     }
 
@@ -156,7 +156,7 @@ impl Mesh {
         answered: &mut Option<SocketAddr>,
     ) -> Result<(), Failure> {
         let mut addresses = resolver.resolve(LOOKUP_LIMIT).await.map_err(Failure::Unresolved)?;
-        link.set_leads_to(&addresses);
+        link.found(resolver.address(), &addresses);
         addresses.sort_by_key(|address| Some(*address) != *answered);
         let mut reasons = Vec::with_capacity(addresses.len());
         for address in &addresses {

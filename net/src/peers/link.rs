@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::{CertificateDer, UnixTime};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::gate::{Gate, Verdict};
@@ -50,16 +51,29 @@ impl Up {
 /// A peer, connected or not.
 pub(super) struct Link {
     pub(super) peer: Peer,
-    /// What it is called at from now on.
-    address: Mutex<Address>,
-    /// Where that led when it was looked at last; nowhere before a name was looked up.
-    leads_to: Mutex<Vec<SocketAddr>>,
+    place: Mutex<Place>,
+    /// It has another address, or its connection has ended.
+    pub(super) is_sought: Notify,
     /// For handshakes that come from exactly this peer's address; no stranger can take them.
     pub(super) calls: Places,
     up: Mutex<Option<Arc<Up>>>,
     entry: Mutex<Entry>,
     /// Held by the connection that is being served, so that events of two never mix.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// Where a peer is.
+struct Place {
+    /// What it is called at from now on.
+    address: Address,
+    /// Where that led when it was looked at last; nowhere before a name was looked up.
+    leads_to: Vec<SocketAddr>,
+}
+
+impl Place {
+    fn of(address: Address) -> Self {
+        Self { leads_to: Vec::from_iter(address.socket()), address }
+    }
 }
 
 /// The way in.
@@ -73,8 +87,8 @@ struct Entry {
 impl Link {
     pub(super) fn new(peer: Peer) -> Self {
         Self {
-            address: Mutex::new(peer.address.clone()),
-            leads_to: Mutex::new(peer.address.socket().into_iter().collect()),
+            place: Mutex::new(Place::of(peer.address.clone())),
+            is_sought: Notify::new(),
             peer,
             calls: Places::new(CALLS_MAX),
             up: Mutex::default(),
@@ -83,23 +97,30 @@ impl Link {
         }
     }
 
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What it is called at.
     pub(super) fn address(&self) -> Address {
-        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.place().address.clone()
     }
 
     /// One that is the same leads where it did.
     pub(super) fn set_address(&self, address: Address) {
-        let mut own = self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        if *own != address {
-            self.set_leads_to(&Vec::from_iter(address.socket()));
-            *own = address;
+        let mut place = self.place();
+        if place.address != address {
+            *place = Place::of(address);
+            self.is_sought.notify_one();
         }
     }
 
-    /// Where the peer's address leads now.
-    pub(super) fn set_leads_to(&self, addresses: &[SocketAddr]) {
-        *self.leads_to.lock().unwrap_or_else(PoisonError::into_inner) = addresses.to_vec();
+    /// Where `address` leads now, if it still is that of the peer: a lookup may end after another one was set.
+    pub(super) fn found(&self, address: &Address, leads_to: &[SocketAddr]) {
+        let mut place = self.place();
+        if place.address == *address {
+            place.leads_to = leads_to.to_vec();
+        }
     }
 
     /// Whether a caller has exactly an address of this peer; a socket for both families shows IPv4 addresses inside
@@ -108,7 +129,7 @@ impl Link {
         let is_same = |own: &SocketAddr| {
             own.port() == remote.port() && own.ip().to_canonical() == remote.ip().to_canonical()
         };
-        self.leads_to.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is_same)
+        self.place().leads_to.iter().any(is_same)
     }
 
     pub(super) fn up(&self) -> Option<Arc<Up>> {
@@ -116,10 +137,14 @@ impl Link {
     }
 
     fn set_up(&self, up: Option<Arc<Up>>) {
+        let has_ended = up.is_none();
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) = up;
+        if has_ended {
+            self.is_sought.notify_one();
+        }
     }
 
-    fn entry(&self) -> std::sync::MutexGuard<'_, Entry> {
+    fn entry(&self) -> MutexGuard<'_, Entry> {
         self.entry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -94,9 +94,17 @@ fn a_caller_that_is_known_by_a_name_has_places_of_its_own() {
     });
     let at = |text: &str| link.is_at(text.parse().unwrap());
     assert!(!at("192.0.2.1:7000"));
-    link.set_leads_to(&["192.0.2.1:7000".parse().unwrap(), "[2001:db8::1]:7000".parse().unwrap()]);
+    let found = ["192.0.2.1:7000".parse().unwrap(), "[2001:db8::1]:7000".parse().unwrap()];
+    let birch = link.address();
+    link.found(&birch, &found);
     assert!(at("192.0.2.1:7000") && at("[::ffff:192.0.2.1]:7000") && at("[2001:db8::1]:7000"));
     assert!(!at("192.0.2.1:7001") && !at("192.0.2.2:7000"));
+    link.set_address(birch.clone());
+    assert!(at("192.0.2.1:7000"), "the same leads where it did");
+    // A lookup that ends late says nothing of the address that it has now.
+    link.set_address("192.0.2.9:7000".parse().unwrap());
+    link.found(&birch, &found);
+    assert!(at("192.0.2.9:7000") && !at("192.0.2.1:7000"));
 }
 
 #[test]
