@@ -158,6 +158,8 @@ pub const STATE_CHUNK_BYTES: usize = 1 << 20;
 pub const STATE_CHUNKS_MAX: usize = 128 << 10;
 /// Bytes of one message between validators.
 pub const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one record of a journal that a peer is given.
+pub const STORED_BYTES_MAX: usize = PEER_MESSAGE_BYTES_MAX - 64;
 
 /// Packets in one submission of a client.
 pub const SUBMIT_PACKETS_MAX: usize = 4096;

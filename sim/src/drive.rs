@@ -263,7 +263,8 @@ impl World {
             PeerMessage::Batch(_)
             | PeerMessage::BlocksReply(_)
             | PeerMessage::ChunkList { .. }
-            | PeerMessage::Chunk { .. } => BULK,
+            | PeerMessage::Chunk { .. }
+            | PeerMessage::Stored { .. } => BULK,
             _ => CONTROL,
         };
         if self.meter.on {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::state::Told;
 use super::{Halt, Now, Observation, Offence, Ports, Read, Replica, To, Work};
 use crate::availability::Wanted;
-use crate::limits::FETCH_REPLY_BYTES_MAX;
+use crate::limits::{BATCH_BYTES_MAX, FETCH_REPLY_BYTES_MAX};
 use crate::sync::Progress;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::wire::{Block, FinalizedBlock, PeerMessage};
@@ -83,6 +83,13 @@ impl Replica {
             PeerMessage::FetchBatches { author, above, head } => {
                 self.serve_batches(from, author, above, head, now, ports);
             }
+            PeerMessage::FetchStored { height, place } => {
+                if self.may_serve(from, BATCH_BYTES_MAX, now) {
+                    ports.hand_on(Work::Read(from, Read::Stored { height, place }));
+                }
+            }
+            // The host takes the answers to its own questions before they come here.
+            PeerMessage::Stored { .. } => {}
             PeerMessage::FetchStates
             | PeerMessage::FetchChunkList { .. }
             | PeerMessage::FetchChunk { .. }

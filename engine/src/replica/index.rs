@@ -97,6 +97,14 @@ impl BlockIndex {
         self.read().of(height)
     }
 
+    /// The first height whose record stands at a position or behind it; the next one where none does.
+    #[must_use]
+    pub fn first_from(&self, position: Position) -> Height {
+        let all = self.read();
+        let before = all.records.partition_point(|record| *record < position);
+        Height(all.first().0 + before as u64)
+    }
+
     /// The height at whose checkpoint the journal was pruned; 0 where it never was. Blocks above it are here with their
     /// batches, and of its own the record is.
     #[must_use]
@@ -146,6 +154,8 @@ mod tests {
             assert_eq!(index.height(), Height(9));
         }
         index.committed(Height(10), at(100));
+        let from = [89, 90, 91, 100, 101].map(|position| index.first_from(at(position)));
+        assert_eq!(from, [9, 9, 10, 10, 11].map(Height));
         index.prune_below(at(90));
         assert_eq!(index.base(), Height(9), "its record is still there");
         let copy = index.until(Height(9));

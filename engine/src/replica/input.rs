@@ -154,6 +154,13 @@ pub enum Read {
         /// The last height that may be given.
         committed: Height,
     },
+    /// One record of a committed height.
+    Stored {
+        /// The height.
+        height: Height,
+        /// 0 for the record of the block, else which of its batches, from 1.
+        place: u32,
+    },
 }
 
 /// What a peer wants from the checkpoints.

@@ -22,6 +22,7 @@ mod feed;
 mod hints;
 mod index;
 mod input;
+mod mend;
 mod reader;
 mod record;
 mod recovery;
@@ -46,6 +47,7 @@ pub use input::{
     Answer, Check, Halt, Input, Now, Observation, Offence, Ports, QuestionId, Read, Stage, StateRead, To,
     Tuning, Work,
 };
+pub use mend::{MendError, Mender, Others};
 pub use reader::{JournalReader, ReadError};
 pub use record::{
     Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE,

@@ -1,9 +1,12 @@
 //! Reading committed blocks and their batches back from the journal, for peers and for queries.
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, KIND_STATE, Read};
-use crate::limits::{BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, FETCH_REPLY_BYTES_MAX, FINALIZATION_BYTES_MAX};
+use crate::limits::{
+    BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, FETCH_REPLY_BYTES_MAX, FINALIZATION_BYTES_MAX, STORED_BYTES_MAX,
+};
 use crate::store::{Position, Record, Records, StoreError};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::wire::{Batch, Block, FinalizedBlock, PeerMessage};
@@ -153,8 +156,27 @@ impl<R: Records> JournalReader<'_, R> {
                 answer.push(PeerMessage::BlocksReply(blocks));
                 read
             }
+            Read::Stored { height, place } => {
+                let read = self.record_of(height, place);
+                let bytes = read.as_ref().map_or_else(|_| Bytes::new(), Clone::clone);
+                answer.push(PeerMessage::Stored { height, place, bytes });
+                read.map(drop)
+            }
             Read::Batches { author, above, head } => self.stream(author, above, head, stopped, answer),
         }
+    }
+
+    /// The record of a block without the places of its batches, or the batch of a place; empty where that is too long
+    /// for one message or there is no such batch.
+    fn record_of(&self, height: Height, place: u32) -> Result<Bytes, ReadError> {
+        let (committed, _) = self.block(height)?;
+        let Some(place) = place.checked_sub(1) else {
+            let bytes = CommittedBlock { batches: Vec::new(), ..committed }.encode();
+            return Ok(if bytes.len() > STORED_BYTES_MAX { Bytes::new() } else { bytes.into() });
+        };
+        let position = committed.batches.get(place as usize);
+        let batch = position.map(|position| self.batch(height, *position)).transpose()?;
+        Ok(batch.map_or_else(Bytes::new, |batch| batch.bytes().clone()))
     }
 
     fn blocks(

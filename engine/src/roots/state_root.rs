@@ -126,7 +126,7 @@ pub struct StateRoot {
 }
 
 impl StateRoot {
-    pub(super) fn new(height: Height, entries: Vec<ChainEntry>) -> Self {
+    pub(crate) fn new(height: Height, entries: Vec<ChainEntry>) -> Self {
         assert!(entries.is_sorted_by(|a, b| a.chain < b.chain), "chains ascend");
         let height_leaf = kernels::merkle::leaf_hash(&height_leaf(height, entries.len()));
         let chain_leaves = entries.iter().map(|entry| kernels::merkle::leaf_hash(&entry.leaf()));

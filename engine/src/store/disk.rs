@@ -29,6 +29,9 @@ pub(super) trait Disk: Send + Sync {
     /// Fills the buffer's first `sectors` sectors from `offset`.
     fn read(&self, segment: u64, offset: u64, into: &mut Buffer, sectors: usize) -> io::Result<()>;
 
+    /// Lets the page cache forget some of a segment, so that it is read from the disk next.
+    fn forget(&self, _segment: u64, _offset: u64, _bytes: u64) {}
+
     /// The queue of writes. One per disk.
     fn writer(&self) -> io::Result<Box<dyn Writer>>;
 }

@@ -128,6 +128,19 @@ impl Disk for Files {
         self.file(segment)?.read_exact_at(&mut into.bytes_mut()[..sectors * SECTOR_BYTES], offset)
     }
 
+    fn forget(&self, segment: u64, offset: u64, bytes: u64) {
+        use std::os::fd::AsRawFd;
+        // Direct reads see no page cache.
+        if self.direct {
+            return;
+        }
+        let Ok(file) = self.file(segment) else { return };
+        let [offset, bytes] = [offset, bytes].map(|at| libc::off_t::try_from(at).unwrap_or(0));
+        // Advice that is not taken makes a scrubbing read less from the disk, and nothing else.
+        // SAFETY: the descriptor is open for as long as `file` is alive, and the call touches no memory of ours.
+        let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, bytes, libc::POSIX_FADV_DONTNEED) };
+    }
+
     fn writer(&self) -> io::Result<Box<dyn Writer>> {
         Ok(match self.direct {
             true => Box::new(UringWriter::new(self.clone())?),

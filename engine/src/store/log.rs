@@ -16,6 +16,7 @@ use super::options::{Backend, Metrics, Options};
 use super::position::{Durable, Position};
 use super::pump::{Pump, buffers};
 use super::recover::{Extent, recover};
+use super::repairs::{Repair, Repaired, Repairs};
 use super::replay::{Guard, Record, Replay, read_record};
 use super::sector::{SECTOR_BYTES, Seed};
 use super::segments::Segments;
@@ -36,6 +37,7 @@ pub struct Log {
     pub(super) shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     identity: Identity,
+    repairs: Arc<Repairs>,
     thread: Option<JoinHandle<()>>,
     /// Why `Backend::Auto` has fallen back.
     fallback: Option<Error>,
@@ -68,7 +70,8 @@ impl Log {
         let incarnation = before.incarnation.max(extent.incarnation) + 1;
         let identity = Identity { incarnation, ..before };
         identity.save(directory)?;
-        let (mut log, replay, pump) = Log::assemble(disk, identity, &extent, &options, true)?;
+        let repairs = Repairs::load(directory, &identity.owner)?;
+        let (mut log, replay, pump) = Log::assemble((disk, repairs), identity, &extent, &options, true)?;
         (log._lock, log.fallback) = (Some(lock), fallback);
         let name = options.thread_name.clone();
         let thread = thread::Builder::new().name(name).spawn(move || pump.run());
@@ -91,13 +94,14 @@ impl Log {
         };
         let disk: Arc<dyn Disk> = Arc::new(Files::new(directory, false, false));
         let extent = recover(disk.as_ref(), &identity)?;
-        Ok((identity, Replay::new(disk, &identity, &extent, guard)))
+        let repairs = Repairs::load(directory, &identity.owner)?;
+        Ok((identity, Replay::new((disk, repairs), &identity, &extent, guard)))
     }
 
     /// Puts the parts together over what was recovered, without a thread. The identity's incarnation is above that of
     /// every sector.
     pub(super) fn assemble(
-        disk: Arc<dyn Disk>,
+        (disk, repairs): (Arc<dyn Disk>, Arc<Repairs>),
         identity: Identity,
         extent: &Extent,
         options: &Options,
@@ -124,6 +128,7 @@ impl Log {
         };
         let limit = record_limit(size.min((options.group_bytes / SECTOR_BYTES) as u64));
         let shared = Shared::new(state, size, limit);
+        repairs.release_below(Position::of_sector(extent.told_released));
         // A segment is reused only once the disk durably says that it was released, else a crash could leave a log
         // whose first segment seems to be missing.
         let told = extent.told_released / size;
@@ -141,14 +146,14 @@ impl Log {
         let pump = Pump::new(
             Arc::clone(&shared),
             writer,
-            segments,
+            (segments, Arc::clone(&repairs)),
             seed,
             (identity.incarnation, extent.told_released),
             options.mark_after,
         );
-        let replay =
-            Replay::new(Arc::clone(&disk), &identity, extent, Some(Guard::Recycling { _hold: hold }));
-        Ok((Log { shared, disk, identity, thread: None, fallback: None, _lock: None }, replay, pump))
+        let parts = (Arc::clone(&disk), Arc::clone(&repairs));
+        let replay = Replay::new(parts, &identity, extent, Some(Guard::Recycling { _hold: hold }));
+        Ok((Log { shared, disk, identity, repairs, thread: None, fallback: None, _lock: None }, replay, pump))
     }
 
     /// Appends a record made of the parts, one after the other; it becomes durable soon, together with its neighbours.
@@ -205,6 +210,9 @@ impl Log {
     /// The record is not durable, was released, was never there, or is damaged.
     pub fn read(&self, position: Position) -> Result<Record, StoreError> {
         let released = |log: &Log| position < Position::of_sector(log.shared.lock().released);
+        if let Some((repair, number)) = self.repairs.with(position) {
+            return repair.record(number).expect("the repair has it");
+        }
         if released(self) {
             return Err(StoreError::Released { position: position.raw() });
         }
@@ -216,6 +224,32 @@ impl Log {
             true => StoreError::Released { position: position.raw() },
             false => error,
         })
+    }
+
+    /// Everything that is durable now and not released, from the disk and not from the page cache, to see whether it is
+    /// as it was written. What is released meanwhile may be taken into use again under it.
+    #[must_use]
+    pub fn scrub(&self) -> Replay {
+        let state = self.shared.lock();
+        let extent = Extent::kept(state.released, state.durable, self.identity.segment_sectors());
+        drop(state);
+        let parts = (Arc::clone(&self.disk), Arc::clone(&self.repairs));
+        Replay::new(parts, &self.identity, &extent, None).uncached()
+    }
+
+    /// Has a file read instead of a stretch that is rotten, from now on; on return it is durable.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the stretch overlaps an earlier one in part. The log itself goes on.
+    pub fn repair(&self, repair: &Repair) -> Result<Repaired, StoreError> {
+        self.repairs.add(&self.identity.owner, repair)
+    }
+
+    /// The stretches that are read from files beside the log, ascending. The files of what was released are removed
+    /// once the disk says that it was.
+    #[must_use]
+    pub fn repairs(&self) -> Vec<Repaired> {
+        self.repairs.list()
     }
 
     /// Gives up every record before `before`. Whole segments of such records are reused or deleted by the log's thread.

@@ -5,6 +5,7 @@
 //!  (any thread, one copy)          └──────── the log's one thread, two groups in flight ────────┘
 //!
 //!  directory:  lock   identity   0000000000000000.segment   0000000000000001.segment ...
+//!                                 00000000000c3000.repair
 //!  segment:    | group | group | ... each of whole sectors, each sector tagged |
 //! ```
 //!
@@ -13,7 +14,8 @@
 //! - a record whose `Durable` was given out is replayed after any crash; what is dropped was never told to be durable;
 //! - what is replayed is durable too: an open writes the unproven tail again, with a sync, before it hands out a
 //!   record;
-//! - damage below `durable` is an error that names file and offset, and leaves the files as they are;
+//! - damage below `durable` is an error that names file and offset, and leaves the files as they are; what others still
+//!   have goes into a file beside them ([`Repair`]), which is read instead;
 //! - after a failed write or sync nothing is written and nothing acknowledged any more, and no sync is retried: its
 //!   outcome is unknown (Rebello and others, "Can Applications Recover from fsync Failures?", ATC 2020);
 //! - both backends write the same bytes, so either opens the other's directory.
@@ -36,6 +38,7 @@ mod position;
 mod pump;
 mod recover;
 mod records;
+mod repairs;
 mod replay;
 mod sector;
 mod segments;
@@ -56,5 +59,6 @@ pub use options::{Backend, Metrics, Options};
 pub use owner::{LogKind, Owner};
 pub use position::{Durable, Position};
 pub use records::Records;
-pub use replay::{Record, Replay};
+pub use repairs::{Repair, Repaired};
+pub use replay::{Record, Replay, Rot};
 pub use shared::Callback;

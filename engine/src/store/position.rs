@@ -2,6 +2,11 @@
 
 use super::sector::SECTOR_BYTES;
 
+/// The highest bit: no log comes so far.
+const BESIDE: u64 = 1 << 63;
+/// Bits of a number: more batches than a block can have.
+const BESIDE_BITS: u32 = 17;
+
 /// Where a record stands in the log: a byte address since the log was born. Later records have higher positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
@@ -17,6 +22,24 @@ impl Position {
     #[must_use]
     pub const fn from_raw(raw: u64) -> Position {
         Position(raw)
+    }
+
+    /// A place that no log gives out, for a record that has lost its own: the `number`-th such of a repair that begins
+    /// at `from`. No two repairs begin in one sector. None where there are too many.
+    #[must_use]
+    pub const fn beside(from: Position, number: u64) -> Option<Position> {
+        let sector = from.0 / SECTOR_BYTES as u64;
+        if number >> BESIDE_BITS == 0 && sector >> (63 - BESIDE_BITS) == 0 {
+            Some(Position(BESIDE | sector << BESIDE_BITS | number))
+        } else {
+            None
+        }
+    }
+
+    /// Whether it is such a place.
+    #[must_use]
+    pub const fn is_beside(self) -> bool {
+        self.0 & BESIDE != 0
     }
 
     pub(super) fn of_sector(sector: u64) -> Position {

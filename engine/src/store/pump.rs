@@ -17,6 +17,7 @@ use super::buffer::Buffer;
 use super::disk::{Done, Event, IN_FLIGHT, Write, Writer};
 use super::error::StoreError;
 use super::position::{Durable, Position};
+use super::repairs::Repairs;
 use super::sector::{SECTOR_BYTES, Seed};
 use super::segments::Segments;
 use super::shared::{Callback, Shared, State};
@@ -37,6 +38,7 @@ pub(super) struct Pump {
     shared: Arc<Shared>,
     writer: Box<dyn Writer>,
     segments: Segments,
+    repairs: Arc<Repairs>,
     seed: Seed,
     incarnation: u32,
     mark_after: Duration,
@@ -66,7 +68,7 @@ impl Pump {
     pub(super) fn new(
         shared: Arc<Shared>,
         writer: Box<dyn Writer>,
-        segments: Segments,
+        (segments, repairs): (Segments, Arc<Repairs>),
         seed: Seed,
         (incarnation, told_released): (u32, u64),
         mark_after: Duration,
@@ -80,6 +82,7 @@ impl Pump {
             shared,
             writer,
             segments,
+            repairs,
             seed,
             incarnation,
             mark_after,
@@ -242,6 +245,7 @@ impl Pump {
         if released > self.told_released {
             self.told_released = released;
             self.segments.release_below(released);
+            self.repairs.release_below(Position::of_sector(released));
         }
         let (segments, recycled) = self.segments.counts();
         let mut state = self.shared.lock();

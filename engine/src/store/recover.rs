@@ -43,6 +43,22 @@ pub(super) struct Extent {
     pub(super) spare: Vec<u64>,
 }
 
+impl Extent {
+    /// That of a running log.
+    pub(super) fn kept(released: u64, durable: u64, segment_sectors: u64) -> Self {
+        Self {
+            first: released / segment_sectors * segment_sectors,
+            durable,
+            end: durable,
+            incarnation: 0,
+            released,
+            told_released: released,
+            segments: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+}
+
 /// Reads segments through a window.
 pub(super) struct Reader<'a> {
     disk: &'a dyn Disk,

@@ -10,6 +10,7 @@ use super::group::{HEADER_BYTES, Header};
 use super::identity::Identity;
 use super::position::Position;
 use super::recover::{Extent, corrupt, unreadable};
+use super::repairs::{Known, Repaired, Repairs};
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, STARTS_GROUP, Seed, TAG_BYTES, Tag};
 
 /// Sectors read at a time.
@@ -26,6 +27,15 @@ pub struct Record {
     pub bytes: Vec<u8>,
 }
 
+/// A stretch of a log that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rot {
+    /// The first record that is lost, or the sector at which it may begin.
+    pub from: Position,
+    /// Where the log can be read again: a group begins there, or the log ends.
+    pub until: Position,
+}
+
 /// A record of which some sectors have been read.
 struct Partial {
     position: Position,
@@ -34,9 +44,12 @@ struct Partial {
     bytes: Vec<u8>,
 }
 
-/// Every durable record, oldest first. After an error there is nothing more.
+/// Every durable record, oldest first. After an error there is nothing more, unless what it speaks of is skipped.
 pub struct Replay {
     disk: Arc<dyn Disk>,
+    repairs: Arc<Repairs>,
+    /// The repair that is read instead of the log now, and the number of its next record.
+    beside: Option<(Arc<Known>, usize)>,
     seed: Seed,
     segment_sectors: u64,
     /// The first sector that is kept, and the first that was not released.
@@ -51,7 +64,11 @@ pub struct Replay {
     current: Option<(Tag, usize)>,
     partial: Option<Partial>,
     incarnation: u32,
+    /// Whether each read comes from the disk, not from the page cache.
+    uncached: bool,
     failed: bool,
+    /// After an error: what is lost begins here.
+    lost: Option<Position>,
     /// While this is held nothing that is being replayed is recycled; a read-only replay holds the directory's lock.
     _guard: Option<Guard>,
 }
@@ -64,13 +81,15 @@ pub(super) enum Guard {
 
 impl Replay {
     pub(super) fn new(
-        disk: Arc<dyn Disk>,
+        (disk, repairs): (Arc<dyn Disk>, Arc<Repairs>),
         identity: &Identity,
         extent: &Extent,
         guard: Option<Guard>,
     ) -> Replay {
         Replay {
             disk,
+            repairs,
+            beside: None,
             seed: Seed::new(&identity.owner),
             segment_sectors: identity.segment_sectors(),
             first: extent.first,
@@ -82,15 +101,58 @@ impl Replay {
             current: None,
             partial: None,
             incarnation: 0,
+            uncached: false,
             failed: false,
+            lost: None,
             _guard: guard,
         }
+    }
+
+    /// The same from the disk.
+    pub(super) fn uncached(self) -> Replay {
+        Replay { uncached: true, ..self }
+    }
+
+    /// The repairs that are read instead of the log, ascending.
+    #[must_use]
+    pub fn repairs(&self) -> Vec<Repaired> {
+        self.repairs.list()
+    }
+
+    /// Files of repairs that cannot be read, each with what is wrong.
+    #[must_use]
+    pub fn spoiled_repairs(&self) -> &[(PathBuf, String)] {
+        self.repairs.spoiled()
+    }
+
+    /// After an error: goes on behind what cannot be read, and says what that is. None where there was no error.
+    pub fn skip_rot(&mut self) -> Option<Rot> {
+        let from = self.lost.take()?;
+        (self.current, self.partial, self.beside, self.failed) = (None, None, None, false);
+        while self.next < self.end {
+            let number = self.next;
+            let read = self.load(number);
+            let found = read.map(|()| {
+                self.seed.inspect(self.buffer.sector((number - self.window.start) as usize), number)
+            });
+            self.next = match found {
+                Ok(Found::Valid(tag)) if tag.incarnation >= self.incarnation => {
+                    if tag.flags & STARTS_GROUP != 0 {
+                        break;
+                    }
+                    self.behind(number, &tag)
+                }
+                Ok(_) | Err(_) => number + 1,
+            };
+        }
+        Some(Rot { from, until: Position::of_sector(self.next.min(self.end)) })
     }
 
     /// Begins at the oldest kept record again.
     pub fn rewind(&mut self) {
         self.next = self.first;
         (self.current, self.partial, self.incarnation, self.failed) = (None, None, 0, false);
+        (self.beside, self.lost) = (None, None);
     }
 
     /// Where the oldest kept record stands, or a little before it: 0 unless the log was released up to somewhere.
@@ -146,13 +208,22 @@ impl Replay {
         }
     }
 
-    /// Goes on with the record at a position that the log gave out once.
+    /// Goes on with the record at a position that the log gave out once; where a repair has left that record out, with
+    /// the first of the repair.
     ///
     /// # Errors
     /// No record is kept there.
     pub fn seek(&mut self, position: Position) -> Result<(), StoreError> {
         let (sector, offset) = position.split();
         let none = || StoreError::NoRecord { position: position.raw() };
+        // What a repair has left out was of no use. So its first record comes next, and some that were not asked for.
+        let first = || self.repairs.around(position).map(|repair| (repair, 0));
+        if let Some((repair, number)) = self.repairs.with(position).or_else(first) {
+            self.rewind();
+            (self.next, _) = repair.until.split();
+            self.beside = Some((repair, number));
+            return Ok(());
+        }
         if !(self.first..self.end).contains(&sector) {
             return Err(none());
         }
@@ -197,6 +268,9 @@ impl Replay {
     /// The file and the byte offset in it of a position, for error reports about a record's contents.
     #[must_use]
     pub fn locate(&self, position: Position) -> (PathBuf, u64) {
+        if let Some(beside) = self.repairs.locate(position) {
+            return beside;
+        }
         let bytes = self.segment_sectors * SECTOR_BYTES as u64;
         (self.disk.path(position.raw() / bytes), position.raw() % bytes)
     }
@@ -206,11 +280,23 @@ impl Replay {
             return Ok(());
         }
         let (segment, within) = (number / self.segment_sectors, number % self.segment_sectors);
-        let count = (self.segment_sectors - within).min(self.buffer.sectors() as u64);
+        let mut count = (self.segment_sectors - within).min(self.buffer.sectors() as u64);
         self.window = 0..0;
-        self.disk
-            .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)
-            .map_err(|error| unreadable(self.disk.as_ref(), self.segment_sectors, segment, &error))?;
+        let offset = within * SECTOR_BYTES as u64;
+        let forget = |disk: &dyn Disk| disk.forget(segment, offset, count * SECTOR_BYTES as u64);
+        if self.uncached {
+            forget(self.disk.as_ref());
+        }
+        let mut read = self.disk.read(segment, offset, &mut self.buffer, count as usize);
+        if self.uncached {
+            forget(self.disk.as_ref());
+        }
+        if read.is_err() {
+            // A disk that cannot read a sector fails what is read together with it.
+            count = 1;
+            read = self.disk.read(segment, offset, &mut self.buffer, 1);
+        }
+        read.map_err(|error| unreadable(self.disk.as_ref(), self.segment_sectors, segment, &error))?;
         self.window = number..number + count;
         Ok(())
     }
@@ -225,6 +311,9 @@ impl Replay {
             return Ok(None);
         }
         let number = self.next;
+        // So it is if this ends with an error.
+        self.lost =
+            Some(self.partial.as_ref().map_or(Position::of_sector(number), |partial| partial.position));
         self.load(number)?;
         let found = self.seed.inspect(self.buffer.sector((number - self.window.start) as usize), number);
         let Found::Valid(tag) = found else {
@@ -248,19 +337,48 @@ impl Replay {
         }
         self.incarnation = tag.incarnation;
         self.next = self.behind(number, &tag);
+        self.lost = None;
         Ok(Some(tag))
+    }
+
+    /// Whether a repair begins where the next record would: it is read instead.
+    fn turns_aside(&mut self, at: Position) -> bool {
+        if self.partial.is_some() {
+            return false;
+        }
+        let Some(repair) = self.repairs.beginning(at) else { return false };
+        (self.next, _) = repair.until.split();
+        self.beside = Some((repair, 0));
+        true
     }
 
     fn step(&mut self) -> Result<Option<Record>, StoreError> {
         loop {
+            if let Some((repair, number)) = self.beside.take() {
+                match repair.record(number) {
+                    Some(Ok(record)) => {
+                        self.beside = Some((repair, number + 1));
+                        return Ok(Some(record));
+                    }
+                    Some(Err(error)) => {
+                        self.lost = Some(repair.from);
+                        return Err(error);
+                    }
+                    None => continue,
+                }
+            }
             let (tag, at) = match self.current.take() {
                 Some(current) => current,
+                None if self.turns_aside(Position::of_sector(self.next)) => continue,
                 None => match self.advance()? {
                     Some(tag) => (tag, 0),
                     // What is cut off at the end was never acknowledged.
                     None => return Ok(None),
                 },
             };
+            if self.turns_aside(Position::of_byte(tag.sector, TAG_BYTES + at)) {
+                continue;
+            }
             let unfinished = self.partial.take();
             let payload = self.payload(&tag);
             let rest = &payload[at..];
@@ -271,6 +389,7 @@ impl Replay {
                 None => {
                     let Some(header) = Header::decode(rest) else {
                         let found = hex::encode(&rest[..rest.len().min(HEADER_BYTES)]);
+                        self.lost = Some(Position::of_byte(tag.sector, TAG_BYTES + at));
                         return Err(self.corrupt(
                             tag.sector,
                             format!("a record at {}", TAG_BYTES + at),

@@ -243,8 +243,26 @@ pub struct StatusAnswer {
     /// What it needs and no connected validator keeps.
     #[serde(default)]
     pub missing: Option<MissingAnswer>,
+    /// What was read of its disk to find rot.
+    #[serde(default)]
+    pub scrub: ScrubAnswer,
     /// Seconds since it was started.
     pub uptime_seconds: u64,
+}
+
+/// How far the scrubber of a validator is, which reads everything on its disk in rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ScrubAnswer {
+    /// Whole rounds since the start.
+    pub rounds: u64,
+    /// Bytes that were read in this round.
+    pub read: u64,
+    /// Bytes that it has.
+    pub of: u64,
+    /// Stretches of journal and vote log that the last round could not read, and that are not repaired.
+    pub rotten: u64,
+    /// Stretches of the journal that are read from repairs.
+    pub repaired: u64,
 }
 
 /// How far a validator is with the state that it fetches.

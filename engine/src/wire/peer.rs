@@ -9,7 +9,7 @@ use super::block::{read_head, write_head};
 use super::{Block, Reader, WireError, Writer};
 use crate::limits::{
     BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, FINALIZATION_BYTES_MAX, HEAD_BYTES, PEER_MESSAGE_BYTES_MAX,
-    STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, VALIDATORS_MAX, VOTE_BYTES_MAX,
+    STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, STORED_BYTES_MAX, VALIDATORS_MAX, VOTE_BYTES_MAX,
 };
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 
@@ -124,6 +124,23 @@ pub enum PeerMessage {
         /// Its bytes.
         bytes: Bytes,
     },
+    /// Asks for what the receiver's journal has of a committed height: the sender's own is rotten there.
+    FetchStored {
+        /// The height.
+        height: Height,
+        /// 0 for the block's record, without the places of its batches; else which batch of the block, from 1.
+        place: u32,
+    },
+    /// The answer; without bytes if it is not here, or longer than
+    /// [`STORED_BYTES_MAX`](crate::limits::STORED_BYTES_MAX).
+    Stored {
+        /// The height.
+        height: Height,
+        /// What of it.
+        place: u32,
+        /// The bytes of the record.
+        bytes: Bytes,
+    },
 }
 
 const BATCH: u8 = 1;
@@ -143,6 +160,8 @@ const FETCH_CHUNK: u8 = 14;
 const CHUNK: u8 = 15;
 const FETCH_LAST_VOTE: u8 = 16;
 const LAST_VOTE: u8 = 17;
+const FETCH_STORED: u8 = 18;
+const STORED: u8 = 19;
 /// Bytes of a [`StateOffer`].
 const OFFER_BYTES: usize = 8 + 4 + 32;
 
@@ -217,6 +236,13 @@ impl PeerMessage {
             Self::Chunk { height, number, bytes } => {
                 writer = Writer::with_capacity(32 + bytes.len());
                 writer.u8(CHUNK).u64(height.0).u32(*number).blob(bytes);
+            }
+            Self::FetchStored { height, place } => {
+                writer.u8(FETCH_STORED).u64(height.0).u32(*place);
+            }
+            Self::Stored { height, place, bytes } => {
+                writer = Writer::with_capacity(32 + bytes.len());
+                writer.u8(STORED).u64(height.0).u32(*place).blob(bytes);
             }
         }
         writer.finish_bytes()
@@ -306,6 +332,16 @@ impl PeerMessage {
                 let number = reader.u32("number of a chunk")?;
                 let bytes = reader.blob("chunk", STATE_CHUNK_BYTES)?;
                 Self::Chunk { height, number, bytes: message.slice_ref(bytes) }
+            }
+            FETCH_STORED => Self::FetchStored {
+                height: Height(reader.u64("height")?),
+                place: reader.u32("place of a record")?,
+            },
+            STORED => {
+                let height = Height(reader.u64("height")?);
+                let place = reader.u32("place of a record")?;
+                let bytes = reader.blob("record", STORED_BYTES_MAX)?;
+                Self::Stored { height, place, bytes: message.slice_ref(bytes) }
             }
             _ => return Err(WireError::Invalid { what: "message kind", reason: "unknown" }),
         };

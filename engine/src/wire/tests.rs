@@ -236,6 +236,13 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
             number,
             bytes
         }),
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(height, place)| PeerMessage::FetchStored { height: Height(height), place }),
+        (any::<u64>(), any::<u32>(), bytes()).prop_map(|(height, place, bytes)| PeerMessage::Stored {
+            height: Height(height),
+            place,
+            bytes
+        }),
     ]
 }
 

@@ -28,7 +28,7 @@ use crate::network::InitError;
 use crate::proofs::GenesisHeaderError;
 use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
-use crate::verify::{ArchiveText, Audit, CheckpointFile, Text, VerifyError};
+use crate::verify::{ArchiveText, Audit, CheckpointFile, Map, Text, VerifyError};
 use crate::{
     accounts, archive, attestations, bench, kernels, proofs, query, reservations, transfer, validator, verify,
 };
@@ -172,6 +172,9 @@ pub(crate) fn genesis_beside(data: &Path, named: Option<&Path>) -> Result<Genesi
 fn audit(args: &VerifyArgs) -> Result<bool> {
     let data = args.data.as_deref();
     data.map(verify::check_data).transpose()?;
+    if let Some(data) = data.filter(|_| args.map) {
+        return map(data, args.json.as_deref());
+    }
     let archive = args.archive.as_deref().map(Archive::open).transpose()?;
     let output = args.json.as_deref().map(Output::open).transpose()?;
     // Without a directory clap has asked for the genesis.
@@ -203,6 +206,27 @@ fn audit(args: &VerifyArgs) -> Result<bool> {
     }
     output.map(|output| output.write(&json)).transpose()?;
     Ok(report.ok && listed.iter().flatten().all(|file| file.wrong.is_none()))
+}
+
+/// Shows what is where in a data directory; false where something is rotten.
+fn map(data: &Path, json: Option<&Path>) -> Result<bool> {
+    let output = json.map(Output::open).transpose()?;
+    let bar = progress_bar("reading");
+    let map = Map::of(data, &|done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    match output {
+        Some(output) => {
+            if !output.is_stdout() {
+                print!("{map}");
+            }
+            output.write(&serde_json::to_string_pretty(&map).context("the map as JSON")?)?;
+        }
+        None => print!("{map}"),
+    }
+    Ok(map.is_whole)
 }
 
 /// A bar of bytes on the terminal; nothing where there is none.

@@ -390,6 +390,10 @@ impl WhomArgs {
 /// archive is checked by itself, too: which are damaged, missing, of another
 /// network or out of sequence. The archive can be on a read-only file system.
 ///
+/// With --map nothing is audited: every byte is read, and shown is which file has
+/// what, what is rotten, and what is read from a repair instead. A copy of the
+/// directory is enough, without the genesis.
+///
 /// The genesis is found through the node.toml beside the data directory, or
 /// named with --genesis.
 ///
@@ -399,6 +403,7 @@ impl WhomArgs {
 ///   millrace verify /tmp/mill/validator-0/data --json audit.json
 ///   millrace verify /tmp/mill/validator-0/data --archive /archive/mill
 ///   millrace verify --archive /archive/mill --genesis /tmp/mill/genesis.toml
+///   millrace verify --map /tmp/mill/validator-0/data
 ///
 /// Exit codes: 0 everything holds, 1 something does not, 2 the directory or the
 /// genesis cannot be read.
@@ -414,7 +419,11 @@ pub struct VerifyArgs {
     /// The network's genesis.toml; without it, the one that DATA_DIR/../node.toml names.
     #[arg(long, value_name = "FILE", required_unless_present = "data")]
     pub genesis: Option<PathBuf>,
-    /// Write the report as JSON; "-" prints it instead of the text.
+    /// Instead of an audit, a map of the directory: what is where, and what is rotten. It needs no genesis. The
+    /// validator must not run.
+    #[arg(long, conflicts_with_all = ["archive", "genesis"], requires = "data")]
+    pub map: bool,
+    /// Write the report, or the map, as JSON; "-" prints it instead of the text.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }

@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 30] = [
+pub const SETTINGS: [Setting; 31] = [
     restart("validator.index", |of| of.index.to_string()),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -68,6 +68,7 @@ pub const SETTINGS: [Setting; 30] = [
     restart("storage.backend", |of| format!("{:?}", of.storage).to_lowercase()),
     restart("storage.segment_mib", |of| (of.segment_bytes >> 20).to_string()),
     restart("storage.checkpoint_every_kib", |of| (of.checkpoint_every_bytes >> 10).to_string()),
+    restart("storage.scrub_mib_per_second", |of| (of.scrub_bytes_per_second >> 20).to_string()),
     reload("storage.keep_mib", |of| limit(of.retention.bytes.map(|bytes| bytes >> 20))),
     reload("storage.keep_heights", |of| limit(of.retention.heights)),
     reload("storage.keep_minutes", |of| limit(of.retention.ms.map(|ms| ms / 60_000))),

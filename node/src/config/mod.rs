@@ -111,6 +111,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Bytes of batches in blocks after which a checkpoint is written.
     pub checkpoint_every_bytes: u64,
+    /// Bytes that the scrubber reads in a second at most; 0: nothing is scrubbed.
+    pub scrub_bytes_per_second: u64,
     /// How much of the journal is kept.
     pub retention: Retention,
     /// The archive that must have what the journal releases.
@@ -209,6 +211,12 @@ impl Config {
             16..=1 << 30,
             "after how many KiB of transactions in blocks the next checkpoint is written, 16 to 1073741824",
         )?;
+        let scrub_mib: u64 = storage.bounded(
+            "scrub_mib_per_second",
+            8,
+            0..=1024,
+            "how many MiB are read in a second to find rot, at most, 0 to 1024; with 0 nobody looks",
+        )?;
         let retention = read_retention(&mut storage)?;
         let archive = storage
             .optional_path("archive", "the directory of an archive, as `millrace archive` writes it")?;
@@ -255,6 +263,7 @@ impl Config {
             storage: backend,
             segment_bytes: segment_mib << 20,
             checkpoint_every_bytes: checkpoint_every_kib << 10,
+            scrub_bytes_per_second: scrub_mib << 20,
             retention,
             archive,
             group_may_read,

@@ -91,7 +91,7 @@ pub struct Running {
 #[derive(Debug)]
 pub enum Up {
     /// It answers, and is connected to a quorum, or to all others that run here.
-    Running(Running),
+    Running(Box<Running>),
     /// It is not up. Its process, where that lives and is left alone, and the reason.
     Not(Option<u32>, RunError),
 }
@@ -139,7 +139,9 @@ pub fn up(
         outcomes.insert(
             at,
             match outcome {
-                Ok(status) => Up::Running(Running { pid, before: before.contains_key(&at), status }),
+                Ok(status) => {
+                    Up::Running(Box::new(Running { pid, before: before.contains_key(&at), status }))
+                }
                 Err(unready) => {
                     let lives = runs(pid, member);
                     if !lives {

@@ -3,7 +3,7 @@
 use super::{decisions, reservations};
 use client::AsOf;
 use client::answers::{
-    BlockAnswer, CrossingAnswer, FetchingAnswer, MissingAnswer, StatusAnswer, TransactionAnswer,
+    BlockAnswer, CrossingAnswer, FetchingAnswer, MissingAnswer, ScrubAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::types::{
     AccountId, AccountRecord, Action, Approval, Attest, Change, Command, Content, Data, Linked, Opening,
@@ -527,6 +527,7 @@ pub(super) fn status(as_of: AsOf, status: &StatusAnswer) {
         ("connected to", if peers.is_empty() { "no peer".into() } else { peers }),
         ("pending", format!("{} transactions", grouped(status.pending))),
         ("storage", storage(status)),
+        ("scrubbed", scrubbed(&status.scrub)),
         ("up for", format!("{} s", status.uptime_seconds)),
     ]);
     rows(&shown);
@@ -564,6 +565,13 @@ fn storage(status: &StatusAnswer) -> String {
         Some(why) => format!("{}, because io_uring cannot be used: {why}", status.storage),
         None => status.storage.clone(),
     }
+}
+
+fn scrubbed(scrub: &ScrubAnswer) -> String {
+    let ScrubAnswer { rounds, read, of, rotten, repaired } = *scrub;
+    let (read, of, round) = (grouped(read >> 20), grouped(of >> 20), grouped(rounds + 1));
+    let rotten = if rotten == 0 { "none" } else { &*format!("{rotten}, SEE THE LOG") };
+    format!("{read} of {of} MiB in round {round}; rotten places: {rotten}; repaired ones: {repaired}")
 }
 
 fn behind(as_of: AsOf) -> String {
@@ -647,6 +655,7 @@ mod tests {
             storage_fallback: None,
             fetching: None,
             missing: None,
+            scrub: ScrubAnswer::default(),
             uptime_seconds: 0,
         };
         assert!(kept(&status).ends_with("with no block yet"), "it is empty: it has not all blocks");

@@ -89,6 +89,12 @@ counters! {
     batches_fetched,
     /// Times that the journal could not be read where it was durable, for a peer or a client.
     journal_damage,
+    /// Bytes that the scrubber has read.
+    scrubbed_bytes,
+    /// Stretches of journal and vote log that cannot be read and are not repaired, in the last round of the scrubber.
+    rotten,
+    /// Stretches of the journal that are read from repairs.
+    repaired,
     /// How many blocks this validator is behind f+1 of its peers, if more than the normal course explains; else 0.
     behind,
     /// 1 while this validator does not know how far its own stream goes, and seals nothing.

@@ -20,6 +20,7 @@
 //! | `server` | batches and blocks from the journal, for peers that catch up | a few requests for each peer; dropped, asked again |
 //! | `query` | what clients ask, from journal and committed view | 256 questions of each client, in turns; *try again* |
 //! | `signals` | what the operator asks for | the order of a stop ends the process if the others are too slow |
+//! | `scrubber` | reads everything on the disk, slowly, and repairs the journal | answers of peers to one question; dropped |
 //! | `checkpoints` | what the query thread has captured, to disk, slowly | one; the next one is left out |
 //!
 //! Every thread parks when it has nothing to do: with more validators than cores, a spinning consumer takes its time
@@ -44,6 +45,7 @@ mod queries;
 mod questions;
 mod report;
 mod room;
+mod scrub;
 mod offenders;
 mod peer_scores;
 mod reader;

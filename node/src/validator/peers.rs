@@ -3,6 +3,7 @@
 //! ```text
 //!   vote, certificate, resolver ──▶ consensus
 //!   control: holdings, blocks, questions ──▶ core
+//!   bulk: records for a repair ──▶ scrubber
 //!   bulk: batches ──▶ core, which decides whether they are wanted, ──▶ verify
 //!                                             (their bytes stay charged to the peer until they are checked)
 //! ```
@@ -20,6 +21,7 @@ use net::{Channel, Flow, Frame, LogLimit, OnFull, PeerEvent};
 
 use super::counters::Counters;
 use super::events::CoreEvent;
+use super::scrub::Stored;
 use super::shared::Shared;
 
 /// The channel of everything small that belongs to no other channel.
@@ -70,15 +72,21 @@ pub struct Sorter {
     core: Sender<CoreEvent>,
     consensus: Inbound,
     shared: Arc<Shared>,
+    stored: Sender<Stored>,
     unreadable: Mutex<LogLimit<ValidatorIndex>>,
 }
 
 impl Sorter {
-    /// Sorts for these two; what is refused is counted among the shared counters.
+    /// Sorts for these two, and for the scrubber what peers have stored; what is refused is counted among the shared counters.
     #[must_use]
-    pub fn new(core: Sender<CoreEvent>, consensus: Inbound, shared: Arc<Shared>) -> Self {
+    pub fn new(
+        core: Sender<CoreEvent>,
+        consensus: Inbound,
+        shared: Arc<Shared>,
+        stored: Sender<Stored>,
+    ) -> Self {
         let unreadable = Mutex::new(LogLimit::new(SAY_EVERY, VALIDATORS_MAX));
-        Self { core, consensus, shared, unreadable }
+        Self { core, consensus, shared, stored, unreadable }
     }
 
     /// Takes one event of the network.
@@ -110,6 +118,11 @@ impl Sorter {
             return Flow::Continue;
         }
         match PeerMessage::decode(&frame.bytes) {
+            Ok(PeerMessage::Stored { height, place, bytes }) => {
+                // The scrubber asks again for what has no room; what it has not asked for it does not miss.
+                let _dropped = self.stored.try_send(Stored { from, height, place, bytes });
+                Flow::Continue
+            }
             Ok(message) => self.tell(CoreEvent::Peer(from, message, frame.permit)),
             Err(error) => {
                 Counters::add(&self.shared.counters.peer_frames_refused, 1);
@@ -131,7 +144,8 @@ pub fn channel_of(message: &PeerMessage) -> usize {
         PeerMessage::Batch(_)
         | PeerMessage::BlocksReply(_)
         | PeerMessage::ChunkList { .. }
-        | PeerMessage::Chunk { .. } => BULK,
+        | PeerMessage::Chunk { .. }
+        | PeerMessage::Stored { .. } => BULK,
         _ => CONTROL,
     }
 }

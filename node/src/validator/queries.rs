@@ -360,6 +360,7 @@ impl QueryThread {
             storage_fallback: why_portable(&shared.journal),
             fetching,
             missing,
+            scrub: shared.scrub.answer(),
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }

@@ -15,6 +15,7 @@ use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
 use super::damage::Damage;
+use super::scrub;
 
 /// Shared by all threads of one validator.
 pub struct Shared {
@@ -40,6 +41,8 @@ pub struct Shared {
     pub clients: Clients,
     /// Tells of damage of the journal.
     pub damage: Damage,
+    /// How far the scrubber is.
+    pub scrub: scrub::Progress,
     /// The starts that the journal remembers.
     pub boots: Mutex<Boots>,
     /// The checkpoints that peers are fetching.

@@ -45,6 +45,7 @@ use super::recover::{Resumed, Stopped, recover};
 use super::reload::{Knobs, reload};
 use super::report::Report;
 use super::room::RoomReport;
+use super::scrub::{self, Asking, Scrubber};
 use super::service;
 use super::shared::Shared;
 use super::storage;
@@ -165,6 +166,7 @@ impl Validator {
         service::status("opening the journal");
         let journal = open_journal(config)?;
         storage::tell_fallback(&journal.0);
+        storage::tell_spoiled(&journal.1);
         let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
         votes.replay.check().context("the records of consensus cannot be used")?;
         let files = checkpoints::Directory::open(
@@ -187,7 +189,6 @@ impl Validator {
             clients: Clients::new(counters.clone()),
             damage: Damage::new(counters.clone()),
             boots: Mutex::new(boots),
-            counters,
             journal: Arc::new(journal),
             index,
             hints,
@@ -199,7 +200,9 @@ impl Validator {
             filled: AtomicBool::new(false),
             held: Mutex::default(),
             retention: Mutex::new(config.retention),
+            scrub: scrub::Progress::new(counters.clone()),
             catch_up: CatchUp::default(),
+            counters,
             starts_again: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
@@ -213,7 +216,8 @@ impl Validator {
         let (ingress, batches, intake) = ingress::open(bounds);
         let (inbound, inbox) = consensus::inbound(genesis.validators().len());
         let channels = channels(inbound.message_bytes_max());
-        let sorter = Sorter::new(core.clone(), inbound.clone(), shared.clone());
+        let (stored, stored_by_others) = Asking::channel();
+        let sorter = Sorter::new(core.clone(), inbound.clone(), shared.clone(), stored);
         let lane = ingress.clone();
         let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
         let settings = network_settings(config, peer_sockets, client_sockets, channels);
@@ -257,12 +261,24 @@ impl Validator {
         reader_threads.push(spawn("query", move || query.run(&reader_events, &questions))?);
         reader_threads.push(spawn("server", {
             let (shared, peers, requests) = (shared.clone(), peers.clone(), requests.clone());
-            let states = ServedStates::new(files);
+            let states = ServedStates::new(files.clone());
             move || reader::run(&shared, states, &peers, &requests)
         })?);
 
         let consensus = Arc::new(Mutex::new(None));
         let certificates = Arc::new(certificates);
+        if config.scrub_bytes_per_second > 0 {
+            let scrubber = Scrubber {
+                shared: shared.clone(),
+                votes: votes.log.log().clone(),
+                files,
+                certificates: certificates.clone(),
+                asking: Asking::new(peers.clone(), stored_by_others),
+                agree: (genesis.validators().len() - 1) / 3 + 1,
+                rate: config.scrub_bytes_per_second,
+            };
+            reader_threads.push(spawn("scrubber", move || scrubber.run())?);
+        }
         let seen_votes = SeenVotes {
             inbound,
             memory: votes.replay.memory(consensus::FIRST_EPOCH),

@@ -2,13 +2,23 @@
 
 use std::io;
 
-use engine::store::Log;
+use engine::store::{Log, Replay};
 
 /// Says that the journal is written the slower way, if that was not wanted.
 pub fn tell_fallback(journal: &Log) {
     if let Some(why) = why_portable(journal) {
         tracing::warn!(
             "io_uring cannot be used ({why}): the journal is written by plain file calls, which is slower and as safe"
+        );
+    }
+}
+
+/// Says which repairs count for nothing.
+pub fn tell_spoiled(journal: &Replay) {
+    for (file, wrong) in journal.spoiled_repairs() {
+        tracing::warn!(
+            "{} cannot be used ({wrong}): what it repaired counts as rotten until it is repaired again. Look at the disk",
+            file.display()
         );
     }
 }

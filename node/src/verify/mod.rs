@@ -2,6 +2,7 @@
 //! consensus engine's certificates prove. [`Text`] shows its report.
 
 mod checkpoints;
+mod map;
 mod records;
 mod text;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use engine::types::{Digest, Genesis};
 use crate::config::FIRST_START;
 use crate::validator::ordering::public_keys;
 pub use checkpoints::{Audit, CheckpointFile};
+pub use map::Map;
 pub use text::{ArchiveText, Text};
 
 /// Why there is no auditor.

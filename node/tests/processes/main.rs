@@ -13,6 +13,7 @@
 //!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
+//!   ├─ scrubbing  bytes that rot on a disk
 //!   ├─ archive  what is pruned is audited and proved out of an archive
 //!   ├─ service   under a service manager: signals, what is told, what is forbidden
 //!   ├─ load      a load whose validators go away, or that somebody else disturbs
@@ -70,6 +71,8 @@ mod proofs;
 mod recovery;
 #[cfg(test)]
 mod reservations;
+#[cfg(test)]
+mod scrubbing;
 #[cfg(test)]
 mod service;
 #[cfg(test)]

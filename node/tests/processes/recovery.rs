@@ -98,7 +98,7 @@ pub fn store(member: &Member, lines: &str) {
 }
 
 /// The checkpoints of a validator, oldest first.
-fn checkpoints(member: &Member) -> Vec<PathBuf> {
+pub fn checkpoints(member: &Member) -> Vec<PathBuf> {
     let files = fs::read_dir(member.data().join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
         files.filter(|file| file.extension().is_some_and(|of| of == "checkpoint")).collect();

@@ -9,6 +9,7 @@ use crate::store::options::{Metrics, Options};
 use crate::store::position::{Durable, Position};
 use crate::store::pump::{Pump, Step};
 use crate::store::recover::recover;
+use crate::store::repairs::Repairs;
 use crate::store::replay::{Record, Replay};
 use crate::store::shared::Callback;
 
@@ -31,7 +32,8 @@ impl SimulatedLog {
         options.check()?;
         let (handle, identity) = disk.open(options)?;
         let extent = recover(&handle, &identity)?;
-        let (log, replay, pump) = Log::assemble(Arc::new(handle), identity, &extent, options, false)?;
+        let (log, replay, pump) =
+            Log::assemble((Arc::new(handle), Repairs::none()), identity, &extent, options, false)?;
         Ok((SimulatedLog { log, pump: Mutex::new(pump) }, replay))
     }
 

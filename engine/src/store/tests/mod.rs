@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod files;
+mod repairs;
 mod rig;
 mod rot;
 mod simulated;

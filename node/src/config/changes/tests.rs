@@ -46,6 +46,7 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("storage", "backend", "\"portable\""),
         ("storage", "segment_mib", "8"),
         ("storage", "checkpoint_every_kib", "1024"),
+        ("storage", "scrub_mib_per_second", "3"),
         ("storage", "keep_mib", "100"),
         ("storage", "keep_heights", "5000"),
         ("storage", "keep_minutes", "90"),

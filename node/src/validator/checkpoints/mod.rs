@@ -37,7 +37,8 @@ use net::LogLimit;
 use self::archived::Bound;
 pub use self::fetched::WHOLE;
 use self::fetched::{Fetching, Outcome};
-use self::pace::{PIECE_BYTES, Pace, PacedReader, PacedWriter};
+pub use self::pace::{PIECE_BYTES, Pace};
+use self::pace::{PacedReader, PacedWriter};
 pub use self::served::ServedStates;
 pub use self::taker::CheckpointTaker;
 use super::shared::Shared;
@@ -286,8 +287,17 @@ impl Directory {
         Ok(())
     }
 
+    /// Bytes of one; 0 where it is not there.
+    #[must_use]
+    pub fn bytes(&self, height: Height) -> u64 {
+        fs::metadata(self.file(height)).map_or(0, |metadata| metadata.len())
+    }
+
     /// Reads one from the disk, not from memory, and compares its digests.
-    fn read_back(&self, height: Height, pace: Pace<'_>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// It is damaged or cannot be read, or the validator is stopping.
+    pub fn read_back(&self, height: Height, pace: Pace<'_>) -> io::Result<()> {
         let file = File::open(self.file(height))?;
         // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of ours.
         let answer = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
@@ -299,8 +309,8 @@ impl Directory {
 
     /// Bytes that must be free before the next one is written: it may be larger than the last, and leaves some.
     fn room_needed(&self) -> io::Result<u64> {
-        let newest = self.newest_first().map_err(io::Error::other)?.first().map(|height| self.file(*height));
-        let last = newest.and_then(|file| fs::metadata(file).ok()).map_or(0, |metadata| metadata.len());
+        let newest = self.newest_first().map_err(io::Error::other)?.first().copied();
+        let last = newest.map_or(0, |height| self.bytes(height));
         Ok(last + last / 4 + ROOM_LEFT_BYTES)
     }
 
@@ -393,7 +403,7 @@ fn base_mark(shared: &Shared, marks: &[CheckpointMark]) -> CheckpointMark {
 }
 
 /// Whether bytes are not as they were written: trying again would give the same.
-fn is_damage(error: &io::Error) -> bool {
+pub fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
 }
 

@@ -8,36 +8,53 @@ use std::time::Duration;
 use crate::validator::clock::Clock;
 
 /// Bytes of a piece.
-pub(super) const PIECE_BYTES: usize = 1 << 20;
+pub const PIECE_BYTES: usize = 1 << 20;
 /// The thread rests so many times as long as it has worked, so that it takes a small part of a core and of the disk: all
 /// validators write theirs at the same height, and some share a machine.
 const RESTS: u32 = 15;
+/// …and a scrubber so many times: it never has an end, and may take 2 % of a core.
+const SCRUB_RESTS: u32 = 63;
 /// …but no longer than this at a time.
 const REST_MAX: Duration = Duration::from_secs(1);
 
 /// Slows the work on a file: when the present piece began, and whether the validator is stopping.
 #[derive(Clone, Copy)]
-pub(super) struct Pace<'a> {
+pub struct Pace<'a> {
     clock: &'a Clock,
     since: Duration,
     stopping: &'a dyn Fn() -> bool,
+    rests: u32,
+    /// How long a piece takes at least, with its rest.
+    least: Duration,
 }
 
 impl<'a> Pace<'a> {
     pub(super) fn new(clock: &'a Clock, stopping: &'a dyn Fn() -> bool) -> Self {
-        Self { clock, since: clock.now(), stopping }
+        Self { clock, since: clock.now(), stopping, rests: RESTS, least: Duration::ZERO }
+    }
+
+    /// That of a scrubber, which reads so many bytes in a second at most.
+    pub fn scrubbing(clock: &'a Clock, stopping: &'a dyn Fn() -> bool, rate: u64) -> Self {
+        let least = Duration::from_secs_f64(PIECE_BYTES as f64 / rate.max(1) as f64);
+        Self { rests: SCRUB_RESTS, least, ..Self::new(clock, stopping) }
+    }
+
+    /// Whether the validator is stopping.
+    pub fn is_stopping(&self) -> bool {
+        (self.stopping)()
     }
 
     /// A piece is done.
     ///
     /// # Errors
     /// The validator is stopping. Not as *interrupted*: that would be tried again.
-    fn rest(&mut self) -> io::Result<()> {
+    pub fn rest(&mut self) -> io::Result<()> {
         if (self.stopping)() {
             return Err(io::Error::other("the validator is stopping"));
         }
         let worked = self.clock.now().saturating_sub(self.since);
-        std::thread::sleep((worked * RESTS).min(REST_MAX));
+        let rest = (worked * self.rests).max(self.least.saturating_sub(worked));
+        std::thread::sleep(rest.min(REST_MAX));
         self.since = self.clock.now();
         Ok(())
     }
@@ -130,6 +147,17 @@ mod tests {
         let clock = Clock::start();
         let mut paced = PacedReader::new(file, Pace::new(&clock, stopping));
         io::copy(&mut paced, &mut io::sink())
+    }
+
+    #[test]
+    fn a_scrubber_reads_no_more_in_a_second_than_it_may() {
+        let (clock, stops) = (Clock::start(), std::cell::Cell::new(0));
+        let stopping = || stops.replace(stops.get() + 1) == 3;
+        let mut pace = Pace::scrubbing(&clock, &stopping, 10 * PIECE_BYTES as u64);
+        let began = clock.now();
+        while pace.rest().is_ok() {}
+        assert!(clock.now() - began >= Duration::from_millis(300), "three pieces, a tenth of a second each");
+        assert!(!pace.is_stopping());
     }
 
     #[test]
