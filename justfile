@@ -36,6 +36,18 @@ perf *ARGS:
 fuzz SECONDS="60" *ARGS:
     cargo run --release -p fuzz -- --seconds {{SECONDS}} {{ARGS}}
 
+# A validator's files, crashed at every boundary between two calls: 100,000 points, each recovered and audited
+crashes *ARGS:
+    cargo run --release -p crashes -- {{ARGS}}
+
+# Each rule of writing broken on purpose. Fails at the end if the crashes do not show one
+crashes-controls:
+    cargo build --release -p crashes
+    missed=0; for rule in $(target/release/crashes --rules); do \
+        if target/release/crashes --points 60000 --seed 1 --break $rule > /dev/null; \
+        then echo "$rule: NOT FOUND"; missed=1; else echo "$rule: found"; fi; \
+    done; exit $missed
+
 # Full load and a power cut of all four validators, so many times; then everything that clients were told is audited
 crash-rounds N="10":
     MILLRACE_CRASH_ROUNDS={{N}} cargo test --release -p node --test processes -- --nocapture recovery::rounds

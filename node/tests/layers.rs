@@ -5,7 +5,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::collections::BTreeMap;
 
 /// Arrow = may import. A crate that is not in here may not exist.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("kernels", &[]),
     ("engine", &["kernels"]),
     ("proof", &["kernels"]),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("perf", &["loadgen"]),
     ("sim", &["consensus", "engine", "kernels"]),
     ("fuzz", &["engine", "kernels", "proof"]),
+    ("crashes", &["engine", "node"]),
 ];
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some

@@ -50,6 +50,7 @@ mod offenders;
 mod peer_scores;
 mod reader;
 mod recover;
+mod rehearsal;
 mod reload;
 pub(crate) mod search;
 mod service;
@@ -60,4 +61,5 @@ mod turns;
 mod verifier;
 
 pub use fatal::EXIT_FATAL;
+pub use rehearsal::{Rehearsal, rehearse};
 pub use start::run;

@@ -73,7 +73,7 @@ impl Orders {
     }
 
     /// Nobody orders anything.
-    #[cfg(test)]
+    #[must_use]
     pub fn none() -> Self {
         Self { given: crossbeam::channel::never(), is_to_stop: Arc::default() }
     }

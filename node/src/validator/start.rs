@@ -142,6 +142,33 @@ fn resume(
     }
 }
 
+/// What a validator has on its disk, recovered, with this start noted in it.
+pub(super) struct Opened {
+    pub(super) journal: Log,
+    pub(super) votes: Votes,
+    files: checkpoints::Directory,
+    pub(super) resumed: Resumed,
+    pub(super) standing: Standing,
+    boots: Boots,
+}
+
+/// Recovers what stands in the data directory, and notes this start there.
+pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates) -> anyhow::Result<Opened> {
+    let genesis = &config.genesis;
+    service::status("opening the journal");
+    let journal = open_journal(config)?;
+    storage::tell_fallback(&journal.0);
+    storage::tell_spoiled(&journal.1);
+    let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
+    votes.replay.check().context("the records of consensus cannot be used")?;
+    let directory = config.data.join("checkpoints");
+    let files = checkpoints::Directory::open(&directory, *genesis.network(), own_key(config))?;
+    let (journal, mut resumed) = resume(config, orders, certificates, &files, journal)?;
+    let validators = genesis.validators().len();
+    let (standing, boots) = boot(config, validators, &journal, &votes, &mut resumed.recovered)?;
+    Ok(Opened { journal, votes, files, resumed, standing, boots })
+}
+
 struct Validator {
     shared: Arc<Shared>,
     consensus: Arc<Mutex<Option<consensus::Handle>>>,
@@ -163,20 +190,8 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
-        service::status("opening the journal");
-        let journal = open_journal(config)?;
-        storage::tell_fallback(&journal.0);
-        storage::tell_spoiled(&journal.1);
-        let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
-        votes.replay.check().context("the records of consensus cannot be used")?;
-        let files = checkpoints::Directory::open(
-            &config.data.join("checkpoints"),
-            *genesis.network(),
-            own_key(config),
-        )?;
-        let (journal, resumed) = resume(config, orders, &certificates, &files, journal)?;
-        let Resumed { mut recovered, ledger, roots, view, index, hints } = resumed;
-        let (standing, boots) = boot(config, genesis.validators().len(), &journal, &votes, &mut recovered)?;
+        let Opened { journal, votes, files, resumed, standing, boots } = open(config, orders, &certificates)?;
+        let Resumed { recovered, ledger, roots, view, index, hints } = resumed;
         let keeper = Keeper::new(&recovered, &roots);
 
         let counters = Arc::new(Counters::default());
