@@ -1,5 +1,6 @@
-//! Who a validator is on the wire: a self-signed certificate, known to all others by the SHA-256
-//! of its DER. There is no authority: the list of validators in the genesis is the authority.
+//! Who a validator is on the wire: the key of a self-signed certificate, known to all others by the SHA-256
+//! of its SubjectPublicKeyInfo. There is no authority: the list of validators in the genesis is the authority. So a
+//! certificate can be renewed for the same key, and its dates are for its operator alone.
 
 use std::fmt;
 use std::fs;
@@ -7,25 +8,39 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_lc_rs::digest;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::errors::IdentityError;
+use crate::tls;
 
-/// SHA-256 of a certificate's DER.
+/// What a validator is known by: SHA-256 of its certificate's public key (the DER of its SubjectPublicKeyInfo). Where a
+/// genesis has the SHA-256 of a whole certificate, only that certificate is known by it, and none can replace it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a certificate.
-    pub fn of(certificate_der: &[u8]) -> Self {
+    /// That of a certificate itself.
+    fn of(certificate_der: &[u8]) -> Self {
         Self(sha256(&[certificate_der]))
+    }
+
+    /// That of the key of a certificate; of the certificate, where no key can be read in it.
+    pub(crate) fn of_key(certificate: &CertificateDer<'_>) -> Self {
+        let key = ParsedCertificate::try_from(certificate).map(|parsed| parsed.subject_public_key_info());
+        key.map_or_else(|_| Self::of(certificate), |key| Self(sha256(&[key.as_ref()])))
+    }
+
+    /// Whether a certificate is the one that is meant.
+    pub(crate) fn means(&self, certificate: &CertificateDer<'_>) -> bool {
+        *self == Self::of_key(certificate) || *self == Self::of(certificate)
     }
 }
 
@@ -59,10 +74,11 @@ impl FromStr for Fingerprint {
 }
 
 /// A certificate with its private key. Clones share the one copy of the key, which is wiped when the last
-/// of them is dropped. (What TLS makes of the key lives as long as the network.)
+/// of them is dropped. (What TLS makes of the key lives as long as the network.) They share the certificate as well: a
+/// renewed one is shown by every network that was started with a clone.
 #[derive(Clone)]
 pub struct Identity {
-    certificate: CertificateDer<'static>,
+    certificate: Arc<Mutex<CertificateDer<'static>>>,
     key: Arc<Secret>,
 }
 
@@ -105,16 +121,9 @@ impl Identity {
             problem: problem.to_string(),
         };
         let key = KeyPair::generate().map_err(failed)?;
-        let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        if let Some(period) = period {
-            params.not_before = period.start.into();
-            params.not_after = period.end.into();
-        }
-        let certificate = params.self_signed(&key).map_err(failed)?;
+        let certificate = self_signed(name, &key, period).map_err(failed)?;
         Ok(Self {
-            certificate: certificate.der().clone(),
+            certificate: Arc::new(Mutex::new(certificate)),
             key: Arc::new(Secret(PrivateKeyDer::Pkcs8(key.serialize_der().into()))),
         })
     }
@@ -133,11 +142,56 @@ impl Identity {
             let bytes = fs::read(path).map(Zeroizing::new);
             bytes.map_err(|source| IdentityError::File { path: path.to_owned(), source })
         };
-        let certificate = CertificateDer::from_pem_slice(&read(certificate)?)
+        let shown = CertificateDer::from_pem_slice(&read(certificate)?)
             .map_err(|problem| pem(certificate, "a certificate", problem))?;
         let key = PrivateKeyDer::from_pem_slice(&read(key)?)
             .map_err(|problem| pem(key, "a private key", problem))?;
-        Ok(Self { certificate, key: Arc::new(Secret(key)) })
+        let identity = Self { certificate: Arc::new(Mutex::new(shown)), key: Arc::new(Secret(key)) };
+        tls::check_pair(&identity).map_err(|problem| IdentityError::Pem {
+            path: certificate.to_owned(),
+            expected: "a certificate of the private key beside it",
+            problem: problem.to_string(),
+        })?;
+        Ok(identity)
+    }
+
+    /// The same key with another certificate, self-signed and valid within a period.
+    ///
+    /// # Errors
+    /// As [`Self::generate`]; also where the key is none that was made by it.
+    pub fn renewed(&self, name: &str, period: Range<SystemTime>) -> Result<Self, IdentityError> {
+        let failed = |problem: rcgen::Error| IdentityError::Generate {
+            name: name.to_owned(),
+            problem: problem.to_string(),
+        };
+        let key = KeyPair::try_from(&self.key.0).map_err(failed)?;
+        let certificate = self_signed(name, &key, Some(period)).map_err(failed)?;
+        Ok(Self { certificate: Arc::new(Mutex::new(certificate)), key: self.key.clone() })
+    }
+
+    /// From now on this identity and its clones show the certificate of `renewed`, if that has the same key.
+    pub fn renew(&self, renewed: &Self) {
+        if self.key.0 == renewed.key.0 {
+            *self.lock() = renewed.shown();
+        }
+    }
+
+    /// When the certificate ends, in seconds since the Unix epoch; `None` where that cannot be read.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<u64> {
+        tls::valid_until(&self.shown())
+    }
+
+    /// Whether others know this identity by `pinned`.
+    #[must_use]
+    pub fn is_known_by(&self, pinned: Fingerprint) -> bool {
+        pinned.means(&self.shown())
+    }
+
+    /// SHA-256 of the certificate itself: another one after a renewal.
+    #[must_use]
+    pub fn certificate(&self) -> Fingerprint {
+        Fingerprint::of(&self.shown())
     }
 
     /// Writes both PEM files; the key is readable by its owner only.
@@ -145,26 +199,38 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::File`].
     pub fn save(&self, certificate: &Path, key: &Path) -> Result<(), IdentityError> {
-        let write = |path: &Path, label, der: &[u8], mode| {
-            write_private(path, pem(label, der).as_bytes(), mode)
-                .map_err(|source| IdentityError::File { path: path.to_owned(), source })
-        };
         let label = match &self.key.0 {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
             _ => "PRIVATE KEY",
         };
-        write(key, label, self.key.0.secret_der(), 0o600)?;
-        write(certificate, "CERTIFICATE", &self.certificate, 0o644)
+        write_pem(key, label, self.key.0.secret_der(), 0o600)?;
+        self.save_certificate(certificate)
+    }
+
+    /// Writes the PEM file of the certificate alone.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`].
+    pub fn save_certificate(&self, certificate: &Path) -> Result<(), IdentityError> {
+        write_pem(certificate, "CERTIFICATE", &self.shown(), 0o644)
     }
 
     /// What the others know this identity by.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.certificate)
+        Fingerprint::of_key(&self.shown())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CertificateDer<'static>> {
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self) -> CertificateDer<'static> {
+        self.lock().clone()
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.certificate.clone()]
+        vec![self.shown()]
     }
 
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
@@ -175,6 +241,21 @@ impl Identity {
     pub(crate) fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(sha256(&[purpose.as_bytes(), b"\0", self.key.0.secret_der()]))
     }
+}
+
+fn self_signed(
+    name: &str,
+    key: &KeyPair,
+    period: Option<Range<SystemTime>>,
+) -> Result<CertificateDer<'static>, rcgen::Error> {
+    let mut params = CertificateParams::new(vec![name.to_owned()])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    if let Some(period) = period {
+        params.not_before = period.start.into();
+        params.not_after = period.end.into();
+    }
+    Ok(params.self_signed(key)?.der().clone())
 }
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
@@ -203,6 +284,11 @@ fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
     }
     out.push_str(&format!("-----END {label}-----\n"));
     out
+}
+
+fn write_pem(path: &Path, label: &str, der: &[u8], mode: u32) -> Result<(), IdentityError> {
+    write_private(path, pem(label, der).as_bytes(), mode)
+        .map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }
 
 fn write_private(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {

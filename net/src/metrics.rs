@@ -81,8 +81,6 @@ counters! {
     peer_violations,
     /// Handshakes refused: the certificate belongs to no validator.
     refused_unknown,
-    /// Handshakes refused: the certificate has expired or is not valid yet.
-    refused_expired,
     /// Handshakes refused: no certificate was shown.
     refused_no_certificate,
     /// Handshakes refused: a validator that should be called, not call.

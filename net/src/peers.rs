@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
 
 use crate::address::{Address, Names};
 use crate::clock::Clock;
@@ -226,6 +227,7 @@ enum Line {
     Unresolved,
     Duplicate,
     Excluded,
+    Certificate,
 }
 
 /// What others can make this validator write to its log.
@@ -286,7 +288,7 @@ impl Mesh {
             .collect::<Result<_, NetError>>()?;
         let endpoints = Endpoints::open(sockets, (identity, "peers"), &accepting, &metrics)?;
         let lines = Lines {
-            peers: LogLimit::new(LOG_INTERVAL, 6 * peers.len()),
+            peers: LogLimit::new(LOG_INTERVAL, 7 * peers.len()),
             strangers: LogLimit::new(LOG_INTERVAL, STRANGERS_NAMED),
         };
         let mesh = Self {
@@ -309,9 +311,9 @@ impl Mesh {
         ups.any(|up| (0..self.channels.len()).any(|channel| up.used(channel) > 0))
     }
 
-    fn peer_of(&self, fingerprint: Fingerprint) -> Option<u16> {
+    fn peer_of(&self, certificate: &CertificateDer<'_>) -> Option<u16> {
         let mut links = self.links.iter();
-        links.find(|(_, link)| link.peer.fingerprint == fingerprint).map(|(peer, _)| *peer)
+        links.find(|(_, link)| link.peer.fingerprint.means(certificate)).map(|(peer, _)| *peer)
     }
 
     /// Whether such a line about a peer may be written; if so, how many were held back before it.

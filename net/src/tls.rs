@@ -1,15 +1,18 @@
-//! TLS 1.3 with pinned certificates. A certificate is good if its fingerprint is expected and today
-//! lies within its validity; that its holder owns the key is proved by the handshake signature, which
-//! is checked as always. Nothing is resumed, so that every connection passes through here.
+//! TLS 1.3 with pinned keys. A certificate is good if the fingerprint of its key is expected; that its holder owns the
+//! key is proved by the handshake signature, which is checked as always. Its dates decide nothing: who is a member says
+//! the genesis, and a network in which certificates have ended, or whose clocks have jumped, connects again. Nothing is
+//! resumed, so that every connection passes through here.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::server::{ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
     CertificateError, CipherSuite, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
@@ -21,6 +24,8 @@ use crate::identity::{Fingerprint, Identity};
 pub(crate) const PEER_PROTOCOL: &[u8] = b"millrace-peer/1";
 /// Both sides must speak the same one.
 pub(crate) const CLIENT_PROTOCOL: &[u8] = b"millrace-client/1";
+/// The year 10,000: no certificate says more.
+const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
 /// TLS wants a name; it is not checked.
 pub(crate) const SERVER_NAME: &str = "millrace";
 
@@ -35,6 +40,45 @@ fn provider() -> Arc<CryptoProvider> {
             Arc::new(provider)
         })
         .clone()
+}
+
+/// What an identity shows in each handshake: its certificate of that moment.
+#[derive(Debug)]
+struct Presented {
+    identity: Identity,
+    key: Arc<dyn SigningKey>,
+}
+
+impl Presented {
+    fn by(identity: &Identity) -> Result<Arc<Self>, Error> {
+        let key = CertifiedKey::from_der(identity.chain(), identity.key(), &provider())?.key;
+        Ok(Arc::new(Self { identity: identity.clone(), key }))
+    }
+
+    fn now(&self) -> Arc<CertifiedKey> {
+        Arc::new(CertifiedKey::new(self.identity.chain(), self.key.clone()))
+    }
+}
+
+impl ResolvesServerCert for Presented {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.now())
+    }
+}
+
+impl ResolvesClientCert for Presented {
+    fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.now())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// Whether a certificate is that of its private key.
+pub(crate) fn check_pair(identity: &Identity) -> Result<(), Error> {
+    Presented::by(identity).map(drop)
 }
 
 /// Checks certificates against a list of fingerprints.
@@ -54,17 +98,27 @@ impl Pins {
         *self.stranger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-        let fingerprint = Fingerprint::of(certificate);
-        if !self.accepted.contains(&fingerprint) {
-            *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
-            return Err(CertificateError::UnknownIssuer.into());
+    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+        if self.accepted.iter().any(|accepted| accepted.means(certificate)) {
+            return Ok(());
         }
-        check_validity(certificate, now)
+        let fingerprint = Fingerprint::of_key(certificate);
+        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
+        Err(CertificateError::UnknownIssuer.into())
     }
 }
 
-/// Checks a pinned certificate as its own anchor: its form, its own signature and its dates.
+/// When a certificate ends, in seconds since the Unix epoch.
+pub(crate) fn valid_until(certificate: &CertificateDer<'_>) -> Option<u64> {
+    match check_validity(certificate, UnixTime::since_unix_epoch(AFTER_ALL)) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Some(not_after.as_secs())
+        }
+        _ => None,
+    }
+}
+
+/// Checks a certificate as its own anchor: its form, its own signature and its dates.
 pub(crate) fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let mut anchors = RootCertStore::empty();
     anchors.add(certificate.clone().into_owned())?;
@@ -84,9 +138,9 @@ impl ServerCertVerifier for Pins {
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        now: UnixTime,
+        _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity, now)?;
+        self.check(end_entity)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -123,9 +177,9 @@ impl ClientCertVerifier for Pins {
         &self,
         end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
+        _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity, now)?;
+        self.check(end_entity)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -164,7 +218,7 @@ pub(crate) fn server(
         Some(pins) => builder.with_client_cert_verifier(pins),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(identity.chain(), identity.key())?;
+    let mut config = builder.with_cert_resolver(Presented::by(identity)?);
     config.alpn_protocols = vec![protocol.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -182,7 +236,7 @@ pub(crate) fn client(
         .dangerous()
         .with_custom_certificate_verifier(server);
     let mut config = match identity {
-        Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.key())?,
+        Some(identity) => builder.with_client_cert_resolver(Presented::by(identity)?),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![protocol.to_vec()];

@@ -54,7 +54,6 @@ pub(crate) mod close {
     pub(crate) const VIOLATION: u32 = 2;
     pub(crate) const REFUSED: u32 = 3;
     pub(crate) const STALLED: u32 = 4;
-    pub(crate) const EXPIRED: u32 = 5;
     /// Two processes use one identity; the one that hears this waits longer each time.
     pub(crate) const DUPLICATE: u32 = 6;
     /// Nothing is wanted of this identity for a while.

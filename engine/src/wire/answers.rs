@@ -237,6 +237,9 @@ pub struct StatusAnswer {
     /// Why it is `portable`, where it was to be `uring` if that can be had.
     #[serde(default)]
     pub storage_fallback: Option<String>,
+    /// When its TLS certificate ends, in seconds since the Unix epoch.
+    #[serde(default)]
+    pub certificate_until: Option<u64>,
     /// The state that it fetches, because it cannot catch up by blocks.
     #[serde(default)]
     pub fetching: Option<FetchingAnswer>,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -51,4 +53,27 @@ fn missing_and_wrong_files_are_named() {
     fs::write(&key, "nothing").unwrap();
     let wrong = Identity::load(&certificate, &key).unwrap_err().to_string();
     assert!(wrong.contains("a.key") && wrong.contains("private key"), "{wrong}");
+}
+
+#[test]
+fn a_renewed_certificate_is_known_by_the_same_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("a.pem"), dir.path().join("a.key"));
+    let identity = Identity::generate("v").unwrap();
+    let (clone, pinned, first) = (identity.clone(), identity.fingerprint(), identity.certificate());
+    let until = |seconds| SystemTime::UNIX_EPOCH..SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let renewed = identity.renewed("v", until(4_000_000_000)).unwrap();
+    assert_eq!((renewed.fingerprint(), renewed.valid_until()), (pinned, Some(4_000_000_000)));
+    assert!(renewed.certificate() != first && renewed.is_known_by(pinned));
+    assert!(!renewed.is_known_by(first), "a pinned certificate is that one and no other");
+    assert!(identity.is_known_by(first) && identity.valid_until() > Some(4_000_000_000));
+    renewed.save(&certificate, &key).unwrap();
+    identity.renew(&Identity::load(&certificate, &key).unwrap());
+    assert_eq!(clone.certificate(), renewed.certificate(), "clones show it as well");
+    // That of another key is not shown, and cannot be loaded beside this one.
+    let stranger = Identity::generate("v").unwrap();
+    identity.renew(&stranger);
+    assert_eq!(identity.certificate(), renewed.certificate());
+    stranger.save(&certificate, &dir.path().join("b.key")).unwrap();
+    assert!(matches!(Identity::load(&certificate, &key), Err(IdentityError::Pem { .. })));
 }

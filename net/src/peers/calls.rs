@@ -17,7 +17,6 @@ use super::link::{Link, Opened, certificate_of, open_streams};
 use super::{Line, Mesh, OpenMesh};
 use crate::address::{Names, Resolver};
 use crate::endpoints::Endpoints;
-use crate::identity::Fingerprint;
 use crate::metrics::Metrics;
 use crate::tls::SERVER_NAME;
 use crate::transport::{Accepting, Calling, close, closing_words, tls_alert};
@@ -281,7 +280,7 @@ impl Mesh {
             }
         };
         let certificate = certificate_of(&connection);
-        let peer = certificate.and_then(|certificate| self.peer_of(Fingerprint::of(&certificate)));
+        let peer = certificate.and_then(|certificate| self.peer_of(&certificate));
         let Some(peer) = peer.filter(|peer| *peer < self.me) else {
             let reason = "the validator with the higher index is called, it does not call";
             self.metrics.refused_direction.add(1);
@@ -340,12 +339,10 @@ fn refused_with(connection: &Connection) -> Option<u32> {
 
 /// Which counter a failed handshake belongs to, by the alert of TLS (RFC 8446, section 6).
 fn count_refusal(metrics: &Metrics, error: &ConnectionError) {
-    const CERTIFICATE_EXPIRED: u64 = 45;
     const UNKNOWN_CA: u64 = 48;
     const CERTIFICATE_REQUIRED: u64 = 116;
     let counter = match tls_alert(error) {
         Some(UNKNOWN_CA) => &metrics.refused_unknown,
-        Some(CERTIFICATE_EXPIRED) => &metrics.refused_expired,
         Some(CERTIFICATE_REQUIRED) => &metrics.refused_no_certificate,
         _ => &metrics.refused_handshake,
     };

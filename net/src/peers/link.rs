@@ -25,8 +25,6 @@ use crate::transport::close;
 /// Handshakes that may come from the address of one peer at the same time: the present call and one that
 /// it has given up.
 const CALLS_MAX: usize = 2;
-/// How often certificates of live links are looked at again.
-const VALIDITY_PERIOD: Duration = Duration::from_secs(2);
 
 /// The established state of a link.
 pub(super) struct Up {
@@ -199,6 +197,7 @@ impl Mesh {
         if let Some(suppressed) = self.may_log(Line::Connected, peer) {
             tracing::info!(peer, remote = %connection.remote_address(), suppressed, "peer connected");
         }
+        self.look_at_dates(peer, &connection);
         let greeted = (self.handler)(PeerEvent::Connected { peer });
         for (index, (channel, stream)) in self.channels.iter().zip(opened.into).enumerate() {
             let reader = FrameReader::new(stream, channel.inbound_bytes, channel.frame_bytes_max);
@@ -213,7 +212,6 @@ impl Mesh {
                     Ok(error) => error,
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 },
-                error = expiry(&connection) => error,
             },
         };
         link.set_up(None);
@@ -229,6 +227,21 @@ impl Mesh {
         }
         // The connection is gone already; there is nothing left to close.
         let _ = (self.handler)(PeerEvent::Disconnected { peer, reason });
+    }
+
+    /// Says where a member's certificate has ended, or has not begun. It is a member nevertheless.
+    fn look_at_dates(&self, peer: u16, connection: &Connection) {
+        let checked = certificate_of(connection).map(|shown| check_validity(&shown, UnixTime::now()));
+        if let Some(Err(problem)) = checked
+            && let Some(suppressed) = self.may_log(Line::Certificate, peer)
+        {
+            tracing::warn!(
+                peer,
+                suppressed,
+                "the certificate of a peer is not valid ({problem}): it is connected nevertheless, because its key is that \
+                 of a validator. Its operator should renew it, or look at the clocks"
+            );
+        }
     }
 
     async fn read(self: Arc<Self>, from: u16, channel: usize, mut reader: FrameReader) -> LinkError {
@@ -268,22 +281,6 @@ async fn write(drain: Drain, stream: SendStream) -> LinkError {
     match drain.run(stream, None).await {
         Ok(_) => LinkError::Here("the link was taken down".to_owned()),
         Err(error) => error,
-    }
-}
-
-/// Ends when the certificate of the other side is no longer valid.
-async fn expiry(connection: &Connection) -> LinkError {
-    let mut period = tokio::time::interval(VALIDITY_PERIOD);
-    loop {
-        period.tick().await;
-        let valid =
-            certificate_of(connection).ok_or_else(|| "no certificate".to_owned()).and_then(|certificate| {
-                check_validity(&certificate, UnixTime::now()).map_err(|error| error.to_string())
-            });
-        if let Err(problem) = valid {
-            connection.close(close::EXPIRED.into(), problem.as_bytes());
-            return LinkError::Here(problem);
-        }
     }
 }
 

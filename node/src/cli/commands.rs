@@ -12,11 +12,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use loadgen::LoadError;
 use net::NetError;
 
-use super::network;
 use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
     OutputError, ReservationCommand, SwapCommand, VerifyArgs, WhomError,
 };
+use super::network;
 use crate::accounts::{ChangeError, RequestError};
 use crate::archive::{Archive, ArchiveError, ArchivedFile, AuditedArchive};
 use crate::attestations::AttestError;
@@ -44,6 +44,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Init(args)) => network::init(&args),
         Command::Network(NetworkCommand::Up(args)) => network::up(&args),
         Command::Network(NetworkCommand::Down(args)) => network::down(&args),
+        Command::Network(NetworkCommand::Renew(args)) => network::renew(&args),
         Command::Load(args) => bench::load(&args),
         Command::Key(KeyCommand::New(args)) => keys::new(&args),
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),

@@ -174,6 +174,7 @@ pub enum NetworkCommand {
     Init(InitArgs),
     Up(UpArgs),
     Down(DownArgs),
+    Renew(RenewArgs),
 }
 
 /// Make keys, certificates, a genesis and one configuration for each validator.
@@ -292,6 +293,28 @@ pub struct DownArgs {
     /// Which network, and which of its validators.
     #[command(flatten)]
     pub network: MembersArgs,
+}
+
+/// Make new TLS certificates for the keys of validators.
+///
+/// Others know a validator by its key, so nothing else changes, in no file and at
+/// nobody else. A validator that runs shows the new certificate after a SIGHUP.
+///
+/// Examples:
+///   millrace network renew /tmp/mill --days 365
+///   millrace network renew /tmp/mill --only 2 && kill -HUP $(cat /tmp/mill/validator-2/node.pid)
+///
+/// Exit codes: 0 done; 1 a file cannot be written; 2 a configuration cannot be
+/// used.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RenewArgs {
+    /// Which network, and which of its validators.
+    #[command(flatten)]
+    pub network: MembersArgs,
+    /// How long the new certificates are valid, from now on.
+    #[arg(long, default_value_t = 365, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
 }
 
 /// A network on this machine, or some of its validators.

@@ -9,11 +9,11 @@ use engine::types::{ChainGenesis, ChainId, ChainKind};
 use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, quoted, rows};
-use super::{ChainsArg, DownArgs, InitArgs, MembersArgs, UpArgs};
+use super::{ChainsArg, DownArgs, InitArgs, MembersArgs, RenewArgs, UpArgs};
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
 use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, Up};
-use crate::query::NoValidator;
+use crate::query::{NoValidator, print};
 
 /// Makes a network.
 ///
@@ -279,4 +279,28 @@ fn member(member: &network::Member) -> Value {
         "directory": member.directory,
         "log": member.log_file(),
     })
+}
+
+/// Renews the certificates of validators.
+///
+/// # Errors
+/// There is no network, or a certificate cannot be made or written.
+pub(super) fn renew(args: &RenewArgs) -> Result<bool> {
+    let (days, args) = (args.days, &args.network);
+    let network = Network::load(&args.directory)?;
+    let mut renewed = Vec::new();
+    for at in chosen(args, &network)? {
+        let member = &network.members[at];
+        let until = network::renew(member, days)?;
+        if !args.json {
+            println!("  {:<10}  its certificate is valid until {}", member.name, print::time(until * 1_000));
+        }
+        renewed.push(json!({ "index": member.index, "name": member.name, "valid_until": until }));
+    }
+    if args.json {
+        print_json(&json!({ "validators": renewed }))?;
+    } else {
+        println!("\nshow them:  kill -HUP $(cat {}/validator-N/node.pid)", quoted(&args.directory));
+    }
+    Ok(true)
 }

@@ -59,8 +59,8 @@ pub const SETTINGS: [Setting; 31] = [
         let me = of.genesis.validators().get(usize::from(of.index));
         me.map_or_else(String::new, |me| format!("key {}", hex::encode(me.public_key)))
     }),
-    restart("identity.certificate", |of| format!("certificate {}", of.identity.fingerprint())),
-    restart("identity.private_key", |of| format!("that of certificate {}", of.identity.fingerprint())),
+    reload("identity.certificate", |of| format!("certificate {}", of.identity.certificate())),
+    restart("identity.private_key", |of| format!("key {}", of.identity.fingerprint())),
     reload("identity.group_may_read", |of| of.group_may_read.to_string()),
     restart("listen.peers", |of| of.listen_peers.to_string()),
     restart("listen.clients", |of| of.listen_clients.to_string()),
@@ -120,6 +120,7 @@ impl Config {
     pub fn adopt(&mut self, new: &Self) {
         self.retention = new.retention;
         self.group_may_read = new.group_may_read;
+        self.identity.renew(&new.identity);
         self.log_level.clone_from(&new.log_level);
         let (work, said) = (&mut self.work, &new.work);
         work.batch_packets_max = said.batch_packets_max;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use engine::types::Genesis;
 use kernels::ed25519::SigningKey;
+use net::{Fingerprint, Identity};
 
 use super::{ConfigError, Contradiction, PeerConfig};
 
@@ -108,7 +109,7 @@ pub(super) struct Claims<'a> {
     pub consensus_key_file: &'a Path,
     pub consensus_seed: &'a Secret,
     pub certificate_file: &'a Path,
-    pub certificate_fingerprint: [u8; 32],
+    pub identity: &'a Identity,
 }
 
 impl Claims<'_> {
@@ -147,14 +148,15 @@ impl Claims<'_> {
                 "use the key with which this validator entered the genesis",
             ));
         }
-        if me.certificate_fingerprint != self.certificate_fingerprint {
+        if !self.identity.is_known_by(Fingerprint(me.certificate_fingerprint)) {
             return Err(self.against_genesis(
                 self.certificate_file,
-                "the fingerprint of this certificate".into(),
-                hex::encode(self.certificate_fingerprint),
+                "the fingerprint of this certificate's key".into(),
+                self.identity.fingerprint().to_string(),
                 listed("certificate_fingerprint"),
                 hex::encode(me.certificate_fingerprint),
-                "use the certificate with which this validator entered the genesis",
+                "use the key with which this validator entered the genesis, and a certificate for it; where the genesis \
+                 has the fingerprint of a whole certificate, only that one can be used",
             ));
         }
         self.check_peers(genesis)

@@ -64,7 +64,7 @@ pub struct PeerConfig {
     pub name: String,
     /// Where it is reached by its peers.
     pub address: Address,
-    /// SHA-256 of its TLS certificate (DER).
+    /// SHA-256 of the public key of its TLS certificate (DER).
     pub certificate_fingerprint: [u8; 32],
     /// The key of its votes and batches.
     pub public_key: [u8; 32],
@@ -121,6 +121,8 @@ pub struct Config {
     pub group_may_read: bool,
     /// The ed25519 seed of votes and batches.
     pub consensus_seed: Secret,
+    /// The file of the TLS certificate.
+    pub certificate_file: PathBuf,
     /// The TLS certificate with its key.
     pub identity: Identity,
     /// Where this validator listens for other validators.
@@ -249,7 +251,7 @@ impl Config {
             consensus_key_file: &consensus_key_file,
             consensus_seed: &consensus_seed,
             certificate_file: &certificate_file,
-            certificate_fingerprint: identity.fingerprint().0,
+            identity: &identity,
         }
         .check(&genesis)?;
 
@@ -268,6 +270,7 @@ impl Config {
             archive,
             group_may_read,
             consensus_seed,
+            certificate_file,
             identity,
             listen_peers,
             listen_clients,

@@ -156,10 +156,14 @@ fn a_missing_peer_is_missed() {
 
 #[test]
 fn another_validators_keys_are_refused() {
-    for (key, words) in [("consensus.key", "public_key"), ("tls.crt", "certificate_fingerprint")] {
+    let cases =
+        [(&["consensus.key"][..], "public_key"), (&["tls.crt", "tls.key"], "certificate_fingerprint")];
+    for (keys, words) in cases {
         let spoilt = Spoilt::new();
-        let other = spoilt.directory.path().join("validator-1").join(key);
-        fs::copy(other, spoilt.file(key)).unwrap();
+        for key in keys {
+            let other = spoilt.directory.path().join("validator-1").join(key);
+            fs::copy(other, spoilt.file(key)).unwrap();
+        }
         let error = spoilt.load().unwrap_err();
         assert!(matches!(error, ConfigError::Contradiction(_)), "{error}");
         assert!(error.to_string().contains(words), "{error}");

@@ -27,6 +27,7 @@ mod found;
 mod init;
 mod names;
 mod process;
+mod renew;
 mod running;
 mod waiting;
 
@@ -34,6 +35,7 @@ pub use chains::ChainDraft;
 pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
 pub(crate) use process::signal;
 pub use process::{ProcessError, Tie, ValidatorProcess};
+pub use renew::renew;
 pub use running::{Down, RunError, Running, Up, down, stop_new_on_signal, up, wait_ready};
 
 /// Name of the file that makes a directory a network.
@@ -164,7 +166,7 @@ fn read_member(mut section: Section) -> Result<Member, ConfigError> {
         clients: section.required("clients", ADDRESS)?,
         fingerprint: Fingerprint(section.required(
             "certificate_fingerprint",
-            "the SHA-256 of the validator's certificate, 64 hexadecimal digits",
+            "the SHA-256 of the public key of the validator's certificate, 64 hexadecimal digits",
         )?),
         directory: section.path("directory", "the validator's directory")?,
     };

@@ -16,6 +16,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::{grouped, rows};
+use crate::validator::certificate::validity;
+use crate::validator::clock::Clock;
 use crate::validator::counters::CountersReport;
 
 /// The lowest nonce above all used ones of a window.
@@ -528,6 +530,7 @@ pub(super) fn status(as_of: AsOf, status: &StatusAnswer) {
         ("pending", format!("{} transactions", grouped(status.pending))),
         ("storage", storage(status)),
         ("scrubbed", scrubbed(&status.scrub)),
+        ("certificate", validity(status.certificate_until, Clock::start().moment().unix_ms / 1_000)),
         ("up for", format!("{} s", status.uptime_seconds)),
     ]);
     rows(&shown);
@@ -653,6 +656,7 @@ mod tests {
             pending: 0,
             storage: "portable".to_owned(),
             storage_fallback: None,
+            certificate_until: None,
             fetching: None,
             missing: None,
             scrub: ScrubAnswer::default(),

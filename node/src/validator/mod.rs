@@ -31,6 +31,7 @@ pub mod ordering;
 pub mod peers;
 
 mod catch_up;
+pub(crate) mod certificate;
 pub(crate) mod checkpoints;
 mod clients;
 pub(crate) mod committed;

@@ -358,6 +358,7 @@ impl QueryThread {
             pending: self.report.pending(),
             storage: shared.journal.metrics().backend.to_owned(),
             storage_fallback: why_portable(&shared.journal),
+            certificate_until: self.report.identity.valid_until(),
             fetching,
             missing,
             scrub: shared.scrub.answer(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engine::mempool::Mempool;
 use engine::store::Log;
+use net::Identity;
 
 use super::counters::CountersReport;
 use super::shared::Shared;
@@ -15,6 +16,8 @@ pub struct Report {
     pub shared: Arc<Shared>,
     /// The network's.
     pub metrics: Arc<net::Metrics>,
+    /// What it shows in handshakes.
+    pub identity: Identity,
     /// Those of the log of consensus.
     pub votes: Arc<Log>,
 }

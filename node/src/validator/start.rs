@@ -25,6 +25,7 @@ use engine::verify::Verifier;
 use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
 
 use super::catch_up::CatchUp;
+use super::certificate::CertificateReport;
 use super::checkpoints::{self, CheckpointTaker, ServedStates};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
@@ -74,7 +75,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// runs, what it cannot survive ends the process with [`super::EXIT_FATAL`].
 pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
     stop_on_panic();
-    let mut room = RoomReport::default();
+    let (mut room, mut certificate) = (RoomReport::default(), CertificateReport::default());
     let orders = Orders::listen()?;
     loop {
         let validator = match Validator::start(&config, &orders) {
@@ -89,9 +90,13 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
         service::ready("running");
         let signal = loop {
             room.look(&config.data);
+            certificate.look(&config.identity, || validator.shared.clock.moment().unix_ms / 1_000);
             match orders.next_within(LOOK_EVERY) {
                 Some(Order::Stop(signal)) => break Some(signal),
-                Some(Order::Reload) => reload(&mut config, log, &validator.knobs),
+                Some(Order::Reload) => {
+                    reload(&mut config, log, &validator.knobs);
+                    certificate = CertificateReport::default();
+                }
                 None if validator.shared.starts_again.load(Relaxed) => break None,
                 None => {}
             }
@@ -254,8 +259,12 @@ impl Validator {
         let room = Executor::new(committer, shared.clone(), core.clone(), to_readers, executor.clone());
         let executor_thread = spawn("executor", move || room.run(&executor_events))?;
         let requests = Requests::default();
-        let report =
-            Report { shared: shared.clone(), metrics: network.counters(), votes: votes.log.log().clone() };
+        let report = Report {
+            shared: shared.clone(),
+            metrics: network.counters(),
+            identity: config.identity.clone(),
+            votes: votes.log.log().clone(),
+        };
         let (checkpoints, checkpoint_work) = unbounded();
         let busy = Arc::new(AtomicBool::new(false));
         let taker = CheckpointTaker {

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::network::{ChainDraft, InitOptions, init};
@@ -118,4 +119,20 @@ fn every_field_that_is_read_stands_here_and_in_the_guide() {
         line.starts_with("| `") && (line.contains("` | reloaded |") || line.contains("` | needs a restart |"))
     });
     assert_eq!(rows.count(), SETTINGS.len(), "no other field has a row");
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_over_and_that_of_another_key_is_refused() {
+    let (_directory, file) = configuration();
+    let before = Config::load(&file).unwrap();
+    let until = |days: u64| UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(days * 86_400);
+    before.identity.renewed("v", until(40_000)).unwrap().save_certificate(&before.certificate_file).unwrap();
+    let after = Config::load(&file).unwrap();
+    let found = before.changes(&after);
+    assert_eq!(found.iter().map(|change| change.field).collect::<Vec<_>>(), ["identity.certificate"]);
+    let (mut running, shown) = (before.clone(), before.identity.clone());
+    running.adopt(&after);
+    assert_eq!((running.changes(&after), shown.valid_until()), (Vec::new(), Some(40_000 * 86_400)));
+    net::Identity::generate("v").unwrap().save_certificate(&before.certificate_file).unwrap();
+    assert!(Config::load(&file).is_err(), "the certificate of another key");
 }
