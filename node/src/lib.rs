@@ -17,6 +17,7 @@ pub mod attestations;
 pub mod reservations;
 pub mod proofs;
 pub mod archive;
+pub mod backup;
 pub mod verify;
 pub mod bench;
 pub mod kernels;

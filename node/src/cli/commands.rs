@@ -16,10 +16,11 @@ use super::{
     AccountCommand, ChainCommand, Cli, Command, KernelsCommand, KeyCommand, NetworkCommand, NodeArgs, Output,
     OutputError, ReservationCommand, SwapCommand, VerifyArgs, WhomError,
 };
-use super::network;
+use super::{backup, network};
 use crate::accounts::{ChangeError, RequestError};
 use crate::archive::{Archive, ArchiveError, ArchivedFile, AuditedArchive};
 use crate::attestations::AttestError;
+use crate::backup::BackupError;
 use crate::config::{Config, ConfigError, genesis};
 use crate::governance::{self, GovernanceError};
 use crate::keys::{self, KeyError};
@@ -83,6 +84,8 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::Proposals(args)) => governance::proposals(&args),
         Command::Query(args) => query::query(&args),
         Command::Archive(args) => archive::archive(&args),
+        Command::Backup(args) => backup::make(&args),
+        Command::Restore(args) => backup::put_back(&args),
         Command::Verify(args) => audit(&args),
         Command::VerifyProof(args) => proofs::verify_proof(&args),
         Command::Kernels(KernelsCommand::Check { file, backend, json }) => {
@@ -101,6 +104,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<VerifyError>()
             || cause.is::<AuditError>()
             || cause.downcast_ref().is_some_and(ArchiveError::is_usage)
+            || cause.downcast_ref().is_some_and(BackupError::is_usage)
             || cause.is::<KeyError>()
             || cause.is::<FileError>()
             || cause.is::<PaymentsError>()

@@ -14,6 +14,7 @@ use net::Address;
 
 mod account;
 mod archive;
+mod backup;
 mod attest;
 mod bench;
 mod commands;
@@ -32,6 +33,7 @@ pub use account::{
 };
 pub use archive::ArchiveArgs;
 pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
+pub use backup::{BackupArgs, RestoreArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
     AdministratorsArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs, CreateArgs,
@@ -134,6 +136,8 @@ pub enum Command {
     Chain(ChainCommand),
     Query(QueryArgs),
     Archive(ArchiveArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     Verify(VerifyArgs),
     VerifyProof(VerifyProofArgs),
     #[command(subcommand)]

@@ -63,4 +63,5 @@ mod verifier;
 
 pub use fatal::EXIT_FATAL;
 pub use rehearsal::{Rehearsal, rehearse};
+pub(crate) use start::VOTE_SEGMENT_BYTES;
 pub use start::run;

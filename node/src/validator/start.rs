@@ -62,7 +62,7 @@ const CLIENT_STALL: Duration = Duration::from_secs(5);
 /// Bytes of peers' batches that may wait for a verifier.
 const PEER_BATCH_BYTES_MAX: usize = 64 << 20;
 /// Segments of the log of consensus are small: little is alive in it at a time.
-const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
+pub(crate) const VOTE_SEGMENT_BYTES: u64 = 8 << 20;
 /// How long what is queued for the network may take when the validator stops.
 const FAREWELL: Duration = Duration::from_millis(300);
 /// How often it is looked whether the validator is to start again.

@@ -40,6 +40,8 @@ mod attacks;
 #[cfg(test)]
 mod attestations;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod bad_days;
 #[cfg(test)]
 mod bench;
