@@ -171,7 +171,7 @@ impl Identity {
 
     /// From now on this identity and its clones show the certificate of `renewed`, if that has the same key.
     pub fn renew(&self, renewed: &Self) {
-        if self.key.0 == renewed.key.0 {
+        if self.fingerprint() == renewed.fingerprint() {
             *self.lock() = renewed.shown();
         }
     }

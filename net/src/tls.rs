@@ -118,6 +118,13 @@ pub(crate) fn valid_until(certificate: &CertificateDer<'_>) -> Option<u64> {
     }
 }
 
+/// Whether that is what [`check_validity`] has against a certificate.
+pub(crate) fn is_about_dates(problem: &Error) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let Error::InvalidCertificate(problem) = problem else { return false };
+    matches!(problem, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
+}
+
 /// Checks a certificate as its own anchor: its form, its own signature and its dates.
 pub(crate) fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let mut anchors = RootCertStore::empty();

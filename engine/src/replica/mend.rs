@@ -22,13 +22,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bytes::Bytes;
+use kernels::ed25519;
 use thiserror::Error;
 
 use super::{
     Boot, Boots, CheckpointMark, CommittedBlock, JournalReader, KIND_BATCH, KIND_BOOT, KIND_COMMITTED,
     ReadError,
 };
-use crate::limits::{CHECKPOINT_EVERY_HEIGHTS, ROOT_LAG_MAX};
+use crate::limits::{CHECKPOINT_EVERY_HEIGHTS, PUBLIC_KEY_BYTES, ROOT_LAG_MAX};
 use crate::order::FinalityVerifier;
 use crate::roots::StateRoot;
 use crate::store::{Position, Record, Records, Repair, Rot};
@@ -80,6 +81,8 @@ pub struct Mender<'a, R> {
     pub reader: JournalReader<'a, R>,
     /// Checks finalization certificates.
     pub certificates: &'a dyn FinalityVerifier,
+    /// The public keys of the authors.
+    pub authors: &'a [[u8; PUBLIC_KEY_BYTES]],
     /// How many others must say the same: f+1.
     pub agree: usize,
     /// The newest checkpoint.
@@ -285,8 +288,13 @@ impl<R: Records> Mender<'_, R> {
                 let here = record.batches.get(place).and_then(|at| self.reader.records.read(*at).ok());
                 let mut batch = here.and_then(|record| decode(record.bytes.into()));
                 if batch.is_none() {
+                    // No digest covers the signature.
+                    let is_signed = |batch: &Batch| {
+                        let key = &self.authors[author];
+                        ed25519::verify(key, &batch.message(), batch.signature())
+                    };
                     others.ask(height, place as u32 + 1, &mut |_, bytes| {
-                        batch = decode(bytes.clone());
+                        batch = decode(bytes.clone()).filter(is_signed);
                         batch.is_some()
                     });
                 }

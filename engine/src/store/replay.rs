@@ -463,13 +463,19 @@ pub(super) fn read_record(
     let mut header = None;
     let mut bytes = Vec::new();
     loop {
-        let count = wanted.min((segment + 1) * size - number);
+        let mut count = wanted.min((segment + 1) * size - number);
         if count == 0 {
             return Err(no_record());
         }
         let mut buffer = Buffer::new(count as usize);
-        disk.read(segment, number % size * SECTOR_BYTES as u64, &mut buffer, count as usize)
-            .map_err(|error| unreadable(disk, size, segment, &error))?;
+        let at = number % size * SECTOR_BYTES as u64;
+        let mut read = disk.read(segment, at, &mut buffer, count as usize);
+        if read.is_err() && count > 1 {
+            // What cannot be read may stand behind the record.
+            count = 1;
+            read = disk.read(segment, at, &mut buffer, 1);
+        }
+        read.map_err(|error| unreadable(disk, size, segment, &error))?;
         for index in 0..count as usize {
             let sector = buffer.sector(index);
             let found = seed.inspect(sector, number);

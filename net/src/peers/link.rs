@@ -19,7 +19,7 @@ use crate::frame::FrameReader;
 use crate::network::Flow;
 use crate::outbox::{Drain, Outbox};
 use crate::places::Places;
-use crate::tls::check_validity;
+use crate::tls::{check_validity, is_about_dates};
 use crate::transport::close;
 
 /// Handshakes that may come from the address of one peer at the same time: the present call and one that
@@ -232,7 +232,9 @@ impl Mesh {
     /// Says where a member's certificate has ended, or has not begun. It is a member nevertheless.
     fn look_at_dates(&self, peer: u16, connection: &Connection) {
         let checked = certificate_of(connection).map(|shown| check_validity(&shown, UnixTime::now()));
+        // What else is odd about a certificate that only its key speaks for is of no interest.
         if let Some(Err(problem)) = checked
+            && is_about_dates(&problem)
             && let Some(suppressed) = self.may_log(Line::Certificate, peer)
         {
             tracing::warn!(

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::store::{Lock, Log, LogKind, Position, StoreError};
+use engine::store::{Lock, Log, LogKind, Position, Repaired, StoreError};
 use engine::types::{Digest, Height};
 
 use super::error::BackupError;
@@ -94,6 +94,11 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
         let name = file.strip_prefix(data).map_err(|_| BackupError::NoBackup(file.clone()))?;
         copying.part(name, (end - at).min(bytes), bytes)?;
         at += bytes;
+    }
+    // They are read in the place of what has rotted.
+    for Repaired { file, .. } in replay.repairs() {
+        let name = file.strip_prefix(data).map_err(|_| BackupError::NoBackup(file.clone()))?;
+        copying.whole(name)?;
     }
     let files = copying.files;
     let (records, checkpoint) = read_back(place, of, end)?;

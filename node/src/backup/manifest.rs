@@ -84,12 +84,28 @@ impl Manifest {
                 manifest.format
             )));
         }
-        // It may have been written by anybody: nothing outside of the target is written.
-        let is_below = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
-        match manifest.files.iter().find(|file| !is_below(&file.path) || file.path.as_os_str().is_empty()) {
-            Some(file) => Err(wrong(format!("{:?} is no path below a directory", file.path))),
+        // It may have been written by anybody: nothing outside of the target is written, and no votes.
+        match manifest.files.iter().find(|file| !is_of_backup(&file.path)) {
+            Some(file) => Err(wrong(format!("{:?} is no file of a backup", file.path))),
             None => Ok(manifest),
         }
+    }
+}
+
+/// Whether a backup may have a file of this path.
+fn is_of_backup(path: &Path) -> bool {
+    let parts: Option<Vec<&str>> = path
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    match parts.as_deref() {
+        Some(["journal", "identity"]) => true,
+        Some(["journal", name]) => name.ends_with(".segment") || name.ends_with(".repair"),
+        Some(["checkpoints", name]) => name.ends_with(".checkpoint"),
+        _ => false,
     }
 }
 

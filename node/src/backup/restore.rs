@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use engine::replica::{Boot, KIND_BOOT};
 use engine::store::{Backend, Log, LogKind, Options, Owner};
 
 use super::error::BackupError;
@@ -99,6 +100,10 @@ fn fill(
     fs::File::create(&lock).map_err(BackupError::io("making", &lock))?;
     let owner = Owner { network: manifest.network.0, validator: manifest.validator.0, log: LogKind::Votes };
     let (segment_bytes, backend) = (VOTE_SEGMENT_BYTES, Backend::Portable);
-    drop(Log::open(&place.join("consensus"), Options { segment_bytes, backend, ..Options::new(owner) })?);
+    let (votes, _) =
+        Log::open(&place.join("consensus"), Options { segment_bytes, backend, ..Options::new(owner) })?;
+    // Whatever the journal of the backup says of starts, its votes are lost.
+    votes.wait_durable(votes.append(KIND_BOOT, &[&Boot::LOST.encode()])?)?;
+    drop(votes);
     directories.iter().try_for_each(|directory| sync(directory))
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use engine::store::{Backend, Lock, Log, LogKind, Options, Owner};
+use engine::replica::Boot;
+use engine::store::{Backend, Lock, Log, LogKind, Options, Owner, Position, Repair};
 
 use super::*;
 
@@ -50,10 +51,33 @@ fn what_was_durable_comes_back_and_the_log_goes_on_from_there() {
     drop(again);
     assert_eq!(numbers(&place), (0..40).chain(100..102).collect::<Vec<_>>());
     let (identity, votes) = Log::inspect(&place.join("consensus"), Lock::Shared).unwrap();
-    assert_eq!((identity.owner.log, votes.count()), (LogKind::Votes, 0), "the votes are in no backup");
+    let votes: Vec<_> = votes.map(|record| record.unwrap().bytes).collect();
+    assert_eq!(identity.owner.log, LogKind::Votes);
+    assert_eq!(votes, [Boot::LOST.encode()], "the votes are in no backup, and a start is told so");
     assert!(!unfinished(&to).exists() && !unfinished(&place).exists());
     drop(log);
     assert_eq!(numbers(&directory.path().join("data")), (0..60).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_read_in_the_place_of_rot_is_in_the_backup() {
+    let (directory, log, to) = scene();
+    let data = directory.path().join("data");
+    let whole: Vec<_> = log.scrub().map(Result::unwrap).collect();
+    let (file, _) = log.scrub().locate(Position::from_raw(9_000));
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[9_000] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let mut scrub = log.scrub();
+    let rot = scrub.by_ref().any(|record| record.is_err()).then(|| scrub.skip_rot().unwrap()).unwrap();
+    fs::remove_dir_all(&to).unwrap();
+    assert!(backup(&data, &to, &mut |_| {}).is_err(), "a backup that cannot be read is none");
+    let records = whole.into_iter().filter(|record| (rot.from..rot.until).contains(&record.position));
+    log.repair(&Repair { from: rot.from, until: rot.until, records: records.collect() }).unwrap();
+    backup(&data, &to, &mut |_| {}).unwrap();
+    let place = directory.path().join("restored");
+    restore(&to, &place, &mut |_| {}).unwrap();
+    assert_eq!(numbers(&place), (0..40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -107,8 +131,15 @@ fn a_backup_that_was_cut_short_or_leads_elsewhere_is_refused() {
     let good = fs::read_to_string(&file).unwrap();
     fs::write(&file, &good[..good.len() / 2]).unwrap();
     assert!(matches!(restore(&to, &place, &mut |_| {}), Err(BackupError::Manifest { .. })));
-    fs::write(&file, good.replace("journal/identity", "../identity")).unwrap();
-    assert!(matches!(restore(&to, &place, &mut |_| {}), Err(BackupError::Manifest { .. })));
+    for elsewhere in
+        ["../identity", "consensus/identity", "first-start", "journal/lock", "journal/x/identity"]
+    {
+        fs::write(&file, good.replace("journal/identity", elsewhere)).unwrap();
+        assert!(
+            matches!(restore(&to, &place, &mut |_| {}), Err(BackupError::Manifest { .. })),
+            "{elsewhere}"
+        );
+    }
     fs::write(&file, good.replace("\"format\": 1", "\"format\": 9")).unwrap();
     assert!(matches!(restore(&to, &place, &mut |_| {}), Err(BackupError::Manifest { .. })));
     fs::remove_file(&file).unwrap();

@@ -1,5 +1,7 @@
 //! Another certificate for the key of a validator.
 
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -39,5 +41,10 @@ fn write(config: &Config, renewed: &Identity) -> Result<()> {
     let file = &config.certificate_file;
     let new = file.with_extension("new");
     renewed.save_certificate(&new)?;
-    std::fs::rename(&new, file).with_context(|| format!("cannot put a certificate at {}", file.display()))
+    let put = || {
+        File::open(&new)?.sync_all()?;
+        std::fs::rename(&new, file)?;
+        File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    put().with_context(|| format!("cannot put a certificate at {}", file.display()))
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use kernels::ed25519::SigningKey;
+
 use super::*;
 use crate::order::Finality;
 use crate::replica::{BlockIndex, Read};
@@ -39,6 +41,11 @@ struct Scene {
     whole: BTreeMap<(Height, u32), Bytes>,
     /// Every batch of every block.
     batches: BTreeMap<Height, Vec<Batch>>,
+    authors: [[u8; 32]; 2],
+}
+
+fn key(author: u16) -> SigningKey {
+    SigningKey::from_seed([author as u8; 32])
 }
 
 fn options() -> Options {
@@ -72,10 +79,10 @@ impl Scene {
                 let packets: Vec<Packet> =
                     vec![Packet([height as u8; crate::limits::PACKET_BYTES]); 5 + height as usize % 7];
                 let section = BatchSection { chain: ChainId(1), packets: packets.len() as u32 };
+                let sign = |message: &[u8]| key(author).sign(message);
                 let author = (Epoch(0), ValidatorIndex(author));
                 let as_of = Height(height - 1);
-                let batch =
-                    Batch::seal(&NETWORK, author, head, as_of, &[section], packets.iter(), |_| [0; 64]);
+                let batch = Batch::seal(&NETWORK, author, head, as_of, &[section], packets.iter(), sign);
                 *head = batch.head();
                 of_block.push((log.append(KIND_BATCH, &[batch.bytes()]).unwrap(), batch));
             }
@@ -125,7 +132,8 @@ impl Scene {
             whole.insert((height, place), bytes.clone());
         }
         drop(log);
-        Self { directory, index, settled, whole, batches }
+        let authors = [0, 1].map(|author| key(author).public_key());
+        Self { directory, index, settled, whole, batches, authors }
     }
 
     fn reader<'a>(&'a self, log: &'a Log) -> JournalReader<'a, Log> {
@@ -133,8 +141,8 @@ impl Scene {
     }
 
     fn mender<'a>(&'a self, log: &'a Log) -> Mender<'a, Log> {
-        let (certificates, settled) = (&Plain, self.settled);
-        Mender { reader: self.reader(log), certificates, agree: 2, settled, boots: BOOTS }
+        let (certificates, authors, settled) = (&Plain, &self.authors, self.settled);
+        Mender { reader: self.reader(log), certificates, authors, agree: 2, settled, boots: BOOTS }
     }
 
     /// Peers of whom the first answers whatever it likes.
@@ -215,7 +223,7 @@ fn rots(mut replay: Replay) -> Vec<Rot> {
 }
 
 /// The lies of one of four, each in another place of an answer.
-const LIES: [fn(Bytes) -> Bytes; 6] = [
+const LIES: [fn(Bytes) -> Bytes; 7] = [
     |_| Bytes::new(),
     |truth| forged(truth, |record| record.delta_digest.0[3] ^= 1),
     |truth| forged(truth, |record| record.state_root.0[3] ^= 1),
@@ -225,6 +233,15 @@ const LIES: [fn(Bytes) -> Bytes; 6] = [
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         bytes.into()
+    },
+    // The batch, with a signature that its author has not made: no digest covers it.
+    |truth| match Batch::decode(&NETWORK, truth.clone()) {
+        Ok(_) => {
+            let mut bytes = truth.to_vec();
+            bytes[crate::limits::BATCH_HEADER_BYTES - 1] ^= 1;
+            bytes.into()
+        }
+        Err(_) => Bytes::new(),
     },
     // Another batch in the same place of the stream.
     |truth| match Batch::decode(&NETWORK, truth.clone()) {

@@ -454,6 +454,13 @@ fn two_logs_tell_what_one_of_them_has_lost() {
         (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
         (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
         (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
+        (
+            boots(1, 0),
+            still_lost(boots(0, 0)),
+            false,
+            standing(true, true),
+            "a backup of the first start, restored without votes",
+        ),
         (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),
         (boots(5, 4), boots(5, 5), false, standing(false, false), "a crash before the journal was done"),
         (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, after, bounded, select};
 use engine::replica::Others;
 use engine::types::{Height, ValidatorIndex};
 use engine::wire::PeerMessage;
@@ -62,6 +62,25 @@ pub(super) struct Resting<'a, 'p> {
     heights: u32,
 }
 
+impl Resting<'_, '_> {
+    /// The answer that is waited for. What else comes meanwhile, of whom it may, ends no waiting.
+    fn answer(&self, is_it: impl Fn(&Stored) -> bool) -> Option<Stored> {
+        let over = after(PATIENCE);
+        while !self.pace.is_stopping() {
+            select! {
+                recv(self.asking.answers) -> answer => match answer {
+                    Ok(answer) if is_it(&answer) => return Some(answer),
+                    Ok(_) => {}
+                    Err(_) => return None,
+                },
+                recv(over) -> _ => return None,
+                default(PATIENCE / LOOKS) => {}
+            }
+        }
+        None
+    }
+}
+
 impl Others for Resting<'_, '_> {
     fn ask(&mut self, height: Height, place: u32, take: &mut dyn FnMut(ValidatorIndex, &Bytes) -> bool) {
         let Asking { peers, answers } = &*self.asking;
@@ -76,9 +95,8 @@ impl Others for Resting<'_, '_> {
             let _counted = peers.send(peer, channel_of(&question), question.encode());
             let is_it =
                 |answer: &Stored| (answer.from.0, answer.height, answer.place) == (peer, height, place);
-            let answer = (0..LOOKS).take_while(|_| !self.pace.is_stopping());
-            let answer = answer.map(|_| answers.recv_timeout(PATIENCE / LOOKS)).find_map(Result::ok);
-            if answer.filter(is_it).is_some_and(|Stored { from, bytes, .. }| take(from, &bytes)) {
+            let answer = self.answer(is_it);
+            if answer.is_some_and(|Stored { from, bytes, .. }| take(from, &bytes)) {
                 return;
             }
         }

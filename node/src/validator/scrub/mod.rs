@@ -29,6 +29,7 @@ pub use self::asking::{Asking, Stored};
 pub use self::progress::Progress;
 use self::told::Told;
 use super::checkpoints::{self, PIECE_BYTES, Pace};
+use super::ordering::public_keys;
 use super::shared::Shared;
 
 /// The rest between two rounds.
@@ -142,9 +143,11 @@ impl Scrubber {
             return Some(0);
         }
         let (mut left, shared) = (0, self.shared.clone());
+        let authors = public_keys(&shared.genesis);
         let mender = Mender {
             reader: shared.reader(),
             certificates: &*self.certificates,
+            authors: &authors,
             agree: self.agree,
             settled: self.settled(),
             boots: shared.boots(),
@@ -197,7 +200,11 @@ impl Scrubber {
     /// Whether a checkpoint is whole, or gone meanwhile. One that is not is set aside, as a start would do it.
     fn checkpoint(&self, height: Height, pace: &Pace<'_>) -> Option<bool> {
         let bytes = self.files.bytes(height);
-        let read = self.files.read_back(height, *pace);
+        let read = match self.files.read_back(height, *pace) {
+            // A disk may say something else the second time.
+            Err(error) if checkpoints::is_damage(&error) => self.files.read_back(height, *pace),
+            read => read,
+        };
         if self.shared.stopping.load(Relaxed) {
             return None;
         }
