@@ -250,3 +250,61 @@ pub(crate) fn client(
     config.resumption = Resumption::disabled();
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConnection, ServerConnection};
+
+    use super::*;
+
+    /// A whole handshake, in memory.
+    fn shake(client: rustls::ClientConfig, server: rustls::ServerConfig) -> Result<(), Error> {
+        let name = ServerName::try_from(SERVER_NAME).unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name)?;
+        let mut server = ServerConnection::new(Arc::new(server))?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut sent = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut sent).unwrap();
+            }
+            let mut rest = &sent[..];
+            while !rest.is_empty() {
+                server.read_tls(&mut rest).unwrap();
+                server.process_new_packets()?;
+            }
+            let mut answered = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut answered).unwrap();
+            }
+            let mut rest = &answered[..];
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).unwrap();
+                client.process_new_packets()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a member shows is public: who shows it must have its key.
+    #[test]
+    fn the_certificate_of_a_member_is_worth_nothing_without_its_key() {
+        let [member, other, stranger] =
+            ["alder", "birch", "cedar"].map(|name| Identity::generate(name).unwrap());
+        let pins = || Pins::new([&member, &other].map(Identity::fingerprint).to_vec());
+        let calling = |by: &Identity| client(pins(), PEER_PROTOCOL, Some(by)).unwrap();
+        let answering = |by: &Identity| server(by, PEER_PROTOCOL, Some(pins())).unwrap();
+        shake(calling(&member), answering(&other)).unwrap();
+        assert!(shake(calling(&stranger), answering(&other)).is_err());
+        assert!(shake(calling(&member), answering(&stranger)).is_err());
+        let impostor = || {
+            let key = Presented::by(&stranger).unwrap().key.clone();
+            Arc::new(Presented { identity: member.clone(), key })
+        };
+        let mut caller = calling(&stranger);
+        caller.client_auth_cert_resolver = impostor();
+        assert!(shake(caller, answering(&other)).is_err());
+        let mut callee = answering(&stranger);
+        callee.cert_resolver = impostor();
+        assert!(shake(calling(&other), callee).is_err());
+    }
+}

@@ -291,7 +291,11 @@ impl Repairs {
             fs::rename(&unfinished, &path)?;
             sync_directory(directory)
         };
-        write().map_err(|error| StoreError::writing(&path, &error))?;
+        write().map_err(|error| {
+            // A part of it helps nobody, and takes room.
+            let _ = fs::remove_file(&unfinished);
+            StoreError::writing(&path, &error)
+        })?;
         // It is believed as any start would believe it.
         let added = Known::load(&path, owner).map(Arc::new).map_err(|wrong| StoreError::Failed {
             path: path.clone(),
