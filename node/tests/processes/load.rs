@@ -120,8 +120,9 @@ fn a_load_leaves_validators_out() {
 
 #[test]
 fn an_interrupted_load_says_what_it_has_measured() {
-    let testbed = Testbed::up(1, 400);
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        // What the load before had under way would be taken for this one's.
+        let testbed = Testbed::up(1, 400);
         let load = begin(&testbed, &["--rate", "200", "--seconds", "600", "--warm-up", "0"]);
         until_executed(&testbed, 0);
         let id = load.id().to_string();
