@@ -79,7 +79,7 @@ struct Renaming {
     names: Vec<(PathBuf, Option<Node>)>,
 }
 
-/// A disk: what is durable, and what is on its way there.
+/// A disk: what it keeps whatever happens, and what was written since and may be lost.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     contents: BTreeMap<u64, Content>,

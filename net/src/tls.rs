@@ -253,34 +253,32 @@ pub(crate) fn client(
 
 #[cfg(test)]
 mod tests {
-    use rustls::{ClientConnection, ServerConnection};
+    use rustls::{ClientConnection, Connection, ServerConnection};
 
     use super::*;
+
+    /// Hands over what one side has to say.
+    fn pass(from: &mut Connection, to: &mut Connection) -> Result<(), Error> {
+        let mut sent = Vec::new();
+        while from.wants_write() {
+            from.write_tls(&mut sent).unwrap();
+        }
+        let mut rest = &sent[..];
+        while !rest.is_empty() {
+            to.read_tls(&mut rest).unwrap();
+            to.process_new_packets()?;
+        }
+        Ok(())
+    }
 
     /// A whole handshake, in memory.
     fn shake(client: rustls::ClientConfig, server: rustls::ServerConfig) -> Result<(), Error> {
         let name = ServerName::try_from(SERVER_NAME).unwrap();
-        let mut client = ClientConnection::new(Arc::new(client), name)?;
-        let mut server = ServerConnection::new(Arc::new(server))?;
+        let mut client = Connection::from(ClientConnection::new(Arc::new(client), name)?);
+        let mut server = Connection::from(ServerConnection::new(Arc::new(server))?);
         while client.is_handshaking() || server.is_handshaking() {
-            let mut sent = Vec::new();
-            while client.wants_write() {
-                client.write_tls(&mut sent).unwrap();
-            }
-            let mut rest = &sent[..];
-            while !rest.is_empty() {
-                server.read_tls(&mut rest).unwrap();
-                server.process_new_packets()?;
-            }
-            let mut answered = Vec::new();
-            while server.wants_write() {
-                server.write_tls(&mut answered).unwrap();
-            }
-            let mut rest = &answered[..];
-            while !rest.is_empty() {
-                client.read_tls(&mut rest).unwrap();
-                client.process_new_packets()?;
-            }
+            pass(&mut client, &mut server)?;
+            pass(&mut server, &mut client)?;
         }
         Ok(())
     }

@@ -1,9 +1,35 @@
-//! The room on a disk, and who says in time that it runs out.
+//! Names that are durable; the room on a disk, and who says in time that it runs out.
 
 use std::ffi::CString;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// What the operating system answered.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// The directory that has the name of a file.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Gives a file or directory that is whole and synced its name, durably: the old one is there, or this one.
+///
+/// # Errors
+/// What the operating system answered.
+pub(crate) fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(unfinished, path)?;
+    sync_directory(directory_of(path))
+}
 
 /// Bytes that are free on the disk of a directory.
 ///
@@ -89,6 +115,13 @@ mod tests {
             (mib(100), Some(Room::Low)),
         ] {
             assert_eq!(watch.judge(free), told, "{free}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_stands_in_the_working_directory() {
+        for (path, directory) in [("tls.crt", "."), ("./tls.crt", "."), ("a/tls.crt", "a"), ("/a", "/")] {
+            assert_eq!(directory_of(Path::new(path)), Path::new(directory));
         }
     }
 

@@ -72,8 +72,8 @@ impl Hints {
     #[must_use]
     pub fn find(&self, id: &TransactionId, highest: Height) -> Option<Height> {
         let (bucket, tag) = place(id);
-        let entries = self.buckets[bucket].0.iter().map(|slot| slot.load(Relaxed));
-        let low = entries.into_iter().find(|entry| *entry != 0 && entry & !HEIGHT_MASK == tag)? & HEIGHT_MASK;
+        let mut entries = self.buckets[bucket].0.iter().map(|slot| slot.load(Relaxed));
+        let low = entries.find(|entry| *entry != 0 && entry & !HEIGHT_MASK == tag)? & HEIGHT_MASK;
         // The highest height with these low bits that exists.
         let wraps = highest.0.checked_sub(low)? >> HEIGHT_BITS;
         Some(Height(low + (wraps << HEIGHT_BITS)))

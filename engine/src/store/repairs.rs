@@ -113,7 +113,7 @@ impl Known {
             bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
         }
         repair.records.iter().for_each(|record| bytes.extend_from_slice(&record.bytes));
-        let digest = kernels::sha2::sha256_parts(&[&bytes]);
+        let digest = kernels::sha2::sha256(&bytes);
         bytes.extend_from_slice(&digest);
         bytes
     }
@@ -123,7 +123,7 @@ impl Known {
         let bytes = fs::read(path).map_err(|error| error.to_string())?;
         let length = bytes.len().checked_sub(DIGEST_BYTES).filter(|length| *length >= HEAD_BYTES);
         let (content, digest) = bytes.split_at(length.ok_or("it ends too early")?);
-        if kernels::sha2::sha256_parts(&[content]) != digest {
+        if kernels::sha2::sha256(content) != digest {
             return Err("its digest does not hold".into());
         }
         if content[..8] != MAGIC || u32_at(content, 8) != FORMAT {

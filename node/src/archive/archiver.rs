@@ -17,7 +17,7 @@ use super::write::{FileWriter, Written, replace};
 use super::{Archive, ArchiveFile};
 use crate::config::genesis::HEADER_FILE;
 use crate::disk::free_bytes;
-use crate::validator::ordering::public_keys;
+use crate::validator::ordering;
 use crate::verify::VerifyError;
 
 /// Uncompressed bytes after which a file ends, with the next height that has a certificate.
@@ -79,9 +79,7 @@ impl Archiver {
         }
         let noted = note.filter(|note| note.position > 0);
         let noted = noted.map(|note| (note.validator.0, Position::from_raw(note.position)));
-        let verifier =
-            consensus::Verifier::new(network.as_bytes(), consensus::FIRST_EPOCH, &public_keys(genesis))
-                .map_err(VerifyError::Committee)?;
+        let verifier = ordering::verifier(genesis).map_err(VerifyError::Committee)?;
         let (height, block) = (tip.height, tip.digest);
         let heights = Heights::open(data, &network, verifier, tip, noted)?;
         let directory = directory.to_owned();

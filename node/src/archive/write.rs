@@ -1,7 +1,7 @@
 //! Writing a file of an archive: aside, synced, and only then under its name.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::types::{Digest, Head, Height, PacketRun};
@@ -11,6 +11,7 @@ use kernels::sha2::sha256;
 use super::error::ArchiveError;
 use super::format::{Entry, FRAME_BYTES, FileHeader, FrameEntry, HEADER_BYTES, ID_BYTES, Index};
 use super::name_of;
+use crate::disk::put_in_place;
 
 /// The name of a file that is not whole yet.
 const UNFINISHED: &str = "next.new";
@@ -154,10 +155,4 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ArchiveError> {
         put_in_place(&unfinished, path)
     };
     write().map_err(ArchiveError::io("writing", path))
-}
-
-/// Gives a file that is whole and synced its name, durably.
-fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(unfinished, path)?;
-    File::open(path.parent().expect("it has a directory"))?.sync_all()
 }

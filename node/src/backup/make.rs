@@ -5,7 +5,7 @@
 //! such an end, and read back. Where segments were used again meanwhile, all is done anew.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use engine::store::{Lock, Log, LogKind, Position, Repaired, StoreError};
@@ -14,6 +14,7 @@ use engine::types::{Digest, Height};
 use super::error::BackupError;
 use super::manifest::{BackedUp, Manifest, copy};
 use super::unfinished;
+use crate::disk::{put_in_place, sync_directory};
 use crate::validator::checkpoints::Directory;
 
 /// How often it is begun anew where the journal is pruned meanwhile.
@@ -42,8 +43,7 @@ pub fn backup(data: &Path, to: &Path, told: &mut dyn FnMut(u64)) -> Result<Backu
     for attempt in 1.. {
         remove(&place)?;
         let made = attempt_once(data, &place, told).and_then(|made| {
-            fs::rename(&place, to).map_err(BackupError::io("naming", to))?;
-            sync_parent(to)?;
+            put_in_place(&place, to).map_err(BackupError::io("naming", to))?;
             Ok(made)
         });
         match made {
@@ -189,13 +189,5 @@ pub(super) fn remove(place: &Path) -> Result<(), BackupError> {
 
 /// Makes the names in a directory durable.
 pub(super) fn sync(directory: &Path) -> Result<(), BackupError> {
-    fs::File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(BackupError::io("syncing", directory))
-}
-
-/// Makes the name of a directory durable.
-pub(super) fn sync_parent(directory: &Path) -> Result<(), BackupError> {
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-    sync(&parent.map_or_else(|| PathBuf::from("."), Path::to_owned))
+    sync_directory(directory).map_err(BackupError::io("syncing", directory))
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::BackupError;
 use super::{MANIFEST, unfinished};
+use crate::disk::put_in_place;
 
 /// The number of this format.
 const FORMAT: u32 = 1;
@@ -60,8 +61,7 @@ impl Manifest {
             let mut out = File::create(&new)?;
             out.write_all(&serde_json::to_vec_pretty(self)?)?;
             out.sync_all()?;
-            fs::rename(&new, &file)?;
-            File::open(backup)?.sync_all()
+            put_in_place(&new, &file)
         };
         write().map_err(BackupError::io("writing", &file))
     }

@@ -8,8 +8,8 @@
 //! Invariants:
 //! - a backup that has a `backup.json` is whole, durable and was read back;
 //! - the log of votes is in no backup. What a validator has said since cannot be known from a copy, so the one that is
-//!   restored has a journal without votes, and a start then follows without voting until something is final above
-//!   every view in which it may have voted;
+//!   restored has a journal, and a log of votes that says that it has lost some. A start then follows without voting
+//!   until something is final above every view in which it may have voted;
 //! - a restored directory appears under its name at once, whole.
 
 mod error;

@@ -8,9 +8,10 @@ use engine::replica::{Boot, KIND_BOOT};
 use engine::store::{Backend, Log, LogKind, Options, Owner};
 
 use super::error::BackupError;
-use super::make::{remove, sync, sync_parent};
+use super::make::{remove, sync};
 use super::manifest::{BackedUp, Manifest, copy, digest};
 use super::{MANIFEST, unfinished};
+use crate::disk::put_in_place;
 use crate::validator::VOTE_SEGMENT_BYTES;
 
 /// Checks every file of a backup, and makes a data directory from it where nothing is. `told` hears how many bytes are
@@ -26,10 +27,8 @@ pub fn restore(backup: &Path, data: &Path, told: &mut dyn FnMut(u64)) -> Result<
     check(backup, &manifest)?;
     let place = unfinished(data);
     remove(&place)?;
-    let made = fill(backup, &place, &manifest, told).and_then(|()| {
-        fs::rename(&place, data).map_err(BackupError::io("naming", data))?;
-        sync_parent(data)
-    });
+    let made = fill(backup, &place, &manifest, told)
+        .and_then(|()| put_in_place(&place, data).map_err(BackupError::io("naming", data)));
     if let Err(error) = made {
         remove(&place)?;
         return Err(error);

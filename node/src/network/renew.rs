@@ -1,7 +1,6 @@
 //! Another certificate for the key of a validator.
 
 use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -9,6 +8,7 @@ use net::Identity;
 
 use super::Member;
 use crate::config::Config;
+use crate::disk::put_in_place;
 use crate::validator::certificate::DAY;
 use crate::validator::clock::Clock;
 
@@ -41,10 +41,6 @@ fn write(config: &Config, renewed: &Identity) -> Result<()> {
     let file = &config.certificate_file;
     let new = file.with_extension("new");
     renewed.save_certificate(&new)?;
-    let put = || {
-        File::open(&new)?.sync_all()?;
-        std::fs::rename(&new, file)?;
-        File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    put().with_context(|| format!("cannot put a certificate at {}", file.display()))
+    let put = File::open(&new).and_then(|new| new.sync_all()).and_then(|()| put_in_place(&new, file));
+    put.with_context(|| format!("cannot put a certificate at {}", file.display()))
 }

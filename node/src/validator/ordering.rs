@@ -259,8 +259,7 @@ impl Certificates {
     /// # Errors
     /// A public key of the genesis is not a key.
     pub fn new(genesis: &Genesis) -> Result<Self, consensus::StartError> {
-        let keys = public_keys(genesis);
-        consensus::Verifier::new(genesis.network().as_bytes(), FIRST_EPOCH, &keys).map(Self)
+        verifier(genesis).map(Self)
     }
 
     /// The engine's own form of a finality, from its certificate.
@@ -279,6 +278,14 @@ impl FinalityVerifier for Certificates {
     fn leader(&self, view: u64) -> ValidatorIndex {
         ValidatorIndex(self.0.leader(view))
     }
+}
+
+/// Checks what the validators of a genesis have signed.
+///
+/// # Errors
+/// A public key of the genesis is not a key.
+pub fn verifier(genesis: &Genesis) -> Result<consensus::Verifier, consensus::StartError> {
+    consensus::Verifier::new(genesis.network().as_bytes(), FIRST_EPOCH, &public_keys(genesis))
 }
 
 /// The validators' public keys, by index.

@@ -16,7 +16,7 @@ use engine::audit::{Auditor, FinalBlock, FinalityCheck};
 use engine::types::{Digest, Genesis};
 
 use crate::config::FIRST_START;
-use crate::validator::ordering::public_keys;
+use crate::validator::ordering;
 pub use checkpoints::{Audit, CheckpointFile};
 pub use map::Map;
 pub use text::{ArchiveText, Text};
@@ -62,9 +62,7 @@ pub fn check_data(directory: &Path) -> Result<(), VerifyError> {
 pub fn auditor(genesis: Arc<Genesis>) -> Result<Auditor, VerifyError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| VerifyError::Randomness(io::Error::other(error)))?;
-    let keys = public_keys(&genesis);
-    let verifier = consensus::Verifier::new(genesis.network().as_bytes(), consensus::FIRST_EPOCH, &keys)
-        .map_err(VerifyError::Committee)?;
+    let verifier = ordering::verifier(&genesis).map_err(VerifyError::Committee)?;
     let (format, finality) =
         (Box::new(records::Records(*genesis.network())), Box::new(Certificates(verifier)));
     Ok(Auditor::new(genesis, seed, format, finality))

@@ -50,8 +50,7 @@ fn one_of_four_dies_under_load_and_comes_back() {
 
     // It takes part again: with another one gone, a quorum needs it.
     testbed.kill(0);
-    let through = testbed.load(&[3], 100.0, 2, Start::Resume);
-    assert!(through.tally().applied() > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
+    let through = testbed.load_in_need_of(3);
     testbed.spawn(0);
     testbed.ready();
     testbed.settle();
@@ -361,8 +360,7 @@ fn one_that_lost_its_data_rejoins_under_load_and_nothing_that_clients_were_told_
     // It takes part again: with another one gone, a quorum needs it.
     testbed.wait_height(3, testbed.height(0));
     testbed.stop(0);
-    let through = testbed.load(&[3], 100.0, 2, Start::Resume);
-    assert!(through.tally().applied() > 0 && through.tally().timed_out == 0, "{:?}", through.tally());
+    let through = testbed.load_in_need_of(3);
     testbed.spawn(0);
     testbed.ready();
     testbed.settle();

@@ -121,6 +121,13 @@ impl Testbed {
         });
     }
 
+    /// Loads a validator while another one is gone, so that a quorum needs it: it must take part.
+    pub fn load_in_need_of(&self, index: usize) -> LoadOutcome {
+        let outcome = self.load(&[index], 100.0, 2, Start::Resume);
+        assert!(outcome.tally().applied() > 0 && outcome.tally().timed_out == 0, "{:?}", outcome.tally());
+        outcome
+    }
+
     /// Waits until all running validators have committed what the highest of them has now.
     pub fn settle(&self) {
         let running: Vec<usize> =

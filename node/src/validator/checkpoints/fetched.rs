@@ -23,7 +23,7 @@ use engine::types::{Genesis, Height};
 use engine::wire::StateOffer;
 
 use super::{ASIDE, Directory, PIECE_BYTES, ROOM_LEFT_BYTES, UNFINISHED};
-use crate::disk::free_bytes;
+use crate::disk::{free_bytes, put_in_place};
 use crate::validator::ordering::Certificates;
 
 /// The name of a state that is not whole yet.
@@ -125,9 +125,7 @@ impl<'a> Fetching<'a> {
             offer.height
         );
         check(&state, self.genesis)?;
-        fs::rename(&coming, &whole).context("the state cannot be renamed")?;
-        File::open(&self.files.path)?.sync_all()?;
-        Ok(())
+        put_in_place(&coming, &whole).context("the state cannot be renamed")
     }
 }
 

@@ -42,7 +42,7 @@ use self::pace::{PacedReader, PacedWriter};
 pub use self::served::ServedStates;
 pub use self::taker::CheckpointTaker;
 use super::shared::Shared;
-use crate::disk::free_bytes;
+use crate::disk::{free_bytes, put_in_place};
 
 const SUFFIX: &str = ".checkpoint";
 const UNFINISHED: &str = "checkpoint.new";
@@ -218,8 +218,9 @@ impl Directory {
                 tracing::info!(height = height.0, bytes, "checkpoint");
                 self.read_back(height, Pace::new(&shared.clock, &stopping))
             });
-            let is_full = match good {
-                Ok(()) => false,
+            // Where there is no room for another, those that are there may let go what waits for the archive.
+            let may_prune = match good {
+                Ok(()) => true,
                 Err(_) if stopping() => return,
                 Err(error) => {
                     tracing::warn!(
@@ -234,8 +235,7 @@ impl Directory {
                     error.kind() == ErrorKind::StorageFull
                 }
             };
-            // Where there is no room for another, those that are there may let go what waits for the archive.
-            if self.file(height).exists() || is_full {
+            if may_prune {
                 self.prune(shared, (archive, &mut held_back)).unwrap_or_else(|error| {
                     tracing::warn!(
                         "the journal cannot be pruned at a checkpoint ({error}): look at data/checkpoints and the journal"
@@ -349,8 +349,7 @@ impl Directory {
 
     /// Gives a file that is whole and synced the name of the checkpoint of a height.
     fn name(&self, unfinished: &Path, height: Height) -> io::Result<()> {
-        fs::rename(unfinished, self.file(height))?;
-        File::open(&self.path)?.sync_all()
+        put_in_place(unfinished, &self.file(height))
     }
 }
 
