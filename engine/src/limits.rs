@@ -87,6 +87,10 @@ pub const BATCH_BYTES_MAX: usize =
 
 /// Validators of a network (*protocol*).
 pub const VALIDATORS_MAX: usize = 128;
+/// Validators from which on one of them may be faulty. Fewer must be wanted (*protocol*).
+pub const FULL_TOLERANCE: usize = 4;
+/// Bytes of the address of a member (*protocol*).
+pub const ADDRESS_BYTES_MAX: usize = 64;
 /// Chains of a network (*protocol*).
 pub const CHAINS_MAX: usize = 256;
 /// Accounts of one chain at its genesis, of which the genesis has every key (*protocol*).

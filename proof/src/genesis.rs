@@ -1,7 +1,7 @@
 //! The header of a genesis: all that a stranger must have, and trust, before the first proof.
 //!
 //! ```text
-//! magic | name | #validators | (name, key, certificate fingerprint).. | #chains | chains..
+//! magic | name | #validators | (name, key, certificate fingerprint).. | membership | #chains | chains..
 //! chain = id | kind | suite | asset | roles | threshold | accounts | accounts root | supply
 //! roles = issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
 //!         recovery window | quota
@@ -30,7 +30,7 @@ pub(crate) const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-pub(crate) const MAGIC: &[u8; 25] = b"millrace/genesis-header/8";
+pub(crate) const MAGIC: &[u8; 25] = b"millrace/genesis-header/9";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
 pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
@@ -187,6 +187,8 @@ pub struct Genesis {
     pub name: String,
     /// The validators, in the order of their indices; no two share a key.
     pub validators: Vec<Validator>,
+    /// Whether administrators can put others in their places; otherwise they stay.
+    pub members_are_decided: bool,
     /// The chains, ascending by id.
     pub chains: Vec<Chain>,
 }
@@ -203,7 +205,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 8";
+            let reason = "this is not a genesis header of version 9";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;
@@ -220,15 +222,28 @@ impl Genesis {
                 reason: "two share a key or a certificate",
             });
         }
+        let members_are_decided = match reader.u8("membership")? {
+            0 => false,
+            1 => true,
+            _ => return Err(FormError::Invalid { what: "membership", reason: "it is unknown here" }),
+        };
         let chains = many(&mut reader, "chains", CHAINS_MAX, CHAIN_BYTES, chain)?;
         if !chains.is_sorted_by(|a, b| a.id < b.id) {
             return Err(FormError::Invalid { what: "chains", reason: "their ids do not ascend" });
         }
-        if chains.iter().filter(|chain| chain.kind == ChainKind::Governance).count() > 1 {
-            return Err(FormError::Invalid { what: "chains", reason: "two are of the kind governance" });
+        match chains.iter().filter(|chain| chain.kind == ChainKind::Governance).count() {
+            0 if members_are_decided => {
+                return Err(FormError::Invalid {
+                    what: "membership",
+                    reason: "there is no chain that decides",
+                });
+            }
+            0 | 1 => {}
+            _ => return Err(FormError::Invalid { what: "chains", reason: "two are of the kind governance" }),
         }
         reader.finish()?;
-        Ok(Self { network: kernels::sha2::sha256(bytes), name, validators, chains })
+        let network = kernels::sha2::sha256(bytes);
+        Ok(Self { network, name, validators, members_are_decided, chains })
     }
 
     /// How many validators are a quorum: all but those that may be faulty.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernels::ed25519::is_small_order;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, Asset, ChainId, Council, Digest, ValidatorIndex};
+use super::{AccountId, Asset, ChainId, Council, Digest, Membership, ValidatorIndex};
 use crate::limits::{
     ACCOUNTS_MAX, ADMINISTRATORS_MAX, BLOCK_PACKET_BYTES_MAX, CHAINS_MAX, GENESIS_ACCOUNTS_MAX,
     LOCK_WINDOW_SECONDS_MAX, NAME_BYTES_MAX, PACKET_BYTES, QUOTA_BYTES_MIN, ROWS_MAX, VALIDATORS_MAX,
@@ -503,6 +503,12 @@ pub enum GenesisError {
     /// Two chains that decide.
     #[error("chains {0} and {1} are both of the kind \"governance\": a network has at most one")]
     Governances(ChainId, ChainId),
+    /// Administrators should decide who validates, and there are none.
+    #[error(
+        "administrators decide who validates only where there are some: a network whose members are \"decided\" needs a \
+         chain of the kind \"governance\""
+    )]
+    NobodyDecides,
     /// An issuance cap without an issuer, or the other way round.
     #[error("chain {0} needs both an issuer and an issuance cap above 0, or neither")]
     IssuanceCap(ChainId),
@@ -513,19 +519,33 @@ pub enum GenesisError {
 pub struct Genesis {
     name: String,
     validators: Vec<ValidatorGenesis>,
+    membership: Membership,
     chains: Vec<ChainGenesis>,
     header: Vec<u8>,
     network: Digest,
 }
 
 impl Genesis {
-    /// Checks everything, hashes all accounts and computes the network id.
+    /// A network whose validators stay. Checks everything, hashes all accounts and computes the network id.
     ///
     /// # Errors
     /// [`GenesisError`]: the first thing that is invalid.
     pub fn new(
         name: String,
         validators: Vec<ValidatorGenesis>,
+        chains: Vec<ChainGenesis>,
+    ) -> Result<Self, GenesisError> {
+        Self::with_membership(name, validators, Membership::Fixed, chains)
+    }
+
+    /// The same, and it says whether the validators may become others.
+    ///
+    /// # Errors
+    /// [`GenesisError`]: the first thing that is invalid.
+    pub fn with_membership(
+        name: String,
+        validators: Vec<ValidatorGenesis>,
+        membership: Membership,
         chains: Vec<ChainGenesis>,
     ) -> Result<Self, GenesisError> {
         check_name(&name)?;
@@ -555,8 +575,10 @@ impl Genesis {
             return Err(GenesisError::ChainOrder(pair[1].id));
         }
         let mut deciding = chains.iter().filter(|chain| chain.kind == ChainKind::Governance);
-        if let (Some(one), Some(other)) = (deciding.next(), deciding.next()) {
-            return Err(GenesisError::Governances(one.id, other.id));
+        match (deciding.next(), deciding.next()) {
+            (Some(one), Some(other)) => return Err(GenesisError::Governances(one.id, other.id)),
+            (None, _) if membership == Membership::Decided => return Err(GenesisError::NobodyDecides),
+            _ => {}
         }
         let mut supplies = BTreeMap::new();
         for chain in &chains {
@@ -573,7 +595,8 @@ impl Genesis {
             let sum = most.and_then(|of_chain| supply.checked_add(of_chain));
             *supply = sum.ok_or(GenesisError::Supply(chain.asset))?;
         }
-        let mut genesis = Self { name, validators, chains, header: Vec::new(), network: Digest::default() };
+        let (header, network) = (Vec::new(), Digest::default());
+        let mut genesis = Self { name, validators, membership, chains, header, network };
         genesis.header = genesis.encode_header();
         genesis.network = Digest(kernels::sha2::sha256(&genesis.header));
         Ok(genesis)
@@ -589,7 +612,8 @@ impl Genesis {
         &self.network
     }
 
-    /// The genesis without its accounts: the validators, and of each chain the root over its accounts. It is all that a
+    /// The genesis without its accounts: the validators, whether they stay, and of each chain the
+    /// root over its accounts. It is all that a
     /// stranger needs to check a proof.
     pub fn header(&self) -> &[u8] {
         &self.header
@@ -598,6 +622,11 @@ impl Genesis {
     /// The validators; a [`ValidatorIndex`] is a place in here.
     pub fn validators(&self) -> &[ValidatorGenesis] {
         &self.validators
+    }
+
+    /// Whether they may become others.
+    pub fn membership(&self) -> Membership {
+        self.membership
     }
 
     /// One validator.

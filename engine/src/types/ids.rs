@@ -54,12 +54,20 @@ pub struct ChainTime {
     pub height: Height,
     /// The time of the block, in milliseconds since 1970. It never decreases from one height to the next.
     pub time_ms: u64,
+    /// The epoch of the block: whose validators have ordered it.
+    pub epoch: Epoch,
 }
 
 impl ChainTime {
-    /// The height at this time.
+    /// The height at this time, in epoch 0.
     pub const fn new(height: Height, time_ms: u64) -> Self {
-        Self { height, time_ms }
+        Self { height, time_ms, epoch: Epoch(0) }
+    }
+
+    /// The same in another epoch.
+    #[must_use]
+    pub const fn in_epoch(self, epoch: Epoch) -> Self {
+        Self { epoch, ..self }
     }
 
     /// So many seconds later, in milliseconds since 1970.

@@ -13,12 +13,14 @@
 mod attest;
 mod attestation;
 mod command;
+mod consent;
 mod digest;
 mod effect;
 mod genesis;
 mod governance;
 mod ids;
 mod linked;
+mod members;
 mod opening;
 mod packet;
 mod record;
@@ -32,6 +34,7 @@ mod verdict;
 pub use attest::{Attest, Data, Registration, Registrations, Revoke};
 pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
+pub use consent::Consent;
 pub use digest::{Digest, Fingerprint, TransactionId};
 pub use effect::{ChangeKind, Effect};
 pub use flags::AccountFlags;
@@ -47,6 +50,7 @@ pub use ids::{
     AccountId, Asset, BatchId, ChainId, ChainTime, Epoch, Head, Height, NoAsset, Sequence, ValidatorIndex,
 };
 pub use linked::{Linked, Payment, Payments};
+pub use members::{Member, MemberChange, MemberFlaw, Members, Membership};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
     APPROVE_KIND, ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN,

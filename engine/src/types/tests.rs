@@ -313,6 +313,28 @@ fn a_registrar_comes_with_a_cap_on_accounts_that_there_are_already() {
 }
 
 #[test]
+fn who_validates_is_decided_only_where_somebody_decides() {
+    let deciding =
+        ChainGenesis { kind: ChainKind::Governance, asset: Asset::NONE, threshold: 1, ..chain(4, &[0, 0]) };
+    let with = |membership, chains: &[&ChainGenesis]| {
+        let chains = chains.iter().copied().cloned().collect();
+        Genesis::with_membership("test".into(), vec![validator(1)], membership, chains)
+    };
+    let money = chain(2, &[1]);
+    assert_eq!(with(Membership::Decided, &[&money]), Err(GenesisError::NobodyDecides));
+    let fixed = with(Membership::Fixed, &[&money, &deciding]).unwrap();
+    let decided = with(Membership::Decided, &[&money, &deciding]).unwrap();
+    assert_ne!(fixed.network(), decided.network(), "it is under the network id");
+    for genesis in [fixed, decided] {
+        let again = Genesis::decode(&genesis.encode()).unwrap();
+        assert_eq!((again.membership(), &again), (genesis.membership(), &genesis));
+        let members = Members::of_genesis(&genesis);
+        assert_eq!(members.get(ValidatorIndex(0)).unwrap().public_key, validator(1).public_key);
+        assert_eq!((members.epoch, members.list.len()), (Epoch(0), 1));
+    }
+}
+
+#[test]
 fn an_asset_is_its_name_or_its_bytes() {
     for text in ["UNIT", "x", "sixteen-letters!", "00ff00ff00ff00ff00ff00ff00ff00ff"] {
         assert_eq!(text.parse::<Asset>().unwrap().to_string(), text);

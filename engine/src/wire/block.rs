@@ -202,9 +202,9 @@ impl Block {
         self.header.height
     }
 
-    /// Its height and time.
+    /// Its height, time and epoch.
     pub fn chain_time(&self) -> ChainTime {
-        ChainTime::new(self.header.height, self.header.time_ms)
+        ChainTime::new(self.header.height, self.header.time_ms).in_epoch(self.header.epoch)
     }
 
     /// How far each validator's stream is taken, by its index.

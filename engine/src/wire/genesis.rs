@@ -1,12 +1,13 @@
 //! The canonical encodings of a genesis: all of it, and its header, whose hash names the network.
 //!
 //! ```text
-//! genesis   magic | name | validators.. | for each chain: chain | accounts: key, balance..
-//! header    magic | name | validators.. | for each chain: chain | how many accounts | their root | supply
+//! genesis   magic | name | validators.. | membership | for each chain: chain | accounts: key, balance..
+//! header    magic | name | validators.. | membership | for each chain: chain | how many accounts | their root | supply
 //! chain     id | kind | suite | asset | roles | threshold
 //! roles     issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
 //!           recovery window
 //!           an account of 2^64 - 1 is none; a registrar of 2^64 - 2 is any account
+//! membership  0: the validators stay, 1: the administrators decide who validates
 //! ```
 //!
 //! The crate `proof` reads the header; `docs/PROOFS.md` has it byte by byte.
@@ -16,11 +17,12 @@ use crate::limits::GENESIS_HEADER_BYTES_MAX;
 use crate::limits::{CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::roots::accounts_root;
 use crate::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Roles, ValidatorGenesis,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Membership, Roles,
+    ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 18] = b"millrace/genesis/9";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/8";
+const MAGIC: &[u8; 19] = b"millrace/genesis/10";
+const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/9";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
 const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 4;
@@ -45,6 +47,7 @@ impl Genesis {
             writer.blob(validator.name.as_bytes());
             writer.raw(&validator.public_key).raw(&validator.certificate_fingerprint);
         }
+        writer.u8(self.membership() as u8);
     }
 
     /// The encoding of the header. It hashes all accounts.
@@ -88,10 +91,13 @@ impl Genesis {
                 })
             })
             .collect::<Result<_, WireError>>()?;
+        let membership = Membership::of(reader.u8("membership")?);
+        let membership = membership
+            .ok_or(WireError::Invalid { what: "membership", reason: "neither fixed nor decided" })?;
         let chain_count = reader.count("chains", CHAINS_MAX, CHAIN_BYTES_MIN)?;
         let chains = (0..chain_count).map(|_| read_chain(&mut reader)).collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Self::new(name, validators, chains)?)
+        Ok(Self::with_membership(name, validators, membership, chains)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The genesis on disk: a file for people, and the accounts of each chain beside it.
 //!
 //! ```text
-//! genesis.toml          name, network id, validators, chains        (read by people, compared by operators)
+//! genesis.toml          name, network id, members, validators, chains        (read by people, compared by operators)
 //! genesis.header        the same without the accounts, for strangers: its SHA-256 is the network id; not read here
 //! chain-1.accounts      public key [32] | balance u64 little-endian (40 bytes an account, in account order)
 //! ```
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use engine::limits::{ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX};
 use engine::types::{
     AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis,
-    LockWindows, Quota, Registrar, Roles, ValidatorGenesis,
+    LockWindows, Membership, Quota, Registrar, Roles, ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -45,11 +45,14 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
     let mut top = Section::open(file)?;
     let name: String = top.required("name", "the name of the network")?;
     let recorded = Digest(top.required::<[u8; 32]>("network_id", HEX32)?);
+    let memberships = [Membership::Fixed, Membership::Decided].map(|one| (one.name(), one));
+    let what = "\"fixed\", or \"decided\" if administrators decide who validates";
+    let membership = top.choice("members", &memberships, Membership::Fixed, what)?;
     let validators =
         top.sections("validator")?.into_iter().map(read_validator).collect::<Result<Vec<_>, _>>()?;
     let chains = top.sections("chain")?.into_iter().map(read_chain).collect::<Result<Vec<_>, _>>()?;
     top.finish()?;
-    let genesis = Genesis::new(name, validators, chains)
+    let genesis = Genesis::with_membership(name, validators, membership, chains)
         .map_err(|error| ConfigError::Content { file: file.to_owned(), problem: error.to_string() })?;
     if *genesis.network() != recorded {
         return Err(ConfigError::from(Box::new(Contradiction {
@@ -75,10 +78,11 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         "# The beginning of the network \"{}\". Every validator and client holds the same file: the network\n\
          # id is the SHA-256 of genesis.header, which covers everything in here and in the accounts files. It is\n\
          # under every signature.\n\
-         name = {}\nnetwork_id = \"{}\"\n",
+         name = {}\nnetwork_id = \"{}\"\nmembers = \"{}\"\n",
         genesis.name().escape_debug(),
         quoted(genesis.name()),
         genesis.network(),
+        genesis.membership().name(),
     );
     for validator in genesis.validators() {
         let _ = write!(

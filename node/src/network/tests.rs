@@ -113,6 +113,32 @@ fn chains_are_listed_in_a_file_and_what_it_does_not_say_is_as_on_the_command_lin
 }
 
 #[test]
+fn a_genesis_says_whether_its_members_are_decided_and_a_file_without_the_line_that_they_are_fixed() {
+    use crate::config::{ConfigError, genesis};
+    use engine::types::{Genesis, Membership};
+    let directory = tempfile::tempdir().unwrap();
+    let chains = vec![ChainDraft::governance(ChainId(0), 3, 2)];
+    let fixed = init(directory.path(), &InitOptions { chains, ..options(1) }).unwrap().genesis;
+    let file = directory.path().join(genesis::GENESIS_FILE);
+    let change = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+        genesis::load(&file)
+    };
+    assert_eq!(change("members = \"fixed\"\n", "").unwrap(), *fixed);
+    let (name, validators) = (fixed.name().to_owned(), fixed.validators().to_vec());
+    let decided =
+        Genesis::with_membership(name, validators, Membership::Decided, fixed.chains().to_vec()).unwrap();
+    genesis::save(&decided, directory.path()).unwrap();
+    assert_eq!(genesis::load(&file).unwrap(), decided);
+    let other = change("\"decided\"", "\"fixed\"").unwrap_err();
+    assert!(matches!(other, ConfigError::Contradiction(_)), "it is under the network id: {other}");
+    let unknown = change("members = \"fixed\"", "members = \"some\"").unwrap_err().to_string();
+    assert!(unknown.contains("members") && unknown.contains("\"decided\""), "{unknown}");
+}
+
+#[test]
 fn a_network_is_never_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let made = init(directory.path(), &options(1)).unwrap();

@@ -41,7 +41,34 @@ fn the_genesis_header_is_read_as_it_was_written() {
         let windows = (roles.windows.rekey_seconds, roles.windows.recovery_seconds);
         assert_eq!((ours.roles.rekey_window, ours.roles.recovery_window), windows);
     }
-    assert_eq!((header.validators.len(), header.chains.len()), (7, 5));
+    assert_eq!((header.validators.len(), header.chains.len(), header.members_are_decided), (7, 5, false));
+}
+
+#[test]
+fn whether_administrators_decide_who_validates_is_in_the_header() {
+    use engine::types::Membership;
+    let with = |chains: &[(u32, u64)], membership| {
+        let genesis = Network::new("members", 1, chains).genesis;
+        let (validators, chains) = (genesis.validators().to_vec(), genesis.chains().to_vec());
+        let genesis =
+            engine::types::Genesis::with_membership("members".into(), validators, membership, chains)
+                .unwrap();
+        genesis.header().to_vec()
+    };
+    let decided = with(&[(GOVERNANCE, 3)], Membership::Decided);
+    assert!(Genesis::decode(&decided).unwrap().members_are_decided);
+    let fixed = with(&[(GOVERNANCE, 3)], Membership::Fixed);
+    assert!(!Genesis::decode(&fixed).unwrap().members_are_decided);
+    let at = fixed.iter().zip(&decided).position(|(a, b)| a != b).unwrap();
+    let with_byte = |mut bytes: Vec<u8>, byte: u8| {
+        bytes[at] = byte;
+        Genesis::decode(&bytes).err()
+    };
+    let invalid = |reason| Some(FormError::Invalid { what: "membership", reason });
+    assert_eq!(with_byte(fixed.clone(), 1), None);
+    assert_eq!(with_byte(fixed, 2), invalid("it is unknown here"));
+    let nobody = with(&[(3, 1)], Membership::Fixed);
+    assert_eq!(with_byte(nobody, 1), invalid("there is no chain that decides"));
 }
 
 #[test]

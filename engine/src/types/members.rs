@@ -1,0 +1,392 @@
+//! Who validates: the members of an epoch, and what changes them.
+//!
+//! ```text
+//! member    name bytes (1) | name | public key (32) | certificate fingerprint (32) |
+//!           bytes (1) | peer address | bytes (1) | client address
+//! members   epoch (8) | how many (2) | members..
+//! digest    SHA-256 of "millrace/members" || members
+//! ```
+//!
+//! A [`ValidatorIndex`] is a place among the members of one epoch. A removal closes the gap: the places above it move
+//! down. `docs/GOVERNANCE.md` has the rules by which administrators change the set.
+
+use kernels::ed25519::is_small_order;
+use kernels::sha2::sha256_parts;
+
+use super::record::{number, take};
+use super::{Digest, Epoch, Genesis, ValidatorGenesis, ValidatorIndex, quorum};
+use crate::limits::{ADDRESS_BYTES_MAX, FULL_TOLERANCE, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, VALIDATORS_MAX};
+
+const MEMBERS_DOMAIN: &[u8; 16] = b"millrace/members";
+
+/// Whether the validators of a network can be others than those of its genesis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Membership {
+    /// They stay.
+    #[default]
+    Fixed = 0,
+    /// The administrators decide who validates. It takes a chain of the kind *governance*.
+    Decided = 1,
+}
+
+impl Membership {
+    /// The membership of this byte.
+    pub fn of(byte: u8) -> Option<Self> {
+        [Self::Fixed, Self::Decided].into_iter().find(|membership| *membership as u8 == byte)
+    }
+
+    /// What it is called in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Decided => "decided",
+        }
+    }
+}
+
+/// One validator of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// A name for people, 1 to [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// The Ed25519 key of its votes and batches.
+    pub public_key: [u8; PUBLIC_KEY_BYTES],
+    /// SHA-256 of its TLS certificate.
+    pub certificate_fingerprint: [u8; 32],
+    /// Where the others reach it: `host:port`, at most [`ADDRESS_BYTES_MAX`] bytes of printable ASCII without spaces.
+    /// Empty: where the configuration of each of them says.
+    pub peer_address: String,
+    /// Where clients reach it, in the same form. Empty: where the operators say.
+    pub client_address: String,
+}
+
+impl Member {
+    /// Bytes of the largest encoding.
+    pub(crate) const BYTES_MAX: usize =
+        1 + NAME_BYTES_MAX + PUBLIC_KEY_BYTES + 32 + 2 * (1 + ADDRESS_BYTES_MAX);
+
+    /// Whether it can be one: its texts are within their bounds, and under its key a signature shows something.
+    pub fn is_valid(&self) -> bool {
+        let is_address =
+            |text: &str| text.len() <= ADDRESS_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        (1..=NAME_BYTES_MAX).contains(&self.name.len())
+            && !is_small_order(&self.public_key)
+            && is_address(&self.peer_address)
+            && is_address(&self.client_address)
+    }
+
+    /// The bytes in a set and in a row; the picture above has the places.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Self::BYTES_MAX);
+        self.write(&mut bytes);
+        bytes
+    }
+
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+        let text = |bytes: &mut Vec<u8>, text: &str| {
+            bytes.push(text.len() as u8);
+            bytes.extend(text.as_bytes());
+        };
+        text(bytes, &self.name);
+        bytes.extend(self.public_key);
+        bytes.extend(self.certificate_fingerprint);
+        text(bytes, &self.peer_address);
+        text(bytes, &self.client_address);
+    }
+
+    /// The inverse of [`Self::encode`]: a [valid](Self::is_valid) one, and nothing behind it.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let member = Self::read(&mut bytes)?;
+        bytes.is_empty().then_some(member)
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let member = Self {
+            name: text(bytes)?,
+            public_key: take(bytes)?,
+            certificate_fingerprint: take(bytes)?,
+            peer_address: text(bytes)?,
+            client_address: text(bytes)?,
+        };
+        member.is_valid().then_some(member)
+    }
+
+    fn shares_identity(&self, other: &Self) -> bool {
+        self.public_key == other.public_key || self.certificate_fingerprint == other.certificate_fingerprint
+    }
+}
+
+/// A text of at most 255 bytes, with its length before it.
+fn text(bytes: &mut &[u8]) -> Option<String> {
+    let [length] = take(bytes)?;
+    let (text, rest) = bytes.split_at_checked(length.into())?;
+    *bytes = rest;
+    str::from_utf8(text).map(str::to_owned).ok()
+}
+
+/// The validators of an epoch: 1 to [`VALIDATORS_MAX`], no two of which share a key or a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// The epoch: how many sets there were before.
+    pub epoch: Epoch,
+    /// The validators; a [`ValidatorIndex`] is a place in here.
+    pub list: Vec<Member>,
+}
+
+/// What administrators decide about the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// One more, at the last place.
+    Add(Member),
+    /// One less. The places above it move down.
+    Remove {
+        /// The place.
+        place: ValidatorIndex,
+        /// Whether fewer than four may remain of four or more. With fewer than four no faulty member is tolerated.
+        below_four: bool,
+    },
+    /// Another one at the same place, in one step.
+    Replace(ValidatorIndex, Member),
+}
+
+/// Why a set cannot be changed like that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemberFlaw {
+    /// A place that nobody has.
+    #[error("there is no validator {0}")]
+    NoSuchPlace(ValidatorIndex),
+    /// Another member has the key or the certificate.
+    #[error("validator {0} has this key or this certificate already")]
+    Taken(ValidatorIndex),
+    /// Not a member that there can be.
+    #[error(
+        "a name has 1 to {NAME_BYTES_MAX} bytes, an address at most {ADDRESS_BYTES_MAX} printable ASCII \
+             characters, and the key is not of small order"
+    )]
+    Form,
+    /// The network has as many members as it may have.
+    #[error("there are {VALIDATORS_MAX} validators, and no more can be added")]
+    Full,
+    /// The last one cannot be removed.
+    #[error("this is the last validator")]
+    Last,
+    /// Fewer than four would remain of four or more, and the change does not say that this is meant.
+    #[error("fewer than {FULL_TOLERANCE} validators would remain, of which none may fail")]
+    BelowFour,
+}
+
+impl Members {
+    /// Those with whom the network begins: epoch 0, without addresses.
+    pub fn of_genesis(genesis: &Genesis) -> Self {
+        let member = |of: &ValidatorGenesis| Member {
+            name: of.name.clone(),
+            public_key: of.public_key,
+            certificate_fingerprint: of.certificate_fingerprint,
+            peer_address: String::new(),
+            client_address: String::new(),
+        };
+        Self { epoch: Epoch(0), list: genesis.validators().iter().map(member).collect() }
+    }
+
+    /// How many of them are a quorum.
+    pub fn quorum(&self) -> usize {
+        quorum(self.list.len())
+    }
+
+    /// The member at a place.
+    pub fn get(&self, place: ValidatorIndex) -> Option<&Member> {
+        self.list.get(usize::from(place.0))
+    }
+
+    /// The place of the member with this key.
+    pub fn place_of(&self, public_key: &[u8; PUBLIC_KEY_BYTES]) -> Option<ValidatorIndex> {
+        self.first(|member| member.public_key == *public_key)
+    }
+
+    fn first(&self, is: impl Fn(&Member) -> bool) -> Option<ValidatorIndex> {
+        self.list.iter().position(is).map(|place| ValidatorIndex(place as u16))
+    }
+
+    /// Whether it is a set: 1 to [`VALIDATORS_MAX`] [valid](Member::is_valid) members that share nothing.
+    pub fn is_valid(&self) -> bool {
+        let mut members = self.list.iter().enumerate();
+        (1..=VALIDATORS_MAX).contains(&self.list.len())
+            && members.all(|(at, member)| {
+                member.is_valid() && !self.list[..at].iter().any(|other| other.shares_identity(member))
+            })
+    }
+
+    /// The canonical encoding.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.epoch.0.to_le_bytes().to_vec();
+        bytes.extend((self.list.len() as u16).to_le_bytes());
+        self.list.iter().for_each(|member| member.write(&mut bytes));
+        bytes
+    }
+
+    /// The inverse of [`Self::encode`]: a [valid](Self::is_valid) set, and nothing behind it.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let epoch = Epoch(number(bytes)?);
+        let count = usize::from(u16::from_le_bytes(take(bytes)?));
+        if count > VALIDATORS_MAX {
+            return None;
+        }
+        let list = (0..count).map(|_| Member::read(bytes)).collect::<Option<_>>()?;
+        let members = Self { epoch, list };
+        (bytes.is_empty() && members.is_valid()).then_some(members)
+    }
+
+    /// What names the set, its order and its epoch.
+    pub fn digest(&self) -> Digest {
+        Digest(sha256_parts(&[MEMBERS_DOMAIN, &self.encode()]))
+    }
+
+    /// The set of the next epoch.
+    ///
+    /// # Errors
+    /// [`MemberFlaw`]: why there is no such set.
+    pub fn after(&self, change: &MemberChange) -> Result<Self, MemberFlaw> {
+        let mut list = self.list.clone();
+        let place = |place: &ValidatorIndex| {
+            self.get(*place).map(|_| usize::from(place.0)).ok_or(MemberFlaw::NoSuchPlace(*place))
+        };
+        match change {
+            MemberChange::Add(member) => {
+                self.has_place_for(member, None)?;
+                if list.len() >= VALIDATORS_MAX {
+                    return Err(MemberFlaw::Full);
+                }
+                list.push(member.clone());
+            }
+            MemberChange::Remove { place: gone, below_four } => {
+                list.remove(place(gone)?);
+                if list.is_empty() {
+                    return Err(MemberFlaw::Last);
+                }
+                if list.len() + 1 == FULL_TOLERANCE && !below_four {
+                    return Err(MemberFlaw::BelowFour);
+                }
+            }
+            MemberChange::Replace(gone, member) => {
+                let at = place(gone)?;
+                self.has_place_for(member, Some(*gone))?;
+                list[at] = member.clone();
+            }
+        }
+        Ok(Self { epoch: Epoch(self.epoch.0 + 1), list })
+    }
+
+    fn has_place_for(&self, member: &Member, instead_of: Option<ValidatorIndex>) -> Result<(), MemberFlaw> {
+        if !member.is_valid() {
+            return Err(MemberFlaw::Form);
+        }
+        let others = self.list.iter().enumerate().map(|(at, other)| (ValidatorIndex(at as u16), other));
+        let mut taken = others.filter(|(at, other)| Some(*at) != instead_of && other.shares_identity(member));
+        taken.next().map_or(Ok(()), |(at, _)| Err(MemberFlaw::Taken(at)))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use kernels::ed25519::SigningKey;
+
+    use super::*;
+
+    /// The key of the member of this number.
+    pub(crate) fn key(number: u8) -> SigningKey {
+        SigningKey::from_seed([number; 32])
+    }
+
+    /// A member that can consent.
+    pub(crate) fn member(number: u8) -> Member {
+        Member {
+            name: format!("v{number}"),
+            public_key: key(number).public_key(),
+            certificate_fingerprint: [number; 32],
+            peer_address: format!("10.0.0.{number}:7000"),
+            client_address: String::new(),
+        }
+    }
+
+    /// The third set after that of the genesis.
+    pub(crate) fn members(numbers: &[u8]) -> Members {
+        Members { epoch: Epoch(3), list: numbers.iter().copied().map(member).collect() }
+    }
+
+    #[test]
+    fn a_change_makes_the_set_of_the_next_epoch_or_says_why_not() {
+        use MemberChange::{Add, Remove, Replace};
+        let four = members(&[1, 2, 3, 4]);
+        let next = |numbers: &[u8]| Ok(Members { epoch: Epoch(4), ..members(numbers) });
+        let remove = |place, below_four| Remove { place: ValidatorIndex(place), below_four };
+        let replace = |place, number| Replace(ValidatorIndex(place), member(number));
+        assert_eq!(four.after(&Add(member(5))), next(&[1, 2, 3, 4, 5]));
+        assert_eq!(members(&[1, 2, 3, 4, 5]).after(&remove(1, false)), next(&[1, 3, 4, 5]), "the gap closes");
+        assert_eq!(four.after(&replace(1, 9)), next(&[1, 9, 3, 4]));
+        let mut moved = member(2);
+        moved.peer_address = "elsewhere:1".into();
+        let set = four.after(&Replace(ValidatorIndex(1), moved.clone())).unwrap();
+        assert_eq!((set.list[1].clone(), set.epoch), (moved.clone(), Epoch(4)), "its own key is not taken");
+        let taken = Err(MemberFlaw::Taken(ValidatorIndex(1)));
+        assert_eq!(four.after(&Add(moved.clone())), taken);
+        assert_eq!(four.after(&Replace(ValidatorIndex(0), moved)), taken);
+        let same_certificate = Member { certificate_fingerprint: [2; 32], ..member(9) };
+        assert_eq!(four.after(&Add(same_certificate)), taken);
+        let nobody = Err(MemberFlaw::NoSuchPlace(ValidatorIndex(4)));
+        assert_eq!(four.after(&remove(4, true)), nobody);
+        assert_eq!(four.after(&replace(4, 9)), nobody);
+        assert_eq!(four.after(&remove(0, false)), Err(MemberFlaw::BelowFour));
+        assert_eq!(four.after(&remove(0, true)), next(&[2, 3, 4]));
+        assert_eq!(members(&[1, 2, 3]).after(&remove(2, false)), next(&[1, 2]), "they were fewer already");
+        assert_eq!(members(&[1]).after(&remove(0, true)), Err(MemberFlaw::Last));
+        let unnamed = Member { name: String::new(), ..member(9) };
+        assert_eq!(four.after(&Add(unnamed)), Err(MemberFlaw::Form));
+        let all: Vec<u8> = (1..=VALIDATORS_MAX as u8).collect();
+        assert_eq!(members(&all).after(&Add(member(200))), Err(MemberFlaw::Full));
+        assert_eq!(four.place_of(&member(3).public_key), Some(ValidatorIndex(2)));
+        assert_eq!((four.place_of(&[9; 32]), four.quorum()), (None, 3));
+    }
+
+    #[test]
+    fn a_set_has_one_encoding_and_each_flaw_in_it_is_found() {
+        let set = members(&[1, 2]);
+        let bytes = set.encode();
+        assert_eq!(Members::decode(&bytes), Some(set.clone()));
+        for end in 0..bytes.len() {
+            assert_eq!(Members::decode(&bytes[..end]), None, "{end}");
+        }
+        assert_eq!(Members::decode(&[&bytes[..], &[0]].concat()), None);
+        type Spoil = fn(&mut Vec<Member>);
+        let spoils: [Spoil; 9] = [
+            |list| list.clear(),
+            |list| list[1].public_key = list[0].public_key,
+            |list| list[1].certificate_fingerprint = list[0].certificate_fingerprint,
+            |list| list[0].public_key = [0; 32],
+            |list| list[0].name = "n".repeat(NAME_BYTES_MAX + 1),
+            |list| list[0].peer_address = "a".repeat(ADDRESS_BYTES_MAX + 1),
+            |list| list[0].peer_address = "two words:1".into(),
+            |list| list[1].client_address = "gr\u{fc}n:1".into(),
+            |list| *list = (0..=VALIDATORS_MAX as u8).map(member).collect(),
+        ];
+        for (at, spoil) in spoils.iter().enumerate() {
+            let mut spoilt = set.clone();
+            spoil(&mut spoilt.list);
+            assert_eq!((Members::decode(&spoilt.encode()), spoilt.is_valid()), (None, false), "{at}");
+        }
+        // The digest names members, order and epoch.
+        let others = [members(&[2, 1]), Members { epoch: Epoch(4), ..set.clone() }, members(&[1])];
+        assert!(others.iter().all(|other| other.digest() != set.digest()));
+        let longest = Member {
+            name: "n".repeat(NAME_BYTES_MAX),
+            peer_address: "a".repeat(ADDRESS_BYTES_MAX),
+            client_address: "a".repeat(ADDRESS_BYTES_MAX),
+            ..member(1)
+        };
+        assert_eq!(
+            (longest.encode().len(), Member::decode(&longest.encode())),
+            (Member::BYTES_MAX, Some(longest))
+        );
+    }
+}
