@@ -67,6 +67,8 @@ pub const FOUNDERS_MAX: usize = 8;
 pub const PROPOSALS_MAX: usize = 256;
 /// Decisions of one height (*protocol*).
 pub const DECISIONS_MAX: usize = 64;
+/// Heights after which the consent of a member is too old to decide with (*protocol*).
+pub const CONSENT_HEIGHTS_MAX: u64 = 8_192;
 /// Bytes of a decision (*protocol*).
 pub const DECISION_BYTES_MAX: usize = 360;
 /// Heights from a decision of administrators to its effect: who votes on a block in which it has taken effect has

@@ -7,7 +7,7 @@ use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
-    Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Council,
+    Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Consents, Council,
     CryptoSuite, Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Epoch,
     Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet,
     PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover,
@@ -381,6 +381,7 @@ fn transactions() -> Vec<Vec<u8>> {
             administrator: AccountId(2),
             administrators: 1,
             until_ms: 1 << 40,
+            consents: Consents::NONE,
             decision: EncodedDecision::read(&encoded).expect("it is valid"),
             nonce,
             expiry,
@@ -388,8 +389,17 @@ fn transactions() -> Vec<Vec<u8>> {
         propose.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
     };
     let (administrator, proposal, administrators) = (AccountId(2), Digest([3; 32]), 1);
-    let approve =
-        Approve { chain, key_version, reference, administrator, proposal, administrators, nonce, expiry };
+    let approve = Approve {
+        chain,
+        key_version,
+        reference,
+        administrator,
+        proposal,
+        administrators,
+        consents: Consents::NONE,
+        nonce,
+        expiry,
+    };
     let approve = approve.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec();
     let recover = |recovery| {
         let (signer, changes) = (AccountId(9), 3);

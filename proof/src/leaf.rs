@@ -227,7 +227,7 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "chain closed",
     ];
     /// From code 64 on.
-    const MORE: [&str; 17] = [
+    const MORE: [&str; 23] = [
         "unknown proposal",
         "proposed already",
         "proposal expired",
@@ -245,6 +245,12 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "more than is reserved",
         "too many reservations",
         "other terms",
+        "members fixed",
+        "members changing",
+        "unfit members",
+        "fewer than four members",
+        "too few consents",
+        "needless consents",
     ];
     let more = |code: usize| MORE.get(code.checked_sub(64)?);
     let code = usize::from(code);

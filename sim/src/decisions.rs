@@ -93,7 +93,7 @@ fn change(chains: &mut Standings, decision: &Decision, height: Height) {
                 of.roles = *roles;
             }
         }
-        Decision::Administrators(_) => {}
+        Decision::Administrators(_) | Decision::Members(_) => {}
     }
 }
 
@@ -290,7 +290,7 @@ impl Decisions {
         self.count(id, propose.administrator, at)
     }
 
-    fn approved(&mut self, approve: &Approve, at: ChainTime) -> Result<(), String> {
+    fn approved(&mut self, approve: &Approve<'_>, at: ChainTime) -> Result<(), String> {
         self.speaks(approve.chain, approve.administrator, approve.administrators)?;
         self.count(approve.proposal, approve.administrator, at)
     }
@@ -333,6 +333,8 @@ impl Decisions {
             Decision::Close(chain) => status(chain).is_some_and(|status| status != ChainStatus::Closed),
             Decision::Roles(chain, _) => self.decided.contains_key(chain),
             Decision::Administrators(_) => true,
+            // The members of a simulated network are fixed.
+            Decision::Members(_) => false,
         }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Approve, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command,
-    CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope, FIRST_KEY_VERSION,
-    Fingerprint, Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts, NewChain, Offer,
-    Opening, Payment, Payments, Price, Propose, Protect, Quota, Recover, Registrar, Registration,
-    Registrations, Rekey, ReservationId, Reserve, Revoke, Roles, Safeguards, Settle, Take, Terms,
-    Transaction, Transfer, ValidatorGenesis, new_key_message, possession_message, recovery_message,
+    Consents, CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope,
+    FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts,
+    NewChain, Offer, Opening, Payment, Payments, Price, Propose, Protect, Quota, Recover, Registrar,
+    Registration, Registrations, Rekey, ReservationId, Reserve, Revoke, Roles, Safeguards, Settle, Take,
+    Terms, Transaction, Transfer, ValidatorGenesis, new_key_message, possession_message, recovery_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -197,6 +197,7 @@ impl Environment {
             administrator: AccountId(by.account),
             administrators,
             until_ms,
+            consents: Consents::NONE,
             decision: EncodedDecision::read(&encoded).expect("it could be one"),
             nonce,
             expiry: Height(u64::MAX),
@@ -220,6 +221,7 @@ impl Environment {
             administrator: AccountId(by.account),
             proposal,
             administrators,
+            consents: Consents::NONE,
             nonce,
             expiry: Height(u64::MAX),
         };

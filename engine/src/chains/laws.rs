@@ -64,6 +64,9 @@ fn whole(writer: &StateWriter) -> (Vec<AccountState>, Table, Issuance, Height) {
 fn network(chain: ChainGenesis) -> Genesis {
     let validator =
         ValidatorGenesis { name: "one".into(), public_key: [1; 32], certificate_fingerprint: [2; 32] };
+    if chain.kind == ChainKind::Governance {
+        return governance::members::of_one(chain);
+    }
     Genesis::new("laws".into(), vec![validator], vec![chain]).unwrap()
 }
 
@@ -186,7 +189,7 @@ proptest! {
                 let (issuance, rows) = (writer.issuance(), Table::restore(slots.iter().cloned()));
                 let states = accounts.iter().copied();
                 let mut again = StateWriter::restore(rules, height, issuance, states, Some(growth), rows);
-                again.govern(std::slice::from_ref(&genesis));
+                again.govern(std::slice::from_ref(&genesis), None);
                 restored = Some(again);
             }
         }

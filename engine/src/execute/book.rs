@@ -11,8 +11,8 @@ use crate::chains::governance::Governance;
 use crate::limits::{CHAIN_RESERVATIONS_MAX, CHANGES_MAX, PUBLIC_KEY_BYTES, RESERVATIONS_MAX, ROWS_MAX};
 use crate::types::{
     AccountId, AccountRecord, Asset, CLOCK_KEY, ChainGenesis, ChainId, ChainKind, ChainTime, Charter, Effect,
-    Height, Issuance, LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation, ReservationId,
-    old_key_key, record_key,
+    FirstMembers, Height, Issuance, LockClock, OWN_CHAIN_KEY, OldKey, Outcome, OwnRow, Reservation,
+    ReservationId, old_key_key, record_key,
 };
 
 /// What an executor knows of another chain, and of its own: whether money may be sent there.
@@ -89,9 +89,9 @@ impl Book {
         self.neighbours = neighbours;
     }
 
-    pub(super) fn govern(&mut self, chains: &[ChainGenesis], height: Height) {
+    pub(super) fn govern(&mut self, chains: &[ChainGenesis], first: Option<FirstMembers>, height: Height) {
         if self.state.kind() == ChainKind::Governance {
-            let mut governance = Governance::beginning(self.state.chain(), chains);
+            let mut governance = Governance::beginning(self.state.chain(), chains, first);
             governance.read(self.table(), height);
             self.governance = Some(Box::new(governance));
         }
@@ -235,6 +235,12 @@ impl Book {
         self.table.keep();
     }
 
+    /// Takes out a row that is there. What the transaction has done so far with the table is kept with it.
+    pub(crate) fn take_out(&mut self, key: &[u8; 32]) {
+        self.table.remove(key);
+        self.table.keep();
+    }
+
     /// The accounts whose changes take effect at this height, the one that is due longest first.
     pub(crate) fn due(&self, now_ms: u64, height: Height, settled: u64) -> Vec<AccountId> {
         let until = (now_ms, AccountId(u64::MAX));
@@ -286,8 +292,7 @@ impl Book {
     pub(crate) fn end(&mut self, id: ReservationId) -> Reservation {
         let reservation = self.reservation(id).expect("what ends is open");
         self.reserved.remove(id, &reservation);
-        self.table.remove(&id.key().expect("its payer is an account"));
-        self.table.keep();
+        self.take_out(&id.key().expect("its payer is an account"));
         reservation
     }
 
@@ -316,7 +321,12 @@ impl Book {
 
     /// Whether there is room for three more rows, and for what the changes in their lock windows need.
     pub(crate) fn has_room(&self) -> bool {
-        (self.table().len() + self.due.len()) as u64 + 3 <= ROWS_MAX
+        self.has_room_for(3)
+    }
+
+    /// Whether there is room for so many more rows, and for what the changes in their lock windows need.
+    pub(crate) fn has_room_for(&self, rows: usize) -> bool {
+        (self.table().len() + self.due.len() + rows) as u64 <= ROWS_MAX
     }
 
     /// The table is as it was before a block that changed these rows.

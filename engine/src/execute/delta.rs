@@ -3,7 +3,8 @@
 use super::{DELIVERY_BYTES, Delivery, ReplayWindow, RowChange};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{
-    AccountFlags, AccountId, ChainId, Charter, Digest, Effect, Height, Issuance, Outcome, chain_of_key,
+    AccountFlags, AccountId, ChainId, Charter, Digest, Effect, Height, Issuance, Members, Outcome,
+    chain_of_key,
 };
 use crate::wire::Writer;
 
@@ -54,6 +55,7 @@ pub struct Delta {
     keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     effects: Vec<Effect>,
     rows: Vec<RowChange>,
+    members: Option<Members>,
     changes: Vec<Change>,
 }
 
@@ -70,6 +72,8 @@ pub(super) struct Done {
     pub keys: Vec<(AccountId, [u8; PUBLIC_KEY_BYTES])>,
     pub effects: Vec<Effect>,
     pub rows: Vec<RowChange>,
+    /// The members that it has decided, with the epoch that will be theirs.
+    pub members: Option<Members>,
 }
 
 impl Delta {
@@ -77,7 +81,7 @@ impl Delta {
     /// set aside, what came in and what was issued is what they hold, what is set aside, what goes out and what was
     /// burned.
     pub(super) fn new((chain, height): (ChainId, Height), done: Done, changes: Vec<Change>) -> Self {
-        let Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, effects, rows } = done;
+        let Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, effects, rows, members } = done;
         assert!(changes.is_sorted_by(|a, b| a.account < b.account), "changes ascend by account");
         let sum =
             |side: fn(&Change) -> u64| changes.iter().map(|change| u128::from(side(change))).sum::<u128>();
@@ -86,7 +90,20 @@ impl Delta {
         let (before, after) = (before + u128::from(reserved.0), after + u128::from(reserved.1));
         let (before, after) = (before + u128::from(issuance.issued), after + u128::from(issuance.burned));
         assert_eq!(before, after, "block {height} on chain {chain} made or destroyed money");
-        Self { chain, height, outcomes, inbox, outbox, issuance, opened, keys, effects, rows, changes }
+        Self {
+            chain,
+            height,
+            outcomes,
+            inbox,
+            outbox,
+            issuance,
+            opened,
+            keys,
+            effects,
+            rows,
+            members,
+            changes,
+        }
     }
 
     /// The chain.
@@ -147,6 +164,12 @@ impl Delta {
             let chain = chain_of_key(row.key())?;
             Some((chain, Charter::decode(row.value()).expect("the ledger's own rows are what they say")))
         })
+    }
+
+    /// The members that the block has decided, with the epoch that will be theirs. Their rows are among the
+    /// [rows](Self::rows), as far as they are different.
+    pub fn members(&self) -> Option<&Members> {
+        self.members.as_ref()
     }
 
     /// The accounts that are different, ascending; of one that the block has opened, from an empty one on.

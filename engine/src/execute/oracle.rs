@@ -23,8 +23,8 @@ use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime,
-    Command, Content, Effect, Frozen, Height, Issuance, NewChain, Opening, Order, Outcome, PacketRun,
-    Registrar, TransactionId,
+    Command, Content, Effect, FirstMembers, Frozen, Height, Issuance, NewChain, Opening, Order, Outcome,
+    PacketRun, Registrar, TransactionId,
 };
 
 /// An account.
@@ -104,12 +104,17 @@ pub struct OracleOutcome {
 }
 
 impl Oracle {
-    /// The accounts at the beginning of a chain, which is one of `chains`.
+    /// The accounts at the beginning of a chain, which is one of `chains`. The members of the network are fixed.
     pub fn genesis(chain: &ChainGenesis, chains: &[ChainGenesis]) -> Self {
+        Self::beginning(chain, chains, None)
+    }
+
+    /// The same in a network with these members, where the chain that decides can put others in their places.
+    pub fn beginning(chain: &ChainGenesis, chains: &[ChainGenesis], first: Option<FirstMembers>) -> Self {
         let others = chains.iter().map(|chain| (chain.id, (chain.kind, chain.asset))).collect();
         Self {
             governance: (chain.kind == ChainKind::Governance)
-                .then(|| PlainGovernance::genesis(chain, chains)),
+                .then(|| PlainGovernance::genesis(chain, chains, first)),
             accounts: chain.account_states().map(Account::of).collect(),
             ..Self::empty(chain.id, chain.kind, PlainChain::genesis(chain), others)
         }

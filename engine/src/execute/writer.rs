@@ -9,12 +9,12 @@ use super::{
     WindowRefusal,
 };
 use crate::chains::changes::settle;
-use crate::chains::governance::{obey, takes};
+use crate::chains::governance::{Governance, obey, takes};
 use crate::chains::{Rules, of_kind};
 use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
 use crate::types::{
-    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Content, Height, Issuance, NewChain, Order,
-    Outcome, Packet, PacketRun, TransactionId,
+    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Content, FirstMembers, Height, Issuance, Members,
+    NewChain, Order, Outcome, Packet, PacketRun, TransactionId,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -54,7 +54,7 @@ impl StateWriter {
         let issuance = Issuance::default();
         let mut writer =
             Self::restore(chain.into(), Height(0), issuance, chain.account_states(), None, Table::empty());
-        writer.govern(std::slice::from_ref(chain));
+        writer.govern(std::slice::from_ref(chain), None);
         writer
     }
 
@@ -84,10 +84,15 @@ impl StateWriter {
         self.book.meet(neighbours);
     }
 
-    /// Tells it of the chains of the genesis. It matters to the one that decides about them, whose table says what was
-    /// decided since.
-    pub fn govern(&mut self, chains: &[ChainGenesis]) {
-        self.book.govern(chains, self.height);
+    /// Tells it of the chains of the genesis, and of the members, if others may be decided. It matters to the one that
+    /// decides about them, whose table says what was decided since.
+    pub fn govern(&mut self, chains: &[ChainGenesis], first: Option<FirstMembers>) {
+        self.book.govern(chains, first, self.height);
+    }
+
+    /// The members that were decided last, whether they are in effect or not, if this chain decides about them.
+    pub fn members(&self) -> Option<&Members> {
+        self.book.governance().and_then(Governance::members)
     }
 
     /// The decisions that take effect in the next height, in their order, if this is the chain that decides.
@@ -163,7 +168,8 @@ impl StateWriter {
         }
         let (issuance, rows) = (book.issuance().without(before), book.table.drain());
         let reserved = (reserved, book.reserved());
-        let done = Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, effects, rows };
+        let members = book.governance().and_then(|of| of.members_decided_at(height)).cloned();
+        let done = Done { outcomes, inbox, outbox, issuance, reserved, opened, keys, effects, rows, members };
         Delta::new((book.state().chain(), height), done, changes)
     }
 

@@ -7,7 +7,9 @@ use super::{
     AccountTree, ChainEntry, StateRoot, TableTree, TransactionTree, inbox_root, outbox_root, transaction_ids,
 };
 use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route};
-use crate::types::{AccountId, ChainId, ChainTime, Decision, Digest, Genesis, Height, Order};
+use crate::types::{
+    AccountId, ChainId, ChainTime, Charter, Decision, Digest, FirstMembers, Genesis, Height, Members, Order,
+};
 use crate::verify::Verified;
 use crate::wire::Batch;
 
@@ -20,6 +22,25 @@ pub struct Executed {
     pub deltas: Vec<Delta>,
     /// One transaction tree for each chain, ascending.
     pub trees: Vec<TransactionTree>,
+}
+
+/// What a height has decided: what ordering must know of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// What each chain is to be, and from which height on.
+    pub charters: Vec<(ChainId, Charter)>,
+    /// The members of the next epoch, which is the one after that of the block. It begins with a later block.
+    pub members: Option<Members>,
+}
+
+impl Executed {
+    /// What the height has decided.
+    pub fn decided(&self) -> Decided {
+        Decided {
+            charters: self.deltas.iter().flat_map(Delta::decided).collect(),
+            members: self.deltas.iter().find_map(|delta| delta.members().cloned()),
+        }
+    }
 }
 
 /// Why a snapshot is not what the network had.
@@ -58,6 +79,8 @@ pub struct Ledger {
     /// What each chain executes first in the next height.
     inboxes: Vec<Vec<Delivery>>,
     root: StateRoot,
+    /// The members of the genesis.
+    first: Members,
 }
 
 impl Ledger {
@@ -69,7 +92,8 @@ impl Ledger {
         let entries = chains.iter().map(|chain| chain.entry(&nothing, None)).collect();
         let inboxes = vec![Vec::new(); chains.len()];
         let (states, root) = (states(&chains), StateRoot::new(Height(0), entries));
-        Self { network: *genesis.network(), chains, states, inboxes, root }
+        let first = Members::of_genesis(genesis);
+        Self { network: *genesis.network(), chains, states, inboxes, root, first }
     }
 
     /// The ledger over states that were restored from a snapshot, with what the snapshot says of each chain and what
@@ -116,12 +140,19 @@ impl Ledger {
         govern(&mut chains, genesis);
         let inboxes = route(&ids(&chains), outboxes.iter().map(Vec::as_slice));
         let states = states(&chains);
-        Ok(Self { network: *genesis.network(), chains, states, inboxes, root })
+        let first = Members::of_genesis(genesis);
+        Ok(Self { network: *genesis.network(), chains, states, inboxes, root, first })
     }
 
     /// The network.
     pub fn network(&self) -> &Digest {
         &self.network
+    }
+
+    /// The members that were decided last, up to the last executed height, with their epoch, which need not be in
+    /// effect yet; those of the genesis where none were decided.
+    pub fn members(&self) -> Members {
+        self.chains.iter().find_map(|chain| chain.writer.members()).unwrap_or(&self.first).clone()
     }
 
     /// The states, for readers.
@@ -219,7 +250,7 @@ fn chains(writers: impl Iterator<Item = StateWriter>) -> Vec<Chain> {
 
 /// Tells the chain that decides what the genesis has. Its table is the network's.
 fn govern(chains: &mut [Chain], genesis: &Genesis) {
-    chains.iter_mut().for_each(|chain| chain.writer.govern(genesis.chains()));
+    chains.iter_mut().for_each(|chain| chain.writer.govern(genesis.chains(), FirstMembers::of(genesis)));
 }
 
 fn states(chains: &[Chain]) -> Chains {

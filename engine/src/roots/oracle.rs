@@ -20,7 +20,7 @@ use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content,
-    Decision, Digest, Effect, Genesis, Height, Order, PacketRun, TransactionId,
+    Decision, Digest, Effect, FirstMembers, Genesis, Height, Order, PacketRun, TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -58,7 +58,7 @@ impl OracleLedger {
     /// The beginning of a network.
     pub fn genesis(genesis: &Genesis) -> Self {
         let chain = |chain: &ChainGenesis| {
-            let oracle = Oracle::genesis(chain, genesis.chains());
+            let oracle = Oracle::beginning(chain, genesis.chains(), FirstMembers::of(genesis));
             let leaves: Vec<_> = (0..)
                 .map(AccountId)
                 .zip(oracle.account_states())

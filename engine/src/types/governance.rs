@@ -2,13 +2,17 @@
 //! say what was decided. `docs/GOVERNANCE.md` has the rules.
 //!
 //! ```text
-//! propose   payload   | administrators (8) | until (8) | decision |
-//! approve   payload   | proposal (32) | administrators (8) |
-//! proposal            SHA-256 of "millrace/proposal" || payload of the proposing envelope
+//! propose   payload   | administrators (8) | until (8) | consents | decision |
+//! approve   payload   | proposal (32) | administrators (8) | consents |
+//! proposal            SHA-256 of "millrace/proposal" || administrators (8) | until (8) | decision
+//! consents            those of the members of the set that is decided: see the module `consent`
 //! decision  1 create          chain (4) | kind (2) | suite (2) | asset (16) | roles (60) | keys (1) | keys (32)..
 //!           2 pause, 3 resume, 4 close      chain (4)
 //!           5 roles           chain (4) | roles (60)
 //!           6 administrators  threshold (1) | accounts (1) | accounts (8)..
+//!           7 add             member
+//!           8 remove          place (2) | 1 if fewer than four may remain (1)
+//!           9 replace         place (2) | member
 //! row of a proposal        key   the proposal
 //!                          value administrators (8) | until (8) | approvals (1) | accounts (8).. |
 //!                                0, or 1 | number (8) | in effect (8) | decision
@@ -21,7 +25,8 @@
 //!                            value version (8) | threshold (1) | accounts (1) | accounts (8)..
 //! ```
 //!
-//! *Administrators* is the version of their set: when others take their places, what is open is void.
+//! *Administrators* is the version of their set: when others take their places, what is open is void. Consents belong
+//! to the envelope with which something is decided, and not to what is proposed: they are gathered at the end.
 
 use kernels::ed25519::is_small_order;
 use kernels::sha2::sha256_parts;
@@ -30,8 +35,8 @@ use super::packet::{APPROVE_KIND, Body, PROPOSE_KIND};
 use super::record::{number, own_key, take};
 use super::transaction::Malformed;
 use super::{
-    AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Height, PacketRun, Roles,
-    Transaction,
+    AccountId, Asset, ChainGenesis, ChainId, ChainKind, Consents, CryptoSuite, Digest, Height, MemberChange,
+    PacketRun, Roles, Transaction,
 };
 use crate::limits::{
     ADMINISTRATORS_MAX, DECISION_BYTES_MAX, FOUNDERS_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX,
@@ -133,6 +138,8 @@ pub enum Decision {
     Roles(ChainId, Roles),
     /// Others decide from then on.
     Administrators(Council),
+    /// Others validate from the next epoch on, which begins soon after.
+    Members(MemberChange),
 }
 
 impl Council {
@@ -176,7 +183,7 @@ impl NewChain {
 }
 
 impl Decision {
-    /// The chain that it is about; `None` where that is the one that decides.
+    /// The chain that it is about; `None` where it is about those who decide or validate.
     pub fn chain(&self) -> Option<ChainId> {
         match self {
             Self::Create(NewChain { id: chain, .. })
@@ -184,7 +191,7 @@ impl Decision {
             | Self::Resume(chain)
             | Self::Close(chain)
             | Self::Roles(chain, _) => Some(*chain),
-            Self::Administrators(_) => None,
+            Self::Administrators(_) | Self::Members(_) => None,
         }
     }
 
@@ -193,6 +200,7 @@ impl Decision {
         match self {
             Self::Create(new) => new.is_valid(),
             Self::Administrators(council) => council.is_valid(),
+            Self::Members(change) => change.is_valid(),
             Self::Roles(..) | Self::Pause(_) | Self::Resume(_) | Self::Close(_) => true,
         }
     }
@@ -225,6 +233,7 @@ impl Decision {
                 bytes.push(6);
                 council.write(&mut bytes);
             }
+            Self::Members(change) => change.write(&mut bytes),
         }
         bytes
     }
@@ -233,9 +242,12 @@ impl Decision {
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
         let [code] = take(bytes)?;
-        if code == 6 {
-            let council = Council::read(bytes)?;
-            return bytes.is_empty().then_some(Self::Administrators(council));
+        if code >= 6 {
+            let decision = match code {
+                6 => Self::Administrators(Council::read(bytes)?),
+                _ => Self::Members(MemberChange::read(code, bytes)?),
+            };
+            return bytes.is_empty().then_some(decision);
         }
         let chain = ChainId(u32::from_le_bytes(take(bytes)?));
         let decision = match code {
@@ -284,12 +296,9 @@ impl<'a> EncodedDecision<'a> {
     }
 }
 
-fn payload(administrators: u64, until_ms: u64, decision: &[u8]) -> Vec<u8> {
-    [&administrators.to_le_bytes()[..], &until_ms.to_le_bytes(), decision].concat()
-}
-
-fn proposal_id(payload: &[u8]) -> Digest {
-    Digest(sha256_parts(&[PROPOSAL_DOMAIN, payload]))
+fn proposal_id(administrators: u64, until_ms: u64, decision: &[u8]) -> Digest {
+    let terms = [administrators.to_le_bytes(), until_ms.to_le_bytes()];
+    Digest(sha256_parts(&[PROPOSAL_DOMAIN, terms.as_flattened(), decision]))
 }
 
 /// An administrator wants something to be decided, and approves it.
@@ -307,6 +316,8 @@ pub struct Propose<'a> {
     pub administrators: u64,
     /// Until this time of the chain it can be approved, in milliseconds since 1970.
     pub until_ms: u64,
+    /// Of members, if the proposal decides about them at once: one approval is enough.
+    pub consents: Consents<'a>,
     /// What is to be decided.
     pub decision: EncodedDecision<'a>,
     /// The administrator's number for it, from the same window as a transfer's; used once.
@@ -317,7 +328,7 @@ pub struct Propose<'a> {
 
 /// An administrator approves a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Approve {
+pub struct Approve<'a> {
     /// The chain of the kind *governance*.
     pub chain: ChainId,
     /// The version of the key under which it is signed.
@@ -330,6 +341,8 @@ pub struct Approve {
     pub proposal: Digest,
     /// Which set of administrators decides: its version.
     pub administrators: u64,
+    /// Of members, if this is the approval with which is decided about them.
+    pub consents: Consents<'a>,
     /// The administrator's number for it, from the same window as a transfer's; used once.
     pub nonce: u64,
     /// The last height at which it may execute.
@@ -337,13 +350,14 @@ pub struct Approve {
 }
 
 impl<'a> Propose<'a> {
-    /// What approvals name: who proposes it, and when, does not matter.
+    /// What approvals name: who proposes it, and when, does not matter, and neither does who consents.
     pub fn proposal(&self) -> Digest {
-        proposal_id(&self.payload())
+        proposal_id(self.administrators, self.until_ms, self.decision.0)
     }
 
     fn payload(&self) -> Vec<u8> {
-        payload(self.administrators, self.until_ms, self.decision.0)
+        let numbers = [self.administrators.to_le_bytes(), self.until_ms.to_le_bytes()];
+        [numbers.as_flattened(), &self.consents.bytes(), self.decision.0].concat()
     }
 
     /// Reads an envelope of this kind.
@@ -351,6 +365,7 @@ impl<'a> Propose<'a> {
         let mut payload = run.payload();
         let administrators = number(&mut payload).ok_or(Malformed)?;
         let until_ms = number(&mut payload).ok_or(Malformed)?;
+        let consents = Consents::take(&mut payload)?;
         Ok(Self {
             chain: run.chain(),
             key_version: run.key_version(),
@@ -358,6 +373,7 @@ impl<'a> Propose<'a> {
             administrator: run.debit(),
             administrators,
             until_ms,
+            consents,
             decision: EncodedDecision::read(payload)?,
             nonce: run.nonce(),
             expiry: run.expiry(),
@@ -388,15 +404,13 @@ impl<'a> Propose<'a> {
     }
 }
 
-impl Approve {
+impl<'a> Approve<'a> {
     /// Reads an envelope of this kind.
-    pub(super) fn read(run: PacketRun<'_>) -> Result<Self, Malformed> {
+    pub(super) fn read(run: PacketRun<'a>) -> Result<Self, Malformed> {
         let mut payload = run.payload();
         let proposal = Digest(take(&mut payload).ok_or(Malformed)?);
         let administrators = number(&mut payload).ok_or(Malformed)?;
-        if !payload.is_empty() {
-            return Err(Malformed);
-        }
+        let consents = Consents::read(payload)?;
         Ok(Self {
             chain: run.chain(),
             key_version: run.key_version(),
@@ -404,6 +418,7 @@ impl Approve {
             administrator: run.debit(),
             proposal,
             administrators,
+            consents,
             nonce: run.nonce(),
             expiry: run.expiry(),
         })
@@ -429,7 +444,8 @@ impl Approve {
             nonce: self.nonce,
             expiry: self.expiry,
         };
-        let payload = [&self.proposal.0[..], &self.administrators.to_le_bytes()].concat();
+        let (administrators, consents) = (self.administrators.to_le_bytes(), self.consents.bytes());
+        let payload = [&self.proposal.0[..], &administrators, &consents].concat();
         Transaction::envelope(network, body, &payload, sign)
     }
 }
@@ -452,7 +468,8 @@ pub struct ProposalRecord {
     pub until_ms: u64,
     /// Who approves it, in their order; the first one has proposed it.
     pub approvals: Vec<AccountId>,
-    /// When it is decided: its number among all decisions, and the height from which on it is in effect.
+    /// When it is decided: its number among all decisions, and the height from which on it is in effect. Of a change of
+    /// the members that is the height in which it was decided: it takes effect with the next epoch.
     pub decided: Option<(u64, Height)>,
     /// What is to be decided.
     pub decision: Decision,
@@ -461,7 +478,7 @@ pub struct ProposalRecord {
 impl ProposalRecord {
     /// What names it: so nobody can say that a proposal says something else.
     pub fn proposal(&self) -> Digest {
-        proposal_id(&payload(self.administrators, self.until_ms, &self.decision.encode()))
+        proposal_id(self.administrators, self.until_ms, &self.decision.encode())
     }
 
     /// The bytes under the table's root; the picture above has the places.
@@ -529,7 +546,7 @@ impl Charter {
     pub fn after(&self, decision: &Decision, since: Height, proposal: Digest) -> Self {
         let changed = Self { since, proposal, ..*self };
         match decision {
-            Decision::Create(_) | Decision::Administrators(_) => changed,
+            Decision::Create(_) | Decision::Administrators(_) | Decision::Members(_) => changed,
             Decision::Pause(_) => Self { status: ChainStatus::Paused, ..changed },
             Decision::Resume(_) => Self { status: ChainStatus::Active, ..changed },
             Decision::Close(_) => Self { status: ChainStatus::Closed, ..changed },

@@ -5,19 +5,38 @@
 //!           bytes (1) | peer address | bytes (1) | client address
 //! members   epoch (8) | how many (2) | members..
 //! digest    SHA-256 of "millrace/members" || members
+//! row of a member     key    16 zero bytes | 8 | 0 (7) | place (8, big-endian)
+//!                     value  member
+//! row of the members  key    16 zero bytes | 9 | 0 (15)
+//!                     value  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32)
 //! ```
 //!
 //! A [`ValidatorIndex`] is a place among the members of one epoch. A removal closes the gap: the places above it move
-//! down. `docs/GOVERNANCE.md` has the rules by which administrators change the set.
+//! down. There are no rows while the members are those of the genesis. `docs/GOVERNANCE.md` has the rules by which
+//! administrators change the set.
 
 use kernels::ed25519::is_small_order;
 use kernels::sha2::sha256_parts;
 
-use super::record::{number, take};
-use super::{Digest, Epoch, Genesis, ValidatorGenesis, ValidatorIndex, quorum};
-use crate::limits::{ADDRESS_BYTES_MAX, FULL_TOLERANCE, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, VALIDATORS_MAX};
+use super::record::{number, own_key, take};
+use super::{AccountId, Digest, Epoch, Genesis, Height, ValidatorGenesis, ValidatorIndex, quorum};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, FULL_TOLERANCE, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX, VALIDATORS_MAX,
+};
 
 const MEMBERS_DOMAIN: &[u8; 16] = b"millrace/members";
+const MEMBER_TAG: u8 = 8;
+const MEMBERS_TAG: u8 = 9;
+
+const _: () = assert!(Member::BYTES_MAX <= ROW_VALUE_BYTES_MAX);
+
+/// The table's key of the set that was decided last.
+pub const MEMBERS_KEY: [u8; 32] = own_key(MEMBERS_TAG, 0, AccountId(0));
+
+/// The table's key of a member of the set that was decided last.
+pub fn member_key(place: ValidatorIndex) -> [u8; 32] {
+    own_key(MEMBER_TAG, 0, AccountId(place.0.into()))
+}
 
 /// Whether the validators of a network can be others than those of its genesis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +153,73 @@ pub struct Members {
     pub list: Vec<Member>,
 }
 
+/// What the row of the members says of a set that was decided. Each of them has a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MembersRecord {
+    /// The epoch of the set.
+    pub epoch: Epoch,
+    /// The height in which it was decided. It is in effect from some later one on.
+    pub decided: Height,
+    /// How many they are.
+    pub count: u16,
+    /// The [digest](Members::digest) of the set.
+    pub digest: Digest,
+    /// The proposal.
+    pub proposal: Digest,
+}
+
+impl MembersRecord {
+    /// What it says of a set.
+    pub fn new(members: &Members, decided: Height, proposal: Digest) -> Self {
+        let (count, digest) = (members.list.len() as u16, members.digest());
+        Self { epoch: members.epoch, decided, count, digest, proposal }
+    }
+
+    /// The bytes under the table's root; the picture above has the places.
+    pub fn encode(&self) -> Vec<u8> {
+        let numbers = [self.epoch.0.to_le_bytes(), self.decided.0.to_le_bytes()];
+        [numbers.as_flattened(), &self.count.to_le_bytes(), &self.digest.0, &self.proposal.0].concat()
+    }
+
+    /// The inverse of [`Self::encode`].
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let record = Self {
+            epoch: Epoch(number(bytes)?),
+            decided: Height(number(bytes)?),
+            count: u16::from_le_bytes(take(bytes)?),
+            digest: Digest(take(bytes)?),
+            proposal: Digest(take(bytes)?),
+        };
+        bytes.is_empty().then_some(record)
+    }
+
+    /// The set, of which `row` gives the value of each [`member_key`]; `None` if those are not its members.
+    pub fn members<'a>(&self, row: impl Fn(&[u8; 32]) -> Option<&'a [u8]>) -> Option<Members> {
+        let member = |place| Member::decode(row(&member_key(ValidatorIndex(place)))?);
+        let list = (0..self.count).map(member).collect::<Option<_>>()?;
+        let members = Members { epoch: self.epoch, list };
+        (members.is_valid() && members.digest() == self.digest).then_some(members)
+    }
+}
+
+/// The members with whom a network begins, where others may be decided, and the network that consents name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstMembers {
+    /// The network id.
+    pub network: Digest,
+    /// The set of epoch 0.
+    pub members: Members,
+}
+
+impl FirstMembers {
+    /// Those of a genesis; `None` where they are [fixed](Membership::Fixed).
+    pub fn of(genesis: &Genesis) -> Option<Self> {
+        let decided = genesis.membership() == Membership::Decided;
+        decided.then(|| Self { network: *genesis.network(), members: Members::of_genesis(genesis) })
+    }
+}
+
 /// What administrators decide about the members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
@@ -174,6 +260,59 @@ pub enum MemberFlaw {
     /// Fewer than four would remain of four or more, and the change does not say that this is meant.
     #[error("fewer than {FULL_TOLERANCE} validators would remain, of which none may fail")]
     BelowFour,
+}
+
+impl MemberChange {
+    const ADD: u8 = 7;
+    const REMOVE: u8 = 8;
+    const REPLACE: u8 = 9;
+
+    /// Whether its form is valid. Whether it is possible depends on the set.
+    pub fn is_valid(&self) -> bool {
+        match self {
+            Self::Add(member) | Self::Replace(_, member) => member.is_valid(),
+            Self::Remove { .. } => true,
+        }
+    }
+
+    /// The bytes of the decision.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Add(member) => {
+                bytes.push(Self::ADD);
+                member.write(bytes);
+            }
+            Self::Remove { place, below_four } => {
+                bytes.push(Self::REMOVE);
+                bytes.extend(place.0.to_le_bytes());
+                bytes.push(u8::from(*below_four));
+            }
+            Self::Replace(place, member) => {
+                bytes.push(Self::REPLACE);
+                bytes.extend(place.0.to_le_bytes());
+                member.write(bytes);
+            }
+        }
+    }
+
+    /// Reads it behind the code of the decision.
+    pub(super) fn read(code: u8, bytes: &mut &[u8]) -> Option<Self> {
+        let place = |bytes: &mut &[u8]| Some(ValidatorIndex(u16::from_le_bytes(take(bytes)?)));
+        Some(match code {
+            Self::ADD => Self::Add(Member::read(bytes)?),
+            Self::REMOVE => {
+                let place = place(bytes)?;
+                let below_four = match take(bytes)? {
+                    [0] => false,
+                    [1] => true,
+                    _ => return None,
+                };
+                Self::Remove { place, below_four }
+            }
+            Self::REPLACE => Self::Replace(place(bytes)?, Member::read(bytes)?),
+            _ => return None,
+        })
+    }
 }
 
 impl Members {
@@ -276,6 +415,15 @@ impl Members {
             }
         }
         Ok(Self { epoch: Epoch(self.epoch.0 + 1), list })
+    }
+
+    /// The place, in the set that a change has made of this one, of a member whose key was in no place before.
+    pub fn newcomer(&self, change: &MemberChange, after: &Self) -> Option<ValidatorIndex> {
+        let (MemberChange::Add(member) | MemberChange::Replace(_, member)) = change else { return None };
+        match self.place_of(&member.public_key) {
+            Some(_) => None,
+            None => after.place_of(&member.public_key),
+        }
     }
 
     fn has_place_for(&self, member: &Member, instead_of: Option<ValidatorIndex>) -> Result<(), MemberFlaw> {

@@ -34,7 +34,7 @@ mod verdict;
 pub use attest::{Attest, Data, Registration, Registrations, Revoke};
 pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
-pub use consent::Consent;
+pub use consent::{Consent, Consents};
 pub use digest::{Digest, Fingerprint, TransactionId};
 pub use effect::{ChangeKind, Effect};
 pub use flags::AccountFlags;
@@ -50,7 +50,10 @@ pub use ids::{
     AccountId, Asset, BatchId, ChainId, ChainTime, Epoch, Head, Height, NoAsset, Sequence, ValidatorIndex,
 };
 pub use linked::{Linked, Payment, Payments};
-pub use members::{Member, MemberChange, MemberFlaw, Members, Membership};
+pub use members::{
+    FirstMembers, MEMBERS_KEY, Member, MemberChange, MemberFlaw, Members, MembersRecord, Membership,
+    member_key,
+};
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
 pub use packet::{
     APPROVE_KIND, ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN,
@@ -67,6 +70,9 @@ pub use reservation::{ACCOUNT_MAX, NoReservation, Price, Purpose, Reservation, R
 pub use reserve::{Envelope, Offer, Reserve, Settle, Take, Terms};
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
+
+#[cfg(test)]
+pub(crate) use {consent::tests::consent, members::tests::member};
 
 #[cfg(test)]
 mod tests;

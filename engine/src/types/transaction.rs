@@ -294,7 +294,7 @@ pub enum Content<'a> {
     /// What is to be decided about the chains.
     Propose(Propose<'a>),
     /// An administrator's approval of a proposal.
-    Approve(Approve),
+    Approve(Approve<'a>),
     /// Money that is set aside for a payment.
     Reserve(Reserve<'a>),
     /// What was set aside is paid or given back.

@@ -161,6 +161,18 @@ codes!(
         /// The offer is another one than the taker says, or the reservation is for another account than the settler
         /// says.
         OtherTerms = 80, "other terms";
+        /// The genesis says that the validators stay.
+        MembersFixed = 81, "members fixed";
+        /// Other members are decided already, and not yet in effect.
+        MembersChanging = 82, "members changing";
+        /// There is no such set of members: an unknown place, a key or a certificate twice, too many, or nobody.
+        UnfitMembers = 83, "unfit members";
+        /// Fewer than four members would remain of four or more, and the decision does not say that this is meant.
+        BelowFour = 84, "fewer than four members";
+        /// Not a quorum of the new members has consented in time, or the new one has not.
+        TooFewConsents = 85, "too few consents";
+        /// Consents come with what is not about members.
+        NeedlessConsents = 86, "needless consents";
     }
 );
 
@@ -225,7 +237,13 @@ impl Outcome {
             | Self::MayNotSettle
             | Self::MoreThanReserved
             | Self::ReservationsFull
-            | Self::OtherTerms => true,
+            | Self::OtherTerms
+            | Self::MembersFixed
+            | Self::MembersChanging
+            | Self::UnfitMembers
+            | Self::BelowFour
+            | Self::TooFewConsents
+            | Self::NeedlessConsents => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar

@@ -6,8 +6,8 @@ mod unfit;
 use anyhow::Result;
 use client::Client;
 use engine::types::{
-    AccountId, Approve, Asset, ChainId, ChainKind, Council, CryptoSuite, Decision, Digest, EncodedDecision,
-    NewChain, Propose, Quota, Roles,
+    AccountId, Approve, Asset, ChainId, ChainKind, Consents, Council, CryptoSuite, Decision, Digest,
+    EncodedDecision, NewChain, Propose, Quota, Roles,
 };
 
 use self::proposals::{changes, missing, present, print_changes, record};
@@ -208,8 +208,17 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
     complete(&args.how, network.as_ref(), Place { chain, account: administrator }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let administrators = version;
-        let approve =
-            Approve { chain, key_version, reference, administrator, proposal, administrators, nonce, expiry };
+        let approve = Approve {
+            chain,
+            key_version,
+            reference,
+            administrator,
+            proposal,
+            administrators,
+            consents: Consents::NONE,
+            nonce,
+            expiry,
+        };
         approve.sign(network, |message| key.sign(message))
     })
 }
@@ -253,6 +262,7 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
             administrator,
             administrators,
             until_ms,
+            consents: Consents::NONE,
             decision,
             nonce,
             expiry,

@@ -329,6 +329,9 @@ fn fate(record: &ProposalRecord, height: Height, present: u64) -> (bool, String)
             version,
             until,
         ),
+        Some((number, at)) if matches!(record.decision, Decision::Members(_)) => {
+            format!("decision {number}, made at height {at}; the next epoch has these members")
+        }
         Some((number, since)) if since <= height => {
             format!("decision {number}, in effect since height {since}")
         }
@@ -355,7 +358,11 @@ pub(super) fn changes(
             let present = administrators(client, network, governance)?;
             present.map(|present| decisions::changed_council(&present.council, council))
         }
-        Decision::Create(_) | Decision::Pause(_) | Decision::Resume(_) | Decision::Close(_) => None,
+        Decision::Create(_)
+        | Decision::Pause(_)
+        | Decision::Resume(_)
+        | Decision::Close(_)
+        | Decision::Members(_) => None,
     })
 }
 
@@ -411,7 +418,7 @@ pub(super) fn present(client: &mut Client, network: Option<&Network>, chain: Cha
 mod tests {
     use super::*;
     use engine::types::{
-        ADMINISTRATORS_KEY, Approve, Council, EncodedDecision, OWN_CHAIN_KEY, Propose, chain_key,
+        ADMINISTRATORS_KEY, Approve, Consents, Council, EncodedDecision, OWN_CHAIN_KEY, Propose, chain_key,
     };
 
     #[test]
@@ -437,6 +444,7 @@ mod tests {
             administrator,
             administrators: 1,
             until_ms: 5,
+            consents: Consents::NONE,
             decision,
             nonce,
             expiry,
@@ -448,6 +456,7 @@ mod tests {
             administrator,
             proposal: propose.proposal(),
             administrators: 1,
+            consents: Consents::NONE,
             nonce,
             expiry,
         };

@@ -1,9 +1,13 @@
 //! Which option makes a decision impossible, and why. The engine has the rules and only says yes or no; here each rule
 //! has its words. A test holds both to the same answer.
 
-use engine::limits::{ACCOUNTS_MAX, ADMINISTRATORS_MAX, FOUNDERS_MAX, LOCK_WINDOW_SECONDS_MAX, ROWS_MAX};
+use engine::limits::{
+    ACCOUNTS_MAX, ADDRESS_BYTES_MAX, ADMINISTRATORS_MAX, FOUNDERS_MAX, LOCK_WINDOW_SECONDS_MAX,
+    NAME_BYTES_MAX, ROWS_MAX,
+};
 use engine::types::{
-    AccountId, Asset, ChainKind, Council, Decision, LockWindows, NewChain, Quota, Registrar, Roles,
+    AccountId, Asset, ChainKind, Council, Decision, LockWindows, Member, MemberChange, NewChain, Quota,
+    Registrar, Roles,
 };
 use kernels::ed25519::is_small_order;
 
@@ -14,8 +18,29 @@ pub(super) fn decision(decision: &Decision) -> Option<String> {
     match decision {
         Decision::Create(new) => new_chain(new),
         Decision::Administrators(of) => council(of),
-        Decision::Roles(..) | Decision::Pause(_) | Decision::Resume(_) | Decision::Close(_) => None,
+        Decision::Members(MemberChange::Add(new) | MemberChange::Replace(_, new)) => member(new),
+        Decision::Members(MemberChange::Remove { .. })
+        | Decision::Roles(..)
+        | Decision::Pause(_)
+        | Decision::Resume(_)
+        | Decision::Close(_) => None,
     }
+}
+
+fn member(member: &Member) -> Option<String> {
+    let name = member.name.len();
+    if !(1..=NAME_BYTES_MAX).contains(&name) {
+        return Some(format!("name: a validator has a name of 1 to {NAME_BYTES_MAX} bytes, not of {name}"));
+    }
+    if is_small_order(&member.public_key) {
+        return Some("public_key: anybody can sign for it: it has small order".to_owned());
+    }
+    let all = [("peer_address", &member.peer_address), ("client_address", &member.client_address)];
+    let is_wrong = |at: &str| at.len() > ADDRESS_BYTES_MAX || !at.bytes().all(|byte| byte.is_ascii_graphic());
+    let (what, _) = all.into_iter().find(|(_, at)| is_wrong(at))?;
+    Some(format!(
+        "{what}: an address has at most {ADDRESS_BYTES_MAX} printable ASCII characters, and no spaces"
+    ))
 }
 
 /// The option that is wrong, and why, if a chain of this kind and asset cannot have these roles.
@@ -241,6 +266,24 @@ mod tests {
                 let accounts: Vec<_> = accounts.iter().copied().map(AccountId).collect();
                 let decided = Decision::Administrators(Council { threshold, accounts });
                 assert_eq!(decision(&decided).is_none(), decided.is_valid(), "{decided:?}");
+            }
+        }
+        let at = |text: &str| text.to_owned();
+        for (name, public_key, peers, clients, good) in [
+            (at("v"), keys[0], at("a:1"), at(""), true),
+            (at(""), keys[0], at("a:1"), at(""), false),
+            ("n".repeat(65), keys[0], at(""), at(""), false),
+            (at("v"), [0; 32], at(""), at(""), false),
+            (at("v"), keys[0], "a".repeat(65), at(""), false),
+            (at("v"), keys[0], at(""), at("a b"), false),
+        ] {
+            let certificate_fingerprint = [1; 32];
+            let (peer_address, client_address) = (peers, clients);
+            let new = Member { name, public_key, certificate_fingerprint, peer_address, client_address };
+            let place = engine::types::ValidatorIndex(0);
+            for change in [MemberChange::Add(new.clone()), MemberChange::Replace(place, new)] {
+                let decided = Decision::Members(change);
+                assert_eq!((decision(&decided).is_none(), decided.is_valid()), (good, good), "{decided:?}");
             }
         }
     }

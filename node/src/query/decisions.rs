@@ -1,8 +1,8 @@
 //! What administrators decide, in words and as fields.
 
 use engine::types::{
-    Approve, Charter, Council, Decision, LockWindows, NewChain, ProposalRecord, Propose, Quota, Registrar,
-    Roles,
+    Approve, Charter, Consents, Council, Decision, LockWindows, Member, MemberChange, NewChain,
+    ProposalRecord, Propose, Quota, Registrar, Roles,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,7 +31,33 @@ pub(crate) fn decision(decision: &Decision) -> String {
         Decision::Administrators(council) => {
             format!("administrators are {}; {} must approve", accounts(council), council.threshold)
         }
+        Decision::Members(MemberChange::Add(new)) => format!("add the validator {}", member(new)),
+        Decision::Members(MemberChange::Remove { place, below_four }) => {
+            let meant = if *below_four { ", even if fewer than four remain" } else { "" };
+            format!("remove validator {place}{meant}")
+        }
+        Decision::Members(MemberChange::Replace(place, new)) => {
+            format!("replace validator {place} by {}", member(new))
+        }
     }
+}
+
+fn member(of: &Member) -> String {
+    let (key, certificate) = (hex::encode(of.public_key), hex::encode(of.certificate_fingerprint));
+    let address =
+        |what: &str, at: &str| if at.is_empty() { String::new() } else { format!(", {what} at {at}") };
+    let (peers, clients) = (address("peers", &of.peer_address), address("clients", &of.client_address));
+    format!("{:?} with the key {key} and the certificate {certificate}{peers}{clients}", of.name)
+}
+
+fn member_fields(of: &Member) -> Value {
+    json!({
+        "name": of.name,
+        "public_key": hex::encode(of.public_key),
+        "certificate_fingerprint": hex::encode(of.certificate_fingerprint),
+        "peer_address": of.peer_address,
+        "client_address": of.client_address,
+    })
 }
 
 /// The accounts that decide.
@@ -151,6 +177,13 @@ pub(crate) fn decision_fields(decision: &Decision) -> Value {
         Decision::Administrators(council) => {
             json!({ "administrators": { "accounts": council.accounts, "threshold": council.threshold }})
         }
+        Decision::Members(MemberChange::Add(new)) => json!({ "add_member": member_fields(new) }),
+        Decision::Members(MemberChange::Remove { place, below_four }) => {
+            json!({ "remove_member": { "place": place, "below_four": below_four }})
+        }
+        Decision::Members(MemberChange::Replace(place, new)) => {
+            json!({ "replace_member": { "place": place, "by": member_fields(new) }})
+        }
     }
 }
 
@@ -165,13 +198,14 @@ pub(crate) fn propose_fields(of: &Propose<'_>) -> Value {
         "administrators": of.administrators,
         "until_ms": of.until_ms,
         "decision": decision_fields(&of.decision.get()),
+        "consents": consents(of.consents),
         "nonce": of.nonce,
         "expiry": of.expiry,
     })
 }
 
 /// An approval as it was signed.
-pub(crate) fn approve_fields(of: &Approve) -> Value {
+pub(crate) fn approve_fields(of: &Approve<'_>) -> Value {
     json!({
         "chain": of.chain,
         "key_version": of.key_version,
@@ -179,9 +213,15 @@ pub(crate) fn approve_fields(of: &Approve) -> Value {
         "administrator": of.administrator,
         "proposal": of.proposal,
         "administrators": of.administrators,
+        "consents": consents(of.consents),
         "nonce": of.nonce,
         "expiry": of.expiry,
     })
+}
+
+/// Who consents to the members that are decided, and at which height.
+fn consents(of: Consents<'_>) -> Vec<Value> {
+    of.iter().map(|consent| json!({ "place": consent.place, "height": consent.height })).collect()
 }
 
 /// What has become of a proposal.

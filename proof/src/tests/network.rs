@@ -7,9 +7,10 @@ use engine::ingress::Source;
 use engine::order::Position;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
-    AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, CryptoSuite,
-    Decision, EncodedDecision, Epoch, Fingerprint, Genesis, Head, Height, LockWindows, Packet, PacketRun,
-    Propose, Quota, Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, Consents,
+    CryptoSuite, Decision, EncodedDecision, Epoch, Fingerprint, Genesis, Head, Height, LockWindows, Packet,
+    PacketRun, Propose, Quota, Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis,
+    ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{self, Batch, BatchSection, Block};
@@ -63,6 +64,7 @@ pub fn propose(encoded: &[u8], nonce: u64) -> Propose<'_> {
         administrator: AccountId(1),
         administrators: 1,
         until_ms: u64::MAX,
+        consents: Consents::NONE,
         decision: EncodedDecision::read(encoded).unwrap(),
         nonce,
         expiry: Height(1_000),

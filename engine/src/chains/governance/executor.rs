@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::super::accounts;
+use super::members::DecidedMembers;
 use crate::execute::{Book, Table};
 use crate::limits::{CHAINS_MAX, DECISION_LAG, DECISIONS_MAX, PROPOSALS_MAX};
 use crate::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, Approve, Asset, ChainGenesis, ChainId, ChainStatus,
-    ChainTime, Charter, Content, Council, Decision, Digest, Effect, Fingerprint, Height, NewChain, Order,
-    Outcome, PacketRun, ProposalRecord, Propose, chain_key, chain_of_key,
+    ChainTime, Charter, Consents, Content, Council, Decision, Digest, Effect, Fingerprint, FirstMembers,
+    Height, Members, NewChain, Order, Outcome, PacketRun, ProposalRecord, Propose, chain_key, chain_of_key,
 };
 
 /// What was decided about the chains of a network: read from the genesis and the table, and kept beside it.
@@ -27,6 +28,8 @@ pub(crate) struct Governance {
     due: BTreeMap<(Height, u64), Due>,
     /// How many proposals of each administrator the present version has not decided.
     open: BTreeMap<AccountId, usize>,
+    /// Who validates, where that is decided here.
+    members: Option<DecidedMembers>,
     /// How many decisions there were.
     decisions: u64,
 }
@@ -50,19 +53,20 @@ impl Due {
 }
 
 impl Governance {
-    /// Before the first decision.
-    pub(crate) fn beginning(own: ChainId, genesis: &[ChainGenesis]) -> Self {
+    /// Before the first decision. Without `first` the members are fixed.
+    pub(crate) fn beginning(own: ChainId, genesis: &[ChainGenesis], first: Option<FirstMembers>) -> Self {
         let deciding = genesis.iter().find(|chain| chain.id == own).expect("the chain is one of the genesis");
         let accounts = (0..deciding.accounts.len() as u64).map(AccountId).collect();
         let council = Council { threshold: deciding.threshold, accounts };
-        let first = Administrators { version: 1, council };
+        let administrators = Administrators { version: 1, council };
         let chains: BTreeMap<_, _> = genesis.iter().map(|chain| (chain.id, Charter::from(chain))).collect();
         Self {
             own,
             genesis: chains.clone(),
-            first: first.clone(),
+            first: administrators.clone(),
             chains,
-            administrators: first,
+            administrators,
+            members: first.map(DecidedMembers::beginning),
             due: BTreeMap::new(),
             open: BTreeMap::new(),
             decisions: 0,
@@ -75,6 +79,9 @@ impl Governance {
         let found = table.get(&ADMINISTRATORS_KEY).map(|row| Administrators::decode(row).expect(KEPT));
         self.administrators = found.unwrap_or_else(|| self.first.clone());
         self.chains = self.genesis.clone();
+        if let Some(members) = &mut self.members {
+            members.read(table);
+        }
         (self.due, self.open, self.decisions) = (BTreeMap::new(), BTreeMap::new(), 0);
         for row in table.rows() {
             if let Some(chain) = chain_of_key(row.key()) {
@@ -107,6 +114,17 @@ impl Governance {
         due.map(|(_, due)| order(due)).collect()
     }
 
+    /// The members that were decided last, if that is decided here.
+    pub(crate) fn members(&self) -> Option<&Members> {
+        self.members.as_ref().map(DecidedMembers::set)
+    }
+
+    /// The members that were decided in a height.
+    pub(crate) fn members_decided_at(&self, height: Height) -> Option<&Members> {
+        let members = self.members.as_ref()?;
+        (members.decided_at() == Some(height)).then_some(members.set())
+    }
+
     /// Whether an account decides, or is about to: it cannot be closed.
     pub(crate) fn needs(&self, account: AccountId) -> bool {
         let is_in = |council: &Council| council.accounts.binary_search(&account).is_ok();
@@ -123,8 +141,16 @@ impl Governance {
         present.then_some(()).ok_or(Outcome::OtherAdministrators)
     }
 
-    /// Why it cannot be decided now.
-    fn fits(&self, book: &Book, decision: &Decision) -> Result<(), Outcome> {
+    /// Why it cannot be decided now. Whether enough members consent matters only when it is decided.
+    fn fits(
+        &self,
+        book: &Book,
+        at: ChainTime,
+        (decision, consents): (&Decision, Consents<'_>),
+    ) -> Result<(), Outcome> {
+        if !consents.is_empty() && !matches!(decision, Decision::Members(_)) {
+            return Err(Outcome::NeedlessConsents);
+        }
         let known = |chain: &ChainId| self.chains.get(chain).ok_or(Outcome::UnknownChain);
         let other = |chain: &ChainId| {
             known(chain)
@@ -157,6 +183,12 @@ impl Governance {
                 let flags = book.state().flags_at(index);
                 if flags.is_closed() || flags.is_closing() { Err(Outcome::CreditClosed) } else { Ok(()) }
             }),
+            Decision::Members(change) => {
+                let members = self.members.as_ref().ok_or(Outcome::MembersFixed)?;
+                let after = members.after(change, at)?;
+                // A row for each of them, one for all, and that of the proposal.
+                book.has_room_for(after.list.len() + 2).then_some(()).ok_or(Outcome::ChainFull)
+            }
         }
     }
 
@@ -199,6 +231,10 @@ fn governance(book: &Book) -> &Governance {
     book.governance().expect("the chain that decides knows what is decided")
 }
 
+fn governance_mut(book: &mut Book) -> &mut Governance {
+    book.governance_mut().expect("the chain that decides knows what is decided")
+}
+
 fn propose(book: &mut Book, at: ChainTime, signer: usize, propose: &Propose<'_>) -> Result<(), Outcome> {
     book.state().flags_at(signer).debit()?;
     governance(book).speaks(propose.administrator, propose.administrators)?;
@@ -211,7 +247,7 @@ fn propose(book: &mut Book, at: ChainTime, signer: usize, propose: &Propose<'_>)
         return Err(Outcome::ProposalTaken);
     }
     let decision = propose.decision.get();
-    governance(book).fits(book, &decision)?;
+    governance(book).fits(book, at, (&decision, propose.consents))?;
     let open = governance(book).open.get(&propose.administrator).copied().unwrap_or(0);
     if open >= PROPOSALS_MAX {
         return Err(Outcome::ProposalsFull);
@@ -226,10 +262,10 @@ fn propose(book: &mut Book, at: ChainTime, signer: usize, propose: &Propose<'_>)
         decided: None,
         decision,
     };
-    count(book, at.height, proposal, record, true)
+    count(book, at, proposal, (record, true), propose.consents)
 }
 
-fn approve(book: &mut Book, at: ChainTime, signer: usize, approve: &Approve) -> Result<(), Outcome> {
+fn approve(book: &mut Book, at: ChainTime, signer: usize, approve: &Approve<'_>) -> Result<(), Outcome> {
     book.state().flags_at(signer).debit()?;
     governance(book).speaks(approve.administrator, approve.administrators)?;
     let proposal = approve.proposal;
@@ -246,36 +282,43 @@ fn approve(book: &mut Book, at: ChainTime, signer: usize, approve: &Approve) -> 
     if record.approvals.contains(&approve.administrator) {
         return Err(Outcome::ApprovedAlready);
     }
-    governance(book).fits(book, &record.decision)?;
+    governance(book).fits(book, at, (&record.decision, approve.consents))?;
     if !book.has_room() {
         return Err(Outcome::ChainFull);
     }
     record.approvals.push(approve.administrator);
-    count(book, at.height, proposal, record, false)
+    count(book, at, proposal, (record, false), approve.consents)
 }
 
 /// Keeps a proposal that somebody has approved; if that is enough, it is decided.
 fn count(
     book: &mut Book,
-    height: Height,
+    at: ChainTime,
     proposal: Digest,
-    mut record: ProposalRecord,
-    is_new: bool,
+    (mut record, is_new): (ProposalRecord, bool),
+    consents: Consents<'_>,
 ) -> Result<(), Outcome> {
-    let governance = book.governance_mut().expect("the chain that decides knows what is decided");
+    let governance = governance_mut(book);
     let by = record.approvals[0];
     if record.approvals.len() < usize::from(governance.administrators.council.threshold) {
         *governance.open.entry(by).or_default() += usize::from(is_new);
         book.put(&proposal.0, &record.encode());
         return Ok(());
     }
-    let since = Height(height.0 + DECISION_LAG);
-    if governance.due.range((since, 0)..).count() >= DECISIONS_MAX {
+    let members = match (&record.decision, &governance.members) {
+        (Decision::Members(change), Some(members)) => Some(members.decided(change, at, consents, proposal)?),
+        _ => None,
+    };
+    // The members change with an epoch, and no chain has anything to obey.
+    let since = if members.is_some() { at.height } else { Height(at.height.0 + DECISION_LAG) };
+    if governance.due.range((since, 0)..).count() >= DECISIONS_MAX && members.is_none() {
         return Err(Outcome::ProposalsFull);
     }
     governance.decisions += 1;
     record.decided = Some((governance.decisions, since));
-    governance.due.insert((since, governance.decisions), Due::of(proposal, &record.decision));
+    if members.is_none() {
+        governance.due.insert((since, governance.decisions), Due::of(proposal, &record.decision));
+    }
     if !is_new {
         *governance.open.entry(by).or_default() -= 1;
     }
@@ -291,6 +334,10 @@ fn count(
     book.put(&proposal.0, &record.encode());
     if let Some((key, after)) = changed {
         book.put(&key, &after.encode());
+    }
+    if let Some(members) = members {
+        members.write(book);
+        governance_mut(book).members = Some(members);
     }
     Ok(())
 }

@@ -6,10 +6,14 @@
 //!   rows of this chain say it                                               every chain obeys those about itself
 //! ```
 //!
+//! A change of the members, who validate, is no order to a chain: with the height in which it is decided the ledger
+//! hands out the new set, and a later block begins the epoch that is theirs.
+//!
 //! A decision reaches a chain as an [`Order`](crate::types::Order) when it takes effect, and never before: the executor
 //! of a chain reads no other chain's state. What is in effect stands in the chain's own table.
 
 mod executor;
+mod members;
 mod oracle;
 
 use super::Rules;

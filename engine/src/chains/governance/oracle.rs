@@ -1,17 +1,19 @@
 //! The definition of the kind, in the plainest words. It keeps and writes out for itself what the executor asks
 //! [`ProposalRecord`](crate::types::ProposalRecord) and its kin for.
 
+mod members;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::members::PlainMembers;
 pub(super) use self::restore::restore;
 pub(crate) use self::restore::restore_decisions;
 
 use crate::execute::oracle::Oracle;
 use crate::types::{
-    AccountId, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content, Decision,
-    Effect, Height, NewChain, Order, Outcome, Propose, Registrar, Roles,
+    AccountId, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Consents, Content,
+    Decision, Effect, FirstMembers, Height, NewChain, Order, Outcome, Propose, Registrar, Roles,
 };
 
 type Key = [u8; 32];
@@ -55,6 +57,8 @@ pub(crate) struct PlainGovernance {
     /// What takes effect at a height, in the order in which it was decided.
     due: BTreeMap<u64, Vec<Key>>,
     decisions: u64,
+    /// Who validates, where that is decided here.
+    members: Option<PlainMembers>,
 }
 
 impl PlainChain {
@@ -82,7 +86,7 @@ impl PlainChain {
                 self.roles = *roles;
                 self.cap_ever = self.cap_ever.max(roles.issuance_cap);
             }
-            Decision::Create(_) | Decision::Administrators(_) => {}
+            Decision::Create(_) | Decision::Administrators(_) | Decision::Members(_) => {}
         }
     }
 
@@ -138,7 +142,8 @@ impl PlainProposal {
 }
 
 impl PlainGovernance {
-    pub(crate) fn genesis(own: &ChainGenesis, chains: &[ChainGenesis]) -> Self {
+    /// Without `first` the members are fixed.
+    pub(crate) fn genesis(own: &ChainGenesis, chains: &[ChainGenesis], first: Option<FirstMembers>) -> Self {
         Self {
             chains: chains.iter().map(|chain| (chain.id, PlainChain::genesis(chain))).collect(),
             version: 1,
@@ -147,6 +152,7 @@ impl PlainGovernance {
             proposals: BTreeMap::new(),
             due: BTreeMap::new(),
             decisions: 0,
+            members: first.map(PlainMembers::genesis),
         }
     }
 
@@ -229,14 +235,14 @@ fn propose(oracle: &mut Oracle, at: ChainTime, propose: &Propose<'_>) -> Result<
         decision: propose.decision.get(),
         encoded: propose.decision.bytes().to_vec(),
     };
-    fits(oracle, &proposal.decision)?;
+    fits(oracle, at, &proposal.decision, propose.consents)?;
     if undecided >= 256 {
         return Err(Outcome::ProposalsFull);
     }
-    keep(oracle, at, key, proposal)
+    keep(oracle, at, key, proposal, propose.consents)
 }
 
-fn approve(oracle: &mut Oracle, at: ChainTime, approve: &Approve) -> Result<(), Outcome> {
+fn approve(oracle: &mut Oracle, at: ChainTime, approve: &Approve<'_>) -> Result<(), Outcome> {
     speaks(oracle, approve.administrator, approve.administrators)?;
     let key = approve.proposal.0;
     let mut proposal = of(oracle).proposals.get(&key).cloned().ok_or(Outcome::UnknownProposal)?;
@@ -252,16 +258,29 @@ fn approve(oracle: &mut Oracle, at: ChainTime, approve: &Approve) -> Result<(), 
     if proposal.approvals.contains(&approve.administrator.0) {
         return Err(Outcome::ApprovedAlready);
     }
-    fits(oracle, &proposal.decision)?;
+    fits(oracle, at, &proposal.decision, approve.consents)?;
     proposal.approvals.push(approve.administrator.0);
-    keep(oracle, at, key, proposal)
+    keep(oracle, at, key, proposal, approve.consents)
 }
 
 /// Why it cannot be decided now.
-fn fits(oracle: &mut Oracle, decision: &Decision) -> Result<(), Outcome> {
+fn fits(
+    oracle: &mut Oracle,
+    at: ChainTime,
+    decision: &Decision,
+    consents: Consents<'_>,
+) -> Result<(), Outcome> {
+    if let Decision::Members(change) = decision {
+        let members = of(oracle).members.as_ref().ok_or(Outcome::MembersFixed)?;
+        return members.possible(change, at).map(drop);
+    }
+    if consents.iter().next().is_some() {
+        return Err(Outcome::NeedlessConsents);
+    }
     let own = oracle.chain();
     let chains = &of(oracle).chains;
     let chain = match decision {
+        Decision::Members(_) => return Ok(()),
         Decision::Administrators(council) => {
             for account in &council.accounts {
                 let account = oracle.accounts.get(account.0 as usize).ok_or(Outcome::UnknownCredit)?;
@@ -343,10 +362,37 @@ fn money_fits(chains: &BTreeMap<ChainId, PlainChain>) -> Result<(), Outcome> {
     if sums.values().all(|sum| *sum <= u128::from(u64::MAX)) { Ok(()) } else { Err(Outcome::IssuanceCap) }
 }
 
-fn keep(oracle: &mut Oracle, at: ChainTime, key: Key, mut proposal: PlainProposal) -> Result<(), Outcome> {
+fn keep(
+    oracle: &mut Oracle,
+    at: ChainTime,
+    key: Key,
+    mut proposal: PlainProposal,
+    consents: Consents<'_>,
+) -> Result<(), Outcome> {
     let governance = of(oracle);
     let mut row = None;
-    if proposal.approvals.len() >= governance.threshold {
+    let decides = proposal.approvals.len() >= governance.threshold;
+    if let (Decision::Members(change), true) = (&proposal.decision, decides) {
+        let before = governance.members.clone().expect("a change of the members is possible");
+        let after = before.possible(change, at)?;
+        if !after.consent(&before, at, consents) {
+            return Err(Outcome::TooFewConsents);
+        }
+        let after = after.decided(at.height.0, key);
+        governance.decisions += 1;
+        proposal.decided = Some((governance.decisions, at.height.0));
+        governance.members = Some(after.clone());
+        let value = proposal.value();
+        governance.proposals.insert(key, proposal);
+        oracle.table.put(key, value);
+        let (mut rows, gone) = (after.rows(), after.places_left(&before));
+        let of_all = rows.pop().expect("there is a row for all");
+        rows.into_iter().for_each(|(key, value)| oracle.table.put(key, value));
+        gone.for_each(|place| oracle.table.remove(&PlainMembers::row(place)));
+        oracle.table.put(of_all.0, of_all.1);
+        return Ok(());
+    }
+    if decides {
         let since = at.height.0 + LAG;
         if governance.due.get(&since).map_or(0, Vec::len) >= 64 {
             return Err(Outcome::ProposalsFull);

@@ -1,5 +1,8 @@
 //! Decisions and what becomes of them, on a chain alone and in a whole ledger. Every block is executed both ways.
 
+mod bytes;
+pub(crate) mod members;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -37,6 +40,15 @@ fn propose(
     (administrators, until_ms): (u64, u64),
     decision: &Decision,
 ) -> (Transaction, Digest) {
+    propose_with(like, (administrators, until_ms), decision, Consents::NONE)
+}
+
+fn propose_with(
+    like: &Transfer,
+    (administrators, until_ms): (u64, u64),
+    decision: &Decision,
+    consents: Consents<'_>,
+) -> (Transaction, Digest) {
     let bytes = encoded(decision);
     let propose = Propose {
         chain: like.chain,
@@ -45,6 +57,7 @@ fn propose(
         administrator: like.debit,
         administrators,
         until_ms,
+        consents,
         decision: EncodedDecision::read(&bytes).expect("a decision that can be encoded"),
         nonce: like.nonce,
         expiry: like.expiry,
@@ -53,6 +66,15 @@ fn propose(
 }
 
 fn approve(like: &Transfer, administrators: u64, proposal: Digest) -> Transaction {
+    approve_with(like, administrators, proposal, Consents::NONE)
+}
+
+fn approve_with(
+    like: &Transfer,
+    administrators: u64,
+    proposal: Digest,
+    consents: Consents<'_>,
+) -> Transaction {
     let approve = Approve {
         chain: like.chain,
         key_version: like.key_version,
@@ -60,6 +82,7 @@ fn approve(like: &Transfer, administrators: u64, proposal: Digest) -> Transactio
         administrator: like.debit,
         proposal,
         administrators,
+        consents,
         nonce: like.nonce,
         expiry: like.expiry,
     };
@@ -96,6 +119,13 @@ pub(crate) fn any_decision() -> impl Strategy<Value = Decision> + Clone {
             let accounts: Vec<_> = accounts.into_iter().map(AccountId).collect();
             Council { threshold: 1 + most % accounts.len() as u8, accounts }
         });
+    let change = (0..3_u8, 0..5_u16, 1..6_u8, any::<bool>()).prop_map(|(kind, place, number, below_four)| {
+        match (kind, ValidatorIndex(place)) {
+            (0, _) => MemberChange::Add(member(number)),
+            (1, place) => MemberChange::Remove { place, below_four },
+            (_, place) => MemberChange::Replace(place, member(number)),
+        }
+    });
     prop_oneof![
         2 => (id.clone(), kind).prop_map(|(ChainId(id), kind)| Decision::Create(new_chain(id, kind))),
         2 => id.clone().prop_map(Decision::Pause),
@@ -103,6 +133,7 @@ pub(crate) fn any_decision() -> impl Strategy<Value = Decision> + Clone {
         1 => id.clone().prop_map(Decision::Close),
         3 => (id, roles).prop_map(|(id, roles)| Decision::Roles(id, roles)),
         2 => council.prop_map(Decision::Administrators),
+        2 => change.prop_map(Decision::Members),
     ]
 }
 
@@ -143,7 +174,8 @@ pub(crate) fn any_transaction() -> impl Strategy<Value = Transaction> + Clone {
         let freeze = Command { nonce: like.nonce, ..command(1, Action::Freeze { account, frozen }, 0) };
         freeze.sign(&Digest::default(), |_| [0; 64]).run().transaction().unwrap()
     });
-    prop_oneof![4 => speaks, 6 => agrees, 1 => others, 2 => crate::chains::changes::tests::any_change()]
+    let additions = members::any_addition();
+    prop_oneof![4 => speaks, 6 => agrees, 3 => additions, 1 => others, 2 => crate::chains::changes::tests::any_change()]
 }
 
 /// A chain that decides and its definition, block by block.
@@ -239,7 +271,7 @@ fn what_cannot_be_decided_is_told_at_the_proposal_and_again_at_the_last_approval
     let deciding = deciding_chain(2, 2);
     let chains = [money, deciding.clone()];
     let mut writer = StateWriter::genesis(&deciding);
-    writer.govern(&chains);
+    writer.govern(&chains, None);
     let oracle = Oracle::genesis(&deciding, &chains);
     let mut pair = Pair { chains: chains.to_vec(), writer, oracle };
     let told = |pair: &mut Pair, nonce: u64, decision: &Decision| {
@@ -608,79 +640,31 @@ fn roles_are_taken_and_given_at_their_height() {
     assert_eq!((charter.cap_ever, charter.roles.issuance_cap), (100, 20));
 }
 
+/// The ledger that a snapshot of this one gives, where nothing is in flight.
+fn restored_ledger(genesis: &Genesis, ledger: &Ledger) -> Ledger {
+    let (root, states) = (ledger.state_root(), ledger.states());
+    let writers = states.iter().zip(ledger.tables()).zip(root.entries()).map(|((state, table), entry)| {
+        let accounts: Vec<_> =
+            (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap()).collect();
+        let rules = ChainRules { chain: state.chain(), charter: *state.beginning() };
+        let rows = Table::restore(table.slots().iter().cloned());
+        StateWriter::restore(rules, root.height(), entry.issuance, accounts.into_iter(), None, rows)
+    });
+    let (writers, entries): (Vec<_>, Vec<_>) = (writers.collect(), root.entries().to_vec());
+    let nothing = vec![vec![]; writers.len()];
+    Ledger::restore(genesis, root.height(), writers, entries, &nothing, root.digest()).unwrap()
+}
+
 #[test]
 fn a_ledger_restored_between_a_decision_and_its_effect_goes_on() {
     let mut network = Network::new();
     let since = network.decide(0, &Decision::Create(new_chain(8, ChainKind::Attestations)));
     network.decide(1, &Decision::Pause(ChainId(5)));
     network.until(Height(since.0 - 10));
-    let root = network.ledger.state_root().clone();
-    let states = network.ledger.states();
-    let writers =
-        states.iter().zip(network.ledger.tables()).zip(root.entries()).map(|((state, table), entry)| {
-            let accounts: Vec<_> =
-                (0..state.accounts()).map(|id| state.account(AccountId(id)).unwrap()).collect();
-            let rules = ChainRules { chain: state.chain(), charter: *state.beginning() };
-            let rows = Table::restore(table.slots().iter().cloned());
-            StateWriter::restore(rules, root.height(), entry.issuance, accounts.into_iter(), None, rows)
-        });
-    let (writers, nothing): (Vec<_>, Vec<_>) = (writers.collect(), vec![vec![]; 2]);
-    let entries = root.entries().to_vec();
-    let restored =
-        Ledger::restore(&network.genesis, root.height(), writers, entries, &nothing, root.digest());
-    network.ledger = restored.unwrap();
+    network.ledger = restored_ledger(&network.genesis, &network.ledger);
     // The definition goes on from the beginning, and is compared at every height.
     network.until(Height(since.0 + 5));
     let states = network.ledger.states();
     assert_eq!(states.get(ChainId(5)).unwrap().status(), ChainStatus::Paused);
     assert_eq!(states.get(ChainId(8)).unwrap().kind(), ChainKind::Attestations);
-}
-
-proptest! {
-    #[test]
-    fn decisions_have_one_encoding(decision in any_decision(), more in any::<u8>(), cut in any::<prop::sample::Index>()) {
-        prop_assume!(decision.is_valid());
-        let bytes = decision.encode();
-        prop_assert!(bytes.len() <= crate::limits::DECISION_BYTES_MAX);
-        prop_assert_eq!(Decision::decode(&bytes), Some(decision));
-        prop_assert_eq!(Decision::decode(&[&bytes[..], &[more]].concat()), None);
-        prop_assert_eq!(Decision::decode(&bytes[..cut.index(bytes.len())]), None);
-    }
-
-    #[test]
-    fn bytes_that_are_a_decision_are_its_encoding(bytes in vec(prop_oneof![3 => 0..7_u8, 1 => any::<u8>()], 0..120)) {
-        if let Some(decision) = Decision::decode(&bytes) {
-            prop_assert_eq!(decision.encode(), bytes);
-        }
-    }
-
-    #[test]
-    fn rows_of_governance_have_one_encoding(
-        decision in any_decision(), numbers in any::<[u64; 3]>(), decided in any::<bool>(), more in any::<u8>(), status in 0..3_u8,
-    ) {
-        prop_assume!(decision.is_valid());
-        let record = ProposalRecord {
-            administrators: numbers[0],
-            until_ms: numbers[1],
-            approvals: (0..numbers[2] % 17).rev().map(AccountId).collect(),
-            decided: decided.then_some((numbers[1], Height(numbers[2]))),
-            decision,
-        };
-        let bytes = record.encode();
-        prop_assert!(bytes.len() <= crate::limits::ROW_VALUE_BYTES_MAX);
-        prop_assert_eq!(ProposalRecord::decode(&bytes), Some(record.clone()));
-        prop_assert_eq!(ProposalRecord::decode(&[&bytes[..], &[more]].concat()), None);
-        if let Decision::Create(new) = &record.decision {
-            let charter = Charter {
-                status: ChainStatus::of(status).unwrap(),
-                since: Height(numbers[0]),
-                supply: numbers[1],
-                ..Charter::from(new)
-            };
-            let bytes = charter.encode();
-            prop_assert_eq!(Charter::decode(&bytes), Some(charter));
-            prop_assert_eq!(Charter::decode(&bytes[1..]), None);
-            prop_assert_eq!(Charter::decode(&[&bytes[..], &[more]].concat()), None);
-        }
-    }
 }

@@ -8,6 +8,7 @@
 //!      4, 5 the chains as they are decided, who decides                          governance
 //!      6    what the chain is; without this row, what the genesis says           governance
 //!      7    a reservation                                                        transfers
+//!      8, 9 a member, and all of them                                            governance
 //!      other keys   an attestation; or a proposal, and what waits for its height attestations, governance
 //! entry     issued, burned
 //! ```
@@ -25,7 +26,7 @@ use crate::chains::changes::{PlainRecord, restore_clock, restore_keys, restore_o
 use crate::chains::governance::{PlainChain, PlainGovernance, restore_decisions};
 use crate::chains::{Rules, of_kind};
 use crate::execute::AccountState;
-use crate::types::{AccountId, ChainGenesis, ChainId, ChainKind, Height, Issuance};
+use crate::types::{AccountId, ChainGenesis, ChainId, ChainKind, FirstMembers, Height, Issuance};
 
 /// What cannot be read of the accounts and rows of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,12 +70,12 @@ impl About {
 
 impl Oracle {
     /// The chain as it was after a height, with the sums that it had issued and burned by then. `chains` are those of
-    /// the genesis; of [others](Self::others) it knows none yet.
+    /// the genesis, and `first` are its members where they are not fixed; of [others](Self::others) it knows none yet.
     ///
     /// # Errors
     /// [`Unreadable`]: the first account or row that cannot be.
     pub(crate) fn restore(
-        (chain, chains): (ChainId, &[ChainGenesis]),
+        (chain, chains, first): (ChainId, &[ChainGenesis], Option<FirstMembers>),
         (height, issuance): (Height, Issuance),
         accounts: &[AccountState],
         rows: &[Option<&[u8]>],
@@ -88,7 +89,7 @@ impl Oracle {
             Account::restored(of).map_err(|wrong| Unreadable::Account(AccountId(id), wrong))
         };
         let mut oracle = Self {
-            governance: governance.map(|own| PlainGovernance::genesis(own, chains)),
+            governance: governance.map(|own| PlainGovernance::genesis(own, chains, first)),
             accounts: (0..).zip(accounts).map(account).collect::<Result<_, _>>()?,
             issued: u128::from(issuance.issued),
             burned: u128::from(issuance.burned),

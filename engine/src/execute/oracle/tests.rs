@@ -21,11 +21,21 @@ impl Oracle {
 
     /// From now on it is what the accounts and rows of the fast state say, which must be the same.
     pub(crate) fn go_on_restored(&mut self, chains: &[ChainGenesis], writer: &StateWriter) {
+        self.go_on_restored_with(chains, None, writer);
+    }
+
+    /// The same, where these were the first members.
+    pub(crate) fn go_on_restored_with(
+        &mut self,
+        chains: &[ChainGenesis],
+        first: Option<FirstMembers>,
+        writer: &StateWriter,
+    ) {
         let state = writer.state();
         let accounts: Vec<_> = (0..state.accounts()).filter_map(|id| state.account(AccountId(id))).collect();
         let rows: Vec<_> = writer.table().slots().iter().map(|slot| slot.as_ref().map(Row::leaf)).collect();
         let when = (writer.height(), writer.issuance());
-        let mut restored = Self::restore((self.chain, chains), when, &accounts, &rows).unwrap();
+        let mut restored = Self::restore((self.chain, chains, first), when, &accounts, &rows).unwrap();
         restored.others.clone_from(&self.others);
         assert_eq!(restored, self.without_forgotten());
         *self = restored;
@@ -51,7 +61,8 @@ fn told(genesis: &ChainGenesis, key_versions: u32, rows: &[PlainRow]) -> String 
     let rows: Vec<_> = leaves.iter().map(|leaf| Some(&leaf[..])).collect();
     let states = genesis.account_states();
     let accounts: Vec<_> = states.map(|of| AccountState { key_version: key_versions, ..of }).collect();
-    let (which, when) = ((genesis.id, std::slice::from_ref(genesis)), (Height(9), Issuance::default()));
+    let which = (genesis.id, std::slice::from_ref(genesis), None);
+    let when = (Height(9), Issuance::default());
     Oracle::restore(which, when, &accounts, &rows)
         .map_or_else(|error| error.to_string(), |_| "read".to_owned())
 }

@@ -171,7 +171,7 @@ impl CommitPorts for World {
         match event {
             CommitterEvent::Executed { height, root, in_flight, executed } => {
                 self.roots.push((height, root));
-                let decided = executed.deltas.iter().flat_map(|delta| delta.decided()).collect();
+                let decided = executed.decided().charters;
                 self.to_tell.push_back(Input::Executed { height, root, in_flight, decided });
             }
             CommitterEvent::Committed { height, checkpoint } => {

@@ -17,7 +17,7 @@ use super::{Chain, OracleLedger, account_leaf, delivery, state_root};
 use crate::execute::oracle::{Oracle, Unreadable};
 use crate::execute::{AccountState, Delivery, Leg};
 use crate::roots::ChainEntry;
-use crate::types::{AccountId, Asset, ChainId, ChainKind, Digest, Genesis, Height};
+use crate::types::{AccountId, Asset, ChainId, ChainKind, Digest, FirstMembers, Genesis, Height};
 
 /// One chain after a height, as a checkpoint has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,8 @@ impl Chain {
             (entry.outbox == sent.len() as u64, "the number of deliveries sent"),
             (entry.outbox_root.0 == root_of(&sent), "the root of the outbox"),
         ])?;
-        let (which, when) = ((id, genesis.chains()), (height, entry.issuance));
+        let which = (id, genesis.chains(), FirstMembers::of(genesis));
+        let when = (height, entry.issuance);
         let oracle = Oracle::restore(which, when, accounts, rows)
             .map_err(|what| OracleRestoreError::Unreadable { chain: id, what })?;
         same(&[

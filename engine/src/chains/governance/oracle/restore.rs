@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Key, PlainChain, PlainGovernance, PlainProposal, can_have, own_row};
+use super::{Key, PlainChain, PlainGovernance, PlainMembers, PlainProposal, can_have, own_row};
 use crate::execute::oracle::{About, Fault, Fields, Oracle, PlainTable, UNKNOWN_ROW};
 use crate::types::{
     AccountId, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, Decision, EncodedDecision, Height,
@@ -127,6 +127,8 @@ pub(in crate::chains::governance) fn restore(
             governance.chains.insert(chain, decided);
         }
         About::Own(5, 0, 0) => governance.read_administrators(value).ok_or("does not say who decides")?,
+        // They are compared with what decisions have made, once all of them are read.
+        About::Own(8, 0, _) | About::Own(9, 0, 0) if governance.members.is_some() => {}
         About::Own(..) => return Err(UNKNOWN_ROW),
     }
     Ok(())
@@ -154,8 +156,9 @@ impl PlainGovernance {
     }
 }
 
-/// What takes effect at which height, once all proposals are read. Decisions are numbered from 1 on, and each change of
-/// the administrators that is in effect has made another version of them.
+/// What takes effect at which height, once all proposals are read. Decisions are numbered from 1 on, each change of the
+/// administrators that is in effect has made another version of them, and all changes of the members, one after the
+/// other, have made the present ones.
 pub(crate) fn restore_decisions(oracle: &mut Oracle, height: Height) -> Result<(), Fault> {
     let Some(governance) = &mut oracle.governance else { return Ok(()) };
     let decided = governance.proposals.iter().filter_map(|(key, of)| Some((of.decided?, of, *key)));
@@ -168,8 +171,23 @@ pub(crate) fn restore_decisions(oracle: &mut Oracle, height: Height) -> Result<(
         }
         let changes = matches!(of.decision, Decision::Administrators(_));
         version += u64::from(changes && since <= height.0);
-        governance.due.entry(since).or_default().push(key);
         governance.decisions = number;
+        let Decision::Members(change) = &of.decision else {
+            governance.due.entry(since).or_default().push(key);
+            continue;
+        };
+        let before = governance.members.as_ref().ok_or("the members were changed, and they are fixed")?;
+        let after = before.after(change).map_err(|_| "the members were changed as they cannot be")?;
+        if since > height.0 {
+            return Err("the members were changed in a later height");
+        }
+        governance.members = Some(after.decided(since, key));
+    }
+    let rows = governance.members.as_ref().map_or_else(Vec::new, PlainMembers::rows);
+    let of_members = |key: &Key| key[..16] == [0; 16] && matches!(key[16], 8 | 9);
+    let there = oracle.table.slots().iter().flatten().filter(|(key, _)| of_members(key)).count();
+    if there != rows.len() || rows.iter().any(|(key, value)| oracle.table.get(key) != Some(value)) {
+        return Err("the members are others than decisions have made");
     }
     if governance.version != version {
         return Err("the administrators have another version than decisions have made");

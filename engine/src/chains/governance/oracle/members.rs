@@ -1,0 +1,135 @@
+//! The definition of a change of the members, in the plainest words.
+
+use kernels::ed25519;
+use sha2::{Digest as _, Sha256};
+
+use super::Key;
+use crate::types::{ChainTime, Consents, FirstMembers, Member, MemberChange, Outcome};
+
+/// Validators of a network.
+const MEMBERS: usize = 128;
+/// Heights after which a consent is too old.
+const OLD: u64 = 8_192;
+
+/// Who validates, where administrators decide it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PlainMembers {
+    network: Key,
+    epoch: u64,
+    list: Vec<Member>,
+    /// When these were decided, and by which proposal, if they were.
+    decided: Option<(u64, Key)>,
+}
+
+impl PlainMembers {
+    pub(super) fn genesis(first: FirstMembers) -> Self {
+        let FirstMembers { network, members } = first;
+        Self { network: network.0, epoch: 0, list: members.list, decided: None }
+    }
+
+    /// name | key | certificate fingerprint | address for peers | address for clients, each text with its length before
+    fn value(member: &Member) -> Vec<u8> {
+        let mut value = vec![member.name.len() as u8];
+        value.extend(member.name.bytes());
+        value.extend(member.public_key);
+        value.extend(member.certificate_fingerprint);
+        value.push(member.peer_address.len() as u8);
+        value.extend(member.peer_address.bytes());
+        value.push(member.client_address.len() as u8);
+        value.extend(member.client_address.bytes());
+        value
+    }
+
+    fn digest(&self) -> Key {
+        let mut bytes = b"millrace/members".to_vec();
+        bytes.extend(self.epoch.to_le_bytes());
+        bytes.extend((self.list.len() as u16).to_le_bytes());
+        self.list.iter().for_each(|member| bytes.extend(Self::value(member)));
+        Sha256::digest(bytes).into()
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.list.iter().any(|member| member.public_key == *key)
+    }
+
+    /// Those after a change, or why there are none.
+    pub(super) fn after(&self, change: &MemberChange) -> Result<Self, Outcome> {
+        let mut list = self.list.clone();
+        match change {
+            MemberChange::Add(member) => list.push(member.clone()),
+            MemberChange::Remove { place, .. } if usize::from(place.0) < list.len() => {
+                list.remove(place.0.into());
+            }
+            MemberChange::Replace(place, member) if usize::from(place.0) < list.len() => {
+                list[usize::from(place.0)] = member.clone();
+            }
+            MemberChange::Remove { .. } | MemberChange::Replace(..) => return Err(Outcome::UnfitMembers),
+        }
+        let alike = |a: &Member, b: &Member| {
+            a.public_key == b.public_key || a.certificate_fingerprint == b.certificate_fingerprint
+        };
+        let twice = list.iter().enumerate().any(|(at, one)| list[..at].iter().any(|other| alike(one, other)));
+        if twice || list.is_empty() || list.len() > MEMBERS {
+            return Err(Outcome::UnfitMembers);
+        }
+        let meant = matches!(change, MemberChange::Remove { below_four: true, .. });
+        if self.list.len() >= 4 && list.len() < 4 && !meant {
+            return Err(Outcome::BelowFour);
+        }
+        Ok(Self { epoch: self.epoch + 1, list, ..self.clone() })
+    }
+
+    /// Those that can be decided now.
+    pub(super) fn possible(&self, change: &MemberChange, at: ChainTime) -> Result<Self, Outcome> {
+        if self.epoch > at.epoch.0 { Err(Outcome::MembersChanging) } else { self.after(change) }
+    }
+
+    /// Those that are decided by this proposal.
+    pub(super) fn decided(&self, height: u64, proposal: Key) -> Self {
+        Self { decided: Some((height, proposal)), ..self.clone() }
+    }
+
+    /// Whether enough of these consent to take the places of those before.
+    pub(super) fn consent(&self, before: &Self, at: ChainTime, consents: Consents<'_>) -> bool {
+        let mut agreed = Vec::new();
+        for consent in consents.iter() {
+            let height = consent.height.0;
+            let Some(member) = self.list.get(usize::from(consent.place.0)) else { continue };
+            let message = [
+                &b"millrace/consent"[..],
+                &self.network,
+                &self.epoch.to_le_bytes(),
+                &self.digest(),
+                &height.to_le_bytes(),
+            ];
+            let in_time = height <= at.height.0 && at.height.0 - height <= OLD;
+            if in_time && ed25519::verify(&member.public_key, &message.concat(), &consent.signature) {
+                agreed.push(member.public_key);
+            }
+        }
+        let may_fail = (self.list.len() - 1) / 3;
+        let mut new = self.list.iter().filter(|member| !before.has(&member.public_key));
+        agreed.len() + may_fail >= self.list.len() && new.all(|member| agreed.contains(&member.public_key))
+    }
+
+    /// The rows: one for each member, and the last one for all. There are none before anything was decided.
+    pub(super) fn rows(&self) -> Vec<(Key, Vec<u8>)> {
+        let Some((height, proposal)) = self.decided else { return Vec::new() };
+        let of_members = (0..).zip(&self.list).map(|(place, member)| (Self::row(place), Self::value(member)));
+        let numbers = [self.epoch.to_le_bytes(), height.to_le_bytes()].concat();
+        let count = (self.list.len() as u16).to_le_bytes();
+        let of_all = [&numbers[..], &count, &self.digest(), &proposal].concat();
+        of_members.chain([(super::own_row(9, 0), of_all)]).collect()
+    }
+
+    /// The key of the row of the member at a place.
+    pub(super) fn row(place: u32) -> Key {
+        super::own_row(8, place)
+    }
+
+    /// The places that those before have, and these do not.
+    pub(super) fn places_left(&self, before: &Self) -> std::ops::Range<u32> {
+        let had = if before.decided.is_some() { before.list.len() } else { 0 };
+        self.list.len() as u32..had as u32
+    }
+}
