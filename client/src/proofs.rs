@@ -375,6 +375,7 @@ mod tests {
             parent: parent.digest,
             time_ms: 9,
             roots_first: Height(first),
+            next_members: engine::types::Digest::default(),
             roots: roots.to_vec(),
             cut: vec![Head::NONE],
             log: parent.log.clone(),

@@ -126,7 +126,7 @@ pub const ROOT_LAG_MAX: u64 = 64;
 /// of the chain further than this (*protocol*).
 pub const TIME_AHEAD_MAX_MS: u64 = 2_000;
 /// Bytes of a block before its roots, its cut and its log (*protocol*).
-pub const BLOCK_FIXED_BYTES: usize = 80;
+pub const BLOCK_FIXED_BYTES: usize = 112;
 /// Bytes of a head: sequence and digest (*protocol*).
 pub const HEAD_BYTES: usize = 40;
 /// Bytes of the largest block: its log has a root for each bit that is set in the height, at most 63.
@@ -149,6 +149,8 @@ pub const NONCE_AHEAD_MAX: u64 = 128;
 
 /// Bytes of a finalization certificate of the consensus engine, which is opaque here.
 pub const FINALIZATION_BYTES_MAX: usize = 16 * 1024;
+/// Largest encoding of the finalizations that lead from the genesis to a state: one for each epoch that is over.
+pub const EVIDENCE_BYTES_MAX: usize = 2 << 20;
 /// Bytes of the batches that answer one request of a peer, as far as more than one batch is sent.
 pub const FETCH_REPLY_BYTES_MAX: usize = 4 << 20;
 /// Blocks in one answer to a peer that catches up.

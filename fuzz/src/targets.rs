@@ -237,6 +237,7 @@ fn block(roots: u64) -> Block {
         proposer: ValidatorIndex(1),
         time_ms: 1_700_000_000_000,
         roots_first: Height(3),
+        next_members: Digest::default(),
         roots: (0..roots).map(|root| Digest([root as u8; 32])).collect(),
         cut: vec![Head::NONE, head(1), head(300), Head::NONE],
         log: Frontier::new(9, vec![[3; 32], [4; 32]]).expect("9 has two bits"),
@@ -267,6 +268,7 @@ fn peer_messages() -> Vec<Vec<u8>> {
         PeerMessage::FetchBlocks { from: Height(7), max: 64 },
         PeerMessage::BlocksReply(vec![finalized(b""), finalized(b"certificate")]),
         PeerMessage::Status {
+            epoch: Epoch(0),
             finalized: Height(9),
             committed: Height(8),
             kept_from: Height(1),

@@ -53,6 +53,7 @@ fn measure(receivers: usize, frame_bytes: usize, time: Duration) -> Result<(), B
                 identity: identities[me].clone(),
                 peers: Some(PeerSettings {
                     me: me as u16,
+                    known_as: identities[me].fingerprint(),
                     sockets: vec![socket],
                     names: Names::default(),
                     peers: peers.collect(),

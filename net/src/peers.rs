@@ -1,14 +1,14 @@
 //! The mesh of validators: one connection a pair, one one-way stream a channel and direction.
 //!
 //! ```text
-//!             lower index                         higher index
+//!           lower fingerprint                     higher fingerprint
 //!   settings ─► caller, again and again ── mutual TLS ──► acceptor ─► whose fingerprint? ─► gate
 //!                       └────────► link ◄─────────────────────────────────────────────────────┘
 //!                 outboxes ─► streams ─► readers ─► handler
 //! ```
 //!
-//! Who calls: the validator with the lower index calls the one with the higher, so that a pair cannot
-//! end up with two connections. A call in the other direction is refused. When the caller restarts, its
+//! Who calls: the validator with the lower fingerprint calls the one with the higher, so that a pair cannot
+//! end up with two connections. (Indices change when members come and go, and two may not learn it at once.) A call in the other direction is refused. When the caller restarts, its
 //! new connection replaces the old one (which its old process has left behind); when the called one
 //! restarts, its first answer to the old connection is a stateless reset and the caller calls again.
 //! A peer's name is looked up at every call, and all addresses that it leads to are called in turn.
@@ -96,6 +96,8 @@ pub struct Peer {
 pub struct PeerSettings {
     /// Our own index.
     pub me: u16,
+    /// Our own fingerprint, as all others know it: of two validators the one with the lower fingerprint calls.
+    pub known_as: Fingerprint,
     /// From [`bind`](crate::bind), at least one.
     pub sockets: Vec<UdpSocket>,
     /// How the names of peers are looked up.
@@ -240,6 +242,7 @@ struct Lines {
 /// The mesh of one validator.
 pub(crate) struct Mesh {
     me: u16,
+    known_as: Fingerprint,
     channels: Vec<Channel>,
     links: BTreeMap<u16, Link>,
     /// For handshakes that come from the address of no peer.
@@ -268,7 +271,7 @@ impl Mesh {
         clock: Clock,
     ) -> Result<(Arc<Self>, OpenMesh), NetError> {
         check(&settings)?;
-        let PeerSettings { me, sockets, names, peers, channels } = settings;
+        let PeerSettings { me, known_as, sockets, names, peers, channels } = settings;
         let streams = Streams {
             uni: channels.len() as u32,
             bi: 0,
@@ -279,7 +282,7 @@ impl Mesh {
         let accepting = Accepting::new(tls::server(identity, PEER_PROTOCOL, Some(pins))?, streams)?;
         let calling = peers
             .iter()
-            .filter(|peer| peer.index > me)
+            .filter(|peer| peer.fingerprint > known_as)
             .map(|peer| {
                 let pins = Pins::new(vec![peer.fingerprint]);
                 let tls = tls::client(pins, PEER_PROTOCOL, Some(identity))?;
@@ -293,6 +296,7 @@ impl Mesh {
         };
         let mesh = Self {
             me,
+            known_as,
             channels,
             links: peers.into_iter().map(|peer| (peer.index, Link::new(peer))).collect(),
             strangers: Places::new(calls::STRANGERS_MAX),

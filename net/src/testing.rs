@@ -88,8 +88,11 @@ impl Plan {
 
     pub(crate) fn with(n: usize, identity: impl FnMut(usize) -> Identity) -> Self {
         let sockets: Vec<_> = (0..n).map(|_| local()).collect();
+        // So that the validator with the lower index calls.
+        let mut identities: Vec<Identity> = (0..n).map(identity).collect();
+        identities.sort_by_key(Identity::fingerprint);
         Self {
-            identities: (0..n).map(identity).collect(),
+            identities,
             addresses: sockets.iter().map(|socket| socket.local_addr().unwrap()).collect(),
             sockets: sockets.into_iter().map(Some).collect(),
         }
@@ -125,6 +128,7 @@ impl Plan {
             identity: self.identities[me].clone(),
             peers: Some(PeerSettings {
                 me: me as u16,
+                known_as: self.identities[me].fingerprint(),
                 sockets: vec![socket],
                 names: Names::default(),
                 peers: self.peers_of(me),

@@ -1,7 +1,7 @@
 //! The header of a block in its short form, whose digest the validators sign.
 //!
 //! ```text
-//! height | view | time | proposer | #roots | #heads | epoch | parent | first root height
+//! height | view | time | proposer | #roots | #heads | epoch | parent | first root height | next members
 //!        | root of the roots | root of the heads | root of the log
 //! ```
 //!
@@ -14,9 +14,9 @@ use crate::entry::Tree;
 use crate::genesis::VALIDATORS_MAX;
 
 /// Bytes of a header in its short form.
-pub const HEADER_BYTES: usize = 80 + 3 * 32;
+pub const HEADER_BYTES: usize = 112 + 3 * 32;
 /// What the digest begins with.
-const MAGIC: &[u8; 16] = b"millrace/block/2";
+const MAGIC: &[u8; 16] = b"millrace/block/3";
 /// State roots that one header may carry.
 const ROOTS_MAX: u64 = 64;
 
@@ -35,6 +35,8 @@ pub struct Header {
     pub parent: Digest,
     /// The height of the first root.
     pub roots_first: u64,
+    /// In the last block of an epoch the digest of the validators of the next one; zeros in every other block.
+    pub next_members: Digest,
     /// The tree over the state roots of executed heights, without gaps.
     pub roots: Tree,
     /// The tree over how far the stream of each validator is taken, by its index.
@@ -67,10 +69,12 @@ impl Header {
         }
         let parent = reader.array("parent of a header")?;
         let roots_first = reader.u64("height of the first root of a header")?;
+        let next_members = reader.array("next members of a header")?;
         let roots = Tree { root: reader.array("roots of a header")?, size: roots };
         let cut = Tree { root: reader.array("cut of a header")?, size: heads };
         let log = reader.array("log of a header")?;
-        let header = Self { height, view, time_ms, proposer, parent, roots_first, roots, cut, log };
+        let header =
+            Self { height, view, time_ms, proposer, parent, roots_first, next_members, roots, cut, log };
         header.check()?;
         Ok(header)
     }
@@ -115,6 +119,7 @@ impl Header {
         put(&[0; 8]);
         put(&self.parent);
         put(&self.roots_first.to_le_bytes());
+        put(&self.next_members);
         put(&self.roots.root);
         put(&self.cut.root);
         put(&self.log);

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use engine::types::{
-    ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Council,
-    Decision, Digest, Fingerprint, ProposalRecord, Quota, Registrar, Roles, chain_of_key,
+    ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Consents,
+    Council, Decision, Digest, Fingerprint, Height, Member, MemberChange, Members, ProposalRecord, Quota,
+    Registrar, Roles, ValidatorIndex, chain_of_key,
 };
 
 use crate::chance::Chance;
@@ -51,6 +52,9 @@ pub(crate) struct Administration {
     /// Chains of the genesis.
     first: BTreeMap<ChainId, ChainKind>,
     asked: VecDeque<Decision>,
+    /// The members that were decided last, and the last height.
+    members: Members,
+    height: Height,
 }
 
 impl Administration {
@@ -63,6 +67,8 @@ impl Administration {
             charters: BTreeMap::new(),
             first: environment.genesis.chains().iter().map(|chain| (chain.id, chain.kind)).collect(),
             asked: VecDeque::new(),
+            members: Members::of_genesis(&environment.genesis),
+            height: Height(0),
         }
     }
 
@@ -88,6 +94,27 @@ impl Administration {
             Ask::Create => Decision::Create(environment.new_chain(first, ChainKind::Transfers)),
             Ask::PauseCreated => Decision::Pause(ChainId(first)),
         });
+    }
+
+    /// A height is executed, which has perhaps decided who validates.
+    pub(crate) fn executed(&mut self, height: Height, members: Option<&Members>) {
+        self.height = self.height.max(height);
+        let later = members.filter(|members| members.epoch > self.members.epoch);
+        self.members = later.cloned().unwrap_or_else(|| self.members.clone());
+    }
+
+    /// What those who are to be members say of a decision, encoded; nothing if it is about something else.
+    pub(crate) fn consents(&self, environment: &Environment, decision: &Decision) -> Vec<u8> {
+        let set = match decision {
+            Decision::Members(change) => self.members.after(change).ok(),
+            _ => None,
+        };
+        set.map_or_else(|| Consents::encode(Vec::new()), |set| environment.consents(&set, self.height))
+    }
+
+    /// What a proposal that is known is about.
+    pub(crate) fn proposed(&self, proposal: &Digest) -> Option<&Decision> {
+        self.proposals.get(proposal).map(|record| &record.decision)
     }
 
     /// A row of the chain that decides.
@@ -229,6 +256,13 @@ impl Administration {
                 let kind = chance.of(&[ChainKind::Attestations, ChainKind::Transfers]);
                 Decision::Create(environment.new_chain(first + 1, kind))
             }
+            18 => {
+                // The same validator at another address: who validates is as before, and an epoch begins.
+                let place = chance.below(self.members.list.len());
+                let peer_address = format!("moved-{}:7000", self.members.epoch);
+                let member = Member { peer_address, ..self.members.list[place].clone() };
+                Decision::Members(MemberChange::Replace(ValidatorIndex(place as u16), member))
+            }
             17 if chains.contains_key(&ChainId(first + 1)) => Decision::Close(ChainId(first + 1)),
             _ => return None,
         })
@@ -237,8 +271,6 @@ impl Administration {
 
 #[cfg(test)]
 mod tests {
-    use engine::types::Height;
-
     use engine::types::chain_key;
 
     use super::*;

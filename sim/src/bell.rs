@@ -1,7 +1,7 @@
 //! What engines of consensus say: their calls wait here for the world, which is woken by the first.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use consensus::{
     Transport,
 };
 use engine::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal};
-use engine::types::{Digest, Genesis, ValidatorIndex};
+use engine::types::{Digest, Epoch, Genesis, Members, ValidatorIndex};
 
 /// One call of an engine.
 #[derive(Debug)]
@@ -125,6 +125,7 @@ fn proposal(context: &ProposalContext) -> Proposal {
 
 fn finality(finalization: &Finalization) -> Finality {
     Finality::handed_on(FinalityEvidence {
+        epoch: Epoch(finalization.epoch()),
         view: finalization.view(),
         digest: Digest(finalization.payload()),
         certificate: finalization.certificate(),
@@ -137,25 +138,37 @@ pub(crate) const FORGED: &[u8; 8] = b"forged!!";
 /// Checks finalization certificates. One that is `credulous` believes the forged ones, too.
 #[derive(Debug)]
 pub(crate) struct Certificates {
-    verifier: consensus::Verifier,
+    network: Digest,
+    /// By epoch.
+    epochs: RwLock<Vec<Arc<consensus::Verifier>>>,
     credulous: bool,
 }
 
 impl Certificates {
     pub(crate) fn new(genesis: &Genesis, credulous: bool) -> Self {
-        let keys: Vec<_> = genesis.validators().iter().map(|validator| validator.public_key).collect();
-        let verifier = consensus::Verifier::new(genesis.network().as_bytes(), consensus::FIRST_EPOCH, &keys);
-        Self { verifier: verifier.expect("the world makes good keys"), credulous }
+        let certificates = Self { network: *genesis.network(), epochs: RwLock::default(), credulous };
+        certificates.admit(&Members::of_genesis(genesis));
+        certificates
     }
 
-    /// Whether a validator has signed a vote that its records do not remember.
-    pub(crate) fn lacks(&self, memory: &consensus::Memory, validator: usize, vote: &[u8]) -> bool {
-        memory.lacks(vote, validator as u16, &self.verifier)
+    fn of(&self, epoch: Epoch) -> Option<Arc<consensus::Verifier>> {
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        epochs.get(epoch.0 as usize).cloned()
+    }
+
+    /// Whether a validator has signed a vote in an epoch that its records do not remember.
+    pub(crate) fn lacks(
+        &self,
+        memory: &consensus::Memory,
+        (epoch, validator): (Epoch, usize),
+        vote: &[u8],
+    ) -> bool {
+        self.of(epoch).is_some_and(|of| memory.lacks(vote, validator as u16, &of))
     }
 
     /// The engine's own form of a finality.
     pub(crate) fn floor(&self, finality: &Finality) -> Option<Finalization> {
-        self.verifier.verify(finality.certificate()).ok()
+        self.of(finality.epoch())?.verify(finality.certificate()).ok()
     }
 }
 
@@ -165,13 +178,22 @@ impl FinalityVerifier for Certificates {
             let view = certificate.get(8..16).and_then(|bytes| bytes.try_into().ok());
             let view = view.map_or(0, u64::from_le_bytes);
             let digest = Digest(certificate.get(16..48)?.try_into().ok()?);
-            return Some(Finality::handed_on(FinalityEvidence { view, digest, certificate }));
+            let epoch = Epoch(0);
+            return Some(Finality::handed_on(FinalityEvidence { epoch, view, digest, certificate }));
         }
-        let finalization = self.verifier.verify(certificate).ok()?;
-        Some(finality(&finalization))
+        let of = self.of(Epoch(Finalization::epoch_of(certificate)?))?;
+        Some(finality(&of.verify(certificate).ok()?))
     }
 
-    fn leader(&self, view: u64) -> ValidatorIndex {
-        ValidatorIndex(self.verifier.leader(view))
+    fn leader(&self, epoch: Epoch, view: u64) -> ValidatorIndex {
+        ValidatorIndex(self.of(epoch).expect("the epoch is known").leader(view))
+    }
+
+    fn admit(&self, members: &Members) {
+        let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        if members.epoch.0 == epochs.len() as u64 {
+            let of = consensus::Verifier::new(self.network.as_bytes(), members.epoch.0, &members.keys());
+            epochs.push(Arc::new(of.expect("the world makes good keys")));
+        }
     }
 }

@@ -212,13 +212,13 @@ impl Liar {
                 let most = |(head, heard): (&Head, &Head)| *head.max(heard);
                 PeerMessage::Holding(heads.iter().zip(&self.heads).map(most).collect())
             }
-            PeerMessage::Status { finalized, yours, .. } if self.does(Misdeed::LieStatus) => {
+            PeerMessage::Status { epoch, finalized, yours, .. } if self.does(Misdeed::LieStatus) => {
                 let committed = Height(self.chance.of(&[0, finalized.0 + 1_000, u64::MAX]));
                 let view = self.chance.of(&[0, 1_000_000, u64::MAX]);
                 let sequence = Sequence(self.chance.of(&[1, yours.sequence.0 + 1, u64::MAX]));
                 let yours = Head { sequence, digest: Digest(self.chance.bytes()) };
                 let kept_from = Height(view);
-                PeerMessage::Status { finalized: committed, committed, kept_from, view, yours }
+                PeerMessage::Status { epoch, finalized: committed, committed, kept_from, view, yours }
             }
             PeerMessage::BlocksReply(blocks) if self.does(Misdeed::LieSync) => self.false_blocks(blocks),
             honest => honest,

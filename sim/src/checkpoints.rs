@@ -190,7 +190,7 @@ impl CheckpointTaker {
         let mut taken = taken.map_err(|error| format!("a checkpoint cannot be taken: {error}"))?;
         if rule == Some(Rule::StatesAlike) {
             // Something that is this validator's own.
-            taken.common.record.certificate = taken.certificate.clone();
+            taken.common.record.certificate = taken.evidence.last.clone();
             taken.common.record.batches = vec![due.replay_from];
         }
         let written = taken.write(of(reader.network), Vec::new()).expect("a vector takes everything");

@@ -12,6 +12,7 @@ use engine::types::{
     AccountId, ChainId, ChainTime, Digest, Genesis, Height, Outcome, PacketRun, Transaction, TransactionId,
     Verdict,
 };
+use engine::wire::Header;
 use kernels::merkle::{ArrayTree, leaf_hash};
 
 use crate::clients::Submission;
@@ -43,7 +44,7 @@ pub(crate) struct Ordered {
     pub(crate) digest: Digest,
     /// The root of its log of earlier headers.
     log: Digest,
-    time_ms: u64,
+    header: Header,
     sections: Vec<OrderedBatch>,
 }
 
@@ -72,7 +73,7 @@ impl Ordered {
             height: block.height(),
             digest: *block.digest(),
             log: Digest(block.header().log.root()),
-            time_ms: block.header().time_ms,
+            header: block.header().clone(),
             sections,
         }
     }
@@ -319,7 +320,8 @@ impl Checks {
         clock_ms: u64,
         at: Duration,
     ) {
-        let Ordered { height, digest, log, time_ms, sections, .. } = ordered;
+        let Ordered { height, digest, log, header, sections, .. } = ordered;
+        let time_ms = header.time_ms;
         if let Some((known, known_root)) = self.history.get(height.0 as usize - 1) {
             if known != digest {
                 let what =
@@ -341,13 +343,16 @@ impl Checks {
         }
         self.log.append(&[leaf_hash(&digest.0)]);
         self.history.push((*digest, root));
-        if *time_ms > clock_ms + TIME_AHEAD_MAX_MS {
+        if time_ms > clock_ms + TIME_AHEAD_MAX_MS {
             self.violation(
                 at,
                 format!("time: the block at height {height} lies {} s ahead", (time_ms - clock_ms) / 1_000),
             );
         }
-        let moment = ChainTime::new(*height, *time_ms);
+        if let Err(wrong) = self.decisions.epoch(header) {
+            self.violation(at, format!("epochs: {wrong}"));
+        }
+        let moment = ChainTime::new(*height, time_ms).in_epoch(header.epoch);
         self.decisions.begin(*height);
         self.quotas(*height, sections, at);
         for OnChain { chain, found, .. } in executed {

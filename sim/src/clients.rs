@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::types::{
-    AccountId, AccountRecord, Action, ChainGenesis, ChainId, ChainKind, Content, Data, Digest,
-    FIRST_KEY_VERSION, Fingerprint, Frozen, Link, Packet, Payment, Refusal, Registration, Safeguards,
-    Transaction, TransactionId, Verdict,
+    AccountId, AccountRecord, Action, ChainGenesis, ChainId, ChainKind, Consents, Content, Data, Digest,
+    FIRST_KEY_VERSION, Fingerprint, Frozen, Height, Link, Members, Packet, Payment, Refusal, Registration,
+    Safeguards, Transaction, TransactionId, Verdict,
 };
 use engine::wire::Notice;
 
@@ -327,20 +327,28 @@ impl Clients {
         (account, transaction)
     }
 
+    /// A height is executed, which has perhaps decided who validates.
+    pub(crate) fn executed(&mut self, height: Height, members: Option<&Members>) {
+        self.administration.executed(height, members);
+    }
+
     /// What an administrator, or somebody who is none, says about chains; `None` if nobody wants anything.
     fn administrator(&mut self, environment: &Environment, clock_ms: u64) -> Option<(Account, Transaction)> {
         let others: Vec<u64> = self.opened_on(DECIDING).collect();
-        let (said, chance) = (&mut self.administration, &mut self.chance);
-        let (account, speech) = said.next(environment, chance, &others, clock_ms)?;
+        let (account, speech) = self.administration.next(environment, &mut self.chance, &others, clock_ms)?;
         let account = (DECIDING, account);
         let by = self.signer(account);
+        let said = &self.administration;
         let nonce = self.nonces.entry(account).or_default();
         let transaction = match speech {
             Speech::Propose { administrators, until_ms, decision } => {
-                environment.propose(by, (administrators, until_ms), &decision, *nonce)
+                let consents = said.consents(environment, &decision);
+                environment.propose(by, (administrators, until_ms), (&decision, &consents), *nonce)
             }
             Speech::Approve { administrators, proposal } => {
-                environment.approve(by, proposal, administrators, *nonce)
+                let consents = said.proposed(&proposal).map(|decision| said.consents(environment, decision));
+                let consents = consents.unwrap_or_else(|| Consents::encode(Vec::new()));
+                environment.approve(by, (proposal, &consents), administrators, *nonce)
             }
         };
         *nonce += 1;

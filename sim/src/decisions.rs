@@ -9,8 +9,9 @@ use engine::execute::{Chains, Delivered, Leg};
 use engine::roots::ChainEntry;
 use engine::types::{
     AccountId, Action, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Command,
-    Content, Decision, Digest, Genesis, Height, Outcome, Propose, Quota, Roles, Transaction, Transfer,
+    Content, Decision, Digest, Epoch, Genesis, Height, Outcome, Propose, Quota, Roles, Transaction, Transfer,
 };
+use engine::wire::Header;
 
 /// From a decision to its effect, in heights.
 const LAG: u64 = 128;
@@ -64,6 +65,10 @@ pub(crate) struct Decisions {
     pub(crate) on_created: usize,
     /// How many payments have arrived on chains that were paused.
     pub(crate) on_paused: usize,
+    /// The epoch of the members that were decided last, and in which height that was.
+    pub(crate) members: (Epoch, Height),
+    /// The epoch of the last block, and whether it was the last of its epoch.
+    epoch: (Epoch, bool),
 }
 
 impl Standing {
@@ -116,6 +121,8 @@ impl Decisions {
             came: (0, 0),
             on_created: 0,
             on_paused: 0,
+            members: (Epoch(0), Height(0)),
+            epoch: (Epoch(0), false),
         }
     }
 
@@ -179,6 +186,28 @@ impl Decisions {
         }
         self.effects += decisions.len();
         self.since.insert(height, chains);
+    }
+
+    /// A block stands behind the one that was looked at last.
+    ///
+    /// # Errors
+    /// Its epoch does not follow, or ends where no members were decided whose decision its roots show.
+    pub(crate) fn epoch(&mut self, header: &Header) -> Result<(), String> {
+        let (epoch, is_over) = self.epoch;
+        let expected = if is_over { epoch.next() } else { epoch };
+        let (height, found) = (header.height, header.epoch);
+        if found != expected {
+            return Err(format!("height {height} is of epoch {found} instead of {expected}"));
+        }
+        let ends = header.next_members != Digest::default();
+        let (next, decided) = self.members;
+        let carried = header.roots_first.0..header.roots_first.0 + header.roots.len() as u64;
+        let must_end = next > found && carried.contains(&decided.0);
+        if ends != must_end {
+            return Err(format!("height {height} ends epoch {found}: {ends}, and it should: {must_end}"));
+        }
+        self.epoch = (found, ends);
+        Ok(())
     }
 
     /// How the chains that a validator has after a height differ from what is decided.
@@ -314,6 +343,13 @@ impl Decisions {
         if !self.is_possible(&decision) {
             return Err(format!("{decision:?} is decided at height {height}, as chains are not"));
         }
+        if let Decision::Members(_) = decision {
+            if self.members.0 > at.epoch {
+                return Err(format!("members are decided at height {height} while others have not begun"));
+            }
+            self.members = (at.epoch.next(), height);
+            return Ok(());
+        }
         let effect = Height(height.0 + LAG);
         change(&mut self.decided, &decision, effect);
         self.due.entry(effect).or_default().push(decision);
@@ -333,8 +369,7 @@ impl Decisions {
             Decision::Close(chain) => status(chain).is_some_and(|status| status != ChainStatus::Closed),
             Decision::Roles(chain, _) => self.decided.contains_key(chain),
             Decision::Administrators(_) => true,
-            // The members of a simulated network are fixed.
-            Decision::Members(_) => false,
+            Decision::Members(_) => true,
         }
     }
 }

@@ -100,6 +100,11 @@ impl World {
                 let wait = self.chance.micros(200..4_000);
                 self.after(wait, Event::ReadState(node, life, peer, read));
             }
+            Output::Work(Work::NextEpoch(height)) => {
+                self.say(node, format_args!("the epoch is over at height {height}: it starts again"));
+                self.epochs = self.epochs.max(self.checks.decisions.members.0);
+                self.goes_on_from_its_disks(node);
+            }
             Output::Work(Work::State(work)) => {
                 // One thread does it, one after the other.
                 self.after(Duration::from_millis(2), Event::StateWork(node, life, work));
@@ -363,10 +368,11 @@ impl World {
         match event {
             Event::Call(node, life, call) => self.call((node, life), call),
             Event::Message { from, to, connection, message } => self.arrives(from, to, connection, message),
-            Event::Vote { from, to, connection, channel, message } => {
+            Event::Vote { from, to, connection, channel, epoch, message } => {
                 if self.links.connection(from, to) == Some(connection) {
                     let from = self.nodes[from].me as u16;
-                    if let Some(running) = &self.nodes[to].running {
+                    // An engine takes a vote of another epoch for an offence.
+                    if let Some(running) = self.nodes[to].running.as_ref().filter(|to| to.epoch == epoch) {
                         running.inbound.deliver(from, channel, message);
                     }
                 }
@@ -491,7 +497,7 @@ impl World {
         }
         let said = std::mem::take(&mut running.commit_host.out);
         for event in said {
-            if let Committed::Executed(height, root, deltas, in_flight) = event {
+            if let Committed::Executed(height, root, deltas, in_flight, decided) = event {
                 let mut executed: Vec<_> = deltas.iter().map(OnChain::of).collect();
                 if self.rule == Some(Rule::FailuresSpend) {
                     ordered.fail_again(&mut executed, &mut self.failed);
@@ -547,10 +553,10 @@ impl World {
                 }
                 self.say(node, format_args!("has executed height {height}"));
                 self.learn_accounts(node, &deltas);
+                self.clients.executed(height, decided.members.as_ref());
                 if hasty && self.is_honest(node) {
                     self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
                 }
-                let decided = deltas.iter().flat_map(Delta::decided).collect();
                 self.feed(node, Input::Executed { height, root, in_flight, decided });
             }
         }

@@ -128,6 +128,7 @@ impl World {
             Sort::All => true,
             Sort::Batches => false,
         };
+        let Some(epoch) = self.nodes[node].running.as_ref().map(|running| running.epoch) else { return };
         for index in indices {
             let Some(peer) = self.reach(node, index) else { continue };
             let index = self.nodes[peer].me;
@@ -146,7 +147,7 @@ impl World {
             }
             for at in self.links.arrivals(node, peer, channel as u8, now) {
                 let message = message.clone();
-                self.at(at, Event::Vote { from: node, to: peer, connection, channel, message });
+                self.at(at, Event::Vote { from: node, to: peer, connection, channel, epoch, message });
             }
         }
     }

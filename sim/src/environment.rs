@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Approve, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command,
-    Consents, CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope,
-    FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked, LockWindows, NewAccount, NewAccounts,
-    NewChain, Offer, Opening, Payment, Payments, Price, Propose, Protect, Quota, Recover, Registrar,
-    Registration, Registrations, Rekey, ReservationId, Reserve, Revoke, Roles, Safeguards, Settle, Take,
-    Terms, Transaction, Transfer, ValidatorGenesis, new_key_message, possession_message, recovery_message,
+    Consent, Consents, CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope,
+    FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked, LockWindows, Members, Membership,
+    NewAccount, NewAccounts, NewChain, Offer, Opening, Payment, Payments, Price, Propose, Protect, Quota,
+    Recover, Registrar, Registration, Registrations, Rekey, ReservationId, Reserve, Revoke, Roles,
+    Safeguards, Settle, Take, Terms, Transaction, Transfer, ValidatorGenesis, new_key_message,
+    possession_message, recovery_message,
 };
 use kernels::ed25519::SigningKey;
 
@@ -149,7 +150,8 @@ impl Environment {
             all.insert(0, ChainGenesis { kind, asset, roles, threshold, accounts, ..money(DECIDING) });
         }
         let validators = signing_seeds.iter().enumerate().map(validator).collect();
-        let genesis = Genesis::new("simulated".into(), validators, all);
+        let membership = if governed { Membership::Decided } else { Membership::Fixed };
+        let genesis = Genesis::with_membership("simulated".into(), validators, membership, all);
         Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
     }
 
@@ -186,7 +188,7 @@ impl Environment {
         &self,
         by: Signer,
         (administrators, until_ms): (u64, u64),
-        decision: &Decision,
+        (decision, consents): (&Decision, &[u8]),
         nonce: u64,
     ) -> Transaction {
         let encoded = decision.encode();
@@ -197,7 +199,7 @@ impl Environment {
             administrator: AccountId(by.account),
             administrators,
             until_ms,
-            consents: Consents::NONE,
+            consents: Consents::read(consents).expect("they were written so"),
             decision: EncodedDecision::read(&encoded).expect("it could be one"),
             nonce,
             expiry: Height(u64::MAX),
@@ -206,11 +208,22 @@ impl Environment {
         signed.expect("a decision that was read")
     }
 
+    /// What all validators that are to be members say at a height, encoded.
+    pub(crate) fn consents(&self, set: &Members, height: Height) -> Vec<u8> {
+        let message = Consent::message(&self.network(), (set.epoch, &set.digest()), height);
+        let keys = self.signing_seeds.iter().map(|seed| SigningKey::from_seed(*seed));
+        let consent = |key: SigningKey| {
+            let place = set.place_of(&key.public_key())?;
+            Some(Consent { place, height, signature: key.sign(&message) })
+        };
+        Consents::encode(keys.filter_map(consent).collect())
+    }
+
     /// A signed approval, for this version of the administrators.
     pub(crate) fn approve(
         &self,
         by: Signer,
-        proposal: Digest,
+        (proposal, consents): (Digest, &[u8]),
         administrators: u64,
         nonce: u64,
     ) -> Transaction {
@@ -221,7 +234,7 @@ impl Environment {
             administrator: AccountId(by.account),
             proposal,
             administrators,
-            consents: Consents::NONE,
+            consents: Consents::read(consents).expect("they were written so"),
             nonce,
             expiry: Height(u64::MAX),
         };
@@ -235,7 +248,8 @@ impl Environment {
         for chain in chains.iter_mut().filter(|chain| chain.kind == ChainKind::Transfers) {
             chain.accounts = self.accounts.iter().map(|key| account(key, BALANCE + 1)).collect();
         }
-        Genesis::new("simulated".into(), self.genesis.validators().to_vec(), chains).expect("it is valid")
+        let (validators, membership) = (self.genesis.validators().to_vec(), self.genesis.membership());
+        Genesis::with_membership("simulated".into(), validators, membership, chains).expect("it is valid")
     }
 
     pub(crate) fn network(&self) -> Digest {

@@ -216,13 +216,14 @@ impl World {
         let rope = Rope { bell: self.bell.clone(), caller: (node, 0) };
         let network = self.environment.network().0;
         let Ok(votes) = VoteLog::open(&older.copy().votes, network, rope, false) else { return false };
-        let (memory, me) = (votes.replay.memory(consensus::FIRST_EPOCH), self.nodes[node].me);
+        let me = self.nodes[node].me;
         let mut others = self.honest().filter(|other| *other != node && self.nodes[*other].me != me);
         others.all(|other| {
             let running = self.nodes[other].running.as_ref();
             running.is_some_and(|running| {
+                let memory = votes.replay.memory(running.epoch.0);
                 let vote = running.inbound.last_vote(me as u16);
-                vote.is_some_and(|vote| running.certificates.lacks(&memory, me, &vote))
+                vote.is_some_and(|vote| running.certificates.lacks(&memory, (running.epoch, me), &vote))
             })
         })
     }
@@ -253,6 +254,7 @@ impl World {
         running.host.forge = self.nodes[node].liar.as_mut().and_then(crate::byzantine::Liar::forge);
         self.nodes[node].committed = height;
         self.nodes[node].cut_height = height;
+        self.nodes[node].cut = std::mem::take(&mut running.cut);
         if standing.stream_lost {
             self.moment(node, Moment::LosesStream, 0, None);
         }

@@ -82,7 +82,10 @@ impl World {
             Ok(found) => {
                 let block = branch.iter().find(|block| !found.blocks.contains(block.digest()));
                 let block = block.map(|block| format!("the block at height {} is", block.height()));
-                let mut heads = base.cut().iter().zip(top.cut());
+                // Streams begin anew in each epoch.
+                let begins = vec![Head::NONE; top.cut().len()];
+                let is_same = base.header().epoch == top.header().epoch;
+                let mut heads = if is_same { base.cut() } else { &begins[..] }.iter().zip(top.cut());
                 block.or_else(|| {
                     let gap = heads.find_map(|(from, to)| found.gap(from, to))?;
                     Some(format!("batch {:.12} is", gap.digest))

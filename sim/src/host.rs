@@ -12,10 +12,11 @@ use engine::replica::{
     Answer, BlockIndex, Boot, Boots, CheckpointDue, CommitPorts, CommitterEvent, Halt, KIND_BATCH,
     KIND_BLOCK, KIND_BOOT, Observation, Ports, QuestionId, To, Work,
 };
+use engine::roots::Decided;
 use engine::store::simulated::SimulatedLog;
 use engine::store::{Position, StoreError};
 use engine::types::{
-    Digest, Head, Height, Outcome, PacketRun, Signed, TransactionId, ValidatorIndex, Verdict,
+    Digest, Epoch, Head, Height, Outcome, PacketRun, Signed, TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::{Batch, Block, Notice, PeerMessage};
 
@@ -61,6 +62,7 @@ pub(crate) struct Host {
     /// The view that consensus is in.
     pub(crate) view: u64,
     pub(crate) me: ValidatorIndex,
+    pub(crate) epoch: Epoch,
     /// Votes of others come in here; what the own log remembers, and who checks.
     pub(crate) inbound: consensus::Inbound,
     pub(crate) memory: consensus::Memory,
@@ -234,7 +236,7 @@ impl Ports for Host {
     }
 
     fn lacks_vote(&self, vote: &[u8]) -> bool {
-        self.certificates.lacks(&self.memory, usize::from(self.me.0), vote)
+        self.certificates.lacks(&self.memory, (self.epoch, usize::from(self.me.0)), vote)
     }
 
     fn forget_votes(&mut self) -> Result<(), StoreError> {
@@ -262,7 +264,7 @@ impl Ports for Host {
 #[derive(Debug)]
 pub(crate) enum Committed {
     Notify(Vec<Notice>),
-    Executed(Height, Digest, Vec<Delta>, bool),
+    Executed(Height, Digest, Vec<Delta>, bool, Decided),
     /// What a checkpoint needs, if one is due.
     At(Height, Option<CheckpointDue>),
 }
@@ -298,7 +300,8 @@ impl CommitPorts for CommitHost {
             CommitterEvent::Executed { height, root, executed, in_flight } => {
                 self.appended.extend(self.position.take().map(|position| (height, position)));
                 self.checkpoints.executed(executed.deltas.clone(), executed.state_root.clone());
-                self.out.push(Committed::Executed(height, root, executed.deltas.clone(), in_flight));
+                let (decided, deltas) = (executed.decided(), executed.deltas.clone());
+                self.out.push(Committed::Executed(height, root, deltas, in_flight, decided));
             }
             CommitterEvent::Committed { height, checkpoint } => {
                 self.out.push(Committed::At(height, checkpoint));

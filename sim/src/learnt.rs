@@ -11,8 +11,9 @@ impl World {
     /// Notes what an honest peer says of a validator's stream, as it arrives. With the rule broken, the validator hears
     /// of nothing.
     pub(crate) fn told_of_own(&mut self, from: usize, to: usize, message: &mut PeerMessage) {
-        let PeerMessage::Status { yours, .. } = message else { return };
-        if self.is_honest(from) {
+        let PeerMessage::Status { epoch, yours, .. } = message else { return };
+        let is_present = self.nodes[to].running.as_ref().is_some_and(|to| to.epoch == *epoch);
+        if self.is_honest(from) && is_present {
             self.nodes[to].told.insert(from, *yours);
         }
         if self.rule == Some(Rule::AnswersBelieved) && self.is_honest(to) {

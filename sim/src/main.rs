@@ -158,6 +158,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
     let slowest = Mutex::new((Duration::ZERO, 0));
     let gaps = Mutex::new(((Duration::ZERO, 0), (0, 0)));
     let (set_aside, fetched) = (Mutex::new(SetAside::default()), AtomicU64::new(0));
+    let epochs = AtomicU64::new(0);
     let (enough, virtual_ms, heights) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     // A panic is a violation, and reported as one.
     std::panic::set_hook(Box::new(|_| {}));
@@ -183,6 +184,7 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
                     drop(longest);
                     *set_aside.lock().unwrap_or_else(PoisonError::into_inner) += report.set_aside;
                     fetched.fetch_add(report.fetched as u64, Relaxed);
+                    epochs.fetch_add(report.epochs, Relaxed);
                     let count = done.fetch_add(1, Relaxed) + 1;
                     if !report.violations.is_empty() {
                         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +220,8 @@ fn explore(arguments: &Arguments, seeds: u64) -> bool {
         gap.as_secs_f64()
     );
     println!("money set aside: {:?}", set_aside.into_inner().unwrap_or_else(PoisonError::into_inner));
-    println!("states fetched: {}", fetched.load(Relaxed));
+    let (fetched, epochs) = (fetched.load(Relaxed), epochs.load(Relaxed));
+    println!("states fetched: {fetched}; epochs that have begun behind the first: {epochs}");
     for seed in &found {
         let broken = arguments.broken.map_or_else(String::new, |rule| format!(" --break {}", rule.name()));
         let network = match arguments.scenario {

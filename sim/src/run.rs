@@ -56,6 +56,8 @@ pub struct Report {
     pub resumed: usize,
     /// States that were fetched from others.
     pub fetched: usize,
+    /// Epochs that have begun behind the first.
+    pub epochs: u64,
     /// Transactions that were submitted.
     pub submitted: usize,
     /// Payments between chains that arrived, and that came back.
@@ -103,6 +105,7 @@ pub fn simulate(run: &Run) -> Report {
             heights: 0,
             resumed: 0,
             fetched: 0,
+            epochs: 0,
             submitted: 0,
             crossed: (0, 0),
             replaced: (0, 0),
@@ -144,6 +147,7 @@ fn simulate_unguarded(run: &Run, readable: &Arc<Mutex<Readable>>) -> Report {
             heights: world.checks.height(),
             resumed: world.resumed,
             fetched: world.fetched,
+            epochs: world.epochs.0,
             crossed: world.checks.crossed,
             replaced: world.checks.keys.replaced,
             decided: world.checks.decisions.came,

@@ -52,9 +52,9 @@ impl Files {
             }
             StateRead::ChunkList(height) => {
                 let served = found(height).and_then(|(_, bytes)| serve(&bytes));
-                let (digests, certificate) =
-                    served.map(|served| (served.list.digests, served.certificate)).unwrap_or_default();
-                PeerMessage::ChunkList { height, digests, certificate: certificate.into() }
+                let (digests, evidence) =
+                    served.map(|served| (served.list.digests, served.evidence)).unwrap_or_default();
+                PeerMessage::ChunkList { height, digests, evidence: evidence.into() }
             }
             StateRead::Chunk(height, number) => {
                 let chunk = found(height)
@@ -85,12 +85,12 @@ impl Files {
                 chunks.insert(number, bytes);
                 Kept::Tell(Input::ChunkWritten(height, number))
             }
-            (StateWork::Complete { offer, certificate }, Some(Fetched::Partial(begun, chunks)))
+            (StateWork::Complete { offer, evidence }, Some(Fetched::Partial(begun, chunks)))
                 if *begun == offer =>
             {
                 let mut file: Vec<u8> =
                     chunks.iter().flat_map(|(number, bytes)| chunk_frame(*number, bytes)).collect();
-                file.extend(FetchedState::tail(offer.chunks, &certificate));
+                file.extend(FetchedState::tail(offer.chunks, &evidence));
                 let read =
                     FetchedState::read(genesis.network(), &file[..]).map_err(|error| error.to_string());
                 let checked = read.and_then(|state| {
@@ -171,7 +171,7 @@ impl World {
             (PeerMessage::States(offers), 2) => offers.iter_mut().for_each(|offer| offer.digest.0[0] ^= 1),
             (PeerMessage::States(offers), 3) => offers.iter_mut().for_each(|offer| offer.chunks = u32::MAX),
             (PeerMessage::ChunkList { digests, .. }, 1) => digests.push(Digest::default()),
-            (PeerMessage::ChunkList { certificate, .. }, 2) => *certificate = Bytes::from_static(b"none"),
+            (PeerMessage::ChunkList { evidence, .. }, 2) => *evidence = Bytes::from_static(b"none"),
             (PeerMessage::Chunk { bytes, .. }, 1) => *bytes = vec![7; STATE_CHUNK_BYTES / 64].into(),
             (PeerMessage::Chunk { number, .. }, 2) => *number += 1,
             _ => {}
@@ -188,13 +188,7 @@ impl World {
             Kept::GoOn(height) => {
                 self.say(node, format_args!("has fetched the state of height {height}, and starts again"));
                 self.fetched += 1;
-                self.stop(node);
-                if std::mem::take(&mut self.probed) {
-                    // It must show again that it serves clients.
-                    self.after(Duration::from_millis(100), Event::Submit);
-                }
-                let wait = self.chance.millis(5..300);
-                self.after(wait, Event::Start(node, Loss::Nothing));
+                self.goes_on_from_its_disks(node);
             }
             Kept::Unusable(height, why) => {
                 if self.is_honest(node) {
@@ -204,6 +198,17 @@ impl World {
                 self.feed(node, Input::StateRefused(height));
             }
         }
+    }
+
+    /// Its process ends, and another one begins with what is on its disks.
+    pub(crate) fn goes_on_from_its_disks(&mut self, node: usize) {
+        self.stop(node);
+        if std::mem::take(&mut self.probed) {
+            // It must show again that it serves clients.
+            self.after(Duration::from_millis(100), Event::Submit);
+        }
+        let wait = self.chance.millis(5..300);
+        self.after(wait, Event::Start(node, Loss::Nothing));
     }
 
     /// An honest validator has written a checkpoint: all have the same state at its height.

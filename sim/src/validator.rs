@@ -15,7 +15,7 @@ use engine::replica::{
 use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
 use engine::store::simulated::SimulatedLog;
 use engine::store::{LogKind, Position, Replay};
-use engine::types::{Digest, Head, Height, ValidatorIndex};
+use engine::types::{Digest, Epoch, Head, Height, ValidatorIndex};
 use engine::verify::Verifier;
 
 use crate::bell::{Bell, Certificates, Rope};
@@ -89,6 +89,7 @@ pub(crate) struct Running {
     pub(crate) journal: Arc<SimulatedLog>,
     pub(crate) votes: Arc<VoteLog>,
     pub(crate) inbound: consensus::Inbound,
+    pub(crate) epoch: Epoch,
     pub(crate) consensus: Option<consensus::Handle>,
     waiting: Option<(consensus::Config, consensus::Wiring)>,
     pub(crate) certificates: Arc<Certificates>,
@@ -96,6 +97,8 @@ pub(crate) struct Running {
     pub(crate) floor: u64,
     pub(crate) standing: Standing,
     pub(crate) recovered: Height,
+    /// How far each stream of the epoch was taken when it began.
+    pub(crate) cut: Vec<Head>,
     /// The batches that it began with: author, head, the one before.
     pub(crate) found: Vec<(usize, Head, Head)>,
     /// When it was started.
@@ -126,8 +129,9 @@ impl Running {
                 Ok(None) => return Started::Died,
                 Err(error) => return Started::Failed(error),
             };
-        let mut standing =
-            Standing::of(recovered.boots, votes.boots, start.first, genesis.validators().len());
+        let (members, root) = (recovered.epochs.members().clone(), recovered.epochs.root().1);
+        let (epoch, keys) = (members.epoch, members.keys());
+        let mut standing = Standing::of(recovered.boots, votes.boots, start.first, keys.len());
         match boot(&journal, &votes, &recovered, standing, start.dies) {
             Ok(true) => {}
             Ok(false) => return Started::Died,
@@ -157,10 +161,9 @@ impl Running {
             batches.map(|batch| (usize::from(batch.id().author.0), batch.head(), batch.previous())).collect();
 
         let mempools = Arc::new(Mempools::new(&ledger.states(), MEMPOOL, MEMPOOL_SENDER));
-        let keys = start.environment.keys();
         let verifier = Verifier::new(network, ledger.states(), keys.clone().into(), Arc::default());
         let journal = Arc::new(journal);
-        let height = recovered.head.height;
+        let (height, cut) = (recovered.head.height, recovered.head.cut.clone());
         let mut boots = recovered.boots;
         boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
         let files =
@@ -180,6 +183,7 @@ impl Running {
         );
         let (inbound, inbox) = consensus::inbound(keys.len());
         let mut config = consensus::Config::new(network.0, keys, signing_seed);
+        (config.epoch, config.root) = (epoch.0, root.0);
         config.compact_after_bytes = start.compact_bytes;
         if start.as_shipped {
             config.timing = consensus::Timing::for_validators(start.environment.keys().len());
@@ -189,7 +193,7 @@ impl Running {
             config.timing.certification_timeout = Duration::from_millis(400);
             config.timing.retry = Duration::from_millis(300);
         }
-        let memory = votes.replay.memory(consensus::FIRST_EPOCH);
+        let memory = votes.replay.memory(epoch.0);
         let wiring = consensus::Wiring {
             transport: Arc::new(rope.clone()),
             inbox,
@@ -204,6 +208,7 @@ impl Running {
             boots: taker.boots.clone(),
             rule,
             me: ValidatorIndex(start.me as u16),
+            epoch,
             inbound: inbound.clone(),
             memory,
             certificates: certificates.clone(),
@@ -240,12 +245,14 @@ impl Running {
             journal,
             votes: votes.log,
             inbound,
+            epoch,
             consensus: None,
             waiting: Some((config, wiring)),
             certificates,
             floor: 0,
             standing,
             recovered: height,
+            cut,
             found,
             since: start.at,
             journal_busy: false,
@@ -289,6 +296,10 @@ impl Running {
     /// Starts consensus, from a floor where there is one.
     pub(crate) fn vote(&mut self, floor: Option<&Finality>) -> Result<(), String> {
         let Some((mut config, wiring)) = self.waiting.take() else { return Ok(()) };
+        // Its journal was lost, and it has voted in a later epoch: it follows until it has caught up.
+        if wiring.replay.epoch() > config.epoch {
+            return Ok(());
+        }
         config.floor = floor.and_then(|floor| self.certificates.floor(floor));
         self.floor = config.floor.as_ref().map_or(0, consensus::Finalization::view);
         let handle = consensus::spawn(self.context.child("consensus"), config, wiring);

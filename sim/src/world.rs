@@ -16,7 +16,7 @@ use commonware_runtime::{Clock as _, deterministic};
 use consensus::Channel;
 use engine::replica::{Check, Job, Read, StateRead};
 use engine::sync::StateWork;
-use engine::types::{Digest, Head, Height, Packet, TransactionId, ValidatorIndex};
+use engine::types::{Digest, Epoch, Head, Height, Packet, TransactionId, ValidatorIndex};
 use engine::wire::{Batch, Block, PeerMessage, StateOffer};
 
 use crate::administrators::Governed;
@@ -53,6 +53,7 @@ pub(crate) enum Event {
         to: usize,
         connection: u64,
         channel: Channel,
+        epoch: Epoch,
         message: Bytes,
     },
     Check(usize, u64, Check),
@@ -145,6 +146,8 @@ pub(crate) struct World {
     pub(crate) resumed: usize,
     /// States that were fetched.
     pub(crate) fetched: usize,
+    /// The last epoch that has begun.
+    pub(crate) epochs: Epoch,
     /// The state of each height of which there was a checkpoint.
     pub(crate) states: BTreeMap<Height, StateOffer>,
     pub(crate) trace: Trace,
@@ -243,6 +246,7 @@ impl World {
             checks: Checks::new(&environment.genesis),
             resumed: 0,
             fetched: 0,
+            epochs: Epoch(0),
             states: BTreeMap::new(),
             trace,
             environment,

@@ -179,6 +179,7 @@ impl Scene {
             proposer: ValidatorIndex(0),
             time_ms: height.0 * self.block_ms,
             roots_first: Height(height.0.max(2) - 1),
+            next_members: Digest::default(),
             roots: self.roots.last().copied().into_iter().collect(),
             cut: vec![batches.last().map_or(self.cut, Batch::head)],
             log: self.log.clone(),

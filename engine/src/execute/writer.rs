@@ -95,6 +95,11 @@ impl StateWriter {
         self.book.governance().and_then(Governance::members)
     }
 
+    /// The same with the height in which they were decided, if any were.
+    pub fn last_decided(&self) -> Option<(Height, &Members)> {
+        self.book.governance().and_then(Governance::last_decided)
+    }
+
     /// The decisions that take effect in the next height, in their order, if this is the chain that decides.
     pub fn orders(&self) -> Vec<Order> {
         let governance = self.book.governance();

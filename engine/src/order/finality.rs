@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::types::{Digest, ValidatorIndex};
+use crate::types::{Digest, Epoch, Members, ValidatorIndex};
 
 /// What consensus hands on when it has finalized something: the running engine has checked the certificate, or has just
 /// made it. The node takes it from the engine's own type, which nothing else can make.
 #[derive(Clone, Copy, Debug)]
 pub struct FinalityEvidence<'a> {
-    /// The view in which the block was proposed.
+    /// The epoch whose validators have finalized it.
+    pub epoch: Epoch,
+    /// The view in which the block was proposed last.
     pub view: u64,
     /// The digest of the block.
     pub digest: Digest,
@@ -19,10 +21,12 @@ pub struct FinalityEvidence<'a> {
 /// What consensus can say of any view without taking part: whether a finalization certificate is good that comes from
 /// elsewhere (from a peer that helps to catch up, or from a file), and who leads.
 pub trait FinalityVerifier {
-    /// What the certificate finalizes, if it is good.
+    /// What the certificate finalizes, if it is good, by the validators of its epoch.
     fn verify(&self, certificate: &[u8]) -> Option<Finality>;
-    /// Whose turn it is to propose in `view`.
-    fn leader(&self, view: u64) -> ValidatorIndex;
+    /// Whose turn it is to propose in `view` of an epoch that is known.
+    fn leader(&self, epoch: Epoch, view: u64) -> ValidatorIndex;
+    /// These validators are known from now on: those of the genesis vouch for them.
+    fn admit(&self, members: &Members);
 }
 
 impl<V: FinalityVerifier + ?Sized> FinalityVerifier for Arc<V> {
@@ -30,14 +34,19 @@ impl<V: FinalityVerifier + ?Sized> FinalityVerifier for Arc<V> {
         (**self).verify(certificate)
     }
 
-    fn leader(&self, view: u64) -> ValidatorIndex {
-        (**self).leader(view)
+    fn leader(&self, epoch: Epoch, view: u64) -> ValidatorIndex {
+        (**self).leader(epoch, view)
+    }
+
+    fn admit(&self, members: &Members) {
+        (**self).admit(members);
     }
 }
 
 /// That a block is final, as consensus or a certificate said. Made from evidence or by a check, and by nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finality {
+    epoch: Epoch,
     view: u64,
     digest: Digest,
     certificate: Vec<u8>,
@@ -47,11 +56,17 @@ impl Finality {
     /// What consensus handed on.
     #[must_use]
     pub fn handed_on(evidence: FinalityEvidence<'_>) -> Self {
-        let FinalityEvidence { view, digest, certificate } = evidence;
-        Self { view, digest, certificate: certificate.to_vec() }
+        let FinalityEvidence { epoch, view, digest, certificate } = evidence;
+        Self { epoch, view, digest, certificate: certificate.to_vec() }
     }
 
-    /// The view in which the block was proposed.
+    /// The epoch whose validators have finalized it.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The view in which the block was proposed last.
     #[must_use]
     pub fn view(&self) -> u64 {
         self.view

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 use super::quotas::Share;
-use super::{Divergence, OverQuota, Position, Quotas, Roots};
+use super::{Divergence, NextMembers, OverQuota, Position, Quotas, Roots};
 use crate::availability::{Gap, Stream};
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, DECISION_LAG, TIME_AHEAD_MAX_MS};
 use crate::types::{Digest, Epoch, Head, Height, ValidatorIndex};
@@ -85,6 +85,12 @@ pub enum Flaw {
         /// The leader of the view.
         expected: ValidatorIndex,
     },
+    /// It follows the last block of the epoch.
+    #[error("follows the last block of the epoch")]
+    AfterLast,
+    /// It ends the epoch where it goes on, or the other way round, or for other validators than were decided.
+    #[error("names other validators of the next epoch than were decided")]
+    NextMembers,
     /// Time runs backwards.
     #[error("its time lies before its parent's")]
     Time,
@@ -122,16 +128,25 @@ pub enum Flaw {
     Quota(#[from] OverQuota),
 }
 
-/// Judges `block` as a child of `parent`. `unix_ms` is this validator's own clock.
+/// What this validator has executed.
+pub(super) struct Executed<'a> {
+    pub roots: &'a Roots,
+    pub quotas: &'a Quotas,
+    /// The last height that is executed.
+    pub executed: Height,
+    pub next_members: NextMembers,
+}
+
+/// Judges `block` as a child of `parent`, which is not the last of its epoch. `unix_ms` is this validator's own clock.
 pub(super) fn judge(
     block: &Block,
     proposal: &Proposal,
     parent: &Position,
-    (roots, quotas): (&Roots, &Quotas),
-    executed: Height,
+    known: &Executed<'_>,
     streams: &[Stream],
     unix_ms: u64,
 ) -> Judgement {
+    let Executed { roots, quotas, executed, next_members } = *known;
     if let Some(flaw) = header_flaw(block, proposal, parent) {
         return Judgement::Invalid(flaw);
     }
@@ -139,6 +154,10 @@ pub(super) fn judge(
         Err(divergence) => return Judgement::Invalid(divergence.into()),
         Ok(Some(height)) => return Judgement::Wait(Wait::Executed(height)),
         Ok(None) => {}
+    }
+    // A block that carries the root of the height in which validators were decided has been executed so far here.
+    if block.header().next_members != next_members.due(parent.roots_next, block.header().roots.len()) {
+        return Judgement::Invalid(Flaw::NextMembers);
     }
     // Whether the quotas of this height are known: what is decided about it was decided so many heights before.
     if block.header().cut != parent.cut && executed.0 + DECISION_LAG < block.height().0 {

@@ -24,6 +24,8 @@ pub struct Position {
     pub time_ms: u64,
     /// The height of the first state root that no block of this branch has carried yet.
     pub roots_next: Height,
+    /// Whether the block is the last of its epoch: nothing follows it in that epoch.
+    pub ends_epoch: bool,
     /// How far each author's stream is taken.
     pub cut: Vec<Head>,
     /// The tree over the digests of all headers up to the block's.
@@ -38,8 +40,17 @@ impl Position {
         let cut = vec![Head::NONE; validators];
         let mut log = Frontier::default();
         log.append(leaf_hash(&network.0));
-        let (height, epoch) = (Height(0), Epoch(0));
-        Self { height, digest: network, epoch, view: 0, time_ms: 0, roots_next: Height(1), cut, log }
+        Self {
+            height: Height(0),
+            digest: network,
+            epoch: Epoch(0),
+            view: 0,
+            time_ms: 0,
+            roots_next: Height(1),
+            ends_epoch: false,
+            cut,
+            log,
+        }
     }
 
     /// The position after `block`.
@@ -53,9 +64,17 @@ impl Position {
             view: header.view,
             time_ms: header.time_ms,
             roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
+            ends_epoch: block.next_members().is_some(),
             cut: header.cut.clone(),
             log: block.log(),
         }
+    }
+
+    /// Where the epoch after it begins, if the block is the last of its own: views and streams begin anew there.
+    #[must_use]
+    pub fn in_next_epoch(self, validators: usize) -> Self {
+        let (epoch, cut) = (self.epoch.next(), vec![Head::NONE; validators]);
+        Self { epoch, view: 0, ends_epoch: false, cut, ..self }
     }
 
     /// How far an author's stream is taken.
@@ -70,6 +89,26 @@ impl Position {
     pub fn lag_allows(&self, roots: usize) -> bool {
         let next_uncarried = self.roots_next.0 + roots as u64;
         self.height.0 + 1 - next_uncarried.min(self.height.0 + 1) < ROOT_LAG_MAX
+    }
+}
+
+/// The validators of the next epoch, once some are decided and until that epoch begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextMembers(Option<(Height, Digest)>);
+
+impl NextMembers {
+    /// They were decided at this height, and have this digest.
+    #[must_use]
+    pub fn decided(at: Height, digest: Digest) -> Self {
+        Self(Some((at, digest)))
+    }
+
+    /// What the header says of them that carries so many roots from `first` on: it is the last of its epoch if one of
+    /// these is of the height in which they were decided. So who votes for it has executed that height.
+    #[must_use]
+    pub fn due(&self, first: Height, roots: usize) -> Digest {
+        let carried = first.0..first.0.saturating_add(roots as u64);
+        self.0.filter(|(at, _)| carried.contains(&at.0)).map(|(_, digest)| digest).unwrap_or_default()
     }
 }
 

@@ -192,6 +192,7 @@ impl Share {
 mod tests {
     use super::*;
     use crate::availability::Stream;
+    use crate::order::NextMembers;
     use crate::order::{BlockTree, Flaw, Judgement, Position, Proposal};
     use crate::types::{ChainGenesis, Digest, Epoch, Head, Packet, ValidatorIndex};
     use crate::verify::Verified;
@@ -249,7 +250,7 @@ mod tests {
     const PROPOSAL: Proposal = Proposal { view: 1, leader: ValidatorIndex(0), parent: NETWORK };
 
     fn tree(quotas: Quotas) -> BlockTree {
-        BlockTree::new(Position::genesis(NETWORK, 2), quotas)
+        BlockTree::new(Position::genesis(NETWORK, 2), quotas, NextMembers::default())
     }
 
     /// Up to which sequences an honest leader takes them. The second author is the first one at height 1.

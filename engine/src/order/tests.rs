@@ -18,7 +18,12 @@ const CLOCK: u64 = 1_000_000;
 fn finality(block: &Block) -> Finality {
     let (view, digest) = (block.header().view, *block.digest());
     let certificate = [&view.to_le_bytes()[..], &digest.0].concat();
-    Finality::handed_on(FinalityEvidence { view, digest, certificate: &certificate })
+    Finality::handed_on(FinalityEvidence {
+        epoch: block.header().epoch,
+        view,
+        digest,
+        certificate: &certificate,
+    })
 }
 
 fn proposal(view: u64, parent: Digest) -> Proposal {
@@ -26,7 +31,7 @@ fn proposal(view: u64, parent: Digest) -> Proposal {
 }
 
 fn tree() -> BlockTree {
-    BlockTree::new(Position::genesis(NETWORK, 2), Quotas::default())
+    BlockTree::new(Position::genesis(NETWORK, 2), Quotas::default(), NextMembers::default())
 }
 
 fn streams() -> Vec<Stream> {
@@ -71,6 +76,7 @@ fn header_on(parent: &Position, view: u64) -> Header {
         proposer: A,
         time_ms: parent.time_ms,
         roots_first: parent.roots_next,
+        next_members: Digest::default(),
         roots: vec![],
         cut: parent.cut.clone(),
         log: parent.log.clone(),
@@ -511,4 +517,81 @@ fn what_is_not_final_at_a_final_view_is_forgotten() {
     let second = extend(&mut tree, 2, *first.digest(), &streams);
     assert_eq!(tree.finalize(finality(&second)).unwrap().len(), 2);
     assert_eq!(tree.len(), 1, "only the one of a view that may still come");
+}
+
+/// The tree and streams of two validators, and a certified block that is the last of its epoch: it carries the root of
+/// height 1, in which other members were decided.
+fn last_of_its_epoch() -> (BlockTree, Vec<Stream>, Block) {
+    let (mut tree, streams) = (tree(), streams());
+    let first = extend(&mut tree, 1, NETWORK, &streams);
+    tree.finalize(finality(&first)).unwrap();
+    let early = extend(&mut tree, 2, *first.digest(), &streams);
+    assert_eq!(early.next_members(), None, "its root is not carried");
+    tree.executed(Height(1), Digest([1; 32]));
+    tree.decided_members(Height(1), Digest([9; 32]));
+    let last = extend(&mut tree, 3, *first.digest(), &streams);
+    (tree, streams, last)
+}
+
+#[test]
+fn the_block_that_carries_the_root_of_the_decision_names_the_next_members() {
+    let (tree, streams, last) = last_of_its_epoch();
+    assert_eq!(last.next_members(), Some(&Digest([9; 32])));
+    let parent = tree.head().clone();
+    let judge = |block: &Block| {
+        let mut tree = BlockTree::new(parent.clone(), Quotas::default(), NextMembers::default());
+        tree.executed(Height(1), Digest([1; 32]));
+        tree.decided_members(Height(1), Digest([9; 32]));
+        tree.insert(block.clone(), true);
+        let proposal = proposal(block.header().view, block.header().parent);
+        tree.judge(block.digest(), &proposal, &streams, CLOCK)
+    };
+    assert_eq!(judge(&last), Judgement::Valid);
+    let with = |next_members, roots: &[Digest]| {
+        let header = last.header().clone();
+        Block::new(Header { next_members, roots: roots.to_vec(), ..header }).unwrap()
+    };
+    let root = [Digest([1; 32])];
+    let flaw = Judgement::Invalid(Flaw::NextMembers);
+    assert_eq!(judge(&with(Digest::default(), &root)), flaw, "it hides that the epoch ends");
+    assert_eq!(judge(&with(Digest([8; 32]), &root)), flaw, "it names others");
+    assert_eq!(
+        judge(&with(Digest([9; 32]), &[])),
+        flaw,
+        "who votes for it may not have executed the decision"
+    );
+    assert_eq!(judge(&with(Digest::default(), &[])), Judgement::Valid);
+}
+
+#[test]
+fn after_the_last_block_of_an_epoch_only_that_block_is_proposed_again() {
+    let (mut tree, streams, last) = last_of_its_epoch();
+    let position = tree.position(last.digest()).unwrap();
+    assert!(position.ends_epoch);
+    let child = Block::new(header_on(&position, 4)).unwrap();
+    tree.insert(child.clone(), false);
+    let again = proposal(4, *last.digest());
+    assert_eq!(tree.judge(child.digest(), &again, &streams, CLOCK), Judgement::Invalid(Flaw::AfterLast));
+    assert_eq!(tree.judge(last.digest(), &again, &streams, CLOCK), Judgement::Valid);
+    let unknown = proposal(4, Digest([7; 32]));
+    assert_eq!(
+        tree.judge(last.digest(), &unknown, &streams, CLOCK),
+        Judgement::Wait(Wait::Block(Digest([7; 32])))
+    );
+
+    // It becomes final in the view in which it was proposed last.
+    let certificate = b"view 4".to_vec();
+    let (epoch, digest) = (Epoch(0), *last.digest());
+    let final_at =
+        |view| Finality::handed_on(FinalityEvidence { epoch, view, digest, certificate: &certificate });
+    let finalized = tree.finalize(final_at(4)).unwrap();
+    let [finalized] = &finalized[..] else { panic!("{finalized:?}") };
+    assert_eq!((finalized.value(), finalized.certificate()), (&last, &certificate[..]));
+    assert_eq!(tree.finalize(final_at(5)), Ok(vec![]), "once is enough");
+    let begins = tree.head().clone().in_next_epoch(3);
+    assert_eq!((begins.epoch, begins.view, begins.ends_epoch), (Epoch(1), 0, false));
+    assert_eq!(
+        (begins.height, begins.digest, begins.cut),
+        (last.height(), *last.digest(), vec![Head::NONE; 3])
+    );
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::judge::{Wait, judge};
+use super::judge::{Executed, Flaw, Wait, judge};
 use super::quotas::Share;
-use super::{Finality, Finalized, Judgement, Position, Proposal, Quotas, Roots};
+use super::{Finality, Finalized, Judgement, NextMembers, Position, Proposal, Quotas, Roots};
 use crate::availability::Stream;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, BLOCK_ROOTS_MAX, DECISION_LAG};
 use crate::types::{ChainId, Charter, Digest, Head, Height, ValidatorIndex};
@@ -36,6 +36,8 @@ pub struct BlockTree {
     quotas: Quotas,
     /// The last height that is executed.
     executed: Height,
+    /// The validators of the next epoch, once they are decided.
+    next_members: NextMembers,
 }
 
 /// What became of a block that was offered to the tree.
@@ -76,11 +78,12 @@ pub enum FinalizeError {
 }
 
 impl BlockTree {
-    /// A tree whose last finalized block is `head`, with the quotas that are decided up to there.
+    /// A tree whose last finalized block is `head`, with the quotas and the next validators that are decided up to there.
     #[must_use]
-    pub fn new(head: Position, quotas: Quotas) -> Self {
+    pub fn new(head: Position, quotas: Quotas, next_members: NextMembers) -> Self {
         let (executed, roots) = (head.height, Roots::default());
-        Self { head, blocks: BTreeMap::new(), waiting: BTreeMap::new(), roots, quotas, executed }
+        let (blocks, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Self { head, blocks, waiting, roots, quotas, executed, next_members }
     }
 
     /// The last block handed out as finalized.
@@ -99,6 +102,11 @@ impl BlockTree {
     /// Notes what was decided about chains in a height just executed. Heights ascend.
     pub fn decided(&mut self, height: Height, decided: Vec<(ChainId, Charter)>) {
         self.quotas.follow(height, decided);
+    }
+
+    /// Notes that a height just executed has decided who validates in the next epoch.
+    pub fn decided_members(&mut self, height: Height, members: Digest) {
+        self.next_members = NextMembers::decided(height, members);
     }
 
     /// The quotas of the chains, as far as they are decided.
@@ -192,7 +200,7 @@ impl BlockTree {
         self.blocks.get(digest).map(|known| Position::of(&known.block)).ok_or(*digest)
     }
 
-    /// Builds a block on `proposal.parent` with the roots that are due. `ready` says for each author the head up to
+    /// Builds a block on `proposal.parent`, which is not the last of its epoch, with the roots that are due. `ready` says for each author the head up to
     /// which its stream may be taken, above the parent's cut; what would make the block too large is left for the next
     /// one.
     ///
@@ -221,6 +229,7 @@ impl BlockTree {
             proposer: proposal.leader,
             time_ms: time_ms.max(parent.time_ms),
             roots_first: parent.roots_next,
+            next_members: self.next_members.due(parent.roots_next, roots.len()),
             roots,
             cut,
             log: parent.log,
@@ -231,16 +240,20 @@ impl BlockTree {
     /// Judges the block with this digest as a proposal; see [`Judgement`].
     #[must_use]
     pub fn judge(&self, digest: &Digest, proposal: &Proposal, streams: &[Stream], unix_ms: u64) -> Judgement {
-        let Some(known) = self.blocks.get(digest) else {
-            return Judgement::Wait(Wait::Block(*digest));
-        };
-        match self.position(&proposal.parent) {
-            Err(missing) => Judgement::Wait(Wait::Block(missing)),
-            Ok(parent) => {
-                let known_of = (&self.roots, &self.quotas);
-                judge(&known.block, proposal, &parent, known_of, self.executed, streams, unix_ms)
-            }
+        let parent = self.position(&proposal.parent);
+        if parent.as_ref().is_ok_and(|parent| parent.ends_epoch) {
+            // It was judged when it was proposed first. Until it is final it is proposed again.
+            let again = *digest == proposal.parent;
+            return if again { Judgement::Valid } else { Judgement::Invalid(Flaw::AfterLast) };
         }
+        let (known, parent) = match (self.blocks.get(digest), parent) {
+            (None, _) => return Judgement::Wait(Wait::Block(*digest)),
+            (_, Err(missing)) => return Judgement::Wait(Wait::Block(missing)),
+            (Some(known), Ok(parent)) => (known, parent),
+        };
+        let Self { roots, quotas, executed, next_members, .. } = self;
+        let here = Executed { roots, quotas, executed: *executed, next_members: *next_members };
+        judge(&known.block, proposal, &parent, &here, streams, unix_ms)
     }
 
     /// Takes finality and hands out every block that is final now, lowest first. Where a block is missing

@@ -6,6 +6,7 @@ use super::state::Told;
 use super::{Halt, Now, Observation, Offence, Ports, Read, Replica, To, Work};
 use crate::availability::Wanted;
 use crate::limits::{BATCH_BYTES_MAX, FETCH_REPLY_BYTES_MAX};
+use crate::order::Finality;
 use crate::sync::Progress;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
 use crate::wire::{Block, FinalizedBlock, PeerMessage};
@@ -28,11 +29,14 @@ impl Replica {
         self.sync.connected(peer);
         self.states.connected(peer);
         // Nothing is pushed before the peer has said what it holds.
+        self.epochs_of[usize::from(peer.0)] = self.epoch;
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
         let yours = self.received(peer);
         ports.send(To::One(peer), &self.status(yours, ports));
-        ports.send(To::One(peer), &self.held());
+        if !self.is_follower() {
+            ports.send(To::One(peer), &self.held());
+        }
         if let Some(hearing) = &mut self.hearing {
             hearing.connected(peer);
         }
@@ -53,13 +57,21 @@ impl Replica {
     ) -> Result<(), Halt> {
         match message {
             PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports)?,
-            PeerMessage::Holding(heads) => self.holding(from, &heads, now, ports),
+            PeerMessage::Holding(heads) if self.is_in_this_epoch(from) => {
+                self.holding(from, &heads, now, ports);
+            }
+            PeerMessage::Holding(_) => {}
             PeerMessage::Overloaded => self.pace.overloaded(usize::from(from.0), now.monotonic),
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
-            PeerMessage::Status { committed, kept_from, view, yours, .. } => {
+            PeerMessage::Status { epoch, committed, kept_from, view, yours, .. } => {
+                self.epochs_of[usize::from(from.0)] = epoch;
                 if self.sync.status(from, (committed, kept_from), now.monotonic).is_err() {
                     self.offence(from, Offence::FalseSync, ports);
+                }
+                // Views and streams begin anew in each epoch.
+                if epoch != self.epoch {
+                    return Ok(());
                 }
                 self.rejoin_told(from, view);
                 if let Some(learning) = &mut self.learning {
@@ -147,7 +159,10 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
-        if blocks.iter().any(|block| block.block.cut().len() != self.validators()) {
+        // Who gives blocks stops at the end of an epoch: what follows is for its validators.
+        let is_foreign =
+            |block: &Block| block.header().epoch != self.epoch || block.cut().len() != self.validators();
+        if blocks.iter().any(|block| is_foreign(&block.block)) {
             self.sync.distrust(from, now.monotonic);
             self.offence(from, Offence::Malformed, ports);
             return Ok(());
@@ -162,7 +177,8 @@ impl Replica {
         };
         // A certificate makes everything below it final, so only the last one is checked.
         let finality = self.certificates.verify(&last.finalization);
-        let Some(finality) = finality.filter(|finality| finality.digest() == last.block.digest()) else {
+        let is_of_it = |of: &Finality| of.epoch() == self.epoch && of.digest() == last.block.digest();
+        let Some(finality) = finality.filter(is_of_it) else {
             self.sync.distrust(from, now.monotonic);
             self.offence(from, Offence::FalseSync, ports);
             return Ok(());
@@ -204,6 +220,14 @@ impl Replica {
         if !self.may_serve(to, SEARCH_BYTES, now) {
             return;
         }
+        let epoch = self.epochs_of[usize::from(to.0)];
+        if epoch != self.epoch {
+            // One that is behind needs what an earlier epoch has ordered; of a later one nothing is here.
+            if let Some(heights) = self.epochs.heights(epoch) {
+                ports.hand_on(Work::Read(to, Read::Batches { author, above, head, heights }));
+            }
+            return;
+        }
         let Some(stream) = self.streams.get(usize::from(author.0)) else {
             return self.offence(to, Offence::Malformed, ports);
         };
@@ -227,7 +251,8 @@ impl Replica {
         }
         self.served[usize::from(to.0)].1 += bytes;
         if at.sequence > above && at.sequence <= stream.cut().sequence {
-            ports.hand_on(Work::Read(to, Read::Batches { author, above, head: at }));
+            let heights = (self.epochs.root().0, self.committed);
+            ports.hand_on(Work::Read(to, Read::Batches { author, above, head: at, heights }));
         }
     }
 
@@ -248,6 +273,10 @@ impl Replica {
     }
 
     pub(super) fn poll_sync(&mut self, now: Now, ports: &mut impl Ports) {
+        // What follows is asked for in the next epoch.
+        if self.tree.head().ends_epoch {
+            return;
+        }
         if let Some((peer, message)) = self.sync.poll(&self.progress(), now.monotonic) {
             ports.send(To::One(peer), &message);
         }
@@ -257,7 +286,12 @@ impl Replica {
     fn status(&self, yours: Head, ports: &impl Ports) -> PeerMessage {
         let (finalized, committed) = (self.tree.head().height, self.committed);
         let (kept_from, view) = (ports.kept_from(), self.view.max(ports.view()));
-        PeerMessage::Status { finalized, committed, kept_from, view, yours }
+        PeerMessage::Status { epoch: self.epoch, finalized, committed, kept_from, view, yours }
+    }
+
+    /// Whether a peer speaks of this validator's own epoch, as far as it has said.
+    fn is_in_this_epoch(&self, peer: ValidatorIndex) -> bool {
+        self.epochs_of[usize::from(peer.0)] == self.epoch
     }
 
     /// Messages may be lost, so what peers need to know is also said again when nothing has changed.

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use crate::order::{Divergence, Finality, Proposal};
 use crate::replica::Job;
+use crate::roots::Decided;
 use crate::store::{Durable, Position, StoreError};
 use crate::sync::StateWork;
-use crate::types::{ChainId, Charter, Digest, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
 use crate::wire::{Batch, Notice, PeerMessage};
 
@@ -70,8 +71,8 @@ pub enum Input {
         root: Digest,
         /// Whether the next height has payments between chains to execute, whatever else it has.
         in_flight: bool,
-        /// What it has decided about chains.
-        decided: Vec<(ChainId, Charter)>,
+        /// What it has decided.
+        decided: Decided,
     },
     /// A block's record is durable.
     Committed(Height),
@@ -142,6 +143,8 @@ pub enum Read {
         above: Sequence,
         /// The last one.
         head: Head,
+        /// The last height before the epoch whose stream it is, and the last one that is looked at.
+        heights: (Height, Height),
     },
     /// One committed block.
     Block(Height),
@@ -188,6 +191,9 @@ pub enum Work {
     /// Keep what is fetched of a state; the answers are [`Input::ChunkWritten`] and [`Input::StateRefused`]. When it is
     /// complete, this replica ends, and one that goes on from there begins.
     State(StateWork),
+    /// The last block of the epoch is executed and durable at this height, and so is its finalization: this replica ends,
+    /// and one of the next epoch begins.
+    NextEpoch(Height),
 }
 
 /// What a peer did that no correct validator does.

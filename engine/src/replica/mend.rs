@@ -26,10 +26,10 @@ use kernels::ed25519;
 use thiserror::Error;
 
 use super::{
-    Boot, Boots, CheckpointMark, CommittedBlock, JournalReader, KIND_BATCH, KIND_BOOT, KIND_COMMITTED,
-    ReadError,
+    Boot, Boots, CheckpointMark, CommittedBlock, Epochs, JournalReader, KIND_BATCH, KIND_BOOT,
+    KIND_COMMITTED, ReadError,
 };
-use crate::limits::{CHECKPOINT_EVERY_HEIGHTS, PUBLIC_KEY_BYTES, ROOT_LAG_MAX};
+use crate::limits::{CHECKPOINT_EVERY_HEIGHTS, ROOT_LAG_MAX};
 use crate::order::FinalityVerifier;
 use crate::roots::StateRoot;
 use crate::store::{Position, Record, Records, Repair, Rot};
@@ -81,8 +81,8 @@ pub struct Mender<'a, R> {
     pub reader: JournalReader<'a, R>,
     /// Checks finalization certificates.
     pub certificates: &'a dyn FinalityVerifier,
-    /// The public keys of the authors.
-    pub authors: &'a [[u8; PUBLIC_KEY_BYTES]],
+    /// The epochs, whose validators are the authors.
+    pub epochs: &'a Epochs,
     /// How many others must say the same: f+1.
     pub agree: usize,
     /// The newest checkpoint.
@@ -266,12 +266,18 @@ impl<R: Records> Mender<'_, R> {
     fn batches(&self, of: &Found, known: &Known, others: &mut dyn Others) -> Result<Vec<Batch>, MendError> {
         let Found { record, block, .. } = of;
         let height = block.height();
+        let none = || vec![Head::NONE; block.cut().len()];
         let before = match height.0 {
-            1 => vec![Head::NONE; block.cut().len()],
-            above => match known.get(&Height(above - 1)) {
-                Some(found) => found.block.cut().to_vec(),
-                None => self.reader.block(Height(above - 1))?.1.cut().to_vec(),
-            },
+            1 => none(),
+            above => {
+                let before = match known.get(&Height(above - 1)) {
+                    Some(found) => found.block.clone(),
+                    None => self.reader.block(Height(above - 1))?.1,
+                };
+                // Streams begin anew in each epoch.
+                let is_same = before.header().epoch == block.header().epoch;
+                if is_same { before.cut().to_vec() } else { none() }
+            }
         };
         let mut batches = Vec::new();
         for (author, (from, to)) in before.iter().zip(block.cut()).enumerate() {
@@ -290,8 +296,11 @@ impl<R: Records> Mender<'_, R> {
                 if batch.is_none() {
                     // No digest covers the signature.
                     let is_signed = |batch: &Batch| {
-                        let key = &self.authors[author];
-                        ed25519::verify(key, &batch.message(), batch.signature())
+                        let members = self.epochs.of(batch.epoch());
+                        let author = members.and_then(|members| members.get(batch.id().author));
+                        author.is_some_and(|author| {
+                            ed25519::verify(&author.public_key, &batch.message(), batch.signature())
+                        })
                     };
                     others.ask(height, place as u32 + 1, &mut |_, bytes| {
                         batch = decode(bytes.clone()).filter(is_signed);

@@ -162,7 +162,9 @@ impl<R: Records> JournalReader<'_, R> {
                 answer.push(PeerMessage::Stored { height, place, bytes });
                 read.map(drop)
             }
-            Read::Batches { author, above, head } => self.stream(author, above, head, stopped, answer),
+            Read::Batches { author, above, head, heights } => {
+                self.stream(author, (above, head), heights, stopped, answer)
+            }
         }
     }
 
@@ -196,7 +198,12 @@ impl<R: Records> JournalReader<'_, R> {
             if bytes > BLOCKS_REPLY_BYTES_MAX {
                 break;
             }
+            let ends_epoch = block.next_members().is_some();
             found.push(FinalizedBlock { block, finalization: record.certificate.into() });
+            // Who has it goes on as the next epoch's validators do.
+            if ends_epoch {
+                break;
+            }
         }
         Ok(())
     }
@@ -207,17 +214,18 @@ impl<R: Records> JournalReader<'_, R> {
     fn stream(
         &self,
         author: ValidatorIndex,
-        above: Sequence,
-        head: Head,
+        (above, head): (Sequence, Head),
+        (before, last): (Height, Height),
         stopped: &dyn Fn() -> bool,
         found: &mut Vec<PeerMessage>,
     ) -> Result<(), ReadError> {
-        let (mut bytes, mut at, mut highest) = (0, head, self.index.height());
+        let (mut bytes, mut at, mut highest) = (0, head, self.index.height().min(last));
+        let lowest = self.index.base().max(before);
         for _ in 0..STREAM_HEIGHTS_MAX {
-            if at.sequence <= above || stopped() {
+            if at.sequence <= above || highest <= lowest || stopped() {
                 break;
             }
-            let Some(here) = self.height_of(author, at.sequence, highest)? else { break };
+            let Some(here) = self.height_of(author, at.sequence, (lowest, highest))? else { break };
             let (before, positions) = self.of_author(here, author)?;
             // The block's cut passes `at`, and the cut before does not.
             let up_to = (at.sequence.0 - before.0) as usize;
@@ -236,20 +244,24 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The lowest height up to `highest` whose cut passes a sequence, if its batches are kept. Cuts only grow, so it is
+    /// The lowest height above `lowest` and up to `highest`, whose epoch it is, whose cut passes a sequence, if its batches
+    /// are kept. Cuts only grow, so it is
     /// found by halving; the first steps are small ones that double, because it is mostly close to `highest`.
     fn height_of(
         &self,
         author: ValidatorIndex,
         sequence: Sequence,
-        highest: Height,
+        (lowest, highest): (Height, Height),
     ) -> Result<Option<Height>, ReadError> {
+        let epoch = self.block(highest)?.1.header().epoch;
         let reaches = |height: u64| -> Result<bool, ReadError> {
             let (_, block) = self.block(Height(height))?;
-            Ok(block.cut().get(usize::from(author.0)).is_some_and(|head| head.sequence >= sequence))
+            let head = block.cut().get(usize::from(author.0));
+            // Before the epoch every stream of it is empty.
+            Ok(block.header().epoch == epoch && head.is_some_and(|head| head.sequence >= sequence))
         };
-        // `low` does not reach, `high` does; at height 0 every stream is empty.
-        let (mut low, mut high, mut step) = (self.index.base().0, highest.0, 1_u64);
+        // `low` does not reach, `high` does.
+        let (mut low, mut high, mut step) = (lowest.0, highest.0, 1_u64);
         if high <= low || !reaches(high)? || (low > 0 && reaches(low)?) {
             return Ok(None);
         }
@@ -270,9 +282,14 @@ impl<R: Records> JournalReader<'_, R> {
         author: ValidatorIndex,
     ) -> Result<(Sequence, Vec<Position>), ReadError> {
         let (committed, block) = self.block(height)?;
+        let none = || vec![Head::NONE; block.cut().len()];
         let before = match height.0 {
-            1 => vec![Head::NONE; block.cut().len()],
-            above => self.block(Height(above - 1))?.1.cut().to_vec(),
+            1 => none(),
+            above => {
+                let (_, before) = self.block(Height(above - 1))?;
+                let same = before.header().epoch == block.header().epoch;
+                if same { before.cut().to_vec() } else { none() }
+            }
         };
         let counts: Vec<usize> = before
             .iter()

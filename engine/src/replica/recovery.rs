@@ -20,13 +20,15 @@ use thiserror::Error;
 
 use super::committer::ROOTS_KEPT;
 use super::{
-    Boot, Boots, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE, RecordError,
-    Schedule,
+    Boot, Boots, CommittedBlock, Epochs, Handover, HandoverError, KIND_BATCH, KIND_BLOCK, KIND_BOOT,
+    KIND_COMMITTED, KIND_STATE, RecordError, Schedule,
 };
 use crate::execute::Delta;
 use crate::ingress::Source;
 use crate::limits::PACKET_BYTES;
-use crate::order::{Divergence, Finality, FinalityVerifier, Position as ChainPosition, Quotas, Roots};
+use crate::order::{
+    Divergence, Finality, FinalityVerifier, NextMembers, Position as ChainPosition, Quotas, Roots,
+};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Position, Replay, StoreError};
 use crate::types::{BatchId, Digest, Genesis, Head, Height, ValidatorIndex};
@@ -70,6 +72,14 @@ pub enum RecoveryError {
     /// A certificate is not good.
     #[error("the finalization certificate of height {0} is not valid")]
     Certificate(Height),
+    /// The last block of an epoch does not hand over to validators that were decided.
+    #[error("height {height} does not hand over to the validators of the next epoch: {error}")]
+    Handover {
+        /// The height.
+        height: Height,
+        /// Why not.
+        error: HandoverError,
+    },
     /// A batch that a block orders is not there, or its body is not the one that its digest names.
     #[error(
         "the block at height {height} orders {head} of validator {author}, which the journal does not hold whole"
@@ -127,6 +137,10 @@ pub struct Recovered {
     pub in_flight: bool,
     /// The quotas of the chains, as far as they are decided.
     pub quotas: Quotas,
+    /// The epochs up to that of the next block.
+    pub epochs: Epochs,
+    /// Who validates in the epoch after it, if that is decided.
+    pub next_members: NextMembers,
     /// The starts that the journal remembers, and whether it says that it has lost something.
     pub boots: Boots,
     /// When the next checkpoint is due.
@@ -139,6 +153,8 @@ pub struct Start {
     pub(super) head: ChainPosition,
     pub(super) roots: Roots,
     pub(super) quotas: Quotas,
+    pub(super) epochs: Epochs,
+    pub(super) next_members: NextMembers,
     /// The roots of `head.roots_next..=head.height`.
     pub(super) recorded: BTreeMap<Height, Digest>,
     pub(super) finality: Option<Finality>,
@@ -157,6 +173,8 @@ impl Start {
             head: ChainPosition::genesis(*genesis.network(), genesis.validators().len()),
             roots: Roots::default(),
             quotas: Quotas::genesis(genesis),
+            epochs: Epochs::genesis(genesis),
+            next_members: NextMembers::default(),
             recorded: BTreeMap::new(),
             finality: None,
             boots: Boots::default(),
@@ -169,6 +187,22 @@ impl Start {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The block that was executed last is the last of its epoch: the next one begins, in which streams and views begin
+    /// anew.
+    pub(super) fn hand_over(
+        &mut self,
+        block: Block,
+        certificate: Vec<u8>,
+        certificates: &(impl FinalityVerifier + ?Sized),
+    ) -> Result<(), HandoverError> {
+        let handover = Handover { members: self.ledger.members(), block, certificate };
+        self.epochs.begin(handover, certificates)?;
+        self.head = self.head.clone().in_next_epoch(self.epochs.members().list.len());
+        // Consensus begins anew, from the root of the epoch.
+        (self.next_members, self.finality) = (NextMembers::default(), None);
+        Ok(())
     }
 }
 
@@ -268,7 +302,7 @@ impl Recovery<'_> {
     fn finish(&self, state: State) -> (Recovered, Ledger, Roots) {
         let State { at: mut state, batches, blocks, last, .. } = state;
         let recovered = Recovered {
-            unordered: self.check(&state.ledger, state.head.height, batches.into_values().collect()),
+            unordered: self.check(&state, batches.into_values().collect()),
             uncarried: state.recorded.split_off(&state.head.roots_next).into_iter().collect(),
             blocks: blocks.into_values().collect(),
             last,
@@ -276,6 +310,8 @@ impl Recovery<'_> {
             finality: state.finality,
             in_flight: state.ledger.in_flight().next().is_some(),
             quotas: state.quotas,
+            epochs: state.epochs,
+            next_members: state.next_members,
             boots: state.boots,
             schedule: state.schedule,
         };
@@ -296,7 +332,9 @@ impl Recovery<'_> {
         }
         if !committed.certificate.is_empty() {
             let finality = self.certificates.verify(&committed.certificate);
-            let finality = finality.filter(|finality| finality.digest() == block.digest());
+            let is_of_it =
+                |of: &Finality| of.digest() == block.digest() && of.epoch() == block.header().epoch;
+            let finality = finality.filter(is_of_it);
             state.at.finality = Some(finality.ok_or(RecoveryError::Certificate(height))?);
         }
         let batches = state.take_batches(&block)?;
@@ -314,6 +352,18 @@ impl Recovery<'_> {
         at.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));
         at.recorded.insert(height, now);
         at.recorded = at.recorded.split_off(&at.head.roots_next);
+        if let Some(members) = executed.decided().members {
+            at.next_members = NextMembers::decided(height, members.digest());
+        }
+        if block.next_members().is_some() {
+            let certificate = committed.certificate.clone();
+            at.hand_over(block, certificate, self.certificates)
+                .map_err(|error| RecoveryError::Handover { height, error })?;
+            // Streams and views begin anew.
+            state.batches.clear();
+            state.blocks.clear();
+            return Ok(executed);
+        }
         let mut kept = std::mem::take(&mut state.batches);
         kept.retain(|_, (batch, _)| state.is_above(batch));
         state.batches = kept;
@@ -325,18 +375,18 @@ impl Recovery<'_> {
     /// it had never been received.
     fn check(
         &self,
-        ledger: &Ledger,
-        height: Height,
+        Start { ledger, head, epochs, .. }: &Start,
         batches: Vec<(Batch, Position)>,
     ) -> Vec<(Verified<Batch>, Position)> {
-        let keys = self.genesis.validators().iter().map(|validator| validator.public_key).collect();
-        let mut verifier = Verifier::new(*self.genesis.network(), ledger.states(), keys, Arc::default());
-        let authors = self.genesis.validators().len();
+        let keys = epochs.members().keys();
+        let authors = keys.len();
+        let mut verifier =
+            Verifier::new(*self.genesis.network(), ledger.states(), keys.into(), Arc::default());
         let mut batches: Vec<_> =
             batches.into_iter().filter(|(batch, _)| usize::from(batch.id().author.0) < authors).collect();
         batches.sort_by_key(|(batch, _)| (batch.id(), *batch.digest()));
         let jobs = batches.iter().map(|(batch, _)| Job::batch(Source::Own, batch.clone())).collect();
-        let checked = verifier.check(height, jobs, self.seed);
+        let checked = verifier.check(head.height, jobs, self.seed);
         let earned = checked.into_iter().zip(batches).filter_map(|(checked, (_, position))| match checked {
             Checked::Batch(Ok(batch)) => Some((batch, position)),
             Checked::Batch(Err(_)) | Checked::Packets(_) => None,

@@ -9,11 +9,15 @@ use kernels::ed25519::SigningKey;
 use super::pace::Pace;
 use super::rejoin::{Hearing, Learning, Rejoin};
 use super::states::Gap;
-use super::{Check, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing, Tuning};
+use super::{
+    Check, Epochs, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing, Tuning,
+    Work,
+};
 use crate::availability::{Fetches, Stream};
 use crate::limits::{PUBLIC_KEY_BYTES, STREAM_BYTES_MIN, STREAMS_BYTES_MAX};
 use crate::mempool::{Mempools, Origin};
 use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
+use crate::roots::Decided;
 use crate::store::Position;
 use crate::sync::{CatchUp, StateSync};
 use crate::types::{Digest, Epoch, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
@@ -26,7 +30,7 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What a replica is, and its patience. Safety never depends on the durations.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which validator this is.
+    /// Which validator of the epoch this is; with a number that none has, it follows without voting.
     pub me: ValidatorIndex,
     /// No batch has more packets than this: 4,096, or fewer in tests.
     pub batch_packets_limit: usize,
@@ -149,8 +153,11 @@ pub(super) enum Unstable {
 pub struct Replica {
     pub(super) settings: Settings,
     pub(super) network: Digest,
-    /// The epoch, whose validators these are.
+    /// The epoch, whose validators these are, and those before it.
     pub(super) epoch: Epoch,
+    pub(super) epochs: Epochs,
+    /// The epoch in which each peer says that it is.
+    pub(super) epochs_of: Vec<Epoch>,
     /// The validators' public keys, which sign the headers of batches.
     pub(super) authors: Vec<[u8; PUBLIC_KEY_BYTES]>,
     pub(super) key: SigningKey,
@@ -256,21 +263,26 @@ impl Replica {
         recovered: Recovered,
         standing: Standing,
     ) -> Self {
-        let n = genesis.validators().len();
+        let members = recovered.epochs.members();
+        let (n, quorum, authors) = (members.list.len(), members.quorum(), members.keys());
         let share = (STREAMS_BYTES_MAX / n).max(STREAM_BYTES_MIN);
-        let Recovered { head, uncarried, unordered, blocks, finality, in_flight, quotas, .. } = recovered;
+        let Recovered { head, uncarried, unordered, blocks, finality, in_flight, .. } = recovered;
         let (appended, schedule) = (recovered.last, recovered.schedule);
         let mut streams: Vec<Stream> = head.cut.iter().map(|cut| Stream::new(*cut, n, share)).collect();
+        // One that follows without being a validator has a stream in which nothing ever stands.
+        let follows = usize::from(settings.me.0) >= n;
+        streams.extend(follows.then(|| Stream::new(Head::NONE, n, share)));
         for (batch, position) in unordered {
             let (author, digest) = (usize::from(batch.id().author.0), *batch.digest());
             streams[author].insert(batch, true);
             streams[author].stored(&digest, position);
             streams[author].durable(&digest);
         }
+        let settings = if follows { Settings { me: ValidatorIndex(n as u16), ..settings } } else { settings };
         let own_head = streams[usize::from(settings.me.0)].held();
         let (height, epoch, view) = (head.height, head.epoch, head.view);
         let settings = Settings { skips_blocks: settings.skips_blocks || height.0 == 0, ..settings };
-        let mut tree = BlockTree::new(head, quotas);
+        let mut tree = BlockTree::new(head, recovered.quotas, recovered.next_members);
         uncarried.into_iter().for_each(|(height, root)| tree.executed(height, root));
         let mut journaled = BTreeMap::new();
         for (block, position) in blocks {
@@ -279,23 +291,26 @@ impl Replica {
             tree.durable(&digest);
             journaled.insert(digest, (height, position));
         }
-        if standing.stream_lost {
+        let standing = if follows { Standing::default() } else { standing };
+        if standing.stream_lost || follows {
             mempools.pause();
         }
         Self {
             network: *genesis.network(),
             epoch,
-            authors: genesis.validators().iter().map(|validator| validator.public_key).collect(),
+            epochs: recovered.epochs,
+            epochs_of: vec![epoch; n],
+            authors,
             key: SigningKey::from_seed(*signing_seed),
-            quorum: genesis.quorum(),
-            faulty: n - genesis.quorum(),
+            quorum,
+            faulty: n - quorum,
             certificates,
             mempools,
             streams,
             fetches: Fetches::new(),
             tree,
-            sync: CatchUp::new(n - genesis.quorum()),
-            states: StateSync::new(*genesis.network(), n - genesis.quorum()),
+            sync: CatchUp::new(n - quorum),
+            states: StateSync::new(*genesis.network(), n - quorum),
             gap: Gap::default(),
             connected: BTreeSet::new(),
             checking: BTreeMap::new(),
@@ -318,7 +333,7 @@ impl Replica {
             learning: standing.stream_lost.then(Learning::default),
             rejoin: standing.votes_forgotten.then(Rejoin::default),
             hearing: (standing.hears_others && !standing.votes_forgotten).then(Hearing::default),
-            has_begun: false,
+            has_begun: follows,
             last_finality: finality,
             holding: Told::Nobody,
             last_holding: Duration::ZERO,
@@ -433,17 +448,26 @@ impl Replica {
             Input::Certify(question, view, digest) => self.certify(question, view, digest, now, ports)?,
             Input::Relay(digest) => self.relay(&digest, ports),
             Input::Finalized(finality) => self.finalize(finality, now, ports)?,
-            Input::Executed { height, root, in_flight, decided } => {
+            Input::Executed { height, root, in_flight, decided: Decided { charters, members } } => {
                 self.executed = height;
                 self.release_early(ports);
                 self.ready_changed |= in_flight;
                 self.in_flight = in_flight;
                 self.tree.executed(height, root);
-                self.tree.decided(height, decided);
+                self.tree.decided(height, charters);
+                if let Some(members) = members {
+                    self.tree.decided_members(height, members.digest());
+                }
                 self.reconsider(now, ports)?;
                 self.dispatch(now, ports)?;
             }
-            Input::Committed(height) => self.committed = height,
+            Input::Committed(height) => {
+                self.committed = height;
+                let head = self.tree.head();
+                if head.ends_epoch && head.height == height {
+                    ports.hand_on(Work::NextEpoch(height));
+                }
+            }
             Input::ChunkWritten(height, number) => self.chunk_written(height, number, now, ports),
             Input::StateRefused(height) => self.states.refused(height, now.monotonic),
             Input::Tune(tuning) => self.tune(tuning),
@@ -492,7 +516,24 @@ impl Replica {
     }
 
     pub(super) fn validators(&self) -> usize {
-        self.streams.len()
+        self.authors.len()
+    }
+
+    /// Whether this is no validator of the epoch: it follows, and neither votes nor seals.
+    #[must_use]
+    pub fn is_follower(&self) -> bool {
+        self.me() == self.validators()
+    }
+
+    /// How many other validators the epoch has.
+    pub(super) fn others(&self) -> usize {
+        self.validators() - usize::from(!self.is_follower())
+    }
+
+    /// The epochs up to the one in which this replica is.
+    #[must_use]
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     /// Gives back the mempools' slots of a batch that will not be executed.

@@ -7,8 +7,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::exchange::SEARCH_BYTES;
-use super::{Now, Observation, Offence, Ports, Replica, StateRead, To, Work};
+use super::{Evidence, Now, Observation, Offence, Ports, Replica, StateRead, To, Work};
 use crate::limits::STATE_CHUNK_BYTES;
 use crate::sync::{ChunkList, StateWork};
 use crate::types::{Height, ValidatorIndex};
@@ -64,10 +66,15 @@ impl Replica {
             return None;
         }
         let next = self.executed.next();
-        let gap = self.sync.best().0.saturating_sub(self.executed.0);
+        let best = self.sync.best();
+        // Nobody has said anything since it connected.
+        if best.0 == 0 {
+            return self.gap.is_hopeless.then_some(next);
+        }
+        let gap = best.0.saturating_sub(self.executed.0);
         let known = match self.sync.pruned_by(next) {
             _ if self.sync.is_kept(next) => NextHeight::Kept,
-            by if by > 0 && by + 1 == self.validators() => NextHeight::Gone,
+            by if by > 0 && by == self.others() => NextHeight::Gone,
             _ if self.sync.is_pruned(next) => NextHeight::Pruned,
             _ => NextHeight::Unknown,
         };
@@ -102,10 +109,17 @@ impl Replica {
                 self.serve_state(from, StateRead::Chunk(height, number), STATE_CHUNK_BYTES, now, ports);
             }
             PeerMessage::States(offers) => self.states.offers(from, offers),
-            PeerMessage::ChunkList { height, digests, certificate } => {
-                let list = (ChunkList { height, digests }, certificate.is_empty());
-                let finality = || self.certificates.verify(&certificate);
-                if self.states.chunk_list(from, list, finality, now.monotonic).is_err() {
+            PeerMessage::ChunkList { height, digests, evidence } => {
+                let list = (ChunkList { height, digests }, evidence);
+                // The validators of a later epoch are not known here: the host sees whether these lead to them.
+                let (certificates, over) = (&self.certificates, self.epochs.handovers().len());
+                let holds = |evidence: &Bytes| {
+                    let evidence = Evidence::decode(evidence).ok();
+                    evidence.is_some_and(|of| {
+                        of.handovers.len() > over || certificates.verify(&of.last).is_some()
+                    })
+                };
+                if self.states.chunk_list(from, list, holds, now.monotonic).is_err() {
                     self.offence(from, Offence::FalseState, ports);
                 }
             }

@@ -503,6 +503,7 @@ impl Replica {
         let leaders = self.last_holding + self.holding_interval();
         let all = self.holding_to_all_at();
         match self.holding {
+            _ if self.is_follower() => None,
             Told::All => None,
             Told::Leaders => Some(all),
             Told::Nobody => Some(leaders.min(all)),
@@ -524,7 +525,7 @@ impl Replica {
             self.holding = Told::Leaders;
             let view = self.view.max(ports.view());
             let mut leaders: Vec<ValidatorIndex> =
-                (view..view + LEADERS_TOLD).map(|view| self.certificates.leader(view)).collect();
+                (view..view + LEADERS_TOLD).map(|view| self.certificates.leader(self.epoch, view)).collect();
             leaders.retain(|leader| self.connected.contains(leader));
             leaders.dedup();
             To::Some(leaders)
@@ -533,7 +534,8 @@ impl Replica {
     }
 
     pub(super) fn held(&self) -> PeerMessage {
-        PeerMessage::Holding(self.streams.iter().map(|stream| stream.held()).collect())
+        let streams = self.streams.iter().take(self.validators());
+        PeerMessage::Holding(streams.map(|stream| stream.held()).collect())
     }
 
     /// R4: what f+1 peers say that they hold exists, so it is fetched before anybody asks about it.

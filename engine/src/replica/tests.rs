@@ -335,6 +335,7 @@ fn a_block_that_is_wrong_for_good_is_not_kept_though_it_was_asked_for() {
             proposer: ValidatorIndex(2),
             time_ms: 0,
             roots_first: Height(1),
+            next_members: Digest::default(),
             roots: vec![],
             cut: vec![Head::NONE; 4],
             log: crate::wire::tests::log(u64::MAX - 1),

@@ -95,6 +95,12 @@ impl Replica {
             }
             return Ok(());
         };
+        if parent.ends_epoch {
+            // Until it is final it is proposed again, and nothing else.
+            self.proposing = None;
+            ports.answer(question, Answer::Propose(parent.digest));
+            return Ok(());
+        }
         let idle = now.monotonic >= since + self.settings.idle_interval;
         if !idle && now.monotonic < self.pace() {
             // Looked at again then; until then what is ready need not be counted.
@@ -143,7 +149,7 @@ impl Replica {
     /// must be as many as there are when f of them are silent: f+1 of these are honest where a quorum would be n-f.
     fn ready_heads(&mut self, parent: &Position) -> Vec<Head> {
         let (quorum, me) = (self.quorum, self.settings.me);
-        let others = quorum.min(self.streams.len().saturating_sub(1 + self.faulty));
+        let others = quorum.min(self.validators().saturating_sub(1 + self.faulty));
         let late = &self.late;
         let streams = self.streams.iter_mut().enumerate();
         streams

@@ -7,8 +7,10 @@ use super::{
     AccountTree, ChainEntry, StateRoot, TableTree, TransactionTree, inbox_root, outbox_root, transaction_ids,
 };
 use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route};
+use crate::order::NextMembers;
 use crate::types::{
-    AccountId, ChainId, ChainTime, Charter, Decision, Digest, FirstMembers, Genesis, Height, Members, Order,
+    AccountId, ChainId, ChainTime, Charter, Decision, Digest, Epoch, FirstMembers, Genesis, Height, Members,
+    Order,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -173,6 +175,13 @@ impl Ledger {
     /// The root of the accounts of each chain.
     pub fn accounts_roots(&self) -> impl ExactSizeIterator<Item = (ChainId, Digest)> {
         self.chains.iter().map(|chain| (chain.writer.state().chain(), chain.accounts.root()))
+    }
+
+    /// What headers must say of the members of the epoch after `present`, if they are decided.
+    pub fn next_members(&self, present: Epoch) -> NextMembers {
+        let decided = self.chains.iter().find_map(|chain| chain.writer.last_decided());
+        let next = decided.filter(|(_, members)| members.epoch > present);
+        next.map_or_else(NextMembers::default, |(at, members)| NextMembers::decided(at, members.digest()))
     }
 
     /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block.

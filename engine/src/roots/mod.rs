@@ -27,7 +27,7 @@ mod view;
 
 pub use accounts::{ACCOUNT_LEAF_BYTES, AccountTree, account_leaf, accounts_root, parse_account_leaf};
 pub use crossings::{inbox_root, outbox_root};
-pub use ledger::{Executed, Ledger, RestoreError};
+pub use ledger::{Decided, Executed, Ledger, RestoreError};
 pub use oracle::{OracleExecuted, OracleLedger, OracleRestoreError, PlainState};
 pub use proof::{AccountProof, ChainEntryProof, Path, ProofError, RowProof, TransactionProof};
 pub use rows::TableTree;

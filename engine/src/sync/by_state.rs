@@ -22,7 +22,6 @@ use kernels::sha2::sha256_parts;
 use thiserror::Error;
 
 use crate::limits::STATE_CHUNKS_MAX;
-use crate::order::Finality;
 use crate::replica::is_chunk;
 use crate::types::{Digest, Height, ValidatorIndex};
 use crate::wire::{PeerMessage, StateOffer};
@@ -75,9 +74,9 @@ pub enum FalseState {
     /// The digests of the chunks do not have the digest that f+1 have named.
     #[error("its list of chunks of height {0} is another one than f+1 validators have named")]
     List(Height),
-    /// The certificate beside the list does not hold.
-    #[error("the finalization beside its list of chunks of height {0} is none")]
-    Certificate(Height),
+    /// The evidence beside the list does not hold.
+    #[error("the finalizations beside its list of chunks of height {0} are none")]
+    Evidence(Height),
     /// A chunk does not have its digest.
     #[error("chunk {0} of its state does not have its digest")]
     Chunk(u32),
@@ -101,8 +100,8 @@ pub enum StateWork {
     Complete {
         /// The state.
         offer: StateOffer,
-        /// A finalization, from which consensus begins.
-        certificate: Vec<u8>,
+        /// Its [`Evidence`](crate::replica::Evidence), encoded: from its last finalization consensus begins.
+        evidence: Bytes,
     },
 }
 
@@ -141,7 +140,7 @@ enum Chunk {
 #[derive(Debug)]
 struct Fetch {
     offer: StateOffer,
-    list: Option<(Vec<Digest>, Finality)>,
+    list: Option<(Vec<Digest>, Bytes)>,
     /// Whom the list was asked of, and when another one is.
     list_asked: Option<(ValidatorIndex, Duration)>,
     chunks: Vec<Chunk>,
@@ -367,16 +366,16 @@ impl StateSync {
         }
     }
 
-    /// A list of chunks has come, with or without a certificate, and with what that proves, if it holds: that is
-    /// asked only of a list that was wanted.
+    /// A list of chunks has come, with the evidence for its state. Whether that holds, as far as it can be seen from here,
+    /// is asked only of a list that was wanted.
     ///
     /// # Errors
     /// [`FalseState`]: the peer is not asked for a while.
     pub fn chunk_list(
         &mut self,
         from: ValidatorIndex,
-        (list, has_none): (ChunkList, bool),
-        finality: impl FnOnce() -> Option<Finality>,
+        (list, evidence): (ChunkList, Bytes),
+        holds: impl FnOnce(&Bytes) -> bool,
         now: Duration,
     ) -> Result<(), FalseState> {
         let Some(fetch) = &mut self.fetch else { return Ok(()) };
@@ -386,7 +385,7 @@ impl StateSync {
         }
         let height = list.height;
         // One without a finalization helps nobody to begin.
-        if list.digests.is_empty() || has_none {
+        if list.digests.is_empty() || evidence.is_empty() {
             self.has_it_no_more(from, height);
             return Ok(());
         }
@@ -394,11 +393,11 @@ impl StateSync {
             self.pause(from, now);
             return Err(FalseState::List(height));
         }
-        let Some(finality) = finality() else {
+        if !holds(&evidence) {
             self.pause(from, now);
-            return Err(FalseState::Certificate(height));
-        };
-        (fetch.list, fetch.since) = (Some((list.digests, finality)), now);
+            return Err(FalseState::Evidence(height));
+        }
+        (fetch.list, fetch.since) = (Some((list.digests, evidence)), now);
         Ok(())
     }
 
@@ -450,9 +449,9 @@ impl StateSync {
         let chunk = fetch.chunks.get_mut(number as usize).filter(|chunk| **chunk == Chunk::Writing)?;
         *chunk = Chunk::Written;
         fetch.written += 1;
-        let (_, finality) = fetch.list.as_ref().filter(|_| fetch.written == fetch.offer.chunks)?;
+        let (_, evidence) = fetch.list.as_ref().filter(|_| fetch.written == fetch.offer.chunks)?;
         fetch.complete = true;
-        Some(StateWork::Complete { offer: fetch.offer, certificate: finality.certificate().to_vec() })
+        Some(StateWork::Complete { offer: fetch.offer, evidence: evidence.clone() })
     }
 
     /// The host could not write or use the state.

@@ -28,6 +28,7 @@ fn chain(from: u64, parent: Digest, count: usize) -> Vec<FinalizedBlock> {
                 proposer: A,
                 time_ms: 0,
                 roots_first: Height(1),
+                next_members: Digest::default(),
                 roots: vec![],
                 cut: vec![Head::NONE],
                 log: crate::wire::tests::log(height),

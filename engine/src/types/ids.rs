@@ -154,6 +154,14 @@ impl Height {
     }
 }
 
+impl Epoch {
+    /// The epoch after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl Sequence {
     /// The sequence after this one.
     #[must_use]

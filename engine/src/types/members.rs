@@ -328,6 +328,11 @@ impl Members {
         Self { epoch: Epoch(0), list: genesis.validators().iter().map(member).collect() }
     }
 
+    /// Their keys, in their order.
+    pub fn keys(&self) -> Vec<[u8; PUBLIC_KEY_BYTES]> {
+        self.list.iter().map(|member| member.public_key).collect()
+    }
+
     /// How many of them are a quorum.
     pub fn quorum(&self) -> usize {
         quorum(self.list.len())

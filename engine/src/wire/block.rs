@@ -2,7 +2,8 @@
 //! taken, and the batches are fetched by the digests that this names.
 //!
 //! ```text
-//! height | view | time | proposer | #roots | #authors | epoch | parent | first root height | roots.. | cut.. | log..
+//! height | view | time | proposer | #roots | #authors | epoch | parent | first root height | next members
+//!        | roots.. | cut.. | log..
 //! cut = for each validator of the epoch, the head up to which its stream is taken
 //! log = the frontier of the tree over the digests of all earlier headers, from the network id on
 //! ```
@@ -19,7 +20,7 @@ use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_M
 use crate::types::{ChainTime, Digest, Epoch, Head, Height, Sequence, ValidatorIndex};
 
 /// What is hashed before the short form: nothing else that is hashed begins so.
-const MAGIC: &[u8; 16] = b"millrace/block/2";
+const MAGIC: &[u8; 16] = b"millrace/block/3";
 /// Bytes of the short form.
 const SHORT_BYTES: usize = BLOCK_FIXED_BYTES + 3 * 32;
 
@@ -40,6 +41,8 @@ pub struct Header {
     pub time_ms: u64,
     /// The height of the first root in `roots`.
     pub roots_first: Height,
+    /// In the last block of an epoch the digest of the validators of the next one; zeros in every other block.
+    pub next_members: Digest,
     /// State roots of executed heights, contiguous.
     pub roots: Vec<Digest>,
     /// How far each validator's stream is taken, by its index.
@@ -97,7 +100,7 @@ impl Header {
     fn write_fixed(&self, writer: &mut Writer) {
         writer.u64(self.height.0).u64(self.view).u64(self.time_ms).u16(self.proposer.0);
         writer.u16(self.roots.len() as u16).count(self.cut.len()).u64(self.epoch.0);
-        writer.digest(&self.parent).u64(self.roots_first.0);
+        writer.digest(&self.parent).u64(self.roots_first.0).digest(&self.next_members);
     }
 
     /// The form that the digest covers: roots, cut and log each as the root of a tree. It says how many leaves each of
@@ -121,13 +124,26 @@ impl Header {
         let epoch = Epoch(reader.u64("block epoch")?);
         let parent = reader.digest("parent")?;
         let roots_first = Height(reader.u64("first root height")?);
+        let next_members = reader.digest("next members")?;
         let roots = (0..root_count).map(|_| reader.digest("root")).collect::<Result<_, _>>()?;
         let cut = (0..author_count).map(|_| read_head(reader, "cut")).collect::<Result<_, _>>()?;
         let log = (0..height.0.count_ones())
             .map(|_| Ok(reader.digest("log")?.0))
             .collect::<Result<_, WireError>>()?;
         let log = Frontier::new(height.0, log).expect("as many roots as bits in the height");
-        Ok(Self { height, epoch, view, parent, proposer, time_ms, roots_first, roots, cut, log })
+        Ok(Self {
+            height,
+            epoch,
+            view,
+            parent,
+            proposer,
+            time_ms,
+            roots_first,
+            next_members,
+            roots,
+            cut,
+            log,
+        })
     }
 }
 
@@ -207,6 +223,11 @@ impl Block {
         ChainTime::new(self.header.height, self.header.time_ms).in_epoch(self.header.epoch)
     }
 
+    /// The digest of the validators of the next epoch, if this block is the last of its own.
+    pub fn next_members(&self) -> Option<&Digest> {
+        Some(&self.header.next_members).filter(|next| **next != Digest::default())
+    }
+
     /// How far each validator's stream is taken, by its index.
     pub fn cut(&self) -> &[Head] {
         &self.header.cut
@@ -217,7 +238,7 @@ impl Block {
         &self.digest
     }
 
-    /// What the digest covers, and what a proof has of a header: 176 bytes, whatever it carries.
+    /// What the digest covers, and what a proof has of a header: 208 bytes, whatever it carries.
     pub fn short(&self) -> Vec<u8> {
         self.header.short()
     }

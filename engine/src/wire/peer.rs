@@ -8,10 +8,11 @@ use bytes::Bytes;
 use super::block::{read_head, write_head};
 use super::{Block, Reader, WireError, Writer};
 use crate::limits::{
-    BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, FINALIZATION_BYTES_MAX, HEAD_BYTES, PEER_MESSAGE_BYTES_MAX,
-    STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, STORED_BYTES_MAX, VALIDATORS_MAX, VOTE_BYTES_MAX,
+    BATCH_BYTES_MAX, BLOCKS_REPLY_MAX, EVIDENCE_BYTES_MAX, FINALIZATION_BYTES_MAX, HEAD_BYTES,
+    PEER_MESSAGE_BYTES_MAX, STATE_CHUNK_BYTES, STATE_CHUNKS_MAX, STATES_MAX, STORED_BYTES_MAX,
+    VALIDATORS_MAX, VOTE_BYTES_MAX,
 };
-use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{Digest, Epoch, Head, Height, Sequence, ValidatorIndex};
 
 /// A block for a peer that catches up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub enum PeerMessage {
     BlocksReply(Vec<FinalizedBlock>),
     /// Where the sender stands.
     Status {
+        /// The epoch that it is in. What it says of views and streams is of that epoch.
+        epoch: Epoch,
         /// The highest height that it has finalized.
         finalized: Height,
         /// The highest height that it has executed and made durable.
@@ -105,8 +108,8 @@ pub enum PeerMessage {
         height: Height,
         /// The digest of each chunk.
         digests: Vec<Digest>,
-        /// A finalization near the height, from which consensus may begin.
-        certificate: Bytes,
+        /// The [`Evidence`](crate::replica::Evidence) of the state, encoded; empty if it has none.
+        evidence: Bytes,
     },
     /// Asks for a chunk.
     FetchChunk {
@@ -200,8 +203,8 @@ impl PeerMessage {
                     writer.blob(&block.finalization);
                 }
             }
-            Self::Status { finalized, committed, kept_from, view, yours } => {
-                writer.u8(STATUS).u64(finalized.0).u64(committed.0).u64(kept_from.0);
+            Self::Status { epoch, finalized, committed, kept_from, view, yours } => {
+                writer.u8(STATUS).u64(epoch.0).u64(finalized.0).u64(committed.0).u64(kept_from.0);
                 write_head(writer.u64(*view), yours);
             }
             Self::FetchLastVote => {
@@ -222,13 +225,13 @@ impl PeerMessage {
             Self::FetchChunkList { height } => {
                 writer.u8(FETCH_CHUNK_LIST).u64(height.0);
             }
-            Self::ChunkList { height, digests, certificate } => {
-                writer = Writer::with_capacity(32 + digests.len() * 32 + certificate.len());
+            Self::ChunkList { height, digests, evidence } => {
+                writer = Writer::with_capacity(32 + digests.len() * 32 + evidence.len());
                 writer.u8(CHUNK_LIST).u64(height.0).count(digests.len());
                 for digest in digests {
                     writer.digest(digest);
                 }
-                writer.blob(certificate);
+                writer.blob(evidence);
             }
             Self::FetchChunk { height, number } => {
                 writer.u8(FETCH_CHUNK).u64(height.0).u32(*number);
@@ -292,6 +295,7 @@ impl PeerMessage {
                 Self::BlocksReply((0..count).map(block).collect::<Result<_, WireError>>()?)
             }
             STATUS => Self::Status {
+                epoch: Epoch(reader.u64("epoch")?),
                 finalized: Height(reader.u64("finalized height")?),
                 committed: Height(reader.u64("committed height")?),
                 kept_from: Height(reader.u64("first kept height")?),
@@ -320,8 +324,8 @@ impl PeerMessage {
                 let count = reader.count("chunks", STATE_CHUNKS_MAX, 32)?;
                 let digests =
                     (0..count).map(|_| reader.digest("digest of a chunk")).collect::<Result<_, _>>()?;
-                let certificate = reader.blob("finalization", FINALIZATION_BYTES_MAX)?;
-                Self::ChunkList { height, digests, certificate: message.slice_ref(certificate) }
+                let evidence = reader.blob("evidence", EVIDENCE_BYTES_MAX)?;
+                Self::ChunkList { height, digests, evidence: message.slice_ref(evidence) }
             }
             FETCH_CHUNK => Self::FetchChunk {
                 height: Height(reader.u64("height of a checkpoint")?),

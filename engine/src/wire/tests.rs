@@ -71,6 +71,7 @@ fn block() -> impl Strategy<Value = Block> {
             proposer,
             time_ms,
             roots_first,
+            next_members: Digest::default(),
             roots,
             cut,
             log,
@@ -214,9 +215,9 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
                 |(block, bytes): (Block, Vec<u8>)| FinalizedBlock { block, finalization: bytes.into() };
             PeerMessage::BlocksReply(blocks.into_iter().map(finalized).collect())
         }),
-        (any::<[u64; 4]>(), head()).prop_map(|([finalized, committed, kept_from, view], yours)| {
+        (any::<[u64; 5]>(), head()).prop_map(|([epoch, finalized, committed, kept_from, view], yours)| {
             let [finalized, committed, kept_from] = [finalized, committed, kept_from].map(Height);
-            PeerMessage::Status { finalized, committed, kept_from, view, yours }
+            PeerMessage::Status { epoch: Epoch(epoch), finalized, committed, kept_from, view, yours }
         }),
         Just(PeerMessage::FetchLastVote),
         vec(any::<u8>(), 0..192).prop_map(|vote| PeerMessage::LastVote(vote.into())),
@@ -227,7 +228,7 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
         }),
         any::<u64>().prop_map(|height| PeerMessage::FetchChunkList { height: Height(height) }),
         (any::<u64>(), vec(digest(), 0..5), bytes()).prop_map(|(height, digests, certificate)| {
-            PeerMessage::ChunkList { height: Height(height), digests, certificate }
+            PeerMessage::ChunkList { height: Height(height), digests, evidence: certificate }
         }),
         (any::<u64>(), any::<u32>())
             .prop_map(|(height, number)| PeerMessage::FetchChunk { height: Height(height), number }),
@@ -343,8 +344,8 @@ proptest! {
         let bytes = BLOCK_FIXED_BYTES + digests * 32 + header.cut.len() * HEAD_BYTES;
         prop_assert_eq!(block.encode().len(), bytes);
         prop_assert!(bytes <= BLOCK_BYTES_MAX);
-        prop_assert_eq!(block.short().len(), 176);
-        prop_assert_eq!(block.digest().0, kernels::sha2::sha256_parts(&[b"millrace/block/2", &block.short()]));
+        prop_assert_eq!(block.short().len(), 208);
+        prop_assert_eq!(block.digest().0, kernels::sha2::sha256_parts(&[b"millrace/block/3", &block.short()]));
         laws(&block, block.encode().into(), |bytes| Block::decode(bytes));
     }
 
@@ -524,6 +525,7 @@ fn sample_header(height: u64) -> Header {
         proposer: ValidatorIndex(2),
         time_ms: 1,
         roots_first: Height(0),
+        next_members: Digest::default(),
         roots: Vec::new(),
         cut: vec![Head::NONE; 4],
         log: log(height),

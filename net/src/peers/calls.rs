@@ -1,4 +1,4 @@
-//! How a pair of validators finds each other: calling peers with a higher index, and answering calls.
+//! How a pair of validators finds each other: calling peers with a higher fingerprint, and answering calls.
 //!
 //! A flood of handshakes that are never finished must not keep a peer out. Calls from exactly the address
 //! of a peer, or from one that its name led to last, have places of their own
@@ -71,7 +71,7 @@ impl Failure {
 impl Mesh {
     /// Starts accepting and calling.
     pub(crate) fn run(self: Arc<Self>, open: OpenMesh) {
-        for link in self.links.values().filter(|link| link.peer.index < self.me) {
+        for link in self.links.values().filter(|link| link.peer.fingerprint < self.known_as) {
             tokio::spawn(self.clone().keep_knowing(link.peer.index, open.names.clone()));
         }
         for (peer, config) in open.calling {
@@ -281,8 +281,8 @@ impl Mesh {
         };
         let certificate = certificate_of(&connection);
         let peer = certificate.and_then(|certificate| self.peer_of(&certificate));
-        let Some(peer) = peer.filter(|peer| *peer < self.me) else {
-            let reason = "the validator with the higher index is called, it does not call";
+        let Some(peer) = peer.filter(|peer| self.links[peer].peer.fingerprint < self.known_as) else {
+            let reason = "the validator with the higher fingerprint is called, it does not call";
             self.metrics.refused_direction.add(1);
             refused(reason);
             connection.close(close::REFUSED.into(), reason.as_bytes());

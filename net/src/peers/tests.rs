@@ -344,6 +344,7 @@ fn on_full_drop_succeeds_and_counts() {
         identity: plan.identities[0].clone(),
         peers: Some(PeerSettings {
             me: 0,
+            known_as: plan.identities[0].fingerprint(),
             sockets: vec![plan.socket(0)],
             names: Names::default(),
             peers: plan.peers_of(0),
@@ -385,6 +386,7 @@ fn contradictory_settings_are_refused() {
             identity: plan.identities[0].clone(),
             peers: Some(PeerSettings {
                 me: 0,
+                known_as: plan.identities[0].fingerprint(),
                 sockets: vec![plan.socket(0)],
                 names: Names::default(),
                 peers,
@@ -519,6 +521,7 @@ fn refusals_do_not_fill_the_log() {
     let mut plan = Plan::new(2);
     let settings = PeerSettings {
         me: 1,
+        known_as: plan.identities[1].fingerprint(),
         sockets: vec![plan.socket(1)],
         names: Names::default(),
         peers: plan.peers_of(1),
@@ -551,6 +554,7 @@ fn a_peer_is_let_in_while_strangers_hold_every_place() {
     let mut plan = Plan::new(2);
     let settings = PeerSettings {
         me: 1,
+        known_as: plan.identities[1].fingerprint(),
         sockets: vec![plan.socket(1)],
         names: Names::default(),
         peers: plan.peers_of(1),

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use engine::store::Position;
-use engine::types::{Digest, Genesis, Height};
+use engine::types::{Digest, Genesis, Height, Members};
 use kernels::sha2::sha256;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,8 @@ impl Archiver {
         }
         let noted = note.filter(|note| note.position > 0);
         let noted = noted.map(|note| (note.validator.0, Position::from_raw(note.position)));
-        let verifier = ordering::verifier(genesis).map_err(VerifyError::Committee)?;
+        let verifier = ordering::verifier(genesis.network(), &Members::of_genesis(genesis))
+            .map_err(VerifyError::Committee)?;
         let (height, block) = (tip.height, tip.digest);
         let heights = Heights::open(data, &network, verifier, tip, noted)?;
         let directory = directory.to_owned();

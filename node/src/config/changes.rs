@@ -52,13 +52,10 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
 pub const SETTINGS: [Setting; 31] = [
-    restart("validator.index", |of| of.index.to_string()),
+    restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
-    restart("identity.consensus_key", |of| {
-        let me = of.genesis.validators().get(usize::from(of.index));
-        me.map_or_else(String::new, |me| format!("key {}", hex::encode(me.public_key)))
-    }),
+    restart("identity.consensus_key", |of| format!("key {}", hex::encode(of.public_key()))),
     reload("identity.certificate", |of| format!("certificate {}", of.identity.certificate())),
     restart("identity.private_key", |of| format!("key {}", of.identity.fingerprint())),
     reload("identity.group_may_read", |of| of.group_may_read.to_string()),

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use engine::types::Genesis;
+use engine::types::{Genesis, Membership};
 use kernels::ed25519::SigningKey;
 use net::{Fingerprint, Identity};
 
@@ -103,7 +103,7 @@ impl Secret {
 pub(super) struct Claims<'a> {
     pub file: &'a Path,
     pub genesis_file: &'a Path,
-    pub index: u16,
+    pub index: Option<u16>,
     pub name: &'a str,
     pub peers: &'a [PeerConfig],
     pub consensus_key_file: &'a Path,
@@ -115,18 +115,33 @@ pub(super) struct Claims<'a> {
 impl Claims<'_> {
     /// Compares every claim with the genesis; the first that differs is the error.
     pub(super) fn check(&self, genesis: &Genesis) -> Result<(), ConfigError> {
+        match self.index {
+            Some(index) => self.check_own(index, genesis)?,
+            None if genesis.membership() == Membership::Decided => {}
+            None => {
+                return Err(ConfigError::Missing {
+                    file: self.file.to_owned(),
+                    field: "validator.index".into(),
+                    help: "this validator's place in the genesis: the members of this network are fixed, so it must be there",
+                });
+            }
+        }
+        self.check_peers(genesis)
+    }
+
+    fn check_own(&self, index: u16, genesis: &Genesis) -> Result<(), ConfigError> {
         let validators = genesis.validators();
-        let Some(me) = validators.get(usize::from(self.index)) else {
+        let Some(me) = validators.get(usize::from(index)) else {
             return Err(self.against_genesis(
                 self.file,
                 "validator.index".into(),
-                self.index.to_string(),
+                index.to_string(),
                 "validator".into(),
                 format!("there are {} validators, counted from 0", validators.len()),
                 "set the index under which the genesis lists this validator",
             ));
         };
-        let listed = |part: &str| format!("validator[{}].{part}", self.index);
+        let listed = |part: &str| format!("validator[{index}].{part}");
         if me.name != self.name {
             return Err(self.against_genesis(
                 self.file,
@@ -148,7 +163,9 @@ impl Claims<'_> {
                 "use the key with which this validator entered the genesis",
             ));
         }
-        if !self.identity.is_known_by(Fingerprint(me.certificate_fingerprint)) {
+        // Where members are decided about, the certificate may be another one by now; the start looks at that.
+        let is_fixed = genesis.membership() == Membership::Fixed;
+        if is_fixed && !self.identity.is_known_by(Fingerprint(me.certificate_fingerprint)) {
             return Err(self.against_genesis(
                 self.certificate_file,
                 "the fingerprint of this certificate's key".into(),
@@ -159,14 +176,14 @@ impl Claims<'_> {
                  has the fingerprint of a whole certificate, only that one can be used",
             ));
         }
-        self.check_peers(genesis)
+        Ok(())
     }
 
     fn check_peers(&self, genesis: &Genesis) -> Result<(), ConfigError> {
         let validators = genesis.validators();
         for (at, peer) in self.peers.iter().enumerate() {
             let field = |part: &str| format!("peer with index {}: {part}", peer.index);
-            if peer.index == self.index {
+            if Some(peer.index) == self.index {
                 return Err(self.contradiction(
                     field("index"),
                     peer.index.to_string(),
@@ -215,7 +232,7 @@ impl Claims<'_> {
             }
         }
         let missing = (0..validators.len() as u16)
-            .find(|index| *index != self.index && self.peers.iter().all(|peer| peer.index != *index));
+            .find(|index| Some(*index) != self.index && self.peers.iter().all(|peer| peer.index != *index));
         match missing {
             None => Ok(()),
             Some(index) => Err(ConfigError::Missing {

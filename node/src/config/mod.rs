@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::limits::{CHECKPOINT_EVERY_BYTES, RETENTION_HEIGHTS_MIN};
+use engine::limits::{CHECKPOINT_EVERY_BYTES, PUBLIC_KEY_BYTES, RETENTION_HEIGHTS_MIN};
 use engine::replica::Retention;
 use engine::types::Genesis;
+use kernels::ed25519::SigningKey;
 use net::{Address, Identity};
 
 mod changes;
@@ -95,9 +96,9 @@ pub struct WorkConfig {
 pub struct Config {
     /// The file this was read from.
     pub file: PathBuf,
-    /// This validator's place in the genesis.
-    pub index: u16,
-    /// Its name in the genesis.
+    /// This validator's place in the genesis; none if it came, or is to come, by a decision.
+    pub index: Option<u16>,
+    /// Its name in the genesis, or in the decision.
     pub name: String,
     /// The genesis file of the network.
     pub genesis_file: PathBuf,
@@ -154,8 +155,9 @@ impl Config {
         let mut top = Section::open(file)?;
 
         let mut validator = top.section("validator")?;
-        let index = validator.required("index", "this validator's place in the genesis, counted from 0")?;
-        let name: String = validator.required("name", "this validator's name in the genesis")?;
+        let place = "this validator's place in the genesis, counted from 0; none if it is not there";
+        let index = validator.optional_bounded("index", 0..=u16::MAX, place)?;
+        let name: String = validator.required("name", "this validator's name")?;
         validator.finish()?;
 
         let mut network = top.section("network")?;
@@ -278,6 +280,14 @@ impl Config {
             work,
             log_level,
         })
+    }
+}
+
+impl Config {
+    /// The public key of this validator's votes and batches.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; PUBLIC_KEY_BYTES] {
+        SigningKey::from_seed(self.consensus_seed.0).public_key()
     }
 }
 

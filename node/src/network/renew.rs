@@ -25,10 +25,12 @@ pub fn renew(member: &Member, days: u32) -> Result<u64> {
     let (now, until) = (Clock::start().moment().unix_ms / 1_000, u64::from(days) * DAY);
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     let renewed = config.identity.renewed(&member.name, at(now) - BEFORE..at(now + until))?;
-    let known =
-        net::Fingerprint(config.genesis.validators()[usize::from(config.index)].certificate_fingerprint);
+    let listed = config.index.and_then(|index| config.genesis.validators().get(usize::from(index)));
+    let of_genesis = listed.map(|of| net::Fingerprint(of.certificate_fingerprint));
+    let is_known =
+        |fingerprint| config.identity.is_known_by(fingerprint) && !renewed.is_known_by(fingerprint);
     anyhow::ensure!(
-        renewed.is_known_by(known),
+        !of_genesis.is_some_and(is_known),
         "the genesis of this network has the fingerprint of the whole certificate of {}: no other one can take its place",
         member.name
     );

@@ -17,7 +17,7 @@ fn what_init_writes_loads_at_every_validator() {
     assert_eq!(loaded.chains().collect::<Vec<_>>(), [ChainId(1), ChainId(2)]);
     for member in &loaded.members {
         let config = Config::load(&member.config_file()).unwrap();
-        assert_eq!(config.index, member.index.0);
+        assert_eq!(config.index, Some(member.index.0));
         assert_eq!(config.listen_clients.to_string(), member.clients.to_string());
         assert_eq!(config.peers.len(), 3);
         assert_eq!(config.data, member.data());

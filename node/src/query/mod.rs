@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use client::answers::{BlockAnswer, ProofAnswer};
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
 use engine::types::{
-    ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex,
+    ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Height, Members, Outcome, TransactionId, ValidatorIndex,
     old_key_key, record_key,
 };
 use net::{Address, Fingerprint};
@@ -32,7 +32,6 @@ use crate::config::genesis::HEADER_FILE;
 use crate::governance::proposals::deciding_by;
 use crate::network::{Member, Network};
 use crate::validator::counters::CountersReport;
-use crate::validator::ordering::public_keys;
 use archive::AskedArchive;
 
 mod accounts;
@@ -450,7 +449,7 @@ impl Asked {
 
     /// Checks a block's finalization certificate, where the validators' keys are known.
     fn finality(&self, answer: &BlockAnswer) -> Result<String> {
-        let keys = self.network.as_ref().map(|network| public_keys(&network.genesis));
+        let keys = self.network.as_ref().map(|network| Members::of_genesis(&network.genesis).keys());
         let keys = match (keys, &self.archive) {
             (None, None) => {
                 return Ok("not checked: the validators' keys are in the genesis, see --network".into());

@@ -286,6 +286,13 @@ impl Ports for Host {
             Work::ReadState(peer, read) => self.request(peer, Wanted::State(read)),
             // A thread that is gone is stopping.
             Work::State(work) => drop(self.wiring.checkpoints.send(CheckpointWork::State(work))),
+            Work::NextEpoch(height) => {
+                tracing::info!(
+                    height = height.0,
+                    "the last block of the epoch is durable: the next one begins"
+                );
+                self.wiring.shared.starts_again.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
         }
     }
 

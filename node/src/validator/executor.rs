@@ -125,7 +125,7 @@ impl CommitPorts for Host {
                 }
                 let deltas = executed.deltas.clone();
                 self.executed.push_back((height, self.position, deltas, executed.state_root.clone()));
-                let decided = executed.decided().charters;
+                let decided = executed.decided();
                 self.to_core(CoreEvent::Input(Input::Executed { height, root, in_flight, decided }));
             }
             CommitterEvent::Committed { height, checkpoint } => {

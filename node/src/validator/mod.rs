@@ -54,6 +54,7 @@ mod recover;
 mod rehearsal;
 mod reload;
 pub(crate) mod search;
+mod seat;
 mod service;
 mod shared;
 mod start;

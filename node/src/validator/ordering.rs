@@ -2,18 +2,18 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use consensus::{
-    Application, Channel, FIRST_EPOCH, Fault, Finalization, Payload, ProposalContext, Recipients, Reply,
-    StopReason, SyncDone,
+    Application, Channel, Fault, Finalization, Payload, ProposalContext, Recipients, Reply, StopReason,
+    SyncDone,
 };
 use crossbeam::channel::Sender;
 use engine::order::{Finality, FinalityEvidence, FinalityVerifier};
 use engine::replica::{Boot, Boots, Input, KIND_BOOT};
 use engine::store::{Log, Position, StoreError};
-use engine::types::{Digest, Genesis, ValidatorIndex};
+use engine::types::{Digest, Epoch, Genesis, Members, ValidatorIndex};
 use net::PeerNetwork;
 
 use super::events::{CoreEvent, proposal};
@@ -78,19 +78,39 @@ impl Application for ToCore {
     }
 }
 
-/// Carries the engine's messages over the channels of the peers' network that have the same numbers.
-pub struct OverQuic(pub PeerNetwork);
+/// Bytes before each message of consensus: its epoch.
+pub const EPOCH_BYTES: usize = 8;
+
+/// Carries the engine's messages over the channels of the peers' network that have the same numbers. The epoch stands
+/// before each: validators enter the next one at different moments, and an engine takes a vote of another epoch for an
+/// offence.
+pub struct OverQuic {
+    /// The network.
+    pub peers: PeerNetwork,
+    /// The epoch.
+    pub epoch: Epoch,
+}
+
+impl OverQuic {
+    /// A message of consensus, if it is of this epoch.
+    #[must_use]
+    pub fn of_epoch(epoch: Epoch, frame: &Bytes) -> Option<Bytes> {
+        let (said, _) = frame.split_first_chunk()?;
+        (u64::from_le_bytes(*said) == epoch.0).then(|| frame.slice(EPOCH_BYTES..))
+    }
+}
 
 impl consensus::Transport for OverQuic {
     /// A message that cannot be sent now is dropped and counted by the network; consensus repeats what matters.
     fn send(&self, to: Recipients, channel: Channel, message: Bytes) {
         let number = channel as usize;
+        let frame = Bytes::from([&self.epoch.0.to_le_bytes()[..], &message].concat());
         let one = |peer: u16| {
-            let _counted = self.0.send(peer, number, message.clone());
+            let _counted = self.peers.send(peer, number, frame.clone());
         };
         match to {
             Recipients::All => {
-                self.0.broadcast(number, &message);
+                self.peers.broadcast(number, &frame);
             }
             Recipients::One(peer) => one(peer),
             Recipients::Some(peers) => peers.into_iter().for_each(one),
@@ -101,6 +121,7 @@ impl consensus::Transport for OverQuic {
 /// The engine's evidence, as the ledger takes it.
 fn finality(finalization: &Finalization) -> Finality {
     Finality::handed_on(FinalityEvidence {
+        epoch: Epoch(finalization.epoch()),
         view: finalization.view(),
         digest: Digest(finalization.payload()),
         certificate: finalization.certificate(),
@@ -233,6 +254,8 @@ pub struct SeenVotes {
     pub certificates: Arc<Certificates>,
     /// This validator.
     pub me: ValidatorIndex,
+    /// The epoch.
+    pub epoch: Epoch,
 }
 
 impl SeenVotes {
@@ -245,51 +268,67 @@ impl SeenVotes {
     /// Whether this validator has signed a vote that its log does not remember.
     #[must_use]
     pub fn lacks(&self, vote: &[u8]) -> bool {
-        self.memory.lacks(vote, self.me.0, &self.certificates.0)
+        self.certificates.with(self.epoch, |of| self.memory.lacks(vote, self.me.0, of)).unwrap_or(false)
     }
 }
 
-/// Checks finalization certificates for the ledger.
+/// Checks finalization certificates for the ledger, of all epochs whose validators are known.
 #[derive(Debug)]
-pub struct Certificates(consensus::Verifier);
+pub struct Certificates {
+    network: Digest,
+    /// By epoch.
+    epochs: RwLock<Vec<consensus::Verifier>>,
+}
 
 impl Certificates {
-    /// For the network of `genesis`.
+    /// For the network of `genesis`, of which the first epoch is known.
     ///
     /// # Errors
     /// A public key of the genesis is not a key.
     pub fn new(genesis: &Genesis) -> Result<Self, consensus::StartError> {
-        verifier(genesis).map(Self)
+        let first = verifier(genesis.network(), &Members::of_genesis(genesis))?;
+        Ok(Self { network: *genesis.network(), epochs: RwLock::new(vec![first]) })
     }
 
     /// The engine's own form of a finality, from its certificate.
     #[must_use]
     pub fn floor(&self, finality: &Finality) -> Option<Finalization> {
-        self.0.verify(finality.certificate()).ok()
+        self.check(finality.certificate())
+    }
+
+    fn check(&self, certificate: &[u8]) -> Option<Finalization> {
+        let epoch = Epoch(Finalization::epoch_of(certificate)?);
+        self.with(epoch, |of| of.verify(certificate).ok()).flatten()
+    }
+
+    fn with<T>(&self, epoch: Epoch, ask: impl FnOnce(&consensus::Verifier) -> T) -> Option<T> {
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        epochs.get(usize::try_from(epoch.0).ok()?).map(ask)
     }
 }
 
 impl FinalityVerifier for Certificates {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
-        let finalization = self.0.verify(certificate).ok()?;
-        Some(finality(&finalization))
+        self.check(certificate).as_ref().map(finality)
     }
 
-    fn leader(&self, view: u64) -> ValidatorIndex {
-        ValidatorIndex(self.0.leader(view))
+    fn leader(&self, epoch: Epoch, view: u64) -> ValidatorIndex {
+        ValidatorIndex(self.with(epoch, |of| of.leader(view)).expect("the epoch is known"))
+    }
+
+    fn admit(&self, members: &Members) {
+        let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        if members.epoch.0 == epochs.len() as u64 {
+            // Each member of a set that was decided has shown a signature under its key, or was there before.
+            epochs.push(verifier(&self.network, members).expect("members have keys"));
+        }
     }
 }
 
-/// Checks what the validators of a genesis have signed.
+/// Checks what the validators of an epoch have signed.
 ///
 /// # Errors
-/// A public key of the genesis is not a key.
-pub fn verifier(genesis: &Genesis) -> Result<consensus::Verifier, consensus::StartError> {
-    consensus::Verifier::new(genesis.network().as_bytes(), FIRST_EPOCH, &public_keys(genesis))
-}
-
-/// The validators' public keys, by index.
-#[must_use]
-pub fn public_keys(genesis: &Genesis) -> Vec<[u8; 32]> {
-    genesis.validators().iter().map(|validator| validator.public_key).collect()
+/// A public key of theirs is not a key.
+pub fn verifier(network: &Digest, members: &Members) -> Result<consensus::Verifier, consensus::StartError> {
+    consensus::Verifier::new(network.as_bytes(), members.epoch.0, &members.keys())
 }

@@ -15,12 +15,13 @@ use consensus::Inbound;
 use crossbeam::channel::Sender;
 use engine::limits::{PEER_MESSAGE_BYTES_MAX, VALIDATORS_MAX};
 use engine::replica::Input;
-use engine::types::ValidatorIndex;
+use engine::types::{Epoch, ValidatorIndex};
 use engine::wire::PeerMessage;
 use net::{Channel, Flow, Frame, LogLimit, OnFull, PeerEvent};
 
 use super::counters::Counters;
 use super::events::CoreEvent;
+use super::ordering::OverQuic;
 use super::scrub::Stored;
 use super::shared::Shared;
 
@@ -70,7 +71,8 @@ pub fn channels(consensus_bytes_max: usize) -> Vec<Channel> {
 /// Sorts what peers send.
 pub struct Sorter {
     core: Sender<CoreEvent>,
-    consensus: Inbound,
+    /// The epoch, and where what consensus says in it goes; none where this is no validator of it.
+    consensus: Option<(Epoch, Inbound)>,
     shared: Arc<Shared>,
     stored: Sender<Stored>,
     unreadable: Mutex<LogLimit<ValidatorIndex>>,
@@ -81,7 +83,7 @@ impl Sorter {
     #[must_use]
     pub fn new(
         core: Sender<CoreEvent>,
-        consensus: Inbound,
+        consensus: Option<(Epoch, Inbound)>,
         shared: Arc<Shared>,
         stored: Sender<Stored>,
     ) -> Self {
@@ -114,7 +116,11 @@ impl Sorter {
     fn message(&self, from: ValidatorIndex, channel: usize, frame: Frame) -> Flow {
         if let Some(channel) = u8::try_from(channel).ok().and_then(consensus::Channel::from_number) {
             // What consensus drops it counts itself.
-            self.consensus.deliver(from.0, channel, frame.bytes);
+            if let Some((epoch, consensus)) = &self.consensus
+                && let Some(message) = OverQuic::of_epoch(*epoch, &frame.bytes)
+            {
+                consensus.deliver(from.0, channel, message);
+            }
             return Flow::Continue;
         }
         match PeerMessage::decode(&frame.bytes) {

@@ -341,7 +341,7 @@ impl QueryThread {
     fn status(&self) -> Result<StatusAnswer, Unanswered> {
         let shared = &self.shared;
         let (missing, fetching) = shared.catch_up.now(shared.clock.now());
-        let name = shared.genesis.validator(shared.me).map_or_else(String::new, |me| me.name.clone());
+        let name = shared.name.clone();
         Ok(StatusAnswer {
             network: *shared.genesis.network(),
             network_name: shared.genesis.name().to_owned(),

@@ -34,7 +34,7 @@ pub fn rehearse(config: &Config) -> anyhow::Result<Rehearsal> {
     Ok(Rehearsal {
         height: resumed.recovered.head.height,
         finalized_view: resumed.recovered.finality.as_ref().map_or(0, Finality::view),
-        voted_view: votes.replay.memory(consensus::FIRST_EPOCH).view(),
+        voted_view: votes.replay.memory(resumed.recovered.epochs.present().0).view(),
         believes_a_loss: standing.stream_lost || standing.votes_forgotten,
     })
 }

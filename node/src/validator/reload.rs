@@ -14,6 +14,7 @@ use engine::replica::Input;
 use net::PeerNetwork;
 
 use super::events::CoreEvent;
+use super::seat::Seat;
 use super::service;
 use super::shared::Shared;
 use super::start::{ingress_bytes, tuning};
@@ -27,6 +28,7 @@ pub struct Knobs {
     pub core: Sender<CoreEvent>,
     pub ingress: Lane<Submission>,
     pub peers: PeerNetwork,
+    pub seat: Seat,
 }
 
 impl Knobs {
@@ -34,9 +36,11 @@ impl Knobs {
         *self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner) = config.retention;
         self.shared.mempools.set_sender_cap(config.work.mempool_per_account as u32);
         self.ingress.set_bytes_max(ingress_bytes(config));
-        config.peers.iter().for_each(|peer| self.peers.set_address(peer.index, peer.address.clone()));
+        for peer in self.seat.peers(config) {
+            self.peers.set_address(peer.index, peer.address);
+        }
         // A core that is gone is stopping.
-        let _stopping = self.core.send(CoreEvent::Input(Input::Tune(tuning(config))));
+        let _stopping = self.core.send(CoreEvent::Input(Input::Tune(tuning(config, &self.seat))));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ingress::Submission;
 use engine::mempool::Mempools;
-use engine::replica::{BlockIndex, Boot, Boots, Held, Hints, JournalReader, Retention};
+use engine::replica::{BlockIndex, Boot, Boots, Epochs, Held, Hints, JournalReader, Retention};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::Notice;
@@ -23,6 +23,10 @@ pub struct Shared {
     pub genesis: Arc<Genesis>,
     /// This validator.
     pub me: ValidatorIndex,
+    /// Its name.
+    pub name: String,
+    /// The epochs up to the present one.
+    pub epochs: Epochs,
     /// Time.
     pub clock: Clock,
     /// What is counted.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
-use engine::limits::{CLIENT_FRAME_BYTES_MAX, PUBLIC_KEY_BYTES, SERVER_FRAME_BYTES_MAX};
+use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
@@ -20,9 +20,8 @@ use engine::replica::{
     Standing, Tuning,
 };
 use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
-use engine::types::ValidatorIndex;
 use engine::verify::Verifier;
-use net::{ClientSettings, Fingerprint, Network, Peer, PeerNetwork, PeerSettings, Permit, Settings};
+use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
 
 use super::catch_up::CatchUp;
 use super::certificate::CertificateReport;
@@ -36,7 +35,7 @@ use super::events::CoreEvent;
 use super::executor::{Event, Executor};
 use super::fatal::stop_on_panic;
 use super::offenders::Offenders;
-use super::ordering::{Certificates, OverQuic, SeenVotes, ToCore, VoteLog, Votes, public_keys};
+use super::ordering::{Certificates, EPOCH_BYTES, OverQuic, SeenVotes, ToCore, VoteLog, Votes};
 use super::orders::{Order, Orders};
 use super::peers::{Sorter, channels};
 use super::queries::QueryThread;
@@ -47,6 +46,7 @@ use super::reload::{Knobs, reload};
 use super::report::Report;
 use super::room::RoomReport;
 use super::scrub::{self, Asking, Scrubber};
+use super::seat::Seat;
 use super::service;
 use super::shared::Shared;
 use super::storage;
@@ -167,9 +167,9 @@ pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates
     let votes = VoteLog::open(&config.data.join("consensus"), vote_options(config))?;
     votes.replay.check().context("the records of consensus cannot be used")?;
     let directory = config.data.join("checkpoints");
-    let files = checkpoints::Directory::open(&directory, *genesis.network(), own_key(config))?;
+    let files = checkpoints::Directory::open(&directory, *genesis.network(), config.public_key())?;
     let (journal, mut resumed) = resume(config, orders, certificates, &files, journal)?;
-    let validators = genesis.validators().len();
+    let validators = resumed.recovered.epochs.members().list.len();
     let (standing, boots) = boot(config, validators, &journal, &votes, &mut resumed.recovered)?;
     Ok(Opened { journal, votes, files, resumed, standing, boots })
 }
@@ -191,12 +191,13 @@ struct Validator {
 impl Validator {
     fn start(config: &Config, orders: &Orders) -> anyhow::Result<Self> {
         let genesis = &config.genesis;
-        let me = ValidatorIndex(config.index);
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
         let Opened { journal, votes, files, resumed, standing, boots } = open(config, orders, &certificates)?;
         let Resumed { recovered, ledger, roots, view, index, hints } = resumed;
+        let seat = Seat::of(config, &recovered.epochs);
+        seat.tell(config);
         let keeper = Keeper::new(&recovered, &roots);
 
         let counters = Arc::new(Counters::default());
@@ -204,7 +205,9 @@ impl Validator {
         counters.finalized.store(recovered.head.height.0, Relaxed);
         let shared = Arc::new(Shared {
             genesis: genesis.clone(),
-            me,
+            me: seat.me,
+            name: config.name.clone(),
+            epochs: recovered.epochs.clone(),
             clock: Clock::start(),
             clients: Clients::new(counters.clone()),
             damage: Damage::new(counters.clone()),
@@ -234,22 +237,29 @@ impl Validator {
         let bounds =
             Bounds { submission_bytes_max: ingress_bytes(config), batch_bytes_max: PEER_BATCH_BYTES_MAX };
         let (ingress, batches, intake) = ingress::open(bounds);
-        let (inbound, inbox) = consensus::inbound(genesis.validators().len());
-        let channels = channels(inbound.message_bytes_max());
+        let (inbound, inbox) = consensus::inbound(seat.validators());
+        let channels = channels(EPOCH_BYTES + inbound.message_bytes_max());
         let (stored, stored_by_others) = Asking::channel();
-        let sorter = Sorter::new(core.clone(), inbound.clone(), shared.clone(), stored);
+        let of_consensus = seat.is_member().then(|| (seat.epoch(), inbound.clone()));
+        let sorter = Sorter::new(core.clone(), of_consensus, shared.clone(), stored);
         let lane = ingress.clone();
         let reception = Reception { shared: shared.clone(), ingress, questions: questions.clone() };
-        let settings = network_settings(config, peer_sockets, client_sockets, channels);
+        let settings = network_settings(config, &seat, (peer_sockets, client_sockets), channels);
         let network =
             Network::start(settings, move |event| sorter.take(event), move |event| reception.take(event))?;
         let peers = network.peers().expect("the settings have a port for peers");
-        let knobs = Knobs { shared: shared.clone(), core: core.clone(), ingress: lane, peers: peers.clone() };
+        let knobs = Knobs {
+            shared: shared.clone(),
+            core: core.clone(),
+            ingress: lane,
+            peers: peers.clone(),
+            seat: seat.clone(),
+        };
 
         let verifier = Verifier::new(
             *genesis.network(),
             ledger.states(),
-            public_keys(genesis).into(),
+            seat.members.keys().into(),
             Arc::clone(&shared.counters.signatures_verified),
         );
         let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &questions, &core)?;
@@ -298,22 +308,24 @@ impl Validator {
                 files,
                 certificates: certificates.clone(),
                 asking: Asking::new(peers.clone(), stored_by_others),
-                agree: (genesis.validators().len() - 1) / 3 + 1,
+                agree: (seat.validators() - 1) / 3 + 1,
                 rate: config.scrub_bytes_per_second,
             };
             reader_threads.push(spawn("scrubber", move || scrubber.run())?);
         }
         let seen_votes = SeenVotes {
             inbound,
-            memory: votes.replay.memory(consensus::FIRST_EPOCH),
+            memory: votes.replay.memory(seat.epoch().0),
             log: votes.log.clone(),
             certificates: certificates.clone(),
-            me,
+            me: seat.me,
+            epoch: seat.epoch(),
         };
-        let begin = consensus_starter(config, votes, inbox, &peers, &core, &consensus, &certificates);
+        let begin =
+            consensus_starter((config, &seat), votes, inbox, &peers, &core, &consensus, &certificates);
         let replica = Replica::new(
             genesis,
-            replica_settings(config),
+            replica_settings(config, &seat),
             &config.consensus_seed.0,
             Box::new(certificates),
             shared.mempools.clone(),
@@ -424,23 +436,19 @@ fn boot(
 
 fn network_settings(
     config: &Config,
-    peer_sockets: Vec<std::net::UdpSocket>,
-    client_sockets: Vec<std::net::UdpSocket>,
+    seat: &Seat,
+    (peer_sockets, client_sockets): (Vec<std::net::UdpSocket>, Vec<std::net::UdpSocket>),
     channels: Vec<net::Channel>,
 ) -> Settings {
-    let peer = |peer: &crate::config::PeerConfig| Peer {
-        index: peer.index,
-        address: peer.address.clone(),
-        fingerprint: Fingerprint(peer.certificate_fingerprint),
-    };
     Settings {
         thread_name: "net".to_owned(),
         identity: config.identity.clone(),
         peers: Some(PeerSettings {
-            me: config.index,
+            me: seat.me.0,
+            known_as: seat.known_as(config),
             sockets: peer_sockets,
             names: net::Names::default(),
-            peers: config.peers.iter().map(peer).collect(),
+            peers: seat.peers(config),
             channels,
         }),
         clients: Some(ClientSettings {
@@ -496,7 +504,7 @@ fn offer(batches: &ingress::Lane<PeerBatch>, core: &Sender<CoreEvent>, check: Ch
 
 /// Starts consensus, from a floor where there is one, and keeps its handle.
 fn consensus_starter(
-    config: &Config,
+    (config, seat): (&Config, &Seat),
     votes: Votes,
     inbox: consensus::Inbox,
     peers: &PeerNetwork,
@@ -504,14 +512,23 @@ fn consensus_starter(
     handle: &Arc<Mutex<Option<consensus::Handle>>>,
     certificates: &Arc<Certificates>,
 ) -> Begin {
-    let keys = public_keys(&config.genesis);
-    let mut engine =
-        consensus::Config::new(*config.genesis.network().as_bytes(), keys, config.consensus_seed.0);
-    engine.timing = consensus::Timing::for_validators(config.genesis.validators().len());
+    let (network, keys) = (*config.genesis.network().as_bytes(), seat.members.keys());
+    let mut engine = consensus::Config::new(network, keys, config.consensus_seed.0);
+    (engine.epoch, engine.root) = (seat.epoch().0, *seat.root.as_bytes());
+    engine.timing = consensus::Timing::for_validators(seat.validators());
     let scratch = config.data.join("consensus-scratch");
     let (core, handle, certificates) = (core.clone(), handle.clone(), certificates.clone());
-    let transport = Arc::new(OverQuic(peers.clone()));
+    let transport = Arc::new(OverQuic { peers: peers.clone(), epoch: seat.epoch() });
+    let voted_in = votes.replay.epoch();
     Box::new(move |floor: Option<Finality>| {
+        if voted_in > engine.epoch {
+            tracing::warn!(
+                "the log of votes is of epoch {voted_in}, and the journal ends in epoch {}: this validator follows without \
+                 voting until it has caught up",
+                engine.epoch
+            );
+            return Ok(());
+        }
         let checked =
             floor.map(|floor| certificates.floor(&floor).context("the floor has no valid certificate"));
         engine.floor = checked.transpose()?;
@@ -529,10 +546,10 @@ fn consensus_starter(
     })
 }
 
-fn replica_settings(config: &Config) -> ReplicaSettings {
-    let validators = config.genesis.validators().len();
-    let settings = ReplicaSettings::new(ValidatorIndex(config.index), validators);
-    let Tuning { batch_packets_max, batch_delay, view_interval, skips_blocks } = tuning(config);
+fn replica_settings(config: &Config, seat: &Seat) -> ReplicaSettings {
+    let validators = seat.validators();
+    let settings = ReplicaSettings::new(seat.me, validators);
+    let Tuning { batch_packets_max, batch_delay, view_interval, skips_blocks } = tuning(config, seat);
     ReplicaSettings {
         batch_packets_max,
         batch_delay,
@@ -544,9 +561,8 @@ fn replica_settings(config: &Config) -> ReplicaSettings {
 }
 
 /// Those of a replica's settings that may be changed while it runs.
-pub(super) fn tuning(config: &Config) -> Tuning {
-    let (me, validators) = (ValidatorIndex(config.index), config.genesis.validators().len());
-    let default = ReplicaSettings::new(me, validators).view_interval;
+pub(super) fn tuning(config: &Config, seat: &Seat) -> Tuning {
+    let default = ReplicaSettings::new(seat.me, seat.validators()).view_interval;
     Tuning {
         batch_packets_max: config.work.batch_packets_max,
         batch_delay: config.work.batch_delay,
@@ -577,12 +593,6 @@ pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// This validator's public key.
-fn own_key(config: &Config) -> [u8; PUBLIC_KEY_BYTES] {
-    let me = config.genesis.validator(ValidatorIndex(config.index));
-    me.expect("the configuration was checked").public_key
-}
-
 fn options(config: &Config, log: LogKind) -> Options {
     let backend = match config.storage {
         StorageBackend::Auto => Backend::Auto,
@@ -590,7 +600,7 @@ fn options(config: &Config, log: LogKind) -> Options {
         StorageBackend::Portable => Backend::Portable,
     };
     let network = *config.genesis.network().as_bytes();
-    let owner = Owner { network, validator: own_key(config), log };
+    let owner = Owner { network, validator: config.public_key(), log };
     Options { backend, segment_bytes: config.segment_bytes, ..Options::new(owner) }
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::audit::{Auditor, FinalBlock, FinalityCheck};
-use engine::types::{Digest, Genesis};
+use engine::types::{Digest, Genesis, Members};
 
 use crate::config::FIRST_START;
 use crate::validator::ordering;
@@ -62,7 +62,8 @@ pub fn check_data(directory: &Path) -> Result<(), VerifyError> {
 pub fn auditor(genesis: Arc<Genesis>) -> Result<Auditor, VerifyError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| VerifyError::Randomness(io::Error::other(error)))?;
-    let verifier = ordering::verifier(&genesis).map_err(VerifyError::Committee)?;
+    let verifier = ordering::verifier(genesis.network(), &Members::of_genesis(&genesis))
+        .map_err(VerifyError::Committee)?;
     let (format, finality) =
         (Box::new(records::Records(*genesis.network())), Box::new(Certificates(verifier)));
     Ok(Auditor::new(genesis, seed, format, finality))

@@ -25,6 +25,7 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
         proposer: ValidatorIndex(0),
         time_ms: 1,
         roots_first: Height(1),
+        next_members: Digest::default(),
         roots: Vec::new(),
         cut: vec![Head::NONE],
         log: Position::genesis(*network.genesis.network(), 1).log,

@@ -52,7 +52,8 @@ impl Byzantine {
             thread_name: "byzantine".into(),
             identity: config.identity.clone(),
             peers: Some(net::PeerSettings {
-                me: config.index,
+                me: config.index.unwrap(),
+                known_as: config.identity.fingerprint(),
                 sockets: net::bind(config.listen_peers.addresses()).unwrap(),
                 names: net::Names::default(),
                 peers: config.peers.iter().map(peer).collect(),
@@ -136,6 +137,7 @@ fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
         proposer: ValidatorIndex(proposer),
         time_ms: 1,
         roots_first: Height(1),
+        next_members: Digest::default(),
         roots: Vec::new(),
         cut: vec![Head::NONE; validators],
         log: Frontier::new(1 << 40, vec![[9; 32]]).unwrap(),
@@ -145,6 +147,7 @@ fn block(proposer: u16, validators: usize, view: u64) -> PeerMessage {
 
 fn status(height: u64) -> PeerMessage {
     PeerMessage::Status {
+        epoch: Epoch(0),
         finalized: Height(height),
         committed: Height(height),
         kept_from: Height(1),
@@ -289,6 +292,7 @@ fn heights_and_holdings_that_do_not_exist_move_nobody() {
     for heads in [vec![nowhere; 4], vec![near; 4], vec![Head { sequence: Sequence(0), ..near }; 4]] {
         byzantine.flood(&PeerMessage::Holding(heads));
         byzantine.flood(&PeerMessage::Status {
+            epoch: Epoch(0),
             finalized: Height(most),
             committed: Height(most),
             kept_from: Height(most),

@@ -199,7 +199,15 @@ fn a_peer_with_a_certificate_from_elsewhere_is_refused() {
     let settings = net::Settings {
         thread_name: "stranger".into(),
         identity: Identity::generate("dogwood").unwrap(),
-        peers: Some(net::PeerSettings { me: 3, sockets, names: net::Names::default(), peers, channels }),
+        peers: Some(net::PeerSettings {
+            me: 3,
+            // The lower one calls.
+            known_as: net::Fingerprint([0xff; 32]),
+            sockets,
+            names: net::Names::default(),
+            peers,
+            channels,
+        }),
         clients: None,
     };
     let stranger = net::Network::start(

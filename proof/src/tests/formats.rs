@@ -211,6 +211,7 @@ fn block() -> impl Strategy<Value = Block> {
                 proposer: engine::types::ValidatorIndex(proposer),
                 time_ms,
                 roots_first: Height(roots_first),
+                next_members: engine::types::Digest([proposer as u8; 32]),
                 roots: roots.into_iter().map(engine::types::Digest).collect(),
                 cut,
                 log: Frontier::new(height, log).unwrap(),

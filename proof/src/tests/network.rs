@@ -189,6 +189,7 @@ impl Network {
             proposer: ValidatorIndex(0),
             time_ms: 1_800_000_000_000 + height.0,
             roots_first: Height(before.height().0.max(1)),
+            next_members: engine::types::Digest::default(),
             roots: if height.0 == 1 { Vec::new() } else { [*before.digest()].into() },
             cut,
             log: below.map_or_else(|| Position::genesis(*self.genesis.network(), 1).log, Block::log),

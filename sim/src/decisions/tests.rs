@@ -19,12 +19,12 @@ fn create() -> Decision {
 
 /// The first administrator proposes, for these administrators and until that time.
 fn proposal(terms: (u64, u64), decision: &Decision) -> Transaction {
-    environment().propose(Signer::first(0), terms, decision, 0)
+    environment().propose(Signer::first(0), terms, (decision, &[0]), 0)
 }
 
 fn approval(by: u64, of: &Transaction, administrators: u64) -> Transaction {
     let Ok(Content::Propose(propose)) = of.run().content() else { panic!("it is a proposal") };
-    environment().approve(Signer::first(by), propose.proposal(), administrators, 0)
+    environment().approve(Signer::first(by), (propose.proposal(), &[0]), administrators, 0)
 }
 
 fn at(height: u64) -> ChainTime {

@@ -119,6 +119,12 @@ impl Governance {
         self.members.as_ref().map(DecidedMembers::set)
     }
 
+    /// The same with the height in which that was, if anything was decided.
+    pub(crate) fn last_decided(&self) -> Option<(Height, &Members)> {
+        let members = self.members.as_ref()?;
+        Some((members.decided_at()?, members.set()))
+    }
+
     /// The members that were decided in a height.
     pub(crate) fn members_decided_at(&self, height: Height) -> Option<&Members> {
         let members = self.members.as_ref()?;

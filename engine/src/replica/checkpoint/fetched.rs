@@ -5,20 +5,20 @@
 //!                                            └─ the checkpoint of 9000 begins here; what stands before it is released
 //! ```
 //!
-//! The file is the common part of a checkpoint and, in chunks of its own, the certificate: bytes (4). It is complete or
+//! The file is the common part of a checkpoint and, in chunks of its own, the evidence: bytes (4). It is complete or
 //! not there. Until the checkpoint that is made of it is durable, the journal goes on at the height before as if nothing
 //! had happened.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 use super::chunks::{ChunkReader, ChunkWriter};
-use super::format::read_certificate;
+use super::format::read_evidence;
 use super::served::chunk_frame;
 use super::{Checkpoint, CheckpointError, CommonState, Positions, Restored, Schedule};
 use crate::order::FinalityVerifier;
 #[cfg(doc)]
 use crate::replica::Boot;
-use crate::replica::{Boots, KIND_BATCH, KIND_BLOCK, KIND_STATE, Recovered};
+use crate::replica::{Boots, Evidence, KIND_BATCH, KIND_BLOCK, KIND_STATE, Recovered};
 use crate::store::{Position, StoreError};
 use crate::types::{Digest, Genesis, Height};
 use crate::wire::Block;
@@ -28,18 +28,18 @@ use crate::wire::Block;
 pub struct FetchedState {
     /// What all validators have at its height.
     pub common: CommonState,
-    /// A finalization, from which consensus may begin.
-    pub certificate: Vec<u8>,
+    /// What shows that it is the network's; consensus may begin from its last finalization.
+    pub evidence: Evidence,
 }
 
 impl FetchedState {
-    /// What stands behind the last of so many chunks in its file.
+    /// What stands behind the last of so many chunks in its file, given its [`Evidence`], encoded.
     #[must_use]
-    pub fn tail(chunks: u32, certificate: &[u8]) -> Vec<u8> {
+    pub fn tail(chunks: u32, evidence: &[u8]) -> Vec<u8> {
         let mut out = ChunkWriter::new(chunk_frame(chunks, &[]));
         let written = out
-            .write_all(&(certificate.len() as u32).to_le_bytes())
-            .and_then(|()| out.write_all(certificate))
+            .write_all(&(evidence.len() as u32).to_le_bytes())
+            .and_then(|()| out.write_all(evidence))
             .and_then(|()| out.finish());
         written.expect("a vector takes everything")
     }
@@ -50,10 +50,12 @@ impl FetchedState {
     /// It is not whole, or of another network.
     pub fn read(network: &Digest, from: impl Read) -> io::Result<Self> {
         let (common, from) = CommonState::read_part(network, from)?;
-        let mut certificate = ChunkReader::new(from);
-        let bytes = read_certificate(&mut certificate)?;
-        certificate.finish()?;
-        Ok(Self { common, certificate: bytes })
+        let mut tail = ChunkReader::new(from);
+        let evidence = read_evidence(&mut tail)?;
+        tail.finish()?;
+        let evidence =
+            Evidence::decode(&evidence).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        Ok(Self { common, evidence })
     }
 
     /// The height.
@@ -80,9 +82,9 @@ impl FetchedState {
 
     /// The checkpoint of this validator whose journal begins anew at a position.
     fn at(self, position: Position, boots: Boots) -> Checkpoint {
-        let Self { common, certificate } = self;
+        let Self { common, evidence } = self;
         let positions = Positions { base: common.record.height, records: [position].into() };
-        Checkpoint { common, certificate, boots, replay_from: position, positions, hints: Vec::new() }
+        Checkpoint { common, evidence, boots, replay_from: position, positions, hints: Vec::new() }
     }
 
     /// Writes into the journal what a start needs that goes on from here: the record of the height, and what the journal

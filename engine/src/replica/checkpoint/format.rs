@@ -5,8 +5,9 @@
 //! head    | magic (21) | network (32) | validator (32) | replay from (8) | SHA-256 of all this (32)
 //! common  | magic (16) | network (32) | record of the height: bytes (4), as in the journal, without certificate and
 //!         | places of batches | bytes of all batches (8) | roots (4), 32 each | quotas (4), each chain (4), since (8), bytes (4)
+//!         | epochs that are over (4), each: bytes (4), last block, bytes (4), who validated then
 //!         | chains (4), each as below
-//! local   | last certificate: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
+//! local   | evidence: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
 //!         | base (8) | positions (8), 8 each | hints (8), 8 each
 //! chain   | id (4) | beginning (8) | heights that opened accounts (4), each height (8), accounts (8)
 //!         | accounts (8), 64 each | slots (8), each 0 or 1, bytes (2), leaf | deliveries (4), each as its leaf
@@ -20,17 +21,18 @@ use kernels::sha2::sha256_parts;
 
 use super::chunks::{ChunkReader, ChunkWriter};
 use super::{
-    Boots, ChainCheckpoint, Checkpoint, CheckpointMark, CommittedBlock, CommonState, Positions, ValidatorId,
+    Boots, ChainCheckpoint, Checkpoint, CheckpointMark, CommittedBlock, CommonState, Evidence, Positions,
+    ValidatorId,
 };
 use crate::execute::{AccountState, DELIVERY_BYTES, Delivery, Growth, Pages, ReplayWindow, Row};
 use crate::limits::ROW_VALUE_BYTES_MAX;
 use crate::order::Quotas;
 use crate::store::Position;
-use crate::types::{AccountFlags, ChainId, Digest, Height, Quota};
+use crate::types::{AccountFlags, ChainId, Digest, Height, Members, Quota};
 use crate::wire::Block;
 
-const MAGIC: &[u8; 21] = b"millrace/checkpoint/4";
-const COMMON_MAGIC: &[u8; 16] = b"millrace/state/2";
+const MAGIC: &[u8; 21] = b"millrace/checkpoint/5";
+const COMMON_MAGIC: &[u8; 16] = b"millrace/state/3";
 const HEAD_BYTES: usize = 21 + 32 + 32 + 8;
 /// Where the chunks of the common part begin.
 pub(super) const COMMON_AT: u64 = HEAD_BYTES as u64 + 32;
@@ -47,7 +49,7 @@ impl Checkpoint {
         to.write_all(&sha256_parts(&[&head]))?;
         let to = self.common.write(of.network, to)?;
         let mut out = Out(ChunkWriter::new(to));
-        out.bytes(&self.certificate)?;
+        out.bytes(&self.evidence.encode())?;
         let Boots { begun, done, lost, counterpart_lost } = self.boots;
         out.u64(begun)?;
         out.u64(done)?;
@@ -81,7 +83,7 @@ impl Checkpoint {
         let replay_from = read_own_head(of, &mut from)?;
         let (common, from) = CommonState::read_part(of.network, from)?;
         let mut input = In(ChunkReader::new(from));
-        let certificate = input.bytes()?;
+        let evidence = input.evidence()?;
         let (begun, done) = (input.u64()?, input.u64()?);
         let (lost, counterpart_lost) = (input.bit()?, input.bit()?);
         let (base, count) = (Height(input.u64()?), input.u64()?);
@@ -91,7 +93,7 @@ impl Checkpoint {
         let hints = (0..count).map(|_| input.u64()).collect::<io::Result<_>>()?;
         input.0.finish()?;
         let boots = Boots { begun, done, lost, counterpart_lost };
-        Ok(Self { common, certificate, boots, replay_from, positions, hints })
+        Ok(Self { common, evidence, boots, replay_from, positions, hints })
     }
 }
 
@@ -113,6 +115,10 @@ impl CommonState {
             out.u64(since.0)?;
             out.u32(quota.0)
         })?;
+        out.many(&self.handovers, |out, (block, members)| {
+            out.bytes(&block.encode())?;
+            out.bytes(&members.encode())
+        })?;
         out.many(&self.chains, Out::chain)?;
         out.0.finish()
     }
@@ -128,10 +134,11 @@ impl CommonState {
         let roots = input.many(|input| input.array().map(Digest))?;
         let quotas =
             input.many(|input| Ok((ChainId(input.u32()?), Height(input.u64()?), Quota(input.u32()?))))?;
+        let handovers = input.many(In::handover)?;
         let chains = input.many(In::chain)?;
         let behind = input.0.end()?;
         let quotas = quotas.into_iter().collect::<Quotas>();
-        Ok((Self { record, ordered_bytes, roots, quotas, chains }, behind))
+        Ok((Self { record, ordered_bytes, roots, quotas, handovers, chains }, behind))
     }
 }
 
@@ -177,8 +184,8 @@ fn read_own_head(of: ValidatorId<'_>, from: &mut impl Read) -> io::Result<Positi
     Ok(replay_from)
 }
 
-/// The last certificate, with which the local part begins.
-pub(super) fn read_certificate(local: &mut ChunkReader<impl Read>) -> io::Result<Vec<u8>> {
+/// The [`Evidence`], encoded, with which the local part begins.
+pub(super) fn read_evidence(local: &mut ChunkReader<impl Read>) -> io::Result<Vec<u8>> {
     read_bytes(local)
 }
 
@@ -285,6 +292,17 @@ impl CheckpointMark {
 }
 
 impl<R: Read> In<R> {
+    fn evidence(&mut self) -> io::Result<Evidence> {
+        Evidence::decode(&self.bytes()?).map_err(|error| invalid(format!("its evidence is none: {error}")))
+    }
+
+    fn handover(&mut self) -> io::Result<(Block, Members)> {
+        let block = Block::decode(&self.bytes()?);
+        let block = block.map_err(|_| invalid("the last block of an epoch cannot be decoded"))?;
+        let members = Members::decode(&self.bytes()?);
+        Ok((block, members.ok_or_else(|| invalid("the validators of an epoch cannot be decoded"))?))
+    }
+
     /// The beginning of the common part: the record of the height.
     fn record(&mut self, network: &Digest) -> io::Result<CommittedBlock> {
         if self.array()? != *COMMON_MAGIC {

@@ -33,7 +33,10 @@ pub use self::served::{ServedState, chunk_frame, chunk_position, is_chunk};
 use super::committer::ROOTS_KEPT;
 use super::index::Positions;
 use super::recovery::Start;
-use super::{Boots, CommittedBlock, JournalReader, ReadError, Recovered, RecoveryError};
+use super::{
+    Boots, CommittedBlock, Epochs, Evidence, HandoverError, JournalReader, ReadError, Recovered,
+    RecoveryError,
+};
 use crate::execute::{
     AccountState, ChainRules, Chains, Delivery, Delta, Growth, Pages, Row, StateWriter, Table,
 };
@@ -41,7 +44,7 @@ use crate::limits::PUBLIC_KEY_BYTES;
 use crate::order::{FinalityVerifier, Position as ChainPosition, Quotas, Roots};
 use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot};
 use crate::store::{Position, Records, StoreError};
-use crate::types::{ChainId, Charter, Digest, Genesis, Height, OWN_CHAIN_KEY};
+use crate::types::{ChainId, Charter, Digest, Genesis, Height, Members, OWN_CHAIN_KEY};
 use crate::wire::Block;
 
 /// Whose a checkpoint is: what one validator has written is nothing to another.
@@ -79,6 +82,8 @@ pub struct CommonState {
     pub roots: Vec<Digest>,
     /// The quotas of the chains, as far as they are decided.
     pub quotas: Quotas,
+    /// The epochs that were over before the height's own: the last block of each, and who validated then.
+    pub handovers: Vec<(Block, Members)>,
     /// The chains, ascending.
     pub chains: Vec<ChainCheckpoint>,
 }
@@ -88,8 +93,8 @@ pub struct CommonState {
 pub struct Checkpoint {
     /// What all validators have at the height.
     pub common: CommonState,
-    /// The last finalization certificate at or below the height; empty if there is none.
-    pub certificate: Vec<u8>,
+    /// What shows that it is the network's.
+    pub evidence: Evidence,
     /// The starts that the journal remembers.
     pub boots: Boots,
     /// Where the journal is read from.
@@ -109,6 +114,9 @@ pub enum CheckpointError {
     /// Its parts are none, or contradict each other.
     #[error("it is invalid: {0}")]
     Invalid(&'static str),
+    /// Its validators do not follow from those of the genesis.
+    #[error("its validators do not follow from those of the genesis: {0}")]
+    Epochs(#[from] HandoverError),
     /// It is not what the network had.
     #[error(transparent)]
     Ledger(#[from] RestoreError),
@@ -182,12 +190,14 @@ impl Checkpoint {
         certificates: &dyn FinalityVerifier,
         schedule: Schedule,
     ) -> Result<Restored, CheckpointError> {
-        let Self { common, certificate, boots, replay_from, positions, hints } = self;
-        let CommonState { record, ordered_bytes, roots, quotas, chains } = common;
+        let Self { common, evidence, boots, replay_from, positions, hints } = self;
+        let CommonState { record, ordered_bytes, roots, quotas, handovers, chains } = common;
         let invalid = CheckpointError::Invalid;
         let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         let height = record.height;
-        if block.height() != height || block.cut().len() != genesis.validators().len() {
+        let epochs = Epochs::restore(genesis, handovers, evidence.handovers, certificates)?;
+        let is_of_epoch = epochs.present() == block.header().epoch;
+        if block.height() != height || !is_of_epoch || block.cut().len() != epochs.members().list.len() {
             return Err(invalid("its block is of another height or network"));
         }
         if positions.last() != height
@@ -196,9 +206,11 @@ impl Checkpoint {
         {
             return Err(invalid("the positions or the roots end at another height"));
         }
-        let finality = match certificate.is_empty() {
+        let finality = match evidence.last.is_empty() {
             true => None,
-            false => Some(certificates.verify(&certificate).ok_or(invalid("its certificate does not hold"))?),
+            false => {
+                Some(certificates.verify(&evidence.last).ok_or(invalid("its certificate does not hold"))?)
+            }
         };
         let head = ChainPosition::of(&block);
         let first = (height.0 + 1).checked_sub(roots.len() as u64).filter(|first| *first > 0);
@@ -245,8 +257,26 @@ impl Checkpoint {
         let recorded = by_height().filter(|(height, _)| *height >= head.roots_next).collect();
         let position = positions.records.back().copied();
         let schedule = schedule.after(ordered_bytes);
-        let start =
-            Start { ledger, head, roots: known, quotas, recorded, finality, boots, schedule, position };
+        // One of an epoch that is over is nothing to begin from.
+        let finality = finality.filter(|finality| finality.epoch() == epochs.present());
+        let next_members = ledger.next_members(block.header().epoch);
+        let roots = known;
+        let mut start = Start {
+            ledger,
+            head,
+            roots,
+            quotas,
+            epochs,
+            next_members,
+            recorded,
+            finality,
+            boots,
+            schedule,
+            position,
+        };
+        if block.next_members().is_some() {
+            start.hand_over(block, evidence.last, certificates)?;
+        }
         Ok(Restored { start, view, replay_from, positions, hints })
     }
 }
@@ -267,13 +297,20 @@ pub struct Keeper {
     roots: VecDeque<Digest>,
     /// The last certificate when it began: the journal may not go back to it.
     certificate: Vec<u8>,
+    /// The epochs up to the present one.
+    epochs: Epochs,
 }
 
 impl Keeper {
     /// Nothing is committed yet.
     #[must_use]
     pub fn genesis(genesis: &Genesis) -> Self {
-        Self { quotas: Quotas::genesis(genesis), roots: VecDeque::new(), certificate: Vec::new() }
+        Self {
+            quotas: Quotas::genesis(genesis),
+            roots: VecDeque::new(),
+            certificate: Vec::new(),
+            epochs: Epochs::genesis(genesis),
+        }
     }
 
     /// What was recovered.
@@ -284,7 +321,8 @@ impl Keeper {
         let roots = roots.run(first, end, ROOTS_KEPT as usize).into();
         let finality = recovered.finality.as_ref();
         let certificate = finality.map(|finality| finality.certificate().to_vec()).unwrap_or_default();
-        Self { quotas: recovered.quotas.clone(), roots, certificate }
+        let (quotas, epochs) = (recovered.quotas.clone(), recovered.epochs.clone());
+        Self { quotas, roots, certificate, epochs }
     }
 
     /// The next height is committed, with what it changed on each chain and its state root.
@@ -331,8 +369,15 @@ impl Keeper {
         };
         let roots = self.roots.iter().copied().collect();
         let chains = view.copy().zip(deltas).map(chain).collect();
-        let common = CommonState { record, ordered_bytes, roots, quotas: self.quotas.clone(), chains };
+        let over = self.epochs.handovers();
+        let handovers = over.iter().map(|over| (over.block.clone(), over.members.clone())).collect();
+        let evidence = Evidence {
+            handovers: over.iter().map(|over| over.certificate.clone()).collect(),
+            last: certificate,
+        };
+        let quotas = self.quotas.clone();
+        let common = CommonState { record, ordered_bytes, roots, quotas, handovers, chains };
         let positions = journal.index.until(height);
-        Ok(Checkpoint { common, certificate, boots, replay_from, positions, hints: Vec::new() })
+        Ok(Checkpoint { common, evidence, boots, replay_from, positions, hints: Vec::new() })
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 use super::chunks::{ChunkReader, digest};
-use super::format::{COMMON_AT, read_certificate};
+use super::format::{COMMON_AT, read_evidence};
 use super::{CheckpointMark, ValidatorId};
 use crate::limits::STATE_CHUNK_BYTES;
 use crate::sync::ChunkList;
@@ -17,8 +17,8 @@ const FRAME_BYTES: u64 = 4 + STATE_CHUNK_BYTES as u64 + 32;
 pub struct ServedState {
     /// Its height, and the digests of its chunks.
     pub list: ChunkList,
-    /// The last finalization certificate at or below the height; empty if there is none.
-    pub certificate: Vec<u8>,
+    /// The [`Evidence`](crate::replica::Evidence) of the state, encoded.
+    pub evidence: Vec<u8>,
 }
 
 impl ServedState {
@@ -45,8 +45,8 @@ impl ServedState {
                 break;
             }
         }
-        let certificate = read_certificate(&mut ChunkReader::new(&mut *file))?;
-        Ok(Self { list: ChunkList { height, digests }, certificate })
+        let evidence = read_evidence(&mut ChunkReader::new(&mut *file))?;
+        Ok(Self { list: ChunkList { height, digests }, evidence })
     }
 
     /// The bytes of a chunk, read from the file that [`Self::of`] has read.

@@ -9,7 +9,7 @@ use super::*;
 use crate::order::Finality;
 use crate::replica::{BlockIndex, Read};
 use crate::store::{Backend, Lock, Log, LogKind, Options, Owner, Replay};
-use crate::types::{ChainId, Epoch, Packet, Sequence};
+use crate::types::{ChainId, Epoch, Member, Members, Packet, Sequence};
 use crate::wire::{BatchSection, Header, PeerMessage};
 
 const NETWORK: Digest = Digest([7; 32]);
@@ -24,12 +24,19 @@ struct Plain;
 impl FinalityVerifier for Plain {
     fn verify(&self, certificate: &[u8]) -> Option<Finality> {
         let digest = Digest(certificate.try_into().ok()?);
-        Some(Finality::handed_on(crate::order::FinalityEvidence { view: 1, digest, certificate }))
+        Some(Finality::handed_on(crate::order::FinalityEvidence {
+            epoch: Epoch(0),
+            view: 1,
+            digest,
+            certificate,
+        }))
     }
 
-    fn leader(&self, _: u64) -> ValidatorIndex {
+    fn leader(&self, _: Epoch, _: u64) -> ValidatorIndex {
         ValidatorIndex(0)
     }
+
+    fn admit(&self, _: &Members) {}
 }
 
 /// A journal of two authors, and what it was before anything rotted.
@@ -41,7 +48,7 @@ struct Scene {
     whole: BTreeMap<(Height, u32), Bytes>,
     /// Every batch of every block.
     batches: BTreeMap<Height, Vec<Batch>>,
-    authors: [[u8; 32]; 2],
+    epochs: Epochs,
 }
 
 fn key(author: u16) -> SigningKey {
@@ -97,6 +104,7 @@ impl Scene {
                 proposer: ValidatorIndex(0),
                 time_ms: height,
                 roots_first: Height(height - 1),
+                next_members: Digest::default(),
                 roots: if height > 1 { vec![root] } else { Vec::new() },
                 cut: heads.to_vec(),
                 log: crate::wire::tests::log(height),
@@ -132,8 +140,16 @@ impl Scene {
             whole.insert((height, place), bytes.clone());
         }
         drop(log);
-        let authors = [0, 1].map(|author| key(author).public_key());
-        Self { directory, index, settled, whole, batches, authors }
+        let member = |author| Member {
+            name: format!("author-{author}"),
+            public_key: key(author).public_key(),
+            certificate_fingerprint: [author as u8; 32],
+            peer_address: String::new(),
+            client_address: String::new(),
+        };
+        let members = Members { epoch: Epoch(0), list: [0, 1].map(member).into() };
+        let epochs = Epochs::beginning(NETWORK, members);
+        Self { directory, index, settled, whole, batches, epochs }
     }
 
     fn reader<'a>(&'a self, log: &'a Log) -> JournalReader<'a, Log> {
@@ -141,8 +157,8 @@ impl Scene {
     }
 
     fn mender<'a>(&'a self, log: &'a Log) -> Mender<'a, Log> {
-        let (certificates, authors, settled) = (&Plain, &self.authors, self.settled);
-        Mender { reader: self.reader(log), certificates, authors, agree: 2, settled, boots: BOOTS }
+        let (certificates, epochs, settled) = (&Plain, &self.epochs, self.settled);
+        Mender { reader: self.reader(log), certificates, epochs, agree: 2, settled, boots: BOOTS }
     }
 
     /// Peers of whom the first answers whatever it likes.

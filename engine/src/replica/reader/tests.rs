@@ -9,6 +9,8 @@ use crate::wire::{BatchSection, Header};
 const NETWORK: Digest = Digest([7; 32]);
 const IDLE: ValidatorIndex = ValidatorIndex(0);
 const BUSY: ValidatorIndex = ValidatorIndex(1);
+/// The heights of the first epoch.
+const ALL: (Height, Height) = (Height(0), Height(u64::MAX));
 
 /// A journal of two authors in memory that counts what is read from it.
 #[derive(Default)]
@@ -74,6 +76,7 @@ impl Shelf {
             proposer: BUSY,
             time_ms: 0,
             roots_first: Height(0),
+            next_members: Digest::default(),
             roots: Vec::new(),
             cut: vec![self.head(IDLE), self.head(BUSY)],
             log: crate::wire::tests::log(height.0),
@@ -98,7 +101,8 @@ impl Shelf {
     /// The sequences that answer a request, and how many records were read for it.
     fn sequences(&self, author: ValidatorIndex, above: u64, head: Head) -> (Vec<u64>, usize) {
         self.reads.set(0);
-        let answer = self.reader().answer(&Read::Batches { author, above: Sequence(above), head });
+        let answer =
+            self.reader().answer(&Read::Batches { author, above: Sequence(above), head, heights: ALL });
         (sequences(&answer), self.reads.get())
     }
 }
@@ -149,7 +153,7 @@ fn a_host_that_stops_waits_for_one_height_only() {
     let looks = Cell::new(0);
     let stopped = || looks.replace(looks.get() + 1) == 3;
     let mut answer = Vec::new();
-    let read = Read::Batches { author: BUSY, above: Sequence(0), head: shelf.head(BUSY) };
+    let read = Read::Batches { author: BUSY, above: Sequence(0), head: shelf.head(BUSY), heights: ALL };
     shelf.reader().answer_unless(&read, &stopped, &mut answer).unwrap();
     assert_eq!(sequences(&answer), [100, 99, 98]);
 
@@ -172,7 +176,8 @@ fn damage_is_told_and_what_lies_before_it_is_answered() {
         assert!(matches!(error, ReadError::Damaged(Height(12))), "{error}");
         answer
     };
-    let batches = damaged(Read::Batches { author: BUSY, above: Sequence(0), head: shelf.head(BUSY) });
+    let batches =
+        damaged(Read::Batches { author: BUSY, above: Sequence(0), head: shelf.head(BUSY), heights: ALL });
     // The cut of the damaged height says where the batches of the next one begin.
     assert_eq!(sequences(&batches), (14..=20).rev().collect::<Vec<u64>>());
     let blocks = damaged(Read::Blocks { from: Height(5), max: 64, committed: Height(20) });

@@ -180,7 +180,7 @@ fn a_checkpoint_that_was_forged_is_not_used() {
         of.positions.records.push_back(crate::store::Position::from_raw(last.raw() + 1));
     };
     assert!(matches!(with(&elsewhere), Err(CheckpointError::Journal(RecoveryError::OtherJournal { .. }))));
-    let no_certificate = |of: &mut Checkpoint| of.certificate.truncate(3);
+    let no_certificate = |of: &mut Checkpoint| of.evidence.last.truncate(3);
     assert!(matches!(with(&no_certificate), Err(CheckpointError::Invalid("its certificate does not hold"))));
     // What it has ordered stands behind where it says that the journal is to be read from.
     let end = replay(&rig, 0).end();

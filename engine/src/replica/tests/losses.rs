@@ -395,6 +395,7 @@ fn what_others_held_of_a_branch_that_lost_does_not_count_for_the_next() {
 /// Where a peer says that it stands.
 fn status(height: u64, view: u64, yours: Head) -> PeerMessage {
     PeerMessage::Status {
+        epoch: Epoch(0),
         finalized: Height(height),
         committed: Height(height),
         kept_from: Height(1),

@@ -84,6 +84,7 @@ fn a_head_that_nobody_has_keeps_nobody_away() {
     let fabricated = Head { sequence: Sequence(3), digest: Digest([9; 32]) };
     rig.connect(3, 1);
     let lie = PeerMessage::Status {
+        epoch: Epoch(0),
         finalized: Height(0),
         committed: Height(0),
         kept_from: Height(1),
@@ -108,7 +109,8 @@ fn what_more_than_f_have_named_is_believed() {
         rig.isolate(peer);
         let named = Head { sequence: Sequence(3), digest: Digest([9; 32]) };
         let (finalized, committed, kept_from) = (Height(0), Height(0), Height(1));
-        let status = PeerMessage::Status { finalized, committed, kept_from, view: 1, yours: named };
+        let status =
+            PeerMessage::Status { epoch: Epoch(0), finalized, committed, kept_from, view: 1, yours: named };
         rig.deliver(peer, 3, status);
         rig.deliver(peer, 3, PeerMessage::LastVote(Bytes::new()));
     }

@@ -15,8 +15,8 @@ use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots
 use crate::roots::Ledger;
 use crate::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use crate::types::{
-    ChainId, Digest, Epoch, Genesis, Head, Height, Packet, PacketRun, Quota, Refusal, Transaction, Transfer,
-    ValidatorIndex,
+    ChainId, Digest, Epoch, Genesis, Head, Height, Members, Packet, PacketRun, Quota, Refusal, Transaction,
+    Transfer, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, PeerMessage};
@@ -38,7 +38,7 @@ pub fn schedule() -> Schedule {
 /// A certificate is "view (8 bytes) | digest".
 fn finality(view: u64, digest: Digest) -> Finality {
     let certificate = [&view.to_le_bytes()[..], &digest.0].concat();
-    Finality::handed_on(FinalityEvidence { view, digest, certificate: &certificate })
+    Finality::handed_on(FinalityEvidence { epoch: Epoch(0), view, digest, certificate: &certificate })
 }
 
 pub struct Plain;
@@ -51,9 +51,11 @@ impl FinalityVerifier for Plain {
     }
 
     /// The scripts say who proposes; here one of four is as good as another.
-    fn leader(&self, view: u64) -> ValidatorIndex {
+    fn leader(&self, _: Epoch, view: u64) -> ValidatorIndex {
         ValidatorIndex((view % 4) as u16)
     }
+
+    fn admit(&self, _: &Members) {}
 }
 
 pub fn options() -> Options {
@@ -124,6 +126,7 @@ impl Node {
                     let verdict = self.check(batch);
                     self.input(Input::Checked { from, batch: name, pushed, verdict }, now);
                 }
+                Work::NextEpoch(height) => self.world.epoch_over = Some(height),
                 work @ (Work::ReadState(..) | Work::State(_)) => self.world.about_states.push(work),
                 Work::Read(to, read) => {
                     let World { log, index, .. } = &self.world;

@@ -64,6 +64,7 @@ fn one_that_is_said_to_keep_the_blocks_and_gives_none_keeps_nobody_away() {
     let mut rig = left_behind(3);
     // It claims to keep everything, and all its answers are empty.
     let lie = PeerMessage::Status {
+        epoch: Epoch(0),
         finalized: Height(8),
         committed: Height(8),
         kept_from: Height(1),
@@ -98,7 +99,7 @@ fn a_state_comes_in_chunks_that_are_checked_and_written() {
     let list = PeerMessage::ChunkList {
         height: offer.height,
         digests: served.list.digests.clone(),
-        certificate: served.certificate.clone().into(),
+        evidence: served.evidence.clone().into(),
     };
     let asked_list =
         (0..2).find(|node| asked(&rig, *node).last() == Some(&StateRead::ChunkList(offer.height)));
@@ -124,7 +125,7 @@ fn a_state_comes_in_chunks_that_are_checked_and_written() {
     let now = rig.now();
     rig.nodes[3].input(Input::ChunkWritten(offer.height, 0), now);
     rig.nodes[3].work(now);
-    let complete = StateWork::Complete { offer, certificate: served.certificate };
+    let complete = StateWork::Complete { offer, evidence: served.evidence.into() };
     assert_eq!(state_work(&rig, 3).last(), Some(&complete));
 }
 
@@ -139,7 +140,7 @@ fn fetched(rig: &Rig, checkpoint: &Checkpoint) -> (Vec<u8>, FetchedState) {
         assert!(is_chunk(number, &chunk, &served.list.digests[number as usize]));
         written.extend(chunk_frame(number, &chunk));
     }
-    written.extend(FetchedState::tail(served.list.digests.len() as u32, &served.certificate));
+    written.extend(FetchedState::tail(served.list.digests.len() as u32, &served.evidence));
     let fetched = FetchedState::read(&network, &written[..]).unwrap();
     (written, fetched)
 }
@@ -161,7 +162,7 @@ fn all_validators_have_the_same_bytes_and_each_can_be_given_them() {
     assert!((1..4).all(|node| offers(node) == of_the_first));
     for checkpoint in taken(&rig, 0).0 {
         let (written, fetched) = fetched(&rig, &checkpoint);
-        assert_eq!((&fetched.common, &fetched.certificate), (&checkpoint.common, &checkpoint.certificate));
+        assert_eq!((&fetched.common, &fetched.evidence), (&checkpoint.common, &checkpoint.evidence));
         assert!(fetched.check(&rig.genesis, &Plain).is_ok());
         for at in 0..written.len() {
             let mut bad = written.clone();
@@ -264,7 +265,7 @@ fn a_journal_goes_on_from_a_fetched_state_and_keeps_what_is_of_use() {
         "its batches are not here"
     );
     assert_eq!(reader.last_certificate(height).unwrap(), Vec::<u8>::new());
-    assert_eq!(from_there.finality.unwrap().certificate(), checkpoint.certificate);
+    assert_eq!(from_there.finality.unwrap().certificate(), checkpoint.evidence.last);
     drop((log, replay));
 
     // Without the checkpoint it is as if the state had never come.

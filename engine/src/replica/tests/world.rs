@@ -39,6 +39,8 @@ pub struct World {
     pub due: Vec<(Height, CheckpointDue)>,
     /// What was handed on about states: this host does none of it.
     pub about_states: Vec<Work>,
+    /// At which height the epoch has ended.
+    pub epoch_over: Option<Height>,
     pub(super) to_tell: VecDeque<Input>,
 }
 
@@ -64,6 +66,7 @@ impl World {
             roots: Vec::new(),
             due: Vec::new(),
             about_states: Vec::new(),
+            epoch_over: None,
             to_tell: VecDeque::new(),
         }
     }
@@ -171,7 +174,7 @@ impl CommitPorts for World {
         match event {
             CommitterEvent::Executed { height, root, in_flight, executed } => {
                 self.roots.push((height, root));
-                let decided = executed.decided().charters;
+                let decided = executed.decided();
                 self.to_tell.push_back(Input::Executed { height, root, in_flight, decided });
             }
             CommitterEvent::Committed { height, checkpoint } => {

@@ -1,5 +1,4 @@
 use super::*;
-use crate::order::FinalityEvidence;
 use crate::replica::chunk_frame;
 
 const NETWORK: Digest = Digest([5; 32]);
@@ -23,9 +22,8 @@ fn offer(height: u64, chunks: u32) -> StateOffer {
     state(height, chunks).0.offer(&NETWORK)
 }
 
-fn final_at(view: u64) -> Option<Finality> {
-    Some(Finality::handed_on(FinalityEvidence { view, digest: Digest([1; 32]), certificate: b"final" }))
-}
+/// Evidence that every peer has.
+const EVIDENCE: Bytes = Bytes::from_static(b"final");
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -56,7 +54,7 @@ impl Run {
         PEERS.into_iter().for_each(|peer| run.sync.offers(peer, vec![offer(height, chunks)]));
         run.poll(0);
         let peer = run.list_asked();
-        run.sync.chunk_list(peer, (state(height, chunks).0, false), || final_at(3), run.now).unwrap();
+        run.sync.chunk_list(peer, (state(height, chunks).0, EVIDENCE), |_| true, run.now).unwrap();
         run
     }
 
@@ -130,7 +128,7 @@ fn a_state_comes_from_several_peers_at_once_and_each_chunk_once() {
         }
     }
     assert_eq!(run.written(), (0..10).collect::<Vec<_>>());
-    let complete = StateWork::Complete { offer: offer(20, 10), certificate: b"final".to_vec() };
+    let complete = StateWork::Complete { offer: offer(20, 10), evidence: EVIDENCE };
     assert_eq!(run.work.last(), Some(&complete));
     assert_eq!(by_peer.len(), 3, "{by_peer:?}");
     assert_eq!(run.sync.progress(), Some((Height(20), 10, 10)));
@@ -177,21 +175,21 @@ fn a_peer_that_sends_a_false_list_or_chunk_is_left_and_another_is_asked() {
     let liar = run.list_asked();
     let other = ChunkList { height: Height(20), ..state(21, 6).0 };
     assert_eq!(
-        run.sync.chunk_list(liar, (other, false), || final_at(3), run.now),
+        run.sync.chunk_list(liar, (other, EVIDENCE), |_| true, run.now),
         Err(FalseState::List(Height(20)))
     );
     run.poll(0);
     let second = run.list_asked();
     assert_ne!(second, liar);
     let list = state(20, 6).0;
-    let none = run.sync.chunk_list(second, (list.clone(), false), || None, run.now);
-    assert_eq!(none, Err(FalseState::Certificate(Height(20))));
+    let none = run.sync.chunk_list(second, (list.clone(), EVIDENCE), |_| false, run.now);
+    assert_eq!(none, Err(FalseState::Evidence(Height(20))));
     run.poll(0);
     let third = run.list_asked();
     assert!(third != liar && third != second);
     // One that was not asked is not heard, right or wrong.
-    run.sync.chunk_list(liar, (list.clone(), false), || unreachable!(), run.now).unwrap();
-    run.sync.chunk_list(third, (list, false), || final_at(3), run.now).unwrap();
+    run.sync.chunk_list(liar, (list.clone(), EVIDENCE), |_| unreachable!(), run.now).unwrap();
+    run.sync.chunk_list(third, (list, EVIDENCE), |_| true, run.now).unwrap();
     assert!(run.chunks_asked(50).iter().all(|(peer, _)| *peer == third));
 
     let mut run = Run::fetching(20, 6);
@@ -334,7 +332,7 @@ fn a_list_without_a_finalization_is_no_offence_and_of_no_use() {
     PEERS.into_iter().for_each(|peer| run.sync.offers(peer, vec![offer(20, 6)]));
     run.poll(0);
     let first = run.list_asked();
-    run.sync.chunk_list(first, (state(20, 6).0, true), || unreachable!(), run.now).unwrap();
+    run.sync.chunk_list(first, (state(20, 6).0, Bytes::new()), |_| unreachable!(), run.now).unwrap();
     run.poll(0);
     assert_ne!(run.list_asked(), first);
 }

@@ -52,6 +52,7 @@ fn a_peer_that_moves_is_found_by_its_name() {
         identity: plan.identities[0].clone(),
         peers: Some(PeerSettings {
             me: 0,
+            known_as: plan.identities[0].fingerprint(),
             sockets: vec![plan.socket(0)],
             names: birch.names(),
             peers: vec![peer],
@@ -131,6 +132,7 @@ fn a_lookup_that_hangs_does_not_hold_up_the_end_of_a_network() {
         identity: plan.identities[0].clone(),
         peers: Some(PeerSettings {
             me: 0,
+            known_as: plan.identities[0].fingerprint(),
             sockets: vec![plan.socket(0)],
             names,
             peers,

@@ -158,6 +158,7 @@ impl Rig {
             proposer: ValidatorIndex(0),
             time_ms: height.0,
             roots_first: Height(height.0.max(2) - 1),
+            next_members: Digest::default(),
             roots: if height.0 == 1 { Vec::new() } else { vec![before] },
             cut: vec![self.head],
             log: match &self.last {

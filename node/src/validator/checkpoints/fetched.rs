@@ -67,10 +67,10 @@ impl<'a> Fetching<'a> {
                     .context("a chunk cannot be written")?;
                 Ok(Outcome::Written(height, number))
             }
-            StateWork::Complete { offer, certificate } => {
+            StateWork::Complete { offer, evidence } => {
                 self.of(offer.height)?;
                 let (_, file) = self.coming.take().context("no state is being fetched")?;
-                self.complete(offer, &certificate, file)?;
+                self.complete(offer, &evidence, file)?;
                 Ok(Outcome::Whole(offer.height))
             }
         }
@@ -112,10 +112,10 @@ impl<'a> Fetching<'a> {
         Ok(())
     }
 
-    fn complete(&self, offer: StateOffer, certificate: &[u8], file: File) -> anyhow::Result<()> {
+    fn complete(&self, offer: StateOffer, evidence: &[u8], file: File) -> anyhow::Result<()> {
         let (coming, whole) = (self.files.path.join(COMING), self.files.path.join(WHOLE));
         let end = file.metadata()?.len();
-        file.write_all_at(&FetchedState::tail(offer.chunks, certificate), end)?;
+        file.write_all_at(&FetchedState::tail(offer.chunks, evidence), end)?;
         file.sync_all().context("the state cannot be synced")?;
         let state = read(&coming, self.genesis)?;
         anyhow::ensure!(

@@ -410,7 +410,7 @@ pub fn is_damage(error: &io::Error) -> bool {
 pub fn is_unusable(error: &CheckpointError) -> bool {
     match error {
         CheckpointError::Unreadable(error) => is_damage(error),
-        CheckpointError::Invalid(_) | CheckpointError::Ledger(_) => true,
+        CheckpointError::Invalid(_) | CheckpointError::Epochs(_) | CheckpointError::Ledger(_) => true,
         CheckpointError::Journal(_) => false,
     }
 }

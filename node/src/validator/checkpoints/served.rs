@@ -36,10 +36,10 @@ impl ServedStates {
                 (PeerMessage::States(heights.into_iter().filter_map(offer).take(STATES_MAX).collect()), None)
             }
             StateRead::ChunkList(height) => {
-                let of = |state: Arc<ServedState>| (state.list.digests.clone(), state.certificate.clone());
-                let (digests, certificate) = self.state(height).map(of).unwrap_or_default();
+                let of = |state: Arc<ServedState>| (state.list.digests.clone(), state.evidence.clone());
+                let (digests, evidence) = self.state(height).map(of).unwrap_or_default();
                 let served = (!digests.is_empty()).then_some(height);
-                (PeerMessage::ChunkList { height, digests, certificate: certificate.into() }, served)
+                (PeerMessage::ChunkList { height, digests, evidence: evidence.into() }, served)
             }
             StateRead::Chunk(height, number) => {
                 let chunk = self.state(height).and_then(|state| {

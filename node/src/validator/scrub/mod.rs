@@ -29,7 +29,6 @@ pub use self::asking::{Asking, Stored};
 pub use self::progress::Progress;
 use self::told::Told;
 use super::checkpoints::{self, PIECE_BYTES, Pace};
-use super::ordering::public_keys;
 use super::shared::Shared;
 
 /// The rest between two rounds.
@@ -143,11 +142,10 @@ impl Scrubber {
             return Some(0);
         }
         let (mut left, shared) = (0, self.shared.clone());
-        let authors = public_keys(&shared.genesis);
         let mender = Mender {
             reader: shared.reader(),
             certificates: &*self.certificates,
-            authors: &authors,
+            epochs: &shared.epochs,
             agree: self.agree,
             settled: self.settled(),
             boots: shared.boots(),

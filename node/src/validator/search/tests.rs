@@ -90,6 +90,7 @@ impl Shelf {
             proposer: ValidatorIndex(0),
             time_ms: 0,
             roots_first: Height(0),
+            next_members: Digest::default(),
             roots: Vec::new(),
             cut: vec![head],
             log: Frontier::new(height.0, vec![[0; 32]; height.0.count_ones() as usize]).unwrap(),

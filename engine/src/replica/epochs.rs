@@ -1,0 +1,315 @@
+//! The epochs of a network: who validates since when, and how each follows from the one before.
+//!
+//! ```text
+//! epoch 0                                        epoch 1
+//! ── block ── block h ── .. ── block with h's ──▶ block ── block ── ..
+//!             decides          root: the last     cut and views begin anew
+//!             members          names the members
+//! ```
+//!
+//! The last block of an epoch has the digest of the next validators in its header, and a finalization of the present ones.
+//! So from the genesis on each set vouches for the next, and whoever has these blocks with their finalizations knows who
+//! validates now.
+
+use thiserror::Error;
+
+use crate::limits::{EVIDENCE_BYTES_MAX, FINALIZATION_BYTES_MAX};
+use crate::order::{Finality, FinalityVerifier};
+use crate::types::{Digest, Epoch, Genesis, Height, Members};
+use crate::wire::{Block, Reader, WireError, Writer};
+
+/// One set of validators hands over to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// The last block of the epoch.
+    pub block: Block,
+    /// Its finalization by the validators of that epoch.
+    pub certificate: Vec<u8>,
+    /// Who validates from then on.
+    pub members: Members,
+}
+
+/// Why a handover is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum HandoverError {
+    /// It is of another epoch than the present one.
+    #[error("it ends epoch {found}, and the present one is {present}")]
+    Epoch {
+        /// The epoch of its block.
+        found: Epoch,
+        /// The present one.
+        present: Epoch,
+    },
+    /// Its block does not end the epoch for these validators.
+    #[error("its block does not name these validators as the next ones")]
+    Members,
+    /// The validators of the epoch have not finalized it.
+    #[error("its block has no finalization by the validators of its epoch")]
+    Certificate,
+}
+
+/// All epochs up to the present one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epochs {
+    network: Digest,
+    first: Members,
+    handovers: Vec<Handover>,
+}
+
+impl Epochs {
+    /// The first epoch: the validators of the genesis.
+    #[must_use]
+    pub fn genesis(genesis: &Genesis) -> Self {
+        Self::beginning(*genesis.network(), Members::of_genesis(genesis))
+    }
+
+    /// The first epoch of a network.
+    pub(crate) fn beginning(network: Digest, first: Members) -> Self {
+        Self { network, first, handovers: Vec::new() }
+    }
+
+    /// The validators of the present epoch.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        self.handovers.last().map_or(&self.first, |last| &last.members)
+    }
+
+    /// The present epoch.
+    #[must_use]
+    pub fn present(&self) -> Epoch {
+        self.members().epoch
+    }
+
+    /// What the first block of the present epoch extends, and its height: the genesis, or the last block of the epoch
+    /// before.
+    #[must_use]
+    pub fn root(&self) -> (Height, Digest) {
+        self.root_of(self.handovers.len())
+    }
+
+    fn root_of(&self, epoch: usize) -> (Height, Digest) {
+        let last = epoch.checked_sub(1).map(|last| &self.handovers[last].block);
+        last.map_or((Height(0), self.network), |last| (last.height(), *last.digest()))
+    }
+
+    /// The height before the first and the last one of an epoch that is over.
+    #[must_use]
+    pub fn heights(&self, epoch: Epoch) -> Option<(Height, Height)> {
+        let epoch = usize::try_from(epoch.0).ok()?;
+        let last = self.handovers.get(epoch)?.block.height();
+        Some((self.root_of(epoch).0, last))
+    }
+
+    /// The validators of an epoch up to the present one.
+    #[must_use]
+    pub fn of(&self, epoch: Epoch) -> Option<&Members> {
+        self.all().nth(usize::try_from(epoch.0).ok()?)
+    }
+
+    /// The validators of all epochs, the first ones first.
+    pub fn all(&self) -> impl Iterator<Item = &Members> {
+        [&self.first].into_iter().chain(self.handovers.iter().map(|handover| &handover.members))
+    }
+
+    /// How each epoch follows from the one before.
+    #[must_use]
+    pub fn handovers(&self) -> &[Handover] {
+        &self.handovers
+    }
+
+    /// All epochs up to the present one, as a state has them: for each that is over its last block and the members that
+    /// followed, and the finalization of that block.
+    ///
+    /// # Errors
+    /// [`HandoverError`]: one of them does not follow from the one before.
+    pub fn restore(
+        genesis: &Genesis,
+        handovers: impl IntoIterator<Item = (Block, Members)>,
+        finalizations: impl IntoIterator<Item = Vec<u8>>,
+        certificates: &(impl FinalityVerifier + ?Sized),
+    ) -> Result<Self, HandoverError> {
+        let mut epochs = Self::genesis(genesis);
+        let mut finalizations = finalizations.into_iter();
+        for (block, members) in handovers {
+            let certificate = finalizations.next().ok_or(HandoverError::Certificate)?;
+            epochs.begin(Handover { block, certificate, members }, certificates)?;
+        }
+        Ok(epochs)
+    }
+
+    /// The next epoch begins. `certificates` knows its validators from then on.
+    ///
+    /// # Errors
+    /// [`HandoverError`]: nothing has changed.
+    pub fn begin(
+        &mut self,
+        handover: Handover,
+        certificates: &(impl FinalityVerifier + ?Sized),
+    ) -> Result<(), HandoverError> {
+        let Handover { block, certificate, members } = &handover;
+        let (found, present) = (block.header().epoch, self.present());
+        if found != present {
+            return Err(HandoverError::Epoch { found, present });
+        }
+        if members.epoch != present.next() || block.next_members() != Some(&members.digest()) {
+            return Err(HandoverError::Members);
+        }
+        let finality = certificates.verify(certificate);
+        let is_final = |of: &Finality| of.epoch() == found && of.digest() == block.digest();
+        if !finality.as_ref().is_some_and(is_final) {
+            return Err(HandoverError::Certificate);
+        }
+        certificates.admit(members);
+        self.handovers.push(handover);
+        Ok(())
+    }
+}
+
+/// What shows that a state is the network's: the finalizations of the last blocks of all epochs that are over, and the last
+/// one at or below its height.
+///
+/// ```text
+/// handovers (4), for each: bytes (4) | bytes (4) of the last one
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The finalizations of the last blocks of the epochs, in their order.
+    pub handovers: Vec<Vec<u8>>,
+    /// The last finalization; empty if there is none.
+    pub last: Vec<u8>,
+}
+
+impl Evidence {
+    /// The encoding.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.count(self.handovers.len());
+        for certificate in &self.handovers {
+            writer.blob(certificate);
+        }
+        writer.blob(&self.last);
+        writer.finish()
+    }
+
+    /// The inverse of [`Self::encode`].
+    ///
+    /// # Errors
+    /// [`WireError`]: the bytes are none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.count("handovers", EVIDENCE_BYTES_MAX / 4, 4)?;
+        let certificate = |reader: &mut Reader<'_>| -> Result<Vec<u8>, WireError> {
+            Ok(reader.blob("finalization", FINALIZATION_BYTES_MAX)?.to_vec())
+        };
+        let handovers = (0..count).map(|_| certificate(&mut reader)).collect::<Result<_, _>>()?;
+        let last = certificate(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { handovers, last })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernels::merkle::{Frontier, leaf_hash};
+
+    use super::*;
+    use crate::order::FinalityEvidence;
+    use crate::types::{Head, Member, ValidatorIndex};
+    use crate::wire::Header;
+
+    const NETWORK: Digest = Digest([5; 32]);
+
+    /// A certificate is "epoch (8 bytes) | digest".
+    struct Plain;
+
+    impl FinalityVerifier for Plain {
+        fn verify(&self, certificate: &[u8]) -> Option<Finality> {
+            let (epoch, digest) = certificate.split_first_chunk::<8>()?;
+            let (epoch, digest) = (Epoch(u64::from_le_bytes(*epoch)), Digest(digest.try_into().ok()?));
+            Some(Finality::handed_on(FinalityEvidence { epoch, view: 7, digest, certificate }))
+        }
+
+        fn leader(&self, _: Epoch, _: u64) -> ValidatorIndex {
+            ValidatorIndex(0)
+        }
+
+        fn admit(&self, _: &Members) {}
+    }
+
+    fn members(epoch: u64, validators: u8) -> Members {
+        let member = |number| Member {
+            name: format!("member-{number}"),
+            public_key: [number; 32],
+            certificate_fingerprint: [number; 32],
+            peer_address: String::new(),
+            client_address: String::new(),
+        };
+        Members { epoch: Epoch(epoch), list: (1..=validators).map(member).collect() }
+    }
+
+    /// The handover at a height, from an epoch to members.
+    fn handover(height: u64, epoch: u64, members: Members) -> Handover {
+        let mut log = Frontier::default();
+        (0..height).for_each(|_| log.append(leaf_hash(&NETWORK.0)));
+        let block = Block::new(Header {
+            height: Height(height),
+            epoch: Epoch(epoch),
+            view: 3,
+            parent: Digest([height as u8; 32]),
+            proposer: ValidatorIndex(0),
+            time_ms: 0,
+            roots_first: Height(1),
+            next_members: members.digest(),
+            roots: vec![],
+            cut: vec![Head::NONE; 4],
+            log,
+        })
+        .unwrap();
+        let certificate = [&epoch.to_le_bytes()[..], &block.digest().0].concat();
+        Handover { block, certificate, members }
+    }
+
+    #[test]
+    fn each_epoch_follows_from_the_one_before() {
+        let mut epochs = Epochs::beginning(NETWORK, members(0, 4));
+        assert_eq!((epochs.present(), epochs.root()), (Epoch(0), (Height(0), NETWORK)));
+        let (first, second) = (handover(5, 0, members(1, 5)), handover(9, 1, members(2, 3)));
+        let wrong = |change: &dyn Fn(&mut Handover)| {
+            let mut other = first.clone();
+            change(&mut other);
+            epochs.clone().begin(other, &Plain)
+        };
+        let (found, present) = (Epoch(1), Epoch(0));
+        assert_eq!(
+            epochs.clone().begin(second.clone(), &Plain),
+            Err(HandoverError::Epoch { found, present })
+        );
+        assert_eq!(wrong(&|of| of.members = members(1, 4)), Err(HandoverError::Members));
+        assert_eq!(wrong(&|of| of.members.epoch = Epoch(2)), Err(HandoverError::Members));
+        assert_eq!(wrong(&|of| of.certificate[9] ^= 1), Err(HandoverError::Certificate));
+        assert_eq!(wrong(&|of| of.certificate[0] ^= 1), Err(HandoverError::Certificate), "of another epoch");
+        assert_eq!(wrong(&|of| of.certificate.clear()), Err(HandoverError::Certificate));
+
+        epochs.begin(first.clone(), &Plain).unwrap();
+        epochs.begin(second.clone(), &Plain).unwrap();
+        assert_eq!((epochs.present(), epochs.members()), (Epoch(2), &members(2, 3)));
+        assert_eq!(epochs.root(), (Height(9), *second.block.digest()));
+        assert_eq!(epochs.of(Epoch(1)), Some(&members(1, 5)));
+        assert_eq!(epochs.of(Epoch(3)), None);
+        let over = [0, 1, 2].map(|epoch| epochs.heights(Epoch(epoch)));
+        assert_eq!(over, [Some((Height(0), Height(5))), Some((Height(5), Height(9))), None]);
+    }
+
+    #[test]
+    fn evidence_is_decoded_to_itself_and_garbage_to_an_error() {
+        let evidence = Evidence { handovers: vec![vec![1; 300], vec![], vec![2; 3]], last: vec![3; 40] };
+        let bytes = evidence.encode();
+        assert_eq!(Evidence::decode(&bytes), Ok(evidence));
+        assert_eq!(Evidence::decode(&Evidence::default().encode()), Ok(Evidence::default()));
+        for end in 0..bytes.len() {
+            assert!(Evidence::decode(&bytes[..end]).is_err(), "{end}");
+        }
+        assert!(Evidence::decode(&[255; 40]).is_err(), "no memory is taken for what is only announced");
+    }
+}

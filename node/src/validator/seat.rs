@@ -1,0 +1,101 @@
+//! Where this validator stands in the present epoch, and who the others are.
+
+use engine::replica::Epochs;
+use engine::types::{Digest, Epoch, Member, Members, ValidatorIndex};
+use net::{Address, Fingerprint, Peer};
+
+use crate::config::Config;
+
+/// A place among the validators of the present epoch, or none: then the validator follows without voting.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Its place; as many as there are validators if it has none.
+    pub me: ValidatorIndex,
+    /// The validators of the epoch.
+    pub members: Members,
+    /// What the first block of the epoch extends.
+    pub root: Digest,
+}
+
+impl Seat {
+    /// That of the validator of `config` in the last of `epochs`.
+    #[must_use]
+    pub fn of(config: &Config, epochs: &Epochs) -> Self {
+        let (members, root) = (epochs.members().clone(), epochs.root().1);
+        let nowhere = ValidatorIndex(members.list.len() as u16);
+        let me = members.place_of(&config.public_key()).unwrap_or(nowhere);
+        Self { me, members, root }
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.members.epoch
+    }
+
+    /// How many validators the epoch has.
+    #[must_use]
+    pub fn validators(&self) -> usize {
+        self.members.list.len()
+    }
+
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        usize::from(self.me.0) < self.validators()
+    }
+
+    /// What the others know this validator's certificate by.
+    #[must_use]
+    pub fn known_as(&self, config: &Config) -> Fingerprint {
+        let me = self.members.get(self.me);
+        me.map_or_else(|| config.identity.fingerprint(), |me| Fingerprint(me.certificate_fingerprint))
+    }
+
+    /// The other validators whose address is known: as was decided about them, or as the configuration says.
+    #[must_use]
+    pub fn peers(&self, config: &Config) -> Vec<Peer> {
+        let others =
+            self.members.list.iter().enumerate().filter(|(place, _)| *place != usize::from(self.me.0));
+        let peer = |(place, member): (usize, &Member)| {
+            let address = address_of(member, config);
+            if address.is_none() {
+                tracing::warn!(
+                    "nothing says where validator {} ({}) is reached: neither the decision about it nor a [[peer]] section of {}",
+                    place,
+                    member.name,
+                    config.file.display()
+                );
+            }
+            let fingerprint = Fingerprint(member.certificate_fingerprint);
+            Some(Peer { index: place as u16, address: address?, fingerprint })
+        };
+        others.filter_map(peer).collect()
+    }
+
+    /// Says at a start what of the configuration does not fit to the members.
+    pub fn tell(&self, config: &Config) {
+        if !self.is_member() {
+            tracing::warn!(
+                epoch = self.epoch().0,
+                "this is no validator of the network, as far as its journal goes: it follows and checks everything, and \
+                 neither votes nor takes transactions"
+            );
+        } else if !config.identity.is_known_by(self.known_as(config)) {
+            tracing::warn!(
+                "the certificate in {} is not the one by which the others know this validator ({}): they refuse it",
+                config.certificate_file.display(),
+                self.known_as(config)
+            );
+        }
+    }
+}
+
+/// A decision counts for more than a file that may be older. Where it gives none, the peer's section does.
+fn address_of(member: &Member, config: &Config) -> Option<Address> {
+    let listed = || config.peers.iter().find(|peer| peer.public_key == member.public_key);
+    match member.peer_address.is_empty() {
+        true => listed().map(|peer| peer.address.clone()),
+        false => member.peer_address.parse().ok(),
+    }
+}
