@@ -1,5 +1,7 @@
 //! The decoders, and good encodings to begin with.
 
+mod governance;
+
 use bytes::Bytes;
 use engine::limits::PACKET_BYTES;
 use engine::replica::{Boot, ChainRecord, CommittedBlock};
@@ -7,11 +9,11 @@ use engine::roots::ChainEntry;
 use engine::store::Position;
 use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
-    Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Consents, Council,
+    Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Consents,
     CryptoSuite, Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Epoch,
-    Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, NewChain, Offer, OldKey, Outcome, Packet,
-    PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose, Recover,
-    Refusal, Registration, Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles,
+    Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Member, MembersRecord, Offer, OldKey, Outcome,
+    Packet, PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose,
+    Recover, Refusal, Registration, Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles,
     Safeguards, Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis,
     ValidatorIndex, Verdict,
 };
@@ -19,6 +21,7 @@ use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
     PROTOCOL_VERSION, PeerMessage, Query, ServerFrame,
 };
+use governance::{consents, council, decisions, member, members, name_of_proposal, new_chain, proposal};
 use kernels::merkle::Frontier;
 use proof::{Account, Certificate, Claim, Entry, Finality, Later, Proof, Row, Tree};
 
@@ -131,6 +134,25 @@ pub(crate) const TARGETS: &[Target] = &[
             }
         },
         seeds: || decisions().map(|decision| proposal(decision).encode()).collect(),
+    },
+    Target {
+        name: "members",
+        decode: |bytes| {
+            alike(bytes, proof::Members::decode(bytes), MembersRecord::decode(bytes), MembersRecord::encode)
+        },
+        seeds: || vec![members().encode()],
+    },
+    Target {
+        name: "member",
+        decode: |bytes| match Member::decode(bytes) {
+            Some(read) if proof::Member::decode(bytes).is_ok() => {
+                same(bytes, Ok::<_, ()>(read), Member::encode)
+            }
+            Some(read) => Err(format!("only one reader takes {read:?}")),
+            // A key of small order is no error of a proof.
+            None => Ok(answer(&proof::Member::decode(bytes))),
+        },
+        seeds: || vec![member().encode()],
     },
     Target {
         name: "old_key",
@@ -391,6 +413,8 @@ fn transactions() -> Vec<Vec<u8>> {
         propose.sign(&NETWORK, |_| [7; 64]).expect("it has room").bytes().to_vec()
     };
     let (administrator, proposal, administrators) = (AccountId(2), Digest([3; 32]), 1);
+    let consents = consents();
+    let consents = Consents::read(&consents).expect("they ascend");
     let approve = Approve {
         chain,
         key_version,
@@ -398,7 +422,7 @@ fn transactions() -> Vec<Vec<u8>> {
         administrator,
         proposal,
         administrators,
-        consents: Consents::NONE,
+        consents,
         nonce,
         expiry,
     };
@@ -497,33 +521,6 @@ fn account_records() -> Vec<Vec<u8>> {
     };
     let changes = [Change::Key([6; 32]), Change::Safeguards(safeguards()), Change::Close];
     changes.map(Some).into_iter().chain([None]).map(record).collect()
-}
-
-fn new_chain() -> NewChain {
-    let roles = Roles { issuer: Some(AccountId(1)), issuance_cap: 9, ..Roles::default() };
-    let (kind, suite, asset) = (ChainKind::Transfers, CryptoSuite::Ed25519, Asset::UNIT);
-    NewChain { id: ChainId(7), kind, suite, asset, roles, founders: vec![[5; 32], [6; 32]] }
-}
-
-fn council() -> Council {
-    Council { threshold: 2, accounts: [0, 2, 5].map(AccountId).into() }
-}
-
-fn decisions() -> impl Iterator<Item = Decision> {
-    let chain = ChainId(7);
-    let of_chain = [Decision::Pause(chain), Decision::Resume(chain), Decision::Close(chain)];
-    let others = [
-        Decision::Create(new_chain()),
-        Decision::Roles(chain, Roles::default()),
-        Decision::Administrators(council()),
-    ];
-    of_chain.into_iter().chain(others)
-}
-
-fn proposal(decision: Decision) -> ProposalRecord {
-    let decided = matches!(decision, Decision::Create(_)).then_some((3, Height(200)));
-    let approvals = vec![AccountId(2), AccountId(0)];
-    ProposalRecord { administrators: 1, until_ms: 1 << 40, approvals, decided, decision }
 }
 
 fn committed_blocks() -> Vec<Vec<u8>> {
@@ -674,17 +671,4 @@ fn proofs() -> Vec<Vec<u8>> {
         },
     };
     claims.map(|claim| proof(claim).encode().expect("it has room")).into()
-}
-
-/// The name of a proposal whose row has these bytes, whatever they are: the hash of all but approvals and number.
-fn name_of_proposal(row: &[u8]) -> [u8; 32] {
-    let (head, rest) = row.split_at(row.len().min(16));
-    let (count, rest) = rest.split_first().map_or((0, rest), |(count, rest)| (usize::from(*count), rest));
-    let rest = &rest[rest.len().min(8 * count)..];
-    let decision = match rest.split_first() {
-        Some((1, behind)) => &behind[behind.len().min(16)..],
-        Some((_, behind)) => behind,
-        None => rest,
-    };
-    kernels::sha2::sha256_parts(&[b"millrace/proposal", head, decision])
 }

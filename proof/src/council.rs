@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::codec::{FormError, Reader};
 use crate::genesis::{ADMINISTRATORS_MAX, Chain, ChainKind, Roles, SUITE_ED25519};
-use crate::{Digest, ProofError, Row};
+use crate::{Digest, MemberChange, ProofError, Row};
 
 /// Accounts with which a chain that is decided begins.
 const FOUNDERS_MAX: usize = 8;
@@ -44,6 +44,8 @@ pub enum Decision {
     Roles(u32, Roles),
     /// Others decide from then on.
     Administrators(Council),
+    /// Others validate from the next epoch on.
+    Members(MemberChange),
 }
 
 /// The chain that a decision creates.
@@ -70,7 +72,8 @@ pub struct Proposal {
     pub until_ms: u64,
     /// Who approves it, in their order; the first one has proposed it.
     pub approvals: Vec<u64>,
-    /// When it is decided: its number among all decisions, and the height from which on it is in effect.
+    /// When it is decided: its number among all decisions, and the height from which on it is in effect. Of a change of
+    /// the members that is the height in which it was decided: it takes effect with the next epoch.
     pub decided: Option<(u64, u64)>,
     /// What is to be decided.
     pub decision: Decision,
@@ -154,6 +157,11 @@ impl Decision {
             let council = Council::read(&mut reader)?;
             reader.finish()?;
             return Ok(Self::Administrators(council));
+        }
+        if (MemberChange::ADD..=MemberChange::REPLACE).contains(&code) {
+            let change = MemberChange::read(code, &mut reader)?;
+            reader.finish()?;
+            return Ok(Self::Members(change));
         }
         let chain = reader.u32("chain of the decision")?;
         let decision = match code {

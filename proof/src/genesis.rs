@@ -28,7 +28,7 @@ const ACCOUNTS_MAX: u64 = 1 << 32;
 /// Administrators of a network.
 pub(crate) const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
-const NAME_BYTES_MAX: usize = 64;
+pub(crate) const NAME_BYTES_MAX: usize = 64;
 
 pub(crate) const MAGIC: &[u8; 25] = b"millrace/genesis-header/9";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;

@@ -6,6 +6,8 @@
 //!                           (numbers in keys are big-endian)    5 administrators         0 (15)
 //!                                                               6 charter                0 (15)
 //!                                                               7 reservation            0 (3) | account (4) | nonce (8)
+//!                                                               8 member                 0 (13) | place (2)
+//!                                                               9 members                0 (15)
 //! ```
 
 use alloc::vec::Vec;
@@ -21,12 +23,26 @@ pub const CHARTER_KEY: Digest = own_key(CHARTER);
 /// The key of the row in which the chain that decides says who does. No proposal has it.
 pub const ADMINISTRATORS_KEY: Digest = own_key(ADMINISTRATORS);
 
+/// The key of the row in which the chain that decides says which members were decided last. No proposal has it.
+pub const MEMBERS_KEY: Digest = own_key(MEMBERS);
+
+/// The key of the row of the member at a place of the set that was decided last.
+#[must_use]
+pub fn member_key(place: u16) -> Digest {
+    let mut key = own_key(MEMBER);
+    let (_, end) = key.split_at_mut(30);
+    end.copy_from_slice(&place.to_be_bytes());
+    key
+}
+
 const ZEROS: usize = 16;
 const RECORD: u8 = 1;
 const OLD_KEY: u8 = 2;
 const ADMINISTRATORS: u8 = 5;
 const CHARTER: u8 = 6;
 const RESERVATION: u8 = 7;
+const MEMBER: u8 = 8;
+const MEMBERS: u8 = 9;
 const NONE: Digest = [0; 32];
 
 const fn own_key(tag: u8) -> Digest {
@@ -90,6 +106,10 @@ pub(crate) enum Subject {
     Charter,
     /// What an account has set aside, with the nonce that names it.
     Reservation(u32, u64),
+    /// Who is at a place of the members that were decided last.
+    Member(u16),
+    /// Which members were decided last.
+    Members,
     /// A fingerprint, or a proposal: what the chain's kind has.
     Named,
 }
@@ -108,6 +128,8 @@ impl Subject {
             (RESERVATION, [0, 0, 0], payer) => Self::Reservation(payer, last),
             _ if *key == ADMINISTRATORS_KEY => Self::Administrators,
             _ if *key == CHARTER_KEY => Self::Charter,
+            _ if *key == MEMBERS_KEY => Self::Members,
+            _ if *key == member_key(last as u16) => Self::Member(last as u16),
             _ => return None,
         })
     }

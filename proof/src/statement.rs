@@ -6,7 +6,7 @@ use core::fmt;
 use crate::leaf::{kind_name, outcome_name};
 use crate::{
     Account, AccountRecord, Administrators, Attestation, ChainKind, ChainStatus, Charter, Decision, Digest,
-    OldKey, Proposal, Purpose, Reservation, Status, Unexecuted,
+    Member, MemberChange, Members, OldKey, Proposal, Purpose, Reservation, Status, Unexecuted,
 };
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
@@ -103,6 +103,15 @@ pub enum Fact {
     },
     /// After the block at the height, these decide about the chains of the network.
     Administrators(Administrators),
+    /// After the block at the height, these members are decided last; none where those of the genesis stay.
+    Members(Option<Members>),
+    /// After the block at the height, this one is at a place of the members that were decided last.
+    Member {
+        /// The place.
+        place: u16,
+        /// The member; none where there is no such place, or those of the genesis stay.
+        member: Option<Member>,
+    },
     /// After the block at the height, the chain that decides says this of a proposal.
     Proposal {
         /// The name of the proposal: a hash of what it says.
@@ -237,6 +246,31 @@ impl fmt::Display for Statement {
                 council.accounts.len(),
                 council.threshold
             ),
+            Fact::Members(members) => {
+                write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
+                match members {
+                    None => f.write_str("no other members had been decided than those of the genesis"),
+                    Some(Members { epoch, decided, count, digest, proposal }) => write!(
+                        f,
+                        "the members decided last were {count} for epoch {epoch}, by proposal {} at height {decided}; the \
+                         digest of the set is {}",
+                        Hex(proposal),
+                        Hex(digest)
+                    ),
+                }
+            }
+            Fact::Member { place, member } => {
+                write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
+                match member {
+                    None => write!(f, "no member decided after the genesis was at place {place}"),
+                    Some(Member { validator, .. }) => write!(
+                        f,
+                        "the member decided for place {place} was \"{}\" with the key {}",
+                        validator.name.escape_debug(),
+                        Hex(&validator.key)
+                    ),
+                }
+            }
             Fact::Proposal { id, proposal } => {
                 write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
                 let Some(Proposal { approvals, decided, decision, .. }) = proposal else {
@@ -250,8 +284,18 @@ impl fmt::Display for Statement {
                     Decision::Close(of) => write!(f, "to close chain {of}")?,
                     Decision::Roles(of, _) => write!(f, "to give chain {of} other roles")?,
                     Decision::Administrators(_) => f.write_str("to have other administrators")?,
+                    Decision::Members(MemberChange::Add(_)) => f.write_str("to add a validator")?,
+                    Decision::Members(MemberChange::Remove { place, .. }) => {
+                        write!(f, "to remove validator {place}")?
+                    }
+                    Decision::Members(MemberChange::Replace(place, _)) => {
+                        write!(f, "to replace validator {place}")?
+                    }
                 }
                 match decided {
+                    Some((number, at)) if matches!(decision, Decision::Members(_)) => {
+                        write!(f, ", was decided (decision {number}) at height {at} for the next epoch")
+                    }
                     Some((number, since)) => {
                         write!(f, ", was decided (decision {number}) and takes effect at height {since}")
                     }

@@ -4,6 +4,7 @@ mod certificates;
 mod charters;
 mod councils;
 mod formats;
+mod members;
 mod network;
 mod records;
 mod reservations;

@@ -7,7 +7,10 @@ use kernels::merkle::{InclusionProof, leaf_hash, verify_inclusion};
 use crate::entry::height_leaf;
 use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
 use crate::row::Subject;
-use crate::{Account, AccountRecord, Administrators, Attestation, Certificate, CertificateError, ChainKind};
+use crate::{
+    Account, AccountRecord, Administrators, Attestation, Certificate, CertificateError, ChainKind, Member,
+    Members,
+};
 use crate::{
     Chain, Charter, Claim, Digest, Entry, Fact, Finality, Genesis, Header, Later, OldKey, Proof, ProofError,
 };
@@ -114,6 +117,9 @@ fn subject(key: &Digest, entry: &Entry) -> Result<Subject, ProofError> {
     match (subject, entry.kind) {
         (Subject::Named, ChainKind::Transfers) => none("attestations and no proposals"),
         (Subject::Administrators, ChainKind::Transfers | ChainKind::Attestations) => none("administrators"),
+        (Subject::Members | Subject::Member(_), ChainKind::Transfers | ChainKind::Attestations) => {
+            none("members")
+        }
         (Subject::Record(account) | Subject::OldKey(account, _), _) if account >= entry.accounts.size => {
             Err(ProofError::NoAccount { account, accounts: entry.accounts.size })
         }
@@ -144,6 +150,8 @@ fn said(
             Fact::OldKey { account, version, key: row.says(key, OldKey::decode)? }
         }
         Subject::Administrators => Fact::Administrators(Administrators::said(row, key, of_genesis())?),
+        Subject::Members => Fact::Members(row.says(key, Members::decode)?),
+        Subject::Member(place) => Fact::Member { place, member: row.says(key, Member::decode)? },
         Subject::Charter => Fact::Charter(Charter::said(row, of_genesis())?),
         Subject::Reservation(payer, nonce) => {
             Fact::Reservation { payer, nonce, reservation: row.says(key, Reservation::decode)? }

@@ -191,7 +191,8 @@ impl MembersRecord {
             digest: Digest(take(bytes)?),
             proposal: Digest(take(bytes)?),
         };
-        bytes.is_empty().then_some(record)
+        let is_one = record.epoch > Epoch(0) && (1..=VALIDATORS_MAX).contains(&usize::from(record.count));
+        (bytes.is_empty() && is_one).then_some(record)
     }
 
     /// The set, of which `row` gives the value of each [`member_key`]; `None` if those are not its members.

@@ -2,8 +2,8 @@
 
 use engine::types::{
     AccountId, AccountRecord, Approval, Asset, ChainId, ChainKind, Change, Council, CryptoSuite, Decision,
-    Height, LockWindows, NewChain, Pending, Price, ProposalRecord, Purpose, Quota, Registrar, Reservation,
-    Roles, Safeguards,
+    Height, LockWindows, Member, MemberChange, NewChain, Pending, Price, ProposalRecord, Purpose, Quota,
+    Registrar, Reservation, Roles, Safeguards, ValidatorIndex,
 };
 
 pub(crate) fn roles(of: &proof::Roles) -> Roles {
@@ -98,6 +98,25 @@ pub(super) fn decision(of: &proof::Decision) -> Decision {
         proof::Decision::Close(chain) => Decision::Close(ChainId(*chain)),
         proof::Decision::Roles(chain, of) => Decision::Roles(ChainId(*chain), roles(of)),
         proof::Decision::Administrators(of) => Decision::Administrators(council(of)),
+        proof::Decision::Members(of) => Decision::Members(match of {
+            proof::MemberChange::Add(of) => MemberChange::Add(member(of)),
+            proof::MemberChange::Remove { place, below_four } => {
+                MemberChange::Remove { place: ValidatorIndex(*place), below_four: *below_four }
+            }
+            proof::MemberChange::Replace(place, of) => {
+                MemberChange::Replace(ValidatorIndex(*place), member(of))
+            }
+        }),
+    }
+}
+
+pub(super) fn member(of: &proof::Member) -> Member {
+    Member {
+        name: of.validator.name.clone(),
+        public_key: of.validator.key,
+        certificate_fingerprint: of.validator.certificate_fingerprint,
+        peer_address: of.peer_address.clone(),
+        client_address: of.client_address.clone(),
     }
 }
 

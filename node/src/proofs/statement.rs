@@ -64,6 +64,17 @@ pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String
             ("threshold", format!("{} must approve", council.threshold)),
             ("version", version.to_string()),
         ]),
+        Fact::Members(members) => rows.extend(members.iter().flat_map(|of| {
+            [
+                ("members", format!("{} for epoch {}", of.count, of.epoch)),
+                ("digest", hex::encode(of.digest)),
+                ("decided", format!("at height {}, by proposal {}", of.decided, hex::encode(of.proposal))),
+            ]
+        })),
+        Fact::Member { place, member } => {
+            rows.push(("place", place.to_string()));
+            rows.extend(member.iter().map(|of| ("member", decisions::member(&same::member(of)))));
+        }
         Fact::Proposal { id, proposal } => {
             rows.push(("proposal", hex::encode(id)));
             rows.extend(proposal.iter().flat_map(proposal_rows));
@@ -104,6 +115,9 @@ pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String
 
 fn proposal_rows(of: &Proposal) -> Vec<(&'static str, String)> {
     let decided = match of.decided {
+        Some((number, at)) if matches!(of.decision, proof::Decision::Members(_)) => {
+            format!("decision {number}, made at height {at}; the next epoch has these members")
+        }
         Some((number, since)) => format!("decision {number}, takes effect at height {since}"),
         None => format!(
             "not yet; until {}, and while version {} of the administrators decides, it can be approved",
@@ -209,6 +223,17 @@ pub(super) fn statement_json(statement: &Statement) -> Value {
             "accounts": council.accounts,
             "threshold": council.threshold,
         }}),
+        Fact::Members(members) => json!({ "members": members.map(|of| json!({
+            "epoch": of.epoch,
+            "decided": of.decided,
+            "count": of.count,
+            "digest": hex::encode(of.digest),
+            "proposal": hex::encode(of.proposal),
+        }))}),
+        Fact::Member { place, member } => {
+            let fields = member.as_ref().map(|of| decisions::member_fields(&same::member(of)));
+            json!({ "member": { "place": place, "member": fields } })
+        }
         Fact::Proposal { id, proposal } => {
             let fields = proposal.as_ref().map(|of| decisions::proposal_fields(&same::proposal(of)));
             json!({ "proposal": { "proposal": hex::encode(id), "record": fields } })

@@ -42,7 +42,8 @@ pub(crate) fn decision(decision: &Decision) -> String {
     }
 }
 
-fn member(of: &Member) -> String {
+/// A validator, in words.
+pub(crate) fn member(of: &Member) -> String {
     let (key, certificate) = (hex::encode(of.public_key), hex::encode(of.certificate_fingerprint));
     let address =
         |what: &str, at: &str| if at.is_empty() { String::new() } else { format!(", {what} at {at}") };
@@ -50,7 +51,8 @@ fn member(of: &Member) -> String {
     format!("{:?} with the key {key} and the certificate {certificate}{peers}{clients}", of.name)
 }
 
-fn member_fields(of: &Member) -> Value {
+/// A validator as fields of an object.
+pub(crate) fn member_fields(of: &Member) -> Value {
     json!({
         "name": of.name,
         "public_key": hex::encode(of.public_key),

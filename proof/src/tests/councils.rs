@@ -6,12 +6,13 @@ use std::vec::Vec;
 use engine::limits::DECISION_LAG;
 use engine::types::{
     ADMINISTRATORS_KEY as ENGINE_KEY, AccountId, Asset, ChainId, ChainKind as EngineKind,
-    Council as EngineCouncil, CryptoSuite, Decision as EngineDecision, Height, NewChain as EngineNewChain,
-    ProposalRecord, Roles as EngineRoles,
+    Council as EngineCouncil, CryptoSuite, Decision as EngineDecision, Height, MemberChange as EngineChange,
+    NewChain as EngineNewChain, ProposalRecord, Roles as EngineRoles, ValidatorIndex,
 };
 use proptest::prelude::*;
 
 use super::check;
+use super::members::{new_member, same_member};
 use super::network::{GOVERNANCE, Network, propose};
 use crate::*;
 
@@ -46,7 +47,7 @@ fn new_chain() -> EngineNewChain {
     }
 }
 
-fn decisions() -> [EngineDecision; 6] {
+fn decisions() -> [EngineDecision; 9] {
     [
         EngineDecision::Create(new_chain()),
         EngineDecision::Pause(ChainId(3)),
@@ -54,6 +55,9 @@ fn decisions() -> [EngineDecision; 6] {
         EngineDecision::Close(ChainId(3)),
         EngineDecision::Roles(ChainId(3), EngineRoles::default()),
         EngineDecision::Administrators(others()),
+        EngineDecision::Members(EngineChange::Add(new_member())),
+        EngineDecision::Members(EngineChange::Remove { place: ValidatorIndex(2), below_four: true }),
+        EngineDecision::Members(EngineChange::Replace(ValidatorIndex(3), new_member())),
     ]
 }
 
@@ -158,6 +162,17 @@ fn same_decision(ours: &Decision, theirs: &EngineDecision) -> bool {
         (Decision::Administrators(ours), EngineDecision::Administrators(theirs)) => {
             same_council(ours, theirs)
         }
+        (Decision::Members(ours), EngineDecision::Members(theirs)) => match (ours, theirs) {
+            (MemberChange::Add(ours), EngineChange::Add(theirs)) => same_member(ours, theirs),
+            (MemberChange::Replace(at, ours), EngineChange::Replace(place, theirs)) => {
+                *at == place.0 && same_member(ours, theirs)
+            }
+            (MemberChange::Remove { place: at, below_four: meant }, theirs) => {
+                let place = ValidatorIndex(*at);
+                *theirs == EngineChange::Remove { place, below_four: *meant }
+            }
+            _ => false,
+        },
         _ => false,
     }
 }
@@ -165,7 +180,7 @@ fn same_decision(ours: &Decision, theirs: &EngineDecision) -> bool {
 proptest! {
     #[test]
     fn both_read_the_bytes_of_a_proposal_alike(
-        which in 0..6_usize,
+        which in 0..9_usize,
         numbers in any::<[u64; 2]>(),
         approvals in proptest::collection::vec(any::<u64>(), 0..=16),
         decided in any::<Option<[u64; 2]>>(),

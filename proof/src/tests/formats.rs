@@ -48,12 +48,7 @@ fn the_genesis_header_is_read_as_it_was_written() {
 fn whether_administrators_decide_who_validates_is_in_the_header() {
     use engine::types::Membership;
     let with = |chains: &[(u32, u64)], membership| {
-        let genesis = Network::new("members", 1, chains).genesis;
-        let (validators, chains) = (genesis.validators().to_vec(), genesis.chains().to_vec());
-        let genesis =
-            engine::types::Genesis::with_membership("members".into(), validators, membership, chains)
-                .unwrap();
-        genesis.header().to_vec()
+        Network::with_membership("members", 1, chains, membership).genesis.header().to_vec()
     };
     let decided = with(&[(GOVERNANCE, 3)], Membership::Decided);
     assert!(Genesis::decode(&decided).unwrap().members_are_decided);

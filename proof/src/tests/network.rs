@@ -8,9 +8,9 @@ use engine::order::Position;
 use engine::roots::{ChainEntryProof, Executed, Ledger, TransactionProof};
 use engine::types::{
     AccountGenesis, AccountId, Asset, Attest, ChainGenesis, ChainId, ChainKind, ChainTime, Consents,
-    CryptoSuite, Decision, EncodedDecision, Epoch, Fingerprint, Genesis, Head, Height, LockWindows, Packet,
-    PacketRun, Propose, Quota, Registration, Registrations, Revoke, Roles, Transfer, ValidatorGenesis,
-    ValidatorIndex,
+    CryptoSuite, Decision, EncodedDecision, Epoch, Fingerprint, Genesis, Head, Height, LockWindows,
+    Membership, Packet, PacketRun, Propose, Quota, Registration, Registrations, Revoke, Roles, Transfer,
+    ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{self, Batch, BatchSection, Block};
@@ -34,7 +34,7 @@ fn has_money(chain: u32) -> bool {
 pub struct Network {
     pub genesis: Genesis,
     /// Keys of the validators, by index.
-    validators: Vec<SigningKey>,
+    pub validators: Vec<SigningKey>,
     pub ledger: Ledger,
     /// The time of the next blocks by which lock windows end, in milliseconds.
     pub time_ms: u64,
@@ -74,6 +74,16 @@ pub fn propose(encoded: &[u8], nonce: u64) -> Propose<'_> {
 impl Network {
     /// So many validators, and chains of so many accounts, which hold 1,000 each where the chain has money.
     pub fn new(name: &str, validators: u64, chains: &[(u32, u64)]) -> Self {
+        Self::with_membership(name, validators, chains, Membership::Fixed)
+    }
+
+    /// The same, whose validators may become others.
+    pub fn with_membership(
+        name: &str,
+        validators: u64,
+        chains: &[(u32, u64)],
+        membership: Membership,
+    ) -> Self {
         let keys: Vec<SigningKey> = (0..validators).map(|number| key(1, number)).collect();
         let validator = |(index, key): (usize, &SigningKey)| ValidatorGenesis {
             name: std::format!("v{index}"),
@@ -115,7 +125,8 @@ impl Network {
                 .collect(),
         };
         let members = keys.iter().enumerate().map(validator).collect();
-        let genesis = Genesis::new(name.into(), members, chains.iter().map(chain).collect()).unwrap();
+        let chains = chains.iter().map(chain).collect();
+        let genesis = Genesis::with_membership(name.into(), members, membership, chains).unwrap();
         let ledger = Ledger::genesis(&genesis);
         let authors = keys.iter().map(SigningKey::public_key).collect::<Arc<[_]>>();
         let verifier = Verifier::new(*genesis.network(), ledger.states(), authors, Arc::default());

@@ -4,7 +4,8 @@ use super::*;
 use crate::execute::{Row, StateWriter};
 use crate::types::{
     AccountRecord, Administrators, Attestation, Change, Charter, Council, DataSummary, Decision, Digest,
-    Fingerprint, Link, LockClock, OldKey, Pending, ProposalRecord, Purpose, Quota, Reservation,
+    Epoch, Fingerprint, Link, LockClock, MEMBERS_KEY, Member, MemberChange, Members, MembersRecord, OldKey,
+    Pending, ProposalRecord, Purpose, Quota, Reservation, ValidatorIndex, member, member_key,
 };
 
 impl Oracle {
@@ -55,13 +56,22 @@ type PlainRow = ([u8; 32], Vec<u8>);
 
 /// What is said of a chain with these rows and the accounts of its genesis, as of height 9.
 fn told(genesis: &ChainGenesis, key_versions: u32, rows: &[PlainRow]) -> String {
+    told_of((genesis, None), key_versions, rows)
+}
+
+/// The same, where these were the first members.
+fn told_of(
+    (genesis, first): (&ChainGenesis, Option<FirstMembers>),
+    key_versions: u32,
+    rows: &[PlainRow],
+) -> String {
     let mut table = PlainTable::empty();
     rows.iter().for_each(|(key, value)| table.put(*key, value.clone()));
     let leaves: Vec<_> = (0..table.slots().len()).map(|place| table.leaf(place)).collect();
     let rows: Vec<_> = leaves.iter().map(|leaf| Some(&leaf[..])).collect();
     let states = genesis.account_states();
     let accounts: Vec<_> = states.map(|of| AccountState { key_version: key_versions, ..of }).collect();
-    let which = (genesis.id, std::slice::from_ref(genesis), None);
+    let which = (genesis.id, std::slice::from_ref(genesis), first);
     let when = (Height(9), Issuance::default());
     Oracle::restore(which, when, &accounts, &rows)
         .map_or_else(|error| error.to_string(), |_| "read".to_owned())
@@ -212,6 +222,71 @@ fn decisions_are_numbered_and_named_and_have_made_the_administrators() {
         ),
     ] {
         assert_eq!(told(&genesis, 1, &rows), expected, "{rows:?}");
+    }
+}
+
+#[test]
+fn members_are_those_that_decisions_have_made() {
+    let genesis = crate::chains::governance::tests::deciding_chain(2, 1);
+    let set = Members { epoch: Epoch(0), list: [1, 2].map(member).into() };
+    let first = FirstMembers { network: Digest([1; 32]), members: set.clone() };
+    let decided = |number, since, change: &MemberChange| {
+        let record = ProposalRecord {
+            administrators: 1,
+            until_ms: number,
+            approvals: vec![AccountId(0)],
+            decided: Some((number, Height(since))),
+            decision: Decision::Members(change.clone()),
+        };
+        (record.proposal().0, record.encode())
+    };
+    let rows_of = |set: &Members, decided: u64, proposal: [u8; 32]| {
+        let of_member = |(place, of): (u16, &Member)| (member_key(ValidatorIndex(place)), of.encode());
+        let record = MembersRecord::new(set, Height(decided), Digest(proposal));
+        let mut rows: Vec<PlainRow> = (0..).zip(&set.list).map(of_member).collect();
+        rows.push((MEMBERS_KEY, record.encode()));
+        rows
+    };
+    let (add, remove) =
+        (MemberChange::Add(member(3)), MemberChange::Remove { place: ValidatorIndex(0), below_four: false });
+    let grown = set.after(&add).unwrap();
+    let shrunk = grown.after(&remove).unwrap();
+    let (one, two) = (decided(1, 7, &add), decided(2, 9, &remove));
+    let with = |proposals: &[&PlainRow], rows: Vec<PlainRow>| -> Vec<PlainRow> {
+        proposals.iter().copied().cloned().chain(rows).collect()
+    };
+    let made = "the members are others than decisions have made";
+    let unknown = "the row at place 1 has a key that chains of this kind do not use";
+    let mut extra = rows_of(&grown, 7, one.0);
+    extra.push((member_key(ValidatorIndex(3)), member(4).encode()));
+    let mut fewer = rows_of(&grown, 7, one.0);
+    fewer.remove(0);
+    let mut swapped = grown.clone();
+    swapped.list.swap(0, 1);
+    let other_epoch = Members { epoch: Epoch(2), ..grown.clone() };
+    for (rows, expected) in [
+        (vec![], "read"),
+        (with(&[&one], rows_of(&grown, 7, one.0)), "read"),
+        (with(&[&one, &two], rows_of(&shrunk, 9, two.0)), "read"),
+        (with(&[&one, &two], rows_of(&grown, 7, one.0)), made),
+        (with(&[&one], vec![]), made),
+        (rows_of(&grown, 7, one.0), made),
+        (with(&[&one], extra), made),
+        (with(&[&one], fewer), made),
+        (with(&[&one], rows_of(&swapped, 7, one.0)), made),
+        (with(&[&one], rows_of(&other_epoch, 7, one.0)), made),
+        (with(&[&one], rows_of(&grown, 8, one.0)), made),
+        (with(&[&one], rows_of(&grown, 7, two.0)), made),
+        (vec![decided(1, 10, &add)], "the members were changed in a later height"),
+        (vec![decided(1, 7, &MemberChange::Add(member(2)))], "the members were changed as they cannot be"),
+        (vec![(own(8, 1, 0), member(1).encode())], unknown),
+        (vec![(own(9, 0, 1), vec![])], unknown),
+    ] {
+        assert_eq!(told_of((&genesis, Some(first.clone())), 1, &rows), expected, "{rows:?}");
+    }
+    assert_eq!(told(&genesis, 1, &[one]), "the members were changed, and they are fixed");
+    for row in [own(8, 0, 0), MEMBERS_KEY] {
+        assert_eq!(told(&genesis, 1, &[(row, vec![])]), unknown, "they are fixed");
     }
 }
 

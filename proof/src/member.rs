@@ -1,0 +1,153 @@
+//! Who validates, as rows of the chain that decides have it.
+//!
+//! ```text
+//! member   name bytes (1) | name | key (32) | certificate fingerprint (32) | bytes (1) | peer address |
+//!          bytes (1) | client address
+//! members  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32)
+//! ```
+//!
+//! There are no such rows while the validators are those of the genesis. The set of an epoch has its digest from all of
+//! its members; a row alone shows one of them.
+
+use alloc::string::String;
+
+use crate::Digest;
+use crate::codec::{FormError, Reader};
+use crate::genesis::{NAME_BYTES_MAX, VALIDATORS_MAX, Validator};
+
+/// Bytes of an address.
+const ADDRESS_BYTES_MAX: usize = 64;
+
+/// A validator that administrators have decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, its key and its certificate.
+    pub validator: Validator,
+    /// Where the others reach it; empty where that is not said.
+    pub peer_address: String,
+    /// Where clients reach it; empty where that is not said.
+    pub client_address: String,
+}
+
+/// What is decided about the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// One more, at the last place.
+    Add(Member),
+    /// One less; the places above it move down.
+    Remove {
+        /// The place.
+        place: u16,
+        /// Whether fewer than four may remain.
+        below_four: bool,
+    },
+    /// Another one at the same place.
+    Replace(u16, Member),
+}
+
+/// The set that was decided last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// Its epoch. It began with some block after the height in which it was decided.
+    pub epoch: u64,
+    /// The height in which it was decided.
+    pub decided: u64,
+    /// How many members it has.
+    pub count: u16,
+    /// The digest of the set.
+    pub digest: Digest,
+    /// The proposal.
+    pub proposal: Digest,
+}
+
+impl Member {
+    /// Decodes the value of a row.
+    ///
+    /// # Errors
+    /// [`FormError`]: it is not one member in its one form.
+    pub fn decode(value: &[u8]) -> Result<Self, FormError> {
+        let mut reader = Reader::new(value);
+        let member = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(member)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
+        let name = text(reader, "name of a member", NAME_BYTES_MAX)?;
+        if name.is_empty() {
+            return Err(FormError::Invalid { what: "name of a member", reason: "it is empty" });
+        }
+        let key = reader.array("key of a member")?;
+        let certificate_fingerprint = reader.array("certificate fingerprint of a member")?;
+        Ok(Self {
+            validator: Validator { name, key, certificate_fingerprint },
+            peer_address: address(reader)?,
+            client_address: address(reader)?,
+        })
+    }
+}
+
+fn text(reader: &mut Reader<'_>, what: &'static str, max: usize) -> Result<String, FormError> {
+    let count = usize::from(reader.u8(what)?);
+    let length = reader.bounded(what, count, max, 1)?;
+    let text = str::from_utf8(reader.take(what, length)?);
+    text.map(String::from).map_err(|_| FormError::Invalid { what, reason: "it is not UTF-8" })
+}
+
+fn address(reader: &mut Reader<'_>) -> Result<String, FormError> {
+    let what = "address of a member";
+    let address = text(reader, what, ADDRESS_BYTES_MAX)?;
+    match address.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(address),
+        false => Err(FormError::Invalid { what, reason: "it is not printable ASCII without spaces" }),
+    }
+}
+
+impl MemberChange {
+    pub(crate) const ADD: u8 = 7;
+    pub(crate) const REPLACE: u8 = 9;
+
+    /// Reads it behind the code of the decision.
+    pub(crate) fn read(code: u8, reader: &mut Reader<'_>) -> Result<Self, FormError> {
+        let place = |reader: &mut Reader<'_>| reader.u16("place of a member");
+        Ok(match code {
+            Self::ADD => Self::Add(Member::read(reader)?),
+            Self::REPLACE => Self::Replace(place(reader)?, Member::read(reader)?),
+            _ => {
+                let place = place(reader)?;
+                let below_four = match reader.u8("fewer than four members")? {
+                    0 => false,
+                    1 => true,
+                    _ => {
+                        let reason = "it is meant or not";
+                        return Err(FormError::Invalid { what: "fewer than four members", reason });
+                    }
+                };
+                Self::Remove { place, below_four }
+            }
+        })
+    }
+}
+
+impl Members {
+    /// Decodes the value of a row.
+    ///
+    /// # Errors
+    /// [`FormError`]: it is not one set in its one form.
+    pub fn decode(value: &[u8]) -> Result<Self, FormError> {
+        let mut reader = Reader::new(value);
+        let members = Self {
+            epoch: reader.u64("epoch of the members")?,
+            decided: reader.u64("height of the members")?,
+            count: reader.u16("number of members")?,
+            digest: reader.array("digest of the members")?,
+            proposal: reader.array("proposal")?,
+        };
+        reader.finish()?;
+        if !(1..=VALIDATORS_MAX).contains(&usize::from(members.count)) || members.epoch == 0 {
+            let reason = "after the genesis there are 1 to 128";
+            return Err(FormError::Invalid { what: "number of members", reason });
+        }
+        Ok(members)
+    }
+}
