@@ -6,14 +6,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use engine::limits::SUBMIT_PACKETS_MAX;
+use engine::limits::{SIGNATURE_BYTES, SUBMIT_PACKETS_MAX};
 use engine::types::{
-    AccountId, ChainId, Digest, Height, Packet, PacketRun, PacketSlab, Reservation, ReservationId,
-    TransactionId, ValidatorIndex, Verdict,
+    AccountId, ChainId, Consent, Digest, Height, Members, Packet, PacketRun, PacketSlab, Reservation,
+    ReservationId, TransactionId, ValidatorIndex, Verdict,
 };
 use engine::wire::answers::{
-    AccountAnswer, AccountsOfAnswer, BlockAnswer, FeedAnswer, ProofAnswer, RowAnswer, StatusAnswer,
-    TransactionAnswer,
+    AccountAnswer, AccountsOfAnswer, BlockAnswer, ConsentAnswer, FeedAnswer, MembersAnswer, ProofAnswer,
+    RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use net::{Address, Fingerprint};
@@ -239,6 +239,34 @@ impl Client {
         let answer = self.ask(Query::Row { chain, key: *key })?;
         check_row(&answer, chain, key)?;
         Ok(answer)
+    }
+
+    /// Who validates in the validator's present epoch, as it says.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Mismatch`] where the answer is no set of members.
+    pub fn members(&mut self) -> Result<Answer<(Members, MembersAnswer)>, ClientError> {
+        let Answer { as_of, value } = self.ask::<MembersAnswer>(Query::Members)?;
+        let members = hex::decode(&value.members).ok().and_then(|bytes| Members::decode(&bytes));
+        let members = members.filter(|members| members.epoch == value.epoch);
+        let members = members.ok_or(ClientError::Mismatch("it tells no set of members"))?;
+        Ok(Answer { as_of, value: (members, value) })
+    }
+
+    /// The validator's consent to members of the next epoch, at their place; none where it does not keep up or is not
+    /// among them.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn consent(&mut self, to: &Members) -> Result<Option<Consent>, ClientError> {
+        let (network, digest) = (self.network, to.digest());
+        let answer: Answer<ConsentAnswer> = self.ask(Query::Consent { epoch: to.epoch, members: digest })?;
+        let ConsentAnswer { public_key, height, signature } = answer.value;
+        let mut bytes = [0; SIGNATURE_BYTES];
+        let signed = signature.is_some_and(|digits| hex::decode_to_slice(digits, &mut bytes).is_ok());
+        let place = to.place_of(&public_key.0).filter(|_| signed);
+        let consent = place.map(|place| Consent { place, height, signature: bytes });
+        Ok(consent.filter(|consent| consent.is_signed(&network, to, &digest)))
     }
 
     /// What a chain says of a reservation at the validator's committed height, proved: also that it is not open.

@@ -311,6 +311,8 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::Proof { chain, id },
         Query::Attestation { chain, fingerprint: Fingerprint([5; 32]) },
         Query::Row { chain, key: [6; 32] },
+        Query::Members,
+        Query::Consent { epoch: Epoch(3), members: Digest([7; 32]) },
         Query::AccountsOf { chain, key: [6; 32], from: AccountId(9) },
         Query::Status,
         Query::Counters,

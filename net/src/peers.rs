@@ -174,9 +174,9 @@ impl PeerNetwork {
         }
     }
 
-    /// Queues a frame for every peer; the answers, one for each.
-    pub fn broadcast(&self, channel: usize, bytes: &Bytes) -> Vec<(u16, Result<(), SendError>)> {
-        let peers = self.0.links.keys();
+    /// Queues a frame for every peer with an index below `end`; the answers, one for each.
+    pub fn broadcast(&self, end: u16, channel: usize, bytes: &Bytes) -> Vec<(u16, Result<(), SendError>)> {
+        let peers = self.0.links.range(..end).map(|(peer, _)| peer);
         peers.map(|peer| (*peer, self.send(*peer, channel, bytes.clone()))).collect()
     }
 

@@ -148,12 +148,16 @@ impl Replay {
 
     fn apply(&mut self, position: u64, record: Record<'_>) -> Result<(), &'static str> {
         if let Record::Identity(identity) | Record::SnapshotBegin { identity, .. } = record {
+            let is_first = self.identity.is_none();
             let before = *self.identity.get_or_insert(identity);
             if before.validator != identity.validator {
                 return Err("is stamped with another identity than those before it");
             }
             match record {
-                Record::Identity(_) if before.epoch < identity.epoch => self.begin_epoch(position, identity),
+                // What stands before it may be the rest of an epoch that was released but for the end of a file.
+                Record::Identity(_) if is_first || before.epoch < identity.epoch => {
+                    self.begin_epoch(position, identity);
+                }
                 _ if before != identity => {
                     return Err("is of another epoch than those before it");
                 }

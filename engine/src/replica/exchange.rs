@@ -22,6 +22,12 @@ const VIEWS_AHEAD: u64 = 64;
 
 impl Replica {
     pub(super) fn connect(&mut self, peer: ValidatorIndex, now: Now, ports: &mut impl Ports) {
+        if self.is_observer(peer) {
+            self.observers.insert(peer);
+            self.epochs_of[usize::from(peer.0)] = self.epoch;
+            ports.send(To::One(peer), &self.status(Head::NONE, ports));
+            return;
+        }
         if usize::from(peer.0) >= self.validators() || peer == self.settings.me {
             return;
         }
@@ -44,6 +50,7 @@ impl Replica {
 
     pub(super) fn disconnect(&mut self, peer: ValidatorIndex) {
         self.connected.remove(&peer);
+        self.observers.remove(&peer);
         self.sync.disconnected(peer);
         self.states.disconnected(peer);
     }
@@ -55,6 +62,9 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
+        if usize::from(from.0) >= self.validators() && !self.is_for_observers(from, &message) {
+            return Ok(());
+        }
         match message {
             PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports)?,
             PeerMessage::Holding(heads) if self.is_in_this_epoch(from) => {
@@ -66,6 +76,9 @@ impl Replica {
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
             PeerMessage::Status { epoch, committed, kept_from, view, yours, .. } => {
                 self.epochs_of[usize::from(from.0)] = epoch;
+                if self.is_observer(from) {
+                    return Ok(());
+                }
                 if self.sync.status(from, (committed, kept_from), now.monotonic).is_err() {
                     self.offence(from, Offence::FalseSync, ports);
                 }
@@ -110,6 +123,29 @@ impl Replica {
             | PeerMessage::Chunk { .. } => self.state_message(from, message, now, ports),
         }
         Ok(())
+    }
+
+    /// Whether a peer is no validator and may follow.
+    fn is_observer(&self, peer: ValidatorIndex) -> bool {
+        let validators = self.validators();
+        (validators..validators + self.settings.observers).contains(&usize::from(peer.0))
+            && !self.is_follower()
+    }
+
+    /// Whether an observer may say it: where it is, and what it wants to have.
+    fn is_for_observers(&self, from: ValidatorIndex, message: &PeerMessage) -> bool {
+        let may = matches!(
+            message,
+            PeerMessage::Status { .. }
+                | PeerMessage::FetchBlock { .. }
+                | PeerMessage::FetchBlocks { .. }
+                | PeerMessage::FetchBatches { .. }
+                | PeerMessage::FetchStored { .. }
+                | PeerMessage::FetchStates
+                | PeerMessage::FetchChunkList { .. }
+                | PeerMessage::FetchChunk { .. }
+        );
+        may && self.is_observer(from)
     }
 
     /// A block is taken from its proposer, for views that may still come, or from anybody who was asked for it.
@@ -309,6 +345,9 @@ impl Replica {
             }
             for peer in &self.connected {
                 ports.send(To::One(*peer), &self.status(self.received(*peer), ports));
+            }
+            for peer in &self.observers {
+                ports.send(To::One(*peer), &self.status(Head::NONE, ports));
             }
         }
     }

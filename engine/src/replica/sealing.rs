@@ -58,7 +58,8 @@ impl Replica {
     }
 
     fn may_seal(&self) -> bool {
-        self.learning.is_none() && self.hearing.is_none() && self.unordered() < OWN_UNORDERED_MAX
+        let knows_itself = self.learning.is_none() && self.hearing.is_none();
+        knows_itself && !self.is_follower() && self.unordered() < OWN_UNORDERED_MAX
     }
 
     /// Own batches between the finalized cut and the last one sealed. What lies on other branches of the own stream, or
@@ -87,7 +88,7 @@ impl Replica {
 
     fn is_overloaded(&self, now: Duration) -> bool {
         // What waits for a height to be executed waits for no verifier; and who catches up lacks no processor.
-        if self.behind().is_some() || self.learning.is_some() {
+        if self.behind().is_some() || self.learning.is_some() || self.is_follower() {
             return false;
         }
         let waits = |author: ValidatorIndex, digest| self.early[usize::from(author.0)].contains_key(digest);

@@ -32,6 +32,9 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 pub struct Settings {
     /// Which validator of the epoch this is; with a number that none has, it follows without voting.
     pub me: ValidatorIndex,
+    /// How many observers may be connected: peers with the numbers behind those of the validators, which are told where
+    /// this validator stands and given what they ask for, and are not heard otherwise.
+    pub observers: usize,
     /// No batch has more packets than this: 4,096, or fewer in tests.
     pub batch_packets_limit: usize,
     /// A batch is sealed when so many packets wait…
@@ -63,6 +66,7 @@ impl Settings {
         let n = validators as u64;
         Self {
             me,
+            observers: 0,
             batch_packets_limit: crate::limits::BATCH_PACKETS_MAX,
             batch_packets_max: crate::limits::BATCH_PACKETS_MAX,
             batch_delay: Duration::from_millis(50),
@@ -176,6 +180,8 @@ pub struct Replica {
     pub(super) gap: Gap,
 
     pub(super) connected: BTreeSet<ValidatorIndex>,
+    /// Those that only follow.
+    pub(super) observers: BTreeSet<ValidatorIndex>,
     /// Batches that are with the verifiers: whose, and from whom each copy came.
     pub(super) checking: BTreeMap<Digest, Checking>,
     /// Batches that name a height which is not executed here yet.
@@ -299,7 +305,7 @@ impl Replica {
             network: *genesis.network(),
             epoch,
             epochs: recovered.epochs,
-            epochs_of: vec![epoch; n],
+            epochs_of: vec![epoch; n + settings.observers],
             authors,
             key: SigningKey::from_seed(*signing_seed),
             quorum,
@@ -313,8 +319,9 @@ impl Replica {
             states: StateSync::new(*genesis.network(), n - quorum),
             gap: Gap::default(),
             connected: BTreeSet::new(),
+            observers: BTreeSet::new(),
             checking: BTreeMap::new(),
-            early: vec![BTreeMap::new(); n],
+            early: vec![BTreeMap::new(); n + usize::from(follows)],
             journaled,
             appended,
             schedule,
@@ -344,7 +351,7 @@ impl Replica {
             late: vec![0; n],
             awaited: BTreeMap::new(),
             last_asked: vec![None; n],
-            served: vec![(Duration::ZERO, 0); n],
+            served: vec![(Duration::ZERO, 0); n + settings.observers],
             ready_changed: true,
             view,
             last_block: Duration::ZERO,

@@ -5,6 +5,7 @@ mod as_of;
 mod chains;
 mod checkpoints;
 mod feed;
+mod followers;
 mod founded;
 mod losses;
 mod older_copies;

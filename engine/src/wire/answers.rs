@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cursor, Happening};
 use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
 use crate::types::{
-    AccountId, AccountRecord, ChainId, Digest, Effect, Height, Outcome, Sequence, TransactionId,
+    AccountId, AccountRecord, ChainId, Digest, Effect, Epoch, Height, Outcome, Sequence, TransactionId,
     ValidatorIndex, record_key,
 };
 
@@ -74,6 +74,30 @@ pub struct RowAnswer {
     pub state_root: Digest,
     /// The row of the key, or the one that shows that there is none, and its way to the state root.
     pub proof: RowProof,
+}
+
+/// Who validates in the present epoch of a validator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembersAnswer {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The last height of the epoch before; 0 in the first one.
+    pub begins_after: Height,
+    /// The members, in their encoding, in hexadecimal.
+    pub members: String,
+    /// The place of the validator that answers; none if it only follows.
+    pub me: Option<ValidatorIndex>,
+}
+
+/// The consent of a validator to members of the next epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentAnswer {
+    /// The key with which it votes, 64 hexadecimal digits.
+    pub public_key: Digest,
+    /// The height at which it consents.
+    pub height: Height,
+    /// Its signature, 128 hexadecimal digits; none where it does not keep up, or is in another epoch.
+    pub signature: Option<String>,
 }
 
 /// Where a transaction is, and what became of it.

@@ -17,11 +17,12 @@ use crate::limits::{
     ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SERVER_FRAME_BYTES_MAX, SUBMIT_PACKETS_MAX,
 };
 use crate::types::{
-    AccountId, ChainId, Digest, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex, Verdict,
+    AccountId, ChainId, Digest, Epoch, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex,
+    Verdict,
 };
 
-/// The version of this protocol. Version 9: blocks with the log of headers, and feeds with what takes effect by itself.
-pub const PROTOCOL_VERSION: u32 = 9;
+/// The version of this protocol. Version 10: epochs, whose members can be asked for and consent to others.
+pub const PROTOCOL_VERSION: u32 = 10;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -133,6 +134,15 @@ pub enum Query {
         /// The key.
         key: [u8; 32],
     },
+    /// Who validates in the present epoch.
+    Members,
+    /// The validator's consent to the members of the next epoch: that it is up, keeps up, and is ready for them.
+    Consent {
+        /// The epoch that they would have.
+        epoch: Epoch,
+        /// Their digest.
+        members: Digest,
+    },
     /// Which accounts of a chain have a public key.
     AccountsOf {
         /// The chain.
@@ -242,6 +252,8 @@ impl Query {
             Self::Feed(feed) => feed.write(writer.u8(8)),
             Self::Attestation { chain, fingerprint } => writer.u8(9).u32(chain.0).raw(&fingerprint.0),
             Self::Row { chain, key } => writer.u8(11).u32(chain.0).raw(key),
+            Self::Members => writer.u8(13),
+            Self::Consent { epoch, members } => writer.u8(14).u64(epoch.0).digest(members),
             Self::AccountsOf { chain, key, from } => writer.u8(12).u32(chain.0).raw(key).u64(from.0),
         };
     }
@@ -272,6 +284,11 @@ impl Query {
                 chain: chain(reader)?,
                 key: reader.array("queried public key")?,
                 from: AccountId(reader.u64("first account")?),
+            },
+            13 => Self::Members,
+            14 => Self::Consent {
+                epoch: Epoch(reader.u64("epoch")?),
+                members: reader.digest("digest of members")?,
             },
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
         })

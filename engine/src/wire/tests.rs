@@ -125,6 +125,8 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         Just(Query::Counters),
         feed_query().prop_map(Query::Feed),
         (chain(), any::<[u8; 32]>()).prop_map(|(chain, key)| Query::Row { chain, key }),
+        Just(Query::Members),
+        (any::<u64>(), digest()).prop_map(|(epoch, members)| Query::Consent { epoch: Epoch(epoch), members }),
         (chain(), any::<[u8; 32]>(), any::<u64>()).prop_map(|(chain, key, from)| Query::AccountsOf {
             chain,
             key,

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use client::ClientError;
 use loadgen::outcome::{LoadOutcome, LostConnection};
 use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::report::{
@@ -26,7 +27,7 @@ use engine::types::{ChainKind, Registrar};
 
 use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload, quoted};
 use crate::config::ConfigError;
-use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
+use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Member, Network};
 
 mod check;
 mod figures;
@@ -317,9 +318,15 @@ fn taking_part(mut network: Network, args: &LoadArgs) -> Result<Network> {
 fn answering(mut network: Network) -> Result<(Network, String)> {
     let genesis = network.genesis.clone();
     let mut storage = Vec::new();
-    network.members.retain(|member| match member.connect(&genesis).and_then(|mut client| client.status()) {
-        Ok(status) => {
-            storage.push(status.value.storage);
+    let ask = |member: &Member| {
+        let mut client = member.connect(&genesis)?;
+        Ok::<_, ClientError>((client.status()?.value, client.members()?.value.1))
+    };
+    network.members.retain(|member| match ask(member) {
+        // One that only follows takes nothing.
+        Ok((_, members)) if members.me.is_none() => false,
+        Ok((status, _)) => {
+            storage.push(status.storage);
             true
         }
         Err(error) => {

@@ -30,6 +30,9 @@ pub enum ChainCommand {
     Close(CloseChainArgs),
     Roles(RolesArgs),
     Administrators(AdministratorsArgs),
+    Members(MembersListArgs),
+    Admit(AdmitArgs),
+    Remove(RemoveArgs),
     Approve(ApproveArgs),
     Proposal(ProposalArgs),
     Proposals(ProposalsArgs),
@@ -306,6 +309,81 @@ pub struct AdministratorsArgs {
     /// How many must approve.
     #[arg(long)]
     pub threshold: u8,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// List who validates: the members of the present epoch, with their places.
+///
+/// A network whose genesis says so (`network init --decide-members`) has other
+/// members when administrators decide that (admit, remove).
+///
+/// Example:
+///   millrace chain members --network /tmp/mill
+///
+/// Exit codes: 0 listed, 1 no answer, 2 usage.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct MembersListArgs {
+    /// Which validator to ask.
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Propose another validator, or one in the place of another.
+///
+/// What it asks for is in the file that `network add` has written. It should
+/// follow the network by then: with the last approval, a quorum of those who are
+/// to be members must consent, itself among them, and they are asked for that
+/// where they are. Once decided, the next epoch begins with the members that it
+/// makes, within a few blocks.
+///
+/// With --in-place-of a validator is replaced in one step: a dead one, or the same
+/// one with another key, certificate or address.
+///
+/// Examples:
+///   millrace chain admit /tmp/mill/validator-4/request.toml --network /tmp/mill
+///   millrace chain admit new.toml --in-place-of 2 --as 1 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a file that cannot be used.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct AdmitArgs {
+    /// The file of the validator that is to be admitted.
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+    /// The place of the validator that goes.
+    #[arg(long, value_name = "PLACE")]
+    pub in_place_of: Option<u16>,
+    /// Who proposes it.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
+/// Propose that a validator goes. The places above it move down.
+///
+/// It may be dead. When the next epoch begins it is no validator any more; if it
+/// runs, it follows until it is stopped.
+///
+/// Example:
+///   millrace chain remove 3 --network /tmp/mill
+///
+/// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
+/// answer, 2 usage, or a key file that cannot be used or is not the account's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RemoveArgs {
+    /// Its place (`millrace chain members`).
+    #[arg(value_name = "PLACE")]
+    pub place: u16,
+    /// Fewer than four may remain, of whom none may fail.
+    #[arg(long)]
+    pub below_four: bool,
     /// Who proposes it.
     #[command(flatten)]
     pub by: ProposingArgs,

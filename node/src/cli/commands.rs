@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, genesis};
 use crate::governance::{self, GovernanceError};
 use crate::keys::{self, KeyError};
 use crate::log::Log;
-use crate::network::InitError;
+use crate::network::{AddError, InitError};
 use crate::proofs::GenesisHeaderError;
 use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
@@ -46,6 +46,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Up(args)) => network::up(&args),
         Command::Network(NetworkCommand::Down(args)) => network::down(&args),
         Command::Network(NetworkCommand::Renew(args)) => network::renew(&args),
+        Command::Network(NetworkCommand::Add(args)) => network::add(&args),
         Command::Load(args) => bench::load(&args),
         Command::Key(KeyCommand::New(args)) => keys::new(&args),
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),
@@ -79,6 +80,9 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::Close(args)) => governance::close(&args),
         Command::Chain(ChainCommand::Roles(args)) => governance::roles(&args),
         Command::Chain(ChainCommand::Administrators(args)) => governance::administrators(&args),
+        Command::Chain(ChainCommand::Members(args)) => governance::members(&args),
+        Command::Chain(ChainCommand::Admit(args)) => governance::admit(&args),
+        Command::Chain(ChainCommand::Remove(args)) => governance::remove(&args),
         Command::Chain(ChainCommand::Approve(args)) => governance::approve(&args),
         Command::Chain(ChainCommand::Proposal(args)) => governance::proposal(&args),
         Command::Chain(ChainCommand::Proposals(args)) => governance::proposals(&args),
@@ -101,6 +105,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let usage = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<InitError>()
+            || cause.is::<AddError>()
             || cause.is::<VerifyError>()
             || cause.is::<AuditError>()
             || cause.downcast_ref().is_some_and(ArchiveError::is_usage)

@@ -36,8 +36,9 @@ pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
-    AdministratorsArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs, CreateArgs,
-    IssueArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs, ResumeArgs, RoleArgs, RolesArgs,
+    AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs,
+    CreateArgs, IssueArgs, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs,
+    RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, progress_bar};
@@ -179,6 +180,7 @@ pub enum NetworkCommand {
     Up(UpArgs),
     Down(DownArgs),
     Renew(RenewArgs),
+    Add(AddArgs),
 }
 
 /// Make keys, certificates, a genesis and one configuration for each validator.
@@ -218,6 +220,10 @@ pub struct InitArgs {
     /// chains, list it there instead.
     #[arg(long, value_name = "K/N", value_parser = parse_governance)]
     pub governance: Option<(u8, u64)>,
+    /// Administrators also decide who validates: `network add`, `chain admit`, `chain remove`. It takes a chain of the
+    /// kind "governance".
+    #[arg(long)]
+    pub decide_members: bool,
     /// How many accounts each chain has.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
     pub accounts: u64,
@@ -297,6 +303,48 @@ pub struct DownArgs {
     /// Which network, and which of its validators.
     #[command(flatten)]
     pub network: MembersArgs,
+}
+
+/// Prepare another validator for a network: keys, a configuration, and the file
+/// that administrators admit.
+///
+/// It becomes a directory beside those of the others. Until it is admitted it
+/// follows the network as an observer: it checks everything, answers queries, and
+/// neither votes nor takes transactions. The others let it follow when their
+/// configurations say so; those that are in DIR are extended, and read again with
+/// SIGHUP.
+///
+/// On a machine of its own: copy network.toml, genesis.toml and the *.accounts
+/// files of the network there, and the node.toml of two validators into directories
+/// of their names. None of these is secret, and no secret leaves the machine.
+///
+/// Examples:
+///   millrace network add /tmp/mill
+///   millrace network add mill --host e.example --listen 0.0.0.0 --base-port 7400
+///
+/// Exit codes: 0 done; 1 a file cannot be written; 2 the network cannot be used,
+/// or its validators are fixed.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct AddArgs {
+    /// The directory of the network.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where the validator is reached: a host name, an IPv4 or an IPv6 address.
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST", value_parser = parse_host)]
+    pub host: net::Host,
+    /// The IP addresses that it listens on, with commas between them; without it, the address of its --host.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_listen)]
+    pub listen: Vec<std::net::IpAddr>,
+    /// It is reached at the UDP port BASE for peers and BASE + 1 for clients; without it, at ports that are free now.
+    #[arg(long, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1..))]
+    pub base_port: Option<u16>,
+    /// How its journal is written.
+    #[arg(long, value_enum, default_value_t = Storage::Auto)]
+    pub storage: Storage,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Make new TLS certificates for the keys of validators.

@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use engine::types::{ChainGenesis, ChainId, ChainKind};
+use engine::types::{ChainGenesis, ChainId, ChainKind, Membership};
 use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, quoted, rows};
-use super::{ChainsArg, DownArgs, InitArgs, MembersArgs, RenewArgs, UpArgs};
+use super::{AddArgs, ChainsArg, DownArgs, InitArgs, MembersArgs, RenewArgs, UpArgs};
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
 use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, Up};
@@ -35,6 +35,7 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
             ChainsArg::Listed(file) => ChainDraft::read(file, args.accounts, args.balance)?,
         },
         progress: report_accounts,
+        membership: if args.decide_members { Membership::Decided } else { Membership::Fixed },
         hosts: args.host.clone(),
         listen: args.listen.clone(),
         base_port: Some(args.base_port),
@@ -279,6 +280,43 @@ fn member(member: &network::Member) -> Value {
         "directory": member.directory,
         "log": member.log_file(),
     })
+}
+
+/// Prepares another validator.
+///
+/// # Errors
+/// There is no network, its validators are fixed, or a file cannot be written.
+pub(super) fn add(args: &AddArgs) -> Result<bool> {
+    let network = Network::load(&args.directory)?;
+    let options = InitOptions {
+        hosts: vec![args.host.clone()],
+        listen: args.listen.clone(),
+        base_port: args.base_port,
+        storage: args.storage.word().into(),
+        ..InitOptions::default()
+    };
+    let added = network::add(&network, &options)?;
+    if args.json {
+        return print_json(&json!({
+            "validator": member(&added.member),
+            "request": added.request,
+            "observer": added.section,
+            "told": added.told,
+        }));
+    }
+    let directory = quoted(&args.directory);
+    println!("\"{}\" in {}", added.member.name, quoted(&added.member.directory));
+    if added.told.is_empty() {
+        println!(
+            "\nlet it follow: put this into the node.toml of each validator, and kill -HUP it\n\n{}",
+            added.section
+        );
+    } else {
+        println!("\nlet it follow:  kill -HUP $(cat {directory}/validator-*/node.pid)");
+    }
+    println!("start it:       millrace network up {directory} --only {}", added.member.index);
+    println!("admit it:       millrace chain admit {} --network {directory}", quoted(&added.request));
+    Ok(true)
 }
 
 /// Renews the certificates of validators.

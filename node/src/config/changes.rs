@@ -51,7 +51,7 @@ const fn restart(name: &'static str, says: fn(&Config) -> String) -> Setting {
 
 /// Every field, in the order of the file. What the genesis has a say in is compared by what it leads to: another path
 /// to the same file is no change.
-pub const SETTINGS: [Setting; 31] = [
+pub const SETTINGS: [Setting; 34] = [
     restart("validator.index", |of| of.index.map_or_else(|| "none".to_owned(), |index| index.to_string())),
     restart("validator.name", |of| of.name.clone()),
     restart("network.genesis", |of| format!("network {}", of.genesis.network())),
@@ -90,6 +90,11 @@ pub const SETTINGS: [Setting; 31] = [
         of_peers(of, |peer| hex::encode(peer.certificate_fingerprint))
     }),
     restart("peer.public_key", |of| of_peers(of, |peer| hex::encode(peer.public_key))),
+    reload("observer.name", |of| of_observers(of, |one| one.name.clone())),
+    reload("observer.address", |of| of_observers(of, |one| one.address.to_string())),
+    reload("observer.certificate_fingerprint", |of| {
+        of_observers(of, |one| hex::encode(one.certificate_fingerprint))
+    }),
 ];
 
 fn limit(limit: Option<u64>) -> String {
@@ -100,6 +105,12 @@ fn limit(limit: Option<u64>) -> String {
 fn of_peers(config: &Config, says: impl Fn(&super::PeerConfig) -> String) -> String {
     let peers: Vec<_> = config.peers.iter().map(|peer| format!("{}: {}", peer.index, says(peer))).collect();
     peers.join(", ")
+}
+
+/// A field of all observers, in their order.
+fn of_observers(config: &Config, says: impl Fn(&super::ObserverConfig) -> String) -> String {
+    let observers: Vec<_> = config.observers.iter().map(says).collect();
+    if observers.is_empty() { "none".to_owned() } else { observers.join(", ") }
 }
 
 impl Config {
@@ -119,6 +130,7 @@ impl Config {
         self.group_may_read = new.group_may_read;
         self.identity.renew(&new.identity);
         self.log_level.clone_from(&new.log_level);
+        self.observers.clone_from(&new.observers);
         let (work, said) = (&mut self.work, &new.work);
         work.batch_packets_max = said.batch_packets_max;
         work.batch_delay = said.batch_delay;

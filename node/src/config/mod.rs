@@ -71,6 +71,20 @@ pub struct PeerConfig {
     pub public_key: [u8; 32],
 }
 
+/// One that may follow this validator without being one: a candidate, or a regulator's seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObserverConfig {
+    /// A name for people.
+    pub name: String,
+    /// Where it is reached by validators.
+    pub address: Address,
+    /// SHA-256 of the public key of its TLS certificate (DER).
+    pub certificate_fingerprint: [u8; 32],
+}
+
+/// Observers of one validator.
+pub const OBSERVERS_MAX: usize = 16;
+
 /// How much work is taken at once, and how much may wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkConfig {
@@ -130,15 +144,17 @@ pub struct Config {
     pub listen_peers: ListenOn,
     /// Where it listens for clients.
     pub listen_clients: ListenOn,
-    /// The other validators, ascending by index.
+    /// The other validators of the genesis, ascending by index.
     pub peers: Vec<PeerConfig>,
+    /// Those that may follow.
+    pub observers: Vec<ObserverConfig>,
     /// Batch sizes, delays and queue lengths.
     pub work: WorkConfig,
     /// Log filter: a level, or `tracing` directives.
     pub log_level: String,
 }
 
-const HEX32: &str = "64 hexadecimal digits (32 bytes)";
+pub(crate) const HEX32: &str = "64 hexadecimal digits (32 bytes)";
 /// What belongs where somebody is to be called.
 pub(crate) const ADDRESS: &str = "a host name or IP address and a port where it can be called, such as \"node-3.example:7000\", \
                        \"192.0.2.7:7000\" or \"[2001:db8::7]:7000\"; 0.0.0.0 and [::] are only to listen on";
@@ -236,6 +252,7 @@ impl Config {
         let mut peers =
             top.sections("peer")?.into_iter().map(read_peer).collect::<Result<Vec<PeerConfig>, _>>()?;
         peers.sort_by_key(|peer| peer.index);
+        let observers = read_observers(&mut top, file)?;
         top.finish()?;
 
         let genesis = Arc::new(genesis::load(&genesis_file)?);
@@ -277,6 +294,7 @@ impl Config {
             listen_peers,
             listen_clients,
             peers,
+            observers,
             work,
             log_level,
         })
@@ -369,6 +387,32 @@ fn read_peer(mut peer: Section) -> Result<PeerConfig, ConfigError> {
     };
     peer.finish()?;
     Ok(read)
+}
+
+fn read_observers(top: &mut Section, file: &Path) -> Result<Vec<ObserverConfig>, ConfigError> {
+    let observer = |mut section: Section| -> Result<ObserverConfig, ConfigError> {
+        let read = ObserverConfig {
+            name: section.required("name", "a name of the observer for people")?,
+            address: section.required("address", ADDRESS)?,
+            certificate_fingerprint: section.required("certificate_fingerprint", HEX32)?,
+        };
+        section.finish()?;
+        Ok(read)
+    };
+    let all = top.sections("observer")?.into_iter().map(observer).collect::<Result<Vec<_>, _>>()?;
+    let twice = (1..all.len()).find(|at| {
+        all[..*at].iter().any(|of| of.certificate_fingerprint == all[*at].certificate_fingerprint)
+    });
+    let problem = match twice {
+        Some(at) => {
+            format!("the observer \"{}\" has the certificate of another one: list each once", all[at].name)
+        }
+        None if all.len() > OBSERVERS_MAX => {
+            format!("a validator has at most {OBSERVERS_MAX} observers, and here are {}", all.len())
+        }
+        None => return Ok(all),
+    };
+    Err(ConfigError::Content { file: file.to_owned(), problem })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What administrators decide about the chains of a network: proposing, approving, and seeing what became of it.
 
+mod members;
 pub(crate) mod proposals;
 mod unfit;
 
@@ -10,6 +11,7 @@ use engine::types::{
     EncodedDecision, NewChain, Propose, Quota, Roles,
 };
 
+pub use self::members::{admit, list as members, remove};
 use self::proposals::{changes, missing, present, print_changes, record};
 pub use self::proposals::{proposal, proposals};
 use crate::cli::{
@@ -192,6 +194,7 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
     let chain = deciding(network.as_ref())?;
     let (how, proposal) = (&args.how, args.proposal);
     let mut client = asked_first(how, network.as_ref())?;
+    let mut consents = Consents::encode(Vec::new());
     if let Some(client) = &mut client {
         let (found, height, _) = record(client, chain, &proposal)?;
         let Some(found) = found else {
@@ -202,6 +205,9 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
             println!("you approve: {}", in_words(&found.decision));
         }
         examine(client, network.as_ref(), chain, (&found.decision, how.json))?;
+        if let Decision::Members(change) = &found.decision {
+            consents = members::consents(client, network.as_ref(), change)?;
+        }
     }
     let version = version(client.as_mut(), network.as_ref(), chain, args.administrators_version)?;
     let administrator = AccountId(args.administrator);
@@ -215,7 +221,7 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
             administrator,
             proposal,
             administrators,
-            consents: Consents::NONE,
+            consents: Consents::read(&consents)?,
             nonce,
             expiry,
         };
@@ -237,6 +243,7 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
         println!("you propose: {}", in_words(decision));
     }
     let mut client = asked_first(&by.how, network)?;
+    let mut consents = Consents::encode(Vec::new());
     if let Some(client) = &mut client {
         if let Decision::Administrators(council) = decision {
             for account in &council.accounts {
@@ -247,6 +254,9 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
             }
         }
         examine(client, network, chain, (decision, by.how.json))?;
+        if let Decision::Members(change) = decision {
+            consents = members::consents(client, network, change)?;
+        }
     }
     let version = version(client.as_mut(), network, chain, by.administrators_version)?;
     let administrator = AccountId(by.administrator);
@@ -262,7 +272,7 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
             administrator,
             administrators,
             until_ms,
-            consents: Consents::NONE,
+            consents: Consents::read(&consents)?,
             decision,
             nonce,
             expiry,

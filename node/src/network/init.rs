@@ -6,7 +6,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use engine::types::{AccountGenesis, ChainGenesis, CryptoSuite, Genesis, GenesisError, ValidatorGenesis};
+use engine::types::{
+    AccountGenesis, ChainGenesis, CryptoSuite, Genesis, GenesisError, Membership, ValidatorGenesis,
+};
 use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
 use net::{Address, Host, Identity};
@@ -24,6 +26,8 @@ pub struct InitOptions {
     pub validators: u16,
     /// The chains, ascending.
     pub chains: Vec<ChainDraft>,
+    /// Whether administrators decide about the validators, too.
+    pub membership: Membership,
     /// Where the validators are reached: one host for all of them, or one for each, in their order.
     pub hosts: Vec<Host>,
     /// The addresses that every validator listens on; if there are none, each listens on that of its host.
@@ -50,6 +54,7 @@ impl Default for InitOptions {
             name: "millrace".into(),
             validators: 4,
             chains: ChainDraft::alike(1, 100_000, ACCOUNT_BALANCE),
+            membership: Membership::Fixed,
             hosts: vec![Host::from(IpAddr::V4(Ipv4Addr::LOCALHOST))],
             listen: Vec::new(),
             base_port: None,
@@ -200,14 +205,15 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
 }
 
 /// What a person finds in that file.
-const FIRST_START_TEXT: &str = "This validator has never run. Its first start removes this file.\n";
+pub(super) const FIRST_START_TEXT: &str =
+    "This validator has never run. Its first start removes this file.\n";
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
     let path = path.to_owned();
     move |source| InitError::Io { path, source }
 }
 
-fn make_directory(path: &Path) -> Result<(), InitError> {
+pub(super) fn make_directory(path: &Path) -> Result<(), InitError> {
     fs::create_dir_all(path).map_err(at(path))
 }
 
@@ -237,10 +243,10 @@ fn free_ports(addresses: &[IpAddr], count: usize) -> io::Result<Vec<u16>> {
 }
 
 /// Where a port is reached, and where it is listened on.
-type Reached = (Address, ListenOn);
+pub(super) type Reached = (Address, ListenOn);
 
 /// Both ports, for peers and for clients, of every validator.
-fn addresses(options: &InitOptions) -> Result<Vec<(Reached, Reached)>, InitError> {
+pub(super) fn addresses(options: &InitOptions) -> Result<Vec<(Reached, Reached)>, InitError> {
     let (count, hosts) = (usize::from(options.validators), &options.hosts);
     if hosts.len() != 1 && hosts.len() != count {
         return Err(InitError::Hosts { hosts: hosts.len(), validators: options.validators });
@@ -305,7 +311,7 @@ fn make_genesis(
         chains.push(ChainGenesis { id: *id, kind, suite, asset: *asset, roles: *roles, threshold, accounts });
     }
     (options.progress)(made, total);
-    Genesis::new(options.name.clone(), validators, chains)
+    Genesis::with_membership(options.name.clone(), validators, options.membership, chains)
 }
 
 fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
@@ -354,7 +360,7 @@ fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
 }
 
 /// One address, or a list of them.
-fn listen(on: &ListenOn) -> String {
+pub(super) fn listen(on: &ListenOn) -> String {
     let quoted: Vec<String> = on.addresses().iter().map(|address| format!("\"{address}\"")).collect();
     match &quoted[..] {
         [one] => one.clone(),

@@ -22,6 +22,7 @@ use net::{Address, Fingerprint};
 
 use crate::config::{ADDRESS, ConfigError, Contradiction, Readers, Secret, Section, genesis};
 
+mod add;
 mod chains;
 mod found;
 mod init;
@@ -31,6 +32,7 @@ mod renew;
 mod running;
 mod waiting;
 
+pub use add::{AddError, Added, REQUEST_FILE, add, request};
 pub use chains::ChainDraft;
 pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
 pub(crate) use process::signal;

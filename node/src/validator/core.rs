@@ -57,6 +57,8 @@ pub struct Wiring {
     pub shared: Arc<Shared>,
     /// The other validators.
     pub peers: PeerNetwork,
+    /// How many validators the epoch has; peers with higher numbers only follow.
+    pub validators: u16,
     /// The core's own queue, for the journal to answer through.
     pub events: Sender<CoreEvent>,
     /// To the executor.
@@ -222,7 +224,7 @@ impl Ports for Host {
         // A message that cannot be sent now is dropped and counted by the network: the protocol repeats what matters.
         match to {
             To::All => {
-                let _counted = peers.broadcast(channel, &message.encode());
+                let _counted = peers.broadcast(self.wiring.validators, channel, &message.encode());
             }
             To::One(peer) => {
                 let _counted = peers.send(peer.0, channel, message.encode());

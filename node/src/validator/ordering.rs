@@ -89,6 +89,8 @@ pub struct OverQuic {
     pub peers: PeerNetwork,
     /// The epoch.
     pub epoch: Epoch,
+    /// How many validators it has.
+    pub validators: u16,
 }
 
 impl OverQuic {
@@ -110,7 +112,7 @@ impl consensus::Transport for OverQuic {
         };
         match to {
             Recipients::All => {
-                self.peers.broadcast(number, &frame);
+                self.peers.broadcast(self.validators, number, &frame);
             }
             Recipients::One(peer) => one(peer),
             Recipients::Some(peers) => peers.into_iter().for_each(one),

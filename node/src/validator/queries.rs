@@ -18,14 +18,15 @@ use engine::replica::{FeedBlocks, ReadError};
 use engine::roots::{ChainEntry, CommittedView};
 use engine::store::Log;
 use engine::types::{
-    AccountId, Attestation, ChainId, ChainKind, Content, Data, Fingerprint, Height, PacketRun, Signed,
-    TransactionId, ValidatorIndex, Verdict, record_key,
+    AccountId, Attestation, ChainId, ChainKind, Consent, Content, Data, Digest, Epoch, Fingerprint, Height,
+    PacketRun, Signed, TransactionId, ValidatorIndex, Verdict, record_key,
 };
 use engine::wire::answers::{
-    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, ErrorAnswer, FeedAnswer, ProofAnswer,
-    RowAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, ConsentAnswer, ErrorAnswer, FeedAnswer,
+    MembersAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
+use kernels::ed25519::SigningKey;
 use net::PeerNetwork;
 use serde::Serialize;
 
@@ -46,6 +47,8 @@ pub struct QueryThread {
     taker: CheckpointTaker,
     report: Report,
     peers: PeerNetwork,
+    /// With which it consents to other members.
+    key: SigningKey,
     /// What was read last for a feed.
     feed_blocks: FeedBlocks,
     /// Transactions that were submitted again and whose first verdict is known when a height is committed.
@@ -72,9 +75,10 @@ impl QueryThread {
         taker: CheckpointTaker,
         report: Report,
         peers: PeerNetwork,
+        key: SigningKey,
     ) -> Self {
         let (feed_blocks, resubmitted) = (FeedBlocks::default(), Vec::new());
-        Self { shared, view, taker, report, peers, feed_blocks, resubmitted }
+        Self { shared, view, taker, report, peers, key, feed_blocks, resubmitted }
     }
 
     /// Answers until it is told to stop.
@@ -116,6 +120,10 @@ impl QueryThread {
             Query::Attestation { chain, fingerprint } => {
                 let answer = self.attestation(chain, &fingerprint);
                 self.tell(question, as_of, answer);
+            }
+            Query::Members => question.answer(as_of, &self.members()),
+            Query::Consent { epoch, members } => {
+                question.answer(as_of, &self.consent(epoch, &members, as_of));
             }
             Query::Row { chain, key } => {
                 let answer = self.row(chain, &key);
@@ -216,6 +224,27 @@ impl QueryThread {
         let none = || Unanswered::NotFound(format!("chain {chain} has no table"));
         let proof = self.view.prove_row(chain, key).ok_or_else(none)?;
         Ok(RowAnswer { state_root: *self.view.state_root().digest(), proof })
+    }
+
+    fn members(&self) -> MembersAnswer {
+        let epochs = &self.shared.epochs;
+        let members = epochs.members();
+        MembersAnswer {
+            epoch: members.epoch,
+            begins_after: epochs.root().0,
+            members: hex::encode(members.encode()),
+            me: Some(self.shared.me).filter(|me| members.get(*me).is_some()),
+        }
+    }
+
+    /// That this validator is up, keeps up, and is ready for these members. It says nothing of who they are: that is for
+    /// administrators to decide.
+    fn consent(&self, epoch: Epoch, members: &Digest, as_of: AsOf) -> ConsentAnswer {
+        let (network, key) = (self.shared.genesis.network(), &self.key);
+        let is_ready = as_of.keeps_up() && epoch == self.shared.epochs.present().next();
+        let message = Consent::message(network, (epoch, members), as_of.height);
+        let signature = is_ready.then(|| hex::encode(key.sign(&message)));
+        ConsentAnswer { public_key: Digest(key.public_key()), height: as_of.height, signature }
     }
 
     fn search(&self) -> Search<'_, Log> {

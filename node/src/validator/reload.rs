@@ -6,6 +6,7 @@
 //!                                    └─▶ the others: said, each time, until the validator is started again
 //! ```
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
 use crossbeam::channel::Sender;
@@ -29,6 +30,8 @@ pub struct Knobs {
     pub ingress: Lane<Submission>,
     pub peers: PeerNetwork,
     pub seat: Seat,
+    /// How many observers it has let in.
+    pub observers: usize,
 }
 
 impl Knobs {
@@ -38,6 +41,10 @@ impl Knobs {
         self.ingress.set_bytes_max(ingress_bytes(config));
         for peer in self.seat.peers(config) {
             self.peers.set_address(peer.index, peer.address);
+        }
+        if self.seat.observers(config).count() != self.observers {
+            // Who may connect is known when the network is opened.
+            self.shared.starts_again.store(true, Relaxed);
         }
         // A core that is gone is stopping.
         let _stopping = self.core.send(CoreEvent::Input(Input::Tune(tuning(config, &self.seat))));

@@ -4,7 +4,7 @@ use engine::replica::Epochs;
 use engine::types::{Digest, Epoch, Member, Members, ValidatorIndex};
 use net::{Address, Fingerprint, Peer};
 
-use crate::config::Config;
+use crate::config::{Config, ObserverConfig};
 
 /// A place among the validators of the present epoch, or none: then the validator follows without voting.
 #[derive(Clone, Debug)]
@@ -52,9 +52,31 @@ impl Seat {
         me.map_or_else(|| config.identity.fingerprint(), |me| Fingerprint(me.certificate_fingerprint))
     }
 
-    /// The other validators whose address is known: as was decided about them, or as the configuration says.
+    /// All with whom this validator talks: the other validators, and behind their places the observers.
     #[must_use]
     pub fn peers(&self, config: &Config) -> Vec<Peer> {
+        let mut peers = self.others(config);
+        let first = self.validators() as u16;
+        peers.extend((first..).zip(self.observers(config)).map(|(index, observer)| Peer {
+            index,
+            address: observer.address.clone(),
+            fingerprint: Fingerprint(observer.certificate_fingerprint),
+        }));
+        peers
+    }
+
+    /// Those that may follow this validator, and are no validators by now.
+    pub fn observers<'a>(&self, config: &'a Config) -> impl Iterator<Item = &'a ObserverConfig> {
+        let is_known = |of: &&ObserverConfig| {
+            self.members.list.iter().any(|one| one.certificate_fingerprint == of.certificate_fingerprint)
+        };
+        let (own, is_member) = (config.identity.fingerprint(), self.is_member());
+        let others = config.observers.iter().filter(|of| is_member && of.certificate_fingerprint != own.0);
+        others.filter(|of| !is_known(of)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The other validators whose address is known: as was decided about them, or as the configuration says.
+    fn others(&self, config: &Config) -> Vec<Peer> {
         let others =
             self.members.list.iter().enumerate().filter(|(place, _)| *place != usize::from(self.me.0));
         let peer = |(place, member): (usize, &Member)| {

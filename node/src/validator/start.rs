@@ -21,6 +21,7 @@ use engine::replica::{
 };
 use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use engine::verify::Verifier;
+use kernels::ed25519::SigningKey;
 use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
 
 use super::catch_up::CatchUp;
@@ -254,6 +255,7 @@ impl Validator {
             ingress: lane,
             peers: peers.clone(),
             seat: seat.clone(),
+            observers: seat.observers(config).count(),
         };
 
         let verifier = Verifier::new(
@@ -284,7 +286,8 @@ impl Validator {
             busy: busy.clone(),
             left_out: checkpoints::line_limit(),
         };
-        let query = QueryThread::new(shared.clone(), view, taker, report, peers.clone());
+        let key = SigningKey::from_seed(config.consensus_seed.0);
+        let query = QueryThread::new(shared.clone(), view, taker, report, peers.clone(), key);
         reader_threads.push(spawn("checkpoints", {
             let (shared, core, files) = (shared.clone(), core.clone(), files.clone());
             let archive = config.archive.clone();
@@ -335,6 +338,7 @@ impl Validator {
         let wiring = Wiring {
             shared: shared.clone(),
             peers,
+            validators: seat.validators() as u16,
             events: core.clone(),
             executor: executor.clone(),
             checks: {
@@ -518,7 +522,11 @@ fn consensus_starter(
     engine.timing = consensus::Timing::for_validators(seat.validators());
     let scratch = config.data.join("consensus-scratch");
     let (core, handle, certificates) = (core.clone(), handle.clone(), certificates.clone());
-    let transport = Arc::new(OverQuic { peers: peers.clone(), epoch: seat.epoch() });
+    let transport = Arc::new(OverQuic {
+        peers: peers.clone(),
+        epoch: seat.epoch(),
+        validators: seat.validators() as u16,
+    });
     let voted_in = votes.replay.epoch();
     Box::new(move |floor: Option<Finality>| {
         if voted_in > engine.epoch {
@@ -555,6 +563,7 @@ fn replica_settings(config: &Config, seat: &Seat) -> ReplicaSettings {
         batch_delay,
         view_interval,
         skips_blocks,
+        observers: seat.observers(config).count(),
         verify_patience: consensus::Timing::for_validators(validators).leader_timeout,
         ..settings
     }

@@ -87,7 +87,7 @@ impl Byzantine {
     /// To everybody, as far as there is room.
     pub fn flood(&self, message: &PeerMessage) {
         let _as_far_as_there_is_room =
-            self.network.peers().unwrap().broadcast(channel_of(message), &message.encode());
+            self.network.peers().unwrap().broadcast(u16::MAX, channel_of(message), &message.encode());
     }
 
     /// Why validator 0 hung up.

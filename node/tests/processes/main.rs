@@ -11,6 +11,7 @@
 //!   ├─ envelopes transactions of several packets
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
+//!   ├─ members   validators that come and go, under load and power cuts
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
 //!   ├─ scrubbing  bytes that rot on a disk
@@ -65,6 +66,8 @@ mod hostile;
 mod keys;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod members;
 #[cfg(test)]
 mod network;
 #[cfg(test)]

@@ -206,6 +206,7 @@ impl Rig {
         let (recovered, ledger, roots) = recovered.unwrap();
         let mempools = Arc::new(Mempools::new(&ledger.states(), 256, 64));
         let settings = Settings::new(ValidatorIndex(me as u16), self.genesis.validators().len());
+        let settings = Settings { observers: 1, ..settings };
         let replica = Replica::new(
             &self.genesis,
             settings,
@@ -227,6 +228,14 @@ impl Rig {
             executes: true,
             recovered: roots_found,
         }
+    }
+
+    /// One more, which is no validator: it follows.
+    pub fn follow(&mut self) {
+        let me = self.nodes.len();
+        let node = self.start(me, tempfile::tempdir().unwrap(), Standing::default());
+        self.nodes.push(node);
+        (0..me).for_each(|peer| self.connect(me, peer));
     }
 
     /// Starts a validator again, with its journal or an empty one. If it lost its disk it is not connected at first.
@@ -434,9 +443,11 @@ impl Rig {
     }
 
     fn post(&mut self, from: usize, to: To, message: &PeerMessage) -> bool {
-        let connected = self.nodes[from].replica.connected.clone();
+        let mut connected = self.nodes[from].replica.connected.clone();
+        let all = connected.clone();
+        connected.extend(&self.nodes[from].replica.observers);
         let to: Vec<ValidatorIndex> = match to {
-            To::All => connected.iter().copied().collect(),
+            To::All => all.into_iter().collect(),
             To::One(peer) => vec![peer],
             To::Some(peers) => peers,
         };
@@ -500,7 +511,7 @@ impl Rig {
     pub fn verify(&mut self, view: u64, leader: usize, parent: Digest, digest: Digest) -> Vec<QuestionId> {
         let proposal = Proposal { view, leader: ValidatorIndex(leader as u16), parent };
         let ask = |rig: &mut Self, node| rig.ask(node, |question| Input::Verify(question, proposal, digest));
-        let questions = (0..self.nodes.len()).map(|node| ask(self, node)).collect();
+        let questions = (0..self.genesis.validators().len()).map(|node| ask(self, node)).collect();
         self.settle();
         questions
     }

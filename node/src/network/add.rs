@@ -1,0 +1,236 @@
+//! Another validator for a network: its keys and its configuration, and what the others and the administrators need to
+//! let it in.
+//!
+//! ```text
+//! DIR/validator-4/      consensus.key  tls.crt  tls.key  node.toml  data/      it follows, as an observer
+//!            request.toml                                                      what administrators admit
+//! DIR/validator-0/node.toml, ..   [[observer]]                                 the others let it follow
+//! ```
+//!
+//! Nothing here makes it a validator: `millrace chain admit` proposes that.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engine::types::{Member as Candidate, Membership, ValidatorIndex};
+use kernels::ed25519::SigningKey;
+use net::{Address, Identity};
+
+use super::init::{FIRST_START_TEXT, InitOptions, addresses, at, listen, make_directory};
+use super::{InitError, Member, NETWORK_FILE, Network, names};
+use crate::config::genesis::quoted;
+use crate::config::{ADDRESS, ConfigError, FIRST_START, HEX32, Secret, Section};
+use crate::disk::put_in_place;
+
+/// The file with what administrators admit, in the directory of a new validator.
+pub const REQUEST_FILE: &str = "request.toml";
+
+/// A validator that was prepared.
+#[derive(Debug)]
+pub struct Added {
+    /// It.
+    pub member: Member,
+    /// What administrators admit.
+    pub request: PathBuf,
+    /// What the configuration of each validator must say so that it can follow.
+    pub section: String,
+    /// The configurations that say so now.
+    pub told: Vec<PathBuf>,
+}
+
+/// Why no validator can be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The genesis says that the members are fixed.
+    #[error(
+        "the genesis of this network says that its validators are fixed, so nobody can admit another one: make a network \
+         with `millrace network init --governance K/N --decide-members`"
+    )]
+    Fixed,
+    /// Nothing says where a validator of the genesis is reached.
+    #[error(
+        "nothing in {} says where validator {index} (\"{name}\") is reached: copy the node.toml of two other validators \
+         into their directories there", .directory.display()
+    )]
+    Unreached {
+        /// The directory of the network.
+        directory: PathBuf,
+        /// Its place.
+        index: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A configuration that is there cannot be read.
+    #[error("{}: {problem}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// As for a new network.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Identity(#[from] net::IdentityError),
+    /// What was written does not load.
+    #[error(transparent)]
+    Load(#[from] ConfigError),
+}
+
+/// Makes the directory of another validator of a network, which listens where `options` say, and lets it follow those
+/// validators whose configurations are here.
+///
+/// # Errors
+/// [`AddError`]; what was written until then stays.
+pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> {
+    if network.genesis.membership() != Membership::Decided {
+        return Err(AddError::Fixed);
+    }
+    let index = network.members.len();
+    let directory = network.directory.join(format!("validator-{index}"));
+    if directory.symlink_metadata().is_ok() {
+        return Err(InitError::InTheWay(directory).into());
+    }
+    let peers = peers(network)?;
+    let name = names::name(index);
+    let mut reached = addresses(&InitOptions { validators: 1, ..options.clone() })?;
+    let (of_peers, of_clients) = reached.remove(0);
+    let (seed, identity) = (Secret::generate().map_err(at(&directory))?, Identity::generate(&name)?);
+    make_directory(&directory)?;
+    let key = directory.join("consensus.key");
+    seed.save(&key).map_err(at(&key))?;
+    identity.save(&directory.join("tls.crt"), &directory.join("tls.key"))?;
+    let data = directory.join("data");
+    make_directory(&data)?;
+    let first = data.join(FIRST_START);
+    fs::write(&first, FIRST_START_TEXT).map_err(at(&first))?;
+    let mut text = format!(
+        "# \"{name}\", which is to be a validator of the network \"{}\". Paths are relative to this file.\n\
+         # Until administrators admit it, it follows. Run it in this directory: millrace node --config node.toml\n\
+         \n[validator]\nname = {}\n\
+         \n[network]\ngenesis = \"../genesis.toml\"\n\
+         \n[identity]\nconsensus_key = \"consensus.key\"   # secret: votes and batches\n\
+         certificate = \"tls.crt\"\nprivate_key = \"tls.key\"           # secret: TLS\n\
+         \n[listen]\npeers = {}\nclients = {}\n\
+         \n[storage]\ndirectory = \"data\"\nbackend = {}\n\
+         \n[log]\nlevel = {}\n",
+        network.genesis.name().escape_debug(),
+        quoted(&name),
+        listen(&of_peers.1),
+        listen(&of_clients.1),
+        quoted(&options.storage),
+        quoted(&options.log_level),
+    );
+    text.push_str(&peers);
+    let config = directory.join("node.toml");
+    fs::write(&config, text).map_err(at(&config))?;
+    let public_key = hex::encode(SigningKey::from_seed(seed.0).public_key());
+    let fingerprint = identity.fingerprint();
+    let request = directory.join(REQUEST_FILE);
+    let asks = format!(
+        "# What administrators admit: millrace chain admit {REQUEST_FILE} --as ACCOUNT --network DIR\n\
+         name = {}\npublic_key = \"{public_key}\"\ncertificate_fingerprint = \"{fingerprint}\"\n\
+         peers = \"{}\"\nclients = \"{}\"\n",
+        quoted(&name),
+        of_peers.0,
+        of_clients.0,
+    );
+    fs::write(&request, asks).map_err(at(&request))?;
+    let section = format!(
+        "[[observer]]\nname = {}\naddress = \"{}\"\ncertificate_fingerprint = \"{fingerprint}\"\n",
+        quoted(&name),
+        of_peers.0
+    );
+    let mut told = Vec::new();
+    for member in network.members.iter().filter(|member| member.config_file().exists()) {
+        let file = member.config_file();
+        extend(&file, &section)?;
+        told.push(file);
+    }
+    let listed = format!(
+        "[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\ncertificate_fingerprint = \"{fingerprint}\"\n\
+         directory = \"validator-{index}\"\n",
+        quoted(&name),
+        of_clients.0,
+    );
+    extend(&network.directory.join(NETWORK_FILE), &listed)?;
+    let member =
+        Member { index: ValidatorIndex(index as u16), name, clients: of_clients.0, fingerprint, directory };
+    Ok(Added { member, request, section, told })
+}
+
+/// Writes a section behind what a file has.
+fn extend(file: &Path, section: &str) -> Result<(), InitError> {
+    let text = fs::read_to_string(file).map_err(at(file))?;
+    let new = file.with_extension("new");
+    let put = fs::write(&new, format!("{}\n\n{section}", text.trim_end()))
+        .and_then(|()| fs::File::open(&new)?.sync_all())
+        .and_then(|()| put_in_place(&new, file));
+    put.map_err(at(file))
+}
+
+/// The sections about the validators of the genesis, as the configurations that are here have them.
+fn peers(network: &Network) -> Result<String, AddError> {
+    let mut addresses: BTreeMap<usize, String> = BTreeMap::new();
+    for file in network.members.iter().map(Member::config_file).filter(|file| file.exists()) {
+        let unreadable = |problem: String| AddError::Unreadable { file: file.clone(), problem };
+        let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| unreadable(error.to_string()))?;
+        let sections = table.get("peer").and_then(toml::Value::as_array);
+        for section in sections.into_iter().flatten() {
+            let index = section.get("index").and_then(toml::Value::as_integer);
+            let address = section.get("address").and_then(toml::Value::as_str);
+            if let (Some(Ok(index)), Some(address)) = (index.map(usize::try_from), address) {
+                addresses.entry(index).or_insert_with(|| address.to_owned());
+            }
+        }
+    }
+    let mut text = String::new();
+    for (index, validator) in network.genesis.validators().iter().enumerate() {
+        let address = addresses.get(&index).ok_or_else(|| AddError::Unreached {
+            directory: network.directory.clone(),
+            index,
+            name: validator.name.clone(),
+        })?;
+        let _ = write!(
+            text,
+            "\n[[peer]]\nindex = {index}\nname = {}\naddress = {}\npublic_key = \"{}\"\n\
+             certificate_fingerprint = \"{}\"\n",
+            quoted(&validator.name),
+            quoted(address),
+            hex::encode(validator.public_key),
+            hex::encode(validator.certificate_fingerprint),
+        );
+    }
+    Ok(text)
+}
+
+/// Reads what a validator asks to be admitted as.
+///
+/// # Errors
+/// A [`ConfigError`] that names the file and the field.
+pub fn request(file: &Path) -> Result<Candidate, ConfigError> {
+    let mut top = Section::open(file)?;
+    let (peers, clients): (Address, Address) =
+        (top.required("peers", ADDRESS)?, top.required("clients", ADDRESS)?);
+    let candidate = Candidate {
+        name: top.required("name", "the name of the validator")?,
+        public_key: top.required("public_key", HEX32)?,
+        certificate_fingerprint: top.required::<[u8; 32]>("certificate_fingerprint", HEX32)?,
+        peer_address: peers.to_string(),
+        client_address: clients.to_string(),
+    };
+    top.finish()?;
+    if candidate.is_valid() {
+        return Ok(candidate);
+    }
+    let problem = "no validator can be like this: a name has 1 to 64 bytes, an address at most 64, and the key must be \
+                   one"
+    .to_owned();
+    Err(ConfigError::Content { file: file.to_owned(), problem })
+}

@@ -1,0 +1,175 @@
+//! Validators that come and go while the network runs.
+
+use std::process::Command;
+
+use engine::types::{ChainId, Epoch, Membership};
+use loadgen::progress::Silent;
+use loadgen::{LoadPlan, Start};
+use node::network::{ChainDraft, InitOptions, Network};
+
+use crate::testbed::{Testbed, expect, wait};
+
+/// Four validators, two of three administrators on chain 0 who decide about members, too, and chain 1 with money.
+fn testbed() -> Testbed {
+    let mut chains = vec![ChainDraft::governance(ChainId(0), 3, 2)];
+    chains.extend(ChainDraft::alike(1, 2_000, 1_000_000));
+    let membership = Membership::Decided;
+    let mut testbed =
+        Testbed::with(&InitOptions { validators: 4, chains, membership, ..InitOptions::default() });
+    (0..4).for_each(|index| testbed.spawn(index));
+    testbed.ready();
+    testbed
+}
+
+fn directory(testbed: &Testbed) -> String {
+    testbed.path().to_str().unwrap().to_owned()
+}
+
+/// Prepares another validator, lets it follow, and waits until it keeps up. What administrators admit is given back.
+fn follower(testbed: &mut Testbed) -> String {
+    let dir = directory(testbed);
+    let index = testbed.network.members.len();
+    let (text, _) = expect(0, &["network", "add", &dir]);
+    assert!(text.contains("kill -HUP") && text.contains("chain admit"), "{text}");
+    for process in testbed.processes.iter().flatten() {
+        let told = Command::new("kill").args(["-HUP", &process.pid().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+    testbed.network = Network::load(testbed.path()).unwrap();
+    testbed.processes.push(None);
+    testbed.spawn(index);
+    wait("it follows", || {
+        let status = testbed.try_client(index).and_then(|mut client| client.status().ok());
+        status.is_some_and(|status| status.as_of.height.0 > 0 && status.as_of.keeps_up())
+    });
+    format!("{dir}/validator-{index}/request.toml")
+}
+
+/// Administrator 0 proposes and 2 approves.
+fn decide(dir: &str, decision: &[&str]) {
+    let (text, _) = expect(0, &[&["chain"], decision, &["--network", dir]].concat());
+    let row = text.lines().find_map(|line| line.trim().strip_prefix("proposal "));
+    let proposal = row.unwrap_or_else(|| panic!("no proposal in {text}")).trim();
+    let (text, _) = expect(0, &["chain", "approve", proposal, "--as", "2", "--network", dir]);
+    assert!(text.contains("the next epoch has these members"), "{text}");
+}
+
+/// Waits until these are in an epoch, and have these members.
+fn in_epoch(testbed: &Testbed, who: &[usize], epoch: u64, names: &[&str]) {
+    for index in who {
+        wait(&format!("validator {index} is in epoch {epoch}"), || {
+            let members = testbed.try_client(*index).and_then(|mut client| client.members().ok());
+            members.is_some_and(|answer| answer.value.0.epoch == Epoch(epoch))
+        });
+        let members = testbed.client(*index).members().unwrap().value.0;
+        let found: Vec<_> = members.list.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(found, names);
+    }
+}
+
+const FIVE: [&str; 5] = ["alder", "birch", "cedar", "damson", "elm"];
+
+#[test]
+fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_cut() {
+    let mut testbed = testbed();
+    let dir = directory(&testbed);
+    let request = follower(&mut testbed);
+    let (text, _) = expect(0, &["chain", "members", "--network", &dir]);
+    assert!(text.starts_with("epoch 0, which begins behind height 0"), "{text}");
+    let plan = LoadPlan { seconds: 40, ..testbed.plan(&[0, 2, 3], 300.0, 40, Start::Resume) };
+    let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
+
+    decide(&dir, &["admit", &request]);
+    in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);
+    // A dead one does not keep the others from going on without it.
+    testbed.kill(1);
+    decide(&dir, &["remove", "1"]);
+    let four = ["alder", "cedar", "damson", "elm"];
+    in_epoch(&testbed, &[0, 2, 3, 4], 2, &four);
+    // It comes back, learns that it is no validator any more, and is let in by nobody.
+    testbed.spawn(1);
+    let outcome = load.join().unwrap();
+    let tally = outcome.tally();
+    assert!(tally.applied() > 3_000 && tally.timed_out == 0, "{tally:?}");
+    assert_eq!((outcome.ended_early.as_ref(), outcome.contested()), (None, 0));
+    testbed.kill(1);
+
+    (0..5).filter(|index| *index != 1).for_each(|index| testbed.kill(index));
+    (0..5).filter(|index| *index != 1).for_each(|index| testbed.spawn(index));
+    in_epoch(&testbed, &[0, 2, 3, 4], 2, &four);
+    // With three of four the one that came is needed, and it serves clients.
+    testbed.kill(0);
+    testbed.load_in_need_of(4);
+    testbed.stop_all();
+}
+
+#[test]
+fn a_dead_validator_is_replaced_in_one_step_though_the_power_fails_at_the_decision() {
+    let mut testbed = testbed();
+    let dir = directory(&testbed);
+    let request = follower(&mut testbed);
+    testbed.kill(2);
+    decide(&dir, &["admit", &request, "--in-place-of", "2"]);
+    for index in [0, 1, 3, 4] {
+        testbed.kill(index);
+    }
+    for index in [0, 1, 3, 4] {
+        testbed.spawn(index);
+    }
+    in_epoch(&testbed, &[0, 1, 3, 4], 1, &["alder", "birch", "elm", "damson"]);
+    testbed.kill(0);
+    testbed.load_in_need_of(4);
+    // What was replaced may not vote again: its key is that of no member.
+    testbed.spawn(2);
+    testbed.load_in_need_of(3);
+    testbed.stop_all();
+}
+
+#[test]
+fn what_would_stop_the_network_or_is_none_of_its_members_is_refused_in_words() {
+    let mut testbed = testbed();
+    let dir = directory(&testbed);
+    let (_, error) = expect(2, &["chain", "remove", "9", "--network", &dir]);
+    assert!(error.contains("there is no validator 9"), "{error}");
+    let (_, error) = expect(2, &["chain", "remove", "1", "--network", &dir]);
+    assert!(error.contains("fewer than 4 validators would remain"), "{error}");
+    let request = follower(&mut testbed);
+    let text = std::fs::read_to_string(&request).unwrap();
+    let spoilt = |from: &str, to: &str| {
+        let file = testbed.path().join("spoilt.toml");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (_, error) = expect(2, &["chain", "admit", &spoilt("name = ", "nome = "), "--network", &dir]);
+    assert!(error.contains("spoilt.toml") && error.contains("name"), "{error}");
+    let (_, error) =
+        expect(2, &["chain", "admit", &spoilt("peers = \"", "peers = \"0.0.0.0:1"), "--network", &dir]);
+    assert!(error.contains("peers"), "{error}");
+    // The newcomer is down: a quorum without it is not enough.
+    testbed.kill(4);
+    let (text, _) = expect(0, &["chain", "admit", &request, "--network", &dir]);
+    let row = text.lines().find_map(|line| line.trim().strip_prefix("proposal "));
+    let proposal = row.unwrap_or_else(|| panic!("no proposal in {text}")).trim();
+    let approve = ["chain", "approve", proposal, "--as", "2", "--network", &dir];
+    let (text, error) = expect(1, &approve);
+    assert!(
+        text.contains("too few consents") && error.contains("(\"elm\") does not consent"),
+        "{text}{error}"
+    );
+    testbed.spawn(4);
+    wait("it follows again", || {
+        let status = testbed.try_client(4).and_then(|mut client| client.status().ok());
+        status.is_some_and(|status| status.as_of.keeps_up())
+    });
+    expect(0, &approve);
+    in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);
+    testbed.stop_all();
+}
+
+#[test]
+fn a_network_whose_members_are_fixed_says_so() {
+    let testbed = Testbed::new(4, 400);
+    let (_, error) = expect(2, &["network", "add", &directory(&testbed)]);
+    assert!(error.contains("its validators are fixed"), "{error}");
+    assert!(!testbed.path().join("validator-4").exists());
+}
