@@ -11,11 +11,11 @@ use engine::types::{
     AccountGenesis, AccountId, AccountRecord, Action, Administrators, Approval, Approve, Asset, Attest,
     Attestation, ChainGenesis, ChainId, ChainKind, Change, ChangeKind, Charter, Command, Consents,
     CryptoSuite, Data, Decision, Digest, Effect, EncodedDecision, EncodedSafeguards, Envelope, Epoch,
-    Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Member, MembersRecord, Offer, OldKey, Outcome,
-    Packet, PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect, Purpose,
-    Recover, Refusal, Registration, Registrations, Rekey, Reservation, ReservationId, Reserve, Revoke, Roles,
-    Safeguards, Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer, ValidatorGenesis,
-    ValidatorIndex, Verdict,
+    Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Member, Members, MembersRecord, Offer, OldKey,
+    Outcome, Packet, PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect,
+    Purpose, Recover, Refusal, Registration, Registrations, Rekey, Reservation, ReservationId, Reserve,
+    Revoke, Roles, Safeguards, Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer,
+    ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -543,11 +543,12 @@ fn committed_blocks() -> Vec<Vec<u8>> {
             Effect::Released { payer: AccountId(6), nonce: 1, amount: 9 },
         ],
     };
-    let record = |certificate, chains| CommittedBlock {
+    let record = |certificate: Vec<u8>, chains| CommittedBlock {
         height: Height(9),
         delta_digest: Digest([4; 32]),
         state_root: Digest([5; 32]),
         block: block(1).encode(),
+        members: (!certificate.is_empty()).then(|| Members::of_genesis(&good_genesis())),
         certificate,
         batches: vec![Position::from_raw(7), Position::from_raw(9)],
         chains,

@@ -8,13 +8,14 @@ use kernels::ed25519::{Entry, verify_batch};
 use super::chronicle::{Chronicle, NoKey};
 use super::{Committed, FinalityCheck, Wrong};
 use crate::types::{
-    Content, Digest, Genesis, PacketRun, new_key_message, possession_message, recovery_message,
+    Content, Digest, Members, PacketRun, new_key_message, possession_message, recovery_message,
 };
-use crate::wire::Batch;
+use crate::wire::{Batch, Block};
 
-/// Checks every signature in a batch, unless `known` says that these bytes have been checked.
+/// Checks every signature in a batch of the epoch of these members, unless `known` says that these bytes have been
+/// checked.
 pub(super) fn batch(
-    genesis: &Genesis,
+    members: &Members,
     chronicle: &Chronicle,
     batch: &Batch,
     seed: [u8; 32],
@@ -24,11 +25,14 @@ pub(super) fn batch(
         return Ok(());
     }
     let what = format!("batch ({})", batch.id());
-    let author = genesis.validator(batch.id().author);
-    let author = author.ok_or_else(|| Wrong::new(&what, "an author of the genesis", batch.id().author))?;
+    let author = members.get(batch.id().author).ok_or_else(|| {
+        let expected = format!("one of the {} validators of epoch {}", members.list.len(), members.epoch);
+        Wrong::new(&what, expected, format!("validator {}", batch.id().author))
+    })?;
     if !batch.body_matches() {
         return Err(Wrong::new(&what, "the body that its header names", "another body"));
     }
+    let network = chronicle.network();
     let (mut messages, mut keys, mut runs) = (Vec::new(), Vec::new(), Vec::new());
     let mut others = Vec::new();
     for (chain, packets) in batch.sections() {
@@ -58,11 +62,11 @@ pub(super) fn batch(
                     Wrong::new(what(), expected, format!("key version {version}"))
                 }
             })?;
-            messages.push(run.message(genesis.network()));
+            messages.push(run.message(network));
             keys.push(key);
             runs.push(run);
             let place = runs.len() - 1;
-            others.extend(signed_beside(genesis.network(), run).into_iter().map(|other| (other, place)));
+            others.extend(signed_beside(network, run).into_iter().map(|other| (other, place)));
         }
     }
     let signed = batch.message();
@@ -77,7 +81,7 @@ pub(super) fn batch(
     let Some(place) = verdicts.iter().position(|good| !good) else { return Ok(()) };
     if let Some((beside, place)) = place.checked_sub(runs.len() + 1).and_then(|at| others.get(at)) {
         return Err(Wrong::new(
-            format!("transaction {place} of {what}, id {}", runs[*place].id(genesis.network())),
+            format!("transaction {place} of {what}, id {}", runs[*place].id(network)),
             format!("a signature of the key {}", hex::encode(beside.key)),
             format!("the signature {}", hex::encode(beside.signature)),
         ));
@@ -87,7 +91,7 @@ pub(super) fn batch(
         return Err(Wrong::new(what, expected, format!("the signature {}", hex::encode(batch.signature()))));
     };
     Err(Wrong::new(
-        format!("transaction {place} of {what}, id {}", run.id(genesis.network())),
+        format!("transaction {place} of {what}, id {}", run.id(network)),
         format!("a signature of account {}", run.debit()),
         format!("the signature {}", hex::encode(run.signature())),
     ))
@@ -131,27 +135,51 @@ fn signed_beside(network: &Digest, run: PacketRun<'_>) -> Vec<Beside> {
     }
 }
 
-/// Checks what a committed block says of itself, and its certificate.
-pub(super) fn block(finality: &dyn FinalityCheck, record: &Committed) -> Result<(), Wrong> {
+/// Checks what a committed block of the epoch of these members says of itself, and its certificate. The last block of
+/// an epoch is proposed again until it is final, and it has a certificate of its own, for nothing follows it in its
+/// epoch.
+pub(super) fn block(
+    finality: &dyn FinalityCheck,
+    members: &Members,
+    record: &Committed,
+) -> Result<(), Wrong> {
     let block = &record.block;
     let what = format!("the block at height {}", record.height);
     if block.height() != record.height {
         let expected = format!("height {}, as its record says", record.height);
         return Err(Wrong::new(&what, expected, format!("height {}", block.height())));
     }
+    let is_last = block.next_members().is_some();
+    if record.certificate.is_empty() && is_last {
+        let expected =
+            format!("a finalization certificate, for it is the last one of epoch {}", members.epoch);
+        return Err(Wrong::new(&what, expected, "none"));
+    }
     if record.certificate.is_empty() {
         return Ok(());
     }
-    let finalized = finality
-        .check(&record.certificate)
-        .map_err(|error| Wrong::new(&what, "a finalization certificate of a quorum", error))?;
-    if finalized.digest != *block.digest() {
-        let found = format!("a certificate for {}", finalized.digest);
-        return Err(Wrong::new(&what, format!("a certificate for {}", block.digest()), found));
-    }
-    if finalized.view != block.header().view {
-        let expected = format!("view {}, as its header says", block.header().view);
-        return Err(Wrong::new(&what, expected, format!("a certificate of view {}", finalized.view)));
+    let view = certified(finality, members, (block, &record.certificate))?;
+    let proposed = block.header().view;
+    if view != proposed && !(is_last && view > proposed) {
+        let expected = format!("view {proposed}, as its header says");
+        return Err(Wrong::new(&what, expected, format!("a certificate of view {view}")));
     }
     Ok(())
+}
+
+/// The view of a certificate, if it is one of these members for this block.
+pub(super) fn certified(
+    finality: &dyn FinalityCheck,
+    members: &Members,
+    (block, certificate): (&Block, &[u8]),
+) -> Result<u64, Wrong> {
+    let what = || format!("the block at height {}", block.height());
+    let finalized = finality
+        .check(members, certificate)
+        .map_err(|error| Wrong::new(what(), "a finalization certificate of a quorum", error))?;
+    if finalized.digest == *block.digest() {
+        return Ok(finalized.view);
+    }
+    let found = format!("a certificate for {}", finalized.digest);
+    Err(Wrong::new(what(), format!("a certificate for {}", block.digest()), found))
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use kernels::merkle::{ArrayTree, Frontier, leaf_hash};
 
+use super::epochs::Epochs;
 use super::records::{BaseCheckpoint, Committed, CommittedChain};
 use super::{InFlight, Supply, Wrong};
 use crate::execute::Growth;
@@ -22,8 +23,8 @@ use crate::execute::oracle::OracleOutcome;
 use crate::limits::{BLOCK_BATCHES_MAX, BLOCK_PACKETS_MAX, PACKET_BYTES, ROOT_LAG_MAX};
 use crate::roots::{ChainEntry, OracleLedger, PlainState};
 use crate::types::{
-    Asset, ChainGenesis, ChainId, Digest, Effect, Epoch, FIRST_KEY_VERSION, Genesis, Head, Height, Outcome,
-    Packet, PacketRun, TransactionId,
+    Asset, ChainGenesis, ChainId, Digest, Effect, Epoch, FIRST_KEY_VERSION, Genesis, Head, Height, Members,
+    Outcome, Packet, PacketRun, TransactionId,
 };
 use crate::wire::{Batch, Block};
 
@@ -34,6 +35,8 @@ pub(super) struct Chapter {
     pub delta_digest: Digest,
     /// What a record must say of each chain.
     chains: Vec<CommittedChain>,
+    /// Who validates from the next height on, if the block is the last one of its epoch.
+    next: Option<Members>,
     view: u64,
     time_ms: u64,
 }
@@ -89,6 +92,18 @@ impl Chapter {
             if recorded != entry {
                 return Err(Wrong::new(part("the entry"), format!("{entry:?}"), format!("{recorded:?}")));
             }
+        }
+        if record.members != self.next {
+            let text = |members: &Option<Members>| match members {
+                None => "none".to_owned(),
+                Some(of) => format!(
+                    "{} members of epoch {}, with the digest {}",
+                    of.list.len(),
+                    of.epoch,
+                    of.digest()
+                ),
+            };
+            return Err(Wrong::new(what("the next members"), text(&self.next), text(&record.members)));
         }
         if record.state_root != self.state_root {
             return Err(Wrong::root(what("the state root"), self.state_root, record.state_root));
@@ -154,9 +169,11 @@ pub(super) struct Chronicle {
     /// State roots below the first chapter that headers may still carry.
     earlier_roots: BTreeMap<Height, Digest>,
     chapters: Vec<Chapter>,
+    /// Who validates since when, up to the next block.
+    epochs: Epochs,
     /// The first height whose state root no header has carried yet.
     roots_next: Height,
-    /// How far the last replayed block takes each author's stream.
+    /// How far each author's stream is taken in the epoch of the next block.
     cut: Vec<Head>,
     /// The tree over the digests of all blocks up to the last replayed one, with the network id before them.
     log: Log,
@@ -215,6 +232,7 @@ impl Chronicle {
             growth: BTreeMap::new(),
             earlier_roots: BTreeMap::new(),
             chapters: Vec::new(),
+            epochs: Epochs::genesis(genesis),
             roots_next: Height(1),
             cut: vec![Head::NONE; genesis.validators().len()],
             log: Log::Whole(ArrayTree::new(vec![leaf_hash(&genesis.network().0)])),
@@ -222,13 +240,16 @@ impl Chronicle {
     }
 
     /// The beginning with a checkpoint: with what its accounts and rows say, if they have the state root that its
-    /// record names.
-    pub(super) fn from_checkpoint(genesis: &Genesis, base: &BaseCheckpoint) -> Result<Self, Wrong> {
+    /// record names. `epochs` are those up to that of its block.
+    pub(super) fn from_checkpoint(
+        genesis: &Genesis,
+        base: &BaseCheckpoint,
+        mut epochs: Epochs,
+    ) -> Result<Self, Wrong> {
         let BaseCheckpoint { record, roots, chains, .. } = base;
         let (height, header) = (record.height, record.block.header());
         let what = |part: &str| format!("{part} of the checkpoint of height {height}");
-        let fits = record.block.height() == height && header.cut.len() == genesis.validators().len();
-        if !fits || header.roots_first.0 == 0 {
+        if record.block.height() != height || header.roots_first.0 == 0 {
             return Err(Wrong::new(what("the block"), "the block of its record", record.block.height()));
         }
         if chains.len() != record.chains.len() {
@@ -242,6 +263,20 @@ impl Chronicle {
         });
         let oracle = OracleLedger::restore(genesis, height, states, &record.state_root)
             .map_err(|error| Wrong::new(what("the state"), "the state that the network had", error))?;
+        let decided = oracle.decided_members();
+        let present = decided.as_ref().map_or(Epoch(0), |(at, set)| match *at < header.roots_first {
+            true => set.epoch,
+            false => Epoch(set.epoch.0.saturating_sub(1)),
+        });
+        let are_present = |(_, set): &(Height, Members)| set.epoch > present || set == epochs.members();
+        let members = epochs.members();
+        let are_those = members.epoch == present && decided.as_ref().is_none_or(are_present);
+        if present != header.epoch || header.cut.len() != members.list.len() || !are_those {
+            let expected = format!("those of epoch {present}, which its state has");
+            let found = format!("{} of epoch {}", members.list.len(), members.epoch);
+            return Err(Wrong::new(what("the validators"), expected, found));
+        }
+        let next = epochs.due(header, decided)?;
         let first = (height.0 + 1).checked_sub(roots.len() as u64).filter(|first| *first > 0);
         let first = first
             .filter(|_| roots.last() == Some(&record.state_root))
@@ -255,9 +290,16 @@ impl Chronicle {
             state_root: record.state_root,
             delta_digest: record.delta_digest,
             chains: record.chains.clone(),
+            next: next.clone(),
             view: header.view,
             time_ms: header.time_ms,
         };
+        chapter.compare(record)?;
+        let mut cut = header.cut.clone();
+        if let Some(next) = next {
+            cut = vec![Head::NONE; next.list.len()];
+            epochs.begin(next);
+        }
         Ok(Self {
             network: *genesis.network(),
             genesis: of_genesis(genesis),
@@ -266,8 +308,9 @@ impl Chronicle {
             growth: growth.collect(),
             earlier_roots: (first..).map(Height).zip(roots.iter().copied()).collect(),
             chapters: vec![chapter],
+            epochs,
             roots_next: Height(header.roots_first.0 + header.roots.len() as u64),
-            cut: header.cut.clone(),
+            cut,
             log: Log::Frontier(log),
         })
     }
@@ -275,6 +318,16 @@ impl Chronicle {
     /// The height of the checkpoint with which it begins; 0 if it begins with the genesis.
     pub(super) fn base(&self) -> Height {
         self.base
+    }
+
+    /// The network.
+    pub(super) fn network(&self) -> &Digest {
+        &self.network
+    }
+
+    /// The validators of an epoch that has begun.
+    pub(super) fn members_of(&self, epoch: Epoch) -> Option<&Members> {
+        self.epochs.of(epoch)
     }
 
     /// The last height that has been replayed.
@@ -356,10 +409,17 @@ impl Chronicle {
         let height = block.height();
         if self.chapter(height).is_none() {
             self.follows(block)?;
-            let chapter = self.execute(block, batches);
+            let next = self.epochs.due(block.header(), self.oracle.decided_members())?;
+            self.cut = match &next {
+                None => block.cut().to_vec(),
+                Some(next) => vec![Head::NONE; next.list.len()],
+            };
+            let chapter = self.execute(block, batches, next);
             self.roots_next.0 += block.header().roots.len() as u64;
-            self.cut = block.cut().to_vec();
             self.log.append(block.digest());
+            if let Some(next) = &chapter.next {
+                self.epochs.begin(next.clone());
+            }
             self.chapters.push(chapter);
             self.check_bounds(block, batches)?;
         }
@@ -380,12 +440,11 @@ impl Chronicle {
         let what = format!("the block at height {}", header.height);
         let wrong = |expected: String, found: String| Err(Wrong::new(&what, expected, found));
         let (parent, view, time_ms) = match self.chapters.last() {
+            // Views begin anew with each epoch.
+            Some(chapter) if chapter.next.is_some() => (chapter.digest, 0, chapter.time_ms),
             Some(chapter) => (chapter.digest, chapter.view, chapter.time_ms),
             None => (self.network, 0, 0),
         };
-        if header.epoch != Epoch(0) {
-            return wrong("epoch 0".to_owned(), format!("epoch {}", header.epoch));
-        }
         if header.parent != parent {
             return wrong(format!("the parent {parent}"), format!("the parent {}", header.parent));
         }
@@ -443,7 +502,7 @@ impl Chronicle {
         Ok(())
     }
 
-    fn execute(&mut self, block: &Block, batches: &[Batch]) -> Chapter {
+    fn execute(&mut self, block: &Block, batches: &[Batch], next: Option<Members>) -> Chapter {
         let transactions = |chain: ChainId| -> Vec<PacketRun<'_>> {
             batches.iter().flat_map(|batch| PacketRun::all(batch.packets_of(chain))).collect()
         };
@@ -464,6 +523,7 @@ impl Chronicle {
             state_root: executed.state_root,
             delta_digest: executed.delta_digest,
             chains: executed.entries.into_iter().zip(executed.outcomes).map(chain).collect(),
+            next,
             view: header.view,
             time_ms: header.time_ms,
         }

@@ -12,6 +12,9 @@
 //! The first thing that is wrong ends the audit and is reported with file and offset. An [`Auditor`] keeps what it
 //! has checked, so that the next directory of the same network costs only what is different in it.
 //!
+//! Validators change with epochs. Who validates in which one is what the oracle makes of the decisions, and each epoch
+//! must end with the block that carries the state root of the deciding height.
+//!
 //! How a record is encoded is the [`JournalFormat`]'s business and what finalizes a block the [`FinalityCheck`]'s; the
 //! rules speak of [`Entry`] values. What a block does is computed by [`OracleLedger`](crate::roots::OracleLedger),
 //! a second executor with second trees, which does not call those whose results it judges.
@@ -25,6 +28,7 @@ mod archive;
 mod checks;
 mod chronicle;
 mod directory;
+mod epochs;
 mod finding;
 mod records;
 mod report;
@@ -41,15 +45,17 @@ use rayon::prelude::*;
 pub use self::archive::Archive;
 use self::archive::{Archived, Journal, Source};
 use self::chronicle::Chronicle;
+use self::epochs::Epochs;
 pub use self::finding::{Finding, FindingKind, Wrong};
 pub use self::records::{
-    BaseChain, BaseCheckpoint, Committed, CommittedChain, Entry, FinalBlock, FinalityCheck, JournalFormat,
+    BaseChain, BaseCheckpoint, BaseHandover, Committed, CommittedChain, Entry, FinalBlock, FinalityCheck,
+    JournalFormat,
 };
 pub use self::report::{AuditReport, Supply};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::store::{LogKind, Owner, Position, Record, Replay, StoreError};
 use crate::types::{
-    Digest, Genesis, Head, Height, Outcome, PacketRun, Transaction, TransactionId, ValidatorIndex,
+    Digest, Epoch, Genesis, Head, Height, Members, Outcome, PacketRun, Transaction, TransactionId,
 };
 use crate::wire::{Batch, Block};
 
@@ -106,7 +112,8 @@ struct Walk {
     validator_key: Option<[u8; PUBLIC_KEY_BYTES]>,
     /// Batches that no block has ordered yet.
     waiting: BTreeMap<Digest, Batch>,
-    /// How far the last block of this directory takes each author's stream.
+    /// The epoch of the next block, and how far each author's stream is taken in it.
+    epoch: Epoch,
     cut: Vec<Head>,
     in_flight: InFlight,
     uncertified: u64,
@@ -122,6 +129,8 @@ enum Checked {
     /// A batch of accounts that an earlier block of the same wave may open: it is checked behind that.
     Late(Batch, [u8; 32]),
     Block(Box<Committed>),
+    /// A block of an epoch that an earlier block of the same wave may begin: it is checked behind that.
+    LateBlock(Box<Committed>),
     /// Something that proves nothing by itself.
     Other,
 }
@@ -153,7 +162,7 @@ impl Auditor {
     ) -> Result<AuditReport, AuditError> {
         let mut walk = Walk::new(directory, &self.genesis);
         let finding = self.directory(directory, &mut walk, progress, visit)?;
-        Ok(Self::reported(walk, finding))
+        Ok(self.reported(walk, finding))
     }
 
     /// Audits an archive from the genesis on, and behind it the data directory whose journal goes on from there, if
@@ -179,7 +188,7 @@ impl Auditor {
         if let Some(directory) = directory.filter(|_| finding.is_none()) {
             finding = self.directory(directory, &mut walk, progress, visit)?;
         }
-        Ok(Self::reported(walk, finding))
+        Ok(self.reported(walk, finding))
     }
 
     fn directory(
@@ -195,9 +204,18 @@ impl Auditor {
         }
     }
 
-    fn reported(walk: Walk, finding: Option<Finding>) -> AuditReport {
+    /// The members of an epoch that a directory has reached.
+    fn members_of(&self, epoch: Epoch) -> &Members {
+        self.chronicle.members_of(epoch).expect("what leads to it was replayed")
+    }
+
+    fn reported(&self, walk: Walk, finding: Option<Finding>) -> AuditReport {
         let mut report = walk.report;
-        report.batches_unordered = walk.waiting.len() as u64;
+        report.batches_unordered += walk.waiting.len() as u64;
+        report.epochs = walk.epoch.0 + 1;
+        let members = self.chronicle.members_of(walk.epoch);
+        let key = walk.validator_key.zip(members);
+        report.validator = key.and_then(|(key, members)| members.place_of(&key));
         report.heights_without_certificate = walk.uncertified;
         report.ok = finding.is_none();
         report.finding = finding;
@@ -218,8 +236,6 @@ impl Auditor {
             Ok(opened) => opened,
             Err(finding) => return Ok(Some(finding)),
         };
-        let at = self.genesis.validators().iter().position(|of| of.public_key == owner.validator);
-        walk.report.validator = at.map(|at| ValidatorIndex(at as u16));
         walk.validator_key = Some(owner.validator);
         let begun = match walk.report.archived_to {
             Some(height) if height.0 > 0 => self.go_on(data, &owner, &mut replay, height, walk),
@@ -333,8 +349,12 @@ impl Auditor {
             }
         };
         let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
-        checks::block(&*self.finality, &base.record).map_err(wrong)?;
-        let chronicle = Chronicle::from_checkpoint(&self.genesis, &base).map_err(wrong)?;
+        let epochs = Epochs::of_checkpoint(&self.genesis, &*self.finality, &base).map_err(wrong)?;
+        checks::block(&*self.finality, epochs.members(), &base.record).map_err(wrong)?;
+        let chronicle = Chronicle::from_checkpoint(&self.genesis, &base, epochs).map_err(wrong)?;
+        for handover in &base.handovers {
+            self.is_no_fork(&handover.block).map_err(wrong)?;
+        }
         let height = base.record.height;
         match self.chronicle.chapter(height) {
             Some(chapter) if chapter.digest == *base.record.block.digest() => {
@@ -357,7 +377,8 @@ impl Auditor {
         walk.report.height = height;
         walk.report.block = *base.record.block.digest();
         walk.report.state_root = base.record.state_root;
-        walk.cut = base.record.block.cut().to_vec();
+        walk.epoch = base.record.block.header().epoch;
+        walk.pass(&base.record.block, &self.chronicle);
         Ok(())
     }
 
@@ -378,6 +399,21 @@ impl Auditor {
         (first.flatten(), fetched)
     }
 
+    /// Whether no other block of the same height is known.
+    fn is_no_fork(&self, block: &Block) -> Result<(), Wrong> {
+        let height = block.height();
+        let known = self.chronicle.chapter(height).map(|chapter| chapter.digest);
+        let known = known.or_else(|| self.earlier.get(&height).copied());
+        match known.filter(|known| known != block.digest()) {
+            None => Ok(()),
+            Some(known) => {
+                let (what, expected) =
+                    (format!("the block at height {height}"), format!("{known}, as in another directory"));
+                Err(Wrong::fork(what, expected, block.digest()))
+            }
+        }
+    }
+
     /// Goes on with another chronicle. What the one before knows of blocks is kept to be compared.
     fn replace_chronicle(&mut self, chronicle: Chronicle) {
         let before = std::mem::replace(&mut self.chronicle, chronicle);
@@ -390,7 +426,8 @@ impl Auditor {
         let from = walk.skip_to;
         let is_below = |batch: &Batch| {
             let cut = walk.cut.get(usize::from(batch.id().author.0));
-            from.0 > 0 && cut.is_some_and(|cut| batch.id().sequence <= cut.sequence)
+            let is_taken = || cut.is_some_and(|cut| batch.id().sequence <= cut.sequence);
+            from.0 > 0 && (batch.epoch() < walk.epoch || (batch.epoch() == walk.epoch && is_taken()))
         };
         let known_batch = |digest: &Digest| self.good.contains(digest);
         let check = |record: Record| {
@@ -398,27 +435,22 @@ impl Auditor {
             match self.format.read(record.kind, record.bytes)? {
                 Entry::Batch(batch) if is_below(&batch) => Ok(Checked::Other),
                 Entry::Committed(record) if record.height <= from => {
-                    let known = self.chronicle.chapter(record.height);
-                    match known.filter(|known| known.digest != *record.block.digest()) {
-                        None => Ok(Checked::Other),
-                        Some(known) => {
-                            let what = format!("the block at height {}", record.height);
-                            let expected = format!("{}, as in another directory", known.digest);
-                            Err(Wrong::fork(what, expected, record.block.digest()))
-                        }
+                    self.is_no_fork(&record.block).map(|()| Checked::Other)
+                }
+                Entry::Batch(batch) => match self.chronicle.members_of(batch.epoch()) {
+                    Some(members) if self.chronicle.knows_signers(&batch) => {
+                        checks::batch(members, &self.chronicle, &batch, seed, known_batch)?;
+                        Ok(Checked::Batch(batch))
                     }
-                }
-                Entry::Batch(batch) if !self.chronicle.knows_signers(&batch) => {
-                    Ok(Checked::Late(batch, seed))
-                }
-                Entry::Batch(batch) => {
-                    checks::batch(&self.genesis, &self.chronicle, &batch, seed, known_batch)?;
-                    Ok(Checked::Batch(batch))
-                }
-                Entry::Committed(record) => {
-                    checks::block(&*self.finality, &record)?;
-                    Ok(Checked::Block(record))
-                }
+                    _ => Ok(Checked::Late(batch, seed)),
+                },
+                Entry::Committed(record) => match self.chronicle.members_of(record.block.header().epoch) {
+                    None => Ok(Checked::LateBlock(record)),
+                    Some(members) => {
+                        checks::block(&*self.finality, members, &record)?;
+                        Ok(Checked::Block(record))
+                    }
+                },
                 Entry::Block(_) | Entry::Boot | Entry::Fetched => Ok(Checked::Other),
             }
         };
@@ -431,7 +463,8 @@ impl Auditor {
             Checked::Late(batch, seed) => {
                 walk.follows_its_height(&batch)?;
                 let known_batch = |digest: &Digest| self.good.contains(digest);
-                checks::batch(&self.genesis, &self.chronicle, &batch, seed, known_batch)?;
+                let members = self.members_of(batch.epoch());
+                checks::batch(members, &self.chronicle, &batch, seed, known_batch)?;
                 self.accept(Checked::Batch(batch), walk, visit)
             }
             Checked::Batch(batch) => {
@@ -441,11 +474,20 @@ impl Auditor {
                 let signatures = PacketRun::all(batch.packets()).map(|run| run.signatures() as u64);
                 walk.report.signatures += signatures.sum::<u64>();
                 walk.report.author_signatures += 1;
-                walk.waiting.insert(*batch.digest(), batch);
+                if batch.epoch() == walk.epoch {
+                    walk.waiting.insert(*batch.digest(), batch);
+                } else {
+                    walk.report.batches_unordered += 1;
+                }
                 Ok(())
             }
             Checked::Other => Ok(()),
             Checked::Block(checked) => self.accept_block(*checked, walk, visit),
+            Checked::LateBlock(checked) => {
+                walk.is_of_its_epoch(&checked.block)?;
+                checks::block(&*self.finality, self.members_of(walk.epoch), &checked)?;
+                self.accept_block(*checked, walk, visit)
+            }
         }
     }
 
@@ -460,9 +502,8 @@ impl Auditor {
         if height.0 != walk.report.height.0 + 1 {
             return Err(Wrong::new(what, format!("height {}", walk.report.height.0 + 1), height));
         }
-        if let Some(earlier) = self.earlier.get(&height).filter(|earlier| *earlier != block.digest()) {
-            return Err(Wrong::fork(what, format!("{earlier}, as in another directory"), block.digest()));
-        }
+        self.is_no_fork(block)?;
+        walk.is_of_its_epoch(block)?;
         let batches = walk.batches(block, &what)?;
         let chapter = self.chronicle.read(block, &batches)?;
         chapter.compare(&record)?;
@@ -475,7 +516,7 @@ impl Auditor {
         walk.report.height = height;
         walk.report.block = chapter.digest;
         walk.report.state_root = chapter.state_root;
-        walk.cut = block.cut().to_vec();
+        walk.pass(block, &self.chronicle);
         if record.certificate.is_empty() {
             walk.uncertified += 1;
         } else {
@@ -527,8 +568,37 @@ impl Auditor {
 }
 
 impl Walk {
-    /// A batch is journaled behind the block of the height that it names.
+    /// A block is of the epoch that the blocks before it lead to.
+    fn is_of_its_epoch(&self, block: &Block) -> Result<(), Wrong> {
+        match block.header().epoch {
+            epoch if epoch == self.epoch => Ok(()),
+            found => {
+                let what = format!("the block at height {}", block.height());
+                Err(Wrong::new(what, format!("epoch {}", self.epoch), format!("epoch {found}")))
+            }
+        }
+    }
+
+    /// Goes on behind a block. With the last one of an epoch the streams of the next one begin; batches that it has not
+    /// ordered never will be.
+    fn pass(&mut self, block: &Block, chronicle: &Chronicle) {
+        self.cut = block.cut().to_vec();
+        if block.next_members().is_some() {
+            self.epoch = self.epoch.next();
+            let members = chronicle.members_of(self.epoch).expect("the block was replayed");
+            self.cut = vec![Head::NONE; members.list.len()];
+            self.report.batches_unordered += self.waiting.len() as u64;
+            self.waiting.clear();
+        }
+    }
+
+    /// A batch is of an epoch that has begun, and is journaled behind the block of the height that it names.
     fn follows_its_height(&self, batch: &Batch) -> Result<(), Wrong> {
+        if batch.epoch() > self.epoch {
+            let what = format!("batch ({})", batch.id());
+            let expected = format!("epoch {} or an earlier one", self.epoch);
+            return Err(Wrong::new(what, expected, format!("epoch {}", batch.epoch())));
+        }
         if batch.as_of() <= self.report.height {
             return Ok(());
         }
@@ -549,6 +619,7 @@ impl Walk {
             height: Height(0),
             block: *genesis.network(),
             state_root: Digest::default(),
+            epochs: 1,
             records: 0,
             record_bytes: 0,
             consensus_records: 0,
@@ -580,7 +651,8 @@ impl Walk {
         let cut = vec![Head::NONE; genesis.validators().len()];
         let (validator_key, waiting, in_flight) = (None, BTreeMap::new(), InFlight::default());
         let (roots_final, skip_to) = (Height(0), Height(0));
-        Self { report, validator_key, waiting, cut, in_flight, uncertified: 0, roots_final, skip_to }
+        let epoch = Epoch(0);
+        Self { report, validator_key, waiting, epoch, cut, in_flight, uncertified: 0, roots_final, skip_to }
     }
 
     /// The batches of a block, by author and sequence, followed by their digests from its cut down to the one below.

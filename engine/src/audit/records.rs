@@ -7,7 +7,7 @@ use super::{Finding, Wrong};
 use crate::execute::{AccountState, Delivery, Growth};
 use crate::roots::ChainEntry;
 use crate::store::{Owner, Position};
-use crate::types::{Digest, Effect, Height, Outcome, TransactionId};
+use crate::types::{Digest, Effect, Height, Members, Outcome, TransactionId};
 use crate::wire::{Batch, Block};
 
 /// One record of a journal.
@@ -34,6 +34,8 @@ pub struct Committed {
     pub block: Block,
     /// The finalization certificate; empty where the block is final through a descendant.
     pub certificate: Vec<u8>,
+    /// Who validates from the next height on, if it is the last block of its epoch.
+    pub members: Option<Members>,
     /// The state root after the block.
     pub state_root: Digest,
     /// The digest of what the block changed on all chains.
@@ -62,12 +64,25 @@ pub struct BaseCheckpoint {
     pub file: PathBuf,
     /// Where the journal is read from.
     pub replay_from: Position,
-    /// The record of the height.
+    /// The record of the height. Its certificate is needed only if the block is the last one of its epoch.
     pub record: Committed,
+    /// How the epochs before that of the block ended, the first one first.
+    pub handovers: Vec<BaseHandover>,
     /// The state roots of the last heights up to this one.
     pub roots: Vec<Digest>,
     /// What the chains had after the height, in the order of the record.
     pub chains: Vec<BaseChain>,
+}
+
+/// The end of an epoch, in a [`BaseCheckpoint`].
+#[derive(Clone, Debug)]
+pub struct BaseHandover {
+    /// The last block of the epoch.
+    pub block: Block,
+    /// Its finalization certificate.
+    pub certificate: Vec<u8>,
+    /// Who validates in the next one.
+    pub members: Members,
 }
 
 /// One chain of a [`BaseCheckpoint`].
@@ -106,17 +121,17 @@ pub trait JournalFormat: Send + Sync {
 /// Checks finalization certificates. The audit has a trait of its own, beside `order::FinalityVerifier`, on purpose: it
 /// shares nothing with the code that it judges.
 pub trait FinalityCheck: Send + Sync {
-    /// What a certificate proves to be final.
+    /// What a certificate of these validators proves to be final.
     ///
     /// # Errors
     /// Why it proves nothing, in words.
-    fn check(&self, certificate: &[u8]) -> Result<FinalBlock, String>;
+    fn check(&self, members: &Members, certificate: &[u8]) -> Result<FinalBlock, String>;
 }
 
 /// What a good certificate says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinalBlock {
-    /// The view in which the block was proposed.
+    /// The view in which the block was proposed; for the last one of an epoch perhaps not for the first time.
     pub view: u64,
     /// The digest of the block.
     pub digest: Digest,

@@ -46,7 +46,7 @@ pub struct AuditReport {
     pub directory: PathBuf,
     /// The network.
     pub network: Digest,
-    /// The validator whose directory it is, if it is one of the genesis.
+    /// The validator whose directory it is, by its place in the last epoch that was audited, if it has one there.
     pub validator: Option<ValidatorIndex>,
     /// Whether everything holds.
     pub ok: bool,
@@ -62,6 +62,8 @@ pub struct AuditReport {
     pub block: Digest,
     /// The state root of the last committed height.
     pub state_root: Digest,
+    /// Epochs up to that of the block behind the last committed one: sets of validators, the genesis' among them.
+    pub epochs: u64,
     /// Records of the journal.
     pub records: u64,
     /// Bytes of those records.

@@ -1,5 +1,6 @@
 //! A journal written from the fast path, audited by the slow one; then spoilt in every way that matters.
 
+mod epochs;
 mod pruned;
 mod keys;
 
@@ -47,15 +48,25 @@ impl JournalFormat for Numbered {
     }
 }
 
-/// Certificates that are a view and a digest.
+/// Certificates that are a view, a digest and that of the members.
 struct Trusting;
 
 impl FinalityCheck for Trusting {
-    fn check(&self, certificate: &[u8]) -> Result<FinalBlock, String> {
-        let (view, digest) = certificate.split_first_chunk().ok_or("no view")?;
-        let digest = Digest(digest.try_into().map_err(|_| "no digest")?);
+    fn check(&self, members: &Members, certificate: &[u8]) -> Result<FinalBlock, String> {
+        let (view, digests) = certificate.split_first_chunk().ok_or("no view")?;
+        let (digest, by) = digests.split_first_chunk().ok_or("no digest")?;
+        let digest = Digest(*digest);
+        if by != members.digest().0 {
+            return Err("it is of other members".into());
+        }
         Ok(FinalBlock { view: u64::from_le_bytes(*view), digest })
     }
+}
+
+/// The certificate of a block by these members, so many views after that of its header.
+fn certificate(block: &Block, later: u64, members: &Members) -> Vec<u8> {
+    let view = block.header().view.wrapping_add(later);
+    [&view.to_le_bytes()[..], &block.digest().0, &members.digest().0].concat()
 }
 
 fn signing_key(number: u64) -> SigningKey {
@@ -99,11 +110,15 @@ struct Scene {
     genesis: Arc<Genesis>,
     key: SigningKey,
     ledger: Ledger,
+    /// Who validates, and the last height of the epoch before.
+    members: Members,
+    begun: Height,
     parent: Digest,
     /// The log of the headers so far.
     log: Frontier,
     roots: Vec<Digest>,
-    /// The last batch that was sealed, and the last that a block took.
+    /// The last batch that was sealed, and the last that a block took, of the one author.
+    author: ValidatorIndex,
     sealed: Head,
     cut: Head,
     entries: Vec<Entry>,
@@ -115,10 +130,17 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let genesis = genesis();
+        Self::of(genesis(), signing_key(1000))
+    }
+
+    /// A network with this genesis, whose first validator has this key.
+    fn of(genesis: Arc<Genesis>, key: SigningKey) -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            key: signing_key(1000),
+            key,
+            members: Members::of_genesis(&genesis),
+            begun: Height(0),
+            author: ValidatorIndex(0),
             ledger: Ledger::genesis(&genesis),
             parent: *genesis.network(),
             log: crate::order::Position::genesis(*genesis.network(), 1).log,
@@ -159,8 +181,12 @@ impl Scene {
     }
 
     fn batch_as_of(&mut self, packets: &[Packet], as_of: u64) -> Batch {
-        let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
-        let (network, of) = (self.genesis.network(), (Epoch(0), ValidatorIndex(0)));
+        self.batch_on(CHAIN, packets, as_of)
+    }
+
+    fn batch_on(&mut self, chain: ChainId, packets: &[Packet], as_of: u64) -> Batch {
+        let sections = [BatchSection { chain, packets: packets.len() as u32 }];
+        let (network, of) = (self.genesis.network(), (self.members.epoch, self.author));
         let sign = |message: &[u8]| self.key.sign(message);
         let batch = Batch::seal(network, of, &self.sealed, Height(as_of), &sections, packets.iter(), sign);
         self.sealed = batch.head();
@@ -170,20 +196,35 @@ impl Scene {
 
     /// Executes a block and journals it, after `change` has had its way with the record.
     fn commit(&mut self, batches: &[Batch], change: impl FnOnce(&mut Committed)) {
+        self.commit_as(batches, |_| {}, change);
+    }
+
+    /// The same with another header.
+    fn commit_as(
+        &mut self,
+        batches: &[Batch],
+        other: impl FnOnce(&mut Header),
+        change: impl FnOnce(&mut Committed),
+    ) {
         let height = Height(self.roots.len() as u64 + 1);
-        let header = Header {
-            epoch: Epoch(0),
+        let mut cut = vec![Head::NONE; self.members.list.len()];
+        cut[usize::from(self.author.0)] = batches.last().map_or(self.cut, Batch::head);
+        let (epoch, roots_first) = (self.members.epoch, Height(height.0.max(2) - 1));
+        let roots: Vec<_> = self.roots.last().copied().into_iter().collect();
+        let mut header = Header {
+            epoch,
             height,
-            view: height.0 * 2,
+            view: (height.0 - self.begun.0) * 2,
             parent: self.parent,
             proposer: ValidatorIndex(0),
             time_ms: height.0 * self.block_ms,
-            roots_first: Height(height.0.max(2) - 1),
-            next_members: Digest::default(),
-            roots: self.roots.last().copied().into_iter().collect(),
-            cut: vec![batches.last().map_or(self.cut, Batch::head)],
+            roots_first,
+            next_members: self.ledger.next_members(epoch).due(roots_first, roots.len()),
+            roots,
+            cut,
             log: self.log.clone(),
         };
+        other(&mut header);
         let block = Block::new(header).unwrap();
         let verified: Vec<_> = batches.iter().cloned().map(Verified::assumed).collect();
         let executed = self.ledger.execute(block.chain_time(), &verified);
@@ -197,7 +238,8 @@ impl Scene {
         };
         let mut record = Committed {
             height,
-            certificate: [&(height.0 * 2).to_le_bytes()[..], &block.digest().0].concat(),
+            certificate: certificate(&block, 0, &self.members),
+            members: block.next_members().map(|_| self.ledger.members()),
             state_root: *executed.state_root.digest(),
             delta_digest: Digest(sha256(&digests)),
             chains: executed.state_root.entries().iter().zip(&executed.deltas).map(chain).collect(),
@@ -206,7 +248,11 @@ impl Scene {
         change(&mut record);
         self.parent = *record.block.digest();
         self.log = record.block.log();
-        self.cut = record.block.cut()[0];
+        self.cut = record.block.cut()[usize::from(self.author.0)];
+        if record.block.next_members().is_some() {
+            (self.members, self.begun) = (self.ledger.members(), height);
+            (self.sealed, self.cut) = (Head::NONE, Head::NONE);
+        }
         self.roots.push(*executed.state_root.digest());
         self.outboxes = executed.deltas.iter().map(|delta| delta.outbox().to_vec()).collect();
         self.entries.push(Entry::Committed(Box::new(record)));
@@ -630,65 +676,4 @@ fn a_directory_of_another_network_is_no_finding_but_an_error() {
     assert!(matches!(source, StoreError::ForeignOwner { .. }), "{source}");
     let nowhere = scene.directory.path().join("nowhere");
     assert!(auditor.audit(&nowhere, &|_, _| {}, &mut |_, _, _| {}).is_err());
-}
-
-/// Accounts with these keys, opened by account 3; the possession of each is `spoilt`, if that is said.
-fn opening(scene: &Scene, keys: &[u64], spoilt: bool) -> Transaction {
-    let network = scene.genesis.network();
-    let encode = |number: &u64| {
-        let key = signing_key(*number);
-        let message = possession_message(network, CHAIN, AccountId(3), &key.public_key());
-        let mut possession = key.sign(&message);
-        possession[40] ^= u8::from(spoilt);
-        NewAccount { key: &key.public_key(), possession: &possession }.encode()
-    };
-    let encoded: Vec<_> = keys.iter().map(encode).collect();
-    let opening = Opening {
-        chain: CHAIN,
-        key_version: 1,
-        reference: [0; 12],
-        registrar: AccountId(3),
-        accounts: NewAccounts::of(&encoded),
-        nonce: 0,
-        expiry: Height(100),
-    };
-    opening.sign(network, |message| signing_key(3).sign(message)).unwrap()
-}
-
-#[test]
-fn accounts_that_are_opened_sign_from_then_on() {
-    // The account behind those of the genesis, with the key of number 50.
-    let pays = |scene: &Scene, debit, key: u64| {
-        let transfer = scene.transfer(5, 1, 9).run().transfer().unwrap();
-        let transfer = Transfer { debit: AccountId(debit), ..transfer };
-        transfer.sign(scene.genesis.network(), |message| signing_key(key).sign(message))
-    };
-    let opened = |spoilt| {
-        let mut scene = Scene::new();
-        let opening = opening(&scene, &[50, 51], spoilt);
-        let batch = scene.batch(opening.run().packets());
-        scene.commit(&[batch], |_| {});
-        scene
-    };
-    let mut scene = opened(false);
-    let batch = scene.batch_as_of(&[pays(&scene, ACCOUNTS, 50), scene.transfer(7, 1, 0)], 1);
-    scene.commit(&[batch], |_| {});
-    let report = scene.audit();
-    assert_eq!(report.finding, None);
-    assert_eq!((report.opened, report.applied, report.transactions, report.signatures), (2, 1, 3, 5));
-    assert_eq!(report.failed.keys().collect::<Vec<_>>(), ["insufficient balance"]);
-
-    for (as_of, debit, key, words) in [
-        (0, ACCOUNTS, 50, "an account below"),
-        (1, ACCOUNTS + 2, 50, "an account below"),
-        (1, ACCOUNTS, 51, "a signature of account"),
-        (2, ACCOUNTS, 50, "a height up to 1"),
-    ] {
-        let mut scene = opened(false);
-        let packet = pays(&scene, debit, key);
-        scene.batch_as_of(&[packet], as_of);
-        assert!(scene.finding().expected.contains(words), "{words}: {:?}", scene.finding());
-    }
-    let finding = opened(true).finding();
-    assert!(finding.expected.contains("a signature of the key"), "{finding:?}");
 }

@@ -23,8 +23,8 @@ use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime,
-    Command, Content, Effect, FirstMembers, Frozen, Height, Issuance, NewChain, Opening, Order, Outcome,
-    PacketRun, Registrar, TransactionId,
+    Command, Content, Effect, FirstMembers, Frozen, Height, Issuance, Members, NewChain, Opening, Order,
+    Outcome, PacketRun, Registrar, TransactionId,
 };
 
 /// An account.
@@ -155,6 +155,11 @@ impl Oracle {
     /// The decisions that take effect at a height, if it is this chain that decides.
     pub fn orders(&self, height: Height) -> Vec<Order> {
         self.governance.as_ref().map_or_else(Vec::new, |of| of.orders(height))
+    }
+
+    /// The members that were decided last, and in which height, if it is this chain that decides.
+    pub fn decided_members(&self) -> Option<(Height, Members)> {
+        self.governance.as_ref()?.decided_members()
     }
 
     /// Decisions take effect, before anything else of the height.

@@ -25,7 +25,7 @@ use crate::order::{Finalized, Roots};
 use crate::receipts::{NoticeBook, Receipt};
 use crate::roots::{Executed, Ledger};
 use crate::store::{Durable, Position, StoreError};
-use crate::types::{ChainId, Digest, Height, Outcome, PacketRun, Signed, TransactionId};
+use crate::types::{ChainId, Digest, Height, Members, Outcome, PacketRun, Signed, TransactionId};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block, Notice};
 
@@ -163,7 +163,8 @@ impl Committer {
         self.roots.executed(height, root);
         self.roots.forget_below(Height(height.0.saturating_sub(ROOTS_KEPT)));
 
-        let record = record_of(&block, positions, &executed);
+        let members = block.value().next_members().map(|_| self.ledger.members());
+        let record = record_of(&block, members, positions, &executed);
         let position = ports.append(KIND_COMMITTED, &[&record.encode()])?;
         let in_flight = self.ledger.in_flight().next().is_some();
         ports.tell(CommitterEvent::Executed { height, root, executed: &executed, in_flight });
@@ -240,8 +241,13 @@ impl Committer {
     }
 }
 
-/// The journal's record of an executed block.
-fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Executed) -> CommittedBlock {
+/// The journal's record of an executed block, and of the members that follow if it is the last of its epoch.
+fn record_of(
+    block: &Finalized<Block>,
+    members: Option<Members>,
+    batches: Vec<Position>,
+    executed: &Executed,
+) -> CommittedBlock {
     let chains =
         executed.state_root.entries().iter().zip(&executed.deltas).map(|(entry, delta)| ChainRecord {
             entry: *entry,
@@ -264,6 +270,7 @@ fn record_of(block: &Finalized<Block>, batches: Vec<Position>, executed: &Execut
         state_root: *executed.state_root.digest(),
         block: block.value().encode(),
         certificate: block.certificate().to_vec(),
+        members,
         batches,
         chains: chains.collect(),
     }

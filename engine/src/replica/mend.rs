@@ -212,6 +212,7 @@ impl<R: Records> Mender<'_, R> {
             let block = Block::decode(&record.block).ok()?;
             let entries = record.chains.iter().map(|chain| chain.entry).collect();
             let is_it = record.height == height
+                && record.hands_over_as(&block)
                 && *block.digest() == digest
                 && root.is_none_or(|root| root == record.state_root)
                 && StateRoot::recorded(height, entries, &record.state_root).is_some();

@@ -19,7 +19,8 @@ use thiserror::Error;
 use super::Boots;
 use crate::roots::{CHAIN_ENTRY_BYTES, ChainEntry};
 use crate::store::Position;
-use crate::types::{ChainId, Digest, Effect, Height, Outcome, Packet, PacketRun, TransactionId};
+use crate::types::{ChainId, Digest, Effect, Height, Members, Outcome, Packet, PacketRun, TransactionId};
+use crate::wire::Block;
 
 /// Record kind of a batch: the bytes are the batch's encoding.
 pub const KIND_BATCH: u8 = 1;
@@ -131,9 +132,11 @@ pub struct CommittedBlock {
     pub block: Vec<u8>,
     /// The finalization certificate; empty where the block is final through a certified descendant.
     pub certificate: Vec<u8>,
+    /// Who validates from the next height on, if the block is the last of its epoch. Its header has their digest.
+    pub members: Option<Members>,
     /// Where in the journal its batches stand, by author and sequence.
     pub batches: Vec<Position>,
-    /// One record for every chain that there is after the block, ascending, ascending.
+    /// One record for every chain that there is after the block, ascending.
     pub chains: Vec<ChainRecord>,
 }
 
@@ -163,6 +166,9 @@ pub enum RecordError {
     /// Something of an unknown kind that took effect by itself.
     #[error("something of an unknown kind took effect by itself")]
     Effect,
+    /// Validators of the next epoch that cannot be a set.
+    #[error("the validators of the next epoch are not a set of members")]
+    Members,
 }
 
 impl CommittedBlock {
@@ -172,17 +178,24 @@ impl CommittedBlock {
         self.chains.iter().find(|of| of.entry.chain == chain)
     }
 
+    /// Whether it names exactly the validators whose digest its block has.
+    #[must_use]
+    pub fn hands_over_as(&self, block: &Block) -> bool {
+        self.members.as_ref().map(Members::digest).as_ref() == block.next_members()
+    }
+
     /// The record's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let failures: usize = self.chains.iter().map(|chain| chain.failures.len()).sum();
         let returned: usize = self.chains.iter().map(|chain| chain.returned.len()).sum();
+        let members = self.members.as_ref().map(Members::encode).unwrap_or_default();
         let size = 8
             + 64
-            + 8
-            + 2
+            + 3 * 4
             + self.block.len()
             + self.certificate.len()
+            + members.len()
             + 4
             + self.batches.len() * 8
             + self.chains.len() * (CHAIN_ENTRY_BYTES + 12)
@@ -194,6 +207,7 @@ impl CommittedBlock {
         out.extend_from_slice(&self.state_root.0);
         put_bytes(&mut out, &self.block);
         put_bytes(&mut out, &self.certificate);
+        put_bytes(&mut out, &members);
         out.extend_from_slice(&(self.batches.len() as u32).to_le_bytes());
         for position in &self.batches {
             out.extend_from_slice(&position.raw().to_le_bytes());
@@ -228,6 +242,10 @@ impl CommittedBlock {
         let state_root = reader.digest("state root")?;
         let block = reader.bytes("block")?;
         let certificate = reader.bytes("certificate")?;
+        let members = match &reader.bytes("members")?[..] {
+            [] => None,
+            members => Some(Members::decode(members).ok_or(RecordError::Members)?),
+        };
         let mut batches = Vec::new();
         for _ in 0..reader.u32("batch count")? {
             batches.push(Position::from_raw(reader.u64("batch position")?));
@@ -250,7 +268,7 @@ impl CommittedBlock {
             chains.push(ChainRecord { entry, failures, returned, effects });
         }
         reader.finish()?;
-        Ok(Self { height, delta_digest, state_root, block, certificate, batches, chains })
+        Ok(Self { height, delta_digest, state_root, block, certificate, members, batches, chains })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content,
-    Decision, Digest, Effect, FirstMembers, Genesis, Height, Order, PacketRun, TransactionId,
+    Decision, Digest, Effect, FirstMembers, Genesis, Height, Members, Order, PacketRun, TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -124,6 +124,11 @@ impl OracleLedger {
     /// What is in flight between chains after the last height.
     pub fn in_flight(&self) -> &[Delivery] {
         &self.in_flight
+    }
+
+    /// The members that were decided last, with their epoch, which need not have begun yet, and in which height.
+    pub fn decided_members(&self) -> Option<(Height, Members)> {
+        self.chains.iter().find_map(|chain| chain.oracle.decided_members())
     }
 
     /// The oracle of each chain.

@@ -10,8 +10,9 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use consensus::Verifier;
 use engine::audit::{Auditor, FinalBlock, FinalityCheck};
 use engine::types::{Digest, Genesis, Members};
 
@@ -62,19 +63,40 @@ pub fn check_data(directory: &Path) -> Result<(), VerifyError> {
 pub fn auditor(genesis: Arc<Genesis>) -> Result<Auditor, VerifyError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| VerifyError::Randomness(io::Error::other(error)))?;
-    let verifier = ordering::verifier(genesis.network(), &Members::of_genesis(&genesis))
-        .map_err(VerifyError::Committee)?;
-    let (format, finality) =
-        (Box::new(records::Records(*genesis.network())), Box::new(Certificates(verifier)));
-    Ok(Auditor::new(genesis, seed, format, finality))
+    let first = Members::of_genesis(&genesis);
+    let verifier = ordering::verifier(genesis.network(), &first).map_err(VerifyError::Committee)?;
+    let network = *genesis.network();
+    let finality = Certificates { network, known: RwLock::new(vec![(first, Arc::new(verifier))]) };
+    Ok(Auditor::new(genesis, seed, Box::new(records::Records(network)), Box::new(finality)))
 }
 
 /// The consensus engine's certificates.
-struct Certificates(consensus::Verifier);
+struct Certificates {
+    network: Digest,
+    /// Sets of validators whose certificates were checked before, each with what checks them.
+    known: RwLock<Vec<(Members, Arc<Verifier>)>>,
+}
+
+impl Certificates {
+    fn of(&self, members: &Members) -> Result<Arc<Verifier>, String> {
+        let find = |known: &[(Members, Arc<Verifier>)]| {
+            known.iter().find(|(of, _)| of == members).map(|(_, verifier)| Arc::clone(verifier))
+        };
+        if let Some(verifier) = find(&self.known.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(verifier);
+        }
+        let verifier = ordering::verifier(&self.network, members).map_err(|error| error.to_string())?;
+        let verifier = Arc::new(verifier);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.push((members.clone(), Arc::clone(&verifier)));
+        Ok(verifier)
+    }
+}
 
 impl FinalityCheck for Certificates {
-    fn check(&self, certificate: &[u8]) -> Result<FinalBlock, String> {
-        let finalized = self.0.verify(certificate).map_err(|error| error.to_string())?;
+    fn check(&self, members: &Members, certificate: &[u8]) -> Result<FinalBlock, String> {
+        let verifier = self.of(members)?;
+        let finalized = verifier.verify(certificate).map_err(|error| error.to_string())?;
         Ok(FinalBlock { view: finalized.view(), digest: Digest(finalized.payload()) })
     }
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use engine::audit::{
-    BaseChain, BaseCheckpoint, Committed, CommittedChain, Entry, Finding, FindingKind, JournalFormat, Wrong,
+    BaseChain, BaseCheckpoint, BaseHandover, Committed, CommittedChain, Entry, Finding, FindingKind,
+    JournalFormat, Wrong,
 };
 use engine::replica::{
     Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE,
@@ -42,9 +43,19 @@ impl JournalFormat for Records {
         let file = files.file(oldest.height);
         let whole = |error: String| damage(file.clone(), "a whole checkpoint", error);
         let checkpoint = files.read(oldest.height, &mut |_| {}).map_err(|error| whole(error.to_string()))?;
-        let record = committed(&checkpoint.common.record.encode())
+        let mut record = committed(&checkpoint.common.record.encode())
             .map_err(|_| whole("the block in its record cannot be read".into()))?;
-        let common = checkpoint.common;
+        let (common, evidence) = (checkpoint.common, checkpoint.evidence);
+        if record.block.next_members().is_some() {
+            record.certificate = evidence.last;
+        }
+        if common.handovers.len() != evidence.handovers.len() {
+            return Err(whole("the last blocks of epochs, and not a certificate for each".into()));
+        }
+        let handovers = common.handovers.into_iter().zip(evidence.handovers);
+        let handovers = handovers
+            .map(|((block, members), certificate)| BaseHandover { block, certificate, members })
+            .collect();
         let chains = common.chains.into_iter().map(|of| BaseChain {
             growth: of.growth,
             accounts: of.accounts.iter().copied().collect(),
@@ -52,7 +63,7 @@ impl JournalFormat for Records {
             outbox: of.outbox,
         });
         let (chains, roots, replay_from) = (chains.collect(), common.roots, checkpoint.replay_from);
-        Ok(Box::new(BaseCheckpoint { file, replay_from, record, roots, chains }))
+        Ok(Box::new(BaseCheckpoint { file, replay_from, record, handovers, roots, chains }))
     }
 
     fn read(&self, kind: u8, bytes: Vec<u8>) -> Result<Entry, Wrong> {
@@ -84,6 +95,7 @@ fn committed(bytes: &[u8]) -> Result<Committed, Wrong> {
         height: record.height,
         block,
         certificate: record.certificate,
+        members: record.members,
         state_root: record.state_root,
         delta_digest: record.delta_digest,
         chains: record.chains.into_iter().map(chain).collect(),

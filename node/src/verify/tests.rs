@@ -44,6 +44,7 @@ fn scene() -> (tempfile::TempDir, Network, CommittedBlock) {
         state_root: *executed.state_root.digest(),
         block: Block::new(header).unwrap().encode(),
         certificate: Vec::new(),
+        members: None,
         batches: Vec::new(),
         chains: executed.state_root.entries().iter().map(chain).collect(),
     };

@@ -36,6 +36,9 @@ impl fmt::Display for Text<'_> {
                 row("audited above", format!("height {above}: the audit began with that checkpoint"))?;
             }
             row("committed height", grouped(report.height.0))?;
+            if report.epochs > 1 {
+                row("epochs", format!("{}, each with other validators", grouped(report.epochs)))?;
+            }
             row("state root", report.state_root.to_string())?;
         }
         row("transactions applied", grouped(report.applied))?;
@@ -111,7 +114,7 @@ impl fmt::Display for Text<'_> {
         row("batches", batches)?;
         let journal = format!("{} records, {} bytes", grouped(report.records), grouped(report.record_bytes));
         row("journal", journal)?;
-        if report.validator.is_some() || report.archived_to.is_none() {
+        if report.consensus_records > 0 || report.archived_to.is_none() {
             row("vote log", format!("{} records", grouped(report.consensus_records)))?;
         }
         for file in self.1 {

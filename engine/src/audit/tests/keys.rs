@@ -1,4 +1,4 @@
-//! Accounts with other keys: who signed what, as of which height.
+//! Accounts with other keys, and new ones: who signed what, as of which height.
 
 use super::*;
 use crate::types::{Packet, Rekey, new_key_message};
@@ -54,5 +54,66 @@ fn an_account_signs_with_its_new_key_from_its_height_on() {
         assert!(scene.finding().expected.contains(words), "{words}: {:?}", scene.finding());
     }
     let finding = replaced(true).finding();
+    assert!(finding.expected.contains("a signature of the key"), "{finding:?}");
+}
+
+/// Accounts with these keys, opened by account 3; the possession of each is `spoilt`, if that is said.
+fn opening(scene: &Scene, keys: &[u64], spoilt: bool) -> Transaction {
+    let network = scene.genesis.network();
+    let encode = |number: &u64| {
+        let key = signing_key(*number);
+        let message = possession_message(network, CHAIN, AccountId(3), &key.public_key());
+        let mut possession = key.sign(&message);
+        possession[40] ^= u8::from(spoilt);
+        NewAccount { key: &key.public_key(), possession: &possession }.encode()
+    };
+    let encoded: Vec<_> = keys.iter().map(encode).collect();
+    let opening = Opening {
+        chain: CHAIN,
+        key_version: 1,
+        reference: [0; 12],
+        registrar: AccountId(3),
+        accounts: NewAccounts::of(&encoded),
+        nonce: 0,
+        expiry: Height(100),
+    };
+    opening.sign(network, |message| signing_key(3).sign(message)).unwrap()
+}
+
+#[test]
+fn accounts_that_are_opened_sign_from_then_on() {
+    // The account behind those of the genesis, with the key of number 50.
+    let pays = |scene: &Scene, debit, key: u64| {
+        let transfer = scene.transfer(5, 1, 9).run().transfer().unwrap();
+        let transfer = Transfer { debit: AccountId(debit), ..transfer };
+        transfer.sign(scene.genesis.network(), |message| signing_key(key).sign(message))
+    };
+    let opened = |spoilt| {
+        let mut scene = Scene::new();
+        let opening = opening(&scene, &[50, 51], spoilt);
+        let batch = scene.batch(opening.run().packets());
+        scene.commit(&[batch], |_| {});
+        scene
+    };
+    let mut scene = opened(false);
+    let batch = scene.batch_as_of(&[pays(&scene, ACCOUNTS, 50), scene.transfer(7, 1, 0)], 1);
+    scene.commit(&[batch], |_| {});
+    let report = scene.audit();
+    assert_eq!(report.finding, None);
+    assert_eq!((report.opened, report.applied, report.transactions, report.signatures), (2, 1, 3, 5));
+    assert_eq!(report.failed.keys().collect::<Vec<_>>(), ["insufficient balance"]);
+
+    for (as_of, debit, key, words) in [
+        (0, ACCOUNTS, 50, "an account below"),
+        (1, ACCOUNTS + 2, 50, "an account below"),
+        (1, ACCOUNTS, 51, "a signature of account"),
+        (2, ACCOUNTS, 50, "a height up to 1"),
+    ] {
+        let mut scene = opened(false);
+        let packet = pays(&scene, debit, key);
+        scene.batch_as_of(&[packet], as_of);
+        assert!(scene.finding().expected.contains(words), "{words}: {:?}", scene.finding());
+    }
+    let finding = opened(true).finding();
     assert!(finding.expected.contains("a signature of the key"), "{finding:?}");
 }

@@ -22,7 +22,7 @@ fn scene() -> (Scene, BaseCheckpoint) {
     (scene, base)
 }
 
-fn base(scene: &Scene) -> BaseCheckpoint {
+pub(super) fn base(scene: &Scene) -> BaseCheckpoint {
     let record = scene.entries.iter().rev().find_map(|entry| match entry {
         Entry::Committed(record) => Some((**record).clone()),
         _ => None,
@@ -39,11 +39,12 @@ fn base(scene: &Scene) -> BaseCheckpoint {
     };
     let chains = record.chains.iter().zip(scene.ledger.tables()).zip(&scene.outboxes).map(chain).collect();
     let (file, replay_from) = (PathBuf::from("checkpoint"), Position::from_raw(0));
-    BaseCheckpoint { file, replay_from, roots: scene.roots.clone(), chains, record }
+    let (roots, handovers) = (scene.roots.clone(), Vec::new());
+    BaseCheckpoint { file, replay_from, roots, handovers, chains, record }
 }
 
 /// Writes the journal as one that was pruned before its entry `from`.
-fn write_pruned(scene: &Scene, base: &BaseCheckpoint, from: usize) -> BaseCheckpoint {
+pub(super) fn write_pruned(scene: &Scene, base: &BaseCheckpoint, from: usize) -> BaseCheckpoint {
     let [journal, votes] = ["journal", "consensus"].map(|log| scene.directory.path().join(log));
     let owner = |kind| Owner {
         network: scene.genesis.network().0,
@@ -71,12 +72,12 @@ fn write_pruned(scene: &Scene, base: &BaseCheckpoint, from: usize) -> BaseCheckp
 }
 
 /// Where the entry of a height's record is.
-fn record_of(scene: &Scene, height: u64) -> usize {
+pub(super) fn record_of(scene: &Scene, height: u64) -> usize {
     let is_it = |entry: &Entry| matches!(entry, Entry::Committed(record) if record.height.0 == height);
     scene.entries.iter().position(is_it).unwrap()
 }
 
-fn audited(scene: &Scene, base: impl Into<Option<BaseCheckpoint>>) -> AuditReport {
+pub(super) fn audited(scene: &Scene, base: impl Into<Option<BaseCheckpoint>>) -> AuditReport {
     let format = Box::new(Numbered(scene.entries.clone(), base.into()));
     let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
     auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap()

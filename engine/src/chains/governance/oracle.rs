@@ -13,7 +13,7 @@ pub(crate) use self::restore::restore_decisions;
 use crate::execute::oracle::Oracle;
 use crate::types::{
     AccountId, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Consents, Content,
-    Decision, Effect, FirstMembers, Height, NewChain, Order, Outcome, Propose, Registrar, Roles,
+    Decision, Effect, FirstMembers, Height, Members, NewChain, Order, Outcome, Propose, Registrar, Roles,
 };
 
 type Key = [u8; 32];
@@ -172,6 +172,11 @@ impl PlainGovernance {
             decision: self.proposals[key].decision.clone(),
         };
         due.map(order).collect()
+    }
+
+    /// The members that were decided last, and in which height.
+    pub(crate) fn decided_members(&self) -> Option<(Height, Members)> {
+        self.members.as_ref()?.last_decided()
     }
 
     /// Whether an account decides, or will from a later height than this one on.

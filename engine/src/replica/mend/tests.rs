@@ -117,6 +117,7 @@ impl Scene {
                 state_root: root,
                 block: block.encode(),
                 certificate: parent.0.to_vec(),
+                members: None,
                 batches: of_block.iter().map(|(position, _)| *position).collect(),
                 chains: Vec::new(),
             };

@@ -87,6 +87,7 @@ impl Shelf {
             state_root: Digest::default(),
             block: Block::new(header).unwrap().encode(),
             certificate: Vec::new(),
+            members: None,
             batches,
             chains: Vec::new(),
         };

@@ -1,6 +1,10 @@
 use super::*;
-use crate::types::{AccountId, ChangeKind};
+use crate::types::{AccountId, ChangeKind, Epoch, member};
 use proptest::prelude::*;
+
+fn members(count: u8) -> Members {
+    Members { epoch: Epoch(1), list: (1..=count).map(member).collect() }
+}
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
@@ -39,10 +43,12 @@ prop_compose! {
     fn record()(
         height in any::<u64>(), delta_digest in digest(), state_root in digest(),
         block in prop::collection::vec(any::<u8>(), 0..200), certificate in prop::collection::vec(any::<u8>(), 0..50),
+        members in prop::option::of((1_u8..5).prop_map(members)),
         batches in prop::collection::vec(any::<u64>().prop_map(Position::from_raw), 0..6),
         chains in prop::collection::vec(chain(), 0..4),
     ) -> CommittedBlock {
-        CommittedBlock { height: Height(height), delta_digest, state_root, block, certificate, batches, chains }
+        let height = Height(height);
+        CommittedBlock { height, delta_digest, state_root, block, certificate, members, batches, chains }
     }
 }
 
@@ -97,9 +103,14 @@ fn an_unknown_outcome_or_effect_is_refused() {
         block: vec![],
         batches: vec![Position::from_raw(8), Position::from_raw(1 << 40)],
         certificate: vec![],
+        members: Some(members(1)),
         chains: vec![chain],
     };
     let bytes = record.encode();
+    // Behind block and certificate, which are empty, the number of members stands behind their epoch.
+    let mut nobody = bytes.clone();
+    nobody[72 + 3 * 4 + 8] = 0;
+    assert_eq!(CommittedBlock::decode(&nobody), Err(RecordError::Members));
     // The effect has 33 bytes, and its count 4.
     let with = |from_end: usize, byte: u8| {
         let mut bytes = bytes.clone();

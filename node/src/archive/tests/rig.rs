@@ -181,6 +181,7 @@ impl Rig {
             state_root: *executed.state_root.digest(),
             block: block.encode(),
             certificate: self.certificate(&block),
+            members: None,
             batches: places,
             chains: executed.state_root.entries().iter().map(chain).collect(),
         };

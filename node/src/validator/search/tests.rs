@@ -103,6 +103,7 @@ impl Shelf {
             state_root: Digest::default(),
             block: Block::new(header).unwrap().encode(),
             certificate: Vec::new(),
+            members: None,
             batches: vec![batch],
             chains: vec![chain],
         };

@@ -26,6 +26,7 @@ fn write(log: &Log, records: u64) -> Vec<engine::store::Position> {
             state_root: Digest::default(),
             block: Vec::new(),
             certificate: Vec::new(),
+            members: None,
             batches: Vec::new(),
             chains: Vec::new(),
         };

@@ -4,7 +4,9 @@ use kernels::ed25519;
 use sha2::{Digest as _, Sha256};
 
 use super::Key;
-use crate::types::{ChainTime, Consents, FirstMembers, Member, MemberChange, Outcome};
+use crate::types::{
+    ChainTime, Consents, Epoch, FirstMembers, Height, Member, MemberChange, Members, Outcome,
+};
 
 /// Validators of a network.
 const MEMBERS: usize = 128;
@@ -82,6 +84,12 @@ impl PlainMembers {
     /// Those that can be decided now.
     pub(super) fn possible(&self, change: &MemberChange, at: ChainTime) -> Result<Self, Outcome> {
         if self.epoch > at.epoch.0 { Err(Outcome::MembersChanging) } else { self.after(change) }
+    }
+
+    /// The set, if it was decided, and in which height.
+    pub(super) fn last_decided(&self) -> Option<(Height, Members)> {
+        let members = || Members { epoch: Epoch(self.epoch), list: self.list.clone() };
+        self.decided.map(|(height, _)| (Height(height), members()))
     }
 
     /// Those that are decided by this proposal.
