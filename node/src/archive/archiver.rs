@@ -4,9 +4,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::store::Position;
-use engine::types::{Digest, Genesis, Height, Members};
+use engine::types::{Digest, Genesis, Height};
 use kernels::sha2::sha256;
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +80,7 @@ impl Archiver {
         }
         let noted = note.filter(|note| note.position > 0);
         let noted = noted.map(|note| (note.validator.0, Position::from_raw(note.position)));
-        let verifier = ordering::verifier(genesis.network(), &Members::of_genesis(genesis))
-            .map_err(VerifyError::Committee)?;
+        let verifier = ordering::verifier(genesis.network(), &tip.members).map_err(VerifyError::Committee)?;
         let (height, block) = (tip.height, tip.digest);
         let heights = Heights::open(data, &network, verifier, tip, noted)?;
         let directory = directory.to_owned();
@@ -136,7 +136,7 @@ impl Archiver {
                     FileWriter::begin(&self.directory, header)?
                 }
             };
-            let block = proven.digest;
+            let block = proven.tip.digest;
             writer.add(proven)?;
             self.writer = Some(writer);
             if self.heights.is_at_certificate() {
@@ -210,7 +210,8 @@ fn end_of(directory: &Path, network: &Digest) -> Result<Option<Tip>, ArchiveErro
         return Err(ArchiveError::OtherNetwork { directory: directory.to_owned(), expected, found });
     }
     file.check()?;
-    Ok(Some(Tip { height: heights.1, digest: file.index.block, cut: file.index.cut.clone() }))
+    let (digest, cut) = (file.index.block, file.index.cut);
+    Ok(Some(Tip { height: heights.1, digest, cut, members: Arc::new(file.index.members) }))
 }
 
 /// What the last process left. One that cannot be read is as good as none.

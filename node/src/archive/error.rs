@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use engine::replica::RecordError;
 use engine::store::StoreError;
-use engine::types::{Digest, Height, ValidatorIndex};
+use engine::types::{Digest, Epoch, Height, ValidatorIndex};
 use engine::wire::WireError;
 
 /// Why something cannot be archived, or read from an archive.
@@ -140,6 +140,17 @@ pub enum Unsound {
     /// The certificate proves nothing.
     #[error("its finalization certificate does not hold ({0})")]
     Certificate(String),
+    /// It is of another epoch than the blocks before it lead to.
+    #[error("it is of epoch {found}, and the blocks before it lead to epoch {expected}")]
+    Epoch {
+        /// Where the blocks before it lead to.
+        expected: Epoch,
+        /// What its header says.
+        found: Epoch,
+    },
+    /// Its record does not have the members of the next epoch that its header names.
+    #[error("its record has other members of the next epoch than its header names")]
+    Members,
     /// A batch of the cut has another body than its header names.
     #[error("a batch of validator {0} has another body than its header names")]
     Body(ValidatorIndex),

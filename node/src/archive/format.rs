@@ -11,14 +11,14 @@
 use std::path::Path;
 
 use engine::limits::{BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, BLOCK_PACKET_BYTES_MAX, VALIDATORS_MAX};
-use engine::types::{Digest, Head, Height, Sequence};
+use engine::types::{Digest, Head, Height, Members, Sequence};
 use kernels::sha2::sha256_parts;
 
 use super::error::Flaw;
 
 pub(super) const MAGIC: [u8; 8] = *b"millarch";
 const END_MAGIC: [u8; 8] = *b"hcrallim";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes before the first frame.
 pub(super) const HEADER_BYTES: usize = 8 + 4 + 32 + 8 + 32;
 /// Bytes behind the index.
@@ -72,9 +72,10 @@ pub(super) struct Index {
     pub ids: u64,
     pub ids_digest: Digest,
     pub last: Height,
-    /// The digest of the last block, and how far it takes each stream.
+    /// The digest of the last block, who validates the next one, and how far the stream of each of these is taken.
     pub block: Digest,
     pub cut: Vec<Head>,
+    pub members: Members,
 }
 
 impl FileHeader {
@@ -124,6 +125,7 @@ impl Index {
             bytes.extend_from_slice(&head.sequence.0.to_le_bytes());
             bytes.extend_from_slice(&head.digest.0);
         }
+        put(&self.members.encode(), &mut bytes);
         let length = (bytes.len() as u32).to_le_bytes();
         let digest = sha256_parts(&[header, &bytes, &length]);
         bytes.extend_from_slice(&length);
@@ -200,8 +202,14 @@ impl Index {
             let sequence = Sequence(fields.u64("a stream")?);
             cut.push(Head { sequence, digest: fields.digest("a stream")? });
         }
+        let at = fields.at;
+        let members = Members::decode(fields.bytes("the members")?);
+        let fits = members.filter(|members| members.list.len() == streams);
+        let members = fits.ok_or_else(|| {
+            fields.flaw(at, format!("a set of {streams} members"), "something else".to_owned())
+        })?;
         fields.finish()?;
-        Ok(Self { frames, ids, ids_digest, last, block, cut })
+        Ok(Self { frames, ids, ids_digest, last, block, cut, members })
     }
 
     /// Where the frames end and the ids begin.

@@ -1,22 +1,27 @@
 //! The heights of a validator's journal, one after the other, each proved to be final before it is given out.
 //!
+//! The last block of an epoch has a certificate of its own, and its record has the members whose digest its header has:
+//! so each set of validators vouches for the next one, and no execution is needed to know them.
+//!
 //! The journal may be written meanwhile, and its oldest segments may be used again under the reader. What then looks
 //! like damage is read again; where it was released indeed, the next height is missing, and that is said.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use consensus::Verifier;
 use engine::replica::{CommittedBlock, KIND_BATCH, KIND_COMMITTED};
 use engine::roots::StateRoot;
 use engine::store::{Lock, Log, LogKind, Owner, Position, Record, Replay};
-use engine::types::{Digest, Genesis, Head, Height, ValidatorIndex};
+use engine::types::{Digest, Epoch, Genesis, Head, Height, Members, ValidatorIndex};
 use engine::wire::{Batch, Block};
 
 use super::error::{ArchiveError, Unsound};
 use super::write::Proven;
 use crate::validator::committed::entries_of;
+use crate::validator::ordering;
 
 /// How often the journal is opened again without a new height before it counts as damaged.
 const ATTEMPTS: u32 = 8;
@@ -42,19 +47,35 @@ pub(super) enum Step {
 pub(super) struct Tip {
     pub height: Height,
     pub digest: Digest,
+    /// How far each stream of the epoch of the next height is taken, and who validates in it.
     pub cut: Vec<Head>,
+    pub members: Arc<Members>,
 }
 
 impl Tip {
     /// Before the first height.
     pub fn genesis(genesis: &Genesis) -> Self {
-        let cut = vec![Head::NONE; genesis.validators().len()];
-        Self { height: Height(0), digest: *genesis.network(), cut }
+        let members = Members::of_genesis(genesis);
+        let cut = vec![Head::NONE; members.list.len()];
+        Self { height: Height(0), digest: *genesis.network(), cut, members: Arc::new(members) }
+    }
+
+    /// Behind a block, whose record names the members of the next epoch if it is the last one of its own.
+    fn behind(&self, block: &Block, next: Option<Members>) -> Self {
+        let (height, digest) = (block.height(), *block.digest());
+        match next {
+            None => Self { height, digest, cut: block.cut().to_vec(), members: Arc::clone(&self.members) },
+            Some(members) => {
+                let cut = vec![Head::NONE; members.list.len()];
+                Self { height, digest, cut, members: Arc::new(members) }
+            }
+        }
     }
 
     fn is_above(&self, batch: &Batch) -> bool {
         let author = usize::from(batch.id().author.0);
-        self.cut.get(author).is_some_and(|head| batch.id().sequence > head.sequence)
+        batch.epoch() == self.members.epoch
+            && self.cut.get(author).is_some_and(|head| batch.id().sequence > head.sequence)
     }
 }
 
@@ -62,7 +83,8 @@ impl Tip {
 pub(super) struct Heights {
     journal: PathBuf,
     network: Digest,
-    verifier: Verifier,
+    /// Checks certificates of this epoch.
+    verifier: (Epoch, Verifier),
     validator: [u8; 32],
     replay: Replay,
     /// Batches that no block has ordered yet.
@@ -84,7 +106,7 @@ pub(super) struct Heights {
 
 impl Heights {
     /// Reads the journal in a data directory behind `tip`, from a position on that an earlier process has noted for the
-    /// journal of a validator.
+    /// journal of a validator. `verifier` is that of the members of `tip`.
     pub fn open(
         data: &Path,
         network: &Digest,
@@ -97,7 +119,7 @@ impl Heights {
         let mut heights = Self {
             journal,
             network: *network,
-            verifier,
+            verifier: (tip.members.epoch, verifier),
             validator,
             replay,
             waiting: BTreeMap::new(),
@@ -140,8 +162,8 @@ impl Heights {
         loop {
             let error = match self.step() {
                 Ok(step) => {
-                    if let Step::Height(Proven { height, digest, cut, .. }) = &step {
-                        self.given = Tip { height: *height, digest: *digest, cut: cut.clone() };
+                    if let Step::Height(Proven { tip, .. }) = &step {
+                        self.given = tip.clone();
                         self.failures = 0;
                     }
                     return Ok(step);
@@ -175,7 +197,7 @@ impl Heights {
         self.unproven.clear();
         self.read = self.given.clone();
         if let Some(last) = self.proven.back() {
-            self.read = Tip { height: last.height, digest: last.digest, cut: last.cut.clone() };
+            self.read = last.tip.clone();
         }
         self.roots.clear();
         self.is_hinted = from.is_some_and(|from| self.replay.seek(from).is_ok());
@@ -234,10 +256,10 @@ impl Heights {
         self.check(&record, &block)?;
         let (batches, first) = self.batches(&block)?;
         let is_proof = !record.certificate.is_empty();
-        self.read = Tip { height, digest: *block.digest(), cut: block.cut().to_vec() };
+        self.read = self.read.behind(&block, record.members.clone());
         self.waiting.retain(|_, (batch, _)| self.read.is_above(batch));
         let record = CommittedBlock { batches: Vec::new(), ..record }.encode();
-        let proven = Proven { height, digest: *block.digest(), cut: block.cut().to_vec(), record, batches };
+        let proven = Proven { tip: self.read.clone(), record, batches };
         self.unproven.push((proven, first.min(position)));
         if is_proof {
             self.proven.extend(self.unproven.drain(..).map(|(proven, _)| proven));
@@ -250,11 +272,29 @@ impl Heights {
     fn check(&mut self, record: &CommittedBlock, block: &Block) -> Result<(), ArchiveError> {
         let height = record.height;
         let unsound = |what| Err(ArchiveError::Unsound { journal: self.journal.clone(), height, what });
+        let (epoch, found) = (self.read.members.epoch, block.header().epoch);
+        if found != epoch {
+            return unsound(Unsound::Epoch { expected: epoch, found });
+        }
         if block.height() != height || block.cut().len() != self.read.cut.len() {
             return unsound(Unsound::Cut);
         }
+        let follows = record.members.as_ref().is_none_or(|members| members.epoch == epoch.next());
+        if !record.hands_over_as(block) || !follows {
+            return unsound(Unsound::Members);
+        }
+        if record.certificate.is_empty() && record.members.is_some() {
+            let reason = "the last block of an epoch must have one, and has none".to_owned();
+            return unsound(Unsound::Certificate(reason));
+        }
         if !record.certificate.is_empty() {
-            match self.verifier.verify(&record.certificate) {
+            if self.verifier.0 != epoch {
+                match ordering::verifier(&self.network, &self.read.members) {
+                    Ok(verifier) => self.verifier = (epoch, verifier),
+                    Err(error) => return unsound(Unsound::Certificate(error.to_string())),
+                }
+            }
+            match self.verifier.1.verify(&record.certificate) {
                 Ok(finalized) if finalized.payload() == block.digest().0 => {}
                 Ok(_) => return unsound(Unsound::Certificate("it is one for another block".to_owned())),
                 Err(error) => return unsound(Unsound::Certificate(error.to_string())),

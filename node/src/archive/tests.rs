@@ -2,6 +2,7 @@
 //! cut, changed, moved and exchanged.
 
 mod crashes;
+mod epochs;
 mod forged;
 mod questions;
 mod rig;

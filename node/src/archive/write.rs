@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use engine::types::{Digest, Head, Height, PacketRun};
+use engine::types::{Digest, Height, PacketRun};
 use engine::wire::Batch;
 use kernels::sha2::sha256;
 
 use super::error::ArchiveError;
 use super::format::{Entry, FRAME_BYTES, FileHeader, FrameEntry, HEADER_BYTES, ID_BYTES, Index};
+use super::journal::Tip;
 use super::name_of;
 use crate::disk::put_in_place;
 
@@ -21,9 +23,8 @@ const LEVEL: i32 = 3;
 /// A height that is proved to be final.
 #[derive(Debug)]
 pub(super) struct Proven {
-    pub height: Height,
-    pub digest: Digest,
-    pub cut: Vec<Head>,
+    /// Where it leads to.
+    pub tip: Tip,
     /// The record of the block, without places of batches.
     pub record: Vec<u8>,
     pub batches: Vec<Batch>,
@@ -40,8 +41,8 @@ pub(super) struct FileWriter {
     frame_first: Height,
     next: Height,
     ids: Vec<[u8; ID_BYTES]>,
-    /// The last height, its digest and its cut.
-    last: (Height, Digest, Vec<Head>),
+    /// Where the last height leads to; none before there is one.
+    last: Option<Tip>,
     /// Uncompressed bytes so far.
     bytes: u64,
 }
@@ -74,7 +75,7 @@ impl FileWriter {
             frame_first: header.first,
             next: header.first,
             ids: Vec::new(),
-            last: (header.first, Digest::default(), Vec::new()),
+            last: None,
             bytes: 0,
         })
     }
@@ -89,14 +90,14 @@ impl FileWriter {
     /// # Panics
     /// It is another height.
     pub fn add(&mut self, proven: Proven) -> Result<(), ArchiveError> {
-        assert_eq!(proven.height, self.next, "heights without gaps, each once");
-        self.next = proven.height.next();
+        assert_eq!(proven.tip.height, self.next, "heights without gaps, each once");
+        self.next = proven.tip.height.next();
         let batches: Vec<&[u8]> = proven.batches.iter().map(|batch| &batch.bytes()[..]).collect();
         Entry::write(&proven.record, &batches, &mut self.frame);
         let network = &self.header.network;
         let runs = proven.batches.iter().flat_map(|batch| PacketRun::all(batch.packets()));
         self.ids.extend(runs.map(|run| *run.id(network).0.first_chunk().expect("an id is longer")));
-        self.last = (proven.height, proven.digest, proven.cut);
+        self.last = Some(proven.tip);
         if self.frame.len() >= FRAME_BYTES { self.end_frame() } else { Ok(()) }
     }
 
@@ -113,7 +114,7 @@ impl FileWriter {
         });
         self.bytes += self.frame.len() as u64;
         self.frame.clear();
-        self.frame_first = self.last.0.next();
+        self.frame_first = self.next;
         Ok(())
     }
 
@@ -125,7 +126,8 @@ impl FileWriter {
         let path = self.directory.join(UNFINISHED);
         self.ids.sort_unstable();
         let ids = self.ids.as_flattened();
-        let (last, block, cut) = self.last;
+        let Tip { height: last, digest: block, cut, members } = self.last.expect("it has a height");
+        let members = Arc::unwrap_or_clone(members);
         let index = Index {
             frames: self.frames,
             ids: self.ids.len() as u64,
@@ -133,6 +135,7 @@ impl FileWriter {
             last,
             block,
             cut,
+            members,
         };
         let header: [u8; HEADER_BYTES] = self.header.encode();
         let written = self.file.write_all(ids).and_then(|()| self.file.write_all(&index.encode(&header)));

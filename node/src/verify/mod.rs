@@ -25,8 +25,8 @@ pub use text::{ArchiveText, Text};
 /// Why there is no auditor.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The genesis' validators cannot form a committee.
-    #[error("the genesis' validators cannot form a committee: {0}")]
+    /// The validators cannot form a committee.
+    #[error("the validators cannot form a committee: {0}")]
     Committee(consensus::StartError),
     /// The directory is not a validator's data directory.
     #[error("{}: no data directory, for it has no journal; name the directory that has one, as in {}", .0.display(), .1.display())]

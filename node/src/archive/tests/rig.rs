@@ -1,4 +1,4 @@
-//! A network of one that writes a journal as its validator would.
+//! A network of one, at first, that writes a journal as its validator would.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -9,8 +9,9 @@ use engine::replica::{ChainRecord, CommittedBlock, KIND_BATCH, KIND_COMMITTED};
 use engine::roots::Ledger;
 use engine::store::{Backend, Log, LogKind, Options, Owner};
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Epoch, Genesis,
-    Head, Height, Packet, Quota, Roles, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, Consent, Consents, CryptoSuite,
+    Decision, Digest, EncodedDecision, Genesis, Head, Height, Member, MemberChange, Members, Membership,
+    Packet, Propose, Quota, Roles, TransactionId, Transfer, ValidatorGenesis, ValidatorIndex,
 };
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{Batch, BatchSection, Block, Header};
@@ -23,10 +24,26 @@ use super::super::error::ArchiveError;
 use super::super::write::Written;
 
 pub const CHAIN: ChainId = ChainId(1);
+const DECIDES: ChainId = ChainId(7);
 const ACCOUNTS: u64 = 20;
 
 fn key(number: u64) -> SigningKey {
     SigningKey::from_seed(sha256(&number.to_le_bytes()))
+}
+
+/// A validator: 0 is that of the genesis.
+pub fn member(number: u8) -> Member {
+    Member {
+        name: format!("number {number}"),
+        public_key: key(1000 + u64::from(number)).public_key(),
+        certificate_fingerprint: [2 + number; 32],
+        peer_address: String::new(),
+        client_address: String::new(),
+    }
+}
+
+fn validator_key(member: &Member) -> SigningKey {
+    key(998 + u64::from(member.certificate_fingerprint[0]))
 }
 
 /// A network, its ledger, and the journal of its validator.
@@ -36,6 +53,9 @@ pub struct Rig {
     ledger: Ledger,
     verifier: Verifier,
     log: Option<Log>,
+    /// Who validates, and the last height of the epoch before.
+    members: Members,
+    begun: Height,
     head: Head,
     /// The last block, and where each record of a block stands.
     last: Option<Block>,
@@ -66,7 +86,17 @@ impl Rig {
             public_key: key(1000).public_key(),
             certificate_fingerprint: [2; 32],
         };
-        let genesis = Arc::new(Genesis::new(name.into(), vec![validator], vec![chain]).unwrap());
+        let administrators = ChainGenesis {
+            id: DECIDES,
+            kind: ChainKind::Governance,
+            asset: Asset::NONE,
+            threshold: 1,
+            accounts: vec![AccountGenesis { public_key: key(0).public_key(), balance: 0 }],
+            ..chain.clone()
+        };
+        let chains = vec![chain, administrators];
+        let genesis = Genesis::with_membership(name.into(), vec![validator], Membership::Decided, chains);
+        let genesis = Arc::new(genesis.unwrap());
         let ledger = Ledger::genesis(&genesis);
         let keys = vec![key(1000).public_key()];
         let verifier = Verifier::new(*genesis.network(), ledger.states(), keys.into(), Arc::default());
@@ -85,8 +115,21 @@ impl Rig {
         let log = Some(open("journal", LogKind::Journal));
         let (last, positions, transactions) = (None, Vec::new(), Vec::new());
         let nonces = vec![0; ACCOUNTS as usize];
-        let head = Head::NONE;
-        Self { directory, ledger, verifier, log, head, last, positions, nonces, transactions, genesis }
+        let (head, begun, members) = (Head::NONE, Height(0), Members::of_genesis(&genesis));
+        Self {
+            directory,
+            ledger,
+            verifier,
+            log,
+            members,
+            begun,
+            head,
+            last,
+            positions,
+            nonces,
+            transactions,
+            genesis,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -141,26 +184,35 @@ impl Rig {
         let height = self.height().next();
         let packets: Vec<Packet> =
             (0..payments).map(|at| self.transfer((height.0 + at) % ACCOUNTS)).collect();
+        self.transactions.extend(packets.first().map(|packet| (height, packet.id(self.genesis.network()))));
+        self.commit_packets(&packets, change);
+    }
+
+    fn commit_packets(&mut self, packets: &[Packet], change: impl FnOnce(&mut CommittedBlock)) {
+        let height = self.height().next();
         let batches: Vec<Verified<Batch>> = match packets.is_empty() {
             true => Vec::new(),
-            false => vec![self.batch(&packets)],
+            false => vec![self.batch(packets)],
         };
-        self.transactions.extend(packets.first().map(|packet| (height, packet.id(self.genesis.network()))));
         let log = self.log.as_ref().unwrap();
         let places =
             batches.iter().map(|batch| log.append(KIND_BATCH, &[&batch.bytes()[..]]).unwrap()).collect();
         let before = *self.ledger.state_root().digest();
+        let (epoch, roots_first) = (self.members.epoch, Height(height.0.max(2) - 1));
+        let roots = if height.0 == 1 { Vec::new() } else { vec![before] };
+        let mut cut = vec![Head::NONE; self.members.list.len()];
+        cut[0] = self.head;
         let header = Header {
-            epoch: Epoch(0),
+            epoch,
             height,
-            view: 2 * height.0,
+            view: 2 * (height.0 - self.begun.0),
             parent: self.last.as_ref().map_or(*self.genesis.network(), |block| *block.digest()),
             proposer: ValidatorIndex(0),
             time_ms: height.0,
-            roots_first: Height(height.0.max(2) - 1),
-            next_members: Digest::default(),
-            roots: if height.0 == 1 { Vec::new() } else { vec![before] },
-            cut: vec![self.head],
+            roots_first,
+            next_members: self.ledger.next_members(epoch).due(roots_first, roots.len()),
+            roots,
+            cut,
             log: match &self.last {
                 None => Position::genesis(*self.genesis.network(), 1).log,
                 Some(block) => block.log(),
@@ -181,7 +233,7 @@ impl Rig {
             state_root: *executed.state_root.digest(),
             block: block.encode(),
             certificate: self.certificate(&block),
-            members: None,
+            members: block.next_members().map(|_| self.ledger.members()),
             batches: places,
             chains: executed.state_root.entries().iter().map(chain).collect(),
         };
@@ -189,26 +241,70 @@ impl Rig {
         let position = log.append(KIND_COMMITTED, &[&record.encode()]).unwrap();
         log.wait_durable(position).unwrap();
         self.positions.push(position);
+        if block.next_members().is_some() {
+            (self.members, self.begun, self.head) = (self.ledger.members(), height, Head::NONE);
+            let (network, keys) = (*self.genesis.network(), self.members.keys());
+            self.verifier = Verifier::new(network, self.ledger.states(), keys.into(), Arc::default());
+        }
         self.last = Some(block);
     }
 
+    /// The next block decides that members change so, with the consents of all that then are.
+    pub fn decide(&mut self, change: MemberChange) {
+        let (network, set, height) =
+            (*self.genesis.network(), self.members.after(&change).unwrap(), self.height());
+        let message = Consent::message(&network, (set.epoch, &set.digest()), height);
+        let agree = (0..).map(ValidatorIndex).zip(&set.list).map(|(place, member)| Consent {
+            place,
+            height,
+            signature: validator_key(member).sign(&message),
+        });
+        let consents = Consents::encode(agree.collect());
+        let decision = Decision::Members(change).encode();
+        let propose = Propose {
+            chain: DECIDES,
+            key_version: 1,
+            reference: [0; 12],
+            administrator: AccountId(0),
+            administrators: 1,
+            until_ms: u64::MAX,
+            consents: Consents::read(&consents).unwrap(),
+            decision: EncodedDecision::read(&decision).unwrap(),
+            nonce: self.members.epoch.0,
+            expiry: Height(1_000_000),
+        };
+        let signed = propose.sign(&network, |message| key(0).sign(message)).unwrap();
+        let packets = signed.run().packets().to_vec();
+        self.commit_packets(&packets, |_| {});
+        assert_eq!(self.ledger.members(), set);
+    }
+
     fn certificate(&self, block: &Block) -> Vec<u8> {
-        let view = block.header().view;
-        let payload = block.digest().0;
-        let (signers, signatures) = (vec![true], Vec::new());
+        let (view, payload, epoch) = (block.header().view, block.digest().0, block.header().epoch.0);
+        let (signers, signatures) = (vec![true; self.members.list.len()], Vec::new());
         let mut certificate =
-            Certificate { epoch: 0, view, parent_view: view - 2, payload, signers, signatures };
+            Certificate { epoch, view, parent_view: view - 2, payload, signers, signatures };
         let message = certificate.message(&self.genesis.network().0);
-        certificate.signatures.push(key(1000).sign(&message));
+        let mut members: Vec<_> = self.members.list.iter().collect();
+        members.sort_by_key(|member| member.public_key);
+        certificate.signatures.extend(members.iter().map(|member| validator_key(member).sign(&message)));
         certificate.encode()
     }
 
     fn batch(&mut self, packets: &[Packet]) -> Verified<Batch> {
-        let sections = [BatchSection { chain: CHAIN, packets: packets.len() as u32 }];
-        let (network, author, validator) = (self.genesis.network(), ValidatorIndex(0), key(1000));
+        let sections = [BatchSection { chain: packets[0].chain(), packets: packets.len() as u32 }];
+        let (network, author) = (self.genesis.network(), ValidatorIndex(0));
+        let validator = validator_key(&self.members.list[0]);
         let sign = |message: &[u8]| validator.sign(message);
-        let batch =
-            Batch::seal(network, (Epoch(0), author), &self.head, Height(0), &sections, packets.iter(), sign);
+        let batch = Batch::seal(
+            network,
+            (self.members.epoch, author),
+            &self.head,
+            Height(0),
+            &sections,
+            packets.iter(),
+            sign,
+        );
         self.head = batch.head();
         let job = Job::batch(Source::Peer(author), batch);
         match self.verifier.check(self.ledger.height(), [job].into(), [3; 32]).pop() {
