@@ -24,7 +24,7 @@ impl Replica {
     pub(super) fn connect(&mut self, peer: ValidatorIndex, now: Now, ports: &mut impl Ports) {
         if self.is_observer(peer) {
             self.observers.insert(peer);
-            self.epochs_of[usize::from(peer.0)] = self.epoch;
+            self.epochs_of[usize::from(peer.0)] = None;
             ports.send(To::One(peer), &self.status(Head::NONE, ports));
             return;
         }
@@ -35,7 +35,7 @@ impl Replica {
         self.sync.connected(peer);
         self.states.connected(peer);
         // Nothing is pushed before the peer has said what it holds.
-        self.epochs_of[usize::from(peer.0)] = self.epoch;
+        self.epochs_of[usize::from(peer.0)] = None;
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
         let yours = self.received(peer);
@@ -67,7 +67,7 @@ impl Replica {
         }
         match message {
             PeerMessage::Batch(bytes) => self.batch_arrived(from, bytes, now, ports)?,
-            PeerMessage::Holding(heads) if self.is_in_this_epoch(from) => {
+            PeerMessage::Holding(heads) if self.is_in_this_epoch(from) && !self.is_follower() => {
                 self.holding(from, &heads, now, ports);
             }
             PeerMessage::Holding(_) => {}
@@ -75,7 +75,7 @@ impl Replica {
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
             PeerMessage::Status { epoch, committed, kept_from, view, yours, .. } => {
-                self.epochs_of[usize::from(from.0)] = epoch;
+                self.epochs_of[usize::from(from.0)] = Some(epoch);
                 if self.is_observer(from) {
                     return Ok(());
                 }
@@ -256,7 +256,7 @@ impl Replica {
         if !self.may_serve(to, SEARCH_BYTES, now) {
             return;
         }
-        let epoch = self.epochs_of[usize::from(to.0)];
+        let epoch = self.epochs_of[usize::from(to.0)].unwrap_or(self.epoch);
         if epoch != self.epoch {
             // One that is behind needs what an earlier epoch has ordered; of a later one nothing is here.
             if let Some(heights) = self.epochs.heights(epoch) {
@@ -325,9 +325,10 @@ impl Replica {
         PeerMessage::Status { epoch: self.epoch, finalized, committed, kept_from, view, yours }
     }
 
-    /// Whether a peer speaks of this validator's own epoch, as far as it has said.
+    /// Whether a peer speaks of this validator's own epoch: it has said so since it connected. What it tells all others
+    /// may come before that.
     fn is_in_this_epoch(&self, peer: ValidatorIndex) -> bool {
-        self.epochs_of[usize::from(peer.0)] == self.epoch
+        self.epochs_of[usize::from(peer.0)] == Some(self.epoch)
     }
 
     /// Messages may be lost, so what peers need to know is also said again when nothing has changed.

@@ -160,8 +160,8 @@ pub struct Replica {
     /// The epoch, whose validators these are, and those before it.
     pub(super) epoch: Epoch,
     pub(super) epochs: Epochs,
-    /// The epoch in which each peer says that it is.
-    pub(super) epochs_of: Vec<Epoch>,
+    /// The epoch in which each peer says that it is, since it connected.
+    pub(super) epochs_of: Vec<Option<Epoch>>,
     /// The validators' public keys, which sign the headers of batches.
     pub(super) authors: Vec<[u8; PUBLIC_KEY_BYTES]>,
     pub(super) key: SigningKey,
@@ -305,7 +305,7 @@ impl Replica {
             network: *genesis.network(),
             epoch,
             epochs: recovered.epochs,
-            epochs_of: vec![epoch; n + settings.observers],
+            epochs_of: vec![None; n + settings.observers],
             authors,
             key: SigningKey::from_seed(*signing_seed),
             quorum,

@@ -106,7 +106,7 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
             Some(signal) => tracing::info!(?signal, "stopping"),
             None => tracing::info!("starting again"),
         }
-        validator.stop();
+        validator.stop(signal.is_some());
         if signal.is_some() {
             tracing::info!("stopped; the journal is complete");
             return Ok(());
@@ -371,8 +371,12 @@ impl Validator {
     }
 
     /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal.
-    fn stop(self) {
-        self.shared.mempools.close();
+    fn stop(self, for_good: bool) {
+        match for_good {
+            true => self.shared.mempools.close(),
+            // Who submits is told to try again: the validator is there in a moment.
+            false => self.shared.mempools.pause(),
+        }
         // The lane of clients ends with its last door.
         drop(self.knobs);
         let end_consensus = || {

@@ -7,7 +7,7 @@ use loadgen::progress::Silent;
 use loadgen::{LoadPlan, Start};
 use node::network::{ChainDraft, InitOptions, Network};
 
-use crate::testbed::{Testbed, expect, wait};
+use crate::testbed::{Testbed, expect, millrace, wait};
 
 /// Four validators, two of three administrators on chain 0 who decide about members, too, and chain 1 with money.
 fn testbed() -> Testbed {
@@ -91,7 +91,7 @@ fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_
     let outcome = load.join().unwrap();
     let tally = outcome.tally();
     assert!(tally.applied() > 3_000 && tally.timed_out == 0, "{tally:?}");
-    assert_eq!((outcome.ended_early.as_ref(), outcome.contested()), (None, 0));
+    assert_eq!((outcome.ended_early.as_ref(), outcome.contested()), (None, 0), "{tally:?}");
     testbed.kill(1);
 
     (0..5).filter(|index| *index != 1).for_each(|index| testbed.kill(index));
@@ -101,6 +101,7 @@ fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_
     testbed.kill(0);
     testbed.load_in_need_of(4);
     testbed.stop_all();
+    testbed.audit(&[]);
 }
 
 #[test]
@@ -123,6 +124,7 @@ fn a_dead_validator_is_replaced_in_one_step_though_the_power_fails_at_the_decisi
     testbed.spawn(2);
     testbed.load_in_need_of(3);
     testbed.stop_all();
+    testbed.audit(&[]);
 }
 
 #[test]
@@ -157,11 +159,8 @@ fn what_would_stop_the_network_or_is_none_of_its_members_is_refused_in_words() {
         "{text}{error}"
     );
     testbed.spawn(4);
-    wait("it follows again", || {
-        let status = testbed.try_client(4).and_then(|mut client| client.status().ok());
-        status.is_some_and(|status| status.as_of.keeps_up())
-    });
-    expect(0, &approve);
+    // It must have heard where the others stand, and have caught up.
+    wait("it consents, and it is decided", || millrace(&approve).status.success());
     in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);
     testbed.stop_all();
 }
