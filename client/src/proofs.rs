@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use engine::roots::{AccountProof, ChainEntryProof, RowProof};
 use engine::types::{
-    AccountId, ChainId, Digest, Fingerprint, Height, OWN_CHAIN_KEY, PacketRun, ReservationId, TransactionId,
+    AccountId, ChainId, Digest, Epoch, Fingerprint, Height, OWN_CHAIN_KEY, PacketRun, ReservationId,
+    TransactionId,
 };
-use engine::wire::Block;
-use proof::{Account, Claim, Entry, Finality, Header, Later, Proof, Row};
+use engine::wire::answers::{EpochAnswer, EpochsAnswer};
+use engine::wire::{Block, Query};
+use proof::{Account, Claim, Entry, EpochChange, Finality, Header, Later, MemberSet, Proof, Row};
 
 use crate::{Client, ClientError};
 
@@ -147,6 +149,27 @@ impl Client {
         self.close(claim, &proof.chain, &state_root, &mut wait)
     }
 
+    /// How the epochs before this one ended, by the word of the endpoint: whether each follows from the one before is
+    /// said by [`proof::validators_after`], and by the check of a proof.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`ClientError::Mismatch`] where it does not know so many.
+    pub fn epoch_changes(&mut self, epoch: u64) -> Result<Vec<EpochChange>, ClientError> {
+        let mut changes = Vec::new();
+        while (changes.len() as u64) < epoch {
+            let from = Epoch(changes.len() as u64);
+            let EpochsAnswer { ended, .. } = self.ask(Query::Epochs { from })?.value;
+            if ended.is_empty() {
+                return Err(ClientError::Mismatch("it does not say how all epochs before the block's ended"));
+            }
+            let left = usize::try_from(epoch - from.0).unwrap_or(usize::MAX);
+            for answer in ended.iter().take(left) {
+                changes.push(change_of(answer)?);
+            }
+        }
+        Ok(changes)
+    }
+
     /// The proof of what a row says of a key.
     fn close_row(
         &mut self,
@@ -215,6 +238,7 @@ impl Client {
         let of_chains = |leaves: u64| leaves.saturating_sub(1) as u32;
         Ok(Proof {
             network: self.network().0,
+            epoch_changes: self.epoch_changes(finality.last().epoch)?,
             claim,
             height: chain.height.0,
             chains: of_chains(chain.entry_path.size),
@@ -251,6 +275,16 @@ impl Client {
         self.sleep(PAUSE);
         Ok(())
     }
+}
+
+fn change_of(answer: &EpochAnswer) -> Result<EpochChange, ClientError> {
+    let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
+    let bytes = |hexadecimal| hex::decode(hexadecimal).map_err(|error| unreadable(&error));
+    Ok(EpochChange {
+        header: Header::decode(&bytes(&answer.header)?).map_err(|error| unreadable(&error))?,
+        certificate: bytes(&answer.certificate)?,
+        members: MemberSet::decode(&bytes(&answer.members)?).map_err(|error| unreadable(&error))?,
+    })
 }
 
 /// The way from a state root up to a header that is final, while blocks are read.

@@ -179,6 +179,11 @@ pub const FEED_EVENTS_MAX: usize = 1_000;
 pub const FEED_PACKETS_MAX: usize = 2_000;
 /// Accounts in one answer about a key.
 pub const KEY_ACCOUNTS_MAX: usize = 64;
+/// Ends of epochs in one answer.
+pub const EPOCHS_ANSWERED_MAX: usize = 8;
+/// Bytes of the largest encoding of the members of an epoch.
+pub const MEMBERS_BYTES_MAX: usize =
+    8 + 2 + VALIDATORS_MAX * (1 + NAME_BYTES_MAX + PUBLIC_KEY_BYTES + 32 + 2 * (1 + ADDRESS_BYTES_MAX));
 /// Bytes of an answer to a client's query.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the text that tells a client why its connection ends.
@@ -208,6 +213,11 @@ const _: () = assert!(
 );
 const _: () = assert!(STATE_CHUNKS_MAX * 32 + FINALIZATION_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
+const _: () = assert!(
+    EPOCHS_ANSWERED_MAX * (2 * (BLOCK_FIXED_BYTES + 96 + FINALIZATION_BYTES_MAX + MEMBERS_BYTES_MAX) + 100)
+        + 100
+        <= ANSWER_BYTES_MAX
+);
 const _: () = assert!(FEED_EVENTS_MAX * 250 + FEED_PACKETS_MAX * 2 * PACKET_BYTES <= ANSWER_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);
 const _: () = assert!(

@@ -316,6 +316,7 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::AccountsOf { chain, key: [6; 32], from: AccountId(9) },
         Query::Status,
         Query::Counters,
+        Query::Epochs { from: Epoch(2) },
         Query::Feed(FeedQuery { chain, from: Cursor::START, account: None, reference: None, max: 1 }),
         Query::Feed(FeedQuery {
             chain,
@@ -656,8 +657,18 @@ fn proofs() -> Vec<Vec<u8>> {
         issued: 9,
         burned: 4,
     };
+    let members = Members::of_genesis(&good_genesis()).encode();
+    let change = proof::EpochChange {
+        header: header.clone(),
+        certificate: certificate(4),
+        members: proof::MemberSet::decode(&members).expect("both read the same sets"),
+    };
     let proof = |claim: Claim| Proof {
         network: NETWORK.0,
+        epoch_changes: match claim {
+            Claim::Account { .. } => Vec::new(),
+            _ => vec![change.clone(); 2],
+        },
         claim,
         height: 3,
         chains: 2,

@@ -14,7 +14,7 @@ use core::fmt;
 
 use crate::Digest;
 use crate::codec::{FormError, Reader};
-use crate::genesis::{Genesis, VALIDATORS_MAX};
+use crate::genesis::{VALIDATORS_MAX, quorum};
 
 /// Bytes of the largest certificate.
 pub const CERTIFICATE_BYTES_MAX: usize = 16 << 10;
@@ -32,8 +32,13 @@ const _: () =
 pub enum CertificateError {
     /// The bytes are not one certificate in its one form.
     Form(FormError),
-    /// It is of another epoch than the first.
-    Epoch(u64),
+    /// It is of another epoch than its header.
+    Epoch {
+        /// Its epoch.
+        found: u64,
+        /// That of the header.
+        expected: u64,
+    },
     /// Its view is not above its parent's.
     View {
         /// Its view.
@@ -45,7 +50,7 @@ pub enum CertificateError {
     Committee {
         /// How many it counts.
         found: u64,
-        /// How many validators the genesis has.
+        /// How many validators the epoch has.
         validators: usize,
     },
     /// Too few have signed.
@@ -57,7 +62,7 @@ pub enum CertificateError {
     },
     /// A signature does not fit the proposal and the validator's key.
     Signature {
-        /// The validator's index in the genesis.
+        /// The validator's index in the epoch.
         validator: usize,
     },
 }
@@ -66,10 +71,12 @@ impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(error) => error.fmt(f),
-            Self::Epoch(epoch) => write!(f, "it is of epoch {epoch}, and the only one is 0"),
+            Self::Epoch { found, expected } => {
+                write!(f, "it is of epoch {found}, and the header of epoch {expected}")
+            }
             Self::View { view, parent } => write!(f, "its view {view} is not above its parent's, {parent}"),
             Self::Committee { found, validators } => {
-                write!(f, "it is of {found} validators, and the genesis has {validators}")
+                write!(f, "it is of {found} validators, and there are {validators}")
             }
             Self::Quorum { signed, quorum } => write!(f, "{signed} signed it, and a quorum is {quorum}"),
             Self::Signature { validator } => {
@@ -84,7 +91,7 @@ impl core::error::Error for CertificateError {}
 /// A certificate, decoded. It is a claim until [`Self::check`] says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The epoch; 0 so far.
+    /// The epoch.
     pub epoch: u64,
     /// The view in which the payload was proposed.
     pub view: u64,
@@ -156,14 +163,14 @@ impl Certificate {
         message
     }
 
-    /// Whether a quorum of the network's validators signed it.
+    /// Whether a quorum of the validators of an epoch of a network, which have these keys, signed it.
     ///
     /// # Errors
     /// [`CertificateError`]: the first thing that is wrong.
-    pub fn check(&self, genesis: &Genesis) -> Result<(), CertificateError> {
-        let validators = genesis.validators.len();
-        if self.epoch != 0 {
-            return Err(CertificateError::Epoch(self.epoch));
+    pub fn check(&self, network: &Digest, epoch: u64, keys: &[Digest]) -> Result<(), CertificateError> {
+        let validators = keys.len();
+        if self.epoch != epoch {
+            return Err(CertificateError::Epoch { found: self.epoch, expected: epoch });
         }
         if self.view <= self.parent_view {
             return Err(CertificateError::View { view: self.view, parent: self.parent_view });
@@ -171,15 +178,14 @@ impl Certificate {
         if self.signers.len() != validators {
             return Err(CertificateError::Committee { found: self.signers.len() as u64, validators });
         }
-        let (signed, quorum) = (self.signatures.len(), genesis.quorum());
+        let (signed, quorum) = (self.signatures.len(), quorum(validators));
         if signed < quorum {
             return Err(CertificateError::Quorum { signed, quorum });
         }
-        let mut by_key: Vec<_> =
-            genesis.validators.iter().map(|validator| validator.key).enumerate().collect();
-        by_key.sort_unstable_by_key(|(_, key)| *key);
+        let mut by_key: Vec<_> = keys.iter().enumerate().collect();
+        by_key.sort_unstable_by_key(|(_, key)| **key);
         let signers = by_key.iter().zip(&self.signers).filter(|(_, signed)| **signed);
-        let message = self.message(&genesis.network);
+        let message = self.message(network);
         for (((validator, key), _), signature) in signers.zip(&self.signatures) {
             if !kernels::ed25519::verify(key, &message, signature) {
                 return Err(CertificateError::Signature { validator: *validator });

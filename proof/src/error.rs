@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{CertificateError, FormError};
+use crate::{CertificateError, EpochChangeError, FormError};
 
 /// The first thing that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,22 @@ pub enum ProofError {
     Form(FormError),
     /// No proof of this version has this kind.
     Kind(u8),
-    /// The proof spans changes of the validators, which this version does not know.
-    EpochChanges(u16),
+    /// The validators of the network never change, and it has changes of them.
+    FixedMembers,
+    /// The end of an epoch does not follow from the genesis and the ends before it.
+    EpochChange {
+        /// The epoch that ends.
+        epoch: u64,
+        /// What is wrong with its end.
+        error: EpochChangeError,
+    },
+    /// The final header is of another epoch than the one to which the changes lead, or not above the last of them.
+    FinalEpoch {
+        /// The epoch of the header.
+        found: u64,
+        /// How many changes there are.
+        changes: u64,
+    },
     /// It is of another network than the genesis header.
     Network,
     /// The leaf does not lead to its root in the entry of the chain.
@@ -90,11 +104,21 @@ impl fmt::Display for ProofError {
         match self {
             Self::Genesis(error) => write!(f, "the genesis header cannot be read: {error}"),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes are more than any proof has"),
-            Self::Magic => f.write_str("this is not a proof of version 7"),
+            Self::Magic => f.write_str("this is not a proof of version 8"),
             Self::Form(error) => write!(f, "the proof cannot be read: {error}"),
-            Self::Kind(kind) => write!(f, "no proof of version 7 has the kind {kind}"),
-            Self::EpochChanges(changes) => {
-                write!(f, "it spans {changes} changes of the validators, and version 7 knows none")
+            Self::Kind(kind) => write!(f, "no proof of version 8 has the kind {kind}"),
+            Self::FixedMembers => {
+                f.write_str("it has changes of the validators, and those of this network never change")
+            }
+            Self::EpochChange { epoch, error } => {
+                write!(f, "the end of epoch {epoch} does not hold: {error}")
+            }
+            Self::FinalEpoch { found, changes } => {
+                write!(
+                    f,
+                    "its final header is of epoch {found}, or not above the last change, and {changes} changes of the \
+                     validators lead to epoch {changes}"
+                )
             }
             Self::Network => f.write_str("it is of another network than the genesis header"),
             Self::Leaf => f.write_str("what is claimed does not lead to the root of its chain's entry"),

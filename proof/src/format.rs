@@ -1,10 +1,11 @@
 //! The bytes of a proof.
 //!
 //! ```text
-//! magic | network | #epoch changes = 0 | kind | claim | path
+//! magic | network | #epoch changes | changes.. | kind | claim | path
 //!       | height | #chains | path | place | entry | path                   up to the state root
 //!       | state root | path | header | #later = 0 or 1 | path | header     up to a header that is final
 //!       | #certificate bytes | certificate                                 up to the validators
+//! change = header | #certificate bytes | certificate | #bytes | members  the end of an epoch, by its validators
 //! path = #siblings | siblings..      other places and sizes follow from the claim and the entry
 //! ```
 
@@ -13,6 +14,7 @@ use alloc::vec::Vec;
 use crate::certificate::CERTIFICATE_BYTES_MAX;
 use crate::codec::{FormError, Reader, count};
 use crate::entry::{ENTRY_BYTES, Entry};
+use crate::epoch::{EPOCH_CHANGES_BYTES_MAX, EPOCH_CHANGES_MAX, EpochChange};
 use crate::header::{HEADER_BYTES, Header};
 use crate::leaf::{ACCOUNT_BYTES, Account, BODY_BYTES};
 use crate::row::{ROW_VALUE_BYTES_MAX, Row};
@@ -26,6 +28,7 @@ pub const LOG_PATH_MAX: usize = 64;
 pub const PROOF_BYTES_MAX: usize = MAGIC.len()
     + 32
     + 2
+    + EPOCH_CHANGES_BYTES_MAX
     + 1
     + CLAIM_BYTES_MAX
     + 8
@@ -44,7 +47,7 @@ pub const PROOF_BYTES_MAX: usize = MAGIC.len()
 const CLAIM_BYTES_MAX: usize = 32 + 8 + 32 + 32 + 2 + ROW_VALUE_BYTES_MAX;
 const _: () = assert!(CLAIM_BYTES_MAX >= BODY_BYTES + ACCOUNT_BYTES);
 const PATH_BYTES_MAX: usize = 1 + PATH_MAX * 32;
-pub(crate) const MAGIC: &[u8; 16] = b"millrace/proof/7";
+pub(crate) const MAGIC: &[u8; 16] = b"millrace/proof/8";
 const ACCOUNT: u8 = 1;
 const TRANSACTION: u8 = 2;
 const UNSPENT: u8 = 3;
@@ -100,6 +103,8 @@ pub enum Claim {
 pub struct Proof {
     /// The network id.
     pub network: Digest,
+    /// The ends of all epochs before that of the final header, the first one first.
+    pub epoch_changes: Vec<EpochChange>,
     /// What is to be proved.
     pub claim: Claim,
     /// The height of the state root.
@@ -190,7 +195,11 @@ impl Proof {
         let mut bytes = Vec::with_capacity(4096);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.network);
-        bytes.extend_from_slice(&0_u16.to_le_bytes());
+        let changes: u16 = count("epoch changes", self.epoch_changes.len(), EPOCH_CHANGES_MAX)?;
+        bytes.extend_from_slice(&changes.to_le_bytes());
+        let before = bytes.len();
+        self.epoch_changes.iter().try_for_each(|change| change.write(&mut bytes))?;
+        count::<u32>("bytes of epoch changes", bytes.len() - before, EPOCH_CHANGES_BYTES_MAX)?;
         match &self.claim {
             Claim::Account { account, path } => {
                 bytes.push(ACCOUNT);
@@ -245,9 +254,15 @@ impl Proof {
             return Err(ProofError::Magic);
         }
         let network = reader.array("network id")?;
-        match reader.u16("epoch changes")? {
-            0 => {}
-            changes => return Err(ProofError::EpochChanges(changes)),
+        let changes = usize::from(reader.u16("epoch changes")?);
+        let changes = reader.bounded("epoch changes", changes, EPOCH_CHANGES_MAX, HEADER_BYTES)?;
+        let before = reader.rest().len();
+        let epoch_changes =
+            (0..changes).map(|_| EpochChange::read(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+        let (what, bytes, max) =
+            ("bytes of epoch changes", before - reader.rest().len(), EPOCH_CHANGES_BYTES_MAX);
+        if bytes > max {
+            return Err(FormError::TooMany { what, count: bytes, max }.into());
         }
         let claim = match reader.u8("kind")? {
             ACCOUNT => Claim::Account { account: Account::read(&mut reader)?, path: read_path(&mut reader)? },
@@ -286,7 +301,18 @@ impl Proof {
         let entry_path = read_path(&mut reader)?;
         let finality = Finality::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { network, claim, height, chains, height_path, place, entry, entry_path, finality })
+        Ok(Self {
+            network,
+            epoch_changes,
+            claim,
+            height,
+            chains,
+            height_path,
+            place,
+            entry,
+            entry_path,
+            finality,
+        })
     }
 }
 

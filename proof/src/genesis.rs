@@ -249,9 +249,13 @@ impl Genesis {
     /// How many validators are a quorum: all but those that may be faulty.
     #[must_use]
     pub fn quorum(&self) -> usize {
-        let n = self.validators.len();
-        n - n.saturating_sub(1) / 3
+        quorum(self.validators.len())
     }
+}
+
+/// How many of so many validators are a quorum: all but those that may be faulty.
+pub(crate) fn quorum(validators: usize) -> usize {
+    validators - validators.saturating_sub(1) / 3
 }
 
 fn text(reader: &mut Reader<'_>, what: &'static str) -> Result<String, FormError> {

@@ -25,6 +25,8 @@ const ROOTS_MAX: u64 = 64;
 pub struct Header {
     /// The number of the block, from 1.
     pub height: u64,
+    /// The epoch: how often the validators had changed.
+    pub epoch: u64,
     /// The view of consensus in which it was proposed.
     pub view: u64,
     /// The proposer's clock, in milliseconds since 1970; never below the parent's.
@@ -64,17 +66,26 @@ impl Header {
         let proposer = reader.u16("proposer of a header")?;
         let roots = u64::from(reader.u16("roots of a header")?);
         let heads = u64::from(reader.u32("cut of a header")?);
-        if reader.u64("epoch of a header")? != 0 {
-            return Err(FormError::Invalid { what: "epoch of a header", reason: "it must be 0" });
-        }
+        let epoch = reader.u64("epoch of a header")?;
         let parent = reader.array("parent of a header")?;
         let roots_first = reader.u64("height of the first root of a header")?;
         let next_members = reader.array("next members of a header")?;
         let roots = Tree { root: reader.array("roots of a header")?, size: roots };
         let cut = Tree { root: reader.array("cut of a header")?, size: heads };
         let log = reader.array("log of a header")?;
-        let header =
-            Self { height, view, time_ms, proposer, parent, roots_first, next_members, roots, cut, log };
+        let header = Self {
+            height,
+            epoch,
+            view,
+            time_ms,
+            proposer,
+            parent,
+            roots_first,
+            next_members,
+            roots,
+            cut,
+            log,
+        };
         header.check()?;
         Ok(header)
     }
@@ -116,7 +127,7 @@ impl Header {
         // A header that was read has no more roots and heads than these hold.
         put(&(self.roots.size as u16).to_le_bytes());
         put(&(self.cut.size as u32).to_le_bytes());
-        put(&[0; 8]);
+        put(&self.epoch.to_le_bytes());
         put(&self.parent);
         put(&self.roots_first.to_le_bytes());
         put(&self.next_members);

@@ -3,7 +3,7 @@
 //! ```text
 //! account, row, transaction ── path ──▶ entry of its chain ── path ──▶ state root ── path ──▶ header
 //!                                                                              path in the log │
-//! validators of the genesis header ── a quorum signed ──▶ certificate ── payload ──▶ later header
+//! validators of the genesis header ── over each change of them ──▶ a quorum signed ──▶ certificate ── payload ──▶ later header
 //! ```
 //!
 //! [`verify`] takes the bytes of a proof and of a genesis header and says what is proved, or the first thing that is
@@ -38,6 +38,7 @@ mod record;
 mod reservation;
 mod header;
 mod certificate;
+mod epoch;
 mod format;
 mod statement;
 mod error;
@@ -49,12 +50,13 @@ pub use charter::Charter;
 pub use codec::FormError;
 pub use council::{Administrators, Council, Decision, NewChain, Proposal};
 pub use entry::{ChainStatus, ENTRY_BYTES, Entry, Tree};
+pub use epoch::{EPOCH_CHANGES_MAX, EpochChange, EpochChangeError, validators_after};
 pub use error::ProofError;
 pub use format::{Claim, Finality, LOG_PATH_MAX, Later, PATH_MAX, PROOF_BYTES_MAX, Proof};
 pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Roles, Validator};
 pub use header::{HEADER_BYTES, Header};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Payment, Unexecuted, kind_name, outcome_name};
-pub use member::{Member, MemberChange, Members};
+pub use member::{Member, MemberChange, MemberSet, Members};
 pub use record::{AccountRecord, Approval, Change, OldKey, Pending, Safeguards};
 pub use reservation::{Purpose, Reservation};
 pub use row::{ADMINISTRATORS_KEY, CHARTER_KEY, MEMBERS_KEY, ROW_VALUE_BYTES_MAX, Row, member_key};

@@ -4,12 +4,14 @@
 //! member   name bytes (1) | name | key (32) | certificate fingerprint (32) | bytes (1) | peer address |
 //!          bytes (1) | client address
 //! members  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32)
+//! set      epoch (8) | how many (2) | members..
 //! ```
 //!
 //! There are no such rows while the validators are those of the genesis. The set of an epoch has its digest from all of
 //! its members; a row alone shows one of them.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::Digest;
 use crate::codec::{FormError, Reader};
@@ -17,6 +19,13 @@ use crate::genesis::{NAME_BYTES_MAX, VALIDATORS_MAX, Validator};
 
 /// Bytes of an address.
 const ADDRESS_BYTES_MAX: usize = 64;
+/// Bytes of the smallest and of the largest member.
+const MEMBER_BYTES_MIN: usize = 1 + 1 + 32 + 32 + 1 + 1;
+const MEMBER_BYTES_MAX: usize = 1 + NAME_BYTES_MAX + 32 + 32 + 2 * (1 + ADDRESS_BYTES_MAX);
+/// Bytes of the largest set.
+pub(crate) const MEMBER_SET_BYTES_MAX: usize = 8 + 2 + VALIDATORS_MAX * MEMBER_BYTES_MAX;
+/// What the digest of a set begins with.
+const SET_DOMAIN: &[u8; 16] = b"millrace/members";
 
 /// A validator that administrators have decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +36,15 @@ pub struct Member {
     pub peer_address: String,
     /// Where clients reach it; empty where that is not said.
     pub client_address: String,
+}
+
+/// The validators of an epoch, of which no two share a key or a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSet {
+    /// The epoch.
+    pub epoch: u64,
+    /// 1 to 128 of them.
+    pub members: Vec<Member>,
 }
 
 /// What is decided about the members.
@@ -72,6 +90,19 @@ impl Member {
         Ok(member)
     }
 
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let text = |bytes: &mut Vec<u8>, text: &str| {
+            // One that was read has at most 64 bytes.
+            bytes.push(text.len() as u8);
+            bytes.extend_from_slice(text.as_bytes());
+        };
+        text(bytes, &self.validator.name);
+        bytes.extend_from_slice(&self.validator.key);
+        bytes.extend_from_slice(&self.validator.certificate_fingerprint);
+        text(bytes, &self.peer_address);
+        text(bytes, &self.client_address);
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, FormError> {
         let name = text(reader, "name of a member", NAME_BYTES_MAX)?;
         if name.is_empty() {
@@ -100,6 +131,55 @@ fn address(reader: &mut Reader<'_>) -> Result<String, FormError> {
     match address.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(address),
         false => Err(FormError::Invalid { what, reason: "it is not printable ASCII without spaces" }),
+    }
+}
+
+impl MemberSet {
+    /// Decodes a set.
+    ///
+    /// # Errors
+    /// [`FormError`]: the bytes are not one set in its one form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormError> {
+        let mut reader = Reader::new(bytes);
+        let epoch = reader.u64("epoch of the members")?;
+        let count = usize::from(reader.u16("number of members")?);
+        let count = reader.bounded("number of members", count, VALIDATORS_MAX, MEMBER_BYTES_MIN)?;
+        let members = (0..count).map(|_| Member::read(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+        reader.finish()?;
+        let alike = |a: &Validator, b: &Validator| {
+            a.key == b.key || a.certificate_fingerprint == b.certificate_fingerprint
+        };
+        let twice = members
+            .iter()
+            .enumerate()
+            .any(|(at, one)| members.iter().take(at).any(|other| alike(&one.validator, &other.validator)));
+        if members.is_empty() || twice {
+            let reason = "there is at least one, and no two share a key or a certificate";
+            return Err(FormError::Invalid { what: "number of members", reason });
+        }
+        Ok(Self { epoch, members })
+    }
+
+    /// The encoding.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::from(self.epoch.to_le_bytes());
+        // One that was read has at most 128.
+        bytes.extend_from_slice(&(self.members.len() as u16).to_le_bytes());
+        self.members.iter().for_each(|member| member.write(&mut bytes));
+        bytes
+    }
+
+    /// What names the set: SHA-256 of a domain and the encoding.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        kernels::sha2::sha256_parts(&[SET_DOMAIN, &self.encode()])
+    }
+
+    /// The keys of their votes, by their places.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Digest> {
+        self.members.iter().map(|member| member.validator.key).collect()
     }
 }
 

@@ -37,9 +37,11 @@ pub struct Statement {
     pub final_height: u64,
     /// The time of that block, in milliseconds since 1970, by its proposer's clock.
     pub final_time_ms: u64,
+    /// The epoch of that block: so often had the validators changed since the genesis.
+    pub epoch: u64,
     /// How many validators signed the certificate.
     pub signed: usize,
-    /// How many validators the network has.
+    /// How many validators there are in that epoch.
     pub validators: usize,
 }
 

@@ -14,7 +14,7 @@ use crate::{
 use crate::{
     Chain, Charter, Claim, Digest, Entry, Fact, Finality, Genesis, Header, Later, OldKey, Proof, ProofError,
 };
-use crate::{Proposal, Reservation, Row, Statement, Unexecuted};
+use crate::{Proposal, Reservation, Row, Statement, Unexecuted, validators_after};
 
 /// Checks the bytes of a proof against the bytes of a genesis header, and says what is proved.
 ///
@@ -39,7 +39,12 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
     }
     let fact = fact(&proof, &genesis)?;
     let Entry { kind, status, asset, .. } = proof.entry;
-    let signed = signatures(&proof.finality.certificate, last, &genesis)?;
+    let (keys, changed) = validators_after(&genesis, &proof.epoch_changes)?;
+    let changes = proof.epoch_changes.len() as u64;
+    if last.epoch != changes || last.height <= changed {
+        return Err(ProofError::FinalEpoch { found: last.epoch, changes });
+    }
+    let signed = signatures(&proof.finality.certificate, last, (&genesis.network, &keys))?;
     Ok(Statement {
         network: genesis.network,
         chain: proof.entry.chain,
@@ -52,8 +57,9 @@ pub fn verify(proof: &[u8], genesis_header: &[u8]) -> Result<Statement, ProofErr
         fact,
         final_height: last.height,
         final_time_ms: last.time_ms,
+        epoch: last.epoch,
         signed,
-        validators: genesis.validators.len(),
+        validators: keys.len(),
         network_name: genesis.name,
     })
 }
@@ -202,12 +208,16 @@ impl Proof {
     }
 }
 
-/// How many validators signed that the header is final.
-fn signatures(certificate: &[u8], last: &Header, genesis: &Genesis) -> Result<usize, ProofError> {
+/// How many of the validators of its epoch, which have these keys, signed that the header is final.
+fn signatures(
+    certificate: &[u8],
+    last: &Header,
+    (network, keys): (&Digest, &[Digest]),
+) -> Result<usize, ProofError> {
     let certificate = Certificate::decode(certificate).map_err(CertificateError::Form)?;
     if certificate.payload != last.digest() {
         return Err(ProofError::OtherBlock);
     }
-    certificate.check(genesis)?;
+    certificate.check(network, last.epoch, keys)?;
     Ok(certificate.signatures.len())
 }

@@ -4,7 +4,7 @@
 //! Query::Account ──> AccountAnswer      account ── path ──> accounts root ───────────┐   and a row, as below
 //! Query::Attestation, Row ──> their answers  row ── path ──> table root ─────────────┤
 //! Query::Proof   ──> ProofAnswer        transaction ── path ──> transactions root ───┴ chain entry ──> state root
-//! Query::Transaction, Block, Status, Feed, AccountsOf ──> their answers    anything that fails ──> {"error": …}
+//! Query::Transaction, Block, Status, Feed, AccountsOf, Epochs ──> their answers    anything that fails ──> {"error": …}
 //! ```
 //!
 //! The frame around an answer says which height it speaks of ([`AsOf`](super::AsOf)). Hashes and keys are lower-case
@@ -12,11 +12,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cursor, Happening};
+use super::{Block, Cursor, Happening};
+use crate::limits::EPOCHS_ANSWERED_MAX;
 use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
 use crate::types::{
-    AccountId, AccountRecord, ChainId, Digest, Effect, Epoch, Height, Outcome, Sequence, TransactionId,
-    ValidatorIndex, record_key,
+    AccountId, AccountRecord, ChainId, Digest, Effect, Epoch, Height, Members, Outcome, Sequence,
+    TransactionId, ValidatorIndex, record_key,
 };
 
 /// An account as it is under a state root.
@@ -208,6 +209,44 @@ pub enum FeedItem {
     Effect(Effect),
 }
 
+/// How epochs ended, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochsAnswer {
+    /// From the epoch that was asked for on, at most [`EPOCHS_ANSWERED_MAX`](crate::limits::EPOCHS_ANSWERED_MAX).
+    pub ended: Vec<EpochAnswer>,
+    /// Whether more of them have ended.
+    pub more: bool,
+}
+
+/// The end of an epoch, each part in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochAnswer {
+    /// The header of its last block, in its [short form](crate::wire::Block::short).
+    pub header: String,
+    /// The finalization certificate of that block.
+    pub certificate: String,
+    /// The [validators](crate::types::Members::encode) of the next one.
+    pub members: String,
+}
+
+impl EpochsAnswer {
+    /// The answer from an epoch on, given the last blocks of all that have ended, with their certificates and the
+    /// members that followed.
+    pub fn from_epoch<'a>(
+        from: Epoch,
+        all: impl ExactSizeIterator<Item = (&'a Block, &'a [u8], &'a Members)>,
+    ) -> Self {
+        let skipped = usize::try_from(from.0).unwrap_or(usize::MAX);
+        let more = all.len() > skipped.saturating_add(EPOCHS_ANSWERED_MAX);
+        let ended = |(block, certificate, members): (&Block, &[u8], &Members)| EpochAnswer {
+            header: hex::encode(block.short()),
+            certificate: hex::encode(certificate),
+            members: hex::encode(members.encode()),
+        };
+        Self { ended: all.skip(skipped).take(EPOCHS_ANSWERED_MAX).map(ended).collect(), more }
+    }
+}
+
 /// A committed block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockAnswer {
@@ -361,5 +400,57 @@ impl ErrorAnswer {
     #[must_use]
     pub fn unavailable(reason: impl Into<String>) -> Self {
         Self { error: QueryFailure { kind: FailureKind::Unavailable, reason: reason.into() } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Head, member};
+    use crate::wire::Header;
+    use crate::wire::tests::log;
+
+    /// Each answer has so many ends of epochs, and the next one goes on behind them.
+    #[test]
+    fn the_ends_of_epochs_are_answered_some_at_a_time() {
+        let members = |epoch| Members { epoch: Epoch(epoch), list: vec![member(1)] };
+        let ended: Vec<_> =
+            (0..20_u64).map(|epoch| (block_of(epoch), vec![epoch as u8], members(epoch + 1))).collect();
+        let from = |epoch| {
+            let all = ended.iter().map(|(block, certificate, members)| (block, &certificate[..], members));
+            EpochsAnswer::from_epoch(Epoch(epoch), all)
+        };
+        let certificates = |answer: &EpochsAnswer| -> Vec<String> {
+            answer.ended.iter().map(|of| of.certificate.clone()).collect()
+        };
+        let (first, last) = (from(0), from(16));
+        assert_eq!((certificates(&first).len(), first.more), (EPOCHS_ANSWERED_MAX, true));
+        assert_eq!(
+            (certificates(&last), last.more),
+            (["10", "11", "12", "13"].map(str::to_owned).to_vec(), false)
+        );
+        assert_eq!(last.ended[0].header, hex::encode(block_of(16).short()));
+        assert_eq!(last.ended[0].members, hex::encode(members(17).encode()));
+        for none in [20, 21, u64::MAX] {
+            assert_eq!((from(none).ended.len(), from(none).more), (0, false));
+        }
+    }
+
+    /// The last block of an epoch.
+    fn block_of(epoch: u64) -> Block {
+        let header = Header {
+            height: Height(epoch + 1),
+            epoch: Epoch(epoch),
+            view: 1,
+            parent: Digest([7; 32]),
+            proposer: ValidatorIndex(0),
+            time_ms: 1,
+            roots_first: Height(0),
+            next_members: Digest([9; 32]),
+            roots: Vec::new(),
+            cut: vec![Head::NONE],
+            log: log(epoch + 1),
+        };
+        Block::new(header).unwrap()
     }
 }

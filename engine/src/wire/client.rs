@@ -152,6 +152,11 @@ pub enum Query {
         /// The lowest account of interest.
         from: AccountId,
     },
+    /// How the epochs of the network ended, from this one on.
+    Epochs {
+        /// The first one of interest.
+        from: Epoch,
+    },
 }
 
 /// A frame from a client.
@@ -255,6 +260,7 @@ impl Query {
             Self::Members => writer.u8(13),
             Self::Consent { epoch, members } => writer.u8(14).u64(epoch.0).digest(members),
             Self::AccountsOf { chain, key, from } => writer.u8(12).u32(chain.0).raw(key).u64(from.0),
+            Self::Epochs { from } => writer.u8(15).u64(from.0),
         };
     }
 
@@ -290,6 +296,7 @@ impl Query {
                 epoch: Epoch(reader.u64("epoch")?),
                 members: reader.digest("digest of members")?,
             },
+            15 => Self::Epochs { from: Epoch(reader.u64("first epoch")?) },
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
         })
     }

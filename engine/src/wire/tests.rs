@@ -123,6 +123,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         (chain(), id()).prop_map(|(chain, id)| Query::Proof { chain, id }),
         Just(Query::Status),
         Just(Query::Counters),
+        any::<u64>().prop_map(|from| Query::Epochs { from: Epoch(from) }),
         feed_query().prop_map(Query::Feed),
         (chain(), any::<[u8; 32]>()).prop_map(|(chain, key)| Query::Row { chain, key }),
         Just(Query::Members),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use client::{Client, Query, Welcome};
 use engine::replica::{BlockIndex, FeedBlocks, JournalReader, ReadError};
-use engine::types::{ChainId, Digest, Height, Outcome, TransactionId, ValidatorIndex};
-use engine::wire::answers::{BlockAnswer, ErrorAnswer, FeedAnswer, TransactionAnswer};
+use engine::types::{ChainId, Digest, Epoch, Height, Outcome, TransactionId, ValidatorIndex};
+use engine::wire::answers::{BlockAnswer, EpochsAnswer, ErrorAnswer, FeedAnswer, TransactionAnswer};
 use engine::wire::{AsOf, FeedQuery};
 use serde::Serialize;
 
@@ -45,8 +45,15 @@ impl Answers {
             Query::Proof { chain, id } => told(self.find(Some(*chain), id).and_then(|found| proof(&found))),
             Query::Block { height } => told(self.block(*height)),
             Query::Feed(feed) => told(self.feed(feed)),
+            Query::Epochs { from } => told(self.epochs(*from)),
             _ => encoded(&ErrorAnswer::unavailable("an archive has only blocks")),
         }
+    }
+
+    fn epochs(&self, from: Epoch) -> Result<EpochsAnswer, Unanswered> {
+        let ended = self.records.ended_epochs().map_err(|error| ReadError::from(error.into_store()))?;
+        let ended = ended.iter().map(|of| (&of.block, &of.certificate[..], &of.members));
+        Ok(EpochsAnswer::from_epoch(from, ended))
     }
 
     fn reader<'a>(&'a self, index: &'a BlockIndex) -> JournalReader<'a, ArchiveRecords> {

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::replica::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, Positions};
+use engine::replica::{BlockIndex, CommittedBlock, Handover, KIND_BATCH, KIND_COMMITTED, Positions};
 use engine::store::{Position, Record, Records, StoreError};
-use engine::types::{Digest, Height, TransactionId};
+use engine::types::{Digest, Epoch, Height, TransactionId};
+use engine::wire::Block;
 
 use super::error::ArchiveError;
 use super::format::Entry;
@@ -28,6 +29,12 @@ pub(super) fn block_record(height: Height, entry: &Entry) -> Option<Record> {
     let mut block = CommittedBlock::decode(&entry.record).ok().filter(|block| block.height == height)?;
     block.batches = (1..=entry.batches.len()).map(|number| place_of(height, number)).collect();
     Some(Record { position: place_of(height, 0), kind: KIND_COMMITTED, bytes: block.encode() })
+}
+
+/// The block and its record, if it is the last one of its epoch.
+fn last_of_epoch(entry: &Entry) -> Option<(Block, CommittedBlock)> {
+    let record = CommittedBlock::decode(&entry.record).ok().filter(|record| record.members.is_some())?;
+    Some((Block::decode(&record.block).ok()?, record))
 }
 
 /// The record of a batch.
@@ -85,6 +92,34 @@ impl ArchiveRecords {
             let may_have = self.open(*heights).and_then(|file| file.may_have(id));
             may_have.map(|may| may.then_some(*heights)).transpose()
         })
+    }
+
+    /// How the epochs ended, from the first one on, as far as no file between is missing. Only files in which one did
+    /// are read; the index of each says who validates behind it.
+    pub fn ended_epochs(&self) -> Result<Vec<Handover>, ArchiveError> {
+        let mut ended: Vec<Handover> = Vec::new();
+        for heights in self.archive.files.iter().copied() {
+            let file = self.open(heights)?;
+            let present = Epoch(ended.len() as u64);
+            if file.index.members.epoch == present {
+                continue;
+            }
+            for place in 0..file.frames() {
+                let (_, entries) = file.frame(place)?;
+                for entry in entries {
+                    let Some((block, record)) = last_of_epoch(&entry) else { continue };
+                    if block.header().epoch != Epoch(ended.len() as u64) {
+                        return Ok(ended);
+                    }
+                    let CommittedBlock { certificate, members: Some(members), .. } = record else { continue };
+                    ended.push(Handover { block, certificate, members });
+                }
+            }
+            if file.index.members.epoch != Epoch(ended.len() as u64) {
+                return Ok(ended);
+            }
+        }
+        Ok(ended)
     }
 
     fn open(&self, heights: (Height, Height)) -> Result<Arc<ArchiveFile>, ArchiveError> {

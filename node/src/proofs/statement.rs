@@ -13,7 +13,7 @@ use crate::query::{decisions, print, reservations};
 
 /// What is proved, in rows.
 pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String)> {
-    let Statement { signed, validators, final_height, .. } = statement;
+    let Statement { signed, validators, final_height, epoch, .. } = statement;
     let mut rows = vec![
         (
             "network",
@@ -107,7 +107,12 @@ pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String
     }
     rows.push((
         "final through",
-        format!("block {final_height}, which {signed} of {validators} validators signed"),
+        match epoch {
+            0 => format!("block {final_height}, which {signed} of {validators} validators signed"),
+            _ => format!(
+                "block {final_height}, which {signed} of the {validators} validators of epoch {epoch} signed"
+            ),
+        },
     ));
     rows.push(("time of that block", format!("{} ms since 1970", statement.final_time_ms)));
     rows
@@ -289,6 +294,7 @@ pub(super) fn statement_json(statement: &Statement) -> Value {
         "fact": fact,
         "final_height": statement.final_height,
         "final_time_ms": statement.final_time_ms,
+        "epoch": statement.epoch,
         "signed": statement.signed,
         "validators": statement.validators,
     })

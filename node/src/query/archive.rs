@@ -75,12 +75,10 @@ fn not_in_archive(question: &Question) -> Option<&'static str> {
 }
 
 impl AskedArchive {
-    /// The public keys of the validators.
-    pub(super) fn keys(&self) -> Result<Vec<[u8; 32]>> {
+    /// The genesis, as its header has it.
+    pub(super) fn genesis(&self) -> Result<proof::Genesis> {
         let genesis = proof::Genesis::decode(&self.header);
-        let genesis =
-            genesis.with_context(|| format!("{}: no header of a genesis", self.header_file.display()))?;
-        Ok(genesis.validators.iter().map(|validator| validator.key).collect())
+        genesis.with_context(|| format!("{}: no header of a genesis", self.header_file.display()))
     }
 
     /// Completes the proof of a transaction and checks it as a stranger does.

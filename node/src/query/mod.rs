@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use client::answers::{BlockAnswer, ProofAnswer};
 use client::{Answer, AsOf, Client, ClientError, FoundBlock, FoundTransaction, Query};
 use engine::types::{
-    ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Height, Members, Outcome, TransactionId, ValidatorIndex,
+    ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Epoch, Height, Outcome, TransactionId, ValidatorIndex,
     old_key_key, record_key,
 };
 use net::{Address, Fingerprint};
@@ -436,7 +436,7 @@ impl Asked {
 
     fn block(&mut self, height: Height, json: bool) -> Result<()> {
         let Answer { as_of, value: FoundBlock { answer, block } } = self.client.block(height)?;
-        let finality = self.finality(&answer)?;
+        let finality = self.finality(&answer, block.header().epoch)?;
         let checked = Checked { path: false, ..self.checked(height, &answer.state_root)? };
         if json {
             let mut both = serde_json::to_value(&answer)?;
@@ -447,28 +447,33 @@ impl Asked {
         Ok(())
     }
 
-    /// Checks a block's finalization certificate, where the validators' keys are known.
-    fn finality(&self, answer: &BlockAnswer) -> Result<String> {
-        let keys = self.network.as_ref().map(|network| Members::of_genesis(&network.genesis).keys());
-        let keys = match (keys, &self.archive) {
+    /// Checks the finalization certificate of a block of this epoch, where the genesis is known: its validators vouch
+    /// for those of the next epoch, and so on.
+    fn finality(&mut self, answer: &BlockAnswer, epoch: Epoch) -> Result<String> {
+        let genesis = match (&self.network, &self.archive) {
             (None, None) => {
                 return Ok("not checked: the validators' keys are in the genesis, see --network".into());
             }
-            (Some(keys), _) => keys,
-            (None, Some(archive)) => archive.keys()?,
+            (Some(network), _) => proof::Genesis::decode(network.genesis.header()).context("the genesis")?,
+            (None, Some(archive)) => archive.genesis()?,
         };
         if answer.certificate.is_empty() {
             return Ok("final through a later block".into());
         }
+        let changes = self.client.epoch_changes(epoch.0);
+        let changes = changes.with_context(|| format!("who validated in epoch {epoch}"))?;
+        let (keys, _) = proof::validators_after(&genesis, &changes)
+            .with_context(|| format!("the validators of epoch {epoch} do not follow from the genesis"))?;
         let certificate = hex::decode(&answer.certificate).context("the finalization certificate")?;
-        let finalized = consensus::Verifier::new(&self.client.network().0, consensus::FIRST_EPOCH, &keys)
-            .context("the genesis' validators")?
+        let finalized = consensus::Verifier::new(&self.client.network().0, epoch.0, &keys)
+            .with_context(|| format!("the validators of epoch {epoch}"))?
             .verify(&certificate)
             .context("the finalization certificate does not hold")?;
         if finalized.payload() != answer.digest.0 {
             bail!("the finalization certificate is for another block");
         }
-        Ok(format!("certificate of a quorum, view {}: holds", finalized.view()))
+        let of_epoch = if epoch == Epoch(0) { String::new() } else { format!(" of epoch {epoch}") };
+        Ok(format!("certificate of a quorum{of_epoch}, view {}: holds", finalized.view()))
     }
 
     fn status(&mut self, json: bool) -> Result<()> {

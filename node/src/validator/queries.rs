@@ -22,8 +22,8 @@ use engine::types::{
     PacketRun, Signed, TransactionId, ValidatorIndex, Verdict, record_key,
 };
 use engine::wire::answers::{
-    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, ConsentAnswer, ErrorAnswer, FeedAnswer,
-    MembersAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
+    AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, ConsentAnswer, EpochsAnswer,
+    ErrorAnswer, FeedAnswer, MembersAnswer, ProofAnswer, RowAnswer, StatusAnswer, TransactionAnswer,
 };
 use engine::wire::{AsOf, FeedQuery, Notice, Query};
 use kernels::ed25519::SigningKey;
@@ -128,6 +128,11 @@ impl QueryThread {
             Query::Row { chain, key } => {
                 let answer = self.row(chain, &key);
                 self.tell(question, as_of, answer);
+            }
+            Query::Epochs { from } => {
+                let ended = self.shared.epochs.handovers().iter();
+                let ended = ended.map(|of| (&of.block, &of.certificate[..], &of.members));
+                question.answer(as_of, &EpochsAnswer::from_epoch(from, ended));
             }
             Query::AccountsOf { chain, key, from } => {
                 self.tell(question, as_of, self.accounts_of(chain, &key, from));

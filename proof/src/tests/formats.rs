@@ -182,9 +182,6 @@ fn a_header_contradicts_neither_itself_nor_its_limits() {
     for (heads, refused) in [(0, true), (1, false), (128, false), (129, true)] {
         assert_eq!(with(&|header| header.cut.size = heads), refused.then_some("cut of a header"));
     }
-    let mut epoch = proofs[0].finality.carrier.encode();
-    epoch[32] = 1;
-    assert!(matches!(Header::decode(&epoch), Err(FormError::Invalid { what: "epoch of a header", .. })));
 }
 
 /// A block of the engine, with a log whose size is the height.
@@ -199,7 +196,7 @@ fn block() -> impl Strategy<Value = Block> {
         |((height, view, time_ms, proposer, roots_first), parent, roots, cut, log)| {
             let log = log[..height.count_ones() as usize].to_vec();
             Block::new(engine::wire::Header {
-                epoch: Epoch(0),
+                epoch: Epoch(time_ms.rotate_left(7)),
                 height: Height(height),
                 view,
                 parent: engine::types::Digest(parent),
@@ -332,9 +329,15 @@ fn proof() -> impl Strategy<Value = Proof> {
             certificate,
         },
     );
-    (digest(), claim(), any::<u64>(), any::<[u32; 2]>(), entry, paths, finality).prop_map(
-        |(network, claim, height, [chains, place], entry, (height_path, entry_path), finality)| Proof {
-            network,
+    let change = || {
+        (header(), vec(any::<u8>(), 0..200), super::epochs::any_set())
+            .prop_map(|(header, certificate, members)| EpochChange { header, certificate, members })
+    };
+    let head = (digest(), vec(change(), 0..3));
+    (head, claim(), any::<u64>(), any::<[u32; 2]>(), entry, paths, finality).prop_map(
+        |(head, claim, height, [chains, place], entry, (height_path, entry_path), finality)| Proof {
+            network: head.0,
+            epoch_changes: head.1,
             claim,
             height,
             chains,

@@ -12,11 +12,11 @@ use kernels::ed25519::SigningKey;
 use proptest::prelude::*;
 
 use super::check;
-use super::network::{GOVERNANCE, Network, account_key, propose};
+use super::network::{GOVERNANCE, Network, account_key, propose, validator_key};
 use crate::*;
 
 fn new_key() -> SigningKey {
-    SigningKey::from_seed([77; 32])
+    validator_key(77)
 }
 
 pub fn new_member() -> EngineMember {

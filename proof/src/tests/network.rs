@@ -15,7 +15,9 @@ use engine::types::{
 use engine::verify::{Checked, Job, Verified, Verifier};
 use engine::wire::{self, Batch, BatchSection, Block};
 use kernels::ed25519::SigningKey;
-use proof::{Account, Certificate, Claim, Entry, Finality, Header, Later, Proof, Row};
+use proof::{
+    Account, Certificate, Claim, Entry, EpochChange, Finality, Header, Later, MemberSet, Proof, Row,
+};
 
 /// The chain of this number is of the kind *attestations*.
 pub const REGISTER: u32 = 20;
@@ -33,8 +35,11 @@ fn has_money(chain: u32) -> bool {
 /// A network whose blocks are made one by one.
 pub struct Network {
     pub genesis: Genesis,
-    /// Keys of the validators, by index.
+    /// Keys of the validators, by index: of the present epoch, and of those before.
     pub validators: Vec<SigningKey>,
+    before: Vec<Vec<SigningKey>>,
+    /// The ends of the epochs before.
+    pub changes: Vec<EpochChange>,
     pub ledger: Ledger,
     /// The time of the next blocks by which lock windows end, in milliseconds.
     pub time_ms: u64,
@@ -53,6 +58,16 @@ fn key(kind: u8, number: u64) -> SigningKey {
 /// The key of one of the accounts whose number is below 64. Others have keys that nobody has.
 pub fn account_key(account: u64) -> SigningKey {
     key(2, account)
+}
+
+/// The key of a validator of the genesis, by its number, or of one that comes later.
+pub fn validator_key(number: u64) -> SigningKey {
+    key(1, number)
+}
+
+fn key_of(public: &[u8; 32]) -> SigningKey {
+    let mut known = (0..128).map(validator_key);
+    known.find(|key| key.public_key() == *public).expect("one of these")
 }
 
 /// Administrator 1 proposes what is encoded.
@@ -131,7 +146,18 @@ impl Network {
         let authors = keys.iter().map(SigningKey::public_key).collect::<Arc<[_]>>();
         let verifier = Verifier::new(*genesis.network(), ledger.states(), authors, Arc::default());
         let (blocks, head) = (Vec::new(), Head::NONE);
-        Self { genesis, validators: keys, ledger, time_ms: 0, verifier, blocks, last: None, head }
+        Self {
+            genesis,
+            validators: keys,
+            before: Vec::new(),
+            changes: Vec::new(),
+            ledger,
+            time_ms: 0,
+            verifier,
+            blocks,
+            last: None,
+            head,
+        }
     }
 
     /// A signed transfer of 5.
@@ -188,25 +214,58 @@ impl Network {
         let batches: Vec<_> = if packets.is_empty() { Vec::new() } else { [self.batch(packets)].into() };
         let height = self.ledger.height().next();
         let before = self.ledger.state_root().clone();
-        self.last = Some(self.ledger.execute(ChainTime::new(height, self.time_ms), &batches));
+        let epoch = Epoch(self.before.len() as u64);
+        let (roots_first, carried) = (Height(before.height().0.max(1)), usize::from(height.0 > 1));
+        let next_members = self.ledger.next_members(epoch).due(roots_first, carried);
+        let at = ChainTime::new(height, self.time_ms).in_epoch(epoch);
+        self.last = Some(self.ledger.execute(at, &batches));
         let mut cut = std::vec![Head::NONE; self.validators.len()];
         cut[0] = self.head;
         let below = self.blocks.last();
         let header = wire::Header {
-            epoch: Epoch(0),
+            epoch,
             height,
             view: 2 * height.0,
             parent: below.map_or(*self.genesis.network(), |block| *block.digest()),
             proposer: ValidatorIndex(0),
             time_ms: 1_800_000_000_000 + height.0,
-            roots_first: Height(before.height().0.max(1)),
-            next_members: engine::types::Digest::default(),
+            roots_first,
+            next_members,
             roots: if height.0 == 1 { Vec::new() } else { [*before.digest()].into() },
             cut,
             log: below.map_or_else(|| Position::genesis(*self.genesis.network(), 1).log, Block::log),
         };
         self.blocks.push(Block::new(header).unwrap());
+        if next_members != engine::types::Digest::default() {
+            self.begin_epoch(height);
+        }
         height
+    }
+
+    /// The block of this height is the last one of its epoch.
+    fn begin_epoch(&mut self, height: Height) {
+        let members = self.ledger.members();
+        self.changes.push(EpochChange {
+            header: self.header(height.0),
+            certificate: self.certificate(height.0, self.quorum(height.0)).encode(),
+            members: MemberSet::decode(&members.encode()).unwrap(),
+        });
+        let keys: Vec<SigningKey> = members.keys().iter().map(key_of).collect();
+        self.before.push(std::mem::replace(&mut self.validators, keys));
+        self.head = Head::NONE;
+        let (network, states) = (*self.genesis.network(), self.ledger.states());
+        self.verifier = Verifier::new(network, states, members.keys().into(), Arc::default());
+    }
+
+    /// The validators of an epoch; the present ones, where it has not begun.
+    fn validators_of(&self, epoch: u64) -> &[SigningKey] {
+        self.before.get(epoch as usize).unwrap_or(&self.validators)
+    }
+
+    /// How many make the block of a height final.
+    fn quorum(&self, height: u64) -> usize {
+        let validators = self.validators_of(self.header(height).epoch).len();
+        validators - (validators - 1) / 3
     }
 
     fn batch(&mut self, packets: &[Packet]) -> Verified<Batch> {
@@ -219,7 +278,7 @@ impl Network {
         let (network, author) = (self.genesis.network(), ValidatorIndex(0));
         let batch = Batch::seal(
             network,
-            (Epoch(0), author),
+            (Epoch(self.before.len() as u64), author),
             &self.head,
             Height(0),
             &sections,
@@ -237,10 +296,10 @@ impl Network {
     /// The certificate that the block of a height is final, signed by the first validators in the order of the keys.
     pub fn certificate(&self, height: u64, signers: usize) -> Certificate {
         let block = &self.blocks[height as usize - 1];
-        let view = block.header().view;
-        let n = self.validators.len();
+        let (view, epoch) = (block.header().view, block.header().epoch.0);
+        let n = self.validators_of(epoch).len();
         self.signed(Certificate {
-            epoch: 0,
+            epoch,
             view,
             parent_view: view - 2,
             payload: block.digest().0,
@@ -252,7 +311,7 @@ impl Network {
     /// The same with the right signatures.
     pub fn signed(&self, mut certificate: Certificate) -> Certificate {
         let message = certificate.message(&self.genesis.network().0);
-        let mut keys: Vec<_> = self.validators.iter().collect();
+        let mut keys: Vec<_> = self.validators_of(certificate.epoch).iter().collect();
         keys.sort_by_key(|key| key.public_key());
         let signers = keys.iter().zip(&certificate.signers).filter(|(_, signs)| **signs);
         certificate.signatures = signers.map(|(key, _)| key.sign(&message)).collect();
@@ -315,6 +374,7 @@ impl Network {
     fn open(&self, claim: Claim, chain: &ChainEntryProof) -> Proof {
         Proof {
             network: self.genesis.network().0,
+            epoch_changes: Vec::new(),
             claim,
             height: chain.height.0,
             chains: chain.entry_path.size as u32 - 1,
@@ -355,7 +415,9 @@ impl Network {
         proof.finality.path = carrier.prove_root(Height(proof.height)).expect("it carries the height below");
         proof.finality.carrier = self.header(carrier.height().0);
         proof.finality.later = later;
-        proof.finality.certificate = self.certificate(last, self.genesis.quorum()).encode();
+        let signers = self.quorum(last);
+        proof.finality.certificate = self.certificate(last, signers).encode();
+        proof.epoch_changes = self.changes[..self.header(last).epoch as usize].to_vec();
         proof
     }
 }

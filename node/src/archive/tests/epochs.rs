@@ -5,6 +5,9 @@ use rig::member;
 
 use super::*;
 
+/// Long enough for nothing: an archive has all that it will ever have.
+const NOW: std::time::Duration = std::time::Duration::ZERO;
+
 /// Heights 4 and 9 are the last ones of two epochs: validator 1 comes, and validator 0 leaves.
 fn changed() -> Rig {
     let mut rig = Rig::new();
@@ -91,4 +94,37 @@ fn an_epoch_that_does_not_follow_from_the_one_before_is_not_archived() {
         matches!(&error, ArchiveError::Unsound { height: Height(4), what: Unsound::Certificate(_), .. }),
         "{error}"
     );
+}
+
+/// Proofs lead from the genesis over the ends of epochs that an archive has.
+#[test]
+fn an_archive_proves_what_was_in_every_epoch_and_says_where_its_files_end() {
+    let rig = changed();
+    for (name, file_bytes) in [("whole", 1 << 20), ("single", 1)] {
+        let archive = rig.path(name);
+        archived(&rig, &archive, file_bytes).unwrap();
+        let mut client = client(&archive, *rig.genesis.network()).unwrap();
+        let genesis = proof::Genesis::decode(rig.genesis.header()).unwrap();
+        let changes = client.epoch_changes(2).unwrap();
+        let last: Vec<u64> = changes.iter().map(|change| change.header.height).collect();
+        assert_eq!(last, [4, 9], "{name}");
+        let (keys, height) = proof::validators_after(&genesis, &changes).unwrap();
+        assert_eq!((keys, height), (vec![member(1).public_key], 9));
+        let mut epochs = Vec::new();
+        for (height, id) in rig.transactions.iter().filter(|(height, _)| height.0 < 12) {
+            let proof = client.prove_transaction(None, id, NOW).unwrap();
+            let statement = proof::verify(&proof.encode().unwrap(), rig.genesis.header()).unwrap();
+            assert_eq!(statement.height, height.0);
+            epochs.push(statement.epoch);
+        }
+        assert_eq!(epochs, [0, 0, 1, 1, 1, 1, 2, 2, 2], "that of the block with the certificate, {name}");
+        assert!(client.epoch_changes(3).is_err(), "the third epoch goes on");
+    }
+    // Without the file in which the first epoch ended nothing of the second one can be proved.
+    let archive = rig.path("single");
+    fs::remove_file(archive.join(name_of(Height(4), Height(4)))).unwrap();
+    let mut partial = client(&archive, *rig.genesis.network()).unwrap();
+    let error = partial.epoch_changes(2).unwrap_err();
+    assert!(error.to_string().contains("how all epochs"), "{error}");
+    assert!(partial.epoch_changes(0).is_ok_and(|none| none.is_empty()));
 }
