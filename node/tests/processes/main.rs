@@ -55,6 +55,8 @@ mod copies;
 #[cfg(test)]
 mod envelopes;
 #[cfg(test)]
+mod epochs;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod governance;

@@ -10,7 +10,7 @@ use node::network::{ChainDraft, InitOptions, Network};
 use crate::testbed::{Testbed, expect, millrace, wait};
 
 /// Four validators, two of three administrators on chain 0 who decide about members, too, and chain 1 with money.
-fn testbed() -> Testbed {
+pub(crate) fn testbed() -> Testbed {
     let mut chains = vec![ChainDraft::governance(ChainId(0), 3, 2)];
     chains.extend(ChainDraft::alike(1, 2_000, 1_000_000));
     let membership = Membership::Decided;
@@ -21,12 +21,12 @@ fn testbed() -> Testbed {
     testbed
 }
 
-fn directory(testbed: &Testbed) -> String {
+pub(crate) fn directory(testbed: &Testbed) -> String {
     testbed.path().to_str().unwrap().to_owned()
 }
 
 /// Prepares another validator, lets it follow, and waits until it keeps up. What administrators admit is given back.
-fn follower(testbed: &mut Testbed) -> String {
+pub(crate) fn follower(testbed: &mut Testbed) -> String {
     let dir = directory(testbed);
     let index = testbed.network.members.len();
     let (text, _) = expect(0, &["network", "add", &dir]);
@@ -46,7 +46,7 @@ fn follower(testbed: &mut Testbed) -> String {
 }
 
 /// Administrator 0 proposes and 2 approves.
-fn decide(dir: &str, decision: &[&str]) {
+pub(crate) fn decide(dir: &str, decision: &[&str]) {
     let (text, _) = expect(0, &[&["chain"], decision, &["--network", dir]].concat());
     let row = text.lines().find_map(|line| line.trim().strip_prefix("proposal "));
     let proposal = row.unwrap_or_else(|| panic!("no proposal in {text}")).trim();
@@ -55,7 +55,7 @@ fn decide(dir: &str, decision: &[&str]) {
 }
 
 /// Waits until these are in an epoch, and have these members.
-fn in_epoch(testbed: &Testbed, who: &[usize], epoch: u64, names: &[&str]) {
+pub(crate) fn in_epoch(testbed: &Testbed, who: &[usize], epoch: u64, names: &[&str]) {
     for index in who {
         wait(&format!("validator {index} is in epoch {epoch}"), || {
             let members = testbed.try_client(*index).and_then(|mut client| client.members().ok());
@@ -67,7 +67,7 @@ fn in_epoch(testbed: &Testbed, who: &[usize], epoch: u64, names: &[&str]) {
     }
 }
 
-const FIVE: [&str; 5] = ["alder", "birch", "cedar", "damson", "elm"];
+pub(crate) const FIVE: [&str; 5] = ["alder", "birch", "cedar", "damson", "elm"];
 
 #[test]
 fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_cut() {

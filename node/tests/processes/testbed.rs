@@ -158,7 +158,7 @@ impl Testbed {
     }
 
     fn accounts(&self) -> u64 {
-        self.network.genesis.chains()[0].accounts.len() as u64
+        self.network.genesis.chain(CHAIN).map_or(0, |chain| chain.accounts.len()) as u64
     }
 
     /// Offers load to some of the validators and returns when it is over.
