@@ -209,7 +209,7 @@ fn lies_of_a_member_are_counted_by_name_and_do_not_end_the_connection() {
     let byzantine = Byzantine::in_place_of(&testbed);
     byzantine.connected();
     // Only one that has said in which epoch it is is heard about streams.
-    byzantine.tell(&status(0));
+    byzantine.say(&status(0));
 
     let good = byzantine.seal(MINE, &Head::NONE, CHAIN, &[testbed.transfer(7, 0)]);
     let last = good.bytes().len() - 1;
