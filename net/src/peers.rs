@@ -8,9 +8,10 @@
 //! ```
 //!
 //! Who calls: the validator with the lower fingerprint calls the one with the higher, so that a pair cannot
-//! end up with two connections. (Indices change when members come and go, and two may not learn it at once.) A call in the other direction is refused. When the caller restarts, its
-//! new connection replaces the old one (which its old process has left behind); when the called one
-//! restarts, its first answer to the old connection is a stateless reset and the caller calls again.
+//! end up with two connections. (Indices change when members come and go, and two may not learn it at once.)
+//! A call in the other direction is refused. When the caller restarts, its new connection replaces the old one
+//! (which its old process has left behind); when the called one restarts, its first answer to the old
+//! connection is a stateless reset and the caller calls again.
 //! A peer's name is looked up at every call, and all addresses that it leads to are called in turn.
 //! Both sides count a link as up only when all streams of the other side have opened, which the called
 //! side does only for a certificate that it accepts.

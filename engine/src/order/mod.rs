@@ -13,8 +13,8 @@
 //! - every height's state root is carried by exactly one block of a branch, in order, and a block that takes batches is
 //!   at most [`crate::limits::ROOT_LAG_MAX`] heights ahead of the last root carried below it; one that takes none is
 //!   always allowed;
-//! - the block that carries the root of the height in which other validators were decided is the last of its epoch; until
-//!   it is final it is proposed again, and nothing else on it;
+//! - the block that carries the root of the height in which other validators were decided is the last of its epoch;
+//!   until it is final it is proposed again, and nothing else on it;
 //! - what bounds a block, and a chain in it, is counted in batches that the voter holds, never in what a leader says;
 //! - a [`Finalized`] comes only out of [`BlockTree::finalize`], which was given the evidence of consensus.
 //!

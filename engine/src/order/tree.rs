@@ -78,7 +78,7 @@ pub enum FinalizeError {
 }
 
 impl BlockTree {
-    /// A tree whose last finalized block is `head`, with the quotas and the next validators that are decided up to there.
+    /// A tree whose last finalized block is `head`, with the quotas and the next validators that are decided by then.
     #[must_use]
     pub fn new(head: Position, quotas: Quotas, next_members: NextMembers) -> Self {
         let (executed, roots) = (head.height, Roots::default());
@@ -200,9 +200,9 @@ impl BlockTree {
         self.blocks.get(digest).map(|known| Position::of(&known.block)).ok_or(*digest)
     }
 
-    /// Builds a block on `proposal.parent`, which is not the last of its epoch, with the roots that are due. `ready` says for each author the head up to
-    /// which its stream may be taken, above the parent's cut; what would make the block too large is left for the next
-    /// one.
+    /// Builds a block on `proposal.parent`, which is not the last of its epoch, with the roots that are due. `ready`
+    /// says for each author the head up to which its stream may be taken, above the parent's cut; what would make the
+    /// block too large is left for the next one.
     ///
     /// # Errors
     /// [`ProposeError`]: the parent is not known.

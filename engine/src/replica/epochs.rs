@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The last block of an epoch has the digest of the next validators in its header, and a finalization of the present ones.
-//! So from the genesis on each set vouches for the next, and whoever has these blocks with their finalizations knows who
+//! So from the genesis on each set vouches for the next, and who has these blocks with their finalizations knows who
 //! validates now.
 
 use thiserror::Error;

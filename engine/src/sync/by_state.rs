@@ -366,8 +366,8 @@ impl StateSync {
         }
     }
 
-    /// A list of chunks has come, with the evidence for its state. Whether that holds, as far as it can be seen from here,
-    /// is asked only of a list that was wanted.
+    /// A list of chunks has come, with the evidence for its state. Whether that holds, as far as it can be seen from
+    /// here, is asked only of a list that was wanted.
     ///
     /// # Errors
     /// [`FalseState`]: the peer is not asked for a while.

@@ -86,7 +86,7 @@ fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_
     decide(&dir, &["remove", "1"]);
     let four = ["alder", "cedar", "damson", "elm"];
     in_epoch(&testbed, &[0, 2, 3, 4], 2, &four);
-    // It comes back, learns that it is no validator any more, and is let in by nobody.
+    // It comes back, learns that it is no validator any more, and nobody lets it in.
     testbed.spawn(1);
     let outcome = load.join().unwrap();
     let tally = outcome.tally();

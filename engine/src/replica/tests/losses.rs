@@ -365,6 +365,7 @@ fn a_peer_that_comes_back_with_less_is_sent_again_what_it_did_not_get() {
     rig.isolate(3);
     let now = rig.now();
     rig.nodes[0].input(Input::Connected(ValidatorIndex(1)), now);
+    rig.deliver(1, 0, status(0, 1, Head::NONE));
     rig.deliver(1, 0, PeerMessage::Holding(vec![Head::NONE; 4]));
     assert!(rig.nodes[0].world.mail.iter().any(|(_, message)| matches!(message, PeerMessage::Batch(_))));
     rig.nodes[0].world.mail.clear();

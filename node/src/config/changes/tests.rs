@@ -9,12 +9,17 @@ use crate::network::{ChainDraft, InitOptions, init};
 /// The guide in which operators read when a field takes effect.
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guides/operators.md");
 
-/// A network of two validators; the configuration of the first.
+/// A network of two validators; the configuration of the first, which has an observer.
 fn configuration() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let chains = ChainDraft::alike(1, 20, 1_000);
     init(directory.path(), &InitOptions { validators: 2, chains, ..InitOptions::default() }).unwrap();
     let file = directory.path().join("validator-0/node.toml");
+    let observer = format!(
+        "\n[[observer]]\nname = \"elm\"\naddress = \"127.0.0.1:4\"\ncertificate_fingerprint = \"{}\"\n",
+        hex::encode([7; 32])
+    );
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &observer).unwrap();
     (directory, file)
 }
 
@@ -62,6 +67,9 @@ fn each_field_is_named_when_it_says_something_else_and_taken_over_where_it_can_b
         ("identity", "group_may_read", "true"),
         ("storage", "archive", "\"elsewhere\""),
         ("[peer]", "address", "\"127.0.0.1:3\""),
+        ("[observer]", "name", "\"fir\""),
+        ("[observer]", "address", "\"127.0.0.1:5\""),
+        ("[observer]", "certificate_fingerprint", &format!("\"{}\"", hex::encode([8; 32]))),
     ];
     // These are what the genesis says, or the file is refused.
     let fixed = ["validator.index", "validator.name", "network.genesis", "identity.consensus_key"];

@@ -29,7 +29,7 @@ fn a_validator_stops_in_order_while_clients_poll_its_counters() {
             }
             first_answers.iter().take(40).for_each(drop);
             // A stop that went wrong would end this process.
-            validator.stop();
+            validator.stop(true);
         });
     }
 }
