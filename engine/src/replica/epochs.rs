@@ -137,6 +137,20 @@ impl Epochs {
         Ok(epochs)
     }
 
+    /// Whether the evidence of a state agrees with these epochs and leads on from them. The members of later ones are not
+    /// known here: what it says of those is seen when it is restored.
+    pub(super) fn lead_on(
+        &self,
+        evidence: &Evidence,
+        certificates: &(impl FinalityVerifier + ?Sized),
+    ) -> bool {
+        let agrees = self.handovers.iter().zip(&evidence.handovers).all(|(known, said)| {
+            certificates.verify(said).is_some_and(|finality| finality.digest() == known.block.digest())
+        });
+        let (said, known) = (evidence.handovers.len(), self.handovers.len());
+        agrees && (said > known || (said == known && certificates.verify(&evidence.last).is_some()))
+    }
+
     /// The next epoch begins. `certificates` knows its validators from then on.
     ///
     /// # Errors
@@ -299,6 +313,19 @@ mod tests {
         assert_eq!(epochs.of(Epoch(3)), None);
         let over = [0, 1, 2].map(|epoch| epochs.heights(Epoch(epoch)));
         assert_eq!(over, [Some((Height(0), Height(5))), Some((Height(5), Height(9))), None]);
+
+        let ends = [first, second].map(|of| of.certificate);
+        let leads = |handovers: &[Vec<u8>], last: &[u8]| {
+            epochs.lead_on(&Evidence { handovers: handovers.to_vec(), last: last.to_vec() }, &Plain)
+        };
+        assert!(leads(&ends, &ends[1]));
+        assert!(leads(&[&ends[..], &[vec![9]]].concat(), b""), "the members of a later epoch are not known");
+        assert!(!leads(&ends, b"none"));
+        assert!(!leads(&ends[..1], &ends[1]), "it is of an epoch that is over here");
+        assert!(
+            !leads(&[ends[1].clone(), ends[0].clone()], &ends[1]),
+            "other ends than those that are known"
+        );
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Replica {
                 if self.is_observer(from) {
                     return Ok(());
                 }
+                self.sync.beyond(from, epoch > self.epoch);
                 if self.sync.status(from, (committed, kept_from), now.monotonic).is_err() {
                     self.offence(from, Offence::FalseSync, ports);
                 }

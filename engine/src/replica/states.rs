@@ -110,14 +110,12 @@ impl Replica {
             }
             PeerMessage::States(offers) => self.states.offers(from, offers),
             PeerMessage::ChunkList { height, digests, evidence } => {
-                let list = (ChunkList { height, digests }, evidence);
-                // The validators of a later epoch are not known here: the host sees whether these lead to them.
-                let (certificates, over) = (&self.certificates, self.epochs.handovers().len());
+                // One without a finalization helps nobody to begin.
+                let has_none = Evidence::decode(&evidence).is_ok_and(|of| of.last.is_empty());
+                let list = (ChunkList { height, digests }, if has_none { Bytes::new() } else { evidence });
+                let (epochs, certificates) = (&self.epochs, &*self.certificates);
                 let holds = |evidence: &Bytes| {
-                    let evidence = Evidence::decode(evidence).ok();
-                    evidence.is_some_and(|of| {
-                        of.handovers.len() > over || certificates.verify(&of.last).is_some()
-                    })
+                    Evidence::decode(evidence).is_ok_and(|of| epochs.lead_on(&of, certificates))
                 };
                 if self.states.chunk_list(from, list, holds, now.monotonic).is_err() {
                     self.offence(from, Offence::FalseState, ports);

@@ -80,6 +80,8 @@ struct Peer {
     committed: Height,
     /// The first height that it keeps.
     kept_from: Height,
+    /// It is in a later epoch: it has the last block of this one.
+    is_beyond: bool,
     /// It has answered with nothing since its last status.
     had_nothing: bool,
     /// False answers that certified ones have not made good.
@@ -167,6 +169,14 @@ impl CatchUp {
             return Err(Misbehaviour::HeightWentBack { from: before, to: committed });
         }
         Ok(())
+    }
+
+    /// A peer says that it is in a later epoch, or not. Who is there has left this one and does not vote in it any
+    /// more: it alone may have the finalization of the last block.
+    pub fn beyond(&mut self, from: ValidatorIndex, is_beyond: bool) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.is_beyond = is_beyond;
+        }
     }
 
     /// The highest committed height that f+1 trusted peers claim to have reached.
@@ -263,7 +273,9 @@ impl CatchUp {
         // What waits for a certificate was overtaken by the head if it does not end above it.
         self.tip.take_if(|tip| tip.top().is_none_or(|(height, _)| height <= progress.head));
         let lag = self.best().0.saturating_sub(progress.head.0);
-        let stalled = lag > 0 && now >= since + STALL_PATIENCE;
+        let left = |peer: &Peer| peer.is_beyond && peer.committed > progress.head;
+        let is_left = self.trusted().any(|(_, peer)| left(peer));
+        let stalled = (lag > 0 || is_left) && now >= since + STALL_PATIENCE;
         let execution_keeps_up =
             progress.head.0 - progress.executed.0.min(progress.head.0) < BLOCKS_REPLY_MAX as u64;
         if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {

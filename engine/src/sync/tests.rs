@@ -66,6 +66,21 @@ fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
     assert_eq!(asked, Some((A, PeerMessage::FetchBlocks { from: Height(3), max: BLOCKS_REPLY_MAX as u32 })));
 }
 
+/// It alone may have the last block of the epoch, which those who are left cannot finalize without it.
+#[test]
+fn one_that_is_in_a_later_epoch_is_asked_though_f_others_say_nothing_when_the_head_rests() {
+    let mut sync = CatchUp::new(1);
+    for peer in [A, B, C] {
+        sync.connected(peer);
+        sync.status(peer, (Height(if peer == A { 3 } else { 2 }), Height(1)), ms(0)).unwrap();
+    }
+    assert_eq!(sync.poll(&progress(2), ms(0)), None);
+    assert_eq!(sync.poll(&progress(2), ms(0) + STALL_PATIENCE), None, "f of them may lie");
+    sync.beyond(A, true);
+    let asked = sync.poll(&progress(2), ms(0) + STALL_PATIENCE);
+    assert_eq!(asked, Some((A, PeerMessage::FetchBlocks { from: Height(3), max: BLOCKS_REPLY_MAX as u32 })));
+}
+
 #[test]
 fn a_range_is_asked_of_one_peer_and_after_the_time_out_of_another() {
     let mut sync = lagging();

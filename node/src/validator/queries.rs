@@ -246,7 +246,10 @@ impl QueryThread {
     /// administrators to decide.
     fn consent(&self, epoch: Epoch, members: &Digest, as_of: AsOf) -> ConsentAnswer {
         let (network, key) = (self.shared.genesis.network(), &self.key);
-        let is_ready = as_of.keeps_up() && epoch == self.shared.epochs.present().next();
+        let counters = &self.shared.counters;
+        // One that does not vote yet is no help to the others.
+        let votes = [&counters.votes_forgotten, &counters.stream_lost].iter().all(|of| of.load(Relaxed) == 0);
+        let is_ready = votes && as_of.keeps_up() && epoch == self.shared.epochs.present().next();
         let message = Consent::message(network, (epoch, members), as_of.height);
         let signature = is_ready.then(|| hex::encode(key.sign(&message)));
         ConsentAnswer { public_key: Digest(key.public_key()), height: as_of.height, signature }

@@ -30,8 +30,8 @@ pub struct Knobs {
     pub ingress: Lane<Submission>,
     pub peers: PeerNetwork,
     pub seat: Seat,
-    /// How many observers it has let in.
-    pub observers: usize,
+    /// The observers that it lets in.
+    pub observers: Vec<[u8; 32]>,
 }
 
 impl Knobs {
@@ -39,12 +39,13 @@ impl Knobs {
         *self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner) = config.retention;
         self.shared.mempools.set_sender_cap(config.work.mempool_per_account as u32);
         self.ingress.set_bytes_max(ingress_bytes(config));
-        for peer in self.seat.peers(config) {
-            self.peers.set_address(peer.index, peer.address);
-        }
-        if self.seat.observers(config).count() != self.observers {
+        match self.seat.fingerprints(config) == self.observers {
+            true => {
+                let peers = self.seat.peers(config).into_iter();
+                peers.for_each(|peer| self.peers.set_address(peer.index, peer.address));
+            }
             // Who may connect is known when the network is opened.
-            self.shared.starts_again.store(true, Relaxed);
+            false => self.shared.starts_again.store(true, Relaxed),
         }
         // A core that is gone is stopping.
         let _stopping = self.core.send(CoreEvent::Input(Input::Tune(tuning(config, &self.seat))));

@@ -75,6 +75,12 @@ impl Seat {
         others.filter(|of| !is_known(of)).collect::<Vec<_>>().into_iter()
     }
 
+    /// What those observers are known by.
+    #[must_use]
+    pub fn fingerprints(&self, config: &Config) -> Vec<[u8; 32]> {
+        self.observers(config).map(|of| of.certificate_fingerprint).collect()
+    }
+
     /// The other validators whose address is known: as was decided about them, or as the configuration says.
     fn others(&self, config: &Config) -> Vec<Peer> {
         let others =
@@ -116,8 +122,6 @@ impl Seat {
 /// A decision counts for more than a file that may be older. Where it gives none, the peer's section does.
 fn address_of(member: &Member, config: &Config) -> Option<Address> {
     let listed = || config.peers.iter().find(|peer| peer.public_key == member.public_key);
-    match member.peer_address.is_empty() {
-        true => listed().map(|peer| peer.address.clone()),
-        false => member.peer_address.parse().ok(),
-    }
+    // One that was decided and is none does no harm where the configuration has one.
+    member.peer_address.parse().ok().or_else(|| listed().map(|peer| peer.address.clone()))
 }

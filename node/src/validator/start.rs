@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossbeam::channel::{Sender, unbounded};
 use engine::ingress::{self, Bounds, Intake, PeerBatch, Refused};
-use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
+use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX, VALIDATORS_MAX};
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
@@ -20,6 +20,7 @@ use engine::replica::{
     Standing, Tuning,
 };
 use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
+use engine::types::Membership;
 use engine::verify::Verifier;
 use kernels::ed25519::SigningKey;
 use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
@@ -171,7 +172,16 @@ pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates
     let files = checkpoints::Directory::open(&directory, *genesis.network(), config.public_key())?;
     let (journal, mut resumed) = resume(config, orders, certificates, &files, journal)?;
     let validators = resumed.recovered.epochs.members().list.len();
+    let is_alone = validators == 1 && genesis.membership() == Membership::Decided;
     let (standing, boots) = boot(config, validators, &journal, &votes, &mut resumed.recovered)?;
+    // Others may have come since; the history that it would begin anew would be believed.
+    anyhow::ensure!(
+        !(is_alone && standing.votes_forgotten),
+        "the journal or the votes in {} were lost or put back, and as far as they go this validator is alone: with what it \
+         has it would begin another history of a network that may have other members by now. Put back what was lost, or \
+         begin with another key that the present members admit",
+        config.data.display()
+    );
     Ok(Opened { journal, votes, files, resumed, standing, boots })
 }
 
@@ -239,7 +249,8 @@ impl Validator {
             Bounds { submission_bytes_max: ingress_bytes(config), batch_bytes_max: PEER_BATCH_BYTES_MAX };
         let (ingress, batches, intake) = ingress::open(bounds);
         let (inbound, inbox) = consensus::inbound(seat.validators());
-        let channels = channels(EPOCH_BYTES + inbound.message_bytes_max());
+        // Those of a later epoch may be more than those that are known here.
+        let channels = channels(EPOCH_BYTES + consensus::inbound(VALIDATORS_MAX).0.message_bytes_max());
         let (stored, stored_by_others) = Asking::channel();
         let of_consensus = seat.is_member().then(|| (seat.epoch(), inbound.clone()));
         let sorter = Sorter::new(core.clone(), of_consensus, shared.clone(), stored);
@@ -255,7 +266,7 @@ impl Validator {
             ingress: lane,
             peers: peers.clone(),
             seat: seat.clone(),
-            observers: seat.observers(config).count(),
+            observers: seat.fingerprints(config),
         };
 
         let verifier = Verifier::new(
@@ -310,7 +321,7 @@ impl Validator {
                 votes: votes.log.log().clone(),
                 files,
                 certificates: certificates.clone(),
-                asking: Asking::new(peers.clone(), stored_by_others),
+                asking: Asking::new(peers.clone(), seat.validators() as u16, stored_by_others),
                 agree: (seat.validators() - 1) / 3 + 1,
                 rate: config.scrub_bytes_per_second,
             };

@@ -33,6 +33,8 @@ pub struct Stored {
 /// The peers, and where their answers come in.
 pub struct Asking {
     peers: PeerNetwork,
+    /// How many of them are validators; those behind only follow.
+    validators: u16,
     answers: Receiver<Stored>,
 }
 
@@ -43,10 +45,10 @@ impl Asking {
         bounded(ANSWERS_MAX)
     }
 
-    /// Asks these peers.
+    /// Asks so many validators.
     #[must_use]
-    pub fn new(peers: PeerNetwork, answers: Receiver<Stored>) -> Self {
-        Self { peers, answers }
+    pub fn new(peers: PeerNetwork, validators: u16, answers: Receiver<Stored>) -> Self {
+        Self { peers, validators, answers }
     }
 
     /// The same, in the pace of the scrubber.
@@ -83,9 +85,10 @@ impl Resting<'_, '_> {
 
 impl Others for Resting<'_, '_> {
     fn ask(&mut self, height: Height, place: u32, take: &mut dyn FnMut(ValidatorIndex, &Bytes) -> bool) {
-        let Asking { peers, answers } = &*self.asking;
+        let Asking { peers, validators, answers } = &*self.asking;
         let question = PeerMessage::FetchStored { height, place };
-        for peer in peers.connected() {
+        // What observers say counts for nothing.
+        for peer in peers.connected().into_iter().filter(|peer| *peer < *validators) {
             if self.pace.is_stopping() {
                 return;
             }
