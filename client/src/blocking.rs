@@ -253,8 +253,8 @@ impl Client {
         Ok(Answer { as_of, value: (members, value) })
     }
 
-    /// The validator's consent to members of the next epoch, at their place; none where it does not keep up or is not
-    /// among them.
+    /// The validator's consent to members of the next epoch, at their place; none where it does not keep
+    /// up, is in another epoch or not among them, or does not vote yet after a loss.
     ///
     /// # Errors
     /// As [`Self::ask`].

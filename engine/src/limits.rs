@@ -89,8 +89,8 @@ pub const BATCH_BYTES_MAX: usize =
 
 /// Validators of a network (*protocol*).
 pub const VALIDATORS_MAX: usize = 128;
-/// Validators from which on one of them may be faulty. Fewer must be wanted (*protocol*).
-pub const FULL_TOLERANCE: usize = 4;
+/// Fewest validators of whom one may be faulty. A removal that leaves fewer must say that this is meant (*protocol*).
+pub const TOLERANT_VALIDATORS_MIN: usize = 4;
 /// Bytes of the address of a member (*protocol*).
 pub const ADDRESS_BYTES_MAX: usize = 64;
 /// Chains of a network (*protocol*).
@@ -150,6 +150,7 @@ pub const NONCE_AHEAD_MAX: u64 = 128;
 /// Bytes of a finalization certificate of the consensus engine, which is opaque here.
 pub const FINALIZATION_BYTES_MAX: usize = 16 * 1024;
 /// Largest encoding of the finalizations that lead from the genesis to a state: one for each epoch that is over.
+/// So a state can be fetched over some 6,000 changes of four validators; beyond that its list of chunks is refused.
 pub const EVIDENCE_BYTES_MAX: usize = 2 << 20;
 /// Bytes of the batches that answer one request of a peer, as far as more than one batch is sent.
 pub const FETCH_REPLY_BYTES_MAX: usize = 4 << 20;
@@ -211,7 +212,7 @@ const _: () = assert!(BATCH_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(
     BLOCKS_REPLY_MAX * (BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX + 8) + 128 <= PEER_MESSAGE_BYTES_MAX
 );
-const _: () = assert!(STATE_CHUNKS_MAX * 32 + FINALIZATION_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
+const _: () = assert!(STATE_CHUNKS_MAX * 32 + EVIDENCE_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(
     EPOCHS_ANSWERED_MAX * (2 * (BLOCK_FIXED_BYTES + 96 + FINALIZATION_BYTES_MAX + MEMBERS_BYTES_MAX) + 100)

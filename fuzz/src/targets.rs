@@ -138,7 +138,12 @@ pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "members",
         decode: |bytes| {
-            alike(bytes, proof::Members::decode(bytes), MembersRecord::decode(bytes), MembersRecord::encode)
+            alike(
+                bytes,
+                proof::MembersRecord::decode(bytes),
+                MembersRecord::decode(bytes),
+                MembersRecord::encode,
+            )
         },
         seeds: || vec![members().encode()],
     },

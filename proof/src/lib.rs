@@ -56,7 +56,7 @@ pub use format::{Claim, Finality, LOG_PATH_MAX, Later, PATH_MAX, PROOF_BYTES_MAX
 pub use genesis::{ANYONE, Chain, ChainKind, GENESIS_HEADER_BYTES_MAX, Genesis, Roles, Validator};
 pub use header::{HEADER_BYTES, Header};
 pub use leaf::{ACCOUNT_BYTES, Account, BODY_BYTES, Payment, Unexecuted, kind_name, outcome_name};
-pub use member::{Member, MemberChange, MemberSet, Members};
+pub use member::{Member, MemberChange, MemberSet, MembersRecord};
 pub use record::{AccountRecord, Approval, Change, OldKey, Pending, Safeguards};
 pub use reservation::{Purpose, Reservation};
 pub use row::{ADMINISTRATORS_KEY, CHARTER_KEY, MEMBERS_KEY, ROW_VALUE_BYTES_MAX, Row, member_key};

@@ -65,7 +65,7 @@ pub enum MemberChange {
 
 /// The set that was decided last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Members {
+pub struct MembersRecord {
     /// Its epoch. It began with some block after the height in which it was decided.
     pub epoch: u64,
     /// The height in which it was decided.
@@ -209,7 +209,7 @@ impl MemberChange {
     }
 }
 
-impl Members {
+impl MembersRecord {
     /// Decodes the value of a row.
     ///
     /// # Errors

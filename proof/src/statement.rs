@@ -6,7 +6,7 @@ use core::fmt;
 use crate::leaf::{kind_name, outcome_name};
 use crate::{
     Account, AccountRecord, Administrators, Attestation, ChainKind, ChainStatus, Charter, Decision, Digest,
-    Member, MemberChange, Members, OldKey, Proposal, Purpose, Reservation, Status, Unexecuted,
+    Member, MemberChange, MembersRecord, OldKey, Proposal, Purpose, Reservation, Status, Unexecuted,
 };
 
 /// What is proved, and by whom. Only [`verify`](crate::verify()) makes one.
@@ -106,7 +106,7 @@ pub enum Fact {
     /// After the block at the height, these decide about the chains of the network.
     Administrators(Administrators),
     /// After the block at the height, these members are decided last; none where those of the genesis stay.
-    Members(Option<Members>),
+    Members(Option<MembersRecord>),
     /// After the block at the height, this one is at a place of the members that were decided last.
     Member {
         /// The place.
@@ -252,7 +252,7 @@ impl fmt::Display for Statement {
                 write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
                 match members {
                     None => f.write_str("no other members had been decided than those of the genesis"),
-                    Some(Members { epoch, decided, count, digest, proposal }) => write!(
+                    Some(MembersRecord { epoch, decided, count, digest, proposal }) => write!(
                         f,
                         "the members decided last were {count} for epoch {epoch}, by proposal {} at height {decided}; the \
                          digest of the set is {}",

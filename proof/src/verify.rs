@@ -9,7 +9,7 @@ use crate::leaf::{BODY_BYTES, Nonce, transaction_leaf};
 use crate::row::Subject;
 use crate::{
     Account, AccountRecord, Administrators, Attestation, Certificate, CertificateError, ChainKind, Member,
-    Members,
+    MembersRecord,
 };
 use crate::{
     Chain, Charter, Claim, Digest, Entry, Fact, Finality, Genesis, Header, Later, OldKey, Proof, ProofError,
@@ -156,7 +156,7 @@ fn said(
             Fact::OldKey { account, version, key: row.says(key, OldKey::decode)? }
         }
         Subject::Administrators => Fact::Administrators(Administrators::said(row, key, of_genesis())?),
-        Subject::Members => Fact::Members(row.says(key, Members::decode)?),
+        Subject::Members => Fact::Members(row.says(key, MembersRecord::decode)?),
         Subject::Member(place) => Fact::Member { place, member: row.says(key, Member::decode)? },
         Subject::Charter => Fact::Charter(Charter::said(row, of_genesis())?),
         Subject::Reservation(payer, nonce) => {

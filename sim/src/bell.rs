@@ -147,7 +147,7 @@ pub(crate) struct Certificates {
 impl Certificates {
     pub(crate) fn new(genesis: &Genesis, credulous: bool) -> Self {
         let certificates = Self { network: *genesis.network(), epochs: RwLock::default(), credulous };
-        certificates.admit(&Members::of_genesis(genesis));
+        certificates.learn(&Members::of_genesis(genesis));
         certificates
     }
 
@@ -189,7 +189,7 @@ impl FinalityVerifier for Certificates {
         ValidatorIndex(self.of(epoch).expect("the epoch is known").leader(view))
     }
 
-    fn admit(&self, members: &Members) {
+    fn learn(&self, members: &Members) {
         let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
         if members.epoch.0 == epochs.len() as u64 {
             let of = consensus::Verifier::new(self.network.as_bytes(), members.epoch.0, &members.keys());

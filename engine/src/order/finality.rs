@@ -25,8 +25,8 @@ pub trait FinalityVerifier {
     fn verify(&self, certificate: &[u8]) -> Option<Finality>;
     /// Whose turn it is to propose in `view` of an epoch that is known.
     fn leader(&self, epoch: Epoch, view: u64) -> ValidatorIndex;
-    /// These validators are known from now on: those of the genesis vouch for them.
-    fn admit(&self, members: &Members);
+    /// Knows these validators from now on. The caller has checked that those of the epoch before vouch for them.
+    fn learn(&self, members: &Members);
 }
 
 impl<V: FinalityVerifier + ?Sized> FinalityVerifier for Arc<V> {
@@ -38,8 +38,8 @@ impl<V: FinalityVerifier + ?Sized> FinalityVerifier for Arc<V> {
         (**self).leader(epoch, view)
     }
 
-    fn admit(&self, members: &Members) {
-        (**self).admit(members);
+    fn learn(&self, members: &Members) {
+        (**self).learn(members);
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Handover {
     pub members: Members,
 }
 
-/// Why a handover is none.
+/// Why a handover is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HandoverError {
     /// It is of another epoch than the present one.
@@ -173,7 +173,7 @@ impl Epochs {
         if !finality.as_ref().is_some_and(is_final) {
             return Err(HandoverError::Certificate);
         }
-        certificates.admit(members);
+        certificates.learn(members);
         self.handovers.push(handover);
         Ok(())
     }
@@ -209,7 +209,7 @@ impl Evidence {
     /// The inverse of [`Self::encode`].
     ///
     /// # Errors
-    /// [`WireError`]: the bytes are none.
+    /// [`WireError`]: the bytes are not an encoding of evidence.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(bytes);
         let count = reader.count("handovers", EVIDENCE_BYTES_MAX / 4, 4)?;
@@ -248,7 +248,7 @@ mod tests {
             ValidatorIndex(0)
         }
 
-        fn admit(&self, _: &Members) {}
+        fn learn(&self, _: &Members) {}
     }
 
     fn members(epoch: u64, validators: u8) -> Members {

@@ -172,7 +172,8 @@ impl Replica {
                 return Ok(());
             }
             if header.proposer != from {
-                if !self.may_be_late_answer(from, now) {
+                // The last block of an epoch is proposed again by each leader until it is final.
+                if block.next_members().is_none() && !self.may_be_late_answer(from, now) {
                     self.offence(from, Offence::Unwanted, ports);
                 }
                 return Ok(());

@@ -244,9 +244,9 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The lowest height above `lowest` and up to `highest`, whose epoch it is, whose cut passes a sequence, if its batches
-    /// are kept. Cuts only grow, so it is
-    /// found by halving; the first steps are small ones that double, because it is mostly close to `highest`.
+    /// The lowest height above `lowest` and up to `highest`, whose epoch it is, whose cut passes a sequence, if its
+    /// batches are kept. Within an epoch cuts only grow, so it is found by halving; the first steps are small ones
+    /// that double, because it is mostly close to `highest`.
     fn height_of(
         &self,
         author: ValidatorIndex,

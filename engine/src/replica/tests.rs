@@ -351,6 +351,31 @@ fn a_block_that_is_wrong_for_good_is_not_kept_though_it_was_asked_for() {
 }
 
 #[test]
+fn a_block_of_another_proposer_is_an_offence_unless_it_ends_the_epoch() {
+    for (next_members, seen) in [(Digest::default(), vec![(2, Offence::Unwanted)]), (Digest([7; 32]), vec![])]
+    {
+        let mut rig = Rig::new(4);
+        let header = Header {
+            epoch: Epoch(0),
+            height: Height(1),
+            view: 1,
+            parent: rig.network(),
+            proposer: ValidatorIndex(1),
+            time_ms: 0,
+            roots_first: Height(1),
+            next_members,
+            roots: vec![],
+            cut: vec![Head::NONE; 4],
+            log: crate::wire::tests::log(1),
+        };
+        rig.deliver(2, 0, PeerMessage::Block(Block::new(header).unwrap()));
+        rig.settle();
+        assert_eq!(offences(&rig, 0), seen);
+        assert!(rig.nodes[0].replica.tree.is_empty());
+    }
+}
+
+#[test]
 fn a_late_author_is_taken_though_one_validator_is_silent() {
     let mut rig = Rig::new(4);
     rig.isolate(3);

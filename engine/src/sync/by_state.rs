@@ -75,7 +75,7 @@ pub enum FalseState {
     #[error("its list of chunks of height {0} is another one than f+1 validators have named")]
     List(Height),
     /// The evidence beside the list does not hold.
-    #[error("the finalizations beside its list of chunks of height {0} are none")]
+    #[error("the finalizations beside its list of chunks of height {0} are not valid")]
     Evidence(Height),
     /// A chunk does not have its digest.
     #[error("chunk {0} of its state does not have its digest")]

@@ -402,7 +402,7 @@ pub struct ValidatorGenesis {
     pub name: String,
     /// The Ed25519 key of its votes and batches.
     pub public_key: [u8; 32],
-    /// SHA-256 of its TLS certificate.
+    /// SHA-256 of the public key of its TLS certificate (its SubjectPublicKeyInfo in DER).
     pub certificate_fingerprint: [u8; 32],
 }
 
@@ -612,9 +612,8 @@ impl Genesis {
         &self.network
     }
 
-    /// The genesis without its accounts: the validators, whether they stay, and of each chain the
-    /// root over its accounts. It is all that a
-    /// stranger needs to check a proof.
+    /// The genesis without its accounts: the validators, whether they stay, and of each chain the root over its
+    /// accounts. It is all that a stranger needs to check a proof.
     pub fn header(&self) -> &[u8] {
         &self.header
     }

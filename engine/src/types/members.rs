@@ -5,7 +5,7 @@
 //!           bytes (1) | peer address | bytes (1) | client address
 //! members   epoch (8) | how many (2) | members..
 //! digest    SHA-256 of "millrace/members" || members
-//! row of a member     key    16 zero bytes | 8 | 0 (7) | place (8, big-endian)
+//! row of a member     key    16 zero bytes | 8 | 0 (13) | place (2, big-endian)
 //!                     value  member
 //! row of the members  key    16 zero bytes | 9 | 0 (15)
 //!                     value  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32)
@@ -21,7 +21,8 @@ use kernels::sha2::sha256_parts;
 use super::record::{number, own_key, take};
 use super::{AccountId, Digest, Epoch, Genesis, Height, ValidatorGenesis, ValidatorIndex, quorum};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, FULL_TOLERANCE, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX, VALIDATORS_MAX,
+    ADDRESS_BYTES_MAX, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX, TOLERANT_VALIDATORS_MIN,
+    VALIDATORS_MAX,
 };
 
 const MEMBERS_DOMAIN: &[u8; 16] = b"millrace/members";
@@ -71,7 +72,7 @@ pub struct Member {
     pub name: String,
     /// The Ed25519 key of its votes and batches.
     pub public_key: [u8; PUBLIC_KEY_BYTES],
-    /// SHA-256 of its TLS certificate.
+    /// SHA-256 of the public key of its TLS certificate (its SubjectPublicKeyInfo in DER).
     pub certificate_fingerprint: [u8; 32],
     /// Where the others reach it: `host:port`, at most [`ADDRESS_BYTES_MAX`] bytes of printable ASCII without spaces.
     /// Empty: where the configuration of each of them says.
@@ -259,7 +260,7 @@ pub enum MemberFlaw {
     #[error("this is the last validator")]
     Last,
     /// Fewer than four would remain of four or more, and the change does not say that this is meant.
-    #[error("fewer than {FULL_TOLERANCE} validators would remain, of which none may fail")]
+    #[error("fewer than {TOLERANT_VALIDATORS_MIN} validators would remain, of which none may fail")]
     BelowFour,
 }
 
@@ -410,7 +411,7 @@ impl Members {
                 if list.is_empty() {
                     return Err(MemberFlaw::Last);
                 }
-                if list.len() + 1 == FULL_TOLERANCE && !below_four {
+                if list.len() + 1 == TOLERANT_VALIDATORS_MIN && !below_four {
                     return Err(MemberFlaw::BelowFour);
                 }
             }

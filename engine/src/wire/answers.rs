@@ -97,7 +97,8 @@ pub struct ConsentAnswer {
     pub public_key: Digest,
     /// The height at which it consents.
     pub height: Height,
-    /// Its signature, 128 hexadecimal digits; none where it does not keep up, or is in another epoch.
+    /// Its signature, 128 hexadecimal digits; none where it does not keep up, is in another
+    /// epoch, or does not vote yet after a loss.
     pub signature: Option<String>,
 }
 
@@ -273,7 +274,7 @@ pub struct StatusAnswer {
     pub network: Digest,
     /// The network's name.
     pub network_name: String,
-    /// The validator.
+    /// The validator's place in the present epoch; as many as there are members if it has none.
     pub validator: ValidatorIndex,
     /// The validator's name.
     pub name: String,

@@ -1,4 +1,5 @@
-//! What can be typed about chains: seeing them, their money, and what administrators decide about them.
+//! What can be typed about chains: seeing them, their money, and what administrators decide about them and about who
+//! validates.
 
 use std::path::PathBuf;
 
@@ -14,9 +15,10 @@ use super::{AuthorityArgs, Place, SigningArgs, WhomArgs};
 ///
 /// A network with a chain of the kind "governance" (`network init --governance`)
 /// has administrators: the accounts of that chain. One of them proposes (create,
-/// pause, resume, close, roles, administrators), others approve what `chain
-/// proposal` shows, and when enough have, it is decided. It takes effect 128
-/// heights later, on every validator at the same height.
+/// pause, resume, close, roles, administrators, admit, remove), others approve
+/// what `chain proposal` shows, and when enough have, it is decided. It takes
+/// effect on every validator at the same height: 128 heights later, or with the
+/// next epoch where it is about validators.
 #[derive(Debug, Clone, Subcommand)]
 #[command(verbatim_doc_comment)]
 #[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
@@ -367,8 +369,9 @@ pub struct AdmitArgs {
 
 /// Propose that a validator goes. The places above it move down.
 ///
-/// It may be dead. When the next epoch begins it is no validator any more; if it
-/// runs, it follows until it is stopped.
+/// It may be dead. When the next epoch begins it is no validator any more, and the
+/// others refuse it unless an [[observer]] section of their configurations names
+/// it.
 ///
 /// Example:
 ///   millrace chain remove 3 --network /tmp/mill
@@ -392,7 +395,11 @@ pub struct RemoveArgs {
 /// Approve a proposal, as another administrator.
 ///
 /// Look at it first: `millrace chain proposal`. With the last approval that is
-/// needed it is decided, and takes effect 128 heights later.
+/// needed it is decided. What it says about chains and administrators takes effect
+/// 128 heights later. Other validators take effect with the next epoch, a few
+/// blocks later; for them this command asks all that are to validate for their
+/// consent. So they must be in reach, and the last approval of such a proposal
+/// cannot be made with --offline.
 ///
 /// Example:
 ///   millrace chain approve 77e0… --as 2 --network /tmp/mill

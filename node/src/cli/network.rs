@@ -301,19 +301,17 @@ pub(super) fn add(args: &AddArgs) -> Result<bool> {
             "validator": member(&added.member),
             "request": added.request,
             "observer": added.section,
-            "told": added.told,
+            "extended": added.extended,
         }));
     }
     let directory = quoted(&args.directory);
     println!("\"{}\" in {}", added.member.name, quoted(&added.member.directory));
-    if added.told.is_empty() {
-        println!(
-            "\nlet it follow: put this into the node.toml of each validator, and kill -HUP it\n\n{}",
-            added.section
-        );
-    } else {
-        println!("\nlet it follow:  kill -HUP $(cat {directory}/validator-*/node.pid)");
-    }
+    println!("\nlet it follow: the node.toml of every validator needs this section\n\n{}", added.section);
+    println!(
+        "{} of the files in {directory} have it now. To have those that are in use here read again:",
+        added.extended.len()
+    );
+    println!("  kill -HUP $(cat {directory}/validator-*/node.pid)\n");
     println!("start it:       millrace network up {directory} --only {}", added.member.index);
     println!("admit it:       millrace chain admit {} --network {directory}", quoted(&added.request));
     Ok(true)

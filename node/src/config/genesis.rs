@@ -47,7 +47,7 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
     let recorded = Digest(top.required::<[u8; 32]>("network_id", HEX32)?);
     let memberships = [Membership::Fixed, Membership::Decided].map(|one| (one.name(), one));
     let what = "\"fixed\", or \"decided\" if administrators decide who validates";
-    let membership = top.choice("members", &memberships, Membership::Fixed, what)?;
+    let membership = top.choice("membership", &memberships, Membership::Fixed, what)?;
     let validators =
         top.sections("validator")?.into_iter().map(read_validator).collect::<Result<Vec<_>, _>>()?;
     let chains = top.sections("chain")?.into_iter().map(read_chain).collect::<Result<Vec<_>, _>>()?;
@@ -78,7 +78,7 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         "# The beginning of the network \"{}\". Every validator and client holds the same file: the network\n\
          # id is the SHA-256 of genesis.header, which covers everything in here and in the accounts files. It is\n\
          # under every signature.\n\
-         name = {}\nnetwork_id = \"{}\"\nmembers = \"{}\"\n",
+         name = {}\nnetwork_id = \"{}\"\nmembership = \"{}\"\n",
         genesis.name().escape_debug(),
         quoted(genesis.name()),
         genesis.network(),

@@ -13,7 +13,12 @@ use serde_json::json;
 use super::{GovernanceError, propose};
 use crate::cli::{AdmitArgs, MembersListArgs, RemoveArgs, print_json, rows};
 use crate::network::{self, Network};
+use crate::query::decisions::member_fields;
 use crate::query::{connect, network_of};
+
+/// Why a member that answers gives no consent.
+const NOT_READY: &str = "it is more than 16 blocks behind, is in another epoch, has another key, or does not vote yet \
+                         after a loss";
 
 /// Proposes another validator, or one in the place of another; `false` if that is not committed.
 ///
@@ -48,16 +53,7 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
     let answer = asked.client.members()?;
     let (members, said) = answer.value;
     if args.json {
-        let member = |member: &Member| {
-            json!({
-                "name": member.name,
-                "public_key": hex::encode(member.public_key),
-                "certificate_fingerprint": hex::encode(member.certificate_fingerprint),
-                "peers": member.peer_address,
-                "clients": member.client_address,
-            })
-        };
-        let list: Vec<_> = members.list.iter().map(member).collect();
+        let list: Vec<_> = members.list.iter().map(member_fields).collect();
         print_json(&json!({
             "epoch": members.epoch,
             "begins_after": said.begins_after,
@@ -66,7 +62,7 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
         }))?;
         return Ok(true);
     }
-    println!("epoch {}, which begins behind height {}", members.epoch, said.begins_after);
+    println!("epoch {}, from height {} on", members.epoch, said.begins_after.next());
     let shown: Vec<(String, String)> = members
         .list
         .iter()
@@ -85,31 +81,31 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
     let shown: Vec<_> = shown.iter().map(|(place, text)| (place.as_str(), text.clone())).collect();
     rows(&shown);
     println!(
-        "{} validators, of whom {} make a quorum (as one of them says)",
+        "{} validators, of whom {} make a quorum (one of them says so; nothing is proved)",
         members.list.len(),
         members.quorum()
     );
     Ok(true)
 }
 
-/// The members that there are now and that a change would make, as a validator says.
-pub(super) fn after(client: &mut Client, change: &MemberChange) -> Result<(Members, Members)> {
+/// The members that a change would make, as a validator says.
+pub(super) fn after(client: &mut Client, change: &MemberChange) -> Result<Members> {
     let (present, _) = client.members()?.value;
-    let next = present.after(change).map_err(|flaw| GovernanceError::Invalid(flaw.to_string()))?;
-    Ok((present, next))
+    Ok(present.after(change).map_err(|flaw| GovernanceError::Invalid(flaw.to_string()))?)
 }
 
-/// Asks all that are to be members for their consent. What is missing is told, and is for the network to judge.
+/// Asks every member of the new set for its consent. Says who did not consent; the network decides whether the rest are
+/// enough.
 pub(super) fn consents(
     client: &mut Client,
     network: Option<&Network>,
     change: &MemberChange,
 ) -> Result<Vec<u8>> {
-    let (present, next) = after(client, change)?;
+    let next = after(client, change)?;
     let mut consents = Vec::new();
     let mut missing = Vec::new();
     for (place, member) in next.list.iter().enumerate() {
-        match consent(client, network, (&present, &next), member) {
+        match consent(client, network, &next, member) {
             Ok(consent) => consents.push(consent),
             Err(why) => {
                 missing.push(format!("  validator {place} (\"{}\") does not consent: {why}", member.name))
@@ -119,7 +115,8 @@ pub(super) fn consents(
     missing.iter().for_each(|line| eprintln!("{line}"));
     if consents.len() < next.quorum() {
         eprintln!(
-            "warning: {} of the {} that would be validators consent, and {} must with the last approval",
+            "warning: only {} of the {} new members consent. The last approval needs {}, and any member whose key is new \
+             must be among them",
             consents.len(),
             next.list.len(),
             next.quorum()
@@ -132,7 +129,7 @@ pub(super) fn consents(
 fn consent(
     client: &Client,
     network: Option<&Network>,
-    (_, next): (&Members, &Members),
+    next: &Members,
     member: &Member,
 ) -> Result<Consent, String> {
     let fingerprint = Fingerprint(member.certificate_fingerprint);
@@ -145,5 +142,5 @@ fn consent(
     let mut asked =
         Client::connect(&address, fingerprint, *client.network()).map_err(|error| error.to_string())?;
     let consent = asked.consent(next).map_err(|error| error.to_string())?;
-    consent.ok_or_else(|| "it does not keep up with the network, or is in another epoch".to_owned())
+    consent.ok_or_else(|| NOT_READY.to_owned())
 }

@@ -1,4 +1,5 @@
-//! What administrators decide about the chains of a network: proposing, approving, and seeing what became of it.
+//! What administrators decide about the chains and the validators of a network: proposing, approving, and seeing what
+//! became of it.
 
 mod members;
 pub(crate) mod proposals;

@@ -33,9 +33,9 @@ fn member(member: &Member) -> Option<String> {
         return Some(format!("name: a validator has a name of 1 to {NAME_BYTES_MAX} bytes, not of {name}"));
     }
     if is_small_order(&member.public_key) {
-        return Some("public_key: anybody can sign for it: it has small order".to_owned());
+        return Some("public_key: it has small order, so anybody could sign for it".to_owned());
     }
-    let all = [("peer_address", &member.peer_address), ("client_address", &member.client_address)];
+    let all = [("peers", &member.peer_address), ("clients", &member.client_address)];
     let is_wrong = |at: &str| at.len() > ADDRESS_BYTES_MAX || !at.bytes().all(|byte| byte.is_ascii_graphic());
     let (what, _) = all.into_iter().find(|(_, at)| is_wrong(at))?;
     Some(format!(

@@ -30,14 +30,14 @@ pub const REQUEST_FILE: &str = "request.toml";
 /// A validator that was prepared.
 #[derive(Debug)]
 pub struct Added {
-    /// It.
+    /// It, as `network.toml` lists it.
     pub member: Member,
     /// What administrators admit.
     pub request: PathBuf,
     /// What the configuration of each validator must say so that it can follow.
     pub section: String,
-    /// The configurations that say so now.
-    pub told: Vec<PathBuf>,
+    /// The configurations of the directory that say so now: of one other validator or more.
+    pub extended: Vec<PathBuf>,
 }
 
 /// Why no validator can be added.
@@ -145,11 +145,11 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
         quoted(&name),
         of_peers.0
     );
-    let mut told = Vec::new();
+    let mut extended = Vec::new();
     for member in network.members.iter().filter(|member| member.config_file().exists()) {
         let file = member.config_file();
         extend(&file, &section)?;
-        told.push(file);
+        extended.push(file);
     }
     let listed = format!(
         "[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\ncertificate_fingerprint = \"{fingerprint}\"\n\
@@ -160,7 +160,7 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
     extend(&network.directory.join(NETWORK_FILE), &listed)?;
     let member =
         Member { index: ValidatorIndex(index as u16), name, clients: of_clients.0, fingerprint, directory };
-    Ok(Added { member, request, section, told })
+    Ok(Added { member, request, section, extended })
 }
 
 /// Writes a section behind what a file has.
@@ -226,11 +226,5 @@ pub fn request(file: &Path) -> Result<Candidate, ConfigError> {
         client_address: clients.to_string(),
     };
     top.finish()?;
-    if candidate.is_valid() {
-        return Ok(candidate);
-    }
-    let problem = "no validator can be like this: a name has 1 to 64 bytes, an address at most 64, and the key must be \
-                   one"
-    .to_owned();
-    Err(ConfigError::Content { file: file.to_owned(), problem })
+    Ok(candidate)
 }

@@ -126,7 +126,7 @@ fn a_genesis_says_whether_its_members_are_decided_and_a_file_without_the_line_th
         std::fs::write(&file, text.replace(from, to)).unwrap();
         genesis::load(&file)
     };
-    assert_eq!(change("members = \"fixed\"\n", "").unwrap(), *fixed);
+    assert_eq!(change("membership = \"fixed\"\n", "").unwrap(), *fixed);
     let (name, validators) = (fixed.name().to_owned(), fixed.validators().to_vec());
     let decided =
         Genesis::with_membership(name, validators, Membership::Decided, fixed.chains().to_vec()).unwrap();
@@ -134,8 +134,8 @@ fn a_genesis_says_whether_its_members_are_decided_and_a_file_without_the_line_th
     assert_eq!(genesis::load(&file).unwrap(), decided);
     let other = change("\"decided\"", "\"fixed\"").unwrap_err();
     assert!(matches!(other, ConfigError::Contradiction(_)), "it is under the network id: {other}");
-    let unknown = change("members = \"fixed\"", "members = \"some\"").unwrap_err().to_string();
-    assert!(unknown.contains("members") && unknown.contains("\"decided\""), "{unknown}");
+    let unknown = change("membership = \"fixed\"", "membership = \"some\"").unwrap_err().to_string();
+    assert!(unknown.contains("membership") && unknown.contains("\"decided\""), "{unknown}");
 }
 
 #[test]

@@ -318,7 +318,7 @@ impl FinalityVerifier for Certificates {
         ValidatorIndex(self.with(epoch, |of| of.leader(view)).expect("the epoch is known"))
     }
 
-    fn admit(&self, members: &Members) {
+    fn learn(&self, members: &Members) {
         let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
         if members.epoch.0 == epochs.len() as u64 {
             // Each member of a set that was decided has shown a signature under its key, or was there before.

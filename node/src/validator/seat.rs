@@ -122,6 +122,6 @@ impl Seat {
 /// A decision counts for more than a file that may be older. Where it gives none, the peer's section does.
 fn address_of(member: &Member, config: &Config) -> Option<Address> {
     let listed = || config.peers.iter().find(|peer| peer.public_key == member.public_key);
-    // One that was decided and is none does no harm where the configuration has one.
+    // A decided address that cannot be parsed is ignored.
     member.peer_address.parse().ok().or_else(|| listed().map(|peer| peer.address.clone()))
 }

@@ -177,9 +177,9 @@ pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates
     // Others may have come since; the history that it would begin anew would be believed.
     anyhow::ensure!(
         !(is_alone && standing.votes_forgotten),
-        "the journal or the votes in {} were lost or put back, and as far as they go this validator is alone: with what it \
-         has it would begin another history of a network that may have other members by now. Put back what was lost, or \
-         begin with another key that the present members admit",
+        "the journal or the votes in {} were lost or put back. According to what is left this validator is the only one, \
+         so it would begin a second history, although the network may have other members by now. Put back what was lost, \
+         or have the present members admit a new validator with a new key",
         config.data.display()
     );
     Ok(Opened { journal, votes, files, resumed, standing, boots })

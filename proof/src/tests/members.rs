@@ -5,8 +5,8 @@ use std::vec::Vec;
 
 use engine::types::{
     Consent, Consents, Decision as EngineDecision, Epoch, Height, MEMBERS_KEY as ENGINE_KEY,
-    Member as EngineMember, MemberChange as EngineChange, Members as EngineMembers, MembersRecord,
-    Membership, ValidatorIndex,
+    Member as EngineMember, MemberChange as EngineChange, Members as EngineMembers,
+    MembersRecord as EngineRecord, Membership, ValidatorIndex,
 };
 use kernels::ed25519::SigningKey;
 use proptest::prelude::*;
@@ -71,7 +71,7 @@ fn the_members_that_were_decided_are_proved_and_before_that_that_there_are_none(
     let decided = network.ledger.height().0;
     let found = said(&mut network, MEMBERS_KEY).unwrap();
     let digest = set.digest().0;
-    let members = Members { epoch: 1, decided, count: 2, digest, proposal };
+    let members = MembersRecord { epoch: 1, decided, count: 2, digest, proposal };
     assert_eq!(found.fact, Fact::Members(Some(members)));
     assert!(
         found.to_string().contains("the members decided last were 2 for epoch 1, by proposal "),
@@ -125,9 +125,9 @@ proptest! {
             (ours, theirs) => prop_assert!(false, "{:?}, {:?}", ours, theirs),
         }
         let (decided, digest) = (Height(9), engine::types::Digest([3; 32]));
-        let record = MembersRecord { epoch: Epoch(1), decided, count: 4, digest, proposal: digest };
+        let record = EngineRecord { epoch: Epoch(1), decided, count: 4, digest, proposal: digest };
         let value = spoil(record.encode());
-        match (Members::decode(&value), MembersRecord::decode(&value)) {
+        match (MembersRecord::decode(&value), EngineRecord::decode(&value)) {
             (Ok(ours), Some(theirs)) => {
                 prop_assert_eq!((ours.epoch, ours.decided, ours.count), (theirs.epoch.0, theirs.decided.0, theirs.count));
                 prop_assert_eq!((ours.digest, ours.proposal), (theirs.digest.0, theirs.proposal.0));

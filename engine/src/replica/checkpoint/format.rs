@@ -5,7 +5,7 @@
 //! head    | magic (21) | network (32) | validator (32) | replay from (8) | SHA-256 of all this (32)
 //! common  | magic (16) | network (32) | record of the height: bytes (4), as in the journal, without certificate and
 //!         | places of batches | bytes of all batches (8) | roots (4), 32 each | quotas (4), each chain (4), since (8), bytes (4)
-//!         | epochs that are over (4), each: bytes (4), last block, bytes (4), who validated then
+//!         | epochs that are over (4), each: bytes (4), last block, bytes (4), the next members
 //!         | chains (4), each as below
 //! local   | evidence: bytes (4) | begun (8) | done (8) | lost (1) | counterpart lost (1)
 //!         | base (8) | positions (8), 8 each | hints (8), 8 each
@@ -293,7 +293,8 @@ impl CheckpointMark {
 
 impl<R: Read> In<R> {
     fn evidence(&mut self) -> io::Result<Evidence> {
-        Evidence::decode(&self.bytes()?).map_err(|error| invalid(format!("its evidence is none: {error}")))
+        Evidence::decode(&self.bytes()?)
+            .map_err(|error| invalid(format!("its evidence cannot be decoded: {error}")))
     }
 
     fn handover(&mut self) -> io::Result<(Block, Members)> {

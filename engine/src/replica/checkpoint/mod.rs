@@ -82,7 +82,7 @@ pub struct CommonState {
     pub roots: Vec<Digest>,
     /// The quotas of the chains, as far as they are decided.
     pub quotas: Quotas,
-    /// The epochs that were over before the height's own: the last block of each, and who validated then.
+    /// The epochs that were over before the height's own: the last block of each, and who validated after it.
     pub handovers: Vec<(Block, Members)>,
     /// The chains, ascending.
     pub chains: Vec<ChainCheckpoint>,

@@ -36,7 +36,7 @@ impl FinalityVerifier for Plain {
         ValidatorIndex(0)
     }
 
-    fn admit(&self, _: &Members) {}
+    fn learn(&self, _: &Members) {}
 }
 
 /// A journal of two authors, and what it was before anything rotted.

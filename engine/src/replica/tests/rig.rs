@@ -55,7 +55,7 @@ impl FinalityVerifier for Plain {
         ValidatorIndex((view % 4) as u16)
     }
 
-    fn admit(&self, _: &Members) {}
+    fn learn(&self, _: &Members) {}
 }
 
 pub fn options() -> Options {
