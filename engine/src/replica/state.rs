@@ -416,6 +416,12 @@ impl Replica {
         self.sync.lag(self.committed)
     }
 
+    /// Whether this validator hears enough of its peers to tell whether it is behind.
+    #[must_use]
+    pub fn knows_the_height(&self) -> bool {
+        self.others() == 0 || self.sync.hears()
+    }
+
     /// Sizes of everything that is keyed by what a peer says, by name: for checkers and reports.
     #[must_use]
     pub fn sizes(&self) -> Vec<(&'static str, usize)> {

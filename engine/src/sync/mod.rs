@@ -77,6 +77,8 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, Default)]
 struct Peer {
     connected: bool,
+    /// It has said on this connection where it stands.
+    heard: bool,
     committed: Height,
     /// The first height that it keeps.
     kept_from: Height,
@@ -139,7 +141,8 @@ impl CatchUp {
     /// A peer has connected. Where it stands is not known any more; what it did wrong is.
     pub fn connected(&mut self, peer: ValidatorIndex) {
         let peer = self.peers.entry(peer).or_default();
-        (peer.connected, peer.committed, peer.kept_from) = (true, Height(0), Height(0));
+        (peer.connected, peer.heard) = (true, false);
+        (peer.committed, peer.kept_from) = (Height(0), Height(0));
     }
 
     /// A peer has gone: it is not asked, and what it was asked is asked elsewhere.
@@ -162,7 +165,7 @@ impl CatchUp {
         now: Duration,
     ) -> Result<(), Misbehaviour> {
         let Some(peer) = self.peers.get_mut(&from) else { return Ok(()) };
-        (peer.kept_from, peer.had_nothing) = (kept_from, false);
+        (peer.heard, peer.kept_from, peer.had_nothing) = (true, kept_from, false);
         let before = std::mem::replace(&mut peer.committed, committed);
         if committed < before {
             self.distrust(from, now);
@@ -185,6 +188,12 @@ impl CatchUp {
         let mut heights: Vec<Height> = self.trusted().map(|(_, peer)| peer.committed).collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
         heights.get(self.faulty).copied().unwrap_or(Height(0))
+    }
+
+    /// Whether f+1 trusted peers have said where they stand: with fewer nobody can tell how far the network is.
+    #[must_use]
+    pub fn hears(&self) -> bool {
+        self.trusted().filter(|(_, peer)| peer.heard).count() > self.faulty
     }
 
     /// How many blocks `committed` is behind, if that is more than the normal course explains.

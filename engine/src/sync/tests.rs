@@ -66,6 +66,24 @@ fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
     assert_eq!(asked, Some((A, PeerMessage::FetchBlocks { from: Height(3), max: BLOCKS_REPLY_MAX as u32 })));
 }
 
+#[test]
+fn how_far_the_network_is_can_be_told_once_more_than_f_say_where_they_stand() {
+    let mut sync = CatchUp::new(1);
+    for peer in [A, B, C] {
+        sync.connected(peer);
+    }
+    sync.status(A, (Height(3), Height(1)), ms(0)).unwrap();
+    assert!(!sync.hears(), "that one may lie");
+    sync.status(B, (Height(0), Height(1)), ms(0)).unwrap();
+    assert!(sync.hears());
+    sync.disconnected(A);
+    assert!(!sync.hears());
+    sync.connected(A);
+    assert!(!sync.hears(), "it may have lost everything since");
+    sync.status(C, (Height(2), Height(1)), ms(0)).unwrap();
+    assert!(sync.hears());
+}
+
 /// It alone may have the last block of the epoch, which those who are left cannot finalize without it.
 #[test]
 fn one_that_is_in_a_later_epoch_is_asked_though_f_others_say_nothing_when_the_head_rests() {

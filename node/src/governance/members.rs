@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use client::Client;
-use engine::types::{Consent, Consents, Decision, Member, MemberChange, Members, ValidatorIndex};
+use engine::types::{Consent, Consents, Decision, Member, MemberChange, MemberFlaw, Members, ValidatorIndex};
 use net::{Address, Fingerprint};
 use serde_json::json;
 
@@ -91,7 +91,29 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
 /// The members that a change would make, as a validator says.
 pub(super) fn after(client: &mut Client, change: &MemberChange) -> Result<Members> {
     let (present, _) = client.members()?.value;
-    Ok(present.after(change).map_err(|flaw| GovernanceError::Invalid(flaw.to_string()))?)
+    let in_words = |flaw| match flaw {
+        MemberFlaw::BelowFour => format!("{flaw}; --below-four says that this is meant"),
+        _ => flaw.to_string(),
+    };
+    Ok(present.after(change).map_err(|flaw| GovernanceError::Invalid(in_words(flaw)))?)
+}
+
+/// Says who has the place of a change now: places move when somebody is removed, so the number alone may mean somebody
+/// else by now.
+pub(super) fn name_who_leaves(client: &mut Client, change: &MemberChange) -> Result<()> {
+    let (MemberChange::Remove { place, .. } | MemberChange::Replace(place, _)) = change else {
+        return Ok(());
+    };
+    let (present, _) = client.members()?.value;
+    if let Some(leaves) = present.get(*place) {
+        println!(
+            "validator {place} of epoch {} is \"{}\" with key {:.16}…",
+            present.epoch,
+            leaves.name,
+            hex::encode(leaves.public_key)
+        );
+    }
+    Ok(())
 }
 
 /// Asks every member of the new set for its consent. Says who did not consent; the network decides whether the rest are

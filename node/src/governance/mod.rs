@@ -312,6 +312,9 @@ fn examine(
 ) -> Result<()> {
     if !json {
         print_changes(changes(client, network, governance, decision)?.as_deref());
+        if let Decision::Members(change) = decision {
+            members::name_who_leaves(client, change)?;
+        }
     }
     if matches!(decision, Decision::Roles(..) | Decision::Administrators(_)) {
         let (all, ..) = proposals::all(client, network, governance)?;

@@ -310,7 +310,8 @@ pub(crate) fn connect_to(endpoint: &Address, fingerprint: Fingerprint, network: 
 /// How long the first validator is waited for before the others are asked as well.
 const FIRST_ALONE: Duration = Duration::from_millis(300);
 
-/// The validator that was named, or the first that answers: mostly one alone is asked.
+/// The validator that was named, or the first that answers and keeps up: mostly one alone is asked. Where none keeps
+/// up, the first that answers.
 pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
     let count = network.members.len();
     let wanted = |member: &&Member| validator.is_none_or(|wanted| wanted == member.index.0);
@@ -325,20 +326,25 @@ pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Resul
             let _late = answers.send(answer.map_err(refusal));
         })
     };
-    let mut refusals = Vec::new();
+    let (mut refusals, mut stale) = (Vec::new(), Vec::new());
     let (first, rest) = members.split_at(members.len().min(1));
     first.iter().for_each(|member| drop(ask(member)));
-    match asked.recv_timeout(FIRST_ALONE) {
-        Ok(Ok(client)) => return Ok(client),
-        Ok(Err(refusal)) => refusals.push(refusal),
-        Err(_) => {}
-    }
-    rest.iter().for_each(|member| drop(ask(member)));
-    while refusals.len() < members.len() {
-        match asked.recv().expect("this function holds a sender itself") {
-            Ok(client) => return Ok(client),
-            Err(refusal) => refusals.push(refusal),
+    let mut others = Some(rest);
+    while refusals.len() + stale.len() < members.len() {
+        // Without an end it is waited for somebody who answers, for a better answer only shortly.
+        let is_short = others.is_some() || !stale.is_empty();
+        let patience = if is_short { FIRST_ALONE } else { Duration::MAX };
+        match asked.recv_timeout(patience) {
+            Ok(Ok(client)) if client.welcome().as_of.keeps_up() => return Ok(client),
+            Ok(Ok(client)) => stale.push(client),
+            Ok(Err(refusal)) => refusals.push(refusal),
+            Err(_) if others.is_none() => break,
+            Err(_) => {}
         }
+        others.take().into_iter().flatten().for_each(|member| drop(ask(member)));
+    }
+    if let Some(client) = stale.into_iter().next() {
+        return Ok(client);
     }
     match validator {
         Some(index) if refusals.is_empty() => Err(NoValidator { index, count: count as u16 }.into()),

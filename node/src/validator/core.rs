@@ -104,6 +104,7 @@ impl Core {
     /// Works until told to stop.
     pub fn run(mut self, events: &Receiver<CoreEvent>) {
         let mut watchdog = Watchdog::new();
+        self.host.count(&self.replica);
         loop {
             let now = self.host.wiring.shared.clock.now();
             watchdog.turn(now);
@@ -112,6 +113,7 @@ impl Core {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     self.input(Input::Time);
+                    self.host.count(&self.replica);
                     continue;
                 }
                 Ok(first) => first,
@@ -203,6 +205,7 @@ impl Host {
         let counters = &self.wiring.shared.counters;
         counters.behind.store(replica.behind().unwrap_or(0), Relaxed);
         let flag = |on: bool| u64::from(on);
+        counters.unheard.store(flag(!replica.knows_the_height()), Relaxed);
         counters.stream_lost.store(flag(replica.is_learning()), Relaxed);
         counters.votes_forgotten.store(flag(replica.is_rejoining()), Relaxed);
         let now = self.wiring.shared.clock.now();

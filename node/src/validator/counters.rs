@@ -97,6 +97,8 @@ counters! {
     repaired,
     /// How many blocks this validator is behind f+1 of its peers, if more than the normal course explains; else 0.
     behind,
+    /// 1 while fewer than f+1 peers say where they stand, so that nobody here can tell whether this validator is behind.
+    unheard,
     /// 1 while this validator does not know how far its own stream goes, and seals nothing.
     stream_lost,
     /// 1 while this validator does not vote because it may have forgotten what it voted for.
@@ -165,7 +167,8 @@ impl Counters {
         let height = self.height.load(Relaxed);
         let undispatched = self.finalized.load(Relaxed).saturating_sub(height);
         let behind = undispatched.max(self.behind.load(Relaxed));
-        AsOf { height: Height(height), behind: Some(behind) }
+        let is_known = behind > 0 || self.unheard.load(Relaxed) == 0;
+        AsOf { height: Height(height), behind: is_known.then_some(behind) }
     }
 
     /// Records that `transactions` spent `us` in `stage`.
