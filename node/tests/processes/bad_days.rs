@@ -176,7 +176,7 @@ fn too_few_are_told_from_a_network_that_works() {
         (&up["up"], &up["quorum"], &up["validators"][1]["up"]),
         (&false.into(), &3.into(), &false.into())
     );
-    assert!(up["validators"][1]["problem"].as_str().unwrap().contains("validator.index"), "{up}");
+    assert!(up["validators"][1]["problem"].as_str().unwrap().contains("validator.name"), "{up}");
     let (out, _) = expect(1, &["network", "up", dir]);
     assert!(out.contains("2 of 4 validators are up, and 3 make a quorum: nothing is committed"), "{out}");
 }
