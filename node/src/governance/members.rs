@@ -126,18 +126,24 @@ pub(super) fn consents(
     let next = after(client, change)?;
     let mut consents = Vec::new();
     let mut missing = Vec::new();
+    let mut lacks_newcomer = false;
+    let newcomer = match change {
+        MemberChange::Add(new) | MemberChange::Replace(_, new) => Some(new),
+        MemberChange::Remove { .. } => None,
+    };
     for (place, member) in next.list.iter().enumerate() {
         match consent(client, network, &next, member) {
             Ok(consent) => consents.push(consent),
             Err(why) => {
-                missing.push(format!("  validator {place} (\"{}\") does not consent: {why}", member.name))
+                missing.push(format!("  validator {place} (\"{}\") does not consent: {why}", member.name));
+                lacks_newcomer |= newcomer.is_some_and(|new| new.public_key == member.public_key);
             }
         }
     }
     missing.iter().for_each(|line| eprintln!("{line}"));
-    if consents.len() < next.quorum() {
+    if consents.len() < next.quorum() || lacks_newcomer {
         eprintln!(
-            "warning: only {} of the {} new members consent. The last approval needs {}, and any member whose key is new \
+            "warning: {} of the {} new members consent. The last approval needs {}, and any member whose key is new \
              must be among them",
             consents.len(),
             next.list.len(),

@@ -166,6 +166,7 @@ fn what_would_stop_the_network_or_is_none_of_its_members_is_refused_in_words() {
         text.contains("too few consents") && error.contains("(\"elm\") does not consent"),
         "{text}{error}"
     );
+    assert!(error.contains("warning: 4 of the 5 new members consent. The last approval needs 4"), "{error}");
     testbed.spawn(4);
     // It must have heard where the others stand, and have caught up.
     wait("it consents, and it is decided", || millrace(&approve).status.success());
