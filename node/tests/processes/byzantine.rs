@@ -18,7 +18,7 @@ use node::config::Config;
 use node::validator::counters::CountersReport;
 use node::validator::peers::{BULK, CONTROL, channel_of, channels};
 
-/// Which member it is; those with a lower index call it.
+/// Which member it is.
 const ME: usize = 3;
 const MINE: ValidatorIndex = ValidatorIndex(ME as u16);
 /// Offences in quick succession that cost a member its connection, with some to spare.
@@ -72,7 +72,7 @@ impl Byzantine {
 
     /// Waits until validator 0 is there.
     fn connected(&self) {
-        wait("validator 0 calls", || self.network.peers().unwrap().connected().contains(&0));
+        wait("validator 0 is connected", || self.network.peers().unwrap().connected().contains(&0));
         self.events.try_iter().for_each(drop);
     }
 

@@ -165,19 +165,24 @@ fn a_hangup_reads_the_configuration_again() {
 fn a_peer_is_called_at_the_address_that_was_read_again() {
     let mut testbed = Testbed::new(2, 100);
     let members = testbed.network.members.clone();
-    let file = members[0].config_file();
+    let caller = testbed.caller();
+    let called = 1 - caller;
+    let file = members[caller].config_file();
     let right = fs::read_to_string(&file).unwrap();
-    // The lower index calls the higher one.
     let line = right.lines().find(|line| line.starts_with("address = ")).unwrap();
     fs::write(&file, right.replacen(line, "address = \"127.0.0.1:1\"", 1)).unwrap();
-    testbed.spawn(1);
-    let mut service = Service::start(&members[0], |_| {});
+    testbed.spawn(called);
+    let mut service = Service::start(&members[caller], |_| {});
     service.told("READY=1");
     wait("it calls in vain", || service.said().contains("cannot reach a peer yet"));
     fs::write(&file, &right).unwrap();
     let said = service.reload();
-    assert!(said.contains("peer.address is 1: ") && said.contains("it was 1: 127.0.0.1:1"), "{said}");
-    wait("they are connected", || testbed.client(0).status().unwrap().value.peers.len() == 1);
+    assert!(
+        said.contains(&format!("peer.address is {called}: "))
+            && said.contains(&format!("it was {called}: 127.0.0.1:1")),
+        "{said}"
+    );
+    wait("they are connected", || testbed.client(caller).status().unwrap().value.peers.len() == 1);
     assert_eq!(service.stop(), Some(0));
 }
 

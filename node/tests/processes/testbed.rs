@@ -101,6 +101,12 @@ impl Testbed {
         }
     }
 
+    /// The validator that calls all others: of two, the one with the lower fingerprint calls.
+    pub fn caller(&self) -> usize {
+        let members = self.network.members.iter().enumerate();
+        members.min_by_key(|(_, member)| member.fingerprint).unwrap().0
+    }
+
     pub fn client(&self, index: usize) -> Client {
         self.network.members[index].connect(&self.network.genesis).unwrap()
     }
