@@ -4,15 +4,16 @@ use std::net::UdpSocket;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::testbed::{PATIENCE, Testbed, verdicts};
+use crate::testbed::{PATIENCE, Testbed, verdicts, wait};
 use bytes::Bytes;
 use client::{Client, ClientError};
 use engine::types::{
     AccountId, Action, Command, Digest, Height, Outcome, Packet, Refusal, Transfer, Verdict,
 };
-use engine::wire::{ClientFrame, PROTOCOL_VERSION, ServerFrame};
+use engine::wire::{ClientFrame, PROTOCOL_VERSION, Query, ServerFrame};
 use loadgen::Start;
 use net::{BlockingConnection, ConnectOptions, Identity, LinkError};
+use node::validator::counters::CountersReport;
 
 /// A connection below the protocol.
 fn raw(testbed: &Testbed) -> BlockingConnection {
@@ -202,7 +203,7 @@ fn a_peer_with_a_certificate_from_elsewhere_is_refused() {
         peers: Some(net::PeerSettings {
             me: 3,
             // The lower one calls.
-            known_as: net::Fingerprint([0xff; 32]),
+            known_as: net::Fingerprint([0; 32]),
             sockets,
             names: net::Names::default(),
             peers,
@@ -221,6 +222,10 @@ fn a_peer_with_a_certificate_from_elsewhere_is_refused() {
         |_| net::Flow::Continue,
     )
     .unwrap();
+    wait("it has called and was refused", || {
+        let report = testbed.client(0).ask::<CountersReport>(Query::Counters).unwrap().value;
+        report.bytes["refused_unknown"] > 0
+    });
     assert!(seen.recv_timeout(Duration::from_secs(3)).is_err(), "the stranger was let in");
     still_good(&mut testbed, 5);
     stranger.shutdown(Duration::ZERO);
