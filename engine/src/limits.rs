@@ -183,8 +183,9 @@ pub const KEY_ACCOUNTS_MAX: usize = 64;
 /// Ends of epochs in one answer.
 pub const EPOCHS_ANSWERED_MAX: usize = 8;
 /// Bytes of the largest encoding of the members of an epoch.
-pub const MEMBERS_BYTES_MAX: usize =
-    8 + 2 + VALIDATORS_MAX * (1 + NAME_BYTES_MAX + PUBLIC_KEY_BYTES + 32 + 2 * (1 + ADDRESS_BYTES_MAX));
+pub const MEMBERS_BYTES_MAX: usize = 8 + 2 + VALIDATORS_MAX * MEMBER_BYTES_MAX;
+/// Bytes of the largest encoding of one member.
+pub const MEMBER_BYTES_MAX: usize = 1 + NAME_BYTES_MAX + PUBLIC_KEY_BYTES + 32 + 2 * (1 + ADDRESS_BYTES_MAX);
 /// Bytes of an answer to a client's query.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the text that tells a client why its connection ends.

@@ -295,9 +295,8 @@ impl Chronicle {
             time_ms: header.time_ms,
         };
         chapter.compare(record)?;
-        let mut cut = header.cut.clone();
+        let cut = record.block.cut_after(next.as_ref());
         if let Some(next) = next {
-            cut = vec![Head::NONE; next.list.len()];
             epochs.begin(next);
         }
         Ok(Self {
@@ -410,10 +409,7 @@ impl Chronicle {
         if self.chapter(height).is_none() {
             self.follows(block)?;
             let next = self.epochs.due(block.header(), self.oracle.decided_members())?;
-            self.cut = match &next {
-                None => block.cut().to_vec(),
-                Some(next) => vec![Head::NONE; next.list.len()],
-            };
+            self.cut = block.cut_after(next.as_ref());
             let chapter = self.execute(block, batches, next);
             self.roots_next.0 += block.header().roots.len() as u64;
             self.log.append(block.digest());

@@ -582,11 +582,11 @@ impl Walk {
     /// Goes on behind a block. With the last one of an epoch the streams of the next one begin; batches that it has not
     /// ordered never will be.
     fn pass(&mut self, block: &Block, chronicle: &Chronicle) {
-        self.cut = block.cut().to_vec();
-        if block.next_members().is_some() {
-            self.epoch = self.epoch.next();
-            let members = chronicle.members_of(self.epoch).expect("the block was replayed");
-            self.cut = vec![Head::NONE; members.list.len()];
+        let is_last = block.next_members().is_some();
+        let next = is_last.then(|| chronicle.members_of(self.epoch.next()).expect("the block was replayed"));
+        self.cut = block.cut_after(next);
+        if let Some(next) = next {
+            self.epoch = next.epoch;
             self.report.batches_unordered += self.waiting.len() as u64;
             self.waiting.clear();
         }

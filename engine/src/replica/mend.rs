@@ -33,7 +33,7 @@ use crate::limits::{CHECKPOINT_EVERY_HEIGHTS, ROOT_LAG_MAX};
 use crate::order::FinalityVerifier;
 use crate::roots::StateRoot;
 use crate::store::{Position, Record, Records, Repair, Rot};
-use crate::types::{Digest, Head, Height, ValidatorIndex};
+use crate::types::{Digest, Height, ValidatorIndex};
 use crate::wire::{Batch, Block};
 
 /// So many heights behind a stretch are looked through for batches that stand in it. One that is not ordered within two
@@ -267,19 +267,14 @@ impl<R: Records> Mender<'_, R> {
     fn batches(&self, of: &Found, known: &Known, others: &mut dyn Others) -> Result<Vec<Batch>, MendError> {
         let Found { record, block, .. } = of;
         let height = block.height();
-        let none = || vec![Head::NONE; block.cut().len()];
-        let before = match height.0 {
-            1 => none(),
-            above => {
-                let before = match known.get(&Height(above - 1)) {
-                    Some(found) => found.block.clone(),
-                    None => self.reader.block(Height(above - 1))?.1,
-                };
-                // Streams begin anew in each epoch.
-                let is_same = before.header().epoch == block.header().epoch;
-                if is_same { before.cut().to_vec() } else { none() }
-            }
+        let below = match height.0 {
+            1 => None,
+            above => Some(match known.get(&Height(above - 1)) {
+                Some(found) => found.block.clone(),
+                None => self.reader.block(Height(above - 1))?.1,
+            }),
         };
+        let before = block.cut_before(below.as_ref());
         let mut batches = Vec::new();
         for (author, (from, to)) in before.iter().zip(block.cut()).enumerate() {
             let (first, mut at) = (batches.len(), *to);

@@ -282,15 +282,11 @@ impl<R: Records> JournalReader<'_, R> {
         author: ValidatorIndex,
     ) -> Result<(Sequence, Vec<Position>), ReadError> {
         let (committed, block) = self.block(height)?;
-        let none = || vec![Head::NONE; block.cut().len()];
-        let before = match height.0 {
-            1 => none(),
-            above => {
-                let (_, before) = self.block(Height(above - 1))?;
-                let same = before.header().epoch == block.header().epoch;
-                if same { before.cut().to_vec() } else { none() }
-            }
+        let below = match height.0 {
+            1 => None,
+            above => Some(self.block(Height(above - 1))?.1),
         };
+        let before = block.cut_before(below.as_ref());
         let counts: Vec<usize> = before
             .iter()
             .zip(block.cut())

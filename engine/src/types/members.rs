@@ -21,15 +21,15 @@ use kernels::sha2::sha256_parts;
 use super::record::{number, own_key, take};
 use super::{AccountId, Digest, Epoch, Genesis, Height, ValidatorGenesis, ValidatorIndex, quorum};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX, TOLERANT_VALIDATORS_MIN,
-    VALIDATORS_MAX,
+    ADDRESS_BYTES_MAX, MEMBER_BYTES_MAX, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX,
+    TOLERANT_VALIDATORS_MIN, VALIDATORS_MAX,
 };
 
 const MEMBERS_DOMAIN: &[u8; 16] = b"millrace/members";
 const MEMBER_TAG: u8 = 8;
 const MEMBERS_TAG: u8 = 9;
 
-const _: () = assert!(Member::BYTES_MAX <= ROW_VALUE_BYTES_MAX);
+const _: () = assert!(MEMBER_BYTES_MAX <= ROW_VALUE_BYTES_MAX);
 
 /// The table's key of the set that was decided last.
 pub const MEMBERS_KEY: [u8; 32] = own_key(MEMBERS_TAG, 0, AccountId(0));
@@ -82,10 +82,6 @@ pub struct Member {
 }
 
 impl Member {
-    /// Bytes of the largest encoding.
-    pub(crate) const BYTES_MAX: usize =
-        1 + NAME_BYTES_MAX + PUBLIC_KEY_BYTES + 32 + 2 * (1 + ADDRESS_BYTES_MAX);
-
     /// Whether it can be one: its texts are within their bounds, and under its key a signature shows something.
     pub fn is_valid(&self) -> bool {
         let is_address =
@@ -98,7 +94,7 @@ impl Member {
 
     /// The bytes in a set and in a row; the picture above has the places.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::BYTES_MAX);
+        let mut bytes = Vec::with_capacity(MEMBER_BYTES_MAX);
         self.write(&mut bytes);
         bytes
     }
@@ -541,7 +537,7 @@ pub(crate) mod tests {
         };
         assert_eq!(
             (longest.encode().len(), Member::decode(&longest.encode())),
-            (Member::BYTES_MAX, Some(longest))
+            (MEMBER_BYTES_MAX, Some(longest))
         );
     }
 }

@@ -17,7 +17,7 @@ use kernels::merkle::{Frontier, Hash, leaf_hash, prove, root, verify_inclusion};
 
 use super::{Reader, WireError, Writer};
 use crate::limits::{BLOCK_FIXED_BYTES, BLOCK_ROOTS_MAX, HEAD_BYTES, VALIDATORS_MAX};
-use crate::types::{ChainTime, Digest, Epoch, Head, Height, Sequence, ValidatorIndex};
+use crate::types::{ChainTime, Digest, Epoch, Head, Height, Members, Sequence, ValidatorIndex};
 
 /// What is hashed before the short form: nothing else that is hashed begins so.
 const MAGIC: &[u8; 16] = b"millrace/block/3";
@@ -231,6 +231,18 @@ impl Block {
     /// How far each validator's stream is taken, by its index.
     pub fn cut(&self) -> &[Head] {
         &self.header.cut
+    }
+
+    /// How far each stream was taken before this block. `below` is the block under it; none where that is the genesis.
+    /// Streams begin anew in each epoch.
+    pub fn cut_before(&self, below: Option<&Self>) -> Vec<Head> {
+        let same = below.filter(|below| below.header.epoch == self.header.epoch);
+        same.map_or_else(|| vec![Head::NONE; self.cut().len()], |below| below.cut().to_vec())
+    }
+
+    /// How far each stream is taken when the block above begins: nowhere where `next` validate from then on.
+    pub fn cut_after(&self, next: Option<&Members>) -> Vec<Head> {
+        next.map_or_else(|| self.cut().to_vec(), |next| vec![Head::NONE; next.list.len()])
     }
 
     /// SHA-256 over a magic and the [short form](Self::short).

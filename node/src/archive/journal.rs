@@ -62,14 +62,9 @@ impl Tip {
 
     /// Behind a block, whose record names the members of the next epoch if it is the last one of its own.
     fn behind(&self, block: &Block, next: Option<Members>) -> Self {
-        let (height, digest) = (block.height(), *block.digest());
-        match next {
-            None => Self { height, digest, cut: block.cut().to_vec(), members: Arc::clone(&self.members) },
-            Some(members) => {
-                let cut = vec![Head::NONE; members.list.len()];
-                Self { height, digest, cut, members: Arc::new(members) }
-            }
-        }
+        let cut = block.cut_after(next.as_ref());
+        let members = next.map_or_else(|| Arc::clone(&self.members), Arc::new);
+        Self { height: block.height(), digest: *block.digest(), cut, members }
     }
 
     fn is_above(&self, batch: &Batch) -> bool {

@@ -9,7 +9,7 @@ use super::*;
 use crate::order::Finality;
 use crate::replica::{BlockIndex, Read};
 use crate::store::{Backend, Lock, Log, LogKind, Options, Owner, Replay};
-use crate::types::{ChainId, Epoch, Member, Members, Packet, Sequence};
+use crate::types::{ChainId, Epoch, Head, Member, Members, Packet, Sequence};
 use crate::wire::{BatchSection, Header, PeerMessage};
 
 const NETWORK: Digest = Digest([7; 32]);
