@@ -88,9 +88,8 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
     Ok(true)
 }
 
-/// The members that a change would make, as a validator says.
-pub(super) fn after(client: &mut Client, change: &MemberChange) -> Result<Members> {
-    let (present, _) = client.members()?.value;
+/// The members that a change would make of the present ones.
+fn after(present: &Members, change: &MemberChange) -> Result<Members> {
     let in_words = |flaw| match flaw {
         MemberFlaw::BelowFour => format!("{flaw}; --below-four says that this is meant"),
         _ => flaw.to_string(),
@@ -100,11 +99,8 @@ pub(super) fn after(client: &mut Client, change: &MemberChange) -> Result<Member
 
 /// Says who has the place of a change now: places move when somebody is removed, so the number alone may mean somebody
 /// else by now.
-pub(super) fn name_who_leaves(client: &mut Client, change: &MemberChange) -> Result<()> {
-    let (MemberChange::Remove { place, .. } | MemberChange::Replace(place, _)) = change else {
-        return Ok(());
-    };
-    let (present, _) = client.members()?.value;
+fn name_who_leaves(present: &Members, change: &MemberChange) {
+    let (MemberChange::Remove { place, .. } | MemberChange::Replace(place, _)) = change else { return };
     if let Some(leaves) = present.get(*place) {
         println!(
             "validator {place} of epoch {} is \"{}\" with key {:.16}…",
@@ -113,30 +109,30 @@ pub(super) fn name_who_leaves(client: &mut Client, change: &MemberChange) -> Res
             hex::encode(leaves.public_key)
         );
     }
-    Ok(())
 }
 
-/// Asks every member of the new set for its consent. Says who did not consent; the network decides whether the rest are
-/// enough.
+/// Asks every member of the new set for its consent, once it has said who leaves. Says who did not consent; the
+/// network decides whether the rest are enough.
 pub(super) fn consents(
     client: &mut Client,
     network: Option<&Network>,
-    change: &MemberChange,
+    (change, json): (&MemberChange, bool),
 ) -> Result<Vec<u8>> {
-    let next = after(client, change)?;
+    let (present, _) = client.members()?.value;
+    if !json {
+        name_who_leaves(&present, change);
+    }
+    let next = after(&present, change)?;
+    let newcomer = present.newcomer(change, &next).map(|place| usize::from(place.0));
     let mut consents = Vec::new();
     let mut missing = Vec::new();
     let mut lacks_newcomer = false;
-    let newcomer = match change {
-        MemberChange::Add(new) | MemberChange::Replace(_, new) => Some(new),
-        MemberChange::Remove { .. } => None,
-    };
     for (place, member) in next.list.iter().enumerate() {
         match consent(client, network, &next, member) {
             Ok(consent) => consents.push(consent),
             Err(why) => {
                 missing.push(format!("  validator {place} (\"{}\") does not consent: {why}", member.name));
-                lacks_newcomer |= newcomer.is_some_and(|new| new.public_key == member.public_key);
+                lacks_newcomer |= newcomer == Some(place);
             }
         }
     }

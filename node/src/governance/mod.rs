@@ -207,7 +207,7 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
         }
         examine(client, network.as_ref(), chain, (&found.decision, how.json))?;
         if let Decision::Members(change) = &found.decision {
-            consents = members::consents(client, network.as_ref(), change)?;
+            consents = members::consents(client, network.as_ref(), (change, how.json))?;
         }
     }
     let version = version(client.as_mut(), network.as_ref(), chain, args.administrators_version)?;
@@ -256,7 +256,7 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
         }
         examine(client, network, chain, (decision, by.how.json))?;
         if let Decision::Members(change) = decision {
-            consents = members::consents(client, network, change)?;
+            consents = members::consents(client, network, (change, by.how.json))?;
         }
     }
     let version = version(client.as_mut(), network, chain, by.administrators_version)?;
@@ -312,9 +312,6 @@ fn examine(
 ) -> Result<()> {
     if !json {
         print_changes(changes(client, network, governance, decision)?.as_deref());
-        if let Decision::Members(change) = decision {
-            members::name_who_leaves(client, change)?;
-        }
     }
     if matches!(decision, Decision::Roles(..) | Decision::Administrators(_)) {
         let (all, ..) = proposals::all(client, network, governance)?;
