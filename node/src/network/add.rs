@@ -10,18 +10,16 @@
 //! Nothing here makes it a validator: `millrace chain admit` proposes that.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use engine::types::{Member as Candidate, Membership, ValidatorIndex};
-use kernels::ed25519::SigningKey;
-use net::{Address, Identity};
+use net::Address;
 
-use super::init::{FIRST_START_TEXT, InitOptions, addresses, at, listen, make_directory};
-use super::{InitError, Member, NETWORK_FILE, Network, names};
+use super::init::{Draft, InitOptions, addresses, at, peer_section};
+use super::{InitError, Member, NETWORK_FILE, Network};
 use crate::config::genesis::quoted;
-use crate::config::{ADDRESS, ConfigError, FIRST_START, HEX32, Secret, Section};
+use crate::config::{ADDRESS, ConfigError, HEX32, Section};
 use crate::disk::put_in_place;
 
 /// The file with what administrators admit, in the directory of a new validator.
@@ -73,9 +71,6 @@ pub enum AddError {
     /// As for a new network.
     #[error(transparent)]
     Init(#[from] InitError),
-    /// A certificate could not be made.
-    #[error(transparent)]
-    Identity(#[from] net::IdentityError),
     /// What was written does not load.
     #[error(transparent)]
     Load(#[from] ConfigError),
@@ -96,54 +91,36 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
         return Err(InitError::InTheWay(directory).into());
     }
     let peers = peers(network)?;
-    let name = names::name(index);
-    let mut reached = addresses(&InitOptions { validators: 1, ..options.clone() })?;
-    let (of_peers, of_clients) = reached.remove(0);
-    let (seed, identity) = (Secret::generate().map_err(at(&directory))?, Identity::generate(&name)?);
-    make_directory(&directory)?;
-    let key = directory.join("consensus.key");
-    seed.save(&key).map_err(at(&key))?;
-    identity.save(&directory.join("tls.crt"), &directory.join("tls.key"))?;
-    let data = directory.join("data");
-    make_directory(&data)?;
-    let first = data.join(FIRST_START);
-    fs::write(&first, FIRST_START_TEXT).map_err(at(&first))?;
+    let reached = addresses(&InitOptions { validators: 1, ..options.clone() })?.remove(0);
+    let draft = Draft::new(&network.directory, index, reached)?;
+    draft.save()?;
     let mut text = format!(
-        "# \"{name}\", which is to be a validator of the network \"{}\". Paths are relative to this file.\n\
-         # Until administrators admit it, it follows. Run it in this directory: millrace node --config node.toml\n\
-         \n[validator]\nname = {}\n\
-         \n[network]\ngenesis = \"../genesis.toml\"\n\
-         \n[identity]\nconsensus_key = \"consensus.key\"   # secret: votes and batches\n\
-         certificate = \"tls.crt\"\nprivate_key = \"tls.key\"           # secret: TLS\n\
-         \n[listen]\npeers = {}\nclients = {}\n\
-         \n[storage]\ndirectory = \"data\"\nbackend = {}\n\
-         \n[log]\nlevel = {}\n",
+        "# \"{}\", which is to be a validator of the network \"{}\". Paths are relative to this file.\n\
+         # Until administrators admit it, it follows. Run it in this directory: millrace node --config node.toml\n",
+        draft.name,
         network.genesis.name().escape_debug(),
-        quoted(&name),
-        listen(&of_peers.1),
-        listen(&of_clients.1),
-        quoted(&options.storage),
-        quoted(&options.log_level),
     );
+    text.push_str(&draft.settings(options, None));
     text.push_str(&peers);
     let config = directory.join("node.toml");
     fs::write(&config, text).map_err(at(&config))?;
-    let public_key = hex::encode(SigningKey::from_seed(seed.0).public_key());
-    let fingerprint = identity.fingerprint();
+
+    let fingerprint = draft.identity.fingerprint();
     let request = directory.join(REQUEST_FILE);
     let asks = format!(
         "# What administrators admit: millrace chain admit {REQUEST_FILE} --as ACCOUNT --network DIR\n\
-         name = {}\npublic_key = \"{public_key}\"\ncertificate_fingerprint = \"{fingerprint}\"\n\
+         name = {}\npublic_key = \"{}\"\ncertificate_fingerprint = \"{fingerprint}\"\n\
          peers = \"{}\"\nclients = \"{}\"\n",
-        quoted(&name),
-        of_peers.0,
-        of_clients.0,
+        quoted(&draft.name),
+        hex::encode(draft.public_key()),
+        draft.peers.0,
+        draft.clients.0,
     );
     fs::write(&request, asks).map_err(at(&request))?;
     let section = format!(
         "[[observer]]\nname = {}\naddress = \"{}\"\ncertificate_fingerprint = \"{fingerprint}\"\n",
-        quoted(&name),
-        of_peers.0
+        quoted(&draft.name),
+        draft.peers.0
     );
     let mut extended = Vec::new();
     for member in network.members.iter().filter(|member| member.config_file().exists()) {
@@ -151,15 +128,9 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
         extend(&file, &section)?;
         extended.push(file);
     }
-    let listed = format!(
-        "[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\ncertificate_fingerprint = \"{fingerprint}\"\n\
-         directory = \"validator-{index}\"\n",
-        quoted(&name),
-        of_clients.0,
-    );
-    extend(&network.directory.join(NETWORK_FILE), &listed)?;
-    let member =
-        Member { index: ValidatorIndex(index as u16), name, clients: of_clients.0, fingerprint, directory };
+    extend(&network.directory.join(NETWORK_FILE), &draft.listed(index))?;
+    let Draft { name, clients: (clients, _), .. } = draft;
+    let member = Member { index: ValidatorIndex(index as u16), name, clients, fingerprint, directory };
     Ok(Added { member, request, section, extended })
 }
 
@@ -197,15 +168,7 @@ fn peers(network: &Network) -> Result<String, AddError> {
             index,
             name: validator.name.clone(),
         })?;
-        let _ = write!(
-            text,
-            "\n[[peer]]\nindex = {index}\nname = {}\naddress = {}\npublic_key = \"{}\"\n\
-             certificate_fingerprint = \"{}\"\n",
-            quoted(&validator.name),
-            quoted(address),
-            hex::encode(validator.public_key),
-            hex::encode(validator.certificate_fingerprint),
-        );
+        text.push_str(&peer_section(index, validator, address));
     }
     Ok(text)
 }

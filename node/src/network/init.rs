@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use engine::limits::PUBLIC_KEY_BYTES;
 use engine::types::{
     AccountGenesis, ChainGenesis, CryptoSuite, Genesis, GenesisError, Membership, ValidatorGenesis,
 };
@@ -137,14 +138,99 @@ pub enum InitError {
 const SEED_FILE: &str = "customers.seed";
 
 /// The secrets and addresses of one validator to be.
-struct Draft {
-    name: String,
-    directory: PathBuf,
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) directory: PathBuf,
     seed: Secret,
-    identity: Identity,
+    pub(super) identity: Identity,
     /// For peers and for clients: where it is reached, and where it listens.
-    peers: (Address, ListenOn),
-    clients: (Address, ListenOn),
+    pub(super) peers: Reached,
+    pub(super) clients: Reached,
+}
+
+impl Draft {
+    /// The validator with a number in a network's directory, with new secrets. Nothing is written.
+    pub(super) fn new(network: &Path, index: usize, reached: (Reached, Reached)) -> Result<Self, InitError> {
+        let (name, (peers, clients)) = (names::name(index), reached);
+        Ok(Self {
+            directory: network.join(format!("validator-{index}")),
+            seed: Secret::generate().map_err(at(network))?,
+            identity: Identity::generate(&name)?,
+            name,
+            peers,
+            clients,
+        })
+    }
+
+    pub(super) fn public_key(&self) -> [u8; PUBLIC_KEY_BYTES] {
+        SigningKey::from_seed(self.seed.0).public_key()
+    }
+
+    /// Makes its directory, with its secrets and the mark of a first start.
+    pub(super) fn save(&self) -> Result<(), InitError> {
+        make_directory(&self.directory)?;
+        let key = self.directory.join("consensus.key");
+        self.seed.save(&key).map_err(at(&key))?;
+        self.identity.save(&self.directory.join("tls.crt"), &self.directory.join("tls.key"))?;
+        let data = self.directory.join("data");
+        make_directory(&data)?;
+        let first = data.join(FIRST_START);
+        fs::write(&first, FIRST_START_TEXT).map_err(at(&first))
+    }
+
+    /// What its `node.toml` says of itself. `place` is that in the genesis, if it has one there.
+    pub(super) fn settings(&self, options: &InitOptions, place: Option<usize>) -> String {
+        let mut text = format!(
+            "\n[validator]\n{place}name = {name}\n\
+             \n[network]\ngenesis = \"../genesis.toml\"\n\
+             \n[identity]\n\
+             consensus_key = \"consensus.key\"   # secret: votes and batches\n\
+             certificate = \"tls.crt\"\n\
+             private_key = \"tls.key\"           # secret: TLS\n\
+             \n[listen]                        # UDP; also 0.0.0.0, [::], and lists: [\"10.0.0.5:7400\", \"[::1]:7400\"]\n\
+             peers = {peers}\nclients = {clients}\n\
+             \n[storage]\n\
+             directory = \"data\"\n\
+             backend = {storage}             # auto, uring or portable\n\
+             \n[log]\nlevel = {level}\n",
+            place = place.map_or_else(String::new, |place| format!("index = {place}\n")),
+            name = quoted(&self.name),
+            peers = listen(&self.peers.1),
+            clients = listen(&self.clients.1),
+            storage = quoted(&options.storage),
+            level = quoted(&options.log_level),
+        );
+        if !options.work.is_empty() {
+            text.push_str("\n[work]\n");
+            for (field, value) in &options.work {
+                let _ = writeln!(text, "{field} = {value}");
+            }
+        }
+        text
+    }
+
+    /// What `network.toml` says of it.
+    pub(super) fn listed(&self, index: usize) -> String {
+        format!(
+            "[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\n\
+             certificate_fingerprint = \"{}\"\ndirectory = \"validator-{index}\"\n",
+            quoted(&self.name),
+            self.clients.0,
+            self.identity.fingerprint(),
+        )
+    }
+}
+
+/// What the `node.toml` of others says of a validator of the genesis that is reached at an address.
+pub(super) fn peer_section(index: usize, of: &ValidatorGenesis, address: &str) -> String {
+    format!(
+        "\n[[peer]]\nindex = {index}\nname = {}\naddress = {}\npublic_key = \"{}\"\n\
+         certificate_fingerprint = \"{}\"\n",
+        quoted(&of.name),
+        quoted(address),
+        hex::encode(of.public_key),
+        hex::encode(of.certificate_fingerprint),
+    )
 }
 
 /// Makes a network in `directory`. It may exist and may hold something, but nothing of what is written.
@@ -169,18 +255,9 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
         return Err(InitError::InTheWay(taken));
     }
     let addresses = addresses(options)?;
-    let mut drafts = Vec::new();
-    for (index, (peers, clients)) in addresses.into_iter().enumerate() {
-        let name = names::name(index);
-        drafts.push(Draft {
-            directory: directory.join(format!("validator-{index}")),
-            seed: Secret::generate().map_err(at(directory))?,
-            identity: Identity::generate(&name)?,
-            name,
-            peers,
-            clients,
-        });
-    }
+    let drafts =
+        addresses.into_iter().enumerate().map(|(index, reached)| Draft::new(directory, index, reached));
+    let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
     let client_seed = Secret::generate().map_err(at(directory))?;
     // Numbers that make no genesis leave nothing behind that is in the way of better ones.
     let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
@@ -189,31 +266,23 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     client_seed.save(&seed_file).map_err(at(&seed_file))?;
     genesis::save(&genesis, directory).map_err(at(directory))?;
     for (index, draft) in drafts.iter().enumerate() {
-        make_directory(&draft.directory)?;
-        let key = draft.directory.join("consensus.key");
-        draft.seed.save(&key).map_err(at(&key))?;
-        draft.identity.save(&draft.directory.join("tls.crt"), &draft.directory.join("tls.key"))?;
-        let data = draft.directory.join("data");
-        make_directory(&data)?;
-        let first = data.join(FIRST_START);
-        fs::write(&first, FIRST_START_TEXT).map_err(at(&first))?;
+        draft.save()?;
         let file = draft.directory.join("node.toml");
-        fs::write(&file, node_toml(options, &drafts, index)).map_err(at(&file))?;
+        fs::write(&file, node_toml(options, &genesis, &drafts, index)).map_err(at(&file))?;
     }
     fs::write(&network_file, network_toml(&drafts)).map_err(at(&network_file))?;
     Ok(Network::load(directory)?)
 }
 
 /// What a person finds in that file.
-pub(super) const FIRST_START_TEXT: &str =
-    "This validator has never run. Its first start removes this file.\n";
+const FIRST_START_TEXT: &str = "This validator has never run. Its first start removes this file.\n";
 
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> InitError {
     let path = path.to_owned();
     move |source| InitError::Io { path, source }
 }
 
-pub(super) fn make_directory(path: &Path) -> Result<(), InitError> {
+fn make_directory(path: &Path) -> Result<(), InitError> {
     fs::create_dir_all(path).map_err(at(path))
 }
 
@@ -291,7 +360,7 @@ fn make_genesis(
         .iter()
         .map(|draft| ValidatorGenesis {
             name: draft.name.clone(),
-            public_key: SigningKey::from_seed(draft.seed.0).public_key(),
+            public_key: draft.public_key(),
             certificate_fingerprint: draft.identity.fingerprint().0,
         })
         .collect();
@@ -314,53 +383,23 @@ fn make_genesis(
     Genesis::with_membership(options.name.clone(), validators, options.membership, chains)
 }
 
-fn node_toml(options: &InitOptions, drafts: &[Draft], index: usize) -> String {
+fn node_toml(options: &InitOptions, genesis: &Genesis, drafts: &[Draft], index: usize) -> String {
     let me = &drafts[index];
     let mut text = format!(
-        "# Validator {index} (\"{name}\") of the network \"{network}\". Paths are relative to this file.\n\
-         # Run it in this directory: millrace node --config node.toml\n\
-         \n[validator]\nindex = {index}\nname = {quoted_name}\n\
-         \n[network]\ngenesis = \"../genesis.toml\"\n\
-         \n[identity]\n\
-         consensus_key = \"consensus.key\"   # secret: votes and batches\n\
-         certificate = \"tls.crt\"\n\
-         private_key = \"tls.key\"           # secret: TLS\n\
-         \n[listen]                        # UDP; also 0.0.0.0, [::], and lists: [\"10.0.0.5:7400\", \"[::1]:7400\"]\n\
-         peers = {peers}\nclients = {clients}\n\
-         \n[storage]\n\
-         directory = \"data\"\n\
-         backend = {storage}             # auto, uring or portable\n\
-         \n[log]\nlevel = {level}\n",
-        name = me.name,
-        network = options.name,
-        quoted_name = quoted(&me.name),
-        peers = listen(&me.peers.1),
-        clients = listen(&me.clients.1),
-        storage = quoted(&options.storage),
-        level = quoted(&options.log_level),
+        "# Validator {index} (\"{}\") of the network \"{}\". Paths are relative to this file.\n\
+         # Run it in this directory: millrace node --config node.toml\n",
+        me.name, options.name
     );
-    if !options.work.is_empty() {
-        text.push_str("\n[work]\n");
-        for (field, value) in &options.work {
-            let _ = writeln!(text, "{field} = {value}");
-        }
-    }
-    for (other, draft) in drafts.iter().enumerate().filter(|(other, _)| *other != index) {
-        let _ = write!(
-            text,
-            "\n[[peer]]\nindex = {other}\nname = {}\naddress = \"{}\"\npublic_key = \"{}\"\n\
-             certificate_fingerprint = \"{}\"\n",
-            quoted(&draft.name),
-            draft.peers.0,
-            hex::encode(SigningKey::from_seed(draft.seed.0).public_key()),
-            draft.identity.fingerprint(),
-        );
+    text.push_str(&me.settings(options, Some(index)));
+    let others = genesis.validators().iter().zip(drafts).enumerate().filter(|(other, _)| *other != index);
+    for (other, (of, draft)) in others {
+        text.push_str(&peer_section(other, of, &draft.peers.0.to_string()));
     }
     text
 }
 
 /// One address, or a list of them.
-pub(super) fn listen(on: &ListenOn) -> String {
+fn listen(on: &ListenOn) -> String {
     let quoted: Vec<String> = on.addresses().iter().map(|address| format!("\"{address}\"")).collect();
     match &quoted[..] {
         [one] => one.clone(),
@@ -375,14 +414,8 @@ fn network_toml(drafts: &[Draft]) -> String {
                     customers = \"customers.seed\"   # the secret behind every account's key: test money only\n"
         .to_owned();
     for (index, draft) in drafts.iter().enumerate() {
-        let _ = write!(
-            text,
-            "\n[[validator]]\nindex = {index}\nname = {}\nclients = \"{}\"\n\
-             certificate_fingerprint = \"{}\"\ndirectory = \"validator-{index}\"\n",
-            quoted(&draft.name),
-            draft.clients.0,
-            draft.identity.fingerprint(),
-        );
+        text.push('\n');
+        text.push_str(&draft.listed(index));
     }
     text
 }
