@@ -52,7 +52,7 @@ pub use engine::{Wiring, spawn, start};
 pub use halt::StopReason;
 pub use handle::{Counters, Handle};
 pub use store::{RECORD_BYTES_MAX, Replay, ReplayError, Store, SyncDone};
-pub use transport::{Channel, Inbound, Inbox, Recipients, Transport, inbound};
+pub use transport::{Channel, Inbound, Inbox, Recipients, Transport, inbound, message_bytes_max};
 pub use votes::{Memory, VOTE_BYTES_MAX};
 
 /// What is ordered: a digest of something only the application understands.

@@ -109,13 +109,18 @@ pub struct Inbox {
     pub(crate) queues: [mpsc::UnboundedReceiver<Queued>; 3],
 }
 
+/// The largest message, in bytes, that a correct validator of a committee of `validators` sends.
+pub fn message_bytes_max(validators: usize) -> usize {
+    let committee = u32::try_from(validators.min(VALIDATORS_MAX)).expect("bounded by VALIDATORS_MAX");
+    max_payload_size::<Scheme, Digest>(committee)
+}
+
 /// Makes the way in for a committee of `validators`. It exists before the engine so that the network can be started
 /// first; what is delivered before the engine runs waits.
 pub fn inbound(validators: usize) -> (Inbound, Inbox) {
     let validators = validators.min(VALIDATORS_MAX);
-    let committee = u32::try_from(validators).expect("bounded by VALIDATORS_MAX");
     let shared = Arc::new(Shared {
-        message_bytes_max: max_payload_size::<Scheme, Digest>(committee),
+        message_bytes_max: message_bytes_max(validators),
         waiting: (0..validators).map(|_| Default::default()).collect(),
         blocked: (0..validators).map(|_| AtomicBool::new(false)).collect(),
         last_votes: (0..validators).map(|_| Mutex::new(None)).collect(),
@@ -130,11 +135,6 @@ pub fn inbound(validators: usize) -> (Inbound, Inbox) {
 }
 
 impl Inbound {
-    /// The largest message that a correct validator sends.
-    pub fn message_bytes_max(&self) -> usize {
-        self.shared.message_bytes_max
-    }
-
     /// Hands over a message that the authenticated peer `from` sent. Never blocks; `false` means dropped.
     pub fn deliver(&self, from: u16, channel: Channel, message: Bytes) -> bool {
         let shared = &self.shared;

@@ -15,7 +15,7 @@ use super::cluster::{Cluster, NETWORK, TICK, keys, private_key, simulate};
 use crate::{
     CertificateError, Channel, Evidence, FaultKind, Verifier,
     committee::{Committee, Digest},
-    inbound,
+    inbound, message_bytes_max,
     transport::PEER_QUEUE,
 };
 
@@ -125,7 +125,7 @@ fn queues_are_bounded_for_each_peer() {
 
     assert!(!way_in.deliver(4, Channel::Vote, message), "nobody");
     assert!(!way_in.deliver(0, Channel::Vote, Bytes::new()), "nothing");
-    let largest = way_in.message_bytes_max();
+    let largest = message_bytes_max(4);
     assert!(way_in.deliver(0, Channel::Vote, Bytes::from(vec![0; largest])));
     assert!(!way_in.deliver(0, Channel::Vote, Bytes::from(vec![0; largest + 1])), "too long");
     assert!(largest < 2048, "{largest}");

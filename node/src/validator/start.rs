@@ -250,7 +250,7 @@ impl Validator {
         let (ingress, batches, intake) = ingress::open(bounds);
         let (inbound, inbox) = consensus::inbound(seat.validators());
         // Those of a later epoch may be more than those that are known here.
-        let channels = channels(EPOCH_BYTES + consensus::inbound(VALIDATORS_MAX).0.message_bytes_max());
+        let channels = channels(EPOCH_BYTES + consensus::message_bytes_max(VALIDATORS_MAX));
         let (stored, stored_by_others) = Asking::channel();
         let of_consensus = seat.is_member().then(|| (seat.epoch(), inbound.clone()));
         let sorter = Sorter::new(core.clone(), of_consensus, shared.clone(), stored);
