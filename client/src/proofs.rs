@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use engine::replica::Handover;
 use engine::roots::{AccountProof, ChainEntryProof, RowProof};
 use engine::types::{
-    AccountId, ChainId, Digest, Epoch, Fingerprint, Height, OWN_CHAIN_KEY, PacketRun, ReservationId,
+    AccountId, ChainId, Digest, Epoch, Fingerprint, Height, Members, OWN_CHAIN_KEY, PacketRun, ReservationId,
     TransactionId,
 };
 use engine::wire::answers::{EpochAnswer, EpochsAnswer};
@@ -158,16 +159,26 @@ impl Client {
         let mut changes = Vec::new();
         while (changes.len() as u64) < epoch {
             let from = Epoch(changes.len() as u64);
-            let EpochsAnswer { ended, .. } = self.ask(Query::Epochs { from })?.value;
+            let ended = self.ended_epochs(from)?;
             if ended.is_empty() {
                 return Err(ClientError::Mismatch("it does not say how all epochs before the block's ended"));
             }
             let left = usize::try_from(epoch - from.0).unwrap_or(usize::MAX);
-            for answer in ended.iter().take(left) {
-                changes.push(change_of(answer)?);
+            for handover in ended.iter().take(left) {
+                changes.push(change_of(handover)?);
             }
         }
         Ok(changes)
+    }
+
+    /// How some epochs from this one on have ended, by the word of the endpoint; none where this one has not. Whether
+    /// each follows from the one before is said by [`Epochs::begin`](engine::replica::Epochs::begin).
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn ended_epochs(&mut self, from: Epoch) -> Result<Vec<Handover>, ClientError> {
+        let EpochsAnswer { ended, .. } = self.ask(Query::Epochs { from })?.value;
+        ended.iter().map(handover_of).collect()
     }
 
     /// The proof of what a row says of a key.
@@ -277,13 +288,24 @@ impl Client {
     }
 }
 
-fn change_of(answer: &EpochAnswer) -> Result<EpochChange, ClientError> {
+fn handover_of(answer: &EpochAnswer) -> Result<Handover, ClientError> {
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
     let bytes = |hexadecimal| hex::decode(hexadecimal).map_err(|error| unreadable(&error));
-    Ok(EpochChange {
-        header: Header::decode(&bytes(&answer.header)?).map_err(|error| unreadable(&error))?,
+    let members = Members::decode(&bytes(&answer.members)?);
+    Ok(Handover {
+        block: Block::decode(&bytes(&answer.block)?).map_err(|error| unreadable(&error))?,
         certificate: bytes(&answer.certificate)?,
-        members: MemberSet::decode(&bytes(&answer.members)?).map_err(|error| unreadable(&error))?,
+        members: members.ok_or_else(|| unreadable(&"the members of an epoch cannot be read"))?,
+    })
+}
+
+fn change_of(handover: &Handover) -> Result<EpochChange, ClientError> {
+    let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
+    let Handover { block, certificate, members } = handover;
+    Ok(EpochChange {
+        header: Header::decode(&block.short()).map_err(|error| unreadable(&error))?,
+        certificate: certificate.clone(),
+        members: MemberSet::decode(&members.encode()).map_err(|error| unreadable(&error))?,
     })
 }
 

@@ -13,10 +13,13 @@
 
 use thiserror::Error;
 
-use crate::limits::{EVIDENCE_BYTES_MAX, FINALIZATION_BYTES_MAX};
+use crate::limits::{BLOCK_BYTES_MAX, EVIDENCE_BYTES_MAX, FINALIZATION_BYTES_MAX, MEMBERS_BYTES_MAX};
 use crate::order::{Finality, FinalityVerifier};
 use crate::types::{Digest, Epoch, Genesis, Height, Members};
 use crate::wire::{Block, Reader, WireError, Writer};
+
+/// How an encoding of epochs begins.
+const EPOCHS_KIND: &[u8] = b"millrace/epochs/1";
 
 /// One set of validators hands over to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,28 @@ pub enum HandoverError {
     /// The validators of the epoch have not finalized it.
     #[error("its block has no finalization by the validators of its epoch")]
     Certificate,
+}
+
+/// Why bytes are no [epochs](Epochs::encode) of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EpochsError {
+    /// They are something else, or of another version.
+    #[error("they do not begin as epochs of version 1 do")]
+    Kind,
+    /// They are of another network.
+    #[error("they are of the network {found}, and this is {expected}")]
+    OtherNetwork {
+        /// Theirs.
+        found: Digest,
+        /// This one.
+        expected: Digest,
+    },
+    /// They cannot be read.
+    #[error("they cannot be read: {0}")]
+    Unreadable(#[from] WireError),
+    /// An epoch does not follow from the one before.
+    #[error("epoch {0} does not follow from the one before: {1}")]
+    Handover(Epoch, HandoverError),
 }
 
 /// All epochs up to the present one.
@@ -137,6 +162,55 @@ impl Epochs {
         Ok(epochs)
     }
 
+    /// All of them, for somebody who has the genesis alone:
+    ///
+    /// ```text
+    /// "millrace/epochs/1" (17) | network (32) | how many are over (4), for each:
+    ///     bytes (4) and its last block | bytes (4) and its finalization | bytes (4) and the members of the next one
+    /// ```
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.raw(EPOCHS_KIND);
+        writer.raw(&self.network.0);
+        writer.count(self.handovers.len());
+        for Handover { block, certificate, members } in &self.handovers {
+            writer.blob(&block.encode());
+            writer.blob(certificate);
+            writer.blob(&members.encode());
+        }
+        writer.finish()
+    }
+
+    /// The inverse of [`Self::encode`]. The bytes may come from anybody: each epoch is shown by the one before.
+    ///
+    /// # Errors
+    /// [`EpochsError`]: they are no such bytes, or do not lead on from the genesis.
+    pub fn decode(
+        genesis: &Genesis,
+        bytes: &[u8],
+        certificates: &(impl FinalityVerifier + ?Sized),
+    ) -> Result<Self, EpochsError> {
+        let mut epochs = Self::genesis(genesis);
+        let bytes = bytes.strip_prefix(EPOCHS_KIND).ok_or(EpochsError::Kind)?;
+        let mut reader = Reader::new(bytes);
+        let (found, expected) = (reader.digest("network")?, epochs.network);
+        if found != expected {
+            return Err(EpochsError::OtherNetwork { found, expected });
+        }
+        for _ in 0..reader.count("handovers", bytes.len() / 12, 12)? {
+            let block = Block::decode(reader.blob("block", BLOCK_BYTES_MAX)?)?;
+            let certificate = reader.blob("finalization", FINALIZATION_BYTES_MAX)?.to_vec();
+            let members = Members::decode(reader.blob("members", MEMBERS_BYTES_MAX)?);
+            let next = epochs.present().next();
+            let members = members.ok_or(EpochsError::Handover(next, HandoverError::Members))?;
+            let begun = epochs.begin(Handover { block, certificate, members }, certificates);
+            begun.map_err(|error| EpochsError::Handover(next, error))?;
+        }
+        reader.finish()?;
+        Ok(epochs)
+    }
+
     /// Whether the evidence of a state agrees with these epochs and leads on from them. The members of later ones are not
     /// known here: what it says of those is seen when it is restored.
     pub(super) fn lead_on(
@@ -149,6 +223,13 @@ impl Epochs {
         });
         let (said, known) = (evidence.handovers.len(), self.handovers.len());
         agrees && (said > known || (said == known && certificates.verify(&evidence.last).is_some()))
+    }
+
+    /// The first epoch that ends otherwise here than there, if there is one.
+    #[must_use]
+    pub fn parts_from(&self, other: &Self) -> Option<Epoch> {
+        let mut both = (0..).map(Epoch).zip(self.handovers.iter().zip(&other.handovers));
+        both.find(|(_, (here, there))| here.block.digest() != there.block.digest()).map(|(epoch, _)| epoch)
     }
 
     /// The next epoch begins. `certificates` knows its validators from then on.
@@ -224,12 +305,12 @@ impl Evidence {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use kernels::merkle::{Frontier, leaf_hash};
 
     use super::*;
     use crate::order::FinalityEvidence;
-    use crate::types::{Head, Member, ValidatorIndex};
+    use crate::types::{Head, Member, Quota, ValidatorIndex};
     use crate::wire::Header;
 
     const NETWORK: Digest = Digest([5; 32]);
@@ -260,6 +341,15 @@ mod tests {
             client_address: String::new(),
         };
         Members { epoch: Epoch(epoch), list: (1..=validators).map(member).collect() }
+    }
+
+    /// These epochs, and one more with so many other validators.
+    pub fn handed_over(mut epochs: Epochs, validators: u8) -> Epochs {
+        let present = epochs.present().0;
+        epochs
+            .begin(handover(1_000 * (present + 1), present, members(present + 1, validators)), &Plain)
+            .unwrap();
+        epochs
     }
 
     /// The handover at a height, from an epoch to members.
@@ -314,6 +404,13 @@ mod tests {
         let over = [0, 1, 2].map(|epoch| epochs.heights(Epoch(epoch)));
         assert_eq!(over, [Some((Height(0), Height(5))), Some((Height(5), Height(9))), None]);
 
+        let other = handover(8, 1, members(2, 3));
+        let parted = [&first, &other].map(Clone::clone);
+        let mut forged = Epochs::beginning(NETWORK, members(0, 4));
+        assert_eq!(epochs.parts_from(&forged), None);
+        parted.into_iter().for_each(|of| forged.begin(of, &Plain).unwrap());
+        assert_eq!((epochs.parts_from(&forged), epochs.parts_from(&epochs)), (Some(Epoch(1)), None));
+
         let ends = [first, second].map(|of| of.certificate);
         let leads = |handovers: &[Vec<u8>], last: &[u8]| {
             epochs.lead_on(&Evidence { handovers: handovers.to_vec(), last: last.to_vec() }, &Plain)
@@ -326,6 +423,35 @@ mod tests {
             !leads(&[ends[1].clone(), ends[0].clone()], &ends[1]),
             "other ends than those that are known"
         );
+    }
+
+    #[test]
+    fn epochs_are_decoded_to_themselves_and_only_where_each_follows_from_the_one_before() {
+        let genesis = super::super::tests::founded::genesis(4, Quota::WHOLE);
+        let mut epochs = Epochs::genesis(&genesis);
+        assert_eq!(Epochs::decode(&genesis, &epochs.encode(), &Plain).as_ref(), Ok(&epochs));
+        epochs.begin(handover(5, 0, members(1, 5)), &Plain).unwrap();
+        epochs.begin(handover(9, 1, members(2, 3)), &Plain).unwrap();
+        let bytes = epochs.encode();
+        let decode = |bytes: &[u8]| Epochs::decode(&genesis, bytes, &Plain);
+        assert_eq!(decode(&bytes).as_ref(), Ok(&epochs));
+
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "{end}");
+        }
+        assert!(matches!(decode(&[&bytes[..], &[0]].concat()), Err(EpochsError::Unreadable(_))));
+        let spoiled = |at: usize| {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            decode(&bytes)
+        };
+        assert_eq!(spoiled(16), Err(EpochsError::Kind), "a later version");
+        assert!(matches!(spoiled(17), Err(EpochsError::OtherNetwork { .. })));
+        let late = [(53..bytes.len()).find(|at| matches!(spoiled(*at), Err(EpochsError::Handover(..))))];
+        assert!(late[0].is_some(), "each byte is under the digest that the one before has named");
+        assert!((53..bytes.len()).all(|at| spoiled(at).is_err()));
+        let huge = [&bytes[..49], &u32::MAX.to_le_bytes()].concat();
+        assert!(matches!(decode(&huge), Err(EpochsError::Unreadable(_))), "before anything is allocated");
     }
 
     #[test]

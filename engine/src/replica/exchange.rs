@@ -28,7 +28,7 @@ impl Replica {
             ports.send(To::One(peer), &self.status(Head::NONE, ports));
             return;
         }
-        if usize::from(peer.0) >= self.validators() || peer == self.settings.me {
+        if usize::from(peer.0) >= self.heard || (peer == self.settings.me && !self.is_follower()) {
             return;
         }
         self.connected.insert(peer);
@@ -38,8 +38,7 @@ impl Replica {
         self.epochs_of[usize::from(peer.0)] = None;
         let push = &mut self.pushes[usize::from(peer.0)];
         (push.heard, push.progress) = (false, now.monotonic);
-        let yours = self.received(peer);
-        ports.send(To::One(peer), &self.status(yours, ports));
+        ports.send(To::One(peer), &self.status(self.yours(peer), ports));
         if !self.is_follower() {
             ports.send(To::One(peer), &self.held());
         }
@@ -62,7 +61,7 @@ impl Replica {
         now: Now,
         ports: &mut impl Ports,
     ) -> Result<(), Halt> {
-        if usize::from(from.0) >= self.validators() && !self.is_for_observers(from, &message) {
+        if usize::from(from.0) >= self.heard && !self.is_for_observers(from, &message) {
             return Ok(());
         }
         match message {
@@ -71,6 +70,7 @@ impl Replica {
                 self.holding(from, &heads, now, ports);
             }
             PeerMessage::Holding(_) => {}
+            PeerMessage::Overloaded if self.is_outdated() => {}
             PeerMessage::Overloaded => self.pace.overloaded(usize::from(from.0), now.monotonic),
             PeerMessage::Block(block) => self.block_arrived(from, block, now, ports)?,
             PeerMessage::BlocksReply(blocks) => self.blocks_reply(from, blocks, now, ports)?,
@@ -96,7 +96,8 @@ impl Replica {
                 }
             }
             PeerMessage::FetchLastVote => {
-                if self.may_serve(from, SEARCH_BYTES, now) {
+                // Votes of an epoch are remembered by the numbers of its validators.
+                if !self.is_outdated() && self.may_serve(from, SEARCH_BYTES, now) {
                     ports.send(To::One(from), &PeerMessage::LastVote(ports.last_vote(from)));
                 }
             }
@@ -327,6 +328,11 @@ impl Replica {
         PeerMessage::Status { epoch: self.epoch, finalized, committed, kept_from, view, yours }
     }
 
+    /// How far a peer's stream has come here.
+    fn yours(&self, peer: ValidatorIndex) -> Head {
+        if self.is_outdated() { Head::NONE } else { self.received(peer) }
+    }
+
     /// Whether a peer speaks of this validator's own epoch: it has said so since it connected. What it tells all others
     /// may come before that.
     fn is_in_this_epoch(&self, peer: ValidatorIndex) -> bool {
@@ -347,7 +353,7 @@ impl Replica {
                 ports.observe(Observation::BelowRetention { height, kept_from, skips_blocks });
             }
             for peer in &self.connected {
-                ports.send(To::One(*peer), &self.status(self.received(*peer), ports));
+                ports.send(To::One(*peer), &self.status(self.yours(*peer), ports));
             }
             for peer in &self.observers {
                 ports.send(To::One(*peer), &self.status(Head::NONE, ports));

@@ -41,7 +41,7 @@ pub use checkpoint::{
     chunk_frame, chunk_position, is_chunk,
 };
 pub use committer::{CommitPorts, Committer, CommitterEvent, Job, OwnBatch};
-pub use epochs::{Epochs, Evidence, Handover, HandoverError};
+pub use epochs::{Epochs, EpochsError, Evidence, Handover, HandoverError};
 pub use feed::FeedBlocks;
 pub use hints::Hints;
 pub use index::{BlockIndex, Positions};

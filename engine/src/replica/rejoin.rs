@@ -207,7 +207,7 @@ pub(super) struct Rejoin {
 impl Replica {
     /// How many others must be heard: 2f+1, or all of them where there are no more.
     fn others_needed(&self) -> usize {
-        (2 * self.faulty + 1).min(self.others())
+        (2 * self.faulty + 1).min(self.others)
     }
 
     /// Whether this validator does not know its own stream and seals nothing.

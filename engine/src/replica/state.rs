@@ -20,7 +20,7 @@ use crate::order::{BlockTree, Finality, FinalityVerifier, Finalized, Proposal};
 use crate::roots::Decided;
 use crate::store::Position;
 use crate::sync::{CatchUp, StateSync};
-use crate::types::{Digest, Epoch, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
+use crate::types::{self, Digest, Epoch, Genesis, Head, Height, PacketRun, Sequence, ValidatorIndex};
 use crate::verify::Verified;
 use crate::wire::{Batch, Block};
 
@@ -30,8 +30,11 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 /// What a replica is, and its patience. Safety never depends on the durations.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which validator of the epoch this is; with a number that none has, it follows without voting.
+    /// Which validator of the last epoch that is known this is; with a number that none has, it follows without voting.
     pub me: ValidatorIndex,
+    /// The epochs, where more of them are known than those of the journal. The peers are then the validators of the last
+    /// one, whose numbers say nothing of authors, and this validator follows: it has no voice in an epoch that is over.
+    pub known: Option<Epochs>,
     /// How many observers may be connected: peers with the numbers behind those of the validators, which are told where
     /// this validator stands and given what they ask for, and are not heard otherwise.
     pub observers: usize,
@@ -66,6 +69,7 @@ impl Settings {
         let n = validators as u64;
         Self {
             me,
+            known: None,
             observers: 0,
             batch_packets_limit: crate::limits::BATCH_PACKETS_MAX,
             batch_packets_max: crate::limits::BATCH_PACKETS_MAX,
@@ -168,6 +172,9 @@ pub struct Replica {
     pub(super) quorum: usize,
     /// How many validators may be faulty.
     pub(super) faulty: usize,
+    /// How many validators there are among the peers, this one included if it is one of them, and how many others.
+    pub(super) heard: usize,
+    pub(super) others: usize,
     pub(super) certificates: Box<dyn FinalityVerifier + Send>,
     pub(super) mempools: Arc<Mempools>,
 
@@ -276,7 +283,11 @@ impl Replica {
         let (appended, schedule) = (recovered.last, recovered.schedule);
         let mut streams: Vec<Stream> = head.cut.iter().map(|cut| Stream::new(*cut, n, share)).collect();
         // One that follows without being a validator has a stream in which nothing ever stands.
-        let follows = usize::from(settings.me.0) >= n;
+        let known = settings.known.filter(|known| known.present() > recovered.epochs.present());
+        let heard = known.as_ref().map_or(n, |known| known.members().list.len());
+        let others = heard - usize::from(usize::from(settings.me.0) < heard);
+        let heard_faulty = heard - types::quorum(heard);
+        let follows = known.is_some() || usize::from(settings.me.0) >= n;
         streams.extend(follows.then(|| Stream::new(Head::NONE, n, share)));
         for (batch, position) in unordered {
             let (author, digest) = (usize::from(batch.id().author.0), *batch.digest());
@@ -284,7 +295,8 @@ impl Replica {
             streams[author].stored(&digest, position);
             streams[author].durable(&digest);
         }
-        let settings = if follows { Settings { me: ValidatorIndex(n as u16), ..settings } } else { settings };
+        let me = if follows { ValidatorIndex(n as u16) } else { settings.me };
+        let settings = Settings { me, known, ..settings };
         let own_head = streams[usize::from(settings.me.0)].held();
         let (height, epoch, view) = (head.height, head.epoch, head.view);
         let settings = Settings { skips_blocks: settings.skips_blocks || height.0 == 0, ..settings };
@@ -297,6 +309,7 @@ impl Replica {
             tree.durable(&digest);
             journaled.insert(digest, (height, position));
         }
+        let peers = n.max(heard) + settings.observers;
         let standing = if follows { Standing::default() } else { standing };
         if standing.stream_lost || follows {
             mempools.pause();
@@ -305,18 +318,20 @@ impl Replica {
             network: *genesis.network(),
             epoch,
             epochs: recovered.epochs,
-            epochs_of: vec![None; n + settings.observers],
+            epochs_of: vec![None; peers],
             authors,
             key: SigningKey::from_seed(*signing_seed),
             quorum,
             faulty: n - quorum,
+            heard,
+            others,
             certificates,
             mempools,
             streams,
             fetches: Fetches::new(),
             tree,
-            sync: CatchUp::new(n - quorum),
-            states: StateSync::new(*genesis.network(), n - quorum),
+            sync: CatchUp::new(heard_faulty),
+            states: StateSync::new(*genesis.network(), heard_faulty),
             gap: Gap::default(),
             connected: BTreeSet::new(),
             observers: BTreeSet::new(),
@@ -331,7 +346,7 @@ impl Replica {
             own: BTreeMap::new(),
             own_head,
             own_available: Head::NONE,
-            pushes: vec![Push::default(); n],
+            pushes: vec![Push::default(); peers],
             waiting_since: None,
             last_seal: Duration::ZERO,
             pace: Pace::new(n),
@@ -350,8 +365,8 @@ impl Replica {
             certifying: Vec::new(),
             late: vec![0; n],
             awaited: BTreeMap::new(),
-            last_asked: vec![None; n],
-            served: vec![(Duration::ZERO, 0); n + settings.observers],
+            last_asked: vec![None; peers],
+            served: vec![(Duration::ZERO, 0); peers],
             ready_changed: true,
             view,
             last_block: Duration::ZERO,
@@ -419,7 +434,7 @@ impl Replica {
     /// Whether this validator hears enough of its peers to tell whether it is behind.
     #[must_use]
     pub fn knows_the_height(&self) -> bool {
-        self.others() == 0 || self.sync.hears()
+        self.others == 0 || self.sync.hears()
     }
 
     /// Sizes of everything that is keyed by what a peer says, by name: for checkers and reports.
@@ -538,9 +553,9 @@ impl Replica {
         self.me() == self.validators()
     }
 
-    /// How many other validators the epoch has.
-    pub(super) fn others(&self) -> usize {
-        self.validators() - usize::from(!self.is_follower())
+    /// Whether a later epoch is known than that of the journal, so that the peers are not those that are authors here.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.settings.known.is_some()
     }
 
     /// The epochs up to the one in which this replica is.

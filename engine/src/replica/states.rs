@@ -74,7 +74,7 @@ impl Replica {
         let gap = best.0.saturating_sub(self.executed.0);
         let known = match self.sync.pruned_by(next) {
             _ if self.sync.is_kept(next) => NextHeight::Kept,
-            by if by > 0 && by == self.others() => NextHeight::Gone,
+            by if by > 0 && by == self.others => NextHeight::Gone,
             _ if self.sync.is_pruned(next) => NextHeight::Pruned,
             _ => NextHeight::Unknown,
         };
@@ -113,7 +113,8 @@ impl Replica {
                 // One without a finalization helps nobody to begin.
                 let has_none = Evidence::decode(&evidence).is_ok_and(|of| of.last.is_empty());
                 let list = (ChunkList { height, digests }, if has_none { Bytes::new() } else { evidence });
-                let (epochs, certificates) = (&self.epochs, &*self.certificates);
+                let epochs = self.settings.known.as_ref().unwrap_or(&self.epochs);
+                let certificates = &*self.certificates;
                 let holds = |evidence: &Bytes| {
                     Evidence::decode(evidence).is_ok_and(|of| epochs.lead_on(&of, certificates))
                 };

@@ -6,7 +6,7 @@ mod chains;
 mod checkpoints;
 mod feed;
 mod followers;
-mod founded;
+pub(super) mod founded;
 mod losses;
 mod older_copies;
 mod rig;

@@ -222,8 +222,8 @@ pub struct EpochsAnswer {
 /// The end of an epoch, each part in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochAnswer {
-    /// The header of its last block, in its [short form](crate::wire::Block::short).
-    pub header: String,
+    /// Its last block, encoded.
+    pub block: String,
     /// The finalization certificate of that block.
     pub certificate: String,
     /// The [validators](crate::types::Members::encode) of the next one.
@@ -240,7 +240,7 @@ impl EpochsAnswer {
         let skipped = usize::try_from(from.0).unwrap_or(usize::MAX);
         let more = all.len() > skipped.saturating_add(EPOCHS_ANSWERED_MAX);
         let ended = |(block, certificate, members): (&Block, &[u8], &Members)| EpochAnswer {
-            header: hex::encode(block.short()),
+            block: hex::encode(block.encode()),
             certificate: hex::encode(certificate),
             members: hex::encode(members.encode()),
         };
@@ -430,7 +430,7 @@ mod tests {
             (certificates(&last), last.more),
             (["10", "11", "12", "13"].map(str::to_owned).to_vec(), false)
         );
-        assert_eq!(last.ended[0].header, hex::encode(block_of(16).short()));
+        assert_eq!(last.ended[0].block, hex::encode(block_of(16).encode()));
         assert_eq!(last.ended[0].members, hex::encode(members(17).encode()));
         for none in [20, 21, u64::MAX] {
             assert_eq!((from(none).ended.len(), from(none).more), (0, false));

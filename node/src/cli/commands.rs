@@ -47,6 +47,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Down(args)) => network::down(&args),
         Command::Network(NetworkCommand::Renew(args)) => network::renew(&args),
         Command::Network(NetworkCommand::Add(args)) => network::add(&args),
+        Command::Network(NetworkCommand::Learn(args)) => network::learn(&args),
         Command::Load(args) => bench::load(&args),
         Command::Key(KeyCommand::New(args)) => keys::new(&args),
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),

@@ -181,6 +181,7 @@ pub enum NetworkCommand {
     Down(DownArgs),
     Renew(RenewArgs),
     Add(AddArgs),
+    Learn(LearnArgs),
 }
 
 /// Make keys, certificates, a genesis and one configuration for each validator.
@@ -342,6 +343,45 @@ pub struct AddArgs {
     /// How its journal is written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Fetch who has validated since the genesis, for validators that cannot learn it
+/// by themselves: a new one, or one that was away, where too few validators are
+/// left that it knows.
+///
+/// Any validator can be asked; nothing is believed of it. The last blocks of all
+/// epochs, with the signatures of their validators, lead from the genesis to the
+/// present members. Each validator of DIR that has a node.toml here finds them at
+/// its next start, follows those members, and fetches the state of them.
+///
+/// Replaced keys may have been stolen. So enough of the present members must answer
+/// and say so; or name with --trust the digest of the members of an epoch, as
+/// `chain members` prints it where an administrator uses the network.
+///
+/// Examples:
+///   millrace network learn DIR --trust 5d1c...
+///   millrace network learn DIR --endpoint e.example:7401 --fingerprint 9b02...
+///
+/// Exit codes: 0 done; 1 nobody answers, what they say is false, or too few agree;
+/// 2 the network cannot be used.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct LearnArgs {
+    /// The directory of the network.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The client port of a validator; without it, those that network.toml lists are asked.
+    #[arg(long, value_name = "HOST:PORT", requires = "fingerprint")]
+    pub endpoint: Option<net::Address>,
+    /// The fingerprint of its certificate.
+    #[arg(long, value_name = "HEX", requires = "endpoint")]
+    pub fingerprint: Option<net::Fingerprint>,
+    /// The digest of the members of an epoch that is known to be the network's.
+    #[arg(long, value_name = "DIGEST")]
+    pub trust: Option<engine::types::Digest>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -9,7 +9,7 @@ use engine::types::{ChainGenesis, ChainId, ChainKind, Membership};
 use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, quoted, rows};
-use super::{AddArgs, ChainsArg, DownArgs, InitArgs, MembersArgs, RenewArgs, UpArgs};
+use super::{AddArgs, ChainsArg, DownArgs, InitArgs, LearnArgs, MembersArgs, RenewArgs, UpArgs};
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
 use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, Up};
@@ -314,6 +314,36 @@ pub(super) fn add(args: &AddArgs) -> Result<bool> {
     println!("  kill -HUP $(cat {directory}/validator-*/node.pid)\n");
     println!("start it:       millrace network up {directory} --only {}", added.member.index);
     println!("admit it:       millrace chain admit {} --network {directory}", quoted(&added.request));
+    Ok(true)
+}
+
+/// Fetches who has validated since the genesis.
+///
+/// # Errors
+/// There is no network, or [`network::LearnError`].
+pub(super) fn learn(args: &LearnArgs) -> Result<bool> {
+    let network = Network::load(&args.directory)?;
+    let learnt = network::learn(&network, args.endpoint.clone().zip(args.fingerprint), args.trust)?;
+    let members = learnt.epochs.members();
+    let (count, digest) = (members.list.len(), members.digest());
+    if args.json {
+        return print_json(&json!({
+            "epoch": members.epoch,
+            "members": count,
+            "digest": digest,
+            "agree": learnt.agree,
+            "files": learnt.files,
+        }));
+    }
+    println!("epoch {}, of {count} validators with the digest {digest}", members.epoch);
+    println!("{} of them answer and say that it is the present one", learnt.agree);
+    for file in &learnt.files {
+        println!("  written to {}", file.display());
+    }
+    match learnt.files.is_empty() {
+        true => println!("no validator of {} has its node.toml here", quoted(&args.directory)),
+        false => println!("\nit is read at the next start of each"),
+    }
     Ok(true)
 }
 

@@ -57,6 +57,7 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
         print_json(&json!({
             "epoch": members.epoch,
             "begins_after": said.begins_after,
+            "digest": members.digest(),
             "height": answer.as_of.height,
             "members": list,
         }))?;
@@ -80,6 +81,7 @@ pub fn list(args: &MembersListArgs) -> Result<bool> {
         .collect();
     let shown: Vec<_> = shown.iter().map(|(place, text)| (place.as_str(), text.clone())).collect();
     rows(&shown);
+    println!("digest {}", members.digest());
     println!(
         "{} validators, of whom {} make a quorum (one of them says so; nothing is proved)",
         members.list.len(),

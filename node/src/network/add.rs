@@ -147,7 +147,8 @@ fn extend(file: &Path, section: &str) -> Result<(), InitError> {
 /// The sections about the validators of the genesis, as the configurations that are here have them.
 fn peers(network: &Network) -> Result<String, AddError> {
     let mut addresses: BTreeMap<usize, String> = BTreeMap::new();
-    for file in network.members.iter().map(Member::config_file).filter(|file| file.exists()) {
+    for (place, member) in network.members.iter().enumerate().filter(|(_, of)| of.config_file().exists()) {
+        let file = member.config_file();
         let unreadable = |problem: String| AddError::Unreadable { file: file.clone(), problem };
         let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         let table: toml::Table =
@@ -159,6 +160,16 @@ fn peers(network: &Network) -> Result<String, AddError> {
             if let (Some(Ok(index)), Some(address)) = (index.map(usize::try_from), address) {
                 addresses.entry(index).or_insert_with(|| address.to_owned());
             }
+        }
+        // Of the only one no other says where it is reached.
+        let listens = table.get("listen").and_then(|listen| listen.get("peers"));
+        let port = listens.and_then(toml::Value::as_str).and_then(|text| text.rsplit_once(':'));
+        let clients = member.clients.to_string();
+        let host = clients.rsplit_once(':');
+        if let (0, 1, Some((_, port)), Some((host, _))) =
+            (place, network.genesis.validators().len(), port, host)
+        {
+            addresses.entry(0).or_insert_with(|| format!("{host}:{port}"));
         }
     }
     let mut text = String::new();

@@ -41,6 +41,7 @@ mod damage;
 mod events;
 mod executor;
 mod fatal;
+mod known;
 mod orders;
 mod queries;
 mod questions;
@@ -63,6 +64,7 @@ mod turns;
 mod verifier;
 
 pub use fatal::EXIT_FATAL;
+pub use known::EPOCHS_FILE;
 pub use rehearsal::{Rehearsal, rehearse};
 pub(crate) use start::VOTE_SEGMENT_BYTES;
 pub use start::run;

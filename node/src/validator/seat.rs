@@ -15,16 +15,20 @@ pub struct Seat {
     pub members: Members,
     /// What the first block of the epoch extends.
     pub root: Digest,
+    /// Whether the journal ends in an earlier epoch, so that the validator follows, whatever its place.
+    pub is_outdated: bool,
 }
 
 impl Seat {
-    /// That of the validator of `config` in the last of `epochs`.
+    /// That of the validator of `config` in the last of these epochs: those of its journal, or those that are known
+    /// beyond them.
     #[must_use]
-    pub fn of(config: &Config, epochs: &Epochs) -> Self {
+    pub fn of(config: &Config, journal: &Epochs, known: Option<&Epochs>) -> Self {
+        let epochs = known.unwrap_or(journal);
         let (members, root) = (epochs.members().clone(), epochs.root().1);
         let nowhere = ValidatorIndex(members.list.len() as u16);
         let me = members.place_of(&config.public_key()).unwrap_or(nowhere);
-        Self { me, members, root }
+        Self { me, members, root, is_outdated: known.is_some() }
     }
 
     /// The epoch.
@@ -39,10 +43,10 @@ impl Seat {
         self.members.list.len()
     }
 
-    /// Whether this is one of them.
+    /// Whether this is one of them, and can do its part.
     #[must_use]
     pub fn is_member(&self) -> bool {
-        usize::from(self.me.0) < self.validators()
+        !self.is_outdated && usize::from(self.me.0) < self.validators()
     }
 
     /// What the others know this validator's certificate by.
@@ -103,7 +107,13 @@ impl Seat {
 
     /// Says at a start what of the configuration does not fit to the members.
     pub fn tell(&self, config: &Config) {
-        if !self.is_member() {
+        if self.is_outdated {
+            tracing::info!(
+                epoch = self.epoch().0,
+                "the journal ends in an earlier epoch than the one that is known: until this validator has caught up, it \
+                 follows the validators of that epoch, and neither votes nor takes transactions"
+            );
+        } else if !self.is_member() {
             tracing::warn!(
                 epoch = self.epoch().0,
                 "this is no validator of the network, as far as its journal goes: it follows and checks everything, and \

@@ -16,8 +16,8 @@ use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX, VALIDATORS_
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
-    Boots, Check, Committer, Input, KIND_BOOT, Keeper, Recovered, Replica, Settings as ReplicaSettings,
-    Standing, Tuning,
+    Boots, Check, Committer, Epochs, Input, KIND_BOOT, Keeper, Recovered, Replica,
+    Settings as ReplicaSettings, Standing, Tuning,
 };
 use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use engine::types::Membership;
@@ -36,6 +36,7 @@ use super::damage::Damage;
 use super::events::CoreEvent;
 use super::executor::{Event, Executor};
 use super::fatal::stop_on_panic;
+use super::known::known_epochs;
 use super::offenders::Offenders;
 use super::ordering::{Certificates, EPOCH_BYTES, OverQuic, SeenVotes, ToCore, VoteLog, Votes};
 use super::orders::{Order, Orders};
@@ -155,6 +156,8 @@ pub(super) struct Opened {
     pub(super) votes: Votes,
     files: checkpoints::Directory,
     pub(super) resumed: Resumed,
+    /// The epochs that are known, where they go on behind those of the journal.
+    known: Option<Epochs>,
     pub(super) standing: Standing,
     boots: Boots,
 }
@@ -172,7 +175,8 @@ pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates
     let files = checkpoints::Directory::open(&directory, *genesis.network(), config.public_key())?;
     let (journal, mut resumed) = resume(config, orders, certificates, &files, journal)?;
     let validators = resumed.recovered.epochs.members().list.len();
-    let is_alone = validators == 1 && genesis.membership() == Membership::Decided;
+    let known = known_epochs(&config.data, genesis, &resumed.recovered.epochs, certificates)?;
+    let is_alone = validators == 1 && genesis.membership() == Membership::Decided && known.is_none();
     let (standing, boots) = boot(config, validators, &journal, &votes, &mut resumed.recovered)?;
     // Others may have come since; the history that it would begin anew would be believed.
     anyhow::ensure!(
@@ -182,7 +186,7 @@ pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates
          or have the present members admit a new validator with a new key",
         config.data.display()
     );
-    Ok(Opened { journal, votes, files, resumed, standing, boots })
+    Ok(Opened { journal, votes, files, resumed, known, standing, boots })
 }
 
 struct Validator {
@@ -205,9 +209,10 @@ impl Validator {
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
-        let Opened { journal, votes, files, resumed, standing, boots } = open(config, orders, &certificates)?;
+        let Opened { journal, votes, files, resumed, known, standing, boots } =
+            open(config, orders, &certificates)?;
         let Resumed { recovered, ledger, roots, view, index, hints } = resumed;
-        let seat = Seat::of(config, &recovered.epochs);
+        let seat = Seat::of(config, &recovered.epochs, known.as_ref());
         seat.tell(config);
         let keeper = Keeper::new(&recovered, &roots);
 
@@ -272,7 +277,7 @@ impl Validator {
         let verifier = Verifier::new(
             *genesis.network(),
             ledger.states(),
-            seat.members.keys().into(),
+            recovered.epochs.members().keys().into(),
             Arc::clone(&shared.counters.signatures_verified),
         );
         let mut reader_threads = verifiers(config, &verifier, &shared, &intake, &questions, &core)?;
@@ -339,7 +344,7 @@ impl Validator {
             consensus_starter((config, &seat), votes, inbox, &peers, &core, &consensus, &certificates);
         let replica = Replica::new(
             genesis,
-            replica_settings(config, &seat),
+            ReplicaSettings { known, ..replica_settings(config, &seat) },
             &config.consensus_seed.0,
             Box::new(certificates),
             shared.mempools.clone(),

@@ -11,12 +11,17 @@ use crate::testbed::{Testbed, expect, millrace, wait};
 
 /// Four validators, two of three administrators on chain 0 who decide about members, too, and chain 1 with money.
 pub(crate) fn testbed() -> Testbed {
+    testbed_of(4)
+}
+
+/// The same with so many validators.
+fn testbed_of(validators: u16) -> Testbed {
     let mut chains = vec![ChainDraft::governance(ChainId(0), 3, 2)];
     chains.extend(ChainDraft::alike(1, 2_000, 1_000_000));
     let membership = Membership::Decided;
     let mut testbed =
-        Testbed::with(&InitOptions { validators: 4, chains, membership, ..InitOptions::default() });
-    (0..4).for_each(|index| testbed.spawn(index));
+        Testbed::with(&InitOptions { validators, chains, membership, ..InitOptions::default() });
+    (0..usize::from(validators)).for_each(|index| testbed.spawn(index));
     testbed.ready();
     testbed
 }
@@ -27,6 +32,14 @@ pub(crate) fn directory(testbed: &Testbed) -> String {
 
 /// Prepares another validator, lets it follow, and waits until it keeps up. What administrators admit is given back.
 pub(crate) fn follower(testbed: &mut Testbed) -> String {
+    let (index, request) = prepared(testbed);
+    testbed.spawn(index);
+    follows(testbed, index);
+    request
+}
+
+/// Prepares another validator, and has the others let it follow. What administrators admit is given back.
+fn prepared(testbed: &mut Testbed) -> (usize, String) {
     let dir = directory(testbed);
     let index = testbed.network.members.len();
     let (text, _) = expect(0, &["network", "add", &dir]);
@@ -37,20 +50,27 @@ pub(crate) fn follower(testbed: &mut Testbed) -> String {
     }
     testbed.network = Network::load(testbed.path()).unwrap();
     testbed.processes.push(None);
-    testbed.spawn(index);
+    (index, format!("{dir}/validator-{index}/request.toml"))
+}
+
+fn follows(testbed: &Testbed, index: usize) {
     wait("it follows", || {
         let status = testbed.try_client(index).and_then(|mut client| client.status().ok());
         status.is_some_and(|status| status.as_of.height.0 > 0 && status.as_of.keeps_up())
     });
-    format!("{dir}/validator-{index}/request.toml")
 }
 
 /// Administrator 0 proposes and 2 approves.
 pub(crate) fn decide(dir: &str, decision: &[&str]) {
-    let (text, _) = expect(0, &[&["chain"], decision, &["--network", dir]].concat());
+    decide_with(&["--network", dir], decision);
+}
+
+/// The same, with whom they ask.
+fn decide_with(whom: &[&str], decision: &[&str]) {
+    let (text, _) = expect(0, &[&["chain"], decision, whom].concat());
     let row = text.lines().find_map(|line| line.trim().strip_prefix("proposal "));
     let proposal = row.unwrap_or_else(|| panic!("no proposal in {text}")).trim();
-    let (text, _) = expect(0, &["chain", "approve", proposal, "--as", "2", "--network", dir]);
+    let (text, _) = expect(0, &[&["chain", "approve", proposal, "--as", "2"], whom].concat());
     assert!(text.contains("the next epoch has these members"), "{text}");
 }
 
@@ -126,6 +146,55 @@ fn a_dead_validator_is_replaced_in_one_step_though_the_power_fails_at_the_decisi
     // What was replaced may not vote again: its key is that of no member.
     testbed.spawn(2);
     testbed.load_in_need_of(3);
+    testbed.stop_all();
+    testbed.audit(&[]);
+}
+
+#[test]
+fn one_comes_when_all_validators_of_the_genesis_have_gone() {
+    let mut testbed = testbed_of(1);
+    let dir = directory(&testbed);
+    let request = follower(&mut testbed);
+    decide(&dir, &["admit", &request]);
+    in_epoch(&testbed, &[0, 1], 1, &FIVE[..2]);
+    decide(&dir, &["remove", "0", "--below-four"]);
+    in_epoch(&testbed, &[1], 2, &FIVE[1..2]);
+    let (text, _) = expect(0, &["chain", "members", "--network", &dir]);
+    let row = text.lines().find_map(|line| line.strip_prefix("digest "));
+    let digest = row.unwrap_or_else(|| panic!("no digest in {text}")).to_owned();
+    testbed.kill(0);
+
+    let (index, request) = prepared(&mut testbed);
+    let (endpoint, fingerprint) = {
+        let of = &testbed.network.members[1];
+        (of.clients.to_string(), of.fingerprint.to_string())
+    };
+    wait("it has started again", || testbed.try_client(1).is_some_and(|mut client| client.status().is_ok()));
+    let learn = ["network", "learn", &dir, "--endpoint", &endpoint, "--fingerprint", &fingerprint];
+    let other = "ab".repeat(32);
+    let (_, error) = expect(1, &[&learn[..], &["--trust", &other]].concat());
+    assert!(error.contains("no validators with the digest abab"), "{error}");
+    let file = testbed.network.members[index].data().join("epochs");
+    assert!(!file.exists(), "nothing is written that is not trusted");
+    let (text, _) = expect(0, &[&learn[..], &["--trust", &digest]].concat());
+    assert!(text.contains(&format!("epoch 2, of 1 validators with the digest {digest}")), "{text}");
+    assert!(text.contains("1 of them answer"), "{text}");
+
+    let good = std::fs::read(&file).unwrap();
+    let mut spoiled = good.clone();
+    spoiled[200] ^= 1;
+    std::fs::write(&file, spoiled).unwrap();
+    let config = testbed.network.members[index].config_file();
+    let (_, words) = expect(1, &["node", "--config", config.to_str().unwrap()]);
+    assert!(words.contains("cannot be used") && words.contains("network learn"), "{words}");
+    std::fs::write(&file, good).unwrap();
+    testbed.spawn(index);
+    follows(&testbed, index);
+    in_epoch(&testbed, &[index], 2, &FIVE[1..2]);
+    wait("its journal says as much by now", || !file.exists());
+    follows(&testbed, index);
+    decide_with(&["--network", &dir, "--validator", "1"], &["admit", &request]);
+    in_epoch(&testbed, &[1, 2], 3, &FIVE[1..3]);
     testbed.stop_all();
     testbed.audit(&[]);
 }

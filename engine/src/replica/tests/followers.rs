@@ -1,5 +1,6 @@
 //! Those that follow without being validators.
 
+use super::super::epochs::tests::handed_over;
 use super::*;
 
 /// Each view orders a payment.
@@ -40,6 +41,67 @@ fn a_follower_commits_what_the_validators_commit_and_neither_votes_nor_seals() {
     order_some(&mut rig, 41..=60);
     rig.advance(4_000);
     assert_eq!(committed(&rig), [60; 5]);
+}
+
+/// One whose journal ends in an epoch that is over hears those that validate now, and goes on with what they give.
+#[test]
+fn one_that_knows_a_later_epoch_follows_its_validators() {
+    let mut rig = Rig::new(4);
+    order_some(&mut rig, 1..=20);
+    rig.known = Some(handed_over(Epochs::genesis(&rig.genesis), 4));
+    rig.follow();
+    assert!(rig.nodes[4].replica.is_follower());
+    rig.advance(4_000);
+    assert_eq!(committed(&rig), [20; 5]);
+
+    // One of the four that has heard of it has no voice any more, and goes on following.
+    rig.restart(3, Standing::default(), false);
+    assert!(rig.nodes[3].replica.is_follower());
+    assert_eq!(rig.offer(3, 5, 9), Err(Refusal::Busy));
+}
+
+#[test]
+fn the_validators_of_a_later_epoch_count_by_their_own_numbers() {
+    let mut rig = Rig::new(4);
+    rig.known = Some(handed_over(Epochs::genesis(&rig.genesis), 8));
+    rig.follow();
+    let now = rig.now();
+    let committed = |peer: u16, committed: u64| {
+        let (finalized, committed, kept_from) = (Height(committed), Height(committed), Height(1));
+        let status = PeerMessage::Status {
+            epoch: Epoch(1),
+            finalized,
+            committed,
+            kept_from,
+            view: 1,
+            yours: Head::NONE,
+        };
+        Input::Message(ValidatorIndex(peer), status)
+    };
+    let node = &mut rig.nodes[4];
+    // Its own number among the authors is that of a peer, too.
+    for peer in 4..9 {
+        node.input(Input::Connected(ValidatorIndex(peer)), now);
+    }
+    for peer in [4, 5, 8] {
+        node.input(committed(peer, 90), now);
+    }
+    assert_eq!(node.replica.behind(), None, "three of eight are needed, and there is no ninth");
+    node.input(committed(7, 80), now);
+    assert_eq!(node.replica.behind(), Some(80));
+    let head = Head { sequence: Sequence(1), digest: Digest([9; 32]) };
+    for message in [
+        PeerMessage::Overloaded,
+        PeerMessage::Holding(vec![head; 4]),
+        PeerMessage::Holding(vec![head; 8]),
+        PeerMessage::FetchLastVote,
+        PeerMessage::FetchBatches { author: ValidatorIndex(6), above: Sequence(0), head },
+        PeerMessage::FetchBlock { digest: Digest([9; 32]) },
+    ] {
+        node.input(Input::Message(ValidatorIndex(7), message), now);
+    }
+    let answers = |of: &&(To, PeerMessage)| matches!(of.1, PeerMessage::LastVote(_));
+    assert_eq!(node.world.mail.iter().find(answers), None, "votes of its epoch have other numbers");
 }
 
 #[test]

@@ -162,6 +162,8 @@ pub struct Rig {
     pub genesis: Arc<Genesis>,
     isolated: BTreeSet<usize>,
     questions: u64,
+    /// What those that start from now on know of later epochs.
+    pub known: Option<Epochs>,
 }
 
 impl Rig {
@@ -174,7 +176,7 @@ impl Rig {
     pub fn with_quota(validators: usize, quota: Quota) -> Self {
         let genesis = Arc::new(genesis(validators, quota));
         let (isolated, now) = (BTreeSet::new(), Duration::from_secs(10));
-        let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0 };
+        let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0, known: None };
         for me in 0..validators {
             let node = rig.start(me, tempfile::tempdir().unwrap(), Standing::default());
             rig.nodes.push(node);
@@ -206,7 +208,7 @@ impl Rig {
         let (recovered, ledger, roots) = recovered.unwrap();
         let mempools = Arc::new(Mempools::new(&ledger.states(), 256, 64));
         let settings = Settings::new(ValidatorIndex(me as u16), self.genesis.validators().len());
-        let settings = Settings { observers: 1, ..settings };
+        let settings = Settings { observers: 1, known: self.known.clone(), ..settings };
         let replica = Replica::new(
             &self.genesis,
             settings,
