@@ -1,7 +1,7 @@
 //! Administrators: what clients on the chain that decides know, and what they say next. They mostly agree; at times
 //! they say what they must not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Consents,
@@ -55,6 +55,8 @@ pub(crate) struct Administration {
     /// The members that were decided last, and the last height.
     members: Members,
     height: Height,
+    /// Who would consent to members now.
+    pub(crate) ready: BTreeSet<usize>,
 }
 
 impl Administration {
@@ -69,6 +71,7 @@ impl Administration {
             asked: VecDeque::new(),
             members: Members::of_genesis(&environment.genesis),
             height: Height(0),
+            ready: BTreeSet::new(),
         }
     }
 
@@ -109,7 +112,10 @@ impl Administration {
             Decision::Members(change) => self.members.after(change).ok(),
             _ => None,
         };
-        set.map_or_else(|| Consents::encode(Vec::new()), |set| environment.consents(&set, self.height))
+        set.map_or_else(
+            || Consents::encode(Vec::new()),
+            |set| environment.consents(&set, self.height, &self.ready),
+        )
     }
 
     /// What a proposal that is known is about.
@@ -256,16 +262,33 @@ impl Administration {
                 let kind = chance.of(&[ChainKind::Attestations, ChainKind::Transfers]);
                 Decision::Create(environment.new_chain(first + 1, kind))
             }
-            18 => {
-                // The same validator at another address: who validates is as before, and an epoch begins.
-                let place = chance.below(self.members.list.len());
-                let peer_address = format!("moved-{}:7000", self.members.epoch);
-                let member = Member { peer_address, ..self.members.list[place].clone() };
-                Decision::Members(MemberChange::Replace(ValidatorIndex(place as u16), member))
+            18 => Decision::Members(self.wish_for_member(environment, chance)),
+            // Where there are others, they come and go more often than that.
+            19..=20 if environment.has_spares() => {
+                Decision::Members(self.wish_for_member(environment, chance))
             }
             17 if chains.contains_key(&ChainId(first + 1)) => Decision::Close(ChainId(first + 1)),
             _ => return None,
         })
+    }
+}
+
+impl Administration {
+    /// Somebody else comes into a place, or the same validator at another address: then who validates is as before, and
+    /// an epoch begins. One of the genesis comes back to its own place.
+    fn wish_for_member(&self, environment: &Environment, chance: &mut Chance) -> MemberChange {
+        let owners = environment.owners(&self.members);
+        let others: Vec<_> =
+            (0..environment.signing_seeds.len()).filter(|who| !owners.contains(who)).collect();
+        let place = chance.below(owners.len());
+        let replace = |place: usize, member| MemberChange::Replace(ValidatorIndex(place as u16), member);
+        if others.is_empty() || chance.permille(200) {
+            let peer_address = format!("moved-{}:7000", self.members.epoch);
+            return replace(place, Member { peer_address, ..self.members.list[place].clone() });
+        }
+        let who = chance.of(&others);
+        let place = if who < environment.genesis.validators().len() { who } else { place };
+        replace(place, environment.member(who))
     }
 }
 

@@ -197,8 +197,8 @@ impl Liar {
         Some(match message {
             PeerMessage::Batch(_) if self.does(Misdeed::OversizeBlocks) => return None,
             PeerMessage::Batch(_) if self.does(Misdeed::HideBatches) && !favoured => return None,
-            PeerMessage::Batch(bytes) if self.does(Misdeed::ForkBatches) && self.branches[to] > 0 => {
-                self.other(bytes, self.branches[to])
+            PeerMessage::Batch(bytes) if self.does(Misdeed::ForkBatches) && self.branch(to) > 0 => {
+                self.other(bytes, self.branch(to))
             }
             PeerMessage::Block(block) if self.is_mine(&block) => {
                 let hidden = self.does(Misdeed::HideBlocks) && !favoured;
@@ -223,6 +223,11 @@ impl Liar {
             PeerMessage::BlocksReply(blocks) if self.does(Misdeed::LieSync) => self.false_blocks(blocks),
             honest => honest,
         })
+    }
+
+    /// Which branch of its stream this one is shown. Others than the validators of the genesis see the honest one.
+    fn branch(&self, to: usize) -> usize {
+        self.branches.get(to).copied().unwrap_or(0)
     }
 
     fn is_mine(&self, block: &Block) -> bool {

@@ -49,8 +49,8 @@ pub(crate) struct Ordered {
 }
 
 impl Ordered {
-    /// `known`: nobody needs the transactions a second time.
-    pub(crate) fn of(job: &Job, network: &Digest, known: bool) -> Self {
+    /// `authors`: whose keys they have. `known`: nobody needs the transactions a second time.
+    pub(crate) fn of(job: &Job, (network, authors): (&Digest, &[usize]), known: bool) -> Self {
         let mut sections = Vec::new();
         for batch in job.batches.iter().filter(|_| !known) {
             for (chain, packets) in batch.sections() {
@@ -59,7 +59,7 @@ impl Ordered {
                     (run.id(network), transaction)
                 };
                 sections.push(OrderedBatch {
-                    author: usize::from(batch.id().author.0),
+                    author: authors[usize::from(batch.id().author.0)],
                     chain,
                     as_of: batch.as_of(),
                     packets: packets.len(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::execute::Delta;
 use engine::ingress::Source;
-use engine::replica::{Halt, Input, JournalReader, Now, Observation, Offence, Read, To, Work};
+use engine::replica::{Halt, Input, JournalReader, Now, Read, To, Work};
 use engine::types::{
     AccountRecord, FIRST_KEY_VERSION, Height, OwnRow, PacketRun, TransactionId, ValidatorIndex, Verdict,
 };
@@ -133,59 +133,6 @@ impl World {
         }
     }
 
-    fn observe(&mut self, node: usize, observation: &Observation) {
-        match observation {
-            Observation::Stage { .. } | Observation::Fetched | Observation::BatchAccepted => return,
-            Observation::Contradiction { author, one, .. } => {
-                self.moment(node, Moment::Contradicts, u64::from(author.0), None);
-                let honest = self.is_honest(usize::from(author.0));
-                // One whose older journal was put back may not have noticed it in time.
-                let amnesia = self.rule == Some(Rule::NoticesByDigest);
-                if honest
-                    && !amnesia
-                    && self.is_honest(node)
-                    && !self.plan.losers.contains(&usize::from(author.0))
-                {
-                    let what = format!("honesty: v{} has signed two batches at {one}", author.0);
-                    self.checks.violation(self.now, what);
-                }
-                if self.rule != Some(Rule::ContradictionsTold) {
-                    self.contradicted.insert((node, usize::from(author.0)));
-                }
-            }
-            // What an honest validator hands on it has checked, and what is good for one is good for all.
-            Observation::Offence(peer, Offence::BadBatch)
-                if self.is_honest(node) && self.is_honest(usize::from(peer.0)) =>
-            {
-                let what = format!("blame: v{node} holds a bad batch against v{}", peer.0);
-                self.checks.violation(self.now, what);
-            }
-            Observation::OlderCopy => {
-                self.nodes[node].knows_its_loss = true;
-                self.moment(node, Moment::FindsOlderCopy, 0, None);
-                let older = self.nodes[node].put_back || self.nodes[node].forgot;
-                if self.is_honest(node) && !older && !self.plan.losers.contains(&node) {
-                    let what = format!("honesty: v{node} believes that it was put back, and was not");
-                    self.checks.violation(self.now, what);
-                }
-            }
-            Observation::StreamLearnt(head) => self.check_learnt(node, *head),
-            Observation::StreamLost => {
-                self.nodes[node].told.clear();
-                let standing = self.nodes[node].running.as_ref().map(|running| running.standing);
-                let amnesia = self.rule == Some(Rule::NoticesByDigest);
-                let knew =
-                    standing.is_some_and(|standing| !standing.stream_lost) && !self.nodes[node].put_back;
-                if self.is_honest(node) && !amnesia && knew {
-                    let what = format!("honesty: v{node} lost its stream and learnt it from its peers only");
-                    self.checks.violation(self.now, what);
-                }
-            }
-            _ => {}
-        }
-        self.say(node, format_args!("{observation:?}"));
-    }
-
     /// The verdict of one that knows the accounts of the genesis alone.
     fn refuse_opened(&self, batch: Verified<Batch>) -> Result<Verified<Batch>, BatchRefusal> {
         let opened =
@@ -226,7 +173,8 @@ impl World {
             }
             _ => {}
         }
-        let all = || (0..self.plan.validators).collect();
+        let validators = self.nodes[node].running.as_ref().map_or(0, |running| running.seats.len());
+        let all = || (0..validators).collect();
         let indices: Vec<usize> = match to {
             To::All => all(),
             To::One(peer) => vec![usize::from(peer.0)],
@@ -247,8 +195,9 @@ impl World {
         }
     }
 
-    /// The node behind an index, as `node` sees it.
-    pub(crate) fn reach(&self, node: usize, index: usize) -> Option<usize> {
+    /// The node behind a number, as `node` sees it.
+    pub(crate) fn reach(&self, node: usize, number: usize) -> Option<usize> {
+        let index = self.called(node, number)?;
         let peer = self.peer(node, index);
         (index != self.nodes[node].me && self.are_peers(node, peer)).then_some(peer)
     }
@@ -370,10 +319,14 @@ impl World {
             Event::Message { from, to, connection, message } => self.arrives(from, to, connection, message),
             Event::Vote { from, to, connection, channel, epoch, message } => {
                 if self.links.connection(from, to) == Some(connection) {
-                    let from = self.nodes[from].me as u16;
+                    let from = self.number(to, from);
                     // An engine takes a vote of another epoch for an offence.
-                    if let Some(running) = self.nodes[to].running.as_ref().filter(|to| to.epoch == epoch) {
-                        running.inbound.deliver(from, channel, message);
+                    let running =
+                        self.nodes[to].running.as_ref().filter(|to| to.epoch == epoch && to.is_member);
+                    if let (Some(running), Some(from)) = (running, from)
+                        && usize::from(from.0) < running.seats.len()
+                    {
+                        running.inbound.deliver(from.0, channel, message);
                     }
                 }
             }
@@ -390,7 +343,7 @@ impl World {
                 let (from, pushed) = (check.from, check.pushed);
                 let forked = verdict.as_ref().is_ok_and(|taken| self.forks(node, taken));
                 self.feed(node, Input::Checked { from, batch, pushed, verdict });
-                let author = usize::from(batch.0.0);
+                let author = self.author(node, batch.0);
                 if forked && self.is_honest(node) && !self.contradicted.contains(&(node, author)) {
                     let what = format!(
                         "evidence: v{node} has two batches of v{author} in one place and says nothing"
@@ -454,7 +407,9 @@ impl World {
             self.feed(to, Input::Certify(question, block.header().view, *block.digest()));
         }
         self.told_of_own(from, to, &mut message);
-        self.feed(to, Input::Message(ValidatorIndex(index as u16), message));
+        if let Some(number) = self.number(to, from) {
+            self.feed(to, Input::Message(number, message));
+        }
     }
 
     fn journal_synced(&mut self, node: usize) {
@@ -479,7 +434,8 @@ impl World {
 
     fn execute(&mut self, node: usize, mut job: engine::replica::Job) {
         let known = job.block.value().height().0 <= self.checks.height();
-        let ordered = Ordered::of(&job, &self.environment.network(), known);
+        let authors = self.nodes[node].running.as_ref().map_or(&[][..], |running| &running.authors);
+        let ordered = Ordered::of(&job, (&self.environment.network(), authors), known);
         if self.is_honest(node) {
             self.checks.finalized(&ordered, self.now);
         }

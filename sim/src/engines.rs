@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use consensus::{Channel, Recipients};
 use engine::replica::{Input, To};
+use engine::types::ValidatorIndex;
 use engine::wire::PeerMessage;
 
 use crate::bell::{Call, Caller};
@@ -82,7 +83,8 @@ impl World {
             }
             Call::Fault(fault) => {
                 self.say(node, format_args!("catches v{}: {:?}", fault.validator, fault.kind));
-                let (by, of) = (self.is_honest(node), usize::from(fault.validator));
+                let of = self.author(node, ValidatorIndex(fault.validator));
+                let by = self.is_honest(node);
                 if by && self.is_honest(of) {
                     self.checks
                         .violation(self.now, format!("honesty: v{of} broke consensus: {:?}", fault.kind));
@@ -103,8 +105,9 @@ impl World {
     }
 
     fn send_vote(&mut self, node: usize, to: &Recipients, channel: Channel, message: &bytes::Bytes) {
+        let validators = self.nodes[node].running.as_ref().map_or(0, |running| running.seats.len());
         let indices: Vec<usize> = match to {
-            Recipients::All => (0..self.plan.validators).collect(),
+            Recipients::All => (0..validators).collect(),
             Recipients::One(peer) => vec![usize::from(*peer)],
             Recipients::Some(peers) => peers.iter().map(|peer| usize::from(*peer)).collect(),
         };

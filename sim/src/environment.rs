@@ -1,13 +1,13 @@
 //! What does not change in a run: the network's genesis and everybody's keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use engine::types::{
     AccountGenesis, AccountId, Action, Approve, Asset, Attest, ChainGenesis, ChainId, ChainKind, Command,
     Consent, Consents, CryptoSuite, Data, Decision, Digest, EncodedDecision, EncodedSafeguards, Envelope,
-    FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked, LockWindows, Members, Membership,
+    FIRST_KEY_VERSION, Fingerprint, Genesis, Height, Link, Linked, LockWindows, Member, Members, Membership,
     NewAccount, NewAccounts, NewChain, Offer, Opening, Payment, Payments, Price, Propose, Protect, Quota,
     Recover, Registrar, Registration, Registrations, Rekey, ReservationId, Reserve, Revoke, Roles,
     Safeguards, Settle, Take, Terms, Transaction, Transfer, ValidatorGenesis, new_key_message,
@@ -88,6 +88,8 @@ pub(crate) struct Founded {
     pub(crate) accounts: u64,
     /// How much of a block the first chain with money may have.
     pub(crate) quota: Quota,
+    /// Validators beside those of the genesis, which may come into their places.
+    pub(crate) spares: usize,
 }
 
 /// The roles of a chain with money that begins with so many accounts.
@@ -117,8 +119,9 @@ pub(crate) fn roles_of(kind: ChainKind, accounts: u64) -> Roles {
 
 impl Environment {
     pub(crate) fn new(validators: usize, founded: Founded) -> Self {
-        let Founded { chains, register, governed, accounts, quota } = founded;
-        let signing_seeds: Vec<_> = (0..validators as u64).map(|index| seed(0xa1, index)).collect();
+        let Founded { chains, register, governed, accounts, quota, spares } = founded;
+        let signing_seeds: Vec<_> =
+            (0..(validators + spares) as u64).map(|index| seed(0xa1, index)).collect();
         let validator = |(index, signing_seed): (usize, &[u8; 32])| ValidatorGenesis {
             name: format!("v{index}"),
             public_key: SigningKey::from_seed(*signing_seed).public_key(),
@@ -149,7 +152,7 @@ impl Environment {
             let accounts = keys.iter().take(ADMINISTRATORS as usize).map(|key| account(key, 0)).collect();
             all.insert(0, ChainGenesis { kind, asset, roles, threshold, accounts, ..money(DECIDING) });
         }
-        let validators = signing_seeds.iter().enumerate().map(validator).collect();
+        let validators = signing_seeds.iter().take(validators).enumerate().map(validator).collect();
         let membership = if governed { Membership::Decided } else { Membership::Fixed };
         let genesis = Genesis::with_membership("simulated".into(), validators, membership, all);
         Self { genesis: Arc::new(genesis.expect("a small network is valid")), signing_seeds, accounts: keys }
@@ -159,7 +162,7 @@ impl Environment {
     /// where they are wanted.
     #[cfg(test)]
     pub(crate) fn of_four(chains: u32, register: bool, governed: bool) -> Self {
-        Self::new(4, Founded { chains, register, governed, accounts: 12, quota: Quota::WHOLE })
+        Self::new(4, Founded { chains, register, governed, accounts: 12, quota: Quota::WHOLE, spares: 0 })
     }
 
     /// The first chain with money.
@@ -208,10 +211,40 @@ impl Environment {
         signed.expect("a decision that was read")
     }
 
-    /// What all validators that are to be members say at a height, encoded.
-    pub(crate) fn consents(&self, set: &Members, height: Height) -> Vec<u8> {
+    /// Whether there are validators beside those of the genesis.
+    pub(crate) fn has_spares(&self) -> bool {
+        self.signing_seeds.len() > self.genesis.validators().len()
+    }
+
+    /// Whose key it is.
+    pub(crate) fn owner(&self, public_key: &[u8; 32]) -> usize {
+        let key = |seed: &[u8; 32]| SigningKey::from_seed(*seed).public_key();
+        let owner = self.signing_seeds.iter().position(|seed| key(seed) == *public_key);
+        owner.expect("all keys of a run are made here")
+    }
+
+    /// Whose keys these members have, in the order of their places.
+    pub(crate) fn owners(&self, members: &Members) -> Vec<usize> {
+        members.list.iter().map(|member| self.owner(&member.public_key)).collect()
+    }
+
+    /// Somebody as administrators would let it in.
+    pub(crate) fn member(&self, who: usize) -> Member {
+        let genesis = self.genesis.validators();
+        let name = genesis.get(who).map_or_else(|| format!("spare {who}"), |of| of.name.clone());
+        Member {
+            name,
+            public_key: SigningKey::from_seed(self.signing_seeds[who]).public_key(),
+            certificate_fingerprint: seed(0xf1, who as u64),
+            peer_address: format!("host-{who}:7000"),
+            client_address: String::new(),
+        }
+    }
+
+    /// What those that are to be members say at a height, as far as they are ready, encoded.
+    pub(crate) fn consents(&self, set: &Members, height: Height, ready: &BTreeSet<usize>) -> Vec<u8> {
         let message = Consent::message(&self.network(), (set.epoch, &set.digest()), height);
-        let keys = self.signing_seeds.iter().map(|seed| SigningKey::from_seed(*seed));
+        let keys = ready.iter().map(|who| SigningKey::from_seed(self.signing_seeds[*who]));
         let consent = |key: SigningKey| {
             let place = set.place_of(&key.public_key())?;
             Some(Consent { place, height, signature: key.sign(&message) })

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use engine::replica::Input;
 use engine::store::simulated::Faults;
-use engine::types::ValidatorIndex;
 use engine::wire::PeerMessage;
 
 use crate::bell::Rope;
@@ -18,6 +17,9 @@ use crate::world::{Event, World};
 /// After how long without a sign of life a connection is given up, and tried anew.
 const GIVE_UP: Duration = Duration::from_millis(600);
 const TRY_AGAIN: Duration = Duration::from_millis(150);
+
+/// How often operators look after validators that are in an epoch that is over.
+const HELP_EVERY: Duration = Duration::from_secs(5);
 
 impl World {
     pub(crate) fn act(&mut self, act: Act) {
@@ -102,9 +104,11 @@ impl World {
         running.die();
         self.moments.forget(node);
         for peer in 0..self.nodes.len() {
-            if peer != node && self.links.disconnect(node, peer) {
-                let index = ValidatorIndex(self.nodes[node].me as u16);
-                self.feed(peer, Input::Disconnected(index));
+            if peer != node
+                && self.links.disconnect(node, peer)
+                && let Some(number) = self.number(peer, node)
+            {
+                self.feed(peer, Input::Disconnected(number));
             }
         }
     }
@@ -129,6 +133,7 @@ impl World {
         if self.rule == Some(Rule::SyncsReal) && !self.healed {
             self.nodes[node].disks.journal.set_faults(Faults::lying());
         }
+        let known = self.epochs_for(node);
         let place = &self.nodes[node];
         let started = Running::start(&Start {
             environment: &self.environment,
@@ -149,6 +154,7 @@ impl World {
             everyone_prunes: self.plan.everyone_prunes,
             at: self.now,
             seed,
+            known,
         });
         match started {
             Started::Runs(running, replayed, from) => {
@@ -169,6 +175,31 @@ impl World {
                 }
                 self.after(Duration::from_millis(400), Event::Start(node, Loss::Nothing));
             }
+        }
+    }
+
+    /// What an operator has fetched of the epochs, if it has: any validator that is up may be asked.
+    fn epochs_for(&mut self, node: usize) -> Option<Vec<u8>> {
+        if self.plan.spares == 0 || !self.is_honest(node) || (!self.healed && self.chance.permille(500)) {
+            return None;
+        }
+        let epochs = self.honest().filter_map(|one| Some(self.nodes[one].running.as_ref()?.replica.epochs()));
+        epochs.max_by_key(|epochs| epochs.present()).map(engine::replica::Epochs::encode)
+    }
+
+    /// Operators look after those that are in an epoch that is over and do not get on: too few may be left of those whom
+    /// they know.
+    pub(crate) fn help(&mut self) {
+        if self.plan.spares == 0 || !self.healed || self.now < self.helped + HELP_EVERY {
+            return;
+        }
+        self.helped = self.now;
+        let is_outdated =
+            |node: &usize| self.nodes[*node].running.as_ref().is_some_and(|of| of.epoch < self.epochs);
+        for node in self.honest().filter(is_outdated).collect::<Vec<_>>() {
+            self.say(node, format_args!("is told of later epochs by its operator"));
+            self.stop(node);
+            self.after(Duration::from_millis(200), Event::Start(node, Loss::Nothing));
         }
     }
 
@@ -222,8 +253,9 @@ impl World {
             let running = self.nodes[other].running.as_ref();
             running.is_some_and(|running| {
                 let memory = votes.replay.memory(running.epoch.0);
-                let vote = running.inbound.last_vote(me as u16);
-                vote.is_some_and(|vote| running.certificates.lacks(&memory, (running.epoch, me), &vote))
+                let Some(place) = running.authors.iter().position(|one| *one == me) else { return false };
+                let vote = running.inbound.last_vote(place as u16);
+                vote.is_some_and(|vote| running.certificates.lacks(&memory, (running.epoch, place), &vote))
             })
         })
     }
@@ -285,8 +317,9 @@ impl World {
         }
         self.links.connect(a, b);
         for (node, peer) in [(a, b), (b, a)] {
-            let index = ValidatorIndex(self.nodes[peer].me as u16);
-            self.feed(node, Input::Connected(index));
+            if let Some(number) = self.number(node, peer) {
+                self.feed(node, Input::Connected(number));
+            }
         }
     }
 
@@ -297,8 +330,9 @@ impl World {
         }
         self.links.disconnect(a, b);
         for (node, peer) in [(a, b), (b, a)] {
-            let index = ValidatorIndex(self.nodes[peer].me as u16);
-            self.feed(node, Input::Disconnected(index));
+            if let Some(number) = self.number(node, peer) {
+                self.feed(node, Input::Disconnected(number));
+            }
         }
         self.after(TRY_AGAIN, Event::Connect(a, b));
     }

@@ -19,6 +19,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const GO_ON: Duration = Duration::from_millis(300);
 /// How long a run waits for what administrators decide, however slow heights are.
 const DECISIONS: Duration = Duration::from_secs(15);
+/// How far behind one that follows may be: it hears of heights every half a second, and then fetches them.
+const FOLLOWS_WITHIN: u64 = 500;
 /// At this height a chain is created and used, wherever administrators create one.
 const DECISIONS_HEIGHT: u64 = 400;
 
@@ -35,7 +37,7 @@ impl World {
     }
 
     pub(crate) fn honest(&self) -> impl Iterator<Item = usize> {
-        (0..self.plan.validators).filter(|node| self.is_honest(*node))
+        self.everybody().filter(|node| self.is_honest(*node))
     }
 
     /// Looks at what must hold at every moment, and whether the run is over.
@@ -43,6 +45,7 @@ impl World {
         self.latest_clock = self.latest_clock_ms();
         self.check_sizes();
         self.check_pace();
+        self.help();
         if !self.checks.violations.is_empty() {
             return self.finish();
         }
@@ -84,6 +87,10 @@ impl World {
             if running.replica.is_rejoining() {
                 return Some(format!("v{node} does not vote"));
             }
+            // It follows, and its clients are sent elsewhere.
+            if running.replica.is_follower() {
+                continue;
+            }
             let life = self.nodes[node].life;
             let served = self.clients.submissions.iter().rev().take_while(|one| one.at >= self.plan.heal);
             let mut served = served.filter(|one| one.node == node && one.life == life);
@@ -97,8 +104,13 @@ impl World {
             return Some("no chain is created, or nothing applies there".to_owned());
         }
         let heights: Vec<u64> = self.honest().map(|node| self.nodes[node].committed).collect();
-        let (least, most) = (heights.iter().min()?, heights.iter().max()?);
-        (most - least > 20).then(|| format!("somebody stays behind: {heights:?}"))
+        let most = *heights.iter().max()?;
+        let follows = |node: usize| {
+            self.nodes[node].running.as_ref().is_some_and(|running| running.replica.is_follower())
+        };
+        let bound = |node| if follows(node) { FOLLOWS_WITHIN } else { 20 };
+        let is_behind = self.honest().zip(&heights).any(|(node, height)| most - height > bound(node));
+        is_behind.then(|| format!("somebody stays behind: {heights:?}"))
     }
 
     /// A client that waits for an answer of a validator that has not been restarted since.

@@ -65,8 +65,7 @@ impl World {
     /// Looks whether blocks go on.
     pub(crate) fn check_pace(&mut self) {
         let height = self.checks.height();
-        let honest = (0..self.plan.validators).filter(|node| self.is_honest(*node));
-        let engines = honest.filter_map(|node| self.nodes[node].running.as_ref()?.consensus.as_ref());
+        let engines = self.honest().filter_map(|node| self.nodes[node].running.as_ref()?.consensus.as_ref());
         let view = engines.map(consensus::Handle::view).max().unwrap_or(0);
         let healed = self.healed && self.now >= self.plan.heal + SETTLING;
         if height > self.pace.height || healed != self.pace.healed || self.now < SLACK {

@@ -119,6 +119,8 @@ impl Filter {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) validators: usize,
+    /// Others, which follow and may come into the places of validators.
+    pub(crate) spares: usize,
     /// Chains with money.
     pub(crate) chains: u32,
     /// Whether there is a chain behind them that takes fingerprints.
@@ -177,6 +179,7 @@ impl Plan {
     pub(crate) fn calm(validators: usize) -> Self {
         Self {
             validators,
+            spares: 0,
             chains: 1,
             register: false,
             governed: Governed::No,
@@ -282,7 +285,31 @@ impl Plan {
         }
         plan.acts.sort_by_key(|(at, _)| *at);
         plan.quota = chance.of(&[Quota::WHOLE, Quota::WHOLE, Quota::LEAST]);
+        if governed && plan.twin.is_none() && aside.permille(600) {
+            plan.bring_others(&mut aside);
+        }
         plan
+    }
+
+    /// Others may come into the places of validators. They follow until then, and die as others do.
+    fn bring_others(&mut self, chance: &mut Chance) {
+        self.spares = 1 + chance.below(2);
+        let others = self.validators..self.validators + self.spares;
+        for (_, act) in &mut self.acts {
+            if let Act::CutPower(all) = act
+                && all.len() == self.validators
+            {
+                all.extend(others.clone());
+            }
+        }
+        for other in others {
+            if chance.permille(400) {
+                let at = chance.millis(0..self.heal.as_millis() as u64);
+                self.acts.push((at, Act::Kill(other)));
+                self.acts.push((at + chance.millis(50..1_500), Act::Start(other, Loss::Nothing)));
+            }
+        }
+        self.acts.sort_by_key(|(at, _)| *at);
     }
 
     /// A validator is away, or has lost something, until nobody keeps what it needs. There may be a liar.

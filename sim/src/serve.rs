@@ -15,7 +15,8 @@ use crate::world::{Event, World};
 impl World {
     pub(crate) fn submit(&mut self) {
         let nodes: Vec<(usize, u64)> =
-            (0..self.plan.validators).filter_map(|node| Some((node, self.life(node)?))).collect();
+            self.everybody().filter_map(|node| Some((node, self.life(node)?))).collect();
+        self.clients.administration.ready = self.ready();
         let height = self.checks.height();
         let times = (self.now, self.clock_ms());
         for frame in self.clients.submit(&self.environment, &nodes, height, times) {

@@ -9,7 +9,7 @@ use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempools;
 use engine::order::{Finality, Roots};
 use engine::replica::{
-    BlockIndex, CheckpointDue, Committer, JournalReader, KIND_BOOT, Progress, Recovered, Recovery,
+    BlockIndex, CheckpointDue, Committer, Epochs, JournalReader, KIND_BOOT, Progress, Recovered, Recovery,
     RecoveryError, Replica, Settings, Standing,
 };
 use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
@@ -52,6 +52,8 @@ pub(crate) struct Start<'a> {
     pub(crate) everyone_prunes: bool,
     pub(crate) at: Duration,
     pub(crate) seed: [u8; 32],
+    /// What its operator has fetched of the epochs.
+    pub(crate) known: Option<Vec<u8>>,
 }
 
 impl Replayed {
@@ -90,6 +92,12 @@ pub(crate) struct Running {
     pub(crate) votes: Arc<VoteLog>,
     pub(crate) inbound: consensus::Inbound,
     pub(crate) epoch: Epoch,
+    /// Whose keys the authors of the epoch have.
+    pub(crate) authors: Vec<usize>,
+    /// Whose keys the validators of the last epoch that is known have: these are the peers.
+    pub(crate) seats: Vec<usize>,
+    /// Whether it is one of the authors, and does its part.
+    pub(crate) is_member: bool,
     pub(crate) consensus: Option<consensus::Handle>,
     waiting: Option<(consensus::Config, consensus::Wiring)>,
     pub(crate) certificates: Arc<Certificates>,
@@ -131,6 +139,21 @@ impl Running {
             };
         let (members, root) = (recovered.epochs.members().clone(), recovered.epochs.root().1);
         let (epoch, keys) = (members.epoch, members.keys());
+        let known = match start.known.as_ref().map(|known| Epochs::decode(genesis, known, &*certificates)) {
+            Some(Ok(known)) if known.parts_from(&recovered.epochs).is_some() => {
+                return Started::Failed("what is known of epochs is of another history".to_owned());
+            }
+            Some(Ok(known)) => Some(known).filter(|known| known.present() > epoch),
+            Some(Err(error)) => return Started::Failed(format!("the epochs cannot be used: {error}")),
+            None => None,
+        };
+        let authors = start.environment.owners(&members);
+        let seats = known.as_ref().map(|known| start.environment.owners(known.members()));
+        let seats = seats.unwrap_or_else(|| authors.clone());
+        let number = |of: &[usize]| of.iter().position(|one| *one == start.me).unwrap_or(of.len());
+        let (place, seat) = (number(&authors), number(&seats));
+        let is_member = known.is_none() && place < authors.len();
+        let observers = if is_member { start.environment.signing_seeds.len() - seats.len() } else { 0 };
         let mut standing = Standing::of(recovered.boots, votes.boots, start.first, keys.len());
         match boot(&journal, &votes, &recovered, standing, start.dies) {
             Ok(true) => {}
@@ -174,7 +197,7 @@ impl Running {
         let signing_seed = start.environment.signing_seeds[start.me];
         let replica = Replica::new(
             genesis,
-            settings(start.me, keys.len(), (start.as_shipped, start.fast)),
+            Settings { known, observers, ..settings(seat, seats.len(), (start.as_shipped, start.fast)) },
             &signing_seed,
             Box::new(certificates.clone()),
             mempools.clone(),
@@ -207,7 +230,7 @@ impl Running {
             index: index.clone(),
             boots: taker.boots.clone(),
             rule,
-            me: ValidatorIndex(start.me as u16),
+            me: ValidatorIndex(place as u16),
             epoch,
             inbound: inbound.clone(),
             memory,
@@ -246,6 +269,9 @@ impl Running {
             votes: votes.log,
             inbound,
             epoch,
+            authors,
+            seats,
+            is_member,
             consensus: None,
             waiting: Some((config, wiring)),
             certificates,

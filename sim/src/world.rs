@@ -153,6 +153,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) chance: Chance,
     pub(crate) healed: bool,
+    /// When operators last looked after validators.
+    pub(crate) helped: Duration,
     /// Everybody has committed something since: the clients may stop.
     pub(crate) probed: bool,
     pub(crate) latest_clock: u64,
@@ -200,10 +202,16 @@ impl World {
                 governed: plan.governed != Governed::No,
                 accounts: plan.accounts,
                 quota: plan.quota,
+                spares: plan.spares,
             },
         );
         let twins = plan.twin.into_iter();
-        let identities: Vec<usize> = (0..plan.validators).chain(twins).collect();
+        // The number of a node is that of its keys, except that of the second process of a liar.
+        let identities: Vec<usize> = (0..plan.validators + plan.spares).chain(twins).collect();
+        assert!(
+            plan.twin.is_none() || plan.spares == 0,
+            "a second process has the number behind the validators"
+        );
         let nodes = identities.iter().map(|me| {
             let liar = plan.liars.get(me).map(|misdeeds| {
                 let mut liar = Liar::new(misdeeds, *me, plan.validators, &environment, chance.fork());
@@ -258,6 +266,7 @@ impl World {
             nodes,
             chance,
             healed: false,
+            helped: Duration::ZERO,
             probed: false,
             latest_clock: 0,
             taken: BTreeMap::new(),
@@ -285,7 +294,9 @@ impl World {
 
     fn begin(&mut self) {
         for node in 0..self.nodes.len() {
-            let at = self.chance.millis(0..60);
+            // Others come when there is something to fetch, or nothing yet.
+            let last = if self.is_spare(node) { self.plan.heal.as_millis() as u64 / 2 + 60 } else { 60 };
+            let at = self.chance.millis(0..last);
             self.after(at, Event::Start(node, Loss::Nothing));
             if self.nodes[node].liar.as_ref().is_some_and(|liar| liar.does(crate::byzantine::Misdeed::Flood))
             {
@@ -360,10 +371,11 @@ impl World {
         }
     }
 
-    /// Whether two nodes ever talk to each other.
+    /// Whether two nodes talk to each other: in the epochs in which they are now, each knows the other.
     pub(crate) fn are_peers(&self, a: usize, b: usize) -> bool {
         let (a_is, b_is) = (self.nodes[a].me, self.nodes[b].me);
-        a_is != b_is && self.peer(a, b_is) == b && self.peer(b, a_is) == a
+        let knows = |one: usize, other: usize| self.number(one, other).is_some();
+        a_is != b_is && self.peer(a, b_is) == b && self.peer(b, a_is) == a && knows(a, b) && knows(b, a)
     }
 
     pub(crate) fn life(&self, node: usize) -> Option<u64> {
