@@ -9,7 +9,7 @@ use bytes::Bytes;
 use engine::limits::STATE_CHUNK_BYTES;
 use engine::order::FinalityVerifier;
 use engine::replica::{
-    Boot, FetchedState, Input, KIND_BOOT, Recovered, ServedState, StateRead, To, chunk_frame,
+    Boot, Evidence, FetchedState, Input, KIND_BOOT, Recovered, ServedState, StateRead, To, chunk_frame,
 };
 use engine::store::simulated::SimulatedLog;
 use engine::sync::StateWork;
@@ -93,16 +93,17 @@ impl Files {
                 file.extend(FetchedState::tail(offer.chunks, &evidence));
                 let read =
                     FetchedState::read(genesis.network(), &file[..]).map_err(|error| error.to_string());
-                let checked = read.and_then(|state| {
-                    state.check(genesis, certificates).map_err(|error| error.to_string())?;
-                    Ok(state.height())
-                });
-                match checked {
-                    Ok(height) => {
+                let state = match read {
+                    Ok(state) => state,
+                    Err(why) => return Kept::Unusable(offer.height, why),
+                };
+                match state.check(genesis, certificates) {
+                    Ok(_) => {
                         directory.fetched = Some(Fetched::Complete(file));
-                        Kept::GoOn(height)
+                        Kept::GoOn(state.height())
                     }
-                    Err(why) => Kept::Unusable(offer.height, why),
+                    Err(error) if error.is_of_evidence() => Kept::Tell(Input::EvidenceRefused(offer.height)),
+                    Err(error) => Kept::Unusable(offer.height, error.to_string()),
                 }
             }
             (StateWork::Write { height, .. }, _)
@@ -149,6 +150,15 @@ impl Files {
     }
 }
 
+/// Makes the finalizations of an evidence those of nothing.
+fn spoil(evidence: &mut Bytes) {
+    if let Ok(mut spoilt) = Evidence::decode(evidence) {
+        let all = spoilt.handovers.iter_mut().chain([&mut spoilt.last]);
+        all.filter_map(|of| of.last_mut()).for_each(|byte| *byte ^= 1);
+        *evidence = spoilt.encode().into();
+    }
+}
+
 impl World {
     pub(crate) fn read_state(&mut self, node: usize, peer: ValidatorIndex, read: StateRead) {
         if let StateRead::ChunkList(height) | StateRead::Chunk(height, _) = read {
@@ -172,6 +182,7 @@ impl World {
             (PeerMessage::States(offers), 3) => offers.iter_mut().for_each(|offer| offer.chunks = u32::MAX),
             (PeerMessage::ChunkList { digests, .. }, 1) => digests.push(Digest::default()),
             (PeerMessage::ChunkList { evidence, .. }, 2) => *evidence = Bytes::from_static(b"none"),
+            (PeerMessage::ChunkList { evidence, .. }, 3) => spoil(evidence),
             (PeerMessage::Chunk { bytes, .. }, 1) => *bytes = vec![7; STATE_CHUNK_BYTES / 64].into(),
             (PeerMessage::Chunk { number, .. }, 2) => *number += 1,
             _ => {}

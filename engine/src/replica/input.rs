@@ -80,6 +80,8 @@ pub enum Input {
     ChunkWritten(Height, u32),
     /// The state of this height cannot be written or used.
     StateRefused(Height),
+    /// The evidence that came with the state of this height does not hold; the state is on the disk and may be good.
+    EvidenceRefused(Height),
     /// Other settings from now on.
     Tune(Tuning),
     /// Nothing but time has passed.

@@ -498,6 +498,12 @@ impl Replica {
             }
             Input::ChunkWritten(height, number) => self.chunk_written(height, number, now, ports),
             Input::StateRefused(height) => self.states.refused(height, now.monotonic),
+            Input::EvidenceRefused(height) => {
+                if let Some(liar) = self.states.evidence_refused(height, now.monotonic) {
+                    self.offence(liar, super::Offence::FalseState, ports);
+                }
+                self.poll_states(now, ports);
+            }
             Input::Tune(tuning) => self.tune(tuning),
             Input::Time => {}
         }

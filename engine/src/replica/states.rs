@@ -118,8 +118,9 @@ impl Replica {
                 let holds = |evidence: &Bytes| {
                     Evidence::decode(evidence).is_ok_and(|of| epochs.lead_on(&of, certificates))
                 };
-                if self.states.chunk_list(from, list, holds, now.monotonic).is_err() {
-                    self.offence(from, Offence::FalseState, ports);
+                match self.states.chunk_list(from, list, holds, now.monotonic) {
+                    Ok(work) => work.into_iter().for_each(|work| ports.hand_on(Work::State(work))),
+                    Err(_) => self.offence(from, Offence::FalseState, ports),
                 }
             }
             PeerMessage::Chunk { height, number, bytes } => {

@@ -100,7 +100,8 @@ pub enum StateWork {
     Complete {
         /// The state.
         offer: StateOffer,
-        /// Its [`Evidence`](crate::replica::Evidence), encoded: from its last finalization consensus begins.
+        /// Its [`Evidence`](crate::replica::Evidence), encoded: from its last finalization consensus begins. If it does
+        /// not hold, the answer is [`StateSync::evidence_refused`].
         evidence: Bytes,
     },
 }
@@ -141,6 +142,8 @@ enum Chunk {
 struct Fetch {
     offer: StateOffer,
     list: Option<(Vec<Digest>, Bytes)>,
+    /// Who has sent it.
+    list_from: Option<ValidatorIndex>,
     /// Whom the list was asked of, and when another one is.
     list_asked: Option<(ValidatorIndex, Duration)>,
     chunks: Vec<Chunk>,
@@ -148,6 +151,15 @@ struct Fetch {
     /// When the last chunk came.
     since: Duration,
     complete: bool,
+}
+
+impl Fetch {
+    /// What is left to do, once all chunks are written and the list is here.
+    fn completed(&mut self) -> Option<StateWork> {
+        let (_, evidence) = self.list.as_ref().filter(|_| self.written == self.offer.chunks)?;
+        self.complete = true;
+        Some(StateWork::Complete { offer: self.offer, evidence: evidence.clone() })
+    }
 }
 
 /// The catch-up by state of one validator.
@@ -245,8 +257,9 @@ impl StateSync {
         if self.fetch.is_none() {
             let Some(offer) = self.choose(needed, now) else { return (asked, work) };
             let chunks = vec![Chunk::Missing; offer.chunks as usize];
-            let (list, list_asked, complete) = (None, None, false);
-            self.fetch = Some(Fetch { offer, list, list_asked, chunks, written: 0, since: now, complete });
+            let (list, list_from, list_asked, complete) = (None, None, None, false);
+            self.fetch =
+                Some(Fetch { offer, list, list_from, list_asked, chunks, written: 0, since: now, complete });
             work = Some(StateWork::Begin(offer));
         }
         asked.extend(self.ask_list(now));
@@ -377,17 +390,17 @@ impl StateSync {
         (list, evidence): (ChunkList, Bytes),
         holds: impl FnOnce(&Bytes) -> bool,
         now: Duration,
-    ) -> Result<(), FalseState> {
-        let Some(fetch) = &mut self.fetch else { return Ok(()) };
+    ) -> Result<Option<StateWork>, FalseState> {
+        let Some(fetch) = &mut self.fetch else { return Ok(None) };
         let asked = fetch.list_asked.take_if(|(peer, _)| *peer == from && fetch.list.is_none());
         if asked.is_none() || list.height != fetch.offer.height {
-            return Ok(());
+            return Ok(None);
         }
         let height = list.height;
         // One without a finalization helps nobody to begin.
         if list.digests.is_empty() || evidence.is_empty() {
             self.has_it_no_more(from, height);
-            return Ok(());
+            return Ok(None);
         }
         if list.offer(&self.network) != fetch.offer {
             self.pause(from, now);
@@ -397,8 +410,8 @@ impl StateSync {
             self.pause(from, now);
             return Err(FalseState::Evidence(height));
         }
-        (fetch.list, fetch.since) = (Some((list.digests, evidence)), now);
-        Ok(())
+        (fetch.list, fetch.list_from, fetch.since) = (Some((list.digests, evidence)), Some(from), now);
+        Ok(fetch.completed())
     }
 
     /// A chunk has come. It goes to the host if it is the right one and still missing.
@@ -449,9 +462,17 @@ impl StateSync {
         let chunk = fetch.chunks.get_mut(number as usize).filter(|chunk| **chunk == Chunk::Writing)?;
         *chunk = Chunk::Written;
         fetch.written += 1;
-        let (_, evidence) = fetch.list.as_ref().filter(|_| fetch.written == fetch.offer.chunks)?;
-        fetch.complete = true;
-        Some(StateWork::Complete { offer: fetch.offer, evidence: evidence.clone() })
+        fetch.completed()
+    }
+
+    /// The evidence beside a state that is written does not hold. Who has sent it is named and not asked for a while;
+    /// another one is asked for the evidence alone.
+    pub fn evidence_refused(&mut self, height: Height, now: Duration) -> Option<ValidatorIndex> {
+        let fetch = self.fetch.as_mut().filter(|fetch| fetch.offer.height == height && fetch.complete)?;
+        (fetch.list, fetch.complete, fetch.since) = (None, false, now);
+        let liar = fetch.list_from.take()?;
+        self.pause(liar, now);
+        Some(liar)
     }
 
     /// The host could not write or use the state.

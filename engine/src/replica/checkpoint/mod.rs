@@ -117,6 +117,9 @@ pub enum CheckpointError {
     /// Its validators do not follow from those of the genesis.
     #[error("its validators do not follow from those of the genesis: {0}")]
     Epochs(#[from] HandoverError),
+    /// The last finalization beside it is none.
+    #[error("the finalization beside it does not hold")]
+    Certificate,
     /// It is not what the network had.
     #[error(transparent)]
     Ledger(#[from] RestoreError),
@@ -126,6 +129,12 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// Whether the evidence is to blame, and not the state beside it.
+    #[must_use]
+    pub fn is_of_evidence(&self) -> bool {
+        matches!(self, Self::Epochs(HandoverError::Certificate) | Self::Certificate)
+    }
+
     /// Whether the journal is another one than that of which the checkpoint was taken. What else is wrong with a
     /// journal is not the checkpoint's fault.
     #[must_use]
@@ -208,9 +217,7 @@ impl Checkpoint {
         }
         let finality = match evidence.last.is_empty() {
             true => None,
-            false => {
-                Some(certificates.verify(&evidence.last).ok_or(invalid("its certificate does not hold"))?)
-            }
+            false => Some(certificates.verify(&evidence.last).ok_or(CheckpointError::Certificate)?),
         };
         let head = ChainPosition::of(&block);
         let first = (height.0 + 1).checked_sub(roots.len() as u64).filter(|first| *first > 0);

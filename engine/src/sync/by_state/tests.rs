@@ -167,6 +167,36 @@ fn others_are_waited_for_a_while_because_they_may_have_a_newer_one() {
     }
 }
 
+/// What a liar says of epochs that are not known here is seen only when the state is whole.
+#[test]
+fn who_sends_false_evidence_is_left_and_another_one_is_asked_for_it_alone() {
+    let mut run = Run::new();
+    PEERS.into_iter().for_each(|peer| run.sync.offers(peer, vec![offer(20, 2)]));
+    run.poll(0);
+    let liar = run.list_asked();
+    assert_eq!(run.sync.chunk_list(liar, (state(20, 2).0, EVIDENCE), |_| true, run.now), Ok(None));
+    let (_, bytes) = state(20, 2);
+    let mut done = Vec::new();
+    while done.is_empty() {
+        for (peer, number) in run.chunks_asked(50) {
+            run.arrives(peer, 20, number, bytes[number as usize].clone()).unwrap();
+            done.extend(run.sync.stored(Height(20), number));
+        }
+    }
+    assert!(matches!(done[..], [StateWork::Complete { .. }]), "{done:?}");
+    assert_eq!(run.sync.evidence_refused(Height(21), run.now), None, "of another state");
+    assert_eq!(run.sync.evidence_refused(Height(20), run.now), Some(liar));
+    assert_eq!(run.sync.evidence_refused(Height(20), run.now), None, "it was refused before");
+    run.asked.clear();
+    run.poll(50);
+    let second = run.list_asked();
+    assert_ne!(second, liar);
+    let other = Bytes::from_static(b"other");
+    let complete = StateWork::Complete { offer: offer(20, 2), evidence: other.clone() };
+    let done = run.sync.chunk_list(second, (state(20, 2).0, other), |_| true, run.now);
+    assert_eq!(done, Ok(Some(complete)), "no chunk is fetched again");
+}
+
 #[test]
 fn a_peer_that_sends_a_false_list_or_chunk_is_left_and_another_is_asked() {
     let mut run = Run::new();

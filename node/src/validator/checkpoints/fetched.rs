@@ -40,6 +40,8 @@ pub enum Outcome {
     Written(Height, u32),
     /// The state of this height is whole: the validator goes on from there when it starts again.
     Whole(Height),
+    /// The state of this height is here, and the evidence that came with it does not hold.
+    WithoutEvidence(Height),
 }
 
 /// The state that is coming.
@@ -68,10 +70,23 @@ impl<'a> Fetching<'a> {
                 Ok(Outcome::Written(height, number))
             }
             StateWork::Complete { offer, evidence } => {
-                self.of(offer.height)?;
-                let (_, file) = self.coming.take().context("no state is being fetched")?;
-                self.complete(offer, &evidence, file)?;
-                Ok(Outcome::Whole(offer.height))
+                let (_, file) = self.of(offer.height)?;
+                let chunks = file.metadata()?.len();
+                match self.complete(offer, &evidence, file) {
+                    Ok(()) => {
+                        self.coming = None;
+                        Ok(Outcome::Whole(offer.height))
+                    }
+                    Err(error) if error.downcast_ref().is_some_and(CheckpointError::is_of_evidence) => {
+                        tracing::warn!(
+                            height = offer.height.0,
+                            "{error:#}: another validator is asked for what shows that the state is the network's"
+                        );
+                        file.set_len(chunks).context("the evidence cannot be removed again")?;
+                        Ok(Outcome::WithoutEvidence(offer.height))
+                    }
+                    Err(error) => Err(error),
+                }
             }
         }
     }
@@ -112,7 +127,7 @@ impl<'a> Fetching<'a> {
         Ok(())
     }
 
-    fn complete(&self, offer: StateOffer, evidence: &[u8], file: File) -> anyhow::Result<()> {
+    fn complete(&self, offer: StateOffer, evidence: &[u8], file: &File) -> anyhow::Result<()> {
         let (coming, whole) = (self.files.path.join(COMING), self.files.path.join(WHOLE));
         let end = file.metadata()?.len();
         file.write_all_at(&FetchedState::tail(offer.chunks, evidence), end)?;

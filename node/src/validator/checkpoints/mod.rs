@@ -363,6 +363,7 @@ fn fetch(fetching: &mut Fetching<'_>, work: StateWork, tell: &dyn Fn(Input), sha
             tracing::info!(height = height.0, "a state is here: the validator starts again to go on from it");
             shared.starts_again.store(true, Relaxed);
         }
+        Ok(Outcome::WithoutEvidence(height)) => tell(Input::EvidenceRefused(height)),
         Err(error) => {
             tracing::warn!(
                 "the state of height {height} cannot be fetched ({error:#}): it is tried again later"
@@ -410,7 +411,10 @@ pub fn is_damage(error: &io::Error) -> bool {
 pub fn is_unusable(error: &CheckpointError) -> bool {
     match error {
         CheckpointError::Unreadable(error) => is_damage(error),
-        CheckpointError::Invalid(_) | CheckpointError::Epochs(_) | CheckpointError::Ledger(_) => true,
+        CheckpointError::Invalid(_)
+        | CheckpointError::Epochs(_)
+        | CheckpointError::Certificate
+        | CheckpointError::Ledger(_) => true,
         CheckpointError::Journal(_) => false,
     }
 }
