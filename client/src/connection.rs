@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::types::{Digest, PacketSlab, ValidatorIndex};
-use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame, Standing};
 use net::{Address, ClientConnection, ClientReceiver, ClientSender, ConnectOptions, Fingerprint};
 
 use crate::{ClientError, RawAnswer};
@@ -30,6 +30,8 @@ pub struct Welcome {
     pub validator: ValidatorIndex,
     /// Its committed height, and how far it knows that it is behind.
     pub as_of: AsOf,
+    /// Whether it is a member, which takes transactions.
+    pub standing: Standing,
 }
 
 /// Submits transactions and asks questions.
@@ -124,7 +126,7 @@ fn read_welcome(frame: &Bytes, wanted: &Digest) -> Result<Welcome, ClientError> 
         ServerFrame::Welcome { network, .. } if network != *wanted => {
             Err(ClientError::Network { wanted: *wanted, found: network })
         }
-        ServerFrame::Welcome { validator, as_of, .. } => Ok(Welcome { validator, as_of }),
+        ServerFrame::Welcome { validator, as_of, standing, .. } => Ok(Welcome { validator, as_of, standing }),
         ServerFrame::Rejected { reason } => Err(ClientError::Rejected(reason)),
         ServerFrame::Notices(_) => Err(ClientError::Unexpected("notices before its welcome")),
         ServerFrame::Answer { .. } => Err(ClientError::Unexpected("an answer before its welcome")),

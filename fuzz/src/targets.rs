@@ -19,7 +19,7 @@ use engine::types::{
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
-    PROTOCOL_VERSION, PeerMessage, Query, ServerFrame,
+    PROTOCOL_VERSION, PeerMessage, Query, Role, ServerFrame, Standing,
 };
 use governance::{consents, council, decisions, member, members, name_of_proposal, new_chain, proposal};
 use kernels::merkle::Frontier;
@@ -348,6 +348,7 @@ fn server_frames() -> Vec<Vec<u8>> {
             network: NETWORK,
             validator: ValidatorIndex(1),
             as_of,
+            standing: Standing { epoch: Epoch(2), role: Role::Follower { since_epoch: Epoch(1) } },
         },
         ServerFrame::Notices((4..).zip(verdicts).map(|(tag, verdict)| Notice { tag, verdict }).collect()),
         ServerFrame::Answer {

@@ -210,9 +210,19 @@ pub(crate) fn endpoint(identity: Option<(&Identity, &str)>) -> EndpointConfig {
 pub(crate) fn closing_words(error: &ConnectionError) -> String {
     match error {
         ConnectionError::ApplicationClosed(close) => String::from_utf8_lossy(&close.reason).into_owned(),
+        ConnectionError::ConnectionClosed(_) if tls_alert(error) == Some(UNKNOWN_CA) => format!(
+            "the other side does not know this validator's certificate ({error}). Where this one only follows, or is to be \
+             admitted: is its [[observer]] section in the node.toml there, and was that read again (SIGHUP)?"
+        ),
+        ConnectionError::TransportError(_) if tls_alert(error) == Some(UNKNOWN_CA) => format!(
+            "the certificate of the other side is none of a member or of an [[observer]] section of this node.toml ({error})"
+        ),
         other => other.to_string(),
     }
 }
+
+/// The alert about a certificate that is not on the list of the side that checks it.
+pub(crate) const UNKNOWN_CA: u64 = 48;
 
 /// The TLS alert that ended a handshake, whichever side raised it.
 pub(crate) fn tls_alert(error: &ConnectionError) -> Option<u64> {

@@ -47,20 +47,20 @@ pub struct MemberSet {
     pub members: Vec<Member>,
 }
 
-/// What is decided about the members.
+/// What is decided about the members. Who goes is named by the key of its votes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
     /// One more, at the last place.
     Add(Member),
     /// One less; the places above it move down.
     Remove {
-        /// The place.
-        place: u16,
+        /// The key of its votes.
+        key: Digest,
         /// Whether fewer than four may remain.
         below_four: bool,
     },
-    /// Another one at the same place.
-    Replace(u16, Member),
+    /// Another one at the place of the one with this key.
+    Replace(Digest, Member),
 }
 
 /// The set that was decided last.
@@ -189,12 +189,12 @@ impl MemberChange {
 
     /// Reads it behind the code of the decision.
     pub(crate) fn read(code: u8, reader: &mut Reader<'_>) -> Result<Self, FormError> {
-        let place = |reader: &mut Reader<'_>| reader.u16("place of a member");
+        let key = |reader: &mut Reader<'_>| reader.array("key of a member");
         Ok(match code {
             Self::ADD => Self::Add(Member::read(reader)?),
-            Self::REPLACE => Self::Replace(place(reader)?, Member::read(reader)?),
+            Self::REPLACE => Self::Replace(key(reader)?, Member::read(reader)?),
             _ => {
-                let place = place(reader)?;
+                let key = key(reader)?;
                 let below_four = match reader.u8("fewer than four members")? {
                     0 => false,
                     1 => true,
@@ -203,7 +203,7 @@ impl MemberChange {
                         return Err(FormError::Invalid { what: "fewer than four members", reason });
                     }
                 };
-                Self::Remove { place, below_four }
+                Self::Remove { key, below_four }
             }
         })
     }

@@ -287,11 +287,11 @@ impl fmt::Display for Statement {
                     Decision::Roles(of, _) => write!(f, "to give chain {of} other roles")?,
                     Decision::Administrators(_) => f.write_str("to have other administrators")?,
                     Decision::Members(MemberChange::Add(_)) => f.write_str("to add a validator")?,
-                    Decision::Members(MemberChange::Remove { place, .. }) => {
-                        write!(f, "to remove validator {place}")?
+                    Decision::Members(MemberChange::Remove { key, .. }) => {
+                        write!(f, "to remove the validator with the key {}", Hex(key))?
                     }
-                    Decision::Members(MemberChange::Replace(place, _)) => {
-                        write!(f, "to replace validator {place}")?
+                    Decision::Members(MemberChange::Replace(key, _)) => {
+                        write!(f, "to replace the validator with the key {}", Hex(key))?
                     }
                 }
                 match decided {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Consents,
     Council, Decision, Digest, Fingerprint, Height, Member, MemberChange, Members, ProposalRecord, Quota,
-    Registrar, Roles, ValidatorIndex, chain_of_key,
+    Registrar, Roles, chain_of_key,
 };
 
 use crate::chance::Chance;
@@ -281,7 +281,8 @@ impl Administration {
         let others: Vec<_> =
             (0..environment.signing_seeds.len()).filter(|who| !owners.contains(who)).collect();
         let place = chance.below(owners.len());
-        let replace = |place: usize, member| MemberChange::Replace(ValidatorIndex(place as u16), member);
+        let replace =
+            |place: usize, member| MemberChange::Replace(self.members.list[place].public_key, member);
         if others.is_empty() || chance.permille(200) {
             let peer_address = format!("moved-{}:7000", self.members.epoch);
             return replace(place, Member { peer_address, ..self.members.list[place].clone() });

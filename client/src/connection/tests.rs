@@ -1,11 +1,13 @@
 use super::*;
-use engine::types::{Height, Verdict};
+use engine::types::{Epoch, Height, Verdict};
+use engine::wire::Role;
 
 const NETWORK: Digest = Digest([5; 32]);
 const AS_OF: AsOf = AsOf { height: Height(7), behind: Some(2) };
+const STANDING: Standing = Standing { epoch: Epoch(2), role: Role::Follower { since_epoch: Epoch(1) } };
 
 fn welcome(version: u32, network: Digest) -> ServerFrame {
-    ServerFrame::Welcome { version, network, validator: ValidatorIndex(3), as_of: AS_OF }
+    ServerFrame::Welcome { version, network, validator: ValidatorIndex(3), as_of: AS_OF, standing: STANDING }
 }
 
 fn first(frame: ServerFrame) -> Result<Welcome, ClientError> {
@@ -15,7 +17,7 @@ fn first(frame: ServerFrame) -> Result<Welcome, ClientError> {
 #[test]
 fn only_a_welcome_of_this_network_and_version_is_taken() {
     let taken = first(welcome(PROTOCOL_VERSION, NETWORK)).unwrap();
-    assert_eq!(taken, Welcome { validator: ValidatorIndex(3), as_of: AS_OF });
+    assert_eq!(taken, Welcome { validator: ValidatorIndex(3), as_of: AS_OF, standing: STANDING });
     assert!(matches!(first(welcome(1, NETWORK)), Err(ClientError::Version(1))));
     let other = Digest([6; 32]);
     let error = first(welcome(PROTOCOL_VERSION, other)).unwrap_err();

@@ -6,6 +6,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::record::RESERVED_ZEROS;
 
+/// Why a text does not name thirty-two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotHex {
+    /// A character that is no digit.
+    #[error("write 64 hexadecimal digits: '{}' is not one", .0.escape_debug())]
+    Character(char),
+    /// Too few or too many.
+    #[error("write all 64 hexadecimal digits; here are {0}")]
+    Length(usize),
+}
+
+impl NotHex {
+    fn of(text: &str) -> Self {
+        let wrong = text.chars().find(|character| !character.is_ascii_hexdigit());
+        wrong.map_or(Self::Length(text.len()), Self::Character)
+    }
+}
+
 macro_rules! bytes32 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -35,12 +53,12 @@ macro_rules! bytes32 {
         }
 
         impl std::str::FromStr for $name {
-            type Err = hex::FromHexError;
+            type Err = NotHex;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let mut bytes = [0; 32];
-                hex::decode_to_slice(text, &mut bytes)?;
-                Ok(Self(bytes))
+                let decoded = hex::decode_to_slice(text, &mut bytes);
+                decoded.map(|()| Self(bytes)).map_err(|_| NotHex::of(text))
             }
         }
 

@@ -218,28 +218,29 @@ impl FirstMembers {
     }
 }
 
-/// What administrators decide about the members.
+/// What administrators decide about the members. It names who goes by the key of its votes: places move when the
+/// members change, and a proposal that is decided later must not meet another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
     /// One more, at the last place.
     Add(Member),
     /// One less. The places above it move down.
     Remove {
-        /// The place.
-        place: ValidatorIndex,
+        /// The key of its votes.
+        key: [u8; PUBLIC_KEY_BYTES],
         /// Whether fewer than four may remain of four or more. With fewer than four no faulty member is tolerated.
         below_four: bool,
     },
-    /// Another one at the same place, in one step.
-    Replace(ValidatorIndex, Member),
+    /// Another one at the place of the member with this key, in one step.
+    Replace([u8; PUBLIC_KEY_BYTES], Member),
 }
 
 /// Why a set cannot be changed like that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemberFlaw {
-    /// A place that nobody has.
-    #[error("there is no validator {0}")]
-    NoSuchPlace(ValidatorIndex),
+    /// Nobody has the key of the one that is to go.
+    #[error("no validator has the key {0} now")]
+    NoSuchMember(Digest),
     /// Another member has the key or the certificate.
     #[error("validator {0} has this key or this certificate already")]
     Taken(ValidatorIndex),
@@ -280,34 +281,41 @@ impl MemberChange {
                 bytes.push(Self::ADD);
                 member.write(bytes);
             }
-            Self::Remove { place, below_four } => {
+            Self::Remove { key, below_four } => {
                 bytes.push(Self::REMOVE);
-                bytes.extend(place.0.to_le_bytes());
+                bytes.extend(key);
                 bytes.push(u8::from(*below_four));
             }
-            Self::Replace(place, member) => {
+            Self::Replace(key, member) => {
                 bytes.push(Self::REPLACE);
-                bytes.extend(place.0.to_le_bytes());
+                bytes.extend(key);
                 member.write(bytes);
             }
         }
     }
 
+    /// The key of the member that goes, if one does.
+    pub fn leaver(&self) -> Option<&[u8; PUBLIC_KEY_BYTES]> {
+        match self {
+            Self::Add(_) => None,
+            Self::Remove { key, .. } | Self::Replace(key, _) => Some(key),
+        }
+    }
+
     /// Reads it behind the code of the decision.
     pub(super) fn read(code: u8, bytes: &mut &[u8]) -> Option<Self> {
-        let place = |bytes: &mut &[u8]| Some(ValidatorIndex(u16::from_le_bytes(take(bytes)?)));
         Some(match code {
             Self::ADD => Self::Add(Member::read(bytes)?),
             Self::REMOVE => {
-                let place = place(bytes)?;
+                let key = take(bytes)?;
                 let below_four = match take(bytes)? {
                     [0] => false,
                     [1] => true,
                     _ => return None,
                 };
-                Self::Remove { place, below_four }
+                Self::Remove { key, below_four }
             }
-            Self::REPLACE => Self::Replace(place(bytes)?, Member::read(bytes)?),
+            Self::REPLACE => Self::Replace(take(bytes)?, Member::read(bytes)?),
             _ => return None,
         })
     }
@@ -391,9 +399,8 @@ impl Members {
     /// [`MemberFlaw`]: why there is no such set.
     pub fn after(&self, change: &MemberChange) -> Result<Self, MemberFlaw> {
         let mut list = self.list.clone();
-        let place = |place: &ValidatorIndex| {
-            self.get(*place).map(|_| usize::from(place.0)).ok_or(MemberFlaw::NoSuchPlace(*place))
-        };
+        let place =
+            |key: &[u8; PUBLIC_KEY_BYTES]| self.place_of(key).ok_or(MemberFlaw::NoSuchMember(Digest(*key)));
         match change {
             MemberChange::Add(member) => {
                 self.has_place_for(member, None)?;
@@ -402,8 +409,8 @@ impl Members {
                 }
                 list.push(member.clone());
             }
-            MemberChange::Remove { place: gone, below_four } => {
-                list.remove(place(gone)?);
+            MemberChange::Remove { key, below_four } => {
+                list.remove(place(key)?.0.into());
                 if list.is_empty() {
                     return Err(MemberFlaw::Last);
                 }
@@ -411,10 +418,10 @@ impl Members {
                     return Err(MemberFlaw::BelowFour);
                 }
             }
-            MemberChange::Replace(gone, member) => {
-                let at = place(gone)?;
-                self.has_place_for(member, Some(*gone))?;
-                list[at] = member.clone();
+            MemberChange::Replace(key, member) => {
+                let gone = place(key)?;
+                self.has_place_for(member, Some(gone))?;
+                list[usize::from(gone.0)] = member.clone();
             }
         }
         Ok(Self { epoch: Epoch(self.epoch.0 + 1), list })
@@ -471,27 +478,28 @@ pub(crate) mod tests {
         use MemberChange::{Add, Remove, Replace};
         let four = members(&[1, 2, 3, 4]);
         let next = |numbers: &[u8]| Ok(Members { epoch: Epoch(4), ..members(numbers) });
-        let remove = |place, below_four| Remove { place: ValidatorIndex(place), below_four };
-        let replace = |place, number| Replace(ValidatorIndex(place), member(number));
+        let key = |number| member(number).public_key;
+        let remove = |number, below_four| Remove { key: key(number), below_four };
+        let replace = |gone, number| Replace(key(gone), member(number));
         assert_eq!(four.after(&Add(member(5))), next(&[1, 2, 3, 4, 5]));
-        assert_eq!(members(&[1, 2, 3, 4, 5]).after(&remove(1, false)), next(&[1, 3, 4, 5]), "the gap closes");
-        assert_eq!(four.after(&replace(1, 9)), next(&[1, 9, 3, 4]));
+        assert_eq!(members(&[1, 2, 3, 4, 5]).after(&remove(2, false)), next(&[1, 3, 4, 5]), "the gap closes");
+        assert_eq!(four.after(&replace(2, 9)), next(&[1, 9, 3, 4]));
         let mut moved = member(2);
         moved.peer_address = "elsewhere:1".into();
-        let set = four.after(&Replace(ValidatorIndex(1), moved.clone())).unwrap();
+        let set = four.after(&Replace(key(2), moved.clone())).unwrap();
         assert_eq!((set.list[1].clone(), set.epoch), (moved.clone(), Epoch(4)), "its own key is not taken");
         let taken = Err(MemberFlaw::Taken(ValidatorIndex(1)));
         assert_eq!(four.after(&Add(moved.clone())), taken);
-        assert_eq!(four.after(&Replace(ValidatorIndex(0), moved)), taken);
+        assert_eq!(four.after(&Replace(key(1), moved)), taken);
         let same_certificate = Member { certificate_fingerprint: [2; 32], ..member(9) };
         assert_eq!(four.after(&Add(same_certificate)), taken);
-        let nobody = Err(MemberFlaw::NoSuchPlace(ValidatorIndex(4)));
-        assert_eq!(four.after(&remove(4, true)), nobody);
-        assert_eq!(four.after(&replace(4, 9)), nobody);
-        assert_eq!(four.after(&remove(0, false)), Err(MemberFlaw::BelowFour));
-        assert_eq!(four.after(&remove(0, true)), next(&[2, 3, 4]));
-        assert_eq!(members(&[1, 2, 3]).after(&remove(2, false)), next(&[1, 2]), "they were fewer already");
-        assert_eq!(members(&[1]).after(&remove(0, true)), Err(MemberFlaw::Last));
+        let nobody = Err(MemberFlaw::NoSuchMember(Digest(key(5))));
+        assert_eq!(four.after(&remove(5, true)), nobody);
+        assert_eq!(four.after(&replace(5, 9)), nobody);
+        assert_eq!(four.after(&remove(1, false)), Err(MemberFlaw::BelowFour));
+        assert_eq!(four.after(&remove(1, true)), next(&[2, 3, 4]));
+        assert_eq!(members(&[1, 2, 3]).after(&remove(3, false)), next(&[1, 2]), "they were fewer already");
+        assert_eq!(members(&[1]).after(&remove(1, true)), Err(MemberFlaw::Last));
         let unnamed = Member { name: String::new(), ..member(9) };
         assert_eq!(four.after(&Add(unnamed)), Err(MemberFlaw::Form));
         let all: Vec<u8> = (1..=VALIDATORS_MAX as u8).collect();

@@ -35,7 +35,7 @@ pub use attest::{Attest, Data, Registration, Registrations, Revoke};
 pub use attestation::{ATTESTATION_BYTES, Attestation, DataSummary, Link, Status};
 pub use command::{Action, Command, Frozen};
 pub use consent::{Consent, Consents};
-pub use digest::{Digest, Fingerprint, TransactionId};
+pub use digest::{Digest, Fingerprint, NotHex, TransactionId};
 pub use effect::{ChangeKind, Effect};
 pub use flags::AccountFlags;
 pub use genesis::{

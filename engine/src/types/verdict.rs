@@ -296,6 +296,8 @@ codes!(
         ChainPaused = 50, "chain paused";
         /// The administrators have closed the chain: it takes nothing new.
         ChainClosed = 51, "chain closed";
+        /// The validator only follows: it is not a member, or not any more.
+        NotMember = 52, "not a member";
     }
 );
 

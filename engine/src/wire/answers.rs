@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Block, Cursor, Happening};
+use super::{Block, Cursor, Happening, Standing};
 use crate::limits::EPOCHS_ANSWERED_MAX;
 use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
 use crate::types::{
@@ -278,6 +278,9 @@ pub struct StatusAnswer {
     pub validator: ValidatorIndex,
     /// The validator's name.
     pub name: String,
+    /// The present epoch, and whether the validator is a member of it.
+    #[serde(flatten)]
+    pub standing: Standing,
     /// The last height whose block is on this validator's disk.
     pub committed: Height,
     /// The last finalized height that it knows.

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{FeedQuery, Reader, WireError, Writer};
+use super::{FeedQuery, Reader, Standing, WireError, Writer};
 use crate::limits::{
     ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SERVER_FRAME_BYTES_MAX, SUBMIT_PACKETS_MAX,
 };
@@ -21,8 +21,8 @@ use crate::types::{
     Verdict,
 };
 
-/// The version of this protocol. Version 10: epochs, whose members can be asked for and consent to others.
-pub const PROTOCOL_VERSION: u32 = 10;
+/// The version of this protocol. Version 11: a welcome says whether the validator is a member.
+pub const PROTOCOL_VERSION: u32 = 11;
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -324,6 +324,8 @@ pub enum ServerFrame {
         validator: ValidatorIndex,
         /// Where it stands.
         as_of: AsOf,
+        /// Whether it is a member.
+        standing: Standing,
     },
     /// What became of submitted packets.
     Notices(Vec<Notice>),
@@ -358,9 +360,9 @@ impl ServerFrame {
     pub fn encode(&self) -> Bytes {
         let mut writer = Writer::new();
         match self {
-            Self::Welcome { version, network, validator, as_of } => {
+            Self::Welcome { version, network, validator, as_of, standing } => {
                 writer.u8(WELCOME).u32(*version).digest(network).u16(validator.0);
-                as_of.write(&mut writer);
+                standing.write(as_of.write(&mut writer));
             }
             Self::Notices(notices) => {
                 assert!(notices.len() <= NOTICES_MAX, "{} notices in one frame", notices.len());
@@ -393,6 +395,7 @@ impl ServerFrame {
                 network: reader.digest("network")?,
                 validator: ValidatorIndex(reader.u16("validator")?),
                 as_of: AsOf::read(&mut reader)?,
+                standing: Standing::read(&mut reader)?,
             },
             NOTICES => {
                 let count = reader.count("notices", NOTICES_MAX, NOTICE_BYTES)?;

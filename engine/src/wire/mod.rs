@@ -18,6 +18,7 @@ mod codec;
 mod feed;
 mod genesis;
 mod peer;
+mod standing;
 
 pub use batch::{BATCH_MESSAGE_BYTES, Batch, BatchSection};
 pub use block::{Block, BlockError, Header};
@@ -25,6 +26,7 @@ pub use client::{AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, Query,
 pub use codec::{Reader, WireError, Writer};
 pub use feed::{Cursor, FeedQuery, Happening, NoCursor};
 pub use peer::{FinalizedBlock, PeerMessage, StateOffer};
+pub use standing::{Role, Standing};
 
 #[cfg(test)]
 pub(crate) mod tests;

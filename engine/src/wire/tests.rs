@@ -181,13 +181,22 @@ fn as_of() -> impl Strategy<Value = AsOf> {
         .prop_map(|(height, behind)| AsOf { height: Height(height), behind })
 }
 
+fn standing() -> impl Strategy<Value = Standing> {
+    let since_epoch = any::<u64>().prop_map(|since| Role::Follower { since_epoch: Epoch(since) });
+    let role = prop_oneof![Just(Role::Member), Just(Role::Observer), since_epoch];
+    (any::<u64>(), role).prop_map(|(epoch, role)| Standing { epoch: Epoch(epoch), role })
+}
+
 fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let verdict = (0..=255_u8).prop_filter_map("a known code", |code| Verdict::try_from(code).ok());
     let notice = (any::<u64>(), verdict).prop_map(|(tag, verdict)| Notice { tag, verdict });
     prop_oneof![
-        (any::<u32>(), digest(), any::<u16>(), as_of()).prop_map(|(version, network, validator, as_of)| {
-            ServerFrame::Welcome { version, network, validator: ValidatorIndex(validator), as_of }
-        }),
+        (any::<u32>(), digest(), any::<u16>(), as_of(), standing()).prop_map(
+            |(version, network, validator, as_of, standing)| {
+                let validator = ValidatorIndex(validator);
+                ServerFrame::Welcome { version, network, validator, as_of, standing }
+            }
+        ),
         vec(notice, 0..20).prop_map(ServerFrame::Notices),
         (any::<u64>(), as_of(), vec(any::<u8>(), 0..99)).prop_map(|(id, as_of, body)| ServerFrame::Answer {
             id,

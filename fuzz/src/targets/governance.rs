@@ -43,8 +43,8 @@ pub(super) fn decisions() -> impl Iterator<Item = Decision> {
         Decision::Roles(chain, Roles::default()),
         Decision::Administrators(council()),
         Decision::Members(MemberChange::Add(member())),
-        Decision::Members(MemberChange::Remove { place: ValidatorIndex(2), below_four: true }),
-        Decision::Members(MemberChange::Replace(ValidatorIndex(1), member())),
+        Decision::Members(MemberChange::Remove { key: [2; 32], below_four: true }),
+        Decision::Members(MemberChange::Replace([1; 32], member())),
     ];
     of_chain.into_iter().chain(others)
 }

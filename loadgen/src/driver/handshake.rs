@@ -23,12 +23,21 @@ const CATCH_UP_QUIET: Duration = Duration::from_secs(1);
 
 pub(super) async fn connect(plan: &LoadPlan) -> Result<Vec<Connection>, LoadError> {
     let mut links = Vec::with_capacity(plan.endpoints.len());
-    for (lane, endpoint) in plan.endpoints.iter().enumerate() {
-        let fingerprint = Fingerprint(endpoint.fingerprint);
-        let link = Connection::open(&endpoint.address, fingerprint, &plan.network).await;
-        links.push(link.map_err(|error| not_there(plan, lane, error))?);
+    for lane in 0..plan.endpoints.len() {
+        links.push(open(plan, lane).await.map_err(|error| not_there(plan, lane, error))?);
     }
     Ok(links)
+}
+
+/// Connects to a validator that takes transactions.
+async fn open(plan: &LoadPlan, lane: usize) -> Result<Connection, ClientError> {
+    let Endpoint { address, fingerprint } = &plan.endpoints[lane];
+    let link = Connection::open(address, Fingerprint(*fingerprint), &plan.network).await?;
+    let standing = link.welcome.standing;
+    match standing.is_member() {
+        true => Ok(link),
+        false => Err(ClientError::Rejected(format!("it takes no transactions ({standing})"))),
+    }
 }
 
 fn not_there(plan: &LoadPlan, lane: usize, source: ClientError) -> LoadError {
@@ -69,10 +78,9 @@ pub(super) async fn caught_up(
 /// Connects to a validator that went away, once it is there again and keeps up with the network.
 ///
 /// # Errors
-/// It is not there yet.
+/// It is not there yet, or not a member any more.
 pub(super) async fn reconnect(plan: &LoadPlan, lane: usize) -> Result<Connection, ClientError> {
-    let Endpoint { address, fingerprint } = &plan.endpoints[lane];
-    let mut link = Connection::open(address, Fingerprint(*fingerprint), &plan.network).await?;
+    let mut link = open(plan, lane).await?;
     while !standing_of(&mut link).await?.keeps_up() {
         tokio::time::sleep(CATCH_UP_POLL).await;
     }

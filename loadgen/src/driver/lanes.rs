@@ -13,7 +13,7 @@ use crate::plan::LoadPlan;
 use crate::pool::Pool;
 use crate::schedule::Schedule;
 use crate::session::Session;
-use client::{Connection, Event, Receiver, Sender};
+use client::{ClientError, Connection, Event, Receiver, Sender};
 use std::cell::{RefCell, RefMut};
 use std::ops::Range;
 use std::rc::Rc;
@@ -164,6 +164,16 @@ impl Shared {
         (state.is_away, state.is_mute) = (true, true);
     }
 
+    /// It is there and does not take this client, mostly because it is not a member any more.
+    fn refuse(&self, lane: usize, reason: String) {
+        if let Some((why, _)) = &mut self.states.borrow_mut()[lane].lost
+            && *why != reason
+        {
+            self.news.borrow_mut().push(format!("validator {lane} refuses the load: {reason}"));
+            *why = reason;
+        }
+    }
+
     fn find_again(&self, lane: usize) {
         self.states.borrow_mut()[lane].is_away = false;
         let runs = self.session.borrow_mut().resume(lane);
@@ -220,8 +230,10 @@ async fn serve(shared: Rc<Shared>, lane: usize, mut link: Connection) {
         link = loop {
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(AGAIN_MAX);
-            if let Ok(link) = handshake::reconnect(&shared.plan, lane).await {
-                break link;
+            match handshake::reconnect(&shared.plan, lane).await {
+                Ok(link) => break link,
+                Err(ClientError::Rejected(reason)) => shared.refuse(lane, reason),
+                Err(_) => {}
             }
         };
         shared.find_again(lane);

@@ -19,7 +19,7 @@ use crate::address::{Names, Resolver};
 use crate::endpoints::Endpoints;
 use crate::metrics::Metrics;
 use crate::tls::SERVER_NAME;
-use crate::transport::{Accepting, Calling, close, closing_words, tls_alert};
+use crate::transport::{Accepting, Calling, UNKNOWN_CA, close, closing_words, tls_alert};
 
 /// Handshakes that may be under way from addresses that belong to no peer.
 pub(super) const STRANGERS_MAX: usize = 64;
@@ -339,7 +339,6 @@ fn refused_with(connection: &Connection) -> Option<u32> {
 
 /// Which counter a failed handshake belongs to, by the alert of TLS (RFC 8446, section 6).
 fn count_refusal(metrics: &Metrics, error: &ConnectionError) {
-    const UNKNOWN_CA: u64 = 48;
     const CERTIFICATE_REQUIRED: u64 = 116;
     let counter = match tls_alert(error) {
         Some(UNKNOWN_CA) => &metrics.refused_unknown,

@@ -19,7 +19,7 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{connect_member, network_of, other_roots, print};
+use crate::query::{network_of, other_roots, present, print};
 use crate::transfer::{Terms, TransferError, complete, network_id, validator_of};
 
 /// The only version of the file so far.
@@ -307,8 +307,8 @@ fn record(
     let Some(network) = network.filter(|_| how.offline.is_none()) else {
         return Err(ChangeError::NoNumber(else_add).into());
     };
-    let mut client = connect_member(network, how.validator)?;
-    let count = network.members.len();
+    let mut client = validator_of(how, Some(network))?;
+    let count = present(network, &mut client)?.len();
     let wanted = count - quorum(count) + 1;
     let (mut agree, mut height) = (0, Height(0));
     // Others may be a little behind, and nobody has a block at height 0. A liar can neither make up a record nor hold
@@ -316,16 +316,16 @@ fn record(
     for _ in 0..ASKED_TIMES {
         let answer = client.account(of.chain, of.account)?.value;
         height = answer.proof.chain.height;
-        let mut enough = || {
-            let roots = other_roots(network, client.validator(), height);
+        let mut enough = || -> Result<bool> {
+            let roots = other_roots(network, &mut client, height)?;
             agree = 1 + roots.filter(|(_, root)| root.as_ref().ok() == Some(&answer.state_root)).count();
-            agree >= wanted
+            Ok(agree >= wanted)
         };
-        if enough() {
+        if enough()? {
             return Ok(answer.record().unwrap_or_default());
         }
         std::thread::sleep(ASKED_EVERY);
-        if enough() {
+        if enough()? {
             return Ok(answer.record().unwrap_or_default());
         }
     }

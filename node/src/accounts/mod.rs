@@ -16,7 +16,7 @@ use kernels::ed25519::verify;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::{OpenArgs, OutputError, Place, RequestArgs, print_json, rows, write_new};
+use crate::cli::{OpenArgs, OutputError, Place, RequestArgs, WhomArgs, print_json, rows, write_new};
 use crate::keys::{self, Source};
 use crate::query::network_of;
 use crate::transfer::{Role, Terms, complete, holder, network_id};
@@ -90,7 +90,8 @@ pub enum RequestError {
 pub fn request(args: &RequestArgs) -> Result<bool> {
     let network = network_of(args.network.as_deref())?;
     let chain = ChainId(args.chain);
-    let registrar = holder(args.registrar, (network.as_ref(), None), (chain, Role::Registrar))?;
+    let whom = WhomArgs { network: args.network.clone(), ..WhomArgs::default() };
+    let registrar = holder(args.registrar, (network.as_ref(), &whom), (chain, Role::Registrar))?;
     let id = network_id(network.as_ref(), args.network_id)?;
     let (key, _) = keys::read(&args.key, &Source::of(&args.passphrase))?;
     let public_key = key.public_key();

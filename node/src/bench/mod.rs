@@ -14,28 +14,29 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use client::ClientError;
 use loadgen::outcome::{LoadOutcome, LostConnection};
 use loadgen::progress::{Live, Observer, Phase, Terminal};
 use loadgen::report::{
     BenchConfig, BenchReport, Build, BytesPerTx, Machine, Stages, Style, ValidatorFigures,
 };
-use loadgen::{ChainLoad, Endpoint, LoadError, LoadPlan, Start};
+use loadgen::{ChainLoad, LoadError, LoadPlan, Start};
 
 use engine::limits::{ACCOUNTS_MAX, ROWS_MAX};
 use engine::types::{ChainKind, Registrar};
 
 use crate::cli::{BenchArgs, LoadArgs, Output, Rate, Workload, quoted};
 use crate::config::ConfigError;
-use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Member, Network};
+use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 
 mod check;
 mod figures;
 mod interrupt;
+mod lanes;
 mod testbed;
 mod watch;
 
 use interrupt::Interrupt;
+use lanes::Lane;
 use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
 
@@ -70,7 +71,14 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         cross_percent: args.cross_chain,
         payments: args.linked,
         opened: args.opened,
-        ..plan(&testbed.network, args.rate, args.seed, args.seconds, args.warm_up, Start::Fresh)?
+        ..plan(
+            (&testbed.network, &Lane::all(&testbed.network)),
+            args.rate,
+            args.seed,
+            args.seconds,
+            args.warm_up,
+            Start::Fresh,
+        )?
     };
     let sampler = Sampler::connect(&testbed.network, testbed.pids())?;
     let mut watcher = Watcher::start(sampler, testbed.interrupt.clone())?;
@@ -113,7 +121,7 @@ fn interrupted(
 ) -> Result<bool> {
     match outcome {
         Ok(outcome) => {
-            print_load(&outcome, &bench_config(args, String::new()), &testbed.network);
+            print_load(&outcome, &bench_config(args, String::new()), &Lane::all(&testbed.network));
             println!("  not audited: the files were not looked at");
         }
         Err(error) => eprintln!("{error}"),
@@ -192,8 +200,9 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
 /// The network is not there, or the load could not be run.
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
-    let (network, storage) = answering(taking_part(Network::load(&args.network)?, args)?)?;
-    let plan = load_plan(args, &network)?;
+    let network = Network::load(&args.network)?;
+    let (lanes, storage) = lanes::answering(&network, args.validators.as_deref())?;
+    let plan = load_plan(args, (&network, &lanes))?;
     let interrupt = Interrupt::watch(|| {})?;
     let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
     let outcome = loadgen::run(&plan, &mut watcher);
@@ -202,7 +211,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     }
     let outcome = outcome?;
     let config = BenchConfig {
-        validators: network.members.len() as u64,
+        validators: lanes.len() as u64,
         chains: plan.chains.len() as u64,
         accounts: plan.chains.first().map_or(0, |chain| chain.accounts),
         seconds: args.seconds,
@@ -217,7 +226,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
     let report = BenchReport::from_outcome(&outcome, Machine::here(), build(), config);
     let is_printed = json.as_ref().is_some_and(Output::is_stdout);
     if !is_printed {
-        print_load(&outcome, &report.config, &network);
+        print_load(&outcome, &report.config, &lanes);
     }
     json.map(|json| json.write(&report.to_json())).transpose()?;
     interrupt.end_if_asked();
@@ -229,7 +238,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
 }
 
 /// What the load of a running network is asked to do.
-fn load_plan(args: &LoadArgs, network: &Network) -> Result<LoadPlan> {
+fn load_plan(args: &LoadArgs, on: (&Network, &[Lane])) -> Result<LoadPlan> {
     let traffic = args.workload.traffic();
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let mut plan = LoadPlan {
@@ -239,7 +248,7 @@ fn load_plan(args: &LoadArgs, network: &Network) -> Result<LoadPlan> {
         payments: args.linked,
         opened: args.opened,
         share: args.share,
-        ..plan(network, args.rate, seed, args.seconds, args.warm_up, Start::Resume)?
+        ..plan(on, args.rate, seed, args.seconds, args.warm_up, Start::Resume)?
     };
     // Nothing is asked of chains that get no load.
     plan.chains.retain(|chain| traffic.kinds().contains(&chain.kind));
@@ -300,59 +309,16 @@ fn is_whole(outcome: &LoadOutcome) -> bool {
         && outcome.contested() == 0
 }
 
-/// The network with only those validators that are to get load.
-fn taking_part(mut network: Network, args: &LoadArgs) -> Result<Network> {
-    let Some(wanted) = &args.validators else { return Ok(network) };
-    let validators = network.members.len();
-    if let Some(none) = wanted.iter().find(|index| usize::from(**index) >= validators) {
-        bail!(LoadError::Plan(format!(
-            "--validators: there is no validator {none}; the network has {validators}, counted from 0"
-        )));
-    }
-    network.members.retain(|member| wanted.contains(&member.index.0));
-    Ok(network)
-}
-
-/// The network without the validators that do not answer: the load goes to the others. Also how their journals are
-/// written.
-fn answering(mut network: Network) -> Result<(Network, String)> {
-    let genesis = network.genesis.clone();
-    let mut storage = Vec::new();
-    let ask = |member: &Member| {
-        let mut client = member.connect(&genesis)?;
-        Ok::<_, ClientError>((client.status()?.value, client.members()?.value.1))
-    };
-    network.members.retain(|member| match ask(member) {
-        // One that only follows takes nothing.
-        Ok((_, members)) if members.me.is_none() => false,
-        Ok((status, _)) => {
-            storage.push(status.storage);
-            true
-        }
-        Err(error) => {
-            eprintln!("no load for \"{}\", which does not answer: {error}", member.name);
-            false
-        }
-    });
-    if network.members.is_empty() {
-        bail!("no validator of this network answers; is it up, and are these its ports?");
-    }
-    Ok((network, backends(storage.iter().map(String::as_str))))
-}
-
+/// The load of the chains of a network, on these lanes.
 fn plan(
-    network: &Network,
+    (network, lanes): (&Network, &[Lane]),
     rate: Rate,
     seed: u64,
     seconds: u64,
     warm_up: u64,
     start: Start,
 ) -> Result<LoadPlan, ConfigError> {
-    let endpoints = network
-        .members
-        .iter()
-        .map(|member| Endpoint { address: member.clients.clone(), fingerprint: member.fingerprint.0 })
-        .collect();
+    let endpoints = lanes.iter().map(|lane| lane.endpoint.clone()).collect();
     let chain = |chain: &engine::types::ChainGenesis| ChainLoad {
         chain: chain.id,
         kind: chain.kind,
@@ -434,9 +400,9 @@ fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>)
     Ok(())
 }
 
-fn print_load(outcome: &LoadOutcome, config: &BenchConfig, network: &Network) {
+fn print_load(outcome: &LoadOutcome, config: &BenchConfig, lanes: &[Lane]) {
     let (tally, latency) = (outcome.tally(), outcome.latency());
-    let name = |lane: usize| network.members.get(lane).map_or("", |member| member.name.as_str());
+    let name = |lane: usize| lanes.get(lane).map_or("", |lane| lane.name.as_str());
     println!(
         "offered {:.0}/s  committed {:.0}/s  latency p50 {} ms  p99 {} ms  max {} ms",
         outcome.offered_tps(),

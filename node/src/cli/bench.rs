@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use loadgen::Share;
 
-use super::Storage;
+use super::{Named, Storage};
 
 /// Measure a network of validators on this machine, then audit what it wrote.
 ///
@@ -137,9 +137,10 @@ pub struct LoadArgs {
     /// together if they name different chains.
     #[arg(long, value_name = "CHAINS", value_delimiter = ',')]
     pub chains: Option<Vec<u32>>,
-    /// Validators that get the load, with commas between them; all that answer, if nothing is said.
-    #[arg(long, value_name = "INDICES", value_delimiter = ',')]
-    pub validators: Option<Vec<u16>>,
+    /// Validators that get the load, by their numbers in network.toml or their names in `chain members`, with commas
+    /// between them; all members that answer, if nothing is said.
+    #[arg(long, value_name = "INDEX|NAME", value_delimiter = ',')]
+    pub validators: Option<Vec<Named>>,
     /// The part of the accounts that pay: the first of two is 1/2. Loads that run at the same time each take another
     /// one.
     #[arg(long, value_name = "K/N", default_value = "1/1", value_parser = parse_share)]

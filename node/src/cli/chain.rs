@@ -1,10 +1,12 @@
 //! What can be typed about chains: seeing them, their money, and what administrators decide about them and about who
 //! validates.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use engine::types::{AccountId, Asset, ChainKind, Digest, Registrar};
+use engine::types::{AccountId, Asset, ChainKind, Digest, NotHex, Registrar};
 
 use super::account::parse_number;
 use super::pay::parse_place;
@@ -319,7 +321,9 @@ pub struct AdministratorsArgs {
 /// List who validates: the members of the present epoch, with their places.
 ///
 /// A network whose genesis says so (`network init --decide-members`) has other
-/// members when administrators decide that (admit, remove).
+/// members when administrators decide that (admit, remove). What is under way is
+/// listed below them: proposals that are open, and members that are decided and
+/// whose epoch has not begun.
 ///
 /// Example:
 ///   millrace chain members --network /tmp/mill
@@ -359,9 +363,9 @@ pub struct AdmitArgs {
     /// The file of the validator that is to be admitted.
     #[arg(value_name = "REQUEST")]
     pub request: PathBuf,
-    /// The place of the validator that goes.
-    #[arg(long, value_name = "PLACE")]
-    pub in_place_of: Option<u16>,
+    /// The validator that goes: its place or its name (`millrace chain members`), or the key of its votes.
+    #[arg(long, value_name = "PLACE|NAME|KEY")]
+    pub in_place_of: Option<Leaver>,
     /// Who proposes it.
     #[command(flatten)]
     pub by: ProposingArgs,
@@ -373,17 +377,21 @@ pub struct AdmitArgs {
 /// others refuse it unless an [[observer]] section of their configurations names
 /// it.
 ///
-/// Example:
+/// The proposal names it by its key: it means the same validator also when places
+/// have moved until it is decided.
+///
+/// Examples:
 ///   millrace chain remove 3 --network /tmp/mill
+///   millrace chain remove damson --network /tmp/mill
 ///
 /// Exit codes: 0 committed (or signed into the file), 1 refused, failed or no
 /// answer, 2 usage, or a key file that cannot be used or is not the account's.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct RemoveArgs {
-    /// Its place (`millrace chain members`).
-    #[arg(value_name = "PLACE")]
-    pub place: u16,
+    /// Its place or its name (`millrace chain members`), or the key of its votes.
+    #[arg(value_name = "PLACE|NAME|KEY")]
+    pub who: Leaver,
     /// Fewer than four may remain, of whom none may fail.
     #[arg(long)]
     pub below_four: bool,
@@ -410,7 +418,7 @@ pub struct RemoveArgs {
 #[command(verbatim_doc_comment)]
 pub struct ApproveArgs {
     /// The proposal, as proposing it printed it.
-    #[arg(value_name = "PROPOSAL")]
+    #[arg(value_name = "PROPOSAL", value_parser = parse_proposal)]
     pub proposal: Digest,
     /// The administrator who approves and signs.
     #[arg(long = "as", value_name = "ACCOUNT")]
@@ -427,7 +435,8 @@ pub struct ApproveArgs {
 /// Show a proposal: what it says, who approves it, from which height on it is in
 /// effect, and what it changes until then.
 ///
-/// With --wait it is shown when it is in effect.
+/// With --wait it is shown when it is in effect; at once where it is not decided,
+/// with who must approve it.
 ///
 /// Examples:
 ///   millrace chain proposal 77e0… --network /tmp/mill
@@ -436,13 +445,13 @@ pub struct ApproveArgs {
 ///   millrace chain proposal 77e0… --network /tmp/mill --proof decided.proof
 ///
 /// Exit codes: 0 found (with --wait: in effect; with --proof: written, also that
-/// there is none), 1 there is none, or it is not in effect within five minutes,
-/// 2 usage.
+/// there is none), 1 there is none, or with --wait it is not decided or not in
+/// effect within five minutes, 2 usage.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ProposalArgs {
     /// The proposal.
-    #[arg(value_name = "PROPOSAL")]
+    #[arg(value_name = "PROPOSAL", value_parser = parse_proposal)]
     pub proposal: Digest,
     /// Which validator to ask.
     #[command(flatten)]
@@ -481,6 +490,50 @@ pub struct ProposalsArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A member that is to go, as a person names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaver {
+    /// By its place in the present epoch.
+    Place(u16),
+    /// By its name.
+    Name(String),
+    /// By the key of its votes.
+    Key(Digest),
+}
+
+impl FromStr for Leaver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(key) = text.parse() {
+            return Ok(Self::Key(key));
+        }
+        match text.parse() {
+            Ok(place) => Ok(Self::Place(place)),
+            Err(_) if text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Err("write a place or a name as `millrace chain members` lists them, or a key of 64 digits"
+                    .to_owned())
+            }
+            Err(_) => Ok(Self::Name(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Leaver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(place) => write!(f, "the validator at place {place}"),
+            Self::Name(name) => write!(f, "\"{}\"", name.escape_debug()),
+            Self::Key(key) => write!(f, "the validator with the key {key}"),
+        }
+    }
+}
+
+fn parse_proposal(text: &str) -> Result<Digest, String> {
+    text.parse()
+        .map_err(|error: NotHex| format!("{error}. `millrace chain proposals` lists the names of proposals"))
 }
 
 /// An account, or nobody.

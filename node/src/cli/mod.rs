@@ -10,7 +10,6 @@ use std::path::PathBuf;
 
 use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use net::Address;
 
 mod account;
 mod archive;
@@ -26,6 +25,7 @@ mod output;
 mod print;
 mod query;
 mod reserve;
+mod whom;
 
 pub use account::{
     AccountCommand, CancelArgs, CloseArgs, FreezeArgs, NewAccountKeyArgs, OpenArgs, ProtectArgs, RecoverArgs,
@@ -37,7 +37,7 @@ pub use backup::{BackupArgs, RestoreArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
     AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs,
-    CreateArgs, IssueArgs, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs,
+    CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs,
     RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
 pub use commands::{exit_code, reasons, run};
@@ -52,6 +52,7 @@ pub use reserve::{
     OfferArgs, ReservationCommand, ReserveArgs, Reserved, SettleArgs, SwapCommand, TakeArgs, VoidArgs,
     WithdrawArgs,
 };
+pub use whom::{Named, WhomArgs, WhomError};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -421,72 +422,6 @@ pub struct MembersArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Which validator to ask. The options are global: `query` takes them before its question or after it. So the parser
-/// cannot hold them together, and [`WhomArgs::check`] does.
-#[derive(Debug, Clone, Default, Args)]
-pub struct WhomArgs {
-    /// A network's directory, as `network init` made it.
-    #[arg(long, value_name = "DIR", global = true)]
-    pub network: Option<PathBuf>,
-    /// With --network: which validator; without, the first that answers.
-    #[arg(long, value_name = "INDEX", global = true)]
-    pub validator: Option<u16>,
-    /// Instead of --network: a validator's client address.
-    #[arg(long, value_name = "HOST:PORT", global = true)]
-    pub endpoint: Option<Address>,
-    /// With --endpoint: the SHA-256 of the validator's certificate, as genesis.toml lists it.
-    #[arg(long, value_name = "HEX", global = true)]
-    pub fingerprint: Option<net::Fingerprint>,
-    /// With --endpoint: the network id, as genesis.toml records it.
-    #[arg(long, value_name = "HEX", global = true)]
-    pub network_id: Option<engine::types::Digest>,
-}
-
-/// Why it is not clear which validator is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WhomError {
-    /// No validator is named, or not all that it takes.
-    #[error("name a network with --network, or a validator with --endpoint, --fingerprint and --network-id")]
-    Missing,
-    /// Two ways are mixed.
-    #[error(
-        "--network names a network and --endpoint, --fingerprint and --network-id one validator: use one of both ways"
-    )]
-    Both,
-    /// An archive, and a validator.
-    #[error("--archive asks an archive, and no validator: of the others only --network goes with it")]
-    Archive,
-    /// An index into nothing.
-    #[error("--validator counts the validators of a network: name it with --network")]
-    NoNetwork,
-}
-
-impl WhomArgs {
-    /// Whether the options go together beside an archive that is asked instead of a validator.
-    ///
-    /// # Errors
-    /// [`WhomError::Archive`].
-    pub fn check_beside_archive(&self) -> Result<(), WhomError> {
-        let of_endpoint = self.endpoint.is_some() || self.fingerprint.is_some() || self.network_id.is_some();
-        if of_endpoint || self.validator.is_some() { Err(WhomError::Archive) } else { Ok(()) }
-    }
-
-    /// Whether the options go together.
-    ///
-    /// # Errors
-    /// [`WhomError`].
-    pub fn check(&self) -> Result<(), WhomError> {
-        let of_endpoint = [self.endpoint.is_some(), self.fingerprint.is_some(), self.network_id.is_some()];
-        match &self.network {
-            Some(_) if of_endpoint.contains(&true) => Err(WhomError::Both),
-            Some(_) => Ok(()),
-            None if self.validator.is_some() => Err(WhomError::NoNetwork),
-            None if of_endpoint.contains(&false) => Err(WhomError::Missing),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Audit one validator's files, with no validator running; or an archive.

@@ -12,7 +12,7 @@ use super::print::{grouped, print_json, quoted, rows};
 use super::{AddArgs, ChainsArg, DownArgs, InitArgs, LearnArgs, MembersArgs, RenewArgs, UpArgs};
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
-use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, Up};
+use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, REQUEST_FILE, Up};
 use crate::query::{NoValidator, print};
 
 /// Makes a network.
@@ -114,9 +114,9 @@ fn described_chains(chains: &[ChainGenesis]) -> String {
 
 /// The places of the validators that are meant.
 fn chosen(args: &MembersArgs, network: &Network) -> Result<Vec<usize>, NoValidator> {
-    let count = network.members.len() as u16;
-    if let Some(index) = args.only.iter().find(|index| **index >= count) {
-        return Err(NoValidator { index: *index, count });
+    let listed = network.members.len();
+    if let Some(index) = args.only.iter().find(|index| usize::from(**index) >= listed) {
+        return Err(NoValidator::index(*index, network));
     }
     let is_meant =
         |at: &usize| args.only.is_empty() || args.only.iter().any(|only| usize::from(*only) == *at);
@@ -133,7 +133,8 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
     let chosen = chosen(args, &network)?;
     let executable = std::env::current_exe().context("cannot find this executable")?;
     network::stop_new_on_signal(&network, &chosen)?;
-    let outcomes = network::up(&network, &chosen, &executable, patience, &mut |line| eprintln!("{line}"));
+    let (outcomes, quorum) =
+        network::up(&network, &chosen, &executable, patience, &mut |line| eprintln!("{line}"));
     warn_of_full_disks(&network, &chosen);
     let up = outcomes.values().filter(|outcome| matches!(outcome, Up::Running(_))).count();
     let is_up = up == outcomes.len();
@@ -147,6 +148,8 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
                     validator["process"] = json!(running.pid);
                     validator["was_running"] = json!(running.before);
                     validator["committed"] = json!(running.status.committed);
+                    validator["epoch"] = json!(running.status.standing.epoch);
+                    validator["follows"] = json!(running.follows);
                 }
                 Up::Not(pid, error) => {
                     validator["process"] = json!(pid);
@@ -159,37 +162,45 @@ pub(super) fn up(args: &UpArgs) -> Result<bool> {
             "network": network.genesis.name(),
             "network_id": network.genesis.network(),
             "up": is_up,
-            "quorum": network.genesis.quorum(),
+            "quorum": quorum,
             "validators": validators.collect::<Vec<_>>(),
         }))?;
         return Ok(is_up);
     }
     let name = network.genesis.name().escape_debug();
     let were = outcomes.values().all(|outcome| matches!(outcome, Up::Running(running) if running.before));
-    let (quorum, all) = (network.genesis.quorum(), network.members.len());
+    let follow =
+        outcomes.values().filter(|outcome| matches!(outcome, Up::Running(one) if one.follows.is_some()));
+    let (all, follow) = (network.members.len(), follow.count());
+    let of_them = match follow {
+        0 => String::new(),
+        1 => ", one of which only follows".to_owned(),
+        _ => format!(", {follow} of which only follow"),
+    };
     let is_whole = outcomes.len() == all;
     let validators = if outcomes.len() == 1 { "validator" } else { "validators" };
     match (is_up, were) {
-        (true, true) if is_whole => println!("network \"{name}\" was up already: {up} {validators}"),
-        (true, false) if is_whole => println!("network \"{name}\" is up: {up} {validators}"),
+        (true, true) if is_whole => println!("network \"{name}\" was up already: {up} {validators}{of_them}"),
+        (true, false) if is_whole => println!("network \"{name}\" is up: {up} {validators}{of_them}"),
         (true, true) => println!("{up} {validators} of the network \"{name}\": up already"),
         (true, false) => println!("{up} {validators} of the network \"{name}\": up"),
-        (false, _) if is_whole && up < quorum => println!(
-            "network \"{name}\": {up} of {all} validators are up, and {quorum} make a quorum: nothing is committed"
+        (false, _) if is_whole && up - follow < quorum => println!(
+            "network \"{name}\": {up} of {all} validators are up{of_them}, and {quorum} make a quorum: nothing is committed"
         ),
         (false, _) => println!("network \"{name}\": {up} of {} {validators} are up", outcomes.len()),
     }
     for (member, outcome) in both() {
         match outcome {
             Up::Running(running) => println!(
-                "  {:<10}  clients {}  height {:<6}  peers {:<3}  process {}{}  log {}",
+                "  {:<10}  clients {}  height {:<6}  peers {:<3}  process {}{}  log {}{}",
                 member.name,
                 member.clients,
                 running.status.committed,
                 running.status.peers.len(),
                 running.pid,
                 if running.before { " (was running)" } else { "" },
-                member.log_file().display()
+                member.log_file().display(),
+                running.follows.as_ref().map_or_else(String::new, |words| format!("  {words}"))
             ),
             Up::Not(None, _) => println!("  {:<10}  NOT UP, see below", member.name),
             Up::Not(Some(pid), _) => println!("  {:<10}  NOT UP, see below; process {pid}", member.name),
@@ -302,17 +313,29 @@ pub(super) fn add(args: &AddArgs) -> Result<bool> {
             "request": added.request,
             "observer": added.section,
             "extended": added.extended,
+            "apart": added.is_apart,
         }));
     }
     let directory = quoted(&args.directory);
     println!("\"{}\" in {}", added.member.name, quoted(&added.member.directory));
     println!("\nlet it follow: the node.toml of every validator needs this section\n\n{}", added.section);
+    let start = format!("start it:       millrace network up {directory} --only {}", added.member.index);
+    if added.is_apart {
+        println!("Give it to their operators: it goes into each node.toml, which SIGHUP has read again.\n");
+        println!("{start}");
+        println!(
+            "admit it:       give {} to an administrator, for\n                millrace chain admit {REQUEST_FILE} --as \
+             ACCOUNT --network DIR",
+            quoted(&added.request)
+        );
+        return Ok(true);
+    }
     println!(
         "{} of the files in {directory} have it now. To have those that are in use here read again:",
         added.extended.len()
     );
     println!("  kill -HUP $(cat {directory}/validator-*/node.pid)\n");
-    println!("start it:       millrace network up {directory} --only {}", added.member.index);
+    println!("{start}");
     println!("admit it:       millrace chain admit {} --network {directory}", quoted(&added.request));
     Ok(true)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use engine::types::{AccountId, ChainId, Digest};
 use net::Address;
 
-use super::{PassphraseArgs, WhomArgs};
+use super::{Named, PassphraseArgs, WhomArgs};
 
 /// An account of a chain, written CHAIN:ACCOUNT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,20 +96,17 @@ pub struct MemoArgs {
 #[derive(Debug, Clone, Args)]
 pub struct SigningArgs {
     /// The network's directory, as `network init` made it.
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "network_id",
-        conflicts_with_all = ["endpoint", "network_id"]
-    )]
+    #[arg(long, value_name = "DIR", required_unless_present = "network_id", conflicts_with = "network_id")]
     pub network: Option<PathBuf>,
-    /// With --network: which validator to submit to; without, the first that answers.
-    #[arg(long, value_name = "INDEX", requires = "network")]
-    pub validator: Option<u16>,
-    /// Instead of --network: a validator's client address.
-    #[arg(long, value_name = "HOST:PORT", requires_all = ["fingerprint", "network_id"])]
+    /// With --network: which validator to submit to, by its number in network.toml or by its name in `chain members`;
+    /// without, the first member that answers.
+    #[arg(long, value_name = "INDEX|NAME", requires = "network", conflicts_with = "endpoint")]
+    pub validator: Option<Named>,
+    /// A validator's client address: without --network, or for one that network.toml does not list.
+    #[arg(long, value_name = "HOST:PORT")]
     pub endpoint: Option<Address>,
-    /// With --endpoint: the SHA-256 of the validator's certificate, as genesis.toml lists it.
+    /// With --endpoint: the SHA-256 of the public key of the validator's certificate, as genesis.toml lists it. With
+    /// --network only where network.toml and the members do not say it.
     #[arg(long, value_name = "HEX", requires = "endpoint")]
     pub fingerprint: Option<net::Fingerprint>,
     /// Instead of --network: the network id, as genesis.toml records it.
@@ -139,6 +136,20 @@ pub struct SigningArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+impl SigningArgs {
+    /// Which validator the options mean.
+    pub(crate) fn whom(&self) -> WhomArgs {
+        let Self { network, validator, endpoint, fingerprint, network_id, .. } = self;
+        WhomArgs {
+            network: network.clone(),
+            validator: validator.clone(),
+            endpoint: endpoint.clone(),
+            fingerprint: *fingerprint,
+            network_id: *network_id,
+        }
+    }
 }
 
 /// Submit a transaction that was signed into a file, and wait until it is

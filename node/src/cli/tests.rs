@@ -24,7 +24,11 @@ fn a_query_takes_its_target_before_the_question_and_after_it() {
             ("--json", Err(WhomError::Missing)),
             ("--endpoint 127.0.0.1:7401", Err(WhomError::Missing)),
             ("--validator 2", Err(WhomError::NoNetwork)),
-            ("--network /tmp/mill --endpoint 127.0.0.1:7401", Err(WhomError::Both)),
+            ("--network /tmp/mill --validator elm", Ok(())),
+            ("--network /tmp/mill --endpoint 127.0.0.1:7401", Ok(())),
+            (&*format!("--network /tmp/mill {one}"), Err(WhomError::Both)),
+            ("--network /tmp/mill --endpoint 127.0.0.1:7401 --validator 2", Err(WhomError::Twice)),
+            (&*format!("--network /tmp/mill --fingerprint {fingerprint}"), Err(WhomError::NoEndpoint)),
         ] {
             let (before, after) = (format!("{target} {question}"), format!("{question} {target}"));
             let [before, after] = [before, after].map(|words| query(&words).unwrap());
@@ -34,7 +38,7 @@ fn a_query_takes_its_target_before_the_question_and_after_it() {
         }
     }
     let apart = query("--network /tmp/mill chain 4 --validator 2").unwrap().whom;
-    assert_eq!((apart.check(), apart.validator), (Ok(()), Some(2)));
+    assert_eq!((apart.check(), apart.validator), (Ok(()), Some(Named::Index(2))));
     let Question::Attestation { fingerprint: Some(found), .. } =
         query(&format!("{one} attestation 2 {fingerprint}")).unwrap().question
     else {

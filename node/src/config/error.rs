@@ -16,6 +16,14 @@ pub enum ConfigError {
         /// What the operating system answered.
         source: std::io::Error,
     },
+    /// A directory, where one of its files is meant.
+    #[error("{}: this is a directory; name the file: {}", file.display(), quoted(name))]
+    Directory {
+        /// The directory.
+        file: PathBuf,
+        /// The file that is probably meant.
+        name: PathBuf,
+    },
     /// The file is not TOML.
     #[error("{}: this is not valid TOML:\n{message}", file.display())]
     Syntax {

@@ -1,6 +1,7 @@
 //! What administrators decide about the chains and the validators of a network: proposing, approving, and seeing what
 //! became of it.
 
+mod checks;
 mod members;
 pub(crate) mod proposals;
 mod unfit;
@@ -12,12 +13,13 @@ use engine::types::{
     EncodedDecision, NewChain, Propose, Quota, Roles,
 };
 
+pub(crate) use self::checks::has_consents;
 pub use self::members::{admit, list as members, remove};
-use self::proposals::{changes, missing, present, print_changes, record};
+use self::proposals::{Found, changes, missing, present, print_changes, record};
 pub use self::proposals::{proposal, proposals};
 use crate::cli::{
-    AdministratorsArgs, ApproveArgs, CloseChainArgs, CreateArgs, PauseArgs, Place, ProposingArgs, ResumeArgs,
-    RoleArgs, RolesArgs, SigningArgs,
+    AdministratorsArgs, ApproveArgs, CloseChainArgs, CreateArgs, Leaver, PauseArgs, Place, ProposingArgs,
+    ResumeArgs, RoleArgs, RolesArgs, SigningArgs,
 };
 use crate::network::Network;
 use crate::proofs::{kind, roles as roles_of};
@@ -64,6 +66,43 @@ pub enum GovernanceError {
          --recovery-window, with the caps that go with them"
     )]
     NotAll,
+    /// Somebody who does not decide.
+    #[error(
+        "account {account} of chain {chain} is not an administrator, so it can neither propose nor approve: name one of \
+         accounts {known} with --as"
+    )]
+    NotAdministrator {
+        /// The chain that decides.
+        chain: ChainId,
+        /// Who was named.
+        account: AccountId,
+        /// Those who decide, in words.
+        known: String,
+    },
+    /// The last approval of a change of the members, signed where nobody could be asked.
+    #[error(
+        "this would decide about the members, and it was signed with --offline, without the consents of those who are to \
+         be members: it would fail. Sign it anew where they can be reached, without --offline: `millrace chain approve \
+         {0}`"
+    )]
+    NoConsents(Digest),
+    /// A member that nobody knows.
+    #[error("{named} is not a member: {members} (`millrace chain members`)")]
+    NoMember {
+        /// What was named.
+        named: Leaver,
+        /// The members, in words.
+        members: String,
+    },
+    /// A name that several members have.
+    #[error("several members are called \"{}\": name one by its place (`millrace chain members`)", .0.escape_debug())]
+    Ambiguous(String),
+    /// Nobody can be asked.
+    #[error(
+        "with --offline nobody is asked which member {0} is: name it by its key, which `millrace chain members --json` \
+         lists as public_key"
+    )]
+    OfflineMember(Leaver),
     /// What a validator told cannot be read.
     #[error("the row of {0} cannot be read: is the validator of another release?")]
     Unreadable(&'static str),
@@ -194,24 +233,38 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
     let network = network_of(args.how.network.as_deref())?;
     let chain = deciding(network.as_ref())?;
     let (how, proposal) = (&args.how, args.proposal);
+    let administrator = AccountId(args.administrator);
     let mut client = asked_first(how, network.as_ref())?;
     let mut consents = Consents::encode(Vec::new());
     if let Some(client) = &mut client {
+        checks::decides(client, network.as_ref(), (chain, administrator))?;
         let (found, height, _) = record(client, chain, &proposal)?;
         let Some(found) = found else {
-            eprintln!("nobody has proposed {proposal} (at height {height})");
+            eprintln!(
+                "nobody has proposed {proposal} (at height {height}); `millrace chain proposals` lists what is open"
+            );
             return Ok(false);
         };
-        if !how.json {
-            println!("you approve: {}", in_words(&found.decision));
+        let decision = found.decision.clone();
+        let found = Found::asked((proposal, found), height, (&mut *client, network.as_ref(), chain))?;
+        if let Some(why) = checks::cannot_be_approved(&found, administrator) {
+            eprintln!("nothing was signed: {why}");
+            return Ok(false);
         }
-        examine(client, network.as_ref(), chain, (&found.decision, how.json))?;
-        if let Decision::Members(change) = &found.decision {
+        if !how.json {
+            println!("you approve: {}", in_words(&decision));
+        }
+        examine(client, network.as_ref(), chain, (&decision, how.json))?;
+        if let Decision::Members(change) = &decision {
             consents = members::consents(client, network.as_ref(), (change, how.json))?;
         }
+    } else {
+        eprintln!(
+            "note: nobody is asked with --offline. If this is the last approval of a change of the members, it lacks their \
+             consents, and `millrace submit` refuses it"
+        );
     }
     let version = version(client.as_mut(), network.as_ref(), chain, args.administrators_version)?;
-    let administrator = AccountId(args.administrator);
     complete(&args.how, network.as_ref(), Place { chain, account: administrator }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let administrators = version;
@@ -243,9 +296,11 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
     if !by.how.json {
         println!("you propose: {}", in_words(decision));
     }
+    let administrator = AccountId(by.administrator);
     let mut client = asked_first(&by.how, network)?;
     let mut consents = Consents::encode(Vec::new());
     if let Some(client) = &mut client {
+        checks::decides(client, network, (chain, administrator))?;
         if let Decision::Administrators(council) = decision {
             for account in &council.accounts {
                 if let Some(why) = missing(client, chain, *account)? {
@@ -260,7 +315,6 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
         }
     }
     let version = version(client.as_mut(), network, chain, by.administrators_version)?;
-    let administrator = AccountId(by.administrator);
     let until_ms = Clock::start().moment().unix_ms.saturating_add(by.for_minutes.saturating_mul(60_000));
     let encoded = decision.encode();
     complete(&by.how, network, Place { chain, account: administrator }, |terms, network, key| {

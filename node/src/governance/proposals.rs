@@ -17,7 +17,7 @@ use engine::types::{
 };
 use serde_json::{Value, json};
 
-use super::{GovernanceError, UNNAMED, deciding};
+use super::{GovernanceError, UNNAMED, checks, deciding, members};
 use crate::cli::{ProposalArgs, ProposalsArgs, on_network, print_json, rows, with_key};
 use crate::network::Network;
 use crate::query::decisions::{self, Change, proposal_fields};
@@ -46,6 +46,8 @@ pub(crate) struct Found {
     height: Height,
     /// Whether it can still be decided.
     is_open: bool,
+    /// Of decided members: whether their epoch has begun.
+    has_begun: bool,
     /// What has become of it, in words.
     pub(crate) fate: String,
     /// What it would change, if it is not in effect yet and that can be known.
@@ -53,10 +55,30 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// `present` is the version of those who decide now.
-    fn new((proposal, record): (Digest, ProposalRecord), height: Height, present: u64) -> Self {
-        let (is_open, fate) = fate(&record, height, present);
-        Self { proposal, record, height, is_open, fate, changes: None }
+    /// `present` is the version of those who decide now; `has_begun` says whether the epoch of decided members has.
+    fn new(
+        (proposal, record): (Digest, ProposalRecord),
+        height: Height,
+        (present, has_begun): (u64, bool),
+    ) -> Self {
+        let (is_open, fate) = fate(&record, height, (present, has_begun));
+        Self { proposal, record, height, is_open, has_begun, fate, changes: None }
+    }
+
+    /// The same, where a validator says both.
+    pub(super) fn asked(
+        (proposal, record): (Digest, ProposalRecord),
+        height: Height,
+        (client, network, chain): (&mut Client, Option<&Network>, ChainId),
+    ) -> Result<Self> {
+        let present = present(client, network, chain)?;
+        let has_begun = has_begun(client, chain, (&proposal, &record))?;
+        Ok(Self::new((proposal, record), height, (present, has_begun)))
+    }
+
+    /// Whether it can still be decided.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// With what it would change against what is in effect.
@@ -68,7 +90,7 @@ impl Found {
     }
 
     fn is_in_effect(&self) -> bool {
-        self.record.decided.is_some_and(|(_, since)| since <= self.height)
+        self.has_begun && self.record.decided.is_some_and(|(_, since)| since <= self.height)
     }
 
     /// Whether it is decided and not in effect yet.
@@ -123,10 +145,9 @@ impl Found {
     }
 
     fn rows(&self) -> Vec<(&'static str, String)> {
-        let approvals: Vec<String> = self.record.approvals.iter().map(ToString::to_string).collect();
         vec![
             ("says", decisions::decision(&self.record.decision)),
-            ("approved by", format!("account(s) {}", approvals.join(", "))),
+            ("approved by", accounts(&self.record.approvals)),
             ("fate", self.fate.clone()),
         ]
     }
@@ -145,15 +166,28 @@ pub fn proposal(args: &ProposalArgs) -> Result<bool> {
     }
     let mut count = 0;
     loop {
-        let (found, height, root) = record(&mut asked.client, chain, &args.proposal)?;
-        let Some(found) = found else {
-            eprintln!("nobody has proposed {} (at height {height})", args.proposal);
-            return Ok(false);
+        let told = told(&mut asked, chain, &args.proposal);
+        let told = match told {
+            // With the epoch of other members the validator starts again in its process.
+            Err(error) if count > 0 && count < ASKED_TIMES && error.is::<client::ClientError>() => {
+                count += 1;
+                std::thread::sleep(ASKED_EVERY);
+                if let Ok(again) = connect(&args.whom) {
+                    asked = again;
+                }
+                continue;
+            }
+            told => told?,
         };
-        let present = present(&mut asked.client, asked.network.as_ref(), chain)?;
-        let found = Found::new((args.proposal, found), height, present);
+        let (found, root) = match told {
+            Ok(found) => found,
+            Err(height) => {
+                eprintln!("nobody has proposed {} (at height {height})", args.proposal);
+                return Ok(false);
+            }
+        };
         count += 1;
-        let waits = args.wait && found.may_come();
+        let waits = args.wait && found.is_coming();
         if waits && count == 1 {
             eprintln!("waiting: {}", found.fate);
         }
@@ -161,14 +195,47 @@ pub fn proposal(args: &ProposalArgs) -> Result<bool> {
             std::thread::sleep(ASKED_EVERY);
             continue;
         }
+        let height = found.height;
         let checked = asked.checked(height, &root)?;
         let found = found.compared(&mut asked.client, asked.network.as_ref(), chain)?;
         show(&found, &checked, args.json)?;
-        if args.wait && !found.is_in_effect() {
+        if args.wait && found.is_open {
+            let lacks = checks::lacks(&mut asked.client, asked.network.as_ref(), (chain, &found))?;
+            eprintln!("it is not decided, so there is nothing to wait for: {lacks}");
+            found.next(asked.network.as_ref()).iter().for_each(|next| eprintln!("{next}"));
+        } else if waits {
             eprintln!("it is not in effect yet (at height {height})");
         }
         return Ok(!args.wait || found.is_in_effect());
     }
+}
+
+/// What a validator has of a proposal, with its state root; the height at which there is none.
+fn told(asked: &mut Asked, chain: ChainId, proposal: &Digest) -> Result<Result<(Found, Digest), Height>> {
+    let (found, height, root) = record(&mut asked.client, chain, proposal)?;
+    let Some(found) = found else { return Ok(Err(height)) };
+    let of = (&mut asked.client, asked.network.as_ref(), chain);
+    Ok(Ok((Found::asked((*proposal, found), height, of)?, root)))
+}
+
+/// Whether the epoch of decided members has begun; so of whatever else.
+fn has_begun(
+    client: &mut Client,
+    chain: ChainId,
+    (proposal, record): (&Digest, &ProposalRecord),
+) -> Result<bool> {
+    let of_members = record.decided.is_some() && matches!(record.decision, Decision::Members(_));
+    if !of_members {
+        return Ok(true);
+    }
+    let coming = members::coming(client, chain)?;
+    Ok(coming.is_none_or(|coming| coming.proposal != *proposal))
+}
+
+/// Accounts, in words.
+pub(super) fn accounts(of: &[AccountId]) -> String {
+    let all: Vec<String> = of.iter().map(ToString::to_string).collect();
+    format!("{} {}", if all.len() == 1 { "account" } else { "accounts" }, all.join(", "))
 }
 
 fn show(found: &Found, checked: &Checked, as_json: bool) -> Result<()> {
@@ -241,7 +308,11 @@ pub(crate) fn all(
         let next = proof.next;
         if next == Digest::default() {
             let (height, root) = (answer.as_of.height, answer.value.state_root);
-            let found = records.into_iter().map(|record| Found::new(record, height, present)).collect();
+            let mut found = Vec::new();
+            for (proposal, record) in records {
+                let has_begun = has_begun(client, chain, (&proposal, &record))?;
+                found.push(Found::new((proposal, record), height, (present, has_begun)));
+            }
             return Ok((found, height, root));
         }
         if next <= key {
@@ -285,8 +356,8 @@ pub(crate) fn after(
         _ => return None,
     };
     let (Some(record), height, _) = record(client, chain, &proposal).ok()? else { return None };
-    let present = present(client, network, chain).unwrap_or(record.administrators);
-    Found::new((proposal, record), height, present).compared(client, network, chain).ok()
+    let found = Found::asked((proposal, record), height, (&mut *client, network, chain));
+    found.and_then(|found| found.compared(client, network, chain)).ok()
 }
 
 /// Why a proposal or an approval failed, where the words of the verdict are those of a payment.
@@ -306,8 +377,8 @@ pub(crate) fn why(verdict: Verdict, transaction: &Transaction) -> Option<String>
 }
 
 /// Whether a proposal can still be decided, and what has become of it in words. `present` is the version of those who
-/// decide now.
-fn fate(record: &ProposalRecord, height: Height, present: u64) -> (bool, String) {
+/// decide now; `has_begun` says whether the epoch of decided members has.
+fn fate(record: &ProposalRecord, height: Height, (present, has_begun): (u64, bool)) -> (bool, String) {
     let until = print::time(record.until_ms);
     let open = record.decided.is_none();
     let version = record.administrators;
@@ -330,7 +401,8 @@ fn fate(record: &ProposalRecord, height: Height, present: u64) -> (bool, String)
             until,
         ),
         Some((number, at)) if matches!(record.decision, Decision::Members(_)) => {
-            format!("decision {number}, made at height {at}; the next epoch has these members")
+            let end = if has_begun { "their epoch has begun" } else { "the next epoch has these members" };
+            format!("decision {number}, made at height {at}; {end}")
         }
         Some((number, since)) if since <= height => {
             format!("decision {number}, in effect since height {since}")
@@ -482,7 +554,7 @@ mod tests {
             decision: Decision::Pause(ChainId(4)),
         };
         let (height, open) = (Height(10), record(u64::MAX, None));
-        let found = |record, present| Found::new((Digest::default(), record), height, present);
+        let found = |record, present| Found::new((Digest::default(), record), height, (present, true));
         let of = |found: &Found| (found.is_open, found.is_coming(), found.is_in_effect());
         assert_eq!(of(&found(open.clone(), 2)), (true, false, false));
         assert_eq!(of(&found(open, 3)), (false, false, false), "it is void");
@@ -490,5 +562,11 @@ mod tests {
         let decided = |height| record(0, Some((1, Height(height))));
         assert_eq!(of(&found(decided(11), 3)), (false, true, false));
         assert_eq!(of(&found(decided(10), 3)), (false, false, true));
+        let change = engine::types::MemberChange::Remove { key: [7; 32], below_four: false };
+        let members = ProposalRecord { decision: Decision::Members(change), ..decided(10) };
+        for (has_begun, expected) in [(false, (false, true, false)), (true, (false, false, true))] {
+            let record = (Digest::default(), members.clone());
+            assert_eq!(of(&Found::new(record, height, (2, has_begun))), expected);
+        }
     }
 }

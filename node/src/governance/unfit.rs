@@ -280,8 +280,7 @@ mod tests {
             let certificate_fingerprint = [1; 32];
             let (peer_address, client_address) = (peers, clients);
             let new = Member { name, public_key, certificate_fingerprint, peer_address, client_address };
-            let place = engine::types::ValidatorIndex(0);
-            for change in [MemberChange::Add(new.clone()), MemberChange::Replace(place, new)] {
+            for change in [MemberChange::Add(new.clone()), MemberChange::Replace([2; 32], new)] {
                 let decided = Decision::Members(change);
                 assert_eq!((decision(&decided).is_none(), decided.is_valid()), (good, good), "{decided:?}");
             }

@@ -9,14 +9,13 @@
 //!
 //! Nothing here makes it a validator: `millrace chain admit` proposes that.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use engine::types::{Member as Candidate, Membership, ValidatorIndex};
 use net::Address;
 
-use super::init::{Draft, InitOptions, addresses, at, peer_section};
+use super::init::{CONSENSUS_KEY, Draft, InitOptions, addresses, at, peer_section};
 use super::{InitError, Member, NETWORK_FILE, Network};
 use crate::config::genesis::quoted;
 use crate::config::{ADDRESS, ConfigError, HEX32, Section};
@@ -36,6 +35,8 @@ pub struct Added {
     pub section: String,
     /// The configurations of the directory that say so now: of one other validator or more.
     pub extended: Vec<PathBuf>,
+    /// Whether the others run elsewhere: none of their secret keys is in the directory.
+    pub is_apart: bool,
 }
 
 /// Why no validator can be added.
@@ -58,6 +59,16 @@ pub enum AddError {
         /// Its place.
         index: usize,
         /// Its name.
+        name: String,
+    },
+    /// Another one is reached there.
+    #[error(
+        "\"{name}\" is reached at {address} already: choose other ports with --base-port, or another --host"
+    )]
+    Taken {
+        /// The address.
+        address: Address,
+        /// Who has it.
         name: String,
     },
     /// A configuration that is there cannot be read.
@@ -90,8 +101,13 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
     if directory.symlink_metadata().is_ok() {
         return Err(InitError::InTheWay(directory).into());
     }
-    let peers = peers(network)?;
+    let known = known(network)?;
+    let peers = peers(network, &known)?;
     let reached = addresses(&InitOptions { validators: 1, ..options.clone() })?.remove(0);
+    let taken = known.iter().find(|of| of.address == reached.0.0 || of.address == reached.1.0);
+    if let Some(Known { name, address, .. }) = taken.cloned() {
+        return Err(AddError::Taken { address, name });
+    }
     let draft = Draft::new(&network.directory, index, reached)?;
     draft.save()?;
     let mut text = format!(
@@ -131,7 +147,8 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
     extend(&network.directory.join(NETWORK_FILE), &draft.listed(index))?;
     let Draft { name, clients: (clients, _), .. } = draft;
     let member = Member { index: ValidatorIndex(index as u16), name, clients, fingerprint, directory };
-    Ok(Added { member, request, section, extended })
+    let is_apart = !network.members.iter().any(|member| member.directory.join(CONSENSUS_KEY).exists());
+    Ok(Added { member, request, section, extended, is_apart })
 }
 
 /// Writes a section behind what a file has.
@@ -144,21 +161,35 @@ fn extend(file: &Path, section: &str) -> Result<(), InitError> {
     put.map_err(at(file))
 }
 
-/// The sections about the validators of the genesis, as the configurations that are here have them.
-fn peers(network: &Network) -> Result<String, AddError> {
-    let mut addresses: BTreeMap<usize, String> = BTreeMap::new();
+/// An address that the files here give to somebody.
+#[derive(Debug, Clone)]
+struct Known {
+    name: String,
+    address: Address,
+    /// Its place in the genesis, where the address is that for peers of a validator of the genesis.
+    index: Option<usize>,
+}
+
+/// All addresses in the configurations that are here, and in `network.toml`.
+fn known(network: &Network) -> Result<Vec<Known>, AddError> {
+    let listed =
+        |member: &Member| Known { name: member.name.clone(), address: member.clients.clone(), index: None };
+    let mut known: Vec<_> = network.members.iter().map(listed).collect();
     for (place, member) in network.members.iter().enumerate().filter(|(_, of)| of.config_file().exists()) {
         let file = member.config_file();
         let unreadable = |problem: String| AddError::Unreadable { file: file.clone(), problem };
         let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         let table: toml::Table =
             text.parse().map_err(|error: toml::de::Error| unreadable(error.to_string()))?;
-        let sections = table.get("peer").and_then(toml::Value::as_array);
-        for section in sections.into_iter().flatten() {
-            let index = section.get("index").and_then(toml::Value::as_integer);
-            let address = section.get("address").and_then(toml::Value::as_str);
-            if let (Some(Ok(index)), Some(address)) = (index.map(usize::try_from), address) {
-                addresses.entry(index).or_insert_with(|| address.to_owned());
+        for kind in ["peer", "observer"] {
+            for section in table.get(kind).and_then(toml::Value::as_array).into_iter().flatten() {
+                let text = |field| section.get(field).and_then(toml::Value::as_str);
+                let index = section.get("index").and_then(toml::Value::as_integer);
+                let index = index.and_then(|index| usize::try_from(index).ok());
+                let address = text("address").map(str::parse);
+                if let (Some(name), Some(Ok(address))) = (text("name"), address) {
+                    known.push(Known { name: name.to_owned(), address, index });
+                }
             }
         }
         // Of the only one no other says where it is reached.
@@ -169,17 +200,27 @@ fn peers(network: &Network) -> Result<String, AddError> {
         if let (0, 1, Some((_, port)), Some((host, _))) =
             (place, network.genesis.validators().len(), port, host)
         {
-            addresses.entry(0).or_insert_with(|| format!("{host}:{port}"));
+            let address = format!("{host}:{port}").parse();
+            known.extend(address.ok().map(|address| Known {
+                name: member.name.clone(),
+                address,
+                index: Some(0),
+            }));
         }
     }
+    Ok(known)
+}
+
+/// The sections about the validators of the genesis, as the configurations that are here have them.
+fn peers(network: &Network, known: &[Known]) -> Result<String, AddError> {
     let mut text = String::new();
     for (index, validator) in network.genesis.validators().iter().enumerate() {
-        let address = addresses.get(&index).ok_or_else(|| AddError::Unreached {
+        let found = known.iter().find(|of| of.index == Some(index)).ok_or_else(|| AddError::Unreached {
             directory: network.directory.clone(),
             index,
             name: validator.name.clone(),
         })?;
-        text.push_str(&peer_section(index, validator, address));
+        text.push_str(&peer_section(index, validator, &found.address.to_string()));
     }
     Ok(text)
 }
@@ -189,6 +230,11 @@ fn peers(network: &Network) -> Result<String, AddError> {
 /// # Errors
 /// A [`ConfigError`] that names the file and the field.
 pub fn request(file: &Path) -> Result<Candidate, ConfigError> {
+    if file.is_dir() {
+        let request = file.join(REQUEST_FILE);
+        let name = if request.is_file() { request } else { REQUEST_FILE.into() };
+        return Err(ConfigError::Directory { file: file.to_owned(), name });
+    }
     let mut top = Section::open(file)?;
     let (peers, clients): (Address, Address) =
         (top.required("peers", ADDRESS)?, top.required("clients", ADDRESS)?);

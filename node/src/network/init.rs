@@ -134,6 +134,9 @@ pub enum InitError {
     Load(#[from] ConfigError),
 }
 
+/// Name of the file with the secret key of a validator's votes.
+pub(super) const CONSENSUS_KEY: &str = "consensus.key";
+
 /// Name of the file with the secret behind every account's key.
 const SEED_FILE: &str = "customers.seed";
 
@@ -169,7 +172,7 @@ impl Draft {
     /// Makes its directory, with its secrets and the mark of a first start.
     pub(super) fn save(&self) -> Result<(), InitError> {
         make_directory(&self.directory)?;
-        let key = self.directory.join("consensus.key");
+        let key = self.directory.join(CONSENSUS_KEY);
         self.seed.save(&key).map_err(at(&key))?;
         self.identity.save(&self.directory.join("tls.crt"), &self.directory.join("tls.key"))?;
         let data = self.directory.join("data");

@@ -18,7 +18,7 @@ use client::answers::StatusAnswer;
 
 use super::found::{Processes, runs};
 use super::process::{self, Tie};
-use super::waiting::{self, Unready};
+use super::waiting::{self, Ready, Unready};
 use super::{Member, Network, ProcessError, ValidatorProcess};
 use crate::signals;
 use crate::validator::clock::Clock;
@@ -85,12 +85,14 @@ pub struct Running {
     pub before: bool,
     /// What it says of itself.
     pub status: StatusAnswer,
+    /// That it only follows, in words; none of a member.
+    pub follows: Option<String>,
 }
 
 /// What became of one validator that was to be up.
 #[derive(Debug)]
 pub enum Up {
-    /// It answers, and is connected to a quorum, or to all others that run here.
+    /// It answers, and is connected to a quorum, or to all others that run here; or it follows.
     Running(Box<Running>),
     /// It is not up. Its process, where that lives and is left alone, and the reason.
     Not(Option<u32>, RunError),
@@ -98,14 +100,14 @@ pub enum Up {
 
 /// Starts those of the chosen validators, by their places in the network, that are not running, and returns when each
 /// of them is up, or has ended, or has made no progress for as long as `patience`. They go on when the caller ends. Who
-/// is still waited for is told to `tell`.
+/// is still waited for is told to `tell`. Also how many members make a quorum now.
 pub fn up(
     network: &Network,
     chosen: &[usize],
     executable: &Path,
     patience: Duration,
     tell: &mut dyn FnMut(String),
-) -> BTreeMap<usize, Up> {
+) -> (BTreeMap<usize, Up>, usize) {
     let found = Processes::list();
     let before: BTreeMap<usize, u32> = network
         .members
@@ -133,14 +135,14 @@ pub fn up(
         }
     }
     let running = before.len() + started.len();
-    let ready = waiting::wait(network, &pids, running, &mut started, patience, tell);
+    let (ready, quorum) = waiting::wait(network, &pids, running, &mut started, patience, tell);
     for (at, outcome) in ready {
         let (member, pid) = (&network.members[at], pids[&at]);
         outcomes.insert(
             at,
             match outcome {
-                Ok(status) => {
-                    Up::Running(Box::new(Running { pid, before: before.contains_key(&at), status }))
+                Ok(Ready { status, follows }) => {
+                    Up::Running(Box::new(Running { pid, before: before.contains_key(&at), status, follows }))
                 }
                 Err(unready) => {
                     let lives = runs(pid, member);
@@ -153,7 +155,7 @@ pub fn up(
             },
         );
     }
-    outcomes
+    (outcomes, quorum)
 }
 
 fn start(member: &Member, executable: &Path) -> Result<ValidatorProcess, RunError> {
@@ -194,9 +196,10 @@ pub fn wait_ready(
         Some((at, process.pid()))
     };
     let pids: BTreeMap<usize, u32> = processes.iter().filter_map(place).collect();
-    let ready = waiting::wait(network, &pids, pids.len(), processes, patience, &mut drop);
-    let status = |(at, outcome): (usize, Result<StatusAnswer, Unready>)| {
-        outcome.map_err(|unready| not_ready(&network.members[at], processes, unready))
+    let (ready, _) = waiting::wait(network, &pids, pids.len(), processes, patience, &mut drop);
+    let status = |(at, outcome): (usize, Result<Ready, Unready>)| match outcome {
+        Ok(ready) => Ok(ready.status),
+        Err(unready) => Err(not_ready(&network.members[at], processes, unready)),
     };
     ready.into_iter().map(status).collect()
 }

@@ -7,6 +7,8 @@
 //!      │     └── answers ─────────┴────────────────────────────────────────────┴── ready
 //!      └── no progress for as long as the patience lasts, or ended: named; the others are waited for
 //! ```
+//!
+//! One that was removed is ready when it answers: nobody need let it in. An observer is ready when somebody does.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +17,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use client::ClientError;
 use client::answers::StatusAnswer;
+use client::{ClientError, Role};
+use engine::types::{Members, Membership};
 use net::ConnectError;
 
 use super::found::is_stopped;
@@ -37,8 +40,25 @@ const NO_ANSWER: &str = "no answer yet";
 /// What a validator logs while it makes progress and does not answer yet.
 const PROGRESS: [&str; 3] = ["replaying the journal", "continuing from a checkpoint", "recovered"];
 
-/// What a validator says of itself, by its place in the network; why it says nothing, in words.
-type Answer = (usize, Result<StatusAnswer, String>);
+/// What a validator says.
+enum Answer {
+    /// Of itself, by its number in the network; why it says nothing, in words.
+    Status(usize, Result<Box<StatusAnswer>, String>),
+    /// Whom it has for the members.
+    Members(Members),
+}
+
+/// A validator that is up.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    /// What it says of itself.
+    pub(super) status: StatusAnswer,
+    /// That it only follows, in words; none of a member.
+    pub(super) follows: Option<String>,
+}
+
+/// What all are that were waited for, and how many members make a quorum now.
+pub(super) type Waited = (BTreeMap<usize, Result<Ready, Unready>>, usize);
 
 /// Why a validator is not up.
 #[derive(Debug)]
@@ -61,7 +81,7 @@ struct Awaited {
     reason: String,
     /// Whether it answers.
     answers: bool,
-    outcome: Option<Result<StatusAnswer, Unready>>,
+    outcome: Option<Result<Ready, Unready>>,
 }
 
 impl Awaited {
@@ -88,7 +108,7 @@ pub(super) fn wait(
     processes: &mut [ValidatorProcess],
     patience: Duration,
     tell: &mut dyn FnMut(String),
-) -> BTreeMap<usize, Result<StatusAnswer, Unready>> {
+) -> Waited {
     let clock = Clock::start();
     let (answers, received) = mpsc::channel();
     let mut all = BTreeMap::new();
@@ -97,8 +117,11 @@ pub(super) fn wait(
         ask_until_ready(network, *at, answers.clone());
         all.insert(*at, Awaited::new(member));
     }
+    let others = network.members.iter().enumerate().filter(|(at, _)| !awaited.contains_key(at));
+    others.for_each(|(_, member)| ask_for_members(network, member, answers.clone()));
     drop(answers);
-    let mut waiting = Waiting { network, pids: awaited, running, patience, all };
+    let members = Members::of_genesis(&network.genesis);
+    let mut waiting = Waiting { network, pids: awaited, running, patience, all, members };
     let (mut looked, mut told) = (Duration::ZERO, Duration::ZERO);
     while waiting.goes_on() {
         waiting.hear(&received, clock);
@@ -115,7 +138,8 @@ pub(super) fn wait(
         }
     }
     let outcome = |(at, one): (usize, Awaited)| Some((at, one.outcome?));
-    waiting.all.into_iter().filter_map(outcome).collect()
+    let quorum = waiting.members.quorum();
+    (waiting.all.into_iter().filter_map(outcome).collect(), quorum)
 }
 
 /// Asks a validator how it is until it is connected to a quorum or nobody listens any more, on a thread of its own: one
@@ -124,17 +148,43 @@ fn ask_until_ready(network: &Network, at: usize, answers: Sender<Answer>) {
     let (member, genesis) = (network.members[at].clone(), Arc::clone(&network.genesis));
     std::thread::spawn(move || {
         loop {
-            let status = member.connect(&genesis).and_then(|mut client| client.status());
-            let status = status.map(|answer| answer.value).map_err(|error| match error {
+            let asked = member.connect(&genesis).and_then(|mut client| {
+                let members = client.members()?.value.0;
+                Ok((client.status()?.value, members))
+            });
+            let status = asked.map_err(|error| match error {
                 // Its process is known to run, so this says no more than that it is waited for.
                 ClientError::Connect(ConnectError::NoAnswer { .. }) => NO_ANSWER.to_owned(),
                 error => error.to_string(),
             });
-            let is_last = status.as_ref().is_ok_and(|status| status.peers.len() + 1 >= genesis.quorum());
-            if answers.send((at, status)).is_err() || is_last {
+            let has_quorum = |(status, members): &(StatusAnswer, Members)| {
+                status.standing.is_member() && status.peers.len() + 1 >= members.quorum()
+            };
+            let is_last = status.as_ref().is_ok_and(has_quorum);
+            let said = status.map(|(status, members)| {
+                // It is told first: what the validator is depends on it.
+                let _gone = answers.send(Answer::Members(members));
+                Box::new(status)
+            });
+            if answers.send(Answer::Status(at, said)).is_err() || is_last {
                 return;
             }
             std::thread::sleep(POLL);
+        }
+    });
+}
+
+/// Asks one that is not waited for who validates now, if it is there.
+fn ask_for_members(network: &Network, member: &Member, answers: Sender<Answer>) {
+    if network.genesis.membership() == Membership::Fixed {
+        return;
+    }
+    let (member, genesis) = (member.clone(), Arc::clone(&network.genesis));
+    std::thread::spawn(move || {
+        let asked = member.connect(&genesis).and_then(|mut client| client.members());
+        if let Ok(answer) = asked {
+            // Nobody waits any more.
+            let _gone = answers.send(Answer::Members(answer.value.0));
         }
     });
 }
@@ -146,6 +196,8 @@ struct Waiting<'a> {
     running: usize,
     patience: Duration,
     all: BTreeMap<usize, Awaited>,
+    /// The last members that anybody has told.
+    members: Members,
 }
 
 impl Waiting<'_> {
@@ -159,8 +211,43 @@ impl Waiting<'_> {
 
     /// How many peers a validator must have found.
     fn peers_needed(&self) -> usize {
-        let lost = self.all.values().filter(|one| matches!(one.outcome, Some(Err(_)))).count();
-        self.network.genesis.quorum().min(self.running - lost).saturating_sub(1)
+        let is_none = |one: &&Awaited| match &one.outcome {
+            Some(Err(_)) => true,
+            Some(Ok(ready)) => ready.follows.is_some(),
+            None => false,
+        };
+        let others = self.running.saturating_sub(self.all.values().filter(is_none).count());
+        self.members.quorum().min(others).saturating_sub(1)
+    }
+
+    /// That a validator only follows, in words.
+    fn follows(&self, at: usize, status: &StatusAnswer) -> Option<String> {
+        let (standing, fingerprint) = (status.standing, self.member(at).fingerprint.0);
+        if !standing.is_member() {
+            return Some(standing.to_string());
+        }
+        let is_one = self.members.list.iter().any(|of| of.certificate_fingerprint == fingerprint);
+        (self.members.epoch > standing.epoch && !is_one).then(|| {
+            let epoch = self.members.epoch;
+            format!("follower: not a member of epoch {epoch}, which nobody has told it")
+        })
+    }
+
+    /// What a validator lacks to be up.
+    fn lacks(&self, status: &StatusAnswer, follows: bool) -> Option<String> {
+        let found = status.peers.len();
+        match (status.standing.role, follows) {
+            (Role::Observer, _) if found == 0 => Some(
+                "it answers as an observer, and no validator lets it in: is its [[observer]] section in the node.toml of each, \
+                 and was that read again (SIGHUP)?"
+                    .to_owned(),
+            ),
+            (_, true) => None,
+            _ => {
+                let needed = self.peers_needed();
+                (found < needed).then(|| format!("it answers and has found {found} of {needed} peers"))
+            }
+        }
     }
 
     /// Takes what validators have answered, and waits a moment where nothing has come.
@@ -169,23 +256,32 @@ impl Waiting<'_> {
         if matches!(next, Err(RecvTimeoutError::Disconnected)) {
             std::thread::sleep(POLL);
         }
-        let needed = self.peers_needed();
-        while let Ok((at, status)) = next {
-            let now = clock.now();
-            if let Some(one) = self.all.get_mut(&at).filter(|one| one.outcome.is_none()) {
-                match status {
-                    Ok(status) if status.peers.len() >= needed => one.outcome = Some(Ok(status)),
-                    Ok(status) => {
-                        let found = status.peers.len();
-                        one.reason = format!("it answers and has found {found} of {needed} peers");
-                        if !one.answers {
-                            (one.answers, one.progress_at) = (true, now);
-                        }
-                    }
-                    Err(reason) => one.reason = reason,
-                }
+        while let Ok(answer) = next {
+            match answer {
+                Answer::Members(members) if members.epoch > self.members.epoch => self.members = members,
+                Answer::Members(_) => {}
+                Answer::Status(at, status) => self.hear_of(at, status, clock.now()),
             }
             next = received.try_recv().map_err(|_| RecvTimeoutError::Timeout);
+        }
+    }
+
+    fn hear_of(&mut self, at: usize, status: Result<Box<StatusAnswer>, String>, now: Duration) {
+        let status = status.map(|status| {
+            let follows = self.follows(at, &status);
+            let lacks = self.lacks(&status, follows.is_some());
+            (Ready { status: *status, follows }, lacks)
+        });
+        let Some(one) = self.all.get_mut(&at).filter(|one| one.outcome.is_none()) else { return };
+        match status {
+            Ok((ready, None)) => one.outcome = Some(Ok(ready)),
+            Ok((_, Some(lacks))) => {
+                one.reason = lacks;
+                if !one.answers {
+                    (one.answers, one.progress_at) = (true, now);
+                }
+            }
+            Err(reason) => one.reason = reason,
         }
     }
 
@@ -294,10 +390,12 @@ mod tests {
         // No process has this id.
         let pids = (0..4).map(|at| (at, u32::MAX)).collect();
         let all = network.members.iter().map(Awaited::new).enumerate().collect();
-        let mut waiting = Waiting { network: &network, pids: &pids, running: 4, patience: PATIENCE, all };
+        let members = Members::of_genesis(&network.genesis);
+        let mut waiting =
+            Waiting { network: &network, pids: &pids, running: 4, patience: PATIENCE, all, members };
         assert_eq!(waiting.peers_needed(), 2);
         let (answers, received) = mpsc::channel();
-        answers.send((0, Err("nobody there".to_owned()))).unwrap();
+        answers.send(Answer::Status(0, Err("nobody there".to_owned()))).unwrap();
         waiting.hear(&received, Clock::start());
         log(1, "replaying the journal: 1 of 9 MiB");
         waiting.look_at_logs(at(50));
@@ -329,7 +427,9 @@ mod tests {
         let network = init(directory.path(), &options).unwrap();
         let pids = (0..4).map(|at| (at, u32::MAX)).collect();
         let all = network.members.iter().map(Awaited::new).enumerate().collect();
-        let mut waiting = Waiting { network: &network, pids: &pids, running: 4, patience: PATIENCE, all };
+        let members = Members::of_genesis(&network.genesis);
+        let mut waiting =
+            Waiting { network: &network, pids: &pids, running: 4, patience: PATIENCE, all, members };
         for at in 0..3 {
             let one = waiting.all.get_mut(&at).unwrap();
             (one.answers, one.reason) = (true, format!("{at} lacks peers"));

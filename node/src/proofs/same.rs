@@ -3,7 +3,7 @@
 use engine::types::{
     AccountId, AccountRecord, Approval, Asset, ChainId, ChainKind, Change, Council, CryptoSuite, Decision,
     Height, LockWindows, Member, MemberChange, NewChain, Pending, Price, ProposalRecord, Purpose, Quota,
-    Registrar, Reservation, Roles, Safeguards, ValidatorIndex,
+    Registrar, Reservation, Roles, Safeguards,
 };
 
 pub(crate) fn roles(of: &proof::Roles) -> Roles {
@@ -100,12 +100,10 @@ pub(super) fn decision(of: &proof::Decision) -> Decision {
         proof::Decision::Administrators(of) => Decision::Administrators(council(of)),
         proof::Decision::Members(of) => Decision::Members(match of {
             proof::MemberChange::Add(of) => MemberChange::Add(member(of)),
-            proof::MemberChange::Remove { place, below_four } => {
-                MemberChange::Remove { place: ValidatorIndex(*place), below_four: *below_four }
+            proof::MemberChange::Remove { key, below_four } => {
+                MemberChange::Remove { key: *key, below_four: *below_four }
             }
-            proof::MemberChange::Replace(place, of) => {
-                MemberChange::Replace(ValidatorIndex(*place), member(of))
-            }
+            proof::MemberChange::Replace(key, of) => MemberChange::Replace(*key, member(of)),
         }),
     }
 }

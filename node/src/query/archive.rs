@@ -46,7 +46,7 @@ pub(super) fn query(args: &QueryArgs, directory: &Path) -> Result<bool> {
     };
     let client = archive::client(directory, Digest(sha256(&header)))?;
     let archive = Some(AskedArchive { header, header_file });
-    let answered = answer(Asked { client, network: None, archive }, args, progress.as_ref());
+    let answered = answer(&mut Asked { client, network: None, archive }, args, progress.as_ref());
     let answered = answered.map_err(|error| match error.downcast() {
         Ok(ClientError::Unavailable { reason, .. }) => ArchiveError::Unreadable(reason).into(),
         Ok(error) => error.into(),

@@ -32,12 +32,12 @@ pub(crate) fn decision(decision: &Decision) -> String {
             format!("administrators are {}; {} must approve", accounts(council), council.threshold)
         }
         Decision::Members(MemberChange::Add(new)) => format!("add the validator {}", member(new)),
-        Decision::Members(MemberChange::Remove { place, below_four }) => {
+        Decision::Members(MemberChange::Remove { key, below_four }) => {
             let meant = if *below_four { ", even if fewer than four remain" } else { "" };
-            format!("remove validator {place}{meant}")
+            format!("remove the validator with the key {}{meant}", hex::encode(key))
         }
-        Decision::Members(MemberChange::Replace(place, new)) => {
-            format!("replace validator {place} by {}", member(new))
+        Decision::Members(MemberChange::Replace(key, new)) => {
+            format!("replace the validator with the key {} by {}", hex::encode(key), member(new))
         }
     }
 }
@@ -180,11 +180,11 @@ pub(crate) fn decision_fields(decision: &Decision) -> Value {
             json!({ "administrators": { "accounts": council.accounts, "threshold": council.threshold }})
         }
         Decision::Members(MemberChange::Add(new)) => json!({ "add_member": member_fields(new) }),
-        Decision::Members(MemberChange::Remove { place, below_four }) => {
-            json!({ "remove_member": { "place": place, "below_four": below_four }})
+        Decision::Members(MemberChange::Remove { key, below_four }) => {
+            json!({ "remove_member": { "public_key": hex::encode(key), "below_four": below_four }})
         }
-        Decision::Members(MemberChange::Replace(place, new)) => {
-            json!({ "replace_member": { "place": place, "by": member_fields(new) }})
+        Decision::Members(MemberChange::Replace(key, new)) => {
+            json!({ "replace_member": { "public_key": hex::encode(key), "by": member_fields(new) }})
         }
     }
 }

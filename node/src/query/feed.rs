@@ -30,7 +30,7 @@ const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// No answer that makes sense. Without `--follow` also an ended connection; the message then says where to go on.
 pub(super) fn print_feed(
-    mut asked: Asked,
+    asked: &mut Asked,
     whom: &WhomArgs,
     (chain, account): (ChainId, Option<AccountId>),
     (args, progress): (&FeedArgs, Option<&Progress>),
@@ -56,15 +56,15 @@ pub(super) fn print_feed(
                     anyhow::bail!("{why}; go on with --from {from}");
                 }
                 eprintln!("{why}; following on from {from}");
-                asked = connect_again(whom);
+                *asked = connect_again(whom);
                 continue;
             }
             Err(error @ ClientError::BelowRetention { .. }) => {
                 let kept_from = asked.client.status()?.value.kept_from;
                 below.push((kept_from, asked.client.validator()));
                 let mut not: Vec<_> = below.iter().map(|(_, validator)| *validator).collect();
-                if let Some(other) = another(whom, asked.network.as_ref(), &not) {
-                    asked = other;
+                if let Some(other) = another(whom, asked, &not) {
+                    *asked = other;
                     continue;
                 }
                 let keeps_most = below.iter().min().copied();
@@ -74,7 +74,7 @@ pub(super) fn print_feed(
                 from = Cursor { height: kept_from, place: 0 };
                 if keeper != asked.client.validator() {
                     not.retain(|validator| *validator != keeper);
-                    asked = another(whom, asked.network.as_ref(), &not).ok_or(error)?;
+                    *asked = another(whom, asked, &not).ok_or(error)?;
                 }
                 eprintln!(
                     "what is below height {kept_from} is not kept; beginning there, as with --from {from}"
@@ -90,7 +90,7 @@ pub(super) fn print_feed(
         }
         from = answer.value.next;
         left -= answer.value.events.len() as u64;
-        let decided = |proposal: &Digest| decided(&mut asked, proposal);
+        let decided = |proposal: &Digest| decided(asked, proposal);
         let printed = |next| progress.into_iter().for_each(|progress| progress.set(next));
         let whose = (chain, account);
         let written = write_events(&mut out, &answer.value.events, whose, decided, json, printed);

@@ -11,7 +11,6 @@
 //! as an answer.
 
 use std::path::Path;
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,16 +20,15 @@ use engine::types::{
     ADMINISTRATORS_KEY, AccountId, ChainId, Digest, Epoch, Height, Outcome, TransactionId, ValidatorIndex,
     old_key_key, record_key,
 };
-use net::{Address, Fingerprint};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::attestations::fingerprint_of;
-use crate::cli::{QueryArgs, Question, Reserved, SignedSource, WhomArgs, WhomError, rows};
+use crate::cli::{QueryArgs, Question, Reserved, SignedSource, WhomArgs, rows};
 use crate::config::ConfigError;
 use crate::config::genesis::HEADER_FILE;
 use crate::governance::proposals::deciding_by;
-use crate::network::{Member, Network};
+use crate::network::Network;
 use crate::validator::counters::CountersReport;
 use archive::AskedArchive;
 
@@ -41,23 +39,18 @@ mod chains;
 pub(crate) mod decisions;
 mod feed;
 pub(crate) mod print;
+mod reach;
 pub(crate) mod reservations;
+mod status;
 
 pub use chains::list_chains;
 pub(crate) use chains::{administrators, charter, charter_if_known};
+use reach::note_follower;
+pub use reach::{NoValidator, NotMember};
+pub(crate) use reach::{other_roots, present, reach, taking};
 
 /// How long a proof waits until the state root is under a finalization.
 pub(crate) const PROOF_PATIENCE: Duration = Duration::from_secs(20);
-
-/// A validator that the network does not have.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no validator {index}: the network has {count}, counted from 0")]
-pub struct NoValidator {
-    /// The index that was named.
-    pub index: u16,
-    /// How many there are.
-    pub count: u16,
-}
 
 /// A chain that the network does not have.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +73,7 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
     if let Some(directory) = &args.archive {
         return archive::query(args, directory);
     }
-    let network = network_named(&args.whom)?;
+    let network = network_of(args.whom.network.as_deref())?;
     if let Some(network) = &network {
         match &args.question {
             Question::Feed { chain, .. }
@@ -103,16 +96,18 @@ pub fn query(args: &QueryArgs) -> Result<bool> {
         }
         _ => None,
     };
-    let asked = connect_with(&args.whom, network.clone())?;
+    let mut asked = connect_with(&args.whom, network)?;
+    note_follower(&asked.client);
     let mut not = vec![asked.client.validator()];
-    let mut answered = answer(asked, args, progress.as_ref());
+    let mut answered = answer(&mut asked, args, progress.as_ref());
     // A feed goes on where it is, and asks others by itself.
     while progress.is_none()
         && is_below_retention(&answered)
-        && let Some(other) = another(&args.whom, network.as_ref(), &not)
+        && let Some(other) = another(&args.whom, &mut asked, &not)
     {
-        not.push(other.client.validator());
-        match answer(other, args, progress.as_ref()) {
+        asked = other;
+        not.push(asked.client.validator());
+        match answer(&mut asked, args, progress.as_ref()) {
             again if is_below_retention(&again) => {}
             // One that fails in another way proves nothing.
             Err(error) if error.is::<ClientError>() => {}
@@ -163,7 +158,7 @@ fn is_below_retention(answered: &Result<bool>) -> bool {
 }
 
 /// Answers one question with what a validator says.
-fn answer(mut asked: Asked, args: &QueryArgs, progress: Option<&feed::Progress>) -> Result<bool> {
+fn answer(asked: &mut Asked, args: &QueryArgs, progress: Option<&feed::Progress>) -> Result<bool> {
     let answered = match &args.question {
         Question::Feed { chain, args: feed } => {
             let whose = (ChainId(*chain), None);
@@ -202,7 +197,7 @@ fn answer(mut asked: Asked, args: &QueryArgs, progress: Option<&feed::Progress>)
         }
         Question::Administrators { proof: None } => asked.administrators(args.json),
         Question::Administrators { proof: Some(file) } => {
-            let chain = deciding_by(&mut asked)?;
+            let chain = deciding_by(asked)?;
             let proof = asked.client.prove_row(chain, &ADMINISTRATORS_KEY, PROOF_PATIENCE);
             asked.write(proof, file, None, args.json)
         }
@@ -267,92 +262,24 @@ pub(crate) fn network_of(directory: Option<&Path>) -> Result<Option<Network>, Co
     directory.map(Network::load).transpose()
 }
 
-/// The network of the options that say whom to ask, if they name one.
-///
-/// # Errors
-/// The options do not go together, or the network cannot be read.
-fn network_named(whom: &WhomArgs) -> Result<Option<Network>> {
-    whom.check()?;
-    Ok(network_of(whom.network.as_deref())?)
-}
-
+/// Connects to the validator that the options name.
 pub(crate) fn connect(whom: &WhomArgs) -> Result<Asked> {
-    connect_with(whom, network_named(whom)?)
+    connect_with(whom, network_of(whom.network.as_deref())?)
 }
 
 fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
-    if let Some(network) = network {
-        let client = connect_member(&network, whom.validator)?;
-        return Ok(Asked { client, network: Some(network), archive: None });
-    }
-    let (Some(endpoint), Some(fingerprint), Some(network_id)) =
-        (&whom.endpoint, whom.fingerprint, whom.network_id)
-    else {
-        return Err(WhomError::Missing.into());
-    };
-    let client = connect_to(endpoint, fingerprint, network_id)?;
-    Ok(Asked { client, network: None, archive: None })
+    let client = reach(whom, network.as_ref())?;
+    Ok(Asked { client, network, archive: None })
 }
 
-/// Another validator of the network that answers, where none is named: it may keep more than those that were asked.
-fn another(whom: &WhomArgs, network: Option<&Network>, not: &[ValidatorIndex]) -> Option<Asked> {
-    let network = network.filter(|_| whom.validator.is_none())?;
-    let others = network.members.iter().filter(|member| !not.contains(&member.index));
-    let client = others.filter_map(|member| member.connect(&network.genesis).ok()).next()?;
-    Some(Asked { client, network: Some(network.clone()), archive: None })
-}
-
-/// A validator by its address.
-pub(crate) fn connect_to(endpoint: &Address, fingerprint: Fingerprint, network: Digest) -> Result<Client> {
-    Client::connect(endpoint, fingerprint, network).with_context(|| format!("the validator at {endpoint}"))
-}
-
-/// How long the first validator is waited for before the others are asked as well.
-const FIRST_ALONE: Duration = Duration::from_millis(300);
-
-/// The validator that was named, or the first that answers and keeps up: mostly one alone is asked. Where none keeps
-/// up, the first that answers.
-pub(crate) fn connect_member(network: &Network, validator: Option<u16>) -> Result<Client> {
-    let count = network.members.len();
-    let wanted = |member: &&Member| validator.is_none_or(|wanted| wanted == member.index.0);
-    let members: Vec<Member> = network.members.iter().filter(wanted).cloned().collect();
-    let (answers, asked) = mpsc::channel();
-    let ask = |member: &Member| {
-        let (member, genesis, answers) = (member.clone(), Arc::clone(&network.genesis), answers.clone());
-        std::thread::spawn(move || {
-            let answer = member.connect(&genesis);
-            let refusal = |error| format!("{} ({}): {error}", member.name, member.clients);
-            // Nobody waits any more where another one was quicker.
-            let _late = answers.send(answer.map_err(refusal));
-        })
-    };
-    let (mut refusals, mut stale) = (Vec::new(), Vec::new());
-    let (first, rest) = members.split_at(members.len().min(1));
-    first.iter().for_each(|member| drop(ask(member)));
-    let mut others = Some(rest);
-    while refusals.len() + stale.len() < members.len() {
-        // Without an end it is waited for somebody who answers, for a better answer only shortly.
-        let is_short = others.is_some() || !stale.is_empty();
-        let patience = if is_short { FIRST_ALONE } else { Duration::MAX };
-        match asked.recv_timeout(patience) {
-            Ok(Ok(client)) if client.welcome().as_of.keeps_up() => return Ok(client),
-            Ok(Ok(client)) => stale.push(client),
-            Ok(Err(refusal)) => refusals.push(refusal),
-            Err(_) if others.is_none() => break,
-            Err(_) => {}
-        }
-        others.take().into_iter().flatten().for_each(|member| drop(ask(member)));
-    }
-    if let Some(client) = stale.into_iter().next() {
-        return Ok(client);
-    }
-    match validator {
-        Some(index) if refusals.is_empty() => Err(NoValidator { index, count: count as u16 }.into()),
-        _ => bail!(
-            "no validator of this network answers; is it up, and are these its ports?\n  {}",
-            refusals.join("\n  ")
-        ),
-    }
+/// Another member of the network that answers, where none is named: it may keep more than those at the places `not`.
+fn another(whom: &WhomArgs, asked: &mut Asked, not: &[ValidatorIndex]) -> Option<Asked> {
+    let is_free = whom.validator.is_none() && whom.endpoint.is_none();
+    let network = asked.network.clone().filter(|_| is_free)?;
+    let others = present(&network, &mut asked.client).ok()?;
+    let others = others.into_iter().filter(|member| !not.contains(&member.place));
+    let client = others.filter_map(|member| member.connect(network.genesis.network()).ok()).next()?;
+    Some(Asked { client, network: Some(network), archive: None })
 }
 
 impl Asked {
@@ -483,11 +410,11 @@ impl Asked {
     }
 
     fn status(&mut self, json: bool) -> Result<()> {
-        let Answer { as_of, value: status } = self.client.status()?;
+        let Answer { as_of, value: found } = self.client.status()?;
         if json {
-            return print_json(as_of, &status, &Checked::default());
+            return print_json(as_of, &found, &Checked::default());
         }
-        print::status(as_of, &status);
+        status::print(as_of, &found);
         Ok(())
     }
 
@@ -496,7 +423,7 @@ impl Asked {
         if json {
             return print_json(as_of, &report, &Checked::default());
         }
-        print::counters(as_of, &report);
+        status::print_counters(as_of, &report);
         Ok(())
     }
 
@@ -509,22 +436,19 @@ impl Asked {
     }
 
     /// Compares a state root with those of the other validators.
-    pub(crate) fn checked(&self, height: Height, root: &Digest) -> Result<Checked> {
+    pub(crate) fn checked(&mut self, height: Height, root: &Digest) -> Result<Checked> {
         match &self.network {
             None => Ok(Checked { path: true, ..Checked::default() }),
-            Some(network) => check_root(network, self.client.validator(), (height, root)),
+            Some(network) => check_root(network, &mut self.client, (height, root)),
         }
     }
 }
 
 /// Compares the state root that one validator has told with those of the others.
-fn check_root(
-    network: &Network,
-    told_by: ValidatorIndex,
-    (height, root): (Height, &Digest),
-) -> Result<Checked> {
+fn check_root(network: &Network, client: &mut Client, (height, root): (Height, &Digest)) -> Result<Checked> {
     let mut checked = Checked { path: true, ..Checked::default() };
-    for (member, found) in other_roots(network, told_by, height) {
+    let told_by = client.validator();
+    for (member, found) in other_roots(network, client, height)? {
         checked.others += 1;
         match found {
             Ok(found) if found == *root => checked.agree += 1,
@@ -533,22 +457,10 @@ fn check_root(
                  has {root}",
                 member.name,
             ),
-            Err(error) => checked.silent.push(Silent::new(member, &error)),
+            Err(why) => checked.silent.push(Silent { validator: member.place, name: member.name, why }),
         }
     }
     Ok(checked)
-}
-
-/// The state root of a height by each other validator. An error where one is down or behind.
-pub(crate) fn other_roots(
-    network: &Network,
-    told_by: ValidatorIndex,
-    height: Height,
-) -> impl Iterator<Item = (&Member, Result<Digest, ClientError>)> {
-    network.members.iter().filter(move |member| member.index != told_by).map(move |member| {
-        let asked = member.connect(&network.genesis).and_then(|mut client| client.block(height));
-        (member, asked.map(|found| found.value.answer.state_root))
-    })
 }
 
 /// What was checked of an answer.
@@ -572,17 +484,6 @@ struct Silent {
     validator: ValidatorIndex,
     name: String,
     why: &'static str,
-}
-
-impl Silent {
-    fn new(member: &Member, error: &ClientError) -> Self {
-        let why = match error {
-            ClientError::NotFound { .. } | ClientError::Unavailable { .. } => "does not have this height yet",
-            ClientError::BelowRetention { .. } => "does not keep this height any more",
-            _ => "does not answer",
-        };
-        Self { validator: member.index, name: member.name.clone(), why }
-    }
 }
 
 impl Checked {

@@ -31,12 +31,12 @@ pub use self::file::{FileError, SignedFile};
 pub use self::payments::PaymentsError;
 use crate::cli::{
     AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, MemoArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
-    UnfreezeArgs, on_network, print_json, quoted, rows,
+    UnfreezeArgs, WhomArgs, on_network, print_json, quoted, rows,
 };
-use crate::governance::proposals;
+use crate::governance::{has_consents, proposals};
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{Asked, charter, connect, connect_member, connect_to, network_of, print, reservations};
+use crate::query::{Asked, charter, connect, network_of, print, reach, reservations, taking};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -97,7 +97,7 @@ fn linked_of(args: &TransferArgs, file: &Path, memo: &[u8]) -> Result<bool> {
     }
     let network = network_of(args.how.network.as_deref())?;
     let client = match &network {
-        Some(network) => connect_member(network, args.how.validator).ok(),
+        Some(network) => validator_of(&args.how, Some(network)).ok(),
         None => None,
     };
     let Some(mut client) = client else { return Ok(committed) };
@@ -207,14 +207,14 @@ impl Role {
 /// The account that holds a role: the one that is named, or the one that the chain has.
 pub(crate) fn holder(
     named: Option<u64>,
-    (network, validator): (Option<&Network>, Option<u16>),
+    (network, whom): (Option<&Network>, &WhomArgs),
     (chain, role): (ChainId, Role),
 ) -> Result<AccountId> {
     match (named, network) {
         (Some(account), _) => Ok(AccountId(account)),
         (None, None) => Err(TransferError::NoAuthority(role.name()).into()),
         (None, Some(network)) => {
-            let roles = roles_of(network, validator, chain)?;
+            let roles = roles_of(network, whom, chain)?;
             let holder = match (role, roles.registrar) {
                 (Role::Issuer, _) => roles.issuer,
                 (Role::Freezer, _) => roles.freezer,
@@ -228,7 +228,7 @@ pub(crate) fn holder(
 }
 
 /// Who may order what on a chain: by its genesis, or, where administrators may have decided since, by a validator.
-fn roles_of(network: &Network, validator: Option<u16>, chain: ChainId) -> Result<Roles> {
+fn roles_of(network: &Network, whom: &WhomArgs, chain: ChainId) -> Result<Roles> {
     if !network.genesis.may_have(chain) {
         return Err(TransferError::Chain(chain).into());
     }
@@ -236,7 +236,7 @@ fn roles_of(network: &Network, validator: Option<u16>, chain: ChainId) -> Result
     if let (None, Some(roles)) = (network.genesis.governance(), of_genesis) {
         return Ok(roles);
     }
-    let now = connect_member(network, validator).and_then(|mut client| charter(&mut client, network, chain));
+    let now = reach(whom, Some(network)).and_then(|mut client| charter(&mut client, network, chain));
     // Who signs without a validator may be wrong, and then the chain says so.
     now.map(|now| now.roles).or_else(|error| of_genesis.ok_or(error))
 }
@@ -244,7 +244,7 @@ fn roles_of(network: &Network, validator: Option<u16>, chain: ChainId) -> Result
 fn order(by: &AuthorityArgs, (chain, role): (ChainId, Role), action: Action) -> Result<bool> {
     let how = &by.how;
     let network = network_of(how.network.as_deref())?;
-    let authority = holder(by.authority, (network.as_ref(), how.validator), (chain, role))?;
+    let authority = holder(by.authority, (network.as_ref(), &how.whom()), (chain, role))?;
     complete(how, network.as_ref(), Place { chain, account: authority }, |terms, network, key| {
         let Terms { key_version, reference, nonce, expiry } = terms;
         let command = Command { chain, key_version, reference, authority, action, nonce, expiry };
@@ -300,6 +300,7 @@ pub(crate) fn complete(
         return Ok(true);
     }
     let mut client = validator_of(how, network)?;
+    taking(&mut client, network)?;
     let account = client.account(signer.chain, signer.account)?;
     let proof = &account.value.proof;
     check_key(&key, &proof.key.0, signer)?;
@@ -321,11 +322,10 @@ pub(crate) fn network_id(network: Option<&Network>, named: Option<Digest>) -> Re
 
 /// The validator that is to be asked and told.
 pub(crate) fn validator_of(how: &SigningArgs, network: Option<&Network>) -> Result<Client> {
-    match (network, &how.endpoint, how.fingerprint, how.network_id) {
-        (Some(network), ..) => connect_member(network, how.validator),
-        (None, Some(endpoint), Some(fingerprint), Some(id)) => connect_to(endpoint, fingerprint, id),
-        (None, ..) => Err(TransferError::NoValidator.into()),
+    if network.is_none() && how.endpoint.is_none() {
+        return Err(TransferError::NoValidator.into());
     }
+    reach(&how.whom(), network)
 }
 
 /// The bytes of a transaction that may have been submitted and is not decided yet: submitting them again is safe, and
@@ -382,6 +382,8 @@ pub fn submit(args: &SubmitArgs) -> Result<bool> {
     let signed = SignedFile::read(&args.file)?;
     let Asked { mut client, network, .. } = connect(&args.whom)?;
     let transaction = signed.transaction_for(client.network(), &args.file)?;
+    taking(&mut client, network.as_ref())?;
+    has_consents(&mut client, network.as_ref(), &transaction)?;
     follow(&mut client, network.as_ref(), &transaction, args.json)
 }
 
@@ -522,7 +524,7 @@ fn follow(
     };
     let committed = told == Verdict::Committed;
     let proposal = if committed { proposals::after(client, network, transaction) } else { None };
-    let why = proposals::why(told, transaction);
+    let why = proposals::why(told, transaction).or_else(|| not_a_member(told));
     if json {
         let mut all = json!({
             "id": id,
@@ -569,6 +571,13 @@ fn follow(
         println!("{next}");
     }
     Ok(committed)
+}
+
+/// What helps where the validator has left the members since it was asked.
+fn not_a_member(told: Verdict) -> Option<String> {
+    (told == Verdict::Refused(Refusal::NotMember)).then(|| {
+        "the validator has just left the members: submit the same bytes to another one (`millrace chain members`)".to_owned()
+    })
 }
 
 /// What the validator says of one transaction.

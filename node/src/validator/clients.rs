@@ -1,7 +1,7 @@
 //! Clients' connections: what they send, on the network's thread, and what they are told, from any thread.
 //!
 //! ```text
-//!   Hello ─▶ Welcome        Submit ─▶ ingress (full: Busy at once)        Query ─▶ query thread, executor
+//!   Hello ─▶ Welcome        Submit ─▶ ingress (full: Busy at once; no member: NotMember)        Query ─▶ query thread
 //! ```
 //!
 //! Invariant: nothing but a `Hello` of this network is listened to before it; a client that breaks the protocol is told
@@ -178,13 +178,18 @@ impl Reception {
             return self.refuse(client, reason);
         }
         self.shared.clients.introduce(client);
-        let (validator, as_of) = (self.shared.me, self.shared.counters.as_of());
-        let welcome = ServerFrame::Welcome { version: PROTOCOL_VERSION, network, validator, as_of };
+        let (validator, as_of, standing) =
+            (self.shared.me, self.shared.counters.as_of(), self.shared.standing);
+        let welcome = ServerFrame::Welcome { version: PROTOCOL_VERSION, network, validator, as_of, standing };
         let _disconnected = client.send(welcome.encode());
         Flow::Continue
     }
 
     fn submit(&self, submission: Submission) -> Flow {
+        if !self.shared.standing.is_member() {
+            self.shared.turn_away(&submission, Refusal::NotMember);
+            return Flow::Continue;
+        }
         match self.ingress.offer(submission) {
             Ok(evicted) => {
                 evicted.iter().for_each(|submission| self.shared.turn_away(submission, Refusal::Busy))

@@ -384,6 +384,7 @@ impl QueryThread {
             network_name: shared.genesis.name().to_owned(),
             validator: shared.me,
             name,
+            standing: shared.standing,
             committed: self.view.height(),
             finalized: Height(shared.counters.finalized.load(Relaxed)),
             state_root: *self.view.state_root().digest(),

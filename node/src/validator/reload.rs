@@ -43,6 +43,7 @@ impl Knobs {
             true => {
                 let peers = self.seat.peers(config).into_iter();
                 peers.for_each(|peer| self.peers.set_address(peer.index, peer.address));
+                self.seat.tell_observers(config);
             }
             // Who may connect is known when the network is opened.
             false => self.shared.starts_again.store(true, Relaxed),

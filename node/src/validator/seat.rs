@@ -2,6 +2,7 @@
 
 use engine::replica::Epochs;
 use engine::types::{Digest, Epoch, Member, Members, ValidatorIndex};
+use engine::wire::{Role, Standing};
 use net::{Address, Fingerprint, Peer};
 
 use crate::config::{Config, ObserverConfig};
@@ -17,6 +18,8 @@ pub struct Seat {
     pub root: Digest,
     /// Whether the journal ends in an earlier epoch, so that the validator follows, whatever its place.
     pub is_outdated: bool,
+    /// Whether it is a member, or was one.
+    pub standing: Standing,
 }
 
 impl Seat {
@@ -28,7 +31,8 @@ impl Seat {
         let (members, root) = (epochs.members().clone(), epochs.root().1);
         let nowhere = ValidatorIndex(members.list.len() as u16);
         let me = members.place_of(&config.public_key()).unwrap_or(nowhere);
-        Self { me, members, root, is_outdated: known.is_some() }
+        let standing = Standing::of(&config.public_key(), epochs.all());
+        Self { me, members, root, is_outdated: known.is_some(), standing }
     }
 
     /// The epoch.
@@ -46,7 +50,7 @@ impl Seat {
     /// Whether this is one of them, and can do its part.
     #[must_use]
     pub fn is_member(&self) -> bool {
-        !self.is_outdated && usize::from(self.me.0) < self.validators()
+        !self.is_outdated && self.standing.is_member()
     }
 
     /// What the others know this validator's certificate by.
@@ -105,8 +109,30 @@ impl Seat {
         others.filter_map(peer).collect()
     }
 
+    /// Says which observers of the configuration are none.
+    pub fn tell_observers(&self, config: &Config) {
+        for ObserverConfig { name, certificate_fingerprint, .. } in &config.observers {
+            let member = |of: &&Member| of.certificate_fingerprint == *certificate_fingerprint;
+            if *certificate_fingerprint == config.identity.fingerprint().0 {
+                tracing::warn!(
+                    "the [[observer]] section \"{name}\" of {} names this validator itself: it has no effect, take it out",
+                    config.file.display()
+                );
+            } else if let Some(member) = self.members.list.iter().find(member) {
+                tracing::warn!(
+                    "the [[observer]] section \"{name}\" of {} names \"{}\", which is a member of epoch {}: it has no effect \
+                     as long as that is one",
+                    config.file.display(),
+                    member.name,
+                    self.epoch()
+                );
+            }
+        }
+    }
+
     /// Says at a start what of the configuration does not fit to the members.
     pub fn tell(&self, config: &Config) {
+        self.tell_observers(config);
         if self.is_outdated {
             tracing::info!(
                 epoch = self.epoch().0,
@@ -114,10 +140,14 @@ impl Seat {
                  follows the validators of that epoch, and neither votes nor takes transactions"
             );
         } else if !self.is_member() {
+            let what = match self.standing.role {
+                Role::Follower { since_epoch } => format!("not a member any more since epoch {since_epoch}"),
+                Role::Member | Role::Observer => "not a member".to_owned(),
+            };
             tracing::warn!(
                 epoch = self.epoch().0,
-                "this is no validator of the network, as far as its journal goes: it follows and checks everything, and \
-                 neither votes nor takes transactions"
+                "this validator is {what}, as far as its journal goes: it follows and checks everything, and neither votes \
+                 nor takes transactions. The members let it in where an [[observer]] section of their node.toml names it"
             );
         } else if !config.identity.is_known_by(self.known_as(config)) {
             tracing::warn!(

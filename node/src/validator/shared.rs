@@ -8,7 +8,7 @@ use engine::mempool::Mempools;
 use engine::replica::{BlockIndex, Boot, Boots, Epochs, Held, Hints, JournalReader, Retention};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
-use engine::wire::Notice;
+use engine::wire::{Notice, Standing};
 
 use super::catch_up::CatchUp;
 use super::clients::Clients;
@@ -25,6 +25,8 @@ pub struct Shared {
     pub me: ValidatorIndex,
     /// Its name.
     pub name: String,
+    /// Whether it is a member of the present epoch.
+    pub standing: Standing,
     /// The epochs up to the present one.
     pub epochs: Epochs,
     /// Time.

@@ -223,6 +223,7 @@ impl Validator {
             genesis: genesis.clone(),
             me: seat.me,
             name: config.name.clone(),
+            standing: seat.standing,
             epochs: recovered.epochs.clone(),
             clock: Clock::start(),
             clients: Clients::new(counters.clone()),

@@ -56,7 +56,6 @@ fn the_guide_to_chains_works_as_it_is_written() {
         "account 30 frozen: debit, by account 1",
         "5,000, 1,200 on the chain by then",
         "commands of authorities",
-        "approved already",
         "chain id taken",
         "decision 1, in effect since height",
         "chain 5: transfers of UNIT",
@@ -86,6 +85,7 @@ fn the_guide_to_chains_works_as_it_is_written() {
     }
     let other_terms = "is 100 for 30 on chain 4 to account 7, and not as you have typed";
     assert!(complained.contains(other_terms), "{complained}");
+    assert!(complained.contains("nothing was signed: account 0 has approved it already"), "{complained}");
     assert!(complained.matches("is not open: it was settled or taken").count() == 2, "{complained}");
     // The payment that was signed into a file took effect once, and both who submitted it know.
     let ids: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("transaction ")).collect();

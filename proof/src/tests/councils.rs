@@ -7,7 +7,7 @@ use engine::limits::DECISION_LAG;
 use engine::types::{
     ADMINISTRATORS_KEY as ENGINE_KEY, AccountId, Asset, ChainId, ChainKind as EngineKind,
     Council as EngineCouncil, CryptoSuite, Decision as EngineDecision, Height, MemberChange as EngineChange,
-    NewChain as EngineNewChain, ProposalRecord, Roles as EngineRoles, ValidatorIndex,
+    NewChain as EngineNewChain, ProposalRecord, Roles as EngineRoles,
 };
 use proptest::prelude::*;
 
@@ -56,8 +56,8 @@ fn decisions() -> [EngineDecision; 9] {
         EngineDecision::Roles(ChainId(3), EngineRoles::default()),
         EngineDecision::Administrators(others()),
         EngineDecision::Members(EngineChange::Add(new_member())),
-        EngineDecision::Members(EngineChange::Remove { place: ValidatorIndex(2), below_four: true }),
-        EngineDecision::Members(EngineChange::Replace(ValidatorIndex(3), new_member())),
+        EngineDecision::Members(EngineChange::Remove { key: [2; 32], below_four: true }),
+        EngineDecision::Members(EngineChange::Replace([3; 32], new_member())),
     ]
 }
 
@@ -164,12 +164,11 @@ fn same_decision(ours: &Decision, theirs: &EngineDecision) -> bool {
         }
         (Decision::Members(ours), EngineDecision::Members(theirs)) => match (ours, theirs) {
             (MemberChange::Add(ours), EngineChange::Add(theirs)) => same_member(ours, theirs),
-            (MemberChange::Replace(at, ours), EngineChange::Replace(place, theirs)) => {
-                *at == place.0 && same_member(ours, theirs)
+            (MemberChange::Replace(gone, ours), EngineChange::Replace(key, theirs)) => {
+                gone == key && same_member(ours, theirs)
             }
-            (MemberChange::Remove { place: at, below_four: meant }, theirs) => {
-                let place = ValidatorIndex(*at);
-                *theirs == EngineChange::Remove { place, below_four: *meant }
+            (MemberChange::Remove { key, below_four }, theirs) => {
+                *theirs == EngineChange::Remove { key: *key, below_four: *below_four }
             }
             _ => false,
         },

@@ -61,8 +61,9 @@ impl Network {
 fn changed(changes: usize) -> Network {
     let mut network = Network::with_membership("lives", 4, &[(3, 5), (GOVERNANCE, 3)], Membership::Decided);
     network.block(&[]);
-    let gone = EngineChange::Remove { place: ValidatorIndex(1), below_four: false };
-    let all = [EngineChange::Add(member(4)), EngineChange::Replace(ValidatorIndex(0), member(5)), gone];
+    let [first, second] = [0, 1].map(|place| network.ledger.members().list[place].public_key);
+    let gone = EngineChange::Remove { key: second, below_four: false };
+    let all = [EngineChange::Add(member(4)), EngineChange::Replace(first, member(5)), gone];
     all.into_iter().take(changes).for_each(|change| network.change(change));
     network
 }

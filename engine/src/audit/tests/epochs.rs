@@ -94,7 +94,7 @@ fn changing() -> Scene {
 fn changed_twice() -> Scene {
     let mut scene = changing();
     scene.pays(2, 2);
-    scene.decide(MemberChange::Remove { place: ValidatorIndex(0), below_four: false });
+    scene.decide(MemberChange::Remove { key: member(1).public_key, below_four: false });
     scene.pays(2, 3);
     (0..2).for_each(|more| scene.pays(2, 4 + more));
     scene
@@ -237,7 +237,7 @@ fn pruned_at(height: u64, heights: &[u64]) -> (Scene, BaseCheckpoint) {
         |scene| scene.decide(MemberChange::Add(member(2))),
         |scene| scene.pays(1, 1),
         |scene| scene.pays(2, 2),
-        |scene| scene.decide(MemberChange::Remove { place: ValidatorIndex(0), below_four: false }),
+        |scene| scene.decide(MemberChange::Remove { key: member(1).public_key, below_four: false }),
         |scene| scene.pays(2, 3),
         |scene| scene.pays(2, 4),
         |scene| scene.pays(2, 5),

@@ -49,7 +49,7 @@ impl DecidedMembers {
         }
         self.set.after(change).map_err(|flaw| match flaw {
             MemberFlaw::BelowFour => Outcome::BelowFour,
-            MemberFlaw::NoSuchPlace(_)
+            MemberFlaw::NoSuchMember(_)
             | MemberFlaw::Taken(_)
             | MemberFlaw::Form
             | MemberFlaw::Full

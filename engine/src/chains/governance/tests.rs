@@ -119,13 +119,14 @@ pub(crate) fn any_decision() -> impl Strategy<Value = Decision> + Clone {
             let accounts: Vec<_> = accounts.into_iter().map(AccountId).collect();
             Council { threshold: 1 + most % accounts.len() as u8, accounts }
         });
-    let change = (0..3_u8, 0..5_u16, 1..6_u8, any::<bool>()).prop_map(|(kind, place, number, below_four)| {
-        match (kind, ValidatorIndex(place)) {
-            (0, _) => MemberChange::Add(member(number)),
-            (1, place) => MemberChange::Remove { place, below_four },
-            (_, place) => MemberChange::Replace(place, member(number)),
-        }
-    });
+    let change =
+        (0..3_u8, 1..6_u8, 1..6_u8, any::<bool>()).prop_map(|(kind, gone, number, below_four)| {
+            match (kind, member(gone).public_key) {
+                (0, _) => MemberChange::Add(member(number)),
+                (1, key) => MemberChange::Remove { key, below_four },
+                (_, key) => MemberChange::Replace(key, member(number)),
+            }
+        });
     prop_oneof![
         2 => (id.clone(), kind).prop_map(|(ChainId(id), kind)| Decision::Create(new_chain(id, kind))),
         2 => id.clone().prop_map(Decision::Pause),

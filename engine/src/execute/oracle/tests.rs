@@ -248,7 +248,7 @@ fn members_are_those_that_decisions_have_made() {
         rows
     };
     let (add, remove) =
-        (MemberChange::Add(member(3)), MemberChange::Remove { place: ValidatorIndex(0), below_four: false });
+        (MemberChange::Add(member(3)), MemberChange::Remove { key: member(1).public_key, below_four: false });
     let grown = set.after(&add).unwrap();
     let shrunk = grown.after(&remove).unwrap();
     let (one, two) = (decided(1, 7, &add), decided(2, 9, &remove));

@@ -2,8 +2,8 @@
 
 use crate::plan::Endpoint;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
-use engine::types::{Digest, Height, Packet, PacketRun, ValidatorIndex, Verdict};
-use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+use engine::types::{Digest, Epoch, Height, Packet, PacketRun, ValidatorIndex, Verdict};
+use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, Role, ServerFrame, Standing};
 use net::{Client, ClientEvent, ClientSettings, Flow, Identity, Network, Settings};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +93,7 @@ impl Mind {
                     network: self.network,
                     validator: ValidatorIndex(0),
                     as_of: self.as_of(),
+                    standing: Standing { epoch: Epoch(0), role: Role::Member },
                 };
                 client.send(welcome.encode()).unwrap();
             }

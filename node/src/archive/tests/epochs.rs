@@ -1,6 +1,6 @@
 //! Archives of networks whose validators change.
 
-use engine::types::{MemberChange, ValidatorIndex};
+use engine::types::MemberChange;
 use rig::member;
 
 use super::*;
@@ -15,7 +15,7 @@ fn changed() -> Rig {
     rig.decide(MemberChange::Add(member(1)));
     rig.commit(2, true);
     (0..3).for_each(|more| rig.commit(2, more == 1));
-    rig.decide(MemberChange::Remove { place: ValidatorIndex(0), below_four: false });
+    rig.decide(MemberChange::Remove { key: member(0).public_key, below_four: false });
     (0..4).for_each(|_| rig.commit(2, true));
     rig
 }

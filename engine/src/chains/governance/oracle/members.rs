@@ -59,11 +59,12 @@ impl PlainMembers {
         let mut list = self.list.clone();
         match change {
             MemberChange::Add(member) => list.push(member.clone()),
-            MemberChange::Remove { place, .. } if usize::from(place.0) < list.len() => {
-                list.remove(place.0.into());
+            MemberChange::Remove { key, .. } if self.has(key) => {
+                list.retain(|member| member.public_key != *key);
             }
-            MemberChange::Replace(place, member) if usize::from(place.0) < list.len() => {
-                list[usize::from(place.0)] = member.clone();
+            MemberChange::Replace(key, new) if self.has(key) => {
+                let leaves = |member: &&mut Member| member.public_key == *key;
+                list.iter_mut().filter(leaves).for_each(|member| *member = new.clone());
             }
             MemberChange::Remove { .. } | MemberChange::Replace(..) => return Err(Outcome::UnfitMembers),
         }

@@ -149,12 +149,12 @@ fn agrees(network: &Digest, set: &Members, place: u16, height: u64) -> Consent {
     consent(network, set, (number, place), height)
 }
 
-fn remove(place: u16, below_four: bool) -> MemberChange {
-    MemberChange::Remove { place: ValidatorIndex(place), below_four }
+fn remove(number: u8, below_four: bool) -> MemberChange {
+    MemberChange::Remove { key: member(number).public_key, below_four }
 }
 
-fn replace(place: u16, number: u8) -> MemberChange {
-    MemberChange::Replace(ValidatorIndex(place), member(number))
+fn replace(gone: u8, number: u8) -> MemberChange {
+    MemberChange::Replace(member(gone).public_key, member(number))
 }
 
 #[test]
@@ -206,19 +206,19 @@ fn a_set_that_cannot_be_is_refused_when_it_is_proposed() {
     let mut rig = Rig::decided(&[1, 2, 3, 4], 2);
     let twin = Member { certificate_fingerprint: [2; 32], ..member(9) };
     for (change, expected) in [
-        (remove(4, true), UnfitMembers),
-        (replace(4, 9), UnfitMembers),
+        (remove(5, true), UnfitMembers),
+        (replace(5, 9), UnfitMembers),
         (MemberChange::Add(member(3)), UnfitMembers),
         (MemberChange::Add(twin), UnfitMembers),
-        (replace(0, 3), UnfitMembers),
-        (remove(0, false), BelowFour),
-        (remove(0, true), Applied),
-        (replace(0, 9), Applied),
+        (replace(1, 3), UnfitMembers),
+        (remove(1, false), BelowFour),
+        (remove(1, true), Applied),
+        (replace(1, 9), Applied),
     ] {
         assert_eq!(rig.told(&Decision::Members(change.clone()), vec![]), expected, "{change:?}");
     }
     let mut alone = Rig::decided(&[1], 2);
-    assert_eq!(alone.told(&Decision::Members(remove(0, true)), vec![]), UnfitMembers);
+    assert_eq!(alone.told(&Decision::Members(remove(1, true)), vec![]), UnfitMembers);
     let all: Vec<u8> = (1..=128).collect();
     let mut full = Rig::decided(&all, 2);
     assert_eq!(full.told(&Decision::Members(MemberChange::Add(member(129))), vec![]), UnfitMembers);
@@ -275,20 +275,20 @@ fn a_member_whose_key_stays_need_not_be_among_those_who_consent() {
     let mut rig = Rig::decided(&[1, 2, 3, 4], 1);
     let mut moved = member(2);
     moved.peer_address = "elsewhere.example:7000".into();
-    let change = MemberChange::Replace(ValidatorIndex(1), moved);
+    let change = MemberChange::Replace(moved.public_key, moved);
     let set = rig.after(&change);
     let consents = rig.consents(&set, &[0, 2, 3]);
     assert_eq!(rig.told(&Decision::Members(change), consents), Outcome::Applied);
     rig.epoch = Epoch(1);
-    let set = rig.after(&replace(1, 9));
+    let set = rig.after(&replace(2, 9));
     let without = rig.consents(&set, &[0, 2, 3]);
     assert_eq!(
-        rig.told(&Decision::Members(replace(1, 9)), without),
+        rig.told(&Decision::Members(replace(2, 9)), without),
         Outcome::TooFewConsents,
         "its key is new"
     );
     let with = rig.consents(&set, &[0, 1, 3]);
-    assert_eq!(rig.told(&Decision::Members(replace(1, 9)), with), Outcome::Applied);
+    assert_eq!(rig.told(&Decision::Members(replace(2, 9)), with), Outcome::Applied);
 }
 
 #[test]
@@ -311,16 +311,16 @@ fn consents_to_what_is_not_about_members_are_refused() {
 fn one_change_after_the_other_and_the_next_only_in_the_next_epoch() {
     use Outcome::*;
     let mut rig = Rig::decided(&[1, 2, 3, 4, 5], 2);
-    let change = replace(0, 9);
+    let change = replace(1, 9);
     let set = rig.after(&change);
     let (one, first) = rig.propose(&Decision::Members(change), vec![]);
-    let (two, second) = rig.propose(&Decision::Members(remove(4, false)), vec![]);
+    let (two, second) = rig.propose(&Decision::Members(remove(5, false)), vec![]);
     let of_first = rig.approve(first, rig.consents(&set, &[0, 1, 2, 3]));
-    let shrunk = rig.after(&remove(4, false));
+    let shrunk = rig.after(&remove(5, false));
     let of_second = rig.approve(second, rig.consents(&shrunk, &[0, 1, 2, 3]));
     assert_eq!(rig.height(&[one, two, of_first, of_second]).0, [Applied, Applied, Applied, MembersChanging]);
     assert_eq!(
-        rig.told(&Decision::Members(remove(4, false)), vec![]),
+        rig.told(&Decision::Members(remove(5, false)), vec![]),
         MembersChanging,
         "when it is proposed"
     );
@@ -328,11 +328,37 @@ fn one_change_after_the_other_and_the_next_only_in_the_next_epoch() {
     // The consents were to another set.
     let again = rig.approve(second, rig.consents(&shrunk, &[0, 1, 2, 3]));
     assert_eq!(rig.height(&[again]), (vec![TooFewConsents], None));
-    let shrunk = rig.after(&remove(4, false));
+    let shrunk = rig.after(&remove(5, false));
     let now = rig.approve(second, rig.consents(&shrunk, &[0, 1, 2, 3]));
     assert_eq!(rig.height(&[now]), (vec![Applied], Some(shrunk.clone())));
     assert_eq!((shrunk.epoch, shrunk.list[0].clone()), (Epoch(2), member(9)));
-    assert_eq!(rig.told(&Decision::Members(replace(1, 8)), vec![]), MembersChanging);
+    assert_eq!(rig.told(&Decision::Members(replace(2, 8)), vec![]), MembersChanging);
+}
+
+#[test]
+fn a_proposal_means_the_same_member_when_places_have_moved() {
+    use Outcome::*;
+    let mut rig = Rig::decided(&[1, 2, 3, 4, 5, 6, 7], 2);
+    let changes = [remove(2, false), remove(4, false), replace(6, 9), remove(2, false)];
+    let mut proposals = Vec::new();
+    for change in &changes {
+        let (proposed, proposal) = rig.propose(&Decision::Members(change.clone()), vec![]);
+        assert_eq!(rig.height(&[proposed]).0, [Applied]);
+        proposals.push(proposal);
+    }
+    let left: [&[u8]; 3] = [&[1, 3, 4, 5, 6, 7], &[1, 3, 5, 6, 7], &[1, 3, 5, 9, 7]];
+    for (epoch, ((change, proposal), left)) in (1..).zip(changes.iter().zip(&proposals).zip(left)) {
+        let set = rig.after(change);
+        let all: Vec<u16> = (0..set.list.len() as u16).collect();
+        let approved = rig.approve(*proposal, rig.consents(&set, &all));
+        assert_eq!(rig.height(&[approved]).0, [Applied]);
+        let found: Vec<_> = rig.ledger.members().list.into_iter().map(|member| member.name).collect();
+        let expected: Vec<_> = left.iter().map(|number| member(*number).name).collect();
+        assert_eq!(found, expected);
+        rig.epoch = Epoch(epoch);
+    }
+    let gone = rig.approve(proposals[3], vec![]);
+    assert_eq!(rig.height(&[gone]).0, [UnfitMembers], "it has left already");
 }
 
 #[test]
@@ -340,9 +366,9 @@ fn rows_of_places_that_nobody_has_any_more_are_taken_out_and_the_others_move_dow
     let mut rig = Rig::decided(&[1, 2, 3, 4, 5], 1);
     rig.decide(MemberChange::Add(member(6)));
     assert_eq!(rig.places(), [0, 1, 2, 3, 4, 5]);
-    for (epoch, (place, left)) in (1..).zip([(2, 5_u16), (0, 4)]) {
+    for (epoch, (number, left)) in (1..).zip([(3, 5_u16), (1, 4)]) {
         rig.epoch = Epoch(epoch);
-        let set = rig.decide(remove(place, false));
+        let set = rig.decide(remove(number, false));
         assert_eq!(rig.places(), (0..left).collect::<Vec<_>>());
         for (at, member) in (0..).map(ValidatorIndex).zip(&set.list) {
             assert_eq!(rig.row(&member_key(at)), Some(&member.encode()[..]));
@@ -358,13 +384,13 @@ fn a_restored_ledger_has_the_members_and_undo_takes_them_back() {
     let mut rig = Rig::decided(&[1, 2, 3, 4], 1);
     rig.decide(MemberChange::Add(member(5)));
     rig.epoch = Epoch(1);
-    let set = rig.decide(remove(1, false));
+    let set = rig.decide(remove(2, false));
     let again = restored_ledger(&rig.genesis, &rig.ledger);
     assert_eq!(again.members(), set);
     rig.ledger = again;
-    assert_eq!(rig.told(&Decision::Members(replace(0, 9)), vec![]), Outcome::MembersChanging);
+    assert_eq!(rig.told(&Decision::Members(replace(1, 9)), vec![]), Outcome::MembersChanging);
     rig.epoch = Epoch(2);
-    rig.decide(replace(0, 9));
+    rig.decide(replace(1, 9));
 
     let genesis = genesis(&[1], Membership::Decided, deciding_chain(2, 1));
     let mut writer = StateWriter::genesis(&genesis.chains()[0]);
@@ -385,7 +411,7 @@ fn a_restored_ledger_has_the_members_and_undo_takes_them_back() {
     let before = states(&writer);
     let grown = step(&mut writer, 0, MemberChange::Add(member(2)));
     let between = states(&writer);
-    let shrunk = step(&mut writer, 1, remove(0, false));
+    let shrunk = step(&mut writer, 1, remove(1, false));
     assert_eq!(writer.members().unwrap().list, [member(2)]);
     writer.undo(&shrunk);
     assert_eq!(states(&writer), between);
@@ -398,14 +424,14 @@ proptest! {
 
     #[test]
     fn members_change_as_the_definition_says(
-        first in 1..7_u8, steps in vec((0..3_u8, 0..7_u16, 1..12_u8, any::<bool>(), any::<u8>(), 0..4_u8, 0..3_u64), 1..14),
+        first in 1..7_u8, steps in vec((0..3_u8, 1..12_u8, 1..12_u8, any::<bool>(), any::<u8>(), 0..4_u8, 0..3_u64), 1..14),
     ) {
         let mut rig = Rig::decided(&(1..=first).collect::<Vec<_>>(), 1);
-        for (kind, place, number, below_four, who, spoil, age) in steps {
+        for (kind, gone, number, below_four, who, spoil, age) in steps {
             let change = match kind {
                 0 => MemberChange::Add(member(number)),
-                1 => remove(place, below_four),
-                _ => replace(place, number),
+                1 => remove(gone, below_four),
+                _ => replace(gone, number),
             };
             let consents = match rig.ledger.members().after(&change) {
                 Err(_) => vec![],
