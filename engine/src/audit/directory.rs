@@ -66,6 +66,14 @@ fn damage(error: StoreError, directory: &Path) -> Result<Finding, AuditError> {
             expected: "the file".into(),
             found: "no such file".into(),
         }),
+        StoreError::Unreadable { path, offset, detail } => Ok(Finding {
+            kind: FindingKind::Damage,
+            file: path,
+            offset,
+            what: "a sector of the log".into(),
+            expected: "bytes".into(),
+            found: format!("none: the disk cannot read it ({detail})"),
+        }),
         StoreError::Short { path, expected, found } => Ok(Finding {
             kind: FindingKind::Damage,
             file: path,

@@ -52,6 +52,16 @@ pub enum StoreError {
         /// What is there.
         found: String,
     },
+    /// The disk cannot read a place of a file, and says so.
+    #[error("{path} cannot be read at byte {offset} ({detail}): look at the disk")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Where the sector begins.
+        offset: u64,
+        /// The operating system's words.
+        detail: String,
+    },
     /// A segment between two others, or below the oldest one, is gone.
     #[error("the log segment {path} is missing")]
     MissingSegment {

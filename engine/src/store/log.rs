@@ -37,6 +37,8 @@ pub struct Log {
     pub(super) shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     identity: Identity,
+    /// From this sector on it was written in this life.
+    begun: u64,
     repairs: Arc<Repairs>,
     thread: Option<JoinHandle<()>>,
     /// Why `Backend::Auto` has fallen back.
@@ -153,7 +155,9 @@ impl Log {
         );
         let parts = (Arc::clone(&disk), Arc::clone(&repairs));
         let replay = Replay::new(parts, &identity, extent, Some(Guard::Recycling { _hold: hold }));
-        Ok((Log { shared, disk, identity, repairs, thread: None, fallback: None, _lock: None }, replay, pump))
+        let begun = extent.end;
+        let log = Log { shared, disk, identity, begun, repairs, thread: None, fallback: None, _lock: None };
+        Ok((log, replay, pump))
     }
 
     /// Appends a record made of the parts, one after the other; it becomes durable soon, together with its neighbours.
@@ -219,7 +223,9 @@ impl Log {
         if position >= Position::of_sector(self.shared.lock().durable) {
             return Err(StoreError::NotDurable { position: position.raw() });
         }
-        read_record(self.disk.as_ref(), &self.identity, position).map_err(|error| match released(self) {
+        read_record(self.disk.as_ref(), &self.identity, self.begun, position).map_err(|error| match released(
+            self,
+        ) {
             // Its segment was recycled under the read: what looked like damage is not.
             true => StoreError::Released { position: position.raw() },
             false => error,

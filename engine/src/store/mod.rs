@@ -45,6 +45,7 @@ mod segments;
 mod shared;
 mod tail;
 mod uring;
+mod window;
 
 pub mod simulated;
 

@@ -10,17 +10,22 @@
 //! end, and `end >= D`: so a whole sector's word stays true in every later life of the log, and no incarnation need be
 //! compared to trust it. What follows `D` counts while the sectors are whole, in place, and of no earlier life than the
 //! last.
+//!
+//! A sector that the disk cannot read says nothing, as one that has rotted. Below `D` replay and the scrubber come to
+//! it and name it, and a repair can stand for it. Behind the end it does no harm. Where the end would be, it is an
+//! error: it may have been acknowledged, and what is written next would take its place.
 
 use std::io;
 
-use super::buffer::Buffer;
 use super::disk::{Disk, IN_FLIGHT};
 use super::error::StoreError;
 use super::identity::Identity;
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, Seed, Tag};
+use super::window::Window;
 
-/// Sectors read at a time.
-const CHUNK_SECTORS: usize = 256;
+/// Sectors that may be unreadable while the end is looked for. A disk with more of them is dying, and takes seconds for
+/// each.
+const UNREADABLE_MAX: usize = 256;
 
 /// What recovery found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,62 +65,71 @@ impl Extent {
 }
 
 /// Reads segments through a window.
-pub(super) struct Reader<'a> {
+struct Reader<'a> {
     disk: &'a dyn Disk,
     seed: Seed,
     segment_sectors: u64,
-    buffer: Buffer,
-    /// Absolute numbers of the sectors in the buffer.
-    window: std::ops::Range<u64>,
+    window: Window,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(disk: &'a dyn Disk, identity: &Identity) -> Reader<'a> {
-        Reader {
-            disk,
-            seed: Seed::new(&identity.owner),
-            segment_sectors: identity.segment_sectors(),
-            buffer: Buffer::new((CHUNK_SECTORS as u64).min(identity.segment_sectors()) as usize),
-            window: 0..0,
-        }
+    fn new(disk: &'a dyn Disk, identity: &Identity) -> Reader<'a> {
+        let segment_sectors = identity.segment_sectors();
+        let seed = Seed::new(&identity.owner);
+        Reader { disk, seed, segment_sectors, window: Window::new(segment_sectors) }
     }
 
-    /// One sector's bytes and what they turn out to be.
-    pub(super) fn sector(&mut self, number: u64) -> Result<(Found, &[u8; SECTOR_BYTES]), StoreError> {
-        if !self.window.contains(&number) {
-            let segment = number / self.segment_sectors;
-            let within = number % self.segment_sectors;
-            let count = (self.segment_sectors - within).min(self.buffer.sectors() as u64);
-            self.window = 0..0;
-            self.disk
-                .read(segment, within * SECTOR_BYTES as u64, &mut self.buffer, count as usize)
-                .map_err(|error| unreadable(self.disk, self.segment_sectors, segment, &error))?;
-            self.window = number..number + count;
+    /// What a sector turns out to be.
+    fn sector(&mut self, number: u64) -> Result<Found, StoreError> {
+        self.window
+            .load(self.disk, number)
+            .map_err(|error| unreadable(self.disk, self.segment_sectors, number, &error))?;
+        Ok(self.seed.inspect(self.window.sector(number), number))
+    }
+
+    /// The same of a sector at which the log seems to end. A disk may say something else the second time, and what is
+    /// written next takes its place.
+    fn last(&mut self, number: u64) -> Result<Found, StoreError> {
+        match self.sector(number) {
+            Ok(Found::Valid(tag)) => Ok(Found::Valid(tag)),
+            _ => {
+                self.window.clear();
+                self.sector(number)
+            }
         }
-        let bytes = self.buffer.sector((number - self.window.start) as usize);
-        Ok((self.seed.inspect(bytes, number), bytes))
     }
 
     /// The error report of a sector that should have been there.
-    pub(super) fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
+    fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
         corrupt(self.disk, self.segment_sectors, number, expected, found)
     }
 }
 
-/// The error report of a segment that cannot be read.
+/// The error report of a sector that cannot be read.
 pub(super) fn unreadable(
     disk: &dyn Disk,
     segment_sectors: u64,
-    segment: u64,
+    number: u64,
     error: &io::Error,
 ) -> StoreError {
-    let path = disk.path(segment);
+    let path = disk.path(number / segment_sectors);
     match (error.kind(), std::fs::metadata(&path)) {
         (io::ErrorKind::UnexpectedEof, Ok(file)) if file.len() < segment_sectors * SECTOR_BYTES as u64 => {
             StoreError::Short { path, expected: segment_sectors * SECTOR_BYTES as u64, found: file.len() }
         }
+        _ if is_of_the_medium(error) => StoreError::Unreadable {
+            path,
+            offset: number % segment_sectors * SECTOR_BYTES as u64,
+            detail: error.to_string(),
+        },
         _ => StoreError::io("reading", &path, error),
     }
+}
+
+/// Whether a disk says that it has a place, and cannot read it: also one with checksums of its own, or a file system.
+fn is_of_the_medium(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| [libc::EIO, libc::ENODATA, libc::EILSEQ, libc::EBADMSG].contains(&code))
 }
 
 /// The error report of a sector that should have been there.
@@ -185,7 +199,7 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
     let mut incarnation = last_life(durable).unwrap_or(0);
     let mut end = durable;
     while end / size <= highest {
-        let (Found::Valid(tag), _) = reader.sector(end)? else { break };
+        let Found::Valid(tag) = reader.last(end)? else { break };
         if tag.incarnation < incarnation {
             break;
         }
@@ -208,12 +222,15 @@ pub(super) fn recover(disk: &dyn Disk, identity: &Identity) -> Result<Extent, St
 /// The tags of all whole sectors of the last segments that have any.
 fn evidence(reader: &mut Reader<'_>, segments: &[u64], size: u64) -> Result<Vec<Tag>, StoreError> {
     let mut tags = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut unreadable) = (0, 0);
     for segment in segments.iter().rev() {
         let before = tags.len();
         for number in segment * size..(segment + 1) * size {
-            if let (Found::Valid(tag), _) = reader.sector(number)? {
-                tags.push(tag);
+            match reader.sector(number) {
+                Ok(Found::Valid(tag)) => tags.push(tag),
+                Ok(_) => {}
+                Err(StoreError::Unreadable { .. }) if unreadable < UNREADABLE_MAX => unreadable += 1,
+                Err(error) => return Err(error),
             }
         }
         seen += usize::from(tags.len() > before);

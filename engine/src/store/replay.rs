@@ -12,9 +12,7 @@ use super::position::Position;
 use super::recover::{Extent, corrupt, unreadable};
 use super::repairs::{Known, Repaired, Repairs};
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, STARTS_GROUP, Seed, TAG_BYTES, Tag};
-
-/// Sectors read at a time.
-const CHUNK_SECTORS: usize = 256;
+use super::window::Window;
 
 /// One record, as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +56,11 @@ pub struct Replay {
     /// The next sector to look at, and the end.
     next: u64,
     end: u64,
-    buffer: Buffer,
-    window: std::ops::Range<u64>,
+    window: Window,
     /// The sector being parsed and how far.
     current: Option<(Tag, usize)>,
     partial: Option<Partial>,
     incarnation: u32,
-    /// Whether each read comes from the disk, not from the page cache.
-    uncached: bool,
     failed: bool,
     /// After an error: what is lost begins here.
     lost: Option<Position>,
@@ -96,12 +91,10 @@ impl Replay {
             released: extent.released,
             next: extent.first,
             end: extent.end,
-            buffer: Buffer::new((CHUNK_SECTORS as u64).min(identity.segment_sectors()) as usize),
-            window: 0..0,
+            window: Window::new(identity.segment_sectors()),
             current: None,
             partial: None,
             incarnation: 0,
-            uncached: false,
             failed: false,
             lost: None,
             _guard: guard,
@@ -109,8 +102,9 @@ impl Replay {
     }
 
     /// The same from the disk.
-    pub(super) fn uncached(self) -> Replay {
-        Replay { uncached: true, ..self }
+    pub(super) fn uncached(mut self) -> Replay {
+        self.window.uncached = true;
+        self
     }
 
     /// The repairs that are read instead of the log, ascending.
@@ -126,16 +120,23 @@ impl Replay {
     }
 
     /// After an error: goes on behind what cannot be read, and says what that is. None where there was no error.
+    ///
+    /// A stretch ends with its segment, where a group begins in any case, and where a repair begins: what stands
+    /// behind is a stretch of its own. It takes in all of a repair that it reaches into, for a disk may say something
+    /// else the second time, and repairs must not overlap in part.
     pub fn skip_rot(&mut self) -> Option<Rot> {
         let from = self.lost.take()?;
         (self.current, self.partial, self.beside, self.failed) = (None, None, None, false);
+        let (sector, _) = from.split();
         while self.next < self.end {
-            let number = self.next;
+            let (number, at) = (self.next, Position::of_sector(self.next));
+            let begins =
+                || number.is_multiple_of(self.segment_sectors) || self.repairs.beginning(at).is_some();
+            if number > sector && begins() {
+                break;
+            }
             let read = self.load(number);
-            let found = read.map(|()| {
-                self.seed.inspect(self.buffer.sector((number - self.window.start) as usize), number)
-            });
-            self.next = match found {
+            self.next = match read.map(|()| self.found(number)) {
                 Ok(Found::Valid(tag)) if tag.incarnation >= self.incarnation => {
                     if tag.flags & STARTS_GROUP != 0 {
                         break;
@@ -144,6 +145,12 @@ impl Replay {
                 }
                 Ok(_) | Err(_) => number + 1,
             };
+        }
+        let until = Position::of_sector(self.next);
+        if let Some(repair) =
+            self.repairs.around(until).filter(|repair| from < repair.from && repair.from < until)
+        {
+            (self.next, _) = repair.until.split();
         }
         Some(Rot { from, until: Position::of_sector(self.next.min(self.end)) })
     }
@@ -175,7 +182,7 @@ impl Replay {
     /// or a directory or file that cannot be read.
     pub fn look_further(&mut self) -> Result<(), StoreError> {
         // The last sectors may have been read while they were written.
-        self.window = 0..0;
+        self.window.clear();
         let mut segments: Vec<u64> = Vec::new();
         loop {
             let segment = self.end / self.segment_sectors;
@@ -191,8 +198,7 @@ impl Replay {
                 }
             }
             self.load(self.end)?;
-            let bytes = self.buffer.sector((self.end - self.window.start) as usize);
-            let found = self.seed.inspect(bytes, self.end);
+            let found = self.found(self.end);
             let next = match found {
                 Found::Valid(tag) if tag.incarnation >= self.incarnation => tag,
                 // One segment is prepared ahead. With a second one the log had gone on before this sector was read.
@@ -229,7 +235,7 @@ impl Replay {
         }
         self.rewind();
         self.load(sector)?;
-        let found = self.seed.inspect(self.buffer.sector((sector - self.window.start) as usize), sector);
+        let found = self.found(sector);
         let Found::Valid(tag) = found else {
             return Err(self.corrupt(
                 sector,
@@ -276,29 +282,13 @@ impl Replay {
     }
 
     fn load(&mut self, number: u64) -> Result<(), StoreError> {
-        if self.window.contains(&number) {
-            return Ok(());
-        }
-        let (segment, within) = (number / self.segment_sectors, number % self.segment_sectors);
-        let mut count = (self.segment_sectors - within).min(self.buffer.sectors() as u64);
-        self.window = 0..0;
-        let offset = within * SECTOR_BYTES as u64;
-        let forget = |disk: &dyn Disk| disk.forget(segment, offset, count * SECTOR_BYTES as u64);
-        if self.uncached {
-            forget(self.disk.as_ref());
-        }
-        let mut read = self.disk.read(segment, offset, &mut self.buffer, count as usize);
-        if self.uncached {
-            forget(self.disk.as_ref());
-        }
-        if read.is_err() {
-            // A disk that cannot read a sector fails what is read together with it.
-            count = 1;
-            read = self.disk.read(segment, offset, &mut self.buffer, 1);
-        }
-        read.map_err(|error| unreadable(self.disk.as_ref(), self.segment_sectors, segment, &error))?;
-        self.window = number..number + count;
-        Ok(())
+        let read = self.window.load(self.disk.as_ref(), number);
+        read.map_err(|error| unreadable(self.disk.as_ref(), self.segment_sectors, number, &error))
+    }
+
+    /// What a sector that is loaded turns out to be.
+    fn found(&self, number: u64) -> Found {
+        self.seed.inspect(self.window.sector(number), number)
     }
 
     fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
@@ -315,7 +305,7 @@ impl Replay {
         self.lost =
             Some(self.partial.as_ref().map_or(Position::of_sector(number), |partial| partial.position));
         self.load(number)?;
-        let found = self.seed.inspect(self.buffer.sector((number - self.window.start) as usize), number);
+        let found = self.found(number);
         let Found::Valid(tag) = found else {
             return Err(self.corrupt(
                 number,
@@ -428,7 +418,7 @@ impl Replay {
     }
 
     fn payload(&self, tag: &Tag) -> &[u8] {
-        let sector = self.buffer.sector((tag.sector - self.window.start) as usize);
+        let sector = self.window.sector(tag.sector);
         &sector[TAG_BYTES..TAG_BYTES + usize::from(tag.length)]
     }
 }
@@ -446,10 +436,13 @@ impl Iterator for Replay {
     }
 }
 
-/// Reads the one record at a position whose group is known to be durable.
+/// Reads the one record at a position whose group is known to be durable. From sector `begun` on the log is of the
+/// life of its identity: a write that was lost there can have left a whole record of an earlier one, which a crash
+/// had cut off.
 pub(super) fn read_record(
     disk: &dyn Disk,
     identity: &Identity,
+    begun: u64,
     position: Position,
 ) -> Result<Record, StoreError> {
     /// Most records that peers ask for (sealed batches) come in with the first read or two.
@@ -460,7 +453,7 @@ pub(super) fn read_record(
     let no_record = || StoreError::NoRecord { position: position.raw() };
     let segment = number / size;
     let mut wanted = FIRST_SECTORS;
-    let mut header = None;
+    let (mut header, mut life) = (None, None);
     let mut bytes = Vec::new();
     loop {
         let mut count = wanted.min((segment + 1) * size - number);
@@ -475,13 +468,19 @@ pub(super) fn read_record(
             count = 1;
             read = disk.read(segment, at, &mut buffer, 1);
         }
-        read.map_err(|error| unreadable(disk, size, segment, &error))?;
+        read.map_err(|error| unreadable(disk, size, number, &error))?;
         for index in 0..count as usize {
             let sector = buffer.sector(index);
             let found = seed.inspect(sector, number);
             let Found::Valid(tag) = found else {
                 return Err(corrupt(disk, size, number, format!("sector {number}"), found.describe()));
             };
+            let known = if number >= begun { identity.incarnation } else { tag.incarnation };
+            let expected = *life.get_or_insert(known);
+            if tag.incarnation != expected {
+                let expected = format!("sector {number} of incarnation {expected}");
+                return Err(corrupt(disk, size, number, expected, found.describe()));
+            }
             let payload = &sector[TAG_BYTES..TAG_BYTES + usize::from(tag.length)];
             let (rest, header) = match header {
                 Some(header) => (payload, header),

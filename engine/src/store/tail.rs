@@ -43,7 +43,7 @@ pub(super) fn rewrite(
         let offset = within * SECTOR_BYTES as u64;
         let mut buffer = Buffer::new(wanted);
         disk.read(segment, offset, &mut buffer, wanted)
-            .map_err(|error| unreadable(disk, size, segment, &error))?;
+            .map_err(|error| unreadable(disk, size, next, &error))?;
         let mut count = 0;
         while count < wanted {
             let found = seed.inspect(buffer.sector(count), next);

@@ -211,7 +211,7 @@ impl SimulatedDisk {
     }
 
     /// Begins a life of the log: what `Log::open` does with the identity file.
-    pub(super) fn open(&self, options: &Options) -> Result<(Handle, Identity), StoreError> {
+    pub(in crate::store) fn open(&self, options: &Options) -> Result<(Handle, Identity), StoreError> {
         let mut state = self.lock();
         let existing = state.contents.identity;
         if let Some(identity) = &existing {

@@ -13,7 +13,7 @@ use crate::store::sector::SECTOR_BYTES;
 
 /// The disk in one life of the log.
 #[derive(Clone)]
-pub(super) struct Handle {
+pub(in crate::store) struct Handle {
     disk: SimulatedDisk,
     life: u64,
 }

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::SimulatedDisk;
+use crate::store::disk::Disk;
 use crate::store::error::StoreError;
+use crate::store::identity::Identity;
 use crate::store::log::Log;
 use crate::store::options::{Metrics, Options};
 use crate::store::position::{Durable, Position};
@@ -31,9 +33,17 @@ impl SimulatedLog {
     pub fn open(disk: &SimulatedDisk, options: &Options) -> Result<(SimulatedLog, Replay), StoreError> {
         options.check()?;
         let (handle, identity) = disk.open(options)?;
-        let extent = recover(&handle, &identity)?;
-        let (log, replay, pump) =
-            Log::assemble((Arc::new(handle), Repairs::none()), identity, &extent, options, false)?;
+        Self::over((Arc::new(handle), Repairs::none()), identity, options)
+    }
+
+    /// The same over any disk, in one life of its log.
+    pub(in crate::store) fn over(
+        (disk, repairs): (Arc<dyn Disk>, Arc<Repairs>),
+        identity: Identity,
+        options: &Options,
+    ) -> Result<(SimulatedLog, Replay), StoreError> {
+        let extent = recover(disk.as_ref(), &identity)?;
+        let (log, replay, pump) = Log::assemble((disk, repairs), identity, &extent, options, false)?;
         Ok((SimulatedLog { log, pump: Mutex::new(pump) }, replay))
     }
 

@@ -1,4 +1,5 @@
-//! Tests of the whole log: on real files with both backends, and on a simulated disk that crashes, lies and rots.
+//! Tests of the whole log: on real files with both backends, on a simulated disk that crashes, lies and rots, and
+//! ([`suite`]) what each fault of a disk comes to on all three.
 
 mod crash;
 mod faults;
@@ -7,6 +8,7 @@ mod repairs;
 mod rig;
 mod rot;
 mod simulated;
+mod suite;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -194,6 +194,63 @@ fn a_repair_that_is_not_whole_counts_for_nothing() {
     assert!(!file.exists());
 }
 
+/// A disk may read a sector for which there is a repair already, and not those beside it.
+#[test]
+fn a_stretch_that_reaches_into_a_repair_takes_in_all_of_it_and_ends_where_one_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let records = at_rest(directory);
+    let (file, bytes) = segments(directory)[1].clone();
+    // Of the sectors of the second segment those that begin a group.
+    let begins = |sector: &u64| bytes[*sector as usize * SECTOR + 34] & 1 == 1;
+    let groups: Vec<u64> = (0..8).filter(begins).collect();
+    let [first, second, third, ..] = groups[..] else { panic!("{groups:?}") };
+    let position = |sector: u64, at: u64| Position::from_raw((8 + sector) * SECTOR as u64 + at);
+    let (begun, end) = (position(second, 0), position(8, 0));
+    // It begins in the middle of a sector, where a record was lost, and goes on behind a group that can be read.
+    for (from, expected) in
+        [(position(second, 50), (position(first, 0), end)), (begun, (position(first, 0), begun))]
+    {
+        let repair = |from, until| {
+            let records = within(&records, &Rot { from, until });
+            Repair { from, until, records }
+        };
+        let log = open(directory);
+        log.repair(&repair(from, end)).unwrap();
+        [first, second].into_iter().for_each(|sector| flip(&file, sector as usize * SECTOR + 99));
+        assert!(third < 8);
+        let (_, rots) = scrubbed(log.scrub());
+        let [Rot { from, until }] = rots[..] else { panic!("{rots:?}") };
+        assert_eq!((from, until), expected);
+        log.repair(&repair(from, until)).unwrap();
+        let (found, rots) = scrubbed(log.scrub());
+        assert_eq!((places(&found), rots), (places(&records), Vec::new()));
+        log.repairs().iter().for_each(|repaired| fs::remove_file(&repaired.file).unwrap());
+        drop(log);
+        fs::write(&file, &bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_stretch_ends_with_its_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let records = at_rest(directory);
+    for (file, bytes) in &segments(directory)[..3] {
+        fs::write(file, vec![0x11; bytes.len()]).unwrap();
+    }
+    let segment = |number: u64| Position::from_raw(number * 8 * SECTOR as u64);
+    let (found, rots) = scrubbed(inspect(directory));
+    assert_eq!(rots, [0, 1, 2].map(|number| Rot { from: segment(number), until: segment(number + 1) }));
+    let log = open(directory);
+    for rot in rots {
+        let records = within(&records, &rot);
+        log.repair(&Repair { from: rot.from, until: rot.until, records }).unwrap();
+    }
+    drop(log);
+    assert!(found.len() < records.len() && replayed(directory) == records);
+}
+
 #[test]
 fn a_wider_repair_replaces_those_within_it_and_one_that_overlaps_in_part_is_refused() {
     let directory = tempfile::tempdir().unwrap();
