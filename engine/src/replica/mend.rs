@@ -18,7 +18,7 @@
 //! f+1 others must say the same. Certificates may differ; one that does not hold is left out, since the record of a
 //! later block proves the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -70,6 +70,9 @@ pub enum MendError {
     /// More batches have lost their place than a repair has places for.
     #[error("more batches than one repair can have are lost")]
     Crowded,
+    /// Its blocks order more bytes than a repair may have.
+    #[error("its blocks order batches of more than {} MiB, which is more than one repair may have", .0 >> 20)]
+    TooLarge(usize),
     /// Something else that is needed cannot be read.
     #[error("what is beside it cannot be read either: {0}")]
     Read(#[from] ReadError),
@@ -89,6 +92,9 @@ pub struct Mender<'a, R> {
     pub settled: CheckpointMark,
     /// The starts that the journal remembers now.
     pub boots: Boots,
+    /// Bytes of batches that one repair may have, which is put together in memory. A stretch is at most a segment; the
+    /// blocks that have lost their records in it may order batches that stand elsewhere.
+    pub room: usize,
 }
 
 /// A block of the stretch.
@@ -100,31 +106,37 @@ struct Found {
     is_whole: bool,
 }
 
-/// The blocks of all stretches.
+/// The blocks of a stretch.
 type Known = BTreeMap<Height, Found>;
 
 /// A record with its place in the order of the replay.
 type Placed = ((Position, bool), Record);
 
 impl<R: Records> Mender<'_, R> {
-    /// Puts stretches together, each by itself; the answers are in their order. They are told together because one may say
-    /// what another has lost.
-    pub fn mend(&self, rots: &[Rot], others: &mut dyn Others) -> Vec<Result<Repair, MendError>> {
-        let (mut known, mut failed) = (Known::new(), BTreeMap::new());
-        let settled = rots.iter().filter(|rot| rot.until <= self.settled.replay_from);
-        let heights: BTreeSet<_> = settled.flat_map(|rot| self.heights(rot)).collect();
-        for height in heights.into_iter().rev().map(Height) {
-            match self.found(height, &known, others) {
-                Ok(found) => drop(known.insert(height, found)),
-                Err(error) => drop(failed.insert(height, error)),
-            }
+    /// Puts stretches together, each by itself, the last one first: a block says what the one below it must be. `keep` is
+    /// told of each, and puts a repair beside the journal before the next one is begun: only one of them is in memory, and
+    /// what one has lost another one may say.
+    pub fn mend(
+        &self,
+        rots: &[Rot],
+        others: &mut dyn Others,
+        keep: &mut dyn FnMut(&Rot, Result<Repair, MendError>),
+    ) {
+        for rot in rots.iter().rev() {
+            keep(rot, self.one(rot, others));
         }
-        let mend = |rot: &Rot| match self.heights(rot).find_map(|height| failed.remove(&Height(height))) {
-            _ if rot.until > self.settled.replay_from => Err(MendError::Unsettled),
-            Some(error) => Err(error),
-            None => self.stretch(rot, &known, others),
-        };
-        rots.iter().map(mend).collect()
+    }
+
+    fn one(&self, rot: &Rot, others: &mut dyn Others) -> Result<Repair, MendError> {
+        if rot.until > self.settled.replay_from {
+            return Err(MendError::Unsettled);
+        }
+        let mut known = Known::new();
+        for height in self.heights(rot).rev().map(Height) {
+            let found = self.found(height, &known, others)?;
+            known.insert(height, found);
+        }
+        self.stretch(rot, &known, others)
     }
 
     /// The heights whose records stand in a stretch.
@@ -140,6 +152,7 @@ impl<R: Records> Mender<'_, R> {
         let boot = Boot { number: begun, done: begun == done, lost, counterpart_lost };
         let mut beside = (0..).map_while(|number| Position::beside(rot.from, number));
         let mut next = || beside.next().ok_or(MendError::Crowded);
+        let mut bytes = 0;
         let boot = Record { position: next()?, kind: KIND_BOOT, bytes: boot.encode().to_vec() };
         let mut records: Vec<Placed> = vec![((rot.from, false), boot)];
         let within = |position: &Position| (rot.from..rot.until).contains(position);
@@ -170,6 +183,10 @@ impl<R: Records> Mender<'_, R> {
                     let old = found.record.batches.get(number).copied().filter(|place| !place.is_beside());
                     let place = old.map_or_else(&mut next, Ok)?;
                     if old.is_none_or(|old| within(&old)) {
+                        bytes += batch.bytes().len();
+                        if bytes > self.room {
+                            return Err(MendError::TooLarge(self.room));
+                        }
                         let key = if old.is_some() { (place, true) } else { (at, false) };
                         let bytes = batch.bytes().to_vec();
                         records.push((key, Record { position: place, kind: KIND_BATCH, bytes }));
@@ -269,9 +286,10 @@ impl<R: Records> Mender<'_, R> {
         let height = block.height();
         let below = match height.0 {
             1 => None,
+            // It may stand in a stretch that is mended later.
             above => Some(match known.get(&Height(above - 1)) {
                 Some(found) => found.block.clone(),
-                None => self.reader.block(Height(above - 1))?.1,
+                None => self.found(Height(above - 1), known, others)?.block,
             }),
         };
         let before = block.cut_before(below.as_ref());

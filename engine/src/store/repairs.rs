@@ -16,15 +16,18 @@
 //! ```
 //!
 //! Invariants: the segments are never changed; a file has its name once it is whole and durable, and one that is not
-//! whole counts for nothing; stretches do not overlap (a wider one replaces those within it); what a repair says is for
-//! its author to prove.
+//! whole counts for nothing; stretches do not overlap (a wider one replaces those within it), and none goes on into
+//! another segment, which bounds a file and what is held of it in memory; what a repair says is for its author to
+//! prove.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::files::sync_directory;
@@ -41,6 +44,8 @@ const FORMAT: u32 = 1;
 const HEAD_BYTES: usize = 97;
 const PLACE_BYTES: usize = 17;
 const DIGEST_BYTES: usize = 32;
+/// Bytes that are read of a file at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// What is to be read instead of a stretch of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +101,8 @@ pub(super) struct Repairs {
 }
 
 impl Known {
-    fn encode(owner: &Owner, repair: &Repair) -> Vec<u8> {
+    /// Everything before the records.
+    fn head(owner: &Owner, repair: &Repair) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&FORMAT.to_le_bytes());
@@ -112,41 +118,65 @@ impl Known {
             bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
         }
-        repair.records.iter().for_each(|record| bytes.extend_from_slice(&record.bytes));
-        let digest = kernels::sha2::sha256(&bytes);
-        bytes.extend_from_slice(&digest);
         bytes
     }
 
-    /// Reads and checks every byte of a file; what is wrong otherwise.
+    /// Writes a file, durably.
+    fn write(path: &Path, owner: &Owner, repair: &Repair) -> io::Result<()> {
+        let (mut file, mut hasher) = (BufWriter::new(File::create(path)?), Sha256::new());
+        let records = repair.records.iter().map(|record| &record.bytes[..]);
+        for part in std::iter::once(&Self::head(owner, repair)[..]).chain(records) {
+            hasher.update(part);
+            file.write_all(part)?;
+        }
+        file.write_all(&hasher.finalize())?;
+        file.into_inner()?.sync_all()
+    }
+
+    /// Reads and checks every byte of a file, a piece at a time; what is wrong otherwise.
     fn load(path: &Path, owner: &Owner) -> Result<Self, String> {
-        let bytes = fs::read(path).map_err(|error| error.to_string())?;
-        let length = bytes.len().checked_sub(DIGEST_BYTES).filter(|length| *length >= HEAD_BYTES);
-        let (content, digest) = bytes.split_at(length.ok_or("it ends too early")?);
-        if kernels::sha2::sha256(content) != digest {
+        let in_words = |error: io::Error| error.to_string();
+        let mut file = File::open(path).map_err(in_words)?;
+        let bytes = file.metadata().map_err(in_words)?.len();
+        let length = bytes.checked_sub(DIGEST_BYTES as u64).filter(|length| *length >= HEAD_BYTES as u64);
+        let length = length.ok_or("it ends too early")?;
+        let mut hasher = Sha256::new();
+        let mut piece = vec![0; PIECE_BYTES.min(length as usize)];
+        let mut left = length;
+        while left > 0 {
+            let piece = &mut piece[..PIECE_BYTES.min(left as usize)];
+            file.read_exact(piece).map_err(in_words)?;
+            hasher.update(&*piece);
+            left -= piece.len() as u64;
+        }
+        let mut digest = [0; DIGEST_BYTES];
+        file.read_exact(&mut digest).map_err(in_words)?;
+        if hasher.finalize()[..] != digest {
             return Err("its digest does not hold".into());
         }
-        if content[..8] != MAGIC || u32_at(content, 8) != FORMAT {
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact_at(&mut head, 0).map_err(in_words)?;
+        if head[..8] != MAGIC || u32_at(&head, 8) != FORMAT {
             return Err("it is of another format".into());
         }
-        if content[12..44] != owner.network
-            || content[44..76] != owner.validator
-            || content[76] != owner.log.code()
-        {
+        if head[12..44] != owner.network || head[44..76] != owner.validator || head[76] != owner.log.code() {
             return Err("it is of another log".into());
         }
-        let [from, until] = [77, 85].map(|at| Position::from_raw(u64_at(content, at)));
-        let count = u32_at(content, 93) as usize;
+        let [from, until] = [77, 85].map(|at| Position::from_raw(u64_at(&head, at)));
+        let count = u32_at(&head, 93) as usize;
         let records = count.checked_mul(PLACE_BYTES).and_then(|bytes| bytes.checked_add(HEAD_BYTES));
-        let mut offset = records.filter(|at| *at <= content.len()).ok_or("it has too few records")?;
+        let records = records.map(|at| at as u64).filter(|at| *at <= length);
+        let mut offset = records.ok_or("it has too few records")?;
+        let mut table = vec![0; count * PLACE_BYTES];
+        file.read_exact_at(&mut table, HEAD_BYTES as u64).map_err(in_words)?;
         let mut places = Vec::with_capacity(count);
-        for at in (0..count).map(|number| HEAD_BYTES + number * PLACE_BYTES) {
-            let (length, checksum) = (u32_at(content, at + 9) as usize, u32_at(content, at + 13));
-            let position = Position::from_raw(u64_at(content, at));
-            places.push(Place { position, kind: content[at + 8], offset: offset as u64, length, checksum });
-            offset = offset.checked_add(length).ok_or("its records are too long")?;
+        for place in table.chunks_exact(PLACE_BYTES) {
+            let (length, checksum) = (u32_at(place, 9) as usize, u32_at(place, 13));
+            let position = Position::from_raw(u64_at(place, 0));
+            places.push(Place { position, kind: place[8], offset, length, checksum });
+            offset = offset.checked_add(length as u64).ok_or("its records are too long")?;
         }
-        if offset != content.len() || from >= until {
+        if offset != length || from >= until {
             return Err("its parts do not fit together".into());
         }
         Ok(Self { path: path.to_owned(), from, until, places })
@@ -285,9 +315,7 @@ impl Repairs {
         }
         let (path, unfinished) = (Self::path(directory, &stretch), directory.join(UNFINISHED));
         let write = || {
-            let mut file = File::create(&unfinished)?;
-            file.write_all(&Known::encode(owner, repair))?;
-            file.sync_all()?;
+            Known::write(&unfinished, owner, repair)?;
             fs::rename(&unfinished, &path)?;
             sync_directory(directory)
         };

@@ -110,7 +110,8 @@ fn attempt_once(data: &Path, place: &Path, told: &mut dyn FnMut(u64)) -> Result<
     Ok(Backup { manifest, records })
 }
 
-/// Reads a copy as the next start would: every record up to the end, and the newest checkpoint, which must go with it.
+/// Reads a copy: every record up to the end, and every checkpoint, of which one must go with it. Nothing of them is
+/// kept in memory.
 fn read_back(
     place: &Path,
     (network, validator): (Digest, [u8; 32]),
@@ -127,7 +128,7 @@ fn read_back(
     let mut newest = None;
     for height in files.newest_first().unwrap_or_default() {
         let damaged = |what: String| BackupError::Damaged { file: files.file(height), what };
-        let checkpoint = files.read(height, &mut |_| {}).map_err(|error| damaged(error.to_string()))?;
+        let checkpoint = files.whole(height).map_err(|error| damaged(error.to_string()))?;
         if newest.is_none() && checkpoint.replay_from >= replay.released() {
             replay.seek(checkpoint.replay_from).map_err(|error| damaged(error.to_string()))?;
             newest = Some(height);

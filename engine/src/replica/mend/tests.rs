@@ -159,7 +159,8 @@ impl Scene {
 
     fn mender<'a>(&'a self, log: &'a Log) -> Mender<'a, Log> {
         let (certificates, epochs, settled) = (&Plain, &self.epochs, self.settled);
-        Mender { reader: self.reader(log), certificates, epochs, agree: 2, settled, boots: BOOTS }
+        let (agree, boots, room) = (2, BOOTS, 1 << 20);
+        Mender { reader: self.reader(log), certificates, epochs, agree, settled, boots, room }
     }
 
     /// Peers of whom the first answers whatever it likes.
@@ -299,12 +300,15 @@ fn flip(directory: &Path, at: u64) {
 }
 
 fn mend(scene: &Scene, log: &Log, rot: &Rot, others: &mut Peers<'_>) -> Result<Repair, MendError> {
-    scene.mender(log).mend(std::slice::from_ref(rot), others).pop().unwrap()
+    let mut made = None;
+    scene.mender(log).mend(std::slice::from_ref(rot), others, &mut |_, repair| made = Some(repair));
+    made.unwrap()
 }
 
-/// Two that need each other, and everything below the checkpoint.
+/// Two that need each other, and everything below the checkpoint: none is longer than a segment, and each is beside the
+/// journal before the next one is put together.
 #[test]
-fn stretches_that_say_what_the_other_has_lost_are_mended_together() {
+fn stretches_that_say_what_the_other_has_lost_are_mended_one_after_the_other() {
     for (of, is_all) in [(vec![8, 10, 11], false), (vec![5, 7, 8, 10], false), (vec![3], true)] {
         let scene = Scene::new();
         for height in &of {
@@ -317,15 +321,20 @@ fn stretches_that_say_what_the_other_has_lost_are_mended_together() {
         }
         let log = open(scene.directory.path());
         let found = rots(log.scrub());
-        assert!(if is_all { found.len() == 1 } else { found.len() > 1 }, "{found:?}");
-        let repairs = scene.mender(&log).mend(&found, &mut scene.others(LIES[1], 2));
-        assert_eq!(repairs.len(), found.len());
-        for repair in repairs {
-            match repair {
-                Ok(repair) => drop(log.repair(&repair).unwrap()),
-                Err(error) => panic!("{of:?}: {error}"),
-            }
-        }
+        let segment = |position: Position| position.raw() / (16 * SECTOR as u64);
+        let last = |rot: &Rot| segment(Position::from_raw(rot.until.raw() - 1));
+        assert!(found.len() > 1 && found.iter().all(|rot| segment(rot.from) == last(rot)), "{found:?}");
+        let settled = scene.settled.replay_from.raw() / SECTOR as u64;
+        assert!(!is_all || found.len() as u64 == settled.div_ceil(16), "{found:?}");
+        let mut kept = 0;
+        scene.mender(&log).mend(&found, &mut scene.others(LIES[1], 2), &mut |rot, repair| {
+            let repair = repair.unwrap_or_else(|error| panic!("{of:?}: {error}"));
+            assert_eq!((repair.from, repair.until), (rot.from, rot.until));
+            log.repair(&repair).unwrap();
+            kept += 1;
+            assert_eq!(log.repairs().len(), kept);
+        });
+        assert_eq!(kept, found.len());
         scene.check(&log, &format!("{of:?}"));
         assert_eq!(rots(log.scrub()), []);
     }
@@ -386,6 +395,22 @@ fn above_the_newest_checkpoint_nothing_is_mended_and_nobody_asked() {
     let mut others = scene.others(LIES[0], 2);
     assert!(matches!(mend(&scene, &log, rot, &mut others), Err(MendError::Unsettled)));
     assert_eq!(others.asked, 0);
+}
+
+#[test]
+fn a_repair_takes_no_more_memory_than_it_may() {
+    let scene = Scene::new();
+    let record = scene.index.position(Height(9)).unwrap();
+    flip(scene.directory.path(), record.raw() + 20);
+    let log = open(scene.directory.path());
+    let rots = rots(log.scrub());
+    for (room, fits) in [(1_000, false), (1 << 20, true)] {
+        let mender = Mender { room, ..scene.mender(&log) };
+        mender.mend(&rots, &mut scene.others(LIES[0], 2), &mut |_, repair| match repair {
+            Err(error) => assert!(matches!(error, MendError::TooLarge(1_000)) && !fits, "{error}"),
+            Ok(_) => assert!(fits),
+        });
+    }
 }
 
 #[test]

@@ -148,14 +148,36 @@ impl Directory {
     pub fn marks(&self) -> anyhow::Result<Vec<CheckpointMark>> {
         let mut marks = Vec::new();
         for height in self.newest_first()?.into_iter().rev() {
-            let file = self.file(height);
-            match File::open(&file).and_then(|file| CheckpointMark::read(self.of_validator(), file)) {
-                Ok(mark) => marks.extend((mark.height == height).then_some(mark)),
+            match self.mark(height) {
+                Ok(mark) => marks.push(mark),
                 Err(error) if is_damage(&error) => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+                Err(error) => {
+                    let file = self.file(height);
+                    return Err(error).with_context(|| format!("cannot read {}", file.display()));
+                }
             }
         }
         Ok(marks)
+    }
+
+    /// The mark of one.
+    fn mark(&self, height: Height) -> io::Result<CheckpointMark> {
+        let mark = CheckpointMark::read(self.of_validator(), File::open(self.file(height))?)?;
+        match mark.height == height {
+            true => Ok(mark),
+            false => Err(io::Error::new(ErrorKind::InvalidData, "its name is that of another height")),
+        }
+    }
+
+    /// The mark of one of which every byte is as it was written. Nothing of it is kept in memory.
+    ///
+    /// # Errors
+    /// It is damaged, of another network or validator, or cannot be read.
+    pub fn whole(&self, height: Height) -> io::Result<CheckpointMark> {
+        let mark = self.mark(height)?;
+        let file = BufReader::with_capacity(PIECE_BYTES, File::open(self.file(height))?);
+        Checkpoint::check_digests(file)?;
+        Ok(mark)
     }
 
     /// Removes the checkpoints whose place in the journal was released, and returns the height of the oldest one that

@@ -14,8 +14,10 @@ pub const PIECE_BYTES: usize = 1 << 20;
 const RESTS: u32 = 15;
 /// …and a scrubber so many times: it never has an end, and may take 2 % of a core.
 const SCRUB_RESTS: u32 = 63;
-/// …but no longer than this at a time.
+/// …but no longer than this at a time: a thread that was kept waiting has not worked.
 const REST_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked meanwhile whether the validator stops.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Slows the work on a file: when the present piece began, and whether the validator is stopping.
 #[derive(Clone, Copy)]
@@ -24,19 +26,18 @@ pub struct Pace<'a> {
     since: Duration,
     stopping: &'a dyn Fn() -> bool,
     rests: u32,
-    /// How long a piece takes at least, with its rest.
-    least: Duration,
+    /// Bytes in a second at most; none: as many as there are.
+    rate: Option<u64>,
 }
 
 impl<'a> Pace<'a> {
     pub(super) fn new(clock: &'a Clock, stopping: &'a dyn Fn() -> bool) -> Self {
-        Self { clock, since: clock.now(), stopping, rests: RESTS, least: Duration::ZERO }
+        Self { clock, since: clock.now(), stopping, rests: RESTS, rate: None }
     }
 
     /// That of a scrubber, which reads so many bytes in a second at most.
     pub fn scrubbing(clock: &'a Clock, stopping: &'a dyn Fn() -> bool, rate: u64) -> Self {
-        let least = Duration::from_secs_f64(PIECE_BYTES as f64 / rate.max(1) as f64);
-        Self { rests: SCRUB_RESTS, least, ..Self::new(clock, stopping) }
+        Self { rests: SCRUB_RESTS, rate: Some(rate.max(1)), ..Self::new(clock, stopping) }
     }
 
     /// Whether the validator is stopping.
@@ -44,17 +45,24 @@ impl<'a> Pace<'a> {
         (self.stopping)()
     }
 
-    /// A piece is done.
+    /// So many bytes are done. Rests as long as the rate asks, whatever that is.
     ///
     /// # Errors
     /// The validator is stopping. Not as *interrupted*: that would be tried again.
-    pub fn rest(&mut self) -> io::Result<()> {
-        if (self.stopping)() {
-            return Err(io::Error::other("the validator is stopping"));
-        }
+    pub fn rest(&mut self, bytes: u64) -> io::Result<()> {
+        let least = self.rate.map_or(0.0, |rate| bytes as f64 / rate as f64);
         let worked = self.clock.now().saturating_sub(self.since);
-        let rest = (worked * self.rests).max(self.least.saturating_sub(worked));
-        std::thread::sleep(rest.min(REST_MAX));
+        let rest = (worked * self.rests).min(REST_MAX);
+        let until = self.since + (worked + rest).max(Duration::from_secs_f64(least));
+        loop {
+            if (self.stopping)() {
+                return Err(io::Error::other("the validator is stopping"));
+            }
+            match until.saturating_sub(self.clock.now()) {
+                Duration::ZERO => break,
+                left => std::thread::sleep(left.min(LOOK_EVERY)),
+            }
+        }
         self.since = self.clock.now();
         Ok(())
     }
@@ -77,8 +85,9 @@ impl Write for PacedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.piece.extend_from_slice(bytes);
         if self.piece.len() >= PIECE_BYTES {
+            let bytes = self.piece.len() as u64;
             self.flush()?;
-            self.pace.rest()?;
+            self.pace.rest(bytes)?;
         }
         Ok(bytes.len())
     }
@@ -120,8 +129,7 @@ impl Read for PacedReader<'_> {
         let count = self.file.read(into)?;
         self.read += count;
         if self.read >= PIECE_BYTES {
-            self.read = 0;
-            self.pace.rest()?;
+            self.pace.rest(std::mem::take(&mut self.read) as u64)?;
         }
         Ok(count)
     }
@@ -151,13 +159,22 @@ mod tests {
 
     #[test]
     fn a_scrubber_reads_no_more_in_a_second_than_it_may() {
-        let (clock, stops) = (Clock::start(), std::cell::Cell::new(0));
-        let stopping = || stops.replace(stops.get() + 1) == 3;
-        let mut pace = Pace::scrubbing(&clock, &stopping, 10 * PIECE_BYTES as u64);
+        let (clock, rate) = (Clock::start(), 10 * PIECE_BYTES as u64);
+        let mut pace = Pace::scrubbing(&clock, &|| false, rate);
         let began = clock.now();
-        while pace.rest().is_ok() {}
-        assert!(clock.now() - began >= Duration::from_millis(300), "three pieces, a tenth of a second each");
-        assert!(!pace.is_stopping());
+        // A piece, and a record that is larger than one.
+        [1, 13].into_iter().for_each(|pieces| pace.rest(pieces * PIECE_BYTES as u64).unwrap());
+        let took = clock.now() - began;
+        assert!(took >= Duration::from_millis(1_400), "14 pieces, a tenth of a second each: {took:?}");
+    }
+
+    #[test]
+    fn a_long_rest_ends_when_the_validator_stops() {
+        let (clock, looks) = (Clock::start(), std::cell::Cell::new(0));
+        let stopping = || looks.replace(looks.get() + 1) == 2;
+        let mut pace = Pace::scrubbing(&clock, &stopping, 1);
+        assert!(pace.rest(1 << 40).is_err());
+        assert!(clock.now() < Duration::from_secs(10) && !pace.is_stopping());
     }
 
     #[test]

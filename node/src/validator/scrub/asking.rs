@@ -9,7 +9,7 @@ use engine::types::{Height, ValidatorIndex};
 use engine::wire::PeerMessage;
 use net::PeerNetwork;
 
-use crate::validator::checkpoints::Pace;
+use crate::validator::checkpoints::{PIECE_BYTES, Pace};
 use crate::validator::peers::channel_of;
 
 /// How long a peer has for an answer: it may have to read it from a slow disk.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 20;
 /// Answers that may wait. There is one question at a time; what has no room nobody has asked for.
 const ANSWERS_MAX: usize = 4;
-/// After so many heights of the own journal the thread rests.
+/// After so many heights of the own journal the thread rests, as after a piece of a file.
 const HEIGHTS: u32 = 16;
 
 /// What a peer has stored of a height.
@@ -108,7 +108,7 @@ impl Others for Resting<'_, '_> {
     fn goes_on(&mut self) -> bool {
         self.heights += 1;
         match self.heights.is_multiple_of(HEIGHTS) {
-            true => self.pace.rest().is_ok(),
+            true => self.pace.rest(PIECE_BYTES as u64).is_ok(),
             false => !self.pace.is_stopping(),
         }
     }

@@ -16,6 +16,7 @@ mod asking;
 mod progress;
 mod told;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -31,6 +32,8 @@ use self::told::Told;
 use super::checkpoints::{self, PIECE_BYTES, Pace};
 use super::shared::Shared;
 
+/// Bytes of batches in one repair: some segments of the journal.
+const REPAIR_BYTES_MAX: usize = 256 << 20;
 /// The rest between two rounds.
 const ROUND_REST: Duration = Duration::from_secs(10);
 
@@ -89,7 +92,7 @@ impl Scrubber {
                  validator running: only a start reads it, and old votes are released in time. If it has to be started \
                  before that, treat its votes as lost"
             );
-            self.tell(told, &what, &more);
+            told.tell(&what, &more, shared.clock.now());
         }
         let mut are_whole = true;
         for height in checkpoints {
@@ -128,8 +131,7 @@ impl Scrubber {
             at = now_at.max(at);
             if since >= PIECE_BYTES as u64 {
                 self.shared.scrub.read(since);
-                since = 0;
-                pace.rest().ok()?;
+                pace.rest(std::mem::take(&mut since)).ok()?;
             }
         }
         self.shared.scrub.read(since);
@@ -149,11 +151,13 @@ impl Scrubber {
             agree: self.agree,
             settled: self.settled(),
             boots: shared.boots(),
+            room: REPAIR_BYTES_MAX,
         };
         let rots: Vec<_> = rotten.iter().map(|(rot, _)| rot.clone()).collect();
-        let repairs = mender.mend(&rots, &mut self.asking.resting(pace));
-        for ((rot, wrong), repair) in rotten.iter().zip(repairs) {
-            let what = self.stretch(rot);
+        let wrong: BTreeMap<_, _> = rotten.iter().map(|(rot, wrong)| (rot.from, wrong)).collect();
+        let mut is_stopped = false;
+        mender.mend(&rots, &mut self.asking.resting(pace), &mut |rot, repair| {
+            let wrong = wrong[&rot.from];
             let more = match repair.map(|repair| shared.journal.repair(&repair)) {
                 Ok(Ok(Repaired { file, records, .. })) => {
                     let file = file.display();
@@ -162,7 +166,10 @@ impl Scrubber {
                          at the disk"
                     )
                 }
-                Err(MendError::Stopped) => return None,
+                Err(MendError::Stopped) => {
+                    is_stopped = true;
+                    return;
+                }
                 Ok(Err(error)) => {
                     left += 1;
                     format!("{wrong}. Its repair cannot be written: {error}")
@@ -172,21 +179,9 @@ impl Scrubber {
                     format!("{wrong}. It is not repaired yet: {error}")
                 }
             };
-            self.tell(told, &what, &more);
-        }
-        Some(left)
-    }
-
-    /// What a stretch of the journal is to a person.
-    fn stretch(&self, rot: &Rot) -> String {
-        let [first, behind] = [rot.from, rot.until].map(|position| self.shared.index.first_from(position));
-        let records = match behind.0.saturating_sub(first.0) {
-            0 => "without the record of a block".to_owned(),
-            1 => format!("with the record of height {first}"),
-            count => format!("with the records of heights {first} to {}", first.0 + count - 1),
-        };
-        let (from, until) = (rot.from.raw(), rot.until.raw());
-        format!("the journal cannot be read between {from} and {until}, {records}")
+            told.tell(&stretch(&shared, rot), &more, shared.clock.now());
+        });
+        (!is_stopped).then_some(left)
     }
 
     /// The newest checkpoint; where there is none, the genesis, below which nothing stands.
@@ -224,13 +219,18 @@ impl Scrubber {
             _ => Some(true),
         }
     }
+}
 
-    /// Tells of a place, if it is not told already.
-    fn tell(&self, told: &mut Told, what: &str, more: &str) {
-        if told.admit(what, more, self.shared.clock.now()) {
-            tracing::error!("{what}: {more}");
-        }
-    }
+/// What a stretch of the journal is to a person.
+fn stretch(shared: &Shared, rot: &Rot) -> String {
+    let [first, behind] = [rot.from, rot.until].map(|position| shared.index.first_from(position));
+    let records = match behind.0.saturating_sub(first.0) {
+        0 => "without the record of a block".to_owned(),
+        1 => format!("with the record of height {first}"),
+        count => format!("with the records of heights {first} to {}", first.0 + count - 1),
+    };
+    let (from, until) = (rot.from.raw(), rot.until.raw());
+    format!("the journal cannot be read between {from} and {until}, {records}")
 }
 
 /// Bytes that a log has for good.

@@ -27,8 +27,14 @@ impl Told {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Whether to say something of a place now.
-    pub(super) fn admit(&mut self, place: &str, what: &str, now: Duration) -> bool {
+    /// Tells of a place, if it is not told already.
+    pub(super) fn tell(&mut self, place: &str, what: &str, now: Duration) {
+        if self.admit(place, what, now) {
+            tracing::error!("{place}: {what}");
+        }
+    }
+
+    fn admit(&mut self, place: &str, what: &str, now: Duration) -> bool {
         let is_told = self.places.get(place).is_some_and(|(said, at)| said == what && now < *at + SAY_EVERY);
         if is_told {
             return false;
