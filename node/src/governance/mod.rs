@@ -24,7 +24,7 @@ use crate::cli::{
 use crate::network::Network;
 use crate::proofs::{kind, roles as roles_of};
 use crate::query::decisions::decision as in_words;
-use crate::query::{PROOF_PATIENCE, network_of};
+use crate::query::{PROOF_PATIENCE, network_of, taking};
 use crate::transfer::{Terms, complete, validator_of};
 use crate::validator::clock::Clock;
 
@@ -285,7 +285,12 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
 
 /// The validator that is asked before anything is signed; none with --offline.
 fn asked_first(how: &SigningArgs, network: Option<&Network>) -> Result<Option<Client>> {
-    if how.offline.is_some() { Ok(None) } else { validator_of(how, network).map(Some) }
+    if how.offline.is_some() {
+        return Ok(None);
+    }
+    let mut client = validator_of(how, network)?;
+    taking(&mut client, network)?;
+    Ok(Some(client))
 }
 
 fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -> Result<bool> {

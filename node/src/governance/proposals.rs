@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use client::Client;
+use client::{Client, ClientError};
 use engine::types::{
     AccountId, Administrators, ChainId, ChainKind, Content, Decision, Digest, Fingerprint, Height, Outcome,
     ProposalRecord, Transaction, Verdict,
@@ -164,58 +164,67 @@ pub fn proposal(args: &ProposalArgs) -> Result<bool> {
         let proof = asked.client.prove_row(chain, &args.proposal.0, PROOF_PATIENCE);
         return asked.write(proof, file, None, args.json).map(|()| true);
     }
-    let mut count = 0;
+    let (mut is_decided, mut turn) = (false, 0);
     loop {
-        let told = told(&mut asked, chain, &args.proposal);
-        let told = match told {
-            // With the epoch of other members the validator starts again in its process.
-            Err(error) if count > 0 && count < ASKED_TIMES && error.is::<client::ClientError>() => {
-                count += 1;
-                std::thread::sleep(ASKED_EVERY);
+        turn += 1;
+        match show_or_wait(&mut asked, chain, args, (turn >= ASKED_TIMES, &mut is_decided)) {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {}
+            // With the epoch of other members each validator starts again in its process.
+            Err(error) if args.wait && turn < ASKED_TIMES && is_cut(&error) => {
                 if let Ok(again) = connect(&args.whom) {
                     asked = again;
                 }
-                continue;
             }
-            told => told?,
-        };
-        let (found, root) = match told {
-            Ok(found) => found,
-            Err(height) => {
-                eprintln!("nobody has proposed {} (at height {height})", args.proposal);
-                return Ok(false);
-            }
-        };
-        count += 1;
-        let waits = args.wait && found.is_coming();
-        if waits && count == 1 {
-            eprintln!("waiting: {}", found.fate);
+            Err(error) => return Err(error),
         }
-        if waits && count < ASKED_TIMES {
-            std::thread::sleep(ASKED_EVERY);
-            continue;
-        }
-        let height = found.height;
-        let checked = asked.checked(height, &root)?;
-        let found = found.compared(&mut asked.client, asked.network.as_ref(), chain)?;
-        show(&found, &checked, args.json)?;
-        if args.wait && found.is_open {
-            let lacks = checks::lacks(&mut asked.client, asked.network.as_ref(), (chain, &found))?;
-            eprintln!("it is not decided, so there is nothing to wait for: {lacks}");
-            found.next(asked.network.as_ref()).iter().for_each(|next| eprintln!("{next}"));
-        } else if waits {
-            eprintln!("it is not in effect yet (at height {height})");
-        }
-        return Ok(!args.wait || found.is_in_effect());
+        std::thread::sleep(ASKED_EVERY);
     }
 }
 
-/// What a validator has of a proposal, with its state root; the height at which there is none.
-fn told(asked: &mut Asked, chain: ChainId, proposal: &Digest) -> Result<Result<(Found, Digest), Height>> {
-    let (found, height, root) = record(&mut asked.client, chain, proposal)?;
-    let Some(found) = found else { return Ok(Err(height)) };
+/// Whether a connection has ended, or nobody is there at present.
+fn is_cut(error: &anyhow::Error) -> bool {
+    let cut = error.downcast_ref();
+    matches!(cut, Some(ClientError::Link(_) | ClientError::Silent(_) | ClientError::Connect(_)))
+}
+
+/// Shows a proposal; nothing if it is still waited for.
+fn show_or_wait(
+    asked: &mut Asked,
+    chain: ChainId,
+    args: &ProposalArgs,
+    (is_last, is_decided): (bool, &mut bool),
+) -> Result<Option<bool>> {
+    let (found, height, root) = record(&mut asked.client, chain, &args.proposal)?;
+    let Some(found) = found else {
+        eprintln!("nobody has proposed {} (at height {height})", args.proposal);
+        return Ok(Some(false));
+    };
     let of = (&mut asked.client, asked.network.as_ref(), chain);
-    Ok(Ok((Found::asked((*proposal, found), height, of)?, root)))
+    let found = Found::asked((args.proposal, found), height, of)?;
+    // A validator that was asked next may be a little behind the one that has told of the decision.
+    let waits = args.wait && (found.is_coming() || (*is_decided && found.is_open));
+    if waits && !*is_decided {
+        eprintln!("waiting: {}", found.fate);
+    }
+    *is_decided |= found.record.decided.is_some();
+    if waits && !is_last {
+        return Ok(None);
+    }
+    let checked = asked.checked(height, &root)?;
+    let found = found.compared(&mut asked.client, asked.network.as_ref(), chain)?;
+    let lacks = match args.wait && !waits && found.is_open {
+        true => Some(checks::lacks(&mut asked.client, asked.network.as_ref(), (chain, &found))?),
+        false => None,
+    };
+    show(&found, &checked, args.json)?;
+    if let Some(lacks) = lacks {
+        eprintln!("it is not decided, so there is nothing to wait for: {lacks}");
+        found.next(asked.network.as_ref()).iter().for_each(|next| eprintln!("{next}"));
+    } else if waits {
+        eprintln!("it is not in effect yet (at height {height})");
+    }
+    Ok(Some(!args.wait || found.is_in_effect()))
 }
 
 /// Whether the epoch of decided members has begun; so of whatever else.
@@ -459,9 +468,7 @@ pub(super) fn missing(client: &mut Client, chain: ChainId, account: AccountId) -
             let is_going = flags.is_closed() || flags.is_closing();
             Ok(is_going.then(|| format!("account {account} of chain {chain} is {}", flags.name())))
         }
-        Err(client::ClientError::NotFound { .. }) => {
-            Ok(Some(format!("chain {chain} has no account {account}")))
-        }
+        Err(ClientError::NotFound { .. }) => Ok(Some(format!("chain {chain} has no account {account}"))),
         Err(error) => Err(error.into()),
     }
 }

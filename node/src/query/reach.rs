@@ -20,6 +20,9 @@ use net::{Address, Fingerprint};
 use crate::cli::{Named, WhomArgs, WhomError};
 use crate::network::{Member, Network};
 
+/// Where only one answers that is not a member, how often and after which time all are asked again.
+const AGAIN_TIMES: usize = 3;
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long the first validator is waited for before the others are asked as well.
 const FIRST_ALONE: Duration = Duration::from_millis(300);
 
@@ -153,11 +156,22 @@ fn connect_member(network: &Network, named: Option<&Named>) -> Result<Client> {
         Some(Named::Name(name)) => member.name == *name,
     };
     let members: Vec<Member> = network.members.iter().filter(is_meant).cloned().collect();
-    let (first, refusals) = first_of(network, members);
+    let (first, refusals) = first_of(network, members.clone());
     match (first, named) {
         (Some(client), Some(_)) => Ok(client),
         (Some(client), None) if is_good(&client) => Ok(client),
         (Some(mut client), None) => {
+            // All members start again when an epoch begins.
+            for _ in 0..AGAIN_TIMES {
+                if client.welcome().standing.is_member() {
+                    break;
+                }
+                std::thread::sleep(AGAIN_AFTER);
+                client = first_of(network, members.clone()).0.filter(is_good).unwrap_or(client);
+            }
+            if is_good(&client) {
+                return Ok(client);
+            }
             let unlisted = present(network, &mut client).unwrap_or_default().into_iter().filter(|member| {
                 network.members.iter().all(|listed| listed.fingerprint != member.fingerprint)
             });
