@@ -254,13 +254,14 @@ impl Client {
     }
 
     /// The validator's consent to members of the next epoch, at their place; none where it does not keep
-    /// up, is in another epoch or not among them, or does not vote yet after a loss.
+    /// up, is in another epoch or not among them, does not run their rules, or does not vote yet after a loss.
     ///
     /// # Errors
     /// As [`Self::ask`].
     pub fn consent(&mut self, to: &Members) -> Result<Option<Consent>, ClientError> {
         let (network, digest) = (self.network, to.digest());
-        let answer: Answer<ConsentAnswer> = self.ask(Query::Consent { epoch: to.epoch, members: digest })?;
+        let question = Query::Consent { epoch: to.epoch, members: digest, rules: to.rules };
+        let answer: Answer<ConsentAnswer> = self.ask(question)?;
         let ConsentAnswer { public_key, height, signature } = answer.value;
         let mut bytes = [0; SIGNATURE_BYTES];
         let signed = signature.is_some_and(|digits| hex::decode_to_slice(digits, &mut bytes).is_ok());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::types::{Digest, PacketSlab, ValidatorIndex};
-use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame, Standing};
+use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame, Standing};
 use net::{Address, ClientConnection, ClientReceiver, ClientSender, ConnectOptions, Fingerprint};
 
 use crate::{ClientError, RawAnswer};
@@ -120,7 +120,9 @@ impl Receiver {
 
 fn read_welcome(frame: &Bytes, wanted: &Digest) -> Result<Welcome, ClientError> {
     match ServerFrame::decode(frame)? {
-        ServerFrame::Welcome { version, .. } if version != PROTOCOL_VERSION => {
+        ServerFrame::Welcome { version, .. }
+            if !(PROTOCOL_VERSION_FIRST..=PROTOCOL_VERSION).contains(&version) =>
+        {
             Err(ClientError::Version(version))
         }
         ServerFrame::Welcome { network, .. } if network != *wanted => {

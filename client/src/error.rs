@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::roots::ProofError;
 use engine::types::{Digest, Height, TransactionId, Verdict};
-use engine::wire::{AsOf, PROTOCOL_VERSION, WireError};
+use engine::wire::{AsOf, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, WireError};
 use net::{ConnectError, LinkError};
 
 /// Why a validator was not reached, did not answer, or is not believed.
@@ -36,8 +36,8 @@ pub enum ClientError {
     },
     /// The validator speaks another protocol.
     #[error(
-        "the validator speaks version {0} of the client protocol and this program version {PROTOCOL_VERSION}: \
-         use programs of one release"
+        "the validator wants to speak version {0} of the client protocol, and this program speaks versions \
+         {PROTOCOL_VERSION_FIRST} to {PROTOCOL_VERSION}: use a program of its release"
     )]
     Version(u32),
     /// A frame that is not of this protocol.

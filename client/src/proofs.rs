@@ -159,13 +159,13 @@ impl Client {
         let mut changes = Vec::new();
         while (changes.len() as u64) < epoch {
             let from = Epoch(changes.len() as u64);
-            let ended = self.ended_epochs(from)?;
+            let EpochsAnswer { ended, .. } = self.ask(Query::Epochs { from })?.value;
             if ended.is_empty() {
                 return Err(ClientError::Mismatch("it does not say how all epochs before the block's ended"));
             }
             let left = usize::try_from(epoch - from.0).unwrap_or(usize::MAX);
-            for handover in ended.iter().take(left) {
-                changes.push(change_of(handover)?);
+            for answer in ended.iter().take(left) {
+                changes.push(change_of(answer)?);
             }
         }
         Ok(changes)
@@ -175,7 +175,7 @@ impl Client {
     /// each follows from the one before is said by [`Epochs::begin`](engine::replica::Epochs::begin).
     ///
     /// # Errors
-    /// As [`Self::ask`].
+    /// As [`Self::ask`]; [`ClientError::Mismatch`] where it is of a release that does not tell it.
     pub fn ended_epochs(&mut self, from: Epoch) -> Result<Vec<Handover>, ClientError> {
         let EpochsAnswer { ended, .. } = self.ask(Query::Epochs { from })?.value;
         ended.iter().map(handover_of).collect()
@@ -289,6 +289,9 @@ impl Client {
 }
 
 fn handover_of(answer: &EpochAnswer) -> Result<Handover, ClientError> {
+    if answer.block.is_empty() {
+        return Err(ClientError::Mismatch("it is of a release that does not tell how epochs have ended"));
+    }
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
     let bytes = |hexadecimal| hex::decode(hexadecimal).map_err(|error| unreadable(&error));
     let members = Members::decode(&bytes(&answer.members)?);
@@ -299,13 +302,13 @@ fn handover_of(answer: &EpochAnswer) -> Result<Handover, ClientError> {
     })
 }
 
-fn change_of(handover: &Handover) -> Result<EpochChange, ClientError> {
+fn change_of(answer: &EpochAnswer) -> Result<EpochChange, ClientError> {
     let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
-    let Handover { block, certificate, members } = handover;
+    let bytes = |hexadecimal| hex::decode(hexadecimal).map_err(|error| unreadable(&error));
     Ok(EpochChange {
-        header: Header::decode(&block.short()).map_err(|error| unreadable(&error))?,
-        certificate: certificate.clone(),
-        members: MemberSet::decode(&members.encode()).map_err(|error| unreadable(&error))?,
+        header: Header::decode(&bytes(&answer.header)?).map_err(|error| unreadable(&error))?,
+        certificate: bytes(&answer.certificate)?,
+        members: MemberSet::decode(&bytes(&answer.members)?).map_err(|error| unreadable(&error))?,
     })
 }
 

@@ -183,7 +183,7 @@ pub const KEY_ACCOUNTS_MAX: usize = 64;
 /// Ends of epochs in one answer.
 pub const EPOCHS_ANSWERED_MAX: usize = 8;
 /// Bytes of the largest encoding of the members of an epoch.
-pub const MEMBERS_BYTES_MAX: usize = 8 + 2 + VALIDATORS_MAX * MEMBER_BYTES_MAX;
+pub const MEMBERS_BYTES_MAX: usize = 8 + 2 + VALIDATORS_MAX * MEMBER_BYTES_MAX + 2;
 /// Bytes of the largest encoding of one member.
 pub const MEMBER_BYTES_MAX: usize = 1 + NAME_BYTES_MAX + PUBLIC_KEY_BYTES + 32 + 2 * (1 + ADDRESS_BYTES_MAX);
 /// Bytes of an answer to a client's query.
@@ -216,7 +216,7 @@ const _: () = assert!(
 const _: () = assert!(STATE_CHUNKS_MAX * 32 + EVIDENCE_BYTES_MAX + 128 <= PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(16 + NOTICES_MAX * 9 <= SERVER_FRAME_BYTES_MAX);
 const _: () = assert!(
-    EPOCHS_ANSWERED_MAX * (2 * (BLOCK_BYTES_MAX + FINALIZATION_BYTES_MAX + MEMBERS_BYTES_MAX) + 100) + 100
+    EPOCHS_ANSWERED_MAX * (2 * (BLOCK_BYTES_MAX + 256 + FINALIZATION_BYTES_MAX + MEMBERS_BYTES_MAX) + 100) + 100
         <= ANSWER_BYTES_MAX
 );
 const _: () = assert!(FEED_EVENTS_MAX * 250 + FEED_PACKETS_MAX * 2 * PACKET_BYTES <= ANSWER_BYTES_MAX);

@@ -14,8 +14,8 @@ use engine::types::{
     Fingerprint, Frozen, Genesis, Head, Height, Link, Linked, Member, Members, MembersRecord, Offer, OldKey,
     Outcome, Packet, PacketSlab, Payment, Payments, Pending, Price, ProposalRecord, Propose, Protect,
     Purpose, Recover, Refusal, Registration, Registrations, Rekey, Reservation, ReservationId, Reserve,
-    Revoke, Roles, Safeguards, Sequence, Settle, Take, Terms, Transaction, TransactionId, Transfer,
-    ValidatorGenesis, ValidatorIndex, Verdict,
+    Revoke, Roles, RulesVersion, Safeguards, Sequence, Settle, Take, Terms, Transaction, TransactionId,
+    Transfer, ValidatorGenesis, ValidatorIndex, Verdict,
 };
 use engine::wire::{
     AsOf, Batch, BatchSection, Block, ClientFrame, Cursor, FeedQuery, FinalizedBlock, Header, Notice,
@@ -317,7 +317,8 @@ fn client_frames() -> Vec<Vec<u8>> {
         Query::Attestation { chain, fingerprint: Fingerprint([5; 32]) },
         Query::Row { chain, key: [6; 32] },
         Query::Members,
-        Query::Consent { epoch: Epoch(3), members: Digest([7; 32]) },
+        Query::Consent { epoch: Epoch(3), members: Digest([7; 32]), rules: RulesVersion(1) },
+        Query::Consent { epoch: Epoch(3), members: Digest([7; 32]), rules: RulesVersion(2) },
         Query::AccountsOf { chain, key: [6; 32], from: AccountId(9) },
         Query::Status,
         Query::Counters,

@@ -158,7 +158,7 @@ impl Decision {
             reader.finish()?;
             return Ok(Self::Administrators(council));
         }
-        if (MemberChange::ADD..=MemberChange::REPLACE).contains(&code) {
+        if (MemberChange::ADD..=MemberChange::RULES).contains(&code) {
             let change = MemberChange::read(code, &mut reader)?;
             reader.finish()?;
             return Ok(Self::Members(change));

@@ -3,8 +3,9 @@
 //! ```text
 //! member   name bytes (1) | name | key (32) | certificate fingerprint (32) | bytes (1) | peer address |
 //!          bytes (1) | client address
-//! members  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32)
-//! set      epoch (8) | how many (2) | members..
+//! members  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32) |
+//!          rules (2) | first epoch that has them (8), both if they are not the first ones
+//! set      epoch (8) | how many (2) | members.. | rules (2), if they are not the first ones
 //! ```
 //!
 //! There are no such rows while the validators are those of the genesis. The set of an epoch has its digest from all of
@@ -23,7 +24,9 @@ const ADDRESS_BYTES_MAX: usize = 64;
 const MEMBER_BYTES_MIN: usize = 1 + 1 + 32 + 32 + 1 + 1;
 const MEMBER_BYTES_MAX: usize = 1 + NAME_BYTES_MAX + 32 + 32 + 2 * (1 + ADDRESS_BYTES_MAX);
 /// Bytes of the largest set.
-pub(crate) const MEMBER_SET_BYTES_MAX: usize = 8 + 2 + VALIDATORS_MAX * MEMBER_BYTES_MAX;
+pub(crate) const MEMBER_SET_BYTES_MAX: usize = 8 + 2 + VALIDATORS_MAX * MEMBER_BYTES_MAX + 2;
+/// The rules with which each network begins. Later ones are named where they are.
+const RULES_FIRST: u16 = 1;
 /// What the digest of a set begins with.
 const SET_DOMAIN: &[u8; 16] = b"millrace/members";
 
@@ -45,6 +48,8 @@ pub struct MemberSet {
     pub epoch: u64,
     /// 1 to 128 of them.
     pub members: Vec<Member>,
+    /// The version of the rules of the epoch.
+    pub rules: u16,
 }
 
 /// What is decided about the members. Who goes is named by the key of its votes.
@@ -61,6 +66,8 @@ pub enum MemberChange {
     },
     /// Another one at the place of the one with this key.
     Replace(Digest, Member),
+    /// The same members by the rules of this version.
+    Rules(u16),
 }
 
 /// The set that was decided last.
@@ -76,6 +83,10 @@ pub struct MembersRecord {
     pub digest: Digest,
     /// The proposal.
     pub proposal: Digest,
+    /// The version of the rules of that epoch.
+    pub rules: u16,
+    /// The first epoch that has or had them: 0 for those of the genesis.
+    pub rules_since: u64,
 }
 
 impl Member {
@@ -134,6 +145,14 @@ fn address(reader: &mut Reader<'_>) -> Result<String, FormError> {
     }
 }
 
+/// Rules where they are named: not the first ones.
+fn later_rules(reader: &mut Reader<'_>) -> Result<u16, FormError> {
+    match reader.u16("rules")? {
+        rules if rules > RULES_FIRST => Ok(rules),
+        _ => Err(FormError::Invalid { what: "rules", reason: "the first ones are not named" }),
+    }
+}
+
 impl MemberSet {
     /// Decodes a set.
     ///
@@ -145,6 +164,7 @@ impl MemberSet {
         let count = usize::from(reader.u16("number of members")?);
         let count = reader.bounded("number of members", count, VALIDATORS_MAX, MEMBER_BYTES_MIN)?;
         let members = (0..count).map(|_| Member::read(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+        let rules = if reader.rest().is_empty() { RULES_FIRST } else { later_rules(&mut reader)? };
         reader.finish()?;
         let alike = |a: &Validator, b: &Validator| {
             a.key == b.key || a.certificate_fingerprint == b.certificate_fingerprint
@@ -157,7 +177,7 @@ impl MemberSet {
             let reason = "there is at least one, and no two share a key or a certificate";
             return Err(FormError::Invalid { what: "number of members", reason });
         }
-        Ok(Self { epoch, members })
+        Ok(Self { epoch, members, rules })
     }
 
     /// The encoding.
@@ -167,6 +187,9 @@ impl MemberSet {
         // One that was read has at most 128.
         bytes.extend_from_slice(&(self.members.len() as u16).to_le_bytes());
         self.members.iter().for_each(|member| member.write(&mut bytes));
+        if self.rules != RULES_FIRST {
+            bytes.extend_from_slice(&self.rules.to_le_bytes());
+        }
         bytes
     }
 
@@ -185,7 +208,8 @@ impl MemberSet {
 
 impl MemberChange {
     pub(crate) const ADD: u8 = 7;
-    pub(crate) const REPLACE: u8 = 9;
+    const REPLACE: u8 = 9;
+    pub(crate) const RULES: u8 = 10;
 
     /// Reads it behind the code of the decision.
     pub(crate) fn read(code: u8, reader: &mut Reader<'_>) -> Result<Self, FormError> {
@@ -193,6 +217,7 @@ impl MemberChange {
         Ok(match code {
             Self::ADD => Self::Add(Member::read(reader)?),
             Self::REPLACE => Self::Replace(key(reader)?, Member::read(reader)?),
+            Self::RULES => Self::Rules(later_rules(reader)?),
             _ => {
                 let key = key(reader)?;
                 let below_four = match reader.u8("fewer than four members")? {
@@ -216,13 +241,24 @@ impl MembersRecord {
     /// [`FormError`]: it is not one set in its one form.
     pub fn decode(value: &[u8]) -> Result<Self, FormError> {
         let mut reader = Reader::new(value);
-        let members = Self {
+        let mut members = Self {
             epoch: reader.u64("epoch of the members")?,
             decided: reader.u64("height of the members")?,
             count: reader.u16("number of members")?,
             digest: reader.array("digest of the members")?,
             proposal: reader.array("proposal")?,
+            rules: RULES_FIRST,
+            rules_since: 0,
         };
+        if !reader.rest().is_empty() {
+            members.rules = later_rules(&mut reader)?;
+            members.rules_since = reader.u64("first epoch of the rules")?;
+            let changes = u64::from(members.rules - RULES_FIRST);
+            if !(changes..=members.epoch).contains(&members.rules_since) {
+                let reason = "each epoch has at most the rules after those of the epoch before";
+                return Err(FormError::Invalid { what: "first epoch of the rules", reason });
+            }
+        }
         reader.finish()?;
         if !(1..=VALIDATORS_MAX).contains(&usize::from(members.count)) || members.epoch == 0 {
             let reason = "after the genesis there are 1 to 128";

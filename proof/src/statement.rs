@@ -252,10 +252,10 @@ impl fmt::Display for Statement {
                 write!(f, "after block {height} of the network \"{}\", ", self.network_name.escape_debug())?;
                 match members {
                     None => f.write_str("no other members had been decided than those of the genesis"),
-                    Some(MembersRecord { epoch, decided, count, digest, proposal }) => write!(
+                    Some(MembersRecord { epoch, decided, count, digest, proposal, rules, .. }) => write!(
                         f,
-                        "the members decided last were {count} for epoch {epoch}, by proposal {} at height {decided}; the \
-                         digest of the set is {}",
+                        "the members decided last were {count} for epoch {epoch} with rules {rules}, by proposal {} at \
+                         height {decided}; the digest of the set is {}",
                         Hex(proposal),
                         Hex(digest)
                     ),
@@ -292,6 +292,9 @@ impl fmt::Display for Statement {
                     }
                     Decision::Members(MemberChange::Replace(key, _)) => {
                         write!(f, "to replace the validator with the key {}", Hex(key))?
+                    }
+                    Decision::Members(MemberChange::Rules(rules)) => {
+                        write!(f, "to have rules {rules} from the next epoch on")?
                     }
                 }
                 match decided {

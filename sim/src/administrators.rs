@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use engine::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, ChainId, ChainKind, ChainStatus, Charter, Consents,
     Council, Decision, Digest, Fingerprint, Height, Member, MemberChange, Members, ProposalRecord, Quota,
-    Registrar, Roles, chain_of_key,
+    RULES_TRIAL, Registrar, Roles, RulesVersion, Support, chain_of_key,
 };
 
 use crate::chance::Chance;
@@ -30,6 +30,8 @@ pub(crate) enum Ask {
     Create,
     /// The chain that was created first rests.
     PauseCreated,
+    /// The rules after the last ones that this release runs.
+    Rules,
 }
 
 /// What somebody says on the chain that decides.
@@ -57,6 +59,8 @@ pub(crate) struct Administration {
     height: Height,
     /// Who would consent to members now.
     pub(crate) ready: BTreeSet<usize>,
+    /// The rules that each validator runs since it was started last.
+    support: Vec<Support>,
 }
 
 impl Administration {
@@ -72,7 +76,18 @@ impl Administration {
             members: Members::of_genesis(&environment.genesis),
             height: Height(0),
             ready: BTreeSet::new(),
+            support: vec![Support::OURS; environment.signing_seeds.len()],
         }
+    }
+
+    /// A validator was started, and runs these rules.
+    pub(crate) fn runs(&mut self, validator: usize, support: Support) {
+        self.support[validator] = support;
+    }
+
+    /// The rules that were decided last.
+    pub(crate) fn rules(&self) -> RulesVersion {
+        self.members.rules
     }
 
     /// Whether there are any.
@@ -96,6 +111,7 @@ impl Administration {
         self.asked.push_back(match ask {
             Ask::Create => Decision::Create(environment.new_chain(first, ChainKind::Transfers)),
             Ask::PauseCreated => Decision::Pause(ChainId(first)),
+            Ask::Rules => Decision::Members(MemberChange::Rules(RULES_TRIAL)),
         });
     }
 
@@ -114,7 +130,11 @@ impl Administration {
         };
         set.map_or_else(
             || Consents::encode(Vec::new()),
-            |set| environment.consents(&set, self.height, &self.ready),
+            |set| {
+                let runs = |who: usize| self.support[who].has(set.rules);
+                let ready = self.ready.iter().copied().filter(|who| runs(*who)).collect();
+                environment.consents(&set, self.height, &ready)
+            },
         )
     }
 
@@ -228,6 +248,10 @@ impl Administration {
     /// What administrators want: first of all another chain, and then now and then that one rests, which goes on soon.
     fn wish(&self, environment: &Environment, chance: &mut Chance) -> Option<Decision> {
         let first = self.first_created();
+        let has_next = self.support.iter().all(|support| support.has(RULES_TRIAL));
+        if has_next && self.members.rules < RULES_TRIAL && chance.permille(300) {
+            return Some(Decision::Members(MemberChange::Rules(RULES_TRIAL)));
+        }
         let mut chains: BTreeMap<ChainId, ChainStatus> =
             self.first.keys().map(|chain| (*chain, ChainStatus::Active)).collect();
         chains.extend(self.charters.iter().map(|(chain, charter)| (*chain, charter.status)));

@@ -252,7 +252,7 @@ fn from<C: FinalityVerifier>(
     let checkpoint = Checkpoint::read(of(recovery.genesis.network()), bytes)?;
     let height = checkpoint.height();
     let Restored { start, mut view, replay_from, positions, .. } =
-        checkpoint.restore(recovery.genesis, certificates, schedule())?;
+        checkpoint.restore((recovery.genesis, recovery.support), certificates, schedule())?;
     replay.seek(replay_from).map_err(RecoveryError::from)?;
     let (index, mut replayed) = (BlockIndex::restored(positions), Vec::new());
     let recovered = recovery.run::<RecoveryError>(start, replay, |progress, executed| {
@@ -269,8 +269,8 @@ pub(crate) fn schedule() -> Schedule {
 }
 
 /// A recovery from the genesis.
-pub(crate) fn start(genesis: &engine::types::Genesis) -> Start {
-    Start::genesis(genesis, schedule())
+pub(crate) fn start(recovery: &Recovery<'_>) -> Start {
+    Start::genesis(recovery.genesis, recovery.support, schedule())
 }
 
 /// The batches that can still be ordered: each follows one of them, or the cut. Others are of branches that have lost.

@@ -383,6 +383,7 @@ impl Checks {
                 {
                     self.violation(at, format!("fingerprints: {wrong}"));
                 }
+                self.decisions.lacked += usize::from(*outcome == Outcome::TooFewConsents);
                 if *outcome == Outcome::WrongKeyVersion {
                     self.keys.refused(packet);
                 }

@@ -9,12 +9,15 @@ use engine::execute::{Chains, Delivered, Leg};
 use engine::roots::ChainEntry;
 use engine::types::{
     AccountId, Action, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Command,
-    Content, Decision, Digest, Epoch, Genesis, Height, Outcome, Propose, Quota, Roles, Transaction, Transfer,
+    Content, Decision, Digest, Epoch, Genesis, Height, MemberChange, Outcome, Propose, Quota, Roles,
+    Transaction, Transfer,
 };
 use engine::wire::Header;
 
 /// From a decision to its effect, in heights.
 const LAG: u64 = 128;
+/// The same by the rules that tests have after the last ones.
+const LAG_OF_TRIAL: u64 = 129;
 
 /// Transactions on created chains that are enough for a run.
 const USED: usize = 20;
@@ -67,6 +70,10 @@ pub(crate) struct Decisions {
     pub(crate) on_paused: usize,
     /// The epoch of the members that were decided last, and in which height that was.
     pub(crate) members: (Epoch, Height),
+    /// The first epoch of other rules, if they were decided.
+    pub(crate) rules: Option<Epoch>,
+    /// Decisions about the next epoch for which consents were missing.
+    pub(crate) lacked: usize,
     /// The epoch of the last block, and whether it was the last of its epoch.
     epoch: (Epoch, bool),
 }
@@ -122,6 +129,8 @@ impl Decisions {
             on_created: 0,
             on_paused: 0,
             members: (Epoch(0), Height(0)),
+            rules: None,
+            lacked: 0,
             epoch: (Epoch(0), false),
         }
     }
@@ -343,14 +352,22 @@ impl Decisions {
         if !self.is_possible(&decision) {
             return Err(format!("{decision:?} is decided at height {height}, as chains are not"));
         }
-        if let Decision::Members(_) = decision {
+        if let Decision::Members(change) = decision {
             if self.members.0 > at.epoch {
                 return Err(format!("members are decided at height {height} while others have not begun"));
             }
             self.members = (at.epoch.next(), height);
+            if let MemberChange::Rules(_) = change
+                && self.rules.replace(at.epoch.next()).is_some()
+            {
+                return Err(format!(
+                    "rules are decided again at height {height}, and nobody runs later ones"
+                ));
+            }
             return Ok(());
         }
-        let effect = Height(height.0 + LAG);
+        let by_trial = self.rules.is_some_and(|since| at.epoch >= since);
+        let effect = Height(height.0 + if by_trial { LAG_OF_TRIAL } else { LAG });
         change(&mut self.decided, &decision, effect);
         self.due.entry(effect).or_default().push(decision);
         Ok(())

@@ -7,6 +7,7 @@ use consensus::SyncDone;
 use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
 use engine::store::{LogKind, Options, Owner, Position, StoreError};
+use engine::types::Support;
 
 use crate::bell::{Call, Rope};
 use crate::chance::Chance;
@@ -31,13 +32,35 @@ pub(crate) struct Disks {
     pub(crate) journal: SimulatedDisk,
     pub(crate) votes: SimulatedDisk,
     pub(crate) checkpoints: Files,
+    pub(crate) release: Release,
+}
+
+/// Which release of the program is installed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// This one.
+    #[default]
+    Present,
+    /// The one after it, which runs the rules after the last ones as well.
+    Next,
+}
+
+impl Release {
+    /// The rules that it runs.
+    pub(crate) fn support(self) -> Support {
+        match self {
+            Self::Present => Support::OURS,
+            Self::Next => Support::TRIAL,
+        }
+    }
 }
 
 impl Disks {
     /// Copies, to be put back later.
     pub(crate) fn copy(&self) -> Self {
         let checkpoints = self.checkpoints.copy();
-        Self { journal: self.journal.copy(), votes: self.votes.copy(), checkpoints }
+        let (journal, votes) = (self.journal.copy(), self.votes.copy());
+        Self { journal, votes, checkpoints, release: self.release }
     }
 
     /// Cuts the power. Each unsynced sector arrives whole, in part or not at all.

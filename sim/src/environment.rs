@@ -241,9 +241,9 @@ impl Environment {
         }
     }
 
-    /// What those that are to be members say at a height, as far as they are ready, encoded.
+    /// What those that are to be members say at a height, as far as they are ready and run the rules, encoded.
     pub(crate) fn consents(&self, set: &Members, height: Height, ready: &BTreeSet<usize>) -> Vec<u8> {
-        let message = Consent::message(&self.network(), (set.epoch, &set.digest()), height);
+        let message = Consent::message(&self.network(), (set.epoch, set.rules, &set.digest()), height);
         let keys = ready.iter().map(|who| SigningKey::from_seed(self.signing_seeds[*who]));
         let consent = |key: SigningKey| {
             let place = set.place_of(&key.public_key())?;

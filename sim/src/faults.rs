@@ -32,6 +32,9 @@ impl World {
             Act::Kill(who) => self.each(who, Self::stop),
             Act::CutPower(some) => some.into_iter().for_each(|who| self.each(who, Self::cut_power)),
             Act::Start(who, loss) => self.each(who, |world, node| world.start(node, loss)),
+            Act::Install(who, release) => {
+                self.each(who, |world, node| world.nodes[node].disks.release = release);
+            }
             Act::Copy(who) => {
                 let node = &mut self.nodes[who];
                 node.older = Some(node.disks.copy());
@@ -158,6 +161,8 @@ impl World {
         });
         match started {
             Started::Runs(running, replayed, from) => {
+                let place = &self.nodes[node];
+                self.clients.administration.runs(place.me, place.disks.release.support());
                 self.resumed += usize::from(from.is_some());
                 self.started(node, running, &replayed);
             }
@@ -170,7 +175,7 @@ impl World {
             }
             Started::Failed(why) => {
                 self.say(node, format_args!("cannot start: {why}"));
-                if honest && !self.nodes[node].full {
+                if honest && !self.nodes[node].full && !self.lacks_rules(node, &why) {
                     self.checks.violation(self.now, format!("start: v{node} cannot start: {why}"));
                 }
                 self.after(Duration::from_millis(400), Event::Start(node, Loss::Nothing));
@@ -203,8 +208,18 @@ impl World {
         }
     }
 
+    /// Whether a validator cannot go on because its release does not run the rules that were decided, and says so.
+    pub(crate) fn lacks_rules(&mut self, node: usize, why: &str) -> bool {
+        let (needed, place) = (self.clients.administration.rules(), &mut self.nodes[node]);
+        let words = format!("install a release that runs rules {needed}");
+        let lacks = !place.disks.release.support().has(needed) && why.contains(&words);
+        place.refuses_rules |= lacks;
+        lacks
+    }
+
     /// Takes away what is lost, or puts back what is older.
     fn lose(&mut self, node: usize, loss: Loss) {
+        let release = self.nodes[node].disks.release;
         let shown = loss == Loss::OlderDirectory && self.others_would_tell(node);
         let place = &mut self.nodes[node];
         place.put_back |= shown;
@@ -230,6 +245,7 @@ impl World {
                 place.disks = crate::disks::Disks { journal, checkpoints, ..Default::default() };
             }
         }
+        place.disks.release = release;
         place.forgot |= match loss {
             Loss::Votes | Loss::Both | Loss::VotesAndOlderJournal | Loss::OlderDirectory => true,
             Loss::OlderVotes | Loss::JournalAndOlderVotes => place.ran_since,

@@ -12,6 +12,7 @@ use engine::types::Quota;
 use crate::administrators::{Ask, Governed};
 use crate::byzantine::Misdeed;
 use crate::chance::Chance;
+use crate::disks::Release;
 use crate::links::Quality;
 use crate::moments::Moment;
 use crate::script::{Step, When};
@@ -55,6 +56,8 @@ pub(crate) enum Act {
     /// The power goes: of what was not synced any part may be lost.
     CutPower(Vec<usize>),
     Start(usize, Loss),
+    /// Another release of the program is there when it starts the next time.
+    Install(usize, Release),
     /// Copies the disks, to be put back by a later `Start`.
     Copy(usize),
     /// The next start dies in the middle, after so many of its steps.
@@ -127,6 +130,8 @@ pub(crate) struct Plan {
     pub(crate) register: bool,
     /// Whether there is a chain before them whose accounts are administrators.
     pub(crate) governed: Governed,
+    /// Everybody has the next release from the beginning, and administrators by chance want its rules.
+    pub(crate) newer: bool,
     /// Heights come as fast as they can.
     pub(crate) fast: bool,
     pub(crate) accounts: u64,
@@ -183,6 +188,7 @@ impl Plan {
             chains: 1,
             register: false,
             governed: Governed::No,
+            newer: false,
             fast: false,
             accounts: 12,
             quota: Quota::WHOLE,
@@ -263,6 +269,7 @@ impl Plan {
         }
         if governed {
             plan.govern(chance);
+            plan.newer = aside.permille(500);
         }
         if validators > 3 && chance.permille(25) {
             // Batches that come before the one they follow are not taken.

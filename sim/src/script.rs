@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::types::{Digest, Head};
+use engine::types::{Digest, Head, RULES_FIRST};
 
 use crate::moments::Moment;
 use crate::schedule::Act;
@@ -68,6 +68,14 @@ pub(crate) enum When {
     UsesCreated(usize),
     /// A payment has arrived on a paused chain since the step before.
     ArrivesPaused,
+    /// A decision about the next epoch lacked consents, since the step before.
+    LacksConsents,
+    /// Other rules are decided.
+    DecidesRules,
+    /// This validator has refused to go on, because its release does not run the rules.
+    RefusesRules(usize),
+    /// All of these are in an epoch of other rules.
+    HasRules(Vec<usize>),
     /// The marked block is executed.
     Ordered,
 }
@@ -103,6 +111,8 @@ pub(crate) struct Script {
     /// How many transactions were applied on created chains, and how many payments had arrived on paused ones.
     on_created: usize,
     on_paused: usize,
+    /// How many decisions had lacked consents.
+    lacked: usize,
 }
 
 impl Script {
@@ -151,6 +161,7 @@ impl World {
             self.script.replaced = self.checks.keys.replaced.0;
             let decisions = &self.checks.decisions;
             (self.script.on_created, self.script.on_paused) = (decisions.on_created, decisions.on_paused);
+            self.script.lacked = decisions.lacked;
             if let Some(Step { when: When::After(wait), .. }) = self.script.steps.get(self.script.next) {
                 self.after(*wait, Event::Script);
             }
@@ -260,6 +271,13 @@ impl World {
                 self.checks.decisions.on_created >= self.script.on_created + several
             }
             When::ArrivesPaused => self.checks.decisions.on_paused > self.script.on_paused,
+            When::LacksConsents => self.checks.decisions.lacked > self.script.lacked,
+            When::DecidesRules => self.checks.decisions.rules.is_some(),
+            When::RefusesRules(node) => self.nodes[*node].refuses_rules,
+            When::HasRules(nodes) => nodes.iter().all(|node| {
+                let running = self.nodes[*node].running.as_ref();
+                running.is_some_and(|running| running.replica.epochs().members().rules > RULES_FIRST)
+            }),
             When::Ordered => marked.1.is_some_and(|digest| self.checks.has_ordered(&digest)),
         }
     }

@@ -13,7 +13,7 @@ use engine::replica::{
 };
 use engine::store::simulated::SimulatedLog;
 use engine::sync::StateWork;
-use engine::types::{Digest, Genesis, Height, ValidatorIndex};
+use engine::types::{Digest, Genesis, Height, Support, ValidatorIndex};
 use engine::wire::{PeerMessage, StateOffer};
 
 use crate::checkpoints::{Files, of};
@@ -72,7 +72,12 @@ impl Files {
     }
 
     /// Does what a replica wants done with what it fetches.
-    fn fetch(&self, work: StateWork, genesis: &Genesis, certificates: &dyn FinalityVerifier) -> Kept {
+    fn fetch(
+        &self,
+        work: StateWork,
+        network: (&Genesis, Support),
+        certificates: &dyn FinalityVerifier,
+    ) -> Kept {
         let mut directory = self.lock();
         match (work, &mut directory.fetched) {
             (StateWork::Begin(offer), fetched) => {
@@ -92,12 +97,12 @@ impl Files {
                     chunks.iter().flat_map(|(number, bytes)| chunk_frame(*number, bytes)).collect();
                 file.extend(FetchedState::tail(offer.chunks, &evidence));
                 let read =
-                    FetchedState::read(genesis.network(), &file[..]).map_err(|error| error.to_string());
+                    FetchedState::read(network.0.network(), &file[..]).map_err(|error| error.to_string());
                 let state = match read {
                     Ok(state) => state,
                     Err(why) => return Kept::Unusable(offer.height, why),
                 };
-                match state.check(genesis, certificates) {
+                match state.check(network, certificates) {
                     Ok(_) => {
                         directory.fetched = Some(Fetched::Complete(file));
                         Kept::GoOn(state.height())
@@ -193,7 +198,8 @@ impl World {
     pub(crate) fn state_work(&mut self, node: usize, work: StateWork) {
         let Some(running) = &self.nodes[node].running else { return };
         let files = self.nodes[node].disks.checkpoints.clone();
-        match files.fetch(work, &self.environment.genesis, &*running.certificates) {
+        let network = (&*self.environment.genesis, self.nodes[node].disks.release.support());
+        match files.fetch(work, network, &*running.certificates) {
             Kept::Nothing => {}
             Kept::Tell(input) => self.feed(node, input),
             Kept::GoOn(height) => {
@@ -202,7 +208,9 @@ impl World {
                 self.goes_on_from_its_disks(node);
             }
             Kept::Unusable(height, why) => {
-                if self.is_honest(node) {
+                if self.lacks_rules(node, &why) {
+                    self.stop(node);
+                } else if self.is_honest(node) {
                     let what = format!("states: v{node} cannot use the state of height {height}: {why}");
                     self.checks.violation(self.now, what);
                 }

@@ -130,7 +130,8 @@ impl Running {
             Ok(votes) => votes,
             Err(error) => return Started::Failed(format!("the votes cannot be read: {error}")),
         };
-        let recovery = Recovery { genesis, certificates: &*certificates, seed: start.seed };
+        let support = start.disks.release.support();
+        let recovery = Recovery { genesis, support, certificates: &*certificates, seed: start.seed };
         let (journal, Resumed { recovered: (mut recovered, ledger, roots), view, index, replayed, used }) =
             match open(start, &recovery, &certificates) {
                 Ok(Some(opened)) => opened,
@@ -139,7 +140,7 @@ impl Running {
             };
         let (members, root) = (recovered.epochs.members().clone(), recovered.epochs.root().1);
         let (epoch, keys) = (members.epoch, members.keys());
-        let known = match start.known.as_ref().map(|known| Epochs::decode(genesis, known, &*certificates)) {
+        let known = match start.known.as_ref().map(|known| Epochs::decode((genesis, support), known, &*certificates)) {
             Some(Ok(known)) if known.parts_from(&recovered.epochs).is_some() => {
                 return Started::Failed("what is known of epochs is of another history".to_owned());
             }
@@ -401,7 +402,7 @@ fn resume(
     let genesis = recovery.genesis;
     let (index, mut replayed) = (BlockIndex::default(), Vec::new());
     let mut view = CommittedView::genesis(genesis, Ledger::genesis(genesis).state_root().clone());
-    let whole = recovery.run::<RecoveryError>(checkpoints::start(genesis), replay, |progress, executed| {
+    let whole = recovery.run::<RecoveryError>(checkpoints::start(recovery), replay, |progress, executed| {
         index.committed(progress.height, progress.position);
         view.commit(&executed.deltas, executed.state_root.clone());
         replayed.push(Replayed::of(progress, executed));

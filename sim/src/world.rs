@@ -25,7 +25,7 @@ use crate::byzantine::Liar;
 use crate::chance::Chance;
 use crate::checks::Checks;
 use crate::clients::Clients;
-use crate::disks::Disks;
+use crate::disks::{Disks, Release};
 use crate::environment::{Environment, Founded};
 use crate::evidence::Taken;
 use crate::links::Links;
@@ -119,6 +119,8 @@ pub(crate) struct Node {
     pub(crate) executing: Duration,
     /// What each honest node has told it of its own stream since it started, or lost that.
     pub(crate) told: BTreeMap<usize, Head>,
+    /// Whether it has not gone on, because its release does not run the rules.
+    pub(crate) refuses_rules: bool,
     /// How far its replica has taken each stream.
     pub(crate) cut: Vec<Head>,
     /// The height of the block that was last given to its executor.
@@ -212,6 +214,7 @@ impl World {
             plan.twin.is_none() || plan.spares == 0,
             "a second process has the number behind the validators"
         );
+        let release = if plan.newer { Release::Next } else { Release::Present };
         let nodes = identities.iter().map(|me| {
             let liar = plan.liars.get(me).map(|misdeeds| {
                 let mut liar = Liar::new(misdeeds, *me, plan.validators, &environment, chance.fork());
@@ -220,7 +223,7 @@ impl World {
             });
             Node {
                 me: *me,
-                disks: Disks::default(),
+                disks: Disks { release, ..Disks::default() },
                 older: None,
                 ran_since: false,
                 first: true,
@@ -239,6 +242,7 @@ impl World {
                 put_back: false,
                 executing: Duration::ZERO,
                 told: BTreeMap::new(),
+                refuses_rules: false,
                 cut: Vec::new(),
                 cut_height: 0,
                 slow_journal: 1,

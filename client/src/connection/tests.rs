@@ -1,6 +1,6 @@
 use super::*;
 use engine::types::{Epoch, Height, Verdict};
-use engine::wire::Role;
+use engine::wire::{Role, version_for};
 
 const NETWORK: Digest = Digest([5; 32]);
 const AS_OF: AsOf = AsOf { height: Height(7), behind: Some(2) };
@@ -18,7 +18,17 @@ fn first(frame: ServerFrame) -> Result<Welcome, ClientError> {
 fn only_a_welcome_of_this_network_and_version_is_taken() {
     let taken = first(welcome(PROTOCOL_VERSION, NETWORK)).unwrap();
     assert_eq!(taken, Welcome { validator: ValidatorIndex(3), as_of: AS_OF, standing: STANDING });
-    assert!(matches!(first(welcome(1, NETWORK)), Err(ClientError::Version(1))));
+    assert_eq!(first(welcome(PROTOCOL_VERSION_FIRST, NETWORK)).unwrap(), taken, "one of the last release");
+    // A client of the next release offers more, and both speak what this one has.
+    assert_eq!(version_for(PROTOCOL_VERSION + 1), Some(PROTOCOL_VERSION));
+    assert_eq!(version_for(PROTOCOL_VERSION_FIRST), Some(PROTOCOL_VERSION_FIRST));
+    assert_eq!(version_for(PROTOCOL_VERSION_FIRST - 1), None);
+    for unknown in [PROTOCOL_VERSION_FIRST - 1, PROTOCOL_VERSION + 1] {
+        let error = first(welcome(unknown, NETWORK)).unwrap_err();
+        assert!(matches!(error, ClientError::Version(version) if version == unknown), "{error}");
+        let says = format!("speaks versions {PROTOCOL_VERSION_FIRST} to {PROTOCOL_VERSION}");
+        assert!(error.to_string().contains(&says), "{error}");
+    }
     let other = Digest([6; 32]);
     let error = first(welcome(PROTOCOL_VERSION, other)).unwrap_err();
     assert!(matches!(error, ClientError::Network { wanted: NETWORK, found } if found == other), "{error}");

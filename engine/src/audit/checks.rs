@@ -8,14 +8,14 @@ use kernels::ed25519::{Entry, verify_batch};
 use super::chronicle::{Chronicle, NoKey};
 use super::{Committed, FinalityCheck, Wrong};
 use crate::types::{
-    Content, Digest, Members, PacketRun, new_key_message, possession_message, recovery_message,
+    Content, Digest, Members, PacketRun, Support, new_key_message, possession_message, recovery_message,
 };
 use crate::wire::{Batch, Block};
 
 /// Checks every signature in a batch of the epoch of these members, unless `known` says that these bytes have been
 /// checked.
 pub(super) fn batch(
-    members: &Members,
+    (members, support): (&Members, Support),
     chronicle: &Chronicle,
     batch: &Batch,
     seed: [u8; 32],
@@ -25,6 +25,7 @@ pub(super) fn batch(
         return Ok(());
     }
     let what = format!("batch ({})", batch.id());
+    runs(support, members, &what)?;
     let author = members.get(batch.id().author).ok_or_else(|| {
         let expected = format!("one of the {} validators of epoch {}", members.list.len(), members.epoch);
         Wrong::new(&what, expected, format!("validator {}", batch.id().author))
@@ -140,11 +141,12 @@ fn signed_beside(network: &Digest, run: PacketRun<'_>) -> Vec<Beside> {
 /// epoch.
 pub(super) fn block(
     finality: &dyn FinalityCheck,
-    members: &Members,
+    (members, support): (&Members, Support),
     record: &Committed,
 ) -> Result<(), Wrong> {
     let block = &record.block;
     let what = format!("the block at height {}", record.height);
+    runs(support, members, &what)?;
     if block.height() != record.height {
         let expected = format!("height {}, as its record says", record.height);
         return Err(Wrong::new(&what, expected, format!("height {}", block.height())));
@@ -165,6 +167,11 @@ pub(super) fn block(
         return Err(Wrong::new(&what, expected, format!("a certificate of view {view}")));
     }
     Ok(())
+}
+
+/// Whether this program runs the rules of an epoch, by which something of it is to be read.
+fn runs(support: Support, members: &Members, what: &str) -> Result<(), Wrong> {
+    support.check(members.epoch, members.rules).map_err(|unsupported| Wrong::rules(what, unsupported))
 }
 
 /// The view of a certificate, if it is one of these members for this block.

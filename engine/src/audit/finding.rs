@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::types::{RULES_FIRST, UnsupportedRules};
+
 /// What kind of promise is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,6 +21,8 @@ pub enum FindingKind {
     Root,
     /// Money was made or destroyed.
     Supply,
+    /// From there on the network has rules that this program does not run: nothing is known to be wrong.
+    Rules,
 }
 
 /// The first thing that is wrong in a directory.
@@ -62,6 +66,12 @@ impl Wrong {
         Self { kind: FindingKind::Root, ..Self::new(what, expected.to_string(), found) }
     }
 
+    pub(super) fn rules(what: impl Into<String>, unsupported: UnsupportedRules) -> Self {
+        let UnsupportedRules { epoch, needed, last } = unsupported;
+        let found = format!("rules {needed} of epoch {epoch}: audit it with a release that runs them");
+        Self { kind: FindingKind::Rules, ..Self::new(what, format!("rules {RULES_FIRST} to {last}"), found) }
+    }
+
     /// The same, with its place.
     pub(super) fn at(self, file: PathBuf, offset: u64) -> Finding {
         let Self { kind, what, expected, found } = self;
@@ -77,6 +87,7 @@ impl fmt::Display for Finding {
             FindingKind::Fork => "fork",
             FindingKind::Root => "wrong root",
             FindingKind::Supply => "wrong supply",
+            FindingKind::Rules => "rules of a later release",
         };
         writeln!(f, "{kind}: {}", self.what)?;
         writeln!(f, "  file      {}", self.file.display())?;

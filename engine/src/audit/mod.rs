@@ -55,7 +55,7 @@ pub use self::report::{AuditReport, Supply};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::store::{LogKind, Owner, Position, Record, Replay, StoreError};
 use crate::types::{
-    Digest, Epoch, Genesis, Head, Height, Members, Outcome, PacketRun, Transaction, TransactionId,
+    Digest, Epoch, Genesis, Head, Height, Members, Outcome, PacketRun, Support, Transaction, TransactionId,
 };
 use crate::wire::{Batch, Block};
 
@@ -88,6 +88,7 @@ pub enum AuditError {
 /// Audits directories of one network.
 pub struct Auditor {
     genesis: Arc<Genesis>,
+    support: Support,
     seed: [u8; 32],
     format: Box<dyn JournalFormat>,
     finality: Box<dyn FinalityCheck>,
@@ -136,17 +137,17 @@ enum Checked {
 }
 
 impl Auditor {
-    /// An auditor that has seen nothing yet. `seed` must be unpredictable to those who wrote the files: take it from
-    /// the operating system.
+    /// An auditor that has seen nothing yet, and goes no further than its rules. `seed` must be unpredictable to those
+    /// who wrote the files: take it from the operating system.
     pub fn new(
-        genesis: Arc<Genesis>,
+        (genesis, support): (Arc<Genesis>, Support),
         seed: [u8; 32],
         format: Box<dyn JournalFormat>,
         finality: Box<dyn FinalityCheck>,
     ) -> Self {
         let chronicle = Chronicle::new(&genesis);
         let (earlier, good) = (BTreeMap::new(), BTreeSet::new());
-        Self { genesis, seed, format, finality, chronicle, earlier, good }
+        Self { genesis, support, seed, format, finality, chronicle, earlier, good }
     }
 
     /// Audits one data directory. `progress` is told how many journal bytes of how many have been read; `visit`
@@ -350,7 +351,7 @@ impl Auditor {
         };
         let wrong = |wrong: Wrong| wrong.at(base.file.clone(), 0);
         let epochs = Epochs::of_checkpoint(&self.genesis, &*self.finality, &base).map_err(wrong)?;
-        checks::block(&*self.finality, epochs.members(), &base.record).map_err(wrong)?;
+        checks::block(&*self.finality, (epochs.members(), self.support), &base.record).map_err(wrong)?;
         let chronicle = Chronicle::from_checkpoint(&self.genesis, &base, epochs).map_err(wrong)?;
         for handover in &base.handovers {
             self.is_no_fork(&handover.block).map_err(wrong)?;
@@ -439,7 +440,7 @@ impl Auditor {
                 }
                 Entry::Batch(batch) => match self.chronicle.members_of(batch.epoch()) {
                     Some(members) if self.chronicle.knows_signers(&batch) => {
-                        checks::batch(members, &self.chronicle, &batch, seed, known_batch)?;
+                        checks::batch((members, self.support), &self.chronicle, &batch, seed, known_batch)?;
                         Ok(Checked::Batch(batch))
                     }
                     _ => Ok(Checked::Late(batch, seed)),
@@ -447,7 +448,7 @@ impl Auditor {
                 Entry::Committed(record) => match self.chronicle.members_of(record.block.header().epoch) {
                     None => Ok(Checked::LateBlock(record)),
                     Some(members) => {
-                        checks::block(&*self.finality, members, &record)?;
+                        checks::block(&*self.finality, (members, self.support), &record)?;
                         Ok(Checked::Block(record))
                     }
                 },
@@ -463,7 +464,7 @@ impl Auditor {
             Checked::Late(batch, seed) => {
                 walk.follows_its_height(&batch)?;
                 let known_batch = |digest: &Digest| self.good.contains(digest);
-                let members = self.members_of(batch.epoch());
+                let members = (self.members_of(batch.epoch()), self.support);
                 checks::batch(members, &self.chronicle, &batch, seed, known_batch)?;
                 self.accept(Checked::Batch(batch), walk, visit)
             }
@@ -485,7 +486,8 @@ impl Auditor {
             Checked::Block(checked) => self.accept_block(*checked, walk, visit),
             Checked::LateBlock(checked) => {
                 walk.is_of_its_epoch(&checked.block)?;
-                checks::block(&*self.finality, self.members_of(walk.epoch), &checked)?;
+                let members = (self.members_of(walk.epoch), self.support);
+                checks::block(&*self.finality, members, &checked)?;
                 self.accept_block(*checked, walk, visit)
             }
         }

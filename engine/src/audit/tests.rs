@@ -14,8 +14,8 @@ use crate::roots::Ledger;
 use crate::store::{Backend, Log, LogKind, Options, Owner, Position};
 use crate::types::{
     AccountGenesis, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, Command, CryptoSuite, Effect,
-    Epoch, Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, Registrar, Roles,
-    Transaction, Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
+    Epoch, Frozen, LockWindows, NewAccount, NewAccounts, Opening, Packet, PacketRun, Quota, RULES_TRIAL,
+    Registrar, Roles, Support, Transaction, Transfer, ValidatorGenesis, ValidatorIndex, possession_message,
 };
 use crate::verify::Verified;
 use crate::wire::{BatchSection, Block, Header};
@@ -288,8 +288,13 @@ impl Scene {
 
     /// An auditor that can read what stands in the scene's journal.
     fn auditor(&self) -> Auditor {
+        self.auditor_of(Support::OURS)
+    }
+
+    /// One of a program that runs these rules.
+    fn auditor_of(&self, support: Support) -> Auditor {
         let format = Box::new(Numbered(self.entries.clone(), None));
-        Auditor::new(Arc::clone(&self.genesis), [3; 32], format, Box::new(Trusting))
+        Auditor::new((Arc::clone(&self.genesis), support), [3; 32], format, Box::new(Trusting))
     }
 
     fn audit(&self) -> AuditReport {
@@ -670,7 +675,8 @@ fn a_directory_of_another_network_is_no_finding_but_an_error() {
     let other =
         Genesis::new("other".into(), scene.genesis.validators().to_vec(), scene.genesis.chains().to_vec());
     let format = Box::new(Numbered::default());
-    let mut auditor = Auditor::new(Arc::new(other.unwrap()), [3; 32], format, Box::new(Trusting));
+    let mut auditor =
+        Auditor::new((Arc::new(other.unwrap()), Support::OURS), [3; 32], format, Box::new(Trusting));
     let error = auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap_err();
     let AuditError::Store { source, .. } = error;
     assert!(matches!(source, StoreError::ForeignOwner { .. }), "{source}");

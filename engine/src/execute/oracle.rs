@@ -23,8 +23,8 @@ use crate::chains::{Rules, of_kind};
 use crate::execute::{AccountState, Crossing, Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime,
-    Command, Content, Effect, FirstMembers, Frozen, Height, Issuance, Members, NewChain, Opening, Order,
-    Outcome, PacketRun, Registrar, TransactionId,
+    Command, Content, Effect, Epoch, FirstMembers, Frozen, Height, Issuance, Members, NewChain, Opening,
+    Order, Outcome, PacketRun, Registrar, RulesVersion, TransactionId,
 };
 
 /// An account.
@@ -160,6 +160,11 @@ impl Oracle {
     /// The members that were decided last, and in which height, if it is this chain that decides.
     pub fn decided_members(&self) -> Option<(Height, Members)> {
         self.governance.as_ref()?.decided_members()
+    }
+
+    /// The rules of an epoch up to theirs, if it is this chain that decides.
+    pub fn rules_of(&self, epoch: Epoch) -> Option<RulesVersion> {
+        self.governance.as_ref()?.rules_of(epoch)
     }
 
     /// Decisions take effect, before anything else of the height.

@@ -13,8 +13,8 @@ use crate::chains::governance::{Governance, obey, takes};
 use crate::chains::{Rules, of_kind};
 use crate::limits::{BLOCK_PACKETS_MAX, DELIVERIES_MAX};
 use crate::types::{
-    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Content, FirstMembers, Height, Issuance, Members,
-    NewChain, Order, Outcome, Packet, PacketRun, TransactionId,
+    ChainGenesis, ChainId, ChainStatus, ChainTime, Charter, Content, Epoch, FirstMembers, Height, Issuance,
+    Members, NewChain, Order, Outcome, Packet, PacketRun, RulesVersion, TransactionId,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -84,8 +84,8 @@ impl StateWriter {
         self.book.meet(neighbours);
     }
 
-    /// Tells it of the chains of the genesis, and of the members, if others may be decided. It matters to the one that
-    /// decides about them, whose table says what was decided since.
+    /// Tells it of the chains of the genesis, and of the members, if there are administrators. It matters to the one
+    /// that decides about them, whose table says what was decided since.
     pub fn govern(&mut self, chains: &[ChainGenesis], first: Option<FirstMembers>) {
         self.book.govern(chains, first, self.height);
     }
@@ -93,6 +93,11 @@ impl StateWriter {
     /// The members that were decided last, whether they are in effect or not, if this chain decides about them.
     pub fn members(&self) -> Option<&Members> {
         self.book.governance().and_then(Governance::members)
+    }
+
+    /// The rules of an epoch up to theirs, if this chain decides about them.
+    pub fn rules_of(&self, epoch: Epoch) -> Option<RulesVersion> {
+        self.book.governance().and_then(|governance| governance.rules_of(epoch))
     }
 
     /// The same with the height in which they were decided, if any were.

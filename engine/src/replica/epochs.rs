@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::limits::{BLOCK_BYTES_MAX, EVIDENCE_BYTES_MAX, FINALIZATION_BYTES_MAX, MEMBERS_BYTES_MAX};
 use crate::order::{Finality, FinalityVerifier};
-use crate::types::{Digest, Epoch, Genesis, Height, Members};
+use crate::types::{Digest, Epoch, Genesis, Height, Members, Support, UnsupportedRules};
 use crate::wire::{Block, Reader, WireError, Writer};
 
 /// How an encoding of epochs begins.
@@ -49,6 +49,9 @@ pub enum HandoverError {
     /// The validators of the epoch have not finalized it.
     #[error("its block has no finalization by the validators of its epoch")]
     Certificate,
+    /// The next epoch has rules that this program does not run.
+    #[error(transparent)]
+    Rules(#[from] UnsupportedRules),
 }
 
 /// Why bytes are no [epochs](Epochs::encode) of a network.
@@ -79,18 +82,20 @@ pub struct Epochs {
     network: Digest,
     first: Members,
     handovers: Vec<Handover>,
+    /// The rules that this program runs: no epoch begins that has others.
+    support: Support,
 }
 
 impl Epochs {
-    /// The first epoch: the validators of the genesis.
+    /// The first epoch, of a genesis, in a program that runs these rules.
     #[must_use]
-    pub fn genesis(genesis: &Genesis) -> Self {
-        Self::beginning(*genesis.network(), Members::of_genesis(genesis))
+    pub fn genesis(genesis: &Genesis, support: Support) -> Self {
+        Self::beginning(*genesis.network(), Members::of_genesis(genesis), support)
     }
 
     /// The first epoch of a network.
-    pub(crate) fn beginning(network: Digest, first: Members) -> Self {
-        Self { network, first, handovers: Vec::new() }
+    pub(crate) fn beginning(network: Digest, first: Members, support: Support) -> Self {
+        Self { network, first, handovers: Vec::new(), support }
     }
 
     /// The validators of the present epoch.
@@ -148,12 +153,12 @@ impl Epochs {
     /// # Errors
     /// [`HandoverError`]: one of them does not follow from the one before.
     pub fn restore(
-        genesis: &Genesis,
+        (genesis, support): (&Genesis, Support),
         handovers: impl IntoIterator<Item = (Block, Members)>,
         finalizations: impl IntoIterator<Item = Vec<u8>>,
         certificates: &(impl FinalityVerifier + ?Sized),
     ) -> Result<Self, HandoverError> {
-        let mut epochs = Self::genesis(genesis);
+        let mut epochs = Self::genesis(genesis, support);
         let mut finalizations = finalizations.into_iter();
         for (block, members) in handovers {
             let certificate = finalizations.next().ok_or(HandoverError::Certificate)?;
@@ -187,11 +192,11 @@ impl Epochs {
     /// # Errors
     /// [`EpochsError`]: they are no such bytes, or do not lead on from the genesis.
     pub fn decode(
-        genesis: &Genesis,
+        (genesis, support): (&Genesis, Support),
         bytes: &[u8],
         certificates: &(impl FinalityVerifier + ?Sized),
     ) -> Result<Self, EpochsError> {
-        let mut epochs = Self::genesis(genesis);
+        let mut epochs = Self::genesis(genesis, support);
         let bytes = bytes.strip_prefix(EPOCHS_KIND).ok_or(EpochsError::Kind)?;
         let mut reader = Reader::new(bytes);
         let (found, expected) = (reader.digest("network")?, epochs.network);
@@ -254,6 +259,7 @@ impl Epochs {
         if !finality.as_ref().is_some_and(is_final) {
             return Err(HandoverError::Certificate);
         }
+        self.support.check(members.epoch, members.rules)?;
         certificates.learn(members);
         self.handovers.push(handover);
         Ok(())
@@ -310,7 +316,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::order::FinalityEvidence;
-    use crate::types::{Head, Member, Quota, ValidatorIndex};
+    use crate::types::{Head, Member, Quota, RULES_FIRST, RULES_TRIAL, ValidatorIndex};
     use crate::wire::Header;
 
     const NETWORK: Digest = Digest([5; 32]);
@@ -340,7 +346,7 @@ pub(super) mod tests {
             peer_address: String::new(),
             client_address: String::new(),
         };
-        Members { epoch: Epoch(epoch), list: (1..=validators).map(member).collect() }
+        Members { epoch: Epoch(epoch), rules: RULES_FIRST, list: (1..=validators).map(member).collect() }
     }
 
     /// These epochs, and one more with so many other validators.
@@ -376,7 +382,7 @@ pub(super) mod tests {
 
     #[test]
     fn each_epoch_follows_from_the_one_before() {
-        let mut epochs = Epochs::beginning(NETWORK, members(0, 4));
+        let mut epochs = Epochs::beginning(NETWORK, members(0, 4), Support::OURS);
         assert_eq!((epochs.present(), epochs.root()), (Epoch(0), (Height(0), NETWORK)));
         let (first, second) = (handover(5, 0, members(1, 5)), handover(9, 1, members(2, 3)));
         let wrong = |change: &dyn Fn(&mut Handover)| {
@@ -395,6 +401,13 @@ pub(super) mod tests {
         assert_eq!(wrong(&|of| of.certificate[0] ^= 1), Err(HandoverError::Certificate), "of another epoch");
         assert_eq!(wrong(&|of| of.certificate.clear()), Err(HandoverError::Certificate));
 
+        let mut newer = epochs.clone();
+        let later = handover(5, 0, Members { rules: RULES_TRIAL, ..members(1, 4) });
+        let refused = newer.begin(later.clone(), &Plain).unwrap_err();
+        assert_eq!(refused, Support::OURS.check(Epoch(1), RULES_TRIAL).unwrap_err().into());
+        assert_eq!(newer, epochs, "this program stays in the epoch before");
+        Epochs::beginning(NETWORK, members(0, 4), Support::TRIAL).begin(later, &Plain).unwrap();
+
         epochs.begin(first.clone(), &Plain).unwrap();
         epochs.begin(second.clone(), &Plain).unwrap();
         assert_eq!((epochs.present(), epochs.members()), (Epoch(2), &members(2, 3)));
@@ -406,7 +419,7 @@ pub(super) mod tests {
 
         let other = handover(8, 1, members(2, 3));
         let parted = [&first, &other].map(Clone::clone);
-        let mut forged = Epochs::beginning(NETWORK, members(0, 4));
+        let mut forged = Epochs::beginning(NETWORK, members(0, 4), Support::OURS);
         assert_eq!(epochs.parts_from(&forged), None);
         parted.into_iter().for_each(|of| forged.begin(of, &Plain).unwrap());
         assert_eq!((epochs.parts_from(&forged), epochs.parts_from(&epochs)), (Some(Epoch(1)), None));
@@ -428,12 +441,12 @@ pub(super) mod tests {
     #[test]
     fn epochs_are_decoded_to_themselves_and_only_where_each_follows_from_the_one_before() {
         let genesis = super::super::tests::founded::genesis(4, Quota::WHOLE);
-        let mut epochs = Epochs::genesis(&genesis);
-        assert_eq!(Epochs::decode(&genesis, &epochs.encode(), &Plain).as_ref(), Ok(&epochs));
+        let mut epochs = Epochs::genesis(&genesis, Support::OURS);
+        assert_eq!(Epochs::decode((&genesis, Support::OURS), &epochs.encode(), &Plain).as_ref(), Ok(&epochs));
         epochs.begin(handover(5, 0, members(1, 5)), &Plain).unwrap();
         epochs.begin(handover(9, 1, members(2, 3)), &Plain).unwrap();
         let bytes = epochs.encode();
-        let decode = |bytes: &[u8]| Epochs::decode(&genesis, bytes, &Plain);
+        let decode = |bytes: &[u8]| Epochs::decode((&genesis, Support::OURS), bytes, &Plain);
         assert_eq!(decode(&bytes).as_ref(), Ok(&epochs));
 
         for end in 0..bytes.len() {

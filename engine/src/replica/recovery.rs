@@ -31,7 +31,7 @@ use crate::order::{
 };
 use crate::roots::{Executed, Ledger};
 use crate::store::{Position, Replay, StoreError};
-use crate::types::{BatchId, Digest, Genesis, Head, Height, ValidatorIndex};
+use crate::types::{BatchId, Digest, Genesis, Head, Height, Support, UnsupportedRules, ValidatorIndex};
 use crate::verify::{Checked, Job, Verified, Verifier};
 use crate::wire::{Batch, Block, WireError};
 
@@ -80,6 +80,9 @@ pub enum RecoveryError {
         /// Why not.
         error: HandoverError,
     },
+    /// The next epoch has rules that this program does not run. All before it is as it should be.
+    #[error(transparent)]
+    Rules(UnsupportedRules),
     /// A batch that a block orders is not there, or its body is not the one that its digest names.
     #[error(
         "the block at height {height} orders {head} of validator {author}, which the journal does not hold whole"
@@ -165,15 +168,15 @@ pub struct Start {
 }
 
 impl Start {
-    /// At the genesis, with the whole journal.
+    /// At the genesis, with the whole journal, in a program that runs these rules.
     #[must_use]
-    pub fn genesis(genesis: &Genesis, schedule: Schedule) -> Self {
+    pub fn genesis(genesis: &Genesis, support: Support, schedule: Schedule) -> Self {
         Self {
             ledger: Ledger::genesis(genesis),
             head: ChainPosition::genesis(*genesis.network(), genesis.validators().len()),
             roots: Roots::default(),
             quotas: Quotas::genesis(genesis),
-            epochs: Epochs::genesis(genesis),
+            epochs: Epochs::genesis(genesis, support),
             next_members: NextMembers::default(),
             recorded: BTreeMap::new(),
             finality: None,
@@ -219,6 +222,8 @@ pub struct Progress {
 pub struct Recovery<'a> {
     /// The network.
     pub genesis: &'a Arc<Genesis>,
+    /// The rules that the program runs: a [`Start`] is made with them.
+    pub support: Support,
     /// Checks finalization certificates.
     pub certificates: &'a dyn FinalityVerifier,
     /// Randomness for batched signature checks.
@@ -357,8 +362,10 @@ impl Recovery<'_> {
         }
         if block.next_members().is_some() {
             let certificate = committed.certificate.clone();
-            at.hand_over(block, certificate, self.certificates)
-                .map_err(|error| RecoveryError::Handover { height, error })?;
+            at.hand_over(block, certificate, self.certificates).map_err(|error| match error {
+                HandoverError::Rules(unsupported) => RecoveryError::Rules(unsupported),
+                error => RecoveryError::Handover { height, error },
+            })?;
             // Streams and views begin anew.
             state.batches.clear();
             state.blocks.clear();

@@ -10,7 +10,7 @@ use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateW
 use crate::order::NextMembers;
 use crate::types::{
     AccountId, ChainId, ChainTime, Charter, Decision, Digest, Epoch, FirstMembers, Genesis, Height, Members,
-    Order,
+    Order, RulesVersion,
 };
 use crate::verify::Verified;
 use crate::wire::Batch;
@@ -157,6 +157,12 @@ impl Ledger {
         self.chains.iter().find_map(|chain| chain.writer.members()).unwrap_or(&self.first).clone()
     }
 
+    /// The rules of an epoch up to that of these members.
+    fn rules_of(&self, epoch: Epoch) -> RulesVersion {
+        let decided = self.chains.iter().find_map(|chain| chain.writer.rules_of(epoch));
+        decided.unwrap_or(self.first.rules)
+    }
+
     /// The states, for readers.
     pub fn states(&self) -> Chains {
         self.states.clone()
@@ -189,6 +195,7 @@ impl Ledger {
     pub fn execute(&mut self, at: ChainTime, batches: &[Verified<Batch>]) -> Executed {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
         self.take_effect(at.height);
+        let at = at.by(self.rules_of(at.epoch));
         let network = &self.network;
         let run = |(chain, inbox): (&mut Chain, &Vec<Delivery>)| chain.execute(network, at, inbox, batches);
         let results: Vec<_> = if self.chains.len() == 1 {

@@ -20,7 +20,8 @@ use crate::execute::oracle::{Oracle, OracleOutcome};
 use crate::execute::{Delivered, Delivery, Leg, ReplayWindow};
 use crate::types::{
     AccountFlags, AccountId, Action, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Content,
-    Decision, Digest, Effect, FirstMembers, Genesis, Height, Members, Order, PacketRun, TransactionId,
+    Decision, Digest, Effect, FirstMembers, Genesis, Height, Members, Order, PacketRun, RULES_FIRST,
+    TransactionId,
 };
 
 /// What a height did, by the oracles.
@@ -78,6 +79,8 @@ impl OracleLedger {
         transactions: impl Fn(ChainId) -> Vec<PacketRun<'a>>,
     ) -> OracleExecuted {
         self.take_effect(at.height);
+        let rules = self.chains.iter().find_map(|chain| chain.oracle.rules_of(at.epoch));
+        let at = at.by(rules.unwrap_or(RULES_FIRST));
         let mut entries = Vec::new();
         let mut outcomes = Vec::new();
         let mut deltas = Vec::new();

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //! consent   place in the new set (2) | height (8) | signature (64) of
-//!           "millrace/consent" || network id || epoch of the new set (8) || its digest (32) || height (8)
+//!           "millrace/consent" || network id || epoch of the new set (8) || its digest (32) || height (8) ||
+//!           its rules (2), if they are not the first ones
 //! consents  how many (1) | consents.., their places ascend
 //! ```
 //!
-//! It says that the member is alive at that height and ready to validate with the others of that set. So a change can
-//! be refused whose new set could not go on.
+//! It says that the member is alive at that height and ready to validate with the others of that set, by those rules.
+//! So a change can be refused whose new set could not go on. The digest covers the rules already; that the message
+//! names them lets a member refuse rules that it does not run without knowing the set.
 
 use kernels::ed25519;
 
 use super::record::take;
 use super::transaction::Malformed;
-use super::{Digest, Epoch, Height, Members, ValidatorIndex};
+use super::{Digest, Epoch, Height, Members, RULES_FIRST, RulesVersion, ValidatorIndex};
 use crate::limits::{SIGNATURE_BYTES, VALIDATORS_MAX};
 
 const CONSENT_DOMAIN: &[u8; 16] = b"millrace/consent";
@@ -32,27 +34,26 @@ pub struct Consent {
 impl Consent {
     /// Bytes of the encoding.
     pub const BYTES: usize = 2 + 8 + SIGNATURE_BYTES;
-    /// Bytes of the [message](Self::message).
-    pub const MESSAGE_BYTES: usize = CONSENT_DOMAIN.len() + 32 + 8 + 32 + 8;
 
-    /// What a member signs: the network, the new set (its epoch and its [digest](Members::digest)) and the height.
-    pub fn message(network: &Digest, set: (Epoch, &Digest), height: Height) -> [u8; Self::MESSAGE_BYTES] {
-        let mut message = [0; Self::MESSAGE_BYTES];
-        let (epoch, digest) = set;
-        let parts =
-            [&CONSENT_DOMAIN[..], &network.0, &epoch.0.to_le_bytes(), &digest.0, &height.0.to_le_bytes()];
-        let mut left = &mut message[..];
-        for part in parts {
-            let (to, rest) = left.split_at_mut(part.len());
-            to.copy_from_slice(part);
-            left = rest;
-        }
-        message
+    /// What a member signs: the network, the new set (its epoch, its rules and its [digest](Members::digest)) and the
+    /// height.
+    pub fn message(network: &Digest, set: (Epoch, RulesVersion, &Digest), height: Height) -> Vec<u8> {
+        let (epoch, rules, digest) = set;
+        let rules = (rules != RULES_FIRST).then_some(rules.0.to_le_bytes());
+        let parts = [
+            &CONSENT_DOMAIN[..],
+            &network.0,
+            &epoch.0.to_le_bytes(),
+            &digest.0,
+            &height.0.to_le_bytes(),
+            rules.as_ref().map_or(&[], |rules| &rules[..]),
+        ];
+        parts.concat()
     }
 
     /// Whether the member at its place of this set, whose digest is `digest`, has signed it.
     pub fn is_signed(&self, network: &Digest, set: &Members, digest: &Digest) -> bool {
-        let message = Self::message(network, (set.epoch, digest), self.height);
+        let message = Self::message(network, (set.epoch, set.rules, digest), self.height);
         let member = set.get(self.place);
         member.is_some_and(|member| ed25519::verify(&member.public_key, &message, &self.signature))
     }
@@ -131,6 +132,7 @@ pub(crate) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::RULES_TRIAL;
     use super::super::members::tests::{key, members};
     use super::*;
 
@@ -141,7 +143,7 @@ pub(crate) mod tests {
         (number, place): (u8, u16),
         height: u64,
     ) -> Consent {
-        let message = Consent::message(network, (set.epoch, &set.digest()), Height(height));
+        let message = Consent::message(network, (set.epoch, set.rules, &set.digest()), Height(height));
         Consent {
             place: ValidatorIndex(place),
             height: Height(height),
@@ -161,6 +163,10 @@ pub(crate) mod tests {
         assert!(!signed(good, Digest([8; 32]), &set));
         assert!(!signed(good, network, &Members { epoch: Epoch(4), ..set.clone() }));
         assert!(!signed(good, network, &members(&[3, 2])));
+        // Who consents names the rules apart from the digest.
+        let (later, digest) = (Members { rules: RULES_TRIAL, ..set.clone() }, set.digest());
+        assert!(!good.is_signed(&network, &later, &digest));
+        assert!(consent(&network, &later, (2, 1), 50).is_signed(&network, &later, &later.digest()));
     }
 
     proptest! {

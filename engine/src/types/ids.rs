@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
+use super::{Digest, RULES_FIRST, RulesVersion};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($number:ty)) => {
@@ -56,18 +56,26 @@ pub struct ChainTime {
     pub time_ms: u64,
     /// The epoch of the block: whose validators have ordered it.
     pub epoch: Epoch,
+    /// The rules of the epoch, by which the height is executed.
+    pub rules: RulesVersion,
 }
 
 impl ChainTime {
-    /// The height at this time, in epoch 0.
+    /// The height at this time, in epoch 0 and by the first rules.
     pub const fn new(height: Height, time_ms: u64) -> Self {
-        Self { height, time_ms, epoch: Epoch(0) }
+        Self { height, time_ms, epoch: Epoch(0), rules: RULES_FIRST }
     }
 
     /// The same in another epoch.
     #[must_use]
     pub const fn in_epoch(self, epoch: Epoch) -> Self {
         Self { epoch, ..self }
+    }
+
+    /// The same by other rules. The ledger says so: it knows which ones an epoch has.
+    #[must_use]
+    pub(crate) const fn by(self, rules: RulesVersion) -> Self {
+        Self { rules, ..self }
     }
 
     /// So many seconds later, in milliseconds since 1970.

@@ -3,12 +3,13 @@
 //! ```text
 //! member    name bytes (1) | name | public key (32) | certificate fingerprint (32) |
 //!           bytes (1) | peer address | bytes (1) | client address
-//! members   epoch (8) | how many (2) | members..
+//! members   epoch (8) | how many (2) | members.. | rules (2), if they are not the first ones
 //! digest    SHA-256 of "millrace/members" || members
 //! row of a member     key    16 zero bytes | 8 | 0 (13) | place (2, big-endian)
 //!                     value  member
 //! row of the members  key    16 zero bytes | 9 | 0 (15)
-//!                     value  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32)
+//!                     value  epoch (8) | decided at height (8) | how many (2) | digest (32) | proposal (32) |
+//!                            rules (2) | first epoch that has them (8), both if they are not the first ones
 //! ```
 //!
 //! A [`ValidatorIndex`] is a place among the members of one epoch. A removal closes the gap: the places above it move
@@ -19,7 +20,10 @@ use kernels::ed25519::is_small_order;
 use kernels::sha2::sha256_parts;
 
 use super::record::{number, own_key, take};
-use super::{AccountId, Digest, Epoch, Genesis, Height, ValidatorGenesis, ValidatorIndex, quorum};
+use super::{
+    AccountId, Digest, Epoch, Genesis, Height, RULES_FIRST, RulesVersion, ValidatorGenesis, ValidatorIndex,
+    quorum,
+};
 use crate::limits::{
     ADDRESS_BYTES_MAX, MEMBER_BYTES_MAX, NAME_BYTES_MAX, PUBLIC_KEY_BYTES, ROW_VALUE_BYTES_MAX,
     TOLERANT_VALIDATORS_MIN, VALIDATORS_MAX,
@@ -146,6 +150,8 @@ fn text(bytes: &mut &[u8]) -> Option<String> {
 pub struct Members {
     /// The epoch: how many sets there were before.
     pub epoch: Epoch,
+    /// The rules of the epoch.
+    pub rules: RulesVersion,
     /// The validators; a [`ValidatorIndex`] is a place in here.
     pub list: Vec<Member>,
 }
@@ -163,31 +169,57 @@ pub struct MembersRecord {
     pub digest: Digest,
     /// The proposal.
     pub proposal: Digest,
+    /// The rules of that epoch.
+    pub rules: RulesVersion,
+    /// The first epoch that has or had them: 0 for those of the genesis.
+    pub rules_since: Epoch,
 }
 
 impl MembersRecord {
-    /// What it says of a set.
-    pub fn new(members: &Members, decided: Height, proposal: Digest) -> Self {
+    /// What it says of a set that was decided after those of `before`, by the rules of that epoch since `rules_since`.
+    pub fn new(members: &Members, decided: Height, proposal: Digest, rules_since: Epoch) -> Self {
         let (count, digest) = (members.list.len() as u16, members.digest());
-        Self { epoch: members.epoch, decided, count, digest, proposal }
+        let Members { epoch, rules, .. } = *members;
+        Self { epoch, decided, count, digest, proposal, rules, rules_since }
+    }
+
+    /// The rules of an epoch up to that of the set: the present one or the one before.
+    pub fn rules_of(&self, epoch: Epoch) -> RulesVersion {
+        if epoch >= self.rules_since { self.rules } else { RulesVersion(self.rules.0 - 1) }
     }
 
     /// The bytes under the table's root; the picture above has the places.
     pub fn encode(&self) -> Vec<u8> {
         let numbers = [self.epoch.0.to_le_bytes(), self.decided.0.to_le_bytes()];
-        [numbers.as_flattened(), &self.count.to_le_bytes(), &self.digest.0, &self.proposal.0].concat()
+        let mut bytes =
+            [numbers.as_flattened(), &self.count.to_le_bytes(), &self.digest.0, &self.proposal.0].concat();
+        if self.rules != RULES_FIRST {
+            bytes.extend(self.rules.0.to_le_bytes());
+            bytes.extend(self.rules_since.0.to_le_bytes());
+        }
+        bytes
     }
 
     /// The inverse of [`Self::encode`].
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let record = Self {
+        let mut record = Self {
             epoch: Epoch(number(bytes)?),
             decided: Height(number(bytes)?),
             count: u16::from_le_bytes(take(bytes)?),
             digest: Digest(take(bytes)?),
             proposal: Digest(take(bytes)?),
+            rules: RULES_FIRST,
+            rules_since: Epoch(0),
         };
+        if !bytes.is_empty() {
+            (record.rules, record.rules_since) = (read_rules(bytes)?, Epoch(number(bytes)?));
+            // Each epoch has at most the rules after those of the epoch before.
+            let changes = u64::from(record.rules.0 - RULES_FIRST.0);
+            if !(changes..=record.epoch.0).contains(&record.rules_since.0) {
+                return None;
+            }
+        }
         let is_one = record.epoch > Epoch(0) && (1..=VALIDATORS_MAX).contains(&usize::from(record.count));
         (bytes.is_empty() && is_one).then_some(record)
     }
@@ -196,30 +228,41 @@ impl MembersRecord {
     pub fn members<'a>(&self, row: impl Fn(&[u8; 32]) -> Option<&'a [u8]>) -> Option<Members> {
         let member = |place| Member::decode(row(&member_key(ValidatorIndex(place)))?);
         let list = (0..self.count).map(member).collect::<Option<_>>()?;
-        let members = Members { epoch: self.epoch, list };
+        let members = Members { epoch: self.epoch, rules: self.rules, list };
         (members.is_valid() && members.digest() == self.digest).then_some(members)
     }
 }
 
-/// The members with whom a network begins, where others may be decided, and the network that consents name.
+/// The members with whom a network begins that has administrators, and the network that consents name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstMembers {
     /// The network id.
     pub network: Digest,
     /// The set of epoch 0.
     pub members: Members,
+    /// Whether there can be others. Other rules there can be in any case.
+    pub membership: Membership,
 }
 
 impl FirstMembers {
-    /// Those of a genesis; `None` where they are [fixed](Membership::Fixed).
+    /// Those of a genesis; `None` where nobody can decide about the next epoch.
     pub fn of(genesis: &Genesis) -> Option<Self> {
-        let decided = genesis.membership() == Membership::Decided;
-        decided.then(|| Self { network: *genesis.network(), members: Members::of_genesis(genesis) })
+        genesis.governance().map(|_| Self {
+            network: *genesis.network(),
+            members: Members::of_genesis(genesis),
+            membership: genesis.membership(),
+        })
     }
 }
 
-/// What administrators decide about the members. It names who goes by the key of its votes: places move when the
-/// members change, and a proposal that is decided later must not meet another one.
+/// Rules in an encoding that has them: not the first ones, which no encoding names.
+fn read_rules(bytes: &mut &[u8]) -> Option<RulesVersion> {
+    let rules = RulesVersion(u16::from_le_bytes(take(bytes)?));
+    (rules > RULES_FIRST).then_some(rules)
+}
+
+/// What administrators decide about the next epoch: its members, or its rules. It names who goes by the key of its votes:
+/// places move when the members change, and a proposal that is decided later must not meet another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
     /// One more, at the last place.
@@ -233,6 +276,8 @@ pub enum MemberChange {
     },
     /// Another one at the place of the member with this key, in one step.
     Replace([u8; PUBLIC_KEY_BYTES], Member),
+    /// The same members, by the rules of this version, which are the ones after theirs.
+    Rules(RulesVersion),
 }
 
 /// Why a set cannot be changed like that.
@@ -259,18 +304,23 @@ pub enum MemberFlaw {
     /// Fewer than four would remain of four or more, and the change does not say that this is meant.
     #[error("fewer than {TOLERANT_VALIDATORS_MIN} validators would remain, of which none may fail")]
     BelowFour,
+    /// Other rules than those after the present ones.
+    #[error("the network has rules {0}, so the next ones can only be rules {next}", next = .0.next())]
+    Rules(RulesVersion),
 }
 
 impl MemberChange {
     const ADD: u8 = 7;
     const REMOVE: u8 = 8;
     const REPLACE: u8 = 9;
+    const RULES: u8 = 10;
 
     /// Whether its form is valid. Whether it is possible depends on the set.
     pub fn is_valid(&self) -> bool {
         match self {
             Self::Add(member) | Self::Replace(_, member) => member.is_valid(),
             Self::Remove { .. } => true,
+            Self::Rules(rules) => *rules > RULES_FIRST,
         }
     }
 
@@ -291,13 +341,17 @@ impl MemberChange {
                 bytes.extend(key);
                 member.write(bytes);
             }
+            Self::Rules(rules) => {
+                bytes.push(Self::RULES);
+                bytes.extend(rules.0.to_le_bytes());
+            }
         }
     }
 
     /// The key of the member that goes, if one does.
     pub fn leaver(&self) -> Option<&[u8; PUBLIC_KEY_BYTES]> {
         match self {
-            Self::Add(_) => None,
+            Self::Add(_) | Self::Rules(_) => None,
             Self::Remove { key, .. } | Self::Replace(key, _) => Some(key),
         }
     }
@@ -316,13 +370,14 @@ impl MemberChange {
                 Self::Remove { key, below_four }
             }
             Self::REPLACE => Self::Replace(take(bytes)?, Member::read(bytes)?),
+            Self::RULES => Self::Rules(read_rules(bytes)?),
             _ => return None,
         })
     }
 }
 
 impl Members {
-    /// Those with whom the network begins: epoch 0, without addresses.
+    /// Those with whom the network begins: epoch 0, by the first rules, without addresses.
     pub fn of_genesis(genesis: &Genesis) -> Self {
         let member = |of: &ValidatorGenesis| Member {
             name: of.name.clone(),
@@ -331,7 +386,7 @@ impl Members {
             peer_address: String::new(),
             client_address: String::new(),
         };
-        Self { epoch: Epoch(0), list: genesis.validators().iter().map(member).collect() }
+        Self { epoch: Epoch(0), rules: RULES_FIRST, list: genesis.validators().iter().map(member).collect() }
     }
 
     /// Their keys, in their order.
@@ -342,6 +397,11 @@ impl Members {
     /// How many of them are a quorum.
     pub fn quorum(&self) -> usize {
         quorum(self.list.len())
+    }
+
+    /// How many of them must consent to a change that makes this set: a quorum; to other rules, all of them.
+    pub fn consents_needed(&self, change: &MemberChange) -> usize {
+        if matches!(change, MemberChange::Rules(_)) { self.list.len() } else { self.quorum() }
     }
 
     /// The member at a place.
@@ -372,6 +432,9 @@ impl Members {
         let mut bytes = self.epoch.0.to_le_bytes().to_vec();
         bytes.extend((self.list.len() as u16).to_le_bytes());
         self.list.iter().for_each(|member| member.write(&mut bytes));
+        if self.rules != RULES_FIRST {
+            bytes.extend(self.rules.0.to_le_bytes());
+        }
         bytes
     }
 
@@ -384,11 +447,12 @@ impl Members {
             return None;
         }
         let list = (0..count).map(|_| Member::read(bytes)).collect::<Option<_>>()?;
-        let members = Self { epoch, list };
+        let rules = if bytes.is_empty() { RULES_FIRST } else { read_rules(bytes)? };
+        let members = Self { epoch, rules, list };
         (bytes.is_empty() && members.is_valid()).then_some(members)
     }
 
-    /// What names the set, its order and its epoch.
+    /// What names the set, its order, its epoch and its rules.
     pub fn digest(&self) -> Digest {
         Digest(sha256_parts(&[MEMBERS_DOMAIN, &self.encode()]))
     }
@@ -398,7 +462,7 @@ impl Members {
     /// # Errors
     /// [`MemberFlaw`]: why there is no such set.
     pub fn after(&self, change: &MemberChange) -> Result<Self, MemberFlaw> {
-        let mut list = self.list.clone();
+        let (mut list, mut rules) = (self.list.clone(), self.rules);
         let place =
             |key: &[u8; PUBLIC_KEY_BYTES]| self.place_of(key).ok_or(MemberFlaw::NoSuchMember(Digest(*key)));
         match change {
@@ -423,8 +487,10 @@ impl Members {
                 self.has_place_for(member, Some(gone))?;
                 list[usize::from(gone.0)] = member.clone();
             }
+            MemberChange::Rules(next) if *next == rules.next() => rules = *next,
+            MemberChange::Rules(_) => return Err(MemberFlaw::Rules(rules)),
         }
-        Ok(Self { epoch: Epoch(self.epoch.0 + 1), list })
+        Ok(Self { epoch: self.epoch.next(), rules, list })
     }
 
     /// The place, in the set that a change has made of this one, of a member whose key was in no place before.
@@ -470,7 +536,7 @@ pub(crate) mod tests {
 
     /// The third set after that of the genesis.
     pub(crate) fn members(numbers: &[u8]) -> Members {
-        Members { epoch: Epoch(3), list: numbers.iter().copied().map(member).collect() }
+        Members { epoch: Epoch(3), rules: RULES_FIRST, list: numbers.iter().copied().map(member).collect() }
     }
 
     #[test]
@@ -504,6 +570,16 @@ pub(crate) mod tests {
         assert_eq!(four.after(&Add(unnamed)), Err(MemberFlaw::Form));
         let all: Vec<u8> = (1..=VALIDATORS_MAX as u8).collect();
         assert_eq!(members(&all).after(&Add(member(200))), Err(MemberFlaw::Full));
+        let rules = |version| MemberChange::Rules(RulesVersion(version));
+        assert_eq!(
+            four.after(&rules(2)),
+            Ok(Members { epoch: Epoch(4), rules: RulesVersion(2), ..four.clone() })
+        );
+        let flaw = four.after(&rules(3)).unwrap_err();
+        assert_eq!(flaw, MemberFlaw::Rules(RULES_FIRST));
+        assert_eq!(flaw.to_string(), "the network has rules 1, so the next ones can only be rules 2");
+        let needed = |change: &MemberChange| four.consents_needed(change);
+        assert_eq!((needed(&rules(2)), needed(&remove(0, true))), (4, 3));
         assert_eq!(four.place_of(&member(3).public_key), Some(ValidatorIndex(2)));
         assert_eq!((four.place_of(&[9; 32]), four.quorum()), (None, 3));
     }
@@ -517,6 +593,10 @@ pub(crate) mod tests {
             assert_eq!(Members::decode(&bytes[..end]), None, "{end}");
         }
         assert_eq!(Members::decode(&[&bytes[..], &[0]].concat()), None);
+        assert_eq!(Members::decode(&[&bytes[..], &[1, 0]].concat()), None, "nobody names the first rules");
+        let later = Members { rules: RulesVersion(2), ..set.clone() };
+        assert_eq!(later.encode(), [&bytes[..], &[2, 0]].concat());
+        assert_eq!(Members::decode(&later.encode()), Some(later.clone()));
         type Spoil = fn(&mut Vec<Member>);
         let spoils: [Spoil; 9] = [
             |list| list.clear(),
@@ -534,8 +614,8 @@ pub(crate) mod tests {
             spoil(&mut spoilt.list);
             assert_eq!((Members::decode(&spoilt.encode()), spoilt.is_valid()), (None, false), "{at}");
         }
-        // The digest names members, order and epoch.
-        let others = [members(&[2, 1]), Members { epoch: Epoch(4), ..set.clone() }, members(&[1])];
+        // The digest names members, order, epoch and rules.
+        let others = [members(&[2, 1]), Members { epoch: Epoch(4), ..set.clone() }, members(&[1]), later];
         assert!(others.iter().all(|other| other.digest() != set.digest()));
         let longest = Member {
             name: "n".repeat(NAME_BYTES_MAX),

@@ -27,6 +27,7 @@ mod record;
 mod rekey;
 mod reservation;
 mod reserve;
+mod rules;
 mod flags;
 mod transaction;
 mod verdict;
@@ -68,6 +69,7 @@ pub use record::{
 pub use rekey::{EncodedSafeguards, Protect, Recover, Rekey, new_key_message, recovery_message};
 pub use reservation::{ACCOUNT_MAX, NoReservation, Price, Purpose, Reservation, ReservationId};
 pub use reserve::{Envelope, Offer, Reserve, Settle, Take, Terms};
+pub use rules::{RULES_FIRST, RULES_LAST, RULES_TRIAL, RulesVersion, Support, UnsupportedRules};
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 

@@ -173,6 +173,8 @@ codes!(
         TooFewConsents = 85, "too few consents";
         /// Consents come with what is not about members.
         NeedlessConsents = 86, "needless consents";
+        /// Rules that are not the ones after those of the network.
+        OtherRules = 87, "other rules";
     }
 );
 
@@ -243,7 +245,8 @@ impl Outcome {
             | Self::UnfitMembers
             | Self::BelowFour
             | Self::TooFewConsents
-            | Self::NeedlessConsents => true,
+            | Self::NeedlessConsents
+            | Self::OtherRules => true,
             Self::Expired
             | Self::Replayed
             | Self::NonceTooFar

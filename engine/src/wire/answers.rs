@@ -16,8 +16,8 @@ use super::{Block, Cursor, Happening, Standing};
 use crate::limits::EPOCHS_ANSWERED_MAX;
 use crate::roots::{AccountProof, ChainEntry, RowProof, TransactionProof};
 use crate::types::{
-    AccountId, AccountRecord, ChainId, Digest, Effect, Epoch, Height, Members, Outcome, Sequence,
-    TransactionId, ValidatorIndex, record_key,
+    AccountId, AccountRecord, ChainId, Digest, Effect, Epoch, Height, Members, Outcome, RulesVersion,
+    Sequence, TransactionId, ValidatorIndex, record_key,
 };
 
 /// An account as it is under a state root.
@@ -98,7 +98,7 @@ pub struct ConsentAnswer {
     /// The height at which it consents.
     pub height: Height,
     /// Its signature, 128 hexadecimal digits; none where it does not keep up, is in another
-    /// epoch, or does not vote yet after a loss.
+    /// epoch, does not run these rules, or does not vote yet after a loss.
     pub signature: Option<String>,
 }
 
@@ -222,7 +222,10 @@ pub struct EpochsAnswer {
 /// The end of an epoch, each part in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochAnswer {
-    /// Its last block, encoded.
+    /// The header of its last block, in its [short form](crate::wire::Block::short).
+    pub header: String,
+    /// The block itself; empty where the validator is of a release that does not tell it.
+    #[serde(default)]
     pub block: String,
     /// The finalization certificate of that block.
     pub certificate: String,
@@ -240,6 +243,7 @@ impl EpochsAnswer {
         let skipped = usize::try_from(from.0).unwrap_or(usize::MAX);
         let more = all.len() > skipped.saturating_add(EPOCHS_ANSWERED_MAX);
         let ended = |(block, certificate, members): (&Block, &[u8], &Members)| EpochAnswer {
+            header: hex::encode(block.short()),
             block: hex::encode(block.encode()),
             certificate: hex::encode(certificate),
             members: hex::encode(members.encode()),
@@ -316,8 +320,25 @@ pub struct StatusAnswer {
     /// What was read of its disk to find rot.
     #[serde(default)]
     pub scrub: ScrubAnswer,
+    /// The rules of the network and of the validator's release; none where that does not say.
+    #[serde(default)]
+    pub rules: Option<RulesAnswer>,
     /// Seconds since it was started.
     pub uptime_seconds: u64,
+}
+
+/// The rules of a network, and those that the release of a validator runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesAnswer {
+    /// Those of the present epoch.
+    pub present: RulesVersion,
+    /// The first ones that the validator runs.
+    pub first: RulesVersion,
+    /// The last ones that it runs.
+    pub last: RulesVersion,
+    /// Later ones than the present ones that administrators have proposed, if there are any: the highest.
+    #[serde(default)]
+    pub asked: Option<RulesVersion>,
 }
 
 /// How far the scrubber of a validator is, which reads everything on its disk in rounds.
@@ -410,14 +431,14 @@ impl ErrorAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Head, member};
+    use crate::types::{Head, RULES_FIRST, member};
     use crate::wire::Header;
     use crate::wire::tests::log;
 
     /// Each answer has so many ends of epochs, and the next one goes on behind them.
     #[test]
     fn the_ends_of_epochs_are_answered_some_at_a_time() {
-        let members = |epoch| Members { epoch: Epoch(epoch), list: vec![member(1)] };
+        let members = |epoch| Members { epoch: Epoch(epoch), rules: RULES_FIRST, list: vec![member(1)] };
         let ended: Vec<_> =
             (0..20_u64).map(|epoch| (block_of(epoch), vec![epoch as u8], members(epoch + 1))).collect();
         let from = |epoch| {
@@ -433,6 +454,7 @@ mod tests {
             (certificates(&last), last.more),
             (["10", "11", "12", "13"].map(str::to_owned).to_vec(), false)
         );
+        assert_eq!(last.ended[0].header, hex::encode(block_of(16).short()));
         assert_eq!(last.ended[0].block, hex::encode(block_of(16).encode()));
         assert_eq!(last.ended[0].members, hex::encode(members(17).encode()));
         for none in [20, 21, u64::MAX] {

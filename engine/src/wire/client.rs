@@ -17,12 +17,24 @@ use crate::limits::{
     ANSWER_BYTES_MAX, NOTICES_MAX, REASON_BYTES_MAX, SERVER_FRAME_BYTES_MAX, SUBMIT_PACKETS_MAX,
 };
 use crate::types::{
-    AccountId, ChainId, Digest, Epoch, Fingerprint, Height, PacketSlab, TransactionId, ValidatorIndex,
-    Verdict,
+    AccountId, ChainId, Digest, Epoch, Fingerprint, Height, PacketSlab, RULES_FIRST, RulesVersion,
+    TransactionId, ValidatorIndex, Verdict,
 };
 
-/// The version of this protocol. Version 11: a welcome says whether the validator is a member.
+/// The version of this protocol. Version 10: epochs, whose members can be asked for and consent to others. Version 11:
+/// consents to later rules, and a welcome says whether the validator is a member.
 pub const PROTOCOL_VERSION: u32 = 11;
+/// The first version of which a welcome says whether the validator is a member; before, it is taken for one.
+const STANDING_SINCE: u32 = 11;
+/// The oldest version that is spoken as well: that of the last release.
+pub const PROTOCOL_VERSION_FIRST: u32 = 10;
+
+/// The version that a validator speaks with a client whose newest one this is: the newest one that both may speak. The
+/// client looks for itself whether it does.
+#[must_use]
+pub fn version_for(newest: u32) -> Option<u32> {
+    Some(newest.min(PROTOCOL_VERSION)).filter(|version| *version >= PROTOCOL_VERSION_FIRST)
+}
 
 /// Blocks that a validator may lack and still keep up: some are always finalized and not yet on its disk.
 pub const BEHIND_MAX: u64 = 16;
@@ -142,6 +154,8 @@ pub enum Query {
         epoch: Epoch,
         /// Their digest.
         members: Digest,
+        /// The rules that they would have.
+        rules: RulesVersion,
     },
     /// Which accounts of a chain have a public key.
     AccountsOf {
@@ -164,7 +178,7 @@ pub enum Query {
 pub enum ClientFrame {
     /// The first frame.
     Hello {
-        /// The client's [`PROTOCOL_VERSION`].
+        /// The client's [`PROTOCOL_VERSION`], its newest one.
         version: u32,
         /// The network that it wants to talk to.
         network: Digest,
@@ -258,7 +272,12 @@ impl Query {
             Self::Attestation { chain, fingerprint } => writer.u8(9).u32(chain.0).raw(&fingerprint.0),
             Self::Row { chain, key } => writer.u8(11).u32(chain.0).raw(key),
             Self::Members => writer.u8(13),
-            Self::Consent { epoch, members } => writer.u8(14).u64(epoch.0).digest(members),
+            Self::Consent { epoch, members, rules: RULES_FIRST } => {
+                writer.u8(14).u64(epoch.0).digest(members)
+            }
+            Self::Consent { epoch, members, rules } => {
+                writer.u8(16).u64(epoch.0).digest(members).u16(rules.0)
+            }
             Self::AccountsOf { chain, key, from } => writer.u8(12).u32(chain.0).raw(key).u64(from.0),
             Self::Epochs { from } => writer.u8(15).u64(from.0),
         };
@@ -292,9 +311,19 @@ impl Query {
                 from: AccountId(reader.u64("first account")?),
             },
             13 => Self::Members,
-            14 => Self::Consent {
+            kind @ (14 | 16) => Self::Consent {
                 epoch: Epoch(reader.u64("epoch")?),
                 members: reader.digest("digest of members")?,
+                rules: match kind {
+                    14 => RULES_FIRST,
+                    _ => match RulesVersion(reader.u16("rules of members")?) {
+                        later if later > RULES_FIRST => later,
+                        _ => {
+                            let (what, reason) = ("rules of members", "the first ones are not named");
+                            return Err(WireError::Invalid { what, reason });
+                        }
+                    },
+                },
             },
             15 => Self::Epochs { from: Epoch(reader.u64("first epoch")?) },
             _ => return Err(WireError::Invalid { what: "query kind", reason: "unknown" }),
@@ -316,7 +345,7 @@ pub struct Notice {
 pub enum ServerFrame {
     /// The answer to a good `Hello`.
     Welcome {
-        /// The validator's [`PROTOCOL_VERSION`].
+        /// The version that is spoken from here on.
         version: u32,
         /// The network.
         network: Digest,
@@ -362,7 +391,10 @@ impl ServerFrame {
         match self {
             Self::Welcome { version, network, validator, as_of, standing } => {
                 writer.u8(WELCOME).u32(*version).digest(network).u16(validator.0);
-                standing.write(as_of.write(&mut writer));
+                let writer = as_of.write(&mut writer);
+                if *version >= STANDING_SINCE {
+                    standing.write(writer);
+                }
             }
             Self::Notices(notices) => {
                 assert!(notices.len() <= NOTICES_MAX, "{} notices in one frame", notices.len());
@@ -390,13 +422,19 @@ impl ServerFrame {
     pub fn decode(frame: &Bytes) -> Result<Self, WireError> {
         let mut reader = Reader::new(frame);
         let decoded = match reader.u8("frame kind")? {
-            WELCOME => Self::Welcome {
-                version: reader.u32("protocol version")?,
-                network: reader.digest("network")?,
-                validator: ValidatorIndex(reader.u16("validator")?),
-                as_of: AsOf::read(&mut reader)?,
-                standing: Standing::read(&mut reader)?,
-            },
+            WELCOME => {
+                let version = reader.u32("protocol version")?;
+                Self::Welcome {
+                    version,
+                    network: reader.digest("network")?,
+                    validator: ValidatorIndex(reader.u16("validator")?),
+                    as_of: AsOf::read(&mut reader)?,
+                    standing: match version {
+                        STANDING_SINCE.. => Standing::read(&mut reader)?,
+                        _ => Standing::default(),
+                    },
+                }
+            }
             NOTICES => {
                 let count = reader.count("notices", NOTICES_MAX, NOTICE_BYTES)?;
                 let notice = |_| {

@@ -95,7 +95,7 @@ impl fmt::Display for Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::member;
+    use crate::types::{RULES_FIRST, member};
 
     #[test]
     fn who_came_left_and_came_again_is_what_it_is_now() {
@@ -104,6 +104,7 @@ mod tests {
             .zip(0..)
             .map(|(numbers, epoch)| Members {
                 epoch: Epoch(epoch),
+                rules: RULES_FIRST,
                 list: numbers.iter().copied().map(member).collect(),
             })
             .collect();

@@ -127,7 +127,12 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         feed_query().prop_map(Query::Feed),
         (chain(), any::<[u8; 32]>()).prop_map(|(chain, key)| Query::Row { chain, key }),
         Just(Query::Members),
-        (any::<u64>(), digest()).prop_map(|(epoch, members)| Query::Consent { epoch: Epoch(epoch), members }),
+        (any::<u64>(), digest(), 1..u16::MAX).prop_map(|(epoch, members, rules)| {
+            Query::Consent { epoch: Epoch(epoch), members, rules: RulesVersion(rules) }
+        }),
+        (any::<u64>(), digest()).prop_map(|(epoch, members)| {
+            Query::Consent { epoch: Epoch(epoch), members, rules: RULES_FIRST }
+        }),
         (chain(), any::<[u8; 32]>(), any::<u64>()).prop_map(|(chain, key, from)| Query::AccountsOf {
             chain,
             key,

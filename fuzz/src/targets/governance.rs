@@ -2,7 +2,8 @@
 
 use engine::types::{
     AccountId, Asset, ChainId, ChainKind, Consent, Consents, Council, CryptoSuite, Decision, Digest, Epoch,
-    Height, Member, MemberChange, MembersRecord, NewChain, ProposalRecord, Roles, ValidatorIndex,
+    Height, Member, MemberChange, MembersRecord, NewChain, ProposalRecord, RULES_FIRST, Roles, RulesVersion,
+    ValidatorIndex,
 };
 
 pub(super) fn new_chain() -> NewChain {
@@ -28,7 +29,8 @@ pub(super) fn consents() -> Vec<u8> {
 
 pub(super) fn members() -> MembersRecord {
     let (digest, proposal) = (Digest([4; 32]), Digest([5; 32]));
-    MembersRecord { epoch: Epoch(1), decided: Height(9), count: 5, digest, proposal }
+    let (rules, rules_since) = (RULES_FIRST.next(), Epoch(1));
+    MembersRecord { epoch: Epoch(1), decided: Height(9), count: 5, digest, proposal, rules, rules_since }
 }
 
 pub(super) fn council() -> Council {
@@ -45,6 +47,7 @@ pub(super) fn decisions() -> impl Iterator<Item = Decision> {
         Decision::Members(MemberChange::Add(member())),
         Decision::Members(MemberChange::Remove { key: [2; 32], below_four: true }),
         Decision::Members(MemberChange::Replace([1; 32], member())),
+        Decision::Members(MemberChange::Rules(RulesVersion(2))),
     ];
     of_chain.into_iter().chain(others)
 }

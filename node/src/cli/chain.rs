@@ -17,10 +17,10 @@ use super::{AuthorityArgs, Place, SigningArgs, WhomArgs};
 ///
 /// A network with a chain of the kind "governance" (`network init --governance`)
 /// has administrators: the accounts of that chain. One of them proposes (create,
-/// pause, resume, close, roles, administrators, admit, remove), others approve
-/// what `chain proposal` shows, and when enough have, it is decided. It takes
-/// effect on every validator at the same height: 128 heights later, or with the
-/// next epoch where it is about validators.
+/// pause, resume, close, roles, administrators, admit, remove, rules), others
+/// approve what `chain proposal` shows, and when enough have, it is decided. It
+/// takes effect on every validator at the same height: 128 heights later, or with
+/// the next epoch where it is about validators or rules.
 #[derive(Debug, Clone, Subcommand)]
 #[command(verbatim_doc_comment)]
 #[allow(missing_docs, reason = "the text of each argument struct is the manual; one here would replace it")]
@@ -37,6 +37,7 @@ pub enum ChainCommand {
     Members(MembersListArgs),
     Admit(AdmitArgs),
     Remove(RemoveArgs),
+    Rules(ChainRulesArgs),
     Approve(ApproveArgs),
     Proposal(ProposalArgs),
     Proposals(ProposalsArgs),
@@ -400,12 +401,39 @@ pub struct RemoveArgs {
     pub by: ProposingArgs,
 }
 
+/// Show the rules of the network and what each member runs, or propose the next
+/// rules.
+///
+/// A release runs all rules up to its last ones (`millrace --version`). When every
+/// member runs a release that has the next rules, an administrator proposes them,
+/// and with the last approval every member must consent: they are asked for that
+/// where they are. The next epoch then has them, within a few blocks. Until then
+/// each validator can go back to its release before; afterwards none can.
+///
+/// Examples:
+///   millrace chain rules --network /tmp/mill
+///   millrace chain rules 2 --network /tmp/mill
+///
+/// Exit codes: 0 shown, or committed (or signed into the file), 1 refused, failed
+/// or no answer, 2 usage, or a key file that cannot be used or is not the
+/// account's.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ChainRulesArgs {
+    /// The version that is proposed, which is the present one and 1; without, the rules are shown.
+    #[arg(value_name = "VERSION")]
+    pub version: Option<u16>,
+    /// Who proposes it, or whom to ask.
+    #[command(flatten)]
+    pub by: ProposingArgs,
+}
+
 /// Approve a proposal, as another administrator.
 ///
 /// Look at it first: `millrace chain proposal`. With the last approval that is
 /// needed it is decided. What it says about chains and administrators takes effect
-/// 128 heights later. Other validators take effect with the next epoch, a few
-/// blocks later; for them this command asks all that are to validate for their
+/// 128 heights later. Other validators and rules take effect with the next epoch,
+/// a few blocks later; for them this command asks all that are to validate for their
 /// consent. So they must be in reach, and the last approval of such a proposal
 /// cannot be made with --offline.
 ///

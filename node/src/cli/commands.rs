@@ -84,6 +84,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Chain(ChainCommand::Members(args)) => governance::members(&args),
         Command::Chain(ChainCommand::Admit(args)) => governance::admit(&args),
         Command::Chain(ChainCommand::Remove(args)) => governance::remove(&args),
+        Command::Chain(ChainCommand::Rules(args)) => governance::next_rules(&args),
         Command::Chain(ChainCommand::Approve(args)) => governance::approve(&args),
         Command::Chain(ChainCommand::Proposal(args)) => governance::proposal(&args),
         Command::Chain(ChainCommand::Proposals(args)) => governance::proposals(&args),
@@ -124,6 +125,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<OutputError>()
             || cause.is::<WhomError>()
             || cause.is::<query::NoValidator>()
+            || cause.is::<engine::types::UnsupportedRules>()
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)
     });

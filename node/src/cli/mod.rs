@@ -36,7 +36,7 @@ pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
-    AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, CloseChainArgs,
+    AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, ChainRulesArgs, CloseChainArgs,
     CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs,
     RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
 };

@@ -21,8 +21,8 @@ use crate::query::decisions::{decision, member_fields};
 use crate::query::{Asked, connect, network_of};
 
 /// Why a member that answers gives no consent.
-const NOT_READY: &str = "it is more than 16 blocks behind, is in another epoch, has another key, or does not vote yet \
-                         after a loss";
+const NOT_READY: &str = "it is more than 16 blocks behind, is in another epoch, has another key, does not run these \
+                         rules, or does not vote yet after a loss";
 
 /// Proposes another validator, or one in the place of another; `false` if that is not committed.
 ///
@@ -226,13 +226,13 @@ pub(super) fn consents(
         }
     }
     missing.iter().for_each(|line| eprintln!("{line}"));
-    if consents.len() < next.quorum() || lacks_newcomer {
+    let needed = next.consents_needed(change);
+    if consents.len() < needed || lacks_newcomer {
         eprintln!(
-            "warning: {} of the {} new members consent. The last approval needs {}, and any member whose key is new \
-             must be among them",
+            "warning: {} of the {} new members consent. The last approval needs {needed}, and any member whose key is \
+             new must be among them",
             consents.len(),
-            next.list.len(),
-            next.quorum()
+            next.list.len()
         );
     }
     Ok(Consents::encode(consents))
@@ -245,6 +245,13 @@ fn consent(
     next: &Members,
     member: &Member,
 ) -> Result<Consent, String> {
+    let mut asked = reach(client, network, member)?;
+    let consent = asked.consent(next).map_err(|error| error.to_string())?;
+    consent.ok_or_else(|| NOT_READY.to_owned())
+}
+
+/// A member, where it is said to be, or why it cannot be reached.
+pub(super) fn reach(client: &Client, network: Option<&Network>, member: &Member) -> Result<Client, String> {
     let fingerprint = Fingerprint(member.certificate_fingerprint);
     let listed = || {
         let members = network.map_or(&[][..], |network| &network.members);
@@ -252,8 +259,5 @@ fn consent(
     };
     let decided: Option<Address> = member.client_address.parse().ok();
     let address = decided.or_else(listed).ok_or("nobody says where clients reach it; name --network")?;
-    let mut asked =
-        Client::connect(&address, fingerprint, *client.network()).map_err(|error| error.to_string())?;
-    let consent = asked.consent(next).map_err(|error| error.to_string())?;
-    consent.ok_or_else(|| NOT_READY.to_owned())
+    Client::connect(&address, fingerprint, *client.network()).map_err(|error| error.to_string())
 }

@@ -4,6 +4,7 @@
 mod checks;
 mod members;
 pub(crate) mod proposals;
+mod rules;
 mod unfit;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ pub(crate) use self::checks::has_consents;
 pub use self::members::{admit, list as members, remove};
 use self::proposals::{Found, changes, missing, present, print_changes, record};
 pub use self::proposals::{proposal, proposals};
+pub use self::rules::rules as next_rules;
 use crate::cli::{
     AdministratorsArgs, ApproveArgs, CloseChainArgs, CreateArgs, Leaver, PauseArgs, Place, ProposingArgs,
     ResumeArgs, RoleArgs, RolesArgs, SigningArgs,

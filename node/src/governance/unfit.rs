@@ -19,7 +19,7 @@ pub(super) fn decision(decision: &Decision) -> Option<String> {
         Decision::Create(new) => new_chain(new),
         Decision::Administrators(of) => council(of),
         Decision::Members(MemberChange::Add(new) | MemberChange::Replace(_, new)) => member(new),
-        Decision::Members(MemberChange::Remove { .. })
+        Decision::Members(MemberChange::Remove { .. } | MemberChange::Rules(_))
         | Decision::Roles(..)
         | Decision::Pause(_)
         | Decision::Resume(_)

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use client::Client;
 use engine::replica::{Epochs, HandoverError};
-use engine::types::{Digest, Epoch, Members};
+use engine::types::{Digest, Epoch, Members, Support};
 use net::{Address, Fingerprint};
 
 use super::Network;
@@ -157,7 +157,7 @@ pub fn learn(
 /// theirs is the present one.
 fn ask(network: &Network, mut sources: Vec<(Address, Fingerprint)>) -> Result<(Epochs, usize), LearnError> {
     let certificates = Certificates::new(&network.genesis)?;
-    let mut epochs = Epochs::genesis(&network.genesis);
+    let mut epochs = Epochs::genesis(&network.genesis, Support::OURS);
     let (mut answered, mut asked) = (false, BTreeSet::new());
     loop {
         let before = epochs.present();

@@ -3,7 +3,7 @@
 use engine::types::{
     AccountId, AccountRecord, Approval, Asset, ChainId, ChainKind, Change, Council, CryptoSuite, Decision,
     Height, LockWindows, Member, MemberChange, NewChain, Pending, Price, ProposalRecord, Purpose, Quota,
-    Registrar, Reservation, Roles, Safeguards,
+    Registrar, Reservation, Roles, RulesVersion, Safeguards,
 };
 
 pub(crate) fn roles(of: &proof::Roles) -> Roles {
@@ -104,6 +104,7 @@ pub(super) fn decision(of: &proof::Decision) -> Decision {
                 MemberChange::Remove { key: *key, below_four: *below_four }
             }
             proof::MemberChange::Replace(key, of) => MemberChange::Replace(*key, member(of)),
+            proof::MemberChange::Rules(rules) => MemberChange::Rules(RulesVersion(*rules)),
         }),
     }
 }

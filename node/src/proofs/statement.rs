@@ -121,7 +121,7 @@ pub(super) fn statement_rows(statement: &Statement) -> Vec<(&'static str, String
 fn proposal_rows(of: &Proposal) -> Vec<(&'static str, String)> {
     let decided = match of.decided {
         Some((number, at)) if matches!(of.decision, proof::Decision::Members(_)) => {
-            format!("decision {number}, made at height {at}; the next epoch has these members")
+            format!("decision {number}, made at height {at}; the next epoch has these members and rules")
         }
         Some((number, since)) => format!("decision {number}, takes effect at height {since}"),
         None => format!(

@@ -39,6 +39,7 @@ pub(crate) fn decision(decision: &Decision) -> String {
         Decision::Members(MemberChange::Replace(key, new)) => {
             format!("replace the validator with the key {} by {}", hex::encode(key), member(new))
         }
+        Decision::Members(MemberChange::Rules(rules)) => format!("rules {rules} from the next epoch on"),
     }
 }
 
@@ -186,6 +187,7 @@ pub(crate) fn decision_fields(decision: &Decision) -> Value {
         Decision::Members(MemberChange::Replace(key, new)) => {
             json!({ "replace_member": { "public_key": hex::encode(key), "by": member_fields(new) }})
         }
+        Decision::Members(MemberChange::Rules(rules)) => json!({ "rules": rules }),
     }
 }
 

@@ -41,6 +41,7 @@ mod feed;
 pub(crate) mod print;
 mod reach;
 pub(crate) mod reservations;
+pub(crate) mod rules;
 mod status;
 
 pub use chains::list_chains;

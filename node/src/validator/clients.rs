@@ -16,7 +16,9 @@ use engine::ingress::{Lane, Refused, Submission};
 use engine::limits::NOTICES_MAX;
 use engine::types::{Digest, Refusal, Signed, Verdict};
 use engine::wire::answers::ErrorAnswer;
-use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, Query, ServerFrame};
+use engine::wire::{
+    AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame, version_for,
+};
 use net::{Client, ClientEvent, Flow, Frame, SendError};
 use serde::Serialize;
 
@@ -168,10 +170,13 @@ impl Reception {
     }
 
     fn hello(&self, client: &Client, version: u32, network: Digest) -> Flow {
-        if version != PROTOCOL_VERSION {
-            let reason = format!("protocol version {version} is not spoken here, only {PROTOCOL_VERSION}");
+        let Some(version) = version_for(version) else {
+            let reason = format!(
+                "the client speaks version {version} of the client protocol at most, and this validator versions \
+                 {PROTOCOL_VERSION_FIRST} to {PROTOCOL_VERSION}: use a program of a later release"
+            );
             return self.refuse(client, reason);
-        }
+        };
         let ours = *self.shared.genesis.network();
         if network != ours {
             let reason = format!("this validator belongs to network {ours}, not to {network}");
@@ -180,7 +185,7 @@ impl Reception {
         self.shared.clients.introduce(client);
         let (validator, as_of, standing) =
             (self.shared.me, self.shared.counters.as_of(), self.shared.standing);
-        let welcome = ServerFrame::Welcome { version: PROTOCOL_VERSION, network, validator, as_of, standing };
+        let welcome = ServerFrame::Welcome { version, network, validator, as_of, standing };
         let _disconnected = client.send(welcome.encode());
         Flow::Continue
     }

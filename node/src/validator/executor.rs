@@ -123,6 +123,7 @@ impl CommitPorts for Host {
                         self.shared.hints.note(&id, height);
                     }
                 }
+                self.shared.rules.follow(executed);
                 let deltas = executed.deltas.clone();
                 self.executed.push_back((height, self.position, deltas, executed.state_root.clone()));
                 let decided = executed.decided();

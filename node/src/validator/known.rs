@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
-use engine::replica::Epochs;
+use engine::replica::{Epochs, EpochsError, HandoverError};
 use engine::store::remove_file;
-use engine::types::Genesis;
+use engine::types::{Genesis, Support};
 
 use super::ordering::Certificates;
 
@@ -31,12 +31,17 @@ pub fn known_epochs(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
-    let known = Epochs::decode(genesis, &bytes, certificates).with_context(|| {
-        let file = file.display();
-        format!(
-            "the epochs in {file} cannot be used: remove it, or fetch it again with `millrace network learn`"
-        )
-    })?;
+    let known = match Epochs::decode((genesis, Support::OURS), &bytes, certificates) {
+        Ok(known) => known,
+        // What is wrong is the program.
+        Err(EpochsError::Handover(_, HandoverError::Rules(rules))) => return Err(rules.into()),
+        Err(error) => {
+            let file = file.display();
+            return Err(error).with_context(|| {
+                format!("the epochs in {file} cannot be used: remove it, or fetch it again with `millrace network learn`")
+            });
+        }
+    };
     if let Some(epoch) = known.parts_from(journal) {
         anyhow::bail!(
             "{} has another end of epoch {epoch} than the journal beside it: one of them is of a history that somebody has \

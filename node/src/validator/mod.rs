@@ -47,6 +47,7 @@ mod queries;
 mod questions;
 mod report;
 mod room;
+mod rules;
 mod scrub;
 mod offenders;
 mod peer_scores;

@@ -19,7 +19,7 @@ use engine::roots::{ChainEntry, CommittedView};
 use engine::store::Log;
 use engine::types::{
     AccountId, Attestation, ChainId, ChainKind, Consent, Content, Data, Digest, Epoch, Fingerprint, Height,
-    PacketRun, Signed, TransactionId, ValidatorIndex, Verdict, record_key,
+    PacketRun, RulesVersion, Signed, Support, TransactionId, ValidatorIndex, Verdict, record_key,
 };
 use engine::wire::answers::{
     AccountAnswer, AccountsOfAnswer, AttestationAnswer, BlockAnswer, ConsentAnswer, EpochsAnswer,
@@ -122,8 +122,8 @@ impl QueryThread {
                 self.tell(question, as_of, answer);
             }
             Query::Members => question.answer(as_of, &self.members()),
-            Query::Consent { epoch, members } => {
-                question.answer(as_of, &self.consent(epoch, &members, as_of));
+            Query::Consent { epoch, members, rules } => {
+                question.answer(as_of, &self.consent((epoch, rules, &members), as_of));
             }
             Query::Row { chain, key } => {
                 let answer = self.row(chain, &key);
@@ -242,15 +242,18 @@ impl QueryThread {
         }
     }
 
-    /// That this validator is up, keeps up, and is ready for these members. It says nothing of who they are: that is for
-    /// administrators to decide.
-    fn consent(&self, epoch: Epoch, members: &Digest, as_of: AsOf) -> ConsentAnswer {
+    /// That this validator is up, keeps up, runs these rules, and is ready for these members. It says nothing of who they
+    /// are: that is for administrators to decide.
+    fn consent(&self, (epoch, rules, members): (Epoch, RulesVersion, &Digest), as_of: AsOf) -> ConsentAnswer {
         let (network, key) = (self.shared.genesis.network(), &self.key);
         let counters = &self.shared.counters;
         // One that does not vote yet is no help to the others.
         let votes = [&counters.votes_forgotten, &counters.stream_lost].iter().all(|of| of.load(Relaxed) == 0);
-        let is_ready = votes && as_of.keeps_up() && epoch == self.shared.epochs.present().next();
-        let message = Consent::message(network, (epoch, members), as_of.height);
+        let is_ready = votes
+            && as_of.keeps_up()
+            && Support::OURS.has(rules)
+            && epoch == self.shared.epochs.present().next();
+        let message = Consent::message(network, (epoch, rules, members), as_of.height);
         let signature = is_ready.then(|| hex::encode(key.sign(&message)));
         ConsentAnswer { public_key: Digest(key.public_key()), height: as_of.height, signature }
     }
@@ -400,6 +403,7 @@ impl QueryThread {
             fetching,
             missing,
             scrub: shared.scrub.answer(),
+            rules: Some(shared.rules.answer(shared.epochs.members())),
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }

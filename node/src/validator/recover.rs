@@ -14,7 +14,7 @@ use engine::replica::{
 };
 use engine::roots::{CommittedView, Executed, Ledger};
 use engine::store::{Position, Replay};
-use engine::types::Height;
+use engine::types::{Height, Support};
 
 use super::checkpoints::{ASIDE, Directory, is_unusable};
 use super::ordering::Certificates;
@@ -88,7 +88,8 @@ pub fn recover(
     (mut replay, released): (Replay, Position),
     files: &Directory,
 ) -> anyhow::Result<Resumed> {
-    let recovery = Recovery { genesis: &config.genesis, certificates, seed: random()? };
+    let recovery =
+        Recovery { genesis: &config.genesis, support: Support::OURS, certificates, seed: random()? };
     let schedule = Schedule::new(CHECKPOINT_EVERY_HEIGHTS, config.checkpoint_every_bytes);
     let base = files.remove_released(released).unwrap_or_else(|error| {
         tracing::warn!("{error:#}");
@@ -103,6 +104,9 @@ pub fn recover(
                 return Ok(resumed.logged());
             }
             Err(Failure::Checkpoint(error)) => {
+                if let Some(unsupported) = error.unsupported() {
+                    return Err(unsupported.into());
+                }
                 let fate = if is_unusable(&error) || error.is_of_another_journal() {
                     files.set_aside(height);
                     "its file is set aside"
@@ -130,7 +134,7 @@ pub fn recover(
     if replay.first() > Position::from_raw(0) {
         return Err(unusable().into());
     }
-    let start = Start::genesis(&config.genesis, schedule);
+    let start = Start::genesis(&config.genesis, recovery.support, schedule);
     let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
     match run((&recovery, orders), start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
         Ok(resumed) => {
@@ -138,6 +142,7 @@ pub fn recover(
             Ok(resumed.logged())
         }
         Err(Failure::Stopped(stopped)) => Err(stopped.into()),
+        Err(Failure::Journal(RecoveryError::Rules(unsupported))) => Err(unsupported.into()),
         // Its beginning is still there, and not all that follows.
         Err(_) if released > Position::from_raw(0) => Err(unusable().into()),
         Err(error) => Err(error).with_context(|| {
@@ -157,7 +162,8 @@ fn from_checkpoint(
     let checkpoint = files.read(height, &mut |read| {
         progress.note(|| format!("reading the checkpoint of height {height}: {} MiB", read >> 20));
     })?;
-    let restored = checkpoint.restore(recovery.genesis, recovery.certificates, schedule)?;
+    let restored =
+        checkpoint.restore((recovery.genesis, recovery.support), recovery.certificates, schedule)?;
     let Restored { start, view, replay_from, positions, hints } = restored;
     replay.seek(replay_from).map_err(RecoveryError::from).map_err(CheckpointError::from)?;
     tracing::info!(checkpoint = height.0, "continuing from a checkpoint");

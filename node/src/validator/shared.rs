@@ -15,6 +15,7 @@ use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
 use super::damage::Damage;
+use super::rules::Asked;
 use super::scrub;
 
 /// Shared by all threads of one validator.
@@ -55,6 +56,8 @@ pub struct Shared {
     pub held: Mutex<Held>,
     /// How much of the journal is kept.
     pub retention: Mutex<Retention>,
+    /// What administrators ask for.
+    pub rules: Asked,
     /// What the status says of a catch-up by state.
     pub catch_up: CatchUp,
     /// Set when a state was fetched from which the next start goes on: the validator ends and starts again.

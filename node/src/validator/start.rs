@@ -48,6 +48,7 @@ use super::recover::{Resumed, Stopped, recover};
 use super::reload::{Knobs, reload};
 use super::report::Report;
 use super::room::RoomReport;
+use super::rules::Asked;
 use super::scrub::{self, Asking, Scrubber};
 use super::seat::Seat;
 use super::service;
@@ -241,6 +242,7 @@ impl Validator {
             held: Mutex::default(),
             retention: Mutex::new(config.retention),
             scrub: scrub::Progress::new(counters.clone()),
+            rules: Asked::of(genesis, &ledger),
             catch_up: CatchUp::default(),
             counters,
             starts_again: AtomicBool::new(false),

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use consensus::Verifier;
 use engine::audit::{Auditor, FinalBlock, FinalityCheck};
-use engine::types::{Digest, Genesis, Members};
+use engine::types::{Digest, Genesis, Members, Support};
 
 use crate::config::FIRST_START;
 use crate::validator::ordering;
@@ -67,7 +67,7 @@ pub fn auditor(genesis: Arc<Genesis>) -> Result<Auditor, VerifyError> {
     let verifier = ordering::verifier(genesis.network(), &first).map_err(VerifyError::Committee)?;
     let network = *genesis.network();
     let finality = Certificates { network, known: RwLock::new(vec![(first, Arc::new(verifier))]) };
-    Ok(Auditor::new(genesis, seed, Box::new(records::Records(network)), Box::new(finality)))
+    Ok(Auditor::new((genesis, Support::OURS), seed, Box::new(records::Records(network)), Box::new(finality)))
 }
 
 /// The consensus engine's certificates.

@@ -10,7 +10,7 @@ use client::{Client, ClientError};
 use engine::types::{
     AccountId, Action, Command, Digest, Height, Outcome, Packet, Refusal, Transfer, Verdict,
 };
-use engine::wire::{ClientFrame, PROTOCOL_VERSION, Query, ServerFrame};
+use engine::wire::{ClientFrame, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame};
 use loadgen::Start;
 use net::{BlockingConnection, ConnectOptions, Identity, LinkError};
 use node::validator::counters::CountersReport;
@@ -134,7 +134,7 @@ fn frames_that_cannot_be_read_close_only_their_own_connection() {
         ("an unknown kind", vec![Bytes::from_static(&[250, 1, 2, 3])]),
         ("a hello cut short", vec![hello(&testbed).slice(..20)]),
         ("a hello with a tail", vec![Bytes::from([hello(&testbed).as_ref(), &[0]].concat())]),
-        ("another version", vec![hello_of(PROTOCOL_VERSION + 1, network)]),
+        ("an old version", vec![hello_of(PROTOCOL_VERSION_FIRST - 1, network)]),
         ("another network", vec![hello_of(PROTOCOL_VERSION, Digest([7; 32]))]),
         ("no hello", vec![ClientFrame::Query { id: 1, query: engine::wire::Query::Status }.encode()]),
         ("half a packet", vec![hello(&testbed), Bytes::from([&[2][..], &[0; 8], &[1; 100]].concat())]),

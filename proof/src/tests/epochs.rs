@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use engine::types::{
     Consent, Consents, Decision as EngineDecision, Member as EngineMember, MemberChange as EngineChange,
-    Members as EngineMembers, Membership, ValidatorIndex,
+    Members as EngineMembers, Membership, RULES_FIRST, RulesVersion, ValidatorIndex,
 };
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn member(number: u64) -> EngineMember {
 pub fn any_set() -> impl Strategy<Value = MemberSet> {
     (any::<u64>(), 1_u64..5).prop_map(|(epoch, count)| {
         let list = (1..=count).map(member).collect();
-        let set = EngineMembers { epoch: engine::types::Epoch(epoch), list };
+        let set = EngineMembers { epoch: engine::types::Epoch(epoch), rules: RULES_FIRST, list };
         MemberSet::decode(&set.encode()).unwrap()
     })
 }
@@ -39,7 +39,7 @@ impl Network {
     /// the last one of its epoch.
     fn change(&mut self, change: EngineChange) {
         let (set, height) = (self.ledger.members().after(&change).unwrap(), self.ledger.height());
-        let message = Consent::message(self.genesis.network(), (set.epoch, &set.digest()), height);
+        let message = Consent::message(self.genesis.network(), (set.epoch, set.rules, &set.digest()), height);
         let key = |public: &[u8; 32]| (0..128).map(validator_key).find(|key| key.public_key() == *public);
         let consent = |(place, public): (u16, [u8; 32])| Consent {
             place: ValidatorIndex(place),
@@ -189,7 +189,7 @@ fn changes_are_bounded_in_number_and_bytes() {
 fn a_change_has_the_size_that_is_documented() {
     let size = |validators: u64| {
         let list = (10..10 + validators).map(member).collect();
-        let members = EngineMembers { epoch: engine::types::Epoch(9), list }.encode();
+        let members = EngineMembers { epoch: engine::types::Epoch(9), rules: RULES_FIRST, list }.encode();
         let quorum = (validators - (validators - 1) / 3) as usize;
         let certificate = Certificate {
             epoch: 8,
@@ -214,7 +214,8 @@ proptest! {
         cut in any::<bool>(),
     ) {
         let list = (1..=count).map(member).collect();
-        let mut bytes = EngineMembers { epoch: engine::types::Epoch(3), list }.encode();
+        let rules = RulesVersion(1 + u16::from(cut));
+        let mut bytes = EngineMembers { epoch: engine::types::Epoch(3), rules, list }.encode();
         let at = at.index(bytes.len());
         match cut {
             true => bytes.truncate(at),
@@ -222,7 +223,7 @@ proptest! {
         }
         match (MemberSet::decode(&bytes), EngineMembers::decode(&bytes)) {
             (Ok(ours), Some(theirs)) => {
-                prop_assert_eq!((ours.epoch, ours.digest()), (theirs.epoch.0, theirs.digest().0));
+                prop_assert_eq!((ours.epoch, ours.rules, ours.digest()), (theirs.epoch.0, theirs.rules.0, theirs.digest().0));
                 prop_assert_eq!(ours.encode(), bytes);
                 prop_assert!(ours.members.iter().zip(&theirs.list).all(|(ours, theirs)| same_member(ours, theirs)));
                 prop_assert_eq!(ours.keys(), theirs.keys());

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use engine::types::{
     Consent, Consents, Decision as EngineDecision, Epoch, Height, MEMBERS_KEY as ENGINE_KEY,
     Member as EngineMember, MemberChange as EngineChange, Members as EngineMembers,
-    MembersRecord as EngineRecord, Membership, ValidatorIndex,
+    MembersRecord as EngineRecord, Membership, RulesVersion, ValidatorIndex,
 };
 use kernels::ed25519::SigningKey;
 use proptest::prelude::*;
@@ -55,7 +55,8 @@ fn the_members_that_were_decided_are_proved_and_before_that_that_there_are_none(
 
     let change = EngineChange::Add(new_member());
     let set = EngineMembers::of_genesis(&network.genesis).after(&change).unwrap();
-    let message = Consent::message(network.genesis.network(), (set.epoch, &set.digest()), Height(1));
+    let message =
+        Consent::message(network.genesis.network(), (set.epoch, set.rules, &set.digest()), Height(1));
     let consent = |(place, key): (u16, &SigningKey)| Consent {
         place: ValidatorIndex(place),
         height: Height(1),
@@ -71,10 +72,10 @@ fn the_members_that_were_decided_are_proved_and_before_that_that_there_are_none(
     let decided = network.ledger.height().0;
     let found = said(&mut network, MEMBERS_KEY).unwrap();
     let digest = set.digest().0;
-    let members = MembersRecord { epoch: 1, decided, count: 2, digest, proposal };
+    let members = MembersRecord { epoch: 1, decided, count: 2, digest, proposal, rules: 1, rules_since: 0 };
     assert_eq!(found.fact, Fact::Members(Some(members)));
     assert!(
-        found.to_string().contains("the members decided last were 2 for epoch 1, by proposal "),
+        found.to_string().contains("the members decided last were 2 for epoch 1 with rules 1, by proposal "),
         "{found}"
     );
     let found = said(&mut network, member_key(1)).unwrap();
@@ -125,12 +126,16 @@ proptest! {
             (ours, theirs) => prop_assert!(false, "{:?}, {:?}", ours, theirs),
         }
         let (decided, digest) = (Height(9), engine::types::Digest([3; 32]));
-        let record = EngineRecord { epoch: Epoch(1), decided, count: 4, digest, proposal: digest };
+        // With later rules and without.
+        let (rules, rules_since) = (RulesVersion(1 + u16::from(byte % 2)), Epoch(u64::from(byte % 2)));
+        let record =
+            EngineRecord { epoch: Epoch(1), decided, count: 4, digest, proposal: digest, rules, rules_since };
         let value = spoil(record.encode());
         match (MembersRecord::decode(&value), EngineRecord::decode(&value)) {
             (Ok(ours), Some(theirs)) => {
                 prop_assert_eq!((ours.epoch, ours.decided, ours.count), (theirs.epoch.0, theirs.decided.0, theirs.count));
                 prop_assert_eq!((ours.digest, ours.proposal), (theirs.digest.0, theirs.proposal.0));
+                prop_assert_eq!((ours.rules, ours.rules_since), (theirs.rules.0, theirs.rules_since.0));
             }
             (Err(_), None) => {}
             (ours, theirs) => prop_assert!(false, "{:?}, {:?}", ours, theirs),

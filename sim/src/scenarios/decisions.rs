@@ -3,8 +3,9 @@
 use super::{after_ms, consensus_sorts, start_all, step, withhold};
 use crate::administrators::{Ask, Governed};
 use crate::chance::Chance;
+use crate::disks::Release;
 use crate::schedule::{Act, Loss, Plan};
-use crate::script::When;
+use crate::script::{Step, When};
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
@@ -31,4 +32,44 @@ pub(super) fn chain_created(plan: &mut Plan, chance: &mut Chance) {
     plan.script.push(step(When::UsesCreated(5), vec![Act::Ask(Ask::PauseCreated)]));
     plan.script.push(step(When::HasEffect(2, ALL.to_vec()), Vec::new()));
     plan.script.push(step(When::ArrivesPaused, vec![Act::Heal]));
+}
+
+/// Another release is there when a validator starts again, soon.
+fn reinstall(chance: &mut Chance, node: usize, release: Release) -> [Step; 2] {
+    [
+        after_ms(chance.within(10..120), vec![Act::Install(node, release), Act::Kill(node)]),
+        after_ms(chance.within(1..80), start_all(&[node], Loss::Nothing)),
+    ]
+}
+
+/// Other rules are wanted, and not decided while 1 has a release that lacks them. Until then 2 goes back to that release,
+/// and goes on. When they are decided, 2 has gone back again, and perhaps all lose power: it stops before the epoch that
+/// has them, and the three others go on. With the newer release it comes back. After that, 3 goes back and does not start.
+/// What is decided then takes effect by the other rules.
+pub(super) fn rules_activated(plan: &mut Plan, chance: &mut Chance) {
+    plan.governed = Governed::ByScript;
+    plan.hasten();
+    for node in [0, 2, 3] {
+        plan.script.extend(reinstall(chance, node, Release::Next));
+    }
+    plan.script.push(after_ms(50, vec![Act::Ask(Ask::Rules)]));
+    plan.script.push(step(When::LacksConsents, Vec::new()));
+    plan.script.extend(reinstall(chance, 2, Release::Present));
+    plan.script.push(step(When::TakesMore(2), Vec::new()));
+    plan.script.extend(reinstall(chance, 2, Release::Next));
+    plan.script.extend(reinstall(chance, 1, Release::Next));
+    let without_power = if chance.permille(500) { ALL.to_vec() } else { vec![2] };
+    let acts = vec![Act::Install(2, Release::Present), Act::CutPower(without_power)];
+    plan.script.push(step(When::DecidesRules, acts));
+    for node in ALL {
+        plan.script.push(after_ms(chance.within(1..60), start_all(&[node], Loss::Nothing)));
+    }
+    plan.script.push(step(When::HasRules(vec![0, 1, 3]), Vec::new()));
+    plan.script.push(step(When::RefusesRules(2), Vec::new()));
+    plan.script.push(step(When::TakesMore(0), vec![Act::Install(2, Release::Next)]));
+    plan.script.push(step(When::HasRules(ALL.to_vec()), Vec::new()));
+    plan.script.extend(reinstall(chance, 3, Release::Present));
+    plan.script.push(step(When::RefusesRules(3), vec![Act::Ask(Ask::Create)]));
+    plan.script.push(step(When::TakesMore(1), vec![Act::Install(3, Release::Next)]));
+    plan.script.push(step(When::HasEffect(1, ALL.to_vec()), vec![Act::Heal]));
 }

@@ -144,6 +144,12 @@ impl Scenario {
             plan: decisions::chain_created,
         },
         Self {
+            name: "rules_activated",
+            about: "other rules wait for the last validator that lacks them; who goes back too late is refused",
+            validators: 4,
+            plan: decisions::rules_activated,
+        },
+        Self {
             name: "sixteen_steady",
             about: "16 validators, 62 transactions a second each: batches and views stay bounded",
             validators: 16,

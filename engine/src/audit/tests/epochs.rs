@@ -195,6 +195,32 @@ fn what_is_not_of_its_epoch_is_found() {
 }
 
 #[test]
+fn an_audit_ends_in_words_where_the_rules_of_a_later_release_begin() {
+    // Without a block by them, or with one.
+    let audit = |has_block: bool, support| {
+        let mut scene = beginning();
+        scene.pays(1, 0);
+        scene.decide(MemberChange::Rules(RULES_TRIAL));
+        scene.pays(1, 1);
+        if has_block {
+            scene.pays(1, 2);
+        }
+        scene.write();
+        scene.auditor_of(support).audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap()
+    };
+    let report = audit(false, Support::OURS);
+    assert_eq!((report.finding, report.height, report.epochs), (None, Height(3), 2));
+    let report = audit(true, Support::OURS);
+    let finding = report.finding.unwrap();
+    assert_eq!((report.height, finding.kind), (Height(3), FindingKind::Rules), "{finding}");
+    let text = finding.to_string();
+    assert!(text.contains("rules 2 of epoch 1: audit it with a release that runs them"), "{text}");
+    assert!(text.contains("expected  rules 1 to 1"), "{text}");
+    let report = audit(true, Support::TRIAL);
+    assert_eq!((report.finding, report.height, report.applied), (None, Height(4), 3));
+}
+
+#[test]
 fn batches_are_of_members_of_their_epoch_and_streams_begin_anew() {
     let mut scene = changing();
     scene.paid(3, 5);

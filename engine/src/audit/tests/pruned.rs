@@ -79,7 +79,8 @@ pub(super) fn record_of(scene: &Scene, height: u64) -> usize {
 
 pub(super) fn audited(scene: &Scene, base: impl Into<Option<BaseCheckpoint>>) -> AuditReport {
     let format = Box::new(Numbered(scene.entries.clone(), base.into()));
-    let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
+    let mut auditor =
+        Auditor::new((Arc::clone(&scene.genesis), Support::OURS), [3; 32], format, Box::new(Trusting));
     auditor.audit(scene.directory.path(), &|_, _| {}, &mut |_, _, _| {}).unwrap()
 }
 
@@ -239,7 +240,8 @@ fn audited_behind(
     directory: bool,
 ) -> AuditReport {
     let format = Box::new(Numbered(scene.entries.clone(), base.into()));
-    let mut auditor = Auditor::new(Arc::clone(&scene.genesis), [3; 32], format, Box::new(Trusting));
+    let mut auditor =
+        Auditor::new((Arc::clone(&scene.genesis), Support::OURS), [3; 32], format, Box::new(Trusting));
     let mut shelf = Shelf { next: 0, end: entries as u16 };
     let directory = directory.then(|| scene.directory.path());
     let archive = (&mut shelf as &mut dyn Archive, Path::new("archive"));

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::super::accounts;
 use super::members::DecidedMembers;
 use crate::execute::{Book, Table};
-use crate::limits::{CHAINS_MAX, DECISION_LAG, DECISIONS_MAX, PROPOSALS_MAX};
+use crate::limits::{CHAINS_MAX, DECISIONS_MAX, PROPOSALS_MAX};
 use crate::types::{
     ADMINISTRATORS_KEY, AccountId, Administrators, Approve, Asset, ChainGenesis, ChainId, ChainStatus,
-    ChainTime, Charter, Consents, Content, Council, Decision, Digest, Effect, Fingerprint, FirstMembers,
-    Height, Members, NewChain, Order, Outcome, PacketRun, ProposalRecord, Propose, chain_key, chain_of_key,
+    ChainTime, Charter, Consents, Content, Council, Decision, Digest, Effect, Epoch, Fingerprint,
+    FirstMembers, Height, Members, NewChain, Order, Outcome, PacketRun, ProposalRecord, Propose,
+    RulesVersion, chain_key, chain_of_key,
 };
 
 /// What was decided about the chains of a network: read from the genesis and the table, and kept beside it.
@@ -28,7 +29,7 @@ pub(crate) struct Governance {
     due: BTreeMap<(Height, u64), Due>,
     /// How many proposals of each administrator the present version has not decided.
     open: BTreeMap<AccountId, usize>,
-    /// Who validates, where that is decided here.
+    /// Who validates by which rules; none in tests of the chain alone.
     members: Option<DecidedMembers>,
     /// How many decisions there were.
     decisions: u64,
@@ -53,7 +54,7 @@ impl Due {
 }
 
 impl Governance {
-    /// Before the first decision. Without `first` the members are fixed.
+    /// Before the first decision. Without `first` nobody decides about the next epoch.
     pub(crate) fn beginning(own: ChainId, genesis: &[ChainGenesis], first: Option<FirstMembers>) -> Self {
         let deciding = genesis.iter().find(|chain| chain.id == own).expect("the chain is one of the genesis");
         let accounts = (0..deciding.accounts.len() as u64).map(AccountId).collect();
@@ -112,6 +113,11 @@ impl Governance {
             Order { proposal: *proposal, decision: record.decision }
         };
         due.map(|(_, due)| order(due)).collect()
+    }
+
+    /// The rules of an epoch up to that of the members that were decided last, if that is decided here.
+    pub(crate) fn rules_of(&self, epoch: Epoch) -> Option<RulesVersion> {
+        self.members.as_ref().map(|members| members.rules_of(epoch))
     }
 
     /// The members that were decided last, if that is decided here.
@@ -316,7 +322,7 @@ fn count(
         _ => None,
     };
     // The members change with an epoch, and no chain has anything to obey.
-    let since = if members.is_some() { at.height } else { Height(at.height.0 + DECISION_LAG) };
+    let since = if members.is_some() { at.height } else { Height(at.height.0 + at.rules.decision_lag()) };
     if governance.due.range((since, 0)..).count() >= DECISIONS_MAX && members.is_none() {
         return Err(Outcome::ProposalsFull);
     }

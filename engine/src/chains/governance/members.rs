@@ -1,13 +1,13 @@
-//! Who validates, as administrators decide it: the set that was decided last, and its rows.
+//! Who validates by which rules, as administrators decide it: the set that was decided last, and its rows.
 
 use crate::execute::{Book, Table};
 use crate::limits::CONSENT_HEIGHTS_MAX;
 use crate::types::{
-    ChainTime, Consent, Consents, Digest, FirstMembers, Height, MEMBERS_KEY, MemberChange, MemberFlaw,
-    Members, MembersRecord, Outcome, ValidatorIndex, member_key,
+    ChainTime, Consent, Consents, Digest, Epoch, FirstMembers, Height, MEMBERS_KEY, MemberChange, MemberFlaw,
+    Members, MembersRecord, Membership, Outcome, RulesVersion, ValidatorIndex, member_key,
 };
 
-/// The members of a network whose administrators decide about them.
+/// The members of a network with administrators, who decide about them and their rules.
 #[derive(Clone, Debug)]
 pub(crate) struct DecidedMembers {
     first: FirstMembers,
@@ -42,13 +42,23 @@ impl DecidedMembers {
         self.record.map(|record| record.decided)
     }
 
+    /// The rules of an epoch up to that of the set: the present one or the one before.
+    pub(super) fn rules_of(&self, epoch: Epoch) -> RulesVersion {
+        self.record.map_or(self.first.members.rules, |record| record.rules_of(epoch))
+    }
+
     /// What a change makes of them, or why it cannot be decided now.
     pub(super) fn after(&self, change: &MemberChange, at: ChainTime) -> Result<Members, Outcome> {
+        let is_fixed = self.first.membership == Membership::Fixed;
+        if is_fixed && !matches!(change, MemberChange::Rules(_)) {
+            return Err(Outcome::MembersFixed);
+        }
         if self.set.epoch > at.epoch {
             return Err(Outcome::MembersChanging);
         }
         self.set.after(change).map_err(|flaw| match flaw {
             MemberFlaw::BelowFour => Outcome::BelowFour,
+            MemberFlaw::Rules(_) => Outcome::OtherRules,
             MemberFlaw::NoSuchMember(_)
             | MemberFlaw::Taken(_)
             | MemberFlaw::Form
@@ -66,19 +76,22 @@ impl DecidedMembers {
         proposal: Digest,
     ) -> Result<Self, Outcome> {
         let set = self.after(change, at)?;
-        let record = MembersRecord::new(&set, at.height, proposal);
+        let since = self.record.map_or(Epoch(0), |record| record.rules_since);
+        let since = if set.rules == self.set.rules { since } else { set.epoch };
+        let record = MembersRecord::new(&set, at.height, proposal, since);
         let network = &self.first.network;
         let oldest = Height(at.height.0.saturating_sub(CONSENT_HEIGHTS_MAX));
         let in_time = |consent: &Consent| (oldest..=at.height).contains(&consent.height);
         // Signatures are dear: they are looked at only where they could be enough.
-        if consents.iter().filter(in_time).count() < set.quorum() {
+        let needed = set.consents_needed(change);
+        if consents.iter().filter(in_time).count() < needed {
             return Err(Outcome::TooFewConsents);
         }
         let signed = |consent: &Consent| consent.is_signed(network, &set, &record.digest);
         let agreed = consents.iter().filter(in_time).filter(signed).map(|consent| consent.place);
         let agreed: Vec<ValidatorIndex> = agreed.collect();
         let newcomer = self.set.newcomer(change, &set);
-        let is_enough = agreed.len() >= set.quorum() && newcomer.is_none_or(|place| agreed.contains(&place));
+        let is_enough = agreed.len() >= needed && newcomer.is_none_or(|place| agreed.contains(&place));
         if !is_enough {
             return Err(Outcome::TooFewConsents);
         }

@@ -13,13 +13,16 @@ pub(crate) use self::restore::restore_decisions;
 use crate::execute::oracle::Oracle;
 use crate::types::{
     AccountId, Approve, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, ChainTime, Consents, Content,
-    Decision, Effect, FirstMembers, Height, Members, NewChain, Order, Outcome, Propose, Registrar, Roles,
+    Decision, Effect, Epoch, FirstMembers, Height, Members, NewChain, Order, Outcome, Propose, Registrar,
+    Roles, RulesVersion,
 };
 
 type Key = [u8; 32];
 
 /// From a decision to its effect.
 const LAG: u64 = 128;
+/// The rules by which that takes one height more.
+const TRIAL: u16 = 2;
 /// Chains of a network.
 const CHAINS: usize = 256;
 
@@ -57,7 +60,7 @@ pub(crate) struct PlainGovernance {
     /// What takes effect at a height, in the order in which it was decided.
     due: BTreeMap<u64, Vec<Key>>,
     decisions: u64,
-    /// Who validates, where that is decided here.
+    /// Who validates by which rules; none in tests of the chain alone.
     members: Option<PlainMembers>,
 }
 
@@ -142,7 +145,7 @@ impl PlainProposal {
 }
 
 impl PlainGovernance {
-    /// Without `first` the members are fixed.
+    /// Without `first` nobody decides about the next epoch.
     pub(crate) fn genesis(own: &ChainGenesis, chains: &[ChainGenesis], first: Option<FirstMembers>) -> Self {
         Self {
             chains: chains.iter().map(|chain| (chain.id, PlainChain::genesis(chain))).collect(),
@@ -177,6 +180,11 @@ impl PlainGovernance {
     /// The members that were decided last, and in which height.
     pub(crate) fn decided_members(&self) -> Option<(Height, Members)> {
         self.members.as_ref()?.last_decided()
+    }
+
+    /// The rules of an epoch up to theirs.
+    pub(crate) fn rules_of(&self, epoch: Epoch) -> Option<RulesVersion> {
+        self.members.as_ref().map(|members| members.rules_of(epoch.0))
     }
 
     /// Whether an account decides, or will from a later height than this one on.
@@ -398,7 +406,7 @@ fn keep(
         return Ok(());
     }
     if decides {
-        let since = at.height.0 + LAG;
+        let since = at.height.0 + if at.rules.0 >= TRIAL { LAG + 1 } else { LAG };
         if governance.due.get(&since).map_or(0, Vec::len) >= 64 {
             return Err(Outcome::ProposalsFull);
         }

@@ -4,8 +4,9 @@ use super::*;
 use crate::execute::{Row, StateWriter};
 use crate::types::{
     AccountRecord, Administrators, Attestation, Change, Charter, Council, DataSummary, Decision, Digest,
-    Epoch, Fingerprint, Link, LockClock, MEMBERS_KEY, Member, MemberChange, Members, MembersRecord, OldKey,
-    Pending, ProposalRecord, Purpose, Quota, Reservation, ValidatorIndex, member, member_key,
+    Epoch, Fingerprint, Link, LockClock, MEMBERS_KEY, Member, MemberChange, Members, MembersRecord,
+    Membership, OldKey, Pending, ProposalRecord, Purpose, Quota, RULES_FIRST, Reservation, ValidatorIndex,
+    member, member_key,
 };
 
 impl Oracle {
@@ -228,8 +229,9 @@ fn decisions_are_numbered_and_named_and_have_made_the_administrators() {
 #[test]
 fn members_are_those_that_decisions_have_made() {
     let genesis = crate::chains::governance::tests::deciding_chain(2, 1);
-    let set = Members { epoch: Epoch(0), list: [1, 2].map(member).into() };
-    let first = FirstMembers { network: Digest([1; 32]), members: set.clone() };
+    let set = Members { epoch: Epoch(0), rules: RULES_FIRST, list: [1, 2].map(member).into() };
+    let first =
+        FirstMembers { network: Digest([1; 32]), members: set.clone(), membership: Membership::Decided };
     let decided = |number, since, change: &MemberChange| {
         let record = ProposalRecord {
             administrators: 1,
@@ -242,7 +244,7 @@ fn members_are_those_that_decisions_have_made() {
     };
     let rows_of = |set: &Members, decided: u64, proposal: [u8; 32]| {
         let of_member = |(place, of): (u16, &Member)| (member_key(ValidatorIndex(place)), of.encode());
-        let record = MembersRecord::new(set, Height(decided), Digest(proposal));
+        let record = MembersRecord::new(set, Height(decided), Digest(proposal), Epoch(0));
         let mut rows: Vec<PlainRow> = (0..).zip(&set.list).map(of_member).collect();
         rows.push((MEMBERS_KEY, record.encode()));
         rows

@@ -20,7 +20,7 @@ use crate::order::FinalityVerifier;
 use crate::replica::Boot;
 use crate::replica::{Boots, Evidence, KIND_BATCH, KIND_BLOCK, KIND_STATE, Recovered};
 use crate::store::{Position, StoreError};
-use crate::types::{Digest, Genesis, Height};
+use crate::types::{Digest, Genesis, Height, Support};
 use crate::wire::Block;
 
 /// A state that was fetched whole.
@@ -70,11 +70,11 @@ impl FetchedState {
     /// [`CheckpointError`].
     pub fn check(
         &self,
-        genesis: &Genesis,
+        (genesis, support): (&Genesis, Support),
         certificates: &dyn FinalityVerifier,
     ) -> Result<Restored, CheckpointError> {
         self.clone().at(Position::from_raw(0), Boots::default()).restore(
-            genesis,
+            (genesis, support),
             certificates,
             Schedule::new(1, 1),
         )

@@ -44,7 +44,9 @@ use crate::limits::PUBLIC_KEY_BYTES;
 use crate::order::{FinalityVerifier, Position as ChainPosition, Quotas, Roots};
 use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot};
 use crate::store::{Position, Records, StoreError};
-use crate::types::{ChainId, Charter, Digest, Genesis, Height, Members, OWN_CHAIN_KEY};
+use crate::types::{
+    ChainId, Charter, Digest, Genesis, Height, Members, OWN_CHAIN_KEY, Support, UnsupportedRules,
+};
 use crate::wire::Block;
 
 /// Whose a checkpoint is: what one validator has written is nothing to another.
@@ -135,6 +137,17 @@ impl CheckpointError {
         matches!(self, Self::Epochs(HandoverError::Certificate) | Self::Certificate)
     }
 
+    /// Whether it, or the journal behind it, is of rules that this program does not run. Then it is as good as ever.
+    #[must_use]
+    pub fn unsupported(&self) -> Option<UnsupportedRules> {
+        match self {
+            Self::Epochs(HandoverError::Rules(rules)) | Self::Journal(RecoveryError::Rules(rules)) => {
+                Some(*rules)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the journal is another one than that of which the checkpoint was taken. What else is wrong with a
     /// journal is not the checkpoint's fault.
     #[must_use]
@@ -195,7 +208,7 @@ impl Checkpoint {
     /// [`CheckpointError`]: nothing of it may be used.
     pub fn restore(
         self,
-        genesis: &Genesis,
+        (genesis, support): (&Genesis, Support),
         certificates: &dyn FinalityVerifier,
         schedule: Schedule,
     ) -> Result<Restored, CheckpointError> {
@@ -204,7 +217,7 @@ impl Checkpoint {
         let invalid = CheckpointError::Invalid;
         let block = Block::decode(&record.block).map_err(|_| invalid("its block cannot be decoded"))?;
         let height = record.height;
-        let epochs = Epochs::restore(genesis, handovers, evidence.handovers, certificates)?;
+        let epochs = Epochs::restore((genesis, support), handovers, evidence.handovers, certificates)?;
         let is_of_epoch = epochs.present() == block.header().epoch;
         if block.height() != height || !is_of_epoch || block.cut().len() != epochs.members().list.len() {
             return Err(invalid("its block is of another height or network"));
@@ -309,14 +322,14 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Nothing is committed yet.
+    /// Nothing is committed yet, in a program that runs these rules.
     #[must_use]
-    pub fn genesis(genesis: &Genesis) -> Self {
+    pub fn genesis(genesis: &Genesis, support: Support) -> Self {
         Self {
             quotas: Quotas::genesis(genesis),
             roots: VecDeque::new(),
             certificate: Vec::new(),
-            epochs: Epochs::genesis(genesis),
+            epochs: Epochs::genesis(genesis, support),
         }
     }
 

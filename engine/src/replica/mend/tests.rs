@@ -9,7 +9,7 @@ use super::*;
 use crate::order::Finality;
 use crate::replica::{BlockIndex, Read};
 use crate::store::{Backend, Lock, Log, LogKind, Options, Owner, Replay};
-use crate::types::{ChainId, Epoch, Head, Member, Members, Packet, Sequence};
+use crate::types::{ChainId, Epoch, Head, Member, Members, Packet, RULES_FIRST, Sequence, Support};
 use crate::wire::{BatchSection, Header, PeerMessage};
 
 const NETWORK: Digest = Digest([7; 32]);
@@ -148,8 +148,8 @@ impl Scene {
             peer_address: String::new(),
             client_address: String::new(),
         };
-        let members = Members { epoch: Epoch(0), list: [0, 1].map(member).into() };
-        let epochs = Epochs::beginning(NETWORK, members);
+        let members = Members { epoch: Epoch(0), rules: RULES_FIRST, list: [0, 1].map(member).into() };
+        let epochs = Epochs::beginning(NETWORK, members, Support::OURS);
         Self { directory, index, settled, whole, batches, epochs }
     }
 

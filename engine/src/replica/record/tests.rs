@@ -1,9 +1,9 @@
 use super::*;
-use crate::types::{AccountId, ChangeKind, Epoch, member};
+use crate::types::{AccountId, ChangeKind, Epoch, RULES_FIRST, member};
 use proptest::prelude::*;
 
 fn members(count: u8) -> Members {
-    Members { epoch: Epoch(1), list: (1..=count).map(member).collect() }
+    Members { epoch: Epoch(1), rules: RULES_FIRST, list: (1..=count).map(member).collect() }
 }
 
 fn digest() -> impl Strategy<Value = Digest> {

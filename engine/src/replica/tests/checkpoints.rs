@@ -6,6 +6,7 @@ use super::rig::{ACCOUNTS, Plain, schedule};
 use super::*;
 use crate::roots::{CommittedView, Ledger};
 use crate::store::{Position, Replay};
+use crate::types::Support;
 
 /// Blocks with payments within and between the chains, and what is sealed and not ordered.
 pub(super) fn rig() -> Rig {
@@ -36,7 +37,7 @@ pub(super) fn replay(rig: &Rig, node: usize) -> Replay {
 }
 
 pub(super) fn recovery(rig: &Rig) -> Recovery<'_> {
-    Recovery { genesis: &rig.genesis, certificates: &Plain, seed: [3; 32] }
+    Recovery { genesis: &rig.genesis, support: Support::OURS, certificates: &Plain, seed: [3; 32] }
 }
 
 /// The checkpoint of each height at which one was due, and what the whole journal amounts to.
@@ -44,10 +45,10 @@ pub(super) fn taken(rig: &Rig, node: usize) -> (Vec<Checkpoint>, (Recovered, Led
     let (log, index) = rig.nodes[node].world.journal();
     let network = rig.network();
     let reader = JournalReader { records: log, index, network: &network };
-    let start = Start::genesis(&rig.genesis, schedule());
+    let start = Start::genesis(&rig.genesis, Support::OURS, schedule());
     let mut view = CommittedView::genesis(&rig.genesis, start.ledger().state_root().clone());
     let states = rig.nodes[node].committer.ledger().states();
-    let mut keeper = Keeper::genesis(&rig.genesis);
+    let mut keeper = Keeper::genesis(&rig.genesis, Support::OURS);
     let due = &rig.nodes[node].world.due;
     let (mut taken, boots) = (Vec::new(), Boots { begun: 4, done: 3, lost: true, counterpart_lost: false });
     let (recovered, ledger, _) = recovery(rig)
@@ -83,7 +84,7 @@ fn recovery_from_each_checkpoint_leads_to_where_the_whole_journal_leads() {
         let read = Checkpoint::read(of(&rig.network()), Cursor::new(bytes(&rig, &checkpoint))).unwrap();
         assert_eq!(read, checkpoint, "bytes say everything");
         assert!(checkpoint.common.chains.iter().any(|chain| !chain.outbox.is_empty()), "money is in flight");
-        let restored = checkpoint.clone().restore(&rig.genesis, &Plain, schedule()).unwrap();
+        let restored = checkpoint.clone().restore((&rig.genesis, Support::OURS), &Plain, schedule()).unwrap();
         let Restored { start, mut view, replay_from, positions, .. } = restored;
         assert_eq!(BlockIndex::restored(positions).height(), checkpoint.height());
         let mut replay = replay(&rig, 0);
@@ -154,7 +155,8 @@ fn a_checkpoint_that_was_forged_is_not_used() {
         let mut forged = good.clone();
         change(&mut forged);
         let forged = Checkpoint::read(of(&rig.network()), &bytes(&rig, &forged)[..]).unwrap();
-        let Restored { start, replay_from, .. } = forged.restore(&rig.genesis, &Plain, schedule())?;
+        let Restored { start, replay_from, .. } =
+            forged.restore((&rig.genesis, Support::OURS), &Plain, schedule())?;
         let mut replay = replay(&rig, 0);
         replay.seek(replay_from).map_err(RecoveryError::from)?;
         recovery(&rig).run::<CheckpointError>(start, &mut replay, |_, _| Ok(())).map(|_| ())

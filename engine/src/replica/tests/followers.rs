@@ -2,6 +2,7 @@
 
 use super::super::epochs::tests::handed_over;
 use super::*;
+use crate::types::Support;
 
 /// Each view orders a payment.
 fn order_some(rig: &mut Rig, views: std::ops::RangeInclusive<u64>) {
@@ -48,7 +49,7 @@ fn a_follower_commits_what_the_validators_commit_and_neither_votes_nor_seals() {
 fn one_that_knows_a_later_epoch_follows_its_validators() {
     let mut rig = Rig::new(4);
     order_some(&mut rig, 1..=20);
-    rig.known = Some(handed_over(Epochs::genesis(&rig.genesis), 4));
+    rig.known = Some(handed_over(Epochs::genesis(&rig.genesis, Support::OURS), 4));
     rig.follow();
     assert!(rig.nodes[4].replica.is_follower());
     rig.advance(4_000);
@@ -63,7 +64,7 @@ fn one_that_knows_a_later_epoch_follows_its_validators() {
 #[test]
 fn the_validators_of_a_later_epoch_count_by_their_own_numbers() {
     let mut rig = Rig::new(4);
-    rig.known = Some(handed_over(Epochs::genesis(&rig.genesis), 8));
+    rig.known = Some(handed_over(Epochs::genesis(&rig.genesis, Support::OURS), 8));
     rig.follow();
     let now = rig.now();
     let committed = |peer: u16, committed: u64| {

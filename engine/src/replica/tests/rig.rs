@@ -15,8 +15,8 @@ use crate::order::{Finality, FinalityEvidence, FinalityVerifier, Proposal, Roots
 use crate::roots::Ledger;
 use crate::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use crate::types::{
-    ChainId, Digest, Epoch, Genesis, Head, Height, Members, Packet, PacketRun, Quota, Refusal, Transaction,
-    Transfer, ValidatorIndex,
+    ChainId, Digest, Epoch, Genesis, Head, Height, Members, Packet, PacketRun, Quota, Refusal, Support,
+    Transaction, Transfer, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
 use crate::wire::{Batch, BatchSection, Block, PeerMessage};
@@ -190,16 +190,18 @@ impl Rig {
 
     /// What a journal amounts to.
     pub fn recover(&self, mut replay: Replay) -> Result<(Recovered, Ledger, Roots), RecoveryError> {
-        let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
-        recovery.run(Start::genesis(&self.genesis, schedule()), &mut replay, |_, _| Ok(()))
+        let recovery =
+            Recovery { genesis: &self.genesis, support: Support::OURS, certificates: &Plain, seed: [3; 32] };
+        recovery.run(Start::genesis(&self.genesis, Support::OURS, schedule()), &mut replay, |_, _| Ok(()))
     }
 
     fn start(&self, me: usize, directory: TempDir, standing: Standing) -> Node {
         let (log, mut replay) = Log::open(directory.path(), options()).unwrap();
         let index = BlockIndex::default();
         let mut roots_found = Vec::new();
-        let recovery = Recovery { genesis: &self.genesis, certificates: &Plain, seed: [3; 32] };
-        let start = Start::genesis(&self.genesis, schedule());
+        let recovery =
+            Recovery { genesis: &self.genesis, support: Support::OURS, certificates: &Plain, seed: [3; 32] };
+        let start = Start::genesis(&self.genesis, Support::OURS, schedule());
         let recovered = recovery.run(start, &mut replay, |progress, executed| {
             index.committed(progress.height, progress.position);
             roots_found.push((progress.height, *executed.state_root.digest()));

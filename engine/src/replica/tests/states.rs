@@ -8,6 +8,7 @@ use super::*;
 use crate::limits::STATE_CHUNK_BYTES;
 use crate::store::Position;
 use crate::sync::StateWork;
+use crate::types::Support;
 use crate::wire::StateOffer;
 
 /// What peers asked this validator of its checkpoints.
@@ -163,7 +164,7 @@ fn all_validators_have_the_same_bytes_and_each_can_be_given_them() {
     for checkpoint in taken(&rig, 0).0 {
         let (written, fetched) = fetched(&rig, &checkpoint);
         assert_eq!((&fetched.common, &fetched.evidence), (&checkpoint.common, &checkpoint.evidence));
-        assert!(fetched.check(&rig.genesis, &Plain).is_ok());
+        assert!(fetched.check((&rig.genesis, Support::OURS), &Plain).is_ok());
         for at in 0..written.len() {
             let mut bad = written.clone();
             bad[at] ^= 1 << (at % 8);
@@ -208,7 +209,7 @@ fn a_journal_goes_on_from_a_fetched_state_and_keeps_what_is_of_use() {
     let (_, fetched) = fetched(&rig, &taken[1]);
     let directory = tempfile::tempdir().unwrap();
     let (log, mut empty) = Log::open(directory.path(), options()).unwrap();
-    let start = Start::genesis(&rig.genesis, schedule());
+    let start = Start::genesis(&rig.genesis, Support::OURS, schedule());
     let (mut recovered, ..) = recovery(&rig).run::<RecoveryError>(start, &mut empty, |_, _| Ok(())).unwrap();
     // What it knew before: all that the others had sealed, and a block above the state.
     let cut = Block::decode(&fetched.common.record.block).unwrap().cut()[1];
@@ -237,7 +238,7 @@ fn a_journal_goes_on_from_a_fetched_state_and_keeps_what_is_of_use() {
         log.released() > Position::from_raw(0) && log.released() <= position,
         "it shows that it was pruned"
     );
-    let restored = checkpoint.clone().restore(&rig.genesis, &Plain, schedule()).unwrap();
+    let restored = checkpoint.clone().restore((&rig.genesis, Support::OURS), &Plain, schedule()).unwrap();
     assert_eq!(restored.positions.base, height, "nothing below it is here");
     replay.seek(position).unwrap();
     let (from_there, ledger, _) =
@@ -270,7 +271,7 @@ fn a_journal_goes_on_from_a_fetched_state_and_keeps_what_is_of_use() {
 
     // Without the checkpoint it is as if the state had never come.
     let (_log, mut replay) = again();
-    let start = Start::genesis(&rig.genesis, schedule());
+    let start = Start::genesis(&rig.genesis, Support::OURS, schedule());
     let (before, ..) = recovery(&rig).run::<RecoveryError>(start, &mut replay, |_, _| Ok(())).unwrap();
     assert_eq!(before.head.height, Height(0));
 }

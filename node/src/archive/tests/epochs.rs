@@ -78,8 +78,11 @@ fn an_epoch_that_does_not_follow_from_the_one_before_is_not_archived() {
     // A block that names members where the epoch goes on, and one that the validators of the first epoch made final.
     let mut rig = Rig::new();
     rig.commit_with(1, |record| {
-        record.members =
-            Some(engine::types::Members { epoch: engine::types::Epoch(1), list: vec![member(1)] })
+        record.members = Some(engine::types::Members {
+            epoch: engine::types::Epoch(1),
+            rules: engine::types::RULES_FIRST,
+            list: vec![member(1)],
+        })
     });
     let error = archived(&rig, &rig.archive(), 1 << 20).unwrap_err();
     assert!(error.to_string().contains("other members"), "{error}");

@@ -253,7 +253,7 @@ impl Rig {
     pub fn decide(&mut self, change: MemberChange) {
         let (network, set, height) =
             (*self.genesis.network(), self.members.after(&change).unwrap(), self.height());
-        let message = Consent::message(&network, (set.epoch, &set.digest()), height);
+        let message = Consent::message(&network, (set.epoch, set.rules, &set.digest()), height);
         let agree = (0..).map(ValidatorIndex).zip(&set.list).map(|(place, member)| Consent {
             place,
             height,

@@ -19,7 +19,7 @@ use engine::replica::{
 };
 use engine::store::{Log, Position, remove_file};
 use engine::sync::StateWork;
-use engine::types::{Genesis, Height};
+use engine::types::{Genesis, Height, Support};
 use engine::wire::StateOffer;
 
 use super::{ASIDE, Directory, PIECE_BYTES, ROOM_LEFT_BYTES, UNFINISHED};
@@ -152,7 +152,7 @@ fn read(path: &std::path::Path, genesis: &Genesis) -> anyhow::Result<FetchedStat
 /// Whether it is a state that this network may have.
 fn check(state: &FetchedState, genesis: &Genesis) -> anyhow::Result<()> {
     let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
-    let checked: Result<_, CheckpointError> = state.check(genesis, &certificates);
+    let checked: Result<_, CheckpointError> = state.check((genesis, Support::OURS), &certificates);
     checked.map(drop).map_err(Into::into)
 }
 

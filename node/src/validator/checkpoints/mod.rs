@@ -41,6 +41,7 @@ pub use self::pace::{PIECE_BYTES, Pace};
 use self::pace::{PacedReader, PacedWriter};
 pub use self::served::ServedStates;
 pub use self::taker::CheckpointTaker;
+use super::fatal::fatal;
 use super::shared::Shared;
 use crate::disk::{free_bytes, put_in_place};
 
@@ -387,6 +388,9 @@ fn fetch(fetching: &mut Fetching<'_>, work: StateWork, tell: &dyn Fn(Input), sha
         }
         Ok(Outcome::WithoutEvidence(height)) => tell(Input::EvidenceRefused(height)),
         Err(error) => {
+            if let Some(unsupported) = error.downcast_ref().and_then(CheckpointError::unsupported) {
+                fatal(format!("the state of height {height} is here, and cannot be used: {unsupported}"));
+            }
             tracing::warn!(
                 "the state of height {height} cannot be fetched ({error:#}): it is tried again later"
             );

@@ -179,7 +179,7 @@ fn the_last_approval_decides_with_consents_and_the_set_is_handed_out_and_stands_
     assert_eq!((told, decided), (vec![Applied, ProposalDecided, UnknownProposal], Some(set.clone())));
     let at = rig.ledger.height();
     let record = MembersRecord::decode(rig.row(&MEMBERS_KEY).unwrap()).unwrap();
-    assert_eq!(record, MembersRecord::new(&set, at, proposal));
+    assert_eq!(record, MembersRecord::new(&set, at, proposal, Epoch(0)));
     assert_eq!(record.members(|key| rig.row(key)), Some(set.clone()));
     let proposed = ProposalRecord::decode(rig.row(&proposal.0).unwrap()).unwrap();
     assert_eq!((proposed.decided, proposed.approvals.len()), (Some((1, at)), 2));
@@ -198,6 +198,55 @@ fn members_are_decided_only_where_the_genesis_says_so() {
     let set = rig.after(&change);
     let consents = rig.consents(&set, &[0, 1, 2, 3, 4]);
     assert_eq!(rig.told(&Decision::Members(change), consents), Outcome::MembersFixed);
+}
+
+/// A decision that waits: the height from which on it is in effect, counted from the one in which it was decided.
+fn lag(rig: &mut Rig) -> u64 {
+    let council = Council { threshold: 1, accounts: vec![AccountId(0), AccountId(1)] };
+    let (proposed, proposal) = rig.propose(&Decision::Administrators(council), vec![]);
+    assert_eq!(rig.height(&[proposed]).0, [Outcome::Applied]);
+    let record = ProposalRecord::decode(rig.row(&proposal.0).unwrap()).unwrap();
+    record.decided.unwrap().1.0 - rig.ledger.height().0
+}
+
+#[test]
+fn other_rules_take_the_consent_of_every_member_and_are_those_of_the_next_epoch() {
+    use Outcome::*;
+    for membership in [Membership::Fixed, Membership::Decided] {
+        let mut rig = Rig::new(&[1, 2, 3, 4], membership, 1);
+        let rules = |version| MemberChange::Rules(RulesVersion(version));
+        for other in [3, 9, u16::MAX] {
+            assert_eq!(rig.told(&Decision::Members(rules(other)), vec![]), OtherRules);
+        }
+        let decision = Decision::Members(rules(2));
+        let set = rig.after(&rules(2));
+        let mut consents = rig.consents(&set, &[0, 1, 2]);
+        assert_eq!(rig.told(&decision, consents.clone()), TooFewConsents, "a quorum is not enough");
+        let without_rules = Members { rules: RULES_FIRST, ..set.clone() };
+        consents.push(agrees(rig.genesis.network(), &without_rules, 3, rig.ledger.height().0));
+        assert_eq!(rig.told(&decision, consents), TooFewConsents, "the last one knows of no rules");
+        // The epoch goes on with its own rules until the next one begins.
+        assert_eq!(rig.decide(rules(2)), set);
+        assert_eq!((set.rules, set.epoch, &set.list), (RULES_TRIAL, Epoch(1), &rig.after(&rules(3)).list));
+        let record = MembersRecord::decode(rig.row(&MEMBERS_KEY).unwrap()).unwrap();
+        assert_eq!((record.rules, record.rules_since), (RULES_TRIAL, Epoch(1)));
+        assert_eq!([0, 1].map(|epoch| record.rules_of(Epoch(epoch)).0), [1, 2]);
+        assert_eq!(rig.told(&Decision::Members(rules(3)), vec![]), MembersChanging);
+        assert_eq!(lag(&mut rig), DECISION_LAG);
+        rig.ledger = restored_ledger(&rig.genesis, &rig.ledger);
+        assert_eq!(lag(&mut rig), DECISION_LAG, "a start there knows both");
+        rig.epoch = Epoch(1);
+        assert_eq!(lag(&mut rig), DECISION_LAG + 1);
+        rig.ledger = restored_ledger(&rig.genesis, &rig.ledger);
+        assert_eq!(lag(&mut rig), DECISION_LAG + 1);
+        assert_eq!(rig.told(&decision, vec![]), OtherRules, "there is no way back");
+        if membership == Membership::Decided {
+            let grown = rig.decide(MemberChange::Add(member(5)));
+            let record = MembersRecord::decode(rig.row(&MEMBERS_KEY).unwrap()).unwrap();
+            assert_eq!((grown.rules, record.rules_since), (RULES_TRIAL, Epoch(1)), "they stay");
+            assert_eq!(lag(&mut rig), DECISION_LAG + 1);
+        }
+    }
 }
 
 #[test]
@@ -424,13 +473,14 @@ proptest! {
 
     #[test]
     fn members_change_as_the_definition_says(
-        first in 1..7_u8, steps in vec((0..3_u8, 1..12_u8, 1..12_u8, any::<bool>(), any::<u8>(), 0..4_u8, 0..3_u64), 1..14),
+        first in 1..7_u8, steps in vec((0..4_u8, 1..12_u8, 1..12_u8, any::<bool>(), any::<u8>(), 0..4_u8, 0..3_u64), 1..14),
     ) {
         let mut rig = Rig::decided(&(1..=first).collect::<Vec<_>>(), 1);
         for (kind, gone, number, below_four, who, spoil, age) in steps {
             let change = match kind {
                 0 => MemberChange::Add(member(number)),
                 1 => remove(gone, below_four),
+                2 => MemberChange::Rules(RulesVersion(rig.ledger.members().rules.0 + 1 + u16::from(below_four))),
                 _ => replace(gone, number),
             };
             let consents = match rig.ledger.members().after(&change) {
@@ -462,13 +512,16 @@ proptest! {
 
     #[test]
     fn rows_of_members_have_one_encoding(
-        numbers in (0..3_u64, any::<u64>()), count in 0..200_u16, more in any::<u8>(),
+        numbers in (0..3_u64, any::<u64>()), count in 0..200_u16, more in any::<u8>(), rules in 1..4_u16, since in 0..4_u64,
     ) {
         let (digest, proposal) = (Digest([3; 32]), Digest([4; 32]));
-        let record =
-            MembersRecord { epoch: Epoch(numbers.0), decided: Height(numbers.1), count, digest, proposal };
+        let (epoch, decided) = (Epoch(numbers.0), Height(numbers.1));
+        let (rules, rules_since) = (RulesVersion(rules), Epoch(if rules == 1 { 0 } else { since }));
+        let record = MembersRecord { epoch, decided, count, digest, proposal, rules, rules_since };
         let bytes = record.encode();
-        let is_one = numbers.0 > 0 && (1..=128).contains(&count);
+        // The second rules are those of an epoch after the first one, and the third ones of a later one.
+        let may_have = (u64::from(rules.0) - 1..=epoch.0).contains(&rules_since.0);
+        let is_one = numbers.0 > 0 && (1..=128).contains(&count) && may_have;
         prop_assert_eq!(MembersRecord::decode(&bytes), is_one.then_some(record));
         prop_assert_eq!(MembersRecord::decode(&bytes[1..]), None);
         prop_assert_eq!(MembersRecord::decode(&[&bytes[..], &[more]].concat()), None);
