@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX};
 use engine::types::{Digest, PacketSlab, ValidatorIndex};
-use engine::wire::{AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame, Standing};
+use engine::wire::{
+    AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame, Standing,
+};
 use net::{Address, ClientConnection, ClientReceiver, ClientSender, ConnectOptions, Fingerprint};
 
 use crate::{ClientError, RawAnswer};

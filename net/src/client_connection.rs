@@ -16,8 +16,8 @@ use crate::errors::{ConnectError, LinkError, SendError};
 use crate::frame::{FrameReader, LENGTH_BYTES, cost};
 use crate::identity::Fingerprint;
 use crate::metrics::Metrics;
-use crate::tls::{self, CLIENT_PROTOCOL, Pins, SERVER_NAME};
-use crate::transport::{Calling, STREAM_WINDOW, Streams, closing_words};
+use crate::tls::{self, CLIENT_PROTOCOLS, Pins, SERVER_NAME};
+use crate::transport::{Calling, STREAM_WINDOW, Streams, handshake_words};
 
 /// How a client connects.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +129,7 @@ impl ClientConnection {
         let pins = Pins::new(vec![fingerprint]);
         let streams =
             Streams { uni: 0, bi: 1, send_window: options.send_window, receive_window: STREAM_WINDOW };
-        let config = tls::client(pins.clone(), CLIENT_PROTOCOL, None)
+        let config = tls::client(pins.clone(), CLIENT_PROTOCOLS, None)
             .and_then(|tls| Calling::new(tls, streams))
             .map_err(|error| local(std::io::Error::other(error)))?;
         let endpoint = endpoints::caller(remote, &Arc::new(Metrics::default())).map_err(local)?;
@@ -229,7 +229,7 @@ fn refusal(address: &Address, timeout: Duration, error: &ConnectionError) -> Con
         {
             "it has as many connections as it takes".to_owned()
         }
-        other => closing_words(other),
+        other => handshake_words(other, CLIENT_PROTOCOLS),
     };
     ConnectError::Refused { address, reason }
 }

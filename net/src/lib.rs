@@ -66,3 +66,4 @@ pub use metrics::{Metrics, Snapshot};
 pub use network::{Flow, Network, Settings};
 pub use peers::{Channel, OnFull, Peer, PeerEvent, PeerNetwork, PeerSettings};
 pub use socket::bind;
+pub use tls::{CLIENT_PROTOCOLS, PEER_PROTOCOLS};

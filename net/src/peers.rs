@@ -42,7 +42,7 @@ use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 use crate::network::Flow;
 use crate::places::{Places, source};
-use crate::tls::{self, PEER_PROTOCOL, Pins};
+use crate::tls::{self, PEER_PROTOCOLS, Pins};
 use crate::transport::{Accepting, Calling, STREAM_WINDOW, Streams};
 use link::Link;
 
@@ -280,13 +280,13 @@ impl Mesh {
             receive_window: channels.len() * STREAM_WINDOW,
         };
         let pins = Pins::new(peers.iter().map(|peer| peer.fingerprint).collect());
-        let accepting = Accepting::new(tls::server(identity, PEER_PROTOCOL, Some(pins))?, streams)?;
+        let accepting = Accepting::new(tls::server(identity, PEER_PROTOCOLS, Some(pins))?, streams)?;
         let calling = peers
             .iter()
             .filter(|peer| peer.fingerprint > known_as)
             .map(|peer| {
                 let pins = Pins::new(vec![peer.fingerprint]);
-                let tls = tls::client(pins, PEER_PROTOCOL, Some(identity))?;
+                let tls = tls::client(pins, PEER_PROTOCOLS, Some(identity))?;
                 Ok((peer.index, Calling::new(tls, streams)?))
             })
             .collect::<Result<_, NetError>>()?;

@@ -13,7 +13,7 @@ use quinn::{Connection, ConnectionError, Endpoint, TokioRuntime};
 use quinn_proto::DatagramEvent;
 use tokio::runtime::Runtime;
 
-use crate::tls::{self, CLIENT_PROTOCOL, PEER_PROTOCOL, Pins, SERVER_NAME};
+use crate::tls::{self, CLIENT_PROTOCOLS, PEER_PROTOCOLS, Pins, SERVER_NAME};
 use crate::transport::{self, Calling, Streams};
 use crate::*;
 
@@ -214,7 +214,7 @@ impl Attacker {
         expected: Fingerprint,
         identity: Option<&Identity>,
     ) -> Result<Connection, ConnectionError> {
-        let tls = tls::client(Pins::new(vec![expected]), PEER_PROTOCOL, identity).unwrap();
+        let tls = tls::client(Pins::new(vec![expected]), PEER_PROTOCOLS, identity).unwrap();
         self.call(address, tls).await
     }
 
@@ -223,7 +223,7 @@ impl Attacker {
         address: SocketAddr,
         expected: Fingerprint,
     ) -> Result<Connection, ConnectionError> {
-        let tls = tls::client(Pins::new(vec![expected]), CLIENT_PROTOCOL, None).unwrap();
+        let tls = tls::client(Pins::new(vec![expected]), CLIENT_PROTOCOLS, None).unwrap();
         self.call(address, tls).await
     }
 
@@ -273,7 +273,7 @@ impl HalfHandshakes {
     const SOCKETS_MAX: usize = 256;
 
     pub(crate) fn new(target: SocketAddr) -> Self {
-        let tls = tls::client(Pins::new(vec![]), PEER_PROTOCOL, None).unwrap();
+        let tls = tls::client(Pins::new(vec![]), PEER_PROTOCOLS, None).unwrap();
         let config = Calling::new(tls, STREAMS).unwrap().for_remote(target);
         Self { target, config, sockets: VecDeque::new() }
     }

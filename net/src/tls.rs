@@ -20,10 +20,13 @@ use rustls::{
 
 use crate::identity::{Fingerprint, Identity};
 
-/// Both sides must speak the same one.
-pub(crate) const PEER_PROTOCOL: &[u8] = b"millrace-peer/1";
-/// Both sides must speak the same one.
-pub(crate) const CLIENT_PROTOCOL: &[u8] = b"millrace-client/1";
+/// What validators speak with each other: each name with its version, the newest first. Both sides offer all that they
+/// speak, and the newest one of those that called is taken that both do. A release speaks those of the one before it.
+pub const PEER_PROTOCOLS: &[&[u8]] = &[b"millrace-peer/1"];
+/// What frames to and from clients are carried in. What the frames say has a version of its own, in the first of them.
+pub const CLIENT_PROTOCOLS: &[&[u8]] = &[b"millrace-client/1"];
+/// The TLS alert that says that there is none: `no_application_protocol`.
+pub(crate) const NO_PROTOCOL: u64 = 120;
 /// The year 10,000: no certificate says more.
 const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
 /// TLS wants a name; it is not checked.
@@ -216,7 +219,7 @@ impl ClientCertVerifier for Pins {
 /// The accepting side. With `clients`, each caller must show one of these certificates.
 pub(crate) fn server(
     identity: &Identity,
-    protocol: &[u8],
+    protocols: &[&[u8]],
     clients: Option<Arc<Pins>>,
 ) -> Result<rustls::ServerConfig, Error> {
     let builder = rustls::ServerConfig::builder_with_provider(provider())
@@ -226,7 +229,7 @@ pub(crate) fn server(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Presented::by(identity)?);
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -235,7 +238,7 @@ pub(crate) fn server(
 /// The calling side; `identity` where the other side demands a certificate.
 pub(crate) fn client(
     server: Arc<Pins>,
-    protocol: &[u8],
+    protocols: &[&[u8]],
     identity: Option<&Identity>,
 ) -> Result<rustls::ClientConfig, Error> {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
@@ -246,7 +249,7 @@ pub(crate) fn client(
         Some(identity) => builder.with_client_cert_resolver(Presented::by(identity)?),
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::disabled();
     Ok(config)
 }
@@ -271,8 +274,8 @@ mod tests {
         Ok(())
     }
 
-    /// A whole handshake, in memory.
-    fn shake(client: rustls::ClientConfig, server: rustls::ServerConfig) -> Result<(), Error> {
+    /// A whole handshake, in memory; the protocol that is spoken then.
+    fn shake(client: rustls::ClientConfig, server: rustls::ServerConfig) -> Result<Vec<u8>, Error> {
         let name = ServerName::try_from(SERVER_NAME).unwrap();
         let mut client = Connection::from(ClientConnection::new(Arc::new(client), name)?);
         let mut server = Connection::from(ServerConnection::new(Arc::new(server))?);
@@ -280,7 +283,26 @@ mod tests {
             pass(&mut client, &mut server)?;
             pass(&mut server, &mut client)?;
         }
-        Ok(())
+        assert_eq!(client.alpn_protocol(), server.alpn_protocol());
+        Ok(client.alpn_protocol().unwrap_or_default().to_vec())
+    }
+
+    #[test]
+    fn the_newest_protocol_that_both_speak_is_taken_and_without_one_there_is_no_connection() {
+        let [caller, callee] = ["alder", "birch"].map(|name| Identity::generate(name).unwrap());
+        let pins = || Pins::new([&caller, &callee].map(Identity::fingerprint).to_vec());
+        let (one, two, three): (&[u8], &[u8], &[u8]) =
+            (b"millrace-peer/1", b"millrace-peer/2", b"millrace-peer/3");
+        let spoken = |calling: &[&[u8]], answering: &[&[u8]]| {
+            let client = client(pins(), calling, Some(&caller)).unwrap();
+            shake(client, server(&callee, answering, Some(pins())).unwrap())
+        };
+        assert_eq!(spoken(&[one], &[one]).unwrap(), one);
+        assert_eq!(spoken(&[two, one], &[one]).unwrap(), one, "the other is of the last release");
+        assert_eq!(spoken(&[one], &[two, one]).unwrap(), one);
+        assert_eq!(spoken(&[three, two], &[two, one]).unwrap(), two);
+        assert_eq!(spoken(&[two, one], &[two, one]).unwrap(), two);
+        assert_eq!(spoken(&[three], &[two, one]), Err(Error::NoApplicationProtocol));
     }
 
     /// What a member shows is public: who shows it must have its key.
@@ -289,8 +311,8 @@ mod tests {
         let [member, other, stranger] =
             ["alder", "birch", "cedar"].map(|name| Identity::generate(name).unwrap());
         let pins = || Pins::new([&member, &other].map(Identity::fingerprint).to_vec());
-        let calling = |by: &Identity| client(pins(), PEER_PROTOCOL, Some(by)).unwrap();
-        let answering = |by: &Identity| server(by, PEER_PROTOCOL, Some(pins())).unwrap();
+        let calling = |by: &Identity| client(pins(), PEER_PROTOCOLS, Some(by)).unwrap();
+        let answering = |by: &Identity| server(by, PEER_PROTOCOLS, Some(pins())).unwrap();
         shake(calling(&member), answering(&other)).unwrap();
         assert!(shake(calling(&stranger), answering(&other)).is_err());
         assert!(shake(calling(&member), answering(&stranger)).is_err());

@@ -21,6 +21,7 @@ use quinn_proto::HashedConnectionIdGenerator;
 use rustls::Error;
 
 use crate::identity::Identity;
+use crate::tls::NO_PROTOCOL;
 
 /// What a frame of loopback, which has 65,536 bytes, carries over IPv6. Over IPv4 it would be 19 bytes more.
 pub(crate) const LOOPBACK_MTU: u16 = (65_536 - 40 - 8) as u16;
@@ -223,6 +224,19 @@ pub(crate) fn closing_words(error: &ConnectionError) -> String {
 
 /// The alert about a certificate that is not on the list of the side that checks it.
 pub(crate) const UNKNOWN_CA: u64 = 48;
+
+/// The same of a handshake in which this side has offered these protocols.
+pub(crate) fn handshake_words(error: &ConnectionError, offered: &[&[u8]]) -> String {
+    if tls_alert(error) != Some(NO_PROTOCOL) {
+        return closing_words(error);
+    }
+    let offered: Vec<_> = offered.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    format!(
+        "the other side speaks none of the protocols of this release ({}): its release is more than one before this \
+         one, or after it",
+        offered.join(", ")
+    )
+}
 
 /// The TLS alert that ended a handshake, whichever side raised it.
 pub(crate) fn tls_alert(error: &ConnectionError) -> Option<u64> {

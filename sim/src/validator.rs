@@ -140,14 +140,16 @@ impl Running {
             };
         let (members, root) = (recovered.epochs.members().clone(), recovered.epochs.root().1);
         let (epoch, keys) = (members.epoch, members.keys());
-        let known = match start.known.as_ref().map(|known| Epochs::decode((genesis, support), known, &*certificates)) {
-            Some(Ok(known)) if known.parts_from(&recovered.epochs).is_some() => {
-                return Started::Failed("what is known of epochs is of another history".to_owned());
-            }
-            Some(Ok(known)) => Some(known).filter(|known| known.present() > epoch),
-            Some(Err(error)) => return Started::Failed(format!("the epochs cannot be used: {error}")),
-            None => None,
-        };
+        let known =
+            match start.known.as_ref().map(|known| Epochs::decode((genesis, support), known, &*certificates))
+            {
+                Some(Ok(known)) if known.parts_from(&recovered.epochs).is_some() => {
+                    return Started::Failed("what is known of epochs is of another history".to_owned());
+                }
+                Some(Ok(known)) => Some(known).filter(|known| known.present() > epoch),
+                Some(Err(error)) => return Started::Failed(format!("the epochs cannot be used: {error}")),
+                None => None,
+            };
         let authors = start.environment.owners(&members);
         let seats = known.as_ref().map(|known| start.environment.owners(known.members()));
         let seats = seats.unwrap_or_else(|| authors.clone());

@@ -18,8 +18,8 @@ use crate::metrics::Metrics;
 use crate::network::Flow;
 use crate::outbox::{Drain, Outbox, Room};
 use crate::places::{Place, Places};
-use crate::tls::{self, CLIENT_PROTOCOL};
-use crate::transport::{Accepting, STREAM_WINDOW, Streams, close, closing_words, window};
+use crate::tls::{self, CLIENT_PROTOCOLS};
+use crate::transport::{Accepting, STREAM_WINDOW, Streams, close, handshake_words, window};
 
 /// The longest first frame of a client.
 pub const HELLO_BYTES_MAX: usize = 4 << 10;
@@ -89,7 +89,7 @@ impl Port {
             send_window: 2 * bounds.queue_bytes as u64,
             receive_window: STRANGER_WINDOW,
         };
-        let accepting = Accepting::new(tls::server(identity, CLIENT_PROTOCOL, None)?, streams)?;
+        let accepting = Accepting::new(tls::server(identity, CLIENT_PROTOCOLS, None)?, streams)?;
         let endpoints = Arc::new(Endpoints::open(sockets, (identity, "clients"), &accepting, &metrics)?);
         let strangers = Places::new(admission.strangers_max);
         let (per_address_max, queue_bytes_total) = (admission.per_address_max, bounds.queue_bytes_total);
@@ -187,7 +187,7 @@ impl Port {
         let connected = tokio::select! {
             connected = handshake => connected.map_err(|error| {
                 self.metrics.refused_handshake.add(1);
-                closing_words(&error)
+                handshake_words(&error, CLIENT_PROTOCOLS)
             }),
             words = &mut given_up => Err(words),
         };

@@ -18,8 +18,8 @@ use super::{Line, Mesh, OpenMesh};
 use crate::address::{Names, Resolver};
 use crate::endpoints::Endpoints;
 use crate::metrics::Metrics;
-use crate::tls::SERVER_NAME;
-use crate::transport::{Accepting, Calling, UNKNOWN_CA, close, closing_words, tls_alert};
+use crate::tls::{PEER_PROTOCOLS, SERVER_NAME};
+use crate::transport::{Accepting, Calling, UNKNOWN_CA, close, handshake_words, tls_alert};
 
 /// Handshakes that may be under way from addresses that belong to no peer.
 pub(super) const STRANGERS_MAX: usize = 64;
@@ -165,7 +165,7 @@ impl Mesh {
                 let connecting = endpoint
                     .connect_with(config.for_remote(*address), *address, SERVER_NAME)
                     .map_err(|error| error.to_string())?;
-                let connection = connecting.await.map_err(|error| closing_words(&error))?;
+                let connection = connecting.await.map_err(|error| handshake_words(&error, PEER_PROTOCOLS))?;
                 called = Some(connection.clone());
                 let opened = open_streams(&connection, &self.channels).await;
                 Ok((connection, opened.map_err(|error| error.to_string())?))
@@ -270,7 +270,7 @@ impl Mesh {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
                 count_refusal(&self.metrics, &error);
-                refused(&closing_words(&error));
+                refused(&handshake_words(&error, PEER_PROTOCOLS));
                 return None;
             }
             Err(_) => {

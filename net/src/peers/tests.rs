@@ -103,7 +103,7 @@ fn a_killed_validator_is_recognized_by_its_successor_answering() {
     let mut plan = Plan::new(2);
     let socket = plan.socket(1);
     let pins = crate::tls::Pins::new(vec![plan.identities[0].fingerprint()]);
-    let tls = crate::tls::server(&plan.identities[1], crate::tls::PEER_PROTOCOL, Some(pins));
+    let tls = crate::tls::server(&plan.identities[1], crate::tls::PEER_PROTOCOLS, Some(pins));
     let streams = crate::transport::Streams { uni: 2, bi: 0, send_window: 1 << 20, receive_window: 4 << 20 };
     let accepting = Accepting::new(tls.unwrap(), streams).unwrap();
     let doomed = runtime();

@@ -4,7 +4,7 @@ use super::*;
 use crate::endpoints::{Endpoints, caller};
 use crate::metrics::Metrics;
 use crate::testing::{runtime, socket};
-use crate::tls::{self, CLIENT_PROTOCOL, Pins, SERVER_NAME};
+use crate::tls::{self, CLIENT_PROTOCOLS, Pins, SERVER_NAME};
 
 /// How far below the largest datagram of a path quinn ends its search.
 const SEARCH_STEP: u16 = 20;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Sends [`BYTES`] from this host to an address of it, and waits until datagrams are as large as `reached` wants them.
 async fn carry(host: &str, reached: impl Fn(u16) -> bool) {
     let identity = Identity::generate("validator").unwrap();
-    let accepting = Accepting::new(tls::server(&identity, CLIENT_PROTOCOL, None).unwrap(), STREAMS).unwrap();
+    let accepting = Accepting::new(tls::server(&identity, CLIENT_PROTOCOLS, None).unwrap(), STREAMS).unwrap();
     let metrics = Arc::new(Metrics::default());
     let listening = socket(&format!("{host}:0"));
     let remote = listening.local_addr().unwrap();
@@ -30,7 +30,7 @@ async fn carry(host: &str, reached: impl Fn(u16) -> bool) {
         let mut stream = connection.accept_uni().await.unwrap();
         (stream.read_to_end(BYTES).await.unwrap().len(), connection)
     });
-    let tls = tls::client(Pins::new(vec![identity.fingerprint()]), CLIENT_PROTOCOL, None).unwrap();
+    let tls = tls::client(Pins::new(vec![identity.fingerprint()]), CLIENT_PROTOCOLS, None).unwrap();
     let calling = Calling::new(tls, STREAMS).unwrap();
     let client = caller(remote, &metrics).unwrap();
     let connection =
@@ -59,6 +59,34 @@ fn on_loopback_a_datagram_is_as_large_as_a_packet() {
             eprintln!("SKIPPED: this machine has no IPv6 ({error}), so its loopback was not tested")
         }
     }
+}
+
+#[test]
+fn who_shares_no_protocol_is_refused_and_both_say_which_ones_they_speak() {
+    runtime().block_on(async {
+        let identity = Identity::generate("validator").unwrap();
+        let (older, newer): (&[&[u8]], &[&[u8]]) =
+            (&[b"millrace-peer/1"], &[b"millrace-peer/3", b"millrace-peer/2"]);
+        let accepting = Accepting::new(tls::server(&identity, newer, None).unwrap(), STREAMS).unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let listening = socket("127.0.0.1:0");
+        let remote = listening.local_addr().unwrap();
+        let endpoints = Endpoints::open(vec![listening], (&identity, "test"), &accepting, &metrics).unwrap();
+        let server = endpoints.listening().next().unwrap().clone();
+        let answered = tokio::spawn(async move {
+            let incoming = server.accept().await.unwrap();
+            let from = incoming.remote_address();
+            incoming.accept_with(accepting.for_remote(from)).unwrap().await.map(drop)
+        });
+        let tls = tls::client(Pins::new(vec![identity.fingerprint()]), older, None).unwrap();
+        let calling = Calling::new(tls, STREAMS).unwrap();
+        let client = caller(remote, &metrics).unwrap();
+        let refused = client.connect_with(calling.for_remote(remote), remote, SERVER_NAME).unwrap().await;
+        let words = handshake_words(&refused.unwrap_err(), older);
+        assert!(words.contains("none of the protocols of this release (millrace-peer/1)"), "{words}");
+        let words = handshake_words(&answered.await.unwrap().unwrap_err(), newer);
+        assert!(words.contains("(millrace-peer/3, millrace-peer/2)"), "{words}");
+    });
 }
 
 /// What the test below runs in a network of its own, where loopback has another size of frames.

@@ -7,9 +7,12 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use ::kernels::ed25519::Backend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::types::{RULES_FIRST, RULES_LAST};
+use engine::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST};
 
 mod account;
 mod archive;
@@ -36,9 +39,9 @@ pub use attest::{AttestArgs, FingerprintArgs, RevokeArgs};
 pub use backup::{BackupArgs, RestoreArgs};
 pub use bench::{BenchArgs, LoadArgs, Rate, Workload};
 pub use chain::{
-    AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, ChainRulesArgs, CloseChainArgs,
-    CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs, ProposingArgs,
-    RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
+    AdministratorsArgs, AdmitArgs, ApproveArgs, BurnArgs, ChainCommand, ChainListArgs, ChainRulesArgs,
+    CloseChainArgs, CreateArgs, IssueArgs, Leaver, MembersListArgs, PauseArgs, ProposalArgs, ProposalsArgs,
+    ProposingArgs, RemoveArgs, ResumeArgs, RoleArgs, RolesArgs,
 };
 pub use commands::{exit_code, reasons, run};
 pub(crate) use commands::{genesis_beside, progress_bar};
@@ -63,6 +66,23 @@ Exit codes:
   3  a running validator stopped itself rather than go on wrongly (`millrace node` only)
   130  interrupted (but `millrace node`, which then stops, with 0); 143 after SIGTERM, 129 after SIGHUP";
 
+/// What `--version` says: this release, the rules that it runs, and what it speaks.
+fn versions() -> &'static str {
+    static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+        let names = |all: &[&[u8]]| {
+            all.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "{}\nrules {RULES_FIRST} to {RULES_LAST}\nbetween validators {}\nwith clients {}, versions \
+             {PROTOCOL_VERSION_FIRST} to {PROTOCOL_VERSION}",
+            env!("CARGO_PKG_VERSION"),
+            names(net::PEER_PROTOCOLS),
+            names(net::CLIENT_PROTOCOLS)
+        )
+    });
+    &VERSIONS
+}
+
 /// Millrace: a permissioned multi-chain ledger.
 ///
 /// Validators take signed transfers from clients over QUIC, check every
@@ -81,7 +101,7 @@ Exit codes:
 ///   millrace network down /tmp/mill          stop them
 ///   millrace verify /tmp/mill/validator-0/data
 #[derive(Debug, Parser)]
-#[command(name = "millrace", version, verbatim_doc_comment, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "millrace", version = versions(), verbatim_doc_comment, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

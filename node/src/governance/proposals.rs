@@ -410,7 +410,11 @@ fn fate(record: &ProposalRecord, height: Height, (present, has_begun): (u64, boo
             until,
         ),
         Some((number, at)) if matches!(record.decision, Decision::Members(_)) => {
-            let end = if has_begun { "their epoch has begun" } else { "the next epoch has these members and rules" };
+            let end = if has_begun {
+                "their epoch has begun"
+            } else {
+                "the next epoch has these members and rules"
+            };
             format!("decision {number}, made at height {at}; {end}")
         }
         Some((number, since)) if since <= height => {

@@ -4,6 +4,7 @@ use client::AsOf;
 use client::answers::{FetchingAnswer, MissingAnswer, ScrubAnswer, StatusAnswer};
 use engine::types::ValidatorIndex;
 
+use super::rules;
 use crate::cli::{grouped, rows};
 use crate::validator::certificate::validity;
 use crate::validator::clock::Clock;
@@ -36,8 +37,9 @@ pub(super) fn print(as_of: AsOf, status: &StatusAnswer) {
         ("storage", storage(status)),
         ("scrubbed", scrubbed(&status.scrub)),
         ("certificate", validity(status.certificate_until, Clock::start().moment().unix_ms / 1_000)),
-        ("up for", format!("{} s", status.uptime_seconds)),
     ]);
+    shown.extend(status.rules.map(|of| ("rules", rules::in_words(of))));
+    shown.push(("up for", format!("{} s", status.uptime_seconds)));
     rows(&shown);
 }
 
@@ -167,6 +169,7 @@ mod tests {
             fetching: None,
             missing: None,
             scrub: ScrubAnswer::default(),
+            rules: None,
             uptime_seconds: 0,
         };
         assert!(kept(&status).ends_with("with no block yet"), "it is empty: it has not all blocks");

@@ -143,6 +143,18 @@ impl CommonState {
 }
 
 /// The head of a checkpoint, without its digest.
+/// What is to be said of bytes that begin like ours and have another number behind that.
+fn other_format(found: &[u8], ours: &[u8]) -> Option<String> {
+    let number = |of: &[u8], at: usize| -> Option<u32> {
+        let digits = of.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit());
+        String::from_utf8(digits.copied().collect()).ok()?.parse().ok()
+    };
+    let at = ours.iter().rposition(|byte| *byte == b'/')? + 1;
+    let (found, ours) = (number(found, at).filter(|_| found.get(..at) == ours.get(..at))?, number(ours, at)?);
+    let release = if found > ours { "a newer release" } else { "an older release" };
+    Some(format!("it was written by {release}, in format {found}; this one reads format {ours}"))
+}
+
 fn head(of: ValidatorId<'_>, replay_from: Position) -> [u8; HEAD_BYTES] {
     let mut head = [0; HEAD_BYTES];
     let parts: [&[u8]; 4] = [MAGIC, &of.network.0, of.validator, &replay_from.raw().to_le_bytes()];
@@ -160,7 +172,7 @@ fn read_head(from: &mut impl Read) -> io::Result<([u8; 32], [u8; 32], Position)>
     from.read_exact(&mut head)?;
     let (magic, rest) = head.split_first_chunk().expect("its first field");
     if magic != MAGIC {
-        return Err(invalid("this is not a checkpoint, or one of another version"));
+        return Err(invalid(other_format(magic, MAGIC).unwrap_or("this is not a checkpoint".to_owned())));
     }
     from.read_exact(&mut digest)?;
     if digest != sha256_parts(&[&head]) {
@@ -306,8 +318,10 @@ impl<R: Read> In<R> {
 
     /// The beginning of the common part: the record of the height.
     fn record(&mut self, network: &Digest) -> io::Result<CommittedBlock> {
-        if self.array()? != *COMMON_MAGIC {
-            return Err(invalid("this is not the state of a network, or one of another version"));
+        let magic = self.array()?;
+        if magic != *COMMON_MAGIC {
+            let other = other_format(&magic, COMMON_MAGIC);
+            return Err(invalid(other.unwrap_or("this is not the state of a network".to_owned())));
         }
         if Digest(self.array()?) != *network {
             return Err(invalid("it is of another network"));

@@ -135,6 +135,13 @@ fn no_changed_byte_of_a_checkpoint_is_read() {
     let another = ValidatorId { validator: &[8; 32], ..of(&network) };
     let another = Checkpoint::read(another, &good[..]).unwrap_err();
     assert!(another.to_string().contains("another validator"), "{another}");
+    // The last byte of the name of its format.
+    for (digit, by) in [(b'9', "a newer release, in format 9"), (b'1', "an older release, in format 1")] {
+        let mut other = good.clone();
+        other[20] = digit;
+        let error = read(&other).unwrap_err().to_string();
+        assert!(error.contains(&format!("it was written by {by}; this one reads format 5")), "{error}");
+    }
     // The beginning says what it is of, and the end that it is whole.
     let mark = CheckpointMark::read(of(&network), &good[..]).unwrap();
     assert_eq!((mark.height, mark.replay_from), (taken[0].height(), taken[0].replay_from));
