@@ -3,8 +3,9 @@
 //! - The start believes its own logs: a crash loses nothing that makes a validator follow without voting.
 //! - `verify` finds nothing wrong, and every transaction in it was submitted.
 //! - What a client had been told before the crash is there, unless the journal was pruned above it.
-//! - The vote that finalized the last committed block is in the log of votes.
-//! - All recoveries of one history agree: a height has one block, one state root, and its transactions.
+//! - The vote that finalized the last committed block is in the log of votes, and none of an epoch that has not begun.
+//! - All recoveries of one history agree: a height has one block, one state root, its transactions, and the epoch in
+//!   which the next block is.
 //! - No checkpoint was set aside: each had its name only when it was whole.
 //! - A validator that has told a client something has no `first-start` any more.
 
@@ -12,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use engine::audit::AuditReport;
-use engine::types::{Height, Outcome};
+use engine::types::{Epoch, Height, Outcome};
 use node::config::FIRST_START;
-use node::validator::rehearse;
+use node::validator::{Rehearsal, rehearse};
 use node::verify::auditor;
 
+use crate::epochs::DECISIONS;
 use crate::life::Subject;
 
 /// What was recovered.
@@ -33,8 +35,8 @@ pub struct Found {
 /// What all recoveries of one history have shown.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Block and state root of each height.
-    heights: BTreeMap<u64, (String, String)>,
+    /// Block and state root of each height, and the epoch in which a start goes on from there.
+    heights: BTreeMap<u64, (String, String, Epoch)>,
     /// In which block each transaction is.
     transactions: BTreeMap<u64, u64>,
 }
@@ -50,10 +52,11 @@ impl History {
         if found.believes_a_loss {
             return Err("the next start believes that a log was lost".into());
         }
-        if found.voted_view < found.finalized_view {
-            let (finalized, voted) = (found.finalized_view, found.voted_view);
+        let Rehearsal { epoch, finalized, voted, .. } = found;
+        if voted < finalized || voted.0 > epoch {
             return Err(format!(
-                "view {finalized} is final by its own vote, and the last one in the log is of {voted}"
+                "epoch and view {finalized:?} are final by its own vote, the last one in its log is of {voted:?}, and it \
+                 goes on in epoch {epoch}"
             ));
         }
         let checkpoints = std::fs::read_dir(data.join("checkpoints")).map_err(|error| error.to_string())?;
@@ -62,19 +65,24 @@ impl History {
                 return Err(format!("the start has set aside {}", entry.path().display()));
             }
         }
-        let (report, transactions) = self.audit(subject, data)?;
+        let (report, transactions) = self.audit(subject, data, epoch)?;
         if report.height != found.height {
             return Err(format!("the start is at height {}, the audit at {}", found.height, report.height));
         }
         Ok(Found { height: report.height.0, above: report.audited_above.0, transactions })
     }
 
-    fn audit(&mut self, subject: &Subject, data: &Path) -> Result<(AuditReport, BTreeSet<u64>), String> {
+    fn audit(
+        &mut self,
+        subject: &Subject,
+        data: &Path,
+        epoch: Epoch,
+    ) -> Result<(AuditReport, BTreeSet<u64>), String> {
         let mut seen = Vec::new();
         let genesis = subject.network.genesis.clone();
         let mut auditor = auditor(genesis).map_err(|error| error.to_string())?;
         let visit = &mut |height: Height, packet: engine::types::PacketRun<'_>, outcome: Outcome| {
-            seen.push((height.0, packet.id(subject.network.genesis.network()), outcome));
+            seen.push((height.0, subject.number_of(packet), outcome));
         };
         let report = auditor.audit(data, &|_, _| {}, visit).map_err(|error| format!("verify: {error}"))?;
         if let Some(finding) = &report.finding {
@@ -84,16 +92,16 @@ impl History {
             ));
         }
         let mut transactions = BTreeSet::new();
-        for (height, id, outcome) in seen {
-            let number = subject.ids.get(&id).ok_or("a transaction that was never submitted")?;
-            let first = *self.transactions.entry(*number).or_insert(height);
-            if outcome != Outcome::Applied || first != height || !transactions.insert(*number) {
+        for (height, number, outcome) in seen {
+            let number = number.ok_or("a transaction that was never submitted")?;
+            let first = *self.transactions.entry(number).or_insert(height);
+            if outcome != Outcome::Applied || first != height || !transactions.insert(number) {
                 return Err(format!(
                     "transaction {number} is {outcome:?} at height {height}, before at {first}"
                 ));
             }
         }
-        let now = (report.block.to_string(), report.state_root.to_string());
+        let now = (report.block.to_string(), report.state_root.to_string(), epoch);
         match self.heights.entry(report.height.0).or_insert_with(|| now.clone()) {
             before if *before == now => Ok((report, transactions)),
             before => Err(format!("height {} is {now:?}, and was {before:?}", report.height)),
@@ -105,7 +113,16 @@ impl History {
     /// # Errors
     /// What is not.
     pub fn judge(&self, found: &Found, told: &BTreeSet<u64>) -> Result<(), String> {
-        let is_pruned = |number: &u64| self.transactions.get(number).is_some_and(|at| *at <= found.above);
+        // One that no recovery has shown yet was committed before all that are kept, or it is lost: a client waits
+        // for its notices before it goes on.
+        let is_before = |number: &u64| {
+            let first = if *number < DECISIONS { 0 } else { DECISIONS };
+            found.above > 0 && found.transactions.range(first..*number).next().is_none()
+        };
+        let is_pruned = |number: &u64| match self.transactions.get(number) {
+            Some(at) => *at <= found.above,
+            None => is_before(number),
+        };
         match told.difference(&found.transactions).find(|number| !is_pruned(number)) {
             None => Ok(()),
             Some(number) => Err(format!(

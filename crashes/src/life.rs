@@ -13,12 +13,16 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use client::Client;
 use engine::store::{Backend, Log, LogKind, Options, Owner};
-use engine::types::{AccountId, ChainId, Height, Packet, TransactionId, Transfer, Verdict};
+use engine::types::{
+    AccountId, ChainId, Height, Membership, Packet, PacketRun, Transaction, TransactionId, Transfer, Verdict,
+};
 use node::config::{Config, StorageBackend};
 use node::network::{ChainDraft, InitOptions, Network, init};
 
 use crate::chance::Chance;
+use crate::epochs;
 use crate::reel;
 use crate::tape::{self, Act};
 
@@ -40,6 +44,8 @@ pub struct Plan {
     pub seed: u64,
     /// Checkpoints are written, and the journal is pruned at them.
     pub prunes: bool,
+    /// In each life another epoch begins. Where checkpoints are written, too, they have the evidence of the epochs.
+    pub changes_epochs: bool,
     /// The log of votes is made by the first start as it is shipped, with large segments.
     pub as_shipped: bool,
 }
@@ -48,7 +54,8 @@ impl Plan {
     /// The plan of a round.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        Self { seed, prunes: seed % 8 == 1, as_shipped: seed % 16 == 2 }
+        let (prunes, changes_epochs) = (matches!(seed % 8, 1 | 4), matches!(seed % 8, 3 | 4));
+        Self { seed, prunes, changes_epochs, as_shipped: seed % 16 == 2 }
     }
 
     fn config(self, network: &Network, data: &Path) -> anyhow::Result<Config> {
@@ -91,8 +98,8 @@ pub struct Subject {
     pub network: Network,
     /// How it is configured.
     pub plan: Plan,
-    /// The transactions that there may be, with their numbers.
-    pub ids: BTreeMap<TransactionId, u64>,
+    /// The transfers that there may be, with their numbers.
+    ids: BTreeMap<TransactionId, u64>,
 }
 
 impl Subject {
@@ -101,11 +108,17 @@ impl Subject {
     /// # Errors
     /// The directory cannot be written.
     pub fn new(directory: &Path, plan: Plan, transactions: u64) -> anyhow::Result<Self> {
-        let chains = ChainDraft::alike(1, ACCOUNTS, 1_000_000);
+        let mut chains = ChainDraft::alike(1, ACCOUNTS, 1_000_000);
+        let mut membership = Membership::Fixed;
+        if plan.changes_epochs {
+            chains.insert(0, epochs::deciding());
+            membership = Membership::Decided;
+        }
         let work = vec![("batch_packets_max".into(), "8".into()), ("block_interval_ms".into(), "1".into())];
         let options = InitOptions {
             validators: 1,
             chains,
+            membership,
             work,
             storage: "portable".into(),
             log_level: "off".into(),
@@ -119,6 +132,13 @@ impl Subject {
             subject.make_vote_log()?;
         }
         Ok(subject)
+    }
+
+    /// The number of a transaction; `None` if it was never submitted.
+    #[must_use]
+    pub fn number_of(&self, transaction: PacketRun<'_>) -> Option<u64> {
+        let id = transaction.id(self.network.genesis.network());
+        self.ids.get(&id).copied().or_else(|| epochs::number_of(transaction))
     }
 
     /// Where its files are recorded.
@@ -163,6 +183,20 @@ fn packet(network: &Network, number: u64) -> anyhow::Result<Packet> {
     };
     let key = network.client_seed()?.signing_key(chain, debit);
     Ok(transfer.sign(network.genesis.network(), |message| key.sign(message)))
+}
+
+/// Submits transactions that are numbered from `first` on, and waits until each is committed.
+fn commit(client: &mut Client, packets: &[Packet], first: u64) -> anyhow::Result<()> {
+    let tags = client.submit(packets)?;
+    let mut waiting = PacketRun::all(packets).count();
+    while waiting > 0 {
+        for notice in client.notices(PATIENCE)? {
+            ensure!(notice.verdict == Verdict::Committed, "a transaction is {:?}", notice.verdict);
+            tape::told(first + notice.tag - tags.start);
+            waiting -= 1;
+        }
+    }
+    Ok(())
 }
 
 impl Life {
@@ -242,20 +276,20 @@ impl Life {
             thread::sleep(Duration::from_millis(20));
         }
         let mut client = client.context("the validator does not answer")?;
-        let mut next = self.first;
+        let (mut next, half) = (self.first, self.first + self.count / 2);
+        let mut another_epoch = self.plan.changes_epochs;
         while next < self.first + self.count {
+            if another_epoch && next >= half {
+                let commit = |client: &mut Client, decision: &Transaction, number| {
+                    commit(client, decision.run().packets(), number)
+                };
+                client = epochs::next(network, self.first / self.count, client, commit)?;
+                another_epoch = false;
+            }
             let until = (next + 1 + chance.below(3)).min(self.first + self.count);
             let packets =
                 (next..until).map(|number| packet(network, number)).collect::<anyhow::Result<Vec<_>>>()?;
-            let tags = client.submit(&packets)?;
-            let mut waiting = packets.len();
-            while waiting > 0 {
-                for notice in client.notices(PATIENCE)? {
-                    ensure!(notice.verdict == Verdict::Committed, "a transfer is {:?}", notice.verdict);
-                    tape::told(next + notice.tag - tags.start);
-                    waiting -= 1;
-                }
-            }
+            commit(&mut client, &packets, next)?;
             next = until;
             if self.plan.prunes && chance.below(3) == 0 {
                 self.wait_for_checkpoint();

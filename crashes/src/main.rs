@@ -6,14 +6,16 @@
 //! ```
 //!
 //! It covers all that a validator has on its disk: journal, log of votes, checkpoints, identities, `first-start`, and
-//! the directories. [`rules`] breaks the order of syncs, to show that the checks can fail.
+//! the directories, while epochs change and segments are used again. [`rules`] breaks the order of syncs, to show
+//! that the checks can fail.
 //!
 //! ```text
-//! crashes [--points N] [--seed N] [--break RULE]      crashes --rules
+//! crashes [--points N] [--each N] [--seed N] [--break RULE]      crashes --rules
 //! ```
 
 mod chance;
 mod disk;
+mod epochs;
 mod judge;
 mod life;
 mod reel;
@@ -33,26 +35,27 @@ use rules::{RULES, Rule};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-const USAGE: &str = "crashes [--points N] [--seed N] [--break RULE], or crashes --rules";
-/// Points of one round at most, so that many histories are tried.
-const ROUND_POINTS: u64 = 100_000;
+const USAGE: &str = "crashes [--points N] [--each N] [--seed N] [--break RULE], or crashes --rules";
 
 /// What was asked for on the command line.
 #[derive(Debug)]
 struct Arguments {
     points: u64,
+    /// About so many points of one history, drawn from all of it; none: behind every act.
+    each: Option<u64>,
     seed: u64,
     rule: Option<Rule>,
 }
 
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut arguments = Self { points: 100_000, seed: 0, rule: None };
+        let mut arguments = Self { points: 100_000, each: None, seed: 0, rule: None };
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
             let number = || value.parse().map_err(|_| format!("{word} needs a number"));
             match word.as_str() {
                 "--points" => arguments.points = number()?,
+                "--each" => arguments.each = Some(number()?),
                 "--seed" => arguments.seed = number()?,
                 "--break" => {
                     let rule = Rule::named(&value).ok_or_else(|| format!("{value}: not one of --rules"))?;
@@ -106,8 +109,8 @@ fn run(arguments: &Arguments) -> ExitCode {
             Ok(directory) => directory,
             Err(error) => return fail(&format!("no directory for the files: {error}")),
         };
-        let most = ROUND_POINTS.min(arguments.points - all.points);
-        match Round::run(directory.path(), Plan::of(seed), arguments.rule, most) {
+        let most = arguments.points - all.points;
+        match Round::run(directory.path(), Plan::of(seed), arguments.rule, (most, arguments.each)) {
             Err(error) => return fail(&format!("seed {seed}: {error:#}")),
             Ok(Err(failure)) => {
                 let points = all.points + failure.points;
@@ -119,17 +122,19 @@ fn run(arguments: &Arguments) -> ExitCode {
                 all.again += count.again;
                 all.acts += count.acts;
                 all.went_on += count.went_on;
+                all.epochs += count.epochs;
+                all.segments += count.segments;
                 println!(
-                    "seed {seed}: {} points behind {} acts; {} points so far",
-                    count.points, count.acts, all.points
+                    "seed {seed}: {} points behind {} acts, {} epochs begun, {} segments given up; {} points so far",
+                    count.points, count.acts, count.epochs, count.segments, all.points
                 );
             }
         }
     }
     println!(
         "{} crash points of {histories} histories, {} of them in a recovery, behind {} acts: all recovered and audited; \
-         {} validators went on",
-        all.points, all.again, all.acts, all.went_on
+         in these histories {} epochs began and {} segments were used again or removed; {} validators went on",
+        all.points, all.again, all.acts, all.epochs, all.segments, all.went_on
     );
     ExitCode::SUCCESS
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use node::validator::rehearse;
 
 use crate::chance::Chance;
@@ -32,6 +32,8 @@ const LIVES: u64 = 3;
 const AGAIN_EVERY: u64 = 151;
 /// See above.
 const AGAIN: u64 = 8;
+/// Where points are drawn from a whole history: so many are tried behind an act, about.
+const POINTS_OF_ACT: u64 = 4;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +46,10 @@ pub struct Count {
     pub acts: u64,
     /// Validators that really went on.
     pub went_on: u64,
+    /// Epochs that began in the history.
+    pub epochs: u64,
+    /// Segments of the journal that were used again or removed in it.
+    pub segments: u64,
 }
 
 /// A round.
@@ -60,7 +66,8 @@ pub struct Round {
 }
 
 impl Round {
-    /// Records and crashes, until so many points are tried.
+    /// Records and crashes, until so many points are tried: behind every act, or with `each` about so many from all
+    /// of the history.
     ///
     /// # Errors
     /// What does not hold, after how many points; or nothing could be recorded.
@@ -68,7 +75,7 @@ impl Round {
         directory: &Path,
         plan: Plan,
         rule: Option<Rule>,
-        most: u64,
+        (most, each): (u64, Option<u64>),
     ) -> anyhow::Result<Result<Count, Failure>> {
         let transactions = TRANSACTIONS * (LIVES + 1);
         let subject = Subject::new(&directory.join("network"), plan, transactions)?;
@@ -91,7 +98,10 @@ impl Round {
         let mut whole = before.clone();
         acts.iter().for_each(|act| whole.apply(act));
         whole.is_seen_at(&root).map_err(anyhow::Error::msg).context("the recording is not complete")?;
-        Ok(match round.crash(before, &acts, most)? {
+        round.count.segments = acts.iter().filter(|act| gives_up_a_segment(act)).count() as u64;
+        round.count.epochs = if plan.changes_epochs { LIVES } else { 0 };
+        ensure!(!plan.prunes || round.count.segments > 0, "no segment was used again or removed");
+        Ok(match round.crash(before, &acts, (most, each))? {
             Ok(()) => Ok(round.count),
             Err(what) => Err(Failure { what, points: round.count.points }),
         })
@@ -119,8 +129,15 @@ impl Round {
         self.rule.zip(below).is_some_and(|(rule, path)| rule.leaves_out(act, path))
     }
 
-    fn crash(&mut self, mut disk: Disk, acts: &[Act], most: u64) -> anyhow::Result<Result<(), String>> {
+    fn crash(
+        &mut self,
+        mut disk: Disk,
+        acts: &[Act],
+        (most, each): (u64, Option<u64>),
+    ) -> anyhow::Result<Result<(), String>> {
         let root = self.subject.data();
+        // Of so many acts one is crashed behind.
+        let one_of = each.map_or(1, |each| acts.len() as u64 * POINTS_OF_ACT / each.max(1)).max(1);
         for (at, act) in acts.iter().enumerate() {
             if !self.leaves_out(act, &disk, &root) {
                 disk.apply(act);
@@ -130,6 +147,9 @@ impl Round {
             }
             // The state in a checkpoint takes long to read, and most of its writes are alike.
             if self.subject.plan.prunes && !changes_names(act) && self.chance.below(12) > 0 {
+                continue;
+            }
+            if self.chance.below(one_of) > 0 {
                 continue;
             }
             self.count.acts += 1;
@@ -294,6 +314,12 @@ impl Round {
         disk.lay_out(root, &place)?;
         Ok(place)
     }
+}
+
+fn gives_up_a_segment(act: &Act) -> bool {
+    let (Act::Remove { path } | Act::Rename { from: path, .. }) = act else { return false };
+    path.extension().is_some_and(|ending| ending == "segment")
+        && path.parent().is_some_and(|directory| directory.ends_with("journal"))
 }
 
 fn changes_names(act: &Act) -> bool {

@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("perf", &["loadgen"]),
     ("sim", &["consensus", "engine", "kernels"]),
     ("fuzz", &["engine", "kernels", "proof"]),
-    ("crashes", &["engine", "node"]),
+    ("crashes", &["client", "engine", "node"]),
 ];
 
 /// Foreign crate (or family, ending in `*`) and the only crates of ours that may depend on it. `benches` comes to some

@@ -76,7 +76,7 @@ fn who_shares_no_protocol_is_refused_and_both_say_which_ones_they_speak() {
         let answered = tokio::spawn(async move {
             let incoming = server.accept().await.unwrap();
             let from = incoming.remote_address();
-            incoming.accept_with(accepting.for_remote(from)).unwrap().await.map(drop)
+            incoming.accept_with(accepting.for_remote(from))?.await.map(drop)
         });
         let tls = tls::client(Pins::new(vec![identity.fingerprint()]), older, None).unwrap();
         let calling = Calling::new(tls, STREAMS).unwrap();

@@ -1,8 +1,7 @@
 //! A start without a network: what a validator would go on from, and whether it believes its own logs.
 
 use anyhow::Context as _;
-use engine::order::Finality;
-use engine::types::Height;
+use engine::types::{Epoch, Height};
 
 use super::ordering::Certificates;
 use super::orders::Orders;
@@ -14,10 +13,12 @@ use crate::config::Config;
 pub struct Rehearsal {
     /// The last height that is committed here.
     pub height: Height,
-    /// The view in which that was finalized, 0 at the genesis.
-    pub finalized_view: u64,
-    /// The highest view of which the log of votes knows.
-    pub voted_view: u64,
+    /// The epoch of the next height.
+    pub epoch: Epoch,
+    /// The epoch and the view in which `height` was finalized, 0 at the genesis.
+    pub finalized: (Epoch, u64),
+    /// The epoch of the log of votes, and the highest view of which that knows.
+    pub voted: (Epoch, u64),
     /// Whether it takes its stream, or its votes, for lost.
     pub believes_a_loss: bool,
 }
@@ -31,10 +32,13 @@ pub fn rehearse(config: &Config) -> anyhow::Result<Rehearsal> {
     let certificates = Certificates::new(&config.genesis).context("the genesis has an invalid key")?;
     let Opened { journal, votes, resumed, standing, .. } = open(config, &Orders::none(), &certificates)?;
     drop(journal);
+    let finality = resumed.recovered.finality.as_ref();
+    let epoch = votes.replay.epoch();
     Ok(Rehearsal {
         height: resumed.recovered.head.height,
-        finalized_view: resumed.recovered.finality.as_ref().map_or(0, Finality::view),
-        voted_view: votes.replay.memory(resumed.recovered.epochs.present().0).view(),
+        epoch: resumed.recovered.epochs.present(),
+        finalized: finality.map_or((Epoch(0), 0), |finality| (finality.epoch(), finality.view())),
+        voted: (Epoch(epoch), votes.replay.memory(epoch).view()),
         believes_a_loss: standing.stream_lost || standing.votes_forgotten,
     })
 }

@@ -79,6 +79,7 @@ mod recovery;
 #[cfg(test)]
 mod reservations;
 #[cfg(test)]
+mod rules;
 mod scrubbing;
 #[cfg(test)]
 mod service;
