@@ -50,7 +50,10 @@ fn a_sector_that_cannot_be_read_is_named_and_skipped_also_in_the_last_segments()
             assert_eq!(found.len(), all - 1, "{place:?}: it costs the record that it has");
             let reads = written.history.iter().filter(|(_, position)| life.log.read(*position).is_err());
             assert_eq!(reads.count(), 1, "{place:?}");
-            assert_eq!(life.fill(40..42), None, "the log goes on");
+            // What is written behind it would leave the other places further up than the last segments.
+            if *place == places[places.len() - 1] {
+                assert_eq!(life.fill(40..42), None, "the log goes on");
+            }
         }
     });
 }
