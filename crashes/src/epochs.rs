@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use client::Client;
 use engine::types::{
     AccountId, ChainId, Consents, Content, Decision, EncodedDecision, Epoch, Height, Member, MemberChange,
-    PacketRun, Propose, Transaction, ValidatorIndex,
+    PacketRun, Propose, Transaction,
 };
 use node::network::{ChainDraft, Network};
 
@@ -51,7 +51,7 @@ pub fn next(
     let epoch = Epoch(present.epoch.0 + 1);
     let me = present.list.first().context("there is one validator")?;
     let member = Member { name: format!("epoch-{epoch}"), ..me.clone() };
-    let change = MemberChange::Replace(ValidatorIndex(0), member);
+    let change = MemberChange::Replace(me.public_key, member);
     // One that has just started does not consent before something is final.
     let mut consent = None;
     for _ in 0..LOOKS {
