@@ -80,6 +80,7 @@ mod recovery;
 mod reservations;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
 mod scrubbing;
 #[cfg(test)]
 mod service;
