@@ -227,7 +227,7 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "chain closed",
     ];
     /// From code 64 on.
-    const MORE: [&str; 23] = [
+    const MORE: [&str; 24] = [
         "unknown proposal",
         "proposed already",
         "proposal expired",
@@ -251,6 +251,7 @@ pub fn outcome_name(code: u8) -> Option<&'static str> {
         "fewer than four members",
         "too few consents",
         "needless consents",
+        "other rules",
     ];
     let more = |code: usize| MORE.get(code.checked_sub(64)?);
     let code = usize::from(code);

@@ -261,8 +261,8 @@ fn read_rules(bytes: &mut &[u8]) -> Option<RulesVersion> {
     (rules > RULES_FIRST).then_some(rules)
 }
 
-/// What administrators decide about the next epoch: its members, or its rules. It names who goes by the key of its votes:
-/// places move when the members change, and a proposal that is decided later must not meet another one.
+/// What administrators decide about the next epoch: its members, or its rules. It names who goes by the key of its
+/// votes: places move when the members change, and a proposal that is decided later must not meet another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
     /// One more, at the last place.

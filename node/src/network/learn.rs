@@ -1,14 +1,14 @@
-//! How the epochs of a network followed each other, fetched for a validator that could not learn it by itself: one that is
-//! new, or was away while others came and went.
+//! How the epochs of a network followed each other, fetched for a validator that could not learn it by itself: one that
+//! is new, or was away while others came and went.
 //!
 //! ```text
-//! any validator ─▶ ended epochs ─▶ does each follow from the one before, from the genesis on? ─▶ DIR/validator-N/data/epochs
-//!       ▲                                                                                          │
-//!       └──────────────── the members that it leads to: do they know of more? ◀────────────────────┘
+//! any validator ─▶ ended epochs ─▶ does each follow from the one before? ─▶ DIR/validator-N/data/epochs
+//!       ▲                                                                        │
+//!       └─────────── the members that it leads to: do they know of more? ◀───────┘
 //! ```
 //!
-//! Nobody who answers is believed. But keys that have been replaced may have been stolen since, and with a quorum of them
-//! somebody could sign another history behind their epoch. So f+1 of the last members must be found at work, or the
+//! Nobody who answers is believed. But keys that have been replaced may have been stolen since, and with a quorum of
+//! them somebody could sign another history behind their epoch. So f+1 of the last members must be found at work, or the
 //! operator names these members' digest, as an administrator has told it.
 
 use std::collections::BTreeSet;
@@ -81,8 +81,8 @@ pub enum LearnError {
     },
     /// What is trusted is not in what was learnt.
     #[error(
-        "the epochs from the genesis up to {present} have no validators with the digest {trusted}: whoever answers is \
-         behind, or has another history than the one that is trusted"
+        "the epochs from the genesis up to {present} have no validators with the digest {trusted}: those who answer are \
+         behind, or have another history than the one that is trusted"
     )]
     Untrusted {
         /// What is trusted.
