@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Nobody who answers is believed. But keys that have been replaced may have been stolen since, and with a quorum of
-//! them somebody could sign another history behind their epoch. So f+1 of the last members must be found at work, or the
-//! operator names these members' digest, as an administrator has told it.
+//! them somebody could sign another history behind their epoch. So f+1 of the last members must be found at work, or
+//! the operator names these members' digest, as an administrator has told it.
 
 use std::collections::BTreeSet;
 use std::fs;
