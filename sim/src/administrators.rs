@@ -30,6 +30,8 @@ pub(crate) enum Ask {
     Create,
     /// The chain that was created first rests.
     PauseCreated,
+    /// This one comes into this place among the validators.
+    Replace(usize, usize),
     /// The rules after the last ones that this release runs.
     Rules,
 }
@@ -111,6 +113,10 @@ impl Administration {
         self.asked.push_back(match ask {
             Ask::Create => Decision::Create(environment.new_chain(first, ChainKind::Transfers)),
             Ask::PauseCreated => Decision::Pause(ChainId(first)),
+            Ask::Replace(place, who) => {
+                let gone = self.members.list[place].public_key;
+                Decision::Members(MemberChange::Replace(gone, environment.member(who)))
+            }
             Ask::Rules => Decision::Members(MemberChange::Rules(RULES_TRIAL)),
         });
     }

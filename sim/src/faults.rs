@@ -185,7 +185,8 @@ impl World {
 
     /// What an operator has fetched of the epochs, if it has: any validator that is up may be asked.
     fn epochs_for(&mut self, node: usize) -> Option<Vec<u8>> {
-        if self.plan.spares == 0 || !self.is_honest(node) || (!self.healed && self.chance.permille(500)) {
+        let is_left_out = self.plan.script.is_empty() && !self.healed && self.chance.permille(500);
+        if self.plan.spares == 0 || !self.is_honest(node) || is_left_out {
             return None;
         }
         let epochs = self.honest().filter_map(|one| Some(self.nodes[one].running.as_ref()?.replica.epochs()));

@@ -124,6 +124,8 @@ pub(crate) struct Plan {
     pub(crate) validators: usize,
     /// Others, which follow and may come into the places of validators.
     pub(crate) spares: usize,
+    /// Those that only a script starts.
+    pub(crate) absent: Vec<usize>,
     /// Chains with money.
     pub(crate) chains: u32,
     /// Whether there is a chain behind them that takes fingerprints.
@@ -185,6 +187,7 @@ impl Plan {
         Self {
             validators,
             spares: 0,
+            absent: Vec::new(),
             chains: 1,
             register: false,
             governed: Governed::No,

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::types::{Digest, Head, RULES_FIRST};
+use engine::types::{Digest, Epoch, Head, RULES_FIRST};
 
 use crate::moments::Moment;
 use crate::schedule::Act;
@@ -76,6 +76,10 @@ pub(crate) enum When {
     RefusesRules(usize),
     /// All of these are in an epoch of other rules.
     HasRules(Vec<usize>),
+    /// The members of this epoch are decided.
+    DecidesMembers(u64),
+    /// All of these are in this epoch or a later one.
+    InEpoch(u64, Vec<usize>),
     /// The marked block is executed.
     Ordered,
 }
@@ -277,6 +281,11 @@ impl World {
             When::HasRules(nodes) => nodes.iter().all(|node| {
                 let running = self.nodes[*node].running.as_ref();
                 running.is_some_and(|running| running.replica.epochs().members().rules > RULES_FIRST)
+            }),
+            When::DecidesMembers(epoch) => self.checks.decisions.members.0 >= Epoch(*epoch),
+            When::InEpoch(epoch, nodes) => nodes.iter().all(|node| {
+                let running = self.nodes[*node].running.as_ref();
+                running.is_some_and(|running| running.epoch >= Epoch(*epoch))
             }),
             When::Ordered => marked.1.is_some_and(|digest| self.checks.has_ordered(&digest)),
         }

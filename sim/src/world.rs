@@ -297,9 +297,11 @@ impl World {
     }
 
     fn begin(&mut self) {
-        for node in 0..self.nodes.len() {
+        for node in (0..self.nodes.len()).filter(|node| !self.plan.absent.contains(node)).collect::<Vec<_>>()
+        {
             // Others come when there is something to fetch, or nothing yet.
-            let last = if self.is_spare(node) { self.plan.heal.as_millis() as u64 / 2 + 60 } else { 60 };
+            let late = self.is_spare(node) && self.plan.script.is_empty();
+            let last = if late { self.plan.heal.as_millis() as u64 / 2 + 60 } else { 60 };
             let at = self.chance.millis(0..last);
             self.after(at, Event::Start(node, Loss::Nothing));
             if self.nodes[node].liar.as_ref().is_some_and(|liar| liar.does(crate::byzantine::Misdeed::Flood))

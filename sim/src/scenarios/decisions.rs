@@ -34,6 +34,31 @@ pub(super) fn chain_created(plan: &mut Plan, chance: &mut Chance) {
     plan.script.push(step(When::ArrivesPaused, vec![Act::Heal]));
 }
 
+/// One after the other, four others come into the places of all validators of the genesis. When that is decided, perhaps
+/// all lose power; who has left dies. One more begins when none of the genesis is left that it could hear: it has the
+/// genesis, and the epochs that its operator has fetched. It comes into a place, too, and they decide about chains as ever.
+pub(super) fn all_replaced(plan: &mut Plan, chance: &mut Chance) {
+    plan.governed = Governed::ByScript;
+    plan.hasten();
+    let last = 8;
+    (plan.spares, plan.absent) = (5, vec![last]);
+    let (mut left, mut alive) = (ALL.to_vec(), (0..last).collect::<Vec<_>>());
+    for epoch in 1..=4 {
+        let place = left.remove(chance.below(left.len()));
+        let who = 3 + epoch as usize;
+        plan.script.push(after_ms(chance.within(50..400), vec![Act::Ask(Ask::Replace(place, who))]));
+        let cut = if chance.permille(500) { alive.clone() } else { vec![chance.of(&alive)] };
+        plan.script.push(step(When::DecidesMembers(epoch), vec![Act::CutPower(cut)]));
+        plan.script.push(after_ms(chance.within(1..80), start_all(&alive, Loss::Nothing)));
+        alive.retain(|node| *node != place);
+        let members: Vec<_> = left.iter().copied().chain(4..=who).collect();
+        plan.script.push(step(When::InEpoch(epoch, members), vec![Act::Kill(place)]));
+    }
+    plan.script.push(after_ms(chance.within(1..200), start_all(&[last], Loss::Nothing)));
+    plan.script.push(step(When::InEpoch(4, vec![last]), vec![Act::Ask(Ask::Replace(chance.below(4), last))]));
+    plan.script.push(step(When::InEpoch(5, vec![last]), vec![Act::Ask(Ask::Create), Act::Heal]));
+}
+
 /// Another release is there when a validator starts again, soon.
 fn reinstall(chance: &mut Chance, node: usize, release: Release) -> [Step; 2] {
     [

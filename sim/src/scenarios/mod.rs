@@ -144,6 +144,12 @@ impl Scenario {
             plan: decisions::chain_created,
         },
         Self {
+            name: "all_replaced",
+            about: "others come into all places, one by one, with power cuts; one comes when none of the genesis is left",
+            validators: 4,
+            plan: decisions::all_replaced,
+        },
+        Self {
             name: "rules_activated",
             about: "other rules wait for the last validator that lacks them; who goes back too late is refused",
             validators: 4,

@@ -52,6 +52,7 @@ scenarios! {
     quota_exceeded: 0..3,
     log_forged: 0..3,
     key_replaced: 0..5,
+    all_replaced: 0..2,
     rules_activated: 0..6,
     chain_created: 0..5,
     sixteen_steady: 0..1,
