@@ -15,6 +15,8 @@ const VIEWS_MAX: u64 = 10;
 const VIEW_MAX: Duration = Duration::from_millis(2_500);
 /// What starting, connecting and the last sync may take besides lost views.
 const SLACK: Duration = Duration::from_secs(2);
+/// What the border of an epoch adds: all start again, and before they vote they look for 3 s for what a liar has named.
+const BORDER: Duration = Duration::from_millis(3_500);
 
 /// Where the last new block was seen.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct Pace {
     at: Duration,
     /// The faults had ended then.
     healed: bool,
+    /// When somebody last went over the border of an epoch.
+    pub(crate) border: Duration,
     /// The longest gap where only f were faulty, and the most views of one gap.
     pub(crate) gap_max: Duration,
     pub(crate) views_max: u64,
@@ -81,7 +85,10 @@ impl World {
         self.pace.views_max = self.pace.views_max.max(views);
         self.pace.gap_max = self.pace.gap_max.max(gap);
         let views_max = VIEWS_MAX.max(2 * f as u64 + 2);
-        let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK;
+        // It is seen a moment later that there is a block.
+        let is_at_border = self.pace.border + SLACK >= self.pace.at && self.pace.border > Duration::ZERO;
+        let border = if is_at_border { BORDER } else { Duration::ZERO };
+        let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK + border;
         if views > views_max {
             let what =
                 format!("liveness: views {} to {view} gave no block above height {height}", self.pace.view);
