@@ -253,11 +253,8 @@ fn consent(
 /// A member, where it is said to be, or why it cannot be reached.
 pub(super) fn reach(client: &Client, network: Option<&Network>, member: &Member) -> Result<Client, String> {
     let fingerprint = Fingerprint(member.certificate_fingerprint);
-    let listed = || {
-        let members = network.map_or(&[][..], |network| &network.members);
-        members.iter().find(|of| of.fingerprint == fingerprint).map(|of| of.clients.clone())
-    };
-    let decided: Option<Address> = member.client_address.parse().ok();
-    let address = decided.or_else(listed).ok_or("nobody says where clients reach it; name --network")?;
+    let decided = || member.client_address.parse().ok();
+    let address: Option<Address> = network.map_or_else(decided, |network| network.clients_of(member));
+    let address = address.ok_or("nobody says where clients reach it; name --network")?;
     Client::connect(&address, fingerprint, *client.network()).map_err(|error| error.to_string())
 }

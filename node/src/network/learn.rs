@@ -219,10 +219,7 @@ fn has(members: &Members, fingerprint: Fingerprint) -> bool {
 /// Where clients reach these members, as was decided or as the directory says.
 fn addresses(network: &Network, members: &Members) -> Vec<(Address, Fingerprint)> {
     let address = |member: &engine::types::Member| {
-        let fingerprint = Fingerprint(member.certificate_fingerprint);
-        let listed = || network.members.iter().find(|of| of.fingerprint == fingerprint);
-        let address = member.client_address.parse().ok().or_else(|| Some(listed()?.clients.clone()));
-        Some((address?, fingerprint))
+        Some((network.clients_of(member)?, Fingerprint(member.certificate_fingerprint)))
     };
     members.list.iter().filter_map(address).collect()
 }

@@ -110,6 +110,13 @@ pub struct Network {
 }
 
 impl Network {
+    /// Where clients reach a member of an epoch: as was decided about it, or else as `network.toml` says.
+    #[must_use]
+    pub fn clients_of(&self, member: &engine::types::Member) -> Option<Address> {
+        let listed = || self.members.iter().find(|of| of.fingerprint.0 == member.certificate_fingerprint);
+        member.client_address.parse().ok().or_else(|| Some(listed()?.clients.clone()))
+    }
+
     /// Reads the network in `directory`.
     ///
     /// # Errors

@@ -101,16 +101,11 @@ pub(crate) fn present(network: &Network, client: &mut Client) -> Result<Vec<Pres
         return Ok(network.members.iter().map(Present::of).collect());
     }
     let members = client.members()?.value.0;
-    let present = |(place, member): (u16, engine::types::Member)| {
-        let fingerprint = Fingerprint(member.certificate_fingerprint);
-        let listed = || network.members.iter().find(|of| of.fingerprint == fingerprint);
-        let decided = member.client_address.parse().ok();
-        Present {
-            place: ValidatorIndex(place),
-            name: member.name,
-            clients: decided.or_else(|| Some(listed()?.clients.clone())),
-            fingerprint,
-        }
+    let present = |(place, member): (u16, engine::types::Member)| Present {
+        place: ValidatorIndex(place),
+        clients: network.clients_of(&member),
+        fingerprint: Fingerprint(member.certificate_fingerprint),
+        name: member.name,
     };
     Ok((0..).zip(members.list).map(present).collect())
 }
