@@ -31,6 +31,17 @@ pub(crate) fn put_in_place(unfinished: &Path, path: &Path) -> io::Result<()> {
     sync_directory(directory_of(path))
 }
 
+/// Writes a file, durably: what it had before is there, or these bytes.
+///
+/// # Errors
+/// What the operating system answered.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, bytes)?;
+    fs::File::open(&new)?.sync_all()?;
+    put_in_place(&new, path)
+}
+
 /// Bytes that are free on the disk of a directory.
 ///
 /// # Errors

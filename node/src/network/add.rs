@@ -19,7 +19,7 @@ use super::init::{CONSENSUS_KEY, Draft, InitOptions, addresses, at, peer_section
 use super::{InitError, Member, NETWORK_FILE, Network};
 use crate::config::genesis::quoted;
 use crate::config::{ADDRESS, ConfigError, HEX32, Section};
-use crate::disk::put_in_place;
+use crate::disk::replace_file;
 
 /// The file with what administrators admit, in the directory of a new validator.
 pub const REQUEST_FILE: &str = "request.toml";
@@ -154,11 +154,8 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
 /// Writes a section behind what a file has.
 fn extend(file: &Path, section: &str) -> Result<(), InitError> {
     let text = fs::read_to_string(file).map_err(at(file))?;
-    let new = file.with_extension("new");
-    let put = fs::write(&new, format!("{}\n\n{section}", text.trim_end()))
-        .and_then(|()| fs::File::open(&new)?.sync_all())
-        .and_then(|()| put_in_place(&new, file));
-    put.map_err(at(file))
+    let extended = format!("{}\n\n{section}", text.trim_end());
+    replace_file(file, extended.as_bytes()).map_err(at(file))
 }
 
 /// An address that the files here give to somebody.

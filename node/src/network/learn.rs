@@ -22,7 +22,7 @@ use engine::types::{Digest, Epoch, Members, Support};
 use net::{Address, Fingerprint};
 
 use super::Network;
-use crate::disk::put_in_place;
+use crate::disk::replace_file;
 use crate::validator::EPOCHS_FILE;
 use crate::validator::ordering::Certificates;
 
@@ -142,11 +142,7 @@ pub fn learn(
     let mut files = Vec::new();
     for member in network.members.iter().filter(|member| member.config_file().exists()) {
         let file = member.data().join(EPOCHS_FILE);
-        let new = file.with_extension("new");
-        let written = fs::create_dir_all(member.data())
-            .and_then(|()| fs::write(&new, epochs.encode()))
-            .and_then(|()| fs::File::open(&new)?.sync_all())
-            .and_then(|()| put_in_place(&new, &file));
+        let written = fs::create_dir_all(member.data()).and_then(|()| replace_file(&file, &epochs.encode()));
         written.map_err(|error| LearnError::File { file: file.clone(), error })?;
         files.push(file);
     }
