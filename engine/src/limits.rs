@@ -156,6 +156,8 @@ pub const EVIDENCE_BYTES_MAX: usize = 2 << 20;
 pub const FETCH_REPLY_BYTES_MAX: usize = 4 << 20;
 /// Blocks in one answer to a peer that catches up.
 pub const BLOCKS_REPLY_MAX: usize = 64;
+/// Heights whose batches one request may ask for.
+pub const BODIES_REPLY_HEIGHTS_MAX: u64 = 16;
 /// The most bytes of a vote of consensus.
 pub const VOTE_BYTES_MAX: usize = 192;
 /// Checkpoints that a validator offers to its peers at a time.

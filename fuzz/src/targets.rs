@@ -293,6 +293,7 @@ fn peer_messages() -> Vec<Vec<u8>> {
         PeerMessage::FetchBatches { author: ValidatorIndex(1), above: Sequence(3), head: head(9) },
         PeerMessage::FetchBlock { digest: Digest([4; 32]) },
         PeerMessage::FetchBlocks { from: Height(7), max: 64 },
+        PeerMessage::FetchBodies { from: Height(7), heights: 16 },
         PeerMessage::BlocksReply(vec![finalized(b""), finalized(b"certificate")]),
         PeerMessage::Status {
             epoch: Epoch(0),

@@ -336,6 +336,10 @@ impl Liar {
             from: Height(self.chance.of(&[0, 1, u64::MAX])),
             max: u32::MAX,
         });
+        flood.push(PeerMessage::FetchBodies {
+            from: Height(self.chance.of(&[0, 1, u64::MAX])),
+            heights: u32::MAX,
+        });
         flood.push(PeerMessage::FetchBlock { digest });
         flood.push(PeerMessage::Holding(vec![head]));
         flood.push(PeerMessage::Overloaded);

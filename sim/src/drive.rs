@@ -161,7 +161,10 @@ impl World {
         if self.is_honest(node) {
             match (self.rule, message) {
                 (Some(Rule::BlocksFetched), PeerMessage::FetchBlock { .. })
-                | (Some(Rule::BodiesFetched), PeerMessage::FetchBatches { .. }) => return,
+                | (
+                    Some(Rule::BodiesFetched),
+                    PeerMessage::FetchBatches { .. } | PeerMessage::FetchBodies { .. },
+                ) => return,
                 _ => {}
             }
         }

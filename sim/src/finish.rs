@@ -19,8 +19,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const GO_ON: Duration = Duration::from_millis(300);
 /// How long a run waits for what administrators decide, however slow heights are.
 const DECISIONS: Duration = Duration::from_secs(15);
-/// How far behind one that follows may be: it hears of heights every half a second, and then fetches them.
-const FOLLOWS_WITHIN: u64 = 500;
+/// How far behind one that follows may be: it hears of heights, and then fetches them.
+const FOLLOWS_WITHIN: u64 = 64;
 /// At this height a chain is created and used, wherever administrators create one.
 const DECISIONS_HEIGHT: u64 = 400;
 

@@ -7,9 +7,6 @@ use engine::types::ValidatorIndex;
 
 use crate::world::World;
 
-/// How far behind one that consents to members may be.
-const READY_WITHIN: u64 = 200;
-
 impl World {
     /// Whether a node is none of the genesis, and no second process of one.
     pub(crate) fn is_spare(&self, node: usize) -> bool {
@@ -48,15 +45,14 @@ impl World {
         running.and_then(|running| running.authors.get(place).copied()).unwrap_or(place)
     }
 
-    /// Who would consent to members: it votes or follows, keeps up, and hears enough of others to know that. Heights may be
-    /// fast here, so it may be further behind than a node that consents.
+    /// Who would consent to members: it votes or follows, keeps up, and hears enough of others to know that.
     pub(crate) fn ready(&self) -> BTreeSet<usize> {
         let is_ready = |node: &usize| {
             let Some(running) = &self.nodes[*node].running else { return false };
             let replica = &running.replica;
             let has_lost = replica.is_rejoining() || replica.is_learning() || replica.is_hearing();
-            let keeps_up = replica.behind().is_none_or(|blocks| blocks <= READY_WITHIN);
-            running.epoch == self.epochs && replica.knows_the_height() && keeps_up && !has_lost
+            let keeps_up = replica.knows_the_height() && replica.behind().is_none();
+            running.epoch == self.epochs && keeps_up && !has_lost
         };
         self.everybody().filter(is_ready).collect()
     }

@@ -97,10 +97,17 @@ impl Stream {
     }
 
     /// Whether a batch that was asked for by its digest may be taken: nobody can make this validator keep more than
-    /// twice an author's share by naming heads that are not final.
+    /// twice an author's share by naming heads that are not final, or what lies beyond the window.
     #[must_use]
     pub fn has_room(&self, batch: &Batch) -> bool {
-        self.bytes + batch.bytes().len() <= 2 * self.bytes_max
+        self.is_near(batch.id().sequence) && self.bytes + batch.bytes().len() <= 2 * self.bytes_max
+    }
+
+    /// Whether a sequence lies within the window above the cut. What lies beyond it is of no use yet: a validator that
+    /// is far behind would fill its room with it, and have none for what comes next.
+    #[must_use]
+    pub fn is_near(&self, sequence: Sequence) -> bool {
+        sequence.0 <= self.cut.sequence.0 + STREAM_BATCHES_MAX as u64
     }
 
     /// Bytes that this author's batches may take.
@@ -183,7 +190,7 @@ impl Stream {
         if sequence <= self.cut.sequence || self.is_known(batch.digest()) {
             return Err(Refused::Known);
         }
-        if sequence.0 > self.cut.sequence.0 + STREAM_BATCHES_MAX as u64
+        if !self.is_near(sequence)
             || self.nodes.len() >= 2 * STREAM_BATCHES_MAX
             || self.bytes + batch.bytes().len() > self.bytes_max
         {
@@ -425,15 +432,15 @@ impl Stream {
         self.held.sequence > from.sequence
     }
 
-    /// A head that at least `witnesses` validators say that they hold or have passed, and that is not here: of those
-    /// validators, the one that says the least.
+    /// A head within the window that at least `witnesses` validators say that they hold or have passed, and that is not
+    /// here: of those validators, the one that says the least.
     #[must_use]
     pub fn lacking(&self, witnesses: usize) -> Option<Head> {
         let mut ahead: Vec<Head> =
             self.told.iter().copied().filter(|head| head.sequence > self.held.sequence).collect();
         ahead.sort_by(|a, b| b.cmp(a));
         let least = *ahead.get(witnesses.checked_sub(1)?)?;
-        (!self.is_known(&least.digest)).then_some(least)
+        (self.is_near(least.sequence) && !self.is_known(&least.digest)).then_some(least)
     }
 
     /// The cut has moved: what lies below it, and on branches that leave it, is forgotten.

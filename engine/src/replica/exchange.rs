@@ -13,10 +13,14 @@ use crate::wire::{Block, FinalizedBlock, PeerMessage};
 
 /// How often peers are told where this validator stands, at most.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// How often those that follow are told, at most: nobody proposes anything to them, so this is how they hear of blocks.
+const OBSERVERS_TOLD_EVERY: Duration = Duration::from_millis(25);
 /// Bytes of batches that one peer is sent in a second when it asks for them.
 const SERVED_BYTES_MAX: usize = 64 << 20;
 /// What looking for a block or a batch costs of that, found or not.
 pub(super) const SEARCH_BYTES: usize = 16 << 10;
+/// What the batches of some heights cost of it, about.
+const BODIES_BYTES: usize = FETCH_REPLY_BYTES_MAX / 4;
 /// How many views ahead of this validator's own a proposed block may be.
 const VIEWS_AHEAD: u64 = 64;
 
@@ -107,6 +111,12 @@ impl Replica {
                 let read = Read::Blocks { from: first, max, committed: self.committed };
                 ports.hand_on(Work::Read(from, read));
             }
+            PeerMessage::FetchBodies { from: first, heights } => {
+                if self.may_serve(from, BODIES_BYTES, now) {
+                    let read = Read::Bodies { from: first, heights, committed: self.committed };
+                    ports.hand_on(Work::Read(from, read));
+                }
+            }
             PeerMessage::FetchBatches { author, above, head } => {
                 self.serve_batches(from, author, above, head, now, ports);
             }
@@ -141,6 +151,7 @@ impl Replica {
             PeerMessage::Status { .. }
                 | PeerMessage::FetchBlock { .. }
                 | PeerMessage::FetchBlocks { .. }
+                | PeerMessage::FetchBodies { .. }
                 | PeerMessage::FetchBatches { .. }
                 | PeerMessage::FetchStored { .. }
                 | PeerMessage::FetchStates
@@ -355,9 +366,17 @@ impl Replica {
             for peer in &self.connected {
                 ports.send(To::One(*peer), &self.status(self.yours(*peer), ports));
             }
-            for peer in &self.observers {
-                ports.send(To::One(*peer), &self.status(Head::NONE, ports));
-            }
+            self.tell_observers(now, ports);
         }
+    }
+
+    /// Those that follow hear of a committed height soon.
+    pub(super) fn tell_observers(&mut self, now: Now, ports: &mut impl Ports) {
+        if self.observers.is_empty() || now.monotonic < self.last_told_observers + OBSERVERS_TOLD_EVERY {
+            return;
+        }
+        self.last_told_observers = now.monotonic;
+        let to = To::Some(self.observers.iter().copied().collect());
+        ports.send(to, &self.status(Head::NONE, ports));
     }
 }

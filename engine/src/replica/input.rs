@@ -159,6 +159,15 @@ pub enum Read {
         /// The last height that may be given.
         committed: Height,
     },
+    /// The batches of committed blocks.
+    Bodies {
+        /// The first height.
+        from: Height,
+        /// Of how many heights.
+        heights: u32,
+        /// The last height that may be given.
+        committed: Height,
+    },
     /// One record of a committed height.
     Stored {
         /// The height.

@@ -20,6 +20,7 @@ mod committer;
 mod epochs;
 mod exchange;
 mod feed;
+mod fetching;
 mod hints;
 mod index;
 mod input;

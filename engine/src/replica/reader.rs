@@ -5,7 +5,8 @@ use thiserror::Error;
 
 use super::{BlockIndex, CommittedBlock, KIND_BATCH, KIND_COMMITTED, KIND_STATE, Read};
 use crate::limits::{
-    BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, FETCH_REPLY_BYTES_MAX, FINALIZATION_BYTES_MAX, STORED_BYTES_MAX,
+    BLOCK_BYTES_MAX, BLOCKS_REPLY_MAX, BODIES_REPLY_HEIGHTS_MAX, FETCH_REPLY_BYTES_MAX,
+    FINALIZATION_BYTES_MAX, STORED_BYTES_MAX,
 };
 use crate::store::{Position, Record, Records, StoreError};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
@@ -156,6 +157,11 @@ impl<R: Records> JournalReader<'_, R> {
                 answer.push(PeerMessage::BlocksReply(blocks));
                 read
             }
+            Read::Bodies { from, heights, committed } => {
+                let heights = u64::from(heights).min(BODIES_REPLY_HEIGHTS_MAX);
+                let end = from.0.saturating_add(heights).min(committed.0.saturating_add(1));
+                self.bodies(from, Height(end), stopped, answer)
+            }
             Read::Stored { height, place } => {
                 let read = self.record_of(height, place);
                 let bytes = read.as_ref().map_or_else(|_| Bytes::new(), Clone::clone);
@@ -203,6 +209,31 @@ impl<R: Records> JournalReader<'_, R> {
             // Who has it goes on as the next epoch's validators do.
             if ends_epoch {
                 break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The batches of committed blocks from one height on, below another: of each block backwards.
+    fn bodies(
+        &self,
+        from: Height,
+        end: Height,
+        stopped: &dyn Fn() -> bool,
+        found: &mut Vec<PeerMessage>,
+    ) -> Result<(), ReadError> {
+        let mut bytes = 0;
+        for height in (from.0..end.0).map(Height) {
+            if stopped() {
+                break;
+            }
+            let (committed, _) = self.block(height)?;
+            for batch in self.batches(&committed)?.into_iter().rev() {
+                bytes += batch.bytes().len();
+                if bytes > FETCH_REPLY_BYTES_MAX && !found.is_empty() {
+                    return Ok(());
+                }
+                found.push(PeerMessage::Batch(batch.bytes().clone()));
             }
         }
         Ok(())

@@ -254,6 +254,8 @@ pub struct Replica {
     pub(super) recent: VecDeque<Digest>,
     pub(super) recent_heights: BTreeMap<Digest, Height>,
     pub(super) dispatched: Height,
+    /// The bodies of the finalized blocks up to there were asked for by height.
+    pub(super) bodies_asked: Height,
     pub(super) executed: Height,
     /// Whether the height after the last executed one has payments between chains to execute.
     pub(super) in_flight: bool,
@@ -261,6 +263,7 @@ pub struct Replica {
 
     pub(super) last_tick: Duration,
     pub(super) last_status: (Duration, Height),
+    pub(super) last_told_observers: Duration,
     pub(super) halted: bool,
 }
 
@@ -330,7 +333,7 @@ impl Replica {
             streams,
             fetches: Fetches::new(),
             tree,
-            sync: CatchUp::new(heard_faulty),
+            sync: if follows { CatchUp::following(heard_faulty) } else { CatchUp::new(heard_faulty) },
             states: StateSync::new(*genesis.network(), heard_faulty),
             gap: Gap::default(),
             connected: BTreeSet::new(),
@@ -376,11 +379,13 @@ impl Replica {
             recent: VecDeque::new(),
             recent_heights: BTreeMap::new(),
             dispatched: height,
+            bodies_asked: height,
             executed: height,
             in_flight,
             committed: height,
             last_tick: Duration::ZERO,
             last_status: (Duration::ZERO, Height(0)),
+            last_told_observers: Duration::ZERO,
             halted: false,
             settings,
         }
@@ -487,10 +492,13 @@ impl Replica {
                     self.tree.decided_members(height, members.digest());
                 }
                 self.reconsider(now, ports)?;
-                self.dispatch(now, ports)?;
+                self.dispatch(ports)?;
+                self.want_finalized(now, ports);
+                self.poll_sync(now, ports);
             }
             Input::Committed(height) => {
                 self.committed = height;
+                self.tell_observers(now, ports);
                 let head = self.tree.head();
                 if head.ends_epoch && head.height == height {
                     ports.hand_on(Work::NextEpoch(height));
@@ -520,7 +528,7 @@ impl Replica {
             self.last_tick = now.monotonic;
             self.refuse_expired(ports);
             self.fetch_what_others_hold(now);
-            self.want_finalized(now);
+            self.want_finalized(now, ports);
             self.reconsider(now, ports)?;
             self.tell_overloaded(now, ports);
             self.push_again(now, ports);

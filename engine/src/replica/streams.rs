@@ -10,12 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use kernels::ed25519;
 
+use super::fetching::BATCH_PATIENCE;
 use super::state::{Checking, Told, Unstable};
 use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
 use crate::availability::{RETRY_AFTER, Refused, Wanted};
 use crate::limits::STREAM_BATCHES_MAX;
 use crate::store::Durable;
-use crate::types::{Digest, Head, Sequence, ValidatorIndex};
+use crate::types::{Digest, Head, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
 use crate::wire::{Batch, PeerMessage};
 
@@ -31,8 +32,6 @@ const HOLDING_TO_ALL: u32 = 4;
 const LEADERS_TOLD: u64 = 2;
 /// How long after a request an answer to it may come without being an offence.
 const LATE_ANSWER: Duration = Duration::from_secs(5);
-/// How long a batch may be missing before it is asked for, where its author is probably still sending it.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Replica {
     /// A batch from a peer, nothing checked.
@@ -150,7 +149,7 @@ impl Replica {
     }
 
     /// Whether a batch is here and waits for its height.
-    fn waits(&self, author: ValidatorIndex, digest: &Digest) -> bool {
+    pub(super) fn waits(&self, author: ValidatorIndex, digest: &Digest) -> bool {
         self.early[usize::from(author.0)].contains_key(digest)
     }
 
@@ -187,64 +186,6 @@ impl Replica {
     /// Whether what a peer sends may answer a request that was forgotten or answered by another.
     pub(super) fn may_be_late_answer(&self, from: ValidatorIndex, now: Now) -> bool {
         self.last_asked[usize::from(from.0)].is_some_and(|asked| now.monotonic < asked + LATE_ANSWER)
-    }
-
-    /// Asks for the batch before this one if it is not here and not on its way.
-    fn want_previous(&mut self, batch: &Batch, finalized: bool, patience: Duration, now: Now) {
-        let (author, previous) = (batch.id().author, batch.previous());
-        let stream = &self.streams[usize::from(author.0)];
-        let here = previous.sequence <= stream.cut().sequence || stream.batch(&previous.digest).is_some();
-        if !here {
-            self.want_batch(author, previous, finalized, Vec::new(), patience, now);
-        }
-    }
-
-    /// Says that a batch is missing. `best` are asked first. A copy of another peer that is being checked may be wrong.
-    pub(super) fn want_batch(
-        &mut self,
-        author: ValidatorIndex,
-        head: Head,
-        finalized: bool,
-        best: Vec<ValidatorIndex>,
-        patience: Duration,
-        now: Now,
-    ) {
-        // It is here, or the author's own copy is on its way through the verifiers.
-        if self.waits(author, &head.digest) {
-            return;
-        }
-        if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&author)) {
-            return;
-        }
-        let before = Sequence(head.sequence.0.saturating_sub(1));
-        let above = match self.fetches.wanted(&head.digest) {
-            // It stands in the request.
-            Some(_) => before,
-            None => self.on_its_way_below(author, &head).min(before),
-        };
-        let stream = &self.streams[usize::from(author.0)];
-        let holders = || {
-            // Far behind, most peers may not have it any more.
-            let mut holders = self.sync.keepers(self.dispatched.next());
-            holders.extend(best);
-            let all = (0..stream.validators() as u16).map(ValidatorIndex);
-            let holding = all.filter(|peer| stream.told_by(*peer).sequence >= head.sequence);
-            holders.extend(std::iter::once(author).chain(holding));
-            let mut seen = BTreeSet::from([self.settings.me]);
-            holders.retain(|peer| seen.insert(*peer));
-            holders
-        };
-        let wanted = Wanted::Batches { author, above, head, finalized };
-        self.fetches.want(head.digest, wanted, holders, patience, now.monotonic);
-    }
-
-    /// Up to where a stream is here, or on its way from its author through the verifiers, below a head that is missing.
-    /// What is as high as that head, or higher, has a gap below it or lies on another branch, and says nothing.
-    pub(super) fn on_its_way_below(&self, author: ValidatorIndex, head: &Head) -> Sequence {
-        let stream = &self.streams[usize::from(author.0)];
-        let ends = [self.received(author), stream.held()];
-        let below = ends.into_iter().find(|end| end.sequence < head.sequence);
-        below.unwrap_or(stream.cut()).sequence
     }
 
     /// A copy of a batch is no longer with the verifiers.
@@ -287,7 +228,7 @@ impl Replica {
     ) -> Result<(), Halt> {
         let (author, head, previous) = (batch.id().author, batch.head(), batch.previous());
         self.fetches.arrived(&head.digest);
-        self.want_previous(&batch, false, PATIENCE, now);
+        self.want_previous(&batch, false, BATCH_PATIENCE, now);
         self.count_late(author, &head.digest);
         let stream = &mut self.streams[usize::from(author.0)];
         let contradiction = stream.contradicts(&batch);
@@ -310,7 +251,7 @@ impl Replica {
         self.appended = self.appended.max(position);
         self.unstable.push_back((position, Unstable::Batch(author, head.digest)));
         self.reconsider(now, ports)?;
-        self.dispatch(now, ports)
+        self.dispatch(ports)
     }
 
     /// The journal has become durable up to somewhere.
@@ -536,36 +477,6 @@ impl Replica {
     pub(super) fn held(&self) -> PeerMessage {
         let streams = self.streams.iter().take(self.validators());
         PeerMessage::Holding(streams.map(|stream| stream.held()).collect())
-    }
-
-    /// R4: what f+1 peers say that they hold exists, so it is fetched before anybody asks about it.
-    pub(super) fn fetch_what_others_hold(&mut self, now: Now) {
-        let witnesses = self.faulty + 1;
-        for author in 0..self.validators() {
-            if let Some(head) = self.streams[author].lacking(witnesses) {
-                self.want_batch(ValidatorIndex(author as u16), head, false, Vec::new(), PATIENCE, now);
-            }
-        }
-    }
-
-    /// Sends the requests that are due.
-    pub(super) fn send_requests(&mut self, now: Now, ports: &mut impl Ports) {
-        if self.fetches.deadline().is_none_or(|deadline| now.monotonic < deadline) {
-            return;
-        }
-        let connected: Vec<ValidatorIndex> = self.connected.iter().copied().collect();
-        let is_coming = |digest: &Digest| self.checking.contains_key(digest);
-        for ask in self.fetches.poll(&connected, is_coming, now.monotonic) {
-            let message = match ask.wanted {
-                Wanted::Block => PeerMessage::FetchBlock { digest: ask.digest },
-                Wanted::Batches { author, above, head, .. } => {
-                    PeerMessage::FetchBatches { author, above, head }
-                }
-            };
-            self.last_asked[usize::from(ask.to.0)] = Some(now.monotonic);
-            ports.observe(Observation::Fetched);
-            ports.send(To::One(ask.to), &message);
-        }
     }
 
     /// Whether a batch is in the journal, durably.

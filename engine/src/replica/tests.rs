@@ -2,6 +2,7 @@
 //! asks what consensus would ask.
 
 mod as_of;
+mod catching_up;
 mod chains;
 mod checkpoints;
 mod feed;

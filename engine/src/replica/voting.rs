@@ -12,23 +12,20 @@
 
 use std::time::Duration;
 
+use super::fetching::PATIENCE;
 use super::recovery::bytes_of;
 use super::state::{Certifying, Judging, Own, Proposing, Unstable};
 use super::{
     Answer, CheckpointDue, Halt, Job, KIND_BATCH, KIND_BLOCK, Now, Observation, OwnBatch, Ports, QuestionId,
     Replica, Stage, To, Work,
 };
-use crate::availability::{Gap, Stream, Wanted};
+use crate::availability::{Gap, Stream};
 use crate::limits::ROOT_LAG_MAX;
 use crate::order::{Finality, FinalizeError, Finalized, Insert, Judgement, Position, Proposal, Wait};
 use crate::store::Position as LogPosition;
 use crate::types::{Digest, Head, Height, Refusal, ValidatorIndex};
 use crate::wire::{Block, PeerMessage};
 
-/// How long a block or body may be missing before it is asked for: it is mostly on its way.
-const PATIENCE: Duration = Duration::from_millis(30);
-/// How many finalized blocks have their bodies fetched at a time.
-const BLOCKS_FETCHED_AT_ONCE: usize = 8;
 /// How many executed blocks are found by their digest, for peers that miss one.
 const RECENT_BLOCKS: usize = 1_024;
 /// R8: what one view that was lost for an author's late bodies counts, what each finalized block takes off, and from
@@ -329,18 +326,6 @@ impl Replica {
         Ok(())
     }
 
-    pub(super) fn want_block(
-        &mut self,
-        digest: Digest,
-        best: Vec<ValidatorIndex>,
-        patience: Duration,
-        now: Now,
-    ) {
-        let me = self.settings.me;
-        let holders = || best.into_iter().filter(|peer| *peer != me).collect();
-        self.fetches.want(digest, Wanted::Block, holders, patience, now.monotonic);
-    }
-
     /// Takes in a block, and does whatever it makes possible.
     pub(super) fn insert_block(
         &mut self,
@@ -398,7 +383,7 @@ impl Replica {
             Err(fork @ FinalizeError::Fork { .. }) => return Err(fork.into()),
         };
         if blocks.is_empty() {
-            self.want_finalized(now);
+            self.want_finalized(now, ports);
             return Ok(());
         }
         self.measure_views(&blocks, now);
@@ -413,7 +398,9 @@ impl Replica {
             self.awaited.clear();
         }
         ports.observe(Observation::Finalized(self.tree.head().height));
-        self.dispatch(now, ports)
+        self.dispatch(ports)?;
+        self.want_finalized(now, ports);
+        Ok(())
     }
 
     /// Of the blocks in the journal only those are of use that are known above the last final one, or final and not
@@ -440,31 +427,9 @@ impl Replica {
         self.started.retain(|digest, _| tree.block(digest).is_some());
     }
 
-    /// Asks for what holds back finalized blocks: an ancestor, or the bodies of the next few.
-    pub(super) fn want_finalized(&mut self, now: Now) {
-        if let Some(missing) = self.tree.missing() {
-            self.want_block(missing, Vec::new(), PATIENCE, now);
-        }
-        let mut from: Vec<Head> = self.streams.iter().map(|stream| stream.cut()).collect();
-        let cuts: Vec<Vec<Head>> = self
-            .finalized
-            .iter()
-            .take(BLOCKS_FETCHED_AT_ONCE)
-            .map(|(block, _)| block.value().cut().to_vec())
-            .collect();
-        for to in cuts {
-            for (author, (from, to)) in from.iter().zip(&to).enumerate() {
-                if let Err(Gap::Missing(head)) = self.streams[author].path(from, to) {
-                    self.want_batch(ValidatorIndex(author as u16), head, true, Vec::new(), PATIENCE, now);
-                }
-            }
-            from = to;
-        }
-    }
-
-    /// Hands finalized blocks to the committer, in order, as far as every body is here; asks for those that are not.
-    /// The committer is never more blocks behind than a block may be ahead of execution.
-    pub(super) fn dispatch(&mut self, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
+    /// Hands finalized blocks to the committer, in order, as far as every body is here. The committer is never more
+    /// blocks behind than a block may be ahead of execution.
+    pub(super) fn dispatch(&mut self, ports: &mut impl Ports) -> Result<(), Halt> {
         while let Some((block, _)) = self.finalized.front()
             && self.dispatched.0 - self.executed.0 < ROOT_LAG_MAX
         {
@@ -472,7 +437,6 @@ impl Replica {
             let here =
                 self.streams.iter().zip(cut).all(|(stream, to)| stream.path(&stream.cut(), to).is_ok());
             if !here {
-                self.want_finalized(now);
                 return Ok(());
             }
             let (block, finalized) = self.finalized.pop_front().expect("looked at above");

@@ -19,6 +19,7 @@
 mod by_state;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -121,10 +122,12 @@ impl Tip {
 }
 
 /// The catch-up of one validator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CatchUp {
     peers: BTreeMap<ValidatorIndex, Peer>,
     faulty: usize,
+    /// How many blocks a peer may be ahead before ranges are asked for.
+    lag_min: u64,
     range: Option<Asked>,
     tip: Option<Tip>,
     head_since: Option<(Height, Duration)>,
@@ -135,7 +138,17 @@ impl CatchUp {
     /// Nothing known of anybody, in a network of which `faulty` validators may lie.
     #[must_use]
     pub fn new(faulty: usize) -> Self {
-        Self { faulty, ..Self::default() }
+        Self::with(faulty, LAG_MIN)
+    }
+
+    /// The same for one that follows: nobody proposes blocks to it, so it asks for every one.
+    #[must_use]
+    pub fn following(faulty: usize) -> Self {
+        Self::with(faulty, 1)
+    }
+
+    fn with(faulty: usize, lag_min: u64) -> Self {
+        Self { peers: BTreeMap::new(), faulty, lag_min, range: None, tip: None, head_since: None, turn: 0 }
     }
 
     /// A peer has connected. Where it stands is not known any more; what it did wrong is.
@@ -287,7 +300,7 @@ impl CatchUp {
         let stalled = (lag > 0 || is_left) && now >= since + STALL_PATIENCE;
         let execution_keeps_up =
             progress.head.0 - progress.executed.0.min(progress.head.0) < BLOCKS_REPLY_MAX as u64;
-        if !(lag >= LAG_MIN || stalled) || !execution_keeps_up {
+        if !(lag >= self.lag_min || stalled) || !execution_keeps_up {
             return None;
         }
         // A peer that did not go on from its own tip, or whose blocks come to no certificate in time, is not asked for
@@ -299,15 +312,17 @@ impl CatchUp {
         let going_on = self.tip.as_ref().and_then(|tip| Some((tip.top()?.0.next(), tip.peer)));
         let (from, peer) = match going_on {
             Some(going_on) => going_on,
-            None => (progress.head.next(), self.next_peer(progress.head.next())?),
+            None => (progress.head.next(), self.peer_with(progress.head.next()..=progress.head.next())?),
         };
         self.range = Some(Asked { from, peer, deadline: now + ANSWER_TIMEOUT });
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
-    /// The next trusted peer, in turns, that says that it has committed a height and keeps it.
-    fn next_peer(&mut self, height: Height) -> Option<ValidatorIndex> {
-        let keeps = |peer: &Peer| !peer.had_nothing && (peer.kept_from..=peer.committed).contains(&height);
+    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them.
+    pub fn peer_with(&mut self, heights: RangeInclusive<Height>) -> Option<ValidatorIndex> {
+        let keeps = |peer: &Peer| {
+            !peer.had_nothing && peer.kept_from <= *heights.start() && *heights.end() <= peer.committed
+        };
         let able = self.trusted().filter(|(_, peer)| keeps(peer));
         let able: Vec<ValidatorIndex> = able.map(|(index, _)| index).collect();
         self.turn = self.turn.wrapping_add(1);

@@ -69,7 +69,16 @@ pub enum PeerMessage {
         /// How many at most.
         max: u32,
     },
-    /// The answer. Fewer than asked for if there are no more, or if the message would be too long.
+    /// Asks for the batches that committed blocks order, ascending by height. They are sent as `Batch`, of each block and
+    /// author the last one first; as many as fit into
+    /// [`FETCH_REPLY_BYTES_MAX`](crate::limits::FETCH_REPLY_BYTES_MAX).
+    FetchBodies {
+        /// The first height.
+        from: Height,
+        /// Of how many heights.
+        heights: u32,
+    },
+    /// The answer to `FetchBlocks`. Fewer than asked for if there are no more, or if the message would be too long.
     BlocksReply(Vec<FinalizedBlock>),
     /// Where the sender stands.
     Status {
@@ -165,6 +174,7 @@ const FETCH_LAST_VOTE: u8 = 16;
 const LAST_VOTE: u8 = 17;
 const FETCH_STORED: u8 = 18;
 const STORED: u8 = 19;
+const FETCH_BODIES: u8 = 20;
 /// Bytes of a [`StateOffer`].
 const OFFER_BYTES: usize = 8 + 4 + 32;
 
@@ -194,6 +204,9 @@ impl PeerMessage {
             }
             Self::FetchBlocks { from, max } => {
                 writer.u8(FETCH_BLOCKS).u64(from.0).u32(*max);
+            }
+            Self::FetchBodies { from, heights } => {
+                writer.u8(FETCH_BODIES).u64(from.0).u32(*heights);
             }
             Self::BlocksReply(blocks) => {
                 assert!(blocks.len() <= BLOCKS_REPLY_MAX, "{} blocks in one reply", blocks.len());
@@ -284,6 +297,9 @@ impl PeerMessage {
             FETCH_BLOCK => Self::FetchBlock { digest: reader.digest("wanted digest")? },
             FETCH_BLOCKS => {
                 Self::FetchBlocks { from: Height(reader.u64("height")?), max: reader.u32("blocks")? }
+            }
+            FETCH_BODIES => {
+                Self::FetchBodies { from: Height(reader.u64("height")?), heights: reader.u32("heights")? }
             }
             BLOCKS_REPLY => {
                 let count = reader.count("blocks", BLOCKS_REPLY_MAX, 1)?;

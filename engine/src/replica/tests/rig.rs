@@ -164,7 +164,12 @@ pub struct Rig {
     questions: u64,
     /// What those that start from now on know of later epochs.
     pub known: Option<Epochs>,
+    /// Sees every message, from whom and to whom, and says whether it arrives.
+    pub link: Link,
 }
+
+/// See [`Rig::link`].
+pub type Link = Box<dyn FnMut(usize, usize, &PeerMessage) -> bool>;
 
 impl Rig {
     /// So many validators, connected.
@@ -176,7 +181,8 @@ impl Rig {
     pub fn with_quota(validators: usize, quota: Quota) -> Self {
         let genesis = Arc::new(genesis(validators, quota));
         let (isolated, now) = (BTreeSet::new(), Duration::from_secs(10));
-        let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0, known: None };
+        let link: Link = Box::new(|_, _, _| true);
+        let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0, known: None, link };
         for me in 0..validators {
             let node = rig.start(me, tempfile::tempdir().unwrap(), Standing::default());
             rig.nodes.push(node);
@@ -458,7 +464,8 @@ impl Rig {
         let message = PeerMessage::decode(&message.encode()).unwrap();
         for peer in to.into_iter().filter(|peer| connected.contains(peer)) {
             let peer = usize::from(peer.0);
-            if !self.isolated.contains(&from) && !self.isolated.contains(&peer) {
+            let is_cut_off = self.isolated.contains(&from) || self.isolated.contains(&peer);
+            if !is_cut_off && (self.link)(from, peer, &message) {
                 self.deliver(from, peer, message.clone());
             }
         }

@@ -1,0 +1,113 @@
+//! Those that are many heights behind.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::limits::STREAM_BATCHES_MAX;
+
+/// Three validators order a payment in each view; the fourth hears nothing of it. They may be left alone for good.
+fn order_without_3(rig: &mut Rig, views: std::ops::RangeInclusive<u64>) {
+    rig.isolate(3);
+    for view in views {
+        let leader = (view % 3) as usize;
+        rig.offer(leader, view % 8, view / 8).unwrap();
+        rig.advance(60);
+        let parent = rig.last_block(0);
+        rig.order_at(0..3, leader, view, parent);
+    }
+}
+
+/// The fourth comes back, and the others notice it.
+fn come_back(rig: &mut Rig) {
+    rig.heal();
+    let now = rig.now();
+    for peer in 0..3 {
+        rig.nodes[3].input(Input::Disconnected(ValidatorIndex(peer)), now);
+        rig.nodes[usize::from(peer)].input(Input::Disconnected(ValidatorIndex(3)), now);
+    }
+    for peer in 0..3 {
+        rig.connect(3, peer);
+    }
+}
+
+fn count(rig: &mut Rig) -> Rc<RefCell<Vec<PeerMessage>>> {
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&asked);
+    rig.link = Box::new(move |from, _, message| {
+        let asks = matches!(message, PeerMessage::FetchBodies { .. } | PeerMessage::FetchBatches { .. });
+        if from == 3 && asks {
+            seen.borrow_mut().push(message.clone());
+        }
+        true
+    });
+    asked
+}
+
+#[test]
+fn bodies_of_many_heights_are_fetched_at_once_and_none_twice() {
+    const HEIGHTS: u64 = 150;
+    let mut rig = Rig::new(4);
+    order_without_3(&mut rig, 1..=HEIGHTS);
+    let asked = count(&mut rig);
+    come_back(&mut rig);
+    rig.advance(1_000);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(HEIGHTS));
+    let asked = asked.borrow();
+    let range = |message: &PeerMessage| match message {
+        PeerMessage::FetchBodies { from, heights } => (from.0, from.0 + u64::from(*heights)),
+        other => panic!("{other:?}"),
+    };
+    let ranges: Vec<_> = asked.iter().map(range).collect();
+    assert!(ranges.len() <= 16, "{ranges:?}");
+    assert_eq!((ranges[0].0, ranges.last().unwrap().1), (1, HEIGHTS + 1));
+    assert!(ranges.windows(2).all(|two| two[0].1 == two[1].0), "{ranges:?}");
+}
+
+#[test]
+fn bodies_that_do_not_come_are_asked_for_by_their_names() {
+    let mut rig = Rig::new(4);
+    order_without_3(&mut rig, 1..=60);
+    // Nobody answers the first question; one of the three never does, and loses every third batch of its answers to the
+    // others.
+    let mut batches = 0;
+    rig.link = Box::new(move |from, to, message| match message {
+        PeerMessage::FetchBodies { from: first, .. } if first.0 == 1 || to == 1 => false,
+        PeerMessage::Batch(_) if from != 1 => {
+            batches += 1;
+            batches % 3 != 0
+        }
+        _ => true,
+    });
+    come_back(&mut rig);
+    rig.advance(8_000);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(60));
+}
+
+/// Of what the others hold at present nothing can be judged by one that is far behind. If it filled its room with that,
+/// nothing would have room that comes next.
+#[test]
+fn one_that_is_far_behind_does_not_fetch_what_others_hold_now() {
+    const BATCHES: u64 = STREAM_BATCHES_MAX as u64 + 40;
+    let mut rig = Rig::new(4);
+    order_without_3(&mut rig, 1..=3 * BATCHES);
+    // The authors have sealed more, which nothing orders.
+    for sender in 0..8 {
+        rig.offer((sender % 3) as usize, sender, 3 * BATCHES / 8 + 1).unwrap();
+        rig.advance(60);
+    }
+    let asked = count(&mut rig);
+    // No blocks come: what is asked for comes from what others hold.
+    let mut inner = std::mem::replace(&mut rig.link, Box::new(|_, _, _| true));
+    rig.link = Box::new(move |from, to, message| {
+        inner(from, to, message) && !matches!(message, PeerMessage::BlocksReply(_))
+    });
+    come_back(&mut rig);
+    rig.advance(3_000);
+    let above = asked.borrow();
+    assert!(above.is_empty(), "{above:?}");
+
+    rig.link = Box::new(|_, _, _| true);
+    rig.advance(6_000);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(3 * BATCHES));
+}
