@@ -233,7 +233,7 @@ impl Replica {
             self.offence(from, Offence::FalseSync, ports);
             return Ok(());
         };
-        self.sync.certified(from);
+        self.sync.certified(from, last.block.height());
         for FinalizedBlock { block, .. } in blocks {
             self.tree.insert(block, true);
         }

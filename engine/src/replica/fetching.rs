@@ -30,13 +30,16 @@ impl Replica {
         if let Some(missing) = self.tree.missing() {
             self.want_block(missing, Vec::new(), PATIENCE, now);
         }
-        let is_behind = self.is_follower() || self.finalized.len() as u64 > BLOCKS_AWAITED;
-        let (up_to, patience) = if is_behind {
-            self.ask_bodies(ports);
-            (self.bodies_asked, BODIES_PATIENCE)
+        if self.is_follower() || self.finalized.len() as u64 > BLOCKS_AWAITED {
+            self.ask_bodies(now, ports);
+            self.want_bodies(self.bodies_asked, BODIES_PATIENCE, now);
         } else {
-            (Height(self.dispatched.0 + BLOCKS_AWAITED), PATIENCE)
-        };
+            self.want_bodies(Height(self.dispatched.0 + BLOCKS_AWAITED), PATIENCE, now);
+        }
+    }
+
+    /// The same for the bodies of finalized blocks up to a height, each by its name.
+    fn want_bodies(&mut self, up_to: Height, patience: Duration, now: Now) {
         for author in 0..self.validators() {
             for (above, head) in self.lacking(author, up_to) {
                 let author = ValidatorIndex(author as u16);
@@ -47,7 +50,7 @@ impl Replica {
 
     /// Asks peers in turns for the bodies of the next finalized blocks, a range of heights of each. What is lost, or
     /// comes from a liar, is asked for by its name afterwards.
-    fn ask_bodies(&mut self, ports: &mut impl Ports) {
+    fn ask_bodies(&mut self, now: Now, ports: &mut impl Ports) {
         let last = self.last_with_room();
         let mut first = self.bodies_asked.max(self.dispatched).next();
         while first <= last {
@@ -57,10 +60,13 @@ impl Replica {
                 return;
             }
             let end = Height(whole.min(last.0));
-            if let Some(peer) = self.sync.peer_with(first..=end) {
-                let heights = (end.0 - first.0 + 1) as u32;
-                ports.observe(Observation::Fetched);
-                ports.send(To::One(peer), &PeerMessage::FetchBodies { from: first, heights });
+            match self.sync.peer_with(first..=end) {
+                Some(peer) => {
+                    let heights = (end.0 - first.0 + 1) as u32;
+                    ports.observe(Observation::Fetched);
+                    ports.send(To::One(peer), &PeerMessage::FetchBodies { from: first, heights });
+                }
+                None => self.want_bodies(end, Duration::ZERO, now),
             }
             (self.bodies_asked, first) = (end, end.next());
         }

@@ -81,6 +81,8 @@ struct Peer {
     /// It has said on this connection where it stands.
     heard: bool,
     committed: Height,
+    /// The highest committed block that it has given: its last status may be older.
+    given: Height,
     /// The first height that it keeps.
     kept_from: Height,
     /// It is in a later epoch: it has the last block of this one.
@@ -155,7 +157,7 @@ impl CatchUp {
     pub fn connected(&mut self, peer: ValidatorIndex) {
         let peer = self.peers.entry(peer).or_default();
         (peer.connected, peer.heard) = (true, false);
-        (peer.committed, peer.kept_from) = (Height(0), Height(0));
+        (peer.committed, peer.given, peer.kept_from) = (Height(0), Height(0), Height(0));
     }
 
     /// A peer has gone: it is not asked, and what it was asked is asked elsewhere.
@@ -270,9 +272,10 @@ impl CatchUp {
         }
     }
 
-    /// The certificate of a peer's last answer holds.
-    pub fn certified(&mut self, peer: ValidatorIndex) {
+    /// The certificate of a peer's last answer holds, up to a height.
+    pub fn certified(&mut self, peer: ValidatorIndex, up_to: Height) {
         if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.given = peer.given.max(up_to);
             peer.strikes = peer.strikes.saturating_sub(1);
         }
     }
@@ -321,7 +324,8 @@ impl CatchUp {
     /// The next trusted peer, in turns, that says that it has committed some heights and keeps them.
     pub fn peer_with(&mut self, heights: RangeInclusive<Height>) -> Option<ValidatorIndex> {
         let keeps = |peer: &Peer| {
-            !peer.had_nothing && peer.kept_from <= *heights.start() && *heights.end() <= peer.committed
+            let committed = peer.committed.max(peer.given);
+            !peer.had_nothing && peer.kept_from <= *heights.start() && *heights.end() <= committed
         };
         let able = self.trusted().filter(|(_, peer)| keeps(peer));
         let able: Vec<ValidatorIndex> = able.map(|(index, _)| index).collect();

@@ -67,6 +67,40 @@ fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
 }
 
 #[test]
+fn one_that_follows_asks_for_every_block() {
+    let mut sync = CatchUp::following(0);
+    sync.connected(A);
+    sync.status(A, (Height(3), Height(1)), ms(0)).unwrap();
+    assert_eq!(sync.poll(&progress(3), ms(0)), None);
+    sync.status(A, (Height(4), Height(1)), ms(1)).unwrap();
+    let asked = sync.poll(&progress(3), ms(1));
+    assert_eq!(asked, Some((A, PeerMessage::FetchBlocks { from: Height(4), max: BLOCKS_REPLY_MAX as u32 })));
+}
+
+/// What a peer has said last may be older than the blocks that it gives.
+#[test]
+fn bodies_are_asked_of_who_keeps_all_of_their_heights_or_has_given_them() {
+    let mut sync = CatchUp::new(0);
+    for (peer, said) in [(A, (Height(9), Height(1))), (B, (Height(9), Height(5)))] {
+        sync.connected(peer);
+        sync.status(peer, said, ms(0)).unwrap();
+    }
+    let asked = |sync: &mut CatchUp, from, to| -> Vec<_> {
+        (0..2).map(|_| sync.peer_with(Height(from)..=Height(to))).collect()
+    };
+    assert_eq!(asked(&mut sync, 4, 9), [Some(A); 2]);
+    let mut both = asked(&mut sync, 5, 9);
+    both.sort_unstable();
+    assert_eq!(both, [Some(A), Some(B)]);
+    assert_eq!(asked(&mut sync, 5, 10), [None; 2]);
+    sync.certified(B, Height(10));
+    assert_eq!(asked(&mut sync, 5, 10), [Some(B); 2]);
+    assert_eq!(sync.best(), Height(9), "what it has given does not count for what the network has");
+    sync.connected(B);
+    assert_eq!(asked(&mut sync, 5, 10), [None; 2], "it may have lost everything since");
+}
+
+#[test]
 fn how_far_the_network_is_can_be_told_once_more_than_f_say_where_they_stand() {
     let mut sync = CatchUp::new(1);
     for peer in [A, B, C] {
