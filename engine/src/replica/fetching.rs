@@ -2,9 +2,11 @@
 //!
 //! In the normal course blocks and batches are on their way before anybody misses them, so they are asked for a little
 //! later. Who follows, or has fallen behind, is pushed nothing: it asks at once, for the bodies of many heights in one
-//! message, and by their names for those that have not come.
+//! message, and by their names only for those that two peers have not sent. Impatience would be worse than waiting: each
+//! question by name costs the peer that answers it a search on its disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Check, Now, Observation, Ports, Replica, To};
@@ -21,18 +23,68 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(30);
 const BLOCKS_FETCHED_AT_ONCE: u64 = 64;
 /// …and in the normal course. Where more wait, their bodies are not on their way.
 const BLOCKS_AWAITED: u64 = 8;
-/// How long the bodies of a range of heights may take before each is asked for by its name.
-const BODIES_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a peer may send nothing of the next range of bodies, and how long that range may take in all, before another
+/// peer is asked for the rest.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
+const RANGE_MAX: Duration = Duration::from_secs(3);
+/// How many peers are asked for a range before its bodies are asked for by their names.
+const RANGE_ATTEMPTS_MAX: u32 = 2;
+/// Bodies that a range will bring are taken when they come, and not asked for by their names in that time.
+const RANGE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The bodies of some heights that a peer was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    last: Height,
+    peer: ValidatorIndex,
+    asked: Duration,
+    heard: Duration,
+    attempts: u32,
+}
+
+impl Range {
+    fn is_overdue(&self, now: Duration) -> bool {
+        now >= self.heard + SILENCE_MAX || now >= self.asked + RANGE_MAX
+    }
+}
+
+/// The ranges of heights whose bodies are asked for, ascending, without a gap between them.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    ranges: VecDeque<Range>,
+    /// The last height of the last one.
+    asked: Height,
+}
+
+impl Bodies {
+    /// Everything up to a height is here.
+    pub(super) fn new(height: Height) -> Self {
+        Self { ranges: VecDeque::new(), asked: height }
+    }
+
+    /// A peer has sent a batch that was asked for.
+    pub(super) fn heard(&mut self, from: ValidatorIndex, now: Duration) {
+        let of_peer = self.ranges.iter_mut().filter(|range| range.peer == from);
+        of_peer.for_each(|range| range.heard = now);
+    }
+}
 
 impl Replica {
+    /// Whether so many finalized blocks wait for their bodies that these are not on their way: what is not final yet is
+    /// not asked for then, because nobody here could vote on it.
+    pub(super) fn is_far_behind(&self) -> bool {
+        self.finalized.len() as u64 > BLOCKS_AWAITED
+    }
+
     /// Asks for what holds back finalized blocks: an ancestor, or the bodies of the next ones.
     pub(super) fn want_finalized(&mut self, now: Now, ports: &mut impl Ports) {
         if let Some(missing) = self.tree.missing() {
             self.want_block(missing, Vec::new(), PATIENCE, now);
         }
-        if self.is_follower() || self.finalized.len() as u64 > BLOCKS_AWAITED {
-            self.ask_bodies(now, ports);
-            self.want_bodies(self.bodies_asked, BODIES_PATIENCE, now);
+        if self.is_follower() || self.is_far_behind() {
+            self.ask_again(now, ports);
+            self.ask_on(now, ports);
+            self.want_bodies(self.bodies.asked, RANGE_PATIENCE, now);
         } else {
             self.want_bodies(Height(self.dispatched.0 + BLOCKS_AWAITED), PATIENCE, now);
         }
@@ -48,28 +100,60 @@ impl Replica {
         }
     }
 
-    /// Asks peers in turns for the bodies of the next finalized blocks, a range of heights of each. What is lost, or
-    /// comes from a liar, is asked for by its name afterwards.
-    fn ask_bodies(&mut self, now: Now, ports: &mut impl Ports) {
+    /// Asks another peer for what the first range lacks when it does not come, and at last each peer for each of its
+    /// bodies. Only of the next range: to ask for all of them once more would slow those down who answer slowly.
+    fn ask_again(&mut self, now: Now, ports: &mut impl Ports) {
+        let dispatched = self.dispatched;
+        while self.bodies.ranges.pop_front_if(|range| range.last <= dispatched).is_some() {}
+        let Some(range) = self.bodies.ranges.front().copied().filter(|range| range.is_overdue(now.monotonic))
+        else {
+            return;
+        };
+        self.sync.slow(range.peer, now.monotonic);
+        let attempts = range.attempts + 1;
+        let rest = dispatched.next()..=range.last;
+        let other = if attempts < RANGE_ATTEMPTS_MAX {
+            self.sync.peer_with(rest.clone(), now.monotonic)
+        } else {
+            None
+        };
+        if let Some(peer) = other {
+            self.ask_for_bodies(peer, rest, ports);
+        } else {
+            self.want_bodies(range.last, Duration::ZERO, now);
+        }
+        if let Some(first) = self.bodies.ranges.front_mut() {
+            let (asked, heard) = (now.monotonic, now.monotonic);
+            *first = Range { peer: other.unwrap_or(range.peer), asked, heard, attempts, ..range };
+        }
+    }
+
+    /// Asks peers in turns for the bodies of the next finalized blocks, a range of heights of each.
+    fn ask_on(&mut self, now: Now, ports: &mut impl Ports) {
         let last = self.last_with_room();
-        let mut first = self.bodies_asked.max(self.dispatched).next();
+        let mut first = self.bodies.asked.max(self.dispatched).next();
         while first <= last {
             let whole = first.0.next_multiple_of(BODIES_REPLY_HEIGHTS_MAX);
             // The end of a range comes with later blocks, or when there is room, unless nothing else is under way.
-            if whole > last.0 && last != self.tree.head().height && first != self.dispatched.next() {
+            if whole > last.0 && last != self.tree.head().height && !self.bodies.ranges.is_empty() {
                 return;
             }
             let end = Height(whole.min(last.0));
-            match self.sync.peer_with(first..=end) {
-                Some(peer) => {
-                    let heights = (end.0 - first.0 + 1) as u32;
-                    ports.observe(Observation::Fetched);
-                    ports.send(To::One(peer), &PeerMessage::FetchBodies { from: first, heights });
-                }
-                None => self.want_bodies(end, Duration::ZERO, now),
+            if let Some(peer) = self.sync.peer_with(first..=end, now.monotonic) {
+                self.ask_for_bodies(peer, first..=end, ports);
+                let (asked, heard) = (now.monotonic, now.monotonic);
+                self.bodies.ranges.push_back(Range { last: end, peer, asked, heard, attempts: 0 });
+            } else {
+                self.want_bodies(end, Duration::ZERO, now);
             }
-            (self.bodies_asked, first) = (end, end.next());
+            (self.bodies.asked, first) = (end, end.next());
         }
+    }
+
+    fn ask_for_bodies(&self, peer: ValidatorIndex, heights: RangeInclusive<Height>, ports: &mut impl Ports) {
+        let (from, heights) = (*heights.start(), (heights.end().0 - heights.start().0 + 1) as u32);
+        ports.observe(Observation::Fetched);
+        ports.send(To::One(peer), &PeerMessage::FetchBodies { from, heights });
     }
 
     /// The last finalized block whose bodies may be fetched: what cannot be judged before blocks below it are executed
@@ -193,6 +277,9 @@ impl Replica {
 
     /// R4: what f+1 peers say that they hold exists, so it is fetched before anybody asks about it.
     pub(super) fn fetch_what_others_hold(&mut self, now: Now) {
+        if self.is_far_behind() {
+            return;
+        }
         let witnesses = self.faulty + 1;
         for author in 0..self.validators() {
             if let Some(head) = self.streams[author].lacking(witnesses) {

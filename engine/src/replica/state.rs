@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kernels::ed25519::SigningKey;
 
+use super::fetching::Bodies;
 use super::pace::Pace;
 use super::rejoin::{Hearing, Learning, Rejoin};
 use super::states::Gap;
@@ -254,8 +255,8 @@ pub struct Replica {
     pub(super) recent: VecDeque<Digest>,
     pub(super) recent_heights: BTreeMap<Digest, Height>,
     pub(super) dispatched: Height,
-    /// The bodies of the finalized blocks up to there were asked for by height.
-    pub(super) bodies_asked: Height,
+    /// Bodies of finalized blocks that are asked for by height.
+    pub(super) bodies: Bodies,
     pub(super) executed: Height,
     /// Whether the height after the last executed one has payments between chains to execute.
     pub(super) in_flight: bool,
@@ -379,7 +380,7 @@ impl Replica {
             recent: VecDeque::new(),
             recent_heights: BTreeMap::new(),
             dispatched: height,
-            bodies_asked: height,
+            bodies: Bodies::new(height),
             executed: height,
             in_flight,
             committed: height,

@@ -95,6 +95,9 @@ impl Replica {
             if (!finalized && !stream.has_room(&batch)) || !self.may_wait(&batch) {
                 return Ok(());
             }
+            if finalized {
+                self.bodies.heard(from, now.monotonic);
+            }
             // The digest makes the header true, so what it follows is wanted as well. It is mostly in the same answer.
             self.want_previous(&batch, finalized, RETRY_AFTER, now);
         }

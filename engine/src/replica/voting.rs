@@ -217,6 +217,7 @@ impl Replica {
                         Wait::Block(missing) => {
                             self.want_block(missing, vec![proposal.leader], PATIENCE, now);
                         }
+                        Wait::Batches(_) if self.is_far_behind() => {}
                         Wait::Batches(missing) => {
                             for (author, head) in missing {
                                 self.want_batch(author, head, false, vec![proposal.leader], PATIENCE, now);
@@ -303,6 +304,7 @@ impl Replica {
                     durable &= batches.iter().all(|batch| self.is_batch_durable(author, batch.digest()));
                 }
                 Err(Gap::Leaves) => return Ok(false),
+                Err(Gap::Missing(_)) if self.is_far_behind() => return Ok(false),
                 Err(Gap::Missing(head)) => {
                     durable = false;
                     self.want_batch(ValidatorIndex(author as u16), head, false, Vec::new(), PATIENCE, now);

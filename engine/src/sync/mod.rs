@@ -42,6 +42,8 @@ const TIP_BLOCKS_AN_ANSWER: u32 = 16;
 /// time, and each certified one takes one doubling back.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_DOUBLINGS_MAX: u32 = 7;
+/// How long others than a peer that sent no bodies in time are preferred.
+const SLOW_PAUSE: Duration = Duration::from_secs(5);
 /// How long the head may rest below a peer's committed height before ranges are asked for anyway.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -89,6 +91,8 @@ struct Peer {
     is_beyond: bool,
     /// It has answered with nothing since its last status.
     had_nothing: bool,
+    /// It has not sent bodies in time: others are asked for some before.
+    slow_until: Duration,
     /// False answers that certified ones have not made good.
     strikes: u32,
     /// It is not asked before.
@@ -272,6 +276,13 @@ impl CatchUp {
         }
     }
 
+    /// A peer does not send bodies in time: others are preferred for a while.
+    pub fn slow(&mut self, peer: ValidatorIndex, now: Duration) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.slow_until = now + SLOW_PAUSE;
+        }
+    }
+
     /// The certificate of a peer's last answer holds, up to a height.
     pub fn certified(&mut self, peer: ValidatorIndex, up_to: Height) {
         if let Some(peer) = self.peers.get_mut(&peer) {
@@ -315,22 +326,25 @@ impl CatchUp {
         let going_on = self.tip.as_ref().and_then(|tip| Some((tip.top()?.0.next(), tip.peer)));
         let (from, peer) = match going_on {
             Some(going_on) => going_on,
-            None => (progress.head.next(), self.peer_with(progress.head.next()..=progress.head.next())?),
+            None => (progress.head.next(), self.peer_with(progress.head.next()..=progress.head.next(), now)?),
         };
         self.range = Some(Asked { from, peer, deadline: now + ANSWER_TIMEOUT });
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
-    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them.
-    pub fn peer_with(&mut self, heights: RangeInclusive<Height>) -> Option<ValidatorIndex> {
+    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them; one that is slow only
+    /// where there is no other.
+    pub fn peer_with(&mut self, heights: RangeInclusive<Height>, now: Duration) -> Option<ValidatorIndex> {
         let keeps = |peer: &Peer| {
             let committed = peer.committed.max(peer.given);
             !peer.had_nothing && peer.kept_from <= *heights.start() && *heights.end() <= committed
         };
         let able = self.trusted().filter(|(_, peer)| keeps(peer));
-        let able: Vec<ValidatorIndex> = able.map(|(index, _)| index).collect();
+        let able = able.map(|(index, peer)| (now < peer.slow_until, index));
+        let (slow, others): (Vec<_>, Vec<_>) = able.partition(|(is_slow, _)| *is_slow);
+        let able = if others.is_empty() { slow } else { others };
         self.turn = self.turn.wrapping_add(1);
-        able.get(self.turn % able.len().max(1)).copied()
+        able.get(self.turn % able.len().max(1)).map(|(_, index)| *index)
     }
 
     /// A reply with blocks. What comes out chains from the head and ends with a certificate, which the caller checks

@@ -86,12 +86,15 @@ fn bodies_are_asked_of_who_keeps_all_of_their_heights_or_has_given_them() {
         sync.status(peer, said, ms(0)).unwrap();
     }
     let asked = |sync: &mut CatchUp, from, to| -> Vec<_> {
-        (0..2).map(|_| sync.peer_with(Height(from)..=Height(to))).collect()
+        (0..2).map(|_| sync.peer_with(Height(from)..=Height(to), ms(0))).collect()
     };
     assert_eq!(asked(&mut sync, 4, 9), [Some(A); 2]);
     let mut both = asked(&mut sync, 5, 9);
     both.sort_unstable();
     assert_eq!(both, [Some(A), Some(B)]);
+    sync.slow(A, ms(0));
+    assert_eq!(asked(&mut sync, 5, 9), [Some(B); 2]);
+    assert_eq!(asked(&mut sync, 4, 9), [Some(A); 2], "there is no other");
     assert_eq!(asked(&mut sync, 5, 10), [None; 2]);
     sync.certified(B, Height(10));
     assert_eq!(asked(&mut sync, 5, 10), [Some(B); 2]);
