@@ -332,8 +332,8 @@ impl CatchUp {
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
-    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them; one that is slow only
-    /// where there is no other.
+    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them; one that is slow
+    /// only where there is no other.
     pub fn peer_with(&mut self, heights: RangeInclusive<Height>, now: Duration) -> Option<ValidatorIndex> {
         let keeps = |peer: &Peer| {
             let committed = peer.committed.max(peer.given);

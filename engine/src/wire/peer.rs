@@ -69,8 +69,8 @@ pub enum PeerMessage {
         /// How many at most.
         max: u32,
     },
-    /// Asks for the batches that committed blocks order, ascending by height. They are sent as `Batch`, of each block and
-    /// author the last one first; as many as fit into
+    /// Asks for the batches that committed blocks order, ascending by height. They are sent as `Batch`, of each block
+    /// and author the last one first; as many as fit into
     /// [`FETCH_REPLY_BYTES_MAX`](crate::limits::FETCH_REPLY_BYTES_MAX).
     FetchBodies {
         /// The first height.
