@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use engine::types::Epoch;
+
 use crate::schedule::{Act, Plan, faulty};
 use crate::world::World;
 
@@ -22,7 +24,8 @@ const BORDER: Duration = Duration::from_millis(3_500);
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     height: u64,
-    view: u64,
+    /// The latest epoch that anybody is in, and the highest view there: views begin anew in each.
+    view: (Epoch, u64),
     at: Duration,
     /// The faults had ended then.
     healed: bool,
@@ -69,8 +72,10 @@ impl World {
     /// Looks whether blocks go on.
     pub(crate) fn check_pace(&mut self) {
         let height = self.checks.height();
-        let engines = self.honest().filter_map(|node| self.nodes[node].running.as_ref()?.consensus.as_ref());
-        let view = engines.map(consensus::Handle::view).max().unwrap_or(0);
+        let running = self.honest().filter_map(|node| self.nodes[node].running.as_ref());
+        let views = running
+            .map(|running| (running.epoch, running.consensus.as_ref().map_or(0, consensus::Handle::view)));
+        let view = views.max().unwrap_or(self.pace.view);
         let healed = self.healed && self.now >= self.plan.heal + SETTLING;
         if height > self.pace.height || healed != self.pace.healed || self.now < SLACK {
             self.pace = Pace { height, view, at: self.now, healed, ..self.pace };
@@ -81,7 +86,8 @@ impl World {
             return;
         }
         let f = faulty(self.plan.validators);
-        let (views, gap) = (view.saturating_sub(self.pace.view), self.now - self.pace.at);
+        let first = if view.0 == self.pace.view.0 { self.pace.view.1 } else { 0 };
+        let (views, gap) = (view.1.saturating_sub(first), self.now - self.pace.at);
         self.pace.views_max = self.pace.views_max.max(views);
         self.pace.gap_max = self.pace.gap_max.max(gap);
         let views_max = VIEWS_MAX.max(2 * f as u64 + 2);
@@ -90,8 +96,8 @@ impl World {
         let border = if is_at_border { BORDER } else { Duration::ZERO };
         let gap_max = VIEW_MAX * (f as u32 + 1) + SLACK + border;
         if views > views_max {
-            let what =
-                format!("liveness: views {} to {view} gave no block above height {height}", self.pace.view);
+            let last = view.1;
+            let what = format!("liveness: views {first} to {last} gave no block above height {height}");
             self.checks.violation(self.now, what);
         } else if gap > gap_max {
             let what = format!("liveness: no block above height {height} in {:.1} s", gap.as_secs_f64());
