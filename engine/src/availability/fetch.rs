@@ -34,7 +34,18 @@ pub enum Wanted {
     },
 }
 
+/// What a request is known by. A liar can name the digest of a batch with another author or sequence than its own: that
+/// is another request, so it keeps nobody from the true one.
+type Name = (Digest, Option<(ValidatorIndex, Sequence)>);
+
 impl Wanted {
+    fn name(&self, digest: Digest) -> Name {
+        match self {
+            Self::Block => (digest, None),
+            Self::Batches { author, head, .. } => (digest, Some((*author, head.sequence))),
+        }
+    }
+
     /// What was wanted for a vote may be wanted for a finalized block by now, and more of it.
     fn strengthen(&mut self, other: Self) {
         if let (
@@ -75,7 +86,9 @@ struct Request {
 /// The requests of one validator.
 #[derive(Debug, Default)]
 pub struct Fetches {
-    requests: BTreeMap<Digest, Request>,
+    requests: BTreeMap<Name, Request>,
+    /// No request is due before.
+    next: Option<Duration>,
 }
 
 impl Fetches {
@@ -95,7 +108,7 @@ impl Fetches {
         patience: Duration,
         now: Duration,
     ) {
-        let request = self.requests.entry(digest).or_insert_with(|| Request {
+        let request = self.requests.entry(wanted.name(digest)).or_insert_with(|| Request {
             wanted,
             holders: holders(),
             attempts: 0,
@@ -107,17 +120,32 @@ impl Fetches {
         request.wanted.strengthen(wanted);
         request.last_wanted = now;
         request.next = request.next.min(now + patience.max(RETRY_AFTER));
+        self.next = Some(self.next.map_or(request.next, |next| next.min(request.next)));
     }
 
     /// What was asked for by this digest, or is about to be.
     #[must_use]
     pub fn wanted(&self, digest: &Digest) -> Option<Wanted> {
-        self.requests.get(digest).map(|request| request.wanted)
+        self.named(digest).next().map(|(_, request)| request.wanted)
+    }
+
+    /// The request for the batches of an author that end with a head.
+    #[must_use]
+    pub fn wanted_batches(&self, author: ValidatorIndex, head: &Head) -> Option<Wanted> {
+        self.requests.get(&(head.digest, Some((author, head.sequence)))).map(|request| request.wanted)
     }
 
     /// It is here.
     pub fn arrived(&mut self, digest: &Digest) {
-        self.requests.remove(digest);
+        let names: Vec<Name> = self.named(digest).map(|(name, _)| *name).collect();
+        for name in names {
+            self.requests.remove(&name);
+        }
+    }
+
+    fn named(&self, digest: &Digest) -> impl Iterator<Item = (&Name, &Request)> {
+        let last = Some((ValidatorIndex(u16::MAX), Sequence(u64::MAX)));
+        self.requests.range((*digest, None)..=(*digest, last))
     }
 
     /// How many things are wanted.
@@ -132,10 +160,10 @@ impl Fetches {
         self.requests.is_empty()
     }
 
-    /// When [`Self::poll`] has something to do again.
+    /// When [`Self::poll`] is to be called again; perhaps for nothing.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        self.requests.values().map(|request| request.next).min()
+        self.next
     }
 
     /// The requests that are due: at first to one peer, then to two, four, eight and at last sixteen at a time, those
@@ -150,7 +178,7 @@ impl Fetches {
     ) -> Vec<Ask> {
         self.requests.retain(|_, request| now < request.last_wanted + FORGET_AFTER);
         let mut due = Vec::new();
-        for (digest, request) in self.requests.iter_mut().filter(|(_, request)| now >= request.next) {
+        for ((digest, _), request) in self.requests.iter_mut().filter(|(_, request)| now >= request.next) {
             let is_coming = is_coming(digest);
             if let Some(last) = request.last_asked
                 && is_coming
@@ -176,6 +204,7 @@ impl Fetches {
             request.next = now + RETRY_AFTER;
             request.last_asked = Some(now);
         }
+        self.next = self.requests.values().map(|request| request.next).min();
         due
     }
 }

@@ -97,10 +97,10 @@ impl Stream {
     }
 
     /// Whether a batch that was asked for by its digest may be taken: nobody can make this validator keep more than
-    /// twice an author's share by naming heads that are not final, or what lies beyond the window.
+    /// twice an author's share by naming heads that are not final.
     #[must_use]
     pub fn has_room(&self, batch: &Batch) -> bool {
-        self.is_near(batch.id().sequence) && self.bytes + batch.bytes().len() <= 2 * self.bytes_max
+        self.bytes + batch.bytes().len() <= 2 * self.bytes_max
     }
 
     /// Whether a sequence lies within the window above the cut. What lies beyond it is of no use yet: a validator that
@@ -432,7 +432,7 @@ impl Stream {
         self.held.sequence > from.sequence
     }
 
-    /// A head within the window that at least `witnesses` validators say that they hold or have passed, and that is not
+    /// A head that at least `witnesses` validators say that they hold or have passed, and that is not
     /// here: of those validators, the one that says the least.
     #[must_use]
     pub fn lacking(&self, witnesses: usize) -> Option<Head> {
@@ -440,7 +440,7 @@ impl Stream {
             self.told.iter().copied().filter(|head| head.sequence > self.held.sequence).collect();
         ahead.sort_by(|a, b| b.cmp(a));
         let least = *ahead.get(witnesses.checked_sub(1)?)?;
-        (self.is_near(least.sequence) && !self.is_known(&least.digest)).then_some(least)
+        (!self.is_known(&least.digest)).then_some(least)
     }
 
     /// The cut has moved: what lies below it, and on branches that leave it, is forgotten.

@@ -630,3 +630,26 @@ fn nobody_connected_is_nobody_asked() {
     assert!(fetches.poll(&[], |_| false, ms(0)).is_empty());
     assert_eq!(fetches.poll(&peers(1), |_| false, RETRY_AFTER).len(), 1);
 }
+
+/// A liar names the digest of a batch with a sequence that it does not have, or as another author's.
+#[test]
+fn a_digest_that_a_liar_names_with_another_head_keeps_nobody_from_the_true_one() {
+    let digest = Digest([9; 32]);
+    let head = |sequence| Head { sequence: Sequence(sequence), digest };
+    let wanted = |author, sequence, finalized| Wanted::Batches {
+        author: ValidatorIndex(author),
+        above: Sequence(0),
+        head: head(sequence),
+        finalized,
+    };
+    let mut fetches = Fetches::new();
+    fetches.want(digest, wanted(0, 6, false), Vec::new, ms(0), ms(0));
+    fetches.want(digest, wanted(1, 5, false), Vec::new, ms(0), ms(0));
+    fetches.want(digest, Wanted::Block, Vec::new, ms(0), ms(0));
+    fetches.want(digest, wanted(0, 5, true), Vec::new, ms(0), ms(0));
+    assert_eq!(fetches.wanted_batches(ValidatorIndex(0), &head(5)), Some(wanted(0, 5, true)));
+    let asked = fetches.poll(&peers(1), |_| false, ms(0));
+    assert!(asked.iter().any(|ask| ask.wanted == wanted(0, 5, true)) && asked.len() == 4);
+    fetches.arrived(&digest);
+    assert!(fetches.is_empty());
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::state::Told;
 use super::{Halt, Now, Observation, Offence, Ports, Read, Replica, To, Work};
 use crate::availability::Wanted;
-use crate::limits::{BATCH_BYTES_MAX, FETCH_REPLY_BYTES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BODIES_REPLY_HEIGHTS_MAX, FETCH_REPLY_BYTES_MAX};
 use crate::order::Finality;
 use crate::sync::Progress;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
@@ -19,8 +19,8 @@ const OBSERVERS_TOLD_EVERY: Duration = Duration::from_millis(25);
 const SERVED_BYTES_MAX: usize = 64 << 20;
 /// What looking for a block or a batch costs of that, found or not.
 pub(super) const SEARCH_BYTES: usize = 16 << 10;
-/// What the batches of some heights cost of it, about.
-const BODIES_BYTES: usize = FETCH_REPLY_BYTES_MAX / 4;
+/// What the batches of one height cost of it, about.
+const BODIES_BYTES: usize = 64 << 10;
 /// How many views ahead of this validator's own a proposed block may be.
 const VIEWS_AHEAD: u64 = 64;
 
@@ -98,6 +98,9 @@ impl Replica {
                 if let Some(hearing) = &mut self.hearing {
                     hearing.told(from, yours);
                 }
+                if self.is_follower() {
+                    self.poll_sync(now, ports);
+                }
             }
             PeerMessage::FetchLastVote => {
                 // Votes of an epoch are remembered by the numbers of its validators.
@@ -112,7 +115,8 @@ impl Replica {
                 ports.hand_on(Work::Read(from, read));
             }
             PeerMessage::FetchBodies { from: first, heights } => {
-                if self.may_serve(from, BODIES_BYTES, now) {
+                let heights = heights.min(BODIES_REPLY_HEIGHTS_MAX as u32);
+                if self.may_serve(from, SEARCH_BYTES + heights as usize * BODIES_BYTES, now) {
                     let read = Read::Bodies { from: first, heights, committed: self.committed };
                     ports.hand_on(Work::Read(from, read));
                 }

@@ -5,13 +5,13 @@
 //! message, and by their names only for those that two peers have not sent. Impatience would be worse than waiting: each
 //! question by name costs the peer that answers it a search on its disk.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Check, Now, Observation, Ports, Replica, To};
+use super::{Now, Observation, Ports, Replica, To};
 use crate::availability::{Gap, Stream, Wanted};
-use crate::limits::BODIES_REPLY_HEIGHTS_MAX;
+use crate::limits::{BODIES_REPLY_HEIGHTS_MAX, FETCH_REPLY_BYTES_MAX};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::wire::{Batch, Block, PeerMessage};
 
@@ -20,7 +20,7 @@ pub(super) const BATCH_PATIENCE: Duration = Duration::from_millis(100);
 /// How long what a block needs may be missing before it is asked for: it is mostly on its way.
 pub(super) const PATIENCE: Duration = Duration::from_millis(30);
 /// How many finalized blocks have their bodies fetched at a time by one that is behind…
-const BLOCKS_FETCHED_AT_ONCE: u64 = 64;
+const BLOCKS_FETCHED_AT_ONCE: usize = 64;
 /// …and in the normal course. Where more wait, their bodies are not on their way.
 const BLOCKS_AWAITED: u64 = 8;
 /// How long a peer may send nothing of the next range of bodies, and how long that range may take in all, before another
@@ -32,40 +32,51 @@ const RANGE_ATTEMPTS_MAX: u32 = 2;
 /// Bodies that a range will bring are taken when they come, and not asked for by their names in that time.
 const RANGE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes of batches that a range is to bring, about.
+const RANGE_BYTES: u64 = FETCH_REPLY_BYTES_MAX as u64 / 2;
+
 /// The bodies of some heights that a peer was asked for.
 #[derive(Clone, Copy, Debug)]
 struct Range {
     last: Height,
     peer: ValidatorIndex,
-    asked: Duration,
+    /// When it has become the first one, and when its peer has sent something of use.
+    since: Duration,
     heard: Duration,
     attempts: u32,
 }
 
-impl Range {
-    fn is_overdue(&self, now: Duration) -> bool {
-        now >= self.heard + SILENCE_MAX || now >= self.asked + RANGE_MAX
-    }
-}
-
-/// The ranges of heights whose bodies are asked for, ascending, without a gap between them.
+/// The ranges of heights whose bodies are asked for, ascending.
 #[derive(Debug)]
 pub(super) struct Bodies {
     ranges: VecDeque<Range>,
-    /// The last height of the last one.
+    /// Up to there they are asked for, or here.
     asked: Height,
+    /// Bytes of the batches of one height, smoothed: as many heights are asked for as one answer has room for.
+    bytes: u64,
 }
 
 impl Bodies {
     /// Everything up to a height is here.
     pub(super) fn new(height: Height) -> Self {
-        Self { ranges: VecDeque::new(), asked: height }
+        Self { ranges: VecDeque::new(), asked: height, bytes: 0 }
     }
 
-    /// A peer has sent a batch that was asked for.
+    /// A peer has sent a batch that has passed its checks as far as they can be done.
     pub(super) fn heard(&mut self, from: ValidatorIndex, now: Duration) {
         let of_peer = self.ranges.iter_mut().filter(|range| range.peer == from);
         of_peer.for_each(|range| range.heard = now);
+    }
+
+    /// A block with batches of so many bytes is dispatched.
+    pub(super) fn dispatched(&mut self, bytes: u64) {
+        self.bytes = (self.bytes * 7 + bytes) / 8;
+    }
+
+    /// The last height of a range.
+    fn end_of_range(&self, first: Height) -> Height {
+        let heights = (RANGE_BYTES / self.bytes.max(1)).clamp(1, BODIES_REPLY_HEIGHTS_MAX);
+        Height(first.0 + heights - 1)
     }
 }
 
@@ -93,99 +104,153 @@ impl Replica {
     /// The same for the bodies of finalized blocks up to a height, each by its name.
     fn want_bodies(&mut self, up_to: Height, patience: Duration, now: Now) {
         for author in 0..self.validators() {
-            for (above, head) in self.lacking(author, up_to) {
-                let author = ValidatorIndex(author as u16);
-                self.want_range(author, (above, head), true, Vec::new(), patience, now);
+            for head in self.lacking(author, up_to) {
+                self.want_batch(ValidatorIndex(author as u16), head, true, Vec::new(), patience, now);
             }
         }
     }
 
     /// Asks another peer for what the first range lacks when it does not come, and at last each peer for each of its
-    /// bodies. Only of the next range: to ask for all of them once more would slow those down who answer slowly.
+    /// bodies. Only of the first range: to ask for all of them once more would slow those down who answer slowly.
     fn ask_again(&mut self, now: Now, ports: &mut impl Ports) {
-        let dispatched = self.dispatched;
-        while self.bodies.ranges.pop_front_if(|range| range.last <= dispatched).is_some() {}
-        let Some(range) = self.bodies.ranges.front().copied().filter(|range| range.is_overdue(now.monotonic))
-        else {
-            return;
-        };
-        self.sync.slow(range.peer, now.monotonic);
-        let attempts = range.attempts + 1;
-        let rest = dispatched.next()..=range.last;
-        let other = if attempts < RANGE_ATTEMPTS_MAX {
-            self.sync.peer_with(rest.clone(), now.monotonic)
-        } else {
-            None
-        };
-        if let Some(peer) = other {
-            self.ask_for_bodies(peer, rest, ports);
-        } else {
-            self.want_bodies(range.last, Duration::ZERO, now);
+        let (dispatched, now_at) = (self.dispatched, now.monotonic);
+        while let Some(range) = self.bodies.ranges.pop_front_if(|range| range.last <= dispatched) {
+            if range.attempts == 0 {
+                self.sync.brought(range.peer);
+            }
+            if let Some(next) = self.bodies.ranges.front_mut() {
+                (next.since, next.heard) = (now_at, now_at);
+            }
+        }
+        let Some(range) = self.bodies.ranges.front().copied() else { return };
+        let overdue = now_at >= range.heard + SILENCE_MAX || now_at >= range.since + RANGE_MAX;
+        let lacks = self.first_lacking(dispatched.next()).filter(|first| *first <= range.last);
+        let (mut peer, mut attempts) = (range.peer, range.attempts);
+        match lacks {
+            // It is here, and waits for the verifiers or for what is executed.
+            None => {}
+            Some(_) if !overdue => return,
+            Some(first) => {
+                self.sync.slow(range.peer, now_at);
+                attempts += 1;
+                let rest = first..=range.last;
+                let other = self.sync.peer_with(rest.clone(), now_at);
+                match other.filter(|_| attempts < RANGE_ATTEMPTS_MAX) {
+                    Some(other) => {
+                        peer = other;
+                        self.ask_for_bodies(other, rest, now, ports);
+                    }
+                    None => self.want_bodies(range.last, Duration::ZERO, now),
+                }
+            }
         }
         if let Some(first) = self.bodies.ranges.front_mut() {
-            let (asked, heard) = (now.monotonic, now.monotonic);
-            *first = Range { peer: other.unwrap_or(range.peer), asked, heard, attempts, ..range };
+            *first = Range { peer, since: now_at, heard: now_at, attempts, ..range };
         }
     }
 
     /// Asks peers in turns for the bodies of the next finalized blocks, a range of heights of each.
     fn ask_on(&mut self, now: Now, ports: &mut impl Ports) {
         let last = self.last_with_room();
-        let mut first = self.bodies.asked.max(self.dispatched).next();
-        while first <= last {
-            let whole = first.0.next_multiple_of(BODIES_REPLY_HEIGHTS_MAX);
+        while let Some(first) = self.first_lacking(self.bodies.asked.max(self.dispatched).next())
+            && first <= last
+        {
+            let whole = self.bodies.end_of_range(first);
             // The end of a range comes with later blocks, or when there is room, unless nothing else is under way.
-            if whole > last.0 && last != self.tree.head().height && !self.bodies.ranges.is_empty() {
+            if whole > last && last != self.tree.head().height && !self.bodies.ranges.is_empty() {
                 return;
             }
-            let end = Height(whole.min(last.0));
+            let end = whole.min(last).min(self.sync.claimed()).max(first);
             if let Some(peer) = self.sync.peer_with(first..=end, now.monotonic) {
-                self.ask_for_bodies(peer, first..=end, ports);
-                let (asked, heard) = (now.monotonic, now.monotonic);
-                self.bodies.ranges.push_back(Range { last: end, peer, asked, heard, attempts: 0 });
+                self.ask_for_bodies(peer, first..=end, now, ports);
+                let (since, heard) = (now.monotonic, now.monotonic);
+                self.bodies.ranges.push_back(Range { last: end, peer, since, heard, attempts: 0 });
+                self.bodies.asked = end;
             } else {
-                self.want_bodies(end, Duration::ZERO, now);
+                // Perhaps somebody has it who does not say so. The others come when somebody does.
+                self.want_bodies(self.dispatched.next(), Duration::ZERO, now);
+                return;
             }
-            (self.bodies.asked, first) = (end, end.next());
         }
     }
 
-    fn ask_for_bodies(&self, peer: ValidatorIndex, heights: RangeInclusive<Height>, ports: &mut impl Ports) {
-        let (from, heights) = (*heights.start(), (heights.end().0 - heights.start().0 + 1) as u32);
-        ports.observe(Observation::Fetched);
-        ports.send(To::One(peer), &PeerMessage::FetchBodies { from, heights });
+    fn ask_for_bodies(
+        &mut self,
+        peer: ValidatorIndex,
+        heights: RangeInclusive<Height>,
+        now: Now,
+        ports: &mut impl Ports,
+    ) {
+        self.last_asked[usize::from(peer.0)] = Some(now.monotonic);
+        let mut from = *heights.start();
+        while from <= *heights.end() {
+            let last = self.bodies.end_of_range(from).min(*heights.end());
+            ports.observe(Observation::Fetched);
+            let heights = (last.0 - from.0 + 1) as u32;
+            ports.send(To::One(peer), &PeerMessage::FetchBodies { from, heights });
+            from = last.next();
+        }
+    }
+
+    /// The finalized blocks from a height on that wait for their bodies, each with the cut before it.
+    fn waiting_from(&self, first: Height) -> impl Iterator<Item = (&Block, Vec<Head>)> {
+        let cuts = self.streams.iter().map(Stream::cut).collect();
+        let blocks = self.finalized.iter().map(|(block, _)| block.value());
+        let with_cuts = blocks.scan(cuts, |before: &mut Vec<Head>, block| {
+            Some((block, std::mem::replace(before, block.cut().to_vec())))
+        });
+        with_cuts.skip_while(move |(block, _)| block.height() < first)
+    }
+
+    /// The first finalized block from a height on of whose bodies one is neither here nor with the verifiers, as far as
+    /// its last ones say.
+    fn first_lacking(&self, first: Height) -> Option<Height> {
+        let is_missing = |author: usize, from: &Head, to: &Head| {
+            let comes =
+                |digest| self.early[author].contains_key(digest) || self.checking.contains_key(digest);
+            let Err(Gap::Missing(head)) = self.streams[author].path(from, to) else { return false };
+            !comes(&head.digest)
+        };
+        let lacks = |(block, before): &(&Block, Vec<Head>)| {
+            let pairs = before.iter().zip(block.cut()).enumerate();
+            pairs.into_iter().any(|(author, (from, to))| is_missing(author, from, to))
+        };
+        self.waiting_from(first).find(lacks).map(|(block, _)| block.height())
     }
 
     /// The last finalized block whose bodies may be fetched: what cannot be judged before blocks below it are executed
-    /// waits, and has a bounded room. The next block always has it, because its batches can be judged.
+    /// waits, and has a bounded room. The next block always has it: its batches can be judged when the blocks below are
+    /// executed.
     fn last_with_room(&self) -> Height {
-        let is_full = |(early, stream): (&BTreeMap<Digest, Check>, &Stream)| {
-            early.values().map(|early| early.batch.bytes().len()).sum::<usize>() > stream.bytes_max() / 2
-        };
+        let waits = |author: usize| self.early[author].values().map(|early| early.batch.bytes().len());
+        let is_full: Vec<bool> = (0..self.validators())
+            .map(|author| {
+                let stream = &self.streams[author];
+                waits(author).sum::<usize>() + stream.bytes() > stream.bytes_max() / 2
+            })
+            .collect();
         let next = self.dispatched.next();
-        if self.early.iter().zip(&self.streams).any(is_full) {
-            return next.min(self.tree.head().height);
-        }
-        let is_near = |block: &Block| {
-            self.streams.iter().zip(block.cut()).all(|(stream, to)| stream.is_near(to.sequence))
+        let has_room = |(block, before): &(&Block, Vec<Head>)| {
+            let mut of_authors = before.iter().zip(block.cut()).enumerate();
+            block.height() <= next
+                || of_authors.all(|(author, (from, to))| {
+                    from == to || (!is_full[author] && self.streams[author].is_near(to.sequence))
+                })
         };
-        let blocks = self.finalized.iter().map(|(block, _)| block.value());
-        let near = blocks
-            .take_while(|block| block.height() <= next || is_near(block))
-            .take(BLOCKS_FETCHED_AT_ONCE as usize);
-        near.last().map_or(self.dispatched, |block| block.height())
+        let with_room = self.waiting_from(next).take(BLOCKS_FETCHED_AT_ONCE).take_while(has_room);
+        with_room.last().map_or(self.dispatched, |(block, _)| block.height())
     }
 
-    /// The batches of one author that finalized blocks up to a height order and that are not here: above a sequence, up
-    /// to a head, for each block.
-    fn lacking(&self, author: usize, up_to: Height) -> Vec<(Sequence, Head)> {
+    /// The batches of one author that finalized blocks up to a height order and that are not here: for each block the
+    /// last one of those.
+    fn lacking(&self, author: usize, up_to: Height) -> Vec<Head> {
         let (stream, mut lacking) = (&self.streams[author], Vec::new());
         let mut from = stream.cut();
         let blocks = self.finalized.iter().map(|(block, _)| block.value());
         for block in blocks.take_while(|block| block.height() <= up_to) {
             let to = block.cut()[author];
             if let Err(Gap::Missing(head)) = stream.path(&from, &to) {
-                lacking.push((from.sequence, head));
+                lacking.push(head);
             }
             from = to;
         }
@@ -210,6 +275,9 @@ impl Replica {
         let stream = &self.streams[usize::from(author.0)];
         let here = previous.sequence <= stream.cut().sequence || stream.batch(&previous.digest).is_some();
         if !here {
+            // What is wanted already is asked for when that was decided.
+            let is_wanted = self.fetches.wanted_batches(author, &previous).is_some();
+            let patience = if is_wanted { RANGE_PATIENCE } else { patience };
             self.want_batch(author, previous, finalized, Vec::new(), patience, now);
         }
     }
@@ -224,25 +292,6 @@ impl Replica {
         patience: Duration,
         now: Now,
     ) {
-        let before = Sequence(head.sequence.0.saturating_sub(1));
-        let above = match self.fetches.wanted(&head.digest) {
-            // It stands in the request.
-            Some(_) => before,
-            None => self.on_its_way_below(author, &head).min(before),
-        };
-        self.want_range(author, (above, head), finalized, best, patience, now);
-    }
-
-    /// The same for all batches of an author above a sequence and up to a head.
-    fn want_range(
-        &mut self,
-        author: ValidatorIndex,
-        (above, head): (Sequence, Head),
-        finalized: bool,
-        best: Vec<ValidatorIndex>,
-        patience: Duration,
-        now: Now,
-    ) {
         // It is here, or the author's own copy is on its way through the verifiers.
         if self.waits(author, &head.digest) {
             return;
@@ -250,6 +299,12 @@ impl Replica {
         if self.checking.get(&head.digest).is_some_and(|checking| checking.copies.contains(&author)) {
             return;
         }
+        let before = Sequence(head.sequence.0.saturating_sub(1));
+        let above = match self.fetches.wanted_batches(author, &head) {
+            // It stands in the request.
+            Some(_) => before,
+            None => self.on_its_way_below(author, &head).min(before),
+        };
         let stream = &self.streams[usize::from(author.0)];
         let holders = || {
             // Far behind, most peers may not have it any more.
@@ -282,7 +337,10 @@ impl Replica {
         }
         let witnesses = self.faulty + 1;
         for author in 0..self.validators() {
-            if let Some(head) = self.streams[author].lacking(witnesses) {
+            let stream = &self.streams[author];
+            // What lies above the window is of no use yet: one that is far behind would fill its room with it.
+            let lacking = stream.lacking(witnesses).filter(|head| stream.is_near(head.sequence));
+            if let Some(head) = lacking {
                 self.want_batch(ValidatorIndex(author as u16), head, false, Vec::new(), BATCH_PATIENCE, now);
             }
         }

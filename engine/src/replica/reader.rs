@@ -214,7 +214,8 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The batches of committed blocks from one height on, below another: of each block backwards.
+    /// The batches of committed blocks from one height on, below another: of each block backwards. Whole blocks, until
+    /// they have more bytes than an answer should have.
     fn bodies(
         &self,
         from: Height,
@@ -224,15 +225,12 @@ impl<R: Records> JournalReader<'_, R> {
     ) -> Result<(), ReadError> {
         let mut bytes = 0;
         for height in (from.0..end.0).map(Height) {
-            if stopped() {
+            if stopped() || bytes > FETCH_REPLY_BYTES_MAX {
                 break;
             }
             let (committed, _) = self.block(height)?;
             for batch in self.batches(&committed)?.into_iter().rev() {
                 bytes += batch.bytes().len();
-                if bytes > FETCH_REPLY_BYTES_MAX && !found.is_empty() {
-                    return Ok(());
-                }
                 found.push(PeerMessage::Batch(batch.bytes().clone()));
             }
         }

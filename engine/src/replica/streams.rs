@@ -59,8 +59,8 @@ impl Replica {
         if self.waits(author, &head.digest) || self.checking.get(&head.digest).is_some_and(another) {
             return Ok(());
         }
-        let wanted = self.fetches.wanted(&head.digest);
-        let asked = matches!(wanted, Some(Wanted::Batches { author: of, head: named, .. }) if (of, named) == (author, head));
+        let wanted = self.fetches.wanted_batches(author, &head);
+        let asked = wanted.is_some();
         let pushed = author == from && !asked;
         let stream = &mut self.streams[usize::from(author.0)];
         if !asked {
@@ -92,11 +92,11 @@ impl Replica {
             }
         } else {
             let finalized = matches!(wanted, Some(Wanted::Batches { finalized: true, .. }));
-            if (!finalized && !stream.has_room(&batch)) || !self.may_wait(&batch) {
+            // What is above the window is of use only where it shows that the own stream is lost.
+            let is_near = author == self.settings.me || stream.is_near(head.sequence);
+            let may_come = finalized || (is_near && stream.has_room(&batch));
+            if !may_come || !self.may_wait(&batch) {
                 return Ok(());
-            }
-            if finalized {
-                self.bodies.heard(from, now.monotonic);
             }
             // The digest makes the header true, so what it follows is wanted as well. It is mostly in the same answer.
             self.want_previous(&batch, finalized, RETRY_AFTER, now);
@@ -106,13 +106,13 @@ impl Replica {
         let since = now.monotonic;
         let checking = checking.or_insert_with(|| Checking { author, sequence, copies, since });
         checking.copies.insert(from);
-        self.check_or_keep(Check { from, pushed, batch }, ports)
+        self.check_or_keep(Check { from, pushed, batch }, now, ports)
     }
 
     /// R6: a batch is judged by the accounts of the height that it names, so it waits until that is executed here. What
     /// needs no accounts is checked at once, the author's signature and the body's root, so one copy is enough. No more
     /// of an author waits than a window and its share; what has no room is as if it had not come.
-    fn check_or_keep(&mut self, check: Check, ports: &mut impl Ports) -> Result<(), Halt> {
+    fn check_or_keep(&mut self, check: Check, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         let Check { from, pushed, batch } = &check;
         let (from, author, digest) = (*from, batch.id().author, *batch.digest());
         if batch.as_of() <= self.executed {
@@ -132,6 +132,7 @@ impl Replica {
             self.checked_copy(from, &digest);
             return Ok(());
         }
+        self.bodies.heard(from, now.monotonic);
         self.fetches.arrived(&digest);
         self.early[usize::from(author.0)].insert(digest, check);
         // It has sealed what it does not know.
@@ -216,6 +217,7 @@ impl Replica {
             Err(_) => self.offence(from, Offence::BadBatch, ports),
             Ok(batch) => {
                 debug_assert_eq!((batch.id().author, batch.head()), (author, head));
+                self.bodies.heard(from, now.monotonic);
                 self.insert_batch(batch, pushed, now, ports)?;
             }
         }

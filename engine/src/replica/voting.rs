@@ -481,6 +481,7 @@ impl Replica {
             self.recent_heights.remove(&oldest);
         }
         self.dispatched = height;
+        self.bodies.dispatched(bytes_of(&batches));
         self.journaled.retain(|_, (of, _)| *of > height);
         let due = self.schedule.follow(height, bytes_of(&batches));
         if due {

@@ -42,8 +42,6 @@ const TIP_BLOCKS_AN_ANSWER: u32 = 16;
 /// time, and each certified one takes one doubling back.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_DOUBLINGS_MAX: u32 = 7;
-/// How long others than a peer that sent no bodies in time are preferred.
-const SLOW_PAUSE: Duration = Duration::from_secs(5);
 /// How long the head may rest below a peer's committed height before ranges are asked for anyway.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -91,8 +89,10 @@ struct Peer {
     is_beyond: bool,
     /// It has answered with nothing since its last status.
     had_nothing: bool,
-    /// It has not sent bodies in time: others are asked for some before.
+    /// It has not sent in time what it was asked for: others are asked before it until then.
     slow_until: Duration,
+    /// How often that was so, less what it brought in time.
+    delays: u32,
     /// False answers that certified ones have not made good.
     strikes: u32,
     /// It is not asked before.
@@ -276,11 +276,26 @@ impl CatchUp {
         }
     }
 
-    /// A peer does not send bodies in time: others are preferred for a while.
+    /// A peer does not send what it was asked for in time: others are preferred for a while.
     pub fn slow(&mut self, peer: ValidatorIndex, now: Duration) {
         if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.slow_until = now + SLOW_PAUSE;
+            peer.slow_until = now + PAUSE_MIN * (1 << peer.delays.min(PAUSE_DOUBLINGS_MAX));
+            peer.delays += 1;
         }
+    }
+
+    /// A peer has brought what it was asked for in time.
+    pub fn brought(&mut self, peer: ValidatorIndex) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.delays = peer.delays.saturating_sub(1);
+        }
+    }
+
+    /// The highest height that a trusted peer claims to have committed, or has given.
+    #[must_use]
+    pub fn claimed(&self) -> Height {
+        let claims = self.trusted().map(|(_, peer)| peer.committed.max(peer.given));
+        claims.max().unwrap_or_default()
     }
 
     /// The certificate of a peer's last answer holds, up to a height.
@@ -320,6 +335,9 @@ impl CatchUp {
         // A peer that did not go on from its own tip, or whose blocks come to no certificate in time, is not asked for
         // more.
         let unanswered = self.range.is_some();
+        if let Some(asked) = self.range {
+            self.slow(asked.peer, now);
+        }
         if let Some(tip) = self.tip.take_if(|tip| unanswered || tip.is_overdue(now)) {
             self.distrust(tip.peer, now);
         }

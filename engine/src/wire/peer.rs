@@ -70,7 +70,7 @@ pub enum PeerMessage {
         max: u32,
     },
     /// Asks for the batches that committed blocks order, ascending by height. They are sent as `Batch`, of each block
-    /// and author the last one first; as many as fit into
+    /// and author the last one first; of whole blocks, until they exceed
     /// [`FETCH_REPLY_BYTES_MAX`](crate::limits::FETCH_REPLY_BYTES_MAX).
     FetchBodies {
         /// The first height.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::*;
 use crate::limits::STREAM_BATCHES_MAX;
@@ -110,4 +111,42 @@ fn one_that_is_far_behind_does_not_fetch_what_others_hold_now() {
     rig.link = Box::new(|_, _, _| true);
     rig.advance(6_000);
     assert_eq!(rig.nodes[3].replica.committed(), Height(3 * BATCHES));
+}
+
+/// One leader has named a batch with a sequence that it does not have: nobody votes for that, and the true head is
+/// final later.
+#[test]
+fn a_batch_that_was_named_falsely_before_is_taken_when_it_is_final() {
+    let mut rig = Rig::new(4);
+    rig.isolate(3);
+    rig.offer(0, 1, 0).unwrap();
+    rig.advance(60);
+    let head = rig.held(0)[1];
+    let falsely = Head { sequence: Sequence(head.sequence.0 + 1), ..head };
+    rig.order_at(0..3, 1, 1, rig.network());
+    come_back(&mut rig);
+    for _ in 0..40 {
+        let now = rig.now();
+        let liar = vec![ValidatorIndex(2)];
+        rig.nodes[3].replica.want_batch(ValidatorIndex(0), falsely, false, liar, Duration::ZERO, now);
+        rig.advance(100);
+    }
+    assert_eq!(rig.nodes[3].replica.committed(), Height(1));
+}
+
+/// What is here already, and waits for what is executed, is not asked for, and its peer is not slow.
+#[test]
+fn bodies_that_are_here_are_not_fetched_again() {
+    let mut rig = Rig::new(4);
+    order_without_3(&mut rig, 1..=40);
+    rig.nodes[3].executes = false;
+    let asked = count(&mut rig);
+    come_back(&mut rig);
+    rig.advance(4_000);
+    let before = asked.borrow().len();
+    assert!((1..=6).contains(&before), "{:?}", asked.borrow());
+    rig.nodes[3].executes = true;
+    rig.advance(500);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(40));
+    assert_eq!(asked.borrow().len(), before, "{:?}", asked.borrow());
 }

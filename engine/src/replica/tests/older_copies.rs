@@ -76,6 +76,29 @@ fn a_batch_that_is_not_remembered_is_as_good_as_a_vote() {
     assert_eq!(rig.nodes[0].replica.own_head.sequence, Sequence(2), "its stream is known again");
 }
 
+/// Its copy is so old that its stream lies far above the window, and one of the two that it hears names nothing.
+#[test]
+fn a_batch_far_above_the_window_shows_as_well_that_the_copy_is_older() {
+    let mut rig = Rig::new(4);
+    let mut parent = rig.network();
+    for view in 1..=8 {
+        for nonce in 0..40 {
+            rig.offer(0, 1, (view - 1) * 40 + nonce).unwrap();
+            rig.advance(60);
+        }
+        parent = rig.order(1, view, parent);
+    }
+    assert!(rig.nodes[0].replica.own_head.sequence.0 > crate::limits::STREAM_BATCHES_MAX as u64);
+    rig.restart(0, AGAIN, true);
+    rig.link = Box::new(|_, to, message| {
+        to != 0 || !matches!(message, PeerMessage::BlocksReply(_) | PeerMessage::Block(_))
+    });
+    rig.connect(0, 1);
+    rig.connect(0, 2);
+    rig.advance(2_000);
+    assert!(rig.nodes[0].world.votes_forgotten && !rig.nodes[0].world.has_begun);
+}
+
 #[test]
 fn a_head_that_nobody_has_keeps_nobody_away() {
     let mut rig = Rig::new(4);
