@@ -90,11 +90,22 @@ fn a_batch_far_above_the_window_shows_as_well_that_the_copy_is_older() {
     }
     assert!(rig.nodes[0].replica.own_head.sequence.0 > crate::limits::STREAM_BATCHES_MAX as u64);
     rig.restart(0, AGAIN, true);
-    rig.link = Box::new(|_, to, message| {
-        to != 0 || !matches!(message, PeerMessage::BlocksReply(_) | PeerMessage::Block(_))
+    rig.link = Box::new(|from, to, message| {
+        let brings = matches!(message, PeerMessage::BlocksReply(_) | PeerMessage::Block(_));
+        let names = matches!(message, PeerMessage::Status { .. } | PeerMessage::Holding(_));
+        to != 0 || !(brings || from == 2 && names)
     });
     rig.connect(0, 1);
     rig.connect(0, 2);
+    let far_behind = PeerMessage::Status {
+        epoch: Epoch(0),
+        finalized: Height(0),
+        committed: Height(0),
+        kept_from: Height(1),
+        view: 1,
+        yours: Head::NONE,
+    };
+    rig.deliver(2, 0, far_behind);
     rig.advance(2_000);
     assert!(rig.nodes[0].world.votes_forgotten && !rig.nodes[0].world.has_begun);
 }
