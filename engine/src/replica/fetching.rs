@@ -366,3 +366,21 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_as_many_heights_as_an_answer_has_room_for() {
+        let heights = |bodies: &Bodies| bodies.end_of_range(Height(1)).0;
+        let mut bodies = Bodies::new(Height(0));
+        assert_eq!(heights(&bodies), BODIES_REPLY_HEIGHTS_MAX);
+        (0..64).for_each(|_| bodies.dispatched(RANGE_BYTES / 4));
+        assert_eq!(heights(&bodies), 4);
+        (0..64).for_each(|_| bodies.dispatched(4 * RANGE_BYTES));
+        assert_eq!(heights(&bodies), 1, "of the largest blocks one at a time");
+        (0..64).for_each(|_| bodies.dispatched(0));
+        assert_eq!(heights(&bodies), BODIES_REPLY_HEIGHTS_MAX);
+    }
+}

@@ -51,7 +51,11 @@ impl Shelf {
     }
 
     fn seal(&mut self, author: ValidatorIndex) -> Position {
-        let section = BatchSection { chain: ChainId(1), packets: 1 };
+        self.seal_of(author, 1)
+    }
+
+    fn seal_of(&mut self, author: ValidatorIndex, packets: usize) -> Position {
+        let section = BatchSection { chain: ChainId(1), packets: packets as u32 };
         let packet = Packet([author.0 as u8; crate::limits::PACKET_BYTES]);
         let batch = Batch::seal(
             &NETWORK,
@@ -59,7 +63,7 @@ impl Shelf {
             &self.head(author),
             Height(0),
             &[section],
-            [&packet].into_iter(),
+            std::iter::repeat_n(&packet, packets),
             |_| [0; 64],
         );
         let bytes = batch.bytes().to_vec();
@@ -134,6 +138,36 @@ fn one_answer_reads_a_bounded_number_of_heights_and_the_next_goes_on_from_there(
     assert!(reads < 10 * STREAM_HEIGHTS_MAX, "{reads} records were read");
     let next = shelf.streams[1][500 - STREAM_HEIGHTS_MAX - 1].head();
     assert_eq!(shelf.sequences(BUSY, 430, next).0, (431..=436).rev().collect::<Vec<u64>>());
+}
+
+#[test]
+fn the_batches_of_heights_come_in_their_order_each_height_backwards() {
+    let shelf = Shelf::new(40, &[3, 5]);
+    let bodies = |from: u64, heights: u32, committed: u64| {
+        let read = Read::Bodies { from: Height(from), heights, committed: Height(committed) };
+        sequences(&shelf.reader().answer(&read))
+    };
+    assert_eq!(bodies(2, 4, 40), [2, 3, 1, 4, 5, 2], "of heights 3 and 5 the busy author's first");
+    assert_eq!(bodies(39, 4, 40), [39, 40]);
+    assert_eq!(bodies(3, 4, 3), [3, 1], "what is not committed is not given");
+    assert_eq!(bodies(6, u32::MAX, 40), (6..22).collect::<Vec<u64>>());
+    assert_eq!((bodies(41, 4, 40), bodies(0, 0, 40)), (vec![], vec![]));
+    assert_eq!(bodies(u64::MAX, u32::MAX, 40), Vec::<u64>::new());
+}
+
+/// Who asks cannot tell an answer that was cut in the middle of a block from one whose rest got lost.
+#[test]
+fn an_answer_of_bodies_has_whole_blocks() {
+    let mut shelf = Shelf::default();
+    let batches_a_block = FETCH_REPLY_BYTES_MAX / crate::limits::BATCH_BYTES_MAX + 2;
+    for height in 1..=2 {
+        let batches =
+            (0..batches_a_block).map(|_| shelf.seal_of(BUSY, crate::limits::BATCH_PACKETS_MAX)).collect();
+        shelf.commit(Height(height), batches);
+    }
+    let read = Read::Bodies { from: Height(1), heights: 2, committed: Height(2) };
+    let backwards: Vec<u64> = (1..=batches_a_block as u64).rev().collect();
+    assert_eq!(sequences(&shelf.reader().answer(&read)), backwards);
 }
 
 #[test]
