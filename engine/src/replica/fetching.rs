@@ -31,7 +31,6 @@ const RANGE_MAX: Duration = Duration::from_secs(3);
 const RANGE_ATTEMPTS_MAX: u32 = 2;
 /// Bodies that a range will bring are taken when they come, and not asked for by their names in that time.
 const RANGE_PATIENCE: Duration = Duration::from_secs(60);
-
 /// Bytes of batches that a range is to bring, about.
 const RANGE_BYTES: u64 = FETCH_REPLY_BYTES_MAX as u64 / 2;
 
@@ -131,8 +130,11 @@ impl Replica {
             None => {}
             Some(_) if !overdue => return,
             Some(first) => {
-                self.sync.slow(range.peer, now_at);
-                attempts += 1;
+                // Once, and not again while its bodies are asked for by their names.
+                if attempts < RANGE_ATTEMPTS_MAX {
+                    self.sync.slow(range.peer, now_at);
+                    attempts += 1;
+                }
                 let rest = first..=range.last;
                 let other = self.sync.peer_with(rest.clone(), now_at);
                 match other.filter(|_| attempts < RANGE_ATTEMPTS_MAX) {

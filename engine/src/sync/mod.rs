@@ -334,11 +334,11 @@ impl CatchUp {
         }
         // A peer that did not go on from its own tip, or whose blocks come to no certificate in time, is not asked for
         // more.
-        let unanswered = self.range.is_some();
-        if let Some(asked) = self.range {
+        let unanswered = self.range.take();
+        if let Some(asked) = unanswered {
             self.slow(asked.peer, now);
         }
-        if let Some(tip) = self.tip.take_if(|tip| unanswered || tip.is_overdue(now)) {
+        if let Some(tip) = self.tip.take_if(|tip| unanswered.is_some() || tip.is_overdue(now)) {
             self.distrust(tip.peer, now);
         }
         let going_on = self.tip.as_ref().and_then(|tip| Some((tip.top()?.0.next(), tip.peer)));
