@@ -432,8 +432,8 @@ impl Stream {
         self.held.sequence > from.sequence
     }
 
-    /// A head that at least `witnesses` validators say that they hold or have passed, and that is not
-    /// here: of those validators, the one that says the least.
+    /// A head that at least `witnesses` validators say that they hold or have passed, and that is not here: of those
+    /// validators, the one that says the least.
     #[must_use]
     pub fn lacking(&self, witnesses: usize) -> Option<Head> {
         let mut ahead: Vec<Head> =

@@ -18,7 +18,6 @@ use std::time::Duration;
 use super::state::TICK;
 use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica, To};
 use crate::availability::{Gap, Stream};
-use crate::limits::STREAM_BATCHES_MAX;
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
 use crate::wire::PeerMessage;
@@ -343,8 +342,9 @@ impl Replica {
             ports.append(KIND_BOOT, &[&Boot::LEARNT.encode()])?;
             return Ok(());
         }
-        let window = stream.cut().sequence.0 + STREAM_BATCHES_MAX as u64;
-        for head in named.missing.into_iter().filter(|head| head.sequence.0 <= window) {
+        let near: Vec<Head> =
+            named.missing.into_iter().filter(|head| stream.is_near(head.sequence)).collect();
+        for head in near {
             self.want_batch(me, head, false, Vec::new(), Duration::ZERO, now);
         }
         Ok(())
