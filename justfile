@@ -52,6 +52,14 @@ crashes-controls:
 crash-rounds N="10":
     MILLRACE_CRASH_ROUNDS={{N}} cargo test --release -p node --test processes -- --nocapture recovery::rounds
 
+# Validators killed and stopped at random under full load, so many times; then everything that clients were told is audited
+storm N="300":
+    MILLRACE_STORM_CYCLES={{N}} cargo test --release -p node --test processes -- --nocapture storms
+
+# The directory of this release, for the tests of the next ones: once, when it is tagged
+store-release:
+    cargo test --release -p node --test processes -- --ignored --nocapture releases::store
+
 # What clients wait while somebody attacks, measured for so many seconds each
 attacks SECONDS="10":
     MILLRACE_ATTACK_SECONDS={{SECONDS}} cargo test --release -p node --test processes -- --nocapture attacks

@@ -54,6 +54,7 @@ pub struct Client {
     link: Link,
     welcome: Welcome,
     network: Digest,
+    fingerprint: Option<Fingerprint>,
     /// The number of the last question.
     asked: u64,
     /// How many questions were answered. A validator that answers more than it was asked is not listened to.
@@ -85,7 +86,7 @@ impl Client {
         let connection = handle.block_on(Connection::open(address, fingerprint, &network))?;
         let welcome = connection.welcome;
         let link = Link::Validator { handle, connection: Box::new(connection), _running: running };
-        Ok(Self::linked(link, welcome, network))
+        Ok(Self { fingerprint: Some(fingerprint), ..Self::linked(link, welcome, network) })
     }
 
     /// A client of something in this process that has what a validator of this network had up to a height. It takes no
@@ -96,8 +97,19 @@ impl Client {
     }
 
     fn linked(link: Link, welcome: Welcome, network: Digest) -> Self {
-        let notices = Vec::new();
-        Self { link, welcome, network, asked: 0, answered: 0, tag: 0, submitted: 0, told: 0, notices }
+        let (fingerprint, notices) = (None, Vec::new());
+        Self {
+            link,
+            welcome,
+            network,
+            fingerprint,
+            asked: 0,
+            answered: 0,
+            tag: 0,
+            submitted: 0,
+            told: 0,
+            notices,
+        }
     }
 
     /// What the validator said of itself when it welcomed this client.
@@ -106,7 +118,14 @@ impl Client {
         &self.welcome
     }
 
-    /// The validator at the other end.
+    /// The fingerprint of the certificate that the validator at the other end has shown; none of something in this
+    /// process.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// The place of the validator at the other end, by its own word.
     #[must_use]
     pub fn validator(&self) -> ValidatorIndex {
         self.welcome.validator

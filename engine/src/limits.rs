@@ -225,7 +225,7 @@ const _: () = assert!(
 const _: () = assert!(FEED_EVENTS_MAX * 250 + FEED_PACKETS_MAX * 2 * PACKET_BYTES <= ANSWER_BYTES_MAX);
 const _: () = assert!(NONCE_AHEAD_MAX == 2 * REPLAY_WINDOW && REPLAY_WINDOW == u64::BITS as u64);
 const _: () = assert!(
-    64 + NAME_BYTES_MAX + VALIDATORS_MAX * (4 + NAME_BYTES_MAX + 64) + CHAINS_MAX * CHAIN_HEADER_BYTES
+    200 + NAME_BYTES_MAX + VALIDATORS_MAX * (4 + NAME_BYTES_MAX + 64) + CHAINS_MAX * CHAIN_HEADER_BYTES
         <= GENESIS_HEADER_BYTES_MAX,
     "the header of the largest genesis has room"
 );

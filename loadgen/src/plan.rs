@@ -267,7 +267,7 @@ pub enum LoadError {
     #[error("this load cannot be run: {0}")]
     Plan(String),
     /// A validator could not be reached, or is not one of this network.
-    #[error("no load for validator {lane} at {address}: {source}")]
+    #[error("no load for the validator at {address}: {source}")]
     Connect {
         /// The validator's index in the load.
         lane: usize,
@@ -278,7 +278,7 @@ pub enum LoadError {
     },
     /// A validator did not catch up with the network: from its old state the load would use nonces that are spent.
     #[error(
-        "validator {lane} at {address} has not caught up within {waited:?}: it is at {as_of}, and the network has \
+        "the validator at {address} has not caught up within {waited:?}: it is at {as_of}, and the network has \
          finalized height {goal}; wait until `millrace query status` shows that it has, or leave it out of the load"
     )]
     Behind {

@@ -116,6 +116,8 @@ pub enum PeerEvent {
     Connected {
         /// The peer's index.
         peer: u16,
+        /// The version of the protocol that both speak: what the name of that one ends with.
+        version: u16,
     },
     /// A frame arrived.
     Message {

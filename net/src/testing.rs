@@ -155,7 +155,7 @@ impl Node {
     pub(crate) fn wait_connected(&self, peers: &[u16]) {
         let mut missing: Vec<u16> = peers.to_vec();
         wait(&self.events, |event| {
-            if let PeerEvent::Connected { peer } = event {
+            if let PeerEvent::Connected { peer, .. } = event {
                 missing.retain(|other| *other != peer);
             }
             missing.is_empty().then_some(())

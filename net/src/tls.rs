@@ -21,10 +21,16 @@ use rustls::{
 use crate::identity::{Fingerprint, Identity};
 
 /// What validators speak with each other: each name with its version, the newest first. Both sides offer all that they
-/// speak, and the newest one of those that called is taken that both do. A release speaks those of the one before it.
-pub const PEER_PROTOCOLS: &[&[u8]] = &[b"millrace-peer/1"];
+/// speak, and the newest one that both speak is taken. A release also speaks those of the one before it.
+pub const PEER_PROTOCOLS: &[&[u8]] = &[b"millrace-peer/2", b"millrace-peer/1"];
 /// What frames to and from clients are carried in. What the frames say has a version of its own, in the first of them.
 pub const CLIENT_PROTOCOLS: &[&[u8]] = &[b"millrace-client/1"];
+/// The version that the name of a protocol ends with; 0 if it ends with none.
+pub(crate) fn version_of(protocol: &[u8]) -> u16 {
+    let digits = protocol.rsplit(|byte| *byte == b'/').next();
+    digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
+}
+
 /// The TLS alert that says that there is none: `no_application_protocol`.
 pub(crate) const NO_PROTOCOL: u64 = 120;
 /// The year 10,000: no certificate says more.
@@ -303,6 +309,7 @@ mod tests {
         assert_eq!(spoken(&[three, two], &[two, one]).unwrap(), two);
         assert_eq!(spoken(&[two, one], &[two, one]).unwrap(), two);
         assert_eq!(spoken(&[three], &[two, one]), Err(Error::NoApplicationProtocol));
+        assert_eq!([one, two, b"millrace-peer/12", b"millrace-peer", b""].map(version_of), [1, 2, 12, 0, 0]);
     }
 
     /// What a member shows is public: who shows it must have its key.

@@ -216,7 +216,8 @@ pub(crate) fn closing_words(error: &ConnectionError) -> String {
              admitted: is its [[observer]] section in the node.toml there, and was that read again (SIGHUP)?"
         ),
         ConnectionError::TransportError(_) if tls_alert(error) == Some(UNKNOWN_CA) => format!(
-            "the certificate of the other side is none of a member or of an [[observer]] section of this node.toml ({error})"
+            "no member and no [[observer]] section of this node.toml has the certificate of the other side ({error}). \
+             To let it in, add its section and send SIGHUP"
         ),
         other => other.to_string(),
     }
@@ -232,8 +233,8 @@ pub(crate) fn handshake_words(error: &ConnectionError, offered: &[&[u8]]) -> Str
     }
     let offered: Vec<_> = offered.iter().map(|name| String::from_utf8_lossy(name)).collect();
     format!(
-        "the other side speaks none of the protocols of this release ({}): its release is more than one before this \
-         one, or after it",
+        "the other side speaks none of the protocols of this release ({}): the two releases are too far apart. Upgrade \
+         the older side one release at a time",
         offered.join(", ")
     )
 }

@@ -1,7 +1,8 @@
 //! The header of a genesis: all that a stranger must have, and trust, before the first proof.
 //!
 //! ```text
-//! magic | name | #validators | (name, key, certificate fingerprint).. | membership | #chains | chains..
+//! magic | name | #validators | (name, key, certificate fingerprint).. | membership | origin | #chains | chains..
+//! origin = 0, or 1 | network | height | block | state root | digest of the quotas
 //! chain = id | kind | suite | asset | roles | threshold | accounts | accounts root | supply
 //! roles = issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
 //!         recovery window | quota
@@ -30,7 +31,7 @@ pub(crate) const ADMINISTRATORS_MAX: u64 = 16;
 /// Bytes of a name.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 
-pub(crate) const MAGIC: &[u8; 25] = b"millrace/genesis-header/9";
+pub(crate) const MAGIC: &[u8; 26] = b"millrace/genesis-header/10";
 const VALIDATOR_BYTES_MIN: usize = 4 + 1 + 32 + 32;
 pub(crate) const CHAIN_BYTES: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 8 + 32 + 8;
 /// The holder of a role that nobody holds.
@@ -178,6 +179,21 @@ pub struct Chain {
     pub supply: u64,
 }
 
+/// From where a rebuilt network goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The network from whose last state it goes on.
+    pub network: Digest,
+    /// The height of that state.
+    pub height: u64,
+    /// The block that its first one extends.
+    pub block: Digest,
+    /// The state root from which it goes on.
+    pub state_root: Digest,
+    /// SHA-256 of the quotas of its chains.
+    pub quotas: Digest,
+}
+
 /// The header of a genesis, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genesis {
@@ -189,6 +205,8 @@ pub struct Genesis {
     pub validators: Vec<Validator>,
     /// Whether administrators can put others in their places; otherwise they stay.
     pub members_are_decided: bool,
+    /// From where it goes on, if it was rebuilt.
+    pub origin: Option<Origin>,
     /// The chains, ascending by id.
     pub chains: Vec<Chain>,
 }
@@ -205,7 +223,7 @@ impl Genesis {
         }
         let mut reader = Reader::new(bytes);
         if reader.array("magic of the genesis header")? != *MAGIC {
-            let reason = "this is not a genesis header of version 9";
+            let reason = "this is not a genesis header of version 10";
             return Err(FormError::Invalid { what: "magic of the genesis header", reason });
         }
         let name = text(&mut reader, "name of the network")?;
@@ -227,6 +245,7 @@ impl Genesis {
             1 => true,
             _ => return Err(FormError::Invalid { what: "membership", reason: "it is unknown here" }),
         };
+        let origin = origin(&mut reader)?;
         let chains = many(&mut reader, "chains", CHAINS_MAX, CHAIN_BYTES, chain)?;
         if !chains.is_sorted_by(|a, b| a.id < b.id) {
             return Err(FormError::Invalid { what: "chains", reason: "their ids do not ascend" });
@@ -243,7 +262,7 @@ impl Genesis {
         }
         reader.finish()?;
         let network = kernels::sha2::sha256(bytes);
-        Ok(Self { network, name, validators, members_are_decided, chains })
+        Ok(Self { network, name, validators, members_are_decided, origin, chains })
     }
 
     /// How many validators are a quorum: all but those that may be faulty.
@@ -267,6 +286,25 @@ fn text(reader: &mut Reader<'_>, what: &'static str) -> Result<String, FormError
     let bytes = reader.take(what, length)?;
     let text = str::from_utf8(bytes).map_err(|_| FormError::Invalid { what, reason: "it is not UTF-8" })?;
     Ok(String::from(text))
+}
+
+fn origin(reader: &mut Reader<'_>) -> Result<Option<Origin>, FormError> {
+    let what = "origin of the network";
+    let origin = match reader.u8(what)? {
+        0 => return Ok(None),
+        1 => Origin {
+            network: reader.array(what)?,
+            height: reader.u64(what)?,
+            block: reader.array(what)?,
+            state_root: reader.array(what)?,
+            quotas: reader.array(what)?,
+        },
+        _ => return Err(FormError::Invalid { what, reason: "it is unknown here" }),
+    };
+    match origin.height {
+        0 | u64::MAX => Err(FormError::Invalid { what, reason: "nothing goes on from its height" }),
+        _ => Ok(Some(origin)),
+    }
 }
 
 /// At least one of something.

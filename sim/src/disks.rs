@@ -8,6 +8,7 @@ use engine::replica::{Boot, Boots, KIND_BOOT};
 use engine::store::simulated::{Fate, SimulatedDisk, SimulatedLog};
 use engine::store::{LogKind, Options, Owner, Position, StoreError};
 use engine::types::Support;
+use engine::wire::PeerVersion;
 
 use crate::bell::{Call, Rope};
 use crate::chance::Chance;
@@ -38,6 +39,8 @@ pub(crate) struct Disks {
 /// Which release of the program is installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Release {
+    /// The one before it, which speaks the first version with its peers.
+    Last,
     /// This one.
     #[default]
     Present,
@@ -49,8 +52,16 @@ impl Release {
     /// The rules that it runs.
     pub(crate) fn support(self) -> Support {
         match self {
-            Self::Present => Support::OURS,
+            Self::Last | Self::Present => Support::OURS,
             Self::Next => Support::TRIAL,
+        }
+    }
+
+    /// The newest version that it speaks with its peers.
+    pub(crate) fn speaks(self) -> PeerVersion {
+        match self {
+            Self::Last => PeerVersion::FIRST,
+            Self::Present | Self::Next => PeerVersion::LAST,
         }
     }
 }

@@ -187,6 +187,9 @@ impl World {
         for index in indices {
             let peer = self.reach(node, index);
             let Some(peer) = peer else { continue };
+            if self.rule == Some(Rule::BordersCrossed) && self.asks_beyond(node, peer, message) {
+                continue;
+            }
             let index = self.nodes[peer].me;
             let now = self.now;
             let said = match &mut self.nodes[node].liar {
@@ -197,6 +200,13 @@ impl World {
                 self.carry(node, peer, said);
             }
         }
+    }
+
+    /// Whether an honest node asks for blocks of one that has begun a later epoch.
+    fn asks_beyond(&self, node: usize, peer: usize, message: &PeerMessage) -> bool {
+        let epoch = |of: usize| self.nodes[of].running.as_ref().map(|running| running.epoch);
+        let asks = matches!(message, PeerMessage::FetchBlocks { .. } | PeerMessage::FetchBlock { .. });
+        asks && self.is_honest(node) && epoch(peer) > epoch(node)
     }
 
     /// The node behind a number, as `node` sees it.
@@ -210,6 +220,11 @@ impl World {
     pub(crate) fn carry(&mut self, from: usize, to: usize, message: PeerMessage) {
         let Some(connection) = self.links.connection(from, to) else { return };
         let (sender, receiver) = (self.nodes[from].me, self.nodes[to].me);
+        if message.since() > self.agreed(from, to) && self.is_honest(from) {
+            let what =
+                format!("versions: v{sender} sends v{receiver} what its release cannot read: {message:?}");
+            self.checks.violation(self.now, what);
+        }
         let is = |sort| match &message {
             PeerMessage::Batch(_) => matches!(sort, Sort::Batches | Sort::All),
             _ => sort == Sort::All,
@@ -457,7 +472,7 @@ impl World {
         }
         let said = std::mem::take(&mut running.commit_host.out);
         for event in said {
-            if let Committed::Executed(height, root, deltas, in_flight, decided) = event {
+            if let Committed::Executed(height, root, deltas, in_flight, mut decided) = event {
                 let mut executed: Vec<_> = deltas.iter().map(OnChain::of).collect();
                 if self.rule == Some(Rule::FailuresSpend) {
                     ordered.fail_again(&mut executed, &mut self.failed);
@@ -514,6 +529,9 @@ impl World {
                 self.say(node, format_args!("has executed height {height}"));
                 self.learn_accounts(node, &deltas);
                 self.clients.executed(height, decided.members.as_ref());
+                if self.rule == Some(Rule::EpochsEnd) {
+                    decided.members = None;
+                }
                 if hasty && self.is_honest(node) {
                     self.nodes[node].acknowledged = self.nodes[node].acknowledged.max(height.0);
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::replica::Input;
 use engine::store::simulated::Faults;
-use engine::wire::PeerMessage;
+use engine::wire::{PeerMessage, PeerVersion};
 
 use crate::bell::Rope;
 use crate::disks::VoteLog;
@@ -193,20 +193,32 @@ impl World {
         epochs.max_by_key(|epochs| epochs.present()).map(engine::replica::Epochs::encode)
     }
 
-    /// Operators look after those that are in an epoch that is over and do not get on: too few may be left of those whom
-    /// they know.
+    /// Operators look after those that are in an epoch that is over and cannot get on by themselves.
     pub(crate) fn help(&mut self) {
         if self.plan.spares == 0 || !self.healed || self.now < self.helped + HELP_EVERY {
             return;
         }
         self.helped = self.now;
-        let is_outdated =
-            |node: &usize| self.nodes[*node].running.as_ref().is_some_and(|of| of.epoch < self.epochs);
-        for node in self.honest().filter(is_outdated).collect::<Vec<_>>() {
+        for node in self.honest().filter(|node| self.is_left_behind(*node)).collect::<Vec<_>>() {
             self.say(node, format_args!("is told of later epochs by its operator"));
             self.stop(node);
             self.after(Duration::from_millis(200), Event::Start(node, Loss::Nothing));
         }
+    }
+
+    /// Whether a validator is in an epoch that is over, and too few of those that it knows can lead it on (E8): no f+1
+    /// honest ones of them are beyond and let it in.
+    fn is_left_behind(&self, node: usize) -> bool {
+        let Some(running) = self.nodes[node].running.as_ref().filter(|of| of.epoch < self.epochs) else {
+            return false;
+        };
+        let is_beyond = |peer: usize| {
+            let of_peer = self.nodes[peer].running.as_ref();
+            of_peer.is_some_and(|of_peer| of_peer.epoch > running.epoch)
+        };
+        let leads = |peer: &usize| self.is_honest(*peer) && self.are_peers(node, *peer) && is_beyond(*peer);
+        let seats = || (0..running.seats.len()).filter_map(|number| self.reach(node, number));
+        seats().filter(leads).count() <= (running.seats.len() - 1) / 3
     }
 
     /// Whether a validator cannot go on because its release does not run the rules that were decided, and says so.
@@ -280,11 +292,11 @@ impl World {
     fn started(&mut self, node: usize, mut running: Box<Running>, replayed: &[crate::validator::Replayed]) {
         self.nodes[node].first = false;
         self.nodes[node].ran_since = true;
-        self.nodes[node].knows_its_loss = running.standing.votes_forgotten;
+        self.nodes[node].knows_its_loss = running.losses.votes_forgotten;
         self.nodes[node].told.clear();
         self.found(node, std::mem::take(&mut running.found));
-        let (height, standing) = (running.recovered.0, running.standing);
-        self.say(node, format_args!("starts at height {height}, {standing:?}"));
+        let (height, losses) = (running.recovered.0, running.losses);
+        self.say(node, format_args!("starts at height {height}, {losses:?}"));
         for crate::validator::Replayed { height, root, entries } in replayed {
             if !self.is_honest(node) {
                 continue;
@@ -304,7 +316,7 @@ impl World {
         self.nodes[node].committed = height;
         self.nodes[node].cut_height = height;
         self.nodes[node].cut = std::mem::take(&mut running.cut);
-        if standing.stream_lost {
+        if losses.stream_lost {
             self.moment(node, Moment::LosesStream, 0, None);
         }
         self.nodes[node].running = Some(running);
@@ -335,7 +347,11 @@ impl World {
         self.links.connect(a, b);
         for (node, peer) in [(a, b), (b, a)] {
             if let Some(number) = self.number(node, peer) {
-                self.feed(node, Input::Connected(number));
+                let version = match self.rule {
+                    Some(Rule::AgreedSpoken) => PeerVersion::LAST,
+                    _ => self.agreed(a, b),
+                };
+                self.feed(node, Input::Connected(number, version));
             }
         }
     }

@@ -45,10 +45,9 @@ impl World {
             Observation::StreamLearnt(head) => self.check_learnt(node, *head),
             Observation::StreamLost => {
                 self.nodes[node].told.clear();
-                let standing = self.nodes[node].running.as_ref().map(|running| running.standing);
+                let losses = self.nodes[node].running.as_ref().map(|running| running.losses);
                 let amnesia = self.rule == Some(Rule::NoticesByDigest);
-                let knew =
-                    standing.is_some_and(|standing| !standing.stream_lost) && !self.nodes[node].put_back;
+                let knew = losses.is_some_and(|losses| !losses.stream_lost) && !self.nodes[node].put_back;
                 if self.is_honest(node) && !amnesia && knew {
                     let what = format!("honesty: v{node} lost its stream and learnt it from its peers only");
                     self.checks.violation(self.now, what);

@@ -134,6 +134,8 @@ pub(crate) struct Plan {
     pub(crate) governed: Governed,
     /// Everybody has the next release from the beginning, and administrators by chance want its rules.
     pub(crate) newer: bool,
+    /// This one has the release before.
+    pub(crate) older: Option<usize>,
     /// Heights come as fast as they can.
     pub(crate) fast: bool,
     pub(crate) accounts: u64,
@@ -192,6 +194,7 @@ impl Plan {
             register: false,
             governed: Governed::No,
             newer: false,
+            older: None,
             fast: false,
             accounts: 12,
             quota: Quota::WHOLE,
@@ -262,6 +265,9 @@ impl Plan {
             everyone_prunes,
             ..Self::calm(validators)
         };
+        if aside.permille(150) {
+            plan.older = Some(aside.below(validators));
+        }
         if chance.permille(30) {
             plan.lag(chance);
             return plan;
@@ -272,7 +278,7 @@ impl Plan {
         }
         if governed {
             plan.govern(chance);
-            plan.newer = aside.permille(500);
+            plan.newer = aside.permille(500) && plan.older.is_none();
         }
         if validators > 3 && chance.permille(25) {
             // Batches that come before the one they follow are not taken.

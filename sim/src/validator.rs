@@ -9,8 +9,8 @@ use commonware_runtime::{Supervisor as _, deterministic};
 use engine::mempool::Mempools;
 use engine::order::{Finality, Roots};
 use engine::replica::{
-    BlockIndex, CheckpointDue, Committer, Epochs, JournalReader, KIND_BOOT, Progress, Recovered, Recovery,
-    RecoveryError, Replica, Settings, Standing,
+    BlockIndex, CheckpointDue, Committer, Epochs, JournalReader, KIND_BOOT, Losses, Progress, Recovered,
+    Recovery, RecoveryError, Replica, Settings, validators_known,
 };
 use engine::roots::{ChainEntry, CommittedView, Executed, Ledger};
 use engine::store::simulated::SimulatedLog;
@@ -103,7 +103,7 @@ pub(crate) struct Running {
     pub(crate) certificates: Arc<Certificates>,
     /// The view from which consensus begins.
     pub(crate) floor: u64,
-    pub(crate) standing: Standing,
+    pub(crate) losses: Losses,
     pub(crate) recovered: Height,
     /// How far each stream of the epoch was taken when it began.
     pub(crate) cut: Vec<Head>,
@@ -157,8 +157,9 @@ impl Running {
         let (place, seat) = (number(&authors), number(&seats));
         let is_member = known.is_none() && place < authors.len();
         let observers = if is_member { start.environment.signing_seeds.len() - seats.len() } else { 0 };
-        let mut standing = Standing::of(recovered.boots, votes.boots, start.first, keys.len());
-        match boot(&journal, &votes, &recovered, standing, start.dies) {
+        let counted = validators_known(&recovered.epochs, known.as_ref(), votes.replay.epoch());
+        let mut losses = Losses::of(recovered.boots, votes.boots, start.first, counted);
+        match boot(&journal, &votes, &recovered, losses, start.dies) {
             Ok(true) => {}
             Ok(false) => return Started::Died,
             Err(error) => return Started::Failed(format!("the start cannot be written down: {error}")),
@@ -169,17 +170,15 @@ impl Running {
             ledger
         };
         match rule {
-            Some(Rule::LostVotesNoticed) => {
-                (standing.votes_forgotten, standing.hears_others) = (false, false)
-            }
+            Some(Rule::LostVotesNoticed) => (losses.votes_forgotten, losses.hears_others) = (false, false),
             Some(Rule::LostStreamNoticed | Rule::NoticesByDigest) => {
-                (standing.stream_lost, standing.hears_others) = (false, false);
+                (losses.stream_lost, losses.hears_others) = (false, false);
             }
-            Some(Rule::OlderCopiesNoticed) => standing.hears_others = false,
+            Some(Rule::OlderCopiesNoticed) => losses.hears_others = false,
             Some(Rule::BlocksReloaded) => recovered.blocks.clear(),
             Some(Rule::BatchesReloaded) => recovered.unordered.clear(),
             // It would hear what its twin has voted, or, where half of the others talk to the twin, no quorum.
-            _ if start.is_liar => standing.hears_others = false,
+            _ if start.is_liar => losses.hears_others = false,
             _ => {}
         }
         let batches = recovered.unordered.iter().map(|(batch, _)| batch);
@@ -191,7 +190,7 @@ impl Running {
         let journal = Arc::new(journal);
         let (height, cut) = (recovered.head.height, recovered.head.cut.clone());
         let mut boots = recovered.boots;
-        boots.note(standing.boot(Standing::next_boot(boots, votes.boots), true));
+        boots.note(losses.boot(Losses::next_boot(boots, votes.boots), true));
         let files =
             (start.disks.checkpoints.clone(), checkpoints::retention(start.me, start.everyone_prunes));
         let taker = CheckpointTaker::new(view, (&recovered, &roots), ledger.states(), boots, files);
@@ -205,7 +204,7 @@ impl Running {
             Box::new(certificates.clone()),
             mempools.clone(),
             recovered,
-            standing,
+            losses,
         );
         let (inbound, inbox) = consensus::inbound(keys.len());
         let mut config = consensus::Config::new(network.0, keys, signing_seed);
@@ -279,7 +278,7 @@ impl Running {
             waiting: Some((config, wiring)),
             certificates,
             floor: 0,
-            standing,
+            losses,
             recovered: height,
             cut,
             found,
@@ -426,12 +425,12 @@ fn boot(
     journal: &SimulatedLog,
     votes: &Votes,
     recovered: &Recovered,
-    standing: Standing,
+    losses: Losses,
     dies: Option<u8>,
 ) -> Result<bool, engine::store::StoreError> {
-    let number = Standing::next_boot(recovered.boots, votes.boots);
+    let number = Losses::next_boot(recovered.boots, votes.boots);
     let write = |done| {
-        journal.append(KIND_BOOT, &[&standing.boot(number, done).encode()])?;
+        journal.append(KIND_BOOT, &[&losses.boot(number, done).encode()])?;
         journal.settle();
         journal.failure().map_or(Ok(()), Err)
     };
@@ -439,7 +438,7 @@ fn boot(
     if dies == Some(0) {
         return Ok(false);
     }
-    votes.log.boot(number, standing.votes_forgotten)?;
+    votes.log.boot(number, losses.votes_forgotten)?;
     if dies == Some(1) {
         return Ok(false);
     }

@@ -17,7 +17,7 @@ use consensus::Channel;
 use engine::replica::{Check, Job, Read, StateRead};
 use engine::sync::StateWork;
 use engine::types::{Digest, Epoch, Head, Height, Packet, TransactionId, ValidatorIndex};
-use engine::wire::{Batch, Block, PeerMessage, StateOffer};
+use engine::wire::{Batch, Block, PeerMessage, PeerVersion, StateOffer};
 
 use crate::administrators::Governed;
 use crate::bell::{Bell, Call};
@@ -214,7 +214,11 @@ impl World {
             plan.twin.is_none() || plan.spares == 0,
             "a second process has the number behind the validators"
         );
-        let release = if plan.newer { Release::Next } else { Release::Present };
+        let release = |me: usize| match (plan.newer, plan.older) {
+            (_, Some(older)) if older == me => Release::Last,
+            (true, _) => Release::Next,
+            (false, _) => Release::Present,
+        };
         let nodes = identities.iter().map(|me| {
             let liar = plan.liars.get(me).map(|misdeeds| {
                 let mut liar = Liar::new(misdeeds, *me, plan.validators, &environment, chance.fork());
@@ -223,7 +227,7 @@ impl World {
             });
             Node {
                 me: *me,
-                disks: Disks { release, ..Disks::default() },
+                disks: Disks { release: release(*me), ..Disks::default() },
                 older: None,
                 ran_since: false,
                 first: true,
@@ -382,6 +386,12 @@ impl World {
         let (a_is, b_is) = (self.nodes[a].me, self.nodes[b].me);
         let knows = |one: usize, other: usize| self.number(one, other).is_some();
         a_is != b_is && self.peer(a, b_is) == b && self.peer(b, a_is) == a && knows(a, b) && knows(b, a)
+    }
+
+    /// The version that two nodes speak with each other.
+    pub(crate) fn agreed(&self, a: usize, b: usize) -> PeerVersion {
+        let speaks = |node: usize| self.nodes[node].disks.release.speaks();
+        speaks(a).min(speaks(b))
     }
 
     pub(crate) fn life(&self, node: usize) -> Option<u64> {

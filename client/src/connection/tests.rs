@@ -18,7 +18,8 @@ fn first(frame: ServerFrame) -> Result<Welcome, ClientError> {
 fn only_a_welcome_of_this_network_and_version_is_taken() {
     let taken = first(welcome(PROTOCOL_VERSION, NETWORK)).unwrap();
     assert_eq!(taken, Welcome { validator: ValidatorIndex(3), as_of: AS_OF, standing: STANDING });
-    let before = Welcome { standing: Standing::default(), ..taken };
+    let before = Welcome { standing: Standing::UNSAID, ..taken };
+    assert!(before.standing.is_member(), "it is sent transactions");
     assert_eq!(first(welcome(PROTOCOL_VERSION_FIRST, NETWORK)).unwrap(), before, "one of the last release");
     // A client of the next release offers more, and both speak what this one has.
     assert_eq!(version_for(PROTOCOL_VERSION + 1), Some(PROTOCOL_VERSION));

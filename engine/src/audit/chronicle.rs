@@ -252,6 +252,12 @@ impl Chronicle {
         if record.block.height() != height || header.roots_first.0 == 0 {
             return Err(Wrong::new(what("the block"), "the block of its record", record.block.height()));
         }
+        let begins = (height, *record.block.digest(), record.state_root);
+        let origin = genesis.origin().filter(|origin| height <= origin.height);
+        if let Some(origin) = origin.filter(|of| begins != (of.height, of.block, of.state_root)) {
+            let expected = format!("that of height {}, from which the network was rebuilt", origin.height);
+            return Err(Wrong::new(what("the state root"), expected, record.state_root));
+        }
         if chains.len() != record.chains.len() {
             return Err(Wrong::new(what("the chains"), record.chains.len().to_string(), chains.len()));
         }

@@ -534,7 +534,8 @@ impl Auditor {
     /// audit began.
     fn check_base_is_final(&self, walk: &Walk, data: &Path) -> Option<Finding> {
         let height = walk.report.audited_above;
-        if height.0 == 0 || walk.roots_final > height {
+        let is_named = self.genesis.origin().is_some_and(|origin| origin.height == height);
+        if height.0 == 0 || walk.roots_final > height || is_named {
             return None;
         }
         let what = format!("the state root of height {height}, with whose checkpoint the audit began");

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::limits::PACKET_BYTES;
-use crate::types::{ChainId, Charter, Genesis, Height, Quota};
+use crate::types::{ChainId, Charter, Digest, Genesis, Height, Quota};
 use crate::wire::Batch;
 
 /// The quotas of all chains: those in effect, and those that are decided and will be.
@@ -79,6 +79,18 @@ impl Quotas {
             of.iter().map(move |(since, quota)| (chain, *since, *quota)).collect::<Vec<_>>()
         };
         self.by_chain.iter().flat_map(of_chain)
+    }
+
+    /// SHA-256 of all of them, each as chain (4), height since when (8) and quota (4).
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::with_capacity(16 * self.len());
+        for (chain, since, quota) in self.entries() {
+            bytes.extend(chain.0.to_le_bytes());
+            bytes.extend(since.0.to_le_bytes());
+            bytes.extend(quota.0.to_le_bytes());
+        }
+        Digest(kernels::sha2::sha256(&bytes))
     }
 
     /// How many there are, those that are not in effect yet included.
@@ -194,7 +206,7 @@ mod tests {
     use crate::availability::Stream;
     use crate::order::NextMembers;
     use crate::order::{BlockTree, Flaw, Judgement, Position, Proposal};
-    use crate::types::{ChainGenesis, Digest, Epoch, Head, Packet, ValidatorIndex};
+    use crate::types::{ChainGenesis, Epoch, Head, Packet, ValidatorIndex};
     use crate::verify::Verified;
     use crate::wire::{BatchSection, Block};
 

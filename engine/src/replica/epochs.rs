@@ -80,6 +80,8 @@ pub enum EpochsError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epochs {
     network: Digest,
+    /// What the first block extends, and its height.
+    root: (Height, Digest),
     first: Members,
     handovers: Vec<Handover>,
     /// The rules that this program runs: no epoch begins that has others.
@@ -90,12 +92,13 @@ impl Epochs {
     /// The first epoch, of a genesis, in a program that runs these rules.
     #[must_use]
     pub fn genesis(genesis: &Genesis, support: Support) -> Self {
-        Self::beginning(*genesis.network(), Members::of_genesis(genesis), support)
+        let first = Members::of_genesis(genesis);
+        Self { root: genesis.root(), ..Self::beginning(*genesis.network(), first, support) }
     }
 
-    /// The first epoch of a network.
+    /// The first epoch of a network that was not rebuilt.
     pub(crate) fn beginning(network: Digest, first: Members, support: Support) -> Self {
-        Self { network, first, handovers: Vec::new(), support }
+        Self { network, root: (Height(0), network), first, handovers: Vec::new(), support }
     }
 
     /// The validators of the present epoch.
@@ -119,7 +122,7 @@ impl Epochs {
 
     fn root_of(&self, epoch: usize) -> (Height, Digest) {
         let last = epoch.checked_sub(1).map(|last| &self.handovers[last].block);
-        last.map_or((Height(0), self.network), |last| (last.height(), *last.digest()))
+        last.map_or(self.root, |last| (last.height(), *last.digest()))
     }
 
     /// The height before the first and the last one of an epoch that is over.

@@ -9,7 +9,7 @@ use crate::limits::{BATCH_BYTES_MAX, BODIES_REPLY_HEIGHTS_MAX, FETCH_REPLY_BYTES
 use crate::order::Finality;
 use crate::sync::Progress;
 use crate::types::{Digest, Head, Sequence, ValidatorIndex};
-use crate::wire::{Block, FinalizedBlock, PeerMessage};
+use crate::wire::{Block, FinalizedBlock, PeerMessage, PeerVersion};
 
 /// How often peers are told where this validator stands, at most.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
@@ -25,7 +25,13 @@ const BODIES_BYTES: usize = 64 << 10;
 const VIEWS_AHEAD: u64 = 64;
 
 impl Replica {
-    pub(super) fn connect(&mut self, peer: ValidatorIndex, now: Now, ports: &mut impl Ports) {
+    pub(super) fn connect(
+        &mut self,
+        peer: ValidatorIndex,
+        version: PeerVersion,
+        now: Now,
+        ports: &mut impl Ports,
+    ) {
         if self.is_observer(peer) {
             self.observers.insert(peer);
             self.epochs_of[usize::from(peer.0)] = None;
@@ -36,7 +42,7 @@ impl Replica {
             return;
         }
         self.connected.insert(peer);
-        self.sync.connected(peer);
+        self.sync.connected(peer, version);
         self.states.connected(peer);
         // Nothing is pushed before the peer has said what it holds.
         self.epochs_of[usize::from(peer.0)] = None;

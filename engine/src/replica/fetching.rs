@@ -13,16 +13,16 @@ use super::{Now, Observation, Ports, Replica, To};
 use crate::availability::{Gap, Stream, Wanted};
 use crate::limits::{BODIES_REPLY_HEIGHTS_MAX, FETCH_REPLY_BYTES_MAX};
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
-use crate::wire::{Batch, Block, PeerMessage};
+use crate::wire::{Batch, Block, PeerMessage, PeerVersion};
 
 /// How long a batch may be missing before it is asked for, where its author is probably still sending it.
 pub(super) const BATCH_PATIENCE: Duration = Duration::from_millis(100);
 /// How long what a block needs may be missing before it is asked for: it is mostly on its way.
 pub(super) const PATIENCE: Duration = Duration::from_millis(30);
-/// How many finalized blocks have their bodies fetched at a time by one that is behind…
+/// How many finalized blocks have their bodies fetched at a time if the replica follows or is behind.
 const BLOCKS_FETCHED_AT_ONCE: usize = 64;
-/// …and in the normal course. Where more wait, their bodies are not on their way.
-const BLOCKS_AWAITED: u64 = 8;
+/// The same for a replica that keeps up. If more finalized blocks wait, it is behind, and gets bodies only if it asks.
+pub(super) const BLOCKS_AWAITED: u64 = 8;
 /// How long a peer may send nothing of the next range of bodies, and how long that range may take in all, before another
 /// peer is asked for the rest.
 const SILENCE_MAX: Duration = Duration::from_millis(500);
@@ -33,6 +33,9 @@ const RANGE_ATTEMPTS_MAX: u32 = 2;
 const RANGE_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of batches that a range is to bring, about.
 const RANGE_BYTES: u64 = FETCH_REPLY_BYTES_MAX as u64 / 2;
+
+/// The first version in which bodies can be asked for by height.
+const BY_HEIGHT: PeerVersion = PeerVersion(2);
 
 /// The bodies of some heights that a peer was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +118,7 @@ impl Replica {
         let (dispatched, now_at) = (self.dispatched, now.monotonic);
         while let Some(range) = self.bodies.ranges.pop_front_if(|range| range.last <= dispatched) {
             if range.attempts == 0 {
-                self.sync.brought(range.peer);
+                self.sync.note_in_time(range.peer);
             }
             if let Some(next) = self.bodies.ranges.front_mut() {
                 (next.since, next.heard) = (now_at, now_at);
@@ -132,12 +135,12 @@ impl Replica {
             Some(first) => {
                 // Once, and not again while its bodies are asked for by their names.
                 if attempts < RANGE_ATTEMPTS_MAX {
-                    self.sync.slow(range.peer, now_at);
+                    self.sync.note_late(range.peer, now_at);
                     attempts += 1;
                 }
                 let rest = first..=range.last;
-                let other = self.sync.peer_with(rest.clone(), now_at);
-                match other.filter(|_| attempts < RANGE_ATTEMPTS_MAX) {
+                let other = self.sync.peer_with(rest.clone(), BY_HEIGHT, now_at);
+                match other.filter(|other| *other != range.peer && attempts < RANGE_ATTEMPTS_MAX) {
                     Some(other) => {
                         peer = other;
                         self.ask_for_bodies(other, rest, now, ports);
@@ -163,14 +166,17 @@ impl Replica {
                 return;
             }
             let end = whole.min(last).min(self.sync.claimed()).max(first);
-            if let Some(peer) = self.sync.peer_with(first..=end, now.monotonic) {
+            if let Some(peer) = self.sync.peer_with(first..=end, BY_HEIGHT, now.monotonic) {
                 self.ask_for_bodies(peer, first..=end, now, ports);
                 let (since, heard) = (now.monotonic, now.monotonic);
                 self.bodies.ranges.push_back(Range { last: end, peer, since, heard, attempts: 0 });
                 self.bodies.asked = end;
             } else {
-                // Perhaps somebody has it who does not say so. The others come when somebody does.
-                self.want_bodies(self.dispatched.next(), Duration::ZERO, now);
+                // Perhaps somebody has it who does not say so. The others come when somebody does, or when nobody can be
+                // asked in another way.
+                let in_old_words = self.sync.peer_with(first..=first, PeerVersion::FIRST, now.monotonic);
+                let by_name = if in_old_words.is_some() { BLOCKS_AWAITED } else { 1 };
+                self.want_bodies(Height(self.dispatched.0 + by_name), Duration::ZERO, now);
                 return;
             }
         }
@@ -204,8 +210,8 @@ impl Replica {
         with_cuts.skip_while(move |(block, _)| block.height() < first)
     }
 
-    /// The first finalized block from a height on of whose bodies one is neither here nor with the verifiers, as far as
-    /// its last ones say.
+    /// The first finalized block, from `first` on, that lacks a batch which is not with the verifiers either. Of each
+    /// author only the highest batch that is missing counts.
     fn first_lacking(&self, first: Height) -> Option<Height> {
         let is_missing = |author: usize, from: &Head, to: &Head| {
             let comes =

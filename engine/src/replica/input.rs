@@ -11,7 +11,7 @@ use crate::store::{Durable, Position, StoreError};
 use crate::sync::StateWork;
 use crate::types::{Digest, Head, Height, Sequence, ValidatorIndex};
 use crate::verify::{BatchRefusal, Verified};
-use crate::wire::{Batch, Notice, PeerMessage};
+use crate::wire::{Batch, Notice, PeerMessage, PeerVersion};
 
 /// The time at which something happens, as its host sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub struct QuestionId(pub u64);
 /// One event for a replica.
 #[derive(Debug)]
 pub enum Input {
-    /// A peer is connected.
-    Connected(ValidatorIndex),
+    /// A peer is connected, and both speak this version.
+    Connected(ValidatorIndex, PeerVersion),
     /// A peer is gone.
     Disconnected(ValidatorIndex),
     /// A peer says something.

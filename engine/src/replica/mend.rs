@@ -123,7 +123,12 @@ impl<R: Records> Mender<'_, R> {
         keep: &mut dyn FnMut(&Rot, Result<Repair, MendError>),
     ) {
         for rot in rots.iter().rev() {
-            keep(rot, self.one(rot, others));
+            let mended = self.one(rot, others);
+            let is_stopped = matches!(mended, Err(MendError::Stopped));
+            keep(rot, mended);
+            if is_stopped {
+                return;
+            }
         }
     }
 
@@ -133,6 +138,9 @@ impl<R: Records> Mender<'_, R> {
         }
         let mut known = Known::new();
         for height in self.heights(rot).rev().map(Height) {
+            if !others.goes_on() {
+                return Err(MendError::Stopped);
+            }
             let found = self.found(height, &known, others)?;
             known.insert(height, found);
         }
@@ -253,7 +261,9 @@ impl<R: Records> Mender<'_, R> {
             }
             agreed.is_some()
         });
-        let (record, block) = agreed.ok_or(MendError::Unanswered(height))?;
+        let Some((record, block)) = agreed else {
+            return Err(if others.goes_on() { MendError::Unanswered(height) } else { MendError::Stopped });
+        };
         let record = CommittedBlock { certificate, ..record };
         Ok(Found { record, block, kind: KIND_COMMITTED, is_whole: false })
     }

@@ -26,6 +26,7 @@ mod index;
 mod input;
 mod mend;
 mod reader;
+mod rebuild;
 mod record;
 mod recovery;
 mod pace;
@@ -52,12 +53,13 @@ pub use input::{
 };
 pub use mend::{MendError, Mender, Others};
 pub use reader::{JournalReader, ReadError};
+pub use rebuild::{RebuildError, rebuild};
 pub use record::{
     Boot, ChainRecord, CommittedBlock, KIND_BATCH, KIND_BLOCK, KIND_BOOT, KIND_COMMITTED, KIND_STATE,
     RecordError,
 };
 pub use recovery::{Progress, Recovered, Recovery, RecoveryError, Start};
-pub use rejoin::{Boots, Standing};
+pub use rejoin::{Boots, Losses, validators_known};
 pub use state::{Replica, Settings};
 
 #[cfg(test)]

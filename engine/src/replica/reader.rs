@@ -214,8 +214,8 @@ impl<R: Records> JournalReader<'_, R> {
         Ok(())
     }
 
-    /// The batches of committed blocks from one height on, below another: of each block backwards. Whole blocks, until
-    /// they have more bytes than an answer should have.
+    /// The batches of committed blocks from one height on, below another: of each block backwards. Whole blocks, as many
+    /// as an answer has room for, and at least one.
     fn bodies(
         &self,
         from: Height,
@@ -225,14 +225,16 @@ impl<R: Records> JournalReader<'_, R> {
     ) -> Result<(), ReadError> {
         let mut bytes = 0;
         for height in (from.0..end.0).map(Height) {
-            if stopped() || bytes > FETCH_REPLY_BYTES_MAX {
+            if stopped() {
                 break;
             }
             let (committed, _) = self.block(height)?;
-            for batch in self.batches(&committed)?.into_iter().rev() {
-                bytes += batch.bytes().len();
-                found.push(PeerMessage::Batch(batch.bytes().clone()));
+            let batches = self.batches(&committed)?;
+            bytes += batches.iter().map(|batch| batch.bytes().len()).sum::<usize>();
+            if bytes > FETCH_REPLY_BYTES_MAX && !found.is_empty() {
+                break;
             }
+            found.extend(batches.iter().rev().map(|batch| PeerMessage::Batch(batch.bytes().clone())));
         }
         Ok(())
     }

@@ -250,6 +250,20 @@ impl Recovery<'_> {
         &self,
         start: Start,
         replay: &mut Replay,
+        executed: impl FnMut(Progress, &Executed) -> Result<(), E>,
+    ) -> Result<(Recovered, Ledger, Roots), E> {
+        self.run_until(Height(u64::MAX), start, replay, executed)
+    }
+
+    /// The same as if the journal ended with a height.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_until<E: From<RecoveryError>>(
+        &self,
+        until: Height,
+        start: Start,
+        replay: &mut Replay,
         mut executed: impl FnMut(Progress, &Executed) -> Result<(), E>,
     ) -> Result<(Recovered, Ledger, Roots), E> {
         let unseen = Some(start.head.height).filter(|height| height.0 > 0);
@@ -279,6 +293,9 @@ impl Recovery<'_> {
                 }
                 KIND_COMMITTED => {
                     let committed = CommittedBlock::decode(&record.bytes).map_err(RecoveryError::from)?;
+                    if committed.height > until {
+                        break;
+                    }
                     if state.unseen.is_some_and(|height| committed.height <= height) {
                         state.pass(&committed, record.position)?;
                         continue;

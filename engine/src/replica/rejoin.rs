@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::state::TICK;
-use super::{Boot, Halt, KIND_BOOT, Now, Observation, Ports, Replica, To};
+use super::{Boot, Epochs, Halt, KIND_BOOT, Now, Observation, Ports, Replica, To};
 use crate::availability::{Gap, Stream};
 use crate::order::Finality;
 use crate::types::{Head, ValidatorIndex};
@@ -37,7 +37,7 @@ const SETTLED: Duration = Duration::from_secs(30);
 
 /// What a validator still knows of itself when it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Losses {
     /// Its journal is missing, older than its votes, or of another run: it may have sealed more than it knows.
     pub stream_lost: bool,
     /// The log of its votes is missing or older than its journal: it may have voted more than it knows.
@@ -71,7 +71,16 @@ impl Boots {
     }
 }
 
-impl Standing {
+/// How many validators there are, as far as a start can tell: the members of the last epoch that its journal, or what its
+/// operator has fetched, has. If it has voted in a later one, so many may have come that votes can be made good.
+#[must_use]
+pub fn validators_known(journal: &Epochs, fetched: Option<&Epochs>, voted_in: u64) -> usize {
+    let last = fetched.unwrap_or(journal);
+    let count = journal.members().list.len().max(last.members().list.len());
+    if voted_in > last.present().0 { count.max(VOTES_REGAINED_FROM) } else { count }
+}
+
+impl Losses {
     /// What `journal` and `votes` say of each other, in a network of `validators`. `first` means that this validator
     /// has never run, which only its operator can know: two empty logs may also be two lost ones.
     ///

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::rejoin::{Hearing, Learning, Rejoin};
 use super::states::Gap;
 use super::{
-    Check, Epochs, Halt, Input, Now, Observation, Ports, QuestionId, Recovered, Schedule, Standing, Tuning,
+    Check, Epochs, Halt, Input, Losses, Now, Observation, Ports, QuestionId, Recovered, Schedule, Tuning,
     Work,
 };
 use crate::availability::{Fetches, Stream};
@@ -162,6 +162,8 @@ pub(super) enum Unstable {
 pub struct Replica {
     pub(super) settings: Settings,
     pub(super) network: Digest,
+    /// Of a network that was rebuilt: the height of the state from which it goes on.
+    pub(super) origin: Option<Height>,
     /// The epoch, whose validators these are, and those before it.
     pub(super) epoch: Epoch,
     pub(super) epochs: Epochs,
@@ -278,7 +280,7 @@ impl Replica {
         certificates: Box<dyn FinalityVerifier + Send>,
         mempools: Arc<Mempools>,
         recovered: Recovered,
-        standing: Standing,
+        losses: Losses,
     ) -> Self {
         let members = recovered.epochs.members();
         let (n, quorum, authors) = (members.list.len(), members.quorum(), members.keys());
@@ -314,12 +316,13 @@ impl Replica {
             journaled.insert(digest, (height, position));
         }
         let peers = n.max(heard) + settings.observers;
-        let standing = if follows { Standing::default() } else { standing };
-        if standing.stream_lost || follows {
+        let losses = if follows { Losses::default() } else { losses };
+        if losses.stream_lost || follows {
             mempools.pause();
         }
         Self {
             network: *genesis.network(),
+            origin: genesis.origin().map(|origin| origin.height),
             epoch,
             epochs: recovered.epochs,
             epochs_of: vec![None; peers],
@@ -356,9 +359,9 @@ impl Replica {
             pace: Pace::new(n),
             held_back: false,
             next_chain: 0,
-            learning: standing.stream_lost.then(Learning::default),
-            rejoin: standing.votes_forgotten.then(Rejoin::default),
-            hearing: (standing.hears_others && !standing.votes_forgotten).then(Hearing::default),
+            learning: losses.stream_lost.then(Learning::default),
+            rejoin: losses.votes_forgotten.then(Rejoin::default),
+            hearing: (losses.hears_others && !losses.votes_forgotten).then(Hearing::default),
             has_begun: follows,
             last_finality: finality,
             holding: Told::Nobody,
@@ -466,7 +469,7 @@ impl Replica {
 
     fn take(&mut self, input: Input, now: Now, ports: &mut impl Ports) -> Result<(), Halt> {
         match input {
-            Input::Connected(peer) => self.connect(peer, now, ports),
+            Input::Connected(peer, version) => self.connect(peer, version, now, ports),
             Input::Disconnected(peer) => self.disconnect(peer),
             Input::Message(from, message) => self.message(from, message, now, ports)?,
             Input::Checked { from, batch, pushed, verdict } => {

@@ -110,13 +110,17 @@ impl Replica {
             }
             PeerMessage::States(offers) => self.states.offers(from, offers),
             PeerMessage::ChunkList { height, digests, evidence } => {
-                // One without a finalization helps nobody to begin.
+                // One without a finalization helps nobody to begin, but for the state that the genesis names.
+                let is_named = self.origin == Some(height);
                 let has_none = Evidence::decode(&evidence).is_ok_and(|of| of.last.is_empty());
-                let list = (ChunkList { height, digests }, if has_none { Bytes::new() } else { evidence });
+                let evidence = if has_none && !is_named { Bytes::new() } else { evidence };
+                let list = (ChunkList { height, digests }, evidence);
                 let epochs = self.settings.known.as_ref().unwrap_or(&self.epochs);
                 let certificates = &*self.certificates;
                 let holds = |evidence: &Bytes| {
-                    Evidence::decode(evidence).is_ok_and(|of| epochs.lead_on(&of, certificates))
+                    Evidence::decode(evidence).is_ok_and(|of| {
+                        (is_named && of == Evidence::default()) || epochs.lead_on(&of, certificates)
+                    })
                 };
                 match self.states.chunk_list(from, list, holds, now.monotonic) {
                     Ok(work) => work.into_iter().for_each(|work| ports.hand_on(Work::State(work))),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kernels::ed25519;
 
-use super::fetching::BATCH_PATIENCE;
+use super::fetching::{BATCH_PATIENCE, BLOCKS_AWAITED};
 use super::state::{Checking, Told, Unstable};
 use super::{Check, Halt, KIND_BATCH, Now, Observation, Offence, Ports, Replica, Stage, To, Work};
 use crate::availability::{RETRY_AFTER, Refused, Wanted};
@@ -87,7 +87,11 @@ impl Replica {
                 }
             }
             let checking = self.checking.values().filter(|checking| checking.author == author).count();
-            if checking >= CHECKING_MAX {
+            let bytes = stream.bytes() + batch.bytes().len();
+            // What is not ordered yet leaves room for what is, which is fetched; it is fetched itself when it is ordered.
+            let is_in_the_way =
+                bytes > stream.bytes_max() / 4 && self.finalized.len() as u64 > BLOCKS_AWAITED;
+            if checking >= CHECKING_MAX || is_in_the_way {
                 return Ok(());
             }
         } else {

@@ -423,7 +423,7 @@ fn recovery_replays_the_journal_and_serves_what_is_not_final() {
     let root = rig.nodes[3].world.roots.clone();
 
     rig.isolate(3);
-    rig.restart(3, Standing::default(), false);
+    rig.restart(3, Losses::default(), false);
     let node = &rig.nodes[3];
     assert_eq!((node.replica.finalized(), node.replica.committed()), (Height(1), Height(1)));
     assert_eq!(node.replica.held(), held, "what was told to be held is held");

@@ -483,13 +483,15 @@ impl Replica {
         self.dispatched = height;
         self.bodies.dispatched(bytes_of(&batches));
         self.journaled.retain(|_, (of, _)| *of > height);
-        let due = self.schedule.follow(height, bytes_of(&batches));
+        let ends_epoch = block.value().next_members().is_some();
+        let due = self.schedule.follow(height, bytes_of(&batches)) || ends_epoch;
         if due {
             (self.rewrite_up_to, self.last_due) = (self.last_due, self.appended);
         }
         self.rewrite_old(ports)?;
         let ordered_bytes = self.schedule.ordered_bytes();
-        let checkpoint = due.then(|| CheckpointDue { replay_from: self.replay_from(), ordered_bytes });
+        let checkpoint =
+            due.then(|| CheckpointDue { replay_from: self.replay_from(), ordered_bytes, ends_epoch });
         let finalized_us = finalized.as_micros() as u64;
         let job = Job { block, batches, positions, own, finalized_us, checkpoint };
         ports.hand_on(Work::Execute(Box::new(job)));

@@ -45,7 +45,7 @@ mod segments;
 mod shared;
 mod tail;
 mod uring;
-mod window;
+mod read_ahead;
 
 pub mod simulated;
 

@@ -20,8 +20,8 @@ use std::io;
 use super::disk::{Disk, IN_FLIGHT};
 use super::error::StoreError;
 use super::identity::Identity;
+use super::read_ahead::ReadAhead;
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, Seed, Tag};
-use super::window::Window;
 
 /// Sectors that may be unreadable while the end is looked for. A disk with more of them is dying, and takes seconds for
 /// each.
@@ -64,27 +64,27 @@ impl Extent {
     }
 }
 
-/// Reads segments through a window.
+/// Reads segments, their sectors ahead of what is asked for.
 struct Reader<'a> {
     disk: &'a dyn Disk,
     seed: Seed,
     segment_sectors: u64,
-    window: Window,
+    read_ahead: ReadAhead,
 }
 
 impl<'a> Reader<'a> {
     fn new(disk: &'a dyn Disk, identity: &Identity) -> Reader<'a> {
         let segment_sectors = identity.segment_sectors();
         let seed = Seed::new(&identity.owner);
-        Reader { disk, seed, segment_sectors, window: Window::new(segment_sectors) }
+        Reader { disk, seed, segment_sectors, read_ahead: ReadAhead::new(segment_sectors) }
     }
 
     /// What a sector turns out to be.
     fn sector(&mut self, number: u64) -> Result<Found, StoreError> {
-        self.window
+        self.read_ahead
             .load(self.disk, number)
             .map_err(|error| unreadable(self.disk, self.segment_sectors, number, &error))?;
-        Ok(self.seed.inspect(self.window.sector(number), number))
+        Ok(self.seed.inspect(self.read_ahead.sector(number), number))
     }
 
     /// The same of a sector at which the log seems to end. A disk may say something else the second time, and what is
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         match self.sector(number) {
             Ok(Found::Valid(tag)) => Ok(Found::Valid(tag)),
             _ => {
-                self.window.clear();
+                self.read_ahead.clear();
                 self.sector(number)
             }
         }

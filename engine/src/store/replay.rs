@@ -9,10 +9,10 @@ use super::error::StoreError;
 use super::group::{HEADER_BYTES, Header};
 use super::identity::Identity;
 use super::position::Position;
+use super::read_ahead::ReadAhead;
 use super::recover::{Extent, corrupt, unreadable};
 use super::repairs::{Known, Repaired, Repairs};
 use super::sector::{ENDS_SEGMENT, Found, SECTOR_BYTES, STARTS_GROUP, Seed, TAG_BYTES, Tag};
-use super::window::Window;
 
 /// One record, as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Replay {
     /// The next sector to look at, and the end.
     next: u64,
     end: u64,
-    window: Window,
+    read_ahead: ReadAhead,
     /// The sector being parsed and how far.
     current: Option<(Tag, usize)>,
     partial: Option<Partial>,
@@ -91,7 +91,7 @@ impl Replay {
             released: extent.released,
             next: extent.first,
             end: extent.end,
-            window: Window::new(identity.segment_sectors()),
+            read_ahead: ReadAhead::new(identity.segment_sectors()),
             current: None,
             partial: None,
             incarnation: 0,
@@ -103,7 +103,7 @@ impl Replay {
 
     /// The same from the disk.
     pub(super) fn uncached(mut self) -> Replay {
-        self.window.uncached = true;
+        self.read_ahead.uncached = true;
         self
     }
 
@@ -182,7 +182,7 @@ impl Replay {
     /// or a directory or file that cannot be read.
     pub fn look_further(&mut self) -> Result<(), StoreError> {
         // The last sectors may have been read while they were written.
-        self.window.clear();
+        self.read_ahead.clear();
         let mut segments: Vec<u64> = Vec::new();
         loop {
             let segment = self.end / self.segment_sectors;
@@ -282,13 +282,13 @@ impl Replay {
     }
 
     fn load(&mut self, number: u64) -> Result<(), StoreError> {
-        let read = self.window.load(self.disk.as_ref(), number);
+        let read = self.read_ahead.load(self.disk.as_ref(), number);
         read.map_err(|error| unreadable(self.disk.as_ref(), self.segment_sectors, number, &error))
     }
 
     /// What a sector that is loaded turns out to be.
     fn found(&self, number: u64) -> Found {
-        self.seed.inspect(self.window.sector(number), number)
+        self.seed.inspect(self.read_ahead.sector(number), number)
     }
 
     fn corrupt(&self, number: u64, expected: String, found: String) -> StoreError {
@@ -418,7 +418,7 @@ impl Replay {
     }
 
     fn payload(&self, tag: &Tag) -> &[u8] {
-        let sector = self.window.sector(tag.sector);
+        let sector = self.read_ahead.sector(tag.sector);
         &sector[TAG_BYTES..TAG_BYTES + usize::from(tag.length)]
     }
 }

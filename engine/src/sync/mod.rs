@@ -27,7 +27,7 @@ use thiserror::Error;
 pub use self::by_state::{ChunkList, FalseState, StateSync, StateWork};
 use crate::limits::BLOCKS_REPLY_MAX;
 use crate::types::{Digest, Height, ValidatorIndex};
-use crate::wire::{FinalizedBlock, PeerMessage};
+use crate::wire::{FinalizedBlock, PeerMessage, PeerVersion};
 
 /// How long a peer may take to answer before another one is asked.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -78,6 +78,8 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, Default)]
 struct Peer {
     connected: bool,
+    /// What is spoken with it; none before it has connected.
+    version: Option<PeerVersion>,
     /// It has said on this connection where it stands.
     heard: bool,
     committed: Height,
@@ -158,9 +160,9 @@ impl CatchUp {
     }
 
     /// A peer has connected. Where it stands is not known any more; what it did wrong is.
-    pub fn connected(&mut self, peer: ValidatorIndex) {
+    pub fn connected(&mut self, peer: ValidatorIndex, version: PeerVersion) {
         let peer = self.peers.entry(peer).or_default();
-        (peer.connected, peer.heard) = (true, false);
+        (peer.connected, peer.heard, peer.version) = (true, false, Some(version));
         (peer.committed, peer.given, peer.kept_from) = (Height(0), Height(0), Height(0));
     }
 
@@ -277,7 +279,7 @@ impl CatchUp {
     }
 
     /// A peer does not send what it was asked for in time: others are preferred for a while.
-    pub fn slow(&mut self, peer: ValidatorIndex, now: Duration) {
+    pub fn note_late(&mut self, peer: ValidatorIndex, now: Duration) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.slow_until = now + PAUSE_MIN * (1 << peer.delays.min(PAUSE_DOUBLINGS_MAX));
             peer.delays += 1;
@@ -285,17 +287,19 @@ impl CatchUp {
     }
 
     /// A peer has brought what it was asked for in time.
-    pub fn brought(&mut self, peer: ValidatorIndex) {
+    pub fn note_in_time(&mut self, peer: ValidatorIndex) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.delays = peer.delays.saturating_sub(1);
         }
     }
 
-    /// The highest height that a trusted peer claims to have committed, or has given.
+    /// The highest height that f+1 trusted peers claim to have committed, or have given.
     #[must_use]
     pub fn claimed(&self) -> Height {
-        let claims = self.trusted().map(|(_, peer)| peer.committed.max(peer.given));
-        claims.max().unwrap_or_default()
+        let mut claims: Vec<Height> =
+            self.trusted().map(|(_, peer)| peer.committed.max(peer.given)).collect();
+        claims.sort_unstable_by(|a, b| b.cmp(a));
+        claims.get(self.faulty).copied().unwrap_or_default()
     }
 
     /// The certificate of a peer's last answer holds, up to a height.
@@ -336,7 +340,7 @@ impl CatchUp {
         // more.
         let unanswered = self.range.take();
         if let Some(asked) = unanswered {
-            self.slow(asked.peer, now);
+            self.note_late(asked.peer, now);
         }
         if let Some(tip) = self.tip.take_if(|tip| unanswered.is_some() || tip.is_overdue(now)) {
             self.distrust(tip.peer, now);
@@ -344,18 +348,27 @@ impl CatchUp {
         let going_on = self.tip.as_ref().and_then(|tip| Some((tip.top()?.0.next(), tip.peer)));
         let (from, peer) = match going_on {
             Some(going_on) => going_on,
-            None => (progress.head.next(), self.peer_with(progress.head.next()..=progress.head.next(), now)?),
+            None => {
+                let next = progress.head.next();
+                (next, self.peer_with(next..=next, PeerVersion::FIRST, now)?)
+            }
         };
         self.range = Some(Asked { from, peer, deadline: now + ANSWER_TIMEOUT });
         Some((peer, PeerMessage::FetchBlocks { from, max: BLOCKS_REPLY_MAX as u32 }))
     }
 
-    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them; one that is slow
-    /// only where there is no other.
-    pub fn peer_with(&mut self, heights: RangeInclusive<Height>, now: Duration) -> Option<ValidatorIndex> {
+    /// The next trusted peer, in turns, that says that it has committed some heights and keeps them, and speaks this
+    /// version or a later one; one that is slow only where there is no other.
+    pub fn peer_with(
+        &mut self,
+        heights: RangeInclusive<Height>,
+        version: PeerVersion,
+        now: Duration,
+    ) -> Option<ValidatorIndex> {
         let keeps = |peer: &Peer| {
             let committed = peer.committed.max(peer.given);
-            !peer.had_nothing && peer.kept_from <= *heights.start() && *heights.end() <= committed
+            let can_be_asked = !peer.had_nothing && peer.version >= Some(version);
+            can_be_asked && peer.kept_from <= *heights.start() && *heights.end() <= committed
         };
         let able = self.trusted().filter(|(_, peer)| keeps(peer));
         let able = able.map(|(index, peer)| (now < peer.slow_until, index));

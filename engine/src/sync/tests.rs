@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::types::{Epoch, Head};
-use crate::wire::{Block, Header};
+use crate::wire::{Block, Header, PeerVersion};
 
 const A: ValidatorIndex = ValidatorIndex(1);
 const B: ValidatorIndex = ValidatorIndex(2);
@@ -49,7 +49,7 @@ fn certified(mut blocks: Vec<FinalizedBlock>) -> Vec<FinalizedBlock> {
 fn lagging() -> CatchUp {
     let mut sync = CatchUp::new(1);
     for peer in [A, B] {
-        sync.connected(peer);
+        sync.connected(peer, PeerVersion::LAST);
         sync.status(peer, (Height(100), Height(1)), ms(0)).unwrap();
     }
     sync
@@ -58,7 +58,7 @@ fn lagging() -> CatchUp {
 #[test]
 fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
     let mut sync = CatchUp::new(0);
-    sync.connected(A);
+    sync.connected(A, PeerVersion::LAST);
     sync.status(A, (Height(3), Height(1)), ms(0)).unwrap();
     assert_eq!(sync.poll(&progress(1), ms(0)), None);
     assert_eq!(sync.poll(&progress(2), ms(2_100)), None, "the head has moved");
@@ -69,7 +69,7 @@ fn a_small_lag_is_left_to_the_normal_course_until_the_head_stalls() {
 #[test]
 fn one_that_follows_asks_for_every_block() {
     let mut sync = CatchUp::following(0);
-    sync.connected(A);
+    sync.connected(A, PeerVersion::LAST);
     sync.status(A, (Height(3), Height(1)), ms(0)).unwrap();
     assert_eq!(sync.poll(&progress(3), ms(0)), None);
     sync.status(A, (Height(4), Height(1)), ms(1)).unwrap();
@@ -82,24 +82,24 @@ fn one_that_follows_asks_for_every_block() {
 fn bodies_are_asked_of_who_keeps_all_of_their_heights_or_has_given_them() {
     let mut sync = CatchUp::new(0);
     for (peer, said) in [(A, (Height(9), Height(1))), (B, (Height(9), Height(5)))] {
-        sync.connected(peer);
+        sync.connected(peer, PeerVersion::LAST);
         sync.status(peer, said, ms(0)).unwrap();
     }
     let asked = |sync: &mut CatchUp, from, to| -> Vec<_> {
-        (0..2).map(|_| sync.peer_with(Height(from)..=Height(to), ms(0))).collect()
+        (0..2).map(|_| sync.peer_with(Height(from)..=Height(to), PeerVersion::FIRST, ms(0))).collect()
     };
     assert_eq!(asked(&mut sync, 4, 9), [Some(A); 2]);
     let mut both = asked(&mut sync, 5, 9);
     both.sort_unstable();
     assert_eq!(both, [Some(A), Some(B)]);
-    sync.slow(A, ms(0));
+    sync.note_late(A, ms(0));
     assert_eq!(asked(&mut sync, 5, 9), [Some(B); 2]);
     assert_eq!(asked(&mut sync, 4, 9), [Some(A); 2], "there is no other");
     assert_eq!(asked(&mut sync, 5, 10), [None; 2]);
     sync.certified(B, Height(10));
     assert_eq!(asked(&mut sync, 5, 10), [Some(B); 2]);
     assert_eq!(sync.best(), Height(9), "what it has given does not count for what the network has");
-    sync.connected(B);
+    sync.connected(B, PeerVersion::LAST);
     assert_eq!(asked(&mut sync, 5, 10), [None; 2], "it may have lost everything since");
 }
 
@@ -107,7 +107,7 @@ fn bodies_are_asked_of_who_keeps_all_of_their_heights_or_has_given_them() {
 fn how_far_the_network_is_can_be_told_once_more_than_f_say_where_they_stand() {
     let mut sync = CatchUp::new(1);
     for peer in [A, B, C] {
-        sync.connected(peer);
+        sync.connected(peer, PeerVersion::LAST);
     }
     sync.status(A, (Height(3), Height(1)), ms(0)).unwrap();
     assert!(!sync.hears(), "that one may lie");
@@ -115,7 +115,7 @@ fn how_far_the_network_is_can_be_told_once_more_than_f_say_where_they_stand() {
     assert!(sync.hears());
     sync.disconnected(A);
     assert!(!sync.hears());
-    sync.connected(A);
+    sync.connected(A, PeerVersion::LAST);
     assert!(!sync.hears(), "it may have lost everything since");
     sync.status(C, (Height(2), Height(1)), ms(0)).unwrap();
     assert!(sync.hears());
@@ -126,7 +126,7 @@ fn how_far_the_network_is_can_be_told_once_more_than_f_say_where_they_stand() {
 fn one_that_is_in_a_later_epoch_is_asked_though_f_others_say_nothing_when_the_head_rests() {
     let mut sync = CatchUp::new(1);
     for peer in [A, B, C] {
-        sync.connected(peer);
+        sync.connected(peer, PeerVersion::LAST);
         sync.status(peer, (Height(if peer == A { 3 } else { 2 }), Height(1)), ms(0)).unwrap();
     }
     assert_eq!(sync.poll(&progress(2), ms(0)), None);
@@ -192,7 +192,7 @@ fn a_drip_of_blocks_without_a_certificate_ends_and_its_peer_has_to_wait() {
     assert!(now <= 4 * ANSWER_TIMEOUT, "{now:?}");
     // A new connection does not shorten the pause.
     sync.disconnected(liar);
-    sync.connected(liar);
+    sync.connected(liar, PeerVersion::LAST);
     sync.status(liar, (Height(200), Height(1)), now).unwrap();
     let until = now + PAUSE_MIN;
     while now + ANSWER_TIMEOUT < until {
@@ -227,7 +227,7 @@ fn a_reply_nobody_asked_for_is_ignored() {
 #[test]
 fn a_liar_is_not_asked_for_a_while_that_doubles() {
     let mut sync = lagging();
-    sync.connected(C);
+    sync.connected(C, PeerVersion::LAST);
     sync.status(C, (Height(100), Height(1)), ms(0)).unwrap();
     let mut now = ms(0);
     for strikes in 0..3 {
@@ -254,7 +254,7 @@ fn a_liar_is_not_asked_for_a_while_that_doubles() {
 fn a_height_counts_when_more_than_the_faulty_claim_it() {
     let mut sync = CatchUp::new(1);
     for (peer, height) in [(A, 50), (B, 40), (C, u64::MAX)] {
-        sync.connected(peer);
+        sync.connected(peer, PeerVersion::LAST);
         sync.status(peer, (Height(height), Height(1)), ms(0)).unwrap();
     }
     assert_eq!(sync.best(), Height(50), "one of the two that are there may lie, both do not");
@@ -316,7 +316,7 @@ fn blocks_are_not_fetched_faster_than_executed() {
 fn a_peer_is_not_asked_for_what_it_does_not_keep() {
     let mut sync = CatchUp::new(1);
     for (peer, kept_from) in [(A, 40), (B, 11), (C, 12)] {
-        sync.connected(peer);
+        sync.connected(peer, PeerVersion::LAST);
         sync.status(peer, (Height(100), Height(kept_from)), ms(0)).unwrap();
     }
     let asked = |sync: &mut CatchUp, at| sync.poll(&progress(10), ms(at)).map(|(peer, _)| peer);
@@ -337,7 +337,7 @@ fn a_peer_is_not_asked_for_what_it_does_not_keep() {
     sync.disconnected(A);
     sync.disconnected(C);
     assert_eq!(sync.below_retention(Height(11)), None);
-    sync.connected(A);
+    sync.connected(A, PeerVersion::LAST);
     sync.status(A, (Height(100), Height(5)), ms(1_700)).unwrap();
     assert_eq!(asked(&mut sync, 1_700), Some(A));
 }

@@ -17,6 +17,8 @@ mod consent;
 mod digest;
 mod effect;
 mod genesis;
+mod origin;
+mod roles;
 mod governance;
 mod ids;
 mod linked;
@@ -40,8 +42,8 @@ pub use digest::{Digest, Fingerprint, NotHex, TransactionId};
 pub use effect::{ChangeKind, Effect};
 pub use flags::AccountFlags;
 pub use genesis::{
-    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError, Issuance,
-    LockWindows, Quota, Registrar, Roles, ValidatorGenesis, quorum,
+    AccountGenesis, ChainGenesis, ChainKind, CryptoSuite, FIRST_KEY_VERSION, Genesis, GenesisError,
+    ValidatorGenesis, quorum,
 };
 pub use governance::{
     ADMINISTRATORS_KEY, Administrators, Approve, ChainStatus, Charter, Council, Decision, EncodedDecision,
@@ -56,6 +58,7 @@ pub use members::{
     member_key,
 };
 pub use opening::{NewAccount, NewAccounts, Opening, POSSESSION_MESSAGE_BYTES, possession_message};
+pub use origin::Origin;
 pub use packet::{
     APPROVE_KIND, ATTEST_KIND, BURN_KIND, CANCEL_KIND, CLOSE_KIND, CROSS_TRANSFER_KIND, ENVELOPE_KIND_MIN,
     FREEZE_KIND, ISSUE_KIND, LINKED_KIND, OFFER_KIND, OPEN_KIND, PROPOSE_KIND, PROTECT_KIND, Packet,
@@ -69,6 +72,7 @@ pub use record::{
 pub use rekey::{EncodedSafeguards, Protect, Recover, Rekey, new_key_message, recovery_message};
 pub use reservation::{ACCOUNT_MAX, NoReservation, Price, Purpose, Reservation, ReservationId};
 pub use reserve::{Envelope, Offer, Reserve, Settle, Take, Terms};
+pub use roles::{Issuance, LockWindows, Quota, Registrar, Roles};
 pub use rules::{RULES_FIRST, RULES_LAST, RULES_TRIAL, RulesVersion, Support, UnsupportedRules};
 pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};

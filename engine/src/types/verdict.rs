@@ -165,7 +165,7 @@ codes!(
         MembersFixed = 81, "members fixed";
         /// Other members are decided already, and not yet in effect.
         MembersChanging = 82, "members changing";
-        /// There is no such set of members: an unknown place, a key or a certificate twice, too many, or nobody.
+        /// There is no such set of members: an unknown key, a key or a certificate twice, too many, or nobody.
         UnfitMembers = 83, "unfit members";
         /// Fewer than four members would remain of four or more, and the decision does not say that this is meant.
         BelowFour = 84, "fewer than four members";

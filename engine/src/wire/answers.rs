@@ -10,7 +10,7 @@
 //! The frame around an answer says which height it speaks of ([`AsOf`](super::AsOf)). Hashes and keys are lower-case
 //! hexadecimal. Nothing in here is evidence: the client checks it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Block, Cursor, Happening, Standing};
 use crate::limits::EPOCHS_ANSWERED_MAX;
@@ -283,7 +283,7 @@ pub struct StatusAnswer {
     /// The validator's name.
     pub name: String,
     /// The present epoch, and whether the validator is a member of it.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "standing_or_unsaid")]
     pub standing: Standing,
     /// The last height whose block is on this validator's disk.
     pub committed: Height,
@@ -327,6 +327,11 @@ pub struct StatusAnswer {
     pub uptime_seconds: u64,
 }
 
+/// A validator of an earlier release says nothing of it.
+fn standing_or_unsaid<'de, D: Deserializer<'de>>(fields: D) -> Result<Standing, D::Error> {
+    Ok(Option::<Standing>::deserialize(fields)?.unwrap_or(Standing::UNSAID))
+}
+
 /// The rules of a network, and those that the release of a validator runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesAnswer {
@@ -336,9 +341,10 @@ pub struct RulesAnswer {
     pub first: RulesVersion,
     /// The last ones that it runs.
     pub last: RulesVersion,
-    /// Later ones than the present ones that administrators have proposed, if there are any: the highest.
+    /// The highest of those later than the present ones that administrators have decided, or proposed and may still
+    /// decide.
     #[serde(default)]
-    pub asked: Option<RulesVersion>,
+    pub proposed: Option<RulesVersion>,
 }
 
 /// How far the scrubber of a validator is, which reads everything on its disk in rounds.
@@ -431,6 +437,25 @@ impl ErrorAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As a validator of the release before says it.
+    #[test]
+    fn a_status_that_says_nothing_of_members_is_that_of_a_member() {
+        let zeros = "00".repeat(32);
+        let status = format!(
+            r#"{{ "network": "{zeros}", "network_name": "mill", "validator": 2, "name": "cedar", "committed": 7,
+                 "finalized": 8, "state_root": "{zeros}", "stream_lost": false, "votes_forgotten": false,
+                 "kept_from": 1, "journal_bytes": 9, "peers": [0, 1], "pending": 0, "storage": "uring",
+                 "uptime_seconds": 3 }}"#
+        );
+        let status: StatusAnswer = serde_json::from_str(&status).unwrap();
+        assert_eq!((status.committed, status.standing), (Height(7), Standing::UNSAID));
+        let mut said = serde_json::to_value(&status).unwrap();
+        assert_eq!(serde_json::from_value::<StatusAnswer>(said.clone()).unwrap(), status);
+        said["role"] = "observer".into();
+        let observer: StatusAnswer = serde_json::from_value(said).unwrap();
+        assert!(!observer.standing.is_member());
+    }
     use crate::types::{Head, RULES_FIRST, member};
     use crate::wire::Header;
     use crate::wire::tests::log;

@@ -24,8 +24,9 @@ use crate::types::{
 /// The version of this protocol. Version 10: epochs, whose members can be asked for and consent to others. Version 11:
 /// consents to later rules, and a welcome says whether the validator is a member.
 pub const PROTOCOL_VERSION: u32 = 11;
-/// The first version of which a welcome says whether the validator is a member; before, it is taken for one.
-const STANDING_SINCE: u32 = 11;
+/// The first version of which a welcome says whether the validator is a member, and in which a refusal can say that it
+/// is not; before, it is taken for one.
+pub const STANDING_SINCE: u32 = 11;
 /// The oldest version that is spoken as well: that of the last release.
 pub const PROTOCOL_VERSION_FIRST: u32 = 10;
 
@@ -431,7 +432,7 @@ impl ServerFrame {
                     as_of: AsOf::read(&mut reader)?,
                     standing: match version {
                         STANDING_SINCE.. => Standing::read(&mut reader)?,
-                        _ => Standing::default(),
+                        _ => Standing::UNSAID,
                     },
                 }
             }

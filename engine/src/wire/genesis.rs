@@ -1,13 +1,16 @@
 //! The canonical encodings of a genesis: all of it, and its header, whose hash names the network.
 //!
 //! ```text
-//! genesis   magic | name | validators.. | membership | for each chain: chain | accounts: key, balance..
-//! header    magic | name | validators.. | membership | for each chain: chain | how many accounts | their root | supply
+//! genesis   magic | name | validators.. | membership | origin | for each chain: chain | accounts: key, balance..
+//! header    magic | name | validators.. | membership | origin | for each chain: chain | how many accounts | their root |
+//!           supply
 //! chain     id | kind | suite | asset | roles | threshold
 //! roles     issuer | issuance cap | freezer | registrar | accounts cap | attestations cap | re-key window |
 //!           recovery window
 //!           an account of 2^64 - 1 is none; a registrar of 2^64 - 2 is any account
 //! membership  0: the validators stay, 1: the administrators decide who validates
+//! origin      0, or 1 and what a rebuilt network goes on from: network | height | block | state root |
+//!             digest of the quotas
 //! ```
 //!
 //! The crate `proof` reads the header; `docs/PROOFS.md` has it byte by byte.
@@ -17,12 +20,12 @@ use crate::limits::GENESIS_HEADER_BYTES_MAX;
 use crate::limits::{CHAINS_MAX, GENESIS_ACCOUNTS_MAX, NAME_BYTES_MAX, VALIDATORS_MAX};
 use crate::roots::accounts_root;
 use crate::types::{
-    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Membership, Roles,
-    ValidatorGenesis,
+    AccountGenesis, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Genesis, Height, Membership,
+    Origin, Roles, ValidatorGenesis,
 };
 
-const MAGIC: &[u8; 19] = b"millrace/genesis/10";
-const HEADER_MAGIC: &[u8; 25] = b"millrace/genesis-header/9";
+const MAGIC: &[u8; 19] = b"millrace/genesis/11";
+const HEADER_MAGIC: &[u8; 26] = b"millrace/genesis-header/10";
 const ACCOUNT_BYTES: usize = 32 + 8;
 const VALIDATOR_BYTES_MIN: usize = 4 + 32 + 32;
 const CHAIN_BYTES_MIN: usize = 4 + 2 + 2 + 16 + Roles::BYTES + 4 + 4;
@@ -48,6 +51,14 @@ impl Genesis {
             writer.raw(&validator.public_key).raw(&validator.certificate_fingerprint);
         }
         writer.u8(self.membership() as u8);
+        match self.origin() {
+            None => {
+                writer.u8(0);
+            }
+            Some(Origin { network, height, block, state_root, quotas }) => {
+                writer.u8(1).digest(network).u64(height.0).digest(block).digest(state_root).digest(quotas);
+            }
+        }
     }
 
     /// The encoding of the header. It hashes all accounts.
@@ -94,10 +105,26 @@ impl Genesis {
         let membership = Membership::of(reader.u8("membership")?);
         let membership = membership
             .ok_or(WireError::Invalid { what: "membership", reason: "neither fixed nor decided" })?;
+        let origin = match reader.u8("whether the network was rebuilt")? {
+            0 => None,
+            1 => Some(Origin {
+                network: reader.digest("network that was rebuilt")?,
+                height: Height(reader.u64("height from which it goes on")?),
+                block: reader.digest("block from which it goes on")?,
+                state_root: reader.digest("state root from which it goes on")?,
+                quotas: reader.digest("quotas with which it goes on")?,
+            }),
+            _ => {
+                return Err(WireError::Invalid {
+                    what: "whether the network was rebuilt",
+                    reason: "neither 0 nor 1",
+                });
+            }
+        };
         let chain_count = reader.count("chains", CHAINS_MAX, CHAIN_BYTES_MIN)?;
         let chains = (0..chain_count).map(|_| read_chain(&mut reader)).collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Self::with_membership(name, validators, membership, chains)?)
+        Ok(Self::with_origin(name, validators, (membership, origin), chains)?)
     }
 }
 

@@ -23,12 +23,12 @@ mod standing;
 pub use batch::{BATCH_MESSAGE_BYTES, Batch, BatchSection};
 pub use block::{Block, BlockError, Header};
 pub use client::{
-    AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame,
-    version_for,
+    AsOf, BEHIND_MAX, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, STANDING_SINCE,
+    ServerFrame, version_for,
 };
 pub use codec::{Reader, WireError, Writer};
 pub use feed::{Cursor, FeedQuery, Happening, NoCursor};
-pub use peer::{FinalizedBlock, PeerMessage, StateOffer};
+pub use peer::{FinalizedBlock, PeerMessage, PeerVersion, StateOffer};
 pub use standing::{Role, Standing};
 
 #[cfg(test)]

@@ -34,6 +34,17 @@ pub struct StateOffer {
     pub digest: Digest,
 }
 
+/// A version of what validators say to each other: on each connection the newest one that both speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerVersion(pub u16);
+
+impl PeerVersion {
+    /// The oldest one that is spoken: that of the last release.
+    pub const FIRST: Self = Self(1);
+    /// The newest one. Since then bodies are asked for by height.
+    pub const LAST: Self = Self(2);
+}
+
 /// A message between validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerMessage {
@@ -179,6 +190,15 @@ const FETCH_BODIES: u8 = 20;
 const OFFER_BYTES: usize = 8 + 4 + 32;
 
 impl PeerMessage {
+    /// The first version that has it. Who speaks an earlier one cannot read it, and closes the connection.
+    #[must_use]
+    pub fn since(&self) -> PeerVersion {
+        match self {
+            Self::FetchBodies { .. } => PeerVersion(2),
+            _ => PeerVersion::FIRST,
+        }
+    }
+
     /// The encoding.
     pub fn encode(&self) -> Bytes {
         let mut writer = Writer::new();

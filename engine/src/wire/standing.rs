@@ -14,7 +14,7 @@ use super::{Reader, WireError, Writer};
 use crate::types::{Epoch, Members};
 
 /// The part of a validator in its present epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
 pub enum Role {
     /// It votes and takes transactions.
@@ -25,12 +25,11 @@ pub enum Role {
         since_epoch: Epoch,
     },
     /// It has never been a member.
-    #[default]
     Observer,
 }
 
 /// The present epoch of a validator, and its part in it. One whom nobody has told of its removal does not know of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The epoch.
     pub epoch: Epoch,
@@ -40,9 +39,12 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// That of who votes with a key, by the members of all epochs, the first ones first.
+    /// What a validator is taken for whose release does not say it: before there were others, all were members.
+    pub const UNSAID: Self = Self { epoch: Epoch(0), role: Role::Member };
+
+    /// The standing of the validator with this key. `epochs` are the members of all epochs, in their order.
     pub fn of<'a>(key: &[u8; 32], epochs: impl Iterator<Item = &'a Members>) -> Self {
-        epochs.fold(Self::default(), |before, members| {
+        epochs.fold(Self { epoch: Epoch(0), role: Role::Observer }, |before, members| {
             let epoch = members.epoch;
             let role = match before.role {
                 _ if members.place_of(key).is_some() => Role::Member,

@@ -264,6 +264,20 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
     ]
 }
 
+fn origin() -> impl Strategy<Value = Option<Origin>> {
+    let digest = || any::<[u8; 32]>().prop_map(Digest);
+    let origin = (digest(), 1..u64::MAX, digest(), digest(), digest()).prop_map(
+        |(network, height, block, state_root, quotas)| Origin {
+            network,
+            height: Height(height),
+            block,
+            state_root,
+            quotas,
+        },
+    );
+    prop_oneof![Just(None), origin.prop_map(Some)]
+}
+
 fn genesis() -> impl Strategy<Value = Genesis> {
     let balances = vec(vec((any::<[u8; 32]>(), 0..1_000_000_u64), 1..20), 1..4);
     let registrar =
@@ -280,32 +294,35 @@ fn genesis() -> impl Strategy<Value = Genesis> {
                 ..Roles::default()
             }
         });
-    ("[a-z]{1,20}", 1..7_u8, balances, roles).prop_map(|(name, validator_count, chains, roles)| {
-        let validator = |i: u8| ValidatorGenesis {
-            name: format!("v{i}"),
-            public_key: [i + 1; 32],
-            certificate_fingerprint: [i; 32],
-        };
-        let chain = move |(id, accounts): (usize, Vec<([u8; 32], u64)>)| ChainGenesis {
-            id: ChainId(id as u32 * 3),
-            kind: ChainKind::Transfers,
-            suite: CryptoSuite::Ed25519,
-            asset: Asset::UNIT,
-            roles,
-            threshold: 0,
-            accounts: accounts
-                .into_iter()
-                .map(|(mut public_key, balance)| {
-                    // None has small order.
-                    public_key[7] |= 1;
-                    public_key[8] &= 0xfe;
-                    AccountGenesis { public_key, balance }
-                })
-                .collect(),
-        };
-        let validators = (0..validator_count).map(validator).collect();
-        Genesis::new(name, validators, chains.into_iter().enumerate().map(chain).collect()).unwrap()
-    })
+    ("[a-z]{1,20}", 1..7_u8, balances, roles, origin()).prop_map(
+        |(name, validator_count, chains, roles, origin)| {
+            let validator = |i: u8| ValidatorGenesis {
+                name: format!("v{i}"),
+                public_key: [i + 1; 32],
+                certificate_fingerprint: [i; 32],
+            };
+            let chain = move |(id, accounts): (usize, Vec<([u8; 32], u64)>)| ChainGenesis {
+                id: ChainId(id as u32 * 3),
+                kind: ChainKind::Transfers,
+                suite: CryptoSuite::Ed25519,
+                asset: Asset::UNIT,
+                roles,
+                threshold: 0,
+                accounts: accounts
+                    .into_iter()
+                    .map(|(mut public_key, balance)| {
+                        // None has small order.
+                        public_key[7] |= 1;
+                        public_key[8] &= 0xfe;
+                        AccountGenesis { public_key, balance }
+                    })
+                    .collect(),
+            };
+            let validators = (0..validator_count).map(validator).collect();
+            let chains = chains.into_iter().enumerate().map(chain).collect();
+            Genesis::with_origin(name, validators, (Membership::Fixed, origin), chains).unwrap()
+        },
+    )
 }
 
 proptest! {

@@ -156,7 +156,8 @@ impl Shared {
         let state = &mut self.states.borrow_mut()[lane];
         // One that comes back and goes again without a word is told of once.
         if !state.is_mute {
-            let news = format!("validator {lane} went away ({reason}); it is tried again");
+            let address = &self.plan.endpoints[lane].address;
+            let news = format!("the validator at {address} went away ({reason}); it is tried again");
             self.news.borrow_mut().push(news);
         }
         let (_, times) = state.lost.get_or_insert((reason, 0));
@@ -169,7 +170,8 @@ impl Shared {
         if let Some((why, _)) = &mut self.states.borrow_mut()[lane].lost
             && *why != reason
         {
-            self.news.borrow_mut().push(format!("validator {lane} refuses the load: {reason}"));
+            let address = &self.plan.endpoints[lane].address;
+            self.news.borrow_mut().push(format!("the validator at {address} refuses the load: {reason}"));
             *why = reason;
         }
     }
@@ -192,7 +194,8 @@ impl Shared {
     fn hear(&self, lane: usize) {
         let state = &mut self.states.borrow_mut()[lane];
         if std::mem::take(&mut state.is_mute) {
-            self.news.borrow_mut().push(format!("validator {lane} is there again"));
+            let address = &self.plan.endpoints[lane].address;
+            self.news.borrow_mut().push(format!("the validator at {address} is there again"));
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, RecvStream, SendStream};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::sync::Notify;
@@ -19,7 +20,7 @@ use crate::frame::FrameReader;
 use crate::network::Flow;
 use crate::outbox::{Drain, Outbox};
 use crate::places::Places;
-use crate::tls::{check_validity, is_about_dates};
+use crate::tls::{check_validity, is_about_dates, version_of};
 use crate::transport::close;
 
 /// Handshakes that may come from the address of one peer at the same time: the present call and one that
@@ -198,7 +199,8 @@ impl Mesh {
             tracing::info!(peer, remote = %connection.remote_address(), suppressed, "peer connected");
         }
         self.look_at_dates(peer, &connection);
-        let greeted = (self.handler)(PeerEvent::Connected { peer });
+        let greeted =
+            (self.handler)(PeerEvent::Connected { peer, version: version_of(&protocol(&connection)) });
         for (index, (channel, stream)) in self.channels.iter().zip(opened.into).enumerate() {
             let reader = FrameReader::new(stream, channel.inbound_bytes, channel.frame_bytes_max);
             tasks.spawn(self.clone().read(peer, index, reader));
@@ -313,6 +315,13 @@ pub(super) async fn open_streams(connection: &Connection, channels: &[Channel]) 
     }
     let into = into.into_iter().flatten().collect();
     Ok(Opened { out, into })
+}
+
+/// The name of the protocol that was agreed in the handshake.
+fn protocol(connection: &Connection) -> Vec<u8> {
+    let agreed: Option<Box<dyn Any>> = connection.handshake_data();
+    let agreed = agreed.and_then(|agreed| agreed.downcast::<HandshakeData>().ok());
+    agreed.and_then(|agreed| agreed.protocol).unwrap_or_default()
 }
 
 pub(super) fn certificate_of(connection: &Connection) -> Option<CertificateDer<'static>> {

@@ -19,7 +19,7 @@ use crate::cli::{
 };
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{network_of, other_roots, present, print};
+use crate::query::{network_of, other_roots, present_members, print};
 use crate::transfer::{Terms, TransferError, complete, network_id, validator_of};
 
 /// The only version of the file so far.
@@ -308,8 +308,9 @@ fn record(
         return Err(ChangeError::NoNumber(else_add).into());
     };
     let mut client = validator_of(how, Some(network))?;
-    let count = present(network, &mut client)?.len();
-    let wanted = count - quorum(count) + 1;
+    let members = present_members(network, &mut client)?;
+    let wanted = members.len() - quorum(members.len()) + 1;
+    let own = members.iter().filter(|member| Some(member.fingerprint) == client.fingerprint()).count();
     let (mut agree, mut height) = (0, Height(0));
     // Others may be a little behind, and nobody has a block at height 0. A liar can neither make up a record nor hold
     // this up.
@@ -318,7 +319,7 @@ fn record(
         height = answer.proof.chain.height;
         let mut enough = || -> Result<bool> {
             let roots = other_roots(network, &mut client, height)?;
-            agree = 1 + roots.filter(|(_, root)| root.as_ref().ok() == Some(&answer.state_root)).count();
+            agree = own + roots.filter(|(_, root)| root.as_ref().ok() == Some(&answer.state_root)).count();
             Ok(agree >= wanted)
         };
         if enough()? {

@@ -7,7 +7,7 @@ use client::{Client, Query, Welcome};
 use engine::replica::{BlockIndex, FeedBlocks, JournalReader, ReadError};
 use engine::types::{ChainId, Digest, Epoch, Height, Outcome, TransactionId, ValidatorIndex};
 use engine::wire::answers::{BlockAnswer, EpochsAnswer, ErrorAnswer, FeedAnswer, TransactionAnswer};
-use engine::wire::{AsOf, FeedQuery, Standing};
+use engine::wire::{AsOf, FeedQuery, Role, Standing};
 use serde::Serialize;
 
 use super::Archive;
@@ -28,7 +28,8 @@ pub fn client(directory: &Path, network: Digest) -> Result<Client, ArchiveError>
     let as_of = AsOf { height: archive.last(), behind: Some(0) };
     let records = ArchiveRecords::new(archive, network);
     let mut answers = Answers { records, feed_blocks: FeedBlocks::default() };
-    let welcome = Welcome { validator: ValidatorIndex(u16::MAX), as_of, standing: Standing::default() };
+    let standing = Standing { epoch: Epoch(0), role: Role::Observer };
+    let welcome = Welcome { validator: ValidatorIndex(u16::MAX), as_of, standing };
     Ok(Client::local(network, welcome, Box::new(move |query| (as_of, answers.answer(query)))))
 }
 

@@ -31,12 +31,12 @@ use crate::network::{ACCOUNT_BALANCE, ChainDraft, InitOptions, Network};
 mod check;
 mod figures;
 mod interrupt;
-mod lanes;
+mod targets;
 mod testbed;
 mod watch;
 
 use interrupt::Interrupt;
-use lanes::Lane;
+use targets::LoadTarget;
 use testbed::Testbed;
 use watch::{Sampler, Watcher, Window};
 
@@ -72,7 +72,7 @@ pub fn bench(args: &BenchArgs) -> Result<bool> {
         payments: args.linked,
         opened: args.opened,
         ..plan(
-            (&testbed.network, &Lane::all(&testbed.network)),
+            (&testbed.network, &LoadTarget::all(&testbed.network)),
             args.rate,
             args.seed,
             args.seconds,
@@ -121,7 +121,7 @@ fn interrupted(
 ) -> Result<bool> {
     match outcome {
         Ok(outcome) => {
-            print_load(&outcome, &bench_config(args, String::new()), &Lane::all(&testbed.network));
+            print_load(&outcome, &bench_config(args, String::new()), &LoadTarget::all(&testbed.network));
             println!("  not audited: the files were not looked at");
         }
         Err(error) => eprintln!("{error}"),
@@ -201,7 +201,7 @@ fn workload(workload: Workload, payments: u16) -> &'static str {
 pub fn load(args: &LoadArgs) -> Result<bool> {
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let network = Network::load(&args.network)?;
-    let (lanes, storage) = lanes::answering(&network, args.validators.as_deref())?;
+    let (lanes, storage) = targets::answering(&network, args.validators.as_deref())?;
     let plan = load_plan(args, (&network, &lanes))?;
     let interrupt = Interrupt::watch(|| {})?;
     let mut watcher = Watched { terminal: Terminal::new(), interrupt: interrupt.clone() };
@@ -238,7 +238,7 @@ pub fn load(args: &LoadArgs) -> Result<bool> {
 }
 
 /// What the load of a running network is asked to do.
-fn load_plan(args: &LoadArgs, on: (&Network, &[Lane])) -> Result<LoadPlan> {
+fn load_plan(args: &LoadArgs, on: (&Network, &[LoadTarget])) -> Result<LoadPlan> {
     let traffic = args.workload.traffic();
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let mut plan = LoadPlan {
@@ -311,7 +311,7 @@ fn is_whole(outcome: &LoadOutcome) -> bool {
 
 /// The load of the chains of a network, on these lanes.
 fn plan(
-    (network, lanes): (&Network, &[Lane]),
+    (network, lanes): (&Network, &[LoadTarget]),
     rate: Rate,
     seed: u64,
     seconds: u64,
@@ -400,7 +400,7 @@ fn present(report: &BenchReport, json: Option<Output>, directory: Option<&Path>)
     Ok(())
 }
 
-fn print_load(outcome: &LoadOutcome, config: &BenchConfig, lanes: &[Lane]) {
+fn print_load(outcome: &LoadOutcome, config: &BenchConfig, lanes: &[LoadTarget]) {
     let (tally, latency) = (outcome.tally(), outcome.latency());
     let name = |lane: usize| lanes.get(lane).map_or("", |lane| lane.name.as_str());
     println!(

@@ -343,11 +343,11 @@ pub struct MembersListArgs {
 
 /// Propose another validator, or one in the place of another.
 ///
-/// What it asks for is in the file that `network add` has written. It should
-/// follow the network by then: with the last approval, a quorum of those who are
-/// to be members must consent, itself among them, and they are asked for that
-/// where they are. Once decided, the next epoch begins with the members that it
-/// makes, within a few blocks.
+/// `network add` has written the file request.toml, which says what is proposed.
+/// The new validator should follow the network before it is admitted: with the last
+/// approval, a quorum of the new members must consent, and the new one among them.
+/// Within a few blocks after the decision the next epoch begins, with the new
+/// members.
 ///
 /// With --in-place-of a validator is replaced in one step: a dead one, or the same
 /// one with another key, certificate or address.
@@ -404,11 +404,11 @@ pub struct RemoveArgs {
 /// Show the rules of the network and what each member runs, or propose the next
 /// rules.
 ///
-/// A release runs all rules up to its last ones (`millrace --version`). When every
-/// member runs a release that has the next rules, an administrator proposes them,
-/// and with the last approval every member must consent: they are asked for that
-/// where they are. The next epoch then has them, within a few blocks. Until then
-/// each validator can go back to its release before; afterwards none can.
+/// `millrace --version` says which rules a release runs. When every member runs a
+/// release that has the next rules, an administrator proposes them. With the last
+/// approval every member must consent: the command asks each of them. The next
+/// epoch, which begins within a few blocks, has the new rules. Until then each
+/// validator can go back to the release before; afterwards none can.
 ///
 /// Examples:
 ///   millrace chain rules --network /tmp/mill
@@ -420,7 +420,7 @@ pub struct RemoveArgs {
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ChainRulesArgs {
-    /// The version that is proposed, which is the present one and 1; without, the rules are shown.
+    /// The version to propose: the present one plus 1. Without it the command only shows the rules.
     #[arg(value_name = "VERSION")]
     pub version: Option<u16>,
     /// Who proposes it, or whom to ask.
@@ -463,8 +463,8 @@ pub struct ApproveArgs {
 /// Show a proposal: what it says, who approves it, from which height on it is in
 /// effect, and what it changes until then.
 ///
-/// With --wait it is shown when it is in effect; at once where it is not decided,
-/// with who must approve it.
+/// With --wait the command waits until the decision is in effect. If it is not
+/// decided yet, it does not wait, and says who must approve.
 ///
 /// Examples:
 ///   millrace chain proposal 77e0… --network /tmp/mill
@@ -560,8 +560,9 @@ impl fmt::Display for Leaver {
 }
 
 fn parse_proposal(text: &str) -> Result<Digest, String> {
-    text.parse()
-        .map_err(|error: NotHex| format!("{error}. `millrace chain proposals` lists the names of proposals"))
+    text.parse().map_err(|error: NotHex| {
+        format!("{error}. `millrace chain proposals` lists proposals with their ids")
+    })
 }
 
 /// An account, or nobody.

@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, genesis};
 use crate::governance::{self, GovernanceError};
 use crate::keys::{self, KeyError};
 use crate::log::Log;
-use crate::network::{AddError, InitError};
+use crate::network::{AddError, InitError, LearnError, RebuildError};
 use crate::proofs::GenesisHeaderError;
 use crate::reservations::ReserveError;
 use crate::transfer::{FileError, PaymentsError, TransferError};
@@ -48,6 +48,7 @@ pub fn run(cli: Cli) -> Result<bool> {
         Command::Network(NetworkCommand::Renew(args)) => network::renew(&args),
         Command::Network(NetworkCommand::Add(args)) => network::add(&args),
         Command::Network(NetworkCommand::Learn(args)) => network::learn(&args),
+        Command::Network(NetworkCommand::Rebuild(args)) => network::rebuild(&args),
         Command::Load(args) => bench::load(&args),
         Command::Key(KeyCommand::New(args)) => keys::new(&args),
         Command::Key(KeyCommand::Show(args)) => keys::show(&args),
@@ -125,6 +126,8 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
             || cause.is::<OutputError>()
             || cause.is::<WhomError>()
             || cause.is::<query::NoValidator>()
+            || matches!(cause.downcast_ref(), Some(LearnError::Rules(_)))
+            || cause.downcast_ref().is_some_and(RebuildError::is_usage)
             || cause.is::<engine::types::UnsupportedRules>()
             || matches!(cause.downcast_ref(), Some(LoadError::Plan(_)))
             || is_configuration(cause)

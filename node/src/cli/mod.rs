@@ -203,6 +203,7 @@ pub enum NetworkCommand {
     Renew(RenewArgs),
     Add(AddArgs),
     Learn(LearnArgs),
+    Rebuild(RebuildArgs),
 }
 
 /// Make keys, certificates, a genesis and one configuration for each validator.
@@ -284,7 +285,8 @@ pub enum ChainsArg {
 ///
 /// Starts every validator that is not running, with its output in
 /// validator-N/node.log and its process id in validator-N/node.pid, waits until
-/// each answers clients and is connected to a quorum, and prints the endpoints
+/// each answers clients and is connected to a quorum (an observer: to one member; a
+/// removed validator need only answer), and prints the endpoints
 /// with the exact lines that load, question and stop the network. Validators that
 /// replay their journals are waited for as long as they make progress. One that
 /// ends, or makes no progress for a minute, is named with the end of its log; the
@@ -344,8 +346,8 @@ pub struct DownArgs {
 ///   millrace network add /tmp/mill
 ///   millrace network add mill --host e.example --listen 0.0.0.0 --base-port 7400
 ///
-/// Exit codes: 0 done; 1 a file cannot be written; 2 the network cannot be used,
-/// or its validators are fixed.
+/// Exit codes: 0 done; 2 the network cannot be used, its validators are fixed, an
+/// address is taken already, or a file cannot be written.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct AddArgs {
@@ -369,25 +371,27 @@ pub struct AddArgs {
     pub json: bool,
 }
 
-/// Fetch who has validated since the genesis, for validators that cannot learn it
-/// by themselves: a new one, or one that was away, where too few validators are
-/// left that it knows.
+/// Fetch who has validated since the genesis, for validators that cannot find it
+/// out by themselves: a new one, or one that was away while others came and left.
 ///
-/// Any validator can be asked; nothing is believed of it. The last blocks of all
-/// epochs, with the signatures of their validators, lead from the genesis to the
-/// present members. Each validator of DIR that has a node.toml here finds them at
-/// its next start, follows those members, and fetches the state of them.
+/// Any validator can be asked, and none is believed: the last blocks of all epochs,
+/// with the signatures of their validators, lead from the genesis to the present
+/// members. What is false is named and left out. Each validator of DIR that has a
+/// node.toml here reads the result at its next start, follows those members, and
+/// fetches the state from them.
 ///
-/// Replaced keys may have been stolen. So enough of the present members must answer
-/// and say so; or name with --trust the digest of the members of an epoch, as
-/// `chain members` prints it where an administrator uses the network.
+/// Give --trust. A thief of enough keys of *former* members can make another such
+/// history, and answer at the addresses in it. The digest that an administrator
+/// reads out from `millrace chain members` is proof against that. Without it,
+/// f + 1 of the present members must answer, and no two histories may differ.
 ///
 /// Examples:
 ///   millrace network learn DIR --trust 5d1c...
 ///   millrace network learn DIR --endpoint e.example:7401 --fingerprint 9b02...
 ///
-/// Exit codes: 0 done; 1 nobody answers, what they say is false, or too few agree;
-/// 2 the network cannot be used.
+/// Exit codes: 0 done; 1 nobody answers, what they say is false, histories differ,
+/// the digest is another one, or too few agree; 2 the network cannot be used, or it
+/// has rules that this program does not run.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct LearnArgs {
@@ -400,9 +404,70 @@ pub struct LearnArgs {
     /// The fingerprint of its certificate.
     #[arg(long, value_name = "HEX", requires = "endpoint")]
     pub fingerprint: Option<net::Fingerprint>,
-    /// The digest of the members of an epoch that is known to be the network's.
+    /// The digest of the present members that `chain members` prints, as an administrator has told it.
     #[arg(long, value_name = "DIGEST")]
     pub trust: Option<engine::types::Digest>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Make a new network from what one validator of an old one has, where too many
+/// of the old validators are gone for good.
+///
+/// A network stops when more than f of its validators are down, and goes on when
+/// enough are back. If they never come back, this makes another network with other
+/// validators: the same chains, accounts, balances and administrators, but another
+/// network id. DATA_DIR is audited first, as `verify` does. Nothing in it is
+/// changed, so the old network is still there if its validators do come back.
+///
+/// Take DATA_DIR from the validator with the highest height: what only others had
+/// is not in the new network. The new one goes on with the next height. Earlier
+/// blocks stay with the old network: keep its genesis and an archive of it, or this
+/// directory, for audits and proofs of that time. Transactions that were signed for
+/// the old network are refused.
+///
+/// The directory DIR is like that of `network init`, with genesis.state beside it:
+/// the state from which every validator goes on. Compare the network id, and the
+/// height and state root that are printed, with the other operators before anybody
+/// starts one.
+///
+/// Examples:
+///   millrace network rebuild /tmp/mill/validator-2/data --to /tmp/heir
+///   millrace network up /tmp/heir
+///
+/// Exit codes: 0 done; 1 the audit has found something, or the state cannot be
+/// used; 2 the directory cannot be read, or DIR cannot be written.
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RebuildArgs {
+    /// The data directory of a validator of the old network. It must not run.
+    #[arg(value_name = "DATA_DIR")]
+    pub data: PathBuf,
+    /// Where the new network is made. The directory may hold other things, but nothing that would be overwritten.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// The old network's genesis.toml; without it, the one that DATA_DIR/../node.toml names.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
+    /// The name of the new network; without it, that of the old one.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How many validators the new network has.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
+    pub validators: u16,
+    /// Where they are reached, as for `network init`.
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST", value_delimiter = ',', value_parser = parse_host)]
+    pub host: Vec<net::Host>,
+    /// The IP addresses that each of them listens on, as for `network init`.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_listen)]
+    pub listen: Vec<std::net::IpAddr>,
+    /// Validator i is reached at the UDP ports BASE + 2i for peers and BASE + 2i + 1 for clients.
+    #[arg(long, default_value_t = 7400, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1..))]
+    pub base_port: u16,
+    /// How journals are written.
+    #[arg(long, value_enum, default_value_t = Storage::Auto)]
+    pub storage: Storage,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -9,7 +10,10 @@ use engine::types::{ChainGenesis, ChainId, ChainKind, Membership};
 use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, quoted, rows};
-use super::{AddArgs, ChainsArg, DownArgs, InitArgs, LearnArgs, MembersArgs, RenewArgs, UpArgs};
+use super::{
+    AddArgs, ChainsArg, DownArgs, InitArgs, LearnArgs, MembersArgs, RebuildArgs, RenewArgs, UpArgs,
+    genesis_beside, progress_bar,
+};
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
 use crate::network::{self, ChainDraft, Down, InitError, InitOptions, Network, REQUEST_FILE, Up};
@@ -313,15 +317,17 @@ pub(super) fn add(args: &AddArgs) -> Result<bool> {
             "request": added.request,
             "observer": added.section,
             "extended": added.extended,
-            "apart": added.is_apart,
+            "others_elsewhere": added.others_elsewhere,
         }));
     }
     let directory = quoted(&args.directory);
     println!("\"{}\" in {}", added.member.name, quoted(&added.member.directory));
     println!("\nlet it follow: the node.toml of every validator needs this section\n\n{}", added.section);
     let start = format!("start it:       millrace network up {directory} --only {}", added.member.index);
-    if added.is_apart {
-        println!("Give it to their operators: it goes into each node.toml, which SIGHUP has read again.\n");
+    if added.others_elsewhere {
+        println!(
+            "Give it to the other operators: each adds it to node.toml and sends SIGHUP to the validator.\n"
+        );
         println!("{start}");
         println!(
             "admit it:       give {} to an administrator, for\n                millrace chain admit {REQUEST_FILE} --as \
@@ -355,18 +361,83 @@ pub(super) fn learn(args: &LearnArgs) -> Result<bool> {
             "members": count,
             "digest": digest,
             "agree": learnt.agree,
+            "lies": learnt.lies,
             "files": learnt.files,
         }));
     }
+    learnt.lies.iter().for_each(|lie| eprintln!("note: {lie}"));
     println!("epoch {}, of {count} validators with the digest {digest}", members.epoch);
     println!("{} of them answer and say that it is the present one", learnt.agree);
     for file in &learnt.files {
         println!("  written to {}", file.display());
     }
     match learnt.files.is_empty() {
-        true => println!("no validator of {} has its node.toml here", quoted(&args.directory)),
-        false => println!("\nit is read at the next start of each"),
+        true => {
+            println!("nothing is written: no validator of {} has its node.toml here", quoted(&args.directory))
+        }
+        false => println!("\neach reads its file when it starts: restart those that run"),
     }
+    Ok(true)
+}
+
+/// Makes a network that goes on from the data of another one.
+///
+/// # Errors
+/// [`network::RebuildError`].
+pub(super) fn rebuild(args: &RebuildArgs) -> Result<bool> {
+    let genesis = Arc::new(genesis_beside(&args.data, args.genesis.as_deref())?);
+    let options = InitOptions {
+        name: args.name.clone().unwrap_or_else(|| genesis.name().to_owned()),
+        validators: args.validators,
+        chains: Vec::new(),
+        membership: genesis.membership(),
+        hosts: args.host.clone(),
+        listen: args.listen.clone(),
+        base_port: Some(args.base_port),
+        storage: args.storage.word().into(),
+        ..InitOptions::default()
+    };
+    let bar = progress_bar("auditing");
+    let progress = |done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let rebuilt = network::rebuild((&args.data, &genesis), &args.to, &options, &progress);
+    bar.finish_and_clear();
+    let network::Rebuilt { network, from: (height, root), left_out } = rebuilt?;
+    let state = args.to.join(network::STATE_FILE);
+    if args.json {
+        return print_json(&json!({
+            "network": network.genesis.name(),
+            "network_id": network.genesis.network(),
+            "rebuilt_from": {
+                "network_id": genesis.network(), "height": height, "state_root": root, "left_out": left_out
+            },
+            "directory": args.to,
+            "state": state,
+            "quorum": network.genesis.quorum(),
+            "validators": network.members.iter().map(member).collect::<Vec<_>>(),
+        }));
+    }
+    if left_out > 0 {
+        eprintln!(
+            "note: {left_out} heights above height {height} are left out, because no certificate in this data proves that \
+             they are final"
+        );
+    }
+    println!("network \"{}\" in {}", network.genesis.name().escape_debug(), args.to.display());
+    rows(&[
+        ("network id", network.genesis.network().to_string()),
+        ("goes on from", format!("height {height} of {}", genesis.network())),
+        ("state root", root.to_string()),
+        ("state", state.display().to_string()),
+        ("validators", format!("{} ({} make a quorum)", args.validators, network.genesis.quorum())),
+    ]);
+    println!(
+        "\nkeep {} and the old genesis: earlier blocks are nowhere else, and their proofs need that genesis",
+        quoted(&args.data)
+    );
+    println!("start it:  millrace network up {}", quoted(&args.to));
     Ok(true)
 }
 

@@ -102,11 +102,11 @@ pub struct SigningArgs {
     /// without, the first member that answers.
     #[arg(long, value_name = "INDEX|NAME", requires = "network", conflicts_with = "endpoint")]
     pub validator: Option<Named>,
-    /// A validator's client address: without --network, or for one that network.toml does not list.
+    /// The address for clients of a validator. Needed without --network, or if network.toml does not list it.
     #[arg(long, value_name = "HOST:PORT")]
     pub endpoint: Option<Address>,
     /// With --endpoint: the SHA-256 of the public key of the validator's certificate, as genesis.toml lists it. With
-    /// --network only where network.toml and the members do not say it.
+    /// --network it is needed only if neither network.toml nor `chain members` lists the validator.
     #[arg(long, value_name = "HEX", requires = "endpoint")]
     pub fingerprint: Option<net::Fingerprint>,
     /// Instead of --network: the network id, as genesis.toml records it.

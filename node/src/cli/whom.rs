@@ -30,7 +30,9 @@ impl FromStr for Named {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Name(text.to_owned()));
         }
-        text.parse().map(Self::Index).map_err(|_| "no network has so many validators".to_owned())
+        text.parse()
+            .map(Self::Index)
+            .map_err(|_| "write the number of a validator in network.toml, or its name".to_owned())
     }
 }
 
@@ -54,11 +56,11 @@ pub struct WhomArgs {
     /// first that answers.
     #[arg(long, value_name = "INDEX|NAME", global = true)]
     pub validator: Option<Named>,
-    /// A validator's client address: without --network, or for one that network.toml does not list.
+    /// The address for clients of a validator. Needed without --network, or if network.toml does not list it.
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub endpoint: Option<Address>,
     /// With --endpoint: the SHA-256 of the public key of the validator's certificate, as genesis.toml lists it. With
-    /// --network only where network.toml and the members do not say it.
+    /// --network it is needed only if neither network.toml nor `chain members` lists the validator.
     #[arg(long, value_name = "HEX", global = true)]
     pub fingerprint: Option<Fingerprint>,
     /// With --endpoint and without --network: the network id, as genesis.toml records it.
@@ -88,7 +90,10 @@ pub enum WhomError {
     )]
     Unpinned(Address),
     /// An archive, and a validator.
-    #[error("--archive asks an archive, and no validator: of the others only --network goes with it")]
+    #[error(
+        "--archive asks an archive instead of a validator: leave out --validator, --endpoint, --fingerprint and \
+         --network-id"
+    )]
     Archive,
     /// A validator of nothing.
     #[error("--validator names a validator of a network: name the network with --network")]

@@ -230,6 +230,12 @@ impl Section {
         Ok(Self { file: self.file.clone(), prefix, table, asked: Vec::new() })
     }
 
+    /// A table inside this one, if it is there.
+    pub(crate) fn optional_section(&mut self, field: &str) -> Result<Option<Self>, ConfigError> {
+        let is_there = self.table.contains_key(field);
+        self.section(field).map(|section| is_there.then_some(section))
+    }
+
     /// The tables of an array, written `[[field]]`; absent reads as none.
     pub(crate) fn sections(&mut self, field: &str) -> Result<Vec<Self>, ConfigError> {
         self.asked.push(field.to_owned());

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use engine::limits::{ACCOUNTS_MAX, LOCK_WINDOW_SECONDS_MAX};
 use engine::types::{
-    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis,
-    LockWindows, Membership, Quota, Registrar, Roles, ValidatorGenesis,
+    AccountGenesis, AccountId, Asset, ChainGenesis, ChainId, ChainKind, CryptoSuite, Digest, Genesis, Height,
+    LockWindows, Membership, Origin, Quota, Registrar, Roles, ValidatorGenesis,
 };
 
 use super::{ConfigError, Contradiction, HEX32, Section};
@@ -45,6 +45,7 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
     let mut top = Section::open(file)?;
     let name: String = top.required("name", "the name of the network")?;
     let recorded = Digest(top.required::<[u8; 32]>("network_id", HEX32)?);
+    let origin = top.optional_section("origin")?.map(read_origin).transpose()?;
     let memberships = [Membership::Fixed, Membership::Decided].map(|one| (one.name(), one));
     let what = "\"fixed\", or \"decided\" if administrators decide who validates";
     let membership = top.choice("membership", &memberships, Membership::Fixed, what)?;
@@ -52,7 +53,7 @@ pub fn load(file: &Path) -> Result<Genesis, ConfigError> {
         top.sections("validator")?.into_iter().map(read_validator).collect::<Result<Vec<_>, _>>()?;
     let chains = top.sections("chain")?.into_iter().map(read_chain).collect::<Result<Vec<_>, _>>()?;
     top.finish()?;
-    let genesis = Genesis::with_membership(name, validators, membership, chains)
+    let genesis = Genesis::with_origin(name, validators, (membership, origin), chains)
         .map_err(|error| ConfigError::Content { file: file.to_owned(), problem: error.to_string() })?;
     if *genesis.network() != recorded {
         return Err(ConfigError::from(Box::new(Contradiction {
@@ -84,6 +85,13 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
         genesis.network(),
         genesis.membership().name(),
     );
+    if let Some(Origin { network, height, block, state_root, quotas }) = genesis.origin() {
+        let _ = write!(
+            text,
+            "\n# The network was rebuilt: it goes on from this state of another one.\n\
+             [origin]\nnetwork = \"{network}\"\nheight = {height}\nblock = \"{block}\"\nstate_root = \"{state_root}\"\nquotas = \"{quotas}\"\n",
+        );
+    }
     for validator in genesis.validators() {
         let _ = write!(
             text,
@@ -152,6 +160,18 @@ pub fn save(genesis: &Genesis, directory: &Path) -> io::Result<PathBuf> {
 /// A TOML string.
 pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
+}
+
+fn read_origin(mut section: Section) -> Result<Origin, ConfigError> {
+    let origin = Origin {
+        network: Digest(section.required::<[u8; 32]>("network", HEX32)?),
+        height: Height(section.required("height", "the height of the state from which the network goes on")?),
+        block: Digest(section.required::<[u8; 32]>("block", HEX32)?),
+        state_root: Digest(section.required::<[u8; 32]>("state_root", HEX32)?),
+        quotas: Digest(section.required::<[u8; 32]>("quotas", HEX32)?),
+    };
+    section.finish()?;
+    Ok(origin)
 }
 
 fn read_validator(mut section: Section) -> Result<ValidatorGenesis, ConfigError> {

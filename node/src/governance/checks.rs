@@ -1,5 +1,5 @@
-//! What is looked at before an administrator signs, or what was signed is submitted: what would fail costs a nonce, and
-//! consents are not asked for in vain.
+//! Checks before an administrator signs a decision or submits a signed one. A decision that fails costs a nonce, and
+//! asking for consents takes time.
 
 use anyhow::Result;
 use client::Client;
@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::query::administrators;
 
 /// Refuses an account that does not decide, where it is known who does.
-pub(super) fn decides(
+pub(super) fn require_administrator(
     client: &mut Client,
     network: Option<&Network>,
     (chain, account): (ChainId, AccountId),
@@ -43,7 +43,7 @@ pub(super) fn cannot_be_approved(found: &Found, by: AccountId) -> Option<String>
 ///
 /// # Errors
 /// [`GovernanceError::NoConsents`], or the validator does not answer.
-pub(crate) fn has_consents(
+pub(crate) fn require_consents(
     client: &mut Client,
     network: Option<&Network>,
     transaction: &Transaction,
@@ -77,7 +77,7 @@ pub(crate) fn has_consents(
 ///
 /// # Errors
 /// The validator does not answer.
-pub(super) fn lacks(
+pub(super) fn missing_approvals(
     client: &mut Client,
     network: Option<&Network>,
     (chain, found): (ChainId, &Found),

@@ -254,7 +254,8 @@ fn consent(
 pub(super) fn reach(client: &Client, network: Option<&Network>, member: &Member) -> Result<Client, String> {
     let fingerprint = Fingerprint(member.certificate_fingerprint);
     let decided = || member.client_address.parse().ok();
-    let address: Option<Address> = network.map_or_else(decided, |network| network.clients_of(member));
-    let address = address.ok_or("nobody says where clients reach it; name --network")?;
+    let address: Option<Address> = network.map_or_else(decided, |network| network.client_address_of(member));
+    let address =
+        address.ok_or("its address for clients is not known: name the network's directory with --network")?;
     Client::connect(&address, fingerprint, *client.network()).map_err(|error| error.to_string())
 }

@@ -14,9 +14,9 @@ use engine::types::{
     EncodedDecision, NewChain, Propose, Quota, Roles,
 };
 
-pub(crate) use self::checks::has_consents;
+pub(crate) use self::checks::require_consents;
 pub use self::members::{admit, list as members, remove};
-use self::proposals::{Found, changes, missing, present, print_changes, record};
+use self::proposals::{Found, administrators_version, changes, missing, print_changes, record};
 pub use self::proposals::{proposal, proposals};
 pub use self::rules::rules as next_rules;
 use crate::cli::{
@@ -26,7 +26,7 @@ use crate::cli::{
 use crate::network::Network;
 use crate::proofs::{kind, roles as roles_of};
 use crate::query::decisions::decision as in_words;
-use crate::query::{PROOF_PATIENCE, network_of, taking};
+use crate::query::{PROOF_PATIENCE, network_of, require_member};
 use crate::transfer::{Terms, complete, validator_of};
 use crate::validator::clock::Clock;
 
@@ -106,7 +106,9 @@ pub enum GovernanceError {
     )]
     OfflineMember(Leaver),
     /// What a validator told cannot be read.
-    #[error("the row of {0} cannot be read: is the validator of another release?")]
+    #[error(
+        "the row of {0} cannot be read: the validator may run another release. Ask another one with --validator"
+    )]
     Unreadable(&'static str),
 }
 
@@ -239,7 +241,7 @@ pub fn approve(args: &ApproveArgs) -> Result<bool> {
     let mut client = asked_first(how, network.as_ref())?;
     let mut consents = Consents::encode(Vec::new());
     if let Some(client) = &mut client {
-        checks::decides(client, network.as_ref(), (chain, administrator))?;
+        checks::require_administrator(client, network.as_ref(), (chain, administrator))?;
         let (found, height, _) = record(client, chain, &proposal)?;
         let Some(found) = found else {
             eprintln!(
@@ -291,7 +293,7 @@ fn asked_first(how: &SigningArgs, network: Option<&Network>) -> Result<Option<Cl
         return Ok(None);
     }
     let mut client = validator_of(how, network)?;
-    taking(&mut client, network)?;
+    require_member(&mut client, network)?;
     Ok(Some(client))
 }
 
@@ -307,7 +309,7 @@ fn propose(by: &ProposingArgs, network: Option<&Network>, decision: &Decision) -
     let mut client = asked_first(&by.how, network)?;
     let mut consents = Consents::encode(Vec::new());
     if let Some(client) = &mut client {
-        checks::decides(client, network, (chain, administrator))?;
+        checks::require_administrator(client, network, (chain, administrator))?;
         if let Decision::Administrators(council) = decision {
             for account in &council.accounts {
                 if let Some(why) = missing(client, chain, *account)? {
@@ -360,7 +362,7 @@ fn version(
     match (named, client) {
         (Some(version), _) => Ok(version),
         (None, None) => Ok(1),
-        (None, Some(client)) => present(client, network, chain),
+        (None, Some(client)) => administrators_version(client, network, chain),
     }
 }
 

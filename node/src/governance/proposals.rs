@@ -71,7 +71,7 @@ impl Found {
         height: Height,
         (client, network, chain): (&mut Client, Option<&Network>, ChainId),
     ) -> Result<Self> {
-        let present = present(client, network, chain)?;
+        let present = administrators_version(client, network, chain)?;
         let has_begun = has_begun(client, chain, (&proposal, &record))?;
         Ok(Self::new((proposal, record), height, (present, has_begun)))
     }
@@ -214,7 +214,7 @@ fn show_or_wait(
     let checked = asked.checked(height, &root)?;
     let found = found.compared(&mut asked.client, asked.network.as_ref(), chain)?;
     let lacks = match args.wait && !waits && found.is_open {
-        true => Some(checks::lacks(&mut asked.client, asked.network.as_ref(), (chain, &found))?),
+        true => Some(checks::missing_approvals(&mut asked.client, asked.network.as_ref(), (chain, &found))?),
         false => None,
     };
     show(&found, &checked, args.json)?;
@@ -227,7 +227,7 @@ fn show_or_wait(
     Ok(Some(!args.wait || found.is_in_effect()))
 }
 
-/// Whether the epoch of decided members has begun; so of whatever else.
+/// Whether the epoch of decided members or rules has begun; `true` for all other decisions.
 fn has_begun(
     client: &mut Client,
     chain: ChainId,
@@ -305,7 +305,7 @@ pub(crate) fn all(
     network: Option<&Network>,
     chain: ChainId,
 ) -> Result<(Vec<Found>, Height, Digest)> {
-    let present = present(client, network, chain)?;
+    let present = administrators_version(client, network, chain)?;
     let mut records = Vec::new();
     let mut key = Digest(BEFORE_PROPOSALS);
     loop {
@@ -411,7 +411,7 @@ fn fate(record: &ProposalRecord, height: Height, (present, has_begun): (u64, boo
         ),
         Some((number, at)) if matches!(record.decision, Decision::Members(_)) => {
             let end = if has_begun {
-                "their epoch has begun"
+                "the epoch that has them has begun"
             } else {
                 "the next epoch has these members and rules"
             };
@@ -492,7 +492,11 @@ pub(crate) fn deciding_by(asked: &mut Asked) -> Result<ChainId> {
 }
 
 /// The version of those who decide now.
-pub(super) fn present(client: &mut Client, network: Option<&Network>, chain: ChainId) -> Result<u64> {
+pub(super) fn administrators_version(
+    client: &mut Client,
+    network: Option<&Network>,
+    chain: ChainId,
+) -> Result<u64> {
     let found = administrators(client, network, chain)?;
     Ok(found.map_or(1, |Administrators { version, .. }| version))
 }

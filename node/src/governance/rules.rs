@@ -59,7 +59,7 @@ fn show(args: &ChainRulesArgs) -> Result<bool> {
     rows(&shown);
     let next = members.rules.next();
     println!(
-        "rules {next} can be decided when every member runs them (each says so of itself; nothing is proved)"
+        "rules {next} can be decided when every member runs them (this list is what the members say; it is not proved)"
     );
     Ok(true)
 }

@@ -36,7 +36,7 @@ pub struct Added {
     /// The configurations of the directory that say so now: of one other validator or more.
     pub extended: Vec<PathBuf>,
     /// Whether the others run elsewhere: none of their secret keys is in the directory.
-    pub is_apart: bool,
+    pub others_elsewhere: bool,
 }
 
 /// Why no validator can be added.
@@ -147,8 +147,9 @@ pub fn add(network: &Network, options: &InitOptions) -> Result<Added, AddError> 
     extend(&network.directory.join(NETWORK_FILE), &draft.listed(index))?;
     let Draft { name, clients: (clients, _), .. } = draft;
     let member = Member { index: ValidatorIndex(index as u16), name, clients, fingerprint, directory };
-    let is_apart = !network.members.iter().any(|member| member.directory.join(CONSENSUS_KEY).exists());
-    Ok(Added { member, request, section, extended, is_apart })
+    let others_elsewhere =
+        !network.members.iter().any(|member| member.directory.join(CONSENSUS_KEY).exists());
+    Ok(Added { member, request, section, extended, others_elsewhere })
 }
 
 /// Writes a section behind what a file has.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine::limits::PUBLIC_KEY_BYTES;
 use engine::types::{
-    AccountGenesis, ChainGenesis, CryptoSuite, Genesis, GenesisError, Membership, ValidatorGenesis,
+    AccountGenesis, ChainGenesis, ChainId, CryptoSuite, Genesis, GenesisError, Membership, ValidatorGenesis,
 };
 use kernels::ed25519::SigningKey;
 use loadgen::client_keys::ClientSeed;
@@ -138,7 +138,7 @@ pub enum InitError {
 pub(super) const CONSENSUS_KEY: &str = "consensus.key";
 
 /// Name of the file with the secret behind every account's key.
-const SEED_FILE: &str = "customers.seed";
+pub(super) const SEED_FILE: &str = "customers.seed";
 
 /// The secrets and addresses of one validator to be.
 pub(super) struct Draft {
@@ -163,6 +163,15 @@ impl Draft {
             peers,
             clients,
         })
+    }
+
+    /// What a genesis says of it.
+    pub(super) fn genesis(&self) -> ValidatorGenesis {
+        ValidatorGenesis {
+            name: self.name.clone(),
+            public_key: self.public_key(),
+            certificate_fingerprint: self.identity.fingerprint().0,
+        }
     }
 
     pub(super) fn public_key(&self) -> [u8; PUBLIC_KEY_BYTES] {
@@ -241,10 +250,25 @@ pub(super) fn peer_section(index: usize, of: &ValidatorGenesis, address: &str) -
 /// # Errors
 /// [`InitError`]; whatever was written until then stays, but without `network.toml` it is no network.
 pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitError> {
-    let network_file = directory.join(NETWORK_FILE);
+    let accounts = options.chains.iter().map(|chain| chain.id);
+    check_free(directory, options, accounts)?;
+    let drafts = drafts(directory, options)?;
+    let client_seed = Secret::generate().map_err(at(directory))?;
+    // Numbers that make no genesis leave nothing behind that is in the way of better ones.
+    let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
+    write(directory, options, (&genesis, &drafts), Some(&client_seed), |_| Ok(()))?;
+    Ok(Network::load(directory)?)
+}
+
+/// Whether nothing is in a directory of what a network with accounts files of these chains would be written to.
+pub(super) fn check_free(
+    directory: &Path,
+    options: &InitOptions,
+    chains: impl Iterator<Item = ChainId>,
+) -> Result<(), InitError> {
     // A link that leads nowhere is something, too: a file would be written where it points to.
     let is_there = |path: &PathBuf| path.symlink_metadata().is_ok();
-    if is_there(&network_file) {
+    if is_there(&directory.join(NETWORK_FILE)) {
         return Err(InitError::Exists(directory.to_owned()));
     }
     if options.name.chars().any(char::is_control) {
@@ -252,29 +276,43 @@ pub fn init(directory: &Path, options: &InitOptions) -> Result<Network, InitErro
     }
     let mut written: Vec<PathBuf> =
         [genesis::GENESIS_FILE, genesis::HEADER_FILE, SEED_FILE].map(PathBuf::from).to_vec();
-    written.extend(options.chains.iter().map(|chain| genesis::accounts_file(chain.id).into()));
+    written.extend(chains.map(|chain| genesis::accounts_file(chain).into()));
     written.extend((0..options.validators).map(|index| format!("validator-{index}").into()));
-    if let Some(taken) = written.iter().map(|name| directory.join(name)).find(is_there) {
-        return Err(InitError::InTheWay(taken));
+    match written.iter().map(|name| directory.join(name)).find(is_there) {
+        Some(taken) => Err(InitError::InTheWay(taken)),
+        None => Ok(()),
     }
-    let addresses = addresses(options)?;
-    let drafts =
-        addresses.into_iter().enumerate().map(|(index, reached)| Draft::new(directory, index, reached));
-    let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
-    let client_seed = Secret::generate().map_err(at(directory))?;
-    // Numbers that make no genesis leave nothing behind that is in the way of better ones.
-    let genesis = make_genesis(options, &drafts, &ClientSeed(client_seed.0))?;
+}
+
+/// The validators of a new network. Nothing is written.
+pub(super) fn drafts(directory: &Path, options: &InitOptions) -> Result<Vec<Draft>, InitError> {
+    let addresses = addresses(options)?.into_iter().enumerate();
+    addresses.map(|(index, reached)| Draft::new(directory, index, reached)).collect()
+}
+
+/// Writes a network, with the secret behind every account's key if there is one. `fill` adds something to the directory
+/// of each validator.
+pub(super) fn write(
+    directory: &Path,
+    options: &InitOptions,
+    (genesis, drafts): (&Genesis, &[Draft]),
+    client_seed: Option<&Secret>,
+    fill: impl Fn(&Draft) -> io::Result<()>,
+) -> Result<(), InitError> {
     make_directory(directory)?;
-    let seed_file = directory.join(SEED_FILE);
-    client_seed.save(&seed_file).map_err(at(&seed_file))?;
-    genesis::save(&genesis, directory).map_err(at(directory))?;
+    if let Some(client_seed) = client_seed {
+        let seed_file = directory.join(SEED_FILE);
+        client_seed.save(&seed_file).map_err(at(&seed_file))?;
+    }
+    genesis::save(genesis, directory).map_err(at(directory))?;
     for (index, draft) in drafts.iter().enumerate() {
         draft.save()?;
         let file = draft.directory.join("node.toml");
-        fs::write(&file, node_toml(options, &genesis, &drafts, index)).map_err(at(&file))?;
+        fs::write(&file, node_toml(options, genesis, drafts, index)).map_err(at(&file))?;
+        fill(draft).map_err(at(&draft.directory))?;
     }
-    fs::write(&network_file, network_toml(&drafts)).map_err(at(&network_file))?;
-    Ok(Network::load(directory)?)
+    let network_file = directory.join(NETWORK_FILE);
+    fs::write(&network_file, network_toml(drafts, client_seed.is_some())).map_err(at(&network_file))
 }
 
 /// What a person finds in that file.
@@ -359,14 +397,7 @@ fn make_genesis(
     drafts: &[Draft],
     client_seed: &ClientSeed,
 ) -> Result<Genesis, GenesisError> {
-    let validators = drafts
-        .iter()
-        .map(|draft| ValidatorGenesis {
-            name: draft.name.clone(),
-            public_key: draft.public_key(),
-            certificate_fingerprint: draft.identity.fingerprint().0,
-        })
-        .collect();
+    let validators = drafts.iter().map(Draft::genesis).collect();
     let total = options.chains.iter().map(|chain| chain.accounts).sum();
     let mut made = 0;
     let mut chains = Vec::with_capacity(options.chains.len());
@@ -410,12 +441,16 @@ fn listen(on: &ListenOn) -> String {
     }
 }
 
-fn network_toml(drafts: &[Draft]) -> String {
-    let mut text = "# A network of validators on this machine, made by `millrace network init`.\n\
+fn network_toml(drafts: &[Draft], has_client_seed: bool) -> String {
+    let mut text = "# A network of validators on this machine, made by `millrace network`.\n\
                     # Start: millrace network up DIR    Stop: millrace network down DIR\n\
-                    genesis = \"genesis.toml\"\n\
-                    customers = \"customers.seed\"   # the secret behind every account's key: test money only\n"
+                    genesis = \"genesis.toml\"\n"
         .to_owned();
+    if has_client_seed {
+        text.push_str(
+            "customers = \"customers.seed\"   # the secret behind every account's key: test money only\n",
+        );
+    }
     for (index, draft) in drafts.iter().enumerate() {
         text.push('\n');
         text.push_str(&draft.listed(index));

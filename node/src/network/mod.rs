@@ -4,6 +4,7 @@
 //! DIR/network.toml        where to find everything below, and every validator's addresses
 //! DIR/genesis.toml        DIR/chain-1.accounts …
 //! DIR/genesis.header      what a stranger needs to check proofs
+//! DIR/genesis.state       of a network that was rebuilt: the state from which it goes on
 //! DIR/customers.seed      the secret behind every account's key: test money only
 //! DIR/validator-0/        node.toml  consensus.key  tls.crt  tls.key  data/  node.log  node.pid
 //! ```
@@ -29,6 +30,7 @@ mod init;
 mod learn;
 mod names;
 mod process;
+mod rebuild;
 mod renew;
 mod running;
 mod waiting;
@@ -36,9 +38,11 @@ mod waiting;
 pub use add::{AddError, Added, REQUEST_FILE, add, request};
 pub use chains::ChainDraft;
 pub use init::{ACCOUNT_BALANCE, InitError, InitOptions, init};
-pub use learn::{LearnError, Learnt, learn};
+pub(crate) use learn::told_epochs;
+pub use learn::{LearnError, Learnt, ToldError, learn};
 pub(crate) use process::signal;
 pub use process::{ProcessError, Tie, ValidatorProcess};
+pub use rebuild::{RebuildError, Rebuilt, STATE_FILE, rebuild};
 pub use renew::renew;
 pub use running::{Down, RunError, Running, Up, down, stop_new_on_signal, up, wait_ready};
 
@@ -112,7 +116,7 @@ pub struct Network {
 impl Network {
     /// Where clients reach a member of an epoch: as was decided about it, or else as `network.toml` says.
     #[must_use]
-    pub fn clients_of(&self, member: &engine::types::Member) -> Option<Address> {
+    pub fn client_address_of(&self, member: &engine::types::Member) -> Option<Address> {
         let listed = || self.members.iter().find(|of| of.fingerprint.0 == member.certificate_fingerprint);
         member.client_address.parse().ok().or_else(|| Some(listed()?.clients.clone()))
     }

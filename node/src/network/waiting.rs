@@ -8,7 +8,7 @@
 //!      └── no progress for as long as the patience lasts, or ended: named; the others are waited for
 //! ```
 //!
-//! One that was removed is ready when it answers: nobody need let it in. An observer is ready when somebody does.
+//! A removed validator is ready when it answers, also if no member lets it in. An observer is ready when one does.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -48,7 +48,7 @@ pub use chains::list_chains;
 pub(crate) use chains::{administrators, charter, charter_if_known};
 use reach::note_follower;
 pub use reach::{NoValidator, NotMember};
-pub(crate) use reach::{other_roots, present, reach, taking};
+pub(crate) use reach::{other_roots, present_members, reach, require_member};
 
 /// How long a proof waits until the state root is under a finalization.
 pub(crate) const PROOF_PATIENCE: Duration = Duration::from_secs(20);
@@ -277,7 +277,7 @@ fn connect_with(whom: &WhomArgs, network: Option<Network>) -> Result<Asked> {
 fn another(whom: &WhomArgs, asked: &mut Asked, not: &[ValidatorIndex]) -> Option<Asked> {
     let is_free = whom.validator.is_none() && whom.endpoint.is_none();
     let network = asked.network.clone().filter(|_| is_free)?;
-    let others = present(&network, &mut asked.client).ok()?;
+    let others = present_members(&network, &mut asked.client).ok()?;
     let others = others.into_iter().filter(|member| !not.contains(&member.place));
     let client = others.filter_map(|member| member.connect(network.genesis.network()).ok()).next()?;
     Some(Asked { client, network: Some(network), archive: None })

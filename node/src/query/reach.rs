@@ -6,8 +6,8 @@
 //! any validator ── who validates now, with the addresses that were decided ────┘
 //! ```
 //!
-//! What a validator tells of the members is believed as far as it goes here: who answers at an address must show the
-//! certificate that goes with it.
+//! What a validator tells of the members must follow from the genesis; that it keeps later ones to itself cannot be
+//! seen. Who answers at an address must show the certificate that goes with it.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use engine::types::{Digest, Height, Membership, ValidatorIndex};
 use net::{Address, Fingerprint};
 
 use crate::cli::{Named, WhomArgs, WhomError};
-use crate::network::{Member, Network};
+use crate::network::{Member, Network, ToldError, told_epochs};
 
 /// Where only one answers that is not a member, how often and after which time all are asked again.
 const AGAIN_TIMES: usize = 3;
@@ -29,8 +29,8 @@ const FIRST_ALONE: Duration = Duration::from_millis(300);
 /// A validator that nobody has heard of.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there is no validator {named}: network.toml lists {listed}{}. One that was prepared on another machine has its name \
-     (`--validator NAME`) once it is a member, and can always be named by --endpoint and --fingerprint",
+    "there is no validator {named}: network.toml lists {listed}{}. Name a validator that was prepared on another \
+     machine with --endpoint and --fingerprint, or, once it is a member, with `--validator NAME`",
     beside(members)
 )]
 pub struct NoValidator {
@@ -69,7 +69,7 @@ pub struct NotMember {
 
 /// A member of the present epoch.
 #[derive(Debug, Clone)]
-pub(crate) struct Present {
+pub(crate) struct PresentMember {
     pub(crate) place: ValidatorIndex,
     pub(crate) name: String,
     /// Where clients reach it, if anybody says.
@@ -77,7 +77,7 @@ pub(crate) struct Present {
     pub(crate) fingerprint: Fingerprint,
 }
 
-impl Present {
+impl PresentMember {
     fn of(member: &Member) -> Self {
         let Member { index, name, clients, fingerprint, .. } = member.clone();
         Self { place: index, name, clients: Some(clients), fingerprint }
@@ -85,7 +85,7 @@ impl Present {
 
     /// Connects to its client port.
     pub(crate) fn connect(&self, network: &Digest) -> Result<Client, String> {
-        let address = self.clients.as_ref().ok_or("nobody says where clients reach it")?;
+        let address = self.clients.as_ref().ok_or("its address for clients is not known: use --endpoint")?;
         Client::connect(address, self.fingerprint, *network).map_err(|error| error.to_string())
     }
 
@@ -94,16 +94,20 @@ impl Present {
     }
 }
 
-/// The members now, as a validator tells them. Where clients reach each is what was decided, or what `network.toml`
-/// says.
-pub(crate) fn present(network: &Network, client: &mut Client) -> Result<Vec<Present>, ClientError> {
+/// The members now. The validator that tells them is not believed: each epoch must follow from the one before, from the
+/// genesis on, for others are compared with it among these. Where clients reach each is what was decided, or what
+/// `network.toml` says.
+pub(crate) fn present_members(
+    network: &Network,
+    client: &mut Client,
+) -> Result<Vec<PresentMember>, ToldError> {
     if network.genesis.membership() == Membership::Fixed {
-        return Ok(network.members.iter().map(Present::of).collect());
+        return Ok(network.members.iter().map(PresentMember::of).collect());
     }
-    let members = client.members()?.value.0;
-    let present = |(place, member): (u16, engine::types::Member)| Present {
+    let members = told_epochs(&network.genesis, client)?.members().clone();
+    let present = |(place, member): (u16, engine::types::Member)| PresentMember {
         place: ValidatorIndex(place),
-        clients: network.clients_of(&member),
+        clients: network.client_address_of(&member),
         fingerprint: Fingerprint(member.certificate_fingerprint),
         name: member.name,
     };
@@ -132,7 +136,8 @@ fn who_is_at(address: &Address, network: &Network) -> Result<Fingerprint> {
     if let Some(member) = network.members.iter().find(|member| member.clients == *address) {
         return Ok(member.fingerprint);
     }
-    let members = connect_member(network, None).and_then(|mut client| Ok(present(network, &mut client)?));
+    let members =
+        connect_member(network, None).and_then(|mut client| Ok(present_members(network, &mut client)?));
     let found = members.iter().flatten().find(|member| member.clients.as_ref() == Some(address));
     Ok(found.map(|member| member.fingerprint).ok_or_else(|| WhomError::Unpinned(address.clone()))?)
 }
@@ -167,9 +172,10 @@ fn connect_member(network: &Network, named: Option<&Named>) -> Result<Client> {
             if is_good(&client) {
                 return Ok(client);
             }
-            let unlisted = present(network, &mut client).unwrap_or_default().into_iter().filter(|member| {
-                network.members.iter().all(|listed| listed.fingerprint != member.fingerprint)
-            });
+            let unlisted =
+                present_members(network, &mut client).unwrap_or_default().into_iter().filter(|member| {
+                    network.members.iter().all(|listed| listed.fingerprint != member.fingerprint)
+                });
             let mut others = unlisted.filter_map(|member| member.connect(network.genesis.network()).ok());
             Ok(others.find(is_good).unwrap_or(client))
         }
@@ -186,7 +192,7 @@ fn connect_member(network: &Network, named: Option<&Named>) -> Result<Client> {
 
 /// A member that `network.toml` does not list, by its name.
 fn connect_unlisted(network: &Network, name: &str) -> Result<Client> {
-    let members = present(network, &mut connect_member(network, None)?)?;
+    let members = present_members(network, &mut connect_member(network, None)?)?;
     let Some(member) = members.iter().find(|member| member.name == name) else {
         let names: Vec<_> = members.iter().map(|of| format!("\"{}\"", of.name.escape_debug())).collect();
         let (named, members) = (Named::Name(name.to_owned()), names.join(", "));
@@ -237,16 +243,16 @@ fn first_of(network: &Network, members: Vec<Member>) -> (Option<Client>, Vec<Str
 ///
 /// # Errors
 /// [`NotMember`].
-pub(crate) fn taking(client: &mut Client, network: Option<&Network>) -> Result<(), NotMember> {
+pub(crate) fn require_member(client: &mut Client, network: Option<&Network>) -> Result<(), NotMember> {
     let standing = client.welcome().standing;
     if standing.is_member() {
         return Ok(());
     }
     let members = match network {
-        Some(network) => present(network, client).unwrap_or_default(),
+        Some(network) => present_members(network, client).unwrap_or_default(),
         None => Vec::new(),
     };
-    let members: Vec<_> = members.iter().filter_map(Present::in_words).take(4).collect();
+    let members: Vec<_> = members.iter().filter_map(PresentMember::in_words).take(4).collect();
     let members = match &members[..] {
         [] => "`millrace chain members` lists them".to_owned(),
         some => some.join(", "),
@@ -267,13 +273,16 @@ pub(crate) fn other_roots(
     network: &Network,
     client: &mut Client,
     height: Height,
-) -> Result<impl Iterator<Item = (Present, Result<Digest, &'static str>)>, ClientError> {
-    let told_by = client.validator();
-    let others = present(network, client)?.into_iter().filter(move |member| member.place != told_by);
+) -> Result<impl Iterator<Item = (PresentMember, Result<Digest, &'static str>)>, ToldError> {
+    // What place it has it says itself: by another one it would be compared with itself.
+    let told_by = client.fingerprint();
+    let others = present_members(network, client)?
+        .into_iter()
+        .filter(move |member| Some(member.fingerprint) != told_by);
     let id = *network.genesis.network();
     Ok(others.map(move |member| {
         let Some(address) = &member.clients else {
-            return (member, Err("is reached nowhere that anybody says"));
+            return (member, Err("has no known address for clients"));
         };
         let asked = Client::connect(address, member.fingerprint, id).and_then(|mut one| one.block(height));
         let root = asked.map(|found| found.value.answer.state_root).map_err(|error| match error {

@@ -153,7 +153,7 @@ mod tests {
             network_name: String::new(),
             validator: ValidatorIndex(3),
             name: String::new(),
-            standing: Standing::default(),
+            standing: Standing::UNSAID,
             committed: Height(0),
             finalized: Height(0),
             state_root: Digest::default(),

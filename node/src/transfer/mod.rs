@@ -33,10 +33,10 @@ use crate::cli::{
     AuthorityArgs, BurnArgs, FreezeArgs, IssueArgs, MemoArgs, Place, SigningArgs, SubmitArgs, TransferArgs,
     UnfreezeArgs, WhomArgs, on_network, print_json, quoted, rows,
 };
-use crate::governance::{has_consents, proposals};
+use crate::governance::{proposals, require_consents};
 use crate::keys::{self, Source};
 use crate::network::Network;
-use crate::query::{Asked, charter, connect, network_of, print, reach, reservations, taking};
+use crate::query::{Asked, charter, connect, network_of, print, reach, require_member, reservations};
 
 /// How many heights after the present one a transfer may execute, if nothing else is said.
 const EXPIRES_AFTER: u64 = 1_000;
@@ -300,7 +300,7 @@ pub(crate) fn complete(
         return Ok(true);
     }
     let mut client = validator_of(how, network)?;
-    taking(&mut client, network)?;
+    require_member(&mut client, network)?;
     let account = client.account(signer.chain, signer.account)?;
     let proof = &account.value.proof;
     check_key(&key, &proof.key.0, signer)?;
@@ -382,8 +382,8 @@ pub fn submit(args: &SubmitArgs) -> Result<bool> {
     let signed = SignedFile::read(&args.file)?;
     let Asked { mut client, network, .. } = connect(&args.whom)?;
     let transaction = signed.transaction_for(client.network(), &args.file)?;
-    taking(&mut client, network.as_ref())?;
-    has_consents(&mut client, network.as_ref(), &transaction)?;
+    require_member(&mut client, network.as_ref())?;
+    require_consents(&mut client, network.as_ref(), &transaction)?;
     follow(&mut client, network.as_ref(), &transaction, args.json)
 }
 

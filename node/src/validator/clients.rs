@@ -17,7 +17,8 @@ use engine::limits::NOTICES_MAX;
 use engine::types::{Digest, Refusal, Signed, Verdict};
 use engine::wire::answers::ErrorAnswer;
 use engine::wire::{
-    AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, ServerFrame, version_for,
+    AsOf, ClientFrame, Notice, PROTOCOL_VERSION, PROTOCOL_VERSION_FIRST, Query, STANDING_SINCE, ServerFrame,
+    version_for,
 };
 use net::{Client, ClientEvent, Flow, Frame, SendError};
 use serde::Serialize;
@@ -26,10 +27,18 @@ use super::counters::Counters;
 use super::questions::Questions;
 use super::shared::Shared;
 
+/// A client that has introduced itself.
+#[derive(Debug)]
+struct Connected {
+    client: Client,
+    /// The version of the protocol that is spoken with it.
+    version: u32,
+}
+
 /// The clients that have introduced themselves.
 #[derive(Debug, Default)]
 pub struct Clients {
-    connected: RwLock<BTreeMap<u64, Client>>,
+    connected: RwLock<BTreeMap<u64, Connected>>,
     counters: Arc<Counters>,
 }
 
@@ -42,8 +51,11 @@ impl Clients {
 
     /// Tells a client what became of its transactions. One that has gone asks by transaction id when it is back.
     pub fn notify(&self, connection: u64, notices: Vec<Notice>) {
-        let client = self.connected.read().expect("no panic while held").get(&connection).cloned();
-        let Some(client) = client else { return };
+        let connected = self.connected.read().expect("no panic while held");
+        let Some(client) = connected.get(&connection).map(|connected| connected.client.clone()) else {
+            return;
+        };
+        drop(connected);
         Counters::add(&self.counters.notices, notices.len() as u64);
         for chunk in notices.chunks(NOTICES_MAX) {
             match client.send(ServerFrame::Notices(chunk.to_vec()).encode()) {
@@ -62,15 +74,21 @@ impl Clients {
 
     /// Ends the connection of a client, which is told why. What it sends until the network has closed it is not read.
     pub fn cut(&self, connection: u64, reason: &str) {
-        let client = self.connected.write().expect("no panic while held").remove(&connection);
-        if let Some(client) = client {
+        let connected = self.connected.write().expect("no panic while held").remove(&connection);
+        if let Some(Connected { client, .. }) = connected {
             Counters::add(&self.counters.offenders_cut, 1);
             client.close(reason);
         }
     }
 
-    fn introduce(&self, client: &Client) {
-        self.connected.write().expect("no panic while held").insert(client.id(), client.clone());
+    fn introduce(&self, client: &Client, version: u32) {
+        let client = Connected { client: client.clone(), version };
+        self.connected.write().expect("no panic while held").insert(client.client.id(), client);
+    }
+
+    /// The version that is spoken on a connection, if its client has been introduced.
+    fn version(&self, id: u64) -> Option<u32> {
+        self.connected.read().expect("no panic while held").get(&id).map(|connected| connected.version)
     }
 
     fn knows(&self, id: u64) -> bool {
@@ -182,7 +200,7 @@ impl Reception {
             let reason = format!("this validator belongs to network {ours}, not to {network}");
             return self.refuse(client, reason);
         }
-        self.shared.clients.introduce(client);
+        self.shared.clients.introduce(client, version);
         let (validator, as_of, standing) =
             (self.shared.me, self.shared.counters.as_of(), self.shared.standing);
         let welcome = ServerFrame::Welcome { version, network, validator, as_of, standing };
@@ -192,7 +210,11 @@ impl Reception {
 
     fn submit(&self, submission: Submission) -> Flow {
         if !self.shared.standing.is_member() {
-            self.shared.turn_away(&submission, Refusal::NotMember);
+            let speaks = self.shared.clients.version(submission.connection);
+            // What a client cannot read would end its connection, and with it all that it waits for.
+            let is_known = speaks.is_some_and(|version| version >= STANDING_SINCE);
+            let refusal = if is_known { Refusal::NotMember } else { Refusal::Busy };
+            self.shared.turn_away(&submission, refusal);
             return Flow::Continue;
         }
         match self.ingress.offer(submission) {

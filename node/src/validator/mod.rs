@@ -41,7 +41,7 @@ mod damage;
 mod events;
 mod executor;
 mod fatal;
-mod known;
+mod fetched_epochs;
 mod orders;
 mod queries;
 mod questions;
@@ -65,7 +65,7 @@ mod turns;
 mod verifier;
 
 pub use fatal::EXIT_FATAL;
-pub use known::EPOCHS_FILE;
+pub use fetched_epochs::EPOCHS_FILE;
 pub use rehearsal::{Rehearsal, rehearse};
 pub(crate) use start::VOTE_SEGMENT_BYTES;
 pub use start::run;

@@ -16,7 +16,7 @@ use crossbeam::channel::Sender;
 use engine::limits::{PEER_MESSAGE_BYTES_MAX, VALIDATORS_MAX};
 use engine::replica::Input;
 use engine::types::{Epoch, ValidatorIndex};
-use engine::wire::PeerMessage;
+use engine::wire::{PeerMessage, PeerVersion};
 use net::{Channel, Flow, Frame, LogLimit, OnFull, PeerEvent};
 
 use super::counters::Counters;
@@ -94,8 +94,8 @@ impl Sorter {
     /// Takes one event of the network.
     pub fn take(&self, event: PeerEvent) -> Flow {
         match event {
-            PeerEvent::Connected { peer } => {
-                self.tell(CoreEvent::Input(Input::Connected(ValidatorIndex(peer))))
+            PeerEvent::Connected { peer, version } => {
+                self.tell(CoreEvent::Input(Input::Connected(ValidatorIndex(peer), PeerVersion(version))))
             }
             // The network says why in the log, as often as it is good for the log.
             PeerEvent::Disconnected { peer, .. } => {

@@ -403,7 +403,7 @@ impl QueryThread {
             fetching,
             missing,
             scrub: shared.scrub.answer(),
-            rules: Some(shared.rules.answer(shared.epochs.members())),
+            rules: Some(shared.rules.answer(shared.epochs.members(), shared.clock.moment().unix_ms)),
             uptime_seconds: shared.clock.now().as_secs(),
         })
     }

@@ -1,16 +1,17 @@
 //! What a validator knows when it starts: from its newest checkpoint that can be used, and the journal behind it.
 //!
 //! ```text
-//! checkpoints, newest first ── restored? ── journal goes on behind it? ──▶ go on
-//!                                   └─ no: say why, remove it, try the next ──▶ the whole journal
+//! captured before, and not written ──┐
+//! checkpoints, newest first ─────────┴─ restored? ── journal goes on behind it? ──▶ go on
+//!                                        └─ no: say why, remove it, try the next ──▶ the whole journal
 //! ```
 
 use anyhow::Context as _;
 use engine::limits::CHECKPOINT_EVERY_HEIGHTS;
 use engine::order::Roots;
 use engine::replica::{
-    BlockIndex, CheckpointError, Hints, Progress, Recovered, Recovery, RecoveryError, Restored, Schedule,
-    Start,
+    BlockIndex, Checkpoint, CheckpointError, Hints, Progress, Recovered, Recovery, RecoveryError, Restored,
+    Schedule, Start,
 };
 use engine::roots::{CommittedView, Executed, Ledger};
 use engine::store::{Position, Replay};
@@ -75,6 +76,8 @@ pub struct Resumed {
     pub view: CommittedView,
     pub index: BlockIndex,
     pub hints: Hints,
+    /// Whether it goes on from what the last start in this process has left.
+    pub from_memory: bool,
 }
 
 /// Reads what the validator has written, with words where that takes long.
@@ -86,7 +89,7 @@ pub fn recover(
     orders: &Orders,
     certificates: &Certificates,
     (mut replay, released): (Replay, Position),
-    files: &Directory,
+    (files, left): (&Directory, Option<&Checkpoint>),
 ) -> anyhow::Result<Resumed> {
     let recovery =
         Recovery { genesis: &config.genesis, support: Support::OURS, certificates, seed: random()? };
@@ -95,6 +98,21 @@ pub fn recover(
         tracing::warn!("{error:#}");
         Height(0)
     });
+    if let Some(left) = left.cloned() {
+        let height = left.height();
+        tracing::info!(checkpoint = height.0, "continuing from a checkpoint that is still in memory");
+        match behind(left, (&recovery, orders), schedule, &mut replay) {
+            Ok(resumed) => {
+                resumed.index.prune(base);
+                resumed.index.prune_below(released);
+                return Ok(Resumed { from_memory: true, ..resumed }.logged());
+            }
+            Err(Failure::Stopped(stopped)) => return Err(stopped.into()),
+            Err(error) => tracing::warn!(
+                "what was captured of height {height} cannot be used ({error}): the validator goes on from its disk"
+            ),
+        }
+    }
     let mut why = None;
     for height in files.newest_first()? {
         match from_checkpoint(files, height, (&recovery, orders), schedule, &mut replay) {
@@ -162,11 +180,21 @@ fn from_checkpoint(
     let checkpoint = files.read(height, &mut |read| {
         progress.note(|| format!("reading the checkpoint of height {height}: {} MiB", read >> 20));
     })?;
+    tracing::info!(checkpoint = height.0, "continuing from a checkpoint");
+    behind(checkpoint, (recovery, orders), schedule, replay)
+}
+
+/// Goes on from a checkpoint with what the journal has behind it.
+fn behind(
+    checkpoint: Checkpoint,
+    (recovery, orders): (&Recovery<'_>, &Orders),
+    schedule: Schedule,
+    replay: &mut Replay,
+) -> Result<Resumed, Failure> {
     let restored =
         checkpoint.restore((recovery.genesis, recovery.support), recovery.certificates, schedule)?;
     let Restored { start, view, replay_from, positions, hints } = restored;
     replay.seek(replay_from).map_err(RecoveryError::from).map_err(CheckpointError::from)?;
-    tracing::info!(checkpoint = height.0, "continuing from a checkpoint");
     let known = (view, BlockIndex::restored(positions), Hints::restored(&hints));
     match run((recovery, orders), start, replay, known) {
         // It may be the checkpoint's fault: the journal is blamed once it was read without one.
@@ -198,7 +226,7 @@ fn run(
         if orders.is_to_stop() { Err(Failure::Stopped(Stopped)) } else { Ok(()) }
     };
     let (recovered, ledger, roots) = recovery.run(start, replay, executed)?;
-    Ok(Resumed { recovered, ledger, roots, view, index, hints })
+    Ok(Resumed { recovered, ledger, roots, view, index, hints, from_memory: false })
 }
 
 fn how_far(Progress { position, .. }: Progress, first: u64, end: u64) -> String {

@@ -30,7 +30,7 @@ pub struct Rehearsal {
 /// What would keep the validator from starting.
 pub fn rehearse(config: &Config) -> anyhow::Result<Rehearsal> {
     let certificates = Certificates::new(&config.genesis).context("the genesis has an invalid key")?;
-    let Opened { journal, votes, resumed, standing, .. } = open(config, &Orders::none(), &certificates)?;
+    let Opened { journal, votes, resumed, losses, .. } = open(config, &Orders::none(), &certificates, None)?;
     drop(journal);
     let finality = resumed.recovered.finality.as_ref();
     let epoch = votes.replay.epoch();
@@ -39,6 +39,6 @@ pub fn rehearse(config: &Config) -> anyhow::Result<Rehearsal> {
         epoch: resumed.recovered.epochs.present(),
         finalized: finality.map_or((Epoch(0), 0), |finality| (finality.epoch(), finality.view())),
         voted: (Epoch(epoch), votes.replay.memory(epoch).view()),
-        believes_a_loss: standing.stream_lost || standing.votes_forgotten,
+        believes_a_loss: losses.stream_lost || losses.votes_forgotten,
     })
 }

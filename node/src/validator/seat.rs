@@ -109,7 +109,7 @@ impl Seat {
         others.filter_map(peer).collect()
     }
 
-    /// Says which observers of the configuration are none.
+    /// Warns of `[[observer]]` sections that have no effect: they name a member, or this validator.
     pub fn tell_observers(&self, config: &Config) {
         for ObserverConfig { name, certificate_fingerprint, .. } in &config.observers {
             let member = |of: &&Member| of.certificate_fingerprint == *certificate_fingerprint;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ingress::Submission;
 use engine::mempool::Mempools;
-use engine::replica::{BlockIndex, Boot, Boots, Epochs, Held, Hints, JournalReader, Retention};
+use engine::replica::{BlockIndex, Boot, Boots, Checkpoint, Epochs, Held, Hints, JournalReader, Retention};
 use engine::store::Log;
 use engine::types::{Genesis, PacketRun, Refusal, ValidatorIndex, Verdict};
 use engine::wire::{Notice, Standing};
@@ -15,7 +15,7 @@ use super::clients::Clients;
 use super::clock::Clock;
 use super::counters::Counters;
 use super::damage::Damage;
-use super::rules::Asked;
+use super::rules::ProposedRules;
 use super::scrub;
 
 /// Shared by all threads of one validator.
@@ -57,11 +57,13 @@ pub struct Shared {
     /// How much of the journal is kept.
     pub retention: Mutex<Retention>,
     /// What administrators ask for.
-    pub rules: Asked,
+    pub rules: ProposedRules,
     /// What the status says of a catch-up by state.
     pub catch_up: CatchUp,
     /// Set when a state was fetched from which the next start goes on: the validator ends and starts again.
     pub starts_again: AtomicBool,
+    /// The newest checkpoint that was captured and not written when the validator stopped.
+    pub unwritten: Mutex<Option<Checkpoint>>,
     /// Set when the validator stops: what takes long for others is given up.
     pub stopping: AtomicBool,
 }
@@ -90,6 +92,14 @@ impl Shared {
     /// The starts that the journal remembers.
     pub fn boots(&self) -> Boots {
         *self.boots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a checkpoint that was not written for the next start, unless there is a newer one.
+    pub fn leave(&self, checkpoint: Checkpoint) {
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        if unwritten.as_ref().is_none_or(|other| other.height() < checkpoint.height()) {
+            *unwritten = Some(checkpoint);
+        }
     }
 
     /// Tells a client that its submission was refused whole.

@@ -16,8 +16,8 @@ use engine::limits::{CLIENT_FRAME_BYTES_MAX, SERVER_FRAME_BYTES_MAX, VALIDATORS_
 use engine::mempool::Mempools;
 use engine::order::Finality;
 use engine::replica::{
-    Boots, Check, Committer, Epochs, Input, KIND_BOOT, Keeper, Recovered, Replica,
-    Settings as ReplicaSettings, Standing, Tuning,
+    Boots, Check, Checkpoint, Committer, Epochs, Input, KIND_BOOT, Keeper, Losses, Recovered, Replica,
+    Settings as ReplicaSettings, Tuning, validators_known,
 };
 use engine::store::{Backend, Log, LogKind, Options, Owner, Replay};
 use engine::types::Membership;
@@ -27,7 +27,7 @@ use net::{ClientSettings, Network, PeerNetwork, PeerSettings, Permit, Settings};
 
 use super::catch_up::CatchUp;
 use super::certificate::CertificateReport;
-use super::checkpoints::{self, CheckpointTaker, ServedStates};
+use super::checkpoints::{self, CheckpointTaker, CheckpointWork, ServedStates};
 use super::clients::{Clients, Demand, Reception};
 use super::clock::Clock;
 use super::core::{Begin, Core, Wiring};
@@ -36,7 +36,7 @@ use super::damage::Damage;
 use super::events::CoreEvent;
 use super::executor::{Event, Executor};
 use super::fatal::stop_on_panic;
-use super::known::known_epochs;
+use super::fetched_epochs::fetched_epochs;
 use super::offenders::Offenders;
 use super::ordering::{Certificates, EPOCH_BYTES, OverQuic, SeenVotes, ToCore, VoteLog, Votes};
 use super::orders::{Order, Orders};
@@ -48,7 +48,7 @@ use super::recover::{Resumed, Stopped, recover};
 use super::reload::{Knobs, reload};
 use super::report::Report;
 use super::room::RoomReport;
-use super::rules::Asked;
+use super::rules::ProposedRules;
 use super::scrub::{self, Asking, Scrubber};
 use super::seat::Seat;
 use super::service;
@@ -81,8 +81,9 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
     stop_on_panic();
     let (mut room, mut certificate) = (RoomReport::default(), CertificateReport::default());
     let orders = Orders::listen()?;
+    let mut left = None;
     loop {
-        let validator = match Validator::start(&config, &orders) {
+        let validator = match Validator::start(&config, &orders, left.take()) {
             Ok(validator) => validator,
             // Asked to, before it had done anything.
             Err(error) if error.is::<Stopped>() => {
@@ -109,7 +110,7 @@ pub fn run(mut config: Config, log: &crate::log::Log) -> anyhow::Result<()> {
             Some(signal) => tracing::info!(?signal, "stopping"),
             None => tracing::info!("starting again"),
         }
-        validator.stop(signal.is_some());
+        left = validator.stop(signal.is_some());
         if signal.is_some() {
             tracing::info!("stopped; the journal is complete");
             return Ok(());
@@ -127,17 +128,18 @@ fn resume(
     orders: &Orders,
     certificates: &Certificates,
     files: &checkpoints::Directory,
-    mut opened: (Log, Replay),
+    (mut opened, mut left): ((Log, Replay), Option<&Checkpoint>),
 ) -> anyhow::Result<(Log, Resumed)> {
     loop {
         let (journal, replay) = opened;
-        let resumed = recover(config, orders, certificates, (replay, journal.released()), files)?;
+        let resumed = recover(config, orders, certificates, (replay, journal.released()), (files, left))?;
         service::status("looking whether a state was fetched");
         let fetched = files.fetched_above(resumed.recovered.head.height, &config.genesis)?;
         match fetched.map(|state| files.adopt(state, &resumed.recovered, &journal)) {
             Some(Ok(())) => {
                 drop(journal);
-                opened = open_journal(config)?;
+                // The journal begins anew with the state.
+                (opened, left) = (open_journal(config)?, None);
                 continue;
             }
             Some(Err(error)) => tracing::warn!(
@@ -159,12 +161,18 @@ pub(super) struct Opened {
     pub(super) resumed: Resumed,
     /// The epochs that are known, where they go on behind those of the journal.
     known: Option<Epochs>,
-    pub(super) standing: Standing,
+    pub(super) losses: Losses,
     boots: Boots,
 }
 
-/// Recovers what stands in the data directory, and notes this start there.
-pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates) -> anyhow::Result<Opened> {
+/// Recovers what stands in the data directory, and notes this start there. `left` is what the last start in this process
+/// has captured and not written.
+pub(super) fn open(
+    config: &Config,
+    orders: &Orders,
+    certificates: &Certificates,
+    left: Option<&Checkpoint>,
+) -> anyhow::Result<Opened> {
     let genesis = &config.genesis;
     service::status("opening the journal");
     let journal = open_journal(config)?;
@@ -174,20 +182,33 @@ pub(super) fn open(config: &Config, orders: &Orders, certificates: &Certificates
     votes.replay.check().context("the records of consensus cannot be used")?;
     let directory = config.data.join("checkpoints");
     let files = checkpoints::Directory::open(&directory, *genesis.network(), config.public_key())?;
-    let (journal, mut resumed) = resume(config, orders, certificates, &files, journal)?;
+    let (journal, mut resumed) = resume(config, orders, certificates, &files, (journal, left))?;
+    if let Some(origin) = genesis.origin().filter(|origin| resumed.recovered.head.height < origin.height) {
+        let begins = genesis.validators().iter().any(|of| of.public_key == config.public_key());
+        let is_alone = genesis.validators().len() == 1;
+        // One that has run before, or came later, gets a state from others.
+        anyhow::ensure!(
+            !(begins && (is_alone || config.data.join(FIRST_START).exists())),
+            "the network was rebuilt and goes on from the state of height {}, which this validator does not have: copy \
+             genesis.state from the directory in which the network was made to {}",
+            origin.height,
+            directory.join(checkpoints::WHOLE).display()
+        );
+    }
     let validators = resumed.recovered.epochs.members().list.len();
-    let known = known_epochs(&config.data, genesis, &resumed.recovered.epochs, certificates)?;
+    let known = fetched_epochs(&config.data, genesis, &resumed.recovered.epochs, certificates)?;
     let is_alone = validators == 1 && genesis.membership() == Membership::Decided && known.is_none();
-    let (standing, boots) = boot(config, validators, &journal, &votes, &mut resumed.recovered)?;
+    let counted = validators_known(&resumed.recovered.epochs, known.as_ref(), votes.replay.epoch());
+    let (losses, boots) = boot(config, counted, &journal, &votes, &mut resumed.recovered)?;
     // Others may have come since; the history that it would begin anew would be believed.
     anyhow::ensure!(
-        !(is_alone && standing.votes_forgotten),
+        !(is_alone && losses.votes_forgotten),
         "the journal or the votes in {} were lost or put back. According to what is left this validator is the only one, \
          so it would begin a second history, although the network may have other members by now. Put back what was lost, \
          or have the present members admit a new validator with a new key",
         config.data.display()
     );
-    Ok(Opened { journal, votes, files, resumed, known, standing, boots })
+    Ok(Opened { journal, votes, files, resumed, known, losses, boots })
 }
 
 struct Validator {
@@ -205,19 +226,22 @@ struct Validator {
 }
 
 impl Validator {
-    fn start(config: &Config, orders: &Orders) -> anyhow::Result<Self> {
+    fn start(config: &Config, orders: &Orders, left: Option<Checkpoint>) -> anyhow::Result<Self> {
         let genesis = &config.genesis;
         let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
         let peer_sockets = net::bind(config.listen_peers.addresses()).context("the port for validators")?;
         let client_sockets = net::bind(config.listen_clients.addresses()).context("the port for clients")?;
-        let Opened { journal, votes, files, resumed, known, standing, boots } =
-            open(config, orders, &certificates)?;
-        let Resumed { recovered, ledger, roots, view, index, hints } = resumed;
+        let Opened { journal, votes, files, resumed, known, losses, boots } =
+            open(config, orders, &certificates, left.as_ref())?;
+        let Resumed { recovered, ledger, roots, view, index, hints, from_memory } = resumed;
+        // One from which no start can go on is good for nothing.
+        let left = left.filter(|_| from_memory);
         let seat = Seat::of(config, &recovered.epochs, known.as_ref());
         seat.tell(config);
         let keeper = Keeper::new(&recovered, &roots);
 
-        let counters = Arc::new(Counters::default());
+        let (counters, clock) = (Arc::new(Counters::default()), Clock::start());
+        let rules = ProposedRules::of(genesis, &ledger, clock.moment().unix_ms);
         counters.height.store(recovered.head.height.0, Relaxed);
         counters.finalized.store(recovered.head.height.0, Relaxed);
         let shared = Arc::new(Shared {
@@ -226,7 +250,7 @@ impl Validator {
             name: config.name.clone(),
             standing: seat.standing,
             epochs: recovered.epochs.clone(),
-            clock: Clock::start(),
+            clock,
             clients: Clients::new(counters.clone()),
             damage: Damage::new(counters.clone()),
             boots: Mutex::new(boots),
@@ -242,10 +266,11 @@ impl Validator {
             held: Mutex::default(),
             retention: Mutex::new(config.retention),
             scrub: scrub::Progress::new(counters.clone()),
-            rules: Asked::of(genesis, &ledger),
+            rules,
             catch_up: CatchUp::default(),
             counters,
             starts_again: AtomicBool::new(false),
+            unwritten: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
 
@@ -297,7 +322,10 @@ impl Validator {
             votes: votes.log.log().clone(),
         };
         let (checkpoints, checkpoint_work) = unbounded();
-        let busy = Arc::new(AtomicBool::new(false));
+        let busy = Arc::new(AtomicBool::new(left.is_some()));
+        if let Some(left) = left {
+            let _received_below = checkpoints.send(CheckpointWork::Captured(Box::new(left)));
+        }
         let taker = CheckpointTaker {
             keeper,
             states: ledger_states,
@@ -352,7 +380,7 @@ impl Validator {
             Box::new(certificates),
             shared.mempools.clone(),
             recovered,
-            standing,
+            losses,
         );
         let wiring = Wiring {
             shared: shared.clone(),
@@ -367,7 +395,7 @@ impl Validator {
             requests: requests.clone(),
             checkpoints,
             begin: Some(begin),
-            votes_forgotten: standing.votes_forgotten,
+            votes_forgotten: losses.votes_forgotten,
             votes: seen_votes,
             consensus: consensus.clone(),
         };
@@ -389,8 +417,9 @@ impl Validator {
         })
     }
 
-    /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal.
-    fn stop(self, for_good: bool) {
+    /// Stops in the order of the walk, so that what is told to a client is durable, and ends with the journal. What comes
+    /// back is a checkpoint that was captured and not written, if there is one.
+    fn stop(self, for_good: bool) -> Option<Checkpoint> {
         match for_good {
             true => self.shared.mempools.close(),
             // Who submits is told to try again: the validator is there in a moment.
@@ -414,6 +443,7 @@ impl Validator {
         self.requests.close();
         self.network.shutdown(FAREWELL);
         self.reader_threads.into_iter().for_each(join);
+        self.shared.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -426,13 +456,13 @@ fn boot(
     journal: &Log,
     votes: &Votes,
     recovered: &mut Recovered,
-) -> anyhow::Result<(Standing, Boots)> {
+) -> anyhow::Result<(Losses, Boots)> {
     let marker = config.data.join(FIRST_START);
-    let standing = Standing::of(recovered.boots, votes.boots, marker.exists(), validators);
-    let number = Standing::next_boot(recovered.boots, votes.boots);
+    let losses = Losses::of(recovered.boots, votes.boots, marker.exists(), validators);
+    let number = Losses::next_boot(recovered.boots, votes.boots);
     let mut boots = recovered.boots;
     let mut write = |done| -> anyhow::Result<()> {
-        let boot = standing.boot(number, done);
+        let boot = losses.boot(number, done);
         let position = journal.append(KIND_BOOT, &[&boot.encode()])?;
         journal.wait_durable(position)?;
         boots.note(boot);
@@ -440,25 +470,25 @@ fn boot(
         Ok(())
     };
     write(false)?;
-    votes.log.boot(number, standing.votes_forgotten)?;
+    votes.log.boot(number, losses.votes_forgotten)?;
     write(true)?;
     if marker.exists() {
         engine::store::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
     }
     let data = config.data.display();
-    if standing.stream_lost {
+    if losses.stream_lost {
         tracing::warn!(
             "the journal or the votes in {data} were lost or put back: this validator may have sealed batches that it does \
              not know. It seals nothing and answers Busy until enough peers have told how far its stream goes"
         );
     }
-    if standing.votes_forgotten {
+    if losses.votes_forgotten {
         tracing::warn!(
             "the votes or the journal in {data} were lost or put back: this validator may have cast votes that it does not \
              know. It follows without voting until something is final above every view that it may have voted in"
         );
     }
-    Ok((standing, boots))
+    Ok((losses, boots))
 }
 
 fn network_settings(

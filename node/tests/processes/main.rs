@@ -12,9 +12,12 @@
 //!   ├─ feeds     what happened on a chain, and what is submitted twice
 //!   ├─ reservations  set aside, settled and swapped at full load, and a power cut
 //!   ├─ members   validators that come and go, under load and power cuts
+//!   ├─ storms    kills and pauses at random, at full load without a break
+//!   ├─ rebuild   a network whose validators are gone goes on as another one
 //!   ├─ recovery  kill -9 of one and of all
 //!   ├─ states    validators that fetch a state, because nobody keeps the blocks that they need
 //!   ├─ scrubbing  bytes that rot on a disk
+//!   ├─ releases  directories of earlier releases
 //!   ├─ archive  what is pruned is audited and proved out of an archive
 //!   ├─ service   under a service manager: signals, what is told, what is forbidden
 //!   ├─ load      a load whose validators go away, or that somebody else disturbs
@@ -75,7 +78,11 @@ mod network;
 #[cfg(test)]
 mod proofs;
 #[cfg(test)]
+mod rebuild;
+#[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod releases;
 #[cfg(test)]
 mod reservations;
 #[cfg(test)]
@@ -86,3 +93,5 @@ mod scrubbing;
 mod service;
 #[cfg(test)]
 mod states;
+#[cfg(test)]
+mod storms;

@@ -67,6 +67,41 @@ fn whether_administrators_decide_who_validates_is_in_the_header() {
 }
 
 #[test]
+fn a_header_says_from_where_a_rebuilt_network_goes_on() {
+    use engine::types::{Digest, Genesis as Whole, Height, Membership, Origin};
+    let network = Network::new("heir", 1, &[(3, 1)]);
+    let old = &network.genesis;
+    let origin = |height| Origin {
+        network: Digest([1; 32]),
+        height: Height(height),
+        block: Digest([2; 32]),
+        state_root: Digest([3; 32]),
+        quotas: Digest([4; 32]),
+    };
+    let heir = |height| {
+        let membership = (Membership::Fixed, Some(origin(height)));
+        Whole::with_origin("heir".into(), old.validators().to_vec(), membership, old.chains().to_vec())
+    };
+    let header = heir(77).unwrap().header().to_vec();
+    let found = Genesis::decode(&header).unwrap().origin.unwrap();
+    assert_eq!((found.network, found.height, found.block), ([1; 32], 77, [2; 32]));
+    assert_eq!((found.state_root, found.quotas), ([3; 32], [4; 32]));
+    assert_eq!(Genesis::decode(old.header()).unwrap().origin, None);
+    assert!(heir(0).is_err() && heir(u64::MAX).is_err());
+    let at = old.header().iter().zip(&header).position(|(a, b)| a != b).unwrap();
+    let with = |place: usize, bytes: &[u8]| {
+        let mut changed = header.clone();
+        changed[place..place + bytes.len()].copy_from_slice(bytes);
+        Genesis::decode(&changed).err()
+    };
+    let invalid = |reason| Some(FormError::Invalid { what: "origin of the network", reason });
+    assert_eq!(with(at, &[2]), invalid("it is unknown here"));
+    for height in [0, u64::MAX] {
+        assert_eq!(with(at + 33, &u64::to_le_bytes(height)), invalid("nothing goes on from its height"));
+    }
+}
+
+#[test]
 fn the_words_name_the_version() {
     let reason = match Genesis::decode(&[0; 64]) {
         Err(FormError::Invalid { reason, .. }) => reason,

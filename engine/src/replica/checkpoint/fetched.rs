@@ -44,6 +44,18 @@ impl FetchedState {
         written.expect("a vector takes everything")
     }
 
+    /// Writes the file of one.
+    ///
+    /// # Errors
+    /// What `to` answers.
+    pub fn write<W: Write>(&self, network: &Digest, to: W) -> io::Result<W> {
+        let evidence = self.evidence.encode();
+        let mut tail = ChunkWriter::new(self.common.write(network, to)?);
+        tail.write_all(&(evidence.len() as u32).to_le_bytes())?;
+        tail.write_all(&evidence)?;
+        tail.finish()
+    }
+
     /// Reads one.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ mod retention;
 mod schedule;
 mod served;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use thiserror::Error;
@@ -90,6 +90,36 @@ pub struct CommonState {
     pub chains: Vec<ChainCheckpoint>,
 }
 
+impl CommonState {
+    /// What a recovery has come to, whose last height has this record and has sent so much to other chains. It is for a
+    /// network that is [rebuilt](super::rebuild): it has neither earlier roots nor earlier epochs.
+    #[must_use]
+    pub fn recovered(
+        record: CommittedBlock,
+        recovered: &Recovered,
+        (view, states): (&CommittedView, &Chains),
+        outboxes: &BTreeMap<ChainId, Vec<Delivery>>,
+    ) -> Self {
+        let height = record.height;
+        let record = CommittedBlock { certificate: Vec::new(), batches: Vec::new(), ..record };
+        let chain = |(chain, accounts, slots)| ChainCheckpoint {
+            chain,
+            growth: states.get(chain).map(|state| state.growth_until(height)).unwrap_or_default(),
+            accounts,
+            slots,
+            outbox: outboxes.get(&chain).cloned().unwrap_or_default(),
+        };
+        Self {
+            ordered_bytes: recovered.schedule.ordered_bytes(),
+            roots: vec![record.state_root],
+            quotas: recovered.quotas.clone(),
+            handovers: Vec::new(),
+            chains: view.copy().map(chain).collect(),
+            record,
+        }
+    }
+}
+
 /// What a start needs beside the journal from [`replay_from`](Self::replay_from) on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -119,7 +149,7 @@ pub enum CheckpointError {
     /// Its validators do not follow from those of the genesis.
     #[error("its validators do not follow from those of the genesis: {0}")]
     Epochs(#[from] HandoverError),
-    /// The last finalization beside it is none.
+    /// The last finalization beside it is invalid.
     #[error("the finalization beside it does not hold")]
     Certificate,
     /// It is not what the network had.
@@ -221,6 +251,16 @@ impl Checkpoint {
         let is_of_epoch = epochs.present() == block.header().epoch;
         if block.height() != height || !is_of_epoch || block.cut().len() != epochs.members().list.len() {
             return Err(invalid("its block is of another height or network"));
+        }
+        if let Some(origin) = genesis.origin().filter(|origin| height <= origin.height) {
+            let begins = (height, *block.digest(), record.state_root, quotas.digest());
+            let is_plain = |of: &ChainCheckpoint| of.growth == Growth::of(of.accounts.len() as u64);
+            let is_it = begins == (origin.height, origin.block, origin.state_root, origin.quotas)
+                && (ordered_bytes, record.delta_digest) == (0, Digest::default())
+                && chains.iter().all(is_plain);
+            if !is_it {
+                return Err(invalid("it is not the state from which the network was rebuilt"));
+            }
         }
         if positions.last() != height
             || positions.records.is_empty()
@@ -337,8 +377,11 @@ impl Keeper {
     #[must_use]
     pub fn new(recovered: &Recovered, roots: &Roots) -> Self {
         let end = recovered.head.height.next();
-        let first = Height(end.0.saturating_sub(ROOTS_KEPT).max(1));
-        let roots = roots.run(first, end, ROOTS_KEPT as usize).into();
+        let first = end.0.saturating_sub(ROOTS_KEPT).max(1);
+        // All that lead up to the head: where a network was rebuilt there are none below.
+        let known = (first..end.0).rev().map_while(|height| roots.get(Height(height)).copied());
+        let mut roots: VecDeque<Digest> = known.collect();
+        roots.make_contiguous().reverse();
         let finality = recovered.finality.as_ref();
         let certificate = finality.map(|finality| finality.certificate().to_vec()).unwrap_or_default();
         let (quotas, epochs) = (recovered.quotas.clone(), recovered.epochs.clone());
@@ -367,7 +410,7 @@ impl Keeper {
         journal: &JournalReader<'_, R>,
         (due, boots): (CheckpointDue, Boots),
     ) -> Result<Checkpoint, CaptureError> {
-        let CheckpointDue { replay_from, ordered_bytes } = due;
+        let CheckpointDue { replay_from, ordered_bytes, .. } = due;
         let height = view.height();
         let (record, block) = journal.block(height)?;
         let record = CommittedBlock { certificate: Vec::new(), batches: Vec::new(), ..record };

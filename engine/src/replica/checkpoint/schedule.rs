@@ -3,7 +3,8 @@
 use crate::store::Position;
 use crate::types::Height;
 
-/// When checkpoints are due: a fixed function of the height and of the bytes of all batches up to it. It depends neither
+/// When checkpoints are due beside those at the end of each epoch: a fixed function of the height and of the bytes of all
+/// batches up to it. It depends neither
 /// on when earlier ones were due nor on starts or fetched states, so validators with the same settings take theirs at
 /// the same heights, whatever they did before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct CheckpointDue {
     pub replay_from: Position,
     /// The bytes of all batches up to the height.
     pub ordered_bytes: u64,
+    /// Whether the height is the last of its epoch: each start in the next one goes on from there.
+    pub ends_epoch: bool,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::limits::STREAM_BATCHES_MAX;
+use crate::wire::PeerVersion;
 
 /// Three validators order a payment in each view; the fourth hears nothing of it. They may be left alone for good.
 fn order_without_3(rig: &mut Rig, views: std::ops::RangeInclusive<u64>) {
@@ -149,4 +150,21 @@ fn bodies_that_are_here_are_not_fetched_again() {
     rig.advance(500);
     assert_eq!(rig.nodes[3].replica.committed(), Height(40));
     assert_eq!(asked.borrow().len(), before, "{:?}", asked.borrow());
+}
+
+/// A network of the last release goes on with one validator of this one, which sends nothing that the others cannot read.
+#[test]
+fn peers_of_the_last_release_are_asked_in_their_own_words() {
+    let mut rig = Rig::new(4);
+    order_without_3(&mut rig, 1..=40);
+    rig.version = PeerVersion::FIRST;
+    let asked = count(&mut rig);
+    come_back(&mut rig);
+    rig.advance(6_000);
+    assert_eq!(rig.nodes[3].replica.committed(), Height(40));
+    let asked = asked.borrow();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|message| message.since() <= PeerVersion::FIRST),
+        "{asked:?}"
+    );
 }

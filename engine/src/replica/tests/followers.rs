@@ -3,6 +3,7 @@
 use super::super::epochs::tests::handed_over;
 use super::*;
 use crate::types::Support;
+use crate::wire::PeerVersion;
 
 /// Each view orders a payment.
 fn order_some(rig: &mut Rig, views: std::ops::RangeInclusive<u64>) {
@@ -38,7 +39,7 @@ fn a_follower_commits_what_the_validators_commit_and_neither_votes_nor_seals() {
     let sealed = |observation: &Observation| matches!(observation, Observation::Sealed(_));
     assert!(!rig.nodes[4].world.observed.iter().any(sealed));
 
-    rig.restart(4, Standing::default(), false);
+    rig.restart(4, Losses::default(), false);
     order_some(&mut rig, 41..=60);
     rig.advance(4_000);
     assert_eq!(committed(&rig), [60; 5]);
@@ -56,7 +57,7 @@ fn one_that_knows_a_later_epoch_follows_its_validators() {
     assert_eq!(committed(&rig), [20; 5]);
 
     // One of the four that has heard of it has no voice any more, and goes on following.
-    rig.restart(3, Standing::default(), false);
+    rig.restart(3, Losses::default(), false);
     assert!(rig.nodes[3].replica.is_follower());
     assert_eq!(rig.offer(3, 5, 9), Err(Refusal::Busy));
 }
@@ -82,7 +83,7 @@ fn the_validators_of_a_later_epoch_count_by_their_own_numbers() {
     let node = &mut rig.nodes[4];
     // Its own number among the authors is that of a peer, too.
     for peer in 4..9 {
-        node.input(Input::Connected(ValidatorIndex(peer)), now);
+        node.input(Input::Connected(ValidatorIndex(peer), PeerVersion::LAST), now);
     }
     for peer in [4, 5, 8] {
         node.input(committed(peer, 90), now);

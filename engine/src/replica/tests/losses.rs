@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::*;
 use crate::limits::STREAM_BATCHES_MAX;
 use crate::verify::Verified;
+use crate::wire::PeerVersion;
 
 /// A start that found this.
-pub fn lost(stream_lost: bool, votes_forgotten: bool) -> Standing {
-    Standing { stream_lost, votes_forgotten, hears_others: false }
+pub fn lost(stream_lost: bool, votes_forgotten: bool) -> Losses {
+    Losses { stream_lost, votes_forgotten, hears_others: false }
 }
 
 /// Validator 0 seals so many batches, one every `ms`, and the head is given back.
@@ -97,7 +98,7 @@ fn an_author_without_its_stream_is_busy_until_it_has_learnt_it_from_the_others()
 fn an_author_that_does_not_know_that_it_lost_its_stream_hears_it_from_its_peers() {
     let mut rig = Rig::new(4);
     let head = seal_own(&mut rig, 1, 60);
-    rig.restart(0, Standing::default(), true);
+    rig.restart(0, Losses::default(), true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(2_000);
     let observed = &rig.nodes[0].world.observed;
@@ -320,7 +321,7 @@ fn a_lost_stream_goes_on_behind_the_highest_head_that_others_have_named() {
 fn a_loss_that_is_noticed_while_running_is_found_again_at_the_next_start() {
     let mut rig = Rig::new(4);
     let head = seal_own(&mut rig, 1, 60);
-    rig.restart(0, Standing::default(), true);
+    rig.restart(0, Losses::default(), true);
     (1..3).for_each(|peer| rig.connect(0, peer));
     rig.advance(1_000);
     assert!(rig.nodes[0].replica.is_learning(), "two of three have answered");
@@ -346,7 +347,7 @@ fn an_own_batch_that_a_validator_does_not_know_makes_it_learn_its_stream() {
     let mut rig = Rig::new(4);
     seal_own(&mut rig, 1, 60);
     let digest = rig.order(1, 1, rig.network());
-    rig.restart(0, Standing::default(), true);
+    rig.restart(0, Losses::default(), true);
     rig.connect(0, 1);
     rig.finalize_at(0..1, 1, digest);
     rig.advance(1_000);
@@ -364,12 +365,12 @@ fn a_peer_that_comes_back_with_less_is_sent_again_what_it_did_not_get() {
     rig.isolate(2);
     rig.isolate(3);
     let now = rig.now();
-    rig.nodes[0].input(Input::Connected(ValidatorIndex(1)), now);
+    rig.nodes[0].input(Input::Connected(ValidatorIndex(1), PeerVersion::LAST), now);
     rig.deliver(1, 0, status(0, 1, Head::NONE));
     rig.deliver(1, 0, PeerMessage::Holding(vec![Head::NONE; 4]));
     assert!(rig.nodes[0].world.mail.iter().any(|(_, message)| matches!(message, PeerMessage::Batch(_))));
     rig.nodes[0].world.mail.clear();
-    rig.nodes[1].input(Input::Connected(ValidatorIndex(0)), now);
+    rig.nodes[1].input(Input::Connected(ValidatorIndex(0), PeerVersion::LAST), now);
     rig.nodes[1].world.mail.clear();
     rig.advance(1_500);
     assert_eq!(rig.held(0)[1], head);
@@ -450,73 +451,73 @@ fn two_logs_tell_what_one_of_them_has_lost() {
     let boots = |begun, done| Boots { begun, done, ..Boots::default() };
     let still_lost = |boots| Boots { lost: true, ..boots };
     let found_votes_lost = |boots| Boots { lost: true, counterpart_lost: true, ..boots };
-    let standing =
-        |stream_lost, votes_forgotten| Standing { hears_others: true, ..lost(stream_lost, votes_forgotten) };
+    let losses =
+        |stream_lost, votes_forgotten| Losses { hears_others: true, ..lost(stream_lost, votes_forgotten) };
     let cases = [
-        (boots(0, 0), boots(0, 0), true, standing(false, false), "its first start"),
-        (boots(0, 0), boots(0, 0), false, standing(true, true), "two lost logs"),
-        (boots(5, 5), boots(5, 5), false, standing(false, false), "as it should be"),
+        (boots(0, 0), boots(0, 0), true, losses(false, false), "its first start"),
+        (boots(0, 0), boots(0, 0), false, losses(true, true), "two lost logs"),
+        (boots(5, 5), boots(5, 5), false, losses(false, false), "as it should be"),
         (
             boots(1, 0),
             still_lost(boots(0, 0)),
             false,
-            standing(true, true),
+            losses(true, true),
             "a backup of the first start, restored without votes",
         ),
-        (boots(5, 4), boots(4, 4), false, standing(false, false), "a crash before the votes had it"),
-        (boots(5, 4), boots(5, 5), false, standing(false, false), "a crash before the journal was done"),
+        (boots(5, 4), boots(4, 4), false, losses(false, false), "a crash before the votes had it"),
+        (boots(5, 4), boots(5, 5), false, losses(false, false), "a crash before the journal was done"),
         (
             found_votes_lost(boots(1, 0)),
             boots(0, 0),
             false,
-            standing(true, true),
+            losses(true, true),
             "two lost logs, and a crash before the votes had the start",
         ),
         (
             found_votes_lost(boots(1, 0)),
             boots(1, 1),
             false,
-            standing(true, false),
+            losses(true, false),
             "the votes have the start, and were made good",
         ),
         (
             boots(4, 4),
             boots(5, 5),
             false,
-            standing(true, true),
+            losses(true, true),
             "an old journal, beside votes that may be old, too",
         ),
-        (boots(5, 5), boots(4, 4), false, standing(true, true), "old votes, likewise"),
+        (boots(5, 5), boots(4, 4), false, losses(true, true), "old votes, likewise"),
         (
             still_lost(boots(6, 6)),
             boots(6, 6),
             false,
-            standing(true, false),
+            losses(true, false),
             "started again before it had learnt",
         ),
         (
             boots(6, 6),
             still_lost(boots(6, 6)),
             false,
-            standing(true, true),
+            losses(true, true),
             "started again before it had a floor",
         ),
         (
             boots(0, 0),
             boots(5, 5),
             true,
-            standing(true, true),
+            losses(true, true),
             "an emptied journal, whatever the operator says",
         ),
-        (boots(5, 5), boots(0, 0), true, standing(true, true), "emptied votes, whatever the operator says"),
+        (boots(5, 5), boots(0, 0), true, losses(true, true), "emptied votes, whatever the operator says"),
     ];
     for (journal, votes, first, expected, why) in cases {
-        assert_eq!(Standing::of(journal, votes, first, 4), expected, "{why}");
-        let next = Standing::next_boot(journal, votes);
+        assert_eq!(Losses::of(journal, votes, first, 4), expected, "{why}");
+        let next = Losses::next_boot(journal, votes);
         assert!(next > journal.begun && next > votes.begun);
     }
-    let emptied = Standing::of(boots(0, 0), boots(5, 5), false, 3);
-    assert_eq!(emptied, standing(true, false), "three validators cannot do without the votes of one");
+    let emptied = Losses::of(boots(0, 0), boots(5, 5), false, 3);
+    assert_eq!(emptied, losses(true, false), "three validators cannot do without the votes of one");
 }
 
 /// Own batches that lie where nothing can be ordered yet must not keep a validator from sealing: a liar could make them.

@@ -7,7 +7,7 @@ use super::world::FORGOTTEN;
 use super::*;
 
 /// A start that finds nothing wrong.
-const AGAIN: Standing = Standing { stream_lost: false, votes_forgotten: false, hears_others: true };
+const AGAIN: Losses = Losses { stream_lost: false, votes_forgotten: false, hears_others: true };
 
 fn begun(rig: &Rig, node: usize) -> (bool, bool) {
     (rig.nodes[node].replica.is_hearing(), rig.nodes[node].world.has_begun)
@@ -160,7 +160,7 @@ fn what_more_than_f_have_named_is_believed() {
 fn a_batch_that_comes_while_the_stream_is_learnt_is_evidence_as_well() {
     let mut rig = Rig::new(4);
     seal_own(&mut rig, 2, 60);
-    rig.restart(0, Standing { stream_lost: true, ..AGAIN }, true);
+    rig.restart(0, Losses { stream_lost: true, ..AGAIN }, true);
     (1..4).for_each(|peer| rig.connect(0, peer));
     rig.advance(500);
     let node = &rig.nodes[0];

@@ -19,7 +19,7 @@ use crate::types::{
     Transaction, Transfer, ValidatorIndex,
 };
 use crate::verify::{BatchFault, BatchRefusal, Tally, Verified};
-use crate::wire::{Batch, BatchSection, Block, PeerMessage};
+use crate::wire::{Batch, BatchSection, Block, PeerMessage, PeerVersion};
 
 pub const CONNECTION: u64 = 9;
 pub const CHAIN: ChainId = ChainId(7);
@@ -164,6 +164,8 @@ pub struct Rig {
     questions: u64,
     /// What those that start from now on know of later epochs.
     pub known: Option<Epochs>,
+    /// What those speak that connect from now on.
+    pub version: PeerVersion,
     /// Sees every message, from whom and to whom, and says whether it arrives.
     pub link: Link,
 }
@@ -182,9 +184,10 @@ impl Rig {
         let genesis = Arc::new(genesis(validators, quota));
         let (isolated, now) = (BTreeSet::new(), Duration::from_secs(10));
         let link: Link = Box::new(|_, _, _| true);
-        let mut rig = Self { nodes: Vec::new(), now, genesis, isolated, questions: 0, known: None, link };
+        let (nodes, known, version) = (Vec::new(), None, PeerVersion::LAST);
+        let mut rig = Self { nodes, now, genesis, isolated, questions: 0, known, version, link };
         for me in 0..validators {
-            let node = rig.start(me, tempfile::tempdir().unwrap(), Standing::default());
+            let node = rig.start(me, tempfile::tempdir().unwrap(), Losses::default());
             rig.nodes.push(node);
         }
         for (one, other) in (0..validators).flat_map(|one| (0..one).map(move |other| (one, other))) {
@@ -201,7 +204,7 @@ impl Rig {
         recovery.run(Start::genesis(&self.genesis, Support::OURS, schedule()), &mut replay, |_, _| Ok(()))
     }
 
-    fn start(&self, me: usize, directory: TempDir, standing: Standing) -> Node {
+    fn start(&self, me: usize, directory: TempDir, losses: Losses) -> Node {
         let (log, mut replay) = Log::open(directory.path(), options()).unwrap();
         let index = BlockIndex::default();
         let mut roots_found = Vec::new();
@@ -224,7 +227,7 @@ impl Rig {
             Box::new(Plain),
             Arc::clone(&mempools),
             recovered,
-            standing,
+            losses,
         );
         Node {
             replica,
@@ -243,18 +246,18 @@ impl Rig {
     /// One more, which is no validator: it follows.
     pub fn follow(&mut self) {
         let me = self.nodes.len();
-        let node = self.start(me, tempfile::tempdir().unwrap(), Standing::default());
+        let node = self.start(me, tempfile::tempdir().unwrap(), Losses::default());
         self.nodes.push(node);
         (0..me).for_each(|peer| self.connect(me, peer));
     }
 
     /// Starts a validator again, with its journal or an empty one. If it lost its disk it is not connected at first.
-    pub fn restart(&mut self, me: usize, standing: Standing, empty: bool) {
+    pub fn restart(&mut self, me: usize, losses: Losses, empty: bool) {
         let old = self.nodes.remove(me);
         let Node { directory, world, .. } = old;
         drop(world);
         let directory = if empty { tempfile::tempdir().unwrap() } else { directory };
-        let node = self.start(me, directory, standing);
+        let node = self.start(me, directory, losses);
         self.nodes.insert(me, node);
         let now = self.now();
         for peer in (0..self.nodes.len()).filter(|peer| *peer != me) {
@@ -278,9 +281,9 @@ impl Rig {
     }
 
     pub fn connect(&mut self, one: usize, other: usize) {
-        let now = self.now();
-        self.nodes[one].input(Input::Connected(ValidatorIndex(other as u16)), now);
-        self.nodes[other].input(Input::Connected(ValidatorIndex(one as u16)), now);
+        let (now, version) = (self.now(), self.version);
+        self.nodes[one].input(Input::Connected(ValidatorIndex(other as u16), version), now);
+        self.nodes[other].input(Input::Connected(ValidatorIndex(one as u16), version), now);
         self.settle();
     }
 

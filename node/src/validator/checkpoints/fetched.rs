@@ -139,8 +139,14 @@ impl<'a> Fetching<'a> {
             state.height(),
             offer.height
         );
-        check(&state, self.genesis)?;
-        put_in_place(&coming, &whole).context("the state cannot be renamed")
+        match check(&state, self.genesis) {
+            // Nothing is wrong with it. A release that runs its rules goes on from it, without fetching it again.
+            Err(error) if !is_unsupported(&error) => Err(error),
+            checked => {
+                put_in_place(&coming, &whole).context("the state cannot be renamed")?;
+                checked
+            }
+        }
     }
 }
 
@@ -154,6 +160,11 @@ fn check(state: &FetchedState, genesis: &Genesis) -> anyhow::Result<()> {
     let certificates = Certificates::new(genesis).context("the genesis has an invalid key")?;
     let checked: Result<_, CheckpointError> = state.check((genesis, Support::OURS), &certificates);
     checked.map(drop).map_err(Into::into)
+}
+
+/// Whether it has rules that this program does not run.
+fn is_unsupported(error: &anyhow::Error) -> bool {
+    error.downcast_ref().and_then(CheckpointError::unsupported).is_some()
 }
 
 impl Directory {
@@ -173,6 +184,11 @@ impl Directory {
             }
             other => other,
         };
+        let state = state.and_then(|state| match check(&state, genesis) {
+            Err(error) if !is_unsupported(&error) => Err(error),
+            // A start says what it lacks.
+            _ => Ok(state),
+        });
         match state {
             Ok(state) if state.height() > height => Ok(Some(state)),
             // The blocks could be had after all.

@@ -214,7 +214,8 @@ impl Directory {
     }
 
     /// Writes each captured checkpoint, reads it back and prunes the journal, and keeps what is fetched of a state, until
-    /// the senders are gone. `busy` is cleared after each checkpoint; `tell` hands an input to the replica.
+    /// the senders are gone. `busy` is cleared after each checkpoint; `tell` hands an input to the replica. One that is not
+    /// written when the validator stops is left for the next start.
     pub fn run(
         &self,
         work: &Receiver<CheckpointWork>,
@@ -235,6 +236,10 @@ impl Directory {
             let height = checkpoint.height();
             let stopping = || shared.stopping.load(Relaxed);
             let written = self.write(&checkpoint, Pace::new(&shared.clock, &stopping));
+            if written.is_err() && stopping() {
+                shared.leave(checkpoint);
+                continue;
+            }
             // Its pages are let go before the next one is captured.
             drop(checkpoint);
             let good = written.and_then(|bytes| {
@@ -244,7 +249,7 @@ impl Directory {
             // Where there is no room for another, those that are there may let go what waits for the archive.
             let may_prune = match good {
                 Ok(()) => true,
-                Err(_) if stopping() => return,
+                Err(_) if stopping() => continue,
                 Err(error) => {
                     tracing::warn!(
                         "the checkpoint of height {height} cannot be written and read back ({error}): make room on the \

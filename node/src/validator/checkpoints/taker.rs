@@ -17,7 +17,8 @@ pub struct CheckpointTaker {
     pub keeper: Keeper,
     pub states: Chains,
     pub files: Sender<CheckpointWork>,
-    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice.
+    /// Whether one is being written: no other one is captured then, so that pages are kept at most twice. The one at the
+    /// end of an epoch is captured nevertheless, because the validator starts again with it.
     pub busy: Arc<AtomicBool>,
     /// Limits the line about one that is left out.
     pub left_out: LogLimit<()>,
@@ -34,7 +35,7 @@ impl CheckpointTaker {
     ) {
         self.keeper.commit(deltas, view.state_root());
         let Some(due) = due else { return };
-        if self.busy.load(Relaxed) {
+        if self.busy.load(Relaxed) && !due.ends_epoch {
             let height = view.height().0;
             if let Some(unsaid) = self.left_out.admit((), shared.clock.now()) {
                 tracing::warn!(height, unsaid, "no checkpoint: the last one is still being written");

@@ -13,7 +13,7 @@ fn a_validator_stops_in_order_while_clients_poll_its_counters() {
     let member = &network.members[0];
     let config = Config::load(&member.config_file()).unwrap();
     for _ in 0..5 {
-        let validator = Validator::start(&config, &Orders::none()).unwrap();
+        let validator = Validator::start(&config, &Orders::none(), None).unwrap();
         std::thread::scope(|scope| {
             let (answered, first_answers) = mpsc::channel();
             for _ in 0..4 {

@@ -21,7 +21,7 @@
 
 mod faulty;
 mod reads;
-mod rest;
+mod at_rest;
 mod writes;
 
 use super::rig::judge;

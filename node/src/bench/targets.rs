@@ -13,12 +13,12 @@ use crate::cli::Named;
 use crate::network::Network;
 
 /// A validator that gets load.
-pub(super) struct Lane {
+pub(super) struct LoadTarget {
     pub(super) name: String,
     pub(super) endpoint: Endpoint,
 }
 
-impl Lane {
+impl LoadTarget {
     /// Those of a network that was made just now.
     pub(super) fn all(network: &Network) -> Vec<Self> {
         let all = network.members.iter();
@@ -43,12 +43,12 @@ impl Lane {
 ///
 /// # Errors
 /// One that is wanted is not there, or none answers.
-pub(super) fn answering(network: &Network, wanted: Option<&[Named]>) -> Result<(Vec<Lane>, String)> {
+pub(super) fn answering(network: &Network, wanted: Option<&[Named]>) -> Result<(Vec<LoadTarget>, String)> {
     let id = network.genesis.network();
-    let mut asked: Vec<_> = Lane::all(network).into_iter().map(|lane| (lane.ask(id), lane)).collect();
+    let mut asked: Vec<_> = LoadTarget::all(network).into_iter().map(|lane| (lane.ask(id), lane)).collect();
     let answers = asked.iter().filter_map(|(answer, _)| answer.as_ref().ok());
     let Some(members) = answers.map(|(_, members)| members).max_by_key(|of| of.epoch).cloned() else {
-        let refusal = |(answer, lane): &(Result<_, ClientError>, Lane)| {
+        let refusal = |(answer, lane): &(Result<_, ClientError>, LoadTarget)| {
             Some(format!("{}: {}", lane.name, answer.as_ref().err()?))
         };
         let refusals: Vec<_> = asked.iter().filter_map(refusal).collect();
@@ -62,11 +62,11 @@ pub(super) fn answering(network: &Network, wanted: Option<&[Named]>) -> Result<(
         let is_listed =
             asked.iter().any(|(_, lane)| lane.endpoint.fingerprint == member.certificate_fingerprint);
         if let (false, Ok(address)) = (is_listed, member.client_address.parse()) {
-            let lane = Lane::new(&member.name, &address, Fingerprint(member.certificate_fingerprint));
+            let lane = LoadTarget::new(&member.name, &address, Fingerprint(member.certificate_fingerprint));
             asked.push((lane.ask(id), lane));
         }
     }
-    let is_meant = |named: &Named, (at, lane): (usize, &Lane)| match named {
+    let is_meant = |named: &Named, (at, lane): (usize, &LoadTarget)| match named {
         Named::Index(index) => at < listed && at == usize::from(*index),
         Named::Name(name) => lane.name == *name,
     };
@@ -105,7 +105,7 @@ pub(super) fn answering(network: &Network, wanted: Option<&[Named]>) -> Result<(
     if lanes.is_empty() {
         let names: Vec<_> = members.list.iter().map(|of| format!("\"{}\"", of.name.escape_debug())).collect();
         bail!(
-            "none of these validators takes the load; the members of epoch {} are {}",
+            "none of these validators takes the load. Name others with --validators: the members of epoch {} are {}",
             members.epoch,
             names.join(", ")
         );

@@ -11,7 +11,7 @@ use super::sector::SECTOR_BYTES;
 const CHUNK_SECTORS: u64 = 256;
 
 /// Some sectors of a segment.
-pub(super) struct Window {
+pub(super) struct ReadAhead {
     segment_sectors: u64,
     buffer: Buffer,
     /// Absolute numbers of the sectors in the buffer.
@@ -23,10 +23,10 @@ pub(super) struct Window {
     pub(super) uncached: bool,
 }
 
-impl Window {
-    pub(super) fn new(segment_sectors: u64) -> Window {
+impl ReadAhead {
+    pub(super) fn new(segment_sectors: u64) -> ReadAhead {
         let buffer = Buffer::new(CHUNK_SECTORS.min(segment_sectors) as usize);
-        Window { segment_sectors, buffer, loaded: 0..0, singly: 0..0, uncached: false }
+        ReadAhead { segment_sectors, buffer, loaded: 0..0, singly: 0..0, uncached: false }
     }
 
     /// Has the sectors read anew that are loaded now.

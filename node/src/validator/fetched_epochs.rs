@@ -19,7 +19,7 @@ pub const EPOCHS_FILE: &str = "epochs";
 ///
 /// # Errors
 /// The file cannot be read or used, or is of another history than the journal.
-pub fn known_epochs(
+pub fn fetched_epochs(
     data: &Path,
     genesis: &Genesis,
     journal: &Epochs,

@@ -1,0 +1,19 @@
+//! From where a network goes on that was rebuilt.
+
+use super::{Digest, Height};
+
+/// The network from whose last state a rebuilt one goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// That network.
+    pub network: Digest,
+    /// The height of the state: at least 1, and the next block has the height after it.
+    pub height: Height,
+    /// The block that the first block of the rebuilt network extends.
+    pub block: Digest,
+    /// The state root from which the rebuilt network goes on.
+    pub state_root: Digest,
+    /// What the state has beside what is under its root: SHA-256 of the quotas of the chains, each as chain (4), height
+    /// since when (8) and quota (4).
+    pub quotas: Digest,
+}

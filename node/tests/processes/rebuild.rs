@@ -1,0 +1,133 @@
+//! A network whose validators are gone for good goes on as another one.
+
+use std::fs;
+use std::path::Path;
+
+use engine::types::{Packet, Refusal, Verdict};
+use loadgen::Start;
+use node::network::{Network, STATE_FILE};
+
+use crate::members::{FIVE, decide, directory, follower, in_epoch, testbed};
+use crate::recovery::store;
+use crate::testbed::{Down, Testbed, expect, free_base_port, verdicts, wait};
+
+/// What an account holds, by what a validator of a network says.
+fn balance(network: &str, account: &str) -> serde_json::Value {
+    let (text, _) = expect(0, &["query", "--network", network, "--json", "account", "1", account]);
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let found = answer.pointer("/account/balance").or_else(|| answer.get("balance")).cloned();
+    found.unwrap_or_else(|| panic!("no balance in {text}"))
+}
+
+/// Two epochs with load, of which one validator is left.
+fn gone() -> (Testbed, Packet) {
+    let mut testbed = testbed();
+    let dir = directory(&testbed);
+    testbed.load(&[0, 1, 2, 3], 200.0, 2, Start::Fresh);
+    let request = follower(&mut testbed);
+    decide(&dir, &["admit", &request]);
+    in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);
+    testbed.load(&[0, 1, 2, 3], 200.0, 2, Start::Resume);
+    testbed.settle();
+    let unsent = testbed.transfer(11, 60);
+    (testbed, unsent)
+}
+
+#[test]
+fn a_network_whose_validators_are_gone_goes_on_as_another_one() {
+    let (mut testbed, unsent) = gone();
+    let dir = directory(&testbed);
+    let accounts = ["7", "42", "1999"];
+    let before = accounts.map(|account| balance(&dir, account));
+    (0..5).filter(|index| *index != 4).for_each(|index| testbed.kill(index));
+    let data = testbed.network.members[4].data();
+    let data = data.to_str().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let heir = outside.path().join("heir").to_str().unwrap().to_owned();
+    let rebuild = |code| {
+        expect(code, &["network", "rebuild", data, "--to", &heir, "--base-port", &free_base_port(), "--json"])
+    };
+    let (_, error) = rebuild(2);
+    assert!(error.contains("lock") || error.contains("runs"), "it runs: {error}");
+    testbed.stop(4);
+    let (made, _) = rebuild(0);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let from = made.pointer("/rebuilt_from/height").and_then(serde_json::Value::as_u64).unwrap();
+    let (_, error) = rebuild(2);
+    assert!(error.contains("already"), "nothing is overwritten: {error}");
+
+    let network = Network::load(Path::new(&heir)).unwrap();
+    let small = "checkpoint_every_kib = 64\nsegment_mib = 4";
+    network.members.iter().for_each(|member| store(member, small));
+    // One whose state is spoiled does not begin anything else.
+    let state = network.members[0].data().join("checkpoints/fetched.state");
+    let mut spoiled = fs::read(&state).unwrap();
+    spoiled[5_000] ^= 1;
+    fs::write(&state, spoiled).unwrap();
+    let config = network.members[0].config_file();
+    let (_, words) = expect(1, &["node", "--config", config.to_str().unwrap()]);
+    assert!(words.contains("copy genesis.state"), "{words}");
+    fs::copy(Path::new(&heir).join(STATE_FILE), &state).unwrap();
+
+    let _down = Down(&heir);
+    expect(0, &["network", "up", &heir]);
+    assert_eq!(accounts.map(|account| balance(&heir, account)), before);
+    let (members, _) = expect(0, &["chain", "members", "--network", &heir]);
+    assert!(members.starts_with(&format!("epoch 0, from height {} on", from + 1)), "{members}");
+    // What was signed for the old network holds nothing here.
+    let mut client = network.members[1].connect(&network.genesis).unwrap();
+    assert_eq!(verdicts(&mut client, &[unsent]), [Verdict::Refused(Refusal::BadSignature)]);
+    drop(client);
+    expect(0, &["load", "--network", &heir, "--rate", "300", "--seconds", "3"]);
+    decide(&heir, &["pause", "1"]);
+    decide(&heir, &["resume", "1"]);
+    let (proof, header) = (format!("{heir}/some.proof"), format!("{heir}/genesis.header"));
+    expect(0, &["query", "--network", &heir, "account", "1", "7", "--proof", &proof]);
+    let (holds, _) = expect(0, &["verify-proof", &proof, "--genesis", &header]);
+    assert!(holds.contains("the proof holds"), "{holds}");
+
+    // What one has that was started again is the same as what the others have: the states below are named by two alike.
+    for index in ["1", "2"] {
+        expect(0, &["network", "down", &heir, "--only", index]);
+        expect(0, &["network", "up", &heir, "--only", index]);
+    }
+    // One that loses everything gets the state from the others, who have a later one by now.
+    expect(0, &["network", "down", &heir, "--only", "3"]);
+    fs::remove_dir_all(network.members[3].data()).unwrap();
+    expect(0, &["load", "--network", &heir, "--rate", "300", "--seconds", "3", "--validators", "0,1,2"]);
+    expect(0, &["network", "up", &heir, "--only", "3"]);
+    wait("it has caught up", || {
+        let client = network.members[3].connect(&network.genesis).ok();
+        client
+            .is_some_and(|client| client.welcome().as_of.keeps_up() && client.welcome().as_of.height.0 > from)
+    });
+    expect(0, &["network", "down", &heir]);
+    for member in &network.members {
+        let (text, _) = expect(0, &["verify", member.data().to_str().unwrap()]);
+        assert!(text.contains("holds"), "{text}");
+    }
+    // The old network has lost nothing by it.
+    expect(0, &["verify", data]);
+}
+
+#[test]
+fn data_that_does_not_hold_makes_no_network() {
+    let mut testbed = Testbed::up(1, 64);
+    testbed.load(&[0], 200.0, 2, Start::Fresh);
+    testbed.stop_all();
+    let data = testbed.network.members[0].data();
+    let journal = data.join("journal/0000000000000000.segment");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[40_000] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let heir = testbed.path().join("heir");
+    let command = ["network", "rebuild", data.to_str().unwrap(), "--to", heir.to_str().unwrap()];
+    let (_, error) = expect(1, &command);
+    assert!(error.contains("does not hold") && !heir.exists(), "{error}");
+
+    let empty = Testbed::new(1, 64);
+    let data = empty.network.members[0].data();
+    let (_, error) =
+        expect(2, &["network", "rebuild", data.to_str().unwrap(), "--to", heir.to_str().unwrap()]);
+    assert!(!heir.exists(), "{error}");
+}
