@@ -286,6 +286,21 @@ pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("not within {PATIENCE:?}: {what}");
 }
 
+/// The first value of this name in a JSON text, wherever it stands.
+pub fn named_in(text: &str, name: &str) -> serde_json::Value {
+    fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
+        match value {
+            serde_json::Value::Object(fields) => {
+                fields.get(name).or_else(|| fields.values().find_map(|value| find(value, name)))
+            }
+            serde_json::Value::Array(list) => list.iter().find_map(|value| find(value, name)),
+            _ => None,
+        }
+    }
+    let value = serde_json::from_str(text).unwrap();
+    find(&value, name).unwrap_or_else(|| panic!("no {name} in {text}")).clone()
+}
+
 /// Runs the binary to its end.
 pub fn millrace(arguments: &[&str]) -> Output {
     Command::new(MILLRACE).args(arguments).output().unwrap()
