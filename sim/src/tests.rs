@@ -193,6 +193,8 @@ fn broken_rules_are_found() {
         Rule::SwapsWhole,
         Rule::TakenTold,
         Rule::EffectsOnce,
+        Rule::AgreedSpoken,
+        Rule::EpochsEnd,
     ];
     for rule in rules {
         assert!(found(rule).is_some(), "{} is broken and its checker does not see it", rule.name());
