@@ -7,6 +7,7 @@ use loadgen::progress::Silent;
 use loadgen::{LoadPlan, Start};
 use node::network::{ChainDraft, InitOptions, Network};
 
+use crate::recovery::until_executed;
 use crate::testbed::{Down, Testbed, expect, free_base_port, millrace, wait};
 
 /// Four validators, two of three administrators on chain 0 who decide about members, too, and chain 1 with money.
@@ -99,6 +100,8 @@ fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_
     let plan = LoadPlan { seconds: 40, ..testbed.plan(&[0, 2, 3], 300.0, 40, Start::Resume) };
     let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
 
+    // Who is only connecting when all start again is told so, and ends.
+    until_executed(&testbed);
     decide(&dir, &["admit", &request]);
     in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);
     let log = std::fs::read_to_string(testbed.network.members[0].log_file()).unwrap();
@@ -288,7 +291,7 @@ fn what_would_stop_the_network_or_is_none_of_its_members_is_refused_in_words() {
     wait("it consents, and it is decided", || millrace(&approve).status.success());
     in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);
     let (text, _) = expect(0, &["chain", "proposal", proposal, "--wait", "--network", &dir]);
-    assert!(text.contains("their epoch has begun"), "{text}");
+    assert!(text.contains("the epoch that has them has begun"), "{text}");
     let (_, error) = expect(1, &approve);
     assert!(error.contains("nothing was signed: it is decided already"), "{error}");
     testbed.stop_all();

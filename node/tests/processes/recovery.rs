@@ -21,7 +21,7 @@ fn a_moment() -> Duration {
 }
 
 /// Waits until the load, which signs and connects first, is executed.
-fn until_executed(testbed: &Testbed) {
+pub fn until_executed(testbed: &Testbed) {
     let report = || testbed.client(0).ask::<CountersReport>(Query::Counters).unwrap().value;
     wait("the load is executed", || report().totals["executed"] > 0);
 }
