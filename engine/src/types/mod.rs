@@ -78,7 +78,7 @@ pub use transaction::{Content, Malformed, PacketRun, Runs, Signed, Transaction};
 pub use verdict::{Outcome, Refusal, UnknownCode, Verdict};
 
 #[cfg(test)]
-pub(crate) use {consent::tests::consent, members::tests::member};
+pub(crate) use {consent::tests::consent, members::tests::member, origin::tests::origin};
 
 #[cfg(test)]
 mod tests;

@@ -17,3 +17,24 @@ pub struct Origin {
     /// since when (8) and quota (4).
     pub quotas: Digest,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// That of a network that was rebuilt, or none.
+    pub fn origin() -> impl Strategy<Value = Option<Origin>> {
+        let digest = || any::<[u8; 32]>().prop_map(Digest);
+        let of = |(network, height, block, state_root, quotas)| Origin {
+            network,
+            height: Height(height),
+            block,
+            state_root,
+            quotas,
+        };
+        let origin = (digest(), 1..u64::MAX, digest(), digest(), digest()).prop_map(of);
+        prop_oneof![Just(None), origin.prop_map(Some)]
+    }
+}

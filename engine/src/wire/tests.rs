@@ -264,20 +264,6 @@ fn peer_message() -> impl Strategy<Value = PeerMessage> {
     ]
 }
 
-fn origin() -> impl Strategy<Value = Option<Origin>> {
-    let digest = || any::<[u8; 32]>().prop_map(Digest);
-    let origin = (digest(), 1..u64::MAX, digest(), digest(), digest()).prop_map(
-        |(network, height, block, state_root, quotas)| Origin {
-            network,
-            height: Height(height),
-            block,
-            state_root,
-            quotas,
-        },
-    );
-    prop_oneof![Just(None), origin.prop_map(Some)]
-}
-
 fn genesis() -> impl Strategy<Value = Genesis> {
     let balances = vec(vec((any::<[u8; 32]>(), 0..1_000_000_u64), 1..20), 1..4);
     let registrar =
