@@ -3,12 +3,11 @@
 use std::process::Command;
 
 use engine::types::{ChainId, Epoch, Membership};
-use loadgen::progress::Silent;
 use loadgen::{LoadPlan, Start};
 use node::network::{ChainDraft, InitOptions, Network};
 
 use crate::recovery::until_executed;
-use crate::testbed::{Down, Testbed, expect, free_base_port, millrace, wait};
+use crate::testbed::{Down, Testbed, expect, free_base_port, millrace, run_load, wait};
 
 /// Four validators, two of three administrators on chain 0 who decide about members, too, and chain 1 with money.
 pub(crate) fn testbed() -> Testbed {
@@ -98,9 +97,9 @@ fn a_validator_comes_and_another_goes_under_load_and_all_of_it_outlives_a_power_
     let (text, _) = expect(0, &["chain", "members", "--network", &dir]);
     assert!(text.starts_with("epoch 0, from height 1 on"), "{text}");
     let plan = LoadPlan { seconds: 40, ..testbed.plan(&[0, 2, 3], 300.0, 40, Start::Resume) };
-    let load = std::thread::spawn(move || loadgen::run(&plan, &mut Silent).unwrap());
+    let load = std::thread::spawn(move || run_load(&plan));
 
-    // Who is only connecting when all start again is told so, and ends.
+    // A load that is only connecting when all start again would begin anew.
     until_executed(&testbed);
     decide(&dir, &["admit", &request]);
     in_epoch(&testbed, &[0, 1, 2, 3, 4], 1, &FIVE);

@@ -255,6 +255,18 @@ pub fn verdicts(client: &mut Client, packets: &[Packet]) -> Vec<Verdict> {
     verdicts
 }
 
+/// Offers load as soon as all validators take connections: those that start again in their processes refuse them.
+pub fn run_load(plan: &LoadPlan) -> LoadOutcome {
+    for _ in 0..PATIENCE.as_secs() {
+        match loadgen::run(plan, &mut Silent) {
+            Ok(outcome) => return outcome,
+            Err(error) => eprintln!("the load begins again: {error}"),
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    panic!("no load within {PATIENCE:?}");
+}
+
 /// Stops the network of a directory, however the test ends.
 pub struct Down<'a>(pub &'a str);
 
