@@ -34,9 +34,6 @@ const RANGE_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of batches that a range is to bring, about.
 const RANGE_BYTES: u64 = FETCH_REPLY_BYTES_MAX as u64 / 2;
 
-/// The first version in which bodies can be asked for by height.
-const BY_HEIGHT: PeerVersion = PeerVersion(2);
-
 /// The bodies of some heights that a peer was asked for.
 #[derive(Clone, Copy, Debug)]
 struct Range {
@@ -139,7 +136,7 @@ impl Replica {
                     attempts += 1;
                 }
                 let rest = first..=range.last;
-                let other = self.sync.peer_with(rest.clone(), BY_HEIGHT, now_at);
+                let other = self.sync.peer_with(rest.clone(), PeerVersion::BODIES_BY_HEIGHT, now_at);
                 match other.filter(|other| *other != range.peer && attempts < RANGE_ATTEMPTS_MAX) {
                     Some(other) => {
                         peer = other;
@@ -166,7 +163,8 @@ impl Replica {
                 return;
             }
             let end = whole.min(last).min(self.sync.claimed()).max(first);
-            if let Some(peer) = self.sync.peer_with(first..=end, BY_HEIGHT, now.monotonic) {
+            if let Some(peer) = self.sync.peer_with(first..=end, PeerVersion::BODIES_BY_HEIGHT, now.monotonic)
+            {
                 self.ask_for_bodies(peer, first..=end, now, ports);
                 let (since, heard) = (now.monotonic, now.monotonic);
                 self.bodies.ranges.push_back(Range { last: end, peer, since, heard, attempts: 0 });

@@ -41,7 +41,9 @@ pub struct PeerVersion(pub u16);
 impl PeerVersion {
     /// The oldest one that is spoken: that of the last release.
     pub const FIRST: Self = Self(1);
-    /// The newest one. Since then bodies are asked for by height.
+    /// The first one in which bodies can be asked for by height.
+    pub const BODIES_BY_HEIGHT: Self = Self(2);
+    /// The newest one.
     pub const LAST: Self = Self(2);
 }
 
@@ -194,7 +196,7 @@ impl PeerMessage {
     #[must_use]
     pub fn since(&self) -> PeerVersion {
         match self {
-            Self::FetchBodies { .. } => PeerVersion(2),
+            Self::FetchBodies { .. } => PeerVersion::BODIES_BY_HEIGHT,
             _ => PeerVersion::FIRST,
         }
     }

@@ -253,6 +253,17 @@ pub struct InitArgs {
     /// Balance of each account at the start.
     #[arg(long, default_value_t = crate::network::ACCOUNT_BALANCE)]
     pub balance: u64,
+    /// Where its validators are.
+    #[command(flatten)]
+    pub places: PlacesArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the validators of a new network are reached and listen, and how they write.
+#[derive(Debug, Clone, Args)]
+pub struct PlacesArgs {
     /// Where the validators are reached: a host name, an IPv4 or an IPv6 address; with commas between them, one for
     /// each validator. It goes into the configurations as it is; names are looked up whenever somebody connects.
     #[arg(long, default_value = "127.0.0.1", value_name = "HOST", value_delimiter = ',', value_parser = parse_host)]
@@ -267,9 +278,6 @@ pub struct InitArgs {
     /// How journals are written.
     #[arg(long, value_enum, default_value_t = Storage::Auto)]
     pub storage: Storage,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// The chains of a new network.
@@ -456,18 +464,9 @@ pub struct RebuildArgs {
     /// How many validators the new network has.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=128))]
     pub validators: u16,
-    /// Where they are reached, as for `network init`.
-    #[arg(long, default_value = "127.0.0.1", value_name = "HOST", value_delimiter = ',', value_parser = parse_host)]
-    pub host: Vec<net::Host>,
-    /// The IP addresses that each of them listens on, as for `network init`.
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_listen)]
-    pub listen: Vec<std::net::IpAddr>,
-    /// Validator i is reached at the UDP ports BASE + 2i for peers and BASE + 2i + 1 for clients.
-    #[arg(long, default_value_t = 7400, value_name = "BASE", value_parser = clap::value_parser!(u16).range(1..))]
-    pub base_port: u16,
-    /// How journals are written.
-    #[arg(long, value_enum, default_value_t = Storage::Auto)]
-    pub storage: Storage,
+    /// Where its validators are.
+    #[command(flatten)]
+    pub places: PlacesArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::print::{grouped, print_json, quoted, rows};
 use super::{
-    AddArgs, ChainsArg, DownArgs, InitArgs, LearnArgs, MembersArgs, RebuildArgs, RenewArgs, UpArgs,
-    genesis_beside, progress_bar,
+    AddArgs, ChainsArg, DownArgs, InitArgs, LearnArgs, MembersArgs, PlacesArgs, RebuildArgs, RenewArgs,
+    UpArgs, genesis_beside, progress_bar,
 };
 use crate::config::genesis;
 use crate::disk::{ROOM_LOW_BYTES, free_bytes};
@@ -40,11 +40,7 @@ pub(super) fn init(args: &InitArgs) -> Result<bool> {
         },
         progress: report_accounts,
         membership: if args.decide_members { Membership::Decided } else { Membership::Fixed },
-        hosts: args.host.clone(),
-        listen: args.listen.clone(),
-        base_port: Some(args.base_port),
-        storage: args.storage.word().into(),
-        ..InitOptions::default()
+        ..placed(&args.places)
     };
     let network = network::init(&args.directory, &options)?;
     let [genesis, header] =
@@ -380,6 +376,17 @@ pub(super) fn learn(args: &LearnArgs) -> Result<bool> {
     Ok(true)
 }
 
+/// What the options say of the validators of a new network.
+fn placed(places: &PlacesArgs) -> InitOptions {
+    InitOptions {
+        hosts: places.host.clone(),
+        listen: places.listen.clone(),
+        base_port: Some(places.base_port),
+        storage: places.storage.word().into(),
+        ..InitOptions::default()
+    }
+}
+
 /// Makes a network that goes on from the data of another one.
 ///
 /// # Errors
@@ -391,11 +398,7 @@ pub(super) fn rebuild(args: &RebuildArgs) -> Result<bool> {
         validators: args.validators,
         chains: Vec::new(),
         membership: genesis.membership(),
-        hosts: args.host.clone(),
-        listen: args.listen.clone(),
-        base_port: Some(args.base_port),
-        storage: args.storage.word().into(),
-        ..InitOptions::default()
+        ..placed(&args.places)
     };
     let bar = progress_bar("auditing");
     let progress = |done: u64, total: u64| {

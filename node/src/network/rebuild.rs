@@ -93,7 +93,7 @@ pub enum RebuildError {
     /// The new network could not go on from the state.
     #[error("the new network could not go on from the state: {0}")]
     Unfit(#[from] CheckpointError),
-    /// The secret of test clients cannot be read.
+    /// A file cannot be read or written.
     #[error("{}: {error}", .file.display())]
     File {
         /// The file.

@@ -32,16 +32,19 @@ pub struct FetchedState {
     pub evidence: Evidence,
 }
 
+/// Writes the evidence, with which a file ends.
+fn end<W: Write>(mut out: ChunkWriter<W>, evidence: &[u8]) -> io::Result<W> {
+    out.write_all(&(evidence.len() as u32).to_le_bytes())?;
+    out.write_all(evidence)?;
+    out.finish()
+}
+
 impl FetchedState {
     /// What stands behind the last of so many chunks in its file, given its [`Evidence`], encoded.
     #[must_use]
     pub fn tail(chunks: u32, evidence: &[u8]) -> Vec<u8> {
-        let mut out = ChunkWriter::new(chunk_frame(chunks, &[]));
-        let written = out
-            .write_all(&(evidence.len() as u32).to_le_bytes())
-            .and_then(|()| out.write_all(evidence))
-            .and_then(|()| out.finish());
-        written.expect("a vector takes everything")
+        let out = ChunkWriter::new(chunk_frame(chunks, &[]));
+        end(out, evidence).expect("a vector takes everything")
     }
 
     /// Writes the file of one.
@@ -49,11 +52,7 @@ impl FetchedState {
     /// # Errors
     /// What `to` answers.
     pub fn write<W: Write>(&self, network: &Digest, to: W) -> io::Result<W> {
-        let evidence = self.evidence.encode();
-        let mut tail = ChunkWriter::new(self.common.write(network, to)?);
-        tail.write_all(&(evidence.len() as u32).to_le_bytes())?;
-        tail.write_all(&evidence)?;
-        tail.finish()
+        end(ChunkWriter::new(self.common.write(network, to)?), &self.evidence.encode())
     }
 
     /// Reads one.

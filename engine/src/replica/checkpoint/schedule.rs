@@ -3,10 +3,9 @@
 use crate::store::Position;
 use crate::types::Height;
 
-/// When checkpoints are due beside those at the end of each epoch: a fixed function of the height and of the bytes of all
-/// batches up to it. It depends neither
-/// on when earlier ones were due nor on starts or fetched states, so validators with the same settings take theirs at
-/// the same heights, whatever they did before.
+/// When checkpoints are due beside those at the end of each epoch: a fixed function of the height and of the bytes of
+/// all batches up to it. It depends neither on when earlier ones were due nor on starts or fetched states, so
+/// validators with the same settings take theirs at the same heights, whatever they did before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     heights: u64,
