@@ -251,16 +251,16 @@ fn from<C: FinalityVerifier>(
 ) -> Result<FromCheckpoint, CheckpointError> {
     let checkpoint = Checkpoint::read(of(recovery.genesis.network()), bytes)?;
     let height = checkpoint.height();
-    let Restored { start, mut view, replay_from, positions, .. } =
+    let Restored { start, replay_from, positions, .. } =
         checkpoint.restore((recovery.genesis, recovery.support), certificates, schedule())?;
     replay.seek(replay_from).map_err(RecoveryError::from)?;
     let (index, mut replayed) = (BlockIndex::restored(positions), Vec::new());
     let recovered = recovery.run::<RecoveryError>(start, replay, |progress, executed| {
-        view.commit(&executed.deltas, executed.state_root.clone());
         index.committed(progress.height, progress.position);
         replayed.push(Replayed::of(progress, executed));
         Ok(())
     })?;
+    let view = CommittedView::of(&recovered.1);
     Ok(FromCheckpoint { height, replay_from, index, replayed, recovered, view })
 }
 

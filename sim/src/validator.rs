@@ -400,17 +400,17 @@ fn resume(
         return Ok(Resumed { recovered, view, index, replayed, used });
     }
     replay.rewind();
-    let genesis = recovery.genesis;
     let (index, mut replayed) = (BlockIndex::default(), Vec::new());
-    let mut view = CommittedView::genesis(genesis, Ledger::genesis(genesis).state_root().clone());
     let whole = recovery.run::<RecoveryError>(checkpoints::start(recovery), replay, |progress, executed| {
         index.committed(progress.height, progress.position);
-        view.commit(&executed.deltas, executed.state_root.clone());
         replayed.push(Replayed::of(progress, executed));
         Ok(())
     });
     let whole = whole.map_err(|error| format!("the journal cannot be continued: {error}"))?;
-    let Some(from) = from else { return Ok(Resumed { recovered: whole, view, index, replayed, used }) };
+    let Some(from) = from else {
+        let view = CommittedView::of(&whole.1);
+        return Ok(Resumed { recovered: whole, view, index, replayed, used });
+    };
     if let Some(what) = checkpoints::difference(&from, &whole) {
         return Err(format!("a checkpoint of height {} leads elsewhere: {what}", from.height));
     }

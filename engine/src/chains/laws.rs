@@ -162,7 +162,7 @@ proptest! {
         let mut restored: Option<StateWriter> = None;
         for (place, transactions) in blocks.iter().enumerate() {
             let delta = execute(&mut writer, oracle, transactions);
-            accounts.fold(&delta, writer.state());
+            accounts.fold(&delta, |place| writer.state().at(place));
             table.fold(&delta);
             prop_assert_eq!(accounts.root(), AccountTree::of(writer.state()).root());
             prop_assert_eq!(table.root(), TableTree::of(writer.table()).root());

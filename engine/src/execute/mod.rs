@@ -24,6 +24,7 @@ pub(crate) mod grown;
 mod list;
 pub mod oracle;
 mod pages;
+mod prefetch;
 mod reserved;
 pub(crate) mod segments;
 mod state;
@@ -38,13 +39,11 @@ pub use crossing::{Crossing, DELIVERY_BYTES, Delivery, Leg, route};
 pub use delta::{Balance, Change, Delivered, Delta};
 pub use list::Chains;
 pub use pages::Pages;
+pub(crate) use prefetch::{PREFETCH_AHEAD, prefetch};
 pub use state::{AccountKey, AccountState, ChainState, Growth};
 pub use table::{Key, Row, RowChange, Table, shows_absence};
 pub use window::{ReplayWindow, WindowRefusal};
 pub use writer::{ChainRules, StateWriter};
-
-/// How many packets ahead the lines of accounts are asked for: at 50 ns a transfer this covers a miss to memory.
-pub(crate) const PREFETCH_AHEAD: usize = 8;
 
 #[cfg(test)]
 pub(crate) mod tests;

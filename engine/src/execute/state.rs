@@ -14,7 +14,7 @@ use std::sync::{PoisonError, RwLock};
 use kernels::ed25519::DecodedKey;
 
 use super::segments::Segments;
-use super::{Balance, ChainRules, ReplayWindow, Table};
+use super::{Balance, ChainRules, ReplayWindow, Table, prefetch};
 use crate::limits::{DECODED_KEYS_MAX, PUBLIC_KEY_BYTES};
 use crate::types::{
     AccountFlags, AccountId, AccountRecord, Asset, ChainGenesis, ChainId, ChainKind, ChainStatus, Charter,
@@ -373,15 +373,9 @@ impl ChainState {
     /// Asks the processor for the line of an account that will be needed soon.
     #[inline]
     pub fn prefetch(&self, account: AccountId) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(index) = self.index(account) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: SSE is part of x86-64, and a prefetch of any address has no effect but on the cache; this one is
-            // that of a cell.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(self.cell(index)).cast()) }
+            prefetch(self.cell(index));
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = account;
     }
 
     pub(crate) fn at(&self, index: usize) -> AccountState {

@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::execute::{PREFETCH_AHEAD, prefetch};
+use crate::roots::TransactionTree;
 use crate::types::{Height, TransactionId};
 
 const BUCKETS: usize = 1 << 18;
@@ -66,6 +68,19 @@ impl Hints {
         };
         let slot = self.buckets[bucket].0.iter().max_by_key(age).expect("a bucket has places");
         slot.store(tag | (height.0 & HEIGHT_MASK), Relaxed);
+    }
+
+    /// Notes the transactions of a block. The place that spent the nonce is the one that is asked for; a replay
+    /// elsewhere only names it again.
+    pub fn note_all(&self, tree: &TransactionTree, height: Height) {
+        for (at, (id, outcome)) in tree.entries().enumerate() {
+            if at + PREFETCH_AHEAD < tree.len() {
+                prefetch(&self.buckets[place(&tree.id(at + PREFETCH_AHEAD)).0]);
+            }
+            if outcome.spends_nonce() || self.find(&id, height).is_none() {
+                self.note(&id, height);
+            }
+        }
     }
 
     /// The height at which a transaction probably is, at most `highest`.

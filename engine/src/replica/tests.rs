@@ -16,6 +16,7 @@ mod world;
 
 use super::*;
 use crate::limits::ROOT_LAG_MAX;
+use crate::roots::{ChainEntry, StateRoot};
 use crate::store::Log;
 use crate::types::{Digest, Epoch, Head, Height, Refusal, Sequence, ValidatorIndex, Verdict};
 use crate::wire::{Block, Header, Notice, PeerMessage};
@@ -499,7 +500,19 @@ fn recovery_says_what_is_wrong_with_a_journal() {
             *bytes = committed.encode();
         })
     };
-    assert!(matches!(with(&|record| record.state_root.0[0] ^= 1), Err(RecoveryError::Diverged { .. })));
+    assert!(matches!(with(&|record| record.state_root.0[0] ^= 1), Err(RecoveryError::Entries(Height(1)))));
+    let claims = |change: &dyn Fn(&mut ChainEntry)| {
+        with(&|record| {
+            change(&mut record.chains[0].entry);
+            let entries = record.chains.iter().map(|chain| chain.entry).collect();
+            record.state_root = *StateRoot::new(record.height, entries).digest();
+        })
+    };
+    let is_found = |result| matches!(result, Err(RecoveryError::Diverged { height: Height(1), .. }));
+    assert!(
+        is_found(claims(&|entry| entry.accounts_root.0[0] ^= 1))
+            && is_found(claims(&|entry| entry.inbox += 1))
+    );
     assert!(matches!(with(&|record| record.certificate[9] ^= 1), Err(RecoveryError::Certificate(Height(1)))));
     assert_eq!(with(&|record| record.certificate.clear()).unwrap(), Height(1));
     let twice = [&good[..], &good[2..]].concat();

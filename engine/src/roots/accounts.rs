@@ -49,7 +49,7 @@ fn account_hashes(accounts: impl ExactSizeIterator<Item = AccountState>) -> Vec<
 }
 
 /// The tree over the accounts of one chain, as they are after the last delta that was folded in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccountTree {
     tree: ArrayTree,
 }
@@ -65,10 +65,10 @@ impl AccountTree {
         Self::new((0..state.accounts() as usize).map(|index| state.at(index)))
     }
 
-    /// Folds in what the last block changed, after which `state` is as it is now.
-    pub fn fold(&mut self, delta: &Delta, state: &ChainState) {
+    /// Folds in what the last block changed; `account` is what is at a place after it.
+    pub fn fold(&mut self, delta: &Delta, account: impl Fn(usize) -> AccountState) {
         self.open(delta.opened());
-        let leaf = |account: AccountId| (account, state.at(account.0 as usize));
+        let leaf = |id: AccountId| (id, account(id.0 as usize));
         self.update(delta.changes().iter().map(|change| leaf(change.account)));
     }
 

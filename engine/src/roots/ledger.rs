@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
-use super::{
-    AccountTree, ChainEntry, StateRoot, TableTree, TransactionTree, inbox_root, outbox_root, transaction_ids,
+use super::trees::Trees;
+use super::{ChainEntry, StateRoot, TransactionTree, inbox_root, outbox_root, transaction_ids};
+use crate::execute::{
+    ChainState, Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route,
 };
-use crate::execute::{Chains, Delivery, Delta, Key, Neighbour, Neighbours, StateWriter, Table, route};
 use crate::order::NextMembers;
 use crate::types::{
     AccountId, ChainId, ChainTime, Charter, Decision, Digest, Epoch, FirstMembers, Genesis, Height, Members,
@@ -64,11 +65,18 @@ pub enum RestoreError {
     StateRoot,
 }
 
+/// Heights that were executed again have led elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("executed again, it has the state root {0}")]
+pub struct Unlike(
+    /// The root that they have led to.
+    pub Digest,
+);
+
 #[derive(Debug)]
 struct Chain {
     writer: StateWriter,
-    accounts: AccountTree,
-    table: TableTree,
+    trees: Trees,
 }
 
 /// The writers and trees of all chains. There is one in a validator; its thread is the only one that changes state.
@@ -115,8 +123,7 @@ impl Ledger {
             chain.writer.height() == height
                 && (state.chain(), state.kind()) == (entry.chain, entry.kind)
                 && (state.status(), state.asset()) == (entry.status, entry.asset)
-                && chain.accounts.root() == entry.accounts_root
-                && chain.table.root() == entry.table_root
+                && chain.trees.roots() == (entry.accounts_root, entry.table_root)
                 && chain.writer.table().is_in_order()
                 && chain.writer.issuance() == entry.issuance
         };
@@ -180,7 +187,7 @@ impl Ledger {
 
     /// The root of the accounts of each chain.
     pub fn accounts_roots(&self) -> impl ExactSizeIterator<Item = (ChainId, Digest)> {
-        self.chains.iter().map(|chain| (chain.writer.state().chain(), chain.accounts.root()))
+        self.chains.iter().map(|chain| (chain.writer.state().chain(), chain.trees.roots().0))
     }
 
     /// What headers must say of the members of the epoch after `present`, if they are decided.
@@ -193,11 +200,74 @@ impl Ledger {
     /// Executes the next height: the sections of `batches` of all chains, by author and sequence, as in the block.
     /// Before that, what administrators have decided takes effect. Chains run in parallel if there are several.
     pub fn execute(&mut self, at: ChainTime, batches: &[Verified<Batch>]) -> Executed {
+        let (deltas, trees, entries) = self.run(at, batches, |trees, delta, writer| {
+            trees.fold(delta, |place| writer.state().at(place), writer.table());
+        });
+        self.root = StateRoot::new(at.height, entries);
+        Executed { state_root: self.root.clone(), deltas, trees }
+    }
+
+    /// Executes the next height again, after which there was a root that is recorded. All that its entries say must
+    /// come out, but that the trees over accounts and tables are not looked at: what has changed in them is remembered
+    /// until it is [settled](Self::settle), for many heights at once.
+    ///
+    /// # Errors
+    /// [`Unlike`]: the ledger is of no use any more.
+    pub fn repeat(
+        &mut self,
+        at: ChainTime,
+        batches: &[Verified<Batch>],
+        recorded: StateRoot,
+    ) -> Result<Executed, Unlike> {
+        let (deltas, trees, mut entries) = self.run(at, batches, |trees, delta, _| trees.note(delta));
+        for (entry, recorded) in entries.iter_mut().zip(recorded.entries()) {
+            (entry.accounts_root, entry.table_root) = (recorded.accounts_root, recorded.table_root);
+        }
+        let is_like = recorded.height() == at.height && entries == recorded.entries();
+        self.root = StateRoot::new(at.height, entries);
+        match is_like {
+            true => Ok(Executed { state_root: recorded, deltas, trees }),
+            false => Err(self.settle().err().unwrap_or_else(|| Unlike(*self.root.digest()))),
+        }
+    }
+
+    /// Whether accounts and tables after the heights that were [repeated](Self::repeat) have the roots that are
+    /// recorded. So all of them were executed as they were at first, for nothing else leads there.
+    ///
+    /// # Errors
+    /// [`Unlike`]: the ledger is of no use any more.
+    pub fn settle(&mut self) -> Result<(), Unlike> {
+        let mut entries = self.root.entries().to_vec();
+        for (chain, entry) in self.chains.iter_mut().zip(&mut entries) {
+            let state = chain.writer.state();
+            chain.trees.fold_accounts(|place| state.at(place));
+            chain.trees.fold_rows(chain.writer.table());
+            (entry.accounts_root, entry.table_root) = chain.trees.roots();
+        }
+        match entries == self.root.entries() {
+            true => Ok(()),
+            false => Err(Unlike(*StateRoot::new(self.root.height(), entries).digest())),
+        }
+    }
+
+    /// What a height does, whether its root is computed or known: `follow` tells the trees of a chain. What comes back
+    /// is of each chain: what changed, its transactions, and what a root says of it.
+    fn run(
+        &mut self,
+        at: ChainTime,
+        batches: &[Verified<Batch>],
+        follow: impl Fn(&mut Trees, &Delta, &StateWriter) + Sync,
+    ) -> (Vec<Delta>, Vec<TransactionTree>, Vec<ChainEntry>) {
         assert!(batches.is_sorted_by(|a, b| a.id() < b.id()), "the order of the block");
         self.take_effect(at.height);
         let at = at.by(self.rules_of(at.epoch));
         let network = &self.network;
-        let run = |(chain, inbox): (&mut Chain, &Vec<Delivery>)| chain.execute(network, at, inbox, batches);
+        let run = |(chain, inbox): (&mut Chain, &Vec<Delivery>)| {
+            let (delta, tree) = chain.execute(network, at, inbox, batches);
+            follow(&mut chain.trees, &delta, &chain.writer);
+            let entry = chain.entry(&tree, Some(&delta));
+            ((delta, tree), entry)
+        };
         let results: Vec<_> = if self.chains.len() == 1 {
             self.chains.iter_mut().zip(&self.inboxes).map(run).collect()
         } else {
@@ -207,8 +277,7 @@ impl Ledger {
         let (results, entries): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         let (deltas, trees): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         self.inboxes = route(&ids(&self.chains), deltas.iter().map(Delta::outbox));
-        self.root = StateRoot::new(at.height, entries);
-        Executed { state_root: self.root.clone(), deltas, trees }
+        (deltas, trees, entries)
     }
 
     /// Decisions take effect: chains are created, and every chain obeys what is decided about it.
@@ -240,7 +309,7 @@ impl Ledger {
         let at = self.chains.binary_search_by_key(&chain, |chain| chain.writer.state().chain()).ok()?;
         let chain = &self.chains[at];
         let state = chain.writer.state().account(account)?;
-        Some(AccountProof::new(account, &state, chain.accounts.prove(account)?, entry))
+        Some(AccountProof::new(account, &state, chain.trees.prove_account(account)?, entry))
     }
 
     /// What the table of a chain says of a key, with its proof under the state root of the last executed height.
@@ -249,7 +318,12 @@ impl Ledger {
         let at = self.chains.binary_search_by_key(&chain, |chain| chain.writer.state().chain()).ok()?;
         let chain = &self.chains[at];
         let place = chain.writer.table().witness(key)?;
-        Some(RowProof::new(chain.writer.table().row(place)?, chain.table.prove(place)?, entry))
+        Some(RowProof::new(chain.writer.table().row(place)?, chain.trees.prove_row(place)?, entry))
+    }
+
+    /// State, table and trees of each chain, in their order.
+    pub(super) fn parts(&self) -> impl ExactSizeIterator<Item = (&ChainState, &Table, &Trees)> {
+        self.chains.iter().map(|chain| (&**chain.writer.state(), chain.writer.table(), &chain.trees))
     }
 
     /// The table of each chain, in their order: what a snapshot has to hold beside the accounts.
@@ -288,7 +362,9 @@ fn ids(chains: &[Chain]) -> Vec<ChainId> {
 
 impl Chain {
     fn of(writer: StateWriter) -> Self {
-        Self { accounts: AccountTree::of(writer.state()), table: TableTree::of(writer.table()), writer }
+        let state = writer.state();
+        let accounts = (0..state.accounts() as usize).map(|place| state.at(place));
+        Self { trees: Trees::of(accounts, writer.table()), writer }
     }
 
     fn execute(
@@ -297,20 +373,18 @@ impl Chain {
         at: ChainTime,
         inbox: &[Delivery],
         batches: &[Verified<Batch>],
-    ) -> ((Delta, TransactionTree), ChainEntry) {
+    ) -> (Delta, TransactionTree) {
         let chain = self.writer.state().chain();
         let packets = || batches.iter().map(|batch| batch.packets_of(chain));
         let ids = transaction_ids(network, packets(), packets().map(<[_]>::len).sum());
         let delta = self.writer.execute(at, inbox, batches, &ids);
-        self.accounts.fold(&delta, self.writer.state());
-        self.table.fold(&delta);
         let tree = TransactionTree::of(ids, delta.outcomes());
-        let entry = self.entry(&tree, Some(&delta));
-        ((delta, tree), entry)
+        (delta, tree)
     }
 
     /// What the state root says of this chain; without a delta nothing has happened in the height.
     fn entry(&self, transactions: &TransactionTree, delta: Option<&Delta>) -> ChainEntry {
+        let (accounts_root, table_root) = self.trees.roots();
         let (outbox, inbox) = delta.map_or_else(Default::default, |delta| (delta.outbox(), delta.inbox()));
         let state = self.writer.state();
         ChainEntry {
@@ -320,13 +394,13 @@ impl Chain {
             asset: state.asset(),
             transactions_root: transactions.root(),
             transactions: transactions.len() as u64,
-            accounts_root: self.accounts.root(),
+            accounts_root,
             accounts: state.accounts(),
             outbox_root: outbox_root(outbox),
             outbox: outbox.len() as u64,
             inbox_root: inbox_root(inbox),
             inbox: inbox.len() as u64,
-            table_root: self.table.root(),
+            table_root,
             rows: self.writer.table().len() as u64,
             issuance: self.writer.issuance(),
         }

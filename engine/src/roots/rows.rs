@@ -12,7 +12,7 @@ pub(super) fn row_leaf(key: &Key, next: &Key, value: &[u8]) -> Vec<u8> {
 }
 
 /// The tree over the places of one chain's table, as they are after the last delta that was folded in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TableTree {
     tree: ArrayTree,
 }

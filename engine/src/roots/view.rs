@@ -7,8 +7,9 @@
 
 use super::keys::KeyIndex;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
-use super::{AccountTree, ChainEntry, StateRoot, TableTree};
-use crate::execute::{AccountState, Balance, Delta, Key, Pages, Row, Table};
+use super::trees::Trees;
+use super::{Ledger, StateRoot};
+use crate::execute::{AccountState, Balance, ChainState, Delta, Key, Pages, Row, Table};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 
@@ -16,42 +17,9 @@ use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 struct ChainView {
     chain: ChainId,
     accounts: Pages<AccountState>,
-    tree: AccountTree,
     keys: KeyIndex,
-    changed: Changed,
     table: Table,
-    rows: TableTree,
-    changed_rows: Changed,
-}
-
-/// Which leaves of a tree are out of date: a list without repetition, and a bit for each place that is in it.
-#[derive(Debug, Default)]
-struct Changed {
-    places: Vec<u32>,
-    bits: Vec<u64>,
-}
-
-impl Changed {
-    fn note(&mut self, place: u32) {
-        let (word, bit) = (place as usize / 64, 1 << (place % 64));
-        if self.bits.len() <= word {
-            self.bits.resize(word + 1, 0);
-        }
-        if self.bits[word] & bit == 0 {
-            self.bits[word] |= bit;
-            self.places.push(place);
-        }
-    }
-
-    /// The places, ascending; forgets them.
-    fn take(&mut self) -> Vec<u32> {
-        let mut places = std::mem::take(&mut self.places);
-        places.sort_unstable();
-        for place in &places {
-            self.bits[*place as usize / 64] = 0;
-        }
-        places
-    }
+    trees: Trees,
 }
 
 /// The accounts and tables of all chains at a committed height.
@@ -70,31 +38,20 @@ impl CommittedView {
         Self { chains: genesis.chains().iter().map(view).collect(), root }
     }
 
-    /// The view of a height that was restored: the accounts and the table of each chain, ascending.
+    /// The view of the last executed height of a ledger, all of whose trees are up to date.
     #[must_use]
-    pub fn restore(
-        chains: impl IntoIterator<Item = (ChainId, Pages<AccountState>, Table)>,
-        root: StateRoot,
-    ) -> Self {
-        let view = |(chain, accounts, table)| ChainView::new(chain, accounts, table);
-        Self { chains: chains.into_iter().map(view).collect(), root }
-    }
-
-    /// Whether all accounts and tables have the roots that the state root says.
-    ///
-    /// # Errors
-    /// The first chain that has not.
-    pub fn check(&self) -> Result<(), ChainId> {
-        for view in &self.chains {
-            let entry = self.root.entries().iter().find(|entry| entry.chain == view.chain);
-            let is_it = |entry: &ChainEntry| {
-                (view.tree.root(), view.rows.root()) == (entry.accounts_root, entry.table_root)
-            };
-            if !entry.is_some_and(is_it) {
-                return Err(view.chain);
+    pub fn of(ledger: &Ledger) -> Self {
+        let chain = |(state, table, trees): (&ChainState, &Table, &Trees)| {
+            let accounts: Pages<_> = (0..state.accounts() as usize).map(|place| state.at(place)).collect();
+            ChainView {
+                chain: state.chain(),
+                keys: KeyIndex::new(accounts.iter().map(|account| &account.key)),
+                accounts,
+                table: table.clone(),
+                trees: trees.clone(),
             }
-        }
-        Ok(())
+        };
+        Self { chains: ledger.parts().map(chain).collect(), root: ledger.state_root().clone() }
     }
 
     /// Accounts and places of the tables, ascending by chain: as they are now, whatever is committed later.
@@ -130,13 +87,11 @@ impl CommittedView {
                 view.keys.add(key, account);
             }
             view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
-            view.tree.open(delta.opened());
             for change in delta.changes() {
                 let place = change.account.0 as usize;
                 let account = view.accounts.get_mut(place).expect("a delta names accounts that there are");
                 let Balance { balance, window, flags, key_version } = change.after;
                 *account = AccountState { balance, window, flags, key_version, key: account.key };
-                view.changed.note(change.account.0 as u32);
             }
             for (account, key) in delta.keys() {
                 let place = account.0 as usize;
@@ -146,9 +101,7 @@ impl CommittedView {
                 of.key = *key;
             }
             view.table.follow(delta.rows());
-            let (new, old): (Vec<_>, Vec<_>) = delta.rows().iter().partition(|row| row.is_new);
-            view.rows.update(new.iter().map(|row| (row.place, row.leaf())));
-            old.iter().for_each(|row| view.changed_rows.note(row.place));
+            view.trees.note(delta);
         }
         self.root = root;
     }
@@ -157,9 +110,9 @@ impl CommittedView {
     pub fn prove(&mut self, chain: ChainId, account: AccountId) -> Option<AccountProof> {
         let entry = ChainEntryProof::new(&self.root, chain)?;
         let view = self.chains.iter_mut().find(|view| view.chain == chain)?;
-        view.fold();
+        view.trees.fold_accounts(|place| view.accounts[place]);
         let state = view.accounts.get(usize::try_from(account.0).ok()?)?;
-        Some(AccountProof::new(account, state, view.tree.prove(account)?, entry))
+        Some(AccountProof::new(account, state, view.trees.prove_account(account)?, entry))
     }
 
     /// The accounts of a chain from `from` on that have a public key, ascending; none where there is no such chain.
@@ -180,35 +133,21 @@ impl CommittedView {
     pub fn prove_row(&mut self, chain: ChainId, key: &Key) -> Option<RowProof> {
         let entry = ChainEntryProof::new(&self.root, chain)?;
         let view = self.chains.iter_mut().find(|view| view.chain == chain)?;
-        view.fold_rows();
+        view.trees.fold_rows(&view.table);
         let place = view.table.witness(key)?;
-        Some(RowProof::new(view.table.row(place)?, view.rows.prove(place)?, entry))
+        Some(RowProof::new(view.table.row(place)?, view.trees.prove_row(place)?, entry))
     }
 }
 
 impl ChainView {
     fn new(chain: ChainId, accounts: Pages<AccountState>, table: Table) -> Self {
-        let tree = AccountTree::new((0..accounts.len()).map(|place| accounts[place]));
+        let trees = Trees::of((0..accounts.len()).map(|place| accounts[place]), &table);
         Self {
             chain,
             keys: KeyIndex::new(accounts.iter().map(|account| &account.key)),
             accounts,
-            tree,
-            changed: Changed::default(),
-            rows: TableTree::of(&table),
             table,
-            changed_rows: Changed::default(),
+            trees,
         }
-    }
-
-    fn fold(&mut self) {
-        let accounts = &self.accounts;
-        let leaf = |index: &u32| (AccountId(u64::from(*index)), accounts[*index as usize]);
-        self.tree.update(self.changed.take().iter().map(leaf));
-    }
-
-    fn fold_rows(&mut self) {
-        let leaf = |place: u32| (place, self.table.row(place).map_or(&[][..], Row::leaf));
-        self.rows.update(self.changed_rows.take().into_iter().map(leaf));
     }
 }

@@ -222,7 +222,7 @@ fn last_state(
         if replay.seek(restored.replay_from).is_err() {
             continue;
         }
-        match behind((&recovery, &mut replay, last), restored.start, restored.view, Some(common)) {
+        match behind((&recovery, &mut replay, last), restored.start, Some(common)) {
             // It may be of another journal.
             Err(RebuildError::Recovery(_)) => {}
             found => return found,
@@ -233,8 +233,7 @@ fn last_state(
         return Err(RebuildError::NoCheckpoint(data.join("journal")));
     }
     let start = Start::genesis(genesis, Support::OURS, schedule);
-    let view = CommittedView::genesis(genesis, start.ledger().state_root().clone());
-    match behind((&recovery, &mut replay, last), start, view, None) {
+    match behind((&recovery, &mut replay, last), start, None) {
         Err(RebuildError::Empty(_)) => Err(RebuildError::Empty(data.to_owned())),
         found => found,
     }
@@ -244,14 +243,12 @@ fn last_state(
 fn behind(
     (recovery, replay, last): (&Recovery<'_>, &mut Replay, Height),
     start: Start,
-    mut view: CommittedView,
     at_start: Option<CommonState>,
 ) -> Result<(CommonState, RulesVersion), RebuildError> {
     let (mut ended, mut outboxes) = (None, BTreeMap::<ChainId, Vec<_>>::new());
     let executed = |progress: Progress, executed: &Executed| {
         ended = Some(progress.position);
         outboxes = executed.deltas.iter().map(|delta| (delta.chain(), delta.outbox().to_vec())).collect();
-        view.commit(&executed.deltas, executed.state_root.clone());
         Ok::<_, RecoveryError>(())
     };
     let (recovered, ledger, _) = recovery.run_until(last, start, replay, executed)?;
@@ -263,6 +260,11 @@ fn behind(
     let record = replay.next().transpose()?.filter(|record| record.kind == KIND_COMMITTED);
     let record = record.ok_or(StoreError::NoRecord { position: position.raw() })?;
     let record = CommittedBlock::decode(&record.bytes).map_err(RecoveryError::from)?;
-    let state = CommonState::recovered(record, &recovered, (&view, &ledger.states()), &outboxes);
+    let state = CommonState::recovered(
+        record,
+        &recovered,
+        (&CommittedView::of(&ledger), &ledger.states()),
+        &outboxes,
+    );
     Ok((state, rules))
 }

@@ -117,12 +117,7 @@ impl CommitPorts for Host {
                 Counters::add(&counters.executed, outcomes().count() as u64);
                 let applied = outcomes().filter(|outcome| !outcome.is_failure()).count();
                 Counters::add(&counters.applied, applied as u64);
-                // The place that spent the nonce is the one that is asked for; a replay elsewhere only names it again.
-                for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
-                    if outcome.spends_nonce() || self.shared.hints.find(&id, height).is_none() {
-                        self.shared.hints.note(&id, height);
-                    }
-                }
+                executed.trees.iter().for_each(|tree| self.shared.hints.note_all(tree, height));
                 self.shared.rules.follow(executed);
                 let deltas = executed.deltas.clone();
                 self.executed.push_back((height, self.position, deltas, executed.state_root.clone()));

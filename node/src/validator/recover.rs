@@ -153,8 +153,7 @@ pub fn recover(
         return Err(unusable().into());
     }
     let start = Start::genesis(&config.genesis, recovery.support, schedule);
-    let view = CommittedView::genesis(&config.genesis, start.ledger().state_root().clone());
-    match run((&recovery, orders), start, &mut replay, (view, BlockIndex::default(), Hints::default())) {
+    match run((&recovery, orders), start, &mut replay, (BlockIndex::default(), Hints::default())) {
         Ok(resumed) => {
             resumed.index.prune_below(released);
             Ok(resumed.logged())
@@ -193,9 +192,9 @@ fn behind(
 ) -> Result<Resumed, Failure> {
     let restored =
         checkpoint.restore((recovery.genesis, recovery.support), recovery.certificates, schedule)?;
-    let Restored { start, view, replay_from, positions, hints } = restored;
+    let Restored { start, replay_from, positions, hints } = restored;
     replay.seek(replay_from).map_err(RecoveryError::from).map_err(CheckpointError::from)?;
-    let known = (view, BlockIndex::restored(positions), Hints::restored(&hints));
+    let known = (BlockIndex::restored(positions), Hints::restored(&hints));
     match run((recovery, orders), start, replay, known) {
         // It may be the checkpoint's fault: the journal is blamed once it was read without one.
         Err(Failure::Journal(error)) => Err(CheckpointError::from(error).into()),
@@ -207,18 +206,13 @@ fn run(
     (recovery, orders): (&Recovery<'_>, &Orders),
     start: Start,
     replay: &mut Replay,
-    (mut view, index, hints): (CommittedView, BlockIndex, Hints),
+    (index, hints): (BlockIndex, Hints),
 ) -> Result<Resumed, Failure> {
     let (first, end) = (replay.next_position().raw(), replay.end().raw());
     let mut told = service::Progress::new();
     let executed = |progress: Progress, executed: &Executed| {
         index.committed(progress.height, progress.position);
-        for (id, outcome) in executed.trees.iter().flat_map(|tree| tree.entries()) {
-            if outcome.spends_nonce() || hints.find(&id, progress.height).is_none() {
-                hints.note(&id, progress.height);
-            }
-        }
-        view.commit(&executed.deltas, executed.state_root.clone());
+        executed.trees.iter().for_each(|tree| hints.note_all(tree, progress.height));
         if progress.height.0.is_multiple_of(PROGRESS_EVERY) {
             tracing::info!(height = progress.height.0, "{}", how_far(progress, first, end));
         }
@@ -226,6 +220,7 @@ fn run(
         if orders.is_to_stop() { Err(Failure::Stopped(Stopped)) } else { Ok(()) }
     };
     let (recovered, ledger, roots) = recovery.run(start, replay, executed)?;
+    let view = CommittedView::of(&ledger);
     Ok(Resumed { recovered, ledger, roots, view, index, hints, from_memory: false })
 }
 

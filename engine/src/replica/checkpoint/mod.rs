@@ -42,7 +42,7 @@ use crate::execute::{
 };
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::order::{FinalityVerifier, Position as ChainPosition, Quotas, Roots};
-use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot};
+use crate::roots::{CommittedView, Ledger, RestoreError, StateRoot, TableTree, accounts_root};
 use crate::store::{Position, Records, StoreError};
 use crate::types::{
     ChainId, Charter, Digest, Genesis, Height, Members, OWN_CHAIN_KEY, Support, UnsupportedRules,
@@ -215,8 +215,6 @@ pub enum CaptureError {
 pub struct Restored {
     /// Where recovery begins.
     pub start: Start,
-    /// The accounts and tables, for readers.
-    pub view: CommittedView,
     /// Where the journal is read from.
     pub replay_from: Position,
     /// Where the records of the heights up to this one stand.
@@ -292,11 +290,14 @@ impl Checkpoint {
                     .ok_or(invalid("a key has two rows in a table"))?,
             );
         }
-        let views =
-            chains.iter().zip(&tables).map(|(of, table)| (of.chain, of.accounts.clone(), table.clone()));
-        let view = CommittedView::restore(views, root);
         // Nothing is made of accounts and rows that are not under the root.
-        view.check().map_err(RestoreError::Accounts)?;
+        for ((of, table), entry) in chains.iter().zip(&tables).zip(root.entries()) {
+            let accounts = (0..of.accounts.len()).map(|place| of.accounts[place]);
+            let roots = (accounts_root(accounts), TableTree::of(table).root());
+            if of.chain != entry.chain || roots != (entry.accounts_root, entry.table_root) {
+                return Err(RestoreError::Accounts(of.chain).into());
+            }
+        }
         let mut writers = Vec::new();
         let mut outboxes = Vec::new();
         for ((of, table), entry) in chains.into_iter().zip(tables).zip(&entries) {
@@ -337,7 +338,7 @@ impl Checkpoint {
         if block.next_members().is_some() {
             start.hand_over(block, evidence.last, certificates)?;
         }
-        Ok(Restored { start, view, replay_from, positions, hints })
+        Ok(Restored { start, replay_from, positions, hints })
     }
 }
 
