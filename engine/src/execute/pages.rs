@@ -10,14 +10,20 @@
 use std::ops::Index;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
+use super::prefetch;
+
 /// Values of a page: half a KiB of accounts. Blocks touch accounts here and there, and copy each page that they touch
 /// once. The smaller a page is, the longer that takes, and the less of it falls to the first blocks behind a capture.
 const PAGE_VALUES: usize = 8;
 
+type Page<T> = ArrayVec<T, PAGE_VALUES>;
+
 /// An array in pages. All but the last page are full.
 #[derive(Debug)]
 pub struct Pages<T> {
-    pages: Vec<Arc<Vec<T>>>,
+    pages: Vec<Arc<Page<T>>>,
 }
 
 impl<T> Default for Pages<T> {
@@ -52,6 +58,14 @@ impl<T> Pages<T> {
         self.pages.get(place / PAGE_VALUES)?.get(place % PAGE_VALUES)
     }
 
+    /// Asks the processor for the value at a place that will be needed soon.
+    #[inline]
+    pub fn prefetch(&self, place: usize) {
+        if let Some(value) = self.get(place) {
+            prefetch(value);
+        }
+    }
+
     /// All values, in their order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.iter())
@@ -77,11 +91,7 @@ impl<T: Clone> Pages<T> {
     pub fn push(&mut self, value: T) {
         match self.pages.last_mut().filter(|last| last.len() < PAGE_VALUES) {
             Some(last) => Arc::make_mut(last).push(value),
-            None => {
-                let mut page = Vec::with_capacity(PAGE_VALUES);
-                page.push(value);
-                self.pages.push(Arc::new(page));
-            }
+            None => self.pages.push(Arc::new(Page::from_iter([value]))),
         }
     }
 

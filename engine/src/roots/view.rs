@@ -9,7 +9,7 @@ use super::keys::KeyIndex;
 use super::proof::{AccountProof, ChainEntryProof, RowProof};
 use super::trees::Trees;
 use super::{Ledger, StateRoot};
-use crate::execute::{AccountState, Balance, ChainState, Delta, Key, Pages, Row, Table};
+use crate::execute::{AccountState, Balance, ChainState, Delta, Key, PREFETCH_AHEAD, Pages, Row, Table};
 use crate::limits::PUBLIC_KEY_BYTES;
 use crate::types::{AccountId, ChainGenesis, ChainId, Genesis, Height};
 
@@ -87,7 +87,10 @@ impl CommittedView {
                 view.keys.add(key, account);
             }
             view.accounts.extend(delta.opened().iter().copied().map(AccountState::opened));
-            for change in delta.changes() {
+            for (at, change) in delta.changes().iter().enumerate() {
+                if let Some(coming) = delta.changes().get(at + PREFETCH_AHEAD) {
+                    view.accounts.prefetch(coming.account.0 as usize);
+                }
                 let place = change.account.0 as usize;
                 let account = view.accounts.get_mut(place).expect("a delta names accounts that there are");
                 let Balance { balance, window, flags, key_version } = change.after;

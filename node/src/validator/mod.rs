@@ -42,6 +42,7 @@ mod events;
 mod executor;
 mod fatal;
 mod fetched_epochs;
+mod memory;
 mod orders;
 mod queries;
 mod questions;

@@ -227,7 +227,10 @@ impl Directory {
         let mut held_back = line_limit();
         for work in work {
             let checkpoint = match work {
-                CheckpointWork::Captured(checkpoint) => *checkpoint,
+                // The hints of a later height are as good, and are copied on this thread.
+                CheckpointWork::Captured(checkpoint) => {
+                    Checkpoint { hints: shared.hints.copy(), ..*checkpoint }
+                }
                 CheckpointWork::State(work) => {
                     fetch(&mut fetching, work, tell, shared);
                     continue;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam::channel::Sender;
 use engine::execute::{Chains, Delta};
-use engine::replica::{CaptureError, Checkpoint, CheckpointDue, Keeper};
+use engine::replica::{CaptureError, CheckpointDue, Keeper};
 use engine::roots::CommittedView;
 use net::LogLimit;
 
@@ -45,7 +45,6 @@ impl CheckpointTaker {
         let state = (view, deltas, &self.states);
         match self.keeper.capture(state, &shared.reader(), (due, shared.boots())) {
             Ok(checkpoint) => {
-                let checkpoint = Checkpoint { hints: shared.hints.copy(), ..checkpoint };
                 self.busy.store(true, Relaxed);
                 // A thread that is gone is stopping.
                 let _stopping = self.files.send(CheckpointWork::Captured(Box::new(checkpoint)));
